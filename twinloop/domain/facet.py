@@ -1,0 +1,65 @@
+"""The facet: one axis of variety, and all that the product knows about it in one object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from twinloop.domain.faces import ImageArray
+from twinloop.domain.observation import Observation, Reading
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """Words for one facet value. Several variants give variety; a shot takes one by its index.
+
+    Attributes:
+        prose: for models that read sentences (SDXL, Flux).
+        tags: for models trained on tag lists (Animagine, Illustrious, Pony).
+        negative: what to keep away when this value is wanted.
+    """
+
+    prose: tuple[str, ...]
+    tags: tuple[str, ...]
+    negative: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Facet(Protocol):
+    """One axis of variety.
+
+    Attributes:
+        name: ``face_angle``, ``lighting``... = ``type`` in gaps.json and part of file names.
+        values: in the order of reports.
+        multiple: whether several values may hold at the same time (composition).
+        shares: value -> wanted share of the dataset, 0..1. A value without a share is never a gap.
+        phrases: value -> words.
+        needs: what must have been looked for (names of ``Observation.measured``); shown by ``doctor`` and in "not measured".
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def values(self) -> tuple[str, ...]: ...
+    @property
+    def multiple(self) -> bool: ...
+    @property
+    def shares(self) -> Mapping[str, float]: ...
+    @property
+    def phrases(self) -> Mapping[str, Phrase]: ...
+    @property
+    def needs(self) -> tuple[str, ...]: ...
+
+    def classify(self, seen: Observation) -> Reading:
+        """Judge raw numbers; never touches pixels. ``Reading.unknown()`` = cannot tell."""
+        ...
+
+
+@runtime_checkable
+class MeasuringFacet(Protocol):
+    """A facet that brings a measure of its own, taken in the same decode as all others."""
+
+    def measure(self, image: ImageArray, seen: Observation) -> Mapping[str, float]:
+        """Numbers measured on the pixels (uint8 HxWx3 RGB), stored under ``<facet>.<key>`` names of its choice."""
+        ...

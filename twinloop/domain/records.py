@@ -1,0 +1,126 @@
+"""Datasets, LoRAs and rounds: what a run leaves behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from twinloop.domain.statistics import Estimate
+
+
+@dataclass(frozen=True)
+class Member:
+    """One image of a dataset.
+
+    Attributes:
+        path: where the file lies (never moved). sha256: its identity.
+        origin: ``real`` or ``synthetic``. round: 0 for real photos, else the round that made it.
+        weight: how much it counts in training, 1 = once per epoch.
+    """
+
+    path: str
+    sha256: str
+    caption: str
+    origin: str
+    round: int
+    weight: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "path": self.path, "sha256": self.sha256, "caption": self.caption,
+            "origin": self.origin, "round": self.round, "weight": round(self.weight, 6),
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Member:
+        return cls(data["path"], data["sha256"], data["caption"], data["origin"], int(data["round"]), float(data["weight"]))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An immutable set of members; a change makes a new one."""
+
+    members: tuple[Member, ...]
+
+    @property
+    def id(self) -> str:
+        """Hash of content, captions, origins and weights; where the files lie does not matter."""
+        rows = sorted([m.sha256, m.caption, m.origin, m.round, round(m.weight, 6)] for m in self.members)
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+    @property
+    def real(self) -> tuple[Member, ...]:
+        return tuple(m for m in self.members if m.origin == "real")
+
+    @property
+    def synthetic(self) -> tuple[Member, ...]:
+        return tuple(m for m in self.members if m.origin != "real")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"id": self.id, "members": [m.to_json() for m in self.members]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Dataset:
+        return cls(tuple(Member.from_json(m) for m in data["members"]))
+
+
+@dataclass(frozen=True)
+class TrainingSample:
+    """What a trainer gets for one image: file, caption, weight (relative frequency) and content hash (cache key)."""
+
+    path: Path
+    sha256: str
+    caption: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class LoRA:
+    """One trained adapter file and where it comes from."""
+
+    path: str
+    version: int
+    sha256: str
+    base_model: str
+    dataset_id: str
+    preset: str
+    steps: int
+    seed: int
+    final_loss: float
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> LoRA:
+        return cls(**{name: data[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class PanelScore:
+    """How one LoRA does on the fixed panel.
+
+    Attributes:
+        metrics: ``identity`` (cosine to the frozen reference), ``on_target`` (share), ``diversity`` (1 - mean pairwise cosine of
+            thumbnails), ``quality`` (0..1), each with its interval.
+        samples: metric -> one number per panel image, in panel order, so that rounds can be compared pair by pair.
+    """
+
+    version: int
+    metrics: dict[str, Estimate]
+    samples: dict[str, list[float]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "metrics": {name: estimate.to_json() for name, estimate in self.metrics.items()},
+            "samples": {name: [round(v, 5) for v in values] for name, values in self.samples.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> PanelScore:
+        metrics = {name: Estimate.from_json(value) for name, value in data["metrics"].items()}
+        return cls(int(data["version"]), metrics, {k: [float(v) for v in vs] for k, vs in data["samples"].items()})

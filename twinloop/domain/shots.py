@@ -1,0 +1,94 @@
+"""Gaps and the shots that close them."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A facet value under its target share. As JSON it is one `recommendation` of gaps.json.
+
+    Attributes:
+        facet, value: ``type`` and ``target`` in JSON.
+        count: images of this kind that close the gap.
+        have: images of this kind now. total: images where the facet was measured.
+        share: wanted share, 0..1.
+        advice: the better remedy ("take 5 real photos from the side").
+    """
+
+    facet: str
+    value: str
+    count: int
+    have: int
+    total: int
+    share: float
+    reason: str
+    advice: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "type": self.facet, "target": self.value, "count": self.count, "reason": self.reason,
+            "have": self.have, "measured": self.total, "target_share": self.share, "advice": self.advice,
+        }  # fmt: skip
+
+
+def images_needed(have: int, total: int, share: float) -> int:
+    """How many images of one kind lift ``have`` of ``total`` to ``share``: the smallest m with (have + m) / (total + m) >= share.
+
+    m = ceil((share * total - have) / (1 - share)). 8 of 98 at 20 % gives 15.
+
+    Raises:
+        ValueError: share outside 0..1 (1 itself cannot be reached by adding), or negative counts.
+    """
+    if not 0.0 <= share < 1.0:
+        raise ValueError(f"share must be in [0, 1), got {share}")
+    if have < 0 or total < have:
+        raise ValueError(f"need 0 <= have <= total, got {have} of {total}")
+    missing = (share * total - have) / (1.0 - share)
+    # a hair of tolerance, so that an exact share such as 20 of 100 at 0.2 is no gap through rounding
+    return max(0, math.ceil(missing - 1e-9))
+
+
+def derive_seed(*parts: object) -> int:
+    """A 63-bit seed from names and numbers only: never from order or time, so any subset of the work can be redone alone."""
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One image to be made.
+
+    Attributes:
+        key: unique and stable in its round: ``<type>_<target>_<nnn>``.
+        facet, value, index: the gap it serves and its number there, from 1.
+        traits: the other facet values that the prompt asks for (variety), e.g. ``{"setting": "outdoor"}``.
+        source: a real photo to start from (image-to-image), or None.
+    """
+
+    key: str
+    facet: str
+    value: str
+    index: int
+    prompt: str
+    negative_prompt: str
+    seed: int
+    traits: tuple[tuple[str, str], ...] = ()
+    source: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "key": self.key, "type": self.facet, "target": self.value, "index": self.index, "prompt": self.prompt,
+            "negative_prompt": self.negative_prompt, "seed": self.seed, "traits": dict(self.traits), "source": self.source,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Shot:
+        return cls(
+            key=data["key"], facet=data["type"], value=data["target"], index=data["index"], prompt=data["prompt"],
+            negative_prompt=data["negative_prompt"], seed=data["seed"], traits=tuple(sorted(data["traits"].items())), source=data["source"],
+        )  # fmt: skip

@@ -1,0 +1,76 @@
+"""What the checks say of one synthetic image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """Result of one check, and of all of them together. Unsure is never silently approved."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    UNSURE = "unsure"
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check of one image.
+
+    Attributes:
+        name: of the check. outcome: what this check alone says.
+        value: what was measured (a number, or a facet value). limit: what was asked, readable (">= 0.5", "profile").
+        reason: one sentence for people.
+        score: 0..1, how well it did, for the quality score; None = does not count.
+    """
+
+    name: str
+    outcome: Outcome
+    value: float | str | None
+    limit: str
+    reason: str = ""
+    score: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "check": self.name, "outcome": str(self.outcome), "value": self.value, "limit": self.limit,
+            "reason": self.reason, "score": self.score,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All check results of one image: rejected if any check rejects, else unsure if any is unsure, else approved."""
+
+    image: str
+    sha256: str
+    facet: str
+    value: str
+    results: tuple[CheckResult, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        outcomes = {result.outcome for result in self.results}
+        for outcome in (Outcome.REJECTED, Outcome.UNSURE):
+            if outcome in outcomes:
+                return outcome
+        return Outcome.APPROVED
+
+    @property
+    def quality(self) -> float:
+        """Mean of the scores of the checks that give one, 0..1; 0 when none does."""
+        scores = [result.score for result in self.results if result.score is not None]
+        return sum(scores) / len(scores) if scores else 0.0
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it is not approved."""
+        return tuple(r.reason or r.name for r in self.results if r.outcome is not Outcome.APPROVED)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "image": self.image, "sha256": self.sha256, "type": self.facet, "target": self.value,
+            "outcome": str(self.outcome), "quality": round(self.quality, 4), "checks": [r.to_json() for r in self.results],
+        }  # fmt: skip

@@ -1,0 +1,117 @@
+"""Everything that can go wrong on purpose.
+
+    TwinLoopError                 the message says what happened and what to do next
+    +-- InputError                a path, file or flag the user can correct
+    |   +-- ConfigError           one or more wrong fields of a configuration (all listed at once)
+    |   +-- UnreadableImage       one image that cannot be decoded; a run skips it by name
+    |   +-- NothingToDo           an empty folder, no faces, no gaps: nothing was changed
+    +-- ModelFileError            a model file that is not what its name says
+    |   +-- UnsafeModelFile       a pickle that would run code when loaded
+    +-- MissingExtra              an optional library is not installed; names the pip line
+    +-- MissingModel              a model or detector that is needed here is not there
+    +-- StateError                what lies in the output folder does not fit this run
+    |   +-- Locked                another process works in this folder
+    +-- StorageError              disk full, no permission
+    +-- Interrupted               the user (or a test) stopped the run; it can be resumed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class TwinLoopError(Exception):
+    """Base of all errors that are shown to users as one clear message, never as a traceback.
+
+    ``exit_code`` is what the command returns: 64 usage or input, 65 bad data, 69 missing, 74 storage, 130 interrupted.
+    """
+
+    exit_code = 1
+
+
+class InputError(TwinLoopError):
+    """Something the user gave (path, flag, file) is wrong."""
+
+    exit_code = 64
+
+
+class ConfigError(InputError):
+    """A configuration with mistakes; every mistake is listed, each with its field.
+
+    Args:
+        source: where the configuration came from, as shown to the user.
+        problems: one ``field: what is wrong, what is expected`` line per mistake.
+    """
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        noun = "mistake" if len(self.problems) == 1 else "mistakes"
+        lines = "\n".join(f"  - {problem}" for problem in self.problems)
+        super().__init__(f"{source}: {len(self.problems)} {noun}\n{lines}")
+
+
+class UnreadableImage(InputError):
+    """One image cannot be read. The run goes on without it and says so."""
+
+    exit_code = 65
+
+
+class NothingToDo(InputError):
+    """There is nothing to work on; nothing was changed."""
+
+    exit_code = 65
+
+
+class ModelFileError(TwinLoopError):
+    """A model file is broken, truncated, or something else than its name says."""
+
+    exit_code = 65
+
+
+class UnsafeModelFile(ModelFileError):
+    """A model file would run code when loaded; it was not loaded."""
+
+
+class MissingExtra(TwinLoopError):
+    """An optional library is missing.
+
+    Args:
+        what: what the user wanted to do.
+        extra: the extra of this package that brings the library.
+    """
+
+    exit_code = 69
+
+    def __init__(self, what: str, extra: str, detail: str = "") -> None:
+        self.extra = extra
+        tail = f" ({detail})" if detail else ""
+        super().__init__(f"{what} needs libraries that are not installed{tail}. Install them: pip install 'twinloop[{extra}]'")
+
+
+class MissingModel(TwinLoopError):
+    """A model that this step needs is not on this machine."""
+
+    exit_code = 69
+
+
+class StateError(TwinLoopError):
+    """The output folder holds something that does not fit this run."""
+
+    exit_code = 65
+
+
+class Locked(StateError):
+    """Another living process works in this folder."""
+
+
+class StorageError(TwinLoopError):
+    """The disk is full or refuses to be written."""
+
+    exit_code = 74
+
+
+class Interrupted(TwinLoopError):
+    """The run was stopped; the same command goes on where it was."""
+
+    exit_code = 130
