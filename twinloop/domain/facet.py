@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -63,3 +63,43 @@ class MeasuringFacet(Protocol):
     def measure(self, image: ImageArray, seen: Observation) -> Mapping[str, float]:
         """Numbers measured on the pixels (uint8 HxWx3 RGB), stored under ``<facet>.<key>`` names of its choice."""
         ...
+
+
+@dataclass(frozen=True)
+class DefinedFacet:
+    """A facet given by its parts: what the built-in ones are made of, and the short way for yours.
+
+    ``judge`` turns raw numbers into a `Reading`; the optional ``measurer`` takes numbers of its own from the pixels.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    shares: Mapping[str, float]
+    phrases: Mapping[str, Phrase]
+    needs: tuple[str, ...]
+    judge: Callable[[Observation], Reading]
+    multiple: bool = False
+    measurer: Callable[[ImageArray, Observation], Mapping[str, float]] | None = None
+
+    def classify(self, seen: Observation) -> Reading:
+        return self.judge(seen)
+
+    def measure(self, image: ImageArray, seen: Observation) -> Mapping[str, float]:
+        return self.measurer(image, seen) if self.measurer is not None else {}
+
+    def exclusive(self, value: str) -> Reading:
+        """The reading "this value and none of the others"."""
+        return one_of(self.values, value)
+
+
+def one_of(values: tuple[str, ...], value: str) -> Reading:
+    """The reading of an exclusive facet: ``value`` holds, the others do not."""
+    return Reading((value,), tuple(v for v in values if v != value))
+
+
+def most_probable(seen: Observation, prefix: str, values: tuple[str, ...], at_least: float) -> Reading:
+    """The value whose measure ``<prefix>.<value>`` is largest, or unknown when none was measured or none is sure enough."""
+    scored = [(seen.measures[f"{prefix}.{v}"], v) for v in values if f"{prefix}.{v}" in seen.measures]
+    if not scored or max(scored)[0] < at_least:
+        return Reading.unknown()
+    return one_of(values, max(scored)[1])

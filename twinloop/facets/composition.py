@@ -1,0 +1,34 @@
+"""What is in the picture beside the face: hands, eyes. Several values may hold at once."""
+
+from __future__ import annotations
+
+from twinloop.domain.facet import DefinedFacet, Phrase
+from twinloop.domain.observation import Observation, Reading
+
+HAND_CONFIDENCE = 0.5
+EYES_OPEN = 0.5
+"""``eyes_open`` is 1 for open and 0 for closed; a laugh narrows eyes but stays above this in the packs we ship."""
+
+
+def _judge(seen: Observation) -> Reading:
+    found: dict[str, bool] = {}
+    if "hands" in seen.measured:
+        found["hands_visible"] = any(part.kind == "hand" and part.confidence >= HAND_CONFIDENCE for part in seen.parts)
+    eyes_open = seen.measure("eyes_open")
+    if eyes_open is not None:
+        found["eyes_visible"] = eyes_open >= EYES_OPEN
+    return Reading(tuple(v for v, yes in found.items() if yes), tuple(v for v, yes in found.items() if not yes))
+
+
+FACET = DefinedFacet(
+    name="composition",
+    values=("hands_visible", "eyes_visible"),
+    shares={"hands_visible": 0.30, "eyes_visible": 0.70},
+    phrases={
+        "hands_visible": Phrase(("hands visible, raised hand", "both hands visible"), ("hands visible, raised hand",), ("extra fingers", "bad anatomy")),
+        "eyes_visible": Phrase(("eyes open",), ("eyes open",), ("eyes closed", "sunglasses")),
+    },
+    needs=("hands", "eyes"),
+    judge=_judge,
+    multiple=True,
+)

@@ -1,0 +1,60 @@
+"""Where the head points: front, three-quarter, profile."""
+
+from __future__ import annotations
+
+from twinloop.domain.facet import DefinedFacet, Phrase, one_of
+from twinloop.domain.observation import Observation, Reading
+
+FRONT_BELOW = 20.0
+"""Degrees of |yaw| under which a head counts as frontal."""
+PROFILE_FROM = 50.0
+"""Degrees of |yaw| from which a head counts as a profile."""
+
+VALUES = ("front", "three_quarter", "profile")
+
+
+def angle_of(yaw: float) -> str:
+    """The class of a yaw in degrees, either side."""
+    turned = abs(yaw)
+    if turned < FRONT_BELOW:
+        return "front"
+    return "three_quarter" if turned < PROFILE_FROM else "profile"
+
+
+def degrees_to(value: str, yaw: float) -> float:
+    """How many degrees a yaw is outside the class ``value``; 0 inside."""
+    low, high = {"front": (0.0, FRONT_BELOW), "three_quarter": (FRONT_BELOW, PROFILE_FROM), "profile": (PROFILE_FROM, 180.0)}[value]
+    turned = abs(yaw)
+    return max(low - turned, turned - high, 0.0)
+
+
+def _judge(seen: Observation) -> Reading:
+    face = seen.face
+    if face is None or face.pose is None:
+        return Reading.unknown()
+    return one_of(VALUES, angle_of(face.pose.yaw))
+
+
+FACET = DefinedFacet(
+    name="face_angle",
+    values=VALUES,
+    shares={"front": 0.30, "three_quarter": 0.30, "profile": 0.20},
+    phrases={
+        "front": Phrase(
+            ("front view, facing the camera",),
+            ("front view, looking at viewer",),
+            ("profile",),
+        ),
+        "three_quarter": Phrase(
+            ("three-quarter view, head turned to the left", "three-quarter view, head turned to the right"),
+            ("three-quarter view, from side",),
+        ),
+        "profile": Phrase(
+            ("side profile view, facing left", "side profile view, facing right"),
+            ("profile, from side",),
+            ("front view",),
+        ),
+    },
+    needs=("faces", "pose"),
+    judge=_judge,
+)
