@@ -1,0 +1,196 @@
+"""`bootstrap_config.json` <-> typed, frozen settings. Every mistake is reported at once, by field."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from twinloop.errors import ConfigError, InputError
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class AnalysisSettings(_Section):
+    """What to look at and what share of each value is wanted."""
+
+    facets: tuple[str, ...] | None = Field(None, description="facets to analyse; null = all that are registered")
+    shares: dict[str, dict[str, Share]] = Field(default_factory=dict, description="facet -> value -> wanted share, over the facet's defaults")
+    plugins: tuple[str, ...] = Field((), description="Python files that register facets of your own")
+    keep_all: bool = Field(False, description="count every readable image, also blurred ones, duplicates and other people")
+
+
+class GenerationConfig(_Section):
+    """How images are made. A null means: the default of the base model's family."""
+
+    num_per_gap: Positive = 5
+    num_inference_steps: Positive | None = None
+    guidance_scale: Annotated[float, Field(ge=0.0, le=50.0)] | None = None
+    width: Annotated[int, Field(ge=64, le=4096)] | None = None
+    height: Annotated[int, Field(ge=64, le=4096)] | None = None
+    batch_size: Positive | None = None
+    lora_scale: Annotated[float, Field(ge=0.0, le=4.0)] = 1.0
+    negative_prompt: str | None = None
+    prompt_style: Literal["prose", "tags"] | None = None
+    from_photos: Share = Field(0.0, description="share of the shots that start from a real photo (image-to-image)")
+    strength: Annotated[float, Field(gt=0.0, le=1.0)] = 0.6
+
+
+class ValidationConfig(_Section):
+    """The limits of the checks."""
+
+    auto_filter: bool = Field(True, description="sort into approved / rejected / unsure; false = judge only")
+    sharpness: Literal["face", "image"] = Field("face", description="face = crop measure, limit learned from the real photos; image = Laplacian variance of the whole image")
+    blur_threshold: Annotated[float, Field(ge=0.0)] = 100.0
+    min_brightness: Annotated[float, Field(ge=0.0, le=255.0)] = 30.0
+    max_brightness: Annotated[float, Field(ge=0.0, le=255.0)] = 225.0
+    min_face_confidence: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    min_face_quality: Annotated[float, Field(ge=0.0, le=1.0)] = 0.4
+    identity: bool = Field(True, description="compare with the frozen real photos; needs an embedder")
+    identity_tolerance: Annotated[float, Field(gt=0.0)] = Field(2.5, description="standard deviations below the real photos' own similarity")
+    novelty_distance: Annotated[int, Field(ge=0, le=64)] = Field(6, description="perceptual-hash bits; as close or closer is a copy")
+
+    @model_validator(mode="after")
+    def _brightness_in_order(self) -> ValidationConfig:
+        if self.min_brightness >= self.max_brightness:
+            raise ValueError("min_brightness must be below max_brightness")
+        return self
+
+
+class TrainingConfig(_Section):
+    """How LoRAs are trained. A null means: the preset's default."""
+
+    preset: str = "sdxl"
+    epochs: Positive | None = Field(None, description="passes over the dataset; steps = epochs x images / batch size, unless steps is given")
+    steps: Positive | None = None
+    rank: Annotated[int, Field(ge=1, le=1024)] | None = None
+    alpha: Annotated[float, Field(gt=0.0)] | None = None
+    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] | None = None
+    batch_size: Positive | None = None
+    resolution: Annotated[int, Field(ge=64, le=4096)] | None = None
+    checkpoint_every: Positive | None = None
+    initial_lora: str | None = Field(None, description="an existing LoRA to start round 1 with, instead of training v1")
+
+
+class MergeConfig(_Section):
+    """How much synthetic there may be."""
+
+    max_synthetic_share: Share = Field(0.5, description="of all images")
+    real_to_synthetic_weight: Annotated[float, Field(ge=1.0)] = Field(1.3, description="total weight of real photos over total weight of synthetic images, at least")
+    decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(0.7, description="weight of a synthetic round, per round of age")
+
+
+class PanelConfig(_Section):
+    """The fixed panel that every LoRA is measured on."""
+
+    images: Annotated[int, Field(ge=2, le=1000)] = 24
+
+
+class StopConfig(_Section):
+    """When the loop stops, beside max_iterations and convergence_threshold."""
+
+    approval_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    approval_rounds: Positive = 2
+    patience: Positive = Field(1, description="rounds of small improvement before stopping")
+    drift_rounds: Positive = Field(2, description="rolled-back rounds in a row before stopping")
+
+
+class Settings(_Section):
+    """One run of the loop."""
+
+    person_name: Annotated[str, Field(min_length=1)]
+    person_trigger: Annotated[str, Field(min_length=1)]
+    base_model: Annotated[str, Field(min_length=1)] = "stabilityai/stable-diffusion-xl-base-1.0"
+    dataset_dir: Annotated[str, Field(min_length=1)]
+    models_dir: str = Field("models", description="folder of detector files, or the word 'nano' for the embedded pack")
+    output_dir: str = "outputs/bootstrap"
+    lora_output_dir: str | None = None
+    max_iterations: Positive = 5
+    convergence_threshold: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    allow_download: bool = False
+    analysis: AnalysisSettings = AnalysisSettings()
+    generation: GenerationConfig = GenerationConfig()
+    validation: ValidationConfig = ValidationConfig()
+    training: TrainingConfig = TrainingConfig()
+    merge: MergeConfig = MergeConfig()
+    panel: PanelConfig = PanelConfig()
+    stop: StopConfig = StopConfig()
+
+    @property
+    def lora_dir(self) -> Path:
+        return Path(self.lora_output_dir or os.path.join("outputs", "lora_models", self.person_name))
+
+    def identity_fields(self) -> dict[str, Any]:
+        """What decides the results: all fields but the folders, the stop rules, the device and the batch of budget fields."""
+        free = {"output_dir", "lora_output_dir", "max_iterations", "convergence_threshold", "stop", "device", "allow_download", "dataset_dir", "models_dir"}
+        return self.model_dump(mode="json", exclude=free)
+
+
+def parse_settings(data: Any, source: str) -> Settings:
+    """Settings from parsed JSON.
+
+    Raises:
+        ConfigError: all mistakes at once, each with its field and what was expected.
+    """
+    if not isinstance(data, dict):
+        raise ConfigError(source, ["the file must hold one JSON object { ... }"])
+    # keys that start with an underscore are comments
+    data = {key: value for key, value in data.items() if not str(key).startswith("_")}
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(source, [_problem(item) for item in error.errors()]) from None
+
+
+def load_settings(path: Path) -> Settings:
+    """Settings from a JSON file.
+
+    Raises:
+        InputError: no such file. ConfigError: not JSON, or wrong fields (all listed).
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"No configuration at {path}. Write one: twinloop init > {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"Cannot read {path}: {error}") from error
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(str(path), [f"line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"]) from None
+    return parse_settings(data, str(path))
+
+
+def _problem(item: Any) -> str:
+    field = ".".join(str(part) for part in item["loc"]) or "file"
+    if item["type"] == "extra_forbidden":
+        return f"{field}: unknown field{_did_you_mean(item['loc'])}"
+    if item["type"] == "missing":
+        return f"{field}: is required"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    given = item.get("input")
+    shown = "" if isinstance(given, dict | list) else f" (given: {given!r})"
+    return f"{field}: {message[0].lower() + message[1:]}{shown}"
+
+
+def _did_you_mean(location: tuple[Any, ...]) -> str:
+    import difflib
+
+    model: Any = Settings
+    for part in location[:-1]:
+        info = model.model_fields.get(part)
+        model = info.annotation if info is not None else None
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return ""
+    near = difflib.get_close_matches(str(location[-1]), model.model_fields, n=1)
+    return f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(model.model_fields)}"

@@ -1,0 +1,96 @@
+"""Whole files or none: write under a temporary name, fsync, rename, fsync the folder."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from twinloop.errors import InputError, StateError, StorageError
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn "disk full" and "no permission" into one clear error."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(f"The disk is full: could not write {path}. Nothing is lost; free some space and run the same command again.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StorageError(f"No permission to write {path}. Choose another output folder or change the permissions.") from error
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``path`` as a whole or leave it as it was.
+
+    Raises:
+        StorageError: disk full or not permitted; no temporary file is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        fsync_folder(path.parent)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` durable (a no-op where folders cannot be opened)."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON: two spaces, keys in the order given, UTF-8, newline at the end. NaN is refused."""
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, (text + "\n").encode("utf-8", "surrogatepass"))
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON that a stage wrote.
+
+    Raises:
+        InputError: missing. StateError: not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"File not found: {path}") from None
+    except (ValueError, OSError) as error:
+        raise StateError(f"Cannot read {path}: {error}. Move it away and run the step that writes it again.") from error
+
+
+def sha256_file(path: Path) -> str:
+    """sha256 of the file's bytes, hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def copy_whole(source: Path, target: Path) -> None:
+    """Copy a file's bytes; ``target`` appears complete or not at all. An identical target is left alone."""
+    if target.exists() and target.stat().st_size == source.stat().st_size and sha256_file(target) == sha256_file(source):
+        return
+    write_bytes(target, source.read_bytes())

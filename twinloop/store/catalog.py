@@ -1,0 +1,129 @@
+"""The catalogue: what was observed, in SQLite. A cache: delete it and only time is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinloop.domain.faces import Box, Face, HeadPose, Part
+from twinloop.domain.observation import Observation
+from twinloop.errors import StorageError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS observation (
+    sha256 TEXT NOT NULL, fingerprint TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (sha256, fingerprint)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS file (
+    path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL, origin TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+class Catalog:
+    """Observations by content hash and model fingerprint; file stats by path, so that an unchanged file is not read again.
+
+    Faces are biometric data: the file is readable by its owner only.
+
+    Args:
+        path: database file, or None for memory only.
+
+    Raises:
+        StorageError: the file cannot be created or is no database.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        try:
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._db = sqlite3.connect(str(path) if path is not None else ":memory:", isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise StorageError(f"Cannot open the catalogue {path}: {error}. It is only a cache: delete it and run again.") from error
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Catalog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def known_file(self, path: Path) -> tuple[str, str] | None:
+        """(sha256, origin) of an unchanged file, or None when it must be read."""
+        stat = path.stat()
+        row = self._db.execute("SELECT size, mtime_ns, sha256, origin FROM file WHERE path = ?", (_key(path),)).fetchone()
+        return (row[2], row[3]) if row is not None and row[:2] == (stat.st_size, stat.st_mtime_ns) else None
+
+    def remember_file(self, path: Path, sha256: str, origin: str) -> None:
+        stat = path.stat()
+        self._write("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)", (_key(path), stat.st_size, stat.st_mtime_ns, sha256, origin))
+
+    def get(self, sha256: str, fingerprint: str) -> Observation | None:
+        row = self._db.execute("SELECT data FROM observation WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint)).fetchone()
+        return observation_from_json(json.loads(row[0])) if row is not None else None
+
+    def put(self, seen: Observation) -> None:
+        self._write("INSERT OR REPLACE INTO observation VALUES (?, ?, ?)", (seen.sha256, seen.fingerprint, json.dumps(observation_to_json(seen))))
+
+    def _write(self, sql: str, values: tuple[Any, ...]) -> None:
+        try:
+            self._db.execute(sql, values)
+        except sqlite3.OperationalError as error:
+            raise StorageError(f"Cannot write the catalogue {self.path}: {error}. Free some space and run the same command again.") from error
+
+
+def _key(path: Path) -> str:
+    return os.fsencode(os.path.abspath(path)).decode("utf-8", "backslashreplace")
+
+
+def observation_to_json(seen: Observation) -> dict[str, Any]:
+    """All raw numbers, embeddings included: the catalogue's own form, not the exchange form."""
+    return {
+        "sha256": seen.sha256, "size": [seen.width, seen.height], "origin": seen.origin, "phash": seen.phash,
+        "fingerprint": seen.fingerprint, "measured": sorted(seen.measured), "measures": dict(seen.measures),
+        "faces": [_face_to_json(face) for face in seen.faces],
+        "parts": [{"kind": p.kind, "box": _raw(p.box), "confidence": p.confidence} for p in seen.parts],
+    }  # fmt: skip
+
+
+def observation_from_json(data: Mapping[str, Any]) -> Observation:
+    return Observation(
+        sha256=data["sha256"], width=data["size"][0], height=data["size"][1], origin=data["origin"], phash=data["phash"],
+        fingerprint=data["fingerprint"], measured=frozenset(data["measured"]), measures=data["measures"],
+        faces=tuple(_face_from_json(face) for face in data["faces"]),
+        parts=tuple(Part(p["kind"], Box(*p["box"]), p["confidence"]) for p in data["parts"]),
+    )  # fmt: skip
+
+
+def _raw(box: Box) -> list[float]:
+    return [float(box.x0), float(box.y0), float(box.x1), float(box.y1)]
+
+
+def _face_to_json(face: Face) -> dict[str, Any]:
+    return {
+        "box": _raw(face.box), "confidence": float(face.confidence),
+        "landmarks": None if face.landmarks is None else np.asarray(face.landmarks, np.float32).tolist(),
+        "pose": None if face.pose is None else [float(face.pose.yaw), float(face.pose.pitch), float(face.pose.roll)],
+        "embedding": None if face.embedding is None else np.asarray(face.embedding, np.float32).tobytes().hex(),
+    }  # fmt: skip
+
+
+def _face_from_json(data: Mapping[str, Any]) -> Face:
+    embedding = data["embedding"]
+    return Face(
+        box=Box(*data["box"]), confidence=data["confidence"],
+        landmarks=None if data["landmarks"] is None else np.asarray(data["landmarks"], np.float32),
+        pose=None if data["pose"] is None else HeadPose(*data["pose"]),
+        embedding=None if embedding is None else np.frombuffer(bytes.fromhex(embedding), np.float32),
+    )  # fmt: skip

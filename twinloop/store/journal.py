@@ -1,0 +1,97 @@
+"""The append-only journal: one checksummed JSON line per finished unit of work.
+
+A process may die at any byte. On opening, a torn last line is cut off; everything before it counts as done.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twinloop.errors import StateError
+from twinloop.store.atomic import fsync_folder, storage_errors
+
+
+def _line(key: str, data: Any) -> bytes:
+    body = json.dumps([key, data], ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return f"{zlib.crc32(body.encode()):08x} {body}\n".encode()
+
+
+def _parse(line: bytes) -> tuple[str, Any] | None:
+    if len(line) < 10 or line[8:9] != b" " or not line.endswith(b"\n"):
+        return None
+    body = line[9:-1]
+    try:
+        if int(line[:8], 16) != zlib.crc32(body):
+            return None
+        key, data = json.loads(body)
+    except (ValueError, TypeError):
+        return None
+    return key, data
+
+
+class Journal:
+    """Remembers which units are done and what each decided.
+
+    Args:
+        boundary: called with the key after each record is durable; tests use it to stop a run at every boundary.
+    """
+
+    def __init__(self, path: Path, boundary: Callable[[str], None] | None = None) -> None:
+        self.path = path
+        self._boundary = boundary
+        self._done: dict[str, Any] = {}
+        self._load()
+
+    def _load(self) -> None:
+        if not self.path.exists():
+            return
+        good = 0
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        for number, line in enumerate(lines, 1):
+            entry = _parse(line)
+            if entry is None:
+                if number < len(lines):
+                    raise StateError(f"{self.path}, line {number} is damaged, and it is not the last one. Restore it from a copy, or start anew with --restart.")
+                break
+            self._done[entry[0]] = entry[1]
+            good += len(line)
+        if good < self.path.stat().st_size:
+            with open(self.path, "rb+") as file:
+                file.truncate(good)
+                os.fsync(file.fileno())
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._done
+
+    def get(self, key: str) -> Any:
+        """What was recorded under ``key``, or None."""
+        return self._done.get(key)
+
+    def record(self, key: str, data: Any = None) -> None:
+        """Mark a unit as done, durably. Recording a key twice is a defect of the caller.
+
+        Raises:
+            StateError: the key is there already. StorageError: disk full.
+        """
+        if key in self._done:
+            raise StateError(f"{self.path}: unit '{key}' was already done")
+        with storage_errors(self.path):
+            new = not self.path.exists()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self.path, "ab") as file:
+                file.write(_line(key, data))
+                file.flush()
+                os.fsync(file.fileno())
+            if new:
+                fsync_folder(self.path.parent)
+        self._done[key] = data
+        if self._boundary is not None:
+            self._boundary(key)
+
+    def __len__(self) -> int:
+        return len(self._done)

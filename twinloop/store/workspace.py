@@ -1,0 +1,104 @@
+"""Every path of a run, in the seed's own tree. No other file puts names together."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The output folder of a loop and the folder of its LoRAs."""
+
+    root: Path
+    lora_dir: Path
+
+    @property
+    def history(self) -> Path:
+        return self.root / "iteration_history.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "journal.jsonl"
+
+    @property
+    def run_record(self) -> Path:
+        """The settings this folder was started with."""
+        return self.root / "run.json"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
+    @property
+    def catalog(self) -> Path:
+        return self.root / "catalog.sqlite"
+
+    @property
+    def identity(self) -> Path:
+        return self.root / "identity_reference.json"
+
+    @property
+    def panel(self) -> Path:
+        return self.root / "panel.json"
+
+    def gaps(self, iteration: int) -> Path:
+        return self.root / f"gaps_iter{iteration}.json"
+
+    def shots(self, iteration: int) -> Path:
+        return self.root / f"shots_iter{iteration}.json"
+
+    def synthetic(self, iteration: int) -> Path:
+        return self.root / f"synthetic_iter{iteration}"
+
+    def approved(self, iteration: int) -> Path:
+        return self.root / f"approved_iter{iteration}"
+
+    def rejected(self, iteration: int) -> Path:
+        return self.root / f"rejected_iter{iteration}"
+
+    def unsure(self, iteration: int) -> Path:
+        return self.root / f"unsure_iter{iteration}"
+
+    def verdicts(self, iteration: int) -> Path:
+        return self.root / f"verdicts_iter{iteration}.json"
+
+    def dataset(self, iteration: int) -> Path:
+        """The dataset after that iteration; 0 = the real photos."""
+        return self.root / f"dataset_iter{iteration}.json"
+
+    def panel_images(self, version: int) -> Path:
+        return self.root / f"panel_v{version}"
+
+    def panel_score(self, version: int) -> Path:
+        return self.root / f"panel_v{version}.json"
+
+    def training_work(self, version: int) -> Path:
+        """Checkpoints and caches of one training; deleted when its LoRA is written."""
+        return self.lora_dir / f".training_v{version}"
+
+    def training_cache(self) -> Path:
+        return self.lora_dir / ".cache"
+
+    def lora(self, version: int) -> Path:
+        return self.lora_dir / f"lora_v{version}.safetensors"
+
+    def lora_record(self, version: int) -> Path:
+        return self.lora_dir / f"lora_v{version}.json"
+
+    @property
+    def final_lora(self) -> Path:
+        """A copy of the best measured version: the file to use."""
+        return self.lora_dir / "lora.safetensors"
+
+    def show(self, path: Path) -> str:
+        """A path as artefacts hold it: relative to the working directory when below it, so a moved project still fits."""
+        return shown_path(path)
+
+
+def shown_path(path: Path) -> str:
+    """``path`` relative to the working directory when it lies below it, else absolute; forward slashes."""
+    absolute = os.path.abspath(path)
+    relative = os.path.relpath(absolute)
+    return Path(absolute if relative.startswith("..") else relative).as_posix()
