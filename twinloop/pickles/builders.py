@@ -1,0 +1,177 @@
+"""Our own constructors for the few names that are data: containers, tensors and numpy arrays. Nothing else is ever built."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from twinloop.errors import ModelFileError
+from twinloop.pickles.values import AnyArray, Global, Inert, StorageRef, TensorRef, check_view
+
+#: Storage class or torch dtype -> our dtype name.
+STORAGE_DTYPES = {
+    "HalfStorage": "float16", "FloatStorage": "float32", "DoubleStorage": "float64", "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8",
+    "BoolStorage": "bool", "UntypedStorage": "uint8", "ComplexFloatStorage": "complex64", "ComplexDoubleStorage": "complex128",
+}  # fmt: skip
+_DTYPE_KINDS = "biufcSU"
+_MAX_KEY_DEPTH = 4
+
+
+@dataclass(eq=False)
+class DTypeShell:
+    """A numpy dtype being described: its code, and its byte order once ``BUILD`` tells it."""
+
+    code: str
+    order: str = "="
+
+    def dtype(self) -> np.dtype[np.generic]:
+        """The finished dtype, without objects and without fields."""
+        try:
+            made: np.dtype[np.generic] = np.dtype(self.code)
+        except TypeError as error:
+            raise ModelFileError(
+                f"numpy type {self.code[:20]!r} is not known; the file is damaged"
+            ) from error
+        if made.kind not in _DTYPE_KINDS or made.hasobject or made.names:
+            raise ModelFileError(f"numpy type {self.code[:20]!r} may hold objects and is not read")
+        if self.order == ">":
+            return made.newbyteorder(">")
+        return made.newbyteorder("<") if self.order == "<" else made
+
+
+@dataclass(eq=False)
+class ArrayShell:
+    """A numpy array whose contents come with ``BUILD``."""
+
+    value: AnyArray | None = None
+
+    def fill(self, state: object) -> None:
+        """Take numpy's state tuple: (version, shape, dtype, fortran order, bytes)."""
+        if not (isinstance(state, tuple) and len(state) == 5 and isinstance(state[2], DTypeShell)):
+            raise ModelFileError("a numpy array has an unknown layout; the file is damaged")
+        _, shape, dtype_shell, fortran, data = state
+        dtype = dtype_shell.dtype()
+        sizes = _sizes(shape)
+        if not isinstance(data, bytes | bytearray) or math.prod(sizes) * dtype.itemsize != len(data):
+            raise ModelFileError("a numpy array is not as long as its shape says; the file is damaged")
+        self.value = (
+            np.frombuffer(bytes(data), dtype=dtype).reshape(sizes, order="F" if fortran else "C").copy()
+        )
+
+
+def as_key(value: object, depth: int = 0) -> Hashable:
+    """``value`` if it may be a dictionary key or set member: hashing hostile deep tuples would overrun the C stack."""
+    if value is None or isinstance(value, str | bytes | int | float | complex | Global | Inert | frozenset):
+        return cast(Hashable, value)
+    if isinstance(value, tuple) and depth < _MAX_KEY_DEPTH:
+        return tuple(as_key(item, depth + 1) for item in value)
+    raise ModelFileError("a dictionary key is not a plain value; the file is damaged or made to do harm")
+
+
+def build(target: Global, args: tuple[object, ...], read_storage: Callable[[StorageRef], AnyArray]) -> object:
+    """The value that an allow-listed constructor stands for.
+
+    Raises:
+        ModelFileError: arguments that the real constructor would not take.
+    """
+    name = target.name
+    if name.startswith("_rebuild_"):
+        return _tensor(name, args, read_storage)
+    if name == "OrderedDict":
+        return OrderedDict(_pairs(args))
+    if name in ("set", "frozenset"):
+        members = {as_key(item) for item in _items(args)}
+        return members if name == "set" else frozenset(members)
+    if name == "dtype":
+        return DTypeShell(_text(args))
+    if name == "_reconstruct":
+        return ArrayShell()
+    if name == "scalar":
+        return _scalar(args)
+    return _plain(name, args)
+
+
+def _plain(name: str, args: tuple[object, ...]) -> object:
+    if name == "encode":
+        encoding = args[1] if len(args) > 1 else "latin1"
+        if encoding not in ("latin1", "latin-1", "utf-8", "utf8"):
+            raise ModelFileError("bytes in an unknown encoding; the file is damaged")
+        try:
+            return _text(args).encode(str(encoding))
+        except UnicodeEncodeError as error:
+            raise ModelFileError("bytes that do not fit their encoding; the file is damaged") from error
+    if name == "bytes" and not args:
+        return b""  # how protocols 0 to 2 spell it
+    if name == "bytearray" and (not args or isinstance(args[0], bytes)):
+        return bytearray(cast(bytes, args[0]) if args else b"")
+    if name == "complex" and len(args) == 2 and all(isinstance(a, int | float) for a in args):
+        return complex(cast(float, args[0]), cast(float, args[1]))
+    raise ModelFileError(f"{name} with arguments that it does not take; the file is damaged")
+
+
+def _tensor(name: str, args: tuple[object, ...], read_storage: Callable[[StorageRef], AnyArray]) -> object:
+    if (
+        name == "_rebuild_from_type_v2"
+        and len(args) >= 3
+        and isinstance(args[0], Global)
+        and isinstance(args[2], tuple)
+    ):
+        inner = args[0].name
+        if inner in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter"):
+            return _tensor(inner, args[2], read_storage)
+    if name.startswith("_rebuild_parameter") and args and isinstance(args[0], TensorRef):
+        return args[0]
+    if name.startswith("_rebuild_tensor") and len(args) >= 4 and isinstance(args[0], StorageRef):
+        storage, offset = args[0], args[1]
+        shape, stride = _sizes(args[2]), _sizes(args[3])
+        if isinstance(offset, int):
+            check_view(storage, offset, shape, stride)
+            return TensorRef(storage, offset, shape, stride, read_storage)
+    raise ModelFileError(f"torch._utils.{name} with arguments that it does not take; the file is damaged")
+
+
+def _scalar(args: tuple[object, ...]) -> object:
+    if len(args) == 2 and isinstance(args[0], DTypeShell) and isinstance(args[1], bytes):
+        dtype = args[0].dtype()
+        if len(args[1]) == dtype.itemsize:
+            return np.frombuffer(args[1], dtype=dtype)[0].item()
+    raise ModelFileError("a numpy scalar is not as long as its type says; the file is damaged")
+
+
+def _text(args: tuple[object, ...]) -> str:
+    if args and isinstance(args[0], str):
+        return args[0]
+    raise ModelFileError("a constructor got something else than text; the file is damaged")
+
+
+def _sizes(value: object) -> tuple[int, ...]:
+    if isinstance(value, tuple | list) and all(type(n) is int and 0 <= n < 1 << 48 for n in value):
+        return tuple(value)
+    raise ModelFileError("a shape is not a list of sizes; the file is damaged")
+
+
+def _items(args: tuple[object, ...]) -> Iterable[object]:
+    if not args:
+        return ()
+    if isinstance(args[0], list | tuple | set | frozenset):
+        return args[0]
+    raise ModelFileError("a container is made from something else than a list; the file is damaged")
+
+
+def _pairs(args: tuple[object, ...]) -> list[tuple[Hashable, object]]:
+    if args and isinstance(args[0], dict):
+        return list(args[0].items())
+    pairs = []
+    for item in _items(args):
+        if not (isinstance(item, tuple | list) and len(item) == 2):
+            raise ModelFileError(
+                "an ordered dictionary is made from something else than pairs; the file is damaged"
+            )
+        pairs.append((as_key(item[0]), item[1]))
+    return pairs

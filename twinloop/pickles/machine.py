@@ -1,0 +1,363 @@
+"""The stack machine: follows a pickle's opcodes with plain lists and dictionaries, and imports or calls nothing."""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from twinloop.errors import ModelFileError, UnsafeModelFile
+from twinloop.pickles.builders import ArrayShell, DTypeShell, as_key, build
+from twinloop.pickles.policy import DEFAULT_POLICY, Judgement, Policy
+from twinloop.pickles.values import AnyArray, Global, Inert, StorageRef, TensorRef
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one pickle may cost. ``size`` in bytes of the pickle itself; a 46-million-parameter detector needs 200 kB and 10^5 opcodes."""
+
+    opcodes: int = 5_000_000
+    size: int = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Something that would have acted. ``target`` is ``module.name``; ``offset`` is the byte in the pickle."""
+
+    target: str
+    offset: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A pickle that was read.
+
+    Attributes:
+        value: what it holds. names: every global it asks for. refused: only in a tolerant reading. end: bytes used.
+    """
+
+    value: object
+    names: tuple[Global, ...]
+    refused: tuple[Refusal, ...]
+    end: int
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class _Mark:
+    """The stack's mark."""
+
+
+_MARK = _Mark()
+_CONSTANTS: dict[str, object] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_LITERALS = frozenset(
+    {
+        "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "BYTEARRAY8",
+        "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
+        "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8",
+    }
+)  # fmt: skip
+_SILENT = frozenset({"PROTO", "FRAME"})
+
+
+def _no_storage(_: StorageRef) -> AnyArray:
+    raise ModelFileError("this pickle has no storages beside it; give the whole .pt file")
+
+
+@dataclass
+class _Machine:
+    source: str
+    policy: Policy
+    tolerant: bool
+    persistent: Callable[[object], object] | None
+    read_storage: Callable[[StorageRef], AnyArray]
+    stack: list[Any] = field(default_factory=list)
+    memo: dict[int, object] = field(default_factory=dict)
+    names: list[Global] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    offset: int = 0
+
+    # -- the stack ---------------------------------------------------------------------------------------------------
+    def pop(self) -> Any:
+        if not self.stack or self.stack[-1] is _MARK:
+            raise ModelFileError("the pickle takes more from its stack than it put there")
+        return self.stack.pop()
+
+    def top(self) -> Any:
+        if not self.stack or self.stack[-1] is _MARK:
+            raise ModelFileError("the pickle uses an empty stack")
+        return self.stack[-1]
+
+    def pop_mark(self) -> list[Any]:
+        for index in range(len(self.stack) - 1, -1, -1):
+            if self.stack[index] is _MARK:
+                items = self.stack[index + 1 :]
+                del self.stack[index:]
+                return items
+        raise ModelFileError("the pickle closes a list that it never opened")
+
+    # -- names and calls ---------------------------------------------------------------------------------------------
+    def refuse(self, target: str, reason: str) -> None:
+        if not self.tolerant:
+            raise UnsafeModelFile(
+                f"{self.source}: this file would {reason} {target} (byte {self.offset} of its pickle). It was not loaded and nothing "
+                "was run. Delete it, and get the model from its author as .safetensors or .onnx."
+            )
+        self.refused.append(Refusal(target, self.offset, reason))
+
+    def find(self, module: object, name: object) -> None:
+        if not (isinstance(module, str) and isinstance(name, str)):
+            raise ModelFileError("the pickle names something with a value that is not text")
+        target = Global(module, name, self.offset)
+        self.names.append(target)
+        if self.policy.judge(module, name) is Judgement.REFUSE:
+            self.refuse(target.path, "use")
+        self.stack.append(target)
+
+    def call(self, target: object, args: object, kwargs: object = None, *, creates: bool = False) -> None:
+        """``creates``: the opcode makes an instance of a class (NEWOBJ) instead of calling whatever it is given."""
+        if not isinstance(args, tuple):
+            raise ModelFileError("the pickle calls something with arguments that are not a tuple")
+        if not isinstance(target, Global):
+            self.refuse("a value that is not a named class", "call")
+            target = Global("?", "?", self.offset)
+        if self.policy.judge(target.module, target.name) is Judgement.BUILD:
+            self.stack.append(build(target, args, self.read_storage))
+            return
+        if not creates and not self.policy.may_be_called(target.module, target.name):
+            self.refuse(target.path, "call")
+        named = {str(key): value for key, value in kwargs.items()} if isinstance(kwargs, dict) else {}
+        if target.name == "_reconstructor" and args and isinstance(args[0], Global):
+            target = args[0]  # protocol 0 and 1 spell "an instance of this class" so
+        self.stack.append(Inert(target, args, named))
+
+    def set_state(self, target: object, state: object) -> None:
+        if isinstance(target, Inert):
+            target.state = state
+        elif isinstance(target, ArrayShell):
+            target.fill(state)
+        elif isinstance(target, DTypeShell):
+            if isinstance(state, tuple) and len(state) > 1 and isinstance(state[1], str):
+                target.order = state[1]
+        elif not isinstance(target, dict | set | TensorRef):
+            raise ModelFileError("the pickle sets the state of a plain value")
+
+    # -- containers --------------------------------------------------------------------------------------------------
+    def extend(self, target: object, items: list[Any]) -> None:
+        if isinstance(target, list):
+            target.extend(items)
+        elif isinstance(target, set):
+            target.update(as_key(item) for item in items)
+        elif isinstance(target, Inert):
+            target.items.extend(items)
+        else:
+            raise ModelFileError("the pickle appends to something that is not a list")
+
+    def assign(self, target: object, items: list[Any]) -> None:
+        if len(items) % 2:
+            raise ModelFileError("the pickle has a key without a value")
+        pairs = zip(items[::2], items[1::2], strict=True)
+        if isinstance(target, dict):
+            target.update((as_key(key), value) for key, value in pairs)
+        elif isinstance(target, Inert):
+            target.items.extend(pairs)
+        else:
+            raise ModelFileError("the pickle sets a key of something that is not a dictionary")
+
+    def recall(self, key: int) -> None:
+        if key not in self.memo:
+            raise ModelFileError("the pickle recalls a value that it never stored")
+        self.stack.append(self.memo[key])
+
+    def persist(self, reference: object) -> None:
+        if self.persistent is None:
+            raise ModelFileError("the pickle refers to data outside itself; give the whole .pt file")
+        self.stack.append(self.persistent(reference))
+
+    def step(self, name: str, arg: Any) -> None:
+        """One opcode (Python's pickletools lists them all)."""
+        if name in _LITERALS:
+            self.stack.append(arg)
+        elif name in _CONSTANTS:
+            self.stack.append(_CONSTANTS[name])
+        elif name in _HANDLERS:
+            _HANDLERS[name](self, arg)
+        elif name.startswith("EXT"):
+            self.refuse("an extension code of the machine that wrote it", "use")
+            self.stack.append(Inert(Global("copyreg", name, self.offset)))
+        elif name not in _SILENT:
+            raise ModelFileError(f"the pickle uses {name}, which no model file needs")
+
+
+def _tuple(count: int) -> Callable[[_Machine, Any], None]:
+    def make(m: _Machine, _: Any) -> None:
+        items = [m.pop() for _ in range(count)]
+        m.stack.append(tuple(reversed(items)))
+
+    return make
+
+
+def _put(m: _Machine, key: int) -> None:
+    m.memo[key] = m.top()
+
+
+def _after(m: _Machine, items: list[Any], act: Callable[[object, list[Any]], None]) -> None:
+    act(m.top(), items)
+
+
+def _dict_of(m: _Machine, _: Any) -> None:
+    items: list[Any] = m.pop_mark()
+    made: dict[object, object] = {}
+    m.assign(made, items)
+    m.stack.append(made)
+
+
+def _instance(m: _Machine, arg: str) -> None:
+    args = tuple(m.pop_mark())
+    m.find(*arg.split(" ", 1))
+    m.call(m.pop(), args)
+
+
+def _object(m: _Machine, _: Any) -> None:
+    items = m.pop_mark()
+    if not items:
+        raise ModelFileError("the pickle makes an object of nothing")
+    m.call(items[0], tuple(items[1:]))
+
+
+def _reduce(m: _Machine, _: Any) -> None:
+    args, target = m.pop(), m.pop()
+    m.call(target, args)
+
+
+def _new_object(m: _Machine, _: Any) -> None:
+    args, target = m.pop(), m.pop()
+    m.call(target, args, creates=True)
+
+
+def _new_object_ex(m: _Machine, _: Any) -> None:
+    kwargs, args, target = m.pop(), m.pop(), m.pop()
+    m.call(target, args, kwargs, creates=True)
+
+
+def _stack_global(m: _Machine, _: Any) -> None:
+    name, module = m.pop(), m.pop()
+    m.find(module, name)
+
+
+def _set_state(m: _Machine, _: Any) -> None:
+    state = m.pop()
+    m.set_state(m.top(), state)
+
+
+def _set_item(m: _Machine, _: Any) -> None:
+    value, key = m.pop(), m.pop()
+    m.assign(m.top(), [key, value])
+
+
+def _pop(m: _Machine, _: Any) -> None:
+    if not m.stack:
+        raise ModelFileError("the pickle drops a value that is not there")
+    m.stack.pop()
+
+
+def _pop_mark(m: _Machine, _: Any) -> None:
+    m.pop_mark()
+
+
+_HANDLERS: dict[str, Callable[[_Machine, Any], None]] = {
+    "MARK": lambda m, _: m.stack.append(_MARK),
+    "POP": _pop,
+    "POP_MARK": _pop_mark,
+    "DUP": lambda m, _: m.stack.append(m.top()),
+    "EMPTY_LIST": lambda m, _: m.stack.append([]),
+    "EMPTY_DICT": lambda m, _: m.stack.append({}),
+    "EMPTY_TUPLE": lambda m, _: m.stack.append(()),
+    "EMPTY_SET": lambda m, _: m.stack.append(set()),
+    "TUPLE": lambda m, _: m.stack.append(tuple(m.pop_mark())),
+    "TUPLE1": _tuple(1),
+    "TUPLE2": _tuple(2),
+    "TUPLE3": _tuple(3),
+    "LIST": lambda m, _: m.stack.append(m.pop_mark()),
+    "DICT": _dict_of,
+    "FROZENSET": lambda m, _: m.stack.append(frozenset(as_key(item) for item in m.pop_mark())),
+    "APPEND": lambda m, _: _after(m, [m.pop()], m.extend),
+    "APPENDS": lambda m, _: _after(m, m.pop_mark(), m.extend),
+    "ADDITEMS": lambda m, _: _after(m, m.pop_mark(), m.extend),
+    "SETITEM": _set_item,
+    "SETITEMS": lambda m, _: _after(m, m.pop_mark(), m.assign),
+    "PUT": _put,
+    "BINPUT": _put,
+    "LONG_BINPUT": _put,
+    "MEMOIZE": lambda m, _: _put(m, len(m.memo)),
+    "GET": lambda m, key: m.recall(key),
+    "BINGET": lambda m, key: m.recall(key),
+    "LONG_BINGET": lambda m, key: m.recall(key),
+    "GLOBAL": lambda m, arg: m.find(*arg.split(" ", 1)),
+    "STACK_GLOBAL": _stack_global,
+    "REDUCE": _reduce,
+    "NEWOBJ": _new_object,
+    "NEWOBJ_EX": _new_object_ex,
+    "OBJ": _object,
+    "INST": _instance,
+    "BUILD": _set_state,
+    "PERSID": lambda m, arg: m.persist(arg),
+    "BINPERSID": lambda m, _: m.persist(m.pop()),
+}
+
+
+def read_pickle(
+    data: bytes,
+    *,
+    source: str = "pickle",
+    policy: Policy = DEFAULT_POLICY,
+    limits: Limits = DEFAULT_LIMITS,
+    tolerant: bool = False,
+    persistent: Callable[[object], object] | None = None,
+    read_storage: Callable[[StorageRef], AnyArray] = _no_storage,
+) -> Loaded:
+    """Read the first pickle in ``data`` without running it.
+
+    Args:
+        source: how messages call the file. tolerant: note refusals and go on (for an inspector) instead of raising.
+        persistent: turns a persistent id into a value (torch storages).
+
+    Raises:
+        UnsafeModelFile: the pickle would act. ModelFileError: it is no pickle, is damaged, or costs more than ``limits``.
+    """
+    if len(data) > limits.size:
+        raise ModelFileError(
+            f"{source}: its pickle has {len(data)} bytes, more than the limit of {limits.size}; this is no model file"
+        )
+    machine = _Machine(source, policy, tolerant, persistent, read_storage)
+    try:
+        end = _run(machine, data, limits.opcodes)
+        value = machine.pop()
+    except UnsafeModelFile:
+        raise
+    except ModelFileError as error:
+        raise ModelFileError(
+            f"{source}: {error} (byte {machine.offset} of its pickle). Download it again."
+        ) from error
+    return Loaded(value, tuple(machine.names), tuple(machine.refused), end)
+
+
+def _run(machine: _Machine, data: bytes, budget: int) -> int:
+    opcodes = pickletools.genops(data)
+    while True:
+        try:
+            opcode, arg, position = next(opcodes)
+        except StopIteration:
+            raise ModelFileError("the pickle ends without its stop mark") from None
+        except (ValueError, UnicodeDecodeError, OverflowError) as error:
+            raise ModelFileError(f"not a pickle, or a damaged one ({str(error)[:80]})") from error
+        machine.offset = position or 0
+        if opcode.name == "STOP":
+            return machine.offset + 1
+        budget -= 1
+        if budget < 0:
+            raise ModelFileError("the pickle is longer than any model file needs")
+        machine.step(opcode.name, arg)

@@ -1,0 +1,141 @@
+"""What a pickle turns into when nobody runs it: plain values, and inert records of everything else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from twinloop.errors import ModelFileError
+
+AnyArray = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, eq=False)
+class Global:
+    """A name that the pickle asks for. It is never imported.
+
+    Attributes:
+        module, name: as written in the file. offset: byte offset of the opcode in the pickle.
+    """
+
+    module: str
+    name: str
+    offset: int
+
+    @property
+    def path(self) -> str:
+        """``module.name``."""
+        return f"{self.module}.{self.name}"
+
+
+@dataclass(eq=False, repr=False)
+class Inert:
+    """An object of a class that we do not know: its name, its arguments and its state, and no behaviour at all.
+
+    Attributes:
+        cls: the class (or harmless constructor) it would be made with.
+        args, kwargs: what it would be called with. state: what ``__setstate__`` would get.
+        items: what would be appended, added or set on it.
+    """
+
+    cls: Global
+    args: tuple[object, ...] = ()
+    kwargs: Mapping[str, object] = field(default_factory=dict)
+    state: object = None
+    items: list[object] = field(default_factory=list)
+
+    @property
+    def attributes(self) -> dict[str, object]:
+        """The instance's ``__dict__`` as far as the file tells, without names that are not text."""
+        found: dict[str, object] = {}
+        for part in self.state if isinstance(self.state, tuple) else (self.state,):
+            if isinstance(part, dict):
+                found.update({name: value for name, value in part.items() if isinstance(name, str)})
+        return found
+
+    def __repr__(self) -> str:
+        return f"<inert {self.cls.path}>"
+
+
+@dataclass(frozen=True, eq=False)
+class StorageRef:
+    """A block of numbers that lies beside the pickle in the torch file.
+
+    Attributes:
+        key: entry ``data/<key>`` of the zip. dtype: torch's name without ``torch.`` (``float16``, ``bfloat16``...).
+        count: number of elements.
+    """
+
+    key: str
+    dtype: str
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
+class TensorRef:
+    """A view on a storage; the numbers are read when asked for.
+
+    Attributes:
+        offset: first element. shape, stride: in elements.
+        reader: gives the storage as a flat array (float16 stays float16, bfloat16 comes as float32).
+    """
+
+    storage: StorageRef
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    reader: Callable[[StorageRef], AnyArray] = field(repr=False)
+
+    def numpy(self) -> AnyArray:
+        """A fresh contiguous array of ``shape``.
+
+        Raises:
+            ModelFileError: the storage is not in the file or is shorter than the pickle says.
+        """
+        flat = self.reader(self.storage)
+        if math.prod(self.shape) == 0:
+            return np.zeros(self.shape, dtype=flat.dtype)
+        step = flat.dtype.itemsize
+        view = np.lib.stride_tricks.as_strided(
+            flat[self.offset :], self.shape, tuple(s * step for s in self.stride), writeable=False
+        )
+        return np.array(view)
+
+
+def check_view(storage: StorageRef, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> None:
+    """Refuse a tensor that reaches outside its storage or that would blow up in memory.
+
+    Raises:
+        ModelFileError: says which.
+    """
+    if len(shape) != len(stride) or len(shape) > 32 or offset < 0 or min((*shape, *stride, 0)) < 0:
+        raise ModelFileError("a tensor has an impossible shape; the file is damaged, download it again")
+    count = math.prod(shape)
+    last = offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True))
+    if count and (last >= storage.count or count > storage.count):
+        raise ModelFileError(
+            f"a tensor of {count} numbers reaches outside its storage of {storage.count}; the file is damaged"
+        )
+
+
+def walk(root: object, limit: int = 5_000_000) -> Iterator[object]:
+    """Every value reachable from ``root`` once, without recursion (a pickle may hold loops and very deep nests)."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting and len(seen) < limit:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        yield value
+        if isinstance(value, dict):
+            waiting.extend(value.keys())
+            waiting.extend(value.values())
+        elif isinstance(value, list | tuple | set | frozenset):
+            waiting.extend(value)
+        elif isinstance(value, Inert):
+            waiting.extend((value.args, value.kwargs, value.state, value.items))
