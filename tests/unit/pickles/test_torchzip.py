@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-
 from twinloop.errors import ModelFileError, UnsafeModelFile
 from twinloop.pickles import Inert, TensorRef, read_torch_file
 
