@@ -69,7 +69,8 @@ class MeasuringFacet(Protocol):
 class DefinedFacet:
     """A facet given by its parts: what the built-in ones are made of, and the short way for yours.
 
-    ``judge`` turns raw numbers into a `Reading`; the optional ``measurer`` takes numbers of its own from the pixels.
+    ``judge`` turns raw numbers into a `Reading`; the optional ``measurer`` takes numbers of its own from the pixels;
+    the optional ``wording`` says which of a value's phrases describes an image.
     """
 
     name: str
@@ -80,6 +81,7 @@ class DefinedFacet:
     judge: Callable[[Observation], Reading]
     multiple: bool = False
     measurer: Callable[[ImageArray, Observation], Mapping[str, float]] | None = None
+    wording: Callable[[Observation, str], int] | None = None
 
     def classify(self, seen: Observation) -> Reading:
         return self.judge(seen)
@@ -87,9 +89,9 @@ class DefinedFacet:
     def measure(self, image: ImageArray, seen: Observation) -> Mapping[str, float]:
         return self.measurer(image, seen) if self.measurer is not None else {}
 
-    def exclusive(self, value: str) -> Reading:
-        """The reading "this value and none of the others"."""
-        return one_of(self.values, value)
+    def variant(self, seen: Observation, value: str) -> int:
+        """Which of the value's phrases fits this image (left or right, one hand or both); 0 when they all do."""
+        return self.wording(seen, value) if self.wording is not None else 0
 
 
 def one_of(values: tuple[str, ...], value: str) -> Reading:

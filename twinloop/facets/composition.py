@@ -20,6 +20,10 @@ def _judge(seen: Observation) -> Reading:
     return Reading(tuple(v for v, yes in found.items() if yes), tuple(v for v, yes in found.items() if not yes))
 
 
+def _one_or_both(seen: Observation, value: str) -> int:
+    return int(value == "hands_visible" and sum(part.kind == "hand" for part in seen.parts) > 1)
+
+
 FACET = DefinedFacet(
     name="composition",
     values=("hands_visible", "eyes_visible"),
@@ -30,5 +34,6 @@ FACET = DefinedFacet(
     },
     needs=("hands", "eyes"),
     judge=_judge,
+    wording=_one_or_both,
     multiple=True,
 )

@@ -35,6 +35,11 @@ def _judge(seen: Observation) -> Reading:
     return one_of(VALUES, angle_of(face.pose.yaw))
 
 
+def _left_or_right(seen: Observation, value: str) -> int:
+    face = seen.face
+    return int(value != "front" and face is not None and face.pose is not None and face.pose.yaw > 0)
+
+
 FACET = DefinedFacet(
     name="face_angle",
     values=VALUES,
@@ -57,4 +62,5 @@ FACET = DefinedFacet(
     },
     needs=("faces", "pose"),
     judge=_judge,
+    wording=_left_or_right,
 )

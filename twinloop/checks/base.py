@@ -1,0 +1,69 @@
+"""What a check gets and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from twinloop.domain.facet import Facet
+from twinloop.domain.observation import Observation
+from twinloop.domain.verdicts import CheckResult, Outcome
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Numbers the checks hold images against; see `twinloop.config.ValidationConfig` for meaning and units.
+
+    Attributes:
+        real_sharpness: median face sharpness of the real photos; None = not known, then ``blur_threshold`` on the whole image decides.
+    """
+
+    blur_threshold: float = 100.0
+    min_brightness: float = 30.0
+    max_brightness: float = 225.0
+    min_face_confidence: float = 0.5
+    min_face_quality: float = 0.4
+    novelty_distance: int = 6
+    sharpness: str = "image"
+    real_sharpness: float | None = None
+    identity_tolerance: float = 2.5
+
+
+class Likeness(Protocol):
+    """What the identity check asks of the frozen reference."""
+
+    @property
+    def highest_pair(self) -> float: ...
+
+    def similarity(self, seen: Observation) -> float | None: ...
+
+    def nearest(self, seen: Observation) -> float | None: ...
+
+    def lower_limit(self, seen: Observation, tolerance: float) -> float: ...
+
+
+@dataclass(frozen=True)
+class CheckContext:
+    """One image before its judges.
+
+    Attributes:
+        seen: what was observed. facet, value: what was asked for.
+        facets: all known facets by name. likeness: the frozen identity, or None when there is none.
+        others: (name, perceptual hash) of photos and images it must not repeat.
+    """
+
+    seen: Observation
+    facet: str
+    value: str
+    facets: dict[str, Facet]
+    limits: Limits
+    likeness: Likeness | None = None
+    others: Sequence[tuple[str, str]] = field(default_factory=tuple)
+
+
+Check = Callable[[CheckContext], CheckResult | None]
+
+
+def passed(ok: bool) -> Outcome:
+    return Outcome.APPROVED if ok else Outcome.REJECTED

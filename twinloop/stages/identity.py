@@ -1,0 +1,145 @@
+"""The identity reference: frozen from the real photos before round 1, with limits learned from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from twinloop.domain.faces import FloatArray
+from twinloop.domain.observation import Observation
+from twinloop.facets.face_angle import angle_of
+
+NEAREST = 3
+"""Similarity to a person = mean cosine to this many nearest reference photos: one odd photo cannot decide."""
+FEWEST_PER_BAND = 5
+HOLD_OUT_FROM = 20
+HOLD_OUT_SHARE = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class IdentityReference:
+    """How this person's real photos look to the embedder.
+
+    Attributes:
+        embeddings: (N, D) float32 of unit norm. sha256: (N,) the photos behind them.
+        held_out: hashes of the photos that are never trained on; the panel is measured against them alone.
+        bands: head-angle class -> (mean, standard deviation, n) of the photos' own leave-one-out similarity.
+        overall: the same over all of them.
+        highest_pair: largest cosine between two different real photos; above it a made image is suspiciously close.
+        fingerprint: of the observer; embeddings of another model do not compare.
+    """
+
+    embeddings: FloatArray
+    sha256: tuple[str, ...]
+    held_out: frozenset[str]
+    bands: Mapping[str, tuple[float, float, int]]
+    overall: tuple[float, float, int]
+    highest_pair: float
+    fingerprint: str
+    sharpness: float | None
+
+    def similarity(self, seen: Observation, held_out_only: bool = False) -> float | None:
+        """Mean cosine to the nearest reference photos, -1..1; None without a face or an embedding."""
+        face = seen.face
+        if face is None or face.embedding is None or not len(self.embeddings):
+            return None
+        rows = self.embeddings
+        if held_out_only and self.held_out:
+            rows = rows[[digest in self.held_out for digest in self.sha256]]
+        cosines = np.sort(rows @ face.embedding)[-NEAREST:]
+        return float(cosines.mean())
+
+    def nearest(self, seen: Observation) -> float | None:
+        """Cosine to the single nearest reference photo."""
+        face = seen.face
+        if face is None or face.embedding is None or not len(self.embeddings):
+            return None
+        return float((self.embeddings @ face.embedding).max())
+
+    def lower_limit(self, seen: Observation, tolerance: float) -> float:
+        """Least similarity for an image of this head angle: the real photos' mean minus ``tolerance`` standard deviations.
+
+        A band with few photos takes the overall spread, lowered by the loss that a turned head costs in the bands that are known.
+        """
+        mean, spread, _ = self.overall
+        face = seen.face
+        band = self.bands.get(angle_of(face.pose.yaw)) if face is not None and face.pose is not None else None
+        if band is not None and band[2] >= FEWEST_PER_BAND:
+            mean, spread, _ = band
+        elif band is not None and band[2] > 0:
+            mean = min(mean, band[0])
+        return max(0.0, mean - tolerance * max(spread, 0.02))
+
+
+def freeze_reference(photos: Sequence[Observation], fingerprint: str) -> IdentityReference | None:
+    """Learn a person from real photos; None when nothing was embedded.
+
+    With 20 photos or more, 15 % are held out from training (never from an angle class that is rare), so that the panel
+    measures likeness to photos the LoRA has not seen. They still count in the gap analysis.
+    """
+    known = [p for p in photos if p.origin == "real" and p.face is not None and p.face.embedding is not None]
+    known.sort(key=lambda p: p.sha256)
+    if len(known) < 2:
+        return None
+    rows = np.stack([p.face.embedding for p in known if p.face is not None and p.face.embedding is not None]).astype(np.float32)
+    similarity = rows @ rows.T
+    np.fill_diagonal(similarity, -1.0)
+    nearest = np.sort(similarity, axis=1)[:, -NEAREST:]
+    own = np.where(nearest > -1, nearest, np.nan)
+    scores = np.nanmean(own, axis=1)
+    angles = [angle_of(p.face.pose.yaw) if p.face is not None and p.face.pose is not None else "unknown" for p in known]
+    bands = {angle: _spread(scores[[a == angle for a in angles]]) for angle in sorted(set(angles))}
+    sharp = [p.measures["face_sharpness"] for p in known if "face_sharpness" in p.measures]
+    return IdentityReference(
+        embeddings=rows, sha256=tuple(p.sha256 for p in known), held_out=_hold_out(known, angles), bands=bands,
+        overall=_spread(scores), highest_pair=float(similarity.max()), fingerprint=fingerprint,
+        sharpness=float(np.median(sharp)) if sharp else None,
+    )  # fmt: skip
+
+
+def _spread(scores: npt.NDArray[Any]) -> tuple[float, float, int]:
+    return float(np.mean(scores)), float(np.std(scores)), len(scores)
+
+
+def _hold_out(known: Sequence[Observation], angles: Sequence[str]) -> frozenset[str]:
+    if len(known) < HOLD_OUT_FROM:
+        return frozenset()
+    wanted = math.ceil(HOLD_OUT_SHARE * len(known))
+    common = max(sorted(set(angles)), key=angles.count)
+    # the hash order of `known` is as good as random and never changes
+    return frozenset([p.sha256 for p, angle in zip(known, angles, strict=True) if angle == common][:wanted])
+
+
+def reference_to_json(reference: IdentityReference | None) -> dict[str, Any]:
+    """The record of the frozen reference; ``null`` fields when the run has no embedder."""
+    if reference is None:
+        return {"measured": False, "why": "no identity embedder, or fewer than two usable faces"}
+    return {
+        "measured": True,
+        "fingerprint": reference.fingerprint,
+        "photos": list(reference.sha256),
+        "held_out": sorted(reference.held_out),
+        "bands": {name: [round(m, 5), round(s, 5), n] for name, (m, s, n) in reference.bands.items()},
+        "overall": [round(reference.overall[0], 5), round(reference.overall[1], 5), reference.overall[2]],
+        "highest_pair": round(reference.highest_pair, 5),
+        "sharpness": None if reference.sharpness is None else round(reference.sharpness, 3),
+        "embeddings": [row.astype(np.float32).tobytes().hex() for row in reference.embeddings],
+    }
+
+
+def reference_from_json(data: Mapping[str, Any]) -> IdentityReference | None:
+    if not data.get("measured"):
+        return None
+    rows = [np.frombuffer(bytes.fromhex(row), np.float32) for row in data["embeddings"]]
+    mean, spread, count = data["overall"]
+    return IdentityReference(
+        embeddings=np.stack(rows), sha256=tuple(data["photos"]), held_out=frozenset(data["held_out"]),
+        bands={name: (float(m), float(s), int(n)) for name, (m, s, n) in data["bands"].items()},
+        overall=(float(mean), float(spread), int(count)), highest_pair=float(data["highest_pair"]),
+        fingerprint=str(data["fingerprint"]), sharpness=data["sharpness"],
+    )  # fmt: skip

@@ -1,0 +1,153 @@
+"""Observe: every measure of one image in one decode, remembered by content hash and model fingerprint."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop.domain.facet import Facet, MeasuringFacet
+from twinloop.domain.faces import Face, ImageArray
+from twinloop.domain.observation import Observation
+from twinloop.errors import UnreadableImage
+from twinloop.ports import DetectorPack, Reporter
+from twinloop.stages import pixels
+from twinloop.store.catalog import Catalog
+from twinloop.store.images import LoadedImage, load_image
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One file and what was observed in it, or why it could not be read."""
+
+    path: Path
+    observation: Observation | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Observer:
+    """The ruler: one pack of detectors and the facets' own measures. The same one finds gaps and judges images."""
+
+    pack: DetectorPack
+    facets: tuple[Facet, ...]
+    plugins: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        measuring = ",".join(f.name for f in self.facets if isinstance(f, MeasuringFacet))
+        return "|".join((pixels.VERSION, self.pack.fingerprint, measuring, self.plugins))
+
+    @property
+    def measured(self) -> frozenset[str]:
+        """What this pack looks for at all."""
+        names: set[str] = set()
+        if self.pack.faces is not None:
+            names.add("faces")
+            if self.pack.pose is not None:
+                names.add("pose")
+            if self.pack.embedder is not None:
+                names.add("identity")
+        names.update(f"{part.kind}s" for part in self.pack.parts)
+        for measurer in self.pack.measurers:
+            names.update(measurer.covers)
+        return frozenset(names)
+
+    def observe(self, image: LoadedImage) -> Observation:
+        """All numbers of one decoded image; faces sorted by area times confidence, the subject first."""
+        array = image.pixels
+        faces = self._faces(array)
+        measures = pixels.image_measures(array)
+        if faces:
+            measures.update(pixels.face_measures(array, faces[0].box))
+        for measurer in self.pack.measurers:
+            measures.update(measurer.measure(array, faces[0] if faces else None))
+        parts = tuple(part for detector in self.pack.parts for part in detector.parts(array, faces))
+        seen = Observation(
+            sha256=image.sha256, width=array.shape[1], height=array.shape[0], faces=tuple(faces), parts=parts,
+            measures={name: float(value) for name, value in measures.items()}, measured=self.measured,
+            phash=pixels.perceptual_hash(array), fingerprint=self.fingerprint, origin=image.origin,
+        )  # fmt: skip
+        return self._with_facet_measures(array, seen)
+
+    def _faces(self, array: ImageArray) -> list[Face]:
+        if self.pack.faces is None:
+            return []
+        found = sorted(self.pack.faces.detect(array), key=lambda face: -face.box.area * face.confidence)
+        return [self._completed(array, face, subject=index == 0) for index, face in enumerate(found)]
+
+    def _completed(self, array: ImageArray, face: Face, subject: bool) -> Face:
+        if self.pack.pose is not None and face.pose is None:
+            face = dataclasses.replace(face, pose=self.pack.pose.pose(array, face))
+        if self.pack.embedder is not None and subject:
+            face = dataclasses.replace(face, embedding=self.pack.embedder.embed(array, face))
+        return face
+
+    def _with_facet_measures(self, array: ImageArray, seen: Observation) -> Observation:
+        extra: dict[str, float] = {}
+        for facet in self.facets:
+            if isinstance(facet, MeasuringFacet):
+                extra.update({name: float(value) for name, value in facet.measure(array, seen).items()})
+        return dataclasses.replace(seen, measures={**seen.measures, **extra}) if extra else seen
+
+
+def observe_files(paths: Sequence[Path], observer: Observer, catalog: Catalog, reporter: Reporter, label: str) -> Iterator[Seen]:
+    """Observe files in order; known content is looked up, unchanged files are not even read. Unreadable ones are passed on with the reason."""
+    fingerprint = observer.fingerprint
+    for number, path in enumerate(paths, 1):
+        yield _observe_one(path, observer, catalog, fingerprint)
+        reporter.progress(label, number, len(paths))
+
+
+def _observe_one(path: Path, observer: Observer, catalog: Catalog, fingerprint: str) -> Seen:
+    try:
+        known = catalog.known_file(path)
+    except OSError as error:
+        return Seen(path, None, f"cannot be read: {error.strerror or error}")
+    if known is not None:
+        remembered = catalog.get(known[0], fingerprint)
+        if remembered is not None:
+            return Seen(path, dataclasses.replace(remembered, origin=known[1]))
+    try:
+        image = load_image(path)
+    except UnreadableImage as error:
+        return Seen(path, None, str(error))
+    seen = catalog.get(image.sha256, fingerprint) or observer.observe(image)
+    catalog.put(seen)
+    catalog.remember_file(path, image.sha256, image.origin)
+    return Seen(path, seen)
+
+
+def observation_line(seen: Seen, facets: Sequence[Facet], path: str) -> Mapping[str, Any]:
+    """The exchange form of one observation: one line of ``--observations FILE``, to check the ruler against ground truth."""
+    observation = seen.observation
+    if observation is None:
+        return {"path": path, "error": seen.problem}
+    return {
+        "path": path,
+        "sha256": observation.sha256,
+        "faces": [_face_json(face) for face in observation.faces],
+        "facets": {facet.name: facet_json(facet, observation) for facet in facets},
+        "measures": {name: round(value, 5) for name, value in observation.measures.items()},
+    }
+
+
+def facet_json(facet: Facet, observation: Observation) -> str | list[str] | None:
+    """A value, a list of values (composition), or None for "not measured"."""
+    reading = facet.classify(observation)
+    if not reading.measured:
+        return None
+    return list(reading.present) if facet.multiple else (reading.present[0] if reading.present else None)
+
+
+def _face_json(face: Face) -> dict[str, Any]:
+    pose = face.pose
+    return {
+        "box": face.box.to_list(),
+        "confidence": round(float(face.confidence), 4),
+        "yaw": None if pose is None else round(float(pose.yaw), 2),
+        "pitch": None if pose is None else round(float(pose.pitch), 2),
+        "roll": None if pose is None else round(float(pose.roll), 2),
+    }

@@ -1,0 +1,114 @@
+"""Plan: gaps -> shots. Prompts combine the gap's value with variety in all other facets; seeds come from names, never from order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from twinloop.domain.facet import Facet
+from twinloop.domain.shots import Gap, Shot, derive_seed
+from twinloop.stages import words
+
+PLAIN = {"face_angle": ("front", "three_quarter")}
+"""Values that keep another gap's target recognisable: nobody can see a smile from behind."""
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """What planning needs to know.
+
+    Attributes:
+        style: ``prose`` or ``tags``. num_per_gap: shots per gap and round.
+        from_photos: share of shots that start from a real photo. photos: the photos to start from.
+    """
+
+    trigger: str
+    style: str
+    seed: int
+    iteration: int
+    num_per_gap: int
+    negative: str | None = None
+    from_photos: float = 0.0
+    photos: tuple[str, ...] = ()
+
+
+def plan(gaps: Sequence[Gap], facets: Sequence[Facet], settings: PlanSettings) -> list[Shot]:
+    """All shots of a round, gap by gap."""
+    known = {facet.name: facet for facet in facets}
+    shots = []
+    for gap in gaps:
+        if gap.facet not in known or gap.value not in known[gap.facet].values:
+            continue
+        for index in range(1, settings.num_per_gap + 1):
+            shots.append(_shot(gap, index, gaps, facets, settings))
+    return shots
+
+
+def unplannable(gaps: Sequence[Gap], facets: Sequence[Facet]) -> list[Gap]:
+    """Gaps of facets or values that nobody registered: they are named, not silently dropped."""
+    known = {facet.name: facet.values for facet in facets}
+    return [gap for gap in gaps if gap.value not in known.get(gap.facet, ())]
+
+
+def _shot(gap: Gap, index: int, gaps: Sequence[Gap], facets: Sequence[Facet], settings: PlanSettings) -> Shot:
+    seed = derive_seed(settings.seed, settings.trigger, settings.iteration, gap.facet, gap.value, index)
+    rng = random.Random(seed)
+    traits = _traits(gap, gaps, facets, rng)
+    # the gap's own phrase goes round with the index (left, right, left...), the others are drawn
+    wanted: dict[str, dict[str, int]] = {name: {value: rng.randrange(8)} for name, value in traits.items()}
+    wanted.setdefault(gap.facet, {})[gap.value] = index - 1
+    source = None
+    if settings.photos and rng.random() < settings.from_photos:
+        source = settings.photos[rng.randrange(len(settings.photos))]
+    return Shot(
+        key=f"{gap.facet}_{gap.value}_{index:03d}", facet=gap.facet, value=gap.value, index=index,
+        prompt=words.prompt(settings.trigger, facets, wanted, settings.style),
+        negative_prompt=words.negative_prompt(facets, wanted, settings.style, settings.negative),
+        seed=seed, traits=tuple(sorted(traits.items())), source=source,
+    )  # fmt: skip
+
+
+def _traits(gap: Gap, gaps: Sequence[Gap], facets: Sequence[Facet], rng: random.Random) -> dict[str, str]:
+    """One value for every other exclusive facet: half of the time one that is a gap too, else drawn by its target share."""
+    traits = {}
+    for facet in facets:
+        if facet.name == gap.facet or facet.multiple:
+            continue
+        allowed = [v for v in PLAIN.get(facet.name, facet.values) if v in facet.values]
+        lacking = [g.value for g in gaps if g.facet == facet.name and g.value in allowed]
+        if lacking and rng.random() < 0.5:
+            traits[facet.name] = rng.choice(lacking)
+        else:
+            weights: Mapping[str, float] = facet.shares
+            traits[facet.name] = rng.choices(allowed, [max(weights.get(v, 0.0), 0.01) for v in allowed])[0]
+    return traits
+
+
+def plan_panel(facets: Sequence[Facet], trigger: str, style: str, seed: int, count: int, negative: str | None) -> list[Shot]:
+    """The fixed panel: prompts that walk through all values of all exclusive facets evenly, the same for every LoRA of a run."""
+    exclusive = [facet for facet in facets if not facet.multiple and facet.shares]
+    decks = {facet.name: _deck(facet, seed, count) for facet in exclusive}
+    lead = exclusive[0].name if exclusive else ""
+    return [_panel_shot(number, decks, lead, facets, trigger, style, seed, negative) for number in range(1, count + 1)]
+
+
+def _panel_shot(
+    number: int, decks: Mapping[str, Sequence[str]], lead: str, facets: Sequence[Facet], trigger: str, style: str, seed: int, negative: str | None
+) -> Shot:
+    traits = {name: deck[number - 1] for name, deck in decks.items()}
+    wanted = {name: {value: number % 2} for name, value in traits.items()}
+    return Shot(
+        key=f"panel_{number:03d}", facet=lead, value=traits.get(lead, ""), index=number,
+        prompt=words.prompt(trigger, facets, wanted, style),
+        negative_prompt=words.negative_prompt(facets, wanted, style, negative),
+        seed=derive_seed(seed, trigger, "panel", number), traits=tuple(sorted(traits.items())),
+    )  # fmt: skip
+
+
+def _deck(facet: Facet, seed: int, count: int) -> list[str]:
+    """``count`` values of a facet, each as often as the others, in an order of the facet's own."""
+    values = [value for value in facet.values if facet.shares.get(value, 0) > 0] or list(facet.values)
+    deck = [values[number % len(values)] for number in range(count)]
+    random.Random(derive_seed(seed, "panel-deck", facet.name)).shuffle(deck)
+    return deck

@@ -1,0 +1,65 @@
+"""Words: prompts and captions from the facets' own phrases, so that what is asked and what is described never disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from twinloop.domain.facet import DefinedFacet, Facet
+from twinloop.domain.observation import Observation
+
+QUALITY = {
+    "prose": "professional photography, high quality, detailed, sharp focus",
+    "tags": "masterpiece, best quality, detailed",
+}
+NEGATIVE = {
+    "prose": "blurry, low quality, deformed, bad anatomy, watermark, text",
+    "tags": "worst quality, low quality, blurry, deformed, bad anatomy, watermark, text",
+}
+ORDER = ("framing", "face_angle", "expression", "composition", "setting", "lighting")
+"""Order of the parts in a sentence; facets of the user's own follow."""
+
+
+def phrase(facet: Facet, value: str, style: str, variant: int) -> str:
+    """The words of one facet value; ``variant`` picks among its phrases, round and round."""
+    words = facet.phrases[value]
+    choices = words.tags if style == "tags" else words.prose
+    return choices[variant % len(choices)] if choices else ""
+
+
+def _in_order(facets: Sequence[Facet]) -> list[Facet]:
+    rank = {name: number for number, name in enumerate(ORDER)}
+    return sorted(facets, key=lambda facet: rank.get(facet.name, len(ORDER)))
+
+
+def prompt(trigger: str, facets: Sequence[Facet], wanted: Mapping[str, Mapping[str, int]], style: str) -> str:
+    """A prompt: the trigger first, then the wanted values, then quality words.
+
+    Args:
+        wanted: facet name -> value -> variant of its phrase.
+    """
+    parts = [trigger]
+    for facet in _in_order(facets):
+        parts += [phrase(facet, value, style, variant) for value, variant in wanted.get(facet.name, {}).items()]
+    return ", ".join(part for part in [*parts, QUALITY[style]] if part)
+
+
+def negative_prompt(facets: Sequence[Facet], wanted: Mapping[str, Mapping[str, int]], style: str, base: str | None) -> str:
+    """What to keep away: the general words (or the user's own) and those of the wanted values."""
+    parts = [NEGATIVE[style] if base is None else base]
+    for facet in _in_order(facets):
+        for value in wanted.get(facet.name, {}):
+            parts += [word for word in facet.phrases[value].negative if word not in parts[0]]
+    return ", ".join(part for part in dict.fromkeys(parts) if part)
+
+
+def caption(trigger: str, facets: Sequence[Facet], seen: Observation, style: str) -> str:
+    """A training caption: the trigger first, then what varies and was measured; nothing that is identity."""
+    parts = [trigger]
+    for facet in _in_order(facets):
+        reading = facet.classify(seen)
+        for value in reading.present:
+            variant = facet.variant(seen, value) if isinstance(facet, DefinedFacet) else 0
+            parts.append(phrase(facet, value, style, variant))
+        if facet.name == "composition" and "eyes_visible" in reading.absent:
+            parts.append("eyes closed")
+    return ", ".join(part for part in parts if part)
