@@ -1,0 +1,1 @@
+"""The embedded world: a renderer of fictional people, a tiny base model and tiny detectors."""
