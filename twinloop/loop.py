@@ -1,0 +1,67 @@
+"""The loop, read from top to bottom.
+
+    photos -> v1 -> per round: (a) gaps (b) shots and images (c) verdicts (d) dataset' (e) LoRA' (f) measure (g) decide -> the best LoRA
+
+Every step writes one artefact and is done when that artefact is there. Kill the process anywhere, run it again: it goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from twinloop import steps
+from twinloop.config import Settings
+from twinloop.stages import decide
+from twinloop.stages.rounds import Outcome, Round, finished_round
+from twinloop.stages.toolbox import Toolbox
+from twinloop.stages.validate import tally
+from twinloop.steps import Run
+from twinloop.store.catalog import Catalog
+from twinloop.store.journal import Journal
+from twinloop.store.lock import locked
+from twinloop.store.workspace import Workspace
+
+
+def run_loop(settings: Settings, toolbox: Toolbox, workspace: Workspace, boundary: Callable[[str], None] | None = None) -> Outcome:
+    """Run or resume the whole loop.
+
+    Args:
+        boundary: called with the key after every journal record; for tests that stop a run at each of them.
+
+    Raises:
+        NothingToDo: no usable photo. StateError: the folder was started with other settings. Locked: it is in use.
+    """
+    with locked(workspace.root), Catalog(workspace.catalog) as catalog:
+        run = Run(settings, toolbox, workspace, Journal(workspace.journal, boundary), catalog)
+        steps.begin(run)
+        dataset = steps.collect(run)
+        reference = steps.freeze(run)
+        loras = [steps.train(run, dataset, version=1)]
+        scores = [steps.measure(run, reference, loras[0])]
+        rounds: list[Round] = []
+        while True:
+            iteration = len(rounds) + 1
+            gaps = steps.find_gaps(run, dataset, iteration)
+            decision = steps.decide_on(settings, rounds, gaps)
+            outcome = Outcome(decision, decide.best(scores).version, tuple(loras), tuple(scores), tuple(rounds), len(gaps))
+            steps.record(run, outcome)
+            if decision is not None:
+                steps.finish(run, outcome, decision)
+                return outcome
+            steps.say_gaps(run, gaps, rounds)
+            start = decide.best(scores)
+            steps.generate(run, gaps, loras[start.version - 1], iteration)
+            judged = steps.validate(run, reference, dataset, iteration)
+            merged, joined = steps.merge(run, dataset, judged, gaps, iteration)
+            lora = steps.train(run, merged, version=iteration + 1)
+            score = steps.measure(run, reference, lora)
+            done = finished_round(iteration, gaps, tally([item.verdict for item in judged]), joined, lora, start, score)
+            steps.say_round(run, done)
+            dataset = dataset if done.rolled_back else merged
+            loras, scores, rounds = [*loras, lora], [*scores, score], [*rounds, done]
+
+
+def workspace_of(settings: Settings) -> Workspace:
+    """Where a run of these settings lives."""
+    return Workspace(Path(settings.output_dir), settings.lora_dir)

@@ -1,0 +1,100 @@
+"""Assess: one LoRA on the fixed panel of prompts and seeds, each figure with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from twinloop.domain.facet import Facet
+from twinloop.domain.observation import Observation
+from twinloop.domain.records import PanelScore
+from twinloop.domain.shots import Shot
+from twinloop.domain.statistics import Estimate, bootstrap_mean, paired_difference
+from twinloop.errors import StateError
+from twinloop.ports import Reporter
+from twinloop.stages.generate import MadeImage
+from twinloop.stages.identity import IdentityReference
+from twinloop.stages.observe import Observer, observe_files
+from twinloop.store.catalog import Catalog
+from twinloop.store.images import load_image
+
+METRICS = ("identity", "on_target", "quality", "diversity")
+OVERALL = ("identity", "on_target", "quality")
+"""The metrics whose mean is the overall score that improvement is measured by; diversity is watched by the drift alarm."""
+
+
+def assess(
+    made: Sequence[MadeImage], version: int, observer: Observer, catalog: Catalog, likeness: IdentityReference | None, reporter: Reporter
+) -> PanelScore:
+    """Measure the panel images of one LoRA.
+
+    identity: similarity to the held-out real photos (to all of them when none are held out), 0 where no face came out.
+    on_target: share of the asked facet values that were measured and hit, per image. quality: the pack's face quality, else the
+    detector's confidence. diversity: mean distance (1 - cosine of centred 16x16 thumbnails) to the other images of the panel.
+    """
+    seen = [item.observation for item in observe_files([m.path for m in made], observer, catalog, reporter, "Measuring")]
+    samples: dict[str, list[float]] = {"on_target": [], "quality": [], "diversity": _diversity([m for m in made])}
+    if likeness is not None:
+        samples["identity"] = [_identity(o, likeness) for o in seen]
+    for image, observation in zip(made, seen, strict=True):
+        if observation is None:
+            raise StateError(f"The panel image {image.path} cannot be read. Delete it and run the same command again.")
+        samples["on_target"].append(_on_target(image.shot, observation, observer.facets))
+        samples["quality"].append(_quality(observation))
+    ordered = {name: samples[name] for name in METRICS if name in samples}
+    ordered["overall"] = overall(ordered)
+    return PanelScore(version, {name: bootstrap_mean(values, seed=version) for name, values in ordered.items()}, ordered)
+
+
+def overall(samples: dict[str, list[float]]) -> list[float]:
+    """Per panel image, the mean of the metrics that count (those that were measured)."""
+    rows = [samples[name] for name in OVERALL if name in samples]
+    return [float(np.mean(column)) for column in zip(*rows, strict=True)]
+
+
+def _identity(seen: Observation | None, likeness: IdentityReference) -> float:
+    similarity = likeness.similarity(seen, held_out_only=True) if seen is not None else None
+    return max(0.0, similarity) if similarity is not None else 0.0
+
+
+def _on_target(shot: Shot, seen: Observation, facets: Sequence[Facet]) -> float:
+    asked = dict(shot.traits)
+    hits = []
+    for facet in facets:
+        value = asked.get(facet.name)
+        reading = facet.classify(seen)
+        if value is not None and (value in reading.present or value in reading.absent):
+            hits.append(value in reading.present)
+    return sum(hits) / len(hits) if hits else 0.0
+
+
+def _quality(seen: Observation) -> float:
+    if seen.face is None:
+        return 0.0
+    return float(seen.measures.get("face_quality", seen.face.confidence))
+
+
+def _diversity(made: Sequence[MadeImage]) -> list[float]:
+    if len(made) < 2:
+        return [0.0] * len(made)
+    rows = np.stack([_thumbnail(m) for m in made])
+    cosines = rows @ rows.T
+    others = (cosines.sum(axis=1) - np.diag(cosines)) / (len(made) - 1)
+    return [float(np.clip(1 - value, 0.0, 2.0)) for value in others]
+
+
+def _thumbnail(image: MadeImage) -> npt.NDArray[np.float64]:
+    pixels = load_image(image.path).pixels
+    small = np.asarray(Image.fromarray(pixels).resize((16, 16), Image.Resampling.BOX), dtype=np.float64).ravel()
+    small -= small.mean()
+    return small / max(float(np.linalg.norm(small)), 1e-9)
+
+
+def compare(before: PanelScore, after: PanelScore, metric: str = "overall") -> Estimate | None:
+    """Change of a metric from one LoRA to another, image by image over the same prompts and seeds; None where one lacks it."""
+    if metric not in before.samples or metric not in after.samples:
+        return None
+    return paired_difference(before.samples[metric], after.samples[metric], seed=after.version)

@@ -1,0 +1,151 @@
+"""Decide: go on, stop, roll back. Each rule is a small object in a list; the reason is printed and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from twinloop.domain.records import PanelScore
+from twinloop.domain.statistics import Estimate
+from twinloop.stages.assess import compare
+
+WATCHED = ("identity", "diversity", "quality")
+
+
+@dataclass(frozen=True)
+class RoundFacts:
+    """What the rules look at, of one finished round.
+
+    Attributes:
+        gaps: number found at its start. improvement: change of the overall panel score against the LoRA it started from, as a share of it.
+        drifted: metrics that got worse beyond their interval.
+    """
+
+    iteration: int
+    gaps: int
+    approved: int
+    total: int
+    improvement: Estimate | None
+    drifted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Stop, and why. ``converged`` tells success from a spent budget."""
+
+    rule: str
+    reason: str
+    converged: bool
+
+
+class StopRule(Protocol):
+    """Looks at all finished rounds and says stop, or None."""
+
+    def __call__(self, rounds: Sequence[RoundFacts]) -> Decision | None: ...
+
+
+@dataclass(frozen=True)
+class HighApproval:
+    """Approval above the rate for so many rounds running."""
+
+    rate: float
+    rounds: int
+
+    def __call__(self, rounds: Sequence[RoundFacts]) -> Decision | None:
+        last = rounds[-self.rounds :]
+        if len(last) < self.rounds or any(r.total == 0 or r.approved / r.total <= self.rate for r in last):
+            return None
+        return Decision("approval", f"approval above {self.rate:.0%} in {self.rounds} rounds running", True)
+
+
+@dataclass(frozen=True)
+class SmallImprovement:
+    """Improvement under the threshold and not to be told from none (its interval reaches zero), so many rounds running."""
+
+    threshold: float
+    patience: int
+
+    def __call__(self, rounds: Sequence[RoundFacts]) -> Decision | None:
+        last = rounds[-self.patience :]
+        if len(last) < self.patience or not all(self._small(r) for r in last):
+            return None
+        gain = last[-1].improvement
+        assert gain is not None
+        return Decision(
+            "improvement",
+            f"improvement {gain.value:.1%} is below the {self.threshold:.0%} threshold and within its interval ({gain.low:.1%} to {gain.high:.1%}, n={gain.n})",
+            True,
+        )
+
+    def _small(self, facts: RoundFacts) -> bool:
+        gain = facts.improvement
+        return gain is not None and gain.value < self.threshold and gain.low <= 0.0
+
+
+@dataclass(frozen=True)
+class Drifting:
+    """Worse beyond the interval in so many rounds running, each rolled back: more of the same will not help."""
+
+    rounds: int
+
+    def __call__(self, rounds: Sequence[RoundFacts]) -> Decision | None:
+        last = rounds[-self.rounds :]
+        if len(last) < self.rounds or not all(r.drifted for r in last):
+            return None
+        return Decision("drift", f"{', '.join(last[-1].drifted)} got worse in {self.rounds} rounds running; the best earlier LoRA stays", False)
+
+
+@dataclass(frozen=True)
+class NothingApproved:
+    """A round without one approved image leaves the dataset as it was."""
+
+    def __call__(self, rounds: Sequence[RoundFacts]) -> Decision | None:
+        last = rounds[-1]
+        if last.total and not last.approved:
+            return Decision("nothing_approved", "no image of this round was approved; see the reasons in the report before running on", False)
+        return None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The rounds that were asked for are used up."""
+
+    iterations: int
+
+    def __call__(self, rounds: Sequence[RoundFacts]) -> Decision | None:
+        if len(rounds) < self.iterations:
+            return None
+        return Decision("budget", f"{self.iterations} iterations done (max_iterations)", False)
+
+
+NO_GAPS = Decision("no_gaps", "gap count is 0: every facet value has its share", True)
+
+
+def decide(rounds: Sequence[RoundFacts], rules: Sequence[StopRule]) -> Decision | None:
+    """The first rule that says stop."""
+    return next((decision for decision in (rule(rounds) for rule in rules) if decision is not None), None)
+
+
+def improvement(before: PanelScore, after: PanelScore) -> Estimate | None:
+    """Relative change of the overall score, paired over the panel, with its interval."""
+    change = compare(before, after)
+    base = before.metrics["overall"].value if "overall" in before.metrics else 0.0
+    if change is None or base <= 0:
+        return None
+    return Estimate(change.value / base, change.low / base, change.high / base, change.n)
+
+
+def drift(before: PanelScore, after: PanelScore) -> tuple[str, ...]:
+    """Watched metrics that are worse with the whole interval of the paired change below zero, and by more than 3 % of the old value."""
+    worse = []
+    for metric in WATCHED:
+        change = compare(before, after, metric)
+        if change is not None and change.high < 0 and -change.value > 0.03 * before.metrics[metric].value:
+            worse.append(metric)
+    return tuple(worse)
+
+
+def best(scores: Sequence[PanelScore]) -> PanelScore:
+    """The version with the highest overall score; the earlier one where they are equal."""
+    return max(scores, key=lambda score: (score.metrics["overall"].value, -score.version))

@@ -1,0 +1,133 @@
+"""Generate: shots -> images on disk. Each is marked, journaled, and made once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop import __version__
+from twinloop.domain.faces import ImageArray
+from twinloop.domain.shots import Shot
+from twinloop.ports import Clock, GenerationSettings, Generator, Reporter
+from twinloop.store.atomic import sha256_file, write_bytes, write_json
+from twinloop.store.journal import Journal
+from twinloop.store.provenance import synthetic_png
+
+METADATA = "generation_metadata.json"
+
+
+@dataclass(frozen=True)
+class MadeImage:
+    """One image on disk and the shot behind it."""
+
+    path: Path
+    sha256: str
+    shot: Shot
+
+
+@dataclass(frozen=True)
+class GenerationContext:
+    """Names that go into every image.
+
+    Attributes:
+        prefix: of journal keys, unique in the journal ("iter2").
+        stamped: whether file names carry a time stamp, as the loop's do and the panel's do not.
+    """
+
+    prefix: str
+    folder: Path
+    base_model: str
+    lora: Path | None
+    settings: GenerationSettings
+    stamped: bool = True
+
+
+def generate(shots: Sequence[Shot], context: GenerationContext, generator: Generator, journal: Journal, clock: Clock, reporter: Reporter) -> list[MadeImage]:
+    """Make every image that is not there yet. Batches are fixed by the order of ``shots``; a batch that was interrupted is made again
+    as a whole, and only what is missing is written, so the result never depends on where a run was stopped."""
+    lora_hash = sha256_file(context.lora) if context.lora is not None else None
+    size = context.settings.batch_size
+    batches = [shots[i : i + size] for i in range(0, len(shots), size)]
+    loaded = False
+    made: list[MadeImage] = []
+    for batch in batches:
+        names = _names(batch, context, journal, clock)
+        if not all(_is_done(context, shot, name, journal) for shot, name in zip(batch, names, strict=True)):
+            if not loaded:
+                generator.load_lora(context.lora)
+                loaded = True
+            for shot, pixels in generator.generate(batch, context.settings):
+                name = names[batch.index(shot)]
+                if not _is_done(context, shot, name, journal):
+                    _keep(pixels, shot, context, name, lora_hash, journal)
+        made += [MadeImage(context.folder / name, journal.get(_key(context, shot)), shot) for shot, name in zip(batch, names, strict=True)]
+        reporter.progress("Generating", len(made), len(shots))
+    _write_metadata(made, context, lora_hash)
+    return made
+
+
+def _names(batch: Sequence[Shot], context: GenerationContext, journal: Journal, clock: Clock) -> list[str]:
+    """File names of a batch, chosen once and kept: the time stamp is that of the first attempt."""
+    if not context.stamped:
+        return [f"{shot.key}.png" for shot in batch]
+    key = f"{context.prefix}.names.{batch[0].key}"
+    if key not in journal:
+        stamp = clock.stamp()
+        journal.record(key, [f"synthetic_{shot.key}_{stamp}.png" for shot in batch])
+    return [str(name) for name in journal.get(key)]
+
+
+def _key(context: GenerationContext, shot: Shot) -> str:
+    return f"{context.prefix}.image.{shot.key}"
+
+
+def _is_done(context: GenerationContext, shot: Shot, name: str, journal: Journal) -> bool:
+    return _key(context, shot) in journal and (context.folder / name).exists()
+
+
+def _keep(pixels: ImageArray, shot: Shot, context: GenerationContext, name: str, lora_hash: str | None, journal: Journal) -> None:
+    extra = {"twinloop": json.dumps({"shot": shot.to_json(), "lora_sha256": lora_hash}, sort_keys=True)}
+    data = synthetic_png(pixels, parameters_text(shot, context, lora_hash), extra)
+    write_bytes(context.folder / name, data)
+    if _key(context, shot) not in journal:
+        journal.record(_key(context, shot), hashlib.sha256(data).hexdigest())
+
+
+def parameters_text(shot: Shot, context: GenerationContext, lora_hash: str | None) -> str:
+    """The settings in the layout that A1111 writes and other tools read."""
+    settings = context.settings
+    prompt = shot.prompt if context.lora is None else f"{shot.prompt} <lora:{context.lora.stem}:{settings.lora_scale:g}>"
+    parts = [
+        f"Steps: {settings.steps}", f"CFG scale: {settings.guidance:g}", f"Seed: {shot.seed}", f"Size: {settings.width}x{settings.height}",
+        f"Model: {context.base_model}",
+    ]  # fmt: skip
+    if shot.source:
+        parts.append(f"Denoising strength: {settings.strength:g}")
+    if context.lora is not None and lora_hash is not None:
+        parts.append(f'Lora hashes: "{context.lora.stem}: {lora_hash[:12]}"')
+    return f"{prompt}\nNegative prompt: {shot.negative_prompt}\n{', '.join([*parts, f'Version: twinloop {__version__}'])}"
+
+
+def _write_metadata(made: Sequence[MadeImage], context: GenerationContext, lora_hash: str | None) -> None:
+    settings = context.settings
+    write_json(
+        context.folder / METADATA,
+        {
+            "base_model": context.base_model,
+            "lora": None if context.lora is None else {"file": context.lora.name, "sha256": lora_hash, "scale": settings.lora_scale},
+            "settings": {
+                "num_inference_steps": settings.steps, "guidance_scale": settings.guidance, "width": settings.width,
+                "height": settings.height, "batch_size": settings.batch_size,
+            },
+            "images": [{"file": image.path.name, "sha256": image.sha256, **image.shot.to_json()} for image in made],
+        },
+    )  # fmt: skip
+
+
+def shots_json(shots: Sequence[Shot], iteration: int) -> dict[str, Any]:
+    """shots_iterN.json."""
+    return {"iteration": iteration, "count": len(shots), "shots": [shot.to_json() for shot in shots]}

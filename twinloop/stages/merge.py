@@ -1,0 +1,85 @@
+"""Merge: approved images join the dataset, within caps; the real photos always stay. A change makes a new dataset."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from twinloop.domain.facet import Facet
+from twinloop.domain.records import Dataset, Member
+from twinloop.domain.shots import Gap
+from twinloop.stages import words
+from twinloop.stages.select import Photo
+from twinloop.stages.validate import Judged
+from twinloop.store.workspace import shown_path
+
+
+@dataclass(frozen=True)
+class MergeLimits:
+    """Caps on what was made.
+
+    Attributes:
+        max_share: synthetic images of all images. ratio: total real weight over total synthetic weight, at least.
+        decay: weight of a synthetic round, per round of age.
+    """
+
+    max_share: float = 0.5
+    ratio: float = 1.3
+    decay: float = 0.7
+
+
+def real_dataset(photos: Sequence[Photo], facets: Sequence[Facet], trigger: str, style: str, held_out: frozenset[str]) -> Dataset:
+    """The first dataset. Photos already marked as synthetic keep their origin; held-out photos have weight 0 (never trained on)."""
+    members = []
+    for photo in photos:
+        weight = 0.0 if photo.seen.sha256 in held_out else 1.0
+        made = photo.seen.origin != "real"
+        members.append(
+            Member(
+                path=shown_path(photo.path), sha256=photo.seen.sha256, caption=words.caption(trigger, facets, photo.seen, style),
+                origin=photo.seen.origin, round=0, weight=0.0 if made else weight,
+            )
+        )  # fmt: skip
+    return Dataset(tuple(members))
+
+
+def merge(
+    dataset: Dataset, judged: Sequence[Judged], gaps: Sequence[Gap], facets: Sequence[Facet], trigger: str, style: str,
+    iteration: int, limits: MergeLimits,
+) -> tuple[Dataset, list[Judged]]:  # fmt: skip
+    """The new dataset and the images that joined it: the best first, no more per gap than it needs, within the caps."""
+    quota = {(gap.facet, gap.value): gap.count for gap in gaps}
+    room = _room(dataset, limits.max_share)
+    joined: list[Judged] = []
+    for item in sorted(judged, key=lambda j: (-j.verdict.quality, j.asked.path.name)):
+        key = (item.asked.facet, item.asked.value)
+        if item.seen is None or len(joined) >= room or quota.get(key, 0) <= 0:
+            continue
+        quota[key] -= 1
+        joined.append(item)
+    joined.sort(key=lambda j: j.asked.path.name)
+    members = [*dataset.members, *(_member(item, facets, trigger, style, iteration) for item in joined)]
+    return weighted(Dataset(tuple(members)), iteration, limits), joined
+
+
+def _room(dataset: Dataset, max_share: float) -> int:
+    real, made = len(dataset.real), len(dataset.synthetic)
+    return max(0, int(max_share / (1 - max_share) * real + 1e-9) - made)
+
+
+def _member(item: Judged, facets: Sequence[Facet], trigger: str, style: str, iteration: int) -> Member:
+    assert item.seen is not None
+    caption = words.caption(trigger, facets, item.seen, style)
+    return Member(shown_path(item.asked.path), item.seen.sha256, caption, "synthetic", iteration, 1.0)
+
+
+def weighted(dataset: Dataset, iteration: int, limits: MergeLimits) -> Dataset:
+    """Weights of the synthetic members: decayed by age, then scaled down together until the real photos outweigh them by ``ratio``."""
+    real = sum(member.weight for member in dataset.real)
+    aged = {m.sha256: limits.decay ** max(0, iteration - m.round) for m in dataset.synthetic if m.round > 0}
+    total = sum(aged.values())
+    scale = min(1.0, real / (limits.ratio * total)) if total > 0 else 1.0
+    return Dataset(
+        tuple(dataclasses.replace(m, weight=aged[m.sha256] * scale) if m.origin != "real" and m.sha256 in aged else m for m in dataset.members)
+    )

@@ -1,0 +1,89 @@
+"""Rounds and the outcome of a run, and the record of them: iteration_history.json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twinloop.domain.records import LoRA, PanelScore
+from twinloop.domain.shots import Gap
+from twinloop.domain.statistics import wilson
+from twinloop.stages import decide
+from twinloop.stages.assess import compare
+from twinloop.stages.decide import Decision, RoundFacts
+from twinloop.stages.validate import Tally
+
+
+@dataclass(frozen=True)
+class Round:
+    """One finished turn. ``started_from`` = version of the LoRA that made its images."""
+
+    facts: RoundFacts
+    gaps: tuple[Gap, ...]
+    tally: Tally
+    merged: int
+    lora: LoRA
+    score: PanelScore
+    started_from: int
+    rolled_back: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run comes to: why it stopped, which version is best, every LoRA with its score, every round."""
+
+    decision: Decision | None
+    best: int
+    loras: tuple[LoRA, ...]
+    scores: tuple[PanelScore, ...]
+    rounds: tuple[Round, ...]
+    gaps_left: int | None
+
+
+def finished_round(iteration: int, gaps: Sequence[Gap], tally: Tally, merged: int, lora: LoRA, before: PanelScore, score: PanelScore) -> Round:
+    """Put a round together; it is rolled back when a watched metric got worse beyond its interval."""
+    drifted = decide.drift(before, score)
+    facts = RoundFacts(iteration, len(gaps), tally.approved, tally.total, decide.improvement(before, score), drifted)
+    return Round(facts, tuple(gaps), tally, merged, lora, score, before.version, rolled_back=bool(drifted))
+
+
+def history_json(outcome: Outcome, person: str, base_model: str) -> dict[str, Any]:
+    """iteration_history.json: the complete metrics of a run, finished or not (then ``stop`` is null)."""
+    decision = outcome.decision
+    first, best = outcome.scores[0], next(score for score in outcome.scores if score.version == outcome.best)
+    change = {name: compare(first, best, name) for name in best.metrics} if best.version != first.version else {}
+    return {
+        "person": person,
+        "base_model": base_model,
+        "iterations": [_round_json(entry) for entry in outcome.rounds],
+        "loras": [lora.to_json() for lora in outcome.loras],
+        "panel": [score.to_json() for score in outcome.scores],
+        "best_version": outcome.best,
+        "gaps_left": outcome.gaps_left,
+        "best_against_v1": {name: estimate.to_json() for name, estimate in change.items() if estimate is not None},
+        "stop": None if decision is None else {"rule": decision.rule, "reason": decision.reason, "converged": decision.converged},
+    }
+
+
+def _round_json(entry: Round) -> dict[str, Any]:
+    facts, counts = entry.facts, entry.tally
+    return {
+        "iteration": facts.iteration,
+        "gap_count": facts.gaps,
+        "gaps": [gap.to_json() for gap in entry.gaps],
+        "generated": counts.total,
+        "approved": counts.approved,
+        "rejected": counts.rejected,
+        "unsure": counts.unsure,
+        "approval_rate": wilson(counts.approved, counts.total).to_json(),
+        "quality_score": round(counts.quality, 4),
+        "merged": entry.merged,
+        "generated_with": f"v{entry.started_from}",
+        "lora_version": entry.lora.version,
+        "lora": entry.lora.path,
+        "panel": {name: estimate.to_json() for name, estimate in entry.score.metrics.items()},
+        "improvement": None if facts.improvement is None else facts.improvement.to_json(),
+        "drifted": list(facts.drifted),
+        "rolled_back": entry.rolled_back,
+    }

@@ -1,0 +1,30 @@
+"""The toolbox: everything a run needs from outside, wired once. Tests and dry runs put fakes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from twinloop.ports import Clock, GenerationSettings, Generator, Reporter, Trainer, TrainingSettings
+from twinloop.stages.observe import Observer
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """Ports, filled.
+
+    Attributes:
+        observer: the ruler. generator, trainer: made on first use, because loading a base model takes long.
+        generation, training: the settings in force (the user's over the family's).
+        steps_for: images and batch -> training steps, from the preset's epochs. style: of prompts, ``prose`` or ``tags``.
+    """
+
+    observer: Observer
+    generator: Callable[[], Generator]
+    trainer: Callable[[], Trainer]
+    generation: GenerationSettings
+    training: Callable[[int], TrainingSettings]
+    style: str
+    base_model: str
+    clock: Clock
+    reporter: Reporter

@@ -1,0 +1,70 @@
+"""Train: one dataset -> one LoRA file with its record. Every round starts from the base model."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from twinloop.domain.records import Dataset, LoRA, TrainingSample
+from twinloop.errors import NothingToDo
+from twinloop.ports import TrainingSettings
+from twinloop.stages.toolbox import Toolbox
+from twinloop.store.atomic import read_json, sha256_file, write_json
+from twinloop.store.workspace import Workspace, shown_path
+
+
+def train(dataset: Dataset, version: int, settings: TrainingSettings, person: str, workspace: Workspace, toolbox: Toolbox) -> LoRA:
+    """Train version ``version`` unless it is there; a killed training goes on from its last checkpoint.
+
+    Raises:
+        NothingToDo: the dataset has no photo to train on.
+    """
+    path, record = workspace.lora(version), workspace.lora_record(version)
+    if record.exists() and path.exists():
+        return LoRA.from_json(read_json(record))
+    samples = [TrainingSample(Path(m.path), m.sha256, m.caption, m.weight) for m in dataset.members if m.weight > 0]
+    if not samples:
+        raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
+    work = workspace.training_work(version)
+    made = toolbox.trainer().train(
+        samples, settings, path, work, _metadata(dataset, version, settings, person, toolbox),
+        lambda step, steps, loss: toolbox.reporter.progress(f"Training LoRA v{version} (loss {loss:.3f})", step, steps),
+    )  # fmt: skip
+    lora = dataclasses.replace(
+        made, path=shown_path(path), version=version, sha256=sha256_file(path), dataset_id=dataset.id, preset=settings.preset, base_model=toolbox.base_model,
+    )  # fmt: skip
+    write_json(record, lora.to_json())
+    shutil.rmtree(work, ignore_errors=True)
+    return lora
+
+
+def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolbox) -> LoRA:
+    """Take a LoRA that the user already has as version 1; the file is copied, not moved."""
+    from twinloop.store.atomic import copy_whole
+
+    record = workspace.lora_record(1)
+    if record.exists():
+        return LoRA.from_json(read_json(record))
+    if not existing.is_file():
+        raise NothingToDo(f"training.initial_lora: no file at {existing}")
+    copy_whole(existing, workspace.lora(1))
+    digest = sha256_file(workspace.lora(1))
+    lora = LoRA(shown_path(workspace.lora(1)), 1, digest, toolbox.base_model, dataset.id, "given", 0, 0, 0.0)
+    write_json(record, lora.to_json())
+    return lora
+
+
+def _metadata(dataset: Dataset, version: int, settings: TrainingSettings, person: str, toolbox: Toolbox) -> Mapping[str, str]:
+    real, made = len(dataset.real), len(dataset.synthetic)
+    return {
+        "modelspec.title": f"{person} v{version}",
+        "modelspec.trigger_phrase": person,
+        "twinloop.dataset_id": dataset.id,
+        "twinloop.images": f"{real} real, {made} synthetic",
+        "twinloop.consent": "not recorded",
+        "ss_output_name": f"lora_v{version}",
+        "ss_sd_model_name": toolbox.base_model,
+        "ss_num_train_images": str(real + made),
+    }

@@ -1,0 +1,155 @@
+"""Validate: the same observation as for the dataset, judged by the checks; images are copied into approved / rejected / unsure."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop.checks import CheckContext, run_checks
+from twinloop.checks.base import Limits
+from twinloop.domain.facet import Facet
+from twinloop.domain.observation import Observation
+from twinloop.domain.statistics import wilson
+from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
+from twinloop.errors import NothingToDo, StateError
+from twinloop.ports import Reporter
+from twinloop.stages.generate import METADATA
+from twinloop.stages.identity import IdentityReference
+from twinloop.stages.observe import Observer, Seen, observe_files
+from twinloop.store.atomic import copy_whole, read_json, storage_errors
+from twinloop.store.catalog import Catalog
+from twinloop.store.images import find_images
+
+_NAME = re.compile(r"^synthetic_(?P<rest>.+)_(?P<index>\d{3,})_\d{8}_\d{6}$")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One image and what it was made for."""
+
+    path: Path
+    facet: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One image, what was seen, and the verdict."""
+
+    asked: Asked
+    seen: Observation | None
+    verdict: Verdict
+
+
+def asked_images(folder: Path, facets: Sequence[Facet]) -> list[Asked]:
+    """The images of a folder with their targets: from generation_metadata.json, else from the file names.
+
+    Raises:
+        NothingToDo: no images there. StateError: the metadata names a file that is gone.
+    """
+    images = find_images(folder)
+    if not images:
+        raise NothingToDo(f"No images in {folder}. Generate some first: python generate_synthetic.py gaps.json --output {folder}")
+    known: dict[str, tuple[str, str]] = {}
+    if (folder / METADATA).exists():
+        data = read_json(folder / METADATA)
+        try:
+            known = {item["file"]: (item["type"], item["target"]) for item in data["images"]}
+        except (KeyError, TypeError) as error:
+            raise StateError(f"{folder / METADATA} is not a generation record ({error}). Restore it, or delete it: the file names tell the targets too.") from None
+    return [Asked(path, *(known.get(path.name) or _target_from_name(path, facets))) for path in images]
+
+
+def _target_from_name(path: Path, facets: Sequence[Facet]) -> tuple[str, str]:
+    match = _NAME.match(path.stem)
+    if match:
+        for facet in facets:
+            for value in facet.values:
+                if match["rest"] == f"{facet.name}_{value}":
+                    return facet.name, value
+    return "", ""
+
+
+def judge(
+    asked: Sequence[Asked], observer: Observer, catalog: Catalog, limits: Limits, likeness: IdentityReference | None,
+    dataset_hashes: Sequence[tuple[str, str]], reporter: Reporter,
+) -> list[Judged]:  # fmt: skip
+    """Observe and judge every image, in the order of ``asked``.
+
+    Args:
+        dataset_hashes: (name, perceptual hash) of the dataset's images, for the novelty check; the approved ones of this call join as they come.
+    """
+    facets = {facet.name: facet for facet in observer.facets}
+    others = list(dataset_hashes)
+    judged = []
+    for item, found in zip(asked, observe_files([a.path for a in asked], observer, catalog, reporter, "Validating"), strict=True):
+        verdict = _verdict(item, found, facets, limits, likeness, others)
+        if verdict.outcome is Outcome.APPROVED and found.observation is not None:
+            others.append((item.path.name, found.observation.phash))
+        judged.append(Judged(item, found.observation, verdict))
+    return judged
+
+
+def _verdict(
+    item: Asked, found: Seen, facets: dict[str, Facet], limits: Limits, likeness: IdentityReference | None, others: Sequence[tuple[str, str]]
+) -> Verdict:
+    if found.observation is None:
+        unreadable = CheckResult("readable", Outcome.REJECTED, None, "a readable image", found.problem)
+        return Verdict(item.path.name, "", item.facet, item.value, (unreadable,))
+    context = CheckContext(found.observation, item.facet, item.value, facets, limits, likeness, tuple(others))
+    return Verdict(item.path.name, found.observation.sha256, item.facet, item.value, run_checks(context))
+
+
+def sort_into(judged: Sequence[Judged], folders: Mapping[Outcome, Path]) -> None:
+    """Copy each image into the folder of its outcome, and take away copies that an earlier judgement left in the others."""
+    for folder in folders.values():
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    for item in judged:
+        for outcome, folder in folders.items():
+            target = folder / item.asked.path.name
+            if outcome is item.verdict.outcome:
+                copy_whole(item.asked.path, target)
+            elif target.exists() and target.resolve() != item.asked.path.resolve():
+                with contextlib.suppress(FileNotFoundError):
+                    target.unlink()
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts of one validation, with the seed's figures."""
+
+    approved: int
+    rejected: int
+    unsure: int
+    quality: float
+
+    @property
+    def total(self) -> int:
+        return self.approved + self.rejected + self.unsure
+
+    @property
+    def approval(self) -> float:
+        return self.approved / self.total if self.total else 0.0
+
+
+def tally(verdicts: Sequence[Verdict]) -> Tally:
+    """Counts and the mean quality of all images."""
+    outcomes = [verdict.outcome for verdict in verdicts]
+    quality = sum(v.quality for v in verdicts) / len(verdicts) if verdicts else 0.0
+    return Tally(outcomes.count(Outcome.APPROVED), outcomes.count(Outcome.REJECTED), outcomes.count(Outcome.UNSURE), quality)
+
+
+def verdicts_json(verdicts: Sequence[Verdict], limits: Limits, settings: str) -> dict[str, Any]:
+    """verdicts_iterN.json."""
+    counts = tally(verdicts)
+    return {
+        "approved": counts.approved, "rejected": counts.rejected, "unsure": counts.unsure,
+        "approval_rate": wilson(counts.approved, counts.total).to_json(), "avg_quality": round(counts.quality, 4),
+        "limits": {name: value for name, value in limits.__dict__.items()}, "settings": settings,
+        "verdicts": [verdict.to_json() for verdict in verdicts],
+    }  # fmt: skip

@@ -1,0 +1,337 @@
+"""The loop's steps: stages bound to their artefacts. A step is done when its artefact is there; the journal says what was decided."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop.checks.base import Limits
+from twinloop.config import Settings
+from twinloop.domain.observation import Observation
+from twinloop.domain.records import Dataset, LoRA, PanelScore
+from twinloop.domain.shots import Gap
+from twinloop.domain.verdicts import Outcome as Judgement
+from twinloop.errors import NothingToDo, StateError
+from twinloop.report.page import write_report
+from twinloop.stages import analyze, assess, decide, merge as merging, plan, select, validate as validating
+from twinloop.stages import generate as generating
+from twinloop.stages import train as training
+from twinloop.stages.decide import Decision, StopRule
+from twinloop.stages.identity import IdentityReference, freeze_reference, reference_from_json, reference_to_json
+from twinloop.stages.observe import observe_files
+from twinloop.stages.rounds import Outcome, Round, history_json
+from twinloop.stages.toolbox import Toolbox
+from twinloop.stages.validate import Judged
+from twinloop.store.atomic import copy_whole, read_json, sha256_file, write_json
+from twinloop.store.catalog import Catalog
+from twinloop.store.images import find_images
+from twinloop.store.journal import Journal
+from twinloop.store.workspace import Workspace, shown_path
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run in progress."""
+
+    settings: Settings
+    toolbox: Toolbox
+    workspace: Workspace
+    journal: Journal
+    catalog: Catalog
+
+    def say(self, text: str) -> None:
+        self.toolbox.reporter.line(text)
+
+    def artefact(self, key: str, path: Path, make: Callable[[], Any]) -> Any:
+        """The JSON at ``path``, made first when it is not there; its hash goes into the journal once."""
+        if not path.exists():
+            write_json(path, make())
+        self.mark(key, path)
+        return read_json(path)
+
+    def mark(self, key: str, path: Path) -> None:
+        if key not in self.journal:
+            self.journal.record(key, sha256_file(path))
+
+
+def settings_fingerprint(settings: Settings) -> str:
+    """Of everything in the settings that decides results."""
+    return hashlib.sha256(json.dumps(settings.identity_fields(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def begin(run: Run) -> None:
+    """Write down what this folder is for, or make sure that it is for the same.
+
+    Raises:
+        StateError: other settings; names the fields.
+    """
+    record = {"settings": run.settings.identity_fields(), "observer": run.toolbox.observer.fingerprint}
+    kept = run.artefact("run", run.workspace.run_record, lambda: record)
+    old, new = _flat(kept), _flat(json.loads(json.dumps(record)))
+    changed = [f"{name}: {old.get(name)!r} -> {new.get(name)!r}" for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    if changed:
+        listed = "\n".join(f"  - {line}" for line in changed)
+        raise StateError(
+            f"{run.workspace.root} was started with other settings:\n{listed}\n"
+            "Use another output_dir, or start anew with --restart (the old folder is kept under a new name)."
+        )
+
+
+def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(data, dict):
+        return {prefix: data}
+    return {name: value for key, item in data.items() for name, value in _flat(item, f"{prefix}.{key}" if prefix else str(key)).items()}
+
+
+def collect(run: Run) -> Dataset:
+    """dataset_iter0.json: the usable photos of the dataset folder, and what was left out and why."""
+    path = run.workspace.dataset(0)
+    if not path.exists():
+        found = list(observe_files(find_images(Path(run.settings.dataset_dir)), run.toolbox.observer, run.catalog, run.toolbox.reporter, "Observing"))
+        selection = select.select(found, rules(run.settings))
+        if not selection.photos:
+            raise NothingToDo(no_photos_message(run.settings.dataset_dir, selection))
+        held_out = _held_out(run, [photo.seen for photo in selection.photos])
+        dataset = merging.real_dataset(selection.photos, run.toolbox.observer.facets, run.settings.person_trigger, run.toolbox.style, held_out)
+        left_out = [{"path": shown_path(p), "reason": reason} for p, reason in selection.left_out]
+        write_json(path, {**dataset.to_json(), "left_out": left_out})
+    run.mark("collect", path)
+    data = read_json(path)
+    dataset = Dataset.from_json(data)
+    run.say(f"Dataset: {len(dataset.members)} photos used, {len(data['left_out'])} left out (see {run.workspace.show(path)})")
+    for line in run.toolbox.observer.pack.missing:
+        run.toolbox.reporter.warn(line)
+    return dataset
+
+
+def no_photos_message(folder: str, selection: select.Selection) -> str:
+    """Why nothing is left, with the three most frequent reasons."""
+    if not selection.left_out:
+        return f"No images in {folder}. Put photos of the person there (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC)."
+    examples = "\n".join(f"  - {path.name}: {reason}" for path, reason in selection.left_out[:3])
+    return f"None of the {len(selection.left_out)} images in {folder} can be used:\n{examples}"
+
+
+def rules(settings: Settings) -> tuple[select.Rule, ...]:
+    return select.READABLE_ONLY if settings.analysis.keep_all else select.DATASET_RULES
+
+
+def _held_out(run: Run, photos: Sequence[Observation]) -> frozenset[str]:
+    reference = freeze_reference(photos, run.toolbox.observer.fingerprint) if run.settings.validation.identity else None
+    return reference.held_out if reference is not None else frozenset()
+
+
+def observations(run: Run, dataset: Dataset) -> list[Observation]:
+    """What was seen in every member, from the catalogue or anew.
+
+    Raises:
+        StateError: a member's file is gone or no longer the same.
+    """
+    found = observe_files([Path(m.path) for m in dataset.members], run.toolbox.observer, run.catalog, run.toolbox.reporter, "Observing")
+    seen = []
+    for member, item in zip(dataset.members, found, strict=True):
+        if item.observation is None or item.observation.sha256 != member.sha256:
+            raise StateError(f"{member.path} is gone or was changed since this run began. Put it back, or start anew with --restart.")
+        seen.append(item.observation)
+    return seen
+
+
+def freeze(run: Run) -> IdentityReference | None:
+    """identity_reference.json: what the person looks like to the embedder, before anything was made."""
+
+    def make() -> Any:
+        if not run.settings.validation.identity:
+            return {"measured": False, "why": "validation.identity is false"}
+        photos = observations(run, Dataset.from_json(read_json(run.workspace.dataset(0))))
+        return reference_to_json(freeze_reference(photos, run.toolbox.observer.fingerprint))
+
+    return reference_from_json(run.artefact("identity", run.workspace.identity, make))
+
+
+def train(run: Run, dataset: Dataset, version: int) -> LoRA:
+    """lora_vN.safetensors and its record. Version 1 may be a LoRA that the user brings."""
+    given = run.settings.training.initial_lora
+    if version == 1 and given:
+        lora = training.adopt(Path(given), dataset, run.workspace, run.toolbox)
+    else:
+        lora = training.train(dataset, version, run.toolbox.training(len(dataset.members)), run.settings.person_trigger, run.workspace, run.toolbox)
+    run.mark(f"lora_v{version}", run.workspace.lora_record(version))
+    run.say(f"  ✓ Training: LoRA v{version} complete" if version > 1 else "✓ Training: LoRA v1 complete")
+    return lora
+
+
+def measure(run: Run, reference: IdentityReference | None, lora: LoRA) -> PanelScore:
+    """panel_vN/ and panel_vN.json: this LoRA on the fixed panel."""
+    settings, toolbox = run.settings, run.toolbox
+    facets = toolbox.observer.facets
+    run.artefact(
+        "panel", run.workspace.panel,
+        lambda: generating.shots_json(plan.plan_panel(facets, settings.person_trigger, toolbox.style, settings.seed, settings.panel.images, settings.generation.negative_prompt), 0),
+    )  # fmt: skip
+    shots = [generating.Shot.from_json(item) for item in read_json(run.workspace.panel)["shots"]]
+    version = lora.version
+    context = generating.GenerationContext(
+        f"panel_v{version}", run.workspace.panel_images(version), toolbox.base_model, run.workspace.lora(version), toolbox.generation, stamped=False
+    )
+    made = generating.generate(shots, context, _Lazy(toolbox), run.journal, toolbox.clock, toolbox.reporter)
+    score = run.artefact(
+        f"panel_v{version}.score", run.workspace.panel_score(version),
+        lambda: assess.assess(made, version, toolbox.observer, run.catalog, reference, toolbox.reporter).to_json(),
+    )  # fmt: skip
+    return PanelScore.from_json(score)
+
+
+class _Lazy:
+    """A generator that is made when it is first asked for an image: a step that is done needs no base model."""
+
+    def __init__(self, toolbox: Toolbox) -> None:
+        self._toolbox = toolbox
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._toolbox.generator(), name)
+
+
+def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:
+    """gaps_iterN.json."""
+
+    def make() -> Any:
+        result = analyze.analyze(observations(run, dataset), run.toolbox.observer.facets, run.settings.analysis.shares)
+        left_out = [(item["path"], item["reason"]) for item in read_json(run.workspace.dataset(0))["left_out"]]
+        return analyze.analysis_json(
+            result, person=run.settings.person_name, iteration=iteration, left_out=left_out,
+            missing=run.toolbox.observer.pack.missing, settings=settings_fingerprint(run.settings),
+        )  # fmt: skip
+
+    data = run.artefact(f"iter{iteration}.gaps", run.workspace.gaps(iteration), make)
+    if iteration == 1:
+        for facet, why in data["not_measured"].items():
+            run.toolbox.reporter.warn(f"{facet}: not measured ({why})")
+    return analyze.gaps_from_json(data)
+
+
+def say_gaps(run: Run, gaps: Sequence[Gap], rounds: Sequence[Round]) -> None:
+    """The head of an iteration."""
+    fewer = bool(rounds) and len(gaps) < rounds[-1].facts.gaps
+    run.say(f"\nIteration {len(rounds) + 1}:")
+    run.say(f"  ✓ Gap Analysis: {len(gaps)} gap{'' if len(gaps) == 1 else 's'} found{' (improving!)' if fewer else ''}")
+
+
+def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
+    """shots_iterN.json and synthetic_iterN/."""
+    toolbox = run.toolbox
+    data = run.artefact(f"iter{iteration}.shots", run.workspace.shots(iteration), lambda: _shots(run, gaps, iteration))
+    shots = [generating.Shot.from_json(item) for item in data["shots"]]
+    if not shots:
+        raise StateError(f"No shot can be planned for these gaps: {', '.join(f'{g.facet}/{g.value}' for g in gaps)}. Is a plug-in missing in analysis.plugins?")
+    context = generating.GenerationContext(
+        f"iter{iteration}", run.workspace.synthetic(iteration), toolbox.base_model, run.workspace.lora(lora.version), toolbox.generation
+    )
+    made = generating.generate(shots, context, _Lazy(toolbox), run.journal, toolbox.clock, toolbox.reporter)
+    run.say(f"  ✓ Generated: {len(made)} images")
+
+
+def _shots(run: Run, gaps: Sequence[Gap], iteration: int) -> Any:
+    settings = run.settings
+    photos = tuple(m.path for m in Dataset.from_json(read_json(run.workspace.dataset(0))).real)
+    return generating.shots_json(plan.plan(gaps, run.toolbox.observer.facets, plan_settings(settings, run.toolbox.style, iteration, photos)), iteration)
+
+
+def plan_settings(settings: Settings, style: str, iteration: int, photos: tuple[str, ...]) -> plan.PlanSettings:
+    return plan.PlanSettings(
+        trigger=settings.person_trigger, style=style, seed=settings.seed, iteration=iteration, num_per_gap=settings.generation.num_per_gap,
+        negative=settings.generation.negative_prompt, from_photos=settings.generation.from_photos, photos=photos,
+    )  # fmt: skip
+
+
+def limits_of(settings: Settings, reference: IdentityReference | None) -> Limits:
+    """The checks' limits from the settings and from what the real photos taught."""
+    wanted = settings.validation
+    return Limits(
+        blur_threshold=wanted.blur_threshold, min_brightness=wanted.min_brightness, max_brightness=wanted.max_brightness,
+        min_face_confidence=wanted.min_face_confidence, min_face_quality=wanted.min_face_quality, novelty_distance=wanted.novelty_distance,
+        sharpness=wanted.sharpness, real_sharpness=reference.sharpness if reference is not None else None, identity_tolerance=wanted.identity_tolerance,
+    )  # fmt: skip
+
+
+def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, iteration: int) -> list[Judged]:
+    """verdicts_iterN.json and the folders approved, rejected and unsure."""
+    space = run.workspace
+    limits = limits_of(run.settings, reference)
+    hashes = [(Path(m.path).name, o.phash) for m, o in zip(dataset.members, observations(run, dataset), strict=True)]
+    asked = validating.asked_images(space.synthetic(iteration), run.toolbox.observer.facets)
+    judged = validating.judge(asked, run.toolbox.observer, run.catalog, limits, reference, hashes, run.toolbox.reporter)
+    if run.settings.validation.auto_filter:
+        validating.sort_into(judged, folders(space, iteration))
+    verdicts = [item.verdict for item in judged]
+    run.artefact(
+        f"iter{iteration}.verdicts", space.verdicts(iteration), lambda: validating.verdicts_json(verdicts, limits, settings_fingerprint(run.settings))
+    )
+    counts = validating.tally(verdicts)
+    unsure = f", {counts.unsure} unsure" if counts.unsure else ""
+    run.say(f"  ✓ Validation: {counts.approved} approved ({counts.approval:.0%}){unsure}")
+    return judged
+
+
+def folders(space: Workspace, iteration: int) -> dict[Judgement, Path]:
+    return {Judgement.APPROVED: space.approved(iteration), Judgement.REJECTED: space.rejected(iteration), Judgement.UNSURE: space.unsure(iteration)}
+
+
+def merge(run: Run, dataset: Dataset, judged: Sequence[Judged], gaps: Sequence[Gap], iteration: int) -> tuple[Dataset, int]:
+    """dataset_iterN.json: the dataset with the approved images. With auto_filter off everything that is not rejected counts as approved by hand."""
+    settings = run.settings
+    wanted = settings.merge
+    limits = merging.MergeLimits(wanted.max_synthetic_share, wanted.real_to_synthetic_weight, wanted.decay)
+    approved = [item for item in judged if item.verdict.outcome is Judgement.APPROVED]
+    merged, joined = merging.merge(dataset, approved, gaps, run.toolbox.observer.facets, settings.person_trigger, run.toolbox.style, iteration, limits)
+    data = run.artefact(f"iter{iteration}.dataset", run.workspace.dataset(iteration), merged.to_json)
+    run.say(f"  ✓ Merged: {len(joined)} images into dataset")
+    return Dataset.from_json(data), len(joined)
+
+
+def stop_rules(settings: Settings) -> tuple[StopRule, ...]:
+    """All rules that can end a run, in the order they are asked."""
+    stop = settings.stop
+    return (
+        decide.NothingApproved(),
+        decide.Drifting(stop.drift_rounds),
+        decide.HighApproval(stop.approval_rate, stop.approval_rounds),
+        decide.SmallImprovement(settings.convergence_threshold, stop.patience),
+        decide.Budget(settings.max_iterations),
+    )
+
+
+def decide_on(settings: Settings, rounds: Sequence[Round], gaps: Sequence[Gap]) -> Decision | None:
+    """Stop or go on, once the gaps of the next round are known."""
+    if not gaps:
+        return decide.NO_GAPS
+    return decide.decide([entry.facts for entry in rounds], stop_rules(settings)) if rounds else None
+
+
+def say_round(run: Run, done: Round) -> None:
+    """The seed's last line of an iteration, and the drift alarm."""
+    gain = done.facts.improvement
+    if gain is not None:
+        threshold = run.settings.convergence_threshold
+        against = f"below {threshold:.0%} threshold" if gain.value < threshold else f"threshold {threshold:.0%}"
+        run.say(f"  ✓ Improvement: {gain.value:.1%} ({against}; 95% interval {gain.low:.1%} to {gain.high:.1%})")
+    if done.rolled_back:
+        run.toolbox.reporter.warn(f"Drift: {', '.join(done.facts.drifted)} got worse beyond the interval; round {done.facts.iteration} is rolled back, v{done.started_from} goes on")
+
+
+def record(run: Run, outcome: Outcome) -> None:
+    """iteration_history.json, after every round."""
+    write_json(run.workspace.history, history_json(outcome, run.settings.person_name, run.toolbox.base_model))
+
+
+def finish(run: Run, outcome: Outcome, decision: Decision) -> None:
+    """The final LoRA (a copy of the best version), report.html, and the reason why the loop ends here."""
+    copy_whole(run.workspace.lora(outcome.best), run.workspace.final_lora)
+    write_report(run.workspace)
+    run.say("\n✓ Convergence Achieved!" if decision.converged else "\nStopped.")
+    run.say(f"  Reason: {decision.reason}")
+    run.say(f"  Gaps left: {outcome.gaps_left}")
+    run.say(f"  Best LoRA: v{outcome.best} -> {run.workspace.show(run.workspace.final_lora)}")
