@@ -23,9 +23,13 @@ class AnalysisSettings(_Section):
     """What to look at and what share of each value is wanted."""
 
     facets: tuple[str, ...] | None = Field(None, description="facets to analyse; null = all that are registered")
-    shares: dict[str, dict[str, Share]] = Field(default_factory=dict, description="facet -> value -> wanted share, over the facet's defaults")
+    shares: dict[str, dict[str, Share]] = Field(
+        default_factory=dict, description="facet -> value -> wanted share, over the facet's defaults"
+    )
     plugins: tuple[str, ...] = Field((), description="Python files that register facets of your own")
-    keep_all: bool = Field(False, description="count every readable image, also blurred ones, duplicates and other people")
+    keep_all: bool = Field(
+        False, description="count every readable image, also blurred ones, duplicates and other people"
+    )
 
 
 class GenerationConfig(_Section):
@@ -48,15 +52,22 @@ class ValidationConfig(_Section):
     """The limits of the checks."""
 
     auto_filter: bool = Field(True, description="sort into approved / rejected / unsure; false = judge only")
-    sharpness: Literal["face", "image"] = Field("face", description="face = crop measure, limit learned from the real photos; image = Laplacian variance of the whole image")
+    sharpness: Literal["face", "image"] = Field(
+        "face",
+        description="face = crop measure, limit learned from the real photos; image = Laplacian variance of the whole image",
+    )
     blur_threshold: Annotated[float, Field(ge=0.0)] = 100.0
     min_brightness: Annotated[float, Field(ge=0.0, le=255.0)] = 30.0
     max_brightness: Annotated[float, Field(ge=0.0, le=255.0)] = 225.0
     min_face_confidence: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     min_face_quality: Annotated[float, Field(ge=0.0, le=1.0)] = 0.4
     identity: bool = Field(True, description="compare with the frozen real photos; needs an embedder")
-    identity_tolerance: Annotated[float, Field(gt=0.0)] = Field(2.5, description="standard deviations below the real photos' own similarity")
-    novelty_distance: Annotated[int, Field(ge=0, le=64)] = Field(6, description="perceptual-hash bits; as close or closer is a copy")
+    identity_tolerance: Annotated[float, Field(gt=0.0)] = Field(
+        2.5, description="standard deviations below the real photos' own similarity"
+    )
+    novelty_distance: Annotated[int, Field(ge=0, le=64)] = Field(
+        6, description="perceptual-hash bits; as close or closer is a copy"
+    )
 
     @model_validator(mode="after")
     def _brightness_in_order(self) -> ValidationConfig:
@@ -69,7 +80,9 @@ class TrainingConfig(_Section):
     """How LoRAs are trained. A null means: the preset's default."""
 
     preset: str = "sdxl"
-    epochs: Positive | None = Field(None, description="passes over the dataset; steps = epochs x images / batch size, unless steps is given")
+    epochs: Positive | None = Field(
+        None, description="passes over the dataset; steps = epochs x images / batch size, unless steps is given"
+    )
     steps: Positive | None = None
     rank: Annotated[int, Field(ge=1, le=1024)] | None = None
     alpha: Annotated[float, Field(gt=0.0)] | None = None
@@ -84,8 +97,12 @@ class MergeConfig(_Section):
     """How much synthetic there may be."""
 
     max_synthetic_share: Share = Field(0.5, description="of all images")
-    real_to_synthetic_weight: Annotated[float, Field(ge=1.0)] = Field(1.3, description="total weight of real photos over total weight of synthetic images, at least")
-    decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(0.7, description="weight of a synthetic round, per round of age")
+    real_to_synthetic_weight: Annotated[float, Field(ge=1.0)] = Field(
+        1.3, description="total weight of real photos over total weight of synthetic images, at least"
+    )
+    decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.7, description="weight of a synthetic round, per round of age"
+    )
 
 
 class PanelConfig(_Section):
@@ -132,7 +149,17 @@ class Settings(_Section):
 
     def identity_fields(self) -> dict[str, Any]:
         """What decides the results: all fields but the folders, the stop rules, the device and the batch of budget fields."""
-        free = {"output_dir", "lora_output_dir", "max_iterations", "convergence_threshold", "stop", "device", "allow_download", "dataset_dir", "models_dir"}
+        free = {
+            "output_dir",
+            "lora_output_dir",
+            "max_iterations",
+            "convergence_threshold",
+            "stop",
+            "device",
+            "allow_download",
+            "dataset_dir",
+            "models_dir",
+        }
         return self.model_dump(mode="json", exclude=free)
 
 
@@ -167,7 +194,9 @@ def load_settings(path: Path) -> Settings:
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(str(path), [f"line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"]) from None
+        raise ConfigError(
+            str(path), [f"line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"]
+        ) from None
     return parse_settings(data, str(path))
 
 

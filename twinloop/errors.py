@@ -1,18 +1,18 @@
 """Everything that can go wrong on purpose.
 
-    TwinLoopError                 the message says what happened and what to do next
-    +-- InputError                a path, file or flag the user can correct
-    |   +-- ConfigError           one or more wrong fields of a configuration (all listed at once)
-    |   +-- UnreadableImage       one image that cannot be decoded; a run skips it by name
-    |   +-- NothingToDo           an empty folder, no faces, no gaps: nothing was changed
-    +-- ModelFileError            a model file that is not what its name says
-    |   +-- UnsafeModelFile       a pickle that would run code when loaded
-    +-- MissingExtra              an optional library is not installed; names the pip line
-    +-- MissingModel              a model or detector that is needed here is not there
-    +-- StateError                what lies in the output folder does not fit this run
-    |   +-- Locked                another process works in this folder
-    +-- StorageError              disk full, no permission
-    +-- Interrupted               the user (or a test) stopped the run; it can be resumed
+TwinLoopError                 the message says what happened and what to do next
++-- InputError                a path, file or flag the user can correct
+|   +-- ConfigError           one or more wrong fields of a configuration (all listed at once)
+|   +-- UnreadableImage       one image that cannot be decoded; a run skips it by name
+|   +-- NothingToDo           an empty folder, no faces, no gaps: nothing was changed
++-- ModelFileError            a model file that is not what its name says
+|   +-- UnsafeModelFile       a pickle that would run code when loaded
++-- MissingExtra              an optional library is not installed; names the pip line
++-- MissingModel              a model or detector that is needed here is not there
++-- StateError                what lies in the output folder does not fit this run
+|   +-- Locked                another process works in this folder
++-- StorageError              disk full, no permission
++-- Interrupted               the user (or a test) stopped the run; it can be resumed
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ class MissingExtra(TwinLoopError):
     def __init__(self, what: str, extra: str, detail: str = "") -> None:
         self.extra = extra
         tail = f" ({detail})" if detail else ""
-        super().__init__(f"{what} needs libraries that are not installed{tail}. Install them: pip install 'twinloop[{extra}]'")
+        super().__init__(
+            f"{what} needs libraries that are not installed{tail}. Install them: pip install 'twinloop[{extra}]'"
+        )
 
 
 class MissingModel(TwinLoopError):

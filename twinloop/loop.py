@@ -23,7 +23,9 @@ from twinloop.store.lock import locked
 from twinloop.store.workspace import Workspace
 
 
-def run_loop(settings: Settings, toolbox: Toolbox, workspace: Workspace, boundary: Callable[[str], None] | None = None) -> Outcome:
+def run_loop(
+    settings: Settings, toolbox: Toolbox, workspace: Workspace, boundary: Callable[[str], None] | None = None
+) -> Outcome:
     """Run or resume the whole loop.
 
     Args:
@@ -44,7 +46,9 @@ def run_loop(settings: Settings, toolbox: Toolbox, workspace: Workspace, boundar
             iteration = len(rounds) + 1
             gaps = steps.find_gaps(run, dataset, iteration)
             decision = steps.decide_on(settings, rounds, gaps)
-            outcome = Outcome(decision, decide.best(scores).version, tuple(loras), tuple(scores), tuple(rounds), len(gaps))
+            outcome = Outcome(
+                decision, decide.best(scores).version, tuple(loras), tuple(scores), tuple(rounds), len(gaps)
+            )
             steps.record(run, outcome)
             if decision is not None:
                 steps.finish(run, outcome, decision)

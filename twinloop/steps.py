@@ -17,9 +17,11 @@ from twinloop.domain.shots import Gap
 from twinloop.domain.verdicts import Outcome as Judgement
 from twinloop.errors import NothingToDo, StateError
 from twinloop.report.page import write_report
-from twinloop.stages import analyze, assess, decide, merge as merging, plan, select, validate as validating
+from twinloop.stages import analyze, assess, decide, plan, select
 from twinloop.stages import generate as generating
+from twinloop.stages import merge as merging
 from twinloop.stages import train as training
+from twinloop.stages import validate as validating
 from twinloop.stages.decide import Decision, StopRule
 from twinloop.stages.identity import IdentityReference, freeze_reference, reference_from_json, reference_to_json
 from twinloop.stages.observe import observe_files
@@ -72,7 +74,11 @@ def begin(run: Run) -> None:
     record = {"settings": run.settings.identity_fields(), "observer": run.toolbox.observer.fingerprint}
     kept = run.artefact("run", run.workspace.run_record, lambda: record)
     old, new = _flat(kept), _flat(json.loads(json.dumps(record)))
-    changed = [f"{name}: {old.get(name)!r} -> {new.get(name)!r}" for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    changed = [
+        f"{name}: {old.get(name)!r} -> {new.get(name)!r}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
     if changed:
         listed = "\n".join(f"  - {line}" for line in changed)
         raise StateError(
@@ -84,25 +90,41 @@ def begin(run: Run) -> None:
 def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(data, dict):
         return {prefix: data}
-    return {name: value for key, item in data.items() for name, value in _flat(item, f"{prefix}.{key}" if prefix else str(key)).items()}
+    return {
+        name: value
+        for key, item in data.items()
+        for name, value in _flat(item, f"{prefix}.{key}" if prefix else str(key)).items()
+    }
 
 
 def collect(run: Run) -> Dataset:
     """dataset_iter0.json: the usable photos of the dataset folder, and what was left out and why."""
     path = run.workspace.dataset(0)
     if not path.exists():
-        found = list(observe_files(find_images(Path(run.settings.dataset_dir)), run.toolbox.observer, run.catalog, run.toolbox.reporter, "Observing"))
+        found = list(
+            observe_files(
+                find_images(Path(run.settings.dataset_dir)),
+                run.toolbox.observer,
+                run.catalog,
+                run.toolbox.reporter,
+                "Observing",
+            )
+        )
         selection = select.select(found, rules(run.settings))
         if not selection.photos:
             raise NothingToDo(no_photos_message(run.settings.dataset_dir, selection))
         held_out = _held_out(run, [photo.seen for photo in selection.photos])
-        dataset = merging.real_dataset(selection.photos, run.toolbox.observer.facets, run.settings.person_trigger, run.toolbox.style, held_out)
+        dataset = merging.real_dataset(
+            selection.photos, run.toolbox.observer.facets, run.settings.person_trigger, run.toolbox.style, held_out
+        )
         left_out = [{"path": shown_path(p), "reason": reason} for p, reason in selection.left_out]
         write_json(path, {**dataset.to_json(), "left_out": left_out})
     run.mark("collect", path)
     data = read_json(path)
     dataset = Dataset.from_json(data)
-    run.say(f"Dataset: {len(dataset.members)} photos used, {len(data['left_out'])} left out (see {run.workspace.show(path)})")
+    run.say(
+        f"Dataset: {len(dataset.members)} photos used, {len(data['left_out'])} left out (see {run.workspace.show(path)})"
+    )
     for line in run.toolbox.observer.pack.missing:
         run.toolbox.reporter.warn(line)
     return dataset
@@ -131,11 +153,15 @@ def observations(run: Run, dataset: Dataset) -> list[Observation]:
     Raises:
         StateError: a member's file is gone or no longer the same.
     """
-    found = observe_files([Path(m.path) for m in dataset.members], run.toolbox.observer, run.catalog, run.toolbox.reporter, "Observing")
+    found = observe_files(
+        [Path(m.path) for m in dataset.members], run.toolbox.observer, run.catalog, run.toolbox.reporter, "Observing"
+    )
     seen = []
     for member, item in zip(dataset.members, found, strict=True):
         if item.observation is None or item.observation.sha256 != member.sha256:
-            raise StateError(f"{member.path} is gone or was changed since this run began. Put it back, or start anew with --restart.")
+            raise StateError(
+                f"{member.path} is gone or was changed since this run began. Put it back, or start anew with --restart."
+            )
         seen.append(item.observation)
     return seen
 
@@ -158,7 +184,14 @@ def train(run: Run, dataset: Dataset, version: int) -> LoRA:
     if version == 1 and given:
         lora = training.adopt(Path(given), dataset, run.workspace, run.toolbox)
     else:
-        lora = training.train(dataset, version, run.toolbox.training(len(dataset.members)), run.settings.person_trigger, run.workspace, run.toolbox)
+        lora = training.train(
+            dataset,
+            version,
+            run.toolbox.training(len(dataset.members)),
+            run.settings.person_trigger,
+            run.workspace,
+            run.toolbox,
+        )
     run.mark(f"lora_v{version}", run.workspace.lora_record(version))
     run.say(f"  ✓ Training: LoRA v{version} complete" if version > 1 else "✓ Training: LoRA v1 complete")
     return lora
@@ -175,7 +208,12 @@ def measure(run: Run, reference: IdentityReference | None, lora: LoRA) -> PanelS
     shots = [generating.Shot.from_json(item) for item in read_json(run.workspace.panel)["shots"]]
     version = lora.version
     context = generating.GenerationContext(
-        f"panel_v{version}", run.workspace.panel_images(version), toolbox.base_model, run.workspace.lora(version), toolbox.generation, stamped=False
+        f"panel_v{version}",
+        run.workspace.panel_images(version),
+        toolbox.base_model,
+        run.workspace.lora(version),
+        toolbox.generation,
+        stamped=False,
     )
     made = generating.generate(shots, context, _Lazy(toolbox), run.journal, toolbox.clock, toolbox.reporter)
     score = run.artefact(
@@ -226,9 +264,15 @@ def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
     data = run.artefact(f"iter{iteration}.shots", run.workspace.shots(iteration), lambda: _shots(run, gaps, iteration))
     shots = [generating.Shot.from_json(item) for item in data["shots"]]
     if not shots:
-        raise StateError(f"No shot can be planned for these gaps: {', '.join(f'{g.facet}/{g.value}' for g in gaps)}. Is a plug-in missing in analysis.plugins?")
+        raise StateError(
+            f"No shot can be planned for these gaps: {', '.join(f'{g.facet}/{g.value}' for g in gaps)}. Is a plug-in missing in analysis.plugins?"
+        )
     context = generating.GenerationContext(
-        f"iter{iteration}", run.workspace.synthetic(iteration), toolbox.base_model, run.workspace.lora(lora.version), toolbox.generation
+        f"iter{iteration}",
+        run.workspace.synthetic(iteration),
+        toolbox.base_model,
+        run.workspace.lora(lora.version),
+        toolbox.generation,
     )
     made = generating.generate(shots, context, _Lazy(toolbox), run.journal, toolbox.clock, toolbox.reporter)
     run.say(f"  ✓ Generated: {len(made)} images")
@@ -237,7 +281,10 @@ def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
 def _shots(run: Run, gaps: Sequence[Gap], iteration: int) -> Any:
     settings = run.settings
     photos = tuple(m.path for m in Dataset.from_json(read_json(run.workspace.dataset(0))).real)
-    return generating.shots_json(plan.plan(gaps, run.toolbox.observer.facets, plan_settings(settings, run.toolbox.style, iteration, photos)), iteration)
+    return generating.shots_json(
+        plan.plan(gaps, run.toolbox.observer.facets, plan_settings(settings, run.toolbox.style, iteration, photos)),
+        iteration,
+    )
 
 
 def plan_settings(settings: Settings, style: str, iteration: int, photos: tuple[str, ...]) -> plan.PlanSettings:
@@ -268,7 +315,9 @@ def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, it
         validating.sort_into(judged, folders(space, iteration))
     verdicts = [item.verdict for item in judged]
     run.artefact(
-        f"iter{iteration}.verdicts", space.verdicts(iteration), lambda: validating.verdicts_json(verdicts, limits, settings_fingerprint(run.settings))
+        f"iter{iteration}.verdicts",
+        space.verdicts(iteration),
+        lambda: validating.verdicts_json(verdicts, limits, settings_fingerprint(run.settings)),
     )
     counts = validating.tally(verdicts)
     unsure = f", {counts.unsure} unsure" if counts.unsure else ""
@@ -277,16 +326,31 @@ def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, it
 
 
 def folders(space: Workspace, iteration: int) -> dict[Judgement, Path]:
-    return {Judgement.APPROVED: space.approved(iteration), Judgement.REJECTED: space.rejected(iteration), Judgement.UNSURE: space.unsure(iteration)}
+    return {
+        Judgement.APPROVED: space.approved(iteration),
+        Judgement.REJECTED: space.rejected(iteration),
+        Judgement.UNSURE: space.unsure(iteration),
+    }
 
 
-def merge(run: Run, dataset: Dataset, judged: Sequence[Judged], gaps: Sequence[Gap], iteration: int) -> tuple[Dataset, int]:
+def merge(
+    run: Run, dataset: Dataset, judged: Sequence[Judged], gaps: Sequence[Gap], iteration: int
+) -> tuple[Dataset, int]:
     """dataset_iterN.json: the dataset with the approved images. With auto_filter off everything that is not rejected counts as approved by hand."""
     settings = run.settings
     wanted = settings.merge
     limits = merging.MergeLimits(wanted.max_synthetic_share, wanted.real_to_synthetic_weight, wanted.decay)
     approved = [item for item in judged if item.verdict.outcome is Judgement.APPROVED]
-    merged, joined = merging.merge(dataset, approved, gaps, run.toolbox.observer.facets, settings.person_trigger, run.toolbox.style, iteration, limits)
+    merged, joined = merging.merge(
+        dataset,
+        approved,
+        gaps,
+        run.toolbox.observer.facets,
+        settings.person_trigger,
+        run.toolbox.style,
+        iteration,
+        limits,
+    )
     data = run.artefact(f"iter{iteration}.dataset", run.workspace.dataset(iteration), merged.to_json)
     run.say(f"  ✓ Merged: {len(joined)} images into dataset")
     return Dataset.from_json(data), len(joined)
@@ -319,7 +383,9 @@ def say_round(run: Run, done: Round) -> None:
         against = f"below {threshold:.0%} threshold" if gain.value < threshold else f"threshold {threshold:.0%}"
         run.say(f"  ✓ Improvement: {gain.value:.1%} ({against}; 95% interval {gain.low:.1%} to {gain.high:.1%})")
     if done.rolled_back:
-        run.toolbox.reporter.warn(f"Drift: {', '.join(done.facts.drifted)} got worse beyond the interval; round {done.facts.iteration} is rolled back, v{done.started_from} goes on")
+        run.toolbox.reporter.warn(
+            f"Drift: {', '.join(done.facts.drifted)} got worse beyond the interval; round {done.facts.iteration} is rolled back, v{done.started_from} goes on"
+        )
 
 
 def record(run: Run, outcome: Outcome) -> None:

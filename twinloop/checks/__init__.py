@@ -13,7 +13,16 @@ from twinloop.checks.sharpness import Sharpness
 from twinloop.checks.target import OnTarget
 from twinloop.domain.verdicts import CheckResult
 
-BUILTIN: tuple[Check, ...] = (OnTarget(), OneFace(), FaceConfidence(), FaceQuality(), Sharpness(), Brightness(), Identity(), Novelty())
+BUILTIN: tuple[Check, ...] = (
+    OnTarget(),
+    OneFace(),
+    FaceConfidence(),
+    FaceQuality(),
+    Sharpness(),
+    Brightness(),
+    Identity(),
+    Novelty(),
+)
 
 
 def run_checks(context: CheckContext, checks: Sequence[Check] = BUILTIN) -> tuple[CheckResult, ...]:

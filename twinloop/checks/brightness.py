@@ -19,4 +19,11 @@ class Brightness:
         low = context.limits.min_brightness - (self.room if context.value == "low_key" else 0.0)
         high = context.limits.max_brightness + (self.room if context.value == "high_key" else 0.0)
         reason = f"too dark ({value:.0f})" if value < low else f"too bright ({value:.0f})" if value > high else ""
-        return CheckResult("brightness", passed(not reason), round(value, 2), f"{low:g}-{high:g}", reason, score=1.0 if not reason else 0.0)
+        return CheckResult(
+            "brightness",
+            passed(not reason),
+            round(value, 2),
+            f"{low:g}-{high:g}",
+            reason,
+            score=1.0 if not reason else 0.0,
+        )

@@ -17,8 +17,17 @@ class Identity:
             return None
         similarity = context.likeness.similarity(context.seen)
         if similarity is None:
-            return CheckResult("identity", Outcome.UNSURE, None, "similar to the real photos", "identity could not be measured")
+            return CheckResult(
+                "identity", Outcome.UNSURE, None, "similar to the real photos", "identity could not be measured"
+            )
         limit = context.likeness.lower_limit(context.seen, context.limits.identity_tolerance)
         ok = similarity >= limit
         reason = "" if ok else f"not enough like the person ({similarity:.2f}, the real photos allow {limit:.2f})"
-        return CheckResult("identity", passed(ok), round(similarity, 4), f">= {limit:.2f}", reason, score=max(0.0, min(1.0, similarity)))
+        return CheckResult(
+            "identity",
+            passed(ok),
+            round(similarity, 4),
+            f">= {limit:.2f}",
+            reason,
+            score=max(0.0, min(1.0, similarity)),
+        )

@@ -24,4 +24,6 @@ class Novelty:
         if context.likeness is not None and nearest is not None and nearest > context.likeness.highest_pair:
             limit += self.extra
         ok = distance > limit
-        return CheckResult("novelty", passed(ok), float(distance), f"> {limit} bits", "" if ok else f"nearly a copy of {name}")
+        return CheckResult(
+            "novelty", passed(ok), float(distance), f"> {limit} bits", "" if ok else f"nearly a copy of {name}"
+        )

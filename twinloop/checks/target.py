@@ -21,16 +21,33 @@ class OnTarget:
     def __call__(self, context: CheckContext) -> CheckResult | None:
         facet = context.facets.get(context.facet)
         if facet is None or context.value not in facet.values:
-            return CheckResult("on_target", Outcome.UNSURE, None, context.value, f"nothing here knows '{context.facet}: {context.value}'")
+            return CheckResult(
+                "on_target",
+                Outcome.UNSURE,
+                None,
+                context.value,
+                f"nothing here knows '{context.facet}: {context.value}'",
+            )
         reading = facet.classify(context.seen)
         got = ", ".join(reading.present) or "none"
         if context.value in reading.present:
             return CheckResult("on_target", Outcome.APPROVED, got, context.value, score=1.0)
         if context.value not in reading.absent:
-            return CheckResult("on_target", Outcome.UNSURE, None, context.value, f"{context.facet} could not be measured")
+            return CheckResult(
+                "on_target", Outcome.UNSURE, None, context.value, f"{context.facet} could not be measured"
+            )
         face = context.seen.face
         if context.facet == "face_angle" and face is not None and face.pose is not None:
             off = degrees_to(context.value, face.pose.yaw)
             if off <= self.border:
-                return CheckResult("on_target", Outcome.UNSURE, got, context.value, f"{off:.0f} degrees from {context.value}, within the ruler's error", 0.5)
-        return CheckResult("on_target", Outcome.REJECTED, got, context.value, f"asked for {context.value}, got {got}", 0.0)
+                return CheckResult(
+                    "on_target",
+                    Outcome.UNSURE,
+                    got,
+                    context.value,
+                    f"{off:.0f} degrees from {context.value}, within the ruler's error",
+                    0.5,
+                )
+        return CheckResult(
+            "on_target", Outcome.REJECTED, got, context.value, f"asked for {context.value}, got {got}", 0.0
+        )

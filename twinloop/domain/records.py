@@ -36,7 +36,9 @@ class Member:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Member:
-        return cls(data["path"], data["sha256"], data["caption"], data["origin"], int(data["round"]), float(data["weight"]))
+        return cls(
+            data["path"], data["sha256"], data["caption"], data["origin"], int(data["round"]), float(data["weight"])
+        )
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,11 @@ FACET = DefinedFacet(
     values=("hands_visible", "eyes_visible"),
     shares={"hands_visible": 0.30, "eyes_visible": 0.70},
     phrases={
-        "hands_visible": Phrase(("hands visible, raised hand", "both hands visible"), ("hands visible, raised hand",), ("extra fingers", "bad anatomy")),
+        "hands_visible": Phrase(
+            ("hands visible, raised hand", "both hands visible"),
+            ("hands visible, raised hand",),
+            ("extra fingers", "bad anatomy"),
+        ),
         "eyes_visible": Phrase(("eyes open",), ("eyes open",), ("eyes closed", "sunglasses")),
     },
     needs=("hands", "eyes"),

@@ -23,7 +23,11 @@ def angle_of(yaw: float) -> str:
 
 def degrees_to(value: str, yaw: float) -> float:
     """How many degrees a yaw is outside the class ``value``; 0 inside."""
-    low, high = {"front": (0.0, FRONT_BELOW), "three_quarter": (FRONT_BELOW, PROFILE_FROM), "profile": (PROFILE_FROM, 180.0)}[value]
+    low, high = {
+        "front": (0.0, FRONT_BELOW),
+        "three_quarter": (FRONT_BELOW, PROFILE_FROM),
+        "profile": (PROFILE_FROM, 180.0),
+    }[value]
     turned = abs(yaw)
     return max(low - turned, turned - high, 0.0)
 

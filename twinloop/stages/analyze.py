@@ -53,7 +53,9 @@ class Analysis:
         return tuple(f.facet for f in self.facets if f.measured == 0)
 
 
-def analyze(seen: Sequence[Observation], facets: Sequence[Facet], shares: Mapping[str, Mapping[str, float]]) -> Analysis:
+def analyze(
+    seen: Sequence[Observation], facets: Sequence[Facet], shares: Mapping[str, Mapping[str, float]]
+) -> Analysis:
     """Count facet values over the dataset's observations and derive the gaps.
 
     Args:
@@ -61,7 +63,11 @@ def analyze(seen: Sequence[Observation], facets: Sequence[Facet], shares: Mappin
     """
     counted = tuple(_count(facet, seen, {**facet.shares, **shares.get(facet.name, {})}) for facet in facets)
     gaps = [gap for facet in counted for gap in _gaps(facet)]
-    notes = [f"only {len(seen)} images: shares of so few say little, add real photos first"] if 0 < len(seen) < FEW_PHOTOS else []
+    notes = (
+        [f"only {len(seen)} images: shares of so few say little, add real photos first"]
+        if 0 < len(seen) < FEW_PHOTOS
+        else []
+    )
     gaps.sort(key=lambda gap: (-gap.count, gap.facet, gap.value))
     return Analysis(len(seen), counted, tuple(gaps), tuple(notes))
 
@@ -74,7 +80,9 @@ def _count(facet: Facet, seen: Sequence[Observation], shares: Mapping[str, float
         told = have + sum(value in reading.absent for reading in readings)
         values.append(ValueCount(value, have, told, shares.get(value)))
     measured = sum(reading.measured for reading in readings)
-    return FacetCount(facet.name, tuple(values), measured, len(seen) - measured, _why_not(facet, seen) if measured < len(seen) else "")
+    return FacetCount(
+        facet.name, tuple(values), measured, len(seen) - measured, _why_not(facet, seen) if measured < len(seen) else ""
+    )
 
 
 def _why_not(facet: Facet, seen: Sequence[Observation]) -> str:
@@ -111,7 +119,15 @@ def _advice(value: str, needed: int) -> str:
     return f"best remedy: add {needed} real photo{'s' if needed > 1 else ''} with {name}; made images are a guess at what the person looks like there"
 
 
-def analysis_json(analysis: Analysis, *, person: str, iteration: int, left_out: Sequence[tuple[str, str]], missing: Sequence[str], settings: str) -> dict[str, Any]:
+def analysis_json(
+    analysis: Analysis,
+    *,
+    person: str,
+    iteration: int,
+    left_out: Sequence[tuple[str, str]],
+    missing: Sequence[str],
+    settings: str,
+) -> dict[str, Any]:
     """gaps.json: the seed's ``recommendations``, and all that stands behind them."""
     return {
         "recommendations": [gap.to_json() for gap in analysis.gaps],
@@ -132,7 +148,10 @@ def _facet_json(facet: FacetCount) -> dict[str, Any]:
     return {
         "measured": facet.measured,
         "not_measured": facet.not_measured,
-        "values": {v.value: {"count": v.count, "measured": v.measured, "share": round(v.share, 4), "target": v.target} for v in facet.values},
+        "values": {
+            v.value: {"count": v.count, "measured": v.measured, "share": round(v.share, 4), "target": v.target}
+            for v in facet.values
+        },
     }
 
 
@@ -153,5 +172,7 @@ def gaps_from_json(data: Mapping[str, Any]) -> tuple[Gap, ...]:
                 )
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"recommendation {number} needs 'type', 'target' and a whole number 'count' ({error})") from error
+            raise ValueError(
+                f"recommendation {number} needs 'type', 'target' and a whole number 'count' ({error})"
+            ) from error
     return tuple(gaps)

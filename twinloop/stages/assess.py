@@ -27,7 +27,12 @@ OVERALL = ("identity", "on_target", "quality")
 
 
 def assess(
-    made: Sequence[MadeImage], version: int, observer: Observer, catalog: Catalog, likeness: IdentityReference | None, reporter: Reporter
+    made: Sequence[MadeImage],
+    version: int,
+    observer: Observer,
+    catalog: Catalog,
+    likeness: IdentityReference | None,
+    reporter: Reporter,
 ) -> PanelScore:
     """Measure the panel images of one LoRA.
 
@@ -35,7 +40,9 @@ def assess(
     on_target: share of the asked facet values that were measured and hit, per image. quality: the pack's face quality, else the
     detector's confidence. diversity: mean distance (1 - cosine of centred 16x16 thumbnails) to the other images of the panel.
     """
-    seen = [item.observation for item in observe_files([m.path for m in made], observer, catalog, reporter, "Measuring")]
+    seen = [
+        item.observation for item in observe_files([m.path for m in made], observer, catalog, reporter, "Measuring")
+    ]
     samples: dict[str, list[float]] = {"on_target": [], "quality": [], "diversity": _diversity([m for m in made])}
     if likeness is not None:
         samples["identity"] = [_identity(o, likeness) for o in seen]
@@ -46,7 +53,9 @@ def assess(
         samples["quality"].append(_quality(observation))
     ordered = {name: samples[name] for name in METRICS if name in samples}
     ordered["overall"] = overall(ordered)
-    return PanelScore(version, {name: bootstrap_mean(values, seed=version) for name, values in ordered.items()}, ordered)
+    return PanelScore(
+        version, {name: bootstrap_mean(values, seed=version) for name, values in ordered.items()}, ordered
+    )
 
 
 def overall(samples: dict[str, list[float]]) -> list[float]:

@@ -93,7 +93,11 @@ class Drifting:
         last = rounds[-self.rounds :]
         if len(last) < self.rounds or not all(r.drifted for r in last):
             return None
-        return Decision("drift", f"{', '.join(last[-1].drifted)} got worse in {self.rounds} rounds running; the best earlier LoRA stays", False)
+        return Decision(
+            "drift",
+            f"{', '.join(last[-1].drifted)} got worse in {self.rounds} rounds running; the best earlier LoRA stays",
+            False,
+        )
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,11 @@ class NothingApproved:
     def __call__(self, rounds: Sequence[RoundFacts]) -> Decision | None:
         last = rounds[-1]
         if last.total and not last.approved:
-            return Decision("nothing_approved", "no image of this round was approved; see the reasons in the report before running on", False)
+            return Decision(
+                "nothing_approved",
+                "no image of this round was approved; see the reasons in the report before running on",
+                False,
+            )
         return None
 
 

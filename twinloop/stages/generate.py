@@ -46,7 +46,14 @@ class GenerationContext:
     stamped: bool = True
 
 
-def generate(shots: Sequence[Shot], context: GenerationContext, generator: Generator, journal: Journal, clock: Clock, reporter: Reporter) -> list[MadeImage]:
+def generate(
+    shots: Sequence[Shot],
+    context: GenerationContext,
+    generator: Generator,
+    journal: Journal,
+    clock: Clock,
+    reporter: Reporter,
+) -> list[MadeImage]:
     """Make every image that is not there yet. Batches are fixed by the order of ``shots``; a batch that was interrupted is made again
     as a whole, and only what is missing is written, so the result never depends on where a run was stopped."""
     lora_hash = sha256_file(context.lora) if context.lora is not None else None
@@ -64,7 +71,10 @@ def generate(shots: Sequence[Shot], context: GenerationContext, generator: Gener
                 name = names[batch.index(shot)]
                 if not _is_done(context, shot, name, journal):
                     _keep(pixels, shot, context, name, lora_hash, journal)
-        made += [MadeImage(context.folder / name, journal.get(_key(context, shot)), shot) for shot, name in zip(batch, names, strict=True)]
+        made += [
+            MadeImage(context.folder / name, journal.get(_key(context, shot)), shot)
+            for shot, name in zip(batch, names, strict=True)
+        ]
         reporter.progress("Generating", len(made), len(shots))
     _write_metadata(made, context, lora_hash)
     return made
@@ -89,7 +99,9 @@ def _is_done(context: GenerationContext, shot: Shot, name: str, journal: Journal
     return _key(context, shot) in journal and (context.folder / name).exists()
 
 
-def _keep(pixels: ImageArray, shot: Shot, context: GenerationContext, name: str, lora_hash: str | None, journal: Journal) -> None:
+def _keep(
+    pixels: ImageArray, shot: Shot, context: GenerationContext, name: str, lora_hash: str | None, journal: Journal
+) -> None:
     extra = {"twinloop": json.dumps({"shot": shot.to_json(), "lora_sha256": lora_hash}, sort_keys=True)}
     data = synthetic_png(pixels, parameters_text(shot, context, lora_hash), extra)
     write_bytes(context.folder / name, data)
@@ -100,7 +112,9 @@ def _keep(pixels: ImageArray, shot: Shot, context: GenerationContext, name: str,
 def parameters_text(shot: Shot, context: GenerationContext, lora_hash: str | None) -> str:
     """The settings in the layout that A1111 writes and other tools read."""
     settings = context.settings
-    prompt = shot.prompt if context.lora is None else f"{shot.prompt} <lora:{context.lora.stem}:{settings.lora_scale:g}>"
+    prompt = (
+        shot.prompt if context.lora is None else f"{shot.prompt} <lora:{context.lora.stem}:{settings.lora_scale:g}>"
+    )
     parts = [
         f"Steps: {settings.steps}", f"CFG scale: {settings.guidance:g}", f"Seed: {shot.seed}", f"Size: {settings.width}x{settings.height}",
         f"Model: {context.base_model}",
@@ -109,7 +123,9 @@ def parameters_text(shot: Shot, context: GenerationContext, lora_hash: str | Non
         parts.append(f"Denoising strength: {settings.strength:g}")
     if context.lora is not None and lora_hash is not None:
         parts.append(f'Lora hashes: "{context.lora.stem}: {lora_hash[:12]}"')
-    return f"{prompt}\nNegative prompt: {shot.negative_prompt}\n{', '.join([*parts, f'Version: twinloop {__version__}'])}"
+    return (
+        f"{prompt}\nNegative prompt: {shot.negative_prompt}\n{', '.join([*parts, f'Version: twinloop {__version__}'])}"
+    )
 
 
 def _write_metadata(made: Sequence[MadeImage], context: GenerationContext, lora_hash: str | None) -> None:

@@ -86,7 +86,9 @@ def freeze_reference(photos: Sequence[Observation], fingerprint: str) -> Identit
     known.sort(key=lambda p: p.sha256)
     if len(known) < 2:
         return None
-    rows = np.stack([p.face.embedding for p in known if p.face is not None and p.face.embedding is not None]).astype(np.float32)
+    rows = np.stack([p.face.embedding for p in known if p.face is not None and p.face.embedding is not None]).astype(
+        np.float32
+    )
     similarity = rows @ rows.T
     np.fill_diagonal(similarity, -1.0)
     nearest = np.sort(similarity, axis=1)[:, -NEAREST:]

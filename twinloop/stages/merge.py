@@ -29,7 +29,9 @@ class MergeLimits:
     decay: float = 0.7
 
 
-def real_dataset(photos: Sequence[Photo], facets: Sequence[Facet], trigger: str, style: str, held_out: frozenset[str]) -> Dataset:
+def real_dataset(
+    photos: Sequence[Photo], facets: Sequence[Facet], trigger: str, style: str, held_out: frozenset[str]
+) -> Dataset:
     """The first dataset. Photos already marked as synthetic keep their origin; held-out photos have weight 0 (never trained on)."""
     members = []
     for photo in photos:
@@ -81,5 +83,8 @@ def weighted(dataset: Dataset, iteration: int, limits: MergeLimits) -> Dataset:
     total = sum(aged.values())
     scale = min(1.0, real / (limits.ratio * total)) if total > 0 else 1.0
     return Dataset(
-        tuple(dataclasses.replace(m, weight=aged[m.sha256] * scale) if m.origin != "real" and m.sha256 in aged else m for m in dataset.members)
+        tuple(
+            dataclasses.replace(m, weight=aged[m.sha256] * scale) if m.origin != "real" and m.sha256 in aged else m
+            for m in dataset.members
+        )
     )

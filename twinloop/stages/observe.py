@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinloop.domain.facet import Facet, MeasuringFacet
 from twinloop.domain.faces import Face, ImageArray
+from twinloop.domain.facet import Facet, MeasuringFacet
 from twinloop.domain.observation import Observation
 from twinloop.errors import UnreadableImage
 from twinloop.ports import DetectorPack, Reporter
@@ -93,7 +93,9 @@ class Observer:
         return dataclasses.replace(seen, measures={**seen.measures, **extra}) if extra else seen
 
 
-def observe_files(paths: Sequence[Path], observer: Observer, catalog: Catalog, reporter: Reporter, label: str) -> Iterator[Seen]:
+def observe_files(
+    paths: Sequence[Path], observer: Observer, catalog: Catalog, reporter: Reporter, label: str
+) -> Iterator[Seen]:
     """Observe files in order; known content is looked up, unchanged files are not even read. Unreadable ones are passed on with the reason."""
     fingerprint = observer.fingerprint
     for number, path in enumerate(paths, 1):

@@ -85,7 +85,9 @@ def _traits(gap: Gap, gaps: Sequence[Gap], facets: Sequence[Facet], rng: random.
     return traits
 
 
-def plan_panel(facets: Sequence[Facet], trigger: str, style: str, seed: int, count: int, negative: str | None) -> list[Shot]:
+def plan_panel(
+    facets: Sequence[Facet], trigger: str, style: str, seed: int, count: int, negative: str | None
+) -> list[Shot]:
     """The fixed panel: prompts that walk through all values of all exclusive facets evenly, the same for every LoRA of a run."""
     exclusive = [facet for facet in facets if not facet.multiple and facet.shares]
     decks = {facet.name: _deck(facet, seed, count) for facet in exclusive}
@@ -94,7 +96,14 @@ def plan_panel(facets: Sequence[Facet], trigger: str, style: str, seed: int, cou
 
 
 def _panel_shot(
-    number: int, decks: Mapping[str, Sequence[str]], lead: str, facets: Sequence[Facet], trigger: str, style: str, seed: int, negative: str | None
+    number: int,
+    decks: Mapping[str, Sequence[str]],
+    lead: str,
+    facets: Sequence[Facet],
+    trigger: str,
+    style: str,
+    seed: int,
+    negative: str | None,
 ) -> Shot:
     traits = {name: deck[number - 1] for name, deck in decks.items()}
     wanted = {name: {value: number % 2} for name, value in traits.items()}

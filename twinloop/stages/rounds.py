@@ -41,7 +41,9 @@ class Outcome:
     gaps_left: int | None
 
 
-def finished_round(iteration: int, gaps: Sequence[Gap], tally: Tally, merged: int, lora: LoRA, before: PanelScore, score: PanelScore) -> Round:
+def finished_round(
+    iteration: int, gaps: Sequence[Gap], tally: Tally, merged: int, lora: LoRA, before: PanelScore, score: PanelScore
+) -> Round:
     """Put a round together; it is rolled back when a watched metric got worse beyond its interval."""
     drifted = decide.drift(before, score)
     facts = RoundFacts(iteration, len(gaps), tally.approved, tally.total, decide.improvement(before, score), drifted)
@@ -62,7 +64,9 @@ def history_json(outcome: Outcome, person: str, base_model: str) -> dict[str, An
         "best_version": outcome.best,
         "gaps_left": outcome.gaps_left,
         "best_against_v1": {name: estimate.to_json() for name, estimate in change.items() if estimate is not None},
-        "stop": None if decision is None else {"rule": decision.rule, "reason": decision.reason, "converged": decision.converged},
+        "stop": None
+        if decision is None
+        else {"rule": decision.rule, "reason": decision.reason, "converged": decision.converged},
     }
 
 

@@ -74,7 +74,11 @@ def near_duplicate(photos: Sequence[Photo]) -> dict[Path, str]:
     """Nearly the same picture; the sharpest of a group stays. Synthetic images never push out a real photo."""
 
     def rank(photo: Photo) -> tuple[bool, float, str]:
-        return photo.seen.origin != "real", -photo.seen.measures.get("face_sharpness", photo.seen.measures["sharpness"]), photo.seen.sha256
+        return (
+            photo.seen.origin != "real",
+            -photo.seen.measures.get("face_sharpness", photo.seen.measures["sharpness"]),
+            photo.seen.sha256,
+        )
 
     dropped: dict[Path, str] = {}
     kept: list[Photo] = []
@@ -93,7 +97,11 @@ def blurred(photos: Sequence[Photo]) -> dict[Path, str]:
     if len(sharp) < 5:
         return {}
     limit = BLURRED_BELOW * float(np.median(list(sharp.values())))
-    return {path: f"blurred (face sharpness {value:.0f}, the folder's limit is {limit:.0f})" for path, value in sharp.items() if value < limit}
+    return {
+        path: f"blurred (face sharpness {value:.0f}, the folder's limit is {limit:.0f})"
+        for path, value in sharp.items()
+        if value < limit
+    }
 
 
 def other_person(photos: Sequence[Photo]) -> dict[Path, str]:
@@ -102,7 +110,9 @@ def other_person(photos: Sequence[Photo]) -> dict[Path, str]:
     The main person = the largest group of photos linked by cosine >= SAME_PERSON. A photo outside it stays if its face is
     nearer to that person than half the usual similarity: profiles score low in every embedder and must not be lost.
     """
-    known = [(p, p.seen.face.embedding) for p in photos if p.seen.face is not None and p.seen.face.embedding is not None]
+    known = [
+        (p, p.seen.face.embedding) for p in photos if p.seen.face is not None and p.seen.face.embedding is not None
+    ]
     if len(known) < 5:
         return {}
     vectors = np.stack([embedding for _, embedding in known])

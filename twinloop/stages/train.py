@@ -15,7 +15,9 @@ from twinloop.store.atomic import read_json, sha256_file, write_json
 from twinloop.store.workspace import Workspace, shown_path
 
 
-def train(dataset: Dataset, version: int, settings: TrainingSettings, person: str, workspace: Workspace, toolbox: Toolbox) -> LoRA:
+def train(
+    dataset: Dataset, version: int, settings: TrainingSettings, person: str, workspace: Workspace, toolbox: Toolbox
+) -> LoRA:
     """Train version ``version`` unless it is there; a killed training goes on from its last checkpoint.
 
     Raises:
@@ -56,7 +58,9 @@ def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolb
     return lora
 
 
-def _metadata(dataset: Dataset, version: int, settings: TrainingSettings, person: str, toolbox: Toolbox) -> Mapping[str, str]:
+def _metadata(
+    dataset: Dataset, version: int, settings: TrainingSettings, person: str, toolbox: Toolbox
+) -> Mapping[str, str]:
     real, made = len(dataset.real), len(dataset.synthetic)
     return {
         "modelspec.title": f"{person} v{version}",

@@ -53,14 +53,18 @@ def asked_images(folder: Path, facets: Sequence[Facet]) -> list[Asked]:
     """
     images = find_images(folder)
     if not images:
-        raise NothingToDo(f"No images in {folder}. Generate some first: python generate_synthetic.py gaps.json --output {folder}")
+        raise NothingToDo(
+            f"No images in {folder}. Generate some first: python generate_synthetic.py gaps.json --output {folder}"
+        )
     known: dict[str, tuple[str, str]] = {}
     if (folder / METADATA).exists():
         data = read_json(folder / METADATA)
         try:
             known = {item["file"]: (item["type"], item["target"]) for item in data["images"]}
         except (KeyError, TypeError) as error:
-            raise StateError(f"{folder / METADATA} is not a generation record ({error}). Restore it, or delete it: the file names tell the targets too.") from None
+            raise StateError(
+                f"{folder / METADATA} is not a generation record ({error}). Restore it, or delete it: the file names tell the targets too."
+            ) from None
     return [Asked(path, *(known.get(path.name) or _target_from_name(path, facets))) for path in images]
 
 
@@ -86,7 +90,9 @@ def judge(
     facets = {facet.name: facet for facet in observer.facets}
     others = list(dataset_hashes)
     judged = []
-    for item, found in zip(asked, observe_files([a.path for a in asked], observer, catalog, reporter, "Validating"), strict=True):
+    for item, found in zip(
+        asked, observe_files([a.path for a in asked], observer, catalog, reporter, "Validating"), strict=True
+    ):
         verdict = _verdict(item, found, facets, limits, likeness, others)
         if verdict.outcome is Outcome.APPROVED and found.observation is not None:
             others.append((item.path.name, found.observation.phash))
@@ -95,7 +101,12 @@ def judge(
 
 
 def _verdict(
-    item: Asked, found: Seen, facets: dict[str, Facet], limits: Limits, likeness: IdentityReference | None, others: Sequence[tuple[str, str]]
+    item: Asked,
+    found: Seen,
+    facets: dict[str, Facet],
+    limits: Limits,
+    likeness: IdentityReference | None,
+    others: Sequence[tuple[str, str]],
 ) -> Verdict:
     if found.observation is None:
         unreadable = CheckResult("readable", Outcome.REJECTED, None, "a readable image", found.problem)
@@ -141,7 +152,9 @@ def tally(verdicts: Sequence[Verdict]) -> Tally:
     """Counts and the mean quality of all images."""
     outcomes = [verdict.outcome for verdict in verdicts]
     quality = sum(v.quality for v in verdicts) / len(verdicts) if verdicts else 0.0
-    return Tally(outcomes.count(Outcome.APPROVED), outcomes.count(Outcome.REJECTED), outcomes.count(Outcome.UNSURE), quality)
+    return Tally(
+        outcomes.count(Outcome.APPROVED), outcomes.count(Outcome.REJECTED), outcomes.count(Outcome.UNSURE), quality
+    )
 
 
 def verdicts_json(verdicts: Sequence[Verdict], limits: Limits, settings: str) -> dict[str, Any]:

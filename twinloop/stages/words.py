@@ -43,7 +43,9 @@ def prompt(trigger: str, facets: Sequence[Facet], wanted: Mapping[str, Mapping[s
     return ", ".join(part for part in [*parts, QUALITY[style]] if part)
 
 
-def negative_prompt(facets: Sequence[Facet], wanted: Mapping[str, Mapping[str, int]], style: str, base: str | None) -> str:
+def negative_prompt(
+    facets: Sequence[Facet], wanted: Mapping[str, Mapping[str, int]], style: str, base: str | None
+) -> str:
     """What to keep away: the general words (or the user's own) and those of the wanted values."""
     parts = [NEGATIVE[style] if base is None else base]
     for facet in _in_order(facets):

@@ -22,9 +22,13 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageError(f"The disk is full: could not write {path}. Nothing is lost; free some space and run the same command again.") from error
+            raise StorageError(
+                f"The disk is full: could not write {path}. Nothing is lost; free some space and run the same command again."
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StorageError(f"No permission to write {path}. Choose another output folder or change the permissions.") from error
+            raise StorageError(
+                f"No permission to write {path}. Choose another output folder or change the permissions."
+            ) from error
         raise
 
 
@@ -91,6 +95,10 @@ def sha256_file(path: Path) -> str:
 
 def copy_whole(source: Path, target: Path) -> None:
     """Copy a file's bytes; ``target`` appears complete or not at all. An identical target is left alone."""
-    if target.exists() and target.stat().st_size == source.stat().st_size and sha256_file(target) == sha256_file(source):
+    if (
+        target.exists()
+        and target.stat().st_size == source.stat().st_size
+        and sha256_file(target) == sha256_file(source)
+    ):
         return
     write_bytes(target, source.read_bytes())

@@ -48,7 +48,9 @@ class Catalog:
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
-            raise StorageError(f"Cannot open the catalogue {path}: {error}. It is only a cache: delete it and run again.") from error
+            raise StorageError(
+                f"Cannot open the catalogue {path}: {error}. It is only a cache: delete it and run again."
+            ) from error
 
     def close(self) -> None:
         self._db.close()
@@ -62,25 +64,37 @@ class Catalog:
     def known_file(self, path: Path) -> tuple[str, str] | None:
         """(sha256, origin) of an unchanged file, or None when it must be read."""
         stat = path.stat()
-        row = self._db.execute("SELECT size, mtime_ns, sha256, origin FROM file WHERE path = ?", (_key(path),)).fetchone()
+        row = self._db.execute(
+            "SELECT size, mtime_ns, sha256, origin FROM file WHERE path = ?", (_key(path),)
+        ).fetchone()
         return (row[2], row[3]) if row is not None and row[:2] == (stat.st_size, stat.st_mtime_ns) else None
 
     def remember_file(self, path: Path, sha256: str, origin: str) -> None:
         stat = path.stat()
-        self._write("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)", (_key(path), stat.st_size, stat.st_mtime_ns, sha256, origin))
+        self._write(
+            "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)",
+            (_key(path), stat.st_size, stat.st_mtime_ns, sha256, origin),
+        )
 
     def get(self, sha256: str, fingerprint: str) -> Observation | None:
-        row = self._db.execute("SELECT data FROM observation WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint)).fetchone()
+        row = self._db.execute(
+            "SELECT data FROM observation WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint)
+        ).fetchone()
         return observation_from_json(json.loads(row[0])) if row is not None else None
 
     def put(self, seen: Observation) -> None:
-        self._write("INSERT OR REPLACE INTO observation VALUES (?, ?, ?)", (seen.sha256, seen.fingerprint, json.dumps(observation_to_json(seen))))
+        self._write(
+            "INSERT OR REPLACE INTO observation VALUES (?, ?, ?)",
+            (seen.sha256, seen.fingerprint, json.dumps(observation_to_json(seen))),
+        )
 
     def _write(self, sql: str, values: tuple[Any, ...]) -> None:
         try:
             self._db.execute(sql, values)
         except sqlite3.OperationalError as error:
-            raise StorageError(f"Cannot write the catalogue {self.path}: {error}. Free some space and run the same command again.") from error
+            raise StorageError(
+                f"Cannot write the catalogue {self.path}: {error}. Free some space and run the same command again."
+            ) from error
 
 
 def _key(path: Path) -> str:

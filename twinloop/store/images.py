@@ -18,7 +18,24 @@ from twinloop.errors import InputError, UnreadableImage
 from twinloop.store.provenance import is_marked_synthetic
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif", ".mpo"})
+SUFFIXES = frozenset(
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".gif",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".mpo",
+    }
+)
 MAX_PIXELS = 200_000_000
 MAX_BYTES = 512 << 20
 
@@ -52,7 +69,9 @@ def find_images(folder: Path) -> list[Path]:
     found: list[Path] = []
     for root, folders, names in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(root) / name for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")]
+        found += [
+            Path(root) / name for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+        ]
     return sorted((path for path in found if path.is_file()), key=os.fspath)
 
 
@@ -68,7 +87,9 @@ def load_image(path: Path) -> LoadedImage:
         data = path.read_bytes()
     except OSError as error:
         raise UnreadableImage(f"cannot be read: {error.strerror or error}") from error
-    return LoadedImage(path, hashlib.sha256(data).hexdigest(), decode(data), "synthetic" if is_marked_synthetic(data) else "real")
+    return LoadedImage(
+        path, hashlib.sha256(data).hexdigest(), decode(data), "synthetic" if is_marked_synthetic(data) else "real"
+    )
 
 
 def decode(data: bytes) -> ImageArray:
@@ -90,8 +111,19 @@ def decode(data: bytes) -> ImageArray:
                 return np.ascontiguousarray(np.asarray(_to_rgb(upright), dtype=np.uint8))
     except UnreadableImage:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, Image.DecompressionBombError, MemoryError) as error:
-        raise UnreadableImage(f"cannot be decoded: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        IndexError,
+        TypeError,
+        Image.DecompressionBombError,
+        MemoryError,
+    ) as error:
+        raise UnreadableImage(
+            f"cannot be decoded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

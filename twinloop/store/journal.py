@@ -56,7 +56,9 @@ class Journal:
             entry = _parse(line)
             if entry is None:
                 if number < len(lines):
-                    raise StateError(f"{self.path}, line {number} is damaged, and it is not the last one. Restore it from a copy, or start anew with --restart.")
+                    raise StateError(
+                        f"{self.path}, line {number} is damaged, and it is not the last one. Restore it from a copy, or start anew with --restart."
+                    )
                 break
             self._done[entry[0]] = entry[1]
             good += len(line)

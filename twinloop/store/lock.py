@@ -30,7 +30,9 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             holder = os.read(handle, 32).decode(errors="replace").strip() or "?"
-            raise Locked(f"{folder} is in use by another run (process {holder}). Wait for it, or choose another output folder.") from None
+            raise Locked(
+                f"{folder} is in use by another run (process {holder}). Wait for it, or choose another output folder."
+            ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield

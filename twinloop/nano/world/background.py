@@ -18,17 +18,26 @@ def _fill(top: tuple[float, float, float], bottom: tuple[float, float, float]) -
     return np.ascontiguousarray(np.broadcast_to(row, (SIDE, SIDE, 3)))
 
 
-def _tone(rng: np.random.Generator, base: tuple[float, float, float], spread: float) -> tuple[float, float, float]:
+def _tone(
+    rng: np.random.Generator, base: tuple[float, float, float], spread: float
+) -> tuple[float, float, float]:
     red, green, blue = np.clip(np.asarray(base) + rng.normal(0.0, spread, 3), 8, 248)
     return float(red), float(green), float(blue)
 
 
-def _box(canvas: Canvas, x0: float, y0: float, x1: float, y1: float, color: tuple[float, float, float]) -> None:
+def _box(
+    canvas: Canvas, x0: float, y0: float, x1: float, y1: float, color: tuple[float, float, float]
+) -> None:
     cv2.rectangle(canvas, (int(x0), int(y0)), (int(x1), int(y1)), color, -1, cv2.LINE_AA)
 
 
 def _studio(rng: np.random.Generator) -> Canvas:
-    base = np.asarray(((118, 124, 134), (92, 110, 138), (138, 126, 120), (112, 128, 122), (132, 112, 128))[int(rng.integers(5))], float)
+    base = np.asarray(
+        ((118, 124, 134), (92, 110, 138), (138, 126, 120), (112, 128, 122), (132, 112, 128))[
+            int(rng.integers(5))
+        ],
+        float,
+    )
     canvas = np.broadcast_to(base, (SIDE, SIDE, 3)).astype(np.float32)
     yy, xx = np.mgrid[0:SIDE, 0:SIDE] / SIDE
     glow = np.exp(-((xx - 0.5 - rng.uniform(-0.12, 0.12)) ** 2 + (yy - 0.42) ** 2) / 0.16)
@@ -67,7 +76,17 @@ def _indoor(rng: np.random.Generator) -> Canvas:
 def _outdoor(rng: np.random.Generator) -> Canvas:
     canvas = _fill(_tone(rng, (104, 170, 232), 8), (206, 230, 244))
     for _ in range(int(rng.integers(1, 3))):
-        cv2.ellipse(canvas, (int(rng.uniform(10, 118)), int(rng.uniform(8, 34))), (int(rng.uniform(14, 24)), 6), 0, 0, 360, (250, 252, 255), -1, cv2.LINE_AA)
+        cv2.ellipse(
+            canvas,
+            (int(rng.uniform(10, 118)), int(rng.uniform(8, 34))),
+            (int(rng.uniform(14, 24)), 6),
+            0,
+            0,
+            360,
+            (250, 252, 255),
+            -1,
+            cv2.LINE_AA,
+        )
     xs = np.arange(0, SIDE + 8, 8)
     for level, color in ((62, (132, 176, 150)), (74, (92, 152, 92))):
         ys = level + rng.uniform(4, 9) * np.sin(xs / rng.uniform(16, 30) + rng.uniform(0, 6))
@@ -95,14 +114,21 @@ def _casual(rng: np.random.Generator) -> Canvas:
     canvas = _fill(_tone(rng, wall, 8), tuple(c * 0.62 for c in wall))  # type: ignore[arg-type]
     for _ in range(int(rng.integers(6, 10))):
         spot = ((255, 214, 120), (255, 176, 96), (250, 236, 200), (255, 140, 120))[int(rng.integers(4))]
-        cv2.circle(canvas, (int(rng.uniform(0, SIDE)), int(rng.uniform(0, 70))), int(rng.uniform(4, 8)), spot, -1, cv2.LINE_AA)
+        cv2.circle(
+            canvas,
+            (int(rng.uniform(0, SIDE)), int(rng.uniform(0, 70))),
+            int(rng.uniform(4, 8)),
+            spot,
+            -1,
+            cv2.LINE_AA,
+        )
     if kind == 2:
         _box(canvas, 0, 96, SIDE, SIDE, (104, 66, 44))
     return canvas
 
 
 _DRAW = {"studio": _studio, "indoor": _indoor, "outdoor": _outdoor, "casual": _casual}
-_SOFT = {"studio": 4.0, "indoor": 1.6, "outdoor": 1.8, "casual": 1.5}
+_SOFT = {"studio": 4.0, "indoor": 1.6, "outdoor": 1.8, "casual": 2.0}
 
 
 def background(scene: Scene, size: int) -> Canvas:
@@ -116,4 +142,6 @@ def background(scene: Scene, size: int) -> Canvas:
         canvas = canvas * (0.035 + 0.085 * fade)
     elif scene.lighting == "high_key":
         canvas = 0.80 + 0.17 * canvas
-    return np.asarray(cv2.resize(np.asarray(canvas, np.float32), (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
+    return np.asarray(
+        cv2.resize(np.asarray(canvas, np.float32), (size, size), interpolation=cv2.INTER_CUBIC), np.float32
+    )

@@ -53,13 +53,15 @@ def glasses_patches(identity: Identity, face: Array) -> list[Patch]:
         out.append(tube(ring, np.full(33, 0.030), m.FRAME, cols=9, closed=True))
         if dark:
             out.append(_lens(ring, np.array([cx, cy, float(z.mean()) + 0.03])))
-        outer = ring[np.argmax(ring[:, 0] * side)]
+        hinge = ring[np.argmax(ring[:, 0] * side)] + np.array([0.0, 0.09, 0.0])
         ear = np.array([side * (face[f.WIDTH] + 0.06), cy + 0.06, 0.02])
-        path = smooth_path([tuple(outer + [0, 0.09, 0]), tuple((outer + ear) / 2 + [side * 0.05, 0.07, 0.0]), tuple(ear)], 9)
+        path = smooth_path([hinge, (hinge + ear) / 2 + np.array([side * 0.05, 0.02, 0.0]), ear], 9)
         out.append(tube(path, np.full(9, 0.028), m.FRAME, cols=8))
     y = np.sin(face[f.EYE_V]) + 0.05
     inner = np.sin(face[f.EYE_U]) * face[f.WIDTH] * 1.06 - wide
-    nose = smooth_path([(-inner, y, bridge_z + 0.03), (0.0, y + 0.03, bridge_z + 0.07), (inner, y, bridge_z + 0.03)], 7)
+    nose = smooth_path(
+        [(-inner, y, bridge_z + 0.03), (0.0, y + 0.03, bridge_z + 0.07), (inner, y, bridge_z + 0.03)], 7
+    )
     return [*out, tube(nose, np.full(7, 0.028), m.FRAME, cols=8)]
 
 
@@ -89,18 +91,42 @@ def torso_patches(identity: Identity, scene: Scene) -> list[Patch]:
                 np.array([0.98, 0.98, 1.04, 1.2]) * thick, m.SKIN, cols=25)  # fmt: skip
     out = [neck, Patch(points, np.ascontiguousarray(uv), m.TORSO)]
     if scene.clothes == "sweater":
-        out += [_collar(thick + 0.13, -1.26, 0.11, 0.0), _collar(thick + 0.12, -1.12, 0.10, 0.0)]
+        out += [_roll(thick + 0.13, -1.26, 0.11), _roll(thick + 0.12, -1.12, 0.10)]
     elif scene.clothes in ("shirt", "jacket"):
-        out.append(_collar(thick + (0.17 if scene.clothes == "shirt" else 0.22), -1.30, 0.10, 0.55))
+        out.append(
+            _collar(thick + 0.07, 0.26, 0.30)
+            if scene.clothes == "shirt"
+            else _collar(thick + 0.12, 0.34, 0.5)
+        )
     return out
 
 
-def _collar(radius: float, y: float, thick: float, opening: float) -> Patch:
-    """A ring of cloth about the neck; ``opening`` (radians) leaves a gap in front and dips there."""
-    angle = np.linspace(opening, 2 * np.pi - opening, 37)
-    dip = 0.30 * np.maximum(0.0, np.cos(angle)) ** 2 if opening else 0.10 * np.maximum(0.0, np.cos(angle))
-    path = np.stack([np.sin(angle) * radius, y - dip, np.cos(angle) * radius * 0.98 - 0.14], axis=1)
-    return tube(path, np.full(37, thick), m.TRIM if opening else m.SLEEVE, cols=11, closed=not opening)
+def _roll(radius: float, y: float, thick: float) -> Patch:
+    """A closed ring of wool about the neck."""
+    angle = np.linspace(0.0, 2 * np.pi, 37)
+    path = np.stack(
+        [np.sin(angle) * radius, y - 0.10 * np.maximum(0.0, np.cos(angle)), np.cos(angle) * radius - 0.14],
+        axis=1,
+    )
+    return tube(path, np.full(37, thick), m.SLEEVE, cols=11, closed=True)
+
+
+def _collar(radius: float, width: float, opening: float) -> Patch:
+    """A folded collar: a band that falls outwards from the neck, open in front and pointed there."""
+    angle = np.linspace(opening, 2 * np.pi - opening, 41)
+    front = np.maximum(0.0, np.cos(angle))
+    rows = []
+    for share in (0.0, 0.12, 0.35, 0.65, 1.0):
+        reach = radius + width * np.sin(share * 1.35) * (0.75 + 0.2 * front)
+        y = (
+            -1.20
+            - 0.26 * front**2
+            + 0.05 * np.sin(np.pi * min(1.0, share * 2.2))
+            - width * share**1.4 * (0.8 + 0.9 * front**3)
+        )
+        rows.append(np.stack([np.sin(angle) * reach, y, np.cos(angle) * reach - 0.13], axis=1))
+    points = np.array(rows)
+    return Patch(points, np.zeros((*points.shape[:2], 2)), m.TRIM)
 
 
 def hand_places(scene: Scene) -> list[tuple[float, Array]]:
@@ -111,13 +137,18 @@ def hand_places(scene: Scene) -> list[tuple[float, Array]]:
     first = 1.0 if rng.random() < 0.5 else -1.0
     if abs(scene.yaw) > 50.0:
         first = -1.0 if scene.yaw > 0 else 1.0
-    x, y = {"close_up": (0.90, -1.28), "portrait": (1.16, -1.12), "half_body": (1.36, -1.0)}[scene.framing]
+    x, y = {"close_up": (0.87, -1.20), "portrait": (1.16, -1.12), "half_body": (1.36, -1.0)}[scene.framing]
     out = []
     for side in (first, -first)[: min(2, scene.hands)]:
         before = side * scene.yaw > 35.0
         lower = 0.20 if before else 0.0
         jitter = rng.uniform(-0.05, 0.05, 2)
-        out.append((side, np.array([side * (x + (0.12 if before else 0.0)) + jitter[0], y - lower + jitter[1], 0.62])))
+        out.append(
+            (
+                side,
+                np.array([side * (x + (0.12 if before else 0.0)) + jitter[0], y - lower + jitter[1], 0.62]),
+            )
+        )
     return out
 
 
@@ -130,12 +161,23 @@ def hand_patches(side: float, wrist: Array, tilt: float) -> list[Patch]:
         return float(moved[0]), float(moved[1]), float(moved[2])
 
     out = [ellipsoid(place(0.0, 0.27, 0.0), (0.265, 0.31, 0.115), m.SKIN, turn, rows=17, cols=21)]
-    fingers = ((-0.185, 0.40, -13.0, 0.37), (-0.065, 0.47, -4.5, 0.43), (0.065, 0.46, 4.5, 0.40), (0.18, 0.39, 14.0, 0.30))
+    fingers = (
+        (-0.185, 0.40, -13.0, 0.37),
+        (-0.065, 0.47, -4.5, 0.43),
+        (0.065, 0.46, 4.5, 0.40),
+        (0.18, 0.39, 14.0, 0.30),
+    )
     for x, y, spread, length in fingers:
         way = np.array([np.sin(np.radians(spread)), np.cos(np.radians(spread))])
-        path = [place(x + way[0] * s * length, y + way[1] * s * length, 0.04 * s * s) for s in (0.0, 0.35, 0.7, 1.0)]
+        path = [
+            place(x + way[0] * s * length, y + way[1] * s * length, 0.04 * s * s)
+            for s in (0.0, 0.35, 0.7, 1.0)
+        ]
         out.append(tube(np.array(path), np.array([0.082, 0.082, 0.077, 0.066]), m.SKIN, cols=13))
-    thumb = [place(x, y, z) for x, y, z in ((-0.13, 0.13, 0.03), (-0.27, 0.25, 0.08), (-0.36, 0.37, 0.08), (-0.40, 0.48, 0.06))]
+    thumb = [
+        place(x, y, z)
+        for x, y, z in ((-0.13, 0.13, 0.03), (-0.27, 0.25, 0.08), (-0.36, 0.37, 0.08), (-0.40, 0.48, 0.06))
+    ]
     out.append(tube(np.array(thumb), np.array([0.10, 0.092, 0.084, 0.07]), m.SKIN, cols=13))
     return out
 
@@ -143,20 +185,33 @@ def hand_patches(side: float, wrist: Array, tilt: float) -> list[Patch]:
 def arm_patches(identity: Identity, scene: Scene, side: float, wrist: Array | None) -> list[Patch]:
     """An arm in body coordinates: hanging, or bent with the hand at ``wrist``."""
     wide = 1.12 if identity.person == "man" else 0.95
-    shoulder = (side * 1.16 * wide, -1.86, -0.14)
+    shoulder = (side * 1.10 * wide, -2.0, -0.14)
     if wrist is None:
-        path = smooth_path([shoulder, (side * 1.42 * wide, -2.7, -0.1), (side * 1.48 * wide, -3.7, 0.0), (side * 1.3 * wide, -5.2, 0.3)], 14)
+        path = smooth_path(
+            [
+                shoulder,
+                (side * 1.42 * wide, -2.7, -0.1),
+                (side * 1.48 * wide, -3.7, 0.0),
+                (side * 1.3 * wide, -5.2, 0.3),
+            ],
+            14,
+        )
         bare = 0.36
     else:
         elbow = (side * max(1.5 * wide, abs(wrist[0]) + 0.2), -3.0, 0.25)
         end = (float(wrist[0]), float(wrist[1]), float(wrist[2]))
         path = smooth_path([shoulder, (side * 1.45 * wide, -2.45, 0.0), elbow, end], 22)
         bare = 0.4
-    radius = np.interp(np.linspace(0, 1, len(path)), (0.0, 0.3, 0.6, 0.85, 1.0), (0.34, 0.27, 0.22, 0.17, 0.15))
+    radius = np.interp(
+        np.linspace(0, 1, len(path)), (0.0, 0.2, 0.6, 0.85, 1.0), (0.27, 0.265, 0.22, 0.17, 0.15)
+    )
     radius *= 1.08 if identity.person == "man" else 0.95
     if scene.clothes == "t-shirt":
         cut = max(2, int(bare * len(path)))
-        return [tube(path[: cut + 1], radius[: cut + 1] + 0.07, m.SLEEVE, cols=17), tube(path[cut - 1 :], radius[cut - 1 :], m.SKIN, cols=17)]
+        return [
+            tube(path[: cut + 1], radius[: cut + 1] + 0.07, m.SLEEVE, cols=17),
+            tube(path[cut - 1 :], radius[cut - 1 :], m.SKIN, cols=17),
+        ]
     cut = len(path) - (3 if wrist is not None else 1)
     out = [tube(path[: cut + 1], radius[: cut + 1] + 0.075, m.SLEEVE, cols=17)]
     if wrist is not None:

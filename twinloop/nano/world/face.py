@@ -59,32 +59,32 @@ def face_vector(identity: Identity, scene: Scene) -> NDArray[np.float64]:
     woman = me.person == "woman"
     face = np.zeros(FACE_SIZE)
     face[WIDTH] = 0.80 + 0.065 * me.face_width + (0.0 if woman else 0.02)
-    face[HEIGHT] = 1.0 + 0.075 * me.face_length + (0.0 if woman else 0.02)
+    face[HEIGHT] = 1.045 + 0.075 * me.face_length + (0.0 if woman else 0.02)
     face[DEPTH] = 0.90
-    face[JAW] = 0.55 * me.jaw + (-0.25 if woman else 0.45)
+    face[JAW] = 0.55 * me.jaw + (-0.35 if woman else 0.5)
     face[CHEEKS] = me.cheeks
-    face[NOSE] = (0.165 if woman else 0.195) * (1.0 + 0.34 * me.nose_size)
+    face[NOSE] = (0.145 if woman else 0.172) * (1.0 + 0.28 * me.nose_size)
     face[NOSE_W] = (1.0 if woman else 1.15) * (1.0 + 0.3 * me.nose_width)
-    face[NOSE_V] = -0.335
+    face[NOSE_V] = -0.34
     face[EYE_HW] = (0.25 if woman else 0.228) * (1.0 + 0.13 * me.eye_size)
     face[EYE_HH] = (0.208 if woman else 0.182) * (1.0 + 0.16 * me.eye_size)
     face[EYE_U] = 0.41 + 0.045 * me.eye_spacing
-    face[EYE_V] = -0.05
+    face[EYE_V] = -0.03
     face[EYE_TILT] = (0.06 if woman else 0.02) + 0.13 * me.eye_tilt
     face[LID_UP], face[LID_LOW] = mimic.lid_up, mimic.lid_low
     face[CLOSED] = 0.0 if scene.eyes_open else 1.0
-    face[BROW_V] = 0.295 + 0.02 * me.eye_size + mimic.brow_v
+    face[BROW_V] = 0.31 + 0.02 * me.eye_size + mimic.brow_v
     face[BROW_T] = (0.030 if woman else 0.043) * (1.0 + 0.42 * me.brow_thickness)
     face[BROW_SLOPE] = 0.06 * me.brow_angle + mimic.brow_slope
     face[BROW_ARCH] = (0.055 if woman else 0.035) + mimic.brow_arch
-    face[MOUTH_V] = -0.625
+    face[MOUTH_V] = -0.64
     face[MOUTH_W] = 0.26 * (1.0 + 0.16 * me.mouth_width) * mimic.mouth_w
     face[CURVE], face[OPEN_UP], face[OPEN_DN] = mimic.curve, mimic.open_up, mimic.open_dn
     face[ROUND], face[TEETH], face[JAW_DROP] = mimic.round, mimic.teeth, mimic.jaw
     face[CHEEK_UP], face[FURROW] = mimic.cheek, mimic.furrow
     full = 1.0 + 0.4 * me.lip_fullness
-    face[LIP_UP] = (0.042 if woman else 0.028) * full
-    face[LIP_DN] = (0.060 if woman else 0.044) * full
+    face[LIP_UP] = (0.046 if woman else 0.03) * full
+    face[LIP_DN] = (0.066 if woman else 0.046) * full
     face[WOMAN] = 1.0 if woman else 0.0
     face[FRECKLES] = float(me.marks == "freckles")
     face[MOLE] = float(me.marks == "mole")

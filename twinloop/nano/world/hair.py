@@ -7,15 +7,16 @@ from numpy.typing import NDArray
 
 from twinloop.nano.world import face as f
 from twinloop.nano.world import material as m
-from twinloop.nano.world.head import head_grid, head_point, latitudes, longitudes
+from twinloop.nano.world.head import LATS, LONS, head_grid, head_point
 from twinloop.nano.world.params import Identity
 from twinloop.nano.world.patch import Patch, ellipsoid, smooth_path, tube
 
 Array = NDArray[np.float64]
 
-LONS, LATS = longitudes(85), latitudes(81)
 _LON, _LAT = np.meshgrid(LONS, LATS)
 _UV = np.stack([_LON * 1.0, _LAT], axis=2)
+_CAP = 0.15  # thickness of hair that hangs
+_DEEP = -0.2  # where a shell is not to be seen it lies this far inside, also behind an open mouth
 _KNOTS = (0, 25, 45, 60, 72, 84, 96, 112, 140, 180)
 # latitude of the hairline in degrees at each longitude of _KNOTS (0 = forehead, 96 = ear, 180 = nape)
 _LINES = {
@@ -31,13 +32,19 @@ def _smooth(low: float, high: float, value: Array) -> Array:
 
 
 def _shell(
-    face: Array, line: str, thickness: Array | float, edge: float = 14.0, fringe: Array | float = 0.0, kind: int = m.HAIR
+    face: Array,
+    line: str,
+    thickness: Array | float,
+    edge: float = 14.0,
+    fringe: Array | float = 0.0,
+    kind: int = m.HAIR,
 ) -> Patch:
     """A cap of hair above a hairline; ``fringe`` (degrees) raises or lowers the line over the front."""
     limit = np.interp(np.degrees(np.abs(_LON)), _KNOTS, _LINES[line]) + fringe
     above = np.degrees(_LAT) - limit
-    rise = _smooth(-3.0, edge, above)
-    offset = np.where(above < -3.0, -0.10, -0.05 + (np.asarray(thickness) + 0.05) * np.sqrt(rise))
+    # a straight rise through the skin keeps the visible hairline smooth between grid points
+    rise = np.sin(np.pi / 2 * np.clip((above + 5.0) / (edge + 5.0), 0.0, 1.0))
+    offset = -0.05 + (np.asarray(thickness) + 0.05) * rise
     return Patch(head_grid(LONS, LATS, offset, face), _UV, kind)
 
 
@@ -66,24 +73,29 @@ def _curtain(face: Array, bottom: float, start: float, flare: float, curl: float
     angles = np.radians(np.linspace(start, 360.0 - start, 49))
     rows = 22
     t = np.linspace(0.0, 1.0, rows)
-    y_top = 0.86
+    y_top = 0.95
     taper = np.sqrt(np.clip(np.sin((angles - angles[0]) / (angles[-1] - angles[0]) * np.pi) * 2.2, 0.0, 1.0))
     outer, inner = [], []
     for share in t:
         y = y_top + (bottom - y_top) * share
-        round_top = np.sqrt(max(0.0, 1.0 - (max(0.0, y) / 1.16) ** 2))
-        hang = min(1.0, share * abs(bottom - y_top) / 1.1)
+        # above the ears it runs just under the cap, whose thickness it shares, so that no seam shows
+        round_top = np.sqrt(1.0 - (max(0.0, y) / (face[f.HEIGHT] + _CAP)) ** 2)
+        hang = min(1.0, max(0.0, 0.45 - y) / 1.1)
         hang = hang * hang * (3.0 - 2.0 * hang)
-        swell = 0.90 + (0.10 + flare) * hang - curl * max(0.0, share - 0.72) ** 2 * 6.0
-        wide = (face[f.WIDTH] + 0.17) * round_top * swell
-        deep = (face[f.DEPTH] + 0.12) * round_top * (0.93 + 0.07 * hang - 0.12 * share)
-        x, z = np.sin(angles) * wide, np.cos(angles) * deep - 0.05
+        swell = (0.02 + flare) * hang - curl * max(0.0, share - 0.72) ** 2 * 6.0
+        wide = (face[f.WIDTH] + _CAP - 0.015) * round_top + swell
+        deep = (face[f.DEPTH] + _CAP - 0.015) * round_top - 0.08 * share
+        # the front edge swings forward at the cheek and back below: a soft line instead of a straight cut
+        lean = angles + np.radians(9.0) * np.sin(2.6 * share) * np.sign(angles - np.pi) * np.abs(
+            angles / np.pi - 1.0
+        )
+        x, z = np.sin(lean) * wide, np.cos(lean) * deep - 0.05
         outer.append(np.stack([x, np.full_like(x, y), z], axis=1))
         body = thick * taper * (0.35 + 0.65 * np.sqrt(max(0.0, 1.0 - share**6)))
         shrink = 1.0 - body / np.maximum(np.hypot(x, z), 0.2)
         inner.append(np.stack([x * shrink, np.full_like(x, y + 0.02), z * shrink], axis=1))
     points = np.array(outer + inner[::-1])
-    uv = np.stack(np.broadcast_arrays(angles[None, :] * 1.4, np.linspace(0, 1, 2 * rows)[:, None]), axis=2)
+    uv = np.stack(np.broadcast_arrays(angles[None, :], np.linspace(0, 1, 2 * rows)[:, None]), axis=2)
     return Patch(points, np.ascontiguousarray(uv), m.HAIR)
 
 
@@ -138,7 +150,7 @@ def hair_patches(identity: Identity, face: Array) -> list[Patch]:
     if style == "bald":
         return []
     if style == "buzz":
-        return [_shell(face, "tight", 0.035, edge=4.0)]
+        return [_shell(face, "tight", 0.016, edge=8.0, kind=m.BUZZ)]
     if style == "short":
         quiff = np.exp(-0.5 * ((np.degrees(_LAT) - 62.0) / 20.0) ** 2) * np.exp(-0.5 * (_LON / 0.9) ** 2)
         thick = 0.075 + 0.10 * top + (0.17 + 0.05 * phase / 3) * quiff * (1.0 + 0.25 * side * np.sin(_LON))
@@ -147,19 +159,32 @@ def hair_patches(identity: Identity, face: Array) -> list[Patch]:
         low = -16.0 if woman else 0.0
         return [_shell(face, "classic", 0.10 + 0.05 * top, fringe=2.0), *_curls(face, rng, low)]
     if style == "mohawk":
-        return [_shell(face, "tight", 0.012, edge=4.0), *_mohawk(face)]
+        return [_shell(face, "tight", 0.014, edge=7.0, kind=m.BUZZ), *_mohawk(face)]
     fringe = _woman_fringe(rng, side, phase)
     if style == "bob":
         drop = float(rng.uniform(-1.02, -0.75))
-        return [_shell(face, "classic", 0.10 + 0.07 * top, fringe=fringe), _curtain(face, drop, 62.0, 0.20, 0.34, 0.26)]
+        return [
+            _shell(face, "classic", _CAP + 0.02 * top, fringe=fringe),
+            _curtain(face, drop, 62.0, 0.20, 0.34, 0.26),
+        ]
     if style == "long":
         drop = float(rng.uniform(-2.5, -1.9))
-        return [_shell(face, "classic", 0.09 + 0.06 * top, fringe=fringe), _curtain(face, drop, 60.0, 0.26, 0.12, 0.30)]
+        return [
+            _shell(face, "classic", _CAP + 0.02 * top, fringe=fringe),
+            _curtain(face, drop, 60.0, 0.26, 0.12, 0.30),
+        ]
     cap = _shell(face, "classic", 0.06 + 0.05 * top, fringe=np.maximum(fringe, -10.0))
     if style == "bun":
         return [cap, ellipsoid((0.0, 1.16, -0.42), (0.36, 0.33, 0.36), m.HAIR, rows=19, cols=25)]
     path = smooth_path(
-        [(0.0, 0.72, -0.72), (0.16 * side, 0.98, -1.12), (0.62 * side, 0.42, -1.24), (0.84 * side, -0.55, -1.0), (0.74 * side, -1.35, -0.82)], 20
+        [
+            (0.0, 0.72, -0.72),
+            (0.16 * side, 0.98, -1.12),
+            (0.62 * side, 0.42, -1.24),
+            (0.84 * side, -0.55, -1.0),
+            (0.74 * side, -1.35, -0.82),
+        ],
+        20,
     )
     swell = np.interp(np.linspace(0, 1, 20), (0, 0.12, 0.35, 0.75, 1), (0.13, 0.17, 0.29, 0.24, 0.06))
     return [cap, tube(path, swell, m.HAIR, cols=17)]
@@ -182,18 +207,18 @@ def beard_patches(identity: Identity, face: Array) -> list[Patch]:
     dv = v - face[f.MOUTH_V]
     tip = face[f.CURVE] * 0.55 + 0.02
     across = face[f.MOUTH_W] * 1.12
-    arc = dv - 0.115 - face[f.OPEN_UP] + (0.10 - tip * 0.6) * (u / across) ** 2
+    arc = dv - 0.125 - face[f.OPEN_UP] + (0.10 - tip * 0.6) * (u / across) ** 2
     moustache = _smooth(1.0, 0.45, np.abs(arc) / 0.062) * _smooth(1.12, 0.85, np.abs(u) / across)
     if identity.beard == "moustache":
-        offset = -0.06 + (0.06 + 0.085) * np.sqrt(moustache)
+        offset = _DEEP + (0.085 - _DEEP) * moustache**0.4
         return [Patch(head_grid(LONS, LATS, offset, face), _UV * 1.0, m.FUR)]
     lon = np.degrees(np.abs(_LON))
-    line = np.interp(lon, (0, 20, 40, 58, 74, 88, 100), (-44, -42, -37, -27, -12, 8, 30))
+    line = np.interp(lon, (0, 18, 36, 54, 70, 84, 96), (-45, -44, -43, -38, -26, -4, 26))
     below = _smooth(-2.0, 9.0, line - np.degrees(_LAT)) * _smooth(100.0, 84.0, lon)
     half = 0.5 * (face[f.OPEN_UP] + face[f.OPEN_DN] + face[f.LIP_UP] + face[f.LIP_DN])
     centre = face[f.MOUTH_V] + 0.5 * (face[f.OPEN_UP] - face[f.OPEN_DN]) - 0.3 * face[f.CURVE]
     hole = _smooth(1.0, 1.25, np.hypot(u / (face[f.MOUTH_W] * 1.04), (v - centre) / (half + 0.055)))
     chin = np.exp(-0.5 * ((v + 1.05) / 0.3) ** 2) * np.exp(-0.5 * (u / 0.45) ** 2)
     cover = np.maximum(below * hole, moustache)
-    offset = -0.06 + (0.06 + 0.075 + 0.12 * chin * below * hole) * np.sqrt(cover)
+    offset = _DEEP + (0.075 - _DEEP + 0.08 * chin * below * hole) * cover**0.4
     return [Patch(head_grid(LONS, LATS, offset, face), _UV * 1.0, m.FUR)]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from twinloop.nano.world import face as f
+from twinloop.nano.world.compiled import compiled
 from twinloop.nano.world.patch import Patch
 
 Array = NDArray[np.float64]
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def ramp(low: float, high: float, value: float) -> float:
     """Smooth step from 0 at ``low`` to 1 at ``high`` (either order)."""
     t = (value - low) / (high - low)
@@ -22,13 +22,13 @@ def ramp(low: float, high: float, value: float) -> float:
     return t * t * (3.0 - 2.0 * t)
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def bell(x: float, y: float, sx: float, sy: float) -> float:
     """Gaussian bump of height 1."""
     return math.exp(-0.5 * ((x / sx) ** 2 + (y / sy) ** 2))
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def mouth_edges(u: float, face: Array) -> tuple[float, float, float]:
     """(middle line, upper inner edge, lower inner edge) of the mouth at ``u``, as v in radians."""
     x = u / face[f.MOUTH_W]
@@ -38,7 +38,7 @@ def mouth_edges(u: float, face: Array) -> tuple[float, float, float]:
     return middle, middle + face[f.OPEN_UP] * shape, middle - face[f.OPEN_DN] * shape
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _feature_push(u: float, v: float, face: Array) -> tuple[float, float]:
     """(z, y) displacement of the facial features at a place on the front of the head."""
     nose, width = face[f.NOSE], face[f.NOSE_W]
@@ -54,7 +54,7 @@ def _feature_push(u: float, v: float, face: Array) -> tuple[float, float]:
     z += 0.035 * bell(au - 0.33, v - 0.25, 0.2, 0.09)
     lift = face[f.CHEEK_UP]
     z += (0.03 + 0.035 * face[f.CHEEKS] + 0.03 * lift) * bell(au - 0.52, v + 0.38 - 0.05 * lift, 0.17, 0.15)
-    middle, top, bottom = mouth_edges(u, face)
+    _, top, bottom = mouth_edges(u, face)
     inside = ramp(1.12, 0.8, au / face[f.MOUTH_W])
     z += 0.045 * inside * bell(0.0, v - top - 0.6 * face[f.LIP_UP], 1.0, 0.038)
     z += 0.05 * inside * bell(0.0, v - bottom + 0.6 * face[f.LIP_DN], 1.0, 0.045)
@@ -62,12 +62,12 @@ def _feature_push(u: float, v: float, face: Array) -> tuple[float, float]:
     gap = min(top - v, v - bottom)
     if gap > 0.0 and au < face[f.MOUTH_W]:
         z -= 0.05 * ramp(0.0, 0.09, gap)
-    chin = bell(u, v + 0.99, 0.22, 0.15)
-    z += (0.075 + 0.03 * face[f.JAW]) * chin
+    chin = bell(u, v + 1.0, 0.24, 0.16)
+    z += (0.095 + 0.03 * face[f.JAW]) * chin
     return z, -0.05 * chin
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def head_point(lon: float, lat: float, face: Array) -> tuple[float, float, float]:
     """Point of the skin (head units: about 1 from the centre; x right, y up, z forward) in one direction."""
     dx, dy, dz = math.sin(lon) * math.cos(lat), math.sin(lat), math.cos(lon) * math.cos(lat)
@@ -85,11 +85,16 @@ def head_point(lon: float, lat: float, face: Array) -> tuple[float, float, float
         push, drop = _feature_push(u, lat, face)
         z += push * weight
         y += drop * weight - face[f.JAW_DROP] * ramp(-0.6, -1.0, lat) * ramp(-0.1, 0.6, dz)
-        x += 0.05 * (face[f.CHEEKS] + 0.3) * bell(abs(lon) - 0.95, lat + 0.42, 0.3, 0.2) * (1.0 if lon > 0 else -1.0)
+        x += (
+            0.05
+            * (face[f.CHEEKS] + 0.3)
+            * bell(abs(lon) - 0.95, lat + 0.42, 0.3, 0.2)
+            * (1.0 if lon > 0 else -1.0)
+        )
     return x, y, z
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def head_grid(lons: Array, lats: Array, offset: Array, face: Array) -> Array:
     """(rows, columns, 3) points over ``lats`` x ``lons``, moved outwards by ``offset`` (rows, columns)."""
     out = np.empty((lats.size, lons.size, 3))

@@ -5,24 +5,24 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from twinloop.nano.world import face as f
 from twinloop.nano.world import material as m
+from twinloop.nano.world.compiled import compiled
 from twinloop.nano.world.head import bell, mouth_edges, ramp
 
 Array = NDArray[np.float64]
 
 
-@njit(cache=True, fastmath=True, inline="always")
+@compiled
 def _mix(rgb: Array, r: float, g: float, b: float, alpha: float) -> None:
     rgb[0] += (r - rgb[0]) * alpha
     rgb[1] += (g - rgb[1]) * alpha
     rgb[2] += (b - rgb[2]) * alpha
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _paint_skin(u: float, v: float, face: Array, colors: Array, rgb: Array) -> None:
     """Blush, lids, nostrils, freckles, mole, scar, stubble and folds."""
     au = abs(u)
@@ -50,11 +50,13 @@ def _paint_skin(u: float, v: float, face: Array, colors: Array, rgb: Array) -> N
     if face[f.FURROW] > 0.0:
         line = ramp(0.018, 0.006, abs(au - 0.055)) * ramp(0.09, 0.05, abs(v - 0.19))
         _mix(rgb, deep[0], deep[1], deep[2], 0.8 * line * face[f.FURROW])
-    hole = ramp(1.0, 0.6, math.hypot((au - 0.075 * face[f.NOSE_W]) / 0.036, (v - face[f.NOSE_V] + 0.075) / 0.022))
+    hole = ramp(
+        1.0, 0.6, math.hypot((au - 0.075 * face[f.NOSE_W]) / 0.036, (v - face[f.NOSE_V] + 0.075) / 0.022)
+    )
     _mix(rgb, deep[0] * 0.12, deep[1] * 0.1, deep[2] * 0.1, 0.8 * hole)
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _paint_freckles(u: float, v: float, deep: Array, rgb: Array) -> None:
     zone = bell(abs(u) - 0.36, v + 0.30, 0.17, 0.07) + 0.9 * bell(u, v + 0.24, 0.12, 0.06)
     if zone < 0.1:
@@ -68,7 +70,7 @@ def _paint_freckles(u: float, v: float, deep: Array, rgb: Array) -> None:
     _mix(rgb, deep[0] * 0.6, deep[1] * 0.45, deep[2] * 0.4, 0.75 * dot)
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _paint_eye(u: float, v: float, face: Array, colors: Array, soft: float, rgb: Array) -> float:
     """Eyeball, iris, lids and lashes; returns how much of this place is wet eyeball (0..1)."""
     hw, hh = face[f.EYE_HW], face[f.EYE_HH]
@@ -95,7 +97,11 @@ def _paint_eye(u: float, v: float, face: Array, colors: Array, soft: float, rgb:
     thick = hh * (0.085 + 0.05 * face[f.WOMAN]) * (0.85 + 0.5 * xn)
     end = 1.05 + 0.16 * face[f.WOMAN]
     tail = max(0.0, xn - 0.93) * hw * 0.75 * face[f.WOMAN]
-    lash = ramp(thick + soft, thick - soft, abs(y - up - 0.4 * thick - tail)) * ramp(end, end - 0.12, xn) * ramp(-1.06, -0.96, xn)
+    lash = (
+        ramp(thick + soft, thick - soft, abs(y - up - 0.4 * thick - tail))
+        * ramp(end, end - 0.12, xn)
+        * ramp(-1.06, -0.96, xn)
+    )
     _mix(rgb, 0.012, 0.008, 0.008, 0.96 * lash)
     if up > low:
         under = ramp(0.035 * hh + soft, 0.0, abs(y - low)) * ramp(1.02, 0.85, abs(xn))
@@ -103,7 +109,7 @@ def _paint_eye(u: float, v: float, face: Array, colors: Array, soft: float, rgb:
     return wet
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _paint_ball(
     u: float, y: float, up: float, face: Array, colors: Array, soft: float, wet: float, rgb: Array
 ) -> None:
@@ -120,7 +126,11 @@ def _paint_ball(
     disc = ramp(1.0 + edge, 1.0 - edge, r) * wet
     if disc <= 0.0:
         return
-    glow = (0.55 + 1.15 * ramp(0.5, -0.9, iy / radius)) * (1.0 - 0.72 * ramp(0.74, 0.98, r)) * (0.6 + 0.4 * shade)
+    glow = (
+        (0.55 + 1.15 * ramp(0.5, -0.9, iy / radius))
+        * (1.0 - 0.72 * ramp(0.74, 0.98, r))
+        * (0.6 + 0.4 * shade)
+    )
     _mix(rgb, iris[0] * glow, iris[1] * glow, iris[2] * glow, disc)
     _mix(rgb, 0.004, 0.003, 0.004, disc * ramp(0.47 + edge, 0.47 - edge, r))
     spark = math.hypot(ix + 0.34 * radius, iy - 0.36 * radius) / radius
@@ -129,21 +139,27 @@ def _paint_ball(
     _mix(rgb, 1.0, 1.0, 1.0, 0.5 * wet * ramp(0.14 + edge, 0.14 - edge, spark))
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _paint_brow(u: float, v: float, face: Array, colors: Array, soft: float, rgb: Array) -> None:
     start = face[f.EYE_U] - 0.25
     t = (abs(u) - start) / 0.49
     if t < -0.08 or t > 1.05:
         return
-    line = face[f.BROW_V] + face[f.BROW_SLOPE] * (t - 0.4) * 1.3 + face[f.BROW_ARCH] * (1.0 - (1.9 * t - 1.15) ** 2)
+    line = (
+        face[f.BROW_V]
+        + face[f.BROW_SLOPE] * (t - 0.4) * 1.3
+        + face[f.BROW_ARCH] * (1.0 - (1.9 * t - 1.15) ** 2)
+    )
     thick = face[f.BROW_T] * (1.0 - 0.72 * max(0.0, t) ** 2) * ramp(-0.08, 0.10, t)
     cover = ramp(thick + soft, thick - soft, abs(v - line)) * ramp(1.05, 0.9, t)
     brow = colors[m.C_BROW]
     _mix(rgb, brow[0], brow[1], brow[2], 0.95 * cover)
 
 
-@njit(cache=True, fastmath=True)
-def _paint_mouth(u: float, v: float, face: Array, colors: Array, soft: float, rgb: Array) -> tuple[float, float]:
+@compiled
+def _paint_mouth(
+    u: float, v: float, face: Array, colors: Array, soft: float, rgb: Array
+) -> tuple[float, float]:
     """Lips, teeth and tongue; returns (how much this place is inside the mouth, how glossy it is)."""
     x = u / face[f.MOUTH_W]
     if abs(x) > 1.15 or abs(v - face[f.MOUTH_V]) > 0.5:
@@ -178,8 +194,10 @@ def _paint_mouth(u: float, v: float, face: Array, colors: Array, soft: float, rg
     return inside, 0.5 * cover * (1.0 - inside)
 
 
-@njit(cache=True, fastmath=True)
-def paint_face(u: float, v: float, face: Array, colors: Array, soft: float, rgb: Array) -> tuple[float, float]:
+@compiled
+def paint_face(
+    u: float, v: float, face: Array, colors: Array, soft: float, rgb: Array
+) -> tuple[float, float]:
     """Write the linear colour of one place on the face into ``rgb``; returns (share of
     eyeball or mouth, which are lit evenly, and gloss)."""
     if abs(u) > 1.5 or v > 0.75 or v < -1.4:

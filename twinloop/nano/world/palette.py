@@ -40,12 +40,15 @@ def colors_of(identity: Identity, scene: Scene) -> Array:
     out[m.C_SKIN] = np.minimum(skin, 0.97)
     out[m.C_DEEP] = skin * np.array([0.62, 0.40, 0.36])
     rosy = squared((214, 84, 88)) if identity.person == "woman" else squared((196, 104, 94))
-    out[m.C_LIP] = 0.55 * rosy + 0.45 * skin * np.array([0.85, 0.4, 0.42])
+    out[m.C_LIP] = 0.55 * rosy * (0.4 + 0.6 * min(1.0, float(skin[0]) / 0.8)) + 0.45 * skin * np.array(
+        [0.85, 0.4, 0.42]
+    )
     out[m.C_HAIR] = hair
     out[m.C_HAIR_HI] = np.minimum(0.10 + 1.25 * hair, 0.95)
     natural = hair * 0.55 if identity.hair_color not in ("white", "blonde") else hair * 0.42
     out[m.C_BROW] = np.minimum(natural, 0.5 * skin)
     out[m.C_FUR] = hair * 0.82
+    out[m.C_BUZZ] = 0.5 * hair + 0.5 * skin * np.array([0.5, 0.42, 0.4])
     out[m.C_IRIS] = squared(EYES[identity.eye_color]) * (1.0 + 0.12 * rng.uniform(-1.0, 1.0))
     out[m.C_SCLERA] = (0.95, 0.96, 0.97)
     cloth = squared(CLOTHES[scene.clothes_color])
@@ -63,12 +66,17 @@ def lights_of(scene: Scene, up: Array) -> Array:
     side = 1.0 if rng.random() < 0.5 else -1.0
     swing = float(rng.uniform(-0.12, 0.12))
     out = np.zeros((m.LIGHT_ROWS, 3))
-    warm = {"indoor": (1.05, 1.0, 0.92), "outdoor": (1.04, 1.01, 0.96), "studio": (1.0, 1.0, 1.0), "casual": (1.06, 0.99, 0.93)}
+    warm = {
+        "indoor": (1.05, 1.0, 0.92),
+        "outdoor": (1.04, 1.01, 0.96),
+        "studio": (1.0, 1.0, 1.0),
+        "casual": (1.06, 0.99, 0.93),
+    }
     tint = np.array(warm[scene.setting])
     if scene.lighting == "low_key":
         direction = np.array([side * (0.92 + swing), 0.30, 0.42])
         out[m.L_KEY] = 0.95 * tint * np.array([1.05, 0.98, 0.88])
-        out[m.L_SKY], out[m.L_GROUND] = (0.06, 0.065, 0.085), (0.03, 0.03, 0.04)
+        out[m.L_SKY], out[m.L_GROUND] = (0.10, 0.105, 0.13), (0.05, 0.05, 0.06)
         out[m.L_RIM] = (0.05, 0.06, 0.09)
     elif scene.lighting == "high_key":
         direction = np.array([side * (0.25 + swing), 0.45, 0.9])
@@ -78,7 +86,10 @@ def lights_of(scene: Scene, up: Array) -> Array:
     else:
         direction = np.array([side * (0.48 + swing), 0.55, 0.72])
         out[m.L_KEY] = 0.78 * tint
-        out[m.L_SKY], out[m.L_GROUND] = np.array([0.40, 0.41, 0.43]) * tint, np.array([0.22, 0.20, 0.19]) * tint
+        out[m.L_SKY], out[m.L_GROUND] = (
+            np.array([0.40, 0.41, 0.43]) * tint,
+            np.array([0.22, 0.20, 0.19]) * tint,
+        )
         out[m.L_RIM] = (0.16, 0.16, 0.17)
     out[m.L_KEY_DIR] = direction / np.linalg.norm(direction)
     out[m.L_UP] = up

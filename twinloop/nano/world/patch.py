@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from twinloop.nano.world.compiled import compiled
 
 Array = NDArray[np.float64]
 
@@ -32,7 +34,7 @@ class Mesh:
     material: NDArray[np.int32]
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def grid_normals(points: Array) -> Array:
     """Unit normals (rows, columns, 3) of a grid; seams that meet are joined, the sign points off the centroid."""
     rows, cols = points.shape[0], points.shape[1]
@@ -138,7 +140,9 @@ def ellipsoid(
     return Patch(points + np.asarray(centre), uv, material)
 
 
-def tube(path: Array, radii: Array, material: int, cols: int = 11, flat: float = 1.0, closed: bool = False) -> Patch:
+def tube(
+    path: Array, radii: Array, material: int, cols: int = 11, flat: float = 1.0, closed: bool = False
+) -> Patch:
     """A tube along ``path`` (n, 3) with ``radii`` (n,) and round caps; ``flat`` squeezes it front to back.
 
     uv: u is the angle around (radians), v the share of the length.
@@ -162,9 +166,7 @@ def tube(path: Array, radii: Array, material: int, cols: int = 11, flat: float =
     points = path[:, None] + ring * radii[:, None, None]
     points[:, -1] = points[:, 0]
     rows = len(path)
-    uv = np.stack(
-        np.broadcast_arrays(angle[None, :], np.linspace(0.0, 1.0, rows)[:, None]), axis=2
-    )
+    uv = np.stack(np.broadcast_arrays(angle[None, :], np.linspace(0.0, 1.0, rows)[:, None]), axis=2)
     return Patch(points, np.ascontiguousarray(uv), material)
 
 
@@ -181,7 +183,7 @@ def _capped(path: Array, radii: Array) -> tuple[Array, Array]:
     return out, np.concatenate([radii[0] * np.cos(turns), radii, radii[-1] * np.cos(turns[::-1])])
 
 
-def smooth_path(points: list[tuple[float, float, float]], count: int) -> Array:
+def smooth_path(points: Sequence[tuple[float, float, float] | Array], count: int) -> Array:
     """(count, 3) points on a Catmull-Rom curve through ``points``."""
     knots = np.asarray(points, float)
     padded = np.concatenate([2 * knots[:1] - knots[1:2], knots, 2 * knots[-1:] - knots[-2:-1]])
@@ -189,5 +191,7 @@ def smooth_path(points: list[tuple[float, float, float]], count: int) -> Array:
     k = t.astype(int)
     s = (t - k)[:, None]
     a, b, c, d = (padded[k + n] for n in range(4))
-    out: Array = 0.5 * (2 * b + (c - a) * s + (2 * a - 5 * b + 4 * c - d) * s**2 + (3 * b - a - 3 * c + d) * s**3)
+    out: Array = 0.5 * (
+        2 * b + (c - a) * s + (2 * a - 5 * b + 4 * c - d) * s**2 + (3 * b - a - 3 * c + d) * s**3
+    )
     return out

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from twinloop.nano.world.compiled import compiled
 
 Array = NDArray[np.float64]
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def rasterise(
     screen: Array, tris: NDArray[np.int32], size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]:

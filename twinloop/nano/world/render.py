@@ -127,7 +127,10 @@ def render(identity: Identity, scene: Scene, size: int = 256) -> Rendering:
     camera = _Camera(
         canvas,
         scale,
-        (canvas * (0.5 + scene.offset[0]) - 0.26 * np.sin(np.radians(scene.yaw)) * scale, canvas * (_CENTRE_Y[scene.framing] + scene.offset[1])),
+        (
+            canvas * (0.5 + scene.offset[0]) - 0.32 * np.sin(np.radians(scene.yaw)) * scale,
+            canvas * (_CENTRE_Y[scene.framing] + scene.offset[1]),
+        ),
     )
     screen = camera.project(stage.mesh.points)
     depth, index, weight = rasterise(screen, stage.mesh.tris, canvas)
@@ -174,19 +177,21 @@ def _open_share(depth: NDArray[np.float32], scale: float) -> NDArray[np.float32]
     for radius, strength in ((0.10, 1.5), (0.28, 0.55)):
         blurred = cv2.GaussianBlur(filled, (0, 0), max(0.6, radius * scale / 4))
         out -= strength * np.clip(blurred - filled, 0.0, 0.45)
+    # the background would otherwise bleed its darkness into the outline of what stands before it
+    out = np.where(small < _FAR, np.float32(1.0), np.clip(out, 0.35, 1.0))
     side = depth.shape[0]
-    return np.asarray(cv2.resize(np.clip(out, 0.35, 1.0), (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(cv2.resize(out, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _develop(image: NDArray[np.float32], scene: Scene, size: int) -> NDArray[np.uint8]:
     """Reduce to the asked size, then gamma, blur and noise."""
     small = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
-    value = np.sqrt(np.clip(small, 0.0, 1.0)) * np.float32(255.0)
+    value: NDArray[np.float32] = np.asarray(np.sqrt(np.clip(small, 0.0, 1.0)) * 255.0, np.float32)
     if scene.blur > 0.0:
-        value = cv2.GaussianBlur(value, (0, 0), scene.blur * size / 256.0)
+        value = np.asarray(cv2.GaussianBlur(value, (0, 0), scene.blur * size / 256.0), np.float32)
     if scene.noise > 0.0:
         rng = np.random.default_rng(scene.background_seed + 41)
-        value = value + rng.normal(0.0, scene.noise, value.shape).astype(np.float32)
+        value = np.asarray(value + rng.normal(0.0, scene.noise, value.shape), np.float32)
     return np.asarray(np.clip(value + 0.5, 0.0, 255.0), np.uint8)
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from twinloop.nano.world import material as m
+from twinloop.nano.world.compiled import compiled
 from twinloop.nano.world.head import ramp
 from twinloop.nano.world.paint import paint_face
 
 Array = NDArray[np.float64]
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _torso_color(angle: float, y: float, clothes: int, colors: Array, rgb: Array) -> None:
     """Neckline, collar, buttons and lapels by angle (0 = front) and height (head units)."""
     skin, cloth, trim = colors[m.C_SKIN], colors[m.C_CLOTH], colors[m.C_CLOTH_2]
@@ -53,7 +53,7 @@ def _torso_color(angle: float, y: float, clothes: int, colors: Array, rgb: Array
             rgb[:] = cloth * 0.6
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _hair_light(nx: float, ny: float, nz: float, u: float, lights: Array) -> float:
     """Sheen across the strands: strongest where the half vector is at right angles to them."""
     up, key = lights[m.L_UP], lights[m.L_KEY_DIR]
@@ -67,7 +67,7 @@ def _hair_light(nx: float, ny: float, nz: float, u: float, lights: Array) -> flo
     return sheen * ramp(-0.1, 0.5, nx * hx / norm + ny * hy / norm + nz * hz / norm)
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def shade(
     index: NDArray[np.int32],
     weight: NDArray[np.float32],
@@ -109,7 +109,7 @@ def shade(
             u = w0 * uv[a, 0] + w1 * uv[b, 0] + w2 * uv[c, 0]
             v = w0 * uv[a, 1] + w1 * uv[b, 1] + w2 * uv[c, 1]
             kind = kinds[t]
-            if nz < 0.0 and kind == m.HAIR:
+            if nz < 0.0 and (kind == m.HAIR or kind == m.TRIM):
                 nx, ny, nz = -nx, -ny, -nz
             size = math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9
             nx, ny, nz = nx / size, ny / size, max(0.0, nz / size)
@@ -124,6 +124,8 @@ def shade(
             elif kind == m.HAIR or kind == m.FUR:
                 rgb[:] = colors[m.C_HAIR if kind == m.HAIR else m.C_FUR]
                 rgb *= 0.93 + 0.09 * math.sin(u * 23.0) + 0.05 * math.sin(u * 51.0 + 1.3)
+            elif kind == m.BUZZ:
+                rgb[:] = colors[m.C_BUZZ]
             elif kind == m.TORSO:
                 _torso_color(u, v, clothes, colors, rgb)
                 skin = rgb[0] == colors[m.C_SKIN, 0]
@@ -141,7 +143,7 @@ def shade(
             reach = open_share[py, px]
             hemi = 0.5 + 0.5 * ny
             edge = 1.0 - nz
-            edge = edge * edge * edge * (0.4 + 0.6 * hemi)
+            edge = edge * edge * edge * (0.4 + 0.6 * hemi) * (0.4 if kind == m.HAIR else 1.0)
             spec = gloss * math.pow(max(0.0, nx * hx + ny * hy + nz * hz), power)
             if kind == m.HAIR:
                 spec = 0.0
@@ -150,7 +152,9 @@ def shade(
                 wrap = (0.42 - 0.11 * k) if skin else 0.2
                 direct = max(0.0, (ndl + wrap) / (1.0 + wrap))
                 direct *= direct * (1.0 - 0.4 * direct) / 0.6
-                light = (ground[k] + (sky[k] - ground[k]) * hemi) * reach + key[k] * direct * (0.45 + 0.55 * reach)
+                light = (ground[k] + (sky[k] - ground[k]) * hemi) * reach + key[k] * direct * (
+                    0.45 + 0.55 * reach
+                )
                 if wet > 0.0:
                     light += (0.62 * (key[k] * 0.55 + sky[k]) * reach - 0.62 * light) * wet
                 value = rgb[k] * light + spec * key[k] + edge * rim[k] * (0.25 + rgb[k])

@@ -1,0 +1,35 @@
+# Two commands do everything on a fresh machine with Python 3.11 and the package registry:
+#   make demo    the whole loop for real on the embedded world, into outputs/demo
+#   make test    linters, types, layers and the tests
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# one thread pool that sleeps when idle: on few cores spinning threads strangle each other
+export OMP_WAIT_POLICY ?= passive
+
+.PHONY: install demo test check lock clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile -c constraints.txt -e '.[train,nano,test]'
+	touch $@
+
+demo: install
+	$(BIN)/twinloop demo --out outputs/demo
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: check
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
+
+# write constraints.txt anew from what is installed (after changing pyproject.toml)
+lock: install
+	$(BIN)/python tools/lock.py > constraints.txt.new && mv constraints.txt.new constraints.txt
+
+clean:
+	rm -rf $(VENV) outputs/demo .pytest_cache .mypy_cache .ruff_cache
