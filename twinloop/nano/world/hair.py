@@ -45,6 +45,7 @@ def _shell(
     # a straight rise through the skin keeps the visible hairline smooth between grid points
     rise = np.sin(np.pi / 2 * np.clip((above + 5.0) / (edge + 5.0), 0.0, 1.0))
     offset = -0.05 + (np.asarray(thickness) + 0.05) * rise
+    offset -= 0.15 * _smooth(-8.0, -30.0, above)  # well inside the head, also behind an open mouth
     return Patch(head_grid(LONS, LATS, offset, face), _UV, kind)
 
 

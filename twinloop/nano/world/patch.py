@@ -76,7 +76,10 @@ def grid_normals(points: Array) -> Array:
                 out[i, j, 0], out[i, j, 1], out[i, j, 2] = nx / size, ny / size, nz / size
                 continue
             out[i, j, 0], out[i, j, 1], out[i, j, 2] = nx / size, ny / size, nz / size
-            sign += nx * (points[i, j, 0] - cx) + ny * (points[i, j, 1] - cy) + nz * (points[i, j, 2] - cz)
+            if i <= mid:  # folded sheets have their outer side in the first half of the rows
+                sign += (
+                    nx * (points[i, j, 0] - cx) + ny * (points[i, j, 1] - cy) + nz * (points[i, j, 2] - cz)
+                )
     if sign < 0.0:
         for i in range(rows):
             pole = 0.0
