@@ -35,9 +35,7 @@ class DTypeShell:
         try:
             made: np.dtype[np.generic] = np.dtype(self.code)
         except TypeError as error:
-            raise ModelFileError(
-                f"numpy type {self.code[:20]!r} is not known; the file is damaged"
-            ) from error
+            raise ModelFileError(f"numpy type {self.code[:20]!r} is not known; the file is damaged") from error
         if made.kind not in _DTYPE_KINDS or made.hasobject or made.names:
             raise ModelFileError(f"numpy type {self.code[:20]!r} may hold objects and is not read")
         if self.order == ">":
@@ -60,9 +58,7 @@ class ArrayShell:
         sizes = _sizes(shape)
         if not isinstance(data, bytes | bytearray) or math.prod(sizes) * dtype.itemsize != len(data):
             raise ModelFileError("a numpy array is not as long as its shape says; the file is damaged")
-        self.value = (
-            np.frombuffer(bytes(data), dtype=dtype).reshape(sizes, order="F" if fortran else "C").copy()
-        )
+        self.value = np.frombuffer(bytes(data), dtype=dtype).reshape(sizes, order="F" if fortran else "C").copy()
 
 
 def as_key(value: object, depth: int = 0) -> Hashable:
@@ -170,8 +166,6 @@ def _pairs(args: tuple[object, ...]) -> list[tuple[Hashable, object]]:
     pairs = []
     for item in _items(args):
         if not (isinstance(item, tuple | list) and len(item) == 2):
-            raise ModelFileError(
-                "an ordered dictionary is made from something else than pairs; the file is damaged"
-            )
+            raise ModelFileError("an ordered dictionary is made from something else than pairs; the file is damaged")
         pairs.append((as_key(item[0]), item[1]))
     return pairs

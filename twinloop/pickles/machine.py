@@ -339,9 +339,7 @@ def read_pickle(
     except UnsafeModelFile:
         raise
     except ModelFileError as error:
-        raise ModelFileError(
-            f"{source}: {error} (byte {machine.offset} of its pickle). Download it again."
-        ) from error
+        raise ModelFileError(f"{source}: {error} (byte {machine.offset} of its pickle). Download it again.") from error
     return Loaded(value, tuple(machine.names), tuple(machine.refused), end)
 
 

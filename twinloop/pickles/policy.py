@@ -33,11 +33,7 @@ BUILDABLE = frozenset(
         ("numpy", "dtype"),
         ("_codecs", "encode"),
         *((module, name) for module in _BUILTINS for name in ("set", "frozenset", "bytes", "bytearray", "complex")),
-        *(
-            (f"numpy.{core}.multiarray", name)
-            for core in ("core", "_core")
-            for name in ("_reconstruct", "scalar")
-        ),
+        *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
     }
 )
 
@@ -115,9 +111,7 @@ class Policy:
         if any(path == prefix or path.startswith(prefix + ".") for prefix in _ACTING_PREFIXES):
             return Judgement.REFUSE
         parts = path.split(".")[1:]
-        if any(
-            part in _ACTING_ATTRIBUTES or (part.startswith("__") and part.endswith("__")) for part in parts
-        ):
+        if any(part in _ACTING_ATTRIBUTES or (part.startswith("__") and part.endswith("__")) for part in parts):
             return Judgement.REFUSE
         return Judgement.INERT
 

@@ -55,9 +55,7 @@ class _Storages:
         if have is None:
             raise ModelFileError(f"storage {key[:40]!r} is not in the file")
         if count < 0 or count * _item_size(storage.dtype) > have:
-            raise ModelFileError(
-                f"storage {key[:40]!r} has {have} bytes, too few for {count} x {storage.dtype}"
-            )
+            raise ModelFileError(f"storage {key[:40]!r} has {have} bytes, too few for {count} x {storage.dtype}")
         return storage
 
     def read(self, storage: StorageRef) -> AnyArray:
@@ -94,9 +92,7 @@ def read_torch_file(
             root, storages = _layout(archive, path)
             info = archive.getinfo(f"{root}/data.pkl")
             if info.file_size > limits.size:
-                raise ModelFileError(
-                    f"{path.name}: its pickle has {info.file_size} bytes; this is no model file"
-                )
+                raise ModelFileError(f"{path.name}: its pickle has {info.file_size} bytes; this is no model file")
             pickle_bytes = archive.read(info)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
         _judge_bare_pickle(path, policy, limits)
@@ -120,9 +116,7 @@ def _layout(archive: zipfile.ZipFile, path: Path) -> tuple[str, _Storages]:
     for entry in entries:
         parts = PurePosixPath(entry.filename).parts
         if entry.filename.startswith("/") or "\\" in entry.filename or ".." in parts or ":" in entry.filename:
-            raise ModelFileError(
-                f"{path.name}: an entry points outside the file; it was tampered with, do not use it"
-            )
+            raise ModelFileError(f"{path.name}: an entry points outside the file; it was tampered with, do not use it")
     pickles = [name for name in names if PurePosixPath(name).name == "data.pkl"]
     roots = {name.split("/", 1)[0] for name in names}
     if len(pickles) != 1 or len(roots) != 1 or pickles[0].count("/") != 1:
@@ -134,9 +128,7 @@ def _layout(archive: zipfile.ZipFile, path: Path) -> tuple[str, _Storages]:
     prefix = f"{root}/data/"
     stored = [e for e in entries if e.filename.startswith(prefix)]
     if any(e.compress_type != zipfile.ZIP_STORED for e in stored):
-        raise ModelFileError(
-            f"{path.name}: compressed storages, which torch never writes; do not use this file"
-        )
+        raise ModelFileError(f"{path.name}: compressed storages, which torch never writes; do not use this file")
     order = _byte_order(archive, f"{root}/byteorder") if f"{root}/byteorder" in names else sys.byteorder
     sizes = {e.filename.removeprefix(prefix): e.file_size for e in stored}
     return root, _Storages(path, root, sizes, swap=order != sys.byteorder)
@@ -171,6 +163,4 @@ def _no_zip(path: Path, error: Exception) -> ModelFileError:
             f"{path.name}: written by torch before 1.6 (not a zip). Load and save it once with a new torch where you trust it, "
             "or get the .onnx or .safetensors version."
         )
-    return ModelFileError(
-        f"{path.name}: not a torch file, or cut short ({str(error)[:80]}). Download it again."
-    )
+    return ModelFileError(f"{path.name}: not a torch file, or cut short ({str(error)[:80]}). Download it again.")

@@ -99,7 +99,7 @@ def test_a_malicious_torch_file(torch_zip: Zipped) -> None:
 def test_a_bare_malicious_pickle_under_a_model_name(tmp_path: Path) -> None:
     path = tmp_path / "yolov5l-face.pt"
     path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
-    with pytest.raises(UnsafeModelFile, match="os.system"):
+    with pytest.raises(UnsafeModelFile, match=r"os\.system"):
         read_torch_file(path)
 
 

@@ -1,0 +1,1 @@
+"""The only home of heavy libraries: each adapter fills one port."""

@@ -1,0 +1,134 @@
+"""MediaPipe hands (Zhang et al. 2020): a palm detector proposes, the landmark net confirms.
+
+A palm score alone also fires on faces; a hand is reported only when the landmark net says that one is present.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from twinloop.adapters.detectors.imaging import RotatedCrop, keep_best, letterbox
+from twinloop.adapters.detectors.onnx_model import Array, OnnxModel
+from twinloop.domain.faces import Box, Face, FloatArray, ImageArray, Part
+from twinloop.errors import ModelFileError
+
+_PALM_SIZE = 192
+_HAND_SIZE = 224
+_GRIDS = ((24, 2), (12, 6))
+"""(cells per side, anchors per cell) of the palm detector at 192 px."""
+_WRIST, _MIDDLE_KNUCKLE = 0, 2
+_CROP_SCALE = 2.6
+_CROP_SHIFT = 0.5
+_SURE = 0.9
+"""Presence from which a hand that lies wholly inside a face is believed."""
+_VERSION = 1
+
+
+def palm_anchors() -> FloatArray:
+    """(2016, 2) anchor centres in shares of the input, in the net's order."""
+    blocks = []
+    for cells, repeats in _GRIDS:
+        axis = (np.arange(cells, dtype=np.float32) + 0.5) / cells
+        x, y = np.meshgrid(axis, axis)
+        blocks.append(np.repeat(np.stack([x, y], axis=-1).reshape(-1, 2), repeats, axis=0))
+    return np.concatenate(blocks)
+
+
+def _sigmoid(x: Array) -> FloatArray:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60, 60))), dtype=np.float32)
+
+
+def palm_crop(box: FloatArray, wrist: FloatArray, knuckle: FloatArray) -> RotatedCrop:
+    """The square around the whole hand, fingers up, from a palm box (x0, y0, x1, y1) and two of its points."""
+    dx, dy = (float(v) for v in knuckle - wrist)
+    angle = math.atan2(dx, -dy)
+    width, height = float(box[2] - box[0]), float(box[3] - box[1])
+    shift = _CROP_SHIFT * height
+    center = (
+        float(box[0] + box[2]) / 2 + shift * math.sin(angle),
+        float(box[1] + box[3]) / 2 - shift * math.cos(angle),
+    )
+    return RotatedCrop(center, max(width, height) * _CROP_SCALE, angle)
+
+
+def _inside_a_face(box: Box, faces: Sequence[Face]) -> bool:
+    """A mouth can pass for a small hand; a real hand before a face either sticks out or is a clear case."""
+    for face in faces:
+        low_x, low_y = max(box.x0, face.box.x0), max(box.y0, face.box.y0)
+        high_x, high_y = min(box.x1, face.box.x1), min(box.y1, face.box.y1)
+        if max(0.0, high_x - low_x) * max(0.0, high_y - low_y) > 0.8 * box.area:
+            return True
+    return False
+
+
+class MediaPipeHands:
+    """Finds hands.
+
+    Args:
+        palm, hand: the palm detection (192 px) and hand landmark (224 px) ONNX files.
+        palm_confidence: least palm score to look closer. presence: least probability of a hand to report one.
+
+    Raises:
+        ModelFileError: a file is not that model.
+    """
+
+    kind = "hand"
+
+    def __init__(
+        self, palm: Path, hand: Path, palm_confidence: float = 0.5, presence: float = 0.5, threads: int = 1
+    ) -> None:
+        self._palm, self._hand = OnnxModel.open(palm, threads), OnnxModel.open(hand, threads)
+        self._palm.expect(1, 2, "a palm detection model")
+        self._hand.expect(1, 4, "a hand landmark model")
+        if list(next(iter(self._palm.inputs.values())))[1:] != [_PALM_SIZE, _PALM_SIZE, 3]:
+            raise ModelFileError(f"{palm.name}: not the 192x192 palm detection model of MediaPipe")
+        self._limits = (palm_confidence, presence)
+        self._anchors = palm_anchors()
+
+    @property
+    def fingerprint(self) -> str:
+        limits = "-".join(f"{limit:g}" for limit in self._limits)
+        return f"mediapipe-hands{_VERSION}-{self._palm.fingerprint}-{self._hand.fingerprint}-{limits}"
+
+    def parts(self, image: ImageArray, faces: Sequence[Face]) -> list[Part]:
+        """Hands in pixels of ``image``, surest first; the confidence is the landmark net's presence."""
+        found = [hand for crop in self._palms(image) if (hand := self._confirm(image, crop)) is not None]
+        found = [hand for hand in found if hand.confidence >= _SURE or not _inside_a_face(hand.box, faces)]
+        if not found:
+            return []
+        boxes = np.array([[h.box.x0, h.box.y0, h.box.x1, h.box.y1] for h in found], dtype=np.float32)
+        scores = np.array([h.confidence for h in found], dtype=np.float32)
+        return [found[index] for index in keep_best(boxes, scores, 0.4)]
+
+    def _palms(self, image: ImageArray) -> list[RotatedCrop]:
+        canvas, fitted = letterbox(image, _PALM_SIZE, _PALM_SIZE, fill=0)
+        outputs = self._palm.run(canvas[None].astype(np.float32) / 255.0)
+        raw = next(v for v in outputs.values() if v.shape[-1] == 18)[0]
+        scores = _sigmoid(next(v for v in outputs.values() if v.shape[-1] == 1)[0, :, 0])
+        sure = np.flatnonzero(scores >= self._limits[0])
+        anchors = self._anchors[sure] * _PALM_SIZE
+        center, half = raw[sure, :2] + anchors, raw[sure, 2:4] / 2
+        boxes = fitted.back(np.stack([center - half, center + half], axis=1)).reshape(-1, 4)
+        points = fitted.back(raw[sure, 4:].reshape(-1, 7, 2) + anchors[:, None])
+        kept = keep_best(boxes, scores[sure], 0.3)
+        return [palm_crop(boxes[i], points[i, _WRIST], points[i, _MIDDLE_KNUCKLE]) for i in kept]
+
+    def _confirm(self, image: ImageArray, crop: RotatedCrop) -> Part | None:
+        if crop.side < 8:
+            return None
+        tensor = crop.cut(image, _HAND_SIZE)[None].astype(np.float32) / 255.0
+        outputs = self._hand.run(tensor)
+        names = self._hand.outputs
+        presence = float(outputs[names[1]][0, 0])
+        if presence < self._limits[1]:
+            return None
+        shares = (outputs[names[0]].reshape(21, 3)[:, :2] / _HAND_SIZE).astype(np.float32)
+        points = crop.to_image(shares)
+        low, high = points.min(axis=0), points.max(axis=0)
+        box = Box(float(low[0]), float(low[1]), float(high[0]), float(high[1])).expanded(0.08)
+        box = box.clipped(image.shape[1], image.shape[0])
+        return Part(self.kind, box, min(presence, 1.0)) if box.area > 0 else None

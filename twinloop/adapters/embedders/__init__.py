@@ -1,0 +1,1 @@
+"""Embedders: a face becomes an identity vector."""
