@@ -75,7 +75,7 @@ def _lens(ring: Array, centre: Array) -> Patch:
 def torso_patches(identity: Identity, scene: Scene) -> list[Patch]:
     """Neck, torso and collar in body coordinates (origin at the head's centre)."""
     man = identity.person == "man"
-    wide, slim = (1.12, 1.12) if man else (0.95, 0.94)
+    wide, slim = (1.2, 1.15) if man else (0.97, 0.95)
     y = np.concatenate([np.linspace(-1.0, -2.1, 23), np.linspace(-2.25, -6.5, 14)])
     rx, rz = np.interp(-y, _TORSO_DOWN, _TORSO_X) * wide, np.interp(-y, _TORSO_DOWN, _TORSO_Z) * slim
     angle = np.linspace(-np.pi, np.pi, 49)
@@ -86,7 +86,7 @@ def torso_patches(identity: Identity, scene: Scene) -> list[Patch]:
     points = np.stack([x, np.broadcast_to(y[:, None], x.shape), z], axis=2)
     points[:, -1] = points[:, 0]
     uv = np.stack(np.broadcast_arrays(angle[None, :], y[:, None]), axis=2)
-    thick = 0.43 if man else 0.345
+    thick = 0.50 if man else 0.37
     neck = tube(np.array([(0, -0.45, -0.14), (0, -0.9, -0.15), (0, -1.3, -0.17), (0, -1.6, -0.18)]),
                 np.array([0.98, 0.98, 1.04, 1.2]) * thick, m.SKIN, cols=25)  # fmt: skip
     out = [neck, Patch(points, np.ascontiguousarray(uv), m.TORSO)]
@@ -184,7 +184,7 @@ def hand_patches(side: float, wrist: Array, tilt: float) -> list[Patch]:
 
 def arm_patches(identity: Identity, scene: Scene, side: float, wrist: Array | None) -> list[Patch]:
     """An arm in body coordinates: hanging, or bent with the hand at ``wrist``."""
-    wide = 1.12 if identity.person == "man" else 0.95
+    wide = 1.2 if identity.person == "man" else 0.97
     shoulder = (side * 1.10 * wide, -2.0, -0.14)
     if wrist is None:
         path = smooth_path(

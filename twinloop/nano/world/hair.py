@@ -20,8 +20,8 @@ _DEEP = -0.2  # where a shell is not to be seen it lies this far inside, also be
 _KNOTS = (0, 25, 45, 60, 72, 84, 96, 112, 140, 180)
 # latitude of the hairline in degrees at each longitude of _KNOTS (0 = forehead, 96 = ear, 180 = nape)
 _LINES = {
-    "classic": (46, 45, 41, 32, 14, -6, 4, -22, -42, -50),
-    "tight": (47, 46, 42, 34, 22, 12, 12, -8, -34, -42),
+    "classic": (43, 42, 38, 30, 14, -6, 4, -22, -42, -50),
+    "tight": (44, 43, 40, 33, 22, 12, 12, -8, -34, -42),
     "receding": (54, 44, 46, 38, 22, 0, 4, -20, -42, -50),
 }
 
@@ -196,7 +196,7 @@ def _woman_fringe(rng: np.random.Generator, side: float, phase: float) -> Array 
     if kind == 0:
         return _parting(side, 12.0, 9.0)
     if kind == 1:
-        return -15.0 * _smooth(72.0, 40.0, np.degrees(np.abs(_LON))) + _locks(6.5, 4.0, phase)
+        return -12.0 * _smooth(72.0, 40.0, np.degrees(np.abs(_LON))) + _locks(6.5, 4.0, phase)
     return _parting(side, 4.0, 10.0)
 
 

@@ -28,7 +28,7 @@ def _paint_skin(u: float, v: float, face: Array, colors: Array, rgb: Array) -> N
     au = abs(u)
     lip, deep, brow = colors[m.C_LIP], colors[m.C_DEEP], colors[m.C_BROW]
     blush = 0.34 * bell(au - 0.53, v + 0.36, 0.15, 0.11) + 0.16 * bell(u, v - face[f.NOSE_V], 0.09, 0.07)
-    _mix(rgb, lip[0], lip[1], lip[2], blush * (0.8 + 0.35 * face[f.WOMAN]))
+    _mix(rgb, lip[0], lip[1], lip[2], blush * (0.55 + 0.5 * face[f.WOMAN]))
     lid = bell(au - face[f.EYE_U], v - face[f.EYE_V] - 0.11, 0.17, 0.085)
     _mix(rgb, deep[0], deep[1], deep[2], (0.22 + 0.2 * face[f.WOMAN]) * lid)
     if face[f.FRECKLES] > 0.0:
@@ -46,7 +46,7 @@ def _paint_skin(u: float, v: float, face: Array, colors: Array, rgb: Array) -> N
         _mix(rgb, brow[0], brow[1], brow[2], 0.42 * hair * face[f.STUBBLE])
     fold_v = v + 0.50 - 0.04 * face[f.CHEEK_UP]
     fold = ramp(0.03, 0.0, abs(au - 0.22 + fold_v * 0.75 + fold_v * fold_v)) * ramp(0.17, 0.1, abs(fold_v))
-    _mix(rgb, deep[0], deep[1], deep[2], 0.5 * fold * max(0.0, face[f.CHEEK_UP]))
+    _mix(rgb, deep[0], deep[1], deep[2], fold * (0.22 + 0.36 * max(0.0, face[f.CHEEK_UP])))
     if face[f.FURROW] > 0.0:
         line = ramp(0.018, 0.006, abs(au - 0.055)) * ramp(0.09, 0.05, abs(v - 0.19))
         _mix(rgb, deep[0], deep[1], deep[2], 0.8 * line * face[f.FURROW])

@@ -104,13 +104,13 @@ class Scene:
 
 
 def sample_identity(rng: np.random.Generator, **fixed: Any) -> Identity:
-    """A random adult person; ``fixed`` overrides any field of ``Identity``.
+    """A random adult person; ``fixed`` overrides any field of ``Identity`` (hair and beard follow a fixed person).
 
     Raises:
         InputError: a name in ``fixed`` is not a field.
     """
     person: Person = "woman" if rng.random() < 0.5 else "man"
-    woman = person == "woman"
+    woman = fixed.get("person", person) == "woman"
     drawn: dict[str, Any] = {
         "seed": int(rng.integers(2**31)),
         "person": person,
