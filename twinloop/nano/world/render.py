@@ -35,7 +35,7 @@ Array = NDArray[np.float64]
 Box = tuple[float, float, float, float]
 
 _DISTANCE = 9.0  # camera to head centre, in head units
-_FACE_HEIGHT = 1.68  # chin to hairline of the average head, in head units
+_FACE_HEIGHT = 1.77  # chin to hairline of the average head, in head units
 _SHARE = {"close_up": 0.65, "portrait": 0.45, "half_body": 0.28}
 _CENTRE_Y = {"close_up": 0.51, "portrait": 0.43, "half_body": 0.29}
 _FAR = -1e8
