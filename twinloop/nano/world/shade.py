@@ -68,6 +68,40 @@ def _hair_light(nx: float, ny: float, nz: float, u: float, lights: Array) -> flo
 
 
 @compiled
+def _material(
+    kind: int, u: float, v: float, face: Array, colors: Array, clothes: int, soft: float, rgb: Array
+) -> tuple[float, float, float, bool]:
+    """Write the plain colour of one place into ``rgb``; returns (gloss, its power, evenly lit share, is skin)."""
+    gloss, power, wet, skin = 0.0, 20.0, 0.0, False
+    if kind == m.FACE:
+        rgb[:] = colors[m.C_SKIN]
+        wet, gloss = paint_face(u, v, face, colors, soft, rgb)
+        gloss, skin = gloss * 0.35 + 0.055, True
+    elif kind == m.SKIN:
+        rgb[:] = colors[m.C_SKIN]
+        gloss, skin = 0.04, True
+    elif kind == m.HAIR or kind == m.FUR:
+        rgb[:] = colors[m.C_HAIR if kind == m.HAIR else m.C_FUR]
+        rgb *= 0.93 + 0.09 * math.sin(u * 23.0) + 0.05 * math.sin(u * 51.0 + 1.3)
+    elif kind == m.BUZZ:
+        rgb[:] = colors[m.C_BUZZ]
+    elif kind == m.TORSO:
+        _torso_color(u, v, clothes, colors, rgb)
+        skin = rgb[0] == colors[m.C_SKIN, 0]
+    elif kind == m.SLEEVE:
+        rgb[:] = colors[m.C_CLOTH]
+    elif kind == m.TRIM:
+        rgb[:] = colors[m.C_CLOTH] * 0.82
+    elif kind == m.FRAME:
+        rgb[:] = colors[m.C_FRAME]
+        gloss, power = 0.25, 40.0
+    else:
+        rgb[:] = colors[m.C_LENS] * (1.0 + 1.5 * ramp(-0.1, 0.3, v))
+        gloss, power = 0.5, 60.0
+    return gloss, power, wet, skin
+
+
+@compiled
 def shade(
     index: NDArray[np.int32],
     weight: NDArray[np.float32],
@@ -113,32 +147,7 @@ def shade(
                 nx, ny, nz = -nx, -ny, -nz
             size = math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9
             nx, ny, nz = nx / size, ny / size, max(0.0, nz / size)
-            gloss, power, wet, skin = 0.0, 20.0, 0.0, False
-            if kind == m.FACE:
-                rgb[:] = colors[m.C_SKIN]
-                wet, gloss = paint_face(u, v, face, colors, soft, rgb)
-                gloss, skin = gloss * 0.35 + 0.055, True
-            elif kind == m.SKIN:
-                rgb[:] = colors[m.C_SKIN]
-                gloss, skin = 0.04, True
-            elif kind == m.HAIR or kind == m.FUR:
-                rgb[:] = colors[m.C_HAIR if kind == m.HAIR else m.C_FUR]
-                rgb *= 0.93 + 0.09 * math.sin(u * 23.0) + 0.05 * math.sin(u * 51.0 + 1.3)
-            elif kind == m.BUZZ:
-                rgb[:] = colors[m.C_BUZZ]
-            elif kind == m.TORSO:
-                _torso_color(u, v, clothes, colors, rgb)
-                skin = rgb[0] == colors[m.C_SKIN, 0]
-            elif kind == m.SLEEVE:
-                rgb[:] = colors[m.C_CLOTH]
-            elif kind == m.TRIM:
-                rgb[:] = colors[m.C_CLOTH] * 0.82
-            elif kind == m.FRAME:
-                rgb[:] = colors[m.C_FRAME]
-                gloss, power = 0.25, 40.0
-            else:
-                rgb[:] = colors[m.C_LENS] * (1.0 + 1.5 * ramp(-0.1, 0.3, v))
-                gloss, power = 0.5, 60.0
+            gloss, power, wet, skin = _material(kind, u, v, face, colors, clothes, soft, rgb)
             ndl = nx * key_dir[0] + ny * key_dir[1] + nz * key_dir[2]
             reach = open_share[py, px]
             hemi = 0.5 + 0.5 * ny
