@@ -78,7 +78,7 @@ class OnnxModel:
         """
         try:
             values = self._session.run(list(self.outputs), dict(tensors))
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:
             raise ModelFileError(
                 f"{self.source}: fails on an image ({str(error)[:160]}); it is another model"
             ) from error

@@ -1,0 +1,222 @@
+"""What every implementation of a detector port must do. A new detector joins by one line in the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twinloop.adapters.detectors.fsanet import FsaNet
+from twinloop.adapters.detectors.landmark_pose import LandmarkPose
+from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace
+from twinloop.adapters.detectors.mediapipe_hands import MediaPipeHands
+from twinloop.adapters.detectors.yolov5_face import YoloV5Face
+from twinloop.adapters.detectors.yunet import YuNet
+from twinloop.adapters.embedders.mobilefacenet import MobileFaceNet
+from twinloop.domain.faces import Box, Face, ImageArray
+from twinloop.ports import Embedder, FaceDetector, Measurer, PartDetector, PoseEstimator
+
+Photo = Callable[[str], ImageArray]
+
+FACES: dict[str, Callable[[Path], FaceDetector]] = {
+    "yunet": lambda w: YuNet(w / "yunet/face_detection_yunet_2026may.onnx"),
+    "yolov5-face.pt": lambda w: YoloV5Face(w / "yolov5_face/yolov5n-0.5-face.pt"),
+    "yolov5-face.onnx": lambda w: YoloV5Face(w / "yolov5_face/yolov5n-0.5.onnx"),
+}
+POSES: dict[str, Callable[[Path], PoseEstimator]] = {
+    "fsanet": lambda w: FsaNet(tuple(sorted((w / "headpose").glob("*.onnx")))),
+    "landmarks": lambda w: LandmarkPose(),
+}
+PARTS: dict[str, Callable[[Path], PartDetector]] = {
+    "mediapipe-hands": lambda w: MediaPipeHands(
+        w / "mediapipe_hands/palm_detection_lite_pr_v1.onnx", w / "mediapipe_hands/hand_landmark_lite_pr_v1.onnx"
+    ),
+}
+MEASURERS: dict[str, Callable[[Path], Measurer]] = {
+    "mediapipe-face": lambda w: MediaPipeFace(w / "mediapipe_face/face_landmarker_v2_with_blendshapes.task"),
+}
+EMBEDDERS: dict[str, Callable[[Path], Embedder]] = {
+    "mobilefacenet": lambda w: MobileFaceNet(w / "mobilefacenet/MobileFaceNet.onnx"),
+}
+NOTHING = np.full((120, 90, 3), 128, dtype=np.uint8)
+
+
+def mirrored(image: ImageArray) -> ImageArray:
+    return image[:, ::-1]
+
+
+@pytest.fixture(scope="module")
+def yunet(fixtures: Path) -> FaceDetector:
+    return FACES["yunet"](fixtures / "weights")
+
+
+@pytest.mark.parametrize("name", FACES)
+class TestFaceDetectors:
+    @pytest.fixture
+    def detector(self, fixtures: Path, name: str) -> FaceDetector:
+        return FACES[name](fixtures / "weights")
+
+    def test_one_portrait_one_face(self, detector: FaceDetector, photo: Photo) -> None:
+        image = photo("skimage/astronaut.png")
+        (face,) = detector.detect(image)
+        assert face.box.iou(Box(178, 63, 270, 174)) > 0.7
+        assert 0.5 < face.confidence <= 1.0
+        assert face.landmarks is not None and face.landmarks.shape == (5, 2) and face.landmarks.dtype == np.float32
+        left_eye, right_eye, nose, left_mouth, right_mouth = face.landmarks
+        assert left_eye[0] < nose[0] < right_eye[0] and left_mouth[0] < right_mouth[0]
+        assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
+
+    def test_mirrored_pixels_mirror_the_answer(self, detector: FaceDetector, photo: Photo) -> None:
+        image = photo("skimage/astronaut.png")
+        (face,), (other,) = detector.detect(image), detector.detect(mirrored(image))
+        back = Box(image.shape[1] - other.box.x1, other.box.y0, image.shape[1] - other.box.x0, other.box.y1)
+        assert face.box.iou(back) > 0.9
+
+    def test_nothing_there(self, detector: FaceDetector) -> None:
+        assert detector.detect(NOTHING) == []
+        assert detector.detect(NOTHING[:3, :2]) == []
+
+    def test_small_grey_portrait(self, detector: FaceDetector, photo: Photo) -> None:
+        image = photo("cmu_faces/png/alex_forward_neutral_eyes.png")
+        faces = detector.detect(image)
+        assert len(faces) == 1
+        box = faces[0].box
+        assert 0 <= box.x0 < box.x1 <= image.shape[1] and 0 <= box.y0 < box.y1 <= image.shape[0]
+
+    def test_a_group(self, detector: FaceDetector, photo: Photo) -> None:
+        faces = detector.detect(photo("human_samples/solvay1927.jpg"))
+        assert 27 <= len(faces) <= 31
+        assert [f.confidence for f in faces] == sorted((f.confidence for f in faces), reverse=True)
+
+    def test_same_pixels_same_answer_and_untouched_input(self, detector: FaceDetector, photo: Photo) -> None:
+        image = photo("skimage/astronaut.png").copy()
+        before = image.copy()
+        first, second = detector.detect(image), detector.detect(image)
+        assert [f.box for f in first] == [f.box for f in second]
+        assert np.array_equal(image, before)
+
+    def test_fingerprint(self, detector: FaceDetector, fixtures: Path, name: str) -> None:
+        assert detector.fingerprint == FACES[name](fixtures / "weights").fingerprint
+        assert "/" not in detector.fingerprint
+
+
+@pytest.mark.parametrize("name", POSES)
+class TestPoseEstimators:
+    @pytest.fixture
+    def estimator(self, fixtures: Path, name: str) -> PoseEstimator:
+        return POSES[name](fixtures / "weights")
+
+    def test_yaw_is_positive_towards_image_right(
+        self, estimator: PoseEstimator, yunet: FaceDetector, photo: Photo
+    ) -> None:
+        yaws = {}
+        for side in ("left", "forward", "right"):
+            image = photo(f"cmu_faces/png/alex_{side}_neutral_eyes.png")
+            pose = estimator.pose(image, yunet.detect(image)[0])
+            assert pose is not None
+            yaws[side] = pose.yaw
+        assert yaws["left"] < -20 < yaws["forward"] < 20 < yaws["right"]
+
+    def test_mirror(self, estimator: PoseEstimator, yunet: FaceDetector, photo: Photo) -> None:
+        image = photo("human_samples/stock-emotions-a-2.jpg")
+        pose, other = (estimator.pose(i, yunet.detect(i)[0]) for i in (image, mirrored(image)))
+        assert pose is not None and other is not None
+        assert pose.yaw > 25
+        assert (
+            abs(pose.yaw + other.yaw) < 10 and abs(pose.roll + other.roll) < 10 and abs(pose.pitch - other.pitch) < 10
+        )
+
+    def test_roll_is_clockwise(self, estimator: PoseEstimator, yunet: FaceDetector, photo: Photo) -> None:
+        import cv2
+
+        image = photo("skimage/astronaut.png")
+        rolls = []
+        for clockwise in (-20, 20):
+            turned = np.asarray(
+                cv2.warpAffine(image, cv2.getRotationMatrix2D((256, 256), -clockwise, 1), (512, 512)), np.uint8
+            )
+            pose = estimator.pose(turned, yunet.detect(turned)[0])
+            assert pose is not None
+            rolls.append(pose.roll)
+        assert 28 < rolls[1] - rolls[0] < 52
+
+    def test_no_guess_without_a_face_to_speak_of(self, estimator: PoseEstimator) -> None:
+        assert estimator.pose(NOTHING, Face(Box(1, 1, 4, 4), 0.9)) is None
+
+
+@pytest.mark.parametrize("name", PARTS)
+class TestHandDetectors:
+    @pytest.fixture
+    def detector(self, fixtures: Path, name: str) -> PartDetector:
+        return PARTS[name](fixtures / "weights")
+
+    def test_two_hands(self, detector: PartDetector, yunet: FaceDetector, photo: Photo) -> None:
+        image = photo("human_samples/stock-emotions-a-1.jpg")
+        hands = detector.parts(image, yunet.detect(image))
+        assert [hand.kind for hand in hands] == ["hand", "hand"]
+        left, right = sorted(hands, key=lambda hand: hand.box.x0)
+        assert left.box.iou(Box(162, 49, 389, 460)) > 0.6 and right.box.iou(Box(583, 65, 801, 414)) > 0.6
+
+    def test_a_mouth_is_no_hand(self, detector: PartDetector, yunet: FaceDetector, photo: Photo) -> None:
+        for number in range(2, 9):
+            image = photo(f"human_samples/stock-emotions-a-{number}.jpg")
+            assert detector.parts(image, yunet.detect(image)) == []
+
+    def test_nothing_there(self, detector: PartDetector) -> None:
+        assert detector.parts(NOTHING, []) == []
+
+
+@pytest.mark.parametrize("name", MEASURERS)
+class TestMeasurers:
+    @pytest.fixture
+    def measurer(self, fixtures: Path, name: str) -> Measurer:
+        return MEASURERS[name](fixtures / "weights")
+
+    def read(self, measurer: Measurer, yunet: FaceDetector, image: ImageArray) -> dict[str, float]:
+        return dict(measurer.measure(image, yunet.detect(image)[0]))
+
+    def test_expressions(self, measurer: Measurer, yunet: FaceDetector, photo: Photo) -> None:
+        asked = {5: "angry", 6: "laughing", 7: "smile", 3: "neutral"}
+        for number, wanted in asked.items():
+            found = self.read(measurer, yunet, photo(f"human_samples/stock-emotions-a-{number}.jpg"))
+            shares = {k.removeprefix("expression."): v for k, v in found.items() if k.startswith("expression.")}
+            assert max(shares, key=lambda value: shares[value]) == wanted
+            assert sum(shares.values()) == pytest.approx(1.0)
+
+    def test_sunglasses_hide_the_eyes(self, measurer: Measurer, yunet: FaceDetector, photo: Photo) -> None:
+        seen = self.read(measurer, yunet, photo("cmu_faces/png/ellerman_forward_neutral_eyes.png"))
+        hidden = self.read(measurer, yunet, photo("cmu_faces/png/ellerman_forward_neutral_sunglasses.png"))
+        assert seen["eyes_open"] > 0.5 > hidden["eyes_open"]
+
+    def test_what_cannot_be_told_is_left_out(self, measurer: Measurer) -> None:
+        assert dict(measurer.measure(NOTHING, None)) == {}
+        assert "eyes_open" not in measurer.measure(NOTHING, Face(Box(20, 20, 60, 70), 0.9))
+        assert measurer.covers <= {"eyes", "expression", "setting", "lighting", "face_quality"}
+
+
+@pytest.mark.parametrize("name", EMBEDDERS)
+class TestEmbedders:
+    @pytest.fixture
+    def embedder(self, fixtures: Path, name: str) -> Embedder:
+        return EMBEDDERS[name](fixtures / "weights")
+
+    def test_same_person_is_nearer_than_another(self, embedder: Embedder, yunet: FaceDetector, photo: Photo) -> None:
+        names = (
+            "human_samples/stock-emotions-a-4.jpg",
+            "human_samples/stock-emotions-a-6.jpg",
+            "skimage/astronaut.png",
+        )
+        vectors = []
+        for name in names:
+            image = photo(name)
+            vector = embedder.embed(image, yunet.detect(image)[0])
+            assert vector is not None and vector.dtype == np.float32
+            assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-5)
+            vectors.append(vector)
+        same, other = float(vectors[0] @ vectors[1]), float(vectors[0] @ vectors[2])
+        assert same > 0.5 > 0.3 > other
+
+    def test_unusable_faces(self, embedder: Embedder) -> None:
+        assert embedder.embed(NOTHING, Face(Box(1, 1, 6, 6), 0.9)) is None

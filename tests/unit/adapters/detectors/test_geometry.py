@@ -1,0 +1,173 @@
+"""Crops, boxes, poses and rules: arithmetic that needs no model."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twinloop.adapters.detectors.blendshapes import BLENDSHAPES, SUBSET
+from twinloop.adapters.detectors.expressions import expression_scores, eyes_open
+from twinloop.adapters.detectors.imaging import RotatedCrop, keep_best, letterbox, similarity
+from twinloop.adapters.detectors.landmark_pose import MEAN_FACE, pose_of
+from twinloop.adapters.detectors.mediapipe_hands import palm_anchors, palm_crop
+from twinloop.adapters.detectors.sunglasses import eye_brightness, lenses
+from twinloop.adapters.detectors.yolov8 import decode as decode_v8
+from twinloop.adapters.detectors.yunet import decode as decode_yunet
+
+
+def turned(yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """The mean face's five points after a turn in our convention, orthographic, at 2 px per mm."""
+    y, p, r = (math.radians(v) for v in (yaw, pitch, roll))
+    about_y = np.array([[math.cos(y), 0, math.sin(y)], [0, 1, 0], [-math.sin(y), 0, math.cos(y)]])
+    about_x = np.array([[1, 0, 0], [0, math.cos(p), -math.sin(p)], [0, math.sin(p), math.cos(p)]])
+    about_z = np.array([[math.cos(r), -math.sin(r), 0], [math.sin(r), math.cos(r), 0], [0, 0, 1]])
+    return (2 * (MEAN_FACE @ (about_z @ about_x @ about_y).T)[:, :2] + 100).astype(np.float32)
+
+
+@given(yaw=st.floats(-85, 85), pitch=st.floats(-40, 40), roll=st.floats(-60, 60))
+@settings(max_examples=60, deadline=None)
+def test_landmark_pose_inverts_the_projection(yaw: float, pitch: float, roll: float) -> None:
+    pose = pose_of(turned(yaw, pitch, roll))
+    assert pose is not None
+    assert (pose.yaw, pose.pitch, pose.roll) == pytest.approx((yaw, pitch, roll), abs=0.5)
+
+
+def test_signs_of_the_convention() -> None:
+    assert turned(40, 0, 0)[2, 0] > turned(0, 0, 0)[2, 0] - 1e-3  # the nose tip is the origin: compare with the eyes
+    eyes = turned(40, 0, 0)[:2].mean(axis=0)
+    assert turned(40, 0, 0)[2, 0] > eyes[0]
+
+
+def test_collapsed_landmarks() -> None:
+    assert pose_of(np.zeros((5, 2), np.float32)) is None
+
+
+@given(angle=st.floats(-3, 3), scale=st.floats(0.2, 5), dx=st.floats(-50, 50))
+@settings(max_examples=40, deadline=None)
+def test_similarity_is_recovered(angle: float, scale: float, dx: float) -> None:
+    points = np.array([[0, 0], [10, 2], [3, 8], [7, 7]], np.float32)
+    rotation = scale * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    target = (points @ rotation.T + [dx, -dx]).astype(np.float32)
+    matrix = similarity(points, target)
+    assert points @ matrix[:, :2].T + matrix[:, 2] == pytest.approx(target, abs=1e-2)
+
+
+@pytest.mark.parametrize("shape", [(60, 64), (64, 60), (640, 100), (7, 500)])
+def test_letterbox_goes_back(shape: tuple[int, int]) -> None:
+    image = np.zeros((*shape, 3), np.uint8)
+    canvas, fitted = letterbox(image, 320, 320, fill=114)
+    assert canvas.shape == (320, 320, 3)
+    middle = fitted.back(np.array([[160, 160]], np.float32))[0]
+    assert middle == pytest.approx([shape[1] / 2, shape[0] / 2], abs=1.0 / fitted.scale)
+
+
+def test_rotated_crop_and_its_points() -> None:
+    image = np.zeros((100, 100, 3), np.uint8)
+    image[30, 60] = 255
+    for angle in (0.0, 0.7, -2.0):
+        crop = RotatedCrop((55.0, 35.0), 40.0, angle)
+        cut = crop.cut(image, 80)
+        row, column = np.unravel_index(int(cut[..., 0].argmax()), (80, 80))
+        back = crop.to_image(np.array([[column / 80, row / 80]], np.float32))[0]
+        assert back == pytest.approx([60, 30], abs=1.0)
+
+
+def test_suppression() -> None:
+    boxes = np.array([[0, 0, 10, 10], [1, 1, 11, 11], [50, 50, 60, 60]], np.float32)
+    assert keep_best(boxes, np.array([0.5, 0.9, 0.7], np.float32), 0.4) == [1, 2]
+    assert keep_best(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), 0.4) == []
+
+
+def test_palm_anchors_and_crop() -> None:
+    anchors = palm_anchors()
+    assert anchors.shape == (2016, 2)
+    assert anchors[0] == pytest.approx([0.5 / 24, 0.5 / 24]) and anchors[1151] == pytest.approx([23.5 / 24] * 2)
+    upright = palm_crop(
+        np.array([10, 10, 30, 30], np.float32), np.array([20, 30], np.float32), np.array([20, 10], np.float32)
+    )
+    assert (
+        upright.angle == pytest.approx(0.0)
+        and upright.center == pytest.approx((20, 10))
+        and upright.side == pytest.approx(52)
+    )
+    right = palm_crop(
+        np.array([10, 10, 30, 30], np.float32), np.array([10, 20], np.float32), np.array([30, 20], np.float32)
+    )
+    assert right.angle == pytest.approx(math.pi / 2) and right.center == pytest.approx((30, 20))
+
+
+def test_yunet_decode() -> None:
+    outputs = {}
+    for stride in (8, 16, 32):
+        cells = (64 // stride) ** 2
+        outputs |= {
+            f"{head}_{stride}": np.zeros((1, cells, n), np.float32)
+            for head, n in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10))
+        }
+    outputs["cls_16"][0, 6] = outputs["obj_16"][0, 6] = 0.81
+    outputs["kps_16"][0, 6, :2] = (0.5, 1.0)
+    found = decode_yunet(outputs, {8: 8, 16: 4, 32: 2})
+    best = int(found.scores.argmax())
+    assert found.scores[best] == pytest.approx(0.81)
+    assert found.boxes[best] == pytest.approx([24, 8, 40, 24])  # column 2, row 1, one cell wide
+    assert found.landmarks[best, 0] == pytest.approx([40, 32])
+
+
+def test_yolov8_decode() -> None:
+    raw = np.zeros((6, 10), np.float32)
+    raw[:, 3] = (50, 40, 20, 10, 0.2, 0.9)
+    boxes, scores = decode_v8(raw, 0.5)
+    assert boxes.tolist() == [[40, 35, 60, 45]] and scores == pytest.approx([0.9])
+
+
+def shapes(**values: float) -> dict[str, float]:
+    return {name: values.get(name, 0.0) for name in BLENDSHAPES}
+
+
+def both(name: str, value: float) -> dict[str, float]:
+    return {f"{name}Left": value, f"{name}Right": value}
+
+
+@pytest.mark.parametrize(
+    ("given_shapes", "wanted"),
+    [
+        ({}, "neutral"),
+        (both("mouthSmile", 0.8), "smile"),
+        ({**both("mouthSmile", 0.8), "jawOpen": 0.4}, "laughing"),
+        ({"jawOpen": 0.5, "browInnerUp": 0.6, **both("eyeWide", 0.4)}, "surprised"),
+        ({**both("browDown", 0.5), **both("mouthUpperUp", 0.3)}, "angry"),
+        ({**both("mouthPress", 0.6)}, "serious"),
+    ],
+)
+def test_expression_rules(given_shapes: dict[str, float], wanted: str) -> None:
+    scores = expression_scores(shapes(**given_shapes), 0.27)
+    best = max((name for name in scores if name.startswith("expression.")), key=lambda name: scores[name])
+    assert best == f"expression.{wanted}"
+
+
+def test_a_laugh_is_not_closed_eyes() -> None:
+    assert eyes_open(0.27, 0.0) > 0.95 and eyes_open(0.07, 0.0) < 0.05
+    assert eyes_open(0.12, 0.9) > 0.5 > eyes_open(0.12, 0.0)
+    assert eyes_open(0.07, 0.9) < 0.5
+
+
+def test_blendshape_tables() -> None:
+    assert len(SUBSET) == len(set(SUBSET)) == 146 and tuple(sorted(SUBSET)) == SUBSET
+    assert len(BLENDSHAPES) == len(set(BLENDSHAPES)) == 52
+
+
+def test_dark_lenses() -> None:
+    points = np.tile(np.array([50.0, 50.0], np.float32), (478, 1))
+    points[[33, 133]], points[[263, 362]] = [[20, 40], [40, 40]], [[80, 40], [60, 40]]
+    points[50], points[280], points[151] = [30, 70], [70, 70], [50, 15]
+    image = np.full((100, 100, 3), 180, np.uint8)
+    bare = eye_brightness(image, points)
+    image[30:52, 10:90] = 8
+    dark = eye_brightness(image, points)
+    assert bare is not None and dark is not None
+    assert lenses(bare) < 0.01 and lenses(dark) > 0.9
+    assert eye_brightness(np.zeros_like(image), points) is None

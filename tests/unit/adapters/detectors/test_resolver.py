@@ -1,0 +1,165 @@
+"""Models folders as users have them: complete, half full, full of broken downloads, hostile."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace
+from twinloop.adapters.detectors.model_files import Content, complaint, sniff
+from twinloop.adapters.detectors.model_folder import Role, resolve_models_dir
+from twinloop.adapters.detectors.onnx_writer import GraphWriter
+from twinloop.adapters.detectors.resolver import load_models_dir
+from twinloop.adapters.detectors.yolov8 import PartsAsEyes, YoloV8Parts
+from twinloop.adapters.detectors.yunet import YuNet
+from twinloop.domain.faces import Box, Face
+from twinloop.errors import InputError, MissingModel, ModelFileError, UnsafeModelFile
+
+FILES = {
+    "yunet/face_detection_yunet_2026may.onnx": Role.FACE_YUNET,
+    "yolov5_face/yolov5n-0.5-face.pt": Role.FACE_YOLO,
+    "headpose/fsanet-1x1-iter-688590.onnx": Role.POSE_FSANET,
+    "headpose/fsanet-var-iter-688590.onnx": Role.POSE_FSANET,
+    "mediapipe_hands/palm_detection_lite_pr_v1.onnx": Role.PALM,
+    "mediapipe_hands/hand_landmark_lite_pr_v1.onnx": Role.HAND,
+    "mediapipe_face/face_landmarker_v2_with_blendshapes.task": Role.FACE_TASK,
+    "mobilefacenet/MobileFaceNet.onnx": Role.EMBEDDER,
+}
+
+
+@pytest.fixture
+def models(weights: Path, tmp_path: Path) -> Path:
+    for name in FILES:
+        shutil.copy(weights / name, tmp_path / Path(name).name)
+    return tmp_path
+
+
+def test_a_complete_folder(models: Path) -> None:
+    report = resolve_models_dir(models)
+    assert {m.path.name: m.role for m in report.found} == {Path(k).name: v for k, v in FILES.items()}
+    assert report.missing == () and report.problems == ()
+    pack = load_models_dir(models)
+    assert pack.missing == ()
+    assert isinstance(pack.faces, YuNet)  # the half-width nano YOLO is only a fallback
+    assert pack.pose is not None and pack.parts and pack.measurers and pack.embedder is not None
+
+
+def test_what_is_missing_names_a_source_and_a_consequence(weights: Path, tmp_path: Path) -> None:
+    shutil.copy(weights / "yolov5_face/yolov5n-0.5-face.pt", tmp_path / "yolov5l-face.pt")
+    pack = load_models_dir(tmp_path)
+    text = "\n".join(pack.missing)
+    assert len(pack.missing) == 4
+    for needle in (
+        "five landmarks",
+        "fsanet",
+        "hands_visible is not measured",
+        "palm_detection",
+        "expression is not measured",
+        "MobileFaceNet",
+    ):
+        assert needle.lower() in text.lower()
+    assert pack.pose is not None and pack.parts == () and pack.measurers == () and pack.embedder is None
+
+
+def test_broken_downloads_are_called_by_their_name(weights: Path, tmp_path: Path) -> None:
+    for path in (weights / "broken").glob("*yunet*"):
+        shutil.copy(path, tmp_path / path.name)
+    (tmp_path / "yunet_cut.onnx").write_bytes(
+        (weights / "yunet/face_detection_yunet_2026may.onnx").read_bytes()[:100_000]
+    )
+    (tmp_path / "yunet_empty.onnx").touch()
+    problems = "\n".join(resolve_models_dir(tmp_path).problems)
+    for needle in ("web page", "Git LFS pointer", "cut short", "is empty"):
+        assert needle in problems
+    with pytest.raises(MissingModel, match=r"(?s)no usable face detector.*web page.*Git LFS pointer.*yolov5l-face\.pt"):
+        load_models_dir(tmp_path)
+
+
+def test_a_broken_file_beside_a_good_one_is_reported_but_does_not_stop(models: Path, weights: Path) -> None:
+    name = "lfs_pointer_face_detection_yunet_2023mar.onnx"
+    shutil.copy(weights / "broken" / name, models / name)
+    pack = load_models_dir(models)
+    assert isinstance(pack.faces, YuNet)
+    assert len(pack.missing) == 1 and "Git LFS pointer" in pack.missing[0]
+
+
+def test_a_cut_checkpoint_falls_back(models: Path) -> None:
+    data = (models / "yolov5n-0.5-face.pt").read_bytes()
+    (models / "yolov5l-face.pt").write_bytes(data[: len(data) // 2])
+    pack = load_models_dir(models)
+    assert isinstance(pack.faces, YuNet)
+    assert "yolov5l-face.pt" in pack.missing[0] and "cut short" in pack.missing[0]
+
+
+@pytest.mark.parametrize("name", ["yolov5l-face.pt", "hand_yolov8n.pt", "eyes_yolov.pt", "yolov5l-face.pkl"])
+def test_a_malicious_file_stops_everything(models: Path, name: str) -> None:
+    for path in models.glob("*"):
+        if "yunet" not in path.name:
+            path.unlink()
+    (models / name).write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    with pytest.raises(UnsafeModelFile, match=r"os\.system"):
+        load_models_dir(models)
+
+
+def test_ultralytics_files_say_how_to_convert(models: Path, weights: Path) -> None:
+    (models / "palm_detection_lite_pr_v1.onnx").unlink()
+    shutil.copy(weights / "ultralytics_format/emotion_cls_train_best.pt", models / "hand_yolov8n.pt")
+    text = "\n".join(load_models_dir(models).missing)
+    assert "yolo export model=hand_yolov8n.pt format=onnx" in text and "hands_visible is not measured" in text
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such models folder"):
+        load_models_dir(tmp_path / "models")
+
+
+def test_swapped_files_are_refused(weights: Path, tmp_path: Path) -> None:
+    shutil.copy(weights / "mobilefacenet/MobileFaceNet.onnx", tmp_path / "yunet.onnx")
+    with pytest.raises(ModelFileError, match="not a YuNet"):
+        YuNet(tmp_path / "yunet.onnx")
+
+
+def test_a_task_bundle_without_blendshapes(tmp_path: Path) -> None:
+    path = tmp_path / "face_landmarker.task"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("other.tflite", b"x")
+    with pytest.raises(ModelFileError, match="holds no face_landmarks_detector"):
+        MediaPipeFace(path)
+
+
+def yolov8_file(path: Path) -> Path:
+    """An ONNX whose answer is always one hand of score 0.9 at (320, 320), 100x50 px of a 640 px canvas."""
+    graph = GraphWriter()
+    answer = np.zeros((1, 5, 100), np.float32)
+    answer[0, :, 7] = (320, 320, 100, 50, 0.9)
+    zero = graph.one("Mul", ["image", graph.weight(np.zeros(1, np.float32))])
+    zero = graph.one("ReduceMax", [zero], axes=[1, 2, 3], keepdims=0)
+    out = graph.one("Add", [graph.weight(answer), zero])
+    path.write_bytes(graph.finish("hands", "image", [out]))
+    return path
+
+
+def test_yolov8_exports_are_read(tmp_path: Path) -> None:
+    detector = YoloV8Parts(yolov8_file(tmp_path / "hand_yolov8n.onnx"))
+    (hand,) = detector.parts(np.zeros((320, 320, 3), np.uint8), [])
+    assert hand.box.to_list() == pytest.approx([135, 147.5, 185, 172.5])
+    assert hand.kind == "hand" and hand.confidence == pytest.approx(0.9)
+    eyes = PartsAsEyes(detector)
+    image = np.zeros((320, 320, 3), np.uint8)
+    assert eyes.measure(image, Face(Box(100, 100, 220, 220), 0.9)) == {"eyes_open": pytest.approx(0.9)}
+    assert eyes.measure(image, Face(Box(0, 0, 50, 50), 0.9)) == {"eyes_open": 0.0}
+    assert eyes.measure(image, None) == {}
+
+
+def test_contents_are_told_apart(weights: Path, tmp_path: Path) -> None:
+    assert sniff(weights / "mediapipe_face/face_landmarker_v2_with_blendshapes.task") is Content.TASK
+    assert sniff(weights / "yolov5_face/yolov5n-0.5-face.pt") is Content.TORCH
+    assert sniff(weights / "lora/lora_disney.safetensors") is Content.SAFETENSORS
+    text = tmp_path / "notes.onnx"
+    text.write_text("hello")
+    assert sniff(text) is Content.UNKNOWN
+    assert "expected onnx" in str(complaint(text, Content.ONNX))
