@@ -124,8 +124,12 @@ class _Machine:
         if not isinstance(target, Global):
             self.refuse("a value that is not a named class", "call")
             target = Global("?", "?", self.offset)
-        if self.policy.judge(target.module, target.name) is Judgement.BUILD:
+        judgement = self.policy.judge(target.module, target.name)
+        if judgement is Judgement.BUILD:
             self.stack.append(build(target, args, self.read_storage))
+            return
+        if judgement is Judgement.ATTRIBUTE:
+            self.attribute(target, args)
             return
         if not creates and not self.policy.may_be_called(target.module, target.name):
             self.refuse(target.path, "call")
@@ -133,6 +137,15 @@ class _Machine:
         if target.name == "_reconstructor" and args and isinstance(args[0], Global):
             target = args[0]  # protocol 0 and 1 spell "an instance of this class" so
         self.stack.append(Inert(target, args, named))
+
+    def attribute(self, target: Global, args: tuple[object, ...]) -> None:
+        """``getattr(record, "method")`` becomes a record, which nothing can call; any other use is refused."""
+        match args:
+            case (Inert() | Global(), str(name)) if name.isidentifier() and not self.policy.reaches_outside(name):
+                pass
+            case _:
+                self.refuse(target.path, "call")
+        self.stack.append(Inert(target, args))
 
     def set_state(self, target: object, state: object) -> None:
         if isinstance(target, Inert):

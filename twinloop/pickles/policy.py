@@ -12,10 +12,15 @@ from enum import StrEnum
 
 
 class Judgement(StrEnum):
-    """What is done with a name: built as a value, kept as a record without behaviour, or refused."""
+    """What is done with a name.
+
+    BUILD: built as a value. INERT: kept as a record without behaviour. ATTRIBUTE: ``getattr``, which older Ultralytics
+    checkpoints use to point at a method of one of their own objects; kept as a record in that shape only. REFUSE: it acts.
+    """
 
     BUILD = "build"
     INERT = "inert"
+    ATTRIBUTE = "attribute"
     REFUSE = "refuse"
 
 
@@ -103,6 +108,8 @@ class Policy:
         path = f"{module}.{name}"
         if (module, name) in BUILDABLE:
             return Judgement.BUILD
+        if module in _BUILTINS and name == "getattr":
+            return Judgement.ATTRIBUTE
         if (module, name) in _HARMLESS or path in self.extra_inert:
             return Judgement.INERT
         root = path.split(".", 1)[0]
@@ -110,10 +117,12 @@ class Policy:
             return Judgement.REFUSE
         if any(path == prefix or path.startswith(prefix + ".") for prefix in _ACTING_PREFIXES):
             return Judgement.REFUSE
-        parts = path.split(".")[1:]
-        if any(part in _ACTING_ATTRIBUTES or (part.startswith("__") and part.endswith("__")) for part in parts):
-            return Judgement.REFUSE
-        return Judgement.INERT
+        reaches_out = any(self.reaches_outside(part) for part in path.split(".")[1:])
+        return Judgement.REFUSE if reaches_out else Judgement.INERT
+
+    def reaches_outside(self, attribute: str) -> bool:
+        """Whether an attribute of this name leads out of the object it hangs on."""
+        return attribute in _ACTING_ATTRIBUTES or (attribute.startswith("__") and attribute.endswith("__"))
 
     def may_be_called(self, module: str, name: str) -> bool:
         """Whether a *call* of an inert name is only the making of a record: classes yes, functions no."""

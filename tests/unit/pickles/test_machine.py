@@ -87,7 +87,7 @@ def test_harmless_standard_classes_are_records_too() -> None:
 EVIL = {
     "os.system": b"cos\nsystem\n(S'true'\ntR.",
     "builtins.eval": b"cbuiltins\neval\n(S'1'\ntR.",
-    "builtins.getattr": b"cbuiltins\ngetattr\n.",
+    "builtins.getattr": b"cbuiltins\ngetattr\n(cmodels\nA\nS'__globals__'\ntR.",
     "subprocess.Popen": b"csubprocess\nPopen\n.",
     "runpy.run_path": b"crunpy\nrun_path\n.",
     "torch.hub.load": b"ctorch\nhub.load\n.",
@@ -103,6 +103,16 @@ EVIL = {
 def test_whatever_would_act_is_refused_by_name_and_offset(name: str) -> None:
     with pytest.raises(UnsafeModelFile, match=rf"{name.replace('.', '[.]')} \(byte \d+"):
         read_pickle(EVIL[name])
+
+
+def test_a_method_of_a_record_is_a_record_and_cannot_be_called() -> None:
+    method = b"cbuiltins\ngetattr\n(cmodels\nA\n)RS'forward'\ntR"
+    record = read_pickle(method + b".").value
+    assert isinstance(record, Inert) and record.args[1] == "forward"
+    with pytest.raises(UnsafeModelFile, match="not a named class"):
+        read_pickle(method + b")R.")
+    with pytest.raises(UnsafeModelFile, match=r"builtins\.getattr"):
+        read_pickle(b"cbuiltins\ngetattr\n(S'text'\nS'format'\ntR.")
 
 
 def test_a_stored_function_is_no_call() -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
+
 from twinloop.adapters.detectors.fsanet import FsaNet
 from twinloop.adapters.detectors.landmark_pose import LandmarkPose
 from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace
@@ -44,7 +46,7 @@ def load_models_dir(folder: Path, threads: int = 1, face_confidence: float | Non
     """Detectors for real photos.
 
     Args:
-        folder: where the user's model files lie. threads: per model.
+        folder: where the user's model files lie. threads: per model (for OpenCV: of the whole process).
         face_confidence: least face score; None = each detector's own default.
 
     Returns:
@@ -53,6 +55,7 @@ def load_models_dir(folder: Path, threads: int = 1, face_confidence: float | Non
     Raises:
         InputError: no such folder. MissingModel: no usable face detector. UnsafeModelFile: a file would run code.
     """
+    cv2.setNumThreads(threads)  # OpenCV, which runs the face mesh, knows only one number for the whole process
     report, opener = resolve_models_dir(folder), _Opener()
     opener.complaints.extend(report.problems)
     faces = _faces(report, opener, threads, face_confidence)

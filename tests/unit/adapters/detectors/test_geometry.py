@@ -76,6 +76,15 @@ def test_rotated_crop_and_its_points() -> None:
         assert back == pytest.approx([60, 30], abs=1.0)
 
 
+def test_a_strongly_shrunk_crop_stays_in_place() -> None:
+    rows, columns = np.mgrid[0:1000, 0:1200]
+    image = np.stack([rows // 4, columns // 5, np.zeros_like(rows)], axis=-1).astype(np.uint8)
+    for center in ((600.0, 500.0), (100.0, 900.0)):
+        cut = RotatedCrop(center, 400.0, 0.4).cut(image, 40)
+        assert cut[20, 20, :2].astype(int) == pytest.approx([center[1] / 4, center[0] / 5], abs=3)
+    assert not RotatedCrop((-900.0, 5.0), 400.0, 0.0).cut(image, 40).any()
+
+
 def test_suppression() -> None:
     boxes = np.array([[0, 0, 10, 10], [1, 1, 11, 11], [50, 50, 60, 60]], np.float32)
     assert keep_best(boxes, np.array([0.5, 0.9, 0.7], np.float32), 0.4) == [1, 2]
