@@ -1,133 +1,181 @@
-"""The detectors for real photos, from whatever usable files a models folder holds."""
+"""What lies in a models folder: which file fills which port, what is broken, what is missing and what then stays unmeasured."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
 
-import cv2
+from twinloop.adapters.detectors.model_files import Content, complaint
+from twinloop.errors import InputError, ModelFileError
 
-from twinloop.adapters.detectors.fsanet import FsaNet
-from twinloop.adapters.detectors.landmark_pose import LandmarkPose
-from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace
-from twinloop.adapters.detectors.mediapipe_hands import MediaPipeHands
-from twinloop.adapters.detectors.model_folder import NEEDS, ModelsReport, Role, missing_line, resolve_models_dir
-from twinloop.adapters.detectors.yolov5_face import YoloV5Face
-from twinloop.adapters.detectors.yolov8 import PartsAsEyes, YoloV8Parts
-from twinloop.adapters.detectors.yunet import YuNet
-from twinloop.adapters.embedders.mobilefacenet import MobileFaceNet
-from twinloop.errors import MissingModel, ModelFileError, UnsafeModelFile
-from twinloop.ports import DetectorPack, FaceDetector, Measurer, PartDetector, PoseEstimator
-
-__all__ = ["load_models_dir", "resolve_models_dir"]
-
-_T = TypeVar("_T")
+_DEPTH = 3
+_SUFFIXES = frozenset({".onnx", ".pt", ".pth", ".pkl", ".task", ".tflite", ".safetensors"})
 
 
-class _Opener:
-    """Opens the first file that works; keeps the complaints of those that do not. A malicious file always stops everything."""
+class Role(StrEnum):
+    """What a model file is for. Two-part roles (palm + hand) need both."""
 
-    def __init__(self) -> None:
-        self.complaints: list[str] = []
-
-    def first(self, paths: tuple[Path, ...], make: Callable[[Path], _T]) -> _T | None:
-        for path in paths:
-            try:
-                return make(path)
-            except UnsafeModelFile:
-                raise
-            except ModelFileError as error:
-                self.complaints.append(str(error))
-        return None
+    FACE_YOLO = "YOLOv5-face"
+    FACE_YUNET = "YuNet"
+    POSE_FSANET = "FSA-Net"
+    PALM = "palm detector"
+    HAND = "hand landmarks"
+    HAND_YOLO = "YOLOv8 hands"
+    EYES_YOLO = "YOLOv8 eyes"
+    FACE_TASK = "face landmarker"
+    EMBEDDER = "MobileFaceNet"
 
 
-def load_models_dir(folder: Path, threads: int = 1, face_confidence: float | None = None) -> DetectorPack:
-    """Detectors for real photos.
+_TORCH_OR_ONNX = (Content.TORCH, Content.ONNX)
+#: Name pattern (lower case) -> role and the contents it may have. The first that fits counts.
+_NAMES: tuple[tuple[str, Role, tuple[Content, ...]], ...] = (
+    (r"yunet.*\.onnx$", Role.FACE_YUNET, (Content.ONNX,)),
+    (r"yolov?5.*\.(pt|pth|pkl|onnx)$", Role.FACE_YOLO, _TORCH_OR_ONNX),
+    (r"fsa-?net.*\.onnx$", Role.POSE_FSANET, (Content.ONNX,)),
+    (r"palm.*\.onnx$", Role.PALM, (Content.ONNX,)),
+    (r"hand_?(landmark|pose).*\.onnx$", Role.HAND, (Content.ONNX,)),
+    (r"hands?_?yolo.*\.(pt|pth|pkl|onnx)$", Role.HAND_YOLO, _TORCH_OR_ONNX),
+    (r"eyes?_.*\.(pt|pth|pkl|onnx)$", Role.EYES_YOLO, _TORCH_OR_ONNX),
+    (r"face_landmarker.*\.task$", Role.FACE_TASK, (Content.TASK,)),
+    (r"mobile_?face_?net.*\.onnx$", Role.EMBEDDER, (Content.ONNX,)),
+)
 
-    Args:
-        folder: where the user's model files lie. threads: per model (for OpenCV: of the whole process).
-        face_confidence: least face score; None = each detector's own default.
 
-    Returns:
-        A pack whose ``missing`` lists broken files, and what is missing and then not measured.
+@dataclass(frozen=True)
+class FoundModel:
+    """One file of the folder.
+
+    Attributes:
+        problem: why it cannot be used (one sentence that says what to do), or None.
+    """
+
+    path: Path
+    role: Role
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing the product can measure, and what brings it.
+
+    Attributes:
+        port: ``faces``, ``pose``, ``hands``, ``eyes and expression``, ``identity``.
+        choices: alternatives; each is a set of roles that must all be there.
+        get: names and homes of files that fill it. without: what is then not measured.
+    """
+
+    port: str
+    choices: tuple[frozenset[Role], ...]
+    get: str
+    without: str
+
+
+NEEDS = (
+    Need(
+        "faces", (frozenset({Role.FACE_YOLO}), frozenset({Role.FACE_YUNET})),
+        "yolov5l-face.pt (deepcam-cn/yolov5-face) or face_detection_yunet_*.onnx (opencv/opencv_zoo)",
+        "nothing can be measured without a face detector",
+    ),
+    Need(
+        "pose", (frozenset({Role.POSE_FSANET}),),
+        "fsanet-1x1-iter-688590.onnx and fsanet-var-iter-688590.onnx (omasaht/headpose-fsanet-pytorch)",
+        "face_angle is taken from the face detector's five landmarks, which is coarser",
+    ),
+    Need(
+        "hands", (frozenset({Role.PALM, Role.HAND}), frozenset({Role.HAND_YOLO})),
+        "palm_detection_*.onnx and hand_landmark_*.onnx (MediaPipe hands), or a YOLOv8 hand detector as .onnx",
+        "composition: hands_visible is not measured",
+    ),
+    Need(
+        "eyes and expression", (frozenset({Role.FACE_TASK}),),
+        "face_landmarker_v2_with_blendshapes.task (MediaPipe face landmarker)",
+        "expression is not measured, and composition: eyes_visible only with an eye detector (eyes_*.onnx)",
+    ),
+    Need(
+        "identity", (frozenset({Role.EMBEDDER}),),
+        "MobileFaceNet.onnx (foamliu/MobileFaceNet)",
+        "identity is not measured: no clustering by person, no identity check of synthetic images",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelsReport:
+    """What a models folder holds. ``found`` are all recognised files, usable ones first within a role, best first."""
+
+    folder: Path
+    found: tuple[FoundModel, ...]
+
+    def usable(self, role: Role) -> tuple[Path, ...]:
+        """Files of one role that passed the content check."""
+        return tuple(model.path for model in self.found if model.role is role and model.problem is None)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One sentence for every broken file."""
+        return tuple(model.problem for model in self.found if model.problem is not None)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """One line for every need that no file fills, with where to get one and what stays unmeasured."""
+        have = {model.role for model in self.found if model.problem is None}
+        return tuple(missing_line(need) for need in NEEDS if not any(choice <= have for choice in need.choices))
+
+
+def missing_line(need: Need) -> str:
+    """The line for a need that is not filled."""
+    return f"{need.port}: no model. {need.without[0].upper()}{need.without[1:]}. Get {need.get}."
+
+
+def resolve_models_dir(folder: Path) -> ModelsReport:
+    """Look through ``folder`` (three levels deep), by file name and by content. Opens no model.
 
     Raises:
-        InputError: no such folder. MissingModel: no usable face detector. UnsafeModelFile: a file would run code.
+        InputError: the folder does not exist.
     """
-    cv2.setNumThreads(threads)  # OpenCV, which runs the face mesh, knows only one number for the whole process
-    report, opener = resolve_models_dir(folder), _Opener()
-    opener.complaints.extend(report.problems)
-    faces = _faces(report, opener, threads, face_confidence)
-    if faces is None:
-        lines = "\n".join(f"  - {line}" for line in (*opener.complaints, missing_line(NEEDS[0])))
-        raise MissingModel(
-            f"{folder}: no usable face detector\n{lines}\nOr use the built-in one, made for the drawn faces of the demo: --models-dir nano"
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such models folder. Make it and put your detector files there, or use models_dir: nano (--models-dir nano)."
         )
-    pose = _pose(report, opener, threads)
-    hands = _hands(report, opener, threads)
-    measurers = _measurers(report, opener, threads)
-    embedder = opener.first(report.usable(Role.EMBEDDER), lambda path: MobileFaceNet(path, threads))
-    filled = {
-        "faces": True,
-        "pose": not isinstance(pose, LandmarkPose),
-        "hands": hands is not None,
-        "eyes and expression": any("expression" in measurer.covers for measurer in measurers),
-        "identity": embedder is not None,
-    }
-    missing = [missing_line(need) for need in NEEDS if not filled[need.port]]
-    return DetectorPack(
-        "models",
-        faces,
-        pose,
-        (hands,) if hands is not None else (),
-        measurers,
-        embedder,
-        (*opener.complaints, *missing),
-    )
-
-
-def _faces(report: ModelsReport, opener: _Opener, threads: int, confidence: float | None) -> FaceDetector | None:
-    def yolo_face(path: Path) -> FaceDetector:
-        return (
-            YoloV5Face(path, threads=threads) if confidence is None else YoloV5Face(path, confidence, threads=threads)
+    found = [_recognise(path) for path in _files(folder)]
+    known = [model for model in found if model is not None]
+    known.sort(
+        key=lambda model: (
+            model.role,
+            model.problem is not None,
+            _preference(model.path),
+            model.path.as_posix(),
         )
-
-    def yunet(path: Path) -> FaceDetector:
-        return YuNet(path, threads=threads) if confidence is None else YuNet(path, confidence, threads=threads)
-
-    yolo = report.usable(Role.FACE_YOLO)
-    # the half-width nano model is a fallback only: YuNet is faster and finds about as many
-    small = tuple(path for path in yolo if "n-0.5" in path.name.lower())
-    large = tuple(path for path in yolo if path not in small)
-    return (
-        opener.first(large, yolo_face)
-        or opener.first(report.usable(Role.FACE_YUNET), yunet)
-        or opener.first(small, yolo_face)
     )
+    return ModelsReport(folder, tuple(known))
 
 
-def _pose(report: ModelsReport, opener: _Opener, threads: int) -> PoseEstimator:
-    paths = report.usable(Role.POSE_FSANET)
-    if paths:
-        made = opener.first(paths[:1], lambda _: FsaNet(paths, threads=threads))
-        if made is not None:
-            return made
-    return LandmarkPose()
+def _files(folder: Path) -> list[Path]:
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    return sorted(path for path in paths if path.is_file() and len(path.relative_to(folder).parts) <= _DEPTH)
 
 
-def _hands(report: ModelsReport, opener: _Opener, threads: int) -> PartDetector | None:
-    hand_files = report.usable(Role.HAND)
-    if hand_files:
-        made = opener.first(report.usable(Role.PALM), lambda palm: MediaPipeHands(palm, hand_files[0], threads=threads))
-        if made is not None:
-            return made
-    return opener.first(report.usable(Role.HAND_YOLO), lambda path: YoloV8Parts(path, "hand", threads=threads))
+def _recognise(path: Path) -> FoundModel | None:
+    name = path.name.lower()
+    known = next(((role, contents) for pattern, role, contents in _NAMES if re.search(pattern, name)), None)
+    if known is None:
+        return None
+    role, contents = known
+    wanted = Content.ONNX if path.suffix.lower() == ".onnx" else contents[0]
+    try:
+        problem = complaint(path, wanted)
+    except ModelFileError as error:
+        problem = str(error)
+    if problem is not None and wanted is Content.TORCH and "found pickle" in problem:
+        problem = None  # read safely and refused by name when it is opened
+    return FoundModel(path, role, problem)
 
 
-def _measurers(report: ModelsReport, opener: _Opener, threads: int) -> tuple[Measurer, ...]:
-    mesh = opener.first(report.usable(Role.FACE_TASK), MediaPipeFace)
-    if mesh is not None:
-        return (mesh,)
-    eyes = opener.first(report.usable(Role.EYES_YOLO), lambda path: YoloV8Parts(path, "eye", threads=threads))
-    return () if eyes is None else (PartsAsEyes(eyes),)
+def _preference(path: Path) -> int:
+    """Larger YOLOv5-face models first; a checkpoint before its export."""
+    name = path.name.lower()
+    size = re.search(r"yolov?5([nsmlx])", name)
+    rank = "xlmsn".index(size.group(1)) if size else 0
+    return 2 * rank + (path.suffix.lower() == ".onnx")

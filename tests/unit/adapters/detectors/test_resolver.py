@@ -11,9 +11,9 @@ import pytest
 
 from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace
 from twinloop.adapters.detectors.model_files import Content, complaint, sniff
-from twinloop.adapters.detectors.model_folder import Role, resolve_models_dir
 from twinloop.adapters.detectors.onnx_writer import GraphWriter
-from twinloop.adapters.detectors.resolver import load_models_dir
+from twinloop.adapters.detectors.real_pack import open_real_pack
+from twinloop.adapters.detectors.resolver import Role, resolve_models_dir
 from twinloop.adapters.detectors.yolov8 import PartsAsEyes, YoloV8Parts
 from twinloop.adapters.detectors.yunet import YuNet
 from twinloop.domain.faces import Box, Face
@@ -42,7 +42,7 @@ def test_a_complete_folder(models: Path) -> None:
     report = resolve_models_dir(models)
     assert {m.path.name: m.role for m in report.found} == {Path(k).name: v for k, v in FILES.items()}
     assert report.missing == () and report.problems == ()
-    pack = load_models_dir(models)
+    pack = open_real_pack(models)
     assert pack.missing == ()
     assert isinstance(pack.faces, YuNet)  # the half-width nano YOLO is only a fallback
     assert pack.pose is not None and pack.parts and pack.measurers and pack.embedder is not None
@@ -50,7 +50,7 @@ def test_a_complete_folder(models: Path) -> None:
 
 def test_what_is_missing_names_a_source_and_a_consequence(weights: Path, tmp_path: Path) -> None:
     shutil.copy(weights / "yolov5_face/yolov5n-0.5-face.pt", tmp_path / "yolov5l-face.pt")
-    pack = load_models_dir(tmp_path)
+    pack = open_real_pack(tmp_path)
     text = "\n".join(pack.missing)
     assert len(pack.missing) == 4
     for needle in (
@@ -76,13 +76,13 @@ def test_broken_downloads_are_called_by_their_name(weights: Path, tmp_path: Path
     for needle in ("web page", "Git LFS pointer", "cut short", "is empty"):
         assert needle in problems
     with pytest.raises(MissingModel, match=r"(?s)no usable face detector.*web page.*Git LFS pointer.*yolov5l-face\.pt"):
-        load_models_dir(tmp_path)
+        open_real_pack(tmp_path)
 
 
 def test_a_broken_file_beside_a_good_one_is_reported_but_does_not_stop(models: Path, weights: Path) -> None:
     name = "lfs_pointer_face_detection_yunet_2023mar.onnx"
     shutil.copy(weights / "broken" / name, models / name)
-    pack = load_models_dir(models)
+    pack = open_real_pack(models)
     assert isinstance(pack.faces, YuNet)
     assert len(pack.missing) == 1 and "Git LFS pointer" in pack.missing[0]
 
@@ -90,7 +90,7 @@ def test_a_broken_file_beside_a_good_one_is_reported_but_does_not_stop(models: P
 def test_a_cut_checkpoint_falls_back(models: Path) -> None:
     data = (models / "yolov5n-0.5-face.pt").read_bytes()
     (models / "yolov5l-face.pt").write_bytes(data[: len(data) // 2])
-    pack = load_models_dir(models)
+    pack = open_real_pack(models)
     assert isinstance(pack.faces, YuNet)
     assert "yolov5l-face.pt" in pack.missing[0] and "cut short" in pack.missing[0]
 
@@ -102,19 +102,19 @@ def test_a_malicious_file_stops_everything(models: Path, name: str) -> None:
             path.unlink()
     (models / name).write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(UnsafeModelFile, match=r"os\.system"):
-        load_models_dir(models)
+        open_real_pack(models)
 
 
 def test_ultralytics_files_say_how_to_convert(models: Path, weights: Path) -> None:
     (models / "palm_detection_lite_pr_v1.onnx").unlink()
     shutil.copy(weights / "ultralytics_format/emotion_cls_train_best.pt", models / "hand_yolov8n.pt")
-    text = "\n".join(load_models_dir(models).missing)
+    text = "\n".join(open_real_pack(models).missing)
     assert "yolo export model=hand_yolov8n.pt format=onnx" in text and "hands_visible is not measured" in text
 
 
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such models folder"):
-        load_models_dir(tmp_path / "models")
+        open_real_pack(tmp_path / "models")
 
 
 def test_swapped_files_are_refused(weights: Path, tmp_path: Path) -> None:
