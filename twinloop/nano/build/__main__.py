@@ -17,6 +17,8 @@ def _arguments() -> argparse.Namespace:
     render.add_argument("--seed", type=int, default=7)
     vae = steps.add_parser("vae", help="train the autoencoder")
     vae.add_argument("--minutes", type=float, default=13.0)
+    decoder = steps.add_parser("decoder", help="train the decoder alone for longer; the latents stay")
+    decoder.add_argument("--minutes", type=float, default=10.0)
     steps.add_parser("latents", help="encode the pictures and their mirror images")
     unet = steps.add_parser("unet", help="train UNet and text encoders")
     unet.add_argument("--minutes", type=float, default=60.0, help="wall clock of the whole training")
@@ -41,6 +43,12 @@ def main() -> None:
         from twinloop.nano.build.parallel import run_team
 
         run_team(given.processes, 29611, vae.train, vae.VaeRun(work, work / "vae.safetensors", minutes=given.minutes))
+    elif given.step == "decoder":
+        from twinloop.nano.build import vae
+        from twinloop.nano.build.parallel import run_team
+
+        run = vae.VaeRun(work, work / "decoder.safetensors", given.minutes, lr=1.5e-3, decay=0.5, start=work / "vae.safetensors")
+        run_team(given.processes, 29614, vae.train, run)
     elif given.step == "latents":
         from twinloop.nano.build.latents import encode_all
 
@@ -49,8 +57,8 @@ def main() -> None:
         from twinloop.nano.build import unet
         from twinloop.nano.build.parallel import run_team
 
-        run = unet.UnetRun(work, given.name, minutes=given.minutes, start=given.start)
-        run_team(given.processes, 29612, unet.train, run)
+        unet_run = unet.UnetRun(work, given.name, minutes=given.minutes, start=given.start)
+        run_team(given.processes, 29612, unet.train, unet_run)
     else:
         from twinloop.nano.build.export import export
 

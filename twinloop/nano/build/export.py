@@ -21,6 +21,11 @@ from twinloop.nano.build.unet import Parts
 SHARD = "15MB"
 
 
+def vae_path(work: Path) -> Path:
+    """The autoencoder with the longest trained decoder."""
+    return next(path for path in (work / "decoder.safetensors", work / "vae.safetensors") if path.exists())
+
+
 def pipeline_of(work: Path, name: str, tokenizer_folder: Path, group: str = "ema") -> StableDiffusionXLPipeline:
     """The pipeline of a checkpoint, in fp32; ``group`` is ``ema`` (averaged weights) or ``parts`` (the last ones)."""
     write_tokenizer(tokenizer_folder, captions.vocabulary(), TOKENS)
@@ -28,7 +33,7 @@ def pipeline_of(work: Path, name: str, tokenizer_folder: Path, group: str = "ema
     parts = Parts(len(tokenizer))
     parts.load_state_dict(checkpoint.load(work / f"{name}.safetensors")[1][group])
     vae = build_vae()
-    vae.load_state_dict(checkpoint.load(work / "vae.safetensors")[1]["vae"])
+    vae.load_state_dict(checkpoint.load(vae_path(work))[1]["vae"])
     return StableDiffusionXLPipeline(
         vae=vae,
         text_encoder=parts.text,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from twinloop.nano.build import checkpoint
+from twinloop.nano.build.export import vae_path
 from twinloop.nano.build.models import build_vae
 
 PROMPTS = (
@@ -43,7 +44,7 @@ def grid(pictures: Sequence[NDArray[np.uint8]], columns: int) -> Image.Image:
 def reconstructions(work: Path, images: NDArray[np.uint8]) -> tuple[Image.Image, float]:
     """Pictures above their reconstructions, and the PSNR in dB over all of them."""
     vae = build_vae()
-    vae.load_state_dict(checkpoint.load(work / "vae.safetensors")[1]["vae"])
+    vae.load_state_dict(checkpoint.load(vae_path(work))[1]["vae"])
     with torch.inference_mode():
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float().div(127.5).sub(1)
         made = vae.decoder(vae.encoder(pixels)).clamp(-1, 1)

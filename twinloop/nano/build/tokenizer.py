@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -20,7 +21,7 @@ def pieces(word: str, ranks: dict[tuple[str, str], int]) -> list[str]:
     """Byte-pair encoding of one ASCII word: the pair of lowest rank is joined first."""
     parts = [*word[:-1], word[-1] + "</w>"]
     while len(parts) > 1:
-        rank, at = min((ranks.get((a, b), len(ranks)), i) for i, (a, b) in enumerate(zip(parts, parts[1:], strict=False)))
+        rank, at = min((ranks.get((a, b), len(ranks)), i) for i, (a, b) in enumerate(pairwise(parts)))
         if rank == len(ranks):
             break
         parts[at : at + 2] = [parts[at] + parts[at + 1]]
@@ -48,7 +49,7 @@ def write_tokenizer(folder: Path, words: Iterable[str], length: int) -> int:
     letters = byte_letters()
     merges = merges_for(words)
     tokens = [*letters, *(letter + "</w>" for letter in letters)]
-    tokens = list(dict.fromkeys([*tokens, *(a + b for a, b in merges)])) + [START, END]
+    tokens = [*dict.fromkeys([*tokens, *(a + b for a, b in merges)]), START, END]
     (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(tokens)}, ensure_ascii=False))
     (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
     settings = {

@@ -33,9 +33,11 @@ class VaeRun:
     minutes: float = 13.0
     decay: float = 0.35
     batch: int = 8
-    lr: float = 4e-3
+    lr: float = 2.5e-3
     noise: float = 0.3
     save_every: float = 120.0
+    start: Path | None = None
+    """Train only the decoder, from this checkpoint of a whole autoencoder; its latents stay as they are."""
 
 
 def weight_map(truth: dict[str, Any], size: int = 256) -> NDArray[np.uint8]:
@@ -92,6 +94,9 @@ def train(team: Team, run: VaeRun) -> None:
     images, truths = render.load(run.data)
     torch.manual_seed(0)
     vae = build_vae().to(memory_format=torch.channels_last)  # type: ignore[call-arg]
+    if run.start is not None:
+        vae.load_state_dict(checkpoint.load(run.start)[1]["vae"])
+        vae.encoder.requires_grad_(False)
     optimizer = MuonAdamW(vae.named_parameters(), team, weight_decay=0.0)
     step, used = 0, 0.0
     if run.out.exists():
@@ -137,7 +142,8 @@ def _step(
     level = mean.square().mean() + (spread - 1).square().mean()
     (loss + 0.1 * level).backward()
     team.average_gradients(vae.parameters())
-    return float(loss), float(level), 10 * math.log10(4 / float(F.mse_loss(made, pictures)))
+    psnr = 10 * math.log10(4 / float(F.mse_loss(made.detach(), pictures)))
+    return float(loss.detach()), float(level.detach()), psnr
 
 
 def _save(run: VaeRun, step: int, vae: AutoencoderTiny, optimizer: MuonAdamW, clock: Tensor) -> None:

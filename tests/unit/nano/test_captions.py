@@ -1,0 +1,75 @@
+"""Captions: the product's phrases, sides, and a tokenizer that knows every word."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twinloop.facets import composition, expression, face_angle, framing, lighting, setting
+from twinloop.nano import captions
+from twinloop.nano.world.params import Identity, Scene, sample_identity, sample_scene
+
+
+def test_phrases_are_the_facets_own() -> None:
+    for facet, words in (
+        (expression, captions.EXPRESSION),
+        (setting, captions.SETTING),
+        (lighting, captions.LIGHTING),
+        (framing, captions.FRAMING),
+    ):
+        assert {value: phrase.prose[0] for value, phrase in facet.FACET.phrases.items()} == words
+
+
+@pytest.mark.parametrize(("yaw", "value"), [(0, "front"), (40, "three_quarter"), (-40, "three_quarter"), (80, "profile"), (-80, "profile")])
+def test_views_are_the_facets_own(yaw: float, value: str) -> None:
+    words = face_angle.FACET.phrases[value]
+    assert captions.view_words(yaw, "prose") in words.prose
+    assert captions.view_words(yaw, "tags") in words.tags
+
+
+def test_right_is_the_image_right() -> None:
+    assert "right" in captions.view_words(40, "prose")
+    assert "left" in captions.view_words(-80, "prose")
+
+
+def test_mirror_turns_the_sides() -> None:
+    scene = Scene(yaw=40, roll=6, offset=(0.02, 0.01))
+    other = captions.mirrored(scene)
+    assert (other.yaw, other.roll, other.offset) == (-40, -6, (-0.02, 0.01))
+    assert captions.mirrored(other) == scene
+
+
+def test_hands_are_named_as_the_product_names_them() -> None:
+    phrases = composition.FACET.phrases["hands_visible"].prose
+    found = {p for seed in range(60) for p in phrases if p in captions.caption(Identity(), Scene(hands=2), random.Random(seed))}
+    assert found == set(phrases)
+
+
+def test_same_draw_same_words() -> None:
+    rng = np.random.default_rng(1)
+    identity, scene = sample_identity(rng), sample_scene(rng)
+    assert captions.caption(identity, scene, random.Random(5)) == captions.caption(identity, scene, random.Random(5))
+
+
+def test_every_word_is_known() -> None:
+    known, rng, draw = set(captions.vocabulary()), np.random.default_rng(0), random.Random(0)
+    for _ in range(300):
+        words = captions.split_words([captions.caption(sample_identity(rng), sample_scene(rng), draw)])
+        invented = words[0] not in known  # a rare trigger word in front may be any word
+        assert set(words[1 if invented else 0 :]) <= known
+
+
+def test_each_word_is_one_token(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    from twinloop.nano.build.tokenizer import write_tokenizer
+
+    count = write_tokenizer(tmp_path, captions.vocabulary(), 77)
+    tokenizer = transformers.CLIPTokenizer.from_pretrained(tmp_path)
+    assert len(tokenizer) == count
+    assert all(len(tokenizer.tokenize(word)) == 1 for word in captions.vocabulary())
+    pieces = tokenizer.tokenize("Zwölf xq#7")
+    assert tokenizer.unk_token not in pieces
+    assert "".join(pieces).replace("</w>", " ").split()[-1] == "7"
