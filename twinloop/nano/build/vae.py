@@ -31,7 +31,7 @@ class VaeRun:
     data: Path
     out: Path
     minutes: float = 13.0
-    decay: float = 0.35
+    decay: float = 0.25
     batch: int = 8
     lr: float = 2.5e-3
     noise: float = 0.3
