@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any, cast
@@ -61,6 +60,6 @@ def export(work: Path, name: str, to: Path) -> None:
     for text in to.glob("*.md") if to.exists() else ():
         shutil.copy2(text, fresh / text.name)
     if to.exists():
-        os.rename(to, old)
-    os.rename(fresh, to)
+        to.rename(old)
+    fresh.rename(to)
     shutil.rmtree(old, ignore_errors=True)
