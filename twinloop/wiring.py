@@ -56,9 +56,9 @@ def build_pack(models_dir: str) -> DetectorPack:
         from twinloop.adapters.detectors.nano import load_nano_pack
 
         return load_nano_pack(_NANO_HOME / "detectors")
-    from twinloop.adapters.detectors.resolver import load_models_dir
+    from twinloop.adapters.detectors.real_pack import open_real_pack
 
-    return load_models_dir(Path(models_dir))
+    return open_real_pack(Path(models_dir))
 
 
 def chosen_facets(plugins: Sequence[str], names: Sequence[str] | None) -> tuple[tuple[Facet, ...], str]:

@@ -43,7 +43,7 @@ def assess(
     seen = [
         item.observation for item in observe_files([m.path for m in made], observer, catalog, reporter, "Measuring")
     ]
-    samples: dict[str, list[float]] = {"on_target": [], "quality": [], "diversity": _diversity([m for m in made])}
+    samples: dict[str, list[float]] = {"on_target": [], "quality": [], "diversity": _diversity(list(made))}
     if likeness is not None:
         samples["identity"] = [_identity(o, likeness) for o in seen]
     for image, observation in zip(made, seen, strict=True):

@@ -163,6 +163,6 @@ def verdicts_json(verdicts: Sequence[Verdict], limits: Limits, settings: str) ->
     return {
         "approved": counts.approved, "rejected": counts.rejected, "unsure": counts.unsure,
         "approval_rate": wilson(counts.approved, counts.total).to_json(), "avg_quality": round(counts.quality, 4),
-        "limits": {name: value for name, value in limits.__dict__.items()}, "settings": settings,
+        "limits": dict(limits.__dict__), "settings": settings,
         "verdicts": [verdict.to_json() for verdict in verdicts],
     }  # fmt: skip

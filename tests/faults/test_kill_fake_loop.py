@@ -1,0 +1,123 @@
+"""Kill the loop at every journal boundary and around every file that appears; the resumed tree equals the undisturbed one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.functional import loops
+from twinloop.errors import Interrupted
+from twinloop.store import atomic
+
+
+class Killed(BaseException):
+    """Not an Exception: nothing may catch it, as nothing catches kill -9."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str], list[str]]:
+    """A finished run: its home, its tree and its journal keys in order."""
+    home = tmp_path_factory.mktemp("undisturbed")
+    keys: list[str] = []
+    with working_in(home):
+        loops.write_photos(Path("photos"))
+        loops.run(loops.settings(), boundary=keys.append)
+        return home, loops.tree("out", "loras"), keys
+
+
+class working_in:
+    """chdir with a fixed clock."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def __enter__(self) -> None:
+        self.before = Path.cwd()
+        os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
+        os.chdir(self.home)
+
+    def __exit__(self, *_: object) -> None:
+        os.chdir(self.before)
+        del os.environ["SOURCE_DATE_EPOCH"]
+
+
+def stop_at(wanted: int, error: type[BaseException]) -> Callable[[str], None]:
+    seen = 0
+
+    def boundary(key: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == wanted:
+            raise error(f"stopped after {key}")
+
+    return boundary
+
+
+def test_the_run_has_two_rounds_and_enough_boundaries(undisturbed: tuple[Path, dict[str, str], list[str]]) -> None:
+    _, tree, keys = undisturbed
+    assert {"iter1.verdicts", "iter2.verdicts", "lora_v1", "lora_v3", "panel_v3.score"} <= set(keys)
+    assert len(keys) > 30
+    assert {"out/report.html", "out/iteration_history.json", "loras/lora.safetensors"} <= set(tree)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_stopped_at_every_journal_boundary(part: int, undisturbed: tuple[Path, dict[str, str], list[str]], tmp_path: Path) -> None:
+    home, expected, keys = undisturbed
+    boundaries = range(1 + part, len(keys) + 1, 4)
+    for wanted in boundaries:
+        again = tmp_path / str(wanted)
+        again.mkdir()
+        shutil.copytree(home / "photos", again / "photos")
+        with working_in(again):
+            with pytest.raises(Interrupted):
+                loops.run(loops.settings(), stop_at(wanted, Interrupted))
+            loops.run(loops.settings())
+            assert loops.tree("out", "loras") == expected, f"differs when stopped after record {wanted} ({keys[wanted - 1]})"
+        shutil.rmtree(again)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_around_every_rename(
+    moment: str, undisturbed: tuple[Path, dict[str, str], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One run that dies at its first rename, is started again, dies at its second new one, and so on to the end."""
+    home, expected, _ = undisturbed
+    shutil.copytree(home / "photos", tmp_path / "photos")
+    real_replace = os.replace
+    survived: set[str] = set()
+
+    def replace(source: os.PathLike[str] | str, target: os.PathLike[str] | str) -> None:
+        name = os.fspath(target)
+        fresh = name not in survived
+        survived.add(name)
+        if fresh and moment == "before":
+            raise Killed(name)
+        real_replace(source, target)
+        if fresh:
+            raise Killed(name)
+
+    monkeypatch.setattr(atomic.os, "replace", replace)
+    deaths = 0
+    with working_in(tmp_path):
+        while True:
+            try:
+                loops.run(loops.settings())
+                break
+            except Killed:
+                deaths += 1
+        assert deaths > 20
+        assert loops.tree("out", "loras") == expected
+
+
+def test_interrupted_by_the_user_goes_on(undisturbed: tuple[Path, dict[str, str], list[str]], tmp_path: Path) -> None:
+    home, expected, _ = undisturbed
+    shutil.copytree(home / "photos", tmp_path / "photos")
+    with working_in(tmp_path):
+        with pytest.raises(KeyboardInterrupt):
+            loops.run(loops.settings(), stop_at(12, KeyboardInterrupt))
+        loops.run(loops.settings())
+        assert loops.tree("out", "loras") == expected
