@@ -5,12 +5,17 @@ machine follows the opcodes, imports nothing and calls nothing. Tensors, numpy a
 every other class becomes an `Inert` record of its name and state; whatever would act is refused with `UnsafeModelFile`.
 """
 
-from twinloop.pickles.machine import Limits, Loaded, Refusal, read_pickle
+from twinloop.pickles.blob import Blob
+from twinloop.pickles.budget import Limits
+from twinloop.pickles.builders import ArrayShell
+from twinloop.pickles.kinds import Kind, kind_of
+from twinloop.pickles.machine import Refusal
+from twinloop.pickles.modelfile import TorchFile, read_torch_file, read_value
 from twinloop.pickles.policy import DEFAULT_POLICY, Judgement, Policy
-from twinloop.pickles.torchzip import TorchFile, read_torch_file
-from twinloop.pickles.values import Global, Inert, StorageRef, TensorRef
+from twinloop.pickles.reader import Loaded, Reader, read_pickle
+from twinloop.pickles.values import AnyArray, Global, Inert, StorageRef, TensorRef
 
 __all__ = [
-    "DEFAULT_POLICY", "Global", "Inert", "Judgement", "Limits", "Loaded", "Policy", "Refusal", "StorageRef", "TensorRef",
-    "TorchFile", "read_pickle", "read_torch_file",
+    "DEFAULT_POLICY", "AnyArray", "ArrayShell", "Blob", "Global", "Inert", "Judgement", "Kind", "Limits", "Loaded", "Policy", "Reader",
+    "Refusal", "StorageRef", "TensorRef", "TorchFile", "kind_of", "read_pickle", "read_torch_file", "read_value",
 ]  # fmt: skip

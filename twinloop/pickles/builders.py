@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
 
 from twinloop.errors import ModelFileError
-from twinloop.pickles.values import AnyArray, Global, Inert, StorageRef, TensorRef, check_view
+from twinloop.pickles.values import FLOAT8, AnyArray, Global, Inert, StorageRef, TensorRef, check_view, flat_type
 
 #: Storage class or torch dtype -> our dtype name.
 STORAGE_DTYPES = {
@@ -19,8 +20,14 @@ STORAGE_DTYPES = {
     "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8",
     "BoolStorage": "bool", "UntypedStorage": "uint8", "ComplexFloatStorage": "complex64", "ComplexDoubleStorage": "complex128",
 }  # fmt: skip
-_DTYPE_KINDS = "biufcSU"
+_DTYPES = re.compile(r"[biufcSU][1-9]\d{0,4}")
+#: Structures, dates and objects: no weights; they are passed over, never built.
+_OPAQUE = re.compile(r"[VMmO](\d{0,6})")
+_OBJECTS = "O"
+#: Types that came after the typed storages: the tensor names them itself.
+_NEW_DTYPES = FLOAT8 | {"uint16", "uint32", "uint64"}
 _MAX_KEY_DEPTH = 4
+_REBUILDERS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter")
 
 
 @dataclass(eq=False)
@@ -30,14 +37,30 @@ class DTypeShell:
     code: str
     order: str = "="
 
+    @property
+    def opaque(self) -> bool:
+        """Whether arrays of it are passed over (structures, dates, objects)."""
+        return _OPAQUE.fullmatch(self.code) is not None
+
+    @property
+    def holds_objects(self) -> bool:
+        """Whether its arrays are lists of any values."""
+        return self.opaque and self.code.startswith(_OBJECTS)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one number; of an opaque type what its code says."""
+        match = _OPAQUE.fullmatch(self.code)
+        return int(match[1] or 8) if match else self.dtype().itemsize
+
     def dtype(self) -> np.dtype[np.generic]:
         """The finished dtype, without objects and without fields."""
+        if not _DTYPES.fullmatch(self.code):
+            raise ModelFileError(f"numpy type {self.code[:20]!r} is not read")
         try:
             made: np.dtype[np.generic] = np.dtype(self.code)
         except TypeError as error:
             raise ModelFileError(f"numpy type {self.code[:20]!r} is not known; the file is damaged") from error
-        if made.kind not in _DTYPE_KINDS or made.hasobject or made.names:
-            raise ModelFileError(f"numpy type {self.code[:20]!r} may hold objects and is not read")
         if self.order == ">":
             return made.newbyteorder(">")
         return made.newbyteorder("<") if self.order == "<" else made
@@ -45,20 +68,49 @@ class DTypeShell:
 
 @dataclass(eq=False)
 class ArrayShell:
-    """A numpy array whose contents come with ``BUILD``."""
+    """A numpy array whose contents come with ``BUILD``.
+
+    Attributes:
+        value: the array; None until it is filled, and for opaque types. objects: what an array of objects holds.
+    """
 
     value: AnyArray | None = None
+    objects: list[object] = field(default_factory=list)
 
     def fill(self, state: object) -> None:
         """Take numpy's state tuple: (version, shape, dtype, fortran order, bytes)."""
         if not (isinstance(state, tuple) and len(state) == 5 and isinstance(state[2], DTypeShell)):
             raise ModelFileError("a numpy array has an unknown layout; the file is damaged")
         _, shape, dtype_shell, fortran, data = state
+        if dtype_shell.opaque:
+            self.objects = data if isinstance(data, list) else []
+            return
         dtype = dtype_shell.dtype()
-        sizes = _sizes(shape)
+        sizes = as_sizes(shape)
+        if isinstance(data, str):  # Python 2 wrote bytes as text
+            data = _latin(data)
         if not isinstance(data, bytes | bytearray) or math.prod(sizes) * dtype.itemsize != len(data):
             raise ModelFileError("a numpy array is not as long as its shape says; the file is damaged")
-        self.value = np.frombuffer(bytes(data), dtype=dtype).reshape(sizes, order="F" if fortran else "C").copy()
+        self.value = shaped(bytes(data), dtype, sizes, bool(fortran))
+
+
+def shaped(data: bytes, dtype: np.dtype[np.generic], sizes: tuple[int, ...], fortran: bool) -> AnyArray:
+    """Raw numbers as a fresh array.
+
+    Raises:
+        ModelFileError: a shape that numpy cannot make.
+    """
+    try:
+        return np.frombuffer(data, dtype=dtype).reshape(sizes, order="F" if fortran else "C").copy()
+    except ValueError as error:
+        raise ModelFileError("a numpy array has an impossible shape; the file is damaged") from error
+
+
+def _latin(text: str) -> bytes:
+    try:
+        return text.encode("latin1")
+    except UnicodeEncodeError as error:
+        raise ModelFileError("the bytes of a numpy array are not bytes; the file is damaged") from error
 
 
 def as_key(value: object, depth: int = 0) -> Hashable:
@@ -66,7 +118,9 @@ def as_key(value: object, depth: int = 0) -> Hashable:
     if value is None or isinstance(value, str | bytes | int | float | complex | Global | Inert | frozenset):
         return cast(Hashable, value)
     if isinstance(value, tuple) and depth < _MAX_KEY_DEPTH:
-        return tuple(as_key(item, depth + 1) for item in value)
+        for item in value:
+            as_key(item, depth + 1)
+        return value
     raise ModelFileError("a dictionary key is not a plain value; the file is damaged or made to do harm")
 
 
@@ -119,20 +173,36 @@ def _tensor(name: str, args: tuple[object, ...], read_storage: Callable[[Storage
         and isinstance(args[2], tuple)
     ):
         inner = args[0].name
-        if inner in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter"):
+        if args[0].module == "torch._utils" and inner in _REBUILDERS:
             return _tensor(inner, args[2], read_storage)
     if name.startswith("_rebuild_parameter") and args and isinstance(args[0], TensorRef):
         return args[0]
     if name.startswith("_rebuild_tensor") and len(args) >= 4 and isinstance(args[0], StorageRef):
-        storage, offset = args[0], args[1]
-        shape, stride = _sizes(args[2]), _sizes(args[3])
+        storage, offset = _retyped(name, args), args[1]
+        shape, stride = as_sizes(args[2]), as_sizes(args[3])
         if isinstance(offset, int):
             check_view(storage, offset, shape, stride)
             return TensorRef(storage, offset, shape, stride, read_storage)
     raise ModelFileError(f"torch._utils.{name} with arguments that it does not take; the file is damaged")
 
 
+def _retyped(name: str, args: tuple[object, ...]) -> StorageRef:
+    """The storage with the tensor's own type: version 3 gives bytes, and the type apart."""
+    storage = args[0]
+    assert isinstance(storage, StorageRef)
+    if name != "_rebuild_tensor_v3":
+        return storage
+    kind = args[6] if len(args) > 6 else None
+    if not (
+        isinstance(kind, Global) and kind.module == "torch" and kind.name in _NEW_DTYPES and storage.dtype == "uint8"
+    ):
+        raise ModelFileError("a tensor of an unknown type; this file cannot be read")
+    return StorageRef(storage.key, kind.name, storage.count // flat_type(kind.name).itemsize)
+
+
 def _scalar(args: tuple[object, ...]) -> object:
+    if len(args) == 2 and isinstance(args[0], DTypeShell) and args[0].opaque:
+        return None
     if len(args) == 2 and isinstance(args[0], DTypeShell) and isinstance(args[1], bytes):
         dtype = args[0].dtype()
         if len(args[1]) == dtype.itemsize:
@@ -146,7 +216,8 @@ def _text(args: tuple[object, ...]) -> str:
     raise ModelFileError("a constructor got something else than text; the file is damaged")
 
 
-def _sizes(value: object) -> tuple[int, ...]:
+def as_sizes(value: object) -> tuple[int, ...]:
+    """``value`` as a shape; raises ModelFileError when it is none."""
     if isinstance(value, tuple | list) and all(type(n) is int and 0 <= n < 1 << 48 for n in value):
         return tuple(value)
     raise ModelFileError("a shape is not a list of sizes; the file is damaged")

@@ -2,49 +2,46 @@
 
 from __future__ import annotations
 
-import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 from twinloop.errors import ModelFileError, UnsafeModelFile
+from twinloop.pickles.budget import Budget
 from twinloop.pickles.builders import ArrayShell, DTypeShell, as_key, build
-from twinloop.pickles.policy import DEFAULT_POLICY, Judgement, Policy
-from twinloop.pickles.values import AnyArray, Global, Inert, StorageRef, TensorRef
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one pickle may cost. ``size`` in bytes of the pickle itself; a 46-million-parameter detector needs 200 kB and 10^5 opcodes."""
-
-    opcodes: int = 5_000_000
-    size: int = 256 * 1024 * 1024
+from twinloop.pickles.policy import Judgement, Policy
+from twinloop.pickles.values import AnyArray, Global, Inert, StorageRef, TensorRef, no_storage
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Something that would have acted. ``target`` is ``module.name``; ``offset`` is the byte in the pickle."""
+    """Something that would have acted.
+
+    Attributes:
+        target: ``module.name``. offset: the byte in the pickle. reason: what it would do (``use``, ``call``).
+        place: the part of the file that holds the pickle; empty for the file itself.
+    """
 
     target: str
     offset: int
     reason: str
+    place: str = ""
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A pickle that was read.
+class Beside:
+    """What lies around a pickle, and how to reach it.
 
     Attributes:
-        value: what it holds. names: every global it asks for. refused: only in a tolerant reading. end: bytes used.
+        persistent: turns a persistent id into a value (torch storages). read_storage: the numbers of a storage.
+        nested: reads a torch file that lies in the pickle as bytes. inline: takes the raw bytes that follow an object in the stream
+            (joblib's arrays); gives the value that stands for it, or None when nothing follows.
     """
 
-    value: object
-    names: tuple[Global, ...]
-    refused: tuple[Refusal, ...]
-    end: int
-
-
-DEFAULT_LIMITS = Limits()
+    persistent: Callable[[object], object] | None = None
+    read_storage: Callable[[StorageRef], AnyArray] = no_storage
+    nested: Callable[[bytes], object] | None = None
+    inline: Callable[[Inert, BinaryIO], object | None] | None = None
 
 
 class _Mark:
@@ -63,21 +60,26 @@ _LITERALS = frozenset(
 _SILENT = frozenset({"PROTO", "FRAME"})
 
 
-def _no_storage(_: StorageRef) -> AnyArray:
-    raise ModelFileError("this pickle has no storages beside it; give the whole .pt file")
-
-
 @dataclass
-class _Machine:
+class Machine:
+    """Follows opcodes one by one.
+
+    Attributes:
+        source: how messages call the file. place: the part of it that is being read. tolerant: note refusals and go on.
+        names, refused: what was met, appended as it is met, so that it outlives an error.
+    """
+
     source: str
     policy: Policy
+    budget: Budget
     tolerant: bool
-    persistent: Callable[[object], object] | None
-    read_storage: Callable[[StorageRef], AnyArray]
+    names: list[Global]
+    refused: list[Refusal]
+    beside: Beside
+    stream: BinaryIO
+    place: str = ""
     stack: list[Any] = field(default_factory=list)
     memo: dict[int, object] = field(default_factory=dict)
-    names: list[Global] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
     offset: int = 0
 
     # -- the stack ---------------------------------------------------------------------------------------------------
@@ -103,17 +105,18 @@ class _Machine:
     def refuse(self, target: str, reason: str) -> None:
         if not self.tolerant:
             raise UnsafeModelFile(
-                f"{self.source}: this file would {reason} {target} (byte {self.offset} of its pickle). It was not loaded and nothing "
+                f"{self.source}: this file would {reason} {target} (byte {self.offset} of {self.place or 'its pickle'}). It was not loaded and nothing "
                 "was run. Delete it, and get the model from its author as .safetensors or .onnx."
             )
-        self.refused.append(Refusal(target, self.offset, reason))
+        self.refused.append(Refusal(target, self.offset, reason, self.place))
 
     def find(self, module: object, name: object) -> None:
         if not (isinstance(module, str) and isinstance(name, str)):
             raise ModelFileError("the pickle names something with a value that is not text")
         target = Global(module, name, self.offset)
         self.names.append(target)
-        if self.policy.judge(module, name) is Judgement.REFUSE:
+        judgement = self.policy.judge(module, name)
+        if judgement is Judgement.REFUSE or (judgement is Judgement.NESTED and self.beside.nested is None):
             self.refuse(target.path, "use")
         self.stack.append(target)
 
@@ -123,20 +126,34 @@ class _Machine:
             raise ModelFileError("the pickle calls something with arguments that are not a tuple")
         if not isinstance(target, Global):
             self.refuse("a value that is not a named class", "call")
-            target = Global("?", "?", self.offset)
+            self.stack.append(Inert(Global("?", "?", self.offset), args))
+            return
         judgement = self.policy.judge(target.module, target.name)
         if judgement is Judgement.BUILD:
-            self.stack.append(build(target, args, self.read_storage))
+            self.budget.spend_on(args)
+            self.stack.append(build(target, args, self.beside.read_storage))
+            return
+        if judgement is Judgement.NESTED and self.beside.nested is not None:
+            self.nest(self.beside.nested, args)
             return
         if judgement is Judgement.ATTRIBUTE:
             self.attribute(target, args)
             return
         if not creates and not self.policy.may_be_called(target.module, target.name):
             self.refuse(target.path, "call")
-        named = {str(key): value for key, value in kwargs.items()} if isinstance(kwargs, dict) else {}
+        self.budget.spend_on(kwargs)
+        named = (
+            {key: value for key, value in kwargs.items() if isinstance(key, str)} if isinstance(kwargs, dict) else {}
+        )
         if target.name == "_reconstructor" and args and isinstance(args[0], Global):
             target = args[0]  # protocol 0 and 1 spell "an instance of this class" so
         self.stack.append(Inert(target, args, named))
+
+    def nest(self, reader: Callable[[bytes], object], args: tuple[object, ...]) -> None:
+        if not (len(args) == 1 and isinstance(args[0], bytes)):
+            raise ModelFileError("a nested torch file is not given as bytes")
+        self.budget.spend_on(args)
+        self.stack.append(reader(args[0]))
 
     def attribute(self, target: Global, args: tuple[object, ...]) -> None:
         """``getattr(record, "method")`` becomes a record, which nothing can call; any other use is refused."""
@@ -150,7 +167,11 @@ class _Machine:
     def set_state(self, target: object, state: object) -> None:
         if isinstance(target, Inert):
             target.state = state
+            found = self.beside.inline(target, self.stream) if self.beside.inline else None
+            if found is not None:
+                self.stack[-1] = found
         elif isinstance(target, ArrayShell):
+            self.budget.spend_on(state)
             target.fill(state)
         elif isinstance(target, DTypeShell):
             if isinstance(state, tuple) and len(state) > 1 and isinstance(state[1], str):
@@ -186,13 +207,15 @@ class _Machine:
         self.stack.append(self.memo[key])
 
     def persist(self, reference: object) -> None:
-        if self.persistent is None:
+        if self.beside.persistent is None:
             raise ModelFileError("the pickle refers to data outside itself; give the whole .pt file")
-        self.stack.append(self.persistent(reference))
+        self.stack.append(self.beside.persistent(reference))
 
     def step(self, name: str, arg: Any) -> None:
         """One opcode (Python's pickletools lists them all)."""
         if name in _LITERALS:
+            if isinstance(arg, str | bytes | bytearray):
+                self.budget.spend(len(arg))
             self.stack.append(arg)
         elif name in _CONSTANTS:
             self.stack.append(_CONSTANTS[name])
@@ -205,83 +228,83 @@ class _Machine:
             raise ModelFileError(f"the pickle uses {name}, which no model file needs")
 
 
-def _tuple(count: int) -> Callable[[_Machine, Any], None]:
-    def make(m: _Machine, _: Any) -> None:
+def _tuple(count: int) -> Callable[[Machine, Any], None]:
+    def make(m: Machine, _: Any) -> None:
         items = [m.pop() for _ in range(count)]
         m.stack.append(tuple(reversed(items)))
 
     return make
 
 
-def _put(m: _Machine, key: int) -> None:
+def _put(m: Machine, key: int) -> None:
     m.memo[key] = m.top()
 
 
-def _after(m: _Machine, items: list[Any], act: Callable[[object, list[Any]], None]) -> None:
+def _after(m: Machine, items: list[Any], act: Callable[[object, list[Any]], None]) -> None:
     act(m.top(), items)
 
 
-def _dict_of(m: _Machine, _: Any) -> None:
+def _dict_of(m: Machine, _: Any) -> None:
     items: list[Any] = m.pop_mark()
     made: dict[object, object] = {}
     m.assign(made, items)
     m.stack.append(made)
 
 
-def _instance(m: _Machine, arg: str) -> None:
+def _instance(m: Machine, arg: str) -> None:
     args = tuple(m.pop_mark())
     m.find(*arg.split(" ", 1))
     m.call(m.pop(), args)
 
 
-def _object(m: _Machine, _: Any) -> None:
+def _object(m: Machine, _: Any) -> None:
     items = m.pop_mark()
     if not items:
         raise ModelFileError("the pickle makes an object of nothing")
     m.call(items[0], tuple(items[1:]))
 
 
-def _reduce(m: _Machine, _: Any) -> None:
+def _reduce(m: Machine, _: Any) -> None:
     args, target = m.pop(), m.pop()
     m.call(target, args)
 
 
-def _new_object(m: _Machine, _: Any) -> None:
+def _new_object(m: Machine, _: Any) -> None:
     args, target = m.pop(), m.pop()
     m.call(target, args, creates=True)
 
 
-def _new_object_ex(m: _Machine, _: Any) -> None:
+def _new_object_ex(m: Machine, _: Any) -> None:
     kwargs, args, target = m.pop(), m.pop(), m.pop()
     m.call(target, args, kwargs, creates=True)
 
 
-def _stack_global(m: _Machine, _: Any) -> None:
+def _stack_global(m: Machine, _: Any) -> None:
     name, module = m.pop(), m.pop()
     m.find(module, name)
 
 
-def _set_state(m: _Machine, _: Any) -> None:
+def _set_state(m: Machine, _: Any) -> None:
     state = m.pop()
     m.set_state(m.top(), state)
 
 
-def _set_item(m: _Machine, _: Any) -> None:
+def _set_item(m: Machine, _: Any) -> None:
     value, key = m.pop(), m.pop()
     m.assign(m.top(), [key, value])
 
 
-def _pop(m: _Machine, _: Any) -> None:
+def _pop(m: Machine, _: Any) -> None:
     if not m.stack:
         raise ModelFileError("the pickle drops a value that is not there")
     m.stack.pop()
 
 
-def _pop_mark(m: _Machine, _: Any) -> None:
+def _pop_mark(m: Machine, _: Any) -> None:
     m.pop_mark()
 
 
-_HANDLERS: dict[str, Callable[[_Machine, Any], None]] = {
+_HANDLERS: dict[str, Callable[[Machine, Any], None]] = {
     "MARK": lambda m, _: m.stack.append(_MARK),
     "POP": _pop,
     "POP_MARK": _pop_mark,
@@ -320,55 +343,3 @@ _HANDLERS: dict[str, Callable[[_Machine, Any], None]] = {
     "PERSID": lambda m, arg: m.persist(arg),
     "BINPERSID": lambda m, _: m.persist(m.pop()),
 }
-
-
-def read_pickle(
-    data: bytes,
-    *,
-    source: str = "pickle",
-    policy: Policy = DEFAULT_POLICY,
-    limits: Limits = DEFAULT_LIMITS,
-    tolerant: bool = False,
-    persistent: Callable[[object], object] | None = None,
-    read_storage: Callable[[StorageRef], AnyArray] = _no_storage,
-) -> Loaded:
-    """Read the first pickle in ``data`` without running it.
-
-    Args:
-        source: how messages call the file. tolerant: note refusals and go on (for an inspector) instead of raising.
-        persistent: turns a persistent id into a value (torch storages).
-
-    Raises:
-        UnsafeModelFile: the pickle would act. ModelFileError: it is no pickle, is damaged, or costs more than ``limits``.
-    """
-    if len(data) > limits.size:
-        raise ModelFileError(
-            f"{source}: its pickle has {len(data)} bytes, more than the limit of {limits.size}; this is no model file"
-        )
-    machine = _Machine(source, policy, tolerant, persistent, read_storage)
-    try:
-        end = _run(machine, data, limits.opcodes)
-        value = machine.pop()
-    except UnsafeModelFile:
-        raise
-    except ModelFileError as error:
-        raise ModelFileError(f"{source}: {error} (byte {machine.offset} of its pickle). Download it again.") from error
-    return Loaded(value, tuple(machine.names), tuple(machine.refused), end)
-
-
-def _run(machine: _Machine, data: bytes, budget: int) -> int:
-    opcodes = pickletools.genops(data)
-    while True:
-        try:
-            opcode, arg, position = next(opcodes)
-        except StopIteration:
-            raise ModelFileError("the pickle ends without its stop mark") from None
-        except (ValueError, UnicodeDecodeError, OverflowError) as error:
-            raise ModelFileError(f"not a pickle, or a damaged one ({str(error)[:80]})") from error
-        machine.offset = position or 0
-        if opcode.name == "STOP":
-            return machine.offset + 1
-        budget -= 1
-        if budget < 0:
-            raise ModelFileError("the pickle is longer than any model file needs")
-        machine.step(opcode.name, arg)

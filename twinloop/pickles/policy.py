@@ -10,17 +10,21 @@ import sys
 from dataclasses import dataclass
 from enum import StrEnum
 
+from twinloop.pickles.known import KNOWN
+
 
 class Judgement(StrEnum):
     """What is done with a name.
 
     BUILD: built as a value. INERT: kept as a record without behaviour. ATTRIBUTE: ``getattr``, which older Ultralytics
-    checkpoints use to point at a method of one of their own objects; kept as a record in that shape only. REFUSE: it acts.
+    checkpoints use to point at a method of one of their own objects; kept as a record in that shape only. NESTED: torch's way to put a
+    whole torch file into a pickle; read in turn where a reader for it stands by, refused elsewhere. REFUSE: it acts.
     """
 
     BUILD = "build"
     INERT = "inert"
     ATTRIBUTE = "attribute"
+    NESTED = "nested"
     REFUSE = "refuse"
 
 
@@ -32,6 +36,7 @@ BUILDABLE = frozenset(
         ("collections", "OrderedDict"),
         ("torch._utils", "_rebuild_tensor"),
         ("torch._utils", "_rebuild_tensor_v2"),
+        ("torch._utils", "_rebuild_tensor_v3"),
         ("torch._utils", "_rebuild_parameter"),
         ("torch._utils", "_rebuild_parameter_with_state"),
         ("torch._tensor", "_rebuild_from_type_v2"),
@@ -94,14 +99,20 @@ _ACTING_ATTRIBUTES = frozenset(
     }
 )  # fmt: skip
 #: Lower-case constructors that only describe something.
-_HARMLESS_CALLS = ("torch.device", "torch.Size", "torch._utils._rebuild_", "numpy.ndarray")
+_HARMLESS_CALLS = frozenset(
+    {
+        ("torch", "device"), ("numpy", "ndarray"), ("torch.nn.modules.module", "Module"),
+        *(("torch._utils", f"_rebuild_{kind}") for kind in ("qtensor", "sparse_tensor", "meta_tensor_no_storage")),
+    }
+)  # fmt: skip
+_NESTED = ("torch.storage", "_load_from_bytes")
 
 
 @dataclass(frozen=True)
 class Policy:
-    """Judges names. ``extra_inert`` (``module.name``) lets an inspector accept more records; nothing here allows a call."""
+    """Judges names. ``allowed`` (``module.name``) makes unknown names known and lets them be called into records; it lifts no refusal."""
 
-    extra_inert: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
 
     def judge(self, module: str, name: str) -> Judgement:
         """What to do with ``module.name`` when the pickle asks for it."""
@@ -110,7 +121,9 @@ class Policy:
             return Judgement.BUILD
         if module in _BUILTINS and name == "getattr":
             return Judgement.ATTRIBUTE
-        if (module, name) in _HARMLESS or path in self.extra_inert:
+        if (module, name) == _NESTED:
+            return Judgement.NESTED
+        if (module, name) in _HARMLESS or (module, name) in KNOWN:
             return Judgement.INERT
         root = path.split(".", 1)[0]
         if root in sys.stdlib_module_names or root in _OLD_MODULES or root in _ACTING_PACKAGES:
@@ -120,14 +133,20 @@ class Policy:
         reaches_out = any(self.reaches_outside(part) for part in path.split(".")[1:])
         return Judgement.REFUSE if reaches_out else Judgement.INERT
 
+    def knows(self, module: str, name: str) -> bool:
+        """Whether exactly this name is on a list: ours, or the user's."""
+        pair = (module, name)
+        listed = pair in BUILDABLE or pair in _HARMLESS or pair in KNOWN or pair in _HARMLESS_CALLS or pair == _NESTED
+        return listed or (module in _BUILTINS and name == "getattr") or f"{module}.{name}" in self.allowed
+
     def reaches_outside(self, attribute: str) -> bool:
         """Whether an attribute of this name leads out of the object it hangs on."""
         return attribute in _ACTING_ATTRIBUTES or (attribute.startswith("__") and attribute.endswith("__"))
 
     def may_be_called(self, module: str, name: str) -> bool:
         """Whether a *call* of an inert name is only the making of a record: classes yes, functions no."""
-        path = f"{module}.{name}"
-        if (module, name) in _HARMLESS or path in self.extra_inert or path.startswith(_HARMLESS_CALLS):
+        pair = (module, name)
+        if pair in _HARMLESS or pair in KNOWN or pair in _HARMLESS_CALLS or f"{module}.{name}" in self.allowed:
             return True
         last = name.rsplit(".", 1)[-1].lstrip("_")
         return last[:1].isupper()

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from twinloop.errors import ModelFileError
 
 AnyArray = npt.NDArray[np.generic]
+FLOAT8 = frozenset({"float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"})
+_LARGEST = 1 << 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +77,25 @@ class StorageRef:
     count: int
 
 
+def no_storage(_: StorageRef) -> AnyArray:
+    """The reader of a pickle that has no storages beside it."""
+    raise ModelFileError("this pickle has no storages beside it; give the whole .pt file")
+
+
+def flat_type(dtype: str) -> np.dtype[np.generic]:
+    """The numpy type in which numbers of a torch type are kept bit for bit."""
+    if dtype == "bfloat16":
+        return np.dtype(np.uint16)
+    return np.dtype(np.uint8 if dtype in FLOAT8 else dtype)
+
+
 @dataclass(frozen=True, eq=False)
 class TensorRef:
     """A view on a storage; the numbers are read when asked for.
 
     Attributes:
         offset: first element. shape, stride: in elements.
-        reader: gives the storage as a flat array (float16 stays float16, bfloat16 comes as float32).
+        reader: gives the storage as a flat array; what numpy has no type for (bfloat16, float8) as unsigned integers of its width.
     """
 
     storage: StorageRef
@@ -90,8 +104,8 @@ class TensorRef:
     stride: tuple[int, ...]
     reader: Callable[[StorageRef], AnyArray] = field(repr=False)
 
-    def numpy(self) -> AnyArray:
-        """A fresh contiguous array of ``shape``.
+    def stored(self) -> AnyArray:
+        """A fresh contiguous array of ``shape``, bit for bit what lies in the file (bfloat16 and float8 as unsigned integers).
 
         Raises:
             ModelFileError: the storage is not in the file or is shorter than the pickle says.
@@ -105,6 +119,19 @@ class TensorRef:
         )
         return np.array(view)
 
+    def numpy(self) -> AnyArray:
+        """The numbers as numpy knows them: `stored`, with bfloat16 widened to float32.
+
+        Raises:
+            ModelFileError: as `stored`; or a type (float8) that numpy cannot calculate with.
+        """
+        stored = self.stored()
+        if self.storage.dtype == "bfloat16" and stored.dtype == np.uint16:  # the upper half of a float32
+            return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        if self.storage.dtype in FLOAT8:
+            raise ModelFileError(f"a tensor of {self.storage.dtype}, which is not calculated with here")
+        return stored
+
 
 def check_view(storage: StorageRef, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> None:
     """Refuse a tensor that reaches outside its storage or that would blow up in memory.
@@ -114,6 +141,8 @@ def check_view(storage: StorageRef, offset: int, shape: tuple[int, ...], stride:
     """
     if len(shape) != len(stride) or len(shape) > 32 or offset < 0 or min((*shape, *stride, 0)) < 0:
         raise ModelFileError("a tensor has an impossible shape; the file is damaged, download it again")
+    if math.prod(max(n, 1) for n in shape) > _LARGEST:
+        raise ModelFileError("a tensor is larger than any model's; the file is damaged or made to do harm")
     count = math.prod(shape)
     last = offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True))
     if count and (last >= storage.count or count > storage.count):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import datetime
+import os
 import pickle
 from pathlib import Path
 
@@ -59,9 +60,18 @@ def test_numpy_arrays(protocol: int) -> None:
     assert np.array_equal(shell.value, array)
 
 
-def test_numpy_objects_are_not_read() -> None:
-    with pytest.raises(ModelFileError, match=r"objects|long|layout"):
-        read_pickle(pickle.dumps(np.array([object], dtype=object), 2))
+def test_numpy_objects_are_kept_as_what_they_are_and_never_built() -> None:
+    shell = read_pickle(pickle.dumps(np.array([1, "a"], dtype=object), 2)).value
+    assert isinstance(shell, ArrayShell)
+    assert (shell.value, shell.objects) == (None, [1, "a"])
+    with pytest.raises(UnsafeModelFile, match=r"posix\.system"):
+        read_pickle(pickle.dumps(np.array([os.system], dtype=object), 2))
+
+
+def test_numpy_structures_and_dates_are_passed_over() -> None:
+    for array in (np.zeros(2, dtype="i4,f8"), np.array(["2026-01-02"], dtype="M8[D]")):
+        shell = read_pickle(pickle.dumps(array, 2)).value
+        assert isinstance(shell, ArrayShell) and shell.value is None
 
 
 class Car:

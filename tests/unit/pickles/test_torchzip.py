@@ -103,11 +103,19 @@ def test_a_bare_malicious_pickle_under_a_model_name(tmp_path: Path) -> None:
         read_torch_file(path)
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>", b"PK\x03\x04cut", pickle.dumps({"a": 1})])
-def test_other_files(tmp_path: Path, data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "an empty file"),
+        (b"<html>", "a web page"),
+        (b"PK\x03\x04cut", "cut short"),
+        (pickle.dumps({"a": 1}), "not a torch file but pickle"),
+    ],
+)
+def test_other_files(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(data)
-    with pytest.raises(ModelFileError, match="not a torch file"):
+    with pytest.raises(ModelFileError, match=message):
         read_torch_file(path)
 
 

@@ -1,0 +1,13 @@
+#!/usr/bin/env python3
+"""Say whether model files are safe to load, without loading them, and convert safe ones to safetensors.
+
+    python inspect_pkl.py models/*.pkl --convert
+
+The same as ``twinloop inspect``; all flags: python inspect_pkl.py --help
+"""
+
+from twinloop.cli.command import script
+from twinloop.cli.inspect_models import COMMAND
+
+if __name__ == "__main__":
+    raise SystemExit(script(COMMAND, "inspect_pkl.py"))

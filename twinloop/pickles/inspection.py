@@ -1,0 +1,132 @@
+"""The verdict on one file: is it a model, is it whole, and would it act if somebody loaded it?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from twinloop.errors import ModelFileError
+from twinloop.pickles.blob import Blob
+from twinloop.pickles.budget import DEFAULT_LIMITS, Limits
+from twinloop.pickles.kinds import Kind, has_pickle_mark, kind_of
+from twinloop.pickles.machine import Refusal
+from twinloop.pickles.modelfile import read_value
+from twinloop.pickles.policy import DEFAULT_POLICY, Judgement, Policy
+from twinloop.pickles.reader import Reader
+from twinloop.pickles.values import Global
+from twinloop.pickles.weights import Weights, weights_of
+
+_LARGEST_HEADER = 100 << 20
+
+
+class Verdict(StrEnum):
+    """What is said of a file, mildest first.
+
+    SAFE: nothing but data and known classes. UNKNOWN: it names classes that are on no list; loading it elsewhere runs their authors' code.
+    NOT_A_MODEL: something else under a model's name. MALFORMED: damaged, cut short, or made to look different to different readers.
+    DANGEROUS: loading it would act.
+    """
+
+    SAFE = "safe"
+    UNKNOWN = "unknown"
+    NOT_A_MODEL = "not_a_model"
+    MALFORMED = "malformed"
+    DANGEROUS = "dangerous"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One reason for a verdict.
+
+    Attributes:
+        verdict: what it speaks for. text: a sentence part for people. name: ``module.name``, if it is about one.
+        offset: byte of the opcode in the pickle, or None. place: which pickle, in a file of several parts.
+    """
+
+    verdict: Verdict
+    text: str
+    name: str | None = None
+    offset: int | None = None
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is known of one file. ``names``: every global it asks for, sorted. ``weights``: None where there is nothing to convert."""
+
+    kind: Kind
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    names: tuple[str, ...]
+    weights: Weights | None
+
+
+def inspect_blob(blob: Blob, policy: Policy = DEFAULT_POLICY, limits: Limits = DEFAULT_LIMITS) -> Inspection:
+    """Look into a file. Never raises for what is in it: that is what the verdict is for.
+
+    Raises:
+        ModelFileError: the file cannot be opened.
+    """
+    kind, words = kind_of(blob)
+    if kind is Kind.OTHER:
+        return Inspection(kind, Verdict.NOT_A_MODEL, (Finding(Verdict.NOT_A_MODEL, words),), (), None)
+    if kind is Kind.SAFETENSORS:
+        return _safetensors(blob)
+    reader = Reader(blob.source, policy, limits, tolerant=True)
+    weights: Weights | None = None
+    damage: list[Finding] = []
+    try:
+        weights = weights_of(read_value(blob, kind, reader))
+    except ModelFileError as error:
+        damage.append(_damage(str(error).removeprefix(f"{blob.source}: "), kind, blob, reader))
+    findings = (*_dangers(reader.refused), *damage, *_unknowns(reader.names, policy))
+    order = list(Verdict)
+    verdict = max((finding.verdict for finding in findings), key=order.index, default=Verdict.SAFE)
+    names = tuple(sorted({name.path for name in reader.names}))
+    if verdict is Verdict.NOT_A_MODEL:
+        kind = Kind.OTHER
+    return Inspection(kind, verdict, findings, names, weights if weights is not None and weights.tensors else None)
+
+
+def _damage(text: str, kind: Kind, blob: Blob, reader: Reader) -> Finding:
+    if kind is Kind.PICKLE and not reader.names and not has_pickle_mark(blob.head(2)):
+        return Finding(Verdict.NOT_A_MODEL, "not a pickle, torch, joblib or safetensors file")
+    return Finding(Verdict.MALFORMED, text)
+
+
+def _dangers(refused: Iterable[Refusal]) -> list[Finding]:
+    """Each name once, where it is first met; a name that is refused and then called is one finding."""
+    first: dict[tuple[str, str], Finding] = {}
+    for refusal in refused:
+        text = f"would {refusal.reason} {refusal.target}"
+        finding = Finding(Verdict.DANGEROUS, text, refusal.target, refusal.offset, refusal.place)
+        first.setdefault((refusal.target, refusal.place), finding)
+    return list(first.values())
+
+
+def _unknowns(names: Iterable[Global], policy: Policy) -> list[Finding]:
+    first: dict[str, Finding] = {}
+    for name in names:
+        known = policy.knows(name.module, name.name) or policy.judge(name.module, name.name) is Judgement.REFUSE
+        if not known and name.path not in first:
+            text = f"names {name.path}, which is on no list of known classes"
+            first[name.path] = Finding(Verdict.UNKNOWN, text, name.path, name.offset)
+    return list(first.values())
+
+
+def _safetensors(blob: Blob) -> Inspection:
+    """These hold numbers and texts only; what can be wrong with them is their header."""
+    try:
+        size = int.from_bytes(blob.part(0, 8), "little")
+        if size > _LARGEST_HEADER:
+            raise ModelFileError("its header is larger than any model's")
+        header = json.loads(blob.part(8, size))
+        ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
+        if max(ends, default=0) != blob.size() - 8 - size:
+            raise ModelFileError("it is longer or shorter than its header says; download it again")
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, ModelFileError) as error:
+        text = f"not a readable safetensors file ({str(error)[:80]})"
+        return Inspection(Kind.SAFETENSORS, Verdict.MALFORMED, (Finding(Verdict.MALFORMED, text),), (), None)
+    return Inspection(Kind.SAFETENSORS, Verdict.SAFE, (), (), None)

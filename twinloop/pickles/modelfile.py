@@ -1,0 +1,101 @@
+"""The one door through which model files come in: whatever their container, their pickles are read and never run."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from twinloop.errors import ModelFileError
+from twinloop.pickles.blob import Blob
+from twinloop.pickles.budget import DEFAULT_LIMITS, Limits
+from twinloop.pickles.joblibfile import Inline, decompress
+from twinloop.pickles.kinds import Kind, kind_of
+from twinloop.pickles.machine import Beside
+from twinloop.pickles.policy import DEFAULT_POLICY, Policy
+from twinloop.pickles.reader import Loaded, Reader
+from twinloop.pickles.torchlegacy import NestedFiles, read_torch_legacy, read_torch_tar
+from twinloop.pickles.torchzip import read_torch_zip
+
+
+@dataclass(frozen=True)
+class TorchFile:
+    """A model file that was read without running it. Tensors are `TensorRef`, numpy arrays `ArrayShell`, foreign classes `Inert`."""
+
+    path: Path
+    loaded: Loaded
+
+    @property
+    def value(self) -> object:
+        """What ``torch.load`` would have returned, with inert records for foreign classes."""
+        return self.loaded.value
+
+
+def read_torch_file(path: Path, *, policy: Policy = DEFAULT_POLICY, limits: Limits = DEFAULT_LIMITS) -> TorchFile:
+    """Read a file that torch wrote (zip, older format, tar) without unpickling it; needs no torch.
+
+    Raises:
+        UnsafeModelFile: it would run code. ModelFileError: not a torch file, damaged, or dishonest about its contents.
+    """
+    blob = Blob(path.name, path)
+    kind, words = kind_of(blob)
+    reader = Reader(path.name, policy, limits)
+    if kind is Kind.OTHER:
+        raise ModelFileError(f"{path.name}: {words}.")
+    value = read_value(blob, kind, reader)
+    if kind in (Kind.PICKLE, Kind.COMPRESSED, Kind.SAFETENSORS):
+        raise ModelFileError(f"{path.name}: not a torch file but {kind.value}. Inspect it with inspect_pkl.py.")
+    return TorchFile(path, Loaded(value, tuple(reader.names), tuple(reader.refused), blob.size()))
+
+
+def read_value(blob: Blob, kind: Kind, reader: Reader) -> object:
+    """The value in a file of this kind; None for safetensors, which hold no pickle.
+
+    Raises:
+        UnsafeModelFile: it would run code, and the reader is not tolerant. ModelFileError: damaged, dishonest, or over the limits.
+    """
+    match kind:
+        case Kind.TORCH_ZIP:
+            return read_torch_zip(blob, reader)
+        case Kind.TORCH_LEGACY:
+            return read_torch_legacy(blob, reader)
+        case Kind.TORCH_TAR:
+            return read_torch_tar(blob, reader)
+        case Kind.COMPRESSED:
+            return _compressed(blob, reader)
+        case Kind.PICKLE:
+            return _bare(blob, reader)
+    return None
+
+
+def _compressed(blob: Blob, reader: Reader) -> object:
+    try:
+        with blob.open() as stream:
+            data = decompress(stream, reader.limits.memory, reader.budget.look_at_clock)
+    except ModelFileError as error:
+        raise ModelFileError(f"{blob.source}: {error}.") from error
+    inner = Blob(blob.source, data=data)
+    kind, words = kind_of(inner)
+    if kind in (Kind.OTHER, Kind.COMPRESSED, Kind.SAFETENSORS):
+        raise ModelFileError(
+            f"{blob.source}: what is compressed in it is no pickle{f', but {words}' if words else ''}."
+        )
+    return read_value(inner, kind, reader)
+
+
+def _bare(blob: Blob, reader: Reader) -> object:
+    """The first pickle of the file; those behind it are read as well, as whoever loads twice would run them."""
+    size = blob.size()
+    if size > reader.limits.memory:
+        raise ModelFileError(
+            f"{blob.source}: {size} bytes in one pickle, more than the limit of {reader.limits.memory}"
+        )
+    stream = io.BytesIO(blob.part(0, size))
+    nested = NestedFiles(reader)
+    plain = Beside(read_storage=nested.read_storage, nested=nested.read)
+    beside = replace(plain, inline=Inline(lambda inner: reader.read(inner, plain, "an array of objects")).take)
+    value = reader.read(stream, beside)
+    while stream.tell() < size:
+        place = f"the pickle that begins at byte {stream.tell()}"
+        reader.read(stream, beside, place)
+    return value

@@ -1,0 +1,148 @@
+"""Reading pickles: the loop around the stack machine, within one budget per file."""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import struct
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from twinloop.errors import ModelFileError, UnsafeModelFile
+from twinloop.pickles.budget import DEFAULT_LIMITS, Budget, Limits
+from twinloop.pickles.machine import Beside, Machine, Refusal
+from twinloop.pickles.policy import DEFAULT_POLICY, Policy
+from twinloop.pickles.values import Global
+
+_FRAME_HEAD = 9
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A pickle that was read.
+
+    Attributes:
+        value: what it holds. names: every global it asks for. refused: only in a tolerant reading. end: bytes used.
+    """
+
+    value: object
+    names: tuple[Global, ...]
+    refused: tuple[Refusal, ...]
+    end: int
+
+
+@dataclass
+class Reader:
+    """Reads the pickles of one file.
+
+    Attributes:
+        source: how messages call the file. tolerant: note refusals and go on (for an inspector) instead of raising.
+        names, refused: what all pickles so far asked for; kept also when one of them turns out to be damaged.
+    """
+
+    source: str
+    policy: Policy = DEFAULT_POLICY
+    limits: Limits = DEFAULT_LIMITS
+    tolerant: bool = False
+    names: list[Global] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    budget: Budget = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.budget = Budget(self.limits)
+
+    def read(self, data: bytes | BinaryIO, beside: Beside = Beside(), place: str = "") -> object:  # noqa: B008 - frozen
+        """The value of the pickle that starts where ``data`` stands; a stream is left behind its last byte.
+
+        Raises:
+            UnsafeModelFile: the pickle would act, and the reading is not tolerant. ModelFileError: it is no pickle, is damaged, or
+                costs more than the limits.
+        """
+        stream = io.BytesIO(data) if isinstance(data, bytes) else data
+        machine = Machine(
+            self.source, self.policy, self.budget, self.tolerant, self.names, self.refused, beside, stream, place
+        )
+        try:
+            _run(machine)
+            return machine.pop()
+        except UnsafeModelFile:
+            raise
+        except (ModelFileError, RecursionError, MemoryError) as error:
+            text = (
+                str(error)
+                if isinstance(error, ModelFileError)
+                else "its values are nested deeper or are larger than can be read"
+            )
+            where = place or "its pickle"
+            raise ModelFileError(
+                f"{self.source}: {text} (byte {machine.offset} of {where}). Download it again."
+            ) from error
+
+
+def read_pickle(
+    data: bytes,
+    *,
+    source: str = "pickle",
+    policy: Policy = DEFAULT_POLICY,
+    limits: Limits = DEFAULT_LIMITS,
+    tolerant: bool = False,
+) -> Loaded:
+    """Read the first pickle in ``data`` without running it.
+
+    Args:
+        source: how messages call the file. tolerant: note refusals and go on (for an inspector) instead of raising.
+
+    Raises:
+        UnsafeModelFile: the pickle would act. ModelFileError: it is no pickle, is damaged, or costs more than ``limits``.
+    """
+    check_size(len(data), limits, source)
+    reader = Reader(source, policy, limits, tolerant)
+    stream = io.BytesIO(data)
+    value = reader.read(stream)
+    return Loaded(value, tuple(reader.names), tuple(reader.refused), stream.tell())
+
+
+def check_size(size: int, limits: Limits, source: str) -> None:
+    """Raises ModelFileError for a pickle of more than ``limits.size`` bytes."""
+    if size > limits.size:
+        raise ModelFileError(
+            f"{source}: its pickle has {size} bytes, more than the limit of {limits.size}; this is no model file"
+        )
+
+
+def _run(machine: Machine) -> None:
+    opcodes = pickletools.genops(machine.stream)
+    frames = _Frames(machine.stream)
+    while True:
+        try:
+            opcode, arg, position = next(opcodes)
+        except StopIteration:
+            raise ModelFileError("the pickle ends without its stop mark") from None
+        except (ValueError, OverflowError, struct.error, IndexError) as error:
+            raise ModelFileError(f"not a pickle, or a damaged one ({str(error)[:80]})") from error
+        machine.offset = position or 0
+        frames.check(opcode.name, machine.offset, arg)
+        if opcode.name == "STOP":
+            return
+        machine.budget.step()
+        machine.step(opcode.name, arg)
+
+
+class _Frames:
+    """Protocol 4 announces blocks of opcodes; a block that is longer than the file or cuts an opcode is a lie."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        here = stream.tell()
+        self._length = stream.seek(0, io.SEEK_END)
+        stream.seek(here)
+        self._stream, self._end = stream, 0
+
+    def check(self, name: str, position: int, arg: object) -> None:
+        if name == "FRAME" and isinstance(arg, int):
+            if position < self._end:
+                raise ModelFileError("a frame begins inside another one")
+            self._end = position + _FRAME_HEAD + arg
+            if self._end > self._length:
+                raise ModelFileError("a frame is longer than the pickle; the file is cut short or damaged")
+        elif position < self._end < self._stream.tell():
+            raise ModelFileError("an opcode reaches over the end of its frame")

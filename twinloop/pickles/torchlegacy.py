@@ -1,0 +1,216 @@
+"""Torch's older files: five pickles and then the storages (0.1.10 to 1.5), or a tar of four parts (before 0.1.10)."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from twinloop.errors import ModelFileError
+from twinloop.pickles.blob import Blob
+from twinloop.pickles.builders import STORAGE_DTYPES, as_sizes
+from twinloop.pickles.machine import Beside
+from twinloop.pickles.reader import Reader
+from twinloop.pickles.storages import Storages, storage_of
+from twinloop.pickles.values import AnyArray, Global, StorageRef, TensorRef, check_view, flat_type
+
+MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+_PROTOCOL = 1001
+_PICKLES_WITHIN = 64 << 20
+_COUNT = struct.Struct("<q")
+_TAR_PARTS = ("pickle", "storages", "tensors")
+
+
+@dataclass
+class _Claimed:
+    """Storages named by the pickle, which comes before their bytes; they are compared once these are found."""
+
+    blob: Blob
+    seen: dict[str, StorageRef] = field(default_factory=dict)
+    storages: Storages | None = None
+
+    def resolve(self, reference: object) -> object:
+        if isinstance(reference, tuple) and len(reference) > 1 and reference[0] == "module":
+            return reference[1]  # a class with its source text, which nobody reads
+        storage = storage_of(reference)
+        if self.seen.setdefault(storage.key, storage).dtype != storage.dtype:
+            raise ModelFileError(f"storage {storage.key[:40]!r} is claimed with two types")
+        view = reference[5] if isinstance(reference, tuple) and len(reference) > 5 else None
+        if view is not None:
+            raise ModelFileError(
+                "a view of a storage, as torch 0.3 wrote them, is not read; save the file anew with a later torch"
+            )
+        return storage
+
+    def read(self, storage: StorageRef) -> AnyArray:
+        if self.storages is None:
+            raise ModelFileError("a storage is used before the pickle has ended")
+        return self.storages.read(storage)
+
+    def locate(self, keys: object, start: int, order: str) -> int:
+        """Find the bytes of every key; gives where they end."""
+        if not isinstance(keys, list) or not all(isinstance(key, str) and key in self.seen for key in keys):
+            raise ModelFileError("the list of storages does not fit the pickle")
+        if len(set(keys)) != len(keys) or len(keys) != len(self.seen):
+            raise ModelFileError("the list of storages does not fit the pickle")
+        places: dict[str, tuple[int, int]] = {}
+        for key in keys:
+            storage = self.seen[key]
+            (count,) = _COUNT.unpack(self.blob.part(start, _COUNT.size))
+            size = storage.count * flat_type(storage.dtype).itemsize
+            if count != storage.count:
+                raise ModelFileError(f"storage {key[:40]!r} has {count} numbers, the pickle says {storage.count}")
+            places[key] = (start + _COUNT.size, size)
+            start += _COUNT.size + size
+        sizes = {key: size for key, (_, size) in places.items()}
+        self.storages = Storages(sizes, lambda key: self.blob.part(*places[key]), order)
+        return start
+
+
+def read_torch_legacy(blob: Blob, reader: Reader) -> object:
+    """The value of a file that torch 0.1.10 to 1.5 wrote (later ones with ``_use_new_zipfile_serialization=False``).
+
+    Raises:
+        UnsafeModelFile: it would run code. ModelFileError: damaged, cut short, or dishonest about its storages.
+    """
+    return _legacy(blob, reader, _Claimed(blob))
+
+
+def _legacy(blob: Blob, reader: Reader, claimed: _Claimed) -> object:
+    stream = io.BytesIO(blob.head(_PICKLES_WITHIN))
+    _, protocol, system = (reader.read(stream, place=place) for place in ("magic", "protocol", "system"))
+    if protocol != _PROTOCOL or not isinstance(system, dict):
+        raise ModelFileError(f"{blob.source}: an unknown version of torch's older format")
+    order = "little" if system.get("little_endian", True) else "big"
+    value = reader.read(stream, Beside(claimed.resolve, claimed.read), "the main pickle")
+    keys = reader.read(stream, place="the list of storages")
+    try:
+        end = claimed.locate(keys, stream.tell(), order)
+    except ModelFileError as error:
+        raise ModelFileError(f"{blob.source}: {error}. Download it again.") from error
+    surplus = blob.size() - end
+    if surplus:
+        raise ModelFileError(
+            f"{blob.source}: {abs(surplus)} bytes {'more' if surplus > 0 else 'less'} than its storages. Download it again."
+        )
+    return value
+
+
+@dataclass
+class NestedFiles:
+    """What a plain pickle of torch tensors needs: each of their storages is a whole older torch file inside of it.
+
+    Attributes:
+        reader: of the pickle around them. found: our key -> the storage in its own file, and what reads it.
+    """
+
+    reader: Reader
+    found: dict[str, tuple[StorageRef, _Claimed]] = field(default_factory=dict)
+
+    def read(self, data: bytes) -> object:
+        """The value of one nested file."""
+        if not data.startswith(MAGIC):
+            raise ModelFileError("a nested torch file of an unknown kind")
+        blob = Blob(self.reader.source, data=data)
+        claimed = _Claimed(blob)
+        value = _legacy(blob, self.reader, claimed)
+        if not isinstance(value, StorageRef):
+            return value
+        key = f"nested {len(self.found)}"
+        self.found[key] = (value, claimed)
+        return StorageRef(key, value.dtype, value.count)
+
+    def read_storage(self, storage: StorageRef) -> AnyArray:
+        """The numbers of a storage that `read` gave out."""
+        inner, claimed = self.found[storage.key]
+        return claimed.read(inner)
+
+
+def read_torch_tar(blob: Blob, reader: Reader) -> object:
+    """The value of a tar that torch wrote before 0.1.10.
+
+    Raises:
+        UnsafeModelFile: it would run code. ModelFileError: damaged or dishonest.
+    """
+    parts = _tar_parts(blob, reader.limits.memory)
+    storages = dict(_tar_storages(parts["storages"], reader))
+    held = Storages({key: len(data) for key, (_, data) in storages.items()}, lambda key: storages[key][1])
+    tensors = dict(_tar_tensors(parts["tensors"], reader, {key: ref for key, (ref, _) in storages.items()}, held))
+
+    def persistent(reference: object) -> object:
+        if isinstance(reference, tuple) and reference:
+            return reference[0]  # a class with its source text, which nobody reads
+        found = tensors.get(str(reference)) or storages.get(str(reference), (None,))[0]
+        if found is None:
+            raise ModelFileError("a persistent id is not a tensor of this file")
+        return found
+
+    return reader.read(parts["pickle"], Beside(persistent, held.read), "pickle")
+
+
+def _tar_parts(blob: Blob, limit: int) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    try:
+        with blob.open() as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+            for member in archive:
+                name = member.name.removeprefix("./")
+                if name in _TAR_PARTS and member.isreg():
+                    if name in found or member.size > limit:
+                        raise ModelFileError(
+                            f"{blob.source}: {name} is there twice or is too large; do not use this file"
+                        )
+                    part = archive.extractfile(member)
+                    found[name] = part.read() if part else b""
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise ModelFileError(f"{blob.source}: a damaged tar ({error}). Download it again.") from error
+    if len(found) != len(_TAR_PARTS):
+        raise ModelFileError(f"{blob.source}: a tar, but not one that torch wrote")
+    return found
+
+
+def _tar_storages(data: bytes, reader: Reader) -> Iterator[tuple[str, tuple[StorageRef, bytes]]]:
+    stream = io.BytesIO(data)
+    count = reader.read(stream, place="storages")
+    for _ in range(count if isinstance(count, int) else 0):
+        match reader.read(stream, place="storages"):
+            case (str() | int() as key, _, Global(name=name)) if name in STORAGE_DTYPES:
+                pass
+            case _:
+                raise ModelFileError(f"{reader.source}: a storage is described in an unknown way")
+        kind = STORAGE_DTYPES[name]
+        (numbers,) = _COUNT.unpack(_take(stream, _COUNT.size))
+        raw = _take(stream, numbers * flat_type(kind).itemsize)
+        yield str(key), (StorageRef(str(key), kind, numbers), raw)
+    views = reader.read(stream, place="storages")
+    if views:
+        raise ModelFileError(f"{reader.source}: views of storages are not read; save the file anew with a later torch")
+
+
+def _tar_tensors(
+    data: bytes, reader: Reader, storages: dict[str, StorageRef], held: Storages
+) -> Iterator[tuple[str, TensorRef]]:
+    stream = io.BytesIO(data)
+    count = reader.read(stream, place="tensors")
+    for _ in range(count if isinstance(count, int) else 0):
+        match reader.read(stream, place="tensors"):
+            case (str() | int() as key, str() | int() as storage_key, Global()) if str(storage_key) in storages:
+                pass
+            case _:
+                raise ModelFileError(f"{reader.source}: a tensor is described in an unknown way")
+        (dimensions,) = struct.unpack("<i4x", _take(stream, 8))
+        if not 0 <= dimensions <= 32:
+            raise ModelFileError(f"{reader.source}: a tensor of {dimensions} dimensions; the file is damaged")
+        numbers = struct.unpack(f"<{2 * dimensions + 1}q", _take(stream, 8 * (2 * dimensions + 1)))
+        shape, stride = as_sizes(numbers[:dimensions]), as_sizes(numbers[dimensions:-1])
+        storage = storages[str(storage_key)]
+        check_view(storage, numbers[-1], shape, stride)
+        yield str(key), TensorRef(storage, numbers[-1], shape, stride, held.read)
+
+
+def _take(stream: io.BytesIO, size: int) -> bytes:
+    data = stream.read(size) if size >= 0 else b""
+    if len(data) != size:
+        raise ModelFileError("a part of the file is cut short; download it again")
+    return data

@@ -1,0 +1,209 @@
+"""The weights in what a model file holds, under the names that ``state_dict()`` gives them, and a few plain facts about the model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from twinloop.errors import ModelFileError
+from twinloop.pickles.builders import ArrayShell
+from twinloop.pickles.values import AnyArray, Inert, TensorRef
+
+Weight = TensorRef | AnyArray
+
+#: Where checkpoints keep the weights that are used: Ultralytics and YOLOv5 prefer the averaged ones.
+_PARTS = (
+    "ema",
+    "model",
+    "state_dict",
+    "model_state_dict",
+    "params_ema",
+    "params",
+    "net",
+    "module",
+    "weights",
+    "g_ema",
+    "generator",
+)
+_MODEL_FACTS = ("names", "stride", "task", "yaml", "nc", "kpt_shape")
+_FILE_FACTS = ("version", "license", "epoch")
+_MAX_WEIGHTS = 200_000
+_MAX_DEPTH = 64
+_MAX_NODES = 20_000
+_SMALL = 4096
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What would be converted.
+
+    Attributes:
+        tensors: name -> tensor or array. part: the key of the checkpoint that was taken; empty when the file is nothing but weights.
+        left_out: other keys that hold numbers (optimizer...). facts: plain JSON values about the model.
+    """
+
+    tensors: Mapping[str, Weight]
+    part: str
+    left_out: tuple[str, ...]
+    facts: Mapping[str, object]
+
+    @property
+    def params(self) -> int:
+        """How many numbers in all."""
+        return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
+
+
+def weights_of(value: object) -> Weights:
+    """Find the weights.
+
+    Raises:
+        ModelFileError: the nesting goes round in circles, or two weights have one name.
+    """
+    part, holder = _main_part(value)
+    found = dict(_module(holder) if _is_module(holder) else _flat(holder))
+    rest = value.items() if isinstance(value, dict) and part else ()
+    left_out = tuple(str(key) for key, other in rest if str(key) != part and next(_flat(other), None) is not None)
+    return Weights(found, part, left_out, _facts(value, holder))
+
+
+def _main_part(value: object) -> tuple[str, object]:
+    if not isinstance(value, dict) or any(isinstance(item, TensorRef) for item in value.values()):
+        return "", value
+    for name in _PARTS:
+        holder = value.get(name)
+        if _is_module(holder) or (isinstance(holder, dict) and next(_flat(holder), None) is not None):
+            return name, holder
+    return "", value
+
+
+def _is_module(value: object) -> bool:
+    return isinstance(value, Inert) and all(
+        isinstance(value.attributes.get(name), dict) for name in ("_parameters", "_buffers", "_modules")
+    )
+
+
+def _unwrapped(value: object) -> Weight | None:
+    if isinstance(value, TensorRef):
+        return value
+    if isinstance(value, ArrayShell) and value.value is not None and value.value.dtype.kind not in "SU":
+        return value.value
+    return None
+
+
+def _module(root: object) -> Iterator[tuple[str, Weight]]:
+    """As ``state_dict()`` does: a module's own parameters and lasting buffers, then its children's."""
+    waiting: list[tuple[str, object, int]] = [("", root, 0)]
+    visited = 0
+    while waiting:
+        prefix, module, depth = waiting.pop()
+        visited += 1
+        if depth > _MAX_DEPTH or visited > _MAX_WEIGHTS:
+            raise ModelFileError("its modules contain one another; the file is damaged or made to do harm")
+        if not isinstance(module, Inert):
+            continue
+        attributes = module.attributes
+        passing = attributes.get("_non_persistent_buffers_set")
+        for group, skipped in (("_parameters", ()), ("_buffers", passing if isinstance(passing, set) else ())):
+            for name, tensor in _entries(attributes.get(group)):
+                weight = _unwrapped(tensor)
+                if weight is not None and name not in skipped:
+                    yield prefix + name, weight
+        children = list(_entries(attributes.get("_modules")))
+        waiting.extend((f"{prefix}{name}.", child, depth + 1) for name, child in reversed(children))
+
+
+def _entries(value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        yield from ((str(key), item) for key, item in value.items() if isinstance(key, str | int))
+
+
+def _flat(root: object) -> Iterator[tuple[str, Weight]]:
+    """Every tensor and array, named by the way to it; modules inside name theirs as `_module` does."""
+    waiting: list[tuple[str, object, int]] = [("", root, 0)]
+    names: set[str] = set()
+    visited = 0
+    while waiting:
+        path, value, depth = waiting.pop()
+        visited += 1
+        if depth > _MAX_DEPTH or visited > _MAX_WEIGHTS:
+            raise ModelFileError("its values contain one another or are too many; it cannot be converted")
+        weight = _unwrapped(value)
+        if weight is not None:
+            name = path or "tensor"
+            if name in names:
+                raise ModelFileError(f"two of its tensors would be called {name[:80]!r}; it cannot be converted")
+            names.add(name)
+            yield name, weight
+            continue
+        dot = "." if path else ""
+        if _is_module(value):
+            yield from ((f"{path}{dot}{name}", tensor) for name, tensor in _module(value))
+            continue
+        waiting.extend((f"{path}{dot}{name}", item, depth + 1) for name, item in reversed(list(_children(value))))
+
+
+def _children(value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, Inert):
+        yield from value.attributes.items()
+    elif isinstance(value, list | tuple | ArrayShell):
+        items = value.objects if isinstance(value, ArrayShell) else value
+        yield from ((str(number), item) for number, item in enumerate(items) if not _is_plain(item))
+    else:
+        yield from _entries(value)
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, str | bytes | int | float | complex)
+
+
+def _facts(value: object, holder: object) -> dict[str, object]:
+    found: dict[str, object] = {}
+    attributes = holder.attributes if isinstance(holder, Inert) else {}
+    top = value if isinstance(value, dict) else {}
+    arguments = top.get("train_args")
+    task = arguments.get("task") if isinstance(arguments, dict) else None
+    for name, fact in [
+        ("task", task),
+        *((name, attributes.get(name)) for name in _MODEL_FACTS),
+        *((name, top.get(name)) for name in _FILE_FACTS),
+    ]:
+        if fact is not None:
+            plain = _Plain().value(fact)
+            if plain is not None:
+                found[name] = plain
+    return dict(sorted(found.items()))
+
+
+class _Plain:
+    """Turns values into JSON, small and without anything that is not plain; what is too large or too deep becomes null."""
+
+    def __init__(self) -> None:
+        self._nodes = 0
+
+    def value(self, value: object, depth: int = 0) -> object:
+        self._nodes += 1
+        if self._nodes > _MAX_NODES or depth > _MAX_DEPTH:
+            return None
+        if value is None or isinstance(value, bool | str):
+            return value
+        if isinstance(value, int):
+            return value if abs(value) < 1 << 63 else None
+        if isinstance(value, float):
+            return value if math.isfinite(value) else None
+        if isinstance(value, dict):
+            return {str(key): self.value(item, depth + 1) for key, item in value.items() if isinstance(key, str | int)}
+        if isinstance(value, list | tuple):
+            return [self.value(item, depth + 1) for item in value]
+        return self._numbers(value, depth)
+
+    def _numbers(self, value: object, depth: int) -> object:
+        weight = _unwrapped(value)
+        if weight is None or math.prod(weight.shape) > _SMALL:
+            return None
+        array = weight.numpy() if isinstance(weight, TensorRef) else weight
+        if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
+            return None
+        return self.value(array.tolist(), depth + 1)
