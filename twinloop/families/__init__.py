@@ -13,6 +13,18 @@ ALIASES = {"zit": "animagine"}
 ZIT_NOTICE = "'zit' is read as Animagine XL 3.1, as this tool's first description meant it. Z-Image-Turbo, which others call ZIT, is not supported yet."
 
 
+_TAGGED = ("animagine", "illustrious", "pony", "noob")
+"""Words in the names of bases that were trained on tag lists; Animagine's defaults fit them all."""
+
+
+def preset_for(base_model: str) -> str:
+    """The preset that suits a base model when the user names none."""
+    name = base_model.lower()
+    if name == "nano":
+        return "nano"
+    return "animagine" if any(word in name for word in _TAGGED) else "sdxl"
+
+
 def preset_name(name: str) -> tuple[str, str]:
     """The preset behind an alias, and a notice for the user ("" when there is none)."""
     key = name.lower()
@@ -33,4 +45,4 @@ def family_of(base_model: str, preset: str) -> Family:
     raise InputError(f"training.preset: unknown preset '{preset}'. Known: {', '.join(known)}.")
 
 
-__all__ = ["FAMILIES", "Family", "Preset", "family_of", "preset_name"]
+__all__ = ["FAMILIES", "Family", "Preset", "family_of", "preset_for", "preset_name"]

@@ -15,6 +15,8 @@ class Preset:
 
     Attributes:
         style: of prompts, ``prose`` or ``tags``. repeats: how often each photo counts in an epoch (kohya's repeats).
+        aspect_buckets: train on the photos' own aspect ratios; False = all are cropped square, for a base that knows only squares.
+        true_sizes: tell the denoiser each photo's real size and crop; False = always those of a whole picture, for a base that knows only one size.
     """
 
     generation: GenerationSettings
@@ -22,6 +24,8 @@ class Preset:
     style: str = "prose"
     repeats: int = 1
     notice: str = ""
+    aspect_buckets: bool = True
+    true_sizes: bool = True
 
 
 @dataclass(frozen=True)
@@ -29,17 +33,21 @@ class Family:
     """One family of base models.
 
     Attributes:
-        pipeline: diffusers class name, as ``model_index.json`` of a model folder names it.
+        pipeline: diffusers class name, as ``model_index.json`` of a model folder names it. image_pipeline: its image-to-image sibling.
+        reference: hub id of a model whose configuration and tokenizers fit every single-file checkpoint of the family.
         targets: names of the denoiser's layers that a LoRA adapts (PEFT ``target_modules``).
-        architecture: ``modelspec.architecture`` of a LoRA for it.
+        architecture: ``modelspec.architecture`` of the base; a LoRA for it adds ``/lora``. base_version: what kohya's tools call it.
         size_multiple: width and height must be multiples of so many pixels.
         licence: what users should know about the usual checkpoints' licence.
     """
 
     name: str
     pipeline: str
+    image_pipeline: str
+    reference: str
     targets: tuple[str, ...]
     architecture: str
+    base_version: str
     size_multiple: int
     licence: str
     presets: Mapping[str, Preset]

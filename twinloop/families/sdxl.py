@@ -17,8 +17,11 @@ _GENERATION = GenerationSettings(steps=30, guidance=7.5, width=1024, height=1024
 FAMILY = Family(
     name="sdxl",
     pipeline="StableDiffusionXLPipeline",
+    image_pipeline="StableDiffusionXLImg2ImgPipeline",
+    reference="stabilityai/stable-diffusion-xl-base-1.0",
     targets=("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2"),
     architecture="stable-diffusion-xl-v1-base",
+    base_version="sdxl_base_v1-0",
     size_multiple=8,
     licence="SDXL base: CreativeML Open RAIL++-M; fine-tunes have their own terms.",
     presets={
@@ -30,8 +33,10 @@ FAMILY = Family(
             GenerationSettings(steps=20, guidance=4.0, width=256, height=256, batch_size=8),
             TrainingSettings(
                 preset="nano", steps=220, rank=16, alpha=16.0, learning_rate=1e-3, batch_size=8, resolution=256, seed=0,
-                warmup_steps=10, min_snr_gamma=5.0, noise_offset=0.0, checkpoint_every=40,
+                warmup_steps=10, min_snr_gamma=0.0, noise_offset=0.0, checkpoint_every=40,
             ),
+            aspect_buckets=False,
+            true_sizes=False,
         ),
     },
 )  # fmt: skip

@@ -1,0 +1,112 @@
+"""What every whole pack must do, whatever its world: the fakes, the embedded detectors, those for real photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twinloop import wiring
+from twinloop.adapters.fakes import FakeTruth, fake_image
+from twinloop.domain.faces import Box, ImageArray
+from twinloop.ports import DetectorPack
+
+Photo = Callable[[str], ImageArray]
+NOTHING = np.full((120, 90, 3), 128, dtype=np.uint8)
+COVERS = {"eyes", "expression", "setting", "lighting", "face_quality"}
+
+
+def nano_picture() -> ImageArray:
+    pytest.importorskip("numba")
+    from twinloop.nano.world.params import Identity, Scene
+    from twinloop.nano.world.render import render
+
+    return render(Identity(), Scene(yaw=30.0, hands=1, framing="portrait")).image
+
+
+@pytest.fixture(params=["fake", "nano", "models"])
+def world(request: pytest.FixtureRequest) -> tuple[DetectorPack, ImageArray]:
+    """A pack, and a picture of one person that it is made for."""
+    if request.param == "fake":
+        return wiring.build_pack("fake"), fake_image(FakeTruth(yaw=30.0, hands=1), 1)
+    if request.param == "nano":
+        return wiring.build_pack("nano"), nano_picture()
+    fixtures: Path = request.getfixturevalue("fixtures")
+    photo: Photo = request.getfixturevalue("photo")
+    return wiring.build_pack(str(fixtures / "weights")), photo("skimage/astronaut.png")
+
+
+@pytest.fixture
+def pack(world: tuple[DetectorPack, ImageArray]) -> DetectorPack:
+    return world[0]
+
+
+@pytest.fixture
+def picture(world: tuple[DetectorPack, ImageArray]) -> ImageArray:
+    return world[1]
+
+
+def test_one_person_is_one_face_inside_the_picture(pack: DetectorPack, picture: ImageArray) -> None:
+    assert pack.faces is not None
+    (face,) = pack.faces.detect(picture)
+    assert 0 < face.confidence <= 1
+    assert face.box.area > 0 and face.box == face.box.clipped(picture.shape[1], picture.shape[0])
+    assert face.landmarks is None or (face.landmarks.shape == (5, 2) and face.landmarks.dtype == np.float32)
+
+
+def test_every_port_answers_for_that_face(pack: DetectorPack, picture: ImageArray) -> None:
+    assert pack.faces is not None and pack.pose is not None and pack.embedder is not None
+    (face,) = pack.faces.detect(picture)
+    pose, vector = pack.pose.pose(picture, face), pack.embedder.embed(picture, face)
+    assert pose is not None and abs(pose.yaw) < 120 and abs(pose.pitch) < 90 and abs(pose.roll) < 90
+    assert vector is not None and vector.dtype == np.float32
+    assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_hands_have_their_kind_and_lie_inside(pack: DetectorPack, picture: ImageArray) -> None:
+    assert pack.faces is not None
+    faces = pack.faces.detect(picture)
+    whole = Box(0, 0, picture.shape[1], picture.shape[0])
+    for detector in pack.parts:
+        for part in detector.parts(picture, faces):
+            assert part.kind == detector.kind and 0 < part.confidence <= 1
+            assert part.box == part.box.clipped(int(whole.x1), int(whole.y1))
+
+
+def test_measures_are_shares_and_only_what_is_covered(pack: DetectorPack, picture: ImageArray) -> None:
+    assert pack.faces is not None
+    (face,) = pack.faces.detect(picture)
+    for measurer in pack.measurers:
+        found = dict(measurer.measure(picture, face))
+        assert measurer.covers <= COVERS and found
+        named = {name: value for name, value in found.items() if name.split(".")[0] in COVERS or name == "eyes_open"}
+        assert named and all(0 <= value <= 1 for value in named.values())
+        assert {name.split(".")[0].replace("eyes_open", "eyes") for name in named} <= measurer.covers
+
+
+def test_nobody_there(pack: DetectorPack) -> None:
+    assert pack.faces is not None
+    for image in (NOTHING, NOTHING[:3, :2]):
+        assert pack.faces.detect(image) == []
+        assert [part for detector in pack.parts for part in detector.parts(image, [])] == []
+    for measurer in pack.measurers:
+        names = {name.split(".")[0] for name in measurer.measure(NOTHING, None)}
+        assert not names & {"eyes_open", "expression", "face_quality"}, "a face that is not there has no expression"
+
+
+def test_same_pixels_same_answer_and_untouched_input(pack: DetectorPack, picture: ImageArray) -> None:
+    assert pack.faces is not None and pack.embedder is not None
+    given = picture.copy()
+    first, second = pack.faces.detect(given), pack.faces.detect(given)
+    assert [face.box for face in first] == [face.box for face in second]
+    one, two = pack.embedder.embed(given, first[0]), pack.embedder.embed(given, second[0])
+    assert one is not None and two is not None and np.array_equal(one, two)
+    assert np.array_equal(given, picture)
+
+
+def test_fingerprint_names_every_member_and_no_path(pack: DetectorPack) -> None:
+    members = [pack.faces, pack.pose, *pack.parts, *pack.measurers, pack.embedder]
+    assert all(member.fingerprint in pack.fingerprint for member in members if member is not None)
+    assert "/" not in pack.fingerprint

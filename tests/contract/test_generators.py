@@ -1,0 +1,86 @@
+"""What every generator must do, the fake and the real ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.contract.makers import GENERATION, NAMES, SIZE, TRAINING, Makers, make, shots
+from twinloop.domain.faces import ImageArray
+from twinloop.domain.shots import Shot
+from twinloop.ports import Generator
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def makers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Makers:
+    fixture = {"diffusers-tiny-vae": "tiny_base", "diffusers-full-vae": "full_base"}.get(request.param)
+    return make(request.param, request.getfixturevalue(fixture) if fixture else None, tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="module")
+def lora(makers: Makers, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("lora")
+    makers.trainer().train(makers.samples, TRAINING, home / "lora.safetensors", home / "work", {}, lambda *_: None)
+    return home / "lora.safetensors"
+
+
+def images(generator: Generator, wanted: list[Shot]) -> list[ImageArray]:
+    return [image for _, image in generator.generate(wanted, GENERATION)]
+
+
+def same(first: list[ImageArray], second: list[ImageArray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_one_rgb_image_per_shot_in_order(makers: Makers) -> None:
+    made = list(makers.generator().generate(shots(), GENERATION))
+    assert [shot.key for shot, _ in made] == [shot.key for shot in shots()]
+    for _, image in made:
+        assert image.shape == (SIZE, SIZE, 3) and image.dtype == np.uint8
+
+
+def test_nothing_asked_nothing_made(makers: Makers) -> None:
+    assert list(makers.generator().generate([], GENERATION)) == []
+
+
+def test_images_are_streamed(makers: Makers) -> None:
+    stream = makers.generator().generate(shots(), GENERATION)
+    first, _ = next(stream)
+    assert first.key == shots()[0].key
+    assert len(list(stream)) == len(shots()) - 1
+
+
+def test_the_seed_decides(makers: Makers) -> None:
+    generator = makers.generator()
+    first = images(generator, shots())
+    assert same(first, images(generator, shots()))
+    assert not same(first, images(generator, shots(first_seed=900)))
+    assert not np.array_equal(first[0], first[1])
+
+
+def test_neighbours_do_not_matter(makers: Makers) -> None:
+    generator = makers.generator()
+    together = images(generator, shots())
+    turned = images(generator, shots()[::-1])[::-1]
+    for a, b in zip(together, turned, strict=True):
+        assert np.abs(a.astype(int) - b).max() <= 2  # other places in a batch may round differently
+
+
+def test_a_lora_changes_the_images_and_comes_off_without_trace(makers: Makers, lora: Path) -> None:
+    generator = makers.generator()
+    wanted = shots(8)
+    bare = images(generator, wanted)
+    generator.load_lora(lora)
+    worn = images(generator, wanted)
+    assert not same(bare, worn)
+    generator.load_lora(None)
+    assert same(bare, images(generator, wanted))
+    generator.load_lora(lora)
+    assert same(worn, images(generator, wanted))
+
+
+def test_fingerprint(makers: Makers) -> None:
+    assert makers.generator().fingerprint == makers.generator().fingerprint
+    assert "/" not in makers.generator().fingerprint

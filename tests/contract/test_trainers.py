@@ -1,0 +1,108 @@
+"""What every trainer must do, the fake and the real ones."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.contract.makers import NAMES, TRAINING, Makers, make
+from twinloop.domain.records import LoRA
+from twinloop.errors import Interrupted
+from twinloop.ports import TrainingSettings
+from twinloop.store.lora_file import header_texts
+
+TEXTS = {"modelspec.title": "ana v1", "twinloop.dataset_id": "0123456789abcdef"}
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def makers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Makers:
+    fixture = {"diffusers-tiny-vae": "tiny_base", "diffusers-full-vae": "full_base"}.get(request.param)
+    return make(request.param, request.getfixturevalue(fixture) if fixture else None, tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(autouse=True)
+def fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+
+def train(makers: Makers, home: Path, settings: TrainingSettings = TRAINING, stop_after: int | None = None) -> LoRA:
+    def progress(step: int, steps: int, loss: float) -> None:
+        if step == stop_after:
+            raise Interrupted(f"stopped after step {step}")
+
+    return makers.trainer().train(makers.samples, settings, home / "lora.safetensors", home / "work", TEXTS, progress)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(makers: Makers, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    home = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+        train(makers, home)
+    return (home / "lora.safetensors").read_bytes()
+
+
+def test_the_answer_describes_the_file(makers: Makers, tmp_path: Path) -> None:
+    lora = train(makers, tmp_path)
+    data = (tmp_path / "lora.safetensors").read_bytes()
+    assert lora.sha256 == hashlib.sha256(data).hexdigest()
+    assert (lora.preset, lora.steps, lora.seed) == (TRAINING.preset, TRAINING.steps, TRAINING.seed)
+    assert math.isfinite(lora.final_loss)
+    texts = header_texts(tmp_path / "lora.safetensors")
+    assert TEXTS.items() <= texts.items()
+    assert str(tmp_path) not in str(texts)
+
+
+def test_same_arguments_same_bytes(makers: Makers, undisturbed: bytes, tmp_path: Path) -> None:
+    train(makers, tmp_path)
+    assert (tmp_path / "lora.safetensors").read_bytes() == undisturbed
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4, 6])
+def test_stopped_and_called_again_same_bytes(
+    makers: Makers, undisturbed: bytes, tmp_path: Path, stop_after: int
+) -> None:
+    with pytest.raises(Interrupted):
+        train(makers, tmp_path, stop_after=stop_after)
+    assert not (tmp_path / "lora.safetensors").exists()
+    train(makers, tmp_path)
+    assert (tmp_path / "lora.safetensors").read_bytes() == undisturbed
+
+
+def test_finished_and_called_again_same_bytes(makers: Makers, undisturbed: bytes, tmp_path: Path) -> None:
+    train(makers, tmp_path)
+    train(makers, tmp_path)
+    assert (tmp_path / "lora.safetensors").read_bytes() == undisturbed
+
+
+def test_another_seed_makes_another_lora(makers: Makers, undisturbed: bytes, tmp_path: Path) -> None:
+    train(makers, tmp_path, replace(TRAINING, seed=8))
+    assert (tmp_path / "lora.safetensors").read_bytes() != undisturbed
+
+
+def test_progress_counts_every_step(makers: Makers, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    makers.trainer().train(
+        makers.samples,
+        TRAINING,
+        tmp_path / "lora.safetensors",
+        tmp_path / "work",
+        TEXTS,
+        lambda step, steps, loss: seen.append((step, steps)),
+    )
+    assert seen == [(step, TRAINING.steps) for step in range(1, TRAINING.steps + 1)]
+
+
+def test_photos_are_only_read(makers: Makers, tmp_path: Path) -> None:
+    train(makers, tmp_path)
+    for sample in makers.samples:
+        assert hashlib.sha256(sample.path.read_bytes()).hexdigest() == sample.sha256
+
+
+def test_fingerprint(makers: Makers) -> None:
+    assert makers.trainer().fingerprint == makers.trainer().fingerprint
+    assert "/" not in makers.trainer().fingerprint

@@ -1,0 +1,79 @@
+"""Real SDXL folders with random weights, small enough to be built and run in a second; nothing in them is special-cased by the product."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+WIDTH, WIDTH_2 = 32, 48
+"""Of the two text encoders."""
+WORDS = ("a", "photo", "of", "ohwx", "ana", "woman", "smiling", "indoors", "profile", "blurry")
+
+
+def build_tiny_sdxl(folder: Path, *, full_vae: bool = False, seed: int = 0) -> Path:
+    """A diffusers folder: with ``full_vae`` AutoencoderKL, 4 channels, epsilon and Euler as SDXL has them; else AutoencoderTiny with
+    16 channels at 1/16, v-prediction and zero terminal SNR as the embedded base has them."""
+    import torch
+    from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionXLPipeline
+    from transformers import CLIPTokenizer
+
+    from twinloop.nano.build.tokenizer import write_tokenizer
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        write_tokenizer(folder / "tokenizer", WORDS, 16)
+        tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+        vae: Any = _full_vae() if full_vae else _tiny_vae()
+        noise: dict[str, Any] = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+        scheduler: Any = EulerDiscreteScheduler(**noise) if full_vae else DDIMScheduler(
+            **noise, prediction_type="v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing", clip_sample=False, set_alpha_to_one=False
+        )  # fmt: skip
+        pipeline = StableDiffusionXLPipeline(
+            vae=vae, text_encoder=_text(len(tokenizer), projection=False), text_encoder_2=_text(len(tokenizer), projection=True), tokenizer=tokenizer,
+            tokenizer_2=tokenizer, unet=_unet(4 if full_vae else 16), scheduler=scheduler, force_zeros_for_empty_prompt=full_vae, add_watermarker=False,
+        )  # fmt: skip
+        pipeline.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def _unet(channels: int) -> Any:
+    from diffusers import UNet2DConditionModel
+
+    make: Any = UNet2DConditionModel
+    return make(
+        sample_size=8, in_channels=channels, out_channels=channels, block_out_channels=(16, 32), down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), layers_per_block=1, transformer_layers_per_block=1, attention_head_dim=(2, 4),
+        cross_attention_dim=WIDTH + WIDTH_2, use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + WIDTH_2, norm_num_groups=8,
+    )  # fmt: skip
+
+
+def _tiny_vae() -> Any:
+    from diffusers import AutoencoderTiny
+
+    make: Any = AutoencoderTiny
+    return make(
+        encoder_block_out_channels=(8,) * 5, decoder_block_out_channels=(8,) * 5, num_encoder_blocks=(0, 0, 0, 0, 1), num_decoder_blocks=(1, 0, 0, 0, 0),
+        latent_channels=16,
+    )  # fmt: skip
+
+
+def _full_vae() -> Any:
+    from diffusers import AutoencoderKL
+
+    make: Any = AutoencoderKL
+    return make(
+        block_out_channels=(8, 8, 8, 8), down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, latent_channels=4,
+        norm_num_groups=4, sample_size=64, scaling_factor=0.13025,
+    )  # fmt: skip
+
+
+def _text(vocabulary: int, *, projection: bool) -> Any:
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    width = WIDTH_2 if projection else WIDTH
+    config = CLIPTextConfig(
+        vocab_size=vocabulary, hidden_size=width, intermediate_size=2 * width, projection_dim=width, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=16, hidden_act="gelu", bos_token_id=vocabulary - 2, eos_token_id=vocabulary - 1, pad_token_id=vocabulary - 1,
+    )  # fmt: skip
+    return (CLIPTextModelWithProjection if projection else CLIPTextModel)(config)

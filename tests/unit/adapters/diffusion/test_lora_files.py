@@ -1,0 +1,213 @@
+"""LoRA files in both dialects: plain diffusers reads them to the same pixels, scale included; wrong ones are named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
+
+from tests.tiny_models import WIDTH, WIDTH_2  # noqa: E402
+from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
+from twinloop.adapters.diffusion.lora_export import (  # noqa: E402
+    LoraWeights,
+    adapter_text,
+    diffusers_tensors,
+    kohya_tensors,
+    tensors_hash,
+    write_lora,
+)
+from twinloop.errors import ModelFileError  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
+from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
+
+SDXL = FAMILIES["sdxl"]
+
+
+def random_lora(unet: Any, rank: int = 4, alpha: float = 1.0, seed: int = 0) -> LoraWeights:
+    generator = torch.Generator().manual_seed(seed)
+    layers = {}
+    for name, layer in unet.named_modules():
+        if name.endswith(SDXL.targets) and isinstance(layer, torch.nn.Linear):
+            out, into = layer.weight.shape
+            layers[name] = (torch.randn(rank, into, generator=generator), torch.randn(out, rank, generator=generator))
+    return LoraWeights(layers, rank, alpha)
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_base: Path) -> Any:
+    """The base in diffusers' own pipeline, without anything of ours."""
+    from diffusers import StableDiffusionXLPipeline
+
+    made = StableDiffusionXLPipeline.from_pretrained(tiny_base, use_safetensors=True)
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+@pytest.fixture(scope="module")
+def files(plain: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("lora") / "ana.safetensors"
+    write_lora(path, random_lora(plain.unet), {"modelspec.title": "ana"})
+    return path
+
+
+def picture(pipeline: Any) -> np.ndarray[Any, Any]:
+    generator = torch.Generator().manual_seed(5)
+    return np.asarray(
+        pipeline(
+            "photo of ohwx ana", num_inference_steps=2, height=64, width=64, generator=generator, output_type="np"
+        ).images[0]
+    )
+
+
+def test_plain_diffusers_reads_both_to_the_same_pixels(plain: Any, files: Path) -> None:
+    bare = picture(plain)
+    made = []
+    for path in (files, kohya_path(files)):
+        plain.load_lora_weights(str(path), adapter_name="ana")
+        made.append(picture(plain))
+        plain.unload_lora_weights()
+    assert np.array_equal(made[0], made[1])
+    assert np.abs(made[0] - bare).max() > 1 / 255
+    assert np.array_equal(picture(plain), bare)
+
+
+def test_the_scale_is_alpha_over_rank(plain: Any, files: Path, tmp_path: Path) -> None:
+    """The same LoRA with its scale multiplied into the weights gives the same pixels: alpha was neither lost nor doubled."""
+    lora = random_lora(plain.unet)
+    folded = LoraWeights({name: (down, up * 0.25) for name, (down, up) in lora.layers.items()}, 4, 4.0)
+    write_lora(tmp_path / "folded.safetensors", folded, {})
+    made = []
+    for path in (files, tmp_path / "folded.safetensors"):
+        plain.load_lora_weights(str(path), adapter_name="ana")
+        made.append(picture(plain))
+        plain.unload_lora_weights()
+    assert np.abs(made[0] - made[1]).max() < 1e-3
+
+
+def test_every_target_layer_is_in_both_files(plain: Any, files: Path) -> None:
+    layers = len(random_lora(plain.unet).layers)
+    assert layers == 48
+    ours, theirs = load_file(files), load_file(kohya_path(files))
+    assert len(ours) == 2 * layers and len(theirs) == 3 * layers
+    assert all(key.startswith("unet.") and ".lora_" in key for key in ours)
+    assert all(value == 1.0 for key, value in theirs.items() if key.endswith(".alpha"))
+
+
+def test_header(files: Path) -> None:
+    for path in (files, kohya_path(files)):
+        texts = header_texts(path)
+        assert texts["modelspec.hash_sha256"] == tensors_hash(path.read_bytes())
+        assert texts["modelspec.title"] == "ana"
+    adapter = json.loads(header_texts(files)["lora_adapter_metadata"])
+    assert adapter["unet.r"] == 4 and adapter["unet.lora_alpha"] == 1.0
+
+
+NAMES = st.lists(
+    st.from_regex(r"(down|mid|up)_blocks(\.[a-z]{1,6}_?[0-9]?){1,4}", fullmatch=True),
+    min_size=1,
+    max_size=6,
+    unique=True,
+)
+
+
+@given(NAMES, st.integers(1, 8), st.floats(0.5, 64))
+@settings(max_examples=40, deadline=None)
+def test_the_dialects_hold_the_same_numbers(names: list[str], rank: int, alpha: float) -> None:
+    lora = LoraWeights({name: (torch.randn(rank, 3), torch.randn(5, rank)) for name in names}, rank, alpha)
+    ours, theirs = diffusers_tensors(lora), kohya_tensors(lora)
+    for name, (down, up) in lora.layers.items():
+        other = f"lora_unet_{name.replace('.', '_')}"
+        assert torch.equal(ours[f"unet.{name}.lora_A.weight"], down) and torch.equal(
+            theirs[f"{other}.lora_down.weight"], down
+        )
+        assert torch.equal(ours[f"unet.{name}.lora_B.weight"], up) and torch.equal(
+            theirs[f"{other}.lora_up.weight"], up
+        )
+        assert float(theirs[f"{other}.alpha"]) == pytest.approx(alpha)
+    assert json.loads(adapter_text(lora))["unet.lora_alpha"] == alpha
+
+
+@pytest.fixture
+def base(tiny_base: Path) -> BaseModel:
+    made = open_base(str(tiny_base), SDXL, "cpu", False)
+    made.lora.use(None)
+    return made
+
+
+def test_the_slot_wears_takes_off_and_exchanges(base: BaseModel, files: Path) -> None:
+    weight = base.pipeline.unet.mid_block.attentions[0].proj_in.weight
+    before = weight.clone()
+    base.lora.use(files)
+    base.lora.use(kohya_path(files), 0.5)
+    base.lora.use(None)
+    assert base.pipeline.unet.mid_block.attentions[0].proj_in.weight is weight
+    assert torch.equal(weight, before)
+
+
+def test_a_file_that_was_written_anew_is_read_anew(base: BaseModel, tmp_path: Path) -> None:
+    path = tmp_path / "ana.safetensors"
+    loras = [random_lora(base.pipeline.unet, rank) for rank in (4, 2)]
+    for lora in loras:
+        write_lora(path, lora, {})
+        base.lora.use(path)
+    worn = next(p for name, p in base.pipeline.unet.named_parameters() if "lora_A" in name)
+    base.lora.use(None)
+    assert worn.shape[0] == 2
+
+
+def test_a_lora_for_another_base_is_named(base: BaseModel, full_base: Path, tmp_path: Path) -> None:
+    lora = random_lora(base.pipeline.unet)
+    wide = LoraWeights(
+        {name: (torch.zeros(4, down.shape[1] + 8), up) for name, (down, up) in lora.layers.items()}, 4, 4.0
+    )
+    write_lora(tmp_path / "wide.safetensors", wide, {})
+    strange = LoraWeights({"single_blocks.0.attn.to_q": (torch.zeros(4, 8), torch.zeros(8, 4))}, 4, 4.0)
+    write_lora(tmp_path / "strange.safetensors", strange, {})
+    for name in ("wide", "strange", "wide_kohya"):
+        with pytest.raises(ModelFileError, match=r"does not fit this base model.*Use the base model"):
+            base.lora.use(tmp_path / f"{name}.safetensors")
+    base.lora.use(None)
+
+
+def test_files_that_are_no_lora(base: BaseModel, tmp_path: Path) -> None:
+    (tmp_path / "junk.safetensors").write_bytes(b"not a model")
+    save_file({"some.weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    (tmp_path / "old.pt").write_bytes(b"x")
+    for name, words in (
+        ("junk.safetensors", "damaged"),
+        ("other.safetensors", "no LoRA"),
+        ("old.pt", "safetensors only"),
+        ("none.safetensors", "No LoRA at"),
+    ):
+        with pytest.raises(ModelFileError, match=words):
+            base.lora.use(tmp_path / name)
+
+
+def test_a_kohya_lora_with_text_encoders(base: BaseModel, tmp_path: Path) -> None:
+    """As the web is full of them: the prompts are embedded anew with it, and anew without it."""
+    tensors = kohya_tensors(random_lora(base.pipeline.unet))
+    for number, width in ((1, WIDTH), (2, WIDTH_2)):
+        for layer in ("self_attn_q_proj", "self_attn_v_proj", "mlp_fc1"):
+            name = f"lora_te{number}_text_model_encoder_layers_0_{layer}"
+            tensors[f"{name}.lora_down.weight"] = torch.randn(4, width)
+            tensors[f"{name}.lora_up.weight"] = torch.randn(2 * width if layer == "mlp_fc1" else width, 4)
+            tensors[f"{name}.alpha"] = torch.tensor(4.0)
+    save_file(tensors, tmp_path / "web.safetensors")
+    bare = base.prompts.embed("photo of ohwx ana")
+    base.lora.use(tmp_path / "web.safetensors")
+    worn = base.prompts.embed("photo of ohwx ana")
+    assert not torch.equal(worn.words, bare.words) and not torch.equal(worn.pooled, bare.pooled)
+    base.lora.use(tmp_path / "web.safetensors", 0.5)
+    assert not torch.equal(base.prompts.embed("photo of ohwx ana").words, worn.words)
+    base.lora.use(None)
+    assert torch.equal(base.prompts.embed("photo of ohwx ana").words, bare.words)

@@ -1,0 +1,314 @@
+"""The diffusers trainer: what is computed once, what a step sees, what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from PIL import Image  # noqa: E402
+
+from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
+from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
+from twinloop.adapters.diffusion.framing import frame  # noqa: E402
+from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
+from twinloop.adapters.trainers.batches import Batches, time_ids  # noqa: E402
+from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.domain.records import TrainingSample  # noqa: E402
+from twinloop.errors import InputError, NothingToDo, StateError, TrainingDiverged  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
+from twinloop.ports import TrainingSettings  # noqa: E402
+from twinloop.store.lora_file import header_texts  # noqa: E402
+
+SDXL = FAMILIES["sdxl"]
+CACHE = CacheSettings(resolution=64, step=32, buckets=True, flip=True)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> tuple[TrainingSample, ...]:
+    return samples(tmp_path / "photos")
+
+
+@pytest.fixture
+def base(full_base: Path) -> BaseModel:
+    return open_base(str(full_base), SDXL, "cpu", False)
+
+
+def train(
+    base: Path,
+    photos: tuple[TrainingSample, ...],
+    home: Path,
+    settings: TrainingSettings = TRAINING,
+    progress: Callable[[int, int, float], None] = lambda *_: None,
+) -> Any:
+    return DiffusersLoraTrainer(str(base), SDXL, device="cpu").train(
+        photos, settings, home / "lora.safetensors", home / "work", {}, progress
+    )
+
+
+def test_latents_and_captions_are_computed_once(
+    base: BaseModel, photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    base.prompts.forget()
+    before = base.prompts.encoded
+    first = TrainingCache(tmp_path / "cache", base, CACHE)
+    made = first.prepare(photos)
+    words = first.embeddings([sample.caption for sample in photos])
+    assert first.encoded == 2 * len(photos)  # upright and mirrored
+    assert base.prompts.encoded - before == 3 == len(words)  # two captions and the empty prompt
+    base.prompts.forget()
+    again = TrainingCache(tmp_path / "cache", base, CACHE)
+    kept = again.prepare(photos)
+    assert again.encoded == 0
+    again.embeddings([sample.caption for sample in photos])
+    assert base.prompts.encoded - before == 3
+    for a, b in zip(made, kept, strict=True):
+        assert (
+            torch.equal(a.latents, b.latents)
+            and a.mirror is not None
+            and b.mirror is not None
+            and torch.equal(a.mirror, b.mirror)
+        )
+        assert a.framing == b.framing
+
+
+def test_other_settings_or_another_base_are_other_latents(
+    base: BaseModel, tiny_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    TrainingCache(tmp_path / "cache", base, CACHE).prepare(photos)
+    for other, settings in (
+        (base, replace(CACHE, resolution=96)),
+        (open_base(str(tiny_base), SDXL, "cpu", False), CACHE),
+    ):
+        cache = TrainingCache(tmp_path / "cache", other, settings)
+        cache.prepare(photos)
+        assert cache.encoded == 2 * len(photos)
+
+
+def test_a_damaged_cache_file_is_made_again(
+    base: BaseModel, photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    TrainingCache(tmp_path / "cache", base, CACHE).prepare(photos)
+    victim = next((tmp_path / "cache" / "latents").iterdir())
+    victim.write_bytes(victim.read_bytes()[:40])
+    again = TrainingCache(tmp_path / "cache", base, CACHE)
+    again.prepare(photos)
+    assert again.encoded == 2
+
+
+def test_orientation_is_applied_once(base: BaseModel, tmp_path: Path) -> None:
+    """The same picture stored upright, and stored lying with an Exif tag, gives the same latents."""
+    pixels = np.random.default_rng(1).integers(0, 255, (96, 64, 3), dtype=np.uint8)
+    upright, lying = Image.fromarray(pixels), Image.fromarray(np.rot90(pixels).copy())
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright.save(tmp_path / "upright.png")
+    lying.save(tmp_path / "lying.png", exif=exif)
+    made = TrainingCache(tmp_path / "cache", base, CACHE).prepare(
+        [sample_of(tmp_path / "upright.png"), sample_of(tmp_path / "lying.png")]
+    )
+    assert torch.equal(made[0].latents, made[1].latents)
+    assert made[0].framing.original == made[1].framing.original == (64, 96)
+
+
+def sample_of(path: Path) -> TrainingSample:
+    return TrainingSample(path, hashlib.sha256(path.read_bytes()).hexdigest(), "photo of ohwx ana", 1.0)
+
+
+def test_size_conditioning() -> None:
+    framing = frame(300, 400, 256, 32, buckets=True)
+    assert framing.bucket == (224, 288)
+    assert time_ids(framing, true_sizes=True) == (400, 300, framing.top, framing.left, 288, 224)
+    assert time_ids(framing, true_sizes=False) == (288, 224, 0, 0, 288, 224)
+
+
+@pytest.mark.parametrize("preset", ["nano", "sdxl", "of my own"])
+def test_a_preset_says_whether_shapes_and_sizes_vary(
+    preset: str, full_base: Path, base: BaseModel, photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    trainer = DiffusersLoraTrainer(str(full_base), SDXL, device="cpu")
+    batches = trainer._prepare(base, photos, replace(TRAINING, preset=preset), tmp_path)
+    sizes = {tuple(row.tolist()) for step in range(1, 20) for row in batches.batch(step).time_ids}
+    if preset == "nano":
+        assert sizes == {(64.0, 64.0, 0.0, 0.0, 64.0, 64.0)}
+    else:
+        assert {size[:2] for size in sizes} == {(72.0 + 30 * n, 96.0) for n in range(5)}
+        assert len({size[4:] for size in sizes}) > 1
+
+
+def test_a_batch_is_stacked_in_order_of_its_draw(
+    base: BaseModel, photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    cache = TrainingCache(tmp_path / "cache", base, CACHE)
+    prepared = cache.prepare(photos)
+    words = cache.embeddings([sample.caption for sample in photos])
+    settings = replace(TRAINING, batch_size=3, caption_dropout=0.5, flip=True)
+    batches = Batches(prepared, words, [1.0] * len(photos), settings, torch.device("cpu"), true_sizes=True)
+    known = [tensor for sample in prepared for tensor in (sample.latents, sample.mirror) if tensor is not None]
+    empty = 0
+    for step in range(1, 13):
+        batch = batches.batch(step)
+        assert batch.latents.shape[0] == batch.words.shape[0] == batch.pooled.shape[0] == batch.time_ids.shape[0] == 3
+        for latents in batch.latents:
+            assert any(torch.equal(latents, other) for other in known if other.shape == latents.shape)
+        empty += sum(torch.equal(row, words[""].words[0]) for row in batch.words)
+    assert 8 <= empty <= 28
+    assert (words[""].words == 0).all()  # this base says that no prompt is zeros
+
+
+def test_the_base_is_as_it_was_after_a_training(
+    full_base: Path, base: BaseModel, photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    before = {name: value.clone() for name, value in base.pipeline.unet.state_dict().items()}
+    train(full_base, photos, tmp_path)
+    after = base.pipeline.unet.state_dict()
+    assert after.keys() == before.keys() and all(torch.equal(after[name], value) for name, value in before.items())
+    assert not any(parameter.requires_grad for parameter in base.pipeline.unet.parameters())
+
+
+def test_a_generator_on_the_same_base_keeps_its_lora(
+    full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    """The loop trains and generates in turns on one base in memory."""
+    generator = DiffusersGenerator(str(full_base), SDXL, device="cpu")
+    train(full_base, photos, tmp_path)
+    generator.load_lora(tmp_path / "lora.safetensors")
+    before = [image for _, image in generator.generate(shots(2), GENERATION)]
+    train(full_base, photos, tmp_path / "next")
+    after = [image for _, image in generator.generate(shots(2), GENERATION)]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_training_lowers_the_loss(full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    seen: list[float] = []
+    settings = replace(
+        TRAINING,
+        steps=40,
+        rank=16,
+        alpha=16.0,
+        learning_rate=0.02,
+        batch_size=4,
+        schedule="constant",
+        checkpoint_every=40,
+    )
+    train(full_base, photos, tmp_path, settings, lambda step, steps, loss: seen.append(loss))
+    assert seen[-1] < 0.97 * seen[0]
+
+
+def test_the_result_does_not_depend_on_global_random_state(
+    full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    made = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        made.append(train(full_base, photos, tmp_path / str(seed)).sha256)
+    assert made[0] == made[1]
+
+
+def test_header_texts(
+    full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    train(full_base, photos, tmp_path)
+    for name in ("lora.safetensors", "lora_kohya.safetensors"):
+        texts = header_texts(tmp_path / name)
+        required = (
+            "sai_model_spec",
+            "architecture",
+            "implementation",
+            "title",
+            "resolution",
+            "description",
+            "author",
+            "date",
+            "hash_sha256",
+        )
+        assert all(texts[f"modelspec.{key}"] for key in required)
+        assert texts["modelspec.date"] == "2023-11-14T22:13:20Z" and texts["modelspec.sai_model_spec"] == "1.0.1"
+        assert (
+            texts["modelspec.architecture"] == "stable-diffusion-xl-v1-base/lora"
+            and texts["modelspec.prediction_type"] == "epsilon"
+        )
+        wanted = {
+            "ss_network_dim": "4",
+            "ss_network_alpha": "2.0",
+            "ss_base_model_version": "sdxl_base_v1-0",
+            "ss_num_train_images": "5",
+            "ss_steps": "6",
+            "ss_seed": "7",
+        }
+        assert wanted.items() <= texts.items()
+        assert "ohwx" not in str(texts) and str(tmp_path) not in str(texts)
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_damaged_checkpoint_costs_time_not_the_result(
+    full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    first = train(full_base, photos, tmp_path / "whole")
+    train(full_base, photos, tmp_path / "hurt")
+    for path in sorted((tmp_path / "hurt" / "work").glob("*.checkpoint"), reverse=True)[:cut]:
+        path.write_bytes(path.read_bytes()[:-1])
+    steps: list[int] = []
+    again = train(full_base, photos, tmp_path / "hurt", progress=lambda step, *_: steps.append(step))
+    assert again.sha256 == first.sha256 and again.final_loss == first.final_loss
+    assert steps[0] == (5 if cut == 1 else 1)
+
+
+def test_other_arguments_start_anew(full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    train(full_base, photos, tmp_path)
+    steps: list[int] = []
+    train(full_base, photos[:4], tmp_path, progress=lambda step, *_: steps.append(step))
+    assert steps[0] == 1
+
+
+def test_thread_count_is_kept(
+    full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def stop(*_: object) -> None:
+        seen.append(torch.get_num_threads())
+        raise KeyboardInterrupt
+
+    for threads in ("1", "7"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        with pytest.raises(KeyboardInterrupt):
+            train(full_base, photos, tmp_path, progress=stop)
+    assert seen == [1, 1]
+
+
+def test_a_loss_that_is_no_number(full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    with pytest.raises(TrainingDiverged, match=r"Lower training\.learning_rate"):
+        train(full_base, photos, tmp_path, replace(TRAINING, learning_rate=1e30, warmup_steps=1))
+    assert not (tmp_path / "lora.safetensors").exists()
+
+
+def test_unusable_input(full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    with pytest.raises(NothingToDo, match="no photo"):
+        train(full_base, (), tmp_path)
+    with pytest.raises(NothingToDo, match="no photo"):
+        train(full_base, (replace(photos[0], weight=0.0),), tmp_path)
+    with pytest.raises(InputError, match=r"optimizer.*adamw"):
+        train(full_base, photos, tmp_path, replace(TRAINING, optimizer="sgd"))
+    with pytest.raises(InputError, match=r"schedule.*cosine, constant"):
+        train(full_base, photos, tmp_path, replace(TRAINING, schedule="wild"))
+
+
+def test_a_photo_that_changed(full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    shutil.copy(photos[1].path, photos[0].path)
+    with pytest.raises(StateError, match="was changed"):
+        train(full_base, photos, tmp_path)

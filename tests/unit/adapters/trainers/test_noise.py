@@ -1,0 +1,92 @@
+"""The loss: signal, targets and weights of epsilon and v models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from twinloop.adapters.trainers.noise import NoiseSchedule, StepNoise, draw_noise  # noqa: E402
+from twinloop.errors import ModelFileError  # noqa: E402
+
+SDXL: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+}
+EPSILON = {**SDXL, "prediction_type": "epsilon"}
+ZERO_SNR = {**SDXL, "prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+
+
+def test_weights_of_an_epsilon_model() -> None:
+    schedule = NoiseSchedule(EPSILON)
+    weights = schedule.weights(torch.arange(1000), 5.0)
+    assert weights[999] == 1.0  # far below the limit: plain squared error
+    assert float(weights[0]) == pytest.approx(5.0 / (0.99915 / 0.00085), rel=1e-3)
+    assert ((weights > 0) & (weights <= 1)).all()
+    assert (schedule.weights(torch.arange(1000), 0.0) == 1).all()
+
+
+def test_weights_of_a_v_model_without_signal_at_the_end() -> None:
+    weights = NoiseSchedule(ZERO_SNR).weights(torch.arange(1000), 5.0)
+    assert torch.isfinite(weights).all() and weights[999] == 0.0
+    assert weights.max() <= 5 / 6 + 1e-6  # reached where the ratio is the limit itself
+
+
+def test_an_epsilon_model_without_signal_has_finite_weights() -> None:
+    weights = NoiseSchedule({**ZERO_SNR, "prediction_type": "epsilon"}).weights(torch.tensor([998, 999]), 5.0)
+    assert torch.allclose(weights, torch.ones(2))
+
+
+@pytest.mark.parametrize("config", [EPSILON, ZERO_SNR])
+def test_the_picture_follows_from_noisy_latents_and_target(config: dict[str, Any]) -> None:
+    schedule = NoiseSchedule(config)
+    clean = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    drawn = StepNoise(torch.tensor([0, 500, 900]), torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(2)))
+    noisy, wanted = schedule.noisy(clean, drawn)
+    signal, level = (
+        schedule._signal[drawn.times][:, None, None, None],
+        schedule._noise[drawn.times][:, None, None, None],
+    )
+    again = (noisy - level * wanted) / signal if schedule.prediction == "epsilon" else signal * noisy - level * wanted
+    assert torch.allclose(again, clean, atol=1e-3)
+
+
+def test_pure_noise_at_the_last_step_of_zero_terminal_snr() -> None:
+    schedule = NoiseSchedule(ZERO_SNR)
+    clean, noise = torch.ones(1, 4, 2, 2), torch.full((1, 4, 2, 2), 0.5)
+    noisy, wanted = schedule.noisy(clean, StepNoise(torch.tensor([999]), noise))
+    assert torch.equal(noisy, noise) and torch.equal(wanted, -clean)
+
+
+def test_other_predictions_are_refused() -> None:
+    with pytest.raises(ModelFileError, match="sample"):
+        NoiseSchedule({**SDXL, "prediction_type": "sample"})
+
+
+def test_noise_depends_on_seed_and_step_only() -> None:
+    torch.manual_seed(1)
+    first = draw_noise((8, 4, 4, 4), 1000, 0.0, seed=3, step=7)
+    torch.manual_seed(2)
+    again = draw_noise((8, 4, 4, 4), 1000, 0.0, seed=3, step=7)
+    other = draw_noise((8, 4, 4, 4), 1000, 0.0, seed=3, step=8)
+    assert torch.equal(first.noise, again.noise) and torch.equal(first.times, again.times)
+    assert not torch.equal(first.noise, other.noise)
+
+
+def test_time_steps_are_spread_over_the_whole_range() -> None:
+    for step in range(1, 20):
+        times = draw_noise((8, 1, 1, 1), 1000, 0.0, seed=0, step=step).times
+        assert sorted((times // 125).tolist()) == list(range(8))
+
+
+def test_offset_shifts_whole_channels() -> None:
+    plain = draw_noise((2, 3, 4, 4), 1000, 0.0, seed=0, step=1).noise
+    shifted = draw_noise((2, 3, 4, 4), 1000, 0.1, seed=0, step=1).noise
+    moved = shifted - plain
+    assert moved.abs().max() > 0.01
+    assert torch.allclose(moved, moved[..., :1, :1].expand_as(moved), atol=1e-6)

@@ -1,0 +1,93 @@
+"""Draws: the right shares, and nothing but (seed, step) behind them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twinloop.adapters.trainers.schedule import SampleSchedule, Stream, learning_rate
+
+WEIGHTS = st.lists(st.floats(0.01, 10.0), min_size=1, max_size=30)
+
+
+@given(WEIGHTS, st.integers(0, 5))
+@settings(max_examples=60, deadline=None)
+def test_every_epoch_gives_each_entry_its_due(weights: list[float], epoch: int) -> None:
+    stream, count = Stream(weights, "test"), len(weights)
+    drawn = Counter(stream.item(epoch * count + place) for place in range(count))
+    for entry, weight in enumerate(weights):
+        due = count * weight / sum(weights)
+        assert np.floor(due - 1e-9) <= drawn[entry] <= np.ceil(due + 1e-9)
+
+
+@given(WEIGHTS, st.integers(0, 200))
+@settings(max_examples=30, deadline=None)
+def test_an_item_does_not_depend_on_what_was_asked_before(weights: list[float], k: int) -> None:
+    walked = Stream(weights, "test")
+    assert [walked.item(i) for i in range(k + 1)][-1] == Stream(weights, "test").item(k)
+
+
+def test_entries_without_weight_are_never_drawn() -> None:
+    stream = Stream([0.0, 1.0, 0.0, 2.0, 0.0], "test")
+    assert {stream.item(k) for k in range(200)} == {1, 3}
+
+
+@pytest.mark.parametrize("weights", [[], [0.0, 0.0], [-1.0, 2.0], [float("nan")], [float("inf"), 1.0]])
+def test_impossible_weights_are_refused(weights: list[float]) -> None:
+    with pytest.raises(ValueError, match="weights"):
+        Stream(weights, "test")
+
+
+def schedule(seed: int = 1, flip: bool = True, dropout: float = 0.25) -> SampleSchedule:
+    sizes = [(64, 64)] * 6 + [(96, 64)] * 3
+    return SampleSchedule([1.0] * 6 + [2.0] * 3, sizes, batch=4, seed=seed, flip=flip, dropout=dropout)
+
+
+def test_a_batch_is_of_one_size_and_sizes_come_as_often_as_they_weigh() -> None:
+    draws = [schedule().draw(step) for step in range(1, 101)]
+    for draw in draws:
+        assert all((number >= 6) == (draw.bucket == (96, 64)) for number in draw.samples)
+    assert sum(draw.bucket == (96, 64) for draw in draws) == pytest.approx(50, abs=2)
+
+
+def test_a_rare_size_comes_at_even_distances() -> None:
+    made = SampleSchedule([9.0, 1.0], [(64, 64), (96, 64)], batch=1, seed=3, flip=False, dropout=0.0)
+    at = [step for step in range(1, 401) if made.draw(step).bucket == (96, 64)]
+    gaps = np.diff([0, *at])
+    assert len(at) == pytest.approx(40, abs=2) and gaps.max() <= 14
+
+
+def test_samples_are_drawn_by_weight_over_the_whole_training() -> None:
+    made = schedule()
+    drawn = Counter(number for step in range(1, 121) for number in made.draw(step).samples)
+    real, heavy = [drawn[n] for n in range(6)], [drawn[n] for n in range(6, 9)]
+    assert max(real) - min(real) <= 4 and max(heavy) - min(heavy) <= 4
+    assert np.mean(heavy) / np.mean(real) == pytest.approx(2.0, rel=0.15)
+
+
+def test_a_step_drawn_alone_equals_the_step_of_a_walk() -> None:
+    walk = schedule()
+    draws = [walk.draw(step) for step in range(1, 41)]
+    assert schedule().draw(40) == draws[-1] and schedule().draw(17) == draws[16]
+    assert schedule(seed=2).draw(40) != draws[-1]
+
+
+def test_mirrors_and_dropout_follow_the_settings() -> None:
+    made, plain = schedule(), schedule(flip=False, dropout=0.0)
+    mirrored = [value for step in range(1, 201) for value in made.draw(step).mirrored]
+    wordless = [value for step in range(1, 201) for value in made.draw(step).wordless]
+    assert np.mean(mirrored) == pytest.approx(0.5, abs=0.06) and np.mean(wordless) == pytest.approx(0.25, abs=0.06)
+    assert not any(any(plain.draw(step).mirrored) or any(plain.draw(step).wordless) for step in range(1, 51))
+
+
+def test_learning_rate_warms_up_and_falls() -> None:
+    rates = [learning_rate(step, 100, 1.0, 10, "cosine") for step in range(1, 101)]
+    assert rates[:10] == pytest.approx([k / 10 for k in range(1, 11)])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert 0 < rates[-1] < 0.001
+    assert learning_rate(100, 100, 1.0, 10, "constant") == 1.0
+    assert learning_rate(3, 3, 1.0, 10, "cosine") == 1.0  # a warm-up longer than the training

@@ -1,0 +1,161 @@
+"""Where and how precisely a model computes, and what running out of memory looks like to a user."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from twinloop.errors import InputError, OutOfMemory
+
+HALF_LOSS_SCALE = 1024.0
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device and its precisions.
+
+    Attributes:
+        dtype: of the weights. mixed: what matrix products are computed in while training (None = as the weights are).
+        loss_scale: factor on the loss that keeps small gradients above float16's smallest number.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    mixed: torch.dtype | None
+    loss_scale: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """Short, for fingerprints: ``cpu-float32-bfloat16``."""
+        return "-".join(str(part).removeprefix("torch.") for part in (self.device.type, self.dtype, self.mixed))
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Mixed precision for a forward pass with float32 LoRA weights."""
+        if self.mixed is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.mixed)
+
+
+def choose_compute(device: str) -> Compute:
+    """``auto``, ``cpu``, ``cuda`` or ``mps`` -> device and precisions.
+
+    On a CPU the weights are float32, and matrix products are bfloat16 where the processor has instructions for it (twice as fast
+    on Zen 4 and Sapphire Rapids). On a GPU weights are bfloat16, or float16 where the card cannot do that.
+
+    Raises:
+        InputError: the device is not there.
+    """
+    wanted = _best_device() if device == "auto" else device
+    if wanted == "cuda":
+        if not torch.cuda.is_available():
+            raise InputError(
+                'device: "cuda" was asked for, but PyTorch sees no CUDA GPU here. Use "device": "auto" or "cpu".'
+            )
+        os.environ.setdefault(
+            "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+        )  # what `repeatable` needs; read at the first product
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return Compute(torch.device("cuda"), torch.bfloat16, torch.bfloat16)
+        return Compute(torch.device("cuda"), torch.float16, torch.float16, HALF_LOSS_SCALE)
+    if wanted == "mps":
+        if not torch.backends.mps.is_available():
+            raise InputError(
+                'device: "mps" was asked for, but PyTorch sees no Apple GPU here. Use "device": "auto" or "cpu".'
+            )
+        return Compute(torch.device("mps"), torch.float16, torch.float16, HALF_LOSS_SCALE)
+    return Compute(torch.device("cpu"), torch.float32, torch.bfloat16 if _cpu_has_bfloat16() else None)
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether bfloat16 products are native; where they are emulated they are slower than float32."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def compute_mixed(module: torch.nn.Module, compute: Compute) -> None:
+    """Make a float32 module on the CPU compute in mixed precision and answer in float32, so that guidance and scheduler lose nothing."""
+    if compute.device.type != "cpu" or compute.mixed is None:
+        return
+    inner = module.forward
+
+    @functools.wraps(inner)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        with compute.autocast():
+            made = inner(*args, **kwargs)
+        return tuple(part.float() for part in made) if isinstance(made, tuple) else made
+
+    module.forward = forward
+
+
+def thread_count() -> int:
+    """``OMP_NUM_THREADS`` if set, else the cores this process may use (affinity and container quota)."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, _quota() or cores))
+
+
+def _quota() -> int | None:
+    """Whole cores of the container's CPU quota (cgroup v2), None when there is none."""
+    with contextlib.suppress(OSError, ValueError):
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            limit, period = file.read().split()
+        if limit != "max":
+            return max(1, int(limit) // int(period))
+    return None
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Compute with so many threads inside; sums depend on it, so one training keeps one count."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def repeatable(compute: Compute) -> Iterator[None]:
+    """Ask a GPU for kernels that sum in a fixed order; a CPU does so anyway. Where there is no such kernel the usual one is taken."""
+    if compute.device.type != "cuda":
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+@contextmanager
+def memory_errors(what: str, advice: str) -> Iterator[None]:
+    """Turn PyTorch's out-of-memory errors of any device into one clear error.
+
+    Raises:
+        OutOfMemory: naming ``what`` did not fit, and ``advice``.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemory(f"{what} does not fit into memory. {advice}") from error
+    except RuntimeError as error:
+        text = str(error).lower()
+        if isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text:
+            raise OutOfMemory(f"{what} does not fit into memory. {advice}") from error
+        raise

@@ -1,0 +1,72 @@
+"""Photos of any size -> pictures of a few training sizes: aspect buckets, scaling, centre crop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from twinloop.domain.faces import ImageArray
+
+WIDEST = 2.0
+"""Longest side over shortest side of a bucket."""
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How one photo becomes a training picture.
+
+    Attributes:
+        width, height: of the training picture. left, top: of the crop, in pixels after scaling.
+        original: (width, height) of the photo.
+    """
+
+    width: int
+    height: int
+    left: int
+    top: int
+    scaled: tuple[int, int]
+    original: tuple[int, int]
+
+    @property
+    def bucket(self) -> tuple[int, int]:
+        return self.width, self.height
+
+    def apply(self, image: ImageArray) -> ImageArray:
+        """uint8 HxWx3 -> uint8 ``height`` x ``width`` x 3."""
+        fitted = image
+        if self.scaled != (image.shape[1], image.shape[0]):
+            fitted = np.asarray(Image.fromarray(image).resize(self.scaled, Image.Resampling.LANCZOS), np.uint8)
+        return np.ascontiguousarray(fitted[self.top : self.top + self.height, self.left : self.left + self.width])
+
+
+def bucket_for(width: int, height: int, resolution: int, step: int) -> tuple[int, int]:
+    """The training size nearest to a photo's aspect ratio, among the largest sizes of each shape, as SDXL's own buckets are.
+
+    Sides are multiples of ``step``, the area is at most ``resolution`` squared, no side is more than `WIDEST` times the other.
+    """
+    area, side = resolution * resolution, max(step, resolution // step * step)
+    shorts = range(step, side + 1, step)
+    shapes = [(side, side)] + [(s, min(area // s, int(WIDEST * s)) // step * step) for s in shorts]
+    wanted = math.log(max(width, height) / min(width, height))
+    short, long = min(shapes, key=lambda shape: (abs(math.log(shape[1] / shape[0]) - wanted), -shape[0] * shape[1]))
+    return (long, short) if width > height else (short, long)
+
+
+def cover(width: int, height: int, wide: int, tall: int) -> Framing:
+    """Scale a photo until it covers ``wide`` x ``tall``, then crop the middle."""
+    factor = max(wide / width, tall / height)
+    scaled = max(wide, round(width * factor)), max(tall, round(height * factor))
+    return Framing(wide, tall, (scaled[0] - wide) // 2, (scaled[1] - tall) // 2, scaled, (width, height))
+
+
+def frame(width: int, height: int, resolution: int, step: int, *, buckets: bool) -> Framing:
+    """How a photo is brought to its bucket, or to the square of ``resolution``.
+
+    A photo smaller than ``resolution`` is enlarged to it, as SDXL was trained; its true size goes into the conditioning.
+    """
+    side = max(step, resolution // step * step)
+    wide, tall = bucket_for(width, height, resolution, step) if buckets else (side, side)
+    return cover(width, height, wide, tall)

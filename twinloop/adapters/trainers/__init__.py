@@ -1,0 +1,1 @@
+"""Trainers: datasets -> LoRA files."""

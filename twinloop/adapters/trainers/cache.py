@@ -1,0 +1,122 @@
+"""What a training computes once: latents of the photos and embeddings of the captions, on disk beside its checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from twinloop.adapters.diffusion.base_model import BaseModel
+from twinloop.adapters.diffusion.framing import Framing, frame
+from twinloop.adapters.diffusion.pixels import encode
+from twinloop.adapters.diffusion.prompts import Embedding
+from twinloop.domain.faces import ImageArray
+from twinloop.domain.records import TrainingSample
+from twinloop.errors import StateError, UnreadableImage
+from twinloop.store.atomic import write_bytes
+from twinloop.store.images import load_image
+
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """What latents depend on beside the photo: size in pixels, the multiple of sides, buckets or squares, whether mirrored ones are wanted."""
+
+    resolution: int
+    step: int
+    buckets: bool
+    flip: bool
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSample:
+    """A sample in the form that training steps use: (c, h, w) latents upright and mirrored, and how it was framed."""
+
+    latents: Tensor
+    mirror: Tensor | None
+    framing: Framing
+    caption: str
+
+
+class TrainingCache:
+    """Latents and embeddings by content.
+
+    Attributes:
+        encoded: how many pictures went through the autoencoder in this process.
+    """
+
+    def __init__(self, folder: Path, base: BaseModel, settings: CacheSettings) -> None:
+        self._folder = folder
+        self._base = base
+        self._settings = settings
+        self.encoded = 0
+
+    def prepare(self, samples: Sequence[TrainingSample]) -> list[PreparedSample]:
+        """All samples, in order.
+
+        Raises:
+            UnreadableImage: a photo cannot be decoded. StateError: a photo's file changed since the dataset was made.
+        """
+        return [self._sample(sample) for sample in samples]
+
+    def _sample(self, sample: TrainingSample) -> PreparedSample:
+        path = self._path("latents", sample.sha256, str(self._settings))
+        kept = _read(path)
+        if kept is None:
+            kept = self._encode(sample)
+            write_bytes(path, save(kept))
+        size = [int(value) for value in kept["size"]]
+        return PreparedSample(kept["latents"], kept.get("mirror"), self._frame(size[0], size[1]), sample.caption)
+
+    def _encode(self, sample: TrainingSample) -> dict[str, Tensor]:
+        try:
+            image = load_image(sample.path)
+        except UnreadableImage as error:
+            raise UnreadableImage(f"{sample.path} {error}. Restore the photo, or start anew with --restart.") from error
+        if image.sha256 != sample.sha256:
+            raise StateError(
+                f"{sample.path} was changed since this run began. Put it back, or start anew with --restart."
+            )
+        height, width = image.pixels.shape[:2]
+        framed = self._frame(width, height).apply(image.pixels)
+        made = {"size": torch.tensor([width, height]), "latents": self._latents(framed)}
+        if self._settings.flip:
+            made["mirror"] = self._latents(framed[:, ::-1])
+        return made
+
+    def _latents(self, framed: ImageArray) -> Tensor:
+        self.encoded += 1
+        return encode(self._base.pipeline, framed)
+
+    def _frame(self, width: int, height: int) -> Framing:
+        return frame(width, height, self._settings.resolution, self._settings.step, buckets=self._settings.buckets)
+
+    def embeddings(self, captions: Sequence[str]) -> dict[str, Embedding]:
+        """Each distinct caption, and the empty prompt, embedded."""
+        return {text: self._text(text) for text in dict.fromkeys([*captions, ""])}
+
+    def _text(self, text: str) -> Embedding:
+        path = self._path("captions", text)
+        kept = _read(path)
+        if kept is None:
+            made = self._base.prompts.embed(text)
+            kept = {"words": made.words.clone(), "pooled": made.pooled.clone()}
+            write_bytes(path, save(kept))
+        return Embedding(kept["words"], kept["pooled"])
+
+    def _path(self, kind: str, *parts: str) -> Path:
+        name = hashlib.sha256("\0".join((self._base.fingerprint, kind, *parts)).encode()).hexdigest()[:32]
+        return self._folder / kind / f"{name}.safetensors"
+
+
+def _read(path: Path) -> dict[str, Tensor] | None:
+    """What was kept, or None; a damaged file counts as none, because it can be made again."""
+    try:
+        return dict(load(path.read_bytes()))
+    except (FileNotFoundError, SafetensorError):
+        return None

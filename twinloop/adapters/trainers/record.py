@@ -1,0 +1,73 @@
+"""What a training fixes when it first starts: its inputs' fingerprint, its date, its thread count."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from twinloop.adapters.diffusion.compute import thread_count
+from twinloop.domain.records import TrainingSample
+from twinloop.errors import StateError
+from twinloop.ports import TrainingSettings
+from twinloop.store.atomic import read_json, write_json
+
+_FILE = "training.json"
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """Decided once, so that a resumed training ends in the same bytes.
+
+    Attributes:
+        inputs: hash of samples, settings, base model and texts. date: ISO 8601, UTC. threads: sums depend on their number.
+    """
+
+    inputs: str
+    date: str
+    threads: int
+
+
+def inputs_hash(
+    samples: Sequence[TrainingSample], settings: TrainingSettings, base: str, texts: Mapping[str, str]
+) -> str:
+    """Of all that decides a training's result; where the photos lie does not matter."""
+    rows = [[sample.sha256, sample.caption, sample.weight] for sample in samples]
+    text = json.dumps([rows, asdict(settings), base, sorted(texts.items())])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def open_record(work: Path, inputs: str) -> TrainingRecord:
+    """The record of the training in ``work``; a folder of another training, or a damaged record, is cleared first."""
+    path = work / _FILE
+    if path.exists():
+        kept = _read(path)
+        if kept is not None and kept.inputs == inputs:
+            return kept
+        shutil.rmtree(work)
+    record = TrainingRecord(inputs, _now(), thread_count())
+    write_json(path, asdict(record))
+    return record
+
+
+def _read(path: Path) -> TrainingRecord | None:
+    try:
+        data = read_json(path)
+        return TrainingRecord(str(data["inputs"]), str(data["date"]), int(data["threads"]))
+    except (StateError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _now() -> str:
+    fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = (
+        datetime.datetime.fromtimestamp(int(fixed), datetime.UTC)
+        if fixed.isdigit()
+        else datetime.datetime.now(datetime.UTC)
+    )
+    return moment.replace(microsecond=0).isoformat().replace("+00:00", "Z")

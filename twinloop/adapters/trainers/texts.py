@@ -1,0 +1,56 @@
+"""The header of a LoRA file: modelspec 1.0.1 and the ``ss_*`` keys that people's tools read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from twinloop import __version__
+from twinloop.families.base import Family
+from twinloop.ports import TrainingSettings
+
+
+def lora_texts(
+    settings: TrainingSettings, family: Family, prediction: str, images: int, date: str, given: Mapping[str, str]
+) -> dict[str, str]:
+    """All header texts but the hash of the tensors. ``given`` wins; paths and captions stay out, because they name people."""
+    size = f"{settings.resolution}x{settings.resolution}"
+    modelspec = {
+        "sai_model_spec": "1.0.1",
+        "architecture": f"{family.architecture}/lora",
+        "implementation": "diffusers",
+        "title": given.get("ss_output_name", "lora"),
+        "resolution": size,
+        "description": f"Character LoRA, trained on {images} images in {settings.steps} steps",
+        "author": "not given",
+        "date": date,
+        "prediction_type": "v" if prediction == "v_prediction" else prediction,
+    }
+    epochs = max(1, round(settings.steps * settings.batch_size / images))
+    kohya = {
+        "output_name": "lora",
+        "network_module": "networks.lora",
+        "network_dim": settings.rank,
+        "network_alpha": settings.alpha,
+        "base_model_version": family.base_version,
+        "sd_model_name": "unknown",
+        "resolution": f"({settings.resolution}, {settings.resolution})",
+        "num_train_images": images,
+        "steps": settings.steps,
+        "max_train_steps": settings.steps,
+        "epoch": epochs,
+        "num_epochs": epochs,
+        "total_batch_size": settings.batch_size,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler": settings.schedule,
+        "lr_warmup_steps": settings.warmup_steps,
+        "optimizer": "torch.optim.adamw.AdamW",
+        "seed": settings.seed,
+        "min_snr_gamma": settings.min_snr_gamma,
+        "noise_offset": settings.noise_offset,
+        "caption_dropout_rate": settings.caption_dropout,
+        "max_grad_norm": 1.0,
+        "v2": False,
+    }
+    texts = {f"modelspec.{name}": str(value) for name, value in modelspec.items()}
+    texts |= {f"ss_{name}": str(value) for name, value in kohya.items()}
+    return {**texts, "twinloop.version": __version__, "twinloop.preset": settings.preset, **given}
