@@ -1,0 +1,100 @@
+"""Artefacts -> run record: whole, half-way, and damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.report.conftest import edit, workspace_in
+from twinloop.errors import NothingToDo, StateError
+from twinloop.report.model import RunRecord, read_run
+
+
+def test_a_finished_run_is_read_whole(record: RunRecord) -> None:
+    assert (record.person, record.trigger, record.base_model) == ("ana", "ohwx ana", "fake")
+    assert len(record.rounds) == len(record.verdicts) == len(record.datasets) == 3
+    assert len(record.surveys) == 4
+    assert len(record.scores) == len(record.loras) == 4
+    assert len(record.panel) == 4
+    assert record.stop is not None
+    assert record.stop.rule == "budget"
+    assert record.gaps_left == len(record.surveys[-1].gaps)
+    assert {Path(path).name for path, _ in record.left_out} >= {"broken.jpg", "wall.png"}
+    assert record.identity is not None
+    assert 0 < len(record.identity.held_out) < record.identity.photos
+
+
+def test_counts_agree_between_artefacts(record: RunRecord) -> None:
+    for entry, verdicts in zip(record.rounds, record.verdicts, strict=True):
+        assert entry.generated == len(verdicts)
+        assert entry.approved == sum(verdict.outcome == "approved" for verdict in verdicts)
+
+
+def test_what_is_special_about_a_version(record: RunRecord) -> None:
+    assert [v for v in range(1, 5) if record.remark(v) == "best"] == [record.best]
+    assert all(
+        record.remark(e.version) == "rolled back" for e in record.rounds if e.rolled_back and e.version != record.best
+    )
+    assert record.round_of(1) is None
+
+
+def test_every_missing_artefact_leaves_the_rest(home: Path) -> None:
+    for name in (
+        "iteration_history.json",
+        "identity_reference.json",
+        "panel.json",
+        "panel_v2.json",
+        "verdicts_iter1.json",
+        "dataset_iter0.json",
+    ):
+        (home / "out" / name).unlink()
+        run = read_run(workspace_in(home))
+        assert run.surveys
+    assert run.person == "ana"
+    assert (run.rounds, run.stop, run.photos, run.identity, run.panel, run.verdicts) == ((), None, None, None, (), ())
+    assert (len(run.scores), run.best) == (1, 1)
+
+
+def test_lora_records_elsewhere_are_taken_from_the_history(home: Path, record: RunRecord) -> None:
+    (home / "loras").rename(home / "moved")
+    assert read_run(workspace_in(home)).loras == record.loras
+
+
+def test_a_folder_without_a_run(tmp_path: Path) -> None:
+    with pytest.raises(NothingToDo, match=r"run\.json"):
+        read_run(workspace_in(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "iteration_history.json",
+        "gaps_iter2.json",
+        "verdicts_iter1.json",
+        "panel_v1.json",
+        "dataset_iter0.json",
+        "identity_reference.json",
+    ],
+)
+def test_damage_names_the_file(name: str, home: Path) -> None:
+    path = home / "out" / name
+    whole = path.read_bytes()
+    for damaged in (
+        whole[: len(whole) // 2],
+        b"[]",
+        b'{"iterations": [{}], "verdicts": [{}], "facets": [], "members": 3, "metrics": [], "measured": true}',
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(StateError, match=name.replace(".", r"\.")):
+            read_run(workspace_in(home))
+
+
+def test_no_identity_says_why(home: Path) -> None:
+    edit(
+        home / "out/identity_reference.json",
+        lambda data: (data.clear(), data.update(measured=False, why="validation.identity is false")),
+    )
+    identity = read_run(workspace_in(home)).identity
+    assert identity is not None
+    assert identity.why == "validation.identity is false"
