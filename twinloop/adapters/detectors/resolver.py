@@ -136,8 +136,9 @@ def resolve_models_dir(folder: Path) -> ModelsReport:
         InputError: the folder does not exist.
     """
     if not folder.is_dir():
+        lines = "\n".join(f"  - {missing_line(need)}" for need in NEEDS)
         raise InputError(
-            f"{folder}: no such models folder. Make it and put your detector files there, or use models_dir: nano (--models-dir nano)."
+            f"{folder}: no such models folder. Make it and put your detector files there, or use models_dir: nano (--models-dir nano).\n{lines}"
         )
     found = [_recognise(path) for path in _files(folder)]
     known = [model for model in found if model is not None]

@@ -1,0 +1,1 @@
+"""Parts of ``twinloop nano evaluate``."""

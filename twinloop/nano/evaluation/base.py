@@ -1,0 +1,82 @@
+"""The base model: does it make what the product's own prompts ask for, by the product's own ruler?"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from twinloop.domain.observation import Observation
+from twinloop.domain.shots import Shot, derive_seed
+from twinloop.domain.statistics import bootstrap_mean
+from twinloop.families.base import Family
+from twinloop.nano.evaluation.figures import share
+from twinloop.nano.evaluation.renders import observe_pixels
+from twinloop.ports import Generator, Reporter
+from twinloop.stages import words
+from twinloop.stages.observe import Observer
+from twinloop.stages.plan import plan_panel
+
+PRESET = "nano"
+WHOLE_FACE = 0.4
+"""Least ``face_quality`` that the product's check approves by default."""
+_PEOPLE = ("a woman", "a man")
+_HANDS = ("composition", "hands_visible")
+
+
+def panel(observer: Observer, family: Family, count: int, seed: int, trigger: str | None = None) -> list[Shot]:
+    """Prompts that walk evenly through all values of all facets; every third asks for hands as well.
+
+    ``trigger`` is the word of a LoRA; without it the prompts are about women and men in turn.
+    """
+    style = family.prompt_style(PRESET)
+    shots = plan_panel(observer.facets, trigger or "", style, seed, count, None)
+    made = []
+    for number, shot in enumerate(shots):
+        asked = dict(shot.traits) | (dict([_HANDS]) if number % 3 == 0 else {})
+        wanted = {name: {value: number % 2} for name, value in asked.items()}
+        lead = trigger or _PEOPLE[number // 2 % 2]
+        made.append(
+            replace(
+                shot,
+                prompt=words.prompt(lead, observer.facets, wanted, style),
+                negative_prompt=words.negative_prompt(observer.facets, wanted, style, None),
+                seed=derive_seed(seed, "evaluate", number),
+                traits=tuple(sorted(asked.items())),
+            )
+        )
+    return made
+
+
+def measure_base(generator: Generator, family: Family, observer: Observer, count: int, seed: int, reporter: Reporter) -> dict[str, Any]:
+    """How often each asked value was hit, how good the faces are, and how long an image takes."""
+    shots, seen, started = panel(observer, family, count, seed), [], time.monotonic()
+    generator.load_lora(None)
+    for number, (_, pixels) in enumerate(generator.generate(shots, family.generation(PRESET)), 1):
+        seen.append(observe_pixels(observer, pixels))
+        reporter.progress("Generated images", number, count)
+    seconds = (time.monotonic() - started) / max(1, count)
+    return {"seconds_per_image": seconds, **panel_figures(shots, seen, observer)}
+
+
+def panel_figures(shots: Sequence[Shot], seen: Sequence[Observation], observer: Observer) -> dict[str, Any]:
+    """Hit rates of the asked values with intervals, and the faces' quality."""
+    hits: dict[str, list[bool]] = defaultdict(list)
+    for shot, observation in zip(shots, seen, strict=True):
+        for facet in observer.facets:
+            asked = dict(shot.traits).get(facet.name)
+            if asked is None or (facet.name == "expression" and dict(shot.traits).get("face_angle") == "profile"):
+                continue
+            hit = asked in facet.classify(observation).present
+            hits[facet.name].append(hit)
+            if facet.name in ("face_angle", "composition"):
+                hits[f"{facet.name}.{asked}"].append(hit)
+    quality = [o.measure("face_quality") or 0.0 for o in seen]
+    return {
+        "one_face": share(len(o.faces) == 1 for o in seen),
+        "face_quality": bootstrap_mean(quality).to_json(),
+        "face_quality_passed": share(q >= WHOLE_FACE for q in quality),
+        **{name: share(values) for name, values in sorted(hits.items())},
+    }
