@@ -1,9 +1,11 @@
-"""``python -m twinloop.nano.build <step>``: render, vae, latents, unet, export; see README.md."""
+"""``python -m twinloop.nano.build <step>``: render, vae, latents, unet, export; detectors and their steps; see README.md."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+from twinloop.nano.build.detectors.steps import DETECTOR_STEPS, add_detector_steps, run_detector_step
 
 
 def _arguments() -> argparse.Namespace:
@@ -17,16 +19,21 @@ def _arguments() -> argparse.Namespace:
     render.add_argument("--seed", type=int, default=7)
     vae = steps.add_parser("vae", help="train the autoencoder")
     vae.add_argument("--minutes", type=float, default=13.0)
-    decoder = steps.add_parser("decoder", help="train the decoder alone for longer; the latents stay")
-    decoder.add_argument("--minutes", type=float, default=10.0)
+    decoder = steps.add_parser("decoder", help="train the decoder alone on latents that the UNet imagines")
+    decoder.add_argument("--minutes", type=float, default=8.0)
+    decoder.add_argument("--name", default="unet", help="name of the UNet's checkpoint")
     steps.add_parser("latents", help="encode the pictures and their mirror images")
     unet = steps.add_parser("unet", help="train UNet and text encoders")
     unet.add_argument("--minutes", type=float, default=60.0, help="wall clock of the whole training")
     unet.add_argument("--name", default="unet", help="name of the checkpoint")
     unet.add_argument("--start", default="", help="begin from this checkpoint instead")
+    adopt = steps.add_parser("adopt", help="make checkpoints of a shipped model folder, to go on from it")
+    adopt.add_argument("--folder", type=Path, required=True)
+    adopt.add_argument("--name", default="unet")
     export = steps.add_parser("export", help="write the model folder")
     export.add_argument("--to", type=Path, required=True)
     export.add_argument("--name", default="unet")
+    add_detector_steps(steps)
     return parser.parse_args()
 
 
@@ -34,7 +41,9 @@ def main() -> None:
     """Run one step."""
     given = _arguments()
     work: Path = given.work
-    if given.step == "render":
+    if given.step in DETECTOR_STEPS:
+        run_detector_step(given)
+    elif given.step == "render":
         from twinloop.nano.build.render import render_all
 
         render_all(work, shards=given.shards, per_shard=given.per_shard, size=256, seed=given.seed, processes=given.processes)
@@ -44,11 +53,10 @@ def main() -> None:
 
         run_team(given.processes, 29611, vae.train, vae.VaeRun(work, work / "vae.safetensors", minutes=given.minutes))
     elif given.step == "decoder":
-        from twinloop.nano.build import vae
+        from twinloop.nano.build import decoder
         from twinloop.nano.build.parallel import run_team
 
-        run = vae.VaeRun(work, work / "decoder.safetensors", given.minutes, lr=1.5e-3, decay=0.5, start=work / "vae.safetensors")
-        run_team(given.processes, 29614, vae.train, run)
+        run_team(given.processes, 29614, decoder.train, decoder.DecoderRun(work, given.name, given.minutes))
     elif given.step == "latents":
         from twinloop.nano.build.latents import encode_all
 
@@ -59,6 +67,10 @@ def main() -> None:
 
         unet_run = unet.UnetRun(work, given.name, minutes=given.minutes, start=given.start)
         run_team(given.processes, 29612, unet.train, unet_run)
+    elif given.step == "adopt":
+        from twinloop.nano.build.adopt import adopt
+
+        adopt(given.folder, work, given.name)
     else:
         from twinloop.nano.build.export import export
 

@@ -36,7 +36,7 @@ def _encode_shard(team: Team, work: Path) -> None:
     _, groups = checkpoint.load(work / "vae.safetensors")
     vae = build_vae()
     vae.load_state_dict(groups["vae"])
-    vae = vae.eval().to(memory_format=torch.channels_last)  # type: ignore[call-arg]
+    vae = vae.eval().to(memory_format=torch.channels_last)
     for path in sorted(work.glob("shard_*.npz"))[team.rank :: team.size]:
         target = work / "latents" / f"{path.stem}.npy"
         if target.exists():
@@ -44,13 +44,13 @@ def _encode_shard(team: Team, work: Path) -> None:
         with np.load(path, allow_pickle=False) as shard:
             images = shard["images"]
         out = np.empty((2, len(images), LATENT_CHANNELS, GRID, GRID), np.float16)
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
             for first in range(0, len(images), 20):
                 part = torch.from_numpy(images[first : first + 20]).permute(0, 3, 1, 2).float().div(127.5).sub(1)
                 for mirror in (0, 1):
                     pixels = part.flip(-1) if mirror else part
                     latents = vae.encoder(pixels.contiguous(memory_format=torch.channels_last))
-                    out[mirror, first : first + 20] = latents.numpy()
+                    out[mirror, first : first + 20] = latents.float().numpy()
         partial = target.with_name(f".{target.name}")
         with open(partial, "wb") as file:
             np.save(file, out)

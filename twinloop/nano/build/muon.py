@@ -26,7 +26,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
     for a, b, c in _NS:
         square = x @ x.T
         x = a * x + (b * square + c * (square @ square)) @ x
-    return (x.T if tall else x).float()
+    return torch.Tensor.float(x.T if tall else x)
 
 
 def is_matrix(name: str, value: Tensor) -> bool:
@@ -41,13 +41,16 @@ class MuonAdamW:
     Args:
         named: the parameters, in an order that is the same in every process.
         team: the work of Newton-Schulz is divided among its processes.
+        matrices: whether Muon takes the matrices; False leaves everything to AdamW.
     """
 
-    def __init__(self, named: Iterable[tuple[str, nn.Parameter]], team: Team, weight_decay: float = 0.01) -> None:
+    def __init__(
+        self, named: Iterable[tuple[str, nn.Parameter]], team: Team, weight_decay: float = 0.01, matrices: bool = True
+    ) -> None:
         self.named = [(name, p) for name, p in named if p.requires_grad]
         self.team, self.weight_decay = team, weight_decay
-        self.muon = [(n, p) for n, p in self.named if is_matrix(n, p)]
-        self.adam = [(n, p) for n, p in self.named if not is_matrix(n, p)]
+        self.muon = [(n, p) for n, p in self.named if matrices and is_matrix(n, p)]
+        self.adam = [(n, p) for n, p in self.named if not (matrices and is_matrix(n, p))]
         self.state: dict[str, Tensor] = {}
         for name, p in self.muon:
             self.state[f"{name}.momentum"] = torch.zeros_like(p)

@@ -28,7 +28,7 @@ class Team:
         flat = torch.cat([t.reshape(-1) for t in tensors]).to(torch.bfloat16)
         dist.all_reduce(flat)
         whole = flat.float().div_(self.size) if mean else flat.float()
-        for tensor, part in zip(tensors, whole.split([t.numel() for t in tensors]), strict=True):
+        for tensor, part in zip(tensors, torch.split(whole, [t.numel() for t in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
     def wait(self) -> None:
@@ -45,7 +45,7 @@ def run_team(size: int, port: int, work: Callable[..., None], *arguments: Any) -
     """Call ``work(team, *arguments)`` in ``size`` new processes and wait for them all."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    mp.spawn(_member, args=(size, port, work, arguments), nprocs=size, join=True)  # type: ignore[no-untyped-call]
+    mp.spawn(_member, args=(size, port, work, arguments), nprocs=size, join=True)  # type: ignore[attr-defined, no-untyped-call]
 
 
 def _member(rank: int, size: int, port: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:

@@ -23,6 +23,7 @@ from twinloop.nano.build.parallel import Team
 from twinloop.nano.build.render import people
 from twinloop.nano.build.schedule import TrainNoise
 from twinloop.nano.build.tokenizer import write_tokenizer
+from twinloop.nano.world.params import Identity, Scene
 
 TIME_IDS = (SIZE, SIZE, 0, 0, SIZE, SIZE)
 
@@ -34,10 +35,10 @@ class UnetRun:
     work: Path
     name: str = "unet"
     minutes: float = 60.0
-    decay: float = 0.22
+    decay: float = 0.45
     batch: int = 32
-    lr: float = 3e-3
-    lr_adam: float = 2e-3
+    lr: float = 2e-3
+    lr_adam: float = 1e-3
     warmup: int = 100
     ema: float = 0.998
     save_every: float = 180.0
@@ -78,7 +79,7 @@ class Data:
 
     latents: NDArray[np.float16]
     weights: NDArray[np.float32]
-    shown: list[tuple[captions.Identity, captions.Scene]]
+    shown: list[tuple[Identity, Scene]]
 
     @classmethod
     def load(cls, work: Path) -> Data:
@@ -98,7 +99,7 @@ class Data:
         return torch.from_numpy(np.stack(rows)).float(), torch.from_numpy(np.stack(weights))[:, None], texts
 
 
-def words_for(identity: captions.Identity, scene: captions.Scene, rng: random.Random) -> str:
+def words_for(identity: Identity, scene: Scene, rng: random.Random) -> str:
     """A caption, or nothing, or the words of negative prompts, which faulty pictures get more often."""
     chance = rng.random()
     if chance < 0.05:
@@ -164,7 +165,7 @@ def _step(
     with torch.autocast("cpu", torch.bfloat16):
         made = parts(noisy, times, ids)
     loss = ((made.float() - wanted).square() * weights).mean()
-    loss.backward()
+    torch.autograd.backward(loss)
     return float(loss.detach())
 
 
