@@ -1,11 +1,17 @@
-"""`twinloop demo`: the whole loop for real on the embedded world, from nothing, in one command."""
+"""``twinloop demo``: the whole loop for real on the embedded world, from nothing, in one command."""
 
 from __future__ import annotations
 
+import argparse
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from twinloop.ports import Reporter
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from twinloop.ports import Reporter
 
 PERSON_SEED = 7
 PHOTOS = 60
@@ -17,39 +23,68 @@ CONFIG: dict[str, object] = {
     "models_dir": "nano",
     "max_iterations": 3,
     "convergence_threshold": 0.05,
-    "generation": {"num_per_gap": 4},
-    "validation": {"auto_filter": True},
+    "generation": {"num_per_gap": 6},
+    "validation": {"auto_filter": True, "sharpness_share": 0.03, "min_face_quality": 0.6, "identity_tolerance": 3.0},
+    "merge": {"real_to_synthetic_weight": 5.0},
     "training": {"preset": "nano"},
+    "panel": {"images": 32},
+    "stop": {"patience": 2},
 }
 
 
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("outputs") / "demo",
+        metavar="DIR",
+        help="where everything goes (default: outputs/demo)",
+    )
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.store.atomic import read_json
+
+    workspace = run_demo(args.out, terminal)
+    terminal.line(f"Report: {workspace / 'report.html'}")
+    return read_json(workspace / "iteration_history.json")
+
+
 def run_demo(out: Path, reporter: Reporter) -> Path:
-    """Write the photos and the configuration (once), run or resume the loop, and return the path of the report."""
+    """Write the photos and the configuration (once), run or resume the loop, and return the folder of the run."""
     from twinloop.config import load_settings
     from twinloop.loop import run_loop, workspace_of
     from twinloop.store.workspace import shown_path
     from twinloop.wiring import build_toolbox
 
-    photos, config = out / "photos", out / "bootstrap_config.json"
-    _write_photos(photos, reporter)
+    config = out / "bootstrap_config.json"
+    write_photos(out / "photos", reporter)
     _write_config(config, out)
     settings = load_settings(config)
     reporter.line(f"Configuration: {shown_path(config)}")
-    workspace = workspace_of(settings)
-    run_loop(settings, build_toolbox(settings, reporter), workspace)
-    return workspace.report
+    run_loop(settings, build_toolbox(settings, reporter), workspace_of(settings))
+    return out / "bootstrap"
 
 
-def _write_photos(photos: Path, reporter: Reporter) -> None:
+def write_photos(photos: Path, reporter: Reporter) -> None:
+    """The sample photos, whole or not at all."""
     if photos.exists():
         return
-    from twinloop.nano.world.photos import write_photo_set
+    from twinloop.store.atomic import storage_errors
+    from twinloop.wiring import with_extra
 
+    def load() -> Any:
+        from twinloop.nano.world.photos import write_photo_set
+
+        return write_photo_set
+
+    write_photo_set = with_extra("Rendering the sample photos", "nano", load)
     reporter.line("Rendering the photos of a fictional person (the first picture compiles the renderer, about 20 s)")
     unfinished = photos.with_name(f".{photos.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    records = write_photo_set(unfinished, seed=PERSON_SEED, count=PHOTOS)
-    unfinished.rename(photos)
+    with storage_errors(photos):
+        records = write_photo_set(unfinished, seed=PERSON_SEED, count=PHOTOS)
+        unfinished.rename(photos)
     reporter.line(f"Photos: {len(records)} files in {photos}")
 
 
@@ -65,3 +100,6 @@ def _write_config(path: Path, out: Path) -> None:
         "lora_output_dir": shown_path(out / "lora_models"),
     }
     write_json(path, {**CONFIG, **folders})
+
+
+COMMAND = Command("demo", "Run the whole loop for real on the embedded world: no GPU, no download.", configure, run)

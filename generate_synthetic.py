@@ -1,0 +1,14 @@
+#!/usr/bin/env python3
+"""Make images that fill the gaps.
+
+    python generate_synthetic.py gaps.json --base-model stabilityai/stable-diffusion-xl-base-1.0 \
+        --lora lora.safetensors --person "ohwx person" --output outputs/synthetic/person
+
+The same as ``twinloop generate``; all flags: python generate_synthetic.py --help
+"""
+
+from twinloop.cli.command import script
+from twinloop.cli.generate import COMMAND
+
+if __name__ == "__main__":
+    raise SystemExit(script(COMMAND, "generate_synthetic.py"))

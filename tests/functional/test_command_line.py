@@ -1,0 +1,286 @@
+"""What holds for every command: flags, speed of --help, JSON, exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.functional import loops
+from tests.functional.console import ROOT, configuration, python, twinloop
+from twinloop import __version__
+from twinloop.cli import app, facets
+from twinloop.cli.command import Command, execute, script_parser
+from twinloop.cli.scripts import SCRIPTS
+
+SEED_FLAGS = {
+    "gap_analysis.py": ("DATASET", "--models-dir", "--output"),
+    "generate_synthetic.py": (
+        "GAPS",
+        "--base-model",
+        "--lora",
+        "--person",
+        "--output",
+        "--num-per-gap",
+        "--steps",
+        "--guidance",
+    ),
+    "validate_synthetic.py": ("FOLDER", "--models-dir", "--approved", "--rejected"),
+    "bootstrap_loop.py": ("--config",),
+}
+HEAVY = (
+    "torch",
+    "onnxruntime",
+    "pydantic",
+    "numpy",
+    "cv2",
+    "PIL",
+    "numba",
+    "diffusers",
+    "transformers",
+    "sqlite3",
+    "rich",
+)
+
+
+@pytest.mark.parametrize("name", SEED_FLAGS)
+def test_the_flags_of_the_first_description_are_in_the_help(name: str) -> None:
+    said = python(name, "--help", cwd=ROOT)
+    assert said.code == 0
+    assert all(flag in said.out for flag in SEED_FLAGS[name])
+
+
+@pytest.mark.parametrize("name", SEED_FLAGS)
+def test_script_and_subcommand_are_the_same(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = SCRIPTS[name]
+    assert command in app.COMMANDS
+    of_script = [line for line in script_parser(command, name).format_help().splitlines() if "--version" not in line]
+    of_twinloop = twinloop(capsys, command.name, "--help").out.splitlines()
+    start = "options:"
+    own = [line for line in of_script[of_script.index(start) :] if "show program's" not in line]
+    assert own == of_twinloop[of_twinloop.index(start) :]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """The reason why --help answers at once; a clock would only measure the machine."""
+    calls = [["--help"], ["--version"], *([c.name, "--help"] for c in app.COMMANDS), ["nano", "photos", "--help"], ["export", "did", "--help"]]
+    program = (
+        "import sys\nfrom twinloop.cli.app import main\n"
+        f"for argv in {calls!r}:\n    try:\n        main(argv)\n    except SystemExit:\n        pass\n"
+        "print('LOADED', sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = done.stdout.splitlines()[-1]
+    assert "'argparse'" in loaded
+    assert not [name for name in HEAVY if f"'{name}'" in loaded]
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert twinloop(capsys, "--version").out.strip() == f"twinloop {__version__}"
+
+
+def test_the_installed_command_is_this_one() -> None:
+    program = Path(sys.executable).with_name("twinloop")
+    if not program.exists():
+        pytest.skip("the package is not installed into this environment")
+    assert (
+        subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+        == f"twinloop {__version__}"
+    )
+
+
+def test_a_wrong_flag_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "analyze", "photos", "--modelsdir", "x")
+    assert said.code == 2 and "--modelsdir" in said.err
+
+
+@pytest.mark.parametrize("argv", [["facets"], ["doctor", "--models-dir", "fake"], ["init"], ["init", "--full"]])
+def test_json_on_stdout_is_json_alone(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, *argv, "--json")
+    assert said.code == 0
+    assert isinstance(said.data, dict)
+
+
+def test_the_loop_with_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    config = configuration(tmp_path, max_iterations=1)
+    planned = twinloop(capsys, "run", "--config", config, "--dry-run", "--json")
+    assert planned.data["plan"]["images_round_1"] == 2 * planned.data["gaps"]["gap_count"] > 0
+    assert not Path("out").exists() and not Path("loras").exists()
+    said = twinloop(capsys, "run", "--config", config, "--json")
+    assert said.code == 0
+    assert said.data == json.loads(Path("out/iteration_history.json").read_text())
+    assert "✓ Gap Analysis:" in said.err and "Iteration 1:" in said.err
+
+
+def test_the_printed_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    said = twinloop(capsys, "run", "--config", configuration(tmp_path))
+    history = json.loads(Path("out/iteration_history.json").read_text())
+    for entry in history["iterations"]:
+        number, count = entry["iteration"], entry["gap_count"]
+        assert f"Iteration {number}:\n  ✓ Gap Analysis: {count} gaps found" in said.out
+        assert f"  ✓ Generated: {entry['generated']} images" in said.out
+        assert f"  ✓ Validation: {entry['approved']} approved (" in said.out
+        assert f"  ✓ Merged: {entry['merged']} images" in said.out
+        assert f"  ✓ Training: LoRA v{number + 1} complete" in said.out
+    assert history["stop"]["reason"] in said.out
+
+
+def test_restart_keeps_the_old_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    config = configuration(tmp_path, max_iterations=1)
+    assert twinloop(capsys, "run", "--config", config).code == 0
+    old = loops.tree("out", "loras")
+    configuration(tmp_path, max_iterations=1, seed=5)
+    refused = twinloop(capsys, "run", "--config", config)
+    assert refused.code == 2 and "seed: 0 -> 5" in refused.err and "--restart" in refused.err
+    assert twinloop(capsys, "run", "--config", config, "--restart").code == 0
+    kept = {
+        name.replace("out.old1", "out").replace("loras.old1", "loras"): h
+        for name, h in loops.tree("out.old1", "loras.old1").items()
+    }
+    assert kept == old
+    assert loops.tree("out", "loras")["out/shots_iter1.json"] != old["out/shots_iter1.json"]
+
+
+def test_restart_never_moves_the_photos(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("out/photos"))
+    config = configuration(tmp_path, dataset_dir="out/photos")
+    said = twinloop(capsys, "run", "--config", config, "--restart")
+    assert said.code == 2 and "dataset_dir" in said.err
+    assert len(list(Path("out/photos").iterdir())) == 14
+
+
+def test_wanted_shares(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    Path("targets.json").write_text('{"face_angle": {"profile": 0.1, "front": 0.0}}')
+    call = ["analyze", "photos", "--models-dir", "fake", "--json", "--targets", "targets.json", "--shares"]
+    found = twinloop(capsys, *call, "face_angle.profile=25%").data
+    values = found["facets"]["face_angle"]["values"]
+    assert (values["profile"]["target"], values["front"]["target"]) == (0.25, 0.0)
+    for wrong, hint in (
+        ("face_angle.sideways=0.2", "no value 'sideways'"),
+        ("mood.sad=0.2", "'mood' is no facet"),
+        ("face_angle.front=0.9", "add up to"),
+        ("profile=0.2", "FACET.VALUE=SHARE"),
+        ("face_angle.front=1.5", "less than 1"),
+    ):
+        said = twinloop(capsys, *call, wrong)
+        assert said.code == 2 and hint in said.err, wrong
+
+
+def raising(error: BaseException) -> Command:
+    def run(args: object, terminal: object) -> Any:
+        raise error
+
+    return Command("fails", "Fails.", lambda parser: None, run)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (KeyboardInterrupt(), 130, "the same command goes on:\n  fails --json"),
+        (OSError(28, "No space left on device", "/x/y"), 2, "the disk is full (/x/y). Nothing is lost"),
+        (PermissionError(13, "Permission denied", "/x/y"), 2, "no permission (/x/y)"),
+        (ZeroDivisionError("division by zero"), 1, "a defect of the program"),
+        (BrokenPipeError(), 141, ""),
+    ],
+)
+def test_every_error_becomes_a_message(
+    error: BaseException, code: int, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute(script_parser(raising(error), "fails"), ["--json"]) == code
+    said = capsys.readouterr()
+    assert text in said.err and "Traceback" not in said.err and said.out == ""
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    execute(script_parser(raising(ZeroDivisionError("division by zero")), "fails"), ["--debug"])
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_output_that_cannot_be_written() -> None:
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from twinloop.cli.app import main; raise SystemExit(main())"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program, "facets"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == "error: the disk is full. Nothing is lost; free some space and run the same command again.\n"
+
+
+def test_a_reader_that_stops_reading() -> None:
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from twinloop.cli.app import main; raise SystemExit(main())"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", program, "init"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_interrupting_a_run_and_going_on(tmp_path: Path) -> None:
+    loops.write_photos(tmp_path / "photos")
+    config = configuration(tmp_path, training={"steps": 4000})
+    call = [sys.executable, str(ROOT / "bootstrap_loop.py"), "--config", config.name]
+    # a test session started in the background ignores Ctrl-C, and so would its children
+    running = subprocess.Popen(
+        call,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    checkpoint = tmp_path / "loras/.training_v1/checkpoint.json"
+    for _ in range(2400):
+        if checkpoint.exists() or running.poll() is not None:
+            break
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=120)
+    assert running.returncode == 130
+    assert (
+        "the same command goes on:" in err
+        and "bootstrap_loop.py --config bootstrap_config.json" in err
+        and "Traceback" not in err
+    )
+    assert json.loads(checkpoint.read_text())["step"] >= 1
+
+
+def test_signs_that_the_terminal_lacks_do_not_stop_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
+    monkeypatch.setattr(sys, "stdout", narrow)
+    command = Command("says", "Says.", lambda parser: None, lambda args, terminal: terminal.line("✓ done"))
+    assert execute(script_parser(command, "says"), []) == 0
+    assert narrow.buffer.getvalue() == b"? done\n"  # type: ignore[attr-defined]
+
+
+def test_facets_name_their_values(capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, facets.COMMAND.name)
+    assert all(value in said.out for value in ("face_angle", "three_quarter", "hands_visible", "low_key"))

@@ -1,0 +1,23 @@
+"""A round in which nothing is approved: no LoRA is trained for it, and the run stops and says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.functional import loops
+
+
+def test_nothing_approved_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    outcome = loops.run(loops.settings(validation={"min_face_confidence": 1.0}))
+    assert outcome.decision is not None and outcome.decision.rule == "nothing_approved"
+    assert outcome.best == 1
+    assert not Path("loras/lora_v2.safetensors").exists()
+    history = json.loads(Path("out/iteration_history.json").read_text())
+    assert [entry["lora_version"] for entry in history["iterations"]] == [1]
+    assert history["iterations"][0]["merged"] == 0
+    assert Path("out/report.html").exists()

@@ -1,0 +1,237 @@
+"""The four scripts, run one by one, give what the automatic loop gives."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import save
+
+from tests.functional import loops
+from tests.functional.console import configuration, python, twinloop
+from twinloop.cli.generate import loads_as_base
+
+PERSON = "ohwx ana"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished loop."""
+    folder = tmp_path_factory.mktemp("steps")
+    loops.write_photos(folder / "photos")
+    config = configuration(folder)
+    said = python("bootstrap_loop.py", "--config", config.name, cwd=folder)
+    assert said.code == 0, said.err
+    assert said.out.splitlines()[-1] == "Report: out/report.html"
+    return folder
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def pixels(folder: Path) -> dict[str, bytes]:
+    """Name without its time stamp -> pixels."""
+    found = {}
+    for path in sorted(folder.glob("*.png")):
+        with Image.open(path) as image:
+            found[path.name.rsplit("_", 2)[0]] = np.asarray(image).tobytes()
+    return found
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name.rsplit("_", 2)[0] for path in folder.glob("*.png")}
+
+
+def test_option_b_equals_the_loop(home: Path) -> None:
+    said = python("gap_analysis.py", "photos", "--models-dir", "fake", "--output", "gaps_1.json", cwd=home)
+    assert said.code == 0, said.err
+    automatic, manual = read(home / "out/gaps_iter1.json"), read(home / "gaps_1.json")
+    assert automatic["recommendations"] == manual["recommendations"] != []
+    assert automatic["facets"] == manual["facets"]
+
+    said = python(
+        "generate_synthetic.py", "gaps_1.json", "--base-model", "fake", "--lora", "loras/lora_v1.safetensors",
+        "--person", PERSON, "--output", "synthetic_1/", "--num-per-gap", 2, cwd=home,
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    assert (home / "synthetic_1/shots.json").read_bytes() == (home / "out/shots_iter1.json").read_bytes()
+    made = pixels(home / "synthetic_1")
+    assert made == pixels(home / "out/synthetic_iter1") and len(made) > 10
+    images = [
+        read(home / place / "generation_metadata.json")["images"] for place in ("synthetic_1", "out/synthetic_iter1")
+    ]
+    assert [i["sha256"] for i in images[0]] == [i["sha256"] for i in images[1]]
+
+    said = python(
+        "validate_synthetic.py",
+        "synthetic_1/",
+        "--models-dir",
+        "fake",
+        "--approved",
+        "approved_1/",
+        "--rejected",
+        "rejected_1/",
+        cwd=home,
+    )
+    assert said.code == 0, said.err
+    by_hand, by_loop = read(home / "rejected_1/verdicts.json"), read(home / "out/verdicts_iter1.json")
+    assert [(v["sha256"], v["checks"]) for v in by_hand["verdicts"]] == [
+        (v["sha256"], v["checks"]) for v in by_loop["verdicts"]
+    ]
+    assert names(home / "approved_1") == names(home / "out/approved_iter1") != set()
+    assert names(home / "rejected_1") == names(home / "out/rejected_iter1") != set()
+    assert f"Approved: {by_loop['approved']} ({100 * by_loop['approval_rate']['value']:.1f}%)" in said.out
+
+
+def test_settings_from_the_configuration_give_the_same(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    config = ["--config", "bootstrap_config.json"]
+    assert twinloop(capsys, "analyze", *config, "--output", "c/gaps.json").code == 0
+    # the same settings leave the same file, to the byte
+    assert (home / "c/gaps.json").read_bytes() == (home / "out/gaps_iter1.json").read_bytes()
+    assert (
+        twinloop(
+            capsys, "generate", "c/gaps.json", *config, "--lora", "loras/lora_v1.safetensors", "--output", "c/made"
+        ).code
+        == 0
+    )
+    assert pixels(home / "c/made") == pixels(home / "out/synthetic_iter1")
+    said = twinloop(
+        capsys, "validate", "c/made", *config, "--approved", "c/approved", "--rejected", "c/rejected", "--json"
+    )
+    loop = read(home / "out/verdicts_iter1.json")
+    assert [v["checks"] for v in said.data["verdicts"]] == [v["checks"] for v in loop["verdicts"]]
+    assert said.data["limits"] == loop["limits"]
+
+
+def test_the_second_round_draws_other_seeds(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    best = read(home / "out/iteration_history.json")["iterations"][1]["generated_with"]
+    said = twinloop(
+        capsys, "generate", "out/gaps_iter2.json", "--base-model", "fake", "--lora", f"loras/lora_{best}.safetensors",
+        "--person", PERSON, "--output", "synthetic_2", "--num-per-gap", 2, "--json",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    assert (home / "synthetic_2/shots.json").read_bytes() == (home / "out/shots_iter2.json").read_bytes()
+    assert pixels(home / "synthetic_2") == pixels(home / "out/synthetic_iter2")
+    first = {shot["seed"] for shot in read(home / "out/shots_iter1.json")["shots"]}
+    assert not first & {image["seed"] for image in said.data["images"]}
+
+
+def test_base_model_and_trigger_come_from_the_lora(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second iteration of the seed's option B names neither."""
+    monkeypatch.chdir(home)
+    said = twinloop(
+        capsys,
+        "generate",
+        "out/gaps_iter1.json",
+        "--lora",
+        "loras/lora_v1.safetensors",
+        "--output",
+        "bare",
+        "--num-per-gap",
+        2,
+    )
+    assert said.code == 0, said.err
+    assert pixels(home / "bare") == pixels(home / "out/synthetic_iter1")
+
+
+def test_images_merged_by_hand_are_counted_as_synthetic(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(home / "photos", "photos")
+    before = twinloop(capsys, "analyze", "photos", "--models-dir", "fake", "--json").data
+    approved = sorted((home / "out/approved_iter1").glob("*.png"))
+    for path in approved:
+        shutil.copy(path, "photos")
+    after = twinloop(capsys, "analyze", "photos", "--models-dir", "fake", "--json")
+    assert before["synthetic_images"] == 0
+    assert 0 < after.data["synthetic_images"] <= len(approved)
+    assert after.data["images"] == before["images"] + after.data["synthetic_images"]
+    assert f"{after.data['synthetic_images']} of them synthetic" in after.err
+    # the person is learned from the real photos alone, whatever was copied in
+    said = twinloop(
+        capsys, "validate", home / "out/synthetic_iter1", "--models-dir", "fake", "--reference", "photos", "--json"
+    )
+    learned = said.data["limits"]["real_sharpness"]
+    assert learned == read(home / "out/verdicts_iter1.json")["limits"]["real_sharpness"]
+
+
+def test_a_second_call_makes_nothing_twice(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    call = [
+        "generate",
+        "out/gaps_iter1.json",
+        "--base-model",
+        "fake",
+        "--lora",
+        "loras/lora_v1.safetensors",
+        "--person",
+        PERSON,
+        "--output",
+        "twice",
+    ]
+    assert twinloop(capsys, *call).code == 0
+    kept = {path: path.stat().st_mtime_ns for path in (home / "twice").glob("*.png")}
+    first = next(iter(kept))
+    first.unlink()
+    assert twinloop(capsys, *call).code == 0
+    again = {path: path.stat().st_mtime_ns for path in (home / "twice").glob("*.png")}
+    assert again.keys() == kept.keys()
+    assert [path for path in kept if again[path] != kept[path]] == [first]
+    other = twinloop(capsys, *call, "--seed", 1)
+    assert other.code == 2 and "shots differ" in other.err and "Choose another --output" in other.err
+
+
+def test_images_from_photos(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    call = [
+        "generate",
+        "out/gaps_iter1.json",
+        "--base-model",
+        "fake",
+        "--person",
+        PERSON,
+        "--num-per-gap",
+        3,
+        "--json",
+        "--from-photos",
+        "photos",
+    ]
+    every = twinloop(capsys, *call, "--output", "i1").data["images"]
+    some = twinloop(capsys, *call, "--output", "i2", "--photo-share", 0.5).data["images"]
+    assert all(image["source"].startswith("photos/") for image in every)
+    assert 0 < sum(image["source"] is not None for image in some) < len(some)
+
+
+def test_a_lora_of_another_tool_names_no_base_of_this_machine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other trainers write a file name of their own machine; then the gap analysis, else the default, says which base."""
+    monkeypatch.chdir(tmp_path)
+    gap = {"type": "face_angle", "target": "profile", "count": 3}
+    Path("gaps.json").write_text(json.dumps({"recommendations": [gap], "base_model": "fake"}))
+    texts = {"ss_sd_model_name": "sd_xl_base_1.0.safetensors", "fake.skill": "0.5", "fake.person": "1"}
+    Path("other.safetensors").write_bytes(save({"a": np.zeros(2, np.float32)}, metadata=texts))
+    said = twinloop(
+        capsys, "generate", "gaps.json", "--lora", "other.safetensors", "--person", PERSON, "--output", "made"
+    )
+    assert said.code == 0, said.err
+    assert read(Path("made/generation_metadata.json"))["base_model"] == "fake"
+    found = [loads_as_base(name) for name in ("nano", "org/model", "other.safetensors", "sd_xl.safetensors", "", None)]
+    assert found == [True, True, True, False, False, False]

@@ -1,0 +1,60 @@
+"""Write docs/commands.md anew: every command and script with its --help. A test compares.
+
+.venv/bin/python tools/commands.py > docs/commands.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from twinloop.cli.app import build_parser
+from twinloop.cli.command import script_parser
+from twinloop.cli.scripts import SCRIPTS
+
+HEAD = """# Commands
+
+Written by `tools/commands.py` from the program itself; do not edit by hand.
+
+The scripts in the root folder and the subcommands of `twinloop` are the same code. Results and statements go to stdout, warnings,
+errors and progress to stderr. With `--json` stdout holds one JSON value and nothing else.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | a defect of the program |
+| 2 | the command line, a file, a model or the disk: the message says what to do |
+| 130 | interrupted (Ctrl-C); the same command goes on where it was |
+| 141 | whoever read the output stopped reading |
+
+`inspect` has codes of its own: 0 safe, 1 dangerous, 2 unreadable or not a model, 3 unknown names, 64 a wrong command line.
+"""
+
+
+def document() -> str:
+    """The whole page."""
+    parts = [HEAD, "## Scripts\n"]
+    parts += [_section(name, script_parser(command, name)) for name, command in SCRIPTS.items()]
+    parts.append("## twinloop\n")
+    parts += [_section(parser.prog, parser) for parser in _tree(build_parser())]
+    return "\n".join(parts)
+
+
+def _section(name: str, parser: argparse.ArgumentParser) -> str:
+    return f"### {name}\n\n```\n{parser.format_help().rstrip()}\n```\n"
+
+
+def _tree(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for child in action.choices.values():
+                yield from _tree(child)
+
+
+if __name__ == "__main__":
+    print(document(), end="")

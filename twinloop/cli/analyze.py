@@ -1,0 +1,100 @@
+"""``twinloop analyze`` and ``gap_analysis.py``: what a dataset lacks, counted."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli import options
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+from twinloop.errors import InputError
+
+if TYPE_CHECKING:
+    from twinloop.manual import Photos
+    from twinloop.stages.observe import Observer
+
+FLAGS = {
+    "dataset": "dataset_dir",
+    "models_dir": "models_dir",
+    "all": "analysis.keep_all",
+    "shares": "analysis.shares",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", nargs="?", metavar="DATASET", help="folder of photos (or dataset_dir of --config)")
+    options.add_models_dir(parser)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("gaps.json"),
+        metavar="FILE",
+        help="where to write the gaps (default: gaps.json)",
+    )
+    parser.add_argument(
+        "--observations", type=Path, metavar="FILE", help="also write all that was measured, one JSON line per image"
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        default=None,
+        help="count every readable image, also blurred ones, duplicates and other people",
+    )
+    parser.add_argument(
+        "--shares",
+        action="append",
+        metavar="FACET.VALUE=SHARE",
+        help="wanted share, as in face_angle.profile=0.25; may be given again",
+    )
+    parser.add_argument(
+        "--targets", type=Path, metavar="FILE", help="JSON file of wanted shares: facet -> value -> share"
+    )
+    parser.add_argument(
+        "--iteration", type=options.positive, default=1, metavar="N", help="number of the round (default: 1)"
+    )
+    options.add_facets(parser)
+    options.add_config(parser)
+    options.add_catalog(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    if args.dataset is None and args.config is None:
+        raise InputError("Which folder? Name one: gap_analysis.py DATASET, or give --config bootstrap_config.json.")
+    args.shares = options.wanted_shares(args.shares, args.targets)
+    name = Path(args.dataset or ".").resolve().name or "person"
+    settings = options.settings_from(args, FLAGS, {"person_name": name, "person_trigger": name})
+
+    from twinloop import manual, wiring
+    from twinloop.cli.tables import analysis_lines
+    from twinloop.store.atomic import write_json
+
+    observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
+    with options.open_catalog(args, settings, terminal) as catalog:
+        photos = manual.look_at(Path(settings.dataset_dir), settings, observer, catalog, terminal)
+    result, data = manual.find_gaps(photos, settings, observer, args.iteration)
+    for line in analysis_lines(result, data):
+        terminal.line(line)
+    write_json(args.output, data)
+    if args.observations is not None:
+        _write_observations(args.observations, photos, observer)
+    terminal.line(f"\n{len(result.gaps)} gap{'' if len(result.gaps) == 1 else 's'}. Written: {args.output}")
+    return data
+
+
+def _write_observations(path: Path, photos: Photos, observer: Observer) -> None:
+    """One JSON line per image, in the order of the folder; unreadable ones with their error."""
+    from twinloop.stages.observe import observation_line
+    from twinloop.store.atomic import write_bytes
+    from twinloop.store.workspace import shown_path
+
+    lines = [
+        json.dumps(observation_line(item, observer.facets, shown_path(item.path)), allow_nan=False)
+        for item in photos.found
+    ]
+    write_bytes(path, ("\n".join(lines) + "\n").encode())
+
+
+COMMAND = Command("analyze", "Find what a dataset lacks: facet values under their target share.", configure, run)

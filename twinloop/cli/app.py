@@ -1,0 +1,59 @@
+"""The command ``twinloop``: a table of subcommands."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from twinloop import __version__
+from twinloop.cli import (
+    analyze,
+    demo,
+    doctor,
+    export,
+    facets,
+    generate,
+    init,
+    inspect_models,
+    nano,
+    report,
+    run,
+    validate,
+)
+from twinloop.cli.command import Command, HelpFormatter, Parser, add_command, execute
+
+COMMANDS: tuple[Command, ...] = (
+    analyze.COMMAND,
+    generate.COMMAND,
+    validate.COMMAND,
+    run.COMMAND,
+    report.COMMAND,
+    demo.COMMAND,
+    init.COMMAND,
+    facets.COMMAND,
+    doctor.COMMAND,
+    inspect_models.COMMAND,
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = Parser(
+        prog="twinloop",
+        formatter_class=HelpFormatter,
+        description="From a messy folder of photos of one person to a character LoRA that gets better in measured rounds.",
+        epilog="Every command has --help.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        add_command(subparsers, command)
+    export.add_group(subparsers)
+    nano.add_group(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    return execute(build_parser(), sys.argv[1:] if argv is None else argv)

@@ -1,0 +1,171 @@
+"""What a command is, and how one runs: parse, work, print, exit code."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import math
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from twinloop import __version__
+from twinloop.cli.terminal import Terminal
+from twinloop.errors import TwinLoopError
+
+Run = Callable[[argparse.Namespace, Terminal], Any]
+"""Does the work of a command; what it returns is what ``--json`` prints."""
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+DEFECT = 1
+USAGE = 2
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What `Run` returns when the exit code says what was found. ``result`` is what ``--json`` prints."""
+
+    result: Any
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: its name, one line about it, its arguments, and what it does.
+
+    ``usage_code`` is the exit code of a wrong command line, for commands whose other codes say what was found.
+    """
+
+    name: str
+    summary: str
+    configure: Callable[[argparse.ArgumentParser], None]
+    run: Run
+    usage_code: int = USAGE
+
+
+def add_command(subparsers: Any, command: Command) -> None:
+    """Make a command known to a table of subcommands."""
+    parser = subparsers.add_parser(
+        command.name, help=command.summary, description=command.summary, formatter_class=HelpFormatter
+    )
+    complete(parser, command)
+
+
+def complete(parser: argparse.ArgumentParser, command: Command) -> None:
+    """The command's own arguments and the ones that every command has."""
+    command.configure(parser)
+    common = parser.add_argument_group("output")
+    common.add_argument("--json", action="store_true", help="print the result as JSON on stdout, all else on stderr")
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(run=command.run, parser=parser)
+    if isinstance(parser, Parser):
+        parser.usage_code = command.usage_code
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints end with the exit code of its command."""
+
+    usage_code = USAGE
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(self.usage_code, f"{self.prog}: error: {message}\n")
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Help of one fixed width, so that documentation and screens show the same."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=110)
+
+
+def script_parser(command: Command, name: str) -> argparse.ArgumentParser:
+    """The command line of one command as a script of its own."""
+    parser = Parser(prog=name, description=command.summary, formatter_class=HelpFormatter)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    complete(parser, command)
+    return parser
+
+
+def script(command: Command, name: str) -> int:
+    """Run a command as a script."""
+    return execute(script_parser(command, name), sys.argv[1:])
+
+
+def execute(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
+    """Parse and run; every error becomes one clear message and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows a question mark
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:  # told by the subcommand, with its own usage line
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    terminal = Terminal(sys.stderr if args.json else sys.stdout, sys.stderr)
+    try:
+        result, code = args.run(args, terminal), 0
+        if isinstance(result, Finished):
+            result, code = result.result, result.exit_code
+        terminal.clear()
+        if args.json:
+            print(json.dumps(_finite(result), indent=2, allow_nan=False))
+        sys.stdout.flush()
+    except BaseException as error:  # noqa: BLE001 - the border: whatever happens is told, and becomes an exit code
+        return _failed(error, terminal, args.debug, f"{parser.prog} {shlex.join(argv)}")
+    return code
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no word for "not a number": null stands for it."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _failed(error: BaseException, terminal: Terminal, debug: bool, command_line: str) -> int:
+    if isinstance(error, OSError):
+        _give_up_output()
+    if isinstance(error, BrokenPipeError):
+        return BROKEN_PIPE
+    if isinstance(error, SystemExit | GeneratorExit):
+        raise error
+    if debug:
+        terminal.clear()
+        traceback.print_exception(error)
+    if isinstance(error, TwinLoopError):
+        terminal.error(str(error))
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        terminal.error(f"interrupted. What is finished is kept; the same command goes on:\n  {command_line}")
+        return INTERRUPTED
+    if isinstance(error, OSError):
+        terminal.error(_storage_text(error))
+        return USAGE
+    terminal.error(
+        f"{type(error).__name__}: {error}\nThis is a defect of the program, not of your input. Run again with --debug and report what it shows."
+    )
+    return DEFECT
+
+
+def _give_up_output() -> None:
+    """When stdout itself cannot be written, the interpreter's last flush must not complain about it once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _storage_text(error: OSError) -> str:
+    place = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full{place}. Nothing is lost; free some space and run the same command again."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"no permission{place}. Choose another folder, or change the permissions."
+    return f"{error.strerror or error}{place}"

@@ -1,0 +1,103 @@
+"""``twinloop doctor``: what is installed, which models are there, what is measured, where is computed."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from twinloop import __version__
+from twinloop.cli import options
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+from twinloop.errors import TwinLoopError
+
+if TYPE_CHECKING:
+    from twinloop.stages.observe import Observer
+
+LIBRARIES: Mapping[str, tuple[str, ...]] = {
+    "core": ("numpy", "pillow", "pillow-heif", "opencv-python-headless", "onnxruntime", "safetensors", "pydantic"),
+    "train": ("torch", "diffusers", "transformers", "peft", "accelerate"),
+    "nano": ("numba",),
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    options.add_models_dir(parser)
+    options.add_facets(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop import wiring
+
+    installed = {extra: {name: _version(name) for name in names} for extra, names in LIBRARIES.items()}
+    device = wiring.device_name()
+    terminal.line(f"twinloop {__version__}, Python {platform.python_version()}, computes on: {device}")
+    for extra, versions in installed.items():
+        _say_libraries(extra, versions, terminal)
+    detectors = _detectors(args.models_dir or "models", tuple(args.facet or ()), terminal)
+    return {
+        "twinloop": __version__,
+        "python": platform.python_version(),
+        "device": device,
+        "installed": installed,
+        **detectors,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _say_libraries(extra: str, versions: Mapping[str, str | None], terminal: Terminal) -> None:
+    there = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    absent = [name for name, version in versions.items() if version is None]
+    terminal.line(f"{extra}: {there or 'nothing installed'}")
+    if absent:
+        line = "pip install -e ." if extra == "core" else f"pip install 'twinloop[{extra}]'"
+        terminal.warn(f"not installed: {', '.join(absent)}. Install: {line}")
+
+
+def _detectors(models_dir: str, plugins: tuple[str, ...], terminal: Terminal) -> dict[str, Any]:
+    """What the detectors of a folder measure; a folder without any is a finding here, not a failure."""
+    from twinloop import wiring
+
+    terminal.line(f"\nDetectors in {models_dir}:")
+    files = wiring.model_files(models_dir)
+    for file in files:
+        terminal.line(f"  - {file}")
+    try:
+        observer = wiring.build_observer(models_dir, plugins)
+    except TwinLoopError as error:
+        terminal.warn(str(error))
+        return {"models_dir": models_dir, "files": files, "facets": {}, "missing_models": [str(error)]}
+    missing = list(observer.pack.missing)
+    for line in missing:
+        terminal.warn(line)
+    facets = _facets(observer)
+    terminal.line("\nFacets:")
+    for name, state in facets.items():
+        terminal.line(f"  - {name}: {state}")
+    identity = "identity" in observer.measured
+    terminal.line(f"  - identity of the person: {'measured' if identity else 'not measured'}")
+    return {"models_dir": models_dir, "files": files, "facets": facets, "identity": identity, "missing_models": missing}
+
+
+def _facets(observer: Observer) -> dict[str, str]:
+    states = {}
+    for facet in observer.facets:
+        blind = [need for need in facet.needs if need not in observer.measured]
+        part = f"partly measured (no detector for: {', '.join(blind)})"
+        none = f"not measured (no detector for: {', '.join(blind)})"
+        states[facet.name] = (
+            "measured" if not blind else part if facet.multiple and len(blind) < len(facet.needs) else none
+        )
+    return states
+
+
+COMMAND = Command("doctor", "Say what is installed, which models are found and what they measure.", configure, run)

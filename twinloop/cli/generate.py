@@ -1,0 +1,185 @@
+"""``twinloop generate`` and ``generate_synthetic.py``: images that fill exactly the gaps."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli import options
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+from twinloop.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from twinloop.config import Settings
+    from twinloop.manual import Order
+    from twinloop.stages.generate import MadeImage
+
+WORDS = ("nano", "fake")
+"""Names of bases that need no file: the embedded one, and the one for tests and dry runs."""
+DEFAULT_BASE = "stabilityai/stable-diffusion-xl-base-1.0"
+FLAGS = {
+    "base_model": "base_model",
+    "person": "person_trigger",
+    "num_per_gap": "generation.num_per_gap",
+    "steps": "generation.num_inference_steps",
+    "guidance": "generation.guidance_scale",
+    "negative_prompt": "generation.negative_prompt",
+    "lora_scale": "generation.lora_scale",
+    "width": "generation.width",
+    "height": "generation.height",
+    "batch_size": "generation.batch_size",
+    "style": "generation.prompt_style",
+    "strength": "generation.strength",
+    "preset": "training.preset",
+    "seed": "seed",
+    "device": "device",
+    "allow_download": "allow_download",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("gaps", type=Path, metavar="GAPS", help="gaps.json of a gap analysis")
+    parser.add_argument(
+        "--base-model",
+        metavar="NAME",
+        help=f"hub id, folder or file, or the word 'nano' (default: what the LoRA was trained on, else {DEFAULT_BASE})",
+    )
+    parser.add_argument(
+        "--lora", type=Path, metavar="FILE", help="trained LoRA (.safetensors); left out: the bare base model"
+    )
+    parser.add_argument(
+        "--person", metavar="TRIGGER", help="trigger words, as in 'ohwx person' (default: the LoRA's own)"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="folder for the images (default: synthetic_<iteration>)"
+    )
+    parser.add_argument("--num-per-gap", type=int, metavar="N", help="images per gap (default: 5)")
+    parser.add_argument("--steps", type=int, metavar="N", help="denoising steps (default: the preset's)")
+    parser.add_argument("--guidance", type=float, metavar="X", help="guidance scale (default: the preset's)")
+    parser.add_argument("--negative-prompt", metavar="TEXT", help="instead of the general negative prompt")
+    parser.add_argument("--lora-scale", type=float, metavar="X", help="strength of the LoRA (default: 1.0)")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the whole generation (default: 0)")
+    parser.add_argument(
+        "--iteration",
+        type=options.positive,
+        metavar="N",
+        help="number of the round; goes into the seeds (default: that of GAPS)",
+    )
+    parser.add_argument("--width", type=int, metavar="PX", help="width of the images (default: the preset's)")
+    parser.add_argument("--height", type=int, metavar="PX", help="height of the images (default: the preset's)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: the preset's)")
+    parser.add_argument("--style", choices=("prose", "tags"), help="of the prompts (default: the preset's)")
+    parser.add_argument(
+        "--preset", metavar="NAME", help="sdxl, animagine, nano (default: by the name of the base model)"
+    )
+    parser.add_argument(
+        "--from-photos", type=Path, metavar="DIR", help="start images from the real photos in this folder"
+    )
+    parser.add_argument(
+        "--photo-share",
+        type=options.fraction,
+        metavar="X",
+        help="share of the images that start from a photo (default: 1 with --from-photos)",
+    )
+    parser.add_argument(
+        "--strength", type=float, metavar="X", help="how much of a photo is drawn anew, 0-1 (default: 0.6)"
+    )
+    options.add_facets(parser)
+    options.add_device(parser)
+    options.add_config(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop import manual
+
+    gaps, found = manual.read_gaps(args.gaps)
+    settings = _settings(args, found)
+    iteration = args.iteration or _whole(found.get("iteration")) or 1
+    output = args.output or Path(f"synthetic_{iteration}")
+    if not gaps:
+        terminal.line(f"{args.gaps} names no gaps: nothing to generate.")
+        return {"images": [], "output": str(output)}
+    dataset = found.get("dataset")
+    order = manual.Order(
+        gaps=gaps, iteration=iteration, output=output, lora=args.lora,
+        dataset=dataset if isinstance(dataset, str) and dataset else None,
+        photos=_photos(args, settings, terminal), photo_share=_photo_share(args, settings),
+    )  # fmt: skip
+    if args.lora is None:
+        terminal.warn("no --lora: the images come from the bare base model, which does not know the person")
+    made = _make(order, settings, terminal)
+    terminal.line(f"Generated: {len(made)} images in {output}")
+    return {
+        "output": str(output),
+        "images": [{"file": m.path.name, "sha256": m.sha256, **m.shot.to_json()} for m in made],
+    }
+
+
+def _make(order: Order, settings: Settings, terminal: Terminal) -> list[MadeImage]:
+    from twinloop import manual, wiring
+    from twinloop.store.clock import SystemClock
+
+    facets, _ = wiring.chosen_facets(settings.analysis.plugins, settings.analysis.facets)
+    makers = wiring.build_makers(settings)
+    if makers.notice:
+        terminal.warn(makers.notice)
+    studio = manual.Studio(makers.generator, makers.generation, makers.base_model, makers.style, facets, SystemClock())
+    shots = manual.plan_shots(order, settings, studio, terminal)
+    terminal.line(f"{len(order.gaps)} gaps, {len(shots)} images to make with {settings.base_model}")
+    return manual.make_images(shots, order, studio, terminal)
+
+
+def _settings(args: argparse.Namespace, found: Mapping[str, Any]) -> Settings:
+    from twinloop.store.lora_file import header_texts
+
+    texts = header_texts(args.lora) if args.lora is not None else {}
+    person = texts.get("modelspec.trigger_phrase")
+    if args.person is None and args.config is None and not person:
+        raise InputError("Whose images? Give the trigger words: --person 'ohwx person'.")
+    named = (texts.get("ss_sd_model_name"), found.get("base_model"))
+    base = next((name for name in named if loads_as_base(name)), DEFAULT_BASE)
+    if args.base_model is not None and args.preset is None and args.config is not None:
+        from twinloop.families import preset_for
+
+        args.preset = preset_for(args.base_model)
+    trigger = args.person or person
+    return options.settings_from(
+        args, FLAGS,
+        {"base_model": base, "person_trigger": trigger, "person_name": trigger, "dataset_dir": "."},
+    )  # fmt: skip
+
+
+def loads_as_base(name: Any) -> bool:
+    """Whether a base model's name in a file can be loaded: LoRAs of other tools often hold a bare file name of another machine."""
+    if not isinstance(name, str) or not name:
+        return False
+    is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and not name.endswith(".safetensors")
+    return name in WORDS or is_hub_id or Path(name).exists()
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None
+
+
+def _photos(args: argparse.Namespace, settings: Settings, terminal: Terminal) -> tuple[str, ...]:
+    from twinloop import manual
+
+    if args.from_photos is not None:
+        return manual.usable_sources(args.from_photos, terminal)
+    if settings.generation.from_photos <= 0 and not args.photo_share:
+        return ()
+    return manual.photos_of_run(settings) or manual.usable_sources(Path(settings.dataset_dir), terminal)
+
+
+def _photo_share(args: argparse.Namespace, settings: Settings) -> float:
+    if args.photo_share is not None:
+        return float(args.photo_share)
+    return settings.generation.from_photos or (1.0 if args.from_photos is not None else 0.0)
+
+
+COMMAND = Command("generate", "Make images that fill the gaps of a gap analysis.", configure, run)

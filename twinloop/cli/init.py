@@ -1,0 +1,83 @@
+"""``twinloop init``: a bootstrap_config.json to start from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+from twinloop.errors import InputError
+
+COMMENT = [
+    "Fields that are left out or null take their default; unknown fields are refused.",
+    "person_trigger: the words that will stand for the person in prompts. Rare ones work best, as in 'ohwx alice'.",
+    "models_dir and base_model take the word 'nano' for the embedded ones. base_model is never downloaded unless allow_download is true.",
+    "All fields with what they mean: twinloop init --full",
+]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--person-name", default="alice", metavar="NAME", help="for folders and reports (default: alice)"
+    )
+    parser.add_argument(
+        "--person-trigger", metavar="WORDS", help="words for the person in prompts (default: 'ohwx <name>')"
+    )
+    parser.add_argument("--dataset-dir", metavar="DIR", help="photos (default: outputs/facevault/organized/<name>)")
+    parser.add_argument("--base-model", metavar="NAME", help="hub id, folder, or 'nano' (default: SDXL base 1.0)")
+    parser.add_argument("--models-dir", default="models", metavar="DIR", help="detectors, or 'nano' (default: models)")
+    parser.add_argument("--full", action="store_true", help="all fields with their defaults, and what each means")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write it here instead of printing it")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.store.atomic import write_json
+
+    data = _full(_starter(args)) if args.full else _starter(args)
+    if args.output is None:
+        if not args.json:
+            terminal.line(json.dumps(data, indent=2, ensure_ascii=False))
+        return data
+    if args.output.exists():
+        raise InputError(f"{args.output} exists; nothing was changed. Name another file with --output.")
+    write_json(args.output, data)
+    terminal.line(f"Written: {args.output}. Start: twinloop run --config {args.output}")
+    return data
+
+
+def _starter(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields that people change most."""
+    from twinloop.config import Settings
+    from twinloop.families import preset_for
+
+    name = args.person_name
+    base = args.base_model or Settings.model_fields["base_model"].default
+    return {
+        "_comment": COMMENT,
+        "person_name": name,
+        "person_trigger": args.person_trigger or f"ohwx {name}",
+        "base_model": base,
+        "dataset_dir": args.dataset_dir or f"outputs/facevault/organized/{name}",
+        "models_dir": args.models_dir,
+        "output_dir": "outputs/bootstrap",
+        "lora_output_dir": f"outputs/lora_models/{name}",
+        "max_iterations": 5,
+        "convergence_threshold": 0.05,
+        "generation": {"num_per_gap": 5, "num_inference_steps": None, "guidance_scale": None},
+        "validation": {"auto_filter": True},
+        "training": {"preset": preset_for(base), "epochs": None},
+    }
+
+
+def _full(starter: dict[str, Any]) -> dict[str, Any]:
+    from twinloop.config import Settings, describe_fields
+
+    chosen = {key: value for key, value in starter.items() if not key.startswith("_")}
+    complete = Settings.model_validate(chosen).model_dump(mode="json")
+    return {"_comment": COMMENT[:3], "_fields": describe_fields(), **complete}
+
+
+COMMAND = Command("init", "Print a bootstrap_config.json to start from.", configure, run)

@@ -1,0 +1,177 @@
+"""Flags that several commands share, and how flags become settings: the same fields as in bootstrap_config.json."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twinloop.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from twinloop.cli.terminal import Terminal
+    from twinloop.config import Settings
+    from twinloop.store.catalog import Catalog
+
+CATALOG = Path("outputs") / "catalog.sqlite"
+
+
+def positive(text: str) -> int:
+    """A whole number of 1 or more, for argparse."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
+    return int(text)
+
+
+def not_negative(text: str) -> int:
+    """A whole number of 0 or more, for argparse."""
+    return 0 if text == "0" else positive(text)
+
+
+def fraction(text: str) -> float:
+    """A number from 0 to 1, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+    return value
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="take what no flag gives from this bootstrap_config.json"
+    )
+
+
+def add_models_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--models-dir",
+        metavar="DIR",
+        help="folder of detector files, or the word 'nano' for the embedded ones (default: models)",
+    )
+
+
+def add_facets(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--facet", action="append", metavar="FILE", help="Python file with a facet of your own; may be given again"
+    )
+
+
+def add_catalog(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--catalog",
+        type=Path,
+        metavar="FILE",
+        help=f"cache of what was observed (default: {CATALOG}, or the run's own with --config)",
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: auto)")
+    parser.add_argument(
+        "--allow-download",
+        action="store_true",
+        default=None,
+        help="allow fetching the base model from the Hugging Face hub when it is not on this machine",
+    )
+
+
+def settings_from(args: argparse.Namespace, flags: Mapping[str, str], defaults: Mapping[str, Any]) -> Settings:
+    """Settings from ``--config``, with the flags that were given over it.
+
+    Args:
+        flags: name in ``args`` -> field as in bootstrap_config.json, dots for sections.
+        defaults: field -> value where neither flag nor configuration gives one.
+
+    Raises:
+        InputError: no such configuration. ConfigError: all mistakes at once, named by field or flag.
+    """
+    from twinloop.config import parse_settings, read_config
+
+    data = read_config(args.config) if args.config else {}
+    given = {field: getattr(args, flag) for flag, field in flags.items() if getattr(args, flag) is not None}
+    if isinstance(data, dict):
+        data = json.loads(json.dumps(data))
+        for field, value in given.items():
+            _put(data, field, value)
+        for field, value in defaults.items():
+            _put(data, field, value, only_if_absent=True)
+        _add_facet_files(data, getattr(args, "facet", None))
+    try:
+        return parse_settings(data, str(args.config or "command line"))
+    except ConfigError as error:
+        names = {field: f"--{flag.replace('_', '-')}" for flag, field in flags.items() if field in given}
+        raise ConfigError(error.source, [_by_flag(problem, names) for problem in error.problems]) from None
+
+
+def _put(data: dict[str, Any], field: str, value: Any, only_if_absent: bool = False) -> None:
+    *sections, name = field.split(".")
+    for section in sections:
+        data = data.setdefault(section, {})
+        if not isinstance(data, dict):
+            return  # a mistake that the check of the settings names
+    if not (only_if_absent and data.get(name) is not None):
+        data[name] = value
+
+
+def _add_facet_files(data: dict[str, Any], files: list[str] | None) -> None:
+    if not files:
+        return
+    section = data.setdefault("analysis", {})
+    if isinstance(section, dict):
+        section["plugins"] = [*section.get("plugins", ()), *files]
+
+
+def _by_flag(problem: str, names: Mapping[str, str]) -> str:
+    field, colon, text = problem.partition(": ")
+    return f"{names.get(field, field)}{colon}{text}"
+
+
+def wanted_shares(pairs: list[str] | None, targets: Path | None) -> dict[str, dict[str, float]] | None:
+    """``--shares FACET.VALUE=SHARE`` and ``--targets FILE`` as the field ``analysis.shares``; None when neither is given.
+
+    Raises:
+        InputError: a pair or file that is not of that form.
+    """
+    if not pairs and targets is None:
+        return None
+    shares: dict[str, dict[str, float]] = _targets_file(targets) if targets is not None else {}
+    for pair in pairs or ():
+        name, equals, number = pair.partition("=")
+        facet, dot, value = name.partition(".")
+        try:
+            share = float(number.removesuffix("%")) / (100 if number.endswith("%") else 1)
+        except ValueError:
+            equals = ""
+        if not (equals and dot and facet and value):
+            raise InputError(f"--shares {pair}: expected FACET.VALUE=SHARE, as in face_angle.profile=0.25 or =25%.")
+        shares.setdefault(facet, {})[value] = share
+    return shares
+
+
+def _targets_file(path: Path) -> dict[str, dict[str, float]]:
+    from twinloop.config import read_config
+
+    data = read_config(path)
+    if not isinstance(data, dict) or not all(isinstance(values, dict) for values in data.values()):
+        raise InputError(f'--targets {path}: expected {{"face_angle": {{"profile": 0.25}}}}.')
+    return {str(facet): dict(values) for facet, values in data.items()}
+
+
+def open_catalog(args: argparse.Namespace, settings: Settings, terminal: Terminal) -> Catalog:
+    """The cache of observations: as asked, the run's own, or the common one; where that cannot be written, memory."""
+    from twinloop.errors import StorageError
+    from twinloop.store.catalog import Catalog
+
+    if args.catalog is not None:
+        return Catalog(args.catalog)
+    path = Path(settings.output_dir) / "catalog.sqlite" if args.config else CATALOG
+    try:
+        return Catalog(path)
+    except StorageError as error:
+        terminal.warn(f"going on without a cache: {error}")
+        return Catalog(None)

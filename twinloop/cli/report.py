@@ -1,0 +1,34 @@
+"""``twinloop report``: write report.html of a run anew, finished or not."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="FOLDER", help="output_dir of a run, as in outputs/bootstrap")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from pathlib import Path
+
+    from twinloop.errors import NothingToDo
+    from twinloop.report.page import write_report
+    from twinloop.store.atomic import read_json
+    from twinloop.store.workspace import Workspace, shown_path
+
+    folder = Path(args.folder)
+    history = folder / "iteration_history.json"
+    if not (folder / "run.json").exists():
+        raise NothingToDo(f"{folder} holds no run (no run.json). Name the output_dir of a run.")
+    loras = read_json(history)["loras"] if history.exists() else []
+    path = write_report(Workspace(folder, Path(loras[0]["path"]).parent if loras else folder))
+    terminal.line(f"Report: {shown_path(path)}")
+    return {"report": shown_path(path)}
+
+
+COMMAND = Command("report", "Write the report page of a run anew, finished or not.", configure, run)

@@ -1,0 +1,90 @@
+"""``twinloop run`` and ``bootstrap_loop.py``: the whole loop, started or resumed."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+from twinloop.errors import InputError
+
+if TYPE_CHECKING:
+    from twinloop.config import Settings
+    from twinloop.stages.toolbox import Toolbox
+    from twinloop.store.workspace import Workspace
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="bootstrap_config.json (write one: twinloop init)"
+    )
+    parser.add_argument("--restart", action="store_true", help="start anew; what is there is kept under a new name")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check configuration, photos and models, show the gaps and the plan of round 1, write nothing",
+    )
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.config import load_settings
+    from twinloop.loop import run_loop, workspace_of
+    from twinloop.store.atomic import read_json
+    from twinloop.wiring import build_toolbox
+
+    settings = load_settings(args.config)
+    toolbox = build_toolbox(settings, terminal)
+    if args.dry_run:
+        return _preview(settings, toolbox, terminal)
+    workspace = workspace_of(settings)
+    if args.restart:
+        _put_aside(settings, workspace, terminal)
+    run_loop(settings, toolbox, workspace)
+    terminal.line(f"Report: {workspace.report}")
+    return read_json(workspace.history)
+
+
+def _put_aside(settings: Settings, workspace: Workspace, terminal: Terminal) -> None:
+    """Make way for a new run; what it starts from must not lie in what is moved away."""
+    moving = [folder.resolve() for folder in (workspace.root, workspace.lora_dir)]
+    for field, place in (
+        ("dataset_dir", settings.dataset_dir),
+        ("training.initial_lora", settings.training.initial_lora),
+    ):
+        if place and any(Path(place).resolve().is_relative_to(folder) for folder in moving):
+            raise InputError(
+                f"--restart would move {field} ({place}) away with the old run. Name another output_dir, or move it out first."
+            )
+    for old, new in workspace.put_aside():
+        terminal.line(f"Kept: {old} is now {new}")
+
+
+def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal) -> Any:
+    """What the first round would find and make; nothing is written, the cache of observations is in memory."""
+    from twinloop import manual
+    from twinloop.cli.tables import analysis_lines
+    from twinloop.store.catalog import Catalog
+
+    with Catalog(None) as catalog:
+        photos = manual.look_at(Path(settings.dataset_dir), settings, toolbox.observer, catalog, terminal)
+    result, data = manual.find_gaps(photos, settings, toolbox.observer, 1)
+    for line in analysis_lines(result, data):
+        terminal.line(line)
+    training, images = toolbox.training(result.images), len(result.gaps) * settings.generation.num_per_gap
+    plan = {
+        "training_steps": training.steps,
+        "rank": training.rank,
+        "resolution": training.resolution,
+        "images_round_1": images,
+        "max_iterations": settings.max_iterations,
+    }
+    terminal.line(
+        f"\nWould train v1 with {training.steps} steps (rank {training.rank}, {training.resolution} px) and make {images} images in round 1,"
+        f" {settings.max_iterations} rounds at most. Nothing was written."
+    )
+    return {"gaps": data, "plan": plan}
+
+
+COMMAND = Command("run", "Run the whole loop of a configuration, or go on with one that was stopped.", configure, run)

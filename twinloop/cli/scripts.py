@@ -1,0 +1,19 @@
+"""The scripts in the root folder and the commands they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from twinloop.cli import analyze, export, generate, inspect_models, run, validate
+from twinloop.cli.command import Command
+
+SCRIPTS: Mapping[str, Command] = {
+    "gap_analysis.py": analyze.COMMAND,
+    "generate_synthetic.py": generate.COMMAND,
+    "validate_synthetic.py": validate.COMMAND,
+    "bootstrap_loop.py": run.COMMAND,
+    "inspect_pkl.py": inspect_models.COMMAND,
+    "export_for_did.py": export.DID,
+    "export_facesheet.py": export.FACESHEET,
+    "export_expressions.py": export.EXPRESSION_SET,
+}

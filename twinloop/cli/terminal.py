@@ -1,0 +1,90 @@
+"""The reporter that people see: lines, warnings, and how far a long step is."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+BAR = 24
+EVERY_TTY = 0.1
+EVERY_LOG = 15.0
+"""Seconds between two signs of progress: a bar is drawn often, a log gets a line now and then."""
+
+
+class Terminal:
+    """Prints statements to ``out``; warnings, errors and progress to ``err``.
+
+    On a terminal progress is one line that is drawn over; elsewhere a plain line now and then, none for what is quick.
+    """
+
+    def __init__(self, out: TextIO, err: TextIO, now: Callable[[], float] = time.monotonic) -> None:
+        self._out, self._err, self._now = out, err, now
+        self._drawn = False
+        self._pace: _Pace | None = None
+
+    def line(self, text: str) -> None:
+        self.clear()
+        print(text, file=self._out, flush=True)
+
+    def warn(self, text: str) -> None:
+        self._tell("warning", text)
+
+    def error(self, text: str) -> None:
+        self._tell("error", text)
+
+    def _tell(self, kind: str, text: str) -> None:
+        self.clear()
+        print(f"{kind}: {text}", file=self._err, flush=True)
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        now = self._now()
+        name = label.split(" (")[0]  # a loss in brackets changes with every step
+        pace = self._pace
+        if pace is None or (pace.name, pace.total) != (name, total) or done < pace.first:
+            pace = self._pace = _Pace(name, total, done, now)
+        on_screen = self._err.isatty()
+        if done >= total and on_screen:
+            self.clear()
+        elif now - pace.shown >= (EVERY_TTY if on_screen else EVERY_LOG):
+            pace.shown = now
+            self._draw(label, done, pace, on_screen, now)
+        if done >= total:
+            self._pace = None
+
+    def _draw(self, label: str, done: int, pace: _Pace, on_screen: bool, now: float) -> None:
+        figures = f"{done}/{pace.total}{pace.text(done, now)}"
+        if not on_screen:
+            print(f"{label}: {figures}", file=self._err, flush=True)
+            return
+        filled = BAR * done // max(pace.total, 1)
+        text = f"{label} [{'#' * filled}{'-' * (BAR - filled)}] {figures}"
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r\x1b[K{text[:width]}", end="", file=self._err, flush=True)
+        self._drawn = True
+
+    def clear(self) -> None:
+        """Take the progress line away."""
+        if self._drawn:
+            print("\r\x1b[K", end="", file=self._err, flush=True)
+            self._drawn = False
+
+
+class _Pace:
+    """How fast one step goes, counted from its first sign of life (what was already done took no time)."""
+
+    def __init__(self, name: str, total: int, first: int, now: float) -> None:
+        self.name, self.total, self.first, self.began = name, total, first, now
+        self.shown = now
+
+    def text(self, done: int, now: float) -> str:
+        made, passed = done - self.first, now - self.began
+        if made <= 0 or passed <= 0:
+            return ""
+        left = round((self.total - done) * passed / made)
+        clock = (
+            f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d}" if left >= 3600 else f"{left // 60}:{left % 60:02d}"
+        )
+        rate = made / passed
+        return f", {rate:.1f}/s, {clock} left" if rate >= 1 else f", {passed / made:.1f} s each, {clock} left"

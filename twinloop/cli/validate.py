@@ -1,0 +1,164 @@
+"""``twinloop validate`` and ``validate_synthetic.py``: keep only the images that are provably right."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli import options
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twinloop.config import Settings
+    from twinloop.stages.validate import Judged
+
+FLAGS = {
+    "models_dir": "models_dir",
+    "sharpness": "validation.sharpness",
+    "sharpness_share": "validation.sharpness_share",
+    "blur_threshold": "validation.blur_threshold",
+    "min_brightness": "validation.min_brightness",
+    "max_brightness": "validation.max_brightness",
+    "min_face_confidence": "validation.min_face_confidence",
+    "min_face_quality": "validation.min_face_quality",
+    "identity_tolerance": "validation.identity_tolerance",
+    "novelty_distance": "validation.novelty_distance",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of generated images")
+    options.add_models_dir(parser)
+    parser.add_argument("--approved", type=Path, metavar="DIR", help="copy approved images here")
+    parser.add_argument("--rejected", type=Path, metavar="DIR", help="copy rejected images here")
+    parser.add_argument(
+        "--unsure", type=Path, metavar="DIR", help="copy undecided images here (default: beside --rejected)"
+    )
+    parser.add_argument(
+        "--verdicts",
+        type=Path,
+        metavar="FILE",
+        help="where to write all check results (default: verdicts.json in --rejected)",
+    )
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        metavar="DIR",
+        help="real photos: identity limits are learned from them (default: those that the images' record names)",
+    )
+    parser.add_argument("--no-reference", action="store_true", help="judge without real photos: no identity check")
+    limits = parser.add_argument_group("limits")
+    limits.add_argument(
+        "--sharpness",
+        choices=("face", "image"),
+        help="ruler: face crop against the real photos, or the whole image against --blur-threshold (default: face with real photos, else image)",
+    )
+    limits.add_argument("--blur-threshold", type=float, metavar="X", help="least Laplacian variance (default: 100)")
+    limits.add_argument(
+        "--sharpness-share", type=float, metavar="X", help="least face sharpness, as a share of the real photos' (default: 0.3)"
+    )
+    limits.add_argument("--min-brightness", type=float, metavar="X", help="least mean grey, 0-255 (default: 30)")
+    limits.add_argument("--max-brightness", type=float, metavar="X", help="largest mean grey, 0-255 (default: 225)")
+    limits.add_argument("--min-face-confidence", type=float, metavar="X", help="least detector score (default: 0.5)")
+    limits.add_argument(
+        "--min-face-quality", type=float, metavar="X", help="least face quality, where measured (default: 0.4)"
+    )
+    limits.add_argument(
+        "--identity-tolerance",
+        type=float,
+        metavar="X",
+        help="standard deviations below the real photos' similarity, or above strangers' where that is less (default: 2.5)",
+    )
+    limits.add_argument(
+        "--novelty-distance",
+        type=int,
+        metavar="BITS",
+        help="perceptual-hash distance that is still a copy (default: 6)",
+    )
+    options.add_facets(parser)
+    options.add_config(parser)
+    options.add_catalog(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop import manual, wiring
+    from twinloop.cli.tables import validation_lines
+    from twinloop.stages.validate import tally
+    from twinloop.store.atomic import write_json
+
+    reference = _reference(args)
+    settings = _settings(args, reference)
+    observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
+    for line in observer.pack.missing:
+        terminal.warn(line)
+    if reference is None and args.config is not None and not args.no_reference:
+        reference = Path(settings.dataset_dir)
+    with options.open_catalog(args, settings, terminal) as catalog:
+        photos = manual.look_at(reference, settings, observer, catalog, terminal) if reference is not None else None
+        judged, data = manual.judge_folder(args.folder, photos, settings, observer, catalog, terminal)
+    _say_reference(reference, terminal)
+    _sort(args, judged)
+    record = args.verdicts or (args.rejected or args.folder) / "verdicts.json"
+    write_json(record, data)
+    for line in validation_lines(tally([item.verdict for item in judged])):
+        terminal.line(line)
+    terminal.line(f"\nReasons: {record}")
+    return data
+
+
+def _reference(args: argparse.Namespace) -> Path | None:
+    from twinloop.manual import recorded_dataset
+
+    if args.no_reference or args.reference is not None:
+        return None if args.no_reference else Path(args.reference)
+    return None if args.config is not None else recorded_dataset(args.folder)
+
+
+def _settings(args: argparse.Namespace, reference: Path | None) -> Settings:
+    """Without a configuration the sharpness ruler is the one that can be used: the face crop needs real photos."""
+    defaults: dict[str, Any] = {
+        "person_name": "person",
+        "person_trigger": "person",
+        "dataset_dir": str(reference or "."),
+    }
+    if args.config is None:
+        face = reference is not None and args.blur_threshold is None
+        defaults["validation.sharpness"] = "face" if face else "image"
+    elif args.blur_threshold is not None and args.sharpness is None:
+        args.sharpness = "image"
+    return options.settings_from(args, FLAGS, defaults)
+
+
+def _say_reference(reference: Path | None, terminal: Terminal) -> None:
+    if reference is None:
+        terminal.warn("identity not checked: no real photos to compare with (--reference DIR)")
+    else:
+        terminal.line(f"Compared with the real photos in {reference}")
+
+
+def _sort(args: argparse.Namespace, judged: Sequence[Judged]) -> None:
+    from twinloop.domain.verdicts import Outcome
+    from twinloop.stages.validate import sort_into
+
+    unsure = args.unsure or (unsure_beside(args.rejected) if args.rejected is not None else None)
+    folders = {Outcome.APPROVED: args.approved, Outcome.REJECTED: args.rejected, Outcome.UNSURE: unsure}
+    sort_into(judged, {outcome: Path(folder) for outcome, folder in folders.items() if folder is not None})
+
+
+def unsure_beside(rejected: Path) -> Path:
+    """Where undecided images go: the rejected folder's path with the word replaced, else a folder beside it."""
+    parts = list(rejected.parts)
+    for number in range(len(parts) - 1, -1, -1):
+        if "rejected" in parts[number]:
+            parts[number] = parts[number].replace("rejected", "unsure")
+            return Path(*parts)
+    return rejected.with_name(f"{rejected.name}_unsure")
+
+
+COMMAND = Command(
+    "validate", "Judge generated images and sort them into approved, rejected and unsure.", configure, run
+)

@@ -1,0 +1,14 @@
+#!/usr/bin/env python3
+"""Judge generated images and sort them.
+
+    python validate_synthetic.py outputs/synthetic/person --models-dir models \
+        --approved outputs/curated/person --rejected outputs/rejected/person
+
+The same as ``twinloop validate``; all flags: python validate_synthetic.py --help
+"""
+
+from twinloop.cli.command import script
+from twinloop.cli.validate import COMMAND
+
+if __name__ == "__main__":
+    raise SystemExit(script(COMMAND, "validate_synthetic.py"))
