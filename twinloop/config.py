@@ -56,6 +56,9 @@ class ValidationConfig(_Section):
         "face",
         description="face = crop measure, limit learned from the real photos; image = Laplacian variance of the whole image",
     )
+    sharpness_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.3, description="least face sharpness, as a share of the real photos' median; lower it for a base that draws softly"
+    )
     blur_threshold: Annotated[float, Field(ge=0.0)] = 100.0
     min_brightness: Annotated[float, Field(ge=0.0, le=255.0)] = 30.0
     max_brightness: Annotated[float, Field(ge=0.0, le=255.0)] = 225.0
@@ -63,7 +66,7 @@ class ValidationConfig(_Section):
     min_face_quality: Annotated[float, Field(ge=0.0, le=1.0)] = 0.4
     identity: bool = Field(True, description="compare with the frozen real photos; needs an embedder")
     identity_tolerance: Annotated[float, Field(gt=0.0)] = Field(
-        2.5, description="standard deviations below the real photos' own similarity"
+        2.5, description="standard deviations below the real photos' own similarity; or above that of strangers, where this is less"
     )
     novelty_distance: Annotated[int, Field(ge=0, le=64)] = Field(
         6, description="perceptual-hash bits; as close or closer is a copy"
@@ -79,7 +82,7 @@ class ValidationConfig(_Section):
 class TrainingConfig(_Section):
     """How LoRAs are trained. A null means: the preset's default."""
 
-    preset: str = "sdxl"
+    preset: str | None = Field(None, description="sdxl, animagine (alias zit), nano; null = by the name of the base model")
     epochs: Positive | None = Field(
         None, description="passes over the dataset; steps = epochs x images / batch size, unless steps is given"
     )
@@ -148,7 +151,7 @@ class Settings(_Section):
         return Path(self.lora_output_dir or os.path.join("outputs", "lora_models", self.person_name))
 
     def identity_fields(self) -> dict[str, Any]:
-        """What decides the results: all fields but the folders, the stop rules, the device and the batch of budget fields."""
+        """What decides the results: all fields but the folders, the budget and stop rules, the device and the leave to download."""
         free = {
             "output_dir",
             "lora_output_dir",
@@ -180,10 +183,15 @@ def parse_settings(data: Any, source: str) -> Settings:
 
 
 def load_settings(path: Path) -> Settings:
-    """Settings from a JSON file.
+    """Settings from a JSON file; errors as in `read_config` and `parse_settings`."""
+    return parse_settings(read_config(path), str(path))
+
+
+def read_config(path: Path) -> Any:
+    """The parsed JSON of a configuration, not yet checked.
 
     Raises:
-        InputError: no such file. ConfigError: not JSON, or wrong fields (all listed).
+        InputError: no such file. ConfigError: not JSON; says where.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -192,12 +200,25 @@ def load_settings(path: Path) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"Cannot read {path}: {error}") from error
     try:
-        data = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(
             str(path), [f"line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"]
         ) from None
-    return parse_settings(data, str(path))
+
+
+def describe_fields() -> dict[str, str]:
+    """Field, dots for sections -> what it means, for the fields whose name alone does not say."""
+    described: dict[str, str] = {}
+    for name, info in Settings.model_fields.items():
+        section = info.annotation
+        if isinstance(section, type) and issubclass(section, _Section):
+            for inner, details in section.model_fields.items():
+                if details.description:
+                    described[f"{name}.{inner}"] = details.description
+        elif info.description:
+            described[name] = info.description
+    return described
 
 
 def _problem(item: Any) -> str:

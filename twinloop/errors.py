@@ -12,6 +12,8 @@ TwinLoopError                 the message says what happened and what to do next
 +-- StateError                what lies in the output folder does not fit this run
 |   +-- Locked                another process works in this folder
 +-- StorageError              disk full, no permission
++-- OutOfMemory               a model does not fit into the memory of the device
++-- TrainingDiverged          the loss is no longer a number; nothing was written
 +-- Interrupted               the user (or a test) stopped the run; it can be resumed
 """
 
@@ -23,16 +25,14 @@ from collections.abc import Sequence
 class TwinLoopError(Exception):
     """Base of all errors that are shown to users as one clear message, never as a traceback.
 
-    ``exit_code`` is what the command returns: 64 usage or input, 65 bad data, 69 missing, 74 storage, 130 interrupted.
+    ``exit_code`` is what the command returns: 2 as for a wrong command line, 130 when interrupted.
     """
 
-    exit_code = 1
+    exit_code = 2
 
 
 class InputError(TwinLoopError):
     """Something the user gave (path, flag, file) is wrong."""
-
-    exit_code = 64
 
 
 class ConfigError(InputError):
@@ -54,19 +54,13 @@ class ConfigError(InputError):
 class UnreadableImage(InputError):
     """One image cannot be read. The run goes on without it and says so."""
 
-    exit_code = 65
-
 
 class NothingToDo(InputError):
     """There is nothing to work on; nothing was changed."""
 
-    exit_code = 65
-
 
 class ModelFileError(TwinLoopError):
     """A model file is broken, truncated, or something else than its name says."""
-
-    exit_code = 65
 
 
 class UnsafeModelFile(ModelFileError):
@@ -81,8 +75,6 @@ class MissingExtra(TwinLoopError):
         extra: the extra of this package that brings the library.
     """
 
-    exit_code = 69
-
     def __init__(self, what: str, extra: str, detail: str = "") -> None:
         self.extra = extra
         tail = f" ({detail})" if detail else ""
@@ -94,13 +86,9 @@ class MissingExtra(TwinLoopError):
 class MissingModel(TwinLoopError):
     """A model that this step needs is not on this machine."""
 
-    exit_code = 69
-
 
 class StateError(TwinLoopError):
     """The output folder holds something that does not fit this run."""
-
-    exit_code = 65
 
 
 class Locked(StateError):
@@ -110,7 +98,13 @@ class Locked(StateError):
 class StorageError(TwinLoopError):
     """The disk is full or refuses to be written."""
 
-    exit_code = 74
+
+class OutOfMemory(TwinLoopError):
+    """A model or a batch does not fit into memory; the message says what to make smaller."""
+
+
+class TrainingDiverged(TwinLoopError):
+    """A training broke down (its loss is no longer a number); its LoRA was not written."""
 
 
 class Interrupted(TwinLoopError):

@@ -13,7 +13,7 @@ from pathlib import Path
 from twinloop import steps
 from twinloop.config import Settings
 from twinloop.stages import decide
-from twinloop.stages.rounds import Outcome, Round, finished_round
+from twinloop.stages.rounds import Outcome, Round, finished_round, standing
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.validate import tally
 from twinloop.steps import Run
@@ -46,24 +46,25 @@ def run_loop(
             iteration = len(rounds) + 1
             gaps = steps.find_gaps(run, dataset, iteration)
             decision = steps.decide_on(settings, rounds, gaps)
-            outcome = Outcome(
-                decision, decide.best(scores).version, tuple(loras), tuple(scores), tuple(rounds), len(gaps)
-            )
+            best = decide.best(standing(scores, rounds))
+            outcome = Outcome(decision, best.version, tuple(loras), tuple(scores), tuple(rounds), len(gaps))
             steps.record(run, outcome)
             if decision is not None:
                 steps.finish(run, outcome, decision)
                 return outcome
             steps.say_gaps(run, gaps, rounds)
-            start = decide.best(scores)
-            steps.generate(run, gaps, loras[start.version - 1], iteration)
+            steps.generate(run, gaps, loras[best.version - 1], iteration)
             judged = steps.validate(run, reference, dataset, iteration)
             merged, joined = steps.merge(run, dataset, judged, gaps, iteration)
-            lora = steps.train(run, merged, version=iteration + 1)
+            # a round that adds nothing trains nothing: the LoRA would come out the same
+            lora = steps.train(run, merged, version=len(loras) + 1) if joined else loras[best.version - 1]
             score = steps.measure(run, reference, lora)
-            done = finished_round(iteration, gaps, tally([item.verdict for item in judged]), joined, lora, start, score)
+            done = finished_round(iteration, gaps, tally([item.verdict for item in judged]), joined, lora, best, score)
             steps.say_round(run, done)
             dataset = dataset if done.rolled_back else merged
-            loras, scores, rounds = [*loras, lora], [*scores, score], [*rounds, done]
+            rounds = [*rounds, done]
+            if joined:
+                loras, scores = [*loras, lora], [*scores, score]
 
 
 def workspace_of(settings: Settings) -> Workspace:

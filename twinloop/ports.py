@@ -68,6 +68,11 @@ class Embedder(Protocol):
     @property
     def fingerprint(self) -> str: ...
 
+    @property
+    def strangers(self) -> tuple[float, float] | None:
+        """Mean and standard deviation of the cosine between different people it was not trained on; None = not known."""
+        ...
+
     def embed(self, image: ImageArray, face: Face) -> FloatArray | None:
         """(D,) float32 of unit norm; None = the face is unusable."""
         ...
@@ -131,7 +136,16 @@ class Generator(Protocol):
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a LoRA is trained. All sizes in pixels, rates per optimizer step."""
+    """How a LoRA is trained. All sizes in pixels, rates per optimizer step.
+
+    Attributes:
+        schedule: of the learning rate after the warm-up: ``cosine`` (falls to zero) or ``constant``.
+        min_snr_gamma: limit of the loss weight by signal-to-noise ratio (arXiv 2303.09556); 0 = all time steps count the same.
+        noise_offset: share of noise that is one value per channel, for darker darks; only for bases without zero terminal SNR.
+        caption_dropout: share of draws that see the empty prompt.
+        flip: also train on mirror images, which loses what is asymmetric in a face.
+        checkpoint_every: steps; at most so many are trained again after a kill.
+    """
 
     preset: str
     steps: int
@@ -142,6 +156,7 @@ class TrainingSettings:
     resolution: int
     seed: int
     optimizer: str = "adamw"
+    schedule: str = "cosine"
     warmup_steps: int = 10
     min_snr_gamma: float = 5.0
     noise_offset: float = 0.0

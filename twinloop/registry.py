@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,18 +61,21 @@ def register_facet(facet: Facet) -> Facet:
     """Make a facet known to analysis, prompts, captions and validation at once; usable as the last line of a plug-in file.
 
     Raises:
-        InputError: a value without words, a share for a value that does not exist, or shares out of range.
+        InputError: a name that cannot be part of a file name, a value without words, a share for a value that does not exist, or
+            shares out of range.
     """
+    unfit = [name for name in (facet.name, *facet.values) if not re.fullmatch(r"\w[\w-]*", name)]
     unknown = [value for value in (*facet.shares, *facet.phrases) if value not in facet.values]
-    wordless = [value for value in facet.values if value not in facet.phrases]
+    wordless = [v for v in facet.values if v not in facet.phrases or not (facet.phrases[v].prose or facet.phrases[v].tags)]
     wrong = [value for value, share in facet.shares.items() if not 0 <= share < 1]
     total = 0.0 if facet.multiple else sum(facet.shares.values())
-    if unknown or wordless or wrong or total > 1 + 1e-9:
+    if unfit or unknown or wordless or wrong or total > 1 + 1e-9:
         raise InputError(
             f"Facet '{facet.name}' is not consistent: "
             + "; ".join(
                 text
                 for text, bad in (
+                    (f"names become parts of file names and take letters, digits, _ and - only: {unfit}", unfit),
                     (f"shares or phrases for unknown values {unknown}", unknown),
                     (f"no phrases for {wordless}", wordless),
                     (f"shares outside 0..1 for {wrong}", wrong),

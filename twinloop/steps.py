@@ -13,7 +13,7 @@ from twinloop.checks.base import Limits
 from twinloop.config import Settings
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset, LoRA, PanelScore
-from twinloop.domain.shots import Gap
+from twinloop.domain.shots import Gap, Shot
 from twinloop.domain.verdicts import Outcome as Judgement
 from twinloop.errors import NothingToDo, StateError
 from twinloop.report.page import write_report
@@ -28,10 +28,11 @@ from twinloop.stages.observe import observe_files
 from twinloop.stages.rounds import Outcome, Round, history_json
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.validate import Judged
-from twinloop.store.atomic import copy_whole, read_json, sha256_file, write_json
+from twinloop.store.atomic import copy_whole, read_json, remove_leftovers, sha256_file, write_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.images import find_images
 from twinloop.store.journal import Journal
+from twinloop.store.lora_file import kohya_path
 from twinloop.store.workspace import Workspace, shown_path
 
 
@@ -48,10 +49,10 @@ class Run:
     def say(self, text: str) -> None:
         self.toolbox.reporter.line(text)
 
-    def artefact(self, key: str, path: Path, make: Callable[[], Any]) -> Any:
-        """The JSON at ``path``, made first when it is not there; its hash goes into the journal once."""
+    def artefact(self, key: str, path: Path, make: Callable[[], Any], private: bool = False) -> Any:
+        """The JSON at ``path``, made first when it is not there (``private``: for the owner only); its hash goes into the journal once."""
         if not path.exists():
-            write_json(path, make())
+            write_json(path, make(), private)
         self.mark(key, path)
         return read_json(path)
 
@@ -66,12 +67,15 @@ def settings_fingerprint(settings: Settings) -> str:
 
 
 def begin(run: Run) -> None:
-    """Write down what this folder is for, or make sure that it is for the same.
+    """Clear away what a killed run was just writing, and note what this folder is for, or make sure that it is for the same.
 
     Raises:
         StateError: other settings; names the fields.
     """
+    for folder in (run.workspace.root, run.workspace.lora_dir):
+        remove_leftovers(folder)
     record = {"settings": run.settings.identity_fields(), "observer": run.toolbox.observer.fingerprint}
+    analyze.check_shares(run.toolbox.observer.facets, run.settings.analysis.shares)
     kept = run.artefact("run", run.workspace.run_record, lambda: record)
     old, new = _flat(kept), _flat(json.loads(json.dumps(record)))
     changed = [
@@ -110,6 +114,9 @@ def collect(run: Run) -> Dataset:
                 "Observing",
             )
         )
+        for item in found:
+            if item.problem:
+                run.toolbox.reporter.warn(f"skipped {item.path.name}: {item.problem}")
         selection = select.select(found, rules(run.settings))
         if not selection.photos:
             raise NothingToDo(no_photos_message(run.settings.dataset_dir, selection))
@@ -143,7 +150,7 @@ def rules(settings: Settings) -> tuple[select.Rule, ...]:
 
 
 def _held_out(run: Run, photos: Sequence[Observation]) -> frozenset[str]:
-    reference = freeze_reference(photos, run.toolbox.observer.fingerprint) if run.settings.validation.identity else None
+    reference = freeze_reference(photos, run.toolbox.observer.fingerprint, run.toolbox.observer.strangers) if run.settings.validation.identity else None
     return reference.held_out if reference is not None else frozenset()
 
 
@@ -173,9 +180,11 @@ def freeze(run: Run) -> IdentityReference | None:
         if not run.settings.validation.identity:
             return {"measured": False, "why": "validation.identity is false"}
         photos = observations(run, Dataset.from_json(read_json(run.workspace.dataset(0))))
-        return reference_to_json(freeze_reference(photos, run.toolbox.observer.fingerprint))
+        return reference_to_json(
+            freeze_reference(photos, run.toolbox.observer.fingerprint, run.toolbox.observer.strangers)
+        )
 
-    return reference_from_json(run.artefact("identity", run.workspace.identity, make))
+    return reference_from_json(run.artefact("identity", run.workspace.identity, make, private=True))
 
 
 def train(run: Run, dataset: Dataset, version: int) -> LoRA:
@@ -205,7 +214,7 @@ def measure(run: Run, reference: IdentityReference | None, lora: LoRA) -> PanelS
         "panel", run.workspace.panel,
         lambda: generating.shots_json(plan.plan_panel(facets, settings.person_trigger, toolbox.style, settings.seed, settings.panel.images, settings.generation.negative_prompt), 0),
     )  # fmt: skip
-    shots = [generating.Shot.from_json(item) for item in read_json(run.workspace.panel)["shots"]]
+    shots = [Shot.from_json(item) for item in read_json(run.workspace.panel)["shots"]]
     version = lora.version
     context = generating.GenerationContext(
         f"panel_v{version}",
@@ -215,22 +224,12 @@ def measure(run: Run, reference: IdentityReference | None, lora: LoRA) -> PanelS
         toolbox.generation,
         stamped=False,
     )
-    made = generating.generate(shots, context, _Lazy(toolbox), run.journal, toolbox.clock, toolbox.reporter)
+    made = generating.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
     score = run.artefact(
         f"panel_v{version}.score", run.workspace.panel_score(version),
         lambda: assess.assess(made, version, toolbox.observer, run.catalog, reference, toolbox.reporter).to_json(),
     )  # fmt: skip
     return PanelScore.from_json(score)
-
-
-class _Lazy:
-    """A generator that is made when it is first asked for an image: a step that is done needs no base model."""
-
-    def __init__(self, toolbox: Toolbox) -> None:
-        self._toolbox = toolbox
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._toolbox.generator(), name)
 
 
 def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:
@@ -240,7 +239,8 @@ def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:
         result = analyze.analyze(observations(run, dataset), run.toolbox.observer.facets, run.settings.analysis.shares)
         left_out = [(item["path"], item["reason"]) for item in read_json(run.workspace.dataset(0))["left_out"]]
         return analyze.analysis_json(
-            result, person=run.settings.person_name, iteration=iteration, left_out=left_out,
+            result, person=run.settings.person_name, dataset=shown_path(Path(run.settings.dataset_dir)),
+            iteration=iteration, left_out=left_out,
             missing=run.toolbox.observer.pack.missing, settings=settings_fingerprint(run.settings),
         )  # fmt: skip
 
@@ -248,7 +248,10 @@ def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:
     if iteration == 1:
         for facet, why in data["not_measured"].items():
             run.toolbox.reporter.warn(f"{facet}: not measured ({why})")
-    return analyze.gaps_from_json(data)
+    try:
+        return analyze.gaps_from_json(data)
+    except ValueError as error:
+        raise StateError(f"{run.workspace.gaps(iteration)}: {error}. Correct it, or delete it and run the same command again.") from None
 
 
 def say_gaps(run: Run, gaps: Sequence[Gap], rounds: Sequence[Round]) -> None:
@@ -262,7 +265,7 @@ def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
     """shots_iterN.json and synthetic_iterN/."""
     toolbox = run.toolbox
     data = run.artefact(f"iter{iteration}.shots", run.workspace.shots(iteration), lambda: _shots(run, gaps, iteration))
-    shots = [generating.Shot.from_json(item) for item in data["shots"]]
+    shots = [Shot.from_json(item) for item in data["shots"]]
     if not shots:
         raise StateError(
             f"No shot can be planned for these gaps: {', '.join(f'{g.facet}/{g.value}' for g in gaps)}. Is a plug-in missing in analysis.plugins?"
@@ -273,8 +276,9 @@ def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
         toolbox.base_model,
         run.workspace.lora(lora.version),
         toolbox.generation,
+        dataset=shown_path(Path(run.settings.dataset_dir)),
     )
-    made = generating.generate(shots, context, _Lazy(toolbox), run.journal, toolbox.clock, toolbox.reporter)
+    made = generating.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
     run.say(f"  ✓ Generated: {len(made)} images")
 
 
@@ -300,7 +304,7 @@ def limits_of(settings: Settings, reference: IdentityReference | None) -> Limits
     return Limits(
         blur_threshold=wanted.blur_threshold, min_brightness=wanted.min_brightness, max_brightness=wanted.max_brightness,
         min_face_confidence=wanted.min_face_confidence, min_face_quality=wanted.min_face_quality, novelty_distance=wanted.novelty_distance,
-        sharpness=wanted.sharpness, real_sharpness=reference.sharpness if reference is not None else None, identity_tolerance=wanted.identity_tolerance,
+        sharpness=wanted.sharpness, real_sharpness=reference.sharpness if reference is not None else None, sharpness_share=wanted.sharpness_share, identity_tolerance=wanted.identity_tolerance,
     )  # fmt: skip
 
 
@@ -336,7 +340,7 @@ def folders(space: Workspace, iteration: int) -> dict[Judgement, Path]:
 def merge(
     run: Run, dataset: Dataset, judged: Sequence[Judged], gaps: Sequence[Gap], iteration: int
 ) -> tuple[Dataset, int]:
-    """dataset_iterN.json: the dataset with the approved images. With auto_filter off everything that is not rejected counts as approved by hand."""
+    """dataset_iterN.json: the dataset with the approved images."""
     settings = run.settings
     wanted = settings.merge
     limits = merging.MergeLimits(wanted.max_synthetic_share, wanted.real_to_synthetic_weight, wanted.decay)
@@ -395,7 +399,10 @@ def record(run: Run, outcome: Outcome) -> None:
 
 def finish(run: Run, outcome: Outcome, decision: Decision) -> None:
     """The final LoRA (a copy of the best version), report.html, and the reason why the loop ends here."""
-    copy_whole(run.workspace.lora(outcome.best), run.workspace.final_lora)
+    best, final = run.workspace.lora(outcome.best), run.workspace.final_lora
+    copy_whole(best, final)
+    if kohya_path(best).exists():
+        copy_whole(kohya_path(best), kohya_path(final))
     write_report(run.workspace)
     run.say("\n✓ Convergence Achieved!" if decision.converged else "\nStopped.")
     run.say(f"  Reason: {decision.reason}")

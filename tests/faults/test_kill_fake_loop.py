@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.functional import loops
+from twinloop.config import Settings
 from twinloop.errors import Interrupted
 from twinloop.store import atomic
 
@@ -18,15 +19,28 @@ class Killed(BaseException):
     """Not an Exception: nothing may catch it, as nothing catches kill -9."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_sync() -> Iterator[None]:
+    """What a killed process has written stays written; only a power cut needs fsync, and it is most of these tests' time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str], list[str]]:
     """A finished run: its home, its tree and its journal keys in order."""
     home = tmp_path_factory.mktemp("undisturbed")
     keys: list[str] = []
     with working_in(home):
-        loops.write_photos(Path("photos"))
-        loops.run(loops.settings(), boundary=keys.append)
+        loops.write_photos(Path("photos"), 10)
+        loops.run(small(), boundary=keys.append)
         return home, loops.tree("out", "loras"), keys
+
+
+def small() -> Settings:
+    """Two rounds with as few images as a loop can have: the run is repeated for each of its boundaries."""
+    return loops.settings(panel={"images": 2}, analysis={"facets": ["face_angle", "composition"]})
 
 
 class working_in:
@@ -74,8 +88,8 @@ def test_stopped_at_every_journal_boundary(part: int, undisturbed: tuple[Path, d
         shutil.copytree(home / "photos", again / "photos")
         with working_in(again):
             with pytest.raises(Interrupted):
-                loops.run(loops.settings(), stop_at(wanted, Interrupted))
-            loops.run(loops.settings())
+                loops.run(small(), stop_at(wanted, Interrupted))
+            loops.run(small())
             assert loops.tree("out", "loras") == expected, f"differs when stopped after record {wanted} ({keys[wanted - 1]})"
         shutil.rmtree(again)
 
@@ -105,7 +119,7 @@ def test_killed_around_every_rename(
     with working_in(tmp_path):
         while True:
             try:
-                loops.run(loops.settings())
+                loops.run(small())
                 break
             except Killed:
                 deaths += 1
@@ -118,6 +132,6 @@ def test_interrupted_by_the_user_goes_on(undisturbed: tuple[Path, dict[str, str]
     shutil.copytree(home / "photos", tmp_path / "photos")
     with working_in(tmp_path):
         with pytest.raises(KeyboardInterrupt):
-            loops.run(loops.settings(), stop_at(12, KeyboardInterrupt))
-        loops.run(loops.settings())
+            loops.run(small(), stop_at(12, KeyboardInterrupt))
+        loops.run(small())
         assert loops.tree("out", "loras") == expected

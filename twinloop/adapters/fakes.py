@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -21,6 +22,7 @@ from twinloop.domain.shots import Shot, derive_seed
 from twinloop.errors import MissingModel
 from twinloop.ports import DetectorPack, GenerationSettings, TrainingSettings
 from twinloop.store.atomic import read_json, write_bytes, write_json
+from twinloop.store.lora_file import canonical
 
 BLOCK = 8
 PER_ROW = 8
@@ -99,6 +101,7 @@ class FakeDetectors:
     """All detector ports in one: it reads the blocks."""
 
     fingerprint = "fake-1"
+    strangers: tuple[float, float] | None = None
     kind = "hand"
     covers = frozenset({"eyes", "expression", "setting", "lighting", "face_quality"})
 
@@ -174,14 +177,17 @@ class FakeGenerator:
             if rng.random() > 0.65 + 0.3 * self._skill:
                 asked = {name: rng.choice(_NAMES.get(name, tuple(_YAW))) for name in asked}
             side = rng.choice((-1, 1))
-            known: dict[str, str] = {name: asked[name] for name in _NAMES if asked.get(name) in _NAMES[name]}
+            shown = {name: asked[name] for name in _NAMES if asked.get(name) in _NAMES[name]}
             truth = FakeTruth(
                 yaw=side * _YAW.get(asked.get("face_angle", "front"), 0.0) + rng.randint(-8, 8),
                 hands=1 if asked.get("composition") == "hands_visible" else 0,
                 person=self._person,
-                likeness=min(15, int(8 + 7 * self._skill + rng.random() * 2)),
+                likeness=min(15, int(11 + 4 * self._skill + rng.random() * 2)),
                 quality=min(15, int(8 + 5 * self._skill + rng.random() * 3)),
-                **known,
+                expression=shown.get("expression", FakeTruth.expression),
+                setting=shown.get("setting", FakeTruth.setting),
+                lighting=shown.get("lighting", FakeTruth.lighting),
+                framing=shown.get("framing", FakeTruth.framing),
             )
             yield shot, fake_image(truth, shot.seed, max(SIZE, min(settings.width, settings.height)))
 
@@ -206,7 +212,8 @@ class FakeTrainer:
         if not truths:
             raise MissingModel("The fake trainer needs fake photos. Use a real base model for real ones.")
         checkpoint = work / "checkpoint.json"
-        state = read_json(checkpoint) if checkpoint.exists() else {"step": 0, "state": hashlib.sha256(str(asdict(settings)).encode()).hexdigest()}
+        fresh = {"step": 0, "state": hashlib.sha256(str(asdict(settings)).encode()).hexdigest()}
+        state: dict[str, Any] = read_json(checkpoint) if checkpoint.exists() else fresh
         for step in range(state["step"] + 1, settings.steps + 1):
             text = f"{state['state']}{step}{samples[step % len(samples)].sha256}"
             state = {"step": step, "state": hashlib.sha256(text.encode()).hexdigest()}
@@ -220,7 +227,8 @@ class FakeTrainer:
             "fake.person": str(max(sorted(set(people)), key=people.count)),
         }
         weights = np.frombuffer(bytes.fromhex(state["state"]), np.uint8).astype(np.float32).reshape(4, 8)
-        data = save({"unet.fake.lora_A.weight": weights, "unet.fake.lora_B.weight": weights.T.copy()}, metadata=info)
+        tensors = {"unet.fake.lora_A.weight": weights, "unet.fake.lora_B.weight": weights.T.copy()}
+        data = canonical(save(tensors, metadata=info))
         write_bytes(output, data)
         return LoRA(str(output), 0, hashlib.sha256(data).hexdigest(), "fake", "", settings.preset, settings.steps, settings.seed, 1.0 / settings.steps)
 

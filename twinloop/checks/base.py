@@ -17,6 +17,7 @@ class Limits:
 
     Attributes:
         real_sharpness: median face sharpness of the real photos; None = not known, then ``blur_threshold`` on the whole image decides.
+        sharpness_share: least face sharpness, as a share of ``real_sharpness``.
     """
 
     blur_threshold: float = 100.0
@@ -27,6 +28,7 @@ class Limits:
     novelty_distance: int = 6
     sharpness: str = "image"
     real_sharpness: float | None = None
+    sharpness_share: float = 0.3
     identity_tolerance: float = 2.5
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from twinloop.checks.base import CheckContext, passed
 from twinloop.domain.verdicts import CheckResult, Outcome
+from twinloop.facets.face_angle import PROFILE_FROM
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class FaceConfidence:
         face = context.seen.face
         if face is None:
             return None
-        turned = face.pose is not None and abs(face.pose.yaw) >= 50
+        turned = face.pose is not None and abs(face.pose.yaw) >= PROFILE_FROM
         limit = context.limits.min_face_confidence - (self.profile_allowance if turned else 0.0)
         ok = face.confidence > limit
         return CheckResult(

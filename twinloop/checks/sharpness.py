@@ -14,13 +14,11 @@ class Sharpness:
     ``face``: the same on the face crop at 112 px against a share of what the real photos have, which does not punish plain backdrops.
     """
 
-    share_of_real: float = 0.3
-
     def __call__(self, context: CheckContext) -> CheckResult | None:
         limits = context.limits
         face = context.seen.measure("face_sharpness")
         if limits.sharpness == "face" and limits.real_sharpness is not None and face is not None:
-            limit = self.share_of_real * limits.real_sharpness
+            limit = limits.sharpness_share * limits.real_sharpness
             ok = face >= limit
             return CheckResult(
                 "sharpness", passed(ok), round(face, 2), f">= {limit:.1f} (face)", "" if ok else f"blurred face ({face:.0f})",

@@ -42,7 +42,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All check results of one image: rejected if any check rejects, else unsure if any is unsure, else approved."""
+    """All check results of one image: rejected if any check rejects, else unsure if any is unsure or nothing was checked, else approved."""
 
     image: str
     sha256: str
@@ -56,7 +56,7 @@ class Verdict:
         for outcome in (Outcome.REJECTED, Outcome.UNSURE):
             if outcome in outcomes:
                 return outcome
-        return Outcome.APPROVED
+        return Outcome.APPROVED if self.results else Outcome.UNSURE
 
     @property
     def quality(self) -> float:

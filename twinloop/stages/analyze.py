@@ -9,9 +9,12 @@ from typing import Any
 from twinloop.domain.facet import Facet
 from twinloop.domain.observation import Observation
 from twinloop.domain.shots import Gap, images_needed
+from twinloop.errors import InputError
 
 FEW_PHOTOS = 10
 """Under so many photos shares mean little; the analysis says so."""
+TOLD_ON_MOST = 0.8
+"""A value that could be told on a smaller share of the images than this is pointed out: its share is of those only."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class ValueCount:
 
 @dataclass(frozen=True)
 class FacetCount:
-    """One facet over the whole dataset; ``not_measured`` = images of which it can say nothing."""
+    """One facet over the whole dataset; ``not_measured`` = images of which it can say nothing; ``why`` = the reason, where some value is lacking."""
 
     facet: str
     values: tuple[ValueCount, ...]
@@ -41,9 +44,10 @@ class FacetCount:
 
 @dataclass(frozen=True)
 class Analysis:
-    """The result: counts per facet and the gaps, largest need first."""
+    """The result: counts per facet and the gaps, largest need first. ``synthetic`` = how many of ``images`` carry the mark of one."""
 
     images: int
+    synthetic: int
     facets: tuple[FacetCount, ...]
     gaps: tuple[Gap, ...]
     notes: tuple[str, ...]
@@ -63,13 +67,48 @@ def analyze(
     """
     counted = tuple(_count(facet, seen, {**facet.shares, **shares.get(facet.name, {})}) for facet in facets)
     gaps = [gap for facet in counted for gap in _gaps(facet)]
-    notes = (
-        [f"only {len(seen)} images: shares of so few say little, add real photos first"]
-        if 0 < len(seen) < FEW_PHOTOS
-        else []
-    )
     gaps.sort(key=lambda gap: (-gap.count, gap.facet, gap.value))
-    return Analysis(len(seen), counted, tuple(gaps), tuple(notes))
+    synthetic = sum(observation.origin != "real" for observation in seen)
+    return Analysis(len(seen), synthetic, counted, tuple(gaps), tuple(_notes(len(seen), counted)))
+
+
+def _notes(images: int, facets: Sequence[FacetCount]) -> list[str]:
+    few = f"only {images} image{'s' if images > 1 else ''}: shares of so few say little, add real photos first"
+    notes = [few] if 0 < images < FEW_PHOTOS else []
+    for facet in facets:
+        told = {f"{facet.facet}: {value.value}": value.measured for value in facet.values}
+        if len(set(told.values())) == 1:
+            told = {facet.facet: facet.measured}
+        notes += [
+            f"{name} could be told on {count} of {images} images; its share{'s are' if name == facet.facet else ' is'} of those"
+            for name, count in told.items()
+            if 0 < count < TOLD_ON_MOST * images
+        ]
+    return notes
+
+
+def check_shares(facets: Sequence[Facet], shares: Mapping[str, Mapping[str, float]]) -> None:
+    """Whether the user's shares fit the facets.
+
+    Raises:
+        InputError: every share of an unknown facet or value, and every exclusive facet whose shares add up to more than 1.
+    """
+    known = {facet.name: facet for facet in facets}
+    problems = [
+        f"'{name}' is no facet in force (known: {', '.join(known)})" for name in shares if name not in known
+    ]
+    for facet in facets:
+        wanted = shares.get(facet.name, {})
+        problems += [
+            f"{facet.name} has no value '{value}' (known: {', '.join(facet.values)})"
+            for value in wanted
+            if value not in facet.values
+        ]
+        total = sum({**facet.shares, **wanted}.values())
+        if wanted and not facet.multiple and total > 1 + 1e-9:
+            problems.append(f"the shares of {facet.name} add up to {total:.2f}, more than 1")
+    if problems:
+        raise InputError("Wanted shares: " + "; ".join(problems) + ".")
 
 
 def _count(facet: Facet, seen: Sequence[Observation], shares: Mapping[str, float]) -> FacetCount:
@@ -80,9 +119,8 @@ def _count(facet: Facet, seen: Sequence[Observation], shares: Mapping[str, float
         told = have + sum(value in reading.absent for reading in readings)
         values.append(ValueCount(value, have, told, shares.get(value)))
     measured = sum(reading.measured for reading in readings)
-    return FacetCount(
-        facet.name, tuple(values), measured, len(seen) - measured, _why_not(facet, seen) if measured < len(seen) else ""
-    )
+    complete = all(value.measured == len(seen) for value in values)
+    return FacetCount(facet.name, tuple(values), measured, len(seen) - measured, "" if complete else _why_not(facet, seen))
 
 
 def _why_not(facet: Facet, seen: Sequence[Observation]) -> str:
@@ -123,6 +161,7 @@ def analysis_json(
     analysis: Analysis,
     *,
     person: str,
+    dataset: str,
     iteration: int,
     left_out: Sequence[tuple[str, str]],
     missing: Sequence[str],
@@ -133,15 +172,28 @@ def analysis_json(
         "recommendations": [gap.to_json() for gap in analysis.gaps],
         "iteration": iteration,
         "person": person,
+        "dataset": dataset,
         "images": analysis.images,
+        "synthetic_images": analysis.synthetic,
         "gap_count": len(analysis.gaps),
         "facets": {facet.facet: _facet_json(facet) for facet in analysis.facets},
-        "not_measured": {f.facet: f.why for f in analysis.facets if f.measured == 0},
+        "not_measured": _not_measured(analysis),
         "left_out": [{"path": path, "reason": reason} for path, reason in left_out],
         "missing_models": list(missing),
         "notes": list(analysis.notes),
         "settings": settings,
     }
+
+
+def _not_measured(analysis: Analysis) -> dict[str, str]:
+    """Facet, or ``facet: value`` where only some values of it lack their detector -> why. Never to be read as "no gap"."""
+    lacking: dict[str, str] = {}
+    for facet in analysis.facets:
+        if facet.measured == 0:
+            lacking[facet.facet] = facet.why
+        else:
+            lacking.update({f"{facet.facet}: {v.value}": facet.why for v in facet.values if v.measured == 0})
+    return lacking
 
 
 def _facet_json(facet: FacetCount) -> dict[str, Any]:
@@ -155,24 +207,33 @@ def _facet_json(facet: FacetCount) -> dict[str, Any]:
     }
 
 
-def gaps_from_json(data: Mapping[str, Any]) -> tuple[Gap, ...]:
+def gaps_from_json(data: Any) -> tuple[Gap, ...]:
     """The gaps of a gaps.json, also of one written by hand with only ``type``, ``target`` and ``count``.
 
     Raises:
-        ValueError: a recommendation without these, naming its position.
+        ValueError: no list of recommendations, or one that lacks these or is there twice, naming its position.
     """
-    gaps = []
-    for number, item in enumerate(data.get("recommendations", ()), 1):
-        try:
-            gaps.append(
-                Gap(
-                    facet=str(item["type"]), value=str(item["target"]), count=int(item["count"]), have=int(item.get("have", 0)),
-                    total=int(item.get("measured", 0)), share=float(item.get("target_share", 0.0)),
-                    reason=str(item.get("reason", "")), advice=str(item.get("advice", "")),
-                )
-            )  # fmt: skip
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"recommendation {number} needs 'type', 'target' and a whole number 'count' ({error})"
-            ) from error
-    return tuple(gaps)
+    listed = data.get("recommendations") if isinstance(data, Mapping) else None
+    if not isinstance(listed, list):
+        raise ValueError('it holds no list "recommendations"')
+    gaps: dict[tuple[str, str], Gap] = {}
+    for number, item in enumerate(listed, 1):
+        gap = _gap_from_json(item, number)
+        if (gap.facet, gap.value) in gaps:
+            raise ValueError(f"recommendation {number} asks for {gap.facet}: {gap.value} a second time")
+        gaps[gap.facet, gap.value] = gap
+    return tuple(gaps.values())
+
+
+def _gap_from_json(item: Any, number: int) -> Gap:
+    try:
+        count = item["count"]
+        if isinstance(count, bool) or int(count) != float(count) or int(count) < 1:
+            raise ValueError(f"got {count!r}")
+        return Gap(
+            facet=str(item["type"]), value=str(item["target"]), count=int(count), have=int(item.get("have", 0)),
+            total=int(item.get("measured", 0)), share=float(item.get("target_share", 0.0)),
+            reason=str(item.get("reason", "")), advice=str(item.get("advice", "")),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"recommendation {number} needs 'type', 'target' and a whole 'count' of 1 or more ({error})") from None

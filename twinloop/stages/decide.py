@@ -10,7 +10,11 @@ from twinloop.domain.records import PanelScore
 from twinloop.domain.statistics import Estimate
 from twinloop.stages.assess import compare
 
-WATCHED = ("identity", "diversity", "quality")
+WATCHED = {"identity": 0.03, "diversity": 0.20, "quality": 0.03}
+"""Metrics that the drift alarm watches, and the share of the old value that must be lost beside the interval.
+
+Diversity may fall a good deal: failed images differ more from each other than good ones. A fifth is where Avrahami et al. (The
+Chosen One, 2023) take a set of images as collapsed onto one."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,10 @@ class HighApproval:
 
 @dataclass(frozen=True)
 class SmallImprovement:
-    """Improvement under the threshold and not to be told from none (its interval reaches zero), so many rounds running."""
+    """Improvement under the threshold and not to be told from none (its interval reaches zero or lies below), so many rounds running.
+
+    A round with a drift alarm does not count: it was rolled back, and `Drifting` judges it.
+    """
 
     threshold: float
     patience: int
@@ -72,15 +79,16 @@ class SmallImprovement:
             return None
         gain = last[-1].improvement
         assert gain is not None
+        told = "not to be told from none" if gain.high >= 0 else "the last round made it worse"
         return Decision(
             "improvement",
-            f"improvement {gain.value:.1%} is below the {self.threshold:.0%} threshold and within its interval ({gain.low:.1%} to {gain.high:.1%}, n={gain.n})",
+            f"improvement {gain.value:.1%} is below the {self.threshold:.0%} threshold, and {told} (95% interval {gain.low:.1%} to {gain.high:.1%}, n={gain.n})",
             True,
         )
 
     def _small(self, facts: RoundFacts) -> bool:
         gain = facts.improvement
-        return gain is not None and gain.value < self.threshold and gain.low <= 0.0
+        return gain is not None and not facts.drifted and gain.value < self.threshold and gain.low <= 0.0
 
 
 @dataclass(frozen=True)
@@ -145,11 +153,11 @@ def improvement(before: PanelScore, after: PanelScore) -> Estimate | None:
 
 
 def drift(before: PanelScore, after: PanelScore) -> tuple[str, ...]:
-    """Watched metrics that are worse with the whole interval of the paired change below zero, and by more than 3 % of the old value."""
+    """Watched metrics that are worse with the whole interval of the paired change below zero, and by more than their share of the old value."""
     worse = []
-    for metric in WATCHED:
+    for metric, share in WATCHED.items():
         change = compare(before, after, metric)
-        if change is not None and change.high < 0 and -change.value > 0.03 * before.metrics[metric].value:
+        if change is not None and change.high < 0 and -change.value > share * before.metrics[metric].value:
             worse.append(metric)
     return tuple(worse)
 

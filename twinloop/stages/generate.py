@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class GenerationContext:
     Attributes:
         prefix: of journal keys, unique in the journal ("iter2").
         stamped: whether file names carry a time stamp, as the loop's do and the panel's do not.
+        dataset: the folder of the photos behind the gaps, so that a validation by hand knows whom to compare with.
     """
 
     prefix: str
@@ -44,30 +45,35 @@ class GenerationContext:
     lora: Path | None
     settings: GenerationSettings
     stamped: bool = True
+    dataset: str | None = None
 
 
 def generate(
     shots: Sequence[Shot],
     context: GenerationContext,
-    generator: Generator,
+    generator: Callable[[], Generator],
     journal: Journal,
     clock: Clock,
     reporter: Reporter,
 ) -> list[MadeImage]:
     """Make every image that is not there yet. Batches are fixed by the order of ``shots``; a batch that was interrupted is made again
-    as a whole, and only what is missing is written, so the result never depends on where a run was stopped."""
+    as a whole, and only what is missing is written, so the result never depends on where a run was stopped.
+
+    Args:
+        generator: asked for when the first image has to be made; a finished folder needs no base model.
+    """
     lora_hash = sha256_file(context.lora) if context.lora is not None else None
     size = context.settings.batch_size
     batches = [shots[i : i + size] for i in range(0, len(shots), size)]
-    loaded = False
+    loaded: Generator | None = None
     made: list[MadeImage] = []
     for batch in batches:
         names = _names(batch, context, journal, clock)
         if not all(_is_done(context, shot, name, journal) for shot, name in zip(batch, names, strict=True)):
-            if not loaded:
-                generator.load_lora(context.lora)
-                loaded = True
-            for shot, pixels in generator.generate(batch, context.settings):
+            if loaded is None:
+                loaded = generator()
+                loaded.load_lora(context.lora)
+            for shot, pixels in loaded.generate(batch, context.settings):
                 name = names[batch.index(shot)]
                 if not _is_done(context, shot, name, journal):
                     _keep(pixels, shot, context, name, lora_hash, journal)
@@ -134,6 +140,7 @@ def _write_metadata(made: Sequence[MadeImage], context: GenerationContext, lora_
         context.folder / METADATA,
         {
             "base_model": context.base_model,
+            "dataset": context.dataset,
             "lora": None if context.lora is None else {"file": context.lora.name, "sha256": lora_hash, "scale": settings.lora_scale},
             "settings": {
                 "num_inference_steps": settings.steps, "guidance_scale": settings.guidance, "width": settings.width,

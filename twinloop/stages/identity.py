@@ -32,6 +32,7 @@ class IdentityReference:
         overall: the same over all of them.
         highest_pair: largest cosine between two different real photos; above it a made image is suspiciously close.
         fingerprint: of the observer; embeddings of another model do not compare.
+        strangers: mean and standard deviation of the cosine between different people, where the embedder's is known.
     """
 
     embeddings: FloatArray
@@ -42,6 +43,7 @@ class IdentityReference:
     highest_pair: float
     fingerprint: str
     sharpness: float | None
+    strangers: tuple[float, float] | None = None
 
     def similarity(self, seen: Observation, held_out_only: bool = False) -> float | None:
         """Mean cosine to the nearest reference photos, -1..1; None without a face or an embedding."""
@@ -62,21 +64,31 @@ class IdentityReference:
         return float((self.embeddings @ face.embedding).max())
 
     def lower_limit(self, seen: Observation, tolerance: float) -> float:
-        """Least similarity for an image of this head angle: the real photos' mean minus ``tolerance`` standard deviations.
+        """Least similarity for an image of this head angle: the real photos' mean minus ``tolerance`` standard deviations, or, if
+        that is less, the strangers' mean plus as many of theirs.
 
-        A band with few photos takes the overall spread, lowered by the loss that a turned head costs in the bands that are known.
+        Photos of one camera and one hour can be more alike than any generator gets; an image that far above every stranger is of
+        the person all the same.
+
+        A band with few photos takes the overall spread and the lower of its own and the overall mean; one without any photo the
+        lowest mean that is known, because a turned head scores lower in every embedder.
         """
         mean, spread, _ = self.overall
         face = seen.face
-        band = self.bands.get(angle_of(face.pose.yaw)) if face is not None and face.pose is not None else None
-        if band is not None and band[2] >= FEWEST_PER_BAND:
-            mean, spread, _ = band
-        elif band is not None and band[2] > 0:
-            mean = min(mean, band[0])
-        return max(0.0, mean - tolerance * max(spread, 0.02))
+        if face is not None and face.pose is not None:
+            band = self.bands.get(angle_of(face.pose.yaw))
+            if band is not None and band[2] >= FEWEST_PER_BAND:
+                mean, spread, _ = band
+            else:
+                mean = min([mean, *([band[0]] if band is not None else (known[0] for known in self.bands.values()))])
+        own = mean - tolerance * max(spread, 0.02)
+        above_strangers = math.inf if self.strangers is None else self.strangers[0] + tolerance * self.strangers[1]
+        return max(0.0, min(own, above_strangers))
 
 
-def freeze_reference(photos: Sequence[Observation], fingerprint: str) -> IdentityReference | None:
+def freeze_reference(
+    photos: Sequence[Observation], fingerprint: str, strangers: tuple[float, float] | None = None
+) -> IdentityReference | None:
     """Learn a person from real photos; None when nothing was embedded.
 
     With 20 photos or more, 15 % are held out from training (never from an angle class that is rare), so that the panel
@@ -100,7 +112,7 @@ def freeze_reference(photos: Sequence[Observation], fingerprint: str) -> Identit
     return IdentityReference(
         embeddings=rows, sha256=tuple(p.sha256 for p in known), held_out=_hold_out(known, angles), bands=bands,
         overall=_spread(scores), highest_pair=float(similarity.max()), fingerprint=fingerprint,
-        sharpness=float(np.median(sharp)) if sharp else None,
+        sharpness=float(np.median(sharp)) if sharp else None, strangers=strangers,
     )  # fmt: skip
 
 
@@ -129,9 +141,14 @@ def reference_to_json(reference: IdentityReference | None) -> dict[str, Any]:
         "bands": {name: [round(m, 5), round(s, 5), n] for name, (m, s, n) in reference.bands.items()},
         "overall": [round(reference.overall[0], 5), round(reference.overall[1], 5), reference.overall[2]],
         "highest_pair": round(reference.highest_pair, 5),
+        "strangers": None if reference.strangers is None else list(reference.strangers),
         "sharpness": None if reference.sharpness is None else round(reference.sharpness, 3),
         "embeddings": [row.astype(np.float32).tobytes().hex() for row in reference.embeddings],
     }
+
+
+def _pair(values: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if values is None else (float(values[0]), float(values[1]))
 
 
 def reference_from_json(data: Mapping[str, Any]) -> IdentityReference | None:
@@ -143,5 +160,5 @@ def reference_from_json(data: Mapping[str, Any]) -> IdentityReference | None:
         embeddings=np.stack(rows), sha256=tuple(data["photos"]), held_out=frozenset(data["held_out"]),
         bands={name: (float(m), float(s), int(n)) for name, (m, s, n) in data["bands"].items()},
         overall=(float(mean), float(spread), int(count)), highest_pair=float(data["highest_pair"]),
-        fingerprint=str(data["fingerprint"]), sharpness=data["sharpness"],
+        fingerprint=str(data["fingerprint"]), sharpness=data["sharpness"], strangers=_pair(data.get("strangers")),
     )  # fmt: skip

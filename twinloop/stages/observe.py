@@ -41,6 +41,11 @@ class Observer:
         return "|".join((pixels.VERSION, self.pack.fingerprint, measuring, self.plugins))
 
     @property
+    def strangers(self) -> tuple[float, float] | None:
+        """How alike different people look to the embedder: mean and standard deviation of the cosine; None = not known."""
+        return self.pack.embedder.strangers if self.pack.embedder is not None else None
+
+    @property
     def measured(self) -> frozenset[str]:
         """What this pack looks for at all."""
         names: set[str] = set()
@@ -105,9 +110,10 @@ def observe_files(
 
 def _observe_one(path: Path, observer: Observer, catalog: Catalog, fingerprint: str) -> Seen:
     try:
-        known = catalog.known_file(path)
+        stat = path.stat()
     except OSError as error:
         return Seen(path, None, f"cannot be read: {error.strerror or error}")
+    known = catalog.known_file(path, stat)
     if known is not None:
         remembered = catalog.get(known[0], fingerprint)
         if remembered is not None:
@@ -118,7 +124,7 @@ def _observe_one(path: Path, observer: Observer, catalog: Catalog, fingerprint: 
         return Seen(path, None, str(error))
     seen = catalog.get(image.sha256, fingerprint) or observer.observe(image)
     catalog.put(seen)
-    catalog.remember_file(path, image.sha256, image.origin)
+    catalog.remember_file(path, stat, image.sha256, image.origin)
     return Seen(path, seen)
 
 

@@ -76,7 +76,9 @@ def _traits(gap: Gap, gaps: Sequence[Gap], facets: Sequence[Facet], rng: random.
         if facet.name == gap.facet or facet.multiple:
             continue
         allowed = [v for v in PLAIN.get(facet.name, facet.values) if v in facet.values]
-        lacking = [g.value for g in gaps if g.facet == facet.name and g.value in allowed]
+        # in the facet's order, not the gaps': a shot may not depend on how the others are sorted
+        lacking_here = {g.value for g in gaps if g.facet == facet.name}
+        lacking = [value for value in allowed if value in lacking_here]
         if lacking and rng.random() < 0.5:
             traits[facet.name] = rng.choice(lacking)
         else:

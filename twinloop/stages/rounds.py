@@ -50,6 +50,12 @@ def finished_round(
     return Round(facts, tuple(gaps), tally, merged, lora, score, before.version, rolled_back=bool(drifted))
 
 
+def standing(scores: Sequence[PanelScore], rounds: Sequence[Round]) -> list[PanelScore]:
+    """The scores of the LoRAs that may be used: a version whose round was rolled back is out, however high it scores."""
+    rolled_back = {entry.lora.version for entry in rounds if entry.rolled_back}
+    return [score for score in scores if score.version not in rolled_back]
+
+
 def history_json(outcome: Outcome, person: str, base_model: str) -> dict[str, Any]:
     """iteration_history.json: the complete metrics of a run, finished or not (then ``stop`` is null)."""
     decision = outcome.decision

@@ -20,6 +20,9 @@ SAME_PERSON = 0.45
 """Cosine that links two photos of one person; tighter than the pair limit because links chain (see docs/science.md)."""
 MAIN_PERSON_SHARE = 0.6
 """Only when so many of the faces are one person's are the others left out; otherwise the folder is about several people."""
+ALIKE = 0.35
+"""Least median cosine within that group. Single people have 0.46 and more (24 people of LFW, 15 of Caltech); on thumbnails the links
+chain through everybody, and 14 people became one group with 0.23."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def blurred(photos: Sequence[Photo]) -> dict[Path, str]:
 def other_person(photos: Sequence[Photo]) -> dict[Path, str]:
     """Faces of other people, when one person clearly fills the folder.
 
-    The main person = the largest group of photos linked by cosine >= SAME_PERSON. A photo outside it stays if its face is
+    The main person = the largest group of photos linked by cosine >= SAME_PERSON, if it is large and alike enough. A photo outside it stays if its face is
     nearer to that person than half the usual similarity: profiles score low in every embedder and must not be lost.
     """
     known = [
@@ -118,7 +121,8 @@ def other_person(photos: Sequence[Photo]) -> dict[Path, str]:
     vectors = np.stack([embedding for _, embedding in known])
     similarity = vectors @ vectors.T
     main = _largest_group(similarity >= SAME_PERSON)
-    if len(main) < MAIN_PERSON_SHARE * len(known):
+    pairs = similarity[np.ix_(main, main)][np.triu_indices(len(main), 1)]
+    if len(main) < MAIN_PERSON_SHARE * len(known) or np.median(pairs) < ALIKE:
         return {}
     inside = np.zeros(len(known), bool)
     inside[main] = True

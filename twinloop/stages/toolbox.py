@@ -15,8 +15,8 @@ class Toolbox:
 
     Attributes:
         observer: the ruler. generator, trainer: made on first use, because loading a base model takes long.
-        generation, training: the settings in force (the user's over the family's).
-        steps_for: images and batch -> training steps, from the preset's epochs. style: of prompts, ``prose`` or ``tags``.
+        generation: the settings in force (the user's over the family's). training: the same for a dataset of so many images.
+        style: of prompts, ``prose`` or ``tags``.
     """
 
     observer: Observer

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from twinloop.domain.records import Dataset, LoRA, TrainingSample
-from twinloop.errors import NothingToDo
+from twinloop.errors import NothingToDo, StateError
 from twinloop.ports import TrainingSettings
 from twinloop.stages.toolbox import Toolbox
-from twinloop.store.atomic import read_json, sha256_file, write_json
+from twinloop.store.atomic import copy_whole, read_json, sha256_file, write_json
 from twinloop.store.workspace import Workspace, shown_path
 
 
@@ -21,15 +21,15 @@ def train(
     """Train version ``version`` unless it is there; a killed training goes on from its last checkpoint.
 
     Raises:
-        NothingToDo: the dataset has no photo to train on.
+        NothingToDo: the dataset has no photo to train on. StateError: that version is there, and another run's.
     """
-    path, record = workspace.lora(version), workspace.lora_record(version)
+    path, record, work = workspace.lora(version), workspace.lora_record(version), workspace.training_work(version)
     if record.exists() and path.exists():
-        return LoRA.from_json(read_json(record))
+        shutil.rmtree(work, ignore_errors=True)  # a kill just before the end leaves it behind
+        return _recorded(record, dataset, toolbox)
     samples = [TrainingSample(Path(m.path), m.sha256, m.caption, m.weight) for m in dataset.members if m.weight > 0]
     if not samples:
         raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
-    work = workspace.training_work(version)
     made = toolbox.trainer().train(
         samples, settings, path, work, _metadata(dataset, version, settings, person, toolbox),
         lambda step, steps, loss: toolbox.reporter.progress(f"Training LoRA v{version} (loss {loss:.3f})", step, steps),
@@ -44,17 +44,25 @@ def train(
 
 def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolbox) -> LoRA:
     """Take a LoRA that the user already has as version 1; the file is copied, not moved."""
-    from twinloop.store.atomic import copy_whole
-
     record = workspace.lora_record(1)
     if record.exists():
-        return LoRA.from_json(read_json(record))
+        return _recorded(record, dataset, toolbox)
     if not existing.is_file():
         raise NothingToDo(f"training.initial_lora: no file at {existing}")
     copy_whole(existing, workspace.lora(1))
     digest = sha256_file(workspace.lora(1))
     lora = LoRA(shown_path(workspace.lora(1)), 1, digest, toolbox.base_model, dataset.id, "given", 0, 0, 0.0)
     write_json(record, lora.to_json())
+    return lora
+
+
+def _recorded(record: Path, dataset: Dataset, toolbox: Toolbox) -> LoRA:
+    lora = LoRA.from_json(read_json(record))
+    if (lora.dataset_id, lora.base_model) != (dataset.id, toolbox.base_model):
+        raise StateError(
+            f"{record.parent} holds LoRAs of another run: {record.name} was trained on other images or another base model. "
+            "Use another lora_output_dir, or move that folder away."
+        )
     return lora
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from twinloop.ports import Reporter
 from twinloop.stages.generate import METADATA
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.observe import Observer, Seen, observe_files
-from twinloop.store.atomic import copy_whole, read_json, storage_errors
+from twinloop.store.atomic import copy_whole, read_json, sha256_file, storage_errors
 from twinloop.store.catalog import Catalog
 from twinloop.store.images import find_images
 
@@ -49,7 +50,7 @@ def asked_images(folder: Path, facets: Sequence[Facet]) -> list[Asked]:
     """The images of a folder with their targets: from generation_metadata.json, else from the file names.
 
     Raises:
-        NothingToDo: no images there. StateError: the metadata names a file that is gone.
+        NothingToDo: no images there. StateError: the metadata is not a generation record.
     """
     images = find_images(folder)
     if not images:
@@ -116,16 +117,22 @@ def _verdict(
 
 
 def sort_into(judged: Sequence[Judged], folders: Mapping[Outcome, Path]) -> None:
-    """Copy each image into the folder of its outcome, and take away copies that an earlier judgement left in the others."""
+    """Copy each image into the folder of its outcome, and take away copies that an earlier judgement left in the others.
+
+    Images of the same name from different folders get a piece of their content hash, so that none replaces another.
+    """
+    names = Counter(item.asked.path.name for item in judged)
     for folder in folders.values():
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
     for item in judged:
+        path = item.asked.path
+        name = path.name if names[path.name] == 1 else f"{path.stem}_{sha256_file(path)[:8]}{path.suffix}"
         for outcome, folder in folders.items():
-            target = folder / item.asked.path.name
+            target = folder / name
             if outcome is item.verdict.outcome:
-                copy_whole(item.asked.path, target)
-            elif target.exists() and target.resolve() != item.asked.path.resolve():
+                copy_whole(path, target)
+            elif target.exists() and target.resolve() != path.resolve():
                 with contextlib.suppress(FileNotFoundError):
                     target.unlink()
 

@@ -22,7 +22,7 @@ ORDER = ("framing", "face_angle", "expression", "composition", "setting", "light
 def phrase(facet: Facet, value: str, style: str, variant: int) -> str:
     """The words of one facet value; ``variant`` picks among its phrases, round and round."""
     words = facet.phrases[value]
-    choices = words.tags if style == "tags" else words.prose
+    choices = (words.tags or words.prose) if style == "tags" else (words.prose or words.tags)
     return choices[variant % len(choices)] if choices else ""
 
 

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,17 +33,25 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+_LEFTOVER = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")
+
+
+def write_bytes(path: Path, data: bytes, private: bool = False) -> None:
     """Write ``path`` as a whole or leave it as it was.
+
+    Args:
+        private: readable by the owner only (what describes a face).
 
     Raises:
         StorageError: disk full or not permitted; no temporary file is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # the name is cut: one that is as long as a file system allows must have room for the pid
+    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with open(temporary, "wb") as file:
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o666)
+            with open(handle, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -52,6 +61,26 @@ def write_bytes(path: Path, data: bytes) -> None:
                 temporary.unlink()
             raise
         fsync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files that killed processes left under ``folder``; those of living processes stay."""
+    for path in folder.rglob(".*.tmp"):
+        match = _LEFTOVER.fullmatch(path.name)
+        if match is not None and not _is_another_alive(int(match["pid"])):
+            path.unlink(missing_ok=True)
+
+
+def _is_another_alive(pid: int) -> bool:
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:  # another user's
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def fsync_folder(folder: Path) -> None:
@@ -64,10 +93,11 @@ def fsync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def write_json(path: Path, data: Any) -> None:
+def write_json(path: Path, data: Any, private: bool = False) -> None:
     """Write JSON: two spaces, keys in the order given, UTF-8, newline at the end. NaN is refused."""
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, (text + "\n").encode("utf-8", "surrogatepass"))
+    # undecodable bytes of file names become \udcxx, which is valid JSON and reads back as the same name
+    write_bytes(path, (text + "\n").encode("utf-8", "backslashreplace"), private)
 
 
 def read_json(path: Path) -> Any:

@@ -42,7 +42,9 @@ class Catalog:
         try:
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+                handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+                os.fchmod(handle, 0o600)  # also one that was made, or copied here, with wider permissions
+                os.close(handle)
             self._db = sqlite3.connect(str(path) if path is not None else ":memory:", isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
@@ -61,25 +63,20 @@ class Catalog:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def known_file(self, path: Path) -> tuple[str, str] | None:
-        """(sha256, origin) of an unchanged file, or None when it must be read."""
-        stat = path.stat()
-        row = self._db.execute(
-            "SELECT size, mtime_ns, sha256, origin FROM file WHERE path = ?", (_key(path),)
-        ).fetchone()
+    def known_file(self, path: Path, stat: os.stat_result) -> tuple[str, str] | None:
+        """(sha256, origin) of a file that still has this ``stat``, or None when it must be read."""
+        row = self._read("SELECT size, mtime_ns, sha256, origin FROM file WHERE path = ?", (_key(path),))
         return (row[2], row[3]) if row is not None and row[:2] == (stat.st_size, stat.st_mtime_ns) else None
 
-    def remember_file(self, path: Path, sha256: str, origin: str) -> None:
-        stat = path.stat()
+    def remember_file(self, path: Path, stat: os.stat_result, sha256: str, origin: str) -> None:
+        """Note what a file holds. ``stat`` was taken before it was read: if it changed meanwhile, it is read again next time."""
         self._write(
             "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)",
             (_key(path), stat.st_size, stat.st_mtime_ns, sha256, origin),
         )
 
     def get(self, sha256: str, fingerprint: str) -> Observation | None:
-        row = self._db.execute(
-            "SELECT data FROM observation WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint)
-        ).fetchone()
+        row = self._read("SELECT data FROM observation WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint))
         return observation_from_json(json.loads(row[0])) if row is not None else None
 
     def put(self, seen: Observation) -> None:
@@ -88,12 +85,22 @@ class Catalog:
             (seen.sha256, seen.fingerprint, json.dumps(observation_to_json(seen))),
         )
 
+    def _read(self, sql: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        try:
+            row: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
+        except sqlite3.Error as error:
+            raise StorageError(
+                f"Cannot read the catalogue {self.path}: {error}. It is only a cache: delete it and run again."
+            ) from error
+        return row
+
     def _write(self, sql: str, values: tuple[Any, ...]) -> None:
         try:
             self._db.execute(sql, values)
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             raise StorageError(
-                f"Cannot write the catalogue {self.path}: {error}. Free some space and run the same command again."
+                f"Cannot write the catalogue {self.path}: {error}. If the disk is full, free some space and run the same command again; "
+                "else delete the catalogue, which is only a cache."
             ) from error
 
 

@@ -5,39 +5,37 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
 import warnings
-from collections.abc import Iterator
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from twinloop.domain.faces import ImageArray
 from twinloop.errors import InputError, UnreadableImage
 from twinloop.store.provenance import is_marked_synthetic
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
+"""Pillow's names. JPEG takes the MPO of iPhones and Samsungs in: a JPEG with further pictures behind the first, which counts."""
 SUFFIXES = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".tif",
-        ".tiff",
-        ".bmp",
-        ".gif",
-        ".avif",
-        ".heic",
-        ".heif",
-        ".mpo",
-    }
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif"}
 )
-MAX_PIXELS = 200_000_000
+MAX_PIXELS = 178_956_970
+"""Where Pillow, too, sees a decompression bomb: half a gigabyte as RGB."""
 MAX_BYTES = 512 << 20
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+_DECODER_ERRORS = (
+    OSError, ValueError, TypeError, SyntaxError, EOFError, ArithmeticError, LookupError, AttributeError, RuntimeError, MemoryError,
+    struct.error, zlib.error,
+)  # fmt: skip
+"""What decoders were seen to raise on damaged files (RuntimeError: AVIF and HEIC); a photo of the user's must never stop a run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,19 +58,23 @@ def find_images(folder: Path) -> list[Path]:
     """Image files under ``folder`` (by suffix), sorted by path; hidden files and links to folders are not followed.
 
     Raises:
-        InputError: no such folder.
+        InputError: no such folder, or one (also a folder in it) that may not be read.
     """
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
         raise InputError(f"Folder not found: {folder}")
     found: list[Path] = []
-    for root, folders, names in os.walk(folder, followlinks=False):
+    for root, folders, names in os.walk(folder, onerror=_refuse, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [
             Path(root) / name for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
         ]
     return sorted((path for path in found if path.is_file()), key=os.fspath)
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"Cannot look into the folder {error.filename}: {error.strerror}. Change its permissions or move it away.")
 
 
 def load_image(path: Path) -> LoadedImage:
@@ -107,36 +109,49 @@ def decode(data: bytes) -> ImageArray:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise UnreadableImage(f"has {image.width} x {image.height} pixels, more than this tool opens")
-                upright = ImageOps.exif_transpose(image)
-                return np.ascontiguousarray(np.asarray(_to_rgb(upright), dtype=np.uint8))
+                image.load()
+                return np.ascontiguousarray(np.asarray(_to_rgb(_upright(image)), dtype=np.uint8))
     except UnreadableImage:
         raise
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        IndexError,
-        TypeError,
-        Image.DecompressionBombError,
-        MemoryError,
-    ) as error:
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage(f"has more than {MAX_PIXELS:,} pixels, more than this tool opens") from error
+    except UnidentifiedImageError as error:
+        # Pillow's own text holds a memory address, and what is written down must be the same in every run
+        raise UnreadableImage("is damaged, or no picture of a kind this tool opens") from error
+    except _DECODER_ERRORS as error:
         raise UnreadableImage(
             f"cannot be decoded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         ) from error
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn as EXIF says. HEIC comes turned, and says so; unreadable EXIF means "as it is": the picture itself is good."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except _DECODER_ERRORS:
+        return image
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
-        values = np.asarray(image, dtype=np.float64)
-        # 16-bit greys are scaled by their format's range, not by their content, so that exposure stays what it was
-        top = 255.0 if values.size and values.max() <= 255 else 65535.0
-        return Image.fromarray(np.clip(values / top * 255.0, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode.startswith("I") or image.mode == "F":
+        return _deep_grey(image).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or (image.mode == "P" and "transparency" in image.info):
         layered = image.convert("RGBA")
         white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, layered).convert("RGB")
     return image.convert("RGB")
+
+
+def _deep_grey(image: Image.Image) -> Image.Image:
+    """Greys of more than 8 bits. 16-bit ones are scaled by their format's range, so that exposure stays what it was; 32-bit ones
+    do not say their range: it is the smallest usual one that holds them."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    highest = float(values.max())
+    usual = (65535.0,) if image.mode.startswith("I;16") else (255.0, 65535.0) if image.mode == "I" else (1.0, 255.0, 65535.0)
+    top = next((limit for limit in usual if highest <= limit), highest)
+    return Image.fromarray(np.clip(values / top * 255.0, 0, 255).astype(np.uint8))
 
 
 _heif_ready = False
@@ -149,12 +164,3 @@ def _enable_heif() -> None:
 
         pillow_heif.register_heif_opener()
         _heif_ready = True
-
-
-def iter_images(paths: list[Path]) -> Iterator[tuple[Path, LoadedImage | UnreadableImage]]:
-    """Every path with its image, or with the reason why it is skipped: one bad file never stops a run."""
-    for path in paths:
-        try:
-            yield path, load_image(path)
-        except UnreadableImage as error:
-            yield path, error

@@ -17,7 +17,8 @@ from twinloop.store.atomic import fsync_folder, storage_errors
 
 
 def _line(key: str, data: Any) -> bytes:
-    body = json.dumps([key, data], ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    # pure ASCII: a file name that is not valid text must not break the record of what was done
+    body = json.dumps([key, data], sort_keys=True, separators=(",", ":"))
     return f"{zlib.crc32(body.encode()):08x} {body}\n".encode()
 
 
@@ -39,6 +40,9 @@ class Journal:
 
     Args:
         boundary: called with the key after each record is durable; tests use it to stop a run at every boundary.
+
+    Raises:
+        StateError: a line before the last one is damaged. StorageError: the file may not be read or mended.
     """
 
     def __init__(self, path: Path, boundary: Callable[[str], None] | None = None) -> None:
@@ -51,7 +55,8 @@ class Journal:
         if not self.path.exists():
             return
         good = 0
-        lines = self.path.read_bytes().splitlines(keepends=True)
+        with storage_errors(self.path):
+            lines = self.path.read_bytes().splitlines(keepends=True)
         for number, line in enumerate(lines, 1):
             entry = _parse(line)
             if entry is None:
@@ -62,8 +67,8 @@ class Journal:
                 break
             self._done[entry[0]] = entry[1]
             good += len(line)
-        if good < self.path.stat().st_size:
-            with open(self.path, "rb+") as file:
+        if good < sum(map(len, lines)):
+            with storage_errors(self.path), open(self.path, "rb+") as file:
                 file.truncate(good)
                 os.fsync(file.fileno())
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from twinloop.errors import Locked
+from twinloop.errors import Locked, StorageError
 from twinloop.store.atomic import storage_errors
 
 
@@ -17,7 +17,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold ``folder/.lock`` (the system's own file lock, so a killed process leaves none behind).
 
     Raises:
-        Locked: another living process works there; the message names its pid.
+        Locked: another living process works there; the message names its pid. StorageError: the folder cannot be written or locked.
     """
     import fcntl
 
@@ -28,15 +28,20 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             holder = os.read(handle, 32).decode(errors="replace").strip() or "?"
             raise Locked(
                 f"{folder} is in use by another run (process {holder}). Wait for it, or choose another output folder."
             ) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        with contextlib.suppress(OSError):
+        except OSError as error:
+            raise StorageError(f"{folder} cannot be locked ({error.strerror}). Choose an output folder on a local disk.") from error
+        try:
             os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            yield
+        finally:
+            # only the holder wipes the pid: a run that was refused must leave it for the next one's message
+            with contextlib.suppress(OSError):
+                os.ftruncate(handle, 0)
+    finally:
         os.close(handle)

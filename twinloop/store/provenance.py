@@ -31,10 +31,15 @@ def synthetic_png(pixels: ImageArray, parameters: str, extra: Mapping[str, str])
     info.add_itxt("parameters", parameters)
     for key, value in extra.items():
         info.add_itxt(key, value)
-    info.add_itxt("XML:com.adobe.xmp", _XMP.format(source=TRAINED_ALGORITHMIC_MEDIA, tool="twinloop"))
+    info.add_itxt("XML:com.adobe.xmp", synthetic_xmp().decode())
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", pnginfo=info, compress_level=6)
     return buffer.getvalue()
+
+
+def synthetic_xmp() -> bytes:
+    """The XMP packet that marks a picture as made by a model, for any format that takes XMP."""
+    return _XMP.format(source=TRAINED_ALGORITHMIC_MEDIA, tool="twinloop").encode()
 
 
 def is_marked_synthetic(data: bytes) -> bool:

@@ -6,6 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinloop.store.atomic import storage_errors
+from twinloop.store.lock import locked
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -78,9 +81,6 @@ class Workspace:
         """Checkpoints and caches of one training; deleted when its LoRA is written."""
         return self.lora_dir / f".training_v{version}"
 
-    def training_cache(self) -> Path:
-        return self.lora_dir / ".cache"
-
     def lora(self, version: int) -> Path:
         return self.lora_dir / f"lora_v{version}.safetensors"
 
@@ -92,9 +92,27 @@ class Workspace:
         """A copy of the best measured version: the file to use."""
         return self.lora_dir / "lora.safetensors"
 
+    def put_aside(self) -> list[tuple[Path, Path]]:
+        """Give what is there a new name, so that a run starts anew and nothing is lost; (old, new) for each folder.
+
+        Raises:
+            Locked: a run is going on there. StorageError: not permitted.
+        """
+        if not self.root.is_dir() and not self.lora_dir.is_dir():
+            return []
+        with locked(self.root), storage_errors(self.root):
+            return [(folder, _renamed(folder)) for folder in (self.lora_dir, self.root) if folder.is_dir()]
+
     def show(self, path: Path) -> str:
         """A path as artefacts hold it: relative to the working directory when below it, so a moved project still fits."""
         return shown_path(path)
+
+
+def _renamed(folder: Path) -> Path:
+    number = 1
+    while (kept := folder.with_name(f"{folder.name}.old{number}")).exists():
+        number += 1
+    return folder.rename(kept)
 
 
 def shown_path(path: Path) -> str:

@@ -21,6 +21,8 @@ _MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 _STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 _LEAST_SIDE = 16
 _VERSION = 1
+_STRANGERS = (0.017, 0.101)
+"""Cosine between different people: 38,080 pairs of 35 LFW people (docs/log.md, bench/real_detectors.py)."""
 
 
 def aligned(image: ImageArray, face: Face) -> ImageArray:
@@ -48,6 +50,10 @@ class MobileFaceNet:
     @property
     def fingerprint(self) -> str:
         return f"mobilefacenet{_VERSION}-{self._model.fingerprint}"
+
+    @property
+    def strangers(self) -> tuple[float, float] | None:
+        return _STRANGERS
 
     def embed(self, image: ImageArray, face: Face) -> FloatArray | None:
         """(D,) float32 of unit norm; None for a face under 16 pixels or a vector without length."""

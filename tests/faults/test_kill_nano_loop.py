@@ -1,0 +1,101 @@
+"""Kill -9 at ten random moments of a real run of the embedded world; the resumed tree equals the undisturbed one, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+from tests.functional.loops import tree
+
+pytest.importorskip("torch")
+pytest.importorskip("numba")
+
+KILLS = 10
+LONGEST = 300.0
+"""Seconds after which a run that does not get on is a failure."""
+
+# the smallest run that still has everything: two rounds, real diffusion, real training, real detectors
+CONFIG = {
+    "person_name": "mira", "person_trigger": "ohwx woman", "base_model": "nano", "models_dir": "nano", "dataset_dir": "photos",
+    "output_dir": "out", "lora_output_dir": "loras", "max_iterations": 2,
+    "analysis": {"facets": ["setting"], "shares": {"setting": {"indoor": 0.0, "outdoor": 0.7, "studio": 0.0, "casual": 0.0}}},
+    "generation": {"num_per_gap": 2, "num_inference_steps": 4, "batch_size": 2},
+    "validation": {"identity": False, "sharpness": "image", "blur_threshold": 0.0, "min_face_confidence": 0.0, "min_face_quality": 0.0, "min_brightness": 0.0, "max_brightness": 255.0},
+    "training": {"preset": "nano", "steps": 5, "checkpoint_every": 2, "rank": 4, "batch_size": 2},
+    "panel": {"images": 2}, "stop": {"patience": 9, "approval_rounds": 9, "drift_rounds": 9},
+}  # fmt: skip
+
+
+def _run(home: str) -> None:
+    """The whole loop in a process of its own."""
+    os.chdir(home)
+    os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
+    from twinloop.cli.app import main
+
+    with open(os.devnull, "w") as quiet:
+        os.dup2(quiet.fileno(), 1)
+    raise SystemExit(main(["run", "--config", "bootstrap_config.json"]))
+
+
+def _start(home: Path) -> BaseProcess:
+    # one server imports the heavy libraries once; every run is a fork of it and dies alone
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "diffusers", "peft", "onnxruntime", "twinloop.cli.app"])
+    process = context.Process(target=_run, args=(str(home),), daemon=True)
+    process.start()
+    return process
+
+
+def _finish(process: BaseProcess) -> None:
+    process.join(LONGEST)
+    assert process.exitcode == 0, f"the run ended with {process.exitcode}"
+
+
+def _records(home: Path) -> int:
+    journal = home / "out" / "journal.jsonl"
+    return len(journal.read_bytes().splitlines()) if journal.exists() else 0
+
+
+def _home(folder: Path, photos: Path) -> Path:
+    folder.mkdir()
+    shutil.copytree(photos, folder / "photos")
+    (folder / "bootstrap_config.json").write_text(json.dumps(CONFIG))
+    return folder
+
+
+def _tree(home: Path) -> dict[str, str]:
+    return {path.removeprefix(f"{home}/"): digest for path, digest in tree(str(home / "out"), str(home / "loras")).items()}
+
+
+def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
+    from twinloop.nano.world.photos import write_photo_set
+
+    photos = tmp_path / "photos"
+    write_photo_set(photos, seed=7, count=14)
+    undisturbed = _home(tmp_path / "undisturbed", photos)
+    _finish(_start(undisturbed))
+    expected, records = _tree(undisturbed), _records(undisturbed)
+    assert {"out/verdicts_iter2.json", "out/report.html", "loras/lora_v3.safetensors", "loras/lora.safetensors"} <= set(expected)
+
+    rng = random.Random(4)
+    killed = _home(tmp_path / "killed", photos)
+    moments = sorted(rng.sample(range(1, records), KILLS))
+    for moment in moments:
+        process = _start(killed)
+        deadline = time.monotonic() + LONGEST
+        while _records(killed) < moment and process.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0.0, 0.3))
+        assert process.is_alive(), f"the run was over before record {moment} of {records}"
+        process.kill()
+        process.join()
+    _finish(_start(killed))
+    assert _tree(killed) == expected

@@ -1,0 +1,169 @@
+"""Each check: what it approves, what it rejects, where it is unsure, and that it says so with value and limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.unit.things import ALL_MEASURED, face, hand, observation
+from twinloop.checks import BUILTIN, Check, CheckContext, run_checks
+from twinloop.checks.base import Limits
+from twinloop.checks.brightness import Brightness
+from twinloop.checks.face import FaceConfidence, FaceQuality, OneFace
+from twinloop.checks.identity import Identity
+from twinloop.checks.novelty import Novelty
+from twinloop.checks.sharpness import Sharpness
+from twinloop.checks.target import OnTarget
+from twinloop.domain.faces import Box
+from twinloop.domain.observation import Observation
+from twinloop.domain.verdicts import CheckResult, Outcome
+from twinloop.facets import BUILTIN as FACETS
+
+A, R, U = Outcome.APPROVED, Outcome.REJECTED, Outcome.UNSURE
+
+
+@dataclass
+class FakeLikeness:
+    """A reference that says what it is told."""
+
+    value: float | None = 0.6
+    limit: float = 0.4
+    near: float | None = 0.5
+    highest_pair: float = 0.8
+
+    def similarity(self, seen: Observation) -> float | None:
+        return self.value
+
+    def nearest(self, seen: Observation) -> float | None:
+        return self.near
+
+    def lower_limit(self, seen: Observation, tolerance: float) -> float:
+        return self.limit
+
+
+def ask(check: Check, seen: Observation, facet: str = "face_angle", value: str = "front", **context: Any) -> CheckResult | None:
+    limits = context.pop("limits", Limits())
+    return check(CheckContext(seen, facet, value, {f.name: f for f in FACETS}, limits, **context))
+
+
+def outcome(check: Check, seen: Observation, *args: Any, **kwargs: Any) -> Outcome | None:
+    answer = ask(check, seen, *args, **kwargs)
+    assert answer is None or answer.outcome is A or answer.reason, "what is not approved says why"
+    return None if answer is None else answer.outcome
+
+
+@pytest.mark.parametrize(
+    ("yaw", "value", "expected"),
+    [(60, "profile", A), (-60, "profile", A), (48, "profile", U), (44.9, "profile", R), (0, "profile", R), (24, "front", U), (26, "front", R)],
+)
+def test_target_with_the_rulers_error_at_the_border(yaw: float, value: str, expected: Outcome) -> None:
+    assert outcome(OnTarget(), observation(faces=[face(yaw)]), "face_angle", value) is expected
+
+
+def test_target_of_a_facet_that_holds_several_values() -> None:
+    seen = observation(parts=[hand()], measures={"eyes_open": 0.1})
+    assert outcome(OnTarget(), seen, "composition", "hands_visible") is A
+    assert outcome(OnTarget(), seen, "composition", "eyes_visible") is R
+
+
+def test_a_target_that_cannot_be_measured_is_never_approved() -> None:
+    blind = observation(measured=ALL_MEASURED - {"hands"})
+    assert outcome(OnTarget(), blind, "composition", "hands_visible") is U
+    assert outcome(OnTarget(), observation(faces=[]), "face_angle", "front") is U
+    assert outcome(OnTarget(), observation(), "weather", "rain") is U
+    assert outcome(OnTarget(), observation(), "face_angle", "upside_down") is U
+
+
+def test_exactly_one_face() -> None:
+    small = face(box=Box(0, 0, 5, 14))
+    other = face(box=Box(0, 0, 30, 40))
+    assert outcome(OneFace(), observation()) is A
+    assert outcome(OneFace(), observation(faces=[])) is R
+    assert outcome(OneFace(), observation(faces=[face(), other])) is R
+    assert outcome(OneFace(), observation(faces=[face(), small])) is A
+    assert outcome(OneFace(), observation(faces=[], measured=())) is U
+
+
+def test_face_confidence_allows_for_profiles() -> None:
+    check = FaceConfidence()
+    assert outcome(check, observation(faces=[face(confidence=0.51)])) is A
+    assert outcome(check, observation(faces=[face(confidence=0.50)])) is R
+    assert outcome(check, observation(faces=[face(70, confidence=0.36)])) is A
+    assert outcome(check, observation(faces=[face(70, confidence=0.35)])) is R
+    assert outcome(check, observation(faces=[face(40, confidence=0.45)])) is R
+    assert outcome(check, observation(faces=[])) is None
+
+
+def test_face_quality_only_where_it_is_measured() -> None:
+    assert outcome(FaceQuality(), observation()) is None
+    assert outcome(FaceQuality(), observation(measures={"face_quality": 0.4})) is A
+    assert outcome(FaceQuality(), observation(measures={"face_quality": 0.39})) is R
+
+
+@pytest.mark.parametrize(("value", "expected"), [(30, A), (29.9, R), (225, A), (225.1, R), (120, A)])
+def test_brightness_limits_of_the_seed(value: float, expected: Outcome) -> None:
+    assert outcome(Brightness(), observation(measures={"brightness": value})) is expected
+
+
+def test_brightness_makes_room_on_the_side_that_was_asked_for() -> None:
+    dark, bright = observation(measures={"brightness": 15.0}), observation(measures={"brightness": 240.0})
+    assert outcome(Brightness(), dark, "lighting", "low_key") is A
+    assert outcome(Brightness(), bright, "lighting", "low_key") is R
+    assert outcome(Brightness(), bright, "lighting", "high_key") is A
+    assert outcome(Brightness(), dark, "lighting", "high_key") is R
+
+
+def test_sharpness_of_the_whole_image() -> None:
+    limits = Limits(sharpness="image", real_sharpness=200.0)
+    assert outcome(Sharpness(), observation(measures={"sharpness": 100.1}), limits=limits) is A
+    assert outcome(Sharpness(), observation(measures={"sharpness": 100.0}), limits=limits) is R
+
+
+def test_sharpness_of_the_face_against_the_real_photos() -> None:
+    limits = Limits(sharpness="face", real_sharpness=200.0)
+    plain_backdrop = observation(measures={"sharpness": 20.0, "face_sharpness": 60.0})
+    assert outcome(Sharpness(), plain_backdrop, limits=limits) is A
+    assert outcome(Sharpness(), observation(measures={"sharpness": 500.0, "face_sharpness": 59.0}), limits=limits) is R
+
+
+def test_the_share_of_sharpness_is_a_setting() -> None:
+    soft = observation(measures={"sharpness": 500.0, "face_sharpness": 20.0})
+    assert outcome(Sharpness(), soft, limits=Limits(sharpness="face", real_sharpness=200.0, sharpness_share=0.1)) is A
+    assert outcome(Sharpness(), soft, limits=Limits(sharpness="face", real_sharpness=200.0, sharpness_share=0.11)) is R
+
+
+def test_sharpness_falls_back_to_the_image_where_the_photos_taught_nothing() -> None:
+    soft = observation(measures={"sharpness": 20.0})
+    answer = ask(Sharpness(), soft, limits=Limits(sharpness="face", real_sharpness=None))
+    assert answer is not None and answer.outcome is R and "image" in answer.limit
+
+
+def test_identity_against_the_learned_limit() -> None:
+    assert outcome(Identity(), observation(), likeness=FakeLikeness(0.40)) is A
+    assert outcome(Identity(), observation(), likeness=FakeLikeness(0.39)) is R
+    assert outcome(Identity(), observation(), likeness=FakeLikeness(None)) is U
+    assert outcome(Identity(), observation(), likeness=None) is None
+
+
+def test_novelty_counts_the_bits_to_the_nearest_picture() -> None:
+    others = (("far.png", "f" * 16), ("near.png", "000000000000003f"))
+    copy = ask(Novelty(), observation(phash="0" * 16), others=others)
+    assert copy is not None and copy.outcome is R and copy.value == 6 and "near.png" in copy.reason
+    assert outcome(Novelty(), observation(phash="0" * 16), others=(("a", "000000000000007f"),)) is A
+    assert outcome(Novelty(), observation(), others=()) is None
+
+
+def test_a_face_closer_than_any_two_photos_must_differ_more() -> None:
+    others = (("near.png", "00000000000000ff"),)
+    assert outcome(Novelty(), observation(), others=others, likeness=FakeLikeness(near=0.7)) is A
+    assert outcome(Novelty(), observation(), others=others, likeness=FakeLikeness(near=0.9)) is R
+    assert outcome(Novelty(), observation(), others=others, likeness=FakeLikeness(near=None)) is A
+
+
+def test_the_list_runs_in_order_and_leaves_out_what_does_not_apply() -> None:
+    context = CheckContext(observation(), "face_angle", "front", {f.name: f for f in FACETS}, Limits(), FakeLikeness(), (("a", "f" * 16),))
+    assert [r.name for r in run_checks(context)] == ["on_target", "one_face", "face_confidence", "sharpness", "brightness", "identity", "novelty"]
+    assert len(BUILTIN) == 8
+    assert all(r.limit for r in run_checks(context))

@@ -1,0 +1,87 @@
+"""Flags become settings."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from twinloop.cli import options
+from twinloop.errors import ConfigError, InputError
+
+FLAGS = {"base_model": "base_model", "steps": "generation.num_inference_steps", "lora_scale": "generation.lora_scale"}
+NEEDED = {"person_name": "ana", "person_trigger": "ohwx ana", "dataset_dir": "photos"}
+
+
+def given(**values: Any) -> argparse.Namespace:
+    return argparse.Namespace(**{"config": None, "base_model": None, "steps": None, "lora_scale": None, **values})
+
+
+def config(folder: Path, **values: Any) -> Path:
+    path = folder / "c.json"
+    path.write_text(json.dumps({**NEEDED, **values}))
+    return path
+
+
+def test_flags_alone() -> None:
+    settings = options.settings_from(given(steps=12), FLAGS, NEEDED)
+    assert (settings.person_name, settings.generation.num_inference_steps, settings.models_dir) == ("ana", 12, "models")
+
+
+def test_flags_go_over_the_configuration_and_defaults_under_it(tmp_path: Path) -> None:
+    path = config(tmp_path, base_model="mine", generation={"num_inference_steps": 9, "lora_scale": 0.5})
+    settings = options.settings_from(
+        given(config=path, steps=12), FLAGS, {"person_name": "other", "base_model": "default", "seed": 4}
+    )
+    assert (settings.person_name, settings.base_model, settings.seed) == ("ana", "mine", 4)
+    assert (settings.generation.num_inference_steps, settings.generation.lora_scale) == (12, 0.5)
+
+
+def test_mistakes_are_named_by_the_flag_that_made_them(tmp_path: Path) -> None:
+    path = config(tmp_path, max_iterations=0, generation={"guidance_scale": 7})
+    with pytest.raises(ConfigError) as caught:
+        options.settings_from(given(config=path, steps=-1, lora_scale=9.0), FLAGS, {})
+    fields = sorted(problem.split(":")[0] for problem in caught.value.problems)
+    assert fields == ["--lora-scale", "--steps", "max_iterations"]
+    assert caught.value.source == str(path)
+
+
+def test_a_configuration_whose_section_is_no_section(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        options.settings_from(given(config=config(tmp_path, generation=5), steps=3), FLAGS, {})
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["generation"]
+
+
+def test_facet_files_join_those_of_the_configuration(tmp_path: Path) -> None:
+    path = config(tmp_path, analysis={"plugins": ["a.py"]})
+    settings = options.settings_from(given(config=path, facet=["b.py"]), FLAGS, {})
+    assert settings.analysis.plugins == ("a.py", "b.py")
+
+
+def test_wanted_shares_from_file_and_flags(tmp_path: Path) -> None:
+    targets = tmp_path / "t.json"
+    targets.write_text('{"face_angle": {"profile": 0.1, "front": 0.5}}')
+    assert options.wanted_shares(None, None) is None
+    assert options.wanted_shares(["face_angle.profile=25%", "setting.studio=0.2"], targets) == {
+        "face_angle": {"profile": 0.25, "front": 0.5},
+        "setting": {"studio": 0.2},
+    }
+
+
+@pytest.mark.parametrize(
+    "pair", ["profile=0.2", "face_angle.profile", "face_angle.=0.2", ".profile=0.2", "face_angle.profile=much", ""]
+)
+def test_a_share_of_another_form(pair: str) -> None:
+    with pytest.raises(InputError, match=r"expected FACET\.VALUE=SHARE"):
+        options.wanted_shares([pair], None)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"face_angle": 0.2}'])
+def test_targets_of_another_form(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match="expected"):
+        options.wanted_shares(None, path)

@@ -1,0 +1,105 @@
+"""What people see on a terminal, and what a log gets."""
+
+from __future__ import annotations
+
+import io
+
+from twinloop.cli.terminal import EVERY_LOG, Terminal
+
+
+class Screen(io.StringIO):
+    """A text stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Watch:
+    """A clock that is turned by hand."""
+
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def walk(terminal: Terminal, watch: Watch, total: int, seconds_each: float, label: str = "Generating") -> None:
+    for done in range(1, total + 1):
+        watch.time += seconds_each
+        terminal.progress(label, done, total)
+
+
+def test_lines_go_out_and_warnings_go_aside() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    terminal = Terminal(out, err)
+    terminal.line("done")
+    terminal.warn("look")
+    terminal.error("wrong")
+    assert out.getvalue() == "done\n"
+    assert err.getvalue() == "warning: look\nerror: wrong\n"
+
+
+def test_what_is_quick_leaves_nothing_in_a_log() -> None:
+    err, watch = io.StringIO(), Watch()
+    walk(Terminal(io.StringIO(), err, watch), watch, 40, 0.1)
+    assert err.getvalue() == ""
+
+
+def test_what_is_slow_leaves_a_line_now_and_then() -> None:
+    err, watch = io.StringIO(), Watch()
+    walk(Terminal(io.StringIO(), err, watch), watch, 40, 5.0)
+    lines = err.getvalue().splitlines()
+    assert 5 < len(lines) <= 40 * 5.0 / EVERY_LOG
+    assert lines[0] == "Generating: 4/40, 5.0 s each, 3:00 left"
+    assert "\r" not in err.getvalue()
+
+
+def test_a_bar_is_drawn_over_and_taken_away() -> None:
+    err, out, watch = Screen(), io.StringIO(), Watch()
+    terminal = Terminal(out, err, watch)
+    walk(terminal, watch, 8, 0.5)
+    drawn = err.getvalue()
+    assert "\r\x1b[KGenerating [######------------------] 2/8, 2.0/s, 0:03 left" in drawn
+    assert drawn.endswith("\r\x1b[K")
+    terminal.progress("Validating", 1, 9)
+    watch.time += 1
+    terminal.progress("Validating", 2, 9)
+    terminal.line("a statement")
+    assert err.getvalue().endswith("\r\x1b[K")
+    assert out.getvalue() == "a statement\n"
+
+
+def test_a_bar_fits_into_the_window(monkeypatch: object) -> None:
+    err, watch = Screen(), Watch()
+    walk(Terminal(io.StringIO(), err, watch), watch, 3, 1.0, label="L" * 500)
+    assert all(len(part) < 500 for part in err.getvalue().split("\r\x1b[K"))
+
+
+def test_a_changing_figure_in_the_label_does_not_restart_the_clock() -> None:
+    err, watch = io.StringIO(), Watch()
+    terminal = Terminal(io.StringIO(), err, watch)
+    for step in range(1, 101):
+        watch.time += 1.0
+        terminal.progress(f"Training LoRA v1 (loss {1 / step:.3f})", step, 100)
+    lines = err.getvalue().splitlines()
+    assert lines[-1].startswith("Training LoRA v1 (loss 0.0") and "1.0/s" in lines[-1]
+    assert len(lines) == 6
+
+
+def test_what_was_done_before_does_not_count_for_the_rate() -> None:
+    err, watch = io.StringIO(), Watch()
+    terminal = Terminal(io.StringIO(), err, watch)
+    terminal.progress("Observing", 900, 1000)  # found in the cache
+    watch.time += 20
+    terminal.progress("Observing", 910, 1000)
+    assert err.getvalue() == "Observing: 910/1000, 2.0 s each, 3:00 left\n"
+
+
+def test_hours() -> None:
+    err, watch = io.StringIO(), Watch()
+    terminal = Terminal(io.StringIO(), err, watch)
+    terminal.progress("Training", 1, 1001)
+    watch.time += 60
+    terminal.progress("Training", 6, 1001)
+    assert err.getvalue() == "Training: 6/1001, 12.0 s each, 3:19:00 left\n"

@@ -1,0 +1,116 @@
+"""Which photo stands where: sides, remarks, real before synthetic, and the difference between missing and not measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.exporters.makers import candidate
+from tests.unit.things import hand
+from twinloop.domain.faces import Box
+from twinloop.errors import InputError
+from twinloop.exporters.choose import Choice, Missing, Policy, choose, ranked
+from twinloop.exporters.did import presenter_slot, shot_of
+from twinloop.exporters.slots import ANGLES, angle_slots, expression_slots
+from twinloop.facets import expression
+
+POLICY = Policy(prefer_real=True, head_pixels=200.0, window=None)
+(FRONT,) = angle_slots(["front"])
+
+
+@pytest.mark.parametrize(
+    ("name", "holds", "others"),
+    [
+        ("profile_left", (-50.0, -90.0), (50.0, 90.0, -49.0, 0.0)),
+        ("profile_right", (50.0, 90.0), (-90.0, 49.0)),
+        ("profile", (-90.0, 90.0), (30.0,)),
+        ("three_quarter", (-35.0, 35.0), (0.0, 60.0)),
+        ("three_quarter_left", (-35.0,), (35.0,)),
+        ("left_30", (-30.0,), (30.0, -45.0)),
+        ("right_30", (30.0,), (-30.0, 10.0)),
+        ("front", (0.0, 19.0, -19.0), (21.0, -21.0)),
+    ],
+)
+def test_sides_are_the_viewers(name: str, holds: tuple[float, ...], others: tuple[float, ...]) -> None:
+    (slot,) = angle_slots([name])
+    assert all(slot.admits(candidate(yaw=yaw)) for yaw in holds)
+    assert not any(slot.admits(candidate(yaw=yaw)) for yaw in others)
+    side = {-1: "viewer's left", 0: "", 1: "viewer's right"}[ANGLES[name].side]
+    assert side in slot.wanted
+
+
+def test_names_that_are_not_known_are_told_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"'sideways'.*profile_left"):
+        angle_slots(["front", "sideways"])
+    with pytest.raises(InputError, match=r"'bored'.*neutral, smile"):
+        expression_slots(["bored"], expression.FACET)
+    with pytest.raises(InputError, match="once"):
+        angle_slots(["front", "front"])
+    with pytest.raises(InputError, match="once"):
+        angle_slots([])
+
+
+def test_fewer_remarks_win_then_real_then_the_score() -> None:
+    made, real = candidate("made.png", 0.0, origin="synthetic"), candidate("real.png", 8.0)
+    smiling = candidate("smiling.png", 0.0, "smile")
+    best = [c.candidate.name for c in ranked(FRONT, [smiling, made, real], POLICY)]
+    assert best == ["real.png", "made.png", "smiling.png"]
+    any_origin = Policy(prefer_real=False, head_pixels=200.0, window=None)
+    assert ranked(FRONT, [smiling, made, real], any_origin)[0].candidate.name == "made.png"
+
+
+def test_the_order_of_files_does_not_matter() -> None:
+    photos = [candidate(f"{n}.png") for n in range(6)]
+    forward, backward = (ranked(FRONT, order, POLICY) for order in (photos, photos[::-1]))
+    assert [c.candidate.name for c in forward] == [c.candidate.name for c in backward]
+
+
+def test_missing_and_not_measured_are_told_apart() -> None:
+    none = choose(FRONT, [candidate(yaw=80.0)], POLICY)
+    blind = choose(FRONT, [candidate(yaw=None)], POLICY)
+    assert isinstance(none, Missing) and "none of 1 usable photos" in none.why
+    assert isinstance(blind, Missing) and "not measured" in blind.why
+    (angry,) = expression_slots(["angry"], expression.FACET)
+    unread = choose(angry, [candidate(shown=None)], POLICY)
+    assert isinstance(unread, Missing) and "not measured" in unread.why
+    assert "add a real photo" in unread.slot.remedy
+
+
+@pytest.mark.parametrize(
+    ("photo", "remark"),
+    [
+        (candidate(measures={"eyes_open": 0.1}), "eyes closed or hidden"),
+        (candidate(measures={"jaw_open": 0.5}), "mouth open"),
+        (candidate(shown="laughing"), "mouth probably open (laughing)"),
+        (candidate(shown="serious"), "expression is serious, not neutral"),
+        (candidate(shown=None), "expression not measured"),
+        (candidate(pitch=20.0), "looks up"),
+        (candidate(parts=[hand()]), "hands in the picture"),
+        (candidate(yaw=18.0), "within 5 degrees"),
+    ],
+)
+def test_what_is_said_against_a_frontal_photo(photo: object, remark: str) -> None:
+    choice = choose(FRONT, [photo], POLICY)  # type: ignore[list-item]
+    assert isinstance(choice, Choice)
+    assert any(remark in text for text in choice.remarks)
+
+
+def test_nothing_is_said_against_a_good_one() -> None:
+    choice = choose(FRONT, [candidate()], POLICY)
+    assert isinstance(choice, Choice) and choice.remarks == () and 0.9 < choice.score <= 1.0
+
+
+def test_a_turned_smile_is_no_picture_for_a_set_of_frontal_ones() -> None:
+    (smile,) = expression_slots(["smile"], expression.FACET)
+    assert smile.admits(candidate(shown="smile", yaw=25.0))
+    assert not smile.admits(candidate(shown="smile", yaw=45.0))
+
+
+def test_a_small_face_is_remarked_on_for_presenters() -> None:
+    small = candidate(box=Box(10, 10, 70, 90))
+    (choice,) = ranked(presenter_slot(), [small], POLICY)
+    assert any("80 pixels high, at least 200" in text for text in choice.remarks)
+
+
+def test_the_medium_shot_stays_inside_the_photo() -> None:
+    shot = shot_of(candidate(box=Box(0, 0, 30, 40)))
+    assert (shot.x0, shot.y0) == (0, 0) and shot.width == shot.height == pytest.approx(136)

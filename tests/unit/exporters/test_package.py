@@ -1,0 +1,86 @@
+"""Packages on disk: whole, repeatable, and never over somebody's own file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from twinloop.errors import NothingToDo, StateError
+from twinloop.exporters.package import File, Package, require_pictures, write_package
+
+
+def package(**files: bytes) -> Package:
+    listed = tuple(File(f"{name}.bin", data) for name, data in files.items())
+    return Package(listed, "manifest.json", {"export": "test"}, ())
+
+
+def content(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def test_the_same_package_gives_the_same_bytes(tmp_path: Path) -> None:
+    write_package(tmp_path, package(a=b"1", b=b"2"))
+    first = content(tmp_path)
+    write_package(tmp_path, package(a=b"1", b=b"2"))
+    assert content(tmp_path) == first
+    assert set(first) == {"a.bin", "b.bin", "manifest.json"}
+    listed = json.loads(first["manifest.json"])["files"]
+    assert [item["name"] for item in listed] == ["a.bin", "b.bin"] and listed[0]["bytes"] == 1
+
+
+def test_a_new_export_replaces_the_old_one_and_takes_what_is_no_longer_in_it(tmp_path: Path) -> None:
+    write_package(tmp_path, package(a=b"1", b=b"2"))
+    (tmp_path / "mine.txt").write_text("keep")
+    write_package(tmp_path, package(a=b"3"))
+    assert set(content(tmp_path)) == {"a.bin", "manifest.json", "mine.txt"}
+    assert (tmp_path / "a.bin").read_bytes() == b"3"
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_what_a_person_wrote_is_never_overwritten(tmp_path: Path, known: bool) -> None:
+    if known:
+        write_package(tmp_path, package(a=b"1", b=b"2"))
+    (tmp_path / "b.bin").write_bytes(b"edited by hand")
+    before = content(tmp_path)
+    with pytest.raises(StateError, match="changed since" if known else "not from an export"):
+        write_package(tmp_path, package(a=b"new", b=b"new"))
+    assert content(tmp_path) == before
+
+
+def test_what_was_edited_stays_when_it_is_no_longer_in_the_package(tmp_path: Path) -> None:
+    write_package(tmp_path, package(a=b"1", b=b"2"))
+    (tmp_path / "b.bin").write_bytes(b"edited by hand")
+    write_package(tmp_path, package(a=b"1"))
+    assert (tmp_path / "b.bin").read_bytes() == b"edited by hand"
+
+
+def test_an_interrupted_export_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"1")  # killed before the manifest was written
+    write_package(tmp_path, package(a=b"1", b=b"2"))
+    assert set(content(tmp_path)) == {"a.bin", "b.bin", "manifest.json"}
+
+
+def test_a_manifest_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"name": "my web app"}')
+    with pytest.raises(StateError, match="no manifest of an export"):
+        write_package(tmp_path, package(a=b"1"))
+    assert set(content(tmp_path)) == {"manifest.json"}
+
+
+def test_a_manifest_cannot_name_files_elsewhere(tmp_path: Path) -> None:
+    root, outside = tmp_path / "package", tmp_path / "precious.txt"
+    outside.write_bytes(b"1")
+    digest = File("x", b"1").sha256
+    root.mkdir()
+    names = ["../precious.txt", str(outside)]
+    (root / "manifest.json").write_text(json.dumps({"files": [{"name": name, "sha256": digest} for name in names]}))
+    write_package(root, package(a=b"1"))
+    assert outside.read_bytes() == b"1"
+
+
+def test_nothing_chosen_is_an_error_that_says_what_is_missing() -> None:
+    require_pictures(["one"], [])
+    with pytest.raises(NothingToDo, match="angry: none"):
+        require_pictures([], ["angry: none of 3 photos shows it"])

@@ -1,0 +1,82 @@
+"""The other built-in facets, and what must hold for every facet of the package."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.things import ALL_MEASURED, face, hand, observation
+from twinloop.domain.facet import DefinedFacet
+from twinloop.facets import BUILTIN, composition, expression, framing, lighting, register_builtin, setting
+from twinloop.registry import facets as registry
+
+
+def test_all_six_are_registered_in_the_order_of_reports() -> None:
+    register_builtin()
+    names = [facet.name for facet in BUILTIN]
+    assert names == ["face_angle", "composition", "expression", "setting", "framing", "lighting"]
+    assert [name for name in registry.names() if name in names] == names
+
+
+@pytest.mark.parametrize("facet", BUILTIN, ids=lambda facet: facet.name)
+def test_every_value_has_words_in_both_styles(facet: DefinedFacet) -> None:
+    assert set(facet.phrases) == set(facet.values)
+    assert all(phrase.prose and phrase.tags for phrase in facet.phrases.values())
+    words = [word for phrase in facet.phrases.values() for word in phrase.prose]
+    assert len(set(words)) == len(words)
+
+
+@pytest.mark.parametrize("facet", BUILTIN, ids=lambda facet: facet.name)
+def test_an_empty_observation_is_never_a_reading_of_nothing(facet: DefinedFacet) -> None:
+    """A missing detector must not look like "none there"."""
+    blind = observation(faces=[], measured=())
+    for name in list(blind.measures):
+        del blind.measures[name]  # type: ignore[attr-defined]
+    assert not facet.classify(blind).measured
+
+
+def test_hands_and_eyes_are_told_apart_from_not_looked_for() -> None:
+    judge = composition.FACET.classify
+    assert judge(observation(parts=[hand()], measures={"eyes_open": 0.9})).present == ("hands_visible", "eyes_visible")
+    assert judge(observation(measures={"eyes_open": 0.1})).absent == ("hands_visible", "eyes_visible")
+    only_eyes = judge(observation(measured=ALL_MEASURED - {"hands"}, measures={"eyes_open": 0.9}))
+    assert (only_eyes.present, only_eyes.absent) == (("eyes_visible",), ())
+    assert judge(observation(parts=[hand(0.49)])).absent == ("hands_visible",)
+
+
+def test_captions_tell_one_hand_from_two() -> None:
+    one, two = observation(parts=[hand()]), observation(parts=[hand(), hand()])
+    phrases = composition.FACET.phrases["hands_visible"].prose
+    assert "both" not in phrases[composition.FACET.variant(one, "hands_visible")]
+    assert "both" in phrases[composition.FACET.variant(two, "hands_visible")]
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.8, "close_up"), (0.55, "close_up"), (0.549, "portrait"), (0.36, "portrait"), (0.359, "half_body"), (0.05, "half_body")]
+)
+def test_framing_by_the_height_of_the_face(share: float, expected: str) -> None:
+    assert framing.FACET.classify(observation(measures={"face_share": share})).present == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("brightness", "dark", "bright", "expected"),
+    [(40, 0.8, 0.0, "low_key"), (40, 0.4, 0.0, "normal"), (120, 0.1, 0.1, "normal"), (210, 0.0, 0.7, "high_key"), (210, 0.0, 0.4, "normal")],
+)
+def test_lighting_without_a_model(brightness: float, dark: float, bright: float, expected: str) -> None:
+    measures = {"brightness": brightness, "dark_share": dark, "bright_share": bright}
+    seen = observation(measured=ALL_MEASURED - {"lighting"}, measures=measures)
+    assert lighting.FACET.classify(seen).present == (expected,)
+
+
+def test_a_lighting_model_goes_before_the_rule_of_thumb() -> None:
+    dark = {"brightness": 40.0, "dark_share": 0.8, "bright_share": 0.0}
+    assert lighting.FACET.classify(observation(measures={**dark, "lighting.normal": 0.9})).present == ("normal",)
+    assert not lighting.FACET.classify(observation(measures={**dark, "lighting.normal": 0.3})).measured
+
+
+@pytest.mark.parametrize("facet", [expression.FACET, setting.FACET], ids=lambda facet: facet.name)
+def test_an_unsure_model_says_nothing(facet: DefinedFacet) -> None:
+    first, second = facet.values[:2]
+    sure = observation(faces=[face()], measures={f"{facet.name}.{first}": 0.2, f"{facet.name}.{second}": 0.41})
+    unsure = observation(faces=[face()], measures={f"{facet.name}.{value}": 0.2 for value in facet.values})
+    assert facet.classify(sure).present == (second,)
+    assert not facet.classify(unsure).measured

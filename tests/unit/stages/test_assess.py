@@ -1,0 +1,123 @@
+"""Figures of a LoRA on the fixed panel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.unit.things import Silent, face, observation, score, shot
+from twinloop.adapters.fakes import fake_image, fake_pack, fake_photo, read_truth
+from twinloop.domain.shots import Shot
+from twinloop.errors import StateError
+from twinloop.facets import BUILTIN
+from twinloop.stages.assess import assess, compare, overall
+from twinloop.stages.generate import MadeImage
+from twinloop.stages.identity import IdentityReference, freeze_reference
+from twinloop.stages.observe import Observer
+from twinloop.store.atomic import sha256_file
+from twinloop.store.catalog import Catalog
+from twinloop.store.images import load_image
+
+OBSERVER = Observer(fake_pack(), BUILTIN)
+
+
+def panel_image(folder: Path, number: int, asked: dict[str, str] | None = None, **truth: object) -> MadeImage:
+    path = folder / f"panel_{number:03d}.png"
+    fake_photo(path, seed=number, **truth)
+    wanted: Shot = shot(number, traits=tuple((asked or {"face_angle": "front"}).items()))
+    return MadeImage(path, sha256_file(path), wanted)
+
+
+def reference(folder: Path, person: int = 0) -> IdentityReference:
+    seen = []
+    for number in range(8):
+        path = folder / f"photo_{number}.png"
+        fake_photo(path, seed=100 + number, person=person)
+        seen.append(OBSERVER.observe(load_image(path)))
+    learned = freeze_reference(seen, OBSERVER.fingerprint)
+    assert learned is not None
+    return learned
+
+
+def measured(made: list[MadeImage], likeness: IdentityReference | None = None) -> dict[str, list[float]]:
+    with Catalog(None) as catalog:
+        return assess(made, 1, OBSERVER, catalog, likeness, Silent()).samples
+
+
+def test_on_target_is_the_share_of_what_was_asked_and_can_be_told(tmp_path: Path) -> None:
+    asked = {"face_angle": "front", "expression": "smile", "setting": "outdoor"}
+    hit = panel_image(tmp_path, 1, asked, yaw=0, expression="smile", setting="outdoor")
+    half = panel_image(tmp_path, 2, asked, yaw=0, expression="angry", setting="indoor")
+    assert measured([hit, half])["on_target"] == pytest.approx([1.0, 1 / 3])
+
+
+def test_the_right_person_scores_above_a_stranger(tmp_path: Path) -> None:
+    likeness = reference(tmp_path)
+    same, other = panel_image(tmp_path, 1, person=0), panel_image(tmp_path, 2, person=3)
+    alike, stranger = measured([same, other], likeness)["identity"]
+    assert alike > 0.5 > stranger >= 0
+    assert "identity" not in measured([same, other], None)
+
+
+def test_an_image_without_a_face_scores_nothing_and_still_counts(tmp_path: Path) -> None:
+    from PIL import Image
+
+    blank = panel_image(tmp_path, 1)
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(blank.path)
+    samples = measured([blank, panel_image(tmp_path, 2)], reference(tmp_path))
+    assert (samples["identity"][0], samples["quality"][0], samples["on_target"][0]) == (0, 0, 0)
+    assert len(samples["identity"]) == 2
+
+
+def test_quality_is_the_packs_own_measure(tmp_path: Path) -> None:
+    assert measured([panel_image(tmp_path, 1, quality=15), panel_image(tmp_path, 2, quality=3)])["quality"] == pytest.approx([1.0, 0.2])
+
+
+def test_diversity_of_copies_is_zero_and_of_different_pictures_is_not(tmp_path: Path) -> None:
+    one = panel_image(tmp_path, 1)
+    copies = [MadeImage(one.path, one.sha256, shot(n)) for n in (1, 2, 3)]
+    assert measured(copies)["diversity"] == pytest.approx([0, 0, 0], abs=1e-9)
+    different = measured([panel_image(tmp_path, n, setting=s) for n, s in ((1, "indoor"), (2, "outdoor"), (3, "studio"))])["diversity"]
+    assert min(different) > 0.1
+    assert measured([one])["diversity"] == [0.0]
+
+
+def test_overall_is_the_mean_of_what_counts_image_by_image() -> None:
+    samples = {"identity": [0.4, 0.6], "on_target": [1.0, 0.0], "quality": [0.7, 0.9], "diversity": [0.1, 0.9]}
+    assert overall(samples) == pytest.approx([0.7, 0.5])
+    assert overall({"on_target": [1.0], "quality": [0.5]}) == [0.75]
+
+
+def test_figures_have_intervals_and_are_the_same_every_time(tmp_path: Path) -> None:
+    made = [panel_image(tmp_path, n, quality=n) for n in range(1, 9)]
+    with Catalog(None) as catalog:
+        first, again = (assess(made, 2, OBSERVER, catalog, None, Silent()) for _ in range(2))
+    assert first == again
+    quality = first.metrics["quality"]
+    assert quality.low < quality.value < quality.high and quality.n == 8
+    assert set(first.metrics) == {"on_target", "quality", "diversity", "overall"}
+
+
+def test_a_panel_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    image = panel_image(tmp_path, 1)
+    image.path.write_bytes(b"")
+    with pytest.raises(StateError, match=r"panel_001\.png"), Catalog(None) as catalog:
+        assess([image], 1, OBSERVER, catalog, None, Silent())
+
+
+def test_versions_are_compared_image_by_image() -> None:
+    before, after = score(1, overall=[0.1, 0.9]), score(2, overall=[0.2, 1.0])
+    change = compare(before, after)
+    assert change is not None and change.value == pytest.approx(0.1) and change.low == pytest.approx(0.1)
+    assert compare(score(1, overall=[0.1]), score(2, quality=[0.1]), "quality") is None
+
+
+def test_fakes_carry_their_truth() -> None:
+    """What this file leans on."""
+    from twinloop.adapters.fakes import FakeTruth
+
+    truth = FakeTruth(yaw=-35, expression="angry", hands=1)
+    assert read_truth(fake_image(truth, 1)) == truth
+    assert observation(faces=[face()]).face is not None

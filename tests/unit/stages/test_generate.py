@@ -1,0 +1,156 @@
+"""Every image is made once, marked, journaled, and the same wherever a run was stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.unit.things import Silent, shot
+from twinloop.domain.faces import ImageArray
+from twinloop.domain.shots import Shot
+from twinloop.ports import GenerationSettings
+from twinloop.stages.generate import METADATA, GenerationContext, generate, parameters_text
+from twinloop.store.atomic import sha256_file
+from twinloop.store.images import load_image
+from twinloop.store.journal import Journal
+
+SHOTS = [shot(n) for n in range(1, 6)]
+
+
+class Fixed:
+    def __init__(self, *stamps: str) -> None:
+        self.stamps = list(stamps)
+
+    def stamp(self) -> str:
+        return self.stamps.pop(0) if len(self.stamps) > 1 else self.stamps[0]
+
+
+class Dying(Exception):
+    pass
+
+
+class Painter:
+    """Paints by seed; may die after some images."""
+
+    fingerprint = "painter"
+
+    def __init__(self, lives: int = 1000) -> None:
+        self.lives, self.made, self.loras = lives, [], []  # type: ignore[var-annotated]
+
+    def load_lora(self, path: Path | None) -> None:
+        self.loras.append(path)
+
+    def generate(self, shots: Sequence[Shot], settings: GenerationSettings) -> Iterator[tuple[Shot, ImageArray]]:
+        for one in shots:
+            if self.lives == 0:
+                raise Dying
+            self.lives -= 1
+            self.made.append(one.key)
+            yield one, np.random.default_rng(one.seed).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+
+
+def context(folder: Path, **changes: object) -> GenerationContext:
+    settings = GenerationSettings(steps=30, guidance=7.5, width=8, height=8, batch_size=2)
+    data = {"prefix": "iter1", "folder": folder / "synthetic_iter1", "base_model": "nano", "lora": None, "settings": settings, **changes}
+    return GenerationContext(**data)  # type: ignore[arg-type]
+
+
+def made(folder: Path, painter: Painter, clock: Fixed | None = None, **changes: object) -> list[str]:
+    journal = Journal(folder / "journal.jsonl")
+    images = generate(SHOTS, context(folder, **changes), lambda: painter, journal, clock or Fixed("20241226_143022"), Silent())
+    return [image.path.name for image in images]
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {p.name: sha256_file(p) for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "journal.jsonl"}
+
+
+def test_the_documented_file_names(tmp_path: Path) -> None:
+    assert made(tmp_path, Painter())[:2] == [
+        "synthetic_face_angle_profile_001_20241226_143022.png", "synthetic_face_angle_profile_002_20241226_143022.png",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("lives", range(6))
+def test_stopped_after_any_image_the_result_is_the_same(tmp_path: Path, lives: int) -> None:
+    """Another clock on the second try: the time stamps are those that were chosen first."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    made(whole, Painter(), Fixed("20240101_000000", "20240101_000010", "20240101_000020"))
+    try:
+        made(broken, Painter(lives), Fixed("20240101_000000", "20240101_000010", "20240101_000020"))
+    except Dying:
+        done = lives // 2 + 1
+        made(broken, Painter(), Fixed(*["20240101_000000", "20240101_000010", "20240101_000020"][done:] or ["29990101_000000"]))
+    assert tree(broken) == tree(whole)
+
+
+def test_a_finished_folder_needs_no_generator(tmp_path: Path) -> None:
+    first = made(tmp_path, Painter())
+    journal = Journal(tmp_path / "journal.jsonl")
+
+    def nobody() -> Painter:
+        pytest.fail("the base model was loaded for nothing")
+
+    again = generate(SHOTS, context(tmp_path), nobody, journal, Fixed("20990101_000000"), Silent())
+    assert [image.path.name for image in again] == first
+
+
+def test_a_picture_that_was_deleted_comes_back_as_it_was(tmp_path: Path) -> None:
+    names = made(tmp_path, Painter())
+    before = tree(tmp_path)
+    (tmp_path / "synthetic_iter1" / names[3]).unlink()
+    painter = Painter()
+    made(tmp_path, painter)
+    assert tree(tmp_path) == before
+    assert painter.made == [SHOTS[2].key, SHOTS[3].key], "its batch only"
+
+
+def test_the_lora_is_loaded_once(tmp_path: Path) -> None:
+    lora = tmp_path / "lora_v1.safetensors"
+    lora.write_bytes(b"weights")
+    painter = Painter()
+    made(tmp_path, painter, lora=lora)
+    assert painter.loras == [lora]
+
+
+def test_every_image_is_marked_and_says_how_it_was_made(tmp_path: Path) -> None:
+    lora = tmp_path / "lora_v1.safetensors"
+    lora.write_bytes(b"weights")
+    name = made(tmp_path, Painter(), lora=lora)[0]
+    path = tmp_path / "synthetic_iter1" / name
+    assert load_image(path).origin == "synthetic"
+    text = Image.open(path).info
+    assert text["parameters"].startswith("a photo 1 <lora:lora_v1:1>\nNegative prompt: blurry\nSteps: 30, CFG scale: 7.5, Seed: 1, Size: 8x8, Model: nano")
+    record = json.loads(text["twinloop"])
+    assert record["shot"] == SHOTS[0].to_json()
+    assert record["lora_sha256"] == sha256_file(lora)
+
+
+def test_the_metadata_lists_every_image_with_its_target_and_hash(tmp_path: Path) -> None:
+    names = made(tmp_path, Painter())
+    data = json.loads((tmp_path / "synthetic_iter1" / METADATA).read_text())
+    assert [image["file"] for image in data["images"]] == names
+    for image in data["images"]:
+        assert image["sha256"] == sha256_file(tmp_path / "synthetic_iter1" / image["file"])
+        assert (image["type"], image["target"]) == ("face_angle", "profile")
+    assert data["settings"]["num_inference_steps"] == 30
+
+
+def test_panel_images_carry_no_time(tmp_path: Path) -> None:
+    assert made(tmp_path, Painter(), stamped=False)[0] == "face_angle_profile_001.png"
+
+
+def test_image_to_image_says_its_strength(tmp_path: Path) -> None:
+    text = parameters_text(shot(1, source="photos/a.jpg"), context(tmp_path), None)
+    assert "Denoising strength: 0.6" in text and "<lora:" not in text
+
+
+def test_progress_is_told_by_images(tmp_path: Path) -> None:
+    reporter = Silent()
+    generate(SHOTS, context(tmp_path), Painter, Journal(tmp_path / "j"), Fixed("20240101_000000"), reporter)
+    assert reporter.steps == [("Generating", 2, 5), ("Generating", 4, 5), ("Generating", 5, 5)]

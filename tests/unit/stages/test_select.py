@@ -1,0 +1,154 @@
+"""Which photos of a messy folder make the dataset, and why the others do not."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.things import face, found, observation, photo, unit_vector
+from twinloop.domain.faces import FloatArray
+from twinloop.domain.observation import Observation
+from twinloop.stages.observe import Seen
+from twinloop.stages.select import (
+    DATASET_RULES,
+    READABLE_ONLY,
+    Photo,
+    blurred,
+    exact_duplicate,
+    near_duplicate,
+    no_face,
+    other_person,
+    select,
+)
+
+
+def sharp(name: str, value: float, **kwargs: object) -> Photo:
+    return photo(name, observation(name, measures={"face_sharpness": value}, **kwargs))  # type: ignore[arg-type]
+
+
+def person(number: int, count: int, spread: float = 0.6, seed: int = 0) -> list[FloatArray]:
+    """``count`` embeddings of one person: pairwise cosine near 1 / (1 + spread^2)."""
+    rng = np.random.default_rng([number, seed])
+    middle = np.random.default_rng(1000 + number).normal(size=64)
+    rows = middle / np.linalg.norm(middle) + spread * (lambda n: n / np.linalg.norm(n, axis=1, keepdims=True))(rng.normal(size=(count, 64)))
+    return [np.asarray(row / np.linalg.norm(row), np.float32) for row in rows]
+
+
+def people(*counts: int) -> list[Photo]:
+    return [
+        photo(f"p{number}_{index}.jpg", observation((number, index), faces=[face(embedding=vector)]))
+        for number, count in enumerate(counts)
+        for index, vector in enumerate(person(number, count))
+    ]
+
+
+def test_no_face_counts_only_where_somebody_looked() -> None:
+    empty, blind = photo("wall.jpg", faces=[]), photo("blind.jpg", faces=[], measured=())
+    assert no_face([photo("a.jpg"), empty, blind]) == {empty.path: "no face found"}
+
+
+def test_the_same_bytes_twice_keep_the_first() -> None:
+    photos = [photo("a.jpg", observation(1)), photo("b.jpg", observation(2)), photo("copy of a.jpg", observation(1)), photo("c.jpg", observation(1))]
+    assert exact_duplicate(photos) == {Path("copy of a.jpg"): "same file as a.jpg", Path("c.jpg"): "same file as a.jpg"}
+
+
+def test_of_near_duplicates_the_sharpest_stays() -> None:
+    soft, crisp, other = sharp("soft.jpg", 50, phash="0" * 16), sharp("crisp.jpg", 90, phash="000000000000000f"), sharp("other.jpg", 10, phash="f" * 16)
+    assert near_duplicate([soft, crisp, other]) == {Path("soft.jpg"): "nearly the same picture as crisp.jpg"}
+    five_bits = sharp("five.jpg", 40, phash="000000000000001f")
+    assert near_duplicate([sharp("a.jpg", 90, phash="0" * 16), five_bits]) == {}
+
+
+def test_a_synthetic_image_never_pushes_out_a_photo() -> None:
+    made = sharp("made.png", 900, origin="synthetic")
+    real = sharp("real.jpg", 10)
+    assert near_duplicate([made, real]) == {made.path: "nearly the same picture as real.jpg"}
+
+
+@given(st.permutations(range(6)))
+def test_which_near_duplicate_stays_does_not_depend_on_the_order(order: list[int]) -> None:
+    photos = [sharp(f"{n}.jpg", [5, 9, 9, 1, 7, 3][n], phash=f"{2 ** (n % 3) - 1:016x}") for n in range(6)]
+    assert set(near_duplicate([photos[n] for n in order])) == set(near_duplicate(photos))
+
+
+def test_blurred_is_measured_against_the_folder() -> None:
+    photos = [sharp(f"{n}.jpg", 200 + n) for n in range(6)]
+    ghost = sharp("ghost.jpg", 20)
+    dropped = blurred([*photos, ghost])
+    assert set(dropped) == {ghost.path}
+    assert "face sharpness 20" in dropped[ghost.path]
+    assert blurred([*photos[:3], ghost]) == {}, "too few to have a usual sharpness"
+    assert blurred([sharp(f"{n}.jpg", 2.0) for n in range(9)]) == {}, "a soft camera is not a fault of single photos"
+
+
+def test_others_are_left_out_when_one_person_fills_the_folder() -> None:
+    photos = people(12, 2, 1)
+    dropped = other_person(photos)
+    assert set(dropped) == {p.path for p in photos[12:]}
+    assert all("another person (similarity" in reason for reason in dropped.values())
+
+
+def test_a_folder_about_several_people_is_left_alone() -> None:
+    assert other_person(people(6, 6)) == {}
+    assert other_person(people(5, 5, 5, 5)) == {}
+
+
+def test_links_that_chain_through_everybody_make_no_person() -> None:
+    """Poor pictures: each face is like the next one, and those across the circle are strangers."""
+    arc = [np.deg2rad(15.0 * step) for step in range(24)]
+    chain = [photo(f"{n}.jpg", observation(n, faces=[face(embedding=unit_vector(np.cos(a), np.sin(a)))])) for n, a in enumerate(arc)]
+    outsider = photo("x.jpg", faces=[face(embedding=unit_vector(0, 0, 1))])
+    assert other_person([*chain, outsider]) == {}
+    assert set(other_person([*chain[:5], outsider])) == {Path("x.jpg")}, "a piece of the circle is one person"
+
+
+def test_too_few_faces_say_nothing() -> None:
+    assert other_person(people(3, 1)) == {}
+    assert other_person([photo(f"{n}.jpg") for n in range(9)]) == {}, "nobody embedded"
+
+
+def test_a_profile_of_the_person_is_not_taken_for_somebody_else() -> None:
+    """Half of the usual similarity (and a little) is enough: profiles score low in every embedder."""
+    own = [photo(f"{n}.jpg", observation(n, faces=[face(embedding=vector)])) for n, vector in enumerate(person(0, 12, spread=0.9))]
+    rows = np.stack([p.seen.faces[0].embedding for p in own if p.seen.faces[0].embedding is not None]).astype(float)
+    elsewhere = np.linalg.qr(np.vstack([rows, np.random.default_rng(9).normal(size=64)]).T)[0][:, -1]
+
+    def with_cosine_up_to(highest: float) -> Photo:
+        """A face that is no nearer to any photo than ``highest``, and linked to none."""
+        toward = rows.mean(axis=0)
+        toward *= highest / (rows @ toward).max()
+        vector = toward + np.sqrt(1 - toward @ toward) * elsewhere
+        return photo("profile.jpg", faces=[face(80, embedding=np.asarray(vector, np.float32))])
+
+    assert other_person([*own, with_cosine_up_to(0.449)]) == {}
+    assert set(other_person([*own, with_cosine_up_to(0.30)])) == {Path("profile.jpg")}
+
+
+def test_rules_run_one_after_the_other_and_nothing_is_lost() -> None:
+    photos = [*people(12, 1), photo("wall.jpg", faces=[], phash="1" * 16), photo("again.jpg", observation((0, 3)))]
+    for number, item in enumerate(photos):
+        photos[number] = Photo(item.path, observation_with_hash(item, number))
+    listed = [*found(photos), Seen(Path("torn.jpg"), None, "cannot be decoded")]
+    selection = select(listed, DATASET_RULES)
+    reasons = dict(selection.left_out)
+    assert reasons[Path("wall.jpg")] == "no face found"
+    assert reasons[Path("torn.jpg")] == "cannot be decoded"
+    assert "another person" in reasons[Path("p1_0.jpg")]
+    assert len(selection.photos) + len(selection.left_out) == len(listed)
+    assert [path for path, _ in selection.left_out] == [item.path for item in listed if item.path in reasons]
+
+
+def observation_with_hash(item: Photo, number: int) -> Observation:
+    scattered = f"{(number * 0x9E3779B97F4A7C15) % 2**64:016x}"
+    return dataclasses.replace(item.seen, phash=scattered)
+
+
+def test_counting_everything_leaves_out_only_what_cannot_be_read() -> None:
+    listed = [*found([photo("a.jpg"), photo("copy.jpg", observation("a.jpg"))]), Seen(Path("torn.jpg"), None, "is empty")]
+    selection = select(listed, READABLE_ONLY)
+    assert [p.path.name for p in selection.photos] == ["a.jpg", "copy.jpg"]
+    assert selection.left_out == ((Path("torn.jpg"), "is empty"),)

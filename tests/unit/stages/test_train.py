@@ -1,0 +1,122 @@
+"""Training once per version, from the photos that may be trained on, and never somebody else's LoRA."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.things import Silent, dataset, member
+from twinloop.adapters.fakes import fake_pack
+from twinloop.domain.records import Dataset, LoRA, TrainingSample
+from twinloop.errors import NothingToDo, StateError
+from twinloop.facets import BUILTIN
+from twinloop.ports import GenerationSettings, TrainingSettings
+from twinloop.stages.observe import Observer
+from twinloop.stages.toolbox import Toolbox
+from twinloop.stages.train import adopt, train
+from twinloop.store.atomic import sha256_file
+from twinloop.store.clock import SystemClock
+from twinloop.store.workspace import Workspace
+
+SETTINGS = TrainingSettings("nano", 10, 4, 4.0, 1e-3, 2, 64, 7)
+
+
+class Trainer:
+    fingerprint = "t"
+
+    def __init__(self) -> None:
+        self.calls: list[list[TrainingSample]] = []
+
+    def train(
+        self, samples: Sequence[TrainingSample], settings: TrainingSettings, output: Path, work: Path, metadata: Mapping[str, str],
+        progress: Callable[[int, int, float], None],
+    ) -> LoRA:  # fmt: skip
+        self.calls.append(list(samples))
+        work.mkdir(parents=True)
+        (work / "checkpoint").write_bytes(b"x")
+        progress(settings.steps, settings.steps, 0.25)
+        output.write_bytes(b"weights")
+        self.metadata = dict(metadata)
+        return LoRA(str(output), 0, "", "", "", settings.preset, settings.steps, settings.seed, 0.25)
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "out", tmp_path / "loras")
+
+
+def toolbox(trainer: Any, base: str = "nano") -> Toolbox:
+    return Toolbox(
+        Observer(fake_pack(), BUILTIN), lambda: pytest.fail("no generator is needed"), lambda: trainer, GenerationSettings(1, 1, 8, 8),
+        lambda images: SETTINGS, "prose", base, SystemClock(), Silent(),
+    )  # fmt: skip
+
+
+def test_a_version_is_trained_once_and_its_workshop_cleared(space: Workspace) -> None:
+    trainer, data = Trainer(), dataset(5)
+    first = train(data, 2, SETTINGS, "ohwx ana", space, toolbox(trainer))
+    again = train(data, 2, SETTINGS, "ohwx ana", space, toolbox(trainer))
+    assert first == again and len(trainer.calls) == 1
+    assert (first.version, first.dataset_id, first.base_model, first.sha256) == (2, data.id, "nano", sha256_file(space.lora(2)))
+    assert not space.training_work(2).exists()
+
+
+def test_a_kill_before_the_record_trains_again_and_after_it_clears_up(space: Workspace) -> None:
+    trainer, data = Trainer(), dataset(5)
+    train(data, 1, SETTINGS, "ohwx ana", space, toolbox(trainer))
+    space.lora_record(1).unlink()
+    train(data, 1, SETTINGS, "ohwx ana", space, toolbox(trainer))
+    assert len(trainer.calls) == 2
+    space.training_work(1).mkdir()
+    train(data, 1, SETTINGS, "ohwx ana", space, toolbox(trainer))
+    assert len(trainer.calls) == 2 and not space.training_work(1).exists()
+
+
+def test_held_out_photos_are_never_trained_on(space: Workspace) -> None:
+    trainer = Trainer()
+    data = Dataset((member("a"), member("held out", weight=0.0), member("made", "synthetic", 1, 0.3)))
+    train(data, 1, SETTINGS, "ohwx ana", space, toolbox(trainer))
+    assert [(sample.path.name, sample.weight) for sample in trainer.calls[0]] == [("a.png", 1.0), ("made.png", 0.3)]
+    assert trainer.metadata["twinloop.images"] == "2 real, 1 synthetic"
+
+
+def test_nothing_to_train_on(space: Workspace) -> None:
+    with pytest.raises(NothingToDo, match="no photo to train on"):
+        train(Dataset((member("a", weight=0.0),)), 1, SETTINGS, "x", space, toolbox(Trainer()))
+
+
+@pytest.mark.parametrize("change", ["photos", "base"])
+def test_a_lora_of_another_run_is_not_taken_for_ours(space: Workspace, change: str) -> None:
+    """The LoRA folder is shared by name: a second run with other photos must not go on with the first one's LoRA."""
+    train(dataset(5), 1, SETTINGS, "ohwx ana", space, toolbox(Trainer()))
+    other = dataset(6) if change == "photos" else dataset(5)
+    with pytest.raises(StateError, match="LoRAs of another run"):
+        train(other, 1, SETTINGS, "ohwx ana", space, toolbox(Trainer(), "nano" if change == "photos" else "other base"))
+    assert space.lora(1).read_bytes() == b"weights"
+
+
+def test_a_lora_of_the_users_is_copied_not_moved(space: Workspace, tmp_path: Path) -> None:
+    given = tmp_path / "mine.safetensors"
+    given.write_bytes(b"my weights")
+    lora = adopt(given, dataset(3), space, toolbox(None))
+    assert given.read_bytes() == space.lora(1).read_bytes() == b"my weights"
+    assert (lora.version, lora.preset) == (1, "given")
+    given.unlink()
+    assert adopt(given, dataset(3), space, toolbox(None)) == lora
+
+
+def test_a_lora_that_is_not_there_is_named_by_its_field(space: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(NothingToDo, match=r"training\.initial_lora: no file at .*mine"):
+        adopt(tmp_path / "mine.safetensors", dataset(3), space, toolbox(None))
+
+
+def test_other_settings_are_the_callers_business(space: Workspace) -> None:
+    """Settings that decide results are compared when a run begins; here the dataset and the base count."""
+    trainer = Trainer()
+    train(dataset(5), 1, SETTINGS, "ohwx ana", space, toolbox(trainer))
+    train(dataset(5), 1, replace(SETTINGS, steps=99), "ohwx ana", space, toolbox(trainer))
+    assert len(trainer.calls) == 1

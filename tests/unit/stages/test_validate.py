@@ -1,0 +1,170 @@
+"""Judging a folder: targets, verdicts, sorting, and the figures that are printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.things import Silent, judged, result
+from twinloop.adapters.fakes import fake_pack, fake_photo
+from twinloop.checks.base import Limits
+from twinloop.domain.verdicts import Outcome, Verdict
+from twinloop.errors import InputError, NothingToDo, StateError
+from twinloop.facets import BUILTIN
+from twinloop.stages.generate import METADATA
+from twinloop.stages.observe import Observer
+from twinloop.stages.validate import Asked, Judged, asked_images, judge, sort_into, tally, verdicts_json
+from twinloop.store.catalog import Catalog
+
+A, R, U = Outcome.APPROVED, Outcome.REJECTED, Outcome.UNSURE
+LIMITS = Limits(min_brightness=10, blur_threshold=1)
+
+
+def verdict(name: str, outcome: Outcome, quality: float | None = 0.5) -> Verdict:
+    return Verdict(name, "ab", "face_angle", "profile", (result(outcome, score=quality, reason="because"),))
+
+
+def item(path: Path, outcome: Outcome) -> Judged:
+    return Judged(Asked(path, "face_angle", "profile"), None, verdict(path.name, outcome))
+
+
+def folders(home: Path) -> dict[Outcome, Path]:
+    return {A: home / "approved", R: home / "rejected", U: home / "unsure"}
+
+
+def listing(home: Path) -> dict[str, list[str]]:
+    return {name: sorted(p.name for p in (home / name).iterdir()) for name in ("approved", "rejected", "unsure")}
+
+
+def test_targets_from_the_metadata_go_before_those_in_the_name(tmp_path: Path) -> None:
+    for name in ("synthetic_face_angle_profile_001_20241226_143022.png", "renamed.png", "stray.png"):
+        (tmp_path / name).write_bytes(b"")
+    record = {"images": [{"file": "renamed.png", "type": "expression", "target": "smile"}]}
+    (tmp_path / METADATA).write_text(json.dumps(record))
+    asked = {a.path.name: (a.facet, a.value) for a in asked_images(tmp_path, BUILTIN)}
+    assert asked == {
+        "synthetic_face_angle_profile_001_20241226_143022.png": ("face_angle", "profile"), "renamed.png": ("expression", "smile"), "stray.png": ("", ""),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("synthetic_composition_hands_visible_012_20241226_143022", ("composition", "hands_visible")),
+        ("synthetic_face_angle_three_quarter_1000_20241226_143022", ("face_angle", "three_quarter")),
+        ("synthetic_face_angle_upside_down_001_20241226_143022", ("", "")),
+        ("synthetic_face_angle_profile_1_20241226_143022", ("", "")),
+        ("face_angle_profile_001_20241226_143022", ("", "")),
+    ],
+)
+def test_targets_from_names(tmp_path: Path, name: str, target: tuple[str, str]) -> None:
+    (tmp_path / f"{name}.png").write_bytes(b"")
+    (only,) = asked_images(tmp_path, BUILTIN)
+    assert (only.facet, only.value) == target
+
+
+def test_an_empty_folder_and_a_wrong_record_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(NothingToDo, match=r"Generate some first: python generate_synthetic\.py"):
+        asked_images(tmp_path, BUILTIN)
+    with pytest.raises(InputError, match="Folder not found"):
+        asked_images(tmp_path / "nothing", BUILTIN)
+    (tmp_path / "a.png").write_bytes(b"")
+    for wrong in ("[]", "{}", '{"images": [{"file": "a.png"}]}', '{"images": 3}'):
+        (tmp_path / METADATA).write_text(wrong)
+        with pytest.raises(StateError, match="not a generation record"):
+            asked_images(tmp_path, BUILTIN)
+
+
+def test_the_same_ruler_judges(tmp_path: Path) -> None:
+    fake_photo(tmp_path / "hit.png", seed=1, yaw=75)
+    fake_photo(tmp_path / "miss.png", seed=2, yaw=0)
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG")
+    asked = [Asked(tmp_path / n, "face_angle", "profile") for n in ("hit.png", "miss.png", "torn.png")]
+    with Catalog(None) as catalog:
+        items = judge(asked, Observer(fake_pack(), BUILTIN), catalog, LIMITS, None, [], Silent())
+    assert [i.verdict.outcome for i in items] == [A, R, R]
+    assert items[1].verdict.reasons == ("asked for profile, got front",)
+    assert items[2].seen is None and items[2].verdict.results[0].name == "readable"
+
+
+def test_of_two_equal_images_the_first_is_approved_and_the_second_a_copy(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        fake_photo(tmp_path / name, seed=1, yaw=75)
+    asked = [Asked(tmp_path / n, "face_angle", "profile") for n in ("a.png", "b.png")]
+    with Catalog(None) as catalog:
+        first, second = judge(asked, Observer(fake_pack(), BUILTIN), catalog, LIMITS, None, [], Silent())
+    assert first.verdict.outcome is A
+    assert second.verdict.outcome is R and "nearly a copy of a.png" in second.verdict.reasons
+
+
+def test_a_copy_of_a_training_photo_is_rejected(tmp_path: Path) -> None:
+    fake_photo(tmp_path / "a.png", seed=1, yaw=75)
+    asked = [Asked(tmp_path / "a.png", "face_angle", "profile")]
+    observer = Observer(fake_pack(), BUILTIN)
+    with Catalog(None) as catalog:
+        (free,) = judge(asked, observer, catalog, LIMITS, None, [], Silent())
+        assert free.seen is not None
+        (copy,) = judge(asked, observer, catalog, LIMITS, None, [("photo.jpg", free.seen.phash)], Silent())
+    assert "nearly a copy of photo.jpg" in copy.verdict.reasons
+
+
+def test_images_are_copied_by_outcome_and_originals_stay(tmp_path: Path) -> None:
+    source = tmp_path / "synthetic"
+    source.mkdir()
+    for name in ("a", "b", "c"):
+        (source / f"{name}.png").write_bytes(name.encode())
+    sort_into([item(source / f"{n}.png", o) for n, o in (("a", A), ("b", R), ("c", U))], folders(tmp_path))
+    assert listing(tmp_path) == {"approved": ["a.png"], "rejected": ["b.png"], "unsure": ["c.png"]}
+    assert (tmp_path / "approved" / "a.png").read_bytes() == b"a"
+    assert len(list(source.iterdir())) == 3
+
+
+def test_a_new_judgement_moves_the_copies_and_leaves_strangers_alone(tmp_path: Path) -> None:
+    source = tmp_path / "synthetic"
+    source.mkdir()
+    (source / "a.png").write_bytes(b"a")
+    sort_into([item(source / "a.png", R)], folders(tmp_path))
+    (tmp_path / "rejected" / "mine.png").write_bytes(b"x")
+    sort_into([item(source / "a.png", A)], folders(tmp_path))
+    assert listing(tmp_path) == {"approved": ["a.png"], "rejected": ["mine.png"], "unsure": []}
+
+
+def test_judging_a_folder_into_itself_deletes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "approved").mkdir()
+    (tmp_path / "approved" / "a.png").write_bytes(b"a")
+    sort_into([item(tmp_path / "approved" / "a.png", R)], folders(tmp_path))
+    assert (tmp_path / "approved" / "a.png").read_bytes() == b"a"
+
+
+def test_images_of_the_same_name_do_not_replace_each_other(tmp_path: Path) -> None:
+    paths = [tmp_path / "in" / sub / "same.png" for sub in ("1", "2", "3")]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(path.parent.name.encode())
+    listed = [item(path, outcome) for path, outcome in zip(paths, (A, A, R), strict=True)]
+    for _ in range(2):
+        sort_into(listed, folders(tmp_path))
+        assert sorted(p.read_bytes() for p in (tmp_path / "approved").iterdir()) == [b"1", b"2"]
+        assert [p.read_bytes() for p in (tmp_path / "rejected").iterdir()] == [b"3"]
+
+
+def test_the_printed_figures() -> None:
+    counts = tally([verdict("a", A, 0.9), verdict("b", A, 0.8), verdict("c", R, 0.1), verdict("d", U, 0.6)])
+    assert (counts.approved, counts.rejected, counts.unsure, counts.total) == (2, 1, 1, 4)
+    assert counts.approval == 0.5
+    assert counts.quality == pytest.approx(0.6)
+    assert tally([]).approval == 0
+
+
+def test_the_record_holds_limits_intervals_and_every_reason() -> None:
+    data = json.loads(json.dumps(verdicts_json([verdict("a", A), verdict("b", R)], LIMITS, "abc")))
+    assert (data["approved"], data["rejected"], data["settings"]) == (1, 1, "abc")
+    assert data["approval_rate"]["low"] < 0.5 < data["approval_rate"]["high"]
+    assert data["limits"]["blur_threshold"] == 1
+    assert data["verdicts"][1]["checks"][0]["reason"] == "because"
+
+
+def test_judged_items_keep_their_target() -> None:
+    assert judged("x.png").asked.value == judged("x.png").verdict.value == "profile"

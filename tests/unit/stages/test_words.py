@@ -1,0 +1,52 @@
+"""Prompts and captions from the same words."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tests.unit.things import face, hand, observation
+from twinloop.domain.facet import DefinedFacet, Phrase, one_of
+from twinloop.facets import BUILTIN, face_angle
+from twinloop.stages.words import NEGATIVE, QUALITY, caption, negative_prompt, phrase, prompt
+
+HAT = DefinedFacet("hat", ("cap",), {}, {"cap": Phrase(("wearing a cap",), (), ("bare head", "blurry"))}, (), lambda seen: one_of(("cap",), "cap"))
+
+
+def test_parts_stand_in_the_order_of_a_sentence() -> None:
+    wanted = {"lighting": {"low_key": 0}, "face_angle": {"profile": 1}, "framing": {"close_up": 0}, "hat": {"cap": 0}}
+    assert prompt("ohwx ana", (HAT, *BUILTIN), wanted, "prose") == (
+        f"ohwx ana, close-up portrait, side profile view, facing right, low-key lighting, dark, moody, wearing a cap, {QUALITY['prose']}"
+    )
+
+
+@pytest.mark.parametrize(("variant", "side"), [(0, "left"), (1, "right"), (2, "left"), (7, "right")])
+def test_variants_go_round(variant: int, side: str) -> None:
+    assert phrase(face_angle.FACET, "profile", "prose", variant).endswith(side)
+
+
+def test_a_facet_with_words_in_one_style_only_is_still_asked_for() -> None:
+    assert phrase(HAT, "cap", "tags", 0) == "wearing a cap"
+
+
+def test_negative_words_come_once() -> None:
+    text = negative_prompt((HAT,), {"hat": {"cap": 0}}, "prose", None)
+    assert text == f"{NEGATIVE['prose']}, bare head"
+    assert negative_prompt((HAT,), {}, "prose", "") == ""
+
+
+def test_a_caption_describes_what_was_measured_and_nothing_else() -> None:
+    seen = observation(
+        faces=[face(-60)], parts=[hand(), hand()],
+        measures={"expression.smile": 0.9, "face_share": 0.6, "eyes_open": 0.0, "setting.indoor": 0.1, "lighting.normal": 0.9},
+    )  # fmt: skip
+    assert caption("ohwx ana", BUILTIN, seen, "prose") == (
+        "ohwx ana, close-up portrait, side profile view, facing left, smiling, both hands visible, eyes closed, soft even lighting"
+    )
+
+
+def test_a_caption_of_nothing_measured_is_the_trigger() -> None:
+    blind = observation(faces=[], measured=(), measures={})
+    kept = {name: value for name, value in blind.measures.items() if name not in ("brightness", "dark_share", "bright_share")}
+    assert caption("ohwx ana", BUILTIN, dataclasses.replace(blind, measures=kept), "tags") == "ohwx ana"

@@ -1,0 +1,165 @@
+"""Whole files or none."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twinloop.errors import InputError, StateError, StorageError
+from twinloop.store import atomic
+from twinloop.store.atomic import copy_whole, read_json, remove_leftovers, sha256_file, write_bytes, write_json
+
+
+class PowerCut(BaseException):
+    """Nothing may catch it."""
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(atomic.os, name, fail)
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_crash_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    path = tmp_path / "history.json"
+    write_bytes(path, b"old")
+    fail_at(monkeypatch, step, PowerCut())
+    with pytest.raises(PowerCut):
+        write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_leaves_the_old_file_and_no_scrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    path = tmp_path / "history.json"
+    write_bytes(path, b"old")
+    fail_at(monkeypatch, "fsync", OSError(code, os.strerror(code)))
+    with pytest.raises(StorageError, match=r"The disk is full.*history\.json.*run the same command again"):
+        write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["history.json"]
+
+
+def test_no_permission_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_at(monkeypatch, "replace", PermissionError(errno.EACCES, "no"))
+    with pytest.raises(StorageError, match="No permission to write"):
+        write_bytes(tmp_path / "x", b"")
+
+
+def test_other_errors_are_not_called_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_at(monkeypatch, "fsync", OSError(errno.EIO, "broken disk"))
+    with pytest.raises(OSError, match="broken disk"):
+        write_bytes(tmp_path / "x", b"")
+
+
+def test_data_is_durable_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """write, fsync of the file, rename, fsync of the folder: in any other order a power cut can leave an empty file."""
+    order: list[str] = []
+    real_sync, real_replace = os.fsync, os.replace
+
+    def sync(handle: int) -> None:
+        order.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else f"file of {os.fstat(handle).st_size}")
+        real_sync(handle)
+
+    def replace(source: Any, target: Any) -> None:
+        order.append("rename")
+        real_replace(source, target)
+
+    monkeypatch.setattr(atomic.os, "fsync", sync)
+    monkeypatch.setattr(atomic.os, "replace", replace)
+    write_bytes(tmp_path / "x", b"12345")
+    assert order == ["file of 5", "rename", "folder"]
+
+
+def test_folders_are_made_and_long_names_fit(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / ("ä" * 120 + ".png")
+    write_bytes(path, b"data")
+    assert path.read_bytes() == b"data"
+
+
+def test_what_describes_a_face_is_for_the_owner_only(tmp_path: Path) -> None:
+    write_json(tmp_path / "identity.json", {}, private=True)
+    write_json(tmp_path / "gaps.json", {})
+    assert stat.S_IMODE((tmp_path / "identity.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "gaps.json").stat().st_mode) & 0o600 == 0o600
+
+
+def test_leftovers_of_killed_processes_go_and_others_stay(tmp_path: Path) -> None:
+    dead, own, alive, users = (tmp_path / n for n in (f".a.json.{2**22 + 7}.tmp", f".b.{os.getpid()}.tmp", ".c.json.1.tmp", ".mine.tmp"))
+    (tmp_path / "sub").mkdir()
+    below = tmp_path / "sub" / f".d.png.{2**22 + 7}.tmp"
+    for path in (dead, own, alive, users, below):
+        path.write_bytes(b"")
+    remove_leftovers(tmp_path)
+    assert {p.name for p in tmp_path.rglob(".*")} == {alive.name, users.name}
+
+
+def test_clearing_a_folder_that_is_not_there_is_no_error(tmp_path: Path) -> None:
+    remove_leftovers(tmp_path / "nothing")
+
+
+text = st.text(st.characters(codec=None), max_size=20)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(values)
+def test_json_comes_back_whatever_is_in_it(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
+    """Also the lone surrogates of file names that are no valid UTF-8; the file itself always is."""
+    path = tmp_path_factory.mktemp("json") / "x.json"
+    write_json(path, data)
+    assert read_json(path) == data
+    path.read_text("utf-8")
+
+
+def test_json_is_readable_and_keeps_its_order(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"b": "für", "a": [1]})
+    assert (tmp_path / "x.json").read_text("utf-8") == '{\n  "b": "für",\n  "a": [\n    1\n  ]\n}\n'
+
+
+def test_nan_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError):
+        write_json(tmp_path / "x.json", {"value": float("nan")})
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_reading_what_is_missing_or_broken(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="File not found"):
+        read_json(tmp_path / "x.json")
+    (tmp_path / "x.json").write_text('{"half": ')
+    with pytest.raises(StateError, match=r"x\.json.*run the step that writes it again"):
+        read_json(tmp_path / "x.json")
+    (tmp_path / "x.json").write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(StateError):
+        read_json(tmp_path / "x.json")
+
+
+def test_hash_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    assert sha256_file(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_copy_is_whole_and_an_equal_one_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = tmp_path / "a", tmp_path / "sub" / "b"
+    source.write_bytes(b"one")
+    copy_whole(source, target)
+    assert target.read_bytes() == b"one"
+    source.write_bytes(b"two")
+    copy_whole(source, target)
+    assert target.read_bytes() == b"two"
+    monkeypatch.setattr(atomic, "write_bytes", lambda *_: pytest.fail("an equal file was written again"))
+    copy_whole(source, target)
+    assert json.dumps([p.name for p in target.parent.iterdir()]) == '["b"]'

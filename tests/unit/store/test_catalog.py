@@ -1,0 +1,128 @@
+"""The catalogue: a cache by content and ruler that can be deleted at any time, for the owner's eyes only."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.things import face, hand, observation, unit_vector
+from twinloop.domain.faces import Box, Face, HeadPose
+from twinloop.domain.observation import Observation
+from twinloop.errors import StorageError
+from twinloop.store.catalog import Catalog, observation_from_json, observation_to_json
+
+
+def same(a: Observation, b: Observation) -> bool:
+    """Equality to the last bit; observations hold arrays, so they have none of their own."""
+    return observation_to_json(a) == observation_to_json(b)
+
+
+RICH = observation(
+    faces=[
+        Face(Box(0.1, 0.2, 3.3, 4.4), 0.75, np.arange(10, dtype=np.float32).reshape(5, 2) / 3, HeadPose(-12.3, 4.5, 0.1), unit_vector(0.3, 0.7)),
+        face(None),
+    ],
+    parts=[hand()], measures={"smile": 1 / 3}, origin="synthetic",
+)  # fmt: skip
+
+
+def test_what_is_put_in_comes_out_bit_for_bit(tmp_path: Path) -> None:
+    with Catalog(tmp_path / "catalog.sqlite") as catalog:
+        catalog.put(RICH)
+    with Catalog(tmp_path / "catalog.sqlite") as catalog:
+        back = catalog.get(RICH.sha256, RICH.fingerprint)
+    assert back is not None and same(back, RICH)
+    assert back.face is not None and back.face.embedding is not None and RICH.face is not None
+    assert back.face.embedding.dtype == np.float32
+    np.testing.assert_array_equal(back.face.embedding, RICH.face.embedding)
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=8), st.floats(allow_nan=False), max_size=4), st.floats(-180, 180))
+def test_any_number_survives(measures: dict[str, float], yaw: float) -> None:
+    seen = observation(measures=measures, faces=[face(yaw)])
+    assert same(observation_from_json(observation_to_json(seen)), seen)
+
+
+def test_another_ruler_or_another_picture_is_a_miss() -> None:
+    with Catalog(None) as catalog:
+        catalog.put(RICH)
+        assert catalog.get(RICH.sha256, "other models") is None
+        assert catalog.get("0" * 64, RICH.fingerprint) is None
+        catalog.put(replace(RICH, fingerprint="other models", phash="1" * 16))
+        first, second = catalog.get(RICH.sha256, RICH.fingerprint), catalog.get(RICH.sha256, "other models")
+    assert first is not None and second is not None
+    assert (first.phash, second.phash) == (RICH.phash, "1" * 16)
+
+
+def test_an_unchanged_file_is_known_and_a_changed_one_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"one")
+    before = path.stat()
+    with Catalog(None) as catalog:
+        assert catalog.known_file(path, before) is None
+        catalog.remember_file(path, before, "hash of one", "real")
+        assert catalog.known_file(path, path.stat()) == ("hash of one", "real")
+        path.write_bytes(b"two")
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+        assert catalog.known_file(path, path.stat()) is None
+        path.write_bytes(b"longer")
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert catalog.known_file(path, path.stat()) is None
+
+
+def test_file_names_that_are_no_text(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))
+    path.write_bytes(b"x")
+    with Catalog(None) as catalog:
+        catalog.remember_file(path, path.stat(), "h", "real")
+        assert catalog.known_file(path, path.stat()) == ("h", "real")
+
+
+def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    path.touch(0o644)
+    path.chmod(0o644)
+    with Catalog(path) as catalog:
+        catalog.put(RICH)
+        modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()}
+    assert "catalog.sqlite" in modes
+    assert set(modes.values()) == {0o600}, modes
+
+
+def test_deleting_it_loses_nothing_but_time(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    with Catalog(path) as catalog:
+        catalog.put(RICH)
+    for file in tmp_path.iterdir():
+        file.unlink()
+    with Catalog(path) as catalog:
+        assert catalog.get(RICH.sha256, RICH.fingerprint) is None
+        catalog.put(RICH)
+        assert catalog.get(RICH.sha256, RICH.fingerprint) is not None
+
+
+def test_a_file_that_is_no_database_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    path.write_bytes(b"this is a letter to my aunt" * 100)
+    with pytest.raises(StorageError, match="only a cache: delete it"):
+        Catalog(path)
+
+
+def test_damage_in_the_middle_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    with Catalog(path) as catalog:
+        for number in range(50):
+            catalog.put(observation(number))
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    path.write_bytes(data)
+    with pytest.raises(StorageError, match="cache"), Catalog(path) as catalog:
+        for number in range(50):
+            catalog.get(observation(number).sha256, "test")

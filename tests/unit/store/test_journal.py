@@ -1,0 +1,125 @@
+"""The journal: a process may die at any byte."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twinloop.errors import StateError, StorageError
+from twinloop.store import journal as module
+from twinloop.store.journal import Journal
+
+ENTRIES: list[tuple[str, Any]] = [("run", "ab12"), ("iter1.names", ["ä.png", "b\n.png"]), ("iter1.image.1", None), ("lora_v1", {"b": 1, "a": [2.5]})]
+
+
+def filled(path: Path, entries: list[tuple[str, Any]] = ENTRIES) -> Journal:
+    journal = Journal(path)
+    for key, data in entries:
+        journal.record(key, data)
+    return journal
+
+
+keys = st.text(st.characters(codec=None), min_size=1, max_size=12)
+data = st.recursive(st.none() | st.integers() | keys, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=6)
+
+
+@given(st.dictionaries(keys, data, max_size=6))
+def test_replay_gives_back_what_was_recorded(tmp_path_factory: pytest.TempPathFactory, entries: dict[str, Any]) -> None:
+    path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
+    filled(path, list(entries.items()))
+    again = Journal(path)
+    assert len(again) == len(entries)
+    assert all(key in again and again.get(key) == value for key, value in entries.items())
+
+
+def test_a_file_cut_at_any_byte_keeps_every_whole_line(tmp_path: Path) -> None:
+    """Every possible torn write, byte by byte: the whole lines count, the rest is cut off, and the next record fits on."""
+    path = tmp_path / "journal.jsonl"
+    filled(path)
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        journal = Journal(path)
+        lines = whole[:length].count(b"\n")
+        assert len(journal) == lines
+        assert path.stat().st_size == sum(len(line) + 1 for line in whole.split(b"\n")[:lines])
+        journal.record("next")
+        assert "next" in Journal(path)
+
+
+def test_garbage_at_the_end_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    filled(path)
+    whole = path.read_bytes()
+    for scrap in (b"\x00" * 40, b"00000000 [1]\n", b"short\n", whole.splitlines(keepends=True)[0].replace(b"ab12", b"ab13")):
+        path.write_bytes(whole + scrap)
+        assert len(Journal(path)) == len(ENTRIES)
+        assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("byte", [0, 9, 12])
+def test_damage_before_the_end_is_refused_with_the_line(tmp_path: Path, byte: int) -> None:
+    path = tmp_path / "journal.jsonl"
+    filled(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[1] = lines[1][:byte] + bytes([lines[1][byte] ^ 1]) + lines[1][byte + 1 :]
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(StateError, match="line 2 is damaged"):
+        Journal(path)
+    assert path.read_bytes() == b"".join(lines)
+
+
+def test_a_unit_is_recorded_once(tmp_path: Path) -> None:
+    journal = filled(tmp_path / "journal.jsonl")
+    with pytest.raises(StateError, match="'run' was already done"):
+        journal.record("run")
+    assert len(Journal(journal.path)) == len(ENTRIES)
+
+
+def test_the_boundary_is_called_once_the_record_is_on_disk(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    seen: list[tuple[str, int]] = []
+    journal = Journal(path, lambda key: seen.append((key, len(Journal(path)))))
+    journal.record("a")
+    journal.record("b")
+    assert seen == [("a", 1), ("b", 2)]
+
+
+def test_a_record_that_could_not_be_written_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = filled(tmp_path / "journal.jsonl")
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.os, "fsync", full)
+        with pytest.raises(StorageError, match="disk is full"):
+            journal.record("next")
+    assert "next" not in journal
+
+
+def test_every_record_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    real = os.fsync
+
+    def sync(handle: int) -> None:
+        sizes.append(os.fstat(handle).st_size)
+        real(handle)
+
+    monkeypatch.setattr(module.os, "fsync", sync)
+    journal = filled(tmp_path / "journal.jsonl")
+    assert journal.path.stat().st_size in sizes
+    assert len(sizes) >= len(ENTRIES)
+
+
+def test_an_empty_journal_knows_nothing_and_makes_no_file(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    assert len(journal) == 0
+    assert journal.get("run") is None
+    assert not journal.path.exists()

@@ -1,0 +1,49 @@
+"""One process per output folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from twinloop.errors import Locked, StorageError
+from twinloop.store.lock import locked
+
+
+def test_the_second_run_is_refused_and_told_the_pid(tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(Locked, match=f"process {os.getpid()}"), locked(tmp_path):
+        pass
+
+
+def test_a_refused_run_leaves_the_holders_pid_for_the_next(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        for _ in range(2):
+            with pytest.raises(Locked, match=f"process {os.getpid()}"), locked(tmp_path):
+                pass
+
+
+def test_the_lock_ends_with_its_block_also_on_an_error(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), locked(tmp_path / "new"):
+        raise KeyboardInterrupt
+    with locked(tmp_path / "new"):
+        assert (tmp_path / "new" / ".lock").read_text().strip() == str(os.getpid())
+    assert (tmp_path / "new" / ".lock").read_bytes() == b""
+
+
+def test_a_file_left_by_a_killed_process_is_no_lock(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_text("4242\n")
+    with locked(tmp_path):
+        assert (tmp_path / ".lock").read_text().strip() == str(os.getpid())
+
+
+def test_a_disk_that_cannot_lock_is_not_called_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    def refuse(handle: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StorageError, match="cannot be locked"), locked(tmp_path):
+        pass

@@ -1,0 +1,160 @@
+"""The configuration: the documented file works, and every mistake is reported at once, by its field."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twinloop.config import Settings, load_settings, parse_settings
+from twinloop.errors import ConfigError, InputError
+
+SEED: dict[str, Any] = {
+    "person_name": "alice",
+    "person_trigger": "ohwx alice",
+    "base_model": "stabilityai/stable-diffusion-xl-base-1.0",
+    "dataset_dir": "outputs/facevault/organized/alice",
+    "models_dir": "models",
+    "output_dir": "outputs/bootstrap",
+    "lora_output_dir": "outputs/lora_models/alice",
+    "max_iterations": 5,
+    "convergence_threshold": 0.05,
+    "generation": {"num_per_gap": 5, "num_inference_steps": 30, "guidance_scale": 7.5},
+    "validation": {"auto_filter": True},
+    "training": {"preset": "sdxl", "epochs": 10},
+}
+LEAST = {"person_name": "alice", "person_trigger": "ohwx alice", "dataset_dir": "photos"}
+
+
+def problems(data: Any) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        parse_settings(data, "my.json")
+    assert str(caught.value).startswith(f"my.json: {len(caught.value.problems)} mistake")
+    return caught.value.problems
+
+
+def test_the_documented_file_is_read_as_it_is() -> None:
+    settings = parse_settings(SEED, "bootstrap_config.json")
+    dumped = settings.model_dump(mode="json")
+    for key, value in SEED.items():
+        assert dumped[key] == value or {k: dumped[key][k] for k in value} == value
+    assert settings.lora_dir == Path("outputs/lora_models/alice")
+
+
+def test_the_documented_values_are_the_defaults() -> None:
+    settings = parse_settings(LEAST, "x")
+    assert (settings.max_iterations, settings.convergence_threshold, settings.generation.num_per_gap) == (5, 0.05, 5)
+    assert settings.validation.auto_filter is True
+    assert settings.lora_dir == Path("outputs/lora_models/alice")
+    assert (settings.validation.min_brightness, settings.validation.max_brightness, settings.validation.blur_threshold) == (30, 225, 100)
+    assert settings.merge.real_to_synthetic_weight == 1.3 and settings.merge.max_synthetic_share == 0.5
+
+
+def test_three_mistakes_are_three_lines() -> None:
+    listed = problems({**SEED, "max_iterations": 0, "generation": {"guidance_scale": "high"}, "trainig": {}})
+    assert [line.split(":")[0] for line in listed] == ["max_iterations", "generation.guidance_scale", "trainig"]
+    assert "greater than 0 (given: 0)" in listed[0]
+    assert "(given: 'high')" in listed[1]
+    assert "unknown field; did you mean 'training'?" in listed[2]
+
+
+@pytest.mark.parametrize(
+    ("where", "wrong", "meant"),
+    [((), "max_iteration", "max_iterations"), (("generation",), "num_per_gaps", "num_per_gap"), (("validation",), "auto_filte", "auto_filter"), (("training",), "epoch", "epochs")],
+)
+def test_a_misspelt_field_is_guessed(where: tuple[str, ...], wrong: str, meant: str) -> None:
+    data = json.loads(json.dumps(SEED))
+    section = data
+    for name in where:
+        section = section[name]
+    section[wrong] = 1
+    assert problems(data) == (f"{'.'.join((*where, wrong))}: unknown field; did you mean '{meant}'?",)
+
+
+def test_a_field_like_none_other_lists_the_known_ones() -> None:
+    (line,) = problems({**LEAST, "stop": {"zzz": 1}})
+    assert line == "stop.zzz: unknown field; known here: approval_rate, approval_rounds, patience, drift_rounds"
+
+
+def test_what_is_missing_is_named() -> None:
+    assert problems({}) == ("person_name: is required", "person_trigger: is required", "dataset_dir: is required")
+
+
+@pytest.mark.parametrize("data", [[], "x", None, 3])
+def test_a_file_that_holds_no_object(data: Any) -> None:
+    assert "one JSON object" in problems(data)[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"convergence_threshold": 1.0}, {"convergence_threshold": float("nan")}, {"merge": {"max_synthetic_share": 1.0}}, {"merge": {"real_to_synthetic_weight": 0.5}},
+        {"validation": {"min_brightness": 200, "max_brightness": 100}}, {"validation": {"sharpness": "nose"}}, {"panel": {"images": 1}}, {"seed": -1},
+        {"analysis": {"shares": {"face_angle": {"profile": 1.5}}}}, {"dataset_dir": ""}, {"device": "tpu"}, {"generation": 3},
+    ],
+)  # fmt: skip
+def test_limits_hold_and_the_field_is_named(change: dict[str, Any]) -> None:
+    (line,) = problems({**LEAST, **change})
+    (field,) = change
+    assert line.startswith(field)
+
+
+def test_a_share_is_named_down_to_its_value() -> None:
+    (line,) = problems({**LEAST, "analysis": {"shares": {"face_angle": {"profile": 1.5}}}})
+    assert line.startswith("analysis.shares.face_angle.profile: ")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*Settings.model_fields, "other"]), json_values, max_size=5))
+def test_whatever_is_in_the_file_the_answer_is_settings_or_a_list_of_mistakes(data: dict[str, Any]) -> None:
+    try:
+        assert parse_settings({**LEAST, **data}, "x").person_name
+    except ConfigError as error:
+        assert error.problems and all(": " in problem for problem in error.problems)
+
+
+def test_comments_may_stand_in_the_file() -> None:
+    assert parse_settings({**LEAST, "_note": "for the cat"}, "x").person_name == "alice"
+
+
+def test_a_file_is_read_with_its_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(SEED).encode())
+    assert load_settings(path).person_name == "alice"
+
+
+def test_files_that_cannot_be_read_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="twinloop init"):
+        load_settings(tmp_path / "c.json")
+    (tmp_path / "c.json").write_text('{\n  "person_name": "a",\n}')
+    with pytest.raises(ConfigError, match="line 3, column 1: not valid JSON"):
+        load_settings(tmp_path / "c.json")
+    (tmp_path / "c.json").write_bytes(b"\xff\xff")
+    with pytest.raises(InputError, match="Cannot read"):
+        load_settings(tmp_path / "c.json")
+
+
+def test_settings_are_frozen() -> None:
+    settings = parse_settings(LEAST, "x")
+    with pytest.raises(ValueError, match="frozen"):
+        settings.seed = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("free", [{"max_iterations": 9}, {"output_dir": "x"}, {"stop": {"patience": 3}}, {"device": "cpu"}, {"dataset_dir": "moved"}])
+def test_a_run_may_go_on_with_another_budget_or_place(free: dict[str, Any]) -> None:
+    assert parse_settings({**LEAST, **free}, "x").identity_fields() == parse_settings(LEAST, "x").identity_fields()
+
+
+@pytest.mark.parametrize("fixed", [{"seed": 1}, {"person_trigger": "x"}, {"generation": {"num_per_gap": 4}}, {"merge": {"decay": 0.5}}, {"base_model": "nano"}])
+def test_what_decides_results_may_not_change(fixed: dict[str, Any]) -> None:
+    assert parse_settings({**LEAST, **fixed}, "x").identity_fields() != parse_settings(LEAST, "x").identity_fields()

@@ -1,0 +1,38 @@
+"""The direction of imports, held by the same contracts that ``make check`` runs; and that there is something to hold."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def report() -> str:
+    """What import-linter says, without its colours."""
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as main; main()", "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    assert done.returncode == 0, text + done.stderr
+    return text
+
+
+def test_every_contract_is_kept(report: str) -> None:
+    contracts = (ROOT / "pyproject.toml").read_text().count("[[tool.importlinter.contracts]]")
+    assert contracts >= 2
+    assert f"Contracts: {contracts} kept, 0 broken." in report
+    assert "Imports run one way KEPT" in report
+
+
+def test_the_contracts_saw_the_whole_package(report: str) -> None:
+    """A contract over nothing is always kept."""
+    counts = re.search(r"Analyzed (\d+) files, (\d+) dependencies", report)
+    assert counts is not None, report
+    files = len(list((ROOT / "twinloop").rglob("*.py")))
+    assert int(counts[1]) >= files
+    assert int(counts[2]) > 3 * files

@@ -1,0 +1,196 @@
+"""The steps of the loop: each bound to its artefact, refused for another run, clear about what is missing."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.functional import loops
+from tests.unit.things import Silent, gap
+from twinloop import steps
+from twinloop.adapters.fakes import fake_photo
+from twinloop.config import Settings
+from twinloop.errors import InputError, NothingToDo, StateError
+from twinloop.loop import run_loop, workspace_of
+from twinloop.stages import decide
+from twinloop.steps import Run
+from twinloop.store.catalog import Catalog
+from twinloop.store.journal import Journal
+from twinloop.wiring import build_toolbox
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1735223422")
+
+
+def begun(**changes: Any) -> Run:
+    chosen: Settings = loops.settings(**changes)
+    space = workspace_of(chosen)
+    run = Run(chosen, build_toolbox(chosen, Silent()), space, Journal(space.journal), Catalog(None))
+    steps.begin(run)
+    return run
+
+
+def warnings(run: Run) -> list[str]:
+    reporter = run.toolbox.reporter
+    assert isinstance(reporter, Silent)
+    return reporter.warnings
+
+
+def test_a_folder_of_another_run_is_refused_by_field() -> None:
+    begun()
+    with pytest.raises(StateError) as caught:
+        begun(seed=3, generation={"num_per_gap": 4})
+    assert "settings.seed: 0 -> 3" in str(caught.value)
+    assert "settings.generation.num_per_gap: 2 -> 4" in str(caught.value)
+    assert "--restart" in str(caught.value)
+
+
+def test_a_larger_budget_is_the_same_run() -> None:
+    begun()
+    begun(max_iterations=9, stop={"patience": 2})
+
+
+def test_wanted_shares_of_nothing_are_refused_before_anything_is_made() -> None:
+    with pytest.raises(InputError, match="profil"):
+        begun(analysis={"facets": ["face_angle"], "shares": {"face_angle": {"profil": 0.2}}})
+    assert not Path("out/run.json").exists()
+
+
+def test_scraps_of_a_killed_run_are_cleared_away() -> None:
+    begun()
+    scraps = [Path("out") / f".gaps_iter1.json.{2**22 + 7}.tmp", Path("out") / "synthetic_iter1" / f".x.png.{2**22 + 7}.tmp", Path("loras") / f".l.{2**22 + 7}.tmp"]
+    for scrap in scraps:
+        scrap.parent.mkdir(exist_ok=True)
+        scrap.write_bytes(b"half")
+    begun()
+    assert not any(scrap.exists() for scrap in scraps)
+
+
+def test_a_messy_folder_is_used_and_everything_left_out_has_a_reason() -> None:
+    loops.write_photos(Path("photos"), 12)
+    (Path("photos") / "copy.png").write_bytes((Path("photos") / "IMG_0003.png").read_bytes())
+    (Path("photos") / "torn.png").write_bytes(b"\x89PNG")
+    fake_photo(Path("photos") / "stranger.png", seed=77, person=5)
+    run = begun()
+    first = steps.collect(run)
+    left_out = {Path(item["path"]).name: item["reason"] for item in json.loads(run.workspace.dataset(0).read_text())["left_out"]}
+    assert len(first.members) + len(left_out) == 15
+    assert {"copy.png", "torn.png", "stranger.png"} <= set(left_out)
+    assert left_out["copy.png"] == "same file as IMG_0003.png"
+    assert "another person" in left_out["stranger.png"]
+    assert any("torn.png" in line for line in warnings(run))
+
+
+def test_keep_all_counts_every_readable_image() -> None:
+    loops.write_photos(Path("photos"), 6)
+    (Path("photos") / "copy.png").write_bytes((Path("photos") / "IMG_0003.png").read_bytes())
+    run = begun(analysis={"keep_all": True})
+    assert len(steps.collect(run).members) == 7
+
+
+def test_no_photos_and_no_usable_photos_are_told_apart() -> None:
+    Path("photos").mkdir()
+    with pytest.raises(NothingToDo, match=r"No images in photos\. Put photos of the person there"):
+        steps.collect(begun())
+    (Path("photos") / "torn.png").write_bytes(b"\x89PNG")
+    with pytest.raises(NothingToDo, match=r"None of the 1 images .*\n  - torn\.png: "):
+        steps.collect(begun())
+
+
+def test_the_dataset_is_frozen_by_its_artefact() -> None:
+    loops.write_photos(Path("photos"), 8)
+    first = steps.collect(begun())
+    fake_photo(Path("photos") / "late.png", seed=500)
+    assert steps.collect(begun()) == first
+
+
+def test_a_photo_that_changed_under_a_run_is_named() -> None:
+    loops.write_photos(Path("photos"), 8)
+    run = begun()
+    data = steps.collect(run)
+    fake_photo(Path("photos") / "IMG_0002.png", seed=999)
+    with pytest.raises(StateError, match=r"IMG_0002\.png is gone or was changed"):
+        steps.observations(run, data)
+    (Path("photos") / "IMG_0002.png").unlink()
+    with pytest.raises(StateError, match=r"IMG_0002\.png is gone or was changed"):
+        steps.observations(run, data)
+
+
+def test_the_face_prints_are_for_the_owner_only_and_never_change() -> None:
+    loops.write_photos(Path("photos"), 8)
+    run = begun()
+    steps.collect(run)
+    reference = steps.freeze(run)
+    assert reference is not None
+    path = run.workspace.identity
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    before = path.read_bytes()
+    assert steps.freeze(begun()) is not None
+    assert path.read_bytes() == before
+
+
+def test_without_an_identity_check_nothing_is_learned() -> None:
+    loops.write_photos(Path("photos"), 8)
+    run = begun(validation={"identity": False})
+    steps.collect(run)
+    assert steps.freeze(run) is None
+
+
+def test_a_gaps_file_spoilt_by_hand_is_explained() -> None:
+    loops.write_photos(Path("photos"), 8)
+    run = begun()
+    data = steps.collect(run)
+    steps.find_gaps(run, data, 1)
+    spoilt = json.loads(run.workspace.gaps(1).read_text())
+    spoilt["recommendations"][0]["count"] = "some"
+    run.workspace.gaps(1).write_text(json.dumps(spoilt))
+    with pytest.raises(StateError, match=r"gaps_iter1\.json: recommendation 1 needs.*delete it and run the same command again"):
+        steps.find_gaps(run, data, 1)
+
+
+def test_a_shot_list_that_cannot_be_planned_names_the_gaps() -> None:
+    loops.write_photos(Path("photos"), 8)
+    run = begun()
+    steps.collect(run)
+    lora = steps.train(run, steps.collect(run), 1)
+    with pytest.raises(StateError, match="weather/rain"):
+        steps.generate(run, [gap("weather", "rain")], lora, 1)
+
+
+def test_no_gaps_stop_the_run_before_any_rule() -> None:
+    settings = loops.settings()
+    assert steps.decide_on(settings, [], []) is decide.NO_GAPS
+    assert steps.decide_on(settings, [], [gap()]) is None
+    assert [type(rule).__name__ for rule in steps.stop_rules(settings)] == [
+        "NothingApproved", "Drifting", "HighApproval", "SmallImprovement", "Budget"
+    ]  # fmt: skip
+
+
+def test_a_balanced_folder_ends_after_the_first_lora() -> None:
+    """The loop read from top to bottom: v1, its panel, no gaps, the reason, the LoRA to use."""
+    loops.write_photos(Path("photos"), 8)
+    chosen = loops.settings(analysis={"facets": ["face_angle"], "shares": {"face_angle": {"front": 0, "three_quarter": 0, "profile": 0}}})
+    reporter = Silent()
+    outcome = run_loop(chosen, build_toolbox(chosen, reporter), workspace_of(chosen))
+    assert outcome.decision is decide.NO_GAPS and outcome.best == 1 and outcome.rounds == ()
+    assert Path("loras/lora.safetensors").read_bytes() == Path("loras/lora_v1.safetensors").read_bytes()
+    assert "\n✓ Convergence Achieved!" in reporter.lines
+    assert not Path("out/gaps_iter2.json").exists()
+
+
+def test_a_second_run_does_not_take_the_first_ones_loras() -> None:
+    loops.write_photos(Path("photos"), 8)
+    shares = {"face_angle": {"front": 0, "three_quarter": 0, "profile": 0}}
+    chosen = loops.settings(analysis={"facets": ["face_angle"], "shares": shares})
+    run_loop(chosen, build_toolbox(chosen, Silent()), workspace_of(chosen))
+    fake_photo(Path("photos") / "new.png", seed=500, yaw=30.0)
+    other = loops.settings(analysis={"facets": ["face_angle"], "shares": shares}, output_dir="out2")
+    with pytest.raises(StateError, match="LoRAs of another run"):
+        run_loop(other, build_toolbox(other, Silent()), workspace_of(other))

@@ -1,0 +1,102 @@
+"""Settings become makers: presets, numbers of the user's, notices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.functional import loops
+from tests.functional.loops import Quiet
+from twinloop.config import Settings
+from twinloop.errors import InputError, MissingExtra
+from twinloop.families import preset_for
+from twinloop.wiring import base_model_path, build_makers, build_toolbox, chosen_facets, with_extra
+
+
+def settings(**changes: Any) -> Settings:
+    return loops.settings(**changes)
+
+
+@pytest.mark.parametrize(
+    ("base", "preset"),
+    [
+        ("nano", "nano"),
+        ("cagliostrolab/animagine-xl-3.1", "animagine"),
+        ("models/Illustrious-v1", "animagine"),
+        ("stabilityai/stable-diffusion-xl-base-1.0", "sdxl"),
+    ],
+)
+def test_the_preset_that_suits_a_base(base: str, preset: str) -> None:
+    assert preset_for(base) == preset
+    makers = build_makers(settings(base_model=base, training={}))
+    assert makers.training(10).preset == preset
+    assert makers.style == ("tags" if preset == "animagine" else "prose")
+    assert makers.base_model == base
+
+
+def test_the_users_numbers_go_over_the_presets() -> None:
+    makers = build_makers(
+        settings(
+            base_model="nano",
+            generation={"num_inference_steps": 7, "guidance_scale": 0.0, "width": 128},
+            training={"rank": 3, "steps": 11},
+        )
+    )
+    assert (makers.generation.steps, makers.generation.guidance, makers.generation.width, makers.generation.height) == (
+        7,
+        0.0,
+        128,
+        256,
+    )
+    training = makers.training(40)
+    assert (training.rank, training.steps, training.batch_size) == (3, 11, 8)
+
+
+def test_epochs_become_steps_by_the_number_of_images() -> None:
+    makers = build_makers(settings(base_model="some/sdxl", training={"epochs": 2, "batch_size": 4}))
+    assert makers.training(10).steps == 2 * 10 * 10 / 4
+    assert makers.training(11).steps == 55
+
+
+def test_zit_is_animagine_and_says_so() -> None:
+    makers = build_makers(settings(base_model="some/model", training={"preset": "ZIT"}))
+    assert makers.training(1).preset == "animagine"
+    assert "Z-Image" in makers.notice
+    assert build_makers(settings(base_model="some/model", training={})).notice == ""
+
+
+def test_an_unknown_preset_names_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"unknown preset 'flux9'.*animagine"):
+        build_makers(settings(base_model="some/model", training={"preset": "flux9"}))
+
+
+def test_the_toolbox_of_the_fakes_takes_the_users_numbers_too() -> None:
+    toolbox = build_toolbox(settings(generation={"width": 96, "height": 96}, training={"steps": 2}), Quiet())
+    assert (toolbox.generation.width, toolbox.training(5).steps, toolbox.base_model) == (96, 2, "fake")
+    assert toolbox.generator() is toolbox.generator()
+
+
+def test_a_missing_library_is_one_line() -> None:
+    def load() -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    with pytest.raises(MissingExtra, match=r"pip install 'twinloop\[train\]'"):
+        with_extra("Generating images", "train", load)
+
+
+def test_a_missing_module_of_our_own_is_a_defect() -> None:
+    def load() -> None:
+        raise ModuleNotFoundError("No module named 'twinloop.gone'", name="twinloop.gone")
+
+    with pytest.raises(ModuleNotFoundError):
+        with_extra("Generating images", "train", load)
+
+
+def test_base_models_and_facets_by_name() -> None:
+    assert base_model_path("some/model") == "some/model"
+    assert base_model_path("nano").endswith("nano/base")
+    facets, _ = chosen_facets((), ("lighting", "face_angle"))
+    assert [facet.name for facet in facets] == ["lighting", "face_angle"]
+    with pytest.raises(InputError, match="Unknown facet 'mood'"):
+        chosen_facets((), ("mood",))

@@ -1,0 +1,153 @@
+"""Candidates: the photos of a dataset that a picture can be cut from, with what was measured on them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from twinloop.domain.faces import Face, ImageArray
+from twinloop.domain.observation import Observation
+from twinloop.domain.records import Dataset
+from twinloop.errors import InputError, NothingToDo, StateError
+from twinloop.exporters.head import Head, find_head, proportion_of
+from twinloop.ports import Reporter
+from twinloop.stages.observe import Observer, Seen, observe_files
+from twinloop.stages.select import Photo, Rule, blurred, exact_duplicate, no_face, other_person, select
+from twinloop.store.atomic import read_json
+from twinloop.store.catalog import Catalog
+from twinloop.store.images import find_images, load_image
+
+RULES: tuple[Rule, ...] = (no_face, exact_duplicate, blurred, other_person)
+"""As for training, but near-duplicates stay in: of two alike photos one may have its eyes closed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One photo.
+
+    Attributes:
+        name: of the file within the dataset, for people and manifests.
+        head: in pixels of the photo.
+        sharpness: of the face, as a multiple of the dataset's median; None = not measured.
+        likeness: mean cosine to the person's other real photos; None = not measured.
+    """
+
+    path: Path
+    name: str
+    seen: Observation
+    face: Face
+    head: Head
+    sharpness: float | None
+    likeness: float | None
+
+    @property
+    def real(self) -> bool:
+        return self.seen.origin == "real"
+
+    @property
+    def yaw(self) -> float | None:
+        return None if self.face.pose is None else float(self.face.pose.yaw)
+
+    def pixels(self) -> ImageArray:
+        """The photo, upright.
+
+        Raises:
+            UnreadableImage: it is gone. StateError: it is another picture than the one that was measured.
+        """
+        image = load_image(self.path)
+        if image.sha256 != self.seen.sha256:
+            raise StateError(
+                f"{self.path} changed while it was exported. Nothing was written; run the same command again."
+            )
+        return image.pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """A dataset, looked at. ``left_out`` holds (name, reason); ``fingerprint`` says which models measured."""
+
+    dataset: str
+    items: tuple[Candidate, ...]
+    left_out: tuple[tuple[str, str], ...]
+    looked_at: int
+    fingerprint: str
+
+    def only(self, keeps: Callable[[Candidate], bool], reason: Callable[[Candidate], str]) -> Candidates:
+        """The candidates that ``keeps`` admits; the others are left out with their reason."""
+        dropped = tuple((c.name, reason(c)) for c in self.items if not keeps(c))
+        kept = tuple(c for c in self.items if keeps(c))
+        return dataclasses.replace(self, items=kept, left_out=(*self.left_out, *dropped))
+
+    def real_only(self) -> Candidates:
+        """Without the synthetic images."""
+        return self.only(lambda c: c.real, lambda c: "synthetic, and only real photos were asked for")
+
+
+def gather(dataset: Path, observer: Observer, catalog: Catalog, reporter: Reporter) -> Candidates:
+    """Observe a folder of photos, or the images that a dataset_iterN.json of a run names, and leave out what no picture can be cut from.
+
+    Raises:
+        InputError: no such folder or file. NothingToDo: no photo with a face in it; says why.
+    """
+    files = _listed(dataset) if dataset.suffix == ".json" else _found(dataset)
+    names = {path: name for path, name, _ in files}
+    made = {path for path, _, origin in files if origin != "real"}
+    found = [
+        _with_origin(seen, made)
+        for seen in observe_files([path for path, _, _ in files], observer, catalog, reporter, "Observing")
+    ]
+    selection = select(found, RULES)
+    left_out = tuple((names[path], reason) for path, reason in selection.left_out)
+    if not selection.photos:
+        told = "; ".join(f"{name}: {reason}" for name, reason in left_out[:3]) or "it holds no image"
+        raise NothingToDo(f"No photo to export in {dataset} ({told}).")
+    items = _candidates(selection.photos, names)
+    return Candidates(dataset.resolve().name, items, left_out, len(files), observer.fingerprint)
+
+
+def _found(folder: Path) -> list[tuple[Path, str, str]]:
+    return [
+        (path, path.name if path == folder else path.relative_to(folder).as_posix(), "real")
+        for path in find_images(folder)
+    ]
+
+
+def _listed(record: Path) -> list[tuple[Path, str, str]]:
+    try:
+        members = Dataset.from_json(read_json(record)).members
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{record} is no dataset of a run ({error}). Name a folder of photos, or a dataset_iterN.json."
+        ) from error
+    return [(Path(member.path), member.path, member.origin) for member in members]
+
+
+def _with_origin(seen: Seen, made: set[Path]) -> Seen:
+    """A file is synthetic by its own mark, or because the run's record says so."""
+    if seen.observation is None or seen.path not in made:
+        return seen
+    return dataclasses.replace(seen, observation=dataclasses.replace(seen.observation, origin="synthetic"))
+
+
+def _candidates(photos: Sequence[Photo], names: dict[Path, str]) -> tuple[Candidate, ...]:
+    faced = [(photo, photo.seen.face) for photo in photos if photo.seen.face is not None]
+    proportion = proportion_of(face for _, face in faced)
+    sharp = [s for photo, _ in faced if (s := photo.seen.measure("face_sharpness")) is not None]
+    median = float(np.median(sharp)) if sharp else 0.0
+    own = {p.seen.sha256: f.embedding for p, f in faced if f.embedding is not None and p.seen.origin == "real"}
+    items = []
+    for photo, face in faced:
+        sharpness = photo.seen.measure("face_sharpness")
+        others = [vector for digest, vector in own.items() if digest != photo.seen.sha256]
+        likeness = None if face.embedding is None or not others else float(np.mean(np.stack(others) @ face.embedding))
+        items.append(
+            Candidate(
+                photo.path, names[photo.path], photo.seen, face, find_head(face, proportion),
+                None if sharpness is None or median <= 0 else sharpness / median, likeness,
+            )
+        )  # fmt: skip
+    return tuple(items)

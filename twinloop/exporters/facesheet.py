@@ -1,0 +1,87 @@
+"""Face sheet: the views of one head at equal size and eye line on one labelled JPEG, and each view by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from twinloop.exporters.candidates import Candidates
+from twinloop.exporters.encode import jpeg, png
+from twinloop.exporters.head import Window
+from twinloop.exporters.manifest import item, manifest, readme, warnings_of
+from twinloop.exporters.package import File, Package
+from twinloop.exporters.sheet import Cell, draw_sheet
+from twinloop.exporters.slots import Slot
+from twinloop.exporters.views import View, ViewSet, make_views
+
+WINDOW = Window(heads=2.7, eye_line=0.44)
+ABOUT = "Face sheet: reference art for people who model or sculpt a head."
+HONEST = (
+    "MetaHuman makes an identity from a mesh, from footage or from DNA, never from stills. This sheet is reference",
+    "art: to look at while sculpting, or to show beside the result. No program turns it into a MetaHuman.",
+    "For a head that can be built on, take a short video or a 3-D scan of the person, neutral, lips closed, eyes forward.",
+    "All heads have one size and one eye line; eyes are level except in profiles, which are left as photographed.",
+)
+
+
+@dataclass(frozen=True)
+class SheetName:
+    """The name of the sheet without its ending; the single views lie in the folder ``<stem>_views`` beside it."""
+
+    stem: str
+    suffix: str
+
+    @property
+    def views(self) -> str:
+        return f"{self.stem}_views"
+
+
+def export_facesheet(
+    slots: Sequence[Slot], candidates: Candidates, name: SheetName, side: int, prefer_real: bool
+) -> Package:
+    """One sheet with a cell per slot.
+
+    Raises:
+        NothingToDo: no photo fits any slot.
+    """
+    found = make_views(slots, candidates, WINDOW, side, prefer_real)
+    sheet = draw_sheet(
+        "Face sheet",
+        "Reference art; no source for a MetaHuman identity. Left and right as the viewer sees it, nothing mirrored.",
+        cells(slots, found),
+        found.side,
+    )
+    encode = png if name.suffix == ".png" else jpeg
+    files = [File(f"{name.stem}{name.suffix}", encode(sheet, found.synthetic))]
+    listed = [(view, f"{name.views}/{view.choice.slot.name}.png") for view in found.views]
+    files += [File(file, png(view.picture, not view.choice.candidate.real)) for view, file in listed]
+    text = readme("Face sheet", HONEST, [(view.choice, file) for view, file in listed], found.missing)
+    files.append(File(f"{name.views}/README.txt", text))
+    return Package(
+        tuple(files),
+        f"{name.views}/manifest.json",
+        manifest(
+            "facesheet", ABOUT, found.candidates, [item(view.choice, file, **view.facts()) for view, file in listed],
+            found.missing, sheet=f"{name.stem}{name.suffix}", files_are_relative_to="..",
+        ),
+        (*warnings_of(found.choices, found.missing), *found.warnings),
+    )  # fmt: skip
+
+
+def cells(slots: Sequence[Slot], found: ViewSet) -> list[Cell]:
+    """A cell per slot, empty ones included."""
+    views = {view.choice.slot.name: view for view in found.views}
+    why = {gap.slot.name: gap.why for gap in found.missing}
+    return [
+        _filled(views[slot.name])
+        if slot.name in views
+        else Cell(slot.label, (f"Wanted: {slot.wanted}.", f"{why[slot.name].capitalize()}."), None)
+        for slot in slots
+    ]
+
+
+def _filled(view: View) -> Cell:
+    candidate = view.choice.candidate
+    turned = "yaw not measured" if candidate.yaw is None else f"yaw {candidate.yaw:+.0f}°"
+    origin = "real photo" if candidate.real else "made by a model: a guess"
+    return Cell(view.choice.slot.label, (f"{turned} · {origin}",), view.picture, not candidate.real)

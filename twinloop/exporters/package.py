@@ -1,0 +1,118 @@
+"""A package: its files in memory first, then on disk, the manifest last. What is not from an export is never overwritten."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from twinloop.errors import NothingToDo, StateError, TwinLoopError
+from twinloop.store.atomic import read_json, sha256_file, storage_errors, write_bytes
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a package; ``name`` is relative to the package's root, with forward slashes."""
+
+    name: str
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Package:
+    """What an exporter makes.
+
+    Attributes:
+        manifest_name: where the manifest lies below the root. manifest: its content, without the list of files.
+        warnings: what the user should know, in words.
+    """
+
+    files: tuple[File, ...]
+    manifest_name: str
+    manifest: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+    def complete_manifest(self) -> dict[str, Any]:
+        """The manifest with every file's size and hash."""
+        listed = [{"name": f.name, "bytes": len(f.data), "sha256": f.sha256} for f in self.files]
+        return {**self.manifest, "files": listed}
+
+
+def write_package(root: Path, package: Package) -> Path:
+    """Write a package below ``root``; the same package gives the same bytes. Files of an earlier export that are no longer in it go.
+
+    Returns:
+        the manifest's path.
+
+    Raises:
+        StateError: a file in the way is not from an export, or was changed since; nothing was written.
+        StorageError: disk full or not permitted.
+    """
+    manifest = root / package.manifest_name
+    earlier = _earlier(manifest)
+    _refuse_strangers(root, package, earlier)
+    for file in package.files:
+        write_bytes(root / file.name, file.data)
+    write_bytes(
+        manifest,
+        (json.dumps(package.complete_manifest(), indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode(),
+    )
+    _remove_stale(root, {file.name for file in package.files}, earlier)
+    return manifest
+
+
+def _earlier(manifest: Path) -> dict[str, str]:
+    """name -> sha256 of the files that an earlier export wrote here."""
+    if not manifest.exists():
+        return {}
+    problem = f"{manifest} is in the way: it is no manifest of an export. Choose another --output; nothing was written."
+    try:
+        data = read_json(manifest)
+        listed = {str(item["name"]): str(item["sha256"]) for item in data["files"]}
+    except (TwinLoopError, KeyError, TypeError) as error:
+        raise StateError(problem) from error
+    return {name: digest for name, digest in listed.items() if _inside(name)}
+
+
+def _inside(name: str) -> bool:
+    """Whether a name in a manifest stays below the package's root: a manifest may come from anywhere."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def _refuse_strangers(root: Path, package: Package, earlier: Mapping[str, str]) -> None:
+    for file in package.files:
+        path = root / file.name
+        if path.exists() and (not path.is_file() or sha256_file(path) not in (file.sha256, earlier.get(file.name))):
+            known = (
+                "was changed since it was exported"
+                if file.name in earlier
+                else "was there before and is not from an export"
+            )
+            raise StateError(f"{path} {known}. Move it away or choose another --output; nothing was written.")
+
+
+def _remove_stale(root: Path, current: set[str], earlier: Mapping[str, str]) -> None:
+    for name, digest in earlier.items():
+        path = root / name
+        if name not in current and path.is_file() and sha256_file(path) == digest:
+            with storage_errors(path):
+                path.unlink()
+
+
+def require_pictures(chosen: Sequence[object], reasons: Sequence[str]) -> None:
+    """An export without a single picture is none.
+
+    Raises:
+        NothingToDo: with what is missing and how to get it.
+    """
+    if not chosen:
+        listed = "\n".join(f"  - {reason}" for reason in reasons)
+        raise NothingToDo(f"Nothing can be exported, and nothing was written:\n{listed}")

@@ -1,0 +1,102 @@
+"""Head pictures of one size: choosing them together, and cutting them without enlarging any beyond a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from twinloop.exporters.candidates import Candidate, Candidates
+from twinloop.exporters.choose import Choice, Missing, Policy, choose
+from twinloop.exporters.head import Window, cut_head
+from twinloop.exporters.package import require_pictures
+from twinloop.exporters.slots import Slot
+
+LARGEST_SCALE = 1.5
+"""How much a photo may be enlarged at most: beyond it a picture shows pixels that nobody took."""
+SMALLEST_SIDE = 256
+"""Under so many pixels a head picture is no use; photos that would need it are left out."""
+_STEP = 16
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One head picture, RGBA, and what it shows."""
+
+    choice: Choice
+    picture: Image.Image
+    window: Window
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the picture per pixel of the photo."""
+        return self.picture.width / self.window.pixels(self.choice.candidate.head)
+
+    def facts(self) -> dict[str, Any]:
+        """How it was cut, for the manifest."""
+        head = self.choice.candidate.head
+        eyes = self.window.eyes(head, self.picture.width)
+        return {
+            "side": self.picture.width, "aligned_by": head.by, "scale": round(self.scale, 4),
+            "turned_by_degrees": round(-head.tilt, 2), "eyes": [round(eyes[0], 1), round(eyes[1], 1)],
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class ViewSet:
+    """The views of all slots that a photo was found for, in the order asked for, and the slots without one."""
+
+    views: tuple[View, ...]
+    missing: tuple[Missing, ...]
+    side: int
+    candidates: Candidates
+    warnings: tuple[str, ...]
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        return tuple(view.choice for view in self.views)
+
+    @property
+    def synthetic(self) -> bool:
+        return any(not view.choice.candidate.real for view in self.views)
+
+
+def make_views(slots: Sequence[Slot], candidates: Candidates, window: Window, side: int, prefer_real: bool) -> ViewSet:
+    """Choose and cut; the common side is ``side``, or less where the smallest chosen head would have to be enlarged too much.
+
+    Raises:
+        NothingToDo: no slot found a photo.
+    """
+    least = SMALLEST_SIDE / LARGEST_SCALE
+    usable = candidates.only(
+        lambda c: window.pixels(c.head) >= least,
+        lambda c: (
+            f"head too small: {window.pixels(c.head):.0f} pixels with its surroundings, at least {least:.0f} are needed"
+        ),
+    )
+    policy = Policy(prefer_real, side / window.heads, window)
+    found = [choose(slot, usable.items, policy) for slot in slots]
+    missing = tuple(item for item in found if isinstance(item, Missing))
+    choices = [item for item in found if isinstance(item, Choice)]
+    require_pictures(choices, [f"{m.slot.name}: {m.why}. {m.slot.remedy}" for m in missing])
+    common = common_side([choice.candidate for choice in choices], window, side)
+    views = tuple(View(c, cut_head(c.candidate.pixels(), c.candidate.head, window, common), window) for c in choices)
+    return ViewSet(views, missing, common, usable, _small(choices, window, common, side))
+
+
+def common_side(chosen: Sequence[Candidate], window: Window, wanted: int) -> int:
+    """The side that all pictures can have."""
+    possible = int(min(window.pixels(c.head) for c in chosen) * LARGEST_SCALE)
+    return max(SMALLEST_SIDE, min(wanted, possible) // _STEP * _STEP)
+
+
+def _small(choices: Sequence[Choice], window: Window, side: int, wanted: int) -> tuple[str, ...]:
+    if side > wanted - _STEP:
+        return ()
+    smallest = min(choices, key=lambda c: c.candidate.head.size)
+    return (
+        f"the pictures are {side} pixels instead of {wanted}: the head in {smallest.candidate.name} ({smallest.slot.name}) "
+        f"is small, and nothing is enlarged more than {LARGEST_SCALE:g} times",
+    )
