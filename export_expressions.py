@@ -1,0 +1,13 @@
+#!/usr/bin/env python3
+"""Make an expression set, reference and drafts for a Live2D rig.
+
+    python export_expressions.py --dataset outputs/facevault/organized/alice --expressions neutral,smile,surprised,angry --output alice_live2d/
+
+The same as ``twinloop export expressions``; all flags: python export_expressions.py --help
+"""
+
+from twinloop.cli.command import script
+from twinloop.cli.export import EXPRESSION_SET
+
+if __name__ == "__main__":
+    raise SystemExit(script(EXPRESSION_SET, "export_expressions.py"))

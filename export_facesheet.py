@@ -1,0 +1,13 @@
+#!/usr/bin/env python3
+"""Make a face sheet, reference art for MetaHuman artists.
+
+    python export_facesheet.py --dataset outputs/facevault/organized/alice --angles front,profile_left,profile_right,three_quarter --output alice_metahuman.jpg
+
+The same as ``twinloop export facesheet``; all flags: python export_facesheet.py --help
+"""
+
+from twinloop.cli.command import script
+from twinloop.cli.export import FACESHEET
+
+if __name__ == "__main__":
+    raise SystemExit(script(FACESHEET, "export_facesheet.py"))

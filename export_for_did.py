@@ -1,0 +1,13 @@
+#!/usr/bin/env python3
+"""Make the package for D-ID talking avatars.
+
+    python export_for_did.py --dataset outputs/facevault/organized/alice --output alice_did_package/
+
+The same as ``twinloop export did``; all flags: python export_for_did.py --help
+"""
+
+from twinloop.cli.command import script
+from twinloop.cli.export import DID
+
+if __name__ == "__main__":
+    raise SystemExit(script(DID, "export_for_did.py"))
