@@ -281,6 +281,16 @@ def test_signs_that_the_terminal_lacks_do_not_stop_a_command(monkeypatch: pytest
     assert narrow.buffer.getvalue() == b"? done\n"  # type: ignore[attr-defined]
 
 
+def test_a_library_that_is_not_installed_is_named_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    def run(args: object, terminal: object) -> None:
+        raise ModuleNotFoundError("No module named 'pydantic'", name="pydantic")
+
+    command = Command("needs", "Needs.", lambda parser: None, run)
+    assert execute(script_parser(command, "needs"), []) == 2
+    said = capsys.readouterr().err
+    assert "'pydantic' is not installed" in said and "pip install" in said and "defect" not in said
+
+
 def test_facets_name_their_values(capsys: pytest.CaptureFixture[str]) -> None:
     said = twinloop(capsys, facets.COMMAND.name)
     assert all(value in said.out for value in ("face_angle", "three_quarter", "hands_visible", "low_key"))

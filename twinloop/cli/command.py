@@ -145,6 +145,13 @@ def _failed(error: BaseException, terminal: Terminal, debug: bool, command_line:
     if isinstance(error, KeyboardInterrupt):
         terminal.error(f"interrupted. What is finished is kept; the same command goes on:\n  {command_line}")
         return INTERRUPTED
+    if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] != "twinloop":
+        # the scripts start straight after a clone, before anything is installed
+        terminal.error(
+            f"the library '{error.name}' is not installed for {sys.executable}.\n"
+            "In the project's folder: make install, then .venv/bin/python; or: pip install -c constraints.txt -e ."
+        )
+        return USAGE
     if isinstance(error, OSError):
         terminal.error(_storage_text(error))
         return USAGE

@@ -15,6 +15,7 @@ from twinloop.adapters.detectors import nano_layout as layout
 from twinloop.adapters.detectors.nano_crops import cut_square, head_square
 from twinloop.adapters.detectors.nano_networks import VERSION, FaceReader, WholeLook, sigmoid, softmax, tensor
 from twinloop.adapters.detectors.onnx_model import OnnxModel
+from twinloop.adapters.embedders.vector import unit
 from twinloop.domain.faces import Box, Face, FloatArray, HeadPose, ImageArray, Part
 from twinloop.errors import MissingModel
 from twinloop.ports import DetectorPack
@@ -199,6 +200,4 @@ class NanoEmbedder:
         if min(face.box.width, face.box.height) < _LEAST_SIDE:
             return None
         square = head_square(face.box.x0, face.box.y0, face.box.x1, face.box.y1)
-        vector = next(iter(self._model.run(tensor(cut_square(image, *square, layout.HEAD_SIZE))).values()))[0]
-        length = float(np.linalg.norm(vector))
-        return np.asarray(vector / length, np.float32) if np.isfinite(length) and length > 1e-6 else None
+        return unit(next(iter(self._model.run(tensor(cut_square(image, *square, layout.HEAD_SIZE))).values()))[0])

@@ -9,6 +9,7 @@ import numpy as np
 
 from twinloop.adapters.detectors.imaging import similarity, square_crop
 from twinloop.adapters.detectors.onnx_model import OnnxModel
+from twinloop.adapters.embedders.vector import unit
 from twinloop.domain.faces import Face, FloatArray, ImageArray
 
 SIZE = 112
@@ -60,6 +61,4 @@ class MobileFaceNet:
         if min(face.box.width, face.box.height) < _LEAST_SIDE:
             return None
         pixels = (aligned(image, face).astype(np.float32) / 255.0 - _MEAN) / _STD
-        vector = next(iter(self._model.run(pixels.transpose(2, 0, 1)[None]).values()))[0]
-        length = float(np.linalg.norm(vector))
-        return (vector / length).astype(np.float32) if np.isfinite(length) and length > 1e-6 else None
+        return unit(next(iter(self._model.run(pixels.transpose(2, 0, 1)[None]).values()))[0])
