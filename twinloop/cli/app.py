@@ -20,6 +20,7 @@ from twinloop.cli import (
     report,
     run,
     validate,
+    vault,
 )
 from twinloop.cli.command import Command, HelpFormatter, Parser, add_command, execute
 
@@ -49,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         add_command(subparsers, command)
+    vault.add_group(subparsers)
     export.add_group(subparsers)
     nano.add_group(subparsers)
     return parser

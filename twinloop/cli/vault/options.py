@@ -1,0 +1,13 @@
+"""Arguments that the vault's commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from twinloop.store.vault import DEFAULT
+
+
+def add_vault(parser: argparse.ArgumentParser) -> None:
+    """``--vault DIR``."""
+    parser.add_argument("--vault", type=Path, default=DEFAULT, metavar="DIR", help=f"folder of the vault (default: {DEFAULT})")

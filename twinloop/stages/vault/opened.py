@@ -1,0 +1,71 @@
+"""A vault in use: its catalogue, the user's decisions and what the last scan was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from twinloop.errors import NothingToDo
+from twinloop.store.atomic import read_json, write_json
+from twinloop.store.decisions import DecisionLog
+from twinloop.store.lock import locked
+from twinloop.store.vault import Vault
+from twinloop.store.vault_catalog import VaultCatalog
+
+
+@dataclass(frozen=True)
+class ScanRecord:
+    """What was scanned, and with what.
+
+    Attributes:
+        folders: absolute, in the order they were first scanned. models_dir: as the user gave it.
+        fingerprint: of the models and code that measured; rows of the catalogue with another one are out of date.
+    """
+
+    folders: tuple[str, ...]
+    models_dir: str
+    fingerprint: str
+
+    def write(self, vault: Vault) -> None:
+        write_json(vault.scan_record, {**asdict(self), "folders": list(self.folders)}, private=True)
+
+    @classmethod
+    def read(cls, vault: Vault) -> ScanRecord:
+        """The record of the last scan.
+
+        Raises:
+            NothingToDo: there was none.
+        """
+        if not vault.scan_record.exists():
+            raise NothingToDo(f"Nothing was scanned into {vault.root} yet. Start with: twinloop vault scan FOLDER")
+        data = read_json(vault.scan_record)
+        return cls(tuple(data["folders"]), data["models_dir"], data["fingerprint"])
+
+
+@dataclass(frozen=True, eq=False)
+class OpenVault:
+    """A vault that this process works in."""
+
+    vault: Vault
+    catalog: VaultCatalog
+    decisions: DecisionLog
+    record: ScanRecord
+
+    @property
+    def fingerprint(self) -> str:
+        return self.record.fingerprint
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[OpenVault]:
+    """Open a vault that was scanned, for this process alone.
+
+    Raises:
+        NothingToDo: nothing was scanned yet. Locked: another process works in it.
+    """
+    vault = Vault(root)
+    record = ScanRecord.read(vault)
+    with locked(vault.root), VaultCatalog(vault.catalog) as catalog:
+        yield OpenVault(vault, catalog, DecisionLog(vault.decisions), record)

@@ -1,0 +1,61 @@
+"""What the user decided, in order, with undo. Appended and never rewritten: an undone decision stays on record."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twinloop.domain.vault import Decision
+from twinloop.errors import NothingToDo
+from twinloop.store.clock import utc_now
+from twinloop.store.journal import Journal
+
+
+class DecisionLog:
+    """The decisions of a vault.
+
+    Raises:
+        StateError: the log is damaged before its last line. StorageError: it may not be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._journal = Journal(path)
+
+    def add(self, kind: str, data: Mapping[str, Any]) -> Decision:
+        """Write one decision down, durably."""
+        made = Decision(len(self._journal) + 1, kind, dict(data), utc_now())
+        self._journal.record(_key(made.number), {"kind": made.kind, "data": made.data, "when": made.when})
+        return made
+
+    def undo(self) -> Decision:
+        """Take the last standing decision back; returns it.
+
+        Raises:
+            NothingToDo: there is none.
+        """
+        standing = self.active()
+        if not standing:
+            raise NothingToDo("There is no decision to undo.")
+        last = standing[-1]
+        self.add("undo", {"number": last.number})
+        return dataclasses.replace(last, undone=True)
+
+    def all(self) -> list[Decision]:
+        """Every decision, undone ones marked; the undoing itself is not one."""
+        entries = [(number, self._journal.get(_key(number))) for number in range(1, len(self._journal) + 1)]
+        undone = {entry["data"]["number"] for _, entry in entries if entry["kind"] == "undo"}
+        return [
+            Decision(number, entry["kind"], entry["data"], entry["when"], number in undone)
+            for number, entry in entries
+            if entry["kind"] != "undo"
+        ]
+
+    def active(self, *kinds: str) -> list[Decision]:
+        """The standing decisions of these kinds (none named: of all), oldest first."""
+        return [made for made in self.all() if not made.undone and (not kinds or made.kind in kinds)]
+
+
+def _key(number: int) -> str:
+    return f"{number:08d}"

@@ -1,0 +1,61 @@
+"""Where things lie in a vault: the folder in which FaceVault keeps what it saw and what was decided."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinloop.errors import InputError
+
+DEFAULT = Path("outputs/facevault")
+
+
+@dataclass(frozen=True)
+class Vault:
+    """One vault. Photos stay where they are; nothing here is needed to read them.
+
+    ``catalog.sqlite`` is a cache of what was measured; ``decisions.jsonl`` is what the user said; the other files follow from both.
+    """
+
+    root: Path
+
+    @property
+    def catalog(self) -> Path:
+        return self.root / "catalog.sqlite"
+
+    @property
+    def decisions(self) -> Path:
+        return self.root / "decisions.jsonl"
+
+    @property
+    def people(self) -> Path:
+        """Who is who, with lasting ids."""
+        return self.root / "people.json"
+
+    @property
+    def duplicates(self) -> Path:
+        return self.root / "duplicates.json"
+
+    @property
+    def scan_record(self) -> Path:
+        """Which folders were scanned, with which models."""
+        return self.root / "scan.json"
+
+    def person(self, name: str) -> Path:
+        """The folder of a person's training set.
+
+        Raises:
+            InputError: a name that cannot be a folder's.
+        """
+        if not re.fullmatch(r"[^\W.][\w .-]*", name) or name != name.strip():
+            raise InputError(f"'{name}' cannot be the name of a folder. Use letters, digits, spaces, dots, - and _.")
+        return self.root / "organized" / name
+
+    def person_record(self, name: str) -> Path:
+        """Trigger, class word, consent and provenance of a person's training set."""
+        return self.person(name) / "person.json"
+
+    def captions(self, person_id: str) -> Path:
+        """Captions by photo, made before the pictures are cut."""
+        return self.root / "captions" / f"{person_id}.json"

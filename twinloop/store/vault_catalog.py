@@ -1,0 +1,255 @@
+"""The vault's catalogue: files, photos and faces as measured, in SQLite. A cache: delete it and only time is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinloop.domain.faces import Box, Face, FloatArray, HeadPose
+from twinloop.domain.vault import FaceKey, VaultFace, VaultPhoto
+from twinloop.errors import StorageError
+from twinloop.store.atomic import storage_errors
+
+VERSION = 1
+_TABLES = """
+CREATE TABLE file (
+    path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT, problem TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE INDEX file_by_content ON file (sha256);
+CREATE TABLE photo (
+    sha256 TEXT NOT NULL, fingerprint TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, phash TEXT NOT NULL, taken REAL,
+    origin TEXT NOT NULL, measures TEXT NOT NULL, thumbnail BLOB, PRIMARY KEY (sha256, fingerprint)
+);
+CREATE TABLE face (
+    sha256 TEXT NOT NULL, fingerprint TEXT NOT NULL, number INTEGER NOT NULL, x0 REAL, y0 REAL, x1 REAL, y1 REAL, confidence REAL NOT NULL,
+    landmarks BLOB, yaw REAL, pitch REAL, roll REAL, embedding BLOB, quality REAL NOT NULL, measures TEXT NOT NULL,
+    PRIMARY KEY (sha256, fingerprint, number)
+);
+"""
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """What is known of one file: its stat, and its content hash or the reason why it was skipped."""
+
+    path: Path
+    size: int
+    mtime_ns: int
+    sha256: str | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTable:
+    """All faces with an embedding, as columns.
+
+    Attributes:
+        keys: n. embeddings: (n, D) float32 of unit norm. quality: (n,) 0..1. confidence: (n,). height: (n,) of the box in pixels.
+        yaw: (n,) degrees, NaN where not measured.
+    """
+
+    keys: tuple[FaceKey, ...]
+    embeddings: FloatArray
+    quality: FloatArray
+    confidence: FloatArray
+    height: FloatArray
+    yaw: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+class VaultCatalog:
+    """Photos by content hash and fingerprint of what measured them; files by path, so that an unchanged one is only stat-ed.
+
+    Faces are biometric data: the file is readable by its owner only.
+
+    Args:
+        path: database file, or None for memory only.
+
+    Raises:
+        StorageError: the file cannot be created or is no database.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        try:
+            if path is not None:
+                with storage_errors(path):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+                    os.fchmod(handle, 0o600)  # also one that was made, or copied here, with wider permissions
+                    os.close(handle)
+            self._db = sqlite3.connect(str(path) if path is not None else ":memory:", isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._make_tables()
+        except sqlite3.Error as error:
+            raise StorageError(_complaint("open", path, error)) from error
+
+    def _make_tables(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == VERSION:
+            return
+        # of another version of this program: a cache is made anew, not migrated
+        for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            self._db.execute(f'DROP TABLE "{name}"')
+        self._db.executescript(_TABLES)
+        self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> VaultCatalog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Everything inside becomes durable together, or none of it."""
+        self._run("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._run("COMMIT")
+
+    # files
+
+    def files(self) -> dict[str, FileEntry]:
+        """Every known file by its absolute path (as `os.fsdecode` gives it)."""
+        rows = self._run("SELECT path, size, mtime_ns, sha256, problem FROM file ORDER BY path")
+        return {path: FileEntry(Path(path), *rest) for path, *rest in ((os.fsdecode(row[0]), *row[1:]) for row in rows)}
+
+    def put_file(self, entry: FileEntry) -> None:
+        """Note what a file holds. Its stat was taken before it was read: if it changed meanwhile, it is read again next time."""
+        values = (_path_key(entry.path), entry.size, entry.mtime_ns, entry.sha256, entry.problem)
+        self._run("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)", values)
+
+    def forget_files(self, paths: Iterable[Path]) -> None:
+        """Files that are no longer there. What was measured of their content stays."""
+        for path in paths:
+            self._run("DELETE FROM file WHERE path = ?", (_path_key(path),))
+
+    # photos
+
+    def has(self, sha256: str, fingerprint: str) -> bool:
+        return bool(self._run("SELECT 1 FROM photo WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint)))
+
+    def put_photo(self, photo: VaultPhoto, fingerprint: str, thumbnail: bytes) -> None:
+        """What was measured of one content; ``photo.paths`` is not stored here. Thumbnail: a small JPEG."""
+        values = (
+            photo.sha256, fingerprint, photo.width, photo.height, photo.phash, photo.taken, photo.origin, json.dumps(dict(photo.measures)),
+            thumbnail,
+        )  # fmt: skip
+        self._run("INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self._run("DELETE FROM face WHERE sha256 = ? AND fingerprint = ?", (photo.sha256, fingerprint))
+        for number, face in enumerate(photo.faces):
+            self._run(
+                f"INSERT INTO face VALUES ({', '.join('?' * 15)})", (photo.sha256, fingerprint, number, *_face_row(face))
+            )
+
+    def photos(self, fingerprint: str, only: Sequence[str] | None = None) -> Iterator[VaultPhoto]:
+        """Photos of which at least one file is there, by content hash; ``only``: these hashes. Streams: memory stays flat."""
+        wanted = self._hashes(fingerprint) if only is None else only
+        for sha256 in wanted:
+            photo = self.photo(sha256, fingerprint)
+            if photo is not None:
+                yield photo
+
+    def photo(self, sha256: str, fingerprint: str) -> VaultPhoto | None:
+        """One photo, or None when it is not known or no file holds it any more."""
+        rows = self._run(
+            "SELECT width, height, phash, taken, origin, measures FROM photo WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint)
+        )
+        paths = [os.fsdecode(row[0]) for row in self._run("SELECT path FROM file WHERE sha256 = ? ORDER BY path", (sha256,))]
+        if not rows or not paths:
+            return None
+        width, height, phash, taken, origin, measures = rows[0]
+        faces = self._run("SELECT * FROM face WHERE sha256 = ? AND fingerprint = ? ORDER BY number", (sha256, fingerprint))
+        return VaultPhoto(
+            sha256, tuple(paths), width, height, phash, taken, origin, json.loads(measures), tuple(_face(row[3:]) for row in faces)
+        )
+
+    def _hashes(self, fingerprint: str) -> list[str]:
+        rows = self._run(
+            "SELECT sha256 FROM photo WHERE fingerprint = ? AND sha256 IN (SELECT sha256 FROM file) ORDER BY sha256", (fingerprint,)
+        )
+        return [row[0] for row in rows]
+
+    def thumbnail(self, sha256: str) -> bytes | None:
+        """The small JPEG of a photo, upright."""
+        rows = self._run("SELECT thumbnail FROM photo WHERE sha256 = ? AND thumbnail IS NOT NULL LIMIT 1", (sha256,))
+        return bytes(rows[0][0]) if rows else None
+
+    def faces(self, fingerprint: str) -> FaceTable:
+        """All faces with an embedding, of photos that are there, by content hash and number."""
+        rows = self._run(
+            "SELECT f.sha256, f.x0, f.y0, f.x1, f.y1, f.confidence, f.yaw, f.embedding, f.quality, p.width, p.height FROM face f "
+            "JOIN photo p ON p.sha256 = f.sha256 AND p.fingerprint = f.fingerprint WHERE f.fingerprint = ? AND f.embedding IS NOT NULL "
+            "AND f.sha256 IN (SELECT sha256 FROM file) ORDER BY f.sha256, f.number",
+            (fingerprint,),
+        )
+        keys = tuple(FaceKey.of(row[0], Box(*row[1:5]), row[9], row[10]) for row in rows)
+        vectors = [np.frombuffer(row[7], np.float32) for row in rows]
+        return FaceTable(
+            keys,
+            np.stack(vectors) if vectors else np.zeros((0, 0), np.float32),
+            np.array([row[8] for row in rows], np.float32),
+            np.array([row[5] for row in rows], np.float32),
+            np.array([row[4] - row[2] for row in rows], np.float32),
+            np.array([np.nan if row[6] is None else row[6] for row in rows], np.float32),
+        )
+
+    def _run(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise StorageError(_complaint("use", self.path, error)) from error
+
+
+def _complaint(verb: str, path: Path | None, error: Exception) -> str:
+    return (
+        f"Cannot {verb} the catalogue {path}: {error}. If the disk is full, free some space and run the same command again; "
+        "else delete the catalogue, which is only a cache."
+    )
+
+
+def _path_key(path: Path) -> bytes:
+    return os.fsencode(os.path.abspath(path))
+
+
+def _face_row(found: VaultFace) -> tuple[Any, ...]:
+    face, box, pose = found.face, found.face.box, found.face.pose
+    angles = (None, None, None) if pose is None else (float(pose.yaw), float(pose.pitch), float(pose.roll))
+    return (
+        float(box.x0), float(box.y0), float(box.x1), float(box.y1), float(face.confidence), _blob(face.landmarks), *angles, _blob(face.embedding),
+        float(found.quality), json.dumps(dict(found.measures)),
+    )  # fmt: skip
+
+
+def _blob(values: FloatArray | None) -> bytes | None:
+    return None if values is None else np.ascontiguousarray(values, np.float32).tobytes()
+
+
+def _face(row: Sequence[Any]) -> VaultFace:
+    x0, y0, x1, y1, confidence, landmarks, yaw, pitch, roll, embedding, quality, measures = row
+    face = Face(
+        Box(x0, y0, x1, y1), confidence,
+        None if landmarks is None else np.frombuffer(landmarks, np.float32).reshape(-1, 2),
+        None if yaw is None else HeadPose(yaw, pitch, roll),
+        None if embedding is None else np.frombuffer(embedding, np.float32),
+    )  # fmt: skip
+    known: Mapping[str, float] = json.loads(measures)
+    return VaultFace(face, quality, known)
