@@ -12,6 +12,7 @@ from pathlib import Path
 
 from twinloop import steps
 from twinloop.config import Settings
+from twinloop.domain.records import LoRA
 from twinloop.stages import decide
 from twinloop.stages.rounds import Outcome, Round, finished_round, standing
 from twinloop.stages.toolbox import Toolbox
@@ -65,6 +66,20 @@ def run_loop(
             rounds = [*rounds, done]
             if joined:
                 loras, scores = [*loras, lora], [*scores, score]
+
+
+def train_first(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> LoRA:
+    """The loop up to its first LoRA, lora_v1.safetensors; `run_loop` goes on from there.
+
+    Raises:
+        as `run_loop`.
+    """
+    with locked(workspace.root), Catalog(workspace.catalog) as catalog:
+        run = Run(settings, toolbox, workspace, Journal(workspace.journal), catalog)
+        steps.begin(run)
+        dataset = steps.collect(run)
+        steps.freeze(run)
+        return steps.train(run, dataset, version=1)
 
 
 def workspace_of(settings: Settings) -> Workspace:

@@ -17,17 +17,20 @@ from typing import Any
 from twinloop import steps
 from twinloop.config import Settings
 from twinloop.domain.facet import Facet
-from twinloop.domain.records import Dataset
+from twinloop.domain.records import Dataset, LoRA
 from twinloop.domain.shots import Gap, Shot
 from twinloop.errors import InputError, NothingToDo, StateError, UnreadableImage
 from twinloop.ports import Clock, GenerationSettings, Generator, Reporter
 from twinloop.stages import analyze, plan
 from twinloop.stages import generate as generating
+from twinloop.stages import merge as merging
+from twinloop.stages import train as training
 from twinloop.stages import validate as validating
 from twinloop.stages.generate import GenerationContext, MadeImage
 from twinloop.stages.identity import IdentityReference, freeze_reference, reference_from_json, reference_to_json
 from twinloop.stages.observe import Observer, Seen, observe_files
 from twinloop.stages.select import Selection, select
+from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.validate import Judged
 from twinloop.store.atomic import read_json, sha256_file, write_json
 from twinloop.store.catalog import Catalog
@@ -249,3 +252,16 @@ def judge_folder(
     judged = validating.judge(asked, observer, catalog, limits, reference, known, reporter)
     verdicts = [item.verdict for item in judged]
     return judged, validating.verdicts_json(verdicts, limits, steps.settings_fingerprint(settings))
+
+
+def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Toolbox) -> LoRA:
+    """Train one LoRA on a folder of photos, approved images that were copied into it included.
+
+    Raises:
+        NothingToDo: no photo to train on. StateError: ``output`` is there and was made from something else.
+    """
+    limits = steps.merge_limits(settings)
+    dataset = merging.dataset_by_hand(
+        photos.selection.photos, toolbox.observer.facets, settings.person_trigger, toolbox.style, limits
+    )
+    return training.train_file(dataset, output, toolbox.training(len(dataset.members)), settings.person_trigger, toolbox)

@@ -329,6 +329,11 @@ def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, it
     return judged
 
 
+def merge_limits(settings: Settings) -> merging.MergeLimits:
+    wanted = settings.merge
+    return merging.MergeLimits(wanted.max_synthetic_share, wanted.real_to_synthetic_weight, wanted.decay)
+
+
 def folders(space: Workspace, iteration: int) -> dict[Judgement, Path]:
     return {
         Judgement.APPROVED: space.approved(iteration),
@@ -342,8 +347,7 @@ def merge(
 ) -> tuple[Dataset, int]:
     """dataset_iterN.json: the dataset with the approved images."""
     settings = run.settings
-    wanted = settings.merge
-    limits = merging.MergeLimits(wanted.max_synthetic_share, wanted.real_to_synthetic_weight, wanted.decay)
+    limits = merge_limits(settings)
     approved = [item for item in judged if item.verdict.outcome is Judgement.APPROVED]
     merged, joined = merging.merge(
         dataset,

@@ -19,6 +19,7 @@ from twinloop.cli import (
     nano,
     report,
     run,
+    train,
     validate,
     vault,
 )
@@ -28,6 +29,7 @@ COMMANDS: tuple[Command, ...] = (
     analyze.COMMAND,
     generate.COMMAND,
     validate.COMMAND,
+    train.COMMAND,
     run.COMMAND,
     report.COMMAND,
     demo.COMMAND,

@@ -46,6 +46,16 @@ def real_dataset(
     return Dataset(tuple(members))
 
 
+def dataset_by_hand(
+    photos: Sequence[Photo], facets: Sequence[Facet], trigger: str, style: str, limits: MergeLimits
+) -> Dataset:
+    """The dataset of a folder into which the user put approved images by hand: all photos, and what is marked as synthetic within the caps."""
+    plain = real_dataset(photos, facets, trigger, style, frozenset())
+    marked = [dataclasses.replace(m, round=1) if m.origin != "real" else m for m in plain.members]
+    kept = {m.sha256 for m in plain.synthetic[: _most_synthetic(plain, limits.max_share)]}
+    return weighted(Dataset(tuple(m for m in marked if m.origin == "real" or m.sha256 in kept)), 1, limits)
+
+
 def merge(
     dataset: Dataset, judged: Sequence[Judged], gaps: Sequence[Gap], facets: Sequence[Facet], trigger: str, style: str,
     iteration: int, limits: MergeLimits,
@@ -66,8 +76,12 @@ def merge(
 
 
 def _room(dataset: Dataset, max_share: float) -> int:
-    real, made = len(dataset.real), len(dataset.synthetic)
-    return max(0, int(max_share / (1 - max_share) * real + 1e-9) - made)
+    return max(0, _most_synthetic(dataset, max_share) - len(dataset.synthetic))
+
+
+def _most_synthetic(dataset: Dataset, max_share: float) -> int:
+    """How many synthetic images may stand beside the real ones."""
+    return int(max_share / (1 - max_share) * len(dataset.real) + 1e-9)
 
 
 def _member(item: Judged, facets: Sequence[Facet], trigger: str, style: str, iteration: int) -> Member:

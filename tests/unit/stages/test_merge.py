@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.things import dataset, gap, judged, member, observation, photo
 from twinloop.domain.records import Dataset
 from twinloop.facets import BUILTIN
-from twinloop.stages.merge import MergeLimits, merge, real_dataset, weighted
+from twinloop.stages.merge import MergeLimits, dataset_by_hand, merge, real_dataset, weighted
 from twinloop.stages.validate import Judged
 
 LIMITS = MergeLimits()
@@ -40,6 +40,17 @@ def test_caps_hold_whatever_is_offered(real: int, rounds: list[int]) -> None:
         assert sum(m.weight for m in photos) >= 1.3 * sum(m.weight for m in made) - 1e-9
         assert photos == dataset(real).members
         assert all(0 <= m.weight <= 1 for m in made)
+
+
+@given(real=st.integers(1, 20), made=st.integers(0, 40))
+def test_a_folder_merged_by_hand_keeps_the_same_caps(real: int, made: int) -> None:
+    """Copied into the folder by the user, synthetic images still are at most half, and weigh less than the photos."""
+    photos = [photo(f"p{n}") for n in range(real)] + [photo(f"s{n}", origin="synthetic") for n in range(made)]
+    found = dataset_by_hand(photos, BUILTIN, "ohwx ana", "prose", LIMITS)
+    assert len(found.real) == real and all(m.weight == 1.0 for m in found.real)
+    assert len(found.synthetic) == min(real, made)
+    total = sum(m.weight for m in found.synthetic)
+    assert total <= real / 1.3 + 1e-9 and (total > 0) == (made > 0)
 
 
 def test_older_rounds_decay() -> None:

@@ -1,0 +1,98 @@
+"""``twinloop train``: one LoRA, from a folder of photos or as the first version of a run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli import options
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+from twinloop.errors import InputError
+
+if TYPE_CHECKING:
+    from twinloop.config import Settings
+    from twinloop.domain.records import LoRA
+
+FLAGS = {
+    "person": "person_trigger",
+    "base_model": "base_model",
+    "models_dir": "models_dir",
+    "preset": "training.preset",
+    "epochs": "training.epochs",
+    "steps": "training.steps",
+    "rank": "training.rank",
+    "resolution": "training.resolution",
+    "seed": "seed",
+    "device": "device",
+    "allow_download": "allow_download",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "dataset",
+        type=Path,
+        nargs="?",
+        metavar="DATASET",
+        help="folder of photos, and of approved images copied into it; left out: version 1 of the run of --config, from which 'twinloop run' goes on",
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="the LoRA to write (default: lora.safetensors)")
+    parser.add_argument("--person", metavar="TRIGGER", help="trigger words, as in 'ohwx person'")
+    parser.add_argument("--base-model", metavar="NAME", help="hub id, folder or file, or the word 'nano'")
+    options.add_models_dir(parser)
+    parser.add_argument("--preset", metavar="NAME", help="of the training (default: by the base model)")
+    parser.add_argument("--epochs", type=options.positive, metavar="N", help="passes over the photos (default: the preset's steps)")
+    parser.add_argument("--steps", type=options.positive, metavar="N", help="training steps (default: the preset's)")
+    parser.add_argument("--rank", type=options.positive, metavar="N", help="rank of the LoRA (default: the preset's)")
+    parser.add_argument("--resolution", type=options.positive, metavar="PX", help="side of the training images (default: the preset's)")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the training (default: 0)")
+    options.add_facets(parser)
+    options.add_device(parser)
+    options.add_catalog(parser)
+    options.add_config(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    if args.dataset is None and args.config is None:
+        raise InputError("Name the folder of photos to train on, or --config FILE for the first LoRA of a run.")
+    lora = _of_run(args, terminal) if args.dataset is None else _of_folder(args, terminal)
+    terminal.line(f"LoRA: {lora.path} ({lora.steps} steps, loss {lora.final_loss:.3f})")
+    return lora.to_json()
+
+
+def _of_run(args: argparse.Namespace, terminal: Terminal) -> LoRA:
+    from twinloop.loop import train_first, workspace_of
+    from twinloop.wiring import build_toolbox
+
+    if args.output is not None:
+        raise InputError("--output goes with a folder of photos; with --config alone the LoRA becomes version 1 of that run.")
+    settings = _settings(args, {})
+    return train_first(settings, build_toolbox(settings, terminal), workspace_of(settings))
+
+
+def _of_folder(args: argparse.Namespace, terminal: Terminal) -> LoRA:
+    from twinloop import manual
+    from twinloop.wiring import build_toolbox
+
+    name = args.dataset.resolve().name or "person"
+    settings = _settings(args, {"person_name": name, "person_trigger": f"ohwx {name}", "dataset_dir": str(args.dataset)})
+    output = args.output or Path("lora.safetensors")
+    if output.suffix != ".safetensors":
+        raise InputError(f"--output {output}: LoRAs are written as .safetensors; name such a file.")
+    toolbox = build_toolbox(settings, terminal)
+    with options.open_catalog(args, settings, terminal) as catalog:
+        photos = manual.look_at(args.dataset, settings, toolbox.observer, catalog, terminal)
+    made = sum(photo.seen.origin != "real" for photo in photos.selection.photos)
+    terminal.line(
+        f"Dataset: {len(photos.selection.photos)} images used ({made} synthetic), {len(photos.selection.left_out)} left out"
+    )
+    return manual.train_folder(photos, output, settings, toolbox)
+
+
+def _settings(args: argparse.Namespace, defaults: dict[str, Any]) -> Settings:
+    return options.settings_from(args, FLAGS, defaults)
+
+
+COMMAND = Command("train", "Train one LoRA on a folder of photos, or the first LoRA of a run.", configure, run)
