@@ -16,6 +16,7 @@ from twinloop.cli import (
     generate,
     init,
     inspect_models,
+    menu,
     nano,
     report,
     run,
@@ -26,6 +27,7 @@ from twinloop.cli import (
 from twinloop.cli.command import Command, HelpFormatter, Parser, add_command, execute
 
 COMMANDS: tuple[Command, ...] = (
+    menu.COMMAND,
     analyze.COMMAND,
     generate.COMMAND,
     validate.COMMAND,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from twinloop.cli import analyze, export, generate, inspect_models, run, validate
+from twinloop.cli import analyze, export, generate, inspect_models, menu, run, validate
 from twinloop.cli.command import Command
 
 SCRIPTS: Mapping[str, Command] = {
@@ -12,6 +12,7 @@ SCRIPTS: Mapping[str, Command] = {
     "generate_synthetic.py": generate.COMMAND,
     "validate_synthetic.py": validate.COMMAND,
     "bootstrap_loop.py": run.COMMAND,
+    "beaver.py": menu.COMMAND,
     "inspect_pkl.py": inspect_models.COMMAND,
     "export_for_did.py": export.DID,
     "export_facesheet.py": export.FACESHEET,

@@ -1,0 +1,128 @@
+"""The menu asks once, prints what it runs, runs it in order, and goes on where it was left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.menu.scripted import LEAVE, Machine, Person
+from twinloop.cli.app import build_parser
+from twinloop.menu.app import menu, plain_commands
+from twinloop.menu.memory import Memory
+from twinloop.menu.runner import INTERRUPTED, command_line
+from twinloop.menu.workflows import WORKFLOWS
+
+PEOPLE = [
+    {"id": "p001", "name": None, "faces": [{"path": "/a/1.jpg"}]},
+    {"id": "p002", "name": None, "faces": [{"path": "/a/2.jpg"}, {"path": "/a/3.jpg"}]},
+    {"id": None, "name": None, "faces": [{"path": "/a/9.jpg"}]},
+]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my photos").mkdir()
+    (tmp_path / "my photos" / "a.jpg").write_bytes(b"x")
+    (tmp_path / "models").mkdir()
+    return tmp_path
+
+
+def answers(**more: Any) -> dict[str, Any]:
+    return {"shall_it_be": ["pipeline", "quit"], "with_the_photos": "my photos", "base_model": "nano", "which_detectors": "nano", **more}
+
+
+def test_workflow_1_is_the_pipeline_in_its_order(home: Path) -> None:
+    person, machine = Person(**answers()), Machine({"vault clusters": PEOPLE})
+    assert menu(person, machine, Memory(), WORKFLOWS) == 0
+    assert [argv[:2] for argv in machine.ran] == [
+        ["vault", "scan"], ["vault", "cluster"], ["vault", "name"], ["vault", "dedup"], ["vault", "label"], ["vault", "caption"], ["vault", "prep"],
+        ["init", "--person-name"], ["train", "--config"],
+    ]  # fmt: skip
+    assert machine.ran[2] == ["vault", "name", "p002", "alice"], "the person with most photos is the default"
+    assert Memory().unfinished is None
+
+
+def test_each_command_is_printed_as_it_is_run(home: Path) -> None:
+    person, machine = Person(**answers()), Machine({"vault clusters": PEOPLE})
+    menu(person, machine, Memory(), WORKFLOWS)
+    printed = [line.strip().removeprefix("$ ") for text in person.said for line in text.splitlines() if line.startswith("  $ ")]
+    assert printed[: len(machine.ran)] == [command_line(argv) for argv in machine.ran]
+    assert "twinloop vault scan 'my photos' --models-dir nano" in printed
+
+
+def test_every_command_that_the_menu_runs_exists(home: Path) -> None:
+    """The menu builds command lines; the parser of the program takes each of them."""
+    (home / "gaps.json").write_text("{}")
+    (home / "lora.safetensors").write_bytes(b"x")
+    (home / "synthetic_1").mkdir()
+    (home / "bootstrap_config.json").write_text("{}")
+    for workflow in WORKFLOWS:
+        person = Person(
+            **{**answers(), "shall_it_be": [workflow.key, "quit"]}, person_s_photos="my photos", gap_analysis="gaps.json", lora_of="lora.safetensors",
+            **{"person's_photos": "my photos"},
+        )  # fmt: skip
+        machine = Machine({"vault clusters": PEOPLE})
+        menu(person, machine, Memory(), WORKFLOWS)
+        assert machine.ran, workflow.key
+        for argv in machine.ran:
+            build_parser().parse_args(argv)
+
+
+def test_interrupted_in_a_command_it_goes_on_with_that_command(home: Path) -> None:
+    stop = {"armed": True}
+
+    def code(argv: Any) -> int:
+        return INTERRUPTED if argv[:2] == ["vault", "dedup"] and stop["armed"] else 0
+
+    machine = Machine({"vault clusters": PEOPLE}, code)
+    person = Person(**answers())
+    menu(person, machine, Memory(), WORKFLOWS)
+    assert [argv[1] for argv in machine.ran] == ["scan", "cluster", "name"]
+    assert any("Stopped" in text for text in person.said)
+    stop["armed"] = False
+    again = Person(shall_it_be=["continue", "quit"])
+    menu(again, machine, Memory(), WORKFLOWS)
+    assert [argv[1] for argv in machine.ran] == ["scan", "cluster", "name", "dedup", "label", "caption", "prep", "--person-name", "--config"]
+    assert again.asked[0].startswith("What shall") and not any("folder with the photos" in q.lower() for q in again.asked)
+
+
+def test_left_at_a_question_the_answers_are_kept(home: Path) -> None:
+    machine = Machine({"vault clusters": PEOPLE})
+    menu(Person(**answers(trigger_words=LEAVE)), machine, Memory(), WORKFLOWS)
+    assert machine.ran == []
+    again = Person(shall_it_be=["continue", "quit"], which_detectors="nano", base_model="nano")
+    menu(again, machine, Memory(), WORKFLOWS)
+    assert "Folder with the photos (they are only read):" not in again.asked
+    assert machine.ran[0] == ["vault", "scan", "my photos", "--models-dir", "nano"]
+
+
+def test_a_failing_command_is_not_counted_as_done(home: Path) -> None:
+    machine = Machine({}, lambda argv: 2 if argv[:2] == ["vault", "scan"] else 0)
+    person = Person(**answers())
+    menu(person, machine, Memory(), WORKFLOWS)
+    waiting = Memory().unfinished
+    assert machine.ran == [] and waiting is not None and waiting.done == []
+    assert any("exit code 2" in text for text in person.said)
+
+
+def test_consent_goes_into_the_label(home: Path) -> None:
+    machine = Machine({"vault clusters": PEOPLE})
+    given = answers(what_ground="written", given_by="Alice", which_date="2026-05-01", for_what="training")
+    menu(Person(**given), machine, Memory(), WORKFLOWS)
+    label = next(argv for argv in machine.ran if argv[1] == "label")
+    assert label[-8:] == ["--consent", "written", "--by", "Alice", "--on", "2026-05-01", "--scope", "training"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"last": 3}', '{"unfinished": {"workflow": "pipeline"}}', '{"last": {}, "unfinished": 5}'])
+def test_a_damaged_memory_is_forgotten(home: Path, content: str) -> None:
+    (home / "outputs").mkdir()
+    (home / "outputs/menu.json").write_text(content)
+    assert Memory().unfinished is None and Memory().last("x", "y") == "y"
+
+
+def test_without_a_terminal_it_lists_the_commands() -> None:
+    text = plain_commands(WORKFLOWS)
+    assert all(workflow.title in text and workflow.commands in text for workflow in WORKFLOWS)

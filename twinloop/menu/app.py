@@ -1,0 +1,70 @@
+"""The menu itself: choose, run, come back; nothing is lost when it is left."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from twinloop.menu.director import Back, Director, Option
+from twinloop.menu.memory import Memory
+from twinloop.menu.runner import INTERRUPTED, Runner
+from twinloop.menu.session import Session, Stopped
+from twinloop.menu.workflow import Workflow
+from twinloop.menu.workflows import WORKFLOWS
+
+CONTINUE, QUIT = "continue", "quit"
+NO_TERMINAL = 2
+
+
+def main() -> int:
+    """The menu on this terminal; without one, the commands behind its entries."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        sys.stderr.write(plain_commands(WORKFLOWS))
+        return NO_TERMINAL
+    from twinloop.menu.runner import ProcessRunner
+    from twinloop.menu.terminal import TerminalDirector
+
+    return menu(TerminalDirector(), ProcessRunner(), Memory(), WORKFLOWS)
+
+
+def menu(director: Director, runner: Runner, memory: Memory, workflows: Sequence[Workflow]) -> int:
+    """Until the person has enough."""
+    known = {workflow.key: workflow for workflow in workflows}
+    while True:
+        try:
+            chosen = director.choose("What shall it be?", _entries(workflows, memory))
+        except Back:
+            return 0
+        if chosen == QUIT:
+            return 0
+        waiting = memory.unfinished if chosen == CONTINUE else None
+        progress = waiting or memory.begin(chosen)
+        _run(known[progress.workflow], Session(director, runner, memory, progress), memory)
+
+
+def _entries(workflows: Sequence[Workflow], memory: Memory) -> list[Option]:
+    entries = [Option(item.key, item.title, item.note, str(number)) for number, item in enumerate(workflows, 1)]
+    waiting = memory.unfinished
+    titles = {item.key: item.title for item in workflows}
+    if waiting is not None and waiting.workflow in titles:
+        entries.insert(0, Option(CONTINUE, f"Continue: {titles[waiting.workflow]}", f"{len(waiting.done)} commands done", "c"))
+    return [*entries, Option(QUIT, "Quit", key="q")]
+
+
+def _run(workflow: Workflow, session: Session, memory: Memory) -> None:
+    try:
+        workflow.run(session)
+    except Back:
+        session.director.say("\nLeft. Your answers are kept: choose Continue to go on.")
+        return
+    except Stopped as stopped:
+        how = "Stopped" if stopped.code == INTERRUPTED else f"That did not work (exit code {stopped.code})"
+        session.director.say(f"\n{how}. Choose Continue to go on from here, or run it yourself:\n  $ {stopped}")
+        return
+    memory.finish()
+
+
+def plain_commands(workflows: Sequence[Workflow]) -> str:
+    """For pipes and scripts: every entry as the command it runs."""
+    lines = [f"  {number}. {item.title}: {item.commands}" for number, item in enumerate(workflows, 1)]
+    return "\n".join(["The menu needs a terminal. Its entries as commands:", *lines, "Every command has --help.", ""])

@@ -1,0 +1,84 @@
+"""Questions that several workflows ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twinloop.menu.director import Option
+from twinloop.menu.session import Session
+
+SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
+
+
+def existing_folder(text: str) -> str:
+    """A check: the folder must be there."""
+    return "" if Path(text).expanduser().is_dir() else "there is no such folder"
+
+
+def existing_file(text: str) -> str:
+    return "" if Path(text).expanduser().is_file() else "there is no such file"
+
+
+def not_empty(text: str) -> str:
+    return "" if text else "needs an answer"
+
+
+def expanded(text: str) -> str:
+    """The path as a command line takes it: ``~`` spelled out, no slash at the end."""
+    return str(Path(text).expanduser())
+
+
+def models(session: Session) -> str:
+    """The detectors: a folder of model files, or the embedded ones."""
+    kind = session.choose(
+        "models.kind", "Which detectors?",
+        [
+            Option("folder", "a folder of model files", "for real photos"),
+            Option("nano", "the embedded ones", "for pictures of the embedded world only"),
+        ],
+        "folder",
+    )  # fmt: skip
+    if kind == "nano":
+        return "nano"
+    return expanded(session.path("models.folder", "Folder with the detector files:", "models", existing_folder))
+
+
+def base_model(session: Session) -> str:
+    """The base model that the LoRA is for."""
+    kind = session.choose(
+        "base.kind", "Which base model?",
+        [
+            Option("local", "a local file or folder", ".safetensors, or a diffusers folder"),
+            Option("hub", "a model of the local hub cache", f"for example {SDXL}"),
+            Option("nano", "the embedded one", "256 px pictures of the embedded world; trains in minutes without a GPU"),
+        ],
+        "local",
+    )  # fmt: skip
+    if kind == "nano":
+        return "nano"
+    if kind == "hub":
+        return session.text("base.hub", "Its name:", SDXL, not_empty)
+    return expanded(session.path("base.path", "File or folder:", "", lambda text: "" if Path(text).expanduser().exists() else "nothing is there"))
+
+
+def person_name(session: Session) -> str:
+    return session.text("person.name", "Name of the person (for folders and files):", "alice", _folder_name)
+
+
+def trigger(session: Session, name: str) -> str:
+    return session.text("person.trigger", "Trigger words that will stand for the person in prompts:", f"ohwx {name}", not_empty)
+
+
+def _folder_name(text: str) -> str:
+    bad = not text or text.startswith(".") or "/" in text or "\\" in text
+    return "letters, digits, spaces, - and _" if bad else ""
+
+
+def configuration(session: Session) -> str:
+    """A bootstrap_config.json: one that lies here, or the path of another."""
+    found = sorted(str(path) for path in Path().glob("*config*.json"))
+    if not found:
+        return expanded(session.path("config.path", "Configuration (bootstrap_config.json):", "", existing_file))
+    options = [*(Option(name, name) for name in found), Option("", "another file")]
+    chosen = session.choose("config.choice", "Which configuration?", options, found[0])
+    return chosen or expanded(session.path("config.path", "Configuration:", "", existing_file))

@@ -1,0 +1,96 @@
+"""Workflow 1: scan -> cluster -> dedup -> label -> caption -> prep -> train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twinloop.menu import questions
+from twinloop.menu.director import Option
+from twinloop.menu.session import Session
+from twinloop.menu.workflow import Workflow
+from twinloop.store.images import find_images
+from twinloop.store.vault import DEFAULT, Vault
+
+CONSENT = (
+    Option("none", "do not record it", 'outputs will say "not recorded"'),
+    Option("self", "it is me"),
+    Option("written", "written consent"),
+    Option("licence", "a licence"),
+    Option("fictional", "a fictional character"),
+)
+
+
+def run(session: Session) -> None:
+    """Ask for the folder, the person and the models; then one command after the other."""
+    photos = questions.expanded(session.path("photos", "Folder with the photos (they are only read):", "", questions.existing_folder))
+    name = questions.person_name(session)
+    trigger = questions.trigger(session, name)
+    class_word = session.text("person.class", "What the person is (person, woman, man, 1girl...):", "person", questions.not_empty)
+    consent = _consent(session)
+    models, base = questions.models(session), questions.base_model(session)
+    session.director.say(_forecast(photos))
+    session.run("Scan", ["vault", "scan", photos, "--models-dir", models])
+    session.run("Group the faces by person", ["vault", "cluster"])
+    person = _person(session, name)
+    session.run("Name", ["vault", "name", person, name])
+    session.run("Find duplicates", ["vault", "dedup"])
+    session.run("Label", ["vault", "label", name, "--trigger", trigger, "--class", class_word, *consent])
+    session.run("Caption", ["vault", "caption", name])
+    session.run("Prepare the training set", ["vault", "prep", name])
+    config = _configuration(session, name, trigger, base, models)
+    session.run("Train", ["train", "--config", config], "minutes to hours, by base model and GPU; can be stopped and goes on")
+    session.director.say(f"\nNext: make it better in rounds.\n  $ twinloop run --config {config}")
+
+
+def _consent(session: Session) -> list[str]:
+    kind = session.choose("consent", "On what ground may these photos be used?", CONSENT, "none")
+    if kind == "none":
+        return []
+    who = session.text("consent.who", "Given by (may stay empty):")
+    when = session.text("consent.when", "On which date, YYYY-MM-DD (may stay empty):")
+    scope = session.text("consent.scope", "For what (may stay empty):")
+    given = [item for flag, value in (("--by", who), ("--on", when), ("--scope", scope)) if value for item in (flag, value)]
+    return ["--consent", kind, *given]
+
+
+def _forecast(photos: str) -> str:
+    count = len(find_images(Path(photos)))
+    return f"\n{count} image files. Scanning takes a few tenths of a second for each; what is made goes to {DEFAULT} and outputs/."
+
+
+def _person(session: Session, name: str) -> str:
+    """Whom to prepare: the only person, the one who has this name already, or the user's choice; most photos first."""
+    found: list[dict[str, Any]] = [item for item in session.ask(["vault", "clusters"]) or [] if item["id"] is not None]
+    named = [item["id"] for item in found if (item["name"] or "").casefold() == name.casefold()]
+    if named or len(found) == 1:
+        return str((named or [found[0]["id"]])[0])
+    if not found:
+        return "p001"  # `vault name` then says what is wrong, and what to do
+    found.sort(key=lambda item: -len(item["faces"]))
+    options = [
+        Option(item["id"], f"{item['name'] or item['id']}: {len(item['faces'])} photos", f"such as {Path(item['faces'][0]['path']).name}")
+        for item in found
+    ]
+    return session.choose("person.cluster", f"Which of these people is {name}?", options, found[0]["id"])
+
+
+def _configuration(session: Session, name: str, trigger: str, base: str, models: str) -> str:
+    """bootstrap_config.json for this person, written by ``twinloop init``; an existing one is not touched."""
+    dataset = Vault(DEFAULT).person(name)
+    path = session.text("config.new", "Configuration to write:", f"bootstrap_config_{name.replace(' ', '_')}.json", questions.not_empty)
+    if not Path(path).exists():
+        session.run(
+            "Write the configuration",
+            [
+                "init", "--person-name", name, "--person-trigger", trigger, "--base-model", base, "--models-dir", models,
+                "--dataset-dir", str(dataset), "--output", path,
+            ],
+        )  # fmt: skip
+    return path
+
+
+WORKFLOW = Workflow(
+    "pipeline", "LoRA Training Pipeline", "scan -> cluster -> dedup -> label -> caption -> prep -> train",
+    "twinloop vault run PHOTOS --person NAME, then twinloop train --config FILE", run,
+)  # fmt: skip

@@ -1,0 +1,18 @@
+"""Entries that are one command each."""
+
+from __future__ import annotations
+
+from twinloop.menu.session import Session
+from twinloop.menu.workflow import Workflow
+
+
+def demo(session: Session) -> None:
+    session.run("Demo", ["demo"], "about 5 minutes on two cores, 200 MB in outputs/demo")
+
+
+def doctor(session: Session) -> None:
+    session.run("Doctor", ["doctor"])
+
+
+DEMO = Workflow("demo", "Demo", "the whole loop on the embedded world", "twinloop demo", demo)
+DOCTOR = Workflow("doctor", "Doctor", "what works here, what is missing, what to do", "twinloop doctor", doctor)

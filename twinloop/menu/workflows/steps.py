@@ -1,0 +1,56 @@
+"""The loop's steps by hand: gap analysis, generation, validation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twinloop.menu import questions
+from twinloop.menu.session import Session
+from twinloop.menu.workflow import Workflow
+
+
+def analyze(session: Session) -> None:
+    dataset = questions.expanded(session.path("dataset", "Folder with the person's photos:", "", questions.existing_folder))
+    models = questions.models(session)
+    output = session.text("gaps.output", "Write the gaps to:", "gaps.json", questions.not_empty)
+    session.run("Gap analysis", ["analyze", dataset, "--models-dir", models, "--output", output])
+
+
+def generate(session: Session) -> None:
+    gaps = questions.expanded(session.path("gaps", "Gap analysis:", "gaps.json", questions.existing_file))
+    base = questions.base_model(session)
+    lora = session.path("lora", "LoRA of the person:", "lora.safetensors", questions.existing_file)
+    trigger = session.text("person.trigger", "Trigger words:", "ohwx person", questions.not_empty)
+    output = session.text("synthetic.output", "Folder for the images:", "synthetic_1", questions.not_empty)
+    count = session.text("num_per_gap", "Images for each gap:", "5", _number)
+    session.run(
+        "Generate",
+        ["generate", gaps, "--base-model", base, "--lora", questions.expanded(lora), "--person", trigger, "--output", output, "--num-per-gap", count],
+    )  # fmt: skip
+
+
+def validate(session: Session) -> None:
+    folder = questions.expanded(session.path("synthetic", "Folder of generated images:", "synthetic_1", questions.existing_folder))
+    models = questions.models(session)
+    approved = session.text("approved", "Folder for approved images:", _beside(folder, "approved"), questions.not_empty)
+    rejected = session.text("rejected", "Folder for rejected images:", _beside(folder, "rejected"), questions.not_empty)
+    session.run(
+        "Validate", ["validate", folder, "--models-dir", models, "--approved", approved, "--rejected", rejected]
+    )
+
+
+def _beside(folder: str, word: str) -> str:
+    path = Path(folder)
+    name = path.name.replace("synthetic", word) if "synthetic" in path.name else f"{word}_{path.name}"
+    return str(path.with_name(name))
+
+
+def _number(text: str) -> str:
+    return "" if text.isdigit() and int(text) > 0 else "a whole number of 1 or more"
+
+
+GAPS = Workflow("gaps", "Gap analysis", "what a dataset lacks", "twinloop analyze DATASET --models-dir DIR --output gaps.json", analyze)
+GENERATE = Workflow("generate", "Generate", "images for exactly those gaps", "twinloop generate GAPS --base-model NAME --lora FILE --person TRIGGER", generate)
+VALIDATE = Workflow(
+    "validate", "Validate and review", "keep what the detectors find right", "twinloop validate FOLDER --models-dir DIR --approved DIR --rejected DIR", validate
+)
