@@ -136,6 +136,9 @@ class Settings(_Section):
     max_iterations: Positive = 5
     convergence_threshold: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
     seed: Annotated[int, Field(ge=0)] = 0
+    review: Literal["never", "first_round", "always"] = Field(
+        "never", description="which rounds wait for a person to look at the images (twinloop ui, or twinloop review)"
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     allow_download: bool = False
     analysis: AnalysisSettings = AnalysisSettings()

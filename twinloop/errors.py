@@ -14,6 +14,7 @@ TwinLoopError                 the message says what happened and what to do next
 +-- StorageError              disk full, no permission
 +-- OutOfMemory               a model does not fit into the memory of the device
 +-- TrainingDiverged          the loss is no longer a number; nothing was written
++-- WaitingForReview          a round waits for a person; the run goes on afterwards
 +-- Interrupted               the user (or a test) stopped the run; it can be resumed
 """
 
@@ -25,7 +26,7 @@ from collections.abc import Sequence
 class TwinLoopError(Exception):
     """Base of all errors that are shown to users as one clear message, never as a traceback.
 
-    ``exit_code`` is what the command returns: 2 as for a wrong command line, 130 when interrupted.
+    ``exit_code`` is what the command returns: 2 as for a wrong command line, 3 when a person is waited for, 130 when interrupted.
     """
 
     exit_code = 2
@@ -105,6 +106,12 @@ class OutOfMemory(TwinLoopError):
 
 class TrainingDiverged(TwinLoopError):
     """A training broke down (its loss is no longer a number); its LoRA was not written."""
+
+
+class WaitingForReview(TwinLoopError):
+    """A round waits for a person's review. Nothing is wrong: the same command goes on when it is finished."""
+
+    exit_code = 3
 
 
 class Interrupted(TwinLoopError):

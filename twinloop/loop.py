@@ -34,6 +34,7 @@ def run_loop(
 
     Raises:
         NothingToDo: no usable photo. StateError: the folder was started with other settings. Locked: it is in use.
+        WaitingForReview: a round waits for a person.
     """
     with locked(workspace.root), Catalog(workspace.catalog) as catalog:
         run = Run(settings, toolbox, workspace, Journal(workspace.journal, boundary), catalog)
@@ -55,7 +56,7 @@ def run_loop(
                 return outcome
             steps.say_gaps(run, gaps, rounds)
             steps.generate(run, gaps, loras[best.version - 1], iteration)
-            judged = steps.validate(run, reference, dataset, iteration)
+            judged = steps.review(run, steps.validate(run, reference, dataset, iteration), iteration)
             merged, joined = steps.merge(run, dataset, judged, gaps, iteration)
             # a round that adds nothing trains nothing: the LoRA would come out the same
             lora = steps.train(run, merged, version=len(loras) + 1) if joined else loras[best.version - 1]

@@ -15,11 +15,12 @@ from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset, LoRA, PanelScore
 from twinloop.domain.shots import Gap, Shot
 from twinloop.domain.verdicts import Outcome as Judgement
-from twinloop.errors import NothingToDo, StateError
+from twinloop.errors import NothingToDo, StateError, WaitingForReview
 from twinloop.report.page import write_report
 from twinloop.stages import analyze, assess, decide, plan, select
 from twinloop.stages import generate as generating
 from twinloop.stages import merge as merging
+from twinloop.stages import review as reviewing
 from twinloop.stages import train as training
 from twinloop.stages import validate as validating
 from twinloop.stages.decide import Decision, StopRule
@@ -77,7 +78,7 @@ def begin(run: Run) -> None:
     record = {"settings": run.settings.identity_fields(), "observer": run.toolbox.observer.fingerprint}
     analyze.check_shares(run.toolbox.observer.facets, run.settings.analysis.shares)
     kept = run.artefact("run", run.workspace.run_record, lambda: record)
-    old, new = _flat(kept), _flat(json.loads(json.dumps(record)))
+    old, new = _flat(_complete(kept)), _flat(json.loads(json.dumps(record)))
     changed = [
         f"{name}: {old.get(name)!r} -> {new.get(name)!r}"
         for name in sorted({*old, *new})
@@ -89,6 +90,15 @@ def begin(run: Run) -> None:
             f"{run.workspace.root} was started with other settings:\n{listed}\n"
             "Use another output_dir, or start anew with --restart (the old folder is kept under a new name)."
         )
+
+
+def _complete(kept: Any) -> Any:
+    """A run that an older version began lacks fields that are new since: they had their default."""
+    try:
+        settings = Settings.model_validate({"dataset_dir": "-", **kept["settings"]}).identity_fields()
+    except (ValueError, KeyError, TypeError):
+        return kept
+    return {**kept, "settings": json.loads(json.dumps(settings))}
 
 
 def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
@@ -327,6 +337,30 @@ def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, it
     unsure = f", {counts.unsure} unsure" if counts.unsure else ""
     run.say(f"  ✓ Validation: {counts.approved} approved ({counts.approval:.0%}){unsure}")
     return judged
+
+
+def review(run: Run, judged: list[Judged], iteration: int) -> list[Judged]:
+    """review_iterN.json, where the settings ask for one: a person's word goes over the checks'.
+
+    Raises:
+        WaitingForReview: it is not finished yet.
+    """
+    if not reviewing.wanted(run.settings.review, iteration):
+        return judged
+    path = run.workspace.review(iteration)
+    said = reviewing.Review.read(path, iteration)
+    if not said.finished:
+        raise WaitingForReview(
+            f"Round {iteration} waits for your review: {len(judged)} images in {run.workspace.show(run.workspace.synthetic(iteration))}.\n"
+            f"Look at them with: twinloop ui --run {run.workspace.show(run.workspace.root)}\n"
+            f"or without a browser: twinloop review {run.workspace.show(run.workspace.root)} --help. Then run the same command again."
+        )
+    run.mark(f"iter{iteration}.review", path)
+    final = reviewing.overruled(judged, said)
+    if run.settings.validation.auto_filter:
+        validating.sort_into(final, folders(run.workspace, iteration))
+    run.say(f"  ✓ Review: {len(said.opinions)} decisions by a person, {validating.tally([item.verdict for item in final]).approved} approved")
+    return final
 
 
 def merge_limits(settings: Settings) -> merging.MergeLimits:

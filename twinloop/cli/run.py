@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twinloop.cli.command import Command
+from twinloop.cli.command import Command, Finished
 from twinloop.cli.terminal import Terminal
-from twinloop.errors import InputError
+from twinloop.errors import InputError, WaitingForReview
 
 if TYPE_CHECKING:
     from twinloop.config import Settings
@@ -41,7 +41,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     workspace = workspace_of(settings)
     if args.restart:
         _put_aside(settings, workspace, terminal)
-    run_loop(settings, toolbox, workspace)
+    try:
+        run_loop(settings, toolbox, workspace)
+    except WaitingForReview as waiting:  # not an error: the run has come as far as it can without a person
+        terminal.line(f"\n{waiting}")
+        return Finished(read_json(workspace.history), waiting.exit_code)
     terminal.line(f"Report: {workspace.report}")
     return read_json(workspace.history)
 

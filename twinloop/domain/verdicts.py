@@ -42,16 +42,26 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All check results of one image: rejected if any check rejects, else unsure if any is unsure or nothing was checked, else approved."""
+    """All check results of one image: rejected if any check rejects, else unsure if any is unsure or nothing was checked, else approved.
+
+    Attributes:
+        human: what a person said; it is stronger than the checks, which stay on record.
+    """
 
     image: str
     sha256: str
     facet: str
     value: str
     results: tuple[CheckResult, ...]
+    human: Outcome | None = None
 
     @property
     def outcome(self) -> Outcome:
+        return self.automatic if self.human is None else self.human
+
+    @property
+    def automatic(self) -> Outcome:
+        """What the checks alone say."""
         outcomes = {result.outcome for result in self.results}
         for outcome in (Outcome.REJECTED, Outcome.UNSURE):
             if outcome in outcomes:
@@ -73,4 +83,5 @@ class Verdict:
         return {
             "image": self.image, "sha256": self.sha256, "type": self.facet, "target": self.value,
             "outcome": str(self.outcome), "quality": round(self.quality, 4), "checks": [r.to_json() for r in self.results],
+            **({} if self.human is None else {"human": str(self.human), "automatic": str(self.automatic)}),
         }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
 from twinloop.errors import NothingToDo, StateError
 from twinloop.stages import decide
 from twinloop.stages.analyze import FacetCount, ValueCount, gaps_from_json
+from twinloop.stages.review import Review
 from twinloop.store.atomic import read_json
 from twinloop.store.workspace import Workspace
 
@@ -143,7 +145,7 @@ def read_run(workspace: Workspace) -> RunRecord:
             base_model=str(history.get("base_model") or settings.get("base_model", "")), settings=settings,
             detectors=str(started.get("observer", "")), photos=photos, left_out=_read(workspace.dataset(0), _left_out, ()),
             identity=_read(workspace.identity, _identity, None), surveys=_numbered(workspace.gaps, _survey),
-            verdicts=_numbered(workspace.verdicts, _verdicts), datasets=_numbered(workspace.dataset, Dataset.from_json),
+            verdicts=_reviewed(workspace), datasets=_numbered(workspace.dataset, Dataset.from_json),
             panel=_read(workspace.panel, _shots, ()), scores=scores,
             loras=_numbered(workspace.lora_record, LoRA.from_json) or tuple(LoRA.from_json(item) for item in history.get("loras", ())),
             rounds=tuple(_round(item) for item in history.get("iterations", ())),
@@ -213,6 +215,18 @@ def _facet(name: str, data: Any) -> FacetCount:
         for value, item in data["values"].items()
     )
     return FacetCount(name, values, int(data["measured"]), int(data["not_measured"]), "")
+
+
+def _reviewed(workspace: Workspace) -> tuple[tuple[Verdict, ...], ...]:
+    """The verdicts of every round, with a person's word over them where a review was finished."""
+    rounds = []
+    for iteration, verdicts in enumerate(_numbered(workspace.verdicts, _verdicts), 1):
+        review = Review.read(workspace.review(iteration), iteration)
+        said = review.opinions if review.finished else {}
+        rounds.append(
+            tuple(dataclasses.replace(v, human=said[v.image].outcome) if v.image in said else v for v in verdicts)
+        )
+    return tuple(rounds)
 
 
 def _verdicts(data: Any) -> tuple[Verdict, ...]:

@@ -67,6 +67,10 @@ class Workspace:
     def verdicts(self, iteration: int) -> Path:
         return self.root / f"verdicts_iter{iteration}.json"
 
+    def review(self, iteration: int) -> Path:
+        """What a person said of that iteration's images."""
+        return self.root / f"review_iter{iteration}.json"
+
     def dataset(self, iteration: int) -> Path:
         """The dataset after that iteration; 0 = the real photos."""
         return self.root / f"dataset_iter{iteration}.json"

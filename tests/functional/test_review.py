@@ -1,0 +1,100 @@
+"""A round that waits for a person: decisions are recorded beside the checks' verdicts, and win."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.functional import loops
+from tests.functional.console import configuration, twinloop
+
+WAITING = 3
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(tmp_path / "photos")
+    return tmp_path
+
+
+def read(path: str) -> Any:
+    return json.loads(Path(path).read_text())
+
+
+def by_outcome(iteration: int = 1) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {"approved": [], "rejected": [], "unsure": []}
+    for item in read(f"out/verdicts_iter{iteration}.json")["verdicts"]:
+        found[item["outcome"]].append(item["image"])
+    return found
+
+
+def test_the_first_round_waits_and_the_persons_word_wins(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(home, review="first_round")
+    said = twinloop(capsys, "run", "--config", config)
+    assert said.code == WAITING and "waits for your review" in said.out and "error" not in said.err
+    assert twinloop(capsys, "run", "--config", config).code == WAITING, "nothing was said yet"
+    automatic = by_outcome()
+    down, up = automatic["approved"][0], (automatic["rejected"] + automatic["unsure"])[0]
+    decided = twinloop(capsys, "review", "out", "--reject", f"out/synthetic_iter1/{down}", "--approve", up, "--finish", "--json")
+    assert decided.code == 0 and decided.data["finished"] and set(decided.data["decisions"]) == {down, up}
+    assert twinloop(capsys, "run", "--config", config).code == 0, "round 2 does not wait"
+    members = {Path(item["path"]).name for item in read("out/dataset_iter1.json")["members"]}
+    assert down not in members
+    assert (home / "out/approved_iter1" / up).exists() and (home / "out/rejected_iter1" / down).exists()
+    assert not (home / "out/approved_iter1" / down).exists()
+    assert by_outcome() == automatic, "the automatic verdicts stay on record"
+
+
+def test_a_finished_review_cannot_be_changed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(home, review="always")
+    twinloop(capsys, "run", "--config", config)
+    name = by_outcome()["approved"][0]
+    assert twinloop(capsys, "review", "out", "--unsure", name).code == 0
+    assert twinloop(capsys, "review", "out", "--forget", name, "--json").data["decisions"] == {}
+    twinloop(capsys, "review", "out", "--finish")
+    before = Path("out/review_iter1.json").read_bytes()
+    late = twinloop(capsys, "review", "out", "--reject", name)
+    assert late.code == 2 and "is finished" in late.err and Path("out/review_iter1.json").read_bytes() == before
+    assert twinloop(capsys, "run", "--config", config).code == WAITING, "round 2 waits, too"
+
+
+def test_a_review_that_changes_nothing_gives_the_run_without_one(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    plain = configuration(home)
+    assert twinloop(capsys, "run", "--config", plain).code == 0
+    datasets = [read("out/dataset_iter1.json"), read("out/dataset_iter2.json")]
+    loras = {path.name: path.read_bytes() for path in Path("loras").glob("*.safetensors")}
+    config = configuration(home, review="always", output_dir="out2", lora_output_dir="loras2")
+    for iteration in (1, 2):
+        assert twinloop(capsys, "run", "--config", config).code == WAITING
+        assert twinloop(capsys, "review", "out2", "--iteration", iteration, "--finish").code == 0
+    assert twinloop(capsys, "run", "--config", config).code == 0
+    for number, expected in enumerate(datasets, 1):
+        found = read(f"out2/dataset_iter{number}.json")
+        assert found["id"] == expected["id"]
+    assert {path.name: path.read_bytes() for path in Path("loras2").glob("*.safetensors")} == loras
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("review", "nowhere"), "holds no validated round"),
+        (("review", "out", "--approve", "x.png"), "No such image in round 1: x.png"),
+        (("review", "out", "--iteration", "7"), "has no verdicts yet"),
+    ],
+)
+def test_wrong_reviews(home: Path, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], words: str) -> None:
+    twinloop(capsys, "run", "--config", configuration(home, review="always"))
+    said = twinloop(capsys, *argv)
+    assert said.code == 2 and words in said.err
+
+
+def test_one_image_two_decisions(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    twinloop(capsys, "run", "--config", configuration(home, review="always"))
+    name = by_outcome()["approved"][0]
+    said = twinloop(capsys, "review", "out", "--approve", name, "--reject", name)
+    assert said.code == 2 and "two different decisions" in said.err
