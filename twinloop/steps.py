@@ -14,6 +14,7 @@ from twinloop.config import Settings
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset, LoRA, PanelScore
 from twinloop.domain.shots import Gap, Shot
+from twinloop.domain.vault import Consent
 from twinloop.domain.verdicts import Outcome as Judgement
 from twinloop.errors import NothingToDo, StateError, WaitingForReview
 from twinloop.report.page import write_report
@@ -26,6 +27,7 @@ from twinloop.stages import validate as validating
 from twinloop.stages.decide import Decision, StopRule
 from twinloop.stages.identity import IdentityReference, freeze_reference, reference_from_json, reference_to_json
 from twinloop.stages.observe import observe_files
+from twinloop.stages.pick import picked
 from twinloop.stages.rounds import Outcome, Round, history_json
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.validate import Judged
@@ -34,6 +36,7 @@ from twinloop.store.catalog import Catalog
 from twinloop.store.images import find_images
 from twinloop.store.journal import Journal
 from twinloop.store.lora_file import kohya_path
+from twinloop.store.sidecar import consent_of
 from twinloop.store.workspace import Workspace, shown_path
 
 
@@ -135,7 +138,8 @@ def collect(run: Run) -> Dataset:
             selection.photos, run.toolbox.observer.facets, run.settings.person_trigger, run.toolbox.style, held_out
         )
         left_out = [{"path": shown_path(p), "reason": reason} for p, reason in selection.left_out]
-        write_json(path, {**dataset.to_json(), "left_out": left_out})
+        consent = consent_of(Path(run.settings.dataset_dir))
+        write_json(path, {**dataset.to_json(), "left_out": left_out, "consent": consent.to_json()})
     run.mark("collect", path)
     data = read_json(path)
     dataset = Dataset.from_json(data)
@@ -210,6 +214,8 @@ def train(run: Run, dataset: Dataset, version: int) -> LoRA:
             run.settings.person_trigger,
             run.workspace,
             run.toolbox,
+            # as it was when the run began: a resumed run writes the same bytes
+            Consent.from_json(read_json(run.workspace.dataset(0)).get("consent")),
         )
     run.mark(f"lora_v{version}", run.workspace.lora_record(version))
     run.say(f"  ✓ Training: LoRA v{version} complete" if version > 1 else "✓ Training: LoRA v1 complete")
@@ -437,7 +443,9 @@ def record(run: Run, outcome: Outcome) -> None:
 
 def finish(run: Run, outcome: Outcome, decision: Decision) -> None:
     """The final LoRA (a copy of the best version), report.html, and the reason why the loop ends here."""
-    best, final = run.workspace.lora(outcome.best), run.workspace.final_lora
+    chosen = picked(run.workspace)
+    version = outcome.best if chosen is None else int(chosen["version"])
+    best, final = run.workspace.lora(version), run.workspace.final_lora
     copy_whole(best, final)
     if kohya_path(best).exists():
         copy_whole(kohya_path(best), kohya_path(final))
@@ -445,4 +453,7 @@ def finish(run: Run, outcome: Outcome, decision: Decision) -> None:
     run.say("\n✓ Convergence Achieved!" if decision.converged else "\nStopped.")
     run.say(f"  Reason: {decision.reason}")
     run.say(f"  Gaps left: {outcome.gaps_left}")
-    run.say(f"  Best LoRA: v{outcome.best} -> {run.workspace.show(run.workspace.final_lora)}")
+    if chosen is None:
+        run.say(f"  Best LoRA: v{version} -> {run.workspace.show(final)}")
+    else:
+        run.say(f"  Best LoRA: v{outcome.best}; picked by you: v{version} -> {run.workspace.show(final)}")

@@ -16,12 +16,14 @@ from twinloop.cli import (
     generate,
     init,
     inspect_models,
+    lora,
     menu,
     nano,
     report,
     review,
     run,
     train,
+    ui,
     validate,
     vault,
 )
@@ -34,6 +36,7 @@ COMMANDS: tuple[Command, ...] = (
     validate.COMMAND,
     train.COMMAND,
     run.COMMAND,
+    ui.COMMAND,
     review.COMMAND,
     report.COMMAND,
     demo.COMMAND,
@@ -58,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_command(subparsers, command)
     vault.add_group(subparsers)
     export.add_group(subparsers)
+    lora.add_group(subparsers)
     nano.add_group(subparsers)
     return parser
 

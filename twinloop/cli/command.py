@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from twinloop import __version__
-from twinloop.cli.terminal import Terminal
+from twinloop.cli.terminal import JsonLines, Terminal
 from twinloop.errors import TwinLoopError
 
 Run = Callable[[argparse.Namespace, Terminal], Any]
@@ -106,7 +106,8 @@ def execute(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
     args, unknown = parser.parse_known_args(argv)
     if unknown:  # told by the subcommand, with its own usage line
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    terminal = Terminal(sys.stderr if args.json else sys.stdout, sys.stderr)
+    kind = JsonLines if os.environ.get("TWINLOOP_PROGRESS") == "json" else Terminal
+    terminal = kind(sys.stderr if args.json else sys.stdout, sys.stderr)
     try:
         result, code = args.run(args, terminal), 0
         if isinstance(result, Finished):

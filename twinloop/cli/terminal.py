@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import TextIO
 BAR = 24
 EVERY_TTY = 0.1
 EVERY_LOG = 15.0
+EVERY_JSON = 0.25
 """Seconds between two signs of progress: a bar is drawn often, a log gets a line now and then."""
 
 
@@ -69,6 +71,30 @@ class Terminal:
         if self._drawn:
             print("\r\x1b[K", end="", file=self._err, flush=True)
             self._drawn = False
+
+
+class JsonLines(Terminal):
+    """The same for a program that reads along: one JSON object a line, ``{"text"}`` or ``{"progress": {label, done, total}}``."""
+
+    def __init__(self, out: TextIO, err: TextIO, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(out, err, now)
+        self._said = -EVERY_JSON
+
+    def line(self, text: str) -> None:
+        self._put({"text": text})
+
+    def _tell(self, kind: str, text: str) -> None:
+        self._put({"text": f"{kind}: {text}", "kind": kind})
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        now = self._now()
+        if done < total and now - self._said < EVERY_JSON:
+            return
+        self._said = now
+        self._put({"progress": {"label": label, "done": done, "total": total}})
+
+    def _put(self, data: dict[str, object]) -> None:
+        print(json.dumps(data), file=self._out, flush=True)
 
 
 class _Pace:

@@ -1,0 +1,67 @@
+"""Images of a round with their checks, a person's word on them, and the photos they are compared with."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+ROUND = {"run": "outputs/ana", "iteration": 1}
+
+
+def images(client: TestClient) -> Any:
+    return client.get("/api/review", params=ROUND).json()
+
+
+def test_each_image_comes_with_value_and_limit_of_every_check(client: TestClient) -> None:
+    found = images(client)
+    assert found["images"] and not found["waits"] and found["used"]
+    for item in found["images"]:
+        assert item["prompt"] and item["checks"] and all({"check", "value", "limit", "outcome"} <= check.keys() for check in item["checks"])
+
+
+def test_a_word_is_kept_and_taken_back(client: TestClient, home: Path) -> None:
+    name = images(client)["images"][0]["image"]
+    assert client.post("/api/review", json={**ROUND, "opinions": {name: "rejected"}}).json()["decisions"][name]["outcome"] == "rejected"
+    assert images(client)["images"][0]["said"] == "rejected"
+    assert json.loads((home / "outputs/ana/review_iter1.json").read_text())["decisions"].keys() == {name}
+    client.post("/api/review", json={**ROUND, "opinions": {name: None}})
+    assert images(client)["images"][0]["said"] is None
+
+
+def test_mistakes_are_told(client: TestClient) -> None:
+    wrong = client.post("/api/review", json={**ROUND, "opinions": {"x.png": "approved"}})
+    assert wrong.status_code == 400 and "No such image" in wrong.json()["error"]
+    assert client.get("/api/review", params={**ROUND, "iteration": 9}).status_code == 404
+    assert client.post("/api/review", json={**ROUND, "opinions": {"x.png": "maybe"}}).status_code == 422
+    client.post("/api/review/finish", json=ROUND)
+    name = images(client)["images"][0]["image"]
+    assert client.post("/api/review", json={**ROUND, "opinions": {name: "approved"}}).status_code == 409
+
+
+def test_the_nearest_photos_are_ranked_and_shown(client: TestClient) -> None:
+    name = images(client)["images"][0]["image"]
+    found = client.get("/api/review/nearest", params={**ROUND, "image": name}).json()
+    values = [item["similarity"] for item in found]
+    assert len(found) == 3 and values == sorted(values, reverse=True) and found[0]["by"] == "identity"
+    answer = client.get("/api/review/photo", params={"run": "outputs/ana", "sha256": found[0]["sha256"]})
+    with Image.open(io.BytesIO(answer.content)) as picture:
+        assert picture.format == "WEBP" and max(picture.size) <= 256
+    assert "immutable" in answer.headers["cache-control"]
+
+
+def test_a_made_picture_keeps_its_mark(client: TestClient) -> None:
+    name = images(client)["images"][0]["image"]
+    answer = client.get("/api/review/picture", params={**ROUND, "image": name, "size": 1280})
+    assert b"trainedAlgorithmicMedia" in answer.content
+    assert client.get("/api/review/picture", params={**ROUND, "image": name, "size": 99999}).status_code == 400
+
+
+@pytest.mark.parametrize("image", ["../../../photos/IMG_0000.png", "nothing.png"])
+def test_only_images_of_the_round(client: TestClient, image: str) -> None:
+    assert client.get("/api/review/picture", params={**ROUND, "image": image}).status_code == 400

@@ -1,0 +1,42 @@
+"""Pick: the version that a person wants as the final LoRA, whatever was measured. The other versions stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twinloop.errors import InputError
+from twinloop.store.atomic import copy_whole, read_json, write_json
+from twinloop.store.clock import utc_now
+from twinloop.store.lock import locked
+from twinloop.store.lora_file import kohya_path
+from twinloop.store.workspace import Workspace
+
+RECORD = "final.json"
+
+
+def pick(space: Workspace, version: int) -> dict[str, Any]:
+    """Copy a version over lora.safetensors (and its kohya copy), and write down that a person chose it.
+
+    Raises:
+        InputError: no such version. Locked: the run is going on.
+    """
+    chosen = space.lora(version)
+    if not chosen.is_file():
+        known = ", ".join(sorted(path.stem.removeprefix("lora_") for path in space.lora_dir.glob("lora_v*.safetensors") if "kohya" not in path.stem))
+        raise InputError(f"There is no version {version} in {space.lora_dir}. Known: {known or 'none'}.")
+    with locked(space.root):
+        copy_whole(chosen, space.final_lora)
+        if kohya_path(chosen).is_file():
+            copy_whole(kohya_path(chosen), kohya_path(space.final_lora))
+        record = {"version": version, "picked_by": "person", "when": utc_now()}
+        write_json(space.lora_dir / RECORD, record)
+    return record
+
+
+def picked(space: Workspace) -> dict[str, Any] | None:
+    """What a person chose, or None: then the best measured version is the final one."""
+    path = space.lora_dir / RECORD
+    if not path.is_file():
+        return None
+    data = read_json(path)
+    return data if isinstance(data, dict) else None

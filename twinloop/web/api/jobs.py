@@ -1,0 +1,44 @@
+"""Commands: start, watch, pause, go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from twinloop.config import load_settings
+from twinloop.errors import InputError
+from twinloop.web.api.shared import TheJobs, TheSite
+
+router = APIRouter(prefix="/jobs")
+
+
+class Start(BaseModel):
+    config: str
+
+
+class Key(BaseModel):
+    key: str
+
+
+@router.get("")
+def jobs(jobs: TheJobs) -> list[dict[str, Any]]:
+    """Everything that was started since the server was, the latest last."""
+    return [job.to_json() for job in jobs.all()]
+
+
+@router.post("/run")
+def start_run(body: Start, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
+    """Start the loop of a configuration, or let it go on."""
+    configs = site.configs()
+    if body.config not in configs:
+        raise InputError(f"No configuration {body.config}. Known: {', '.join(configs) or 'none'}.")
+    settings = load_settings(configs[body.config])
+    return jobs.start(site.show(site.home / settings.output_dir), ["run", "--config", body.config]).to_json()
+
+
+@router.post("/pause")
+def pause(body: Key, jobs: TheJobs) -> dict[str, Any]:
+    """Stop a command as Ctrl-C does; what is finished is kept."""
+    return jobs.pause(body.key).to_json()

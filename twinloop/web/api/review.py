@@ -1,0 +1,119 @@
+"""Review: the images of a round with what every check measured, the nearest real photos, and a person's word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from twinloop.domain.records import Dataset
+from twinloop.domain.verdicts import Outcome
+from twinloop.errors import InputError, NothingToDo
+from twinloop.stages.nearest import nearest_photos
+from twinloop.stages.review import Review, finish, say, wanted
+from twinloop.store.atomic import read_json
+from twinloop.store.catalog import Catalog
+from twinloop.store.workspace import Workspace
+from twinloop.web.api.shared import TheSite, webp
+from twinloop.web.pictures import picture
+
+router = APIRouter(prefix="/review")
+
+
+@router.get("")
+def images(run: str, iteration: int, site: TheSite) -> dict[str, Any]:
+    """All images of a round, in the order they were made."""
+    space = site.run(run)
+    verdicts = _verdicts(space, iteration)
+    review = Review.read(space.review(iteration), iteration)
+    prompts = {item["file"]: item for item in _made(space, iteration)}
+    settings = read_json(space.run_record).get("settings", {})
+    return {
+        "run": run, "iteration": iteration, "finished": review.finished,
+        "waits": wanted(settings.get("review", "never"), iteration), "used": space.dataset(iteration).exists(),
+        "images": [
+            {
+                **item, "prompt": prompts.get(item["image"], {}).get("prompt", ""), "seed": prompts.get(item["image"], {}).get("seed"),
+                "said": str(review.opinions[item["image"]].outcome) if item["image"] in review.opinions else None,
+            }
+            for item in verdicts
+        ],
+    }  # fmt: skip
+
+
+def _verdicts(space: Workspace, iteration: int) -> list[dict[str, Any]]:
+    if not space.verdicts(iteration).exists():
+        raise NothingToDo(f"Round {iteration} has no verdicts yet.")
+    found: list[dict[str, Any]] = read_json(space.verdicts(iteration))["verdicts"]
+    return found
+
+
+def _made(space: Workspace, iteration: int) -> list[dict[str, Any]]:
+    metadata = space.synthetic(iteration) / "generation_metadata.json"
+    found: list[dict[str, Any]] = read_json(metadata)["images"] if metadata.exists() else []
+    return found
+
+
+class Opinions(BaseModel):
+    """File name -> ``approved``, ``rejected``, ``unsure``, or null to take it back."""
+
+    run: str
+    iteration: int
+    opinions: dict[str, Outcome | None]
+
+
+class Round(BaseModel):
+    run: str
+    iteration: int
+
+
+@router.post("")
+def decide(body: Opinions, site: TheSite) -> dict[str, Any]:
+    """Write opinions down beside the automatic verdicts."""
+    space = site.run(body.run)
+    path = space.review(body.iteration)
+    known = [item["image"] for item in _verdicts(space, body.iteration)]
+    return say(path, Review.read(path, body.iteration), known, body.opinions).to_json()
+
+
+@router.post("/finish")
+def finish_round(body: Round, site: TheSite) -> dict[str, Any]:
+    """Let the run go on."""
+    path = site.run(body.run).review(body.iteration)
+    return finish(path, Review.read(path, body.iteration)).to_json()
+
+
+@router.get("/nearest")
+def nearest(run: str, iteration: int, image: str, site: TheSite, count: int = 3) -> list[dict[str, Any]]:
+    """The real photos that are most like one image: by identity where it was measured, else by the picture."""
+    space = site.run(run)
+    sha256 = next((item["sha256"] for item in _verdicts(space, iteration) if item["image"] == image), None)
+    if sha256 is None:
+        raise InputError(f"No image {image} in round {iteration}.")
+    fingerprint = str(read_json(space.run_record).get("observer", ""))
+    photos = Dataset.from_json(read_json(space.dataset(0))).real
+    with Catalog(space.catalog) as catalog:
+        found = nearest_photos(sha256, photos, catalog, fingerprint, min(count, 12))
+    return [{"sha256": m.sha256, "name": Path(m.path).name, "similarity": round(value, 4), "by": by} for m, value, by in found]
+
+
+@router.get("/picture")
+def made(run: str, iteration: int, image: str, site: TheSite, size: int = 256) -> Response:
+    """One image of the round."""
+    space = site.run(run)
+    item = next((item for item in _verdicts(space, iteration) if item["image"] == image), None)
+    if item is None:
+        raise InputError(f"No image {image} in round {iteration}.")
+    return webp(picture(space.synthetic(iteration) / image, size, item["sha256"] or None))
+
+
+@router.get("/photo")
+def photo(run: str, sha256: str, site: TheSite, size: int = 256) -> Response:
+    """One real photo of the run's dataset, by its content."""
+    members = Dataset.from_json(read_json(site.run(run).dataset(0))).members
+    found = next((member for member in members if member.sha256 == sha256), None)
+    if found is None:
+        raise InputError("No such photo in this run's dataset.")
+    return webp(picture(site.home / found.path, size, sha256))

@@ -1,0 +1,51 @@
+"""The server: one page, a JSON interface behind it, and a guard in front of both."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from twinloop.errors import InputError, NothingToDo, TwinLoopError
+from twinloop.web.api import jobs as jobs_api
+from twinloop.web.api import review as review_api
+from twinloop.web.api import runs as runs_api
+from twinloop.web.jobs import Jobs
+from twinloop.web.security import Guard
+from twinloop.web.site import Site
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(site: Site) -> FastAPI:
+    """The application; commands that it started end with it."""
+    jobs = Jobs(site.home)
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        jobs.close()
+
+    app = FastAPI(title="twinloop", docs_url=None, redoc_url=None, openapi_url=None, lifespan=life)
+    app.state.site, app.state.jobs = site, jobs
+    for router in (runs_api.router, review_api.router, jobs_api.router):
+        app.include_router(router, prefix="/api")
+    app.add_exception_handler(TwinLoopError, _told)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    @app.get("/", include_in_schema=False)
+    def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html")
+
+    app.add_middleware(Guard, token=site.token)
+    return app
+
+
+def _told(_: Request, error: Exception) -> JSONResponse:
+    """An error that is the user's to correct, as the commands would print it."""
+    status = 404 if isinstance(error, NothingToDo) else 400 if isinstance(error, InputError) else 409
+    return JSONResponse({"error": str(error)}, status)

@@ -1,0 +1,72 @@
+"""What one server shows: the token that opens it, and the folders it may look into."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from twinloop.errors import InputError
+from twinloop.store.vault import DEFAULT, Vault
+from twinloop.store.workspace import Workspace
+
+HOST = "127.0.0.1"
+
+
+def new_token() -> str:
+    """128 random bits; whoever has it may see the photos."""
+    return secrets.token_urlsafe(16)
+
+
+@dataclass(frozen=True)
+class Site:
+    """The folders of one working directory.
+
+    Attributes:
+        home: the working directory; commands are started there, and paths are shown relative to it.
+        vault: root of the vault. runs: folders of runs named by the user, beside those that are found under ``outputs``.
+    """
+
+    token: str
+    home: Path = field(default_factory=Path.cwd)
+    vault_root: Path = DEFAULT
+    named_runs: tuple[Path, ...] = ()
+    named_configs: tuple[Path, ...] = ()
+
+    @property
+    def vault(self) -> Vault:
+        return Vault(self.home / self.vault_root)
+
+    def runs(self) -> dict[str, Workspace]:
+        """Run folders by the name they have in addresses: the path relative to the working directory."""
+        found = [path.parent for path in sorted((self.home / "outputs").glob("**/run.json")) if not _hidden(path, self.home)]
+        named = [self.home / path for path in self.named_runs]
+        return {self.show(folder): Workspace(folder, folder) for folder in dict.fromkeys([*named, *found])}
+
+    def run(self, name: str) -> Workspace:
+        """One run folder.
+
+        Raises:
+            InputError: not one that this server shows.
+        """
+        runs = self.runs()
+        if name not in runs:
+            raise InputError(f"No run named {name}. Known: {', '.join(runs) or 'none'}.")
+        return runs[name]
+
+    def configs(self) -> dict[str, Path]:
+        """Configurations by name: those that were named, those beside the runs' folders, and those in the working directory."""
+        found = [*sorted(self.home.glob("*config*.json")), *sorted((self.home / "outputs").glob("*/*config*.json"))]
+        named = [self.home / path for path in self.named_configs]
+        return {self.show(path): path for path in dict.fromkeys([*named, *found]) if path.is_file()}
+
+    def show(self, path: Path) -> str:
+        """Relative to the working directory where it lies below it."""
+        try:
+            return path.resolve().relative_to(self.home.resolve()).as_posix()
+        except ValueError:
+            return path.resolve().as_posix()
+
+
+def _hidden(path: Path, home: Path) -> bool:
+    return any(part.startswith(".") or ".old" in part for part in path.relative_to(home).parts)
