@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import socket
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
         webbrowser.open(address)
     server = uvicorn.Server(uvicorn.Config(create_app(site), log_level="warning", access_log=False, timeout_graceful_shutdown=2))
-    with listening:
+    with listening, contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how the page is closed
         server.run(sockets=[listening])
     return {"address": address}
 

@@ -133,3 +133,14 @@ class Pick(BaseModel):
 def pick_final(body: Pick, site: TheSite) -> dict[str, Any]:
     """Make a version the final LoRA."""
     return pick(lora_space(site.run(body.run), site), body.version)
+
+
+@router.get("/run/report")
+def report(run: str, site: TheSite) -> Response:
+    """The run's report as it lies there: one page that loads nothing."""
+    path = site.run(run).report
+    if not path.is_file():
+        raise NothingToDo("This run has no report yet; it is written when the run ends. Now: twinloop report")
+    # the page's own policy names its style and script by hash; a header can only narrow that further
+    own = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    return Response(path.read_bytes(), media_type="text/html", headers={"Content-Security-Policy": own})

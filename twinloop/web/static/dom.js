@@ -1,0 +1,42 @@
+// Small helpers for building the page. Text is always set as text, never as markup.
+
+export function el(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (name in made && typeof value !== "string") made[name] = value;
+    else made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return made;
+}
+
+export const replace = (host, ...children) => host.replaceChildren(...children.flat().filter(Boolean));
+
+let clearing;
+
+// Tell the person what happened: seen at the foot of the page, and read out by screen readers.
+export function say(text, problem = false) {
+  const place = document.getElementById("said");
+  place.textContent = text;
+  place.className = problem ? "problem" : "";
+  clearTimeout(clearing);
+  clearing = setTimeout(() => { place.textContent = ""; }, problem ? 12000 : 5000);
+}
+
+export const percent = (value) => `${Math.round(value * 100)} %`;
+
+export const number = (value, digits = 3) => (typeof value === "number" ? Number(value.toFixed(digits)).toString() : "–");
+
+export const title = (name) => name.replaceAll("_", " ").replaceAll("-", " ");
+
+// An estimate with its interval, as the commands print it.
+export const estimate = (item) =>
+  item ? `${number(item.value)} (${number(item.low)} to ${number(item.high)})` : "–";
+
+export function choice(label, values, selected, change) {
+  const list = el("select", { onchange: (event) => change(event.target.value) },
+    values.map(([value, text]) => el("option", { value, selected: value === selected }, text)));
+  return el("label", { class: "choice" }, label, " ", list);
+}

@@ -1,0 +1,154 @@
+// A gallery of many thumbnails: only the rows in sight are in the page, so that thousands stay smooth.
+// Keyboard: arrows, Home, End, Page Up and Down move; Enter opens. The focus stays on the list; the active tile is announced.
+
+import { el } from "./dom.js";
+
+const MARGIN_ROWS = 2;
+let lists = 0;
+
+export class Grid {
+  // host: an element with a height of its own. tile(item): {image, text, state, label} of one item.
+  constructor(host, { label, tile, onmove = () => {}, onopen = () => {}, width = 150, height = 178, multiple = false }) {
+    this.tile = tile;
+    this.onmove = onmove;
+    this.onopen = onopen;
+    this.cell = { width, height };
+    this.items = [];
+    this.active = -1;
+    this.marked = new Set();
+    this.shown = new Map();
+    this.prefix = `tile${++lists}-`;
+    this.inner = el("div", { class: "rows", role: "presentation" });
+    this.list = el("div", { class: "grid", role: "listbox", tabindex: "0", "aria-label": label, "aria-multiselectable": multiple ? "true" : null }, this.inner);
+    this.list.addEventListener("scroll", () => this.schedule(), { passive: true });
+    this.list.addEventListener("keydown", (event) => this.key(event));
+    this.inner.addEventListener("click", (event) => this.click(event));
+    this.inner.addEventListener("dblclick", () => this.active >= 0 && this.onopen(this.items[this.active], this.active));
+    this.multiple = multiple;
+    this.sizes = new ResizeObserver(() => this.draw(true));
+    this.sizes.observe(this.list);
+    host.append(this.list);
+  }
+
+  close() { this.sizes.disconnect(); }
+
+  get columns() { return Math.max(1, Math.floor(this.list.clientWidth / this.cell.width)); }
+
+  set(items, active = 0) {
+    this.items = items;
+    this.marked.clear();
+    this.active = items.length ? Math.min(Math.max(active, 0), items.length - 1) : -1;
+    this.draw(true);
+    if (this.active >= 0) this.onmove(items[this.active], this.active);
+  }
+
+  // The item changed: draw its tile anew.
+  refresh(index) {
+    this.shown.get(index)?.remove();
+    this.shown.delete(index);
+    this.draw();
+  }
+
+  move(index) {
+    if (!this.items.length) return;
+    const before = this.active;
+    this.active = Math.min(Math.max(index, 0), this.items.length - 1);
+    this.reveal();
+    this.state(before);
+    this.state(this.active);
+    if (before !== this.active) this.onmove(this.items[this.active], this.active);
+  }
+
+  reveal() {
+    const top = Math.floor(this.active / this.columns) * this.cell.height;
+    const list = this.list;
+    if (top < list.scrollTop) list.scrollTop = top;
+    else if (top + this.cell.height > list.scrollTop + list.clientHeight) list.scrollTop = top + this.cell.height - list.clientHeight;
+    this.draw();
+  }
+
+  schedule() {
+    if (this.waiting) return;
+    this.waiting = requestAnimationFrame(() => { this.waiting = 0; this.draw(); });
+  }
+
+  draw(anew = false) {
+    if (anew) {
+      for (const tile of this.shown.values()) tile.remove();
+      this.shown.clear();
+    }
+    const columns = this.columns;
+    const rows = Math.ceil(this.items.length / columns);
+    this.inner.style.height = `${rows * this.cell.height}px`;
+    const first = Math.max(0, Math.floor(this.list.scrollTop / this.cell.height) - MARGIN_ROWS);
+    const last = Math.min(rows, Math.ceil((this.list.scrollTop + this.list.clientHeight) / this.cell.height) + MARGIN_ROWS);
+    const from = first * columns;
+    const to = Math.min(this.items.length, last * columns);
+    for (const [index, tile] of this.shown) {
+      if (index < from || index >= to) { tile.remove(); this.shown.delete(index); }
+    }
+    const fresh = document.createDocumentFragment();
+    for (let index = from; index < to; index++) {
+      if (this.shown.has(index)) continue;
+      const tile = this.make(index, columns);
+      this.shown.set(index, tile);
+      fresh.append(tile);
+    }
+    this.inner.append(fresh);
+    if (this.active >= 0) this.list.setAttribute("aria-activedescendant", this.prefix + this.active);
+    else this.list.removeAttribute("aria-activedescendant");
+  }
+
+  make(index, columns) {
+    const { image, text, state, label } = this.tile(this.items[index], index);
+    const tile = el("div", { class: "tile", role: "option", id: this.prefix + index, "data-index": String(index), "data-state": state ?? "", "aria-label": label,
+      "aria-setsize": String(this.items.length), "aria-posinset": String(index + 1) },
+    el("img", { src: image, alt: "", loading: "lazy", decoding: "async", draggable: "false" }), el("span", { "aria-hidden": "true" }, text ?? ""));
+    tile.style.transform = `translate(${(index % columns) * this.cell.width}px, ${Math.floor(index / columns) * this.cell.height}px)`;
+    tile.style.width = `${this.cell.width - 10}px`;
+    tile.style.height = `${this.cell.height - 10}px`;
+    this.dress(tile, index);
+    return tile;
+  }
+
+  state(index) {
+    const tile = this.shown.get(index);
+    if (tile) this.dress(tile, index);
+  }
+
+  dress(tile, index) {
+    const chosen = this.multiple ? this.marked.has(index) : index === this.active;
+    tile.setAttribute("aria-selected", String(chosen));
+    tile.classList.toggle("active", index === this.active);
+  }
+
+  mark(index, on = !this.marked.has(index)) {
+    if (on) this.marked.add(index); else this.marked.delete(index);
+    this.state(index);
+  }
+
+  click(event) {
+    const tile = event.target.closest(".tile");
+    if (!tile) return;
+    const index = Number(tile.dataset.index);
+    if (this.multiple) {
+      if (event.shiftKey && this.active >= 0) {
+        for (let i = Math.min(this.active, index); i <= Math.max(this.active, index); i++) this.mark(i, true);
+      } else this.mark(index);
+    }
+    this.move(index);
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const page = Math.max(1, Math.floor(this.list.clientHeight / this.cell.height)) * this.columns;
+    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.columns, ArrowUp: -this.columns, PageDown: page, PageUp: -page };
+    if (event.key in steps) this.move(this.active + steps[event.key]);
+    else if (event.key === "Home") this.move(0);
+    else if (event.key === "End") this.move(this.items.length - 1);
+    else if (event.key === "Enter" && this.active >= 0) this.onopen(this.items[this.active], this.active);
+    else if (event.key === " " && this.multiple && this.active >= 0) this.mark(this.active);
+    else return;
+    event.preventDefault();
+  }
+}

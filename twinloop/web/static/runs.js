@@ -1,0 +1,192 @@
+// Runs: start, watch, pause, go on; the LoRAs side by side on the fixed prompts; which one is the final file.
+
+import { address, get, post } from "./api.js";
+import { choice, el, estimate, percent, replace, say, title } from "./dom.js";
+
+const EVERY = 1000;
+
+export async function runs(host, query) {
+  const page = new Runs(host, query.get("run"));
+  await page.load();
+  const timer = setInterval(() => page.tick(), EVERY);
+  return () => clearInterval(timer);
+}
+
+class Runs {
+  constructor(host, wanted) {
+    this.wanted = wanted;
+    this.list = el("nav", { class: "list", "aria-label": "Runs and configurations" });
+    this.detail = el("section", { class: "detail wide", "aria-label": "Run" });
+    replace(host, el("h1", {}, "Runs"), el("div", { class: "split narrow" }, this.list, this.detail));
+  }
+
+  async load() {
+    this.overview = await get("/api/overview");
+    const idle = this.overview.configs.filter((config) => !this.overview.runs.some((run) => run.config === config.config));
+    this.chosen = this.wanted ?? this.overview.runs[0]?.run ?? null;
+    replace(this.list,
+      el("ul", {}, this.overview.runs.map((run) => el("li", {}, el("a", { href: `#/runs?run=${encodeURIComponent(run.run)}`, "aria-current": run.run === this.chosen ? "true" : null },
+        el("strong", {}, run.person || run.run), el("span", { class: "quiet" }, `${run.run}: ${standing(run)}`))))),
+      idle.length ? el("h2", {}, "Not started") : null,
+      el("ul", {}, idle.map((item) => el("li", {}, el("strong", {}, item.person || item.config), " ", el("span", { class: "quiet" }, item.config), " ",
+        el("button", { onclick: () => this.start(item.config, item.output_dir) }, "Start")))),
+      this.overview.runs.length + idle.length ? null : el("p", {}, "No run and no configuration here. Write one: twinloop init --output bootstrap_config.json"));
+    await this.show();
+  }
+
+  async show() {
+    if (!this.chosen || !this.overview.runs.some((run) => run.run === this.chosen)) {
+      this.status = null;
+      replace(this.detail, el("p", { class: "quiet" }, this.overview.runs.length ? "Choose a run." : "Nothing has run here yet."));
+      if (this.wanted) this.pending();
+      return;
+    }
+    this.run = await get("/api/run", { run: this.chosen });
+    this.status = el("div", { class: "status" });
+    this.samples = el("div", { class: "samples" });
+    replace(this.detail, el("h2", {}, `${this.run.person} `, el("span", { class: "quiet" }, this.run.run)), this.status, this.samples,
+      this.rounds(), this.loras(), this.compare());
+    this.drawn = "";
+    this.draw(this.run.job);
+  }
+
+  // A run that was just started has no folder yet.
+  async pending() {
+    const job = (await get("/api/jobs")).filter((item) => item.key === this.wanted).at(-1);
+    if (!job) return;
+    this.status = el("div", { class: "status" });
+    this.samples = el("div");
+    replace(this.detail, el("h2", {}, this.wanted), this.status);
+    this.drawn = "";
+    this.draw(job);
+  }
+
+  async tick() {
+    if (!this.chosen || document.hidden || this.busy) return;
+    this.busy = true;
+    try {
+      const job = (await get("/api/jobs")).filter((item) => item.key === this.chosen).at(-1);
+      const known = this.run && this.run.run === this.chosen;
+      if (job && !known && job.lines.length) await this.load();
+      if (job && this.status) {
+        const ended = this.state && this.state !== job.state && !["running", "stopping"].includes(job.state);
+        this.draw(job);
+        if (ended) await this.load();
+        else if (job.state === "running" && known) await this.sample();
+      }
+    } finally { this.busy = false; }
+  }
+
+  draw(job) {
+    this.state = job?.state;
+    const text = JSON.stringify([job?.state, job?.progress, job?.lines.length, job?.lines.at(-1)]);
+    if (text === this.drawn) return;
+    this.drawn = text;
+    const working = job && ["running", "stopping"].includes(job.state);
+    const waits = job?.state === "waiting" ? el("p", { class: "note" }, "A round waits for your review. ",
+      el("a", { href: `#/review?run=${encodeURIComponent(this.chosen)}` }, "Look at its images")) : null;
+    const config = this.run?.config ?? job?.command.at(-1);
+    const button = working
+      ? el("button", { onclick: () => this.pause(), disabled: job.state === "stopping" }, job.state === "stopping" ? "Stopping…" : "Pause")
+      : config ? el("button", { class: "primary", onclick: () => this.start(config, this.chosen) }, this.run?.stop && !job ? "Check again" : "Continue") : null;
+    replace(this.status, el("p", {}, el("strong", { class: `state ${job?.state ?? ""}` }, job ? job.state : standing(this.run)), " ", button,
+      this.run?.report ? el("a", { href: address("/api/run/report", { run: this.chosen }), target: "_blank", rel: "noopener" }, "Report") : null),
+    waits, this.bar(job), job?.lines.length ? el("details", { open: working || job.state === "failed" }, el("summary", {}, "What it says"), el("pre", { tabindex: "0" }, job.lines.slice(-40).join("\n"))) : null);
+  }
+
+  bar(job) {
+    const progress = job?.progress;
+    if (!progress) { this.pace = null; return null; }
+    const name = progress.label.split(" (")[0];
+    const now = performance.now();
+    if (!this.pace || this.pace.name !== name || progress.done < this.pace.done) this.pace = { name, done: progress.done, at: now };
+    const made = progress.done - this.pace.done;
+    const left = made > 0 ? Math.round(((progress.total - progress.done) * (now - this.pace.at)) / made / 1000) : null;
+    const clock = left === null ? "" : `, ${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")} left`;
+    return el("p", { class: "progress" }, el("label", {}, `${progress.label}: ${progress.done} of ${progress.total}${clock}`,
+      el("progress", { max: String(progress.total), value: String(progress.done) })));
+  }
+
+  async sample() {
+    const found = await get("/api/run/samples", { run: this.chosen, count: 8 });
+    const text = JSON.stringify(found);
+    if (text === this.sampled) return;
+    this.sampled = text;
+    replace(this.samples, found.map((item) => el("img", { src: address("/api/run/made", { run: this.chosen, ...item }), alt: `${title(item.folder)} ${item.file}`, width: "96", height: "96" })));
+  }
+
+  async start(config, key) {
+    const job = await post("/api/jobs/run", { config });
+    say(`Started: ${job.command.join(" ")}`);
+    if (location.hash === `#/runs?run=${encodeURIComponent(job.key)}`) { this.wanted = this.chosen = job.key; await this.load(); }
+    else location.hash = `#/runs?run=${encodeURIComponent(job.key ?? key)}`;
+  }
+
+  async pause() {
+    await post("/api/jobs/pause", { key: this.chosen });
+    say("Pausing: the unit of work at hand is lost at most.");
+  }
+
+  rounds() {
+    const rows = this.run.iterations;
+    if (!rows.length) return null;
+    return table("Rounds", ["round", "gaps", "images", "approved", "merged", "LoRA", "improvement", ""], rows.map((row) => [
+      row.iteration, row.gap_count, row.generated, `${row.approved} (${percent(row.approval_rate.value ?? row.approved / Math.max(1, row.generated))})`, row.merged,
+      `v${row.lora_version}`, estimate(row.improvement), row.rolled_back ? `rolled back: ${row.drifted.join(", ")}` : ""]));
+  }
+
+  loras() {
+    if (!this.run.scores.length) return null;
+    const metrics = Object.keys(this.run.scores[0].metrics);
+    const final = this.run.picked?.version ?? this.run.best;
+    return table("LoRAs on the fixed prompts (95 % intervals)", ["version", ...metrics.map(title), "final"], this.run.scores.map((score) => [
+      `v${score.version}${score.version === this.run.best ? ", best measured" : ""}`, ...metrics.map((name) => estimate(score.metrics[name])),
+      score.version === final ? (this.run.picked ? "picked by you" : "final") : el("button", { onclick: () => this.pick(score.version) }, `Use v${score.version}`)]));
+  }
+
+  async pick(version) {
+    await post("/api/run/pick", { run: this.chosen, version });
+    say(`v${version} is the final LoRA now.`);
+    await this.show();
+  }
+
+  compare() {
+    const versions = this.run.panel_versions;
+    if (versions.length < 2 || !this.run.panel.length) return null;
+    const state = { left: versions[0], right: versions.at(-1), number: 0 };
+    const source = (version) => address("/api/run/panel", { run: this.run.run, version, number: state.number, size: 1280 });
+    const under = el("img", { alt: "" });
+    const over = el("img", { class: "over", alt: "" });
+    const slide = el("input", { type: "range", min: "0", max: "100", value: "50", "aria-label": "How much of the left version is shown" });
+    const prompt = el("p", {});
+    const cut = () => { over.style.clipPath = `inset(0 ${100 - Number(slide.value)}% 0 0)`; };
+    const draw = () => {
+      under.src = source(state.right);
+      over.src = source(state.left);
+      under.alt = `v${state.right}: ${this.run.panel[state.number].prompt}`;
+      over.alt = `v${state.left}: ${this.run.panel[state.number].prompt}`;
+      prompt.textContent = `${state.number + 1} of ${this.run.panel.length}: ${this.run.panel[state.number].prompt}`;
+      cut();
+    };
+    const step = (by) => () => { state.number = (state.number + by + this.run.panel.length) % this.run.panel.length; draw(); };
+    const all = versions.map((version) => [String(version), `v${version}`]);
+    slide.addEventListener("input", cut);
+    draw();
+    return el("section", { class: "compare", "aria-label": "Compare versions" }, el("h3", {}, "The same prompt and seed by two versions"),
+      el("p", {}, choice("Left", all, String(state.left), (value) => { state.left = Number(value); draw(); }),
+        choice("Right", all, String(state.right), (value) => { state.right = Number(value); draw(); }),
+        el("button", { onclick: step(-1) }, "Previous prompt"), el("button", { onclick: step(1) }, "Next prompt")),
+      el("div", { class: "pair" }, under, over), slide, prompt);
+  }
+}
+
+function standing(run) {
+  if (run.job && ["running", "stopping", "waiting"].includes(run.job.state)) return run.job.state;
+  if (run.stop) return run.stop.converged ? "converged" : "stopped";
+  return run.rounds ? `${run.rounds} rounds` : "begun";
+}
+
+function table(caption, heads, rows) {
+  return el("div", { class: "scroll" }, el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, heads.map((name) => el("th", { scope: "col" }, name)))),
+    el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, index) => el(index ? "td" : "th", index ? {} : { scope: "row" }, cell instanceof Node ? cell : String(cell ?? "–"))))))));
+}
