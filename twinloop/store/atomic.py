@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,7 +47,7 @@ def write_bytes(path: Path, data: bytes, private: bool = False) -> None:
         StorageError: disk full or not permitted; no temporary file is left behind.
     """
     # the name is cut: one that is as long as a file system allows must have room for the pid
-    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name[:40]}.{threading.get_ident()}.{os.getpid()}.tmp")
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

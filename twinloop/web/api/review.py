@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from twinloop.web.api.shared import TheSite, webp
 from twinloop.web.pictures import picture
 
 router = APIRouter(prefix="/review")
+_writing = threading.Lock()
+"""Decisions come faster than they are written; each is added to those before it."""
 
 
 @router.get("")
@@ -75,14 +78,16 @@ def decide(body: Opinions, site: TheSite) -> dict[str, Any]:
     space = site.run(body.run)
     path = space.review(body.iteration)
     known = [item["image"] for item in _verdicts(space, body.iteration)]
-    return say(path, Review.read(path, body.iteration), known, body.opinions).to_json()
+    with _writing:
+        return say(path, Review.read(path, body.iteration), known, body.opinions).to_json()
 
 
 @router.post("/finish")
 def finish_round(body: Round, site: TheSite) -> dict[str, Any]:
     """Let the run go on."""
     path = site.run(body.run).review(body.iteration)
-    return finish(path, Review.read(path, body.iteration)).to_json()
+    with _writing:
+        return finish(path, Review.read(path, body.iteration)).to_json()
 
 
 @router.get("/nearest")

@@ -1,0 +1,106 @@
+"""A real browser on a real server. Without Chromium these tests are skipped, and say so.
+
+With ``TWINLOOP_SCREENSHOTS=DIR`` they write the pictures of the README there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from twinloop.web.app import create_app
+from twinloop.web.site import Site, new_token
+
+CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/browser" in item.nodeid:
+            item.add_marker(pytest.mark.slow)
+            if CHROMIUM is None:
+                item.add_marker(pytest.mark.skip(reason="Chromium is not installed, so the page was not opened in a browser (apt-get install chromium)"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def served(home: Path, **folders: Any) -> Iterator[str]:
+    """A server for ``home`` on a free port; gives the address with the key."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    site = Site(new_token(), home, **folders)
+    server = uvicorn.Server(uvicorn.Config(create_app(site), log_level="error", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/?token={site.token}"
+    finally:
+        server.should_exit = True
+        thread.join(15)
+        listening.close()
+
+
+class Watched:
+    """A page that notes every request and every complaint.
+
+    Attributes:
+        page: Playwright's. hosts: of all requests. complaints: errors of scripts and of the console.
+    """
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.hosts: set[str] = set()
+        self.complaints: list[str] = []
+        page.on("request", lambda request: self.hosts.add(request.url.split("/")[2].split(":")[0] if "//" in request.url else ""))
+        page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def clean(self) -> None:
+        """Nothing left this machine, nothing went wrong."""
+        assert self.hosts <= {"127.0.0.1", ""}, self.hosts
+        assert self.complaints == []
+
+
+@pytest.fixture
+def visit(chromium: Any) -> Iterator[Callable[..., Watched]]:
+    """``visit(address, "#/review")`` -> a `Watched` page on that part."""
+    contexts = []
+
+    def open_page(address: str, part: str = "", **options: Any) -> Watched:
+        context = chromium.new_context(viewport={"width": 1366, "height": 820}, **options)
+        contexts.append(context)
+        watched = Watched(context.new_page())
+        watched.page.goto(address + part)
+        return watched
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def picture(page: Any, name: str) -> None:
+    """A screenshot for the README, when somebody asked for it."""
+    folder = os.environ.get("TWINLOOP_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))

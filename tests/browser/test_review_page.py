@@ -1,0 +1,99 @@
+"""Review with the keyboard alone, as a person with two hundred images would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Watched, picture, served
+from tests.functional import loops
+from twinloop.errors import WaitingForReview
+
+
+@pytest.fixture(scope="module")
+def waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on the fakes that waits for the review of its first round, of at least 24 images."""
+    home = tmp_path_factory.mktemp("waiting")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        loops.write_photos(home / "photos")
+        chosen = loops.settings(output_dir="outputs/ana", lora_output_dir="outputs/loras", review="first_round", generation={"num_per_gap": 12})
+        with pytest.raises(WaitingForReview):
+            loops.run(chosen)
+    return home
+
+
+def decisions(home: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((home / "outputs/ana/review_iter1.json").read_text())
+    return found
+
+
+def files(home: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (home / "outputs/ana").glob("review_*")}
+
+
+def test_twenty_images_are_approved_by_keyboard(waiting: Path, visit: Callable[..., Watched]) -> None:
+    with served(waiting) as address:
+        watched = visit(address, "#/review?run=outputs/ana")
+        page = watched.page
+        page.get_by_role("listbox", name="Generated images").wait_for()
+        assert page.evaluate("document.activeElement.getAttribute('role')") == "listbox", "the gallery has the focus at once"
+        for _ in range(20):
+            page.keyboard.press("a")
+        page.get_by_text("20 decided by you").wait_for()
+        page.keyboard.press("r")
+        page.keyboard.press("u")
+        page.get_by_text("22 decided by you").wait_for()
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("Delete")
+        page.get_by_text("21 decided by you").wait_for()
+        page.wait_for_load_state("networkidle")
+        outcomes = [item["outcome"] for item in decisions(waiting)["decisions"].values()]
+        assert outcomes.count("approved") == 20 and outcomes.count("rejected") == 1 and outcomes.count("unsure") == 0
+        watched.clean()
+
+
+def test_space_compares_and_finishing_lets_the_run_go_on(waiting: Path, visit: Callable[..., Watched]) -> None:
+    with served(waiting) as address:
+        watched = visit(address, "#/review?run=outputs/ana")
+        page = watched.page
+        page.get_by_role("listbox").wait_for()
+        page.keyboard.press("Space")
+        photos = page.locator(".photos img")
+        photos.nth(2).wait_for()
+        assert photos.count() == 3 and page.get_by_text("likeness").count() == 3
+        checks = page.locator("table.checks tbody tr")
+        assert checks.count() >= 5 and checks.first.locator("td").count() == 3, "value, limit and verdict of every check"
+        picture(page, "review")
+        page.get_by_label("Gap").select_option(index=1)
+        filtered = page.get_by_role("option").count()
+        assert 0 < filtered < 200
+        page.get_by_role("button", name="Finish the review").click()
+        page.get_by_text("The review is finished").wait_for()
+        assert decisions(waiting)["finished"]
+        watched.clean()
+
+
+def test_without_the_key_and_from_elsewhere(waiting: Path, visit: Callable[..., Watched]) -> None:
+    with served(waiting) as address:
+        base = address.split("?")[0]
+        stranger = visit(base).page
+        assert "holds the key" in stranger.inner_text("body")
+        assert stranger.goto(f"{base}?token=guess").status == 403
+        inside = visit(address).page
+        assert "token" not in inside.url, "the key leaves the address bar"
+        before = files(waiting)
+        # a page of another origin, in the browser that holds the cookie
+        inside.route("http://evil.example/", lambda route: route.fulfill(body="<title>evil</title>", content_type="text/html"))
+        inside.goto("http://evil.example/")
+        status = inside.evaluate(
+            """async (url) => { try { const r = await fetch(url, {method: 'POST', mode: 'no-cors', credentials: 'include', headers: {'content-type': 'text/plain'},
+            body: '{"run": "outputs/ana", "iteration": 1}'}); return r.type; } catch (error) { return 'refused'; } }""",
+            f"{base}api/review/finish",
+        )
+        assert status in ("opaque", "refused")
+        assert before == files(waiting), "nothing was changed"

@@ -1,0 +1,89 @@
+"""Runs on the page: start, watch, pause, go on, compare versions, pick the final one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import Watched, picture, served
+from tests.functional import loops
+from tests.functional.console import configuration
+from twinloop.nano.world.photos import write_photo_set
+
+NANO_RUN = {
+    "person_name": "mira", "person_trigger": "ohwx woman", "base_model": "nano", "models_dir": "nano", "max_iterations": 1, "generation": {"num_per_gap": 1, "num_inference_steps": 4},
+    "training": {"preset": "nano", "steps": 120, "checkpoint_every": 5}, "panel": {"images": 4}, "analysis": {"facets": ["face_angle"]},
+    "dataset_dir": "photos", "output_dir": "outputs/mira/bootstrap", "lora_output_dir": "outputs/mira/loras",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        loops.write_photos(home / "photos")
+        loops.run(loops.settings(output_dir="outputs/ana", lora_output_dir="outputs/loras"))
+        configuration(home, output_dir="outputs/ana", lora_output_dir="outputs/loras")
+    return home
+
+
+def test_versions_are_compared_with_a_slider_and_one_is_picked(finished: Path, visit: Callable[..., Watched]) -> None:
+    with served(finished) as address:
+        watched = visit(address, "#/runs?run=outputs/ana")
+        page = watched.page
+        slider = page.get_by_label("How much of the left version is shown")
+        slider.wait_for()
+        over = page.locator(".pair .over")
+        assert "version=1" in over.get_attribute("src")
+        for value, clip in (("0", "100%"), ("100", "0%")):
+            slider.fill(value)
+            assert clip in over.evaluate("image => image.style.clipPath")
+        slider.fill("50")
+        first = over.get_attribute("src")
+        page.get_by_role("button", name="Next prompt").click()
+        assert over.get_attribute("src") != first
+        page.get_by_role("button", name="Use v1").click()
+        page.get_by_text("picked by you").wait_for()
+        assert json.loads((finished / "outputs/loras/final.json").read_text())["version"] == 1
+        history = json.loads((finished / "outputs/ana/iteration_history.json").read_text())
+        assert page.get_by_role("table", name=re.compile("Rounds")).locator("tbody tr").count() == len(history["iterations"])
+        picture(page, "runs")
+        watched.clean()
+
+
+def test_a_nano_run_is_started_paused_and_resumed(tmp_path: Path, visit: Callable[..., Watched]) -> None:
+    write_photo_set(tmp_path / "photos", seed=7, count=12)
+    (tmp_path / "bootstrap_config.json").write_text(json.dumps(NANO_RUN))
+    with served(tmp_path) as address:
+        watched = visit(address, "#/runs")
+        page = watched.page
+        page.get_by_role("button", name="Start").click()
+        page.get_by_text(re.compile("Training LoRA v1.*of 120")).wait_for(timeout=120_000)
+        page.get_by_role("button", name="Pause").click()
+        page.locator("strong.state", has_text="stopped").wait_for(timeout=60_000)
+        assert not (tmp_path / "outputs/mira/loras/lora_v1.safetensors").exists()
+        page.get_by_role("button", name="Continue").click()
+        page.locator("strong.state", has_text="done").wait_for(timeout=240_000)
+        assert (tmp_path / "outputs/mira/loras/lora.safetensors").exists()
+        watched.clean()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1366, 820])
+def test_it_fits_laptop_and_tablet_in_light_and_dark(finished: Path, visit: Callable[..., Watched], scheme: str, width: int) -> None:
+    with served(finished) as address:
+        watched = visit(address, "#/review", color_scheme=scheme)
+        page = watched.page
+        page.set_viewport_size({"width": width, "height": 900})
+        for part in ("review", "runs", "people", "dataset"):
+            page.evaluate(f"location.hash = '#/{part}'")
+            page.locator(f".part.{part} h1").wait_for()
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), part
+        ink, ground = page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.documentElement).backgroundColor]")
+        assert (sum(map(int, re.findall(r"\d+", ink)[:3])) < sum(map(int, re.findall(r"\d+", ground)[:3]))) == (scheme == "light")
+        watched.clean()
