@@ -13,7 +13,7 @@ from twinloop.checks.base import Limits
 from twinloop.config import Settings
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset, LoRA, PanelScore
-from twinloop.domain.shots import Gap, Shot
+from twinloop.domain.shots import Gap, Shot, derive_seed
 from twinloop.domain.vault import Consent
 from twinloop.domain.verdicts import Outcome as Judgement
 from twinloop.errors import NothingToDo, StateError, WaitingForReview
@@ -29,7 +29,9 @@ from twinloop.stages.identity import IdentityReference, freeze_reference, refere
 from twinloop.stages.observe import observe_files
 from twinloop.stages.pick import picked
 from twinloop.stages.rounds import Outcome, Round, history_json
+from twinloop.stages.samples import Beside, faces_of
 from twinloop.stages.toolbox import Toolbox
+from twinloop.stages.trial import Trial, checkpoint_steps
 from twinloop.stages.validate import Judged
 from twinloop.store.atomic import copy_whole, read_json, remove_leftovers, sha256_file, write_json
 from twinloop.store.catalog import Catalog
@@ -37,6 +39,7 @@ from twinloop.store.images import find_images
 from twinloop.store.journal import Journal
 from twinloop.store.lora_file import kohya_path
 from twinloop.store.sidecar import consent_of
+from twinloop.store.versions import versions
 from twinloop.store.workspace import Workspace, shown_path
 
 
@@ -81,6 +84,8 @@ def begin(run: Run) -> None:
     record = {"settings": run.settings.identity_fields(), "observer": run.toolbox.observer.fingerprint}
     analyze.check_shares(run.toolbox.observer.facets, run.settings.analysis.shares)
     kept = run.artefact("run", run.workspace.run_record, lambda: record)
+    if not run.workspace.versions.exists():
+        write_json(run.workspace.versions, versions())
     old, new = _flat(_complete(kept)), _flat(json.loads(json.dumps(record)))
     changed = [
         f"{name}: {old.get(name)!r} -> {new.get(name)!r}"
@@ -146,7 +151,10 @@ def collect(run: Run) -> Dataset:
     run.say(
         f"Dataset: {len(dataset.members)} photos used, {len(data['left_out'])} left out (see {run.workspace.show(path)})"
     )
-    for line in run.toolbox.observer.pack.missing:
+    pack = run.toolbox.observer.pack
+    if pack.spoken:
+        run.say(pack.spoken)
+    for line in pack.missing:
         run.toolbox.reporter.warn(line)
     return dataset
 
@@ -216,34 +224,88 @@ def train(run: Run, dataset: Dataset, version: int) -> LoRA:
             run.toolbox,
             # as it was when the run began: a resumed run writes the same bytes
             Consent.from_json(read_json(run.workspace.dataset(0)).get("consent")),
+            _beside(run, dataset),
+            _trial(run, version, len(dataset.members)),
         )
     run.mark(f"lora_v{version}", run.workspace.lora_record(version))
+    chosen = run.workspace.checkpoint_choice(version)
+    if chosen.exists():
+        run.mark(f"checkpoints_v{version}", chosen)
+        run.say(f"  Best of {len(read_json(chosen)['checkpoints'])} checkpoints: step {lora.steps}")
     run.say(f"  ✓ Training: LoRA v{version} complete" if version > 1 else "✓ Training: LoRA v1 complete")
     return lora
 
 
+def _beside(run: Run, dataset: Dataset) -> Beside:
+    """What the training uses beside the dataset, as far as the settings ask for it."""
+    wanted = run.settings.training
+    faces = faces_of(observations(run, dataset)) if wanted.face_weight != 1.0 else {}
+    return Beside(faces, Path(wanted.prior_images) if wanted.prior_images else None)
+
+
+def _trial(run: Run, version: int, images: int) -> Trial | None:
+    """How the best checkpoint of a training is found; None where the last one is taken."""
+    wanted = run.settings.training
+    steps = checkpoint_steps(run.toolbox.training(images).steps, wanted.keep_checkpoints)
+    if not steps:
+        return None
+    reference = freeze(run)
+
+    def measured(lora: Path, step: int) -> PanelScore:
+        space, key = run.workspace, f"checkpoint_v{version}_{step}"
+        panel = Panel("checkpoint_panel", space.checkpoint_panel, derive_seed(run.settings.seed, "checkpoints"), wanted.checkpoint_panel)
+        return _measured(run, reference, panel, Portrait(key, step, lora, space.checkpoint_images(version, step), space.checkpoint_score(version, step)))
+
+    return Trial(steps, measured, run.workspace.checkpoint_choice(version), wanted.early_stop)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Fixed prompts and seeds: the artefact they lie in, the seed they come from, and their number."""
+
+    key: str
+    path: Path
+    seed: int
+    images: int
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """One LoRA on a panel: journal key, number that its score carries, file, and where images and score go."""
+
+    key: str
+    version: int
+    lora: Path
+    images: Path
+    score: Path
+
+
 def measure(run: Run, reference: IdentityReference | None, lora: LoRA) -> PanelScore:
     """panel_vN/ and panel_vN.json: this LoRA on the fixed panel."""
+    space, version = run.workspace, lora.version
+    panel = Panel("panel", space.panel, run.settings.seed, run.settings.panel.images)
+    return _measured(
+        run, reference, panel,
+        Portrait(f"panel_v{version}", version, space.lora(version), space.panel_images(version), space.panel_score(version)),
+    )  # fmt: skip
+
+
+def _measured(run: Run, reference: IdentityReference | None, panel: Panel, portrait: Portrait) -> PanelScore:
+    """Make the panel's images with a LoRA and measure them, as far as that is not done."""
     settings, toolbox = run.settings, run.toolbox
     facets = toolbox.observer.facets
     run.artefact(
-        "panel", run.workspace.panel,
-        lambda: generating.shots_json(plan.plan_panel(facets, settings.person_trigger, toolbox.style, settings.seed, settings.panel.images, settings.generation.negative_prompt), 0),
+        panel.key, panel.path,
+        lambda: generating.shots_json(plan.plan_panel(facets, settings.person_trigger, toolbox.style, panel.seed, panel.images, settings.generation.negative_prompt), 0),
     )  # fmt: skip
-    shots = [Shot.from_json(item) for item in read_json(run.workspace.panel)["shots"]]
-    version = lora.version
+    shots = [Shot.from_json(item) for item in read_json(panel.path)["shots"]]
     context = generating.GenerationContext(
-        f"panel_v{version}",
-        run.workspace.panel_images(version),
-        toolbox.base_model,
-        run.workspace.lora(version),
-        toolbox.generation,
-        stamped=False,
+        portrait.key, portrait.images, toolbox.base_model, portrait.lora, toolbox.generation, stamped=False
     )
     made = generating.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
     score = run.artefact(
-        f"panel_v{version}.score", run.workspace.panel_score(version),
-        lambda: assess.assess(made, version, toolbox.observer, run.catalog, reference, toolbox.reporter).to_json(),
+        f"{portrait.key}.score", portrait.score,
+        lambda: assess.assess(made, portrait.version, toolbox.observer, run.catalog, reference, toolbox.reporter).to_json(),
     )  # fmt: skip
     return PanelScore.from_json(score)
 

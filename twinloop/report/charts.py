@@ -187,6 +187,37 @@ def proportion_bar(parts: Sequence[tuple[str, int]], label: str) -> Markup:
     return _svg('width="100%" height="10"', label, drawn, "proportion") if total else Markup("")
 
 
+@dataclass(frozen=True)
+class Column:
+    """One bin of a histogram: from where to where, and how many of each kind."""
+
+    start: float
+    end: float
+    counts: tuple[int, int, int]
+
+
+def histogram(columns: Sequence[Column], kinds: Sequence[str], label: str) -> Markup:
+    """Stacked columns side by side; ``kinds`` are the CSS classes of the counts, the first at the bottom."""
+    most = max((sum(column.counts) for column in columns), default=0)
+    if not most:
+        return Markup("")
+    scale = nice_scale(0.0, float(most), 0.0, least=4.0)
+    parts = [_grid(scale, False)]
+    width = (_WIDTH - _LEFT - _RIGHT) / len(columns)
+    for index, column in enumerate(columns):
+        below = 0
+        for kind, count in zip(kinds, column.counts, strict=True):
+            if count:
+                top, foot = _y(scale, below + count), _y(scale, below)
+                parts.append(
+                    f'<rect class="{escape(kind)}" x="{_n(_LEFT + index * width + 0.5)}" y="{_n(top)}" width="{_n(width - 1)}" height="{_n(foot - top)}"/>'
+                )
+            below += count
+    for value, x, anchor in ((columns[0].start, _LEFT, "start"), (columns[-1].end, _WIDTH - _RIGHT, "end")):
+        parts.append(f'<text class="axis" x="{_n(x)}" y="{_n(_HEIGHT - 6)}" text-anchor="{anchor}">{value:.3g}</text>')
+    return _svg(_box(_WIDTH, _HEIGHT), label, parts, "chart")
+
+
 def _box(width: float, height: float) -> str:
     return f'viewBox="0 0 {_n(width)} {_n(height)}"'
 

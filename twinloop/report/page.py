@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from twinloop.report import answer, notes, panel, shares, sheets, trends, words
+from twinloop.report import answer, histograms, notes, panel, reproduce, shares, sheets, trends, words
 from twinloop.report.model import RunRecord, read_run
 from twinloop.report.thumbnails import Pictures
 from twinloop.store.atomic import write_bytes
@@ -53,6 +53,10 @@ def _chapters(run: RunRecord, workspace: Workspace) -> dict[str, Any]:
         "panel_open": panel.AT_ONCE,
         "metric_curves": trends.metric_curves(run),
         "round_curves": trends.round_curves(run),
+        "histograms": histograms.check_histograms(run),
+        "made": reproduce.made_rows(run, workspace),
+        "commands": reproduce.commands(run, workspace),
+        "versions": reproduce.versions(workspace),
         "datasets": notes.dataset_rows(run),
         "loras": notes.lora_rows(run),
         "bands": notes.band_rows(run),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
 from twinloop.report.charts import proportion_bar
+from twinloop.report.likeness import NearestPhoto, nearest_of
 from twinloop.report.model import RunRecord
 from twinloop.report.thumbnails import Pictures, Thumbnail
 from twinloop.report.words import measured, number, title, words
@@ -45,7 +46,11 @@ class CheckLine:
 
 @dataclass(frozen=True)
 class ImageTile:
-    """One synthetic image with its verdict. ``note``: what became of it when that is not plain."""
+    """One synthetic image with its verdict.
+
+    Attributes:
+        note: what became of it when that is not plain. nearest: the real photo that is most like it, for approved images.
+    """
 
     name: str
     picture: Thumbnail | None
@@ -55,6 +60,7 @@ class ImageTile:
     reasons: tuple[str, ...]
     checks: tuple[CheckLine, ...]
     note: str
+    nearest: NearestPhoto | None
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,9 @@ def round_sheets(run: RunRecord, workspace: Workspace, pictures: Pictures) -> tu
     sheets = []
     for iteration, verdicts in enumerate(run.verdicts, 1):
         merged = {m.sha256 for m in run.datasets[iteration - 1].synthetic} if iteration <= len(run.datasets) else None
-        parts = [_sheet(outcome, verdicts, merged, iteration, workspace, pictures, most) for outcome in Outcome]
+        approved = tuple(verdict for verdict in verdicts if verdict.outcome is Outcome.APPROVED)
+        nearest = nearest_of(run, workspace, pictures, approved)
+        parts = [_sheet(outcome, verdicts, merged, iteration, workspace, pictures, most, nearest) for outcome in Outcome]
         said = f"Round {iteration}: " + ", ".join(f"{part.total} {part.outcome}" for part in parts)
         bar = proportion_bar([(part.outcome, part.total) for part in parts], said)
         sheets.append(RoundSheets(iteration, len(verdicts), bar, tuple(parts), _failures(verdicts)))
@@ -135,7 +143,8 @@ def round_sheets(run: RunRecord, workspace: Workspace, pictures: Pictures) -> tu
 
 
 def _sheet(
-    outcome: Outcome, verdicts: Sequence[Verdict], merged: set[str] | None, iteration: int, workspace: Workspace, pictures: Pictures, most: int
+    outcome: Outcome, verdicts: Sequence[Verdict], merged: set[str] | None, iteration: int, workspace: Workspace, pictures: Pictures, most: int,
+    nearest: Mapping[str, NearestPhoto],
 ) -> Sheet:  # fmt: skip
     chosen = [verdict for verdict in verdicts if verdict.outcome is outcome]
     shown = spread(chosen, lambda verdict: (verdict.facet, verdict.value), most)
@@ -143,16 +152,19 @@ def _sheet(
     for verdict in shown:
         picture = pictures.at(workspace.synthetic(iteration) / verdict.image, verdict.sha256 or None)
         left = outcome is Outcome.APPROVED and merged is not None and verdict.sha256 not in merged
-        tiles.append(_image_tile(verdict, picture, "not merged: the gap or the cap was full" if left else ""))
+        note = "not merged: the gap or the cap was full" if left else ""
+        if verdict.human is not None:
+            note = "; ".join(filter(None, (f"{verdict.human} by a person, {verdict.automatic} by the checks", note)))
+        tiles.append(_image_tile(verdict, picture, note, nearest.get(verdict.sha256)))
     return Sheet(str(outcome), len(chosen), tuple(tiles), len(chosen) - len(shown))
 
 
-def _image_tile(verdict: Verdict, picture: Thumbnail | None, note: str) -> ImageTile:
+def _image_tile(verdict: Verdict, picture: Thumbnail | None, note: str, nearest: NearestPhoto | None) -> ImageTile:
     target = f"{words(verdict.facet)}: {words(verdict.value)}" if verdict.facet else "no known target"
     because = f" because {'; '.join(verdict.reasons)}" if verdict.reasons else ""
     return ImageTile(
         name=verdict.image, picture=picture, alt=f"Synthetic image for {target}, {verdict.outcome}{because}", target=target,
-        quality=number(verdict.quality), reasons=verdict.reasons, checks=tuple(_line(check) for check in verdict.results), note=note,
+        quality=number(verdict.quality), reasons=verdict.reasons, checks=tuple(_line(check) for check in verdict.results), note=note, nearest=nearest,
     )  # fmt: skip
 
 

@@ -31,6 +31,11 @@ class Workspace:
         return self.root / "run.json"
 
     @property
+    def versions(self) -> Path:
+        """Program and libraries it was begun with."""
+        return self.root / "versions.json"
+
+    @property
     def report(self) -> Path:
         return self.root / "report.html"
 
@@ -80,6 +85,21 @@ class Workspace:
 
     def panel_score(self, version: int) -> Path:
         return self.root / f"panel_v{version}.json"
+
+    @property
+    def checkpoint_panel(self) -> Path:
+        """The prompts and seeds on which the checkpoints of a training are compared."""
+        return self.root / "checkpoint_panel.json"
+
+    def checkpoint_images(self, version: int, step: int) -> Path:
+        return self.root / f"checkpoints_v{version}" / f"step_{step:06d}"
+
+    def checkpoint_score(self, version: int, step: int) -> Path:
+        return self.root / f"checkpoints_v{version}" / f"step_{step:06d}.json"
+
+    def checkpoint_choice(self, version: int) -> Path:
+        """Which checkpoint of a training was taken, and what the others came to."""
+        return self.root / f"checkpoints_v{version}.json"
 
     def training_work(self, version: int) -> Path:
         """Checkpoints and caches of one training; deleted when its LoRA is written."""

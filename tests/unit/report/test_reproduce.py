@@ -1,0 +1,74 @@
+"""Provenance, histograms and nearest photos: the page says what the artefacts hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.functional import loops
+from twinloop.domain.verdicts import Outcome
+from twinloop.loop import workspace_of
+from twinloop.report import histograms, likeness, reproduce
+from twinloop.report.model import read_run
+from twinloop.report.page import write_report
+from twinloop.report.thumbnails import Pictures
+from twinloop.store.workspace import Workspace
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    home = tmp_path_factory.mktemp("report")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        loops.write_photos(home / "photos")
+        loops.run(loops.settings())
+        relative = workspace_of(loops.settings())
+    return Workspace(home / relative.root, home / relative.lora_dir)
+
+
+def test_every_synthetic_image_that_stayed_is_listed_with_what_made_it(space: Workspace) -> None:
+    rows = reproduce.made_rows(read_run(space), space)
+    dataset = json.loads((space.root / "dataset_iter2.json").read_text())
+    stayed = [Path(m["path"]).name for m in dataset["members"] if m["origin"] != "real"]
+    assert [row.name for row in rows] == stayed != []
+    made = {(n, item["file"]): item for n in (1, 2) for item in json.loads((space.synthetic(n) / "generation_metadata.json").read_text())["images"]}
+    assert all(row.seed == str(made[row.round, row.name]["seed"]) and row.made_by.startswith("v") for row in rows)
+
+
+def test_the_commands_name_what_the_run_used(space: Workspace) -> None:
+    lines = reproduce.commands(read_run(space), space)
+    assert lines[0].startswith("twinloop run --config") and len(lines) == 3
+    assert "gaps_iter2.json" in lines[2] and "--iteration 2" in lines[2] and "'ohwx ana'" in lines[2]
+    assert dict(reproduce.versions(space))["python"].count(".") == 2
+
+
+def test_histograms_count_every_measured_check_once(space: Workspace) -> None:
+    run = read_run(space)
+    for item in histograms.check_histograms(run):
+        results = [r for vs in run.verdicts for v in vs for r in v.results if r.name.replace("_", " ").casefold() == item.title.casefold()]
+        measured = [r for r in results if isinstance(r.value, int | float)]
+        assert sum(sum(row[2:]) for row in item.rows) == len(measured) > 0
+        assert sum(row[4] for row in item.rows) == sum(r.outcome is Outcome.REJECTED for r in measured)
+        assert "<svg" in item.chart and "limit" in item.about
+
+
+def test_approved_images_stand_beside_their_nearest_photo(space: Workspace) -> None:
+    run = read_run(space)
+    approved = tuple(v for v in run.verdicts[0] if v.outcome is Outcome.APPROVED)
+    found = likeness.nearest_of(run, space, Pictures(space.root), approved)
+    assert found.keys() == {v.sha256 for v in approved} and all(item.picture is not None for item in found.values())
+    page = write_report(space).read_text()
+    assert page.count("the most alike photo, ") == sum(v.outcome is Outcome.APPROVED for vs in run.verdicts for v in vs)
+
+
+def test_without_the_catalogue_the_page_is_written_without_them(space: Workspace) -> None:
+    kept = space.catalog.rename(space.catalog.with_name("aside"))
+    try:
+        page = write_report(space).read_text()
+    finally:
+        kept.rename(space.catalog)
+    assert "the most alike photo" not in page and re.search("What the checks measured", page)
+    assert not space.catalog.with_name("catalog.sqlite-new").exists()

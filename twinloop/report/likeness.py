@@ -1,0 +1,37 @@
+"""Beside an approved image the real photo that is most like it: what a person compares it with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from twinloop.domain.verdicts import Verdict
+from twinloop.report.model import RunRecord
+from twinloop.report.thumbnails import Pictures, Thumbnail
+from twinloop.report.words import number
+from twinloop.stages.nearest import nearest_photos
+from twinloop.store.catalog import Catalog
+from twinloop.store.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class NearestPhoto:
+    """A real photo and how like it the image is, in words."""
+
+    picture: Thumbnail | None
+    name: str
+    likeness: str
+
+
+def nearest_of(run: RunRecord, workspace: Workspace, pictures: Pictures, verdicts: tuple[Verdict, ...]) -> dict[str, NearestPhoto]:
+    """sha256 of each image -> its nearest photo; images that the run's catalogue does not know are left out."""
+    photos = run.photos.real if run.photos is not None else ()
+    if not photos or not verdicts or not workspace.catalog.is_file():
+        return {}
+    found = {}
+    with Catalog(workspace.catalog) as catalog:
+        for verdict in verdicts:
+            for member, value, by in nearest_photos(verdict.sha256, photos, catalog, run.detectors, 1):
+                name = member.path.replace("\\", "/").rsplit("/", 1)[-1]
+                kind = "likeness of the faces" if by == "identity" else "likeness of the pictures"
+                found[verdict.sha256] = NearestPhoto(pictures.named(member.path, member.sha256), name, f"{kind} {number(value)}")
+    return found
