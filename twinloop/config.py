@@ -32,6 +32,13 @@ class AnalysisSettings(_Section):
     )
 
 
+class ExtraLora(_Section):
+    """A LoRA that is worn beside the loop's own, for style or detail."""
+
+    path: Annotated[str, Field(min_length=1)]
+    scale: Annotated[float, Field(ge=-4.0, le=4.0)] = 1.0
+
+
 class GenerationConfig(_Section):
     """How images are made. A null means: the default of the base model's family."""
 
@@ -46,6 +53,16 @@ class GenerationConfig(_Section):
     prompt_style: Literal["prose", "tags"] | None = None
     from_photos: Share = Field(0.0, description="share of the shots that start from a real photo (image-to-image)")
     strength: Annotated[float, Field(gt=0.0, le=1.0)] = 0.6
+    extra_loras: tuple[ExtraLora, ...] = Field(
+        (), description="LoRAs worn beside the loop's own, each with path and scale"
+    )
+    scheduler: str | None = Field(
+        None, description="sampler, by the family's names (euler, dpmpp_2m...); null = the base model's own"
+    )
+    offload: Literal["none", "model", "sequential"] = Field(
+        "none", description="with a GPU: which parts wait in main memory; saves memory, costs time"
+    )
+    vae_tiling: bool | None = Field(None, description="decode in tiles; null = where images are large or the GPU small")
 
 
 class ValidationConfig(_Section):
@@ -57,7 +74,8 @@ class ValidationConfig(_Section):
         description="face = crop measure, limit learned from the real photos; image = Laplacian variance of the whole image",
     )
     sharpness_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        0.3, description="least face sharpness, as a share of the real photos' median; lower it for a base that draws softly"
+        0.3,
+        description="least face sharpness, as a share of the real photos' median; lower it for a base that draws softly",
     )
     blur_threshold: Annotated[float, Field(ge=0.0)] = 100.0
     min_brightness: Annotated[float, Field(ge=0.0, le=255.0)] = 30.0
@@ -66,7 +84,8 @@ class ValidationConfig(_Section):
     min_face_quality: Annotated[float, Field(ge=0.0, le=1.0)] = 0.4
     identity: bool = Field(True, description="compare with the frozen real photos; needs an embedder")
     identity_tolerance: Annotated[float, Field(gt=0.0)] = Field(
-        2.5, description="standard deviations below the real photos' own similarity; or above that of strangers, where this is less"
+        2.5,
+        description="standard deviations below the real photos' own similarity; or above that of strangers, where this is less",
     )
     novelty_distance: Annotated[int, Field(ge=0, le=64)] = Field(
         6, description="perceptual-hash bits; as close or closer is a copy"
@@ -82,7 +101,9 @@ class ValidationConfig(_Section):
 class TrainingConfig(_Section):
     """How LoRAs are trained. A null means: the preset's default."""
 
-    preset: str | None = Field(None, description="sdxl, animagine (alias zit), nano; null = by the name of the base model")
+    preset: str | None = Field(
+        None, description="sdxl, animagine (alias zit), flux, zimage... (docs/families.md); null = by the base model"
+    )
     epochs: Positive | None = Field(
         None, description="passes over the dataset; steps = epochs x images / batch size, unless steps is given"
     )
@@ -94,6 +115,68 @@ class TrainingConfig(_Section):
     resolution: Annotated[int, Field(ge=64, le=4096)] | None = None
     checkpoint_every: Positive | None = None
     initial_lora: str | None = Field(None, description="an existing LoRA to start round 1 with, instead of training v1")
+    trainer: Literal["builtin", "kohya", "ai-toolkit"] = Field(
+        "builtin",
+        description="who trains: this program, or kohya's sd-scripts or ai-toolkit on this machine (docs/trainers.md)",
+    )
+    trainer_path: str | None = Field(None, description="folder of sd-scripts or ai-toolkit")
+    trainer_python: str | None = Field(
+        None, description="its Python; null = the environment in that folder (venv, .venv)"
+    )
+    extra_args: tuple[str, ...] = Field(
+        (), description="further arguments for sd-scripts, as --ae=FILE; they win over those written for it"
+    )
+    adapter: Literal["lora", "dora"] = "lora"
+    optimizer: Literal["adamw", "adamw8bit", "prodigy", "adafactor"] = Field(
+        "adamw", description="prodigy finds the rate by itself; adamw8bit (GPU) and adafactor need less memory"
+    )
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    clip_norm: Annotated[float, Field(ge=0.0)] | None = Field(None, description="longest gradient; 0 = any")
+    schedule: Literal["cosine", "constant", "linear", "cosine_restarts"] | None = None
+    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+    restarts: Positive = Field(1, description="of the schedule cosine_restarts: how often the rate falls from its peak")
+    gradient_accumulation: Positive = Field(1, description="batches per optimizer step")
+    gradient_checkpointing: bool | None = Field(
+        None, description="less memory, a third slower; null = where the memory is tight"
+    )
+    memory: Literal["auto", 8, 12, 16, 24] = Field(
+        "auto",
+        description="GiB that the training may use; batches are split to fit, with the same result but for rounding",
+    )
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.0, description="write an average over the latest weights, 0.99 to 0.999; 0 = the last weights"
+    )
+    min_snr_gamma: Annotated[float, Field(ge=0.0)] | None = None
+    noise_offset: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    caption_dropout: Share | None = Field(None, description="share of draws that see no caption")
+    keep_trigger: bool | None = Field(None, description="a dropped caption leaves the trigger words; false = nothing")
+    class_word: Annotated[str, Field(min_length=1)] = Field(
+        "person", description="what the subject is one of: woman, man, character..."
+    )
+    output_preservation: Annotated[float, Field(ge=0.0, le=10.0)] = Field(
+        0.0,
+        description="weight of keeping the base's own picture of the class word; 0 = off, doubles the time of a step",
+    )
+    prior_images: str | None = Field(
+        None, description="folder of pictures of other people of the class (prior preservation)"
+    )
+    prior_weight: Annotated[float, Field(ge=0.0, le=10.0)] = 1.0
+    face_weight: Annotated[float, Field(ge=1.0, le=100.0)] = Field(
+        1.0, description="how much more an error inside the face counts than one outside; 1 = the same"
+    )
+    flip: bool = Field(False, description="also train on mirror images; off, because faces are not symmetric")
+    keep_checkpoints: Annotated[int, Field(ge=0, le=50)] = Field(
+        0,
+        description="measure so many checkpoints of the last half on a small panel and take the best; 0 = take the last",
+    )
+    checkpoint_panel: Annotated[int, Field(ge=2, le=1000)] = Field(8, description="images per measured checkpoint")
+    early_stop: Annotated[int, Field(ge=0)] = Field(
+        0, description="stop after so many measured checkpoints in a row that are no better than the best; 0 = never"
+    )
+    tensorboard: bool = Field(
+        True, description="write TensorBoard files beside the LoRA, where tensorboardX is installed"
+    )
+    wandb: str | None = Field(None, description="Weights & Biases project to report to; sends figures over the network")
 
 
 class MergeConfig(_Section):
@@ -130,7 +213,10 @@ class Settings(_Section):
     person_trigger: Annotated[str, Field(min_length=1)]
     base_model: Annotated[str, Field(min_length=1)] = "stabilityai/stable-diffusion-xl-base-1.0"
     dataset_dir: Annotated[str, Field(min_length=1)]
-    models_dir: str = Field("models", description="folder of detector files, or the word 'nano' for the embedded pack")
+    models_dir: str = Field(
+        "models",
+        description="folder of detector files (yolo:FOLDER, onnx:FOLDER or mediapipe:FOLDER for one pack of it), or the word 'nano' for the embedded pack",
+    )
     output_dir: str = "outputs/bootstrap"
     lora_output_dir: str | None = None
     max_iterations: Positive = 5
@@ -140,6 +226,9 @@ class Settings(_Section):
         "never", description="which rounds wait for a person to look at the images (twinloop ui, or twinloop review)"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="of the base model; auto = the fastest that the device computes well"
+    )
     allow_download: bool = False
     analysis: AnalysisSettings = AnalysisSettings()
     generation: GenerationConfig = GenerationConfig()
@@ -154,7 +243,7 @@ class Settings(_Section):
         return Path(self.lora_output_dir or os.path.join("outputs", "lora_models", self.person_name))
 
     def identity_fields(self) -> dict[str, Any]:
-        """What decides the results: all fields but the folders, the budget and stop rules, the device and the leave to download."""
+        """What decides the results: all fields but the folders, the budget and stop rules, the device, what waits in main memory, where figures go, and the leave to download."""
         free = {
             "output_dir",
             "lora_output_dir",
@@ -166,7 +255,10 @@ class Settings(_Section):
             "dataset_dir",
             "models_dir",
         }
-        return self.model_dump(mode="json", exclude=free)
+        return self.model_dump(
+            mode="json",
+            exclude={**dict.fromkeys(free, True), "generation": {"offload"}, "training": {"tensorboard", "wandb", "trainer_path", "trainer_python"}},
+        )
 
 
 def parse_settings(data: Any, source: str) -> Settings:

@@ -8,7 +8,10 @@ TwinLoopError                 the message says what happened and what to do next
 +-- ModelFileError            a model file that is not what its name says
 |   +-- UnsafeModelFile       a pickle that would run code when loaded
 +-- MissingExtra              an optional library is not installed; names the pip line
++-- MissingTool               another program, which the user chose to work with, is not where it was said to be
++-- ToolFailed                another program ended with an error; its last words and its log are named
 +-- MissingModel              a model or detector that is needed here is not there
++-- DownloadError             a file that the user asked to fetch cannot be fetched
 +-- StateError                what lies in the output folder does not fit this run
 |   +-- Locked                another process works in this folder
 +-- StorageError              disk full, no permission
@@ -84,8 +87,20 @@ class MissingExtra(TwinLoopError):
         )
 
 
+class MissingTool(TwinLoopError):
+    """Another program is not installed where the configuration says; names what to install and what to set."""
+
+
+class ToolFailed(TwinLoopError):
+    """Another program ended with an error, or left no result. The message holds its last lines and where its log lies."""
+
+
 class MissingModel(TwinLoopError):
     """A model that this step needs is not on this machine."""
+
+
+class DownloadError(TwinLoopError):
+    """A file that the user asked for cannot be fetched, or is not the one that is known."""
 
 
 class StateError(TwinLoopError):

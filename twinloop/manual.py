@@ -29,6 +29,7 @@ from twinloop.stages import validate as validating
 from twinloop.stages.generate import GenerationContext, MadeImage
 from twinloop.stages.identity import IdentityReference, freeze_reference, reference_from_json, reference_to_json
 from twinloop.stages.observe import Observer, Seen, observe_files
+from twinloop.stages.samples import Beside, faces_of
 from twinloop.stages.select import Selection, select
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.validate import Judged
@@ -37,6 +38,7 @@ from twinloop.store.catalog import Catalog
 from twinloop.store.images import find_images, load_image
 from twinloop.store.journal import Journal
 from twinloop.store.lock import locked
+from twinloop.store.sidecar import consent_of
 from twinloop.store.workspace import Workspace, shown_path
 
 JOURNAL = ".journal.jsonl"
@@ -264,4 +266,13 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
     dataset = merging.dataset_by_hand(
         photos.selection.photos, toolbox.observer.facets, settings.person_trigger, toolbox.style, limits
     )
-    return training.train_file(dataset, output, toolbox.training(len(dataset.members)), settings.person_trigger, toolbox)
+    wanted = toolbox.training(len(dataset.members))
+    return training.train_file(
+        dataset, output, wanted, settings.person_trigger, toolbox, consent_of(photos.folder), _beside(photos, settings)
+    )
+
+
+def _beside(photos: Photos, settings: Settings) -> Beside:
+    """What the training uses beside the dataset."""
+    faces = faces_of(photo.seen for photo in photos.selection.photos) if settings.training.face_weight != 1.0 else {}
+    return Beside(faces, Path(settings.training.prior_images) if settings.training.prior_images else None)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Protocol
 
+from twinloop.domain.captions import Description
 from twinloop.domain.faces import Face, FloatArray, HeadPose, ImageArray, Part
 from twinloop.domain.records import LoRA, TrainingSample
+from twinloop.domain.scanned import ListedFile, ScannedFile
 from twinloop.domain.shots import Shot
 
 
@@ -78,12 +81,50 @@ class Embedder(Protocol):
         ...
 
 
+class Captioner(Protocol):
+    """Says in words what a picture shows: a sentence, or tags."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def caption(self, image: ImageArray) -> Description:
+        """What is in the picture (uint8 HxWx3 RGB); an empty one when nothing was recognised."""
+        ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What fills one port of a pack.
+
+    Attributes:
+        port: what it measures, one of `MEASURED`. what: the kind of model. files: none where no file is needed.
+    """
+
+    port: str
+    what: str
+    files: tuple[Path, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.port} from {self.source}"
+
+    @property
+    def source(self) -> str:
+        """Names and kind of what fills it."""
+        names = " + ".join(path.name for path in self.files)
+        return f"{names} ({self.what})" if names else self.what
+
+
+MEASURED = ("faces", "head pose", "hands", "eyes", "expression", "identity")
+"""What a pack of detectors can measure, as people call it."""
+
+
 @dataclass(frozen=True)
 class DetectorPack:
     """A named set of detectors. A port that is None is "not measured", never "nothing found".
 
     Attributes:
         missing: human lines, each naming what is missing, where to get it and what stays unmeasured.
+        choices: which file was chosen for what, where a choice was made.
     """
 
     name: str
@@ -93,12 +134,59 @@ class DetectorPack:
     measurers: tuple[Measurer, ...] = ()
     embedder: Embedder | None = None
     missing: tuple[str, ...] = ()
+    choices: tuple[Choice, ...] = ()
+
+    @property
+    def spoken(self) -> str:
+        """The choice in one line: what comes from which file, and what is not measured; "" where nothing was chosen."""
+        if not self.choices:
+            return ""
+        filled: dict[str, list[str]] = {}
+        for choice in self.choices:
+            filled.setdefault(choice.source, []).append(choice.port)
+        said = ", ".join(f"{' and '.join(ports)} from {source}" for source, ports in filled.items())
+        absent = [name for name in MEASURED if not any(name in ports for ports in filled.values())]
+        return f"Detectors ({self.name}): {said}{'; not measured: ' if absent else ''}{', '.join(absent)}."
 
     @property
     def fingerprint(self) -> str:
         """Of the pack as a whole: the joined fingerprints of its members."""
         members = [self.faces, self.pose, *self.parts, *self.measurers, self.embedder]
         return "+".join([self.name, *(m.fingerprint if m is not None else "-" for m in members)])
+
+
+Wanted = Callable[[str], bool]
+"""Whether content with this sha256 is to be measured; False where that was done already."""
+
+
+@dataclass(frozen=True)
+class Greeting:
+    """What a scanner says when it is ready.
+
+    Attributes:
+        fingerprint: of all that measures. notes: human lines about models that are missing or broken.
+    """
+
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+
+
+ScanJob = Callable[[bytes, Callable[[bytes], bytes]], bytes]
+"""One file for a worker process: task in, result out; it may ask its supervisor a question meanwhile."""
+
+
+class Scanner(Protocol):
+    """Looks at many files, each once and completely, here or in other processes. A context: leaving it ends them."""
+
+    greeting: Greeting
+
+    def __enter__(self) -> Scanner: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /) -> None: ...
+
+    def scan(self, files: Iterable[ListedFile], count: int, wanted: Wanted) -> Iterator[ScannedFile]:
+        """Every file once, in any order. ``count``: how many there are. One that cannot be read has a ``problem``; it stops nothing."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -108,6 +196,10 @@ class GenerationSettings:
     Attributes:
         steps: denoising steps. guidance: classifier-free guidance scale. width, height: pixels.
         lora_scale: strength of the LoRA, 1.0 = as trained. strength: image-to-image, 0..1 = how much is redrawn.
+        extra_loras: other LoRA files with their strengths, worn beside the loop's own.
+        scheduler: its name as the family knows it, "" = the base model's own.
+        offload: ``none``, ``model`` or ``sequential``: what waits in main memory while a GPU works on something else.
+        vae_tiling: decode in tiles; None = where a picture is large or the GPU small.
     """
 
     steps: int
@@ -117,6 +209,10 @@ class GenerationSettings:
     lora_scale: float = 1.0
     strength: float = 0.6
     batch_size: int = 4
+    extra_loras: tuple[tuple[str, float], ...] = ()
+    scheduler: str = ""
+    offload: str = "none"
+    vae_tiling: bool | None = None
 
 
 class Generator(Protocol):
@@ -136,15 +232,27 @@ class Generator(Protocol):
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a LoRA is trained. All sizes in pixels, rates per optimizer step.
+    """How a LoRA is trained. All sizes in pixels, rates per optimizer step. docs/training.md says when which option makes sense.
 
     Attributes:
-        schedule: of the learning rate after the warm-up: ``cosine`` (falls to zero) or ``constant``.
+        batch_size, gradient_accumulation: a step sees their product of pictures, ``batch_size`` of them at once.
+        optimizer: ``adamw``, ``adamw8bit``, ``prodigy`` or ``adafactor``.
+        schedule: of the learning rate after the warm-up: ``cosine``, ``constant``, ``linear`` or ``cosine_restarts`` (``restarts`` times).
+        clip_norm: longest gradient, 0 = any.
         min_snr_gamma: limit of the loss weight by signal-to-noise ratio (arXiv 2303.09556); 0 = all time steps count the same.
         noise_offset: share of noise that is one value per channel, for darker darks; only for bases without zero terminal SNR.
-        caption_dropout: share of draws that see the empty prompt.
+        caption_dropout: share of draws that see no caption, or the trigger alone (``keep_trigger``).
+        trigger, class_word: the subject's words, and what it is one of ("person").
+        output_preservation: weight of the loss that holds the base's own answer for ``class_word`` in the place of ``trigger``.
+        prior_weight: weight of the loss on the samples that are marked as prior.
+        face_weight: weight of the loss inside of a sample's face box against outside of it; 1 = the same everywhere.
+        ema_decay: of the average over the weights that is written instead of the last ones; 0 = none.
+        gradient_checkpointing: compute activations again on the way back, to save memory; None = where memory is tight.
         flip: also train on mirror images, which loses what is asymmetric in a face.
+        adapter: ``lora``, or ``dora`` (arXiv 2402.09353).
         checkpoint_every: steps; at most so many are trained again after a kill.
+        stop_at: write the LoRA as it is after this step and leave the checkpoints for more; 0 = at the end. Decides no other step.
+        tensorboard: write event files where the library is there. wandb: project to report to, "" = nothing leaves this machine.
     """
 
     preset: str
@@ -156,13 +264,39 @@ class TrainingSettings:
     resolution: int
     seed: int
     optimizer: str = "adamw"
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
     schedule: str = "cosine"
     warmup_steps: int = 10
+    restarts: int = 1
+    gradient_accumulation: int = 1
+    gradient_checkpointing: bool | None = None
+    ema_decay: float = 0.0
     min_snr_gamma: float = 5.0
     noise_offset: float = 0.0
     caption_dropout: float = 0.05
+    keep_trigger: bool = True
+    trigger: str = ""
+    class_word: str = "person"
+    output_preservation: float = 0.0
+    prior_weight: float = 1.0
+    face_weight: float = 1.0
     flip: bool = False
+    adapter: str = "lora"
     checkpoint_every: int = 50
+    stop_at: int = 0
+    tensorboard: bool = True
+    wandb: str = ""
+
+    @property
+    def effective_batch(self) -> int:
+        """Pictures of one optimizer step."""
+        return self.batch_size * self.gradient_accumulation
+
+    @property
+    def last_step(self) -> int:
+        """The step whose weights are written."""
+        return min(self.stop_at or self.steps, self.steps)
 
 
 class Trainer(Protocol):

@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
+from twinloop import __version__
 from twinloop import facets as builtin_facets
 from twinloop.config import Settings
 from twinloop.domain.facet import Facet
+from twinloop.domain.model_roles import pack_and_folder
 from twinloop.errors import InputError, MissingExtra, MissingModel
-from twinloop.families import Preset, family_of, preset_for, preset_name
-from twinloop.ports import DetectorPack, GenerationSettings, Generator, Reporter, Trainer, TrainingSettings
+from twinloop.families import Family, Preset, family_of, preset_for, preset_name
+from twinloop.ports import (
+    Captioner,
+    DetectorPack,
+    GenerationSettings,
+    Generator,
+    Reporter,
+    ScanJob,
+    Scanner,
+    Trainer,
+    TrainingSettings,
+)
 from twinloop.registry import facets as facet_registry
 from twinloop.registry import load_plugin
+from twinloop.stages import pixels
 from twinloop.stages.observe import Observer
 from twinloop.stages.toolbox import Toolbox
+from twinloop.stages.vault.measure import VERSION as SCAN_VERSION
+from twinloop.stages.vault.measure import PhotoMeasurer
 from twinloop.store.clock import SystemClock
+from twinloop.store.models_folder import ModelsReport, resolve_models_dir
 
 NANO = "nano"
 FAKE = "fake"
@@ -47,7 +64,7 @@ def base_model_path(name: str) -> str:
 
 
 def build_pack(models_dir: str) -> DetectorPack:
-    """The detectors of a folder, or the embedded pack for the word ``nano``, or the fakes for ``fake``.
+    """The detectors of a folder (``yolo:folder`` forces a pack), or the embedded pack for the word ``nano``, or the fakes for ``fake``.
 
     Raises:
         MissingModel: no such folder, or no face detector in it. UnsafeModelFile: a file there would run code.
@@ -63,7 +80,8 @@ def build_pack(models_dir: str) -> DetectorPack:
     from twinloop.adapters.detectors.real_pack import open_real_pack
 
     try:
-        return open_real_pack(Path(models_dir))
+        name, folder = pack_and_folder(models_dir)
+        return open_real_pack(Path(folder), name)
     except InputError as error:  # no such folder
         raise MissingModel(str(error)) from error
 
@@ -73,16 +91,43 @@ def nano_detectors_path() -> Path:
     return _NANO_HOME / "detectors"
 
 
-def model_files(models_dir: str) -> list[str]:
-    """One line for every model file that is recognised in a folder; broken ones with their complaint. Opens no model."""
-    if models_dir in (NANO, FAKE):
-        return [f"the {'embedded' if models_dir == NANO else 'fake'} pack"]
-    from twinloop.adapters.detectors.resolver import resolve_models_dir
+def models_report(models_dir: str) -> ModelsReport | None:
+    """What lies in a models folder; None for the embedded and fake packs and for a folder that does not exist. Opens no model."""
+    folder = Path(pack_and_folder(models_dir)[1])
+    return None if models_dir in (NANO, FAKE) or not folder.is_dir() else resolve_models_dir(folder)
 
-    if not Path(models_dir).is_dir():
-        return []
-    found = resolve_models_dir(Path(models_dir)).found
-    return [f"{model.path}: {model.role}" + (f" ({model.problem})" if model.problem else "") for model in found]
+
+def build_scanner(models_dir: str, min_face: int, workers: int, timeout: float, memory: int) -> Scanner:
+    """What looks at the files of a vault. Its models are opened when it is entered, in the processes that use them.
+
+    Args:
+        min_face: pixels. workers: processes; 0 = in this one, without protection. timeout: seconds a file. memory: megabytes a worker.
+
+    Raises (on entering): as `build_pack`.
+    """
+    from twinloop.adapters.scanning.scanners import HereScanner, WorkerScanner
+    from twinloop.adapters.scanning.supervisor import Limits
+
+    if workers == 0:
+        return HereScanner(lambda: PhotoMeasurer(build_pack(models_dir), min_face))
+    arguments = {"models_dir": models_dir, "min_face": min_face}
+    return WorkerScanner("twinloop.wiring:scan_worker", arguments, workers, Limits(timeout, memory))
+
+
+def scan_worker(models_dir: str, min_face: int) -> tuple[bytes, ScanJob]:
+    """What a worker of `build_scanner` calls to become ready."""
+    from twinloop.adapters.scanning.scanners import scan_job
+
+    return scan_job(PhotoMeasurer(build_pack(models_dir), min_face))
+
+
+def scan_stamp(models_dir: str, min_face: int) -> str:
+    """Changes whenever the fingerprint of a scan could; made without opening a model, from names, sizes and times of the model files."""
+    report = models_report(models_dir)
+    files = sorted(nano_detectors_path().glob("*.onnx")) if report is None else [model.path for model in report.found]
+    seen = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    text = repr((SCAN_VERSION, pixels.VERSION, __version__, min_face, models_dir, seen))
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
 def device_name() -> str:
@@ -135,27 +180,65 @@ def generation_settings(settings: Settings, default: GenerationSettings) -> Gene
         batch_size=asked.batch_size or default.batch_size,
         lora_scale=asked.lora_scale,
         strength=asked.strength,
+        extra_loras=tuple((lora.path, lora.scale) for lora in asked.extra_loras),
+        scheduler=asked.scheduler or "",
+        offload=asked.offload,
+        vae_tiling=asked.vae_tiling,
     )
+
+
+PRODIGY_RATE = 1.0
+"""Prodigy multiplies its own estimate by the rate."""
 
 
 def training_settings(settings: Settings, default: TrainingSettings, repeats: int, images: int) -> TrainingSettings:
     """The user's numbers over the preset's; ``epochs`` become steps by the number of images."""
     asked = settings.training
-    batch = asked.batch_size or default.batch_size
-    steps = asked.steps
-    if steps is None and asked.epochs is not None:
-        steps = math.ceil(asked.epochs * repeats * images / batch)
-    return replace(
-        default,
-        steps=steps or default.steps,
-        rank=asked.rank or default.rank,
-        alpha=asked.alpha or default.alpha,
-        learning_rate=asked.learning_rate or default.learning_rate,
-        batch_size=batch,
-        resolution=asked.resolution or default.resolution,
-        checkpoint_every=asked.checkpoint_every or default.checkpoint_every,
-        seed=settings.seed,
-    )
+    given = {
+        name: value
+        for name in (field.name for field in fields(TrainingSettings) if field.name != "preset")
+        if (value := getattr(asked, name, None)) is not None
+    }
+    if asked.optimizer == "prodigy":
+        given = {"learning_rate": PRODIGY_RATE, **given}
+    chosen = replace(default, **given, seed=settings.seed, trigger=settings.person_trigger)
+    if asked.steps is None and asked.epochs is not None:
+        chosen = replace(chosen, steps=math.ceil(asked.epochs * repeats * images / chosen.effective_batch))
+    return chosen
+
+
+CAPTIONERS = ("template", "wd14", "blip", "florence2")
+"""By name; ``template`` needs no model."""
+
+
+def build_captioner(name: str, model: str, allow_download: bool = False, device: str = "auto") -> Captioner | None:
+    """The captioner of that name, or None for the template alone.
+
+    Args:
+        model: its folder, or (not for ``wd14``) a hub id.
+
+    Raises:
+        InputError: unknown name, or no model named. MissingExtra, MissingModel, ModelFileError: it cannot be used; says why.
+    """
+    if name == "template":
+        return None
+    if name not in CAPTIONERS:
+        raise InputError(f"Unknown captioner '{name}'. Known: {', '.join(CAPTIONERS)}.")
+    if not model:
+        raise InputError(f"Which {name} model? Name its folder: --captioner-model PATH")
+    if name == "wd14":
+        from twinloop.adapters.captioners.wd14 import WdTagger
+
+        return WdTagger(Path(model))
+
+    def load() -> Captioner:
+        from twinloop.adapters.captioners import sentences
+
+        return sentences.SentenceCaptioner(
+            sentences.BLIP if name == "blip" else sentences.FLORENCE2, model, allow_download, device
+        )
+
+    return with_extra(f"Captioning with {name}", "train", load)
 
 
 @dataclass(frozen=True)
@@ -166,6 +249,7 @@ class Makers:
         generation, training: the settings in force; ``training`` takes the number of images.
         style: of prompts, ``prose`` or ``tags``. base_model: as the user named it.
         notice: what the user should know about the preset, "" when nothing.
+        check: looks at base model, machine and LoRAs (those of the settings, and others that are named) before anything long starts.
     """
 
     generator: Callable[[], Generator]
@@ -175,6 +259,7 @@ class Makers:
     style: str
     base_model: str
     notice: str
+    check: Callable[[Sequence[Path]], None]
 
 
 def build_makers(settings: Settings) -> Makers:
@@ -184,10 +269,12 @@ def build_makers(settings: Settings) -> Makers:
         InputError: unknown preset (the known ones are listed). Calling the makers: MissingExtra, MissingModel.
     """
     generator, trainer, preset = _fake_makers() if settings.base_model == FAKE else _diffusers_makers(settings)
+    generation = generation_settings(settings, preset.generation)
     return Makers(
         generator=generator,
         trainer=trainer,
-        generation=generation_settings(settings, preset.generation),
+        generation=generation,
+        check=functools.partial(_check_makers, settings, generation),
         training=lambda images: training_settings(settings, preset.training, preset.repeats, images),
         style=settings.generation.prompt_style or preset.style,
         base_model=settings.base_model,
@@ -195,9 +282,41 @@ def build_makers(settings: Settings) -> Makers:
     )
 
 
-def _diffusers_makers(settings: Settings) -> tuple[Callable[[], Generator], Callable[[], Trainer], Preset]:
+def _check_makers(settings: Settings, generation: GenerationSettings, loras: Sequence[Path] = ()) -> None:
+    """Everything about the base model that can be known to fail without loading it.
+
+    Raises:
+        InputError, MissingModel, ModelFileError, MissingExtra: the first that cannot work, with the next step.
+    """
+    if settings.base_model == FAKE:
+        return
+    from twinloop.adapters.diffusion.preflight import Wanted, check
+
+    given = [settings.training.initial_lora, *(path for path, _ in generation.extra_loras)]
+    files = (*loras, *(Path(path) for path in given if path))
+    _, family = _chosen(settings)
+    wanted = Wanted(
+        base_model_path(settings.base_model),
+        family,
+        settings.device,
+        settings.precision,
+        settings.allow_download,
+        generation,
+        files,
+    )
+    with_extra("Generating images and training", "train", lambda: check(wanted))
+
+
+def _chosen(settings: Settings) -> tuple[str, Family]:
+    """The preset in force and its family; plug-ins may bring families of their own."""
+    for path in settings.analysis.plugins:
+        load_plugin(Path(path))
     name, _ = preset_name(settings.training.preset or preset_for(settings.base_model))
-    family = family_of(settings.base_model, name)
+    return name, family_of(settings.base_model, name)
+
+
+def _diffusers_makers(settings: Settings) -> tuple[Callable[[], Generator], Callable[[], Trainer], Preset]:
+    name, family = _chosen(settings)
     base = base_model_path(settings.base_model)
 
     @functools.cache
@@ -205,7 +324,13 @@ def _diffusers_makers(settings: Settings) -> tuple[Callable[[], Generator], Call
         def load() -> Generator:
             from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator
 
-            return DiffusersGenerator(base, family, device=settings.device, allow_download=settings.allow_download)
+            return DiffusersGenerator(
+                base,
+                family,
+                device=settings.device,
+                allow_download=settings.allow_download,
+                precision=settings.precision,
+            )
 
         return with_extra("Generating images", "train", load)
 
@@ -214,11 +339,38 @@ def _diffusers_makers(settings: Settings) -> tuple[Callable[[], Generator], Call
         def load() -> Trainer:
             from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
 
-            return DiffusersLoraTrainer(base, family, device=settings.device, allow_download=settings.allow_download)
+            return DiffusersLoraTrainer(
+                base,
+                family,
+                device=settings.device,
+                allow_download=settings.allow_download,
+                precision=settings.precision,
+            )
 
         return with_extra("Training a LoRA", "train", load)
 
+    if settings.training.trainer != "builtin":
+        return generator, functools.cache(lambda: _external_trainer(settings, family)), family.preset(name)
     return generator, trainer, family.preset(name)
+
+
+def _external_trainer(settings: Settings, family: Family) -> Trainer:
+    """Another program on this machine, behind the same port.
+
+    Raises:
+        MissingTool: it is not where the configuration says. InputError: the embedded base, which only this program trains.
+    """
+    from twinloop.adapters.trainers.external.aitoolkit import AiToolkit
+    from twinloop.adapters.trainers.external.kohya import Kohya
+    from twinloop.adapters.trainers.external.tool import Tool, locate
+    from twinloop.adapters.trainers.external.trainer import ExternalTrainer
+
+    asked = settings.training
+    if settings.base_model == NANO:
+        raise InputError(f'training.trainer: {asked.trainer} cannot train the embedded base. Use "trainer": "builtin".')
+    tool: Tool = Kohya() if asked.trainer == "kohya" else AiToolkit()
+    installed = locate(tool, asked.trainer_path, asked.trainer_python, asked.extra_args)
+    return ExternalTrainer(tool, installed, settings.base_model, family, allow_download=settings.allow_download)
 
 
 def _fake_makers() -> tuple[Callable[[], Generator], Callable[[], Trainer], Preset]:
@@ -240,6 +392,7 @@ def build_toolbox(settings: Settings, reporter: Reporter) -> Toolbox:
     makers = build_makers(settings)
     if makers.notice:
         reporter.warn(makers.notice)
+    makers.check(())
     return Toolbox(
         observer=build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets),
         generator=makers.generator,

@@ -17,6 +17,8 @@ from twinloop.families import FAMILIES
 from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSettings
 
 NAMES = ("fake", "diffusers-tiny-vae", "diffusers-full-vae")
+EXTERNAL = ("kohya", "ai-toolkit")
+"""Trainers alone: other programs, here their stand-ins."""
 SIZE = 64
 
 
@@ -31,6 +33,11 @@ class Makers:
 
 def make(name: str, base: Path | None, photos: Path) -> Makers:
     """``base``: a model folder for the diffusers ones."""
+    if name in EXTERNAL:
+        from tests.external_trainers import ai_toolkit_trainer, kohya_trainer
+
+        make_trainer = kohya_trainer if name == "kohya" else ai_toolkit_trainer
+        return Makers(FakeGenerator, lambda: make_trainer(photos / "program"), samples(photos / "photos"))
     if base is None:
         return Makers(FakeGenerator, FakeTrainer, samples(photos, fake=True))
     from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator

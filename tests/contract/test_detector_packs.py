@@ -26,7 +26,7 @@ def nano_picture() -> ImageArray:
     return render(Identity(), Scene(yaw=30.0, hands=1, framing="portrait")).image
 
 
-@pytest.fixture(params=["fake", "nano", "models"])
+@pytest.fixture(params=["fake", "nano", "models", "yolo", "mediapipe"])
 def world(request: pytest.FixtureRequest) -> tuple[DetectorPack, ImageArray]:
     """A pack, and a picture of one person that it is made for."""
     if request.param == "fake":
@@ -35,7 +35,8 @@ def world(request: pytest.FixtureRequest) -> tuple[DetectorPack, ImageArray]:
         return wiring.build_pack("nano"), nano_picture()
     fixtures: Path = request.getfixturevalue("fixtures")
     photo: Photo = request.getfixturevalue("photo")
-    return wiring.build_pack(str(fixtures / "weights")), photo("skimage/astronaut.png")
+    forced = "" if request.param == "models" else f"{request.param}:"
+    return wiring.build_pack(f"{forced}{fixtures / 'weights'}"), photo("skimage/astronaut.png")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.makers import NAMES, TRAINING, Makers, make
+from tests.contract.makers import EXTERNAL, NAMES, TRAINING, Makers, make
 from twinloop.domain.records import LoRA
 from twinloop.errors import Interrupted
 from twinloop.ports import TrainingSettings
@@ -18,7 +18,7 @@ from twinloop.store.lora_file import header_texts
 TEXTS = {"modelspec.title": "ana v1", "twinloop.dataset_id": "0123456789abcdef"}
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=(*NAMES, *EXTERNAL))
 def makers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Makers:
     fixture = {"diffusers-tiny-vae": "tiny_base", "diffusers-full-vae": "full_base"}.get(request.param)
     return make(request.param, request.getfixturevalue(fixture) if fixture else None, tmp_path_factory.mktemp("photos"))

@@ -23,7 +23,7 @@ def settings(**changes: Any) -> Settings:
     [
         ("nano", "nano"),
         ("cagliostrolab/animagine-xl-3.1", "animagine"),
-        ("models/Illustrious-v1", "animagine"),
+        ("models/Illustrious-v1", "illustrious"),
         ("stabilityai/stable-diffusion-xl-base-1.0", "sdxl"),
     ],
 )
@@ -31,7 +31,7 @@ def test_the_preset_that_suits_a_base(base: str, preset: str) -> None:
     assert preset_for(base) == preset
     makers = build_makers(settings(base_model=base, training={}))
     assert makers.training(10).preset == preset
-    assert makers.style == ("tags" if preset == "animagine" else "prose")
+    assert makers.style == ("tags" if preset in ("animagine", "illustrious") else "prose")
     assert makers.base_model == base
 
 

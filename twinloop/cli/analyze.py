@@ -72,6 +72,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.store.atomic import write_json
 
     observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
+    options.say_detectors(observer.pack, terminal)
     with options.open_catalog(args, settings, terminal) as catalog:
         photos = manual.look_at(Path(settings.dataset_dir), settings, observer, catalog, terminal)
     result, data = manual.find_gaps(photos, settings, observer, args.iteration)

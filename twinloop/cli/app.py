@@ -18,6 +18,7 @@ from twinloop.cli import (
     inspect_models,
     lora,
     menu,
+    models,
     nano,
     report,
     review,
@@ -63,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_group(subparsers)
     lora.add_group(subparsers)
     nano.add_group(subparsers)
+    models.add_group(subparsers)
     return parser
 
 

@@ -15,6 +15,7 @@ from twinloop.cli.terminal import Terminal
 from twinloop.errors import TwinLoopError
 
 if TYPE_CHECKING:
+    from twinloop.ports import DetectorPack
     from twinloop.stages.observe import Observer
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
@@ -68,14 +69,13 @@ def _detectors(models_dir: str, plugins: tuple[str, ...], terminal: Terminal) ->
     from twinloop import wiring
 
     terminal.line(f"\nDetectors in {models_dir}:")
-    files = wiring.model_files(models_dir)
-    for file in files:
-        terminal.line(f"  - {file}")
     try:
         observer = wiring.build_observer(models_dir, plugins)
     except TwinLoopError as error:
+        files = _files(models_dir, None, terminal)
         terminal.warn(str(error))
         return {"models_dir": models_dir, "files": files, "facets": {}, "missing_models": [str(error)]}
+    files = _files(models_dir, observer.pack, terminal)
     missing = list(observer.pack.missing)
     for line in missing:
         terminal.warn(line)
@@ -85,7 +85,37 @@ def _detectors(models_dir: str, plugins: tuple[str, ...], terminal: Terminal) ->
         terminal.line(f"  - {name}: {state}")
     identity = "identity" in observer.measured
     terminal.line(f"  - identity of the person: {'measured' if identity else 'not measured'}")
-    return {"models_dir": models_dir, "files": files, "facets": facets, "identity": identity, "missing_models": missing}
+    return {
+        "models_dir": models_dir,
+        "pack": observer.pack.name,
+        "choices": [
+            {"port": c.port, "what": c.what, "files": [str(path) for path in c.files]} for c in observer.pack.choices
+        ],
+        "files": files,
+        "facets": facets,
+        "identity": identity,
+        "missing_models": missing,
+    }
+
+
+def _files(models_dir: str, pack: DetectorPack | None, terminal: Terminal) -> list[dict[str, str]]:
+    """Every model file and what became of it; the choice of the pack in one line."""
+    from twinloop import wiring
+    from twinloop.stages.model_state import State, file_states
+
+    report = wiring.models_report(models_dir)
+    if report is None:
+        if pack is not None:
+            terminal.line(f"  - the pack {pack.name}, which needs no files")
+        return []
+    opened = {path for choice in pack.choices for path in choice.files} if pack is not None else set()
+    states = list(file_states(report, opened))
+    for found in states:
+        say = terminal.warn if found.state is State.UNSAFE else terminal.line
+        say(f"  - {found.path}: {found.state} ({found.detail})")
+    if pack is not None:
+        terminal.line(pack.spoken)
+    return [{"path": str(found.path), "state": found.state, "detail": found.detail} for found in states]
 
 
 def _facets(observer: Observer) -> dict[str, str]:

@@ -144,6 +144,7 @@ def _ruler(args: argparse.Namespace, terminal: Terminal) -> tuple[Settings, Obse
     from twinloop.wiring import build_observer
 
     observer = build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
+    options.say_detectors(observer.pack, terminal)
     for line in observer.pack.missing:
         terminal.warn(line)
     return settings, observer

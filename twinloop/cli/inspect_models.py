@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for converted files (default: beside each)")
     parser.add_argument(
-        "--allow", action="append", default=[], type=_allowed, metavar="MODULE.CLASS",
+        "--allow", action="append", default=[], type=allowed, metavar="MODULE.CLASS",
         help="take this unknown class for harmless; it becomes a record and is not run; may be given again",
     )  # fmt: skip
 
@@ -67,7 +67,7 @@ def exit_code(reports: list[Report]) -> int:
     return UNKNOWN if "unknown" in verdicts else SAFE
 
 
-def _allowed(name: str) -> str:
+def allowed(name: str) -> str:
     """A name for ``--allow``, for argparse."""
     from twinloop.pickles import DEFAULT_POLICY, Judgement
 

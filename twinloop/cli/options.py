@@ -13,6 +13,7 @@ from twinloop.errors import ConfigError, InputError
 if TYPE_CHECKING:
     from twinloop.cli.terminal import Terminal
     from twinloop.config import Settings
+    from twinloop.ports import DetectorPack
     from twinloop.store.catalog import Catalog
 
 CATALOG = Path("outputs") / "catalog.sqlite"
@@ -51,7 +52,7 @@ def add_models_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models-dir",
         metavar="DIR",
-        help="folder of detector files, or the word 'nano' for the embedded ones (default: models)",
+        help="folder of detector files, PACK:FOLDER to use only one pack of it (yolo, onnx, mediapipe), or the word 'nano' for the embedded ones (default: models)",
     )
 
 
@@ -160,6 +161,12 @@ def _targets_file(path: Path) -> dict[str, dict[str, float]]:
     if not isinstance(data, dict) or not all(isinstance(values, dict) for values in data.values()):
         raise InputError(f'--targets {path}: expected {{"face_angle": {{"profile": 0.25}}}}.')
     return {str(facet): dict(values) for facet, values in data.items()}
+
+
+def say_detectors(pack: DetectorPack, terminal: Terminal) -> None:
+    """The choice of detectors, aloud: which file measures what, and what is not measured."""
+    if pack.spoken:
+        terminal.line(pack.spoken)
 
 
 def open_catalog(args: argparse.Namespace, settings: Settings, terminal: Terminal) -> Catalog:

@@ -74,10 +74,12 @@ def _of_run(args: argparse.Namespace, terminal: Terminal) -> LoRA:
 
 def _of_folder(args: argparse.Namespace, terminal: Terminal) -> LoRA:
     from twinloop import manual
+    from twinloop.store.sidecar import trigger_of
     from twinloop.wiring import build_toolbox
 
     name = args.dataset.resolve().name or "person"
-    settings = _settings(args, {"person_name": name, "person_trigger": f"ohwx {name}", "dataset_dir": str(args.dataset)})
+    trigger = trigger_of(args.dataset) or f"ohwx {name}"
+    settings = _settings(args, {"person_name": name, "person_trigger": trigger, "dataset_dir": str(args.dataset)})
     output = args.output or Path("lora.safetensors")
     if output.suffix != ".safetensors":
         raise InputError(f"--output {output}: LoRAs are written as .safetensors; name such a file.")

@@ -93,6 +93,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     reference = _reference(args)
     settings = _settings(args, reference)
     observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
+    options.say_detectors(observer.pack, terminal)
     for line in observer.pack.missing:
         terminal.warn(line)
     if reference is None and args.config is not None and not args.no_reference:

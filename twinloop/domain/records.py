@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from twinloop.domain.faces import Box
 from twinloop.domain.statistics import Estimate
 
 
@@ -71,12 +72,19 @@ class Dataset:
 
 @dataclass(frozen=True)
 class TrainingSample:
-    """What a trainer gets for one image: file, caption, weight (relative frequency) and content hash (cache key)."""
+    """What a trainer gets for one image: file, caption, weight (relative frequency) and content hash (cache key).
+
+    Attributes:
+        prior: it shows another one of the subject's class, and keeps the base from forgetting that there are others.
+        face: the subject's face in pixels of the upright photo; None = not known.
+    """
 
     path: Path
     sha256: str
     caption: str
     weight: float
+    prior: bool = False
+    face: Box | None = None
 
 
 @dataclass(frozen=True)

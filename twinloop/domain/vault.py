@@ -159,6 +159,9 @@ class Consent:
         return cls(data.get("kind"), str(data.get("who", "")), str(data.get("when", "")), str(data.get("scope", "")))
 
 
+NOT_RECORDED = Consent()
+
+
 @dataclass(frozen=True)
 class Label:
     """How a person is called in training: ``trigger`` (a rare word, or the user's), class word (``person``, ``woman``, ``1girl``...)."""
@@ -166,4 +169,4 @@ class Label:
     person: str
     trigger: str
     class_word: str
-    consent: Consent = Consent()
+    consent: Consent = NOT_RECORDED

@@ -12,6 +12,7 @@ import numpy as np
 from twinloop.domain.faces import Face, ImageArray
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset
+from twinloop.domain.vault import NOT_RECORDED, Consent
 from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.exporters.head import Head, find_head, proportion_of
 from twinloop.ports import Reporter
@@ -20,6 +21,7 @@ from twinloop.stages.select import Photo, Rule, blurred, exact_duplicate, no_fac
 from twinloop.store.atomic import read_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.images import find_images, load_image
+from twinloop.store.sidecar import consent_of
 
 RULES: tuple[Rule, ...] = (no_face, exact_duplicate, blurred, other_person)
 """As for training, but near-duplicates stay in: of two alike photos one may have its eyes closed."""
@@ -68,13 +70,14 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """A dataset, looked at. ``left_out`` holds (name, reason); ``fingerprint`` says which models measured."""
+    """A dataset, looked at. ``left_out`` holds (name, reason); ``fingerprint`` says which models measured, ``consent`` what was recorded of it."""
 
     dataset: str
     items: tuple[Candidate, ...]
     left_out: tuple[tuple[str, str], ...]
     looked_at: int
     fingerprint: str
+    consent: str = NOT_RECORDED.text
 
     def only(self, keeps: Callable[[Candidate], bool], reason: Callable[[Candidate], str]) -> Candidates:
         """The candidates that ``keeps`` admits; the others are left out with their reason."""
@@ -106,7 +109,7 @@ def gather(dataset: Path, observer: Observer, catalog: Catalog, reporter: Report
         told = "; ".join(f"{name}: {reason}" for name, reason in left_out[:3]) or "it holds no image"
         raise NothingToDo(f"No photo to export in {dataset} ({told}).")
     items = _candidates(selection.photos, names)
-    return Candidates(dataset.resolve().name, items, left_out, len(files), observer.fingerprint)
+    return Candidates(dataset.resolve().name, items, left_out, len(files), observer.fingerprint, _consent(dataset).text)
 
 
 def _found(folder: Path) -> list[tuple[Path, str, str]]:
@@ -114,6 +117,14 @@ def _found(folder: Path) -> list[tuple[Path, str, str]]:
         (path, path.name if path == folder else path.relative_to(folder).as_posix(), "real")
         for path in find_images(folder)
     ]
+
+
+def _consent(dataset: Path) -> Consent:
+    """Of a folder, or of the run that a dataset_iterN.json belongs to: its first dataset says it for all."""
+    if dataset.suffix != ".json":
+        return consent_of(dataset)
+    first = dataset.with_name("dataset_iter0.json")
+    return Consent.from_json(read_json(first).get("consent") if first.is_file() else None)
 
 
 def _listed(record: Path) -> list[tuple[Path, str, str]]:

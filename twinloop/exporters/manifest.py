@@ -31,6 +31,7 @@ def manifest(
         "about": about,
         "convention": SIDES,
         "dataset": candidates.dataset,
+        "consent": candidates.consent,
         "images_looked_at": candidates.looked_at,
         "measured_with": candidates.fingerprint,
         **more,

@@ -1,34 +1,49 @@
-"""Base-model families, one small file each; adding one touches one file and this list."""
+"""Base-model families, one small file each. A module of this package that has a ``FAMILY`` is known; so is one that is registered."""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
 from twinloop.errors import InputError
-from twinloop.families import sdxl
 from twinloop.families.base import Family, Preset
 
-FAMILIES: dict[str, Family] = {module.FAMILY.name: module.FAMILY for module in (sdxl,)}
-
-ALIASES = {"zit": "animagine"}
-"""The seed's "ZIT" is Animagine XL; elsewhere the letters mean Z-Image-Turbo, hence the notice."""
-ZIT_NOTICE = "'zit' is read as Animagine XL 3.1, as this tool's first description meant it. Z-Image-Turbo, which others call ZIT, is not supported yet."
+FAMILIES: dict[str, Family] = {}
+"""Name -> family, in alphabetical order of the built-in ones' files, then in the order of their coming."""
 
 
-_TAGGED = ("animagine", "illustrious", "pony", "noob")
-"""Words in the names of bases that were trained on tag lists; Animagine's defaults fit them all."""
+def register_family(family: Family) -> Family:
+    """Make a family known to generator, trainer and configuration; usable as the last line of a plug-in file.
+
+    Raises:
+        InputError: another family has one of its presets' names.
+    """
+    for other in FAMILIES.values():
+        taken = sorted(_names(other) & _names(family)) if other.name != family.name else []
+        if taken:
+            raise InputError(f"Family '{family.name}': preset {', '.join(taken)} belongs to the family '{other.name}'. Rename it.")
+    FAMILIES[family.name] = family
+    return family
 
 
-def preset_for(base_model: str) -> str:
-    """The preset that suits a base model when the user names none."""
-    name = base_model.lower()
-    if name == "nano":
-        return "nano"
-    return "animagine" if any(word in name for word in _TAGGED) else "sdxl"
+def _names(family: Family) -> set[str]:
+    return {name for key, preset in family.presets.items() for name in (key, *preset.aliases)}
+
+
+for _module in sorted(pkgutil.iter_modules(__path__), key=lambda entry: entry.name):
+    _found = getattr(importlib.import_module(f"{__name__}.{_module.name}"), "FAMILY", None)
+    if isinstance(_found, Family):
+        register_family(_found)
 
 
 def preset_name(name: str) -> tuple[str, str]:
     """The preset behind an alias, and a notice for the user ("" when there is none)."""
     key = name.lower()
-    return (ALIASES[key], ZIT_NOTICE) if key in ALIASES else (key, "")
+    for family in FAMILIES.values():
+        for preset, details in family.presets.items():
+            if key in details.aliases:
+                return preset, details.aliases[key]
+    return key, ""
 
 
 def family_of(base_model: str, preset: str) -> Family:
@@ -41,8 +56,10 @@ def family_of(base_model: str, preset: str) -> Family:
     for family in FAMILIES.values():
         if wanted in family.presets:
             return family
-    known = sorted({name for family in FAMILIES.values() for name in family.presets} | set(ALIASES))
+    known = sorted(name for family in FAMILIES.values() for name in _names(family))
     raise InputError(f"training.preset: unknown preset '{preset}'. Known: {', '.join(known)}.")
 
 
-__all__ = ["FAMILIES", "Family", "Preset", "family_of", "preset_for", "preset_name"]
+from twinloop.families.recognise import preset_for  # noqa: E402  (it needs the families)
+
+__all__ = ["FAMILIES", "Family", "Preset", "family_of", "preset_for", "preset_name", "register_family"]

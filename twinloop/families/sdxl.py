@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-from twinloop.families.base import Family, Preset
+from twinloop.families import parts
+from twinloop.families.base import SCHEDULERS, Family, Preset, SingleFile
+from twinloop.families.losses import DiffusionLoss
 from twinloop.ports import GenerationSettings, TrainingSettings
+
+ZIT = (
+    "'zit' is read as Animagine XL 3.1, as this tool's first description meant it. Z-Image-Turbo, which others call ZIT, is the preset zimage-turbo."
+)
 
 # 1000-2000 steps of one to two images, rank 16-32, 1e-4, min-SNR 5 and a little noise offset are what SDXL trainers agree on
 _TRAINING = TrainingSettings(
@@ -14,26 +21,61 @@ _TRAINING = TrainingSettings(
 )  # fmt: skip
 _GENERATION = GenerationSettings(steps=30, guidance=7.5, width=1024, height=1024, batch_size=1)
 
+
+def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
+    """Words of both encoders side by side, and the second one's summary. No prompt is zeros where the configuration says so."""
+    words, _, pooled, _ = pipeline.encode_prompt(prompt=text, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False)
+    if not text and pipeline.config.force_zeros_for_empty_prompt:
+        words, pooled = words.new_zeros(words.shape), pooled.new_zeros(pooled.shape)
+    return {"prompt_embeds": words, "pooled_prompt_embeds": pooled}
+
+
+def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
+    sized = {"text_embeds": words["pooled_prompt_embeds"], "time_ids": sizes}
+    return model(latents, times, words["prompt_embeds"], added_cond_kwargs=sized, return_dict=False)[0]
+
+
+def _tagged(name: str, hints: tuple[str, ...], steps: int, guidance: float, aliases: dict[str, str] | None = None) -> Preset:
+    """A base that was trained on tag lists."""
+    return Preset(
+        replace(_GENERATION, steps=steps, guidance=guidance), replace(_TRAINING, preset=name), style="tags", repeats=10, hints=hints, aliases=aliases or {}
+    )
+
+
 FAMILY = Family(
     name="sdxl",
     pipeline="StableDiffusionXLPipeline",
     image_pipeline="StableDiffusionXLImg2ImgPipeline",
     reference="stabilityai/stable-diffusion-xl-base-1.0",
+    download="7 GB in half precision",
     targets=("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2"),
     architecture="stable-diffusion-xl-v1-base",
     base_version="sdxl_base_v1-0",
     size_multiple=8,
     licence="SDXL base: CreativeML Open RAIL++-M; fine-tunes have their own terms.",
+    denoiser="unet",
+    patch=1,
+    encode=encode,
+    denoise=denoise,
+    to_latents=parts.scaled,
+    to_raw=parts.raw_of,
+    loss=DiffusionLoss(),
+    schedulers=SCHEDULERS,
+    single_file=SingleFile(
+        whole=True,
+        model="UNet2DConditionModel",
+        marks=(("conditioner.embedders.1.model.ln_final.weight", "model.diffusion_model.label_emb.0.0.weight"),),
+    ),
     presets={
-        "sdxl": Preset(_GENERATION, _TRAINING, repeats=10),
-        "animagine": Preset(
-            replace(_GENERATION, steps=28, guidance=7.0), replace(_TRAINING, preset="animagine"), style="tags", repeats=10
-        ),
+        "sdxl": Preset(_GENERATION, _TRAINING, repeats=10, hints=("sdxl", "stable-diffusion-xl", "xl-base", "juggernaut-xl", "realvisxl")),
+        "animagine": _tagged("animagine", ("animagine",), 28, 7.0, {"zit": ZIT}),
+        "illustrious": _tagged("illustrious", ("illustrious", "noobai", "noob-ai", "wai-nsfw"), 28, 6.0),
+        "pony": _tagged("pony", ("pony",), 30, 7.0),
         "nano": Preset(
             GenerationSettings(steps=20, guidance=4.0, width=256, height=256, batch_size=8),
             TrainingSettings(
                 preset="nano", steps=220, rank=16, alpha=16.0, learning_rate=1e-3, batch_size=8, resolution=256, seed=0,
-                warmup_steps=10, min_snr_gamma=0.0, noise_offset=0.0, checkpoint_every=40,
+                warmup_steps=10, min_snr_gamma=0.0, noise_offset=0.0, checkpoint_every=40, keep_trigger=False,
             ),
             aspect_buckets=False,
             true_sizes=False,

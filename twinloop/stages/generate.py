@@ -118,13 +118,15 @@ def _keep(
 def parameters_text(shot: Shot, context: GenerationContext, lora_hash: str | None) -> str:
     """The settings in the layout that A1111 writes and other tools read."""
     settings = context.settings
-    prompt = (
-        shot.prompt if context.lora is None else f"{shot.prompt} <lora:{context.lora.stem}:{settings.lora_scale:g}>"
-    )
+    worn = [] if context.lora is None else [(context.lora.stem, settings.lora_scale)]
+    worn += [(Path(path).stem, scale) for path, scale in settings.extra_loras]
+    prompt = " ".join([shot.prompt, *(f"<lora:{name}:{scale:g}>" for name, scale in worn)])
     parts = [
         f"Steps: {settings.steps}", f"CFG scale: {settings.guidance:g}", f"Seed: {shot.seed}", f"Size: {settings.width}x{settings.height}",
         f"Model: {context.base_model}",
     ]  # fmt: skip
+    if settings.scheduler:
+        parts.append(f"Sampler: {settings.scheduler}")
     if shot.source:
         parts.append(f"Denoising strength: {settings.strength:g}")
     if context.lora is not None and lora_hash is not None:
@@ -144,7 +146,8 @@ def _write_metadata(made: Sequence[MadeImage], context: GenerationContext, lora_
             "lora": None if context.lora is None else {"file": context.lora.name, "sha256": lora_hash, "scale": settings.lora_scale},
             "settings": {
                 "num_inference_steps": settings.steps, "guidance_scale": settings.guidance, "width": settings.width,
-                "height": settings.height, "batch_size": settings.batch_size,
+                "height": settings.height, "batch_size": settings.batch_size, "scheduler": settings.scheduler,
+                "extra_loras": [{"file": Path(path).name, "scale": scale} for path, scale in settings.extra_loras],
             },
             "images": [{"file": image.path.name, "sha256": image.sha256, **image.shot.to_json()} for image in made],
         },

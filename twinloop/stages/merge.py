@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from twinloop.domain.captions import with_trigger
 from twinloop.domain.facet import Facet
 from twinloop.domain.records import Dataset, Member
 from twinloop.domain.shots import Gap
 from twinloop.stages import words
 from twinloop.stages.select import Photo
 from twinloop.stages.validate import Judged
+from twinloop.store.sidecar import caption_beside
 from twinloop.store.workspace import shown_path
 
 
@@ -39,7 +41,7 @@ def real_dataset(
         made = photo.seen.origin != "real"
         members.append(
             Member(
-                path=shown_path(photo.path), sha256=photo.seen.sha256, caption=words.caption(trigger, facets, photo.seen, style),
+                path=shown_path(photo.path), sha256=photo.seen.sha256, caption=_caption(photo, facets, trigger, style),
                 origin=photo.seen.origin, round=0, weight=0.0 if made else weight,
             )
         )  # fmt: skip
@@ -54,6 +56,12 @@ def dataset_by_hand(
     marked = [dataclasses.replace(m, round=1) if m.origin != "real" else m for m in plain.members]
     kept = {m.sha256 for m in plain.synthetic[: _most_synthetic(plain, limits.max_share)]}
     return weighted(Dataset(tuple(m for m in marked if m.origin == "real" or m.sha256 in kept)), 1, limits)
+
+
+def _caption(photo: Photo, facets: Sequence[Facet], trigger: str, style: str) -> str:
+    """The caption that lies beside the photo (with the trigger, should it lack), else one from what was measured."""
+    own = caption_beside(photo.path)
+    return words.caption(trigger, facets, photo.seen, style) if own is None else with_trigger(own, trigger)
 
 
 def merge(

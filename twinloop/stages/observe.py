@@ -17,6 +17,9 @@ from twinloop.stages import pixels
 from twinloop.store.catalog import Catalog
 from twinloop.store.images import LoadedImage, load_image
 
+SAME_FACE = 0.3
+"""Intersection over union from which two boxes of one picture are one face."""
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -60,10 +63,14 @@ class Observer:
             names.update(measurer.covers)
         return frozenset(names)
 
-    def observe(self, image: LoadedImage) -> Observation:
-        """All numbers of one decoded image; faces sorted by area times confidence, the subject first."""
+    def observe(self, image: LoadedImage, subject: Face | None = None) -> Observation:
+        """All numbers of one decoded image; faces sorted by area times confidence, the subject first.
+
+        Args:
+            subject: the face that is the subject where that is known (a group photo), in pixels of the image; None = the first one.
+        """
         array = image.pixels
-        faces = self._faces(array)
+        faces = self._faces(array, subject)
         measures = pixels.image_measures(array)
         if faces:
             measures.update(pixels.face_measures(array, faces[0].box))
@@ -77,10 +84,12 @@ class Observer:
         )  # fmt: skip
         return self._with_facet_measures(array, seen)
 
-    def _faces(self, array: ImageArray) -> list[Face]:
+    def _faces(self, array: ImageArray, subject: Face | None) -> list[Face]:
         if self.pack.faces is None:
             return []
         found = sorted(self.pack.faces.detect(array), key=lambda face: -face.box.area * face.confidence)
+        if subject is not None:
+            found = _with_first(found, subject)
         return [self._completed(array, face, subject=index == 0) for index, face in enumerate(found)]
 
     def _completed(self, array: ImageArray, face: Face, subject: bool) -> Face:
@@ -96,6 +105,14 @@ class Observer:
             if isinstance(facet, MeasuringFacet):
                 extra.update({name: float(value) for name, value in facet.measure(array, seen).items()})
         return dataclasses.replace(seen, measures={**seen.measures, **extra}) if extra else seen
+
+
+def _with_first(found: list[Face], subject: Face) -> list[Face]:
+    """The faces with the subject's first; as it was given, where the detector overlooks it in this picture."""
+    meant = max(found, key=lambda face: face.box.iou(subject.box), default=subject)
+    if meant.box.iou(subject.box) < SAME_FACE:
+        meant = subject
+    return [meant, *(face for face in found if face is not meant)]
 
 
 def observe_files(

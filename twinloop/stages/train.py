@@ -5,20 +5,31 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.domain.records import Dataset, LoRA, TrainingSample
+from twinloop.domain.records import Dataset, LoRA
+from twinloop.domain.vault import NOT_RECORDED, Consent
 from twinloop.errors import NothingToDo, StateError
 from twinloop.ports import TrainingSettings
+from twinloop.stages.samples import NOTHING_BESIDE, Beside, training_samples
 from twinloop.stages.toolbox import Toolbox
+from twinloop.stages.trial import Trial
 from twinloop.store.atomic import copy_whole, read_json, sha256_file, write_json
+from twinloop.store.lora_file import kohya_path, metrics_path
 from twinloop.store.workspace import Workspace, shown_path
+
+CANDIDATES = "candidates"
 
 
 def train(
-    dataset: Dataset, version: int, settings: TrainingSettings, person: str, workspace: Workspace, toolbox: Toolbox
-) -> LoRA:
+    dataset: Dataset, version: int, settings: TrainingSettings, person: str, workspace: Workspace, toolbox: Toolbox,
+    consent: Consent = NOT_RECORDED, beside: Beside = NOTHING_BESIDE, trial: Trial | None = None,
+) -> LoRA:  # fmt: skip
     """Train version ``version`` unless it is there; a killed training goes on from its last checkpoint.
+
+    Args:
+        trial: how the best checkpoint is chosen; None = the last one is taken.
 
     Raises:
         NothingToDo: the dataset has no photo to train on. StateError: that version is there, and another run's.
@@ -27,14 +38,19 @@ def train(
     if record.exists() and path.exists():
         shutil.rmtree(work, ignore_errors=True)  # a kill just before the end leaves it behind
         return _recorded(record, dataset, toolbox)
-    made = _made(dataset, path, work, settings, _metadata(dataset, f"{person} v{version}", person, path.stem, toolbox), f"v{version}", toolbox)
+    texts = _metadata(dataset, f"{person} v{version}", person, path.stem, toolbox, consent)
+    order = Order(dataset, settings, work, texts, f"v{version}", beside)
+    made = _made(order, path, toolbox) if trial is None else _chosen(order, path, toolbox, trial)
     lora = dataclasses.replace(made, version=version)
     write_json(record, lora.to_json())
     shutil.rmtree(work, ignore_errors=True)
     return lora
 
 
-def train_file(dataset: Dataset, output: Path, settings: TrainingSettings, person: str, toolbox: Toolbox) -> LoRA:
+def train_file(
+    dataset: Dataset, output: Path, settings: TrainingSettings, person: str, toolbox: Toolbox, consent: Consent = NOT_RECORDED,
+    beside: Beside = NOTHING_BESIDE,
+) -> LoRA:  # fmt: skip
     """Train one LoRA into a file of the user's choice, with ``<stem>.json`` as its record. Killed and called again it goes on.
 
     Raises:
@@ -43,8 +59,8 @@ def train_file(dataset: Dataset, output: Path, settings: TrainingSettings, perso
     record, work = output.with_suffix(".json"), output.with_name(f".training_{output.stem}")
     if output.exists():
         return _finished(output, record, dataset, settings, toolbox)
-    texts = _metadata(dataset, output.stem, person, output.stem, toolbox)
-    lora = _made(dataset, output, work, settings, texts, output.stem, toolbox)
+    texts = _metadata(dataset, output.stem, person, output.stem, toolbox, consent)
+    lora = _made(Order(dataset, settings, work, texts, output.stem, beside), output, toolbox)
     write_json(record, lora.to_json())
     shutil.rmtree(work, ignore_errors=True)
     return lora
@@ -61,20 +77,45 @@ def _finished(output: Path, record: Path, dataset: Dataset, settings: TrainingSe
     raise StateError(f"{output} exists and was made from other photos or settings; nothing was changed. Name another --output.")
 
 
-def _made(
-    dataset: Dataset, output: Path, work: Path, settings: TrainingSettings, texts: Mapping[str, str], name: str, toolbox: Toolbox
-) -> LoRA:
-    """The trained file, not yet recorded."""
-    samples = [TrainingSample(Path(m.path), m.sha256, m.caption, m.weight) for m in dataset.members if m.weight > 0]
-    if not samples:
-        raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
+@dataclass(frozen=True)
+class Order:
+    """One training: on what, how, where it works, what its file says, and what people call it."""
+
+    dataset: Dataset
+    settings: TrainingSettings
+    work: Path
+    texts: Mapping[str, str]
+    name: str
+    beside: Beside
+
+
+def _made(order: Order, output: Path, toolbox: Toolbox, stop_at: int = 0) -> LoRA:
+    """The trained file, not yet recorded; as it is after step ``stop_at``, 0 = at the end."""
+    settings = dataclasses.replace(order.settings, stop_at=stop_at)
+    samples = training_samples(order.dataset, settings, order.beside, toolbox.style, toolbox.reporter)
     made = toolbox.trainer().train(
-        samples, settings, output, work, texts,
-        lambda step, steps, loss: toolbox.reporter.progress(f"Training LoRA {name} (loss {loss:.3f})", step, steps),
+        samples, settings, output, order.work, order.texts,
+        lambda step, steps, loss: toolbox.reporter.progress(f"Training LoRA {order.name} (loss {loss:.3f})", step, steps),
     )  # fmt: skip
     return dataclasses.replace(
-        made, path=shown_path(output), sha256=sha256_file(output), dataset_id=dataset.id, preset=settings.preset, base_model=toolbox.base_model
+        made, path=shown_path(output), sha256=sha256_file(output), dataset_id=order.dataset.id, preset=settings.preset, base_model=toolbox.base_model
     )
+
+
+def _chosen(order: Order, output: Path, toolbox: Toolbox, trial: Trial) -> LoRA:
+    """Train from checkpoint to checkpoint, measure each, and take the best."""
+    folder = order.work / CANDIDATES
+    for step in trial.steps:
+        file = folder / f"step_{step:06d}.safetensors"
+        if not file.with_suffix(".json").exists():
+            write_json(file.with_suffix(".json"), _made(order, file, toolbox, step).to_json())
+        if trial.enough(step, file):
+            break
+    best = folder / f"step_{trial.settle():06d}.safetensors"
+    for place in (metrics_path, kohya_path, Path):
+        if place(best).exists():
+            copy_whole(place(best), place(output))
+    return dataclasses.replace(LoRA.from_json(read_json(best.with_suffix(".json"))), path=shown_path(output))
 
 
 def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolbox) -> LoRA:
@@ -101,14 +142,14 @@ def _recorded(record: Path, dataset: Dataset, toolbox: Toolbox) -> LoRA:
     return lora
 
 
-def _metadata(dataset: Dataset, title: str, person: str, file: str, toolbox: Toolbox) -> Mapping[str, str]:
+def _metadata(dataset: Dataset, title: str, person: str, file: str, toolbox: Toolbox, consent: Consent) -> Mapping[str, str]:
     real, made = len(dataset.real), len(dataset.synthetic)
     return {
         "modelspec.title": title,
         "modelspec.trigger_phrase": person,
         "twinloop.dataset_id": dataset.id,
         "twinloop.images": f"{real} real, {made} synthetic",
-        "twinloop.consent": "not recorded",
+        "twinloop.consent": consent.text,
         "ss_output_name": file,
         "ss_sd_model_name": toolbox.base_model,
         "ss_num_train_images": str(real + made),

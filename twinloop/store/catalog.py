@@ -11,12 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from twinloop.domain.captions import Description
 from twinloop.domain.faces import Box, Face, HeadPose, Part
 from twinloop.domain.observation import Observation
 from twinloop.errors import StorageError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS observation (
+    sha256 TEXT NOT NULL, fingerprint TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (sha256, fingerprint)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS description (
     sha256 TEXT NOT NULL, fingerprint TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (sha256, fingerprint)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS file (
@@ -84,6 +88,14 @@ class Catalog:
             "INSERT OR REPLACE INTO observation VALUES (?, ?, ?)",
             (seen.sha256, seen.fingerprint, json.dumps(observation_to_json(seen))),
         )
+
+    def described(self, sha256: str, fingerprint: str) -> Description | None:
+        """What a captioner of that fingerprint said of this content."""
+        row = self._read("SELECT data FROM description WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint))
+        return Description.from_json(json.loads(row[0])) if row is not None else None
+
+    def put_described(self, sha256: str, fingerprint: str, said: Description) -> None:
+        self._write("INSERT OR REPLACE INTO description VALUES (?, ?, ?)", (sha256, fingerprint, json.dumps(said.to_json())))
 
     def _read(self, sql: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
         try:

@@ -8,6 +8,8 @@ import os
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,9 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from twinloop.domain.faces import ImageArray
 from twinloop.errors import InputError, UnreadableImage
+from twinloop.store.colours import to_srgb
 from twinloop.store.provenance import is_marked_synthetic
+from twinloop.store.signatures import what_else
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
 """Pillow's names. JPEG takes the MPO of iPhones and Samsungs in: a JPEG with further pictures behind the first, which counts."""
@@ -100,6 +104,17 @@ def decode(data: bytes) -> ImageArray:
     Raises:
         UnreadableImage: with the reason.
     """
+    with opened_image(data) as image:
+        return decoded(image)
+
+
+@contextmanager
+def opened_image(data: bytes) -> Iterator[Image.Image]:
+    """The image in these bytes, its header read and its size checked; what its decoder raises inside becomes one clear error.
+
+    Raises:
+        UnreadableImage: with the reason.
+    """
     if not data:
         raise UnreadableImage("is empty")
     _enable_heif()
@@ -109,28 +124,39 @@ def decode(data: bytes) -> ImageArray:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise UnreadableImage(f"has {image.width} x {image.height} pixels, more than this tool opens")
-                image.load()
-                return np.ascontiguousarray(np.asarray(_to_rgb(_upright(image)), dtype=np.uint8))
+                yield image
     except UnreadableImage:
         raise
     except Image.DecompressionBombError as error:
         raise UnreadableImage(f"has more than {MAX_PIXELS:,} pixels, more than this tool opens") from error
     except UnidentifiedImageError as error:
         # Pillow's own text holds a memory address, and what is written down must be the same in every run
-        raise UnreadableImage("is damaged, or no picture of a kind this tool opens") from error
+        raise UnreadableImage(what_else(data)) from error
+    except MemoryError as error:
+        raise UnreadableImage("needs more memory to decode than there is") from error
     except _DECODER_ERRORS as error:
         raise UnreadableImage(
             f"cannot be decoded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         ) from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn as EXIF says. HEIC comes turned, and says so; unreadable EXIF means "as it is": the picture itself is good."""
+def decoded(image: Image.Image) -> ImageArray:
+    """The pixels of an opened image (uint8 HxWx3 RGB, upright), at full size or at the one it was drafted to."""
+    image.load()
+    return np.ascontiguousarray(np.asarray(_to_rgb(to_srgb(_upright(image))), dtype=np.uint8))
+
+
+def turn_of(image: Image.Image) -> Image.Transpose | None:
+    """How the picture must be turned as EXIF says. HEIC comes turned, and says so; unreadable EXIF means "as it is": the picture itself is good."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except _DECODER_ERRORS:
-        return image
-    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+        return None
+    return _TURNS.get(orientation) if isinstance(orientation, int) else None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = turn_of(image)
     return image if turn is None else image.transpose(turn)
 
 

@@ -33,6 +33,11 @@ def kohya_path(lora: Path) -> Path:
     return lora.with_name(f"{lora.stem}_kohya{lora.suffix}")
 
 
+def metrics_path(lora: Path) -> Path:
+    """Where the figures of a LoRA's training lie: ``<stem>.metrics.jsonl`` beside it."""
+    return lora.with_name(f"{lora.stem}.metrics.jsonl")
+
+
 def header_texts(path: Path) -> dict[str, str]:
     """The texts in the header of a LoRA file (``modelspec.*``, ``ss_*``); reads nothing else.
 

@@ -37,6 +37,17 @@ def synthetic_png(pixels: ImageArray, parameters: str, extra: Mapping[str, str])
     return buffer.getvalue()
 
 
+def clean_png(picture: Image.Image, synthetic: bool) -> bytes:
+    """A PNG with nothing of its source's metadata, except the mark of what a model made."""
+    info = PngImagePlugin.PngInfo()
+    if synthetic:
+        info.add_itxt("XML:com.adobe.xmp", synthetic_xmp().decode())
+    picture.info.clear()  # an ICC profile or text chunks would go along
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", pnginfo=info, compress_level=6)
+    return buffer.getvalue()
+
+
 def synthetic_xmp() -> bytes:
     """The XMP packet that marks a picture as made by a model, for any format that takes XMP."""
     return _XMP.format(source=TRAINED_ALGORITHMIC_MEDIA, tool="twinloop").encode()

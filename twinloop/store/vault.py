@@ -29,6 +29,11 @@ class Vault:
         return self.root / "decisions.jsonl"
 
     @property
+    def crops(self) -> Path:
+        """What was seen in the pictures cut for training, and what captioners said of them: a cache, too."""
+        return self.root / "crops.sqlite"
+
+    @property
     def people(self) -> Path:
         """Who is who, with lasting ids."""
         return self.root / "people.json"
@@ -36,6 +41,11 @@ class Vault:
     @property
     def duplicates(self) -> Path:
         return self.root / "duplicates.json"
+
+    @property
+    def likeness(self) -> Path:
+        """What near-duplicate search reads off the thumbnails: a cache, too."""
+        return self.root / "likeness.sqlite"
 
     @property
     def scan_record(self) -> Path:

@@ -18,10 +18,11 @@ from twinloop.domain.vault import FaceKey, VaultFace, VaultPhoto
 from twinloop.errors import StorageError
 from twinloop.store.atomic import storage_errors
 
-VERSION = 1
+VERSION = 2
 _TABLES = """
 CREATE TABLE file (
-    path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT, problem TEXT NOT NULL DEFAULT ''
+    path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT, problem TEXT NOT NULL DEFAULT '',
+    tried TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE INDEX file_by_content ON file (sha256);
 CREATE TABLE photo (
@@ -34,17 +35,30 @@ CREATE TABLE face (
     PRIMARY KEY (sha256, fingerprint, number)
 );
 """
+_SUMMARIES = """
+SELECT p.sha256, min(h.path), h.size, p.width, p.height, p.phash, p.taken, p.origin, f.measures
+FROM photo p JOIN file h ON h.sha256 = p.sha256
+LEFT JOIN face f ON f.sha256 = p.sha256 AND f.fingerprint = p.fingerprint AND f.number = 0
+WHERE p.fingerprint = ? GROUP BY p.sha256 ORDER BY p.sha256
+"""
 
 
 @dataclass(frozen=True)
 class FileEntry:
-    """What is known of one file: its stat, and its content hash or the reason why it was skipped."""
+    """What is known of one file.
+
+    Attributes:
+        size, mtime_ns: its stat. sha256: of its content; None where it could not be read.
+        problem: why it was skipped; "" when it was not.
+        tried: what was tried on a skipped file (programs and limits): it is tried again when that changes; "" = every time.
+    """
 
     path: Path
     size: int
     mtime_ns: int
     sha256: str | None
     problem: str = ""
+    tried: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +79,25 @@ class FaceTable:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoSummary:
+    """A photo in a few numbers, for work that looks at all photos at once.
+
+    Attributes:
+        path: the first of its files. size: bytes. taken: as in `VaultPhoto`. face: measures of its first face; {} without one.
+    """
+
+    sha256: str
+    path: str
+    size: int
+    width: int
+    height: int
+    phash: int
+    taken: float | None
+    origin: str
+    face: Mapping[str, float]
 
 
 class VaultCatalog:
@@ -117,35 +150,40 @@ class VaultCatalog:
     @contextmanager
     def batch(self) -> Iterator[None]:
         """Everything inside becomes durable together, or none of it."""
-        self._run("BEGIN")
+        self.run("BEGIN")
         try:
             yield
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
-        self._run("COMMIT")
+        self.run("COMMIT")
 
     # files
 
     def files(self) -> dict[str, FileEntry]:
         """Every known file by its absolute path (as `os.fsdecode` gives it)."""
-        rows = self._run("SELECT path, size, mtime_ns, sha256, problem FROM file ORDER BY path")
+        rows = self.run("SELECT path, size, mtime_ns, sha256, problem, tried FROM file ORDER BY path")
         return {path: FileEntry(Path(path), *rest) for path, *rest in ((os.fsdecode(row[0]), *row[1:]) for row in rows)}
+
+    def file(self, path: Path) -> FileEntry | None:
+        """One file, or None when it was never scanned."""
+        rows = self.run("SELECT path, size, mtime_ns, sha256, problem, tried FROM file WHERE path = ?", (path_key(path),))
+        return FileEntry(Path(os.fsdecode(rows[0][0])), *rows[0][1:]) if rows else None
 
     def put_file(self, entry: FileEntry) -> None:
         """Note what a file holds. Its stat was taken before it was read: if it changed meanwhile, it is read again next time."""
-        values = (_path_key(entry.path), entry.size, entry.mtime_ns, entry.sha256, entry.problem)
-        self._run("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)", values)
+        values = (path_key(entry.path), entry.size, entry.mtime_ns, entry.sha256, entry.problem, entry.tried)
+        self.run("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?)", values)
 
     def forget_files(self, paths: Iterable[Path]) -> None:
         """Files that are no longer there. What was measured of their content stays."""
         for path in paths:
-            self._run("DELETE FROM file WHERE path = ?", (_path_key(path),))
+            self.run("DELETE FROM file WHERE path = ?", (path_key(path),))
 
     # photos
 
     def has(self, sha256: str, fingerprint: str) -> bool:
-        return bool(self._run("SELECT 1 FROM photo WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint)))
+        return bool(self.run("SELECT 1 FROM photo WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint)))
 
     def put_photo(self, photo: VaultPhoto, fingerprint: str, thumbnail: bytes) -> None:
         """What was measured of one content; ``photo.paths`` is not stored here. Thumbnail: a small JPEG."""
@@ -153,10 +191,10 @@ class VaultCatalog:
             photo.sha256, fingerprint, photo.width, photo.height, photo.phash, photo.taken, photo.origin, json.dumps(dict(photo.measures)),
             thumbnail,
         )  # fmt: skip
-        self._run("INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
-        self._run("DELETE FROM face WHERE sha256 = ? AND fingerprint = ?", (photo.sha256, fingerprint))
+        self.run("INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self.run("DELETE FROM face WHERE sha256 = ? AND fingerprint = ?", (photo.sha256, fingerprint))
         for number, face in enumerate(photo.faces):
-            self._run(
+            self.run(
                 f"INSERT INTO face VALUES ({', '.join('?' * 15)})", (photo.sha256, fingerprint, number, *_face_row(face))
             )
 
@@ -170,32 +208,53 @@ class VaultCatalog:
 
     def photo(self, sha256: str, fingerprint: str) -> VaultPhoto | None:
         """One photo, or None when it is not known or no file holds it any more."""
-        rows = self._run(
+        rows = self.run(
             "SELECT width, height, phash, taken, origin, measures FROM photo WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint)
         )
-        paths = [os.fsdecode(row[0]) for row in self._run("SELECT path FROM file WHERE sha256 = ? ORDER BY path", (sha256,))]
+        paths = [os.fsdecode(row[0]) for row in self.run("SELECT path FROM file WHERE sha256 = ? ORDER BY path", (sha256,))]
         if not rows or not paths:
             return None
         width, height, phash, taken, origin, measures = rows[0]
-        faces = self._run("SELECT * FROM face WHERE sha256 = ? AND fingerprint = ? ORDER BY number", (sha256, fingerprint))
+        faces = self.run("SELECT * FROM face WHERE sha256 = ? AND fingerprint = ? ORDER BY number", (sha256, fingerprint))
         return VaultPhoto(
             sha256, tuple(paths), width, height, phash, taken, origin, json.loads(measures), tuple(_face(row[3:]) for row in faces)
         )
 
+    def summaries(self, fingerprint: str) -> Iterator[PhotoSummary]:
+        """Photos of which at least one file is there, by content hash, without reading each one's faces."""
+        try:
+            for row in self._db.execute(_SUMMARIES, (fingerprint,)):
+                sha256, path, size, width, height, phash, taken, origin, measures = row
+                known: Mapping[str, float] = json.loads(measures) if measures else {}
+                yield PhotoSummary(sha256, os.fsdecode(path), size, width, height, int(phash, 16), taken, origin, known)
+        except sqlite3.Error as error:
+            raise StorageError(_complaint("use", self.path, error)) from error
+
+    def copies(self) -> dict[str, list[str]]:
+        """Paths by content hash, of contents that several files have; sorted."""
+        rows = self.run(
+            "SELECT sha256, path FROM file WHERE sha256 IN (SELECT sha256 FROM file WHERE sha256 IS NOT NULL GROUP BY sha256 HAVING count(*) > 1) "
+            "ORDER BY sha256, path"
+        )
+        found: dict[str, list[str]] = {}
+        for sha256, path in rows:
+            found.setdefault(sha256, []).append(os.fsdecode(path))
+        return found
+
     def _hashes(self, fingerprint: str) -> list[str]:
-        rows = self._run(
+        rows = self.run(
             "SELECT sha256 FROM photo WHERE fingerprint = ? AND sha256 IN (SELECT sha256 FROM file) ORDER BY sha256", (fingerprint,)
         )
         return [row[0] for row in rows]
 
     def thumbnail(self, sha256: str) -> bytes | None:
         """The small JPEG of a photo, upright."""
-        rows = self._run("SELECT thumbnail FROM photo WHERE sha256 = ? AND thumbnail IS NOT NULL LIMIT 1", (sha256,))
+        rows = self.run("SELECT thumbnail FROM photo WHERE sha256 = ? AND thumbnail IS NOT NULL LIMIT 1", (sha256,))
         return bytes(rows[0][0]) if rows else None
 
     def faces(self, fingerprint: str) -> FaceTable:
         """All faces with an embedding, of photos that are there, by content hash and number."""
-        rows = self._run(
+        rows = self.run(
             "SELECT f.sha256, f.x0, f.y0, f.x1, f.y1, f.confidence, f.yaw, f.embedding, f.quality, p.width, p.height FROM face f "
             "JOIN photo p ON p.sha256 = f.sha256 AND p.fingerprint = f.fingerprint WHERE f.fingerprint = ? AND f.embedding IS NOT NULL "
             "AND f.sha256 IN (SELECT sha256 FROM file) ORDER BY f.sha256, f.number",
@@ -212,9 +271,21 @@ class VaultCatalog:
             np.array([np.nan if row[6] is None else row[6] for row in rows], np.float32),
         )
 
-    def _run(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+    def run(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """One statement, and all its rows.
+
+        Raises:
+            StorageError: the disk is full, or the file is damaged.
+        """
         try:
             return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise StorageError(_complaint("use", self.path, error)) from error
+
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """One statement for many rows; they are taken one by one. Errors as in `run`."""
+        try:
+            self._db.executemany(sql, rows)
         except sqlite3.Error as error:
             raise StorageError(_complaint("use", self.path, error)) from error
 
@@ -226,7 +297,8 @@ def _complaint(verb: str, path: Path | None, error: Exception) -> str:
     )
 
 
-def _path_key(path: Path) -> bytes:
+def path_key(path: Path | str) -> bytes:
+    """A path as the tables hold it: the bytes of its absolute form."""
     return os.fsencode(os.path.abspath(path))
 
 

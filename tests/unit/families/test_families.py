@@ -39,7 +39,7 @@ def test_zit_is_animagine_and_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("base", "preset"),
-    [("nano", "nano"), ("stabilityai/stable-diffusion-xl-base-1.0", "sdxl"), ("cagliostrolab/animagine-xl-3.1", "animagine"), ("./ponyDiffusionV6XL", "animagine")],
+    [("nano", "nano"), ("stabilityai/stable-diffusion-xl-base-1.0", "sdxl"), ("cagliostrolab/animagine-xl-3.1", "animagine"), ("./ponyDiffusionV6XL", "pony")],
 )
 def test_a_preset_is_chosen_by_the_name_of_the_base(base: str, preset: str) -> None:
     assert preset_for(base) == preset
@@ -48,5 +48,5 @@ def test_a_preset_is_chosen_by_the_name_of_the_base(base: str, preset: str) -> N
 def test_an_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"training\.preset: unknown preset 'sdlx'\. Known: .*sdxl"):
         family_of("any/base", "sdlx")
-    with pytest.raises(InputError, match="Known for sdxl: sdxl, animagine, nano"):
+    with pytest.raises(InputError, match="Known for sdxl: sdxl, animagine, illustrious, pony, nano"):
         FAMILIES["sdxl"].preset("flux")

@@ -124,3 +124,12 @@ def test_what_was_made_before_round_one_never_gets_weight() -> None:
     start = Dataset((*dataset(10).members, member("found", "synthetic", 0, 0.0)))
     after, _ = merged(start, images(3))
     assert [m.weight for m in after.members if m.path == "found.png"] == [0.0]
+
+
+def test_a_caption_beside_the_photo_wins_over_the_measured_one(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("in a park,\nwith a hat\n")
+    (tmp_path / "b.txt").write_text("ohwx ana asleep")
+    photos = [photo(str(tmp_path / name)) for name in ("a.png", "b.png", "c.png")]
+    texts = [member.caption for member in real_dataset(photos, BUILTIN, "ohwx ana", "prose", frozenset()).members]
+    assert texts[:2] == ["ohwx ana, in a park, with a hat", "ohwx ana asleep"]
+    assert texts[2].startswith("ohwx ana, ") and "front view" in texts[2]

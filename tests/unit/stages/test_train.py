@@ -12,12 +12,13 @@ import pytest
 from tests.unit.things import Silent, dataset, member
 from twinloop.adapters.fakes import fake_pack
 from twinloop.domain.records import Dataset, LoRA, TrainingSample
+from twinloop.domain.vault import Consent
 from twinloop.errors import NothingToDo, StateError
 from twinloop.facets import BUILTIN
 from twinloop.ports import GenerationSettings, TrainingSettings
 from twinloop.stages.observe import Observer
 from twinloop.stages.toolbox import Toolbox
-from twinloop.stages.train import adopt, train
+from twinloop.stages.train import adopt, train, train_file
 from twinloop.store.atomic import sha256_file
 from twinloop.store.clock import SystemClock
 from twinloop.store.workspace import Workspace
@@ -120,3 +121,14 @@ def test_other_settings_are_the_callers_business(space: Workspace) -> None:
     train(dataset(5), 1, SETTINGS, "ohwx ana", space, toolbox(trainer))
     train(dataset(5), 1, replace(SETTINGS, steps=99), "ohwx ana", space, toolbox(trainer))
     assert len(trainer.calls) == 1
+
+
+def test_the_consent_goes_into_the_file_and_is_never_made_up(space: Workspace, tmp_path: Path) -> None:
+    trainer = Trainer()
+    train(dataset(5), 1, SETTINGS, "ohwx ana", space, toolbox(trainer))
+    assert trainer.metadata["twinloop.consent"] == "not recorded"
+    given = Consent("written", "Ana", "2024-05-06", "training")
+    train(dataset(5), 2, SETTINGS, "ohwx ana", space, toolbox(trainer), given)
+    assert trainer.metadata["twinloop.consent"] == "written consent; by: Ana; on: 2024-05-06; for: training"
+    train_file(dataset(5), tmp_path / "mine.safetensors", SETTINGS, "ohwx ana", toolbox(trainer), given)
+    assert trainer.metadata["twinloop.consent"].startswith("written consent")

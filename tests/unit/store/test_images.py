@@ -194,8 +194,12 @@ def test_formats_that_can_run_programs_or_hide_surprises_stay_shut() -> None:
     pcx, ico = io.BytesIO(), io.BytesIO()
     Image.fromarray(picture()).save(pcx, "PCX")
     Image.fromarray(picture()).save(ico, "ICO")
-    for data in (eps, ppm, pcx.getvalue(), ico.getvalue(), b"%PDF-1.7", b"<svg/>", b"PK\x03\x04", b"not an image"):
+    for data in (pcx.getvalue(), ico.getvalue(), b"not an image"):
         with pytest.raises(UnreadableImage, match="damaged, or no picture"):
+            decode(data)
+    named = {"EPS": eps, "PNM": ppm, "PDF": b"%PDF-1.7", "SVG": b"<svg/>", "ZIP": b"PK\x03\x04", "web page": b"<!DOCTYPE html><html>", "zeros": bytes(64)}
+    for name, data in named.items():
+        with pytest.raises(UnreadableImage, match=name):
             decode(data)
 
 

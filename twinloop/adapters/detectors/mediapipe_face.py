@@ -19,10 +19,10 @@ import numpy as np
 from twinloop.adapters.detectors.blendshapes import BLENDSHAPES, SUBSET
 from twinloop.adapters.detectors.expressions import expression_scores
 from twinloop.adapters.detectors.imaging import RotatedCrop
-from twinloop.adapters.detectors.model_files import Content, read_model_bytes
 from twinloop.adapters.detectors.sunglasses import eye_brightness, lenses
 from twinloop.domain.faces import Face, FloatArray, ImageArray
 from twinloop.errors import ModelFileError
+from twinloop.store.model_content import Content, read_model_bytes
 
 _SIZE = 192
 _MESH_FILE = "face_landmarks_detector.tflite"
@@ -68,8 +68,8 @@ class MediaPipeFace:
 
     def __init__(self, task: Path, presence: float = 0.5) -> None:
         data = read_model_bytes(task, Content.TASK)
-        self._mesh_net = _load(data, _MESH_FILE, task.name)
-        self._shape_net = _load(data, _SHAPES_FILE, task.name)
+        self._mesh_net = load_net(data, _MESH_FILE, task.name)
+        self._shape_net = load_net(data, _SHAPES_FILE, task.name)
         self._presence = presence
         self._hash = hashlib.sha256(data).hexdigest()[:12]
 
@@ -139,7 +139,12 @@ def _roll(points: FloatArray) -> float:
     return math.atan2(float(right[1] - left[1]), float(right[0] - left[0]))
 
 
-def _load(bundle: bytes, member: str, source: str) -> cv2.dnn.Net:
+def load_net(bundle: bytes, member: str, source: str) -> cv2.dnn.Net:
+    """One of the networks in a ``.task`` bundle.
+
+    Raises:
+        ModelFileError: it is not there or cannot be read.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
             if archive.getinfo(member).file_size > _MAX_NET:

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from twinloop.adapters.detectors.model_files import read_model_bytes
 from twinloop.errors import ModelFileError
+from twinloop.store.model_content import read_model_bytes
 
 Array = npt.NDArray[Any]
 
@@ -47,11 +47,18 @@ class OnnxModel:
         self.fingerprint = hashlib.sha256(data if identity is None else identity).hexdigest()[:12]
         self.inputs: dict[str, Sequence[Any]] = {i.name: i.shape for i in self._session.get_inputs()}
         self.outputs: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())
+        self.texts: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        """What the file says of itself beside its graph."""
 
     @classmethod
     def open(cls, path: Path, threads: int = 1) -> OnnxModel:
         """Load a file; a download that went wrong (web page, Git LFS pointer, cut short) is named as such."""
-        return cls(read_model_bytes(path), path.name, threads)
+        return cls(cls.bytes_of(path), path.name, threads)
+
+    @staticmethod
+    def bytes_of(path: Path) -> bytes:
+        """The bytes of an ONNX file, after a look at whether it is one and whole; errors as in `open`."""
+        return read_model_bytes(path)
 
     def expect(self, inputs: int, outputs: int, what: str) -> None:
         """Refuse a graph with other counts of inputs and outputs than ``what`` has.

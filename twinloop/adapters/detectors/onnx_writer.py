@@ -4,8 +4,9 @@ package is not needed to read other people's checkpoints. Field numbers: onnx.pr
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ AttributeValue = int | float | str | Sequence[int]
 _FLOAT, _INT64 = 1, 7
 _IR_VERSION = 8
 _OPSET = 13
+NOTES = "twinloop"
+"""Key under which a converted file keeps what is not in its graph, as JSON."""
 _MAX_BYTES = 1_500_000_000
 """Protobuf files end at 2 GiB; no detector comes near."""
 
@@ -98,8 +101,10 @@ class GraphWriter:
         """Append one operator with a single output; returns its name."""
         return self.node(kind, inputs, 1, **attributes)[0]
 
-    def finish(self, name: str, image: str, outputs: Sequence[str]) -> bytes:
-        """The ONNX file: input ``image`` (1, 3, height, width) float32, outputs of any size in the given order."""
+    def finish(
+        self, name: str, image: str, outputs: Sequence[str], notes: Mapping[str, str] = MappingProxyType({})
+    ) -> bytes:
+        """The ONNX file: input ``image`` (1, 3, height, width) float32, outputs of any size in the given order, texts beside them."""
         graph = b"".join(_block(1, node) for node in self._nodes) + _text(2, name)
         graph += b"".join(_block(5, weight) for weight in self._weights)
         graph += _block(11, _value_info(image, (1, 3, "height", "width")))
@@ -107,4 +112,5 @@ class GraphWriter:
             sizes = (1, f"channels{index}", f"height{index}", f"width{index}")
             graph += _block(12, _value_info(output, sizes))
         opset = _block(8, _number(2, _OPSET))
-        return _number(1, _IR_VERSION) + _text(2, "twinloop") + opset + _block(7, graph)
+        texts = b"".join(_block(14, _text(1, key) + _text(2, value)) for key, value in sorted(notes.items()))
+        return _number(1, _IR_VERSION) + _text(2, "twinloop") + opset + _block(7, graph) + texts

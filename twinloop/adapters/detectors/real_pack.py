@@ -8,84 +8,118 @@ from typing import TypeVar
 
 import cv2
 
+from twinloop.adapters.detectors.blaze_face import BlazeFace
 from twinloop.adapters.detectors.fsanet import FsaNet
 from twinloop.adapters.detectors.landmark_pose import LandmarkPose
 from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace
 from twinloop.adapters.detectors.mediapipe_hands import MediaPipeHands
-from twinloop.adapters.detectors.resolver import NEEDS, ModelsReport, Role, missing_line, resolve_models_dir
 from twinloop.adapters.detectors.yolov5_face import YoloV5Face
 from twinloop.adapters.detectors.yolov8 import PartsAsEyes, YoloV8Parts
 from twinloop.adapters.detectors.yunet import YuNet
 from twinloop.adapters.embedders.mobilefacenet import MobileFaceNet
-from twinloop.errors import MissingModel, ModelFileError, UnsafeModelFile
-from twinloop.ports import DetectorPack, FaceDetector, Measurer, PartDetector, PoseEstimator
+from twinloop.domain.model_roles import AUTO, NEEDS, PACKS, Role, missing_line
+from twinloop.errors import InputError, MissingModel, ModelFileError, UnsafeModelFile
+from twinloop.ports import Choice, DetectorPack, Embedder, FaceDetector, Measurer, PartDetector, PoseEstimator
+from twinloop.store.models_folder import ModelsReport, resolve_models_dir
 
 _T = TypeVar("_T")
 
 
+_WORDS = {Role.PALM: "MediaPipe hands", Role.FACE_TASK: "MediaPipe face"}
+"""Roles that fill a port only together with others, as the whole is called."""
+
+
 class _Opener:
-    """Opens the first file that works; keeps the complaints of those that do not. A malicious file always stops everything."""
+    """Opens the first file that works, and notes it; keeps the complaints of those that do not. A malicious file always stops everything."""
 
-    def __init__(self) -> None:
-        self.complaints: list[str] = []
+    def __init__(self, report: ModelsReport) -> None:
+        self.report = report
+        self.complaints: list[str] = list(report.problems)
+        self.choices: list[Choice] = []
 
-    def first(self, paths: tuple[Path, ...], make: Callable[[Path], _T]) -> _T | None:
+    def open(
+        self, ports: tuple[str, ...], role: Role, make: Callable[[Path], _T], beside: tuple[Path, ...] = ()
+    ) -> _T | None:
+        """Fill ``ports`` from a file of ``role``; ``beside`` are further files that it needs."""
+        return self.first(ports, role, self.report.usable(role), make, beside)
+
+    def first(
+        self,
+        ports: tuple[str, ...],
+        role: Role,
+        paths: tuple[Path, ...],
+        make: Callable[[Path], _T],
+        beside: tuple[Path, ...] = (),
+    ) -> _T | None:
+        """As `open`, from given files."""
         for path in paths:
             try:
-                return make(path)
+                made = make(path)
             except UnsafeModelFile:
                 raise
             except ModelFileError as error:
                 self.complaints.append(str(error))
+            else:
+                self.choices += [Choice(port, _WORDS.get(role, role), (path, *beside)) for port in ports]
+                return made
         return None
 
 
-def open_real_pack(folder: Path, threads: int = 1, face_confidence: float | None = None) -> DetectorPack:
+def open_real_pack(
+    folder: Path, name: str = AUTO, threads: int = 1, face_confidence: float | None = None
+) -> DetectorPack:
     """Detectors for real photos.
 
     Args:
-        folder: where the user's model files lie. threads: per model (for OpenCV: of the whole process).
-        face_confidence: least face score; None = each detector's own default.
+        folder: where the user's model files lie. name: a key of `PACKS`; ``auto`` takes the best of all that is there.
+        threads: per model (for OpenCV: of the whole process). face_confidence: least face score; None = each detector's own default.
 
     Returns:
-        A pack whose ``missing`` lists broken files, and what is missing and then not measured.
+        A pack whose ``choices`` say what was taken, and whose ``missing`` lists broken files, and what is missing and then not measured.
 
     Raises:
-        InputError: no such folder. MissingModel: no usable face detector. UnsafeModelFile: a file would run code.
+        InputError: no such folder or pack. MissingModel: no usable face detector. UnsafeModelFile: a file would run code.
     """
-    cv2.setNumThreads(threads)  # OpenCV, which runs the face mesh, knows only one number for the whole process
-    report, opener = resolve_models_dir(folder), _Opener()
-    opener.complaints.extend(report.problems)
-    faces = _faces(report, opener, threads, face_confidence)
-    if faces is None:
-        lines = "\n".join(f"  - {line}" for line in (*opener.complaints, missing_line(NEEDS[0])))
-        raise MissingModel(
-            f"{folder}: no usable face detector\n{lines}\nOr use the built-in one, made for the drawn faces of the demo: --models-dir nano"
+    if name not in PACKS:
+        raise InputError(
+            f"Unknown pack '{name}'. Known: {', '.join(PACKS)}, and models_dir: nano for the embedded one."
         )
-    pose = _pose(report, opener, threads)
-    hands = _hands(report, opener, threads)
-    measurers = _measurers(report, opener, threads)
-    embedder = opener.first(report.usable(Role.EMBEDDER), lambda path: MobileFaceNet(path, threads))
-    filled = {
-        "faces": True,
-        "pose": not isinstance(pose, LandmarkPose),
-        "hands": hands is not None,
-        "eyes and expression": any("expression" in measurer.covers for measurer in measurers),
-        "identity": embedder is not None,
-    }
-    missing = [missing_line(need) for need in NEEDS if not filled[need.port]]
-    return DetectorPack(
-        "models",
-        faces,
-        pose,
-        (hands,) if hands is not None else (),
-        measurers,
-        embedder,
-        (*opener.complaints, *missing),
+    cv2.setNumThreads(threads)  # OpenCV, which runs the face mesh, knows only one number for the whole process
+    opener = _Opener(resolve_models_dir(folder).within(PACKS[name]))
+    faces = _faces(opener, threads, face_confidence)
+    if faces is None:
+        raise MissingModel(_no_faces(folder, name, opener))
+    pose = _pose(opener, threads)
+    hands = _hands(opener, threads)
+    measurers = _measurers(opener, threads)
+    embedder: Embedder | None = opener.open(("identity",), Role.EMBEDDER, lambda path: MobileFaceNet(path, threads))
+    missing = (*opener.complaints, *_missing(opener.choices))
+    parts = () if hands is None else (hands,)
+    return DetectorPack(_PACK_NAME[name], faces, pose, parts, measurers, embedder, missing, tuple(opener.choices))
+
+
+_PACK_NAME = {name: "models" if name == AUTO else name for name in PACKS}
+"""``models`` is part of the fingerprints in people's catalogues."""
+
+
+def _no_faces(folder: Path, name: str, opener: _Opener) -> str:
+    lines = "\n".join(f"  - {line}" for line in (*opener.complaints, missing_line(NEEDS[0])))
+    asked = "" if name == AUTO else f" for the pack {name}"
+    return (
+        f"{folder}: no usable face detector{asked}\n{lines}\n"
+        "Or use the built-in one, made for the drawn faces of the demo: --models-dir nano"
     )
 
 
-def _faces(report: ModelsReport, opener: _Opener, threads: int, confidence: float | None) -> FaceDetector | None:
+def _missing(choices: list[Choice]) -> list[str]:
+    """The lines of all needs that no file fills; head pose from landmarks is coarse, and said so."""
+    filled = {choice.port for choice in choices if choice.files}
+    if "expression" in filled:
+        filled.add("eyes and expression")
+    return [missing_line(need) for need in NEEDS if need.port not in filled]
+
+
+def _faces(opener: _Opener, threads: int, confidence: float | None) -> FaceDetector | None:
     def yolo_face(path: Path) -> FaceDetector:
         return (
             YoloV5Face(path, threads=threads) if confidence is None else YoloV5Face(path, confidence, threads=threads)
@@ -94,38 +128,47 @@ def _faces(report: ModelsReport, opener: _Opener, threads: int, confidence: floa
     def yunet(path: Path) -> FaceDetector:
         return YuNet(path, threads=threads) if confidence is None else YuNet(path, confidence, threads=threads)
 
-    yolo = report.usable(Role.FACE_YOLO)
+    def blaze_face(path: Path) -> FaceDetector:
+        mesh = MediaPipeFace(path)
+        return BlazeFace(path, mesh) if confidence is None else BlazeFace(path, mesh, confidence)
+
+    yolo, port = opener.report.usable(Role.FACE_YOLO), ("faces",)
     # the half-width nano model is a fallback only: YuNet is faster and finds about as many
     small = tuple(path for path in yolo if "n-0.5" in path.name.lower())
     large = tuple(path for path in yolo if path not in small)
     return (
-        opener.first(large, yolo_face)
-        or opener.first(report.usable(Role.FACE_YUNET), yunet)
-        or opener.first(small, yolo_face)
+        opener.first(port, Role.FACE_YOLO, large, yolo_face)
+        or opener.open(port, Role.FACE_YUNET, yunet)
+        or opener.first(port, Role.FACE_YOLO, small, yolo_face)
+        or opener.open(port, Role.FACE_TASK, blaze_face)  # portraits only
     )
 
 
-def _pose(report: ModelsReport, opener: _Opener, threads: int) -> PoseEstimator:
-    paths = report.usable(Role.POSE_FSANET)
-    if paths:
-        made = opener.first(paths[:1], lambda _: FsaNet(paths, threads=threads))
-        if made is not None:
-            return made
+def _pose(opener: _Opener, threads: int) -> PoseEstimator:
+    paths = opener.report.usable(Role.POSE_FSANET)
+    made = opener.first(
+        ("head pose",), Role.POSE_FSANET, paths[:1], lambda _: FsaNet(paths, threads=threads), paths[1:]
+    )
+    if made is not None:
+        return made
+    opener.choices.append(Choice("head pose", "the face's five landmarks"))
     return LandmarkPose()
 
 
-def _hands(report: ModelsReport, opener: _Opener, threads: int) -> PartDetector | None:
-    hand_files = report.usable(Role.HAND)
+def _hands(opener: _Opener, threads: int) -> PartDetector | None:
+    port, hand_files = ("hands",), opener.report.usable(Role.HAND)[:1]
     if hand_files:
-        made = opener.first(report.usable(Role.PALM), lambda palm: MediaPipeHands(palm, hand_files[0], threads=threads))
+        made = opener.open(
+            port, Role.PALM, lambda palm: MediaPipeHands(palm, hand_files[0], threads=threads), hand_files
+        )
         if made is not None:
             return made
-    return opener.first(report.usable(Role.HAND_YOLO), lambda path: YoloV8Parts(path, "hand", threads=threads))
+    return opener.open(port, Role.HAND_YOLO, lambda path: YoloV8Parts(path, "hand", threads=threads))
 
 
-def _measurers(report: ModelsReport, opener: _Opener, threads: int) -> tuple[Measurer, ...]:
-    mesh = opener.first(report.usable(Role.FACE_TASK), MediaPipeFace)
+def _measurers(opener: _Opener, threads: int) -> tuple[Measurer, ...]:
+    mesh = opener.open(("eyes", "expression"), Role.FACE_TASK, MediaPipeFace)
     if mesh is not None:
         return (mesh,)
-    eyes = opener.first(report.usable(Role.EYES_YOLO), lambda path: YoloV8Parts(path, "eye", threads=threads))
+    eyes = opener.open(("eyes",), Role.EYES_YOLO, lambda path: YoloV8Parts(path, "eye", threads=threads))
     return () if eyes is None else (PartsAsEyes(eyes),)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from twinloop.adapters.detectors.checkpoints import Recipe, is_checkpoint, open_checkpoint
 from twinloop.adapters.detectors.imaging import keep_best, letterbox
-from twinloop.adapters.detectors.model_files import Content, complaint, read_model_bytes, sniff
 from twinloop.adapters.detectors.onnx_model import Array, OnnxModel
+from twinloop.adapters.detectors.onnx_writer import NOTES
 from twinloop.adapters.detectors.yolov5_graph import VALUES_PER_ANCHOR, convert
-from twinloop.adapters.detectors.yolov8 import ultralytics_advice
 from twinloop.domain.faces import Box, Face, FloatArray, ImageArray
 from twinloop.errors import ModelFileError
-from twinloop.pickles import Inert, read_torch_file
+from twinloop.pickles import Inert
 
 #: The usual strides, in pixels per cell.
 STRIDES = (8, 16, 32)
@@ -62,7 +63,7 @@ class YoloV5Face:
     """Finds faces with five landmarks.
 
     Args:
-        path: a ``.pt`` checkpoint (read without unpickling, rebuilt as ONNX in memory) or an ``.onnx`` export with raw heads.
+        path: a ``.pt`` checkpoint (read without unpickling, rebuilt as ONNX) or an ``.onnx`` export with raw heads.
         confidence: least score, 0..1; this family scores profiles far lower than frontal faces.
         size: longer side of the searched image (320 for images up to that size); exports with a fixed size keep theirs.
 
@@ -71,11 +72,11 @@ class YoloV5Face:
     """
 
     def __init__(self, path: Path, confidence: float = 0.35, size: int = 640, threads: int = 1) -> None:
-        if path.suffix.lower() in (".pt", ".pth", ".pkl") or sniff(path) is Content.TORCH:
+        if is_checkpoint(path):
             self._model, strides, anchors = _open_checkpoint(path, threads)
         else:
             self._model, strides, anchors = (
-                OnnxModel(read_model_bytes(path), path.name, threads),
+                OnnxModel.open(path, threads),
                 STRIDES,
                 ANCHORS,
             )
@@ -132,17 +133,17 @@ class YoloV5Face:
 
 
 def _open_checkpoint(path: Path, threads: int) -> tuple[OnnxModel, tuple[int, ...], FloatArray]:
-    problem = complaint(path, Content.TORCH)
-    if problem is not None and sniff(path) is not Content.PICKLE:
-        raise ModelFileError(problem)
-    checkpoint = read_torch_file(path)
-    model = checkpoint.value.get("model") if isinstance(checkpoint.value, dict) else None
-    if not isinstance(model, Inert):
-        raise ModelFileError(f"{path.name}: holds no network (only weights?). Use the original yolov5-face checkpoint.")
-    if model.cls.module.startswith("ultralytics"):
-        raise ModelFileError(ultralytics_advice(path))
-    try:
-        graph = convert(model)
-    except ModelFileError as error:
-        raise ModelFileError(f"{path.name}: {error}") from error
-    return OnnxModel(graph.onnx, path.name, threads, identity=path.read_bytes()), graph.strides, graph.anchors
+    model = open_checkpoint(path, _RECIPE, threads)
+    notes = json.loads(model.texts[NOTES])
+    return model, tuple(notes["strides"]), np.array(notes["anchors"], dtype=np.float32)
+
+
+def _convert(network: Inert) -> bytes:
+    if network.cls.module.startswith("ultralytics"):
+        raise ModelFileError(
+            "an Ultralytics checkpoint, which has no face landmarks. Use a YOLOv5-face checkpoint such as yolov5l-face.pt"
+        )
+    return convert(network).onnx
+
+
+_RECIPE = Recipe(f"yolov5face{_VERSION}", ("model",), _convert)

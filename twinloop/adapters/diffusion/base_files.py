@@ -9,12 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.errors import InputError, MissingModel, ModelFileError
+from twinloop.errors import InputError, MissingModel, ModelFileError, UnsafeModelFile
 from twinloop.families.base import Family
+from twinloop.families.recognise import INDEX, family_of_tensors, holds_tensors_of
+from twinloop.families.single_files import Header, read_header
+from twinloop.pickles import Blob
+from twinloop.pickles.inspection import Verdict, inspect_blob
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _SAMPLE = 1 << 20
-INDEX = "model_index.json"
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def find_base(base: str, family: Family, allow_download: bool) -> BaseFiles:
     if path.is_file():
         return _single_file(path, family, allow_download)
     if not path.is_dir():
-        path = _hub_folder(base, allow_download)
+        path = _hub_folder(base, family, allow_download)
     _check_folder(path, base, family)
     return BaseFiles(path)
 
@@ -75,30 +78,76 @@ def _single_file(path: Path, family: Family, allow_download: bool) -> BaseFiles:
     The configuration is looked for here, because diffusers downloads a missing one without being asked.
     """
     if path.suffix != ".safetensors":
-        raise ModelFileError(
-            f"{path}: single-file models are read as .safetensors only, because other formats can run code when loaded. Convert it, or take the .safetensors version."
+        raise pickled(path)
+    header = whole_header(path)
+    found = None if holds_tensors_of(family, header.shapes) else family_of_tensors(header.shapes)
+    if found is not None:
+        raise InputError(
+            f"base_model: {path} is a model of the family '{found.name}', but training.preset belongs to '{family.name}'. "
+            f"Leave training.preset out, or set it to {' or '.join(found.presets)}."
         )
     beside = path.with_suffix("")
     if (beside / INDEX).is_file():
         return BaseFiles(path, beside)
+    rest = "its configuration and tokenizers come" if family.single_file.whole else "text encoders, autoencoder and configuration come"
     try:
-        return BaseFiles(path, _configuration(family.reference, allow_download))
+        return BaseFiles(path, _rest(family, allow_download))
     except MissingModel as error:
         raise MissingModel(
-            f"base_model: {path.name} is a single file; its configuration and tokenizers come from {family.reference} or from a diffusers folder at {beside}. {error}"
+            f"base_model: {path.name} is a single file; {rest} from {family.reference} or from a diffusers folder at {beside}. {error}"
         ) from error
 
 
-def _configuration(name: str, allow_download: bool) -> Path:
-    """The small files of a hub model."""
+def pickled(path: Path) -> ModelFileError:
+    """The answer to a model file that is no safetensors file: what the inspector says of it, and what to do. Nothing of it is run."""
+    found = inspect_blob(Blob(path.name, path))
+    reasons = "; ".join(finding.text for finding in found.findings[:2])
+    verdict = found.verdict.value.replace("_", " ")
+    kind = UnsafeModelFile if found.verdict is Verdict.DANGEROUS else ModelFileError
+    return kind(
+        f"{path}: models are read as .safetensors only, because other formats can run code when loaded. "
+        f"The inspector says: {verdict}{f' ({reasons})' if reasons else ''}. {_NEXT[found.verdict].format(path=path)}"
+    )
+
+
+_NEXT = {
+    Verdict.SAFE: "Convert it: python inspect_pkl.py {path} --convert",
+    Verdict.UNKNOWN: "See what it asks for: python inspect_pkl.py {path}; or take the .safetensors version.",
+    Verdict.DANGEROUS: "Do not load it anywhere; delete it, and take the .safetensors version from its author.",
+    Verdict.MALFORMED: "Get it again, as .safetensors.",
+    Verdict.NOT_A_MODEL: "Give the model itself, as .safetensors.",
+}
+
+
+def whole_header(path: Path) -> Header:
+    """The header of a safetensors file that is as long as it says.
+
+    Raises:
+        ModelFileError: it is no such file, or cut off.
+    """
+    try:
+        header = read_header(path)
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"base_model: {path} cannot be loaded: it is damaged or no safetensors file ({error}). Fetch it again.") from error
+    if header.missing:
+        raise ModelFileError(f"base_model: {path} cannot be loaded: it is cut off, {header.missing:,} bytes are missing. Fetch it again.")
+    return header
+
+
+def _rest(family: Family, allow_download: bool) -> Path:
+    """What a single file lacks, as a folder of the hub's cache."""
     from huggingface_hub import snapshot_download
 
-    if allow_download:
-        return _downloaded(name, lambda: snapshot_download(name, allow_patterns=["*.json", "*.txt"]))
-    return _cached(name)
+    name = family.reference
+    if not allow_download:
+        return _cached(name, family)
+    parts = ["*.json", "*.txt"]
+    if not family.single_file.whole:
+        parts += ["text_encoder*/*.safetensors", "vae/*.safetensors", "tokenizer*/*"]
+    return _downloaded(name, lambda: snapshot_download(name, allow_patterns=parts))
 
 
-def _hub_folder(base: str, allow_download: bool) -> Path:
+def _hub_folder(base: str, family: Family, allow_download: bool) -> Path:
     """The folder of a hub id in the local cache, downloaded first where allowed."""
     if not _HUB_ID.fullmatch(base):
         raise MissingModel(
@@ -108,7 +157,7 @@ def _hub_folder(base: str, allow_download: bool) -> Path:
         from diffusers import DiffusionPipeline
 
         return _downloaded(base, lambda: DiffusionPipeline.download(base, use_safetensors=True))
-    return _cached(base)
+    return _cached(base, family)
 
 
 def _downloaded(name: str, fetch: Callable[[], str]) -> Path:
@@ -122,16 +171,17 @@ def _downloaded(name: str, fetch: Callable[[], str]) -> Path:
         ) from error
 
 
-def _cached(name: str) -> Path:
+def _cached(name: str, family: Family) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(name, local_files_only=True))
     except (LocalEntryNotFoundError, OSError):
+        size = f" (about {family.download})" if name == family.reference and family.download else ""
         raise MissingModel(
-            f"base_model: {name} is neither a folder here nor in the local model cache. Correct the path, or fetch it once: hf download {name}; "
-            'or set "allow_download": true.'
+            f"base_model: {name} is neither a folder here nor in the local model cache. Correct the path, or fetch it once{size}: hf download {name}; "
+            'or set "allow_download": true (on the command line: --allow-download).'
         ) from None
 
 
@@ -147,7 +197,7 @@ def _check_folder(path: Path, base: str, family: Family) -> None:
             f"base_model: {path / INDEX} is not valid JSON ({error}). Fetch the model again."
         ) from error
     kind = index.get("_class_name")
-    if kind != family.pipeline:
+    if kind not in (family.pipeline, family.image_pipeline):
         raise InputError(
             f"base_model: {base} is a {kind}, but training.preset belongs to the family '{family.name}', which needs a {family.pipeline}. Change base_model or training.preset."
         )
@@ -160,10 +210,12 @@ def _check_folder(path: Path, base: str, family: Family) -> None:
         raise MissingModel(
             f"base_model: {base} holds no weights. Fetch them (hf download {base}), or give another folder."
         )
+    for item in sorted(path.glob("*/*.safetensors")):
+        whole_header(item)
 
 
-def variant_of(folder: Path, *, half: bool) -> str | None:
+def variant_of(folder: Path, denoiser: str, *, half: bool) -> str | None:
     """``fp16`` where only such weights lie, or where they do and half precision is wanted."""
-    names = [path.name for path in (folder / "unet").glob("*.safetensors")]
+    names = [path.name for path in (folder / denoiser).glob("*.safetensors")]
     small = [name for name in names if ".fp16." in name]
     return "fp16" if small and (half or len(small) == len(names)) else None

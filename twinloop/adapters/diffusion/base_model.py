@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import diffusers
 import torch
-import transformers
 from diffusers import AutoencoderTiny
-from diffusers.loaders.single_file_utils import SingleFileComponentError
-from diffusers.models.attention_processor import AttnProcessor
 
-from twinloop.adapters.diffusion.base_files import BaseFiles, find_base, variant_of
-from twinloop.adapters.diffusion.compute import Compute, choose_compute, compute_mixed, memory_errors, thread_count
+from twinloop.adapters.diffusion.base_files import find_base
+from twinloop.adapters.diffusion.compute import Compute, check_offload, choose_compute, memory_errors
+from twinloop.adapters.diffusion.loading import image_pipeline, load_pipeline
 from twinloop.adapters.diffusion.lora_slot import LoraSlot
 from twinloop.adapters.diffusion.prompts import PromptEmbedder
-from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
 
-SMALL_GRID = 32
-"""Latent cells a side up to which plain attention beats the fused kernel on a CPU; beyond, its matrices grow too large."""
 SMALL_ADVICE = 'Close other programs, choose a smaller base_model, or set "device": "cpu".'
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class BaseModel:
     """A loaded pipeline and what belongs to it.
 
     Attributes:
-        pipeline: text to image. from_image: image to image, with the same components.
+        pipeline: text to image. from_image: image to image, with the same components; None where diffusers has none.
         fingerprint: of the files and of how they are computed with.
     """
 
+    family: Family
     pipeline: Any
-    from_image: Any
+    from_image: Any | None
     compute: Compute
     fingerprint: str
     prompts: PromptEmbedder
     lora: LoraSlot
+    _own_scheduler: Any = None
+    _offload: str = field(default="", init=False)
+    """How the parts lie now; "" = all in main memory, where loading left them."""
 
     @property
     def vae_scale(self) -> int:
@@ -46,90 +48,106 @@ class BaseModel:
         return int(self.pipeline.vae_scale_factor)
 
     @property
+    def denoiser(self) -> Any:
+        """The component that denoises: a U-Net or a transformer."""
+        return getattr(self.pipeline, self.family.denoiser)
+
+    @property
+    def size_step(self) -> int:
+        """Width and height of images are multiples of so many pixels."""
+        return math.lcm(self.family.size_multiple, self.vae_scale * self.family.patch)
+
+    @property
     def bucket_step(self) -> int:
         """Sides of training images are multiples of so many pixels: every level of the denoiser halves without remainder."""
-        return self.vae_scale * int(2 ** (len(self.pipeline.unet.config.block_out_channels) - 1))
+        levels = getattr(self.denoiser.config, "block_out_channels", (0,))
+        return math.lcm(self.size_step, self.vae_scale * int(2 ** (len(levels) - 1)))
+
+    @property
+    def scheduler_config(self) -> Any:
+        """Of the scheduler that came with the model, whatever is in use."""
+        return self._own_scheduler.config
+
+    def schedule(self, name: str) -> None:
+        """Use another scheduler for generating; "" = the model's own.
+
+        Raises:
+            InputError: one that does not fit the family; lists those that do.
+        """
+        kind, changes = self.family.scheduler(name)
+        chosen = getattr(diffusers, kind).from_config(self._own_scheduler.config, **changes) if kind else self._own_scheduler
+        for pipeline in self._pipelines():
+            pipeline.scheduler = chosen
+
+    def offload(self, how: str) -> None:
+        """Keep parts in main memory until they are needed: ``none``, ``model`` (whole parts), ``sequential`` (layer by layer, slow).
+
+        Raises:
+            InputError: there is no GPU to save memory on.
+        """
+        if how == self._offload:
+            return
+        check_offload(how, self.compute)
+        for pipeline in self._pipelines():
+            pipeline.remove_all_hooks()
+        if how == "none":
+            self.denoiser.to(self.compute.device)
+            self.pipeline.vae.to(self.compute.device)
+        for pipeline in self._pipelines() if how != "none" else ():
+            (pipeline.enable_model_cpu_offload if how == "model" else pipeline.enable_sequential_cpu_offload)()
+        self._offload, self.prompts.hooked = how, how != "none"
+
+    @contextmanager
+    def without_encoders(self) -> Iterator[None]:
+        """A pipeline that is handed embeddings needs no text encoders; those in main memory would confuse its idea of its device."""
+        if self.prompts.hooked:
+            yield
+            return
+        kept = {name: part for name, part in self.pipeline.components.items() if name.startswith("text_encoder")}
+        for pipeline in self._pipelines():
+            pipeline.register_modules(**dict.fromkeys(kept))
+        try:
+            yield
+        finally:
+            for pipeline in self._pipelines():
+                pipeline.register_modules(**kept)
+
+    def _pipelines(self) -> list[Any]:
+        return [pipeline for pipeline in (self.pipeline, self.from_image) if pipeline is not None]
 
 
-_held: dict[tuple[str, str], BaseModel] = {}
+_held: dict[tuple[str, str, str], BaseModel] = {}
 """At most one base model: two do not fit into the memory of most GPUs."""
 
 
-def open_base(base: str, family: Family, device: str, allow_download: bool) -> BaseModel:
+def open_base(base: str, family: Family, device: str, allow_download: bool, precision: str = "auto") -> BaseModel:
     """The base model, from memory if it is the one that was opened last.
 
     Raises:
         MissingModel, InputError, ModelFileError, OutOfMemory: each with what to do.
     """
     files = find_base(base, family, allow_download)
-    compute = choose_compute(device)
-    key = (files.fingerprint(), compute.name)
+    compute = choose_compute(device, precision)
+    key = (family.name, files.fingerprint(), compute.name)
     if key not in _held:
         _held.clear()
         with memory_errors(f"The base model {base}", SMALL_ADVICE):
-            _held[key] = _load(files, family, compute, "-".join((family.name, *key)))
+            pipeline = load_pipeline(files, family, compute)
+            prompts = PromptEmbedder(pipeline, family, compute.device)
+            _held[key] = BaseModel(
+                family, pipeline, image_pipeline(pipeline, family), compute, "-".join(key), prompts,
+                LoraSlot(pipeline, family, prompts), pipeline.scheduler,
+            )  # fmt: skip
     return _held[key]
-
-
-def _load(files: BaseFiles, family: Family, compute: Compute, fingerprint: str) -> BaseModel:
-    torch.set_num_threads(thread_count())
-    _hush()
-    pipeline = _read(files, family, compute)
-    pipeline.set_progress_bar_config(disable=True)
-    for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2):
-        part.requires_grad_(False).eval()
-    pipeline.to(compute.device)
-    if compute.device.type == "cpu":
-        _suit_cpu(pipeline)
-    compute_mixed(pipeline.unet, compute)
-    from_image = getattr(diffusers, family.image_pipeline)(
-        **pipeline.components,
-        force_zeros_for_empty_prompt=pipeline.config.force_zeros_for_empty_prompt,
-        add_watermarker=False,
-    )
-    from_image.set_progress_bar_config(disable=True)
-    prompts = PromptEmbedder(pipeline, compute.device)
-    return BaseModel(pipeline, from_image, compute, fingerprint, prompts, LoraSlot(pipeline, prompts))
-
-
-def _suit_cpu(pipeline: Any) -> None:
-    pipeline.vae.to(memory_format=torch.channels_last)  # a sixth faster
-    if int(pipeline.unet.config.sample_size or SMALL_GRID + 1) <= SMALL_GRID:
-        pipeline.unet.set_attn_processor(AttnProcessor())
-
-
-def _hush() -> None:
-    """No bars and no notes while loading: the run's own reporter is what users read, and failures arrive as exceptions."""
-    diffusers.utils.logging.set_verbosity_error()
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-
-
-def _read(files: BaseFiles, family: Family, compute: Compute) -> Any:
-    kind = getattr(diffusers, family.pipeline)
-    options = {"dtype": compute.dtype, "local_files_only": True, "add_watermarker": False}
-    if files.is_folder:
-        variant = variant_of(files.path, half=compute.dtype != torch.float32)
-        try:
-            return kind.from_pretrained(files.path, variant=variant, use_safetensors=True, **options)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise ModelFileError(
-                f"base_model: {files.path} cannot be loaded: {_first_line(error)}. Fetch the model again."
-            ) from error
-    try:
-        return kind.from_single_file(str(files.path), config=str(files.config), **options)
-    except (SingleFileComponentError, OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise ModelFileError(
-            f"base_model: {files.path} cannot be loaded as a {family.pipeline}: {_first_line(error)}. Take another file, or a diffusers folder."
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0].rstrip(".") if text else type(error).__name__
 
 
 def is_tiny_vae(vae: Any) -> bool:
     """Whether the autoencoder is the small kind, whose tiling only knows 4 channels and 8 pixels a cell."""
     return isinstance(vae, AutoencoderTiny)
+
+
+def release() -> None:
+    """Forget the base model in memory, and give a GPU's memory back."""
+    _held.clear()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -24,17 +24,20 @@ class Compute:
     Attributes:
         dtype: of the weights. mixed: what matrix products are computed in while training (None = as the weights are).
         loss_scale: factor on the loss that keeps small gradients above float16's smallest number.
+        exact: nothing is computed otherwise than plain diffusers computes it, because the user asked for float32.
     """
 
     device: torch.device
     dtype: torch.dtype
     mixed: torch.dtype | None
     loss_scale: float = 1.0
+    exact: bool = False
 
     @property
     def name(self) -> str:
         """Short, for fingerprints: ``cpu-float32-bfloat16``."""
-        return "-".join(str(part).removeprefix("torch.") for part in (self.device.type, self.dtype, self.mixed))
+        mixed = "exact" if self.exact else self.mixed
+        return "-".join(str(part).removeprefix("torch.") for part in (self.device.type, self.dtype, mixed))
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Mixed precision for a forward pass with float32 LoRA weights."""
@@ -43,15 +46,36 @@ class Compute:
         return torch.autocast(self.device.type, self.mixed)
 
 
-def choose_compute(device: str) -> Compute:
-    """``auto``, ``cpu``, ``cuda`` or ``mps`` -> device and precisions.
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+
+
+def choose_compute(device: str, precision: str = "auto") -> Compute:
+    """``auto``, ``cpu``, ``cuda`` or ``mps``, and one of `PRECISIONS` -> device and precisions.
 
     On a CPU the weights are float32, and matrix products are bfloat16 where the processor has instructions for it (twice as fast
     on Zen 4 and Sapphire Rapids). On a GPU weights are bfloat16, or float16 where the card cannot do that.
 
     Raises:
-        InputError: the device is not there.
+        InputError: the device is not there, or it cannot compute in that precision.
     """
+    found = _usual(device)
+    return found if precision == "auto" else _precise(found, precision)
+
+
+def _precise(usual: Compute, precision: str) -> Compute:
+    if precision not in PRECISIONS:
+        raise InputError(f"precision: unknown value '{precision}'. Known: {', '.join(PRECISIONS)}.")
+    if precision == "float32":
+        return Compute(usual.device, torch.float32, None, exact=True)
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float16
+    if usual.device.type == "cpu":
+        raise InputError(
+            f'precision: "{precision}" weights need a GPU; a CPU keeps float32 weights and uses bfloat16 products where it has them. Use "precision": "auto".'
+        )
+    return Compute(usual.device, dtype, dtype, HALF_LOSS_SCALE if dtype == torch.float16 else 1.0)
+
+
+def _usual(device: str) -> Compute:
     wanted = _best_device() if device == "auto" else device
     if wanted == "cuda":
         if not torch.cuda.is_available():
@@ -84,6 +108,24 @@ def _cpu_has_bfloat16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+OFFLOADS = ("none", "model", "sequential")
+
+
+def check_offload(how: str, compute: Compute) -> None:
+    """Whether this machine can keep parts of a model in main memory while others compute.
+
+    Raises:
+        InputError: unknown, or there is no GPU.
+    """
+    if how not in OFFLOADS:
+        raise InputError(f"generation.offload: unknown value '{how}'. Known: {', '.join(OFFLOADS)}.")
+    if how != "none" and compute.device.type != "cuda":
+        raise InputError(
+            f'generation.offload: "{how}" moves parts between main memory and a CUDA GPU, but this run computes on {compute.device.type}. '
+            'Set it to "none", or run on a machine with such a GPU.'
+        )
+
+
 def compute_mixed(module: torch.nn.Module, compute: Compute) -> None:
     """Make a float32 module on the CPU compute in mixed precision and answer in float32, so that guidance and scheduler lose nothing."""
     if compute.device.type != "cpu" or compute.mixed is None:
@@ -94,9 +136,13 @@ def compute_mixed(module: torch.nn.Module, compute: Compute) -> None:
     def forward(*args: Any, **kwargs: Any) -> Any:
         with compute.autocast():
             made = inner(*args, **kwargs)
-        return tuple(part.float() for part in made) if isinstance(made, tuple) else made
+        return tuple(_as_float(part) for part in made) if isinstance(made, tuple) else made
 
     module.forward = forward
+
+
+def _as_float(part: Any) -> Any:
+    return [row.float() for row in part] if isinstance(part, list) else part.float()
 
 
 def thread_count() -> int:
@@ -152,10 +198,23 @@ def memory_errors(what: str, advice: str) -> Iterator[None]:
     """
     try:
         yield
-    except MemoryError as error:
-        raise OutOfMemory(f"{what} does not fit into memory. {advice}") from error
-    except RuntimeError as error:
-        text = str(error).lower()
-        if isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text:
+    except (MemoryError, RuntimeError) as error:
+        if ran_out_of_memory(error):
             raise OutOfMemory(f"{what} does not fit into memory. {advice}") from error
         raise
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether this is how PyTorch says, on any device, that memory ran out."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    )
+
+
+def release_memory() -> None:
+    """Give back what a GPU's allocator holds and nothing uses."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()

@@ -1,7 +1,7 @@
 """LoRA files in the two dialects that people's tools read, with their scale intact.
 
-diffusers / PEFT:  ``unet.<layer>.lora_A.weight``, ``.lora_B.weight``; rank and alpha as JSON in the header (``lora_adapter_metadata``).
-kohya / ComfyUI:   ``lora_unet_<layer_>.lora_down.weight``, ``.lora_up.weight``, ``.alpha``.
+diffusers / PEFT:  ``unet.<layer>.lora_A.weight``, ``.lora_B.weight`` (``transformer.`` for other denoisers); rank and alpha as JSON in the header.
+kohya / ComfyUI:   the names of the model's original code, with ``.alpha`` (`LoraNames` of the family).
 
 diffusers' own converter writes alpha = rank whatever the alpha was, hence this one.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,13 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from twinloop.families.base import Family
+from twinloop.families.lora_names import LoraNames
 from twinloop.store.atomic import write_bytes
 from twinloop.store.lora_file import canonical, kohya_path
+
+FORMS = {"down_up": ("lora_down.weight", "lora_up.weight"), "a_b": ("lora_A.weight", "lora_B.weight")}
+"""How the two matrices are called, by `LoraNames.form`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,27 +40,42 @@ class LoraWeights:
     alpha: float
 
 
-def diffusers_tensors(lora: LoraWeights, prefix: str = "unet") -> dict[str, Tensor]:
+def diffusers_tensors(lora: LoraWeights, denoiser: str) -> dict[str, Tensor]:
     """Tensors under diffusers names."""
     named: dict[str, Tensor] = {}
     for layer, (down, up) in lora.layers.items():
-        named[f"{prefix}.{layer}.lora_A.weight"] = down
-        named[f"{prefix}.{layer}.lora_B.weight"] = up
+        named[f"{denoiser}.{layer}.lora_A.weight"] = down
+        named[f"{denoiser}.{layer}.lora_B.weight"] = up
     return named
 
 
-def kohya_tensors(lora: LoraWeights, prefix: str = "unet") -> dict[str, Tensor]:
-    """Tensors under kohya names, with the alpha of every layer."""
+def copy_tensors(lora: LoraWeights, names: LoraNames) -> dict[str, Tensor]:
+    """Tensors under the names that other programs read, with the alpha of every layer.
+
+    Several layers that are one there have their down matrices stacked and their up matrices along a diagonal; alpha grows as the rank does.
+    """
+    down_name, up_name = FORMS[names.form]
     named: dict[str, Tensor] = {}
-    for layer, (down, up) in lora.layers.items():
-        name = f"lora_{prefix}_{layer.replace('.', '_')}"
-        named[f"{name}.lora_down.weight"] = down
-        named[f"{name}.lora_up.weight"] = up
-        named[f"{name}.alpha"] = torch.tensor(lora.alpha, dtype=down.dtype)
+    for name, layers in names.groups(lora.layers).items():
+        pairs = [lora.layers[layer] for layer in layers]
+        downs, ups = [down for down, _ in pairs], [up for _, up in pairs]
+        named[f"{name}.{down_name}"] = torch.cat(downs) if len(pairs) > 1 else downs[0]
+        named[f"{name}.{up_name}"] = _diagonal(ups) if len(pairs) > 1 else ups[0]
+        named[f"{name}.alpha"] = torch.tensor(lora.alpha * len(pairs), dtype=pairs[0][0].dtype)
     return named
 
 
-def adapter_text(lora: LoraWeights, prefix: str = "unet") -> str:
+def _diagonal(blocks: Sequence[Tensor]) -> Tensor:
+    """Matrices along the diagonal of one, zeros elsewhere."""
+    rows, columns = (sum(block.shape[axis] for block in blocks) for axis in (0, 1))
+    whole, row, column = blocks[0].new_zeros(rows, columns), 0, 0
+    for block in blocks:
+        whole[row : row + block.shape[0], column : column + block.shape[1]] = block
+        row, column = row + block.shape[0], column + block.shape[1]
+    return whole
+
+
+def adapter_text(lora: LoraWeights, denoiser: str) -> str:
     """The JSON from which diffusers builds its PEFT configuration, so that alpha survives."""
     settings = {
         "r": lora.rank,
@@ -66,7 +86,7 @@ def adapter_text(lora: LoraWeights, prefix: str = "unet") -> str:
         "use_dora": False,
         "use_rslora": False,
     }
-    return json.dumps({f"{prefix}.{name}": value for name, value in settings.items()}, sort_keys=True)
+    return json.dumps({f"{denoiser}.{name}": value for name, value in settings.items()}, sort_keys=True)
 
 
 def tensors_hash(data: bytes) -> str:
@@ -75,10 +95,11 @@ def tensors_hash(data: bytes) -> str:
     return "0x" + hashlib.sha256(data[start:]).hexdigest()
 
 
-def write_lora(path: Path, lora: LoraWeights, texts: Mapping[str, str]) -> bytes:
-    """Write the kohya copy, then ``path`` itself; each whole or not at all. Returns the bytes of ``path``."""
-    write_bytes(kohya_path(path), _file(kohya_tensors(lora), texts))
-    data = _file(diffusers_tensors(lora), {**texts, "lora_adapter_metadata": adapter_text(lora)})
+def write_lora(path: Path, lora: LoraWeights, family: Family, texts: Mapping[str, str]) -> bytes:
+    """Write the copy for other programs, then ``path`` itself; each whole or not at all. Returns the bytes of ``path``."""
+    write_bytes(kohya_path(path), _file(copy_tensors(lora, family.lora_names), texts))
+    adapter = adapter_text(lora, family.denoiser)
+    data = _file(diffusers_tensors(lora, family.denoiser), {**texts, "lora_adapter_metadata": adapter})
     write_bytes(path, data)
     return data
 

@@ -1,66 +1,102 @@
-"""The one LoRA a pipeline wears: put on, taken off, exchanged, without touching the base weights."""
+"""The LoRAs a pipeline wears: put on, taken off, exchanged, without touching the base weights."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
+from twinloop.adapters.diffusion.lora_import import read_lora, wrong_base
 from twinloop.adapters.diffusion.prompts import PromptEmbedder
 from twinloop.errors import ModelFileError
+from twinloop.families.base import Family
 
 ADAPTER = "twinloop"
 
 
-class LoraSlot:
-    """At most one LoRA file on a pipeline. The LoRA stays apart from the base weights, so that taking it off restores them exactly."""
+@dataclass
+class _Worn:
+    """One LoRA in place: its file as it was, its strength, and whether it changes the text encoders."""
 
-    def __init__(self, pipeline: Any, prompts: PromptEmbedder) -> None:
+    path: Path
+    state: tuple[int, int] | None
+    scale: float
+    speaks: bool
+
+
+class LoraSlot:
+    """The LoRA files on a pipeline. They stay apart from the base weights, so that taking them off restores those exactly."""
+
+    def __init__(self, pipeline: Any, family: Family, prompts: PromptEmbedder) -> None:
         self._pipeline = pipeline
+        self._family = family
         self._prompts = prompts
-        self._path: Path | None = None
-        self._state: tuple[int, int] | None = None
-        self._scale = 1.0
-        self._speaks = False
+        self._worn: dict[str, _Worn] = {}
 
     def use(self, path: Path | None, scale: float = 1.0) -> None:
-        """Wear this file at this strength (None = the bare base).
+        """Wear this file alone at this strength (None = the bare base).
 
         Raises:
             ModelFileError: not a LoRA, or one for another kind of base model.
         """
-        if path != self._path or (path is not None and _state(path) != self._state):
-            self._take_off()
-            if path is not None:
-                self._put_on(path)
-        if path is not None and scale != self._scale:
-            self._pipeline.set_adapters([ADAPTER], [scale])
-            self._scale = scale
-            if self._speaks:
-                self._prompts.forget()
+        self.wear([] if path is None else [(path, scale)])
 
-    def _take_off(self) -> None:
-        if self._path is None:
+    def wear(self, wanted: Sequence[tuple[Path, float]]) -> None:
+        """Wear exactly these files, each at its strength; those that are worn already stay where they are.
+
+        Raises:
+            ModelFileError: not a LoRA, or one for another kind of base model; then none is worn.
+        """
+        names = [ADAPTER if number == 0 else f"{ADAPTER}_{number}" for number in range(len(wanted))]
+        stale = [
+            name for name, worn in self._worn.items()
+            if name not in names or not _same(worn, wanted[names.index(name)][0])
+        ]  # fmt: skip
+        self._take_off(stale)
+        for name, (path, _) in zip(names, wanted, strict=True):
+            if name not in self._worn:
+                self._put_on(name, path)
+        self._scale({name: scale for name, (_, scale) in zip(names, wanted, strict=True)})
+
+    def _take_off(self, names: Sequence[str]) -> None:
+        if not names:
             return
-        self._pipeline.unload_lora_weights()
-        if self._speaks:
-            self._prompts.forget()
-        self._path, self._scale, self._speaks = None, 1.0, False
-
-    def _put_on(self, path: Path) -> None:
-        tensors = read_lora(path, self._pipeline)
-        self._speaks = any(key.startswith("text_encoder") for key in tensors)
-        try:
-            self._pipeline.load_lora_weights(
-                str(path), adapter_name=ADAPTER, use_safetensors=True, local_files_only=True
-            )
-        except (ValueError, RuntimeError, KeyError, TypeError) as error:
+        if len(names) == len(self._worn):
             self._pipeline.unload_lora_weights()
-            raise ModelFileError(_wrong_base(path, str(error).strip().splitlines()[0])) from error
-        if self._speaks:
+        else:
+            self._pipeline.delete_adapters(list(names))
+        spoke = any(self._worn[name].speaks for name in names)
+        for name in names:
+            del self._worn[name]
+        if spoke:
             self._prompts.forget()
-        self._path, self._scale, self._state = path, 1.0, _state(path)
+
+    def _put_on(self, name: str, path: Path) -> None:
+        read = read_lora(path, self._pipeline, self._family)
+        given = dict(read.tensors) if read.converted else str(path)
+        try:
+            self._pipeline.load_lora_weights(given, adapter_name=name, use_safetensors=True, local_files_only=True)
+        except (ValueError, RuntimeError, KeyError, TypeError, AssertionError) as error:
+            self._pipeline.unload_lora_weights()
+            self._worn.clear()
+            raise ModelFileError(wrong_base(path, str(error).strip().splitlines()[0])) from error
+        if read.speaks:
+            self._prompts.forget()
+        self._worn[name] = _Worn(path, _state(path), 1.0, read.speaks)
+
+    def _scale(self, scales: dict[str, float]) -> None:
+        changed = [name for name, scale in scales.items() if self._worn[name].scale != scale]
+        if len(scales) > 1 or changed:
+            self._pipeline.set_adapters(list(scales), list(scales.values()))
+        for name in changed:
+            self._worn[name].scale = scales[name]
+        if any(self._worn[name].speaks for name in changed):
+            self._prompts.forget()
+
+
+def _same(worn: _Worn, path: Path) -> bool:
+    return worn.path == path and worn.state == _state(path)
 
 
 def _state(path: Path) -> tuple[int, int] | None:
@@ -69,57 +105,3 @@ def _state(path: Path) -> tuple[int, int] | None:
         return None
     found = path.stat()
     return found.st_mtime_ns, found.st_size
-
-
-def read_lora(path: Path, pipeline: Any) -> dict[str, Any]:
-    """The tensors of a LoRA file under diffusers names, checked against the pipeline's denoiser.
-
-    Raises:
-        ModelFileError: missing, unreadable, no LoRA, or layers that the denoiser does not have in that size.
-    """
-    from diffusers.utils import convert_unet_state_dict_to_peft
-
-    if not path.is_file():
-        raise ModelFileError(f"No LoRA at {path}. Correct the path.")
-    if path.suffix != ".safetensors":
-        raise ModelFileError(
-            f"{path}: LoRAs are read as .safetensors only, because other formats can run code when loaded."
-        )
-    try:
-        tensors, _ = pipeline.lora_state_dict(
-            str(path), unet_config=pipeline.unet.config, use_safetensors=True, local_files_only=True
-        )
-    except (OSError, SafetensorError) as error:
-        raise ModelFileError(
-            f"{path} is damaged or not a safetensors file ({error}). Take it from its source again."
-        ) from error
-    except (ValueError, KeyError, IndexError) as error:
-        raise ModelFileError(_wrong_base(path, str(error).strip().splitlines()[0])) from error
-    found: dict[str, Any] = dict(tensors)
-    if not any("lora" in key for key in found):
-        raise ModelFileError(f"{path} holds no LoRA weights. Give a LoRA in diffusers or kohya form.")
-    denoiser = {key.removeprefix("unet."): value for key, value in found.items() if key.startswith("unet.")}
-    if denoiser and "lora_A" not in next(iter(denoiser)):
-        denoiser = convert_unet_state_dict_to_peft(denoiser)
-    for key, value in denoiser.items():
-        if key.endswith("lora_A.weight"):
-            _check_layer(path, key.removesuffix(".lora_A.weight"), value, pipeline.unet)
-    return found
-
-
-def _check_layer(path: Path, name: str, down: Any, unet: Any) -> None:
-    try:
-        layer = unet.get_submodule(name)
-    except AttributeError:
-        raise ModelFileError(_wrong_base(path, f"this base has no layer {name}")) from None
-    weight = getattr(layer, "base_layer", layer).weight
-    if weight.shape[1] != down.shape[1]:
-        raise ModelFileError(
-            _wrong_base(path, f"{name} takes {weight.shape[1]} channels here, {down.shape[1]} in the file")
-        )
-
-
-def _wrong_base(path: Path, why: str) -> str:
-    return (
-        f"{path} does not fit this base model: {why}. Use the base model that the LoRA was trained on, or another LoRA."
-    )

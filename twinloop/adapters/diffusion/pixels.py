@@ -1,4 +1,4 @@
-"""Pixels <-> latents of a pipeline's autoencoder."""
+"""Pixels <-> latents of a base model's autoencoder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from twinloop.adapters.diffusion.base_model import is_tiny_vae
+from twinloop.adapters.diffusion.base_model import BaseModel, is_tiny_vae
 from twinloop.domain.faces import ImageArray
 
 LARGE = 1024 * 1024
@@ -16,53 +16,47 @@ LARGE = 1024 * 1024
 SMALL_GPU = 8 << 30
 
 
-def ready_vae(pipeline: Any, width: int, height: int) -> Any:
-    """The autoencoder, set up for pictures of this size: in float32 where half precision overflows, in tiles where pictures are large."""
+def ready_vae(pipeline: Any, width: int, height: int, tiles: bool | None = None) -> Any:
+    """The autoencoder, set up for pictures of this size: in float32 where half precision overflows, in tiles where pictures are large.
+
+    ``tiles``: in tiles always or never; None = where the picture is large or the GPU small.
+    """
     vae = pipeline.vae
-    if vae.dtype == torch.float16 and vae.config.force_upcast:
+    if vae.dtype == torch.float16 and getattr(vae.config, "force_upcast", False):
         vae.to(torch.float32)
     if not is_tiny_vae(vae):
-        large = width * height > LARGE or (vae.device.type == "cuda" and torch.cuda.mem_get_info()[1] <= SMALL_GPU)
-        if large != vae.use_tiling:
-            (vae.enable_tiling if large else vae.disable_tiling)()
+        small = vae.device.type == "cuda" and torch.cuda.mem_get_info()[1] <= SMALL_GPU
+        wanted = width * height > LARGE or small if tiles is None else tiles
+        if wanted != vae.use_tiling:
+            (vae.enable_tiling if wanted else vae.disable_tiling)()
     return vae
 
 
 @torch.inference_mode()
-def decode(pipeline: Any, latents: Tensor) -> ImageArray:
-    """(c, h, w) latents of one picture -> uint8 HxWx3 RGB. One at a time, so that none depends on its neighbours and memory stays low."""
-    scale = pipeline.vae_scale_factor
-    vae = ready_vae(pipeline, latents.shape[-1] * scale, latents.shape[-2] * scale)
-    raw = _from_model(vae, latents[None].to(vae.device, vae.dtype))
-    made = vae.decode(raw, return_dict=False)[0][0]
-    pixels = (made.float() / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).mul(255).round()
+def decode(base: BaseModel, raw: Tensor, tiles: bool | None = None) -> ImageArray:
+    """What an autoencoder gave for one picture (c, h, w), or (c, 1, h, w) of one of videos -> uint8 HxWx3 RGB.
+
+    One at a time, so that none depends on its neighbours and memory stays low.
+    """
+    scale = base.vae_scale
+    vae = ready_vae(base.pipeline, raw.shape[-1] * scale, raw.shape[-2] * scale, tiles)
+    made = vae.decode(raw[None].to(base.compute.device, vae.dtype), return_dict=False)[0][0]
+    picture = made[:, 0] if made.ndim == 4 else made
+    pixels = (picture.float() / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).mul(255).round()
     return np.ascontiguousarray(pixels.to("cpu", torch.uint8).numpy())
 
 
 @torch.inference_mode()
-def encode(pipeline: Any, image: ImageArray) -> Tensor:
-    """uint8 HxWx3 RGB -> (c, h, w) float32 latents on the CPU, as the denoiser expects them. The mean of the distribution, never a sample."""
-    vae = ready_vae(pipeline, image.shape[1], image.shape[0])
-    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(vae.device, vae.dtype) / 127.5 - 1
-    made = vae.encode(pixels)
-    raw = made.latents if is_tiny_vae(vae) else made.latent_dist.mode()
-    return _to_model(vae, raw)[0].float().cpu().contiguous()
+def encode_raw(base: BaseModel, image: ImageArray) -> Tensor:
+    """uint8 HxWx3 RGB -> what `decode` takes. The mean of the autoencoder's distribution, never a sample."""
+    vae = ready_vae(base.pipeline, image.shape[1], image.shape[0])
+    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(base.compute.device, vae.dtype) / 127.5 - 1
+    made = vae.encode(pixels[:, :, None] if base.family.frames else pixels)
+    return torch.as_tensor(made.latents if is_tiny_vae(vae) else made.latent_dist.mode())[0]
 
 
-def _moments(vae: Any, like: Tensor) -> tuple[Tensor, Tensor] | None:
-    mean, std = (getattr(vae.config, name, None) for name in ("latents_mean", "latents_std"))
-    if mean is None or std is None:
-        return None
-    return torch.tensor(mean).view(1, -1, 1, 1).to(like), torch.tensor(std).view(1, -1, 1, 1).to(like)
-
-
-def _to_model(vae: Any, raw: Tensor) -> Tensor:
-    moments = _moments(vae, raw)
-    centred = raw if moments is None else (raw - moments[0]) / moments[1]
-    return centred * float(vae.config.scaling_factor)
-
-
-def _from_model(vae: Any, latents: Tensor) -> Tensor:
-    moments = _moments(vae, latents)
-    raw = latents / float(vae.config.scaling_factor)
-    return raw if moments is None else raw * moments[1] + moments[0]
+@torch.inference_mode()
+def encode(base: BaseModel, image: ImageArray) -> Tensor:
+    """uint8 HxWx3 RGB -> (c, h, w) float32 latents on the CPU, as the denoiser expects them."""
+    made = base.family.to_latents(base.pipeline.vae, encode_raw(base, image)[None])[0]
+    return torch.as_tensor(made[:, 0] if made.ndim == 4 else made).float().cpu().contiguous()

@@ -3,61 +3,112 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from twinloop.families.base import Family
+
 KEPT = 512
 
-
-@dataclass(frozen=True, eq=False)
-class Embedding:
-    """One embedded text: ``words`` (1, tokens, width) and ``pooled`` (1, width), on the CPU in the model's precision."""
-
-    words: Tensor
-    pooled: Tensor
+Embedding = Mapping[str, Tensor]
+"""One embedded text: the tensors that `Family.encode` gives, on the CPU in the model's precision."""
+Joined = dict[str, Any]
+"""Several embedded texts in the form in which a denoiser takes them: tensors, or lists of one tensor per text."""
 
 
 class PromptEmbedder:
     """The text encoders of a pipeline, with a memory.
 
+    On a GPU the encoders stay in main memory and come over only while they encode: the largest of them are as large as the denoiser.
+
     Attributes:
         encoded: how many texts went through the encoders so far; a text that is remembered does not count again.
     """
 
-    def __init__(self, pipeline: Any, device: torch.device) -> None:
+    def __init__(self, pipeline: Any, family: Family, device: torch.device) -> None:
         self._pipeline = pipeline
+        self._family = family
         self._device = device
         self._known: OrderedDict[str, Embedding] = OrderedDict()
         self.encoded = 0
+        self.hooked = False
+        """Whether hooks on the pipeline move the encoders (`BaseModel.offload`), so that this class must not."""
 
     def forget(self) -> None:
         """Drop everything, because the encoders changed."""
         self._known.clear()
 
     def embed(self, text: str) -> Embedding:
-        """The embedding of one text. Texts are encoded one by one, so that none depends on its neighbours in a batch.
+        """The embedding of one text. Texts are encoded one by one, so that none depends on its neighbours in a batch."""
+        return self.embed_all([text])[0]
 
-        The empty text is what the model knows as "no prompt": zeros where its configuration says so.
-        """
-        if text in self._known:
+    def embed_all(self, texts: Sequence[str]) -> list[Embedding]:
+        """The embeddings of several texts, in order; those that are not known yet are encoded in one visit of the encoders."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        made = self._encode(new) if new else {}
+        for text in dict.fromkeys(texts):
+            self._known[text] = made[text] if text in made else self._known[text]
             self._known.move_to_end(text)
-            return self._known[text]
-        made = self._encode(text)
-        self._known[text] = made
-        if len(self._known) > KEPT:
+        found = [self._known[text] for text in texts]
+        while len(self._known) > KEPT:
             self._known.popitem(last=False)
-        return made
+        return found
 
     @torch.inference_mode()
-    def _encode(self, text: str) -> Embedding:
-        self.encoded += 1
-        words, _, pooled, _ = self._pipeline.encode_prompt(
-            prompt=text, device=self._device, num_images_per_prompt=1, do_classifier_free_guidance=False
-        )
-        if not text and self._pipeline.config.force_zeros_for_empty_prompt:
-            words, pooled = torch.zeros_like(words), torch.zeros_like(pooled)
-        # cloned outside of inference mode's reach, because training differentiates through what they are multiplied with
-        return Embedding(words.cpu(), pooled.cpu())
+    def _encode(self, texts: Sequence[str]) -> dict[str, Embedding]:
+        made: dict[str, Embedding] = {}
+        with self._awake():
+            for text in texts:
+                self.encoded += 1
+                parts = self._family.encode(self._pipeline, text, self._device)
+                made[text] = {name: part.cpu() for name, part in parts.items()}
+        return made
+
+    @contextmanager
+    def _awake(self) -> Iterator[None]:
+        encoders = [] if self._device.type == "cpu" or self.hooked else encoders_of(self._pipeline)
+        for encoder in encoders:
+            encoder.to(self._device)
+        try:
+            yield
+        finally:
+            for encoder in encoders:
+                encoder.to("cpu")
+            if encoders and self._device.type == "cuda":
+                torch.cuda.empty_cache()
+
+
+def encoders_of(pipeline: Any) -> list[Any]:
+    """The text encoders of a pipeline."""
+    return [part for name, part in pipeline.components.items() if name.startswith("text_encoder") and part is not None]
+
+
+def join(texts: Sequence[Embedding], how: str) -> Joined:
+    """Embeddings of several texts as one batch; ``how`` is `Family.joining`."""
+    joined: Joined = {}
+    for name in texts[0] if texts else ():
+        rows = [text[name] for text in texts]
+        if how == "list":
+            joined[name] = [row[0] for row in rows]
+        else:
+            joined[name] = torch.cat(_filled(rows) if how == "pad" else rows)
+    return joined
+
+
+def _filled(rows: Sequence[Tensor]) -> list[Tensor]:
+    """Zeros behind the shorter ones along their second axis."""
+    longest = max(row.shape[1] for row in rows)
+    return [torch.cat([row, row.new_zeros(1, longest - row.shape[1], *row.shape[2:])], 1) for row in rows]
+
+
+def placed(words: Joined, device: torch.device, dtype: torch.dtype | None = None) -> Joined:
+    """The same batch on a device; floating-point tensors in ``dtype`` where one is given."""
+
+    def move(part: Tensor) -> Tensor:
+        return part.to(device, dtype if part.is_floating_point() else None)
+
+    return {name: [move(row) for row in part] if isinstance(part, list) else move(part) for name, part in words.items()}

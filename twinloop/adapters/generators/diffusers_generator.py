@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from twinloop.adapters.diffusion.base_model import open_base
 from twinloop.adapters.diffusion.compute import memory_errors
 from twinloop.adapters.diffusion.framing import cover
 from twinloop.adapters.diffusion.pixels import decode, ready_vae
+from twinloop.adapters.diffusion.prompts import join, placed
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
 from twinloop.errors import InputError
@@ -35,9 +37,11 @@ class DiffusersGenerator:
         MissingModel, InputError, ModelFileError, OutOfMemory: each with what to do.
     """
 
-    def __init__(self, base: str, family: Family, *, device: str = "auto", allow_download: bool = False) -> None:
+    def __init__(
+        self, base: str, family: Family, *, device: str = "auto", allow_download: bool = False, precision: str = "auto"
+    ) -> None:
         self._family = family
-        self._base = open_base(base, family, device, allow_download)
+        self._base = open_base(base, family, device, allow_download, precision)
         self._lora: Path | None = None
 
     @property
@@ -64,12 +68,12 @@ class DiffusersGenerator:
         Raises:
             InputError: a size the model cannot make. UnreadableImage: a source photo. OutOfMemory.
         """
-        self._check_size(settings)
+        self._check(shots, settings)
         for start in range(0, len(shots), settings.batch_size):
             yield from self._batch(shots[start : start + settings.batch_size], settings)
 
-    def _check_size(self, settings: GenerationSettings) -> None:
-        step = max(self._family.size_multiple, self._base.vae_scale)
+    def _check(self, shots: Sequence[Shot], settings: GenerationSettings) -> None:
+        step = self._base.size_step
         wrong = [
             f"{name} {value}"
             for name, value in (("width", settings.width), ("height", settings.height))
@@ -79,54 +83,83 @@ class DiffusersGenerator:
             raise InputError(
                 f"generation: {' and '.join(wrong)}: this base model makes sizes that are multiples of {step}, such as {settings.width // step * step or step}."
             )
+        if self._base.from_image is None and any(shot.source is not None for shot in shots):
+            raise InputError(
+                f"generation.from_photos: the family '{self._family.name}' cannot start from a photo, because diffusers has no image-to-image pipeline for it. "
+                "Set generation.from_photos to 0."
+            )
 
     def _batch(self, shots: Sequence[Shot], settings: GenerationSettings) -> Iterator[tuple[Shot, ImageArray]]:
         # the trainer, which shares the base, may have taken the LoRA off in between
-        self._base.lora.use(self._lora, settings.lora_scale)
+        own = [] if self._lora is None else [(self._lora, settings.lora_scale)]
+        self._base.lora.wear([*own, *((Path(path), scale) for path, scale in settings.extra_loras)])
+        self._base.schedule(settings.scheduler)
         size = f"{settings.width}x{settings.height}, batch {settings.batch_size}"
         advice = "Lower generation.batch_size (1 needs least), then generation.width and height."
         with memory_errors(f"Generating {size}", advice):
+            self._base.offload(settings.offload)
             from_text = [shot for shot in shots if shot.source is None]
             from_photo = [shot for shot in shots if shot.source is not None]
-            latents = dict(zip((shot.key for shot in from_text), self._from_text(from_text, settings), strict=True))
-            latents |= zip((shot.key for shot in from_photo), self._from_photo(from_photo, settings), strict=True)
+            raw = dict(zip((shot.key for shot in from_text), self._from_text(from_text, settings), strict=True))
+            raw |= zip((shot.key for shot in from_photo), self._from_photo(from_photo, settings), strict=True)
             for shot in shots:
-                yield shot, decode(self._base.pipeline, latents[shot.key])
+                yield shot, decode(self._base, raw[shot.key], settings.vae_tiling)
 
     @torch.inference_mode()
     def _from_text(self, shots: Sequence[Shot], settings: GenerationSettings) -> Sequence[Tensor]:
-        """One (c, h, w) latent per shot."""
+        """For each shot what the autoencoder decodes."""
         if not shots:
             return ()
-        made = self._base.pipeline(height=settings.height, width=settings.width, **self._common(shots, settings))
-        return tuple(made.images)
+        given = self._common(shots, settings)
+        with self._base.without_encoders():
+            made = self._base.pipeline(**given, **_sized(self._base.pipeline, settings))
+        return self._raw(made, settings)
 
     @torch.inference_mode()
     def _from_photo(self, shots: Sequence[Shot], settings: GenerationSettings) -> Sequence[Tensor]:
         """As `_from_text`, from each shot's photo with noise on it."""
-        if not shots:
+        if not shots or self._base.from_image is None:
             return ()
         photos = [_fitted(Path(shot.source or ""), settings) for shot in shots]
-        ready_vae(self._base.pipeline, settings.width, settings.height)
-        # at least one step, because a strength under 1 / steps would leave none
-        strength = max(settings.strength, 1.0 / settings.steps)
-        made = self._base.from_image(image=photos, strength=strength, **self._common(shots, settings))
-        return tuple(made.images)
+        ready_vae(self._base.pipeline, settings.width, settings.height, settings.vae_tiling)
+        given = self._common(shots, settings) | _sized(self._base.from_image, settings)
+        if not self._family.edits:
+            # at least one step, because a strength under 1 / steps would leave none
+            given["strength"] = max(settings.strength, 1.0 / settings.steps)
+        with self._base.without_encoders():
+            made = self._base.from_image(image=photos, **given)
+        return self._raw(made, settings)
+
+    def _raw(self, made: Any, settings: GenerationSettings) -> Sequence[Tensor]:
+        return tuple(self._family.to_raw(self._base.pipeline, made.images, settings.height, settings.width))
 
     def _common(self, shots: Sequence[Shot], settings: GenerationSettings) -> dict[str, Any]:
-        wanted = [self._base.prompts.embed(shot.prompt) for shot in shots]
-        unwanted = [self._base.prompts.embed(shot.negative_prompt) for shot in shots]
+        guidance = self._family.guidance
+        guided = guidance.negative and settings.guidance > guidance.off
+        texts = [shot.prompt for shot in shots] + ([shot.negative_prompt for shot in shots] if guided else [])
+        embedded = self._base.prompts.embed_all(texts)
         device = self._base.compute.device
+        words = placed(join(embedded[: len(shots)], self._family.joining), device)
+        unwanted = placed(join(embedded[len(shots) :], self._family.joining), device)
         return {
-            "prompt_embeds": torch.cat([text.words for text in wanted]).to(device),
-            "pooled_prompt_embeds": torch.cat([text.pooled for text in wanted]).to(device),
-            "negative_prompt_embeds": torch.cat([text.words for text in unwanted]).to(device),
-            "negative_pooled_prompt_embeds": torch.cat([text.pooled for text in unwanted]).to(device),
+            **words,
+            **{f"negative_{name}": part for name, part in unwanted.items()},
+            guidance.argument: settings.guidance,
             "num_inference_steps": settings.steps,
-            "guidance_scale": settings.guidance,
             "generator": [torch.Generator("cpu").manual_seed(shot.seed) for shot in shots],
             "output_type": "latent",
         }
+
+
+def _sized(pipeline: Any, settings: GenerationSettings) -> dict[str, Any]:
+    """The size in the arguments that a pipeline has; some image-to-image pipelines take it from the photo."""
+    known = inspect.signature(pipeline.__call__).parameters
+    options = {
+        "height": settings.height, "width": settings.width,
+        # editing pipelines would otherwise make every picture one of a megapixel
+        "max_area": settings.height * settings.width, "_auto_resize": False,
+    }  # fmt: skip
+    return {name: value for name, value in options.items() if name in known}
 
 
 def _fitted(path: Path, settings: GenerationSettings) -> Image.Image:

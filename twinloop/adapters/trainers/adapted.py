@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from peft import LoraConfig
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.lora_export import LoraWeights
+from twinloop.adapters.diffusion.prompts import Joined
 from twinloop.domain.shots import derive_seed
 from twinloop.errors import InputError
 
@@ -23,31 +25,44 @@ AMPLE_GPU = 32 << 30
 
 
 @contextmanager
-def adapted(base: BaseModel, targets: Sequence[str], rank: int, alpha: float, seed: int) -> Iterator[AdaptedDenoiser]:
+def adapted(
+    base: BaseModel, targets: Sequence[str], rank: int, alpha: float, seed: int, *, checkpointing: bool | None = None
+) -> Iterator[AdaptedDenoiser]:
     """The base model with a fresh LoRA; afterwards the base is as it was.
+
+    Args:
+        checkpointing: compute activations again on the way back; None = on a GPU of less than `AMPLE_GPU`.
 
     Raises:
         InputError: the denoiser has none of the target layers.
     """
     base.lora.use(None)
-    unet = base.pipeline.unet
-    tight = base.compute.device.type == "cuda" and torch.cuda.mem_get_info()[1] < AMPLE_GPU
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets), init_lora_weights=False)
-    try:
-        unet.add_adapter(config, adapter_name=ADAPTER)
-    except ValueError as error:
-        raise InputError(
-            f"This base model has no layers named {', '.join(targets)}: {error}. Choose the preset that fits base_model."
-        ) from error
+    model = base.denoiser
+    small = base.compute.device.type == "cuda" and torch.cuda.mem_get_info()[1] < AMPLE_GPU
+    tight = small if checkpointing is None else checkpointing
+    layers = adapted_layers(model, targets)
+    if not layers:
+        raise InputError(f"This base model has no layers named {', '.join(targets)}. Choose the preset that fits base_model.")
+    model.add_adapter(
+        LoraConfig(r=rank, lora_alpha=alpha, target_modules=layers, init_lora_weights=False), adapter_name=ADAPTER
+    )
     try:
         if tight:
-            unet.enable_gradient_checkpointing()
+            model.enable_gradient_checkpointing()
         yield AdaptedDenoiser(base, rank, alpha, seed)
     finally:
         if tight:
-            unet.disable_gradient_checkpointing()
-        unet.unload_lora()
-        unet.requires_grad_(False)
+            model.disable_gradient_checkpointing()
+        model.unload_lora()
+        model.requires_grad_(False)
+
+
+def adapted_layers(model: nn.Module, targets: Sequence[str]) -> list[str]:
+    """Full names of the layers inside of blocks whose names end like one of the targets; a layer outside of all blocks is none of them."""
+    ends = tuple(f".{target}" for target in targets)
+    return [
+        name for name, layer in model.named_modules() if name.endswith(ends) and isinstance(layer, nn.Linear | nn.Conv2d)
+    ]
 
 
 class AdaptedDenoiser:
@@ -60,7 +75,7 @@ class AdaptedDenoiser:
         self._base = base
         self._rank, self._alpha = rank, alpha
         self.parameters: dict[str, nn.Parameter] = {}
-        for name, parameter in base.pipeline.unet.named_parameters():
+        for name, parameter in base.denoiser.named_parameters():
             if f".{ADAPTER}." not in name:
                 parameter.requires_grad_(False)
                 continue
@@ -79,13 +94,26 @@ class AdaptedDenoiser:
             generator = torch.Generator("cpu").manual_seed(derive_seed(seed, "lora", name))
             parameter.copy_(torch.rand(parameter.shape, generator=generator).mul_(2 * bound).sub_(bound))
 
-    def __call__(self, noisy: Tensor, times: Tensor, words: Tensor, pooled: Tensor, time_ids: Tensor) -> Tensor:
-        """(n, c, h, w) noisy latents, (n,) time steps, (n, tokens, width) words, (n, width) pooled, (n, 6) sizes -> (n, c, h, w) float32."""
+    def __call__(self, noisy: Tensor, times: Tensor, words: Joined, sizes: Tensor) -> Tensor:
+        """(n, c, h, w) noisy latents, (n,) times, embedded texts, (n, 6) sizes -> (n, c, h, w) float32 prediction."""
         with self._base.compute.autocast():
-            made = self._base.pipeline.unet(
-                noisy, times, words, added_cond_kwargs={"text_embeds": pooled, "time_ids": time_ids}, return_dict=False
-            )[0]
-        return torch.as_tensor(made).float()
+            made: Any = self._base.family.denoise(self._base.denoiser, noisy, times, words, sizes)
+        return torch.as_tensor(torch.stack(made) if isinstance(made, list) else made).float()
+
+    @contextmanager
+    def bare(self) -> Iterator[None]:
+        """The base as it is without the LoRA, inside."""
+        self._base.denoiser.disable_adapters()
+        try:
+            yield
+        finally:
+            self._base.denoiser.enable_adapters()
+
+    def complete_gradients(self) -> None:
+        """Zero for parameters that the loss does not reach: the text half of the last block of some transformers leads nowhere."""
+        for parameter in self.parameters.values():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
 
     def weights(self, dtype: torch.dtype) -> LoraWeights:
         """The LoRA as it is now, by layer of the bare denoiser."""

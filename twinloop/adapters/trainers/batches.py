@@ -9,65 +9,122 @@ import torch
 from torch import Tensor
 
 from twinloop.adapters.diffusion.framing import Framing
-from twinloop.adapters.diffusion.prompts import Embedding
+from twinloop.adapters.diffusion.prompts import Embedding, Joined, join, placed
 from twinloop.adapters.trainers.cache import PreparedSample
+from twinloop.adapters.trainers.masks import face_mask
 from twinloop.adapters.trainers.schedule import SampleSchedule
 from twinloop.ports import TrainingSettings
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """(n, c, h, w) clean latents, (n, tokens, width) words, (n, width) pooled words, (n, 6) sizes; float32 on the training device."""
+    """(n, c, h, w) clean latents, the embedded captions as the denoiser takes them, (n, 6) sizes; float32 on the training device.
+
+    Attributes:
+        samples: numbers of the samples in it. mirrored: which of them are mirrored.
+        mask: (n, 1, h, w) weights of the error; None = the same everywhere.
+        class_words: the captions with the class word instead of the trigger, where the training holds the base's own answer to them.
+    """
 
     latents: Tensor
-    words: Tensor
-    pooled: Tensor
-    time_ids: Tensor
+    words: Joined
+    sizes: Tensor
+    samples: tuple[int, ...] = ()
+    mirrored: tuple[bool, ...] = ()
+    mask: Tensor | None = None
+    class_words: Joined | None = None
+
+    def part(self, start: int, stop: int) -> Batch:
+        """The rows from ``start`` up to ``stop``."""
+        cut = slice(start, stop)
+        return Batch(
+            self.latents[cut],
+            _rows(self.words, cut),
+            self.sizes[cut],
+            self.samples[cut],
+            self.mirrored[cut],
+            None if self.mask is None else self.mask[cut],
+            None if self.class_words is None else _rows(self.class_words, cut),
+        )
+
+
+def _rows(words: Joined, cut: slice) -> Joined:
+    return {name: part[cut] for name, part in words.items()}
 
 
 class Batches:
-    """The batches of a training, a pure function of the step.
+    """The batches of a training, a pure function of the step. Each holds all pictures of one optimizer step.
 
     Args:
+        joining: how embedded texts become one batch (`Family.joining`).
         true_sizes: whether the sizes tell each photo's real size and crop, or always those of a whole picture.
     """
 
     def __init__(
         self, samples: Sequence[PreparedSample], words: Mapping[str, Embedding], weights: Sequence[float], settings: TrainingSettings,
-        device: torch.device, *, true_sizes: bool,
+        device: torch.device, *, joining: str = "cat", true_sizes: bool,
     ) -> None:  # fmt: skip
-        self._samples, self._words, self._device, self._true_sizes = samples, words, device, true_sizes
+        self._samples, self._words, self._device, self._settings = samples, words, device, settings
+        self._joining, self._true_sizes = joining, true_sizes
         self._schedule = SampleSchedule(
-            weights, [sample.framing.bucket for sample in samples], batch=settings.batch_size, seed=settings.seed,
+            weights, [sample.framing.bucket for sample in samples], batch=settings.effective_batch, seed=settings.seed,
             flip=settings.flip, dropout=settings.caption_dropout,
         )  # fmt: skip
 
     def batch(self, step: int) -> Batch:
         """The batch of a step, from 1."""
-        draw = self._schedule.draw(step)
+        draw, settings = self._schedule.draw(step), self._settings
         chosen = [self._samples[number] for number in draw.samples]
         latents = [
             sample.mirror if mirrored and sample.mirror is not None else sample.latents
             for sample, mirrored in zip(chosen, draw.mirrored, strict=True)
         ]
         texts = [
-            self._words["" if wordless else sample.caption]
+            dropped_caption(settings) if wordless else sample.caption
             for sample, wordless in zip(chosen, draw.wordless, strict=True)
         ]
         sizes = [time_ids(sample.framing, true_sizes=self._true_sizes) for sample in chosen]
         return Batch(
             self._ready(torch.stack(latents)),
-            self._ready(torch.cat([text.words for text in texts])),
-            self._ready(torch.cat([text.pooled for text in texts])),
+            self._joined(texts),
             self._ready(torch.tensor(sizes)),
+            draw.samples,
+            draw.mirrored,
+            self._mask(chosen, draw.mirrored) if settings.face_weight != 1.0 else None,
+            self._joined([class_caption(sample.caption, settings) for sample in chosen]) if settings.output_preservation else None,
         )
+
+    def _joined(self, texts: Sequence[str]) -> Joined:
+        return placed(join([self._words[text] for text in texts], self._joining), self._device, torch.float32)
+
+    def _mask(self, chosen: Sequence[PreparedSample], mirrored: Sequence[bool]) -> Tensor:
+        weight = self._settings.face_weight
+        masks = [face_mask(one.face, one.framing, (one.latents.shape[-2], one.latents.shape[-1]), weight) for one in chosen]
+        turned = [mask.flip(-1) if mirror else mask for mask, mirror in zip(masks, mirrored, strict=True)]
+        return self._ready(torch.stack(turned))
 
     def _ready(self, tensor: Tensor) -> Tensor:
         return tensor.to(self._device, torch.float32)
 
 
+def dropped_caption(settings: TrainingSettings) -> str:
+    """What stands in the place of a caption that is dropped."""
+    return settings.trigger if settings.keep_trigger else ""
+
+
+def class_caption(caption: str, settings: TrainingSettings) -> str:
+    """The caption of another one of the subject's class."""
+    return caption.replace(settings.trigger, settings.class_word) if settings.trigger else caption
+
+
+def wanted_texts(captions: Sequence[str], settings: TrainingSettings) -> list[str]:
+    """All texts that batches of these captions can ask for, without the empty one."""
+    classes = [class_caption(caption, settings) for caption in captions] if settings.output_preservation else []
+    return [text for text in dict.fromkeys([*captions, dropped_caption(settings), *classes]) if text]
+
+
 def time_ids(framing: Framing, *, true_sizes: bool) -> tuple[float, ...]:
-    """SDXL's size conditioning: original height and width, top and left of the crop, target height and width."""
+    """Size conditioning: original height and width, top and left of the crop, target height and width."""
     target = (framing.height, framing.width)
     if not true_sizes:
         return tuple(map(float, (*target, 0, 0, *target)))

@@ -16,7 +16,7 @@ from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.framing import Framing, frame
 from twinloop.adapters.diffusion.pixels import encode
 from twinloop.adapters.diffusion.prompts import Embedding
-from twinloop.domain.faces import ImageArray
+from twinloop.domain.faces import Box, ImageArray
 from twinloop.domain.records import TrainingSample
 from twinloop.errors import StateError, UnreadableImage
 from twinloop.store.atomic import write_bytes
@@ -35,12 +35,13 @@ class CacheSettings:
 
 @dataclass(frozen=True, eq=False)
 class PreparedSample:
-    """A sample in the form that training steps use: (c, h, w) latents upright and mirrored, and how it was framed."""
+    """A sample in the form that training steps use: (c, h, w) latents upright and mirrored, how it was framed, and where in the photo its face is."""
 
     latents: Tensor
     mirror: Tensor | None
     framing: Framing
     caption: str
+    face: Box | None = None
 
 
 class TrainingCache:
@@ -71,7 +72,7 @@ class TrainingCache:
             kept = self._encode(sample)
             write_bytes(path, save(kept))
         size = [int(value) for value in kept["size"]]
-        return PreparedSample(kept["latents"], kept.get("mirror"), self._frame(size[0], size[1]), sample.caption)
+        return PreparedSample(kept["latents"], kept.get("mirror"), self._frame(size[0], size[1]), sample.caption, sample.face)
 
     def _encode(self, sample: TrainingSample) -> dict[str, Tensor]:
         try:
@@ -91,23 +92,20 @@ class TrainingCache:
 
     def _latents(self, framed: ImageArray) -> Tensor:
         self.encoded += 1
-        return encode(self._base.pipeline, framed)
+        return encode(self._base, framed)
 
     def _frame(self, width: int, height: int) -> Framing:
         return frame(width, height, self._settings.resolution, self._settings.step, buckets=self._settings.buckets)
 
     def embeddings(self, captions: Sequence[str]) -> dict[str, Embedding]:
         """Each distinct caption, and the empty prompt, embedded."""
-        return {text: self._text(text) for text in dict.fromkeys([*captions, ""])}
-
-    def _text(self, text: str) -> Embedding:
-        path = self._path("captions", text)
-        kept = _read(path)
-        if kept is None:
-            made = self._base.prompts.embed(text)
-            kept = {"words": made.words.clone(), "pooled": made.pooled.clone()}
-            write_bytes(path, save(kept))
-        return Embedding(kept["words"], kept["pooled"])
+        texts = list(dict.fromkeys([*captions, ""]))
+        kept = {text: _read(self._path("texts", text)) for text in texts}
+        new = [text for text, found in kept.items() if found is None]
+        for text, made in zip(new, self._base.prompts.embed_all(new), strict=True):
+            kept[text] = {name: part.clone() for name, part in made.items()}
+            write_bytes(self._path("texts", text), save(kept[text] or {}))
+        return {text: found for text, found in kept.items() if found is not None}
 
     def _path(self, kind: str, *parts: str) -> Path:
         name = hashlib.sha256("\0".join((self._base.fingerprint, kind, *parts)).encode()).hexdigest()[:32]

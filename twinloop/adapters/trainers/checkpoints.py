@@ -40,13 +40,16 @@ class Checkpoints:
             with contextlib.suppress(FileNotFoundError):
                 old.unlink()
 
-    def newest(self) -> Checkpoint | None:
-        """The newest checkpoint that is undamaged, or None."""
+    def newest(self, last: int | None = None) -> Checkpoint | None:
+        """The newest checkpoint that is undamaged, of step ``last`` at the latest, or None."""
         for path in self._files():
+            step = int(path.stem.removeprefix("step_"))
+            if last is not None and step > last:
+                continue
             data = path.read_bytes()
             if hashlib.sha256(data[_DIGEST:]).digest() == data[:_DIGEST]:
                 with contextlib.suppress(SafetensorError):
-                    return Checkpoint(int(path.stem.removeprefix("step_")), dict(load(data[_DIGEST:])))
+                    return Checkpoint(step, dict(load(data[_DIGEST:])))
         return None
 
     def _files(self) -> list[Path]:

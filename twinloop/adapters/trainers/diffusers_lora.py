@@ -7,34 +7,35 @@ thread count of the first start is kept in the work folder for that reason. On a
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base
 from twinloop.adapters.diffusion.compute import memory_errors, repeatable, threads
 from twinloop.adapters.diffusion.lora_export import write_lora
 from twinloop.adapters.trainers.adapted import AdaptedDenoiser, adapted
-from twinloop.adapters.trainers.batches import Batches
+from twinloop.adapters.trainers.batches import Batches, wanted_texts
 from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache
-from twinloop.adapters.trainers.checkpoints import Checkpoints
-from twinloop.adapters.trainers.noise import NoiseSchedule, draw_noise
-from twinloop.adapters.trainers.optimizer import Optimizer
+from twinloop.adapters.trainers.logs import keep_log, open_metrics
+from twinloop.adapters.trainers.optimizer import check_optimizer
 from twinloop.adapters.trainers.record import TrainingRecord, inputs_hash, open_record
-from twinloop.adapters.trainers.schedule import learning_rate
+from twinloop.adapters.trainers.running import Material, Progress, Run
+from twinloop.adapters.trainers.schedule import SCHEDULES
 from twinloop.adapters.trainers.texts import lora_texts
 from twinloop.domain.records import LoRA, TrainingSample
-from twinloop.errors import InputError, NothingToDo, TrainingDiverged
+from twinloop.domain.shots import derive_seed
+from twinloop.errors import InputError, NothingToDo
 from twinloop.families.base import Family
 from twinloop.ports import TrainingSettings
 
-Progress = Callable[[int, int, float], None]
-LOSS = "loss"
-SMOOTH = 0.95
-SCHEDULES = ("cosine", "constant")
+ADVICE = "Set training.gradient_checkpointing, lower training.resolution or training.rank, or use training.optimizer adafactor."
+
+
+def _quiet(text: str) -> None:
+    """Nobody listens."""
 
 
 class DiffusersLoraTrainer:
@@ -42,15 +43,20 @@ class DiffusersLoraTrainer:
 
     Args:
         base: folder, single ``.safetensors`` file or hub id. device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        notice: told what the user should know while a training goes on.
 
     Raises:
         MissingModel, InputError, ModelFileError, OutOfMemory: each with what to do.
     """
 
-    def __init__(self, base: str, family: Family, *, device: str = "auto", allow_download: bool = False) -> None:
+    def __init__(
+        self, base: str, family: Family, *, device: str = "auto", allow_download: bool = False, precision: str = "auto",
+        notice: Callable[[str], None] = _quiet,
+    ) -> None:  # fmt: skip
         self._name = base
         self._family = family
-        self._open: Callable[[], BaseModel] = lambda: open_base(base, family, device, allow_download)
+        self._notice = notice
+        self._open: Callable[[], BaseModel] = lambda: open_base(base, family, device, allow_download, precision)
         self._fingerprint = f"diffusers-lora-{self._open().fingerprint}"
 
     @property
@@ -66,55 +72,68 @@ class DiffusersLoraTrainer:
         metadata: Mapping[str, str],
         progress: Progress,
     ) -> LoRA:
-        """Write ``output`` and its kohya copy ``<stem>_kohya.safetensors``.
+        """Write ``output``, its kohya copy ``<stem>_kohya.safetensors`` and its figures ``<stem>.metrics.jsonl``.
 
         Raises:
             NothingToDo: no sample with a weight. InputError: settings this trainer does not know. OutOfMemory.
+            MissingExtra: an optimizer or a place for figures whose library is not installed.
             TrainingDiverged: the loss is no longer a number. UnreadableImage, StateError: a photo is damaged, gone or changed.
         """
         usable = [sample for sample in samples if sample.weight > 0]
-        if not usable:
+        if not any(not sample.prior for sample in usable):
             raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
-        if settings.schedule not in SCHEDULES:
-            raise InputError(
-                f"training.schedule: unknown schedule '{settings.schedule}'. Known: {', '.join(SCHEDULES)}."
-            )
+        settings = applicable(settings, self._family)
         base = self._open()
+        check(settings, base)
         record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata))
-        advice = "Lower training.batch_size (1 needs least), then training.resolution and training.rank."
-        with threads(record.threads), repeatable(base.compute), memory_errors("Training", advice):
-            batches = self._prepare(base, usable, settings, work)
-            with adapted(base, self._family.targets, settings.rank, settings.alpha, settings.seed) as denoiser:
-                run = _Run(base, denoiser, batches, settings, Checkpoints(work))
+        with threads(record.threads), repeatable(base.compute), memory_errors("Training", ADVICE):
+            material = self._material(base, usable, settings, work)
+            with adapted(
+                base, self._family.targets, settings.rank, settings.alpha, settings.seed, checkpointing=settings.gradient_checkpointing
+            ) as denoiser:
+                run = Run(
+                    base, denoiser, material, settings, work,
+                    lambda begun: open_metrics(work, begun, settings, record.inputs, self._notice), self._notice,
+                )  # fmt: skip
                 loss = run.finish(progress)
-                return self._export(
-                    denoiser, settings, output, record, len(usable), metadata, loss, run.noise.prediction
-                )
+                keep_log(work, output)
+                with run.average.worn():
+                    return self._export(denoiser, settings, output, record, len(usable), metadata, loss, run.noise.prediction)
+
+    def _material(self, base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings, work: Path) -> Material:
+        prior = [sample for sample in samples if sample.prior]
+        subject = self._prepare(base, [sample for sample in samples if not sample.prior], settings, work)
+        if not prior:
+            return Material(subject)
+        others = replace(
+            settings, seed=derive_seed(settings.seed, "prior"), caption_dropout=0.0, face_weight=1.0, output_preservation=0.0
+        )
+        return Material(subject, self._prepare(base, prior, others, work))
 
     def _prepare(
         self, base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings, work: Path
     ) -> Batches:
         preset = self._family.presets.get(settings.preset)
         base.lora.use(None)
-        step = math.lcm(base.bucket_step, self._family.size_multiple)
+        base.offload("none")
+        buckets = preset is None or preset.aspect_buckets
         cache = TrainingCache(
-            work / "cache",
-            base,
-            CacheSettings(settings.resolution, step, preset is None or preset.aspect_buckets, settings.flip),
+            work / "cache", base, CacheSettings(settings.resolution, base.bucket_step, buckets, settings.flip)
         )
         prepared = cache.prepare(samples)
-        words = cache.embeddings([sample.caption for sample in samples])
+        words = cache.embeddings(wanted_texts([sample.caption for sample in samples], settings))
         weights = [sample.weight for sample in samples]
         return Batches(
-            prepared, words, weights, settings, base.compute.device, true_sizes=preset is None or preset.true_sizes
-        )
+            prepared, words, weights, settings, base.compute.device,
+            joining=self._family.joining, true_sizes=preset is None or preset.true_sizes,
+        )  # fmt: skip
 
     def _export(
         self, denoiser: AdaptedDenoiser, settings: TrainingSettings, output: Path, record: TrainingRecord, images: int,
         metadata: Mapping[str, str], loss: float, prediction: str,
     ) -> LoRA:  # fmt: skip
         texts = lora_texts(settings, self._family, prediction, images, record.date, metadata)
-        data = write_lora(output, denoiser.weights(torch.float16), texts)
+        data = write_lora(output, denoiser.weights(torch.float16), self._family, texts)
         return LoRA(
             str(output),
             0,
@@ -122,68 +141,23 @@ class DiffusersLoraTrainer:
             self._name,
             "",
             settings.preset,
-            settings.steps,
+            settings.last_step,
             settings.seed,
             round(loss, 6),
         )
 
 
-class _Run:
-    """One training in memory: take up the newest checkpoint, then step to the end."""
-
-    def __init__(
-        self,
-        base: BaseModel,
-        denoiser: AdaptedDenoiser,
-        batches: Batches,
-        settings: TrainingSettings,
-        checkpoints: Checkpoints,
-    ) -> None:
-        self._compute = base.compute
-        self._denoiser, self._batches, self._settings, self._checkpoints = denoiser, batches, settings, checkpoints
-        self._optimizer = Optimizer(denoiser.parameters, settings.optimizer)
-        self.noise = NoiseSchedule(base.pipeline.scheduler.config)
-        self._smooth = torch.zeros(1, dtype=torch.float64)
-
-    def finish(self, progress: Progress) -> float:
-        """Train up to the last step; returns the smoothed loss."""
-        settings = self._settings
-        for step in range(self._resume() + 1, settings.steps + 1):
-            loss = self._step(step)
-            self._smooth = self._smooth * SMOOTH + loss * (1 - SMOOTH) if step > 1 else self._smooth + loss
-            if step % settings.checkpoint_every == 0 or step == settings.steps:
-                self._checkpoints.save(step, {**self._optimizer.state(), LOSS: self._smooth})
-            progress(step, settings.steps, float(self._smooth))
-        return float(self._smooth)
-
-    def _resume(self) -> int:
-        kept = self._checkpoints.newest()
-        if kept is None:
-            return 0
-        self._smooth = kept.tensors[LOSS]
-        self._optimizer.restore(kept.tensors)
-        return kept.step
-
-    def _step(self, step: int) -> float:
-        settings = self._settings
-        batch = self._batches.batch(step)
-        drawn = draw_noise(tuple(batch.latents.shape), self.noise.steps, settings.noise_offset, settings.seed, step)
-        noisy, wanted = self.noise.noisy(batch.latents, drawn)
-        times = drawn.times.to(self._compute.device)
-        made = self._denoiser(noisy, times, batch.words, batch.pooled, batch.time_ids)
-        weights = self.noise.weights(drawn.times, settings.min_snr_gamma).to(self._compute.device)
-        loss = ((made - wanted).square().mean(dim=(1, 2, 3)) * weights).mean()
-        value = _finite(loss, step)
-        torch.autograd.backward(loss * self._compute.loss_scale)
-        rate = learning_rate(step, settings.steps, settings.learning_rate, settings.warmup_steps, settings.schedule)
-        self._optimizer.step(rate, self._compute.loss_scale)
-        return value
+def applicable(settings: TrainingSettings, family: Family) -> TrainingSettings:
+    """The settings without those that mean nothing for the family: a flow has no signal-to-noise weights and no noise offset."""
+    return replace(settings, min_snr_gamma=0.0, noise_offset=0.0) if family.flow else settings
 
 
-def _finite(loss: Tensor, step: int) -> float:
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise TrainingDiverged(
-            f"The loss is no longer a number at step {step}. Lower training.learning_rate and start again; the last checkpoint before it is kept."
-        )
-    return value
+def check(settings: TrainingSettings, base: BaseModel) -> None:
+    """Whether these settings can be used here; asked before anything long starts.
+
+    Raises:
+        InputError, MissingExtra: the first that cannot, with the next step.
+    """
+    if settings.schedule not in SCHEDULES:
+        raise InputError(f"training.schedule: unknown schedule '{settings.schedule}'. Known: {', '.join(SCHEDULES)}.")
+    check_optimizer(settings.optimizer, base.compute.device)

@@ -1,9 +1,11 @@
-"""The diffusion loss: noise, targets and weights, from the base model's own scheduler settings."""
+"""The loss: noise, targets and weights, from the base model's own scheduler settings and the family's kind of loss."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from diffusers import DDPMScheduler
@@ -11,20 +13,53 @@ from torch import Tensor
 
 from twinloop.domain.shots import derive_seed
 from twinloop.errors import ModelFileError
+from twinloop.families.base import Family
+from twinloop.families.losses import FlowLoss
+
+LAST_TIME = 1000.0
+"""Of flow models: the time of pure noise in their schedulers' count."""
 
 
 @dataclass(frozen=True, eq=False)
 class StepNoise:
-    """Time steps (n,) and noise (n, c, h, w) of one step, float32 on the CPU."""
+    """Times (n,) as the denoiser is told them, and noise (n, c, h, w) of one step, on the CPU."""
 
     times: Tensor
     noise: Tensor
 
 
-def draw_noise(shape: tuple[int, ...], steps: int, offset: float, seed: int, step: int) -> StepNoise:
+class Schedule(Protocol):
+    """How noisy which time is. Times are those of the base model's scheduler, 0..1000."""
+
+    prediction: str
+    """What the denoiser answers: ``epsilon``, ``v_prediction`` or ``flow``."""
+
+    def times(self, places: Tensor, shape: Sequence[int]) -> Tensor:
+        """(n,) places in 0..1 -> (n,) times for latents of this shape (n, c, h, w)."""
+        ...
+
+    def noisy(self, clean: Tensor, drawn: StepNoise) -> tuple[Tensor, Tensor]:
+        """Latents with noise, and what the denoiser should answer."""
+        ...
+
+    def weights(self, times: Tensor, gamma: float) -> Tensor:
+        """(n,) weights of the squared error by time step; ``gamma`` limits them by signal-to-noise ratio (0 = all count the same)."""
+        ...
+
+
+def schedule_for(family: Family, config: Any) -> Schedule:
+    """The schedule of a family, for a base model whose scheduler has this configuration.
+
+    Raises:
+        ModelFileError: a prediction type that this trainer does not know.
+    """
+    return FlowSchedule(family.loss, config, family.patch) if isinstance(family.loss, FlowLoss) else NoiseSchedule(config)
+
+
+def draw_noise(schedule: Schedule, shape: tuple[int, ...], offset: float, seed: int, step: int) -> StepNoise:
     """Noise that depends on (seed, step) only.
 
-    Time steps are even over 0..``steps``-1, one from each of n equal ranges, so that the loss of a small batch varies less.
+    Places are even over 0..1, one from each of n equal ranges, so that the loss of a small batch varies less.
     ``offset`` adds one value per picture and channel.
     """
     generator = torch.Generator("cpu").manual_seed(derive_seed(seed, "noise", step))
@@ -35,11 +70,11 @@ def draw_noise(shape: tuple[int, ...], steps: int, offset: float, seed: int, ste
     noise = torch.randn(shape, generator=generator)
     if offset:
         noise = noise + offset * torch.randn(*shape[:2], 1, 1, generator=generator)
-    return StepNoise((places * steps).long().clamp(0, steps - 1), noise)
+    return StepNoise(schedule.times(places, shape), noise)
 
 
 class NoiseSchedule:
-    """Signal and noise of each time step.
+    """Signal and noise of each time step of an epsilon or v model.
 
     Args:
         config: of the base model's scheduler (its betas and prediction type are read).
@@ -59,12 +94,13 @@ class NoiseSchedule:
         self._signal, self._noise = kept.sqrt().float(), (1 - kept).sqrt().float()
         self._snr = (kept / (1 - kept)).float()
 
-    @property
-    def steps(self) -> int:
-        return len(self._snr)
+    def times(self, places: Tensor, shape: Sequence[int]) -> Tensor:
+        """Whole numbers, evenly."""
+        steps = len(self._snr)
+        return (places * steps).long().clamp(0, steps - 1)
 
     def noisy(self, clean: Tensor, drawn: StepNoise) -> tuple[Tensor, Tensor]:
-        """Latents with noise, and what the denoiser should answer."""
+        """Latents with noise, and the noise or the velocity."""
         signal = self._signal[drawn.times][:, None, None, None].to(clean)
         level = self._noise[drawn.times][:, None, None, None].to(clean)
         noise = drawn.noise.to(clean)
@@ -72,9 +108,9 @@ class NoiseSchedule:
         return signal * clean + level * noise, wanted
 
     def weights(self, times: Tensor, gamma: float) -> Tensor:
-        """(n,) weights of the squared error by time step (min-SNR, arXiv 2303.09556).
+        """min-SNR, arXiv 2303.09556.
 
-        epsilon: min(snr, gamma) / snr, which is 1 where there is no signal at all; v: min(snr, gamma) / (snr + 1). ``gamma`` 0: all 1.
+        epsilon: min(snr, gamma) / snr, which is 1 where there is no signal at all; v: min(snr, gamma) / (snr + 1).
         """
         snr = self._snr[times]
         if gamma <= 0:
@@ -83,3 +119,46 @@ class NoiseSchedule:
         if self.prediction == "v_prediction":
             return torch.as_tensor(least / (snr + 1))
         return torch.where(snr > 0, least / snr.clamp(min=1e-12), 1.0)
+
+
+class FlowSchedule:
+    """Shares of noise of a flow model.
+
+    Args:
+        config: of the base model's scheduler; its shift is used where the loss has none of its own.
+        patch: latent cells that the denoiser takes as one, along a side: the shift of some models depends on their number.
+    """
+
+    def __init__(self, loss: FlowLoss, config: Any, patch: int) -> None:
+        self._loss, self._config, self._patch = loss, dict(config), patch
+        self.prediction = "flow"
+
+    def times(self, places: Tensor, shape: Sequence[int]) -> Tensor:
+        """Shares of noise x 1000, as the family samples and shifts them."""
+        shares = places.double().clamp(1e-6, 1 - 1e-6)
+        if self._loss.sampling == "logit_normal":
+            shares = torch.sigmoid(self._loss.mean + self._loss.std * torch.special.ndtri(shares))
+        shift = self._shift(shape)
+        return (shift * shares / (1 + (shift - 1) * shares) * LAST_TIME).float()
+
+    def _shift(self, shape: Sequence[int]) -> float:
+        if self._loss.shift is not None:
+            return self._loss.shift
+        config = self._config
+        if not config.get("use_dynamic_shifting"):
+            return float(config.get("shift", 1.0))
+        first, last = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
+        low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
+        tokens = shape[-2] * shape[-1] / self._patch**2
+        mu = low + (high - low) * (tokens - first) / (last - first)
+        return math.exp(mu) if config.get("time_shift_type", "exponential") == "exponential" else mu
+
+    def noisy(self, clean: Tensor, drawn: StepNoise) -> tuple[Tensor, Tensor]:
+        """On the straight line from picture to noise, and its direction."""
+        share = (drawn.times / LAST_TIME)[:, None, None, None].to(clean)
+        noise = drawn.noise.to(clean)
+        return (1 - share) * clean + share * noise, noise - clean
+
+    def weights(self, times: Tensor, gamma: float) -> Tensor:
+        """All 1: the sampling of times does what weights do elsewhere, and min-SNR is not made for a flow."""
+        return torch.ones_like(times)

@@ -1,54 +1,146 @@
-"""AdamW whose whole state is named tensors."""
+"""Optimizers whose whole state is named tensors, so that a resumed training takes the same steps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from twinloop.errors import InputError, StateError
+from twinloop.errors import InputError, MissingExtra, StateError
 
-_STATE = ("exp_avg", "exp_avg_sq", "step")
 CLIP = 1.0
 WEIGHT_DECAY = 0.01
+GROUP = "group"
+_KINDS: Mapping[str, tuple[type, torch.dtype]] = {"int": (int, torch.int64), "float": (float, torch.float64)}
+
+
+def _adamw(parameters: list[nn.Parameter], decay: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(parameters, lr=0.0, weight_decay=decay, fused=True)
+
+
+def _adamw8bit(parameters: list[nn.Parameter], decay: float) -> torch.optim.Optimizer:
+    kind = _library("adamw8bit", "bitsandbytes", "optimizers-gpu").optim.AdamW8bit
+    made: torch.optim.Optimizer = kind(parameters, lr=0.0, weight_decay=decay)
+    return made
+
+
+def _prodigy(parameters: list[nn.Parameter], decay: float) -> torch.optim.Optimizer:
+    kind = _library("prodigy", "prodigyopt", "optimizers").Prodigy
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints a line of its own
+        made: torch.optim.Optimizer = kind(
+            parameters, lr=1.0, weight_decay=decay, decouple=True, use_bias_correction=True, safeguard_warmup=True
+        )
+    return made
+
+
+def _adafactor(parameters: list[nn.Parameter], decay: float) -> torch.optim.Optimizer:
+    from transformers.optimization import Adafactor
+
+    made: torch.optim.Optimizer = Adafactor(
+        parameters, lr=1.0, weight_decay=decay, scale_parameter=False, relative_step=False, warmup_init=False
+    )
+    return made
+
+
+OPTIMIZERS: Mapping[str, Callable[[list[nn.Parameter], float], torch.optim.Optimizer]] = {
+    "adamw": _adamw,
+    "adamw8bit": _adamw8bit,
+    "prodigy": _prodigy,
+    "adafactor": _adafactor,
+}
+"""AdamW (betas 0.9 and 0.999), the same with moments of 8 bits, Prodigy (arXiv 2306.06101: finds the rate by itself, so 1.0 is the
+usual one), Adafactor (arXiv 1804.04235: hardly any state) at the given rate."""
+
+CLASSES = {
+    "adamw": "torch.optim.adamw.AdamW",
+    "adamw8bit": "bitsandbytes.optim.adamw.AdamW8bit",
+    "prodigy": "prodigyopt.prodigy.Prodigy",
+    "adafactor": "transformers.optimization.Adafactor",
+}
+"""What other tools call them in the headers of LoRA files."""
+
+
+def check_optimizer(name: str, device: torch.device) -> None:
+    """Whether this optimizer can be used here; asked before anything long starts.
+
+    Raises:
+        InputError: not known, or it needs a CUDA GPU. MissingExtra: its library is not installed.
+    """
+    if name not in OPTIMIZERS:
+        raise InputError(f"training.optimizer: unknown optimizer '{name}'. Known: {', '.join(OPTIMIZERS)}.")
+    if name == "adamw8bit" and device.type != "cuda":
+        raise InputError(
+            f'training.optimizer: "adamw8bit" needs a CUDA GPU, but this training computes on {device.type}. '
+            'Use "adamw", or "adafactor", which needs even less memory.'
+        )
+    if name == "adamw8bit":
+        _library(name, "bitsandbytes", "optimizers-gpu")
+    if name == "prodigy":
+        _library(name, "prodigyopt", "optimizers")
+
+
+def _library(optimizer: str, module: str, extra: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"training.optimizer '{optimizer}'", extra, f"no module '{error.name}'") from error
 
 
 class Optimizer:
-    """AdamW (betas 0.9 and 0.999, weight decay 0.01) with the gradient's norm clipped at 1.
+    """An optimizer with the gradient's norm clipped.
 
     Args:
-        parameters: by name; the names key the state in checkpoints.
+        parameters: by name; the names key the state in checkpoints. clip: longest gradient, 0 = any.
 
     Raises:
-        InputError: an optimizer that is not known.
+        InputError, MissingExtra: as `check_optimizer`.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], name: str) -> None:
-        if name.lower() != "adamw":
-            raise InputError(f"training.optimizer: unknown optimizer '{name}'. Known: adamw.")
+    def __init__(
+        self, parameters: Mapping[str, nn.Parameter], name: str, weight_decay: float = WEIGHT_DECAY, clip: float = CLIP
+    ) -> None:
         self._parameters = dict(parameters)
-        self._adam = torch.optim.AdamW(self._parameters.values(), lr=0.0, weight_decay=WEIGHT_DECAY, fused=True)
+        first = next(iter(self._parameters.values()))
+        check_optimizer(name, first.device)
+        self._clip = clip
+        self._inner = OPTIMIZERS[name](list(self._parameters.values()), weight_decay)
 
-    def step(self, rate: float, loss_scale: float = 1.0) -> None:
-        """Undo the scale of the loss, clip, update with this learning rate, and clear the gradients."""
+    def step(self, rate: float, loss_scale: float = 1.0) -> float:
+        """Undo the scale of the loss, clip, update with this learning rate, clear the gradients; the gradient's norm before clipping."""
+        grads = [parameter.grad for parameter in self._parameters.values() if parameter.grad is not None]
         if loss_scale != 1.0:
-            for parameter in self._parameters.values():
-                if parameter.grad is not None:
-                    parameter.grad.div_(loss_scale)
-        torch.nn.utils.clip_grad_norm_(self._parameters.values(), CLIP)
-        for group in self._adam.param_groups:
+            for grad in grads:
+                grad.div_(loss_scale)
+        norm = torch.nn.utils.get_total_norm(grads)
+        if self._clip > 0:
+            torch.nn.utils.clip_grads_with_norm_(self._parameters.values(), self._clip, norm)
+        for group in self._inner.param_groups:
             group["lr"] = rate
-        self._adam.step()
-        self._adam.zero_grad(set_to_none=True)
+        self._inner.step()
+        self.clear()
+        return float(norm)
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        self._inner.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Tensor]:
-        """Parameters and moments: ``<parameter>`` and ``<parameter>/<moment>``."""
+        """Parameters and all that the optimizer remembers.
+
+        ``<parameter>``, ``<parameter>/<moment>``, and numbers as ``<parameter>/<name>#int`` or ``group/<name>#float``.
+        """
         named: dict[str, Tensor] = {}
         for name, parameter in self._parameters.items():
             named[name] = parameter.detach()
-            named |= {f"{name}/{part}": self._adam.state[parameter][part] for part in _STATE}
-        return named
+            named |= dict(_named(name, self._inner.state[parameter].items()))
+        group = self._inner.param_groups[0]
+        return named | dict(_named(GROUP, ((key, value) for key, value in group.items() if _kind(value))))
 
     @torch.no_grad()
     def restore(self, named: Mapping[str, Tensor]) -> None:
@@ -57,15 +149,41 @@ class Optimizer:
         Raises:
             StateError: it is of another LoRA.
         """
+        parts = _by_owner(named)
         for name, parameter in self._parameters.items():
-            if name not in named or named[name].shape != parameter.shape:
+            if name not in named or named[name].shape != parameter.shape or name not in parts:
                 raise StateError(
                     f"The checkpoint does not fit this training ({name}). Delete its folder to train anew."
                 )
             parameter.copy_(named[name])
-            self._adam.state[parameter] = {
-                part: named[f"{name}/{part}"].to(
-                    "cpu" if part == "step" and parameter.device.type == "cpu" else parameter.device
-                )
-                for part in _STATE
+            self._inner.state[parameter] = {
+                key: value.to(parameter.device) if isinstance(value, Tensor) else value
+                for key, value in parts[name].items()
             }
+        for group in self._inner.param_groups:
+            group.update(parts.get(GROUP, {}))
+
+
+def _kind(value: object) -> str:
+    """``int`` or ``float`` for plain numbers, "" for anything else."""
+    return type(value).__name__ if type(value) in (int, float) else ""
+
+
+def _named(owner: str, items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Tensor]]:
+    for key, value in items:
+        kind = _kind(value)
+        if kind:
+            yield f"{owner}/{key}#{kind}", torch.tensor(value, dtype=_KINDS[kind][1])
+        elif isinstance(value, Tensor):
+            yield f"{owner}/{key}", value
+
+
+def _by_owner(named: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:
+    """Owner -> what it remembers, numbers as numbers again."""
+    parts: dict[str, dict[str, Any]] = {}
+    for full, value in named.items():
+        owner, slash, rest = full.rpartition("/")
+        if slash:
+            key, _, kind = rest.partition("#")
+            parts.setdefault(owner, {})[key] = _KINDS[kind][0](value.item()) if kind else value.clone()
+    return parts

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 from twinloop.adapters.diffusion.compute import thread_count
@@ -18,6 +18,8 @@ from twinloop.ports import TrainingSettings
 from twinloop.store.atomic import read_json, write_json
 
 _FILE = "training.json"
+FREE = ("stop_at", "tensorboard", "wandb")
+"""Settings that change no weight."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,9 @@ def inputs_hash(
     samples: Sequence[TrainingSample], settings: TrainingSettings, base: str, texts: Mapping[str, str]
 ) -> str:
     """Of all that decides a training's result; where the photos lie does not matter."""
-    rows = [[sample.sha256, sample.caption, sample.weight] for sample in samples]
-    text = json.dumps([rows, asdict(settings), base, sorted(texts.items())])
+    rows = [[sample.sha256, sample.caption, sample.weight, sample.prior, sample.face and astuple(sample.face)] for sample in samples]
+    decisive = {name: value for name, value in asdict(settings).items() if name not in FREE}
+    text = json.dumps([rows, decisive, base, sorted(texts.items())])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

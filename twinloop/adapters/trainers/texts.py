@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from twinloop import __version__
+from twinloop.adapters.trainers.optimizer import CLASSES
 from twinloop.families.base import Family
 from twinloop.ports import TrainingSettings
 
@@ -20,12 +21,12 @@ def lora_texts(
         "implementation": "diffusers",
         "title": given.get("ss_output_name", "lora"),
         "resolution": size,
-        "description": f"Character LoRA, trained on {images} images in {settings.steps} steps",
+        "description": f"Character LoRA, trained on {images} images in {settings.last_step} steps",
         "author": "not given",
         "date": date,
         "prediction_type": "v" if prediction == "v_prediction" else prediction,
     }
-    epochs = max(1, round(settings.steps * settings.batch_size / images))
+    epochs = max(1, round(settings.last_step * settings.effective_batch / images))
     kohya = {
         "output_name": "lora",
         "network_module": "networks.lora",
@@ -35,20 +36,24 @@ def lora_texts(
         "sd_model_name": "unknown",
         "resolution": f"({settings.resolution}, {settings.resolution})",
         "num_train_images": images,
-        "steps": settings.steps,
+        "steps": settings.last_step,
         "max_train_steps": settings.steps,
         "epoch": epochs,
         "num_epochs": epochs,
-        "total_batch_size": settings.batch_size,
+        "total_batch_size": settings.effective_batch,
+        "batch_size_per_device": settings.batch_size,
+        "gradient_accumulation_steps": settings.gradient_accumulation,
+        "gradient_checkpointing": settings.gradient_checkpointing,
         "learning_rate": settings.learning_rate,
         "lr_scheduler": settings.schedule,
         "lr_warmup_steps": settings.warmup_steps,
-        "optimizer": "torch.optim.adamw.AdamW",
+        "optimizer": CLASSES.get(settings.optimizer, settings.optimizer),
         "seed": settings.seed,
         "min_snr_gamma": settings.min_snr_gamma,
         "noise_offset": settings.noise_offset,
         "caption_dropout_rate": settings.caption_dropout,
-        "max_grad_norm": 1.0,
+        "max_grad_norm": settings.clip_norm,
+        "prior_loss_weight": settings.prior_weight,
         "v2": False,
     }
     texts = {f"modelspec.{name}": str(value) for name, value in modelspec.items()}

@@ -5,8 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from twinloop.cli.command import Command, HelpFormatter, add_command
+from twinloop.cli.vault import caption, dedup, duplicates, label, prep, scan, status
 
-COMMANDS: tuple[Command, ...] = ()
+COMMANDS: tuple[Command, ...] = (
+    scan.COMMAND,
+    dedup.COMMAND,
+    duplicates.DUPLICATES,
+    duplicates.KEEP,
+    duplicates.DISTINCT,
+    label.COMMAND,
+    caption.COMMAND,
+    prep.COMMAND,
+    status.COMMAND,
+)
 
 
 def add_group(subparsers: Any) -> None:

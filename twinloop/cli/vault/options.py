@@ -11,3 +11,8 @@ from twinloop.store.vault import DEFAULT
 def add_vault(parser: argparse.ArgumentParser) -> None:
     """``--vault DIR``."""
     parser.add_argument("--vault", type=Path, default=DEFAULT, metavar="DIR", help=f"folder of the vault (default: {DEFAULT})")
+
+
+def add_person(parser: argparse.ArgumentParser) -> None:
+    """``PERSON``."""
+    parser.add_argument("person", metavar="PERSON", help="id (p001) or name; twinloop vault people lists them")

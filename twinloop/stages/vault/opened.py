@@ -22,14 +22,20 @@ class ScanRecord:
     Attributes:
         folders: absolute, in the order they were first scanned. models_dir: as the user gave it.
         fingerprint: of the models and code that measured; rows of the catalogue with another one are out of date.
+        min_face: height in pixels from which faces were kept.
+        stamp: of the model files and settings; as long as it is the same, the fingerprint is known without opening a model.
+        notes: about models that are missing or broken.
     """
 
     folders: tuple[str, ...]
     models_dir: str
     fingerprint: str
+    min_face: int = 0
+    stamp: str = ""
+    notes: tuple[str, ...] = ()
 
     def write(self, vault: Vault) -> None:
-        write_json(vault.scan_record, {**asdict(self), "folders": list(self.folders)}, private=True)
+        write_json(vault.scan_record, asdict(self), private=True)
 
     @classmethod
     def read(cls, vault: Vault) -> ScanRecord:
@@ -41,7 +47,9 @@ class ScanRecord:
         if not vault.scan_record.exists():
             raise NothingToDo(f"Nothing was scanned into {vault.root} yet. Start with: twinloop vault scan FOLDER")
         data = read_json(vault.scan_record)
-        return cls(tuple(data["folders"]), data["models_dir"], data["fingerprint"])
+        return cls(
+            tuple(data["folders"]), data["models_dir"], data["fingerprint"], data["min_face"], data["stamp"], tuple(data["notes"])
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

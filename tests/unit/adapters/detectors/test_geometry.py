@@ -129,7 +129,7 @@ def test_yunet_decode() -> None:
 def test_yolov8_decode() -> None:
     raw = np.zeros((6, 10), np.float32)
     raw[:, 3] = (50, 40, 20, 10, 0.2, 0.9)
-    boxes, scores = decode_v8(raw, 0.5)
+    boxes, scores = decode_v8(raw, 0.5, (0, 1))
     assert boxes.tolist() == [[40, 35, 60, 45]] and scores == pytest.approx([0.9])
 
 

@@ -8,16 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from twinloop.adapters.detectors.blaze_face import BlazeFace
 from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace
-from twinloop.adapters.detectors.model_files import Content, complaint, sniff
 from twinloop.adapters.detectors.onnx_writer import GraphWriter
 from twinloop.adapters.detectors.real_pack import open_real_pack
-from twinloop.adapters.detectors.resolver import Role, resolve_models_dir
+from twinloop.adapters.detectors.yolov5_face import YoloV5Face
 from twinloop.adapters.detectors.yolov8 import PartsAsEyes, YoloV8Parts
 from twinloop.adapters.detectors.yunet import YuNet
 from twinloop.domain.faces import Box, Face
+from twinloop.domain.model_roles import Role, pack_and_folder, role_of
 from twinloop.errors import InputError, MissingModel, ModelFileError, UnsafeModelFile
+from twinloop.store.model_content import Content, complaint, sniff
+from twinloop.store.models_folder import resolve_models_dir
 
 FILES = {
     "yunet/face_detection_yunet_2026may.onnx": Role.FACE_YUNET,
@@ -105,11 +109,79 @@ def test_a_malicious_file_stops_everything(models: Path, name: str) -> None:
         open_real_pack(models)
 
 
-def test_ultralytics_files_say_how_to_convert(models: Path, weights: Path) -> None:
+def test_an_ultralytics_classifier_is_no_hand_detector(models: Path, weights: Path) -> None:
     (models / "palm_detection_lite_pr_v1.onnx").unlink()
     shutil.copy(weights / "ultralytics_format/emotion_cls_train_best.pt", models / "hand_yolov8n.pt")
     text = "\n".join(open_real_pack(models).missing)
-    assert "yolo export model=hand_yolov8n.pt format=onnx" in text and "hands_visible is not measured" in text
+    assert (
+        "hand_yolov8n.pt: no detection head at its end but Classify" in text and "hands_visible is not measured" in text
+    )
+
+
+def test_the_yolo_files_of_the_usual_names_work_together(weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from tests import ultralytics_files as ultra
+
+    shutil.copy(weights / "yolov5_face/yolov5n-0.5-face.pt", tmp_path / "yolov5l-face.pt")
+    ultra.write_checkpoint(tmp_path / "hand_yolov8n.pt", ultra.network("8", ["hand"]))
+    ultra.write_checkpoint(tmp_path / "eyes_yolov.pt", ultra.network("11", ["eye"]))
+    pack = open_real_pack(tmp_path)
+    assert pack.spoken == (
+        "Detectors (models): faces from yolov5l-face.pt (YOLOv5-face), head pose from the face's five landmarks, "
+        "hands from hand_yolov8n.pt (YOLOv8 hands), eyes from eyes_yolov.pt (YOLOv8 eyes); not measured: expression, identity."
+    )
+    assert [part.kind for part in pack.parts] == ["hand"] and pack.measurers[0].covers == {"eyes"}
+
+
+def test_a_forced_pack_leaves_the_rest_aside(models: Path) -> None:
+    assert isinstance(open_real_pack(models, "mediapipe").faces, BlazeFace)
+    yolo = open_real_pack(models, "yolo")
+    assert isinstance(yolo.faces, YoloV5Face) and yolo.name == "yolo" and yolo.parts == ()
+    assert isinstance(open_real_pack(models, "onnx").faces, YuNet)
+    with pytest.raises(InputError, match="Unknown pack 'x'"):
+        open_real_pack(models, "x")
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("models", ("auto", "models")), ("yolo:models", ("yolo", "models")), ("C:models", ("auto", "C:models")),
+        ("onnx:C:\\models", ("onnx", "C:\\models")), ("yolo", ("auto", "yolo")),
+    ],
+)  # fmt: skip
+def test_pack_and_folder(given: str, wanted: tuple[str, str]) -> None:
+    assert pack_and_folder(given) == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("yolov5l-face.pt", Role.FACE_YOLO), ("hand_yolov8n.pt", Role.HAND_YOLO), ("hand_yolov5s.pt", Role.HAND_YOLO),
+        ("eyes_yolov.pt", Role.EYES_YOLO), ("Eyes.pt", Role.EYES_YOLO), ("full_eyes_detect_v1.pt", Role.EYES_YOLO),
+        ("eyeglasses.onnx", None), ("hand_landmark_full.onnx", Role.HAND), ("yolov8n.pt", None), ("handbook.pt", None),
+    ],
+)  # fmt: skip
+def test_roles_by_name(name: str, role: Role | None) -> None:
+    assert role_of(name) is role
+
+
+def test_blaze_face_agrees_with_yunet_on_portraits(weights: Path, photo_names: list[Path]) -> None:
+    task = weights / "mediapipe_face/face_landmarker_v2_with_blendshapes.task"
+    ours, theirs = BlazeFace(task, MediaPipeFace(task)), YuNet(weights / "yunet/face_detection_yunet_2026may.onnx")
+    compared = 0
+    for path in photo_names:
+        image = np.asarray(Image.open(path).convert("RGB"), dtype=np.uint8)
+        (face, *_), (other, *_) = ours.detect(image), theirs.detect(image)
+        assert face.landmarks is not None and other.landmarks is not None
+        assert np.abs(face.landmarks - other.landmarks).max() < 0.15 * other.box.width
+        compared += 1
+    assert compared == 8
+
+
+@pytest.fixture
+def photo_names(weights: Path) -> list[Path]:
+    folder = weights.parent / "photos"
+    return [folder / "skimage/astronaut.png", *sorted((folder / "lfw").rglob("*.jpg"))[:70:10]]
 
 
 def test_no_folder(tmp_path: Path) -> None:

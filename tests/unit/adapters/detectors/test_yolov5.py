@@ -82,8 +82,8 @@ def test_weights_without_a_network(tmp_path: Path) -> None:
         YoloV5Face(path)
 
 
-def test_an_ultralytics_checkpoint_is_told_how_to_convert(weights: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"Ultralytics checkpoint.*format=onnx"):
+def test_an_ultralytics_checkpoint_is_named_as_such(weights: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"Ultralytics checkpoint, which has no face landmarks.*yolov5l-face\.pt"):
         YoloV5Face(weights / "ultralytics_format/emotion_cls_train_best.pt")
 
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-from tests.single_file import write_single_file
-from twinloop.adapters.diffusion.base_files import find_base, variant_of
-from twinloop.adapters.diffusion.base_model import open_base
-from twinloop.adapters.diffusion.compute import choose_compute
-from twinloop.errors import InputError, MissingModel, ModelFileError
-from twinloop.families import FAMILIES
+from safetensors.torch import load_file, save_file  # noqa: E402
+
+from tests.single_file import write_single_file  # noqa: E402
+from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_files import find_base, variant_of  # noqa: E402
+from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
+from twinloop.adapters.diffusion.compute import choose_compute  # noqa: E402
+from twinloop.errors import InputError, MissingModel, ModelFileError  # noqa: E402
+from twinloop.families import FAMILIES, preset_for  # noqa: E402
 
 SDXL = FAMILIES["sdxl"]
 
@@ -24,6 +30,12 @@ SDXL = FAMILIES["sdxl"]
 def copy(base: Path, to: Path) -> Path:
     shutil.copytree(base, to)
     return to
+
+
+def some_weights(path: Path, *names: str) -> Path:
+    """A safetensors file with tensors of these names."""
+    save_file({name: torch.zeros(2) for name in names or ("some.weight",)}, path)
+    return path
 
 
 def test_missing_folder() -> None:
@@ -88,7 +100,7 @@ def test_a_single_file_without_its_configuration_asks_before_it_fetches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    (tmp_path / "model.safetensors").write_bytes(b"x")
+    some_weights(tmp_path / "model.safetensors")
     with pytest.raises(MissingModel, match=r"model\.safetensors is a single file.*allow_download"):
         find_base(str(tmp_path / "model.safetensors"), SDXL, False)
 
@@ -112,8 +124,75 @@ def test_a_single_file_that_is_something_else(full_base: Path, tmp_path: Path) -
         open_base(str(tmp_path / "model.safetensors"), SDXL, "cpu", False)
 
 
+@pytest.mark.parametrize("name", ["sd35", "flux", "flux2", "flux2-klein", "zimage", "qwen-image"])
+def test_a_single_file_is_the_denoiser_and_the_folder_beside_it_the_rest(name: str, tmp_path: Path) -> None:
+    """As transformers are shared: the denoiser alone, here under diffusers' own names."""
+    family = FAMILIES[name]
+    folder = build_tiny(name, tmp_path / "model")
+    shutil.move(str(next((folder / "transformer").glob("*.safetensors"))), tmp_path / "model.safetensors")
+    single = open_base(str(tmp_path / "model.safetensors"), family, "cpu", False)
+    state = {key.replace(".base_layer", ""): value for key, value in single.denoiser.state_dict().items()}
+    kept = load_file(tmp_path / "model.safetensors")
+    assert kept.keys() == state.keys() and all(torch.equal(state[key], value) for key, value in kept.items())
+    assert single.pipeline.tokenizer is not None and single.pipeline.vae is not None
+
+
+def test_a_z_image_file_in_the_original_names(tmp_path: Path) -> None:
+    family = FAMILIES["zimage"]
+    folder = build_tiny("zimage", tmp_path / "model")
+    kept = load_file(next((folder / "transformer").glob("*.safetensors")))
+    save_file(original_zimage(kept), tmp_path / "model.safetensors")
+    assert preset_for(str(tmp_path / "model.safetensors")) == "zimage"
+    single = open_base(str(tmp_path / "model.safetensors"), family, "cpu", False)
+    state = single.denoiser.state_dict()
+    assert kept.keys() == state.keys() and all(torch.equal(state[key], value) for key, value in kept.items())
+
+
+def original_zimage(kept: dict[str, Any]) -> dict[str, Any]:
+    """Query, key and value in one matrix, and other names for the rest of attention."""
+    made = {}
+    for name, value in kept.items():
+        if name.endswith("attention.to_q.weight"):
+            parts = [kept[name.replace("to_q", f"to_{part}")] for part in "qkv"]
+            made[name.replace("to_q", "qkv")] = torch.cat(parts)
+        elif not name.endswith(("attention.to_k.weight", "attention.to_v.weight")):
+            for ours, theirs in (("to_out.0", "out"), ("norm_q", "q_norm"), ("norm_k", "k_norm"), ("all_x_embedder.2-1", "x_embedder"), ("all_final_layer.2-1", "final_layer")):
+                name = name.replace(ours, theirs)
+            made[name] = value
+    return {name: value.contiguous().clone() for name, value in made.items()}
+
+
+def test_a_single_file_of_another_family(tmp_path: Path) -> None:
+    marks = [mark for mark in FAMILIES["flux"].single_file.marks[0] if not mark.startswith("!")]
+    with pytest.raises(InputError, match=r"is a model of the family 'flux'.*set it to flux"):
+        find_base(str(some_weights(tmp_path / "model.safetensors", *marks)), SDXL, False)
+
+
+def test_a_single_file_that_is_cut_off(tmp_path: Path) -> None:
+    path = some_weights(tmp_path / "model.safetensors")
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(ModelFileError, match="cut off, 3 bytes are missing"):
+        find_base(str(path), SDXL, False)
+
+
+def test_the_size_of_a_download_is_named_where_it_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for family in FAMILIES.values():
+        with pytest.raises(MissingModel, match=rf"about {re.escape(family.download)}.*hf download {re.escape(family.reference)}.*--allow-download"):
+            find_base(family.reference, family, False)
+
+
+def test_a_v_model_says_so_by_a_tensor(full_base: Path, tmp_path: Path) -> None:
+    copy(full_base, tmp_path / "model")
+    write_single_file(full_base, tmp_path / "model.safetensors")
+    tensors = load_file(tmp_path / "model.safetensors")
+    save_file({**tensors, "v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}, tmp_path / "model.safetensors")
+    config = open_base(str(tmp_path / "model.safetensors"), SDXL, "cpu", False).scheduler_config
+    assert config.prediction_type == "v_prediction" and config.rescale_betas_zero_snr
+
+
 def test_the_configuration_beside_a_single_file_is_found(tmp_path: Path) -> None:
-    (tmp_path / "model.safetensors").write_bytes(b"x")
+    some_weights(tmp_path / "model.safetensors")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model_index.json").write_text("{}")
     assert find_base(str(tmp_path / "model.safetensors"), SDXL, False).config == tmp_path / "model"
@@ -123,10 +202,10 @@ def test_half_precision_variants(tmp_path: Path) -> None:
     unet = tmp_path / "unet"
     unet.mkdir()
     (unet / "diffusion_pytorch_model.fp16.safetensors").touch()
-    assert variant_of(tmp_path, half=False) == "fp16"  # there is nothing else
+    assert variant_of(tmp_path, "unet", half=False) == "fp16"  # there is nothing else
     (unet / "diffusion_pytorch_model.safetensors").touch()
-    assert variant_of(tmp_path, half=True) == "fp16"
-    assert variant_of(tmp_path, half=False) is None
+    assert variant_of(tmp_path, "unet", half=True) == "fp16"
+    assert variant_of(tmp_path, "unet", half=False) is None
 
 
 def test_the_fingerprint_follows_the_content_not_the_place(tiny_base: Path, full_base: Path, tmp_path: Path) -> None:
@@ -146,6 +225,14 @@ def test_generator_and_trainer_share_one_base(tiny_base: Path) -> None:
     assert open_base(str(tiny_base), replace(SDXL, targets=("to_q",)), "cpu", False) is open_base(
         str(tiny_base), SDXL, "cpu", False
     )
+
+
+def test_precision() -> None:
+    exact = choose_compute("cpu", "float32")
+    assert (exact.dtype, exact.mixed, exact.exact) == (torch.float32, None, True)
+    assert exact.name != choose_compute("cpu").name
+    with pytest.raises(InputError, match=r'"bfloat16" weights need a GPU'):
+        choose_compute("cpu", "bfloat16")
 
 
 def test_a_device_that_is_not_there() -> None:

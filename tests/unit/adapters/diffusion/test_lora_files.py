@@ -21,8 +21,8 @@ from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa:
 from twinloop.adapters.diffusion.lora_export import (  # noqa: E402
     LoraWeights,
     adapter_text,
+    copy_tensors,
     diffusers_tensors,
-    kohya_tensors,
     tensors_hash,
     write_lora,
 )
@@ -56,7 +56,7 @@ def plain(tiny_base: Path) -> Any:
 @pytest.fixture(scope="module")
 def files(plain: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("lora") / "ana.safetensors"
-    write_lora(path, random_lora(plain.unet), {"modelspec.title": "ana"})
+    write_lora(path, random_lora(plain.unet), SDXL, {"modelspec.title": "ana"})
     return path
 
 
@@ -85,7 +85,7 @@ def test_the_scale_is_alpha_over_rank(plain: Any, files: Path, tmp_path: Path) -
     """The same LoRA with its scale multiplied into the weights gives the same pixels: alpha was neither lost nor doubled."""
     lora = random_lora(plain.unet)
     folded = LoraWeights({name: (down, up * 0.25) for name, (down, up) in lora.layers.items()}, 4, 4.0)
-    write_lora(tmp_path / "folded.safetensors", folded, {})
+    write_lora(tmp_path / "folded.safetensors", folded, SDXL, {})
     made = []
     for path in (files, tmp_path / "folded.safetensors"):
         plain.load_lora_weights(str(path), adapter_name="ana")
@@ -124,7 +124,7 @@ NAMES = st.lists(
 @settings(max_examples=40, deadline=None)
 def test_the_dialects_hold_the_same_numbers(names: list[str], rank: int, alpha: float) -> None:
     lora = LoraWeights({name: (torch.randn(rank, 3), torch.randn(5, rank)) for name in names}, rank, alpha)
-    ours, theirs = diffusers_tensors(lora), kohya_tensors(lora)
+    ours, theirs = diffusers_tensors(lora, "unet"), copy_tensors(lora, SDXL.lora_names)
     for name, (down, up) in lora.layers.items():
         other = f"lora_unet_{name.replace('.', '_')}"
         assert torch.equal(ours[f"unet.{name}.lora_A.weight"], down) and torch.equal(
@@ -134,7 +134,7 @@ def test_the_dialects_hold_the_same_numbers(names: list[str], rank: int, alpha: 
             theirs[f"{other}.lora_up.weight"], up
         )
         assert float(theirs[f"{other}.alpha"]) == pytest.approx(alpha)
-    assert json.loads(adapter_text(lora))["unet.lora_alpha"] == alpha
+    assert json.loads(adapter_text(lora, "unet"))["unet.lora_alpha"] == alpha
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_a_file_that_was_written_anew_is_read_anew(base: BaseModel, tmp_path: Pa
     path = tmp_path / "ana.safetensors"
     loras = [random_lora(base.pipeline.unet, rank) for rank in (4, 2)]
     for lora in loras:
-        write_lora(path, lora, {})
+        write_lora(path, lora, SDXL, {})
         base.lora.use(path)
     worn = next(p for name, p in base.pipeline.unet.named_parameters() if "lora_A" in name)
     base.lora.use(None)
@@ -170,9 +170,9 @@ def test_a_lora_for_another_base_is_named(base: BaseModel, full_base: Path, tmp_
     wide = LoraWeights(
         {name: (torch.zeros(4, down.shape[1] + 8), up) for name, (down, up) in lora.layers.items()}, 4, 4.0
     )
-    write_lora(tmp_path / "wide.safetensors", wide, {})
+    write_lora(tmp_path / "wide.safetensors", wide, SDXL, {})
     strange = LoraWeights({"single_blocks.0.attn.to_q": (torch.zeros(4, 8), torch.zeros(8, 4))}, 4, 4.0)
-    write_lora(tmp_path / "strange.safetensors", strange, {})
+    write_lora(tmp_path / "strange.safetensors", strange, SDXL, {})
     for name in ("wide", "strange", "wide_kohya"):
         with pytest.raises(ModelFileError, match=r"does not fit this base model.*Use the base model"):
             base.lora.use(tmp_path / f"{name}.safetensors")
@@ -195,7 +195,7 @@ def test_files_that_are_no_lora(base: BaseModel, tmp_path: Path) -> None:
 
 def test_a_kohya_lora_with_text_encoders(base: BaseModel, tmp_path: Path) -> None:
     """As the web is full of them: the prompts are embedded anew with it, and anew without it."""
-    tensors = kohya_tensors(random_lora(base.pipeline.unet))
+    tensors = copy_tensors(random_lora(base.pipeline.unet), SDXL.lora_names)
     for number, width in ((1, WIDTH), (2, WIDTH_2)):
         for layer in ("self_attn_q_proj", "self_attn_v_proj", "mlp_fc1"):
             name = f"lora_te{number}_text_model_encoder_layers_0_{layer}"
@@ -206,8 +206,36 @@ def test_a_kohya_lora_with_text_encoders(base: BaseModel, tmp_path: Path) -> Non
     bare = base.prompts.embed("photo of ohwx ana")
     base.lora.use(tmp_path / "web.safetensors")
     worn = base.prompts.embed("photo of ohwx ana")
-    assert not torch.equal(worn.words, bare.words) and not torch.equal(worn.pooled, bare.pooled)
+    assert not any(torch.equal(worn[name], bare[name]) for name in ("prompt_embeds", "pooled_prompt_embeds"))
     base.lora.use(tmp_path / "web.safetensors", 0.5)
-    assert not torch.equal(base.prompts.embed("photo of ohwx ana").words, worn.words)
+    assert not torch.equal(base.prompts.embed("photo of ohwx ana")["prompt_embeds"], worn["prompt_embeds"])
     base.lora.use(None)
-    assert torch.equal(base.prompts.embed("photo of ohwx ana").words, bare.words)
+    assert torch.equal(base.prompts.embed("photo of ohwx ana")["prompt_embeds"], bare["prompt_embeds"])
+
+
+def test_several_loras_add_up_and_come_off_one_by_one(base: BaseModel, plain: Any, files: Path, tmp_path: Path) -> None:
+    style = tmp_path / "style.safetensors"
+    write_lora(style, random_lora(plain.unet, seed=9), SDXL, {})
+    layer = base.pipeline.unet.mid_block.attentions[0].proj_in
+    inputs = torch.ones(1, layer.in_features)
+    bare = layer(inputs)
+    effects = []
+    for worn in ([(files, 1.0)], [(style, 0.5)], [(files, 1.0), (style, 0.5)], [(files, 1.0)]):
+        base.lora.wear(worn)
+        adapted = base.pipeline.unet.mid_block.attentions[0].proj_in
+        effects.append(adapted(inputs) - bare)
+    assert torch.allclose(effects[0] + effects[1], effects[2], atol=1e-4)
+    assert torch.equal(effects[0], effects[3]) and bool(effects[1].any())
+    base.lora.use(None)
+    assert base.pipeline.unet.mid_block.attentions[0].proj_in is layer
+
+
+def test_a_worn_lora_stays_in_place_when_another_comes(base: BaseModel, plain: Any, files: Path, tmp_path: Path) -> None:
+    style = tmp_path / "style.safetensors"
+    write_lora(style, random_lora(plain.unet, seed=9), SDXL, {})
+    base.lora.use(files)
+    weight = base.pipeline.unet.mid_block.attentions[0].proj_in.lora_A["twinloop"].weight
+    base.lora.wear([(files, 0.7), (style, 0.5)])
+    base.lora.wear([(files, 0.7)])
+    assert base.pipeline.unet.mid_block.attentions[0].proj_in.lora_A["twinloop"].weight is weight
+    base.lora.use(None)

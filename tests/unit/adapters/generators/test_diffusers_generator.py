@@ -15,7 +15,7 @@ pytest.importorskip("diffusers")
 from PIL import Image  # noqa: E402
 
 from tests.contract.makers import GENERATION, SIZE, shots  # noqa: E402
-from twinloop.adapters.diffusion.pixels import decode, encode, ready_vae  # noqa: E402
+from twinloop.adapters.diffusion.pixels import decode, encode, encode_raw, ready_vae  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.domain.shots import Shot  # noqa: E402
@@ -69,7 +69,7 @@ def test_a_photo_is_kept_more_the_lower_the_strength(generator: DiffusersGenerat
     wanted = [replace(shots(1)[0], source=str(photo))]
     settings = {"steps": 10, "guidance": 1.0}
     image = np.asarray(Image.open(photo).convert("RGB").resize((85, 64)), np.uint8)[:, 10:74]
-    start = decode(generator._base.pipeline, encode(generator._base.pipeline, image)).astype(float)
+    start = decode(generator._base, encode_raw(generator._base, image)).astype(float)
     far, near = (
         np.abs(images(generator, wanted, strength=strength, **settings)[0] - start).mean() for strength in (1.0, 0.1)
     )
@@ -109,7 +109,7 @@ def test_lora_scale_zero_is_the_bare_base(generator: DiffusersGenerator, tmp_pat
     from tests.unit.adapters.diffusion.test_lora_files import random_lora
     from twinloop.adapters.diffusion.lora_export import write_lora
 
-    write_lora(tmp_path / "ana.safetensors", random_lora(generator._base.pipeline.unet), {})
+    write_lora(tmp_path / "ana.safetensors", random_lora(generator._base.pipeline.unet), FAMILIES["sdxl"], {})
     bare = images(generator, shots(2))
     generator.load_lora(tmp_path / "ana.safetensors")
     worn, off = images(generator, shots(2)), images(generator, shots(2), lora_scale=0.0)
@@ -134,8 +134,8 @@ def test_large_pictures_are_tiled_where_the_autoencoder_can(generator: Diffusers
 
 def test_latents_are_the_mean_and_come_back_in_shape(generator: DiffusersGenerator) -> None:
     image = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
-    first, second = encode(generator._base.pipeline, image), encode(generator._base.pipeline, image)
+    first, second = encode(generator._base, image), encode(generator._base, image)
     assert torch.equal(first, second)
     scale = generator._base.vae_scale
     assert first.shape == (generator._base.pipeline.unet.config.in_channels, 64 // scale, 96 // scale)
-    assert decode(generator._base.pipeline, first).shape == image.shape
+    assert decode(generator._base, encode_raw(generator._base, image)).shape == image.shape

@@ -138,7 +138,7 @@ def test_a_preset_says_whether_shapes_and_sizes_vary(
 ) -> None:
     trainer = DiffusersLoraTrainer(str(full_base), SDXL, device="cpu")
     batches = trainer._prepare(base, photos, replace(TRAINING, preset=preset), tmp_path)
-    sizes = {tuple(row.tolist()) for step in range(1, 20) for row in batches.batch(step).time_ids}
+    sizes = {tuple(row.tolist()) for step in range(1, 20) for row in batches.batch(step).sizes}
     if preset == "nano":
         assert sizes == {(64.0, 64.0, 0.0, 0.0, 64.0, 64.0)}
     else:
@@ -158,12 +158,12 @@ def test_a_batch_is_stacked_in_order_of_its_draw(
     empty = 0
     for step in range(1, 13):
         batch = batches.batch(step)
-        assert batch.latents.shape[0] == batch.words.shape[0] == batch.pooled.shape[0] == batch.time_ids.shape[0] == 3
+        assert batch.latents.shape[0] == len(batch.words["prompt_embeds"]) == len(batch.words["pooled_prompt_embeds"]) == batch.sizes.shape[0] == 3
         for latents in batch.latents:
             assert any(torch.equal(latents, other) for other in known if other.shape == latents.shape)
-        empty += sum(torch.equal(row, words[""].words[0]) for row in batch.words)
+        empty += sum(torch.equal(row, words[""]["prompt_embeds"][0]) for row in batch.words["prompt_embeds"])
     assert 8 <= empty <= 28
-    assert (words[""].words == 0).all()  # this base says that no prompt is zeros
+    assert (words[""]["prompt_embeds"] == 0).all()  # this base says that no prompt is zeros
 
 
 def test_the_base_is_as_it_was_after_a_training(

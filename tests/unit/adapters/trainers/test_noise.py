@@ -9,8 +9,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-from twinloop.adapters.trainers.noise import NoiseSchedule, StepNoise, draw_noise  # noqa: E402
+from twinloop.adapters.trainers.noise import FlowSchedule, NoiseSchedule, StepNoise, draw_noise, schedule_for  # noqa: E402
 from twinloop.errors import ModelFileError  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
+from twinloop.families.losses import FlowLoss  # noqa: E402
 
 SDXL: dict[str, Any] = {
     "num_train_timesteps": 1000,
@@ -70,23 +72,71 @@ def test_other_predictions_are_refused() -> None:
 
 def test_noise_depends_on_seed_and_step_only() -> None:
     torch.manual_seed(1)
-    first = draw_noise((8, 4, 4, 4), 1000, 0.0, seed=3, step=7)
+    first = draw_noise(NoiseSchedule(EPSILON), (8, 4, 4, 4), 0.0, seed=3, step=7)
     torch.manual_seed(2)
-    again = draw_noise((8, 4, 4, 4), 1000, 0.0, seed=3, step=7)
-    other = draw_noise((8, 4, 4, 4), 1000, 0.0, seed=3, step=8)
+    again = draw_noise(NoiseSchedule(EPSILON), (8, 4, 4, 4), 0.0, seed=3, step=7)
+    other = draw_noise(NoiseSchedule(EPSILON), (8, 4, 4, 4), 0.0, seed=3, step=8)
     assert torch.equal(first.noise, again.noise) and torch.equal(first.times, again.times)
     assert not torch.equal(first.noise, other.noise)
 
 
 def test_time_steps_are_spread_over_the_whole_range() -> None:
     for step in range(1, 20):
-        times = draw_noise((8, 1, 1, 1), 1000, 0.0, seed=0, step=step).times
+        times = draw_noise(NoiseSchedule(EPSILON), (8, 1, 1, 1), 0.0, seed=0, step=step).times
         assert sorted((times // 125).tolist()) == list(range(8))
 
 
 def test_offset_shifts_whole_channels() -> None:
-    plain = draw_noise((2, 3, 4, 4), 1000, 0.0, seed=0, step=1).noise
-    shifted = draw_noise((2, 3, 4, 4), 1000, 0.1, seed=0, step=1).noise
+    plain = draw_noise(NoiseSchedule(EPSILON), (2, 3, 4, 4), 0.0, seed=0, step=1).noise
+    shifted = draw_noise(NoiseSchedule(EPSILON), (2, 3, 4, 4), 0.1, seed=0, step=1).noise
     moved = shifted - plain
     assert moved.abs().max() > 0.01
     assert torch.allclose(moved, moved[..., :1, :1].expand_as(moved), atol=1e-6)
+
+
+DYNAMIC = {"use_dynamic_shifting": True, "base_image_seq_len": 256, "max_image_seq_len": 4096, "base_shift": 0.5, "max_shift": 1.15, "shift": 3.0}
+SHAPE = (8, 16, 64, 64)
+
+
+def flow(config: dict[str, Any], **loss: Any) -> FlowSchedule:
+    return FlowSchedule(FlowLoss(**loss), config, patch=2)
+
+
+def test_a_flow_is_a_straight_line() -> None:
+    schedule = flow({"shift": 1.0})
+    clean, noise = torch.randn(2, 4, 2, 2), torch.randn(2, 4, 2, 2)
+    noisy, wanted = schedule.noisy(clean, StepNoise(torch.tensor([250.0, 1000.0]), noise))
+    assert torch.allclose(noisy[0], 0.75 * clean[0] + 0.25 * noise[0]) and torch.equal(noisy[1], noise[1])
+    assert torch.equal(wanted, noise - clean)
+    assert torch.allclose(noisy - torch.tensor([0.25, 1.0])[:, None, None, None] * wanted, clean, atol=1e-6)
+
+
+def test_the_middle_of_the_sampling_is_shifted() -> None:
+    middle = torch.tensor([0.5], dtype=torch.float64)
+    assert float(flow({"shift": 1.0}).times(middle, SHAPE)) == pytest.approx(500.0)
+    assert float(flow({"shift": 3.0}).times(middle, SHAPE)) == pytest.approx(750.0)  # 3 x 0.5 / (1 + 2 x 0.5)
+    assert float(flow({"shift": 3.0}, shift=2.0).times(middle, SHAPE)) == pytest.approx(1000 * 2 / 3)
+
+
+def test_the_shift_follows_the_size_where_the_scheduler_says_so() -> None:
+    """64 x 64 cells are 1024 tokens: mu 0.5 + 0.65 x 768 / 3840 = 0.63, and the shift is e to that."""
+    schedule = flow(DYNAMIC)
+    assert schedule._shift(SHAPE) == pytest.approx(1.8776, abs=1e-4)
+    assert schedule._shift((1, 16, 32, 32)) == pytest.approx(1.6487, abs=1e-4)
+    assert schedule._shift((1, 16, 128, 128)) == pytest.approx(3.1582, abs=1e-4)  # the 3.1582 that trainers of Flux write down
+
+
+def test_flow_times_are_spread_as_asked() -> None:
+    places = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
+    uniform = flow({"shift": 1.0}, sampling="uniform").times(places, SHAPE)
+    normal = flow({"shift": 1.0}).times(places, SHAPE)
+    assert torch.allclose(uniform, (places * 1000).float(), atol=1e-2)
+    inside = ((normal > 268.9) & (normal < 731.1)).float().mean()  # sigmoid of one deviation to either side
+    assert float(inside) == pytest.approx(0.683, abs=0.01)
+    assert bool((normal > 0).all()) and bool((normal < 1000).all())
+
+
+def test_a_flow_knows_no_signal_to_noise_weights() -> None:
+    assert (flow({}).weights(torch.tensor([1.0, 999.0]), 5.0) == 1).all()
+    assert isinstance(schedule_for(FAMILIES["zimage"], {}), FlowSchedule)
+    assert isinstance(schedule_for(FAMILIES["sd15"], EPSILON), NoiseSchedule)

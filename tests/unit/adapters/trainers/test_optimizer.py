@@ -1,37 +1,79 @@
-"""The optimizer: its state survives as named tensors, and the scale of the loss leaves no trace."""
+"""The optimizers: their whole state survives as named tensors, and the scale of the loss leaves no trace."""
 
 from __future__ import annotations
+
+import sys
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from twinloop.adapters.trainers.optimizer import Optimizer  # noqa: E402
-from twinloop.errors import StateError  # noqa: E402
+from safetensors.torch import load, save  # noqa: E402
+
+from twinloop.adapters.trainers.optimizer import CLASSES, OPTIMIZERS, Optimizer, check_optimizer  # noqa: E402
+from twinloop.errors import InputError, MissingExtra, StateError  # noqa: E402
+
+HERE = ("adamw", "prodigy", "adafactor")
+"""Those that need no GPU."""
 
 
-def made(seed: int = 0) -> tuple[dict[str, torch.nn.Parameter], Optimizer]:
+def made(seed: int = 0, name: str = "adamw", **more: float) -> tuple[dict[str, Any], Optimizer]:
+    if name == "prodigy":
+        pytest.importorskip("prodigyopt", reason="the optimizers extra is not installed")
     generator = torch.Generator().manual_seed(seed)
     parameters = {name: torch.nn.Parameter(torch.randn(5, 3, generator=generator)) for name in ("down", "up")}
-    return parameters, Optimizer(parameters, "adamw")
+    parameters["zero"] = torch.nn.Parameter(torch.zeros(4, 2))
+    return parameters, Optimizer(parameters, name, **more)
 
 
-def walk(parameters: dict[str, torch.nn.Parameter], optimizer: Optimizer, steps: range, scale: float = 1.0) -> None:
+def walk(parameters: dict[str, Any], optimizer: Optimizer, steps: range, scale: float = 1.0) -> None:
     for step in steps:
-        loss = sum((parameter * step).sin().square().sum() for parameter in parameters.values())
+        loss = sum(((parameter + 0.1) * step).sin().square().sum() for parameter in parameters.values())
         torch.autograd.backward(loss * scale)
-        optimizer.step(0.01, scale)
+        optimizer.step(0.01 * step, scale)
 
 
-def test_going_on_from_a_state_is_going_on() -> None:
-    parameters, optimizer = made()
+@pytest.mark.parametrize("name", HERE)
+def test_going_on_from_a_state_is_going_on(name: str) -> None:
+    """Through the bytes of a file, as a checkpoint does; also what an optimizer keeps as plain numbers."""
+    parameters, optimizer = made(name=name)
     walk(parameters, optimizer, range(1, 6))
-    kept = {name: tensor.clone() for name, tensor in optimizer.state().items()}
+    kept = load(save({key: tensor.contiguous() for key, tensor in optimizer.state().items()}))
     walk(parameters, optimizer, range(6, 11))
-    others, again = made(seed=9)
+    others, again = made(seed=9, name=name)
     again.restore(kept)
     walk(others, again, range(6, 11))
-    assert all(torch.equal(others[name], parameters[name]) for name in parameters)
+    assert all(torch.equal(others[key], parameters[key]) for key in parameters)
+    ours, theirs = again.state(), optimizer.state()
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_prodigys_estimate_is_part_of_its_state() -> None:
+    parameters, optimizer = made(name="prodigy")
+    for _ in range(100):
+        torch.autograd.backward(sum(parameter.square().sum() for parameter in parameters.values()))
+        optimizer.step(1.0)
+    state = optimizer.state()
+    assert state["group/d#float"] > 2e-6  # it starts at 1e-6
+    assert state["group/k#int"] == state["down/step#int"] == 100
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_every_optimizer_goes_downhill(name: str) -> None:
+    parameters, optimizer = made(name=name)
+    losses = []
+    for _ in range(300):
+        loss = sum(parameter.square().sum() for parameter in parameters.values())
+        torch.autograd.backward(loss)
+        losses.append(float(loss.detach()))
+        optimizer.step(1.0 if name == "prodigy" else 0.05)
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_library_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    made(name="prodigy")
+    assert capsys.readouterr().out == ""
 
 
 def test_a_scaled_loss_gives_the_same_steps() -> None:
@@ -43,15 +85,49 @@ def test_a_scaled_loss_gives_the_same_steps() -> None:
     assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
 
 
-def test_large_gradients_are_clipped() -> None:
+@pytest.mark.parametrize(("clip", "moment"), [(1.0, 0.1), (2.0, 0.2), (0.0, 2e5)])
+def test_large_gradients_are_clipped(clip: float, moment: float) -> None:
     parameter = torch.nn.Parameter(torch.zeros(4))
-    optimizer = Optimizer({"only": parameter}, "adamw")
+    optimizer = Optimizer({"only": parameter}, "adamw", clip=clip)
     (parameter * 1e6).sum().backward()
-    optimizer.step(0.01)
-    assert optimizer.state()["only/exp_avg"].norm() == pytest.approx(0.1, rel=1e-3)  # (1 - beta) x norm 1
+    assert optimizer.step(0.01) == pytest.approx(2e6)  # the norm before it is clipped
+    assert optimizer.state()["only/exp_avg"].norm() == pytest.approx(moment, rel=1e-3)  # (1 - beta) x norm
+
+
+def test_weight_decay_pulls_towards_zero() -> None:
+    ends = []
+    for decay in (0.0, 0.5):
+        parameters, optimizer = made(weight_decay=decay)
+        for parameter in parameters.values():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step(0.1)
+        ends.append(float(parameters["down"].detach().norm()))
+    assert ends[1] == pytest.approx(0.95 * ends[0])
 
 
 def test_a_state_of_another_lora_is_refused() -> None:
-    _, optimizer = made()
+    parameters, optimizer = made()
     with pytest.raises(StateError, match="does not fit"):
         optimizer.restore({"down": torch.zeros(2, 2)})
+    with pytest.raises(StateError, match="does not fit"):  # weights without what the optimizer remembers
+        optimizer.restore({name: parameter.detach() for name, parameter in parameters.items()})
+
+
+def test_an_unknown_optimizer_names_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"unknown optimizer 'sgd'.*adamw, adamw8bit, prodigy, adafactor"):
+        check_optimizer("sgd", torch.device("cpu"))
+    assert OPTIMIZERS.keys() == CLASSES.keys()
+
+
+def test_eight_bits_need_a_gpu() -> None:
+    with pytest.raises(InputError, match='"adamw8bit" needs a CUDA GPU, but this training computes on cpu'):
+        check_optimizer("adamw8bit", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "extra", "device"), [("prodigy", "prodigyopt", "optimizers", "cpu"), ("adamw8bit", "bitsandbytes", "optimizers-gpu", "cuda")]
+)
+def test_a_missing_library_names_the_line(name: str, module: str, extra: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtra, match=rf"pip install 'twinloop\[{extra}\]'"):
+        check_optimizer(name, torch.device(device))

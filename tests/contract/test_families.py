@@ -1,0 +1,254 @@
+"""Every family of base models through the real code, on a tiny model with random weights: cache, train, kill and go on, write, read, generate.
+
+No mocks; a guard on the sockets proves that nothing asks the network.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
+from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
+from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
+from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.domain.faces import ImageArray  # noqa: E402
+from twinloop.domain.records import TrainingSample  # noqa: E402
+from twinloop.errors import InputError, ModelFileError  # noqa: E402
+from twinloop.families import FAMILIES, Family, preset_for  # noqa: E402
+from twinloop.loras.adapter import understood  # noqa: E402
+from twinloop.loras.lora import read_lora  # noqa: E402
+from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
+
+SETTINGS = replace(TRAINING, rank=4, alpha=8.0, steps=4, caption_dropout=0.3)
+"""alpha is twice the rank: a file that loses it shows, and halving no half-precision number rounds."""
+READ_BY_DIFFUSERS = ("sd15", "sdxl", "flux2", "flux2-klein", "zimage", "qwen-image")
+"""Families whose copy plain diffusers reads too; Flux's only in full size, SD 3.5's not at all (ComfyUI and kohya read both)."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_network() -> Iterator[None]:
+    def refuse(*arguments: Any, **_: Any) -> None:
+        raise AssertionError(f"something asked the network: {arguments[1:]}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        patch.setattr(socket, "getaddrinfo", refuse)
+        patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+        yield
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A tiny base model of a family and a LoRA that was trained on it without a break."""
+
+    family: Family
+    base: Path
+    photos: tuple[TrainingSample, ...]
+    lora: Path
+
+    def generator(self) -> DiffusersGenerator:
+        return DiffusersGenerator(str(self.base), self.family, device="cpu", precision="float32")
+
+    def open(self) -> BaseModel:
+        return open_base(str(self.base), self.family, "cpu", False, "float32")
+
+    def train(self, home: Path, kill_after: int = 0) -> None:
+        def progress(step: int, steps: int, loss: float) -> None:
+            if step == kill_after:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        trainer = DiffusersLoraTrainer(str(self.base), self.family, device="cpu", precision="float32")
+        trainer.train(self.photos, SETTINGS, home / "lora.safetensors", home / "work", {}, progress)
+
+
+@pytest.fixture(scope="module", params=sorted(FAMILIES))
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    home = tmp_path_factory.mktemp(request.param)
+    family = FAMILIES[request.param]
+    base = build_tiny(family.name, home / "base")
+    made = Trained(family, base, samples(home / "photos", count=3), home / "out" / "lora.safetensors")
+    made.train(home / "out")
+    return made
+
+
+def pictures(generator: DiffusersGenerator, count: int = 1, **changes: Any) -> list[ImageArray]:
+    return [image for _, image in generator.generate(shots(count), replace(GENERATION, **changes))]
+
+
+def plain_picture(trained: Trained, lora: Path) -> ImageArray:
+    """The picture that diffusers' own pipeline makes, as anyone would call it."""
+    import diffusers
+
+    family, (shot,) = trained.family, shots(1)
+    pipeline = getattr(diffusers, family.pipeline).from_pretrained(trained.base, use_safetensors=True)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.load_lora_weights(str(lora), adapter_name="ana")
+    words: dict[str, Any] = {family.guidance.argument: GENERATION.guidance}
+    if family.name == "flux2-klein":  # takes negative prompts as embeddings only
+        words["negative_prompt_embeds"] = pipeline.encode_prompt(shot.negative_prompt)[0]
+    elif family.guidance.negative:
+        words["negative_prompt"] = shot.negative_prompt
+    if family.edits:  # else it makes a megapixel
+        words["max_area"] = SIZE * SIZE
+    made = pipeline(
+        prompt=shot.prompt, num_inference_steps=GENERATION.steps, width=SIZE, height=SIZE,
+        generator=torch.Generator().manual_seed(shot.seed), output_type="np", **words,
+    ).images[0]  # fmt: skip
+    return np.asarray((made * 255).round(), np.uint8)
+
+
+def test_the_folder_tells_its_family(trained: Trained) -> None:
+    assert preset_for(str(trained.base)) == next(iter(trained.family.presets))
+
+
+def test_latents_and_captions_are_computed_once(trained: Trained, tmp_path: Path) -> None:
+    base = trained.open()
+    base.prompts.forget()
+    before = base.prompts.encoded
+    settings = CacheSettings(resolution=SIZE, step=base.bucket_step, buckets=True, flip=False)
+    captions = [photo.caption for photo in trained.photos]
+    first = TrainingCache(tmp_path, base, settings)
+    made, words = first.prepare(trained.photos), first.embeddings(captions)
+    base.prompts.forget()
+    again = TrainingCache(tmp_path, base, settings)
+    kept, read = again.prepare(trained.photos), again.embeddings(captions)
+    assert (first.encoded, again.encoded, base.prompts.encoded - before) == (len(made), 0, 3)
+    assert all(torch.equal(a.latents, b.latents) for a, b in zip(made, kept, strict=True))
+    assert all(torch.equal(words[text][name], read[text][name]) for text in words for name in words[text])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*")
+def test_killed_and_called_again_same_bytes(trained: Trained, tmp_path: Path) -> None:
+    if torch.get_num_threads() != 1 and os.environ.get("OMP_NUM_THREADS") != "1":
+        pytest.skip("forking a process with a thread pool hangs; run with OMP_NUM_THREADS=1 as make test does")
+    child = multiprocessing.get_context("fork").Process(target=trained.train, args=(tmp_path, 3))
+    child.start()
+    child.join(timeout=120)
+    assert child.exitcode == -signal.SIGKILL
+    assert not (tmp_path / "lora.safetensors").exists()
+    trained.train(tmp_path)
+    for path in (Path("lora.safetensors"), kohya_path(Path("lora.safetensors"))):
+        assert (tmp_path / path).read_bytes() == (trained.lora.parent / path).read_bytes()
+
+
+def test_every_target_is_trained_and_nothing_is_zero(trained: Trained) -> None:
+    """Each kind of layer that the family names is there, and what the loss reaches has moved from its start."""
+    tensors = load_file(trained.lora)
+    assert all(name.startswith(f"{trained.family.denoiser}.") for name in tensors)
+    for target in trained.family.targets:
+        ups = [value for name, value in tensors.items() if name.endswith(f".{target}.lora_B.weight")]
+        assert ups and any(bool(up.any()) for up in ups), target
+
+
+def test_the_header_names_the_family(trained: Trained) -> None:
+    texts = header_texts(trained.lora)
+    assert texts["modelspec.architecture"] == f"{trained.family.architecture}/lora"
+    assert texts["ss_base_model_version"] == trained.family.base_version
+    assert (texts["ss_min_snr_gamma"] == "0.0") == trained.family.flow
+
+
+def test_a_lora_changes_the_images_and_comes_off_without_trace(trained: Trained) -> None:
+    generator = trained.generator()
+    generator.load_lora(None)
+    bare = pictures(generator, 2)
+    generator.load_lora(trained.lora)
+    worn = pictures(generator, 2)
+    assert not np.array_equal(bare, worn)
+    generator.load_lora(None)
+    assert np.array_equal(bare, pictures(generator, 2))
+
+
+def test_plain_diffusers_makes_the_same_picture(trained: Trained) -> None:
+    generator = trained.generator()
+    generator.load_lora(trained.lora)
+    assert np.array_equal(pictures(generator)[0], plain_picture(trained, trained.lora))
+
+
+def test_the_copy_for_other_programs_is_the_same_lora(trained: Trained) -> None:
+    generator = trained.generator()
+    generator.load_lora(trained.lora)
+    first = pictures(generator)[0]
+    generator.load_lora(kohya_path(trained.lora))
+    assert np.array_equal(first, pictures(generator)[0])
+    if trained.family.name in READ_BY_DIFFUSERS:
+        assert np.array_equal(first, plain_picture(trained, kohya_path(trained.lora)))
+
+
+def test_the_lora_commands_find_the_same_layers_in_both_files(trained: Trained) -> None:
+    first, second = (understood(read_lora(path)).layers for path in (trained.lora, kohya_path(trained.lora)))
+    assert first.keys() == second.keys()
+    assert 2 * len(first) == len(load_file(trained.lora))
+
+
+def test_a_photo_can_be_the_start_where_diffusers_can(trained: Trained) -> None:
+    generator = trained.generator()
+    generator.load_lora(None)
+    shot = replace(shots(1)[0], source=str(trained.photos[0].path))
+    if not trained.family.image_pipeline:
+        with pytest.raises(InputError, match=r"generation\.from_photos.*cannot start from a photo"):
+            list(generator.generate([shot], GENERATION))
+        return
+    (near,), (far,) = (
+        [image for _, image in generator.generate([shot], replace(GENERATION, steps=4, strength=strength))]
+        for strength in (0.3, 1.0)
+    )
+    assert near.shape == (SIZE, SIZE, 3)
+    assert np.array_equal(near, far) == trained.family.edits
+    (other,) = [image for _, image in generator.generate([replace(shot, source=str(trained.photos[1].path))], replace(GENERATION, steps=4, strength=0.3))]
+    assert not np.array_equal(near, other)
+
+
+@pytest.mark.parametrize("width", [SIZE, SIZE + 32])
+def test_neighbours_do_not_matter(trained: Trained, width: int) -> None:
+    """Prompts of several lengths in one batch, and pictures that are not square."""
+    generator = trained.generator()
+    generator.load_lora(trained.lora)
+    wanted = [replace(shots(1)[0], key="short", prompt="ohwx ana"), replace(shots(1)[0], seed=7, prompt="a photo of ohwx ana smiling indoors")]
+    settings = replace(GENERATION, width=width, batch_size=2)
+    together = [image for _, image in generator.generate(wanted, settings)]
+    alone = [image for shot in wanted for _, image in generator.generate([shot], settings)]
+    for a, b in zip(together, alone, strict=True):
+        assert a.shape == (SIZE, width, 3)
+        assert np.abs(a.astype(int) - b).max() <= 2  # other places in a batch may round differently
+
+
+def test_every_scheduler_of_the_family_runs(trained: Trained) -> None:
+    generator = trained.generator()
+    generator.load_lora(None)
+    own = pictures(generator)[0]
+    made = {name: pictures(generator, scheduler=name, steps=3)[0] for name in trained.family.schedulers}
+    assert len({picture.tobytes() for picture in made.values()}) > 1
+    assert np.array_equal(own, pictures(generator)[0])  # the model's own is back
+    with pytest.raises(InputError, match=r"generation\.scheduler: 'wild' is not known"):
+        pictures(generator, scheduler="wild")
+
+
+def test_a_lora_of_another_family_is_named(trained: Trained, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    own = trained.family.denoiser == "unet"
+    foreign = "transformer.single_transformer_blocks.0.attn.to_q" if own else "unet.down_blocks.1.attentions.0.proj_in"
+    path = tmp_path / "foreign.safetensors"
+    save_file({f"{foreign}.lora_{part}.weight": torch.zeros(4, 4) for part in "AB"}, path)
+    with pytest.raises(ModelFileError, match=r"does not fit this base model.*Use the base model"):
+        trained.generator()._base.lora.use(path)
+    trained.generator()._base.lora.use(None)

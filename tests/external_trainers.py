@@ -1,0 +1,204 @@
+"""Stand-ins for sd-scripts and ai-toolkit: they read the configuration this program wrote, strictly, speak as the real ones and write a LoRA.
+
+Each is one Python file in a folder of the real one's layout. The keys they know are those of the tools' documentation.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from twinloop.adapters.trainers.external.aitoolkit import AiToolkit
+from twinloop.adapters.trainers.external.kohya import Kohya
+from twinloop.adapters.trainers.external.tool import Installation, Tool, locate
+from twinloop.adapters.trainers.external.trainer import ExternalTrainer
+from twinloop.families import FAMILIES
+
+_COMMON = '''
+import hashlib, json, os, pathlib, signal, sys, time
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+def pictures(folder):
+    """Every picture with its caption; a missing or empty caption is an error, as in the real ones without class tokens."""
+    found = []
+    for path in sorted(pathlib.Path(folder).iterdir()):
+        if path.suffix in (".png", ".jpg", ".jpeg", ".webp"):
+            caption = path.with_suffix(".txt").read_text().strip()
+            assert caption, path
+            found.append(hashlib.sha256(path.read_bytes()).hexdigest() + caption)
+    assert found, folder
+    return found
+
+def train(state, first, steps, seed, data, rank, say, save):
+    """A chain of hashes for a training: step n depends on all before it, and on nothing else."""
+    mode = os.environ.get("STAND_IN", "")
+    for step in range(first + 1, steps + 1):
+        state = hashlib.sha256(f"{state}{step}{seed}{data[step % len(data)]}".encode()).hexdigest()
+        if mode == "nan" and step == 3:
+            say(step, float("nan"))
+            time.sleep(30)
+        if mode == "crash" and step == 3:
+            print("Traceback (most recent call last):\\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", file=sys.stderr)
+            sys.exit(1)
+        if mode == "hang" and step == 3:
+            for sign in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(sign, signal.SIG_IGN)
+            say(step, 0.5)
+            pathlib.Path(os.environ["STAND_IN_PID"]).write_text(str(os.getpid()))
+            time.sleep(600)
+        say(step, 1.0 / step)
+        save(step, state)
+    draw = np.random.default_rng(int(state[:16], 16))
+    return state, lambda out, into: (draw.normal(size=(rank, into)).astype(np.float16), draw.normal(size=(out, rank)).astype(np.float16))
+'''
+
+_KOHYA = '''
+import argparse, tomllib
+KNOWN = set("""pretrained_model_name_or_path dataset_config cache_latents output_dir output_name save_model_as save_precision
+save_every_n_steps save_last_n_steps save_state save_last_n_steps_state network_module network_dim network_alpha network_train_unet_only
+max_train_steps learning_rate optimizer_type lr_scheduler lr_warmup_steps seed mixed_precision gradient_checkpointing sdpa
+max_data_loader_n_workers min_snr_gamma noise_offset no_half_vae cache_text_encoder_outputs guidance_scale timestep_sampling
+model_prediction_type training_shift weighting_scheme""".split())
+DATASET = set("resolution batch_size enable_bucket bucket_no_upscale bucket_reso_steps min_bucket_reso max_bucket_reso subsets".split())
+SUBSET = set("image_dir num_repeats class_tokens caption_dropout_rate flip_aug".split())
+parser = argparse.ArgumentParser()
+parser.add_argument("--config_file", required=True)
+parser.add_argument("--resume")
+parser.add_argument("--skip_until_initial_step", action="store_true")
+parser.add_argument("--unet_lr", type=float)
+asked = parser.parse_args()
+args = {}
+for section in tomllib.loads(pathlib.Path(asked.config_file).read_text()).values():
+    args |= section
+assert set(args) <= KNOWN, set(args) - KNOWN
+assert args["save_model_as"] == "safetensors" and args["network_module"] == NETWORK, args
+assert pathlib.Path(args["pretrained_model_name_or_path"]).exists() or "/" in args["pretrained_model_name_or_path"]
+config = tomllib.loads(pathlib.Path(args["dataset_config"]).read_text())
+assert set(config) == {"general", "datasets"} and config["general"]["caption_extension"] == ".txt", config
+data = []
+for dataset in config["datasets"]:
+    assert set(dataset) <= DATASET, dataset
+    assert dataset["min_bucket_reso"] % dataset["bucket_reso_steps"] == 0 == dataset["max_bucket_reso"] % dataset["bucket_reso_steps"]
+    for subset in dataset["subsets"]:
+        assert set(subset) <= SUBSET, subset
+        assert not (args.get("cache_text_encoder_outputs") and subset["caption_dropout_rate"]), "cached texts cannot be dropped"
+        data += pictures(subset["image_dir"]) * subset["num_repeats"]
+output, name, steps = pathlib.Path(args["output_dir"]), args["output_name"], args["max_train_steps"]
+output.mkdir(parents=True, exist_ok=True)
+first, state = 0, ""
+if asked.resume:
+    assert asked.skip_until_initial_step, "would train all steps once more"
+    kept = json.loads((pathlib.Path(asked.resume) / "train_state.json").read_text())
+    first, state = kept["current_step"], kept["state"]
+    assert steps > first
+print("running training / 学習開始")
+print(f"  num train images * repeats / 学習画像の数×繰り返し回数: {len(data)}")
+sys.stderr.write("caching latents: 100%|##########| 5/5 [00:00<00:00, 90.1it/s]\\r\\n")
+total = steps - first
+sys.stderr.write(f"steps:   0%|          | 0/{total} [00:00<?, ?it/s]")
+def say(step, loss):
+    done = step - first
+    bar = f"steps: {100 * done // total:3d}%|{'#' * (10 * done // total):10s}| {done}/{total} [00:0{done % 10}<00:01,  1.20s/it"
+    sys.stderr.write(f"\\r{bar}]\\r{bar}, avr_loss={loss:.3g}]")
+    sys.stderr.flush()
+def save(step, state):
+    if step % args["save_every_n_steps"] == 0:
+        folder = output / f"{name}-step{step:08d}-state"
+        folder.mkdir(exist_ok=True)
+        (folder / "train_state.json").write_text(json.dumps({"current_step": step, "state": state}))
+        (folder / "model.safetensors").write_bytes(b"x")
+        (folder / "random_states_0.pkl").write_bytes(b"x")
+state, pair = train(state, first, steps, args["seed"], data, args["network_dim"], say, save)
+tensors = {}
+for layer, out, into in LAYERS:
+    tensors[f"{layer}.lora_down.weight"], tensors[f"{layer}.lora_up.weight"] = pair(out, into)
+    tensors[f"{layer}.alpha"] = np.array(args["network_alpha"], np.float16)
+save_file(tensors, output / f"{name}.safetensors", {"ss_dataset_dirs": str(config), "ss_network_dim": str(args["network_dim"])})
+print("\\nmodel saved.")
+'''
+
+_SDXL = 'NETWORK = "networks.lora"\nLAYERS = [("lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q", 640, 640), ("lora_unet_output_blocks_0_1_transformer_blocks_0_attn2_to_k", 1280, 2048)]\n'
+_FLUX = 'NETWORK = "networks.lora_flux"\nLAYERS = [("lora_unet_double_blocks_0_img_attn_qkv", 72, 24), ("lora_unet_single_blocks_3_linear1", 168, 24)]\n'
+
+_AI_TOOLKIT = '''
+import yaml
+KEYS = {
+    "process": set("type training_folder device training_seed trigger_word network save datasets train model sample".split()),
+    "network": set("type linear linear_alpha".split()),
+    "save": set("dtype save_every max_step_saves_to_keep push_to_hub".split()),
+    "datasets": set("folder_path caption_ext caption_dropout_rate shuffle_tokens cache_latents_to_disk resolution num_repeats flip_x".split()),
+    "train": set("""batch_size steps gradient_accumulation_steps train_unet train_text_encoder gradient_checkpointing noise_scheduler optimizer
+        lr lr_scheduler max_grad_norm skip_first_sample disable_sampling dtype min_snr_gamma noise_offset""".split()),
+    "model": set("name_or_path arch is_v3 quantize quantize_te assistant_lora_path".split()),
+    "sample": set("sampler sample_every prompts".split()),
+}
+job = yaml.safe_load(pathlib.Path(sys.argv[1]).read_text())
+assert set(job) == {"job", "config", "meta"} and job["job"] == "extension"
+name, (process,) = job["config"]["name"], job["config"]["process"]
+assert set(process) <= KEYS["process"] and process["type"] == "sd_trainer", process
+for key in ("network", "save", "train", "model", "sample"):
+    assert set(process[key]) <= KEYS[key], process[key]
+assert process["sample"]["sampler"] == process["train"]["noise_scheduler"]
+data = []
+for dataset in process["datasets"]:
+    assert set(dataset) <= KEYS["datasets"], dataset
+    assert isinstance(dataset["resolution"], list)
+    data += pictures(dataset["folder_path"]) * dataset["num_repeats"]
+folder = pathlib.Path(process["training_folder"]) / name
+folder.mkdir(parents=True, exist_ok=True)
+steps, rank = process["train"]["steps"], process["network"]["linear"]
+first, state = 0, ""
+for path in sorted(folder.glob(f"{name}_*.safetensors")):
+    with safe_open(path, "numpy") as file:  # a file that was cut short ends it here, as it would end the real one
+        first, state = int(path.stem[-9:]), file.metadata()["state"]
+    print(f"#### IMPORTANT RESUMING FROM {path} ####")
+def say(step, loss):
+    sys.stderr.write(f"\\r{name}: {100 * step // steps:3d}%|{'#' * (10 * step // steps):10s}| {step}/{steps} [00:05<00:10,  1.41s/it, lr: 1.0e-04 loss: {loss:.3e}]")
+    sys.stderr.flush()
+def save(step, state):
+    if step % process["save"]["save_every"] == 0 and step < steps:
+        save_file({"x": np.ones(1, np.float32)}, folder / f"{name}_{step:09d}.safetensors", {"state": state})
+state, pair = train(state, first, steps, process["training_seed"], data, rank, say, save)
+layers = [("transformer.transformer_blocks.0.attn.to_q", 24, 24), ("transformer.single_transformer_blocks.3.proj_mlp", 96, 24)]
+tensors = {}
+for layer, out, into in layers:
+    tensors[f"{layer}.lora_A.weight"], tensors[f"{layer}.lora_B.weight"] = pair(out, into)
+save_file(tensors, folder / f"{name}.safetensors")
+print("\\nResult:\\n - 1 completed job")
+'''
+
+
+def sd_scripts(folder: Path) -> Path:
+    """An sd-scripts checkout that trains SDXL and FLUX.1."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "train_network.py").write_text("raise SystemExit('not used here')\n")
+    (folder / "sdxl_train_network.py").write_text(_COMMON + _SDXL + _KOHYA)
+    (folder / "flux_train_network.py").write_text(_COMMON + _FLUX + _KOHYA)
+    (folder / ".git").mkdir(exist_ok=True)
+    (folder / ".git" / "HEAD").write_text("0123456789abcdef0123456789abcdef01234567\n")
+    return folder
+
+
+def ai_toolkit(folder: Path) -> Path:
+    """An ai-toolkit checkout."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.py").write_text(_COMMON + _AI_TOOLKIT)
+    return folder
+
+
+def installed(tool: Tool, folder: Path, *arguments: str) -> Installation:
+    return locate(tool, str(folder), sys.executable, arguments)
+
+
+def kohya_trainer(folder: Path, base: str = "someone/some-sdxl", *arguments: str) -> ExternalTrainer:
+    """SDXL by the stand-in for sd-scripts."""
+    tool = Kohya()
+    return ExternalTrainer(tool, installed(tool, sd_scripts(folder), *arguments), base, FAMILIES["sdxl"])
+
+
+def ai_toolkit_trainer(folder: Path, base: str = "someone/some-flux") -> ExternalTrainer:
+    """FLUX.1 by the stand-in for ai-toolkit."""
+    tool = AiToolkit()
+    return ExternalTrainer(tool, installed(tool, ai_toolkit(folder)), base, FAMILIES["flux"])

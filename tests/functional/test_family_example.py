@@ -1,0 +1,78 @@
+"""Adding a family of base models touches one file: the example trains and generates, and each shipped family is named by one file only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+import twinloop  # noqa: E402
+from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
+from tests.tiny_families import build_auraflow  # noqa: E402
+from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.errors import InputError  # noqa: E402
+from twinloop.families import FAMILIES, Family, family_of, preset_for, register_family  # noqa: E402
+from twinloop.registry import load_plugin  # noqa: E402
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "auraflow_family.py"
+PACKAGE = Path(twinloop.__file__).parent
+
+
+@pytest.fixture
+def example() -> Iterator[Family]:
+    load_plugin(EXAMPLE)
+    yield FAMILIES["auraflow"]
+    del FAMILIES["auraflow"]
+
+
+def test_one_file_brings_a_family(example: Family, tmp_path: Path) -> None:
+    base = build_auraflow(tmp_path / "base")
+    assert family_of(str(base), preset_for(str(base))) is example
+    settings = replace(TRAINING, preset="auraflow", steps=2)
+    trainer = DiffusersLoraTrainer(str(base), example, device="cpu", precision="float32")
+    trainer.train(samples(tmp_path / "photos", count=3), settings, tmp_path / "lora.safetensors", tmp_path / "work", {}, lambda *_: None)
+    generator = DiffusersGenerator(str(base), example, device="cpu", precision="float32")
+    ((_, bare),) = generator.generate(shots(1), GENERATION)
+    generator.load_lora(tmp_path / "lora.safetensors")
+    ((shot, worn),) = generator.generate(shots(1), GENERATION)
+    assert np.array_equal(worn, plain_picture(base, tmp_path / "lora.safetensors", shot)) and not np.array_equal(worn, bare)
+
+
+def plain_picture(base: Path, lora: Path, shot: Any) -> Any:
+    from diffusers import AuraFlowPipeline
+
+    pipeline: Any = AuraFlowPipeline.from_pretrained(base, use_safetensors=True)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.load_lora_weights(str(lora), adapter_name="ana")
+    made = pipeline(
+        shot.prompt, negative_prompt=shot.negative_prompt, num_inference_steps=GENERATION.steps, guidance_scale=GENERATION.guidance,
+        width=SIZE, height=SIZE, generator=torch.Generator().manual_seed(shot.seed), output_type="np",
+    ).images[0]  # fmt: skip
+    return np.asarray((made * 255).round(), np.uint8)
+
+
+def test_a_preset_belongs_to_one_family(example: Family) -> None:
+    with pytest.raises(InputError, match=r"preset auraflow belongs to the family 'auraflow'"):
+        register_family(replace(example, name="other"))
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_a_shipped_family_is_named_by_one_file(name: str) -> None:
+    """Its pipeline, its denoiser's and its model's name: all that tells it from others is in one place."""
+    family = FAMILIES[name]
+    words = re.compile("|".join(rf"\b{re.escape(word)}\b" for word in (family.pipeline, family.reference)))
+    files = [path for path in PACKAGE.rglob("*.py") if words.search(path.read_text(encoding="utf-8"))]
+    # the configuration's default base model, and what the commands say of it, are the seed's
+    homes = [path for path in files if path.parent.name == "families"]
+    others = {path.relative_to(PACKAGE).as_posix() for path in files} - {f"families/{path.name}" for path in homes}
+    assert len(homes) == 1
+    assert name == "sdxl" or not others

@@ -1,0 +1,125 @@
+"""``twinloop lora`` as people type it, on a real SD 1.5 LoRA and on made ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from tests.functional.console import ROOT, twinloop
+from tests.unit.loras.makers import adapter, delta, saved
+from twinloop.loras.adapter import understood
+from twinloop.loras.lora import Dialect, read_lora
+
+REAL = ROOT / ".." / "shared" / "fixtures" / "weights" / "lora" / "lora_disney.safetensors"
+
+
+@pytest.fixture
+def real() -> Path:
+    if not REAL.is_file():
+        pytest.skip("shared fixtures are not on this machine (looked for ../shared/fixtures)")
+    return REAL
+
+
+def test_a_real_lora_is_described(real: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = twinloop(capsys, "lora", "info", real, "--json").data
+    assert (data["dialect"], data["family"], data["layers"], data["ranks"]) == ("lora_diffusion", "sd15", 192, {"1": 192})
+    assert data["parts"] == {"text_encoder": 48, "denoiser": 144} and data["other_tensors"] == ["<s1>", "<s2>"]
+    assert data["norms"]["zero"] == 0 and data["norms"]["largest"] > data["norms"]["mean"] > 0
+    said = twinloop(capsys, "lora", "info", real)
+    assert said.code == 0 and "sd15" in said.out and "lora_diffusion" in said.out
+
+
+def test_a_real_lora_goes_through_every_dialect(real: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = real.read_bytes()
+    kohya, diffusers, again = (tmp_path / f"{name}.safetensors" for name in ("kohya", "diffusers", "again"))
+    said = twinloop(capsys, "lora", "convert", real, "--to", "kohya", "--output", kohya)
+    assert said.code == 0 and "<s1>, <s2>" in said.err
+    assert twinloop(capsys, "lora", "convert", kohya, "--to", "diffusers", "--output", diffusers).code == 0
+    assert twinloop(capsys, "lora", "convert", diffusers, "--to", "comfyui", "--output", again, "--json").data["to"] == "kohya"
+    assert again.read_bytes() == kohya.read_bytes() and real.read_bytes() == before
+    with safe_open(str(kohya), "numpy") as file, safe_open(str(real), "numpy") as first:
+        name = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_out_0"
+        assert np.array_equal(file.get_tensor(f"{name}.lora_up.weight"), first.get_tensor("unet:143:up"))
+        assert "lora_te_text_model_encoder_layers_11_self_attn_out_proj.lora_down.weight" in set(file.keys())
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    saved(Path("a.safetensors"), adapter("sdxl", 4, 2.0, "F16"), Dialect.KOHYA, {"modelspec.title": "Ana", "modelspec.trigger_phrase": "ohwx ana", "ss_network_dim": "4", "ss_tag_frequency": "{}"})  # fmt: skip
+    saved(Path("b.safetensors"), adapter("sdxl", 2, None, "F16", 50), Dialect.DIFFUSERS, {"modelspec.trigger_phrase": "film grain"})
+    return tmp_path
+
+
+def test_two_are_merged_exactly(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "lora", "merge", "a.safetensors:0.7", "b.safetensors:-0.3", "--output", "m.safetensors", "--json")
+    assert said.code == 0, said.err
+    assert said.data["exact"] is True and said.data["ranks"] == [6, 6] and said.data["to"] == "kohya"
+    one, other, made = (understood(read_lora(Path(f"{name}.safetensors"))).layers for name in "abm")
+    for place, part in made.items():
+        assert np.allclose(delta(part), 0.7 * delta(one[place]) - 0.3 * delta(other[place]), atol=1e-4)
+    texts = read_lora(Path("m.safetensors")).texts
+    assert texts["modelspec.trigger_phrase"] == "ohwx ana, film grain" and texts["ss_network_dim"] == "6"
+    assert "ss_tag_frequency" not in texts and texts["modelspec.merged_from"] == "a.safetensors, b.safetensors"
+    sources = json.loads(texts["twinloop.merged"])
+    assert [(source["file"], source["weight"]) for source in sources] == [("a.safetensors", 0.7), ("b.safetensors", -0.3)]
+
+
+def test_a_merge_may_be_cut_and_rounded(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "lora", "merge", "a.safetensors", "b.safetensors", "--output", "m.safetensors", "--rank", "3", "--dtype", "bfloat16", "--to", "diffusers", "--json")  # fmt: skip
+    assert said.code == 0, said.err
+    assert said.data["exact"] is False and said.data["ranks"] == [3, 3] and 0.3 < said.data["kept_energy"] < 1
+    file = read_lora(Path("m.safetensors"))
+    assert file.dialect is Dialect.DIFFUSERS and file.dtypes == ("BF16",)
+
+
+def test_resizing_tells_what_is_kept(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "lora", "resize", "a.safetensors", "--rank", "2", "--output", "r.safetensors")
+    assert said.code == 0 and "of rank 2" in said.out and "% of the energy kept" in said.out
+    file = read_lora(Path("r.safetensors"))
+    assert file.texts["ss_training_comment"] == "resized from rank 4: rank 2" and file.texts["ss_network_dim"] == "2"
+    assert {part.scale for part in file.layers.values()} == {0.5} and file.size < Path("a.safetensors").stat().st_size
+    half = twinloop(capsys, "lora", "resize", "a.safetensors", "--energy", "0.5", "--output", "e.safetensors", "--json")
+    assert half.data["kept_energy"] >= 0.5 and half.data["least_kept"]["energy"] >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("info", "none.safetensors"), "LoRA not found: none.safetensors"),
+        (("info", "pickle.pt"), "pickled model"),
+        (("info", "cut.safetensors"), "cut short"),
+        (("info", "mixed.safetensors"), "more than one dialect"),
+        (("convert", "a.safetensors", "--to", "kohya", "--output", "x.safetensors"), "in the dialect kohya already"),
+        (("convert", "a.safetensors", "--to", "comfyui", "--output", "x.safetensors"), "ComfyUI reads kohya's files"),
+        (("convert", "a.safetensors", "--to", "diffusers", "--output", "b.safetensors"), "exists and holds something else"),
+        (("convert", "a.safetensors", "--to", "diffusers", "--output", "x.pt"), "ending .safetensors"),
+        (("merge", "a.safetensors", "--output", "x.safetensors"), "two or more LoRAs"),
+        (("merge", "a.safetensors:0", "b.safetensors", "--output", "x.safetensors"), "weight 0 adds nothing"),
+        (("merge", "a.safetensors", "flux.safetensors", "--output", "x.safetensors"), "different base models"),
+        (("resize", "a.safetensors", "--output", "x.safetensors"), "How small?"),
+        (("resize", "a.safetensors", "--rank", "4", "--output", "x.safetensors"), "within the limit already"),
+    ],
+)  # fmt: skip
+def test_one_clear_error(argv: tuple[str, ...], words: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("pickle.pt").write_bytes(b"\x80\x04}.")
+    Path("cut.safetensors").write_bytes(Path("a.safetensors").read_bytes()[:-50])
+    pair = {"lora_down.weight": np.ones((2, 4), np.float32), "lora_up.weight": np.ones((4, 2), np.float32)}
+    save_file({f"{stem}.{name}": value for stem in ("lora_unet_x", "unet.x") for name, value in pair.items()}, "mixed.safetensors")
+    saved(Path("flux.safetensors"), adapter("flux"), Dialect.COMFYUI)
+    before = sorted(path.name for path in here.iterdir())
+    said = twinloop(capsys, "lora", *argv)
+    assert said.code == 2 and words in said.err and said.err.count("error:") == 1
+    assert "Traceback" not in said.err and sorted(path.name for path in here.iterdir()) == before
+
+
+def test_a_wrong_command_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "lora", "resize", "a.safetensors", "--energy", "0", "--output", "x.safetensors")
+    assert said.code == 2 and "above 0" in said.err
+    said = twinloop(capsys, "lora", "merge", "a.safetensors:nan", "--output", "x.safetensors")
+    assert said.code == 2 and "FILE:WEIGHT" in said.err

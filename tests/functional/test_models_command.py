@@ -1,0 +1,136 @@
+"""``twinloop models`` and ``twinloop doctor`` as people type them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.functional.console import ROOT, twinloop
+from tests.http_files import Site, serving
+from tests.unit.adapters.detectors.onnx_files import small_onnx
+from twinloop.domain.known_models import KNOWN_MODELS, KnownModel
+from twinloop.stages import models as stage
+
+WEIGHTS = ROOT.parent / "shared" / "fixtures" / "weights"
+real = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="shared fixtures are not on this machine")
+EVIL = b"cos\nsystem\n(S'true'\ntR."
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@real
+def test_a_folder_brought_offline_is_known_verified_and_used(capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "models", "add", WEIGHTS)
+    assert said.code == 2, "broken downloads lie in that folder"
+    assert "Added: models/palm_detection_lite.onnx (known as palm_detection_lite.onnx)" in said.out
+    assert (
+        "web page" in said.err and "Git LFS pointer" in said.err and "lora_disney.safetensors: no detector" in said.err
+    )
+    assert {path.name for path in Path("models").iterdir()} == {*(model.name for model in KNOWN_MODELS), "models.json"}
+    said = twinloop(capsys, "models", "verify", "--json")
+    assert said.code == 0
+    assert {item["state"] for item in said.data} == {"known"} and len(said.data) == len(KNOWN_MODELS)
+    said = twinloop(capsys, "doctor")
+    assert "Detectors (models): faces from face_detection_yunet_2026may.onnx (YuNet)" in said.out
+    assert "eyes and expression from face_landmarker_v2_with_blendshapes.task (MediaPipe face)" in said.out
+
+
+def test_a_list_without_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "models", "list")
+    assert said.code == 0
+    assert "MobileFaceNet.onnx" in said.out and "missing" in said.out and "twinloop models pull" in said.out
+    data = twinloop(capsys, "models", "list", "--json").data
+    assert [item["name"] for item in data] == [model.name for model in KNOWN_MODELS]
+    assert all(item["licence"] and item["source"] and item["sha256"] and item["size"] for item in data)
+    assert twinloop(capsys, "models", "verify").code == 2
+
+
+def test_refused_files_do_not_stop_the_others(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("given").mkdir()
+    Path("given/eyes_evil.pt").write_bytes(EVIL)
+    Path("given/palm_a.onnx").write_bytes(small_onnx())
+    said = twinloop(capsys, "models", "add", "given", "--models-dir", "shelf", "--json")
+    assert said.code == 2
+    assert [bool(item["problem"]) for item in said.data] == [True, False]
+    assert Path("shelf/palm_a.onnx").is_file() and not Path("shelf/eyes_evil.pt").exists()
+    assert Path("given/palm_a.onnx").is_file(), "the original stays"
+
+
+@pytest.mark.parametrize("name", ["../evil.pt", "a/b.onnx", "", ".hidden", "a\\b"])
+def test_names_that_lead_out_of_the_folder(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("x.onnx").write_bytes(small_onnx())
+    assert twinloop(capsys, "models", "add", "x.onnx", "--as", name).code == 2
+
+
+def test_one_name_for_one_file(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("x.onnx", "y.onnx"):
+        Path(name).write_bytes(small_onnx())
+    said = twinloop(capsys, "models", "add", "x.onnx", "y.onnx", "--as", "palm_x.onnx")
+    assert said.code == 2 and "exactly one" in said.err
+    assert twinloop(capsys, "models", "add", "x.onnx", "--as", "palm_x.onnx").code == 0
+
+
+def test_fetching(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    data = small_onnx()
+    digest = hashlib.sha256(data).hexdigest()
+    with serving(Site({"/good": data, "/bad": data[::-1]})) as site:
+        table = [
+            KnownModel("palm_bad.onnx", "hands", "onnx", len(data), digest, "MIT", "here", f"{site.url}/bad"),
+            KnownModel("palm_good.onnx", "hands", "onnx", len(data), digest, "MIT", "here", f"{site.url}/good"),
+        ]
+        monkeypatch.setattr(stage, "chosen", lambda names: table)
+        said = twinloop(capsys, "models", "pull", "onnx")
+    assert said.code == 2
+    assert "sha256 differs" in said.err and "Fetched: models/palm_good.onnx" in said.out and "licence: MIT" in said.out
+    assert {path.name for path in Path("models").iterdir()} == {"palm_good.onnx", "models.json"}
+
+
+def test_an_unknown_name_asks_for_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "models", "pull", "nope")
+    assert said.code == 2 and "Can be fetched: " in said.err
+    assert not Path("models").exists()
+
+
+@real
+def test_doctor_names_a_malicious_file_that_nobody_opened(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("models").mkdir()
+    for name in ("yunet/face_detection_yunet_2026may.onnx", "mediapipe_face/face_landmarker_v2_with_blendshapes.task"):
+        shutil.copy(WEIGHTS / name, "models")
+    Path("models/eyes_yolov.pt").write_bytes(EVIL)
+    Path("models/other.pkl").write_bytes(EVIL)
+    said = twinloop(capsys, "doctor")
+    assert said.code == 0
+    assert said.err.count("not opened, dangerous (would use os.system") == 2
+    assert "not measured: hands, identity." in said.out
+    states = {Path(item["path"]).name: item["state"] for item in twinloop(capsys, "doctor", "--json").data["files"]}
+    assert states["eyes_yolov.pt"] == states["other.pkl"] == "not opened, dangerous"
+    assert states["face_detection_yunet_2026may.onnx"] == "in use"
+
+
+@real
+def test_a_pack_can_be_forced(capsys: pytest.CaptureFixture[str]) -> None:
+    for pack, faces in (
+        ("yolo", "yolov5n-0.5-face.pt"), ("onnx", "face_detection_yunet_2026may.onnx"), ("mediapipe", "face_landmarker_v2_with_blendshapes.task"),
+    ):  # fmt: skip
+        data = twinloop(capsys, "doctor", "--models-dir", f"{pack}:{WEIGHTS}", "--json").data
+        assert data["pack"] == pack
+        assert [Path(file).name for c in data["choices"] if c["port"] == "faces" for file in c["files"]] == [faces]
+    Path("empty").mkdir()
+    said = twinloop(capsys, "doctor", "--models-dir", "yolo:empty")
+    assert "no usable face detector for the pack yolo" in said.err
+
+
+@real
+def test_analyze_says_which_detectors_it_uses(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("photos").mkdir()
+    shutil.copy(WEIGHTS.parent / "photos" / "skimage" / "astronaut.png", "photos")
+    said = twinloop(capsys, "analyze", "photos", "--models-dir", f"mediapipe:{WEIGHTS}")
+    assert said.code == 0
+    assert said.out.startswith("Detectors (mediapipe): faces and eyes and expression from face_landmarker_v2")

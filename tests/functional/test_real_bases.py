@@ -1,0 +1,131 @@
+"""The configuration of the first description on local base models: nothing changes but the paths. Wrong inputs are named before anything long starts.
+
+The models are tiny and have random weights, so the images show nothing and no check approves them; everything around is the real thing.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from safetensors.torch import save_file  # noqa: E402
+
+from tests.functional.console import Said, twinloop  # noqa: E402
+from tests.functional.loops import write_photos  # noqa: E402
+from tests.tiny_families import build_tiny  # noqa: E402
+from tests.unit.pickles.files import EVIL  # noqa: E402
+from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
+
+SEED: dict[str, Any] = {
+    "person_name": "alice",
+    "person_trigger": "ohwx alice",
+    "base_model": "stabilityai/stable-diffusion-xl-base-1.0",
+    "dataset_dir": "outputs/facevault/organized/alice",
+    "models_dir": "models",
+    "output_dir": "outputs/bootstrap",
+    "lora_output_dir": "outputs/lora_models/alice",
+    "max_iterations": 5,
+    "convergence_threshold": 0.05,
+    "generation": {"num_per_gap": 5, "num_inference_steps": 30, "guidance_scale": 7.5},
+    "validation": {"auto_filter": True},
+    "training": {"preset": "sdxl", "epochs": 10},
+}
+"""bootstrap_config.json as the first description of this tool has it."""
+SMALL = {"width": 64, "height": 64, "batch_size": 4}
+
+
+def configured(folder: Path, base: Path, **training: Any) -> Path:
+    """The seed's configuration with paths of this machine, and sizes and steps that a test has time for."""
+    write_photos(folder / "photos", 6)
+    data = {
+        **SEED, "base_model": str(base), "dataset_dir": "photos", "models_dir": "fake", "max_iterations": 1, "panel": {"images": 2},
+        "generation": {**SEED["generation"], **SMALL, "num_per_gap": 1, "num_inference_steps": 2}, "analysis": {"facets": ["face_angle"]},
+        "training": {**SEED["training"], "resolution": 64, "steps": 2, "rank": 4, **training},
+    }  # fmt: skip
+    path = folder / "bootstrap_config.json"
+    path.write_text(json.dumps(data))
+    return path
+
+
+def run(capsys: pytest.CaptureFixture[str], config: Path, **changes: Any) -> Said:
+    data = json.loads(config.read_text())
+    for name, value in changes.items():
+        data[name] = {**data[name], **value} if isinstance(value, dict) else value
+    config.write_text(json.dumps(data))
+    return twinloop(capsys, "run", "--config", config)
+
+
+@pytest.mark.parametrize(("family", "preset"), [("sdxl", "sdxl"), ("flux", "flux"), ("zimage", None)])
+def test_the_loop_runs_on_a_local_folder(
+    family: str, preset: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    base = build_tiny(family, tmp_path / "base")
+    said = run(capsys, configured(tmp_path, base, preset=preset))
+    assert said.code == 0, said.err
+    loras = Path("outputs/lora_models/alice")
+    texts = header_texts(loras / "lora_v1.safetensors")
+    assert texts["modelspec.trigger_phrase"] == "ohwx alice" and texts["ss_sd_model_name"] == str(base)
+    assert kohya_path(loras / "lora_v1.safetensors").is_file()
+    history = json.loads(Path("outputs/bootstrap/iteration_history.json").read_text())
+    made = list(Path("outputs/bootstrap/synthetic_iter1").glob("*.png"))
+    assert history and len(made) == len(json.loads(Path("outputs/bootstrap/shots_iter1.json").read_text())["shots"]) > 0
+
+
+@pytest.fixture(scope="module")
+def flux(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny("flux", tmp_path_factory.mktemp("models") / "flux")
+
+
+def foreign_lora(path: Path) -> Path:
+    name = "lora_unet_down_blocks_1_attentions_0_proj_in"
+    save_file({f"{name}.lora_{part}.weight": torch.zeros(4, 4) for part in ("down", "up")}, path)
+    return path
+
+
+def cut_off(path: Path) -> Path:
+    save_file({"transformer.a.lora_A.weight": torch.zeros(64, 64)}, path)
+    path.write_bytes(path.read_bytes()[:-100])
+    return path
+
+
+def pickle(path: Path) -> Path:
+    path.write_bytes(EVIL)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda folder: {"training": {"preset": "sdxl"}}, ("is a FluxPipeline", "Change base_model or training.preset")),
+        (lambda folder: {"training": {"initial_lora": str(foreign_lora(folder / "x.safetensors"))}}, ("does not fit this base model", "a U-Net", "a transformer")),
+        (lambda folder: {"generation": {"extra_loras": [{"path": str(cut_off(folder / "x.safetensors"))}]}}, ("cut off", "100 bytes are missing")),
+        (lambda folder: {"generation": {"extra_loras": [{"path": str(folder / "none.safetensors")}]}}, ("No LoRA at",)),
+        (lambda folder: {"generation": {"scheduler": "dpmpp_2m"}}, ("generation.scheduler", "Known: euler")),
+        (lambda folder: {"generation": {"offload": "model"}}, ("generation.offload", "CUDA GPU", '"none"')),
+        (lambda folder: {"precision": "float16"}, ("precision", "need a GPU", '"auto"')),
+        (lambda folder: {"base_model": str(pickle(folder / "model.ckpt"))}, ("can run code when loaded", "dangerous", "delete it")),
+        (lambda folder: {"base_model": "someone/not-here", "training": {"preset": "flux"}}, ("hf download someone/not-here", "--allow-download")),
+    ],
+    ids=["family", "lora of another family", "lora cut off", "no lora", "scheduler", "offload", "precision", "pickle", "hub id"],
+)  # fmt: skip
+def test_what_cannot_work_is_said_before_anything_starts(
+    make: Any, words: tuple[str, ...], flux: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if torch.cuda.is_available() and ("generation.offload" in words or "precision" in words):
+        pytest.skip("this machine has a GPU")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    config = configured(tmp_path, flux, preset="flux")
+    said = run(capsys, config, **make(tmp_path))
+    assert said.code == 2
+    for word in words:
+        assert word in said.err
+    assert "Traceback" not in said.err
+    assert not Path("outputs").exists()  # no photo was looked at, no model loaded

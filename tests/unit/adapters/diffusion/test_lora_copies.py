@@ -1,0 +1,109 @@
+"""Copies of LoRAs for other programs: fused layers are the same update, names are those that plain diffusers knows, and come back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
+
+from twinloop.adapters.diffusion.lora_export import LoraWeights, copy_tensors  # noqa: E402
+from twinloop.adapters.diffusion.lora_import import _from_copy  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
+from twinloop.families.lora_names import LoraNames, Rename  # noqa: E402
+
+FUSED = LoraNames(renames=(Rename("block.{}.qkv", ("layers.{}.q", "layers.{}.k", "layers.{}.v")), Rename("block.{}.out", ("layers.{}.o",))), own_reader=True)
+
+
+class Denoiser(torch.nn.Module):
+    """Two blocks whose layers have outputs of different sizes, and a layer outside of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sizes = {"q": 4, "k": 6, "v": 8, "o": 5}
+        self.layers = torch.nn.ModuleList(
+            torch.nn.ModuleDict({name: torch.nn.Linear(5, size) for name, size in sizes.items()}) for _ in range(2)
+        )
+        self.head = torch.nn.Linear(5, 3)
+
+
+def random_lora(shapes: dict[str, tuple[int, int]], rank: int, alpha: float) -> LoraWeights:
+    generator = torch.Generator().manual_seed(3)
+    return LoraWeights(
+        {name: (torch.randn(rank, into, generator=generator), torch.randn(out, rank, generator=generator)) for name, (out, into) in shapes.items()},
+        rank, alpha,
+    )  # fmt: skip
+
+
+def shapes(model: Any) -> dict[str, tuple[int, int]]:
+    return {name: tuple(layer.weight.shape) for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)}
+
+
+@given(st.integers(1, 5), st.floats(0.25, 32))
+@settings(max_examples=30, deadline=None)
+def test_layers_come_back_from_the_copy(rank: int, alpha: float) -> None:
+    model = Denoiser()
+    lora = random_lora(shapes(model), rank, alpha)
+    tensors = copy_tensors(lora, FUSED)
+    assert {name.split(".")[0] for name in tensors} == {
+        "lora_unet_block_0_qkv", "lora_unet_block_1_qkv", "lora_unet_block_0_out", "lora_unet_block_1_out", "lora_unet_head",
+    }  # fmt: skip
+    back = _from_copy(tensors, FUSED, model)
+    assert back is not None and back.keys() == lora.layers.keys()
+    for name, (down, up) in lora.layers.items():
+        assert torch.allclose(back[name][1] @ back[name][0], up @ down * (alpha / rank), rtol=1e-3, atol=1e-5)
+        assert back[name][0].shape == down.shape  # its own rank, not three times as much
+
+
+def test_a_fused_layer_that_was_trained_as_one_is_shared_out() -> None:
+    """As kohya's trainer makes them: one rank for query, key and value together."""
+    model = Denoiser()
+    down, up = torch.randn(4, 5), torch.randn(18, 4)
+    tensors = {"lora_unet_block_0_qkv.lora_down.weight": down, "lora_unet_block_0_qkv.lora_up.weight": up, "lora_unet_block_0_qkv.alpha": torch.tensor(2.0)}
+    back = _from_copy(tensors, FUSED, model)
+    assert back is not None
+    whole = torch.cat([back[f"layers.0.{part}"][1] @ back[f"layers.0.{part}"][0] for part in "qkv"])
+    assert torch.allclose(whole, up @ down * 0.5, atol=1e-5)
+
+
+def test_other_names_are_left_to_diffusers() -> None:
+    model = Denoiser()
+    known = copy_tensors(random_lora(shapes(model), 2, 2.0), FUSED)
+    assert _from_copy({**known, "lora_te1_x.lora_down.weight": torch.zeros(2, 2)}, FUSED, model) is None
+    assert _from_copy({"transformer.layers.0.q.lora_A.weight": torch.zeros(2, 5)}, FUSED, model) is None
+
+
+def test_a_layer_without_its_partners_keeps_its_own_name() -> None:
+    groups = FUSED.groups(["layers.0.q", "layers.0.k", "layers.1.q", "layers.1.k", "layers.1.v"])
+    assert groups == {
+        "lora_unet_block_1_qkv": ("layers.1.q", "layers.1.k", "layers.1.v"),
+        "lora_unet_layers_0_q": ("layers.0.q",), "lora_unet_layers_0_k": ("layers.0.k",),
+    }  # fmt: skip
+
+
+def test_diffusers_reads_the_names_of_flux_at_full_size(tmp_path: Path) -> None:
+    """Its reader has the sizes of the real model written into it; rank 1 keeps the file small."""
+    from diffusers import FluxPipeline
+
+    double, single = "transformer_blocks.18", "single_transformer_blocks.37"
+    wide = {f"{double}.attn.{name}": (3072, 3072) for name in ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")}
+    wide |= {f"{double}.{ff}.net.0.proj": (12288, 3072) for ff in ("ff", "ff_context")} | {f"{double}.{ff}.net.2": (3072, 12288) for ff in ("ff", "ff_context")}
+    wide |= {f"{single}.attn.{name}": (3072, 3072) for name in ("to_q", "to_k", "to_v")}
+    wide |= {f"{single}.proj_mlp": (12288, 3072), f"{single}.proj_out": (3072, 15360)}
+    lora = random_lora(wide, 1, 2.0)
+    save_file(copy_tensors(lora, FAMILIES["flux"].lora_names), tmp_path / "flux.safetensors")
+    pipeline: Any = FluxPipeline
+    found = pipeline.lora_state_dict(str(tmp_path / "flux.safetensors"), use_safetensors=True)
+    found = found[0] if isinstance(found, tuple) else found
+    assert len(found) == 2 * len(wide)
+    for name, (down, up) in lora.layers.items():
+        assert torch.equal(found[f"transformer.{name}.lora_A.weight"], 2.0 * down)
+        assert torch.equal(found[f"transformer.{name}.lora_B.weight"], up)
+    assert FAMILIES["flux"].lora_names.groups(wide)["lora_unet_single_blocks_37_linear1"][-1] == f"{single}.proj_mlp"

@@ -1,0 +1,49 @@
+"""A job for workers that does what broken decoders do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from twinloop.errors import MissingModel
+
+HERE = "tests.unit.adapters.scanning.jobs"
+
+
+def make(greeting: str = "hello") -> tuple[bytes, Callable[[bytes, Callable[[bytes], bytes]], bytes]]:
+    return greeting.encode(), job
+
+
+def refuse() -> tuple[bytes, Callable[[bytes, Callable[[bytes], bytes]], bytes]]:
+    raise MissingModel("no detector here")
+
+
+def die() -> tuple[bytes, Callable[[bytes, Callable[[bytes], bytes]], bytes]]:
+    os._exit(7)
+
+
+def job(task: bytes, ask: Callable[[bytes], bytes]) -> bytes:
+    word, _, rest = task.partition(b" ")
+    if word == b"hang":
+        signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP})
+        time.sleep(600)
+    if word == b"signal":
+        os.kill(os.getpid(), int(rest))
+    if word == b"exit":
+        os._exit(int(rest))
+    if word == b"memory":
+        return str(len(bytearray(int(rest) << 20))).encode()
+    if word == b"raise":
+        raise LookupError(rest.decode())
+    if word == b"pid":
+        return str(os.getpid()).encode()
+    if word == b"noise":
+        os.write(1, b"noise")
+        os.write(2, b"noise")
+    if word == b"ask":
+        return b"told " + ask(rest)
+    if word == b"big":
+        return bytes(int(rest))
+    return b"done " + rest

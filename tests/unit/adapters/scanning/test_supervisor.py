@@ -1,0 +1,147 @@
+"""Whatever happens in a worker costs one task, in words; and nobody is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.adapters.scanning.jobs import HERE
+from twinloop.adapters.scanning.supervisor import Limits, Outcome, Supervisor
+from twinloop.errors import MissingModel, StateError
+
+ROOT = Path(__file__).parents[4]
+
+
+def supervisor(count: int = 1, timeout: float = 20.0, entry: str = "make", **arguments: object) -> Supervisor[str]:
+    return Supervisor(f"{HERE}:{entry}", arguments, count, Limits(timeout, memory=256))
+
+
+def outcomes(pool: Supervisor[str], *tasks: str) -> dict[str, Outcome[str]]:
+    return {made.task: made for made in pool.run(((task, task.encode()) for task in tasks), lambda task, question: question.upper())}
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Supervisor[str]]:
+    with supervisor() as made:
+        yield made
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; a zombie does not count as gone either."""
+    return Path(f"/proc/{pid}").exists()
+
+
+def wait_until_gone(pids: Iterable[int], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while any(map(alive, pids)):
+        assert time.monotonic() < end, "a worker is left"
+        time.sleep(0.02)
+
+
+def test_the_first_worker_greets() -> None:
+    with supervisor(greeting="models 1") as made:
+        assert made.greeting == b"models 1"
+
+
+def test_tasks_come_back_with_their_results(pool: Supervisor[str]) -> None:
+    done = outcomes(pool, "say a", "say b", "big 3000000")
+    assert (done["say a"].result, done["say b"].result, len(done["big 3000000"].result)) == (b"done a", b"done b", 3_000_000)
+    assert not any(made.failure for made in done.values())
+
+
+def test_a_worker_may_ask_in_the_middle_of_a_task(pool: Supervisor[str]) -> None:
+    assert outcomes(pool, "ask known")["ask known"].result == b"told KNOWN"
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        (f"signal {int(signal.SIGSEGV)}", "the decoder crashed (signal 11, SIGSEGV)"),
+        (f"signal {int(signal.SIGABRT)}", "the decoder crashed (signal 6, SIGABRT)"),
+        (f"signal {int(signal.SIGKILL)}", "the system killed the process that decoded it (out of memory?)"),
+        ("exit 3", "the decoder ended the process (exit code 3)"),
+        ("raise missing", "the program failed on it (LookupError: missing)"),
+        ("memory 400", "needs more than 256 MB of memory"),
+    ],
+)
+def test_what_happens_costs_one_task_and_is_told(pool: Supervisor[str], task: str, words: str) -> None:
+    done = outcomes(pool, "say before", task, "say after")
+    assert done[task].failure == words
+    assert done["say before"].result == b"done before" and done["say after"].result == b"done after"
+
+
+def test_memory_below_the_limit_is_given(pool: Supervisor[str]) -> None:
+    assert outcomes(pool, "memory 100")["memory 100"].result == str(100 << 20).encode()
+
+
+def test_a_hang_costs_its_time_and_one_task() -> None:
+    with supervisor(count=2, timeout=0.5) as made:
+        began = time.monotonic()
+        done = outcomes(made, "hang", "say a", "say b")
+        assert done["hang"].failure == "took longer than 0.5 s"
+        assert done["say a"].result == b"done a" and done["say b"].result == b"done b"
+        assert time.monotonic() - began < 10
+
+
+def test_decoders_do_not_write_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    with supervisor() as made:
+        outcomes(made, "noise x")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_few_tasks_start_few_workers_and_many_use_all() -> None:
+    with supervisor(count=3) as made:
+        few = {item.result for item in made.run([("a", b"pid"), ("b", b"pid")], lambda _, __: b"", expected=1)}
+        assert len(few) == 1
+        tasks = [(f"hang{n}", b"ask now") for n in range(40)]
+        pids = set()
+
+        def answer(_: str, __: bytes) -> bytes:
+            pids.update(worker.process.pid for worker in made._workers)
+            return b""
+
+        assert len(list(made.run(tasks, answer))) == 40
+        assert len(pids) == 3
+
+
+def test_an_error_at_the_start_arrives_as_what_it_is() -> None:
+    with pytest.raises(MissingModel, match="no detector here"), supervisor(entry="refuse"):
+        pass
+    with pytest.raises(StateError, match="NoSuch"), Supervisor[str]("tests.NoSuch:make", {}, 1, Limits()):
+        pass
+    with pytest.raises(StateError, match="exit code 7"), supervisor(entry="die"):
+        pass
+
+
+def test_no_worker_is_left_when_the_caller_stops_in_the_middle() -> None:
+    with supervisor(count=2) as made:
+        source = made.run(((str(n), b"pid" if n < 2 else b"hang") for n in range(9)), lambda _, __: b"")
+        pids = [int(next(source).result), int(next(source).result)]
+        source.close()
+    wait_until_gone(pids, 0.5)
+
+
+def test_no_worker_outlives_a_killed_supervisor() -> None:
+    """Also one that hangs with every signal blocked."""
+    code = (
+        f"from tests.unit.adapters.scanning.test_supervisor import supervisor\n"
+        "with supervisor(count=1, timeout=600) as made:\n"
+        "    print(made._workers[0].process.pid, flush=True)\n"
+        "    list(made.run([('a', b'hang')], lambda _, __: b''))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT, text=True)
+    assert process.stdout is not None
+    pid = int(process.stdout.readline())
+    time.sleep(0.3)
+    assert alive(pid)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    wait_until_gone([pid])

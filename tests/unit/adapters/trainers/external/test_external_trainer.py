@@ -1,0 +1,220 @@
+"""What can happen to a training by another program: errors, Ctrl-C, a loss that breaks down, wrong places."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.contract.makers import TRAINING, samples
+from tests.external_trainers import ai_toolkit_trainer, installed, kohya_trainer, sd_scripts
+from twinloop.adapters.trainers.external import process
+from twinloop.adapters.trainers.external.aitoolkit import AiToolkit
+from twinloop.adapters.trainers.external.kohya import Kohya
+from twinloop.adapters.trainers.external.tool import Seen, locate, network
+from twinloop.adapters.trainers.external.trainer import ExternalTrainer
+from twinloop.domain.records import TrainingSample
+from twinloop.errors import InputError, MissingTool, StateError, ToolFailed, TrainingDiverged
+from twinloop.families import FAMILIES
+from twinloop.loras.adapter import understood
+from twinloop.loras.lora import Dialect, read_lora
+from twinloop.store.lora_file import kohya_path
+
+TEXTS = {"modelspec.trigger_phrase": "ohwx ana", "ss_output_name": "lora_v1"}
+SETTINGS = dataclasses.replace(TRAINING, caption_dropout=0.0, alpha=2.0)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> tuple[TrainingSample, ...]:
+    return samples(tmp_path / "photos", count=3)
+
+
+def train(trainer: ExternalTrainer, photos: tuple[TrainingSample, ...], home: Path, seen: list[tuple[int, int, float]] | None = None) -> Path:
+    output = home / "lora.safetensors"
+    told = seen if seen is not None else []
+    trainer.train(photos, SETTINGS, output, home / "work", TEXTS, lambda *step: told.append(step))
+    return output
+
+
+def test_kohyas_lora_comes_home_in_both_dialects(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    seen: list[tuple[int, int, float]] = []
+    output = train(kohya_trainer(tmp_path / "sd-scripts"), photos, tmp_path / "home", seen)
+    file, copy = read_lora(output), read_lora(kohya_path(output))
+    assert (file.dialect, copy.dialect) == (Dialect.DIFFUSERS, Dialect.KOHYA)
+    theirs = understood(read_lora(tmp_path / "home" / "work" / "output" / "lora_v1.safetensors"))
+    assert theirs.family == "sdxl"
+    for made in (understood(file), understood(copy)):
+        assert made.layers.keys() == theirs.layers.keys()
+        assert all(part.up.same(theirs.layers[place].up) and part.alpha == 2.0 for place, part in made.layers.items())
+    assert file.texts["twinloop.trainer"] == "kohya 0123456789ab" and file.texts["ss_network_alpha"] == "2"
+    assert file.texts["modelspec.architecture"] == "stable-diffusion-xl-v1-base/lora"
+    assert not {"ss_dataset_dirs", "ss_tag_frequency"} & file.texts.keys()
+    assert [step for step, _, _ in seen] == [1, 2, 3, 4, 5, 6] and seen[3][2] in (pytest.approx(1 / 3, abs=1e-3), 0.25)  # a bar is drawn before its loss
+    assert float((tmp_path / "home" / "work" / "done").read_text()) == pytest.approx(1 / 6, abs=1e-3)
+
+
+def test_ai_toolkits_lora_comes_home(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    output = train(ai_toolkit_trainer(tmp_path / "ai-toolkit"), photos, tmp_path / "home")
+    assert read_lora(output).dialect is Dialect.DIFFUSERS
+    copy = read_lora(kohya_path(output))
+    assert copy.dialect is Dialect.KOHYA and "lora_unet_double_blocks_0_img_attn_qkv" in copy.layers
+
+
+def test_an_error_shows_the_last_lines_and_keeps_the_log(photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAND_IN", "crash")
+    trainer = kohya_trainer(tmp_path / "sd-scripts")
+    with pytest.raises(ToolFailed, match=r"sd-scripts ended with exit code 1(.|\n)*CUDA out of memory(.|\n)*trainer\.log") as caught:
+        train(trainer, photos, tmp_path / "home")
+    assert "steps:" not in str(caught.value).split("Its last lines:")[1].split("Traceback")[0]
+    assert "CUDA out of memory" in (tmp_path / "home" / "work" / "trainer.log").read_text()
+    assert not (tmp_path / "home" / "lora.safetensors").exists()
+    monkeypatch.delenv("STAND_IN")
+    assert train(trainer, photos, tmp_path / "home").exists()
+
+
+def test_a_loss_that_breaks_down_ends_it_at_once(photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAND_IN", "nan")
+    began = time.monotonic()
+    for trainer in (kohya_trainer(tmp_path / "sd-scripts"), ai_toolkit_trainer(tmp_path / "ai-toolkit")):
+        with pytest.raises(TrainingDiverged, match="no longer a number"):
+            train(trainer, photos, tmp_path / trainer.fingerprint)
+    assert time.monotonic() - began < 20  # the stand-in would sleep for a minute
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_ends_a_program_that_does_not_listen(photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAND_IN", "hang")
+    monkeypatch.setenv("STAND_IN_PID", str(tmp_path / "pid"))
+    monkeypatch.setattr(process, "GRACE", (0.2, 0.2))
+
+    def interrupt(step: int, steps: int, loss: float) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    trainer = kohya_trainer(tmp_path / "sd-scripts")
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(photos, SETTINGS, tmp_path / "lora.safetensors", tmp_path / "work", TEXTS, interrupt)
+    if (tmp_path / "pid").exists():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_only_whole_states_are_gone_on_from(photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state that was being written when the process was killed is passed over, and so is one after the last step."""
+    monkeypatch.setenv("STAND_IN", "crash")
+    trainer = kohya_trainer(tmp_path / "sd-scripts")
+    with pytest.raises(ToolFailed):
+        train(trainer, photos, tmp_path / "home")
+    output = tmp_path / "home" / "work" / "output"
+    assert (output / "lora_v1-step00000002-state" / "train_state.json").is_file()
+    (output / "lora_v1-step00000004-state").mkdir()
+    (output / "lora_v1-step00000004-state" / "train_state.json").write_text("{}")
+    monkeypatch.delenv("STAND_IN")
+    seen: list[tuple[int, int, float]] = []
+    train(trainer, photos, tmp_path / "home", seen)
+    assert [step for step, _, _ in seen] == [3, 4, 5, 6]
+
+
+def test_a_save_that_was_cut_short_is_taken_away(photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ai-toolkit would try to go on from it, and fail, each time."""
+    monkeypatch.setenv("STAND_IN", "crash")
+    trainer = ai_toolkit_trainer(tmp_path / "ai-toolkit")
+    with pytest.raises(ToolFailed):
+        train(trainer, photos, tmp_path / "home")
+    broken = tmp_path / "home" / "work" / "output" / "lora_v1" / "lora_v1_000000004.safetensors"
+    broken.write_bytes(broken.with_name("lora_v1_000000002.safetensors").read_bytes()[:-3])
+    monkeypatch.delenv("STAND_IN")
+    seen: list[tuple[int, int, float]] = []
+    train(trainer, photos, tmp_path / "home", seen)
+    assert [step for step, _, _ in seen] == [3, 4, 5, 6]
+
+
+def test_a_photo_that_changed_is_named(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    photos[1].path.write_bytes(b"another picture")
+    with pytest.raises(StateError, match=r"1\.png is gone or changed"):
+        train(kohya_trainer(tmp_path / "sd-scripts"), photos, tmp_path / "home")
+
+
+def test_what_a_program_does_not_train_is_refused_first(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    tool = Kohya()
+    where = installed(tool, sd_scripts(tmp_path / "sd-scripts"))
+    with pytest.raises(InputError, match=r"does not train zimage LoRAs.*sd15, sdxl, sd35, flux"):
+        train(ExternalTrainer(tool, where, "base", FAMILIES["zimage"]), photos, tmp_path / "a")
+    with pytest.raises(InputError, match=r"--clip_l=FILE, --t5xxl=FILE, --ae=FILE"):
+        train(ExternalTrainer(tool, where, "base", FAMILIES["flux"]), photos, tmp_path / "b")
+
+
+def test_kohyas_flux_with_its_parts(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    """Their own flags reach the program; the stand-in for FLUX.1 does not know them and says so, as argparse does."""
+    tool = Kohya()
+    parts = ("--clip_l=a", "--t5xxl=b", "--ae=c")
+    trainer = ExternalTrainer(tool, installed(tool, sd_scripts(tmp_path / "sd-scripts"), *parts), "me/flux", FAMILIES["flux"])
+    with pytest.raises(ToolFailed, match=r"unrecognized arguments: --clip_l=a --t5xxl=b --ae=c"):
+        train(trainer, photos, tmp_path / "home")
+
+
+@pytest.mark.parametrize("tool", [Kohya(), AiToolkit()], ids=lambda tool: tool.name)
+def test_not_installed_is_one_clear_error(tool: Kohya | AiToolkit, tmp_path: Path) -> None:
+    with pytest.raises(MissingTool, match=rf"training\.trainer_path does not say where.*git clone {tool.url}.*\"builtin\""):
+        locate(tool, None, None, ())
+    with pytest.raises(MissingTool, match=rf"is not .*: there is no {tool.main} in it"):
+        locate(tool, str(tmp_path), None, ())
+    (tmp_path / tool.main).write_text("")
+    with pytest.raises(MissingTool, match=r"trainer_python: there is no /nowhere/python"):
+        locate(tool, str(tmp_path), "/nowhere/python", ())
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    (tmp_path / "venv" / "bin" / "python").write_text("")
+    assert locate(tool, str(tmp_path), None, ()).python == tmp_path / "venv" / "bin" / "python"
+
+
+def test_a_program_that_cannot_be_started(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    tool = AiToolkit()
+    trainer = ai_toolkit_trainer(tmp_path / "ai-toolkit")
+    broken = tmp_path / "python"
+    broken.write_text("not a program")
+    where = locate(tool, str(tmp_path / "ai-toolkit"), str(broken), ())
+    with pytest.raises(MissingTool, match="cannot be started"):
+        train(ExternalTrainer(tool, where, "base", FAMILIES["flux"]), photos, tmp_path / "home")
+    assert trainer.fingerprint != ExternalTrainer(tool, where, "base", FAMILIES["flux"]).fingerprint
+
+
+def test_downloads_only_when_allowed() -> None:
+    assert network(True) == {} and network(False)["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        ("steps:  45%|####5     | 27/60 [01:10<12:25,  2.6s/it, avr_loss=0.124]", Seen(32, 0.124)),
+        ("steps:   0%|          | 0/60 [00:00<?, ?it/s]", Seen(5, None)),
+        ("steps: 100%|██████████| 60/60 [01:10<00:00,  1.2it/s, Average key norm=0.01, avr_loss=1e-3]", Seen(65, 1e-3)),
+        ("caching latents: 100%|##########| 5/5 [00:00<00:00, 90.1it/s]", None),
+        ("epoch validation steps: 10%|#  | 1/10 [00:00<00:00, 9.1it/s]", None),
+        ("epoch 1/10", None),
+    ],
+)
+def test_kohyas_progress(line: str, seen: Seen | None) -> None:
+    assert Kohya().seen(line, 5) == seen
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        ("lora_v1:  50%|#####     | 750/1500 [12:34<12:34,  1.41s/it, lr: 1.0e-04 loss: 1.234e-01]", Seen(750, 0.1234)),
+        ("lora_v1:   0%|          | 0/1500 [00:00<?, ?it/s]", None),
+        ("Caching latents to disk: 100%|##########| 40/40 [00:00<00:00, 90.1it/s]", None),
+    ],
+)
+def test_ai_toolkits_progress(line: str, seen: Seen | None) -> None:
+    assert AiToolkit().seen(line, 5) == seen
+
+
+def test_numbers_of_the_lora_are_those_of_the_program(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    one = train(kohya_trainer(tmp_path / "sd-scripts"), photos, tmp_path / "a")
+    other = train(kohya_trainer(tmp_path / "sd-scripts", "someone/some-sdxl", "--unet_lr=0.1"), photos, tmp_path / "b")
+    first, second = (next(iter(read_lora(path).layers.values())) for path in (one, other))
+    assert first.rank == SETTINGS.rank and np.isfinite(first.up.values()).all() and first.up.same(second.up)

@@ -1,0 +1,30 @@
+"""Portions: half the size after memory ran out, from that step on, also after a kill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from twinloop.adapters.trainers.portions import Portions
+from twinloop.errors import StateError
+
+
+def test_a_smaller_size_counts_from_its_step_on(tmp_path: Path) -> None:
+    portions = Portions(tmp_path / "p.json", 8)
+    assert portions.at(1) == 8
+    assert portions.halve(5) == 4 and portions.halve(9) == 2
+    for kept in (portions, Portions(tmp_path / "p.json", 8)):
+        assert [kept.at(step) for step in (1, 4, 5, 8, 9, 50)] == [8, 8, 4, 4, 2, 2]
+
+
+def test_halved_twice_at_one_step(tmp_path: Path) -> None:
+    portions = Portions(tmp_path / "p.json", 8)
+    assert (portions.halve(3), portions.halve(3), portions.halve(3), portions.halve(3)) == (4, 2, 1, 0)
+    assert (portions.at(2), portions.at(3)) == (8, 1)
+
+
+def test_a_damaged_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text("[[1]]")
+    with pytest.raises(StateError, match="is damaged"):
+        Portions(tmp_path / "p.json", 8)

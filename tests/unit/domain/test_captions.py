@@ -1,0 +1,37 @@
+"""Captions taken apart and put together: the trigger is always there, and first where it was added."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twinloop.domain.captions import Description, one_line, parts_of, with_trigger
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=60)
+
+
+@given(TEXTS, st.sampled_from(("ohwx alice", "1girl, ohwx", "OHWX")))
+def test_the_trigger_is_always_there_and_added_once(text: str, trigger: str) -> None:
+    full = with_trigger(text, trigger)
+    assert all(part.casefold() in full.casefold() for part in parts_of(trigger))
+    assert with_trigger(full, trigger) == full
+    assert full == one_line(full)
+
+
+def test_a_placeholder_is_filled_in() -> None:
+    assert with_trigger("[trigger] in a park", "ohwx alice") == "ohwx alice in a park"
+
+
+def test_a_missing_trigger_comes_first() -> None:
+    assert with_trigger("a woman in a park\n", "ohwx") == "ohwx, a woman in a park"
+    assert with_trigger(" ", "ohwx") == "ohwx"
+
+
+def test_a_trigger_of_tags_is_there_when_all_its_tags_are() -> None:
+    assert with_trigger("ohwx, outdoors, 1girl", "1girl, ohwx") == "ohwx, outdoors, 1girl"
+    assert with_trigger("1girl, outdoors", "1girl, ohwx").startswith("1girl, ohwx, ")
+
+
+def test_descriptions_keep_through_json() -> None:
+    said = Description("a dog", ("dog", "grass"))
+    assert Description.from_json(said.to_json()) == said

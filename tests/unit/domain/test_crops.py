@@ -1,0 +1,108 @@
+"""Cuts: never enlarged, never over the area, multiples of 64, the face inside, the head where it can be, other faces outside where they can be."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from twinloop.domain.crops import FRAMINGS, LONGEST, STEP, buckets, cut, head_of
+from twinloop.domain.faces import Box
+
+SIZES = st.sampled_from((256, 512, 768, 1024))
+
+
+@st.composite
+def photos(draw: st.DrawFn) -> tuple[int, int, Box]:
+    """A photo and a face of at most half of its sides, anywhere in it."""
+    width, height = draw(st.integers(160, 5000)), draw(st.integers(160, 5000))
+    assume(max(width, height) <= 3 * min(width, height))
+    tall = draw(st.floats(20, min(width, height) / 2))
+    wide = tall * draw(st.floats(0.6, 0.95))
+    x, y = draw(st.floats(0, width - wide)), draw(st.floats(0, height - tall))
+    return width, height, Box(x, y, x + wide, y + tall)
+
+
+def boxes(width: int, height: int) -> st.SearchStrategy[Box]:
+    return st.builds(
+        lambda x, y, side: Box(x * width, y * height, x * width + side * 0.8, y * height + side),
+        st.floats(0, 0.95), st.floats(0, 0.95), st.floats(10, max(11, min(width, height) / 4)),
+    )  # fmt: skip
+
+
+@given(SIZES)
+def test_buckets_are_multiples_within_the_area_and_the_shape(size: int) -> None:
+    for width, height in buckets(size):
+        assert width % STEP == height % STEP == 0
+        assert width * height <= size * size
+        assert max(width, height) <= LONGEST * min(width, height)
+    assert (size, size) in buckets(size)
+
+
+@given(photos(), SIZES, st.sampled_from(FRAMINGS), st.data())
+def test_a_cut_lies_in_the_photo_holds_the_face_and_is_never_enlarged(
+    photo: tuple[int, int, Box], size: int, framing: str, data: st.DataObject
+) -> None:
+    width, height, face = photo
+    others = data.draw(st.lists(boxes(width, height), max_size=3))
+    window = cut(width, height, face, others, framing, size)
+    assume(window is not None)
+    assert window is not None
+    x0, y0, x1, y1 = window.box
+    assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
+    assert window.size in buckets(size)
+    assert window.size[0] <= x1 - x0 and window.size[1] <= y1 - y0
+    across, down = window.size[0] / (x1 - x0), window.size[1] / (y1 - y0)
+    assert across == pytest.approx(down, rel=0.03)  # whole pixels: the shape may be off by one of them
+    slack = 2 + 0.06 * face.height
+    assert x0 <= face.x0 + slack and y0 <= face.y0 + slack and x1 >= face.x1 - slack and y1 >= face.y1 - slack
+
+
+@given(photos(), SIZES, st.sampled_from(FRAMINGS))
+def test_the_head_is_whole_wherever_the_photo_has_room(photo: tuple[int, int, Box], size: int, framing: str) -> None:
+    width, height, face = photo
+    head = head_of(face, width, height)
+    assume(head.width < 0.6 * width and head.height < 0.6 * height and min(head.width, head.height) >= STEP)
+    window = cut(width, height, face, [], framing, size)
+    assert window is not None and window.head_inside
+
+
+def test_a_photo_smaller_than_its_bucket_stays_small() -> None:
+    window = cut(300, 400, Box(100, 100, 200, 230), [], "keep", 1024)
+    assert window is not None and window.size == (256, 384) and window.scale <= 1
+
+
+def test_a_cut_that_nearly_fits_its_bucket_is_not_resampled() -> None:
+    window = cut(1030, 1030, Box(400, 300, 600, 560), [], "keep", 1024)
+    assert window is not None and window.size == (1024, 1024)
+    assert window.box[2] - window.box[0] == 1024
+
+
+def test_another_face_beside_is_cut_off() -> None:
+    mine, other = Box(300, 300, 500, 560), Box(1100, 300, 1300, 560)
+    window = cut(1600, 1200, mine, [other], "keep", 1024)
+    assert window is not None and window.others == 0 and window.box[2] <= 1100
+    assert window.head_inside
+
+
+def test_another_face_that_touches_is_told() -> None:
+    window = cut(1600, 1200, Box(700, 300, 900, 560), [Box(880, 300, 1080, 560)], "keep", 1024)
+    assert window is not None and window.others == 1 and window.head_inside
+
+
+def test_framings_cut_closer_and_closer() -> None:
+    heights = []
+    for framing in FRAMINGS[:3]:
+        window = cut(4000, 6000, Box(1900, 1000, 2100, 1260), [], framing, 1024)
+        assert window is not None
+        heights.append(window.box[3] - window.box[1])
+    assert heights == sorted(heights) and heights[0] < 3 * 260 < heights[1] < 6 * 260 < heights[2]
+
+
+def test_a_tiny_face_is_brought_nearer_even_when_the_photo_is_kept() -> None:
+    window = cut(6000, 4000, Box(3000, 1900, 3100, 2020), [], "keep", 1024)
+    assert window is not None and window.box[3] - window.box[1] <= 10.1 * 120
+
+
+def test_too_few_pixels_are_none() -> None:
+    assert cut(60, 400, Box(10, 10, 50, 60), [], "keep", 1024) is None

@@ -1,0 +1,123 @@
+"""A base model's family and preset, told without reading weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from twinloop.families import FAMILIES, preset_for
+from twinloop.families.recognise import family_of_lora, family_of_tensors, lora_suits
+from twinloop.families.single_files import read_header, tensor_names
+
+SD2 = ("model.diffusion_model.input_blocks.0.0.weight", "cond_stage_model.model.transformer.resblocks.0.ln_1.weight")
+
+
+@pytest.mark.parametrize(
+    ("base", "preset"),
+    [
+        ("stabilityai/stable-diffusion-xl-base-1.0", "sdxl"),
+        ("cagliostrolab/animagine-xl-3.1", "animagine"),
+        ("OnomaAIResearch/Illustrious-XL-v1.0", "illustrious"),
+        ("./ponyDiffusionV6XL.safetensors", "pony"),
+        ("stable-diffusion-v1-5/stable-diffusion-v1-5", "sd15"),
+        ("stabilityai/stable-diffusion-3.5-large", "sd35"),
+        ("black-forest-labs/FLUX.1-dev", "flux"),
+        ("black-forest-labs/FLUX.1-schnell", "flux-schnell"),
+        ("black-forest-labs/FLUX.2-dev", "flux2"),
+        ("black-forest-labs/FLUX.2-klein-4B", "flux2-klein"),
+        ("black-forest-labs/FLUX.2-klein-base-9B", "flux2-klein-base"),
+        ("Tongyi-MAI/Z-Image", "zimage"),
+        ("Tongyi-MAI/Z-Image-Turbo", "zimage-turbo"),
+        ("z_image_turbo_bf16.safetensors", "zimage-turbo"),
+        ("Qwen/Qwen-Image", "qwen-image"),
+        ("black-forest-labs/FLUX.1-Kontext-dev", "flux-kontext"),
+        ("someone/anything", "sdxl"),
+        ("nano", "nano"),
+    ],
+)
+def test_a_name_tells(base: str, preset: str) -> None:
+    assert preset_for(base) == preset
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_a_folder_tells_more_than_its_name(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "sdxl-or-flux"
+    folder.mkdir()
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": FAMILIES[name].pipeline}))
+    assert preset_for(str(folder)) in FAMILIES[name].presets
+
+
+def test_the_name_chooses_among_the_presets_of_a_folders_family(tmp_path: Path) -> None:
+    folder = tmp_path / "Z_Image_Turbo"
+    folder.mkdir()
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "ZImagePipeline"}))
+    assert preset_for(str(folder)) == "zimage-turbo"
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+@pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
+def test_the_tensors_of_a_single_file_tell(name: str, prefix: str, tmp_path: Path) -> None:
+    family = FAMILIES[name]
+    if prefix and family.single_file.whole:
+        pytest.skip("whole checkpoints have one form only")
+    marks = [mark for mark in family.single_file.marks[0] if not mark.startswith("!")]
+    path = tmp_path / f"pony-{name}.safetensors"
+    save_file({f"{prefix}{mark}": np.zeros(1, np.float32) for mark in marks}, path)
+    found = family_of_tensors(tensor_names(path) or ())
+    assert found is not None and found.single_file is family.single_file  # Kontext's denoiser has the names of Flux's
+    assert preset_for(str(path)) in family.presets
+
+
+def test_other_kinds_of_models_are_not_taken_for_ours() -> None:
+    assert family_of_tensors(SD2) is None
+    assert family_of_tensors(["double_blocks.0.img_attn.norm.key_norm.scale", "single_blocks.0.linear1.weight", "distilled_guidance_layer.in_proj.bias"]) is None
+    assert family_of_tensors(["cap_embedder.0.weight", "layers.0.adaLN_modulation.1.weight"]) is None  # Lumina 2
+
+
+def test_a_file_that_cannot_be_read_is_judged_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "flux-dev.safetensors").write_bytes(b"junk")
+    assert preset_for(str(tmp_path / "flux-dev.safetensors")) == "flux"
+    assert tensor_names(tmp_path / "flux-dev.safetensors") is None
+
+
+def test_a_header_tells_sizes_texts_and_what_is_missing(tmp_path: Path) -> None:
+    save_file({"a": np.zeros((2, 3), np.float32)}, tmp_path / "x.safetensors", metadata={"made": "here"})
+    header = read_header(tmp_path / "x.safetensors")
+    assert (header.shapes, header.texts, header.missing) == ({"a": (2, 3)}, {"made": "here"}, 0)
+    (tmp_path / "x.safetensors").write_bytes((tmp_path / "x.safetensors").read_bytes()[:-5])
+    assert read_header(tmp_path / "x.safetensors").missing == 5
+
+
+@pytest.mark.parametrize("data", [b"", b"\x04\0\0\0\0\0\0\0[1,]", b"\x02\0\0\0\0\0\0\0[]", b"\xff" * 16, b'\x0b\0\0\0\0\0\0\0{"a":{"b":1}'])
+def test_a_damaged_header_is_a_value_error(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.safetensors").write_bytes(data)
+    with pytest.raises(ValueError):
+        read_header(tmp_path / "x.safetensors")
+
+
+def test_the_texts_of_a_lora_tell() -> None:
+    assert family_of_lora({"modelspec.architecture": "flux-1-dev/lora"}) is FAMILIES["flux"]
+    assert family_of_lora({"ss_base_model_version": "sdxl_base_v1-0"}) is FAMILIES["sdxl"]
+    assert family_of_lora({}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "denoiser"),
+    [
+        ("unet.mid_block.x.lora_A.weight", "unet"), ("lora_unet_input_blocks_1_1_proj_in.lora_down.weight", "unet"),
+        ("transformer.x.lora_A.weight", "transformer"), ("lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight", "transformer"),
+        ("diffusion_model.layers.0.attention.to_q.lora_A.weight", "transformer"), ("lora_transformer_x.lora_down.weight", "transformer"),
+    ],
+)  # fmt: skip
+def test_the_names_of_a_lora_tell_a_unet_from_a_transformer(name: str, denoiser: str) -> None:
+    for family in FAMILIES.values():
+        assert (lora_suits([name], {}, family) == "") == (family.denoiser == denoiser)
+
+
+def test_what_cannot_be_told_is_left_to_loading() -> None:
+    assert all(lora_suits(["something.lora_A.weight"], {}, family) == "" for family in FAMILIES.values())
+    assert "made for the family 'flux'" in lora_suits([], {"modelspec.architecture": "flux-1-dev/lora"}, FAMILIES["zimage"])

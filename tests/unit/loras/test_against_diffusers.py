@@ -1,0 +1,99 @@
+"""diffusers' own readers, as judges: they find in our kohya and ComfyUI files what our diffusers files say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from diffusers.loaders import lora_conversion_utils as theirs  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
+
+from tests.unit.loras.makers import PATHS, adapter, layer, saved  # noqa: E402
+from twinloop.loras.adapter import DENOISER, Adapter, Place  # noqa: E402
+from twinloop.loras.lora import Dialect, Layer  # noqa: E402
+
+Reader = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def unet(state: dict[str, Any]) -> dict[str, Any]:
+    """As the pipelines of UNets do it, alphas multiplied in, and the old names of attention layers made new."""
+    mapped = theirs._maybe_map_sgm_blocks_to_diffusers(state, SimpleNamespace(layers_per_block=2))
+    found, alphas = theirs._convert_non_diffusers_lora_to_diffusers(mapped)
+    scales = {re.sub(r"(_lora\.down\.weight)?\.alpha$", "", name): alpha for name, alpha in alphas.items()}
+    made = {}
+    for name, tensor in found.items():
+        stem, which = re.fullmatch(r"(.+)[._]lora\.(down|up)\.weight", name).groups()  # type: ignore[union-attr]
+        path = re.sub(r"to_out$", "to_out.0", stem.replace(".processor.", "."))
+        made[f"{path}.lora_{'A' if which == 'down' else 'B'}.weight"] = tensor if which == "down" else tensor * scales[stem] / tensor.shape[1]
+    return made
+
+
+READERS: dict[tuple[str, Dialect], Reader] = {
+    ("sd15", Dialect.KOHYA): unet,
+    ("sdxl", Dialect.KOHYA): unet,
+    ("flux2", Dialect.KOHYA): theirs._convert_kohya_flux2_lora_to_diffusers,
+    ("flux2-klein", Dialect.KOHYA): theirs._convert_kohya_flux2_lora_to_diffusers,
+    ("qwen-image", Dialect.KOHYA): theirs._convert_non_diffusers_qwen_lora_to_diffusers,
+    ("qwen-image", Dialect.COMFYUI): theirs._convert_non_diffusers_qwen_lora_to_diffusers,
+    ("zimage", Dialect.KOHYA): theirs._convert_non_diffusers_z_image_lora_to_diffusers,
+    ("zimage", Dialect.COMFYUI): theirs._convert_non_diffusers_z_image_lora_to_diffusers,
+}
+
+
+def effects(found: dict[str, Any], seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
+    """What each layer does to a random vector; cheaper than the whole matrix."""
+    made = {}
+    for name, up in found.items():
+        if name.endswith(".lora_B.weight"):
+            down = found[name.replace(".lora_B.", ".lora_A.")].double().flatten(1).numpy()
+            path = name.removesuffix(".lora_B.weight").removeprefix("transformer.").removeprefix("unet.")
+            made[path] = up.double().flatten(1).numpy() @ (down @ vector(down.shape[1], seed))
+    return made
+
+
+def effect(part: Layer, seed: int = 0) -> np.ndarray[Any, Any]:
+    down = part.down.values()
+    return np.asarray(part.up.values() @ (down @ vector(down.shape[1], seed)) * part.scale)
+
+
+def vector(size: int, seed: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).normal(size=size)
+
+
+@pytest.mark.parametrize(("family", "dialect"), READERS, ids=str)
+def test_they_read_what_we_write(family: str, dialect: Dialect, tmp_path: Path) -> None:
+    made = adapter(family, rank=4, alpha=2.0, encoders=False)
+    file = saved(tmp_path / "x.safetensors", made, dialect)
+    found = effects(READERS[family, dialect](load_file(file.path)))
+    for place, part in made.layers.items():
+        assert np.allclose(found[place.path], effect(part), atol=1e-3), place.path
+    assert len(found) == len(made.layers)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_they_read_our_flux(shared: bool, tmp_path: Path) -> None:
+    """Their reader knows FLUX.1 at its real width only."""
+    width, block = 3072, "single_transformer_blocks.0"
+    names = {f"{block}.attn.to_q": width, f"{block}.attn.to_k": width, f"{block}.attn.to_v": width, f"{block}.proj_mlp": 4 * width}
+    layers = {Place(DENOISER, name): layer(out, width, 2, 1.0, seed=0 if shared else n) for n, (name, out) in enumerate(names.items())}
+    for name, out in (("transformer_blocks.0.attn.to_out.0", width), ("transformer_blocks.0.norm1.linear", 6 * width), ("norm_out.linear", 2 * width)):
+        layers[Place(DENOISER, name)] = layer(out, width, 2, 2.0)
+    file = saved(tmp_path / "x.safetensors", Adapter("flux", layers), Dialect.KOHYA)
+    fused = file.layers["lora_unet_single_blocks_0_linear1"]
+    assert fused.rank == (2 if shared else 8)
+    found = effects(theirs._convert_kohya_flux_lora_to_diffusers(load_file(file.path)))
+    for place, part in layers.items():
+        assert np.allclose(found[place.path], effect(part), rtol=1e-5, atol=1e-2), place.path
+
+
+def test_every_family_is_here_or_has_no_reader_there() -> None:
+    assert {family for family, _ in READERS} | {"flux", "sd35"} == set(PATHS)

@@ -1,0 +1,159 @@
+"""Captions of a person's pictures: measured once, the trigger first, the user's own words for good."""
+
+from __future__ import annotations
+
+import dataclasses
+import stat
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tests.unit.stages.vault.makers import FAKE, fake_vault, fill, person_in, photo_of
+from tests.unit.things import Silent, face
+from twinloop.domain.captions import Description
+from twinloop.domain.faces import Box, Face, ImageArray
+from twinloop.domain.vault import Label
+from twinloop.facets import BUILTIN
+from twinloop.ports import DetectorPack
+from twinloop.stages.observe import Observer
+from twinloop.stages.vault.caption import CaptionOptions, Captions, Writer, caption, recorded, shown
+from twinloop.stages.vault.choose import CutOptions, choose
+from twinloop.stages.vault.edits import edit
+from twinloop.stages.vault.opened import OpenVault, opened
+
+LABEL = Label("p001", "ohwx alice", "woman")
+CUTTING = CutOptions(size=256)
+
+
+class Counting:
+    """A captioner that counts its calls."""
+
+    fingerprint = "counting"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def caption(self, image: ImageArray) -> Description:
+        self.calls += 1
+        return Description(tags=("glasses", "blonde hair", "from side"))
+
+
+def captions(vault: OpenVault, person: object, options: CaptionOptions | None = None, writer: Writer | None = None) -> Captions:
+    choice = choose(vault, person, {}, CUTTING)  # type: ignore[arg-type]
+    return caption(vault, person, LABEL, choice, CUTTING, options or CaptionOptions(), writer or Writer(FAKE), Silent())  # type: ignore[arg-type]
+
+
+def test_the_trigger_comes_first_and_the_angle_is_in(tmp_path: Path) -> None:
+    with fake_vault(tmp_path) as (vault, person):
+        prose = captions(vault, person)
+        tags = captions(vault, person, CaptionOptions(style="tags"))
+    assert all(item.text.startswith("ohwx alice woman, ") and " view" in item.text for item in prose.captions)
+    assert "side profile view, facing left" in prose.captions[5].text
+    assert all(item.text.startswith("ohwx alice, woman, ") for item in tags.captions)
+    assert "profile, from side" in tags.captions[5].text
+
+
+def test_the_record_is_private_and_the_same_every_time(tmp_path: Path) -> None:
+    with fake_vault(tmp_path) as (vault, person):
+        captions(vault, person)
+        path = vault.vault.captions(person.id)
+        first = path.read_bytes()
+        captions(vault, person)
+        assert path.read_bytes() == first and stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert b'"consent": "not recorded"' in first
+
+
+def test_pictures_are_measured_and_described_once(tmp_path: Path) -> None:
+    captioner = Counting()
+    with fake_vault(tmp_path, 3) as (vault, person):
+        first = captions(vault, person, CaptionOptions(captioner="x"), Writer(FAKE, captioner))
+        for path in (tmp_path / "photos").iterdir():
+            path.write_bytes(b"gone")  # not read again: everything is known
+        again = captions(vault, person, CaptionOptions(captioner="x"), Writer(FAKE, captioner))
+    assert captioner.calls == 3
+    assert [item.text for item in again.captions] == [item.text for item in first.captions]
+    assert all(
+        item.text.endswith(", glasses") and "blonde" not in item.text and "from side" not in item.text for item in first.captions
+    )
+
+
+def test_another_cut_is_measured_anew(tmp_path: Path) -> None:
+    captioner = Counting()
+    with fake_vault(tmp_path, 2) as (vault, person):
+        for size in (256, 192):
+            cutting = dataclasses.replace(CUTTING, size=size)
+            caption(
+                vault,
+                person,
+                LABEL,
+                choose(vault, person, {}, cutting),
+                cutting,
+                CaptionOptions(),
+                Writer(FAKE, captioner),
+                Silent(),
+            )
+    assert captioner.calls == 4
+
+
+def test_a_photo_that_went_bad_is_left_out_by_name(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 4) as (vault, person):
+        (tmp_path / "photos" / "IMG_0001.png").write_bytes(b"torn")
+        (tmp_path / "photos" / "IMG_0002.png").unlink()
+        found = captions(vault, person)
+    reasons = {Path(item.photo.paths[0]).name: item.reason for item in found.left_out}
+    assert len(found.captions) == 2 and set(reasons) == {"IMG_0001.png", "IMG_0002.png"}
+    assert "no longer there" in reasons["IMG_0002.png"]
+
+
+def test_the_users_words_win_until_they_are_taken_back(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 2) as (vault, person):
+        measured = captions(vault, person).captions[0]
+        photo = measured.cut.photo.sha256
+        assert edit(vault, LABEL, photo, "at the sea") == "ohwx alice, at the sea"
+        edit(vault, LABEL, photo, "at the sea")
+        assert len(vault.decisions.active("caption")) == 1
+        mine = captions(vault, person, CaptionOptions(style="tags")).captions[0]
+        assert (mine.text, mine.source) == ("ohwx alice, at the sea", "edited")
+        data = recorded(vault, person)
+        assert data is not None and data["captions"][0]["source"] == "edited"
+        edit(vault, LABEL, photo, "")
+        assert captions(vault, person).captions[0].text == measured.text
+
+
+def test_a_list_shows_edits_that_are_newer_than_the_record(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 2) as (vault, person):
+        found = captions(vault, person)
+        edit(vault, LABEL, found.captions[1].cut.photo.sha256, "ohwx alice asleep")
+        data = recorded(vault, person)
+        assert data is not None
+        assert [item["text"] for item in shown(vault, LABEL, data)["captions"]] == [found.captions[0].text, "ohwx alice asleep"]
+
+
+class TwoFaces:
+    """A detector that sees a large and a small face in a 256-pixel-high picture, and each one's smile by its place."""
+
+    fingerprint = "two"
+    covers = frozenset({"expression"})
+
+    def detect(self, image: ImageArray) -> list[Face]:
+        return [face(box=Box(0, 60, 100, 190)), face(box=Box(120, 60, 190, 150))]
+
+    def measure(self, image: ImageArray, subject: Face | None) -> dict[str, float]:
+        assert subject is not None
+        return {"expression.smile": 0.9} if subject.box.x0 < 50 else {"expression.angry": 0.9}
+
+
+def test_in_a_group_photo_the_caption_is_about_the_person(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (256, 256, 3), dtype=np.uint8)).save(tmp_path / "p" / "two.png")
+    two = TwoFaces()
+    photo = photo_of(tmp_path / "p" / "two.png", two.detect(np.zeros((1, 1, 3), np.uint8)))
+    fill(tmp_path / "v", [photo])
+    observer = Observer(DetectorPack("two", faces=two, measurers=(two,)), BUILTIN)
+    with opened(tmp_path / "v") as vault:
+        person = person_in([photo], {photo.sha256: 1})
+        choice = choose(vault, person, {}, CUTTING)
+        assert choice.cuts[0].window.others == 1  # they are too near to be cut apart
+        (made,) = caption(vault, person, LABEL, choice, CUTTING, CaptionOptions(), Writer(observer), Silent()).captions
+    assert "angry" in made.text and "smiling" not in made.text

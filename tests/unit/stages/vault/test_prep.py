@@ -1,0 +1,317 @@
+"""A person's folder: what trainers read back, run twice, killed anywhere, and the user's own files in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.unit.stages.vault.makers import FAKE, fake_vault, fill, person_in, photo_of
+from tests.unit.things import Silent, face
+from twinloop.domain.faces import Box
+from twinloop.domain.vault import Consent, Label, Person
+from twinloop.errors import InputError, StateError
+from twinloop.stages.vault.caption import Writer
+from twinloop.stages.vault.choose import CutOptions
+from twinloop.stages.vault.edits import edits_of
+from twinloop.stages.vault.opened import OpenVault, opened
+from twinloop.stages.vault.prep import Prepared, PrepOptions, prep
+from twinloop.store import atomic
+from twinloop.store.images import load_image
+from twinloop.store.provenance import is_marked_synthetic, synthetic_xmp
+
+LABEL = Label("p001", "ohwx alice", "woman", Consent("self", "alice", "2024-05-06", "training"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_sync() -> Iterator[None]:
+    """What a killed process has written stays written; only a power cut needs fsync, and it is most of these tests' time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
+@contextmanager
+def vault(home: Path, count: int = 6) -> Iterator[tuple[OpenVault, Person]]:
+    with fake_vault(home, count) as made:
+        yield made
+
+
+def prepare(
+    opened_vault: OpenVault, person: Person, duplicates: dict[str, str] | None = None, size: int = 256, **options: Any
+) -> Prepared:
+    wanted = PrepOptions(cutting=CutOptions(size=size), **options)
+    return prep(opened_vault, person, LABEL, duplicates or {}, wanted, Writer(FAKE), Silent())
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {
+        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
+# what trainers read
+
+
+def as_kohya(folder: Path) -> dict[str, tuple[int, str, str]]:
+    """As sd-scripts reads a train_data_dir: picture -> (repeats, class tokens, caption)."""
+    found = {}
+    for subset in folder.iterdir():
+        match = re.fullmatch(r"(\d+)_(.+)", subset.name)
+        if subset.is_dir() and match:
+            for picture in subset.glob("*.png"):
+                found[picture.name] = (int(match[1]), match[2], picture.with_suffix(".txt").read_text().strip())
+    return found
+
+
+def as_imagefolder(folder: Path) -> dict[str, str]:
+    """As datasets' imagefolder reads a folder: file_name relative to metadata.jsonl, one JSON object a line, every picture named once."""
+    rows = [json.loads(line) for line in (folder / "metadata.jsonl").read_text("utf-8").splitlines()]
+    assert sorted(row["file_name"] for row in rows) == sorted(p.name for p in folder.glob("*.png"))
+    return {row["file_name"]: row["text"] for row in rows}
+
+
+def as_flat(folder: Path) -> dict[str, str]:
+    return {picture.name: picture.with_suffix(".txt").read_text().strip() for picture in folder.glob("*.png")}
+
+
+def test_each_layout_reads_back_as_its_trainer_does(tmp_path: Path) -> None:
+    with vault(tmp_path) as (opened_vault, person):
+        flat = as_flat(prepare(opened_vault, person).folder)
+        kohya = as_kohya(prepare(opened_vault, person, layout="kohya", repeats=7).folder)
+        metadata = as_imagefolder(prepare(opened_vault, person, layout="metadata").folder)
+    assert len(flat) == 6 and all(text.startswith("ohwx alice woman, ") for text in flat.values())
+    assert kohya == {name: (7, "ohwx alice woman", text) for name, text in flat.items()}
+    assert metadata == flat
+
+
+def test_pictures_fit_their_buckets_and_carry_nothing_of_the_source(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x8825] = "Maker", {1: "N", 2: (1.0, 2.0, 3.0)}
+    path = tmp_path / "p" / "gps.jpg"
+    path.parent.mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (700, 900, 3), dtype=np.uint8)).save(
+        path, exif=exif, icc_profile=b"x" * 200
+    )
+    photo = photo_of(path, [face(box=Box(300, 200, 500, 460))])
+    fill(tmp_path / "v", [photo])
+    with opened(tmp_path / "v") as opened_vault:
+        found = prepare(opened_vault, person_in([photo]), size=512)
+    (picture,) = found.folder.glob("*.png")
+    with Image.open(picture) as image:
+        assert image.width % 64 == image.height % 64 == 0 and image.width * image.height <= 512 * 512
+        assert dict(image.getexif()) == {} and image.info == {}
+    assert not is_marked_synthetic(picture.read_bytes())
+
+
+def test_the_mark_of_a_made_image_stays(tmp_path: Path) -> None:
+    path = tmp_path / "p" / "made.jpg"
+    path.parent.mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)).save(path, xmp=synthetic_xmp())
+    photo = photo_of(path, [face(box=Box(80, 60, 180, 190))])
+    fill(tmp_path / "v", [photo])
+    with opened(tmp_path / "v") as opened_vault:
+        found = prepare(opened_vault, person_in([photo]))
+    (picture,) = found.folder.glob("*.png")
+    assert load_image(picture).origin == "synthetic"
+    assert any(finding.about == "origin" for finding in found.readiness.findings)
+
+
+def test_the_record_says_where_every_picture_comes_from(tmp_path: Path) -> None:
+    with vault(tmp_path) as (opened_vault, person):
+        found = prepare(opened_vault, person)
+    data = json.loads((found.folder / "person.json").read_text())
+    assert (data["trigger"], data["class_word"], data["prompt"]) == ("ohwx alice", "woman", "ohwx alice woman")
+    assert data["consent"]["text"].startswith("the person themself")
+    first = data["pictures"][0]
+    assert (
+        first["file"] == "IMG_0000.png"
+        and first["source"]["crop"] == [0, 0, 256, 256]
+        and first["text"] == as_flat(found.folder)["IMG_0000.png"]
+    )
+    assert {item["file"] for item in data["files"]} == set(tree(found.folder)) - {"person.json"}
+    assert data["readiness"]["grade"] == "not yet"
+
+
+# run twice, killed anywhere
+
+
+@pytest.mark.parametrize("layout", ["flat", "kohya", "metadata"])
+def test_run_twice_nothing_is_written(tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with vault(tmp_path) as (opened_vault, person):
+        found = prepare(opened_vault, person, layout=layout)
+        before, times = tree(found.folder), {p: p.stat().st_mtime_ns for p in found.folder.rglob("*")}
+        monkeypatch.setattr("twinloop.stages.vault.picture.load_image", lambda path: pytest.fail("nothing needs decoding"))
+        again = prepare(opened_vault, person, layout=layout)
+    assert (again.written, again.removed, again.kept, again.adopted) == (0, (), (), ())
+    assert tree(found.folder) == before and {p: p.stat().st_mtime_ns for p in found.folder.rglob("*")} == times
+
+
+class Killed(BaseException):
+    """Not an Exception: nothing may catch it, as nothing catches kill -9."""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_around_every_rename_it_ends_the_same(tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, survived = os.replace, set[str]()
+
+    def replace(source: Any, target: Any) -> None:
+        fresh = os.fspath(target) not in survived
+        survived.add(os.fspath(target))
+        if fresh and moment == "before":
+            raise Killed(target)
+        real(source, target)
+        if fresh:
+            raise Killed(target)
+
+    with vault(tmp_path, 3) as (opened_vault, person):
+        plans: list[dict[str, Any]] = [{}, {"layout": "kohya"}, {"layout": "kohya", "size": 192}, {"layout": "metadata"}, {}]
+        expected = []
+        for plan in plans:  # the user changes his mind from run to run
+            expected.append(tree(prepare(opened_vault, person, output=tmp_path / "calm", **plan).folder))
+        deaths = 0
+        monkeypatch.setattr(atomic.os, "replace", replace)
+        for plan, wanted in zip(plans, expected, strict=True):
+            survived.clear()
+            while True:
+                try:
+                    found = prepare(opened_vault, person, output=tmp_path / "stormy", **plan)
+                    break
+                except Killed:
+                    deaths += 1
+            assert tree(found.folder) == wanted and found.kept == () and edits_of(opened_vault.decisions, person.id) == {}
+        assert deaths > 20
+
+
+def test_a_torn_note_is_no_edit_of_the_users(tmp_path: Path) -> None:
+    with vault(tmp_path, 2) as (opened_vault, person):
+        found = prepare(opened_vault, person)
+        before = tree(found.folder)
+        (found.folder / ".prep.jsonl").write_bytes(b"torn")
+        (found.folder / "IMG_0001.txt").unlink()
+        again = prepare(opened_vault, person)
+    assert tree(found.folder) == before and (again.adopted, again.written) == ((), 1)
+
+
+# the user's own files and words
+
+
+def test_a_changed_caption_is_the_users_from_then_on(tmp_path: Path) -> None:
+    with vault(tmp_path) as (opened_vault, person):
+        found = prepare(opened_vault, person)
+        path = found.folder / "IMG_0001.txt"
+        path.write_text("ohwx alice woman at the sea,\n wearing a hat")
+        again = prepare(opened_vault, person)
+        assert again.adopted == ("IMG_0001.txt",) and path.read_text() == "ohwx alice woman at the sea,\n wearing a hat"
+        assert prepare(opened_vault, person).adopted == ()
+        kohya = as_kohya(prepare(opened_vault, person, layout="kohya").folder)
+        assert kohya["IMG_0001.png"][2] == "ohwx alice woman at the sea, wearing a hat"
+        assert (
+            as_imagefolder(prepare(opened_vault, person, layout="metadata").folder)["IMG_0001.png"]
+            == "ohwx alice woman at the sea, wearing a hat"
+        )
+        opened_vault.decisions.undo()
+        assert "at the sea" not in as_flat(prepare(opened_vault, person).folder)["IMG_0001.png"]
+
+
+def test_a_changed_line_of_metadata_is_the_users_too(tmp_path: Path) -> None:
+    with vault(tmp_path) as (opened_vault, person):
+        found = prepare(opened_vault, person, layout="metadata")
+        path = found.folder / "metadata.jsonl"
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        rows[2]["text"] = "ohwx alice asleep"
+        path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"file_name": "my own.png", "text": "mine"}]))
+        Image.new("RGB", (64, 64)).save(found.folder / "my own.png")
+        again = prepare(opened_vault, person, layout="metadata")
+        assert again.adopted == (f"metadata.jsonl: {rows[2]['file_name']}",)
+        texts = as_imagefolder(again.folder)
+        assert texts[rows[2]["file_name"]] == "ohwx alice asleep" and texts["my own.png"] == "mine"
+        assert list(edits_of(opened_vault.decisions, person.id).values()) == ["ohwx alice asleep"]
+
+
+def test_files_of_the_user_are_neither_taken_nor_removed(tmp_path: Path) -> None:
+    with vault(tmp_path) as (opened_vault, person):
+        folder = opened_vault.vault.person("alice")
+        folder.mkdir(parents=True)
+        (folder / "IMG_0002.png").write_bytes(b"mine")
+        (folder / "notes.txt").write_text("mine")
+        found = prepare(opened_vault, person)
+        assert (folder / "IMG_0002.png").read_bytes() == b"mine"
+        assert sum(name.startswith("IMG_0002_") for name in found.files.values()) == 1
+        prepare(opened_vault, person, layout="kohya")
+        assert sorted(p.name for p in folder.iterdir()) == ["10_ohwx alice woman", "IMG_0002.png", "notes.txt", "person.json"]
+
+
+def test_a_picture_that_the_user_retouched_stays(tmp_path: Path) -> None:
+    with vault(tmp_path) as (opened_vault, person):
+        folder = prepare(opened_vault, person).folder
+        (folder / "IMG_0003.png").write_bytes(b"retouched")
+        for _ in range(2):
+            assert prepare(opened_vault, person).kept == ("IMG_0003.png",)
+        moved = prepare(opened_vault, person, layout="kohya")
+        assert "IMG_0003.png" in moved.kept and (folder / "IMG_0003.png").read_bytes() == b"retouched"
+
+
+def test_a_photo_that_drops_out_takes_its_files_along(tmp_path: Path) -> None:
+    with vault(tmp_path) as (opened_vault, person):
+        prepare(opened_vault, person)
+        photo = person.faces[0].sha256
+        found = prepare(opened_vault, person, {photo: "near copy of IMG_9.png"})
+        assert len(found.removed) == 2 and len(as_flat(found.folder)) == 5
+        assert any(item.reason == "near copy of IMG_9.png" for item in found.left_out)
+        assert any(finding.about == "duplicates" and finding.have == 1 for finding in found.readiness.findings)
+
+
+def test_what_was_cut_from_a_photo_that_is_gone_stays(tmp_path: Path) -> None:
+    with vault(tmp_path) as (opened_vault, person):
+        before = tree(prepare(opened_vault, person).folder)
+        lost = tmp_path / "photos" / "IMG_0004.png"
+        lost.unlink()
+        opened_vault.catalog.forget_files([lost])
+        found = prepare(opened_vault, person)
+        assert found.gone == 1 and len(found.files) == 5 and found.removed == ()
+        kept = tree(found.folder)
+        assert {name: digest for name, digest in kept.items() if name != "person.json"} == {
+            n: d for n, d in before.items() if n != "person.json"
+        }
+        assert prepare(opened_vault, person).written == 0
+
+
+def test_names_are_safe_and_stay_with_their_photos(tmp_path: Path) -> None:
+    folder = tmp_path / "p"
+    names = ["a/x.png", "b/X.png", "c/we?ird\nname.png", "d/" + "n" * 200 + ".png"]
+    photos = []
+    for number, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True)
+        Image.fromarray(np.random.default_rng(number).integers(0, 255, (256, 256, 3), dtype=np.uint8)).save(path)
+        photos.append(photo_of(path, [face(box=Box(80, 60, 180, 190))]))
+    fill(tmp_path / "v", photos)
+    with opened(tmp_path / "v") as opened_vault:
+        first = prepare(opened_vault, person_in(photos)).files
+        assert len({name.casefold() for name in first.values()}) == 4 and all(
+            re.fullmatch(r"[\w .()-]{1,100}\.png", name) for name in first.values()
+        )
+        later = prepare(opened_vault, person_in(photos[1:])).files
+        assert all(later[sha256] == first[sha256] for sha256 in later)
+
+
+def test_an_unknown_layout_and_a_strange_person_json_are_refused(tmp_path: Path) -> None:
+    with vault(tmp_path, 1) as (opened_vault, person):
+        with pytest.raises(InputError, match="flat, kohya, metadata"):
+            prepare(opened_vault, person, layout="onetrainer")
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "person.json").write_text('{"pet": true}')
+        with pytest.raises(StateError, match="not written by this program"):
+            prepare(opened_vault, person, output=tmp_path / "mine")

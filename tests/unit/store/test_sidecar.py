@@ -1,0 +1,70 @@
+"""Captions and consent that lie beside photos."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from twinloop.domain.vault import Consent
+from twinloop.errors import StateError
+from twinloop.store.sidecar import LARGEST, caption_beside, consent_of, trigger_of
+
+
+def test_no_caption_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(" \n")
+    (tmp_path / "b.txt").write_text("of another photo")
+    assert caption_beside(tmp_path / "a.png") is None
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".caption"])
+def test_a_caption_file_is_read_on_one_line(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"a{suffix}").write_bytes("\ufeffohwx,\r\n in a  café\n".encode())
+    assert caption_beside(tmp_path / "a.png") == "ohwx, in a café"
+
+
+def test_bytes_that_are_no_text_do_not_stop_anything(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"ohwx \xff here")
+    assert caption_beside(tmp_path / "a.png") == "ohwx \ufffd here"
+
+
+def test_a_long_text_is_no_caption(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("word " * LARGEST)
+    assert caption_beside(tmp_path / "a.png") is None
+
+
+def test_metadata_jsonl_is_read_and_read_again_when_it_changes(tmp_path: Path) -> None:
+    record = tmp_path / "metadata.jsonl"
+    record.write_text(json.dumps({"file_name": "a.png", "text": "ohwx here"}) + "\nnot json\n[1]\n")
+    assert caption_beside(tmp_path / "a.png") == "ohwx here"
+    record.write_text(json.dumps({"file_name": "a.png", "text": "ohwx somewhere else"}) + "\n")
+    assert caption_beside(tmp_path / "a.png") == "ohwx somewhere else"
+    (tmp_path / "a.txt").write_text("the file wins")
+    assert caption_beside(tmp_path / "a.png") == "the file wins"
+
+
+def test_consent_is_found_in_the_folder_or_above_a_kohya_folder(tmp_path: Path) -> None:
+    given = Consent("written", "alice", "2024-05-06", "training")
+    inner = tmp_path / "10_ohwx woman"
+    inner.mkdir()
+    assert consent_of(inner).text == "not recorded"
+    (tmp_path / "person.json").write_text(json.dumps({"consent": given.to_json()}))
+    assert consent_of(tmp_path) == consent_of(inner) == given
+
+
+def test_a_person_json_of_somebody_elses_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "person.json").write_text(json.dumps({"name": "a pet project"}))
+    assert consent_of(tmp_path) == Consent()
+
+
+def test_a_damaged_record_is_not_guessed_at(tmp_path: Path) -> None:
+    (tmp_path / "person.json").write_text("{")
+    with pytest.raises(StateError, match=r"person\.json"):
+        consent_of(tmp_path)
+
+
+def test_the_trigger_is_the_one_the_folder_was_prepared_with(tmp_path: Path) -> None:
+    assert trigger_of(tmp_path) is None
+    (tmp_path / "person.json").write_text(json.dumps({"consent": {}, "trigger": "ohwx alice"}))
+    assert trigger_of(tmp_path) == "ohwx alice"

@@ -1,0 +1,93 @@
+"""BlazeFace (Bazarevsky et al. 2019), the short-range face detector in MediaPipe's face bundle; the mesh then places the landmarks.
+
+It searches the whole picture at 128 px, so it is for portraits: a face of less than about a tenth of the picture's longer side is not found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from twinloop.adapters.detectors.imaging import keep_best, letterbox
+from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace, load_net
+from twinloop.domain.faces import Box, Face, FloatArray, ImageArray
+from twinloop.store.model_content import Content, read_model_bytes
+
+_FILE = "face_detector.tflite"
+_SIZE = 128
+_GRIDS = ((16, 2), (8, 6))
+"""(cells per side, anchors per cell) at 128 px."""
+_OVERLAP = 0.3
+_VERSION = 1
+#: Mesh points: eye corners (image-left eye first), nose tip, mouth corners.
+_LEFT_EYE, _RIGHT_EYE, _NOSE, _MOUTH = (33, 133), (362, 263), 1, (61, 291)
+
+
+def anchors() -> FloatArray:
+    """(896, 2) anchor centres in shares of the input, in the net's order."""
+    blocks = []
+    for cells, repeats in _GRIDS:
+        axis = (np.arange(cells, dtype=np.float32) + 0.5) / cells
+        x, y = np.meshgrid(axis, axis)
+        blocks.append(np.repeat(np.stack([x, y], axis=-1).reshape(-1, 2), repeats, axis=0))
+    return np.concatenate(blocks)
+
+
+class BlazeFace:
+    """Finds faces of portraits.
+
+    Args:
+        task: ``face_landmarker*.task``. mesh: of the same bundle; it refines what is found. confidence: least score, 0..1.
+
+    Raises:
+        ModelFileError: not such a bundle.
+    """
+
+    def __init__(self, task: Path, mesh: MediaPipeFace, confidence: float = 0.5) -> None:
+        self._net = load_net(read_model_bytes(task, Content.TASK), _FILE, task.name)
+        self._mesh, self._confidence, self._anchors = mesh, confidence, anchors()
+
+    @property
+    def fingerprint(self) -> str:
+        return f"blazeface{_VERSION}-{self._mesh.fingerprint}-{self._confidence:g}"
+
+    def detect(self, image: ImageArray) -> list[Face]:
+        """Faces in pixels of ``image``, surest first, with landmarks where the mesh settles; [] when there are none."""
+        canvas, fitted = letterbox(image, _SIZE, _SIZE, fill=0)
+        self._net.setInput(np.ascontiguousarray(canvas.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1.0))
+        outputs = self._net.forward(self._net.getUnconnectedOutLayersNames())
+        logits = next(o for o in outputs if o.shape[-1] == 1).reshape(-1)
+        raw = next(o for o in outputs if o.shape[-1] == 16).reshape(-1, 16)
+        scores = (1.0 / (1.0 + np.exp(-np.clip(logits, -60, 60)))).astype(np.float32)
+        sure = np.flatnonzero(scores >= self._confidence)
+        center, half = raw[sure, :2] + self._anchors[sure] * _SIZE, raw[sure, 2:4] / 2
+        boxes = fitted.back(np.stack([center - half, center + half], axis=1)).reshape(-1, 4)
+        eyes = fitted.back(raw[sure, 4:8].reshape(-1, 2, 2) + self._anchors[sure, None] * _SIZE)
+        found = [
+            self._face(image, boxes[i], scores[sure][i], eyes[i]) for i in keep_best(boxes, scores[sure], _OVERLAP)
+        ]
+        return [face for face in found if face is not None]
+
+    def _face(self, image: ImageArray, corners: FloatArray, score: float, eyes: FloatArray) -> Face | None:
+        box = Box(*(float(v) for v in corners)).clipped(image.shape[1], image.shape[0])
+        if box.area <= 0:
+            return None
+        # only the eyes are used, for the roll of the crop that the mesh is fitted to
+        rough = Face(box, float(score), np.concatenate([eyes, np.zeros((3, 2), np.float32)]))
+        mesh = self._mesh.mesh(image, rough)
+        if mesh is None or mesh.presence < 0.5:
+            return replace(rough, landmarks=None)
+        points = mesh.points
+        places = [
+            points[list(_LEFT_EYE)].mean(0),
+            points[list(_RIGHT_EYE)].mean(0),
+            points[_NOSE],
+            *points[list(_MOUTH)],
+        ]
+        low, high = points.min(axis=0), points.max(axis=0)
+        fitted = Box(float(low[0]), float(low[1]), float(high[0]), float(high[1])).clipped(
+            image.shape[1], image.shape[0]
+        )
+        return Face(fitted if fitted.area > 0 else box, float(score), np.stack(places).astype(np.float32))

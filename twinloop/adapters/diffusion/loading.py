@@ -1,0 +1,127 @@
+"""Files of a base model -> a diffusers pipeline that is ready to compute."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from diffusers.loaders.single_file_utils import SingleFileComponentError
+from diffusers.models.attention_processor import AttnProcessor
+
+from twinloop.adapters.diffusion.base_files import BaseFiles, variant_of
+from twinloop.adapters.diffusion.compute import Compute, compute_mixed, thread_count
+from twinloop.adapters.diffusion.prompts import encoders_of
+from twinloop.errors import ModelFileError
+from twinloop.families.base import Family
+from twinloop.families.single_files import tensor_names
+
+SMALL_GRID = 32
+"""Latent cells a side up to which plain attention beats the fused kernel on a CPU; beyond, its matrices grow too large."""
+_FAILURES = (SingleFileComponentError, OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError)
+
+
+def load_pipeline(files: BaseFiles, family: Family, compute: Compute) -> Any:
+    """The text-to-image pipeline, without gradients, in main memory (`BaseModel.offload` moves its parts, `PromptEmbedder` its text encoders).
+
+    Raises:
+        ModelFileError: the files do not hold a model of the family.
+    """
+    torch.set_num_threads(thread_count())
+    _hush()
+    pipeline = _from_folder(files, family, compute) if files.is_folder else _from_file(files, family, compute)
+    pipeline.set_progress_bar_config(disable=True)
+    denoiser = getattr(pipeline, family.denoiser)
+    for part in (denoiser, pipeline.vae, *encoders_of(pipeline)):
+        part.requires_grad_(False).eval()
+    if compute.device.type == "cpu" and not compute.exact:
+        _suit_cpu(denoiser, pipeline.vae)
+    compute_mixed(denoiser, compute)
+    return pipeline
+
+
+def image_pipeline(pipeline: Any, family: Family) -> Any | None:
+    """The image-to-image sibling with the same parts and options, or None where diffusers has none."""
+    if not family.image_pipeline:
+        return None
+    kind = getattr(diffusers, family.image_pipeline)
+    known = inspect.signature(kind.__init__).parameters
+    options = {name: value for name, value in pipeline.config.items() if name in known and name not in pipeline.components}
+    parts = {name: part for name, part in pipeline.components.items() if name in known}
+    made = kind(**{**parts, **options, **_options(kind)})
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+def _suit_cpu(denoiser: Any, vae: Any) -> None:
+    if type(vae).__name__ in ("AutoencoderKL", "AutoencoderTiny"):
+        vae.to(memory_format=torch.channels_last)  # a sixth faster
+    size = getattr(denoiser.config, "sample_size", None)
+    if hasattr(denoiser, "mid_block") and int(size or SMALL_GRID + 1) <= SMALL_GRID:
+        denoiser.set_attn_processor(AttnProcessor())
+
+
+def _hush() -> None:
+    """No bars and no notes while loading: the run's own reporter is what users read, and failures arrive as exceptions."""
+    diffusers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    # a norm with float32 weights inside of bfloat16 products: meant so, and only slower
+    warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
+    warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")  # several LoRAs at once, as asked
+
+
+def _options(kind: Any) -> dict[str, Any]:
+    """Switches that some pipelines have: this program marks its images itself, and judges them itself."""
+    known = inspect.signature(kind.__init__).parameters
+    wanted = {"add_watermarker": False, "safety_checker": None, "requires_safety_checker": False}
+    return {name: value for name, value in wanted.items() if name in known}
+
+
+def _from_folder(files: BaseFiles, family: Family, compute: Compute) -> Any:
+    kind = getattr(diffusers, family.pipeline)
+    variant = variant_of(files.path, family.denoiser, half=compute.dtype != torch.float32)
+    try:
+        return kind.from_pretrained(
+            files.path, variant=variant, use_safetensors=True, dtype=compute.dtype, local_files_only=True, **_options(kind)
+        )
+    except _FAILURES as error:
+        raise ModelFileError(
+            f"base_model: {files.path} cannot be loaded: {_first_line(error)}. Fetch the model again."
+        ) from error
+
+
+def _from_file(files: BaseFiles, family: Family, compute: Compute) -> Any:
+    kind = getattr(diffusers, family.pipeline)
+    common = {"dtype": compute.dtype, "local_files_only": True}
+    try:
+        if family.single_file.whole:
+            pipeline = kind.from_single_file(str(files.path), config=str(files.config), **common, **_options(kind))
+            return _with_prediction(pipeline, files)
+        model = getattr(diffusers, family.single_file.model)
+        denoiser = model.from_single_file(str(files.path), config=str(files.config), subfolder=family.denoiser, **common)
+        return kind.from_pretrained(
+            files.config, use_safetensors=True, **{family.denoiser: denoiser}, **common, **_options(kind)
+        )
+    except _FAILURES as error:
+        raise ModelFileError(
+            f"base_model: {files.path} cannot be loaded as a {family.pipeline}: {_first_line(error)}. Take another file, or a diffusers folder."
+        ) from error
+
+
+def _with_prediction(pipeline: Any, files: BaseFiles) -> Any:
+    """Checkpoints that predict v say so by an empty tensor; the configuration of their family does not know."""
+    names = set(tensor_names(files.path) or ())
+    if "v_pred" in names:
+        changes = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": "ztsnr" in names}
+        pipeline.scheduler = type(pipeline.scheduler).from_config(pipeline.scheduler.config, **changes)
+    return pipeline
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

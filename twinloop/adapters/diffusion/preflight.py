@@ -1,0 +1,72 @@
+"""What can be known to fail before photos are looked at or a model is loaded: one clear error at once, not after an hour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinloop.adapters.diffusion.base_files import find_base, pickled
+from twinloop.errors import ModelFileError
+from twinloop.families.base import Family
+from twinloop.families.recognise import lora_suits
+from twinloop.families.single_files import read_header
+from twinloop.ports import GenerationSettings
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run will ask of a base model. ``loras``: files that it will wear, the loop's own aside."""
+
+    base: str
+    family: Family
+    device: str
+    precision: str
+    allow_download: bool
+    generation: GenerationSettings
+    loras: tuple[Path, ...] = ()
+
+
+def check(wanted: Wanted) -> None:
+    """Look at files, names and the machine; with leave to download, a missing base model is fetched here.
+
+    Raises:
+        InputError, MissingModel, ModelFileError, UnsafeModelFile: the first thing that cannot work, with the next step.
+    """
+    wanted.family.scheduler(wanted.generation.scheduler)
+    for path in wanted.loras:
+        check_lora(path, wanted.family)
+    if (wanted.device, wanted.precision, wanted.generation.offload) not in _ANYWHERE:
+        # the only check that needs PyTorch
+        from twinloop.adapters.diffusion.compute import check_offload, choose_compute
+
+        check_offload(wanted.generation.offload, choose_compute(wanted.device, wanted.precision))
+    find_base(wanted.base, wanted.family, wanted.allow_download)
+
+
+_ANYWHERE = {(device, precision, "none") for device in ("auto", "cpu") for precision in ("auto", "float32")}
+
+
+def check_lora(path: Path, family: Family) -> None:
+    """Whether a LoRA file can be read and, as far as its header tells, is one for this family.
+
+    Raises:
+        ModelFileError: missing, damaged, cut off, a pickle, or for another family.
+    """
+    if not path.is_file():
+        raise ModelFileError(f"No LoRA at {path}. Correct the path.")
+    if path.suffix != ".safetensors":
+        raise pickled(path)
+    try:
+        header = read_header(path)
+    except (OSError, ValueError) as error:
+        raise ModelFileError(
+            f"{path} is damaged or not a safetensors file ({error}). Take it from its source again."
+        ) from error
+    if header.missing:
+        raise ModelFileError(f"{path} is cut off: {header.missing:,} bytes are missing. Take it from its source again.")
+    problem = lora_suits(header.shapes, header.texts, family)
+    if problem:
+        raise ModelFileError(
+            f"{path} does not fit this base model: {problem}. Use the base model that the LoRA was trained on, or another LoRA."
+        )
+

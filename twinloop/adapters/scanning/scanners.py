@@ -1,0 +1,90 @@
+"""The two ways of scanning files: in worker processes, or in this one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+from twinloop.adapters.scanning import codec
+from twinloop.adapters.scanning.supervisor import Limits, Supervisor
+from twinloop.adapters.scanning.worker import Ask, Job
+from twinloop.domain.scanned import ListedFile, ScannedFile
+from twinloop.ports import Greeting, Wanted
+from twinloop.stages.vault.measure import PhotoMeasurer
+
+_YES, _NO = b"1", b"0"
+
+
+def scan_job(measurer: PhotoMeasurer) -> tuple[bytes, Job]:
+    """What a worker needs: who it is, and how it does one file."""
+
+    def job(task: bytes, ask: Ask) -> bytes:
+        return codec.scanned_to_bytes(measurer.scan(codec.listed_from_bytes(task), lambda sha256: ask(sha256.encode()) == _YES))
+
+    return json.dumps({"fingerprint": measurer.fingerprint, "notes": _notes(measurer)}).encode(), job
+
+
+def _notes(measurer: PhotoMeasurer) -> list[str]:
+    return [] if measurer.pack is None else list(measurer.pack.missing)
+
+
+class HereScanner:
+    """Scans in this process: no protection, for fakes and for looking at errors.
+
+    Args:
+        make: called when scanning begins.
+    """
+
+    def __init__(self, make: Callable[[], PhotoMeasurer]) -> None:
+        self._make = make
+
+    def __enter__(self) -> HereScanner:
+        self._measurer = self._make()
+        self.greeting = Greeting(self._measurer.fingerprint, tuple(_notes(self._measurer)))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        del self._measurer
+
+    def scan(self, files: Iterable[ListedFile], count: int, wanted: Wanted) -> Iterator[ScannedFile]:
+        for listed in files:
+            yield self._measurer.scan(listed, wanted)
+
+
+class WorkerScanner:
+    """Scans in worker processes.
+
+    Args:
+        entry, arguments: as `Supervisor` takes them; the entry returns what `scan_job` does.
+
+    Raises (on entering): MissingModel, ModelFileError, UnsafeModelFile: as opening the models would. StateError: no worker can start.
+    """
+
+    def __init__(self, entry: str, arguments: Mapping[str, Any], workers: int, limits: Limits) -> None:
+        self._supervisor: Supervisor[ListedFile] = Supervisor(entry, arguments, workers, limits)
+
+    def __enter__(self) -> WorkerScanner:
+        self._supervisor.__enter__()
+        told = json.loads(self._supervisor.greeting)
+        self.greeting = Greeting(told["fingerprint"], tuple(told["notes"]))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._supervisor.close()
+
+    def scan(self, files: Iterable[ListedFile], count: int, wanted: Wanted) -> Iterator[ScannedFile]:
+        asked: dict[ListedFile, str] = {}
+        tasks = ((listed, codec.listed_to_bytes(listed)) for listed in files)
+
+        def answer(listed: ListedFile, question: bytes) -> bytes:
+            asked[listed] = sha256 = question.decode()
+            return _YES if wanted(sha256) else _NO
+
+        for outcome in self._supervisor.run(tasks, answer, count):
+            sha256 = asked.pop(outcome.task, None)
+            if outcome.failure:
+                yield ScannedFile(outcome.task, sha256, problem=outcome.failure)
+            else:
+                yield codec.scanned_from_bytes(outcome.task.path, outcome.result)

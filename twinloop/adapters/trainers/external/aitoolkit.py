@@ -1,0 +1,60 @@
+"""ai-toolkit as a trainer: goes on by itself from what it saved in its output folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from twinloop.adapters.trainers.external.process import Command
+from twinloop.adapters.trainers.external.tool import Home, Installation, Seen
+from twinloop.errors import ModelFileError
+from twinloop.foreign import aitoolkit
+from twinloop.foreign.job import Job
+from twinloop.loras.container import read_tensors
+from twinloop.store.atomic import write_bytes
+
+_BAR = re.compile(r"^.*?:\s+\d+%\|.*?\|\s*(\d+)/\d+\s+\[[^\]]*lr: ")
+_LOSS = re.compile(r"\bloss: ([^\s,\]]+)[\s,\]]")
+_SAVED = re.compile(r"_(\d{9})\.safetensors")
+
+
+class AiToolkit:
+    """A `Tool`."""
+
+    name = "ai-toolkit"
+    program = aitoolkit.PROGRAM
+    url = "https://github.com/ostris/ai-toolkit"
+    main = "run.py"
+
+    def prepare(self, job: Job, home: Home, arguments: tuple[str, ...]) -> None:
+        """It goes on from the newest file in its folder, whatever that is: one that was cut short is taken away first."""
+        for path in self._folder(job, home).glob("*.safetensors"):
+            try:
+                read_tensors(path)
+            except ModelFileError:
+                path.unlink()
+        write_bytes(home.root / "job.yaml", aitoolkit.job_yaml(job).encode())
+
+    def start(self, job: Job, home: Home) -> int:
+        saved = [int(m[1]) for path in self._folder(job, home).glob("*.safetensors") if (m := _SAVED.search(path.name))]
+        return max(saved, default=0)
+
+    def command(self, job: Job, home: Home, installed: Installation) -> Command:
+        argv = [str(installed.python), str(installed.folder / self.main), str(home.root / "job.yaml"), *installed.arguments]
+        return Command(argv, installed.folder)
+
+    def seen(self, line: str, start: int) -> Seen | None:
+        """Its bar counts from the beginning, also when it goes on."""
+        found = _BAR.match(line)
+        if found is None:
+            return None
+        loss = _LOSS.search(line)
+        return Seen(int(found[1]), None if loss is None else float(loss[1]))
+
+    def result(self, job: Job, home: Home) -> Path | None:
+        path = self._folder(job, home) / f"{job.name}.safetensors"
+        return path if path.is_file() else None
+
+    @staticmethod
+    def _folder(job: Job, home: Home) -> Path:
+        return home.output / job.name

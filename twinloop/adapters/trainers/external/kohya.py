@@ -1,0 +1,66 @@
+"""kohya's sd-scripts as a trainer: goes on from the last state it saved."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from twinloop.adapters.trainers.external.process import Command
+from twinloop.adapters.trainers.external.tool import Home, Installation, Seen
+from twinloop.foreign import kohya
+from twinloop.foreign.job import Job
+from twinloop.store.atomic import write_bytes
+
+_BAR = re.compile(r"^steps:\s+\d+%\|.*?\|\s*(\d+)/\d+\s+\[")
+_LOSS = re.compile(r"avr_loss=([^\s,\]]+)[,\]]")
+_STATE = re.compile(r"-step(\d{8})-state")
+_FIRST, _LAST = "train_state.json", "random_states_0.pkl"
+"""What is written into a state first (by sd-scripts) and last (by accelerate): with both, nothing was cut short."""
+
+
+class Kohya:
+    """A `Tool`."""
+
+    name = "kohya"
+    program = kohya.PROGRAM
+    url = "https://github.com/kohya-ss/sd-scripts"
+    main = "train_network.py"
+
+    def prepare(self, job: Job, home: Home, arguments: tuple[str, ...]) -> None:
+        kohya.script(job)
+        kohya.check_parts(job, arguments)
+        write_bytes(home.root / "dataset.toml", kohya.dataset_toml(job).encode())
+        write_bytes(home.root / "training.toml", kohya.training_toml(job, str(home.root / "dataset.toml")).encode())
+
+    def start(self, job: Job, home: Home) -> int:
+        states = self._states(job, home)
+        return states[-1][0] if states else 0
+
+    def command(self, job: Job, home: Home, installed: Installation) -> Command:
+        argv = [str(installed.python), str(installed.folder / kohya.script(job)), "--config_file", str(home.root / "training.toml")]
+        states = self._states(job, home)
+        if states:  # without the second flag it would train all steps once more, from that state
+            argv += ["--resume", str(states[-1][1]), "--skip_until_initial_step"]
+        return Command([*argv, *installed.arguments], installed.folder)
+
+    def seen(self, line: str, start: int) -> Seen | None:
+        found = _BAR.match(line)
+        if found is None:
+            return None
+        loss = _LOSS.search(line)
+        return Seen(start + int(found[1]), None if loss is None else float(loss[1]))
+
+    def result(self, job: Job, home: Home) -> Path | None:
+        last = home.output / f"{job.name}-step{job.settings.steps:08d}.safetensors"
+        return next((path for path in (home.output / f"{job.name}.safetensors", last) if path.is_file()), None)
+
+    @staticmethod
+    def _states(job: Job, home: Home) -> list[tuple[int, Path]]:
+        """Whole states that leave something to train, oldest first."""
+        found = []
+        for path in home.output.glob(f"{job.name}-step*-state"):
+            match = _STATE.search(path.name)
+            whole = all((path / name).is_file() and (path / name).stat().st_size for name in (_FIRST, _LAST))
+            if match and whole and int(match[1]) < job.settings.steps:
+                found.append((int(match[1]), path))
+        return sorted(found)

@@ -1,0 +1,106 @@
+"""Running another program: its output line by line, all of it in a log, and no process left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from twinloop.errors import MissingTool
+from twinloop.store.atomic import storage_errors
+
+GRACE = (20.0, 10.0)
+"""Seconds after the polite signal (as Ctrl-C) until the firm one, and after that until it is killed."""
+TAIL = 15
+_BLOCK = 1 << 14
+_BREAK = re.compile(rb"[\r\n]+")
+_BAR = re.compile(r"\d%\|.*\|")
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run, in which folder, with what over this process's environment."""
+
+    argv: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def run(command: Command, log: Path, heed: Callable[[str], None]) -> int:
+    """Run to the end and return the exit code; every line, also of bars that draw over themselves, goes to ``heed``.
+
+    A line that is still being written is shown as far as it is there, and again when there is more of it.
+
+    Whatever ends this early (Ctrl-C, what ``heed`` raises) also ends the program: asked as by Ctrl-C, then told, then killed.
+
+    Raises:
+        MissingTool: the program cannot be started. StorageError: the log cannot be written.
+    """
+    with storage_errors(log):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with open(log, "ab") as written:
+            process = _start(command)
+            assert process.stdout is not None
+            try:
+                for line in _lines(process.stdout, written):
+                    heed(line)
+                return process.wait()
+            finally:
+                stop(process)
+                process.stdout.close()
+
+
+def _start(command: Command) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **command.environment}
+    try:
+        # a session of its own: Ctrl-C comes to this process, which ends the other in its own time
+        return subprocess.Popen(
+            list(command.argv), cwd=command.folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    except OSError as error:
+        raise MissingTool(
+            f"{command.argv[0]} cannot be started ({error.strerror or error}). Correct training.trainer_python and training.trainer_path."
+        ) from error
+
+
+def _lines(stream: IO[bytes], log: IO[bytes]) -> Iterator[str]:
+    left = b""
+    while block := os.read(stream.fileno(), _BLOCK):
+        log.write(block)
+        log.flush()
+        *whole, left = _BREAK.split(left + block)
+        yield from (line.decode("utf-8", "replace") for line in whole if line)
+        if left:  # a bar ends with nothing: the break comes before the next one, which may be minutes away
+            yield left.decode("utf-8", "replace")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a program and what it started, if it still runs."""
+    for sign, seconds in zip((signal.SIGINT, signal.SIGTERM), GRACE, strict=True):
+        if process.poll() is not None:
+            return
+        _signal(process, sign)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+    if process.poll() is None:
+        _signal(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], sign: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, sign)
+
+
+def last_lines(log: Path, count: int = TAIL) -> str:
+    """The end of a log without the bars that drew over themselves."""
+    text = log.read_bytes()[-(1 << 16) :].decode("utf-8", "replace")
+    lines = [line.rstrip() for line in re.split(r"[\r\n]+", text) if line.strip() and not _BAR.search(line)]
+    return "\n".join(f"    {line}" for line in lines[-count:])

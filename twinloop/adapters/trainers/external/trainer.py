@@ -1,0 +1,160 @@
+"""A `Trainer` that lets another program on this machine do the training."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from twinloop.adapters.trainers.external.process import last_lines, run
+from twinloop.adapters.trainers.external.tool import Home, Installation, Seen, Tool, network
+from twinloop.adapters.trainers.texts import lora_texts
+from twinloop.domain.records import LoRA, TrainingSample
+from twinloop.errors import ModelFileError, StateError, ToolFailed, TrainingDiverged
+from twinloop.families.base import Family
+from twinloop.foreign.job import Job
+from twinloop.foreign.pictures import folders_of, write_folders
+from twinloop.loras.adapter import Adapter, understood
+from twinloop.loras.container import file_bytes
+from twinloop.loras.lora import Dialect, read_lora
+from twinloop.loras.texts import TRIGGER, rank_texts
+from twinloop.loras.write import written
+from twinloop.ports import TrainingSettings
+from twinloop.store.atomic import read_json, write_bytes, write_json
+from twinloop.store.clock import utc_now
+from twinloop.store.lora_file import kohya_path
+
+Progress = Callable[[int, int, float], None]
+
+
+class ExternalTrainer:
+    """Args: base: folder, single ``.safetensors`` file or hub id. allow_download: the program may fetch what it lacks from the hub."""
+
+    def __init__(self, tool: Tool, installed: Installation, base: str, family: Family, *, allow_download: bool = False) -> None:
+        self._tool, self._installed, self._base, self._family = tool, installed, base, family
+        self._environment = network(allow_download)
+        parts = [base, installed.version, *installed.arguments]
+        self.fingerprint = f"{tool.name}-{family.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
+
+    def train(
+        self, samples: Sequence[TrainingSample], settings: TrainingSettings, output: Path, work: Path,
+        metadata: Mapping[str, str], progress: Progress,
+    ) -> LoRA:  # fmt: skip
+        """Write ``output`` under diffusers names and the copy for other programs beside it.
+
+        Raises:
+            NothingToDo: no sample with a weight. InputError: the program does not train this family, or lacks a model file.
+            MissingTool: it cannot be started. ToolFailed: it ended with an error. TrainingDiverged. UnreadableImage, StateError: a photo
+            is damaged, gone or changed.
+        """
+        home = Home(work.absolute())
+        date = _record(home, self._inputs(samples, settings, metadata))
+        job = self._job(samples, settings, home, output.stem, metadata)
+        self._tool.prepare(job, home, self._installed.arguments)
+        write_folders(home.dataset, job.folders)
+        watch = _Watch(settings.steps, self._tool.start(job, home), progress)
+        if self._tool.result(job, home) is None or not (home.root / "done").exists():
+            self._run(job, home, watch)
+            write_bytes(home.root / "done", json.dumps(watch.loss).encode())
+        loss = float(json.loads((home.root / "done").read_bytes()))
+        return self._collect(job, home, output, lora_texts(settings, self._family, self._prediction, job.pictures, date, metadata), loss)
+
+    @property
+    def _prediction(self) -> str:
+        return "flow" if self._family.flow else "epsilon"
+
+    def _inputs(self, samples: Sequence[TrainingSample], settings: TrainingSettings, metadata: Mapping[str, str]) -> str:
+        rows = [[sample.sha256, sample.caption, sample.weight] for sample in samples]
+        text = json.dumps([rows, asdict(settings), self.fingerprint, sorted(metadata.items())], default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _job(self, samples: Sequence[TrainingSample], settings: TrainingSettings, home: Home, stem: str, metadata: Mapping[str, str]) -> Job:
+        trigger = metadata.get(TRIGGER, "") or "person"
+        name = re.sub(r"[^\w-]+", "_", metadata.get("ss_output_name", "") or stem)
+        base = str(Path(self._base).absolute()) if Path(self._base).exists() else self._base
+        return Job(name, base, self._family, settings, trigger, home.dataset, home.output, folders_of(samples, trigger))
+
+    def _run(self, job: Job, home: Home, watch: _Watch) -> None:
+        command = self._tool.command(job, home, self._installed)
+        command = dataclasses.replace(command, environment={**self._environment, **command.environment})
+        code = run(command, home.log, lambda line: watch.heed(self._tool.seen(line, watch.start)))
+        if code != 0:
+            raise ToolFailed(f"{self._tool.program} ended with exit code {code}. Its last lines:\n{last_lines(home.log)}\nAll of it: {home.log}")
+        if self._tool.result(job, home) is None:
+            raise ToolFailed(f"{self._tool.program} ended without an error, but left no LoRA in {home.output}. Its log: {home.log}")
+        watch.finish()
+
+    def _collect(self, job: Job, home: Home, output: Path, texts: Mapping[str, str], loss: float) -> LoRA:
+        adapter = self._understood(job, home)
+        own = {
+            **texts, **rank_texts(adapter.layers.values()), "modelspec.implementation": self._tool.url,
+            "twinloop.trainer": f"{self._tool.name} {self._installed.version}".strip(),
+        }  # fmt: skip
+        copy = Dialect.COMFYUI if self._family.lora_names.dots else Dialect.KOHYA
+        write_bytes(kohya_path(output), file_bytes(*written(adapter, copy, own)))
+        data = file_bytes(*written(adapter, Dialect.DIFFUSERS, own))
+        write_bytes(output, data)
+        settings = job.settings
+        return LoRA(
+            str(output), 0, hashlib.sha256(data).hexdigest(), self._base, "", settings.preset, settings.steps, settings.seed, round(loss, 6)
+        )
+
+    def _understood(self, job: Job, home: Home) -> Adapter:
+        path = self._tool.result(job, home)
+        assert path is not None
+        try:
+            return understood(read_lora(path))
+        except ModelFileError as error:
+            raise ToolFailed(f"{self._tool.program} wrote a LoRA that cannot be used: {error}") from error
+
+
+class _Watch:
+    """Turns what the program says into one call per step."""
+
+    def __init__(self, steps: int, start: int, progress: Progress) -> None:
+        self.start, self.loss = start, 0.0
+        self._steps, self._last, self._progress = steps, start, progress
+
+    def heed(self, seen: Seen | None) -> None:
+        """Raises TrainingDiverged where the loss is no longer a number."""
+        if seen is None:
+            return
+        if seen.loss is not None:
+            self.loss = seen.loss
+            if not math.isfinite(seen.loss):
+                raise TrainingDiverged(
+                    f"The loss is no longer a number after step {self._last}; nothing was written. "
+                    "Lower training.learning_rate, then try again."
+                )
+        self._tell(min(seen.step, self._steps))
+
+    def finish(self) -> None:
+        """The last steps may have ended without a word."""
+        self._tell(self._steps)
+
+    def _tell(self, step: int) -> None:
+        for number in range(self._last + 1, step + 1):
+            self._last = number
+            self._progress(number, self._steps, self.loss)
+
+
+def _record(home: Home, inputs: str) -> str:
+    """When this training first started; the remains of another one are cleared first."""
+    path = home.root / "external.json"
+    if path.exists():
+        try:
+            kept = read_json(path)
+            if kept["inputs"] == inputs:
+                return str(kept["date"])
+        except (StateError, KeyError, TypeError):
+            pass
+        shutil.rmtree(home.root)
+    date = utc_now()
+    write_json(path, {"inputs": inputs, "date": date})
+    return date

@@ -1,0 +1,41 @@
+"""What a training minimises, term by term."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from twinloop.adapters.trainers.adapted import AdaptedDenoiser
+from twinloop.adapters.trainers.batches import Batch
+from twinloop.adapters.trainers.noise import Schedule, StepNoise
+from twinloop.ports import TrainingSettings
+
+
+class Objective:
+    """The loss of some pictures with some noise.
+
+    The denoiser's squared error, weighted by time and by place; and, where wanted, how far the LoRA moves the base's own answer to
+    the class word (differential output preservation, as ai-toolkit calls it): the word next to the trigger keeps its meaning, without
+    a single picture of the class.
+    """
+
+    def __init__(self, denoiser: AdaptedDenoiser, schedule: Schedule, settings: TrainingSettings) -> None:
+        self._denoiser, self._schedule, self._settings = denoiser, schedule, settings
+
+    def terms(self, batch: Batch, drawn: StepNoise) -> Iterator[Tensor]:
+        """Scalars that add up to the loss. Each has a graph of its own, so that one backward pass at a time keeps memory low."""
+        noisy, wanted = self._schedule.noisy(batch.latents, drawn)
+        times = drawn.times.to(batch.latents.device)
+        error = (self._denoiser(noisy, times, batch.words, batch.sizes) - wanted).square()
+        if batch.mask is not None:
+            error = error * batch.mask
+        weights = self._schedule.weights(drawn.times, self._settings.min_snr_gamma).to(error)
+        yield (error.mean(dim=(1, 2, 3)) * weights).mean()
+        del error
+        if batch.class_words is not None:
+            with torch.no_grad(), self._denoiser.bare():
+                held = self._denoiser(noisy, times, batch.class_words, batch.sizes)
+            kept = self._denoiser(noisy, times, batch.class_words, batch.sizes)
+            yield self._settings.output_preservation * (kept - held).square().mean()

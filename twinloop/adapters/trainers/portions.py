@@ -1,0 +1,42 @@
+"""How many pictures go through the denoiser at once; fewer after memory ran out, with the same pictures per step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twinloop.errors import StateError
+from twinloop.store.atomic import read_json, write_json
+
+
+class Portions:
+    """The size of the portions in which a step's pictures are worked through.
+
+    A smaller size is written down with the step from which it counts, so that a resumed training adds up the same sums.
+
+    Args:
+        path: where that is kept. size: the size to begin with.
+
+    Raises:
+        StateError: the file is damaged.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path = path
+        self._changes: list[tuple[int, int]] = [(1, size)]
+        if path.exists():
+            try:
+                self._changes = [(int(step), int(kept)) for step, kept in read_json(path)]
+            except (TypeError, ValueError) as error:
+                raise StateError(f"{path} is damaged ({error}). Delete its folder to train anew.") from error
+
+    def at(self, step: int) -> int:
+        """The size that counts at a step."""
+        return [size for first, size in self._changes if first <= step][-1]
+
+    def halve(self, step: int) -> int:
+        """Go on with half the size from ``step``; the new size, or 0 when it was 1 already."""
+        size = self.at(step) // 2
+        if size:
+            self._changes = [(first, kept) for first, kept in self._changes if first < step] + [(step, size)]
+            write_json(self._path, self._changes)
+        return size

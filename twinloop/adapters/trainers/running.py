@@ -1,0 +1,159 @@
+"""One training in memory: take up the newest checkpoint, then step to the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from twinloop.adapters.diffusion.base_model import BaseModel
+from twinloop.adapters.diffusion.compute import ran_out_of_memory, release_memory
+from twinloop.adapters.trainers.adapted import AdaptedDenoiser
+from twinloop.adapters.trainers.batches import Batch, Batches
+from twinloop.adapters.trainers.checkpoints import Checkpoints
+from twinloop.adapters.trainers.ema import Average
+from twinloop.adapters.trainers.metrics import Metrics
+from twinloop.adapters.trainers.noise import StepNoise, draw_noise, schedule_for
+from twinloop.adapters.trainers.objective import Objective
+from twinloop.adapters.trainers.optimizer import Optimizer
+from twinloop.adapters.trainers.portions import Portions
+from twinloop.adapters.trainers.schedule import learning_rate
+from twinloop.domain.shots import derive_seed
+from twinloop.errors import TrainingDiverged
+from twinloop.ports import TrainingSettings
+
+Progress = Callable[[int, int, float], None]
+LOSS = "loss"
+SMOOTH = 0.95
+PORTIONS = "portions.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a training draws from: the subject, and pictures of others of its class where there are any."""
+
+    subject: Batches
+    prior: Batches | None = None
+
+
+class Run:
+    """The steps of one training.
+
+    Args:
+        work: its folder. metrics: made when it is known after which step the run begins.
+        notice: told what the user should know while it goes on.
+    """
+
+    def __init__(
+        self, base: BaseModel, denoiser: AdaptedDenoiser, material: Material, settings: TrainingSettings, work: Path,
+        metrics: Callable[[int], Metrics], notice: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._compute, self._material, self._settings = base.compute, material, settings
+        self._denoiser, self._make_metrics, self._notice = denoiser, metrics, notice
+        self._optimizer = Optimizer(denoiser.parameters, settings.optimizer, settings.weight_decay, settings.clip_norm)
+        self.average = Average(denoiser.parameters, settings.ema_decay)
+        self._checkpoints, self._portions = Checkpoints(work), Portions(work / PORTIONS, settings.batch_size)
+        self.noise = schedule_for(base.family, base.scheduler_config)
+        self._objective = Objective(denoiser, self.noise, settings)
+        self._smooth = torch.zeros(1, dtype=torch.float64)
+
+    def finish(self, progress: Progress) -> float:
+        """Train up to the last step; returns the smoothed loss.
+
+        Raises:
+            TrainingDiverged: the loss is no longer a number.
+        """
+        settings = self._settings
+        begun = self._resume()
+        metrics = self._make_metrics(begun)
+        try:
+            for step in range(begun + 1, settings.last_step + 1):
+                loss = self._step(step, metrics)
+                self._smooth = self._smooth * SMOOTH + loss * (1 - SMOOTH) if step > 1 else self._smooth + loss
+                if step % settings.checkpoint_every == 0 or step == settings.last_step:
+                    metrics.sync()
+                    self._checkpoints.save(step, self._state())
+                progress(step, settings.steps, float(self._smooth))
+        finally:
+            metrics.close()
+        return float(self._smooth)
+
+    def _state(self) -> dict[str, Tensor]:
+        return {**self._optimizer.state(), **self.average.state(), LOSS: self._smooth}
+
+    def _resume(self) -> int:
+        kept = self._checkpoints.newest(self._settings.last_step)
+        if kept is None:
+            return 0
+        self._smooth = kept.tensors[LOSS]
+        self._optimizer.restore(kept.tensors)
+        self.average.restore(kept.tensors)
+        return kept.step
+
+    def _step(self, step: int, metrics: Metrics) -> float:
+        settings = self._settings
+        loss = self._gradients(step)
+        self._denoiser.complete_gradients()
+        rate = learning_rate(
+            step, settings.steps, settings.learning_rate, settings.warmup_steps, settings.schedule, settings.restarts
+        )
+        norm = self._optimizer.step(rate, self._compute.loss_scale)
+        self.average.update(step)
+        metrics.add(step, loss=loss, rate=rate, grad_norm=norm)
+        return loss
+
+    def _gradients(self, step: int) -> float:
+        """Gradients of a step, with smaller portions when memory runs out; the loss.
+
+        Raises:
+            as PyTorch does when a single picture does not fit.
+        """
+        while True:
+            try:
+                return self._accumulated(step)
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out_of_memory(error):
+                    raise
+                size = self._portions.halve(step)
+                if not size:
+                    raise
+            # outside of the except block, whose traceback would hold the tensors
+            self._optimizer.clear()
+            release_memory()
+            whole = self._settings.effective_batch
+            self._notice(f"Memory ran out at step {step}: the {whole} pictures of a step now go through {size} at a time.")
+
+    def _accumulated(self, step: int) -> float:
+        settings = self._settings
+        loss = self._backward(self._material.subject.batch(step), settings.seed, step, 1.0)
+        if self._material.prior is not None:
+            seed = derive_seed(settings.seed, "prior")
+            loss += self._backward(self._material.prior.batch(step), seed, step, settings.prior_weight)
+        return loss
+
+    def _backward(self, batch: Batch, seed: int, step: int, weight: float) -> float:
+        """Add the gradients of a batch, portion by portion; its weighted loss."""
+        count, size = batch.latents.shape[0], self._portions.at(step)
+        drawn = draw_noise(self.noise, tuple(batch.latents.shape), self._settings.noise_offset, seed, step)
+        loss = 0.0
+        for start in range(0, count, size):
+            stop = min(start + size, count)
+            share = weight * (stop - start) / count
+            noise = StepNoise(drawn.times[start:stop], drawn.noise[start:stop])
+            for term in self._objective.terms(batch.part(start, stop), noise):
+                loss += share * _finite(term, step)
+                torch.autograd.backward(term * (share * self._compute.loss_scale))
+        return loss
+
+
+def _finite(loss: Tensor, step: int) -> float:
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise TrainingDiverged(
+            f"The loss is no longer a number at step {step}. Lower training.learning_rate and start again; the last checkpoint before it is kept."
+        )
+    return value

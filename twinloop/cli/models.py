@@ -1,0 +1,193 @@
+"""``twinloop models``: which model files are known and there; bringing, fetching and verifying them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli.command import Command, Finished, HelpFormatter, add_command
+from twinloop.cli.terminal import Terminal
+from twinloop.errors import DownloadError, InputError
+
+if TYPE_CHECKING:
+    from twinloop.stages.models import Brought, Item
+
+SUMMARY = "Model files: what is known and there; add, fetch, verify."
+PROBLEMS = 2
+
+
+def add_group(subparsers: Any) -> None:
+    """``models`` with its own table of subcommands."""
+    parser = subparsers.add_parser("models", help=SUMMARY, description=SUMMARY, formatter_class=HelpFormatter)
+    table = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        add_command(table, command)
+
+
+def _folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--models-dir", type=Path, default=Path("models"), metavar="DIR", help="the folder (default: models)"
+    )
+
+
+def configure_add(parser: argparse.ArgumentParser) -> None:
+    from twinloop.cli.inspect_models import allowed
+
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="model files, or folders of them; they are copied"
+    )
+    parser.add_argument("--as", dest="name", type=_file_name, metavar="NAME", help="name that the one given file gets")
+    parser.add_argument(
+        "--allow", action="append", default=[], type=allowed, metavar="MODULE.CLASS",
+        help="take this unknown class in a pickle for harmless; it becomes a record and is not run; may be given again",
+    )  # fmt: skip
+    _folder(parser)
+
+
+def configure_pull(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help="known files, or a pack (onnx, mediapipe, yolo) for all of it that has an address",
+    )
+    _folder(parser)
+
+
+def _file_name(text: str) -> str:
+    if text in ("", ".", "..") or Path(text).name != text or "\\" in text or text.startswith("."):
+        raise argparse.ArgumentTypeError(f"expected a plain file name, got {text!r}")
+    return text
+
+
+def run_list(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.cli.tables import columns
+    from twinloop.stages.models import survey
+
+    items = list(survey(args.models_dir, gate=False))
+    rows = [("File", "State", "Measures", "Size", "Licence")]
+    rows += [
+        (item.name, item.condition.value, _role(item), _size(item.size), item.known.licence if item.known else "")
+        for item in items
+    ]
+    for line in columns(rows):
+        terminal.line(line)
+    for item in items:
+        if item.detail:
+            terminal.warn(f"{item.path}: {item.detail}")
+    fetchable = [item.name for item in items if item.path is None and item.known is not None and item.known.url]
+    if fetchable:
+        terminal.line(f"\nCan be fetched with `twinloop models pull`: {', '.join(fetchable)}")
+    return [_data(item) for item in items]
+
+
+def run_verify(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.stages.models import BAD, survey
+
+    if not args.models_dir.is_dir():
+        raise InputError(f"{args.models_dir}: no such models folder.")
+    items = []
+    for item in survey(args.models_dir, gate=True):
+        if item.path is not None:
+            items.append(item)
+            told = f"{item.path}: {item.condition}{f' ({item.detail})' if item.detail else ''}"
+            (terminal.warn if item.condition in BAD else terminal.line)(told)
+    bad = sum(item.condition in BAD for item in items)
+    terminal.line(f"{len(items)} files, {bad} not as they should be.")
+    return Finished([_data(item) for item in items], PROBLEMS if bad else 0)
+
+
+def run_add(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.pickles import Policy
+    from twinloop.stages.models import add, candidates
+
+    paths = list(candidates(args.paths))
+    if args.name is not None and len(paths) != 1:
+        raise InputError("--as names one file; give exactly one.")
+    policy, found = Policy(frozenset(args.allow)), []
+    for number, path in enumerate(paths):
+        found.append(add(path, args.models_dir, policy, args.name))
+        _say(found[-1], "Added", terminal)
+        terminal.progress("Adding", number + 1, len(paths))
+    return _finished(found)
+
+
+def run_pull(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.errors import StateError
+    from twinloop.stages.models import Brought, chosen, pull
+
+    found = []
+    for model in chosen(args.names):
+        terminal.line(f"{model.name}: {_size(model.size)}, licence: {model.licence}, from {model.url}")
+        try:
+            found.append(pull(model, args.models_dir, terminal))
+        except (DownloadError, StateError) as error:  # one that cannot be had does not stop the others
+            found.append(Brought(model.url or "", None, model, problem=str(error)))
+        _say(found[-1], "Fetched", terminal)
+    return _finished(found)
+
+
+def _say(found: Brought, done: str, terminal: Terminal) -> None:
+    if found.target is None:
+        terminal.warn(f"{found.source}: {found.problem}")
+        return
+    known = f"known as {found.known.name}" if found.known is not None else "not a known file, passed the checks"
+    terminal.line(f"{done if found.fresh else 'Already there'}: {found.target} ({known})")
+
+
+def _finished(found: Sequence[Brought]) -> Finished:
+    data = [
+        {
+            "source": item.source,
+            "path": str(item.target) if item.target else None,
+            "known": item.known.name if item.known else None,
+            "fresh": item.fresh,
+            "problem": item.problem or None,
+        }
+        for item in found
+    ]
+    return Finished(data, PROBLEMS if any(item.problem for item in found) else 0)
+
+
+def _role(item: Item) -> str:
+    from twinloop.domain.model_roles import role_of
+
+    return item.known.role if item.known is not None else str(role_of(item.name) or "")
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
+
+
+def _data(item: Item) -> dict[str, Any]:
+    known = item.known
+    return {
+        "name": item.name,
+        "state": item.condition.value,
+        "path": str(item.path) if item.path is not None else None,
+        "role": _role(item),
+        "pack": known.pack if known else None,
+        "size": item.size,
+        "sha256": item.sha256 or None,
+        "licence": known.licence if known else None,
+        "source": known.source if known else None,
+        "url": known.url if known else None,
+        "detail": item.detail or None,
+    }
+
+
+COMMANDS = (
+    Command("list", "Known model files and what lies in the folder.", _folder, run_list),
+    Command(
+        "add",
+        "Copy model files into the folder, offline; known ones are recognised, pickles checked.",
+        configure_add,
+        run_add,
+    ),
+    Command(
+        "pull", "Fetch known files from their authors' addresses; goes on after a break.", configure_pull, run_pull
+    ),
+    Command("verify", "Hash and check every file of the folder again.", _folder, run_verify),
+)

@@ -1,0 +1,64 @@
+"""``twinloop vault caption``: what each picture of a person shows, in words."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault import making
+from twinloop.cli.vault.options import add_person, add_vault
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_person(parser)
+    making.add_captioning(parser)
+    making.add_cutting(parser)
+    parser.add_argument(
+        "--edit", nargs=2, metavar=("FILE", "TEXT"), help='your own caption of a photo (its path or name); "" takes it back'
+    )
+    parser.add_argument("--list", action="store_true", help="only show the captions there are")
+    add_vault(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.stages.vault import caption as captioning
+    from twinloop.stages.vault import choose, edits, prepared
+    from twinloop.stages.vault.copies import copies
+    from twinloop.stages.vault.label import needed_label
+    from twinloop.stages.vault.opened import opened
+
+    with opened(args.vault) as vault:
+        person = making.person_of(vault, args.person)
+        label = needed_label(vault, person)
+        last = captioning.recorded(vault, person)
+        for name in prepared.adopt_edits(vault, person, label):
+            terminal.line(f"Yours from now on: {name}")
+        if args.edit is not None:
+            photo = edits.photo_meant(vault, person, args.edit[0])
+            terminal.line(f"Written down: {edits.edit(vault, label, photo, args.edit[1]) or 'the measured caption comes back'}")
+        if args.list and last is not None:
+            return _listed(captioning.shown(vault, label, last), terminal)
+        cutting, wanted = making.wanted(args, vault, person)
+        chosen = choose.choose(vault, person, copies(vault, person), cutting)
+        found = captioning.caption(
+            vault, person, label, chosen, cutting, wanted, making.writer_for(vault, args, wanted), terminal
+        )
+    edited = sum(item.source == captioning.EDITED for item in found.captions)
+    terminal.line(f"Captions: {len(found.captions)} ({edited} your own)")
+    terminal.line(f"For example: {found.captions[0].text}")
+    for line in making.left_out_lines(found.left_out):
+        terminal.line(line)
+    making.say_audit(found.audit, terminal)
+    terminal.line(f"Consent: {label.consent.text}\nNext: twinloop vault prep {person.id}")
+    return found.to_json()
+
+
+def _listed(data: dict[str, Any], terminal: Terminal) -> Any:
+    for item in data["captions"]:
+        terminal.line(f"{item['path']}{' (yours)' if item['source'] == 'edited' else ''}\n    {item['text']}")
+    return data
+
+
+COMMAND = Command("caption", "Write captions: the trigger first, then what varies from photo to photo.", configure, run)

@@ -1,0 +1,77 @@
+"""``twinloop vault dedup``: find duplicates among the photos of a vault."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli.command import Command
+from twinloop.cli.options import not_negative
+from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault.options import add_vault
+
+if TYPE_CHECKING:
+    from twinloop.stages.vault.duplicates import Duplicates
+
+NAMES = {"exact": "the same bytes", "near": "copies of one picture", "burst": "bursts of one person"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--distance", type=not_negative, metavar="BITS",
+        help="by which perceptual hashes of copies may differ, 0 to 16 of 64; thumbnails decide in the end (default: as in the last search, else 10)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--burst-seconds", type=_seconds, metavar="S", help="between photos of one burst; 0 = no bursts (default: as in the last search, else 5)"
+    )
+    add_vault(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.stages.vault.dedup import dedup, options_for
+    from twinloop.stages.vault.opened import opened
+
+    with opened(args.vault) as vault:
+        found = dedup(vault, options_for(vault.vault, args.distance, args.burst_seconds), terminal)
+        for line in summary(found):
+            terminal.line(line)
+        terminal.line(f"Which is kept, and why: twinloop vault duplicates. Written: {vault.vault.duplicates}")
+    return {**counts(found), "path": str(vault.vault.duplicates)}
+
+
+def counts(found: Duplicates) -> dict[str, Any]:
+    """The figures of a search."""
+    from twinloop.stages.vault.duplicates import KINDS
+
+    groups = {kind: len(found.of_kind(kind)) for kind in KINDS}
+    return {
+        "files": found.files, "photos": found.photos, "kept": found.kept, "groups": groups, "distance": found.distance,
+        "burst_seconds": found.burst_seconds, "flat": found.flat, "without_thumbnail": found.without_thumbnail,
+    }  # fmt: skip
+
+
+def summary(found: Duplicates) -> list[str]:
+    """The search for people."""
+    lines = [f"{found.files} files, {found.photos} different photos, {found.kept} kept"]
+    for kind, name in NAMES.items():
+        groups = found.of_kind(kind)
+        spare = sum(not file.kept for group in groups for file in group.files)
+        lines.append(f"  {kind:<5}  {len(groups)} groups ({name}), {spare} files that another one stands for")
+    if found.flat:
+        lines.append(f"{found.flat} photos are too plain to be recognised (all black, a clear sky) and were only compared byte by byte.")
+    if found.without_thumbnail:
+        lines.append(f"{found.without_thumbnail} photos have no thumbnail and were only compared byte by byte. Scan again: twinloop vault scan")
+    return [*lines, "Nothing was deleted or moved."]
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"expected seconds from 0 to 3600, got {text!r}")
+    return value
+
+
+COMMAND = Command("dedup", "Find duplicates: the same bytes, the same picture, the same moment. Nothing is deleted.", configure, run)

@@ -1,0 +1,99 @@
+"""``twinloop vault duplicates``, ``keep`` and ``distinct``: what dedup found, and what the user says of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault.options import add_vault
+
+if TYPE_CHECKING:
+    from twinloop.domain.vault import Decision
+    from twinloop.stages.vault.duplicates import DuplicateFile, DuplicateGroup
+    from twinloop.stages.vault.opened import OpenVault
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kind", choices=("exact", "near", "burst"), help="only groups of this kind")
+    add_vault(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.stages.vault.dedup import current
+    from twinloop.stages.vault.opened import opened
+
+    with opened(args.vault) as vault:
+        found = current(vault, terminal)
+    groups = found.groups if args.kind is None else found.of_kind(args.kind)
+    for group in groups:
+        for line in _group_lines(group):
+            terminal.line(line)
+    terminal.line(f"{len(groups)} groups. Another one of a group: twinloop vault keep FILE. No duplicates: twinloop vault distinct FILE FILE")
+    return [group.to_json() for group in groups]
+
+
+def _group_lines(group: DuplicateGroup) -> Iterator[str]:
+    yield f"{group.kind}: {group.reason}"
+    for file in group.files:
+        yield f"  {'keep' if file.kept else 'drop'}  {_shown(file.path)}  {_details(file)}"
+    yield ""
+
+
+def _shown(path: str) -> str:
+    """A path on one line of a terminal, whatever signs it has."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in path)
+
+
+def _details(file: DuplicateFile) -> str:
+    score = file.score
+    sharp = "" if score["face_sharpness"] is None else f", face sharpness {score['face_sharpness']:.0f}"
+    eyes = "" if score["eyes_open"] is None else f", eyes {'open' if score['eyes_open'] >= 0.5 else 'closed'}"
+    return f"({score['width']} x {score['height']}{sharp}{eyes}): {file.reason}"
+
+
+def configure_keep(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="a file of a group; twinloop vault duplicates lists them")
+    add_vault(parser)
+
+
+def run_keep(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.stages.vault.dedup import current
+    from twinloop.stages.vault.duplicate_decisions import keep
+    from twinloop.stages.vault.opened import opened
+
+    with opened(args.vault) as vault:
+        made = keep(vault, current(vault, terminal), args.file)
+        return _told(vault, made, f"{args.file} is kept from now on.", terminal)
+
+
+def configure_distinct(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="two or more files that are no duplicates of each other")
+    add_vault(parser)
+
+
+def run_distinct(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.stages.vault.duplicate_decisions import distinct
+    from twinloop.stages.vault.opened import opened
+
+    with opened(args.vault) as vault:
+        made = distinct(vault, args.files)
+        return _told(vault, made, f"{len(made.data['photos'])} photos are no duplicates of each other from now on.", terminal)
+
+
+def _told(vault: OpenVault, made: Decision, text: str, terminal: Terminal) -> Any:
+    """Search again, so that the groups follow, and say what was decided."""
+    from twinloop.stages.vault.dedup import current
+    from twinloop.stages.vault.duplicates import dropped
+
+    gone = dropped(current(vault, terminal)) if vault.vault.duplicates.exists() else {}
+    terminal.line(f"{text} Take it back: twinloop vault undo")
+    return {"number": made.number, "kind": made.kind, "data": dict(made.data), "dropped": len(gone)}
+
+
+DUPLICATES = Command("duplicates", "The groups of duplicates, the kept file first, each with its reason.", configure, run)
+KEEP = Command("keep", "Keep this photo of its group of duplicates, instead of the one that is kept now.", configure_keep, run_keep)
+DISTINCT = Command("distinct", "These photos are no duplicates of each other.", configure_distinct, run_distinct)

@@ -1,0 +1,60 @@
+"""``twinloop vault label``: trigger, class word, name and consent of a person."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault.options import add_person, add_vault
+
+KINDS = ("self", "written", "licence", "fictional")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_person(parser)
+    parser.add_argument(
+        "--trigger",
+        required=True,
+        metavar="WORDS",
+        help='what calls the person in a prompt: a rare word first, as in "ohwx alice"',
+    )
+    parser.add_argument(
+        "--class",
+        dest="class_word",
+        default="person",
+        metavar="WORD",
+        help="what the person is: woman, man, person, 1girl... (default: person)",
+    )
+    parser.add_argument("--name", metavar="NAME", help="also name the person; the name of the folder, too")
+    consent = parser.add_argument_group(
+        "consent: on what ground these photos may be used; without it every record says 'not recorded'"
+    )
+    consent.add_argument("--consent", choices=KINDS, help="the person themself, a written consent, a licence, or nobody real")
+    consent.add_argument("--by", default="", metavar="WHO", help="who gave it")
+    consent.add_argument("--on", default="", metavar="DATE", help="when, as YYYY-MM-DD")
+    consent.add_argument("--scope", default="", metavar="TEXT", help="for what")
+    add_vault(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.domain.vault import Consent
+    from twinloop.stages.vault.label import LabelOptions, label
+    from twinloop.stages.vault.opened import opened
+    from twinloop.stages.vault.people import find_person, read_people
+
+    with opened(args.vault) as vault:
+        person = find_person(read_people(vault), args.person)
+        consent = Consent(args.consent, args.by, args.on, args.scope)
+        made = label(vault, person, LabelOptions(args.trigger, args.class_word, consent, args.name))
+    for text in made.warnings:
+        terminal.warn(text)
+    data = made.to_json()
+    terminal.line(f"{person.id}{f' ({made.name})' if made.name else ''}: prompts begin with '{data['prompt']}'")
+    terminal.line(f"Consent: {made.label.consent.text}")
+    terminal.line(f"Next: twinloop vault prep {person.id}")
+    return data
+
+
+COMMAND = Command("label", "Say how a person is called in training, and on what ground the photos may be used.", configure, run)

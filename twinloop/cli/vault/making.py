@@ -1,0 +1,117 @@
+"""What ``caption`` and ``prep`` share: their arguments, the ruler and the captioner, and how findings are printed."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli import options
+from twinloop.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from twinloop.domain.vault import Person
+    from twinloop.stages.vault.audit import Constant
+    from twinloop.stages.vault.caption import CaptionOptions, Writer
+    from twinloop.stages.vault.choose import CutOptions, LeftOut
+    from twinloop.stages.vault.opened import OpenVault
+
+SHOWN = 10
+
+
+def add_cutting(parser: argparse.ArgumentParser) -> None:
+    """How pictures are cut. None = as in the last run, else the default."""
+    parser.add_argument(
+        "--size",
+        type=options.positive,
+        metavar="PX",
+        help="pictures have at most PX x PX pixels, with sides of multiples of 64 (default: 1024)",
+    )
+    parser.add_argument(
+        "--framing",
+        choices=("face", "half", "full", "keep"),
+        help="how much of the person: head, half, whole, or as photographed (default: keep)",
+    )
+    parser.add_argument("--max-photos", type=options.positive, metavar="N", help="the best N photos, spread over the angles")
+    parser.add_argument(
+        "--min-face", type=options.positive, metavar="PX", help="least height of a face in the photo (default: 64)"
+    )
+
+
+def add_captioning(parser: argparse.ArgumentParser) -> None:
+    """How captions are written. None = as in the last run, else the default."""
+    parser.add_argument(
+        "--style", choices=("prose", "tags"), help="phrases for SDXL and Flux, or tags for Animagine and its kin (default: prose)"
+    )
+    parser.add_argument(
+        "--captioner",
+        choices=("template", "wd14", "blip", "florence2"),
+        help="who adds words to what was measured (default: template, nobody)",
+    )
+    parser.add_argument(
+        "--captioner-model",
+        metavar="PATH",
+        help="folder of the captioner (wd14: model.onnx and selected_tags.csv), or a hub id (blip, florence2)",
+    )
+    options.add_facets(parser)
+    options.add_device(parser)
+
+
+def wanted(args: argparse.Namespace, vault: OpenVault, person: Person) -> tuple[CutOptions, CaptionOptions]:
+    """The flags over what the last run had; another captioner needs its own model."""
+    from twinloop.stages.vault.caption import last_options
+
+    cutting, captions = last_options(vault, person)
+    cuts = {name: getattr(args, name) for name in ("framing", "size", "max_photos", "min_face")}
+    said = {"style": args.style, "captioner": args.captioner, "model": args.captioner_model}
+    if args.captioner is not None and args.captioner != captions.captioner and args.captioner_model is None:
+        said["model"] = ""
+    return replace(cutting, **_given(cuts)), replace(captions, **_given(said))
+
+
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in flags.items() if value is not None}
+
+
+def writer_for(vault: OpenVault, args: argparse.Namespace, wanted: CaptionOptions) -> Writer:
+    """The ruler that the scan used, and the captioner."""
+    from twinloop import wiring
+    from twinloop.stages.vault.caption import Writer
+
+    observer = wiring.build_observer(vault.record.models_dir, args.facet or ())
+    captioner = wiring.build_captioner(wanted.captioner, wanted.model, bool(args.allow_download), args.device or "auto")
+    return Writer(observer, captioner)
+
+
+def person_of(vault: OpenVault, text: str) -> Person:
+    from twinloop.stages.vault.people import find_person, read_people
+
+    return find_person(read_people(vault), text)
+
+
+def say_audit(found: Sequence[Constant], terminal: Terminal) -> None:
+    for constant in found:
+        terminal.warn(constant.text)
+
+
+def left_out_lines(left_out: Sequence[LeftOut]) -> list[str]:
+    """How many, why (reasons counted without their figures), and the first ones by name."""
+    if not left_out:
+        return []
+    lines = [f"Left out: {len(left_out)}"]
+    lines += [f"  - {item.photo.paths[0]}: {item.reason}" for item in left_out[:SHOWN]]
+    return lines + ([f"  - and {len(left_out) - SHOWN} more, all in the JSON"] if len(left_out) > SHOWN else [])
+
+
+def remark_lines(remarks: Iterable[tuple[str, str]]) -> list[str]:
+    """Remarks on pictures, each text once with how many pictures it is about."""
+    counted = Counter(text for _, text in remarks)
+    first: dict[str, str] = {}
+    for name, text in remarks:
+        first.setdefault(text, name)
+    return [
+        f"Note: {text} ({first[text]}{f' and {count - 1} more' if count > 1 else ''})"
+        for text, count in counted.most_common(SHOWN)
+    ]

@@ -1,0 +1,73 @@
+"""``twinloop vault prep``: a person's pictures, cut and captioned, ready for a trainer."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli import options
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault import making
+from twinloop.cli.vault.options import add_person, add_vault
+
+if TYPE_CHECKING:
+    from twinloop.stages.vault.prep import Prepared
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_person(parser)
+    parser.add_argument(
+        "--layout", choices=("flat", "kohya", "metadata"),
+        help="pictures with .txt (what the loop reads), kohya's 'N_trigger class' folder, or pictures with metadata.jsonl (default: as it is, flat at first)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--repeats", type=options.positive, metavar="N", help="of kohya's folder (default: as it is, 10 at first)"
+    )
+    making.add_cutting(parser)
+    making.add_captioning(parser)
+    parser.add_argument("--output", type=Path, metavar="DIR", help="another folder than organized/<person> in the vault")
+    add_vault(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.stages.vault.copies import copies
+    from twinloop.stages.vault.label import needed_label
+    from twinloop.stages.vault.opened import opened
+    from twinloop.stages.vault.prep import PrepOptions, prep
+
+    with opened(args.vault) as vault:
+        person = making.person_of(vault, args.person)
+        label = needed_label(vault, person)
+        cutting, wanted = making.wanted(args, vault, person)
+        asked = PrepOptions(args.layout, args.repeats, args.output, cutting, wanted)
+        found = prep(vault, person, label, copies(vault, person), asked, making.writer_for(vault, args, wanted), terminal)
+    for line in lines(found):
+        terminal.line(line)
+    making.say_audit(found.audit, terminal)
+    return found.to_json()
+
+
+def lines(found: Prepared) -> list[str]:
+    """What prep did, for people."""
+    captions = found.captions
+    changed = (
+        f"{found.written} files written" + (f", {len(found.removed)} removed" if found.removed else "")
+        if found.written or found.removed
+        else "nothing changed"
+    )
+    shown = [f"{found.folder}: {len(captions.captions)} pictures ({found.layout}); {changed}"]
+    shown += [f"Yours from now on: {name}" for name in found.adopted]
+    shown += [f"Left alone, because you changed it: {name}" for name in found.kept]
+    shown += making.left_out_lines(found.left_out)
+    shown += making.remark_lines(found.remarks)
+    if found.gone:
+        shown.append(f"{found.gone} photos of this person are no longer there; what was cut from them stays.")
+    shown.append(f"Readiness: {found.readiness.text}")
+    shown += [f"  - {finding.text}" for finding in found.readiness.findings if finding.level != "fine"]
+    shown.append(f"Consent: {captions.label.consent.text}")
+    return shown
+
+
+COMMAND = Command("prep", "Cut, caption and write a person's training set, and grade it.", configure, run)

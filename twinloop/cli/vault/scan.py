@@ -1,0 +1,94 @@
+"""``twinloop vault scan``: look at every photo of some folders, once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli.command import Command
+from twinloop.cli.options import not_negative, positive
+from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault.options import add_vault
+
+if TYPE_CHECKING:
+    from twinloop.stages.vault.opened import ScanRecord
+    from twinloop.stages.vault.scan import Scanned, ScanPlan
+
+MIN_FACE = 40
+MODELS = "models"
+SHOWN = 10
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="folders (or files) to take in; those scanned before are looked through again anyway")
+    add_vault(parser)
+    parser.add_argument("--models-dir", metavar="DIR", help="folder of detector files, or the word 'nano' for the embedded ones (default: as in the last scan, else models)")
+    parser.add_argument("--remove", action="append", default=[], type=Path, metavar="FOLDER", help="take this folder out of the vault; may be given again")
+    parser.add_argument("--min-face", type=positive, metavar="PX", help=f"height from which faces are kept, in pixels of the photo (default: as in the last scan, else {MIN_FACE})")
+    parser.add_argument("--workers", type=not_negative, metavar="N", help="processes that decode and measure; 0 = none, without protection from broken files (default: one per core)")
+    parser.add_argument("--timeout", type=positive, default=30, metavar="S", help="seconds after which a photo is given up (default: 30)")
+    parser.add_argument("--memory", type=positive, default=2048, metavar="MB", help="memory that one photo may take in a worker (default: 2048)")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.stages.vault.opened import ScanRecord
+    from twinloop.stages.vault.scan import scan
+    from twinloop.store.vault import Vault
+
+    vault = Vault(args.vault)
+    record = ScanRecord.read(vault) if vault.scan_record.exists() else None
+    done = scan(vault, plan_of(args, record), terminal)
+    for line in lines_of(done):
+        terminal.line(line)
+    for note in done.notes:
+        terminal.warn(note)
+    return done.to_json()
+
+
+def plan_of(args: argparse.Namespace, record: ScanRecord | None) -> ScanPlan:
+    """What the flags ask for; what they leave open is as in the last scan."""
+    from twinloop import wiring
+    from twinloop.stages.vault.scan import ScanPlan
+
+    models_dir = args.models_dir or (record.models_dir if record is not None else MODELS)
+    min_face = args.min_face or (record.min_face if record is not None and record.min_face else MIN_FACE)
+    workers = len(os.sched_getaffinity(0)) if args.workers is None else args.workers
+    return ScanPlan(
+        tuple(args.folders), tuple(args.remove), models_dir, min_face, wiring.scan_stamp(models_dir, min_face), f"{args.timeout} s, {args.memory} MB",
+        lambda: wiring.build_scanner(models_dir, min_face, workers, args.timeout, args.memory),
+    )  # fmt: skip
+
+
+def lines_of(done: Scanned) -> list[str]:
+    """The summary for people."""
+    counts = done.counts
+    lines = [
+        f"{counts.photos} photos with {counts.faces} faces in {counts.files} files",
+        f"measured {done.measured}, known by their content {done.recognised}, unchanged {done.unchanged}, gone {done.gone}, skipped {len(done.skipped)}",
+    ]
+    return [*lines, *skipped_lines([(os.fspath(path), reason) for path, reason in done.skipped]), *ignored_lines(done.ignored)]
+
+
+def skipped_lines(skipped: list[tuple[str, str]]) -> list[str]:
+    """The first skipped files with their reasons."""
+    if not skipped:
+        return []
+    more = [f"  - and {len(skipped) - SHOWN} more: twinloop vault status --json"] if len(skipped) > SHOWN else []
+    return ["", f"Skipped: {len(skipped)}", *(f"  - {shown(path)}: {reason}" for path, reason in skipped[:SHOWN]), *more]
+
+
+def ignored_lines(ignored: dict[str, int]) -> list[str]:
+    if not ignored:
+        return []
+    kinds = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in sorted(ignored.items(), key=lambda item: -item[1])[:SHOWN])
+    return ["", f"Not pictures by their name, left alone: {kinds}"]
+
+
+def shown(path: str) -> str:
+    """A path on one line of a terminal, whatever signs it has."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in path)
+
+
+COMMAND = Command("scan", "Look at every photo of some folders, once: faces, measures, thumbnails. Photos are only read.", configure, run)

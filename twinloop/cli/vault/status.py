@@ -1,0 +1,48 @@
+"""``twinloop vault status``: what is in the vault."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault.options import add_vault
+from twinloop.cli.vault.scan import skipped_lines
+
+if TYPE_CHECKING:
+    from twinloop.stages.vault.status import Status
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_vault(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.stages.vault.opened import opened
+    from twinloop.stages.vault.status import status
+
+    with opened(args.vault) as vault:
+        found = status(vault)
+    for line in lines_of(found):
+        terminal.line(line)
+    for note in found.notes:
+        terminal.warn(note)
+    return found.to_json()
+
+
+def lines_of(found: Status) -> list[str]:
+    """The state for people."""
+    counts = found.counts
+    lines = [*(f"folder: {folder}" for folder in found.folders), f"models: {found.models_dir}"]
+    lines.append(f"{counts.photos} photos with {counts.faces} faces ({found.with_embedding} usable for telling people apart) in {counts.files} files")
+    lines.append("people: not clustered yet (twinloop vault cluster)" if found.people is None else f"people: {found.people}")
+    lines.append("duplicates: not searched yet (twinloop vault dedup)" if found.duplicate_groups is None else f"groups of duplicates: {found.duplicate_groups}")
+    lines.append(f"decisions of yours: {found.decisions}")
+    if found.prepared:
+        lines.append(f"training sets: {', '.join(found.prepared)}")
+    return [*lines, *skipped_lines([(os.fspath(path), reason) for path, reason in found.skipped])]
+
+
+COMMAND = Command("status", "What is in the vault: folders, photos, faces, people, and every skipped file with its reason.", configure, run)

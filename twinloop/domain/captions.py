@@ -1,0 +1,48 @@
+"""What a captioner says of a picture, and how captions are taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Description:
+    """A captioner's own words, before anything is left out.
+
+    Attributes:
+        text: a sentence or more; "" from a tagger. tags: surest first, words divided by spaces; () from one that writes sentences.
+    """
+
+    text: str = ""
+    tags: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"text": self.text, "tags": list(self.tags)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Description:
+        return cls(str(data["text"]), tuple(str(tag) for tag in data["tags"]))
+
+
+def parts_of(caption: str) -> list[str]:
+    """The parts between commas, trimmed; empty ones left out."""
+    return [part for part in (piece.strip() for piece in caption.split(",")) if part]
+
+
+def one_line(text: str) -> str:
+    """Words divided by single spaces: captions have no lines."""
+    return " ".join(text.split())
+
+
+def with_trigger(caption: str, trigger: str) -> str:
+    """A caption that holds the trigger: ``[trigger]`` filled in, or put in front where it is missing.
+
+    Upper and lower case count the same; a trigger with commas (``1girl, ohwx``) is there when all of its parts are.
+    """
+    caption = one_line(caption).replace("[trigger]", trigger)
+    folded = caption.casefold()
+    if all(part.casefold() in folded for part in parts_of(trigger)):
+        return caption
+    return f"{trigger}, {caption}" if caption else trigger

@@ -1,0 +1,108 @@
+"""What detector files are for: roles, how their names tell them, what each measurement needs, and the packs they make up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a model file is for. Two-part roles (palm + hand) need both."""
+
+    FACE_YOLO = "YOLOv5-face"
+    FACE_YUNET = "YuNet"
+    POSE_FSANET = "FSA-Net"
+    PALM = "palm detector"
+    HAND = "hand landmarks"
+    HAND_YOLO = "YOLOv8 hands"
+    EYES_YOLO = "YOLOv8 eyes"
+    FACE_TASK = "face landmarker"
+    EMBEDDER = "MobileFaceNet"
+
+
+_TORCH_OR_ONNX = r"\.(pt|pth|pkl|onnx)$"
+#: Name pattern (lower case) -> role. The first that fits counts: a hand detector may be a YOLOv5 too.
+_NAMES: tuple[tuple[str, Role], ...] = (
+    (r"yunet.*\.onnx$", Role.FACE_YUNET),
+    (r"hand_?(landmark|pose).*\.onnx$", Role.HAND),
+    (rf"hands?[-_]?(yolo|detect).*{_TORCH_OR_ONNX}", Role.HAND_YOLO),
+    (rf"(^|[-_])eyes?([-_].*)?{_TORCH_OR_ONNX}", Role.EYES_YOLO),
+    (rf"yolov?5.*{_TORCH_OR_ONNX}", Role.FACE_YOLO),
+    (r"fsa-?net.*\.onnx$", Role.POSE_FSANET),
+    (r"palm.*\.onnx$", Role.PALM),
+    (r"face_landmarker.*\.task$", Role.FACE_TASK),
+    (r"mobile_?face_?net.*\.onnx$", Role.EMBEDDER),
+)
+
+
+def role_of(name: str) -> Role | None:
+    """What a file of this name is for; None when no rule fits."""
+    return next((role for pattern, role in _NAMES if re.search(pattern, name.lower())), None)
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing the product can measure, and what brings it.
+
+    Attributes:
+        port: ``faces``, ``head pose``, ``hands``, ``eyes and expression``, ``identity``.
+        choices: alternatives; each is a set of roles that must all be there.
+        get: names and homes of files that fill it. without: what is then not measured.
+    """
+
+    port: str
+    choices: tuple[frozenset[Role], ...]
+    get: str
+    without: str
+
+
+NEEDS = (
+    Need(
+        "faces", (frozenset({Role.FACE_YOLO}), frozenset({Role.FACE_YUNET}), frozenset({Role.FACE_TASK})),
+        "yolov5l-face.pt (deepcam-cn/yolov5-face) or face_detection_yunet_*.onnx (opencv/opencv_zoo)",
+        "nothing can be measured without a face detector",
+    ),
+    Need(
+        "head pose", (frozenset({Role.POSE_FSANET}),),
+        "fsanet-1x1-iter-688590.onnx and fsanet-var-iter-688590.onnx (omasaht/headpose-fsanet-pytorch)",
+        "face_angle is taken from the face detector's five landmarks, which is coarser",
+    ),
+    Need(
+        "hands", (frozenset({Role.PALM, Role.HAND}), frozenset({Role.HAND_YOLO})),
+        "palm_detection_*.onnx and hand_landmark_*.onnx (MediaPipe hands), or a YOLO hand detector (hand_yolov8n.pt)",
+        "composition: hands_visible is not measured",
+    ),
+    Need(
+        "eyes and expression", (frozenset({Role.FACE_TASK}),),
+        "face_landmarker_v2_with_blendshapes.task (MediaPipe face landmarker)",
+        "expression is not measured, and composition: eyes_visible only with an eye detector (eyes_*.pt)",
+    ),
+    Need(
+        "identity", (frozenset({Role.EMBEDDER}),),
+        "MobileFaceNet.onnx (foamliu/MobileFaceNet)",
+        "identity is not measured: no clustering by person, no identity check of synthetic images",
+    ),
+)  # fmt: skip
+
+
+def missing_line(need: Need) -> str:
+    """The line for a need that is not filled."""
+    return f"{need.port}: no model. {need.without[0].upper()}{need.without[1:]}. Get {need.get}."
+
+
+AUTO = "auto"
+#: Pack -> the roles it may use. ``auto`` takes the best of all.
+PACKS: Mapping[str, frozenset[Role]] = {
+    AUTO: frozenset(Role),
+    "yolo": frozenset({Role.FACE_YOLO, Role.HAND_YOLO, Role.EYES_YOLO, Role.POSE_FSANET, Role.EMBEDDER}),
+    "onnx": frozenset({Role.FACE_YUNET, Role.POSE_FSANET, Role.PALM, Role.HAND, Role.FACE_TASK, Role.EMBEDDER}),
+    "mediapipe": frozenset({Role.FACE_TASK, Role.PALM, Role.HAND, Role.EMBEDDER}),
+}
+
+
+def pack_and_folder(models_dir: str) -> tuple[str, str]:
+    """``yolo:models`` as the pack and the folder it looks into; ``auto`` where no pack is named."""
+    name, colon, folder = models_dir.partition(":")
+    return (name, folder) if colon and name in PACKS else (AUTO, models_dir)

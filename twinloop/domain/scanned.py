@@ -1,0 +1,36 @@
+"""What a scan learns of one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinloop.domain.vault import VaultPhoto
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """A file as its folder lists it. ``size`` in bytes, ``mtime_ns`` as `os.stat_result` has it."""
+
+    path: Path
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, eq=False)
+class ScannedFile:
+    """One file after its bytes were looked at.
+
+    Attributes:
+        listed: with the stat that the file had just before it was read.
+        sha256: of its bytes; None where they could not be read.
+        photo: what was measured, without paths; None for content that was known already, and for what was skipped.
+        thumbnail: a small JPEG without any metadata; empty without ``photo``.
+        problem: why the file was skipped; "" when it was not.
+    """
+
+    listed: ListedFile
+    sha256: str | None
+    photo: VaultPhoto | None = None
+    thumbnail: bytes = b""
+    problem: str = ""

@@ -1,0 +1,102 @@
+"""Flux.1: dev and schnell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twinloop.families import parts
+from twinloop.families.base import Family, Guidance, Preset, SingleFile
+from twinloop.families.lora_names import LoraNames, Rename
+from twinloop.families.losses import FlowLoss
+from twinloop.ports import GenerationSettings, TrainingSettings
+
+_DOUBLE, _SINGLE = "transformer_blocks.{}", "single_transformer_blocks.{}"
+_RENAMES = (
+    Rename("double_blocks.{}.img_attn.qkv", tuple(f"{_DOUBLE}.attn.to_{part}" for part in "qkv")),
+    Rename("double_blocks.{}.img_attn.proj", (f"{_DOUBLE}.attn.to_out.0",)),
+    Rename("double_blocks.{}.img_mlp.0", (f"{_DOUBLE}.ff.net.0.proj",)),
+    Rename("double_blocks.{}.img_mlp.2", (f"{_DOUBLE}.ff.net.2",)),
+    Rename("double_blocks.{}.img_mod.lin", (f"{_DOUBLE}.norm1.linear",)),
+    Rename("double_blocks.{}.txt_attn.qkv", tuple(f"{_DOUBLE}.attn.add_{part}_proj" for part in "qkv")),
+    Rename("double_blocks.{}.txt_attn.proj", (f"{_DOUBLE}.attn.to_add_out",)),
+    Rename("double_blocks.{}.txt_mlp.0", (f"{_DOUBLE}.ff_context.net.0.proj",)),
+    Rename("double_blocks.{}.txt_mlp.2", (f"{_DOUBLE}.ff_context.net.2",)),
+    Rename("double_blocks.{}.txt_mod.lin", (f"{_DOUBLE}.norm1_context.linear",)),
+    Rename("single_blocks.{}.linear1", (*(f"{_SINGLE}.attn.to_{part}" for part in "qkv"), f"{_SINGLE}.proj_mlp")),
+    Rename("single_blocks.{}.linear2", (f"{_SINGLE}.proj_out",)),
+    Rename("single_blocks.{}.modulation.lin", (f"{_SINGLE}.norm.linear",)),
+)
+
+
+def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
+    words, pooled, _ = pipeline.encode_prompt(prompt=text, prompt_2=None, device=device, num_images_per_prompt=1, max_sequence_length=512)
+    return {"prompt_embeds": words, "pooled_prompt_embeds": pooled}
+
+
+def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
+    n, _, height, width = latents.shape
+    texts = words["prompt_embeds"]
+    made = model(
+        hidden_states=parts.packed(latents), timestep=times / 1000,
+        guidance=latents.new_ones(n) if model.config.guidance_embeds else None,  # trained at the scale that changes nothing
+        pooled_projections=words["pooled_prompt_embeds"], encoder_hidden_states=texts,
+        txt_ids=texts.new_zeros(texts.shape[1], 3), img_ids=parts.positions(latents, height // 2, width // 2, 3), return_dict=False,
+    )[0]  # fmt: skip
+    return parts.unpacked(made, height, width)
+
+
+def to_raw(pipeline: Any, made: Any, height: int, width: int) -> Any:
+    return parts.unscaled(pipeline.vae, parts.unpacked(made, parts.cells(pipeline, height), parts.cells(pipeline, width)))
+
+
+FAMILY = Family(
+    name="flux",
+    pipeline="FluxPipeline",
+    image_pipeline="FluxImg2ImgPipeline",
+    reference="black-forest-labs/FLUX.1-dev",
+    download="34 GB",
+    targets=(
+        "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
+        "ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2", "proj_mlp", "proj_out",
+    ),
+    architecture="flux-1-dev",
+    base_version="flux1",
+    licence="FLUX.1 [dev]: FLUX.1 [dev] Non-Commercial License; [schnell]: Apache-2.0.",
+    encode=encode,
+    denoise=denoise,
+    to_latents=parts.scaled,
+    to_raw=to_raw,
+    loss=FlowLoss(),
+    guidance=Guidance(negative=False),
+    lora_names=LoraNames(renames=_RENAMES, own_reader=True),
+    single_file=SingleFile(
+        whole=False,
+        model="FluxTransformer2DModel",
+        marks=((
+            "double_blocks.0.img_attn.norm.key_norm.scale", "single_blocks.0.linear1.weight",
+            "!single_stream_modulation.lin.weight", "!distilled_guidance_layer.in_proj.bias",
+        ),),
+    ),
+    presets={
+        "flux": Preset(
+            GenerationSettings(steps=25, guidance=3.5, width=1024, height=1024, batch_size=1),
+            TrainingSettings(
+                preset="flux", steps=1500, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
+                warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
+            ),
+            repeats=10,
+            hints=("flux",),
+            aliases={"flux1": "", "flux.1": ""},
+        ),
+        "flux-schnell": Preset(
+            GenerationSettings(steps=4, guidance=0.0, width=1024, height=1024, batch_size=1),
+            TrainingSettings(
+                preset="flux-schnell", steps=1500, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
+                warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
+            ),
+            repeats=10,
+            hints=("schnell", "flux.1-schnell"),
+            notice="FLUX.1 [schnell] is distilled to four steps; a LoRA trained on it tends to lose that. FLUX.1 [dev] trains better where its licence allows.",
+        ),
+    },
+)  # fmt: skip

@@ -1,0 +1,105 @@
+"""Flux.2 [dev]; its smaller sibling Klein, which has other text encoders, borrows from here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from twinloop.families import parts
+from twinloop.families.base import Family, Guidance, Preset, SingleFile
+from twinloop.families.lora_names import LoraNames, Rename
+from twinloop.families.losses import FlowLoss
+from twinloop.ports import GenerationSettings, TrainingSettings
+
+_DOUBLE, _SINGLE = "transformer_blocks.{}", "single_transformer_blocks.{}"
+_RENAMES = (
+    Rename("double_blocks.{}.img_attn.qkv", tuple(f"{_DOUBLE}.attn.to_{part}" for part in "qkv")),
+    Rename("double_blocks.{}.img_attn.proj", (f"{_DOUBLE}.attn.to_out.0",)),
+    Rename("double_blocks.{}.img_mlp.0", (f"{_DOUBLE}.ff.linear_in",)),
+    Rename("double_blocks.{}.img_mlp.2", (f"{_DOUBLE}.ff.linear_out",)),
+    Rename("double_blocks.{}.txt_attn.qkv", tuple(f"{_DOUBLE}.attn.add_{part}_proj" for part in "qkv")),
+    Rename("double_blocks.{}.txt_attn.proj", (f"{_DOUBLE}.attn.to_add_out",)),
+    Rename("double_blocks.{}.txt_mlp.0", (f"{_DOUBLE}.ff_context.linear_in",)),
+    Rename("double_blocks.{}.txt_mlp.2", (f"{_DOUBLE}.ff_context.linear_out",)),
+    Rename("single_blocks.{}.linear1", (f"{_SINGLE}.attn.to_qkv_mlp_proj",)),
+    Rename("single_blocks.{}.linear2", (f"{_SINGLE}.attn.to_out",)),
+)
+TRAINING = TrainingSettings(
+    preset="flux2", steps=1000, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
+    warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
+)  # fmt: skip
+
+
+def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
+    words, _ = pipeline.encode_prompt(prompt=text, device=device, num_images_per_prompt=1, max_sequence_length=512)
+    return {"prompt_embeds": words}
+
+
+def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
+    """Latents are two-by-two patches already: a token is a cell."""
+    n, channels, height, width = latents.shape
+    texts = words["prompt_embeds"]
+    places = texts.new_zeros(texts.shape[1], 4)
+    places[:, 3] = texts.new_ones(texts.shape[1]).cumsum(0) - 1
+    made = model(
+        hidden_states=latents.reshape(n, channels, height * width).permute(0, 2, 1), timestep=times / 1000,
+        guidance=latents.new_ones(n) if model.config.guidance_embeds else None, encoder_hidden_states=texts,
+        txt_ids=places.expand(n, -1, -1), img_ids=parts.positions(latents, height, width, 4).expand(n, -1, -1), return_dict=False,
+    )[0]  # fmt: skip
+    return made.permute(0, 2, 1).reshape(n, channels, height, width)
+
+
+def to_latents(vae: Any, raw: Any) -> Any:
+    """Two by two cells become the channels of one, then each channel is centred and scaled as the autoencoder measured it."""
+    n, c, h, w = raw.shape
+    cells = raw.view(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4).reshape(n, 4 * c, h // 2, w // 2)
+    mean = vae.bn.running_mean.view(1, -1, 1, 1).to(cells)
+    std = (vae.bn.running_var.view(1, -1, 1, 1) + vae.config.batch_norm_eps).sqrt().to(cells)
+    return (cells - mean) / std
+
+
+def to_raw(pipeline: Any, made: Any, height: int, width: int) -> Any:
+    """The Klein pipeline gives back what its autoencoder decodes; the large one, tokens."""
+    if made.ndim == 4:
+        return made
+    vae = pipeline.vae
+    h, w = parts.cells(pipeline, height) // 2, parts.cells(pipeline, width) // 2
+    cells = made.permute(0, 2, 1).reshape(made.shape[0], made.shape[2], h, w)
+    mean = vae.bn.running_mean.view(1, -1, 1, 1).to(cells)
+    std = (vae.bn.running_var.view(1, -1, 1, 1) + vae.config.batch_norm_eps).sqrt().to(cells)
+    raw = (cells * std + mean).reshape(made.shape[0], made.shape[2] // 4, 2, 2, h, w)
+    return raw.permute(0, 1, 4, 2, 5, 3).reshape(made.shape[0], made.shape[2] // 4, 2 * h, 2 * w)
+
+
+FAMILY = Family(
+    name="flux2",
+    pipeline="Flux2Pipeline",
+    image_pipeline="",
+    reference="black-forest-labs/FLUX.2-dev",
+    download="112 GB",
+    targets=(
+        "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
+        "ff.linear_in", "ff.linear_out", "ff_context.linear_in", "ff_context.linear_out", "attn.to_qkv_mlp_proj", "attn.to_out",
+    ),
+    architecture="Flux.2-dev",
+    base_version="flux2",
+    licence="FLUX.2 [dev]: FLUX [dev] Non-Commercial License.",
+    encode=encode,
+    denoise=denoise,
+    to_latents=to_latents,
+    to_raw=to_raw,
+    loss=FlowLoss(),
+    guidance=Guidance(negative=False),
+    lora_names=LoraNames(renames=_RENAMES),
+    single_file=SingleFile(
+        whole=False, model="Flux2Transformer2DModel", marks=(("single_stream_modulation.lin.weight", "guidance_in.in_layer.weight"),),
+    ),
+    presets={
+        "flux2": Preset(
+            GenerationSettings(steps=28, guidance=4.0, width=1024, height=1024, batch_size=1),
+            replace(TRAINING, preset="flux2"),
+            repeats=10,
+            hints=("flux.2", "flux-2", "flux2"),
+        ),
+    },
+)  # fmt: skip

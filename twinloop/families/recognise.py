@@ -1,0 +1,101 @@
+"""Which preset suits a base model, told from its name, its ``model_index.json`` or the names of its tensors; no weight is read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from twinloop import families
+from twinloop.families.base import Family
+from twinloop.families.single_files import tensor_names
+
+INDEX = "model_index.json"
+FALLBACK = "sdxl"
+
+
+def preset_for(base_model: str) -> str:
+    """The preset that suits a base model when the user names none.
+
+    A local folder or file is asked what it is; among the presets of its family, and for everything else, the name decides.
+    """
+    if base_model in _all_presets():
+        return base_model
+    path = Path(base_model).expanduser()
+    found = _of_folder(path) if path.is_dir() else _of_file(path)
+    name = _plain(path.stem if path.suffix == ".safetensors" else path.name)
+    # the longest word wins: z-image-turbo before z-image
+    hints = _hints(found or list(families.FAMILIES.values()))
+    best = max(((len(hint), preset) for preset, hint in hints if hint in name), default=None)
+    if best is not None:
+        return best[1]
+    return next(iter(found[0].presets)) if found else FALLBACK
+
+
+def family_of_tensors(names: Collection[str]) -> Family | None:
+    """The family whose single files hold tensors of these names, or None."""
+    return next((family for family in families.FAMILIES.values() if holds_tensors_of(family, names)), None)
+
+
+def holds_tensors_of(family: Family, names: Collection[str]) -> bool:
+    """Whether a single file with tensors of these names may be one of this family; siblings may share their marks."""
+    held = set(names) | {name.removeprefix("model.diffusion_model.") for name in names}
+    return any(all(_holds(held, mark) for mark in group) for group in family.single_file.marks)
+
+
+def family_of_lora(texts: Mapping[str, str]) -> Family | None:
+    """The family that a LoRA was trained for, if the texts in its header say so."""
+    architecture = texts.get("modelspec.architecture", "").removesuffix("/lora")
+    version = texts.get("ss_base_model_version", "")
+    known = list(families.FAMILIES.values())
+    named = next((family for family in known if architecture == family.architecture), None)
+    return named or next((family for family in known if version == family.base_version), None)
+
+
+def lora_suits(names: Collection[str], texts: Mapping[str, str], family: Family) -> str:
+    """Why a LoRA with these tensors and texts cannot be one for the family; "" = it may be, loading it will tell."""
+    made_for = family_of_lora(texts)
+    if made_for is not None and made_for.architecture != family.architecture:
+        return f"it was made for the family '{made_for.name}', the base model is of '{family.name}'"
+    unet, transformer = any(map(_UNET.match, names)), any(map(_TRANSFORMER.match, names))
+    if unet != transformer and unet != (family.denoiser == "unet"):
+        theirs = "a U-Net" if unet else "a transformer"
+        return f"it adapts {theirs}, a {family.name} model has {'a U-Net' if family.denoiser == 'unet' else 'a transformer'}"
+    return ""
+
+
+_UNET = re.compile(r"unet\.|lora_unet_(down|mid|up|input|middle|output)_block")
+_TRANSFORMER = re.compile(r"transformer\.|lora_transformer_|(lora_unet_|diffusion_model\.)(double_blocks|single_blocks|joint_blocks|layers|transformer_blocks)")
+
+
+def _of_folder(path: Path) -> list[Family]:
+    try:
+        index: Any = json.loads((path / INDEX).read_text(encoding="utf-8"))
+        kind = index.get("_class_name")
+    except (OSError, ValueError, AttributeError):
+        return []
+    return [family for family in families.FAMILIES.values() if kind in (family.pipeline, family.image_pipeline)]
+
+
+def _of_file(path: Path) -> list[Family]:
+    names = (tensor_names(path) if path.suffix == ".safetensors" else None) or ()
+    return [family for family in families.FAMILIES.values() if holds_tensors_of(family, names)]
+
+
+def _holds(held: set[str], mark: str) -> bool:
+    return mark[1:] not in held if mark.startswith("!") else mark in held
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower())
+
+
+def _hints(known: Collection[Family]) -> list[tuple[str, str]]:
+    return [(preset, hint) for family in known for preset, details in family.presets.items() for hint in details.hints]
+
+
+def _all_presets() -> set[str]:
+    """Only the embedded base is called by its preset's name."""
+    return {"nano"}

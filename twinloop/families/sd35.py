@@ -1,0 +1,73 @@
+"""Stable Diffusion 3.5, Medium and Large (and 3 Medium, which shares the architecture)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twinloop.families import parts
+from twinloop.families.base import Family, Preset, SingleFile
+from twinloop.families.lora_names import LoraNames, Rename
+from twinloop.families.losses import FlowLoss
+from twinloop.ports import GenerationSettings, TrainingSettings
+
+_OURS, _X, _TEXT = "transformer_blocks.{}", "joint_blocks.{}.x_block", "joint_blocks.{}.context_block"
+_RENAMES = (
+    Rename(f"{_X}.attn.qkv", tuple(f"{_OURS}.attn.to_{part}" for part in "qkv")),
+    Rename(f"{_X}.attn.proj", (f"{_OURS}.attn.to_out.0",)),
+    Rename(f"{_X}.attn2.qkv", tuple(f"{_OURS}.attn2.to_{part}" for part in "qkv")),
+    Rename(f"{_X}.attn2.proj", (f"{_OURS}.attn2.to_out.0",)),
+    Rename(f"{_X}.mlp.fc1", (f"{_OURS}.ff.net.0.proj",)),
+    Rename(f"{_X}.mlp.fc2", (f"{_OURS}.ff.net.2",)),
+    Rename(f"{_TEXT}.attn.qkv", tuple(f"{_OURS}.attn.add_{part}_proj" for part in "qkv")),
+    Rename(f"{_TEXT}.attn.proj", (f"{_OURS}.attn.to_add_out",)),
+    Rename(f"{_TEXT}.mlp.fc1", (f"{_OURS}.ff_context.net.0.proj",)),
+    Rename(f"{_TEXT}.mlp.fc2", (f"{_OURS}.ff_context.net.2",)),
+)
+
+
+def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
+    words, _, pooled, _ = pipeline.encode_prompt(
+        prompt=text, prompt_2=None, prompt_3=None, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
+    )
+    return {"prompt_embeds": words, "pooled_prompt_embeds": pooled}
+
+
+def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
+    return model(
+        hidden_states=latents, timestep=times, encoder_hidden_states=words["prompt_embeds"],
+        pooled_projections=words["pooled_prompt_embeds"], return_dict=False,
+    )[0]  # fmt: skip
+
+
+FAMILY = Family(
+    name="sd35",
+    pipeline="StableDiffusion3Pipeline",
+    image_pipeline="StableDiffusion3Img2ImgPipeline",
+    reference="stabilityai/stable-diffusion-3.5-medium",
+    download="16 GB (Medium) or 27 GB (Large)",
+    targets=(
+        "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
+        "attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0", "ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2",
+    ),
+    architecture="stable-diffusion-3",
+    base_version="sd3",
+    licence="Stable Diffusion 3.5: Stability AI Community License; commercial use above its revenue limit needs a licence from Stability AI.",
+    encode=encode,
+    denoise=denoise,
+    to_latents=parts.scaled,
+    to_raw=parts.raw_of,
+    loss=FlowLoss(),
+    lora_names=LoraNames(renames=_RENAMES, own_reader=True),
+    single_file=SingleFile(whole=False, model="SD3Transformer2DModel", marks=(("joint_blocks.0.context_block.adaLN_modulation.1.bias",),)),
+    presets={
+        "sd35": Preset(
+            GenerationSettings(steps=28, guidance=4.5, width=1024, height=1024, batch_size=1),
+            TrainingSettings(
+                preset="sd35", steps=1500, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
+                warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
+            ),
+            repeats=10,
+            hints=("stable-diffusion-3", "sd3", "sd-3"),
+        ),
+    },
+)  # fmt: skip

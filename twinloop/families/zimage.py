@@ -1,0 +1,72 @@
+"""Z-Image: base and Turbo."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from twinloop.families import parts
+from twinloop.families.base import Family, Guidance, Preset, SingleFile
+from twinloop.families.lora_names import LoraNames
+from twinloop.families.losses import FlowLoss
+from twinloop.ports import GenerationSettings, TrainingSettings
+
+_TRAINING = TrainingSettings(
+    preset="zimage", steps=1500, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
+    warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
+)  # fmt: skip
+
+
+def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
+    """As many words as the text has: no padding."""
+    (words,), _ = pipeline.encode_prompt(prompt=text, device=device, do_classifier_free_guidance=False)
+    return {"prompt_embeds": words[None]}
+
+
+def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
+    """This model counts time from noise to picture and predicts the way there, hence both signs."""
+    pictures = list(latents.unsqueeze(2).unbind(0))
+    made = model(pictures, (1000 - times) / 1000, words["prompt_embeds"], return_dict=False)[0]
+    return [-one[:, 0] for one in made]
+
+
+FAMILY = Family(
+    name="zimage",
+    pipeline="ZImagePipeline",
+    image_pipeline="ZImageImg2ImgPipeline",
+    reference="Tongyi-MAI/Z-Image",
+    download="20 GB",
+    targets=(
+        "attention.to_q", "attention.to_k", "attention.to_v", "attention.to_out.0", "feed_forward.w1", "feed_forward.w2", "feed_forward.w3",
+    ),
+    architecture="Z-Image",
+    base_version="zimage",
+    licence="Z-Image: Apache-2.0.",
+    encode=encode,
+    denoise=denoise,
+    to_latents=parts.scaled,
+    to_raw=parts.raw_of,
+    loss=FlowLoss(shift=2.0),
+    guidance=Guidance(off=0.0),
+    joining="list",
+    # ComfyUI and diffusers read these names; attention is one matrix in the original code, but both take the three apart
+    lora_names=LoraNames(prefix="diffusion_model.", dots=True, form="a_b"),
+    single_file=SingleFile(
+        whole=False, model="ZImageTransformer2DModel", marks=(("layers.0.adaLN_modulation.0.weight", "cap_embedder.0.weight"),),
+    ),
+    presets={
+        "zimage": Preset(
+            GenerationSettings(steps=30, guidance=4.0, width=1024, height=1024, batch_size=1),
+            _TRAINING,
+            repeats=10,
+            hints=("z-image", "zimage"),
+        ),
+        "zimage-turbo": Preset(
+            GenerationSettings(steps=9, guidance=0.0, width=1024, height=1024, batch_size=1),
+            replace(_TRAINING, preset="zimage-turbo"),
+            repeats=10,
+            hints=("z-image-turbo", "zimage-turbo"),
+            notice="Z-Image-Turbo is distilled to nine steps. A LoRA trained on it without a de-distilling adapter loses that; train on Z-Image (preset zimage) instead, its LoRAs fit both.",
+        ),
+    },
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""What other trainers read: folders of pictures with captions, and their configurations. Facts from their documentation, one file each."""

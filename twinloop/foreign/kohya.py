@@ -1,0 +1,124 @@
+"""kohya-ss/sd-scripts: dataset and training TOML. Source: its docs/config_README-en.md, train_network.md, sdxl_, flux_ and sd3_train_network.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twinloop.errors import InputError
+from twinloop.foreign.job import Job, known
+from twinloop.foreign.toml import dumps
+
+PROGRAM = "kohya's sd-scripts"
+SCRIPTS = {"sd15": "train_network.py", "sdxl": "sdxl_train_network.py", "sd35": "sd3_train_network.py", "flux": "flux_train_network.py"}
+NETWORKS = {"sd15": "networks.lora", "sdxl": "networks.lora", "sd35": "networks.lora_sd3", "flux": "networks.lora_flux"}
+OPTIMIZERS = {"adamw": "AdamW", "adamw8bit": "AdamW8bit", "prodigy": "Prodigy", "adafactor": "Adafactor"}
+PARTS = {"flux": ("clip_l", "t5xxl", "ae"), "sd35": ("clip_l", "clip_g", "t5xxl")}
+"""Files that sd-scripts wants beside the denoiser's; this program cannot know where they lie."""
+_CACHED_TEXTS = ("flux", "sd35")
+"""Families whose text encoders are too large to stay beside the denoiser, so that their outputs are cached: captions then cannot be dropped."""
+_BUCKET_STEP = 64
+
+
+def script(job: Job) -> str:
+    """The file of sd-scripts that trains the family.
+
+    Raises:
+        InputError: none does.
+    """
+    return known(PROGRAM, SCRIPTS, job.family)
+
+
+def dataset_toml(job: Job) -> str:
+    """For ``--dataset_config``: one subset per folder, so that every photo is drawn as often as its weight says."""
+    settings = job.settings
+    dropout = 0.0 if job.family.name in _CACHED_TEXTS else settings.caption_dropout
+    subsets = [
+        {
+            "image_dir": job.place(folder), "num_repeats": folder.repeats, "class_tokens": job.trigger,
+            "caption_dropout_rate": float(dropout), "flip_aug": settings.flip,
+        }
+        for folder in job.folders
+    ]  # fmt: skip
+    side = settings.resolution
+    dataset: dict[str, Any] = {
+        "resolution": side, "batch_size": settings.batch_size, "enable_bucket": True, "bucket_no_upscale": True,
+        "bucket_reso_steps": _BUCKET_STEP, "min_bucket_reso": _stepped(min(256, side)), "max_bucket_reso": _stepped(2 * side),
+        "subsets": subsets,
+    }  # fmt: skip
+    return dumps({"general": {"caption_extension": ".txt", "shuffle_caption": False, "keep_tokens": 1}, "datasets": [dataset]})
+
+
+def _stepped(side: int) -> int:
+    return max(_BUCKET_STEP, side // _BUCKET_STEP * _BUCKET_STEP)
+
+
+def training_toml(job: Job, dataset_config: str) -> str:
+    """For ``--config_file``: the arguments of the script, in sections for people (sd-scripts does not look at their names)."""
+    return dumps(
+        {
+            "model": {"pretrained_model_name_or_path": job.base},
+            "dataset": {"dataset_config": dataset_config, "cache_latents": not job.settings.flip},
+            "output": {
+                "output_dir": str(job.output), "output_name": job.name, "save_model_as": "safetensors", "save_precision": "fp16",
+                "save_every_n_steps": job.settings.checkpoint_every, "save_last_n_steps": 1, "save_state": True,
+                "save_last_n_steps_state": 1,
+            },
+            "network": {
+                "network_module": NETWORKS[job.family.name], "network_dim": job.settings.rank, "network_alpha": float(job.settings.alpha),
+                "network_train_unet_only": True,
+            },
+            "training": _training(job),
+            job.family.name: _of_family(job),
+        }
+    )  # fmt: skip
+
+
+def _training(job: Job) -> dict[str, Any]:
+    settings = job.settings
+    schedule = settings.schedule
+    if schedule == "constant" and settings.warmup_steps:
+        schedule = "constant_with_warmup"
+    arguments: dict[str, Any] = {
+        "max_train_steps": settings.steps, "learning_rate": float(settings.learning_rate),
+        "optimizer_type": OPTIMIZERS.get(settings.optimizer, settings.optimizer), "lr_scheduler": schedule,
+        "lr_warmup_steps": min(settings.warmup_steps, max(settings.steps - 1, 0)), "seed": settings.seed, "mixed_precision": "bf16",
+        "gradient_checkpointing": True, "sdpa": True, "max_data_loader_n_workers": 2,
+    }  # fmt: skip
+    if not job.family.flow:
+        arguments |= {"min_snr_gamma": float(settings.min_snr_gamma)} if settings.min_snr_gamma > 0 else {}
+        arguments |= {"noise_offset": float(settings.noise_offset)} if settings.noise_offset > 0 else {}
+    return arguments
+
+
+def _of_family(job: Job) -> dict[str, Any]:
+    if job.family.name == "flux":
+        return {"guidance_scale": 1.0, "timestep_sampling": "flux_shift", "model_prediction_type": "raw", "cache_text_encoder_outputs": True}
+    if job.family.name == "sd35":
+        return {"training_shift": 3.0, "weighting_scheme": "logit_normal", "cache_text_encoder_outputs": True}
+    if job.family.name == "sdxl":
+        cached = job.settings.caption_dropout == 0
+        return {"no_half_vae": True, **({"cache_text_encoder_outputs": True} if cached else {})}
+    return {}
+
+
+def notes(job: Job) -> tuple[str, ...]:
+    """What of the settings this program cannot do, in words."""
+    lines = []
+    if job.family.name in _CACHED_TEXTS and job.settings.caption_dropout > 0:
+        lines.append("captions are not dropped: sd-scripts caches the text encoders' outputs for this family")
+    if job.settings.flip:
+        lines.append("latents are not cached, because the pictures are mirrored at random")
+    return tuple(lines)
+
+
+def check_parts(job: Job, arguments: tuple[str, ...]) -> None:
+    """Raises InputError where sd-scripts would miss a model file."""
+    given = {argument.lstrip("-").partition("=")[0] for argument in arguments if argument.startswith("--")}
+    missing = [part for part in PARTS.get(job.family.name, ()) if part not in given]
+    if job.family.name == "sd35" and job.base.endswith(".safetensors"):
+        return  # a single file may hold them all
+    if missing:
+        raise InputError(
+            f"{PROGRAM} trains {job.family.name} from single files. Name the others in training.extra_args: "
+            f"{', '.join(f'--{part}=FILE' for part in missing)}; base_model is the denoiser's .safetensors file."
+        )

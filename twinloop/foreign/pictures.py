@@ -1,0 +1,129 @@
+"""A dataset as other trainers take it: folders of pictures, a .txt with the caption beside each, one number of repeats per folder."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import ExifTags, Image
+
+from twinloop.domain.records import TrainingSample
+from twinloop.errors import NothingToDo, StateError
+from twinloop.store.atomic import sha256_file, storage_errors, write_bytes
+from twinloop.store.images import load_image
+from twinloop.store.provenance import clean_png
+
+READ_EVERYWHERE = (".jpg", ".jpeg", ".png", ".webp")
+"""Endings that every trainer here reads."""
+_STEPS = 20
+"""Weights become repeats: the largest is so many before they are divided by what all have in common; 5 % is the coarsest error."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture. ``stem``: its name in the new folder; ``as_it_is``: the file itself will do (format, upright)."""
+
+    stem: str
+    source: Path
+    caption: str
+    as_it_is: bool
+
+    @property
+    def suffix(self) -> str:
+        return self.source.suffix.lower() if self.as_it_is else ".png"
+
+    @property
+    def file(self) -> str:
+        return f"{self.stem}{self.suffix}"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Pictures that are drawn equally often."""
+
+    name: str
+    repeats: int
+    pictures: tuple[Picture, ...]
+
+
+def repeats_of(weights: Sequence[float]) -> list[int]:
+    """Whole numbers in the proportion of the weights, as small as they go."""
+    top = max(weights)
+    counts = [max(1, round(_STEPS * weight / top)) for weight in weights]
+    common = math.gcd(*counts)
+    return [count // common for count in counts]
+
+
+def folders_of(samples: Sequence[TrainingSample], trigger: str) -> tuple[Folder, ...]:
+    """The samples by number of repeats, most first; names are those of kohya's convention, ``<repeats>_<trigger>``.
+
+    Raises:
+        NothingToDo: no sample with a weight. StateError: a photo changed since it was looked at, or is gone.
+    """
+    usable = [sample for sample in samples if sample.weight > 0]
+    if not usable:
+        raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
+    groups: dict[int, list[Picture]] = {}
+    for number, (sample, repeats) in enumerate(zip(usable, repeats_of([s.weight for s in usable]), strict=True)):
+        groups.setdefault(repeats, []).append(_picture(number, sample))
+    words = " ".join(re.sub(r"[^\w-]+", " ", trigger).split()) or "person"
+    return tuple(Folder(f"{repeats}_{words}", repeats, tuple(groups[repeats])) for repeats in sorted(groups, reverse=True))
+
+
+def _picture(number: int, sample: TrainingSample) -> Picture:
+    if not sample.path.is_file() or sha256_file(sample.path) != sample.sha256:
+        raise StateError(f"{sample.path} is gone or changed since the dataset was put together. Run the same command again.")
+    return Picture(f"{number:04d}_{sample.sha256[:8]}", sample.path, sample.caption, _ready(sample.path))
+
+
+def _ready(path: Path) -> bool:
+    """Whether other programs see the same picture: a common format, and no turn that only EXIF tells."""
+    if path.suffix.lower() not in READ_EVERYWHERE:
+        return False
+    try:
+        with Image.open(path) as image:
+            return image.format in ("JPEG", "PNG", "WEBP") and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    except (OSError, ValueError, SyntaxError):
+        return False
+
+
+def write_folders(root: Path, folders: Sequence[Folder]) -> None:
+    """Write the dataset for a program on this machine. Files are linked where that is possible: nothing writes into them.
+
+    Raises:
+        UnreadableImage: a photo is damaged. StorageError: disk full, no permission.
+    """
+    for folder in folders:
+        place = root / folder.name
+        with storage_errors(place):
+            place.mkdir(parents=True, exist_ok=True)
+        for picture in folder.pictures:
+            target = place / picture.file
+            if not target.exists():
+                _put(picture, target)
+            write_bytes(place / f"{picture.stem}.txt", (picture.caption + "\n").encode())
+
+
+def _put(picture: Picture, target: Path) -> None:
+    if picture.as_it_is:
+        with contextlib.suppress(OSError):  # another file system, or one without links
+            os.link(picture.source, target)
+            return
+        write_bytes(target, picture.source.read_bytes())
+        return
+    write_bytes(target, converted(picture.source))
+
+
+def converted(source: Path) -> bytes:
+    """A photo as an upright PNG without its metadata; the mark of what a model made stays.
+
+    Raises:
+        UnreadableImage: it is damaged.
+    """
+    loaded = load_image(source)
+    return clean_png(Image.fromarray(loaded.pixels), loaded.origin == "synthetic")

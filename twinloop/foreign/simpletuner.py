@@ -1,0 +1,58 @@
+"""bghira/SimpleTuner: configuration and data backends. Source: its documentation/OPTIONS.md and DATALOADER.md."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twinloop.foreign.job import Job, known
+
+PROGRAM = "SimpleTuner"
+FAMILIES = {"sdxl": "sdxl", "sd35": "sd3", "flux": "flux", "flux2": "flux2", "flux2-klein": "flux2", "zimage": "z-image", "qwen-image": "qwen_image"}
+OPTIMIZERS = {"adamw": "adamw_bf16", "adamw8bit": "bnb-adamw8bit", "prodigy": "prodigy", "adafactor": "adafactor"}
+
+
+def config_json(job: Job, backends: str) -> str:
+    """``config/config.json``.
+
+    Raises:
+        InputError: it does not train the family.
+    """
+    settings = job.settings
+    config: dict[str, Any] = {
+        "model_type": "lora", "lora_type": "standard", "model_family": known(PROGRAM, FAMILIES, job.family),
+        "pretrained_model_name_or_path": job.base, "data_backend_config": backends, "output_dir": str(job.output),
+        "lora_rank": settings.rank, "lora_alpha": settings.alpha, "max_train_steps": settings.steps, "num_train_epochs": 0,
+        "train_batch_size": settings.batch_size, "learning_rate": settings.learning_rate,
+        "lr_scheduler": "constant_with_warmup" if settings.schedule == "constant" else settings.schedule,
+        "lr_warmup_steps": settings.warmup_steps, "optimizer": OPTIMIZERS.get(settings.optimizer, settings.optimizer),
+        "mixed_precision": "bf16", "gradient_checkpointing": True, "resolution": settings.resolution, "resolution_type": "pixel_area",
+        "caption_dropout_probability": settings.caption_dropout, "checkpointing_steps": settings.checkpoint_every,
+        "checkpoints_total_limit": 2, "resume_from_checkpoint": "latest", "seed": settings.seed, "minimum_image_size": 0,
+        "aspect_bucket_rounding": 2, "validation_prompt": job.trigger, "report_to": "tensorboard",
+    }  # fmt: skip
+    if not job.family.flow and settings.min_snr_gamma > 0:
+        config["snr_gamma"] = settings.min_snr_gamma
+    return json.dumps(config, indent=4, ensure_ascii=False) + "\n"
+
+
+def backends_json(job: Job) -> str:
+    """``config/multidatabackend.json``: one backend per folder, and the cache of text embeddings.
+
+    SimpleTuner counts repeats beyond the first: 0 means once.
+    """
+    side = job.settings.resolution
+    backends: list[dict[str, Any]] = [
+        {
+            "id": f"pictures-{number}", "type": "local", "dataset_type": "image", "instance_data_dir": job.place(folder),
+            "caption_strategy": "textfile", "metadata_backend": "discovery", "repeats": folder.repeats - 1, "crop": False,
+            "resolution": side, "resolution_type": "pixel_area", "minimum_image_size": 0, "maximum_image_size": 2 * side,
+            "target_downsample_size": side, "cache_dir_vae": str(job.output / "cache" / "vae" / f"pictures-{number}"),
+        }
+        for number, folder in enumerate(job.folders)
+    ]  # fmt: skip
+    texts = {
+        "id": "text-embeds", "type": "local", "dataset_type": "text_embeds", "default": True,
+        "cache_dir": str(job.output / "cache" / "text"), "write_batch_size": 128,
+    }  # fmt: skip
+    return json.dumps([*backends, texts], indent=4, ensure_ascii=False) + "\n"

@@ -1,0 +1,139 @@
+"""A LoRA free of any dialect: layers by diffusers' paths, whatever the file called them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from twinloop.errors import ModelFileError
+from twinloop.loras import lora_diffusion, unet_names
+from twinloop.loras.family import family_of
+from twinloop.loras.fusion import split
+from twinloop.loras.layouts import FUSED_Z_IMAGE, LAYOUTS, Rename, template
+from twinloop.loras.lora import Dialect, Layer, LoraFile
+from twinloop.loras.words import dotted
+
+DENOISER = "denoiser"
+_KOHYA_COMPONENTS = {"unet": DENOISER, "transformer": DENOISER, "te": "text_encoder", "te1": "text_encoder", "te2": "text_encoder_2", "te3": "text_encoder_3"}  # fmt: skip
+_COMFYUI_ENCODERS = {"clip_l": "text_encoder", "clip_g": "text_encoder_2", "t5xxl": "text_encoder_3"}
+
+
+class Place(NamedTuple):
+    """Where a layer is: ``denoiser``, ``text_encoder``, ``text_encoder_2`` or ``text_encoder_3``, and its path in diffusers."""
+
+    component: str
+    path: str
+
+
+@dataclass(frozen=True, eq=False)
+class Adapter:
+    """A LoRA. ``family``: of base models, "" = could not be told."""
+
+    family: str
+    layers: Mapping[Place, Layer]
+
+
+def understood(file: LoraFile) -> Adapter:
+    """The layers of a file by diffusers' paths, fused layers split.
+
+    Raises:
+        ModelFileError: a name that this program does not know, or more than a LoRA in the file.
+    """
+    file.plain()
+    try:
+        named = _named(file)
+        denoiser = {place.path: layer for place, layer in named.items() if place.component == DENOISER}
+        family = family_of(denoiser, {place.component for place in named}, file.texts)
+        layers: dict[Place, Layer] = {}
+        for place, layer in named.items():
+            for own, part in _renamed(place, layer, family):
+                if own in layers:
+                    raise ModelFileError(f"the layer {own.path[:80]!r} is there under two names.")
+                layers[own] = part
+    except ModelFileError as error:
+        raise ModelFileError(f"{file.path}: {error}") from error
+    return Adapter(family, layers)
+
+
+def families_name(file: LoraFile) -> str:
+    """The family alone, "" where names are unknown; for looking at a file of any method."""
+    try:
+        named = _named(file)
+    except ModelFileError:
+        return ""
+    denoiser = {place.path: layer for place, layer in named.items() if place.component == DENOISER}
+    return family_of(denoiser, {place.component for place in named}, file.texts)
+
+
+def _named(file: LoraFile) -> dict[Place, Layer]:
+    """Component and path of every layer, the path still in the words of the file."""
+    if file.dialect is Dialect.LORA_DIFFUSION:
+        return {_diffusers(name): layer for name, layer in lora_diffusion.renamed(file.layers).items()}
+    place = {Dialect.DIFFUSERS: _diffusers, Dialect.KOHYA: _kohya, Dialect.COMFYUI: _comfyui}[file.dialect]
+    named: dict[Place, Layer] = {}
+    for name, layer in file.layers.items():
+        where = place(name)
+        if where in named:
+            raise ModelFileError(f"the layer {name[:80]!r} is there twice.")
+        named[where] = layer
+    return named
+
+
+def _diffusers(name: str) -> Place:
+    component, _, path = name.removeprefix("base_model.model.").partition(".")
+    if component in ("unet", "transformer"):
+        path = path.replace(".processor.", ".")  # how diffusers called attention layers in its first year
+        return Place(DENOISER, f"{path}.0" if path.endswith("to_out") and "single_transformer" not in path else path)
+    return Place(component, _whole_encoder_path(path))
+
+
+def _whole_encoder_path(path: str) -> str:
+    """transformers 5 left ``text_model.`` out of CLIP's names; files have it."""
+    return f"text_model.{path}" if path.startswith("encoder.layers.") else path
+
+
+def _kohya(name: str) -> Place:
+    _, short, rest = name.split("_", 2)
+    component = _KOHYA_COMPONENTS[short]
+    return Place(component, dotted(rest))
+
+
+def _comfyui(name: str) -> Place:
+    first, _, path = name.partition(".")
+    if first == "diffusion_model":
+        return Place(DENOISER, path)
+    encoder, _, inner = path.partition(".transformer.")
+    if encoder not in _COMFYUI_ENCODERS or not inner:
+        raise ModelFileError(f"the text encoder of the layer {name[:80]!r} is not known here.")
+    return Place(_COMFYUI_ENCODERS[encoder], inner)
+
+
+def _renamed(place: Place, layer: Layer, family: str) -> Iterator[tuple[Place, Layer]]:
+    component, path = place
+    if component == "text_encoder_3" and family == "flux":
+        yield Place("text_encoder_2", path), layer  # the T5 is FLUX.1's second encoder and SD 3's third
+    elif component != DENOISER:
+        yield place, layer
+    elif unet_names.is_original(path) and family in ("sd15", "sd2", "sdxl", ""):
+        yield Place(component, unet_names.to_diffusers(path)), layer
+    else:
+        for name, part in _split(path, layer, FUSED_Z_IMAGE if family == "zimage" else LAYOUTS.get(family, ())):
+            yield Place(component, name), part
+
+
+def _split(path: str, layer: Layer, layout: Sequence[Rename]) -> Iterator[tuple[str, Layer]]:
+    pattern, number = template(path)
+    for rename in layout:
+        if rename.original == pattern:
+            yield from zip((part.replace("{}", number) for part in rename.parts), split(layer, rename), strict=True)
+            return
+        stem = rename.original.removeprefix("{}")
+        if rename.original.startswith("{}") and path.endswith(stem):
+            block = path.removesuffix(stem)
+            yield from zip((part.replace("{}", block) for part in rename.parts), split(layer, rename), strict=True)
+            return
+    if re.match(r"(double_blocks|single_blocks|joint_blocks|final_layer)\b", path):
+        raise ModelFileError(f"the layer {path[:80]!r} has no counterpart that this program knows.")
+    yield path, layer

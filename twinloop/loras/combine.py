@@ -1,0 +1,124 @@
+"""Several LoRAs into one, and one LoRA into a smaller one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from twinloop.errors import InputError, ModelFileError, NothingToDo
+from twinloop.loras.adapter import Adapter, Place
+from twinloop.loras.algebra import cut, spectrum, total
+from twinloop.loras.lora import Layer
+from twinloop.loras.tensors import widest
+from twinloop.ports import Reporter
+
+K = TypeVar("K")
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """How far to go down. ``rank``: at most; ``energy``: the least rank of each layer that keeps this share (0..1]. None = no such limit."""
+
+    rank: int | None = None
+    energy: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.rank is None and self.energy is None:
+            raise InputError("How small? Give --rank N, --energy SHARE (as 0.95), or both.")
+
+    def __str__(self) -> str:
+        told = ("" if self.rank is None else f"rank {self.rank}", "" if self.energy is None else f"energy {self.energy:g}")
+        return ", ".join(filter(None, told))
+
+
+@dataclass(frozen=True, eq=False)
+class Resized(Generic[K]):
+    """Layers of smaller rank.
+
+    Attributes:
+        kept: share of all energy (sum of squared singular values, scales included) that is left, 0..1. worst: the layer that kept least.
+        worst_kept: its share. ranks: least and largest rank now.
+    """
+
+    layers: dict[K, Layer]
+    kept: float
+    worst: K
+    worst_kept: float
+    ranks: tuple[int, int]
+
+
+def resized(layers: Mapping[K, Layer], limit: Reduction, dtype: str | None, reporter: Reporter) -> Resized[K]:
+    """Every layer cut to its limit. Layers that are small enough stay bit for bit, unless another type is asked for.
+
+    Args:
+        dtype: safetensors' name of the type; None = each layer's own.
+
+    Raises:
+        NothingToDo: no layer would change. ModelFileError: weights that are not finite.
+    """
+    made: dict[K, Layer] = {}
+    shares: dict[K, float] = {}
+    whole = left = 0.0
+    changed = dtype is not None
+    for number, (name, layer) in enumerate(layers.items(), 1):
+        found = spectrum(layer)
+        rank = _limited(layer, found.rank_for(limit.energy) if limit.energy is not None else layer.rank, limit.rank, len(found.values))
+        target = dtype or widest([layer.down.dtype, layer.up.dtype])
+        if rank == layer.rank and dtype is None:
+            made[name] = layer
+        else:
+            made[name] = cut(layer, found, rank, target)
+        changed = changed or rank < layer.rank
+        energy, kept = found.energy.sum(), found.energy[:rank].sum()
+        whole, left = whole + energy * layer.scale**2, left + kept * layer.scale**2
+        shares[name] = float(kept / energy) if energy else 1.0
+        reporter.progress("Decomposing", number, len(layers))
+    if not changed:
+        ranks = sorted({layer.rank for layer in layers.values()})
+        raise NothingToDo(f"Nothing to make smaller: the LoRA's ranks ({ranks[0]} to {ranks[-1]}) are within the limit already.")
+    worst = min(shares, key=lambda name: shares[name])
+    sizes = [layer.rank for layer in made.values()]
+    return Resized(made, left / whole if whole else 1.0, worst, shares[worst], (min(sizes), max(sizes)))
+
+
+def _limited(layer: Layer, wanted: int, limit: int | None, possible: int) -> int:
+    """A rank cannot be more than the matrix has."""
+    return min(wanted, layer.rank, possible, *(() if limit is None else (limit,)))
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One LoRA of a sum. ``name``: of its file, for messages."""
+
+    name: str
+    adapter: Adapter
+    weight: float
+
+
+def merged(parts: Sequence[Part], dtype: str) -> Adapter:
+    """The weighted sum; a layer that only some have is summed over those.
+
+    Raises:
+        InputError: fewer than one LoRA, or LoRAs of different families. ModelFileError: a layer has different sizes.
+    """
+    families = {part.adapter.family for part in parts} - {""}
+    if len(families) > 1:
+        told = ", ".join(f"{part.name} is for {part.adapter.family or 'an unknown base'}" for part in parts)
+        raise InputError(f"LoRAs for different base models cannot be merged: {told}.")
+    layers = {place: _sum(place, having, dtype) for place, having in _by_place(parts)}
+    return replace(parts[0].adapter, family=families.pop() if families else "", layers=layers)
+
+
+def _by_place(parts: Sequence[Part]) -> Iterator[tuple[Place, list[Part]]]:
+    places = dict.fromkeys(place for part in parts for place in part.adapter.layers)
+    for place in places:
+        yield place, [part for part in parts if place in part.adapter.layers]
+
+
+def _sum(place: Place, parts: Sequence[Part], dtype: str) -> Layer:
+    try:
+        return total([(part.adapter.layers[place], part.weight) for part in parts], dtype)
+    except ModelFileError as error:
+        names = " and ".join(part.name for part in parts)
+        raise ModelFileError(f"{names} do not go together: in the layer {place.path}, {error}") from error

@@ -1,0 +1,107 @@
+"""Layers that one model keeps as one matrix and another as several: LoRAs over them, split and put together without rounding.
+
+A LoRA over the whole matrix shares one ``down`` among the parts; the parts' ``up`` lie one above the other. LoRAs over the parts become
+one over the whole with their ``down`` one above the other and their ``up`` along the diagonal, zero elsewhere.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from twinloop.errors import ModelFileError
+from twinloop.loras.layouts import Rename
+from twinloop.loras.lora import Layer, neat
+from twinloop.loras.tensors import Bits, RawTensor, encode
+
+
+def split(layer: Layer, rename: Rename) -> list[Layer]:
+    """One layer per part. A diagonal ``up`` gives each part its own share of the rank; otherwise all share ``down``.
+
+    Raises:
+        ModelFileError: the height of ``up`` cannot be divided as the model's is.
+    """
+    up = _swapped(layer.up.bits) if rename.swapped else layer.up.bits
+    unit, rest = divmod(up.shape[0], sum(rename.shares))
+    if rest:
+        raise ModelFileError(f"a layer {rename.original} of height {up.shape[0]} is none of this model's.")
+    if len(rename.parts) == 1:
+        return [Layer(layer.down, RawTensor(layer.up.dtype, up), layer.alpha)]
+    edges = np.cumsum([0, *(share * unit for share in rename.shares)])
+    ups = [up[first:last] for first, last in itertools.pairwise(edges)]
+    own = _diagonal(ups)
+    if own is None:
+        return [Layer(layer.down, RawTensor(layer.up.dtype, part), layer.alpha) for part in ups]
+    rank = layer.rank // len(ups)
+    alpha = None if layer.alpha is None else neat(layer.alpha / len(ups))
+    downs = [layer.down.bits[n * rank : (n + 1) * rank] for n in range(len(ups))]
+    return [
+        Layer(RawTensor(layer.down.dtype, down), RawTensor(layer.up.dtype, part), alpha)
+        for down, part in zip(downs, own, strict=True)
+    ]
+
+
+def _diagonal(ups: Sequence[Bits]) -> list[Bits] | None:
+    """The blocks on the diagonal, if everything beside them is zero and they are not."""
+    rank, rest = divmod(ups[0].shape[1], len(ups))
+    if rest:
+        return None
+    blocks = [part[:, n * rank : (n + 1) * rank] for n, part in enumerate(ups)]
+    beside = [np.delete(part, np.s_[n * rank : (n + 1) * rank], axis=1) for n, part in enumerate(ups)]
+    return blocks if not any(part.any() for part in beside) and any(block.any() for block in blocks) else None
+
+
+def fuse(parts: Sequence[Layer | None], rename: Rename) -> Layer:
+    """The parts as one layer; None = a part without a LoRA.
+
+    Parts that share ``down``, as `split` made them, come together as they were. Others add up their ranks. Only where their scales differ
+    are numbers changed: the scale then goes into ``up``.
+    """
+    present = [part for part in parts if part is not None]
+    first = present[0]
+    if len(rename.parts) == 1:
+        up = _swapped(first.up.bits) if rename.swapped else first.up.bits
+        return Layer(first.down, RawTensor(first.up.dtype, up), first.alpha)
+    shared = len(present) == len(parts) and all(
+        part.alpha == first.alpha and part.up.dtype == first.up.dtype and part.down.same(first.down) for part in present
+    )
+    if shared:
+        return Layer(first.down, RawTensor(first.up.dtype, np.concatenate([part.up.bits for part in present])), first.alpha)
+    return _along_diagonal(parts, _of_one_scale(present), rename)
+
+
+def _of_one_scale(present: Sequence[Layer]) -> dict[int, Layer]:
+    """Each part by its identity, with a common scale and common types."""
+    first = present[0]
+    alike = all(part.scale == first.scale and part.up.dtype == first.up.dtype and part.down.dtype == first.down.dtype for part in present)
+    if alike:
+        return {id(part): part for part in present}
+    return {id(part): Layer(encode(part.down.values(), "F32"), encode(part.up.values() * part.scale, "F32"), None) for part in present}
+
+
+def _along_diagonal(parts: Sequence[Layer | None], common: dict[int, Layer], rename: Rename) -> Layer:
+    layers = [None if part is None else common[id(part)] for part in parts]
+    present = [layer for layer in layers if layer is not None]
+    unit = next(layer.up.shape[0] // share for layer, share in zip(layers, rename.shares, strict=True) if layer is not None)
+    total = sum(layer.rank for layer in present)
+    up = np.zeros((unit * sum(rename.shares), total), present[0].up.bits.dtype)
+    row = column = 0
+    for layer, share in zip(layers, rename.shares, strict=True):
+        if layer is not None:
+            if layer.up.shape != (share * unit, layer.rank):
+                raise ModelFileError(f"the parts of {rename.original} do not fit each other in height.")
+            up[row : row + share * unit, column : column + layer.rank] = layer.up.bits
+            column += layer.rank
+        row += share * unit
+    first = present[0]
+    given = any(layer.alpha is not None for layer in present)
+    alpha = neat((first.rank if first.alpha is None else first.alpha) * total / first.rank) if given else None
+    down = np.concatenate([layer.down.bits for layer in present])
+    return Layer(RawTensor(first.down.dtype, down), RawTensor(first.up.dtype, up), alpha)
+
+
+def _swapped(bits: Bits) -> Bits:
+    half = bits.shape[0] // 2
+    return np.concatenate([bits[half:], bits[:half]])

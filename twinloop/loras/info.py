@@ -1,0 +1,62 @@
+"""What a LoRA file is, for ``twinloop lora info``."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from twinloop.loras.adapter import families_name
+from twinloop.loras.algebra import norm
+from twinloop.loras.lora import Layer, LoraFile
+from twinloop.loras.texts import shown, trigger_of
+from twinloop.ports import Reporter
+
+_PARTS = (("text_encoder_2", ("text_encoder_2.", "lora_te2_", "text_encoders.clip_g")), ("text_encoder_3", ("text_encoder_3.", "lora_te3_", "text_encoders.t5")), ("text_encoder", ("text_encoder", "lora_te")))  # fmt: skip
+
+
+def describe(file: LoraFile, reporter: Reporter) -> dict[str, Any]:
+    """All that can be said of a file, as JSON. Norms are of the updates as applied (up @ down x alpha / rank)."""
+    norms: dict[str, float] = {}
+    for number, (name, layer) in enumerate(file.layers.items(), 1):
+        norms[name] = norm(layer)
+        reporter.progress("Measuring", number, len(file.layers))
+    return {
+        "file": str(file.path), "bytes": file.size, "dialect": file.dialect.value, "method": file.method,
+        "family": families_name(file) or None, "dtypes": list(file.dtypes), "layers": len(file.layers),
+        "parts": _parts(file.layers), "ranks": _counted(layer.rank for layer in file.layers.values()),
+        "alphas": _counted(layer.alpha for layer in file.layers.values()),
+        "scales": _counted(layer.scale for layer in file.layers.values()),
+        "trigger": trigger_of(file.texts) or None,
+        "norms": _norms(norms), "other_tensors": list(file.others)[:20], "header": shown(file.texts), "header_texts": len(file.texts),
+    }  # fmt: skip
+
+
+def part_of(name: str) -> str:
+    """``denoiser``, ``text_encoder``, ``text_encoder_2`` or ``text_encoder_3``, by a layer's name in any dialect."""
+    bare = name.removeprefix("base_model.model.")
+    return next((part for part, starts in _PARTS if bare.startswith(starts)), "denoiser")
+
+
+def _parts(layers: Mapping[str, Layer]) -> dict[str, int]:
+    return dict(Counter(part_of(name) for name in layers))
+
+
+def _counted(values: Any) -> dict[str, int]:
+    """Value -> number of layers; ``not given`` for None."""
+    return {("not given" if value is None else f"{value:g}"): count for value, count in Counter(values).most_common(8)}
+
+
+def _norms(norms: Mapping[str, float]) -> dict[str, Any]:
+    finite = {name: value for name, value in norms.items() if math.isfinite(value)}
+    if not finite:
+        return {"measured": 0, "not_finite": len(norms)}
+    largest = max(finite, key=lambda name: finite[name])
+    return {
+        "measured": len(finite), "not_finite": len(norms) - len(finite), "zero": sum(value == 0 for value in finite.values()),
+        "total": round(math.sqrt(sum(value**2 for value in finite.values())), 6),
+        "mean": round(statistics.fmean(finite.values()), 6), "median": round(statistics.median(finite.values()), 6),
+        "largest": round(finite[largest], 6), "largest_layer": largest,
+    }  # fmt: skip

@@ -1,0 +1,226 @@
+"""A LoRA file as low-rank pairs under the names of its dialect."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinloop.errors import ModelFileError
+from twinloop.loras.container import read_tensors
+from twinloop.loras.tensors import RawTensor
+
+ADAPTER_TEXT = "lora_adapter_metadata"
+"""Header text in which diffusers keeps rank and alpha as JSON."""
+
+
+class Dialect(StrEnum):
+    """How a file names layers and their two matrices.
+
+    DIFFUSERS: ``unet.`` or ``transformer.<path>.lora_A.weight``. KOHYA: ``lora_unet_<path_>.lora_down.weight`` and ``.alpha``.
+    COMFYUI: ``diffusion_model.<path>.lora_A.weight``, for transformers. LORA_DIFFUSION: ``unet:<n>:down``, the first of them all.
+    """
+
+    DIFFUSERS = "diffusers"
+    KOHYA = "kohya"
+    COMFYUI = "comfyui"
+    LORA_DIFFUSION = "lora_diffusion"
+
+
+def neat(alpha: float) -> float:
+    """The shortest number that float32 cannot tell from this one: 0.7 was meant where a file holds 0.699999988."""
+    return float(str(np.float32(alpha)))
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One low-rank update: up @ down x scale.
+
+    Attributes:
+        down: (rank, in) or (rank, in, k, k). up: (out, rank) or (out, rank, 1, 1). alpha: None = not given, which means alpha = rank.
+    """
+
+    down: RawTensor
+    up: RawTensor
+    alpha: float | None
+
+    @property
+    def rank(self) -> int:
+        return self.down.shape[0]
+
+    @property
+    def scale(self) -> float:
+        """What the product is multiplied with: alpha / rank."""
+        return 1.0 if self.alpha is None else self.alpha / self.rank
+
+
+@dataclass(frozen=True, eq=False)
+class LoraFile:
+    """What a file holds.
+
+    Attributes:
+        layers: name of the layer as the file writes it (prefix included, ending not) -> its pair.
+        texts: of the header. method: ``LoRA``, or what else the tensors are (``DoRA``, ``LoKr``...).
+        others: names of tensors that belong to no pair, such as trained words. dtypes: of all tensors, each once. size: bytes of the file.
+    """
+
+    path: Path
+    dialect: Dialect
+    layers: Mapping[str, Layer]
+    texts: Mapping[str, str]
+    method: str
+    others: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    size: int
+
+    def plain(self) -> LoraFile:
+        """Itself, if it is a LoRA and nothing else.
+
+        Raises:
+            ModelFileError: DoRA, LoKr and the like, which are more than a pair of matrices per layer.
+        """
+        if self.method != "LoRA":
+            raise ModelFileError(
+                f"{self.path} holds {self.method} weights, which are more than a pair of matrices per layer: they can be looked at "
+                "(twinloop lora info), not converted, merged or resized. Use the file as it is, in the program that trained it."
+            )
+        return self
+
+
+_DOWN = (".lora_A.weight", ".lora_A.default.weight", ".lora_down.weight", ".lora.down.weight", ".lora_linear_layer.down.weight", "_lora.down.weight", ":down")  # fmt: skip
+_UP = (".lora_B.weight", ".lora_B.default.weight", ".lora_up.weight", ".lora.up.weight", ".lora_linear_layer.up.weight", "_lora.up.weight", ":up")  # fmt: skip
+_ALPHA = (".alpha",)
+_ROLES: tuple[tuple[str, tuple[str, ...]], ...] = (("down", _DOWN), ("up", _UP), ("alpha", _ALPHA))
+_METHODS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("DoRA", (".dora_scale", ".lora_magnitude_vector", ".lora_magnitude_vector.weight")),
+    ("LoKr", (".lokr_w1", ".lokr_w2", ".lokr_w1_a", ".lokr_w1_b", ".lokr_w2_a", ".lokr_w2_b", ".lokr_t2")),
+    ("LoHa", (".hada_w1_a", ".hada_w1_b", ".hada_w2_a", ".hada_w2_b", ".hada_t1", ".hada_t2")),
+    ("LoCon with a Tucker core", (".lora_mid.weight",)),
+    ("OFT", (".oft_blocks", ".oft_diag", ".oft_R.weight")),
+    ("GLoRA", (".a1.weight", ".a2.weight", ".b1.weight", ".b2.weight")),
+    ("whole-weight difference", (".diff", ".diff_b", ".w_norm", ".b_norm", ".lora_B.bias")),
+)
+_PREFIXES: tuple[tuple[Dialect, str], ...] = (
+    (Dialect.KOHYA, r"lora_(unet|te|te1|te2|te3|transformer)_"),
+    (Dialect.COMFYUI, r"diffusion_model\.|text_encoders\."),
+    (Dialect.DIFFUSERS, r"(base_model\.model\.)?(unet|transformer|text_encoder|text_encoder_[23])\."),
+    (Dialect.LORA_DIFFUSION, r"(unet|text_encoder):\d+:|<[^>]+>$"),
+)
+
+
+def read_lora(path: Path) -> LoraFile:
+    """Read a LoRA file.
+
+    Raises:
+        InputError: no such file. ModelFileError: not a safetensors file, no LoRA, half of a pair missing, two dialects in one file.
+    """
+    texts, tensors = read_tensors(path)
+    try:
+        dialect = _dialect_of(tensors)
+        layers, others, methods = _pairs(tensors)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from error
+    method = next((name for name, _ in _METHODS if name in methods), "LoRA")
+    if method == "LoRA" and not layers:
+        raise ModelFileError(f"{path}: no LoRA: no pair of matrices in it.")
+    if dialect is Dialect.DIFFUSERS and ADAPTER_TEXT in texts:
+        layers = _with_adapter_alpha(layers, texts[ADAPTER_TEXT], path)
+    dtypes = tuple(sorted({tensor.dtype for tensor in tensors.values()}))
+    return LoraFile(path, dialect, layers, texts, method, others, dtypes, path.stat().st_size)
+
+
+def _dialect_of(names: Iterable[str]) -> Dialect:
+    first: dict[Dialect, str] = {}
+    strange: list[str] = []
+    for name in names:
+        found = next((dialect for dialect, pattern in _PREFIXES if re.match(pattern, name)), None)
+        if found is None:
+            strange.append(name)
+        else:
+            first.setdefault(found, name)
+    if not first:
+        what = f" (its tensors are called {strange[0][:60]!r} and so on; a whole model?)" if strange else ": it is empty"
+        raise ModelFileError(f"no LoRA{what}. A LoRA's tensors are called lora_unet_..., unet..., transformer... or diffusion_model...")
+    if len(first) > 1 or strange:
+        examples = " and ".join(f"{name[:60]!r}" for name in (*first.values(), *strange)[:2])
+        raise ModelFileError(f"tensors of more than one dialect in one file, as {examples}. Export it again with one program.")
+    return next(iter(first))
+
+
+def _pairs(tensors: Mapping[str, RawTensor]) -> tuple[dict[str, Layer], tuple[str, ...], set[str]]:
+    parts: dict[str, dict[str, RawTensor]] = {}
+    others: list[str] = []
+    methods: set[str] = set()
+    for name, tensor in tensors.items():
+        role, stem = _role(name)
+        if role:
+            if role in parts.setdefault(stem, {}):
+                raise ModelFileError(f"the layer {stem[:80]!r} is there twice. Export it again.")
+            parts[stem][role] = tensor
+            continue
+        others.append(name)
+        methods |= {method for method, endings in _METHODS if name.endswith(endings)}
+    unknown = [name for name in others if not re.fullmatch(r"<[^>]+>", name)]
+    if unknown and not methods:
+        raise ModelFileError(f"the tensor {unknown[0][:80]!r} is of no kind this program knows.")
+    layers = {stem: _layer(stem, part) for stem, part in parts.items() if methods <= {"DoRA"} or {"down", "up"} <= part.keys()}
+    return layers, tuple(others), methods
+
+
+def _role(name: str) -> tuple[str, str]:
+    for role, endings in _ROLES:
+        for ending in endings:
+            if name.endswith(ending):
+                return role, name.removesuffix(ending)
+    return "", name
+
+
+def _layer(stem: str, part: Mapping[str, RawTensor]) -> Layer:
+    missing = [role for role in ("down", "up") if role not in part]
+    if missing:
+        raise ModelFileError(f"the layer {stem[:80]!r} lacks its {missing[0]} matrix; the file is damaged.")
+    down, up = part["down"], part["up"]
+    fitting = len(up.shape) == len(down.shape) >= 2 and down.shape[0] == up.shape[1] and 0 not in down.shape + up.shape
+    if not fitting or not all(tensor.dtype.startswith(("F", "BF")) for tensor in (down, up)):
+        raise ModelFileError(f"the matrices of the layer {stem[:80]!r} do not fit each other: {down.shape} and {up.shape}.")
+    return Layer(down, up, _alpha(stem, part.get("alpha")))
+
+
+def _alpha(stem: str, tensor: RawTensor | None) -> float | None:
+    if tensor is None:
+        return None
+    if math.prod(tensor.shape) != 1:
+        raise ModelFileError(f"the alpha of {stem[:80]!r} is not one number.")
+    value = float(tensor.bits.reshape(())) if tensor.dtype[0] in "IU" else float(tensor.values().reshape(()))
+    if tensor.dtype == "F32":
+        value = neat(value)
+    if not math.isfinite(value):
+        raise ModelFileError(f"the alpha of {stem[:80]!r} is not a finite number.")
+    return value
+
+
+def _with_adapter_alpha(layers: Mapping[str, Layer], text: str, path: Path) -> dict[str, Layer]:
+    """Alpha from the JSON in the header, by the rules of PEFT: a pattern that fits the end of a layer's path goes before the default."""
+    try:
+        found: dict[str, Any] = json.loads(text)
+        return {name: _adapted(name.removeprefix("base_model.model."), layer, found) for name, layer in layers.items()}
+    except (ValueError, TypeError, AttributeError, re.error) as error:
+        raise ModelFileError(f"{path}: the rank and alpha in its header cannot be read ({error}).") from error
+
+
+def _adapted(name: str, layer: Layer, settings: Mapping[str, Any]) -> Layer:
+    component, _, inner = name.partition(".")
+    patterns: Mapping[str, Any] = settings.get(f"{component}.alpha_pattern") or {}
+    fitting = (value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", inner))
+    alpha = next(fitting, settings.get(f"{component}.lora_alpha"))
+    if alpha is None or layer.alpha is not None:
+        return layer
+    root = bool(settings.get(f"{component}.use_rslora"))
+    return Layer(layer.down, layer.up, float(alpha) * (math.sqrt(layer.rank) if root else 1.0))

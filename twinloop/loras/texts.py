@@ -1,0 +1,76 @@
+"""Header texts of LoRAs that were made from others, and what a header says for people."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from twinloop.loras.lora import Layer
+
+TRIGGER = "modelspec.trigger_phrase"
+_LEAKING = ("ss_dataset_dirs", "ss_tag_frequency", "ss_datasets", "ss_reg_dataset_dirs", "ss_bucket_info")
+"""Texts that carry folder names and captions of a training."""
+
+
+def rank_texts(layers: Iterable[Layer]) -> dict[str, str]:
+    """``ss_network_dim`` and ``ss_network_alpha``; ``Dynamic`` where layers differ, as kohya's own resize writes."""
+    found = list(layers)
+    ranks = {layer.rank for layer in found}
+    alphas = {layer.rank if layer.alpha is None else layer.alpha for layer in found}
+    return {
+        "ss_network_dim": str(ranks.pop()) if len(ranks) == 1 else "Dynamic",
+        "ss_network_alpha": f"{alphas.pop():g}" if len(alphas) == 1 else "Dynamic",
+        "ss_network_module": "networks.lora",
+    }
+
+
+def resized_texts(texts: Mapping[str, str], layers: Iterable[Layer], how: str) -> dict[str, str]:
+    """The header of a resized LoRA; ``how`` in words."""
+    before = texts.get("ss_network_dim", "")
+    note = "; ".join(filter(None, (texts.get("ss_training_comment", ""), f"resized{f' from rank {before}' if before else ''}: {how}")))
+    return {**texts, **rank_texts(layers), "ss_training_comment": note}
+
+
+def merged_texts(parts: Sequence[tuple[Mapping[str, str], str, str, float]], layers: Iterable[Layer]) -> dict[str, str]:
+    """The header of a merged LoRA: what it was made of, all trigger words, and what all parts agree on. Folder names and captions stay out.
+
+    Args:
+        parts: (header, file name, sha256 of the file, weight).
+    """
+    headers = [header for header, _, _, _ in parts]
+    common = {key: value for key, value in headers[0].items() if all(header.get(key) == value for header in headers)}
+    texts = {key: value for key, value in common.items() if key not in _LEAKING and not key.startswith("sshs_")}
+    triggers = dict.fromkeys(phrase for header in headers if (phrase := trigger_of(header)))
+    sources = [{"file": name, "sha256": digest, "weight": weight} for _, name, digest, weight in parts]
+    made = {
+        "modelspec.title": " + ".join(header.get("modelspec.title") or name for header, name, _, _ in parts),
+        "modelspec.merged_from": ", ".join(name for _, name, _, _ in parts),
+        "twinloop.merged": json.dumps(sources, ensure_ascii=False, sort_keys=True),
+    }
+    if triggers:
+        made[TRIGGER] = ", ".join(triggers)
+    return {**texts, **made, **rank_texts(layers)}
+
+
+def trigger_of(texts: Mapping[str, str]) -> str:
+    """The words that call the LoRA's subject: as declared, or the name of kohya's dataset folder (``10_ohwx woman``); "" = not told."""
+    if texts.get(TRIGGER):
+        return texts[TRIGGER]
+    folders = _json(texts.get("ss_dataset_dirs", ""))
+    names = [re.sub(r"^\d+_", "", str(folder)).strip() for folder in folders] if isinstance(folders, dict) else []
+    return names[0] if names and names[0] else ""
+
+
+def shown(texts: Mapping[str, str]) -> dict[str, str]:
+    """What people look for in a header, shortest first; long JSON is left out."""
+    keys = [key for key in texts if key.startswith(("modelspec.", "ss_", "twinloop.")) and key not in _LEAKING]
+    return {key: texts[key] for key in sorted(keys) if len(texts[key]) <= 120}
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

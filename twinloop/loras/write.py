@@ -1,0 +1,160 @@
+"""A LoRA in the dialect of choice: names, the alpha of every layer, and header texts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from twinloop.errors import InputError, ModelFileError
+from twinloop.loras import unet_names
+from twinloop.loras.adapter import DENOISER, Adapter, Place
+from twinloop.loras.fusion import fuse
+from twinloop.loras.layouts import LAYOUTS, template
+from twinloop.loras.lora import ADAPTER_TEXT, Dialect, Layer
+from twinloop.loras.tensors import RawTensor, encode
+
+_UNETS = ("sd15", "sd2", "sdxl")
+_ENCODERS = {"text_encoder": "clip_l", "text_encoder_2": "clip_g", "text_encoder_3": "t5xxl"}
+
+
+def is_unet(adapter: Adapter) -> bool:
+    """Whether the denoiser is a UNet, told by its family or its paths."""
+    paths = [place.path for place in adapter.layers if place.component == DENOISER]
+    return adapter.family in _UNETS or any(path.startswith(("down_blocks.", "up_blocks.", "mid_block.")) for path in paths)
+
+
+def effective_dialect(adapter: Adapter, dialect: Dialect) -> Dialect:
+    """What a dialect means for this LoRA: for UNets, ComfyUI's files are kohya's."""
+    return Dialect.KOHYA if dialect is Dialect.COMFYUI and is_unet(adapter) else dialect
+
+
+def written(adapter: Adapter, dialect: Dialect, texts: Mapping[str, str]) -> tuple[dict[str, RawTensor], dict[str, str]]:
+    """Tensors and header texts of the file; errors as in `named_layers`."""
+    chosen = effective_dialect(adapter, dialect)
+    return as_tensors(named_layers(adapter, chosen), chosen, texts)
+
+
+def named_layers(adapter: Adapter, dialect: Dialect) -> dict[str, Layer]:
+    """The layers under the names of a dialect, fused where its models fuse them.
+
+    Raises:
+        InputError: a dialect that is only read. ModelFileError: a layer that the dialect has no name for.
+    """
+    if dialect is Dialect.DIFFUSERS:
+        return {_diffusers_name(adapter, place): layer for place, layer in adapter.layers.items()}
+    if dialect is Dialect.KOHYA:
+        return dict(_kohya_names(adapter))
+    if dialect is Dialect.COMFYUI:
+        return dict(_comfyui_names(adapter))
+    raise InputError("lora_diffusion files are read, not written. Choose diffusers, kohya or comfyui.")
+
+
+def as_tensors(
+    named: Mapping[str, Layer], dialect: Dialect, texts: Mapping[str, str]
+) -> tuple[dict[str, RawTensor], dict[str, str]]:
+    """Tensors and header texts of layers that bear a dialect's names."""
+    own = {key: value for key, value in texts.items() if key != ADAPTER_TEXT}
+    if dialect is Dialect.DIFFUSERS:
+        return _pairs(named, ".lora_A.weight", ".lora_B.weight", False), {**own, **adapter_texts(named)}
+    down, up = (".lora_A.weight", ".lora_B.weight") if dialect is Dialect.COMFYUI else (".lora_down.weight", ".lora_up.weight")
+    return _pairs(named, down, up, True), own
+
+
+def _pairs(named: Mapping[str, Layer], down: str, up: str, alpha: bool) -> dict[str, RawTensor]:
+    tensors: dict[str, RawTensor] = {}
+    for name, layer in named.items():
+        tensors[f"{name}{down}"], tensors[f"{name}{up}"] = layer.down, layer.up
+        if alpha and layer.alpha is not None:
+            tensors[f"{name}.alpha"] = _alpha_tensor(layer.alpha, layer.down.dtype)
+    return tensors
+
+
+def _alpha_tensor(alpha: float, dtype: str) -> RawTensor:
+    """In the type of the weights where that holds the number as it is, else in float32."""
+    if dtype in ("F16", "BF16"):
+        tensor = encode(np.asarray(alpha), dtype)
+        if float(tensor.values()) == alpha:
+            return tensor
+    return encode(np.asarray(alpha), "F64" if dtype == "F64" else "F32")
+
+
+def _diffusers_name(adapter: Adapter, place: Place) -> str:
+    if place.component == DENOISER:
+        return f"{'unet' if is_unet(adapter) else 'transformer'}.{place.path}"
+    return f"{place.component}.{place.path}"
+
+
+def adapter_texts(named: Mapping[str, Layer]) -> dict[str, str]:
+    """Rank and alpha as the JSON from which diffusers builds its PEFT configuration; nothing where no layer gives an alpha."""
+    if all(layer.alpha is None for layer in named.values()):
+        return {}
+    settings: dict[str, Any] = {}
+    for component in sorted({name.partition(".")[0] for name in named}):
+        layers = {n.partition(".")[2]: layer for n, layer in named.items() if n.partition(".")[0] == component}
+        ranks = {path: layer.rank for path, layer in layers.items()}
+        alphas = {path: float(layer.rank if layer.alpha is None else layer.alpha) for path, layer in layers.items()}
+        rank, alpha = (Counter(values).most_common(1)[0][0] for values in (ranks.values(), alphas.values()))
+        own = {
+            "r": rank, "lora_alpha": alpha, "target_modules": sorted(layers), "bias": "none", "lora_dropout": 0.0, "use_dora": False, "use_rslora": False,
+            "rank_pattern": {path: value for path, value in sorted(ranks.items()) if value != rank},
+            "alpha_pattern": {path: value for path, value in sorted(alphas.items()) if value != alpha},
+        }  # fmt: skip
+        settings |= {f"{component}.{key}": value for key, value in own.items()}
+    return {ADAPTER_TEXT: json.dumps(settings, sort_keys=True)}
+
+
+def _kohya_names(adapter: Adapter) -> Iterator[tuple[str, Layer]]:
+    for place, layer in adapter.layers.items():
+        if place.component != DENOISER:
+            yield f"lora_{_kohya_encoder(adapter, place.component)}_{place.path.replace('.', '_')}", layer
+    for path, layer in _original(adapter):
+        yield f"lora_unet_{path.replace('.', '_')}", layer
+
+
+def _kohya_encoder(adapter: Adapter, component: str) -> str:
+    if component == "text_encoder":
+        lonely = adapter.family in ("sd15", "sd2") or (is_unet(adapter) and adapter.family != "sdxl" and not _has_second(adapter))
+        return "te" if lonely else "te1"
+    if component == "text_encoder_2":
+        return "te3" if adapter.family == "flux" else "te2"
+    return "te3"
+
+
+def _has_second(adapter: Adapter) -> bool:
+    return any(place.component == "text_encoder_2" for place in adapter.layers)
+
+
+def _comfyui_names(adapter: Adapter) -> Iterator[tuple[str, Layer]]:
+    for place, layer in adapter.layers.items():
+        if place.component != DENOISER:
+            t5 = adapter.family == "flux" and place.component == "text_encoder_2"
+            yield f"text_encoders.{'t5xxl' if t5 else _ENCODERS[place.component]}.transformer.{place.path}", layer
+    for path, layer in _original(adapter):
+        yield f"diffusion_model.{path}", layer
+
+
+def _original(adapter: Adapter) -> Iterator[tuple[str, Layer]]:
+    """The denoiser's layers under the names of the original checkpoint, fused where it fuses them."""
+    denoiser = {place.path: layer for place, layer in adapter.layers.items() if place.component == DENOISER}
+    if adapter.family == "sdxl":
+        yield from ((unet_names.to_original(path, "sdxl"), layer) for path, layer in denoiser.items())
+        return
+    layout = LAYOUTS.get(adapter.family, ())
+    renames = {part: rename for rename in layout for part in rename.parts}
+    done: set[str] = set()
+    for path, layer in denoiser.items():
+        pattern, number = template(path)
+        rename = renames.get(pattern)
+        if rename is None:
+            if layout:
+                raise ModelFileError(f"the layer {path[:80]!r} has no counterpart in the original names of {adapter.family}.")
+            yield path, layer
+            continue
+        name = rename.original.replace("{}", number)
+        if name not in done:
+            done.add(name)
+            yield name, fuse([denoiser.get(part.replace("{}", number)) for part in rename.parts], rename)

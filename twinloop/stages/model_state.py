@@ -1,0 +1,66 @@
+"""What is to be said of the files of a models folder, once it is known which of them a pack opened."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from twinloop.pickles import Policy
+from twinloop.pickles.inspection import Verdict
+from twinloop.stages.inspect_models import ENDINGS, inspect_file
+from twinloop.store.models_folder import ModelsReport, model_paths
+
+
+class State(StrEnum):
+    """IN_USE: a pack opened it. NOT_NEEDED: recognised, but another file does its work. BROKEN: not what its name says.
+    UNSAFE: loading it would act; it was not opened. UNRECOGNISED: no detector goes by this name."""
+
+    IN_USE = "in use"
+    NOT_NEEDED = "not opened"
+    BROKEN = "broken"
+    UNSAFE = "not opened, dangerous"
+    UNRECOGNISED = "not recognised"
+
+
+@dataclass(frozen=True)
+class FileState:
+    """One file. detail: what it is for, or what is wrong and what to do, as a sentence part."""
+
+    path: Path
+    state: State
+    detail: str
+
+
+def file_states(report: ModelsReport, opened: Collection[Path]) -> Iterator[FileState]:
+    """Every model file of the folder. Pickles that no pack opened go through the gate, so that a malicious one is not overlooked.
+
+    Args:
+        opened: files that a pack took, which therefore passed the gate.
+    """
+    roles = {model.path: model for model in report.found}
+    for path in model_paths(report.folder, ENDINGS):
+        model = roles.get(path)
+        if path in opened and model is not None:
+            yield FileState(path, State.IN_USE, model.role)
+        elif path.suffix.lower() in ENDINGS and (danger := _danger(path)):
+            yield FileState(path, State.UNSAFE, danger)
+        elif model is None:
+            yield FileState(
+                path, State.UNRECOGNISED, "no detector goes by this name; see docs/model-files.md for the names"
+            )
+        elif model.problem is not None:
+            yield FileState(path, State.BROKEN, model.problem.removeprefix(f"{path.name}: "))
+        else:
+            yield FileState(
+                path, State.NOT_NEEDED, f"{model.role}; another file does its work, or lacks its other half"
+            )
+
+
+def _danger(path: Path) -> str:
+    """Why nobody should load this pickle; "" when there is nothing against it."""
+    found = inspect_file(path, Policy())
+    if found.verdict is not Verdict.DANGEROUS:
+        return ""
+    return f"{found.findings[0].text}. Delete it, and get the model from its author as .safetensors or .onnx"

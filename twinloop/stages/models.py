@@ -1,0 +1,234 @@
+"""The models folder as a shelf: what is known and there, files brought in offline, files fetched, everything hashed again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from twinloop.domain.known_models import KNOWN_MODELS, KnownModel, by_hash, by_name
+from twinloop.domain.model_roles import role_of
+from twinloop.errors import InputError, ModelFileError, TwinLoopError, UnsafeModelFile
+from twinloop.pickles import Policy
+from twinloop.pickles.inspection import Verdict
+from twinloop.ports import Reporter
+from twinloop.stages.inspect_models import ENDINGS, inspect_file
+from twinloop.store.atomic import sha256_file
+from twinloop.store.download import Wanted, download
+from twinloop.store.model_shelf import bring, record, recorded
+from twinloop.store.models_folder import model_paths, problem_of
+
+
+class Condition(StrEnum):
+    """KNOWN: the very file. OWN: another one that some detector reads, unchanged as far as is recorded. CHANGED: not what it was brought as,
+    or not what its name promises. BROKEN, DANGEROUS: not to be used. NAMELESS: no detector goes by its name. MISSING: known, not there."""
+
+    KNOWN = "known"
+    OWN = "own"
+    CHANGED = "changed"
+    BROKEN = "broken"
+    DANGEROUS = "dangerous"
+    NAMELESS = "not recognised"
+    MISSING = "missing"
+
+
+BAD = frozenset({Condition.CHANGED, Condition.BROKEN, Condition.DANGEROUS})
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file of the shelf.
+
+    Attributes:
+        path: None when it is not there. sha256, size: of what lies there; of what is known when it is missing. A file that cannot be
+            known by its size and name is hashed only with the gate; "" otherwise.
+        known: what its content is known as. detail: what is wrong and what to do; "" when nothing is.
+    """
+
+    name: str
+    condition: Condition
+    path: Path | None
+    sha256: str
+    size: int
+    known: KnownModel | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What became of one file. target: where it lies now; None when it was refused, ``problem`` says why. fresh: it was not there before."""
+
+    source: str
+    target: Path | None
+    known: KnownModel | None = None
+    fresh: bool = False
+    problem: str = ""
+
+
+def survey(folder: Path, gate: bool, known: Sequence[KnownModel] = KNOWN_MODELS) -> Iterator[Item]:
+    """Every model file of a folder, then the known ones that are not there.
+
+    Args:
+        gate: hash every file, and read every pickle for what it would do.
+
+    Raises:
+        StateError: the folder's record is damaged.
+    """
+    there: set[str] = set()
+    remembered = recorded(folder)
+    for path in model_paths(folder, ENDINGS) if folder.is_dir() else ():
+        item = _examine(path, remembered.get(path.name), gate, known)
+        there.add(item.known.sha256 if item.known is not None else "")
+        yield item
+    for model in known:
+        if model.sha256 not in there:
+            yield Item(model.name, Condition.MISSING, None, model.sha256, model.size, model)
+
+
+def _examine(path: Path, remembered: str | None, gate: bool, known: Sequence[KnownModel]) -> Item:
+    promised = by_name(path.name, known)
+    try:
+        size = path.stat().st_size
+        worth = gate or remembered or promised or any(model.size == size for model in known)  # base models are large
+        digest = sha256_file(path) if worth else ""
+    except OSError as error:
+        return Item(path.name, Condition.BROKEN, path, "", 0, None, f"cannot be read ({error.strerror or error})")
+    found = by_hash(digest, known)
+    condition, detail = Condition.KNOWN, ""
+    if found is None:
+        condition, detail = _unknown_content(path, digest, remembered, promised, gate)
+    return Item(path.name, condition, path, digest, size, found, detail)
+
+
+def _unknown_content(
+    path: Path, digest: str, remembered: str | None, promised: KnownModel | None, gate: bool
+) -> tuple[Condition, str]:
+    problem = _complaint(path)
+    if problem:
+        return Condition.BROKEN, problem
+    if gate and path.suffix.lower() in ENDINGS:
+        verdict, why = _verdict(path, Policy())
+        if verdict is Verdict.DANGEROUS:
+            return Condition.DANGEROUS, f"{why}. Delete it"
+        if verdict is not Verdict.SAFE:
+            return Condition.BROKEN if verdict is not Verdict.UNKNOWN else Condition.OWN, why
+    if remembered is not None and remembered != digest:
+        return Condition.CHANGED, f"was brought as sha256 {remembered[:12]}, is now {digest[:12]}. Bring it again"
+    if promised is not None and remembered is None:
+        return Condition.CHANGED, f"another file than the known {promised.name} (sha256 {promised.sha256[:12]})"
+    return (Condition.OWN if role_of(path.name) is not None else Condition.NAMELESS), ""
+
+
+def _complaint(path: Path) -> str:
+    """What is wrong with the container; "" when nothing is. Other torch files than zips are left to the gate."""
+    if path.suffix.lower() in ENDINGS - {".pt"}:
+        return ""
+    return (problem_of(path) or "").removeprefix(f"{path.name}: ").rstrip(".")
+
+
+def _verdict(path: Path, policy: Policy) -> tuple[Verdict, str]:
+    found = inspect_file(path, policy)
+    return found.verdict, "; ".join(finding.text.rstrip(".") for finding in found.findings[:3])
+
+
+def candidates(paths: Iterable[Path]) -> Iterator[Path]:
+    """Files as they are, folders searched for model files.
+
+    Raises:
+        InputError: nothing there.
+    """
+    for path in paths:
+        if path.is_dir():
+            found = model_paths(path, ENDINGS)
+            if not found:
+                raise InputError(f"No model files in {path}.")
+            yield from found
+        elif path.is_file():
+            yield path
+        else:
+            raise InputError(f"{path}: no such file.")
+
+
+def add(
+    source: Path, folder: Path, policy: Policy, name: str | None = None, known: Sequence[KnownModel] = KNOWN_MODELS
+) -> Brought:
+    """Bring one file in. A known one gets its name; pickles pass the gate first. What is wrong with it is in the answer."""
+    try:
+        digest = sha256_file(source)
+        found = by_hash(digest, known)
+        target = folder / (name or (found.name if found is not None else source.name))
+        if found is None:
+            _check(source, target.name, policy, known)
+        fresh = bring(source, target, digest)
+        record(folder, target.name, digest)
+    except OSError as error:
+        return Brought(str(source), None, problem=f"cannot be read ({error.strerror or error})")
+    except TwinLoopError as error:
+        return Brought(str(source), None, problem=str(error))
+    return Brought(str(source), target, found, fresh)
+
+
+def _check(source: Path, name: str, policy: Policy, known: Sequence[KnownModel]) -> None:
+    """Raises what speaks against a file whose content is not known."""
+    problem = _complaint(source)
+    if problem:
+        raise ModelFileError(f"{problem}.")
+    if source.suffix.lower() in ENDINGS:
+        verdict, why = _verdict(source, policy)
+        if verdict is Verdict.DANGEROUS:
+            raise UnsafeModelFile(f"{why}. Delete it, and get the model from its author as .safetensors or .onnx.")
+        if verdict is Verdict.UNKNOWN:
+            raise ModelFileError(f"{why}. If you trust whoever made it, give --allow MODULE.CLASS for each.")
+        if verdict is not Verdict.SAFE:
+            raise ModelFileError(f"{why}.")
+    if (promised := by_name(name, known)) is not None:
+        raise ModelFileError(
+            f"called {promised.name}, but not that file (its sha256 differs): damaged, or another version. Download it again, or give it "
+            "another name with --as."
+        )
+    if role_of(name) is None:
+        raise InputError(
+            "no detector goes by this name. Give it one with --as, such as hand_yolov8n.pt, eyes_yolov8n.pt, yolov5l-face.pt."
+        )
+
+
+def chosen(names: Sequence[str], known: Sequence[KnownModel] = KNOWN_MODELS) -> list[KnownModel]:
+    """Known files by their names, or all of a pack that can be fetched by the pack's name.
+
+    Raises:
+        InputError: an unknown name, or a file that has no address; says what to do instead.
+    """
+    packs = {model.pack for model in known}
+    wanted: list[KnownModel] = []
+    for name in names:
+        model = by_name(name, known)
+        if model is None and name not in packs:
+            listed = ", ".join(sorted(packs) + [m.name for m in known if m.url])
+            raise InputError(f"Unknown model '{name}'. Can be fetched: {listed}.")
+        if model is not None and model.url is None:
+            raise InputError(
+                f"{model.name} has no address to fetch it from. It comes from {model.source}. Then: twinloop models add FILE"
+            )
+        wanted += [model] if model is not None else [m for m in known if m.pack == name and m.url]
+    return list(dict.fromkeys(wanted))
+
+
+def pull(model: KnownModel, folder: Path, reporter: Reporter) -> Brought:
+    """Fetch one known file, going on where an earlier call stopped.
+
+    Raises:
+        DownloadError: it cannot be fetched, or is not that file. StateError: another file has its name. StorageError: disk full.
+    """
+    target = folder / model.name
+    if target.exists():
+        fresh = bring(target, target, model.sha256)
+    else:
+        assert model.url is not None
+        wanted = Wanted(model.url, model.size, model.sha256)
+        download(
+            wanted, target, lambda done, total: reporter.progress(f"{model.name}, kB", done // 1000, total // 1000)
+        )
+        fresh = True
+    record(folder, model.name, model.sha256)
+    return Brought(model.url or model.source, target, model, fresh)

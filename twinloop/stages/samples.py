@@ -1,0 +1,66 @@
+"""What a training sees: the dataset's images, each with its face where that counts, and pictures of others of the subject's class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from twinloop.domain.faces import Box
+from twinloop.domain.observation import Observation
+from twinloop.domain.records import Dataset, TrainingSample
+from twinloop.errors import InputError, NothingToDo, UnreadableImage
+from twinloop.ports import Reporter, TrainingSettings
+from twinloop.store.images import find_images, load_image
+from twinloop.store.sidecar import caption_beside
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a training may use beside the dataset.
+
+    Attributes:
+        faces: content hash -> face box in pixels, of the images whose face is known.
+        prior: folder of pictures of others of the subject's class.
+    """
+
+    faces: Mapping[str, Box] = field(default_factory=dict)
+    prior: Path | None = None
+
+
+NOTHING_BESIDE = Beside()
+
+
+def faces_of(seen: Iterable[Observation]) -> dict[str, Box]:
+    """The subject's face in each image that shows one."""
+    return {one.sha256: one.face.box for one in seen if one.face is not None}
+
+
+def training_samples(dataset: Dataset, settings: TrainingSettings, beside: Beside, style: str, reporter: Reporter) -> list[TrainingSample]:
+    """All samples with a weight, the dataset's first.
+
+    Raises:
+        NothingToDo: the dataset has no photo to train on. InputError: nothing in the folder of prior images can be used.
+    """
+    samples = [
+        TrainingSample(Path(m.path), m.sha256, m.caption, m.weight, face=beside.faces.get(m.sha256))
+        for m in dataset.members
+        if m.weight > 0
+    ]
+    if not samples:
+        raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
+    return samples if beside.prior is None else samples + _prior(beside.prior, settings.class_word, style, reporter)
+
+
+def _prior(folder: Path, class_word: str, style: str, reporter: Reporter) -> list[TrainingSample]:
+    """Pictures of others, under the caption that lies beside each, else under the class word."""
+    usual = class_word if style == "tags" else f"photo of {class_word}"
+    found = []
+    for path in find_images(folder):
+        try:
+            found.append(TrainingSample(path, load_image(path).sha256, caption_beside(path) or usual, 1.0, prior=True))
+        except UnreadableImage as error:
+            reporter.warn(f"skipped {path.name} of training.prior_images: {error}")
+    if not found:
+        raise InputError(f"training.prior_images: no usable image in {folder}. Put pictures of other people of the class there, or set it to null.")
+    return found

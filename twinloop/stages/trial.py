@@ -1,0 +1,70 @@
+"""The checkpoints of one training, each measured on a small fixed panel: which one is taken, and when it is time to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twinloop.domain.records import PanelScore
+from twinloop.stages import decide
+from twinloop.store.atomic import write_json
+
+Measure = Callable[[Path, int], PanelScore]
+"""A LoRA file and its step -> its score, with the step as version."""
+
+
+def checkpoint_steps(steps: int, count: int) -> tuple[int, ...]:
+    """``count`` steps at even distances in the last half of a training, the last step among them; () for one or none."""
+    if count < 2:
+        return ()
+    first = steps / 2
+    return tuple(sorted({round(first + (steps - first) * number / count) for number in range(1, count + 1)}))
+
+
+class Trial:
+    """Measures checkpoint after checkpoint.
+
+    The panel has seeds of its own: the full panel, by which rounds are compared, then does not flatter a choice that was made on it.
+
+    Args:
+        steps: of the checkpoints, ascending. record: where the outcome is written.
+        patience: stop after so many in a row that are no better than the best; 0 = never.
+    """
+
+    def __init__(self, steps: tuple[int, ...], measure: Measure, record: Path, patience: int = 0) -> None:
+        self.steps, self._measure, self._record, self._patience = steps, measure, record, patience
+        self.scores: list[PanelScore] = []
+
+    def enough(self, step: int, lora: Path) -> bool:
+        """Measure the checkpoint of ``step``; whether the training may stop with it."""
+        self.scores.append(self._measure(lora, step))
+        behind = len(self.scores) - 1 - [score.version for score in self.scores].index(self.best)
+        return bool(self._patience) and behind >= self._patience
+
+    @property
+    def best(self) -> int:
+        """The step of the best checkpoint so far; the earlier one of two that are equal."""
+        return decide.best(self.scores).version
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether later checkpoints were left out."""
+        return len(self.scores) < len(self.steps)
+
+    def settle(self) -> int:
+        """Write down the outcome; the step of the best."""
+        write_json(self._record, self.to_json())
+        return self.best
+
+    def to_json(self) -> dict[str, Any]:
+        """Which checkpoint was taken, and all that were measured."""
+        return {
+            "chosen": self.best,
+            "stopped_early": self.stopped_early,
+            "checkpoints": [{"step": score.version, **_without_version(score)} for score in self.scores],
+        }
+
+
+def _without_version(score: PanelScore) -> dict[str, Any]:
+    return {name: value for name, value in score.to_json().items() if name != "version"}

@@ -1,0 +1,186 @@
+"""Dedup: which photos show the same thing, and which of them is kept. Nothing is deleted; every decision is listed, and can be changed.
+
+Exact: files of the same bytes. Near: copies of one picture, resized, recompressed, brightened, cut by a few percent, marked, mirrored or
+turned; hashes bring them together, thumbnails decide. Burst: photos of one person taken within seconds that look alike; they stay together,
+and of those that show the same view, pose and expression one is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from twinloop.errors import InputError, NothingToDo
+from twinloop.ports import Reporter
+from twinloop.stages.vault import moment, signing
+from twinloop.stages.vault.candidates import Candidates, Numbers
+from twinloop.stages.vault.duplicate_decisions import KINDS, apart, chosen
+from twinloop.stages.vault.duplicates import Duplicates, read_duplicates
+from twinloop.stages.vault.groups import GroupWriter
+from twinloop.stages.vault.likeness import Copy, turned_copy, upright_copy
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.ranking import Ranking
+from twinloop.stages.vault.stars import Star, stars
+from twinloop.stages.vault.views import Views
+from twinloop.store.atomic import write_json
+from twinloop.store.likeness_cache import Signature
+from twinloop.store.vault import Vault
+from twinloop.store.vault_catalog import PhotoSummary
+
+VERSION = "dedup-1"
+LARGEST_DISTANCE = 16
+"""Beyond it unrelated pictures meet by the thousand, and looking at their thumbnails takes longer than it finds."""
+TURNED_DISTANCE = 8
+"""Bits by which the disc hashes of a picture and its mirrored or turned copy may differ."""
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class DedupOptions:
+    """Attributes:
+    distance: bits of 64 by which perceptual hashes of copies may differ. burst_seconds: between photos of one burst; 0 = no bursts.
+    """
+
+    distance: int = 10
+    burst_seconds: float = 5.0
+
+    def check(self) -> None:
+        """Raises InputError: a distance or time that cannot be."""
+        if not 0 <= self.distance <= LARGEST_DISTANCE:
+            raise InputError(f"A distance of {self.distance} bits: choose one from 0 (hardly changed) to {LARGEST_DISTANCE}.")
+        if not 0 <= self.burst_seconds <= 3600:
+            raise InputError(f"Bursts within {self.burst_seconds:g} seconds: choose from 0 (no bursts) to 3600.")
+
+
+def options_for(vault: Vault, distance: int | None, burst_seconds: float | None) -> DedupOptions:
+    """The options that were asked for; None = as in the last search, or the usual one."""
+    usual = DedupOptions()
+    if vault.duplicates.exists() and None in (distance, burst_seconds):
+        last = read_duplicates(vault)
+        usual = DedupOptions(last.distance, last.burst_seconds)
+    return DedupOptions(usual.distance if distance is None else distance, usual.burst_seconds if burst_seconds is None else burst_seconds)
+
+
+def dedup(opened: OpenVault, options: DedupOptions, reporter: Reporter) -> Duplicates:
+    """Search all photos that are there, and write ``duplicates.json``.
+
+    Raises:
+        InputError: an option that cannot be. NothingToDo: the catalogue has no photo.
+    """
+    options.check()
+    photos = list(opened.catalog.summaries(opened.fingerprint))
+    if not photos:
+        raise NothingToDo("The catalogue has no photo to compare. Scan a folder first: twinloop vault scan FOLDER")
+    found = _Search(opened, photos, options, reporter).run()
+    write_json(opened.vault.duplicates, found.to_json())
+    return found
+
+
+def current(opened: OpenVault, reporter: Reporter) -> Duplicates:
+    """The groups as they are now: as the last search left them, or searched again with its options when photos or decisions changed since.
+
+    Raises:
+        NothingToDo: there was no search yet, or no photo is left.
+    """
+    last = read_duplicates(opened.vault)
+    if last.inputs == _inputs(opened, list(opened.catalog.summaries(opened.fingerprint))):
+        return last
+    return dedup(opened, DedupOptions(last.distance, last.burst_seconds), reporter)
+
+
+def _inputs(opened: OpenVault, photos: Sequence[PhotoSummary]) -> str:
+    """What the groups follow from, beside the options."""
+    said = [[made.kind, dict(made.data), made.number] for made in opened.decisions.active(*KINDS)]
+    digest = hashlib.sha256(json.dumps([VERSION, signing.VERSION, opened.fingerprint, said], sort_keys=True).encode())
+    for photo in photos:
+        digest.update(photo.sha256.encode() + photo.path.encode("utf-8", "surrogateescape") + b"\0")
+    return digest.hexdigest()
+
+
+class _Search:
+    """One run over all photos. Photos are known by their place in ``photos`` here."""
+
+    def __init__(self, opened: OpenVault, photos: Sequence[PhotoSummary], options: DedupOptions, reporter: Reporter) -> None:
+        self._opened, self._photos, self._options, self._reporter = opened, photos, options, reporter
+        self._views = Views(opened.catalog, opened.fingerprint)
+        self._ranking = Ranking(chosen(opened.decisions))
+        self._apart = apart(opened.decisions)
+
+    def run(self) -> Duplicates:
+        all_signs = signing.signatures(self._opened, self._photos, self._reporter)
+        signs = {place: all_signs[photo.sha256] for place, photo in enumerate(self._photos) if photo.sha256 in all_signs}
+        near = self._near(signs)
+        gone = {place for star in near for place, _ in star.others}
+        bursts = self._bursts([None if place in gone or place not in signs else photo.taken for place, photo in enumerate(self._photos)])
+        copies = self._opened.catalog.copies()
+        writer = GroupWriter(self._photos, copies, self._ranking, self._same_twice)
+        files = sum(len(copies.get(photo.sha256, (photo.path,))) for photo in self._photos)
+        return Duplicates(
+            (*writer.exact(), *map(writer.near, near), *map(writer.burst, bursts)), self._options.distance, self._options.burst_seconds,
+            len(self._photos), files, len(self._photos) - len(signs), sum(sign.flat for sign in signs.values()), _inputs(self._opened, self._photos),
+        )  # fmt: skip
+
+    def _near(self, signs: dict[int, Signature]) -> list[Star[int, Copy]]:
+        """Copies of one picture. Flat pictures take no part: all of them look alike."""
+        clear = [place for place, sign in signs.items() if not sign.flat]
+        hashes = np.array([self._photos[place].phash for place in clear], np.uint64)
+        discs = {place: signs[place].disc for place in clear if signs[place].disc is not None}
+        upright = Candidates(hashes, self._options.distance, _numbers(clear))
+        turned = Candidates(np.array(list(discs.values()), np.uint64), TURNED_DISTANCE, _numbers(discs))
+
+        def near(place: int) -> list[int]:
+            return sorted({*upright.of(place), *turned.of(place)})
+
+        return self._stars([place for place in clear if near(place)], near, self._copy, "Comparing look-alikes")
+
+    def _bursts(self, taken: Sequence[float | None]) -> list[Star[int, bool]]:
+        if not self._options.burst_seconds:
+            return []
+        near = moment.moments(taken, self._options.burst_seconds)
+        return self._stars(sorted(near), lambda place: near[place], self._moment, "Comparing bursts")
+
+    def _stars(
+        self, places: Sequence[int], near: Callable[[int], Iterable[int]], alike: Callable[[int, int], R | None], label: str
+    ) -> list[Star[int, R]]:
+        """Groups, in the order of their best photo's path."""
+        found = stars(
+            self._ordered(places), near, lambda a, b: alike(min(a, b), max(a, b)), self._ordered,
+            lambda done: self._reporter.progress(label, done, len(places)),
+        )  # fmt: skip
+        self._reporter.progress(label, len(places), len(places))
+        return sorted(found, key=lambda star: (self._photos[star.best].path, star.best))
+
+    def _ordered(self, places: Iterable[int]) -> list[int]:
+        """Best first. Photos are sorted by content, so a content's place is found again."""
+        numbers = {self._photos[place].sha256: place for place in places}
+        return [numbers[photo.sha256] for photo in self._ranking.ordered(self._photos[place] for place in numbers.values())]
+
+    def _kept_apart(self, a: int, b: int) -> bool:
+        return self._photos[b].sha256 in self._apart.get(self._photos[a].sha256, ())
+
+    def _copy(self, a: int, b: int) -> Copy | None:
+        if self._kept_apart(a, b):
+            return None
+        one, other = self._views.get(self._photos[a].sha256), self._views.get(self._photos[b].sha256)
+        if one is None or other is None or moment.other_people(one.faces, other.faces):
+            return None
+        return upright_copy(one.thumbnail, other.thumbnail, one.places, other.places) or turned_copy(one.thumbnail, other.thumbnail)
+
+    def _moment(self, a: int, b: int) -> bool | None:
+        if self._kept_apart(a, b):
+            return None
+        one, other = self._views.get(self._photos[a].sha256), self._views.get(self._photos[b].sha256)
+        return True if one is not None and other is not None and moment.same_moment(one, other) else None
+
+    def _same_twice(self, a: int, b: int) -> bool:
+        one, other = self._views.get(self._photos[a].sha256), self._views.get(self._photos[b].sha256)
+        return one is not None and other is not None and not self._kept_apart(a, b) and moment.same_twice(one, other)
+
+
+def _numbers(places: Iterable[int]) -> Numbers:
+    return np.array(list(places), np.int32)

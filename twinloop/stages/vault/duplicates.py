@@ -1,0 +1,139 @@
+"""Groups of duplicates as dedup left them: what is kept, what is dropped for what, and why. Nothing is ever deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop.errors import NothingToDo
+from twinloop.store.atomic import read_json
+from twinloop.store.vault import Vault
+
+KINDS = ("exact", "near", "burst")
+
+
+@dataclass(frozen=True)
+class DuplicateFile:
+    """One file of a group.
+
+    Attributes:
+        instead: sha256 of the photo that stands for this one; None where it is kept. reason: why it is kept or dropped.
+        score: what the ranking looked at, as `ranking.score` gives it.
+    """
+
+    path: str
+    sha256: str
+    kept: bool
+    instead: str | None
+    reason: str
+    score: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "path": self.path, "sha256": self.sha256, "kept": self.kept, "instead": self.instead, "reason": self.reason, "score": dict(self.score),
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> DuplicateFile:
+        return cls(data["path"], data["sha256"], data["kept"], data["instead"], data["reason"], data["score"])
+
+
+@dataclass(frozen=True)
+class DuplicateGroup:
+    """Files that show one thing. ``exact``: the same bytes; ``near``: the same picture; ``burst``: one moment, some of it kept more than once.
+
+    Attributes:
+        files: the best first; it is kept, and every other one is like it.
+    """
+
+    kind: str
+    reason: str
+    files: tuple[DuplicateFile, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "reason": self.reason, "files": [file.to_json() for file in self.files]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> DuplicateGroup:
+        return cls(data["kind"], data["reason"], tuple(DuplicateFile.from_json(file) for file in data["files"]))
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A photo that another one stands for. ``instead``: sha256 of the one that is kept in the end, ``path``: its file."""
+
+    sha256: str
+    instead: str
+    path: str
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """The outcome of a search.
+
+    Attributes:
+        photos, files: how many were searched (contents, files). without_thumbnail, flat: contents that could only be compared byte by byte.
+        inputs: fingerprint of the photos and decisions that this follows from.
+    """
+
+    groups: tuple[DuplicateGroup, ...]
+    distance: int
+    burst_seconds: float
+    photos: int
+    files: int
+    without_thumbnail: int = 0
+    flat: int = 0
+    inputs: str = ""
+
+    def of_kind(self, kind: str) -> list[DuplicateGroup]:
+        return [group for group in self.groups if group.kind == kind]
+
+    @property
+    def kept(self) -> int:
+        """Photos left when every dropped one is left out."""
+        return self.photos - len(dropped(self))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "distance": self.distance, "burst_seconds": self.burst_seconds, "photos": self.photos, "files": self.files,
+            "without_thumbnail": self.without_thumbnail, "flat": self.flat, "inputs": self.inputs, "groups": [group.to_json() for group in self.groups],
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Duplicates:
+        groups = tuple(DuplicateGroup.from_json(group) for group in data["groups"])
+        numbers = (data["distance"], data["burst_seconds"], data["photos"], data["files"], data["without_thumbnail"], data["flat"], data["inputs"])
+        return cls(groups, *numbers)
+
+
+def read_duplicates(vault: Vault) -> Duplicates:
+    """What the last search found.
+
+    Raises:
+        NothingToDo: there was none yet. StateError: the file is damaged.
+    """
+    if not vault.duplicates.exists():
+        raise NothingToDo("Nobody has looked for duplicates yet. Do it with: twinloop vault dedup")
+    return Duplicates.from_json(read_json(vault.duplicates))
+
+
+def dropped(duplicates: Duplicates) -> dict[str, Dropped]:
+    """sha256 -> the photo that stands for it, for every photo that is left out. Copies of the same bytes are one photo, and not in it."""
+    direct = {
+        file.sha256: (file, group)
+        for group in duplicates.groups
+        for file in group.files
+        if file.instead is not None and file.instead != file.sha256
+    }
+    paths = {file.sha256: file.path for group in reversed(duplicates.groups) for file in reversed(group.files)}
+    found = {}
+    for sha256, (file, group) in direct.items():
+        instead = file.instead or sha256
+        while instead in direct:  # a copy of a picture that a better one of its burst stands for
+            instead = direct[instead][0].instead or instead
+        found[sha256] = Dropped(sha256, instead, paths[instead], group.kind, f"{file.reason} ({Path(paths[instead]).name} is kept)")
+    return found

@@ -1,0 +1,180 @@
+"""Scan: bring the vault up to date with its folders. Originals are only read."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import PIL
+
+from twinloop.domain.scanned import ScannedFile
+from twinloop.errors import InputError, NothingToDo
+from twinloop.ports import Greeting, Reporter, Scanner
+from twinloop.stages.vault.opened import ScanRecord
+from twinloop.stages.vault.walk import Walk
+from twinloop.store.lock import locked
+from twinloop.store.vault import Vault
+from twinloop.store.vault_catalog import FileEntry, VaultCatalog
+from twinloop.store.vault_files import Counts, FileIndex
+
+BATCH = 64
+BATCH_SECONDS = 2.0
+"""So many files, or so long, at most are scanned again after a kill."""
+
+
+@dataclass(frozen=True)
+class ScanPlan:
+    """What to scan, and with what.
+
+    Attributes:
+        add: folders or files to take in; remove: ones to take out. Those scanned before stay, and are brought up to date.
+        models_dir: where the detectors lie. min_face: pixels. stamp: of the model files (`ScanRecord.stamp`).
+        limits: of one file, in words; a file that was skipped is tried again with others.
+        scanner: opens the models; called only when there is something to look at.
+    """
+
+    add: tuple[Path, ...]
+    remove: tuple[Path, ...]
+    models_dir: str
+    min_face: int
+    stamp: str
+    limits: str
+    scanner: Callable[[], Scanner]
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What a scan did.
+
+    Attributes:
+        measured: photos that were looked at. recognised: files whose content was known already (moved, renamed, copied).
+        unchanged: files that were only stat-ed. gone: files that are no longer there. counts: of the whole vault afterwards.
+        skipped: every skipped file with its reason. ignored: files that are no pictures by their name, by suffix.
+        away: folders that were not there this time; what is known of them is kept. notes: about models.
+    """
+
+    folders: tuple[str, ...]
+    fingerprint: str
+    measured: int
+    recognised: int
+    unchanged: int
+    gone: int
+    counts: Counts
+    skipped: tuple[tuple[Path, str], ...]
+    ignored: dict[str, int]
+    away: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "folders": list(self.folders), "photos": self.counts.photos, "files": self.counts.files, "faces": self.counts.faces,
+            "measured": self.measured, "recognised": self.recognised, "unchanged": self.unchanged, "gone": self.gone,
+            "skipped": [{"path": os.fspath(path), "reason": reason} for path, reason in self.skipped],
+            "ignored": self.ignored, "away": list(self.away), "notes": list(self.notes), "fingerprint": self.fingerprint,
+        }  # fmt: skip
+
+
+def scan(vault: Vault, plan: ScanPlan, reporter: Reporter) -> Scanned:
+    """Bring the vault up to date with its folders and the new ones.
+
+    Killed at any point and run again, it goes on where it was.
+
+    Raises:
+        InputError: a folder that is not there. NothingToDo: no folder at all. MissingModel, ModelFileError: as opening the models.
+        Locked: another process works in the vault. StorageError: the catalogue cannot be written.
+    """
+    with locked(vault.root), VaultCatalog(vault.catalog) as catalog:
+        return _Scan(vault, catalog, plan, reporter).run()
+
+
+class _Scan:
+    """One scan of one vault."""
+
+    def __init__(self, vault: Vault, catalog: VaultCatalog, plan: ScanPlan, reporter: Reporter) -> None:
+        self._vault, self._catalog, self._plan, self._reporter = vault, catalog, plan, reporter
+        self._record = ScanRecord.read(vault) if vault.scan_record.exists() else None
+        self._index = FileIndex(catalog)
+        self._tried = f"pillow {PIL.__version__}; {plan.limits}"
+        self._measured = self._recognised = self._looked_at = 0
+
+    def run(self) -> Scanned:
+        folders, removed = self._folders()
+        there = [Path(folder) for folder in folders if os.path.lexists(folder)]
+        away = tuple(folder for folder in folders if not os.path.lexists(folder))
+        for folder in away:
+            self._reporter.warn(f"{folder} is not there; what is known of it is kept. To take it out: --remove")
+        gone = sum(self._index.forget_folder(Path(folder), [Path(kept) for kept in folders]) for folder in removed)
+        walk = Walk(frozenset({os.path.realpath(self._vault.root)}))
+        listed = self._index.take_listing(walk.found(there))
+        with self._catalog.batch():
+            gone += self._index.forget_missing(there, walk.unread)
+            self._index.note_problems()
+        greeting = self._look()
+        ScanRecord(folders, self._plan.models_dir, greeting.fingerprint, self._plan.min_face, self._plan.stamp, greeting.notes).write(self._vault)
+        return Scanned(
+            folders, greeting.fingerprint, self._measured, self._recognised, listed - self._looked_at, gone, self._index.counts(greeting.fingerprint),
+            tuple(self._index.skipped()), dict(sorted(walk.ignored.items())), away, greeting.notes,
+        )  # fmt: skip
+
+    def _folders(self) -> tuple[tuple[str, ...], list[str]]:
+        """The vault's folders from now on, and those that leave it."""
+        known = list(self._record.folders) if self._record is not None else []
+        for path in self._plan.add:
+            if not os.path.lexists(path):
+                raise InputError(f"Folder not found: {path}")
+        removed = [os.path.abspath(path) for path in self._plan.remove]
+        for folder in removed:
+            if folder not in known:
+                raise InputError(f"{folder} is not one of the vault's folders: {', '.join(known) or 'it has none'}.")
+        folders = dict.fromkeys(folder for folder in [*known, *map(os.path.abspath, self._plan.add)] if folder not in removed)
+        if not folders and not removed:
+            raise NothingToDo("Which folder? Start with: twinloop vault scan FOLDER")
+        return tuple(folders), removed
+
+    def _look(self) -> Greeting:
+        """Look at the files that are new, changed, or measured by something else; where there are none, no model is opened."""
+        record = self._record
+        if record is not None and record.stamp == self._plan.stamp and not self._index.plan(record.fingerprint, self._tried):
+            return Greeting(record.fingerprint, record.notes)
+        with self._plan.scanner() as scanner:
+            greeting = scanner.greeting
+            self._looked_at = self._index.plan(greeting.fingerprint, self._tried)
+            self._take(scanner, greeting.fingerprint)
+        return greeting
+
+    def _take(self, scanner: Scanner, fingerprint: str) -> None:
+        """Write down what the scanner finds, in small batches; when it is interrupted, also the last one."""
+        waiting: dict[str | None, ScannedFile] = {}
+        pending: list[ScannedFile] = []
+        began = time.monotonic()
+
+        def wanted(sha256: str) -> bool:
+            return sha256 not in waiting and not self._catalog.has(sha256, fingerprint)
+
+        try:
+            for done, scanned in enumerate(scanner.scan(self._index.planned(), self._looked_at, wanted), 1):
+                pending.append(scanned)
+                if scanned.photo is not None:
+                    waiting[scanned.sha256] = scanned
+                if len(pending) >= BATCH or time.monotonic() - began >= BATCH_SECONDS:
+                    self._store(pending, fingerprint)
+                    waiting.clear()
+                    pending, began = [], time.monotonic()
+                self._reporter.progress("Scanning", done, self._looked_at)
+        finally:
+            self._store(pending, fingerprint)
+
+    def _store(self, batch: Iterable[ScannedFile], fingerprint: str) -> None:
+        with self._catalog.batch():
+            for scanned in batch:
+                listed, tried = scanned.listed, self._tried if scanned.problem and scanned.sha256 is not None else ""
+                self._catalog.put_file(FileEntry(listed.path, listed.size, listed.mtime_ns, scanned.sha256, scanned.problem, tried))
+                if scanned.photo is not None:
+                    self._catalog.put_photo(scanned.photo, fingerprint, scanned.thumbnail)
+                    self._measured += 1
+                elif not scanned.problem:
+                    self._recognised += 1

@@ -1,0 +1,64 @@
+"""What is in a vault, for people and programs that ask."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.store.atomic import read_json
+from twinloop.store.vault_files import Counts, FileIndex
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is there.
+
+    Attributes:
+        folders: that were scanned. counts: as in `Counts`. with_embedding: faces that clustering can use.
+        skipped: files with the reasons. people, duplicate_groups: None before the step that finds them.
+        prepared: folders of training sets. notes: about models that are missing or broken.
+    """
+
+    folders: tuple[str, ...]
+    models_dir: str
+    fingerprint: str
+    counts: Counts
+    with_embedding: int
+    skipped: tuple[tuple[Path, str], ...]
+    people: int | None
+    duplicate_groups: int | None
+    decisions: int
+    prepared: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "folders": list(self.folders), "models_dir": self.models_dir, "photos": self.counts.photos, "files": self.counts.files,
+            "faces": self.counts.faces, "faces_with_embedding": self.with_embedding,
+            "skipped": [{"path": os.fspath(path), "reason": reason} for path, reason in self.skipped],
+            "people": self.people, "duplicate_groups": self.duplicate_groups, "decisions": self.decisions, "prepared": list(self.prepared),
+            "notes": list(self.notes), "fingerprint": self.fingerprint,
+        }  # fmt: skip
+
+
+def status(opened: OpenVault) -> Status:
+    """Count what is in an open vault."""
+    vault, record = opened.vault, opened.record
+    index = FileIndex(opened.catalog)
+    organized = vault.root / "organized"
+    return Status(
+        record.folders, record.models_dir, record.fingerprint, index.counts(record.fingerprint), index.embedded(record.fingerprint),
+        tuple(index.skipped()), _length(vault.people, "people"), _length(vault.duplicates, "groups"), len(opened.decisions.active()),
+        tuple(sorted(path.name for path in organized.iterdir() if path.is_dir())) if organized.is_dir() else (), record.notes,
+    )  # fmt: skip
+
+
+def _length(path: Path, name: str) -> int | None:
+    """The number of entries under ``name`` in an artefact; None where there is none yet."""
+    if not path.exists():
+        return None
+    data = read_json(path)
+    return len(data[name]) if isinstance(data, dict) and isinstance(data.get(name), list) else None

@@ -1,0 +1,72 @@
+"""Bringing files into a models folder, and remembering what was brought: copies, whole or not at all, never over something else."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from twinloop.errors import StateError
+from twinloop.store.atomic import fsync_folder, read_json, sha256_file, storage_errors, write_json
+
+RECORD = "models.json"
+_BLOCK = 1 << 20
+
+
+def bring(source: Path, target: Path, sha256: str) -> bool:
+    """Copy ``source`` to ``target``; the original stays as it is.
+
+    Returns:
+        False when the same file was there already.
+
+    Raises:
+        StateError: another file has that name, or ``source`` changed meanwhile. StorageError: disk full, no permission.
+    """
+    if target.exists():
+        if target.is_file() and sha256_file(target) == sha256:
+            return False
+        raise StateError(f"{target} exists and holds something else; it was not touched. Move it away first.")
+    temporary = target.with_name(f".{target.name[:40]}.{os.getpid()}.tmp")
+    with storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if _copy(source, temporary) != sha256:
+                raise StateError(f"{source} was changed while it was copied; nothing was added. Run the command again.")
+            os.replace(temporary, target)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+        fsync_folder(target.parent)
+    return True
+
+
+def _copy(source: Path, temporary: Path) -> str:
+    digest = hashlib.sha256()
+    with source.open("rb") as given, temporary.open("wb") as made:
+        for block in iter(lambda: given.read(_BLOCK), b""):
+            digest.update(block)
+            made.write(block)
+        made.flush()
+        os.fsync(made.fileno())
+    return digest.hexdigest()
+
+
+def recorded(folder: Path) -> dict[str, str]:
+    """File name -> sha256 it was brought with.
+
+    Raises:
+        StateError: the record is damaged.
+    """
+    path = folder / RECORD
+    data: Any = read_json(path) if path.is_file() else {}
+    if not isinstance(data, dict):
+        raise StateError(f"{path}: not a record of models. Delete it; `twinloop models add` writes it again.")
+    return {str(name): str(entry.get("sha256")) for name, entry in data.items() if isinstance(entry, dict)}
+
+
+def record(folder: Path, name: str, sha256: str) -> None:
+    """Remember what was brought, so that `verify` can tell later whether it still is that."""
+    entries = {**recorded(folder), name: sha256}
+    write_json(folder / RECORD, {key: {"sha256": entries[key]} for key in sorted(entries)})

@@ -1,0 +1,118 @@
+"""What lies in a models folder: which file has which role, and what is broken. Opens no model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinloop.domain.model_roles import NEEDS, Role, missing_line, role_of
+from twinloop.errors import InputError, ModelFileError
+from twinloop.store.model_content import Content, complaint
+
+_DEPTH = 3
+_CONTENTS = {
+    ".onnx": Content.ONNX, ".task": Content.TASK, ".tflite": Content.TFLITE, ".safetensors": Content.SAFETENSORS,
+}  # fmt: skip
+_SUFFIXES = frozenset({".onnx", ".pt", ".pth", ".pkl", ".task", ".tflite", ".safetensors"})
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """One file of the folder.
+
+    Attributes:
+        problem: why it cannot be used (one sentence that says what to do), or None.
+    """
+
+    path: Path
+    role: Role
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelsReport:
+    """What a models folder holds. ``found`` are all recognised files, usable ones first within a role, best first."""
+
+    folder: Path
+    found: tuple[FoundModel, ...]
+
+    def usable(self, role: Role) -> tuple[Path, ...]:
+        """Files of one role that passed the content check."""
+        return tuple(model.path for model in self.found if model.role is role and model.problem is None)
+
+    def within(self, roles: Collection[Role]) -> ModelsReport:
+        """The same folder, files of other roles left aside."""
+        return ModelsReport(self.folder, tuple(model for model in self.found if model.role in roles))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One sentence for every broken file."""
+        return tuple(model.problem for model in self.found if model.problem is not None)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """One line for every need that no file fills, with where to get one and what stays unmeasured."""
+        have = {model.role for model in self.found if model.problem is None}
+        return tuple(missing_line(need) for need in NEEDS if not any(choice <= have for choice in need.choices))
+
+
+def resolve_models_dir(folder: Path) -> ModelsReport:
+    """Look through ``folder`` (three levels deep), by file name and by content. Opens no model.
+
+    Raises:
+        InputError: the folder does not exist.
+    """
+    if not folder.is_dir():
+        lines = "\n".join(f"  - {missing_line(need)}" for need in NEEDS)
+        raise InputError(
+            f"{folder}: no such models folder. Make it and put your detector files there, or use models_dir: nano (--models-dir nano).\n{lines}"
+        )
+    found = [_recognise(path) for path in model_paths(folder)]
+    known = [model for model in found if model is not None]
+    known.sort(
+        key=lambda model: (
+            model.role,
+            model.problem is not None,
+            _preference(model.path),
+            model.path.as_posix(),
+        )
+    )
+    return ModelsReport(folder, tuple(known))
+
+
+def model_paths(folder: Path, also: Collection[str] = ()) -> list[Path]:
+    """All files that models come as, three levels deep, in order of name.
+
+    Args:
+        also: further endings, in lower case.
+    """
+    endings = _SUFFIXES.union(also)
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in endings)
+    return sorted(path for path in paths if path.is_file() and len(path.relative_to(folder).parts) <= _DEPTH)
+
+
+def _recognise(path: Path) -> FoundModel | None:
+    role = role_of(path.name)
+    return None if role is None else FoundModel(path, role, problem_of(path))
+
+
+def problem_of(path: Path) -> str | None:
+    """Why a model file cannot be what its ending says, as one sentence that says what to do; None when it may be."""
+    wanted = _CONTENTS.get(path.suffix.lower(), Content.TORCH)
+    try:
+        problem = complaint(path, wanted)
+    except ModelFileError as error:
+        return str(error)
+    if problem is not None and wanted is Content.TORCH and "found pickle" in problem:
+        return None  # read safely and refused by name when it is opened
+    return problem
+
+
+def _preference(path: Path) -> int:
+    """Larger YOLOv5-face models first; a checkpoint before its export."""
+    name = path.name.lower()
+    size = re.search(r"yolov?5([nsmlx])", name)
+    rank = "xlmsn".index(size.group(1)) if size else 0
+    return 2 * rank + (path.suffix.lower() == ".onnx")

@@ -1,0 +1,94 @@
+"""What lies beside photos and belongs to them: captions, and the record of whom they show."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from twinloop.domain.captions import one_line
+from twinloop.domain.vault import Consent
+from twinloop.store.atomic import read_json
+
+PERSON = "person.json"
+METADATA = "metadata.jsonl"
+SUFFIXES = (".txt", ".caption")
+LARGEST = 64 << 10
+"""Bytes; a longer text file is no caption."""
+
+
+def caption_beside(photo: Path) -> str | None:
+    """The caption that somebody put beside a photo, on one line: ``<name>.txt``, ``<name>.caption``, or its line in ``metadata.jsonl``.
+
+    An empty file is none. Files that cannot be read are passed over.
+    """
+    for suffix in SUFFIXES:
+        text = _read(photo.with_suffix(suffix))
+        if text:
+            return text
+    return _metadata(photo.parent).get(photo.name)
+
+
+def _read(path: Path) -> str:
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST:
+            return ""
+        return one_line(path.read_bytes().decode("utf-8-sig", errors="replace"))
+    except OSError:
+        return ""
+
+
+def _metadata(folder: Path) -> dict[str, str]:
+    path = folder / METADATA
+    try:
+        stat = path.stat()
+    except OSError:
+        return {}
+    return _parsed(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=8)
+def _parsed(path: Path, mtime_ns: int, size: int) -> dict[str, str]:
+    """name -> text; ``mtime_ns`` and ``size`` only say which version of the file is meant."""
+    found: dict[str, str] = {}
+    for line in path.read_text("utf-8-sig", errors="replace").splitlines():
+        try:
+            data: Any = json.loads(line)
+        except ValueError:
+            continue
+        if (
+            isinstance(data, dict)
+            and isinstance(data.get("file_name"), str)
+            and isinstance(data.get("text"), str)
+            and data["text"].strip()
+        ):
+            found[data["file_name"]] = one_line(data["text"])
+    return found
+
+
+def consent_of(folder: Path) -> Consent:
+    """On what ground the photos of a dataset folder may be used, as its person.json says; else not recorded. Errors as in `person_beside`."""
+    recorded = person_beside(folder).get("consent")
+    return Consent.from_json(recorded) if isinstance(recorded, dict) else Consent()
+
+
+def trigger_of(folder: Path) -> str | None:
+    """The trigger that a dataset folder was prepared with, or None. Errors as in `person_beside`."""
+    trigger = person_beside(folder).get("trigger")
+    return trigger if isinstance(trigger, str) and trigger.strip() else None
+
+
+def person_beside(folder: Path) -> dict[str, Any]:
+    """The person.json of a dataset folder, or (kohya's folders) of the one above; {} where there is none of ours.
+
+    Raises:
+        StateError: there is one that cannot be read: whether it records a consent is not guessed.
+    """
+    for place in (folder, folder.parent):
+        path = place / PERSON
+        if path.is_file():
+            data = read_json(path)
+            if isinstance(data, dict) and isinstance(data.get("consent"), dict):
+                return data
+    return {}
