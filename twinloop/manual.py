@@ -176,8 +176,10 @@ def _begin(shots: Sequence[Shot], order: Order, context: GenerationContext) -> N
         "shots": hashlib.sha256(json.dumps(plan_json, sort_keys=True).encode()).hexdigest(),
         "base_model": context.base_model,
         "lora": None if order.lora is None else sha256_file(order.lora),
-        "settings": dataclasses.asdict(context.settings),
+        # where parts of the model wait decides no pixel
+        "settings": {name: value for name, value in dataclasses.asdict(context.settings).items() if name != "offload"},
     }
+    record = json.loads(json.dumps(record))  # as it will be read back
     kept = order.output / RECORD
     if not kept.exists():
         write_json(order.output / SHOTS, plan_json)

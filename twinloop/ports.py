@@ -8,6 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from twinloop.domain.captions import Description
 from twinloop.domain.faces import Face, FloatArray, HeadPose, ImageArray, Part
 from twinloop.domain.records import LoRA, TrainingSample
@@ -78,6 +81,14 @@ class Embedder(Protocol):
 
     def embed(self, image: ImageArray, face: Face) -> FloatArray | None:
         """(D,) float32 of unit norm; None = the face is unusable."""
+        ...
+
+
+class NeighbourSearch(Protocol):
+    """Finds the most alike among very many vectors, nearly always all of them. The same vectors give the same result."""
+
+    def nearest(self, rows: FloatArray, count: int) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        """For each row (n, D) its ``count`` best by inner product, itself among them: rows (n, count), -1 where there are fewer, and scores."""
         ...
 
 
@@ -165,10 +176,12 @@ class Greeting:
 
     Attributes:
         fingerprint: of all that measures. notes: human lines about models that are missing or broken.
+        strangers: as the embedder's; None without one.
     """
 
     fingerprint: str
     notes: tuple[str, ...] = ()
+    strangers: tuple[float, float] | None = None
 
 
 ScanJob = Callable[[bytes, Callable[[bytes], bytes]], bytes]

@@ -315,6 +315,15 @@ def _chosen(settings: Settings) -> tuple[str, Family]:
     return name, family_of(settings.base_model, name)
 
 
+def base_family(settings: Settings) -> Family:
+    """The family of the settings' base model; nothing is loaded.
+
+    Raises:
+        InputError: unknown preset.
+    """
+    return _chosen(settings)[1]
+
+
 def _diffusers_makers(settings: Settings) -> tuple[Callable[[], Generator], Callable[[], Trainer], Preset]:
     name, family = _chosen(settings)
     base = base_model_path(settings.base_model)

@@ -26,7 +26,9 @@ from safetensors.torch import load_file  # noqa: E402
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
+from twinloop.adapters.diffusion.prompts import join  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
+from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
 from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
@@ -157,6 +159,28 @@ def test_every_target_is_trained_and_nothing_is_zero(trained: Trained) -> None:
     for target in trained.family.targets:
         ups = [value for name, value in tensors.items() if name.endswith(f".{target}.lora_B.weight")]
         assert ups and any(bool(up.any()) for up in ups), target
+
+
+def test_activations_computed_again_give_the_same_gradients(trained: Trained) -> None:
+    """As a small GPU trains: nothing of a family's denoiser may stand in the way."""
+    base = trained.open()
+    words = join(base.prompts.embed_all(["photo of ohwx ana", ""]), trained.family.joining)
+    latents = torch.stack([TrainingCache(trained.base.parent / "cache", base, CacheSettings(SIZE, base.bucket_step, False, False)).prepare(trained.photos[:1])[0].latents] * 2)
+    with adapted(base, trained.family.targets, 4, 4.0, 0) as denoiser:
+        for name, parameter in denoiser.parameters.items():
+            if name.endswith("lora_B"):
+                torch.nn.init.constant_(parameter, 0.01)
+        found = []
+        for again in (False, True):
+            (base.denoiser.enable_gradient_checkpointing if again else base.denoiser.disable_gradient_checkpointing)()
+            torch.autograd.backward(denoiser(latents, torch.tensor([300, 700]), words, torch.zeros(2, 6)).square().mean())
+            found.append({name: parameter.grad for name, parameter in denoiser.parameters.items()})
+            base.denoiser.zero_grad()
+        base.denoiser.disable_gradient_checkpointing()
+    for name, gradient in found[0].items():
+        other = found[1][name]
+        assert (gradient is None) == (other is None)
+        assert gradient is None or torch.allclose(gradient, other, rtol=1e-3, atol=1e-7), name
 
 
 def test_the_header_names_the_family(trained: Trained) -> None:

@@ -76,7 +76,7 @@ def test_the_first_descriptions_command_lines_run_as_written(script: str, here: 
 
 
 def test_scripts_and_subcommands_are_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    assert {SCRIPTS[name] for name in SEED} == set(COMMANDS)
+    assert {SCRIPTS[name] for name in SEED} == set(COMMANDS)  # the later targets have no script
     for script in SEED:
         command = SCRIPTS[script]
         assert f"twinloop export {command.name}" in (ROOT / script).read_text()

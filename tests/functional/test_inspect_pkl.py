@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,33 @@ def test_a_folder_of_malicious_files(tmp_path: Path, capsys: pytest.CaptureFixtu
         if "malicious" in Path(report["path"]).name:
             assert report["verdict"] in ("dangerous", "not_a_model") and report["output"] is None
     assert [path.name for path in tmp_path.iterdir()] == ["pytorch_model.safetensors"]
+
+
+@real
+def test_nothing_benign_is_called_dangerous(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every file of ``weights/``, named one by one, and the benign ones of the malicious collection."""
+    files = [path for path in sorted((FIXTURES / "weights").rglob("*")) if path.is_file()]
+    files += [path for path in (FIXTURES / "pickles" / "picklescan").iterdir() if "malicious" not in path.name]
+    said = twinloop(capsys, "inspect", *files, "--convert", "--output", tmp_path, "--json")
+    assert said.code == 2, "web pages, pointers and networks in other formats are among them"
+    verdicts = {Path(report["path"]): report["verdict"] for report in said.data}
+    assert (
+        len(verdicts) == len(files) > 25 and "dangerous" not in verdicts.values() and "unknown" not in verdicts.values()
+    )
+    for path in (FACE, CLASSIFIER, LEGACY, *(FIXTURES / "weights").rglob("*.safetensors")):
+        assert verdicts[path] == "safe"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{path.stem}.safetensors" for path in (FACE, CLASSIFIER, LEGACY)
+    }
+
+
+@real
+def test_the_script_over_a_folder_of_malicious_files(tmp_path: Path) -> None:
+    shutil.copytree(FIXTURES / "pickles" / "picklescan", tmp_path / "models")
+    said = python("inspect_pkl.py", "models", "--convert", cwd=tmp_path)
+    assert said.code == 1
+    assert said.out.count(": DANGEROUS (") == 15 and "1 converted" in said.out.splitlines()[-1]
+    assert [path.name for path in (tmp_path / "models").glob("*.safetensors")] == ["pytorch_model.safetensors"]
 
 
 @pytest.fixture

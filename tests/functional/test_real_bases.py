@@ -129,3 +129,30 @@ def test_what_cannot_work_is_said_before_anything_starts(
         assert word in said.err
     assert "Traceback" not in said.err
     assert not Path("outputs").exists()  # no photo was looked at, no model loaded
+
+
+def test_images_made_by_hand_with_another_lora_beside_the_own(
+    flux: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """generate twice: the second call finds everything made; the files say what was worn and which sampler drew."""
+    from PIL import Image
+
+    from twinloop.adapters.diffusion.lora_export import LoraWeights, write_lora
+    from twinloop.families import FAMILIES
+
+    monkeypatch.chdir(tmp_path)
+    config = configured(tmp_path, flux, preset="flux")
+    layer = "transformer_blocks.0.attn.to_q"
+    write_lora(Path("style.safetensors"), LoraWeights({layer: (torch.ones(2, 16), torch.ones(16, 2))}, 2, 2.0), FAMILIES["flux"], {})
+    data = json.loads(config.read_text())
+    data["generation"] |= {"extra_loras": [{"path": "style.safetensors", "scale": 0.5}], "scheduler": "euler"}
+    config.write_text(json.dumps(data))
+    Path("gaps.json").write_text(json.dumps({"recommendations": [{"type": "face_angle", "target": "profile", "count": 1, "reason": "few"}]}))
+    for _ in range(2):
+        said = twinloop(capsys, "generate", "gaps.json", "--config", config, "--output", "made")
+        assert said.code == 0, said.err
+    (picture,) = Path("made").glob("*.png")
+    text = Image.open(picture).text["parameters"]
+    assert "<lora:style:0.5>" in text and "Sampler: euler" in text
+    settings = json.loads(Path("made/generation_metadata.json").read_text())["settings"]
+    assert settings["extra_loras"] == [{"file": "style.safetensors", "scale": 0.5}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,3 +101,31 @@ def test_base_models_and_facets_by_name() -> None:
     assert [facet.name for facet in facets] == ["lighting", "face_angle"]
     with pytest.raises(InputError, match="Unknown facet 'mood'"):
         chosen_facets((), ("mood",))
+
+
+def test_every_option_of_generation_reaches_the_generator() -> None:
+    asked = {
+        "extra_loras": [{"path": "style.safetensors", "scale": 0.6}], "scheduler": "ddim", "offload": "model", "vae_tiling": True,
+    }  # fmt: skip
+    generation = build_makers(settings(base_model="nano", training={}, generation=asked)).generation
+    assert generation.extra_loras == (("style.safetensors", 0.6),)
+    assert (generation.scheduler, generation.offload, generation.vae_tiling) == ("ddim", "model", True)
+    plain = build_makers(settings(base_model="nano", training={})).generation
+    assert (plain.extra_loras, plain.scheduler, plain.offload, plain.vae_tiling) == ((), "", "none", None)
+
+
+def test_where_parts_wait_does_not_make_another_run() -> None:
+    assert settings(generation={"num_per_gap": 2, "offload": "model"}).identity_fields() == settings().identity_fields()
+    assert settings(generation={"num_per_gap": 2, "scheduler": "ddim"}).identity_fields() != settings().identity_fields()
+    assert settings(precision="float32").identity_fields() != settings().identity_fields()
+
+
+def test_a_plugin_may_bring_a_family() -> None:
+    from twinloop.families import FAMILIES
+
+    example = Path(__file__).parents[2] / "examples" / "auraflow_family.py"
+    try:
+        makers = build_makers(settings(base_model="fal/AuraFlow-v0.3", training={}, analysis={"plugins": [str(example)]}))
+        assert makers.training(10).preset == "auraflow" and makers.generation.steps == 50
+    finally:
+        FAMILIES.pop("auraflow", None)

@@ -1,4 +1,4 @@
-"""``twinloop export`` and the three ``export_*.py`` scripts: packages of pictures that other programs take."""
+"""``twinloop export`` and the three ``export_*.py`` scripts: packages that other programs take."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from twinloop.exporters.package import Package
     from twinloop.stages.observe import Observer
 
-SUMMARY = "Packages of pictures for D-ID, for MetaHuman artists, for Live2D riggers."
+SUMMARY = "Packages for other programs: pictures, datasets with configurations, the LoRA."
 FLAGS = {"dataset": "dataset_dir", "models_dir": "models_dir"}
 ANGLES = "front,left_30,right_30,profile_left,profile_right"
 EXPRESSIONS = "neutral,smile,surprised,angry"
@@ -27,13 +27,16 @@ PREFER_REAL, ANY, REAL_ONLY = "prefer-real", "any", "real-only"
 
 def add_group(subparsers: Any) -> None:
     """``export`` with its own table of subcommands."""
+    from twinloop.cli import export_lora, export_sprites, export_trainers
+
     parser = subparsers.add_parser("export", help=SUMMARY, description=SUMMARY, formatter_class=HelpFormatter)
     table = parser.add_subparsers(title="targets", metavar="TARGET", required=True)
-    for command in COMMANDS:
+    for command in (*COMMANDS, *export_sprites.COMMANDS, *export_lora.COMMANDS, *export_trainers.COMMANDS):
         add_command(table, command)
 
 
-def _configure(parser: argparse.ArgumentParser, output: str, metavar: str) -> None:
+def configure_common(parser: argparse.ArgumentParser, output: str, metavar: str) -> None:
+    """The flags of every package of pictures."""
     parser.add_argument(
         "--dataset",
         metavar="DIR",
@@ -66,7 +69,7 @@ def side(text: str) -> int:
 
 
 def configure_did(parser: argparse.ArgumentParser) -> None:
-    _configure(parser, "folder for the package", "DIR")
+    configure_common(parser, "folder for the package", "DIR")
     parser.add_argument(
         "--count",
         type=options.positive,
@@ -77,7 +80,7 @@ def configure_did(parser: argparse.ArgumentParser) -> None:
 
 
 def configure_facesheet(parser: argparse.ArgumentParser) -> None:
-    _configure(parser, "the sheet (.jpg or .png); the single views go into the folder <name>_views beside it", "FILE")
+    configure_common(parser, "the sheet (.jpg or .png); the single views go into the folder <name>_views beside it", "FILE")
     parser.add_argument(
         "--angles",
         type=names,
@@ -90,7 +93,7 @@ def configure_facesheet(parser: argparse.ArgumentParser) -> None:
 
 
 def configure_expressions(parser: argparse.ArgumentParser) -> None:
-    _configure(parser, "folder for the package", "DIR")
+    configure_common(parser, "folder for the package", "DIR")
     parser.add_argument(
         "--expressions",
         type=names,
@@ -107,7 +110,7 @@ def run_did(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.exporters.did import export_did
 
     candidates = _look(args, *_ruler(args, terminal), terminal)
-    return _write(args.output, export_did(candidates, args.count, args.origin == PREFER_REAL), terminal)
+    return write(args.output, export_did(candidates, args.count, args.origin == PREFER_REAL), terminal)
 
 
 def run_facesheet(args: argparse.Namespace, terminal: Terminal) -> Any:
@@ -120,7 +123,7 @@ def run_facesheet(args: argparse.Namespace, terminal: Terminal) -> Any:
     candidates = _look(args, *_ruler(args, terminal), terminal)
     name = SheetName(args.output.stem, args.output.suffix)
     package = export_facesheet(slots, candidates, name, args.size, args.origin == PREFER_REAL)
-    return _write(args.output.parent, package, terminal)
+    return write(args.output.parent, package, terminal)
 
 
 def run_expressions(args: argparse.Namespace, terminal: Terminal) -> Any:
@@ -131,7 +134,7 @@ def run_expressions(args: argparse.Namespace, terminal: Terminal) -> Any:
     settings, observer = _ruler(args, terminal)
     slots = expression_slots(args.expressions, facets.get("expression"))
     candidates = _look(args, settings, observer, terminal)
-    return _write(args.output, export_expressions(slots, candidates, args.size, args.origin == PREFER_REAL), terminal)
+    return write(args.output, export_expressions(slots, candidates, args.size, args.origin == PREFER_REAL), terminal)
 
 
 def _ruler(args: argparse.Namespace, terminal: Terminal) -> tuple[Settings, Observer]:
@@ -159,7 +162,19 @@ def _look(args: argparse.Namespace, settings: Settings, observer: Observer, term
     return candidates.real_only() if args.origin == REAL_ONLY else candidates
 
 
-def _write(root: Path, package: Package, terminal: Terminal) -> Any:
+def looked_at(args: argparse.Namespace, terminal: Terminal) -> Candidates:
+    """The dataset as candidates, by the detectors of the command line."""
+    settings, observer = _ruler(args, terminal)
+    return _look(args, settings, observer, terminal)
+
+
+def prefers_real(args: argparse.Namespace) -> bool:
+    """Whether real photos go first."""
+    return bool(args.origin == PREFER_REAL)
+
+
+def write(root: Path, package: Package, terminal: Terminal) -> Any:
+    """Write a package of pictures, and tell what is in it."""
     from twinloop.cli.tables import columns
     from twinloop.exporters.package import write_package
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from twinloop.errors import InputError
-from twinloop.store.provenance import synthetic_xmp
+from twinloop.store.provenance import clean_png, synthetic_xmp
 
 QUALITIES = (92, 85, 75, 60)
 
@@ -33,9 +33,4 @@ def jpeg(picture: Image.Image, synthetic: bool, most_bytes: int | None = None) -
 
 def png(picture: Image.Image, synthetic: bool) -> bytes:
     """A PNG."""
-    info = PngImagePlugin.PngInfo()
-    if synthetic:
-        info.add_itxt("XML:com.adobe.xmp", synthetic_xmp().decode())
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", pnginfo=info, compress_level=6)
-    return buffer.getvalue()
+    return clean_png(picture, synthetic)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,10 +15,17 @@ from twinloop.store.atomic import read_json, sha256_file, storage_errors, write_
 
 @dataclass(frozen=True)
 class File:
-    """One file of a package; ``name`` is relative to the package's root, with forward slashes."""
+    """One file of a package; ``name`` is relative to the package's root, with forward slashes.
+
+    ``content`` is its bytes, or makes them, the same each time, when they are needed: a dataset does not fit into memory.
+    """
 
     name: str
-    data: bytes
+    content: bytes | Callable[[], bytes]
+
+    @property
+    def data(self) -> bytes:
+        return self.content if isinstance(self.content, bytes) else self.content()
 
     @property
     def sha256(self) -> str:
@@ -41,8 +48,11 @@ class Package:
 
     def complete_manifest(self) -> dict[str, Any]:
         """The manifest with every file's size and hash."""
-        listed = [{"name": f.name, "bytes": len(f.data), "sha256": f.sha256} for f in self.files]
-        return {**self.manifest, "files": listed}
+        return {**self.manifest, "files": [_listed(file.name, file.data) for file in self.files]}
+
+
+def _listed(name: str, data: bytes) -> dict[str, Any]:
+    return {"name": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def write_package(root: Path, package: Package) -> Path:
@@ -57,13 +67,11 @@ def write_package(root: Path, package: Package) -> Path:
     """
     manifest = root / package.manifest_name
     earlier = _earlier(manifest)
-    _refuse_strangers(root, package, earlier)
+    complete = package.complete_manifest()
+    _refuse_strangers(root, {item["name"]: item["sha256"] for item in complete["files"]}, earlier)
     for file in package.files:
         write_bytes(root / file.name, file.data)
-    write_bytes(
-        manifest,
-        (json.dumps(package.complete_manifest(), indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode(),
-    )
+    write_bytes(manifest, (json.dumps(complete, indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode())
     _remove_stale(root, {file.name for file in package.files}, earlier)
     return manifest
 
@@ -87,13 +95,13 @@ def _inside(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
-def _refuse_strangers(root: Path, package: Package, earlier: Mapping[str, str]) -> None:
-    for file in package.files:
-        path = root / file.name
-        if path.exists() and (not path.is_file() or sha256_file(path) not in (file.sha256, earlier.get(file.name))):
+def _refuse_strangers(root: Path, files: Mapping[str, str], earlier: Mapping[str, str]) -> None:
+    for name, digest in files.items():
+        path = root / name
+        if path.exists() and (not path.is_file() or sha256_file(path) not in (digest, earlier.get(name))):
             known = (
                 "was changed since it was exported"
-                if file.name in earlier
+                if name in earlier
                 else "was there before and is not from an export"
             )
             raise StateError(f"{path} {known}. Move it away or choose another --output; nothing was written.")

@@ -27,7 +27,7 @@ FAMILY = replace(
             replace(flux2.TRAINING, preset="flux2-klein"),
             repeats=10,
             hints=("klein", "flux.2-klein", "flux-2-klein", "flux2-klein"),
-            notice="FLUX.2 [klein] is distilled to four steps. LoRAs are better trained on klein-base (preset flux2-klein-base); they fit both.",
+            notice="FLUX.2 [klein] is distilled to four steps. LoRAs are better trained on klein-base (preset flux2-klein-base); they load on both.",
         ),
         "flux2-klein-base": Preset(
             GenerationSettings(steps=50, guidance=4.0, width=1024, height=1024, batch_size=1),

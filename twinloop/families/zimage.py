@@ -66,7 +66,7 @@ FAMILY = Family(
             replace(_TRAINING, preset="zimage-turbo"),
             repeats=10,
             hints=("z-image-turbo", "zimage-turbo"),
-            notice="Z-Image-Turbo is distilled to nine steps. A LoRA trained on it without a de-distilling adapter loses that; train on Z-Image (preset zimage) instead, its LoRAs fit both.",
+            notice="Z-Image-Turbo is distilled to nine steps. A LoRA trained on it without a de-distilling adapter loses that; train on Z-Image (preset zimage) instead, its LoRAs load on both.",
         ),
     },
 )  # fmt: skip

@@ -11,7 +11,7 @@ from twinloop.errors import ModelFileError
 from twinloop.loras import lora_diffusion, unet_names
 from twinloop.loras.family import family_of
 from twinloop.loras.fusion import split
-from twinloop.loras.layouts import FUSED_Z_IMAGE, LAYOUTS, Rename, template
+from twinloop.loras.layouts import FUSED_Z_IMAGE, Rename, layout_of, template
 from twinloop.loras.lora import Dialect, Layer, LoraFile
 from twinloop.loras.words import dotted
 
@@ -119,7 +119,7 @@ def _renamed(place: Place, layer: Layer, family: str) -> Iterator[tuple[Place, L
     elif unet_names.is_original(path) and family in ("sd15", "sd2", "sdxl", ""):
         yield Place(component, unet_names.to_diffusers(path)), layer
     else:
-        for name, part in _split(path, layer, FUSED_Z_IMAGE if family == "zimage" else LAYOUTS.get(family, ())):
+        for name, part in _split(path, layer, FUSED_Z_IMAGE if family == "zimage" else layout_of(family)):
             yield Place(component, name), part
 
 

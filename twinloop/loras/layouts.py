@@ -76,9 +76,14 @@ _SD3 = (
     *_FINAL,
 )
 _OTHERS: Mapping[str, tuple[Rename, ...]] = {"flux": _FLUX, "flux2": _FLUX2, "flux2-klein": _FLUX2, "sd35": _SD3}
-LAYOUTS: Mapping[str, tuple[Rename, ...]] = {
-    name: (*_of_family(name), *_OTHERS.get(name, ())) for name, family in FAMILIES.items() if family.lora_names.renames
-}
+
+
+def layout_of(family: str) -> tuple[Rename, ...]:
+    """The renames of a family, () where the names agree or the family is not known."""
+    if family not in FAMILIES or not FAMILIES[family].lora_names.renames:
+        return ()
+    return (*_of_family(family), *_OTHERS.get(family, ()))
+
 
 FUSED_Z_IMAGE = (
     Rename("{}.attention.qkv", tuple(f"{{}}.attention.to_{name}" for name in "qkv"), (1, 1, 1)),

@@ -13,7 +13,7 @@ from twinloop.errors import InputError, ModelFileError
 from twinloop.loras import unet_names
 from twinloop.loras.adapter import DENOISER, Adapter, Place
 from twinloop.loras.fusion import fuse
-from twinloop.loras.layouts import LAYOUTS, template
+from twinloop.loras.layouts import layout_of, template
 from twinloop.loras.lora import ADAPTER_TEXT, Dialect, Layer
 from twinloop.loras.tensors import RawTensor, encode
 
@@ -143,7 +143,7 @@ def _original(adapter: Adapter) -> Iterator[tuple[str, Layer]]:
     if adapter.family == "sdxl":
         yield from ((unet_names.to_original(path, "sdxl"), layer) for path, layer in denoiser.items())
         return
-    layout = LAYOUTS.get(adapter.family, ())
+    layout = layout_of(adapter.family)
     renames = {part: rename for rename in layout for part in rename.parts}
     done: set[str] = set()
     for path, layer in denoiser.items():

@@ -142,6 +142,8 @@ def build(target: Global, args: tuple[object, ...], read_storage: Callable[[Stor
         return DTypeShell(_text(args))
     if name == "_reconstruct":
         return ArrayShell()
+    if name == "_frombuffer":
+        return _from_buffer(args)
     if name == "scalar":
         return _scalar(args)
     return _plain(name, args)
@@ -198,6 +200,16 @@ def _retyped(name: str, args: tuple[object, ...]) -> StorageRef:
     ):
         raise ModelFileError("a tensor of an unknown type; this file cannot be read")
     return StorageRef(storage.key, kind.name, storage.count // flat_type(kind.name).itemsize)
+
+
+def _from_buffer(args: tuple[object, ...]) -> ArrayShell:
+    """An array as protocol 5 writes it: bytes, dtype, shape, order."""
+    match args:
+        case (bytes() | bytearray() as data, DTypeShell() as dtype, shape, "C" | "F" as order):
+            made = ArrayShell()
+            made.fill((1, shape, dtype, order == "F", data))
+            return made
+    raise ModelFileError("a numpy array has an unknown layout; the file is damaged")
 
 
 def _scalar(args: tuple[object, ...]) -> object:

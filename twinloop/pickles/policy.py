@@ -44,6 +44,7 @@ BUILDABLE = frozenset(
         ("_codecs", "encode"),
         *((module, name) for module in _BUILTINS for name in ("set", "frozenset", "bytes", "bytearray", "complex")),
         *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
+        *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),  # arrays in protocol 5
     }
 )
 

@@ -29,7 +29,11 @@ def laplacian_variance(values: npt.NDArray[np.float32]) -> float:
 
 def image_measures(image: ImageArray) -> dict[str, float]:
     """Whole-image numbers; names as in `Observation.measures`."""
-    values = grey(image)
+    return grey_measures(grey(image))
+
+
+def grey_measures(values: npt.NDArray[np.float32]) -> dict[str, float]:
+    """The same, of a picture that is grey already (0..255)."""
     return {
         "sharpness": laplacian_variance(values),
         "brightness": float(values.mean(dtype=np.float64)),
@@ -63,7 +67,12 @@ _DCT = _dct_matrix(32)
 
 def perceptual_hash(image: ImageArray) -> str:
     """64-bit DCT hash (Zauner 2010) of the 32x32 grey image as 16 hex digits."""
-    small = np.asarray(Image.fromarray(image).convert("L").resize((32, 32), Image.Resampling.LANCZOS), dtype=np.float64)
+    return grey_hash(Image.fromarray(image).convert("L"))
+
+
+def grey_hash(image: Image.Image) -> str:
+    """The same, of a picture that is grey already (mode L)."""
+    small = np.asarray(image.resize((32, 32), Image.Resampling.LANCZOS), dtype=np.float64)
     low = (_DCT @ small @ _DCT.T)[:8, :8].ravel()
     bits = low > np.median(low[1:])
     return f"{int(''.join('1' if bit else '0' for bit in bits), 2):016x}"

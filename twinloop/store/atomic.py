@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -70,6 +71,14 @@ def remove_leftovers(folder: Path) -> None:
         match = _LEFTOVER.fullmatch(path.name)
         if match is not None and not _is_another_alive(int(match["pid"])):
             path.unlink(missing_ok=True)
+
+
+def remove_leftovers_of(path: Path) -> None:
+    """Delete the temporary files that killed processes left when they wrote this very file; nothing else in its folder is touched."""
+    for found in path.parent.glob(f".{glob.escape(path.name[:40])}.*.tmp"):
+        match = _LEFTOVER.fullmatch(found.name)
+        if match is not None and not _is_another_alive(int(match["pid"])):
+            found.unlink(missing_ok=True)
 
 
 def _is_another_alive(pid: int) -> bool:

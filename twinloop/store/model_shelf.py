@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.errors import StateError
-from twinloop.store.atomic import fsync_folder, read_json, sha256_file, storage_errors, write_json
+from twinloop.store.atomic import fsync_folder, read_json, remove_leftovers_of, sha256_file, storage_errors, write_json
 
 RECORD = "models.json"
 _BLOCK = 1 << 20
@@ -31,6 +31,7 @@ def bring(source: Path, target: Path, sha256: str) -> bool:
     temporary = target.with_name(f".{target.name[:40]}.{os.getpid()}.tmp")
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers_of(target)
         try:
             if _copy(source, temporary) != sha256:
                 raise StateError(f"{source} was changed while it was copied; nothing was added. Run the command again.")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from twinloop.errors import StateError, StorageError
-from twinloop.store.atomic import fsync_folder, sha256_file, storage_errors
+from twinloop.store.atomic import fsync_folder, remove_leftovers_of, sha256_file, storage_errors
 
 _BLOCK = 1 << 20
 _RESERVED = "__metadata__"
@@ -72,6 +72,7 @@ def write_tensors(path: Path, tensors: Iterable[Tensor], texts: Mapping[str, str
     temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers_of(path)
         try:
             digest = _write(temporary, head, ordered)
             _compare(temporary, head, ordered, digest)

@@ -55,6 +55,7 @@ def weight(found: Inspection, name: str = "w") -> np.ndarray:
         (torch_tar(THREE), Kind.TORCH_TAR),
         (pickle.dumps({"w": THREE}, 4), Kind.PICKLE),
         (pickle.dumps({"w": THREE}, 0), Kind.PICKLE),
+        (pickle.dumps({"w": THREE}, 5), Kind.PICKLE),
         (joblib(THREE), Kind.PICKLE),
         (joblib(THREE, aligned=False), Kind.PICKLE),
         (gzip.compress(joblib(THREE)), Kind.COMPRESSED),
@@ -72,6 +73,18 @@ def test_every_container_is_read_bit_for_bit(data: bytes, kind: Kind) -> None:
 def test_arrays_of_joblib_keep_shape_and_order() -> None:
     array = np.asfortranarray(np.arange(6.0).reshape(2, 3))
     assert np.array_equal(weight(look(joblib(array))), array)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_arrays_of_every_protocol_keep_shape_order_and_type(protocol: int) -> None:
+    for array in (
+        np.arange(6.0).reshape(2, 3),
+        np.asfortranarray(np.arange(6, dtype=">i4").reshape(2, 3)),
+        np.zeros((0, 2), np.float16),
+    ):
+        found = look(pickle.dumps({"w": array}, protocol))
+        assert found.verdict is Verdict.SAFE
+        assert np.array_equal(weight(found), array) and weight(found).dtype == array.dtype
 
 
 def test_an_array_of_objects_in_joblib_is_a_pickle_that_is_read_too() -> None:

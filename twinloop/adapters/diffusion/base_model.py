@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import diffusers
-import torch
 from diffusers import AutoencoderTiny
 
 from twinloop.adapters.diffusion.base_files import find_base
@@ -144,10 +143,3 @@ def open_base(base: str, family: Family, device: str, allow_download: bool, prec
 def is_tiny_vae(vae: Any) -> bool:
     """Whether the autoencoder is the small kind, whose tiling only knows 4 channels and 8 pixels a cell."""
     return isinstance(vae, AutoencoderTiny)
-
-
-def release() -> None:
-    """Forget the base model in memory, and give a GPU's memory back."""
-    _held.clear()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -23,11 +23,16 @@ def scan_job(measurer: PhotoMeasurer) -> tuple[bytes, Job]:
     def job(task: bytes, ask: Ask) -> bytes:
         return codec.scanned_to_bytes(measurer.scan(codec.listed_from_bytes(task), lambda sha256: ask(sha256.encode()) == _YES))
 
-    return json.dumps({"fingerprint": measurer.fingerprint, "notes": _notes(measurer)}).encode(), job
+    return json.dumps({"fingerprint": measurer.fingerprint, "notes": _notes(measurer), "strangers": _strangers(measurer)}).encode(), job
 
 
 def _notes(measurer: PhotoMeasurer) -> list[str]:
     return [] if measurer.pack is None else list(measurer.pack.missing)
+
+
+def _strangers(measurer: PhotoMeasurer) -> tuple[float, float] | None:
+    embedder = None if measurer.pack is None else measurer.pack.embedder
+    return None if embedder is None else embedder.strangers
 
 
 class HereScanner:
@@ -42,7 +47,7 @@ class HereScanner:
 
     def __enter__(self) -> HereScanner:
         self._measurer = self._make()
-        self.greeting = Greeting(self._measurer.fingerprint, tuple(_notes(self._measurer)))
+        self.greeting = Greeting(self._measurer.fingerprint, tuple(_notes(self._measurer)), _strangers(self._measurer))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -68,7 +73,8 @@ class WorkerScanner:
     def __enter__(self) -> WorkerScanner:
         self._supervisor.__enter__()
         told = json.loads(self._supervisor.greeting)
-        self.greeting = Greeting(told["fingerprint"], tuple(told["notes"]))
+        strangers = None if told["strangers"] is None else (float(told["strangers"][0]), float(told["strangers"][1]))
+        self.greeting = Greeting(told["fingerprint"], tuple(told["notes"]), strangers)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -91,6 +91,8 @@ def _told(words: str, count: int, of: int, facets: Sequence[Facet], style: str) 
     if facet is None:
         advice = f"Add photos without it; or, if it belongs to this person at all times, take '{words}' out of the captions."
         return Constant(words, count, of, "", advice)
+    if facet.multiple:  # its values do not exclude each other: there is no other one to wish for
+        return Constant(words, count, of, facet.name, "Add photos without it.")
     others = [value.replace("_", " ") for value in facet.values if not _says(facet, value, words)]
     name = facet.name.replace("_", " ")
     return Constant(

@@ -88,7 +88,7 @@ class Cut:
         if self.window.others:
             notes.append(f"{self.window.others} other face{'s' if self.window.others > 1 else ''} could not be cut off")
         if width * height < SMALL * size * size:
-            notes.append(f"{width} x {height} pixels, and not enlarged")
+            notes.append(f"smaller than {size} x {size}, and not enlarged")
         return tuple(notes)
 
 

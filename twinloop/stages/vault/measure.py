@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from twinloop.domain.faces import ImageArray
 from twinloop.domain.scanned import ListedFile, ScannedFile
 from twinloop.domain.vault import VaultFace, VaultPhoto
 from twinloop.errors import UnreadableImage
@@ -77,14 +76,15 @@ class PhotoMeasurer:
             UnreadableImage: with the reason.
         """
         seen = decode_small(data, MEASURE_SIDE if self.pack is None else DETECT_SIDE)
-        middle = _shrunk(seen.small, MEASURE_SIDE)
-        measures = pixels.image_measures(middle)
+        image = Image.fromarray(seen.small)
+        grey = image.convert("L")
+        measures = pixels.grey_measures(np.asarray(_shrunk(grey, MEASURE_SIDE), dtype=np.float32))
         faces, of_photo = self._faces(seen)
         photo = VaultPhoto(
-            sha256, (), seen.width, seen.height, pixels.perceptual_hash(seen.small), seen.taken,
+            sha256, (), seen.width, seen.height, pixels.grey_hash(grey), seen.taken,
             "synthetic" if is_marked_synthetic(data) else "real", {**measures, **of_photo}, faces,
         )  # fmt: skip
-        return photo, _thumbnail(middle)
+        return photo, _thumbnail(image)
 
     def _faces(self, seen: Pixels) -> tuple[tuple[VaultFace, ...], dict[str, float]]:
         return ((), {}) if self.pack is None else FaceFinder(self.pack, self.min_face).find(seen)
@@ -95,18 +95,17 @@ def measure_file(path: Path, measurer: PhotoMeasurer | None = None) -> ScannedFi
     return (measurer or PhotoMeasurer()).scan(ListedFile(path, 0, 0))
 
 
-def _shrunk(image: ImageArray, side: int) -> ImageArray:
-    """At most ``side`` pixels along the longer side."""
-    height, width = image.shape[:2]
-    scale = side / max(width, height)
+def _shrunk(image: Image.Image, side: int) -> Image.Image:
+    """At most ``side`` pixels along the longer side. The Hamming filter is as good as Lanczos's for making smaller, at half its time."""
+    scale = side / max(image.size)
     if scale >= 1:
         return image
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0), dtype=np.uint8)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return image.resize(size, Image.Resampling.HAMMING, reducing_gap=2.0)
 
 
-def _thumbnail(image: ImageArray) -> bytes:
+def _thumbnail(image: Image.Image) -> bytes:
     """A JPEG of the upright pixels alone: no metadata of the photo goes along."""
     buffer = io.BytesIO()
-    Image.fromarray(_shrunk(image, THUMBNAIL_SIDE)).save(buffer, "JPEG", quality=_QUALITY)
+    _shrunk(image, THUMBNAIL_SIDE).save(buffer, "JPEG", quality=_QUALITY)
     return buffer.getvalue()

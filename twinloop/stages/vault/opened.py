@@ -24,7 +24,7 @@ class ScanRecord:
         fingerprint: of the models and code that measured; rows of the catalogue with another one are out of date.
         min_face: height in pixels from which faces were kept.
         stamp: of the model files and settings; as long as it is the same, the fingerprint is known without opening a model.
-        notes: about models that are missing or broken.
+        notes: about models that are missing or broken. strangers: as the embedder's (`Embedder.strangers`); None = not known.
     """
 
     folders: tuple[str, ...]
@@ -33,6 +33,7 @@ class ScanRecord:
     min_face: int = 0
     stamp: str = ""
     notes: tuple[str, ...] = ()
+    strangers: tuple[float, float] | None = None
 
     def write(self, vault: Vault) -> None:
         write_json(vault.scan_record, asdict(self), private=True)
@@ -47,8 +48,10 @@ class ScanRecord:
         if not vault.scan_record.exists():
             raise NothingToDo(f"Nothing was scanned into {vault.root} yet. Start with: twinloop vault scan FOLDER")
         data = read_json(vault.scan_record)
+        strangers = data.get("strangers")  # not in records of earlier versions
         return cls(
-            tuple(data["folders"]), data["models_dir"], data["fingerprint"], data["min_face"], data["stamp"], tuple(data["notes"])
+            tuple(data["folders"]), data["models_dir"], data["fingerprint"], data["min_face"], data["stamp"], tuple(data["notes"]),
+            None if strangers is None else (float(strangers[0]), float(strangers[1])),
         )  # fmt: skip
 
 

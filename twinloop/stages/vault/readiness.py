@@ -177,16 +177,10 @@ def _faces(made: Sequence[Captioned]) -> list[Finding]:
     small = sum(height < SMALL_FACE for height in tall)
     if not tall or small <= len(tall) / 4:
         return []
-    level = LACK if small > len(tall) / 2 else HINT
-    return [
-        Finding(
-            "faces",
-            level,
-            f"{small} of {len(tall)} faces are under {SMALL_FACE} pixels high (median {np.median(tall):.0f}): add closer or larger photos, or cut closer (--framing face).",
-            small,
-            len(tall),
-        )
-    ]
+    # a closer cut brings pixels only where pictures were made smaller to fit
+    closer = ", or cut closer (--framing face)" if np.median([item.cut.window.scale for item in made]) < 0.9 else ""
+    text = f"{small} of {len(tall)} faces are under {SMALL_FACE} pixels high (median {np.median(tall):.0f}): add closer or larger photos{closer}."
+    return [Finding("faces", LACK if small > len(tall) / 2 else HINT, text, small, len(tall))]
 
 
 def _shoots(made: Sequence[Captioned]) -> list[Finding]:

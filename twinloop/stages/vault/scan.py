@@ -114,7 +114,9 @@ class _Scan:
             gone += self._index.forget_missing(there, walk.unread)
             self._index.note_problems()
         greeting = self._look()
-        ScanRecord(folders, self._plan.models_dir, greeting.fingerprint, self._plan.min_face, self._plan.stamp, greeting.notes).write(self._vault)
+        ScanRecord(
+            folders, self._plan.models_dir, greeting.fingerprint, self._plan.min_face, self._plan.stamp, greeting.notes, greeting.strangers
+        ).write(self._vault)
         return Scanned(
             folders, greeting.fingerprint, self._measured, self._recognised, listed - self._looked_at, gone, self._index.counts(greeting.fingerprint),
             tuple(self._index.skipped()), dict(sorted(walk.ignored.items())), away, greeting.notes,
@@ -137,10 +139,11 @@ class _Scan:
 
     def _look(self) -> Greeting:
         """Look at the files that are new, changed, or measured by something else; where there are none, no model is opened."""
-        record = self._record
-        if record is not None and record.stamp == self._plan.stamp and not self._index.plan(record.fingerprint, self._tried):
-            return Greeting(record.fingerprint, record.notes)
-        with self._plan.scanner() as scanner:
+        record, plan = self._record, self._plan
+        same = record is not None and (record.stamp, record.min_face) == (plan.stamp, plan.min_face)
+        if record is not None and same and not self._index.plan(record.fingerprint, self._tried):
+            return Greeting(record.fingerprint, record.notes, record.strangers)
+        with plan.scanner() as scanner:
             greeting = scanner.greeting
             self._looked_at = self._index.plan(greeting.fingerprint, self._tried)
             self._take(scanner, greeting.fingerprint)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from twinloop.adapters.detectors import checkpoints
 from twinloop.adapters.detectors.onnx_model import OnnxModel
@@ -17,7 +21,8 @@ from twinloop.adapters.detectors.part_classes import exported_names, part_classe
 from twinloop.adapters.detectors.ultralytics_graph import convert
 from twinloop.adapters.detectors.yolov8 import YoloV8Parts, decode, decode_head
 from twinloop.errors import ModelFileError, UnsafeModelFile
-from twinloop.pickles import Global, Inert
+from twinloop.pickles import Global, Inert, StorageRef, TensorRef
+from twinloop.pickles.values import walk
 
 pytest.importorskip("torch")
 from tests import ultralytics_files as ultra
@@ -213,3 +218,41 @@ def test_notes_say_what_the_graph_does_not(tmp_path: Path) -> None:
     ultra.write_checkpoint(path, ultra.network("8", ["hand", "eye"]))
     model = OnnxModel(convert(checkpoints.read_network(path, ("ema", "model"))), "test")
     assert json.loads(model.texts["twinloop"]) == {"strides": [8, 16, 32], "bins": 16, "names": ["hand", "eye"]}
+
+
+def spoil(records: list[Inert], rng: random.Random) -> None:
+    """Put something strange where a layer, a weight or a number was."""
+    record = rng.choice(records)
+    state = record.state if isinstance(record.state, dict) else {}
+    holders = [
+        state,
+        *(state[name] for name in ("_parameters", "_buffers", "_modules") if isinstance(state.get(name), dict)),
+    ]
+    holder = rng.choice([item for item in holders if item] or [{"x": 0}])
+    numbers = np.arange(4, dtype=np.float32)
+    strange = [
+        None, 0, -1, 3, 2**40, 2.5, float("nan"), "zeros", True, [], {}, (), [-1, 3], (0, 0), (-1, 2), record, rng.choice(records),
+        TensorRef(StorageRef("0", "float32", 4), 0, (2, 2), (2, 1), lambda _: numbers),
+    ]  # fmt: skip
+    holder[rng.choice(list(holder))] = rng.choice(strange)
+
+
+@given(seed=st.integers(0, 2**32), count=st.integers(1, 4))
+@settings(max_examples=40, deadline=None)
+def test_a_network_that_makes_no_sense_is_one_clear_error(small: Inert, seed: int, count: int) -> None:
+    network = copy.deepcopy(small)
+    rng, records = random.Random(seed), [item for item in walk(network) if isinstance(item, Inert)]
+    for _ in range(count):
+        spoil(records, rng)
+    try:
+        OnnxModel(convert(network), "spoilt")
+    except ModelFileError as error:
+        assert str(error)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Inert:
+    """A network of the largest variety of blocks, read once."""
+    path = tmp_path_factory.mktemp("small") / "hand.pt"
+    ultra.write_checkpoint(path, ultra.network("11", ["hand"], width=4))
+    return checkpoints.read_network(path, ("model",))

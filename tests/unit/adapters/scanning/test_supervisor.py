@@ -131,7 +131,7 @@ def test_no_worker_is_left_when_the_caller_stops_in_the_middle() -> None:
 def test_no_worker_outlives_a_killed_supervisor() -> None:
     """Also one that hangs with every signal blocked."""
     code = (
-        f"from tests.unit.adapters.scanning.test_supervisor import supervisor\n"
+        "from tests.unit.adapters.scanning.test_supervisor import supervisor\n"
         "with supervisor(count=1, timeout=600) as made:\n"
         "    print(made._workers[0].process.pid, flush=True)\n"
         "    list(made.run([('a', b'hang')], lambda _, __: b''))\n"

@@ -29,6 +29,11 @@ def test_words_of_a_facet_are_told_together_and_with_the_others() -> None:
     assert "three quarter, profile" in found.advice
 
 
+def test_of_what_may_hold_together_the_opposite_is_asked_for() -> None:
+    (found,) = audit(captions(10, "eyes open"), HEAD, BUILTIN, "prose")
+    assert (found.facet, found.advice) == ("composition", "Add photos without it.")
+
+
 def test_a_word_inside_sentences_is_found_too() -> None:
     texts = [
         f"{HEAD}, {verb} with glasses {place}"

@@ -176,7 +176,7 @@ def test_killed_around_every_rename_it_ends_the_same(tmp_path: Path, moment: str
             raise Killed(target)
 
     with vault(tmp_path, 3) as (opened_vault, person):
-        plans: list[dict[str, Any]] = [{}, {"layout": "kohya"}, {"layout": "kohya", "size": 192}, {"layout": "metadata"}, {}]
+        plans: list[dict[str, Any]] = [{}, {"layout": "kohya"}, {"layout": "kohya", "size": 192}, {"layout": "metadata"}, {"layout": "flat"}]
         expected = []
         for plan in plans:  # the user changes his mind from run to run
             expected.append(tree(prepare(opened_vault, person, output=tmp_path / "calm", **plan).folder))
@@ -222,7 +222,7 @@ def test_a_changed_caption_is_the_users_from_then_on(tmp_path: Path) -> None:
             == "ohwx alice woman at the sea, wearing a hat"
         )
         opened_vault.decisions.undo()
-        assert "at the sea" not in as_flat(prepare(opened_vault, person).folder)["IMG_0001.png"]
+        assert "at the sea" not in as_flat(prepare(opened_vault, person, layout="flat").folder)["IMG_0001.png"]
 
 
 def test_a_changed_line_of_metadata_is_the_users_too(tmp_path: Path) -> None:
@@ -286,6 +286,34 @@ def test_what_was_cut_from_a_photo_that_is_gone_stays(tmp_path: Path) -> None:
             n: d for n, d in before.items() if n != "person.json"
         }
         assert prepare(opened_vault, person).written == 0
+
+
+def test_a_photo_that_cannot_be_read_for_now_keeps_its_picture(tmp_path: Path) -> None:
+    """A drive that is not plugged in: another size cannot be cut, and the old picture is better than none."""
+    with vault(tmp_path) as (opened_vault, person):
+        folder = prepare(opened_vault, person).folder
+        (tmp_path / "photos" / "IMG_0004.png").rename(tmp_path / "away.png")
+        found = prepare(opened_vault, person, size=192)
+        assert [Path(item.photo.paths[0]).name for item in found.left_out] == ["IMG_0004.png"]
+        sizes = {}
+        for path in folder.glob("*.png"):
+            with Image.open(path) as image:
+                sizes[path.name] = image.size
+        assert sizes.pop("IMG_0004.png") == (256, 256) and set(sizes.values()) == {(192, 192)}
+        (tmp_path / "away.png").rename(tmp_path / "photos" / "IMG_0004.png")
+        again = prepare(opened_vault, person, size=192)
+        with Image.open(folder / "IMG_0004.png") as image:
+            assert image.size == (192, 192)
+        assert len(again.files) == 6 and again.kept == ()
+
+
+def test_layout_and_repeats_stay_until_others_are_asked_for(tmp_path: Path) -> None:
+    with vault(tmp_path, 2) as (opened_vault, person):
+        prepare(opened_vault, person, layout="kohya", repeats=7)
+        again = prepare(opened_vault, person)
+        assert (again.layout, again.repeats, again.written, again.removed) == ("kohya", 7, 0, ())
+        assert set(prepare(opened_vault, person, repeats=3).files.values()) == {f"3_ohwx alice woman/IMG_000{n}.png" for n in range(2)}
+        assert not (again.folder / "7_ohwx alice woman").exists()
 
 
 def test_names_are_safe_and_stay_with_their_photos(tmp_path: Path) -> None:

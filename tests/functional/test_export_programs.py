@@ -1,0 +1,195 @@
+"""Exports beyond pictures for artists: LoRA drop-ins, datasets for trainers, sprites; against what those programs document."""
+
+from __future__ import annotations
+
+import io
+import json
+import tomllib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from tests.functional.console import configuration, twinloop
+from tests.unit.loras.makers import adapter, saved
+from twinloop.adapters.fakes import fake_photo
+from twinloop.domain.records import Dataset, LoRA, Member
+from twinloop.exporters.sprites import SILLYTAVERN, VRM
+from twinloop.loras.lora import Dialect, read_lora
+from twinloop.store.atomic import sha256_file, write_json
+from twinloop.store.provenance import is_marked_synthetic, synthetic_png
+
+FAKE = ("--models-dir", "fake")
+TRAINERS = ("kohya", "ai-toolkit", "onetrainer", "simpletuner")
+PIXELS = np.random.default_rng(0).integers(0, 255, (64, 48, 3), np.uint8)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def photos(here: Path) -> Path:
+    """Two captioned photos, one of them with a place in its EXIF, and a synthetic image without a caption."""
+    folder = here / "ana"
+    folder.mkdir()
+    exif = Image.Exif()
+    exif[271] = "SecretCam"
+    exif.get_ifd(0x8825)[1] = "N"
+    Image.fromarray(PIXELS).save(folder / "a.jpg", exif=exif, quality=95)
+    Image.fromarray(PIXELS).save(folder / "b.png")
+    (folder / "c.png").write_bytes(synthetic_png(PIXELS, "prompt", {}))
+    (folder / "a.txt").write_text("ohwx ana, smiling")
+    (folder / "b.txt").write_text("ohwx ana, profile")
+    return folder
+
+
+@pytest.mark.parametrize("target", TRAINERS)
+def test_a_folder_for_a_trainer(target: str, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ("export", target, "--dataset", "ana", "--output", "out", "--person", "ohwx ana", "--base-model", "me/sdxl", "--steps", "500")
+    said = twinloop(capsys, *argv, "--json")
+    assert said.code == 0, said.err
+    assert "1 of 3 pictures have no caption" in said.err
+    data = said.data
+    assert [(item["origin"], item["repeats"]) for item in data["items"]] == [("real", 1), ("real", 1), ("synthetic", 1)]
+    for item in data["items"]:
+        picture = Path("out") / item["file"]
+        assert picture.with_suffix(".txt").read_text().strip() == item["caption"]
+        assert is_marked_synthetic(picture.read_bytes()) is (item["origin"] == "synthetic")
+        assert b"SecretCam" not in picture.read_bytes()
+    first = Path("out") / data["items"][0]["file"]
+    with Image.open(first) as one, Image.open(photos / "a.jpg") as other:
+        assert np.array_equal(np.asarray(one), np.asarray(other)) and not one.getexif()
+    assert all((Path("out") / item["name"]).stat().st_size == item["bytes"] for item in data["files"])
+    assert "How to start" in (Path("out") / "README.txt").read_text()
+    again = {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
+    assert twinloop(capsys, *argv).code == 0
+    assert again == {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
+
+
+def test_the_configurations_name_folders_that_are_there(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for target in TRAINERS:
+        said = twinloop(capsys, "export", target, "--dataset", "ana", "--output", target, "--base-model", "me/sdxl")
+        assert said.code == 0, said.err
+    dataset = tomllib.loads(Path("kohya/dataset.toml").read_text())["datasets"][0]["subsets"][0]["image_dir"]
+    training = tomllib.loads(Path("kohya/training.toml").read_text())
+    job = yaml.safe_load(Path("ai-toolkit/job.yaml").read_text())["config"]["process"][0]["datasets"][0]["folder_path"]
+    concepts = json.loads(Path("onetrainer/config.json").read_text())["concept_file_name"]
+    backend = json.loads(Path("simpletuner/multidatabackend.json").read_text())[0]["instance_data_dir"]
+    assert all(Path(place).is_dir() for place in (dataset, job, backend)) and Path(concepts).is_file()
+    assert Path(training["dataset"]["dataset_config"]).is_file()
+
+
+def test_a_runs_dataset_keeps_captions_and_weights(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    members = [Member(str(photos / name), sha256_file(photos / name), f"ohwx ana {name}", origin, 1, weight) for name, origin, weight in (("a.jpg", "real", 1.0), ("b.png", "real", 1.0), ("c.png", "synthetic", 0.5))]  # fmt: skip
+    write_json(Path("dataset_iter1.json"), Dataset(tuple(members)).to_json())
+    said = twinloop(capsys, "export", "kohya", "--dataset", "dataset_iter1.json", "--output", "out", "--base-model", "me/sdxl", "--json")
+    assert said.code == 0, said.err
+    assert [(item["repeats"], item["caption"]) for item in said.data["items"]] == [(2, "ohwx ana a.jpg"), (2, "ohwx ana b.png"), (1, "ohwx ana c.png")]
+    subsets = tomllib.loads(Path("out/dataset.toml").read_text())["datasets"][0]["subsets"]
+    assert [subset["num_repeats"] for subset in subsets] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("kohya", "--output", "out"), "Which photos?"),
+        (("kohya", "--dataset", "none", "--output", "out"), "Folder not found"),
+        (("kohya", "--dataset", "ana", "--output", "out", "--preset", "zimage"), "does not train zimage"),
+        (("simpletuner", "--dataset", "ana", "--output", "out", "--preset", "sd15"), "does not train sd15"),
+        (("a1111", "--output", "out"), "Which LoRA?"),
+        (("a1111", "--lora", "none.safetensors", "--output", "out"), "LoRA not found"),
+        (("comfyui", "--config", "bootstrap_config.json", "--output", "out"), "no final LoRA yet"),
+        (("comfyui", "--lora", "a.safetensors", "--weight", "3", "--output", "out"), "from 0 to 2"),
+    ],
+)
+def test_one_clear_error(argv: tuple[str, ...], words: str, photos: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configuration(here)
+    said = twinloop(capsys, "export", *argv)
+    assert said.code == 2 and words in said.err and not Path("out").exists()
+
+
+@pytest.mark.parametrize(("target", "place"), [("a1111", "models/Lora"), ("comfyui", "models/loras")])
+def test_a_lora_drops_in(target: str, place: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved(Path("ana.safetensors"), adapter("sdxl", 4, 2.0, "F16"), Dialect.DIFFUSERS, {"modelspec.trigger_phrase": "ohwx ana"})
+    Path("p.png").write_bytes(synthetic_png(PIXELS, "prompt", {}))
+    said = twinloop(capsys, "export", target, "--lora", "ana.safetensors", "--preview", "p.png", "--weight", "0.8", "--output", "out", "--json")
+    assert said.code == 0, said.err
+    home = Path("out") / place
+    file = read_lora(home / "ana.safetensors")
+    assert file.dialect is Dialect.KOHYA and {part.alpha for part in file.layers.values()} == {2.0}
+    card = json.loads((home / "ana.json").read_text())
+    assert set(card) == {"description", "sd version", "activation text", "preferred weight", "negative text", "notes"}
+    assert (card["sd version"], card["activation text"], card["preferred weight"]) == ("SDXL", "ohwx ana", 0.8)
+    preview = (home / "ana.preview.png").read_bytes()
+    assert is_marked_synthetic(preview) and max(Image.open(io.BytesIO(preview)).size) <= 768
+    assert (home / "ana.txt").exists() is (target == "comfyui")
+
+
+def test_transformers_get_the_names_their_programs_read(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for family, dialect in (("zimage", Dialect.COMFYUI), ("flux", Dialect.KOHYA)):
+        saved(Path(f"{family}.safetensors"), adapter(family, encoders=False), Dialect.DIFFUSERS)
+        said = twinloop(capsys, "export", "comfyui", "--lora", f"{family}.safetensors", "--output", family)
+        assert said.code == 0 and "no trigger words" in said.err
+        assert read_lora(Path(family) / "models/loras" / f"{family}.safetensors").dialect is dialect
+
+
+def test_the_final_lora_of_a_run_with_its_best_picture(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(here)
+    Path("loras").mkdir()
+    saved(Path("loras/lora_v2.safetensors"), adapter("sdxl"), Dialect.DIFFUSERS)
+    Path("loras/lora.safetensors").write_bytes(Path("loras/lora_v2.safetensors").read_bytes())
+    digest = sha256_file(Path("loras/lora.safetensors"))
+    write_json(Path("loras/lora_v2.json"), LoRA("x", 2, digest, "b", "d", "sdxl", 1, 0, 0.1).to_json())
+    Path("out/panel_v2").mkdir(parents=True)
+    for number in range(3):
+        pixels = np.full((32, 32, 3), 80 * number, np.uint8)
+        Path(f"out/panel_v2/panel_{number:03d}.png").write_bytes(synthetic_png(pixels, "prompt", {}))
+    write_json(Path("out/panel_v2.json"), {"version": 2, "metrics": {}, "samples": {"identity": [0.1, 0.7, 0.5]}})
+    said = twinloop(capsys, "export", "a1111", "--config", config, "--output", "drop", "--json")
+    assert said.code == 0, said.err
+    assert said.data["preview"] == "panel_001.png" and said.data["trigger"] == "ohwx ana"
+    with Image.open("drop/models/Lora/ana.preview.png") as picture:
+        assert picture.getpixel((5, 5)) == (80, 80, 80)
+
+
+@pytest.fixture
+def faces(here: Path) -> Path:
+    for number, shown in enumerate(("neutral", "smile", "surprised", "angry", "laughing")):
+        (here / "alice").mkdir(exist_ok=True)
+        fake_photo(here / "alice" / f"{number}.png", size=480, seed=number, framing="portrait", expression=shown, yaw=2.0)
+    return here / "alice"
+
+
+def test_sprites_for_sillytavern(faces: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "export", "sillytavern", "--dataset", "alice", "--output", "out", "--size", "256", "--json", *FAKE)
+    assert said.code == 0, said.err
+    with zipfile.ZipFile("out/sprites.zip") as archive:
+        names = archive.namelist()
+        assert set(names) == {f"{name}.png" for name, value in SILLYTAVERN.items() if value}  # flat: the name is the emotion
+        sizes = {Image.open(io.BytesIO(archive.read(name))).size for name in names}
+    assert sizes == {(256, 256)}
+    assert {gap["slot"] for gap in said.data["missing"]} == {name for name, value in SILLYTAVERN.items() if value is None}
+
+
+def test_vrm_names(faces: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "export", "vrm", "--dataset", "alice", "--output", "out", "--size", "256", "--json", *FAKE)
+    assert said.code == 0, said.err
+    assert {path.stem for path in Path("out").glob("*.png")} == {name for name, value in VRM.items() if value}
+    assert {gap["slot"] for gap in said.data["missing"]} == {"sad", "relaxed"}
+    assert "cannot be taken from stills" in Path("out/README.txt").read_text()
+
+
+def test_states_of_a_pngtuber_or_what_is_missing(faces: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_photo(faces / "blink.png", size=480, seed=9, framing="portrait", expression="neutral", eyes_open=False)
+    said = twinloop(capsys, "export", "pngtuber", "--dataset", "alice", "--output", "out", "--size", "256", "--json", *FAKE)
+    if said.code:  # the fake detectors may not measure the jaw; then nothing is guessed
+        assert "Nothing can be exported" in said.err and "not measured on any photo" in said.err and not Path("out").exists()
+        return
+    made = {path.stem for path in Path("out").glob("*.png")}
+    assert made and made | {gap["slot"] for gap in said.data["missing"]} == {"closed", "open", "closed_blink", "open_blink"}

@@ -1,0 +1,80 @@
+"""From a prepared folder into training: the captions beside the photos and the consent arrive in the dataset and in the LoRA."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.functional import loops
+from tests.functional.console import twinloop
+from tests.unit.stages.vault.makers import FAKE, fake_vault
+from tests.unit.things import Silent
+from twinloop.adapters.fakes import _lora_info
+from twinloop.domain.vault import Consent, Label
+from twinloop.stages.vault.caption import Writer
+from twinloop.stages.vault.choose import CutOptions
+from twinloop.stages.vault.prep import PrepOptions, prep
+
+CONSENT = Consent("written", "Alice", "2024-05-06", "training")
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1735223422")
+
+
+def prepared(layout: str, consent: Consent = CONSENT) -> Path:
+    """A prepared folder of 8 photos, one caption of which the user changed."""
+    with fake_vault(Path(), 8) as (vault, person):
+        label = Label("p001", "zwx alice", "woman", consent)
+        found = prep(vault, person, label, {}, PrepOptions(layout=layout, cutting=CutOptions(size=256)), Writer(FAKE), Silent())
+    if layout != "metadata":
+        next(found.folder.rglob("IMG_0003.txt")).write_text("at the sea")
+    return found.folder
+
+
+def beside(photo: Path) -> str:
+    if photo.with_suffix(".txt").exists():
+        return photo.with_suffix(".txt").read_text().strip()
+    rows = [json.loads(line) for line in (photo.parent / "metadata.jsonl").read_text().splitlines()]
+    return str(next(row["text"] for row in rows if row["file_name"] == photo.name))
+
+
+@pytest.mark.parametrize("layout", ["flat", "kohya", "metadata"])
+def test_the_loop_trains_on_the_captions_that_lie_there(layout: str) -> None:
+    folder = prepared(layout)
+    shares = {"face_angle": {"front": 0, "three_quarter": 0, "profile": 0}}
+    loops.run(_settings(folder, shares))
+    record = json.loads(Path("out/dataset_iter0.json").read_text())
+    texts = {Path(member["path"]): member["caption"] for member in record["members"]}
+    assert len(texts) >= 7
+    for photo, text in texts.items():
+        own = beside(photo)
+        assert text == (own if "zwx alice" in own else f"zwx alice, {own}")
+        assert own == "at the sea" or text.startswith("zwx alice woman, ")
+    assert record["consent"]["text"] == CONSENT.text
+    assert _lora_info(Path("loras/lora.safetensors"))["twinloop.consent"] == CONSENT.text
+
+
+def _settings(folder: Path, shares: dict[str, Any]) -> Any:
+    return loops.settings(person_trigger="zwx alice", dataset_dir=str(folder), analysis={"facets": ["face_angle"], "shares": shares})
+
+
+def test_training_by_hand_takes_trigger_captions_and_consent_from_the_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = prepared("kohya") / "10_zwx alice woman"
+    said = twinloop(
+        capsys, "train", folder, "--base-model", "fake", "--models-dir", "fake", "--output", "mine.safetensors", "--steps", 2, "--catalog", "c.sqlite"
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    info = _lora_info(Path("mine.safetensors"))
+    assert info["twinloop.consent"] == CONSENT.text and info["modelspec.trigger_phrase"] == "zwx alice"
+
+
+def test_a_folder_without_a_record_says_not_recorded() -> None:
+    loops.write_photos(Path("photos"), 8)
+    loops.run(_settings(Path("photos"), {"face_angle": {"front": 0, "three_quarter": 0, "profile": 0}}))
+    assert _lora_info(Path("loras/lora.safetensors"))["twinloop.consent"] == "not recorded"

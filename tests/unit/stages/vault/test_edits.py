@@ -1,0 +1,54 @@
+"""Which photo the user means, and what was changed in the usual folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.stages.vault.makers import FAKE, fake_vault
+from tests.unit.things import Silent
+from twinloop.domain.vault import Label
+from twinloop.errors import InputError
+from twinloop.stages.vault.caption import Writer
+from twinloop.stages.vault.choose import CutOptions
+from twinloop.stages.vault.edits import edits_of, photo_meant
+from twinloop.stages.vault.prep import PrepOptions, prep
+from twinloop.stages.vault.prepared import adopt_edits
+from twinloop.store.vault_catalog import FileEntry
+
+LABEL = Label("p001", "ohwx", "woman")
+
+
+def test_a_photo_is_meant_by_path_name_prepared_name_or_hash(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 3) as (vault, person):
+        path = tmp_path / "photos" / "IMG_0001.png"
+        photo = next(key.sha256 for key in person.faces if vault.catalog.photo(key.sha256, "test").paths[0].endswith("IMG_0001.png"))  # type: ignore[union-attr]
+        found = prep(vault, person, LABEL, {}, PrepOptions(layout="kohya", cutting=CutOptions(size=256)), Writer(FAKE), Silent())
+        prepared = str(found.folder / found.files[photo])
+        for name in (str(path), "IMG_0001.png", "photos/IMG_0001.png", prepared, photo, photo[:8].upper()):
+            assert photo_meant(vault, person, name) == photo
+        for name in ("IMG_0009.png", "0001.png", photo[:4], ""):
+            with pytest.raises(InputError, match="names none of this person's photos"):
+                photo_meant(vault, person, name)
+
+
+def test_names_that_mean_several_photos_are_refused(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 2) as (vault, person):
+        twin = tmp_path / "other" / "IMG_0000.png"
+        twin.parent.mkdir()
+        stat = (tmp_path / "photos" / "IMG_0001.png").stat()
+        second = next(key.sha256 for key in person.faces if "IMG_0001" in vault.catalog.photo(key.sha256, "test").paths[0])  # type: ignore[union-attr]
+        vault.catalog.put_file(FileEntry(twin, stat.st_size, stat.st_mtime_ns, second))
+        with pytest.raises(InputError, match="names 2 of"):
+            photo_meant(vault, person, "IMG_0000.png")
+
+
+def test_changes_in_the_usual_folder_become_decisions_without_a_prep(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 2) as (vault, person):
+        assert adopt_edits(vault, person, LABEL) == []
+        folder = prep(vault, person, LABEL, {}, PrepOptions(cutting=CutOptions(size=256)), Writer(FAKE), Silent()).folder
+        (folder / "IMG_0001.txt").write_text("my own words")
+        assert adopt_edits(vault, person, LABEL) == ["IMG_0001.txt"]
+        assert list(edits_of(vault.decisions, person.id).values()) == ["my own words"]
+        assert adopt_edits(vault, person, LABEL) == []

@@ -1,0 +1,363 @@
+"""A scan brings the vault up to date with its folders: each content is measured once, and originals are only read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from twinloop.adapters.fakes import fake_pack, fake_photo
+from twinloop.adapters.scanning.scanners import HereScanner
+from twinloop.domain.scanned import ListedFile, ScannedFile
+from twinloop.errors import InputError, NothingToDo
+from twinloop.ports import Scanner, Wanted
+from twinloop.stages.vault.measure import PhotoMeasurer
+from twinloop.stages.vault.opened import ScanRecord
+from twinloop.stages.vault.scan import Scanned, ScanPlan, scan
+from twinloop.store.vault import Vault
+from twinloop.store.vault_catalog import VaultCatalog
+
+
+class Quiet:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.steps: list[tuple[int, int]] = []
+
+    def line(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        self.steps.append((done, total))
+
+
+@dataclass
+class Home:
+    """A folder of photos, a vault, and a note of every file that was opened and every time models were."""
+
+    root: Path
+    opened: list[str] = field(default_factory=list)
+    models: int = 0
+    reporter: Quiet = field(default_factory=Quiet)
+
+    @property
+    def photos(self) -> Path:
+        return self.root / "photos"
+
+    @property
+    def vault(self) -> Vault:
+        return Vault(self.root / "vault")
+
+    def scan(self, *add: Path, remove: Iterable[Path] = (), stamp: str = "models 1", min_face: int = 20, limits: str = "30 s", stop_after: int | None = None) -> Scanned:
+        self.opened.clear()
+        made = replace(fake_pack(), name=stamp)
+
+        def scanner() -> Scanner:
+            self.models += 1
+            return Watched(PhotoMeasurer(made, min_face), self.opened, stop_after)
+
+        return scan(self.vault, ScanPlan(tuple(add), tuple(remove), "fake", min_face, stamp, limits, scanner), self.reporter)
+
+    def skipped(self, done: Scanned) -> dict[str, str]:
+        return {os.fsdecode(os.fsencode(path.name)): reason for path, reason in done.skipped}
+
+
+class Watched(HereScanner):
+    """Notes what it is asked to look at; may be interrupted."""
+
+    def __init__(self, measurer: PhotoMeasurer, opened: list[str], stop_after: int | None) -> None:
+        super().__init__(lambda: measurer)
+        self._opened, self._stop_after = opened, stop_after
+
+    def scan(self, files: Iterable[ListedFile], count: int, wanted: Wanted) -> Iterator[ScannedFile]:
+        def noted(sha256: str) -> bool:
+            answer = wanted(sha256)
+            if answer:
+                self._opened.append(sha256)
+            return answer
+
+        for number, made in enumerate(super().scan(files, count, noted)):
+            if number == self._stop_after:
+                raise KeyboardInterrupt
+            yield made
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    made = Home(tmp_path)
+    made.photos.mkdir()
+    for number in range(4):
+        fake_photo(made.photos / f"{number}.png", seed=number, size=128, person=number % 2)
+    return made
+
+
+def rows(vault: Vault, without_stat: bool = True) -> dict[str, list[tuple[object, ...]]]:
+    """Everything in the catalogue, in a fixed order."""
+    with sqlite3.connect(vault.catalog) as db:
+        columns = "path, sha256, problem" if without_stat else "*"
+        return {
+            "file": db.execute(f"SELECT {columns} FROM file ORDER BY path").fetchall(),
+            **{table: db.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall() for table in ("photo", "face")},
+        }
+
+
+def listing(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_first_scan_measures_every_photo_and_touches_none(home: Home) -> None:
+    before = listing(home.photos)
+    done = home.scan(home.photos)
+    assert (done.measured, done.unchanged, done.counts.photos, done.counts.faces) == (4, 0, 4, 4)
+    assert listing(home.photos) == before
+    with VaultCatalog(home.vault.catalog) as catalog:
+        photo = next(catalog.photos(done.fingerprint))
+        thumbnail = catalog.thumbnail(photo.sha256)
+    assert photo.paths[0].startswith(str(home.photos)) and photo.faces[0].face.embedding is not None
+    assert thumbnail is not None and thumbnail.startswith(b"\xff\xd8")
+    assert home.reporter.steps == [(n, 4) for n in range(1, 5)]
+
+
+def test_a_second_scan_opens_no_file_and_no_model(home: Home) -> None:
+    home.scan(home.photos)
+    before = rows(home.vault, without_stat=False)
+    done = home.scan()
+    assert (done.measured, done.unchanged, home.models, home.opened) == (0, 4, 1, [])
+    assert rows(home.vault, without_stat=False) == before
+
+
+def test_a_file_that_is_moved_or_copied_is_recognised(home: Home) -> None:
+    home.scan(home.photos)
+    (home.photos / "0.png").rename(home.photos / "new name.png")
+    shutil.copy(home.photos / "1.png", home.photos / "copy.png")
+    done = home.scan()
+    assert (done.measured, done.recognised, done.unchanged, done.gone, home.opened) == (0, 2, 3, 1, [])
+    with VaultCatalog(home.vault.catalog) as catalog:
+        names = sorted(tuple(Path(path).name for path in photo.paths) for photo in catalog.photos(done.fingerprint))
+    assert names == [("1.png", "copy.png"), ("2.png",), ("3.png",), ("new name.png",)]
+
+
+def test_copies_within_one_scan_are_measured_once(home: Home) -> None:
+    for number in range(3):
+        shutil.copy(home.photos / "0.png", home.photos / f"copy {number}.png")
+    done = home.scan(home.photos)
+    assert (done.measured, done.recognised, len(home.opened)) == (4, 3, 4)
+
+
+def test_a_changed_file_is_measured_again(home: Home) -> None:
+    home.scan(home.photos)
+    fake_photo(home.photos / "0.png", seed=77, size=128)
+    assert (home.scan().measured, len(home.opened)) == (1, 1)
+
+
+def test_a_vanished_file_is_forgotten_and_its_measures_are_kept(home: Home) -> None:
+    home.scan(home.photos)
+    moved = home.root / "0.png"
+    (home.photos / "0.png").rename(moved)
+    assert (home.scan().gone, home.scan().counts.photos) == (1, 3)
+    moved.rename(home.photos / "back.png")
+    done = home.scan()
+    assert (done.measured, done.recognised, done.counts.photos) == (0, 1, 4)
+
+
+def test_other_models_measure_everything_again_and_the_first_ones_are_remembered(home: Home) -> None:
+    first = home.scan(home.photos)
+    second = home.scan(stamp="models 2")
+    assert (second.measured, second.unchanged) == (4, 0) and second.fingerprint != first.fingerprint
+    back = home.scan(stamp="models 1")
+    assert (back.measured, back.unchanged, back.fingerprint) == (0, 4, first.fingerprint)
+
+
+def test_another_smallest_face_is_another_measure(home: Home) -> None:
+    home.scan(home.photos, min_face=20)
+    done = home.scan(min_face=90)
+    assert (done.measured, done.counts.faces) == (4, 0)
+
+
+def test_folders_add_up_overlap_and_can_be_removed(home: Home) -> None:
+    inner = home.photos / "inner"
+    inner.mkdir()
+    fake_photo(inner / "a.png", seed=50, size=128)
+    other = home.root / "other"
+    other.mkdir()
+    fake_photo(other / "b.png", seed=51, size=128)
+    assert home.scan(home.photos, inner).counts.files == 5
+    assert home.scan(other).counts.files == 6
+    done = home.scan(remove=[home.photos])
+    assert done.folders == (str(inner), str(other)) and (done.counts.files, done.gone) == (2, 4)
+    with pytest.raises(InputError, match="not one of the vault's folders"):
+        home.scan(remove=[home.photos])
+
+
+def test_a_single_file_can_be_scanned(home: Home) -> None:
+    assert home.scan(home.photos / "2.png").counts.files == 1
+
+
+def test_no_folder_and_a_wrong_folder_are_told(home: Home) -> None:
+    with pytest.raises(NothingToDo, match="Which folder"):
+        home.scan()
+    with pytest.raises(InputError, match="Folder not found"):
+        home.scan(home.root / "nowhere")
+    assert not home.vault.scan_record.exists()
+
+
+def test_a_disk_that_is_not_there_loses_nothing(home: Home) -> None:
+    home.scan(home.photos)
+    home.photos.rename(home.root / "unplugged")
+    done = home.scan()
+    assert done.away == (str(home.photos),) and (done.gone, done.counts.photos) == (0, 4)
+    assert "kept" in home.reporter.warnings[0]
+
+
+def test_a_folder_that_may_not_be_entered_loses_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = home.photos / "inner"
+    inner.mkdir()
+    fake_photo(inner / "a.png", seed=50, size=128)
+    home.scan(home.photos)
+    real = os.scandir
+
+    def refusing(path: str) -> object:
+        if os.fspath(path) == str(inner):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    done = home.scan()
+    assert (done.gone, done.counts.files) == (0, 5)
+    assert home.skipped(done) == {"inner": "this folder cannot be looked into: Permission denied"}
+    monkeypatch.undo()
+    assert home.scan().skipped == ()
+
+
+def test_an_interrupted_scan_keeps_what_it_did_and_ends_as_an_undisturbed_one(home: Home, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        home.scan(home.photos, stop_after=2)
+    assert len(rows(home.vault)["photo"]) == 2
+    done = home.scan(home.photos)
+    assert (done.measured, done.unchanged) == (2, 2)
+    other = Home(tmp_path / "undisturbed")
+    shutil.copytree(home.photos, tmp_path / "other")
+    plain = other.scan(home.photos)
+    assert rows(other.vault) == rows(home.vault) and plain.fingerprint == done.fingerprint
+
+
+def test_the_vault_itself_is_never_scanned(home: Home) -> None:
+    inside = Home(home.root)
+    organized = home.vault.root / "organized" / "ana"
+    organized.mkdir(parents=True)
+    fake_photo(organized / "made.png", seed=9, size=128)
+    assert inside.scan(home.root).counts.files == 4
+
+
+def test_what_cannot_be_a_photo_is_skipped_by_name_with_the_reason(home: Home) -> None:
+    folder = home.photos
+    (folder / "empty.jpg").touch()
+    (folder / "page.jpg").write_text("<!DOCTYPE html><html><body>not found</body></html>")
+    (folder / "drawing.eps").write_text("%!PS")
+    (folder / "lying.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0")
+    (folder / "cut.jpg").write_bytes(jpeg()[:2000])
+    (folder / "broken link.jpg").symlink_to(folder / "nothing.jpg")
+    (folder / "loop.jpg").symlink_to(folder / "loop.jpg")
+    (folder / "link.png").symlink_to(folder / "0.png")
+    (folder / "album.jpg").symlink_to(home.root)
+    (folder / "notes.txt").write_text("hello")
+    (folder / ".hidden.jpg").write_bytes(b"x")
+    os.mkfifo(folder / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(folder / "s.jpg"))
+    done = home.scan(folder)
+    assert done.counts.photos == 4 and done.ignored == {".txt": 1}
+    reasons = home.skipped(done)
+    assert set(reasons) == {"empty.jpg", "page.jpg", "drawing.eps", "lying.jpg", "cut.jpg", "broken link.jpg", "loop.jpg", "link.png", "album.jpg", "pipe.jpg", "s.jpg"}
+    for name, words in {
+        "empty.jpg": "is empty", "page.jpg": "web page", "drawing.eps": "never opened", "lying.jpg": "PostScript", "cut.jpg": "truncated", "broken link.jpg": "a link to nothing",
+        "loop.jpg": "or to itself", "link.png": "scanned itself", "album.jpg": "link to a folder", "pipe.jpg": "a FIFO", "s.jpg": "a socket",
+    }.items():  # fmt: skip
+        assert words in reasons[name], (name, reasons[name])
+
+
+def test_a_link_to_a_file_elsewhere_is_followed(home: Home) -> None:
+    elsewhere = home.root / "store.png"
+    fake_photo(elsewhere, seed=40, size=128)
+    (home.photos / "linked.png").symlink_to(elsewhere)
+    done = home.scan(home.photos)
+    assert (done.counts.files, done.skipped) == (5, ())
+
+
+def test_a_jpeg_under_the_name_of_a_png_is_a_photo(home: Home) -> None:
+    (home.photos / "jpeg.png").write_bytes(jpeg())
+    assert home.scan(home.photos).counts.photos == 5
+
+
+def odd_names() -> list[bytes]:
+    return [b"new\nline.png", b"b\xff\xfebytes.png", b"Case.png", b"case.png", b"x" * 250 + b".png", "\u202etxt.png".encode(), b"'; DROP TABLE file; --.png", b"%s.png"]
+
+
+def test_odd_names_are_kept_as_they_are(home: Home) -> None:
+    for number, name in enumerate(odd_names()):
+        fake_photo(home.root / "plain.png", seed=60 + number, size=128)
+        (home.root / "plain.png").rename(home.photos / os.fsdecode(name))
+    done = home.scan(home.photos)
+    assert (done.counts.photos, done.skipped) == (4 + len(odd_names()), ())
+    with VaultCatalog(home.vault.catalog) as catalog:
+        known = {os.fsencode(Path(path).name) for path in catalog.files()}
+    assert known >= set(odd_names())
+    assert home.scan().unchanged == 4 + len(odd_names())
+
+
+def test_a_broken_file_is_not_tried_again_until_something_changes(home: Home) -> None:
+    bad = home.photos / "bad.jpg"
+    bad.write_bytes(b"\xff\xd8\xff nothing")
+    home.scan(home.photos)
+    done = home.scan()
+    assert (done.unchanged, home.models) == (5, 1) and len(done.skipped) == 1
+    assert home.scan(limits="60 s").unchanged == 4
+    bad.write_bytes(jpeg())
+    done = home.scan(limits="60 s")
+    assert (done.measured, done.skipped) == (1, ())
+
+
+def test_a_file_that_could_not_be_read_is_tried_every_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_to_open(monkeypatch, home.photos / "0.png")
+    done = home.scan(home.photos)
+    assert home.skipped(done) == {"0.png": "cannot be read: Permission denied"}
+    monkeypatch.undo()
+    done = home.scan()
+    assert (done.measured, done.skipped) == (1, ())
+
+
+def refuse_to_open(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """Permissions mean nothing to root, who may run these tests."""
+    real: Callable[..., int] = os.open
+
+    def refusing(name: str, *args: int, **more: int) -> int:
+        if os.fspath(name) == str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(name, *args, **more)
+
+    monkeypatch.setattr(os, "open", refusing)
+
+
+def test_the_record_holds_what_the_next_scan_needs(home: Home) -> None:
+    done = home.scan(home.photos)
+    record = ScanRecord.read(home.vault)
+    assert record == ScanRecord((str(home.photos),), "fake", done.fingerprint, 20, "models 1", ())
+    assert home.vault.scan_record.stat().st_mode & 0o077 == 0 and home.vault.catalog.stat().st_mode & 0o077 == 0
+
+
+def jpeg() -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    Image.effect_noise((200, 120), 60).convert("RGB").save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()

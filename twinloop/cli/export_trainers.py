@@ -1,0 +1,69 @@
+"""``twinloop export kohya|ai-toolkit|onetrainer|simpletuner``: the dataset and a configuration for another trainer."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from twinloop.cli import options
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+from twinloop.errors import InputError
+
+FLAGS = {
+    "dataset": "dataset_dir", "person": "person_trigger", "base_model": "base_model", "preset": "training.preset",
+    "steps": "training.steps", "rank": "training.rank", "resolution": "training.resolution", "seed": "seed",
+}  # fmt: skip
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dataset", metavar="DIR",
+        help="folder of photos with captions (.txt) beside them, or dataset_iterN.json of a run with its captions and weights",
+    )  # fmt: skip
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for dataset and configuration")
+    parser.add_argument("--person", metavar="TRIGGER", help="trigger words, as in 'ohwx person'")
+    parser.add_argument("--base-model", metavar="NAME", help="hub id, folder or file, as that program shall find it")
+    parser.add_argument("--preset", metavar="NAME", help="of the training (default: by the base model)")
+    parser.add_argument("--steps", type=options.positive, metavar="N", help="training steps (default: the preset's)")
+    parser.add_argument("--rank", type=options.positive, metavar="N", help="rank of the LoRA (default: the preset's)")
+    parser.add_argument("--resolution", type=options.positive, metavar="PX", help="side of the training images (default: the preset's)")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the training (default: 0)")
+    options.add_config(parser)
+
+
+def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.exporters.package import write_package
+    from twinloop.exporters.training_set import TARGETS, export_training_set, gather_samples
+    from twinloop.foreign.job import Job
+    from twinloop.foreign.pictures import folders_of
+    from twinloop.wiring import base_family, build_makers
+
+    if args.dataset is None and args.config is None:
+        raise InputError("Which photos? Name them: --dataset DIR, or give --config bootstrap_config.json.")
+    person = Path(args.dataset or ".").resolve().stem or "person"
+    settings = options.settings_from(args, FLAGS, {"person_name": person, "person_trigger": f"ohwx {person}"})
+    gathered = gather_samples(Path(settings.dataset_dir), settings.person_trigger)
+    training = build_makers(settings).training(len(gathered.samples))
+    root = args.output.resolve()
+    base = str(Path(settings.base_model).resolve()) if Path(settings.base_model).exists() else settings.base_model
+    job = Job(
+        settings.person_name.replace(" ", "_"), base, base_family(settings), training, settings.person_trigger, root / "dataset",
+        root / "output", folders_of(gathered.samples, settings.person_trigger),
+    )  # fmt: skip
+    package = export_training_set(TARGETS[name], job, gathered)
+    manifest = write_package(args.output, package)
+    for warning in package.warnings:
+        terminal.warn(warning)
+    for folder in job.folders:
+        terminal.line(f"dataset/{folder.name}: {len(folder.pictures)} pictures, each {folder.repeats} x")
+    terminal.line(f"{job.pictures} pictures and a configuration in {args.output}. How to start: {manifest.with_name('README.txt')}")
+    return {**package.complete_manifest(), "warnings": list(package.warnings)}
+
+
+COMMANDS = tuple(
+    Command(name, f"Dataset and LoRA configuration for {program}.", configure, partial(_run, name))
+    for name, program in (("kohya", "kohya's sd-scripts"), ("ai-toolkit", "ai-toolkit"), ("onetrainer", "OneTrainer"), ("simpletuner", "SimpleTuner"))
+)

@@ -1,0 +1,178 @@
+"""Datasets and configurations for other trainers: kohya, ai-toolkit, OneTrainer, SimpleTuner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from twinloop import __version__
+from twinloop.domain.records import Dataset, TrainingSample
+from twinloop.errors import InputError, NothingToDo, StateError, UnreadableImage
+from twinloop.exporters.package import File, Package
+from twinloop.exporters.strip import shareable
+from twinloop.foreign import aitoolkit, kohya, onetrainer, simpletuner
+from twinloop.foreign.job import Job
+from twinloop.foreign.pictures import Folder, Picture
+from twinloop.store.atomic import read_json, sha256_file
+from twinloop.store.images import find_images, load_image
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A dataset as found. ``made``: paths of synthetic images. ``uncaptioned``, ``left_out``: (file, reason)."""
+
+    name: str
+    samples: tuple[TrainingSample, ...]
+    made: frozenset[Path]
+    uncaptioned: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
+def gather_samples(dataset: Path, trigger: str) -> Gathered:
+    """Photos of a folder with the captions beside them (.txt), or the members of a dataset_iterN.json with caption and weight.
+
+    Raises:
+        InputError: no such folder, or no dataset of a run. NothingToDo: no picture. StateError: a member is gone.
+    """
+    gathered = _of_run(dataset) if dataset.suffix == ".json" else _of_folder(dataset, trigger)
+    if not gathered.samples:
+        told = "; ".join(f"{name}: {reason}" for name, reason in gathered.left_out[:3]) or "it holds no image"
+        raise NothingToDo(f"No picture to export in {dataset} ({told}).")
+    return gathered
+
+
+def _of_run(record: Path) -> Gathered:
+    try:
+        members = Dataset.from_json(read_json(record)).members
+    except (KeyError, TypeError, ValueError, StateError) as error:
+        raise InputError(f"{record} is no dataset of a run ({error}). Name a folder of photos, or a dataset_iterN.json.") from error
+    samples = tuple(TrainingSample(Path(m.path), m.sha256, m.caption, m.weight) for m in members if m.weight > 0)
+    made = frozenset(Path(m.path) for m in members if m.origin != "real")
+    return Gathered(record.stem, samples, made, (), tuple((m.path, "weight 0") for m in members if m.weight <= 0))
+
+
+def _of_folder(folder: Path, trigger: str) -> Gathered:
+    samples, made, uncaptioned, left_out = [], set(), [], []
+    for path in find_images(folder):
+        try:
+            image = load_image(path)
+        except UnreadableImage as error:
+            left_out.append((path.name, str(error)))
+            continue
+        texts = path.with_suffix(".txt")
+        caption = texts.read_text(encoding="utf-8", errors="replace").strip() if texts.is_file() else ""
+        if not caption:
+            uncaptioned.append(path.name)
+        if image.origin != "real":
+            made.add(path)
+        samples.append(TrainingSample(path, image.sha256, caption or f"photo of {trigger}", 1.0))
+    return Gathered(folder.resolve().name, tuple(samples), frozenset(made), tuple(uncaptioned), tuple(left_out))
+
+
+@dataclass(frozen=True)
+class Target:
+    """One program. ``files``: job -> name of a file -> its text. ``start``: how a training begins, lines for people."""
+
+    name: str
+    program: str
+    files: Callable[[Job], Mapping[str, str]]
+    start: tuple[str, ...]
+    notes: Callable[[Job], tuple[str, ...]] = lambda job: ()
+
+
+def _kohya(job: Job) -> Mapping[str, str]:
+    kohya.script(job)
+    return {"dataset.toml": kohya.dataset_toml(job), "training.toml": kohya.training_toml(job, str(job.root.parent / "dataset.toml"))}
+
+
+def _kohya_notes(job: Job) -> tuple[str, ...]:
+    parts = kohya.PARTS.get(job.family.name, ())
+    more = (f"add {' '.join(f'--{part} FILE' for part in parts)} to the command: sd-scripts takes this family from single files",) if parts else ()
+    return (f"the script for this family is {kohya.script(job)}", *more, *kohya.notes(job))
+
+
+TARGETS: Mapping[str, Target] = {
+    target.name: target
+    for target in (
+        Target("kohya", kohya.PROGRAM, _kohya, ("In the folder of sd-scripts:", "  accelerate launch --num_cpu_threads_per_process 1 SCRIPT --config_file {root}/training.toml"), _kohya_notes),
+        Target("ai-toolkit", aitoolkit.PROGRAM, lambda job: {"job.yaml": aitoolkit.job_yaml(job)}, ("In the folder of ai-toolkit:", "  python run.py {root}/job.yaml"), aitoolkit.notes),
+        Target(
+            "onetrainer", onetrainer.PROGRAM,
+            lambda job: {"config.json": onetrainer.config_json(job, str(job.root.parent / "concepts.json")), "concepts.json": onetrainer.concepts_json(job)},
+            ("Load config.json in the interface, or in the folder of OneTrainer:", "  python scripts/train.py --config-path {root}/config.json"),
+        ),
+        Target(
+            "simpletuner", simpletuner.PROGRAM,
+            lambda job: {"config.json": simpletuner.config_json(job, str(job.root.parent / "multidatabackend.json")), "multidatabackend.json": simpletuner.backends_json(job)},
+            ("Put both files into a folder of SimpleTuner's config/, as config/NAME, and:", "  simpletuner train --env NAME"),
+        ),
+    )
+}  # fmt: skip
+
+
+def export_training_set(target: Target, job: Job, gathered: Gathered) -> Package:
+    """The dataset, the program's configuration, a README.
+
+    Raises:
+        InputError: the program does not train the family. UnreadableImage: a photo is damaged.
+    """
+    files = [File(name, text.encode()) for name, text in target.files(job).items()]
+    items = []
+    for folder in job.folders:
+        for picture in folder.pictures:
+            place = f"{job.root.name}/{folder.name}"
+            files.append(File(f"{place}/{picture.file}", partial(_picture, picture)))
+            files.append(File(f"{place}/{picture.stem}.txt", (picture.caption + "\n").encode()))
+            items.append(_item(picture, folder, f"{place}/{picture.file}", gathered))
+    files.append(File("README.txt", _readme(target, job, gathered, items)))
+    return Package(tuple(files), "manifest.json", _manifest(target, job, gathered, items), _warnings(target, job, gathered))
+
+
+def _picture(picture: Picture) -> bytes:
+    data = shareable(picture.source)
+    if picture.as_it_is and picture.suffix not in (".jpg", ".jpeg") and data[:2] == b"\xff\xd8":
+        raise StateError(f"{picture.source} is a JPEG under another name. Rename it and run the same command again.")
+    return data
+
+
+def _item(picture: Picture, folder: Folder, file: str, gathered: Gathered) -> dict[str, Any]:
+    return {
+        "file": file, "origin": "synthetic" if picture.source in gathered.made else "real", "repeats": folder.repeats,
+        "source": {"file": picture.source.name, "sha256": sha256_file(picture.source)}, "caption": picture.caption,
+    }  # fmt: skip
+
+
+def _manifest(target: Target, job: Job, gathered: Gathered, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "export": target.name, "format": 1, "program": f"twinloop {__version__}", "about": f"Dataset and configuration for {target.program}.",
+        "dataset": gathered.name, "family": job.family.name, "base_model": job.base, "trigger": job.trigger, "items": list(items),
+        "missing": [], "left_out": [{"file": name, "reason": reason} for name, reason in gathered.left_out],
+    }  # fmt: skip
+
+
+def _warnings(target: Target, job: Job, gathered: Gathered) -> tuple[str, ...]:
+    bare = len(gathered.uncaptioned)
+    told = (f"{bare} of {job.pictures} pictures have no caption beside them; they got 'photo of {job.trigger}'",) if bare else ()
+    return (*told, *target.notes(job))
+
+
+def _readme(target: Target, job: Job, gathered: Gathered, items: Sequence[Mapping[str, Any]]) -> bytes:
+    made = sum(item["origin"] != "real" for item in items)
+    settings = job.settings
+    lines = [
+        f"Dataset and configuration for {target.program}", "", f"{len(items)} pictures, {made} of them synthetic (marked so in the file and in manifest.json).",
+        f"Trigger: {job.trigger}. Base model: {job.base} ({job.family.name}).",
+        f"Rank {settings.rank}, alpha {settings.alpha:g}, {settings.steps} steps of {settings.batch_size}, learning rate {settings.learning_rate:g}, {settings.resolution} px.",
+        "", "How to start", *(line.replace("{root}", str(job.root.parent)) for line in target.start), "",
+        "Folders are named <repeats>_<trigger>: a picture of weight 2 is drawn twice as often as one of weight 1, to the nearest 5 %.",
+        "The configuration holds the path of this folder; after moving it, change the paths.",
+        "What cameras wrote into the photos (place, time, camera) was left out; pixels were not changed, except that photos in other formats, or",
+        "turned only by EXIF, became upright PNGs.",
+        "What differs between trainers (memory, precision, quantisation) is set to that program's usual values: look them over.",
+        "Nothing was sent anywhere. Faces are biometric data: use these pictures only as the person shown has agreed to.",
+    ]  # fmt: skip
+    lines += ["", *(f"Note: {note}." for note in _warnings(target, job, gathered))]
+    return ("\n".join(lines) + "\n").encode()
