@@ -260,7 +260,9 @@ class Detect(nn.Module):
         super().__init__()
         self.nc, self.nl, self.reg_max, self.no = nc, len(channels), bins, nc + 4 * bins
         self.stride = torch.tensor([8.0, 16.0, 32.0])
-        self.cv2 = nn.ModuleList([nn.Sequential(Conv(c, 16, 3), Conv(16, 16, 3), nn.Conv2d(16, 4 * bins, 1)) for c in channels])
+        self.cv2 = nn.ModuleList(
+            [nn.Sequential(Conv(c, 16, 3), Conv(16, 16, 3), nn.Conv2d(16, 4 * bins, 1)) for c in channels]
+        )
         self.cv3 = nn.ModuleList([
             nn.Sequential(nn.Sequential(DWConv(c, c, 3), Conv(c, c)), nn.Conv2d(c, nc, 1)) if light
             else nn.Sequential(Conv(c, c, 3), nn.Conv2d(c, nc, 1)) for c in channels
@@ -292,7 +294,9 @@ class DetectionModel(nn.Module):
     def forward(self, x):
         done = []
         for layer in self.model:
-            inputs = [x if source == -1 else done[source] for source in (layer.f if isinstance(layer.f, list) else [layer.f])]
+            inputs = [
+                x if source == -1 else done[source] for source in (layer.f if isinstance(layer.f, list) else [layer.f])
+            ]
             x = layer(inputs if isinstance(layer.f, list) else inputs[0])
             done.append(x)
         return x
@@ -374,7 +378,16 @@ def write_checkpoint(path: Path, net: DetectionModel, *, ema: DetectionModel | N
         return model if model is None or not half else copy.deepcopy(model).half()
 
     with package():
-        torch.save({"epoch": -1, "model": stored(net), "ema": stored(ema), "train_args": {"task": "detect"}, "version": "8.3.0"}, path)
+        torch.save(
+            {
+                "epoch": -1,
+                "model": stored(net),
+                "ema": stored(ema),
+                "train_args": {"task": "detect"},
+                "version": "8.3.0",
+            },
+            path,
+        )
 
 
 def rounded(net: DetectionModel) -> DetectionModel:

@@ -261,6 +261,7 @@ class TrainingSettings:
         face_weight: weight of the loss inside of a sample's face box against outside of it; 1 = the same everywhere.
         ema_decay: of the average over the weights that is written instead of the last ones; 0 = none.
         gradient_checkpointing: compute activations again on the way back, to save memory; None = where memory is tight.
+        memory: GiB that the training may use, 0 = what the GPU has; where it is short, batches go through in portions.
         flip: also train on mirror images, which loses what is asymmetric in a face.
         adapter: ``lora``, or ``dora`` (arXiv 2402.09353).
         checkpoint_every: steps; at most so many are trained again after a kill.
@@ -284,6 +285,7 @@ class TrainingSettings:
     restarts: int = 1
     gradient_accumulation: int = 1
     gradient_checkpointing: bool | None = None
+    memory: int = 0
     ema_decay: float = 0.0
     min_snr_gamma: float = 5.0
     noise_offset: float = 0.0

@@ -199,6 +199,7 @@ def training_settings(settings: Settings, default: TrainingSettings, repeats: in
         for name in (field.name for field in fields(TrainingSettings) if field.name != "preset")
         if (value := getattr(asked, name, None)) is not None
     }
+    given["memory"] = 0 if asked.memory == "auto" else asked.memory
     if asked.optimizer == "prodigy":
         given = {"learning_rate": PRODIGY_RATE, **given}
     chosen = replace(default, **given, seed=settings.seed, trigger=settings.person_trigger)
@@ -401,6 +402,8 @@ def build_toolbox(settings: Settings, reporter: Reporter) -> Toolbox:
     makers = build_makers(settings)
     if makers.notice:
         reporter.warn(makers.notice)
+    if settings.training.trainer != "builtin":
+        makers.trainer()  # whether that program is there is known at once
     makers.check(())
     return Toolbox(
         observer=build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets),

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from tests.functional.console import ROOT
-from twinloop.cli import app, export, nano
+from twinloop.cli import app, export, export_lora, export_sprites, export_trainers, lora, models, nano
 from twinloop.cli.scripts import SCRIPTS
 
 PAGE = ROOT / "docs" / "commands.md"
@@ -23,8 +23,10 @@ def test_every_command_has_its_section() -> None:
     wanted = [
         *SCRIPTS,
         *(f"twinloop {c.name}" for c in app.COMMANDS),
-        *(f"twinloop export {c.name}" for c in export.COMMANDS),
+        *(f"twinloop export {c.name}" for part in (export, export_lora, export_sprites, export_trainers) for c in part.COMMANDS),
+        *(f"twinloop lora {c.name}" for c in lora.COMMANDS),
         *(f"twinloop nano {c.name}" for c in nano.COMMANDS),
+        *(f"twinloop models {c.name}" for c in models.COMMANDS),
     ]
     assert len(wanted) >= 20
     assert all(f"\n### {name}\n" in text for name in wanted)

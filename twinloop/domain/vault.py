@@ -112,6 +112,7 @@ class Decision:
         ``distinct``  {photos}                   these photos (sha256) are not duplicates of each other
         ``label``     {person, trigger, class_word, consent}
         ``caption``   {person, sha256, text}     the user's own caption of a photo
+        ``captions``  {person, texts}            the same for several photos at once: sha256 -> text
 
     Attributes:
         number: from 1. when: ISO 8601 with seconds, UTC.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from twinloop.domain.facet import Facet
 from twinloop.exporters import wishes
 from twinloop.exporters.candidates import Candidate, Candidates
-from twinloop.exporters.choose import Choice
+from twinloop.exporters.choose import Choice, Missing
 from twinloop.exporters.encode import png
 from twinloop.exporters.head import Window
 from twinloop.exporters.manifest import item, manifest, readme, warnings_of
@@ -19,7 +19,7 @@ from twinloop.exporters.package import File, Package
 from twinloop.exporters.slots import FIRST, LARGEST_YAW, Slot, expression_slots
 from twinloop.exporters.views import View, make_views
 
-WINDOW = Window(heads=3.4, eye_line=0.40)
+WINDOW = Window(heads=2.9, eye_line=0.43)
 MOUTH_OPEN, EYES_SHUT = 0.25, 0.3
 """Jaw opening from which a mouth looks open while talking; opening below which eyes look shut."""
 FIXED = (1980, 1, 1, 0, 0, 0)
@@ -87,8 +87,16 @@ def named_slots(names: Mapping[str, str | None], facet: Facet) -> tuple[Slot, ..
             slots.append(dataclasses.replace(expression_slots((value,), facet)[0], name=name))
             continue
         remedy = f"Add a picture {name}.png by hand"
-        slots.append(Slot(name, f"expression {name}", remedy, admits=lambda c: None, fit=lambda c: 0.0, wishes=()))
+        slots.append(Slot(name, f"expression {name}", remedy, admits=_untold, fit=lambda c: 0.0, wishes=()))
     return tuple(slots)
+
+
+def _untold(candidate: Candidate) -> None:
+    """Nothing in this program measures it."""
+
+
+def _honest(gap: Missing) -> Missing:
+    return Missing(gap.slot, "this program does not measure it") if gap.slot.admits is _untold else gap
 
 
 def talking_slots() -> tuple[Slot, ...]:
@@ -114,7 +122,7 @@ def _talking(name: str, mouth: bool, eyes: bool) -> Slot:
         f"{FIRST}: the same framing and light as the others, mouth {'open' if mouth else 'closed'}, eyes {'open' if eyes else 'shut'}",
         admits=admits,
         fit=lambda c: 1.0 - abs(c.yaw or 0.0) / 45.0,
-        wishes=(wishes.pose_known, wishes.straight, wishes.upright, wishes.no_hands, wishes.alone),
+        wishes=(*(() if mouth else (wishes.neutral,)), wishes.pose_known, wishes.straight, wishes.upright, wishes.no_hands, wishes.alone),
     )
 
 
@@ -125,6 +133,7 @@ def export_sprites(target: SpriteTarget, slots: Sequence[Slot], candidates: Cand
         NothingToDo: none does.
     """
     found = make_views(slots, candidates, WINDOW, side, prefer_real)
+    found = dataclasses.replace(found, missing=tuple(_honest(gap) for gap in found.missing))
     pictures = [(view, f"{view.choice.slot.name}.png", _bytes(view)) for view in found.views]
     listed: list[tuple[Choice, str]] = [(view.choice, name) for view, name, _ in pictures]
     if target.zipped:

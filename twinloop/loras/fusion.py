@@ -23,7 +23,7 @@ def split(layer: Layer, rename: Rename) -> list[Layer]:
     Raises:
         ModelFileError: the height of ``up`` cannot be divided as the model's is.
     """
-    up = _swapped(layer.up.bits) if rename.swapped else layer.up.bits
+    up = _ordered(layer, rename)
     unit, rest = divmod(up.shape[0], sum(rename.shares))
     if rest:
         raise ModelFileError(f"a layer {rename.original} of height {up.shape[0]} is none of this model's.")
@@ -62,8 +62,7 @@ def fuse(parts: Sequence[Layer | None], rename: Rename) -> Layer:
     present = [part for part in parts if part is not None]
     first = present[0]
     if len(rename.parts) == 1:
-        up = _swapped(first.up.bits) if rename.swapped else first.up.bits
-        return Layer(first.down, RawTensor(first.up.dtype, up), first.alpha)
+        return Layer(first.down, RawTensor(first.up.dtype, _ordered(first, rename)), first.alpha)
     shared = len(present) == len(parts) and all(
         part.alpha == first.alpha and part.up.dtype == first.up.dtype and part.down.same(first.down) for part in present
     )
@@ -102,6 +101,10 @@ def _along_diagonal(parts: Sequence[Layer | None], common: dict[int, Layer], ren
     return Layer(RawTensor(first.down.dtype, down), RawTensor(first.up.dtype, up), alpha)
 
 
-def _swapped(bits: Bits) -> Bits:
+def _ordered(layer: Layer, rename: Rename) -> Bits:
+    """The rows of ``up`` as the other code has them; the same either way."""
+    bits = layer.up.bits
     half = bits.shape[0] // 2
+    if not rename.swapped or half != layer.down.shape[1]:
+        return bits
     return np.concatenate([bits[half:], bits[:half]])

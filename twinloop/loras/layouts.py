@@ -23,7 +23,7 @@ class Rename:
 
     Attributes:
         original, parts: paths with ``{}`` for the number of the block. shares: relative heights of the parts.
-        swapped: the two halves of the rows are the other way round (scale and shift of a modulation).
+        swapped: where the layer makes a scale and a shift only (twice as high as wide), its two halves are the other way round.
     """
 
     original: str
@@ -71,8 +71,12 @@ _FLUX2 = (
 )
 _SD3 = (
     _one("joint_blocks.{}.x_block.adaLN_modulation.1", "transformer_blocks.{}.norm1.linear"),
-    _one("joint_blocks.{}.context_block.adaLN_modulation.1", "transformer_blocks.{}.norm1_context.linear"),
+    _one("joint_blocks.{}.context_block.adaLN_modulation.1", "transformer_blocks.{}.norm1_context.linear", swapped=True),
     _one("context_embedder", "context_embedder"),
+    _one("t_embedder.mlp.0", "time_text_embed.timestep_embedder.linear_1"),
+    _one("t_embedder.mlp.2", "time_text_embed.timestep_embedder.linear_2"),
+    _one("y_embedder.mlp.0", "time_text_embed.text_embedder.linear_1"),
+    _one("y_embedder.mlp.2", "time_text_embed.text_embedder.linear_2"),
     *_FINAL,
 )
 _OTHERS: Mapping[str, tuple[Rename, ...]] = {"flux": _FLUX, "flux2": _FLUX2, "flux2-klein": _FLUX2, "sd35": _SD3}

@@ -13,7 +13,7 @@ x_embedder context_embedder pos_embed time_text_embed timestep_embedder text_emb
 double_blocks single_blocks img_attn txt_attn img_mlp txt_mlp img_mod txt_mod img_in txt_in time_in vector_in guidance_in in_layer out_layer
 final_layer adaLN_modulation single_stream_modulation double_stream_modulation_img double_stream_modulation_txt
 joint_blocks x_block context_block
-noise_refiner context_refiner feed_forward cap_embedder t_embedder all_x_embedder all_final_layer
+noise_refiner context_refiner feed_forward cap_embedder t_embedder y_embedder all_x_embedder all_final_layer
 text_model text_projection self_attn q_proj k_proj v_proj out_proj token_embedding position_embedding wi_0 wi_1
 attentions resnets downsamplers upsamplers attn attn1 attn2 ff net proj conv conv1 conv2 op norm norm1 norm2 norm3 linear
 lin linear1 linear2 qkv modulation out layers layer attention w1 w2 w3 mlp fc1 fc2 encoder embeddings

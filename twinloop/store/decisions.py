@@ -16,12 +16,15 @@ from twinloop.store.journal import Journal
 class DecisionLog:
     """The decisions of a vault.
 
+    Args:
+        reading: nothing will be added; a line that another process is just writing is left alone.
+
     Raises:
         StateError: the log is damaged before its last line. StorageError: it may not be read or written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._journal = Journal(path)
+    def __init__(self, path: Path, reading: bool = False) -> None:
+        self._journal = Journal(path, mend=not reading)
 
     def add(self, kind: str, data: Mapping[str, Any]) -> Decision:
         """Write one decision down, durably."""

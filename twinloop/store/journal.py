@@ -40,14 +40,16 @@ class Journal:
 
     Args:
         boundary: called with the key after each record is durable; tests use it to stop a run at every boundary.
+        mend: cut a torn last line off. False = leave the file alone, for who only reads while another process may be writing that line.
 
     Raises:
         StateError: a line before the last one is damaged. StorageError: the file may not be read or mended.
     """
 
-    def __init__(self, path: Path, boundary: Callable[[str], None] | None = None) -> None:
+    def __init__(self, path: Path, boundary: Callable[[str], None] | None = None, mend: bool = True) -> None:
         self.path = path
         self._boundary = boundary
+        self._mend = mend
         self._done: dict[str, Any] = {}
         self._load()
 
@@ -67,7 +69,7 @@ class Journal:
                 break
             self._done[entry[0]] = entry[1]
             good += len(line)
-        if good < sum(map(len, lines)):
+        if self._mend and good < sum(map(len, lines)):
             with storage_errors(self.path), open(self.path, "rb+") as file:
                 file.truncate(good)
                 os.fsync(file.fileno())

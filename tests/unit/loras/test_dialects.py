@@ -204,3 +204,16 @@ def test_convolutions_keep_their_kernels(tmp_path: Path) -> None:
     part = made.layers[Place(DENOISER, "down_blocks.0.resnets.0.conv1")]
     assert np.array_equal(part.down.bits, down) and np.array_equal(part.up.bits, up)
     assert isinstance(part, Layer)
+
+
+def test_scale_and_shift_change_places_where_the_codes_differ() -> None:
+    """The last block of SD 3.5 has a modulation of two parts for its texts, all others one of six; only the former is turned round."""
+    def rows(path: str, out: int) -> tuple[Layer, Layer]:
+        part = layer(out, 12, 2, None)
+        (name,) = named_layers(Adapter("sd35", {Place(DENOISER, path): part}), Dialect.KOHYA).items()
+        return part, name[1]
+
+    part, other = rows("transformer_blocks.23.norm1_context.linear", 24)
+    assert np.array_equal(other.up.bits, np.roll(part.up.bits, 12, axis=0))
+    part, other = rows("transformer_blocks.2.norm1_context.linear", 72)
+    assert other.up.same(part.up)

@@ -1,6 +1,6 @@
 """From the module tree of an Ultralytics detection checkpoint to an ONNX file, block by block, without its author's code.
 
-Layouts of YOLOv5u, v8, v9, v10 and 11, whose blocks follow their published architectures. Segmentation and pose checkpoints carry the
+Layouts of YOLOv5u, v8, v9, v10, 11 and 26, whose blocks follow their published architectures. Segmentation and pose checkpoints carry the
 same detection head and are read for their boxes.
 """
 

@@ -212,6 +212,11 @@ def ran_out_of_memory(error: BaseException) -> bool:
     )
 
 
+def spills(compute: Compute) -> bool:
+    """Whether this process holds more memory of the GPU than the GPU has."""
+    return compute.device.type == "cuda" and torch.cuda.memory_reserved() > torch.cuda.mem_get_info()[1]
+
+
 def release_memory() -> None:
     """Give back what a GPU's allocator holds and nothing uses."""
     if torch.cuda.is_available():

@@ -16,7 +16,7 @@ class Kind(IntEnum):
     READY = 1
     """It can work; the body is its greeting."""
     REFUSED = 2
-    """It cannot start; the body is JSON: error, message."""
+    """It cannot work, whatever the task; the body is JSON: error, message."""
     ASK = 3
     """A question in the middle of a task."""
     ANSWER = 4

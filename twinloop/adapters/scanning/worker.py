@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.adapters.scanning.messages import Kind, receive, send
+from twinloop.errors import TwinLoopError
 
 Ask = Callable[[bytes], bytes]
 Job = Callable[[bytes, Ask], bytes]
@@ -46,9 +47,13 @@ def _make(pipe: Connection, entry: str, arguments: dict[str, Any]) -> tuple[byte
     try:
         made: tuple[bytes, Job] = getattr(importlib.import_module(module), name)(**arguments)
     except Exception as error:  # noqa: BLE001 - the border of the process: told to the supervisor, which raises it there
-        send(pipe, Kind.REFUSED, json.dumps({"error": type(error).__name__, "message": str(error)}).encode())
+        _refuse(pipe, error)
         return None
     return made
+
+
+def _refuse(pipe: Connection, error: Exception) -> None:
+    send(pipe, Kind.REFUSED, json.dumps({"error": type(error).__name__, "message": str(error)}).encode())
 
 
 def _do(pipe: Connection, job: Job, task: bytes, memory: int) -> None:
@@ -63,6 +68,8 @@ def _do(pipe: Connection, job: Job, task: bytes, memory: int) -> None:
     except MemoryError:
         send(pipe, Kind.SPENT, f"needs more than {memory} MB of memory".encode())
         raise EOFError from None  # what is left of this process is in pieces: a new one takes over
+    except TwinLoopError as error:
+        _refuse(pipe, error)  # not the task's fault: a model that fails on every picture, say
     except Exception as error:  # noqa: BLE001 - the border of the process: one bad file must not end it
         send(pipe, Kind.FAILED, f"the program failed on it ({type(error).__name__}: {error})".encode())
     else:

@@ -21,10 +21,13 @@ from twinloop.adapters.trainers.batches import Batches, wanted_texts
 from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache
 from twinloop.adapters.trainers.logs import keep_log, open_metrics
 from twinloop.adapters.trainers.optimizer import check_optimizer
+from twinloop.adapters.trainers.planning import forecast, memory_plan
+from twinloop.adapters.trainers.portions import PORTIONS, Portions
 from twinloop.adapters.trainers.record import TrainingRecord, inputs_hash, open_record
 from twinloop.adapters.trainers.running import Material, Progress, Run
 from twinloop.adapters.trainers.schedule import SCHEDULES
 from twinloop.adapters.trainers.texts import lora_texts
+from twinloop.domain.forecast import Forecast
 from twinloop.domain.records import LoRA, TrainingSample
 from twinloop.domain.shots import derive_seed
 from twinloop.errors import InputError, NothingToDo
@@ -87,18 +90,28 @@ class DiffusersLoraTrainer:
         check(settings, base)
         record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata))
         with threads(record.threads), repeatable(base.compute), memory_errors("Training", ADVICE):
+            plan = memory_plan(base, settings, work, self._notice)
             material = self._material(base, usable, settings, work)
             with adapted(
-                base, self._family.targets, settings.rank, settings.alpha, settings.seed, checkpointing=settings.gradient_checkpointing
+                base, self._family.targets, settings.rank, settings.alpha, settings.seed, checkpointing=plan.checkpointing
             ) as denoiser:
                 run = Run(
-                    base, denoiser, material, settings, work,
+                    base, denoiser, material, settings, Portions(work / PORTIONS, plan.portion), work,
                     lambda begun: open_metrics(work, begun, settings, record.inputs, self._notice), self._notice,
                 )  # fmt: skip
                 loss = run.finish(progress)
                 keep_log(work, output)
                 with run.average.worn():
                     return self._export(denoiser, settings, output, record, len(usable), metadata, loss, run.noise.prediction)
+
+    def forecast(self, settings: TrainingSettings, images: int) -> Forecast | None:
+        """What a training on so many images will need here; None where it cannot be told."""
+        base = self._open()
+        base.lora.use(None)
+        try:
+            return forecast(base, settings, images)
+        except (RuntimeError, NotImplementedError):  # a denoiser that looks into its numbers
+            return None
 
     def _material(self, base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings, work: Path) -> Material:
         prior = [sample for sample in samples if sample.prior]

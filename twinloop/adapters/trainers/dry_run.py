@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.compute import Compute
-from twinloop.adapters.diffusion.prompts import Joined, placed
+from twinloop.adapters.diffusion.prompts import Joined
 from twinloop.adapters.trainers.adapted import ADAPTER, adapted_layers
 
 META = torch.device("meta")
@@ -60,7 +60,7 @@ def footprint(base: BaseModel, targets: Sequence[str], rank: int, latents: tuple
     own = {id_of(tensor) for tensor in (*model.parameters(), *model.buffers())}
     book = _Book(own)
     model.enable_gradient_checkpointing(gradient_checkpointing_func=book.part)
-    inputs = torch.empty(latents, device=META), torch.zeros(1, device=META), placed(words, META, torch.float32), torch.zeros(1, 6, device=META)
+    inputs = torch.empty(latents, device=META), torch.zeros(1, device=META), _shapes(words), torch.zeros(1, 6, device=META)
     operations = FlopCounterMode(display=False)
     with saved_tensors_hooks(book.keep, lambda tensor: tensor), _AsOnDevice(base.compute) as mode, operations:
         base.family.denoise(model, *inputs)
@@ -83,6 +83,15 @@ def _on_meta(base: BaseModel, targets: Sequence[str], rank: int, dora: bool) -> 
         if f".{ADAPTER}." in name:
             parameter.data = parameter.data.float()
     return model
+
+
+def _shapes(words: Joined) -> Joined:
+    """The same texts without numbers; masks stay as they are, because families look into them."""
+
+    def bare(part: Tensor) -> Tensor:
+        return torch.empty(part.shape, device=META) if part.is_floating_point() else part
+
+    return {name: [bare(row) for row in part] if isinstance(part, list) else bare(part) for name, part in words.items()}
 
 
 def id_of(tensor: Tensor) -> int:

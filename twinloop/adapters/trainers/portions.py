@@ -7,6 +7,8 @@ from pathlib import Path
 from twinloop.errors import StateError
 from twinloop.store.atomic import read_json, write_json
 
+PORTIONS = "portions.json"
+
 
 class Portions:
     """The size of the portions in which a step's pictures are worked through.

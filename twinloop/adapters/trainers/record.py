@@ -18,8 +18,8 @@ from twinloop.ports import TrainingSettings
 from twinloop.store.atomic import read_json, write_json
 
 _FILE = "training.json"
-FREE = ("stop_at", "tensorboard", "wandb")
-"""Settings that change no weight."""
+FREE = ("stop_at", "memory", "tensorboard", "wandb")
+"""Settings that change no weight, or are decided once and kept (`memory_plan`)."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from twinloop.adapters.diffusion.base_model import BaseModel
-from twinloop.adapters.diffusion.compute import ran_out_of_memory, release_memory
+from twinloop.adapters.diffusion.compute import ran_out_of_memory, release_memory, spills
 from twinloop.adapters.trainers.adapted import AdaptedDenoiser
 from twinloop.adapters.trainers.batches import Batch, Batches
 from twinloop.adapters.trainers.checkpoints import Checkpoints
@@ -29,7 +29,6 @@ from twinloop.ports import TrainingSettings
 Progress = Callable[[int, int, float], None]
 LOSS = "loss"
 SMOOTH = 0.95
-PORTIONS = "portions.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,22 +43,23 @@ class Run:
     """The steps of one training.
 
     Args:
-        work: its folder. metrics: made when it is known after which step the run begins.
+        portions: how many pictures go through at once. work: folder of the checkpoints. metrics: made when it is known after which step the run begins.
         notice: told what the user should know while it goes on.
     """
 
     def __init__(
-        self, base: BaseModel, denoiser: AdaptedDenoiser, material: Material, settings: TrainingSettings, work: Path,
+        self, base: BaseModel, denoiser: AdaptedDenoiser, material: Material, settings: TrainingSettings, portions: Portions, work: Path,
         metrics: Callable[[int], Metrics], notice: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._compute, self._material, self._settings = base.compute, material, settings
         self._denoiser, self._make_metrics, self._notice = denoiser, metrics, notice
         self._optimizer = Optimizer(denoiser.parameters, settings.optimizer, settings.weight_decay, settings.clip_norm)
         self.average = Average(denoiser.parameters, settings.ema_decay)
-        self._checkpoints, self._portions = Checkpoints(work), Portions(work / PORTIONS, settings.batch_size)
+        self._checkpoints, self._portions = Checkpoints(work), portions
         self.noise = schedule_for(base.family, base.scheduler_config)
         self._objective = Objective(denoiser, self.noise, settings)
         self._smooth = torch.zeros(1, dtype=torch.float64)
+        self._spilled = False
 
     def finish(self, progress: Progress) -> float:
         """Train up to the last step; returns the smoothed loss.
@@ -104,7 +104,17 @@ class Run:
         norm = self._optimizer.step(rate, self._compute.loss_scale)
         self.average.update(step)
         metrics.add(step, loss=loss, rate=rate, grad_norm=norm)
+        self._watch_memory()
         return loss
+
+    def _watch_memory(self) -> None:
+        """Some drivers give out main memory when a GPU's own is full: nothing fails, and everything takes many times as long."""
+        if not self._spilled and spills(self._compute):
+            self._spilled = True
+            self._notice(
+                "The training takes more memory than the GPU has; its driver uses main memory, which is many times slower. "
+                "Set training.gradient_checkpointing, or lower training.batch_size or training.resolution."
+            )
 
     def _gradients(self, step: int) -> float:
         """Gradients of a step, with smaller portions when memory runs out; the loss.

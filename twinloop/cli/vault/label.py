@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.people import find_person, read_people
 
     with opened(args.vault) as vault:
-        person = find_person(read_people(vault), args.person)
+        person = find_person(read_people(vault.vault), args.person)
         consent = Consent(args.consent, args.by, args.on, args.scope)
         made = label(vault, person, LabelOptions(args.trigger, args.class_word, consent, args.name))
     for text in made.warnings:

@@ -88,7 +88,7 @@ def writer_for(vault: OpenVault, args: argparse.Namespace, wanted: CaptionOption
 def person_of(vault: OpenVault, text: str) -> Person:
     from twinloop.stages.vault.people import find_person, read_people
 
-    return find_person(read_people(vault), text)
+    return find_person(read_people(vault.vault), text)
 
 
 def say_audit(found: Sequence[Constant], terminal: Terminal) -> None:

@@ -121,11 +121,19 @@ def choose(opened: OpenVault, person: Person, duplicates: Mapping[str, str], opt
     Raises:
         InputError: the person is hidden, or an option cannot be. NothingToDo: no photo is left; says why.
     """
-    options.check()
     if person.hidden:
         raise InputError(
             f"{person.name or person.id} is hidden. Show the person again first: twinloop vault people show {person.id}"
         )
+    found = sorted_out(opened, person, duplicates, options)
+    if not found.cuts:
+        raise NothingToDo(_nothing(person, found.left_out, len(person.faces)))
+    return found
+
+
+def sorted_out(opened: OpenVault, person: Person, duplicates: Mapping[str, str], options: CutOptions) -> Choice:
+    """The same for who only looks: of anybody, and also where nothing is left. Raises InputError: an option that cannot be."""
+    options.check()
     photos = _photos(opened, person.faces)
     left_out: dict[str, LeftOut] = {}
     kept: list[Cut] = []
@@ -139,8 +147,6 @@ def choose(opened: OpenVault, person: Person, duplicates: Mapping[str, str], opt
         for cut, reason in rule(kept, options):
             left_out[cut.photo.sha256] = LeftOut(cut.photo, reason)
         kept = [cut for cut in kept if cut.photo.sha256 not in left_out]
-    if not kept:
-        raise NothingToDo(_nothing(person, left_out, len(person.faces)))
     order = {photo.sha256: index for index, (photo, _) in enumerate(photos)}
     listed = sorted(left_out.values(), key=lambda item: order[item.photo.sha256])
     gone = len({key.sha256 for key in person.faces} - set(order))
@@ -211,9 +217,9 @@ def _worth(cut: Cut) -> float:
     return float(cut.found.quality * pixels * (1.0 + cut.found.measures.get("sharpness", 0.0)) ** 0.25)
 
 
-def _nothing(person: Person, left_out: Mapping[str, LeftOut], faces: int) -> str:
+def _nothing(person: Person, left_out: Sequence[LeftOut], faces: int) -> str:
     who = person.name or person.id
     if not left_out:
         return f"No photo of {who} is there any more ({faces} faces were known). Scan again: twinloop vault scan FOLDER"
-    examples = "\n".join(f"  - {Path(item.photo.paths[0]).name}: {item.reason}" for item in list(left_out.values())[:3])
+    examples = "\n".join(f"  - {Path(item.photo.paths[0]).name}: {item.reason}" for item in left_out[:3])
     return f"None of the {len(left_out)} photos of {who} can be used:\n{examples}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from twinloop.domain.captions import one_line, with_trigger
 from twinloop.domain.vault import Label, Person
@@ -14,10 +15,17 @@ from twinloop.store.decisions import DecisionLog
 
 def edits_of(decisions: DecisionLog, person_id: str) -> dict[str, str]:
     """sha256 of the photo -> the user's own caption. The words of the last standing decision count; empty ones give the caption back."""
-    said = {
-        made.data["sha256"]: str(made.data["text"]) for made in decisions.active("caption") if made.data["person"] == person_id
-    }
+    said: dict[str, str] = {}
+    for made in decisions.active("caption", "captions"):
+        if made.data["person"] == person_id:
+            said.update({made.data["sha256"]: made.data["text"]} if made.kind == "caption" else made.data["texts"])
     return {sha256: text for sha256, text in said.items() if text}
+
+
+def as_written(label: Label, text: str) -> str:
+    """A caption of the user's as it is written down: on one line, with the trigger. "" = back to the measured one."""
+    words_given = one_line(text)
+    return with_trigger(words_given, label.trigger) if words_given else ""
 
 
 def edit(opened: OpenVault, label: Label, sha256: str, text: str, as_is: bool = False) -> str:
@@ -26,11 +34,23 @@ def edit(opened: OpenVault, label: Label, sha256: str, text: str, as_is: bool = 
     Args:
         as_is: leave it without the trigger, where that is missing: the words lie in a file of the user's.
     """
-    words_given = one_line(text)
-    full = with_trigger(words_given, label.trigger) if words_given and not as_is else words_given
+    full = one_line(text) if as_is else as_written(label, text)
     if edits_of(opened.decisions, label.person).get(sha256, "") != full:
         opened.decisions.add("caption", {"person": label.person, "sha256": sha256, "text": full})
     return full
+
+
+def edit_many(opened: OpenVault, label: Label, texts: Mapping[str, str]) -> dict[str, str]:
+    """Several captions as one decision, which is undone as one; returns what was written, by photo. Texts as in `edit`."""
+    standing = edits_of(opened.decisions, label.person)
+    full = {sha256: as_written(label, text) for sha256, text in texts.items()}
+    changed = {sha256: text for sha256, text in full.items() if standing.get(sha256, "") != text}
+    if len(changed) == 1:
+        sha256, text = next(iter(changed.items()))
+        edit(opened, label, sha256, text)
+    elif changed:
+        opened.decisions.add("captions", {"person": label.person, "texts": changed})
+    return changed
 
 
 def photo_meant(opened: OpenVault, person: Person, name: str) -> str:

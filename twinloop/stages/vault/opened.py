@@ -80,3 +80,16 @@ def opened(root: Path) -> Iterator[OpenVault]:
     record = ScanRecord.read(vault)
     with locked(vault.root), VaultCatalog(vault.catalog) as catalog:
         yield OpenVault(vault, catalog, DecisionLog(vault.decisions), record)
+
+
+@contextmanager
+def looked_into(root: Path) -> Iterator[OpenVault]:
+    """Open a vault that was scanned only to read in it: also while another process works there.
+
+    Raises:
+        NothingToDo: nothing was scanned yet.
+    """
+    vault = Vault(root)
+    record = ScanRecord.read(vault)
+    with VaultCatalog(vault.catalog) as catalog:
+        yield OpenVault(vault, catalog, DecisionLog(vault.decisions, reading=True), record)

@@ -11,9 +11,11 @@ from typing import Any
 
 import PIL
 
+from twinloop import __version__
 from twinloop.domain.scanned import ScannedFile
 from twinloop.errors import InputError, NothingToDo
 from twinloop.ports import Greeting, Reporter, Scanner
+from twinloop.stages.vault.measure import VERSION
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.walk import Walk
 from twinloop.store.lock import locked
@@ -98,7 +100,7 @@ class _Scan:
         self._vault, self._catalog, self._plan, self._reporter = vault, catalog, plan, reporter
         self._record = ScanRecord.read(vault) if vault.scan_record.exists() else None
         self._index = FileIndex(catalog)
-        self._tried = f"pillow {PIL.__version__}; {plan.limits}"
+        self._tried = f"twinloop {__version__} {VERSION}; pillow {PIL.__version__}; {plan.limits}"
         self._measured = self._recognised = self._looked_at = 0
 
     def run(self) -> Scanned:
@@ -114,9 +116,11 @@ class _Scan:
             gone += self._index.forget_missing(there, walk.unread)
             self._index.note_problems()
         greeting = self._look()
-        ScanRecord(
+        record = ScanRecord(
             folders, self._plan.models_dir, greeting.fingerprint, self._plan.min_face, self._plan.stamp, greeting.notes, greeting.strangers
-        ).write(self._vault)
+        )  # fmt: skip
+        if record != self._record:
+            record.write(self._vault)
         return Scanned(
             folders, greeting.fingerprint, self._measured, self._recognised, listed - self._looked_at, gone, self._index.counts(greeting.fingerprint),
             tuple(self._index.skipped()), dict(sorted(walk.ignored.items())), away, greeting.notes,

@@ -6,8 +6,13 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
-from twinloop.errors import MissingModel
+from twinloop.adapters.fakes import fake_pack, read_truth
+from twinloop.adapters.scanning.scanners import scan_job
+from twinloop.domain.faces import Face, ImageArray
+from twinloop.errors import MissingModel, ModelFileError
+from twinloop.stages.vault.measure import PhotoMeasurer
 
 HERE = "tests.unit.adapters.scanning.jobs"
 
@@ -35,6 +40,8 @@ def job(task: bytes, ask: Callable[[bytes], bytes]) -> bytes:
         os._exit(int(rest))
     if word == b"memory":
         return str(len(bytearray(int(rest) << 20))).encode()
+    if word == b"refuse":
+        raise ModelFileError(rest.decode())
     if word == b"raise":
         raise LookupError(rest.decode())
     if word == b"pid":
@@ -47,3 +54,22 @@ def job(task: bytes, ask: Callable[[bytes], bytes]) -> bytes:
     if word == b"big":
         return bytes(int(rest))
     return b"done " + rest
+
+
+class FragileFaces:
+    """Crashes on pictures of person 7, hangs on those of person 8."""
+
+    fingerprint = "fragile"
+
+    def detect(self, image: ImageArray) -> list[Face]:
+        truth = read_truth(image)
+        person = 0 if truth is None else truth.person
+        if person == 7:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if person == 8:
+            time.sleep(600)
+        return []
+
+
+def fragile_scanner() -> tuple[bytes, Callable[[bytes, Callable[[bytes], bytes]], bytes]]:
+    return scan_job(PhotoMeasurer(replace(fake_pack(), faces=FragileFaces(), measurers=())))

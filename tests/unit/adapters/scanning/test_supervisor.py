@@ -14,7 +14,7 @@ import pytest
 
 from tests.unit.adapters.scanning.jobs import HERE
 from twinloop.adapters.scanning.supervisor import Limits, Outcome, Supervisor
-from twinloop.errors import MissingModel, StateError
+from twinloop.errors import MissingModel, ModelFileError, StateError
 
 ROOT = Path(__file__).parents[4]
 
@@ -101,7 +101,7 @@ def test_few_tasks_start_few_workers_and_many_use_all() -> None:
         few = {item.result for item in made.run([("a", b"pid"), ("b", b"pid")], lambda _, __: b"", expected=1)}
         assert len(few) == 1
         tasks = [(f"hang{n}", b"ask now") for n in range(40)]
-        pids = set()
+        pids: set[int] = set()
 
         def answer(_: str, __: bytes) -> bytes:
             pids.update(worker.process.pid for worker in made._workers)
@@ -120,11 +120,16 @@ def test_an_error_at_the_start_arrives_as_what_it_is() -> None:
         pass
 
 
+def test_what_is_not_the_tasks_fault_stops_the_work() -> None:
+    with supervisor() as made, pytest.raises(ModelFileError, match="another model"):
+        outcomes(made, "refuse another model")
+
+
 def test_no_worker_is_left_when_the_caller_stops_in_the_middle() -> None:
     with supervisor(count=2) as made:
         source = made.run(((str(n), b"pid" if n < 2 else b"hang") for n in range(9)), lambda _, __: b"")
         pids = [int(next(source).result), int(next(source).result)]
-        source.close()
+        del source
     wait_until_gone(pids, 0.5)
 
 

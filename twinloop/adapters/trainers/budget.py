@@ -1,0 +1,72 @@
+"""From a step's footprint to peak memory, and to the way of taking the step that fits.
+
+    peak = weights + other parts + LoRA x (4 parameter + 4 gradient + state + 4 average) + activations + work + context
+    activations = n x kept, with checkpointing n x (kept outside + largest part)
+    work = 2 x n x largest tensor
+
+n is how many pictures go through at once, state the optimizer's bytes per parameter. docs/training.md has the formula with figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from twinloop.adapters.trainers.dry_run import Footprint
+from twinloop.domain.forecast import BUDGETS, GIB, MemoryPlan
+from twinloop.ports import TrainingSettings
+
+STATE_BYTES = {"adamw": 8.0, "adamw8bit": 2.1, "prodigy": 16.0, "adafactor": 0.1}
+"""Per parameter of the LoRA: two moments in float32; in 8 bits; Prodigy adds its sums and the start; rows and columns only."""
+CONTEXT = GIB // 2
+"""What CUDA, its libraries and gaps in the allocator take."""
+STEP = 2.1
+STEP_CHECKPOINTED = 2.85
+"""Forward passes that a step costs: gradients pass through the frozen layers once, and are taken for the LoRA alone."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a training asks of memory.
+
+    Attributes:
+        one: of one picture. others: bytes of the parts that stay on the device beside the denoiser. gpu: whether it is one.
+    """
+
+    one: Footprint
+    settings: TrainingSettings
+    others: int
+    gpu: bool
+
+    def peak(self, portion: int, checkpointing: bool) -> int:
+        """Bytes at the fullest moment of a step."""
+        one, settings = self.one, self.settings
+        per_parameter = 8 + STATE_BYTES[settings.optimizer] + (4 if settings.ema_decay else 0)
+        still = one.weights + self.others + int(one.adapter * per_parameter) + (CONTEXT if self.gpu else 0)
+        activations = one.kept_outside + one.largest_part if checkpointing else one.kept
+        return still + portion * (activations + 2 * one.largest)
+
+    def plans(self) -> Iterator[MemoryPlan]:
+        """Ways to take the same step, the fastest first: as asked, with checkpointing, then in ever smaller portions."""
+        asked = self.settings.gradient_checkpointing
+        portion = self.settings.batch_size
+        choices = (False, True) if asked is None else (asked,)
+        while portion:
+            for checkpointing in choices:
+                yield MemoryPlan(portion, checkpointing, self.peak(portion, checkpointing))
+            portion //= 2
+            choices = choices[-1:]
+
+    def fitting(self, room: int) -> MemoryPlan | None:
+        """The first plan that needs at most so many bytes."""
+        return next((plan for plan in self.plans() if plan.peak <= room), None)
+
+    def budgets(self) -> dict[int, MemoryPlan | None]:
+        """For the usual cards."""
+        return {budget: self.fitting(budget * GIB) for budget in BUDGETS}
+
+    def operations(self, checkpointing: bool) -> float:
+        """Floating-point operations of one step."""
+        passes = STEP_CHECKPOINTED if checkpointing else STEP
+        passes += passes + 1 if self.settings.output_preservation else 0
+        return self.settings.effective_batch * passes * self.one.forward

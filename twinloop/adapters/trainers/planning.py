@@ -1,0 +1,139 @@
+"""Before a training: what it will need here, and how each step is worked through so that it fits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from twinloop.adapters.diffusion.base_model import BaseModel
+from twinloop.adapters.diffusion.compute import Compute
+from twinloop.adapters.diffusion.pixels import encode
+from twinloop.adapters.diffusion.prompts import join
+from twinloop.adapters.trainers.budget import STATE_BYTES, Demand
+from twinloop.adapters.trainers.dry_run import footprint
+from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
+from twinloop.errors import OutOfMemory, StateError
+from twinloop.ports import TrainingSettings
+from twinloop.store.atomic import read_json, write_json
+
+PLAN = "plan.json"
+MARGIN = 0.95
+"""Share of the memory that a plan may fill: the prediction is good to about a twentieth."""
+BUSY_SHARE = 0.4
+"""Of the speed of large products that a training reaches: an assumption for the guess of the time."""
+
+
+def demand_of(base: BaseModel, settings: TrainingSettings) -> tuple[Demand, int]:
+    """What a step asks of memory, and the bytes of one cached picture with its text.
+
+    Raises:
+        RuntimeError, NotImplementedError: a denoiser that looks into its numbers; nothing can be told about it.
+    """
+    family, words = base.family, base.prompts.embed("a photo")
+    small = encode(base, np.zeros((base.bucket_step, base.bucket_step, 3), np.uint8))
+    side = max(1, settings.resolution // base.bucket_step) * base.bucket_step // base.vae_scale
+    latents = (1, small.shape[0], side, side)
+    one = footprint(base, family.targets, settings.rank, latents, join([words], family.joining), settings.adapter == "dora")
+    gpu = base.compute.device.type == "cuda"
+    cached = 4 * small.shape[0] * side * side * (2 if settings.flip else 1) + sum(part.nbytes for part in words.values())
+    return Demand(one, settings, _other_parts(base, gpu), gpu), cached
+
+
+def _other_parts(base: BaseModel, gpu: bool) -> int:
+    """Bytes beside the denoiser: on a GPU the autoencoder, in main memory the text encoders as well."""
+    parts: list[Any] = [base.pipeline.vae] if gpu else [part for name, part in base.pipeline.components.items() if name != base.family.denoiser]
+    return sum(
+        tensor.nbytes for part in parts if isinstance(part, torch.nn.Module) for tensor in (*part.parameters(), *part.buffers())
+    )
+
+
+def room_of(compute: Compute, settings: TrainingSettings) -> int | None:
+    """Bytes that the training may use: as asked, else what the GPU has free and what this process holds of it; None = no limit is known."""
+    if settings.memory:
+        return settings.memory * GIB
+    if compute.device.type != "cuda":
+        return None
+    return int(torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved())
+
+
+def memory_plan(base: BaseModel, settings: TrainingSettings, work: Path, notice: Callable[[str], None]) -> MemoryPlan:
+    """How the steps are worked through; decided at the first start and kept, so that a resumed training adds up the same sums.
+
+    Raises:
+        OutOfMemory: not even one picture fits; says what to lower. StateError: what was kept is damaged.
+    """
+    path = work / PLAN
+    if path.exists():
+        return _kept(path)
+    room = room_of(base.compute, settings)
+    plan = MemoryPlan(settings.batch_size, bool(settings.gradient_checkpointing), 0)
+    if room is not None:
+        plan = _fitting(base, settings, room, notice) or plan
+    write_json(path, asdict(plan))
+    return plan
+
+
+def _kept(path: Path) -> MemoryPlan:
+    try:
+        return MemoryPlan(**read_json(path))
+    except TypeError as error:
+        raise StateError(f"{path} is damaged ({error}). Delete its folder to train anew.") from error
+
+
+def _fitting(base: BaseModel, settings: TrainingSettings, room: int, notice: Callable[[str], None]) -> MemoryPlan | None:
+    try:
+        demand, _ = demand_of(base, settings)
+    except (RuntimeError, NotImplementedError) as error:
+        notice(f"The memory of this base model cannot be predicted ({str(error).splitlines()[0]}); the settings are taken as they are.")
+        return None
+    plan = demand.fitting(int(room * MARGIN))
+    if plan is None:
+        least = min(demand.plans(), key=lambda one: one.peak)
+        raise OutOfMemory(
+            f"Training at {settings.resolution} px with rank {settings.rank} needs {least.peak / GIB:.1f} GiB at least, and {room / GIB:.1f} are there. "
+            "Lower training.resolution, then training.rank; training.optimizer adafactor needs least. See which budget suffices: twinloop doctor --config FILE"
+        )
+    if plan.portion < settings.batch_size:
+        notice(f"To fit into {room / GIB:.1f} GiB the {settings.effective_batch} pictures of a step go through {plan.portion} at a time.")
+    return plan
+
+
+def forecast(base: BaseModel, settings: TrainingSettings, images: int) -> Forecast:
+    """What the whole training will need.
+
+    Raises:
+        as `demand_of`.
+    """
+    demand, cached = demand_of(base, settings)
+    room = room_of(base.compute, settings)
+    plans = list(demand.plans())
+    plan = (demand.fitting(int(room * MARGIN)) if room is not None else plans[0]) or min(plans, key=lambda one: one.peak)
+    per_parameter = 4 + STATE_BYTES[settings.optimizer] + (4 if settings.ema_decay else 0)
+    checkpoints = 3 * demand.one.adapter * per_parameter  # two, and one being written
+    files = 4 * demand.one.adapter  # the LoRA and its copy for other programs, 16 bits each
+    seconds = settings.steps * demand.operations(plan.checkpointing) / (BUSY_SHARE * _speed(base.compute))
+    return Forecast(plan, room, int(checkpoints + files + images * cached), seconds, demand.budgets())
+
+
+def _speed(compute: Compute) -> float:
+    """Floating-point operations per second of a large matrix product here, measured in a few hundredths of a second."""
+    side = 4096 if compute.device.type == "cuda" else 512
+    matrix = torch.zeros(side, side, device=compute.device, dtype=compute.mixed or compute.dtype)
+    matrix @ matrix
+    _finish(compute)
+    begun, rounds = time.perf_counter(), 4
+    for _ in range(rounds):
+        matrix @ matrix
+    _finish(compute)
+    return rounds * 2 * side**3 / max(1e-9, time.perf_counter() - begun)
+
+
+def _finish(compute: Compute) -> None:
+    if compute.device.type == "cuda":
+        torch.cuda.synchronize()

@@ -1,0 +1,64 @@
+"""What a training will need, before it starts: memory, disk, time, and which memory budget suffices with which settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GIB = 1 << 30
+BUDGETS = (8, 12, 16, 24)
+"""GiB of the usual graphics cards."""
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How a step is worked through, and the most memory it takes.
+
+    Attributes:
+        portion: pictures at once. checkpointing: activations are computed again on the way back. peak: bytes.
+    """
+
+    portion: int
+    checkpointing: bool
+    peak: int
+
+    def __str__(self) -> str:
+        how = "with" if self.checkpointing else "without"
+        return f"{self.peak / GIB:.1f} GiB: {self.portion} at a time, {how} gradient checkpointing"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One training.
+
+    Attributes:
+        plan: what is taken on this machine. memory: bytes it may use here, None = not limited by a GPU.
+        disk: bytes for checkpoints, caches and LoRA files. seconds: of all steps, a rough guess; None = no guess.
+        budgets: GiB -> the plan that fits, None = none does.
+    """
+
+    plan: MemoryPlan
+    memory: int | None
+    disk: int
+    seconds: float | None
+    budgets: dict[int, MemoryPlan | None]
+
+    @property
+    def line(self) -> str:
+        """For the start of a run."""
+        time = "" if self.seconds is None else f", about {_duration(self.seconds)}"
+        room = "" if self.memory is None else f" of {self.memory / GIB:.1f}"
+        return f"Training needs {self.plan.peak / GIB:.1f}{room} GiB of memory, {self.disk / GIB:.2f} GiB of disk{time}."
+
+    @property
+    def details(self) -> list[str]:
+        """One line per budget."""
+        return [
+            f"{budget} GiB: {plan if plan is not None else 'too little; lower training.resolution or training.rank'}"
+            for budget, plan in sorted(self.budgets.items())
+        ]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -1,0 +1,149 @@
+"""Known: what the vault knows of each photo of a person, for who looks through them. Reads only; nothing is measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop.domain.facet import Facet
+from twinloop.domain.observation import Observation
+from twinloop.domain.vault import Person, VaultPhoto
+from twinloop.stages.vault.caption import EDITED, last_options, recorded
+from twinloop.stages.vault.choose import Cut, sorted_out
+from twinloop.stages.vault.copies import copies
+from twinloop.stages.vault.edits import edits_of
+from twinloop.stages.vault.opened import OpenVault
+
+KEPT, DROPPED, LEFT_OUT = "kept", "dropped", "left out"
+
+
+@dataclass(frozen=True, eq=False)
+class KnownPhoto:
+    """One photo of a person.
+
+    Attributes:
+        state: ``kept``, ``dropped`` (a copy of another one) or ``left out``. reason: why it is not kept; "" where it is.
+        facets: facet -> the values that hold, in the scan's eyes; a facet that could not be told is absent.
+        numbers: ``face`` (height in pixels), ``sharpness`` (of the face, Laplacian variance at 112 px), ``yaw`` (degrees), ``quality`` (0..1),
+            so far as measured. notes: what to know of its cut.
+    """
+
+    photo: VaultPhoto
+    state: str
+    reason: str
+    facets: Mapping[str, tuple[str, ...]]
+    numbers: Mapping[str, float]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        photo = self.photo
+        return {
+            "sha256": photo.sha256, "name": Path(photo.paths[0]).name, "path": photo.paths[0], "width": photo.width, "height": photo.height,
+            "taken": photo.taken, "origin": photo.origin, "state": self.state, "reason": self.reason,
+            "facets": {name: list(values) for name, values in self.facets.items()}, "numbers": dict(self.numbers), "notes": list(self.notes),
+        }  # fmt: skip
+
+
+def known_photos(opened: OpenVault, person: Person, facets: Sequence[Facet]) -> tuple[KnownPhoto, ...]:
+    """All photos of a person, by path: kept or not as `prep` would decide now with its last options."""
+    cutting, _ = last_options(opened, person)
+    duplicates = copies(opened, person)
+    choice = sorted_out(opened, person, duplicates, cutting)
+    cuts = {cut.photo.sha256: cut for cut in choice.cuts}
+    reasons = {item.photo.sha256: item.reason for item in choice.left_out}
+    found = []
+    for photo in (*(cut.photo for cut in choice.cuts), *(item.photo for item in choice.left_out)):
+        reason = reasons.get(photo.sha256, "")
+        state = DROPPED if photo.sha256 in duplicates else LEFT_OUT if reason else KEPT
+        seen = _seen(photo, _number(photo, person))
+        cut: Cut | None = cuts.get(photo.sha256)
+        told = {facet.name: facet.classify(seen) for facet in facets}
+        found.append(
+            KnownPhoto(
+                photo, state, reason, {name: reading.present for name, reading in told.items() if reading.measured}, _numbers(seen, photo),
+                cut.remarks(cutting.size) if cut is not None else (),
+            )
+        )  # fmt: skip
+    return tuple(sorted(found, key=lambda item: (item.photo.paths[0], item.photo.sha256)))
+
+
+def _number(photo: VaultPhoto, person: Person) -> int:
+    """Which of the photo's faces is the person's: the largest, should there be two."""
+    mine = [key for key in person.faces if key.sha256 == photo.sha256]
+    numbers = [n for n in range(len(photo.faces)) if any(photo.key(n).same(key) for key in mine)]
+    return max(numbers, key=lambda n: photo.faces[n].face.box.area, default=0)
+
+
+def _seen(photo: VaultPhoto, number: int) -> Observation:
+    """The scan's measures of a photo with the person's face as its subject, as facets read them."""
+    found = photo.faces[number]
+    rest = tuple(other.face for n, other in enumerate(photo.faces) if n != number)
+    own = {("face_sharpness" if name == "sharpness" else name): value for name, value in found.measures.items() if name != "brightness"}
+    measures = {**photo.measures, **own, "face_share": found.face.box.height / photo.height, "quality": found.quality}
+    looked = {"faces", *(["pose"] if found.face.pose is not None else []), *(name.split(".")[0] for name in measures if "." in name)}
+    return Observation(
+        photo.sha256, photo.width, photo.height, (found.face, *rest), (), measures, frozenset(looked), photo.phash, "", photo.origin
+    )
+
+
+def _numbers(seen: Observation, photo: VaultPhoto) -> dict[str, float]:
+    face = seen.faces[0]
+    found = {"face": face.box.height, "sharpness": seen.measure("face_sharpness"), "quality": seen.measure("quality")}
+    found["yaw"] = None if face.pose is None else float(face.pose.yaw)
+    return {name: round(float(value), 3) for name, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class KnownCaption:
+    """The caption of a photo as it stands.
+
+    Attributes:
+        edited: the user's own words. waiting: the user took own words back, and the measured ones come with the next run of `caption` or `prep`.
+        file: the prepared picture, below the person's folder; "" before `prep`. written: what its caption file was given last.
+    """
+
+    sha256: str
+    name: str
+    text: str
+    edited: bool
+    waiting: bool = False
+    file: str = ""
+    written: str = ""
+
+    @property
+    def newer(self) -> bool:
+        """Whether the prepared folder does not have it yet."""
+        return bool(self.file) and (self.waiting or self.text != self.written)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "sha256": self.sha256, "name": self.name, "text": self.text, "edited": self.edited, "waiting": self.waiting, "file": self.file,
+            "newer": self.newer,
+        }  # fmt: skip
+
+
+def known_captions(opened: OpenVault, person: Person, prepared: Mapping[str, Any]) -> tuple[KnownCaption, ...]:
+    """The captions of a person, in the order of the last run; () before the first.
+
+    Args:
+        prepared: the person's ``person.json``; {} before `prep`.
+    """
+    record = recorded(opened, person)
+    if record is None:
+        return ()
+    edits = edits_of(opened.decisions, person.id)
+    pictures = {item["source"]["sha256"]: item for item in prepared.get("pictures", ())}
+    found = []
+    for item in record["captions"]:
+        sha256 = item["photo"]
+        picture = pictures.get(sha256, {})
+        own = edits.get(sha256)
+        found.append(
+            KnownCaption(
+                sha256, Path(item["path"]).name, own if own is not None else item["text"], own is not None,
+                own is None and item["source"] == EDITED, picture.get("file", ""), picture.get("text", ""),
+            )
+        )  # fmt: skip
+    return tuple(found)
