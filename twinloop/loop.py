@@ -39,6 +39,7 @@ def run_loop(
     with locked(workspace.root), Catalog(workspace.catalog) as catalog:
         run = Run(settings, toolbox, workspace, Journal(workspace.journal, boundary), catalog)
         steps.begin(run)
+        steps.look_ahead(run)
         dataset = steps.collect(run)
         reference = steps.freeze(run)
         loras = [steps.train(run, dataset, version=1)]
@@ -78,6 +79,7 @@ def train_first(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> L
     with locked(workspace.root), Catalog(workspace.catalog) as catalog:
         run = Run(settings, toolbox, workspace, Journal(workspace.journal), catalog)
         steps.begin(run)
+        steps.look_ahead(run)
         dataset = steps.collect(run)
         steps.freeze(run)
         return steps.train(run, dataset, version=1)

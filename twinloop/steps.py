@@ -18,7 +18,7 @@ from twinloop.domain.vault import Consent
 from twinloop.domain.verdicts import Outcome as Judgement
 from twinloop.errors import NothingToDo, StateError, WaitingForReview
 from twinloop.report.page import write_report
-from twinloop.stages import analyze, assess, decide, plan, select
+from twinloop.stages import analyze, assess, decide, plan, preflight, select
 from twinloop.stages import generate as generating
 from twinloop.stages import merge as merging
 from twinloop.stages import review as reviewing
@@ -98,6 +98,20 @@ def begin(run: Run) -> None:
             f"{run.workspace.root} was started with other settings:\n{listed}\n"
             "Use another output_dir, or start anew with --restart (the old folder is kept under a new name)."
         )
+
+
+def look_ahead(run: Run) -> None:
+    """Before the first training: what it will need, and whether there is room.
+
+    Raises:
+        StorageError: too little disk. As making the trainer: the base model cannot be used.
+    """
+    space, settings = run.workspace, run.settings
+    if space.lora_record(1).exists() or settings.training.initial_lora:
+        return
+    expected = preflight.pictures(settings, run.toolbox.generation)
+    images = len(find_images(Path(settings.dataset_dir)))
+    preflight.look_ahead(run.toolbox.forecast(max(1, images)), expected, space.lora_dir, run.toolbox.reporter)
 
 
 def _complete(kept: Any) -> Any:

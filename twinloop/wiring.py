@@ -8,12 +8,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from twinloop import __version__
 from twinloop import facets as builtin_facets
 from twinloop.config import Settings
 from twinloop.domain.facet import Facet
+from twinloop.domain.forecast import Forecast
 from twinloop.domain.model_roles import pack_and_folder
 from twinloop.errors import InputError, MissingExtra, MissingModel
 from twinloop.families import Family, Preset, family_of, preset_for, preset_name
@@ -37,6 +38,9 @@ from twinloop.stages.vault.measure import VERSION as SCAN_VERSION
 from twinloop.stages.vault.measure import PhotoMeasurer
 from twinloop.store.clock import SystemClock
 from twinloop.store.models_folder import ModelsReport, resolve_models_dir
+
+if TYPE_CHECKING:
+    from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
 
 NANO = "nano"
 FAKE = "fake"
@@ -250,6 +254,7 @@ class Makers:
         generation, training: the settings in force; ``training`` takes the number of images.
         style: of prompts, ``prose`` or ``tags``. base_model: as the user named it.
         notice: what the user should know about the preset, "" when nothing.
+        forecast: what a training on so many images will need here, None where it cannot be told; loads the base.
         check: looks at base model, machine and LoRAs (those of the settings, and others that are named) before anything long starts.
     """
 
@@ -261,25 +266,38 @@ class Makers:
     base_model: str
     notice: str
     check: Callable[[Sequence[Path]], None]
+    forecast: Callable[[int], Forecast | None]
 
 
-def build_makers(settings: Settings) -> Makers:
+def _unheard(text: str) -> None:
+    """Nobody listens."""
+
+
+def build_makers(settings: Settings, notice: Callable[[str], None] = _unheard) -> Makers:
     """Generator and trainer for the settings' base model.
+
+    Args:
+        notice: told what the user should know while a training goes on.
 
     Raises:
         InputError: unknown preset (the known ones are listed). Calling the makers: MissingExtra, MissingModel.
     """
-    generator, trainer, preset = _fake_makers() if settings.base_model == FAKE else _diffusers_makers(settings)
-    generation = generation_settings(settings, preset.generation)
+    kit = _fake_kit() if settings.base_model == FAKE else _diffusers_kit(settings, notice)
+    generation = generation_settings(settings, kit.preset.generation)
+
+    def training(images: int) -> TrainingSettings:
+        return training_settings(settings, kit.preset.training, kit.preset.repeats, images)
+
     return Makers(
-        generator=generator,
-        trainer=trainer,
+        generator=kit.generator,
+        trainer=kit.trainer,
         generation=generation,
         check=functools.partial(_check_makers, settings, generation),
-        training=lambda images: training_settings(settings, preset.training, preset.repeats, images),
-        style=settings.generation.prompt_style or preset.style,
+        training=training,
+        style=settings.generation.prompt_style or kit.preset.style,
         base_model=settings.base_model,
-        notice=" ".join(text for text in (preset_name(settings.training.preset or "")[1], preset.notice) if text),
+        notice=" ".join(text for text in (preset_name(settings.training.preset or "")[1], kit.preset.notice) if text),
+        forecast=lambda images: kit.forecast(training(images), images),
     )
 
 
@@ -325,7 +343,21 @@ def base_family(settings: Settings) -> Family:
     return _chosen(settings)[1]
 
 
-def _diffusers_makers(settings: Settings) -> tuple[Callable[[], Generator], Callable[[], Trainer], Preset]:
+@dataclass(frozen=True)
+class _Kit:
+    """What one kind of base model brings."""
+
+    generator: Callable[[], Generator]
+    trainer: Callable[[], Trainer]
+    preset: Preset
+    forecast: Callable[[TrainingSettings, int], Forecast | None]
+
+
+def _no_forecast(settings: TrainingSettings, images: int) -> None:
+    """Other programs' trainings, and the fakes', are not looked into."""
+
+
+def _diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> _Kit:
     name, family = _chosen(settings)
     base = base_model_path(settings.base_model)
 
@@ -345,8 +377,8 @@ def _diffusers_makers(settings: Settings) -> tuple[Callable[[], Generator], Call
         return with_extra("Generating images", "train", load)
 
     @functools.cache
-    def trainer() -> Trainer:
-        def load() -> Trainer:
+    def trainer() -> DiffusersLoraTrainer:
+        def load() -> DiffusersLoraTrainer:
             from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
 
             return DiffusersLoraTrainer(
@@ -355,13 +387,14 @@ def _diffusers_makers(settings: Settings) -> tuple[Callable[[], Generator], Call
                 device=settings.device,
                 allow_download=settings.allow_download,
                 precision=settings.precision,
+                notice=notice,
             )
 
         return with_extra("Training a LoRA", "train", load)
 
     if settings.training.trainer != "builtin":
-        return generator, functools.cache(lambda: _external_trainer(settings, family)), family.preset(name)
-    return generator, trainer, family.preset(name)
+        return _Kit(generator, functools.cache(lambda: _external_trainer(settings, family)), family.preset(name), _no_forecast)
+    return _Kit(generator, trainer, family.preset(name), lambda training, images: trainer().forecast(training, images))
 
 
 def _external_trainer(settings: Settings, family: Family) -> Trainer:
@@ -383,7 +416,7 @@ def _external_trainer(settings: Settings, family: Family) -> Trainer:
     return ExternalTrainer(tool, installed, settings.base_model, family, allow_download=settings.allow_download)
 
 
-def _fake_makers() -> tuple[Callable[[], Generator], Callable[[], Trainer], Preset]:
+def _fake_kit() -> _Kit:
     """The same loop without any model: instant, deterministic, for dry runs and tests."""
     from twinloop.adapters.fakes import FakeGenerator, FakeTrainer
 
@@ -394,12 +427,12 @@ def _fake_makers() -> tuple[Callable[[], Generator], Callable[[], Trainer], Pres
             preset=FAKE, steps=6, rank=4, alpha=4.0, learning_rate=1e-3, batch_size=4, resolution=64, seed=0
         ),
     )
-    return lambda: generator, lambda: trainer, preset
+    return _Kit(lambda: generator, lambda: trainer, preset, _no_forecast)
 
 
 def build_toolbox(settings: Settings, reporter: Reporter) -> Toolbox:
     """Everything a run needs."""
-    makers = build_makers(settings)
+    makers = build_makers(settings, reporter.warn)
     if makers.notice:
         reporter.warn(makers.notice)
     if settings.training.trainer != "builtin":
@@ -415,4 +448,5 @@ def build_toolbox(settings: Settings, reporter: Reporter) -> Toolbox:
         base_model=makers.base_model,
         clock=SystemClock(),
         reporter=reporter,
+        forecast=makers.forecast,
     )

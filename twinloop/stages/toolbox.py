@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from twinloop.domain.forecast import Forecast
 from twinloop.ports import Clock, GenerationSettings, Generator, Reporter, Trainer, TrainingSettings
 from twinloop.stages.observe import Observer
+
+
+def _unknown(images: int) -> None:
+    """Nothing can be told about what a training will need."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +21,7 @@ class Toolbox:
     Attributes:
         observer: the ruler. generator, trainer: made on first use, because loading a base model takes long.
         generation: the settings in force (the user's over the family's). training: the same for a dataset of so many images.
+        forecast: what a training on so many images will need here, None where it cannot be told.
         style: of prompts, ``prose`` or ``tags``.
     """
 
@@ -28,3 +34,4 @@ class Toolbox:
     base_model: str
     clock: Clock
     reporter: Reporter
+    forecast: Callable[[int], Forecast | None] = _unknown

@@ -35,7 +35,7 @@ _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
-_DECODER_ERRORS = (
+DECODER_ERRORS = (
     OSError, ValueError, TypeError, SyntaxError, EOFError, ArithmeticError, LookupError, AttributeError, RuntimeError, MemoryError,
     struct.error, zlib.error,
 )  # fmt: skip
@@ -134,7 +134,7 @@ def opened_image(data: bytes) -> Iterator[Image.Image]:
         raise UnreadableImage(what_else(data)) from error
     except MemoryError as error:
         raise UnreadableImage("needs more memory to decode than there is") from error
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise UnreadableImage(
             f"cannot be decoded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         ) from error
@@ -150,7 +150,7 @@ def turn_of(image: Image.Image) -> Image.Transpose | None:
     """How the picture must be turned as EXIF says. HEIC comes turned, and says so; unreadable EXIF means "as it is": the picture itself is good."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except _DECODER_ERRORS:
+    except DECODER_ERRORS:
         return None
     return _TURNS.get(orientation) if isinstance(orientation, int) else None
 

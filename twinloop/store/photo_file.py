@@ -16,7 +16,7 @@ from PIL import ExifTags, Image
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.scanned import ListedFile
 from twinloop.errors import UnreadableImage
-from twinloop.store.images import MAX_BYTES, decode, decoded, opened_image, turn_of
+from twinloop.store.images import DECODER_ERRORS, MAX_BYTES, decode, decoded, opened_image, turn_of
 
 _SCALES = (8, 4, 2)
 """Powers of two at which a JPEG decoder makes a smaller picture for little more than the cost of reading it."""
@@ -103,6 +103,6 @@ def taken_at(image: Image.Image) -> float | None:
         text = str(exif.get(ExifTags.Base.DateTimeOriginal, "")).strip("\0 ")
         fraction = str(exif.get(ExifTags.Base.SubsecTimeOriginal, "")).strip("\0 ")
         moment = datetime.strptime(text[:19], "%Y:%m:%d %H:%M:%S")
-    except (OSError, ValueError, TypeError, SyntaxError, LookupError, ArithmeticError, AttributeError, RuntimeError):
+    except DECODER_ERRORS:
         return None
     return calendar.timegm(moment.timetuple()) + (float(f"0.{fraction}") if fraction.isascii() and fraction.isdigit() else 0.0)

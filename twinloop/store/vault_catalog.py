@@ -211,7 +211,7 @@ class VaultCatalog:
         rows = self.run(
             "SELECT width, height, phash, taken, origin, measures FROM photo WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint)
         )
-        paths = [os.fsdecode(row[0]) for row in self.run("SELECT path FROM file WHERE sha256 = ? ORDER BY path", (sha256,))]
+        paths = [os.fsdecode(row[0]) for row in self.run("SELECT path FROM file WHERE sha256 = ? AND problem = '' ORDER BY path", (sha256,))]
         if not rows or not paths:
             return None
         width, height, phash, taken, origin, measures = rows[0]
@@ -243,7 +243,7 @@ class VaultCatalog:
 
     def _hashes(self, fingerprint: str) -> list[str]:
         rows = self.run(
-            "SELECT sha256 FROM photo WHERE fingerprint = ? AND sha256 IN (SELECT sha256 FROM file) ORDER BY sha256", (fingerprint,)
+            "SELECT sha256 FROM photo WHERE fingerprint = ? AND sha256 IN (SELECT sha256 FROM file WHERE problem = '') ORDER BY sha256", (fingerprint,)
         )
         return [row[0] for row in rows]
 
@@ -257,7 +257,7 @@ class VaultCatalog:
         rows = self.run(
             "SELECT f.sha256, f.x0, f.y0, f.x1, f.y1, f.confidence, f.yaw, f.embedding, f.quality, p.width, p.height FROM face f "
             "JOIN photo p ON p.sha256 = f.sha256 AND p.fingerprint = f.fingerprint WHERE f.fingerprint = ? AND f.embedding IS NOT NULL "
-            "AND f.sha256 IN (SELECT sha256 FROM file) ORDER BY f.sha256, f.number",
+            "AND f.sha256 IN (SELECT sha256 FROM file WHERE problem = '') ORDER BY f.sha256, f.number",
             (fingerprint,),
         )
         keys = tuple(FaceKey.of(row[0], Box(*row[1:5]), row[9], row[10]) for row in rows)

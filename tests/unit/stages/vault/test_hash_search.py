@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinloop.stages.vault import hash_search
@@ -24,6 +24,7 @@ def one_by_one(hashes: Hashes, limit: int) -> set[tuple[int, int]]:
     return {(a, b) for a, b in itertools.combinations(range(len(hashes)), 2) if (int(hashes[a]) ^ int(hashes[b])).bit_count() <= limit}
 
 
+@settings(max_examples=40)
 @given(st.lists(HASH, max_size=12), st.lists(st.tuples(st.integers(0, 11), st.sets(st.integers(0, 63), max_size=14)), max_size=12), st.integers(0, 20))
 def test_every_pair_once_as_if_each_were_compared_with_each(random: list[int], near: list[tuple[int, set[int]]], limit: int) -> None:
     """``near`` turns bits of earlier hashes over, so that there is something to find."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +38,7 @@ def test_no_chains_no_one_twice_and_the_best_in_the_middle(things: list[int], re
 def test_whoever_is_left_is_like_no_one_else_who_is_left(things: list[int], reach: int) -> None:
     taken = {member for group in grouped(things, reach) for member in (group.best, *(other for other, _ in group.others))}
     left = sorted(set(things) - taken)
-    assert all(b - a > reach for a, b in zip(left, left[1:], strict=False))
+    assert all(b - a > reach for a, b in pairwise(left))
 
 
 def test_a_long_chain_falls_into_short_groups() -> None:

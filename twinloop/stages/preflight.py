@@ -1,0 +1,52 @@
+"""Before anything long starts: say what it will need, and whether there is room for it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from twinloop.config import Settings
+from twinloop.domain.forecast import GIB, Forecast
+from twinloop.errors import StorageError
+from twinloop.ports import GenerationSettings, Reporter
+
+BYTES_PER_PIXEL = 1.5
+"""Of a PNG of a photograph."""
+USUAL_GAPS = 8
+"""How many gaps a round has, where nothing is known yet."""
+SPARE = GIB // 8
+"""What is left for journal, catalogue, report and everybody else."""
+
+
+def pictures(settings: Settings, generation: GenerationSettings) -> int:
+    """Bytes of the images of all rounds and of the panel, about."""
+    rounds = settings.max_iterations
+    count = rounds * USUAL_GAPS * settings.generation.num_per_gap + (rounds + 1) * settings.panel.images
+    checked = settings.training.keep_checkpoints if settings.training.keep_checkpoints > 1 else 0
+    count += (rounds + 1) * checked * settings.training.checkpoint_panel
+    return int(count * generation.width * generation.height * BYTES_PER_PIXEL)
+
+
+def look_ahead(forecast: Forecast | None, pictures_bytes: int, folder: Path, reporter: Reporter) -> None:
+    """Say the forecast in one line, and make sure that ``folder`` lies on a disk with room for it.
+
+    Raises:
+        StorageError: it does not; says how much is missing.
+    """
+    if forecast is not None:
+        reporter.line(forecast.line)
+    needed = pictures_bytes + (forecast.disk if forecast is not None else 0) + SPARE
+    free = shutil.disk_usage(_existing(folder)).free
+    if free < needed:
+        raise StorageError(
+            f"This run needs about {needed / GIB:.1f} GiB on the disk of {folder}, and {free / GIB:.1f} GiB are free. "
+            "Free some space, or name another output_dir and lora_output_dir; nothing was started."
+        )
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    return place
