@@ -60,9 +60,10 @@ KNOWN = set("""pretrained_model_name_or_path dataset_config cache_latents output
 save_every_n_steps save_last_n_steps save_state save_last_n_steps_state network_module network_dim network_alpha network_train_unet_only
 max_train_steps learning_rate optimizer_type lr_scheduler lr_warmup_steps seed mixed_precision gradient_checkpointing sdpa
 max_data_loader_n_workers min_snr_gamma noise_offset no_half_vae cache_text_encoder_outputs guidance_scale timestep_sampling
+optimizer_args max_grad_norm gradient_accumulation_steps lr_scheduler_num_cycles prior_loss_weight
 model_prediction_type training_shift weighting_scheme""".split())
 DATASET = set("resolution batch_size enable_bucket bucket_no_upscale bucket_reso_steps min_bucket_reso max_bucket_reso subsets".split())
-SUBSET = set("image_dir num_repeats class_tokens caption_dropout_rate flip_aug".split())
+SUBSET = set("is_reg image_dir num_repeats class_tokens caption_dropout_rate flip_aug".split())
 parser = argparse.ArgumentParser()
 parser.add_argument("--config_file", required=True)
 parser.add_argument("--resume")
@@ -128,9 +129,10 @@ KEYS = {
     "process": set("type training_folder device training_seed trigger_word network save datasets train model sample".split()),
     "network": set("type linear linear_alpha".split()),
     "save": set("dtype save_every max_step_saves_to_keep push_to_hub".split()),
-    "datasets": set("folder_path caption_ext caption_dropout_rate shuffle_tokens cache_latents_to_disk resolution num_repeats flip_x".split()),
+    "datasets": set("folder_path caption_ext caption_dropout_rate shuffle_tokens cache_latents_to_disk resolution num_repeats flip_x is_reg".split()),
     "train": set("""batch_size steps gradient_accumulation_steps train_unet train_text_encoder gradient_checkpointing noise_scheduler optimizer
-        lr lr_scheduler max_grad_norm skip_first_sample disable_sampling dtype min_snr_gamma noise_offset""".split()),
+        lr lr_scheduler max_grad_norm skip_first_sample disable_sampling dtype min_snr_gamma noise_offset optimizer_params ema_config diff_output_preservation
+        diff_output_preservation_multiplier diff_output_preservation_class""".split()),
     "model": set("name_or_path arch is_v3 quantize quantize_te assistant_lora_path".split()),
     "sample": set("sampler sample_every prompts".split()),
 }

@@ -98,6 +98,10 @@ class ValidationConfig(_Section):
         return self
 
 
+BUILTIN_ONLY = ("keep_checkpoints", "early_stop", "face_weight", "output_preservation", "prior_images", "memory", "wandb")
+"""Settings of the training that other programs' trainers are not told."""
+
+
 class TrainingConfig(_Section):
     """How LoRAs are trained. A null means: the preset's default."""
 
@@ -177,6 +181,15 @@ class TrainingConfig(_Section):
         True, description="write TensorBoard files beside the LoRA, where tensorboardX is installed"
     )
     wandb: str | None = Field(None, description="Weights & Biases project to report to; sends figures over the network")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TrainingConfig:
+        asked = [name for name in BUILTIN_ONLY if getattr(self, name) != type(self).model_fields[name].default]
+        if self.trainer != "builtin" and asked:
+            raise ValueError(f"only the built-in trainer knows {', '.join(asked)}")
+        if self.early_stop and self.keep_checkpoints < 2:
+            raise ValueError("early_stop needs keep_checkpoints of 2 or more")
+        return self
 
 
 class MergeConfig(_Section):

@@ -111,7 +111,8 @@ def look_ahead(run: Run) -> None:
         return
     expected = preflight.pictures(settings, run.toolbox.generation)
     images = len(find_images(Path(settings.dataset_dir)))
-    preflight.look_ahead(run.toolbox.forecast(max(1, images)), expected, space.lora_dir, run.toolbox.reporter)
+    if images:  # a folder without any is told as such, before a base model is loaded
+        preflight.look_ahead(run.toolbox.forecast(images), expected, space.lora_dir, run.toolbox.reporter)
 
 
 def _complete(kept: Any) -> Any:

@@ -210,3 +210,28 @@ def test_every_thumbnail_is_the_small_picture_of_a_full_decode(thumbnail: Thumbn
         if name.endswith((".jpg", ".jpeg", ".webp", ".heic", ".gif")):
             full = decode((IMAGES / name).read_bytes())
             assert min(full.shape[:2]) < 16 or near(thumbnail(name), full, 8.0), name
+
+
+def test_real_faces_of_a_portrait_and_of_a_group(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """29 people on the Solvay photo of 1927; an iPhone-like enlargement of it is seen in quarters, and its faces are cut at full size."""
+    source = IMAGES.parent / "photos" / "human_samples"
+    if not source.is_dir():
+        pytest.skip("shared fixtures are not on this machine (looked for ../shared/fixtures)")
+    folder, vault = tmp_path / "photos", tmp_path / "vault"
+    folder.mkdir()
+    with Image.open(source / "solvay1927.jpg") as group, Image.open(source / "stock-emotions-a-2.jpg") as portrait:
+        group.convert("RGB").resize((4096, 1844), Image.Resampling.BICUBIC).save(folder / "group.jpg", quality=90)
+        portrait.convert("RGB").save(folder / "portrait.jpg", quality=90)
+    said = twinloop(capsys, "vault", "scan", folder, "--vault", vault, "--models-dir", IMAGES.parent / "weights", "--workers", 1, "--json")
+    assert said.code == 0, said.err
+    with VaultCatalog(vault / "catalog.sqlite") as catalog:
+        group_photo, portrait_photo = sorted(catalog.photos(said.data["fingerprint"]), key=lambda photo: -photo.width)
+    assert 27 <= len(group_photo.faces) <= 31 and len(portrait_photo.faces) == 1
+    for photo in (group_photo, portrait_photo):
+        for face in photo.faces:
+            box, embedding = face.face.box, face.face.embedding
+            assert embedding is not None and abs(float(np.linalg.norm(embedding)) - 1.0) < 1e-4
+            assert 0 <= box.x0 < box.x1 <= photo.width and 0 <= box.y0 < box.y1 <= photo.height
+            assert 0 < face.quality <= 1 and face.face.pose is not None and face.face.landmarks is not None
+    assert portrait_photo.faces[0].measures["eyes_open"] > 0.5
+    assert 90 < np.median([face.face.box.height for face in group_photo.faces]) < 260

@@ -6,6 +6,7 @@ import argparse
 import platform
 from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop import __version__
@@ -28,6 +29,9 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
 def configure(parser: argparse.ArgumentParser) -> None:
     options.add_models_dir(parser)
     options.add_facets(parser)
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="also say what the training of this configuration needs: memory, disk, time; loads its base model"
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
@@ -38,14 +42,35 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     terminal.line(f"twinloop {__version__}, Python {platform.python_version()}, computes on: {device}")
     for extra, versions in installed.items():
         _say_libraries(extra, versions, terminal)
+    forecast = {} if args.config is None else {"training": _training(args.config, terminal)}
     detectors = _detectors(args.models_dir or "models", tuple(args.facet or ()), terminal)
     return {
+        **forecast,
         "twinloop": __version__,
         "python": platform.python_version(),
         "device": device,
         "installed": installed,
         **detectors,
     }
+
+
+def _training(config: Path, terminal: Terminal) -> dict[str, Any] | None:
+    """What the configuration's training needs here, and which memory budget suffices for it."""
+    from twinloop import wiring
+    from twinloop.config import load_settings
+    from twinloop.store.images import find_images
+
+    settings = load_settings(config)
+    makers = wiring.build_makers(settings, terminal.warn)
+    images = len(find_images(Path(settings.dataset_dir)))
+    forecast = makers.forecast(max(1, images))
+    terminal.line(f"\nTraining of {config} on {images} images, {makers.training(max(1, images)).steps} steps:")
+    if forecast is None:
+        terminal.line("  - what it needs cannot be told for this base model or trainer")
+        return None
+    for line in (forecast.line, *forecast.details):
+        terminal.line(f"  - {line}")
+    return forecast.to_json()
 
 
 def _version(name: str) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 GIB = 1 << 30
 BUDGETS = (8, 12, 16, 24)
@@ -56,6 +57,16 @@ class Forecast:
             f"{budget} GiB: {plan if plan is not None else 'too little; lower training.resolution or training.rank'}"
             for budget, plan in sorted(self.budgets.items())
         ]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "memory_bytes": self.plan.peak,
+            "memory_there_bytes": self.memory,
+            "disk_bytes": self.disk,
+            "seconds": None if self.seconds is None else round(self.seconds),
+            "plan": asdict(self.plan),
+            "budgets_gib": {str(budget): None if plan is None else asdict(plan) for budget, plan in sorted(self.budgets.items())},
+        }
 
 
 def _duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ from twinloop.errors import InputError, NothingToDo, StateError, UnreadableImage
 from twinloop.exporters.package import File, Package
 from twinloop.exporters.strip import shareable
 from twinloop.foreign import aitoolkit, kohya, onetrainer, simpletuner
-from twinloop.foreign.job import Job
+from twinloop.foreign.job import Job, beyond
 from twinloop.foreign.pictures import Folder, Picture
 from twinloop.store.atomic import read_json, sha256_file
 from twinloop.store.images import find_images, load_image
@@ -81,6 +81,7 @@ class Target:
     files: Callable[[Job], Mapping[str, str]]
     start: tuple[str, ...]
     notes: Callable[[Job], tuple[str, ...]] = lambda job: ()
+    able: frozenset[str] = frozenset()
 
 
 def _kohya(job: Job) -> Mapping[str, str]:
@@ -98,7 +99,7 @@ TARGETS: Mapping[str, Target] = {
     target.name: target
     for target in (
         Target("kohya", kohya.PROGRAM, _kohya, ("In the folder of sd-scripts:", "  accelerate launch --num_cpu_threads_per_process 1 SCRIPT --config_file {root}/training.toml"), _kohya_notes),
-        Target("ai-toolkit", aitoolkit.PROGRAM, lambda job: {"job.yaml": aitoolkit.job_yaml(job)}, ("In the folder of ai-toolkit:", "  python run.py {root}/job.yaml"), aitoolkit.notes),
+        Target("ai-toolkit", aitoolkit.PROGRAM, lambda job: {"job.yaml": aitoolkit.job_yaml(job)}, ("In the folder of ai-toolkit:", "  python run.py {root}/job.yaml"), aitoolkit.notes, aitoolkit.ABLE),
         Target(
             "onetrainer", onetrainer.PROGRAM,
             lambda job: {"config.json": onetrainer.config_json(job, str(job.root.parent / "concepts.json")), "concepts.json": onetrainer.concepts_json(job)},
@@ -156,7 +157,9 @@ def _manifest(target: Target, job: Job, gathered: Gathered, items: Sequence[Mapp
 def _warnings(target: Target, job: Job, gathered: Gathered) -> tuple[str, ...]:
     bare = len(gathered.uncaptioned)
     told = (f"{bare} of {job.pictures} pictures have no caption beside them; they got 'photo of {job.trigger}'",) if bare else ()
-    return (*told, *target.notes(job))
+    left = beyond(job.settings, target.able)
+    cannot = (f"{', '.join(left)} cannot be said to {target.program}, and {'are' if len(left) > 1 else 'is'} left out",) if left else ()
+    return (*told, *cannot, *target.notes(job))
 
 
 def _readme(target: Target, job: Job, gathered: Gathered, items: Sequence[Mapping[str, Any]]) -> bytes:

@@ -14,6 +14,8 @@ ARCHITECTURES = {
     "sd15": "sd15", "sdxl": "sdxl", "sd35": "sd3", "flux": "flux", "flux2": "flux2", "flux2-klein": "flux2_klein_4b",
     "zimage": "zimage", "qwen-image": "qwen_image",
 }  # fmt: skip
+SCHEDULES = {"cosine_restarts": "cosine_with_restarts"}
+ABLE = frozenset({"ema_decay", "output_preservation"})
 _TURBO_ADAPTER = "ostris/zimage_turbo_training_adapter/zimage_turbo_training_adapter_v2.safetensors"
 
 
@@ -43,21 +45,29 @@ def _dataset(job: Job, number: int) -> dict[str, Any]:
     return {
         "folder_path": job.place(folder), "caption_ext": "txt", "caption_dropout_rate": job.settings.caption_dropout,
         "shuffle_tokens": False, "cache_latents_to_disk": not job.settings.flip, "resolution": [job.settings.resolution],
-        "num_repeats": folder.repeats, "flip_x": job.settings.flip,
+        "num_repeats": folder.repeats, "flip_x": job.settings.flip, "is_reg": folder.prior,
     }  # fmt: skip
 
 
 def _train(job: Job) -> dict[str, Any]:
     settings = job.settings
     train: dict[str, Any] = {
-        "batch_size": settings.batch_size, "steps": settings.steps, "gradient_accumulation_steps": 1, "train_unet": True,
-        "train_text_encoder": False, "gradient_checkpointing": True, "noise_scheduler": _scheduler(job), "optimizer": settings.optimizer,
-        "lr": settings.learning_rate, "lr_scheduler": settings.schedule, "max_grad_norm": 1.0, "skip_first_sample": True,
+        "batch_size": settings.batch_size, "steps": settings.steps, "gradient_accumulation_steps": settings.gradient_accumulation,
+        "train_unet": True, "train_text_encoder": False, "gradient_checkpointing": settings.gradient_checkpointing is not False, "noise_scheduler": _scheduler(job), "optimizer": settings.optimizer,
+        "lr": settings.learning_rate, "optimizer_params": {"weight_decay": settings.weight_decay},
+        "lr_scheduler": SCHEDULES.get(settings.schedule, settings.schedule), "max_grad_norm": settings.clip_norm, "skip_first_sample": True,
         "disable_sampling": True, "dtype": "bf16",
     }  # fmt: skip
     if not job.family.flow:
         train |= {"min_snr_gamma": settings.min_snr_gamma} if settings.min_snr_gamma > 0 else {}
         train |= {"noise_offset": settings.noise_offset} if settings.noise_offset > 0 else {}
+    if settings.ema_decay:
+        train["ema_config"] = {"use_ema": True, "ema_decay": settings.ema_decay}
+    if settings.output_preservation:
+        train |= {
+            "diff_output_preservation": True, "diff_output_preservation_multiplier": settings.output_preservation,
+            "diff_output_preservation_class": settings.class_word,
+        }  # fmt: skip
     return train
 
 

@@ -39,6 +39,19 @@ class Job:
         return sum(len(folder.pictures) for folder in self.folders)
 
 
+_OFF: tuple[tuple[str, object], ...] = (
+    ("adapter", "lora"), ("ema_decay", 0.0), ("output_preservation", 0.0), ("face_weight", 1.0), ("stop_at", 0),
+)  # fmt: skip
+_FIELDS = {"stop_at": "keep_checkpoints"}
+"""What other trainers may not be able to do, and the value that asks for nothing; the name in the configuration where it is another."""
+
+
+def beyond(settings: TrainingSettings, able: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """Fields of ``training`` that are set and that a program, beside what it is ``able`` to do, has no word for."""
+    asked = (name for name, off in _OFF if name not in able and getattr(settings, name) != off)
+    return tuple(f"training.{_FIELDS.get(name, name)}" for name in asked)
+
+
 def known(program: str, table: dict[str, str], family: Family) -> str:
     """What a program calls a family.
 

@@ -34,7 +34,8 @@ def dataset_toml(job: Job) -> str:
     dropout = 0.0 if job.family.name in _CACHED_TEXTS else settings.caption_dropout
     subsets = [
         {
-            "image_dir": job.place(folder), "num_repeats": folder.repeats, "class_tokens": job.trigger,
+            "image_dir": job.place(folder), "num_repeats": folder.repeats, "is_reg": folder.prior,
+            "class_tokens": settings.class_word if folder.prior else job.trigger,
             "caption_dropout_rate": float(dropout), "flip_aug": settings.flip,
         }
         for folder in job.folders
@@ -75,19 +76,29 @@ def training_toml(job: Job, dataset_config: str) -> str:
 
 def _training(job: Job) -> dict[str, Any]:
     settings = job.settings
-    schedule = settings.schedule
-    if schedule == "constant" and settings.warmup_steps:
-        schedule = "constant_with_warmup"
     arguments: dict[str, Any] = {
         "max_train_steps": settings.steps, "learning_rate": float(settings.learning_rate),
-        "optimizer_type": OPTIMIZERS.get(settings.optimizer, settings.optimizer), "lr_scheduler": schedule,
-        "lr_warmup_steps": min(settings.warmup_steps, max(settings.steps - 1, 0)), "seed": settings.seed, "mixed_precision": "bf16",
-        "gradient_checkpointing": True, "sdpa": True, "max_data_loader_n_workers": 2,
+        "optimizer_type": OPTIMIZERS.get(settings.optimizer, settings.optimizer), "optimizer_args": [f"weight_decay={settings.weight_decay:g}"],
+        "lr_scheduler": _schedule(job), "lr_warmup_steps": min(settings.warmup_steps, max(settings.steps - 1, 0)),
+        "max_grad_norm": float(settings.clip_norm), "gradient_accumulation_steps": settings.gradient_accumulation,
+        "gradient_checkpointing": settings.gradient_checkpointing is not False, "seed": settings.seed, "mixed_precision": "bf16",
+        "sdpa": True, "max_data_loader_n_workers": 2,
     }  # fmt: skip
+    if settings.schedule == "cosine_restarts":
+        arguments["lr_scheduler_num_cycles"] = settings.restarts
+    if any(folder.prior for folder in job.folders):
+        arguments["prior_loss_weight"] = float(settings.prior_weight)
     if not job.family.flow:
         arguments |= {"min_snr_gamma": float(settings.min_snr_gamma)} if settings.min_snr_gamma > 0 else {}
         arguments |= {"noise_offset": float(settings.noise_offset)} if settings.noise_offset > 0 else {}
     return arguments
+
+
+def _schedule(job: Job) -> str:
+    settings = job.settings
+    if settings.schedule == "constant":
+        return "constant_with_warmup" if settings.warmup_steps else "constant"
+    return "cosine_with_restarts" if settings.schedule == "cosine_restarts" else settings.schedule
 
 
 def _of_family(job: Job) -> dict[str, Any]:

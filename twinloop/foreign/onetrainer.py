@@ -13,6 +13,7 @@ MODEL_TYPES = {
     "sd15": "STABLE_DIFFUSION_15", "sdxl": "STABLE_DIFFUSION_XL_10_BASE", "sd35": "STABLE_DIFFUSION_35", "flux": "FLUX_DEV_1",
     "flux2": "FLUX_2", "flux2-klein": "FLUX_2", "zimage": "Z_IMAGE", "qwen-image": "QWEN",
 }  # fmt: skip
+SCHEDULES = {"cosine_restarts": "COSINE_WITH_RESTARTS"}
 OPTIMIZERS = {"adamw": "ADAMW", "adamw8bit": "ADAMW_8BIT", "prodigy": "PRODIGY", "adafactor": "ADAFACTOR"}
 
 
@@ -29,8 +30,8 @@ def config_json(job: Job, concepts: str) -> str:
         "workspace_dir": str(job.output / "workspace"), "cache_dir": str(job.output / "cache"),
         "output_model_destination": str(job.output / f"{job.name}.safetensors"), "output_model_format": "SAFETENSORS",
         "concept_file_name": concepts, "aspect_ratio_bucketing": True, "latent_caching": True, "resolution": str(settings.resolution),
-        "batch_size": settings.batch_size, "epochs": max(1, math.ceil(settings.steps * settings.batch_size / drawn)),
-        "learning_rate": settings.learning_rate, "learning_rate_scheduler": settings.schedule.upper(),
+        "batch_size": settings.batch_size, "gradient_accumulation_steps": settings.gradient_accumulation, "epochs": max(1, math.ceil(settings.steps * settings.effective_batch / drawn)),
+        "learning_rate": settings.learning_rate, "learning_rate_scheduler": SCHEDULES.get(settings.schedule, settings.schedule.upper()),
         "learning_rate_warmup_steps": settings.warmup_steps,
         "optimizer": {"optimizer": OPTIMIZERS.get(settings.optimizer, settings.optimizer.upper())},
         "lora_rank": settings.rank, "lora_alpha": settings.alpha, "seed": settings.seed,

@@ -44,11 +44,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Folder:
-    """Pictures that are drawn equally often."""
+    """Pictures that are drawn equally often. ``prior``: of other people of the class, for prior preservation."""
 
     name: str
     repeats: int
     pictures: tuple[Picture, ...]
+    prior: bool = False
 
 
 def repeats_of(weights: Sequence[float]) -> list[int]:
@@ -68,11 +69,14 @@ def folders_of(samples: Sequence[TrainingSample], trigger: str) -> tuple[Folder,
     usable = [sample for sample in samples if sample.weight > 0]
     if not usable:
         raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
-    groups: dict[int, list[Picture]] = {}
+    groups: dict[tuple[bool, int], list[Picture]] = {}
     for number, (sample, repeats) in enumerate(zip(usable, repeats_of([s.weight for s in usable]), strict=True)):
-        groups.setdefault(repeats, []).append(_picture(number, sample))
+        groups.setdefault((sample.prior, repeats), []).append(_picture(number, sample))
     words = " ".join(re.sub(r"[^\w-]+", " ", trigger).split()) or "person"
-    return tuple(Folder(f"{repeats}_{words}", repeats, tuple(groups[repeats])) for repeats in sorted(groups, reverse=True))
+    return tuple(
+        Folder(f"{'prior_' if prior else ''}{repeats}_{words}", repeats, tuple(groups[prior, repeats]), prior)
+        for prior, repeats in sorted(groups, key=lambda key: (key[0], -key[1]))
+    )
 
 
 def _picture(number: int, sample: TrainingSample) -> Picture:

@@ -9,6 +9,7 @@ from twinloop.foreign.job import Job, known
 
 PROGRAM = "SimpleTuner"
 FAMILIES = {"sdxl": "sdxl", "sd35": "sd3", "flux": "flux", "flux2": "flux2", "flux2-klein": "flux2", "zimage": "z-image", "qwen-image": "qwen_image"}
+SCHEDULES = {"constant": "constant_with_warmup", "cosine_restarts": "cosine_with_restarts"}
 OPTIMIZERS = {"adamw": "adamw_bf16", "adamw8bit": "bnb-adamw8bit", "prodigy": "prodigy", "adafactor": "adafactor"}
 
 
@@ -24,9 +25,9 @@ def config_json(job: Job, backends: str) -> str:
         "pretrained_model_name_or_path": job.base, "data_backend_config": backends, "output_dir": str(job.output),
         "lora_rank": settings.rank, "lora_alpha": settings.alpha, "max_train_steps": settings.steps, "num_train_epochs": 0,
         "train_batch_size": settings.batch_size, "learning_rate": settings.learning_rate,
-        "lr_scheduler": "constant_with_warmup" if settings.schedule == "constant" else settings.schedule,
+        "lr_scheduler": SCHEDULES.get(settings.schedule, settings.schedule), "gradient_accumulation_steps": settings.gradient_accumulation,
         "lr_warmup_steps": settings.warmup_steps, "optimizer": OPTIMIZERS.get(settings.optimizer, settings.optimizer),
-        "mixed_precision": "bf16", "gradient_checkpointing": True, "resolution": settings.resolution, "resolution_type": "pixel_area",
+        "mixed_precision": "bf16", "gradient_checkpointing": settings.gradient_checkpointing is not False, "resolution": settings.resolution, "resolution_type": "pixel_area",
         "caption_dropout_probability": settings.caption_dropout, "checkpointing_steps": settings.checkpoint_every,
         "checkpoints_total_limit": 2, "resume_from_checkpoint": "latest", "seed": settings.seed, "minimum_image_size": 0,
         "aspect_bucket_rounding": 2, "validation_prompt": job.trigger, "report_to": "tensorboard",
@@ -47,7 +48,7 @@ def backends_json(job: Job) -> str:
             "id": f"pictures-{number}", "type": "local", "dataset_type": "image", "instance_data_dir": job.place(folder),
             "caption_strategy": "textfile", "metadata_backend": "discovery", "repeats": folder.repeats - 1, "crop": False,
             "resolution": side, "resolution_type": "pixel_area", "minimum_image_size": 0, "maximum_image_size": 2 * side,
-            "target_downsample_size": side, "cache_dir_vae": str(job.output / "cache" / "vae" / f"pictures-{number}"),
+            "target_downsample_size": side, "is_regularisation_data": folder.prior, "cache_dir_vae": str(job.output / "cache" / "vae" / f"pictures-{number}"),
         }
         for number, folder in enumerate(job.folders)
     ]  # fmt: skip

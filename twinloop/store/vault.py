@@ -69,3 +69,7 @@ class Vault:
     def captions(self, person_id: str) -> Path:
         """Captions by photo, made before the pictures are cut."""
         return self.root / "captions" / f"{person_id}.json"
+
+    def gaps(self, person_id: str) -> Path:
+        """What a person's prepared folder lacks, as the page had it analysed."""
+        return self.root / "gaps" / f"{person_id}.json"

@@ -17,7 +17,7 @@ from tests.contract.makers import TRAINING, samples
 from twinloop.errors import InputError
 from twinloop.families import FAMILIES
 from twinloop.foreign import aitoolkit, kohya, onetrainer, simpletuner
-from twinloop.foreign.job import Job
+from twinloop.foreign.job import Job, beyond
 from twinloop.foreign.pictures import folders_of
 from twinloop.foreign.toml import dumps
 
@@ -80,6 +80,17 @@ def test_ai_toolkits_job(job: Job, family: str) -> None:
     flow = FAMILIES[family].flow
     assert process["train"]["noise_scheduler"] == ("flowmatch" if flow else "ddpm") and ("min_snr_gamma" in process["train"]) is not flow
     assert process["model"]["name_or_path"] == "/models/base.safetensors"
+
+
+def test_finer_settings_reach_them(job: Job) -> None:
+    fine = of(job, "sdxl", schedule="cosine_restarts", restarts=3, gradient_accumulation=4, clip_norm=0.5, weight_decay=0.1, ema_decay=0.99, output_preservation=0.7)
+    kohyas = arguments(fine)
+    assert (kohyas["lr_scheduler"], kohyas["lr_scheduler_num_cycles"]) == ("cosine_with_restarts", 3)
+    assert (kohyas["gradient_accumulation_steps"], kohyas["max_grad_norm"], kohyas["optimizer_args"]) == (4, 0.5, ["weight_decay=0.1"])
+    train = yaml.safe_load(aitoolkit.job_yaml(fine))["config"]["process"][0]["train"]
+    assert train["ema_config"]["ema_decay"] == 0.99 and train["diff_output_preservation_multiplier"] == 0.7
+    assert json.loads(onetrainer.config_json(fine, "c"))["epochs"] == 1600
+    assert beyond(fine.settings) == ("training.ema_decay", "training.output_preservation") and beyond(fine.settings, aitoolkit.ABLE) == ()
 
 
 def test_ai_toolkits_special_models(job: Job) -> None:

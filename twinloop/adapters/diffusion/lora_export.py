@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -33,11 +33,13 @@ class LoraWeights:
 
     Attributes:
         layers: layer of the denoiser -> (down (rank, in), up (out, rank)). alpha: the update is up @ down x alpha / rank.
+        magnitudes: of a DoRA: layer -> (out,) length of each output's weights after the update.
     """
 
     layers: Mapping[str, tuple[Tensor, Tensor]]
     rank: int
     alpha: float
+    magnitudes: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def diffusers_tensors(lora: LoraWeights, denoiser: str) -> dict[str, Tensor]:
@@ -46,6 +48,8 @@ def diffusers_tensors(lora: LoraWeights, denoiser: str) -> dict[str, Tensor]:
     for layer, (down, up) in lora.layers.items():
         named[f"{denoiser}.{layer}.lora_A.weight"] = down
         named[f"{denoiser}.{layer}.lora_B.weight"] = up
+    for layer, lengths in lora.magnitudes.items():
+        named[f"{denoiser}.{layer}.lora_magnitude_vector"] = lengths
     return named
 
 
@@ -62,6 +66,9 @@ def copy_tensors(lora: LoraWeights, names: LoraNames) -> dict[str, Tensor]:
         named[f"{name}.{down_name}"] = torch.cat(downs) if len(pairs) > 1 else downs[0]
         named[f"{name}.{up_name}"] = _diagonal(ups) if len(pairs) > 1 else ups[0]
         named[f"{name}.alpha"] = torch.tensor(lora.alpha * len(pairs), dtype=pairs[0][0].dtype)
+        if lora.magnitudes:
+            lengths = torch.cat([lora.magnitudes[layer] for layer in layers])
+            named[f"{name}.dora_scale"] = lengths.view(-1, *[1] * (pairs[0][1].ndim - 1))
     return named
 
 
@@ -83,7 +90,7 @@ def adapter_text(lora: LoraWeights, denoiser: str) -> str:
         "target_modules": sorted(lora.layers),
         "bias": "none",
         "lora_dropout": 0.0,
-        "use_dora": False,
+        "use_dora": bool(lora.magnitudes),
         "use_rslora": False,
     }
     return json.dumps({f"{denoiser}.{name}": value for name, value in settings.items()}, sort_keys=True)

@@ -20,13 +20,16 @@ from twinloop.errors import InputError
 ADAPTER = "in_training"
 """Not "training": PEFT refuses names that modules already use."""
 
+MAGNITUDE = "lora_magnitude_vector"
+"""What PEFT calls the lengths that a DoRA learns beside the directions."""
+
 AMPLE_GPU = 32 << 30
 """Bytes from which a GPU keeps all activations; a smaller one computes them again on the way back, a third slower."""
 
 
 @contextmanager
 def adapted(
-    base: BaseModel, targets: Sequence[str], rank: int, alpha: float, seed: int, *, checkpointing: bool | None = None
+    base: BaseModel, targets: Sequence[str], rank: int, alpha: float, seed: int, *, checkpointing: bool | None = None, dora: bool = False
 ) -> Iterator[AdaptedDenoiser]:
     """The base model with a fresh LoRA; afterwards the base is as it was.
 
@@ -44,7 +47,7 @@ def adapted(
     if not layers:
         raise InputError(f"This base model has no layers named {', '.join(targets)}. Choose the preset that fits base_model.")
     model.add_adapter(
-        LoraConfig(r=rank, lora_alpha=alpha, target_modules=layers, init_lora_weights=False), adapter_name=ADAPTER
+        LoraConfig(r=rank, lora_alpha=alpha, target_modules=layers, init_lora_weights=False, use_dora=dora), adapter_name=ADAPTER
     )
     try:
         if tight:
@@ -68,7 +71,8 @@ def adapted_layers(model: nn.Module, targets: Sequence[str]) -> list[str]:
 class AdaptedDenoiser:
     """The denoiser and the parameters of its LoRA, by layer, in float32.
 
-    The down matrices start from (seed, layer), the up matrices at zero, so that the LoRA starts as no change.
+    The down matrices start from (seed, layer), the up matrices at zero, the magnitudes of a DoRA at the norms of the base's own rows,
+    so that the LoRA starts as no change.
     """
 
     def __init__(self, base: BaseModel, rank: int, alpha: float, seed: int) -> None:
@@ -89,6 +93,9 @@ class AdaptedDenoiser:
         for name, parameter in self.parameters.items():
             if name.endswith("lora_B"):
                 parameter.zero_()
+                continue
+            if name.endswith(MAGNITUDE):
+                parameter.copy_(_norms(self._base.denoiser.get_submodule(name.removesuffix(f".{MAGNITUDE}"))).view_as(parameter))
                 continue
             bound = 1 / math.sqrt(parameter.shape[1])
             generator = torch.Generator("cpu").manual_seed(derive_seed(seed, "lora", name))
@@ -117,10 +124,19 @@ class AdaptedDenoiser:
 
     def weights(self, dtype: torch.dtype) -> LoraWeights:
         """The LoRA as it is now, by layer of the bare denoiser."""
-        layers = {}
-        for name, down in self.parameters.items():
+        layers, magnitudes = dict[str, tuple[Tensor, Tensor]](), dict[str, Tensor]()
+        for name, parameter in self.parameters.items():
             if name.endswith(".lora_A"):
                 layer = name.removesuffix(".lora_A")
                 up = self.parameters[f"{layer}.lora_B"]
-                layers[layer] = (down.detach().to("cpu", dtype), up.detach().to("cpu", dtype))
-        return LoraWeights(layers, self._rank, self._alpha)
+                layers[layer] = (parameter.detach().to("cpu", dtype), up.detach().to("cpu", dtype))
+            elif name.endswith(f".{MAGNITUDE}"):
+                # in full precision: a magnitude scales the whole layer, not a small change of it
+                magnitudes[name.removesuffix(f".{MAGNITUDE}")] = parameter.detach().float().cpu().flatten()
+        return LoraWeights(layers, self._rank, self._alpha, magnitudes)
+
+
+def _norms(layer: Any) -> Tensor:
+    """(out,) Euclidean norm of each output's weights, of the bare layer."""
+    weight: Tensor = layer.get_base_layer().weight
+    return torch.linalg.vector_norm(weight.detach().float().flatten(1), dim=1)

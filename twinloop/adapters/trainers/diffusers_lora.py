@@ -93,7 +93,8 @@ class DiffusersLoraTrainer:
             plan = memory_plan(base, settings, work, self._notice)
             material = self._material(base, usable, settings, work)
             with adapted(
-                base, self._family.targets, settings.rank, settings.alpha, settings.seed, checkpointing=plan.checkpointing
+                base, self._family.targets, settings.rank, settings.alpha, settings.seed, checkpointing=plan.checkpointing,
+                dora=settings.adapter == "dora",
             ) as denoiser:
                 run = Run(
                     base, denoiser, material, settings, Portions(work / PORTIONS, plan.portion), work,

@@ -30,6 +30,7 @@ def lora_texts(
     kohya = {
         "output_name": "lora",
         "network_module": "networks.lora",
+        **({"network_args": '{"dora_wd": "True"}'} if settings.adapter == "dora" else {}),
         "network_dim": settings.rank,
         "network_alpha": settings.alpha,
         "base_model_version": family.base_version,

@@ -20,10 +20,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault.opened import opened
+    from twinloop.stages.vault.opened import looked_into
     from twinloop.stages.vault.status import status
 
-    with opened(args.vault) as vault:
+    with looked_into(args.vault) as vault:
         found = status(vault)
     for line in lines_of(found):
         terminal.line(line)

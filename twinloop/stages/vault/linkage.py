@@ -15,8 +15,14 @@ import numpy.typing as npt
 from twinloop.domain.faces import FloatArray
 from twinloop.stages.vault.neighbours import IntArray, Pairs
 
+GROWTH = 0.125
+"""A group takes in at most so much of its size at once; its mean hardly moves, and one large person does not take thousands of rounds."""
 _AT_ONCE = 65_536
 """Pairs whose inner products are computed together: their vectors take 256 MiB at 512 dimensions."""
+
+
+_Names = npt.NDArray[np.int64]
+"""Groups by name: the number of their first row, or (after a join) of the group they were joined into."""
 
 
 class Linkage:
@@ -33,12 +39,12 @@ class Linkage:
         self.labels = np.arange(len(rows), dtype=np.int64)
         self._photos = _several(photos)
 
-    def groups(self, least: int) -> npt.NDArray[np.int64]:
+    def groups(self, least: int) -> _Names:
         """The names of the groups of ``least`` rows or more, ascending."""
         names = np.unique(self.labels)
         return names[self.sizes[names] >= least]
 
-    def means(self, names: npt.NDArray[np.int64]) -> FloatArray:
+    def means(self, names: _Names) -> FloatArray:
         """(k, D) float32: the mean vector of each group."""
         return np.asarray(self._sums[names] / self.sizes[names, None], np.float32)
 
@@ -55,22 +61,30 @@ class Linkage:
         edges = _Edges(pairs.first.astype(np.int64), pairs.second.astype(np.int64), pairs.score).over(limit)
         before = len(np.unique(self.labels))
         while len(edges.first):
-            kept, gone = self._allowed(*edges.mutual(len(self.labels)))
-            refused = ~np.isin(edges.key(len(self.labels)), gone[0] * len(self.labels) + gone[1])
-            edges = edges.only(refused)
-            if len(kept[0]):
-                self._merge(*kept)
-                edges = self._renewed(edges, kept).over(limit)
+            into, gone = edges.joins(self.sizes)
+            fine = self._apart(into, gone)
+            if not fine.all():
+                edges = edges.without(into[~fine], gone[~fine], len(self.labels))
+            if fine.any():
+                self._merge(into[fine], gone[fine])
+                edges = self._renewed(edges, into[fine], gone[fine]).over(limit)
         return before - len(np.unique(self.labels))
 
-    def _allowed(self, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> tuple[_Names, _Names]:
-        """Which of these joins put no two rows of one photo together, and which do."""
-        fine = np.array([self._photos.get(int(a), _NONE).isdisjoint(self._photos.get(int(b), _NONE)) for a, b in zip(first, second, strict=True)], bool)
-        return (first[fine], second[fine]), (first[~fine], second[~fine])
+    def _apart(self, into: _Names, gone: _Names) -> npt.NDArray[np.bool_]:
+        """Which of these joins put no two rows of one photo together, one done after the other."""
+        fine = np.ones(len(into), bool)
+        added: dict[int, set[int]] = {}
+        for place, (a, b) in enumerate(zip(into.tolist(), gone.tolist(), strict=True)):
+            mine = self._photos.get(b)
+            if mine:
+                there = added.setdefault(a, set(self._photos.get(a, _NONE)))
+                fine[place] = there.isdisjoint(mine)
+                there |= mine if fine[place] else _NONE
+        return fine
 
-    def _merge(self, into: npt.NDArray[np.int64], gone: npt.NDArray[np.int64]) -> None:
-        self._sums[into] += self._sums[gone]
-        self.sizes[into] += self.sizes[gone]
+    def _merge(self, into: _Names, gone: _Names) -> None:
+        np.add.at(self._sums, into, self._sums[gone])
+        np.add.at(self.sizes, into, self.sizes[gone])
         for a, b in zip(into.tolist(), gone.tolist(), strict=True):
             if b in self._photos:
                 self._photos[a] = self._photos.pop(b) | self._photos.get(a, _NONE)
@@ -78,12 +92,12 @@ class Linkage:
         target[gone] = into
         self.labels = target[self.labels]
 
-    def _renewed(self, edges: _Edges, merged: _Names) -> _Edges:
+    def _renewed(self, edges: _Edges, into: _Names, gone: _Names) -> _Edges:
         """The edges between the groups as they are now, with the averages of those that changed."""
         count = len(self.labels)
         target, changed = np.arange(count), np.zeros(count, bool)
-        target[merged[1]] = merged[0]
-        changed[merged[0]] = True
+        target[gone] = into
+        changed[into] = True
         first, second = target[edges.first], target[edges.second]
         stale = changed[first] | changed[second]
         moved = stale & (first != second)
@@ -92,7 +106,7 @@ class Linkage:
         rest = edges.only(~stale)
         return _Edges(np.concatenate([rest.first, low]), np.concatenate([rest.second, high]), np.concatenate([rest.score, self._averages(low, high)]))
 
-    def _averages(self, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> FloatArray:
+    def _averages(self, first: _Names, second: _Names) -> FloatArray:
         parts = [np.zeros(0, np.float32)]
         for start in range(0, len(first), _AT_ONCE):
             a, b = first[start : start + _AT_ONCE], second[start : start + _AT_ONCE]
@@ -101,7 +115,6 @@ class Linkage:
         return np.concatenate(parts)
 
 
-_Names = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 _NONE: frozenset[int] = frozenset()
 
 
@@ -114,11 +127,13 @@ def _several(photos: Sequence[int] | IntArray) -> dict[int, set[int] | frozenset
 class _Edges:
     """Pairs of groups, first < second, with their average."""
 
-    def __init__(self, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], score: FloatArray) -> None:
+    def __init__(self, first: _Names, second: _Names, score: FloatArray) -> None:
         self.first, self.second, self.score = first, second, score
 
-    def key(self, count: int) -> npt.NDArray[np.int64]:
-        return self.first * count + self.second
+    def without(self, first: _Names, second: _Names, count: int) -> _Edges:
+        """All but these, named in either direction."""
+        refused = np.minimum(first, second) * count + np.maximum(first, second)
+        return self.only(~np.isin(self.first * count + self.second, refused))
 
     def only(self, which: npt.NDArray[np.bool_]) -> _Edges:
         return _Edges(self.first[which], self.second[which], self.score[which])
@@ -126,8 +141,30 @@ class _Edges:
     def over(self, limit: float) -> _Edges:
         return self.only(self.score >= limit)
 
-    def mutual(self, count: int) -> _Names:
-        """The groups that are each other's nearest; of equally near ones the first."""
+    def joins(self, sizes: _Names) -> tuple[_Names, _Names]:
+        """(into, gone): what is joined next. Groups that are each other's nearest, of equally near ones the first; and small ones into the
+        large one that is their nearest, best first, until that has grown by `GROWTH`."""
+        nearest, score = self._nearest(len(sizes))
+        some = np.flatnonzero(nearest >= 0)
+        mutual = nearest[nearest[some]] == some
+        into, gone = nearest[some], some
+        kept = mutual & (into < gone)
+        small = ~mutual & (sizes[gone] <= GROWTH * sizes[into])
+        order = np.lexsort((gone, -score[gone], into))
+        order = order[small[order]]
+        grown = np.cumsum(sizes[gone[order]])
+        start = np.searchsorted(into[order], into[order])
+        before = np.concatenate([[0], grown])[start]
+        fits = order[grown - before <= GROWTH * sizes[into[order]]]
+        # what is itself joined to another in this round takes nothing in
+        leaving = np.zeros(len(sizes), bool)
+        leaving[gone[kept]] = True
+        leaving[gone[fits]] = True
+        fits = fits[~leaving[into[fits]]]
+        return np.concatenate([into[kept], into[fits]]), np.concatenate([gone[kept], gone[fits]])
+
+    def _nearest(self, count: int) -> tuple[_Names, FloatArray]:
+        """The nearest group of each, -1 for those without an edge, and how near it is."""
         node, other = np.concatenate([self.first, self.second]), np.concatenate([self.second, self.first])
         score = np.concatenate([self.score, self.score])
         best = np.full(count, -np.inf, np.float32)
@@ -135,6 +172,4 @@ class _Edges:
         nearest = np.full(count, count, np.int64)
         tied = score == best[node]
         np.minimum.at(nearest, node[tied], other[tied])
-        some = np.unique(self.first)
-        pair = some[(nearest[some] > some) & (nearest[np.minimum(nearest[some], count - 1)] == some)]
-        return pair, nearest[pair]
+        return np.where(nearest < count, nearest, -1), best

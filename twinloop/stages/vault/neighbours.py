@@ -16,9 +16,9 @@ Tick = Callable[[int, int], None]
 """Told how far the work is: units done, units in all."""
 BLOCK = 2048
 """Rows and columns of one product: 16 MiB of scores."""
-MOST = 48
+MOST = 16
 """Neighbours that a face keeps at least, where it has so many; then memory grows with the faces, not with the pairs."""
-_ROOM = 4_000_000
+_ROOM = 2_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class _Kept:
         self._count, self._most = count, most
         self._floor = np.full(count, limit, np.float32)
         self._parts: list[tuple[IntArray, IntArray, FloatArray]] = []
-        self._size, self._room = 0, max(_ROOM, 2 * count * most)
+        self._size, self._room = 0, max(_ROOM, 3 * count * most)
         self._pruned = False
 
     def take(self, scores: FloatArray, top: int, left: int) -> None:
@@ -118,5 +118,7 @@ class _Kept:
         return first, second, score
 
     def pairs(self) -> Pairs:
+        if self._size > self._count * self._most:
+            self._prune()
         first, second, score = self._joined()
         return Pairs(first, second, score, not self._pruned)

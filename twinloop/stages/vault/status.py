@@ -49,10 +49,11 @@ def status(opened: OpenVault) -> Status:
     vault, record = opened.vault, opened.record
     index = FileIndex(opened.catalog)
     organized = vault.root / "organized"
+    prepared = sorted(path.name for path in organized.iterdir() if path.is_dir()) if organized.is_dir() else []
     return Status(
         record.folders, record.models_dir, record.fingerprint, index.counts(record.fingerprint), index.embedded(record.fingerprint),
         tuple(index.skipped()), _length(vault.people, "people"), _length(vault.duplicates, "groups"), len(opened.decisions.active()),
-        tuple(sorted(path.name for path in organized.iterdir() if path.is_dir())) if organized.is_dir() else (), record.notes,
+        tuple(prepared), record.notes,
     )  # fmt: skip
 
 

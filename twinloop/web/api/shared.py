@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
 
+from twinloop.stages.vault.opened import OpenVault, opened
 from twinloop.web.jobs import Jobs
 from twinloop.web.site import Site
 
@@ -29,3 +33,27 @@ TheJobs = Annotated[Jobs, Depends(_jobs)]
 
 def webp(data: bytes) -> Response:
     return Response(data, media_type="image/webp", headers={"Cache-Control": FOREVER})
+
+
+_changing = threading.Lock()
+"""Requests come at the same time; the vault takes one writer."""
+
+
+@contextmanager
+def changing(site: Site) -> Iterator[OpenVault]:
+    """The vault, to write decisions down in. Raises Locked while a command works in it."""
+    with _changing, opened(site.vault.root) as vault:
+        yield vault
+
+
+class Unheard:
+    """A reporter for work that is done while the page waits."""
+
+    def line(self, text: str) -> None:
+        """Not shown."""
+
+    def warn(self, text: str) -> None:
+        """Not shown."""
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        """Not shown."""

@@ -1,5 +1,5 @@
 // A gallery of many thumbnails: only the rows in sight are in the page, so that thousands stay smooth.
-// Keyboard: arrows, Home, End, Page Up and Down move; Enter opens. The focus stays on the list; the active tile is announced.
+// Keyboard: arrows, Home, End, Page Up and Down move; Enter opens; where several can be marked: Space marks, Ctrl+A marks all, Escape none. The focus stays on the list; the active tile is announced.
 
 import { el } from "./dom.js";
 
@@ -8,10 +8,11 @@ let lists = 0;
 
 export class Grid {
   // host: an element with a height of its own. tile(item): {image, text, state, label} of one item.
-  constructor(host, { label, tile, onmove = () => {}, onopen = () => {}, width = 150, height = 178, multiple = false }) {
+  constructor(host, { label, tile, onmove = () => {}, onopen = () => {}, onmark = () => {}, width = 150, height = 178, multiple = false }) {
     this.tile = tile;
     this.onmove = onmove;
     this.onopen = onopen;
+    this.onmark = onmark;
     this.cell = { width, height };
     this.items = [];
     this.active = -1;
@@ -37,6 +38,7 @@ export class Grid {
   set(items, active = 0) {
     this.items = items;
     this.marked.clear();
+    this.onmark(this.marked);
     this.active = items.length ? Math.min(Math.max(active, 0), items.length - 1) : -1;
     this.draw(true);
     if (this.active >= 0) this.onmove(items[this.active], this.active);
@@ -125,7 +127,16 @@ export class Grid {
   mark(index, on = !this.marked.has(index)) {
     if (on) this.marked.add(index); else this.marked.delete(index);
     this.state(index);
+    this.onmark(this.marked);
   }
+
+  markAll(on = true) {
+    this.marked = new Set(on ? this.items.keys() : []);
+    this.draw(true);
+    this.onmark(this.marked);
+  }
+
+  get chosen() { return [...this.marked].sort((a, b) => a - b).map((index) => this.items[index]); }
 
   click(event) {
     const tile = event.target.closest(".tile");
@@ -140,6 +151,7 @@ export class Grid {
   }
 
   key(event) {
+    if (this.multiple && event.key.toLowerCase() === "a" && (event.ctrlKey || event.metaKey)) { this.markAll(); event.preventDefault(); return; }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const page = Math.max(1, Math.floor(this.list.clientHeight / this.cell.height)) * this.columns;
     const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.columns, ArrowUp: -this.columns, PageDown: page, PageUp: -page };
@@ -148,6 +160,7 @@ export class Grid {
     else if (event.key === "End") this.move(this.items.length - 1);
     else if (event.key === "Enter" && this.active >= 0) this.onopen(this.items[this.active], this.active);
     else if (event.key === " " && this.multiple && this.active >= 0) this.mark(this.active);
+    else if (event.key === "Escape" && this.marked.size) this.markAll(false);
     else return;
     event.preventDefault();
   }

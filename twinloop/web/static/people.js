@@ -1,5 +1,138 @@
-import { el, replace } from "./dom.js";
+// People: the faces that belong together, as contact sheets. Name, merge, split, "not this person", hide; all of it can be undone.
 
-export async function people(host) {
-  replace(host, el("h1", {}, "People"));
+import { address, get, post } from "./api.js";
+import { choice, el, replace, say } from "./dom.js";
+import { Grid } from "./grid.js";
+import { openVault } from "./vault.js";
+
+const STRANGERS = "strangers";
+
+export async function people(host, query) {
+  const place = await openVault(host, "People");
+  if (!place.ready) return place.close;
+  const page = new People(host, place, query.get("person"));
+  await page.load();
+  return page.close;
+}
+
+const picture = (face) => address("/api/people/face", { sha256: face.sha256, box: face.box.join(",") });
+const called = (person) => person.name ?? person.id;
+
+class People {
+  constructor(host, place, wanted) {
+    Object.assign(this, { host, place, wanted });
+    this.close = () => { this.grid?.close(); place.close(); };
+    place.ended = () => this.load();
+  }
+
+  async load(wanted = this.wanted) {
+    this.wanted = wanted;
+    const { people: all, strangers } = await get("/api/people");
+    Object.assign(this, { all, strangers });
+    this.shown = all.filter((person) => !person.hidden);
+    this.hidden = all.filter((person) => person.hidden);
+    const known = [...all.map((person) => person.id), STRANGERS];
+    this.chosen = known.includes(wanted) ? wanted : this.shown[0]?.id ?? null;
+    this.detail = el("section", { class: "person", "aria-label": "Faces" });
+    const faces = all.reduce((sum, person) => sum + person.faces, 0);
+    replace(this.host, el("div", { class: "bar" }, el("h1", {}, "People"), el("p", { class: "quiet" }, `${this.shown.length} people, ${faces} faces, ${strangers.faces} of strangers`),
+      this.place.undo(() => this.load()), this.history()), this.place.work.host, el("div", { class: "split narrow" }, this.list(), this.detail));
+    await this.show();
+  }
+
+  list() {
+    const items = (people) => el("ul", {}, people.map((person) => el("li", {}, this.link(person.id, called(person), person))));
+    return el("nav", { class: "list sheet", "aria-label": "People" }, items(this.shown),
+      this.hidden.length ? el("details", { open: this.hidden.some((person) => person.id === this.chosen) }, el("summary", {}, `Hidden: ${this.hidden.length}`), items(this.hidden)) : null,
+      this.strangers.faces ? el("ul", {}, el("li", {}, this.link(STRANGERS, "Strangers", this.strangers))) : null);
+  }
+
+  link(id, name, { faces, cover }) {
+    return el("a", { href: `#/people?person=${encodeURIComponent(id)}`, "aria-current": id === this.chosen ? "true" : null },
+      cover ? el("img", { src: picture(cover), alt: "", width: "48", height: "48", loading: "lazy" }) : null,
+      el("span", {}, el("strong", {}, name), el("span", { class: "quiet" }, `${faces} face${faces === 1 ? "" : "s"}`)));
+  }
+
+  history() {
+    const host = el("ol", {});
+    const open = async (event) => {
+      if (!event.target.open) return;
+      const found = await get("/api/people/history");
+      replace(host, found.length ? found.toReversed().map((item) => el("li", { class: item.undone ? "undone" : "" }, `${item.when.replace("T", " ").slice(0, 16)} ${item.text}`, item.undone ? " (taken back)" : ""))
+        : el("li", {}, "Nothing was decided yet."));
+    };
+    return el("details", { class: "history", ontoggle: open }, el("summary", {}, "History"), host);
+  }
+
+  async show() {
+    this.grid?.close();
+    if (!this.chosen) { replace(this.detail, el("p", {}, "No person was found: every face is a stranger's.")); return; }
+    this.person = await get("/api/people/person", { person: this.chosen });
+    const gallery = el("div", { class: "gallery" });
+    this.tools = el("div", { class: "bar tools" });
+    replace(this.detail, this.head(), this.tools, gallery);
+    this.grid = new Grid(gallery, { label: `Faces of ${this.title()}`, multiple: true, width: 130, height: 152, tile: (face, index) => this.tile(face, index),
+      onopen: (face) => this.look(face), onmark: (marked) => this.tell(marked.size) });
+    this.grid.set(this.person.faces);
+  }
+
+  title() { return this.chosen === STRANGERS ? "strangers" : called(this.person); }
+
+  tile(face, index) { return { image: picture(face), text: face.name, label: `Face ${index + 1} of ${this.person.faces.length}, ${face.name}` }; }
+
+  head() {
+    if (this.chosen === STRANGERS) return el("p", { class: "quiet" }, "Faces that are like nobody's often enough. Mark some that are one person, and make a new person of them.");
+    const { id, name, hidden } = this.person;
+    const field = el("input", { type: "text", value: name ?? "", placeholder: id, "aria-label": "Name", size: "16" });
+    const rename = async (event) => {
+      event.preventDefault();
+      await this.decide("name", { name: field.value }, `${id} is called ${field.value} now.`);
+    };
+    const others = this.all.filter((person) => person.id !== id);
+    let into = others[0]?.id;
+    return el("div", { class: "bar" }, el("form", { class: "bar", onsubmit: rename, "aria-label": "Name of the person" }, field, el("button", {}, "Save the name"), el("span", { class: "quiet" }, id)),
+      others.length ? el("span", { class: "buttons" }, choice("Same person as", others.map((person) => [person.id, called(person)]), into, (value) => { into = value; }),
+        el("button", { onclick: () => this.merge(into) }, "Merge")) : null,
+      el("button", { onclick: () => this.decide(hidden ? "show" : "hide", {}, hidden ? `${this.title()} is shown again.` : `${this.title()} is hidden.`) }, hidden ? "Show" : "Hide"),
+      el("a", { href: `#/dataset?person=${encodeURIComponent(id)}` }, "Dataset"));
+  }
+
+  tell(count) {
+    const stranger = this.chosen === STRANGERS;
+    const button = (text, act) => el("button", { disabled: !count, onclick: act }, text);
+    let other = null;
+    const others = this.all.filter((person) => person.id !== this.chosen);
+    replace(this.tools, el("strong", { role: "status" }, `${count} marked`),
+      button("Make a new person of these", () => this.marked("split", {}, `${count} faces are a new person now.`)),
+      stranger ? null : button("Not this person", () => this.marked("reject", {}, `${count} faces do not belong to ${this.title()} any more.`)),
+      others.length ? el("span", { class: "buttons" }, choice("They are", others.map((person) => [person.id, called(person)]), other ??= others[0].id, (value) => { other = value; }),
+        button("Move", () => this.marked("assign", { person: other }, `${count} faces moved.`))) : null,
+      el("span", { class: "quiet" }, "Click or ", el("kbd", {}, "Space"), " marks, ", el("kbd", {}, "Shift"), "+click a row of them, ", el("kbd", {}, "Enter"), " shows the photo."));
+  }
+
+  marked(what, extra, told) {
+    const faces = this.grid.chosen.map(({ sha256, box }) => ({ sha256, box }));
+    return this.decide(what, { faces, ...extra }, told);
+  }
+
+  async merge(into) {
+    await this.decide("merge", { into }, `${this.title()} is the same person as ${called(this.all.find((person) => person.id === into))} now.`, into);
+  }
+
+  async decide(what, body, told, next = this.chosen) {
+    await post(`/api/people/${what}`, { person: this.chosen, ...body });
+    say(`${told} Undo takes it back.`);
+    await this.load(next);
+  }
+
+  look(face) {
+    const [x0, y0, x1, y1] = face.box;
+    const frame = el("span", { class: "frame" });
+    Object.assign(frame.style, { left: `${100 * x0}%`, top: `${100 * y0}%`, width: `${100 * (x1 - x0)}%`, height: `${100 * (y1 - y0)}%` });
+    const dialog = el("dialog", { "aria-label": face.name, onclose: () => { dialog.remove(); this.grid.list.focus(); } },
+      el("div", { class: "framed" }, el("img", { src: address("/api/vault/photo", { sha256: face.sha256, size: 1280 }), alt: `Photo ${face.name}` }), frame),
+      el("p", { class: "bar" }, face.name, el("button", { autofocus: true, onclick: () => dialog.close() }, "Close")));
+    this.host.append(dialog);
+    dialog.showModal();
+  }
 }

@@ -2,6 +2,7 @@
 
 import { address, get, post } from "./api.js";
 import { choice, el, estimate, percent, replace, say, title } from "./dom.js";
+import { Bar, latest, mark, words, working } from "./progress.js";
 
 const EVERY = 1000;
 
@@ -15,6 +16,7 @@ export async function runs(host, query) {
 class Runs {
   constructor(host, wanted) {
     this.wanted = wanted;
+    this.bar = new Bar();
     this.list = el("nav", { class: "list", "aria-label": "Runs and configurations" });
     this.detail = el("section", { class: "detail wide", "aria-label": "Run" });
     replace(host, el("h1", {}, "Runs"), el("div", { class: "split narrow" }, this.list, this.detail));
@@ -52,7 +54,7 @@ class Runs {
 
   // A run that was just started has no folder yet.
   async pending() {
-    const job = (await get("/api/jobs")).filter((item) => item.key === this.wanted).at(-1);
+    const job = await latest(this.wanted);
     if (!job) return;
     this.status = el("div", { class: "status" });
     this.samples = el("div");
@@ -65,11 +67,11 @@ class Runs {
     if (!this.chosen || document.hidden || this.busy) return;
     this.busy = true;
     try {
-      const job = (await get("/api/jobs")).filter((item) => item.key === this.chosen).at(-1);
+      const job = await latest(this.chosen);
       const known = this.run && this.run.run === this.chosen;
       if (job && !known && job.lines.length) await this.load();
       if (job && this.status) {
-        const ended = this.state && this.state !== job.state && !["running", "stopping"].includes(job.state);
+        const ended = this.state && this.state !== job.state && !working(job);
         this.draw(job);
         if (ended) await this.load();
         else if (job.state === "running" && known) await this.sample();
@@ -79,32 +81,18 @@ class Runs {
 
   draw(job) {
     this.state = job?.state;
-    const text = JSON.stringify([job?.state, job?.progress, job?.lines.length, job?.lines.at(-1)]);
+    const text = mark(job);
     if (text === this.drawn) return;
     this.drawn = text;
-    const working = job && ["running", "stopping"].includes(job.state);
     const waits = job?.state === "waiting" ? el("p", { class: "note" }, "A round waits for your review. ",
       el("a", { href: `#/review?run=${encodeURIComponent(this.chosen)}` }, "Look at its images")) : null;
     const config = this.run?.config ?? job?.command.at(-1);
-    const button = working
+    const button = working(job)
       ? el("button", { onclick: () => this.pause(), disabled: job.state === "stopping" }, job.state === "stopping" ? "Stopping…" : "Pause")
       : config ? el("button", { class: "primary", onclick: () => this.start(config, this.chosen) }, this.run?.stop && !job ? "Check again" : "Continue") : null;
     replace(this.status, el("p", {}, el("strong", { class: `state ${job?.state ?? ""}` }, job ? job.state : standing(this.run)), " ", button,
       this.run?.report ? el("a", { href: address("/api/run/report", { run: this.chosen }), target: "_blank", rel: "noopener" }, "Report") : null),
-    waits, this.bar(job), job?.lines.length ? el("details", { open: working || job.state === "failed" }, el("summary", {}, "What it says"), el("pre", { tabindex: "0" }, job.lines.slice(-40).join("\n"))) : null);
-  }
-
-  bar(job) {
-    const progress = job?.progress;
-    if (!progress) { this.pace = null; return null; }
-    const name = progress.label.split(" (")[0];
-    const now = performance.now();
-    if (!this.pace || this.pace.name !== name || progress.done < this.pace.done) this.pace = { name, done: progress.done, at: now };
-    const made = progress.done - this.pace.done;
-    const left = made > 0 ? Math.round(((progress.total - progress.done) * (now - this.pace.at)) / made / 1000) : null;
-    const clock = left === null ? "" : `, ${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")} left`;
-    return el("p", { class: "progress" }, el("label", {}, `${progress.label}: ${progress.done} of ${progress.total}${clock}`,
-      el("progress", { max: String(progress.total), value: String(progress.done) })));
+    waits, this.bar.draw(job), words(job));
   }
 
   async sample() {

@@ -25,6 +25,7 @@ class AiToolkit:
     program = aitoolkit.PROGRAM
     url = "https://github.com/ostris/ai-toolkit"
     main = "run.py"
+    able = aitoolkit.ABLE
 
     def prepare(self, job: Job, home: Home, arguments: tuple[str, ...]) -> None:
         """It goes on from the newest file in its folder, whatever that is: one that was cut short is taken away first."""

@@ -85,6 +85,11 @@ class Tool(Protocol):
         """A file in its folder by which the folder is known."""
         ...
 
+    @property
+    def able(self) -> frozenset[str]:
+        """Which of the settings that not every trainer has it knows (`foreign.job.beyond`)."""
+        ...
+
     def prepare(self, job: Job, home: Home, arguments: tuple[str, ...]) -> None:
         """Write its configuration. Raises InputError for what it does not train."""
         ...

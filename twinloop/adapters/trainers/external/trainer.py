@@ -16,9 +16,9 @@ from twinloop.adapters.trainers.external.process import last_lines, run
 from twinloop.adapters.trainers.external.tool import Home, Installation, Seen, Tool, network
 from twinloop.adapters.trainers.texts import lora_texts
 from twinloop.domain.records import LoRA, TrainingSample
-from twinloop.errors import ModelFileError, StateError, ToolFailed, TrainingDiverged
+from twinloop.errors import InputError, ModelFileError, StateError, ToolFailed, TrainingDiverged
 from twinloop.families.base import Family
-from twinloop.foreign.job import Job
+from twinloop.foreign.job import Job, beyond
 from twinloop.foreign.pictures import folders_of, write_folders
 from twinloop.loras.adapter import Adapter, understood
 from twinloop.loras.container import file_bytes
@@ -53,6 +53,11 @@ class ExternalTrainer:
             MissingTool: it cannot be started. ToolFailed: it ended with an error. TrainingDiverged. UnreadableImage, StateError: a photo
             is damaged, gone or changed.
         """
+        if impossible := beyond(settings, self._tool.able):
+            raise InputError(
+                f"{self._tool.program} cannot do {', '.join(impossible)}. Leave it out, or let this program train: "
+                '"trainer": "builtin".'
+            )
         home = Home(work.absolute())
         date = _record(home, self._inputs(samples, settings, metadata))
         job = self._job(samples, settings, home, output.stem, metadata)
@@ -70,7 +75,7 @@ class ExternalTrainer:
         return "flow" if self._family.flow else "epsilon"
 
     def _inputs(self, samples: Sequence[TrainingSample], settings: TrainingSettings, metadata: Mapping[str, str]) -> str:
-        rows = [[sample.sha256, sample.caption, sample.weight] for sample in samples]
+        rows = [[sample.sha256, sample.caption, sample.weight, sample.prior] for sample in samples]
         text = json.dumps([rows, asdict(settings), self.fingerprint, sorted(metadata.items())], default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,27 @@ def test_what_a_program_does_not_train_is_refused_first(photos: tuple[TrainingSa
         train(ExternalTrainer(tool, where, "base", FAMILIES["zimage"]), photos, tmp_path / "a")
     with pytest.raises(InputError, match=r"--clip_l=FILE, --t5xxl=FILE, --ae=FILE"):
         train(ExternalTrainer(tool, where, "base", FAMILIES["flux"]), photos, tmp_path / "b")
+
+
+def test_settings_that_a_program_has_no_word_for_are_refused(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    asked = dataclasses.replace(SETTINGS, ema_decay=0.99, face_weight=3.0, stop_at=2, adapter="dora")
+    for trainer, words in (
+        (kohya_trainer(tmp_path / "k"), "training.adapter, training.ema_decay, training.face_weight, training.keep_checkpoints"),
+        (ai_toolkit_trainer(tmp_path / "a"), "training.adapter, training.face_weight, training.keep_checkpoints"),
+    ):
+        with pytest.raises(InputError, match=f"cannot do {words}"):
+            trainer.train(photos, asked, tmp_path / "lora.safetensors", tmp_path / "work", TEXTS, lambda *step: None)
+    assert not (tmp_path / "work").exists()
+
+
+def test_pictures_of_other_people_are_told_apart(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    mixed = (*photos[:2], dataclasses.replace(photos[2], prior=True))
+    train(kohya_trainer(tmp_path / "sd-scripts"), mixed, tmp_path / "home")
+    subsets = tomllib.loads((tmp_path / "home" / "work" / "dataset.toml").read_text())["datasets"][0]["subsets"]
+    assert [(subset["is_reg"], subset["class_tokens"]) for subset in subsets][-1] == (True, "person")
+    assert sum(subset["is_reg"] for subset in subsets) == 1
+    arguments = tomllib.loads((tmp_path / "home" / "work" / "training.toml").read_text())["training"]
+    assert arguments["prior_loss_weight"] == SETTINGS.prior_weight
 
 
 def test_kohyas_flux_with_its_parts(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:

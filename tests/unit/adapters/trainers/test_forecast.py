@@ -1,0 +1,162 @@
+"""The forecast of memory: against what PyTorch really keeps and allocates, and what is made of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from tests.contract.makers import TRAINING, samples  # noqa: E402
+from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
+from twinloop.adapters.diffusion.prompts import join, placed  # noqa: E402
+from twinloop.adapters.trainers import planning  # noqa: E402
+from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
+from twinloop.adapters.trainers.budget import Demand  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.adapters.trainers.dry_run import Footprint, footprint, id_of  # noqa: E402
+from twinloop.adapters.trainers.planning import demand_of, forecast, memory_plan  # noqa: E402
+from twinloop.domain.forecast import GIB  # noqa: E402
+from twinloop.errors import OutOfMemory, StateError  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
+
+ONE = Footprint(weights=4 * GIB, adapter=50_000_000, kept=6 * GIB, kept_outside=GIB, largest_part=GIB, largest=GIB // 8, forward=6_000_000_000_000)
+
+
+@pytest.fixture(params=["sdxl", "flux", "qwen-image"])
+def any_base(request: pytest.FixtureRequest, tmp_path: Path) -> BaseModel:
+    return open_base(str(build_tiny(request.param, tmp_path / request.param)), FAMILIES[request.param], "cpu", False, "float32")
+
+
+def latents_of(base: BaseModel) -> tuple[int, ...]:
+    import numpy as np
+
+    from twinloop.adapters.diffusion.pixels import encode
+
+    return (1, *encode(base, np.zeros((64, 64, 3), np.uint8)).shape)
+
+
+def really_kept(base: BaseModel, latents: tuple[int, ...], words: Any, checkpointing: bool) -> int:
+    """Bytes that autograd holds after a forward pass with numbers, weights aside."""
+    kept: dict[int, Any] = {}
+    with adapted(base, base.family.targets, 4, 4.0, 0, checkpointing=checkpointing) as denoiser:
+        own = {id_of(tensor) for tensor in (*base.denoiser.parameters(), *base.denoiser.buffers())}
+
+        def keep(tensor: Any) -> Any:
+            if id_of(tensor) not in own:
+                kept[id_of(tensor)] = tensor.untyped_storage()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            denoiser(torch.zeros(latents), torch.tensor([500.0]), placed(words, torch.device("cpu"), torch.float32), torch.zeros(1, 6))
+        return sum(storage.nbytes() for storage in kept.values())
+
+
+def test_it_counts_what_autograd_really_keeps(any_base: BaseModel) -> None:
+    """One part in fifteen, because a CPU's attention keeps a little less than a GPU's."""
+    latents, words = latents_of(any_base), join([any_base.prompts.embed("photo of ohwx ana")], any_base.family.joining)
+    found = footprint(any_base, any_base.family.targets, 4, latents, words)
+    assert found.kept == pytest.approx(really_kept(any_base, latents, words, False), rel=1 / 15)
+    assert found.kept_outside == pytest.approx(really_kept(any_base, latents, words, True), rel=0.01)
+    assert found.kept_outside + found.largest_part < found.kept
+    assert found.weights == sum(tensor.nbytes for tensor in (*any_base.denoiser.parameters(), *any_base.denoiser.buffers()))
+
+
+def test_it_counts_the_parameters_of_the_lora(full_base: Path) -> None:
+    base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    demand, cached = demand_of(base, TRAINING)
+    with adapted(base, base.family.targets, TRAINING.rank, 1.0, 0) as denoiser:
+        assert demand.one.adapter == sum(parameter.numel() for parameter in denoiser.parameters.values())
+    assert cached > 0
+
+
+def test_the_predicted_activations_are_what_the_allocator_gives_out(full_base: Path) -> None:
+    """The rise of memory during a step, counted by the profiler, against the formula without what is there before."""
+    base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    settings = replace(TRAINING, batch_size=4, resolution=128)
+    demand, _ = demand_of(base, settings)
+    words = join([base.prompts.embed("photo")] * 4, base.family.joining)
+    side = 128 // base.vae_scale
+    with adapted(base, base.family.targets, settings.rank, 1.0, 0) as denoiser:
+        with torch.profiler.profile(profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            denoiser(torch.zeros(4, 4, side, side), torch.full((4,), 500.0), words, torch.zeros(4, 6)).square().mean().backward()
+        level = peak = 0
+        for event in sorted(profile.profiler.kineto_results.events(), key=lambda entry: entry.start_ns()):
+            if event.name() == "[memory]":
+                level += event.nbytes()
+                peak = max(peak, level)
+    predicted = demand.peak(4, False) - demand.one.weights - demand.others - int(demand.one.adapter * 12)
+    assert predicted == pytest.approx(peak, rel=0.25)
+
+
+def demand(**changes: Any) -> Demand:
+    return Demand(ONE, replace(TRAINING, batch_size=4, **changes), others=GIB // 2, gpu=True)
+
+
+def test_the_fastest_way_that_fits_is_taken() -> None:
+    ways = [(plan.portion, plan.checkpointing) for plan in demand().plans()]
+    assert ways == [(4, False), (4, True), (2, True), (1, True)]
+    peaks = [plan.peak for plan in demand().plans()]
+    assert peaks == sorted(peaks, reverse=True)
+    found = {budget: plan and (plan.portion, plan.checkpointing) for budget, plan in demand().budgets().items()}
+    assert found == {8: (1, True), 12: (2, True), 16: (4, True), 24: (4, True)}
+    assert demand().fitting(peaks[-1] - 1) is None
+
+
+def test_what_the_user_fixed_stays() -> None:
+    assert {plan.checkpointing for plan in demand(gradient_checkpointing=False).plans()} == {False}
+    assert {plan.checkpointing for plan in demand(gradient_checkpointing=True).plans()} == {True}
+
+
+def test_optimizers_and_the_average_cost_memory() -> None:
+    peaks = {name: demand(optimizer=name).peak(1, True) for name in ("adafactor", "adamw8bit", "adamw", "prodigy")}
+    assert list(peaks.values()) == sorted(peaks.values())
+    assert demand(ema_decay=0.99).peak(1, True) - peaks["adamw"] == 4 * ONE.adapter
+
+
+def test_a_plan_is_made_once_and_kept(full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    settings, said = replace(TRAINING, batch_size=4), list[str]()
+    tight = demand_of(base, settings)[0].peak(2, True)
+    monkeypatch.setattr(planning, "room_of", lambda *_: int(tight / planning.MARGIN) + 1000)
+    plan = memory_plan(base, settings, tmp_path, said.append)
+    assert (plan.portion, plan.checkpointing) == (2, True) and "go through 2 at a time" in said[0]
+    monkeypatch.setattr(planning, "room_of", lambda *_: 0)
+    assert memory_plan(base, settings, tmp_path, pytest.fail) == plan
+    (tmp_path / "plan.json").write_text('{"portion": 2}')
+    with pytest.raises(StateError, match="is damaged"):
+        memory_plan(base, settings, tmp_path, pytest.fail)
+
+
+def test_too_little_is_one_error_before_anything_is_trained(full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "room_of", lambda *_: 1000)
+    trainer = DiffusersLoraTrainer(str(full_base), FAMILIES["sdxl"], device="cpu")
+    with pytest.raises(OutOfMemory, match=r"needs .* GiB at least.*Lower training\.resolution.*doctor --config"):
+        trainer.train(samples(tmp_path / "photos"), TRAINING, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail)
+    assert not (tmp_path / "work" / "cache").exists()
+
+
+def test_a_budget_that_suffices_changes_nothing(full_base: Path, tmp_path: Path) -> None:
+    base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    plan = memory_plan(base, replace(TRAINING, memory=8), tmp_path, pytest.fail)
+    assert (plan.portion, plan.checkpointing) == (TRAINING.batch_size, False)
+
+
+def test_the_forecast_of_a_whole_training(full_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    assert planning._speed(base.compute) > 1e6
+    monkeypatch.setattr(planning, "_speed", lambda compute: 1e9)
+    demand, cached = demand_of(base, TRAINING)
+    short, long = forecast(base, TRAINING, 10), forecast(base, replace(TRAINING, steps=60), 1000)
+    assert short.seconds == pytest.approx(6 * demand.operations(False) / 4e8)
+    assert long.seconds is not None and long.seconds == pytest.approx(10 * short.seconds)
+    assert long.disk - short.disk == pytest.approx(990 * cached, abs=2)
+    assert short.memory is None and short.plan.portion == TRAINING.batch_size
+    assert json.loads(json.dumps(short.to_json()))["budgets_gib"]["8"]["portion"] == TRAINING.batch_size
+    assert "GiB of memory" in short.line and len(short.details) == 4

@@ -1,0 +1,231 @@
+"""Dataset: the photos of a person with what was measured, duplicates, captions, readiness, and the wanted shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from twinloop import wiring
+from twinloop.config import Settings, load_settings
+from twinloop.domain.facet import Facet
+from twinloop.domain.vault import Consent, Person
+from twinloop.errors import InputError, NothingToDo, StateError
+from twinloop.stages.targets import save_targets, targets_json
+from twinloop.stages.vault.audit import audit
+from twinloop.stages.vault.bulk import Change, preview
+from twinloop.stages.vault.caption import last_options
+from twinloop.stages.vault.dedup import current
+from twinloop.stages.vault.duplicate_decisions import distinct, keep
+from twinloop.stages.vault.duplicates import read_duplicates
+from twinloop.stages.vault.edits import edit_many
+from twinloop.stages.vault.known import known_captions, known_photos
+from twinloop.stages.vault.label import LabelOptions, head_of, label, label_json, label_of, needed_label
+from twinloop.stages.vault.measured_shares import measured_shares
+from twinloop.stages.vault.opened import OpenVault, looked_into
+from twinloop.stages.vault.people import find_person, read_people
+from twinloop.stages.vault.prepared import adopt_edits
+from twinloop.store.atomic import read_json
+from twinloop.web.api.shared import TheSite, Unheard, changing, webp
+from twinloop.web.pictures import picture
+from twinloop.web.site import Site
+
+router = APIRouter(prefix="/dataset")
+
+
+@router.get("")
+def dataset(person: str, site: TheSite) -> dict[str, Any]:
+    """All of a person that the page shows but the wanted shares."""
+    facets, _ = wiring.chosen_facets((), None)
+    with looked_into(site.vault.root) as opened:
+        who = find_person(read_people(opened.vault), person)
+        named = label_of(opened.decisions, who.id)
+        cutting, options = last_options(opened, who)
+        record = _prepared(opened, who)
+        captions = known_captions(opened, who, record)
+        constant = audit([item.text for item in captions], head_of(named, options.style), facets, options.style) if named else ()
+        photos = known_photos(opened, who, facets)
+        groups = _groups(opened, {item.photo.sha256 for item in photos})
+        return {
+            "person": {"id": who.id, "name": who.name, "hidden": who.hidden}, "label": label_json(named) if named else None,
+            "options": {**options.to_json(), "framing": cutting.framing, "size": cutting.size},
+            "photos": [item.to_json() for item in photos], "captions": [item.to_json() for item in captions],
+            "audit": [item.to_json() for item in constant], "duplicates": groups,
+            "folder": site.show(opened.vault.person(who.name or who.id)) if record else None, "readiness": record.get("readiness"),
+        }  # fmt: skip
+
+
+def _prepared(opened: OpenVault, person: Person) -> dict[str, Any]:
+    """The person's ``person.json``; {} before `prep`."""
+    path = opened.vault.person_record(person.name or person.id)
+    data: dict[str, Any] = read_json(path) if path.is_file() else {}
+    return data if data.get("person") == person.id else {}
+
+
+def _groups(opened: OpenVault, photos: set[str]) -> list[dict[str, Any]] | None:
+    """Groups of duplicates that hold one of these photos; None = nobody has looked."""
+    if not opened.vault.duplicates.exists():
+        return None
+    return [group.to_json() for group in read_duplicates(opened.vault).groups if any(file.sha256 in photos for file in group.files)]
+
+
+@router.get("/picture")
+def prepared_picture(person: str, file: str, site: TheSite, size: int = 256) -> Response:
+    """One picture of the person's training set, by its name in ``person.json``."""
+    with looked_into(site.vault.root) as opened:
+        who = find_person(read_people(opened.vault), person)
+        known = {item["file"]: item["sha256"] for item in _prepared(opened, who).get("files", ())}
+        if file not in known or file.endswith((".txt", ".jsonl")):
+            raise InputError("Only pictures of this person's training set are shown.")
+        return webp(picture(opened.vault.person(who.name or who.id) / file, size))
+
+
+class NewLabel(BaseModel):
+    """As ``twinloop vault label`` takes it."""
+
+    person: str
+    trigger: str
+    class_word: str = "person"
+    consent: str | None = None
+    by: str = ""
+    on: str = ""
+    scope: str = ""
+
+
+@router.post("/label")
+def say_label(body: NewLabel, site: TheSite) -> dict[str, Any]:
+    """Say how a person is called in training, and on what ground the photos may be used."""
+    with changing(site) as opened:
+        who = find_person(read_people(opened.vault), body.person)
+        consent = Consent(body.consent, body.by, body.on, body.scope)
+        return label(opened, who, LabelOptions(body.trigger, body.class_word, consent)).to_json()
+
+
+class Edit(BaseModel):
+    """A caption: what it was when it was looked at, and what it is to be ("" = the measured one)."""
+
+    before: str
+    after: str
+
+
+class Edits(BaseModel):
+    """sha256 of photos -> edits."""
+
+    person: str
+    edits: dict[str, Edit]
+
+
+class WantedChange(BaseModel):
+    """One change to the captions of some photos (sha256); kinds as in `Change`."""
+
+    person: str
+    photos: list[str]
+    kind: str
+    words: str
+    by: str = ""
+
+
+@router.post("/captions/preview")
+def preview_change(body: WantedChange, site: TheSite) -> list[dict[str, str]]:
+    """What a change would make of captions; nothing is written."""
+    with looked_into(site.vault.root) as opened:
+        who = find_person(read_people(opened.vault), body.person)
+        texts = _texts(opened, who, body.photos)
+        made = preview(texts, Change(body.kind, body.words, body.by), needed_label(opened, who))
+    return [{"sha256": sha256, "before": texts[sha256], "after": after} for sha256, after in made.items()]
+
+
+@router.post("/captions")
+def edit_captions(body: Edits, site: TheSite) -> dict[str, Any]:
+    """Write captions down as the user's own: one decision, taken back as one."""
+    with changing(site) as opened:
+        who = find_person(read_people(opened.vault), body.person)
+        named = needed_label(opened, who)
+        adopt_edits(opened, who, named)
+        for sha256, text in _texts(opened, who, body.edits).items():
+            if text != body.edits[sha256].before:
+                raise StateError("A caption was changed elsewhere since you looked at it, and nothing was written. Look at the captions again.")
+        return {"written": edit_many(opened, named, {sha256: made.after for sha256, made in body.edits.items()})}
+
+
+def _texts(opened: OpenVault, who: Person, photos: list[str] | Mapping[str, Any]) -> dict[str, str]:
+    """The captions of some photos as they stand."""
+    known = {item.sha256: item.text for item in known_captions(opened, who, {})}
+    missing = [sha256 for sha256 in photos if sha256 not in known]
+    if missing:
+        raise InputError(f"No caption of {len(missing)} of these photos is known. Write them first: twinloop vault caption {who.id}")
+    return {sha256: known[sha256] for sha256 in photos}
+
+
+class OneFile(BaseModel):
+    file: Path
+
+
+class SomeFiles(BaseModel):
+    files: list[Path]
+
+
+@router.post("/duplicates/keep")
+def keep_instead(body: OneFile, site: TheSite) -> dict[str, Any]:
+    """Keep this photo of its group."""
+    with changing(site) as opened:
+        made = keep(opened, current(opened, Unheard()), body.file)
+        current(opened, Unheard())
+        return {"number": made.number, "kind": made.kind}
+
+
+@router.post("/duplicates/distinct")
+def no_duplicates(body: SomeFiles, site: TheSite) -> dict[str, Any]:
+    """These photos are no duplicates of each other."""
+    with changing(site) as opened:
+        made = distinct(opened, body.files)
+        current(opened, Unheard())
+        return {"number": made.number, "kind": made.kind}
+
+
+@router.get("/shares")
+def shares(person: str, site: TheSite, config: str | None = None) -> dict[str, Any]:
+    """The shares of a person's training set as last measured, and the targets of a configuration (None = the facets' own)."""
+    with looked_into(site.vault.root) as opened:
+        who = find_person(read_people(opened.vault), person)
+        folder = opened.vault.person(who.name or who.id)
+    written = [path for space in site.runs().values() for path in space.root.glob("gaps_iter*.json")]
+    found = measured_shares(folder, [*written, site.vault.gaps(who.id)], site.home)
+    settings = load_settings(_config(site, config)) if config else None
+    facets = _facets(settings) if settings is not None else wiring.chosen_facets((), None)[0]
+    return {
+        "configs": list(site.configs()), "config": config,
+        "targets": targets_json(facets, settings.analysis.shares if settings is not None else {}),
+        "measured": None if found is None else {
+            "from": site.show(found.path), "stale": found.stale, "images": found.data.get("images"), "facets": found.data["facets"],
+            "not_measured": found.data.get("not_measured", {}), "notes": found.data.get("notes", []),
+        },
+    }  # fmt: skip
+
+
+class Targets(BaseModel):
+    """Facet -> value -> wanted share, 0..1; null = the facet's own. What is not named stays as it is."""
+
+    config: str
+    shares: dict[str, dict[str, float | None]]
+
+
+@router.post("/targets")
+def save(body: Targets, site: TheSite) -> dict[str, Any]:
+    """Write wanted shares into a configuration."""
+    settings = save_targets(_config(site, body.config), body.shares, _facets)
+    return {"config": body.config, "shares": settings.analysis.shares}
+
+
+def _facets(settings: Settings) -> tuple[Facet, ...]:
+    return wiring.chosen_facets(settings.analysis.plugins, settings.analysis.facets)[0]
+
+
+def _config(site: Site, name: str) -> Path:
+    configs = site.configs()
+    if name not in configs:
+        raise NothingToDo(f"No configuration {name}. Known: {', '.join(configs) or 'none'}.")
+    return configs[name]

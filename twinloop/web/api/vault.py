@@ -1,0 +1,117 @@
+"""The vault: what is in it, its photos, the commands that work on it, and taking the last decision back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from twinloop.errors import InputError, NothingToDo
+from twinloop.stages.vault.opened import looked_into
+from twinloop.stages.vault.people import find_person, read_people
+from twinloop.stages.vault.status import status
+from twinloop.web.api.shared import TheJobs, TheSite, webp
+from twinloop.web.jobs import Job, Jobs
+from twinloop.web.pictures import picture, thumbnail
+from twinloop.web.site import Site
+
+router = APIRouter(prefix="/vault")
+SMALL = 256
+
+
+class Folder(BaseModel):
+    """``models_dir``: None = as in the last scan."""
+
+    folder: str
+    models_dir: str | None = None
+
+
+class Who(BaseModel):
+    person: str
+
+
+@router.get("")
+def vault(site: TheSite, jobs: TheJobs) -> dict[str, Any]:
+    """Whether there is a vault, what is in it, and the command that works on it."""
+    job = jobs.of(_key(site))
+    found = {"vault": _key(site), "job": job.to_json() if job is not None else None}
+    if not site.vault.scan_record.exists():
+        return {**found, "status": None}
+    with looked_into(site.vault.root) as opened:
+        return {**found, "status": status(opened).to_json()}
+
+
+@router.get("/photo")
+def photo(sha256: str, site: TheSite, size: int = SMALL) -> Response:
+    """One photo of the vault, by its content."""
+    with looked_into(site.vault.root) as opened:
+        found = opened.catalog.photo(sha256, opened.fingerprint)
+        if found is None:
+            raise NothingToDo("No such photo in the vault.")
+        small = opened.catalog.thumbnail(sha256) if size == SMALL else None
+    if small:
+        return webp(thumbnail(small, found.origin != "real"))
+    path = next((path for path in map(Path, found.paths) if path.is_file()), Path(found.paths[0]))
+    return webp(picture(path, size, sha256))
+
+
+@router.post("/scan")
+def scan(body: Folder, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
+    """Look at the photos of a folder."""
+    if not body.folder.strip() or not (site.home / body.folder).expanduser().is_dir():
+        raise InputError(f"No folder {body.folder or '(nothing typed)'}. Type the path of one, as in a terminal.")
+    models = ["--models-dir", body.models_dir] if body.models_dir else []
+    folder = str(Path(body.folder).expanduser())
+    return _started(site, jobs, ["scan", f"./{folder}" if folder.startswith("-") else folder, *models]).to_json()
+
+
+@router.post("/cluster")
+def cluster(site: TheSite, jobs: TheJobs) -> dict[str, Any]:
+    """Group the faces by person."""
+    return _started(site, jobs, ["cluster"]).to_json()
+
+
+@router.post("/dedup")
+def dedup(site: TheSite, jobs: TheJobs) -> dict[str, Any]:
+    """Look for duplicates."""
+    return _started(site, jobs, ["dedup"]).to_json()
+
+
+@router.post("/caption")
+def caption(body: Who, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
+    """Write the captions of a person."""
+    return _started(site, jobs, ["caption", _id(site, body.person)]).to_json()
+
+
+@router.post("/prep")
+def prep(body: Who, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
+    """Make the training set of a person."""
+    return _started(site, jobs, ["prep", _id(site, body.person)]).to_json()
+
+
+@router.post("/analyze")
+def analyze(body: Who, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
+    """Count what the training set of a person lacks."""
+    with looked_into(site.vault.root) as opened:
+        person = find_person(read_people(opened.vault), body.person)
+        folder = opened.vault.person(person.name or person.id)
+        models = opened.record.models_dir
+    if not folder.is_dir():
+        raise NothingToDo(f"Nothing is prepared yet. First: twinloop vault prep {person.id}")
+    argv = ["analyze", site.show(folder), "--models-dir", models, "--output", site.show(site.vault.gaps(person.id))]
+    return jobs.start(_key(site), argv).to_json()
+
+
+def _id(site: Site, text: str) -> str:
+    return find_person(read_people(site.vault), text).id
+
+
+def _started(site: Site, jobs: Jobs, argv: Sequence[str]) -> Job:
+    return jobs.start(_key(site), ["vault", *argv, "--vault", str(site.vault_root)])
+
+
+def _key(site: Site) -> str:
+    return site.show(site.vault.root)

@@ -1,0 +1,139 @@
+// Captions: read, edit one where it stands, or change many at once after a look at what would come out.
+
+import { address, post } from "./api.js";
+import { choice, el, replace, say } from "./dom.js";
+
+const KINDS = [["add", "add words"], ["remove", "remove words"], ["replace", "replace text"]];
+
+export function captions(host, page) {
+  if (!page.data.captions.length) {
+    replace(host, el("p", {}, "There are no captions yet. ", page.data.label ? "Write captions (above), or: " : "Say first how the person is called (above), or: ",
+      el("code", {}, `twinloop vault caption ${page.chosen}`)));
+    return;
+  }
+  new Captions(host, page).draw();
+}
+
+class Captions {
+  constructor(host, page) {
+    Object.assign(this, { host, page, items: page.data.captions, marked: new Set() });
+    this.change = { kind: "add", words: "", by: "" };
+  }
+
+  draw() {
+    this.rows = this.items.map((item) => this.row(item));
+    this.count = el("strong", { role: "status" });
+    this.all = el("input", { type: "checkbox", "aria-label": "Mark all captions", onchange: (event) => this.markAll(event.target.checked) });
+    replace(this.host, this.audit(), this.form(), el("div", { class: "list" }, el("table", { class: "captions" },
+      el("caption", { class: "hidden" }, "Captions"),
+      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, this.all), el("th", { scope: "col" }, "photo"), el("th", { scope: "col" }, "caption"), el("th", { scope: "col" }, ""))),
+      el("tbody", {}, this.rows))));
+    this.tell();
+  }
+
+  audit() {
+    const found = this.page.data.audit;
+    if (!found.length) return null;
+    const ask = (words) => () => { this.set("remove", words); this.markAll(true); this.fields.words.focus(); };
+    return el("details", { class: "note", open: true }, el("summary", {}, `${found.length} ${found.length > 1 ? "words are" : "word is"} in nearly every caption`),
+      el("ul", {}, found.map((item) => el("li", {}, item.text, " ", el("button", { onclick: ask(item.words) }, "Remove…")))));
+  }
+
+  form() {
+    const by = el("input", { type: "text", size: "16", oninput: (event) => { this.change.by = event.target.value; } });
+    const words = el("input", { type: "text", size: "20", oninput: (event) => { this.change.words = event.target.value; } });
+    const replacement = el("label", { hidden: true }, "by ", by);
+    const kind = choice("Change", KINDS, this.change.kind, (value) => this.set(value, this.change.words));
+    this.fields = { words, by, replacement, kind: kind.querySelector("select") };
+    this.preview = el("button", { class: "primary" }, "Preview…");
+    return el("form", { class: "bar", "aria-label": "Change the marked captions", onsubmit: (event) => { event.preventDefault(); this.look(); } },
+      this.count, kind, el("label", {}, "words ", words), replacement, this.preview);
+  }
+
+  set(kind, words) {
+    this.change.kind = this.fields.kind.value = kind;
+    this.change.words = this.fields.words.value = words;
+    this.fields.replacement.hidden = kind !== "replace";
+  }
+
+  row(item) {
+    const box = el("input", { type: "checkbox", "aria-label": `Mark the caption of ${item.name}`, onchange: (event) => this.mark(item.sha256, event.target.checked) });
+    const place = el("td", { class: "text" });
+    const source = item.file ? address("/api/dataset/picture", { person: this.page.chosen, file: item.file }) : this.page.source(item.sha256);
+    const button = el("button", { "aria-label": `Edit the caption of ${item.name}`, onclick: () => this.edit(item, place, button) }, "Edit");
+    replace(place, this.text(item));
+    return el("tr", {}, el("td", {}, box), el("td", {}, el("img", { src: source, alt: item.name, width: "64", height: "64", loading: "lazy" })), place, el("td", {}, button));
+  }
+
+  text(item) {
+    const note = item.waiting ? "taken back: the measured caption comes with the next run" : item.edited ? "yours" : "";
+    return [el("span", {}, item.text), note ? el("span", { class: "quiet" }, ` (${note})`) : null];
+  }
+
+  edit(item, place, button) {
+    const area = el("textarea", { rows: "3", "aria-label": `Caption of ${item.name}` });
+    area.value = item.text;
+    const back = () => { replace(place, this.text(item)); button.focus(); };
+    const save = () => this.write({ [item.sha256]: { before: item.text, after: area.value } }, `The caption of ${item.name} is yours now.`);
+    area.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") back();
+      else if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); save(); }
+    });
+    replace(place, area, el("p", { class: "buttons" }, el("button", { class: "primary", onclick: save }, "Save (Enter)"), el("button", { onclick: back }, "Cancel (Esc)"),
+      item.edited ? el("button", { onclick: () => { area.value = ""; save(); } }, "Back to the measured one") : null));
+    area.focus();
+  }
+
+  mark(sha256, on) {
+    if (on) this.marked.add(sha256); else this.marked.delete(sha256);
+    this.tell();
+  }
+
+  markAll(on) {
+    this.marked = new Set(on ? this.items.map((item) => item.sha256) : []);
+    for (const row of this.rows) row.querySelector("input[type=checkbox]").checked = on;
+    this.tell();
+  }
+
+  tell() {
+    this.count.textContent = `${this.marked.size} of ${this.items.length} marked`;
+    this.preview.disabled = !this.marked.size;
+    this.all.checked = this.marked.size === this.items.length;
+    this.all.indeterminate = this.marked.size > 0 && !this.all.checked;
+  }
+
+  async look() {
+    const photos = this.items.filter((item) => this.marked.has(item.sha256)).map((item) => item.sha256);
+    const found = await post("/api/dataset/captions/preview", { person: this.page.chosen, photos, ...this.change });
+    if (!found.length) { say("Nothing would change: the captions are like that already."); return; }
+    const names = new Map(this.items.map((item) => [item.sha256, item.name]));
+    const dialog = el("dialog", { "aria-label": "What would come out", onclose: () => dialog.remove() });
+    const apply = async () => {
+      const edits = Object.fromEntries(found.map((item) => [item.sha256, { before: item.before, after: item.after }]));
+      dialog.close();
+      await this.write(edits, `${found.length} captions are yours now. Undo takes all of them back.`);
+    };
+    dialog.append(el("h2", {}, `${found.length} of ${photos.length} captions would change`),
+      el("ul", { class: "preview", tabindex: "0" }, found.map((item) => el("li", {}, el("strong", {}, names.get(item.sha256)), el("p", {}, difference(item.before, item.after))))),
+      el("p", { class: "buttons" }, el("button", { class: "primary", autofocus: true, onclick: apply }, `Apply to ${found.length} captions`), el("button", { onclick: () => dialog.close() }, "Cancel")));
+    this.host.append(dialog);
+    dialog.showModal();
+  }
+
+  async write(edits, told) {
+    await post("/api/dataset/captions", { person: this.page.chosen, edits });
+    say(told);
+    await this.page.load();
+  }
+}
+
+// The caption with what goes struck out and what comes underlined: the part between what both have in common at their ends.
+function difference(before, after) {
+  let start = 0;
+  while (start < before.length && before[start] === after[start]) start++;
+  let end = 0;
+  while (end < Math.min(before.length, after.length) - start && before.at(-1 - end) === after.at(-1 - end)) end++;
+  const gone = before.slice(start, before.length - end);
+  const come = after.slice(start, after.length - end);
+  return [before.slice(0, start), gone ? el("del", {}, gone) : null, come ? el("ins", {}, come) : null, before.slice(before.length - end)];
+}
