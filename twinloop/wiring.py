@@ -19,6 +19,7 @@ from twinloop.domain.model_roles import pack_and_folder
 from twinloop.errors import InputError, MissingExtra, MissingModel
 from twinloop.families import Family, Preset, family_of, preset_for, preset_name
 from twinloop.ports import (
+    NeighbourSearch,
     Captioner,
     DetectorPack,
     GenerationSettings,
@@ -99,6 +100,21 @@ def models_report(models_dir: str) -> ModelsReport | None:
     """What lies in a models folder; None for the embedded and fake packs and for a folder that does not exist. Opens no model."""
     folder = Path(pack_and_folder(models_dir)[1])
     return None if models_dir in (NANO, FAKE) or not folder.is_dir() else resolve_models_dir(folder)
+
+
+def build_neighbour_search() -> NeighbourSearch:
+    """The approximate index for very many faces.
+
+    Raises:
+        MissingExtra: its library is not installed.
+    """
+
+    def load() -> NeighbourSearch:
+        from twinloop.adapters.neighbours.inverted_lists import InvertedLists
+
+        return InvertedLists()
+
+    return with_extra("Telling people apart among more than 100,000 faces", "large", load)
 
 
 def build_scanner(models_dir: str, min_face: int, workers: int, timeout: float, memory: int) -> Scanner:

@@ -104,6 +104,16 @@ def test_a_folder_is_taken_out_and_forgotten(capsys: pytest.CaptureFixture[str],
     assert (said.data["folders"], said.data["photos"], said.data["gone"]) == ([], 0, 6)
 
 
+def test_everything_can_be_forgotten_after_a_look_at_what_that_is(capsys: pytest.CaptureFixture[str], photos: Path, tmp_path: Path) -> None:
+    vault = tmp_path / "vault"
+    twinloop(capsys, "vault", "scan", photos, "--vault", vault, *MODELS, "--workers", 0)
+    assert twinloop(capsys, "vault", "forget", "--vault", vault).code == 2
+    said = twinloop(capsys, "vault", "forget", "--all", "--vault", vault)
+    assert "Nothing was removed" in said.out and str(vault / "catalog.sqlite") in said.out and (vault / "catalog.sqlite").exists()
+    assert twinloop(capsys, "vault", "forget", "--all", "--yes", "--vault", vault, "--json").data["done"] is True
+    assert sorted(path.name for path in vault.iterdir()) == [".lock"] and len(list(photos.iterdir())) == 6
+
+
 # every odd file of the fixtures
 
 Thumbnail = Callable[[str], ImageArray]

@@ -104,14 +104,17 @@ class Decision:
 
     Kinds and their data:
         ``name``      {person, name}             ``hide`` / ``show``  {person}
-        ``merge``     {into, person}             all faces of ``person`` belong to ``into``
+        ``merge``     {into, people}             all faces of these people belong to ``into``
         ``split``     {person, faces, new}       these faces leave ``person`` and become the person ``new``
         ``reject``    {person, faces}            "not this person": these faces never belong to ``person``
         ``assign``    {person, faces}            these faces belong to ``person``
+        Those above also have ``anchors``: some faces of each person they name, by which it is known again.
         ``keep``      {sha256, instead_of}       of a duplicate group keep this photo, not that one
         ``distinct``  {photos}                   these photos (sha256) are not duplicates of each other
         ``label``     {person, trigger, class_word, consent}
         ``caption``   {person, sha256, text}     the user's own caption of a photo
+        ``forget``    {person, faces}            these faces are not kept, whatever a scan sees
+        ``redacted``  {}                         what was said about someone who is forgotten
         ``captions``  {person, texts}            the same for several photos at once: sha256 -> text
 
     Attributes:

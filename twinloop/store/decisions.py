@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from twinloop.domain.vault import Decision
 from twinloop.errors import NothingToDo
 from twinloop.store.clock import utc_now
 from twinloop.store.journal import Journal
+
+REDACTED = "redacted"
 
 
 class DecisionLog:
@@ -44,6 +46,12 @@ class DecisionLog:
         last = standing[-1]
         self.add("undo", {"number": last.number})
         return dataclasses.replace(last, undone=True)
+
+    def redact(self, numbers: Iterable[int]) -> None:
+        """Take the contents of these decisions out of the file for good: each stays as a numbered one of the kind ``redacted``."""
+        entries = {_key(number): self._journal.get(_key(number)) for number in numbers}
+        if entries:
+            self._journal.replace({key: {**entry, "kind": REDACTED, "data": {}} for key, entry in entries.items()})
 
     def all(self) -> list[Decision]:
         """Every decision, undone ones marked; the undoing itself is not one."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from twinloop.errors import StateError
-from twinloop.store.atomic import fsync_folder, storage_errors
+from twinloop.store.atomic import fsync_folder, storage_errors, write_bytes
 
 
 def _line(key: str, data: Any) -> bytes:
@@ -101,6 +101,19 @@ class Journal:
         self._done[key] = data
         if self._boundary is not None:
             self._boundary(key)
+
+    def replace(self, changes: Mapping[str, Any]) -> None:
+        """Write the whole file anew with other data under these keys: what must not be on record any more is gone from the disk.
+
+        Raises:
+            StateError: a key is not there. StorageError: disk full; the file is as it was.
+        """
+        unknown = changes.keys() - self._done.keys()
+        if unknown:
+            raise StateError(f"{self.path}: no unit {', '.join(sorted(unknown))}")
+        data = {**self._done, **changes}
+        write_bytes(self.path, b"".join(_line(key, value) for key, value in data.items()), private=True)
+        self._done = data
 
     def __len__(self) -> int:
         return len(self._done)

@@ -186,10 +186,10 @@ class VaultCatalog:
         return bool(self.run("SELECT 1 FROM photo WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint)))
 
     def put_photo(self, photo: VaultPhoto, fingerprint: str, thumbnail: bytes) -> None:
-        """What was measured of one content; ``photo.paths`` is not stored here. Thumbnail: a small JPEG."""
+        """What was measured of one content; ``photo.paths`` is not stored here. Thumbnail: a small JPEG, or b"" for none."""
         values = (
             photo.sha256, fingerprint, photo.width, photo.height, photo.phash, photo.taken, photo.origin, json.dumps(dict(photo.measures)),
-            thumbnail,
+            thumbnail or None,
         )  # fmt: skip
         self.run("INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         self.run("DELETE FROM face WHERE sha256 = ? AND fingerprint = ?", (photo.sha256, fingerprint))

@@ -11,9 +11,12 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from twinloop.errors import InputError, NothingToDo, TwinLoopError
+from twinloop.web.api import dataset as dataset_api
 from twinloop.web.api import jobs as jobs_api
+from twinloop.web.api import people as people_api
 from twinloop.web.api import review as review_api
 from twinloop.web.api import runs as runs_api
+from twinloop.web.api import vault as vault_api
 from twinloop.web.jobs import Jobs
 from twinloop.web.security import Guard
 from twinloop.web.site import Site
@@ -32,7 +35,7 @@ def create_app(site: Site) -> FastAPI:
 
     app = FastAPI(title="twinloop", docs_url=None, redoc_url=None, openapi_url=None, lifespan=life)
     app.state.site, app.state.jobs = site, jobs
-    for router in (runs_api.router, review_api.router, jobs_api.router):
+    for router in (runs_api.router, review_api.router, jobs_api.router, vault_api.router, people_api.router, dataset_api.router):
         app.include_router(router, prefix="/api")
     app.add_exception_handler(TwinLoopError, _told)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

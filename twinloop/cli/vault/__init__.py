@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twinloop.cli.command import Command, HelpFormatter, add_command
-from twinloop.cli.vault import caption, dedup, duplicates, label, prep, scan, status
+from twinloop.cli.vault import caption, dedup, duplicates, forget, label, prep, scan, status
 
 COMMANDS: tuple[Command, ...] = (
     scan.COMMAND,
@@ -17,6 +17,7 @@ COMMANDS: tuple[Command, ...] = (
     caption.COMMAND,
     prep.COMMAND,
     status.COMMAND,
+    forget.COMMAND,
 )
 
 

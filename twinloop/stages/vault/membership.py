@@ -84,13 +84,14 @@ class Membership:
         self._hidden.discard(data["person"])
 
     def _merge(self, data: Mapping[str, Any]) -> None:
-        into, person = data["into"], data["person"]
-        for key in list(self._faces.get(person, ())):
-            self._put(key, into)
-        name = self._names.pop(person, None)
-        if name is not None:
-            self._names.setdefault(into, name)
-        self._rejected.setdefault(into, set()).update(self._rejected.pop(person, set()))
+        into = data["into"]
+        for person in data["people"]:
+            for key in list(self._faces.get(person, ())):
+                self._put(key, into)
+            name = self._names.pop(person, None)
+            if name is not None:
+                self._names.setdefault(into, name)
+            self._rejected.setdefault(into, set()).update(self._rejected.pop(person, set()))
 
     def _split(self, data: Mapping[str, Any]) -> None:
         for key in self._index.find_all(faces_of(data)):

@@ -18,12 +18,20 @@ _NOBODY = "-"
 
 
 @dataclass(frozen=True)
+class Moved:
+    """Where a face went for its likeness to decided ones. person: None = to the strangers. decision: its number; undone with it."""
+
+    person: str | None
+    decision: int
+
+
+@dataclass(frozen=True)
 class Found:
     """What clustering found, before any decision.
 
     Attributes:
         groups: faces by id. strangers: the faces of nobody.
-        moved: faces that came after a decision and went where the decided ones are that they are like; None = to the strangers.
+        moved: faces that came after a decision and went where the decided ones are that they are like.
         last: the highest number that an id ever had. fingerprint: of what measured the faces.
         limit: cosine from which faces were of one person. chosen: the user's own one, or None. min_faces: that make a person.
         inputs: hash of all that this follows from, so that nothing is done twice.
@@ -37,7 +45,7 @@ class Found:
     chosen: float | None
     min_faces: int
     inputs: str
-    moved: Mapping[FaceKey, str | None] = field(default_factory=dict)
+    moved: Mapping[FaceKey, Moved] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,13 +91,14 @@ def people_of(found: Found, decisions: Iterable[Decision]) -> People:
     decided = list(decisions)
     membership = Membership(found.groups, found.strangers)
     membership.apply(decided)
-    membership.follow(found.moved)
+    standing = {made.number for made in decided}
+    membership.follow({key: moved.person for key, moved in found.moved.items() if moved.decision in standing})
     persons, strangers = membership.people()
     merged: dict[str, str] = {}
     for made in decided:
         if made.kind == "merge":
-            gone, into = made.data["person"], made.data["into"]
-            merged = {old: into if now == gone else now for old, now in merged.items()} | {gone: into}
+            gone, into = made.data["people"], made.data["into"]
+            merged = {old: into if now in gone else now for old, now in merged.items()} | dict.fromkeys(gone, into)
     return People(persons, strangers, found, merged)
 
 
@@ -162,19 +171,20 @@ def _to_json(people: People) -> dict[str, Any]:
 
 def _moved(found: Found, key: FaceKey) -> Iterator[str]:
     if key in found.moved:
-        yield found.moved[key] or _NOBODY
+        yield found.moved[key].person or _NOBODY
+        yield str(found.moved[key].decision)
 
 
 def _from_json(data: Mapping[str, Any]) -> Found:
     groups: dict[str, list[FaceKey]] = {}
     strangers: list[FaceKey] = []
-    moved: dict[FaceKey, str | None] = {}
+    moved: dict[FaceKey, Moved] = {}
     for line in data["faces"]:
         sha256, x0, y0, x1, y1, group, _, *to = line.split(" ")
         key = FaceKey(sha256, (float(x0), float(y0), float(x1), float(y1)))
         (strangers if group == _NOBODY else groups.setdefault(group, [])).append(key)
         if to:
-            moved[key] = None if to[0] == _NOBODY else to[0]
+            moved[key] = Moved(None if to[0] == _NOBODY else to[0], int(to[1]))
     return Found(
         {name: tuple(keys) for name, keys in sorted(groups.items(), key=lambda item: number_of(item[0]))}, tuple(strangers), int(data["last"]),
         str(data["fingerprint"]), float(data["limit"]), data["chosen"], int(data["min_faces"]), str(data["inputs"]), moved,
@@ -189,7 +199,6 @@ def next_id(found: Found, decisions: Iterable[Decision]) -> str:
 def used_numbers(decisions: Iterable[Decision]) -> Iterator[int]:
     """The numbers of all people that decisions speak of."""
     for made in decisions:
-        for name in ("person", "into", "new"):
-            text = str(made.data.get(name, ""))
+        for text in (*(str(made.data.get(name, "")) for name in ("person", "into", "new")), *made.data.get("people", ())):
             if text[:1] == "p" and text[1:].isdigit():
                 yield int(text[1:])

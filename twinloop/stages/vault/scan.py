@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -13,11 +14,14 @@ import PIL
 
 from twinloop import __version__
 from twinloop.domain.scanned import ScannedFile
+from twinloop.domain.vault import VaultPhoto
 from twinloop.errors import InputError, NothingToDo
 from twinloop.ports import Greeting, Reporter, Scanner
+from twinloop.stages.vault.forget import forgotten_faces
 from twinloop.stages.vault.measure import VERSION
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.walk import Walk
+from twinloop.store.decisions import DecisionLog
 from twinloop.store.lock import locked
 from twinloop.store.vault import Vault
 from twinloop.store.vault_catalog import FileEntry, VaultCatalog
@@ -102,6 +106,7 @@ class _Scan:
         self._index = FileIndex(catalog)
         self._tried = f"twinloop {__version__} {VERSION}; pillow {PIL.__version__}; {plan.limits}"
         self._measured = self._recognised = self._looked_at = 0
+        self._forgotten = forgotten_faces(DecisionLog(vault.decisions, reading=True))
 
     def run(self) -> Scanned:
         folders, removed = self._folders()
@@ -181,7 +186,15 @@ class _Scan:
                 listed, tried = scanned.listed, self._tried if scanned.problem and scanned.sha256 is not None else ""
                 self._catalog.put_file(FileEntry(listed.path, listed.size, listed.mtime_ns, scanned.sha256, scanned.problem, tried))
                 if scanned.photo is not None:
-                    self._catalog.put_photo(scanned.photo, fingerprint, scanned.thumbnail)
+                    self._catalog.put_photo(*self._allowed(scanned.photo, fingerprint, scanned.thumbnail))
                     self._measured += 1
                 elif not scanned.problem:
                     self._recognised += 1
+
+    def _allowed(self, photo: VaultPhoto, fingerprint: str, thumbnail: bytes) -> tuple[VaultPhoto, str, bytes]:
+        """A photo without the faces that the user wants forgotten, and then without its thumbnail."""
+        keys = self._forgotten.get(photo.sha256)
+        if keys is None:
+            return photo, fingerprint, thumbnail
+        kept = tuple(face for number, face in enumerate(photo.faces) if not any(key.same(photo.key(number)) for key in keys))
+        return dataclasses.replace(photo, faces=kept), fingerprint, b""

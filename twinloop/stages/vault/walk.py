@@ -53,31 +53,27 @@ class Walk:
             folder = waiting.pop()
             try:
                 with os.scandir(folder) as entries:
-                    listed = sorted(entries, key=lambda entry: os.fsencode(entry.name))
+                    for entry in entries:
+                        if entry.name.startswith("."):
+                            continue
+                        if not entry.is_dir(follow_symlinks=False):
+                            yield from self._entry(entry, real_roots)
+                        elif os.path.realpath(entry.path) not in self.shut_out:
+                            waiting.append(entry.path)
             except OSError as error:
                 self.unread.append(Path(folder))
                 yield Found(ListedFile(Path(folder), 0, 0), f"this folder cannot be looked into: {error.strerror or error}")
-                continue
-            below = []
-            for entry in listed:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    below.append(entry.path)
-                elif (found := self._entry(entry, real_roots)) is not None:
-                    yield found
-            waiting += [path for path in reversed(below) if os.path.realpath(path) not in self.shut_out]
 
-    def _entry(self, entry: os.DirEntry[str], real_roots: tuple[str, ...]) -> Found | None:
+    def _entry(self, entry: os.DirEntry[str], real_roots: tuple[str, ...]) -> Iterator[Found]:
         suffix = Path(entry.name).suffix.lower()
-        if suffix in NOT_OPENED:
-            return Found(ListedFile(Path(entry.path), 0, 0), NOT_OPENED[suffix])
-        if suffix not in SUFFIXES:
-            if entry.is_symlink() and entry.is_dir():
-                return Found(ListedFile(Path(entry.path), 0, 0), "a link to a folder: scan that folder itself")
+        if suffix in SUFFIXES:
+            yield _of_path(entry.path, real_roots)
+        elif suffix in NOT_OPENED:
+            yield Found(ListedFile(Path(entry.path), 0, 0), NOT_OPENED[suffix])
+        elif entry.is_symlink() and entry.is_dir():
+            yield Found(ListedFile(Path(entry.path), 0, 0), "a link to a folder: scan that folder itself")
+        else:
             self.ignored[suffix] += 1
-            return None
-        return _of_path(entry.path, real_roots)
 
 
 def _of_path(path: str, real_roots: tuple[str, ...]) -> Found:

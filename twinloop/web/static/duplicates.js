@@ -3,8 +3,6 @@
 import { post } from "./api.js";
 import { el, number, replace, say } from "./dom.js";
 
-const KINDS = { exact: "the same bytes", near: "copies of one picture", burst: "photos of one moment" };
-
 export function duplicates(host, page) {
   const groups = page.data.duplicates;
   if (groups === null) {
@@ -24,7 +22,7 @@ function section(group, index, page) {
     await page.load();
   };
   return el("section", { class: "group", "aria-label": `Group ${index + 1}: ${group.reason}` },
-    el("h3", {}, group.reason, " ", el("span", { class: "quiet" }, KINDS[group.kind] ?? group.kind)),
+    el("h3", {}, group.reason),
     el("div", { class: "row" }, group.files.map((file) => one(file, group, page))),
     photos.size > 1 ? el("p", {}, el("button", { onclick: distinct }, "These are no duplicates")) : null);
 }

@@ -14,8 +14,8 @@ export async function readiness(host, page) {
 function grade(data) {
   if (!data.readiness) return el("p", {}, "Prepare the training set to have it graded.");
   return el("section", { class: "readiness", "aria-label": "Readiness" },
-    el("h2", {}, "Readiness: ", el("span", { class: `grade ${data.readiness.grade.replace(" ", "-")}` }, data.readiness.grade), ` ${data.folder ?? ""}`),
-    el("ul", {}, data.readiness.findings.map((finding) => el("li", {}, el("span", { class: `said ${LEVELS[finding.level]}` }, `${finding.level}: `), finding.text))));
+    el("h2", {}, "Readiness: ", el("span", { class: `grade ${data.readiness.grade.replace(" ", "-")}` }, data.readiness.grade), " ", el("span", { class: "quiet" }, data.folder ?? "")),
+    el("ul", { class: "findings" }, data.readiness.findings.map((finding) => el("li", {}, el("span", { class: `said ${LEVELS[finding.level]}` }, finding.level), " ", finding.text))));
 }
 
 class Charts {

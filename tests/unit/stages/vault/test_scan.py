@@ -21,6 +21,7 @@ from twinloop.ports import Scanner, Wanted
 from twinloop.stages.vault.measure import PhotoMeasurer
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.scan import Scanned, ScanPlan, scan
+from twinloop.store.decisions import DecisionLog
 from twinloop.store.vault import Vault
 from twinloop.store.vault_catalog import VaultCatalog
 
@@ -346,6 +347,18 @@ def refuse_to_open(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
         return real(name, *args, **more)
 
     monkeypatch.setattr(os, "open", refusing)
+
+
+def test_forgotten_faces_do_not_come_back_with_other_models(home: Home) -> None:
+    first = home.scan(home.photos)
+    with VaultCatalog(home.vault.catalog) as catalog:
+        photo = next(catalog.photos(first.fingerprint))
+    DecisionLog(home.vault.decisions).add("forget", {"person": "p001", "faces": [photo.key(0).to_json()]})
+    done = home.scan(stamp="models 2")
+    assert (done.measured, done.counts.faces) == (4, 3)
+    with VaultCatalog(home.vault.catalog) as catalog:
+        again = catalog.photo(photo.sha256, done.fingerprint)
+    assert again is not None and again.faces == ()
 
 
 def test_the_record_holds_what_the_next_scan_needs(home: Home) -> None:

@@ -1,0 +1,63 @@
+"""``twinloop vault cluster``: who is who among the faces that were found."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli.command import Command
+from twinloop.cli.options import fraction, positive
+from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault.options import add_vault
+
+if TYPE_CHECKING:
+    from twinloop.stages.vault.cluster import Clustered
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_clustering(parser)
+    add_vault(parser)
+
+
+def add_clustering(parser: argparse.ArgumentParser) -> None:
+    """How people are told apart. None = as in the last run, else by default."""
+    parser.add_argument(
+        "--limit", type=_limit, metavar="COSINE",
+        help="average likeness of two groups from which they are one person: higher for fewer mix-ups; auto = what follows from the embedder (default: as in the last run, else auto)",
+    )  # fmt: skip
+    parser.add_argument("--min-faces", type=positive, metavar="N", help="photos that make a person; whoever is on fewer is a stranger (default: as in the last run, else 3)")
+
+
+def _limit(text: str) -> float:
+    return 0.0 if text == "auto" else fraction(text)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop import wiring
+    from twinloop.stages.vault.cluster import ClusterOptions, cluster
+    from twinloop.stages.vault.opened import opened
+
+    with opened(args.vault) as vault:
+        done = cluster(vault, ClusterOptions(args.limit, args.min_faces), wiring.build_neighbour_search, terminal)
+    for line in lines_of(done):
+        terminal.line(line)
+    return done.to_json()
+
+
+def lines_of(done: Clustered) -> list[str]:
+    """The summary for people."""
+    data = done.to_json()
+    lines = [f"{data['people']} people with {data['faces']} faces; {data['strangers']} faces of strangers (limit {data['limit']:.2f}, at least {data['min_faces']} photos)"]
+    if not done.changed:
+        lines.append("Nothing changed.")
+    elif done.new or done.gone:
+        lines += [f"{word}: {_few(names)}" for word, names in (("New", done.new), ("Gone", done.gone)) if names]
+    first = done.people.persons[0].id if done.people.persons else "p001"
+    return [*lines, f"Who is who: twinloop vault clusters. To name somebody: twinloop vault name {first} NAME"]
+
+
+def _few(names: tuple[str, ...], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+COMMAND = Command("cluster", "Tell people apart by their faces; those on few photos are strangers. Names and corrections are kept.", configure, run)

@@ -1,0 +1,53 @@
+"""``twinloop vault clusters``: everybody with their faces."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault.options import add_vault
+from twinloop.cli.vault.scan import shown
+
+if TYPE_CHECKING:
+    from twinloop.stages.vault.clusters import ListedPerson
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--hidden", action="store_true", help="also list hidden people (--json always does, marked)")
+    parser.add_argument("--sheets", type=Path, metavar="DIR", help="also write a picture of each person's faces to DIR; the pictures are readable by you only")
+    add_vault(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.stages.vault.clusters import clusters
+    from twinloop.stages.vault.opened import looked_into
+    from twinloop.stages.vault.people import read_people
+    from twinloop.stages.vault.sheets import write_sheets
+
+    with looked_into(args.vault) as vault:
+        listed = clusters(vault, read_people(vault.vault))
+        sheets = write_sheets(vault, listed, args.sheets, terminal) if args.sheets is not None else []
+    for line in lines_of([item for item in listed if args.hidden or item.person is None or not item.person.hidden]):
+        terminal.line(line)
+    if sheets:
+        terminal.line(f"{len(sheets)} contact sheets in {args.sheets}")
+    return [item.to_json() for item in listed]
+
+
+def lines_of(listed: list[ListedPerson]) -> list[str]:
+    """A table: id, name, faces, an example."""
+    rows = [("id", "name", "faces", "for example")]
+    for item in listed:
+        person, example = item.person, shown(item.faces[0].path) if item.faces else ""
+        if person is not None:
+            rows.append((person.id, f"{person.name or '-'}{' (hidden)' if person.hidden else ''}", str(len(item.faces)), example))
+        elif item.faces:
+            rows.append(("-", "strangers", str(len(item.faces)), example))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return [f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]}" for row in rows]
+
+
+COMMAND = Command("clusters", "List the people with their faces, and the strangers.", configure, run)

@@ -1,0 +1,61 @@
+"""``twinloop vault forget``: remove what was derived of a person, or of everybody."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault.options import add_vault
+from twinloop.errors import InputError
+
+if TYPE_CHECKING:
+    from twinloop.stages.vault.forget import Forgotten
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("person", nargs="?", metavar="PERSON", help="id (p001) or name of the person to forget")
+    add_vault(parser)
+    parser.add_argument("--all", action="store_true", help="forget everything that the vault holds, decisions and training sets too")
+    parser.add_argument("--yes", action="store_true", help="really remove it; without this flag the command only says what would go")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    if args.all == (args.person is not None):
+        raise InputError("Say whom to forget: PERSON, or --all for everything.")
+    found = _everything(args) if args.all else _person(args)
+    for line in lines_of(found):
+        terminal.line(line)
+    return found.to_json()
+
+
+def _everything(args: argparse.Namespace) -> Forgotten:
+    from twinloop.stages.vault.forget import forget_everything
+    from twinloop.store.vault import Vault
+
+    return forget_everything(Vault(args.vault), args.yes)
+
+
+def _person(args: argparse.Namespace) -> Forgotten:
+    from twinloop.stages.vault.forget import forget_person
+    from twinloop.stages.vault.opened import opened
+    from twinloop.stages.vault.people import find_person, read_people
+
+    with opened(args.vault) as vault:
+        return forget_person(vault, find_person(read_people(vault.vault), args.person), args.yes)
+
+
+def lines_of(found: Forgotten) -> list[str]:
+    """What went, or would go, for people."""
+    lines = [f"{'Forgotten' if found.done else 'Would be forgotten'}: {found.who}"]
+    if found.faces:
+        lines.append(f"  - {found.faces} faces with their embeddings, and the thumbnails they are on")
+    if found.decisions:
+        lines.append(f"  - the contents of {found.decisions} decisions (names, labels, captions)")
+    lines += [f"  - {path}" for path in found.paths]
+    lines += [f"Note: {note}" for note in found.notes]
+    return lines if found.done else [*lines, "Nothing was removed. To do it: the same command with --yes"]
+
+
+COMMAND = Command("forget", "Remove all that was derived of a person, or of everybody. Photos stay as they are.", configure, run)

@@ -1,0 +1,136 @@
+"""What the user says of people: ``twinloop vault name``, ``merge``, ``split``, ``reject``, ``assign``, ``hide``, ``show``; and ``undo``, ``history``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli.command import Command
+from twinloop.cli.options import positive
+from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault.options import add_person, add_vault
+
+if TYPE_CHECKING:
+    from twinloop.stages.vault.edit_people import Edited
+    from twinloop.stages.vault.opened import OpenVault
+
+UNDO = "To take it back: twinloop vault undo"
+
+
+def _editing(edit: Callable[[OpenVault, argparse.Namespace], Edited]) -> Callable[[argparse.Namespace, Terminal], Any]:
+    """Runs one edit and says what changed."""
+
+    def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+        from twinloop.stages.vault.opened import opened
+
+        with opened(args.vault) as vault:
+            done = edit(vault, args)
+        terminal.line(f"{done.text} {UNDO}")
+        return done.to_json()
+
+    return run
+
+
+def _configure_name(parser: argparse.ArgumentParser) -> None:
+    add_person(parser)
+    parser.add_argument("name", metavar="NAME", help="what to call the person; also the name of the folder with the training set")
+    add_vault(parser)
+
+
+def _name(vault: OpenVault, args: argparse.Namespace) -> Edited:
+    from twinloop.stages.vault.edit_people import name
+
+    return name(vault, args.person, args.name)
+
+
+def _configure_merge(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("people", nargs="+", metavar="PERSON", help="ids or names; all become the first")
+    add_vault(parser)
+
+
+def _merge(vault: OpenVault, args: argparse.Namespace) -> Edited:
+    from twinloop.stages.vault.edit_people import merge
+
+    return merge(vault, args.people)
+
+
+def _configure_files(parser: argparse.ArgumentParser) -> None:
+    add_person(parser)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="photos, by path or by a name that only one has")
+    parser.add_argument("--face", type=positive, metavar="N", help="which face of each photo, counted from the largest, where several could be meant")
+    add_vault(parser)
+
+
+def _split(vault: OpenVault, args: argparse.Namespace) -> Edited:
+    from twinloop.stages.vault.edit_people import split
+
+    return split(vault, args.person, args.files, args.face)
+
+
+def _reject(vault: OpenVault, args: argparse.Namespace) -> Edited:
+    from twinloop.stages.vault.edit_people import reject
+
+    return reject(vault, args.person, args.files, args.face)
+
+
+def _assign(vault: OpenVault, args: argparse.Namespace) -> Edited:
+    from twinloop.stages.vault.edit_people import assign
+
+    return assign(vault, args.person, args.files, args.face)
+
+
+def _configure_person(parser: argparse.ArgumentParser) -> None:
+    add_person(parser)
+    add_vault(parser)
+
+
+def _hide(vault: OpenVault, args: argparse.Namespace) -> Edited:
+    from twinloop.stages.vault.edit_people import hide
+
+    return hide(vault, args.person)
+
+
+def _show(vault: OpenVault, args: argparse.Namespace) -> Edited:
+    from twinloop.stages.vault.edit_people import hide
+
+    return hide(vault, args.person, hidden=False)
+
+
+def _undo(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.stages.vault.edit_people import undo
+    from twinloop.stages.vault.history import told
+    from twinloop.stages.vault.opened import opened
+
+    with opened(args.vault) as vault:
+        last = undo(vault)
+    terminal.line(f"Taken back: {told(last)} (no. {last.number}, of {last.when})")
+    return {"number": last.number, "kind": last.kind, "data": dict(last.data), "when": last.when}
+
+
+def _history(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.stages.vault.history import told
+    from twinloop.stages.vault.opened import looked_into
+
+    with looked_into(args.vault) as vault:
+        every = vault.decisions.all()
+    for made in every:
+        terminal.line(f"{made.number:>4}  {made.when}  {told(made)}{'  (undone)' if made.undone else ''}")
+    if not every:
+        terminal.line("Nothing was decided yet.")
+    return [{"number": made.number, "kind": made.kind, "data": dict(made.data), "when": made.when, "undone": made.undone} for made in every]
+
+
+COMMANDS = (
+    Command("name", "Give a person a name.", _configure_name, _editing(_name)),
+    Command("merge", "Make several people one: the first that is named.", _configure_merge, _editing(_merge)),
+    Command("split", "Make the faces of a person in some photos a new person.", _configure_files, _editing(_split)),
+    Command("reject", "Not this person: the faces in these photos never come back to it.", _configure_files, _editing(_reject)),
+    Command("not-this-person", "The same as reject.", _configure_files, _editing(_reject)),
+    Command("assign", "Say that the faces in these photos are this person.", _configure_files, _editing(_assign)),
+    Command("hide", "Leave a person out of lists and training sets.", _configure_person, _editing(_hide)),
+    Command("show", "Show a hidden person again.", _configure_person, _editing(_show)),
+    Command("undo", "Take the last decision back, whatever it was about.", add_vault, _undo),
+    Command("history", "List every decision; those that were taken back are marked.", add_vault, _history),
+)

@@ -1,0 +1,198 @@
+"""What the user says of people: each a decision that holds through every later scan and clustering, and can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop.domain.vault import Decision, FaceKey, Person
+from twinloop.errors import InputError, NothingToDo
+from twinloop.stages.vault.faces_meant import FacesMeant
+from twinloop.stages.vault.lasting_ids import ANCHORS
+from twinloop.stages.vault.membership import KINDS
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.people import People, find_person, next_id, read_found, read_people, write_people
+
+
+@dataclass(frozen=True)
+class Edited:
+    """One thing said. ``text``: what changed, for people. ``decision``: what was written down."""
+
+    text: str
+    decision: Decision
+    people: People
+
+    def to_json(self) -> dict[str, Any]:
+        made = self.decision
+        return {"changed": self.text, "decision": {"number": made.number, "kind": made.kind, "data": dict(made.data)}}
+
+
+def name(vault: OpenVault, text: str, called: str) -> Edited:
+    """Call a person something.
+
+    Raises:
+        InputError: nobody is meant, or the name cannot be one. NothingToDo: the person is called that already.
+    """
+    people = read_people(vault.vault)
+    person, wanted = find_person(people, text), called.strip()
+    vault.vault.person(wanted)  # refuses what cannot be the name of a folder
+    if person.name == wanted:
+        raise NothingToDo(f"{person.id} is called {wanted} already.")
+    for other in people.persons:
+        if other.id != person.id and wanted.casefold() in (other.id, (other.name or "").casefold()):
+            raise InputError(f"{other.id} is called {wanted} already. If they are one person: twinloop vault merge {other.id} {person.id}")
+    before = f" (was {person.name})" if person.name else ""
+    return _decided(vault, f"{person.id} is called {wanted}{before}.", "name", {"person": person.id, "name": wanted}, person)
+
+
+def hide(vault: OpenVault, text: str, hidden: bool = True) -> Edited:
+    """Leave a person out of what is shown and prepared; or no longer.
+
+    Raises:
+        NothingToDo: it is so already.
+    """
+    person = find_person(read_people(vault.vault), text)
+    if person.hidden == hidden:
+        raise NothingToDo(f"{called(person)} is {'hidden' if hidden else 'shown'} already.")
+    kind = "hide" if hidden else "show"
+    return _decided(vault, f"{called(person)} is {'hidden' if hidden else 'shown'}.", kind, {"person": person.id}, person)
+
+
+def merge(vault: OpenVault, texts: Sequence[str]) -> Edited:
+    """Make several people one: the first.
+
+    Raises:
+        InputError: fewer than two different ones.
+    """
+    people = read_people(vault.vault)
+    into, *others = dict.fromkeys(find_person(people, text) for text in texts)
+    if not others:
+        raise InputError(f"Merge whom into {called(into)}? Name at least two people: twinloop vault merge {into.id} p002")
+    count = sum(len(person.faces) for person in (into, *others))
+    said = f"{', '.join(called(person) for person in others)} now {'belongs' if len(others) == 1 else 'belong'} to {called(into)}: {_faces(count)}."
+    return _decided(vault, said, "merge", {"into": into.id, "people": [other.id for other in others]}, into, *others)
+
+
+def split(vault: OpenVault, text: str, files: Sequence[Path], face: int | None = None) -> Edited:
+    """Make the faces of a person in these files a new person.
+
+    Raises:
+        InputError: a file without a face of the person, or all faces of the person.
+    """
+    people = read_people(vault.vault)
+    person = find_person(people, text)
+    return split_faces(vault, text, FacesMeant(vault, people, face).of_person(person, files))
+
+
+def split_faces(vault: OpenVault, text: str | None, keys: Sequence[FaceKey]) -> Edited:
+    """Make these faces of a person a new person. ``text``: None = they are strangers'.
+
+    Raises:
+        InputError: faces that are not the person's, or all faces of the person.
+    """
+    people = read_people(vault.vault)
+    if text is None:
+        _check(keys, people.strangers, "strangers")
+        data = {"person": None, "faces": _json(keys), "new": next_id(people.found, vault.decisions.all())}
+        return _decided(vault, f"{_faces(len(keys))} of strangers {'is' if len(keys) == 1 else 'are'} now {data['new']}.", "split", data)
+    person = find_person(people, text)
+    _check(keys, person.faces, called(person))
+    if len(keys) == len(person.faces):
+        raise InputError(f"These are all faces of {called(person)}: nobody would be left.")
+    new = next_id(people.found, vault.decisions.all())
+    data = {"person": person.id, "faces": _json(keys), "new": new}
+    return _decided(vault, f"{_faces(len(keys))} of {called(person)} {'is' if len(keys) == 1 else 'are'} now {new}.", "split", data, person)
+
+
+def reject(vault: OpenVault, text: str, files: Sequence[Path], face: int | None = None) -> Edited:
+    """Say that the faces in these files are not this person; they never come back to it.
+
+    Raises:
+        InputError: a file without a face of the person.
+    """
+    people = read_people(vault.vault)
+    person = find_person(people, text)
+    return reject_faces(vault, text, FacesMeant(vault, people, face).of_person(person, files))
+
+
+def reject_faces(vault: OpenVault, text: str, keys: Sequence[FaceKey]) -> Edited:
+    """Say that these faces are not this person; they never come back to it.
+
+    Raises:
+        InputError: faces that are not the person's.
+    """
+    person = find_person(read_people(vault.vault), text)
+    _check(keys, person.faces, called(person))
+    data = {"person": person.id, "faces": _json(keys)}
+    return _decided(vault, f"{_faces(len(keys))} {'is' if len(keys) == 1 else 'are'} not {called(person)}.", "reject", data, person)
+
+
+def assign(vault: OpenVault, text: str, files: Sequence[Path], face: int | None = None) -> Edited:
+    """Say that the faces in these files are this person.
+
+    Raises:
+        InputError: a file in which several faces could be meant. NothingToDo: all of them belong to the person already.
+    """
+    people = read_people(vault.vault)
+    person = find_person(people, text)
+    return assign_faces(vault, text, FacesMeant(vault, people, face).for_person(person, files))
+
+
+def assign_faces(vault: OpenVault, text: str, keys: Sequence[FaceKey]) -> Edited:
+    """Say that these faces are this person.
+
+    Raises:
+        InputError: faces that are not in the vault. NothingToDo: all of them belong to the person already.
+    """
+    people = read_people(vault.vault)
+    person = find_person(people, text)
+    _check(keys, [*people.strangers, *(key for other in people.persons for key in other.faces)], "this vault")
+    decided = {key for key in keys if key in person.faces}
+    if len(decided) == len(keys):
+        raise NothingToDo(f"{'This face belongs' if len(keys) == 1 else 'These faces belong'} to {called(person)} already.")
+    data = {"person": person.id, "faces": _json(keys)}
+    return _decided(vault, f"{_faces(len(keys))} {'belongs' if len(keys) == 1 else 'belong'} to {called(person)}.", "assign", data, person)
+
+
+def undo(vault: OpenVault) -> Decision:
+    """Take the last standing decision back, whatever it was about.
+
+    Raises:
+        NothingToDo: there is none.
+    """
+    last = vault.decisions.undo()
+    if last.kind in KINDS and read_found(vault.vault) is not None:
+        write_people(vault.vault, read_people(vault.vault))
+    return last
+
+
+def called(person: Person) -> str:
+    """``p001 (alice)``."""
+    return f"{person.id} ({person.name})" if person.name else person.id
+
+
+def _decided(vault: OpenVault, text: str, kind: str, data: Mapping[str, Any], *persons: Person) -> Edited:
+    """Write the decision down, with some faces of whom it speaks of, and bring people.json up to date."""
+    made = vault.decisions.add(kind, {**data, "anchors": {person.id: _json(person.faces[:ANCHORS]) for person in persons}})
+    people = read_people(vault.vault)
+    write_people(vault.vault, people)
+    return Edited(text, made, people)
+
+
+def _check(keys: Sequence[FaceKey], known: Sequence[FaceKey], whose: str) -> None:
+    """Raises InputError: no face at all, or some that are somebody else's."""
+    if not keys:
+        raise InputError("Which faces? Mark them first.")
+    foreign = set(keys) - set(known)
+    if foreign:
+        raise InputError(f"{_faces(len(foreign))} of these {'is' if len(foreign) == 1 else 'are'} not of {whose}. Look at the faces again.")
+
+
+def _json(keys: Sequence[FaceKey]) -> list[dict[str, Any]]:
+    return [key.to_json() for key in keys]
+
+
+def _faces(count: int) -> str:
+    return f"{count} {'face' if count == 1 else 'faces'}"

@@ -1,0 +1,108 @@
+"""Which faces the user means by naming files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from twinloop.domain.vault import FaceKey, Person
+from twinloop.errors import InputError
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.people import People
+from twinloop.store.vault_faces import FaceEntry, face_entries
+
+
+class FacesMeant:
+    """The faces of files, as the user sees them now.
+
+    Args:
+        face: number of the face in each file, from 1 (the largest), where the user says which.
+    """
+
+    def __init__(self, vault: OpenVault, people: People, face: int | None = None) -> None:
+        self._vault, self._people, self._face = vault, people, face
+        self._by_photo: dict[str, list[FaceEntry]] = {}
+        for entry in face_entries(vault.catalog, vault.fingerprint):
+            self._by_photo.setdefault(entry.key.sha256, []).append(entry)
+
+    def of_person(self, person: Person, files: Sequence[Path]) -> list[FaceKey]:
+        """The person's faces in these files, each once.
+
+        Raises:
+            InputError: an unknown file, or one without a face of this person.
+        """
+        return list(dict.fromkeys(self._of_person(person, file) for file in files))
+
+    def _of_person(self, person: Person, file: Path) -> FaceKey:
+        entries = self._faces(file, person.faces)
+        mine = [entry.key for entry in entries if entry.key in set(person.faces)]
+        if self._face is not None:
+            chosen = self._numbered(file, entries)
+            if chosen not in mine:
+                raise InputError(f"Face {self._face} of {file} is not one of {_called(person)}. {self._listed(entries)}")
+            return chosen
+        if len(mine) > 1:
+            raise InputError(f"{file} has several faces of {_called(person)}. Say which with --face N. {self._listed(entries)}")
+        if not mine:
+            raise InputError(f"{file} has no face of {_called(person)}. {self._listed(entries)}")
+        return mine[0]
+
+    def for_person(self, person: Person, files: Sequence[Path]) -> list[FaceKey]:
+        """The one face in each of these files that could be meant as another face of this person.
+
+        Raises:
+            InputError: an unknown file, one without a face, or one in which several could be meant.
+        """
+        return list(dict.fromkeys(self._for_person(person, file) for file in files))
+
+    def _for_person(self, person: Person, file: Path) -> FaceKey:
+        entries = self._faces(file)
+        if self._face is not None:
+            return self._numbered(file, entries)
+        mine = [entry.key for entry in entries if entry.key in set(person.faces)]
+        free = [entry.key for entry in entries if self._people.person_of(entry.key) is None]
+        for meant in (mine, [entry.key for entry in entries], free):
+            if len(meant) == 1:
+                return meant[0]
+        raise InputError(f"{file} has {len(entries)} faces. Say which with --face N. {self._listed(entries)}")
+
+    def _faces(self, file: Path, among: Iterable[FaceKey] = ()) -> list[FaceEntry]:
+        sha256 = self._content(file, {key.sha256 for key in among})
+        entries = self._by_photo.get(sha256, [])
+        if not entries:
+            raise InputError(f"No face was found in {file}.")
+        return entries
+
+    def _content(self, file: Path, photos: set[str]) -> str:
+        """By its path; else by a name that only one photo has, of the person's photos where one is meant."""
+        known = self._vault.catalog.file(file)
+        if known is not None and known.sha256 is not None:
+            return known.sha256
+        named = [
+            sha256 for sha256, entries in self._by_photo.items()
+            if (not photos or sha256 in photos) and Path(entries[0].path).name == os.fspath(file)
+        ]  # fmt: skip
+        if len(named) != 1:
+            raise InputError(f"{file} is {'not a photo of this vault' if not named else f'the name of {len(named)} photos'}. Name a photo by its path.")
+        return named[0]
+
+    def _numbered(self, file: Path, entries: Sequence[FaceEntry]) -> FaceKey:
+        assert self._face is not None
+        if self._face > len(entries):
+            raise InputError(f"{file} has {len(entries)} {'face' if len(entries) == 1 else 'faces'}, no face {self._face}.")
+        return entries[self._face - 1].key
+
+    def _listed(self, entries: Sequence[FaceEntry]) -> str:
+        """``Its faces: 1 alice (left), 2 nobody known (right).``"""
+        texts = []
+        for number, entry in enumerate(entries, 1):
+            owner = self._people.person_of(entry.key)
+            middle = (entry.box.x0 + entry.box.x1) / 2 / entry.width
+            place = "left" if middle < 0.4 else "right" if middle > 0.6 else "middle"
+            texts.append(f"{number} {'nobody known' if owner is None else _called(owner)} ({place})")
+        return f"Its faces: {', '.join(texts)}."
+
+
+def _called(person: Person) -> str:
+    return f"{person.id} ({person.name})" if person.name else person.id

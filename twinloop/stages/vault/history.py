@@ -1,0 +1,74 @@
+"""History: what the user decided, in words, the way it was said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop.domain.vault import Decision
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.people import read_people
+
+
+@dataclass(frozen=True)
+class Said:
+    """One decision. ``text``: what it says, in words."""
+
+    decision: Decision
+    text: str
+
+    def to_json(self) -> dict[str, Any]:
+        made = self.decision
+        return {"number": made.number, "kind": made.kind, "when": made.when, "undone": made.undone, "text": self.text}
+
+
+def history(opened: OpenVault) -> tuple[Said, ...]:
+    """All decisions of a vault, undone ones too, oldest first."""
+    names = _names(opened)
+    return tuple(Said(made, told(made, names, lambda sha256: _photo(opened, sha256))) for made in opened.decisions.all())
+
+
+def told(made: Decision, names: Mapping[str, str], photo: Callable[[str], str]) -> str:
+    """One decision in words.
+
+    Args:
+        names: of people, by id. photo: sha256 -> name of its file.
+    """
+    data = made.data
+    who = _called(str(data.get("person") or data.get("into") or ""), names)
+    count = len(data.get("faces", ()))
+    faces = f"{count} face{'' if count == 1 else 's'}"
+    words: dict[str, Callable[[], str]] = {
+        "name": lambda: f"{data['person']} is called {data['name']}",
+        "hide": lambda: f"{who} is hidden",
+        "show": lambda: f"{who} is shown",
+        "merge": lambda: f"{', '.join(_called(other, names) for other in data.get('people', [data.get('person')]))} merged into {_called(data['into'], names)}",
+        "split": lambda: f"{faces} of {who} became {_called(data['new'], names)}",
+        "reject": lambda: f"{faces} not {who}",
+        "assign": lambda: f"{faces} assigned to {who}",
+        "keep": lambda: f"{photo(data['sha256'])} kept instead of {photo(data['instead_of'])}",
+        "distinct": lambda: f"{', '.join(photo(sha256) for sha256 in data['photos'])} are no duplicates",
+        "label": lambda: f"{who} is called by “{data['trigger']}”",
+        "caption": lambda: f"caption of {photo(data['sha256'])} " + ("edited" if data["text"] else "taken back"),
+        "captions": lambda: f"{len(data['texts'])} captions of {who} edited",
+        "forget": lambda: f"{who} forgotten, with {faces}",
+        "redacted": lambda: "of somebody who was forgotten",
+    }
+    return words[made.kind]() if made.kind in words else made.kind
+
+
+def _names(opened: OpenVault) -> dict[str, str]:
+    if not opened.vault.people.exists():
+        return {}
+    return {person.id: person.name for person in read_people(opened.vault).persons if person.name}
+
+
+def _called(person: str, names: Mapping[str, str]) -> str:
+    return names.get(person, person) or "strangers"
+
+
+def _photo(opened: OpenVault, sha256: str) -> str:
+    found = opened.catalog.photo(sha256, opened.fingerprint)
+    return Path(found.paths[0]).name if found is not None else sha256[:8]
