@@ -98,8 +98,8 @@ class ValidationConfig(_Section):
         return self
 
 
-BUILTIN_ONLY = ("keep_checkpoints", "early_stop", "face_weight", "output_preservation", "prior_images", "memory", "wandb")
-"""Settings of the training that other programs' trainers are not told."""
+BUILTIN_ONLY = ("keep_checkpoints", "early_stop", "face_weight", "memory", "wandb")
+"""Settings of the training that no other program's trainer is told."""
 
 
 class TrainingConfig(_Section):

@@ -19,11 +19,11 @@ from twinloop.domain.model_roles import pack_and_folder
 from twinloop.errors import InputError, MissingExtra, MissingModel
 from twinloop.families import Family, Preset, family_of, preset_for, preset_name
 from twinloop.ports import (
-    NeighbourSearch,
     Captioner,
     DetectorPack,
     GenerationSettings,
     Generator,
+    NeighbourSearch,
     Reporter,
     ScanJob,
     Scanner,

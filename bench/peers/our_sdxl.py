@@ -8,6 +8,7 @@ import statistics
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -32,7 +33,7 @@ def train(model: str, photos: Path, settings: TrainingSettings, precision: str, 
     moments = [time.perf_counter()]
     trainer = DiffusersLoraTrainer(model, FAMILIES["sdxl"], precision=precision)
     trainer.train(samples, settings, home / "lora.safetensors", home / "work", {}, lambda *_: moments.append(time.perf_counter()))
-    steps = [after - before for before, after in zip(moments[1:-1], moments[2:], strict=True)]
+    steps = [after - before for before, after in pairwise(moments[1:])]
     return {"steady step, s": statistics.median(steps), "load to the end of step 1, s": moments[1] - moments[0], "whole training, s": moments[-1] - moments[0]}
 
 

@@ -11,6 +11,7 @@ import statistics
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def train(model: str, photos: Path, steps: int, batch: int, size: int, dtype: to
             if step == steps:
                 break
     StableDiffusionXLPipeline.save_lora_weights(home, unet_lora_layers=get_peft_model_state_dict(unet))
-    between = [after - before for before, after in zip(moments[1:-1], moments[2:], strict=True)]
+    between = [after - before for before, after in pairwise(moments[1:])]
     return {"steady step, s": statistics.median(between), "load to the end of step 1, s": moments[1] - moments[0], "whole training, s": moments[-1] - moments[0]}
 
 

@@ -158,3 +158,15 @@ def test_a_run_may_go_on_with_another_budget_or_place(free: dict[str, Any]) -> N
 @pytest.mark.parametrize("fixed", [{"seed": 1}, {"person_trigger": "x"}, {"generation": {"num_per_gap": 4}}, {"merge": {"decay": 0.5}}, {"base_model": "nano"}])
 def test_what_decides_results_may_not_change(fixed: dict[str, Any]) -> None:
     assert parse_settings({**LEAST, **fixed}, "x").identity_fields() != parse_settings(LEAST, "x").identity_fields()
+
+
+def test_settings_of_the_training_that_do_not_fit_together() -> None:
+    from tests.functional import loops
+
+    with pytest.raises(ConfigError, match="early_stop needs keep_checkpoints of 2 or more"):
+        loops.settings(training={"early_stop": 2})
+    with pytest.raises(ConfigError, match="only the built-in trainer knows keep_checkpoints, face_weight"):
+        loops.settings(training={"trainer": "kohya", "keep_checkpoints": 4, "face_weight": 2.0})
+    assert loops.settings(training={"memory": 12}).training.memory == 12
+    with pytest.raises(ConfigError, match=r"training\.memory"):
+        loops.settings(training={"memory": 10})

@@ -129,3 +129,26 @@ def test_a_plugin_may_bring_a_family() -> None:
         assert makers.training(10).preset == "auraflow" and makers.generation.steps == 50
     finally:
         FAMILIES.pop("auraflow", None)
+
+
+def test_every_setting_of_the_training_arrives() -> None:
+    asked = {
+        "optimizer": "adafactor", "weight_decay": 0.2, "clip_norm": 0.0, "schedule": "linear", "warmup_steps": 0, "restarts": 3, "gradient_accumulation": 4,
+        "gradient_checkpointing": True, "memory": 16, "ema_decay": 0.9, "min_snr_gamma": 1.0, "noise_offset": 0.1, "caption_dropout": 0.0,
+        "keep_trigger": False, "class_word": "woman", "output_preservation": 0.5, "prior_weight": 0.3, "face_weight": 2.0, "flip": True,
+        "adapter": "dora", "tensorboard": False, "wandb": "mine",
+    }  # fmt: skip
+    made = build_makers(settings(base_model="nano", training=asked)).training(10)
+    assert {name: getattr(made, name) for name in asked} == asked
+    assert made.trigger == "ohwx ana" and made.effective_batch == 32
+
+
+def test_prodigy_brings_its_own_rate() -> None:
+    assert build_makers(settings(base_model="nano", training={"optimizer": "prodigy"})).training(10).learning_rate == 1.0
+    own = {"optimizer": "prodigy", "learning_rate": 0.5}
+    assert build_makers(settings(base_model="nano", training=own)).training(10).learning_rate == 0.5
+
+
+def test_epochs_count_whole_steps_of_accumulated_batches() -> None:
+    asked = {"epochs": 2, "batch_size": 4, "gradient_accumulation": 5}
+    assert build_makers(settings(base_model="some/sdxl", training=asked)).training(10).steps == 2 * 10 * 10 / 20

@@ -133,7 +133,7 @@ def opened_image(data: bytes) -> Iterator[Image.Image]:
         # Pillow's own text holds a memory address, and what is written down must be the same in every run
         raise UnreadableImage(what_else(data)) from error
     except MemoryError as error:
-        raise UnreadableImage("needs more memory to decode than there is") from error
+        raise UnreadableImage("needs more memory to decode than this program may take") from error
     except DECODER_ERRORS as error:
         raise UnreadableImage(
             f"cannot be decoded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
@@ -142,8 +142,13 @@ def opened_image(data: bytes) -> Iterator[Image.Image]:
 
 def decoded(image: Image.Image) -> ImageArray:
     """The pixels of an opened image (uint8 HxWx3 RGB, upright), at full size or at the one it was drafted to."""
+    return np.ascontiguousarray(np.asarray(upright_rgb(image), dtype=np.uint8))
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """The same as a picture: a quarter of a large one can be had without ever holding all of it twice."""
     image.load()
-    return np.ascontiguousarray(np.asarray(_to_rgb(to_srgb(_upright(image))), dtype=np.uint8))
+    return _to_rgb(to_srgb(_upright(image)))
 
 
 def turn_of(image: Image.Image) -> Image.Transpose | None:
@@ -167,7 +172,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         layered = image.convert("RGBA")
         white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, layered).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _deep_grey(image: Image.Image) -> Image.Image:

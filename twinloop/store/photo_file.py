@@ -16,7 +16,7 @@ from PIL import ExifTags, Image
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.scanned import ListedFile
 from twinloop.errors import UnreadableImage
-from twinloop.store.images import DECODER_ERRORS, MAX_BYTES, decode, decoded, opened_image, turn_of
+from twinloop.store.images import DECODER_ERRORS, MAX_BYTES, decode, decoded, opened_image, turn_of, upright_rgb
 
 _SCALES = (8, 4, 2)
 """Powers of two at which a JPEG decoder makes a smaller picture for little more than the cost of reading it."""
@@ -71,8 +71,8 @@ def decode_small(data: bytes, least: int) -> Pixels:
     """
     with opened_image(data) as image:
         if image.format not in ("JPEG", "MPO"):
-            whole = decoded(image)
-            return Pixels(_reduced(whole, least), whole.shape[1], whole.shape[0], taken_at(image), lambda: whole)
+            whole = upright_rgb(image)
+            return Pixels(_reduced(whole, least), whole.width, whole.height, taken_at(image), lambda: np.asarray(whole, dtype=np.uint8))
         width, height = image.size
         if turn_of(image) in (Image.Transpose.TRANSPOSE, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270):
             width, height = height, width
@@ -88,9 +88,9 @@ def scale_for(longer: int, least: int) -> int:
     return next((scale for scale in _SCALES if longer // scale >= least), 1)
 
 
-def _reduced(whole: ImageArray, least: int) -> ImageArray:
-    scale = scale_for(max(whole.shape[:2]), least)
-    return whole if scale == 1 else np.asarray(Image.fromarray(whole).reduce(scale), dtype=np.uint8)
+def _reduced(whole: Image.Image, least: int) -> ImageArray:
+    scale = scale_for(max(whole.size), least)
+    return np.asarray(whole if scale == 1 else whole.reduce(scale), dtype=np.uint8)
 
 
 def taken_at(image: Image.Image) -> float | None:

@@ -5,10 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from twinloop.cli.command import Command, HelpFormatter, add_command
-from twinloop.cli.vault import caption, dedup, duplicates, forget, label, prep, scan, status
+from twinloop.cli.vault import (
+    caption,
+    cluster,
+    clusters,
+    dedup,
+    duplicates,
+    forget,
+    label,
+    people,
+    prep,
+    run,
+    scan,
+    status,
+)
 
 COMMANDS: tuple[Command, ...] = (
+    run.COMMAND,
     scan.COMMAND,
+    cluster.COMMAND,
+    clusters.COMMAND,
+    *people.COMMANDS,
     dedup.COMMAND,
     duplicates.DUPLICATES,
     duplicates.KEEP,

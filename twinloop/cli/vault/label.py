@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_person, add_vault
 
+if TYPE_CHECKING:
+    from twinloop.domain.vault import Consent
+
+CLASS_WORD = "person"
 KINDS = ("self", "written", "licence", "fictional")
 
 
@@ -20,14 +24,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="WORDS",
         help='what calls the person in a prompt: a rare word first, as in "ohwx alice"',
     )
-    parser.add_argument(
-        "--class",
-        dest="class_word",
-        default="person",
-        metavar="WORD",
-        help="what the person is: woman, man, person, 1girl... (default: person)",
-    )
+    add_class_word(parser)
     parser.add_argument("--name", metavar="NAME", help="also name the person; the name of the folder, too")
+    add_consent(parser)
+    add_vault(parser)
+
+
+def add_class_word(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--class", dest="class_word", metavar="WORD", help=f"what the person is: woman, man, person, 1girl... (default: {CLASS_WORD})"
+    )
+
+
+def add_consent(parser: argparse.ArgumentParser) -> None:
     consent = parser.add_argument_group(
         "consent: on what ground these photos may be used; without it every record says 'not recorded'"
     )
@@ -35,19 +44,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     consent.add_argument("--by", default="", metavar="WHO", help="who gave it")
     consent.add_argument("--on", default="", metavar="DATE", help="when, as YYYY-MM-DD")
     consent.add_argument("--scope", default="", metavar="TEXT", help="for what")
-    add_vault(parser)
+
+
+def consent_of(args: argparse.Namespace) -> Consent:
+    from twinloop.domain.vault import Consent
+
+    return Consent(args.consent, args.by, args.on, args.scope)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.domain.vault import Consent
     from twinloop.stages.vault.label import LabelOptions, label
     from twinloop.stages.vault.opened import opened
     from twinloop.stages.vault.people import find_person, read_people
 
     with opened(args.vault) as vault:
         person = find_person(read_people(vault.vault), args.person)
-        consent = Consent(args.consent, args.by, args.on, args.scope)
-        made = label(vault, person, LabelOptions(args.trigger, args.class_word, consent, args.name))
+        made = label(vault, person, LabelOptions(args.trigger, args.class_word or CLASS_WORD, consent_of(args), args.name))
     for text in made.warnings:
         terminal.warn(text)
     data = made.to_json()

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 SHOWN = 10
 
 
-def add_cutting(parser: argparse.ArgumentParser) -> None:
-    """How pictures are cut. None = as in the last run, else the default."""
+def add_cutting(parser: argparse.ArgumentParser, min_face: str = "--min-face") -> None:
+    """How pictures are cut. None = as in the last run, else the default. ``min_face``: name of that flag, where the scan's own has it."""
     parser.add_argument(
         "--size",
         type=options.positive,
@@ -36,7 +36,7 @@ def add_cutting(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-photos", type=options.positive, metavar="N", help="the best N photos, spread over the angles")
     parser.add_argument(
-        "--min-face", type=options.positive, metavar="PX", help="least height of a face in the photo (default: 64)"
+        min_face, dest="min_face_cut", type=options.positive, metavar="PX", help="least height of a face that is worth training on, in pixels of the photo (default: 64)"
     )
 
 
@@ -64,7 +64,7 @@ def wanted(args: argparse.Namespace, vault: OpenVault, person: Person) -> tuple[
     from twinloop.stages.vault.caption import last_options
 
     cutting, captions = last_options(vault, person)
-    cuts = {name: getattr(args, name) for name in ("framing", "size", "max_photos", "min_face")}
+    cuts = {"framing": args.framing, "size": args.size, "max_photos": args.max_photos, "min_face": args.min_face_cut}
     said = {"style": args.style, "captioner": args.captioner, "model": args.captioner_model}
     if args.captioner is not None and args.captioner != captions.captioner and args.captioner_model is None:
         said["model"] = ""

@@ -100,26 +100,28 @@ def _show(vault: OpenVault, args: argparse.Namespace) -> Edited:
 
 def _undo(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.edit_people import undo
-    from twinloop.stages.vault.history import told
+    from twinloop.stages.vault.history import history
     from twinloop.stages.vault.opened import opened
 
     with opened(args.vault) as vault:
+        said = {item.decision.number: item for item in history(vault)}
         last = undo(vault)
-    terminal.line(f"Taken back: {told(last)} (no. {last.number}, of {last.when})")
-    return {"number": last.number, "kind": last.kind, "data": dict(last.data), "when": last.when}
+    terminal.line(f"Taken back: {said[last.number].text} (no. {last.number}, of {last.when})")
+    return {**said[last.number].to_json(), "undone": True}
 
 
 def _history(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault.history import told
+    from twinloop.stages.vault.history import history
     from twinloop.stages.vault.opened import looked_into
 
     with looked_into(args.vault) as vault:
-        every = vault.decisions.all()
-    for made in every:
-        terminal.line(f"{made.number:>4}  {made.when}  {told(made)}{'  (undone)' if made.undone else ''}")
+        every = history(vault)
+    for item in every:
+        made = item.decision
+        terminal.line(f"{made.number:>4}  {made.when}  {item.text}{'  (undone)' if made.undone else ''}")
     if not every:
         terminal.line("Nothing was decided yet.")
-    return [{"number": made.number, "kind": made.kind, "data": dict(made.data), "when": made.when, "undone": made.undone} for made in every]
+    return [item.to_json() for item in every]
 
 
 COMMANDS = (

@@ -13,11 +13,21 @@ from twinloop.cli.vault import making
 from twinloop.cli.vault.options import add_person, add_vault
 
 if TYPE_CHECKING:
+    from twinloop.domain.vault import Person
+    from twinloop.stages.vault.opened import OpenVault
     from twinloop.stages.vault.prep import Prepared
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_person(parser)
+    add_layout(parser)
+    making.add_cutting(parser)
+    making.add_captioning(parser)
+    add_vault(parser)
+
+
+def add_layout(parser: argparse.ArgumentParser) -> None:
+    """How the folder is laid out. None = as it is."""
     parser.add_argument(
         "--layout", choices=("flat", "kohya", "metadata"),
         help="pictures with .txt (what the loop reads), kohya's 'N_trigger class' folder, or pictures with metadata.jsonl (default: as it is, flat at first)",
@@ -25,28 +35,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repeats", type=options.positive, metavar="N", help="of kohya's folder (default: as it is, 10 at first)"
     )
-    making.add_cutting(parser)
-    making.add_captioning(parser)
     parser.add_argument("--output", type=Path, metavar="DIR", help="another folder than organized/<person> in the vault")
-    add_vault(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault.copies import copies
-    from twinloop.stages.vault.label import needed_label
     from twinloop.stages.vault.opened import opened
-    from twinloop.stages.vault.prep import PrepOptions, prep
 
     with opened(args.vault) as vault:
-        person = making.person_of(vault, args.person)
-        label = needed_label(vault, person)
-        cutting, wanted = making.wanted(args, vault, person)
-        asked = PrepOptions(args.layout, args.repeats, args.output, cutting, wanted)
-        found = prep(vault, person, label, copies(vault, person), asked, making.writer_for(vault, args, wanted), terminal)
+        return made(vault, making.person_of(vault, args.person), args, terminal).to_json()
+
+
+def made(vault: OpenVault, person: Person, args: argparse.Namespace, terminal: Terminal) -> Prepared:
+    """Prepare a person as the flags say, and tell."""
+    from twinloop.stages.vault.copies import copies
+    from twinloop.stages.vault.label import needed_label
+    from twinloop.stages.vault.prep import PrepOptions, prep
+
+    label = needed_label(vault, person)
+    cutting, wanted = making.wanted(args, vault, person)
+    asked = PrepOptions(args.layout, args.repeats, args.output, cutting, wanted)
+    found = prep(vault, person, label, copies(vault, person), asked, making.writer_for(vault, args, wanted), terminal)
     for line in lines(found):
         terminal.line(line)
     making.say_audit(found.audit, terminal)
-    return found.to_json()
+    return found
 
 
 def lines(found: Prepared) -> list[str]:

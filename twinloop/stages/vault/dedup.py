@@ -116,7 +116,7 @@ class _Search:
         signs = {place: all_signs[photo.sha256] for place, photo in enumerate(self._photos) if photo.sha256 in all_signs}
         near = self._near(signs)
         gone = {place for star in near for place, _ in star.others}
-        bursts = self._bursts([None if place in gone or place not in signs else photo.taken for place, photo in enumerate(self._photos)])
+        bursts = self._bursts([place for place in signs if place not in gone and self._photos[place].face])
         copies = self._opened.catalog.copies()
         writer = GroupWriter(self._photos, copies, self._ranking, self._same_twice)
         files = sum(len(copies.get(photo.sha256, (photo.path,))) for photo in self._photos)
@@ -136,20 +136,21 @@ class _Search:
         def near(place: int) -> list[int]:
             return sorted({*upright.of(place), *turned.of(place)})
 
-        return self._stars([place for place in clear if near(place)], near, self._copy, "Comparing look-alikes")
+        return self._stars(self._ordered(place for place in clear if near(place)), near, self._copy, "Comparing look-alikes")
 
-    def _bursts(self, taken: Sequence[float | None]) -> list[Star[int, bool]]:
+    def _bursts(self, places: Sequence[int]) -> list[Star[int, bool]]:
+        """Photos of one moment, in the order of time; only those with a face."""
         if not self._options.burst_seconds:
             return []
-        near = moment.moments(taken, self._options.burst_seconds)
-        return self._stars(sorted(near), lambda place: near[place], self._moment, "Comparing bursts")
+        near = moment.moments({place: self._photos[place].taken for place in places}, self._options.burst_seconds)
+        return self._stars(list(near), lambda place: near[place], self._moment, "Comparing bursts")
 
     def _stars(
         self, places: Sequence[int], near: Callable[[int], Iterable[int]], alike: Callable[[int, int], R | None], label: str
     ) -> list[Star[int, R]]:
         """Groups, in the order of their best photo's path."""
         found = stars(
-            self._ordered(places), near, lambda a, b: alike(min(a, b), max(a, b)), self._ordered,
+            places, near, lambda a, b: alike(min(a, b), max(a, b)), self._ordered,
             lambda done: self._reporter.progress(label, done, len(places)),
         )  # fmt: skip
         self._reporter.progress(label, len(places), len(places))

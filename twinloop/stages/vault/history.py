@@ -50,7 +50,7 @@ def told(made: Decision, names: Mapping[str, str], photo: Callable[[str], str]) 
         "assign": lambda: f"{faces} assigned to {who}",
         "keep": lambda: f"{photo(data['sha256'])} kept instead of {photo(data['instead_of'])}",
         "distinct": lambda: f"{', '.join(photo(sha256) for sha256 in data['photos'])} are no duplicates",
-        "label": lambda: f"{who} is called by “{data['trigger']}”",
+        "label": lambda: f"trigger of {who}: {data['trigger']}",
         "caption": lambda: f"caption of {photo(data['sha256'])} " + ("edited" if data["text"] else "taken back"),
         "captions": lambda: f"{len(data['texts'])} captions of {who} edited",
         "forget": lambda: f"{who} forgotten, with {faces}",

@@ -30,9 +30,9 @@ NEIGHBOURS = 200
 """Photos on either side in time that are compared; more within seconds are no camera's doing but a wrong clock."""
 
 
-def moments(taken: Sequence[float | None], seconds: float) -> dict[int, list[int]]:
-    """For each place the places of what was taken within ``seconds`` of it; places without a time have none."""
-    order = sorted((time, place) for place, time in enumerate(taken) if time is not None)
+def moments(taken: Mapping[int, float | None], seconds: float) -> dict[int, list[int]]:
+    """For each place, in the order of time, the places of what was taken within ``seconds`` of it; without any it is not in it."""
+    order = sorted((time, place) for place, time in taken.items() if time is not None)
     found: dict[int, list[int]] = {place: [] for _, place in order}
     for number, (time, place) in enumerate(order):
         for later, other in order[number + 1 : number + 1 + NEIGHBOURS]:

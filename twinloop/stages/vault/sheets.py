@@ -18,7 +18,8 @@ CELL = 96
 COLUMNS = 10
 MOST = 100
 """Faces on a sheet; of more an even choice, from the most to the least telling."""
-_AROUND = 0.35
+_AROUND = 0.85
+"""Half a cell shows so much of the longer side of the face's box."""
 
 
 def write_sheets(vault: OpenVault, listed: Sequence[ListedPerson], folder: Path, reporter: Reporter) -> list[Path]:
@@ -58,14 +59,10 @@ def _cell(vault: OpenVault, face: FaceEntry) -> Image.Image | None:
     data = vault.catalog.thumbnail(face.key.sha256)
     if not data:
         return None
-    with Image.open(io.BytesIO(data)) as thumbnail:
-        scale = thumbnail.width / face.width
-        box = face.box.expanded(_AROUND).clipped(face.width, face.height)
-        corners = tuple(round(value * scale) for value in (box.x0, box.y0, box.x1, box.y1))
-        cut = thumbnail.convert("RGB").crop((corners[0], corners[1], max(corners[2], corners[0] + 1), max(corners[3], corners[1] + 1)))
-    cut.thumbnail((CELL, CELL))
-    side = max(cut.size)
-    grown = cut.resize((round(cut.width * CELL / side), round(cut.height * CELL / side)))
-    cell = Image.new("RGB", (CELL, CELL), (32, 32, 32))
-    cell.paste(grown, ((CELL - grown.width) // 2, (CELL - grown.height) // 2))
-    return cell
+    with Image.open(io.BytesIO(data)) as opened:
+        thumbnail = opened.convert("RGB")
+    scale = thumbnail.width / face.width
+    x, y = (value * scale for value in face.box.center)
+    half = max(face.box.width, face.box.height) * scale * _AROUND
+    square = thumbnail.crop((round(x - half), round(y - half), round(x + half), round(y + half)))
+    return square.resize((CELL, CELL), Image.Resampling.BICUBIC) if square.width and square.height else None

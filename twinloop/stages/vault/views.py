@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from twinloop.domain.vault import VaultFace
 from twinloop.stages.vault.alignment import Thumbnail, Window
 from twinloop.store.vault_catalog import VaultCatalog
 
-REMEMBERED = 512
-"""Opened thumbnails, of about 0.1 MB each."""
+REMEMBERED = 256
+"""Photos; an opened one is about 0.1 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,14 +18,17 @@ class View:
     """One photo.
 
     Attributes:
-        faces: largest and surest first. places: of these faces, as shares of width and height.
+        jpeg: the thumbnail's. faces: largest and surest first. places: of these faces, as shares of width and height.
     """
 
-    sha256: str
-    thumbnail: Thumbnail
-    taken: float | None
+    jpeg: bytes
     faces: tuple[VaultFace, ...]
     places: tuple[Window, ...]
+
+    @cached_property
+    def thumbnail(self) -> Thumbnail:
+        """Opened when it is first looked at: often the faces alone decide."""
+        return Thumbnail.of(self.jpeg)
 
 
 class Views:
@@ -37,14 +40,14 @@ class Views:
 
     def _open(self, sha256: str) -> View | None:
         """None = the photo, or its thumbnail, is not in the catalogue."""
-        photo, thumbnail = self._catalog.photo(sha256, self._fingerprint), read_thumbnail(self._catalog, sha256)
-        if photo is None or thumbnail is None:
+        photo, jpeg = self._catalog.photo(sha256, self._fingerprint), self._catalog.thumbnail(sha256)
+        if photo is None or not jpeg:
             return None
         places = tuple(
             (box.x0 / photo.width, box.y0 / photo.height, box.x1 / photo.width, box.y1 / photo.height)
             for box in (found.face.box.clipped(photo.width, photo.height) for found in photo.faces)
         )
-        return View(sha256, thumbnail, photo.taken, photo.faces, places)
+        return View(jpeg, photo.faces, places)
 
 
 def read_thumbnail(catalog: VaultCatalog, sha256: str) -> Thumbnail | None:

@@ -16,7 +16,7 @@ export function captions(host, page) {
 
 class Captions {
   constructor(host, page) {
-    Object.assign(this, { host, page, items: page.data.captions, marked: new Set() });
+    Object.assign(this, { host, page, items: page.data.captions, marked: new Set(), last: -1 });
     this.change = { kind: "add", words: "", by: "" };
   }
 
@@ -40,6 +40,7 @@ class Captions {
   }
 
   form() {
+    const filter = el("input", { type: "search", size: "14", "aria-label": "Show captions with these words", placeholder: "show those with…", oninput: (event) => this.filter(event.target.value) });
     const by = el("input", { type: "text", size: "16", oninput: (event) => { this.change.by = event.target.value; } });
     const words = el("input", { type: "text", size: "20", oninput: (event) => { this.change.words = event.target.value; } });
     const replacement = el("label", { hidden: true }, "by ", by);
@@ -47,7 +48,7 @@ class Captions {
     this.fields = { words, by, replacement, kind: kind.querySelector("select") };
     this.preview = el("button", { class: "primary" }, "Preview…");
     return el("form", { class: "bar", "aria-label": "Change the marked captions", onsubmit: (event) => { event.preventDefault(); this.look(); } },
-      this.count, kind, el("label", {}, "words ", words), replacement, this.preview);
+      filter, this.count, kind, el("label", {}, "words ", words), replacement, this.preview);
   }
 
   set(kind, words) {
@@ -57,12 +58,12 @@ class Captions {
   }
 
   row(item) {
-    const box = el("input", { type: "checkbox", "aria-label": `Mark the caption of ${item.name}`, onchange: (event) => this.mark(item.sha256, event.target.checked) });
+    const box = el("input", { type: "checkbox", "aria-label": `Mark the caption of ${item.name}`, onclick: (event) => this.mark(this.items.indexOf(item), event.target.checked, event.shiftKey) });
     const place = el("td", { class: "text" });
     const source = item.file ? address("/api/dataset/picture", { person: this.page.chosen, file: item.file }) : this.page.source(item.sha256);
     const button = el("button", { "aria-label": `Edit the caption of ${item.name}`, onclick: () => this.edit(item, place, button) }, "Edit");
     replace(place, this.text(item));
-    return el("tr", {}, el("td", {}, box), el("td", {}, el("img", { src: source, alt: item.name, width: "64", height: "64", loading: "lazy" })), place, el("td", {}, button));
+    return el("tr", { "data-photo": item.sha256 }, el("td", {}, box), el("td", {}, el("img", { src: source, alt: item.name, width: "64", height: "64", loading: "lazy" })), place, el("td", {}, button));
   }
 
   text(item) {
@@ -84,21 +85,42 @@ class Captions {
     area.focus();
   }
 
-  mark(sha256, on) {
-    if (on) this.marked.add(sha256); else this.marked.delete(sha256);
+  // With Shift: all between the one marked last and this one.
+  mark(index, on, range) {
+    const from = range && this.last >= 0 ? Math.min(this.last, index) : index;
+    const to = range && this.last >= 0 ? Math.max(this.last, index) : index;
+    for (let place = from; place <= to; place++) this.tick(place, on);
+    this.last = index;
     this.tell();
   }
 
   markAll(on) {
-    this.marked = new Set(on ? this.items.map((item) => item.sha256) : []);
-    for (const row of this.rows) row.querySelector("input[type=checkbox]").checked = on;
+    for (const index of this.items.keys()) this.tick(index, on);
+    this.tell();
+  }
+
+  tick(index, on) {
+    if (this.rows[index].hidden) return;
+    this.rows[index].querySelector("input[type=checkbox]").checked = on;
+    if (on) this.marked.add(this.items[index].sha256); else this.marked.delete(this.items[index].sha256);
+  }
+
+  // Captions that are not shown are not marked either.
+  filter(words) {
+    const wanted = words.trim().toLowerCase();
+    for (const [index, item] of this.items.entries()) {
+      const shown = item.text.toLowerCase().includes(wanted);
+      if (!shown) this.tick(index, false);
+      this.rows[index].hidden = !shown;
+    }
     this.tell();
   }
 
   tell() {
-    this.count.textContent = `${this.marked.size} of ${this.items.length} marked`;
+    const shown = this.rows.filter((row) => !row.hidden).length;
+    this.count.textContent = `${this.marked.size} of ${shown} marked`;
     this.preview.disabled = !this.marked.size;
-    this.all.checked = this.marked.size === this.items.length;
+    this.all.checked = shown > 0 && this.marked.size === shown;
     this.all.indeterminate = this.marked.size > 0 && !this.all.checked;
   }
 
@@ -121,9 +143,13 @@ class Captions {
   }
 
   async write(edits, told) {
-    await post("/api/dataset/captions", { person: this.page.chosen, edits });
-    say(told);
+    try {
+      await post("/api/dataset/captions", { person: this.page.chosen, edits });
+      say(told);
+    } catch (error) { say(error.message, true); }
     await this.page.load();
+    const [first, more] = Object.keys(edits);
+    this.page.body.querySelector(more ? ".captions thead input" : `tr[data-photo="${first}"] td:last-child button`)?.focus();
   }
 }
 

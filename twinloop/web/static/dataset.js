@@ -41,10 +41,13 @@ class Dataset {
 
   async load() {
     this.data = await get("/api/dataset", this.query);
+    const top = this.body?.querySelector(".list")?.scrollTop ?? 0;
     this.leave();
     this.body = el("div", { class: "view" });
     replace(this.host, this.bar(), this.place.work.host, this.data.label ? null : this.labelForm(), this.body);
     this.leave = (await VIEWS[this.view][1](this.body, this)) || (() => {});
+    const list = this.body.querySelector(".list");
+    if (list) list.scrollTop = top;
   }
 
   bar() {

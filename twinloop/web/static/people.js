@@ -22,7 +22,7 @@ class People {
   constructor(host, place, wanted) {
     Object.assign(this, { host, place, wanted });
     this.close = () => { this.grid?.close(); place.close(); };
-    place.ended = () => this.load();
+    place.follow(() => this.load());
   }
 
   async load(wanted = this.wanted) {
@@ -36,7 +36,8 @@ class People {
     this.detail = el("section", { class: "person", "aria-label": "Faces" });
     const faces = all.reduce((sum, person) => sum + person.faces, 0);
     replace(this.host, el("div", { class: "bar" }, el("h1", {}, "People"), el("p", { class: "quiet" }, `${this.shown.length} people, ${faces} faces, ${strangers.faces} of strangers`),
-      this.place.undo(() => this.load()), this.history()), this.place.work.host, el("div", { class: "split narrow" }, this.list(), this.detail));
+      this.place.undo(() => this.load()), this.history(),
+      el("details", {}, el("summary", {}, "Add photos"), this.place.scanForm(this.place.state.status.models_dir))), this.place.work.host, el("div", { class: "split narrow" }, this.list(), this.detail));
     await this.show();
   }
 
@@ -54,7 +55,7 @@ class People {
   }
 
   history() {
-    const host = el("ol", {});
+    const host = el("ol", { reversed: true });
     const open = async (event) => {
       if (!event.target.open) return;
       const found = await get("/api/people/history");
@@ -123,6 +124,7 @@ class People {
     await post(`/api/people/${what}`, { person: this.chosen, ...body });
     say(`${told} Undo takes it back.`);
     await this.load(next);
+    this.grid?.list.focus();
   }
 
   look(face) {

@@ -34,25 +34,32 @@ class Place {
 
   offer(host, part) {
     const status = this.state.status;
-    const again = () => window.dispatchEvent(new HashChangeEvent("hashchange"));
-    this.ended = async (job) => {
-      if (job.state === "done" && job.command[2] === "scan") await this.work.start("/api/vault/cluster");
-      else if (job.state === "done") again();
-    };
+    this.follow(() => window.dispatchEvent(new HashChangeEvent("hashchange")));
     replace(host, el("h1", {}, part), status ? this.unclustered() : this.unscanned(), this.work.host);
   }
 
+  // New photos are grouped as soon as they are scanned; done() is called when a command has ended well.
+  follow(done) {
+    this.ended = async (job) => {
+      if (job.state === "done" && job.command[2] === "scan") await this.work.start("/api/vault/cluster");
+      else if (job.state === "done") await done();
+    };
+  }
+
   unscanned() {
+    return el("div", { class: "note" }, el("p", {}, `There is no vault in ${this.state.vault} yet. A scan looks at the photos of a folder, once; they are only read. In a terminal: `,
+      el("code", {}, "twinloop vault scan FOLDER")), this.scanForm("models"));
+  }
+
+  scanForm(models_dir) {
     const folder = el("input", { type: "text", size: "40", required: true, placeholder: "/home/me/Pictures" });
-    const models = el("input", { type: "text", size: "24", placeholder: "models" });
+    const models = el("input", { type: "text", size: "24", placeholder: models_dir });
     const submit = async (event) => {
       event.preventDefault();
       await this.work.start("/api/vault/scan", { folder: folder.value, models_dir: models.value || null });
     };
-    return el("div", { class: "note" }, el("p", {}, `There is no vault in ${this.state.vault} yet. A scan looks at the photos of a folder, once; they are only read. In a terminal: `,
-      el("code", {}, "twinloop vault scan FOLDER")),
-    el("form", { class: "bar", onsubmit: submit, "aria-label": "Scan a folder" }, el("label", {}, "Folder of photos ", folder),
-      el("label", {}, "Folder of detector models ", models), el("button", { class: "primary", disabled: working(this.work.job) }, "Scan")));
+    return el("form", { class: "bar", onsubmit: submit, "aria-label": "Scan a folder" }, el("label", {}, "Folder of photos ", folder),
+      el("label", {}, "Folder of detector models ", models), el("button", { class: "primary", disabled: working(this.work.job) }, "Scan"));
   }
 
   unclustered() {

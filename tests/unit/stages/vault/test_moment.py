@@ -10,13 +10,14 @@ from twinloop.stages.vault.moment import NEIGHBOURS, moments, other_people, same
 
 
 def test_photos_within_the_seconds_find_each_other() -> None:
-    found = moments([10.0, None, 0.0, 4.0, 15.1, 15.0], 5.0)
+    found = moments(dict(enumerate([10.0, None, 0.0, 4.0, 15.1, 15.0])), 5.0)
+    assert list(found) == [2, 3, 0, 5, 4]
     assert {place: sorted(others) for place, others in found.items()} == {0: [5], 2: [3], 3: [2], 4: [5], 5: [0, 4]}
 
 
 def test_a_wrong_clock_does_not_make_everything_one_moment() -> None:
     count = 3 * NEIGHBOURS
-    found = moments([0.0] * count, 5.0)
+    found = moments(dict.fromkeys(range(count), 0.0), 5.0)
     assert sum(len(others) for others in found.values()) <= 2 * NEIGHBOURS * count
 
 

@@ -1,0 +1,63 @@
+"""Before anything long starts: one line, and one error where the disk is too small."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.functional import loops
+from tests.functional.loops import Quiet
+from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
+from twinloop.errors import StorageError
+from twinloop.loop import run_loop, workspace_of
+from twinloop.ports import GenerationSettings
+from twinloop.stages.preflight import look_ahead, pictures
+from twinloop.wiring import build_toolbox
+
+PLAN = MemoryPlan(2, True, 7 * GIB)
+FORECAST = Forecast(PLAN, 12 * GIB, 2 * GIB, 5400.0, {8: PLAN, 12: PLAN, 16: None, 24: PLAN})
+Usage = namedtuple("Usage", "total used free")
+
+
+def free(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**13, 0, room))
+
+
+def test_the_line_names_memory_disk_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free(monkeypatch, 100 * GIB)
+    reporter = Quiet()
+    look_ahead(FORECAST, GIB, tmp_path / "not" / "there", reporter)
+    assert reporter.lines == ["Training needs 7.0 of 12.0 GiB of memory, 2.00 GiB of disk, about 1.5 hours."]
+    assert "16 GiB: too little; lower training.resolution or training.rank" in FORECAST.details
+    assert FORECAST.details[0] == "8 GiB: 7.0 GiB: 2 at a time, with gradient checkpointing"
+
+
+def test_too_little_disk_is_one_error_with_both_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free(monkeypatch, 2 * GIB)
+    with pytest.raises(StorageError, match=r"needs about 3\.1 GiB .* 2\.0 GiB are free.*nothing was started"):
+        look_ahead(FORECAST, GIB, tmp_path, Quiet())
+
+
+def test_measured_checkpoints_need_room_for_their_images() -> None:
+    generation = GenerationSettings(1, 1.0, 1000, 1000)
+    plain = pictures(loops.settings(), generation)
+    measured = pictures(loops.settings(training={"keep_checkpoints": 4, "checkpoint_panel": 8}), generation)
+    assert measured - plain == 3 * 4 * 8 * 1_500_000
+
+
+def test_a_run_asks_before_it_starts_and_not_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    chosen: Any = loops.settings(max_iterations=1)
+    free(monkeypatch, 1000)
+    with pytest.raises(StorageError):
+        loops.run(chosen)
+    assert not Path("out/dataset_iter0.json").exists() and not list(Path("loras").glob("*"))
+    free(monkeypatch, 100 * GIB)
+    loops.run(chosen)
+    free(monkeypatch, 1000)
+    run_loop(chosen, build_toolbox(chosen, Quiet()), workspace_of(chosen))

@@ -1,0 +1,87 @@
+"""``twinloop vault run``: scan, cluster, dedup, label, caption and prep, one after the other."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twinloop.cli.command import Command
+from twinloop.cli.terminal import Terminal
+from twinloop.cli.vault import cluster, dedup, label, making, prep, scan
+
+if TYPE_CHECKING:
+    from twinloop.domain.vault import Person
+    from twinloop.stages.vault.opened import OpenVault
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    scan.configure(parser)
+    parser.add_argument("--person", required=True, metavar="NAME", help="whose training set; the name of its folder, too")
+    parser.add_argument(
+        "--reference", type=Path, metavar="PHOTO", help="a photo of the person alone (default: who has this name, else who is on most photos)"
+    )
+    parser.add_argument("--trigger", metavar="WORDS", help="what calls the person in a prompt (default: what was said before, else 'ohwx NAME')")
+    label.add_class_word(parser)
+    label.add_consent(parser)
+    cluster.add_clustering(parser)
+    prep.add_layout(parser)
+    making.add_cutting(parser, min_face="--min-face-cut")
+    making.add_captioning(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop import wiring
+    from twinloop.stages.vault.cluster import ClusterOptions
+    from twinloop.stages.vault.cluster import cluster as tell_apart
+    from twinloop.stages.vault.dedup import dedup as find_copies
+    from twinloop.stages.vault.dedup import options_for
+    from twinloop.stages.vault.opened import opened
+    from twinloop.stages.vault.whom import person_meant
+
+    _title(terminal, "Scan")
+    scanned = scan.run(args, terminal)
+    with opened(args.vault) as vault:
+        _title(terminal, "Cluster")
+        people = tell_apart(vault, ClusterOptions(args.limit, args.min_faces), wiring.build_neighbour_search, terminal)
+        _say(terminal, cluster.lines_of(people)[:-1])
+        meant = person_meant(vault, people.people, args.person, args.reference)
+        terminal.line(f"{args.person}: {meant.person.id}, who {meant.why}")
+        _title(terminal, "Dedup")
+        copies = find_copies(vault, options_for(vault.vault, None, None), terminal)
+        _say(terminal, dedup.summary(copies))
+        _title(terminal, "Label")
+        person = _labelled(vault, meant.person, args, terminal)
+        _title(terminal, "Caption and prep")
+        made = prep.made(vault, person, args, terminal)
+    terminal.line(f"\nReady: {made.folder}")
+    return {"scan": scanned, "cluster": people.to_json(), "dedup": dedup.counts(copies), "person": person.id, "prep": made.to_json()}
+
+
+def _labelled(vault: OpenVault, person: Person, args: argparse.Namespace, terminal: Terminal) -> Person:
+    """What was said before stands where no flag says otherwise."""
+    from twinloop.stages.vault.label import LabelOptions, label_of
+    from twinloop.stages.vault.label import label as write_down
+    from twinloop.stages.vault.people import find_person, read_people
+
+    before = label_of(vault.decisions, person.id)
+    trigger = args.trigger or (before.trigger if before else f"ohwx {args.person}")
+    word = args.class_word or (before.class_word if before else label.CLASS_WORD)
+    consent = label.consent_of(args) if args.consent or before is None else before.consent
+    done = write_down(vault, person, LabelOptions(trigger, word, consent, args.person if person.name is None else None))
+    for text in done.warnings:
+        terminal.warn(text)
+    terminal.line(f"{person.id}: prompts begin with '{done.to_json()['prompt']}'\nConsent: {done.label.consent.text}")
+    return find_person(read_people(vault.vault), person.id)
+
+
+def _title(terminal: Terminal, text: str) -> None:
+    terminal.line(f"\n{text}")
+
+
+def _say(terminal: Terminal, lines: list[str]) -> None:
+    for line in lines:
+        terminal.line(f"  {line}" if line else line)
+
+
+COMMAND = Command("run", "From a folder of photos to one person's training set: scan, cluster, dedup, label, caption, prep.", configure, run)
