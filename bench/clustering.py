@@ -7,7 +7,7 @@ are compared with the names. A photo stands for its person by the face in its mi
 missed. Other people in the pictures have no names: they take part, and the second row of each set counts every one of them as somebody else.
 Beside it: scikit-learn's DBSCAN and HDBSCAN on the same embeddings, where it is installed. It is no dependency of this project:
 
-    pip install --target /tmp/sklearn --no-deps scikit-learn scipy joblib threadpoolctl narwhals
+    pip install --target /tmp/sklearn --no-deps scikit-learn scipy joblib threadpoolctl narwhals cloudpickle
     PYTHONPATH=/tmp/sklearn python bench/clustering.py
 
 Speed: made-up faces of 512 dimensions; scikit-learn on fewer of them, because it takes its time. Set OMP_NUM_THREADS for the cores to use.
@@ -24,6 +24,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,7 @@ def _pairs(labels: Labels) -> int:
 def others(embeddings: FloatArray) -> Iterator[tuple[str, Labels]]:
     """What scikit-learn makes of the same embeddings."""
     try:
-        from sklearn.cluster import DBSCAN, HDBSCAN
+        from sklearn.cluster import DBSCAN, HDBSCAN  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ModuleNotFoundError:
         print("   (scikit-learn is not installed: no figures beside; see the head of this file)")
         return
@@ -204,7 +205,7 @@ def speed(faces: int) -> None:
     print(f"\nspeed, {os.environ.get('OMP_NUM_THREADS', 'all')} threads, load {os.getloadavg()[0]:.1f} before")
     for name, sizes in (("people of 100", [100] * (faces // 125)), ("one person of 40 %", [faces * 2 // 5] + [100] * (faces // 250))):
         rows, truth = made_up(sizes, faces - sum(sizes))
-        grouped, wall, busy = timed(lambda rows=rows: ours(rows))
+        grouped, wall, busy = timed(partial(ours, rows))
         f1 = scores(truth, grouped, (), False)[2]
         print(f"{len(rows)} x 512, {name}: {wall:.1f} s ({busy:.1f} s of processor), F1 {f1:.4f}, load {os.getloadavg()[0]:.1f} after")
     try:

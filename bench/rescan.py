@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from twinloop import wiring
-from twinloop.stages.vault.scan import Scanned, ScanPlan, scan
+from twinloop.stages.vault.scan import Scanned, scan
 from twinloop.store.images import find_images
 from twinloop.store.vault import Vault
 
@@ -48,9 +48,7 @@ def make_photos(folder: Path, count: int) -> None:
 
 def timed(vault: Vault, folders: tuple[Path, ...], models_dir: str, workers: int) -> tuple[float, Scanned]:
     began = time.perf_counter()
-    plan = ScanPlan(
-        folders, (), models_dir, 40, wiring.scan_stamp(models_dir, 40), "bench", lambda: wiring.build_scanner(models_dir, 40, workers, 30, 2048)
-    )  # fmt: skip
+    plan = wiring.scan_plan(vault, folders, models_dir=models_dir, workers=workers)
     done = scan(vault, plan, Silent())
     return time.perf_counter() - began, done
 

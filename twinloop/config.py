@@ -98,7 +98,7 @@ class ValidationConfig(_Section):
         return self
 
 
-BUILTIN_ONLY = ("keep_checkpoints", "early_stop", "face_weight", "memory", "wandb")
+BUILTIN_ONLY = ("keep_checkpoints", "early_stop", "face_weight", "memory", "processes", "wandb")
 """Settings of the training that no other program's trainer is told."""
 
 
@@ -130,6 +130,7 @@ class TrainingConfig(_Section):
     extra_args: tuple[str, ...] = Field(
         (), description="further arguments for sd-scripts, as --ae=FILE; they win over those written for it"
     )
+    processes: Positive = Field(1, description="GPUs that share the training; the same pictures per step, so the same training")
     adapter: Literal["lora", "dora"] = "lora"
     optimizer: Literal["adamw", "adamw8bit", "prodigy", "adafactor"] = Field(
         "adamw", description="prodigy finds the rate by itself; adamw8bit (GPU) and adafactor need less memory"
@@ -159,7 +160,7 @@ class TrainingConfig(_Section):
     )
     output_preservation: Annotated[float, Field(ge=0.0, le=10.0)] = Field(
         0.0,
-        description="weight of keeping the base's own picture of the class word; 0 = off, doubles the time of a step",
+        description="weight of keeping the base's own picture of the class word; 0 = off; a step takes two and a half times as long",
     )
     prior_images: str | None = Field(
         None, description="folder of pictures of other people of the class (prior preservation)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -37,14 +38,21 @@ from twinloop.stages.observe import Observer
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.vault.measure import VERSION as SCAN_VERSION
 from twinloop.stages.vault.measure import PhotoMeasurer
+from twinloop.stages.vault.opened import ScanRecord
+from twinloop.stages.vault.scan import ScanPlan
 from twinloop.store.clock import SystemClock
 from twinloop.store.models_folder import ModelsReport, resolve_models_dir
+from twinloop.store.vault import Vault
 
 if TYPE_CHECKING:
     from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
+    from twinloop.adapters.trainers.shared import SharedTrainer
 
 NANO = "nano"
 FAKE = "fake"
+_MODELS = "models"
+_MIN_FACE = 40
+_MOST_WORKERS = 16
 _NANO_HOME = Path(__file__).parent / "nano"
 T = TypeVar("T")
 
@@ -132,6 +140,31 @@ def build_scanner(models_dir: str, min_face: int, workers: int, timeout: float, 
         return HereScanner(lambda: PhotoMeasurer(build_pack(models_dir), min_face))
     arguments = {"models_dir": models_dir, "min_face": min_face}
     return WorkerScanner("twinloop.wiring:scan_worker", arguments, workers, Limits(timeout, memory))
+
+
+def scan_plan(
+    vault: Vault, add: Sequence[Path] = (), *, remove: Sequence[Path] = (), models_dir: str | None = None, min_face: int | None = None,
+    workers: int | None = None, timeout: float = 30, memory: int = 2048,
+) -> ScanPlan:  # fmt: skip
+    """What to scan into a vault, and with what. None = as in its last scan, else the default.
+
+    Args:
+        add, remove: folders or files. min_face: pixels (40). workers: processes (one per core, 16 at most: each holds its own models).
+        timeout: seconds a file. memory: megabytes that one file may take.
+    """
+    record = ScanRecord.read(vault) if vault.scan_record.exists() else None
+    models = models_dir or (record.models_dir if record is not None else _MODELS)
+    least = min_face or (record.min_face if record is not None and record.min_face else _MIN_FACE)
+    count = min(_MOST_WORKERS, usable_cores()) if workers is None else workers
+    return ScanPlan(
+        tuple(add), tuple(remove), models, least, scan_stamp(models, least), f"{timeout:g} s, {memory} MB",
+        lambda: build_scanner(models, least, count, timeout, memory),
+    )  # fmt: skip
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def scan_worker(models_dir: str, min_face: int) -> tuple[bytes, ScanJob]:
@@ -393,9 +426,16 @@ def _diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> _Kit:
         return with_extra("Generating images", "train", load)
 
     @functools.cache
-    def trainer() -> DiffusersLoraTrainer:
-        def load() -> DiffusersLoraTrainer:
+    def trainer() -> DiffusersLoraTrainer | SharedTrainer:
+        def load() -> DiffusersLoraTrainer | SharedTrainer:
             from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
+
+            if settings.training.processes > 1:
+                from twinloop.adapters.trainers.job import BaseChoice
+                from twinloop.adapters.trainers.shared import SharedTrainer
+
+                choice = BaseChoice(base, name, settings.device, settings.allow_download, settings.precision, settings.analysis.plugins)
+                return SharedTrainer(choice, settings.training.processes, notice)
 
             return DiffusersLoraTrainer(
                 base,

@@ -123,3 +123,13 @@ def test_an_empty_journal_knows_nothing_and_makes_no_file(tmp_path: Path) -> Non
     assert len(journal) == 0
     assert journal.get("run") is None
     assert not journal.path.exists()
+
+
+def test_who_only_reads_leaves_a_line_alone_that_is_just_being_written(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    Journal(path).record("a", 1)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"00000000 [")
+    assert Journal(path, mend=False).get("a") == 1
+    assert path.read_bytes() == whole + b"00000000 ["
+    assert len(Journal(path)) == 1 and path.read_bytes() == whole

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.functional import loops
+from tests.functional import loops, vaults
 from twinloop.web.app import create_app
 from twinloop.web.site import Site
 
@@ -40,5 +40,25 @@ def home(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 @pytest.fixture
 def client(home: Path) -> Iterator[TestClient]:
     with TestClient(create_app(Site(TOKEN, home)), base_url=BASE, headers={"origin": BASE}) as found:
+        assert found.get(f"/?token={TOKEN}").status_code == 200
+        yield found
+
+
+@pytest.fixture(scope="session")
+def made_vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return vaults.make(tmp_path_factory.mktemp("vault"))
+
+
+@pytest.fixture
+def vault_home(made_vault: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a vault: ``ana`` (p001, prepared), p002, p003, a stranger."""
+    home = vaults.copied(made_vault, tmp_path / "home")
+    monkeypatch.chdir(home)
+    return home
+
+
+@pytest.fixture
+def vault_client(vault_home: Path) -> Iterator[TestClient]:
+    with TestClient(create_app(Site(TOKEN, vault_home)), base_url=BASE, headers={"origin": BASE}) as found:
         assert found.get(f"/?token={TOKEN}").status_code == 200
         yield found

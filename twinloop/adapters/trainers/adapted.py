@@ -139,4 +139,4 @@ class AdaptedDenoiser:
 def _norms(layer: Any) -> Tensor:
     """(out,) Euclidean norm of each output's weights, of the bare layer."""
     weight: Tensor = layer.get_base_layer().weight
-    return torch.linalg.vector_norm(weight.detach().float().flatten(1), dim=1)
+    return torch.as_tensor(torch.linalg.vector_norm(weight.detach().float().flatten(1), dim=1))

@@ -27,6 +27,7 @@ from twinloop.adapters.trainers.record import TrainingRecord, inputs_hash, open_
 from twinloop.adapters.trainers.running import Material, Progress, Run
 from twinloop.adapters.trainers.schedule import SCHEDULES
 from twinloop.adapters.trainers.texts import lora_texts
+from twinloop.adapters.trainers.workers import Workers
 from twinloop.domain.forecast import Forecast
 from twinloop.domain.records import LoRA, TrainingSample
 from twinloop.domain.shots import derive_seed
@@ -82,25 +83,36 @@ class DiffusersLoraTrainer:
             MissingExtra: an optimizer or a place for figures whose library is not installed.
             TrainingDiverged: the loss is no longer a number. UnreadableImage, StateError: a photo is damaged, gone or changed.
         """
+        return self.train_with(Workers(), samples, settings, output, work, metadata, progress)
+
+    def train_with(
+        self, workers: Workers, samples: Sequence[TrainingSample], settings: TrainingSettings, output: Path, work: Path,
+        metadata: Mapping[str, str], progress: Progress,
+    ) -> LoRA:  # fmt: skip
+        """`train`, as one of the processes that share it; the leading one writes."""
         usable = [sample for sample in samples if sample.weight > 0]
         if not any(not sample.prior for sample in usable):
             raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
         settings = applicable(settings, self._family)
         base = self._open()
         check(settings, base)
-        record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata))
+        with workers.one_first():
+            record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata))
         with threads(record.threads), repeatable(base.compute), memory_errors("Training", ADVICE):
-            plan = memory_plan(base, settings, work, self._notice)
-            material = self._material(base, usable, settings, work)
+            with workers.one_first():
+                plan = memory_plan(base, settings, work, self._notice)
+                material = self._material(base, usable, settings, work)
             with adapted(
                 base, self._family.targets, settings.rank, settings.alpha, settings.seed, checkpointing=plan.checkpointing,
                 dora=settings.adapter == "dora",
             ) as denoiser:
                 run = Run(
-                    base, denoiser, material, settings, Portions(work / PORTIONS, plan.portion), work,
-                    lambda begun: open_metrics(work, begun, settings, record.inputs, self._notice), self._notice,
+                    base, denoiser, material, settings, Portions(work / PORTIONS.format(workers.rank), plan.portion), work,
+                    lambda begun: open_metrics(work, begun, settings, record.inputs, self._notice), self._notice, workers,
                 )  # fmt: skip
                 loss = run.finish(progress)
+                if not workers.leads:
+                    return self._lora(output, settings, loss, "")
                 keep_log(work, output)
                 with run.average.worn():
                     return self._export(denoiser, settings, output, record, len(usable), metadata, loss, run.noise.prediction)
@@ -148,17 +160,10 @@ class DiffusersLoraTrainer:
     ) -> LoRA:  # fmt: skip
         texts = lora_texts(settings, self._family, prediction, images, record.date, metadata)
         data = write_lora(output, denoiser.weights(torch.float16), self._family, texts)
-        return LoRA(
-            str(output),
-            0,
-            hashlib.sha256(data).hexdigest(),
-            self._name,
-            "",
-            settings.preset,
-            settings.last_step,
-            settings.seed,
-            round(loss, 6),
-        )
+        return self._lora(output, settings, loss, hashlib.sha256(data).hexdigest())
+
+    def _lora(self, output: Path, settings: TrainingSettings, loss: float, sha256: str) -> LoRA:
+        return LoRA(str(output), 0, sha256, self._name, "", settings.preset, settings.last_step, settings.seed, round(loss, 6))
 
 
 def applicable(settings: TrainingSettings, family: Family) -> TrainingSettings:

@@ -7,7 +7,8 @@ from pathlib import Path
 from twinloop.errors import StateError
 from twinloop.store.atomic import read_json, write_json
 
-PORTIONS = "portions.json"
+PORTIONS = "portions_{}.json"
+"""With the number of the process."""
 
 
 class Portions:

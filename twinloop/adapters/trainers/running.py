@@ -22,6 +22,7 @@ from twinloop.adapters.trainers.objective import Objective
 from twinloop.adapters.trainers.optimizer import Optimizer
 from twinloop.adapters.trainers.portions import Portions
 from twinloop.adapters.trainers.schedule import learning_rate
+from twinloop.adapters.trainers.workers import Workers
 from twinloop.domain.shots import derive_seed
 from twinloop.errors import TrainingDiverged
 from twinloop.ports import TrainingSettings
@@ -44,15 +45,15 @@ class Run:
 
     Args:
         portions: how many pictures go through at once. work: folder of the checkpoints. metrics: made when it is known after which step the run begins.
-        notice: told what the user should know while it goes on.
+        notice: told what the user should know while it goes on. workers: the processes that share it.
     """
 
     def __init__(
         self, base: BaseModel, denoiser: AdaptedDenoiser, material: Material, settings: TrainingSettings, portions: Portions, work: Path,
-        metrics: Callable[[int], Metrics], notice: Callable[[str], None],
+        metrics: Callable[[int], Metrics], notice: Callable[[str], None], workers: Workers,
     ) -> None:  # fmt: skip
         self._compute, self._material, self._settings = base.compute, material, settings
-        self._denoiser, self._make_metrics, self._notice = denoiser, metrics, notice
+        self._denoiser, self._make_metrics, self._notice, self._workers = denoiser, metrics, notice, workers
         self._optimizer = Optimizer(denoiser.parameters, settings.optimizer, settings.weight_decay, settings.clip_norm)
         self.average = Average(denoiser.parameters, settings.ema_decay)
         self._checkpoints, self._portions = Checkpoints(work), portions
@@ -69,12 +70,12 @@ class Run:
         """
         settings = self._settings
         begun = self._resume()
-        metrics = self._make_metrics(begun)
+        metrics = self._make_metrics(begun) if self._workers.leads else Metrics([])
         try:
             for step in range(begun + 1, settings.last_step + 1):
                 loss = self._step(step, metrics)
                 self._smooth = self._smooth * SMOOTH + loss * (1 - SMOOTH) if step > 1 else self._smooth + loss
-                if step % settings.checkpoint_every == 0 or step == settings.last_step:
+                if self._workers.leads and (step % settings.checkpoint_every == 0 or step == settings.last_step):
                     metrics.sync()
                     self._checkpoints.save(step, self._state())
                 progress(step, settings.steps, float(self._smooth))
@@ -96,8 +97,9 @@ class Run:
 
     def _step(self, step: int, metrics: Metrics) -> float:
         settings = self._settings
-        loss = self._gradients(step)
+        loss = self._workers.total(self._gradients(step))
         self._denoiser.complete_gradients()
+        self._workers.add_up(parameter.grad for parameter in self._denoiser.parameters.values() if parameter.grad is not None)
         rate = learning_rate(
             step, settings.steps, settings.learning_rate, settings.warmup_steps, settings.schedule, settings.restarts
         )
@@ -146,12 +148,13 @@ class Run:
         return loss
 
     def _backward(self, batch: Batch, seed: int, step: int, weight: float) -> float:
-        """Add the gradients of a batch, portion by portion; its weighted loss."""
+        """Add the gradients of this process's part of a batch, portion by portion; its share of the weighted loss."""
         count, size = batch.latents.shape[0], self._portions.at(step)
         drawn = draw_noise(self.noise, tuple(batch.latents.shape), self._settings.noise_offset, seed, step)
         loss = 0.0
-        for start in range(0, count, size):
-            stop = min(start + size, count)
+        first, end = self._workers.part(count)
+        for start in range(first, end, size):
+            stop = min(start + size, end)
             share = weight * (stop - start) / count
             noise = StepNoise(drawn.times[start:stop], drawn.noise[start:stop])
             for term in self._objective.terms(batch.part(start, stop), noise):

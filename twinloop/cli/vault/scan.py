@@ -13,14 +13,9 @@ from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
 
 if TYPE_CHECKING:
-    from twinloop.stages.vault.opened import ScanRecord
-    from twinloop.stages.vault.scan import Scanned, ScanPlan
+    from twinloop.stages.vault.scan import Scanned
 
-MIN_FACE = 40
-MODELS = "models"
 SHOWN = 10
-MOST_WORKERS = 16
-"""Without ``--workers``: each holds its own copy of the models."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,44 +23,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_vault(parser)
     parser.add_argument("--models-dir", metavar="DIR", help="folder of detector files, or the word 'nano' for the embedded ones (default: as in the last scan, else models)")
     parser.add_argument("--remove", action="append", default=[], type=Path, metavar="FOLDER", help="take this folder out of the vault; may be given again")
-    parser.add_argument("--min-face", type=positive, metavar="PX", help=f"height from which faces are kept, in pixels of the photo (default: as in the last scan, else {MIN_FACE})")
+    parser.add_argument("--min-face", type=positive, metavar="PX", help="height from which faces are kept, in pixels of the photo (default: as in the last scan, else 40)")
     parser.add_argument("--workers", type=not_negative, metavar="N", help="processes that decode and measure; 0 = none, without protection from broken files (default: one per core, 16 at most)")
     parser.add_argument("--timeout", type=positive, default=30, metavar="S", help="seconds after which a photo is given up (default: 30)")
     parser.add_argument("--memory", type=positive, default=2048, metavar="MB", help="memory that one photo may take in a worker (default: 2048)")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault.opened import ScanRecord
+    from twinloop import wiring
     from twinloop.stages.vault.scan import scan
     from twinloop.store.vault import Vault
 
     vault = Vault(args.vault)
-    record = ScanRecord.read(vault) if vault.scan_record.exists() else None
-    done = scan(vault, plan_of(args, record), terminal)
+    plan = wiring.scan_plan(
+        vault, args.folders, remove=args.remove, models_dir=args.models_dir, min_face=args.min_face, workers=args.workers, timeout=args.timeout, memory=args.memory
+    )  # fmt: skip
+    done = scan(vault, plan, terminal)
     for line in lines_of(done):
         terminal.line(line)
     for note in done.notes:
         terminal.warn(note)
     return done.to_json()
-
-
-def plan_of(args: argparse.Namespace, record: ScanRecord | None) -> ScanPlan:
-    """What the flags ask for; what they leave open is as in the last scan."""
-    from twinloop import wiring
-    from twinloop.stages.vault.scan import ScanPlan
-
-    models_dir = args.models_dir or (record.models_dir if record is not None else MODELS)
-    min_face = args.min_face or (record.min_face if record is not None and record.min_face else MIN_FACE)
-    workers = _cores() if args.workers is None else args.workers
-    return ScanPlan(
-        tuple(args.folders), tuple(args.remove), models_dir, min_face, wiring.scan_stamp(models_dir, min_face), f"{args.timeout} s, {args.memory} MB",
-        lambda: wiring.build_scanner(models_dir, min_face, workers, args.timeout, args.memory),
-    )  # fmt: skip
-
-
-def _cores() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MOST_WORKERS, cores)
 
 
 def lines_of(done: Scanned) -> list[str]:

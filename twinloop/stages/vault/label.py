@@ -10,6 +10,7 @@ from typing import Any
 from twinloop.domain.captions import one_line, parts_of
 from twinloop.domain.vault import NOT_RECORDED, Consent, Label, Person
 from twinloop.errors import InputError
+from twinloop.stages.vault import edit_people
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.trigger import problems_of, warnings_of
 from twinloop.store.decisions import DecisionLog
@@ -52,10 +53,8 @@ def label(opened: OpenVault, person: Person, options: LabelOptions) -> Labelled:
     problems = [*problems_of(made.trigger, made.class_word), *_consent_problems(options.consent)]
     if problems:
         raise InputError(f"This label cannot be used: {'; '.join(problems)}.")
-    if options.name is not None:
-        opened.vault.person(options.name)  # refuses a name that cannot be a folder's
-        if options.name != _name(opened.decisions, person):
-            opened.decisions.add("name", {"person": person.id, "name": options.name})
+    if options.name is not None and options.name.strip() != _name(opened.decisions, person):
+        edit_people.name(opened, person.id, options.name)
     if made != label_of(opened.decisions, person.id):
         opened.decisions.add("label", label_json(made))
     return Labelled(

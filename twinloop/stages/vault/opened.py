@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from twinloop.errors import NothingToDo
-from twinloop.store.atomic import read_json, write_json
+from twinloop.store.atomic import read_json, remove_leftovers, write_json
 from twinloop.store.decisions import DecisionLog
 from twinloop.store.lock import locked
 from twinloop.store.vault import Vault
@@ -79,6 +79,7 @@ def opened(root: Path) -> Iterator[OpenVault]:
     vault = Vault(root)
     record = ScanRecord.read(vault)
     with locked(vault.root), VaultCatalog(vault.catalog) as catalog:
+        remove_leftovers(vault.root)  # what a killed process was just writing
         yield OpenVault(vault, catalog, DecisionLog(vault.decisions), record)
 
 

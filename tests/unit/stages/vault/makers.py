@@ -18,6 +18,7 @@ from twinloop.stages.pixels import face_measures, perceptual_hash
 from twinloop.stages.vault.caption import Captioned
 from twinloop.stages.vault.choose import Cut
 from twinloop.stages.vault.opened import OpenVault, ScanRecord, opened
+from twinloop.stages.vault.people import Found, people_of, write_people
 from twinloop.store.images import load_image
 from twinloop.store.vault import Vault
 from twinloop.store.vault_catalog import FileEntry, VaultCatalog
@@ -77,7 +78,9 @@ def fake_vault(home: Path, count: int = 10, size: int = 256) -> Iterator[tuple[O
     photos = [photo_of(path, FAKE.observe(load_image(path)).faces) for path in fake_photos(home / "photos", count, size)]
     fill(home / "vault", photos)
     with opened(home / "vault") as vault:
-        yield vault, person_in(photos)
+        person = person_in(photos)
+        write_people(vault.vault, people_of(Found({person.id: person.faces}, (), 1, vault.fingerprint, 0.5, None, 3, "test"), ()))
+        yield vault, person
 
 
 def captioned(name: object, yaw: float | None, taken: float | None = None, tall: float = 300) -> Captioned:

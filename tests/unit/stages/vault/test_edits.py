@@ -12,7 +12,7 @@ from twinloop.domain.vault import Label
 from twinloop.errors import InputError
 from twinloop.stages.vault.caption import Writer
 from twinloop.stages.vault.choose import CutOptions
-from twinloop.stages.vault.edits import edits_of, photo_meant
+from twinloop.stages.vault.edits import edit, edit_many, edits_of, photo_meant
 from twinloop.stages.vault.prep import PrepOptions, prep
 from twinloop.stages.vault.prepared import adopt_edits
 from twinloop.store.vault_catalog import FileEntry
@@ -52,3 +52,17 @@ def test_changes_in_the_usual_folder_become_decisions_without_a_prep(tmp_path: P
         assert adopt_edits(vault, person, LABEL) == ["IMG_0001.txt"]
         assert list(edits_of(vault.decisions, person.id).values()) == ["my own words"]
         assert adopt_edits(vault, person, LABEL) == []
+
+
+def test_several_captions_are_one_decision(tmp_path: Path) -> None:
+    label = Label("p001", "ohwx alice", "woman")
+    with fake_vault(tmp_path, 1) as (vault, _):
+        edit(vault, label, "a", "old")
+        assert edit_many(vault, label, {"a": "new", "b": "hat"}) == {"a": "ohwx alice, new", "b": "ohwx alice, hat"}
+        assert edits_of(vault.decisions, "p001") == {"a": "ohwx alice, new", "b": "ohwx alice, hat"} and edits_of(vault.decisions, "p002") == {}
+        assert edit_many(vault, label, {"a": "ohwx alice, new"}) == {}, "nothing is written twice"
+        edit_many(vault, label, {"b": ""})
+        assert edits_of(vault.decisions, "p001") == {"a": "ohwx alice, new"} and vault.decisions.active()[-1].kind == "caption"
+        vault.decisions.undo()
+        vault.decisions.undo()
+        assert edits_of(vault.decisions, "p001") == {"a": "ohwx alice, old"}

@@ -1,0 +1,118 @@
+"""Two processes share a training: the loss curve of one process with the same pictures per step; errors and ends come through."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from tests.contract.makers import TRAINING, samples  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.adapters.trainers.job import BaseChoice, Job, heard, said  # noqa: E402
+from twinloop.adapters.trainers.shared import SharedTrainer, _error  # noqa: E402
+from twinloop.adapters.trainers.workers import Workers, check_processes  # noqa: E402
+from twinloop.domain.faces import Box  # noqa: E402
+from twinloop.errors import InputError, Interrupted, OutOfMemory, StateError  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
+
+FOUR = replace(TRAINING, batch_size=2, gradient_accumulation=2, steps=4, ema_decay=0.9, tensorboard=False, trigger="ohwx ana")
+
+
+@pytest.fixture
+def choice(tiny_base: Path) -> BaseChoice:
+    return BaseChoice(str(tiny_base), "sdxl", "cpu", False, "float32")
+
+
+def losses(home: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (home / "lora.metrics.jsonl").read_text().splitlines()]
+
+
+def test_the_same_loss_curve_as_one_process(choice: BaseChoice, tmp_path: Path) -> None:
+    """Through torchrun and gloo; stopped in the middle and gone on, as a run is."""
+    photos = samples(tmp_path / "photos")
+    one, two = tmp_path / "one", tmp_path / "two"
+    DiffusersLoraTrainer(choice.base, FAMILIES["sdxl"], device="cpu", precision="float32").train(
+        photos, FOUR, one / "lora.safetensors", one / "work", {}, lambda *_: None
+    )
+    shared, seen = SharedTrainer(choice, 2, pytest.fail), list[int]()
+
+    def progress(step: int, steps: int, loss: float) -> None:
+        seen.append(step)
+
+    lora = shared.train(photos, FOUR, two / "lora.safetensors", two / "work", {"modelspec.title": "ana"}, progress)
+    assert seen == [1, 2, 3, 4] and lora.steps == 4
+    assert losses(two) == pytest.approx(losses(one), rel=1e-3)
+    ours, theirs = load_file(one / "lora.safetensors"), load_file(two / "lora.safetensors")
+    assert all(torch.allclose(ours[name].float(), theirs[name].float(), atol=5e-3) for name in ours)
+    assert not list(two.glob("*job.json"))
+
+
+def stand_in(home: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Something else than Python that is started in the place of torchrun."""
+    (home / "python").write_text(f"#!/bin/sh\n{script}\n")
+    (home / "python").chmod(0o755)
+    monkeypatch.setattr("twinloop.adapters.trainers.shared.sys.executable", str(home / "python"))
+
+
+def test_an_interruption_ends_the_processes(choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = said("step", step=1, steps=4, loss=0.5).strip()
+    stand_in(tmp_path, monkeypatch, f"echo $$ > {tmp_path}/pid\necho '{line}'\nsleep 60")
+
+    def stop(step: int, steps: int, loss: float) -> None:
+        raise Interrupted("stopped")
+
+    trainer, begun = SharedTrainer(choice, 2, pytest.fail), time.monotonic()
+    with pytest.raises(Interrupted):
+        trainer.train(samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, stop)
+    assert time.monotonic() - begun < 15 and not list(tmp_path.glob("*job.json"))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_an_error_of_a_process_is_the_same_error_here(choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(tmp_path, monkeypatch, f"echo '{said('error', error='OutOfMemory', message='too large').strip()}'\nexit 2")
+    with pytest.raises(OutOfMemory, match="too large"):
+        SharedTrainer(choice, 2, pytest.fail).train(samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail)
+
+
+def test_pictures_are_shared_without_rest() -> None:
+    parts = [Workers(rank, 4).part(12) for rank in range(4)]
+    assert parts == [(0, 3), (3, 6), (6, 9), (9, 12)] and Workers().part(5) == (0, 5)
+    assert Workers().leads and not Workers(1, 2).leads and Workers().total(0.1) == 0.1
+    with pytest.raises(InputError, match=r"training\.processes: 3 processes cannot share the 4 pictures"):
+        check_processes(3, 4)
+
+
+def test_a_job_survives_its_file(tmp_path: Path) -> None:
+    photos = samples(tmp_path / "photos")
+    given = (replace(photos[0], face=Box(1.5, 2, 3, 4)), replace(photos[1], prior=True))
+    job = Job(BaseChoice("base", "sdxl", "cpu", False, "auto", ("a.py",)), given, FOUR, tmp_path / "out", tmp_path / "work", {"title": "ä"})
+    assert Job.from_json(json.loads(json.dumps(job.to_json()))) == job
+
+
+@pytest.mark.parametrize("line", ["", "twinloop:", "twinloop:[1]", "Traceback (most recent call last):"])
+def test_other_lines_are_not_taken_for_ours(line: str) -> None:
+    assert heard(line) is None
+
+
+def test_what_is_said_is_heard() -> None:
+    told: Any = heard(said("error", error="OutOfMemory", message="too large"))
+    assert told == {"kind": "error", "error": "OutOfMemory", "message": "too large"}
+    assert isinstance(_error(told), OutOfMemory) and str(_error(told)) == "too large"
+    assert str(_error({"error": "Unknown", "message": "m"})) == "m"
+
+
+def test_processes_that_die_are_one_error(choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(tmp_path, monkeypatch, "echo no GPU today\nexit 3")
+    with pytest.raises(StateError, match="no GPU today"):
+        SharedTrainer(choice, 2, pytest.fail).train(samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail)

@@ -1,0 +1,33 @@
+"""Decisions in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from twinloop.domain.vault import Decision
+from twinloop.stages.vault.history import told
+
+FACES = [{"sha256": "0" * 64, "box": [0, 0, 1, 1]}] * 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "text"),
+    [
+        ("name", {"person": "p001", "name": "ana"}, "p001 is called ana"),
+        ("hide", {"person": "p001"}, "ana is hidden"),
+        ("merge", {"into": "p001", "people": ["p002", "p003"]}, "p002, p003 merged into ana"),
+        ("split", {"person": "p001", "faces": FACES, "new": "p004"}, "2 faces of ana became p004"),
+        ("split", {"person": None, "faces": FACES[:1], "new": "p004"}, "1 face of strangers became p004"),
+        ("reject", {"person": "p001", "faces": FACES}, "2 faces not ana"),
+        ("assign", {"person": "p002", "faces": FACES[:1]}, "1 face assigned to p002"),
+        ("keep", {"sha256": "a", "instead_of": "b"}, "a.jpg kept instead of b.jpg"),
+        ("distinct", {"photos": ["a", "b"]}, "a.jpg, b.jpg are no duplicates"),
+        ("caption", {"person": "p001", "sha256": "a", "text": "x"}, "caption of a.jpg edited"),
+        ("caption", {"person": "p001", "sha256": "a", "text": ""}, "caption of a.jpg taken back"),
+        ("captions", {"person": "p001", "texts": {"a": "x", "b": "y"}}, "2 captions of ana edited"),
+        ("redacted", {}, "of somebody who was forgotten"),
+        ("of a later version", {}, "of a later version"),
+    ],
+)
+def test_told(kind: str, data: dict[str, object], text: str) -> None:
+    assert told(Decision(1, kind, data, ""), {"p001": "ana"}, lambda sha256: f"{sha256}.jpg") == text

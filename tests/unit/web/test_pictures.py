@@ -1,0 +1,81 @@
+"""Small pictures for the page: no metadata but the mark of synthetic images, and only of the content that was asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from twinloop.errors import InputError
+from twinloop.store.provenance import synthetic_xmp
+from twinloop.web.pictures import FACE_SIDE, face, thumbnail
+
+
+def photo(path: Path, orientation: int = 1, xmp: bytes = b"") -> str:
+    """A 400 x 300 photo, black but for a red square at (300..360, 60..120) of the upright picture, with a place and a camera in its EXIF."""
+    pixels = np.zeros((300, 400, 3), np.uint8)
+    pixels[60:120, 300:360] = (250, 0, 0)
+    image = Image.fromarray(pixels)
+    if orientation == 6:  # stored on its side: to be turned by 90 degrees clockwise
+        image = image.transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = orientation, "SecretCamera"
+    exif.get_ifd(0x8825)[1] = "N"
+    image.save(path, quality=95, exif=exif, xmp=xmp)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+BOX = (0.75, 0.2, 0.9, 0.4)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_square_around_a_face(tmp_path: Path, orientation: int) -> None:
+    sha256 = photo(tmp_path / "a.jpg", orientation)
+    data = face([tmp_path / "gone.jpg", tmp_path / "a.jpg"], sha256, BOX)
+    assert b"SecretCamera" not in data and b"trainedAlgorithmicMedia" not in data
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.format == "WEBP" and image.width == image.height <= FACE_SIDE and not image.getexif()
+        red = np.asarray(image)[..., 0] > 128
+    assert red.mean() == pytest.approx(1 / 1.5**2, abs=0.05)
+    rows, columns = np.nonzero(red)
+    assert abs(rows.mean() - red.shape[0] / 2) < 3 and abs(columns.mean() - red.shape[1] / 2) < 3
+
+
+def test_a_face_at_the_edge_and_one_that_fills_the_photo(tmp_path: Path) -> None:
+    sha256 = photo(tmp_path / "a.jpg")
+    for box in ((0.95, 0.9, 1.0, 1.0), (0.0, 0.0, 1.0, 1.0), (-0.1, -0.1, 0.1, 0.1)):
+        with Image.open(io.BytesIO(face([tmp_path / "a.jpg"], sha256, box))) as image:
+            assert image.width == image.height > 0
+
+
+def test_the_mark_of_synthetic_images_stays(tmp_path: Path) -> None:
+    sha256 = photo(tmp_path / "a.jpg", xmp=synthetic_xmp())
+    assert b"trainedAlgorithmicMedia" in face([tmp_path / "a.jpg"], sha256, BOX)
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "JPEG")
+    assert b"trainedAlgorithmicMedia" in thumbnail(buffer.getvalue(), True) and b"trainedAlgorithmicMedia" not in thumbnail(buffer.getvalue(), False)
+
+
+def test_a_photo_that_is_another_one_now(tmp_path: Path) -> None:
+    sha256 = photo(tmp_path / "a.jpg")
+    face([tmp_path / "a.jpg"], sha256, BOX)
+    Image.new("RGB", (50, 50)).save(tmp_path / "a.jpg")
+    with pytest.raises(InputError, match="was changed since"):
+        face([tmp_path / "a.jpg"], sha256, BOX)
+    with pytest.raises(InputError, match="is gone"):
+        face([tmp_path / "gone.jpg"], sha256, BOX)
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"broken\.jpg"):
+        face([tmp_path / "broken.jpg"], hashlib.sha256(b"no picture").hexdigest(), BOX)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(InputError, match="gone"):
+        face([tmp_path / "pipe.jpg"], "0" * 64, BOX)

@@ -1,0 +1,76 @@
+"""The vault's own commands, started from the page."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.functional import vaults
+from tests.unit.web.conftest import BASE, TOKEN
+from twinloop.web.app import create_app
+from twinloop.web.site import Site
+
+
+def ended(client: TestClient) -> Any:
+    for _ in range(600):
+        job = client.get("/api/vault").json()["job"]
+        if job["state"] not in ("running", "stopping"):
+            return job
+        time.sleep(0.1)
+    raise AssertionError(f"still {job}")
+
+
+@pytest.mark.slow
+def test_from_a_folder_to_a_training_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    vaults.write_photos(tmp_path / "photos")
+    monkeypatch.chdir(home)
+    with TestClient(create_app(Site(TOKEN, home)), base_url=BASE, headers={"origin": BASE}) as client:
+        client.get(f"/?token={TOKEN}")
+        started = client.post("/api/vault/scan", json={"folder": str(tmp_path / "photos"), "models_dir": "fake"}).json()
+        assert started["key"] == "outputs/facevault" and started["command"] == [
+            "twinloop", "vault", "scan", str(tmp_path / "photos"), "--models-dir", "fake", "--vault", "outputs/facevault",
+        ]  # fmt: skip
+        assert client.post("/api/vault/cluster", json={}).status_code == 409, "one command at a time"
+        assert ended(client)["state"] == "done"
+        assert client.get("/api/vault").json()["status"]["people"] is None and client.get("/api/people").status_code == 404
+        client.post("/api/vault/cluster", json={})
+        assert ended(client)["state"] == "done" and len(client.get("/api/people").json()["people"]) == 3
+        client.post("/api/dataset/label", json={"person": "p001", "trigger": "ohwx ana"})
+        client.post("/api/vault/prep", json={"person": "p001"})
+        assert ended(client)["state"] == "done" and len(client.get("/api/dataset?person=p001").json()["captions"]) == 11
+        client.post("/api/vault/analyze", json={"person": "p001"})
+        assert ended(client)["state"] == "done", ended(client)
+        measured = client.get("/api/dataset/shares?person=p001").json()["measured"]
+        assert measured["from"] == "outputs/facevault/gaps/p001.json" and measured["facets"]["face_angle"]["measured"] == measured["images"] > 0
+
+
+@pytest.mark.parametrize("folder", ["", "  ", "nowhere", "/etc/passwd", "a\0b"])
+def test_a_folder_that_is_not_there(client: TestClient, folder: str) -> None:
+    answer = client.post("/api/vault/scan", json={"folder": folder})
+    assert answer.status_code == 400 and "No folder" in answer.json()["error"]
+    assert client.get("/api/jobs").json() == []
+
+
+def test_a_folder_that_looks_like_a_flag(client: TestClient, home: Path) -> None:
+    (home / "--remove").mkdir()
+    assert client.post("/api/vault/scan", json={"folder": "--remove"}).json()["command"][3] == "./--remove"
+    ended(client)
+
+
+@pytest.mark.parametrize("verb", ["prep", "caption", "analyze"])
+def test_only_people_of_the_vault(vault_client: TestClient, verb: str) -> None:
+    for person in ("nobody", "--vault", "../p001", ""):
+        answer = vault_client.post(f"/api/vault/{verb}", json={"person": person})
+        assert answer.status_code == 400 and "Nobody is called" in answer.json()["error"]
+    assert vault_client.get("/api/jobs").json() == []
+
+
+def test_nothing_to_analyse_before_prep(vault_client: TestClient) -> None:
+    answer = vault_client.post("/api/vault/analyze", json={"person": "p002"})
+    assert answer.status_code == 404 and "twinloop vault prep p002" in answer.json()["error"]

@@ -1,0 +1,85 @@
+"""One training as text, handed to the processes that share it, and what they say in return."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop.domain.faces import Box
+from twinloop.domain.records import TrainingSample
+from twinloop.ports import TrainingSettings
+
+
+@dataclass(frozen=True)
+class BaseChoice:
+    """How every process opens the base model. ``plugins``: files that may bring its family."""
+
+    base: str
+    preset: str
+    device: str
+    allow_download: bool
+    precision: str
+    plugins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """All arguments of one training."""
+
+    choice: BaseChoice
+    samples: tuple[TrainingSample, ...]
+    settings: TrainingSettings
+    output: Path
+    work: Path
+    metadata: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "choice": dataclasses.asdict(self.choice),
+            "samples": [_sample_json(sample) for sample in self.samples],
+            "settings": dataclasses.asdict(self.settings),
+            "output": str(self.output),
+            "work": str(self.work),
+            "metadata": dict(self.metadata),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Job:
+        choice = {**data["choice"], "plugins": tuple(data["choice"]["plugins"])}
+        return cls(
+            BaseChoice(**choice), _samples(data["samples"]), TrainingSettings(**data["settings"]), Path(data["output"]), Path(data["work"]), data["metadata"]
+        )
+
+
+def _sample_json(sample: TrainingSample) -> dict[str, Any]:
+    face = None if sample.face is None else list(dataclasses.astuple(sample.face))
+    return {"path": str(sample.path), "sha256": sample.sha256, "caption": sample.caption, "weight": sample.weight, "prior": sample.prior, "face": face}
+
+
+def _samples(data: Sequence[Mapping[str, Any]]) -> tuple[TrainingSample, ...]:
+    return tuple(
+        TrainingSample(**{**item, "path": Path(item["path"]), "face": Box(*item["face"]) if item["face"] else None}) for item in data
+    )
+
+
+PREFIX = "twinloop:"
+
+
+def said(kind: str, **what: Any) -> str:
+    """One line of the leading process."""
+    return f"{PREFIX}{json.dumps({'kind': kind, **what})}\n"
+
+
+def heard(line: str) -> dict[str, Any] | None:
+    """What a line of `said` holds; None for any other line."""
+    if not line.startswith(PREFIX):
+        return None
+    try:
+        data = json.loads(line.removeprefix(PREFIX))
+    except ValueError:
+        return None
+    return data if isinstance(data, dict) else None

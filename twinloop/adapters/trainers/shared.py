@@ -1,0 +1,122 @@
+"""Train on several GPUs (or processes): the same training, its steps shared."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from twinloop import errors
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
+from twinloop.adapters.trainers.job import BaseChoice, Job, heard
+from twinloop.adapters.trainers.running import Progress
+from twinloop.adapters.trainers.workers import check_processes
+from twinloop.domain.forecast import Forecast
+from twinloop.domain.records import LoRA, TrainingSample
+from twinloop.errors import StateError, TwinLoopError
+from twinloop.families import family_of
+from twinloop.ports import TrainingSettings
+from twinloop.store.atomic import write_json
+
+JOB = "job.json"
+LAST_LINES = 15
+PATIENCE = 20.0
+"""Seconds that processes have to end by themselves after they were asked."""
+
+
+class SharedTrainer:
+    """A `Trainer` that starts ``count`` processes with torchrun for every training.
+
+    Args:
+        notice: told what the user should know while a training goes on.
+    """
+
+    def __init__(self, choice: BaseChoice, count: int, notice: Callable[[str], None]) -> None:
+        self._choice, self._count, self._notice = choice, count, notice
+        self._alone = DiffusersLoraTrainer(
+            choice.base, family_of(choice.base, choice.preset), device=choice.device, allow_download=choice.allow_download, precision=choice.precision
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        return self._alone.fingerprint
+
+    def forecast(self, settings: TrainingSettings, images: int) -> Forecast | None:
+        """As for one process: each takes its own portion on its own GPU."""
+        return self._alone.forecast(settings, images)
+
+    def train(
+        self, samples: Sequence[TrainingSample], settings: TrainingSettings, output: Path, work: Path, metadata: Mapping[str, str],
+        progress: Progress,
+    ) -> LoRA:  # fmt: skip
+        """As `DiffusersLoraTrainer.train`.
+
+        Raises:
+            InputError: the pictures of a step cannot be divided among the processes. StateError: the processes ended with an error of their own.
+            Others as `DiffusersLoraTrainer.train`.
+        """
+        check_processes(self._count, settings.effective_batch)
+        job = work.with_name(f"{work.name}_{JOB}")
+        write_json(job, Job(self._choice, tuple(samples), settings, output, work, metadata).to_json())
+        try:
+            return self._run(job, progress)
+        finally:
+            job.unlink(missing_ok=True)
+
+    def _run(self, job: Path, progress: Progress) -> LoRA:
+        last: deque[str] = deque(maxlen=LAST_LINES)
+        lora: LoRA | None = None
+        with _processes(job, self._count) as process:
+            for line in process.stdout or ():
+                told = heard(line)
+                if told is None:
+                    last.append(line.rstrip())
+                elif told["kind"] == "step":
+                    progress(int(told["step"]), int(told["steps"]), float(told["loss"]))
+                elif told["kind"] == "notice":
+                    self._notice(str(told["text"]))
+                elif told["kind"] == "error":
+                    raise _error(told)
+                else:
+                    lora = LoRA.from_json(told["lora"])
+        if lora is None:
+            raise StateError("The processes of the training ended before it was finished. Their last lines:\n" + "\n".join(last))
+        return lora
+
+
+def _error(told: Mapping[str, Any]) -> TwinLoopError:
+    """The same error as in the process, with its message."""
+    kind = getattr(errors, str(told["error"]), None)
+    plain = isinstance(kind, type) and issubclass(kind, TwinLoopError) and kind.__init__ is Exception.__init__
+    return kind(told["message"]) if plain and kind is not None else TwinLoopError(str(told["message"]))
+
+
+@contextlib.contextmanager
+def _processes(job: Path, count: int) -> Iterator[subprocess.Popen[str]]:
+    """torchrun with its processes; they are gone afterwards, whatever happens."""
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "--module",
+        "twinloop.adapters.trainers.worker", str(job.absolute()),
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=os.name == "posix")
+    try:
+        yield process
+        process.wait()
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    for how in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+        if process.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, how) if os.name == "posix" else process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE)

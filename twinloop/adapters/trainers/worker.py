@@ -1,0 +1,51 @@
+"""One of the processes of a shared training: ``torchrun ... -m twinloop.adapters.trainers.worker JOB.json``."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
+from twinloop.adapters.trainers.job import Job, said
+from twinloop.adapters.trainers.workers import joined
+from twinloop.errors import TwinLoopError
+from twinloop.families import family_of
+from twinloop.registry import load_plugin
+from twinloop.store.atomic import read_json
+
+
+def main(path: Path) -> int:
+    """Take part in the training of a job file; the leading process says how far it is."""
+    job = Job.from_json(read_json(path))
+    for plugin in job.choice.plugins:
+        load_plugin(Path(plugin))
+    with joined() as workers:
+        try:
+            lora = _trainer(job, say=workers.leads).train_with(
+                workers, job.samples, job.settings, job.output, job.work, job.metadata,
+                lambda step, steps, loss: _say(workers.leads, said("step", step=step, steps=steps, loss=loss)),
+            )  # fmt: skip
+        except TwinLoopError as error:
+            _say(True, said("error", error=type(error).__name__, message=str(error)))
+            return error.exit_code
+        _say(workers.leads, said("done", lora=dataclasses.asdict(lora)))
+    return 0
+
+
+def _trainer(job: Job, say: bool) -> DiffusersLoraTrainer:
+    choice = job.choice
+    return DiffusersLoraTrainer(
+        choice.base, family_of(choice.base, choice.preset), device=choice.device, allow_download=choice.allow_download, precision=choice.precision,
+        notice=lambda text: _say(say, said("notice", text=text)),
+    )  # fmt: skip
+
+
+def _say(wanted: bool, line: str) -> None:
+    if wanted:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
