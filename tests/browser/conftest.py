@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 import uvicorn
 
+from tests.functional import vaults
+from twinloop.nano.world.photos import write_photo_set
 from twinloop.web.app import create_app
 from twinloop.web.site import Site, new_token
 
@@ -104,3 +106,27 @@ def picture(page: Any, name: str) -> None:
     folder = os.environ.get("TWINLOOP_SCREENSHOTS")
     if folder:
         page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+
+@pytest.fixture(scope="session")
+def rendered_vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with a vault of rendered photos of three people; the one with most is ``mira``, and prepared."""
+    root = tmp_path_factory.mktemp("rendered")
+    for name, seed, count in (("holiday", 7, 24), ("phone", 11, 14), ("old", 23, 12)):
+        write_photo_set(root / "photos" / name, seed=seed, count=count, size=384)
+    home = root / "home"
+    home.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        vaults.command("scan", root / "photos", "--models-dir", "nano", "--workers", 0)
+        vaults.command("cluster")
+        vaults.command("dedup")
+        vaults.command("label", "p001", "--trigger", "ohwx mira", "--class", "woman", "--name", "mira", "--consent", "fictional")
+        vaults.command("prep", "mira", "--size", 384)
+    return home
+
+
+@pytest.fixture
+def vault_home(rendered_vault: Path, tmp_path: Path) -> Path:
+    """A copy of `rendered_vault` to work in; the photos are shared."""
+    return vaults.copied(rendered_vault, tmp_path / "album")

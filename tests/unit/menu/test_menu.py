@@ -38,10 +38,10 @@ def test_workflow_1_is_the_pipeline_in_its_order(home: Path) -> None:
     person, machine = Person(**answers()), Machine({"vault clusters": PEOPLE})
     assert menu(person, machine, Memory(), WORKFLOWS) == 0
     assert [argv[:2] for argv in machine.ran] == [
-        ["vault", "scan"], ["vault", "cluster"], ["vault", "name"], ["vault", "dedup"], ["vault", "label"], ["vault", "caption"], ["vault", "prep"],
+        ["vault", "scan"], ["vault", "cluster"], ["vault", "dedup"], ["vault", "label"], ["vault", "caption"], ["vault", "prep"],
         ["init", "--person-name"], ["train", "--config"],
     ]  # fmt: skip
-    assert machine.ran[2] == ["vault", "name", "p002", "alice"], "the person with most photos is the default"
+    assert machine.ran[3][:5] == ["vault", "label", "p002", "--name", "alice"], "the person with most photos is the default"
     assert Memory().unfinished is None
 
 
@@ -80,12 +80,12 @@ def test_interrupted_in_a_command_it_goes_on_with_that_command(home: Path) -> No
     machine = Machine({"vault clusters": PEOPLE}, code)
     person = Person(**answers())
     menu(person, machine, Memory(), WORKFLOWS)
-    assert [argv[1] for argv in machine.ran] == ["scan", "cluster", "name"]
+    assert [argv[1] for argv in machine.ran] == ["scan", "cluster"]
     assert any("Stopped" in text for text in person.said)
     stop["armed"] = False
     again = Person(shall_it_be=["continue", "quit"])
     menu(again, machine, Memory(), WORKFLOWS)
-    assert [argv[1] for argv in machine.ran] == ["scan", "cluster", "name", "dedup", "label", "caption", "prep", "--person-name", "--config"]
+    assert [argv[1] for argv in machine.ran] == ["scan", "cluster", "dedup", "label", "caption", "prep", "--person-name", "--config"]
     assert again.asked[0].startswith("What shall") and not any("folder with the photos" in q.lower() for q in again.asked)
 
 

@@ -15,4 +15,4 @@ def add_vault(parser: argparse.ArgumentParser) -> None:
 
 def add_person(parser: argparse.ArgumentParser) -> None:
     """``PERSON``."""
-    parser.add_argument("person", metavar="PERSON", help="id (p001) or name; twinloop vault people lists them")
+    parser.add_argument("person", metavar="PERSON", help="id (p001) or name; twinloop vault clusters lists them")

@@ -123,7 +123,7 @@ def choose(opened: OpenVault, person: Person, duplicates: Mapping[str, str], opt
     """
     if person.hidden:
         raise InputError(
-            f"{person.name or person.id} is hidden. Show the person again first: twinloop vault people show {person.id}"
+            f"{person.name or person.id} is hidden. Show the person again first: twinloop vault show {person.id}"
         )
     found = sorted_out(opened, person, duplicates, options)
     if not found.cuts:

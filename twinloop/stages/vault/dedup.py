@@ -37,6 +37,8 @@ LARGEST_DISTANCE = 16
 """Beyond it unrelated pictures meet by the thousand, and looking at their thumbnails takes longer than it finds."""
 TURNED_DISTANCE = 8
 """Bits by which the disc hashes of a picture and its mirrored or turned copy may differ."""
+STILL_UPRIGHT = 20
+"""Bits of the perceptual hash by which two pictures with near disc hashes may differ and still be copies with the same side up (cut ones)."""
 R = TypeVar("R")
 
 
@@ -110,6 +112,7 @@ class _Search:
         self._views = Views(opened.catalog, opened.fingerprint)
         self._ranking = Ranking(chosen(opened.decisions))
         self._apart = apart(opened.decisions)
+        self._discs: dict[int, int] = {}
 
     def run(self) -> Duplicates:
         all_signs = signing.signatures(self._opened, self._photos, self._reporter)
@@ -129,7 +132,8 @@ class _Search:
         """Copies of one picture. Flat pictures take no part: all of them look alike."""
         clear = [place for place, sign in signs.items() if not sign.flat]
         hashes = np.array([self._photos[place].phash for place in clear], np.uint64)
-        discs = {place: signs[place].disc for place in clear if signs[place].disc is not None}
+        discs = {place: disc for place in clear if (disc := signs[place].disc) is not None}
+        self._discs = discs
         upright = Candidates(hashes, self._options.distance, _numbers(clear))
         turned = Candidates(np.array(list(discs.values()), np.uint64), TURNED_DISTANCE, _numbers(discs))
 
@@ -170,7 +174,12 @@ class _Search:
         one, other = self._views.get(self._photos[a].sha256), self._views.get(self._photos[b].sha256)
         if one is None or other is None or moment.other_people(one.faces, other.faces):
             return None
-        return upright_copy(one.thumbnail, other.thumbnail, one.places, other.places) or turned_copy(one.thumbnail, other.thumbnail)
+        differing = (self._photos[a].phash ^ self._photos[b].phash).bit_count()
+        round_about = a in self._discs and b in self._discs and (self._discs[a] ^ self._discs[b]).bit_count() <= TURNED_DISTANCE
+        found = None
+        if differing <= self._options.distance or (round_about and differing <= STILL_UPRIGHT):
+            found = upright_copy(one.thumbnail, other.thumbnail, one.places, other.places)
+        return found or (turned_copy(one.thumbnail, other.thumbnail) if round_about else None)
 
     def _moment(self, a: int, b: int) -> bool | None:
         if self._kept_apart(a, b):

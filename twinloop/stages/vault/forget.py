@@ -25,6 +25,7 @@ from twinloop.store.vault_forget import forget_faces
 _PERSONAL = ("name", "label", "caption", "captions")
 """Kinds of decisions that hold words about a person; the others hold ids and places in photos."""
 _OUTSIDE = "LoRAs, exported packages and training sets outside of the vault are not known to it: delete those yourself."
+_FOR_GOOD = "undo does not bring measures back: the photos would have to be measured anew (delete catalog.sqlite and scan)."
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Forgotten:
     decisions: int
     paths: tuple[Path, ...]
     done: bool
-    notes: tuple[str, ...] = (_OUTSIDE,)
+    notes: tuple[str, ...] = (_OUTSIDE, _FOR_GOOD)
 
     def to_json(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "paths": [os.fspath(path) for path in self.paths], "notes": list(self.notes)}

@@ -19,7 +19,7 @@ Indices = npt.NDArray[np.int64]
 
 PARTS, PART_BITS = 4, 16
 BITS = PARTS * PART_BITS
-BLOCK = 1 << 21
+BLOCK = 1 << 18
 """Pairs that are looked at in one piece: memory stays flat however many hashes meet in one place."""
 
 

@@ -19,14 +19,13 @@ GROWTH = 0.125
 """A group takes in at most so much of its size at once; its mean hardly moves, and one large person does not take thousands of rounds."""
 _AT_ONCE = 65_536
 """Pairs whose inner products are computed together: their vectors take 256 MiB at 512 dimensions."""
-
-
 _Names = npt.NDArray[np.int64]
-"""Groups by name: the number of their first row, or (after a join) of the group they were joined into."""
+"""Groups by name: each has the number of one of its rows."""
+_NONE: frozenset[int] = frozenset()
 
 
 class Linkage:
-    """Groups of rows, at first one row each; a group is named by its first row.
+    """Groups of rows, at first one row each.
 
     Args:
         rows: (n, D) float32; a vector that is shorter than 1 is trusted less.
@@ -47,10 +46,6 @@ class Linkage:
     def means(self, names: _Names) -> FloatArray:
         """(k, D) float32: the mean vector of each group."""
         return np.asarray(self._sums[names] / self.sizes[names, None], np.float32)
-
-    def photos_of(self, name: int) -> frozenset[int]:
-        """The photos with several rows that the group has one of."""
-        return frozenset(self._photos.get(name, ()))
 
     def join(self, pairs: Pairs, limit: float) -> int:
         """Join groups while the nearest are ``limit`` or more alike on average; returns how many joins there were.
@@ -115,9 +110,6 @@ class Linkage:
         return np.concatenate(parts)
 
 
-_NONE: frozenset[int] = frozenset()
-
-
 def _several(photos: Sequence[int] | IntArray) -> dict[int, set[int] | frozenset[int]]:
     """Row -> its photo, for the rows that are not alone in theirs."""
     _, of, count = np.unique(np.asarray(photos), return_inverse=True, return_counts=True)
@@ -142,26 +134,19 @@ class _Edges:
         return self.only(self.score >= limit)
 
     def joins(self, sizes: _Names) -> tuple[_Names, _Names]:
-        """(into, gone): what is joined next. Groups that are each other's nearest, of equally near ones the first; and small ones into the
-        large one that is their nearest, best first, until that has grown by `GROWTH`."""
+        """(into, gone): what is joined next, no group twice. Groups that are each other's nearest, of equally near ones the first; and small
+        ones into the large one that is their nearest."""
         nearest, score = self._nearest(len(sizes))
-        some = np.flatnonzero(nearest >= 0)
-        mutual = nearest[nearest[some]] == some
-        into, gone = nearest[some], some
-        kept = mutual & (into < gone)
-        small = ~mutual & (sizes[gone] <= GROWTH * sizes[into])
-        order = np.lexsort((gone, -score[gone], into))
-        order = order[small[order]]
-        grown = np.cumsum(sizes[gone[order]])
-        start = np.searchsorted(into[order], into[order])
-        before = np.concatenate([[0], grown])[start]
-        fits = order[grown - before <= GROWTH * sizes[into[order]]]
-        # what is itself joined to another in this round takes nothing in
+        gone = np.flatnonzero(nearest >= 0)
+        mutual = nearest[nearest[gone]] == gone
+        pair = gone[mutual & (nearest[gone] < gone)]
+        small = gone[~mutual & (sizes[gone] <= GROWTH * sizes[nearest[gone]])]
+        fits = _fitting(small, nearest, score, sizes)
         leaving = np.zeros(len(sizes), bool)
-        leaving[gone[kept]] = True
-        leaving[gone[fits]] = True
-        fits = fits[~leaving[into[fits]]]
-        return np.concatenate([into[kept], into[fits]]), np.concatenate([gone[kept], gone[fits]])
+        leaving[pair] = leaving[fits] = True
+        fits = fits[~leaving[nearest[fits]]]
+        gone = np.concatenate([pair, fits])
+        return nearest[gone], gone
 
     def _nearest(self, count: int) -> tuple[_Names, FloatArray]:
         """The nearest group of each, -1 for those without an edge, and how near it is."""
@@ -173,3 +158,12 @@ class _Edges:
         tied = score == best[node]
         np.minimum.at(nearest, node[tied], other[tied])
         return np.where(nearest < count, nearest, -1), best
+
+
+def _fitting(small: _Names, nearest: _Names, score: FloatArray, sizes: _Names) -> _Names:
+    """The small groups that their nearest takes in, best first, until it has grown by `GROWTH`."""
+    order = small[np.lexsort((small, -score[small], nearest[small]))]
+    into = nearest[order]
+    grown = np.cumsum(sizes[order])
+    before = np.concatenate([[0], grown])[np.searchsorted(into, into)]
+    return order[grown - before <= GROWTH * sizes[into]]

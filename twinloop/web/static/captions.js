@@ -143,11 +143,9 @@ class Captions {
   }
 
   async write(edits, told) {
-    try {
-      await post("/api/dataset/captions", { person: this.page.chosen, edits });
-      say(told);
-    } catch (error) { say(error.message, true); }
+    const problem = await post("/api/dataset/captions", { person: this.page.chosen, edits }).then(() => null, (error) => error.message);
     await this.page.load();
+    say(problem ?? told, Boolean(problem));
     const [first, more] = Object.keys(edits);
     this.page.body.querySelector(more ? ".captions thead input" : `tr[data-photo="${first}"] td:last-child button`)?.focus();
   }

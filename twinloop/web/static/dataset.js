@@ -87,8 +87,8 @@ class Dataset {
     const submit = async (event) => {
       event.preventDefault();
       const made = await post("/api/dataset/label", { person: this.chosen, trigger: trigger.value, class_word: word.value, consent: consent.value || null });
-      say([`Prompts begin with '${made.prompt}'.`, ...made.warnings].join(" "));
       await this.load();
+      say([`Prompts begin with '${made.prompt}'.`, ...made.warnings].join(" "));
     };
     return el("form", { class: "note bar", onsubmit: submit, "aria-label": "How the person is called in training" },
       el("label", {}, "Trigger ", trigger), el("label", {}, "Class word ", word), el("label", {}, "Consent ", consent),

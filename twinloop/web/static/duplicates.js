@@ -18,8 +18,8 @@ function section(group, index, page) {
   const photos = new Map(group.files.map((file) => [file.sha256, file]));
   const distinct = async () => {
     await post("/api/dataset/duplicates/distinct", { files: [...photos.values()].map((file) => file.path) });
-    say("They are no duplicates from now on.");
     await page.load();
+    say("They are no duplicates from now on.");
   };
   return el("section", { class: "group", "aria-label": `Group ${index + 1}: ${group.reason}` },
     el("h3", {}, group.reason),
@@ -31,8 +31,8 @@ function one(file, group, page) {
   const name = file.path.split("/").at(-1);
   const keep = async () => {
     await post("/api/dataset/duplicates/keep", { file: file.path });
-    say(`${name} is kept from now on.`);
     await page.load();
+    say(`${name} is kept from now on.`);
   };
   const another = !file.kept && file.instead !== file.sha256;
   const score = [`${file.score.width} × ${file.score.height}`, file.score.face_sharpness === null ? null : `face sharpness ${number(file.score.face_sharpness, 0)}`].filter(Boolean);

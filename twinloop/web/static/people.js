@@ -122,9 +122,9 @@ class People {
 
   async decide(what, body, told, next = this.chosen) {
     await post(`/api/people/${what}`, { person: this.chosen, ...body });
-    say(`${told} Undo takes it back.`);
     await this.load(next);
     this.grid?.list.focus();
+    say(`${told} Undo takes it back.`);
   }
 
   look(face) {

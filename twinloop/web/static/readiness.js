@@ -92,7 +92,7 @@ class Charts {
 
   async write() {
     await post("/api/dataset/targets", { config: this.config, shares: this.moved });
-    say(`Saved in ${this.config}.`);
     await this.load(this.config);
+    say(`Saved in ${this.config}.`);
   }
 }

@@ -27,7 +27,11 @@ class Place {
     const host = el("span", { class: "undo" });
     get("/api/people/history").then((history) => {
       const last = history.findLast((item) => !item.undone);
-      if (last) replace(host, el("button", { title: last.text, onclick: async () => { say(`Taken back: ${(await post("/api/people/undo", {})).text}`); await done(); } }, `Undo: ${last.text}`));
+      if (last) replace(host, el("button", { title: last.text, onclick: async () => {
+        const { text } = await post("/api/people/undo", {});
+        await done();
+        say(`Taken back: ${text}`);
+      } }, `Undo: ${last.text}`));
     });
     return host;
   }

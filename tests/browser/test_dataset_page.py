@@ -1,0 +1,146 @@
+"""The dataset on the page: captions in bulk, targets by dragging, duplicates, and nothing that does not fit."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Watched, picture, served
+from tests.functional import vaults
+from twinloop.cli.app import main
+from twinloop.stages.vault.edits import edits_of
+from twinloop.store.decisions import DecisionLog
+
+FOLDER = "outputs/facevault/organized/mira"
+
+
+@pytest.fixture(scope="module")
+def counted(rendered_vault: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The vault with a configuration, and the shares of mira's pictures counted."""
+    home = vaults.copied(rendered_vault, tmp_path_factory.mktemp("counted") / "album")
+    data = {"_comment": "mine", "person_name": "mira", "person_trigger": "ohwx mira", "models_dir": "nano", "dataset_dir": FOLDER}
+    (home / "bootstrap_config.json").write_text(json.dumps(data))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        assert main(["analyze", FOLDER, "--models-dir", "nano", "--output", "outputs/facevault/gaps/p001.json"]) == 0
+    return home
+
+
+def edits(home: Path) -> dict[str, str]:
+    return edits_of(DecisionLog(home / "outputs/facevault/decisions.jsonl", reading=True), "p001")
+
+
+def test_captions_are_edited_in_bulk_after_a_preview_and_undone_at_once(vault_home: Path, visit: Callable[..., Watched]) -> None:
+    with served(vault_home) as address:
+        watched = visit(address, "#/dataset?person=p001&view=captions")
+        page = watched.page
+        rows = page.locator("table.captions tbody tr")
+        rows.first.wait_for()
+        count = rows.count()
+        page.get_by_label("Mark all captions").check()
+        page.get_by_label("Mark the caption of", exact=False).first.uncheck()
+        page.get_by_text(f"{count - 1} of {count} marked").wait_for()
+        page.get_by_label("words", exact=True).fill("at the seaside")
+        page.get_by_role("button", name="Preview").click()
+        dialog = page.get_by_role("dialog")
+        assert dialog.locator("ins", has_text="at the seaside").count() == count - 1 and edits(vault_home) == {}
+        dialog.get_by_role("button", name=f"Apply to {count - 1} captions").click()
+        undo = page.get_by_role("button", name=f"Undo: {count - 1} captions of mira edited")
+        undo.wait_for()
+        assert len(edits(vault_home)) == count - 1 and all(text.endswith(", at the seaside") for text in edits(vault_home).values())
+        assert page.get_by_role("button", name=f"Prepare again ({count - 1} captions are newer)").is_enabled()
+        undo.click()
+        page.get_by_text(f"Taken back: {count - 1} captions").wait_for()
+        assert edits(vault_home) == {}
+        watched.clean()
+
+
+def test_one_caption_is_edited_where_it_stands(vault_home: Path, visit: Callable[..., Watched]) -> None:
+    with served(vault_home) as address:
+        watched = visit(address, "#/dataset?person=p001&view=captions")
+        page = watched.page
+        page.get_by_role("button", name="Edit the caption of").nth(2).click()
+        area = page.get_by_role("textbox", name="Caption of")
+        area.fill("ohwx mira woman, by the window")
+        area.press("Enter")
+        page.get_by_text("ohwx mira woman, by the window").wait_for()
+        assert list(edits(vault_home).values()) == ["ohwx mira woman, by the window"]
+        assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Edit the caption of")
+        watched.clean()
+
+
+def shares(home: Path) -> Any:
+    return json.loads((home / "bootstrap_config.json").read_text()).get("analysis", {}).get("shares", {})
+
+
+def test_a_target_is_dragged_and_saved(counted: Path, visit: Callable[..., Watched]) -> None:
+    with served(counted) as address:
+        watched = visit(address, "#/dataset?person=p001&view=readiness")
+        page = watched.page
+        slider = page.get_by_role("slider", name="Target of face angle: profile")
+        slider.wait_for()
+        assert slider.input_value() == "20" and re.match(r"20 %; measured \d+ % \(\d+ of \d+\)", slider.get_attribute("aria-valuetext"))
+        page.wait_for_load_state("networkidle")
+        slider.scroll_into_view_if_needed()
+        picture(page, "dataset")
+        box = slider.bounding_box()
+        page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.35, box["y"] + box["height"] / 2, steps=5)
+        page.mouse.up()
+        slider.press("ArrowRight")
+        dragged = int(slider.input_value())
+        assert 30 <= dragged <= 40
+        page.get_by_text(f"The targets add up to {60 + dragged} %.").wait_for()
+        page.get_by_role("button", name="Save the targets").click()
+        page.get_by_text("Saved in bootstrap_config.json").wait_for()
+        assert shares(counted) == {"face_angle": {"profile": dragged / 100}}
+        assert json.loads((counted / "bootstrap_config.json").read_text())["_comment"] == "mine"
+        page.get_by_role("slider", name="Target of face angle: front").fill("90")
+        page.get_by_text("more than all").wait_for()
+        page.get_by_role("button", name="Save the targets").click()
+        page.get_by_text("the shares of face_angle add up to").wait_for()
+        assert shares(counted) == {"face_angle": {"profile": dragged / 100}}, "refused, and nothing was written"
+        page.get_by_role("button", name="Usual targets of face angle").click()
+        page.get_by_role("button", name="Save the targets").click()
+        page.get_by_text("Saved in bootstrap_config.json").wait_for()
+        assert shares(counted) == {}
+        assert watched.hosts <= {"127.0.0.1"}
+
+
+def test_another_copy_is_kept_and_photos_are_filtered(vault_home: Path, visit: Callable[..., Watched]) -> None:
+    with served(vault_home) as address:
+        watched = visit(address, "#/dataset?person=p001&view=duplicates")
+        page = watched.page
+        button = page.get_by_role("button", name=re.compile("^Keep .* instead$")).first
+        name = re.sub("^Keep (.*) instead$", r"\1", button.get_attribute("aria-label"))
+        button.click()
+        page.get_by_text(f"{name} is kept from now on.").wait_for()
+        page.get_by_role("link", name="Photos").click()
+        page.get_by_label("Show").select_option("dropped")
+        tiles = page.get_by_role("listbox", name="Photos").get_by_role("option", name=re.compile("dropped"))
+        tiles.first.wait_for()
+        assert not any(label.startswith(f"{name},") for label in tiles.evaluate_all("all => all.map((one) => one.getAttribute('aria-label'))"))
+        page.get_by_label("Show").select_option("left out")
+        page.get_by_text("blurred (face sharpness").wait_for()
+        watched.clean()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1366), ("dark", 820)])
+def test_it_fits(counted: Path, visit: Callable[..., Watched], scheme: str, width: int) -> None:
+    with served(counted) as address:
+        watched = visit(address, "#/people", color_scheme=scheme)
+        page = watched.page
+        page.set_viewport_size({"width": width, "height": 820})
+        page.get_by_role("listbox").wait_for()
+        for part in ("people", *(f"dataset?person=p001&view={view}" for view in ("photos", "duplicates", "captions", "readiness"))):
+            page.evaluate(f"location.hash = '#/{part}'")
+            page.locator(f".part.{part.split('?')[0]} h1").wait_for()
+            page.wait_for_load_state("networkidle")
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), part
+        watched.clean()
