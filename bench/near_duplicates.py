@@ -67,11 +67,12 @@ def ours(folder: Path) -> Run:
     measurer.scan(ListedFile(files[0], 0, 0))  # what is loaded at first use does not count
     with tempfile.TemporaryDirectory() as home, VaultCatalog(Path(home) / "catalog.sqlite") as catalog:
         began = time.process_time()
-        for path in files:
-            seen = measurer.scan(ListedFile(path, 0, 0), lambda sha256: not catalog.has(sha256, measurer.fingerprint))
-            catalog.put_file(FileEntry(path, seen.listed.size, seen.listed.mtime_ns, seen.sha256, seen.problem))
-            if seen.photo is not None:
-                catalog.put_photo(seen.photo, measurer.fingerprint, seen.thumbnail)
+        with catalog.batch():
+            for path in files:
+                seen = measurer.scan(ListedFile(path, 0, 0), lambda sha256: not catalog.has(sha256, measurer.fingerprint))
+                catalog.put_file(FileEntry(path, seen.listed.size, seen.listed.mtime_ns, seen.sha256, seen.problem))
+                if seen.photo is not None:
+                    catalog.put_photo(seen.photo, measurer.fingerprint, seen.thumbnail)
         read = time.process_time()
         vault = Vault(Path(home))
         opened = OpenVault(vault, catalog, DecisionLog(vault.decisions), ScanRecord((str(folder),), "", measurer.fingerprint))

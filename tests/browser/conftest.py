@@ -112,8 +112,8 @@ def picture(page: Any, name: str) -> None:
 def rendered_vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory with a vault of rendered photos of three people; the one with most is ``mira``, and prepared."""
     root = tmp_path_factory.mktemp("rendered")
-    for name, seed, count in (("holiday", 7, 24), ("phone", 11, 14), ("old", 23, 12)):
-        write_photo_set(root / "photos" / name, seed=seed, count=count, size=384)
+    for name, seed, count in (("holiday", 7, 24), ("phone", 11, 12), ("old", 23, 12)):
+        write_photo_set(root / "photos" / name, seed=seed, count=count, size=320)
     home = root / "home"
     home.mkdir()
     with pytest.MonkeyPatch.context() as patch:
@@ -122,7 +122,7 @@ def rendered_vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
         vaults.command("cluster")
         vaults.command("dedup")
         vaults.command("label", "p001", "--trigger", "ohwx mira", "--class", "woman", "--name", "mira", "--consent", "fictional")
-        vaults.command("prep", "mira", "--size", 384)
+        vaults.command("prep", "mira", "--size", 320)
     return home
 
 

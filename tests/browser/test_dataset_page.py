@@ -47,7 +47,8 @@ def test_captions_are_edited_in_bulk_after_a_preview_and_undone_at_once(vault_ho
         page.get_by_text(f"{count - 1} of {count} marked").wait_for()
         page.get_by_label("words", exact=True).fill("at the seaside")
         page.get_by_role("button", name="Preview").click()
-        dialog = page.get_by_role("dialog")
+        dialog = page.get_by_role("dialog", name="What would come out")
+        dialog.wait_for()
         assert dialog.locator("ins", has_text="at the seaside").count() == count - 1 and edits(vault_home) == {}
         dialog.get_by_role("button", name=f"Apply to {count - 1} captions").click()
         undo = page.get_by_role("button", name=f"Undo: {count - 1} captions of mira edited")

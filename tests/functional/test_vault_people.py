@@ -40,7 +40,7 @@ def vault(capsys: pytest.CaptureFixture[str], *argv: object) -> Said:
 def test_from_scan_to_named_people(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "twinloop vault cluster" in vault(capsys, "clusters").err
     done = vault(capsys, "cluster")
-    assert done.code == 0 and "2 people with 9 faces; 1 faces of strangers" in done.out and "New: p001, p002" in done.out
+    assert done.code == 0 and "2 people with 9 faces; 1 face of strangers" in done.out and "New: p001, p002" in done.out
     assert "Nothing changed." in vault(capsys, "cluster").out
     assert vault(capsys, "name", "p001", "alice").out == "p001 is called alice. To take it back: twinloop vault undo\n"
     listed = vault(capsys, "clusters", "--json").data

@@ -16,7 +16,7 @@ REDACTED = "redacted"
 
 
 class DecisionLog:
-    """The decisions of a vault.
+    """The decisions of a vault. They name people and places of faces in photos: the file is readable by its owner only.
 
     Args:
         reading: nothing will be added; a line that another process is just writing is left alone.
@@ -26,7 +26,7 @@ class DecisionLog:
     """
 
     def __init__(self, path: Path, reading: bool = False) -> None:
-        self._journal = Journal(path, mend=not reading)
+        self._journal = Journal(path, mend=not reading, private=True)
 
     def add(self, kind: str, data: Mapping[str, Any]) -> Decision:
         """Write one decision down, durably."""

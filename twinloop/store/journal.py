@@ -40,16 +40,18 @@ class Journal:
 
     Args:
         boundary: called with the key after each record is durable; tests use it to stop a run at every boundary.
+        private: readable by the owner only.
         mend: cut a torn last line off. False = leave the file alone, for who only reads while another process may be writing that line.
 
     Raises:
         StateError: a line before the last one is damaged. StorageError: the file may not be read or mended.
     """
 
-    def __init__(self, path: Path, boundary: Callable[[str], None] | None = None, mend: bool = True) -> None:
+    def __init__(self, path: Path, boundary: Callable[[str], None] | None = None, mend: bool = True, private: bool = False) -> None:
         self.path = path
         self._boundary = boundary
         self._mend = mend
+        self._mode = 0o600 if private else 0o666
         self._done: dict[str, Any] = {}
         self._load()
 
@@ -92,7 +94,7 @@ class Journal:
         with storage_errors(self.path):
             new = not self.path.exists()
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "ab") as file:
+            with open(os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, self._mode), "ab") as file:
                 file.write(_line(key, data))
                 file.flush()
                 os.fsync(file.fileno())

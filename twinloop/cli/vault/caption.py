@@ -25,7 +25,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault import caption as captioning
     from twinloop.stages.vault import choose, edits, prepared
-    from twinloop.stages.vault.copies import copies
     from twinloop.stages.vault.label import needed_label
     from twinloop.stages.vault.opened import opened
 
@@ -41,7 +40,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         if args.list and last is not None:
             return _listed(captioning.shown(vault, label, last), terminal)
         cutting, wanted = making.wanted(args, vault, person)
-        chosen = choose.choose(vault, person, copies(vault, person), cutting)
+        chosen = choose.choose(vault, person, making.copies_of(vault, person, terminal), cutting)
         found = captioning.caption(
             vault, person, label, chosen, cutting, wanted, making.writer_for(vault, args, wanted), terminal
         )

@@ -47,13 +47,18 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 def lines_of(done: Clustered) -> list[str]:
     """The summary for people."""
     data = done.to_json()
-    lines = [f"{data['people']} people with {data['faces']} faces; {data['strangers']} faces of strangers (limit {data['limit']:.2f}, at least {data['min_faces']} photos)"]
+    people, faces, strangers = (_count(data["people"], "person", "people"), _count(data["faces"], "face", "faces"), _count(data["strangers"], "face", "faces"))
+    lines = [f"{people} with {faces}; {strangers} of strangers (limit {data['limit']:.2f}, at least {data['min_faces']} photos)"]
     if not done.changed:
         lines.append("Nothing changed.")
     elif done.new or done.gone:
         lines += [f"{word}: {_few(names)}" for word, names in (("New", done.new), ("Gone", done.gone)) if names]
     first = done.people.persons[0].id if done.people.persons else "p001"
     return [*lines, f"Who is who: twinloop vault clusters. To name somebody: twinloop vault name {first} NAME"]
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _few(names: tuple[str, ...], most: int = 12) -> str:

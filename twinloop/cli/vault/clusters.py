@@ -23,12 +23,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.clusters import clusters
+    from twinloop.stages.vault.faces_meant import STALE
     from twinloop.stages.vault.opened import looked_into
     from twinloop.stages.vault.people import read_people
     from twinloop.stages.vault.sheets import write_sheets
 
     with looked_into(args.vault) as vault:
-        listed = clusters(vault, read_people(vault.vault))
+        people = read_people(vault.vault)
+        if people.fingerprint != vault.fingerprint:
+            terminal.warn(STALE)
+        listed = clusters(vault, people)
         sheets = write_sheets(vault, listed, args.sheets, terminal) if args.sheets is not None else []
     for line in lines_of([item for item in listed if args.hidden or item.person is None or not item.person.hidden]):
         terminal.line(line)

@@ -91,6 +91,16 @@ def person_of(vault: OpenVault, text: str) -> Person:
     return find_person(read_people(vault.vault), text)
 
 
+def copies_of(vault: OpenVault, person: Person, terminal: Terminal) -> dict[str, str]:
+    """The person's photos that others stand for, searched again where photos or decisions changed since the last search."""
+    from twinloop.stages.vault.copies import copies
+    from twinloop.stages.vault.dedup import current
+
+    if vault.vault.duplicates.exists():
+        current(vault, terminal)
+    return copies(vault, person)
+
+
 def say_audit(found: Sequence[Constant], terminal: Terminal) -> None:
     for constant in found:
         terminal.warn(constant.text)

@@ -47,14 +47,13 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 def made(vault: OpenVault, person: Person, args: argparse.Namespace, terminal: Terminal) -> Prepared:
     """Prepare a person as the flags say, and tell."""
-    from twinloop.stages.vault.copies import copies
     from twinloop.stages.vault.label import needed_label
     from twinloop.stages.vault.prep import PrepOptions, prep
 
     label = needed_label(vault, person)
     cutting, wanted = making.wanted(args, vault, person)
     asked = PrepOptions(args.layout, args.repeats, args.output, cutting, wanted)
-    found = prep(vault, person, label, copies(vault, person), asked, making.writer_for(vault, args, wanted), terminal)
+    found = prep(vault, person, label, making.copies_of(vault, person, terminal), asked, making.writer_for(vault, args, wanted), terminal)
     for line in lines(found):
         terminal.line(line)
     making.say_audit(found.audit, terminal)

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from twinloop.domain.vault import FaceKey, Person
-from twinloop.errors import InputError
+from twinloop.errors import InputError, StateError
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people import People
 from twinloop.store.vault_faces import FaceEntry, face_entries
+
+STALE = "The photos were scanned with other models since people were told apart. First: twinloop vault cluster"
 
 
 class FacesMeant:
@@ -18,9 +20,14 @@ class FacesMeant:
 
     Args:
         face: number of the face in each file, from 1 (the largest), where the user says which.
+
+    Raises:
+        StateError: the photos were scanned with other models since; the faces have to be told apart again first.
     """
 
     def __init__(self, vault: OpenVault, people: People, face: int | None = None) -> None:
+        if people.fingerprint != vault.fingerprint:
+            raise StateError(STALE)
         self._vault, self._people, self._face = vault, people, face
         self._by_photo: dict[str, list[FaceEntry]] = {}
         for entry in face_entries(vault.catalog, vault.fingerprint):

@@ -166,4 +166,4 @@ def _fitting(small: _Names, nearest: _Names, score: FloatArray, sizes: _Names) -
     into = nearest[order]
     grown = np.cumsum(sizes[order])
     before = np.concatenate([[0], grown])[np.searchsorted(into, into)]
-    return order[grown - before <= GROWTH * sizes[into]]
+    return np.asarray(order[grown - before <= GROWTH * sizes[into]], np.int64)

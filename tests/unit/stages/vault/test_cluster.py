@@ -21,7 +21,7 @@ from tests.unit.stages.vault.people_makers import (
     vault_of,
 )
 from twinloop.domain.vault import VaultPhoto
-from twinloop.errors import MissingExtra, NothingToDo
+from twinloop.errors import MissingExtra, NothingToDo, StateError
 from twinloop.ports import NeighbourSearch
 from twinloop.stages.vault import cluster as stage
 from twinloop.stages.vault import edit_people
@@ -44,8 +44,13 @@ def test_people_and_strangers(tmp_path: Path) -> None:
     assert files(done.people, "p001", photos) == {f"ann{n}.jpg" for n in range(6)} and files(done.people, "p002", photos) == {f"bea{n}.jpg" for n in range(5)}
     assert names_of(done.people.strangers, photos) == {f"other{n}.jpg" for n in range(4)}
     assert done.to_json() == {"people": 2, "faces": 11, "strangers": 4, "limit": done.people.limit, "min_faces": 3, "new": ["p001", "p002"], "gone": [], "changed": True}
-    mode = stat.S_IMODE((tmp_path / "people.json").stat().st_mode)
-    assert mode == 0o600, "faces are biometric data"
+
+
+def test_faces_are_biometric_data(tmp_path: Path) -> None:
+    with vault_of(tmp_path, ANN) as vault:
+        clustered(vault)
+        edit_people.name(vault, "p001", "Ann")
+    assert {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("people.json", "decisions.jsonl")} == {"people.json": 0o600, "decisions.jsonl": 0o600}
 
 
 def test_twice_is_once(tmp_path: Path) -> None:
@@ -93,6 +98,8 @@ def test_names_merges_rejections_and_assignments_survive_new_photos_and_another_
     again = [made_photo(Path(photo.paths[0]).name, [face.face.embedding for face in photo.faces], shift=8.0) for photo in photos]
     again += [*album(1, 2, "ann", start=6), *album(3, 2, "cleo", start=3)]
     with vault_of(tmp_path, again, "eyes-2") as vault:
+        with pytest.raises(StateError, match="twinloop vault cluster"):
+            edit_people.reject(vault, "p001", [Path("/photos/ann1.jpg")])
         people = clustered(vault).people
     assert [person.id for person in people.persons] == ["p001", "p002"] and find_person(people, "ANN").name == "Ann"
     assert files(people, "ann", again) == {*(f"ann{n}.jpg" for n in range(1, 8)), *(f"cleo{n}.jpg" for n in range(5))}
