@@ -106,7 +106,7 @@ def hub_cache(folder: Path, *names: str) -> Path:
         (home / "snapshots").mkdir(parents=True)
         (home / "refs").mkdir()
         (home / "refs" / "main").write_text(COMMIT)
-        build_tiny_sdxl(home / "snapshots" / COMMIT, full_vae=True, seed=seed)
+        build_tiny_sdxl(home / "snapshots" / COMMIT, full_vae=True, seed=seed, large=True)
     return folder
 
 

@@ -54,10 +54,18 @@ def test_photos_are_shown_by_content(vault_client: TestClient) -> None:
     assert vault_client.get("/api/vault/photo", params={"sha256": sha256, "size": 9999}).status_code == 400
 
 
-@pytest.mark.parametrize("file", ["../../catalog.sqlite", "person.json", "IMG_0000.txt", "/etc/passwd", ""])
-def test_only_pictures_of_the_training_set(vault_client: TestClient, file: str) -> None:
-    assert vault_client.get("/api/dataset/picture", params={**ANA, "file": "IMG_0000.png"}).status_code == 200
-    assert vault_client.get("/api/dataset/picture", params={**ANA, "file": file}).status_code == 400
+def test_only_pictures_of_the_training_set_as_they_were_written(vault_client: TestClient, vault_home: Path) -> None:
+    item = dataset(vault_client)["captions"][0]
+    shown = {**ANA, "sha256": item["picture"]}
+    assert vault_client.get("/api/dataset/picture", params=shown).headers["content-type"] == "image/webp"
+    record = json.loads((vault_home / "outputs/facevault/organized/ana/person.json").read_text())
+    words = next(file["sha256"] for file in record["files"] if file["file"].endswith(".txt"))
+    other = dataset(vault_client, "p002")["photos"][0]["sha256"]
+    for sha256 in (words, other, "../../catalog.sqlite", ""):
+        assert vault_client.get("/api/dataset/picture", params={**ANA, "sha256": sha256}).status_code == 404
+    assert vault_client.get("/api/dataset/picture", params={**shown, "person": "p002"}).status_code == 404
+    (vault_home / "outputs/facevault/organized/ana" / item["file"]).write_bytes(b"retouched")
+    assert vault_client.get("/api/dataset/picture", params={**shown, "size": 1280}).status_code == 400
 
 
 def test_one_change_to_many_captions_is_previewed_written_and_undone_as_one(vault_client: TestClient) -> None:

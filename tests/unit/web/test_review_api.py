@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-ROUND = {"run": "outputs/ana", "iteration": 1}
+ROUND: dict[str, str | int] = {"run": "outputs/ana", "iteration": 1}
 
 
 def images(client: TestClient) -> Any:

@@ -101,7 +101,8 @@ class KnownCaption:
 
     Attributes:
         edited: the user's own words. waiting: the user took own words back, and the measured ones come with the next run of `caption` or `prep`.
-        file: the prepared picture, below the person's folder; "" before `prep`. written: what its caption file was given last.
+        file, picture: the prepared picture, below the person's folder, and its sha256; "" before `prep`. written: what its caption file was
+            given last.
     """
 
     sha256: str
@@ -110,6 +111,7 @@ class KnownCaption:
     edited: bool
     waiting: bool = False
     file: str = ""
+    picture: str = ""
     written: str = ""
 
     @property
@@ -120,7 +122,7 @@ class KnownCaption:
     def to_json(self) -> dict[str, Any]:
         return {
             "sha256": self.sha256, "name": self.name, "text": self.text, "edited": self.edited, "waiting": self.waiting, "file": self.file,
-            "newer": self.newer,
+            "picture": self.picture, "newer": self.newer,
         }  # fmt: skip
 
 
@@ -135,6 +137,7 @@ def known_captions(opened: OpenVault, person: Person, prepared: Mapping[str, Any
         return ()
     edits = edits_of(opened.decisions, person.id)
     pictures = {item["source"]["sha256"]: item for item in prepared.get("pictures", ())}
+    contents = {item["file"]: item["sha256"] for item in prepared.get("files", ())}
     found = []
     for item in record["captions"]:
         sha256 = item["photo"]
@@ -143,7 +146,8 @@ def known_captions(opened: OpenVault, person: Person, prepared: Mapping[str, Any
         found.append(
             KnownCaption(
                 sha256, Path(item["path"]).name, own if own is not None else item["text"], own is not None,
-                own is None and item["source"] == EDITED, picture.get("file", ""), picture.get("text", ""),
+                own is None and item["source"] == EDITED, picture.get("file", ""), contents.get(picture.get("file"), ""),
+                picture.get("text", ""),
             )
         )  # fmt: skip
     return tuple(found)

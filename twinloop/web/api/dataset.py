@@ -73,14 +73,14 @@ def _groups(opened: OpenVault, photos: set[str]) -> list[dict[str, Any]] | None:
 
 
 @router.get("/picture")
-def prepared_picture(person: str, file: str, site: TheSite, size: int = 256) -> Response:
-    """One picture of the person's training set, by its name in ``person.json``."""
+def prepared_picture(person: str, sha256: str, site: TheSite, size: int = 256) -> Response:
+    """One picture of the person's training set, by its content as it was written."""
     with looked_into(site.vault.root) as opened:
         who = find_person(read_people(opened.vault), person)
-        known = {item["file"]: item["sha256"] for item in _prepared(opened, who).get("files", ())}
-        if file not in known or file.endswith((".txt", ".jsonl")):
-            raise InputError("Only pictures of this person's training set are shown.")
-        return webp(picture(opened.vault.person(who.name or who.id) / file, size))
+        files = {item["sha256"]: item["file"] for item in _prepared(opened, who).get("files", ()) if item["key"]}
+        if sha256 not in files:
+            raise NothingToDo("No such picture in this person's training set.")
+        return webp(picture(opened.vault.person(who.name or who.id) / files[sha256], size, sha256))
 
 
 class NewLabel(BaseModel):

@@ -60,10 +60,14 @@ class Captions {
   row(item) {
     const box = el("input", { type: "checkbox", "aria-label": `Mark the caption of ${item.name}`, onclick: (event) => this.mark(this.items.indexOf(item), event.target.checked, event.shiftKey) });
     const place = el("td", { class: "text" });
-    const source = item.file ? address("/api/dataset/picture", { person: this.page.chosen, file: item.file }) : this.page.source(item.sha256);
+    const image = el("img", { src: this.page.source(item.sha256), alt: item.name, width: "64", height: "64", loading: "lazy" });
+    if (item.picture) {
+      image.addEventListener("error", () => { image.src = this.page.source(item.sha256); }, { once: true }); // one that the user changed
+      image.src = address("/api/dataset/picture", { person: this.page.chosen, sha256: item.picture });
+    }
     const button = el("button", { "aria-label": `Edit the caption of ${item.name}`, onclick: () => this.edit(item, place, button) }, "Edit");
     replace(place, this.text(item));
-    return el("tr", { "data-photo": item.sha256 }, el("td", {}, box), el("td", {}, el("img", { src: source, alt: item.name, width: "64", height: "64", loading: "lazy" })), place, el("td", {}, button));
+    return el("tr", { "data-photo": item.sha256 }, el("td", {}, box), el("td", {}, image), place, el("td", {}, button));
   }
 
   text(item) {
