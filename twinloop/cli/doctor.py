@@ -16,6 +16,7 @@ from twinloop.cli.terminal import Terminal
 from twinloop.errors import TwinLoopError
 
 if TYPE_CHECKING:
+    from twinloop.config import Settings
     from twinloop.ports import DetectorPack
     from twinloop.stages.observe import Observer
 
@@ -36,14 +37,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop import wiring
+    from twinloop.config import load_settings
 
     installed = {extra: {name: _version(name) for name in names} for extra, names in LIBRARIES.items()}
     device = wiring.device_name()
     terminal.line(f"twinloop {__version__}, Python {platform.python_version()}, computes on: {device}")
     for extra, versions in installed.items():
         _say_libraries(extra, versions, terminal)
-    forecast = {} if args.config is None else {"training": _training(args.config, terminal)}
-    detectors = _detectors(args.models_dir or "models", tuple(args.facet or ()), terminal)
+    settings = None if args.config is None else load_settings(args.config)
+    forecast = {} if settings is None else {"training": _training(args.config, settings, terminal)}
+    models_dir = args.models_dir or (settings.models_dir if settings is not None else "models")
+    plugins = tuple(args.facet or ()) or (tuple(settings.analysis.plugins) if settings is not None else ())
+    detectors = _detectors(models_dir, plugins, terminal)
     return {
         **forecast,
         "twinloop": __version__,
@@ -54,13 +59,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     }
 
 
-def _training(config: Path, terminal: Terminal) -> dict[str, Any] | None:
+def _training(config: Path, settings: Settings, terminal: Terminal) -> dict[str, Any] | None:
     """What the configuration's training needs here, and which memory budget suffices for it."""
     from twinloop import wiring
-    from twinloop.config import load_settings
     from twinloop.store.images import find_images
 
-    settings = load_settings(config)
     makers = wiring.build_makers(settings, terminal.warn)
     images = len(find_images(Path(settings.dataset_dir)))
     forecast = makers.forecast(max(1, images))

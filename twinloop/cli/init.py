@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--person-name", default="alice", metavar="NAME", help="for folders and reports (default: alice)"
     )
     parser.add_argument(
-        "--person-trigger", metavar="WORDS", help="words for the person in prompts (default: 'ohwx <name>')"
+        "--person-trigger", metavar="WORDS", help="words for the person in prompts (default: as labelled in the vault, else 'ohwx <name>')"
     )
     parser.add_argument("--dataset-dir", metavar="DIR", help="photos (default: outputs/facevault/organized/<name>)")
     parser.add_argument("--base-model", metavar="NAME", help="hub id, folder, or 'nano' (default: SDXL base 1.0)")
@@ -54,13 +54,14 @@ def _starter(args: argparse.Namespace) -> dict[str, Any]:
     from twinloop.families import preset_for
 
     name = args.person_name
+    dataset = args.dataset_dir or f"outputs/facevault/organized/{name}"
     base = args.base_model or Settings.model_fields["base_model"].default
     return {
         "_comment": COMMENT,
         "person_name": name,
-        "person_trigger": args.person_trigger or f"ohwx {name}",
+        "person_trigger": args.person_trigger or _labelled(Path(dataset)) or f"ohwx {name}",
         "base_model": base,
-        "dataset_dir": args.dataset_dir or f"outputs/facevault/organized/{name}",
+        "dataset_dir": dataset,
         "models_dir": args.models_dir,
         "output_dir": "outputs/bootstrap",
         "lora_output_dir": f"outputs/lora_models/{name}",
@@ -70,6 +71,18 @@ def _starter(args: argparse.Namespace) -> dict[str, Any]:
         "validation": {"auto_filter": True},
         "training": {"preset": preset_for(base), "epochs": None},
     }
+
+
+def _labelled(dataset: Path) -> str:
+    """The trigger that FaceVault's captions begin with; "" where that folder was not prepared by it."""
+    from twinloop.errors import StateError
+    from twinloop.store.atomic import read_json
+
+    try:
+        record = read_json(dataset / "person.json")
+    except (InputError, StateError):
+        return ""
+    return str(record.get("trigger", "")) if isinstance(record, dict) else ""
 
 
 def _full(starter: dict[str, Any]) -> dict[str, Any]:

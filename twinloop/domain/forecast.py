@@ -60,6 +60,7 @@ class Forecast:
 
     def to_json(self) -> dict[str, Any]:
         return {
+            "line": self.line,
             "memory_bytes": self.plan.peak,
             "memory_there_bytes": self.memory,
             "disk_bytes": self.disk,

@@ -82,3 +82,12 @@ def configuration(session: Session) -> str:
     options = [*(Option(name, name) for name in found), Option("", "another file")]
     chosen = session.choose("config.choice", "Which configuration?", options, found[0])
     return chosen or expanded(session.path("config.path", "Configuration:", "", existing_file))
+
+
+def training_cost(session: Session, config: str) -> str:
+    """What a training takes, as the doctor reckons it."""
+    session.director.say("\nReckoning what the training takes...")
+    found = session.ask(["doctor", "--config", config])
+    training = found.get("training") if isinstance(found, dict) else None
+    told = str(training["line"]).removeprefix("Training needs ").rstrip(".") if training else "minutes to hours, by base model and GPU"
+    return f"{told}; can be stopped and goes on"

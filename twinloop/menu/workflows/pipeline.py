@@ -38,7 +38,7 @@ def run(session: Session) -> None:
     session.run("Caption", ["vault", "caption", name])
     session.run("Prepare the training set", ["vault", "prep", name])
     config = _configuration(session, name, trigger, base, models)
-    session.run("Train", ["train", "--config", config], "minutes to hours, by base model and GPU; can be stopped and goes on")
+    session.run("Train", ["train", "--config", config], questions.training_cost(session, config))
     session.director.say(f"\nNext: make it better in rounds.\n  $ twinloop run --config {config}")
 
 
