@@ -18,11 +18,15 @@ class Phrase:
         prose: for models that read sentences (SDXL, Flux).
         tags: for models trained on tag lists (Animagine, Illustrious, Pony).
         negative: what to keep away when this value is wanted.
+        usual: nearly every picture has it, so that a caption leaves it unsaid: said in all, it would fuse with the trigger. Prompts say it.
+        missing: what a caption says of a picture in which it was looked for and not found; "" = nothing.
     """
 
     prose: tuple[str, ...]
     tags: tuple[str, ...]
     negative: tuple[str, ...] = ()
+    usual: bool = False
+    missing: str = ""
 
 
 @runtime_checkable

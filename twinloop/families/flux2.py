@@ -89,6 +89,7 @@ FAMILY = Family(
     to_latents=to_latents,
     to_raw=to_raw,
     loss=FlowLoss(),
+    patch=1,
     guidance=Guidance(negative=False),
     lora_names=LoraNames(renames=_RENAMES),
     single_file=SingleFile(

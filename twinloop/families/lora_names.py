@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -28,6 +28,8 @@ class LoraNames:
         prefix: of every name. dots: names keep their dots; False = each becomes ``_``.
         form: ``down_up`` (``lora_down.weight``, ``lora_up.weight``) or ``a_b`` (``lora_A.weight``, ``lora_B.weight``); both with ``.alpha``.
         renames: layers that are called otherwise; all others keep their diffusers name.
+        places: of a U-Net: where the original code has each attention, by diffusers' place. They hold for one layout only: a LoRA that
+            adapts other places than exactly these is one for a smaller model, and keeps diffusers' names.
         own_reader: this program turns the names back itself, because diffusers does not, or only for models of full size.
     """
 
@@ -35,6 +37,7 @@ class LoraNames:
     dots: bool = False
     form: Literal["down_up", "a_b"] = "down_up"
     renames: tuple[Rename, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
     own_reader: bool = False
 
     def groups(self, layers: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
@@ -43,6 +46,8 @@ class LoraNames:
         A layer whose partners are missing is left out of no name: it keeps its own.
         """
         left = dict.fromkeys(layers)
+        if self.places and {place_of(layer) for layer in left} == set(self.places):
+            return {self._named(self._moved(layer)): (layer,) for layer in left}
         made: dict[str, tuple[str, ...]] = {}
         for rename in self.renames:
             first = re.compile(re.escape(rename.ours[0]).replace(r"\{\}", r"(\d+)"))
@@ -56,5 +61,18 @@ class LoraNames:
                         del left[part]
         return made | {self._named(layer): (layer,) for layer in left}
 
+    def _moved(self, layer: str) -> str:
+        place = place_of(layer)
+        return self.places[place] + layer.removeprefix(place)
+
     def _named(self, layer: str) -> str:
         return self.prefix + (layer if self.dots else layer.replace(".", "_"))
+
+
+_PLACE = re.compile(r"(?:(?:down|up)_blocks\.\d+|mid_block)\.attentions\.\d+")
+
+
+def place_of(layer: str) -> str:
+    """The attention of a U-Net that a layer lies in, by diffusers' path; "" = in none."""
+    found = _PLACE.match(layer)
+    return found[0] if found else ""

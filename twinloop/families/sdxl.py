@@ -7,6 +7,7 @@ from typing import Any
 
 from twinloop.families import parts
 from twinloop.families.base import SCHEDULERS, Family, Preset, SingleFile
+from twinloop.families.lora_names import LoraNames
 from twinloop.families.losses import DiffusionLoss
 from twinloop.ports import GenerationSettings, TrainingSettings
 
@@ -20,6 +21,15 @@ _TRAINING = TrainingSettings(
     warmup_steps=50, min_snr_gamma=5.0, noise_offset=0.0357, checkpoint_every=250,
 )  # fmt: skip
 _GENERATION = GenerationSettings(steps=30, guidance=7.5, width=1024, height=1024, batch_size=1)
+
+_PLACES = {
+    "down_blocks.1.attentions.0": "input_blocks.4.1", "down_blocks.1.attentions.1": "input_blocks.5.1",
+    "down_blocks.2.attentions.0": "input_blocks.7.1", "down_blocks.2.attentions.1": "input_blocks.8.1",
+    "mid_block.attentions.0": "middle_block.1",
+    "up_blocks.0.attentions.0": "output_blocks.0.1", "up_blocks.0.attentions.1": "output_blocks.1.1", "up_blocks.0.attentions.2": "output_blocks.2.1",
+    "up_blocks.1.attentions.0": "output_blocks.3.1", "up_blocks.1.attentions.1": "output_blocks.4.1", "up_blocks.1.attentions.2": "output_blocks.5.1",
+}  # fmt: skip
+"""The attentions of SDXL. sd-scripts knows its layers by the original names only; A1111, Forge and ComfyUI read these first."""
 
 
 def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
@@ -61,6 +71,7 @@ FAMILY = Family(
     to_raw=parts.raw_of,
     loss=DiffusionLoss(),
     schedulers=SCHEDULERS,
+    lora_names=LoraNames(places=_PLACES),
     single_file=SingleFile(
         whole=True,
         model="UNet2DConditionModel",

@@ -55,13 +55,12 @@ def negative_prompt(
 
 
 def caption(trigger: str, facets: Sequence[Facet], seen: Observation, style: str) -> str:
-    """A training caption: the trigger first, then what varies and was measured; nothing that is identity."""
+    """A training caption: the trigger first, then what varies and was measured; nothing that is identity, or as usual."""
     parts = [trigger]
     for facet in _in_order(facets):
         reading = facet.classify(seen)
-        for value in reading.present:
+        for value in (value for value in reading.present if not facet.phrases[value].usual):
             variant = facet.variant(seen, value) if isinstance(facet, DefinedFacet) else 0
             parts.append(phrase(facet, value, style, variant))
-        if facet.name == "composition" and "eyes_visible" in reading.absent:
-            parts.append("eyes closed")
+        parts += [facet.phrases[value].missing for value in reading.absent]
     return ", ".join(part for part in parts if part)

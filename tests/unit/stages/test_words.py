@@ -46,6 +46,13 @@ def test_a_caption_describes_what_was_measured_and_nothing_else() -> None:
     )
 
 
+def test_a_caption_leaves_out_what_is_as_usual_and_a_prompt_asks_for_it() -> None:
+    seen = observation(measures={"eyes_open": 1.0})
+    assert "eyes" not in caption("ohwx ana", BUILTIN, seen, "prose")
+    assert "eyes closed" in caption("ohwx ana", BUILTIN, observation(measures={"eyes_open": 0.0}), "tags")
+    assert "eyes open" in prompt("ohwx ana", BUILTIN, {"composition": {"eyes_visible": 0}}, "prose")
+
+
 def test_a_caption_of_nothing_measured_is_the_trigger() -> None:
     blind = observation(faces=[], measured=(), measures={})
     kept = {name: value for name, value in blind.measures.items() if name not in ("brightness", "dark_share", "bright_share")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,9 +60,10 @@ def audit(captions: Sequence[str], head: str, facets: Sequence[Facet], style: st
     bodies = [[part for part in parts_of(text.casefold()) if part not in heads] for text in captions]
     found = _constant(bodies)
     said = {word for words, _ in found for word in _words(words)} | {word for part in heads for word in _words(part)}
+    shared = _shared(facets)
     found += [
         (word, members)
-        for word, members in _constant([sorted({w for part in body for w in _words(part)} - said - _PLAIN) for body in bodies])
+        for word, members in _constant([sorted({w for part in body for w in _words(part)} - said - _PLAIN - shared) for body in bodies])
         if len(word) > 2
     ]
     made = [_told(words, len(members), len(captions), facets, style) for words, members in found]
@@ -80,6 +81,17 @@ def _constant(bodies: Sequence[Sequence[str]]) -> list[tuple[str, frozenset[int]
         if len(numbers) >= CONSTANT_FROM * len(bodies):
             together[frozenset(numbers)].append(part)
     return [(", ".join(parts), numbers) for numbers, parts in together.items()]
+
+
+def _shared(facets: Sequence[Facet]) -> frozenset[str]:
+    """Words that phrases of several values of one facet have: `lighting` is in every picture, and says of none how it is lit."""
+    values = Counter(
+        (facet.name, word)
+        for facet in facets
+        for phrase in facet.phrases.values()
+        for word in {word for text in (*phrase.prose, *phrase.tags) for word in _words(text.casefold())}
+    )
+    return frozenset(word for (_, word), count in values.items() if count > 1)
 
 
 def _words(text: str) -> list[str]:

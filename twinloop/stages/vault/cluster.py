@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,12 +129,25 @@ def _found(
     ordered = sorted(groups.values(), key=lambda keys: (-len(keys), keys[0].sha256, keys[0].box))
     every = vault.decisions.all()
     last = max([before.last if before is not None else 0, *used_numbers(every)])
-    ids, last = lasting_ids(ordered, before.groups if before is not None else anchored(vault.decisions.active(*KINDS)), last)
+    ids, last = lasting_ids(ordered, _known_before(before, vault.decisions.active(*KINDS)), last)
     mine = dict(sorted(zip(ids, (tuple(keys) for keys in ordered), strict=True), key=lambda item: int(item[0][1:])))
     known = {key for keys in ordered for key in keys}
     chosen, least, inputs = settings
     strangers = tuple(dict.fromkeys(key for key in entries if key not in known))
     return Found(mine, strangers, last, vault.fingerprint, grouped.limits.link, chosen, least, inputs)
+
+
+def _known_before(before: Found | None, decisions: Sequence[Decision]) -> Mapping[str, Sequence[FaceKey]]:
+    """Faces by the id they had: as found last, and of whom was lost since (other models saw nobody there, say) as decisions noted them."""
+    noted = anchored(decisions)
+    if before is None:
+        return noted
+    people = people_of(before, decisions)
+    here = {person.id for person in people.persons}
+    here |= {old for old, now in people.merged.items() if now in here}
+    lost = {name: keys for name, keys in noted.items() if name not in here}
+    theirs = {key for keys in lost.values() for key in keys}
+    return {**{name: [key for key in keys if key not in theirs] for name, keys in before.groups.items()}, **lost}
 
 
 def _with_moved(found: Found, before: Found | None, decisions: list[Decision], table: FaceTable, margin: float) -> Found:

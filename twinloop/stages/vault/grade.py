@@ -54,7 +54,7 @@ class Readiness:
     def text(self) -> str:
         weak = [finding for finding in self.findings if finding.level in (STOP, LACK)]
         return f"{self.grade}: {self.photos} photos" + (
-            f", {len(weak)} thing{'s' if len(weak) > 1 else ''} to better" if weak else ", nothing lacks"
+            f", {len(weak)} thing{'s' if len(weak) > 1 else ''} to improve" if weak else ", nothing lacks"
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -34,6 +34,11 @@ def test_of_what_may_hold_together_the_opposite_is_asked_for() -> None:
     assert (found.facet, found.advice) == ("composition", "Add photos without it.")
 
 
+def test_a_word_that_all_values_of_a_facet_have_is_no_finding() -> None:
+    texts = [f"{HEAD}, {('soft even' if number % 2 else 'low-key')} lighting" for number in range(20)]
+    assert audit(texts, HEAD, BUILTIN, "prose") == ()
+
+
 def test_a_word_inside_sentences_is_found_too() -> None:
     texts = [
         f"{HEAD}, {verb} with glasses {place}"
