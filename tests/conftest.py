@@ -9,6 +9,13 @@ import pytest
 
 from tests.tiny_models import build_tiny_sdxl
 
+LONG = ("test_seed_commands", "test_menu_terminal", "test_kill_nano_loop", "test_runs_page", "test_demo")
+"""Files of one long test each: they start first, so that no core waits for them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((place for place, name in enumerate(LONG) if name in item.nodeid), len(LONG)))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

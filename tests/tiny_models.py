@@ -42,7 +42,7 @@ def _unet(channels: int, levels: int) -> Any:
     make: Any = UNet2DConditionModel
     plain = levels - 1
     return make(
-        sample_size=8, in_channels=channels, out_channels=channels, block_out_channels=(16,) * plain + (32,),
+        sample_size=8, in_channels=channels, out_channels=channels, block_out_channels=(16 if levels == 2 else 8,) * plain + (32,),
         down_block_types=("DownBlock2D",) * plain + ("CrossAttnDownBlock2D",), up_block_types=("CrossAttnUpBlock2D",) + ("UpBlock2D",) * plain,
         layers_per_block=1, transformer_layers_per_block=1, attention_head_dim=(2,) * plain + (4,),
         cross_attention_dim=WIDTH + WIDTH_2, use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=8,
@@ -65,7 +65,7 @@ def _full_vae(*, attention: bool = True) -> Any:
 
     make: Any = AutoencoderKL
     return make(
-        block_out_channels=(8, 8, 8, 8), down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, latent_channels=4,
+        block_out_channels=(8 if attention else 4,) * 4, down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, latent_channels=4,
         norm_num_groups=4, sample_size=64, scaling_factor=0.13025, mid_block_add_attention=attention,
     )  # fmt: skip
 

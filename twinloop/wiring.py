@@ -153,13 +153,21 @@ def scan_plan(
         timeout: seconds a file. memory: megabytes that one file may take.
     """
     record = ScanRecord.read(vault) if vault.scan_record.exists() else None
-    models = models_dir or (record.models_dir if record is not None else _MODELS)
+    models = record.models_dir if record is not None and not models_dir else _from_anywhere(models_dir or _MODELS)
     least = min_face or (record.min_face if record is not None and record.min_face else _MIN_FACE)
     count = min(_MOST_WORKERS, usable_cores()) if workers is None else workers
     return ScanPlan(
         tuple(add), tuple(remove), models, least, scan_stamp(models, least), f"{timeout:g} s, {memory} MB",
         lambda: build_scanner(models, least, count, timeout, memory),
     )  # fmt: skip
+
+
+def _from_anywhere(models_dir: str) -> str:
+    """The same models folder for a later command, wherever that is started."""
+    if models_dir in (NANO, FAKE):
+        return models_dir
+    _, folder = pack_and_folder(models_dir)
+    return models_dir.removesuffix(folder) + os.path.abspath(folder)
 
 
 def usable_cores() -> int:
@@ -375,6 +383,16 @@ def _check_makers(settings: Settings, generation: GenerationSettings, loras: Seq
     with_extra("Generating images and training", "train", lambda: check(wanted))
 
 
+def _check_training(settings: Settings, training: TrainingSettings) -> None:
+    """As `_check_makers`, about the training itself; other programs' trainers look after theirs."""
+    if settings.base_model == FAKE or settings.training.trainer != "builtin":
+        return
+    from twinloop.adapters.trainers.preflight import check_training
+
+    options = settings.device, settings.precision, settings.training.processes
+    with_extra("Training a LoRA", "train", lambda: check_training(training, *options))
+
+
 def _chosen(settings: Settings) -> tuple[str, Family]:
     """The preset in force and its family; plug-ins may bring families of their own."""
     for path in settings.analysis.plugins:
@@ -494,6 +512,7 @@ def build_toolbox(settings: Settings, reporter: Reporter) -> Toolbox:
     if settings.training.trainer != "builtin":
         makers.trainer()  # whether that program is there is known at once
     makers.check(())
+    _check_training(settings, makers.training(1))
     return Toolbox(
         observer=build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets),
         generator=makers.generator,

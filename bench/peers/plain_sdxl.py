@@ -48,7 +48,7 @@ class Photos(torch.utils.data.Dataset[torch.Tensor]):
 
 def train(model: str, photos: Path, steps: int, batch: int, size: int, dtype: torch.dtype, home: Path) -> dict[str, float]:
     moments = [time.perf_counter()]
-    pipeline: Any = StableDiffusionXLPipeline.from_pretrained(model, torch_dtype=dtype).to(DEVICE)
+    pipeline: Any = StableDiffusionXLPipeline.from_pretrained(model, torch_dtype=dtype, use_safetensors=True).to(DEVICE)
     unet, vae, schedule = pipeline.unet, pipeline.vae, DDPMScheduler.from_config(pipeline.scheduler.config)
     vae.to(torch.float32)
     for part in (unet, vae, pipeline.text_encoder, pipeline.text_encoder_2):
@@ -89,9 +89,9 @@ def train(model: str, photos: Path, steps: int, batch: int, size: int, dtype: to
 
 
 def generate(model: str, size: int, dtype: torch.dtype, lora: Path) -> dict[str, float]:
-    pipeline: Any = StableDiffusionXLPipeline.from_pretrained(model, torch_dtype=dtype).to(DEVICE)
+    pipeline: Any = StableDiffusionXLPipeline.from_pretrained(model, torch_dtype=dtype, use_safetensors=True).to(DEVICE)
     pipeline.set_progress_bar_config(disable=True)
-    pipeline.load_lora_weights(str(lora))
+    pipeline.load_lora_weights(str(lora), use_safetensors=True)
     begun = time.perf_counter()
     for number in range(PROMPTS):
         for seed in range(SEEDS):
@@ -102,7 +102,7 @@ def generate(model: str, size: int, dtype: torch.dtype, lora: Path) -> dict[str,
     seconds = time.perf_counter() - begun
     begun = time.perf_counter()
     pipeline.unload_lora_weights()
-    pipeline.load_lora_weights(str(lora))
+    pipeline.load_lora_weights(str(lora), use_safetensors=True)
     return {"24 images (6 prompts, 4 seeds), s": seconds, "texts encoded": 2 * PROMPTS * SEEDS, "exchange of a LoRA, s": time.perf_counter() - begun}
 
 

@@ -110,15 +110,17 @@ def pickle(path: Path) -> Path:
         (lambda folder: {"generation": {"scheduler": "dpmpp_2m"}}, ("generation.scheduler", "Known: euler")),
         (lambda folder: {"generation": {"offload": "model"}}, ("generation.offload", "CUDA GPU", '"none"')),
         (lambda folder: {"precision": "float16"}, ("precision", "need a GPU", '"auto"')),
+        (lambda folder: {"training": {"optimizer": "adamw8bit"}}, ("training.optimizer", "CUDA GPU", '"adafactor"')),
+        (lambda folder: {"training": {"processes": 2, "batch_size": 3}}, ("training.processes", "3 pictures", "a multiple")),
         (lambda folder: {"base_model": str(pickle(folder / "model.ckpt"))}, ("can run code when loaded", "dangerous", "delete it")),
         (lambda folder: {"base_model": "someone/not-here", "training": {"preset": "flux"}}, ("hf download someone/not-here", "--allow-download")),
     ],
-    ids=["family", "lora of another family", "lora cut off", "no lora", "scheduler", "offload", "precision", "pickle", "hub id"],
+    ids=["family", "lora of another family", "lora cut off", "no lora", "scheduler", "offload", "precision", "optimizer", "processes", "pickle", "hub id"],
 )  # fmt: skip
 def test_what_cannot_work_is_said_before_anything_starts(
     make: Any, words: tuple[str, ...], flux: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if torch.cuda.is_available() and ("generation.offload" in words or "precision" in words):
+    if torch.cuda.is_available() and words[0] in ("generation.offload", "precision", "training.optimizer"):
         pytest.skip("this machine has a GPU")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))

@@ -132,7 +132,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 def train(home: Home, output: str, seed: int) -> None:
     """A LoRA of two steps on the tiny base; the description says no command for this."""
-    argv = ["train", ALICE, "--person", "ohwx alice", "--base-model", SDXL, "--steps", "2", "--rank", "4", "--resolution", "64", "--seed", str(seed), "--output", output]
+    argv = ["train", ALICE, "--person", "ohwx alice", "--base-model", SDXL, "--steps", "2", "--rank", "4", "--resolution", "128", "--seed", str(seed), "--output", output]
     home.run(f"train {output}", shlex.join([sys.executable, "-m", "twinloop", *argv]))
 
 
@@ -178,8 +178,8 @@ def loops(home: Home) -> None:
     small = {
         "person_name": "alice", "person_trigger": "ohwx alice", "base_model": SDXL, "dataset_dir": ALICE, "models_dir": "models", "max_iterations": 1,
         "lora_output_dir": "outputs/lora_models/alice", "analysis": {"facets": ["face_angle"]}, "panel": {"images": 2},
-        "generation": {"num_per_gap": 1, "num_inference_steps": 2, "guidance_scale": 7.5, "width": 64, "height": 64},
-        "training": {"preset": "sdxl", "epochs": 10, "steps": 2, "rank": 4, "resolution": 64},
+        "generation": {"num_per_gap": 1, "num_inference_steps": 2, "guidance_scale": 7.5, "width": 128, "height": 128},
+        "training": {"preset": "sdxl", "epochs": 10, "steps": 2, "rank": 4, "resolution": 128},
     }  # fmt: skip
     (home.place / "bootstrap_config.json").write_text(json.dumps({**small, "output_dir": "outputs/bootstrap"}))
     (home.place / "my_config.json").write_text(json.dumps({**small, "output_dir": "outputs/mine", "lora_output_dir": "outputs/lora_models/mine"}))

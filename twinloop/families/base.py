@@ -112,7 +112,7 @@ class Family:
             ``sizes`` is (n, 6): original height and width, top and left of the crop, target height and width.
         to_latents: (autoencoder, what it encoded to) -> latents. to_raw: (pipeline, what it returned for ``output_type="latent"``,
             height, width) -> what the autoencoder decodes.
-        denoiser: name of the pipeline's component. patch: latent cells that the denoiser takes as one, along a side.
+        denoiser: name of the pipeline's component. patch: cells of `to_latents` that the denoiser takes as one, along a side.
         joining: texts of one batch are concatenated (``cat``), listed (``list``), or filled up with zeros and concatenated (``pad``).
         edits: the image pipeline changes a photo as the prompt says, instead of drawing over a noisy copy of it: no strength.
         frames: the autoencoder is one of videos and wants a time axis.

@@ -47,7 +47,8 @@ def _entries(workflows: Sequence[Workflow], memory: Memory) -> list[Option]:
     waiting = memory.unfinished
     titles = {item.key: item.title for item in workflows}
     if waiting is not None and waiting.workflow in titles:
-        entries.insert(0, Option(CONTINUE, f"Continue: {titles[waiting.workflow]}", f"{len(waiting.done)} commands done", "c"))
+        done = f"{len(waiting.done)} command{'' if len(waiting.done) == 1 else 's'} done"
+        entries.insert(0, Option(CONTINUE, "Continue", f"{titles[waiting.workflow]}, {done}", "c"))
     return [*entries, Option(QUIT, "Quit", key="q")]
 
 
@@ -55,11 +56,13 @@ def _run(workflow: Workflow, session: Session, memory: Memory) -> None:
     try:
         workflow.run(session)
     except Back:
-        session.director.say("\nLeft. Your answers are kept: choose Continue to go on.")
+        memory.left()
+        kept = memory.unfinished is not None and memory.unfinished.workflow == workflow.key
+        session.director.say("\nLeft. Your answers are kept: choose Continue to go on." if kept else "\nLeft.")
         return
     except Stopped as stopped:
-        how = "Stopped" if stopped.code == INTERRUPTED else f"That did not work (exit code {stopped.code})"
-        session.director.say(f"\n{how}. Choose Continue to go on from here, or run it yourself:\n  $ {stopped}")
+        how = "Stopped." if stopped.code == INTERRUPTED else f"That did not work (exit code {stopped.code}). To answer otherwise, choose the entry again."
+        session.director.say(f"\n{how} Choose Continue to go on from here, or run it yourself:\n  $ {stopped}")
         return
     memory.finish()
 

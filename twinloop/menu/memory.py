@@ -1,4 +1,4 @@
-"""What the menu remembers between two starts: the answers of the last time, and a workflow that was not finished."""
+"""What the menu remembers between two starts: the answers of the last time, and the workflows that were not finished."""
 
 from __future__ import annotations
 
@@ -29,14 +29,25 @@ class Memory:
         self._path = path
         data = _read(path)
         self._last: dict[str, str] = {str(key): str(value) for key, value in data.get("last", {}).items()}
-        kept = data.get("unfinished")
-        self.unfinished: Unfinished | None = (
-            Unfinished(str(kept["workflow"]), dict(kept["answers"]), [list(argv) for argv in kept["done"]]) if kept else None
-        )
+        self._waiting = [
+            Unfinished(str(kept["workflow"]), dict(kept["answers"]), [list(argv) for argv in kept["done"]]) for kept in data.get("unfinished", [])
+        ]
+
+    @property
+    def unfinished(self) -> Unfinished | None:
+        """The workflow under way, or the one left last."""
+        return self._waiting[0] if self._waiting else None
 
     def begin(self, workflow: str) -> Unfinished:
-        self.unfinished = Unfinished(workflow)
-        return self.unfinished
+        """A workflow from its start; the others that wait go on waiting."""
+        begun = Unfinished(workflow)
+        self._waiting = [begun, *(kept for kept in self._waiting if kept.workflow != workflow)]
+        return begun
+
+    def left(self) -> None:
+        """The workflow under way was left; without an answer or a command there is nothing to go on with."""
+        if self._waiting and not (self._waiting[0].answers or self._waiting[0].done):
+            self._waiting.pop(0)
 
     def last(self, key: str, default: str) -> str:
         """The answer of the last time."""
@@ -44,22 +55,21 @@ class Memory:
 
     def answered(self, key: str, value: str) -> None:
         self._last[key] = value
-        if self.unfinished is not None:
-            self.unfinished.answers[key] = value
+        if self._waiting:
+            self._waiting[0].answers[key] = value
         self._write()
 
     def did(self, argv: Sequence[str]) -> None:
-        if self.unfinished is not None:
-            self.unfinished.done.append(list(argv))
+        if self._waiting:
+            self._waiting[0].done.append(list(argv))
             self._write()
 
     def finish(self) -> None:
-        self.unfinished = None
+        del self._waiting[:1]
         self._write()
 
     def _write(self) -> None:
-        kept = self.unfinished
-        waiting = None if kept is None else {"workflow": kept.workflow, "answers": kept.answers, "done": kept.done}
+        waiting = [{"workflow": kept.workflow, "answers": kept.answers, "done": kept.done} for kept in self._waiting]
         write_json(self._path, {"last": self._last, "unfinished": waiting}, private=True)
 
 
@@ -69,6 +79,6 @@ def _read(path: Path) -> dict[str, Any]:
     except (InputError, StateError):
         return {}
     shaped = isinstance(data, dict) and isinstance(data.get("last", {}), dict)
-    kept = data.get("unfinished") if shaped else None
-    whole = kept is None or (isinstance(kept, dict) and kept.keys() >= {"workflow", "answers", "done"})
+    waiting = data.get("unfinished", []) if shaped else []
+    whole = isinstance(waiting, list) and all(isinstance(kept, dict) and kept.keys() >= {"workflow", "answers", "done"} for kept in waiting)
     return data if shaped and whole else {}

@@ -49,8 +49,8 @@ def base_model(session: Session) -> str:
         "base.kind", "Which base model?",
         [
             Option("local", "a local file or folder", ".safetensors, or a diffusers folder"),
-            Option("hub", "a model of the local hub cache", f"for example {SDXL}"),
-            Option("nano", "the embedded one", "256 px pictures of the embedded world; trains in minutes without a GPU"),
+            Option("hub", "a model of the local hub cache", "a name, as on the hub"),
+            Option("nano", "the embedded one", "for the embedded world; needs no GPU"),
         ],
         "local",
     )  # fmt: skip

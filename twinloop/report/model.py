@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from twinloop.domain.records import Dataset, LoRA, PanelScore
 from twinloop.domain.shots import Gap, Shot
 from twinloop.domain.statistics import Estimate
+from twinloop.domain.vault import NOT_RECORDED, Consent
 from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
 from twinloop.errors import NothingToDo, StateError
 from twinloop.stages import decide
@@ -87,7 +88,7 @@ class RunRecord:
 
     Attributes:
         settings: flat name -> value, as in run.json. detectors: fingerprint of the models that measured.
-        photos: the real photos in use (None before they were observed). left_out: (path, reason).
+        consent: on what ground the photos may be used, in words. photos: the real photos in use (None before they were observed). left_out: (path, reason).
         datasets, verdicts: by round, from 1. scores: by version, from 1.
         best: version with the highest overall score so far. against_v1: metric -> paired change of the best version.
     """
@@ -97,6 +98,7 @@ class RunRecord:
     base_model: str
     settings: Mapping[str, str]
     detectors: str
+    consent: str
     photos: Dataset | None
     left_out: tuple[tuple[str, str], ...]
     identity: IdentityRecord | None
@@ -143,7 +145,8 @@ def read_run(workspace: Workspace) -> RunRecord:
         return RunRecord(
             person=str(history.get("person") or settings.get("person_name", "")), trigger=settings.get("person_trigger", ""),
             base_model=str(history.get("base_model") or settings.get("base_model", "")), settings=settings,
-            detectors=str(started.get("observer", "")), photos=photos, left_out=_read(workspace.dataset(0), _left_out, ()),
+            detectors=str(started.get("observer", "")), consent=_read(workspace.dataset(0), _consent, NOT_RECORDED.text),
+            photos=photos, left_out=_read(workspace.dataset(0), _left_out, ()),
             identity=_read(workspace.identity, _identity, None), surveys=_numbered(workspace.gaps, _survey),
             verdicts=_reviewed(workspace), datasets=_numbered(workspace.dataset, Dataset.from_json),
             panel=_read(workspace.panel, _shots, ()), scores=scores,
@@ -153,6 +156,10 @@ def read_run(workspace: Workspace) -> RunRecord:
             against_v1={str(name): Estimate.from_json(item) for name, item in history.get("best_against_v1", {}).items()},
             stop=_stop(history.get("stop")),
         )  # fmt: skip
+
+
+def _consent(data: Any) -> str:
+    return Consent.from_json(data.get("consent")).text
 
 
 @contextmanager

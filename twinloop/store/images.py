@@ -35,6 +35,7 @@ _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
+_SIDEWAYS = (Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90)
 DECODER_ERRORS = (
     OSError, ValueError, TypeError, SyntaxError, EOFError, ArithmeticError, LookupError, AttributeError, RuntimeError, MemoryError,
     struct.error, zlib.error,
@@ -149,6 +150,19 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     """The same as a picture: a quarter of a large one can be had without ever holding all of it twice."""
     image.load()
     return _to_rgb(to_srgb(_upright(image)))
+
+
+def upright_size(data: bytes) -> tuple[int, int]:
+    """(width, height) of what `decode` would give; of a JPEG its header is enough.
+
+    Raises:
+        UnreadableImage: with the reason.
+    """
+    with opened_image(data) as image:
+        if image.format not in ("JPEG", "MPO"):
+            image.load()  # a TIFF turns itself, a PNG may tell its orientation behind the picture
+        width, height = image.size
+        return (height, width) if turn_of(image) in _SIDEWAYS else (width, height)
 
 
 def turn_of(image: Image.Image) -> Image.Transpose | None:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.errors import InputError
+from twinloop.store.atomic import storage_errors
 
 DEFAULT = Path("outputs/facevault")
+LONGEST_NAME = 120
+"""Bytes of a person's name: it becomes part of other names, such as kohya's folder and contact sheets, of which 255 are the most."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,16 @@ class Vault:
     """
 
     root: Path
+
+    def create(self) -> None:
+        """Make the folder, where it is not there yet, for its owner only: faces and captions of people lie in it.
+
+        Raises:
+            StorageError: it may not be made.
+        """
+        with storage_errors(self.root):
+            self.root.parent.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(mode=0o700, exist_ok=True)
 
     @property
     def catalog(self) -> Path:
@@ -60,6 +73,8 @@ class Vault:
         """
         if not re.fullmatch(r"[^\W.][\w .-]*", name) or name != name.strip():
             raise InputError(f"'{name}' cannot be the name of a folder. Use letters, digits, spaces, dots, - and _.")
+        if len(name.encode()) > LONGEST_NAME:
+            raise InputError(f"'{name[:20]}...' is too long for the name of a folder: at most {LONGEST_NAME} bytes.")
         return self.root / "organized" / name
 
     def person_record(self, name: str) -> Path:

@@ -1,19 +1,20 @@
 """Who may talk to the server: only the person who has the printed address, only from this machine, only from this page.
 
-- The token comes once in the address and from then on in a cookie that scripts cannot read and other sites do not send.
+- The token comes once in the address and from then on in a cookie that scripts cannot read and that requests of other sites do not carry.
 - The Host header must name this machine: a foreign name that resolves to 127.0.0.1 (DNS rebinding) is refused.
 - A request that changes something must come from this page (Origin), and carry JSON, which plain forms of other pages cannot send.
-- The pages may load nothing from elsewhere (Content-Security-Policy), and may not be framed.
+- Cookies do not know ports: what a page of another server on this machine asks for is refused (Sec-Fetch-Site); it may only link here.
+- The pages may load nothing from elsewhere (Content-Security-Policy), and may not be framed or held by the page that opened them.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
-from http.cookies import SimpleCookie
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,6 +26,10 @@ POLICY = "; ".join(
     )
 )  # fmt: skip
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN = frozenset({"", "same-origin", "none"})
+"""Sec-Fetch-Site of this page's requests, of typed addresses, and of programs that are no browser."""
+MAX_BODY = 64 << 20
+"""Bytes of a request; the captions of some ten thousand photos at once."""
 
 
 class Guard:
@@ -55,21 +60,18 @@ class Guard:
         given = _query_token(scope) or _cookie(headers, cookie)
         if not secrets.compare_digest(given.encode(), self._token.encode()):
             return "Open the address that twinloop ui printed; it holds the key to this page."
-        if scope["method"] in _SAFE:
-            return ""
-        origin = headers.get("origin", "")
-        if urlsplit(origin).netloc != headers.get("host", ""):
+        linked = scope["path"] == "/" and headers.get("sec-fetch-mode", "") == "navigate"
+        if headers.get("sec-fetch-site", "") not in _OWN and not linked:
             return "Another page asked for this."
-        if not headers.get("content-type", "").startswith("application/json"):
-            return "Changes are sent as JSON."
-        return ""
+        return "" if scope["method"] in _SAFE else _refused_change(headers)
 
     def _welcome(self, scope: Scope, cookie: str) -> RedirectResponse:
         """Put the token into a cookie, and take it out of the address bar and the history."""
-        query = {key: value for key, value in parse_qs(scope["query_string"].decode()).items() if key != "token"}
-        target = scope["path"] + (f"?{urlencode(query, doseq=True)}" if query else "")
+        query = {key: value for key, value in parse_qs(scope["query_string"].decode("latin-1")).items() if key != "token"}
+        target = "/" + scope["path"].lstrip("/") + (f"?{urlencode(query, doseq=True)}" if query else "")
         response = RedirectResponse(target, 303)
-        response.set_cookie(cookie, self._token, httponly=True, samesite="strict", path="/")
+        # "strict" would refuse the address where it is clicked in another page, such as a terminal in the browser
+        response.set_cookie(cookie, self._token, httponly=True, samesite="lax", path="/")
         response.headers["Referrer-Policy"] = "no-referrer"
         return response
 
@@ -83,9 +85,21 @@ def _guarded(send: Send) -> Send:
             headers["X-Content-Type-Options"] = "nosniff"
             headers["Referrer-Policy"] = "no-referrer"
             headers["Cross-Origin-Resource-Policy"] = "same-origin"
+            headers["Cross-Origin-Opener-Policy"] = "same-origin"
         await send(message)
 
     return sending
+
+
+def _refused_change(headers: Headers) -> str:
+    if headers.get("origin", "") != f"http://{headers.get('host', '')}":
+        return "Another page asked for this."
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        return "Changes are sent as JSON."
+    size = headers.get("content-length", "")
+    if not (size.isdecimal() and size.isascii() and len(size) < 12 and int(size) <= MAX_BODY):
+        return f"A change is at most {MAX_BODY >> 20} MB long, and says how long."
+    return ""
 
 
 def _host_name(host: str) -> str:
@@ -98,5 +112,5 @@ def _query_token(scope: Scope) -> str:
 
 
 def _cookie(headers: Headers, name: str) -> str:
-    found = SimpleCookie(headers.get("cookie", "")).get(name)
-    return str(found.value) if found is not None else ""
+    """Read as browsers do: other servers on this machine set cookies, too, of any form, and none of them may hide this one."""
+    return cookie_parser(headers.get("cookie", "")).get(name, "")

@@ -7,6 +7,7 @@ from typing import Any
 
 from twinloop.menu.director import Back, Check, Option
 
+COLUMNS = 80
 LEAVE = object()
 """Stands for Ctrl-C at a question."""
 
@@ -33,6 +34,10 @@ class Person:
 
     def choose(self, question: str, options: Sequence[Option], default: str | None = None) -> str:
         values = [option.value for option in options]
+        width = max(len(option.label) for option in options)
+        for option in options:
+            line = f"{' » 1) ' if option.key else ' » '}{option.label:<{width}}  {option.note}".rstrip()
+            assert len(line) < COLUMNS, f"cut off in a terminal of {COLUMNS} columns: {line}"
         answer = self._answer(question, default if default in values else values[0])
         assert answer in values, f"{answer} is no answer to {question}: {values}"
         return str(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from twinloop.menu.app import menu, plain_commands
 from twinloop.menu.memory import Memory
 from twinloop.menu.runner import INTERRUPTED, command_line
 from twinloop.menu.workflows import WORKFLOWS
+from twinloop.menu.workflows.export import TARGETS
 
 PEOPLE = [
     {"id": "p001", "name": None, "faces": [{"path": "/a/1.jpg"}]},
@@ -97,6 +99,56 @@ def test_left_at_a_question_the_answers_are_kept(home: Path) -> None:
     menu(again, machine, Memory(), WORKFLOWS)
     assert "Folder with the photos (they are only read):" not in again.asked
     assert machine.ran[0] == ["vault", "scan", "my photos", "--models-dir", "nano"]
+
+
+def test_another_entry_in_between_loses_nothing(home: Path) -> None:
+    """The pipeline waits; a look at the doctor, and an entry left at its first question, do not end its waiting."""
+    machine = Machine({"vault clusters": PEOPLE}, lambda argv: INTERRUPTED if argv[:2] == ["vault", "dedup"] else 0)
+    menu(Person(**answers()), machine, Memory(), WORKFLOWS)
+    menu(Person(shall_it_be=["doctor", "quit"]), machine, Memory(), WORKFLOWS)
+    left = Person(shall_it_be=["gaps", "quit"], **{"person's photos": LEAVE})
+    menu(left, machine, Memory(), WORKFLOWS)
+    assert left.said == ["\nLeft."]
+    again = Machine({"vault clusters": PEOPLE})
+    menu(Person(shall_it_be=["continue", "quit"]), again, Memory(), WORKFLOWS)
+    assert [argv[1] for argv in again.ran][:2] == ["dedup", "label"]
+    assert Memory().unfinished is None
+
+
+def test_begun_again_it_waits_once(home: Path) -> None:
+    machine = Machine({"vault clusters": PEOPLE}, lambda argv: INTERRUPTED if argv[0] == "train" else 0)
+    menu(Person(**{**answers(), "shall_it_be": ["pipeline", "pipeline", "quit"]}), machine, Memory(), WORKFLOWS)
+    memory = Memory()
+    memory.finish()
+    assert memory.unfinished is None
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_export_target_can_be_chosen(home: Path, target: str) -> None:
+    (home / "lora.safetensors").write_bytes(b"x")
+    person = Person(shall_it_be=["export", "quit"], which_program=target, which_detectors="nano", **{"person's photos": "my photos"})
+    machine = Machine()
+    menu(person, machine, Memory(), WORKFLOWS)
+    assert [argv[:2] for argv in machine.ran] == [["export", target]]
+    build_parser().parse_args(machine.ran[0])
+
+
+def test_the_menu_offers_all_targets_of_the_command() -> None:
+    assert set(TARGETS) == set(_subcommands(_subcommands(build_parser())["export"]))
+
+
+def _subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    found = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(found.choices)
+
+
+@pytest.mark.parametrize("kind", ["page", "list"])
+def test_a_round_can_be_reviewed(home: Path, kind: str) -> None:
+    (home / "outputs/bootstrap").mkdir(parents=True)
+    machine = Machine()
+    menu(Person(shall_it_be=["validate", "quit"], about_the_images=kind), machine, Memory(), WORKFLOWS)
+    assert machine.ran == [["ui", "--run", "outputs/bootstrap"] if kind == "page" else ["review", "outputs/bootstrap"]]
+    build_parser().parse_args(machine.ran[0])
 
 
 def test_a_failing_command_is_not_counted_as_done(home: Path) -> None:

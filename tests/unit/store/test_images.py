@@ -18,7 +18,7 @@ from PIL import Image
 from twinloop.domain.faces import ImageArray
 from twinloop.errors import InputError, UnreadableImage
 from twinloop.store import images
-from twinloop.store.images import decode, find_images, load_image
+from twinloop.store.images import decode, find_images, load_image, upright_size
 
 ORIENTATION = 0x0112
 W, H = 48, 32
@@ -61,6 +61,7 @@ def test_orientation_is_applied_exactly_once(kind: str, orientation: int) -> Non
     upright = picture()
     data = written(stored_as(orientation, upright), kind, orientation)
     assert near(decode(data), upright)
+    assert upright_size(data) == decode(data).shape[1::-1]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

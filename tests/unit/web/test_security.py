@@ -31,7 +31,7 @@ def test_the_key_leaves_the_address_at_once(stranger: TestClient) -> None:
     answer = stranger.get(f"/?token={TOKEN}&view=review", follow_redirects=False)
     assert answer.status_code == 303 and answer.headers["location"] == "/?view=review"
     cookie = answer.headers["set-cookie"]
-    assert "HttpOnly" in cookie and "SameSite=strict" in cookie and TOKEN in cookie
+    assert "HttpOnly" in cookie and "SameSite=lax" in cookie and TOKEN in cookie
     assert stranger.get("/api/overview").status_code == 200
 
 

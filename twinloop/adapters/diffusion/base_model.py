@@ -15,7 +15,7 @@ from twinloop.adapters.diffusion.base_files import find_base
 from twinloop.adapters.diffusion.compute import Compute, check_offload, choose_compute, memory_errors
 from twinloop.adapters.diffusion.loading import image_pipeline, load_pipeline
 from twinloop.adapters.diffusion.lora_slot import LoraSlot
-from twinloop.adapters.diffusion.prompts import PromptEmbedder
+from twinloop.adapters.diffusion.prompts import PromptEmbedder, encoders_of
 from twinloop.families.base import Family
 
 SMALL_ADVICE = 'Close other programs, choose a smaller base_model, or set "device": "cpu".'
@@ -90,6 +90,8 @@ class BaseModel:
         for pipeline in self._pipelines():
             pipeline.remove_all_hooks()
         if how == "none":
+            for encoder in encoders_of(self.pipeline):
+                encoder.to("cpu")  # hooks that are gone may have left one behind; `PromptEmbedder` moves them from now on
             self.denoiser.to(self.compute.device)
             self.pipeline.vae.to(self.compute.device)
         for pipeline in self._pipelines() if how != "none" else ():

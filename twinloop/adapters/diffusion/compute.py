@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ import torch
 
 from twinloop.errors import InputError, OutOfMemory
 
-HALF_LOSS_SCALE = 1024.0
+HALF_LOSS_SCALE = 2.0**16
+"""To begin with; a training halves it where gradients overflow."""
+_DETERMINISM: Any = torch.utils.deterministic  # its switch is unknown to the type stubs
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Compute:
 
     Attributes:
         dtype: of the weights. mixed: what matrix products are computed in while training (None = as the weights are).
-        loss_scale: factor on the loss that keeps small gradients above float16's smallest number.
+        loss_scale: factor on the loss, at first, that keeps small gradients above float16's smallest number.
         exact: nothing is computed otherwise than plain diffusers computes it, because the user asked for float32.
     """
 
@@ -181,12 +184,18 @@ def repeatable(compute: Compute) -> Iterator[None]:
     if compute.device.type != "cuda":
         yield
         return
-    before = torch.are_deterministic_algorithms_enabled()
+    before, filled = torch.are_deterministic_algorithms_enabled(), _DETERMINISM.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
+    _DETERMINISM.fill_uninitialized_memory = False  # finds bugs of kernels, costs a write of every new tensor
     try:
-        yield
+        with warnings.catch_warnings():
+            # once for every kernel that has no such form, in the middle of a progress line
+            warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation")
+            warnings.filterwarnings("ignore", message=".*defaults to a non-deterministic algorithm")
+            yield
     finally:
         torch.use_deterministic_algorithms(before)
+        _DETERMINISM.fill_uninitialized_memory = filled
 
 
 @contextmanager

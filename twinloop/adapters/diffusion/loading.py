@@ -117,7 +117,9 @@ def _with_prediction(pipeline: Any, files: BaseFiles) -> Any:
     """Checkpoints that predict v say so by an empty tensor; the configuration of their family does not know."""
     names = set(tensor_names(files.path) or ())
     if "v_pred" in names:
-        changes = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": "ztsnr" in names}
+        changes: dict[str, Any] = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": "ztsnr" in names}
+        if "ztsnr" in names:
+            changes["timestep_spacing"] = "trailing"  # begins at pure noise; the family's own spacing leaves that time out
         pipeline.scheduler = type(pipeline.scheduler).from_config(pipeline.scheduler.config, **changes)
     return pipeline
 

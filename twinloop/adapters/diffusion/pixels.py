@@ -16,13 +16,18 @@ LARGE = 1024 * 1024
 SMALL_GPU = 8 << 30
 
 
+def dtype_of(vae: Any) -> torch.dtype:
+    """Of its weights; the property of that name looks at every module of a model, which takes longer than a small picture."""
+    return torch.as_tensor(next(vae.parameters())).dtype
+
+
 def ready_vae(pipeline: Any, width: int, height: int, tiles: bool | None = None) -> Any:
     """The autoencoder, set up for pictures of this size: in float32 where half precision overflows, in tiles where pictures are large.
 
     ``tiles``: in tiles always or never; None = where the picture is large or the GPU small.
     """
     vae = pipeline.vae
-    if vae.dtype == torch.float16 and getattr(vae.config, "force_upcast", False):
+    if dtype_of(vae) == torch.float16 and getattr(vae.config, "force_upcast", False):
         vae.to(torch.float32)
     if not is_tiny_vae(vae):
         small = vae.device.type == "cuda" and torch.cuda.mem_get_info()[1] <= SMALL_GPU
@@ -30,6 +35,15 @@ def ready_vae(pipeline: Any, width: int, height: int, tiles: bool | None = None)
         if wanted != vae.use_tiling:
             (vae.enable_tiling if wanted else vae.disable_tiling)()
     return vae
+
+
+def latent_shape(base: BaseModel, width: int, height: int) -> tuple[int, int, int, int]:
+    """(1, c, h, w) of the latents of a picture of this size. Nothing is computed, wherever the autoencoder lies."""
+    vae, scale = base.pipeline.vae, base.vae_scale
+    channels = int(getattr(vae.config, "z_dim", None) or vae.config.latent_channels)
+    raw = torch.empty(1, channels, *((1,) if base.family.frames else ()), height // scale, width // scale, device="meta")
+    made = base.family.to_latents(vae, raw)
+    return 1, int(made.shape[1]), int(made.shape[-2]), int(made.shape[-1])
 
 
 @torch.inference_mode()
@@ -40,7 +54,7 @@ def decode(base: BaseModel, raw: Tensor, tiles: bool | None = None) -> ImageArra
     """
     scale = base.vae_scale
     vae = ready_vae(base.pipeline, raw.shape[-1] * scale, raw.shape[-2] * scale, tiles)
-    made = vae.decode(raw[None].to(base.compute.device, vae.dtype), return_dict=False)[0][0]
+    made = vae.decode(raw[None].to(base.compute.device, dtype_of(vae)), return_dict=False)[0][0]
     picture = made[:, 0] if made.ndim == 4 else made
     pixels = (picture.float() / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).mul(255).round()
     return np.ascontiguousarray(pixels.to("cpu", torch.uint8).numpy())
@@ -50,7 +64,7 @@ def decode(base: BaseModel, raw: Tensor, tiles: bool | None = None) -> ImageArra
 def encode_raw(base: BaseModel, image: ImageArray) -> Tensor:
     """uint8 HxWx3 RGB -> what `decode` takes. The mean of the autoencoder's distribution, never a sample."""
     vae = ready_vae(base.pipeline, image.shape[1], image.shape[0])
-    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(base.compute.device, vae.dtype) / 127.5 - 1
+    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(base.compute.device, dtype_of(vae)) / 127.5 - 1
     made = vae.encode(pixels[:, :, None] if base.family.frames else pixels)
     return torch.as_tensor(made.latents if is_tiny_vae(vae) else made.latent_dist.mode())[0]
 

@@ -121,7 +121,8 @@ class DiffusersGenerator:
         if not shots or self._base.from_image is None:
             return ()
         photos = [_fitted(Path(shot.source or ""), settings) for shot in shots]
-        ready_vae(self._base.pipeline, settings.width, settings.height, settings.vae_tiling)
+        # in its own precision: the pipelines hand it pictures in that, and those that need float32 here change to it themselves
+        ready_vae(self._base.pipeline, settings.width, settings.height, settings.vae_tiling).to(self._base.compute.dtype)
         given = self._common(shots, settings) | _sized(self._base.from_image, settings)
         if not self._family.edits:
             # at least one step, because a strength under 1 / steps would leave none

@@ -12,6 +12,7 @@ from peft import LoraConfig
 from torch import Tensor, nn
 
 from twinloop.adapters.diffusion.base_model import BaseModel
+from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.lora_export import LoraWeights
 from twinloop.adapters.diffusion.prompts import Joined
 from twinloop.domain.shots import derive_seed
@@ -25,6 +26,11 @@ MAGNITUDE = "lora_magnitude_vector"
 
 AMPLE_GPU = 32 << 30
 """Bytes from which a GPU keeps all activations; a smaller one computes them again on the way back, a third slower."""
+
+
+def is_small(compute: Compute) -> bool:
+    """Whether this is a GPU of less than `AMPLE_GPU`."""
+    return compute.device.type == "cuda" and torch.cuda.mem_get_info()[1] < AMPLE_GPU
 
 
 @contextmanager
@@ -41,8 +47,7 @@ def adapted(
     """
     base.lora.use(None)
     model = base.denoiser
-    small = base.compute.device.type == "cuda" and torch.cuda.mem_get_info()[1] < AMPLE_GPU
-    tight = small if checkpointing is None else checkpointing
+    tight = is_small(base.compute) if checkpointing is None else checkpointing
     layers = adapted_layers(model, targets)
     if not layers:
         raise InputError(f"This base model has no layers named {', '.join(targets)}. Choose the preset that fits base_model.")

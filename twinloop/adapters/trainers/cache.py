@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from twinloop.domain.faces import Box, ImageArray
 from twinloop.domain.records import TrainingSample
 from twinloop.errors import StateError, UnreadableImage
 from twinloop.store.atomic import write_bytes
-from twinloop.store.images import load_image
+from twinloop.store.images import load_image, upright_size
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,34 @@ class CacheSettings:
     flip: bool
 
 
-@dataclass(frozen=True, eq=False)
 class PreparedSample:
-    """A sample in the form that training steps use: (c, h, w) latents upright and mirrored, how it was framed, and where in the photo its face is."""
+    """A sample in the form that training steps use: how it is framed, its caption, where in the photo its face is, and its latents.
 
-    latents: Tensor
-    mirror: Tensor | None
-    framing: Framing
-    caption: str
-    face: Box | None = None
+    Args:
+        make: gives the latents under the names in which the cache keeps them; called when they are first asked for.
+    """
+
+    def __init__(self, framing: Framing, caption: str, face: Box | None, make: Callable[[], Mapping[str, Tensor]]) -> None:
+        self.framing, self.caption, self.face = framing, caption, face
+        self._make = make
+
+    @cached_property
+    def _made(self) -> Mapping[str, Tensor]:
+        return self._make()
+
+    @property
+    def latents(self) -> Tensor:
+        """(c, h, w), upright.
+
+        Raises:
+            UnreadableImage, StateError: as `TrainingCache.prepare`.
+        """
+        return self._made["latents"]
+
+    @property
+    def mirror(self) -> Tensor | None:
+        """The same of the mirrored photo, where that is wanted."""
+        return self._made.get("mirror")
 
 
 class TrainingCache:
@@ -57,32 +77,50 @@ class TrainingCache:
         self._settings = settings
         self.encoded = 0
 
-    def prepare(self, samples: Sequence[TrainingSample]) -> list[PreparedSample]:
+    def prepare(self, samples: Sequence[TrainingSample], *, lazily: bool = False) -> list[PreparedSample]:
         """All samples, in order.
+
+        Args:
+            lazily: encode a photo when its latents are first asked for, so that the first step need not wait for all of them. Every file
+                is looked at here all the same, so that one that is gone or was changed is said at once.
 
         Raises:
             UnreadableImage: a photo cannot be decoded. StateError: a photo's file changed since the dataset was made.
         """
-        return [self._sample(sample) for sample in samples]
+        return [self._sample(sample, lazily) for sample in samples]
 
-    def _sample(self, sample: TrainingSample) -> PreparedSample:
+    def _sample(self, sample: TrainingSample, lazily: bool) -> PreparedSample:
         path = self._path("latents", sample.sha256, str(self._settings))
         kept = _read(path)
-        if kept is None:
-            kept = self._encode(sample)
-            write_bytes(path, save(kept))
-        size = [int(value) for value in kept["size"]]
-        return PreparedSample(kept["latents"], kept.get("mirror"), self._frame(size[0], size[1]), sample.caption, sample.face)
+        if kept is None and lazily:
+            return PreparedSample(self._frame(*self._size(sample)), sample.caption, sample.face, lambda: self._encoded(sample, path))
+        found = self._encoded(sample, path) if kept is None else kept
+        width, height = (int(value) for value in found["size"])
+        return PreparedSample(self._frame(width, height), sample.caption, sample.face, lambda: found)
+
+    def _encoded(self, sample: TrainingSample, path: Path) -> dict[str, Tensor]:
+        made = self._encode(sample)
+        write_bytes(path, save(made))
+        return made
+
+    def _size(self, sample: TrainingSample) -> tuple[int, int]:
+        """Width and height of a photo whose file is what it was."""
+        try:
+            data = sample.path.read_bytes()
+            size = upright_size(data)
+        except OSError as error:
+            raise _unreadable(sample, f"cannot be read: {error.strerror or error}") from error
+        except UnreadableImage as error:
+            raise _unreadable(sample, str(error)) from error
+        _check_unchanged(sample, hashlib.sha256(data).hexdigest())
+        return size
 
     def _encode(self, sample: TrainingSample) -> dict[str, Tensor]:
         try:
             image = load_image(sample.path)
         except UnreadableImage as error:
-            raise UnreadableImage(f"{sample.path} {error}. Restore the photo, or start anew with --restart.") from error
-        if image.sha256 != sample.sha256:
-            raise StateError(
-                f"{sample.path} was changed since this run began. Put it back, or start anew with --restart."
-            )
+            raise _unreadable(sample, str(error)) from error
+        _check_unchanged(sample, image.sha256)
         height, width = image.pixels.shape[:2]
         framed = self._frame(width, height).apply(image.pixels)
         made = {"size": torch.tensor([width, height]), "latents": self._latents(framed)}
@@ -110,6 +148,15 @@ class TrainingCache:
     def _path(self, kind: str, *parts: str) -> Path:
         name = hashlib.sha256("\0".join((self._base.fingerprint, kind, *parts)).encode()).hexdigest()[:32]
         return self._folder / kind / f"{name}.safetensors"
+
+
+def _unreadable(sample: TrainingSample, reason: str) -> UnreadableImage:
+    return UnreadableImage(f"{sample.path} {reason}. Restore the photo, or start anew with --restart.")
+
+
+def _check_unchanged(sample: TrainingSample, sha256: str) -> None:
+    if sha256 != sample.sha256:
+        raise StateError(f"{sample.path} was changed since this run began. Put it back, or start anew with --restart.")
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:

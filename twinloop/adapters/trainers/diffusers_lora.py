@@ -16,10 +16,11 @@ import torch
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base
 from twinloop.adapters.diffusion.compute import memory_errors, repeatable, threads
 from twinloop.adapters.diffusion.lora_export import write_lora
-from twinloop.adapters.trainers.adapted import AdaptedDenoiser, adapted
+from twinloop.adapters.trainers.adapted import AdaptedDenoiser, adapted, is_small
 from twinloop.adapters.trainers.batches import Batches, wanted_texts
 from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache
 from twinloop.adapters.trainers.logs import keep_log, open_metrics
+from twinloop.adapters.trainers.noise import schedule_for
 from twinloop.adapters.trainers.optimizer import check_optimizer
 from twinloop.adapters.trainers.planning import forecast, memory_plan
 from twinloop.adapters.trainers.portions import PORTIONS, Portions
@@ -93,15 +94,17 @@ class DiffusersLoraTrainer:
         usable = [sample for sample in samples if sample.weight > 0]
         if not any(not sample.prior for sample in usable):
             raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
-        settings = applicable(settings, self._family)
         base = self._open()
+        settings = applicable(settings, base)
         check(settings, base)
         with workers.one_first():
             record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata))
         with threads(record.threads), repeatable(base.compute), memory_errors("Training", ADVICE):
             with workers.one_first():
                 plan = memory_plan(base, settings, work, self._notice)
-                material = self._material(base, usable, settings, work)
+                # several processes would each encode all; beside a training the encoding needs memory that a small GPU does not have
+                lazily = workers.count == 1 and not is_small(base.compute)
+                material = self._material(base, usable, settings, work, lazily)
             with adapted(
                 base, self._family.targets, settings.rank, settings.alpha, settings.seed, checkpointing=plan.checkpointing,
                 dora=settings.adapter == "dora",
@@ -126,28 +129,31 @@ class DiffusersLoraTrainer:
         except (RuntimeError, NotImplementedError):  # a denoiser that looks into its numbers
             return None
 
-    def _material(self, base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings, work: Path) -> Material:
+    def _material(
+        self, base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings, work: Path, lazily: bool
+    ) -> Material:
         prior = [sample for sample in samples if sample.prior]
-        subject = self._prepare(base, [sample for sample in samples if not sample.prior], settings, work)
+        subject = self._prepare(base, [sample for sample in samples if not sample.prior], settings, work, lazily)
         if not prior:
             return Material(subject)
         others = replace(
             settings, seed=derive_seed(settings.seed, "prior"), caption_dropout=0.0, face_weight=1.0, output_preservation=0.0
         )
-        return Material(subject, self._prepare(base, prior, others, work))
+        return Material(subject, self._prepare(base, prior, others, work, lazily))
 
     def _prepare(
-        self, base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings, work: Path
+        self, base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings, work: Path, lazily: bool = False
     ) -> Batches:
         preset = self._family.presets.get(settings.preset)
         base.lora.use(None)
-        base.offload("none")
         buckets = preset is None or preset.aspect_buckets
         cache = TrainingCache(
             work / "cache", base, CacheSettings(settings.resolution, base.bucket_step, buckets, settings.flip)
         )
-        prepared = cache.prepare(samples)
+        # first, while the denoiser may still lie in main memory: text encoders can be as large, and a GPU need not hold both
         words = cache.embeddings(wanted_texts([sample.caption for sample in samples], settings))
+        base.offload("none")
+        prepared = cache.prepare(samples, lazily=lazily)
         weights = [sample.weight for sample in samples]
         return Batches(
             prepared, words, weights, settings, base.compute.device,
@@ -166,9 +172,11 @@ class DiffusersLoraTrainer:
         return LoRA(str(output), 0, sha256, self._name, "", settings.preset, settings.last_step, settings.seed, round(loss, 6))
 
 
-def applicable(settings: TrainingSettings, family: Family) -> TrainingSettings:
-    """The settings without those that mean nothing for the family: a flow has no signal-to-noise weights and no noise offset."""
-    return replace(settings, min_snr_gamma=0.0, noise_offset=0.0) if family.flow else settings
+def applicable(settings: TrainingSettings, base: BaseModel) -> TrainingSettings:
+    """The settings without those that mean nothing for the base: signal-to-noise weights for a flow, a noise offset where it has no use."""
+    noise = schedule_for(base.family, base.scheduler_config)
+    gamma = 0.0 if base.family.flow else settings.min_snr_gamma
+    return replace(settings, min_snr_gamma=gamma, noise_offset=settings.noise_offset if noise.takes_offset else 0.0)
 
 
 def check(settings: TrainingSettings, base: BaseModel) -> None:

@@ -16,6 +16,8 @@ from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
 from twinloop.families.losses import FlowLoss
 
+NO_SIGNAL = 1e-6
+"""Share of the picture's variance under which a time counts as pure noise (SDXL ends at 0.0047)."""
 LAST_TIME = 1000.0
 """Of flow models: the time of pure noise in their schedulers' count."""
 
@@ -33,6 +35,8 @@ class Schedule(Protocol):
 
     prediction: str
     """What the denoiser answers: ``epsilon``, ``v_prediction`` or ``flow``."""
+    takes_offset: bool
+    """Whether an offset of the noise has a use: not where the last time is pure noise, which teaches dark and bright pictures by itself."""
 
     def times(self, places: Tensor, shape: Sequence[int]) -> Tensor:
         """(n,) places in 0..1 -> (n,) times for latents of this shape (n, c, h, w)."""
@@ -93,6 +97,7 @@ class NoiseSchedule:
             )
         self._signal, self._noise = kept.sqrt().float(), (1 - kept).sqrt().float()
         self._snr = (kept / (1 - kept)).float()
+        self.takes_offset = float(kept[-1]) > NO_SIGNAL
 
     def times(self, places: Tensor, shape: Sequence[int]) -> Tensor:
         """Whole numbers, evenly."""
@@ -131,7 +136,7 @@ class FlowSchedule:
 
     def __init__(self, loss: FlowLoss, config: Any, patch: int) -> None:
         self._loss, self._config, self._patch = loss, dict(config), patch
-        self.prediction = "flow"
+        self.prediction, self.takes_offset = "flow", False
 
     def times(self, places: Tensor, shape: Sequence[int]) -> Tensor:
         """Shares of noise x 1000, as the family samples and shifts them."""

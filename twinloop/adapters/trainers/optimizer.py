@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -112,12 +113,18 @@ class Optimizer:
         self._inner = OPTIMIZERS[name](list(self._parameters.values()), weight_decay)
 
     def step(self, rate: float, loss_scale: float = 1.0) -> float:
-        """Undo the scale of the loss, clip, update with this learning rate, clear the gradients; the gradient's norm before clipping."""
+        """Undo the scale of the loss, clip, update with this learning rate, clear the gradients; the gradient's norm before clipping.
+
+        Gradients that overflowed (a norm that is not finite) change nothing.
+        """
         grads = [parameter.grad for parameter in self._parameters.values() if parameter.grad is not None]
         if loss_scale != 1.0:
             for grad in grads:
                 grad.div_(loss_scale)
         norm = torch.nn.utils.get_total_norm(grads)
+        if not math.isfinite(float(norm)):
+            self.clear()
+            return float(norm)
         if self._clip > 0:
             torch.nn.utils.clip_grads_with_norm_(self._parameters.values(), self._clip, norm)
         for group in self._inner.param_groups:

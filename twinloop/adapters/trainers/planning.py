@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.compute import Compute
-from twinloop.adapters.diffusion.pixels import encode
+from twinloop.adapters.diffusion.pixels import latent_shape
 from twinloop.adapters.diffusion.prompts import join
+from twinloop.adapters.trainers.adapted import is_small
 from twinloop.adapters.trainers.budget import STATE_BYTES, Demand
 from twinloop.adapters.trainers.dry_run import footprint
 from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
@@ -36,12 +37,11 @@ def demand_of(base: BaseModel, settings: TrainingSettings) -> tuple[Demand, int]
         RuntimeError, NotImplementedError: a denoiser that looks into its numbers; nothing can be told about it.
     """
     family, words = base.family, base.prompts.embed("a photo")
-    small = encode(base, np.zeros((base.bucket_step, base.bucket_step, 3), np.uint8))
-    side = max(1, settings.resolution // base.bucket_step) * base.bucket_step // base.vae_scale
-    latents = (1, small.shape[0], side, side)
+    side = max(1, settings.resolution // base.bucket_step) * base.bucket_step
+    latents = latent_shape(base, side, side)
     one = footprint(base, family.targets, settings.rank, latents, join([words], family.joining), settings.adapter == "dora")
     gpu = base.compute.device.type == "cuda"
-    cached = 4 * small.shape[0] * side * side * (2 if settings.flip else 1) + sum(part.nbytes for part in words.values())
+    cached = 4 * math.prod(latents) * (2 if settings.flip else 1) + sum(part.nbytes for part in words.values())
     return Demand(one, settings, _other_parts(base, gpu), gpu), cached
 
 
@@ -72,7 +72,8 @@ def memory_plan(base: BaseModel, settings: TrainingSettings, work: Path, notice:
     if path.exists():
         return _kept(path)
     room = room_of(base.compute, settings)
-    plan = MemoryPlan(settings.batch_size, bool(settings.gradient_checkpointing), 0)
+    asked = settings.gradient_checkpointing
+    plan = MemoryPlan(settings.batch_size, is_small(base.compute) if asked is None else asked, 0)
     if room is not None:
         plan = _fitting(base, settings, room, notice) or plan
     write_json(path, asdict(plan))

@@ -29,6 +29,7 @@ from twinloop.ports import TrainingSettings
 
 Progress = Callable[[int, int, float], None]
 LOSS = "loss"
+SCALE = "loss_scale"
 SMOOTH = 0.95
 
 
@@ -60,13 +61,14 @@ class Run:
         self.noise = schedule_for(base.family, base.scheduler_config)
         self._objective = Objective(denoiser, self.noise, settings)
         self._smooth = torch.zeros(1, dtype=torch.float64)
+        self._scale = self._compute.loss_scale
         self._spilled = False
 
     def finish(self, progress: Progress) -> float:
         """Train up to the last step; returns the smoothed loss.
 
         Raises:
-            TrainingDiverged: the loss is no longer a number.
+            TrainingDiverged: the loss or its gradients are no longer numbers.
         """
         settings = self._settings
         begun = self._resume()
@@ -84,13 +86,15 @@ class Run:
         return float(self._smooth)
 
     def _state(self) -> dict[str, Tensor]:
-        return {**self._optimizer.state(), **self.average.state(), LOSS: self._smooth}
+        scale = {SCALE: torch.tensor([self._scale], dtype=torch.float64)} if self._compute.loss_scale != 1.0 else {}
+        return {**self._optimizer.state(), **self.average.state(), **scale, LOSS: self._smooth}
 
     def _resume(self) -> int:
         kept = self._checkpoints.newest(self._settings.last_step)
         if kept is None:
             return 0
         self._smooth = kept.tensors[LOSS]
+        self._scale = float(kept.tensors.get(SCALE, torch.tensor(self._scale)))
         self._optimizer.restore(kept.tensors)
         self.average.restore(kept.tensors)
         return kept.step
@@ -103,11 +107,21 @@ class Run:
         rate = learning_rate(
             step, settings.steps, settings.learning_rate, settings.warmup_steps, settings.schedule, settings.restarts
         )
-        norm = self._optimizer.step(rate, self._compute.loss_scale)
+        norm = self._optimizer.step(rate, self._scale)
+        if not math.isfinite(norm):
+            self._lower_scale(step)
         self.average.update(step)
         metrics.add(step, loss=loss, rate=rate, grad_norm=norm)
         self._watch_memory()
         return loss
+
+    def _lower_scale(self, step: int) -> None:
+        """After gradients that overflowed; float16 can be helped, other numbers reach so far that the training is at fault."""
+        if self._scale <= 1.0:
+            raise TrainingDiverged(
+                f"The gradients are no longer numbers at step {step}. Lower training.learning_rate and start again; the last checkpoint before it is kept."
+            )
+        self._scale /= 2
 
     def _watch_memory(self) -> None:
         """Some drivers give out main memory when a GPU's own is full: nothing fails, and everything takes many times as long."""
@@ -159,7 +173,7 @@ class Run:
             noise = StepNoise(drawn.times[start:stop], drawn.noise[start:stop])
             for term in self._objective.terms(batch.part(start, stop), noise):
                 loss += share * _finite(term, step)
-                torch.autograd.backward(term * (share * self._compute.loss_scale))
+                torch.autograd.backward(term * (share * self._scale))
         return loss
 
 

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     terminal.line(f"For example: {found.captions[0].text}")
     for line in making.left_out_lines(found.left_out):
         terminal.line(line)
-    making.say_audit(found.audit, terminal)
+    making.say_audit(found, terminal)
     terminal.line(f"Consent: {label.consent.text}\nNext: twinloop vault prep {person.id}")
     return found.to_json()
 

@@ -23,9 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.clusters import clusters
-    from twinloop.stages.vault.faces_meant import STALE
     from twinloop.stages.vault.opened import looked_into
-    from twinloop.stages.vault.people import read_people
+    from twinloop.stages.vault.people import STALE, read_people
     from twinloop.stages.vault.sheets import write_sheets
 
     with looked_into(args.vault) as vault:

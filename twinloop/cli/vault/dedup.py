@@ -56,7 +56,7 @@ def summary(found: Duplicates) -> list[str]:
     for kind, name in NAMES.items():
         groups = found.of_kind(kind)
         spare = sum(not file.kept for group in groups for file in group.files)
-        lines.append(f"  {kind:<5}  {len(groups)} groups ({name}), {spare} files that another one stands for")
+        lines.append(f"  {kind:<5}  groups ({name}): {len(groups)}; files that another one stands for: {spare}")
     if found.flat:
         lines.append(f"{found.flat} photos are too plain to be recognised (all black, a clear sky) and were only compared byte by byte.")
     if found.without_thumbnail:

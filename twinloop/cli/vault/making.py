@@ -13,8 +13,7 @@ from twinloop.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from twinloop.domain.vault import Person
-    from twinloop.stages.vault.audit import Constant
-    from twinloop.stages.vault.caption import CaptionOptions, Writer
+    from twinloop.stages.vault.caption import CaptionOptions, Captions, Writer
     from twinloop.stages.vault.choose import CutOptions, LeftOut
     from twinloop.stages.vault.opened import OpenVault
 
@@ -101,9 +100,17 @@ def copies_of(vault: OpenVault, person: Person, terminal: Terminal) -> dict[str,
     return copies(vault, person)
 
 
-def say_audit(found: Sequence[Constant], terminal: Terminal) -> None:
-    for constant in found:
+def say_audit(found: Captions, terminal: Terminal) -> None:
+    """What should be known of the captions before they are trained on."""
+    for constant in found.audit:
         terminal.warn(constant.text)
+    bare = found.without_trigger
+    if bare:
+        more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
+        terminal.warn(
+            f"your own caption of {bare[0]}{more} lacks the trigger '{found.label.trigger}': what it shows will not be learned as this person. "
+            "Add the trigger to the text."
+        )
 
 
 def left_out_lines(left_out: Sequence[LeftOut]) -> list[str]:

@@ -56,7 +56,7 @@ def made(vault: OpenVault, person: Person, args: argparse.Namespace, terminal: T
     found = prep(vault, person, label, making.copies_of(vault, person, terminal), asked, making.writer_for(vault, args, wanted), terminal)
     for line in lines(found):
         terminal.line(line)
-    making.say_audit(found.audit, terminal)
+    making.say_audit(found.captions, terminal)
     return found
 
 
@@ -69,6 +69,12 @@ def lines(found: Prepared) -> list[str]:
         else "nothing changed"
     )
     shown = [f"{found.folder}: {len(captions.captions)} pictures ({found.layout}); {changed}"]
+    if found.was is not None:
+        shown.append(f"Moved here, as the name changed: {found.was}")
+    shown += [f"Also of this person, from before: {path}. Delete it when nothing needs it any more." for path in found.also]
+    if found.others:
+        more = f" and {len(found.others) - 1} more" if len(found.others) > 1 else ""
+        shown.append(f"Note: {found.others[0]}{more} in this folder {'are' if more else 'is'} not of this training set; a trainer takes {'them' if more else 'it'}, too")
     shown += [f"Yours from now on: {name}" for name in found.adopted]
     shown += [f"Left alone, because you changed it: {name}" for name in found.kept]
     shown += making.left_out_lines(found.left_out)

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         person = _labelled(vault, meant.person, args, terminal)
         _title(terminal, "Caption and prep")
         made = prep.made(vault, person, args, terminal)
-    terminal.line(f"\nReady: {made.folder}")
+    terminal.line(f"\nTraining set: {made.folder} ({made.readiness.text})")
     return {"scan": scanned, "cluster": people.to_json(), "dedup": dedup.counts(copies), "person": person.id, "prep": made.to_json()}
 
 
@@ -62,13 +62,14 @@ def _labelled(vault: OpenVault, person: Person, args: argparse.Namespace, termin
     """What was said before stands where no flag says otherwise."""
     from twinloop.stages.vault.label import LabelOptions, label_of
     from twinloop.stages.vault.label import label as write_down
+    from twinloop.stages.vault.membership import looks_like_id
     from twinloop.stages.vault.people import find_person, read_people
 
     before = label_of(vault.decisions, person.id)
     trigger = args.trigger or (before.trigger if before else f"ohwx {args.person}")
     word = args.class_word or (before.class_word if before else label.CLASS_WORD)
     consent = label.consent_of(args) if args.consent or before is None else before.consent
-    done = write_down(vault, person, LabelOptions(trigger, word, consent, args.person if person.name is None else None))
+    done = write_down(vault, person, LabelOptions(trigger, word, consent, args.person if person.name is None and not looks_like_id(args.person) else None))
     for text in done.warnings:
         terminal.warn(text)
     terminal.line(f"{person.id}: prompts begin with '{done.to_json()['prompt']}'\nConsent: {done.label.consent.text}")

@@ -11,6 +11,7 @@ WORKFLOWS: tuple[Workflow, ...] = (
     steps.GAPS,
     steps.GENERATE,
     steps.VALIDATE,
+    simple.PAGE,
     export.WORKFLOW,
     models.WORKFLOW,
     simple.DEMO,

@@ -2,24 +2,77 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from twinloop.menu import questions
 from twinloop.menu.director import Option
 from twinloop.menu.session import Session
 from twinloop.menu.workflow import Workflow
 
-TARGETS = {
-    "did": ("D-ID", "presenter pictures and request bodies", "did_package"),
-    "facesheet": ("Face sheet", "one labelled sheet; reference for MetaHuman", "facesheet.jpg"),
-    "expressions": ("Expressions", "aligned pictures and exp3.json drafts for Live2D", "expressions"),
+
+@dataclass(frozen=True)
+class Target:
+    """One of ``twinloop export``'s, and what it is made from.
+
+    Attributes:
+        output: where to write unless the person says otherwise.
+    """
+
+    label: str
+    note: str
+    output: str
+
+
+PICTURES = {
+    "did": Target("D-ID", "presenter pictures and request bodies", "did_package"),
+    "facesheet": Target("Face sheet", "one labelled sheet; reference for MetaHuman", "facesheet.jpg"),
+    "expressions": Target("Live2D", "aligned expressions, exp3.json drafts", "expressions"),
+    "vrm": Target("VRM 1.0", "reference pictures by its expression names", "vrm"),
+    "pngtuber": Target("PNGtuber", "mouth open or closed, eyes open or shut", "pngtuber"),
+    "sillytavern": Target("SillyTavern", "a ZIP of sprites by emotion", "sillytavern"),
 }
+LORAS = {
+    "a1111": Target("A1111, Forge", "the LoRA with preview and trigger words", "a1111"),
+    "comfyui": Target("ComfyUI", "the LoRA with preview and trigger words", "comfyui"),
+}
+TRAINERS = {
+    "kohya": Target("kohya sd-scripts", "dataset and configuration to train there", "kohya"),
+    "ai-toolkit": Target("ai-toolkit", "dataset and configuration to train there", "ai-toolkit"),
+    "onetrainer": Target("OneTrainer", "dataset and configuration to train there", "onetrainer"),
+    "simpletuner": Target("SimpleTuner", "dataset and configuration to train there", "simpletuner"),
+}
+TARGETS = {**PICTURES, **LORAS, **TRAINERS}
 
 
 def run(session: Session) -> None:
-    target = session.choose("export.target", "For which program?", [Option(key, *words[:2]) for key, words in TARGETS.items()], "did")
-    dataset = questions.expanded(session.path("dataset", "Folder with the person's photos:", "", questions.existing_folder))
-    models = questions.models(session)
-    output = session.text(f"export.{target}.output", "Write to:", TARGETS[target][2], questions.not_empty)
-    session.run("Export", ["export", target, "--dataset", dataset, "--models-dir", models, "--output", output])
+    """The program first: each kind is made from something else."""
+    target = session.choose("export.target", "For which program?", [Option(key, known.label, known.note) for key, known in TARGETS.items()], "did")
+    source = _from_pictures if target in PICTURES else _from_lora if target in LORAS else _from_captions
+    given = source(session)
+    output = questions.expanded(session.text(f"export.{target}.output", "Write to:", TARGETS[target].output, questions.not_empty))
+    session.run("Export", ["export", target, *given, "--output", output])
 
 
-WORKFLOW = Workflow("export", "Export", "for D-ID, MetaHuman reference, Live2D", "twinloop export TARGET --dataset DIR --output PATH", run)
+def _from_pictures(session: Session) -> list[str]:
+    return ["--dataset", _dataset(session), "--models-dir", questions.models(session)]
+
+
+def _from_lora(session: Session) -> list[str]:
+    lora = session.path("lora", "LoRA of the person:", "lora.safetensors", questions.existing_file)
+    return ["--lora", questions.expanded(lora), "--trigger", _trigger(session)]
+
+
+def _from_captions(session: Session) -> list[str]:
+    base = session.text("export.base", "Base model, as that program shall find it:", questions.SDXL, questions.not_empty)
+    return ["--dataset", _dataset(session), "--person", _trigger(session), "--base-model", base]
+
+
+def _dataset(session: Session) -> str:
+    return questions.expanded(session.path("dataset", "Folder with the person's photos:", "", questions.existing_folder))
+
+
+def _trigger(session: Session) -> str:
+    return session.text("person.trigger", "Trigger words:", "ohwx person", questions.not_empty)
+
+
+WORKFLOW = Workflow("export", "Export", "for avatar programs, image programs, trainers", "twinloop export TARGET --output PATH (--help lists the targets)", run)

@@ -44,5 +44,5 @@ def _free(text: str) -> str:
 
 
 WORKFLOW = Workflow(
-    "loop", "Bootstrap loop", "gaps -> images -> checks -> retrain, in measured rounds", "twinloop run --config FILE", run
+    "loop", "Bootstrap loop", "gaps, images, checks, retrain, in measured rounds", "twinloop run --config FILE", run
 )

@@ -12,7 +12,7 @@ def run(session: Session) -> None:
     kind = session.choose(
         "models.what", "What about the model files?",
         [
-            Option("list", "what lies in the folder, and what is known", "twinloop models list"),
+            Option("list", "what is there, what is missing?", "twinloop models list"),
             Option("inspect", "is a file safe to load?", "reads pickles without running them"),
             Option("add", "take files in from another folder", "checked, then copied"),
         ],

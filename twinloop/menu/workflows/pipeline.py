@@ -90,6 +90,6 @@ def _configuration(session: Session, name: str, trigger: str, base: str, models:
 
 
 WORKFLOW = Workflow(
-    "pipeline", "LoRA Training Pipeline", "scan -> cluster -> dedup -> label -> caption -> prep -> train",
+    "pipeline", "LoRA Training Pipeline", "scan, cluster, dedup, label, caption, prep, train",
     "twinloop vault run PHOTOS --person NAME, then twinloop train --config FILE", run,
 )  # fmt: skip

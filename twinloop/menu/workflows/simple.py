@@ -14,5 +14,10 @@ def doctor(session: Session) -> None:
     session.run("Doctor", ["doctor"])
 
 
+def page(session: Session) -> None:
+    session.run("Page", ["ui"], "for the browser, only on this machine; Ctrl-C ends it")
+
+
+PAGE = Workflow("page", "Page in the browser", "people, dataset, review and runs, with pictures", "twinloop ui", page)
 DEMO = Workflow("demo", "Demo", "the whole loop on the embedded world", "twinloop demo", demo)
 DOCTOR = Workflow("doctor", "Doctor", "what works here, what is missing, what to do", "twinloop doctor", doctor)

@@ -1,10 +1,11 @@
-"""The loop's steps by hand: gap analysis, generation, validation."""
+"""The loop's steps by hand: gap analysis, generation, validation and review."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from twinloop.menu import questions
+from twinloop.menu.director import Option
 from twinloop.menu.session import Session
 from twinloop.menu.workflow import Workflow
 
@@ -30,6 +31,23 @@ def generate(session: Session) -> None:
 
 
 def validate(session: Session) -> None:
+    kind = session.choose(
+        "validate.what", "What about the images?",
+        [
+            Option("validate", "check a folder of them", "every check with its value and limit"),
+            Option("page", "look at those of a run, and decide", "in the browser, by keyboard"),
+            Option("list", "list those of a run, with verdicts", "here"),
+        ],
+        "validate",
+    )  # fmt: skip
+    if kind == "validate":
+        _check(session)
+        return
+    run = questions.expanded(session.path("run", "Folder of the run (output_dir):", "outputs/bootstrap", questions.existing_folder))
+    session.run("Review", ["ui", "--run", run] if kind == "page" else ["review", run], "Ctrl-C ends it" if kind == "page" else "")
+
+
+def _check(session: Session) -> None:
     folder = questions.expanded(session.path("synthetic", "Folder of generated images:", "synthetic_1", questions.existing_folder))
     models = questions.models(session)
     approved = session.text("approved", "Folder for approved images:", _beside(folder, "approved"), questions.not_empty)
@@ -52,5 +70,6 @@ def _number(text: str) -> str:
 GAPS = Workflow("gaps", "Gap analysis", "what a dataset lacks", "twinloop analyze DATASET --models-dir DIR --output gaps.json", analyze)
 GENERATE = Workflow("generate", "Generate", "images for exactly those gaps", "twinloop generate GAPS --base-model NAME --lora FILE --person TRIGGER", generate)
 VALIDATE = Workflow(
-    "validate", "Validate and review", "keep what the detectors find right", "twinloop validate FOLDER --models-dir DIR --approved DIR --rejected DIR", validate
+    "validate", "Validate and review", "keep what the detectors and you find right",
+    "twinloop validate FOLDER --models-dir DIR --approved DIR --rejected DIR; twinloop review RUN", validate,
 )

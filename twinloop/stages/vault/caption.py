@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from twinloop.domain.captions import with_trigger
 from twinloop.domain.facet import Facet
 from twinloop.domain.observation import Observation
 from twinloop.domain.vault import Label, Person
@@ -78,13 +79,19 @@ class Captions:
     audit: tuple[Constant, ...]
     left_out: tuple[LeftOut, ...]
 
+    @property
+    def without_trigger(self) -> tuple[str, ...]:
+        """Paths of the photos whose caption is the user's own and lacks the trigger: their pictures would not be learned as this person."""
+        own = (item for item in self.captions if item.source == EDITED)
+        return tuple(item.cut.photo.paths[0] for item in own if with_trigger(item.text, self.label.trigger) != item.text)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "person": self.person.id, "name": self.person.name, "trigger": self.label.trigger, "class_word": self.label.class_word,
             "consent": self.label.consent.text, **self.options.to_json(), "cutting": asdict(self.cutting),
             "captions": [item.to_json() for item in self.captions],
             "audit": [item.to_json() for item in self.audit],
-            "left_out": [item.to_json() for item in self.left_out],
+            "left_out": [item.to_json() for item in self.left_out], "without_trigger": list(self.without_trigger),
         }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from twinloop.errors import InputError, NothingToDo
 from twinloop.facets.face_angle import angle_of
 from twinloop.stages.select import BLURRED_BELOW
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.people import check_current
 
 SMALL = 0.8
 """A picture with less than this share of the pixels that were wanted is called small."""
@@ -120,11 +121,13 @@ def choose(opened: OpenVault, person: Person, duplicates: Mapping[str, str], opt
 
     Raises:
         InputError: the person is hidden, or an option cannot be. NothingToDo: no photo is left; says why.
+        StateError: other models looked since people were told apart.
     """
     if person.hidden:
         raise InputError(
             f"{person.name or person.id} is hidden. Show the person again first: twinloop vault show {person.id}"
         )
+    check_current(opened.vault, opened.fingerprint)
     found = sorted_out(opened, person, duplicates, options)
     if not found.cuts:
         raise NothingToDo(_nothing(person, found.left_out, len(person.faces)))

@@ -142,10 +142,8 @@ def _known_before(before: Found | None, decisions: Sequence[Decision]) -> Mappin
     noted = anchored(decisions)
     if before is None:
         return noted
-    people = people_of(before, decisions)
-    here = {person.id for person in people.persons}
-    here |= {old for old, now in people.merged.items() if now in here}
-    lost = {name: keys for name, keys in noted.items() if name not in here}
+    split_off = {made.data["new"] for made in decisions if made.kind == "split"}  # never found as groups: the decision makes them
+    lost = {name: keys for name, keys in noted.items() if name not in before.groups and name not in split_off}
     theirs = {key for keys in lost.values() for key in keys}
     return {**{name: [key for key in keys if key not in theirs] for name, keys in before.groups.items()}, **lost}
 

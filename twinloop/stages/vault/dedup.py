@@ -79,7 +79,7 @@ def dedup(opened: OpenVault, options: DedupOptions, reporter: Reporter) -> Dupli
     if not photos:
         raise NothingToDo("The catalogue has no photo to compare. Scan a folder first: twinloop vault scan FOLDER")
     found = _Search(opened, photos, options, reporter).run()
-    write_json(opened.vault.duplicates, found.to_json())
+    write_json(opened.vault.duplicates, found.to_json(), private=True)
     return found
 
 

@@ -11,7 +11,7 @@ from twinloop.domain.vault import Decision, FaceKey, Person
 from twinloop.errors import InputError, NothingToDo
 from twinloop.stages.vault.faces_meant import FacesMeant
 from twinloop.stages.vault.lasting_ids import ANCHORS
-from twinloop.stages.vault.membership import KINDS
+from twinloop.stages.vault.membership import KINDS, looks_like_id
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people import People, find_person, next_id, read_found, read_people, write_people
 
@@ -43,6 +43,8 @@ def name(vault: OpenVault, text: str, called: str) -> Edited:
     for other in people.persons:
         if other.id != person.id and wanted.casefold() in (other.id, (other.name or "").casefold()):
             raise InputError(f"{other.id} is called {wanted} already. If they are one person: twinloop vault merge {other.id} {person.id}")
+    if looks_like_id(wanted):
+        raise InputError(f"'{wanted}' looks like the id of a person. Choose another name.")
     before = f" (was {person.name})" if person.name else ""
     return _decided(vault, f"{person.id} is called {wanted}{before}.", "name", {"person": person.id, "name": wanted}, person)
 

@@ -8,16 +8,21 @@ from collections.abc import Mapping
 from twinloop.domain.captions import one_line, with_trigger
 from twinloop.domain.vault import Label, Person
 from twinloop.errors import InputError
+from twinloop.stages.vault.membership import ids_merged_into
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.store.atomic import read_json
 from twinloop.store.decisions import DecisionLog
 
 
 def edits_of(decisions: DecisionLog, person_id: str) -> dict[str, str]:
-    """sha256 of the photo -> the user's own caption. The words of the last standing decision count; empty ones give the caption back."""
+    """sha256 of the photo -> the user's own caption, also of who was merged into this person.
+
+    The words of the last standing decision count; empty ones give the caption back.
+    """
+    ids = ids_merged_into(decisions.active("merge"), person_id)
     said: dict[str, str] = {}
     for made in decisions.active("caption", "captions"):
-        if made.data["person"] == person_id:
+        if made.data["person"] in ids:
             said.update({made.data["sha256"]: made.data["text"]} if made.kind == "caption" else made.data["texts"])
     return {sha256: text for sha256, text in said.items() if text}
 

@@ -9,10 +9,8 @@ from pathlib import Path
 from twinloop.domain.vault import FaceKey, Person
 from twinloop.errors import InputError, StateError
 from twinloop.stages.vault.opened import OpenVault
-from twinloop.stages.vault.people import People
+from twinloop.stages.vault.people import STALE, People
 from twinloop.store.vault_faces import FaceEntry, face_entries
-
-STALE = "The photos were scanned with other models since people were told apart. First: twinloop vault cluster"
 
 
 class FacesMeant:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import shutil
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.domain.vault import Decision, FaceKey, Person
-from twinloop.errors import StateError
 from twinloop.stages.vault.membership import faces_of
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people import People, people_of, read_people, write_people
-from twinloop.store.atomic import fsync_folder, read_json, storage_errors
+from twinloop.stages.vault.person_folder import folders_of
+from twinloop.store.atomic import fsync_folder, storage_errors
 from twinloop.store.decisions import DecisionLog
 from twinloop.store.lock import locked
 from twinloop.store.vault import Vault
@@ -76,17 +75,9 @@ def forget_person(opened: OpenVault, person: Person, really: bool) -> Forgotten:
 
 def _of_person(vault: Vault, person: Person, ids: set[str]) -> tuple[Path, ...]:
     """Files and folders that hold something of the person and are there."""
-    folders = [folder for folder in sorted((vault.root / "organized").glob("*")) if _is_of(folder, ids)]
     databases = [path for cache in (vault.crops, vault.likeness) for path in _with_journals(cache)]
-    found = [vault.person(person.name or person.id), *folders, *(path for name in sorted(ids) for path in (vault.captions(name), vault.gaps(name))), *databases]
+    found = [vault.person(person.name or person.id), *folders_of(vault, ids), *(path for name in sorted(ids) for path in (vault.captions(name), vault.gaps(name))), *databases]
     return tuple(dict.fromkeys(path for path in found if path.exists()))
-
-
-def _is_of(folder: Path, ids: set[str]) -> bool:
-    with contextlib.suppress(StateError):
-        record = folder / "person.json"
-        return record.is_file() and read_json(record).get("person") in ids
-    return False
 
 
 def _with_journals(database: Path) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -11,6 +11,7 @@ from twinloop.domain.captions import one_line, parts_of
 from twinloop.domain.vault import NOT_RECORDED, Consent, Label, Person
 from twinloop.errors import InputError
 from twinloop.stages.vault import edit_people
+from twinloop.stages.vault.membership import ids_merged_into
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.trigger import problems_of, warnings_of
 from twinloop.store.decisions import DecisionLog
@@ -63,9 +64,11 @@ def label(opened: OpenVault, person: Person, options: LabelOptions) -> Labelled:
 
 
 def label_of(decisions: DecisionLog, person_id: str) -> Label | None:
-    """The label that stands, or None."""
-    said = [made.data for made in decisions.active("label") if made.data["person"] == person_id]
-    return label_from_json(said[-1]) if said else None
+    """The label that stands, or None: the person's own, else that of somebody who was merged into this person."""
+    ids = ids_merged_into(decisions.active("merge"), person_id)
+    said = [made.data for made in decisions.active("label") if made.data["person"] in ids]
+    own = [data for data in said if data["person"] == person_id] or said
+    return replace(label_from_json(own[-1]), person=person_id) if own else None
 
 
 def needed_label(opened: OpenVault, person: Person) -> Label:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,13 @@ def layout_of(name: str, label: Label, repeats: int) -> Layout:
     return Layout("", text_files=name == "flat")
 
 
-def stems(cuts: Sequence[Cut], layout: Layout, folder: PreparedFolder) -> dict[str, str]:
+def stems(cuts: Sequence[Cut], layout: Layout, folder: PreparedFolder, is_ours: Callable[[Path, Cut], bool]) -> dict[str, str]:
     """sha256 of each photo -> name of its files without ending: that of earlier runs, else the photo's own, made unique.
 
     A name that a file of the user's has is not taken.
+
+    Args:
+        is_ours: whether a picture that nothing is on record of is just this cut: then person.json was lost, and the name is taken again.
     """
     earlier = {folder.photo_of(name): Path(name).stem for name in sorted(folder.names) if name.endswith(".png")}
     chosen = {cut.photo.sha256: earlier[cut.photo.sha256] for cut in cuts if cut.photo.sha256 in earlier}
@@ -55,7 +58,7 @@ def stems(cuts: Sequence[Cut], layout: Layout, folder: PreparedFolder) -> dict[s
     for cut in cuts:
         if cut.photo.sha256 not in chosen:
             stem = _plain(cut.path.stem)
-            if stem.casefold() in taken or _is_users(stem, layout, folder):
+            if stem.casefold() in taken or (_is_users(stem, layout, folder) and not is_ours(folder.root / layout.picture(stem), cut)):
                 stem = f"{stem}_{cut.photo.sha256[:8]}"
             taken.add(stem.casefold())
             chosen[cut.photo.sha256] = stem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -106,9 +107,23 @@ class Membership:
             self._rejected.get(data["person"], set()).discard(key)
 
 
+def ids_merged_into(merges: Sequence[Decision], person: str) -> frozenset[str]:
+    """The id of a person and those that were merged into it, also by way of others. ``merges``: standing ones, oldest first."""
+    ids = {person}
+    for made in reversed(merges):
+        if made.data["into"] in ids:
+            ids |= set(made.data["people"])
+    return frozenset(ids)
+
+
 def number_of(person: str) -> int:
     """7 for ``p007``."""
     return int(person[1:])
+
+
+def looks_like_id(text: str) -> bool:
+    """Whether a name could be taken for somebody's id, now or later."""
+    return re.fullmatch(r"p\d+", text.strip().casefold()) is not None
 
 
 def id_of(number: int) -> str:

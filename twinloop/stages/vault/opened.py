@@ -20,7 +20,7 @@ class ScanRecord:
     """What was scanned, and with what.
 
     Attributes:
-        folders: absolute, in the order they were first scanned. models_dir: as the user gave it.
+        folders: absolute, in the order they were first scanned. models_dir: absolute, ``PACK:FOLDER`` with an absolute folder, or a word for built-in ones.
         fingerprint: of the models and code that measured; rows of the catalogue with another one are out of date.
         min_face: height in pixels from which faces were kept.
         stamp: of the model files and settings; as long as it is the same, the fingerprint is known without opening a model.

@@ -14,6 +14,7 @@ from twinloop.store.decisions import DecisionLog
 from twinloop.store.vault import Vault
 
 VERSION = 1
+STALE = "The photos were scanned with other models since people were told apart. First: twinloop vault cluster"
 _NOBODY = "-"
 
 
@@ -84,6 +85,13 @@ def read_people(vault: Vault) -> People:
     if found is None:
         raise NothingToDo(f"Nobody was told apart in {vault.root} yet. First: twinloop vault cluster")
     return people_of(found, DecisionLog(vault.decisions, reading=True).active(*KINDS))
+
+
+def check_current(vault: Vault, fingerprint: str) -> None:
+    """Raises StateError: the photos were scanned with other models since people were told apart. ``fingerprint``: of the scan."""
+    found = read_found(vault)
+    if found is not None and found.fingerprint != fingerprint:
+        raise StateError(STALE)
 
 
 def people_of(found: Found, decisions: Iterable[Decision]) -> People:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +13,15 @@ from twinloop.domain.vault import Label, Person
 from twinloop.errors import InputError, NothingToDo, UnreadableImage
 from twinloop.ports import Reporter
 from twinloop.stages.vault import caption as captioning
+from twinloop.stages.vault import person_folder
 from twinloop.stages.vault.audit import Constant
 from twinloop.stages.vault.caption import EDITED, Captioned, CaptionOptions, Captions, Writer
-from twinloop.stages.vault.choose import Choice, CutOptions, LeftOut, choose
+from twinloop.stages.vault.choose import Choice, Cut, CutOptions, LeftOut, choose
 from twinloop.stages.vault.grade import Readiness
 from twinloop.stages.vault.label import head_of
 from twinloop.stages.vault.layouts import LAYOUTS, Layout, layout_of, metadata_bytes, stems
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.picture import CutPicture
 from twinloop.stages.vault.prepared import Origin, PreparedFolder
 from twinloop.stages.vault.readiness import readiness
 from twinloop.store.atomic import remove_leftovers, storage_errors
@@ -64,6 +67,8 @@ class Prepared:
     Attributes:
         files: sha256 of the photo -> name of its picture below ``folder``. written, removed: files of this run.
         kept: names of files that the user changed and that were left alone. adopted: captions that the user changed since the last run.
+        was: where the folder lay until now, under an earlier name of the person; None = here. also: more folders of the person, from before.
+        others: names of pictures in the folder that are not of this training set.
     """
 
     folder: Path
@@ -77,6 +82,9 @@ class Prepared:
     kept: tuple[str, ...]
     adopted: tuple[str, ...]
     gone: int
+    was: Path | None = None
+    also: tuple[Path, ...] = ()
+    others: tuple[str, ...] = ()
 
     @property
     def audit(self) -> tuple[Constant, ...]:
@@ -97,7 +105,8 @@ class Prepared:
     def to_json(self) -> dict[str, Any]:
         return {
             "folder": str(self.folder), **_record(self), "written": self.written, "removed": list(self.removed), "kept": list(self.kept),
-            "adopted": list(self.adopted), "gone": self.gone,
+            "adopted": list(self.adopted), "gone": self.gone, "was": None if self.was is None else str(self.was),
+            "also": [str(path) for path in self.also], "others": list(self.others),
         }  # fmt: skip
 
 
@@ -110,14 +119,15 @@ def prep(
         duplicates: sha256 -> reason of every photo that is a worse copy of another.
 
     Raises:
-        InputError: an option, or the person is hidden. NothingToDo: no photo can be used. StateError: the folder holds another's person.json.
+        InputError: an option, or the person is hidden. NothingToDo: no photo can be used. StateError: the folder is another's, or its person.json is.
     """
     choice = choose(opened, person, duplicates, options.cutting)
-    folder = _opened_folder(options.output or opened.vault.person(person.name or person.id))
+    place = person_folder.settled(opened, person, options.output)
+    folder = _opened_folder(place.root)
     layout, repeats = _layout(options, folder)
     adopted = folder.adopt_edits(opened, label)
     placed = layout_of(layout, label, repeats)
-    shelf = _Shelf(folder, placed, stems(choice.cuts, placed, folder))
+    shelf = _Shelf(folder, placed, stems(choice.cuts, placed, folder, _is_cut))
     captions = _written(opened, person, label, choice, options, writer, reporter, shelf)
     unread = {item.photo.sha256 for item in captions.left_out[len(choice.left_out) :]}
     removed = folder.remove_stale(_unavailable(opened, folder) | unread)
@@ -125,6 +135,7 @@ def prep(
         folder.root, layout, repeats, captions, {item.cut.photo.sha256: shelf.picture(item.cut.photo.sha256) for item in captions.captions},
         readiness(captions.captions, writer.observer.facets, sum(item.photo.sha256 in duplicates for item in choice.left_out)),
         folder.written, tuple(removed), tuple(folder.kept), tuple(adopted), choice.gone,
+        place.was, place.others, tuple(folder.others()),
     )  # fmt: skip
     folder.finish(_record(found))
     captioning.record(opened, captions)
@@ -136,6 +147,13 @@ def _opened_folder(root: Path) -> PreparedFolder:
         root.mkdir(parents=True, exist_ok=True)
     remove_leftovers(root)
     return PreparedFolder(root)
+
+
+def _is_cut(picture: Path, cut: Cut) -> bool:
+    """Whether the file holds what would be written there now."""
+    with contextlib.suppress(UnreadableImage, OSError):
+        return picture.read_bytes() == CutPicture(cut).png
+    return False
 
 
 def _layout(options: PrepOptions, folder: PreparedFolder) -> tuple[str, int]:

@@ -16,9 +16,11 @@ from typing import Any
 from twinloop.domain.captions import one_line
 from twinloop.domain.vault import Label, Person
 from twinloop.errors import StateError
+from twinloop.stages.vault import person_folder
 from twinloop.stages.vault.edits import edit
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.store.atomic import read_json, sha256_file, storage_errors, write_bytes, write_json
+from twinloop.store.images import SUFFIXES
 from twinloop.store.journal import Journal
 from twinloop.store.sidecar import METADATA, PERSON
 
@@ -120,6 +122,11 @@ class PreparedFolder:
         else:
             self.put(name, (one_line(text) + "\n").encode(), Origin(photo))
 
+    def others(self) -> list[str]:
+        """Names of pictures in the folder that are not of this training set: a trainer takes them, too."""
+        left = (path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        return sorted(name for name in left if name not in self.current)
+
     def remove_stale(self, keep: frozenset[str]) -> list[str]:
         """Remove files of ours that are no longer wanted; those that the user changed stay. Returns the names that went.
 
@@ -203,8 +210,8 @@ class PreparedFolder:
 
 
 def adopt_edits(opened: OpenVault, person: Person, label: Label) -> list[str]:
-    """The captions that the user changed in the person's usual folder, made decisions; [] when there is no such folder."""
-    root = opened.vault.person(person.name or person.id)
+    """The captions that the user changed in the person's folder, made decisions; [] when there is no such folder."""
+    root = person_folder.found(opened, person).root
     return PreparedFolder(root).adopt_edits(opened, label) if (root / PERSON).is_file() else []
 
 

@@ -93,6 +93,7 @@ def scan(vault: Vault, plan: ScanPlan, reporter: Reporter) -> Scanned:
         InputError: a folder that is not there. NothingToDo: no folder at all. MissingModel, ModelFileError: as opening the models.
         Locked: another process works in the vault. StorageError: the catalogue cannot be written.
     """
+    vault.create()
     with locked(vault.root), VaultCatalog(vault.catalog) as catalog:
         return _Scan(vault, catalog, plan, reporter).run()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from twinloop.domain.vault import Person
 from twinloop.errors import InputError, NothingToDo
+from twinloop.stages.vault.membership import looks_like_id
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people import People
 from twinloop.store.vault_faces import face_entries
@@ -27,12 +28,14 @@ def person_meant(vault: OpenVault, people: People, name: str, reference: Path | 
     """The person who has the name or id; else the one on the reference photo; else the one with most faces who has no name yet.
 
     Raises:
-        InputError: the reference is no photo of the vault, or shows nobody who is known. NothingToDo: there is nobody to choose from.
+        InputError: an id that nobody has, or the reference is no photo of the vault, or shows nobody who is known. NothingToDo: there is nobody to choose from.
     """
     wanted = name.strip().casefold()
     for person in people.persons:
         if wanted in (person.id, (person.name or "").casefold()):
             return Meant(person, "has this name")
+    if looks_like_id(wanted):
+        raise InputError(f"Nobody has the id '{name}'. Known: {', '.join(person.id for person in people.persons[:SHOWN]) or 'nobody'} (twinloop vault clusters).")
     if reference is not None:
         person = _on_photo(vault, people, reference)
         if person.name is not None:

@@ -105,13 +105,13 @@ def nearest(run: str, iteration: int, image: str, site: TheSite, count: int = 3)
 
 
 @router.get("/picture")
-def made(run: str, iteration: int, image: str, site: TheSite, size: int = 256) -> Response:
-    """One image of the round."""
+def made(run: str, iteration: int, image: str, site: TheSite, size: int = 256, sha256: str | None = None) -> Response:
+    """One image of the round; kept by the browser where the address names its content."""
     space = site.run(run)
     item = next((item for item in _verdicts(space, iteration) if item["image"] == image), None)
     if item is None:
         raise InputError(f"No image {image} in round {iteration}.")
-    return webp(picture(space.synthetic(iteration) / image, size, item["sha256"] or None))
+    return webp(picture(space.synthetic(iteration) / Path(image).name, size, item["sha256"] or None), by_content=bool(sha256) and sha256 == item["sha256"])
 
 
 @router.get("/photo")

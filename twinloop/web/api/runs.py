@@ -18,6 +18,13 @@ from twinloop.web.pictures import picture
 from twinloop.web.site import Site
 
 router = APIRouter()
+REPORT_POLICY = (
+    "sandbox allow-scripts allow-modals allow-popups; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""A report may come from somebody else. Sandboxed, it has an origin of its own: its scripts cannot reach this server or another tab of it.
+
+The page's own policy names its style and script by hash; this one can only narrow that further."""
 
 
 @router.get("/overview")
@@ -101,7 +108,7 @@ def panel_picture(run: str, version: int, number: int, site: TheSite, size: int 
     if not 0 <= number < len(metadata):
         raise NothingToDo(f"v{version} has no panel image number {number}.")
     item = metadata[number]
-    return webp(picture(space.panel_images(version) / Path(item["file"]).name, size, item.get("sha256")))
+    return webp(picture(space.panel_images(version) / Path(item["file"]).name, size, item.get("sha256")), by_content=False)
 
 
 @router.get("/run/samples")
@@ -121,7 +128,7 @@ def made_picture(run: str, folder: str, file: str, site: TheSite, size: int = 25
     known = folder.startswith(("synthetic_iter", "panel_v")) and folder == Path(folder).name and file == Path(file).name
     if not known:
         raise InputError("Only images of this run's own folders are shown.")
-    return webp(picture(space.root / folder / file, size))
+    return webp(picture(space.root / folder / file, size), by_content=False)
 
 
 class Pick(BaseModel):
@@ -141,6 +148,4 @@ def report(run: str, site: TheSite) -> Response:
     path = site.run(run).report
     if not path.is_file():
         raise NothingToDo("This run has no report yet; it is written when the run ends. Now: twinloop report")
-    # the page's own policy names its style and script by hash; a header can only narrow that further
-    own = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-    return Response(path.read_bytes(), media_type="text/html", headers={"Content-Security-Policy": own})
+    return Response(path.read_bytes(), media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Response
 
+from twinloop.errors import Locked
 from twinloop.stages.vault.opened import OpenVault, opened
 from twinloop.web.jobs import Jobs
 from twinloop.web.site import Site
@@ -31,8 +33,9 @@ TheSite = Annotated[Site, Depends(_site)]
 TheJobs = Annotated[Jobs, Depends(_jobs)]
 
 
-def webp(data: bytes) -> Response:
-    return Response(data, media_type="image/webp", headers={"Cache-Control": FOREVER})
+def webp(data: bytes, by_content: bool = True) -> Response:
+    """A picture; one whose address does not name its content is asked for again, since a later run may write another one there."""
+    return Response(data, media_type="image/webp", headers={"Cache-Control": FOREVER} if by_content else None)
 
 
 _changing = threading.Lock()
@@ -42,7 +45,11 @@ _changing = threading.Lock()
 @contextmanager
 def changing(site: Site) -> Iterator[OpenVault]:
     """The vault, to write decisions down in. Raises Locked while a command works in it."""
-    with _changing, opened(site.vault.root) as vault:
+    with _changing, contextlib.ExitStack() as held:
+        try:
+            vault = held.enter_context(opened(site.vault.root))
+        except Locked as error:
+            raise Locked("A command works in the vault, and nothing was changed. Wait until it has ended, or stop it.") from error
         yield vault
 
 

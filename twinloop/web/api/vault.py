@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,11 @@ def photo(sha256: str, site: TheSite, size: int = SMALL) -> Response:
 @router.post("/scan")
 def scan(body: Folder, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     """Look at the photos of a folder."""
-    if not body.folder.strip() or not (site.home / body.folder).expanduser().is_dir():
-        raise InputError(f"No folder {body.folder or '(nothing typed)'}. Type the path of one, as in a terminal.")
-    models = ["--models-dir", body.models_dir] if body.models_dir else []
-    folder = str(Path(body.folder).expanduser())
-    return _started(site, jobs, ["scan", f"./{folder}" if folder.startswith("-") else folder, *models]).to_json()
+    folder = _typed(body.folder)
+    if not folder or not (site.home / folder).is_dir():
+        raise InputError(f"No folder {body.folder.strip() or '(nothing typed)'}. Type the path of one, as in a terminal.")
+    models = ["--models-dir", _typed(body.models_dir)] if body.models_dir and body.models_dir.strip() else []
+    return _started(site, jobs, ["scan", folder, *models]).to_json()
 
 
 @router.post("/cluster")
@@ -103,6 +104,13 @@ def analyze(body: Who, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
         raise NothingToDo(f"Nothing is prepared yet. First: twinloop vault prep {person.id}")
     argv = ["analyze", site.show(folder), "--models-dir", models, "--output", site.show(site.vault.gaps(person.id))]
     return jobs.start(_key(site), argv).to_json()
+
+
+def _typed(text: str) -> str:
+    """A path as a command takes it: ``~`` spelled out, and never mistaken for an option."""
+    with contextlib.suppress(RuntimeError):  # ~nobody: said below as a folder that is not there
+        text = str(Path(text.strip()).expanduser()) if text.strip() else ""
+    return f"./{text}" if text.startswith("-") else text
 
 
 def _id(site: Site, text: str) -> str:

@@ -13,7 +13,12 @@ export function address(path, query = {}) {
   return pairs.length ? `${path}?${new URLSearchParams(pairs)}` : path;
 }
 
-export const get = async (path, query) => answer(await fetch(address(path, query)));
+// Where nobody answers at all, the browser says only that it failed.
+async function asked(path, options) {
+  try { return await fetch(path, options); } catch { throw new Error("The server does not answer. If it was ended, start twinloop ui again and open the new address; what was saved is kept."); }
+}
+
+export const get = async (path, query) => answer(await asked(address(path, query)));
 
 export const post = async (path, body) =>
-  answer(await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }));
+  answer(await asked(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }));

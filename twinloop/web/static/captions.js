@@ -3,32 +3,55 @@
 import { address, post } from "./api.js";
 import { choice, el, replace, say } from "./dom.js";
 
+const STEP = 100; // rows are drawn as they come into sight: thousands at once would hold the page up
 const KINDS = [["add", "add words"], ["remove", "remove words"], ["replace", "replace text"]];
 
 export function captions(host, page) {
   if (!page.data.captions.length) {
     replace(host, el("p", {}, "There are no captions yet. ", page.data.label ? "Write captions (above), or: " : "Say first how the person is called (above), or: ",
       el("code", {}, `twinloop vault caption ${page.chosen}`)));
-    return;
+    return undefined;
   }
-  new Captions(host, page).draw();
+  const table = new Captions(host, page);
+  table.draw();
+  return () => table.sight.disconnect();
 }
 
 class Captions {
   constructor(host, page) {
-    Object.assign(this, { host, page, items: page.data.captions, marked: new Set(), last: -1 });
+    Object.assign(this, { host, page, items: page.data.captions, marked: new Set(), last: -1, rows: new Map() });
+    this.shown = new Set(this.items.keys());
     this.change = { kind: "add", words: "", by: "" };
   }
 
   draw() {
-    this.rows = this.items.map((item) => this.row(item));
+    this.body = el("tbody", {});
+    this.more = el("p", { class: "quiet" });
     this.count = el("strong", { role: "status" });
     this.all = el("input", { type: "checkbox", "aria-label": "Mark all captions", onchange: (event) => this.markAll(event.target.checked) });
-    replace(this.host, this.audit(), this.form(), el("div", { class: "list" }, el("table", { class: "captions" },
+    const list = el("div", { class: "list" }, el("table", { class: "captions", "aria-rowcount": String(this.items.length + 1) },
       el("caption", { class: "hidden" }, "Captions"),
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, this.all), el("th", { scope: "col" }, "photo"), el("th", { scope: "col" }, "caption"), el("th", { scope: "col" }, ""))),
-      el("tbody", {}, this.rows))));
+      this.body), this.more);
+    replace(this.host, this.audit(), this.form(), list);
+    this.sight = new IntersectionObserver((found) => { if (found.some((item) => item.isIntersecting)) this.extend(); }, { root: list, rootMargin: "800px" });
+    this.extend(this.page.captionRows ?? STEP); // as many as before an edit
     this.tell();
+  }
+
+  extend(count = STEP) {
+    const drawn = this.body.childElementCount;
+    this.body.append(...[...this.shown].slice(drawn, drawn + count).map((index) => this.rowAt(index)));
+    this.page.captionRows = Math.max(STEP, this.body.childElementCount);
+    const left = this.shown.size - this.body.childElementCount;
+    this.more.textContent = left ? `${left} more below` : "";
+    this.sight.unobserve(this.more);
+    if (left) this.sight.observe(this.more);
+  }
+
+  rowAt(index) {
+    if (!this.rows.has(index)) this.rows.set(index, this.row(this.items[index], index));
+    return this.rows.get(index);
   }
 
   audit() {
@@ -57,8 +80,8 @@ class Captions {
     this.fields.replacement.hidden = kind !== "replace";
   }
 
-  row(item) {
-    const box = el("input", { type: "checkbox", "aria-label": `Mark the caption of ${item.name}`, onclick: (event) => this.mark(this.items.indexOf(item), event.target.checked, event.shiftKey) });
+  row(item, index) {
+    const box = el("input", { type: "checkbox", checked: this.marked.has(item.sha256), "aria-label": `Mark the caption of ${item.name}`, onclick: (event) => this.mark(index, event.target.checked, event.shiftKey) });
     const place = el("td", { class: "text" });
     const image = el("img", { src: this.page.source(item.sha256), alt: item.name, width: "64", height: "64", loading: "lazy" });
     if (item.picture) {
@@ -67,7 +90,7 @@ class Captions {
     }
     const button = el("button", { "aria-label": `Edit the caption of ${item.name}`, onclick: () => this.edit(item, place, button) }, "Edit");
     replace(place, this.text(item));
-    return el("tr", { "data-photo": item.sha256 }, el("td", {}, box), el("td", {}, image), place, el("td", {}, button));
+    return el("tr", { "data-photo": item.sha256, "aria-rowindex": String(index + 2) }, el("td", {}, box), el("td", {}, image), place, el("td", {}, button));
   }
 
   text(item) {
@@ -104,24 +127,25 @@ class Captions {
   }
 
   tick(index, on) {
-    if (this.rows[index].hidden) return;
-    this.rows[index].querySelector("input[type=checkbox]").checked = on;
+    if (!this.shown.has(index)) return;
+    const row = this.rows.get(index);
+    if (row) row.querySelector("input[type=checkbox]").checked = on;
     if (on) this.marked.add(this.items[index].sha256); else this.marked.delete(this.items[index].sha256);
   }
 
   // Captions that are not shown are not marked either.
   filter(words) {
     const wanted = words.trim().toLowerCase();
-    for (const [index, item] of this.items.entries()) {
-      const shown = item.text.toLowerCase().includes(wanted);
-      if (!shown) this.tick(index, false);
-      this.rows[index].hidden = !shown;
-    }
+    const fits = [...this.items.keys()].filter((index) => this.items[index].text.toLowerCase().includes(wanted));
+    for (const index of this.shown) if (!this.items[index].text.toLowerCase().includes(wanted)) this.tick(index, false);
+    this.shown = new Set(fits);
+    replace(this.body);
+    this.extend();
     this.tell();
   }
 
   tell() {
-    const shown = this.rows.filter((row) => !row.hidden).length;
+    const shown = this.shown.size;
     this.count.textContent = `${this.marked.size} of ${shown} marked`;
     this.preview.disabled = !this.marked.size;
     this.all.checked = shown > 0 && this.marked.size === shown;

@@ -29,6 +29,8 @@ export const percent = (value) => `${Math.round(value * 100)} %`;
 
 export const number = (value, digits = 3) => (typeof value === "number" ? Number(value.toFixed(digits)).toString() : "–");
 
+export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
+
 export const title = (name) => name.replaceAll("_", " ").replaceAll("-", " ");
 
 // An estimate with its interval, as the commands print it.

@@ -1,11 +1,12 @@
 // People: the faces that belong together, as contact sheets. Name, merge, split, "not this person", hide; all of it can be undone.
 
 import { address, get, post } from "./api.js";
-import { choice, el, replace, say } from "./dom.js";
+import { choice, el, plural, replace, say } from "./dom.js";
 import { Grid } from "./grid.js";
 import { openVault } from "./vault.js";
 
 const STRANGERS = "strangers";
+const MANY = 20; // people, from which a name is looked for rather than scrolled to
 
 export async function people(host, query) {
   const place = await openVault(host, "People");
@@ -35,7 +36,7 @@ class People {
     this.chosen = known.includes(wanted) ? wanted : this.shown[0]?.id ?? null;
     this.detail = el("section", { class: "person", "aria-label": "Faces" });
     const faces = all.reduce((sum, person) => sum + person.faces, 0);
-    replace(this.host, el("div", { class: "bar" }, el("h1", {}, "People"), el("p", { class: "quiet" }, `${this.shown.length} people, ${faces} faces, ${strangers.faces} of strangers`),
+    replace(this.host, el("div", { class: "bar" }, el("h1", {}, "People"), el("p", { class: "quiet" }, `${plural(this.shown.length, "person", "people")}, ${plural(faces, "face")}, ${strangers.faces} of strangers`),
       this.place.undo(() => this.load()), this.history(),
       el("details", {}, el("summary", {}, "Add photos"), this.place.scanForm(this.place.state.status.models_dir))), this.place.work.host, el("div", { class: "split narrow" }, this.list(), this.detail));
     await this.show();
@@ -43,15 +44,25 @@ class People {
 
   list() {
     const items = (people) => el("ul", {}, people.map((person) => el("li", {}, this.link(person.id, called(person), person))));
-    return el("nav", { class: "list sheet", "aria-label": "People" }, items(this.shown),
+    const list = el("nav", { class: "list sheet", "aria-label": "People" }, this.all.length > MANY ? this.finder(() => list) : null, items(this.shown),
       this.hidden.length ? el("details", { open: this.hidden.some((person) => person.id === this.chosen) }, el("summary", {}, `Hidden: ${this.hidden.length}`), items(this.hidden)) : null,
       this.strangers.faces ? el("ul", {}, el("li", {}, this.link(STRANGERS, "Strangers", this.strangers))) : null);
+    return list;
+  }
+
+  // Among many people: only those whose name has these letters.
+  finder(list) {
+    const show = (event) => {
+      const wanted = event.target.value.trim().toLowerCase();
+      for (const item of list().querySelectorAll("li")) item.hidden = !item.querySelector("strong").textContent.toLowerCase().includes(wanted);
+    };
+    return el("input", { type: "search", placeholder: "find a name…", "aria-label": "Show people whose name has", oninput: show });
   }
 
   link(id, name, { faces, cover }) {
     return el("a", { href: `#/people?person=${encodeURIComponent(id)}`, "aria-current": id === this.chosen ? "true" : null },
       cover ? el("img", { src: picture(cover), alt: "", width: "48", height: "48", loading: "lazy" }) : null,
-      el("span", {}, el("strong", {}, name), el("span", { class: "quiet" }, `${faces} face${faces === 1 ? "" : "s"}`)));
+      el("span", {}, el("strong", {}, name), el("span", { class: "quiet" }, plural(faces, "face"))));
   }
 
   history() {

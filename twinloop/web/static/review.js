@@ -68,7 +68,7 @@ class Review {
   tile(item) {
     const outcome = item.said ?? item.outcome;
     return {
-      image: address("/api/review/picture", { run: this.run.run, iteration: this.iteration, image: item.image }),
+      image: address("/api/review/picture", { run: this.run.run, iteration: this.iteration, image: item.image, sha256: item.sha256 }),
       text: `${item.said ? "you: " : ""}${outcome}`, state: outcome,
       label: `${title(item.target)}, ${outcome}${item.said ? " by you" : ""}, quality ${number(item.quality, 2)}`,
     };
@@ -93,7 +93,7 @@ class Review {
   look(item) {
     this.item = item;
     this.comparing = false;
-    const picture = address("/api/review/picture", { run: this.run.run, iteration: this.iteration, image: item.image, size: 1280 });
+    const picture = address("/api/review/picture", { run: this.run.run, iteration: this.iteration, image: item.image, sha256: item.sha256, size: 1280 });
     this.photos = el("div", { class: "photos", hidden: true });
     const said = item.said ? el("p", { class: `said ${item.said}` }, `You said: ${item.said}`) : null;
     replace(this.detail,
@@ -168,5 +168,5 @@ function checkTable(checks) {
     el("thead", {}, el("tr", {}, ["check", "measured", "limit", "verdict"].map((name) => el("th", { scope: "col" }, name)))),
     el("tbody", {}, checks.map((check) => el("tr", { class: check.outcome, title: check.reason || null },
       el("th", { scope: "row" }, title(check.check)), el("td", {}, typeof check.value === "number" ? number(check.value) : title(String(check.value ?? "not measured"))),
-      el("td", {}, title(check.limit)), el("td", {}, check.outcome)))));
+      el("td", {}, String(check.limit ?? "").replaceAll("_", " ")), el("td", {}, check.outcome)))));
 }

@@ -25,11 +25,13 @@ class Place {
   // A button that says what it would take back; nothing where there is nothing.
   undo(done) {
     const host = el("span", { class: "undo" });
-    get("/api/people/history").then((history) => {
+    this.filled = get("/api/people/history").then((history) => {
       const last = history.findLast((item) => !item.undone);
       if (last) replace(host, el("button", { title: last.text, onclick: async () => {
         const { text } = await post("/api/people/undo", {});
         await done();
+        await this.filled; // the part was drawn anew: the keyboard goes on where it was
+        (document.querySelector(".undo button") ?? document.getElementById("main")).focus();
         say(`Taken back: ${text}`);
       } }, `Undo: ${last.text}`));
     });

@@ -188,7 +188,7 @@ def test_a_v_model_says_so_by_a_tensor(full_base: Path, tmp_path: Path) -> None:
     tensors = load_file(tmp_path / "model.safetensors")
     save_file({**tensors, "v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}, tmp_path / "model.safetensors")
     config = open_base(str(tmp_path / "model.safetensors"), SDXL, "cpu", False).scheduler_config
-    assert config.prediction_type == "v_prediction" and config.rescale_betas_zero_snr
+    assert config.prediction_type == "v_prediction" and config.rescale_betas_zero_snr and config.timestep_spacing == "trailing"
 
 
 def test_the_configuration_beside_a_single_file_is_found(tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 from twinloop.adapters.diffusion.lora_export import LoraWeights, copy_tensors  # noqa: E402
-from twinloop.adapters.diffusion.lora_import import _from_copy  # noqa: E402
+from twinloop.adapters.diffusion.lora_import import _from_copy, read_lora  # noqa: E402
+from twinloop.adapters.trainers.adapted import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.families.lora_names import LoraNames, Rename  # noqa: E402
+from twinloop.loras.unet_names import to_original  # noqa: E402
 
 FUSED = LoraNames(renames=(Rename("block.{}.qkv", ("layers.{}.q", "layers.{}.k", "layers.{}.v")), Rename("block.{}.out", ("layers.{}.o",))), own_reader=True)
 
@@ -107,3 +109,49 @@ def test_diffusers_reads_the_names_of_flux_at_full_size(tmp_path: Path) -> None:
         assert torch.equal(found[f"transformer.{name}.lora_A.weight"], 2.0 * down)
         assert torch.equal(found[f"transformer.{name}.lora_B.weight"], up)
     assert FAMILIES["flux"].lora_names.groups(wide)["lora_unet_single_blocks_37_linear1"][-1] == f"{single}.proj_mlp"
+
+
+@pytest.fixture(scope="module")
+def sdxl_unet() -> Any:
+    """SDXL's blocks as they are, narrow."""
+    from diffusers import UNet2DConditionModel
+
+    make: Any = UNet2DConditionModel
+    return make(
+        sample_size=8, block_out_channels=(8, 8, 8), down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"), layers_per_block=2, transformer_layers_per_block=[1, 2, 10],
+        attention_head_dim=[2, 2, 2], cross_attention_dim=16, norm_num_groups=4, use_linear_projection=True,
+    )  # fmt: skip
+
+
+def adapted_shapes(model: Any) -> dict[str, tuple[int, int]]:
+    found = shapes(model)
+    return {name: found[name] for name in adapted_layers(model, FAMILIES["sdxl"].targets)}
+
+
+def test_layers_of_sdxl_have_the_original_names(sdxl_unet: Any) -> None:
+    """sd-scripts knows no others."""
+    layers = adapted_shapes(sdxl_unet)
+    groups = FAMILIES["sdxl"].lora_names.groups(layers)
+    assert groups == {f"lora_unet_{to_original(name, 'sdxl').replace('.', '_')}": (name,) for name in layers}
+    assert "lora_unet_input_blocks_8_1_transformer_blocks_9_attn2_to_k" in groups and "lora_unet_middle_block_1_proj_in" in groups
+
+
+def test_diffusers_reads_the_original_names_of_sdxl(sdxl_unet: Any, tmp_path: Path) -> None:
+    from types import SimpleNamespace
+
+    from diffusers import StableDiffusionXLPipeline
+
+    lora, path = random_lora(adapted_shapes(sdxl_unet), 2, 6.0), tmp_path / "sdxl.safetensors"
+    save_file(copy_tensors(lora, FAMILIES["sdxl"].lora_names), path)
+    pipeline = SimpleNamespace(unet=sdxl_unet, lora_state_dict=StableDiffusionXLPipeline.lora_state_dict)
+    read = read_lora(path, pipeline, FAMILIES["sdxl"])
+    assert len(read.tensors) == 2 * len(lora.layers) and not read.converted
+    assert all(torch.equal(read.tensors[f"unet.{name}.lora_B.weight"], up) for name, (_, up) in lora.layers.items())
+    assert all(torch.equal(read.tensors[f"unet.{name}.lora_A.weight"], down) for name, (down, _) in lora.layers.items())
+
+
+def test_a_smaller_unet_keeps_its_diffusers_names(sdxl_unet: Any) -> None:
+    """Numbers of the original's blocks would mean other layers there."""
+    layers = [name for name in adapted_shapes(sdxl_unet) if not name.startswith("down_blocks.2.")]
+    assert set(FAMILIES["sdxl"].lora_names.groups(layers)) == {f"lora_unet_{name.replace('.', '_')}" for name in layers}

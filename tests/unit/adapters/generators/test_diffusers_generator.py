@@ -15,6 +15,9 @@ pytest.importorskip("diffusers")
 from PIL import Image  # noqa: E402
 
 from tests.contract.makers import GENERATION, SIZE, shots  # noqa: E402
+from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion import base_model  # noqa: E402
+from twinloop.adapters.diffusion.compute import Compute  # noqa: E402
 from twinloop.adapters.diffusion.pixels import decode, encode, encode_raw, ready_vae  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
@@ -139,3 +142,17 @@ def test_latents_are_the_mean_and_come_back_in_shape(generator: DiffusersGenerat
     scale = generator._base.vae_scale
     assert first.shape == (generator._base.pipeline.unet.config.in_channels, 64 // scale, 96 // scale)
     assert decode(generator._base, encode_raw(generator._base, image)).shape == image.shape
+
+
+@pytest.mark.parametrize("family", ["sd15", "sdxl", "flux"])
+def test_half_precision_from_a_photo(family: str, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some autoencoders decode in float32 there, but are handed photos in float16 by the image pipelines."""
+    half = Compute(torch.device("cpu"), torch.float16, None, exact=True)
+    monkeypatch.setattr(base_model, "choose_compute", lambda *_: half)
+    generator = DiffusersGenerator(str(build_tiny(family, tmp_path / family)), FAMILIES[family])
+    vae = generator._base.pipeline.vae
+    assert vae.dtype == torch.float16 and vae.config.force_upcast
+    wanted = [replace(shot, source=str(photo) if shot.index % 2 else None) for shot in shots(4)]
+    made = images(generator, wanted)
+    assert vae.dtype == torch.float32 and all(image.std() > 1 for image in made)
+    assert all(np.array_equal(a, b) for a, b in zip(made, images(generator, wanted), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,14 +17,16 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from PIL import Image  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.framing import frame  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
+from twinloop.adapters.trainers import cache, diffusers_lora  # noqa: E402
 from twinloop.adapters.trainers.batches import Batches, time_ids  # noqa: E402
 from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache  # noqa: E402
-from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer, applicable  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.errors import InputError, NothingToDo, StateError, TrainingDiverged  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -312,3 +315,63 @@ def test_a_photo_that_changed(full_base: Path, photos: tuple[TrainingSample, ...
     shutil.copy(photos[1].path, photos[0].path)
     with pytest.raises(StateError, match="was changed"):
         train(full_base, photos, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_a_photo_is_encoded_when_it_is_first_drawn(kind: str, full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first step waits for its own photos only, and the LoRA is the one of a training that encoded all of them before."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    photos = tuple(stored(sample, tmp_path / "stored", kind) for sample in samples(tmp_path / "photos"))
+    encoded, begun = list[int](), list[int]()
+    inner = cache.encode
+    monkeypatch.setattr(cache, "encode", lambda *given: (encoded.append(1), inner(*given))[1])
+    lazy = train(full_base, photos, tmp_path / "lazy", progress=lambda *_: begun.append(len(encoded)))
+    assert 0 < begun[0] <= TRAINING.batch_size < begun[-1] <= len(photos)
+    monkeypatch.setattr(diffusers_lora, "is_small", lambda compute: True)
+    begun.clear()
+    encoded.clear()
+    eager = train(full_base, photos, tmp_path / "eager", progress=lambda *_: begun.append(len(encoded)))
+    assert set(begun) == {len(photos)} and eager.sha256 == lazy.sha256
+
+
+def stored(sample: TrainingSample, folder: Path, kind: str) -> TrainingSample:
+    """Lying on its side, with the Exif tag that turns it."""
+    folder.mkdir(exist_ok=True)
+    path, exif = folder / f"{sample.path.stem}.{kind}", Image.Exif()
+    exif[0x0112] = 6
+    Image.open(sample.path).save(path, exif=exif)
+    return replace(sample, path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_a_scale_of_the_loss_that_overflows_is_halved_and_remembered(
+    full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in float16; a step whose gradients overflowed is left out."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    base = open_base(str(full_base), SDXL, "cpu", False)
+    monkeypatch.setattr(base, "compute", replace(base.compute, loss_scale=2.0**128))
+    settings = replace(TRAINING, steps=24, checkpoint_every=20)
+    whole = train(full_base, photos, tmp_path / "whole", settings)
+    norms = [json.loads(line)["grad_norm"] for line in (tmp_path / "whole/lora.metrics.jsonl").read_text().splitlines()]
+    assert norms[0] is None and None not in norms[20:]
+    assert all(bool(tensor.isfinite().all()) for tensor in load_file(tmp_path / "whole/lora.safetensors").values())
+    train(full_base, photos, tmp_path / "cut", replace(settings, stop_at=20))
+    assert train(full_base, photos, tmp_path / "cut", settings).sha256 == whole.sha256
+
+
+def test_settings_without_a_use_are_left_out(full_base: Path, tiny_base: Path) -> None:
+    offset = replace(TRAINING, noise_offset=0.1, min_snr_gamma=5.0)
+    plain, zero = (applicable(offset, open_base(str(path), SDXL, "cpu", False)) for path in (full_base, tiny_base))
+    assert (plain.noise_offset, zero.noise_offset, plain.min_snr_gamma) == (0.1, 0.0, 5.0)
+
+
+def test_captions_are_embedded_before_the_denoiser_is_brought_over(
+    full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU the text encoders and the denoiser need not be there at once."""
+    base = open_base(str(full_base), SDXL, "cpu", False)
+    base.prompts.forget()
+    before, moved = base.prompts.encoded, list[int]()
+    monkeypatch.setattr(base, "offload", lambda how: moved.append(base.prompts.encoded - before))
+    train(full_base, photos, tmp_path)
+    assert moved == [3] == [base.prompts.encoded - before]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ pytest.importorskip("diffusers")
 from tests.contract.makers import TRAINING, samples  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
+from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402
 from twinloop.adapters.diffusion.prompts import join, placed  # noqa: E402
 from twinloop.adapters.trainers import planning  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
@@ -66,6 +68,31 @@ def test_it_counts_what_autograd_really_keeps(any_base: BaseModel) -> None:
     assert found.kept_outside == pytest.approx(really_kept(any_base, latents, words, True), rel=0.01)
     assert found.kept_outside + found.largest_part < found.kept
     assert found.weights == sum(tensor.nbytes for tensor in (*any_base.denoiser.parameters(), *any_base.denoiser.buffers()))
+
+
+@pytest.mark.parametrize("name", ["sdxl", "sd15", "flux", "flux2", "qwen-image", "zimage"])
+def test_the_shape_of_latents_is_known_without_encoding(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU the autoencoder still lies in main memory when a forecast is asked for."""
+    base = open_base(str(build_tiny(name, tmp_path / name)), FAMILIES[name], "cpu", False, "float32")
+    assert latent_shape(base, 64, 64) == latents_of(base)
+    monkeypatch.setattr(base.pipeline.vae, "encode", pytest.fail)
+    demand, cached = demand_of(base, replace(TRAINING, resolution=64))
+    assert demand.one.forward > 0 and cached > 4 * math.prod(latent_shape(base, 64, 64))
+
+
+def test_a_small_gpu_computes_activations_again_also_where_nothing_can_be_predicted(
+    full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: Any) -> None:
+        raise NotImplementedError("looks into its numbers")
+
+    base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    monkeypatch.setattr(planning, "demand_of", unknown)
+    monkeypatch.setattr(planning, "is_small", lambda compute: True)
+    for asked, wanted in ((None, True), (False, False), (True, True)):
+        said = list[str]()
+        plan = memory_plan(base, replace(TRAINING, memory=8, gradient_checkpointing=asked), tmp_path / str(asked), said.append)
+        assert plan.checkpointing is wanted and "cannot be predicted" in said[0]
 
 
 def test_it_counts_the_parameters_of_the_lora(full_base: Path) -> None:

@@ -140,3 +140,14 @@ def test_a_flow_knows_no_signal_to_noise_weights() -> None:
     assert (flow({}).weights(torch.tensor([1.0, 999.0]), 5.0) == 1).all()
     assert isinstance(schedule_for(FAMILIES["zimage"], {}), FlowSchedule)
     assert isinstance(schedule_for(FAMILIES["sd15"], EPSILON), NoiseSchedule)
+
+
+def test_an_offset_is_left_out_where_the_last_time_is_pure_noise() -> None:
+    assert NoiseSchedule(EPSILON).takes_offset and not NoiseSchedule(ZERO_SNR).takes_offset and not flow({}).takes_offset
+
+
+def test_the_shift_of_flux_2_counts_its_tokens() -> None:
+    """Its latents are two-by-two patches already: 64 x 64 of them are the 4096 tokens of a megapixel, as with FLUX.1."""
+    for name, shape in (("flux2", (1, 128, 64, 64)), ("flux2-klein", (1, 128, 64, 64)), ("flux", (1, 16, 128, 128))):
+        schedule = schedule_for(FAMILIES[name], DYNAMIC)
+        assert isinstance(schedule, FlowSchedule) and schedule._shift(shape) == pytest.approx(3.1582, abs=1e-4), name

@@ -131,3 +131,17 @@ def test_a_missing_library_names_the_line(name: str, module: str, extra: str, de
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtra, match=rf"pip install 'twinloop\[{extra}\]'"):
         check_optimizer(name, torch.device(device))
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_gradients_that_overflowed_change_nothing(name: str) -> None:
+    parameters, optimizer = made(name=name)
+    walk(parameters, optimizer, range(1, 4))
+    before = {key: tensor.clone() for key, tensor in optimizer.state().items()}
+    for wrong in (float("inf"), float("nan")):
+        for parameter in parameters.values():
+            parameter.grad = torch.full_like(parameter, wrong)
+        assert not optimizer.step(0.01) < float("inf")
+    after = optimizer.state()
+    assert all(torch.equal(before[key], after[key]) for key in before if not key.startswith("group/lr"))
+    assert all(parameter.grad is None for parameter in parameters.values())

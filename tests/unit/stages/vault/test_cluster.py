@@ -87,6 +87,30 @@ def test_the_id_of_somebody_who_is_gone_is_not_given_again(tmp_path: Path) -> No
         assert clustered(vault).new == ("p003",)
 
 
+def test_who_was_named_comes_back_after_models_that_saw_nobody(tmp_path: Path) -> None:
+    photos = [*ANN, *BEA]
+    with vault_of(tmp_path, photos) as vault:
+        clustered(vault)
+        edit_people.name(vault, "p002", "Bea")
+    blind = [made_photo(f"{who}{n}.jpg", [row]) for who, count in (("ann", 6), ("bea", 5)) for n, row in enumerate(strangers(count, seed=count))]
+    with vault_of(tmp_path, blind, fingerprint="eyes-2") as vault:
+        assert clustered(vault).gone == ("p001", "p002")
+    with vault_of(tmp_path, photos) as vault:
+        done = clustered(vault)
+    assert files(done.people, "bea", photos) == {f"bea{n}.jpg" for n in range(5)} and find_person(done.people, "bea").id == "p002"
+    assert done.new == ("p002", "p003"), "nobody ever spoke of p001"
+
+
+def test_a_small_group_split_off_does_not_take_the_id_of_its_origin(tmp_path: Path) -> None:
+    with vault_of(tmp_path, ANN[:3]) as vault:
+        clustered(vault)
+        edit_people.split(vault, "p001", [Path("ann1.jpg"), Path("ann2.jpg")])
+        edit_people.name(vault, "p002", "Eve")
+    with vault_of(tmp_path, ANN) as vault:
+        done = clustered(vault)
+    assert "ann0.jpg" in files(done.people, "p001", ANN) and {"ann1.jpg", "ann2.jpg"} <= files(done.people, "Eve", ANN)
+
+
 def test_names_merges_rejections_and_assignments_survive_new_photos_and_another_detector(tmp_path: Path) -> None:
     photos = [*ANN, *BEA, *OTHERS, *album(3, 3, "cleo")]
     with vault_of(tmp_path, photos) as vault:

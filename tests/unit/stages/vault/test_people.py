@@ -62,6 +62,10 @@ def test_a_name_belongs_to_one_person_and_can_be_a_folder(vault: OpenVault) -> N
         edit_people.name(vault, "p002", "p001")
     with pytest.raises(InputError, match="name of a folder"):
         edit_people.name(vault, "p002", "../bea")
+    with pytest.raises(InputError, match="looks like the id"):
+        edit_people.name(vault, "p002", "P050")
+    with pytest.raises(InputError, match="at most 120 bytes"):
+        edit_people.name(vault, "p002", "ü" * 61)
     with pytest.raises(NothingToDo, match="already"):
         edit_people.name(vault, "p001", "Anna")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -22,7 +23,8 @@ from twinloop.domain.vault import Consent, Label, Person
 from twinloop.errors import InputError, StateError
 from twinloop.stages.vault.caption import Writer
 from twinloop.stages.vault.choose import CutOptions
-from twinloop.stages.vault.edits import edits_of
+from twinloop.stages.vault.edits import edit, edits_of
+from twinloop.stages.vault.label import label_json, label_of
 from twinloop.stages.vault.opened import OpenVault, opened
 from twinloop.stages.vault.prep import Prepared, PrepOptions, prep
 from twinloop.store import atomic
@@ -343,3 +345,77 @@ def test_an_unknown_layout_and_a_strange_person_json_are_refused(tmp_path: Path)
         (tmp_path / "mine" / "person.json").write_text('{"pet": true}')
         with pytest.raises(StateError, match="not written by this program"):
             prepare(opened_vault, person, output=tmp_path / "mine")
+
+
+# the folder and the person
+
+
+def renamed(person: Person, name: str, id: str | None = None) -> Person:
+    return dataclasses.replace(person, name=name, id=id or person.id)
+
+
+def test_the_folder_follows_the_name_with_everything_in_it(tmp_path: Path) -> None:
+    with vault(tmp_path, 3) as (opened_vault, person):
+        first = prepare(opened_vault, person)
+        (first.folder / "notes.md").write_text("mine")
+        (first.folder / "IMG_0001.txt").write_text("ohwx alice, my words")
+        before = tree(first.folder)
+        found = prepare(opened_vault, renamed(person, "Hanna"))
+        assert (found.folder.name, found.was, found.also, found.written) == ("Hanna", first.folder, (), 0)
+        assert not first.folder.exists() and found.adopted == ("IMG_0001.txt",)
+        changed = {name for name, digest in tree(found.folder).items() if before.get(name) != digest}
+        assert changed == {"person.json"}
+        assert prepare(opened_vault, renamed(person, "Hanna")).was is None
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    with vault(tmp_path, 3) as (opened_vault, person):
+        before = tree(prepare(opened_vault, person).folder)
+        with pytest.raises(StateError, match=r"training set of p001.*vault prep p001"):
+            prepare(opened_vault, renamed(person, "alice", id="p002"))
+        assert tree(opened_vault.vault.person("alice")) == before
+
+
+def test_captions_and_label_of_who_was_merged_into_a_person_stand(tmp_path: Path) -> None:
+    with vault(tmp_path, 3) as (opened_vault, _):
+        decisions = opened_vault.decisions
+        edit(opened_vault, dataclasses.replace(LABEL, person="p002"), "a" * 64, "ohwx alice, laughing")
+        decisions.add("label", label_json(dataclasses.replace(LABEL, person="p002", trigger="sks bob")))
+        assert edits_of(decisions, "p001") == {} and label_of(decisions, "p001") is None
+        decisions.add("merge", {"into": "p003", "people": ["p002"]})
+        decisions.add("merge", {"into": "p001", "people": ["p003"]})
+        assert edits_of(decisions, "p001") == {"a" * 64: "ohwx alice, laughing"}
+        inherited = label_of(decisions, "p001")
+        assert inherited is not None and (inherited.person, inherited.trigger) == ("p001", "sks bob")
+        decisions.add("label", label_json(LABEL))
+        decisions.undo()
+        decisions.undo()
+        assert label_of(decisions, "p001") is None
+
+
+@pytest.mark.parametrize("layout", ["flat", "kohya"])
+def test_when_person_json_is_lost_nothing_comes_twice(tmp_path: Path, layout: str) -> None:
+    with vault(tmp_path, 3) as (opened_vault, person):
+        folder = prepare(opened_vault, person, layout=layout).folder
+        before = tree(folder)
+        (folder / "person.json").unlink()
+        again = prepare(opened_vault, person, layout=layout)
+        assert again.written == 0 and again.others == () and tree(folder) == before
+
+
+def test_pictures_of_the_users_in_the_folder_are_told(tmp_path: Path) -> None:
+    with vault(tmp_path, 3) as (opened_vault, person):
+        folder = prepare(opened_vault, person).folder
+        (folder / "own.JPG").write_bytes(b"x")
+        assert prepare(opened_vault, person).others == ("own.JPG",)
+
+
+def test_own_captions_that_lack_a_new_trigger_are_told(tmp_path: Path) -> None:
+    with vault(tmp_path, 3) as (opened_vault, person):
+        found = prepare(opened_vault, person)
+        (found.folder / "IMG_0001.txt").write_text("ohwx alice, my words")
+        assert prepare(opened_vault, person).captions.without_trigger == ()
+        other = dataclasses.replace(LABEL, trigger="sks")
+        told = prep(opened_vault, person, other, {}, PrepOptions(cutting=CutOptions(size=256)), Writer(FAKE), Silent())
+        assert [Path(path).name for path in told.captions.without_trigger] == ["IMG_0001.png"]
+        assert (found.folder / "IMG_0001.txt").read_text() == "ohwx alice, my words"

@@ -1,0 +1,30 @@
+"""What of a training's settings can be known to fail on this machine, before photos are looked at or a model is loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from twinloop.errors import MissingExtra
+from twinloop.ports import TrainingSettings
+
+
+def check_training(settings: TrainingSettings, device: str, precision: str, processes: int) -> None:
+    """Whether optimizer, libraries and processes are there; PyTorch is imported only where one of them asks for it.
+
+    Raises:
+        InputError, MissingExtra: the first that cannot work, with the next step.
+    """
+    if settings.wandb and importlib.util.find_spec("wandb") is None:
+        raise MissingExtra("training.wandb", "wandb", "no module 'wandb'")
+    if settings.optimizer in _BY_LIBRARIES:
+        from twinloop.adapters.diffusion.compute import choose_compute
+        from twinloop.adapters.trainers.optimizer import check_optimizer
+
+        check_optimizer(settings.optimizer, choose_compute(device, precision).device)
+    if processes > 1:
+        from twinloop.adapters.trainers.workers import check_processes
+
+        check_processes(processes, settings.effective_batch)
+
+
+_BY_LIBRARIES = ("adamw8bit", "prodigy")
