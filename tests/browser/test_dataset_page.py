@@ -145,3 +145,35 @@ def test_it_fits(counted: Path, visit: Callable[..., Watched], scheme: str, widt
             page.wait_for_load_state("networkidle")
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), part
         watched.clean()
+
+
+def test_thousands_of_captions_do_not_hold_the_page_up(vault_home: Path, visit: Callable[..., Watched]) -> None:
+    """Rows come as they are scrolled to; what is marked, and what is looked for, are all of them."""
+    with served(vault_home) as address:
+        watched = visit(address, "#/dataset?person=p001&view=photos")
+        page = watched.page
+        page.locator(".tile").first.wait_for()
+        page.route("**/api/dataset?*", lambda route: route.fulfill(json=_many(route.fetch().json(), 2000)))
+        page.route("**/api/vault/photo?*", lambda route: route.fulfill(body="<svg xmlns='http://www.w3.org/2000/svg'/>", content_type="image/svg+xml"))
+        page.evaluate("window.long = []; new PerformanceObserver((list) => long.push(...list.getEntries().map((e) => e.duration))).observe({type: 'longtask'})")
+        page.evaluate("location.hash = '#/dataset?person=p001&view=captions'")
+        rows = page.locator("table.captions tbody tr")
+        rows.first.wait_for()
+        drawn = rows.count()
+        assert drawn < 500
+        page.get_by_label("Mark all captions").check()
+        page.get_by_text("2000 of 2000 marked").wait_for()
+        page.locator(".view > .list").evaluate("(list) => { list.scrollTop = list.scrollHeight; }")
+        page.wait_for_function(f"document.querySelectorAll('table.captions tbody tr').length > {drawn}")
+        assert rows.last.locator("input[type=checkbox]").is_checked()
+        page.get_by_label("Show captions with these words").fill("number 1999")
+        page.get_by_text("1 of 1 marked").wait_for()
+        assert rows.count() == 1
+        assert max(page.evaluate("long"), default=0) < 400
+        watched.clean()
+
+
+def _many(data: Any, count: int) -> Any:
+    seen = data["captions"]
+    data["captions"] = [{**seen[0], "sha256": f"{number:064x}", "picture": None, "text": f"number {number}"} for number in range(count)]
+    return data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ from fastapi.testclient import TestClient
 
 from tests.functional import vaults
 from tests.unit.web.conftest import BASE, TOKEN
+from twinloop.errors import StateError
+from twinloop.store.lock import locked
 from twinloop.web.app import create_app
+from twinloop.web.jobs import Job, Jobs
 from twinloop.web.site import Site
 
 
@@ -74,3 +78,31 @@ def test_only_people_of_the_vault(vault_client: TestClient, verb: str) -> None:
 def test_nothing_to_analyse_before_prep(vault_client: TestClient) -> None:
     answer = vault_client.post("/api/vault/analyze", json={"person": "p002"})
     assert answer.status_code == 404 and "twinloop vault prep p002" in answer.json()["error"]
+
+
+def test_what_is_typed_is_a_path_and_never_an_option(vault_home: Path, vault_client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+
+    def refuse(_: Jobs, key: str, argv: Sequence[str]) -> Job:
+        seen.append(list(argv))
+        raise StateError("enough seen")
+
+    monkeypatch.setattr(Jobs, "start", refuse)
+    monkeypatch.setenv("HOME", str(vault_home))
+    (vault_home / "--catalog=x").mkdir()
+    (vault_home / "Pictures").mkdir()
+    for folder in ("--catalog=x", "~/Pictures", " Pictures "):
+        assert vault_client.post("/api/vault/scan", json={"folder": folder, "models_dir": "--force"}).status_code == 409
+    assert [argv[2] for argv in seen] == ["./--catalog=x", str(vault_home / "Pictures"), "Pictures"]
+    assert all(argv[3:5] == ["--models-dir", "./--force"] for argv in seen)
+    for folder in ("", " ", "~nobody-of-this-name/x", "no\0folder", "x" * 100_000):
+        assert vault_client.post("/api/vault/scan", json={"folder": folder}).status_code == 400
+    assert len(seen) == 3
+
+
+def test_while_a_command_works_in_the_vault_changes_are_refused_in_plain_words(vault_home: Path, vault_client: TestClient) -> None:
+    with locked(vault_home / "outputs/facevault"):
+        answer = vault_client.post("/api/people/name", json={"person": "p001", "name": "bea"})
+        assert vault_client.get("/api/people").status_code == 200, "it is shown"
+    assert answer.status_code == 409 and answer.json()["error"].startswith("A command works in the vault, and nothing was changed.")
+    assert vault_client.post("/api/people/name", json={"person": "p001", "name": "bea"}).status_code == 200

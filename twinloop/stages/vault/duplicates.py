@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,16 @@ def read_duplicates(vault: Vault) -> Duplicates:
     if not vault.duplicates.exists():
         raise NothingToDo("Nobody has looked for duplicates yet. Do it with: twinloop vault dedup")
     return Duplicates.from_json(read_json(vault.duplicates))
+
+
+def without_faces(duplicates: Duplicates, photos: Set[str]) -> Duplicates:
+    """The groups without what was measured of faces on these photos (sha256); to be searched again before they are next used."""
+    unknown = {"face_sharpness": None, "eyes_open": None}
+    groups = tuple(
+        replace(group, files=tuple(replace(file, score={**file.score, **unknown}) if file.sha256 in photos else file for file in group.files))
+        for group in duplicates.groups
+    )
+    return replace(duplicates, groups=groups, inputs="")
 
 
 def dropped(duplicates: Duplicates) -> dict[str, Dropped]:

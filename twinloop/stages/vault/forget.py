@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.domain.vault import Decision, FaceKey, Person
+from twinloop.stages.vault.duplicates import read_duplicates, without_faces
 from twinloop.stages.vault.membership import faces_of
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people import People, people_of, read_people, write_people
 from twinloop.stages.vault.person_folder import folders_of
-from twinloop.store.atomic import fsync_folder, storage_errors
+from twinloop.store.atomic import fsync_folder, storage_errors, write_json
 from twinloop.store.decisions import DecisionLog
 from twinloop.store.lock import locked
 from twinloop.store.vault import Vault
@@ -69,6 +70,9 @@ def forget_person(opened: OpenVault, person: Person, really: bool) -> Forgotten:
     _remove(paths)
     opened.decisions.redact(personal)
     forget_faces(opened.catalog, person.faces)
+    if opened.vault.duplicates.exists():
+        left = without_faces(read_duplicates(opened.vault), {key.sha256 for key in person.faces})
+        write_json(opened.vault.duplicates, left.to_json(), private=True)
     write_people(opened.vault, _without(people, person, opened.decisions.active()))
     return dataclasses.replace(planned, done=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from twinloop.domain.facet import Facet
 from twinloop.domain.observation import Observation
-from twinloop.domain.vault import Person, VaultPhoto
+from twinloop.domain.vault import FaceKey, Person, VaultPhoto
 from twinloop.stages.vault.caption import EDITED, last_options, recorded
 from twinloop.stages.vault.choose import Cut, sorted_out
 from twinloop.stages.vault.copies import copies
@@ -53,11 +54,14 @@ def known_photos(opened: OpenVault, person: Person, facets: Sequence[Facet]) -> 
     choice = sorted_out(opened, person, duplicates, cutting)
     cuts = {cut.photo.sha256: cut for cut in choice.cuts}
     reasons = {item.photo.sha256: item.reason for item in choice.left_out}
+    faces = defaultdict(list)
+    for key in person.faces:
+        faces[key.sha256].append(key)
     found = []
     for photo in (*(cut.photo for cut in choice.cuts), *(item.photo for item in choice.left_out)):
         reason = reasons.get(photo.sha256, "")
         state = DROPPED if photo.sha256 in duplicates else LEFT_OUT if reason else KEPT
-        seen = _seen(photo, _number(photo, person))
+        seen = _seen(photo, _number(photo, faces[photo.sha256]))
         cut: Cut | None = cuts.get(photo.sha256)
         told = {facet.name: facet.classify(seen) for facet in facets}
         found.append(
@@ -69,9 +73,8 @@ def known_photos(opened: OpenVault, person: Person, facets: Sequence[Facet]) -> 
     return tuple(sorted(found, key=lambda item: (item.photo.paths[0], item.photo.sha256)))
 
 
-def _number(photo: VaultPhoto, person: Person) -> int:
-    """Which of the photo's faces is the person's: the largest, should there be two."""
-    mine = [key for key in person.faces if key.sha256 == photo.sha256]
+def _number(photo: VaultPhoto, mine: Sequence[FaceKey]) -> int:
+    """Which of the photo's faces is the person's: the largest, should there be two. ``mine``: the person's in this photo."""
     numbers = [n for n in range(len(photo.faces)) if any(photo.key(n).same(key) for key in mine)]
     return max(numbers, key=lambda n: photo.faces[n].face.box.area, default=0)
 

@@ -63,7 +63,7 @@ def photo(sha256: str, site: TheSite, size: int = SMALL) -> Response:
 def scan(body: Folder, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     """Look at the photos of a folder."""
     folder = _typed(body.folder)
-    if not folder or not (site.home / folder).is_dir():
+    if not folder or not _is_folder(site.home / folder):
         raise InputError(f"No folder {body.folder.strip() or '(nothing typed)'}. Type the path of one, as in a terminal.")
     models = ["--models-dir", _typed(body.models_dir)] if body.models_dir and body.models_dir.strip() else []
     return _started(site, jobs, ["scan", folder, *models]).to_json()
@@ -111,6 +111,13 @@ def _typed(text: str) -> str:
     with contextlib.suppress(RuntimeError):  # ~nobody: said below as a folder that is not there
         text = str(Path(text.strip()).expanduser()) if text.strip() else ""
     return f"./{text}" if text.startswith("-") else text
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that no file system takes, a folder that may not be looked into
+        return False
 
 
 def _id(site: Site, text: str) -> str:

@@ -10,9 +10,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.contract.makers import TRAINING  # noqa: E402
-from twinloop.adapters.trainers.preflight import check_training  # noqa: E402
-from twinloop.errors import InputError, MissingExtra  # noqa: E402
+from tests.contract.makers import TRAINING
+from twinloop.adapters.trainers.preflight import check_training
+from twinloop.errors import InputError, MissingExtra
 
 
 @pytest.mark.parametrize(

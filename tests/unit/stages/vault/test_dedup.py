@@ -47,7 +47,9 @@ def test_exact_and_near_groups_with_the_best_first(tmp_path: Path) -> None:
         assert names(found, "near") == [["first.jpg", "same.jpg", "first_small.jpg"], ["second.jpg", "second_mirrored.jpg", "second_bright.jpg"]]
         assert (found.files, found.photos, found.kept, found.flat) == (9, 8, 5, 2)
         assert read_duplicates(vault.vault) == found
+        modes = {path.name: path.stat().st_mode & 0o077 for path in (vault.vault.duplicates, vault.vault.likeness)}
         reasons = {Path(file.path).name: file.reason for file in found.of_kind("near")[1].files}
+    assert modes == {"duplicates.json": 0, "likeness.sqlite": 0}, "they tell what private photos look like"
     assert reasons["second.jpg"] == "the larger file"
     assert reasons["second_mirrored.jpg"] == "the same picture as second.jpg, mirrored"
 

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.stages.vault.makers import fake_vault
 from twinloop.domain.vault import FaceKey, Person
 from twinloop.errors import InputError
+from twinloop.stages.vault.duplicates import DuplicateFile, DuplicateGroup, Duplicates, read_duplicates
 from twinloop.stages.vault.forget import forget_everything, forget_person, forgotten_faces
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people import Found, find_person, people_of, read_people, write_people
@@ -91,3 +92,15 @@ def test_everything_means_everything_of_the_vault_and_nothing_else(tmp_path: Pat
     done = forget_everything(opened.vault, really=True)
     assert done.done and {path.name for path in done.paths} >= {"catalog.sqlite", "scan.json", "decisions.jsonl"}
     assert {path.name for path in root.iterdir()} == {"mine.txt", ".lock"}
+
+
+def test_the_list_of_duplicates_keeps_nothing_of_the_face(vault: tuple[OpenVault, Person]) -> None:
+    opened, person = vault
+    score = {"face_sharpness": 42.0, "eyes_open": 1.0, "width": 9}
+    mine, other = (DuplicateFile(f"/{name}.jpg", sha256, True, None, "the larger file", score) for name, sha256 in (("a", person.faces[0].sha256), ("b", "0" * 64)))
+    found = Duplicates((DuplicateGroup("near", "2 copies of one picture", (mine, other)),), 10, 5.0, 2, 2, inputs="as searched")
+    write_json(opened.vault.duplicates, found.to_json())
+    forget_person(opened, person, really=True)
+    left = read_duplicates(opened.vault)
+    assert [(file.score["face_sharpness"], file.score["eyes_open"]) for file in left.groups[0].files] == [(None, None), (42.0, 1.0)]
+    assert left.inputs == "" and opened.vault.duplicates.stat().st_mode & 0o077 == 0

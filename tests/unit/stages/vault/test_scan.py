@@ -129,6 +129,13 @@ def test_a_first_scan_measures_every_photo_and_touches_none(home: Home) -> None:
     assert home.reporter.steps == [(n, 4) for n in range(1, 5)]
 
 
+def test_a_new_vault_is_for_its_owner_only(home: Home) -> None:
+    home.scan(home.photos)
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in (home.vault.root, home.vault.catalog, home.vault.scan_record)} == {
+        "vault": "0o700", "catalog.sqlite": "0o600", "scan.json": "0o600",
+    }  # fmt: skip
+
+
 def test_a_second_scan_opens_no_file_and_no_model(home: Home) -> None:
     home.scan(home.photos)
     before = rows(home.vault, without_stat=False)
