@@ -164,7 +164,7 @@ def test_thousands_of_captions_do_not_hold_the_page_up(vault_home: Path, visit: 
         page.get_by_label("Mark all captions").check()
         page.get_by_text("2000 of 2000 marked").wait_for()
         page.locator(".view > .list").evaluate("(list) => { list.scrollTop = list.scrollHeight; }")
-        page.wait_for_function(f"document.querySelectorAll('table.captions tbody tr').length > {drawn}")
+        rows.nth(drawn).wait_for()
         assert rows.last.locator("input[type=checkbox]").is_checked()
         page.get_by_label("Show captions with these words").fill("number 1999")
         page.get_by_text("1 of 1 marked").wait_for()

@@ -14,6 +14,8 @@ from twinloop.menu.workflows import WORKFLOWS
 
 CONTINUE, QUIT = "continue", "quit"
 NO_TERMINAL = 2
+SIGNS = "1234567890"
+"""Keys of the entries: a terminal takes one character for each."""
 
 
 def main() -> int:
@@ -43,7 +45,7 @@ def menu(director: Director, runner: Runner, memory: Memory, workflows: Sequence
 
 
 def _entries(workflows: Sequence[Workflow], memory: Memory) -> list[Option]:
-    entries = [Option(item.key, item.title, item.note, str(number)) for number, item in enumerate(workflows, 1)]
+    entries = [Option(item.key, item.title, item.note, sign) for sign, item in zip(SIGNS, workflows, strict=False)]
     waiting = memory.unfinished
     titles = {item.key: item.title for item in workflows}
     if waiting is not None and waiting.workflow in titles:

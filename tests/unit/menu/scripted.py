@@ -34,6 +34,8 @@ class Person:
 
     def choose(self, question: str, options: Sequence[Option], default: str | None = None) -> str:
         values = [option.value for option in options]
+        keys = [option.key for option in options if option.key]
+        assert len(set(keys)) == len(keys) and all(len(key) == 1 for key in keys), keys
         width = max(len(option.label) for option in options)
         for option in options:
             line = f"{' » 1) ' if option.key else ' » '}{option.label:<{width}}  {option.note}".rstrip()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.menu.scripted import LEAVE, Machine, Person
 from twinloop.cli.app import build_parser
-from twinloop.menu.app import menu, plain_commands
+from twinloop.menu.app import SIGNS, menu, plain_commands
 from twinloop.menu.memory import Memory
 from twinloop.menu.runner import INTERRUPTED, command_line
 from twinloop.menu.workflows import WORKFLOWS
@@ -173,6 +173,10 @@ def test_a_damaged_memory_is_forgotten(home: Path, content: str) -> None:
     (home / "outputs").mkdir()
     (home / "outputs/menu.json").write_text(content)
     assert Memory().unfinished is None and Memory().last("x", "y") == "y"
+
+
+def test_every_entry_has_a_key() -> None:
+    assert len(WORKFLOWS) <= len(SIGNS)
 
 
 def test_without_a_terminal_it_lists_the_commands() -> None:

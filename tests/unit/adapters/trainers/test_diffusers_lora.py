@@ -22,6 +22,7 @@ from safetensors.torch import load_file  # noqa: E402
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.framing import frame  # noqa: E402
+from twinloop.adapters.diffusion.pixels import encode  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers import cache, diffusers_lora  # noqa: E402
 from twinloop.adapters.trainers.batches import Batches, time_ids  # noqa: E402
@@ -323,8 +324,12 @@ def test_a_photo_is_encoded_when_it_is_first_drawn(kind: str, full_base: Path, t
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     photos = tuple(stored(sample, tmp_path / "stored", kind) for sample in samples(tmp_path / "photos"))
     encoded, begun = list[int](), list[int]()
-    inner = cache.encode
-    monkeypatch.setattr(cache, "encode", lambda *given: (encoded.append(1), inner(*given))[1])
+
+    def counted(base: BaseModel, image: Any) -> Any:
+        encoded.append(1)
+        return encode(base, image)
+
+    monkeypatch.setattr(cache, "encode", counted)
     lazy = train(full_base, photos, tmp_path / "lazy", progress=lambda *_: begun.append(len(encoded)))
     assert 0 < begun[0] <= TRAINING.batch_size < begun[-1] <= len(photos)
     monkeypatch.setattr(diffusers_lora, "is_small", lambda compute: True)
