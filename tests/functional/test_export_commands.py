@@ -124,6 +124,15 @@ def test_did_warns_of_a_small_face_and_of_a_smile(here: Path, capsys: pytest.Cap
     assert "only 1 of 3 pictures" in said.err
 
 
+def test_did_offers_no_other_expression_as_an_alternative(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("few").mkdir()
+    for seed, shown in enumerate(("neutral", "angry", "neutral", "smile"), 1):
+        fake_photo(Path(f"few/{seed}_{shown}.png"), size=512, seed=seed, expression=shown)
+    said = twinloop(capsys, "export", "did", "--dataset", "few", "--output", "did", "--count", "4", "--json", *FAKE)
+    assert sorted(item["source"]["file"] for item in said.data["items"]) == ["1_neutral.png", "3_neutral.png"]
+    assert "only 2 of 4 pictures: no more frontal, neutral photos" in said.err
+
+
 def test_the_sheet_takes_each_side_from_its_own_photo(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = twinloop(
         capsys, "export", "facesheet", "--dataset", "alice", "--angles", "profile_right,front,profile_left,left_30",

@@ -17,6 +17,7 @@ from twinloop.exporters.encode import jpeg
 from twinloop.exporters.manifest import item, manifest, readme, warnings_of
 from twinloop.exporters.package import File, Package, require_pictures
 from twinloop.exporters.slots import ANGLES, FIRST, Slot
+from twinloop.exporters.wishes import shown_expression
 
 LONGEST = 1280
 MOST_BYTES = 10_000_000
@@ -32,8 +33,8 @@ _SIZE_WANTED = LONGEST / _FACES_WIDE * 2 / 3
 """Head size in pixels of the photo that fills D-ID's limit: a head is about two thirds of a face box."""
 ABOUT = "Presenter pictures for D-ID talking avatars."
 HONEST = (
-    "D-ID animates one picture: presenter.jpg is the best one here (frontal, neutral, mouth closed, even light), the",
-    "others are alternatives in order. Limits kept: JPEG, at most 10 MB and 1280 x 1280 pixels; nothing is enlarged.",
+    "D-ID animates one picture, best a frontal, neutral one with closed mouth and even light. presenter.jpg comes nearest to",
+    "that, the others are alternatives in order. Limits kept: JPEG, at most 10 MB and 1280 x 1280 pixels; nothing is enlarged.",
     "Expressions need no pictures of their own: D-ID makes neutral, happy, surprise and serious from this one.",
     "",
     "requests/*.json are bodies for POST https://api.d-id.com/talks. Upload the picture first (POST /images), put the URL",
@@ -98,7 +99,9 @@ def export_did(candidates: Candidates, count: int, prefer_real: bool) -> Package
     """
     slot = presenter_slot()
     policy = Policy(prefer_real, _SIZE_WANTED, None)
-    chosen = ranked(slot, candidates.items, policy)[:count]
+    ordered = ranked(slot, candidates.items, policy)
+    # an alternative may be less sharp or less straight; one with another expression is another picture
+    chosen = [choice for place, choice in enumerate(ordered) if place == 0 or shown_expression(choice.candidate) in (None, "neutral")][:count]
     gap = Missing(slot, why_missing(slot, candidates.items))
     require_pictures(chosen, [f"{slot.name}: {gap.why} (wanted: {slot.wanted}). {slot.remedy}"])
     shots = [_presenter(choice, number) for number, choice in enumerate(chosen, 1)]
@@ -114,7 +117,7 @@ def export_did(candidates: Candidates, count: int, prefer_real: bool) -> Package
 
 
 def _warnings(chosen: Sequence[Choice], count: int) -> tuple[str, ...]:
-    few = f"only {len(chosen)} of {count} pictures: no more frontal photos in the dataset"
+    few = f"only {len(chosen)} of {count} pictures: no more frontal, neutral photos in the dataset"
     return (*warnings_of(chosen, ()), *([few] if len(chosen) < count else []))
 
 
