@@ -58,8 +58,9 @@ def test_not_this_person_and_undo(vault_home: Path, visit: Callable[..., Watched
         undo = page.get_by_role("button", name="Undo: 3 faces not mira")
         undo.wait_for()
         assert counts(vault_home) == {**before, "p001": before["p001"] - 3, "strangers": before["strangers"] + 3}
-        undo.click()
+        undo.press("Enter")
         page.get_by_text("Taken back: 3 faces not mira").wait_for()
+        assert page.evaluate("document.activeElement !== document.body"), "the keyboard goes on where it was"
         assert counts(vault_home) == before
         page.get_by_text("History").click()
         page.get_by_text("3 faces not mira (taken back)").wait_for()

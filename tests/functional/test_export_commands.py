@@ -98,6 +98,7 @@ def test_a_second_run_writes_the_same_bytes(here: Path, capsys: pytest.CaptureFi
 
 def test_did_keeps_the_limits_and_puts_the_best_first(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fake_photo(Path("alice") / "large.png", size=1504, seed=50, yaw=6.0, framing="close_up")
+    fake_photo(Path("alice") / "third.png", size=512, seed=51, yaw=12.0, framing="half_body")
     said = twinloop(capsys, "export", "did", "--dataset", "alice", "--output", "did", "--json", *FAKE)
     assert [item["source"]["file"] for item in said.data["items"]][:2] == ["large.png", "IMG_0.png"]
     assert [item["file"] for item in said.data["items"]] == ["presenter.jpg", "presenter_2.jpg", "presenter_3.jpg"]

@@ -49,7 +49,8 @@ def changing(site: Site) -> Iterator[OpenVault]:
         try:
             vault = held.enter_context(opened(site.vault.root))
         except Locked as error:
-            raise Locked("A command works in the vault, and nothing was changed. Wait until it has ended, or stop it.") from error
+            who = str(error).partition(". ")[0]
+            raise Locked(f"{who}. Nothing was changed; wait until that has ended, or stop it.") from error
         yield vault
 
 
