@@ -50,7 +50,9 @@ class GenerationConfig(_Section):
     batch_size: Positive | None = None
     lora_scale: Annotated[float, Field(ge=0.0, le=4.0)] = 1.0
     negative_prompt: str | None = None
-    prompt_style: Literal["prose", "tags"] | None = None
+    prompt_style: Literal["prose", "tags", "full"] | None = Field(
+        None, description="full = prose whose captions also say what is as usual ('eyes open'); null = the preset's"
+    )
     from_photos: Share = Field(0.0, description="share of the shots that start from a real photo (image-to-image)")
     strength: Annotated[float, Field(gt=0.0, le=1.0)] = 0.6
     extra_loras: tuple[ExtraLora, ...] = Field(

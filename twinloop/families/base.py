@@ -29,7 +29,8 @@ class Preset:
     """Defaults for one kind of checkpoint of a family.
 
     Attributes:
-        style: of prompts, ``prose`` or ``tags``. repeats: how often each photo counts in an epoch (kohya's repeats).
+        style: of prompts and captions, ``prose``, ``tags`` or ``full`` (prose that also says what is as usual).
+        repeats: how often each photo counts in an epoch (kohya's repeats).
         aspect_buckets: train on the photos' own aspect ratios; False = all are cropped square, for a base that knows only squares.
         true_sizes: tell the denoiser each photo's real size and crop; False = always those of a whole picture, for a base that knows only one size.
         hints: words in the names of checkpoints that this preset suits, in lower case with ``-`` for every other sign.

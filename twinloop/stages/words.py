@@ -7,12 +7,17 @@ from collections.abc import Mapping, Sequence
 from twinloop.domain.facet import DefinedFacet, Facet
 from twinloop.domain.observation import Observation
 
+_PROSE = "professional photography, high quality, detailed, sharp focus"
 QUALITY = {
-    "prose": "professional photography, high quality, detailed, sharp focus",
+    "prose": _PROSE,
+    "full": _PROSE,
     "tags": "masterpiece, best quality, detailed",
 }
+"""By style: ``prose``, ``tags``, or ``full``, which is prose whose captions also say what is as usual (for a base whose own captions did)."""
+_NOT_PROSE = "blurry, low quality, deformed, bad anatomy, watermark, text"
 NEGATIVE = {
-    "prose": "blurry, low quality, deformed, bad anatomy, watermark, text",
+    "prose": _NOT_PROSE,
+    "full": _NOT_PROSE,
     "tags": "worst quality, low quality, blurry, deformed, bad anatomy, watermark, text",
 }
 ORDER = ("framing", "face_angle", "expression", "composition", "setting", "lighting")
@@ -55,11 +60,11 @@ def negative_prompt(
 
 
 def caption(trigger: str, facets: Sequence[Facet], seen: Observation, style: str) -> str:
-    """A training caption: the trigger first, then what varies and was measured; nothing that is identity, or as usual."""
+    """A training caption: the trigger first, then what varies and was measured; nothing that is identity, or as usual (but in style ``full``)."""
     parts = [trigger]
     for facet in _in_order(facets):
         reading = facet.classify(seen)
-        for value in (value for value in reading.present if not facet.phrases[value].usual):
+        for value in (value for value in reading.present if style == "full" or not facet.phrases[value].usual):
             variant = facet.variant(seen, value) if isinstance(facet, DefinedFacet) else 0
             parts.append(phrase(facet, value, style, variant))
         parts += [facet.phrases[value].missing for value in reading.absent]

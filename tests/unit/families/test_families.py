@@ -6,6 +6,7 @@ import pytest
 
 from twinloop.errors import InputError
 from twinloop.families import FAMILIES, Family, family_of, preset_for, preset_name
+from twinloop.stages.words import QUALITY
 
 ALL = [(family, name) for family in FAMILIES.values() for name in family.presets]
 
@@ -18,7 +19,7 @@ def test_every_preset_can_be_used_as_it_is(family: Family, name: str) -> None:
     assert preset.generation.width % family.size_multiple == preset.generation.height % family.size_multiple == 0
     assert preset.training.resolution % family.size_multiple == 0
     assert preset.training.warmup_steps < preset.training.steps
-    assert preset.style in ("prose", "tags")
+    assert preset.style in QUALITY
 
 
 def test_the_seeds_numbers_are_the_defaults() -> None:

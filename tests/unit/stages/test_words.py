@@ -57,3 +57,12 @@ def test_a_caption_of_nothing_measured_is_the_trigger() -> None:
     blind = observation(faces=[], measured=(), measures={})
     kept = {name: value for name, value in blind.measures.items() if name not in ("brightness", "dark_share", "bright_share")}
     assert caption("ohwx ana", BUILTIN, dataclasses.replace(blind, measures=kept), "tags") == "ohwx ana"
+
+
+def test_what_is_as_usual_is_said_only_in_full() -> None:
+    """Said in every caption it would fuse with the trigger; a base whose own captions say it is told all the same."""
+    open_eyes = observation(measures={"eyes_open": 1.0})
+    assert "eyes open" not in caption("ohwx", BUILTIN, open_eyes, "prose")
+    assert "eyes open" in caption("ohwx", BUILTIN, open_eyes, "full")
+    closed = observation(measures={"eyes_open": 0.0})
+    assert all("eyes closed" in caption("ohwx", BUILTIN, closed, style) for style in QUALITY)
