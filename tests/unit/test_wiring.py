@@ -32,7 +32,7 @@ def test_the_preset_that_suits_a_base(base: str, preset: str) -> None:
     assert preset_for(base) == preset
     makers = build_makers(settings(base_model=base, training={}))
     assert makers.training(10).preset == preset
-    assert makers.style == ("tags" if preset in ("animagine", "illustrious") else "prose")
+    assert makers.style == {"animagine": "tags", "illustrious": "tags", "nano": "full"}.get(preset, "prose")
     assert makers.base_model == base
 
 
