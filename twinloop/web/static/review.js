@@ -119,6 +119,12 @@ class Review {
     if (outcome && index + 1 < this.grid.items.length) this.grid.move(index + 1);
     else this.look(item);
     say(`${item.image}: ${outcome ?? "taken back"}`);
+    // One after the other: two words on one image must arrive in the order they were said.
+    this.sending = (this.sending ?? Promise.resolve()).then(() => this.send(item, index, outcome, before));
+    await this.sending;
+  }
+
+  async send(item, index, outcome, before) {
     try {
       await post("/api/review", { run: this.run.run, iteration: this.iteration, opinions: { [item.image]: outcome } });
     } catch (error) {
@@ -144,6 +150,7 @@ class Review {
   }
 
   async end() {
+    await this.sending;
     await post("/api/review/finish", { run: this.run.run, iteration: this.iteration });
     this.data.finished = true;
     this.finish.replaceWith(el("span", {}, "Finished; the run can go on."), " ",
