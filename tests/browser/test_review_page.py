@@ -11,6 +11,7 @@ import pytest
 
 from tests.browser.conftest import Watched, picture, served
 from tests.functional import loops
+from tests.functional.console import ROOT
 from twinloop.errors import WaitingForReview
 
 
@@ -101,3 +102,23 @@ def test_without_the_key_and_from_elsewhere(waiting: Path, visit: Callable[..., 
         )
         assert status in ("opaque", "refused")
         assert before == files(waiting), "nothing was changed"
+
+
+DEMO = ROOT / "outputs" / "demo"
+
+
+@pytest.mark.skipif(not (DEMO / "bootstrap" / "iteration_history.json").is_file(), reason="the demo was not run here (make demo)")
+def test_the_demos_second_round_is_shown(visit: Callable[..., Watched]) -> None:
+    """A real run, and the picture of the README. Nothing is decided."""
+    with served(ROOT, named_runs=(DEMO / "bootstrap",)) as address:
+        watched = visit(address, "#/review?run=outputs/demo/bootstrap&iteration=2")
+        page = watched.page
+        page.get_by_role("listbox").wait_for()
+        page.get_by_label("Verdict").select_option("approved")
+        page.get_by_role("listbox").focus()
+        page.keyboard.press("Space")
+        page.locator(".photos img").nth(2).wait_for()
+        page.wait_for_load_state("networkidle")
+        assert all(page.evaluate("[...document.querySelectorAll('.detail img')].map((image) => image.complete && image.naturalWidth > 0)"))
+        picture(page, "review_demo")
+        watched.clean()
