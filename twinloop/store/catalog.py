@@ -15,6 +15,7 @@ from twinloop.domain.captions import Description
 from twinloop.domain.faces import Box, Face, HeadPose, Part
 from twinloop.domain.observation import Observation
 from twinloop.errors import StorageError
+from twinloop.store.private_db import open_private
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS observation (
@@ -44,14 +45,7 @@ class Catalog:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-                os.fchmod(handle, 0o600)  # also one that was made, or copied here, with wider permissions
-                os.close(handle)
-            self._db = sqlite3.connect(str(path) if path is not None else ":memory:", isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db = open_private(path)
             self._db.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise StorageError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from twinloop.errors import StorageError
 from twinloop.store.atomic import storage_errors
+from twinloop.store.private_db import open_private
 
 _SIGN = 1 << 63
 """SQLite knows signed whole numbers only."""
@@ -36,13 +36,7 @@ class LikenessCache:
         self.path, self.version = path, version
         try:
             with storage_errors(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-                os.fchmod(handle, 0o600)  # it tells what private photos look like
-                os.close(handle)
-            self._db = sqlite3.connect(str(path), isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
+                self._db = open_private(path)
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS signature (sha256 TEXT PRIMARY KEY, version TEXT NOT NULL, flat INTEGER NOT NULL, disc INTEGER) WITHOUT ROWID"
             )

@@ -17,6 +17,7 @@ from twinloop.domain.faces import Box, Face, FloatArray, HeadPose
 from twinloop.domain.vault import FaceKey, VaultFace, VaultPhoto
 from twinloop.errors import StorageError
 from twinloop.store.atomic import storage_errors
+from twinloop.store.private_db import open_private
 
 VERSION = 2
 _TABLES = """
@@ -115,15 +116,8 @@ class VaultCatalog:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         try:
-            if path is not None:
-                with storage_errors(path):
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-                    os.fchmod(handle, 0o600)  # also one that was made, or copied here, with wider permissions
-                    os.close(handle)
-            self._db = sqlite3.connect(str(path) if path is not None else ":memory:", isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
+            with storage_errors(path or Path()):
+                self._db = open_private(path)
             self._make_tables()
         except sqlite3.Error as error:
             raise StorageError(_complaint("open", path, error)) from error

@@ -1,0 +1,31 @@
+"""Opening the small databases that describe faces and private photos: for their owner only."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+
+def open_private(path: Path | None) -> sqlite3.Connection:
+    """A connection in autocommit mode with a write-ahead log; the file is made where it is not there, readable by its owner only.
+
+    Args:
+        path: database file, or None for memory only.
+
+    Raises:
+        OSError: the file cannot be made. sqlite3.Error: it is no database.
+    """
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        os.fchmod(handle, 0o600)  # also one that was made, or copied here, with wider permissions
+        os.close(handle)
+    connection = sqlite3.connect(str(path) if path is not None else ":memory:", isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
