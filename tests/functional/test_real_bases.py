@@ -20,23 +20,9 @@ from tests.functional.console import Said, twinloop  # noqa: E402
 from tests.functional.loops import write_photos  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
 from tests.unit.pickles.files import EVIL  # noqa: E402
+from tests.unit.test_config import SEED  # noqa: E402
 from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
 
-SEED: dict[str, Any] = {
-    "person_name": "alice",
-    "person_trigger": "ohwx alice",
-    "base_model": "stabilityai/stable-diffusion-xl-base-1.0",
-    "dataset_dir": "outputs/facevault/organized/alice",
-    "models_dir": "models",
-    "output_dir": "outputs/bootstrap",
-    "lora_output_dir": "outputs/lora_models/alice",
-    "max_iterations": 5,
-    "convergence_threshold": 0.05,
-    "generation": {"num_per_gap": 5, "num_inference_steps": 30, "guidance_scale": 7.5},
-    "validation": {"auto_filter": True},
-    "training": {"preset": "sdxl", "epochs": 10},
-}
-"""bootstrap_config.json as the first description of this tool has it."""
 SMALL = {"width": 64, "height": 64, "batch_size": 4}
 
 

@@ -15,24 +15,6 @@ from twinloop.loras.tensors import RawTensor, encode
 from twinloop.loras.write import written
 
 
-class Quiet:
-    """A reporter that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.warnings: list[str] = []
-        self.steps: list[tuple[str, int, int]] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def progress(self, label: str, done: int, total: int) -> None:
-        self.steps.append((label, done, total))
-
-
 def matrix(rows: int, columns: int, dtype: str, draw: np.random.Generator) -> RawTensor:
     return encode(draw.normal(size=(rows, columns)), dtype)
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.loras.makers import Quiet, adapter, delta, layer
+from tests.unit.loras.makers import adapter, delta, layer
+from tests.unit.things import Silent
 from twinloop.errors import InputError, ModelFileError, NothingToDo
 from twinloop.loras.adapter import DENOISER, Adapter, Place
 from twinloop.loras.algebra import cut, norm, spectrum, total
@@ -71,7 +72,7 @@ def test_convolutions_are_cut_over_their_kernels() -> None:
 
 def test_resizing_says_what_is_kept_and_leaves_small_layers_alone() -> None:
     layers = {"wide": layer(20, 20, 8, 4.0, "F16"), "small": layer(20, 20, 2, 1.0, "F16", 1)}
-    quiet = Quiet()
+    quiet = Silent()
     made = resized(layers, Reduction(rank=4), None, quiet)
     assert made.layers["small"] is layers["small"] and made.layers["wide"].down.dtype == "F16"
     before, after = (np.linalg.svd(delta(part), compute_uv=False) for part in (layers["wide"], layers["small"]))
@@ -84,15 +85,15 @@ def test_resizing_says_what_is_kept_and_leaves_small_layers_alone() -> None:
 def test_by_energy_each_layer_gets_its_own_rank() -> None:
     even = Layer(encode(np.eye(4), "F32"), encode(np.eye(4), "F32"), 4.0)
     steep = Layer(encode(np.eye(4), "F32"), encode(np.diag([10.0, 1.0, 0.1, 0.01]), "F32"), 4.0)
-    made = resized({"even": even, "steep": steep}, Reduction(energy=0.95), None, Quiet())
+    made = resized({"even": even, "steep": steep}, Reduction(energy=0.95), None, Silent())
     assert (made.layers["even"].rank, made.layers["steep"].rank) == (4, 1)
-    both = resized({"even": even, "steep": steep}, Reduction(rank=2, energy=0.95), None, Quiet())
+    both = resized({"even": even, "steep": steep}, Reduction(rank=2, energy=0.95), None, Silent())
     assert (both.layers["even"].rank, both.layers["steep"].rank) == (2, 1)
 
 
 def test_nothing_to_make_smaller_and_no_limit() -> None:
     with pytest.raises(NothingToDo, match=r"ranks \(2 to 2\) are within the limit"):
-        resized({"a": layer(4, 4, 2, 1.0)}, Reduction(rank=2), None, Quiet())
+        resized({"a": layer(4, 4, 2, 1.0)}, Reduction(rank=2), None, Silent())
     with pytest.raises(InputError, match="How small"):
         Reduction()
     assert str(Reduction(8, 0.95)) == "rank 8, energy 0.95"
