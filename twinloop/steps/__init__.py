@@ -1,0 +1,39 @@
+"""The loop's steps: stages bound to their artefacts. A step is done when its artefact is there; the journal says what was decided."""
+
+from twinloop.steps.datasets import merge, merge_limits
+from twinloop.steps.ending import decide_on, finish, record, say_round, stop_rules
+from twinloop.steps.gaps import find_gaps, say_gaps
+from twinloop.steps.images import generate, plan_settings
+from twinloop.steps.loras import look_ahead, train
+from twinloop.steps.panels import measure
+from twinloop.steps.photos import collect, freeze, no_photos_message, observations, rules
+from twinloop.steps.run import Run, begin, settings_fingerprint
+from twinloop.steps.verdicts import limits_of, review, validate
+
+__all__ = [
+    "Run",
+    "begin",
+    "collect",
+    "decide_on",
+    "find_gaps",
+    "finish",
+    "freeze",
+    "generate",
+    "limits_of",
+    "look_ahead",
+    "measure",
+    "merge",
+    "merge_limits",
+    "no_photos_message",
+    "observations",
+    "plan_settings",
+    "record",
+    "review",
+    "rules",
+    "say_gaps",
+    "say_round",
+    "settings_fingerprint",
+    "stop_rules",
+    "train",
+    "validate",
+]

@@ -1,0 +1,71 @@
+"""Whether to go on, and what is left behind at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twinloop.config import Settings
+from twinloop.domain.shots import Gap
+from twinloop.report.page import write_report
+from twinloop.stages import decide
+from twinloop.stages.decide import Decision, StopRule
+from twinloop.stages.pick import picked
+from twinloop.stages.rounds import Outcome, Round, history_json
+from twinloop.steps.run import Run
+from twinloop.store.atomic import copy_whole, write_json
+from twinloop.store.lora_file import kohya_path
+
+
+def stop_rules(settings: Settings) -> tuple[StopRule, ...]:
+    """All rules that can end a run, in the order they are asked."""
+    stop = settings.stop
+    return (
+        decide.NothingApproved(),
+        decide.Drifting(stop.drift_rounds),
+        decide.HighApproval(stop.approval_rate, stop.approval_rounds),
+        decide.SmallImprovement(settings.convergence_threshold, stop.patience),
+        decide.Budget(settings.max_iterations),
+    )
+
+
+def decide_on(settings: Settings, rounds: Sequence[Round], gaps: Sequence[Gap]) -> Decision | None:
+    """Stop or go on, once the gaps of the next round are known."""
+    if not gaps:
+        return decide.NO_GAPS
+    return decide.decide([entry.facts for entry in rounds], stop_rules(settings)) if rounds else None
+
+
+def say_round(run: Run, done: Round) -> None:
+    """The seed's last line of an iteration, and the drift alarm."""
+    gain = done.facts.improvement
+    if gain is not None:
+        threshold = run.settings.convergence_threshold
+        against = f"below {threshold:.0%} threshold" if gain.value < threshold else f"threshold {threshold:.0%}"
+        run.say(f"  ✓ Improvement: {gain.value:.1%} ({against}; 95% interval {gain.low:.1%} to {gain.high:.1%})")
+    if done.rolled_back:
+        run.toolbox.reporter.warn(
+            f"Drift: {', '.join(done.facts.drifted)} got worse beyond the interval; round {done.facts.iteration} is rolled back, v{done.started_from} goes on"
+        )
+
+
+def record(run: Run, outcome: Outcome) -> None:
+    """iteration_history.json, after every round."""
+    write_json(run.workspace.history, history_json(outcome, run.settings.person_name, run.toolbox.base_model))
+
+
+def finish(run: Run, outcome: Outcome, decision: Decision) -> None:
+    """The final LoRA (a copy of the best version), report.html, and the reason why the loop ends here."""
+    chosen = picked(run.workspace)
+    version = outcome.best if chosen is None else int(chosen["version"])
+    best, final = run.workspace.lora(version), run.workspace.final_lora
+    copy_whole(best, final)
+    if kohya_path(best).exists():
+        copy_whole(kohya_path(best), kohya_path(final))
+    write_report(run.workspace)
+    run.say("\n✓ Convergence Achieved!" if decision.converged else "\nStopped.")
+    run.say(f"  Reason: {decision.reason}")
+    run.say(f"  Gaps left: {outcome.gaps_left}")
+    if chosen is None:
+        run.say(f"  Best LoRA: v{version} -> {run.workspace.show(final)}")
+    else:
+        run.say(f"  Best LoRA: v{outcome.best}; picked by you: v{version} -> {run.workspace.show(final)}")

@@ -1,0 +1,48 @@
+"""Dataset -> gaps_iterN.json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from twinloop.domain.records import Dataset
+from twinloop.domain.shots import Gap
+from twinloop.errors import StateError
+from twinloop.stages import analyze
+from twinloop.stages.rounds import Round
+from twinloop.steps.photos import observations
+from twinloop.steps.run import Run, settings_fingerprint
+from twinloop.store.atomic import read_json
+from twinloop.store.workspace import shown_path
+
+
+def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:
+    """gaps_iterN.json."""
+
+    def make() -> Any:
+        result = analyze.analyze(observations(run, dataset), run.toolbox.observer.facets, run.settings.analysis.shares)
+        left_out = [(item["path"], item["reason"]) for item in read_json(run.workspace.dataset(0))["left_out"]]
+        return analyze.analysis_json(
+            result, person=run.settings.person_name, dataset=shown_path(Path(run.settings.dataset_dir)),
+            iteration=iteration, left_out=left_out,
+            missing=run.toolbox.observer.pack.missing, settings=settings_fingerprint(run.settings),
+        )  # fmt: skip
+
+    data = run.artefact(f"iter{iteration}.gaps", run.workspace.gaps(iteration), make)
+    if iteration == 1:
+        for facet, why in data["not_measured"].items():
+            run.toolbox.reporter.warn(f"{facet}: not measured ({why})")
+    try:
+        return analyze.gaps_from_json(data)
+    except ValueError as error:
+        raise StateError(
+            f"{run.workspace.gaps(iteration)}: {error}. Correct it, or delete it and run the same command again."
+        ) from None
+
+
+def say_gaps(run: Run, gaps: Sequence[Gap], rounds: Sequence[Round]) -> None:
+    """The head of an iteration."""
+    fewer = bool(rounds) and len(gaps) < rounds[-1].facts.gaps
+    run.say(f"\nIteration {len(rounds) + 1}:")
+    run.say(f"  ✓ Gap Analysis: {len(gaps)} gap{'' if len(gaps) == 1 else 's'} found{' (improving!)' if fewer else ''}")

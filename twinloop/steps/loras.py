@@ -1,0 +1,93 @@
+"""Dataset -> lora_vN.safetensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twinloop.domain.records import Dataset, LoRA, PanelScore
+from twinloop.domain.shots import derive_seed
+from twinloop.domain.vault import Consent
+from twinloop.stages import preflight
+from twinloop.stages import train as training
+from twinloop.stages.samples import Beside, faces_of
+from twinloop.stages.trial import Trial, checkpoint_steps
+from twinloop.steps.panels import Panel, Portrait, measured_on
+from twinloop.steps.photos import freeze, observations
+from twinloop.steps.run import Run
+from twinloop.store.atomic import read_json
+from twinloop.store.images import find_images
+
+
+def look_ahead(run: Run) -> None:
+    """Before the first training: what it will need, and whether there is room.
+
+    Raises:
+        StorageError: too little disk. As making the trainer: the base model cannot be used.
+    """
+    space, settings = run.workspace, run.settings
+    if space.lora_record(1).exists() or settings.training.initial_lora:
+        return
+    expected = preflight.pictures(settings, run.toolbox.generation)
+    images = len(find_images(Path(settings.dataset_dir)))
+    if images:  # a folder without any is told as such, before a base model is loaded
+        preflight.look_ahead(run.toolbox.forecast(images), expected, space.lora_dir, run.toolbox.reporter)
+
+
+def train(run: Run, dataset: Dataset, version: int) -> LoRA:
+    """lora_vN.safetensors and its record. Version 1 may be a LoRA that the user brings."""
+    given = run.settings.training.initial_lora
+    if version == 1 and given:
+        lora = training.adopt(Path(given), dataset, run.workspace, run.toolbox)
+    else:
+        lora = training.train(
+            dataset,
+            version,
+            run.toolbox.training(len(dataset.members)),
+            run.settings.person_trigger,
+            run.workspace,
+            run.toolbox,
+            # as it was when the run began: a resumed run writes the same bytes
+            Consent.from_json(read_json(run.workspace.dataset(0)).get("consent")),
+            _beside(run, dataset),
+            _trial(run, version, len(dataset.members)),
+        )
+    run.mark(f"lora_v{version}", run.workspace.lora_record(version))
+    chosen = run.workspace.checkpoint_choice(version)
+    if chosen.exists():
+        run.mark(f"checkpoints_v{version}", chosen)
+        run.say(f"  Best of {len(read_json(chosen)['checkpoints'])} checkpoints: step {lora.steps}")
+    run.say(f"  ✓ Training: LoRA v{version} complete" if version > 1 else "✓ Training: LoRA v1 complete")
+    return lora
+
+
+def _beside(run: Run, dataset: Dataset) -> Beside:
+    """What the training uses beside the dataset, as far as the settings ask for it."""
+    wanted = run.settings.training
+    faces = faces_of(observations(run, dataset)) if wanted.face_weight != 1.0 else {}
+    return Beside(faces, Path(wanted.prior_images) if wanted.prior_images else None)
+
+
+def _trial(run: Run, version: int, images: int) -> Trial | None:
+    """How the best checkpoint of a training is found; None where the last one is taken."""
+    wanted = run.settings.training
+    steps = checkpoint_steps(run.toolbox.training(images).steps, wanted.keep_checkpoints)
+    if not steps:
+        return None
+    reference = freeze(run)
+
+    def measured(lora: Path, step: int) -> PanelScore:
+        space, key = run.workspace, f"checkpoint_v{version}_{step}"
+        panel = Panel(
+            "checkpoint_panel",
+            space.checkpoint_panel,
+            derive_seed(run.settings.seed, "checkpoints"),
+            wanted.checkpoint_panel,
+        )
+        return measured_on(
+            run,
+            reference,
+            panel,
+            Portrait(key, step, lora, space.checkpoint_images(version, step), space.checkpoint_score(version, step)),
+        )
+
+    return Trial(steps, measured, run.workspace.checkpoint_choice(version), wanted.early_stop)

@@ -1,0 +1,65 @@
+"""A LoRA on fixed prompts and seeds -> its images and its score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinloop.domain.records import LoRA, PanelScore
+from twinloop.domain.shots import Shot
+from twinloop.stages import assess, plan
+from twinloop.stages import generate as generating
+from twinloop.stages.identity import IdentityReference
+from twinloop.steps.run import Run
+from twinloop.store.atomic import read_json
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Fixed prompts and seeds: the artefact they lie in, the seed they come from, and their number."""
+
+    key: str
+    path: Path
+    seed: int
+    images: int
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """One LoRA on a panel: journal key, number that its score carries, file, and where images and score go."""
+
+    key: str
+    version: int
+    lora: Path
+    images: Path
+    score: Path
+
+
+def measure(run: Run, reference: IdentityReference | None, lora: LoRA) -> PanelScore:
+    """panel_vN/ and panel_vN.json: this LoRA on the fixed panel."""
+    space, version = run.workspace, lora.version
+    panel = Panel("panel", space.panel, run.settings.seed, run.settings.panel.images)
+    return measured_on(
+        run, reference, panel,
+        Portrait(f"panel_v{version}", version, space.lora(version), space.panel_images(version), space.panel_score(version)),
+    )  # fmt: skip
+
+
+def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, portrait: Portrait) -> PanelScore:
+    """Make the panel's images with a LoRA and measure them, as far as that is not done."""
+    settings, toolbox = run.settings, run.toolbox
+    facets = toolbox.observer.facets
+    run.artefact(
+        panel.key, panel.path,
+        lambda: generating.shots_json(plan.plan_panel(facets, settings.person_trigger, toolbox.style, panel.seed, panel.images, settings.generation.negative_prompt), 0),
+    )  # fmt: skip
+    shots = [Shot.from_json(item) for item in read_json(panel.path)["shots"]]
+    context = generating.GenerationContext(
+        portrait.key, portrait.images, toolbox.base_model, portrait.lora, toolbox.generation, stamped=False
+    )
+    made = generating.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
+    score = run.artefact(
+        f"{portrait.key}.score", portrait.score,
+        lambda: assess.assess(made, portrait.version, toolbox.observer, run.catalog, reference, toolbox.reporter).to_json(),
+    )  # fmt: skip
+    return PanelScore.from_json(score)

@@ -1,0 +1,115 @@
+"""The photos of the dataset folder -> dataset_iter0.json, and what the person looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from twinloop.config import Settings
+from twinloop.domain.observation import Observation
+from twinloop.domain.records import Dataset
+from twinloop.errors import NothingToDo, StateError
+from twinloop.stages import merge as merging
+from twinloop.stages import select
+from twinloop.stages.identity import IdentityReference, freeze_reference, reference_from_json, reference_to_json
+from twinloop.stages.observe import observe_files
+from twinloop.steps.run import Run
+from twinloop.store.atomic import read_json, write_json
+from twinloop.store.images import find_images
+from twinloop.store.sidecar import consent_of
+from twinloop.store.workspace import shown_path
+
+
+def collect(run: Run) -> Dataset:
+    """dataset_iter0.json: the usable photos of the dataset folder, and what was left out and why."""
+    path = run.workspace.dataset(0)
+    if not path.exists():
+        found = list(
+            observe_files(
+                find_images(Path(run.settings.dataset_dir)),
+                run.toolbox.observer,
+                run.catalog,
+                run.toolbox.reporter,
+                "Observing",
+            )
+        )
+        for item in found:
+            if item.problem:
+                run.toolbox.reporter.warn(f"skipped {item.path.name}: {item.problem}")
+        selection = select.select(found, rules(run.settings))
+        if not selection.photos:
+            raise NothingToDo(no_photos_message(run.settings.dataset_dir, selection))
+        held_out = _held_out(run, [photo.seen for photo in selection.photos])
+        dataset = merging.real_dataset(
+            selection.photos, run.toolbox.observer.facets, run.settings.person_trigger, run.toolbox.style, held_out
+        )
+        left_out = [{"path": shown_path(p), "reason": reason} for p, reason in selection.left_out]
+        consent = consent_of(Path(run.settings.dataset_dir))
+        write_json(path, {**dataset.to_json(), "left_out": left_out, "consent": consent.to_json()})
+    run.mark("collect", path)
+    data = read_json(path)
+    dataset = Dataset.from_json(data)
+    run.say(
+        f"Dataset: {len(dataset.members)} photos used, {len(data['left_out'])} left out (see {run.workspace.show(path)})"
+    )
+    pack = run.toolbox.observer.pack
+    if pack.spoken:
+        run.say(pack.spoken)
+    for line in pack.missing:
+        run.toolbox.reporter.warn(line)
+    return dataset
+
+
+def no_photos_message(folder: str, selection: select.Selection) -> str:
+    """Why nothing is left, with the three most frequent reasons."""
+    if not selection.left_out:
+        return f"No images in {folder}. Put photos of the person there (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC)."
+    examples = "\n".join(f"  - {path.name}: {reason}" for path, reason in selection.left_out[:3])
+    return f"None of the {len(selection.left_out)} images in {folder} can be used:\n{examples}"
+
+
+def rules(settings: Settings) -> tuple[select.Rule, ...]:
+    return select.READABLE_ONLY if settings.analysis.keep_all else select.DATASET_RULES
+
+
+def _held_out(run: Run, photos: Sequence[Observation]) -> frozenset[str]:
+    reference = (
+        freeze_reference(photos, run.toolbox.observer.fingerprint, run.toolbox.observer.strangers)
+        if run.settings.validation.identity
+        else None
+    )
+    return reference.held_out if reference is not None else frozenset()
+
+
+def observations(run: Run, dataset: Dataset) -> list[Observation]:
+    """What was seen in every member, from the catalogue or anew.
+
+    Raises:
+        StateError: a member's file is gone or no longer the same.
+    """
+    found = observe_files(
+        [Path(m.path) for m in dataset.members], run.toolbox.observer, run.catalog, run.toolbox.reporter, "Observing"
+    )
+    seen = []
+    for member, item in zip(dataset.members, found, strict=True):
+        if item.observation is None or item.observation.sha256 != member.sha256:
+            raise StateError(
+                f"{member.path} is gone or was changed since this run began. Put it back, or start anew with --restart."
+            )
+        seen.append(item.observation)
+    return seen
+
+
+def freeze(run: Run) -> IdentityReference | None:
+    """identity_reference.json: what the person looks like to the embedder, before anything was made."""
+
+    def make() -> Any:
+        if not run.settings.validation.identity:
+            return {"measured": False, "why": "validation.identity is false"}
+        photos = observations(run, Dataset.from_json(read_json(run.workspace.dataset(0))))
+        return reference_to_json(
+            freeze_reference(photos, run.toolbox.observer.fingerprint, run.toolbox.observer.strangers)
+        )
+
+    return reference_from_json(run.artefact("identity", run.workspace.identity, make, private=True))

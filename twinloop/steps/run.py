@@ -1,0 +1,96 @@
+"""A run in progress, and what makes a folder the same run when it is started again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop.config import Settings
+from twinloop.errors import StateError
+from twinloop.stages import analyze
+from twinloop.stages.toolbox import Toolbox
+from twinloop.store.atomic import read_json, remove_leftovers, sha256_file, write_json
+from twinloop.store.catalog import Catalog
+from twinloop.store.journal import Journal
+from twinloop.store.versions import versions
+from twinloop.store.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run in progress."""
+
+    settings: Settings
+    toolbox: Toolbox
+    workspace: Workspace
+    journal: Journal
+    catalog: Catalog
+
+    def say(self, text: str) -> None:
+        self.toolbox.reporter.line(text)
+
+    def artefact(self, key: str, path: Path, make: Callable[[], Any], private: bool = False) -> Any:
+        """The JSON at ``path``, made first when it is not there (``private``: for the owner only); its hash goes into the journal once."""
+        if not path.exists():
+            write_json(path, make(), private)
+        self.mark(key, path)
+        return read_json(path)
+
+    def mark(self, key: str, path: Path) -> None:
+        if key not in self.journal:
+            self.journal.record(key, sha256_file(path))
+
+
+def settings_fingerprint(settings: Settings) -> str:
+    """Of everything in the settings that decides results."""
+    return hashlib.sha256(json.dumps(settings.identity_fields(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def begin(run: Run) -> None:
+    """Clear away what a killed run was just writing, and note what this folder is for, or make sure that it is for the same.
+
+    Raises:
+        StateError: other settings; names the fields.
+    """
+    for folder in (run.workspace.root, run.workspace.lora_dir):
+        remove_leftovers(folder)
+    record = {"settings": run.settings.identity_fields(), "observer": run.toolbox.observer.fingerprint}
+    analyze.check_shares(run.toolbox.observer.facets, run.settings.analysis.shares)
+    kept = run.artefact("run", run.workspace.run_record, lambda: record)
+    if not run.workspace.versions.exists():
+        write_json(run.workspace.versions, versions())
+    old, new = _flat(_complete(kept)), _flat(json.loads(json.dumps(record)))
+    changed = [
+        f"{name}: {old.get(name)!r} -> {new.get(name)!r}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
+    if changed:
+        listed = "\n".join(f"  - {line}" for line in changed)
+        raise StateError(
+            f"{run.workspace.root} was started with other settings:\n{listed}\n"
+            "Use another output_dir, or start anew with --restart (the old folder is kept under a new name)."
+        )
+
+
+def _complete(kept: Any) -> Any:
+    """A run that an older version began lacks fields that are new since: they had their default."""
+    try:
+        settings = Settings.model_validate({"dataset_dir": "-", **kept["settings"]}).identity_fields()
+    except (ValueError, KeyError, TypeError):
+        return kept
+    return {**kept, "settings": json.loads(json.dumps(settings))}
+
+
+def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(data, dict):
+        return {prefix: data}
+    return {
+        name: value
+        for key, item in data.items()
+        for name, value in _flat(item, f"{prefix}.{key}" if prefix else str(key)).items()
+    }

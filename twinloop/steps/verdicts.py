@@ -1,0 +1,83 @@
+"""Images -> verdicts_iterN.json, and a person's word over them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twinloop.checks.base import Limits
+from twinloop.config import Settings
+from twinloop.domain.records import Dataset
+from twinloop.domain.verdicts import Outcome as Judgement
+from twinloop.errors import WaitingForReview
+from twinloop.stages import review as reviewing
+from twinloop.stages import validate as validating
+from twinloop.stages.identity import IdentityReference
+from twinloop.stages.validate import Judged
+from twinloop.steps.photos import observations
+from twinloop.steps.run import Run, settings_fingerprint
+from twinloop.store.workspace import Workspace
+
+
+def limits_of(settings: Settings, reference: IdentityReference | None) -> Limits:
+    """The checks' limits from the settings and from what the real photos taught."""
+    wanted = settings.validation
+    return Limits(
+        blur_threshold=wanted.blur_threshold, min_brightness=wanted.min_brightness, max_brightness=wanted.max_brightness,
+        min_face_confidence=wanted.min_face_confidence, min_face_quality=wanted.min_face_quality, novelty_distance=wanted.novelty_distance,
+        sharpness=wanted.sharpness, real_sharpness=reference.sharpness if reference is not None else None, sharpness_share=wanted.sharpness_share, identity_tolerance=wanted.identity_tolerance,
+    )  # fmt: skip
+
+
+def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, iteration: int) -> list[Judged]:
+    """verdicts_iterN.json and the folders approved, rejected and unsure."""
+    space = run.workspace
+    limits = limits_of(run.settings, reference)
+    hashes = [(Path(m.path).name, o.phash) for m, o in zip(dataset.members, observations(run, dataset), strict=True)]
+    asked = validating.asked_images(space.synthetic(iteration), run.toolbox.observer.facets)
+    judged = validating.judge(asked, run.toolbox.observer, run.catalog, limits, reference, hashes, run.toolbox.reporter)
+    if run.settings.validation.auto_filter:
+        validating.sort_into(judged, folders(space, iteration))
+    verdicts = [item.verdict for item in judged]
+    run.artefact(
+        f"iter{iteration}.verdicts",
+        space.verdicts(iteration),
+        lambda: validating.verdicts_json(verdicts, limits, settings_fingerprint(run.settings)),
+    )
+    counts = validating.tally(verdicts)
+    unsure = f", {counts.unsure} unsure" if counts.unsure else ""
+    run.say(f"  ✓ Validation: {counts.approved} approved ({counts.approval:.0%}){unsure}")
+    return judged
+
+
+def review(run: Run, judged: list[Judged], iteration: int) -> list[Judged]:
+    """review_iterN.json, where the settings ask for one: a person's word goes over the checks'.
+
+    Raises:
+        WaitingForReview: it is not finished yet.
+    """
+    if not reviewing.wanted(run.settings.review, iteration):
+        return judged
+    path = run.workspace.review(iteration)
+    said = reviewing.Review.read(path, iteration)
+    if not said.finished:
+        raise WaitingForReview(
+            f"Round {iteration} waits for your review: {len(judged)} images in {run.workspace.show(run.workspace.synthetic(iteration))}.\n"
+            f"Look at them with: twinloop ui --run {run.workspace.show(run.workspace.root)}\n"
+            f"or without a browser: twinloop review {run.workspace.show(run.workspace.root)} --help. Then run the same command again."
+        )
+    run.mark(f"iter{iteration}.review", path)
+    final = reviewing.overruled(judged, said)
+    if run.settings.validation.auto_filter:
+        validating.sort_into(final, folders(run.workspace, iteration))
+    run.say(
+        f"  ✓ Review: {len(said.opinions)} decisions by a person, {validating.tally([item.verdict for item in final]).approved} approved"
+    )
+    return final
+
+
+def folders(space: Workspace, iteration: int) -> dict[Judgement, Path]:
+    return {
+        Judgement.APPROVED: space.approved(iteration),
+        Judgement.REJECTED: space.rejected(iteration),
+        Judgement.UNSURE: space.unsure(iteration),
+    }

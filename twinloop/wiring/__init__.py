@@ -1,0 +1,41 @@
+"""Settings -> toolbox: the only importer of adapters. Each module says one thing; these are the names that commands use."""
+
+from twinloop.wiring.captioning import CAPTIONERS, build_captioner
+from twinloop.wiring.detectors import build_pack, models_report
+from twinloop.wiring.extras import with_extra
+from twinloop.wiring.kits import base_family
+from twinloop.wiring.machine import device_name, usable_cores
+from twinloop.wiring.makers import Makers, build_makers
+from twinloop.wiring.measuring import build_observer, chosen_facets
+from twinloop.wiring.names import FAKE, NANO, base_model_path, nano_detectors_path
+from twinloop.wiring.options import PRODIGY_RATE, generation_settings, training_settings
+from twinloop.wiring.scanning import build_neighbour_search, build_scanner, scan_plan, scan_stamp, scan_worker
+from twinloop.wiring.toolbox import build_toolbox
+
+__all__ = [
+    "CAPTIONERS",
+    "FAKE",
+    "NANO",
+    "PRODIGY_RATE",
+    "Makers",
+    "base_family",
+    "base_model_path",
+    "build_captioner",
+    "build_makers",
+    "build_neighbour_search",
+    "build_observer",
+    "build_pack",
+    "build_scanner",
+    "build_toolbox",
+    "chosen_facets",
+    "device_name",
+    "generation_settings",
+    "models_report",
+    "nano_detectors_path",
+    "scan_plan",
+    "scan_stamp",
+    "scan_worker",
+    "training_settings",
+    "usable_cores",
+    "with_extra",
+]

@@ -1,0 +1,40 @@
+"""Models folder -> detector pack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twinloop.domain.model_roles import pack_and_folder
+from twinloop.errors import InputError, MissingModel
+from twinloop.ports import DetectorPack
+from twinloop.store.models_folder import ModelsReport, resolve_models_dir
+from twinloop.wiring.names import FAKE, NANO, nano_detectors_path
+
+
+def build_pack(models_dir: str) -> DetectorPack:
+    """The detectors of a folder (``yolo:folder`` forces a pack), or the embedded pack for the word ``nano``, or the fakes for ``fake``.
+
+    Raises:
+        MissingModel: no such folder, or no face detector in it. UnsafeModelFile: a file there would run code.
+    """
+    if models_dir == FAKE:
+        from twinloop.adapters.fakes import fake_pack
+
+        return fake_pack()
+    if models_dir == NANO:
+        from twinloop.adapters.detectors.nano import load_nano_pack
+
+        return load_nano_pack(nano_detectors_path())
+    from twinloop.adapters.detectors.real_pack import open_real_pack
+
+    try:
+        name, folder = pack_and_folder(models_dir)
+        return open_real_pack(Path(folder), name)
+    except InputError as error:  # no such folder
+        raise MissingModel(str(error)) from error
+
+
+def models_report(models_dir: str) -> ModelsReport | None:
+    """What lies in a models folder; None for the embedded and fake packs and for a folder that does not exist. Opens no model."""
+    folder = Path(pack_and_folder(models_dir)[1])
+    return None if models_dir in (NANO, FAKE) or not folder.is_dir() else resolve_models_dir(folder)

@@ -1,0 +1,147 @@
+"""Kind of base model -> what makes images and LoRAs on it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twinloop.config import Settings
+from twinloop.domain.forecast import Forecast
+from twinloop.errors import InputError
+from twinloop.families import Family, Preset, family_of, preset_for, preset_name
+from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSettings
+from twinloop.registry import load_plugin
+from twinloop.wiring.extras import with_extra
+from twinloop.wiring.names import FAKE, NANO, base_model_path
+
+if TYPE_CHECKING:
+    from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
+    from twinloop.adapters.trainers.shared import SharedTrainer
+
+
+def chosen_family(settings: Settings) -> tuple[str, Family]:
+    """The preset in force and its family; plug-ins may bring families of their own."""
+    for path in settings.analysis.plugins:
+        load_plugin(Path(path))
+    name, _ = preset_name(settings.training.preset or preset_for(settings.base_model))
+    return name, family_of(settings.base_model, name)
+
+
+def base_family(settings: Settings) -> Family:
+    """The family of the settings' base model; nothing is loaded.
+
+    Raises:
+        InputError: unknown preset.
+    """
+    return chosen_family(settings)[1]
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What one kind of base model brings."""
+
+    generator: Callable[[], Generator]
+    trainer: Callable[[], Trainer]
+    preset: Preset
+    forecast: Callable[[TrainingSettings, int], Forecast | None]
+
+
+def _no_forecast(settings: TrainingSettings, images: int) -> None:
+    """Other programs' trainings, and the fakes', are not looked into."""
+
+
+def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
+    """Generator and trainer on a diffusers base; the base is loaded when one of them is first asked for.
+
+    Args:
+        notice: told what the user should know while a training goes on.
+    """
+    name, family = chosen_family(settings)
+
+    @functools.cache
+    def generator() -> Generator:
+        return with_extra("Generating images", "train", lambda: _generator(settings, family))
+
+    @functools.cache
+    def external() -> Trainer:
+        return _external_trainer(settings, family)
+
+    @functools.cache
+    def trainer() -> DiffusersLoraTrainer | SharedTrainer:
+        return with_extra("Training a LoRA", "train", lambda: _trainer(settings, name, family, notice))
+
+    if settings.training.trainer != "builtin":
+        return Kit(generator, external, family.preset(name), _no_forecast)
+    return Kit(generator, trainer, family.preset(name), lambda training, images: trainer().forecast(training, images))
+
+
+def _generator(settings: Settings, family: Family) -> Generator:
+    from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator
+
+    return DiffusersGenerator(
+        base_model_path(settings.base_model),
+        family,
+        device=settings.device,
+        allow_download=settings.allow_download,
+        precision=settings.precision,
+    )
+
+
+def _trainer(
+    settings: Settings, preset: str, family: Family, notice: Callable[[str], None]
+) -> DiffusersLoraTrainer | SharedTrainer:
+    base, wanted = base_model_path(settings.base_model), settings.training
+    if wanted.processes > 1:
+        from twinloop.adapters.trainers.job import BaseChoice
+        from twinloop.adapters.trainers.shared import SharedTrainer
+
+        choice = BaseChoice(
+            base, preset, settings.device, settings.allow_download, settings.precision, settings.analysis.plugins
+        )
+        return SharedTrainer(choice, wanted.processes, notice)
+    from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
+
+    return DiffusersLoraTrainer(
+        base,
+        family,
+        device=settings.device,
+        allow_download=settings.allow_download,
+        precision=settings.precision,
+        notice=notice,
+    )
+
+
+def _external_trainer(settings: Settings, family: Family) -> Trainer:
+    """Another program on this machine, behind the same port.
+
+    Raises:
+        MissingTool: it is not where the configuration says. InputError: the embedded base, which only this program trains.
+    """
+    from twinloop.adapters.trainers.external.aitoolkit import AiToolkit
+    from twinloop.adapters.trainers.external.kohya import Kohya
+    from twinloop.adapters.trainers.external.tool import Tool, locate
+    from twinloop.adapters.trainers.external.trainer import ExternalTrainer
+
+    asked = settings.training
+    if settings.base_model == NANO:
+        raise InputError(f'training.trainer: {asked.trainer} cannot train the embedded base. Use "trainer": "builtin".')
+    tool: Tool = Kohya() if asked.trainer == "kohya" else AiToolkit()
+    installed = locate(tool, asked.trainer_path, asked.trainer_python, asked.extra_args)
+    return ExternalTrainer(tool, installed, settings.base_model, family, allow_download=settings.allow_download)
+
+
+def fake_kit() -> Kit:
+    """The same loop without any model: instant, deterministic, for dry runs and tests."""
+    from twinloop.adapters.fakes import FakeGenerator, FakeTrainer
+
+    generator, trainer = FakeGenerator(), FakeTrainer()
+    preset = Preset(
+        GenerationSettings(steps=2, guidance=1.0, width=64, height=64, batch_size=4),
+        TrainingSettings(
+            preset=FAKE, steps=6, rank=4, alpha=4.0, learning_rate=1e-3, batch_size=4, resolution=64, seed=0
+        ),
+    )
+    return Kit(lambda: generator, lambda: trainer, preset, _no_forecast)

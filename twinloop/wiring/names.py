@@ -1,0 +1,19 @@
+"""The words that stand for what is built in, and where it lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+NANO = "nano"
+FAKE = "fake"
+NANO_HOME = Path(__file__).parents[1] / "nano"
+
+
+def base_model_path(name: str) -> str:
+    """The folder of the embedded base for the word ``nano``; everything else (hub id, folder, file) stays as it is."""
+    return str(NANO_HOME / "base") if name == NANO else name
+
+
+def nano_detectors_path() -> Path:
+    """The folder of the embedded detectors."""
+    return NANO_HOME / "detectors"

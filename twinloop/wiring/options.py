@@ -1,0 +1,49 @@
+"""The user's numbers over the preset's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, replace
+
+from twinloop.config import Settings
+from twinloop.ports import GenerationSettings, TrainingSettings
+
+
+def generation_settings(settings: Settings, default: GenerationSettings) -> GenerationSettings:
+    """The user's numbers over the preset's."""
+    asked = settings.generation
+    return replace(
+        default,
+        steps=asked.num_inference_steps or default.steps,
+        guidance=default.guidance if asked.guidance_scale is None else asked.guidance_scale,
+        width=asked.width or default.width,
+        height=asked.height or default.height,
+        batch_size=asked.batch_size or default.batch_size,
+        lora_scale=asked.lora_scale,
+        strength=asked.strength,
+        extra_loras=tuple((lora.path, lora.scale) for lora in asked.extra_loras),
+        scheduler=asked.scheduler or "",
+        offload=asked.offload,
+        vae_tiling=asked.vae_tiling,
+    )
+
+
+PRODIGY_RATE = 1.0
+"""Prodigy multiplies its own estimate by the rate."""
+
+
+def training_settings(settings: Settings, default: TrainingSettings, repeats: int, images: int) -> TrainingSettings:
+    """The user's numbers over the preset's; ``epochs`` become steps by the number of images."""
+    asked = settings.training
+    given = {
+        name: value
+        for name in (field.name for field in fields(TrainingSettings) if field.name != "preset")
+        if (value := getattr(asked, name, None)) is not None
+    }
+    given["memory"] = 0 if asked.memory == "auto" else asked.memory
+    if asked.optimizer == "prodigy":
+        given = {"learning_rate": PRODIGY_RATE, **given}
+    chosen = replace(default, **given, seed=settings.seed, trigger=settings.person_trigger)
+    if asked.steps is None and asked.epochs is not None:
+        chosen = replace(chosen, steps=math.ceil(asked.epochs * repeats * images / chosen.effective_batch))
+    return chosen

@@ -1,0 +1,102 @@
+"""What a vault is scanned with."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from twinloop import __version__
+from twinloop.domain.model_roles import pack_and_folder
+from twinloop.ports import NeighbourSearch, ScanJob, Scanner
+from twinloop.stages import pixels
+from twinloop.stages.vault.measure import VERSION as SCAN_VERSION
+from twinloop.stages.vault.measure import PhotoMeasurer
+from twinloop.stages.vault.opened import ScanRecord
+from twinloop.stages.vault.scan import ScanPlan
+from twinloop.store.vault import Vault
+from twinloop.wiring.detectors import build_pack, models_report
+from twinloop.wiring.extras import with_extra
+from twinloop.wiring.machine import usable_cores
+from twinloop.wiring.names import FAKE, NANO, nano_detectors_path
+
+_MODELS = "models"
+_MIN_FACE = 40
+_MOST_WORKERS = 16
+
+
+def build_neighbour_search() -> NeighbourSearch:
+    """The approximate index for very many faces.
+
+    Raises:
+        MissingExtra: its library is not installed.
+    """
+
+    def load() -> NeighbourSearch:
+        from twinloop.adapters.neighbours.inverted_lists import InvertedLists
+
+        return InvertedLists()
+
+    return with_extra("Telling people apart among more than 100,000 faces", "large", load)
+
+
+def build_scanner(models_dir: str, min_face: int, workers: int, timeout: float, memory: int) -> Scanner:
+    """What looks at the files of a vault. Its models are opened when it is entered, in the processes that use them.
+
+    Args:
+        min_face: pixels. workers: processes; 0 = in this one, without protection. timeout: seconds a file. memory: megabytes a worker.
+
+    Raises (on entering): as `build_pack`.
+    """
+    from twinloop.adapters.scanning.scanners import HereScanner, WorkerScanner
+    from twinloop.adapters.scanning.supervisor import Limits
+
+    if workers == 0:
+        return HereScanner(lambda: PhotoMeasurer(build_pack(models_dir), min_face))
+    arguments = {"models_dir": models_dir, "min_face": min_face}
+    return WorkerScanner("twinloop.wiring:scan_worker", arguments, workers, Limits(timeout, memory))
+
+
+def scan_plan(
+    vault: Vault, add: Sequence[Path] = (), *, remove: Sequence[Path] = (), models_dir: str | None = None, min_face: int | None = None,
+    workers: int | None = None, timeout: float = 30, memory: int = 2048,
+) -> ScanPlan:  # fmt: skip
+    """What to scan into a vault, and with what. None = as in its last scan, else the default.
+
+    Args:
+        add, remove: folders or files. min_face: pixels (40). workers: processes (one per core, 16 at most: each holds its own models).
+        timeout: seconds a file. memory: megabytes that one file may take.
+    """
+    record = ScanRecord.read(vault) if vault.scan_record.exists() else None
+    models = record.models_dir if record is not None and not models_dir else _from_anywhere(models_dir or _MODELS)
+    least = min_face or (record.min_face if record is not None and record.min_face else _MIN_FACE)
+    count = min(_MOST_WORKERS, usable_cores()) if workers is None else workers
+    return ScanPlan(
+        tuple(add), tuple(remove), models, least, scan_stamp(models, least), f"{timeout:g} s, {memory} MB",
+        lambda: build_scanner(models, least, count, timeout, memory),
+    )  # fmt: skip
+
+
+def _from_anywhere(models_dir: str) -> str:
+    """The same models folder for a later command, wherever that is started."""
+    if models_dir in (NANO, FAKE):
+        return models_dir
+    _, folder = pack_and_folder(models_dir)
+    return models_dir.removesuffix(folder) + os.path.abspath(folder)
+
+
+def scan_worker(models_dir: str, min_face: int) -> tuple[bytes, ScanJob]:
+    """What a worker of `build_scanner` calls to become ready."""
+    from twinloop.adapters.scanning.scanners import scan_job
+
+    return scan_job(PhotoMeasurer(build_pack(models_dir), min_face))
+
+
+def scan_stamp(models_dir: str, min_face: int) -> str:
+    """Changes whenever the fingerprint of a scan could; made without opening a model, from names, sizes and times of the model files."""
+    report = models_report(models_dir)
+    files = sorted(nano_detectors_path().glob("*.onnx")) if report is None else [model.path for model in report.found]
+    seen = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    text = repr((SCAN_VERSION, pixels.VERSION, __version__, min_face, models_dir, seen))
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]

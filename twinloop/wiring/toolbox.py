@@ -1,0 +1,33 @@
+"""Settings -> everything a run needs."""
+
+from __future__ import annotations
+
+from twinloop.config import Settings
+from twinloop.ports import Reporter
+from twinloop.stages.toolbox import Toolbox
+from twinloop.store.clock import SystemClock
+from twinloop.wiring.makers import build_makers, check_training_settings
+from twinloop.wiring.measuring import build_observer
+
+
+def build_toolbox(settings: Settings, reporter: Reporter) -> Toolbox:
+    """Everything a run needs."""
+    makers = build_makers(settings, reporter.warn)
+    if makers.notice:
+        reporter.warn(makers.notice)
+    if settings.training.trainer != "builtin":
+        makers.trainer()  # whether that program is there is known at once
+    makers.check(())
+    check_training_settings(settings, makers.training(1))
+    return Toolbox(
+        observer=build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets),
+        generator=makers.generator,
+        trainer=makers.trainer,
+        generation=makers.generation,
+        training=makers.training,
+        style=makers.style,
+        base_model=makers.base_model,
+        clock=SystemClock(),
+        reporter=reporter,
+        forecast=makers.forecast,
+    )
