@@ -13,8 +13,9 @@ from dataclasses import replace
 
 from twinloop.nano.world.params import Identity, Scene
 
-FRONT_BELOW, THREE_QUARTER_FROM, THREE_QUARTER_TO, PROFILE_FROM = 20.0, 20.0, 55.0, 55.0
-"""Degrees of |yaw|: the words of a view."""
+FRONT_BELOW, THREE_QUARTER_TO, PROFILE_FROM = 20.0, 46.0, 56.0
+"""Degrees of |yaw|: the words of a view. Between three-quarter and profile no word is said: the facet's border lies there (50), and a base model
+that draws a few degrees off would draw the neighbour."""
 
 TRIGGERS = ("ohwx", "sks", "zwx", "vxz", "qwt", "mrk", "jdq", "xyv", "kzt", "bnw", "tok", "lora")
 """Rare words that mean nothing, so that a LoRA can take one over."""
@@ -85,12 +86,14 @@ def mirrored(scene: Scene) -> Scene:
 
 
 def view_words(yaw: float, style: str) -> str:
-    """The words of a head turned by ``yaw`` degrees (> 0 to the image's right)."""
+    """The words of a head turned by ``yaw`` degrees (> 0 to the image's right); "" between three-quarter and profile."""
     turned, side = abs(yaw), "right" if yaw > 0 else "left"
     if turned < FRONT_BELOW:
         return "front view, looking at viewer" if style == "tags" else "front view, facing the camera"
     if turned < THREE_QUARTER_TO:
         return "three-quarter view, from side" if style == "tags" else f"three-quarter view, head turned to the {side}"
+    if turned < PROFILE_FROM:
+        return ""
     return "profile, from side" if style == "tags" else f"side profile view, facing {side}"
 
 
@@ -161,7 +164,7 @@ def caption(identity: Identity, scene: Scene, rng: random.Random) -> str:
         SETTING[scene.setting],
         LIGHTING[scene.lighting],
     ]
-    scene_parts = [part for part in scene_parts if rng.random() > 0.1] + _fine(scene, rng) + _faults(scene)
+    scene_parts = [part for part in scene_parts if rng.random() > 0.1 and part] + _fine(scene, rng) + _faults(scene)
     person_parts = _attributes(identity, rng) if rng.random() > 0.12 else []
     if rng.random() < 0.7:
         person_parts.append(f"wearing a {clothes}")

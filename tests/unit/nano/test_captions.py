@@ -35,6 +35,13 @@ def test_right_is_the_image_right() -> None:
     assert "left" in captions.view_words(-80, "prose")
 
 
+def test_no_word_is_said_where_the_facets_border_lies() -> None:
+    assert captions.view_words(face_angle.PROFILE_FROM, "prose") == captions.view_words(-face_angle.PROFILE_FROM, "tags") == ""
+    identity = sample_identity(np.random.default_rng(0))
+    told = captions.caption(identity, Scene(yaw=face_angle.PROFILE_FROM), random.Random(0))
+    assert "view" not in told and ", ," not in told
+
+
 def test_mirror_turns_the_sides() -> None:
     scene = Scene(yaw=40, roll=6, offset=(0.02, 0.01))
     other = captions.mirrored(scene)
