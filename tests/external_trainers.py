@@ -1,6 +1,6 @@
 """Stand-ins for sd-scripts and ai-toolkit: they read the configuration this program wrote, strictly, speak as the real ones and write a LoRA.
 
-Each is one Python file in a folder of the real one's layout. The keys they know are those of the tools' documentation.
+Each is one Python file in a folder of the real one's layout. The keys they know are those of the tools' own parsers (tests/foreign_keys.py).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from tests import foreign_keys
 from twinloop.adapters.trainers.external.aitoolkit import AiToolkit
 from twinloop.adapters.trainers.external.kohya import Kohya
 from twinloop.adapters.trainers.external.tool import Installation, Tool, locate
@@ -56,14 +57,6 @@ def train(state, first, steps, seed, data, rank, say, save):
 
 _KOHYA = '''
 import argparse, tomllib
-KNOWN = set("""pretrained_model_name_or_path dataset_config cache_latents output_dir output_name save_model_as save_precision
-save_every_n_steps save_last_n_steps save_state save_last_n_steps_state network_module network_dim network_alpha network_train_unet_only
-max_train_steps learning_rate optimizer_type lr_scheduler lr_warmup_steps seed mixed_precision gradient_checkpointing sdpa
-max_data_loader_n_workers min_snr_gamma noise_offset no_half_vae cache_text_encoder_outputs guidance_scale timestep_sampling
-optimizer_args max_grad_norm gradient_accumulation_steps lr_scheduler_num_cycles prior_loss_weight
-model_prediction_type training_shift weighting_scheme""".split())
-DATASET = set("resolution batch_size enable_bucket bucket_no_upscale bucket_reso_steps min_bucket_reso max_bucket_reso subsets".split())
-SUBSET = set("is_reg image_dir num_repeats class_tokens caption_dropout_rate flip_aug".split())
 parser = argparse.ArgumentParser()
 parser.add_argument("--config_file", required=True)
 parser.add_argument("--resume")
@@ -74,10 +67,12 @@ args = {}
 for section in tomllib.loads(pathlib.Path(asked.config_file).read_text()).values():
     args |= section
 assert set(args) <= KNOWN, set(args) - KNOWN
-assert args["save_model_as"] == "safetensors" and args["network_module"] == NETWORK, args
+lokr = args["network_module"] == "lycoris.kohya" and "algo=lokr" in args["network_args"]
+assert args["save_model_as"] == "safetensors" and (lokr or args["network_module"] == NETWORK), args
 assert pathlib.Path(args["pretrained_model_name_or_path"]).exists() or "/" in args["pretrained_model_name_or_path"]
 config = tomllib.loads(pathlib.Path(args["dataset_config"]).read_text())
 assert set(config) == {"general", "datasets"} and config["general"]["caption_extension"] == ".txt", config
+assert set(config["general"]) <= GENERAL, config["general"]
 data = []
 for dataset in config["datasets"]:
     assert set(dataset) <= DATASET, dataset
@@ -114,28 +109,23 @@ def save(step, state):
 state, pair = train(state, first, steps, args["seed"], data, args["network_dim"], say, save)
 tensors = {}
 for layer, out, into in LAYERS:
-    tensors[f"{layer}.lora_down.weight"], tensors[f"{layer}.lora_up.weight"] = pair(out, into)
+    if lokr:
+        factor = int(next(word for word in args["network_args"] if word.startswith("factor=")).partition("=")[2])
+        down, up = pair(out // factor, into // factor)
+        tensors[f"{layer}.lokr_w1"], tensors[f"{layer}.lokr_w2_a"], tensors[f"{layer}.lokr_w2_b"] = pair(factor, factor)[0][:1] * np.eye(factor, dtype=np.float16), up, down
+    else:
+        tensors[f"{layer}.lora_down.weight"], tensors[f"{layer}.lora_up.weight"] = pair(out, into)
     tensors[f"{layer}.alpha"] = np.array(args["network_alpha"], np.float16)
 save_file(tensors, output / f"{name}.safetensors", {"ss_dataset_dirs": str(config), "ss_network_dim": str(args["network_dim"])})
 print("\\nmodel saved.")
 '''
 
-_SDXL = 'NETWORK = "networks.lora"\nLAYERS = [("lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q", 640, 640), ("lora_unet_output_blocks_0_1_transformer_blocks_0_attn2_to_k", 1280, 2048)]\n'
-_FLUX = 'NETWORK = "networks.lora_flux"\nLAYERS = [("lora_unet_double_blocks_0_img_attn_qkv", 72, 24), ("lora_unet_single_blocks_3_linear1", 168, 24)]\n'
+_KEYS = f"GENERAL, DATASET, SUBSET = {set(foreign_keys.KOHYA_GENERAL)!r}, {set(foreign_keys.KOHYA_DATASET)!r}, {set(foreign_keys.KOHYA_SUBSET)!r}\n"
+_SDXL = f"KNOWN = {set(foreign_keys.KOHYA_TRAINING | foreign_keys.KOHYA_OF_FAMILY['sdxl'])!r}\n" + 'NETWORK = "networks.lora"\nLAYERS = [("lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q", 640, 640), ("lora_unet_output_blocks_0_1_transformer_blocks_0_attn2_to_k", 1280, 2048)]\n'
+_FLUX = f"KNOWN = {set(foreign_keys.KOHYA_TRAINING | foreign_keys.KOHYA_OF_FAMILY['flux'])!r}\n" + 'NETWORK = "networks.lora_flux"\nLAYERS = [("lora_unet_double_blocks_0_img_attn_qkv", 72, 24), ("lora_unet_single_blocks_3_linear1", 168, 24)]\n'
 
 _AI_TOOLKIT = '''
 import yaml
-KEYS = {
-    "process": set("type training_folder device training_seed trigger_word network save datasets train model sample".split()),
-    "network": set("type linear linear_alpha".split()),
-    "save": set("dtype save_every max_step_saves_to_keep push_to_hub".split()),
-    "datasets": set("folder_path caption_ext caption_dropout_rate shuffle_tokens cache_latents_to_disk resolution num_repeats flip_x is_reg".split()),
-    "train": set("""batch_size steps gradient_accumulation_steps train_unet train_text_encoder gradient_checkpointing noise_scheduler optimizer
-        lr lr_scheduler max_grad_norm skip_first_sample disable_sampling dtype min_snr_gamma noise_offset optimizer_params ema_config diff_output_preservation
-        diff_output_preservation_multiplier diff_output_preservation_class""".split()),
-    "model": set("name_or_path arch is_v3 quantize quantize_te assistant_lora_path".split()),
-    "sample": set("sampler sample_every prompts".split()),
-}
 job = yaml.safe_load(pathlib.Path(sys.argv[1]).read_text())
 assert set(job) == {"job", "config", "meta"} and job["job"] == "extension"
 name, (process,) = job["config"]["name"], job["config"]["process"]
@@ -176,8 +166,8 @@ def sd_scripts(folder: Path) -> Path:
     """An sd-scripts checkout that trains SDXL and FLUX.1."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "train_network.py").write_text("raise SystemExit('not used here')\n")
-    (folder / "sdxl_train_network.py").write_text(_COMMON + _SDXL + _KOHYA)
-    (folder / "flux_train_network.py").write_text(_COMMON + _FLUX + _KOHYA)
+    (folder / "sdxl_train_network.py").write_text(_COMMON + _KEYS + _SDXL + _KOHYA)
+    (folder / "flux_train_network.py").write_text(_COMMON + _KEYS + _FLUX + _KOHYA)
     (folder / ".git").mkdir(exist_ok=True)
     (folder / ".git" / "HEAD").write_text("0123456789abcdef0123456789abcdef01234567\n")
     return folder
@@ -186,7 +176,8 @@ def sd_scripts(folder: Path) -> Path:
 def ai_toolkit(folder: Path) -> Path:
     """An ai-toolkit checkout."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.py").write_text(_COMMON + _AI_TOOLKIT)
+    keys = {name: set(known) for name, known in foreign_keys.AI_TOOLKIT.items()}
+    (folder / "run.py").write_text(f"{_COMMON}\nKEYS = {keys!r}\n{_AI_TOOLKIT}")
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ TEMPLATE = (
     "{% for part in m.content %}{{ part.text }} {% endfor %}{% endif %}{% endfor %}"
 )
 SYSTEM = ("describe", "the", "image", "by", "detailing")
+VISION = ("<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
 WIDTH = 16
 """Of text encoders and denoisers."""
 
@@ -28,7 +30,20 @@ def build_tiny(name: str, folder: Path, seed: int = 0) -> Path:
         pipeline = BUILDERS[name](folder)
         _spread(getattr(pipeline, "transformer", None))
         pipeline.save_pretrained(folder, safe_serialization=True)
+    if name == "qwen-image-edit":
+        write_image_processor(folder)
     return folder
+
+
+def write_image_processor(folder: Path) -> None:
+    """What the models on the hub have: image settings in ``processor/``, under the name of a class that needs torchvision."""
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    make: Any = Qwen2VLImageProcessorPil
+    make(patch_size=2, merge_size=2, temporal_patch_size=1, min_pixels=16, max_pixels=256).save_pretrained(folder / "processor")
+    index = json.loads((folder / "model_index.json").read_text())
+    index["processor"] = ["transformers", "Qwen2VLProcessor"]
+    (folder / "model_index.json").write_text(json.dumps(index))
 
 
 def _spread(transformer: Any) -> None:
@@ -158,8 +173,9 @@ def _zimage(folder: Path) -> Any:
     return pipeline(scheduler=_flow(shift=3.0), vae=_vae(16), text_encoder=Qwen3Model(config), tokenizer=_plain_tokenizer(), transformer=transformer)
 
 
-def _qwen_image(folder: Path) -> Any:
-    from diffusers import AutoencoderKLQwenImage, QwenImagePipeline, QwenImageTransformer2DModel
+def _qwen_image(folder: Path, kind: str = "QwenImagePipeline", **more: Any) -> Any:
+    import diffusers
+    from diffusers import AutoencoderKLQwenImage, QwenImageTransformer2DModel
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     text = {
@@ -167,19 +183,25 @@ def _qwen_image(folder: Path) -> Any:
         "num_key_value_heads": 1, "max_position_embeddings": 2048, "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]},
         "bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0,
     }  # fmt: skip
-    vision = {"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": WIDTH, "fullatt_block_indexes": [0]}
-    config: Any = Qwen2_5_VLConfig(text_config=text, vision_config=vision, image_token_id=60, video_token_id=61, vision_start_token_id=62, vision_end_token_id=63)
+    vision = {
+        "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": WIDTH, "fullatt_block_indexes": [0],
+        "patch_size": 2, "temporal_patch_size": 1, "window_size": 8,
+    }  # fmt: skip
+    tokenizer = _plain_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": list(VISION)})
+    start, picture, end = tokenizer.convert_tokens_to_ids(VISION)
+    config: Any = Qwen2_5_VLConfig(text_config=text, vision_config=vision, image_token_id=picture, video_token_id=63, vision_start_token_id=start, vision_end_token_id=end)
     vae: Any = AutoencoderKLQwenImage
     make: Any = QwenImageTransformer2DModel
     transformer = make(
         patch_size=2, in_channels=16, out_channels=4, num_layers=2, attention_head_dim=8, num_attention_heads=2, joint_attention_dim=WIDTH,
         axes_dims_rope=(2, 2, 4),
     )  # fmt: skip
-    pipeline: Any = QwenImagePipeline
+    pipeline: Any = getattr(diffusers, kind)
     return pipeline(
         scheduler=_flow(shift=1.0, use_dynamic_shifting=True, shift_terminal=0.02, base_shift=0.5, max_shift=0.9),
         vae=vae(base_dim=4, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1, latents_mean=[0.1, -0.2, 0.3, 0.0], latents_std=[1.5, 0.7, 2.0, 1.1]),
-        text_encoder=Qwen2_5_VLForConditionalGeneration(config), tokenizer=_plain_tokenizer(), transformer=transformer,
+        text_encoder=Qwen2_5_VLForConditionalGeneration(config), tokenizer=tokenizer, transformer=transformer, **more,
     )  # fmt: skip
 
 
@@ -207,6 +229,7 @@ def build_auraflow(folder: Path) -> Path:
 BUILDERS: dict[str, Callable[[Path], Any]] = {
     "sd15": _sd15, "sd35": _sd35, "flux": _flux,
     "flux-kontext": lambda folder: _flux(folder, "FluxKontextPipeline"), "flux2": _flux2, "flux2-klein": _flux2_klein, "zimage": _zimage, "qwen-image": _qwen_image,
+    "qwen-image-edit": lambda folder: _qwen_image(folder, "QwenImageEditPlusPipeline", processor=None),
 }  # fmt: skip
 
 

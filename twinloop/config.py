@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from twinloop.domain.quantised import Quantization
 from twinloop.errors import ConfigError, InputError
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -53,8 +54,13 @@ class GenerationConfig(_Section):
     prompt_style: Literal["prose", "tags", "full"] | None = Field(
         None, description="full = prose whose captions also say what is as usual ('eyes open'); null = the preset's"
     )
-    from_photos: Share = Field(0.0, description="share of the shots that start from a real photo (image-to-image)")
+    from_photos: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        0.0, description="share of the shots that start from a real photo (image-to-image, or editing where the model edits)"
+    )
     strength: Annotated[float, Field(gt=0.0, le=1.0)] = 0.6
+    references: Annotated[int, Field(ge=1, le=10)] | None = Field(
+        None, description="real photos that an editing model looks at for one image, where it takes several; null = the preset's"
+    )
     extra_loras: tuple[ExtraLora, ...] = Field(
         (), description="LoRAs worn beside the loop's own, each with path and scale"
     )
@@ -65,6 +71,10 @@ class GenerationConfig(_Section):
         "none", description="with a GPU: which parts wait in main memory; saves memory, costs time"
     )
     vae_tiling: bool | None = Field(None, description="decode in tiles; null = where images are large or the GPU small")
+    early_reject: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
+        None,
+        description="share of the steps after which images whose preview fails its target are given up, 0.6 for example; null = all are finished",
+    )
 
 
 class ValidationConfig(_Section):
@@ -104,6 +114,10 @@ BUILTIN_ONLY = ("keep_checkpoints", "early_stop", "face_weight", "memory", "proc
 """Settings of the training that no other program's trainer is told."""
 
 
+LARGEST_RANK = 1024
+"""Of a LoRA. A LoKr takes any: from half of a large matrix's side on it is whole."""
+
+
 class TrainingConfig(_Section):
     """How LoRAs are trained. A null means: the preset's default."""
 
@@ -114,7 +128,9 @@ class TrainingConfig(_Section):
         None, description="passes over the dataset; steps = epochs x images / batch size, unless steps is given"
     )
     steps: Positive | None = None
-    rank: Annotated[int, Field(ge=1, le=1024)] | None = None
+    rank: Annotated[int, Field(ge=1, le=10**10)] | None = Field(
+        None, description="at most 1024; with adapter lokr more means whole matrices, such as 10000"
+    )
     alpha: Annotated[float, Field(gt=0.0)] | None = None
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] | None = None
     batch_size: Positive | None = None
@@ -133,7 +149,19 @@ class TrainingConfig(_Section):
         (), description="further arguments for sd-scripts, as --ae=FILE; they win over those written for it"
     )
     processes: Positive = Field(1, description="GPUs that share the training; the same pictures per step, so the same training")
-    adapter: Literal["lora", "dora"] = "lora"
+    adapter: Literal["lora", "dora", "lokr"] = "lora"
+    lokr_factor: Annotated[int, Field(ge=-1)] = Field(
+        -1, description="by how much a LoKr divides layers, 4 to 16 are usual; -1 = automatic, which is the smallest file"
+    )
+    text_encoder: bool = Field(
+        False, description="the LoRA adapts the CLIP text encoders too (SD 1.5, SDXL, SD 3.5, FLUX.1), as kohya's does"
+    )
+    text_encoder_learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] | None = Field(
+        None, description="of the text encoders; null = half of learning_rate"
+    )
+    text_encoder_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        1.0, description="share of the steps after which the text encoders stay as they are; 1 = they learn to the end"
+    )
     optimizer: Literal["adamw", "adamw8bit", "prodigy", "adafactor"] = Field(
         "adamw", description="prodigy finds the rate by itself; adamw8bit (GPU) and adafactor need less memory"
     )
@@ -190,9 +218,29 @@ class TrainingConfig(_Section):
         asked = [name for name in BUILTIN_ONLY if getattr(self, name) != type(self).model_fields[name].default]
         if self.trainer != "builtin" and asked:
             raise ValueError(f"only the built-in trainer knows {', '.join(asked)}")
+        if self.adapter == "lokr":
+            self._fits_lokr()
+        elif self.lokr_factor != -1:
+            raise ValueError(f'lokr_factor is for "adapter": "lokr", not "{self.adapter}"')
+        elif (self.rank or 0) > LARGEST_RANK:
+            raise ValueError(f'rank {self.rank} is more than {LARGEST_RANK}; only "adapter": "lokr" takes more, as whole matrices')
         if self.early_stop and self.keep_checkpoints < 2:
             raise ValueError("early_stop needs keep_checkpoints of 2 or more")
+        self._fits_text_encoder()
         return self
+
+    def _fits_text_encoder(self) -> None:
+        rate = self.text_encoder_learning_rate
+        if not self.text_encoder and (rate is not None or self.text_encoder_share < 1.0):
+            raise ValueError("text_encoder_learning_rate and text_encoder_share say nothing without text_encoder: true")
+        if self.optimizer == "prodigy" and rate is not None:
+            raise ValueError("prodigy finds one rate for all that it trains; leave text_encoder_learning_rate out")
+
+    def _fits_lokr(self) -> None:
+        if self.lokr_factor in (0, 1):
+            raise ValueError("lokr_factor must be 2 or more, or -1 for automatic: 0 and 1 divide nothing")
+        if self.text_encoder:
+            raise ValueError('text_encoder goes with "adapter": "lora" or "dora"; a LoKr adapts the denoiser alone')
 
 
 class MergeConfig(_Section):
@@ -245,6 +293,14 @@ class Settings(_Section):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="of the base model; auto = the fastest that the device computes well"
     )
+    quantization: Quantization | None = Field(
+        None,
+        description="weights of the base model in fewer bits: int8 or fp8 halve them, nf4 quarters them (pip install 'twinloop[quant]')",
+    )
+    compile: Literal["regional", "off"] | None = Field(
+        None,
+        description="torch.compile for the blocks that the base model repeats, when generating and training; null = on a CUDA GPU, where the work is long enough",
+    )
     allow_download: bool = False
     analysis: AnalysisSettings = AnalysisSettings()
     generation: GenerationConfig = GenerationConfig()
@@ -253,6 +309,12 @@ class Settings(_Section):
     merge: MergeConfig = MergeConfig()
     panel: PanelConfig = PanelConfig()
     stop: StopConfig = StopConfig()
+
+    @model_validator(mode="after")
+    def _lokr_is_worn_whole(self) -> Settings:
+        if self.training.adapter == "lokr" and self.generation.offload == "sequential":
+            raise ValueError('"training": {"adapter": "lokr"} and "generation": {"offload": "sequential"} do not go together: choose "model"')
+        return self
 
     @property
     def lora_dir(self) -> Path:

@@ -26,11 +26,13 @@ from twinloop.stages import generate as generating
 from twinloop.stages import merge as merging
 from twinloop.stages import train as training
 from twinloop.stages import validate as validating
+from twinloop.stages.early import EarlyJudge
 from twinloop.stages.generate import GenerationContext, MadeImage
 from twinloop.stages.identity import IdentityReference, freeze_reference, reference_from_json, reference_to_json
 from twinloop.stages.observe import Observer, Seen, observe_files
 from twinloop.stages.samples import Beside, faces_of
 from twinloop.stages.select import Selection, select
+from twinloop.stages.sources import Source, sources_from_json
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.validate import Judged
 from twinloop.store.atomic import read_json, sha256_file, write_json
@@ -122,13 +124,13 @@ class Order:
     output: Path
     lora: Path | None
     dataset: str | None = None
-    photos: tuple[str, ...] = ()
+    photos: tuple[Source, ...] = ()
     photo_share: float = 0.0
 
 
 @dataclass(frozen=True)
 class Studio:
-    """What an order is made with; ``base_model`` as the user named it."""
+    """What an order is made with; ``base_model`` as the user named it. ``early``: judges unfinished images, None = all are finished."""
 
     generator: Callable[[], Generator]
     generation: GenerationSettings
@@ -136,6 +138,7 @@ class Studio:
     style: str
     facets: tuple[Facet, ...]
     clock: Clock
+    early: EarlyJudge | None = None
 
 
 def plan_shots(order: Order, settings: Settings, studio: Studio, reporter: Reporter) -> list[Shot]:
@@ -146,7 +149,7 @@ def plan_shots(order: Order, settings: Settings, studio: Studio, reporter: Repor
     """
     for gap in plan.unplannable(order.gaps, studio.facets):
         reporter.warn(f"{gap.facet}/{gap.value} is no facet value known here; name its file with --facet FILE")
-    wanted = steps.plan_settings(settings, studio.style, order.iteration, order.photos)
+    wanted = steps.plan_settings(settings, studio.style, order.iteration, order.photos, studio.generation.references)
     wanted = dataclasses.replace(wanted, from_photos=order.photo_share)
     shots = plan.plan(order.gaps, studio.facets, wanted)
     if not shots:
@@ -161,8 +164,8 @@ def make_images(shots: Sequence[Shot], order: Order, studio: Studio, reporter: R
         StateError: the folder was started with another order. Locked: it is in use.
     """
     context = GenerationContext(
-        f"iter{order.iteration}", order.output, studio.base_model, order.lora, studio.generation, dataset=order.dataset
-    )
+        f"iter{order.iteration}", order.output, studio.base_model, order.lora, studio.generation, dataset=order.dataset, early=studio.early
+    )  # fmt: skip
     with locked(order.output):
         _begin(shots, order, context)
         journal = Journal(order.output / JOURNAL)
@@ -176,22 +179,25 @@ def _begin(shots: Sequence[Shot], order: Order, context: GenerationContext) -> N
         "shots": hashlib.sha256(json.dumps(plan_json, sort_keys=True).encode()).hexdigest(),
         "base_model": context.base_model,
         "lora": None if order.lora is None else sha256_file(order.lora),
-        # where parts of the model wait decides no pixel
-        "settings": {name: value for name, value in dataclasses.asdict(context.settings).items() if name != "offload"},
+        # where parts of the model wait decides no pixel, and the photos that are shown stand in the shots
+        "settings": {name: value for name, value in dataclasses.asdict(context.settings).items() if name not in ("offload", "references")},
     }
+    if context.early is not None:
+        judge = context.early
+        record["early_reject"] = {"at": judge.at, "observer": judge.observer.fingerprint, "limits": dataclasses.asdict(judge.limits)}
     record = json.loads(json.dumps(record))  # as it will be read back
     kept = order.output / RECORD
     if not kept.exists():
         write_json(order.output / SHOTS, plan_json)
         write_json(kept, record)
     elif (old := read_json(kept)) != record:
-        changed = ", ".join(name for name in record if old.get(name) != record[name])
+        changed = ", ".join(name for name in {**old, **record} if old.get(name) != record.get(name))
         raise StateError(
             f"{order.output} holds images made with other settings ({changed} differ). Choose another --output; nothing was changed."
         )
 
 
-def usable_sources(folder: Path, reporter: Reporter) -> tuple[str, ...]:
+def usable_sources(folder: Path, reporter: Reporter) -> tuple[Source, ...]:
     """The real photos of a folder that an image can start from.
 
     Raises:
@@ -201,7 +207,7 @@ def usable_sources(folder: Path, reporter: Reporter) -> tuple[str, ...]:
     for path in find_images(folder):
         try:
             if load_image(path).origin == "real":
-                found.append(shown_path(path))
+                found.append(Source(shown_path(path)))
         except UnreadableImage as error:
             reporter.warn(f"skipped {path.name}: {error}")
     if not found:
@@ -209,10 +215,14 @@ def usable_sources(folder: Path, reporter: Reporter) -> tuple[str, ...]:
     return tuple(found)
 
 
-def photos_of_run(settings: Settings) -> tuple[str, ...]:
+def photos_of_run(settings: Settings) -> tuple[Source, ...]:
     """The photos that the automatic loop of these settings starts images from; () when it has not run."""
-    record = Workspace(Path(settings.output_dir), settings.lora_dir).dataset(0)
-    return tuple(member.path for member in Dataset.from_json(read_json(record)).real) if record.is_file() else ()
+    space = Workspace(Path(settings.output_dir), settings.lora_dir)
+    if space.sources.is_file():
+        return sources_from_json(read_json(space.sources))
+    record = space.dataset(0)
+    members = Dataset.from_json(read_json(record)).real if record.is_file() else ()
+    return tuple(Source(member.path) for member in members if member.weight > 0)
 
 
 def recorded_dataset(folder: Path) -> Path | None:
@@ -253,7 +263,7 @@ def judge_folder(
     reference = learn_person(photos, settings, observer) if photos is not None else None
     known = [(p.path.name, p.seen.phash) for p in photos.selection.photos] if photos is not None else []
     limits = steps.limits_of(settings, reference)
-    judged = validating.judge(asked, observer, catalog, limits, reference, known, reporter)
+    judged = validating.judge(asked, observer, catalog, limits, reference, known, reporter) + validating.given_up(folder)
     verdicts = [item.verdict for item in judged]
     return judged, validating.verdicts_json(verdicts, limits, steps.settings_fingerprint(settings))
 

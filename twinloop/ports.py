@@ -213,6 +213,9 @@ class GenerationSettings:
         scheduler: its name as the family knows it, "" = the base model's own.
         offload: ``none``, ``model`` or ``sequential``: what waits in main memory while a GPU works on something else.
         vae_tiling: decode in tiles; None = where a picture is large or the GPU small.
+        references: photos that an editing model looks at for one picture; fewer where it takes fewer.
+        compile: the denoiser's repeated blocks: ``regional`` or ``off``; None = on a CUDA GPU, where ``planned`` images make it pay.
+        planned: how many images the caller makes with these settings, those of an earlier start included; 0 = not known.
     """
 
     steps: int
@@ -226,6 +229,26 @@ class GenerationSettings:
     scheduler: str = ""
     offload: str = "none"
     vae_tiling: bool | None = None
+    references: int = 1
+    compile: str | None = None
+    planned: int = 0
+
+
+@dataclass(frozen=True)
+class EarlyLook:
+    """A look at images on their way, so that no more work goes into those that already fail.
+
+    Attributes:
+        at: share of the denoising steps after which it is taken, 0..1; where no step would be left then, it is not taken.
+        worth_finishing: asked once for every shot, with a preview of what its image will come to (uint8 HxWx3 RGB).
+    """
+
+    at: float
+    worth_finishing: Callable[[Shot, ImageArray], bool]
+
+    def step(self, steps: int) -> int:
+        """The step of so many after which it is taken; the last one means: not at all."""
+        return max(1, round(self.at * steps))
 
 
 class Generator(Protocol):
@@ -238,8 +261,13 @@ class Generator(Protocol):
         """Use this LoRA (None = the bare base model) from now on."""
         ...
 
-    def generate(self, shots: Sequence[Shot], settings: GenerationSettings) -> Iterator[tuple[Shot, ImageArray]]:
-        """One image per shot, in order, each depending only on its own shot and settings (and on the fixed batch it is in)."""
+    def generate(
+        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
+    ) -> Iterator[tuple[Shot, ImageArray]]:
+        """One image per shot, in order, each depending only on its own shot and settings (and on the fixed batch it is in).
+
+        Shots that ``look`` says no to are left out; the images of the others are what they are without it, but for rounding.
+        """
         ...
 
 
@@ -263,7 +291,11 @@ class TrainingSettings:
         gradient_checkpointing: compute activations again on the way back, to save memory; None = where memory is tight.
         memory: GiB that the training may use, 0 = what the GPU has; where it is short, batches go through in portions.
         flip: also train on mirror images, which loses what is asymmetric in a face.
-        adapter: ``lora``, or ``dora`` (arXiv 2402.09353).
+        adapter: ``lora``, ``dora`` (arXiv 2402.09353) or ``lokr`` (arXiv 2309.14859).
+        lokr_factor: by how much a LoKr divides a layer's widths, -1 = near their square roots.
+        text_encoder: the LoRA adapts the family's CLIP text encoders too, at ``text_encoder_learning_rate`` (0 = `text_encoder_rate`)
+            and for the first ``text_encoder_share`` of the steps.
+        compile: the denoiser's repeated blocks: ``regional`` or ``off``; None = on a CUDA GPU, where the steps make it pay.
         checkpoint_every: steps; at most so many are trained again after a kill.
         stop_at: write the LoRA as it is after this step and leave the checkpoints for more; 0 = at the end. Decides no other step.
         tensorboard: write event files where the library is there. wandb: project to report to, "" = nothing leaves this machine.
@@ -298,6 +330,11 @@ class TrainingSettings:
     face_weight: float = 1.0
     flip: bool = False
     adapter: str = "lora"
+    lokr_factor: int = -1
+    text_encoder: bool = False
+    text_encoder_learning_rate: float = 0.0
+    text_encoder_share: float = 1.0
+    compile: str | None = None
     checkpoint_every: int = 50
     stop_at: int = 0
     tensorboard: bool = True
@@ -307,6 +344,21 @@ class TrainingSettings:
     def effective_batch(self) -> int:
         """Pictures of one optimizer step."""
         return self.batch_size * self.gradient_accumulation
+
+    @property
+    def lokr(self) -> int:
+        """The factor of the LoKr that is trained, -1 = automatic; 0 = none is."""
+        return self.lokr_factor if self.adapter == "lokr" else 0
+
+    @property
+    def text_encoder_rate(self) -> float:
+        """Peak rate of the text encoders: as given, else half of the denoiser's; Prodigy knows one rate for all."""
+        return self.text_encoder_learning_rate or self.learning_rate * (1.0 if self.optimizer == "prodigy" else 0.5)
+
+    @property
+    def text_encoder_steps(self) -> int:
+        """After so many steps the text encoders stay as they are; 0 where they are not trained."""
+        return max(1, round(self.steps * self.text_encoder_share)) if self.text_encoder else 0
 
     @property
     def last_step(self) -> int:

@@ -1,30 +1,27 @@
-"""The other side of ``bench/training_peer.py``: the loop that the diffusers documentation leads to, nothing of twinloop in it.
+"""The loop that the diffusers documentation leads to, nothing of twinloop in it: the other side of ``bench/training_peer.py`` where the script is not at hand.
 
-MODEL PHOTOS STEPS BATCH RESOLUTION PRECISION -> one line of JSON.
+    plain_sdxl.py train MODEL PHOTOS STEPS BATCH RESOLUTION PRECISION HOME
+    plain_sdxl.py generate MODEL RESOLUTION PRECISION LORA [--images STEPS,PROMPTS,SEEDS]
 """
 
 from __future__ import annotations
 
-import json
-import resource
-import statistics
 import sys
-import tempfile
 import time
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from clock import Clock
 from diffusers import DDPMScheduler, StableDiffusionXLPipeline
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from PIL import Image
 
-PROMPTS, SEEDS, GENERATION_STEPS = 6, 4, 8
+CLOCK = Clock()
 RANK = 16
-LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2"]
+CAPTION = "photo of ohwx ana"
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -32,7 +29,7 @@ class Photos(torch.utils.data.Dataset[torch.Tensor]):
     """Decoded, resized and cropped whenever they are asked for."""
 
     def __init__(self, folder: Path, size: int) -> None:
-        self.paths, self.size = sorted(folder.iterdir()), size
+        self.paths, self.size = sorted(path for path in folder.iterdir() if path.suffix != ".jsonl"), size
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -46,25 +43,24 @@ class Photos(torch.utils.data.Dataset[torch.Tensor]):
         return torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)
 
 
-def train(model: str, photos: Path, steps: int, batch: int, size: int, dtype: torch.dtype, home: Path) -> dict[str, float]:
-    moments = [time.perf_counter()]
-    pipeline: Any = StableDiffusionXLPipeline.from_pretrained(model, torch_dtype=dtype, use_safetensors=True).to(DEVICE)
+def train(model: str, photos: Path, steps: int, batch: int, size: int, dtype: torch.dtype, home: Path) -> None:
+    CLOCK.mark("imports")
+    pipeline: Any = StableDiffusionXLPipeline.from_pretrained(model, dtype=dtype, use_safetensors=True).to(DEVICE)
     unet, vae, schedule = pipeline.unet, pipeline.vae, DDPMScheduler.from_config(pipeline.scheduler.config)
     vae.to(torch.float32)
     for part in (unet, vae, pipeline.text_encoder, pipeline.text_encoder_2):
         part.requires_grad_(False)
-    unet.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=LAYERS))
+    unet.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=["to_k", "to_q", "to_v", "to_out.0"]))
     weights = [parameter for parameter in unet.parameters() if parameter.requires_grad]
     for parameter in weights:
         parameter.data = parameter.data.float()
     optimizer = torch.optim.AdamW(weights, lr=1e-4, weight_decay=1e-2)
     with torch.no_grad():
-        words, _, pooled, _ = pipeline.encode_prompt("photo of ohwx ana", do_classifier_free_guidance=False)
+        words, _, pooled, _ = pipeline.encode_prompt(CAPTION, do_classifier_free_guidance=False)
     sizes = torch.tensor([[size, size, 0, 0, size, size]], device=DEVICE, dtype=dtype)
     unet.train()
     loader = torch.utils.data.DataLoader(Photos(photos, size), batch_size=batch, shuffle=True, drop_last=True)
-    step = 0
-    while step < steps:
+    while len(CLOCK.steps) < steps:
         for pixels in loader:
             clean = vae.encode(pixels.to(DEVICE)).latent_dist.sample() * vae.config.scaling_factor
             noise = torch.randn_like(clean)
@@ -78,44 +74,53 @@ def train(model: str, photos: Path, steps: int, batch: int, size: int, dtype: to
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()
             optimizer.zero_grad()
-            loss.detach().item()  # for the progress bar
-            moments.append(time.perf_counter())
-            step += 1
-            if step == steps:
+            CLOCK.step(loss.detach().item())
+            if len(CLOCK.steps) == steps:
                 break
     StableDiffusionXLPipeline.save_lora_weights(home, unet_lora_layers=get_peft_model_state_dict(unet))
-    between = [after - before for before, after in pairwise(moments[1:])]
-    return {"steady step, s": statistics.median(between), "load to the end of step 1, s": moments[1] - moments[0], "whole training, s": moments[-1] - moments[0]}
 
 
-def generate(model: str, size: int, dtype: torch.dtype, lora: Path) -> dict[str, float]:
-    pipeline: Any = StableDiffusionXLPipeline.from_pretrained(model, torch_dtype=dtype, use_safetensors=True).to(DEVICE)
+def generate(model: str, size: int, dtype: torch.dtype, lora: Path, images: tuple[int, int, int]) -> dict[str, float]:
+    steps, prompts, seeds = images
+    pipeline: Any = StableDiffusionXLPipeline.from_pretrained(model, dtype=dtype, use_safetensors=True).to(DEVICE)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.load_lora_weights(str(lora), use_safetensors=True)
     begun = time.perf_counter()
-    for number in range(PROMPTS):
-        for seed in range(SEEDS):
+    for number in range(prompts):
+        for seed in range(seeds):
             pipeline(
-                f"photo of ohwx ana smiling {'a ' * number}", negative_prompt="blurry", num_inference_steps=GENERATION_STEPS, guidance_scale=5.0, width=size,
+                f"{CAPTION} smiling {'a ' * number}", negative_prompt="blurry", num_inference_steps=steps, guidance_scale=5.0, width=size,
                 height=size, generator=torch.Generator("cpu").manual_seed(100 + seed),
             )  # fmt: skip
     seconds = time.perf_counter() - begun
     begun = time.perf_counter()
     pipeline.unload_lora_weights()
     pipeline.load_lora_weights(str(lora), use_safetensors=True)
-    return {"24 images (6 prompts, 4 seeds), s": seconds, "texts encoded": 2 * PROMPTS * SEEDS, "exchange of a LoRA, s": time.perf_counter() - begun}
+    texts = 2 * prompts * seeds
+    return {
+        "s an image": seconds / (prompts * seeds), "texts encoded": texts, "texts encoded again": texts,
+        "exchange of a LoRA, s": time.perf_counter() - begun,
+    }  # fmt: skip
 
 
 def main() -> None:
-    model, photos, steps, batch, resolution, precision = sys.argv[1:]
-    dtype = getattr(torch, precision)
-    with tempfile.TemporaryDirectory() as home:
-        figures = train(model, Path(photos), int(steps), int(batch), int(resolution), dtype, Path(home))
-        figures["peak memory of the process, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        if torch.cuda.is_available():
-            figures["peak memory of the GPU, MiB"] = torch.cuda.max_memory_allocated() / 2**20
-        figures |= generate(model, int(resolution), dtype, Path(home))
-    print(json.dumps(figures))
+    what, model, *rest = sys.argv[1:]
+    if what == "generate":
+        size, precision, lora, *counts = rest
+        steps, prompts, seeds = map(int, (counts[1] if counts else "8,6,4").split(","))
+        print(CLOCK.report(figures=generate(model, int(size), dtype_of(precision), Path(lora), (steps, prompts, seeds))))
+        return
+    photos, steps, batch, size, precision, home = rest
+    train(model, Path(photos), int(steps), int(batch), int(size), dtype_of(precision), Path(home))
+    print(CLOCK.report())
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """``auto``: what our side takes by itself."""
+    if precision == "auto":
+        return torch.bfloat16 if DEVICE == "cuda" else torch.float32
+    found: torch.dtype = getattr(torch, precision)
+    return found
 
 
 if __name__ == "__main__":

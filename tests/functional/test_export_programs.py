@@ -101,7 +101,7 @@ def test_a_runs_dataset_keeps_captions_and_weights(photos: Path, capsys: pytest.
         (("kohya", "--output", "out"), "Which photos?"),
         (("kohya", "--dataset", "none", "--output", "out"), "Folder not found"),
         (("kohya", "--dataset", "ana", "--output", "out", "--preset", "zimage"), "does not train zimage"),
-        (("simpletuner", "--dataset", "ana", "--output", "out", "--preset", "sd15"), "does not train sd15"),
+        (("simpletuner", "--dataset", "ana", "--output", "out", "--preset", "flux-kontext"), "does not train flux-kontext"),
         (("a1111", "--output", "out"), "Which LoRA?"),
         (("a1111", "--lora", "none.safetensors", "--output", "out"), "LoRA not found"),
         (("comfyui", "--config", "bootstrap_config.json", "--output", "out"), "no final LoRA yet"),

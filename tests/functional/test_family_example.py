@@ -60,6 +60,12 @@ def plain_picture(base: Path, lora: Path, shot: Any) -> Any:
     return np.asarray((made * 255).round(), np.uint8)
 
 
+def test_without_a_pipeline_for_photos_that_is_said(example: Family, tmp_path: Path) -> None:
+    generator = DiffusersGenerator(str(build_auraflow(tmp_path / "base")), example, device="cpu", precision="float32")
+    with pytest.raises(InputError, match=r"generation\.from_photos.*cannot start from a photo"):
+        list(generator.generate([replace(shots(1)[0], source="a.jpg")], GENERATION))
+
+
 def test_a_preset_belongs_to_one_family(example: Family) -> None:
     with pytest.raises(InputError, match=r"preset auraflow belongs to the family 'auraflow'"):
         register_family(replace(example, name="other"))
@@ -69,7 +75,7 @@ def test_a_preset_belongs_to_one_family(example: Family) -> None:
 def test_a_shipped_family_is_named_by_one_file(name: str) -> None:
     """Its pipeline, its denoiser's and its model's name: all that tells it from others is in one place."""
     family = FAMILIES[name]
-    words = re.compile("|".join(rf"\b{re.escape(word)}\b" for word in (family.pipeline, family.reference)))
+    words = re.compile("|".join(rf"(?<![\w-]){re.escape(word)}(?![\w-])" for word in (*family.kinds, family.reference)))
     files = [path for path in PACKAGE.rglob("*.py") if words.search(path.read_text(encoding="utf-8"))]
     # the configuration's default base model, and what the commands say of it, are the seed's
     homes = [path for path in files if path.parent.name == "families"]

@@ -170,3 +170,40 @@ def test_settings_of_the_training_that_do_not_fit_together() -> None:
     assert loops.settings(training={"memory": 12}).training.memory == 12
     with pytest.raises(ConfigError, match=r"training\.memory"):
         loops.settings(training={"memory": 10})
+
+
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [
+        ({"lokr_factor": 8}, 'lokr_factor is for "adapter": "lokr", not "lora"'),
+        ({"adapter": "dora", "rank": 2048}, "rank 2048 is more than 1024"),
+        ({"adapter": "lokr", "lokr_factor": 1}, "lokr_factor must be 2 or more, or -1"),
+        ({"adapter": "lokr", "text_encoder": True}, "a LoKr adapts the denoiser alone"),
+    ],
+)
+def test_what_does_not_go_with_a_lokr_is_named(training: dict[str, Any], words: str) -> None:
+    (problem,) = problems({**LEAST, "training": training})
+    assert words in problem
+
+
+def test_a_lokr_takes_any_rank_but_no_offloading_layer_by_layer() -> None:
+    lokr = {"adapter": "lokr", "lokr_factor": 8, "rank": 10000}
+    assert parse_settings({**LEAST, "training": lokr}, "x").training.lokr_factor == 8
+    (problem,) = problems({**LEAST, "training": lokr, "generation": {"offload": "sequential"}})
+    assert 'do not go together: choose "model"' in problem
+
+
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [
+        ({"text_encoder_learning_rate": 1e-5}, "say nothing without text_encoder: true"),
+        ({"text_encoder_share": 0.5}, "say nothing without text_encoder: true"),
+        ({"text_encoder": True, "optimizer": "prodigy", "text_encoder_learning_rate": 0.5}, "one rate for all"),
+        ({"text_encoder": True, "text_encoder_share": 0.0}, "text_encoder_share"),
+    ],
+)
+def test_what_does_not_go_with_text_encoders_is_named(training: dict[str, Any], words: str) -> None:
+    from tests.functional import loops
+
+    with pytest.raises(ConfigError, match=words):
+        loops.settings(training=training)

@@ -11,8 +11,9 @@ from tests.functional import loops
 from tests.functional.loops import Quiet
 from twinloop.config import Settings
 from twinloop.errors import InputError, MissingExtra
-from twinloop.families import preset_for
-from twinloop.wiring import base_model_path, build_makers, build_toolbox, chosen_facets, with_extra
+from twinloop.families import FAMILIES, preset_for
+from twinloop.wiring import base_model_path, build_makers, build_toolbox, chosen_facets, training_settings, with_extra
+from twinloop.wiring.makers import check_training_settings
 
 
 def settings(**changes: Any) -> Settings:
@@ -121,8 +122,6 @@ def test_where_parts_wait_does_not_make_another_run() -> None:
 
 
 def test_a_plugin_may_bring_a_family() -> None:
-    from twinloop.families import FAMILIES
-
     example = Path(__file__).parents[2] / "examples" / "auraflow_family.py"
     try:
         makers = build_makers(settings(base_model="fal/AuraFlow-v0.3", training={}, analysis={"plugins": [str(example)]}))
@@ -152,3 +151,12 @@ def test_prodigy_brings_its_own_rate() -> None:
 def test_epochs_count_whole_steps_of_accumulated_batches() -> None:
     asked = {"epochs": 2, "batch_size": 4, "gradient_accumulation": 5}
     assert build_makers(settings(base_model="some/sdxl", training=asked)).training(10).steps == 2 * 10 * 10 / 20
+
+
+@pytest.mark.parametrize("trainer", ["builtin", "kohya"])
+def test_text_encoders_that_cannot_be_trained_are_said_before_anything_starts(trainer: str) -> None:
+    asked = settings(base_model="Tongyi-MAI/Z-Image", training={"text_encoder": True, "trainer": trainer})
+    training = training_settings(asked, FAMILIES["zimage"].training("zimage"), 1, 1)
+    assert training.text_encoder and training.text_encoder_rate == 5e-5
+    with pytest.raises(InputError, match=r"training\.text_encoder: models of the family 'zimage' read prompts with a language model"):
+        check_training_settings(asked, training)

@@ -20,7 +20,7 @@ from twinloop.domain.faces import Box, Face, FloatArray, HeadPose, ImageArray, P
 from twinloop.domain.records import LoRA, TrainingSample
 from twinloop.domain.shots import Shot, derive_seed
 from twinloop.errors import MissingModel
-from twinloop.ports import DetectorPack, GenerationSettings, TrainingSettings
+from twinloop.ports import DetectorPack, EarlyLook, GenerationSettings, TrainingSettings
 from twinloop.store.atomic import read_json, write_bytes, write_json
 from twinloop.store.lora_file import canonical
 
@@ -170,26 +170,34 @@ class FakeGenerator:
             info = _lora_info(path)
             self._skill, self._person = float(info["fake.skill"]), int(info["fake.person"])
 
-    def generate(self, shots: Sequence[Shot], settings: GenerationSettings) -> Iterator[tuple[Shot, ImageArray]]:
+    def generate(
+        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
+    ) -> Iterator[tuple[Shot, ImageArray]]:
+        looks = look is not None and look.step(settings.steps) < settings.steps
         for shot in shots:
-            rng = random.Random(shot.seed)
-            asked = {**dict(shot.traits), shot.facet: shot.value}
-            if rng.random() > 0.65 + 0.3 * self._skill:
-                asked = {name: rng.choice(_NAMES.get(name, tuple(_YAW))) for name in asked}
-            side = rng.choice((-1, 1))
-            shown = {name: asked[name] for name in _NAMES if asked.get(name) in _NAMES[name]}
-            truth = FakeTruth(
-                yaw=side * _YAW.get(asked.get("face_angle", "front"), 0.0) + rng.randint(-8, 8),
-                hands=1 if asked.get("composition") == "hands_visible" else 0,
-                person=self._person,
-                likeness=min(15, int(11 + 4 * self._skill + rng.random() * 2)),
-                quality=min(15, int(8 + 5 * self._skill + rng.random() * 3)),
-                expression=shown.get("expression", FakeTruth.expression),
-                setting=shown.get("setting", FakeTruth.setting),
-                lighting=shown.get("lighting", FakeTruth.lighting),
-                framing=shown.get("framing", FakeTruth.framing),
-            )
-            yield shot, fake_image(truth, shot.seed, max(SIZE, min(settings.width, settings.height)))
+            image = self._image(shot, settings)
+            if look is None or not looks or look.worth_finishing(shot, image):
+                yield shot, image
+
+    def _image(self, shot: Shot, settings: GenerationSettings) -> ImageArray:
+        rng = random.Random(shot.seed)
+        asked = {**dict(shot.traits), shot.facet: shot.value}
+        if rng.random() > 0.65 + 0.3 * self._skill:
+            asked = {name: rng.choice(_NAMES.get(name, tuple(_YAW))) for name in asked}
+        side = rng.choice((-1, 1))
+        shown = {name: asked[name] for name in _NAMES if asked.get(name) in _NAMES[name]}
+        truth = FakeTruth(
+            yaw=side * _YAW.get(asked.get("face_angle", "front"), 0.0) + rng.randint(-8, 8),
+            hands=1 if asked.get("composition") == "hands_visible" else 0,
+            person=self._person,
+            likeness=min(15, int(11 + 4 * self._skill + rng.random() * 2)),
+            quality=min(15, int(8 + 5 * self._skill + rng.random() * 3)),
+            expression=shown.get("expression", FakeTruth.expression),
+            setting=shown.get("setting", FakeTruth.setting),
+            lighting=shown.get("lighting", FakeTruth.lighting),
+            framing=shown.get("framing", FakeTruth.framing),
+        )
+        return fake_image(truth, shot.seed, max(SIZE, min(settings.width, settings.height)))
 
 
 class FakeTrainer:

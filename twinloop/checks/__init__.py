@@ -24,6 +24,9 @@ BUILTIN: tuple[Check, ...] = (
     Novelty(),
 )
 
+EARLY: tuple[Check, ...] = (OnTarget(), OneFace(), FaceQuality(share=0.5))
+"""Those that a preview of an unfinished image can be trusted with; docs/log.md says how far, and what of the others."""
+
 
 def run_checks(context: CheckContext, checks: Sequence[Check] = BUILTIN) -> tuple[CheckResult, ...]:
     """Every check's result, in order; a check that does not apply is left out."""
@@ -31,4 +34,4 @@ def run_checks(context: CheckContext, checks: Sequence[Check] = BUILTIN) -> tupl
     return tuple(result for result in results if result is not None)
 
 
-__all__ = ["BUILTIN", "Check", "CheckContext", "run_checks"]
+__all__ = ["BUILTIN", "EARLY", "Check", "CheckContext", "run_checks"]

@@ -45,13 +45,16 @@ class FaceConfidence:
 
 @dataclass(frozen=True)
 class FaceQuality:
-    """A whole face, not a smeared one; only where the pack measures it."""
+    """A whole face, not a smeared one; only where the pack measures it. ``share``: of the limit, less for an image that is not finished."""
+
+    share: float = 1.0
 
     def __call__(self, context: CheckContext) -> CheckResult | None:
         quality = context.seen.measure("face_quality")
         if quality is None:
             return None
-        ok = quality >= context.limits.min_face_quality
+        limit = self.share * context.limits.min_face_quality
+        ok = quality >= limit
         return CheckResult(
-            "face_quality", passed(ok), round(quality, 4), f">= {context.limits.min_face_quality:g}", "" if ok else f"the face is smeared ({quality:.2f})", score=quality,
+            "face_quality", passed(ok), round(quality, 4), f">= {limit:g}", "" if ok else f"the face is smeared ({quality:.2f})", score=quality,
         )  # fmt: skip

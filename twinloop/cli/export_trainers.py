@@ -37,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.exporters.package import write_package
     from twinloop.exporters.training_set import TARGETS, export_training_set, gather_samples
+    from twinloop.families.predictions import prediction_of
     from twinloop.foreign.job import Job
     from twinloop.foreign.pictures import folders_of
     from twinloop.wiring import base_family, build_makers
@@ -49,9 +50,10 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     training = build_makers(settings).training(len(gathered.samples))
     root = args.output.resolve()
     base = str(Path(settings.base_model).resolve()) if Path(settings.base_model).exists() else settings.base_model
+    family = base_family(settings)
     job = Job(
-        settings.person_name.replace(" ", "_"), base, base_family(settings), training, settings.person_trigger, root / "dataset",
-        root / "output", folders_of(gathered.samples, settings.person_trigger),
+        settings.person_name.replace(" ", "_"), base, family, training, settings.person_trigger, root / "dataset",
+        root / "output", folders_of(gathered.samples, settings.person_trigger), prediction_of(base, family),
     )  # fmt: skip
     package = export_training_set(TARGETS[name], job, gathered)
     manifest = write_package(args.output, package)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from twinloop.config import Settings
     from twinloop.manual import Order
     from twinloop.stages.generate import MadeImage
+    from twinloop.stages.sources import Source
 
 WORDS = ("nano", "fake")
 """Names of bases that need no file: the embedded one, and the one for tests and dry runs."""
@@ -35,6 +36,8 @@ FLAGS = {
     "batch_size": "generation.batch_size",
     "style": "generation.prompt_style",
     "strength": "generation.strength",
+    "early_reject": "generation.early_reject",
+    "models_dir": "models_dir",
     "preset": "training.preset",
     "seed": "seed",
     "device": "device",
@@ -89,6 +92,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strength", type=float, metavar="X", help="how much of a photo is drawn anew, 0-1 (default: 0.6)"
     )
+    parser.add_argument(
+        "--early-reject",
+        type=options.fraction,
+        metavar="X",
+        help="give up images whose preview fails its target after this share of the steps, such as 0.6 (default: finish all)",
+    )
+    options.add_models_dir(parser)
     options.add_facets(parser)
     options.add_device(parser)
     options.add_config(parser)
@@ -96,6 +106,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop import manual
+    from twinloop.stages.generate import METADATA
+    from twinloop.stages.validate import given_up
 
     gaps, found = manual.read_gaps(args.gaps)
     settings = _settings(args, found)
@@ -114,6 +126,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         terminal.warn("no --lora: the images come from the bare base model, which does not know the person")
     made = _make(order, settings, terminal)
     terminal.line(f"Generated: {len(made)} images in {output}")
+    early = len(given_up(output))
+    if early:
+        terminal.line(f"Given up early: {early}, because a preview failed its target ({METADATA} says why)")
     return {
         "output": str(output),
         "images": [{"file": m.path.name, "sha256": m.sha256, **m.shot.to_json()} for m in made],
@@ -121,15 +136,19 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 
 def _make(order: Order, settings: Settings, terminal: Terminal) -> list[MadeImage]:
-    from twinloop import manual, wiring
+    from twinloop import manual, steps, wiring
     from twinloop.store.clock import SystemClock
 
     facets, _ = wiring.chosen_facets(settings.analysis.plugins, settings.analysis.facets)
+    early = None
+    if settings.generation.early_reject is not None:
+        observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
+        early = steps.early_judge(settings, observer)
     makers = wiring.build_makers(settings)
     if makers.notice:
         terminal.warn(makers.notice)
     makers.check(() if order.lora is None else (order.lora,))
-    studio = manual.Studio(makers.generator, makers.generation, makers.base_model, makers.style, facets, SystemClock())
+    studio = manual.Studio(makers.generator, makers.generation, makers.base_model, makers.style, facets, SystemClock(), early)
     shots = manual.plan_shots(order, settings, studio, terminal)
     terminal.line(f"{len(order.gaps)} gaps, {len(shots)} images to make with {settings.base_model}")
     return manual.make_images(shots, order, studio, terminal)
@@ -167,7 +186,7 @@ def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and value > 0 else None
 
 
-def _photos(args: argparse.Namespace, settings: Settings, terminal: Terminal) -> tuple[str, ...]:
+def _photos(args: argparse.Namespace, settings: Settings, terminal: Terminal) -> tuple[Source, ...]:
     from twinloop import manual
 
     if args.from_photos is not None:

@@ -1,4 +1,4 @@
-"""``twinloop lora``: look into LoRA files, rename, add up and shrink them. Needs neither PyTorch nor the base model."""
+"""``twinloop lora``: look into LoRA and LoKr files, rename, add up and shrink them. Needs neither PyTorch nor the base model."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from twinloop.loras.actions import Term
     from twinloop.loras.combine import Reduction
 
-SUMMARY = "Look into LoRA files, convert, merge and resize them."
+SUMMARY = "Look into LoRA and LoKr files, convert, merge and resize them."
 DIALECTS = ("diffusers", "kohya", "comfyui")
+EXTRACTED = "lora"
 DTYPES = ("float32", "float16", "bfloat16")
 
 
@@ -52,7 +53,7 @@ def share(text: str) -> float:
 
 
 def _add_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="a LoRA in .safetensors, of any dialect")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a LoRA or LoKr in .safetensors, of any dialect")
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -70,8 +71,13 @@ def _add_dtype(parser: argparse.ArgumentParser, default: str) -> None:
 
 def configure_convert(parser: argparse.ArgumentParser) -> None:
     _add_file(parser)
-    parser.add_argument("--to", choices=DIALECTS, required=True, help="diffusers (PEFT), kohya (A1111, Forge, sd-scripts) or comfyui")
+    parser.add_argument(
+        "--to", choices=(*DIALECTS, EXTRACTED), required=True,
+        help="diffusers (PEFT), kohya (A1111, Forge, sd-scripts) or comfyui; lora = the LoRA nearest to a LoKr, under diffusers' names",
+    )  # fmt: skip
+    _add_limits(parser)
     _add_output(parser)
+    _add_dtype(parser, "that of each layer; with --to lora only")
 
 
 def configure_merge(parser: argparse.ArgumentParser) -> None:
@@ -102,14 +108,30 @@ def run_info(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 
 def run_convert(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.errors import InputError
     from twinloop.loras.actions import convert
     from twinloop.loras.lora import Dialect
 
+    if args.to == EXTRACTED:
+        return _extract(args, terminal)
+    if (args.rank, args.energy, args.dtype) != (None, None, None):
+        raise InputError("--rank, --energy and --dtype go with --to lora: other conversions keep every bit. Smaller ranks: twinloop lora resize")
     made = convert(args.file, Dialect(args.to), args.output)
     if made["dropped"]:
         terminal.warn(f"not part of a LoRA, and left out: {', '.join(made['dropped'][:5])} (trained words; the prompt needs others)")
     note = " (what ComfyUI reads for UNets)" if made["to"] != made["asked_for"] else ""
     terminal.line(f"{made['layers']} layers, {made['from']} -> {made['to']}{note}: {made['output']}")
+    return made
+
+
+def _extract(args: argparse.Namespace, terminal: Terminal) -> Any:
+    from twinloop.loras.combine import Reduction
+    from twinloop.loras.extraction import extract
+
+    made = extract(args.file, args.output, _limit(args) or Reduction(), args.dtype, terminal)
+    terminal.line(f"{made['layers']} layers, LoKr -> LoRA of rank {_range(made['ranks'])}, {kept_text(made)}: {made['output']}")
+    if made["residual_energy"] >= 1e-4:
+        terminal.warn(f"{100 * made['residual_energy']:.2f}% of the LoKr's squared norm is not in this LoRA; a higher --rank keeps more.")
     return made
 
 
@@ -120,6 +142,8 @@ def run_merge(args: argparse.Namespace, terminal: Terminal) -> Any:
     terms: list[Term] = [Term(path, weight) for path, weight in args.files]
     to = None if args.to is None else Dialect(args.to)
     made = merge(terms, args.output, to, _limit(args), args.dtype, terminal)
+    for part in made["extracted"]:
+        terminal.line(f"{part['file']} is a LoKr and took part as a LoRA: {kept_text(part)}")
     how = "the sum as it is" if made["exact"] else "rounded" if "kept_energy" not in made else kept_text(made)
     terminal.line(f"{len(terms)} LoRAs, {made['layers']} layers of rank {_range(made['ranks'])}, {how}: {made['output']}")
     return made
@@ -159,14 +183,14 @@ def info_lines(data: Mapping[str, Any]) -> list[str]:
     rows = [
         ("Dialect", data["dialect"]), ("Method", data["method"]), ("Base", data["family"] or "cannot be told"),
         ("Layers", ", ".join(f"{count} {part}" for part, count in data["parts"].items()) or "none"),
-        ("Rank", _counts(data["ranks"])), ("Alpha", _counts(data["alphas"])), ("Alpha / rank", _counts(data["scales"])),
+        ("Rank", _counts(data["ranks"])), *([("Factor", _counts(data["factors"]))] if data["factors"] else []), ("Alpha", _counts(data["alphas"])), ("Alpha / rank", _counts(data["scales"])),
         ("Numbers", ", ".join(data["dtypes"])), ("Size", f"{data['bytes'] / 2**20:.1f} MiB"),
         ("Trigger", data["trigger"] or "not told in the file"),
     ]  # fmt: skip
     if norms["measured"]:
         rows.append(("Norm", f"mean {norms['mean']:.4g}, largest {norms['largest']:.4g} in {norms['largest_layer']}, {norms['zero']} layers zero"))
     if data["other_tensors"]:
-        rows.append(("Beside pairs", ", ".join(data["other_tensors"][:5])))
+        rows.append(("Beside layers", ", ".join(data["other_tensors"][:5])))
     header = [f"  {key}: {value}" for key, value in data["header"].items()]
     return [data["file"], *columns(rows), *(["Header:", *header] if header else ["Header: no modelspec.* or ss_* texts"])]
 
@@ -179,7 +203,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 COMMANDS = (
     Command("info", "Dialect, base model, ranks, alphas, header and norms of a LoRA.", _add_file, run_info),
-    Command("convert", "Write a LoRA in another dialect, bit for bit, alpha kept.", configure_convert, run_convert),
+    Command("convert", "Write a LoRA in another dialect, bit for bit, alpha kept; or a LoKr as a LoRA.", configure_convert, run_convert),
     Command("merge", "Write the weighted sum of several LoRAs as one.", configure_merge, run_merge),
     Command("resize", "Write a LoRA with smaller ranks, and say how much was kept.", configure_resize, run_resize),
 )

@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.review import Review, finish, say
+    from twinloop.stages.review import Review, finish, say, to_look_at
     from twinloop.store.atomic import read_json
     from twinloop.store.workspace import Workspace
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     iteration = args.iteration or _latest(space)
     if not space.verdicts(iteration).exists():
         raise NothingToDo(f"Round {iteration} of {args.folder} has no verdicts yet.")
-    verdicts = {item["image"]: item for item in read_json(space.verdicts(iteration))["verdicts"]}
+    verdicts = {item["image"]: item for item in to_look_at(read_json(space.verdicts(iteration))["verdicts"])}
     path = space.review(iteration)
     review = Review.read(path, iteration)
     opinions = _opinions(args)

@@ -64,11 +64,12 @@ def _listed(title: str, items: Sequence[str]) -> list[str]:
 def validation_lines(counts: Tally) -> list[str]:
     """The summary of a validation."""
     unsure = [f"Unsure: {counts.unsure}"] if counts.unsure else []
+    early = f" ({counts.early} of them early, before they were finished)" if counts.early else ""
     return [
         "Validation Complete",
         "─────────────────────",
         f"Approved: {counts.approved} ({100 * counts.approval:.1f}%)",
-        f"Rejected: {counts.rejected}",
+        f"Rejected: {counts.rejected}{early}",
         *unsure,
         f"Avg Quality: {counts.quality:.2f}",
     ]

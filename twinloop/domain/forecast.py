@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from twinloop.domain.quantised import Quantization
+
 GIB = 1 << 30
 BUDGETS = (8, 12, 16, 24)
 """GiB of the usual graphics cards."""
@@ -16,15 +18,18 @@ class MemoryPlan:
 
     Attributes:
         portion: pictures at once. checkpointing: activations are computed again on the way back. peak: bytes.
+        quantization: of the base model's weights, where it is another than the configured one.
     """
 
     portion: int
     checkpointing: bool
     peak: int
+    quantization: Quantization | None = None
 
     def __str__(self) -> str:
         how = "with" if self.checkpointing else "without"
-        return f"{self.peak / GIB:.1f} GiB: {self.portion} at a time, {how} gradient checkpointing"
+        weights = "" if self.quantization is None else f', with "quantization": "{self.quantization}"'
+        return f"{self.peak / GIB:.1f} GiB: {self.portion} at a time, {how} gradient checkpointing{weights}"
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class Shot:
         facet, value, index: the gap it serves and its number there, from 1.
         traits: the other facet values that the prompt asks for (variety), e.g. ``{"setting": "outdoor"}``.
         source: a real photo to start from (image-to-image), or None.
+        references: other real photos of the person, which a model that looks at several is shown after ``source``.
     """
 
     key: str
@@ -79,11 +80,13 @@ class Shot:
     seed: int
     traits: tuple[tuple[str, str], ...] = ()
     source: str | None = None
+    references: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
             "key": self.key, "type": self.facet, "target": self.value, "index": self.index, "prompt": self.prompt,
             "negative_prompt": self.negative_prompt, "seed": self.seed, "traits": dict(self.traits), "source": self.source,
+            **({"references": list(self.references)} if self.references else {}),
         }  # fmt: skip
 
     @classmethod
@@ -91,4 +94,5 @@ class Shot:
         return cls(
             key=data["key"], facet=data["type"], value=data["target"], index=data["index"], prompt=data["prompt"],
             negative_prompt=data["negative_prompt"], seed=data["seed"], traits=tuple(sorted(data["traits"].items())), source=data["source"],
+            references=tuple(data.get("references", ())),
         )  # fmt: skip

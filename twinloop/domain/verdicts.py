@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -39,6 +40,10 @@ class CheckResult:
             "reason": self.reason, "score": self.score,
         }  # fmt: skip
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CheckResult:
+        return cls(data["check"], Outcome(data["outcome"]), data["value"], data["limit"], data["reason"], data["score"])
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -46,6 +51,7 @@ class Verdict:
 
     Attributes:
         human: what a person said; it is stronger than the checks, which stay on record.
+        early: share of the denoising steps after which the image was given up, judged by a preview: there is no image. None = it was finished.
     """
 
     image: str
@@ -54,6 +60,7 @@ class Verdict:
     value: str
     results: tuple[CheckResult, ...]
     human: Outcome | None = None
+    early: float | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -84,4 +91,5 @@ class Verdict:
             "image": self.image, "sha256": self.sha256, "type": self.facet, "target": self.value,
             "outcome": str(self.outcome), "quality": round(self.quality, 4), "checks": [r.to_json() for r in self.results],
             **({} if self.human is None else {"human": str(self.human), "automatic": str(self.automatic)}),
+            **({} if self.early is None else {"rejected_early": self.early}),
         }  # fmt: skip

@@ -98,12 +98,12 @@ def _kohya_notes(job: Job) -> tuple[str, ...]:
 TARGETS: Mapping[str, Target] = {
     target.name: target
     for target in (
-        Target("kohya", kohya.PROGRAM, _kohya, ("In the folder of sd-scripts:", "  accelerate launch --num_cpu_threads_per_process 1 SCRIPT --config_file {root}/training.toml"), _kohya_notes),
+        Target("kohya", kohya.PROGRAM, _kohya, ("In the folder of sd-scripts:", "  accelerate launch --num_cpu_threads_per_process 1 SCRIPT --config_file {root}/training.toml"), _kohya_notes, kohya.ABLE),
         Target("ai-toolkit", aitoolkit.PROGRAM, lambda job: {"job.yaml": aitoolkit.job_yaml(job)}, ("In the folder of ai-toolkit:", "  python run.py {root}/job.yaml"), aitoolkit.notes, aitoolkit.ABLE),
         Target(
             "onetrainer", onetrainer.PROGRAM,
             lambda job: {"config.json": onetrainer.config_json(job, str(job.root.parent / "concepts.json")), "concepts.json": onetrainer.concepts_json(job)},
-            ("Load config.json in the interface, or in the folder of OneTrainer:", "  python scripts/train.py --config-path {root}/config.json"),
+            ("Load config.json in the interface, or in the folder of OneTrainer:", "  python scripts/train.py --config-path {root}/config.json"), able=onetrainer.ABLE,
         ),
         Target(
             "simpletuner", simpletuner.PROGRAM,

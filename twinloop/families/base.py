@@ -9,7 +9,7 @@ base model's scheduler, 0..1000.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -33,7 +33,8 @@ class Preset:
         repeats: how often each photo counts in an epoch (kohya's repeats).
         aspect_buckets: train on the photos' own aspect ratios; False = all are cropped square, for a base that knows only squares.
         true_sizes: tell the denoiser each photo's real size and crop; False = always those of a whole picture, for a base that knows only one size.
-        hints: words in the names of checkpoints that this preset suits, in lower case with ``-`` for every other sign.
+        hints: words in the names of checkpoints that this preset suits, in lower case with ``-`` for every other sign, or in the lower-case
+            name of their pipeline.
         aliases: other names of the preset -> what the user should know about them.
         notice: what the user should know about the preset.
     """
@@ -61,6 +62,23 @@ class Guidance:
     argument: str = "guidance_scale"
     negative: bool = True
     off: float = 1.0
+
+
+@dataclass(frozen=True)
+class Editing:
+    """How the models of a family change photos as a prompt says: they look at them while they draw a new picture, so there is no strength.
+
+    Attributes:
+        photos: image pipeline, as ``model_index.json`` of a model folder names it -> how many photos it looks at for one picture. The first
+            one serves a folder that names none of them.
+        scales: the pipeline brings photos to the size it wants; False = they are scaled and cropped to that of the picture.
+        encode: (image pipeline, text, PIL images, device) -> the text embedded together with the photos it is said of, each tensor with a
+            first axis of 1; None = the text encoders see no photo.
+    """
+
+    photos: Mapping[str, int]
+    scales: bool = True
+    encode: Callable[[Any, str, Sequence[Any], Any], dict[str, Tensor]] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,12 +115,26 @@ FLOW_SCHEDULERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 
 @dataclass(frozen=True)
+class Listeners:
+    """The text encoders that a LoRA can adapt beside the denoiser: CLIP's. Language models are left as they are.
+
+    Attributes:
+        prefixes: component of the pipeline -> what the names of its layers begin with in the copy that other programs read.
+        read: (pipeline, texts, words, device) -> ``words``, the embeddings of these texts as one batch, with what these encoders say
+            now in the place of what they said then. Gradients flow through; what other encoders said is kept.
+    """
+
+    prefixes: Mapping[str, str]
+    read: Callable[[Any, Sequence[str], Words, Any], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
 class Family:
     """One family of base models.
 
     Attributes:
-        pipeline: diffusers class name, as ``model_index.json`` of a model folder names it.
-        image_pipeline: its image-to-image sibling, "" where diffusers has none.
+        pipeline: diffusers class that draws from text.
+        image_pipeline: its image-to-image sibling, "" where diffusers has none, or where photos are edited instead.
         reference: hub id of a model whose configuration and tokenizers fit every single-file checkpoint of the family.
         download: about how large that model is, for people.
         targets: ends of the names of the denoiser's layers that a LoRA adapts.
@@ -115,9 +147,10 @@ class Family:
             height, width) -> what the autoencoder decodes.
         denoiser: name of the pipeline's component. patch: cells of `to_latents` that the denoiser takes as one, along a side.
         joining: texts of one batch are concatenated (``cat``), listed (``list``), or filled up with zeros and concatenated (``pad``).
-        edits: the image pipeline changes a photo as the prompt says, instead of drawing over a noisy copy of it: no strength.
+        editing: how photos are changed as the prompt says, where the model does that instead of drawing over a noisy copy of one.
         frames: the autoencoder is one of videos and wants a time axis.
         prompts: names under which `encode` gives its tensors.
+        listeners: the text encoders that a LoRA can adapt, None where none of them can.
         size_multiple: width and height must be multiples of so many pixels.
         lora_names: names of LoRA layers in the copy that other programs read.
     """
@@ -143,10 +176,24 @@ class Family:
     guidance: Guidance = Guidance()
     joining: Literal["cat", "list", "pad"] = "cat"
     frames: bool = False
-    edits: bool = False
+    editing: Editing | None = None
     lora_names: LoraNames = field(default_factory=LoraNames)
+    listeners: Listeners | None = None
     schedulers: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=lambda: FLOW_SCHEDULERS)
     download: str = ""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The pipelines that ``model_index.json`` of a folder of this family may name."""
+        if self.editing is not None:
+            return tuple(self.editing.photos)
+        return tuple(kind for kind in (self.pipeline, self.image_pipeline) if kind)
+
+    def from_photo(self, kind: str) -> str:
+        """The pipeline that starts from photos, for a folder that names ``kind``; "" where there is none."""
+        if self.editing is None:
+            return self.image_pipeline
+        return kind if kind in self.editing.photos else next(iter(self.editing.photos))
 
     def preset(self, name: str) -> Preset:
         """The preset of that name.
@@ -182,6 +229,19 @@ class Family:
                 f"generation.scheduler: '{name}' is not known for {self.name}. Known: {', '.join(self.schedulers)}; leave it out for the model's own."
             )
         return self.schedulers[name] if name else ("", {})
+
+    def text_encoders(self) -> Listeners:
+        """The text encoders that a LoRA can adapt.
+
+        Raises:
+            InputError: there are none.
+        """
+        if self.listeners is None:
+            raise InputError(
+                f"training.text_encoder: models of the family '{self.name}' read prompts with a language model, which is not trained; "
+                "CLIP text encoders are. Set training.text_encoder to false."
+            )
+        return self.listeners
 
     @property
     def flow(self) -> bool:

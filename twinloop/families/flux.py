@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twinloop.families import parts
-from twinloop.families.base import Family, Guidance, Preset, SingleFile
+from twinloop.families.base import Family, Guidance, Listeners, Preset, SingleFile
 from twinloop.families.lora_names import LoraNames, Rename
 from twinloop.families.losses import FlowLoss
 from twinloop.ports import GenerationSettings, TrainingSettings
 
+WORDS, SCHNELL_WORDS = 512, 256
+"""Tokens that T5 gives: [dev] and Kontext, [schnell]."""
 _DOUBLE, _SINGLE = "transformer_blocks.{}", "single_transformer_blocks.{}"
 _RENAMES = (
     Rename("double_blocks.{}.img_attn.qkv", tuple(f"{_DOUBLE}.attn.to_{part}" for part in "qkv")),
@@ -29,8 +32,16 @@ _RENAMES = (
 
 
 def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
-    words, pooled, _ = pipeline.encode_prompt(prompt=text, prompt_2=None, device=device, num_images_per_prompt=1, max_sequence_length=512)
-    return {"prompt_embeds": words, "pooled_prompt_embeds": pooled}
+    """As many words as the model was made with: a denoiser that is told no guidance is [schnell]'s."""
+    words = WORDS if pipeline.transformer.config.guidance_embeds else SCHNELL_WORDS
+    embedded, pooled, _ = pipeline.encode_prompt(prompt=text, prompt_2=None, device=device, num_images_per_prompt=1, max_sequence_length=words)
+    return {"prompt_embeds": embedded, "pooled_prompt_embeds": pooled}
+
+
+def read(pipeline: Any, texts: Sequence[str], words: Any, device: Any) -> dict[str, Any]:
+    """CLIP gives the summary alone; the words are T5's."""
+    ids = parts.token_ids(pipeline.tokenizer, texts, pipeline.tokenizer_max_length)
+    return {**words, "pooled_prompt_embeds": pipeline.text_encoder(ids.to(device)).pooler_output}
 
 
 def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
@@ -67,6 +78,7 @@ FAMILY = Family(
     to_latents=parts.scaled,
     to_raw=to_raw,
     loss=FlowLoss(),
+    listeners=Listeners({"text_encoder": "lora_te1_"}, read),
     guidance=Guidance(negative=False),
     lora_names=LoraNames(renames=_RENAMES, own_reader=True),
     single_file=SingleFile(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from twinloop.families import parts
-from twinloop.families.base import Family, Guidance, Preset, SingleFile
+from twinloop.families.base import Editing, Family, Guidance, Preset, SingleFile
 from twinloop.families.lora_names import LoraNames, Rename
 from twinloop.families.losses import FlowLoss
 from twinloop.ports import GenerationSettings, TrainingSettings
@@ -90,6 +90,7 @@ FAMILY = Family(
     to_raw=to_raw,
     loss=FlowLoss(),
     patch=1,
+    editing=Editing({"Flux2Pipeline": 6}),
     guidance=Guidance(negative=False),
     lora_names=LoraNames(renames=_RENAMES),
     single_file=SingleFile(
@@ -97,7 +98,7 @@ FAMILY = Family(
     ),
     presets={
         "flux2": Preset(
-            GenerationSettings(steps=28, guidance=4.0, width=1024, height=1024, batch_size=1),
+            GenerationSettings(steps=28, guidance=4.0, width=1024, height=1024, batch_size=1, references=3),
             replace(TRAINING, preset="flux2"),
             repeats=10,
             hints=("flux.2", "flux-2", "flux2"),

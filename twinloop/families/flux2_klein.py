@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from twinloop.families import flux2
-from twinloop.families.base import Guidance, Preset, SingleFile
+from twinloop.families.base import Editing, Guidance, Preset, SingleFile
 from twinloop.ports import GenerationSettings
 
 FAMILY = replace(
@@ -18,19 +18,20 @@ FAMILY = replace(
     base_version="flux2_klein",
     licence="FLUX.2 [klein] 4B: Apache-2.0; 9B: FLUX Non-Commercial License.",
     guidance=Guidance(negative=True),
+    editing=Editing({"Flux2KleinPipeline": 4}),
     single_file=SingleFile(
         whole=False, model="Flux2Transformer2DModel", marks=(("single_stream_modulation.lin.weight", "!guidance_in.in_layer.weight"),),
     ),
     presets={
         "flux2-klein": Preset(
-            GenerationSettings(steps=4, guidance=1.0, width=1024, height=1024, batch_size=1),
+            GenerationSettings(steps=4, guidance=1.0, width=1024, height=1024, batch_size=1, references=3),
             replace(flux2.TRAINING, preset="flux2-klein"),
             repeats=10,
             hints=("klein", "flux.2-klein", "flux-2-klein", "flux2-klein"),
             notice="FLUX.2 [klein] is distilled to four steps. LoRAs are better trained on klein-base (preset flux2-klein-base); they load on both.",
         ),
         "flux2-klein-base": Preset(
-            GenerationSettings(steps=50, guidance=4.0, width=1024, height=1024, batch_size=1),
+            GenerationSettings(steps=50, guidance=4.0, width=1024, height=1024, batch_size=1, references=3),
             replace(flux2.TRAINING, preset="flux2-klein-base"),
             repeats=10,
             hints=("klein-base", "flux.2-klein-base", "flux-2-klein-base", "flux2-klein-base"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from twinloop.families import flux
-from twinloop.families.base import Preset
+from twinloop.families.base import Editing, Preset
 
 _DEV = flux.FAMILY.presets["flux"]
 
@@ -13,10 +13,10 @@ FAMILY = replace(
     flux.FAMILY,
     name="flux-kontext",
     pipeline="FluxKontextPipeline",
-    image_pipeline="FluxKontextPipeline",
+    image_pipeline="",
     reference="black-forest-labs/FLUX.1-Kontext-dev",
     licence="FLUX.1 Kontext [dev]: FLUX.1 [dev] Non-Commercial License.",
-    edits=True,
+    editing=Editing({"FluxKontextPipeline": 1}, scales=False),
     presets={
         "flux-kontext": Preset(
             replace(_DEV.generation, steps=28, guidance=2.5),

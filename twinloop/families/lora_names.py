@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+LYCORIS = "lycoris_"
+"""Before diffusers' paths, dots as ``_``: what LyCORIS writes when it adapts a diffusers model."""
+
 
 @dataclass(frozen=True)
 class Rename:
@@ -60,6 +63,17 @@ class LoraNames:
                     for part in parts:
                         del left[part]
         return made | {self._named(layer): (layer,) for layer in left}
+
+    def apart(self, layers: Iterable[str]) -> Mapping[str, str]:
+        """Name in the copy -> layer, for updates that cannot be put together as `groups` does, such as Kronecker products.
+
+        Where the other programs' models fuse layers all are named as LyCORIS names those of diffusers, which ComfyUI reads for every family.
+        """
+        named = list(layers)
+        groups = self.groups(named)
+        if any(len(rename.ours) > 1 for rename in self.renames):
+            return {LYCORIS + layer.replace(".", "_"): layer for layer in named}
+        return {name: parts[0] for name, parts in groups.items()}
 
     def _moved(self, layer: str) -> str:
         place = place_of(layer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 Tensor = Any
@@ -69,3 +70,8 @@ def positions(like: Tensor, height: int, width: int, axes: int) -> Tensor:
 def cells(pipeline: Any, pixels: int) -> int:
     """Latent cells along a side of so many pixels, of a model that packs two by two."""
     return int(2 * (pixels // (pipeline.vae_scale_factor * 2)))
+
+
+def token_ids(tokenizer: Any, texts: Sequence[str], length: int) -> Tensor:
+    """(n, length) numbers of the tokens, filled up or cut off, as the pipelines hand them to CLIP."""
+    return tokenizer(list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids

@@ -24,8 +24,9 @@ def preset_for(base_model: str) -> str:
     if base_model in _all_presets():
         return base_model
     path = Path(base_model).expanduser()
-    found = _of_folder(path) if path.is_dir() else _of_file(path)
-    name = _plain(path.stem if path.suffix == ".safetensors" else path.name)
+    kind = kind_of_folder(path) if path.is_dir() else ""
+    found = [family for family in families.FAMILIES.values() if kind in family.kinds] if path.is_dir() else _of_file(path)
+    name = f"{_plain(path.stem if path.suffix == '.safetensors' else path.name)} {kind.lower()}"
     # the longest word wins: z-image-turbo before z-image
     hints = _hints(found or list(families.FAMILIES.values()))
     best = max(((len(hint), preset) for preset, hint in hints if hint in name), default=None)
@@ -66,17 +67,17 @@ def lora_suits(names: Collection[str], texts: Mapping[str, str], family: Family)
     return ""
 
 
-_UNET = re.compile(r"unet\.|lora_unet_(down|mid|up|input|middle|output)_block")
-_TRANSFORMER = re.compile(r"transformer\.|lora_transformer_|(lora_unet_|diffusion_model\.)(double_blocks|single_blocks|joint_blocks|layers|transformer_blocks)")
+_UNET = re.compile(r"unet\.|lora_unet_(down|mid|up|input|middle|output)_block|lycoris_(down|mid|up)_block")
+_TRANSFORMER = re.compile(r"transformer\.|lora_transformer_|(lora_unet_|diffusion_model\.)(double_blocks|single_blocks|joint_blocks|layers|transformer_blocks)|lycoris_(single_)?transformer_blocks")
 
 
-def _of_folder(path: Path) -> list[Family]:
+def kind_of_folder(path: Path) -> str:
+    """The pipeline that a diffusers folder names; "" = none."""
     try:
         index: Any = json.loads((path / INDEX).read_text(encoding="utf-8"))
-        kind = index.get("_class_name")
+        return str(index.get("_class_name", ""))
     except (OSError, ValueError, AttributeError):
-        return []
-    return [family for family in families.FAMILIES.values() if kind in (family.pipeline, family.image_pipeline)]
+        return ""
 
 
 def _of_file(path: Path) -> list[Family]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twinloop.families import parts
-from twinloop.families.base import SCHEDULERS, Family, Preset, SingleFile
+from twinloop.families.base import SCHEDULERS, Family, Listeners, Preset, SingleFile
 from twinloop.families.losses import DiffusionLoss
 from twinloop.ports import GenerationSettings, TrainingSettings
 
 
-def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
+def encode(pipeline: Any, text: str | list[str], device: Any) -> dict[str, Any]:
     words, _ = pipeline.encode_prompt(text, device, num_images_per_prompt=1, do_classifier_free_guidance=False)
     return {"prompt_embeds": words}
+
+
+def read(pipeline: Any, texts: Sequence[str], words: Any, device: Any) -> dict[str, Any]:
+    return encode(pipeline, list(texts), device)
 
 
 def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
@@ -37,6 +42,7 @@ FAMILY = Family(
     to_latents=parts.scaled,
     to_raw=parts.raw_of,
     loss=DiffusionLoss(),
+    listeners=Listeners({"text_encoder": "lora_te_"}, read),
     schedulers=SCHEDULERS,
     single_file=SingleFile(
         whole=True,
@@ -50,7 +56,7 @@ FAMILY = Family(
             GenerationSettings(steps=30, guidance=7.5, width=512, height=512, batch_size=4),
             TrainingSettings(
                 preset="sd15", steps=1500, rank=32, alpha=16.0, learning_rate=1e-4, batch_size=4, resolution=512, seed=0,
-                warmup_steps=50, min_snr_gamma=5.0, noise_offset=0.0357, checkpoint_every=250,
+                warmup_steps=50, min_snr_gamma=5.0, checkpoint_every=250,
             ),
             repeats=10,
             hints=("sd15", "sd-1-5", "sd1.5", "v1-5", "stable-diffusion-v1", "sd-v1"),

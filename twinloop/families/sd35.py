@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twinloop.families import parts
-from twinloop.families.base import Family, Preset, SingleFile
+from twinloop.families.base import Family, Listeners, Preset, SingleFile
 from twinloop.families.lora_names import LoraNames, Rename
 from twinloop.families.losses import FlowLoss
 from twinloop.ports import GenerationSettings, TrainingSettings
@@ -30,6 +31,20 @@ def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
         prompt=text, prompt_2=None, prompt_3=None, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
     )
     return {"prompt_embeds": words, "pooled_prompt_embeds": pooled}
+
+
+def read(pipeline: Any, texts: Sequence[str], words: Any, device: Any) -> dict[str, Any]:
+    """Both CLIP encoders' words lie side by side in the first tokens, before those of T5; their summaries side by side as well."""
+    whole, pooled = words["prompt_embeds"].clone(), words["pooled_prompt_embeds"].clone()
+    length, start = pipeline.tokenizer_max_length, 0
+    for encoder, tokenizer in ((pipeline.text_encoder, pipeline.tokenizer), (pipeline.text_encoder_2, pipeline.tokenizer_2)):
+        said = encoder(parts.token_ids(tokenizer, texts, length).to(device), output_hidden_states=True)
+        inner, summary = said.hidden_states[-2], said[0]
+        end = start + summary.shape[-1]
+        whole[:, :length, start:end] = inner
+        pooled[:, start:end] = summary
+        start = end
+    return {"prompt_embeds": whole, "pooled_prompt_embeds": pooled}
 
 
 def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
@@ -57,6 +72,7 @@ FAMILY = Family(
     to_latents=parts.scaled,
     to_raw=parts.raw_of,
     loss=FlowLoss(),
+    listeners=Listeners({"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}, read),
     lora_names=LoraNames(renames=_RENAMES, own_reader=True),
     single_file=SingleFile(whole=False, model="SD3Transformer2DModel", marks=(("joint_blocks.0.context_block.adaLN_modulation.1.bias",),)),
     presets={

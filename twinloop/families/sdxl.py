@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from twinloop.families import parts
-from twinloop.families.base import SCHEDULERS, Family, Preset, SingleFile
+from twinloop.families.base import SCHEDULERS, Family, Listeners, Preset, SingleFile
 from twinloop.families.lora_names import LoraNames
 from twinloop.families.losses import DiffusionLoss
 from twinloop.ports import GenerationSettings, TrainingSettings
@@ -32,12 +33,20 @@ _PLACES = {
 """The attentions of SDXL. sd-scripts knows its layers by the original names only; A1111, Forge and ComfyUI read these first."""
 
 
-def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
+def encode(pipeline: Any, text: str | list[str], device: Any) -> dict[str, Any]:
     """Words of both encoders side by side, and the second one's summary. No prompt is zeros where the configuration says so."""
     words, _, pooled, _ = pipeline.encode_prompt(prompt=text, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False)
     if not text and pipeline.config.force_zeros_for_empty_prompt:
         words, pooled = words.new_zeros(words.shape), pooled.new_zeros(pooled.shape)
     return {"prompt_embeds": words, "pooled_prompt_embeds": pooled}
+
+
+def read(pipeline: Any, texts: Sequence[str], words: Any, device: Any) -> dict[str, Any]:
+    made = encode(pipeline, list(texts), device)
+    if not pipeline.config.force_zeros_for_empty_prompt:
+        return made
+    told = made["pooled_prompt_embeds"].new_tensor([[float(bool(text))] for text in texts])
+    return {"prompt_embeds": made["prompt_embeds"] * told[..., None], "pooled_prompt_embeds": made["pooled_prompt_embeds"] * told}
 
 
 def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
@@ -70,6 +79,7 @@ FAMILY = Family(
     to_latents=parts.scaled,
     to_raw=parts.raw_of,
     loss=DiffusionLoss(),
+    listeners=Listeners({"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}, read),
     schedulers=SCHEDULERS,
     lora_names=LoraNames(places=_PLACES),
     single_file=SingleFile(

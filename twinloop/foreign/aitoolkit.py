@@ -1,5 +1,5 @@
-"""ostris/ai-toolkit: one job file. Source: its config/examples/train_lora_*.yaml, jobs/process, and the model table
-of its interface."""
+"""ostris/ai-toolkit: one job file. Source: its toolkit/config_modules.py, scheduler.py and optimizer.py, jobs/process, and the model table
+of its interface (ui/src/app/jobs/new/options.ts)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,24 @@ from typing import Any
 
 import yaml
 
+from twinloop.config import LARGEST_RANK
+from twinloop.errors import InputError
 from twinloop.foreign.job import Job, known
 
 PROGRAM = "ai-toolkit"
 ARCHITECTURES = {
-    "sd15": "sd15", "sdxl": "sdxl", "sd35": "sd3", "flux": "flux", "flux2": "flux2", "flux2-klein": "flux2_klein_4b",
+    "sd15": "sd1", "sdxl": "sdxl", "sd35": "sd3", "flux": "flux", "flux2": "flux2", "flux2-klein": "flux2_klein_4b",
     "zimage": "zimage", "qwen-image": "qwen_image",
 }  # fmt: skip
-SCHEDULES = {"cosine_restarts": "cosine_with_restarts"}
-ABLE = frozenset({"ema_decay", "output_preservation"})
+SCHEDULES = {"cosine_restarts": "cosine"}
+"""Its ``cosine_with_restarts`` restarts after ``total_iters``, which it sets to all steps, whatever the job says: one fall."""
+WEIGHTED = ("flux2", "flux2-klein", "zimage", "qwen-image")
+"""Families for which its interface draws times evenly and weighs the error by them, instead of drawing them from a logistic-normal."""
+NO_CLIP = 1e9
+"""Its ``max_grad_norm`` has no value for "any"; 0 would scale all gradients to nothing."""
+ABLE = frozenset({"ema_decay", "output_preservation", "adapter lokr", "text_encoder"})
+TEXT_ENCODERS = ("sd15", "sdxl")
+"""Families of which it trains the text encoders."""
 _TURBO_ADAPTER = "ostris/zimage_turbo_training_adapter/zimage_turbo_training_adapter_v2.safetensors"
 
 
@@ -23,11 +32,15 @@ def job_yaml(job: Job) -> str:
     """The job: ``python run.py FILE``.
 
     Raises:
-        InputError: it does not train the family.
+        InputError: it does not train the family, or not its text encoders.
     """
+    if job.settings.text_encoder and job.family.name not in TEXT_ENCODERS:
+        raise InputError(
+            f"training.text_encoder: {PROGRAM} trains the text encoders of {' and '.join(TEXT_ENCODERS)} only, not of {job.family.name}. Set it to false."
+        )
     process = {
         "type": "sd_trainer", "training_folder": str(job.output), "device": "cuda:0", "training_seed": job.settings.seed, "trigger_word": job.trigger,
-        "network": {"type": "lora", "linear": job.settings.rank, "linear_alpha": job.settings.alpha},
+        "network": _network(job),
         "save": {
             "dtype": "float16", "save_every": job.settings.checkpoint_every, "max_step_saves_to_keep": 2, "push_to_hub": False,
         },
@@ -40,11 +53,19 @@ def job_yaml(job: Job) -> str:
     return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=1000))
 
 
+def _network(job: Job) -> dict[str, Any]:
+    settings = job.settings
+    network = {"type": "lokr" if settings.lokr else "lora", "linear": settings.rank, "linear_alpha": settings.alpha}
+    if settings.lokr:
+        network |= {"lokr_factor": settings.lokr_factor, "lokr_full_rank": settings.rank > LARGEST_RANK}
+    return network
+
+
 def _dataset(job: Job, number: int) -> dict[str, Any]:
     folder = job.folders[number]
     return {
         "folder_path": job.place(folder), "caption_ext": "txt", "caption_dropout_rate": job.settings.caption_dropout,
-        "shuffle_tokens": False, "cache_latents_to_disk": not job.settings.flip, "resolution": [job.settings.resolution],
+        "shuffle_tokens": False, "cache_latents_to_disk": True, "resolution": [job.settings.resolution],
         "num_repeats": folder.repeats, "flip_x": job.settings.flip, "is_reg": folder.prior,
     }  # fmt: skip
 
@@ -52,15 +73,20 @@ def _dataset(job: Job, number: int) -> dict[str, Any]:
 def _train(job: Job) -> dict[str, Any]:
     settings = job.settings
     train: dict[str, Any] = {
-        "batch_size": settings.batch_size, "steps": settings.steps, "gradient_accumulation_steps": settings.gradient_accumulation,
-        "train_unet": True, "train_text_encoder": False, "gradient_checkpointing": settings.gradient_checkpointing is not False, "noise_scheduler": _scheduler(job), "optimizer": settings.optimizer,
-        "lr": settings.learning_rate, "optimizer_params": {"weight_decay": settings.weight_decay},
-        "lr_scheduler": SCHEDULES.get(settings.schedule, settings.schedule), "max_grad_norm": settings.clip_norm, "skip_first_sample": True,
-        "disable_sampling": True, "dtype": "bf16",
+        "batch_size": settings.batch_size, "steps": settings.steps,
+        # not gradient_accumulation_steps, which would count every portion as a step
+        "gradient_accumulation": settings.gradient_accumulation,
+        "train_unet": True, "train_text_encoder": settings.text_encoder, "gradient_checkpointing": settings.gradient_checkpointing is not False,
+        "noise_scheduler": _scheduler(job), "optimizer": settings.optimizer, "lr": settings.learning_rate,
+        "optimizer_params": {"weight_decay": settings.weight_decay}, **_rates(job), "max_grad_norm": settings.clip_norm or NO_CLIP,
+        "skip_first_sample": True, "disable_sampling": True, "dtype": "bf16",
     }  # fmt: skip
-    if not job.family.flow:
-        train |= {"min_snr_gamma": settings.min_snr_gamma} if settings.min_snr_gamma > 0 else {}
-        train |= {"noise_offset": settings.noise_offset} if settings.noise_offset > 0 else {}
+    train |= {"timestep_type": "weighted"} if job.family.name in WEIGHTED else {}
+    train |= {"min_snr_gamma": job.min_snr_gamma} if job.min_snr_gamma > 0 else {}
+    train |= {"noise_offset": job.noise_offset} if job.noise_offset > 0 else {}
+    train |= {"reg_weight": settings.prior_weight} if any(folder.prior for folder in job.folders) else {}
+    if settings.text_encoder:
+        train |= {"unet_lr": settings.learning_rate, "text_encoder_lr": settings.text_encoder_rate}
     if settings.ema_decay:
         train["ema_config"] = {"use_ema": True, "ema_decay": settings.ema_decay}
     if settings.output_preservation:
@@ -71,19 +97,29 @@ def _train(job: Job) -> dict[str, Any]:
     return train
 
 
+def _rates(job: Job) -> dict[str, Any]:
+    """Only a constant rate can be warmed up; a linear one rises from a third of it unless told otherwise."""
+    schedule = SCHEDULES.get(job.settings.schedule, job.settings.schedule)
+    if schedule == "constant" and job.settings.warmup_steps:
+        return {"lr_scheduler": "constant_with_warmup", "lr_scheduler_params": {"num_warmup_steps": job.settings.warmup_steps}}
+    if schedule == "linear":
+        return {"lr_scheduler": "linear", "lr_scheduler_params": {"start_factor": 1.0, "end_factor": 0.0}}
+    return {"lr_scheduler": schedule}
+
+
 def _scheduler(job: Job) -> str:
     return "flowmatch" if job.family.flow else "ddpm"
 
 
 def _model(job: Job) -> dict[str, Any]:
     name = known(PROGRAM, ARCHITECTURES, job.family)
-    if name == "sd3":
-        return {"name_or_path": job.base, "is_v3": True, "quantize": True}
     if name == "flux2_klein_4b" and "9b" in job.base.lower():
         name = "flux2_klein_9b"
     model: dict[str, Any] = {"name_or_path": job.base, "arch": name}
     if job.family.flow:
         model |= {"quantize": True, "quantize_te": True}
+    if job.prediction.velocity:
+        model["is_v_pred"] = True
     if job.settings.preset == "zimage-turbo":
         model["assistant_lora_path"] = _TURBO_ADAPTER
     return model
@@ -91,4 +127,11 @@ def _model(job: Job) -> dict[str, Any]:
 
 def notes(job: Job) -> tuple[str, ...]:
     """What of the settings this program cannot do, in words."""
-    return ("the learning rate is not warmed up",) if job.settings.warmup_steps else ()
+    settings, told = job.settings, []
+    if settings.warmup_steps and settings.schedule != "constant":
+        told.append("the learning rate is not warmed up: ai-toolkit can do that with a constant one only")
+    if settings.schedule == "cosine_restarts" and settings.restarts > 1:
+        told.append("the learning rate falls once, without restarts")
+    if job.prediction.zero_snr:
+        told.append("this base model's noise ends without any signal, which ai-toolkit has no word for: the darkest and brightest pictures may suffer")
+    return tuple(told)

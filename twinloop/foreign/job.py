@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from twinloop.errors import InputError
 from twinloop.families import Family
+from twinloop.families.predictions import USUAL, Prediction
 from twinloop.foreign.pictures import Folder
 from twinloop.ports import TrainingSettings
 
@@ -19,6 +20,7 @@ class Job:
     Attributes:
         name: of the LoRA's file, without ending. base: folder, file or hub id. trigger: words that stand for the person.
         root: folder of the dataset's folders, as the other program will see it. output: where it shall write.
+        prediction: what the base model predicts; other programs have to be told.
     """
 
     name: str
@@ -29,27 +31,46 @@ class Job:
     root: PurePath
     output: PurePath
     folders: Sequence[Folder]
+    prediction: Prediction = USUAL
 
     def place(self, folder: Folder) -> str:
         """The path of one of the dataset's folders."""
         return str(self.root / folder.name)
 
     @property
+    def noise_offset(self) -> float:
+        """0 where it has no use: with flows, and where the last time is pure noise."""
+        return 0.0 if self.family.flow or self.prediction.zero_snr else self.settings.noise_offset
+
+    @property
+    def min_snr_gamma(self) -> float:
+        """0 with flows, which know no such weights."""
+        return 0.0 if self.family.flow else self.settings.min_snr_gamma
+
+    @property
     def pictures(self) -> int:
         return sum(len(folder.pictures) for folder in self.folders)
 
 
+SHIFTS = {"sd35": 3.0, "zimage": 2.0}
+"""Of flow families whose times are shifted by one number; with the others it follows from the size of the pictures."""
 _OFF: tuple[tuple[str, object], ...] = (
     ("adapter", "lora"), ("ema_decay", 0.0), ("output_preservation", 0.0), ("face_weight", 1.0), ("stop_at", 0),
+    ("text_encoder", False), ("text_encoder_share", 1.0),
 )  # fmt: skip
 _FIELDS = {"stop_at": "keep_checkpoints"}
 """What other trainers may not be able to do, and the value that asks for nothing; the name in the configuration where it is another."""
 
 
 def beyond(settings: TrainingSettings, able: frozenset[str] = frozenset()) -> tuple[str, ...]:
-    """Fields of ``training`` that are set and that a program, beside what it is ``able`` to do, has no word for."""
-    asked = (name for name, off in _OFF if name not in able and getattr(settings, name) != off)
-    return tuple(f"training.{_FIELDS.get(name, name)}" for name in asked)
+    """Fields of ``training`` that are set and that a program has no word for.
+
+    Args:
+        able: names of fields that it knows, or of one value of a field: ``adapter lokr``.
+    """
+    asked = ((name, getattr(settings, name)) for name, off in _OFF if name not in able and getattr(settings, name) != off)
+    told = (f"training.{_FIELDS.get(name, name)}{f' {value}' if name == 'adapter' else ''}" for name, value in asked if f"{name} {value}" not in able)
+    return tuple(told)
 
 
 def known(program: str, table: dict[str, str], family: Family) -> str:

@@ -1,9 +1,11 @@
-"""kohya-ss/sd-scripts: dataset and training TOML. Source: its docs/config_README-en.md, train_network.md, sdxl_, flux_ and sd3_train_network.md."""
+"""kohya-ss/sd-scripts: dataset and training TOML. Source: its argument parsers (library/train_util.py, flux_ and sd3_train_utils.py,
+train_network.py), the schema in library/config_util.py, and its docs/*_train_network.md."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from twinloop.config import LARGEST_RANK
 from twinloop.errors import InputError
 from twinloop.foreign.job import Job, known
 from twinloop.foreign.toml import dumps
@@ -12,6 +14,15 @@ PROGRAM = "kohya's sd-scripts"
 SCRIPTS = {"sd15": "train_network.py", "sdxl": "sdxl_train_network.py", "sd35": "sd3_train_network.py", "flux": "flux_train_network.py"}
 NETWORKS = {"sd15": "networks.lora", "sdxl": "networks.lora", "sd35": "networks.lora_sd3", "flux": "networks.lora_flux"}
 OPTIMIZERS = {"adamw": "AdamW", "adamw8bit": "AdamW8bit", "prodigy": "Prodigy", "adafactor": "Adafactor"}
+OPTIMIZER_ARGUMENTS = {
+    # without these Adafactor ignores the given rate and takes one of its own
+    "adafactor": ("relative_step=False", "scale_parameter=False", "warmup_init=False"),
+    "prodigy": ("decouple=True", "use_bias_correction=True", "safeguard_warmup=True"),
+}
+"""What the built-in trainer sets too, beside the weight decay."""
+LYCORIS = "lycoris.kohya"
+"""The network module of LyCORIS (``pip install lycoris-lora`` in sd-scripts' environment)."""
+ABLE = frozenset({"adapter lokr", "text_encoder"})
 PARTS = {"flux": ("clip_l", "t5xxl", "ae"), "sd35": ("clip_l", "clip_g", "t5xxl")}
 """Files that sd-scripts wants beside the denoiser's; this program cannot know where they lie."""
 _CACHED_TEXTS = ("flux", "sd35")
@@ -57,28 +68,46 @@ def training_toml(job: Job, dataset_config: str) -> str:
     """For ``--config_file``: the arguments of the script, in sections for people (sd-scripts does not look at their names)."""
     return dumps(
         {
-            "model": {"pretrained_model_name_or_path": job.base},
-            "dataset": {"dataset_config": dataset_config, "cache_latents": not job.settings.flip},
+            "model": {"pretrained_model_name_or_path": job.base, **_predicts(job)},
+            "dataset": {"dataset_config": dataset_config, "cache_latents": True},
             "output": {
                 "output_dir": str(job.output), "output_name": job.name, "save_model_as": "safetensors", "save_precision": "fp16",
                 "save_every_n_steps": job.settings.checkpoint_every, "save_last_n_steps": 1, "save_state": True,
                 "save_last_n_steps_state": 1,
             },
-            "network": {
-                "network_module": NETWORKS[job.family.name], "network_dim": job.settings.rank, "network_alpha": float(job.settings.alpha),
-                "network_train_unet_only": True,
-            },
+            "network": _network(job),
             "training": _training(job),
             job.family.name: _of_family(job),
         }
     )  # fmt: skip
 
 
+def _predicts(job: Job) -> dict[str, Any]:
+    if not job.prediction.velocity:
+        return {}
+    return {"v_parameterization": True, **({"zero_terminal_snr": True} if job.prediction.zero_snr else {})}
+
+
+def _network(job: Job) -> dict[str, Any]:
+    settings = job.settings
+    network: dict[str, Any] = {
+        "network_module": NETWORKS[job.family.name], "network_dim": settings.rank, "network_alpha": float(settings.alpha),
+        # with the text encoders it is CLIP's that are trained; T5 needs an argument of its own
+        **({"text_encoder_lr": float(settings.text_encoder_rate)} if settings.text_encoder else {"network_train_unet_only": True}),
+    }  # fmt: skip
+    if settings.lokr:
+        whole = ["full_matrix=True"] if settings.rank > LARGEST_RANK else []
+        arguments = ["algo=lokr", f"factor={settings.lokr_factor}", "preset=attn-mlp", *whole]
+        network |= {"network_module": LYCORIS, "network_args": arguments}
+    return network
+
+
 def _training(job: Job) -> dict[str, Any]:
     settings = job.settings
     arguments: dict[str, Any] = {
         "max_train_steps": settings.steps, "learning_rate": float(settings.learning_rate),
-        "optimizer_type": OPTIMIZERS.get(settings.optimizer, settings.optimizer), "optimizer_args": [f"weight_decay={settings.weight_decay:g}"],
+        "optimizer_type": OPTIMIZERS.get(settings.optimizer, settings.optimizer),
+        "optimizer_args": [f"weight_decay={settings.weight_decay:g}", *OPTIMIZER_ARGUMENTS.get(settings.optimizer, ())],
         "lr_scheduler": _schedule(job), "lr_warmup_steps": min(settings.warmup_steps, max(settings.steps - 1, 0)),
         "max_grad_norm": float(settings.clip_norm), "gradient_accumulation_steps": settings.gradient_accumulation,
         "gradient_checkpointing": settings.gradient_checkpointing is not False, "seed": settings.seed, "mixed_precision": "bf16",
@@ -88,9 +117,8 @@ def _training(job: Job) -> dict[str, Any]:
         arguments["lr_scheduler_num_cycles"] = settings.restarts
     if any(folder.prior for folder in job.folders):
         arguments["prior_loss_weight"] = float(settings.prior_weight)
-    if not job.family.flow:
-        arguments |= {"min_snr_gamma": float(settings.min_snr_gamma)} if settings.min_snr_gamma > 0 else {}
-        arguments |= {"noise_offset": float(settings.noise_offset)} if settings.noise_offset > 0 else {}
+    arguments |= {"min_snr_gamma": float(job.min_snr_gamma)} if job.min_snr_gamma > 0 else {}
+    arguments |= {"noise_offset": float(job.noise_offset)} if job.noise_offset > 0 else {}
     return arguments
 
 
@@ -103,11 +131,12 @@ def _schedule(job: Job) -> str:
 
 def _of_family(job: Job) -> dict[str, Any]:
     if job.family.name == "flux":
-        return {"guidance_scale": 1.0, "timestep_sampling": "flux_shift", "model_prediction_type": "raw", "cache_text_encoder_outputs": True}
+        times = "sigmoid" if job.settings.preset == "flux-schnell" else "flux_shift"  # [schnell] was made without a shift
+        return {"guidance_scale": 1.0, "timestep_sampling": times, "model_prediction_type": "raw", "cache_text_encoder_outputs": True}
     if job.family.name == "sd35":
         return {"training_shift": 3.0, "weighting_scheme": "logit_normal", "cache_text_encoder_outputs": True}
     if job.family.name == "sdxl":
-        cached = job.settings.caption_dropout == 0
+        cached = job.settings.caption_dropout == 0 and not job.settings.text_encoder
         return {"no_half_vae": True, **({"cache_text_encoder_outputs": True} if cached else {})}
     return {}
 
@@ -117,8 +146,6 @@ def notes(job: Job) -> tuple[str, ...]:
     lines = []
     if job.family.name in _CACHED_TEXTS and job.settings.caption_dropout > 0:
         lines.append("captions are not dropped: sd-scripts caches the text encoders' outputs for this family")
-    if job.settings.flip:
-        lines.append("latents are not cached, because the pictures are mirrored at random")
     return tuple(lines)
 
 

@@ -1,4 +1,5 @@
-"""Nerogar/OneTrainer: configuration and concepts. Source: its training_presets/*.json and modules/util/config/ConceptConfig.py."""
+"""Nerogar/OneTrainer: configuration and concepts. Source: its modules/util/config/TrainConfig.py and ConceptConfig.py, modules/util/enum and
+training_presets/*.json."""
 
 from __future__ import annotations
 
@@ -6,14 +7,18 @@ import json
 import math
 from typing import Any
 
-from twinloop.foreign.job import Job, known
+from twinloop.foreign.job import SHIFTS, Job, known
 
 PROGRAM = "OneTrainer"
+VERSION = 10
+"""Of its configuration, as these keys have it. Without the number they are taken for those of its first version, and ``optimizer`` breaks."""
 MODEL_TYPES = {
     "sd15": "STABLE_DIFFUSION_15", "sdxl": "STABLE_DIFFUSION_XL_10_BASE", "sd35": "STABLE_DIFFUSION_35", "flux": "FLUX_DEV_1",
     "flux2": "FLUX_2", "flux2-klein": "FLUX_2", "zimage": "Z_IMAGE", "qwen-image": "QWEN",
 }  # fmt: skip
-SCHEDULES = {"cosine_restarts": "COSINE_WITH_RESTARTS"}
+ABLE = frozenset({"text_encoder"})
+TEXT_ENCODERS = {"sdxl": 2, "sd35": 3, "flux": 2}
+SCHEDULES = {"cosine_restarts": "COSINE_WITH_HARD_RESTARTS"}
 OPTIMIZERS = {"adamw": "ADAMW", "adamw8bit": "ADAMW_8BIT", "prodigy": "PRODIGY", "adafactor": "ADAFACTOR"}
 
 
@@ -26,23 +31,46 @@ def config_json(job: Job, concepts: str) -> str:
     settings = job.settings
     drawn = sum(folder.repeats * len(folder.pictures) for folder in job.folders)
     config: dict[str, Any] = {
-        "training_method": "LORA", "model_type": known(PROGRAM, MODEL_TYPES, job.family), "base_model_name": job.base,
+        "__version": VERSION, "training_method": "LORA", "model_type": known(PROGRAM, MODEL_TYPES, job.family), "base_model_name": job.base,
         "workspace_dir": str(job.output / "workspace"), "cache_dir": str(job.output / "cache"),
         "output_model_destination": str(job.output / f"{job.name}.safetensors"), "output_model_format": "SAFETENSORS",
         "concept_file_name": concepts, "aspect_ratio_bucketing": True, "latent_caching": True, "resolution": str(settings.resolution),
-        "batch_size": settings.batch_size, "gradient_accumulation_steps": settings.gradient_accumulation, "epochs": max(1, math.ceil(settings.steps * settings.effective_batch / drawn)),
+        "batch_size": settings.batch_size, "gradient_accumulation_steps": settings.gradient_accumulation,
+        "epochs": max(1, math.ceil(settings.steps * settings.effective_batch / drawn)),
         "learning_rate": settings.learning_rate, "learning_rate_scheduler": SCHEDULES.get(settings.schedule, settings.schedule.upper()),
-        "learning_rate_warmup_steps": settings.warmup_steps,
-        "optimizer": {"optimizer": OPTIMIZERS.get(settings.optimizer, settings.optimizer.upper())},
-        "lora_rank": settings.rank, "lora_alpha": settings.alpha, "seed": settings.seed,
-        "train_dtype": "BFLOAT_16", "weight_dtype": "BFLOAT_16", "output_dtype": "FLOAT_16",
-        "text_encoder": {"train": False}, "text_encoder_2": {"train": False}, "vae": {"weight_dtype": "FLOAT_32"},
+        "learning_rate_warmup_steps": settings.warmup_steps, "learning_rate_cycles": settings.restarts,
+        "clip_grad_norm": settings.clip_norm or None, "lora_rank": settings.rank, "lora_alpha": settings.alpha,
+        "optimizer": {"optimizer": OPTIMIZERS.get(settings.optimizer, settings.optimizer.upper()), "weight_decay": settings.weight_decay},
+        "train_dtype": "BFLOAT_16", "output_dtype": "FLOAT_16", "sample_after_unit": "NEVER", **_parts(job), **_loss(job),
     }  # fmt: skip
-    if job.family.flow:
-        config["timestep_distribution"] = "LOGIT_NORMAL"
-    elif settings.noise_offset > 0:
-        config["offset_noise_weight"] = settings.noise_offset
     return json.dumps(config, indent=4, ensure_ascii=False) + "\n"
+
+
+def _parts(job: Job) -> dict[str, Any]:
+    """The parts of the model: which are trained, and in which precision they lie."""
+    denoiser = "unet" if job.family.denoiser == "unet" else "transformer"
+    settings = job.settings
+    clips = job.family.text_encoders().prefixes if settings.text_encoder else {}
+    texts = {"weight_dtype": "BFLOAT_16", "dropout_probability": settings.caption_dropout}
+    names = [f"text_encoder{'' if n == 1 else f'_{n}'}" for n in range(1, TEXT_ENCODERS.get(job.family.name, 1) + 1)]
+    return {denoiser: {"train": True, "weight_dtype": "BFLOAT_16"}, **{name: {**texts, **_trained(job, name in clips)} for name in names}, "vae": {"weight_dtype": "FLOAT_32"}}
+
+
+def _trained(job: Job, wanted: bool) -> dict[str, Any]:
+    return {"train": True, "learning_rate": job.settings.text_encoder_rate} if wanted else {"train": False}
+
+
+def _loss(job: Job) -> dict[str, Any]:
+    """Times of a flow; weights, noise and prediction of the others."""
+    if job.family.flow:
+        shift = SHIFTS.get(job.family.name)
+        moved: dict[str, Any] = {"dynamic_timestep_shifting": True} if shift is None else {"timestep_shift": shift}
+        return {"timestep_distribution": "LOGIT_NORMAL", **moved}
+    loss: dict[str, Any] = {"loss_weight_fn": "MIN_SNR_GAMMA", "loss_weight_strength": job.min_snr_gamma} if job.min_snr_gamma > 0 else {}
+    loss |= {"offset_noise_weight": job.noise_offset} if job.noise_offset > 0 else {}
+    if job.prediction.velocity:
+        loss |= {"force_v_prediction": True, "rescale_noise_scheduler_to_zero_terminal_snr": job.prediction.zero_snr}
+    return loss
 
 
 def concepts_json(job: Job) -> str:
@@ -50,7 +78,7 @@ def concepts_json(job: Job) -> str:
     concepts = [
         {
             "name": folder.name, "path": job.place(folder), "seed": job.settings.seed, "enabled": True, "include_subdirectories": False,
-            "balancing": float(folder.repeats), "balancing_strategy": "REPEATS", "loss_weight": 1.0,
+            "balancing": float(folder.repeats), "balancing_strategy": "REPEATS", "loss_weight": job.settings.prior_weight if folder.prior else 1.0,
             "image": {"enable_crop_jitter": False, "enable_random_flip": job.settings.flip},
             "text": {"prompt_source": "sample", "enable_tag_shuffling": False},
         }

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from twinloop.foreign.job import Job, known
+from twinloop.foreign.job import SHIFTS, Job, known
 
 PROGRAM = "SimpleTuner"
-FAMILIES = {"sdxl": "sdxl", "sd35": "sd3", "flux": "flux", "flux2": "flux2", "flux2-klein": "flux2", "zimage": "z-image", "qwen-image": "qwen_image"}
+FAMILIES = {"sd15": "sd1x", "sdxl": "sdxl", "sd35": "sd3", "flux": "flux", "flux2": "flux2", "flux2-klein": "flux2", "zimage": "z-image", "qwen-image": "qwen_image"}
 SCHEDULES = {"constant": "constant_with_warmup", "cosine_restarts": "cosine_with_restarts"}
 OPTIMIZERS = {"adamw": "adamw_bf16", "adamw8bit": "bnb-adamw8bit", "prodigy": "prodigy", "adafactor": "adafactor"}
 
@@ -26,15 +26,26 @@ def config_json(job: Job, backends: str) -> str:
         "lora_rank": settings.rank, "lora_alpha": settings.alpha, "max_train_steps": settings.steps, "num_train_epochs": 0,
         "train_batch_size": settings.batch_size, "learning_rate": settings.learning_rate,
         "lr_scheduler": SCHEDULES.get(settings.schedule, settings.schedule), "gradient_accumulation_steps": settings.gradient_accumulation,
-        "lr_warmup_steps": settings.warmup_steps, "optimizer": OPTIMIZERS.get(settings.optimizer, settings.optimizer),
+        "lr_warmup_steps": settings.warmup_steps, "lr_num_cycles": settings.restarts, "max_grad_norm": settings.clip_norm, "optimizer": OPTIMIZERS.get(settings.optimizer, settings.optimizer),
         "mixed_precision": "bf16", "gradient_checkpointing": settings.gradient_checkpointing is not False, "resolution": settings.resolution, "resolution_type": "pixel_area",
         "caption_dropout_probability": settings.caption_dropout, "checkpointing_steps": settings.checkpoint_every,
         "checkpoints_total_limit": 2, "resume_from_checkpoint": "latest", "seed": settings.seed, "minimum_image_size": 0,
         "aspect_bucket_rounding": 2, "validation_prompt": job.trigger, "report_to": "tensorboard",
     }  # fmt: skip
-    if not job.family.flow and settings.min_snr_gamma > 0:
-        config["snr_gamma"] = settings.min_snr_gamma
+    config |= {"snr_gamma": job.min_snr_gamma} if job.min_snr_gamma > 0 else {}
+    config |= {"offset_noise": True, "noise_offset": job.noise_offset} if job.noise_offset > 0 else {}
+    config |= _predicts(job)
     return json.dumps(config, indent=4, ensure_ascii=False) + "\n"
+
+
+def _predicts(job: Job) -> dict[str, Any]:
+    """What is predicted; for flows the shift of their times, fixed or by the pictures' size."""
+    if job.prediction.velocity:
+        return {"prediction_type": "v_prediction", "rescale_betas_zero_snr": job.prediction.zero_snr}
+    if not job.family.flow:
+        return {}
+    shift = SHIFTS.get(job.family.name)
+    return {"flow_schedule_auto_shift": True} if shift is None else {"flow_schedule_shift": shift}
 
 
 def backends_json(job: Job) -> str:

@@ -11,7 +11,8 @@ from twinloop.errors import InputError, ModelFileError, NothingToDo
 from twinloop.loras.adapter import understood
 from twinloop.loras.combine import Part, Reduction, Resized, merged, resized
 from twinloop.loras.container import check_output, file_bytes, write_new
-from twinloop.loras.lora import Dialect, Layer, LoraFile, read_lora
+from twinloop.loras.extraction import as_pairs, convolutions
+from twinloop.loras.lora import Dialect, LoraFile, Update, read_lora
 from twinloop.loras.tensors import NAMES
 from twinloop.loras.texts import merged_texts, resized_texts
 from twinloop.loras.write import as_tensors, effective_dialect, named_layers
@@ -52,7 +53,7 @@ def _why(target: Dialect, dialect: Dialect) -> str:
 
 
 def merge(terms: Sequence[Term], output: Path, to: Dialect | None, limit: Reduction | None, dtype: str | None, reporter: Reporter) -> dict[str, Any]:
-    """The weighted sum of several LoRAs; ranks add up unless ``limit`` cuts them.
+    """The weighted sum of several LoRAs; ranks add up unless ``limit`` cuts them. A LoKr takes part as the nearest LoRA within the limit.
 
     Args:
         dtype: ``float32`` (the default, which keeps the sum as it is), ``float16`` or ``bfloat16``. to: default the first file's dialect.
@@ -62,8 +63,10 @@ def merge(terms: Sequence[Term], output: Path, to: Dialect | None, limit: Reduct
     """
     check_output(output)
     _check_terms(terms)
-    files = [read_lora(term.path) for term in terms]
-    parts = [Part(file.path.name, understood(file), term.weight) for file, term in zip(files, terms, strict=True)]
+    files = [read_lora(term.path).plain() for term in terms]
+    extracted = {file.path: as_pairs(file, limit, "F32", reporter) for file in files if file.products}
+    pairs = [extracted[file.path][0] if file.products else file for file in files]
+    parts = [Part(file.path.name, convolutions(understood(file)), term.weight) for file, term in zip(pairs, terms, strict=True)]
     adapter = merged(parts, NAMES[dtype or "float32"])
     dialect = effective_dialect(adapter, to or _writable(files[0].dialect))
     named = named_layers(adapter, dialect)
@@ -71,17 +74,18 @@ def merge(terms: Sequence[Term], output: Path, to: Dialect | None, limit: Reduct
     named = named if reduced is None else reduced.layers
     sources = [(f.texts, f.path.name, sha256_file(f.path), term.weight) for f, term in zip(files, terms, strict=True)]
     write_new(output, file_bytes(*as_tensors(named, dialect, merged_texts(sources, named.values()))))
-    ranks = [layer.rank for layer in named.values()]
+    ranks = [layer.rank for layer in named.values() if layer.rank is not None]
     return {
         "output": str(output), "to": dialect.value, "family": adapter.family or None, "layers": len(named),
         "sources": [{"file": str(term.path), "weight": term.weight} for term in terms],
         "ranks": [min(ranks), max(ranks)], "exact": reduced is None and dtype in (None, "float32"),
+        "extracted": [{"file": str(path), **kept.to_json()} for path, (_, kept) in extracted.items()],
         **({} if reduced is None else _kept(reduced)),
     }  # fmt: skip
 
 
 def resize(source: Path, output: Path, limit: Reduction, dtype: str | None, reporter: Reporter) -> dict[str, Any]:
-    """One LoRA with smaller ranks, in its own dialect and, unless told otherwise, its own number type.
+    """One LoRA or LoKr with smaller ranks, in its own dialect and, unless told otherwise, its own number type.
 
     Raises:
         NothingToDo: it is within the limit already. ModelFileError, InputError, StateError: as reading and writing raise them.
@@ -102,7 +106,7 @@ def resize(source: Path, output: Path, limit: Reduction, dtype: str | None, repo
     }  # fmt: skip
 
 
-def _named(file: LoraFile, dialect: Dialect) -> Mapping[str, Layer]:
+def _named(file: LoraFile, dialect: Dialect) -> Mapping[str, Update]:
     """Layers under the names the file has, so that also bases this program does not know can be resized."""
     if dialect is not file.dialect:
         return named_layers(understood(file), dialect)

@@ -1,4 +1,4 @@
-"""A LoRA free of any dialect: layers by diffusers' paths, whatever the file called them."""
+"""A LoRA or LoKr free of any dialect: layers by diffusers' paths, whatever the file called them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from twinloop.errors import ModelFileError
+from twinloop.families.lora_names import LYCORIS
 from twinloop.loras import lora_diffusion, unet_names
 from twinloop.loras.family import family_of
 from twinloop.loras.fusion import split
 from twinloop.loras.layouts import FUSED_Z_IMAGE, Rename, layout_of, template
-from twinloop.loras.lora import Dialect, Layer, LoraFile
+from twinloop.loras.lora import Dialect, LoraFile, Update
 from twinloop.loras.words import dotted
 
 DENOISER = "denoiser"
@@ -29,24 +30,27 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """A LoRA. ``family``: of base models, "" = could not be told."""
+    """A LoRA or LoKr. ``family``: of base models, "" = could not be told."""
 
     family: str
-    layers: Mapping[Place, Layer]
+    layers: Mapping[Place, Update]
 
 
-def understood(file: LoraFile) -> Adapter:
+def understood(file: LoraFile, known: str = "") -> Adapter:
     """The layers of a file by diffusers' paths, fused layers split.
 
+    Args:
+        known: family of the base model that it shall fit; "" = told by the file.
+
     Raises:
-        ModelFileError: a name that this program does not know, or more than a LoRA in the file.
+        ModelFileError: a name that this program does not know, or more than LoRA and LoKr in the file.
     """
     file.plain()
     try:
         named = _named(file)
         denoiser = {place.path: layer for place, layer in named.items() if place.component == DENOISER}
-        family = family_of(denoiser, {place.component for place in named}, file.texts)
-        layers: dict[Place, Layer] = {}
+        family = known or family_of(denoiser, {place.component for place in named}, file.texts)
+        layers: dict[Place, Update] = {}
         for place, layer in named.items():
             for own, part in _renamed(place, layer, family):
                 if own in layers:
@@ -67,12 +71,12 @@ def families_name(file: LoraFile) -> str:
     return family_of(denoiser, {place.component for place in named}, file.texts)
 
 
-def _named(file: LoraFile) -> dict[Place, Layer]:
+def _named(file: LoraFile) -> dict[Place, Update]:
     """Component and path of every layer, the path still in the words of the file."""
     if file.dialect is Dialect.LORA_DIFFUSION:
-        return {_diffusers(name): layer for name, layer in lora_diffusion.renamed(file.layers).items()}
+        return {_diffusers(name): layer for name, layer in lora_diffusion.renamed(file.pairs).items()}
     place = {Dialect.DIFFUSERS: _diffusers, Dialect.KOHYA: _kohya, Dialect.COMFYUI: _comfyui}[file.dialect]
-    named: dict[Place, Layer] = {}
+    named: dict[Place, Update] = {}
     for name, layer in file.layers.items():
         where = place(name)
         if where in named:
@@ -95,6 +99,8 @@ def _whole_encoder_path(path: str) -> str:
 
 
 def _kohya(name: str) -> Place:
+    if name.startswith(LYCORIS):
+        return Place(DENOISER, dotted(name.removeprefix(LYCORIS)))
     _, short, rest = name.split("_", 2)
     component = _KOHYA_COMPONENTS[short]
     return Place(component, dotted(rest))
@@ -110,7 +116,7 @@ def _comfyui(name: str) -> Place:
     return Place(_COMFYUI_ENCODERS[encoder], inner)
 
 
-def _renamed(place: Place, layer: Layer, family: str) -> Iterator[tuple[Place, Layer]]:
+def _renamed(place: Place, layer: Update, family: str) -> Iterator[tuple[Place, Update]]:
     component, path = place
     if component == "text_encoder_3" and family == "flux":
         yield Place("text_encoder_2", path), layer  # the T5 is FLUX.1's second encoder and SD 3's third
@@ -123,7 +129,7 @@ def _renamed(place: Place, layer: Layer, family: str) -> Iterator[tuple[Place, L
             yield Place(component, name), part
 
 
-def _split(path: str, layer: Layer, layout: Sequence[Rename]) -> Iterator[tuple[str, Layer]]:
+def _split(path: str, layer: Update, layout: Sequence[Rename]) -> Iterator[tuple[str, Update]]:
     pattern, number = template(path)
     for rename in layout:
         if rename.original == pattern:

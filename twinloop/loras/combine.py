@@ -1,4 +1,4 @@
-"""Several LoRAs into one, and one LoRA into a smaller one."""
+"""Several LoRAs into one, and one LoRA or LoKr into a smaller one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 from twinloop.errors import InputError, ModelFileError, NothingToDo
 from twinloop.loras.adapter import Adapter, Place
 from twinloop.loras.algebra import cut, spectrum, total
-from twinloop.loras.lora import Layer
+from twinloop.loras.lora import Layer, Update
+from twinloop.loras.products import product_norm, shrunk
 from twinloop.loras.tensors import widest
 from twinloop.ports import Reporter
 
@@ -38,18 +39,18 @@ class Resized(Generic[K]):
 
     Attributes:
         kept: share of all energy (sum of squared singular values, scales included) that is left, 0..1. worst: the layer that kept least.
-        worst_kept: its share. ranks: least and largest rank now.
+        worst_kept: its share. ranks: least and largest rank now; matrices that stay whole do not count.
     """
 
-    layers: dict[K, Layer]
+    layers: dict[K, Update]
     kept: float
     worst: K
     worst_kept: float
     ranks: tuple[int, int]
 
 
-def resized(layers: Mapping[K, Layer], limit: Reduction, dtype: str | None, reporter: Reporter) -> Resized[K]:
-    """Every layer cut to its limit. Layers that are small enough stay bit for bit, unless another type is asked for.
+def resized(layers: Mapping[K, Update], limit: Reduction, dtype: str | None, reporter: Reporter) -> Resized[K]:
+    """Every layer cut to its limit; of a LoKr its large matrix. Layers that are small enough stay bit for bit, unless another type is asked for.
 
     Args:
         dtype: safetensors' name of the type; None = each layer's own.
@@ -57,29 +58,33 @@ def resized(layers: Mapping[K, Layer], limit: Reduction, dtype: str | None, repo
     Raises:
         NothingToDo: no layer would change. ModelFileError: weights that are not finite.
     """
-    made: dict[K, Layer] = {}
+    made: dict[K, Update] = {}
     shares: dict[K, float] = {}
     whole = left = 0.0
-    changed = dtype is not None
     for number, (name, layer) in enumerate(layers.items(), 1):
-        found = spectrum(layer)
-        rank = _limited(layer, found.rank_for(limit.energy) if limit.energy is not None else layer.rank, limit.rank, len(found.values))
-        target = dtype or widest([layer.down.dtype, layer.up.dtype])
-        if rank == layer.rank and dtype is None:
-            made[name] = layer
+        if isinstance(layer, Layer):
+            made[name], energy, shares[name] = _resized_pair(layer, limit, dtype)
         else:
-            made[name] = cut(layer, found, rank, target)
-        changed = changed or rank < layer.rank
-        energy, kept = found.energy.sum(), found.energy[:rank].sum()
-        whole, left = whole + energy * layer.scale**2, left + kept * layer.scale**2
-        shares[name] = float(kept / energy) if energy else 1.0
+            made[name], shares[name] = shrunk(layer, limit.rank, limit.energy, dtype)
+            energy = product_norm(layer) ** 2
+        whole, left = whole + energy, left + energy * shares[name]
         reporter.progress("Decomposing", number, len(layers))
-    if not changed:
-        ranks = sorted({layer.rank for layer in layers.values()})
-        raise NothingToDo(f"Nothing to make smaller: the LoRA's ranks ({ranks[0]} to {ranks[-1]}) are within the limit already.")
+    if dtype is None and all(made[name] is layer for name, layer in layers.items()):
+        ranks = sorted({layer.rank for layer in layers.values() if layer.rank is not None}) or [0]
+        raise NothingToDo(f"Nothing to make smaller: its ranks ({ranks[0]} to {ranks[-1]}) are within the limit already.")
     worst = min(shares, key=lambda name: shares[name])
-    sizes = [layer.rank for layer in made.values()]
+    sizes = [layer.rank for layer in made.values() if layer.rank is not None] or [0]
     return Resized(made, left / whole if whole else 1.0, worst, shares[worst], (min(sizes), max(sizes)))
+
+
+def _resized_pair(layer: Layer, limit: Reduction, dtype: str | None) -> tuple[Layer, float, float]:
+    """(the layer within its limit, its energy before with its scale, the share of that which is left)."""
+    found = spectrum(layer)
+    rank = _limited(layer, found.rank_for(limit.energy) if limit.energy is not None else layer.rank, limit.rank, len(found.values))
+    target = dtype or widest([layer.down.dtype, layer.up.dtype])
+    made = layer if rank == layer.rank and dtype is None else cut(layer, found, rank, target)
+    energy, kept = float(found.energy.sum()), float(found.energy[:rank].sum())
+    return made, energy * layer.scale**2, kept / energy if energy else 1.0
 
 
 def _limited(layer: Layer, wanted: int, limit: int | None, possible: int) -> int:
@@ -116,9 +121,14 @@ def _by_place(parts: Sequence[Part]) -> Iterator[tuple[Place, list[Part]]]:
         yield place, [part for part in parts if place in part.adapter.layers]
 
 
+def _pair(layer: Update) -> Layer:
+    assert isinstance(layer, Layer)  # LoKrs became pairs before (`extraction.as_pairs`)
+    return layer
+
+
 def _sum(place: Place, parts: Sequence[Part], dtype: str) -> Layer:
     try:
-        return total([(part.adapter.layers[place], part.weight) for part in parts], dtype)
+        return total([(_pair(part.adapter.layers[place]), part.weight) for part in parts], dtype)
     except ModelFileError as error:
         names = " and ".join(part.name for part in parts)
         raise ModelFileError(f"{names} do not go together: in the layer {place.path}, {error}") from error

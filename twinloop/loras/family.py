@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from twinloop.loras.lora import Layer
+from twinloop.loras.lora import Update
 
 _CONTEXT = {768: "sd15", 1024: "sd2", 2048: "sdxl"}
 """Width of the words that a UNet's cross-attention sees -> family."""
@@ -18,7 +18,7 @@ _ARCHITECTURES = (
 )  # fmt: skip
 
 
-def family_of(denoiser: Mapping[str, Layer], encoders: Iterable[str], texts: Mapping[str, str]) -> str:
+def family_of(denoiser: Mapping[str, Update], encoders: Iterable[str], texts: Mapping[str, str]) -> str:
     """The family by the denoiser's layers (original or diffusers' paths), by its header where these fit several; "" = cannot be told.
 
     Args:
@@ -39,20 +39,20 @@ def family_of(denoiser: Mapping[str, Layer], encoders: Iterable[str], texts: Map
     return _transformer(denoiser, said)
 
 
-def _unet(layers: Mapping[str, Layer], second_encoder: bool, said: str) -> str:
+def _unet(layers: Mapping[str, Update], second_encoder: bool, said: str) -> str:
     for path, layer in layers.items():
         if path.endswith(("attn2.to_k", "attn2.to_v")):
-            return _CONTEXT.get(layer.down.shape[1], "")
+            return _CONTEXT.get(layer.inputs, "")
     deep = any(re.search(r"transformer_blocks\.[1-9]", path) for path in layers)
     return "sdxl" if deep or second_encoder else said
 
 
-def _flux_original(layers: Mapping[str, Layer], said: str) -> str:
+def _flux_original(layers: Mapping[str, Update], said: str) -> str:
     """FLUX.2 gates its MLP, which makes it half as high again; FLUX.1 modulates every block."""
     if any(path.endswith(("_mod.lin", ".modulation.lin")) for path in layers):
         return "flux"
     for path, layer in layers.items():
-        times = layer.up.shape[0] / layer.down.shape[1]
+        times = layer.outputs / layer.inputs
         if path.endswith(".linear1"):
             return _flux2(layer) if times > 8 else "flux"
         if path.endswith("_mlp.0"):
@@ -60,12 +60,12 @@ def _flux_original(layers: Mapping[str, Layer], said: str) -> str:
     return said or "flux"
 
 
-def _flux2(layer: Layer) -> str:
+def _flux2(layer: Update) -> str:
     """FLUX.2 [klein] is narrower than [dev]."""
-    return "flux2-klein" if layer.down.shape[1] in _KLEIN_WIDTHS else "flux2"
+    return "flux2-klein" if layer.inputs in _KLEIN_WIDTHS else "flux2"
 
 
-def _transformer(layers: Mapping[str, Layer], said: str) -> str:
+def _transformer(layers: Mapping[str, Update], said: str) -> str:
     names = "\n".join(layers)
     if re.search(r"(img|txt)_(mlp|mod)\.", names):
         return "qwen-image"
@@ -73,7 +73,7 @@ def _transformer(layers: Mapping[str, Layer], said: str) -> str:
         return next((_flux2(layer) for path, layer in layers.items() if _sees_the_width(path)), said or "flux2")
     if "single_transformer_blocks." in names:
         return "flux"
-    joint = [layer.down.shape[1] for path, layer in layers.items() if path.endswith((".attn.to_q", ".attn.add_q_proj"))]
+    joint = [layer.inputs for path, layer in layers.items() if path.endswith((".attn.to_q", ".attn.add_q_proj"))]
     if joint and joint[0] in _SD3_WIDTHS:
         return "sd35"
     blocks = [int(number) for number in re.findall(r"^transformer_blocks\.(\d+)\.attn\.", names, re.MULTILINE)]

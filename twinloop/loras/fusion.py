@@ -1,7 +1,8 @@
-"""Layers that one model keeps as one matrix and another as several: LoRAs over them, split and put together without rounding.
+"""Layers that one model keeps as one matrix and another as several: updates of them, split and put together without rounding.
 
 A LoRA over the whole matrix shares one ``down`` among the parts; the parts' ``up`` lie one above the other. LoRAs over the parts become
-one over the whole with their ``down`` one above the other and their ``up`` along the diagonal, zero elsewhere.
+one over the whole with their ``down`` one above the other and their ``up`` along the diagonal, zero elsewhere. LoKrs over the parts are one
+over the whole only where they came from one.
 """
 
 from __future__ import annotations
@@ -12,24 +13,33 @@ from collections.abc import Sequence
 import numpy as np
 
 from twinloop.errors import ModelFileError
+from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.layouts import Rename
-from twinloop.loras.lora import Layer, neat
+from twinloop.loras.lora import Layer, Update, neat
+from twinloop.loras.products import cut_rows, halves_swapped, stacked
 from twinloop.loras.tensors import Bits, RawTensor, encode
 
 
-def split(layer: Layer, rename: Rename) -> list[Layer]:
-    """One layer per part. A diagonal ``up`` gives each part its own share of the rank; otherwise all share ``down``.
+def split(update: Update, rename: Rename) -> list[Update]:
+    """One update per part.
 
     Raises:
-        ModelFileError: the height of ``up`` cannot be divided as the model's is.
+        ModelFileError: the height of the whole cannot be divided as the model's is.
     """
-    up = _ordered(layer, rename)
-    unit, rest = divmod(up.shape[0], sum(rename.shares))
+    unit, rest = divmod(update.outputs, sum(rename.shares))
     if rest:
-        raise ModelFileError(f"a layer {rename.original} of height {up.shape[0]} is none of this model's.")
+        raise ModelFileError(f"a layer {rename.original} of height {update.outputs} is none of this model's.")
+    edges = [int(edge) for edge in np.cumsum([share * unit for share in rename.shares])]
+    if isinstance(update, Kronecker):
+        return [*cut_rows(update, edges)] if len(edges) > 1 else [_turned(update, rename)]
+    return [*_split_pair(update, rename, [0, *edges])]
+
+
+def _split_pair(layer: Layer, rename: Rename, edges: Sequence[int]) -> list[Layer]:
+    """A diagonal ``up`` gives each part its own share of the rank; otherwise all share ``down``."""
+    up = _ordered(layer, rename)
     if len(rename.parts) == 1:
         return [Layer(layer.down, RawTensor(layer.up.dtype, up), layer.alpha)]
-    edges = np.cumsum([0, *(share * unit for share in rename.shares)])
     ups = [up[first:last] for first, last in itertools.pairwise(edges)]
     own = _diagonal(ups)
     if own is None:
@@ -53,7 +63,23 @@ def _diagonal(ups: Sequence[Bits]) -> list[Bits] | None:
     return blocks if not any(part.any() for part in beside) and any(block.any() for block in blocks) else None
 
 
-def fuse(parts: Sequence[Layer | None], rename: Rename) -> Layer:
+def fuse(parts: Sequence[Update | None], rename: Rename) -> Update | None:
+    """The parts' updates as one; an entry of None = a part without one. The result is None where LoKrs are not one LoKr."""
+    pairs = [part for part in parts if not isinstance(part, Kronecker)]
+    if len(pairs) == len(parts):
+        return _fuse_pairs(pairs, rename)
+    products = [part for part in parts if isinstance(part, Kronecker)]
+    if len(products) < len(parts):
+        return None
+    return stacked(products) if len(products) > 1 else _turned(products[0], rename)
+
+
+def _turned(update: Kronecker, rename: Rename) -> Kronecker:
+    """The rows as the other code has them; the same either way."""
+    return halves_swapped(update) if rename.swapped and update.outputs == 2 * update.inputs else update
+
+
+def _fuse_pairs(parts: Sequence[Layer | None], rename: Rename) -> Layer:
     """The parts as one layer; None = a part without a LoRA.
 
     Parts that share ``down``, as `split` made them, come together as they were. Others add up their ranks. Only where their scales differ

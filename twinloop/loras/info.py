@@ -10,7 +10,8 @@ from typing import Any
 
 from twinloop.loras.adapter import families_name
 from twinloop.loras.algebra import norm
-from twinloop.loras.lora import Layer, LoraFile
+from twinloop.loras.lora import Layer, LoraFile, Update
+from twinloop.loras.products import product_norm
 from twinloop.loras.texts import shown, trigger_of
 from twinloop.ports import Reporter
 
@@ -18,15 +19,16 @@ _PARTS = (("text_encoder_2", ("text_encoder_2.", "lora_te2_", "text_encoders.cli
 
 
 def describe(file: LoraFile, reporter: Reporter) -> dict[str, Any]:
-    """All that can be said of a file, as JSON. Norms are of the updates as applied (up @ down x alpha / rank)."""
+    """All that can be said of a file, as JSON. Norms are of the updates as applied, their scale included."""
     norms: dict[str, float] = {}
     for number, (name, layer) in enumerate(file.layers.items(), 1):
-        norms[name] = norm(layer)
+        norms[name] = norm(layer) if isinstance(layer, Layer) else product_norm(layer)
         reporter.progress("Measuring", number, len(file.layers))
     return {
         "file": str(file.path), "bytes": file.size, "dialect": file.dialect.value, "method": file.method,
         "family": families_name(file) or None, "dtypes": list(file.dtypes), "layers": len(file.layers),
-        "parts": _parts(file.layers), "ranks": _counted(layer.rank for layer in file.layers.values()),
+        "parts": _parts(file.layers), "ranks": _counted("whole" if layer.rank is None else layer.rank for layer in file.layers.values()),
+        "factors": _counted("x".join(map(str, layer.small)) for layer in file.products.values()),
         "alphas": _counted(layer.alpha for layer in file.layers.values()),
         "scales": _counted(layer.scale for layer in file.layers.values()),
         "trigger": trigger_of(file.texts) or None,
@@ -40,13 +42,19 @@ def part_of(name: str) -> str:
     return next((part for part, starts in _PARTS if bare.startswith(starts)), "denoiser")
 
 
-def _parts(layers: Mapping[str, Layer]) -> dict[str, int]:
+def _parts(layers: Mapping[str, Update]) -> dict[str, int]:
     return dict(Counter(part_of(name) for name in layers))
 
 
 def _counted(values: Any) -> dict[str, int]:
     """Value -> number of layers; ``not given`` for None."""
-    return {("not given" if value is None else f"{value:g}"): count for value, count in Counter(values).most_common(8)}
+    return {_word(value): count for value, count in Counter(values).most_common(8)}
+
+
+def _word(value: float | str | None) -> str:
+    if value is None:
+        return "not given"
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _norms(norms: Mapping[str, float]) -> dict[str, Any]:

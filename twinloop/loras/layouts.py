@@ -79,7 +79,7 @@ _SD3 = (
     _one("y_embedder.mlp.2", "time_text_embed.text_embedder.linear_2"),
     *_FINAL,
 )
-_OTHERS: Mapping[str, tuple[Rename, ...]] = {"flux": _FLUX, "flux2": _FLUX2, "flux2-klein": _FLUX2, "sd35": _SD3}
+_OTHERS: Mapping[str, tuple[Rename, ...]] = {"flux": _FLUX, "flux-kontext": _FLUX, "flux2": _FLUX2, "flux2-klein": _FLUX2, "sd35": _SD3}
 
 
 def layout_of(family: str) -> tuple[Rename, ...]:

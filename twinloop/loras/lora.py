@@ -1,4 +1,4 @@
-"""A LoRA file as low-rank pairs under the names of its dialect."""
+"""A LoRA or LoKr file as one update per layer under the names of its dialect."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 
 from twinloop.errors import ModelFileError
 from twinloop.loras.container import read_tensors
+from twinloop.loras.kronecker import PARTS, Kronecker, kronecker
 from twinloop.loras.tensors import RawTensor
 
 ADAPTER_TEXT = "lora_adapter_metadata"
@@ -24,7 +25,8 @@ ADAPTER_TEXT = "lora_adapter_metadata"
 class Dialect(StrEnum):
     """How a file names layers and their two matrices.
 
-    DIFFUSERS: ``unet.`` or ``transformer.<path>.lora_A.weight``. KOHYA: ``lora_unet_<path_>.lora_down.weight`` and ``.alpha``.
+    DIFFUSERS: ``unet.`` or ``transformer.<path>.lora_A.weight``. KOHYA: ``lora_unet_<path_>.lora_down.weight`` and ``.alpha``;
+    for LoKr also LyCORIS's own ``lycoris_<path_>``, which follows diffusers' paths.
     COMFYUI: ``diffusion_model.<path>.lora_A.weight``, for transformers. LORA_DIFFUSION: ``unet:<n>:down``, the first of them all.
     """
 
@@ -60,20 +62,32 @@ class Layer:
         """What the product is multiplied with: alpha / rank."""
         return 1.0 if self.alpha is None else self.alpha / self.rank
 
+    @property
+    def outputs(self) -> int:
+        return self.up.shape[0]
+
+    @property
+    def inputs(self) -> int:
+        return self.down.shape[1]
+
+
+Update = Layer | Kronecker
+"""What a file does to one layer."""
+
 
 @dataclass(frozen=True, eq=False)
 class LoraFile:
     """What a file holds.
 
     Attributes:
-        layers: name of the layer as the file writes it (prefix included, ending not) -> its pair.
-        texts: of the header. method: ``LoRA``, or what else the tensors are (``DoRA``, ``LoKr``...).
-        others: names of tensors that belong to no pair, such as trained words. dtypes: of all tensors, each once. size: bytes of the file.
+        layers: name of the layer as the file writes it (prefix included, ending not) -> its update.
+        texts: of the header. method: ``LoRA``, ``LoKr`` (some layers may be pairs), or what else the tensors are (``DoRA``...).
+        others: names of tensors that belong to no layer's update, such as trained words. dtypes: of all tensors, each once. size: bytes of the file.
     """
 
     path: Path
     dialect: Dialect
-    layers: Mapping[str, Layer]
+    layers: Mapping[str, Update]
     texts: Mapping[str, str]
     method: str
     others: tuple[str, ...]
@@ -81,26 +95,39 @@ class LoraFile:
     size: int
 
     def plain(self) -> LoraFile:
-        """Itself, if it is a LoRA and nothing else.
+        """Itself, if it is a LoRA or a LoKr and nothing else.
 
         Raises:
-            ModelFileError: DoRA, LoKr and the like, which are more than a pair of matrices per layer.
+            ModelFileError: DoRA, LoHa and the like, which are neither pairs nor Kronecker products.
         """
-        if self.method != "LoRA":
+        if self.method not in ("LoRA", LOKR):
             raise ModelFileError(
-                f"{self.path} holds {self.method} weights, which are more than a pair of matrices per layer: they can be looked at "
+                f"{self.path} holds {self.method} weights, which are neither pairs of matrices nor Kronecker products: they can be looked at "
                 "(twinloop lora info), not converted, merged or resized. Use the file as it is, in the program that trained it."
             )
         return self
 
+    @property
+    def pairs(self) -> dict[str, Layer]:
+        """The layers that are pairs of matrices."""
+        return {name: layer for name, layer in self.layers.items() if isinstance(layer, Layer)}
 
+    @property
+    def products(self) -> dict[str, Kronecker]:
+        """The layers that are Kronecker products."""
+        return {name: layer for name, layer in self.layers.items() if isinstance(layer, Kronecker)}
+
+
+LOKR = "LoKr"
 _DOWN = (".lora_A.weight", ".lora_A.default.weight", ".lora_down.weight", ".lora.down.weight", ".lora_linear_layer.down.weight", "_lora.down.weight", ":down")  # fmt: skip
 _UP = (".lora_B.weight", ".lora_B.default.weight", ".lora_up.weight", ".lora.up.weight", ".lora_linear_layer.up.weight", "_lora.up.weight", ":up")  # fmt: skip
 _ALPHA = (".alpha",)
-_ROLES: tuple[tuple[str, tuple[str, ...]], ...] = (("down", _DOWN), ("up", _UP), ("alpha", _ALPHA))
+_ROLES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("down", _DOWN), ("up", _UP), ("alpha", _ALPHA), *((part, (f".lokr_{part}",)) for part in PARTS),
+)  # fmt: skip
 _METHODS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("DoRA", (".dora_scale", ".lora_magnitude_vector", ".lora_magnitude_vector.weight")),
-    ("LoKr", (".lokr_w1", ".lokr_w2", ".lokr_w1_a", ".lokr_w1_b", ".lokr_w2_a", ".lokr_w2_b", ".lokr_t2")),
+    ("LoKr with a core of both matrices", (".lokr_t1",)),
     ("LoHa", (".hada_w1_a", ".hada_w1_b", ".hada_w2_a", ".hada_w2_b", ".hada_t1", ".hada_t2")),
     ("LoCon with a Tucker core", (".lora_mid.weight",)),
     ("OFT", (".oft_blocks", ".oft_diag", ".oft_R.weight")),
@@ -108,7 +135,7 @@ _METHODS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("whole-weight difference", (".diff", ".diff_b", ".w_norm", ".b_norm", ".lora_B.bias")),
 )
 _PREFIXES: tuple[tuple[Dialect, str], ...] = (
-    (Dialect.KOHYA, r"lora_(unet|te|te1|te2|te3|transformer)_"),
+    (Dialect.KOHYA, r"lora_(unet|te|te1|te2|te3|transformer)_|lycoris_"),
     (Dialect.COMFYUI, r"diffusion_model\.|text_encoders\."),
     (Dialect.DIFFUSERS, r"(base_model\.model\.)?(unet|transformer|text_encoder|text_encoder_[23])\."),
     (Dialect.LORA_DIFFUSION, r"(unet|text_encoder):\d+:|<[^>]+>$"),
@@ -116,7 +143,7 @@ _PREFIXES: tuple[tuple[Dialect, str], ...] = (
 
 
 def read_lora(path: Path) -> LoraFile:
-    """Read a LoRA file.
+    """Read a LoRA or LoKr file.
 
     Raises:
         InputError: no such file. ModelFileError: not a safetensors file, no LoRA, half of a pair missing, two dialects in one file.
@@ -124,10 +151,13 @@ def read_lora(path: Path) -> LoraFile:
     texts, tensors = read_tensors(path)
     try:
         dialect = _dialect_of(tensors)
-        layers, others, methods = _pairs(tensors)
+        layers, others, methods = _updates(tensors)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
-    method = next((name for name, _ in _METHODS if name in methods), "LoRA")
+    lokr = any(isinstance(layer, Kronecker) for layer in layers.values())
+    method = next((name for name, _ in _METHODS if name in methods), LOKR if lokr else "LoRA")
+    if lokr and method == "DoRA":
+        method = "LoKr with weight decomposition"
     if method == "LoRA" and not layers:
         raise ModelFileError(f"{path}: no LoRA: no pair of matrices in it.")
     if dialect is Dialect.DIFFUSERS and ADAPTER_TEXT in texts:
@@ -154,7 +184,7 @@ def _dialect_of(names: Iterable[str]) -> Dialect:
     return next(iter(first))
 
 
-def _pairs(tensors: Mapping[str, RawTensor]) -> tuple[dict[str, Layer], tuple[str, ...], set[str]]:
+def _updates(tensors: Mapping[str, RawTensor]) -> tuple[dict[str, Update], tuple[str, ...], set[str]]:
     parts: dict[str, dict[str, RawTensor]] = {}
     others: list[str] = []
     methods: set[str] = set()
@@ -170,8 +200,18 @@ def _pairs(tensors: Mapping[str, RawTensor]) -> tuple[dict[str, Layer], tuple[st
     unknown = [name for name in others if not re.fullmatch(r"<[^>]+>", name)]
     if unknown and not methods:
         raise ModelFileError(f"the tensor {unknown[0][:80]!r} is of no kind this program knows.")
-    layers = {stem: _layer(stem, part) for stem, part in parts.items() if methods <= {"DoRA"} or {"down", "up"} <= part.keys()}
+    strict = methods <= {"DoRA"}
+    layers = {stem: _update(stem, part) for stem, part in parts.items() if strict or {"down", "up"} <= part.keys() or part.keys() & set(PARTS)}
     return layers, tuple(others), methods
+
+
+def _update(stem: str, part: Mapping[str, RawTensor]) -> Update:
+    product = {role: tensor for role, tensor in part.items() if role in PARTS}
+    if not product:
+        return _layer(stem, part)
+    if {"down", "up"} & part.keys():
+        raise ModelFileError(f"the layer {stem[:80]!r} is a LoRA and a LoKr at once. Export it again.")
+    return kronecker(stem, product, _alpha(stem, part.get("alpha"), may_overflow=True))
 
 
 def _role(name: str) -> tuple[str, str]:
@@ -193,7 +233,8 @@ def _layer(stem: str, part: Mapping[str, RawTensor]) -> Layer:
     return Layer(down, up, _alpha(stem, part.get("alpha")))
 
 
-def _alpha(stem: str, tensor: RawTensor | None) -> float | None:
+def _alpha(stem: str, tensor: RawTensor | None, may_overflow: bool = False) -> float | None:
+    """``may_overflow``: a LoKr of whole matrices has an alpha that says nothing, and that half precision often cannot hold."""
     if tensor is None:
         return None
     if math.prod(tensor.shape) != 1:
@@ -201,12 +242,12 @@ def _alpha(stem: str, tensor: RawTensor | None) -> float | None:
     value = float(tensor.bits.reshape(())) if tensor.dtype[0] in "IU" else float(tensor.values().reshape(()))
     if tensor.dtype == "F32":
         value = neat(value)
-    if not math.isfinite(value):
+    if not math.isfinite(value) and not may_overflow:
         raise ModelFileError(f"the alpha of {stem[:80]!r} is not a finite number.")
     return value
 
 
-def _with_adapter_alpha(layers: Mapping[str, Layer], text: str, path: Path) -> dict[str, Layer]:
+def _with_adapter_alpha(layers: Mapping[str, Update], text: str, path: Path) -> dict[str, Update]:
     """Alpha from the JSON in the header, by the rules of PEFT: a pattern that fits the end of a layer's path goes before the default."""
     try:
         found: dict[str, Any] = json.loads(text)
@@ -215,12 +256,15 @@ def _with_adapter_alpha(layers: Mapping[str, Layer], text: str, path: Path) -> d
         raise ModelFileError(f"{path}: the rank and alpha in its header cannot be read ({error}).") from error
 
 
-def _adapted(name: str, layer: Layer, settings: Mapping[str, Any]) -> Layer:
+def _adapted(name: str, layer: Update, settings: Mapping[str, Any]) -> Update:
     component, _, inner = name.partition(".")
     patterns: Mapping[str, Any] = settings.get(f"{component}.alpha_pattern") or {}
     fitting = (value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", inner))
-    alpha = next(fitting, settings.get(f"{component}.lora_alpha"))
+    default = f"{component}.lora_alpha" if isinstance(layer, Layer) else f"{component}.alpha"
+    alpha = next(fitting, settings.get(default))
     if alpha is None or layer.alpha is not None:
         return layer
+    if isinstance(layer, Kronecker):
+        return replace(layer, alpha=float(alpha))
     root = bool(settings.get(f"{component}.use_rslora"))
     return Layer(layer.down, layer.up, float(alpha) * (math.sqrt(layer.rank) if root else 1.0))

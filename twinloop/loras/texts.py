@@ -7,33 +7,38 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from twinloop.loras.lora import Layer
+from twinloop.loras.kronecker import Kronecker
+from twinloop.loras.lora import Update
 
 TRIGGER = "modelspec.trigger_phrase"
 _LEAKING = ("ss_dataset_dirs", "ss_tag_frequency", "ss_datasets", "ss_reg_dataset_dirs", "ss_bucket_info")
 """Texts that carry folder names and captions of a training."""
 
 
-def rank_texts(layers: Iterable[Layer]) -> dict[str, str]:
+def rank_texts(layers: Iterable[Update]) -> dict[str, str]:
     """``ss_network_dim`` and ``ss_network_alpha``; ``Dynamic`` where layers differ, as kohya's own resize writes."""
     found = list(layers)
     ranks = {layer.rank for layer in found}
     alphas = {layer.rank if layer.alpha is None else layer.alpha for layer in found}
-    return {
-        "ss_network_dim": str(ranks.pop()) if len(ranks) == 1 else "Dynamic",
-        "ss_network_alpha": f"{alphas.pop():g}" if len(alphas) == 1 else "Dynamic",
+    rank, alpha = (values.pop() if len(values) == 1 else None for values in (ranks, alphas))
+    made = {
+        "ss_network_dim": "Dynamic" if rank is None else str(rank), "ss_network_alpha": "Dynamic" if alpha is None else f"{alpha:g}",
         "ss_network_module": "networks.lora",
-    }
+    }  # fmt: skip
+    sides = [max(layer.small) for layer in found if isinstance(layer, Kronecker)]
+    if sides:
+        made |= {"ss_network_module": "lycoris.kohya", "ss_network_args": json.dumps({"algo": "lokr", "factor": str(max(sides))})}
+    return made
 
 
-def resized_texts(texts: Mapping[str, str], layers: Iterable[Layer], how: str) -> dict[str, str]:
+def resized_texts(texts: Mapping[str, str], layers: Iterable[Update], how: str) -> dict[str, str]:
     """The header of a resized LoRA; ``how`` in words."""
     before = texts.get("ss_network_dim", "")
     note = "; ".join(filter(None, (texts.get("ss_training_comment", ""), f"resized{f' from rank {before}' if before else ''}: {how}")))
     return {**texts, **rank_texts(layers), "ss_training_comment": note}
 
 
-def merged_texts(parts: Sequence[tuple[Mapping[str, str], str, str, float]], layers: Iterable[Layer]) -> dict[str, str]:
+def merged_texts(parts: Sequence[tuple[Mapping[str, str], str, str, float]], layers: Iterable[Update]) -> dict[str, str]:
     """The header of a merged LoRA: what it was made of, all trigger words, and what all parts agree on. Folder names and captions stay out.
 
     Args:

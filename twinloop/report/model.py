@@ -13,7 +13,7 @@ from twinloop.domain.records import Dataset, LoRA, PanelScore
 from twinloop.domain.shots import Gap, Shot
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.vault import NOT_RECORDED, Consent
-from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
+from twinloop.domain.verdicts import CheckResult, Verdict
 from twinloop.errors import NothingToDo, StateError
 from twinloop.stages import decide
 from twinloop.stages.analyze import FacetCount, ValueCount, gaps_from_json
@@ -243,15 +243,10 @@ def _verdicts(data: Any) -> tuple[Verdict, ...]:
             item["sha256"],
             item["type"],
             item["target"],
-            tuple(_check(check) for check in item["checks"]),
+            tuple(CheckResult.from_json(check) for check in item["checks"]),
+            early=item.get("rejected_early"),
         )
         for item in data["verdicts"]
-    )
-
-
-def _check(data: Any) -> CheckResult:
-    return CheckResult(
-        data["check"], Outcome(data["outcome"]), data["value"], data["limit"], data["reason"], data["score"]
     )
 
 

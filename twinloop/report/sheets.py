@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -13,7 +14,7 @@ from twinloop.report.charts import proportion_bar
 from twinloop.report.likeness import NearestPhoto, nearest_of
 from twinloop.report.model import RunRecord
 from twinloop.report.thumbnails import Pictures, Thumbnail
-from twinloop.report.words import measured, number, title, words
+from twinloop.report.words import measured, number, plural, title, words
 from twinloop.store.workspace import Workspace
 
 T = TypeVar("T")
@@ -65,12 +66,13 @@ class ImageTile:
 
 @dataclass(frozen=True)
 class Sheet:
-    """All images of one round with one outcome; ``hidden`` of them are not shown."""
+    """All images of one round with one outcome; ``hidden`` of them are not shown. ``early``: of those that were given up early, and so have no picture."""
 
     outcome: str
     total: int
     tiles: tuple[ImageTile, ...]
     hidden: int
+    early: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,8 @@ def _sheet(
     nearest: Mapping[str, NearestPhoto],
 ) -> Sheet:  # fmt: skip
     chosen = [verdict for verdict in verdicts if verdict.outcome is outcome]
-    shown = spread(chosen, lambda verdict: (verdict.facet, verdict.value), most)
+    finished = [verdict for verdict in chosen if verdict.early is None]
+    shown = spread(finished, lambda verdict: (verdict.facet, verdict.value), most)
     tiles = []
     for verdict in shown:
         picture = pictures.at(workspace.synthetic(iteration) / verdict.image, verdict.sha256 or None)
@@ -156,7 +159,18 @@ def _sheet(
         if verdict.human is not None:
             note = "; ".join(filter(None, (f"{verdict.human} by a person, {verdict.automatic} by the checks", note)))
         tiles.append(_image_tile(verdict, picture, note, nearest.get(verdict.sha256)))
-    return Sheet(str(outcome), len(chosen), tuple(tiles), len(chosen) - len(shown))
+    early = _early([verdict for verdict in chosen if verdict.early is not None])
+    return Sheet(str(outcome), len(chosen), tuple(tiles), len(finished) - len(shown), early)
+
+
+def _early(given_up: Sequence[Verdict]) -> str:
+    """How many images were given up early, and which checks their previews failed."""
+    if not given_up:
+        return ""
+    share = max(verdict.early or 0.0 for verdict in given_up)
+    failed = Counter(check.name for verdict in given_up for check in verdict.results if check.outcome is Outcome.REJECTED)
+    why = ", ".join(f"{words(name)} ({count})" for name, count in failed.most_common())
+    return f"{plural(len(given_up), 'image')} given up after {share:.0%} of the steps, because a preview failed: {why}."
 
 
 def _image_tile(verdict: Verdict, picture: Thumbnail | None, note: str, nearest: NearestPhoto | None) -> ImageTile:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from twinloop import __version__
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
-from twinloop.ports import Clock, GenerationSettings, Generator, Reporter
+from twinloop.domain.verdicts import CheckResult
+from twinloop.ports import Clock, EarlyLook, GenerationSettings, Generator, Reporter
+from twinloop.stages.early import EarlyJudge, GivenUp, fails
 from twinloop.store.atomic import sha256_file, write_bytes, write_json
 from twinloop.store.journal import Journal
 from twinloop.store.provenance import synthetic_png
@@ -37,6 +39,7 @@ class GenerationContext:
         prefix: of journal keys, unique in the journal ("iter2").
         stamped: whether file names carry a time stamp, as the loop's do and the panel's do not.
         dataset: the folder of the photos behind the gaps, so that a validation by hand knows whom to compare with.
+        early: judges unfinished images, and those that fail are given up; None = every image is finished.
     """
 
     prefix: str
@@ -46,6 +49,7 @@ class GenerationContext:
     settings: GenerationSettings
     stamped: bool = True
     dataset: str | None = None
+    early: EarlyJudge | None = None
 
 
 def generate(
@@ -61,29 +65,61 @@ def generate(
 
     Args:
         generator: asked for when the first image has to be made; a finished folder needs no base model.
+
+    Returns:
+        The images; shots that were given up early are in the metadata only.
     """
+    context = replace(context, settings=replace(context.settings, planned=len(shots)))
     lora_hash = sha256_file(context.lora) if context.lora is not None else None
     size = context.settings.batch_size
     batches = [shots[i : i + size] for i in range(0, len(shots), size)]
     loaded: Generator | None = None
     made: list[MadeImage] = []
+    given_up: list[GivenUp] = []
     for batch in batches:
         names = _names(batch, context, journal, clock)
         if not all(_is_done(context, shot, name, journal) for shot, name in zip(batch, names, strict=True)):
             if loaded is None:
                 loaded = generator()
                 loaded.load_lora(context.lora)
-            for shot, pixels in loaded.generate(batch, context.settings):
-                name = names[batch.index(shot)]
-                if not _is_done(context, shot, name, journal):
-                    _keep(pixels, shot, context, name, lora_hash, journal)
-        made += [
-            MadeImage(context.folder / name, journal.get(_key(context, shot)), shot)
-            for shot, name in zip(batch, names, strict=True)
-        ]
-        reporter.progress("Generating", len(made), len(shots))
-    _write_metadata(made, context, lora_hash)
+            _make(batch, names, context, loaded, lora_hash, journal)
+        for shot, name in zip(batch, names, strict=True):
+            early = journal.get(_early_key(context, shot))
+            if early is None:
+                made.append(MadeImage(context.folder / name, journal.get(_key(context, shot)), shot))
+            else:
+                given_up.append(GivenUp.from_record(shot, name, early))
+        reporter.progress("Generating", len(made) + len(given_up), len(shots))
+    _write_metadata(made, given_up, context, lora_hash)
     return made
+
+
+def _make(
+    batch: Sequence[Shot], names: Sequence[str], context: GenerationContext, generator: Generator, lora_hash: str | None, journal: Journal
+) -> None:  # fmt: skip
+    """Write what is missing of a batch: images first, then which shots were given up."""
+    failed: dict[str, tuple[CheckResult, ...]] = {}
+    for shot, pixels in generator.generate(batch, context.settings, _look(context.early, failed)):
+        name = names[batch.index(shot)]
+        if not _is_done(context, shot, name, journal):
+            _keep(pixels, shot, context, name, lora_hash, journal)
+    for shot, name in zip(batch, names, strict=True):
+        if context.early is not None and shot.key in failed and not _is_done(context, shot, name, journal):
+            journal.record(_early_key(context, shot), GivenUp(shot, name, context.early.at, failed[shot.key]).record())
+
+
+def _look(judge: EarlyJudge | None, failed: dict[str, tuple[CheckResult, ...]]) -> EarlyLook | None:
+    """The judge as a generator asks for it; what fails is noted in ``failed`` by the key of the shot."""
+    if judge is None:
+        return None
+
+    def worth_finishing(shot: Shot, preview: ImageArray) -> bool:
+        results = judge.results(shot, preview)
+        if fails(results):
+            failed[shot.key] = results
+        return shot.key not in failed
+
+    return EarlyLook(judge.at, worth_finishing)
 
 
 def _names(batch: Sequence[Shot], context: GenerationContext, journal: Journal, clock: Clock) -> list[str]:
@@ -101,8 +137,13 @@ def _key(context: GenerationContext, shot: Shot) -> str:
     return f"{context.prefix}.image.{shot.key}"
 
 
+def _early_key(context: GenerationContext, shot: Shot) -> str:
+    return f"{context.prefix}.given_up.{shot.key}"
+
+
 def _is_done(context: GenerationContext, shot: Shot, name: str, journal: Journal) -> bool:
-    return _key(context, shot) in journal and (context.folder / name).exists()
+    made = _key(context, shot) in journal and (context.folder / name).exists()
+    return made or _early_key(context, shot) in journal
 
 
 def _keep(
@@ -136,7 +177,9 @@ def parameters_text(shot: Shot, context: GenerationContext, lora_hash: str | Non
     )
 
 
-def _write_metadata(made: Sequence[MadeImage], context: GenerationContext, lora_hash: str | None) -> None:
+def _write_metadata(
+    made: Sequence[MadeImage], given_up: Sequence[GivenUp], context: GenerationContext, lora_hash: str | None
+) -> None:
     settings = context.settings
     write_json(
         context.folder / METADATA,
@@ -150,6 +193,7 @@ def _write_metadata(made: Sequence[MadeImage], context: GenerationContext, lora_
                 "extra_loras": [{"file": Path(path).name, "scale": scale} for path, scale in settings.extra_loras],
             },
             "images": [{"file": image.path.name, "sha256": image.sha256, **image.shot.to_json()} for image in made],
+            **({} if context.early is None else {"rejected_early": [item.to_json() for item in given_up]}),
         },
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from twinloop.domain.facet import Facet
 from twinloop.domain.shots import Gap, Shot, derive_seed
 from twinloop.stages import words
+from twinloop.stages.sources import Source, choose
 
 PLAIN = {"face_angle": ("front", "three_quarter")}
 """Values that keep another gap's target recognisable: nobody can see a smile from behind."""
@@ -21,6 +22,7 @@ class PlanSettings:
     Attributes:
         style: ``prose`` or ``tags``. num_per_gap: shots per gap and round.
         from_photos: share of shots that start from a real photo. photos: the photos to start from.
+        references: how many of them one shot names.
     """
 
     trigger: str
@@ -30,7 +32,8 @@ class PlanSettings:
     num_per_gap: int
     negative: str | None = None
     from_photos: float = 0.0
-    photos: tuple[str, ...] = ()
+    photos: tuple[Source, ...] = ()
+    references: int = 1
 
 
 def plan(gaps: Sequence[Gap], facets: Sequence[Facet], settings: PlanSettings) -> list[Shot]:
@@ -58,14 +61,16 @@ def _shot(gap: Gap, index: int, gaps: Sequence[Gap], facets: Sequence[Facet], se
     # the gap's own phrase goes round with the index (left, right, left...), the others are drawn
     wanted: dict[str, dict[str, int]] = {name: {value: rng.randrange(8)} for name, value in traits.items()}
     wanted.setdefault(gap.facet, {})[gap.value] = index - 1
-    source = None
+    sources: tuple[str, ...] = ()
     if settings.photos and rng.random() < settings.from_photos:
-        source = settings.photos[rng.randrange(len(settings.photos))]
+        angle, turn = next(iter(wanted.get("face_angle", {}).items()), ("", 0))
+        sources = choose(settings.photos, angle, turn % 2, settings.references, rng)
     return Shot(
         key=f"{gap.facet}_{gap.value}_{index:03d}", facet=gap.facet, value=gap.value, index=index,
         prompt=words.prompt(settings.trigger, facets, wanted, settings.style),
         negative_prompt=words.negative_prompt(facets, wanted, settings.style, settings.negative),
-        seed=seed, traits=tuple(sorted(traits.items())), source=source,
+        seed=seed, traits=tuple(sorted(traits.items())),
+        source=sources[0] if sources else None, references=sources[1:],
     )  # fmt: skip
 
 

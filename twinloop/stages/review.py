@@ -57,6 +57,11 @@ class Review:
             raise StateError(f"{path} is not a review ({error}). Correct it, or delete it and review that round again.") from None
 
 
+def to_look_at(verdicts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of the verdicts of a round, as verdicts_iterN.json has them, those of images that were finished: of the others there is nothing to see."""
+    return [item for item in verdicts if "rejected_early" not in item]
+
+
 def wanted(policy: Policy, iteration: int) -> bool:
     """Whether a round waits for a person."""
     return policy == "always" or (policy == "first_round" and iteration == 1)

@@ -86,6 +86,7 @@ def _round_json(entry: Round) -> dict[str, Any]:
         "approved": counts.approved,
         "rejected": counts.rejected,
         "unsure": counts.unsure,
+        **({"rejected_early": counts.early} if counts.early else {}),
         "approval_rate": wilson(counts.approved, counts.total).to_json(),
         "quality_score": round(counts.quality, 4),
         "merged": entry.merged,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from twinloop.domain.statistics import wilson
 from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
 from twinloop.errors import NothingToDo, StateError
 from twinloop.ports import Reporter
+from twinloop.stages.early import GivenUp
 from twinloop.stages.generate import METADATA
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.observe import Observer, Seen, observe_files
@@ -50,23 +51,42 @@ def asked_images(folder: Path, facets: Sequence[Facet]) -> list[Asked]:
     """The images of a folder with their targets: from generation_metadata.json, else from the file names.
 
     Raises:
-        NothingToDo: no images there. StateError: the metadata is not a generation record.
+        NothingToDo: no images there, and none that were given up early. StateError: the metadata is not a generation record.
     """
     images = find_images(folder)
-    if not images:
+    if not images and not given_up(folder):
         raise NothingToDo(
             f"No images in {folder}. Generate some first: python generate_synthetic.py gaps.json --output {folder}"
         )
     known: dict[str, tuple[str, str]] = {}
     if (folder / METADATA).exists():
-        data = read_json(folder / METADATA)
-        try:
+        with _generation_record(folder):
+            data = read_json(folder / METADATA)
             known = {item["file"]: (item["type"], item["target"]) for item in data["images"]}
-        except (KeyError, TypeError) as error:
-            raise StateError(
-                f"{folder / METADATA} is not a generation record ({error}). Restore it, or delete it: the file names tell the targets too."
-            ) from None
     return [Asked(path, *(known.get(path.name) or _target_from_name(path, facets))) for path in images]
+
+
+def given_up(folder: Path) -> list[Judged]:
+    """The shots of a folder that were given up before their image was finished, each as a rejected one.
+
+    Raises:
+        StateError: the metadata is not a generation record.
+    """
+    if not (folder / METADATA).exists():
+        return []
+    with _generation_record(folder):
+        found = [GivenUp.from_json(item) for item in read_json(folder / METADATA).get("rejected_early", ())]
+    return [Judged(Asked(folder / item.file, item.shot.facet, item.shot.value), None, item.verdict) for item in found]
+
+
+@contextlib.contextmanager
+def _generation_record(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StateError(
+            f"{folder / METADATA} is not a generation record ({error}). Restore it, or delete it: the file names tell the targets too."
+        ) from None
 
 
 def _target_from_name(path: Path, facets: Sequence[Facet]) -> tuple[str, str]:
@@ -119,13 +139,14 @@ def _verdict(
 def sort_into(judged: Sequence[Judged], folders: Mapping[Outcome, Path]) -> None:
     """Copy each image into the folder of its outcome, and take away copies that an earlier judgement left in the others.
 
-    Images of the same name from different folders get a piece of their content hash, so that none replaces another.
+    Images of the same name from different folders get a piece of their content hash, so that none replaces another. Those that were
+    given up early have nothing to copy.
     """
     names = Counter(item.asked.path.name for item in judged)
     for folder in folders.values():
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-    for item in judged:
+    for item in (item for item in judged if item.verdict.early is None):
         path = item.asked.path
         name = path.name if names[path.name] == 1 else f"{path.stem}_{sha256_file(path)[:8]}{path.suffix}"
         for outcome, folder in folders.items():
@@ -139,12 +160,13 @@ def sort_into(judged: Sequence[Judged], folders: Mapping[Outcome, Path]) -> None
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts of one validation, with the seed's figures."""
+    """Counts of one validation, with the seed's figures. ``early``: those of the rejected that were given up before they were finished."""
 
     approved: int
     rejected: int
     unsure: int
     quality: float
+    early: int = 0
 
     @property
     def total(self) -> int:
@@ -160,8 +182,9 @@ def tally(verdicts: Sequence[Verdict]) -> Tally:
     outcomes = [verdict.outcome for verdict in verdicts]
     quality = sum(v.quality for v in verdicts) / len(verdicts) if verdicts else 0.0
     return Tally(
-        outcomes.count(Outcome.APPROVED), outcomes.count(Outcome.REJECTED), outcomes.count(Outcome.UNSURE), quality
-    )
+        outcomes.count(Outcome.APPROVED), outcomes.count(Outcome.REJECTED), outcomes.count(Outcome.UNSURE), quality,
+        sum(verdict.early is not None for verdict in verdicts),
+    )  # fmt: skip
 
 
 def verdicts_json(verdicts: Sequence[Verdict], limits: Limits, settings: str) -> dict[str, Any]:
@@ -169,7 +192,7 @@ def verdicts_json(verdicts: Sequence[Verdict], limits: Limits, settings: str) ->
     counts = tally(verdicts)
     return {
         "approved": counts.approved, "rejected": counts.rejected, "unsure": counts.unsure,
-        "approval_rate": wilson(counts.approved, counts.total).to_json(), "avg_quality": round(counts.quality, 4),
+        **({"rejected_early": counts.early} if counts.early else {}), "approval_rate": wilson(counts.approved, counts.total).to_json(), "avg_quality": round(counts.quality, 4),
         "limits": dict(limits.__dict__), "settings": settings,
         "verdicts": [verdict.to_json() for verdict in verdicts],
     }  # fmt: skip

@@ -3,7 +3,7 @@
 from twinloop.steps.datasets import merge, merge_limits
 from twinloop.steps.ending import decide_on, finish, record, say_round, stop_rules
 from twinloop.steps.gaps import find_gaps, say_gaps
-from twinloop.steps.images import generate, plan_settings
+from twinloop.steps.images import early_judge, generate, plan_settings
 from twinloop.steps.loras import look_ahead, train
 from twinloop.steps.panels import measure
 from twinloop.steps.photos import collect, freeze, no_photos_message, observations, rules
@@ -15,6 +15,7 @@ __all__ = [
     "begin",
     "collect",
     "decide_on",
+    "early_judge",
     "find_gaps",
     "finish",
     "freeze",

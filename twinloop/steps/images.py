@@ -12,8 +12,13 @@ from twinloop.domain.shots import Gap, Shot
 from twinloop.errors import StateError
 from twinloop.stages import generate as generating
 from twinloop.stages import plan
+from twinloop.stages.early import EarlyJudge
+from twinloop.stages.observe import Observer
+from twinloop.stages.sources import Source, source_of, sources_from_json, sources_json
+from twinloop.steps.photos import observations
 from twinloop.steps.run import Run
-from twinloop.store.atomic import read_json
+from twinloop.steps.verdicts import limits_of
+from twinloop.store.atomic import read_json, write_json
 from twinloop.store.workspace import shown_path
 
 
@@ -33,22 +38,41 @@ def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
         run.workspace.lora(lora.version),
         toolbox.generation,
         dataset=shown_path(Path(run.settings.dataset_dir)),
+        early=early_judge(run.settings, run.toolbox.observer),
     )
     made = generating.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
-    run.say(f"  ✓ Generated: {len(made)} images")
+    early = len(shots) - len(made)
+    run.say(f"  ✓ Generated: {len(made)} images{f', {early} more given up early' if early else ''}")
+
+
+def early_judge(settings: Settings, observer: Observer) -> EarlyJudge | None:
+    """Who judges unfinished images; None where the settings want all of them finished."""
+    at = settings.generation.early_reject
+    return None if at is None else EarlyJudge(at, observer, limits_of(settings, None))
 
 
 def _shots(run: Run, gaps: Sequence[Gap], iteration: int) -> Any:
     settings = run.settings
-    photos = tuple(m.path for m in Dataset.from_json(read_json(run.workspace.dataset(0))).real)
-    return generating.shots_json(
-        plan.plan(gaps, run.toolbox.observer.facets, plan_settings(settings, run.toolbox.style, iteration, photos)),
-        iteration,
-    )
+    photos = sources(run) if settings.generation.from_photos > 0 else ()
+    wanted = plan_settings(settings, run.toolbox.style, iteration, photos, run.toolbox.generation.references)
+    return generating.shots_json(plan.plan(gaps, run.toolbox.observer.facets, wanted), iteration)
 
 
-def plan_settings(settings: Settings, style: str, iteration: int, photos: tuple[str, ...]) -> plan.PlanSettings:
+def sources(run: Run) -> tuple[Source, ...]:
+    """sources.json: the real photos that images start from. Those that are held out to measure against are none of them."""
+    path = run.workspace.sources
+    if not path.exists():
+        shown = Dataset(tuple(member for member in Dataset.from_json(read_json(run.workspace.dataset(0))).real if member.weight > 0))
+        seen = observations(run, shown)
+        found = [source_of(member.path, one) for member, one in zip(shown.members, seen, strict=True)]
+        write_json(path, sources_json(found))
+    return sources_from_json(read_json(path))
+
+
+def plan_settings(
+    settings: Settings, style: str, iteration: int, photos: tuple[Source, ...], references: int = 1
+) -> plan.PlanSettings:
     return plan.PlanSettings(
         trigger=settings.person_trigger, style=style, seed=settings.seed, iteration=iteration, num_per_gap=settings.generation.num_per_gap,
-        negative=settings.generation.negative_prompt, from_photos=settings.generation.from_photos, photos=photos,
+        negative=settings.generation.negative_prompt, from_photos=settings.generation.from_photos, photos=photos, references=references,
     )  # fmt: skip

@@ -35,6 +35,7 @@ def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, it
     hashes = [(Path(m.path).name, o.phash) for m, o in zip(dataset.members, observations(run, dataset), strict=True)]
     asked = validating.asked_images(space.synthetic(iteration), run.toolbox.observer.facets)
     judged = validating.judge(asked, run.toolbox.observer, run.catalog, limits, reference, hashes, run.toolbox.reporter)
+    judged += validating.given_up(space.synthetic(iteration))
     if run.settings.validation.auto_filter:
         validating.sort_into(judged, folders(space, iteration))
     verdicts = [item.verdict for item in judged]
@@ -61,7 +62,7 @@ def review(run: Run, judged: list[Judged], iteration: int) -> list[Judged]:
     said = reviewing.Review.read(path, iteration)
     if not said.finished:
         raise WaitingForReview(
-            f"Round {iteration} waits for your review: {len(judged)} images in {run.workspace.show(run.workspace.synthetic(iteration))}.\n"
+            f"Round {iteration} waits for your review: {sum(item.verdict.early is None for item in judged)} images in {run.workspace.show(run.workspace.synthetic(iteration))}.\n"
             f"Look at them with: twinloop ui --run {run.workspace.show(run.workspace.root)}\n"
             f"or without a browser: twinloop review {run.workspace.show(run.workspace.root)} --help. Then run the same command again."
         )

@@ -80,6 +80,11 @@ class Workspace:
         """The dataset after that iteration; 0 = the real photos."""
         return self.root / f"dataset_iter{iteration}.json"
 
+    @property
+    def sources(self) -> Path:
+        """The real photos that images start from, with what decides which of them."""
+        return self.root / "sources.json"
+
     def panel_images(self, version: int) -> Path:
         return self.root / f"panel_v{version}"
 

@@ -57,13 +57,13 @@ def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
     """Generator and trainer on a diffusers base; the base is loaded when one of them is first asked for.
 
     Args:
-        notice: told what the user should know while a training goes on.
+        notice: told what the user should know while images are made or a training goes on.
     """
     name, family = chosen_family(settings)
 
     @functools.cache
     def generator() -> Generator:
-        return with_extra("Generating images", "train", lambda: _generator(settings, family))
+        return with_extra("Generating images", "train", lambda: _generator(settings, family, notice))
 
     @functools.cache
     def external() -> Trainer:
@@ -78,7 +78,7 @@ def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
     return Kit(generator, trainer, family.preset(name), lambda training, images: trainer().forecast(training, images))
 
 
-def _generator(settings: Settings, family: Family) -> Generator:
+def _generator(settings: Settings, family: Family, notice: Callable[[str], None]) -> Generator:
     from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator
 
     return DiffusersGenerator(
@@ -87,6 +87,8 @@ def _generator(settings: Settings, family: Family) -> Generator:
         device=settings.device,
         allow_download=settings.allow_download,
         precision=settings.precision,
+        quantization=settings.quantization,
+        notice=notice,
     )
 
 
@@ -99,7 +101,8 @@ def _trainer(
         from twinloop.adapters.trainers.shared import SharedTrainer
 
         choice = BaseChoice(
-            base, preset, settings.device, settings.allow_download, settings.precision, settings.analysis.plugins
+            base, preset, settings.device, settings.allow_download, settings.precision, settings.analysis.plugins,
+            settings.quantization,
         )
         return SharedTrainer(choice, wanted.processes, notice)
     from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
@@ -110,6 +113,7 @@ def _trainer(
         device=settings.device,
         allow_download=settings.allow_download,
         precision=settings.precision,
+        quantization=settings.quantization,
         notice=notice,
     )
 

@@ -93,13 +93,18 @@ def _check_makers(settings: Settings, generation: GenerationSettings, loras: Seq
         settings.allow_download,
         generation,
         files,
+        settings.quantization,
     )
     with_extra("Generating images and training", "train", lambda: check(wanted))
 
 
 def check_training_settings(settings: Settings, training: TrainingSettings) -> None:
     """As `_check_makers`, about the training itself; other programs' trainers look after theirs."""
-    if settings.base_model == FAKE or settings.training.trainer != "builtin":
+    if settings.base_model == FAKE:
+        return
+    if training.text_encoder:
+        chosen_family(settings)[1].text_encoders()
+    if settings.training.trainer != "builtin":
         return
     from twinloop.adapters.trainers.preflight import check_training
 

@@ -25,6 +25,8 @@ def generation_settings(settings: Settings, default: GenerationSettings) -> Gene
         scheduler=asked.scheduler or "",
         offload=asked.offload,
         vae_tiling=asked.vae_tiling,
+        references=asked.references or default.references,
+        compile=settings.compile,
     )
 
 
@@ -43,7 +45,7 @@ def training_settings(settings: Settings, default: TrainingSettings, repeats: in
     given["memory"] = 0 if asked.memory == "auto" else asked.memory
     if asked.optimizer == "prodigy":
         given = {"learning_rate": PRODIGY_RATE, **given}
-    chosen = replace(default, **given, seed=settings.seed, trigger=settings.person_trigger)
+    chosen = replace(default, **given, seed=settings.seed, trigger=settings.person_trigger, compile=settings.compile)
     if asked.steps is None and asked.epochs is not None:
         chosen = replace(chosen, steps=math.ceil(asked.epochs * repeats * images / chosen.effective_batch))
     return chosen

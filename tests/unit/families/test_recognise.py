@@ -34,6 +34,9 @@ SD2 = ("model.diffusion_model.input_blocks.0.0.weight", "cond_stage_model.model.
         ("Tongyi-MAI/Z-Image-Turbo", "zimage-turbo"),
         ("z_image_turbo_bf16.safetensors", "zimage-turbo"),
         ("Qwen/Qwen-Image", "qwen-image"),
+        ("Qwen/Qwen-Image-Edit", "qwen-image-edit"),
+        ("Qwen/Qwen-Image-Edit-2509", "qwen-image-edit-plus"),
+        ("qwen_image_edit_2511_bf16.safetensors", "qwen-image-edit-plus"),
         ("black-forest-labs/FLUX.1-Kontext-dev", "flux-kontext"),
         ("someone/anything", "sdxl"),
         ("nano", "nano"),
@@ -43,12 +46,23 @@ def test_a_name_tells(base: str, preset: str) -> None:
     assert preset_for(base) == preset
 
 
-@pytest.mark.parametrize("name", sorted(FAMILIES))
-def test_a_folder_tells_more_than_its_name(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name, family in FAMILIES.items() for kind in family.kinds])
+def test_a_folder_tells_more_than_its_name(name: str, kind: str, tmp_path: Path) -> None:
     folder = tmp_path / "sdxl-or-flux"
     folder.mkdir()
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": FAMILIES[name].pipeline}))
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": kind}))
     assert preset_for(str(folder)) in FAMILIES[name].presets
+
+
+@pytest.mark.parametrize(
+    ("kind", "preset"), [("QwenImageEditPipeline", "qwen-image-edit"), ("QwenImageEditPlusPipeline", "qwen-image-edit-plus")]
+)
+@pytest.mark.parametrize("name", ["my-base", "Qwen-Image-Edit"])
+def test_a_folders_pipeline_chooses_where_its_name_does_not(kind: str, preset: str, name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": kind}))
+    assert preset_for(str(folder)) == preset
 
 
 def test_the_name_chooses_among_the_presets_of_a_folders_family(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import foreign_keys as keys
 from tests.contract.makers import TRAINING, samples
 from twinloop.errors import InputError
 from twinloop.families import FAMILIES
+from twinloop.families.predictions import Prediction
 from twinloop.foreign import aitoolkit, kohya, onetrainer, simpletuner
 from twinloop.foreign.job import Job, beyond
 from twinloop.foreign.pictures import folders_of
@@ -57,12 +59,107 @@ def test_kohyas_training(job: Job) -> None:
     assert (found["network_dim"], found["network_alpha"], found["max_train_steps"], found["learning_rate"]) == (32, 16.0, 1200, 1e-4)
     assert (found["lr_scheduler"], found["lr_warmup_steps"], found["optimizer_type"]) == ("constant_with_warmup", 50, "AdamW")
     assert (found["min_snr_gamma"], found["noise_offset"], found["network_train_unet_only"]) == (5.0, 0.0357, True)
+    assert found["cache_latents"] is arguments(of(job, "sdxl", flip=True))["cache_latents"] is True  # mirrored ones are cached as well
     assert "cache_text_encoder_outputs" not in found  # captions are dropped
     assert arguments(of(job, "sdxl", caption_dropout=0.0))["cache_text_encoder_outputs"] is True
     flux = arguments(of(job, "flux"))
     assert flux["network_module"] == "networks.lora_flux" and flux["guidance_scale"] == 1.0
     assert not {"min_snr_gamma", "noise_offset"} & flux.keys() and flux["cache_text_encoder_outputs"] is True
+    assert (flux["timestep_sampling"], arguments(of(job, "flux", preset="flux-schnell"))["timestep_sampling"]) == ("flux_shift", "sigmoid")
     assert kohya.notes(of(job, "flux")) and not kohya.notes(job)
+
+
+def test_optimizers_run_at_the_given_rate(job: Job) -> None:
+    """sd-scripts' Adafactor takes a rate of its own unless it is told not to."""
+    assert arguments(of(job, "sdxl", optimizer="adafactor"))["optimizer_args"] == [
+        "weight_decay=0.01", "relative_step=False", "scale_parameter=False", "warmup_init=False",
+    ]  # fmt: skip
+    assert "safeguard_warmup=True" in arguments(of(job, "sdxl", optimizer="prodigy"))["optimizer_args"]
+
+
+V, ZERO = Prediction("v_prediction"), Prediction("v_prediction", zero_snr=True)
+
+
+def test_every_trainer_is_told_that_a_model_predicts_v(job: Job) -> None:
+    v, zero = dataclasses.replace(job, prediction=V), dataclasses.replace(job, prediction=ZERO)
+    assert arguments(v)["v_parameterization"] is True and "zero_terminal_snr" not in arguments(v)
+    assert arguments(zero)["zero_terminal_snr"] is True and "noise_offset" not in arguments(zero)
+    model = yaml.safe_load(aitoolkit.job_yaml(zero))["config"]["process"][0]["model"]
+    assert model["is_v_pred"] is True and any("without any signal" in note for note in aitoolkit.notes(zero))
+    one = json.loads(onetrainer.config_json(zero, "c"))
+    assert one["force_v_prediction"] is True and one["rescale_noise_scheduler_to_zero_terminal_snr"] is True and "offset_noise_weight" not in one
+    simple = json.loads(simpletuner.config_json(v, "b"))
+    assert simple["prediction_type"] == "v_prediction" and simple["rescale_betas_zero_snr"] is False and simple["noise_offset"] == 0.0357
+
+
+SETTINGS_OF_ALL_KINDS: list[dict[str, Any]] = [
+    {}, {"schedule": "linear", "optimizer": "adafactor", "flip": True, "caption_dropout": 0.0}, {"schedule": "cosine", "clip_norm": 0.0, "warmup_steps": 0},
+    {"schedule": "cosine_restarts", "restarts": 3, "optimizer": "prodigy", "ema_decay": 0.99, "output_preservation": 0.5, "gradient_accumulation": 2},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", SETTINGS_OF_ALL_KINDS)
+@pytest.mark.parametrize("prediction", [Prediction(), ZERO])
+@pytest.mark.parametrize("family", kohya.SCRIPTS)
+def test_every_key_is_one_that_sd_scripts_reads(job: Job, family: str, prediction: Prediction, changes: dict[str, Any]) -> None:
+    made = dataclasses.replace(of(job, family, **changes), prediction=prediction)
+    found = arguments(made)
+    assert not found.keys() - keys.KOHYA_TRAINING - keys.KOHYA_OF_FAMILY[family]
+    assert all(found[name] in allowed for name, allowed in keys.KOHYA_CHOICES.items() if name in found)
+    data = tomllib.loads(kohya.dataset_toml(made))
+    assert data["general"].keys() <= keys.KOHYA_GENERAL
+    assert all(dataset.keys() <= keys.KOHYA_DATASET and subset.keys() <= keys.KOHYA_SUBSET for dataset in data["datasets"] for subset in dataset["subsets"])
+
+
+@pytest.mark.parametrize("changes", SETTINGS_OF_ALL_KINDS)
+@pytest.mark.parametrize("family", aitoolkit.ARCHITECTURES)
+def test_every_key_is_one_that_ai_toolkit_reads(job: Job, family: str, changes: dict[str, Any]) -> None:
+    (process,) = yaml.safe_load(aitoolkit.job_yaml(dataclasses.replace(of(job, family, **changes), prediction=ZERO)))["config"]["process"]
+    assert process.keys() <= keys.AI_TOOLKIT["process"]
+    for name in ("network", "save", "train", "model", "sample"):
+        assert process[name].keys() <= keys.AI_TOOLKIT[name], name
+    assert all(dataset.keys() <= keys.AI_TOOLKIT["datasets"] for dataset in process["datasets"])
+    assert process["train"]["lr_scheduler"] in keys.AI_TOOLKIT_SCHEDULES and process["train"]["max_grad_norm"] > 0
+
+
+@pytest.mark.parametrize("changes", SETTINGS_OF_ALL_KINDS)
+@pytest.mark.parametrize("family", onetrainer.MODEL_TYPES)
+def test_every_key_is_one_that_onetrainer_reads(job: Job, family: str, changes: dict[str, Any]) -> None:
+    made = dataclasses.replace(of(job, family, **changes), prediction=ZERO)
+    config = json.loads(onetrainer.config_json(made, "c"))
+    assert config.keys() <= keys.ONETRAINER and config["learning_rate_scheduler"] in keys.ONETRAINER_SCHEDULES
+    parts = [config[name] for name in config if name in ("unet", "transformer", "vae") or name.startswith("text_encoder")]
+    assert len(parts) >= 3 and all(part.keys() <= keys.ONETRAINER_PART for part in parts)
+    assert all(part["train"] is False and part["dropout_probability"] == made.settings.caption_dropout for name, part in config.items() if name.startswith("text_encoder"))
+    assert all(concept.keys() <= keys.ONETRAINER_CONCEPT for concept in json.loads(onetrainer.concepts_json(made)))
+
+
+@pytest.mark.parametrize("changes", SETTINGS_OF_ALL_KINDS)
+@pytest.mark.parametrize("family", simpletuner.FAMILIES)
+def test_every_key_is_one_that_simpletuner_reads(job: Job, family: str, changes: dict[str, Any]) -> None:
+    made = dataclasses.replace(of(job, family, **changes), prediction=ZERO)
+    assert json.loads(simpletuner.config_json(made, "b")).keys() <= keys.SIMPLETUNER
+    assert all(backend.keys() <= keys.SIMPLETUNER_BACKEND for backend in json.loads(simpletuner.backends_json(made)))
+
+
+def test_ai_toolkits_steps_and_rates_are_those_asked_for(job: Job) -> None:
+    """It counts portions as steps under another key, scales gradients to nothing at 0, and lets a linear rate rise."""
+    def train(**settings: Any) -> dict[str, Any]:
+        return dict(yaml.safe_load(aitoolkit.job_yaml(of(job, "sdxl", **settings)))["config"]["process"][0]["train"])
+
+    assert train(gradient_accumulation=4)["gradient_accumulation"] == 4 and "gradient_accumulation_steps" not in train()
+    assert train(clip_norm=0.0)["max_grad_norm"] >= 1e6
+    assert train(schedule="linear")["lr_scheduler_params"] == {"start_factor": 1.0, "end_factor": 0.0}
+    assert train(schedule="constant", warmup_steps=50)["lr_scheduler_params"] == {"num_warmup_steps": 50}
+    assert aitoolkit.notes(of(job, "sdxl", schedule="cosine")) and not aitoolkit.notes(of(job, "sdxl", schedule="constant"))
+
+
+def test_pictures_of_others_count_as_much_as_asked(job: Job) -> None:
+    prior = tuple(dataclasses.replace(folder, prior=True) for folder in job.folders[:1]) + tuple(job.folders[1:])
+    made = dataclasses.replace(of(job, "sdxl", prior_weight=0.5), folders=prior)
+    assert arguments(made)["prior_loss_weight"] == 0.5
+    assert yaml.safe_load(aitoolkit.job_yaml(made))["config"]["process"][0]["train"]["reg_weight"] == 0.5
+    assert [concept["loss_weight"] for concept in json.loads(onetrainer.concepts_json(made))] == [0.5, 1.0]
 
 
 @pytest.mark.parametrize(("family", "script"), kohya.SCRIPTS.items())
@@ -100,7 +197,7 @@ def test_ai_toolkits_special_models(job: Job) -> None:
     assert model(dataclasses.replace(of(job, "flux2-klein"), base="me/FLUX.2-klein-base-9B"))["arch"] == "flux2_klein_9b"
     assert "assistant_lora_path" in model(of(job, "zimage", preset="zimage-turbo"))
     assert "assistant_lora_path" not in model(of(job, "zimage", preset="zimage"))
-    assert model(of(job, "sd35"))["is_v3"] is True
+    assert model(of(job, "sd35"))["arch"] == "sd3" and model(of(job, "sd15"))["arch"] == "sd1"
 
 
 def test_onetrainer(job: Job) -> None:
@@ -108,10 +205,13 @@ def test_onetrainer(job: Job) -> None:
     assert (config["model_type"], config["training_method"], config["lora_rank"]) == ("STABLE_DIFFUSION_XL_10_BASE", "LORA", 32)
     assert config["epochs"] == 400 and config["resolution"] == "1024"  # 1200 steps x 2 over 2 x 2 + 2 x 1 draws
     assert config["offset_noise_weight"] == 0.0357 and config["concept_file_name"] == "concepts.json"
+    assert (config["loss_weight_fn"], config["loss_weight_strength"], config["__version"]) == ("MIN_SNR_GAMMA", 5.0, 10)
     concepts = json.loads(onetrainer.concepts_json(job))
     assert [(c["balancing"], c["balancing_strategy"], c["path"]) for c in concepts] == [(2.0, "REPEATS", "/data set/2_ohwx ana"), (1.0, "REPEATS", "/data set/1_ohwx ana")]
     assert all(c["text"]["prompt_source"] == "sample" and c["image"]["enable_random_flip"] is False for c in concepts)
-    assert "offset_noise_weight" not in json.loads(onetrainer.config_json(of(job, "zimage"), "c"))
+    flow = json.loads(onetrainer.config_json(of(job, "zimage"), "c"))
+    assert not {"offset_noise_weight", "loss_weight_fn", "unet"} & flow.keys() and flow["timestep_shift"] == 2.0
+    assert json.loads(onetrainer.config_json(of(job, "flux"), "c"))["dynamic_timestep_shifting"] is True
 
 
 def test_simpletuner(job: Job) -> None:
@@ -124,8 +224,8 @@ def test_simpletuner(job: Job) -> None:
 
 
 def test_families_that_a_tool_does_not_train_are_named(job: Job) -> None:
-    with pytest.raises(InputError, match=r"SimpleTuner does not train sd15.*it knows sdxl"):
-        simpletuner.config_json(of(job, "sd15"), "x")
+    with pytest.raises(InputError, match=r"SimpleTuner does not train flux-kontext.*it knows sd15, sdxl"):
+        simpletuner.config_json(of(job, "flux-kontext"), "x")
     with pytest.raises(InputError, match="sd-scripts does not train qwen-image"):
         kohya.script(of(job, "qwen-image"))
 
@@ -146,3 +246,17 @@ def test_toml_refuses_what_it_cannot_say() -> None:
         dumps({"a": float("nan")})
     with pytest.raises(TypeError, match="no TOML for NoneType"):
         dumps({"a": None})
+
+
+@pytest.mark.parametrize(("rank", "whole"), [(16, False), (10000, True)])
+def test_trainers_that_know_lokr_are_told(rank: int, whole: bool, job: Job) -> None:
+    asked = of(job, "sdxl", adapter="lokr", lokr_factor=8, rank=rank)
+    assert beyond(asked.settings, kohya.ABLE) == beyond(asked.settings, aitoolkit.ABLE) == () != beyond(asked.settings)
+    found = arguments(asked)
+    assert (found["network_module"], found["network_dim"]) == ("lycoris.kohya", rank)
+    assert found["network_args"] == ["algo=lokr", "factor=8", "preset=attn-mlp", *(["full_matrix=True"] if whole else [])]
+    network = yaml.safe_load(aitoolkit.job_yaml(asked))["config"]["process"][0]["network"]
+    assert network == {"type": "lokr", "linear": rank, "linear_alpha": 16.0, "lokr_factor": 8, "lokr_full_rank": whole}
+    assert network.keys() <= keys.AI_TOOLKIT["network"] and arguments(job)["network_module"] == "networks.lora"
+    assert yaml.safe_load(aitoolkit.job_yaml(of(job, "sdxl", adapter="dora")))["config"]["process"][0]["network"]["type"] == "lora"
+    assert beyond(of(job, "sdxl", adapter="dora").settings, kohya.ABLE) == ("training.adapter dora",)

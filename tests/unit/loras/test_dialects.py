@@ -150,10 +150,10 @@ def test_wrong_files_are_named(tensors: dict[str, np.ndarray[tuple[int, ...], np
 
 
 @pytest.mark.parametrize(
-    ("name", "method"), [("lora_unet_x.dora_scale", "DoRA"), ("lora_unet_x.lokr_w1", "LoKr"), ("lora_unet_x.hada_w1_a", "LoHa"), ("lora_unet_x.lora_mid.weight", "Tucker"), ("lora_unet_x.diff_b", "difference")]
+    ("name", "method"), [("lora_unet_x.dora_scale", "DoRA"), ("lora_unet_x.hada_w1_a", "LoHa"), ("lora_unet_x.lora_mid.weight", "Tucker"), ("lora_unet_x.diff_b", "difference")]
 )  # fmt: skip
 def test_other_methods_are_looked_at_but_not_converted(name: str, method: str, tmp_path: Path) -> None:
-    pairs = {} if "lokr" in name or "hada" in name else pair("lora_unet_mid_block_attentions_0_proj_in")
+    pairs = {} if "hada" in name else pair("lora_unet_mid_block_attentions_0_proj_in")
     save_file({**pairs, name: np.ones((4, 2), np.float32)}, tmp_path / "x.safetensors")
     file = read_lora(tmp_path / "x.safetensors")
     assert method in file.method and families_name(file) == ""

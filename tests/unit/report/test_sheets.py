@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.report.conftest import workspace_in
+from twinloop.domain.verdicts import Outcome
 from twinloop.report import panel, sheets
 from twinloop.report.model import RunRecord
 from twinloop.report.shares import moments, shares
@@ -34,6 +35,15 @@ def test_every_image_is_on_a_sheet_or_counted_as_hidden(record: RunRecord, finis
         assert all(tile.picture is not None for sheet in entry.sheets for tile in sheet.tiles)
         rejected = next(sheet for sheet in entry.sheets if sheet.outcome == "rejected")
         assert all(tile.reasons and tile.checks for tile in rejected.tiles)
+
+
+def test_what_was_given_up_early_is_said_and_has_no_tile(record: RunRecord, finished: Path) -> None:
+    verdicts = tuple(replace(v, early=0.6) if v.outcome is Outcome.REJECTED else v for v in record.verdicts[0])
+    (entry, *_) = sheets.round_sheets(replace(record, verdicts=(verdicts,)), workspace_in(finished), Pictures(finished / "out"))
+    rejected = next(sheet for sheet in entry.sheets if sheet.outcome == "rejected")
+    assert rejected.total > 0 and not rejected.tiles and not rejected.hidden
+    assert rejected.early.startswith(f"{rejected.total} image") and "after 60% of the steps" in rejected.early
+    assert all(not sheet.early for sheet in entry.sheets if sheet is not rejected)
 
 
 def test_long_runs_show_fewer_images_per_sheet(record: RunRecord, finished: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.unit.things import Silent, shot
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
-from twinloop.ports import GenerationSettings
+from twinloop.ports import EarlyLook, GenerationSettings
 from twinloop.stages.generate import METADATA, GenerationContext, generate, parameters_text
 from twinloop.store.atomic import sha256_file
 from twinloop.store.images import load_image
@@ -45,7 +45,9 @@ class Painter:
     def load_lora(self, path: Path | None) -> None:
         self.loras.append(path)
 
-    def generate(self, shots: Sequence[Shot], settings: GenerationSettings) -> Iterator[tuple[Shot, ImageArray]]:
+    def generate(
+        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
+    ) -> Iterator[tuple[Shot, ImageArray]]:
         for one in shots:
             if self.lives == 0:
                 raise Dying

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.things import gap
-from twinloop.domain.shots import derive_seed
+from twinloop.domain.shots import Shot, derive_seed
 from twinloop.facets import BUILTIN
 from twinloop.stages.plan import PlanSettings, plan, plan_panel, unplannable
+from twinloop.stages.sources import Source
 
 GAPS = (gap(count=15), gap("composition", "hands_visible", 10), gap("face_angle", "three_quarter", 4), gap("expression", "angry", 3), gap("expression", "surprised", 2))
 
@@ -83,10 +84,23 @@ def test_other_gaps_are_filled_on_the_way() -> None:
 
 @pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0), (0.5, 30, 70), (0.99, 95, 100)])
 def test_a_share_starts_from_real_photos(share: float, low: int, high: int) -> None:
-    shots = plan([gap()], BUILTIN, settings(num_per_gap=100, from_photos=share, photos=("a.jpg", "b.jpg")))
+    shots = plan([gap()], BUILTIN, settings(num_per_gap=100, from_photos=share, photos=(Source("a.jpg"), Source("b.jpg"))))
     started = [shot.source for shot in shots if shot.source is not None]
     assert low <= len(started) <= high
     assert set(started) <= {"a.jpg", "b.jpg"}
+
+
+def test_a_shot_starts_from_the_pose_it_asks_for_and_names_as_many_photos_as_wanted() -> None:
+    photos = tuple(Source(f"{yaw}.jpg", float(yaw), 0.9) for yaw in range(-80, 81, 10))
+    shots = plan([gap()], BUILTIN, settings(num_per_gap=20, from_photos=1.0, photos=photos, references=3))
+    for shot in shots:
+        assert shot.source is not None and len({shot.source, *shot.references}) == 3
+        yaw = float(shot.source.removesuffix(".jpg"))
+        assert abs(yaw) >= 30 and (yaw > 0) == ("facing right" in shot.prompt)
+        assert Shot.from_json(shot.to_json()) == shot
+    alone = plan([gap()], BUILTIN, settings(num_per_gap=20, from_photos=1.0, photos=photos))
+    assert [(shot.source, shot.references) for shot in alone] == [(shot.source, ()) for shot in shots]
+    assert all("references" not in shot.to_json() for shot in alone)  # as the files of runs that began before there were any
 
 
 def test_without_photos_nothing_starts_from_one() -> None:

@@ -44,6 +44,17 @@ def test_mistakes_are_told(client: TestClient) -> None:
     assert client.post("/api/review", json={**ROUND, "opinions": {name: "approved"}}).status_code == 409
 
 
+def test_what_was_given_up_early_is_counted_and_not_asked_about(client: TestClient, home: Path) -> None:
+    path = home / "outputs/ana/verdicts_iter1.json"
+    verdicts = json.loads(path.read_text())
+    before = [item["image"] for item in images(client)["images"]]
+    verdicts["verdicts"][0]["rejected_early"], verdicts["rejected_early"] = 0.6, 1
+    path.write_text(json.dumps(verdicts))
+    found = images(client)
+    assert [item["image"] for item in found["images"]] == before[1:] and found["rejected_early"] == 1
+    assert client.post("/api/review", json={**ROUND, "opinions": {before[0]: "approved"}}).status_code == 400
+
+
 def test_the_nearest_photos_are_ranked_and_shown(client: TestClient) -> None:
     name = images(client)["images"][0]["image"]
     found = client.get("/api/review/nearest", params={**ROUND, "image": name}).json()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from twinloop.errors import InputError, MissingModel, ModelFileError, UnsafeModelFile
 from twinloop.families.base import Family
-from twinloop.families.recognise import INDEX, family_of_tensors, holds_tensors_of
+from twinloop.families.recognise import INDEX, family_of_tensors, holds_tensors_of, kind_of_folder
 from twinloop.families.single_files import Header, read_header
 from twinloop.pickles import Blob
 from twinloop.pickles.inspection import Verdict, inspect_blob
@@ -35,6 +35,16 @@ class BaseFiles:
     @property
     def is_folder(self) -> bool:
         return self.path.is_dir()
+
+    @property
+    def home(self) -> Path:
+        """The diffusers folder with configuration, tokenizers and processors."""
+        return self.path if self.config is None else self.config
+
+    @property
+    def kind(self) -> str:
+        """The pipeline that the folder names; "" = none that can be read."""
+        return kind_of_folder(self.home)
 
     def fingerprint(self) -> str:
         """16 hex digits: of the small files, and of size, first and last MiB of each weight file."""
@@ -197,9 +207,9 @@ def _check_folder(path: Path, base: str, family: Family) -> None:
             f"base_model: {path / INDEX} is not valid JSON ({error}). Fetch the model again."
         ) from error
     kind = index.get("_class_name")
-    if kind not in (family.pipeline, family.image_pipeline):
+    if kind not in family.kinds:
         raise InputError(
-            f"base_model: {base} is a {kind}, but training.preset belongs to the family '{family.name}', which needs a {family.pipeline}. Change base_model or training.preset."
+            f"base_model: {base} is a {kind}, but training.preset belongs to the family '{family.name}', which needs a {' or '.join(family.kinds)}. Change base_model or training.preset."
         )
     weights = {item.suffix for item in path.glob("*/*") if item.suffix in (".safetensors", ".bin")}
     if weights == {".bin"}:

@@ -6,16 +6,19 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import diffusers
 from diffusers import AutoencoderTiny
 
 from twinloop.adapters.diffusion.base_files import find_base
-from twinloop.adapters.diffusion.compute import Compute, check_offload, choose_compute, memory_errors
+from twinloop.adapters.diffusion.compute import Compute, check_offload, choose_compute, memory_errors, release_memory
 from twinloop.adapters.diffusion.loading import image_pipeline, load_pipeline
 from twinloop.adapters.diffusion.lora_slot import LoraSlot
 from twinloop.adapters.diffusion.prompts import PromptEmbedder, encoders_of
+from twinloop.adapters.diffusion.regions import Regions
+from twinloop.errors import InputError
 from twinloop.families.base import Family
 
 SMALL_ADVICE = 'Close other programs, choose a smaller base_model, or set "device": "cpu".'
@@ -47,9 +50,21 @@ class BaseModel:
         return int(self.pipeline.vae_scale_factor)
 
     @property
+    def photos_at_once(self) -> int:
+        """How many photos one picture can be made from; 0 where none can."""
+        if self.family.editing is None:
+            return int(self.from_image is not None)
+        return self.family.editing.photos[type(self.from_image).__name__]
+
+    @property
     def denoiser(self) -> Any:
         """The component that denoises: a U-Net or a transformer."""
         return getattr(self.pipeline, self.family.denoiser)
+
+    @cached_property
+    def regions(self) -> Regions:
+        """The denoiser's repeated blocks, which can be compiled."""
+        return Regions(self.denoiser)
 
     @property
     def size_step(self) -> int:
@@ -82,8 +97,13 @@ class BaseModel:
         """Keep parts in main memory until they are needed: ``none``, ``model`` (whole parts), ``sequential`` (layer by layer, slow).
 
         Raises:
-            InputError: there is no GPU to save memory on.
+            InputError: there is no GPU to save memory on, or a LoKr is worn and parts would come layer by layer.
         """
+        if how == "sequential" and self.lora.holds_products:
+            raise InputError(
+                "generation.offload: 'sequential' brings layers to the GPU one by one, and a LoKr's matrices are none of them. "
+                "Set it to 'model', or make the LoKr a LoRA: twinloop lora convert FILE --to lora --rank N --output FILE"
+            )
         if how == self._offload:
             return
         check_offload(how, self.compute)
@@ -97,6 +117,14 @@ class BaseModel:
         for pipeline in self._pipelines() if how != "none" else ():
             (pipeline.enable_model_cpu_offload if how == "model" else pipeline.enable_sequential_cpu_offload)()
         self._offload, self.prompts.hooked = how, how != "none"
+
+    def make_room(self) -> None:
+        """Leave the GPU to other processes; the next `offload` brings everything back."""
+        if self._offload == "none" and self.compute.device.type != "cpu":
+            self.denoiser.to("cpu")
+            self.pipeline.vae.to("cpu")
+            self._offload = ""
+            release_memory()
 
     @contextmanager
     def without_encoders(self) -> Iterator[None]:
@@ -121,22 +149,25 @@ _held: dict[tuple[str, str, str], BaseModel] = {}
 """At most one base model: two do not fit into the memory of most GPUs."""
 
 
-def open_base(base: str, family: Family, device: str, allow_download: bool, precision: str = "auto") -> BaseModel:
+def open_base(
+    base: str, family: Family, device: str, allow_download: bool, precision: str = "auto", quantization: str | None = None
+) -> BaseModel:
     """The base model, from memory if it is the one that was opened last.
 
     Raises:
-        MissingModel, InputError, ModelFileError, OutOfMemory: each with what to do.
+        MissingModel, InputError, ModelFileError, OutOfMemory, MissingExtra: each with what to do.
     """
     files = find_base(base, family, allow_download)
-    compute = choose_compute(device, precision)
+    compute = choose_compute(device, precision, quantization)
     key = (family.name, files.fingerprint(), compute.name)
     if key not in _held:
         _held.clear()
         with memory_errors(f"The base model {base}", SMALL_ADVICE):
             pipeline = load_pipeline(files, family, compute)
-            prompts = PromptEmbedder(pipeline, family, compute.device)
+            from_image = image_pipeline(pipeline, family, files)
+            prompts = PromptEmbedder(pipeline, family, compute.device, from_image)
             _held[key] = BaseModel(
-                family, pipeline, image_pipeline(pipeline, family), compute, "-".join(key), prompts,
+                family, pipeline, from_image, compute, "-".join(key), prompts,
                 LoraSlot(pipeline, family, prompts), pipeline.scheduler,
             )  # fmt: skip
     return _held[key]

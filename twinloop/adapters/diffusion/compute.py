@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
+import importlib.util
 import os
 import warnings
 from collections.abc import Iterator
@@ -13,7 +15,8 @@ from typing import Any
 
 import torch
 
-from twinloop.errors import InputError, OutOfMemory
+from twinloop.domain.quantised import QUANTIZATIONS, Quantization
+from twinloop.errors import InputError, MissingExtra, OutOfMemory
 
 HALF_LOSS_SCALE = 2.0**16
 """To begin with; a training halves it where gradients overflow."""
@@ -28,6 +31,7 @@ class Compute:
         dtype: of the weights. mixed: what matrix products are computed in while training (None = as the weights are).
         loss_scale: factor on the loss, at first, that keeps small gradients above float16's smallest number.
         exact: nothing is computed otherwise than plain diffusers computes it, because the user asked for float32.
+        quantization: of the weights of denoiser and large text encoders; None = as they are.
     """
 
     device: torch.device
@@ -35,12 +39,14 @@ class Compute:
     mixed: torch.dtype | None
     loss_scale: float = 1.0
     exact: bool = False
+    quantization: Quantization | None = None
 
     @property
     def name(self) -> str:
-        """Short, for fingerprints: ``cpu-float32-bfloat16``."""
+        """Short, for fingerprints: ``cpu-float32-bfloat16``, ``cuda-bfloat16-bfloat16-nf4``."""
         mixed = "exact" if self.exact else self.mixed
-        return "-".join(str(part).removeprefix("torch.") for part in (self.device.type, self.dtype, mixed))
+        packed = () if self.quantization is None else (self.quantization,)
+        return "-".join(str(part).removeprefix("torch.") for part in (self.device.type, self.dtype, mixed, *packed))
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Mixed precision for a forward pass with float32 LoRA weights."""
@@ -52,17 +58,34 @@ class Compute:
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
-def choose_compute(device: str, precision: str = "auto") -> Compute:
-    """``auto``, ``cpu``, ``cuda`` or ``mps``, and one of `PRECISIONS` -> device and precisions.
+def choose_compute(device: str, precision: str = "auto", quantization: str | None = None) -> Compute:
+    """``auto``, ``cpu``, ``cuda`` or ``mps``, one of `PRECISIONS` and one of `QUANTIZATIONS` -> device and precisions.
 
     On a CPU the weights are float32, and matrix products are bfloat16 where the processor has instructions for it (twice as fast
     on Zen 4 and Sapphire Rapids). On a GPU weights are bfloat16, or float16 where the card cannot do that.
 
     Raises:
-        InputError: the device is not there, or it cannot compute in that precision.
+        InputError: the device is not there, or it cannot compute in that precision or with such weights.
+        MissingExtra: the library that quantises is not installed.
     """
-    found = _usual(device)
-    return found if precision == "auto" else _precise(found, precision)
+    usual = _usual(device)
+    found = usual if precision == "auto" else _precise(usual, precision)
+    return found if quantization is None else dataclasses.replace(found, quantization=_quantization(found, quantization))
+
+
+_LIBRARIES: dict[Quantization, str] = {"nf4": "bitsandbytes", "int8": "torchao", "fp8": "torchao"}
+
+
+def _quantization(compute: Compute, wanted: str) -> Quantization:
+    how = next((known for known in QUANTIZATIONS if known == wanted), None)
+    if how is None:
+        raise InputError(f"quantization: unknown value '{wanted}'. Known: {', '.join(QUANTIZATIONS)}; null = none.")
+    if compute.device.type == "mps":
+        raise InputError(f'quantization: "{how}" weights need a CUDA GPU or a CPU, but this run computes on an Apple GPU. Leave it out, or use "device": "cpu".')
+    library = _LIBRARIES[how]
+    if importlib.util.find_spec(library) is None:
+        raise MissingExtra(f'"quantization": "{how}"', "quant", f"no module '{library}'")
+    return how
 
 
 def _precise(usual: Compute, precision: str) -> Compute:
@@ -126,6 +149,11 @@ def check_offload(how: str, compute: Compute) -> None:
         raise InputError(
             f'generation.offload: "{how}" moves parts between main memory and a CUDA GPU, but this run computes on {compute.device.type}. '
             'Set it to "none", or run on a machine with such a GPU.'
+        )
+    if how == "sequential" and compute.quantization is not None:
+        raise InputError(
+            f'generation.offload: "sequential" takes layers apart, which quantised ones ("quantization": "{compute.quantization}") do not survive. '
+            'Set it to "model", or leave quantization out.'
         )
 
 
@@ -213,11 +241,15 @@ def memory_errors(what: str, advice: str) -> Iterator[None]:
         raise
 
 
+_NO_MEMORY = ("out of memory", "can't allocate memory", "status_alloc_failed")
+"""What PyTorch's allocators say, and cuBLAS and cuDNN, which take memory of their own."""
+
+
 def ran_out_of_memory(error: BaseException) -> bool:
     """Whether this is how PyTorch says, on any device, that memory ran out."""
     text = str(error).lower()
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+        isinstance(error, RuntimeError) and any(sign in text for sign in _NO_MEMORY)
     )
 
 

@@ -15,8 +15,11 @@ from diffusers.models.attention_processor import AttnProcessor
 from twinloop.adapters.diffusion.base_files import BaseFiles, variant_of
 from twinloop.adapters.diffusion.compute import Compute, compute_mixed, thread_count
 from twinloop.adapters.diffusion.prompts import encoders_of
+from twinloop.adapters.diffusion.quantised.model import large_parts, quantise
+from twinloop.adapters.diffusion.seeing import place_pictures, seeing_processor
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
+from twinloop.families.predictions import marked
 from twinloop.families.single_files import tensor_names
 
 SMALL_GRID = 32
@@ -37,20 +40,31 @@ def load_pipeline(files: BaseFiles, family: Family, compute: Compute) -> Any:
     denoiser = getattr(pipeline, family.denoiser)
     for part in (denoiser, pipeline.vae, *encoders_of(pipeline)):
         part.requires_grad_(False).eval()
+    if compute.quantization is not None:
+        for part in large_parts(pipeline, family):
+            quantise(part, compute.quantization, compute.device)
     if compute.device.type == "cpu" and not compute.exact:
         _suit_cpu(denoiser, pipeline.vae)
     compute_mixed(denoiser, compute)
     return pipeline
 
 
-def image_pipeline(pipeline: Any, family: Family) -> Any | None:
-    """The image-to-image sibling with the same parts and options, or None where diffusers has none."""
-    if not family.image_pipeline:
+def image_pipeline(pipeline: Any, family: Family, files: BaseFiles) -> Any | None:
+    """The pipeline that starts from photos, with the same parts and options, or None where diffusers has none.
+
+    Raises:
+        ModelFileError: the folder lacks what reads pictures for the text encoder.
+    """
+    name = family.from_photo(files.kind)
+    if not name:
         return None
-    kind = getattr(diffusers, family.image_pipeline)
+    kind = getattr(diffusers, name)
     known = inspect.signature(kind.__init__).parameters
     options = {name: value for name, value in pipeline.config.items() if name in known and name not in pipeline.components}
     parts = {name: part for name, part in pipeline.components.items() if name in known}
+    if "processor" in known:
+        parts["processor"] = seeing_processor(files.home, pipeline.tokenizer)
+        place_pictures(pipeline.text_encoder)
     made = kind(**{**parts, **options, **_options(kind)})
     made.set_progress_bar_config(disable=True)
     return made
@@ -73,6 +87,7 @@ def _hush() -> None:
     # a norm with float32 weights inside of bfloat16 products: meant so, and only slower
     warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
     warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")  # several LoRAs at once, as asked
+    warnings.filterwarnings("ignore", message="TorchaoLoraLinear was instantiated without")  # to merge with; LoRAs stay apart here
 
 
 def _options(kind: Any) -> dict[str, Any]:
@@ -115,10 +130,10 @@ def _from_file(files: BaseFiles, family: Family, compute: Compute) -> Any:
 
 def _with_prediction(pipeline: Any, files: BaseFiles) -> Any:
     """Checkpoints that predict v say so by an empty tensor; the configuration of their family does not know."""
-    names = set(tensor_names(files.path) or ())
-    if "v_pred" in names:
-        changes: dict[str, Any] = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": "ztsnr" in names}
-        if "ztsnr" in names:
+    told = marked(tensor_names(files.path) or ())
+    if told.velocity:
+        changes: dict[str, Any] = {"prediction_type": told.kind, "rescale_betas_zero_snr": told.zero_snr}
+        if told.zero_snr:
             changes["timestep_spacing"] = "trailing"  # begins at pure noise; the family's own spacing leaves that time out
         pipeline.scheduler = type(pipeline.scheduler).from_config(pipeline.scheduler.config, **changes)
     return pipeline

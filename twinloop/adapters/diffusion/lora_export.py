@@ -2,6 +2,7 @@
 
 diffusers / PEFT:  ``unet.<layer>.lora_A.weight``, ``.lora_B.weight`` (``transformer.`` for other denoisers); rank and alpha as JSON in the header.
 kohya / ComfyUI:   the names of the model's original code, with ``.alpha`` (`LoraNames` of the family).
+Text encoders:     ``text_encoder.text_model.<layer>``, ``text_encoder_2.text_model...``; ``lora_te1_text_model_<layer_>`` (`Listeners` of the family).
 
 diffusers' own converter writes alpha = rank whatever the alpha was, hence this one.
 """
@@ -10,14 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from twinloop.adapters.diffusion.lokr_export import LokrWeights, lokr_copy, lokr_text, own_tensors
 from twinloop.families.base import Family
 from twinloop.families.lora_names import LoraNames
 from twinloop.store.atomic import write_bytes
@@ -25,6 +28,9 @@ from twinloop.store.lora_file import canonical, kohya_path
 
 FORMS = {"down_up": ("lora_down.weight", "lora_up.weight"), "a_b": ("lora_A.weight", "lora_B.weight")}
 """How the two matrices are called, by `LoraNames.form`."""
+CLIP = "text_model."
+"""Newer versions of transformers leave this out of some CLIPs' names. diffusers then leaves it out of a file's tensors, but not of its
+``target_modules``; PEFT compares the ends of names, so the short form fits both."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,23 +39,31 @@ class LoraWeights:
 
     Attributes:
         layers: layer of the denoiser -> (down (rank, in), up (out, rank)). alpha: the update is up @ down x alpha / rank.
-        magnitudes: of a DoRA: layer -> (out,) length of each output's weights after the update.
+        magnitudes: of a DoRA: layer -> length of each output's weights after the update, (out,) or (1, out, 1, 1) as PEFT has it.
+        encoders: the same of text encoders, by the pipeline's names of them.
     """
 
     layers: Mapping[str, tuple[Tensor, Tensor]]
     rank: int
     alpha: float
     magnitudes: Mapping[str, Tensor] = field(default_factory=dict)
+    encoders: Mapping[str, LoraWeights] = field(default_factory=dict)
+
+    def parts(self, denoiser: str) -> dict[str, LoraWeights]:
+        """Each adapted component of the pipeline with its layers."""
+        return {denoiser: self, **self.encoders}
 
 
-def diffusers_tensors(lora: LoraWeights, denoiser: str) -> dict[str, Tensor]:
-    """Tensors under diffusers names."""
+def diffusers_tensors(lora: LoraWeights, component: str) -> dict[str, Tensor]:
+    """Tensors of one component of a pipeline under diffusers names."""
+    # as diffusers finds them for its own models, and transformers for text encoders; each passes over the other form in silence
+    magnitude = "lora_magnitude_vector.weight" if component.startswith("text_encoder") else "lora_magnitude_vector"
     named: dict[str, Tensor] = {}
     for layer, (down, up) in lora.layers.items():
-        named[f"{denoiser}.{layer}.lora_A.weight"] = down
-        named[f"{denoiser}.{layer}.lora_B.weight"] = up
+        named[f"{component}.{layer}.lora_A.weight"] = down
+        named[f"{component}.{layer}.lora_B.weight"] = up
     for layer, lengths in lora.magnitudes.items():
-        named[f"{denoiser}.{layer}.lora_magnitude_vector"] = lengths
+        named[f"{component}.{layer}.{magnitude}"] = lengths
     return named
 
 
@@ -67,7 +81,7 @@ def copy_tensors(lora: LoraWeights, names: LoraNames) -> dict[str, Tensor]:
         named[f"{name}.{up_name}"] = _diagonal(ups) if len(pairs) > 1 else ups[0]
         named[f"{name}.alpha"] = torch.tensor(lora.alpha * len(pairs), dtype=pairs[0][0].dtype)
         if lora.magnitudes:
-            lengths = torch.cat([lora.magnitudes[layer] for layer in layers])
+            lengths = torch.cat([lora.magnitudes[layer].flatten() for layer in layers])
             named[f"{name}.dora_scale"] = lengths.view(-1, *[1] * (pairs[0][1].ndim - 1))
     return named
 
@@ -87,7 +101,7 @@ def adapter_text(lora: LoraWeights, denoiser: str) -> str:
     settings = {
         "r": lora.rank,
         "lora_alpha": lora.alpha,
-        "target_modules": sorted(lora.layers),
+        "target_modules": sorted(layer.removeprefix(CLIP) for layer in lora.layers),
         "bias": "none",
         "lora_dropout": 0.0,
         "use_dora": bool(lora.magnitudes),
@@ -102,13 +116,33 @@ def tensors_hash(data: bytes) -> str:
     return "0x" + hashlib.sha256(data[start:]).hexdigest()
 
 
-def write_lora(path: Path, lora: LoraWeights, family: Family, texts: Mapping[str, str]) -> bytes:
+def write_lora(path: Path, lora: LoraWeights | LokrWeights, family: Family, texts: Mapping[str, str]) -> bytes:
     """Write the copy for other programs, then ``path`` itself; each whole or not at all. Returns the bytes of ``path``."""
-    write_bytes(kohya_path(path), _file(copy_tensors(lora, family.lora_names), texts))
-    adapter = adapter_text(lora, family.denoiser)
-    data = _file(diffusers_tensors(lora, family.denoiser), {**texts, "lora_adapter_metadata": adapter})
+    if isinstance(lora, LokrWeights):
+        write_bytes(kohya_path(path), _file(lokr_copy(lora, family.lora_names), texts))
+        return _own_file(path, own_tensors(lora, family.denoiser), texts, lokr_text(lora, family.denoiser))
+    parts = lora.parts(family.denoiser)
+    copies = (copy_tensors(part, _names(family, component)) for component, part in parts.items())
+    write_bytes(kohya_path(path), _file(_joined(copies), texts))
+    adapter = json.dumps(_joined(json.loads(adapter_text(part, component)) for component, part in parts.items()), sort_keys=True)
+    own = _joined(diffusers_tensors(part, component) for component, part in parts.items())
+    return _own_file(path, own, texts, adapter)
+
+
+def _own_file(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str], adapter: str) -> bytes:
+    data = _file(tensors, {**texts, "lora_adapter_metadata": adapter})
     write_bytes(path, data)
     return data
+
+
+def _names(family: Family, component: str) -> LoraNames:
+    """How the layers of a component are called in the copy."""
+    encoders = family.listeners.prefixes if family.listeners is not None else {}
+    return LoraNames(prefix=encoders[component]) if component in encoders else family.lora_names
+
+
+def _joined(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def _file(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> bytes:

@@ -1,4 +1,4 @@
-"""LoRA files -> tensors under diffusers names, checked against a denoiser."""
+"""LoRA files -> tensors under diffusers names, checked against a pipeline's denoiser and text encoders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from twinloop.adapters.diffusion.kohya_scales import ENCODER, encoders_by_diffusers_names, folded, has_mixed_alphas
 from twinloop.adapters.diffusion.lora_export import FORMS
+from twinloop.adapters.diffusion.lora_fit import check_fit, wrong_base
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
 from twinloop.families.lora_names import LoraNames
@@ -19,10 +21,14 @@ from twinloop.families.lora_names import LoraNames
 
 @dataclass(frozen=True, eq=False)
 class ReadLora:
-    """A LoRA file's tensors under diffusers names. ``converted``: by this program, scale and all, so that the file is not needed again."""
+    """A LoRA file's tensors under diffusers names.
+
+    Attributes:
+        given: what a pipeline is to load: the file, or tensors where it would misread that.
+    """
 
     tensors: Mapping[str, Tensor]
-    converted: bool
+    given: str | dict[str, Tensor]
 
     @property
     def speaks(self) -> bool:
@@ -31,19 +37,23 @@ class ReadLora:
 
 
 def read_lora(path: Path, pipeline: Any, family: Family) -> ReadLora:
-    """The tensors of a LoRA file under diffusers names, checked against the pipeline's denoiser.
+    """The tensors of a LoRA file under diffusers names, checked against the pipeline's denoiser and text encoders.
 
     Raises:
-        ModelFileError: missing, unreadable, no LoRA, or layers that the denoiser does not have in that size.
+        ModelFileError: missing, unreadable, no LoRA, or layers that these do not have in that size.
     """
     tensors = _tensors(path)
     if not any("lora" in name for name in tensors):
         raise ModelFileError(f"{path} holds no LoRA weights. Give a LoRA in diffusers or kohya form.")
     denoiser = getattr(pipeline, family.denoiser)
-    own = _from_copy(tensors, family.lora_names, denoiser) if family.lora_names.own_reader else None
-    found = _by_diffusers(path, pipeline, family) if own is None else _prefixed(own, family.denoiser)
-    _check(path, found, family.denoiser, denoiser)
-    return ReadLora(found, own is not None)
+    own = _whole_copy(tensors, family, denoiser) if family.lora_names.own_reader else None
+    if own is not None:
+        read = ReadLora(own, own)
+    else:
+        given = folded(tensors) if family.denoiser == "unet" and has_mixed_alphas(tensors) else str(path)
+        read = ReadLora(_by_diffusers(path, given, pipeline, family), given)
+    check_fit(path, read.tensors, pipeline, family)
+    return read
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
@@ -61,14 +71,15 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _by_diffusers(path: Path, pipeline: Any, family: Family) -> dict[str, Tensor]:
+def _by_diffusers(path: Path, given: str | dict[str, Tensor], pipeline: Any, family: Family) -> dict[str, Tensor]:
     """As diffusers reads it, with all the dialects that it knows."""
     from diffusers.utils import convert_unet_state_dict_to_peft
 
     unet = family.denoiser == "unet"
     options = {"unet_config": pipeline.unet.config} if unet else {}
     try:
-        made = pipeline.lora_state_dict(str(path), use_safetensors=True, local_files_only=True, **options)
+        # a copy, because names are taken out of it as they are converted
+        made = pipeline.lora_state_dict(dict(given) if isinstance(given, dict) else given, use_safetensors=True, local_files_only=True, **options)
     except (ValueError, KeyError, IndexError, AssertionError, RuntimeError) as error:
         raise ModelFileError(wrong_base(path, (str(error).strip().splitlines() or ["unknown names"])[0])) from error
     found: dict[str, Tensor] = dict(made[0] if isinstance(made, tuple) else made)
@@ -88,10 +99,20 @@ def _prefixed(layers: Mapping[str, tuple[Tensor, Tensor]], denoiser: str) -> dic
     }
 
 
+def _whole_copy(tensors: Mapping[str, Tensor], family: Family, denoiser: nn.Module) -> dict[str, Tensor] | None:
+    """Tensors of a file in the family's own copy names, their scale multiplied in; None when it holds other names."""
+    heard = encoders_by_diffusers_names(tensors)
+    if heard is None:
+        return None
+    rest = {name: tensor for name, tensor in tensors.items() if not ENCODER.match(name)}
+    seen = _from_copy(rest, family.lora_names, denoiser) if rest else {}
+    return None if seen is None else {**_prefixed(seen, family.denoiser), **heard}
+
+
 def _from_copy(
     tensors: Mapping[str, Tensor], names: LoraNames, denoiser: nn.Module
 ) -> dict[str, tuple[Tensor, Tensor]] | None:
-    """Layers of a file in the family's own copy names, their scale multiplied in; None when it holds other names."""
+    """Layers of the denoiser; None when it holds other names."""
     outputs = {
         name: layer.weight.shape[0] for name, layer in denoiser.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)
     }
@@ -121,30 +142,3 @@ def _apart(layers: tuple[str, ...], down: Tensor, up: Tensor, outputs: list[int]
         downs = [down[i * rank : (i + 1) * rank] for i in range(len(layers))]
         return dict(zip(layers, zip(downs, blocks, strict=True), strict=True))
     return {layer: (down, part) for layer, part in zip(layers, ups, strict=True)}
-
-
-def _check(path: Path, found: Mapping[str, Tensor], prefix: str, denoiser: nn.Module) -> None:
-    inner = [key for key in found if key.startswith(f"{prefix}.")]
-    if not inner and not any(key.startswith("text_encoder") for key in found):
-        raise ModelFileError(wrong_base(path, f"it adapts no {prefix}, but {next(iter(found)).split('.')[0]}"))
-    for key in inner:
-        if key.endswith("lora_A.weight"):
-            name = key.removeprefix(f"{prefix}.").removesuffix(".lora_A.weight")
-            up = found.get(key.replace("lora_A", "lora_B"))
-            _check_layer(path, name, found[key], up, denoiser)
-
-
-def _check_layer(path: Path, name: str, down: Tensor, up: Tensor | None, denoiser: nn.Module) -> None:
-    try:
-        layer: Any = denoiser.get_submodule(name)
-    except AttributeError:
-        raise ModelFileError(wrong_base(path, f"this base has no layer {name}")) from None
-    weight = getattr(layer, "base_layer", layer).weight
-    for what, here, there in (("takes", weight.shape[1], down.shape[1]), ("gives", weight.shape[0], up.shape[0] if up is not None else None)):
-        if there is not None and here != there:
-            raise ModelFileError(wrong_base(path, f"{name} {what} {here} channels here, {there} in the file"))
-
-
-def wrong_base(path: Path, why: str) -> str:
-    """What is said of a LoRA for another base model."""
-    return f"{path} does not fit this base model: {why}. Use the base model that the LoRA was trained on, or another LoRA."

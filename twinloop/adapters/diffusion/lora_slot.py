@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinloop.adapters.diffusion.lora_import import read_lora, wrong_base
+from twinloop.adapters.diffusion.hot_swap import exchange, pairs_of, settle
+from twinloop.adapters.diffusion.lokr_import import holds_lokr, read_products
+from twinloop.adapters.diffusion.lora_fit import wrong_base
+from twinloop.adapters.diffusion.lora_import import read_lora
 from twinloop.adapters.diffusion.prompts import PromptEmbedder
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
@@ -17,12 +20,18 @@ ADAPTER = "twinloop"
 
 @dataclass
 class _Worn:
-    """One LoRA in place: its file as it was, its strength, and whether it changes the text encoders."""
+    """One LoRA in place: its file as it was, its strength, whether it changes the text encoders, and whether it is a LoKr."""
 
     path: Path
     state: tuple[int, int] | None
     scale: float
     speaks: bool
+    product: bool = False
+
+    @property
+    def voice(self) -> str:
+        """What it makes of the text encoders, "" = nothing."""
+        return f"{self.path} {self.state} {self.scale}" if self.speaks else ""
 
 
 class LoraSlot:
@@ -33,6 +42,18 @@ class LoraSlot:
         self._family = family
         self._prompts = prompts
         self._worn: dict[str, _Worn] = {}
+        self._steady, self._rank = False, 0
+
+    def hold_steady(self, wanted: bool) -> None:
+        """Whether a LoRA of another alpha, or of a rank that is not larger than one before, is to look the same to a compiler (`settle`)."""
+        if self._steady and not wanted:
+            self.wear([])  # what was filled up may round otherwise in the last place
+        self._steady = wanted
+
+    @property
+    def holds_products(self) -> bool:
+        """Whether a LoKr is worn."""
+        return any(worn.product for worn in self._worn.values())
 
     def use(self, path: Path | None, scale: float = 1.0) -> None:
         """Wear this file alone at this strength (None = the bare base).
@@ -48,16 +69,45 @@ class LoraSlot:
         Raises:
             ModelFileError: not a LoRA, or one for another kind of base model; then none is worn.
         """
+        try:
+            self._change(wanted)
+        except ModelFileError:
+            self._take_off(list(self._worn))
+            raise
+        finally:
+            self._prompts.voice = "\n".join(worn.voice for worn in self._worn.values() if worn.speaks)
+
+    def _change(self, wanted: Sequence[tuple[Path, float]]) -> None:
         names = [ADAPTER if number == 0 else f"{ADAPTER}_{number}" for number in range(len(wanted))]
         stale = [
             name for name, worn in self._worn.items()
             if name not in names or not _same(worn, wanted[names.index(name)][0])
         ]  # fmt: skip
-        self._take_off(stale)
+        self._take_off([name for name in stale if name not in names or not self._exchange(name, wanted[names.index(name)][0])])
         for name, (path, _) in zip(names, wanted, strict=True):
             if name not in self._worn:
                 self._put_on(name, path)
         self._scale({name: scale for name, (_, scale) in zip(names, wanted, strict=True)})
+        if self._steady:
+            self._rank = settle(self._denoiser, self._rank)
+
+    @property
+    def _denoiser(self) -> Any:
+        return getattr(self._pipeline, self._family.denoiser)
+
+    def _exchange(self, name: str, path: Path) -> bool:
+        """Whether this file could take the place of the one that is worn under that name."""
+        if self._worn[name].speaks:
+            return False
+        try:
+            read = read_lora(path, self._pipeline, self._family)
+        except ModelFileError:  # said where it is put on
+            return False
+        pairs = pairs_of(read, path, self._family.denoiser)
+        if pairs is None or not exchange(self._denoiser, name, pairs, smaller=self._steady):
+            return False
+        self._worn[name] = _Worn(path, _state(path), 1.0, speaks=False)
+        return True
 
     def _take_off(self, names: Sequence[str]) -> None:
         if not names:
@@ -66,23 +116,22 @@ class LoraSlot:
             self._pipeline.unload_lora_weights()
         else:
             self._pipeline.delete_adapters(list(names))
-        spoke = any(self._worn[name].speaks for name in names)
         for name in names:
             del self._worn[name]
-        if spoke:
-            self._prompts.forget()
 
     def _put_on(self, name: str, path: Path) -> None:
+        if holds_lokr(path):
+            products = read_products(path, self._pipeline, self._family)
+            products.wear(self._pipeline, name)
+            self._worn[name] = _Worn(path, _state(path), 1.0, products.speaks, product=True)
+            return
         read = read_lora(path, self._pipeline, self._family)
-        given = dict(read.tensors) if read.converted else str(path)
         try:
-            self._pipeline.load_lora_weights(given, adapter_name=name, use_safetensors=True, local_files_only=True)
+            self._pipeline.load_lora_weights(read.given, adapter_name=name, use_safetensors=True, local_files_only=True)
         except (ValueError, RuntimeError, KeyError, TypeError, AssertionError) as error:
             self._pipeline.unload_lora_weights()
             self._worn.clear()
             raise ModelFileError(wrong_base(path, str(error).strip().splitlines()[0])) from error
-        if read.speaks:
-            self._prompts.forget()
         self._worn[name] = _Worn(path, _state(path), 1.0, read.speaks)
 
     def _scale(self, scales: dict[str, float]) -> None:
@@ -91,8 +140,6 @@ class LoraSlot:
             self._pipeline.set_adapters(list(scales), list(scales.values()))
         for name in changed:
             self._worn[name].scale = scales[name]
-        if any(self._worn[name].speaks for name in changed):
-            self._prompts.forget()
 
 
 def _same(worn: _Worn, path: Path) -> bool:

@@ -21,16 +21,17 @@ def dtype_of(vae: Any) -> torch.dtype:
     return torch.as_tensor(next(vae.parameters())).dtype
 
 
-def ready_vae(pipeline: Any, width: int, height: int, tiles: bool | None = None) -> Any:
+def ready_vae(base: BaseModel, width: int, height: int, tiles: bool | None = None) -> Any:
     """The autoencoder, set up for pictures of this size: in float32 where half precision overflows, in tiles where pictures are large.
 
     ``tiles``: in tiles always or never; None = where the picture is large or the GPU small.
     """
-    vae = pipeline.vae
+    vae = base.pipeline.vae
     if dtype_of(vae) == torch.float16 and getattr(vae.config, "force_upcast", False):
         vae.to(torch.float32)
     if not is_tiny_vae(vae):
-        small = vae.device.type == "cuda" and torch.cuda.mem_get_info()[1] <= SMALL_GPU
+        # not by where the autoencoder lies now: it may wait in main memory, because the GPU is small
+        small = base.compute.device.type == "cuda" and torch.cuda.mem_get_info()[1] <= SMALL_GPU
         wanted = width * height > LARGE or small if tiles is None else tiles
         if wanted != vae.use_tiling:
             (vae.enable_tiling if wanted else vae.disable_tiling)()
@@ -53,7 +54,7 @@ def decode(base: BaseModel, raw: Tensor, tiles: bool | None = None) -> ImageArra
     One at a time, so that none depends on its neighbours and memory stays low.
     """
     scale = base.vae_scale
-    vae = ready_vae(base.pipeline, raw.shape[-1] * scale, raw.shape[-2] * scale, tiles)
+    vae = ready_vae(base, raw.shape[-1] * scale, raw.shape[-2] * scale, tiles)
     made = vae.decode(raw[None].to(base.compute.device, dtype_of(vae)), return_dict=False)[0][0]
     picture = made[:, 0] if made.ndim == 4 else made
     pixels = (picture.float() / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).mul(255).round()
@@ -63,8 +64,10 @@ def decode(base: BaseModel, raw: Tensor, tiles: bool | None = None) -> ImageArra
 @torch.inference_mode()
 def encode_raw(base: BaseModel, image: ImageArray) -> Tensor:
     """uint8 HxWx3 RGB -> what `decode` takes. The mean of the autoencoder's distribution, never a sample."""
-    vae = ready_vae(base.pipeline, image.shape[1], image.shape[0])
-    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(base.compute.device, dtype_of(vae)) / 127.5 - 1
+    vae = ready_vae(base, image.shape[1], image.shape[0])
+    # scaled in full precision: half of it has less than 256 steps on each side of zero
+    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(base.compute.device, torch.float32) / 127.5 - 1
+    pixels = pixels.to(dtype_of(vae))
     made = vae.encode(pixels[:, :, None] if base.family.frames else pixels)
     return torch.as_tensor(made.latents if is_tiny_vae(vae) else made.latent_dist.mode())[0]
 
@@ -72,5 +75,5 @@ def encode_raw(base: BaseModel, image: ImageArray) -> Tensor:
 @torch.inference_mode()
 def encode(base: BaseModel, image: ImageArray) -> Tensor:
     """uint8 HxWx3 RGB -> (c, h, w) float32 latents on the CPU, as the denoiser expects them."""
-    made = base.family.to_latents(base.pipeline.vae, encode_raw(base, image)[None])[0]
-    return torch.as_tensor(made[:, 0] if made.ndim == 4 else made).float().cpu().contiguous()
+    made = base.family.to_latents(base.pipeline.vae, encode_raw(base, image)[None].float())[0]
+    return torch.as_tensor(made[:, 0] if made.ndim == 4 else made).cpu().contiguous()

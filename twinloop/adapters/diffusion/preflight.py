@@ -24,6 +24,7 @@ class Wanted:
     allow_download: bool
     generation: GenerationSettings
     loras: tuple[Path, ...] = ()
+    quantization: str | None = None
 
 
 def check(wanted: Wanted) -> None:
@@ -35,11 +36,11 @@ def check(wanted: Wanted) -> None:
     wanted.family.scheduler(wanted.generation.scheduler)
     for path in wanted.loras:
         check_lora(path, wanted.family)
-    if (wanted.device, wanted.precision, wanted.generation.offload) not in _ANYWHERE:
+    if wanted.quantization or (wanted.device, wanted.precision, wanted.generation.offload) not in _ANYWHERE:
         # the only check that needs PyTorch
         from twinloop.adapters.diffusion.compute import check_offload, choose_compute
 
-        check_offload(wanted.generation.offload, choose_compute(wanted.device, wanted.precision))
+        check_offload(wanted.generation.offload, choose_compute(wanted.device, wanted.precision, wanted.quantization))
     find_base(wanted.base, wanted.family, wanted.allow_download)
 
 

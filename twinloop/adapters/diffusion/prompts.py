@@ -5,19 +5,31 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from twinloop.families.base import Family
 
 KEPT = 512
+KEPT_BYTES = 1 << 30
+"""Of all embeddings together: one with photos in it is ten times as large as one of words."""
 
 Embedding = Mapping[str, Tensor]
 """One embedded text: the tensors that `Family.encode` gives, on the CPU in the model's precision."""
 Joined = dict[str, Any]
 """Several embedded texts in the form in which a denoiser takes them: tensors, or lists of one tensor per text."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A photo that a text is said of. ``key``: its content hash and how it was cut."""
+
+    key: str
+    photo: Image.Image
 
 
 class PromptEmbedder:
@@ -27,46 +39,65 @@ class PromptEmbedder:
 
     Attributes:
         encoded: how many texts went through the encoders so far; a text that is remembered does not count again.
+        voice: what the encoders wear, "" = nothing. What one voice said is not mistaken for another's, and is still known when it comes back.
     """
 
-    def __init__(self, pipeline: Any, family: Family, device: torch.device) -> None:
+    def __init__(self, pipeline: Any, family: Family, device: torch.device, from_image: Any | None = None) -> None:
         self._pipeline = pipeline
+        self._from_image = from_image
         self._family = family
         self._device = device
-        self._known: OrderedDict[str, Embedding] = OrderedDict()
+        self._known: OrderedDict[tuple[str, ...], Embedding] = OrderedDict()
         self.encoded = 0
+        self.voice = ""
         self.hooked = False
         """Whether hooks on the pipeline move the encoders (`BaseModel.offload`), so that this class must not."""
 
     def forget(self) -> None:
-        """Drop everything, because the encoders changed."""
+        """Drop everything."""
         self._known.clear()
 
     def embed(self, text: str) -> Embedding:
         """The embedding of one text. Texts are encoded one by one, so that none depends on its neighbours in a batch."""
         return self.embed_all([text])[0]
 
-    def embed_all(self, texts: Sequence[str]) -> list[Embedding]:
-        """The embeddings of several texts, in order; those that are not known yet are encoded in one visit of the encoders."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        made = self._encode(new) if new else {}
-        for text in dict.fromkeys(texts):
-            self._known[text] = made[text] if text in made else self._known[text]
-            self._known.move_to_end(text)
-        found = [self._known[text] for text in texts]
-        while len(self._known) > KEPT:
-            self._known.popitem(last=False)
+    def embed_all(self, texts: Sequence[str], shown: Sequence[Shown] = ()) -> list[Embedding]:
+        """The embeddings of several texts, in order; those that are not known yet are encoded in one visit of the encoders.
+
+        Args:
+            shown: photos that the texts are said of; they count only where the family's text encoders see photos.
+        """
+        photos = shown if self._family.editing is not None and self._family.editing.encode is not None else ()
+        keys = {text: (self.voice, text, *(photo.key for photo in photos)) for text in texts}
+        new = [text for text, key in keys.items() if key not in self._known]
+        made = self._encode(new, photos) if new else {}
+        for text, key in keys.items():
+            self._known[key] = made[text] if text in made else self._known[key]
+            self._known.move_to_end(key)
+        found = [self._known[keys[text]] for text in texts]
+        self._trim()
         return found
 
+    def _trim(self) -> None:
+        """Forget what was not asked for the longest."""
+        held = sum(part.nbytes for known in self._known.values() for part in known.values())
+        while len(self._known) > KEPT or (held > KEPT_BYTES and len(self._known) > 1):
+            held -= sum(part.nbytes for part in self._known.popitem(last=False)[1].values())
+
     @torch.inference_mode()
-    def _encode(self, texts: Sequence[str]) -> dict[str, Embedding]:
+    def _encode(self, texts: Sequence[str], shown: Sequence[Shown]) -> dict[str, Embedding]:
         made: dict[str, Embedding] = {}
         with self._awake():
             for text in texts:
                 self.encoded += 1
-                parts = self._family.encode(self._pipeline, text, self._device)
-                made[text] = {name: part.cpu() for name, part in parts.items()}
+                made[text] = {name: part.cpu() for name, part in self._parts(text, shown).items()}
         return made
+
+    def _parts(self, text: str, shown: Sequence[Shown]) -> Embedding:
+        editing = self._family.editing
+        if shown and editing is not None and editing.encode is not None:
+            return editing.encode(self._from_image, text, [one.photo for one in shown], self._device)
+        return self._family.encode(self._pipeline, text, self._device)
 
     @contextmanager
     def _awake(self) -> Iterator[None]:

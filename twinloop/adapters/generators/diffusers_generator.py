@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from twinloop.adapters.diffusion.base_model import open_base
 from twinloop.adapters.diffusion.compute import memory_errors
-from twinloop.adapters.diffusion.framing import cover
+from twinloop.adapters.diffusion.early_stop import Glance, glancing
 from twinloop.adapters.diffusion.pixels import decode, ready_vae
-from twinloop.adapters.diffusion.prompts import join, placed
+from twinloop.adapters.diffusion.prompts import Shown, join, placed
+from twinloop.adapters.diffusion.regions import GENERATED, pays
+from twinloop.adapters.diffusion.source_photos import shown_photos, start_photo
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
 from twinloop.errors import InputError
 from twinloop.families.base import Family
-from twinloop.ports import GenerationSettings
-from twinloop.store.images import load_image
+from twinloop.ports import EarlyLook, GenerationSettings
+
+
+def _quiet(text: str) -> None:
+    """Nobody listens."""
 
 
 class DiffusersGenerator:
@@ -32,16 +36,18 @@ class DiffusersGenerator:
 
     Args:
         base: folder, single ``.safetensors`` file or hub id. device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        notice: told what the user should know while images are made.
 
     Raises:
         MissingModel, InputError, ModelFileError, OutOfMemory: each with what to do.
     """
 
     def __init__(
-        self, base: str, family: Family, *, device: str = "auto", allow_download: bool = False, precision: str = "auto"
-    ) -> None:
-        self._family = family
-        self._base = open_base(base, family, device, allow_download, precision)
+        self, base: str, family: Family, *, device: str = "auto", allow_download: bool = False, precision: str = "auto",
+        quantization: str | None = None, notice: Callable[[str], None] = _quiet,
+    ) -> None:  # fmt: skip
+        self._family, self._notice = family, notice
+        self._base = open_base(base, family, device, allow_download, precision, quantization)
         self._lora: Path | None = None
 
     @property
@@ -62,15 +68,17 @@ class DiffusersGenerator:
         self._base.lora.use(path)
         self._lora = path
 
-    def generate(self, shots: Sequence[Shot], settings: GenerationSettings) -> Iterator[tuple[Shot, ImageArray]]:
-        """One uint8 HxWx3 RGB image per shot, in order.
+    def generate(
+        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
+    ) -> Iterator[tuple[Shot, ImageArray]]:
+        """One uint8 HxWx3 RGB image per shot, in order, but for those that ``look`` says no to.
 
         Raises:
             InputError: a size the model cannot make. UnreadableImage: a source photo. OutOfMemory.
         """
         self._check(shots, settings)
         for start in range(0, len(shots), settings.batch_size):
-            yield from self._batch(shots[start : start + settings.batch_size], settings)
+            yield from self._batch(shots[start : start + settings.batch_size], settings, look)
 
     def _check(self, shots: Sequence[Shot], settings: GenerationSettings) -> None:
         step = self._base.size_step
@@ -89,9 +97,14 @@ class DiffusersGenerator:
                 "Set generation.from_photos to 0."
             )
 
-    def _batch(self, shots: Sequence[Shot], settings: GenerationSettings) -> Iterator[tuple[Shot, ImageArray]]:
+    def _batch(
+        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None
+    ) -> Iterator[tuple[Shot, ImageArray]]:
         # the trainer, which shares the base, may have taken the LoRA off in between
         own = [] if self._lora is None else [(self._lora, settings.lora_scale)]
+        if self._compiles(settings):
+            self._base.offload(settings.offload)  # first, so that the strengths, which become tensors, lie where the layers do
+        self._base.lora.hold_steady(self._compiles(settings))
         self._base.lora.wear([*own, *((Path(path), scale) for path, scale in settings.extra_loras)])
         self._base.schedule(settings.scheduler)
         size = f"{settings.width}x{settings.height}, batch {settings.batch_size}"
@@ -100,45 +113,81 @@ class DiffusersGenerator:
             self._base.offload(settings.offload)
             from_text = [shot for shot in shots if shot.source is None]
             from_photo = [shot for shot in shots if shot.source is not None]
-            raw = dict(zip((shot.key for shot in from_text), self._from_text(from_text, settings), strict=True))
-            raw |= zip((shot.key for shot in from_photo), self._from_photo(from_photo, settings), strict=True)
-            for shot in shots:
+            raw = self._from_text(from_text, settings, look) | self._from_photo(from_photo, settings, look)
+            for shot in (shot for shot in shots if shot.key in raw):
                 yield shot, decode(self._base, raw[shot.key], settings.vae_tiling)
 
     @torch.inference_mode()
-    def _from_text(self, shots: Sequence[Shot], settings: GenerationSettings) -> Sequence[Tensor]:
-        """For each shot what the autoencoder decodes."""
+    def _from_text(
+        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None
+    ) -> dict[str, Tensor]:
+        """What the autoencoder decodes, by the key of every shot that was finished."""
         if not shots:
-            return ()
-        given = self._common(shots, settings)
-        with self._base.without_encoders():
-            made = self._base.pipeline(**given, **_sized(self._base.pipeline, settings))
-        return self._raw(made, settings)
+            return {}
+        given = self._common(shots, settings) | _sized(self._base.pipeline, settings)
+        return self._finished(self._base.pipeline, given, shots, settings, look)
 
     @torch.inference_mode()
-    def _from_photo(self, shots: Sequence[Shot], settings: GenerationSettings) -> Sequence[Tensor]:
-        """As `_from_text`, from each shot's photo with noise on it."""
-        if not shots or self._base.from_image is None:
-            return ()
-        photos = [_fitted(Path(shot.source or ""), settings) for shot in shots]
+    def _from_photo(
+        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None
+    ) -> dict[str, Tensor]:
+        """As `_from_text`, from each shot's photo with noise on it, or looking at its photos."""
+        if not shots:
+            return {}
         # in its own precision: the pipelines hand it pictures in that, and those that need float32 here change to it themselves
-        ready_vae(self._base.pipeline, settings.width, settings.height, settings.vae_tiling).to(self._base.compute.dtype)
+        ready_vae(self._base, settings.width, settings.height, settings.vae_tiling).to(self._base.compute.dtype)
+        editing = self._family.editing
+        if editing is not None:
+            # one by one: some of these pipelines take no batch, others show all photos to every picture of one
+            made = (self._edited(shot, shown_photos(shot, editing, self._base.photos_at_once, settings), settings, look) for shot in shots)
+            return {key: raw for finished in made for key, raw in finished.items()}
         given = self._common(shots, settings) | _sized(self._base.from_image, settings)
-        if not self._family.edits:
-            # at least one step, because a strength under 1 / steps would leave none
-            given["strength"] = max(settings.strength, 1.0 / settings.steps)
-        with self._base.without_encoders():
-            made = self._base.from_image(image=photos, **given)
-        return self._raw(made, settings)
+        given["image"] = [start_photo(shot, settings) for shot in shots]
+        # at least one step, because a strength under 1 / steps would leave none
+        given["strength"] = max(settings.strength, 1.0 / settings.steps)
+        return self._finished(self._base.from_image, given, shots, settings, look)
 
-    def _raw(self, made: Any, settings: GenerationSettings) -> Sequence[Tensor]:
-        return tuple(self._family.to_raw(self._base.pipeline, made.images, settings.height, settings.width))
+    def _edited(
+        self, shot: Shot, shown: Sequence[Shown], settings: GenerationSettings, look: EarlyLook | None
+    ) -> dict[str, Tensor]:
+        given = self._common([shot], settings, shown) | _sized(self._base.from_image, settings)
+        photos = [one.photo for one in shown]
+        given["image"] = photos if len(photos) > 1 else photos[0]
+        return self._finished(self._base.from_image, given, [shot], settings, look)
 
-    def _common(self, shots: Sequence[Shot], settings: GenerationSettings) -> dict[str, Any]:
+    def _finished(
+        self, pipeline: Any, given: dict[str, Any], shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None
+    ) -> dict[str, Tensor]:
+        """Call a pipeline; what the autoencoder decodes, by the key of every shot that ``look`` lets through."""
+        glance = None if look is None else self._glance(shots, settings, look)
+        blocks = self._base.regions.compiled(self._compiles(settings), self._notice)
+        with self._base.without_encoders(), blocks, glancing(pipeline, self._base.denoiser, len(shots), glance) as left:
+            made = pipeline(**given)
+        raw = self._raw(made.images, settings)
+        return {shots[row].key: raw[row] for row in left.rows}
+
+    def _compiles(self, settings: GenerationSettings) -> bool:
+        """Whether the denoiser's blocks are compiled; not where each layer is fetched when it is its turn."""
+        if settings.offload == "sequential" or self._base.regions.failure:
+            return False
+        return pays(settings.compile, self._base.compute, settings.planned * settings.steps, GENERATED)
+
+    def _glance(self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook) -> Glance:
+        def choose(clean: Tensor) -> list[int]:
+            # in full size: from halved latents the detectors saw a quarter of the right pictures wrongly (docs/log.md)
+            previews = (decode(self._base, raw, settings.vae_tiling) for raw in self._raw(clean, settings))
+            return [row for row, (shot, seen) in enumerate(zip(shots, previews, strict=True)) if look.worth_finishing(shot, seen)]
+
+        return Glance(look.step, choose)
+
+    def _raw(self, latents: Tensor, settings: GenerationSettings) -> Sequence[Tensor]:
+        return tuple(self._family.to_raw(self._base.pipeline, latents, settings.height, settings.width))
+
+    def _common(self, shots: Sequence[Shot], settings: GenerationSettings, shown: Sequence[Shown] = ()) -> dict[str, Any]:
         guidance = self._family.guidance
         guided = guidance.negative and settings.guidance > guidance.off
         texts = [shot.prompt for shot in shots] + ([shot.negative_prompt for shot in shots] if guided else [])
-        embedded = self._base.prompts.embed_all(texts)
+        embedded = self._base.prompts.embed_all(texts, shown)
         device = self._base.compute.device
         words = placed(join(embedded[: len(shots)], self._family.joining), device)
         unwanted = placed(join(embedded[len(shots) :], self._family.joining), device)
@@ -161,10 +210,3 @@ def _sized(pipeline: Any, settings: GenerationSettings) -> dict[str, Any]:
         "max_area": settings.height * settings.width, "_auto_resize": False,
     }  # fmt: skip
     return {name: value for name, value in options.items() if name in known}
-
-
-def _fitted(path: Path, settings: GenerationSettings) -> Image.Image:
-    """A photo, scaled and cropped in the middle to the size to be made."""
-    image = load_image(path).pixels
-    framing = cover(image.shape[1], image.shape[0], settings.width, settings.height)
-    return Image.fromarray(framing.apply(image))

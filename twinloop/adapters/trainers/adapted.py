@@ -1,20 +1,24 @@
-"""A base model with a LoRA in training on its denoiser."""
+"""A base model with a LoRA or LoKr in training on its denoiser, and with a LoRA on its text encoders where that is asked for."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
 from peft import LoraConfig
+from peft.utils.integrations import dequantize_module_weight
 from torch import Tensor, nn
 
 from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.compute import Compute
+from twinloop.adapters.diffusion.lokr_export import LokrWeights
 from twinloop.adapters.diffusion.lora_export import LoraWeights
 from twinloop.adapters.diffusion.prompts import Joined
+from twinloop.adapters.trainers.listening import TextEncoders, listening, long_name
+from twinloop.adapters.trainers.lokr import add_for_training, bound, lokr_weights, starts_at_zero
 from twinloop.domain.shots import derive_seed
 from twinloop.errors import InputError
 
@@ -35,15 +39,18 @@ def is_small(compute: Compute) -> bool:
 
 @contextmanager
 def adapted(
-    base: BaseModel, targets: Sequence[str], rank: int, alpha: float, seed: int, *, checkpointing: bool | None = None, dora: bool = False
-) -> Iterator[AdaptedDenoiser]:
-    """The base model with a fresh LoRA; afterwards the base is as it was.
+    base: BaseModel, targets: Sequence[str], rank: int, alpha: float, seed: int, *, checkpointing: bool | None = None, dora: bool = False,
+    text_encoder: bool = False, lokr: int = 0,
+) -> Iterator[AdaptedDenoiser]:  # fmt: skip
+    """The base model with a fresh LoRA, DoRA or LoKr; afterwards the base is as it was.
 
     Args:
+        lokr: the factor of a LoKr, -1 = automatic; 0 = no LoKr.
         checkpointing: compute activations again on the way back; None = on a GPU of less than `AMPLE_GPU`.
+        text_encoder: the LoRA adapts the family's CLIP text encoders too.
 
     Raises:
-        InputError: the denoiser has none of the target layers.
+        InputError: the denoiser has none of the target layers, or the family no text encoder that can be trained.
     """
     base.lora.use(None)
     model = base.denoiser
@@ -51,13 +58,19 @@ def adapted(
     layers = adapted_layers(model, targets)
     if not layers:
         raise InputError(f"This base model has no layers named {', '.join(targets)}. Choose the preset that fits base_model.")
-    model.add_adapter(
-        LoraConfig(r=rank, lora_alpha=alpha, target_modules=layers, init_lora_weights=False, use_dora=dora), adapter_name=ADAPTER
-    )
+
+    def config(names: list[str]) -> LoraConfig:
+        return LoraConfig(r=rank, lora_alpha=alpha, target_modules=names, init_lora_weights=False, use_dora=dora)
+
+    if lokr:
+        add_for_training(model, layers, rank, alpha, lokr, ADAPTER)
+    else:
+        model.add_adapter(config(layers), adapter_name=ADAPTER)
     try:
         if tight:
             model.enable_gradient_checkpointing()
-        yield AdaptedDenoiser(base, rank, alpha, seed)
+        with listening(base, ADAPTER, config, again=tight) if text_encoder else nullcontext() as encoders:
+            yield AdaptedDenoiser(base, rank, alpha, seed, encoders)
     finally:
         if tight:
             model.disable_gradient_checkpointing()
@@ -74,37 +87,66 @@ def adapted_layers(model: nn.Module, targets: Sequence[str]) -> list[str]:
 
 
 class AdaptedDenoiser:
-    """The denoiser and the parameters of its LoRA, by layer, in float32.
+    """The denoiser and the parameters of its LoRA, by layer, in float32; those of text encoders behind the component's name.
 
     The down matrices start from (seed, layer), the up matrices at zero, the magnitudes of a DoRA at the norms of the base's own rows,
-    so that the LoRA starts as no change.
+    so that the LoRA starts as no change. Of a LoKr the large matrix, or its second half, starts at zero.
     """
 
-    def __init__(self, base: BaseModel, rank: int, alpha: float, seed: int) -> None:
+    def __init__(self, base: BaseModel, rank: int, alpha: float, seed: int, encoders: TextEncoders | None = None) -> None:
         self._base = base
         self._rank, self._alpha = rank, alpha
+        self._encoders = encoders
         self.parameters: dict[str, nn.Parameter] = {}
-        for name, parameter in base.denoiser.named_parameters():
-            if f".{ADAPTER}." not in name:
-                parameter.requires_grad_(False)
-                continue
-            parameter.data = parameter.data.float()
-            parameter.requires_grad_(True)
-            self.parameters[name.replace(f".{ADAPTER}.weight", "")] = parameter
+        for prefix, model in self._models():
+            for name, parameter in model.named_parameters():
+                if ADAPTER not in name.split("."):
+                    parameter.requires_grad_(False)
+                    continue
+                parameter.data = parameter.data.float()
+                parameter.requires_grad_(True)
+                self.parameters[prefix + name.replace(f".{ADAPTER}.weight", "").replace(f".{ADAPTER}", "")] = parameter
         self._start(seed)
+
+    def _models(self) -> Iterator[tuple[str, Any]]:
+        """Each adapted model with what its parameters' names begin with here."""
+        yield "", self._base.denoiser
+        for name, model in self._encoders.models.items() if self._encoders is not None else ():
+            yield f"{name}.", model
+
+    def _layer(self, name: str) -> nn.Module:
+        """The layer of that name here."""
+        prefix, model = next((prefix, model) for prefix, model in reversed(list(self._models())) if name.startswith(prefix))
+        found: nn.Module = model.get_submodule(name.removeprefix(prefix))
+        return found
+
+    @property
+    def of_encoders(self) -> frozenset[str]:
+        """Names of the parameters that belong to text encoders."""
+        prefixes = tuple(prefix for prefix, _ in self._models() if prefix)
+        return frozenset(name for name in self.parameters if name.startswith(prefixes)) if prefixes else frozenset()
+
+    def listen(self, learning: bool) -> None:
+        """Whether gradients reach the text encoders from now on."""
+        if self._encoders is not None:
+            self._encoders.learning = learning
+
+    def read(self, texts: Sequence[str], words: Joined) -> Joined:
+        """The embedded texts as the text encoders read them now; ``words``, where these do not change."""
+        return words if self._encoders is None else self._encoders.read(texts, words)
 
     @torch.no_grad()
     def _start(self, seed: int) -> None:
         for name, parameter in self.parameters.items():
-            if name.endswith("lora_B"):
+            if name.endswith("lora_B") or starts_at_zero(name):
                 parameter.zero_()
                 continue
             if name.endswith(MAGNITUDE):
-                parameter.copy_(_norms(self._base.denoiser.get_submodule(name.removesuffix(f".{MAGNITUDE}"))).view_as(parameter))
+                parameter.copy_(_norms(self._layer(name.removesuffix(f".{MAGNITUDE}"))).view_as(parameter))
                 continue
-            bound = 1 / math.sqrt(parameter.shape[1])
+            limit = bound(parameter)
             generator = torch.Generator("cpu").manual_seed(derive_seed(seed, "lora", name))
-            parameter.copy_(torch.rand(parameter.shape, generator=generator).mul_(2 * bound).sub_(bound))
+            parameter.copy_(torch.rand(parameter.shape, generator=generator).mul_(2 * limit).sub_(limit))
 
     def __call__(self, noisy: Tensor, times: Tensor, words: Joined, sizes: Tensor) -> Tensor:
         """(n, c, h, w) noisy latents, (n,) times, embedded texts, (n, 6) sizes -> (n, c, h, w) float32 prediction."""
@@ -122,26 +164,42 @@ class AdaptedDenoiser:
             self._base.denoiser.enable_adapters()
 
     def complete_gradients(self) -> None:
-        """Zero for parameters that the loss does not reach: the text half of the last block of some transformers leads nowhere."""
-        for parameter in self.parameters.values():
-            if parameter.grad is None:
+        """Zero for parameters that the loss does not reach: the text half of the last block of some transformers leads nowhere.
+
+        Those of text encoders that learn no more keep none, so that optimizers leave them as they are.
+        """
+        still = self.of_encoders if self._encoders is not None and not self._encoders.learning else frozenset()
+        for name, parameter in self.parameters.items():
+            if parameter.grad is None and name not in still:
                 parameter.grad = torch.zeros_like(parameter)
 
-    def weights(self, dtype: torch.dtype) -> LoraWeights:
-        """The LoRA as it is now, by layer of the bare denoiser."""
+    def weights(self, dtype: torch.dtype) -> LoraWeights | LokrWeights:
+        """The LoRA or LoKr as it is now, by layer of the bare denoiser and of the bare text encoders."""
+        if any(".lokr_" in name for name in self.parameters):
+            return lokr_weights(self.parameters, self._rank, self._alpha, dtype)
+        own = {name: parameter for name, parameter in self.parameters.items() if name not in self.of_encoders}
+        heard = {
+            prefix.removesuffix("."): self._weights(
+                {long_name(name.removeprefix(prefix)): part for name, part in self.parameters.items() if name.startswith(prefix)}, dtype
+            )
+            for prefix, _ in self._models() if prefix
+        }  # fmt: skip
+        return replace(self._weights(own, dtype), encoders=heard)
+
+    def _weights(self, parameters: Mapping[str, nn.Parameter], dtype: torch.dtype) -> LoraWeights:
         layers, magnitudes = dict[str, tuple[Tensor, Tensor]](), dict[str, Tensor]()
-        for name, parameter in self.parameters.items():
+        for name, parameter in parameters.items():
             if name.endswith(".lora_A"):
                 layer = name.removesuffix(".lora_A")
-                up = self.parameters[f"{layer}.lora_B"]
+                up = parameters[f"{layer}.lora_B"]
                 layers[layer] = (parameter.detach().to("cpu", dtype), up.detach().to("cpu", dtype))
             elif name.endswith(f".{MAGNITUDE}"):
                 # in full precision: a magnitude scales the whole layer, not a small change of it
-                magnitudes[name.removesuffix(f".{MAGNITUDE}")] = parameter.detach().float().cpu().flatten()
+                magnitudes[name.removesuffix(f".{MAGNITUDE}")] = parameter.detach().float().cpu()
         return LoraWeights(layers, self._rank, self._alpha, magnitudes)
 
 
 def _norms(layer: Any) -> Tensor:
     """(out,) Euclidean norm of each output's weights, of the bare layer."""
-    weight: Tensor = layer.get_base_layer().weight
+    weight: Tensor = dequantize_module_weight(layer.get_base_layer())
     return torch.as_tensor(torch.linalg.vector_norm(weight.detach().float().flatten(1), dim=1))

@@ -24,6 +24,7 @@ class Batch:
         samples: numbers of the samples in it. mirrored: which of them are mirrored.
         mask: (n, 1, h, w) weights of the error; None = the same everywhere.
         class_words: the captions with the class word instead of the trigger, where the training holds the base's own answer to them.
+        texts, class_texts: what was embedded to ``words`` and ``class_words``.
     """
 
     latents: Tensor
@@ -33,6 +34,8 @@ class Batch:
     mirrored: tuple[bool, ...] = ()
     mask: Tensor | None = None
     class_words: Joined | None = None
+    texts: tuple[str, ...] = ()
+    class_texts: tuple[str, ...] = ()
 
     def part(self, start: int, stop: int) -> Batch:
         """The rows from ``start`` up to ``stop``."""
@@ -45,6 +48,8 @@ class Batch:
             self.mirrored[cut],
             None if self.mask is None else self.mask[cut],
             None if self.class_words is None else _rows(self.class_words, cut),
+            self.texts[cut],
+            self.class_texts[cut],
         )
 
 
@@ -83,6 +88,7 @@ class Batches:
             dropped_caption(settings) if wordless else sample.caption
             for sample, wordless in zip(chosen, draw.wordless, strict=True)
         ]
+        classes = [class_caption(sample.caption, settings) for sample in chosen] if settings.output_preservation else []
         sizes = [time_ids(sample.framing, true_sizes=self._true_sizes) for sample in chosen]
         return Batch(
             self._ready(torch.stack(latents)),
@@ -91,7 +97,9 @@ class Batches:
             draw.samples,
             draw.mirrored,
             self._mask(chosen, draw.mirrored) if settings.face_weight != 1.0 else None,
-            self._joined([class_caption(sample.caption, settings) for sample in chosen]) if settings.output_preservation else None,
+            self._joined(classes) if classes else None,
+            tuple(texts),
+            tuple(classes),
         )
 
     def _joined(self, texts: Sequence[str]) -> Joined:
@@ -118,9 +126,10 @@ def class_caption(caption: str, settings: TrainingSettings) -> str:
 
 
 def wanted_texts(captions: Sequence[str], settings: TrainingSettings) -> list[str]:
-    """All texts that batches of these captions can ask for, without the empty one."""
+    """All texts that batches of these captions can ask for, each once."""
+    dropped = [dropped_caption(settings)] if settings.caption_dropout > 0 else []
     classes = [class_caption(caption, settings) for caption in captions] if settings.output_preservation else []
-    return [text for text in dict.fromkeys([*captions, dropped_caption(settings), *classes]) if text]
+    return list(dict.fromkeys([*captions, *dropped, *classes]))
 
 
 def time_ids(framing: Framing, *, true_sizes: bool) -> tuple[float, ...]:

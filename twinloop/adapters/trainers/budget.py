@@ -2,27 +2,41 @@
 
     peak = weights + other parts + LoRA x (4 parameter + 4 gradient + state + 4 average) + activations + work + context
     activations = n x kept, with checkpointing n x (kept outside + largest part)
-    work = 2 x n x largest tensor
+    work = 2 x n x largest tensor + 10 x largest quantised layer
+
+and not less than weights, other parts and text encoders together: these come over to a GPU while they read captions.
 
 n is how many pictures go through at once, state the optimizer's bytes per parameter. docs/training.md has the formula with figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from twinloop.adapters.trainers.dry_run import Footprint
 from twinloop.domain.forecast import BUDGETS, GIB, MemoryPlan
+from twinloop.domain.quantised import Quantization
 from twinloop.ports import TrainingSettings
 
 STATE_BYTES = {"adamw": 8.0, "adamw8bit": 2.1, "prodigy": 16.0, "adafactor": 0.1}
 """Per parameter of the LoRA: two moments in float32; in 8 bits; Prodigy adds its sums and the start; rows and columns only."""
 CONTEXT = GIB // 2
 """What CUDA, its libraries and gaps in the allocator take."""
+UNPACKING = 10
+"""Bytes per weight of a quantised layer while it is multiplied with: once in 16 bits, twice in float32 on the way there."""
 STEP = 2.1
 STEP_CHECKPOINTED = 2.85
 """Forward passes that a step costs: gradients pass through the frozen layers once, and are taken for the LoRA alone."""
+
+
+@dataclass(frozen=True)
+class Lighter:
+    """Bytes with other weights: of the denoiser, of what stays beside it, and of what comes over for a while."""
+
+    weights: int
+    others: int
+    visitors: int
 
 
 @dataclass(frozen=True)
@@ -31,20 +45,25 @@ class Demand:
 
     Attributes:
         one: of one picture. others: bytes of the parts that stay on the device beside the denoiser. gpu: whether it is one.
+        visitors: bytes of the text encoders that come over to a GPU for new captions.
+        lighter: what it would be with weights quantised in this way; the most exact first.
     """
 
     one: Footprint
     settings: TrainingSettings
     others: int
     gpu: bool
+    visitors: int = 0
+    lighter: Mapping[Quantization, Lighter] = field(default_factory=dict)
 
     def peak(self, portion: int, checkpointing: bool) -> int:
         """Bytes at the fullest moment of a step."""
         one, settings = self.one, self.settings
         per_parameter = 8 + STATE_BYTES[settings.optimizer] + (4 if settings.ema_decay else 0)
-        still = one.weights + self.others + int(one.adapter * per_parameter) + (CONTEXT if self.gpu else 0)
+        still = one.weights + self.others + (CONTEXT if self.gpu else 0)
         activations = one.kept_outside + one.largest_part if checkpointing else one.kept
-        return still + portion * (activations + 2 * one.largest)
+        step = int(one.adapter * per_parameter) + portion * (activations + 2 * one.largest) + UNPACKING * one.packed
+        return still + max(step, self.visitors)
 
     def plans(self) -> Iterator[MemoryPlan]:
         """Ways to take the same step, the fastest first: as asked, with checkpointing, then in ever smaller portions."""
@@ -61,9 +80,20 @@ class Demand:
         """The first plan that needs at most so many bytes."""
         return next((plan for plan in self.plans() if plan.peak <= room), None)
 
+    def quantised(self) -> Iterator[tuple[Quantization, Demand]]:
+        """The same training on quantised weights, the most exact first."""
+        for how, less in self.lighter.items():
+            one = replace(self.one, weights=less.weights, packed=self.one.widest)
+            yield how, replace(self, one=one, others=less.others, visitors=less.visitors, lighter={})
+
+    def fitting_quantised(self, room: int) -> MemoryPlan | None:
+        """The first plan on quantised weights that needs at most so many bytes."""
+        found = ((how, demand.fitting(room)) for how, demand in self.quantised())
+        return next((replace(plan, quantization=how) for how, plan in found if plan is not None), None)
+
     def budgets(self) -> dict[int, MemoryPlan | None]:
-        """For the usual cards."""
-        return {budget: self.fitting(budget * GIB) for budget in BUDGETS}
+        """For the usual cards; on quantised weights where the configured ones do not fit."""
+        return {budget: self.fitting(budget * GIB) or self.fitting_quantised(budget * GIB) for budget in BUDGETS}
 
     def operations(self, checkpointing: bool) -> float:
         """Floating-point operations of one step."""

@@ -135,9 +135,8 @@ class TrainingCache:
     def _frame(self, width: int, height: int) -> Framing:
         return frame(width, height, self._settings.resolution, self._settings.step, buckets=self._settings.buckets)
 
-    def embeddings(self, captions: Sequence[str]) -> dict[str, Embedding]:
-        """Each distinct caption, and the empty prompt, embedded."""
-        texts = list(dict.fromkeys([*captions, ""]))
+    def embeddings(self, texts: Sequence[str]) -> dict[str, Embedding]:
+        """Each distinct text, embedded."""
         kept = {text: _read(self._path("texts", text)) for text in texts}
         new = [text for text, found in kept.items() if found is None]
         for text, made in zip(new, self._base.prompts.embed_all(new), strict=True):

@@ -16,9 +16,12 @@ import torch
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base
 from twinloop.adapters.diffusion.compute import memory_errors, repeatable, threads
 from twinloop.adapters.diffusion.lora_export import write_lora
+from twinloop.adapters.diffusion.regions import TRAINED, pays
 from twinloop.adapters.trainers.adapted import AdaptedDenoiser, adapted, is_small
 from twinloop.adapters.trainers.batches import Batches, wanted_texts
 from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache
+from twinloop.adapters.trainers.compiled import COMPILED, CompiledBlocks
+from twinloop.adapters.trainers.listening import check_listening
 from twinloop.adapters.trainers.logs import keep_log, open_metrics
 from twinloop.adapters.trainers.noise import schedule_for
 from twinloop.adapters.trainers.optimizer import check_optimizer
@@ -56,12 +59,14 @@ class DiffusersLoraTrainer:
 
     def __init__(
         self, base: str, family: Family, *, device: str = "auto", allow_download: bool = False, precision: str = "auto",
-        notice: Callable[[str], None] = _quiet,
+        quantization: str | None = None, notice: Callable[[str], None] = _quiet,
     ) -> None:  # fmt: skip
         self._name = base
         self._family = family
         self._notice = notice
-        self._open: Callable[[], BaseModel] = lambda: open_base(base, family, device, allow_download, precision)
+        self._open: Callable[[], BaseModel] = lambda: open_base(
+            base, family, device, allow_download, precision, quantization
+        )
         self._fingerprint = f"diffusers-lora-{self._open().fingerprint}"
 
     @property
@@ -107,10 +112,11 @@ class DiffusersLoraTrainer:
                 material = self._material(base, usable, settings, work, lazily)
             with adapted(
                 base, self._family.targets, settings.rank, settings.alpha, settings.seed, checkpointing=plan.checkpointing,
-                dora=settings.adapter == "dora",
+                dora=settings.adapter == "dora", text_encoder=settings.text_encoder, lokr=settings.lokr,
             ) as denoiser:
                 run = Run(
-                    base, denoiser, material, settings, Portions(work / PORTIONS.format(workers.rank), plan.portion), work,
+                    base, denoiser, material, settings, Portions(work / PORTIONS.format(workers.rank), plan.portion),
+                    self._blocks(base, settings, work, workers), work,
                     lambda begun: open_metrics(work, begun, settings, record.inputs, self._notice), self._notice, workers,
                 )  # fmt: skip
                 loss = run.finish(progress)
@@ -120,6 +126,10 @@ class DiffusersLoraTrainer:
                 with run.average.worn():
                     return self._export(denoiser, settings, output, record, len(usable), metadata, loss, run.noise.prediction)
 
+    def make_room(self) -> None:
+        """Leave the GPU to other processes that train."""
+        self._open().make_room()
+
     def forecast(self, settings: TrainingSettings, images: int) -> Forecast | None:
         """What a training on so many images will need here; None where it cannot be told."""
         base = self._open()
@@ -128,6 +138,10 @@ class DiffusersLoraTrainer:
             return forecast(base, settings, images)
         except (RuntimeError, NotImplementedError):  # a denoiser that looks into its numbers
             return None
+
+    def _blocks(self, base: BaseModel, settings: TrainingSettings, work: Path, workers: Workers) -> CompiledBlocks:
+        wanted = pays(settings.compile, base.compute, settings.steps * settings.effective_batch, TRAINED)
+        return CompiledBlocks(base.regions, work / COMPILED.format(workers.rank), wanted, self._notice)
 
     def _material(
         self, base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings, work: Path, lazily: bool
@@ -188,3 +202,5 @@ def check(settings: TrainingSettings, base: BaseModel) -> None:
     if settings.schedule not in SCHEDULES:
         raise InputError(f"training.schedule: unknown schedule '{settings.schedule}'. Known: {', '.join(SCHEDULES)}.")
     check_optimizer(settings.optimizer, base.compute.device)
+    if settings.text_encoder:
+        check_listening(settings, base.family)

@@ -8,12 +8,13 @@ checkpointing, by listening where diffusers would checkpoint. That holds for eve
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from peft import LoraConfig
+from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode
@@ -22,7 +23,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.prompts import Joined
+from twinloop.adapters.diffusion.quantised.model import quantisable
+from twinloop.adapters.diffusion.quantised.sizes import real_bytes
 from twinloop.adapters.trainers.adapted import ADAPTER, adapted_layers
+from twinloop.adapters.trainers.listening import target_layers
+from twinloop.adapters.trainers.lokr import add_for_training
 
 META = torch.device("meta")
 _PRODUCTS = (F.linear, F.conv2d, F.conv3d, torch.conv2d, torch.matmul, torch.bmm, torch.baddbmm, torch.einsum, Tensor.matmul, Tensor.__matmul__)
@@ -38,7 +43,8 @@ class Footprint:
         weights: the frozen denoiser. adapter: parameters of the LoRA (a number, not bytes).
         kept: activations until the way back. kept_outside: those that stay with checkpointing, entrances of the checkpointed parts
             included. largest_part: activations of the largest checkpointed part. largest: one tensor.
-        forward: operations of one forward pass.
+        forward: operations of one forward pass. widest: weights (a number) of the largest layer that can be quantised; packed: of the
+            largest that is.
     """
 
     weights: int
@@ -48,48 +54,101 @@ class Footprint:
     largest_part: int
     largest: int
     forward: int
+    packed: int = 0
+    widest: int = 0
+
+    def beside(self, other: Footprint) -> Footprint:
+        """Both models in one step."""
+        return Footprint(
+            self.weights + other.weights, self.adapter + other.adapter, self.kept + other.kept, self.kept_outside + other.kept_outside,
+            max(self.largest_part, other.largest_part), max(self.largest, other.largest), self.forward + other.forward,
+            max(self.packed, other.packed), max(self.widest, other.widest),
+        )  # fmt: skip
 
 
-def footprint(base: BaseModel, targets: Sequence[str], rank: int, latents: tuple[int, ...], words: Joined, dora: bool = False) -> Footprint:
-    """Take a step without numbers.
+def footprint(
+    base: BaseModel, targets: Sequence[str], rank: int, latents: tuple[int, ...], words: Joined, dora: bool = False, *, heard: bool = False,
+    lokr: int = 0,
+) -> Footprint:  # fmt: skip
+    """Take a step without numbers. The base wears no LoRA.
 
     Args:
-        latents: (1, c, h, w). words: of one text, as `join` gives them.
+        latents: (1, c, h, w). words: of one text, as `join` gives them. heard: gradients go on to the text encoders.
+        lokr: the factor of a LoKr, as `adapted` takes it.
     """
-    model = _on_meta(base, targets, rank, dora)
+    model = _on_meta(base, targets, rank, dora, lokr)
     own = {id_of(tensor) for tensor in (*model.parameters(), *model.buffers())}
     book = _Book(own)
     model.enable_gradient_checkpointing(gradient_checkpointing_func=book.part)
-    inputs = torch.empty(latents, device=META), torch.zeros(1, device=META), _shapes(words), torch.zeros(1, 6, device=META)
+    inputs = torch.empty(latents, device=META), torch.zeros(1, device=META), _shapes(words, heard), torch.zeros(1, 6, device=META)
+    large = _quantisable_weights(model)
+    packed = large if base.compute.quantization is not None else {}
     operations = FlopCounterMode(display=False)
-    with saved_tensors_hooks(book.keep, lambda tensor: tensor), _AsOnDevice(base.compute) as mode, operations:
+    with saved_tensors_hooks(book.keep, lambda tensor: tensor), _AsOnDevice(base.compute, packed) as mode, operations:
         base.family.denoise(model, *inputs)
-    adapter = sum(parameter.numel() for name, parameter in model.named_parameters() if f".{ADAPTER}." in name)
-    weights = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers())) - 4 * adapter
+    adapter = sum(parameter.numel() for name, parameter in model.named_parameters() if ADAPTER in name.split("."))
     return Footprint(
-        weights, adapter, book.total(), book.outside(), book.largest_part(), book.largest, operations.get_total_flops() + mode.attention
-    )
+        real_bytes(base.denoiser), adapter, book.total(), book.outside(), book.largest_part(), book.largest,
+        operations.get_total_flops() + mode.attention, max(packed.values(), default=0), max(large.values(), default=0),
+    )  # fmt: skip
 
 
-def _on_meta(base: BaseModel, targets: Sequence[str], rank: int, dora: bool) -> Any:
+def _quantisable_weights(model: Any) -> dict[int, int]:
+    """Memory of the weights that are or could be quantised in the real model -> how many numbers they are."""
+    layers = (layer for name, layer in quantisable(model, "int8") if ADAPTER not in name.split("."))
+    return {id_of(layer.weight): layer.weight.numel() for layer in layers}
+
+
+def _on_meta(base: BaseModel, targets: Sequence[str], rank: int, dora: bool, lokr: int) -> Any:
     with META:
         model: Any = type(base.denoiser).from_config(base.denoiser.config).to(base.compute.dtype)
         model.requires_grad_(False)
-        model.add_adapter(
-            LoraConfig(r=rank, lora_alpha=rank, target_modules=adapted_layers(model, targets), init_lora_weights=False, use_dora=dora),
-            adapter_name=ADAPTER,
-        )
+        layers = adapted_layers(model, targets)
+        if lokr:
+            add_for_training(model, layers, rank, rank, lokr, ADAPTER)
+        else:
+            config = LoraConfig(r=rank, lora_alpha=rank, target_modules=layers, init_lora_weights=False, use_dora=dora)
+            model.add_adapter(config, adapter_name=ADAPTER)
     for name, parameter in model.named_parameters():
-        if f".{ADAPTER}." in name:
+        if ADAPTER in name.split("."):
             parameter.data = parameter.data.float()
     return model
 
 
-def _shapes(words: Joined) -> Joined:
+def encoders_footprint(base: BaseModel, rank: int, dora: bool = False) -> Footprint:
+    """Of the text encoders that can wear a LoRA; with checkpointing all of them together are one part."""
+    found = Footprint(0, 0, 0, 0, 0, 0, 0)
+    for name in base.family.text_encoders().prefixes:
+        encoder = getattr(base.pipeline, name, None)
+        if encoder is not None:
+            found = found.beside(_encoder_footprint(encoder, replace(base.compute, mixed=None), rank, dora))
+    return replace(found, largest_part=found.kept)
+
+
+def _encoder_footprint(encoder: Any, compute: Compute, rank: int, dora: bool) -> Footprint:
+    with META:
+        model = type(encoder)(encoder.config).to(compute.dtype).requires_grad_(False)
+        config = LoraConfig(r=rank, lora_alpha=rank, target_modules=target_layers(model), init_lora_weights=False, use_dora=dora)
+        inject_adapter_in_model(config, model, ADAPTER)
+        tokens = torch.zeros(1, encoder.config.max_position_embeddings, dtype=torch.long)
+    parameters = [parameter for name, parameter in model.named_parameters() if f".{ADAPTER}." in name]
+    for parameter in parameters:
+        parameter.data = parameter.data.float()
+    everything = (*model.parameters(), *model.buffers())
+    book = _Book({id_of(tensor) for tensor in everything})
+    operations = FlopCounterMode(display=False)
+    with saved_tensors_hooks(book.keep, lambda tensor: tensor), _AsOnDevice(compute) as mode, operations:
+        model(tokens, output_hidden_states=True)
+    adapter = sum(parameter.numel() for parameter in parameters)
+    weights = sum(tensor.nbytes for tensor in everything) - 4 * adapter
+    return Footprint(weights, adapter, book.total(), 0, 0, book.largest, operations.get_total_flops() + mode.attention)
+
+
+def _shapes(words: Joined, heard: bool) -> Joined:
     """The same texts without numbers; masks stay as they are, because families look into them."""
 
     def bare(part: Tensor) -> Tensor:
-        return torch.empty(part.shape, device=META) if part.is_floating_point() else part
+        return torch.empty(part.shape, device=META, requires_grad=heard) if part.is_floating_point() else part
 
     return {name: [bare(row) for row in part] if isinstance(part, list) else bare(part) for name, part in words.items()}
 
@@ -151,8 +210,9 @@ class _AsOnDevice(TorchFunctionMode):
         attention: operations of all attention so far.
     """
 
-    def __init__(self, compute: Compute) -> None:
+    def __init__(self, compute: Compute, packed: Mapping[int, int] = MappingProxyType({})) -> None:
         super().__init__()
+        self._packed = packed
         self._mixed = compute.mixed
         self._gpu = compute.device.type == "cuda"
         self.attention = 0
@@ -163,6 +223,9 @@ class _AsOnDevice(TorchFunctionMode):
         named = dict(kwargs or {})
         if func is F.scaled_dot_product_attention:
             return self._attend(*self._cast(args, self._mixed), **self._cast_named(named, self._mixed))
+        if self._packed and func is F.linear and id_of(args[1]) in self._packed:
+            multiply: Any = _FrozenProduct.apply
+            return multiply(*self._cast((*args, *named.values()), self._mixed))
         if self._mixed is not None and func in _PRODUCTS:
             return func(*self._cast(args, self._mixed), **self._cast_named(named, self._mixed))
         if self._mixed is not None and self._gpu and func in _EXACT_ON_GPU:
@@ -185,6 +248,14 @@ class _AsOnDevice(TorchFunctionMode):
     def _one(self, value: Any, dtype: torch.dtype | None) -> Any:
         plain = dtype is None or not isinstance(value, Tensor) or not value.is_floating_point()
         return value if plain else value.to(dtype)
+
+
+class _FrozenProduct(torch.autograd.Function):
+    """Keeps nothing, as products with quantised weights do."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return F.linear(x, weight, bias)
 
 
 class _FusedAttention(torch.autograd.Function):

@@ -24,6 +24,7 @@ class BaseChoice:
     allow_download: bool
     precision: str
     plugins: tuple[str, ...] = ()
+    quantization: str | None = None
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,16 @@ class Objective:
         """Scalars that add up to the loss. Each has a graph of its own, so that one backward pass at a time keeps memory low."""
         noisy, wanted = self._schedule.noisy(batch.latents, drawn)
         times = drawn.times.to(batch.latents.device)
-        error = (self._denoiser(noisy, times, batch.words, batch.sizes) - wanted).square()
+        words = self._denoiser.read(batch.texts, batch.words)
+        error = (self._denoiser(noisy, times, words, batch.sizes) - wanted).square()
         if batch.mask is not None:
             error = error * batch.mask
         weights = self._schedule.weights(drawn.times, self._settings.min_snr_gamma).to(error)
         yield (error.mean(dim=(1, 2, 3)) * weights).mean()
-        del error
+        del error, words
         if batch.class_words is not None:
             with torch.no_grad(), self._denoiser.bare():
                 held = self._denoiser(noisy, times, batch.class_words, batch.sizes)
-            kept = self._denoiser(noisy, times, batch.class_words, batch.sizes)
+            words = self._denoiser.read(batch.class_texts, batch.class_words)
+            kept = self._denoiser(noisy, times, words, batch.sizes)
             yield self._settings.output_preservation * (kept - held).square().mean()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -98,22 +98,26 @@ class Optimizer:
 
     Args:
         parameters: by name; the names key the state in checkpoints. clip: longest gradient, 0 = any.
+        apart: names of those that have a rate of their own.
 
     Raises:
         InputError, MissingExtra: as `check_optimizer`.
     """
 
     def __init__(
-        self, parameters: Mapping[str, nn.Parameter], name: str, weight_decay: float = WEIGHT_DECAY, clip: float = CLIP
-    ) -> None:
+        self, parameters: Mapping[str, nn.Parameter], name: str, weight_decay: float = WEIGHT_DECAY, clip: float = CLIP,
+        apart: Collection[str] = (),
+    ) -> None:  # fmt: skip
         self._parameters = dict(parameters)
         first = next(iter(self._parameters.values()))
         check_optimizer(name, first.device)
         self._clip = clip
-        self._inner = OPTIMIZERS[name](list(self._parameters.values()), weight_decay)
+        self._inner = OPTIMIZERS[name]([one for key, one in self._parameters.items() if key not in apart], weight_decay)
+        if apart:
+            self._inner.add_param_group({"params": [self._parameters[key] for key in self._parameters if key in apart]})
 
-    def step(self, rate: float, loss_scale: float = 1.0) -> float:
-        """Undo the scale of the loss, clip, update with this learning rate, clear the gradients; the gradient's norm before clipping.
+    def step(self, rate: float, loss_scale: float = 1.0, rate_apart: float = 0.0) -> float:
+        """Undo the scale of the loss, clip, update with these learning rates, clear the gradients; the gradient's norm before clipping.
 
         Gradients that overflowed (a norm that is not finite) change nothing.
         """
@@ -127,8 +131,8 @@ class Optimizer:
             return float(norm)
         if self._clip > 0:
             torch.nn.utils.clip_grads_with_norm_(self._parameters.values(), self._clip, norm)
-        for group in self._inner.param_groups:
-            group["lr"] = rate
+        for group, own in zip(self._inner.param_groups, (rate, rate_apart), strict=False):
+            group["lr"] = own
         self._inner.step()
         self.clear()
         return float(norm)
@@ -146,7 +150,7 @@ class Optimizer:
         for name, parameter in self._parameters.items():
             named[name] = parameter.detach()
             named |= dict(_named(name, self._inner.state[parameter].items()))
-        group = self._inner.param_groups[0]
+        group = self._inner.param_groups[0]  # what a second one holds is the same, but for the rate, which every step sets
         return named | dict(_named(GROUP, ((key, value) for key, value in group.items() if _kind(value))))
 
     @torch.no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,13 @@ from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.pixels import latent_shape
 from twinloop.adapters.diffusion.prompts import join
+from twinloop.adapters.diffusion.quantised.model import large_parts
+from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
 from twinloop.adapters.trainers.adapted import is_small
-from twinloop.adapters.trainers.budget import STATE_BYTES, Demand
-from twinloop.adapters.trainers.dry_run import footprint
+from twinloop.adapters.trainers.budget import STATE_BYTES, Demand, Lighter
+from twinloop.adapters.trainers.dry_run import encoders_footprint, footprint
 from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
+from twinloop.domain.quantised import Quantization
 from twinloop.errors import OutOfMemory, StateError
 from twinloop.ports import TrainingSettings
 from twinloop.store.atomic import read_json, write_json
@@ -36,21 +39,41 @@ def demand_of(base: BaseModel, settings: TrainingSettings) -> tuple[Demand, int]
     Raises:
         RuntimeError, NotImplementedError: a denoiser that looks into its numbers; nothing can be told about it.
     """
+    base.lora.use(None)
     family, words = base.family, base.prompts.embed("a photo")
     side = max(1, settings.resolution // base.bucket_step) * base.bucket_step
     latents = latent_shape(base, side, side)
-    one = footprint(base, family.targets, settings.rank, latents, join([words], family.joining), settings.adapter == "dora")
+    dora = settings.adapter == "dora"
+    one = footprint(
+        base, family.targets, settings.rank, latents, join([words], family.joining), dora, heard=settings.text_encoder, lokr=settings.lokr
+    )
+    trained = [family.denoiser]
+    if settings.text_encoder:
+        one = one.beside(encoders_footprint(base, settings.rank, dora))
+        trained += family.text_encoders().prefixes
     gpu = base.compute.device.type == "cuda"
     cached = 4 * math.prod(latents) * (2 if settings.flip else 1) + sum(part.nbytes for part in words.values())
-    return Demand(one, settings, _other_parts(base, gpu), gpu), cached
+    now, lighter = _beside(base, gpu, trained, None), {how: _beside(base, gpu, trained, how) for how in _lighter(base.compute)}
+    return Demand(one, settings, now.others, gpu, now.visitors, lighter), cached
 
 
-def _other_parts(base: BaseModel, gpu: bool) -> int:
-    """Bytes beside the denoiser: on a GPU the autoencoder, in main memory the text encoders as well."""
-    parts: list[Any] = [base.pipeline.vae] if gpu else [part for name, part in base.pipeline.components.items() if name != base.family.denoiser]
-    return sum(
-        tensor.nbytes for part in parts if isinstance(part, torch.nn.Module) for tensor in (*part.parameters(), *part.buffers())
-    )
+def _beside(base: BaseModel, gpu: bool, trained: Sequence[str], how: Quantization | None) -> Lighter:
+    """Bytes with weights quantised so (None = as they are). Text encoders that are not trained stay in main memory, and visit a GPU."""
+    large = large_parts(base.pipeline, base.family)
+
+    def weigh(part: Any) -> int:
+        return bytes_if(part, how, base.compute.dtype) if how is not None and any(part is one for one in large) else real_bytes(part)
+
+    others = {name: part for name, part in base.pipeline.components.items() if name not in trained and isinstance(part, torch.nn.Module)}
+    encoders = sum(weigh(part) for name, part in others.items() if name.startswith("text_encoder"))
+    rest = weigh(others["vae"]) if gpu else sum(map(weigh, others.values()))
+    return Lighter(weigh(base.denoiser), rest, encoders if gpu else 0)
+
+
+def _lighter(compute: Compute) -> list[Quantization]:
+    """What could be proposed instead of the configured weights, the most exact first; fp8 takes as much as int8 and is coarser."""
+    proposed: list[Quantization] = ["int8", "nf4"]
+    return {None: proposed, "nf4": []}.get(compute.quantization, proposed[1:])
 
 
 def room_of(compute: Compute, settings: TrainingSettings) -> int | None:
@@ -96,9 +119,11 @@ def _fitting(base: BaseModel, settings: TrainingSettings, room: int, notice: Cal
     plan = demand.fitting(int(room * MARGIN))
     if plan is None:
         least = min(demand.plans(), key=lambda one: one.peak)
+        lighter = demand.fitting_quantised(int(room * MARGIN))
+        advice = "" if lighter is None else f'It would fit with "quantization": "{lighter.quantization}" ({lighter.peak / GIB:.1f} GiB). '
         raise OutOfMemory(
             f"Training at {settings.resolution} px with rank {settings.rank} needs {least.peak / GIB:.1f} GiB at least, and {room / GIB:.1f} are there. "
-            "Lower training.resolution, then training.rank; training.optimizer adafactor needs least. See which budget suffices: twinloop doctor --config FILE"
+            f"{advice}Lower training.resolution, then training.rank; training.optimizer adafactor needs least. See which budget suffices: twinloop doctor --config FILE"
         )
     if plan.portion < settings.batch_size:
         notice(f"To fit into {room / GIB:.1f} GiB the {settings.effective_batch} pictures of a step go through {plan.portion} at a time.")

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.compute import ran_out_of_memory, release_memory, spills
+from twinloop.adapters.diffusion.regions import failures
 from twinloop.adapters.trainers.adapted import AdaptedDenoiser
 from twinloop.adapters.trainers.batches import Batch, Batches
 from twinloop.adapters.trainers.checkpoints import Checkpoints
+from twinloop.adapters.trainers.compiled import CompiledBlocks
 from twinloop.adapters.trainers.ema import Average
 from twinloop.adapters.trainers.metrics import Metrics
 from twinloop.adapters.trainers.noise import StepNoise, draw_noise, schedule_for
@@ -45,19 +47,22 @@ class Run:
     """The steps of one training.
 
     Args:
-        portions: how many pictures go through at once. work: folder of the checkpoints. metrics: made when it is known after which step the run begins.
+        portions: how many pictures go through at once. blocks: whether the denoiser's are compiled. work: folder of the checkpoints.
+        metrics: made when it is known after which step the run begins.
         notice: told what the user should know while it goes on. workers: the processes that share it.
     """
 
     def __init__(
-        self, base: BaseModel, denoiser: AdaptedDenoiser, material: Material, settings: TrainingSettings, portions: Portions, work: Path,
-        metrics: Callable[[int], Metrics], notice: Callable[[str], None], workers: Workers,
+        self, base: BaseModel, denoiser: AdaptedDenoiser, material: Material, settings: TrainingSettings, portions: Portions,
+        blocks: CompiledBlocks, work: Path, metrics: Callable[[int], Metrics], notice: Callable[[str], None], workers: Workers,
     ) -> None:  # fmt: skip
         self._compute, self._material, self._settings = base.compute, material, settings
         self._denoiser, self._make_metrics, self._notice, self._workers = denoiser, metrics, notice, workers
-        self._optimizer = Optimizer(denoiser.parameters, settings.optimizer, settings.weight_decay, settings.clip_norm)
+        self._optimizer = Optimizer(
+            denoiser.parameters, settings.optimizer, settings.weight_decay, settings.clip_norm, apart=denoiser.of_encoders
+        )
         self.average = Average(denoiser.parameters, settings.ema_decay)
-        self._checkpoints, self._portions = Checkpoints(work), portions
+        self._checkpoints, self._portions, self._blocks = Checkpoints(work), portions, blocks
         self.noise = schedule_for(base.family, base.scheduler_config)
         self._objective = Objective(denoiser, self.noise, settings)
         self._smooth = torch.zeros(1, dtype=torch.float64)
@@ -72,6 +77,8 @@ class Run:
         """
         settings = self._settings
         begun = self._resume()
+        if begun and self._blocks.at(begun + 1):
+            self._compile_again()
         metrics = self._make_metrics(begun) if self._workers.leads else Metrics([])
         try:
             for step in range(begun + 1, settings.last_step + 1):
@@ -99,15 +106,22 @@ class Run:
         self.average.restore(kept.tensors)
         return kept.step
 
+    def _compile_again(self) -> None:
+        """Compile at the first step's sizes before going on: what comes of compiling depends a little on the sizes that it meets first."""
+        self._denoiser.listen(bool(self._settings.text_encoder_steps))
+        self._gradients(1)
+        self._optimizer.clear()
+
     def _step(self, step: int, metrics: Metrics) -> float:
         settings = self._settings
+        self._denoiser.listen(step <= settings.text_encoder_steps)
         loss = self._workers.total(self._gradients(step))
         self._denoiser.complete_gradients()
         self._workers.add_up(parameter.grad for parameter in self._denoiser.parameters.values() if parameter.grad is not None)
         rate = learning_rate(
             step, settings.steps, settings.learning_rate, settings.warmup_steps, settings.schedule, settings.restarts
         )
-        norm = self._optimizer.step(rate, self._scale)
+        norm = self._optimizer.step(rate, self._scale, rate * settings.text_encoder_rate / settings.learning_rate)
         if not math.isfinite(norm):
             self._lower_scale(step)
         self.average.update(step)
@@ -133,25 +147,29 @@ class Run:
             )
 
     def _gradients(self, step: int) -> float:
-        """Gradients of a step, with smaller portions when memory runs out; the loss.
+        """Gradients of a step, in smaller portions when memory runs out, with blocks as they are when compiling fails; the loss.
 
         Raises:
             as PyTorch does when a single picture does not fit.
         """
         while True:
             try:
-                return self._accumulated(step)
-            except (RuntimeError, MemoryError) as error:
-                if not ran_out_of_memory(error):
-                    raise
-                size = self._portions.halve(step)
-                if not size:
+                with self._blocks.ready(step):
+                    return self._accumulated(step)
+            except failures() as error:
+                remedy = self._blocks.give_up(step, error) or self._smaller(step, error)
+                if not remedy:
                     raise
             # outside of the except block, whose traceback would hold the tensors
             self._optimizer.clear()
             release_memory()
-            whole = self._settings.effective_batch
-            self._notice(f"Memory ran out at step {step}: the {whole} pictures of a step now go through {size} at a time.")
+            self._notice(remedy)
+
+    def _smaller(self, step: int, error: BaseException) -> str:
+        """Halve the portions from a step on, where memory ran out; what the user should know of it, "" where that cannot help."""
+        size = self._portions.halve(step) if ran_out_of_memory(error) else 0
+        whole = self._settings.effective_batch
+        return f"Memory ran out at step {step}: the {whole} pictures of a step now go through {size} at a time." if size else ""
 
     def _accumulated(self, step: int) -> float:
         settings = self._settings
@@ -172,8 +190,9 @@ class Run:
             share = weight * (stop - start) / count
             noise = StepNoise(drawn.times[start:stop], drawn.noise[start:stop])
             for term in self._objective.terms(batch.part(start, stop), noise):
-                loss += share * _finite(term, step)
                 torch.autograd.backward(term * (share * self._scale))
+                # after the way back is under way: reading a number waits for the GPU
+                loss += share * _finite(term, step)
         return loss
 
 

@@ -40,8 +40,9 @@ class SharedTrainer:
     def __init__(self, choice: BaseChoice, count: int, notice: Callable[[str], None]) -> None:
         self._choice, self._count, self._notice = choice, count, notice
         self._alone = DiffusersLoraTrainer(
-            choice.base, family_of(choice.base, choice.preset), device=choice.device, allow_download=choice.allow_download, precision=choice.precision
-        )
+            choice.base, family_of(choice.base, choice.preset), device=choice.device, allow_download=choice.allow_download, precision=choice.precision,
+            quantization=choice.quantization,
+        )  # fmt: skip
 
     @property
     def fingerprint(self) -> str:
@@ -62,6 +63,7 @@ class SharedTrainer:
             Others as `DiffusersLoraTrainer.train`.
         """
         check_processes(self._count, settings.effective_batch)
+        self._alone.make_room()  # the generator's base model may lie on the first GPU
         job = work.with_name(f"{work.name}_{JOB}")
         write_json(job, Job(self._choice, tuple(samples), settings, output, work, metadata).to_json())
         try:

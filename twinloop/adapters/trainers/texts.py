@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from twinloop import __version__
@@ -29,8 +30,8 @@ def lora_texts(
     epochs = max(1, round(settings.last_step * settings.effective_batch / images))
     kohya = {
         "output_name": "lora",
-        "network_module": "networks.lora",
-        **({"network_args": '{"dora_wd": "True"}'} if settings.adapter == "dora" else {}),
+        "network_module": "lycoris.kohya" if settings.lokr else "networks.lora",
+        **_network_arguments(settings),
         "network_dim": settings.rank,
         "network_alpha": settings.alpha,
         "base_model_version": family.base_version,
@@ -46,6 +47,7 @@ def lora_texts(
         "gradient_accumulation_steps": settings.gradient_accumulation,
         "gradient_checkpointing": settings.gradient_checkpointing,
         "learning_rate": settings.learning_rate,
+        **({"unet_lr": settings.learning_rate, "text_encoder_lr": settings.text_encoder_rate} if settings.text_encoder else {}),
         "lr_scheduler": settings.schedule,
         "lr_warmup_steps": settings.warmup_steps,
         "optimizer": CLASSES.get(settings.optimizer, settings.optimizer),
@@ -60,3 +62,9 @@ def lora_texts(
     texts = {f"modelspec.{name}": str(value) for name, value in modelspec.items()}
     texts |= {f"ss_{name}": str(value) for name, value in kohya.items()}
     return {**texts, "twinloop.version": __version__, "twinloop.preset": settings.preset, **given}
+
+
+def _network_arguments(settings: TrainingSettings) -> dict[str, str]:
+    """What kohya's tools were told beside rank and alpha."""
+    found = {"dora": {"dora_wd": "True"}, "lokr": {"algo": "lokr", "factor": str(settings.lokr_factor)}}.get(settings.adapter)
+    return {} if found is None else {"network_args": json.dumps(found)}

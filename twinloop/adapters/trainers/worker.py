@@ -37,7 +37,7 @@ def _trainer(job: Job, say: bool) -> DiffusersLoraTrainer:
     choice = job.choice
     return DiffusersLoraTrainer(
         choice.base, family_of(choice.base, choice.preset), device=choice.device, allow_download=choice.allow_download, precision=choice.precision,
-        notice=lambda text: _say(say, said("notice", text=text)),
+        quantization=choice.quantization, notice=lambda text: _say(say, said("notice", text=text)),
     )  # fmt: skip
 
 

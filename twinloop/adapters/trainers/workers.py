@@ -12,6 +12,9 @@ from torch import Tensor
 
 from twinloop.errors import InputError
 
+BUCKET = 25 << 20
+"""Bytes that are sent at once, as PyTorch's own data-parallel training does."""
+
 
 class Workers:
     """One process among ``count``, ``rank`` from 0; alone where nothing else is said.
@@ -34,8 +37,11 @@ class Workers:
     def add_up(self, tensors: Iterable[Tensor]) -> None:
         """Sum over all processes, in place."""
         if self.count > 1:
-            for tensor in tensors:
-                dist.all_reduce(tensor)
+            for bucket in _buckets(tensors):
+                together = torch.cat([tensor.flatten() for tensor in bucket])
+                dist.all_reduce(together)
+                for tensor, part in zip(bucket, together.split([tensor.numel() for tensor in bucket]), strict=True):
+                    tensor.copy_(part.view_as(tensor))
 
     def total(self, value: float) -> float:
         """Sum over all processes."""
@@ -53,6 +59,20 @@ class Workers:
         yield
         if self.count > 1 and self.leads:
             dist.barrier()
+
+
+def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """Runs of tensors of one kind and at most `BUCKET` bytes: a LoRA has a thousand small ones, and each message takes its time."""
+    bucket: list[Tensor] = []
+    held = 0
+    for tensor in tensors:
+        if bucket and (held + tensor.nbytes > BUCKET or tensor.dtype != bucket[0].dtype):
+            yield bucket
+            bucket, held = [], 0
+        bucket.append(tensor)
+        held += tensor.nbytes
+    if bucket:
+        yield bucket
 
 
 def check_processes(count: int, pictures: int) -> None:

@@ -13,7 +13,7 @@ from twinloop.domain.records import Dataset
 from twinloop.domain.verdicts import Outcome
 from twinloop.errors import InputError, NothingToDo
 from twinloop.stages.nearest import nearest_photos
-from twinloop.stages.review import Review, finish, say, wanted
+from twinloop.stages.review import Review, finish, say, to_look_at, wanted
 from twinloop.store.atomic import read_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.workspace import Workspace
@@ -27,7 +27,7 @@ _writing = threading.Lock()
 
 @router.get("")
 def images(run: str, iteration: int, site: TheSite) -> dict[str, Any]:
-    """All images of a round, in the order they were made."""
+    """All finished images of a round, in the order they were made, and how many were given up before."""
     space = site.run(run)
     verdicts = _verdicts(space, iteration)
     review = Review.read(space.review(iteration), iteration)
@@ -36,6 +36,7 @@ def images(run: str, iteration: int, site: TheSite) -> dict[str, Any]:
     return {
         "run": run, "iteration": iteration, "finished": review.finished,
         "waits": wanted(settings.get("review", "never"), iteration), "used": space.dataset(iteration).exists(),
+        "rejected_early": _given_up(space, iteration),
         "images": [
             {
                 **item, "prompt": prompts.get(item["image"], {}).get("prompt", ""), "seed": prompts.get(item["image"], {}).get("seed"),
@@ -49,8 +50,11 @@ def images(run: str, iteration: int, site: TheSite) -> dict[str, Any]:
 def _verdicts(space: Workspace, iteration: int) -> list[dict[str, Any]]:
     if not space.verdicts(iteration).exists():
         raise NothingToDo(f"Round {iteration} has no verdicts yet.")
-    found: list[dict[str, Any]] = read_json(space.verdicts(iteration))["verdicts"]
-    return found
+    return to_look_at(read_json(space.verdicts(iteration))["verdicts"])
+
+
+def _given_up(space: Workspace, iteration: int) -> int:
+    return int(read_json(space.verdicts(iteration)).get("rejected_early", 0))
 
 
 def _made(space: Workspace, iteration: int) -> list[dict[str, Any]]:

@@ -87,7 +87,8 @@ class Review {
 
   tell() {
     const said = this.data.images.filter((item) => item.said).length;
-    this.count.textContent = `${this.grid.items.length} of ${this.data.images.length} images, ${said} decided by you`;
+    this.count.textContent = `${this.grid.items.length} of ${this.data.images.length} images, ${said} decided by you`
+      + (this.data.rejected_early ? `; ${this.data.rejected_early} more were given up early` : "");
   }
 
   look(item) {

@@ -130,9 +130,9 @@ def test_out_of_memory_names_the_setting(generator: DiffusersGenerator, monkeypa
 
 
 def test_large_pictures_are_tiled_where_the_autoencoder_can(generator: DiffusersGenerator) -> None:
-    vae = ready_vae(generator._base.pipeline, 2048, 1024)
+    vae = ready_vae(generator._base, 2048, 1024)
     assert vae.use_tiling == (type(vae).__name__ == "AutoencoderKL")
-    assert not ready_vae(generator._base.pipeline, 1024, 1024).use_tiling
+    assert not ready_vae(generator._base, 1024, 1024).use_tiling
 
 
 def test_latents_are_the_mean_and_come_back_in_shape(generator: DiffusersGenerator) -> None:

@@ -67,14 +67,14 @@ def test_latents_and_captions_are_computed_once(
     before = base.prompts.encoded
     first = TrainingCache(tmp_path / "cache", base, CACHE)
     made = first.prepare(photos)
-    words = first.embeddings([sample.caption for sample in photos])
+    words = first.embeddings([*(sample.caption for sample in photos), ""])
     assert first.encoded == 2 * len(photos)  # upright and mirrored
     assert base.prompts.encoded - before == 3 == len(words)  # two captions and the empty prompt
     base.prompts.forget()
     again = TrainingCache(tmp_path / "cache", base, CACHE)
     kept = again.prepare(photos)
     assert again.encoded == 0
-    again.embeddings([sample.caption for sample in photos])
+    again.embeddings([*(sample.caption for sample in photos), ""])
     assert base.prompts.encoded - before == 3
     for a, b in zip(made, kept, strict=True):
         assert (
@@ -155,7 +155,7 @@ def test_a_batch_is_stacked_in_order_of_its_draw(
 ) -> None:
     cache = TrainingCache(tmp_path / "cache", base, CACHE)
     prepared = cache.prepare(photos)
-    words = cache.embeddings([sample.caption for sample in photos])
+    words = cache.embeddings([*(sample.caption for sample in photos), ""])
     settings = replace(TRAINING, batch_size=3, caption_dropout=0.5, flip=True)
     batches = Batches(prepared, words, [1.0] * len(photos), settings, torch.device("cpu"), true_sizes=True)
     known = [tensor for sample in prepared for tensor in (sample.latents, sample.mirror) if tensor is not None]

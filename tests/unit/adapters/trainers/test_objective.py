@@ -19,7 +19,7 @@ from tests.contract.makers import TRAINING, samples  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.trainers import running  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
-from twinloop.adapters.trainers.batches import class_caption, dropped_caption  # noqa: E402
+from twinloop.adapters.trainers.batches import class_caption, dropped_caption, wanted_texts  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.noise import draw_noise, schedule_for  # noqa: E402
 from twinloop.adapters.trainers.objective import Objective  # noqa: E402
@@ -108,6 +108,14 @@ def test_captions_of_dropped_draws_and_of_the_class() -> None:
     assert dropped_caption(replace(FOUR, keep_trigger=False)) == ""
     assert class_caption("photo of ohwx ana smiling", replace(FOUR, class_word="woman")) == "photo of woman smiling"
     assert class_caption("photo", replace(FOUR, trigger="")) == "photo"
+
+
+def test_only_texts_that_can_be_asked_for_are_embedded() -> None:
+    told = replace(FOUR, caption_dropout=0.0, output_preservation=0.0)
+    assert wanted_texts(["a", "b", "a"], told) == ["a", "b"]
+    assert wanted_texts(["a"], replace(told, caption_dropout=0.1)) == ["a", "ohwx ana"]
+    assert wanted_texts(["a"], replace(told, caption_dropout=0.1, keep_trigger=False)) == ["a", ""]
+    assert wanted_texts(["ohwx ana"], replace(told, output_preservation=0.5, class_word="woman")) == ["ohwx ana", "woman"]
 
 
 def terms_of(base: Path, photos: Photos, home: Path, settings: TrainingSettings, moved: bool) -> list[float]:

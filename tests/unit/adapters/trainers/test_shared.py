@@ -25,7 +25,7 @@ from twinloop.domain.faces import Box  # noqa: E402
 from twinloop.errors import InputError, Interrupted, OutOfMemory, StateError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
-FOUR = replace(TRAINING, batch_size=2, gradient_accumulation=2, steps=4, ema_decay=0.9, tensorboard=False, trigger="ohwx ana")
+FOUR = replace(TRAINING, batch_size=2, gradient_accumulation=2, steps=4, ema_decay=0.9, tensorboard=False, trigger="ohwx ana", text_encoder=True)
 
 
 @pytest.fixture

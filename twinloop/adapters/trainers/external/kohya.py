@@ -25,7 +25,7 @@ class Kohya:
     program = kohya.PROGRAM
     url = "https://github.com/kohya-ss/sd-scripts"
     main = "train_network.py"
-    able: frozenset[str] = frozenset()
+    able = kohya.ABLE
 
     def prepare(self, job: Job, home: Home, arguments: tuple[str, ...]) -> None:
         kohya.script(job)

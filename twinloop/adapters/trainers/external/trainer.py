@@ -18,13 +18,14 @@ from twinloop.adapters.trainers.texts import lora_texts
 from twinloop.domain.records import LoRA, TrainingSample
 from twinloop.errors import InputError, ModelFileError, StateError, ToolFailed, TrainingDiverged
 from twinloop.families.base import Family
+from twinloop.families.predictions import prediction_of
 from twinloop.foreign.job import Job, beyond
 from twinloop.foreign.pictures import folders_of, write_folders
 from twinloop.loras.adapter import Adapter, understood
 from twinloop.loras.container import file_bytes
 from twinloop.loras.lora import Dialect, read_lora
 from twinloop.loras.texts import TRIGGER, rank_texts
-from twinloop.loras.write import written
+from twinloop.loras.write import has_own_layers, written
 from twinloop.ports import TrainingSettings
 from twinloop.store.atomic import read_json, write_bytes, write_json
 from twinloop.store.clock import utc_now
@@ -39,6 +40,7 @@ class ExternalTrainer:
     def __init__(self, tool: Tool, installed: Installation, base: str, family: Family, *, allow_download: bool = False) -> None:
         self._tool, self._installed, self._base, self._family = tool, installed, base, family
         self._environment = network(allow_download)
+        self._prediction = prediction_of(base, family)
         parts = [base, installed.version, *installed.arguments]
         self.fingerprint = f"{tool.name}-{family.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
 
@@ -68,11 +70,7 @@ class ExternalTrainer:
             self._run(job, home, watch)
             write_bytes(home.root / "done", json.dumps(watch.loss).encode())
         loss = float(json.loads((home.root / "done").read_bytes()))
-        return self._collect(job, home, output, lora_texts(settings, self._family, self._prediction, job.pictures, date, metadata), loss)
-
-    @property
-    def _prediction(self) -> str:
-        return "flow" if self._family.flow else "epsilon"
+        return self._collect(job, home, output, lora_texts(settings, self._family, self._prediction.kind, job.pictures, date, metadata), loss)
 
     def _inputs(self, samples: Sequence[TrainingSample], settings: TrainingSettings, metadata: Mapping[str, str]) -> str:
         rows = [[sample.sha256, sample.caption, sample.weight, sample.prior] for sample in samples]
@@ -83,7 +81,7 @@ class ExternalTrainer:
         trigger = metadata.get(TRIGGER, "") or "person"
         name = re.sub(r"[^\w-]+", "_", metadata.get("ss_output_name", "") or stem)
         base = str(Path(self._base).absolute()) if Path(self._base).exists() else self._base
-        return Job(name, base, self._family, settings, trigger, home.dataset, home.output, folders_of(samples, trigger))
+        return Job(name, base, self._family, settings, trigger, home.dataset, home.output, folders_of(samples, trigger), self._prediction)
 
     def _run(self, job: Job, home: Home, watch: _Watch) -> None:
         command = self._tool.command(job, home, self._installed)
@@ -103,7 +101,7 @@ class ExternalTrainer:
         }  # fmt: skip
         copy = Dialect.COMFYUI if self._family.lora_names.dots else Dialect.KOHYA
         write_bytes(kohya_path(output), file_bytes(*written(adapter, copy, own)))
-        data = file_bytes(*written(adapter, Dialect.DIFFUSERS, own))
+        data = file_bytes(*written(adapter, Dialect.DIFFUSERS if has_own_layers(adapter) else copy, own))
         write_bytes(output, data)
         settings = job.settings
         return LoRA(

@@ -22,6 +22,7 @@ from twinloop.domain.records import TrainingSample
 from twinloop.errors import InputError, MissingTool, StateError, ToolFailed, TrainingDiverged
 from twinloop.families import FAMILIES
 from twinloop.loras.adapter import understood
+from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.lora import Dialect, read_lora
 from twinloop.store.lora_file import kohya_path
 
@@ -140,6 +141,19 @@ def test_a_photo_that_changed_is_named(photos: tuple[TrainingSample, ...], tmp_p
         train(kohya_trainer(tmp_path / "sd-scripts"), photos, tmp_path / "home")
 
 
+def test_kohyas_lokr_comes_home_as_one(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    trainer, output = kohya_trainer(tmp_path / "sd-scripts"), tmp_path / "lora.safetensors"
+    trainer.train(photos, dataclasses.replace(SETTINGS, adapter="lokr", lokr_factor=8), output, tmp_path / "work", TEXTS, lambda *step: None)
+    theirs = understood(read_lora(tmp_path / "work" / "output" / "lora_v1.safetensors")).layers
+    for path in (output, kohya_path(output)):
+        file = read_lora(path)
+        assert file.method == "LoKr" and file.texts["ss_network_module"] == "lycoris.kohya"
+        for place, layer in understood(file).layers.items():
+            other = theirs[place]
+            assert isinstance(layer, Kronecker) and isinstance(other, Kronecker) and layer.scale == other.scale
+            assert all(raw.same(other.parts[part]) for part, raw in layer.parts.items())
+
+
 def test_what_a_program_does_not_train_is_refused_first(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
     tool = Kohya()
     where = installed(tool, sd_scripts(tmp_path / "sd-scripts"))
@@ -152,8 +166,8 @@ def test_what_a_program_does_not_train_is_refused_first(photos: tuple[TrainingSa
 def test_settings_that_a_program_has_no_word_for_are_refused(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
     asked = dataclasses.replace(SETTINGS, ema_decay=0.99, face_weight=3.0, stop_at=2, adapter="dora")
     for trainer, words in (
-        (kohya_trainer(tmp_path / "k"), "training.adapter, training.ema_decay, training.face_weight, training.keep_checkpoints"),
-        (ai_toolkit_trainer(tmp_path / "a"), "training.adapter, training.face_weight, training.keep_checkpoints"),
+        (kohya_trainer(tmp_path / "k"), "training.adapter dora, training.ema_decay, training.face_weight, training.keep_checkpoints"),
+        (ai_toolkit_trainer(tmp_path / "a"), "training.adapter dora, training.face_weight, training.keep_checkpoints"),
     ):
         with pytest.raises(InputError, match=f"cannot do {words}"):
             trainer.train(photos, asked, tmp_path / "lora.safetensors", tmp_path / "work", TEXTS, lambda *step: None)

@@ -1,0 +1,126 @@
+"""SDXL at its real size on this machine's GPU: a training step, memory against the forecast, images, and the diffusers script on the same card.
+
+    python bench/gpu_sdxl.py [--script train_text_to_image_lora_sdxl.py --python PEER/bin/python] [--home FOLDER] [--peak TFLOPS]
+
+No checkpoint is needed: `real_size.py` writes one with random weights (6.9 GB) into the folder, once. Every row is a process of its own: ours with the preset's LoRA (rank 32,
+attention and feed-forward layers), ours with the script's (rank 16, attention projections), and the script, each at 1024 pixels with 1 and 4 pictures at once, without and with
+gradient checkpointing. Columns: seconds per step and per picture; TFLOP/s, by 14.2 TFLOP a picture (19.3 with checkpointing), and as a share of the card's bfloat16 peak; the most
+memory that PyTorch held; the forecast's figure over it. A row that does not fit says so. Then seconds per image of 30 steps, ours and a plain pipeline loop.
+
+``--model tiny --resolution 64`` runs the same on any machine, to see that it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from training_peer import PEERS, Report, Task, make_model, make_photos, run, script_side
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+CONTEXT_MIB = 512
+"""Of the forecast, for CUDA itself: PyTorch's own count of memory does not see it."""
+TFLOP = {False: 14.2, True: 19.3}
+"""Per picture of 1024 pixels, by checkpointing."""
+PEAKS = {"H100": 989.0, "H200": 989.0, "A100": 312.0, "L40S": 362.0, "L4": 121.0, "5090": 209.0, "4090": 165.0, "3090": 71.0}
+"""Dense bfloat16 TFLOP/s with float32 sums, as NVIDIA gives them."""
+PHOTOS, WARM, TIMED = 4, 5, 15
+FOLDERS = {"preset's LoRA": "preset", "script's LoRA": "same", "diffusers script": "script"}
+KINDS = tuple(FOLDERS)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training."""
+
+    kind: str
+    batch: int
+    checkpointing: bool
+
+
+def card() -> tuple[str, float]:
+    """Name of the GPU and its peak, 0 = not known."""
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return name, next((peak for part, peak in PEAKS.items() if part in name), 0.0)
+
+
+def trained(row: Row, task: Task, home: Path, args: argparse.Namespace) -> Report:
+    if row.kind == "diffusers script":
+        return script_side(args.python, args.script)(task, home, checkpointing=row.checkpointing)
+    options: list[object] = ["--checkpointing", "on" if row.checkpointing else "off", *(["--preset-lora"] if row.kind == KINDS[0] else [])]
+    given = [task.model, task.photos, task.steps, task.batch, task.resolution, task.precision, home]
+    return run([sys.executable, PEERS / "our_sdxl.py", "train", *given, *options], home)
+
+
+def line(row: Row, report: Report, peak: float) -> str:
+    moments = [wall for wall, _ in report["steps"]]
+    step = statistics.median(after - before for before, after in pairwise(moments[WARM:]))
+    speed = TFLOP[row.checkpointing] * row.batch / step
+    held = report["gpu_peak"]
+    predicted = report.get("predicted", 0)
+    share = f"{speed / peak:.0%}" if peak else "-"
+    ratio = f"{(predicted / 2**20 - CONTEXT_MIB) / held:.3f}" if held and predicted else "-"
+    with_without = "with" if row.checkpointing else "without"
+    return f"| {row.kind} | {row.batch} | {with_without} | {step:.3f} | {step / row.batch:.3f} | {speed:.0f} | {share} | {held / 1024:.2f} | {ratio} |"
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--script", type=Path, help="train_text_to_image_lora_sdxl.py; left out: no rows of it")
+    parser.add_argument("--python", default=sys.executable, help="of the script's environment")
+    parser.add_argument("--home", type=Path, default=Path("outputs/gpu_sdxl"), help="where the base and what is trained goes")
+    parser.add_argument("--model", default="real", help="real, tiny, small, or an SDXL folder")
+    parser.add_argument("--resolution", type=int, default=1024)
+    parser.add_argument("--batches", default="1,4", help="pictures at once")
+    parser.add_argument("--images", default="30,2,4", help="denoising steps, prompts and seeds of the generation")
+    parser.add_argument("--peak", type=float, default=0.0, help="the card's bfloat16 TFLOP/s (default: by its name)")
+    return parser.parse_args()
+
+
+def base(name: str, home: Path) -> Path:
+    """The model's folder, made where it is not there."""
+    folder = home / "model" if name in ("real", "tiny", "small") else Path(name)
+    if folder.is_dir():
+        return folder.resolve()
+    if name != "real":
+        return make_model(name, home).resolve()
+    from real_size import build
+
+    build(folder)
+    return folder.resolve()
+
+
+def main() -> None:
+    args = parsed()
+    home = args.home.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "photos").is_dir():
+        make_photos(home / "photos", PHOTOS, (args.resolution, args.resolution), "jpg")
+    model, (name, peak) = base(args.model, home), card()
+    print(f"{name}, PyTorch {torch.__version__}\n", flush=True)
+    print("| training | pictures at once | checkpointing | s a step | s a picture | TFLOP/s | of the peak | GiB at most | forecast over that |\n" + "|---" * 9 + "|")
+    for kind in KINDS[: 3 if args.script else 2]:
+        for batch in map(int, args.batches.split(",")):
+            for checkpointing in (False, True):
+                row, task = Row(kind, batch, checkpointing), Task(model, home / "photos", WARM + TIMED, batch, args.resolution, "auto")
+                folder = home / f"{FOLDERS[kind]}_{batch}{'_checkpointing' if checkpointing else ''}"
+                folder.mkdir(exist_ok=True)
+                try:
+                    print(line(row, trained(row, task, folder, args), args.peak or peak), flush=True)
+                except RuntimeError as error:
+                    print(f"| {kind} | {batch} | {'with' if checkpointing else 'without'} | failed: {str(error).splitlines()[-1]} |" + " |" * 5, flush=True)
+    print("\n| images | s an image | texts encoded | exchange of a LoRA, s |\n|---|---|---|---|")
+    lora = next(home.glob("same_*/lora.safetensors"))
+    for side, program in (("twinloop", "our_sdxl.py"), ("plain pipeline loop", "plain_sdxl.py")):
+        figures = run([sys.executable, PEERS / program, "generate", model, args.resolution, "auto", lora, "--images", args.images], home)["figures"]
+        print(f"| {side} | {figures['s an image']:.2f} | {figures['texts encoded']:.0f} | {figures['exchange of a LoRA, s']:.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""When things happened in a process that a bench started: seconds on the clock and of the processor, since the process was asked for.
+
+Only the standard library is imported here: the two sides have environments of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from typing import Any
+
+BEGUN = "BENCH_BEGUN"
+"""Variable that tells a process when it was asked for, in seconds of `time.time`."""
+
+
+class Clock:
+    """Moments of this process."""
+
+    def __init__(self) -> None:
+        self._begun = float(os.environ.get(BEGUN, time.time()))
+        self.marks: dict[str, tuple[float, float]] = {}
+        self.steps: list[tuple[float, float]] = []
+        self.losses: list[float] = []
+        self.peak = self.gpu_peak = 0.0
+
+    def now(self) -> tuple[float, float]:
+        """Seconds on the clock since the process was asked for, and of the processor."""
+        return time.time() - self._begun, time.process_time()
+
+    def mark(self, name: str) -> None:
+        """Something was reached, for the first time."""
+        self.marks.setdefault(name, self.now())
+
+    def step(self, loss: float) -> None:
+        """An optimizer step ended. The peak of memory is that of training: what comes after the last step does not count."""
+        self.steps.append(self.now())
+        self.losses.append(loss)
+        self.peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available():
+            self.gpu_peak = torch.cuda.max_memory_allocated() / 2**20
+
+    def report(self, **more: Any) -> str:
+        """One line of JSON, for the bench; memory in MiB."""
+        return json.dumps({"marks": self.marks, "steps": self.steps, "losses": self.losses, "peak": self.peak, "gpu_peak": self.gpu_peak, **more})

@@ -1,0 +1,214 @@
+"""LoKr over every family of base models, on a tiny model with random weights: train, kill and go on, write, read, wear, and plain diffusers."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
+from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
+from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
+from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.domain.records import TrainingSample  # noqa: E402
+from twinloop.families import FAMILIES, Family  # noqa: E402
+from twinloop.loras.adapter import understood  # noqa: E402
+from twinloop.loras.kronecker import Kronecker  # noqa: E402
+from twinloop.loras.lora import read_lora  # noqa: E402
+from twinloop.ports import TrainingSettings  # noqa: E402
+from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
+
+PAIRS = replace(TRAINING, adapter="lokr", lokr_factor=4, rank=1, alpha=2.0, steps=2, checkpoint_every=1, learning_rate=0.05)
+"""alpha is twice the rank: a file that loses it shows."""
+WHOLE = replace(PAIRS, lokr_factor=-1, rank=10000, alpha=1.0, steps=1)
+READ_BY_DIFFUSERS = ("flux2", "flux2-klein", "zimage")
+"""Families whose pipelines load LoKr."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A tiny base model of a family, and LoKrs that were trained on it without a break."""
+
+    family: Family
+    base: Path
+    photos: tuple[TrainingSample, ...]
+    home: Path
+
+    @property
+    def pairs(self) -> Path:
+        return self.home / "pairs" / "lora.safetensors"
+
+    @property
+    def whole(self) -> Path:
+        return self.home / "whole" / "lora.safetensors"
+
+    def open(self) -> BaseModel:
+        return open_base(str(self.base), self.family, "cpu", False, "float32")
+
+    def generator(self) -> DiffusersGenerator:
+        return DiffusersGenerator(str(self.base), self.family, device="cpu", precision="float32")
+
+    def train(self, home: Path, settings: TrainingSettings, kill_after: int = 0) -> None:
+        def progress(step: int, steps: int, loss: float) -> None:
+            if step == kill_after:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        trainer = DiffusersLoraTrainer(str(self.base), self.family, device="cpu", precision="float32")
+        trainer.train(self.photos, settings, home / "lora.safetensors", home / "work", {}, progress)
+
+
+@pytest.fixture(scope="module", params=sorted(FAMILIES))
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    home = tmp_path_factory.mktemp(request.param)
+    family = FAMILIES[request.param]
+    made = Trained(family, build_tiny(family.name, home / "base"), samples(home / "photos", count=2), home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+        made.train(home / "pairs", PAIRS)
+        made.train(home / "whole", WHOLE)
+        yield made
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*")
+def test_killed_and_called_again_same_bytes(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if torch.get_num_threads() != 1 and os.environ.get("OMP_NUM_THREADS") != "1":
+        pytest.skip("forking a process with a thread pool hangs; run with OMP_NUM_THREADS=1 as make test does")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    child = multiprocessing.get_context("fork").Process(target=trained.train, args=(tmp_path, PAIRS, 1))
+    child.start()
+    child.join(timeout=120)
+    assert child.exitcode == -signal.SIGKILL
+    assert not (tmp_path / "lora.safetensors").exists()
+    trained.train(tmp_path, PAIRS)
+    for path in (trained.pairs, kohya_path(trained.pairs)):
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_every_target_is_trained(trained: Trained) -> None:
+    """Pairs for a small rank, whole matrices for a huge one; and what the loss reaches has moved from its start at zero."""
+    for file, part, other in ((trained.pairs, "w2_b", "w2"), (trained.whole, "w2", "w2_b")):
+        tensors = load_file(file)
+        for target in trained.family.targets:
+            moved = [value for name, value in tensors.items() if f".{target}.lokr_" in name and name.endswith(f".lokr_{part}")]
+            assert moved and any(bool(value.any()) for value in moved), (target, part)
+        if other == "w2_b":
+            assert not any(name.endswith((".lokr_w2_a", ".lokr_w2_b")) for name in tensors)
+
+
+def lycoris(parts: dict[str, Any], alpha: float) -> Any:
+    """LyCORIS's formula: kron(w1, w2) x alpha / rank, where w2 is a pair; without the quotient where it is whole."""
+    if "w2" in parts:
+        return torch.kron(parts["w1"], parts["w2"].flatten(1))
+    return torch.kron(parts["w1"], parts["w2_a"] @ parts["w2_b"]) * (alpha / parts["w2_a"].shape[1])
+
+
+@pytest.mark.parametrize("kind", ["pairs", "whole"])
+def test_the_generator_wears_what_lycoris_says(trained: Trained, kind: str) -> None:
+    """Every layer, from the file's numbers alone, at full strength and at a third of it."""
+    base, path = trained.open(), getattr(trained, kind)
+    parts: dict[str, dict[str, Any]] = {}
+    for name, tensor in load_file(path).items():
+        layer, _, part = name.removeprefix(f"{trained.family.denoiser}.").rpartition(".lokr_")
+        parts.setdefault(layer, {})[part] = tensor.float()
+    for strength in (1.0, 1 / 3):
+        base.lora.use(path, strength)
+        for layer, own in parts.items():
+            worn: Any = base.denoiser.get_submodule(layer)
+            wanted = lycoris(own, PAIRS.alpha).reshape(worn.get_base_layer().weight.shape) * strength
+            assert torch.allclose(worn.get_delta_weight("twinloop"), wanted, atol=1e-6), layer
+            if isinstance(worn.get_base_layer(), torch.nn.Linear):
+                unit = torch.eye(worn.in_features)
+                with torch.no_grad():
+                    found = worn(unit) - worn.get_base_layer()(unit)
+                assert torch.allclose(found.T, wanted, atol=1e-5), layer
+    base.lora.use(None)
+
+
+def test_what_is_written_is_what_was_trained(trained: Trained) -> None:
+    """The denoiser in training answers as the generator's with the file does."""
+    base = trained.open()
+    targets = trained.family.targets
+    with adapted(base, targets, PAIRS.rank, PAIRS.alpha, 0, lokr=PAIRS.lokr_factor) as denoiser, torch.no_grad():
+        tensors = load_file(trained.pairs)
+        for name, parameter in denoiser.parameters.items():
+            parameter.copy_(tensors[f"{trained.family.denoiser}.{name}"])
+        wanted = {name: layer.get_delta_weight("in_training") for name, layer in base.denoiser.named_modules() if hasattr(layer, "lokr_w1")}
+    base.lora.use(trained.pairs)
+    assert wanted
+    for name, update in wanted.items():
+        worn: Any = base.denoiser.get_submodule(name)
+        assert torch.equal(worn.get_delta_weight("twinloop"), update)
+    base.lora.use(None)
+
+
+def pictures(generator: DiffusersGenerator, **changes: Any) -> Any:
+    return [image for _, image in generator.generate(shots(1), replace(GENERATION, **changes))][0]
+
+
+def test_it_changes_the_images_and_comes_off_without_trace(trained: Trained) -> None:
+    """Swapped on a loaded base; the copy for other programs makes the same picture."""
+    generator = trained.generator()
+    generator.load_lora(None)
+    bare = pictures(generator)
+    generator.load_lora(trained.whole)
+    whole = pictures(generator)
+    generator.load_lora(trained.pairs)
+    first = pictures(generator)
+    assert not np.array_equal(first, bare) and not np.array_equal(whole, bare)
+    assert np.array_equal(pictures(generator, lora_scale=0.0), bare)
+    generator.load_lora(kohya_path(trained.pairs))
+    assert np.array_equal(pictures(generator), first)
+    generator.load_lora(None)
+    assert np.array_equal(pictures(generator), bare)
+
+
+@pytest.mark.parametrize("kind", ["pairs", "whole"])
+def test_the_copy_for_other_programs_is_the_same_bit_for_bit(trained: Trained, kind: str) -> None:
+    path = getattr(trained, kind)
+    first, second = (understood(read_lora(file), trained.family.name).layers for file in (path, kohya_path(path)))
+    assert first.keys() == second.keys()
+    for place, one in first.items():
+        other = second[place]
+        assert isinstance(one, Kronecker) and isinstance(other, Kronecker) and one.scale == other.scale
+        assert all(raw.same(other.parts[part]) for part, raw in one.parts.items())
+    assert all(name.rpartition(".")[2].startswith(("lokr_w", "alpha")) for name in load_file(kohya_path(path)))
+
+
+def test_plain_diffusers_wears_the_same_where_it_reads_lokr(trained: Trained) -> None:
+    import diffusers
+
+    kind: Any = getattr(diffusers, trained.family.pipeline)
+    pipeline = kind.from_pretrained(trained.base, use_safetensors=True)
+    for path in (trained.pairs, trained.whole, kohya_path(trained.pairs), kohya_path(trained.whole)):
+        if trained.family.name not in READ_BY_DIFFUSERS:
+            with pytest.raises((ValueError, KeyError)):
+                pipeline.load_lora_weights(str(path), adapter_name="ana")
+            continue
+        pipeline.load_lora_weights(str(path), adapter_name="ana")
+        found = {place.path: layer for place, layer in understood(read_lora(path), trained.family.name).layers.items()}
+        for name, layer in found.items():
+            assert isinstance(layer, Kronecker)
+            worn = getattr(pipeline, trained.family.denoiser).get_submodule(name).get_delta_weight("ana")
+            assert torch.allclose(worn.float(), torch.from_numpy(layer.delta()).float(), atol=1e-3), name  # the scale was rounded into half precision
+        pipeline.unload_lora_weights()
+
+
+def test_the_header_says_what_it_is(trained: Trained) -> None:
+    texts = header_texts(trained.pairs)
+    assert texts["ss_network_module"] == "lycoris.kohya" and texts["ss_network_args"] == '{"algo": "lokr", "factor": "4"}'
+    assert (texts["ss_network_dim"], texts["ss_network_alpha"]) == ("1", "2.0")

@@ -1,0 +1,136 @@
+"""LoKr files of any dialect -> products that a pipeline wears as they are, without an approximation.
+
+diffusers itself loads LoKr for two families only, so the layers are put in place here, in PEFT's form: scales, switching and taking off are
+then those of LoRAs, and both may be worn at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import LoKrConfig
+from torch import Tensor, nn
+
+from twinloop.adapters.diffusion.kronecker_layers import wear_product
+from twinloop.adapters.diffusion.lora_fit import wrong_base
+from twinloop.errors import InputError, ModelFileError
+from twinloop.families.base import Family
+from twinloop.families.single_files import read_header
+from twinloop.loras.adapter import DENOISER, Place, understood
+from twinloop.loras.kronecker import Kronecker
+from twinloop.loras.lora import read_lora
+from twinloop.loras.products import as_pair
+from twinloop.loras.tensors import RawTensor
+
+_CLIP = "text_model."
+
+
+@dataclass(frozen=True, eq=False)
+class Products:
+    """A LoKr for one pipeline: component -> path of the layer there -> its product."""
+
+    layers: Mapping[str, Mapping[str, Kronecker]]
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it changes text encoders."""
+        return any(name.startswith("text_encoder") for name in self.layers)
+
+    def wear(self, pipeline: Any, adapter: str) -> None:
+        """Put it in place beside what is worn, at full strength, and alone in use."""
+        with torch.no_grad():
+            for component, layers in self.layers.items():
+                model = getattr(pipeline, component)
+                _announce(model, adapter)
+                moved: dict[int, Tensor] = {}  # parts that several layers share are there once
+                for path, product in layers.items():
+                    place = _weight_place(model.get_submodule(path))
+                    parts = {f"lokr_{name}": moved.setdefault(id(part), _as_tensor(part).to(place, _precision(model))) for name, part in product.parts.items()}
+                    wear_product(model, path, adapter, parts, product.scale, product.rows)
+        pipeline.set_adapters([adapter], [1.0])
+
+
+def holds_lokr(path: Path) -> bool:
+    """Whether this is a readable file with LoKr layers."""
+    try:
+        return any(".lokr_" in name for name in read_header(path).shapes)
+    except (OSError, ValueError):
+        return False
+
+
+def read_products(path: Path, pipeline: Any, family: Family) -> Products:
+    """The products of a file, checked against the pipeline's parts.
+
+    Raises:
+        ModelFileError: unreadable, of a kind that is not worn (LoKr with weight decomposition), or for another base model.
+    """
+    try:
+        adapter = understood(read_lora(path), family.name)
+    except InputError as error:
+        raise ModelFileError(str(error)) from error
+    layers: dict[str, dict[str, Kronecker]] = {}
+    for place, update in adapter.layers.items():
+        component = family.denoiser if place.component == DENOISER else place.component
+        model = getattr(pipeline, component, None)
+        if model is None:
+            raise ModelFileError(wrong_base(path, f"it adapts a {component}, which this base has not"))
+        name, layer = _found(model, place, path)
+        product = update if isinstance(update, Kronecker) else as_pair(update)
+        _check(path, name, product, layer)
+        layers.setdefault(component, {})[name] = product
+    return Products(layers)
+
+
+def _found(model: nn.Module, place: Place, path: Path) -> tuple[str, Any]:
+    """The layer under the name that it has here; versions of transformers differ in one word of CLIP's."""
+    for name in dict.fromkeys((place.path, place.path.removeprefix(_CLIP))):
+        try:
+            layer: Any = model.get_submodule(name)
+        except AttributeError:
+            continue
+        bare = getattr(layer, "get_base_layer", lambda layer=layer: layer)()
+        if isinstance(bare, nn.Linear | nn.Conv2d):
+            return name, bare
+    raise ModelFileError(wrong_base(path, f"this base has no layer {place.path}"))
+
+
+def _check(path: Path, name: str, product: Kronecker, layer: Any) -> None:
+    linear = isinstance(layer, nn.Linear)
+    outputs, inputs = (layer.out_features, layer.in_features) if linear else (layer.out_channels, layer.in_channels // layer.groups)
+    cells = 1 if linear else int(np.prod(layer.kernel_size))
+    given = product.inputs * int(np.prod(product.kernel)) if product.kernel else product.inputs
+    for what, here, there in (("takes", inputs * cells, given), ("gives", outputs, product.outputs)):
+        if here != there:
+            raise ModelFileError(wrong_base(path, f"{name} {what} {here} channels here, {there} in the file"))
+
+
+def _announce(model: Any, adapter: str) -> None:
+    """What diffusers looks at when it lists, scales and takes off adapters."""
+    model.peft_config = {**getattr(model, "peft_config", {}), adapter: LoKrConfig(r=1, alpha=1, inference_mode=True)}
+    model._hf_peft_config_loaded = True
+
+
+def _weight_place(layer: Any) -> torch.device:
+    place: torch.device = getattr(layer, "get_base_layer", lambda: layer)().weight.device
+    return place
+
+
+def _precision(model: Any) -> torch.dtype:
+    """That of the model's activations; weights may lie in less."""
+    found: torch.dtype = model.dtype
+    return found if found.is_floating_point and found.itemsize > 1 else torch.float32
+
+
+def _as_tensor(raw: RawTensor) -> Tensor:
+    if raw.dtype == "BF16":
+        return torch.from_numpy(np.array(raw.bits).view(np.int16)).view(torch.bfloat16)
+    if raw.dtype in ("F16", "F32", "F64"):
+        return torch.from_numpy(np.array(raw.bits))
+    return torch.from_numpy(raw.values())
+
+

@@ -1,0 +1,54 @@
+"""Quantising the parts of a loaded model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from twinloop.adapters.diffusion.prompts import encoders_of
+from twinloop.domain.quantised import Quantization
+from twinloop.families.base import Family
+
+
+def large_parts(pipeline: Any, family: Family) -> list[nn.Module]:
+    """The parts of a pipeline that are worth quantising: the denoiser, and text encoders that are language models; CLIPs are small."""
+    return [getattr(pipeline, family.denoiser), *(part for part in encoders_of(pipeline) if not type(part).__name__.startswith("CLIP"))]
+
+
+def quantise(model: nn.Module, how: Quantization, device: torch.device) -> None:
+    """Give the linear layers inside of blocks quantised weights; what lies outside is small and decides much.
+
+    Args:
+        device: where each layer goes to be quantised, before it comes back: a processor takes many times as long as a GPU.
+    """
+    for name, layer in list(quantisable(model, how)):
+        model.set_submodule(name, _quantised(layer.to(device), how).to("cpu"))
+
+
+def quantisable(model: nn.Module, how: Quantization) -> Iterator[tuple[str, nn.Linear]]:
+    """The linear layers inside of lists of blocks, by their full names."""
+    left = _read_as_numbers(model) if how == "nf4" else ()
+    blocks = [f"{name}." for name, part in model.named_modules() if isinstance(part, nn.ModuleList)]
+    for name, layer in model.named_modules():
+        inside = any(name.startswith(block) for block in blocks)
+        if inside and isinstance(layer, nn.Linear) and name.rpartition(".")[2] not in left:
+            yield name, layer
+
+
+def _read_as_numbers(model: nn.Module) -> tuple[str, ...]:
+    """Layers that their model asks for the precision of their weight (``wo`` of T5), where packed 4-bit weights would say uint8."""
+    return tuple(getattr(model, "_keep_in_fp32_modules", None) or ())
+
+
+def _quantised(layer: nn.Linear, how: Quantization) -> nn.Linear:
+    if how == "nf4":
+        from twinloop.adapters.diffusion.quantised.four_bits import FourBits
+
+        made: nn.Linear = FourBits(layer)
+        return made
+    from twinloop.adapters.diffusion.quantised.eight_bits import EightBits
+
+    return EightBits(layer, how)

@@ -1,0 +1,108 @@
+"""The LoRA on a base model's text encoders, while it is trained: captions are read anew in every step, and gradients reach the encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from diffusers.utils import recurse_remove_peft_layers
+from peft import LoraConfig, inject_adapter_in_model
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from twinloop.adapters.diffusion.base_model import BaseModel
+from twinloop.adapters.diffusion.compute import release_memory
+from twinloop.adapters.diffusion.prompts import Joined
+from twinloop.errors import InputError
+from twinloop.families.base import Family, Listeners
+from twinloop.ports import TrainingSettings
+
+TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
+"""Ends of the names of CLIP's layers that a LoRA adapts: those that kohya's does."""
+
+
+def check_listening(settings: TrainingSettings, family: Family) -> None:
+    """Whether the text encoders can be trained with these settings.
+
+    Raises:
+        InputError: the family has none that can, or other settings do not go with it.
+    """
+    family.text_encoders()
+    if settings.adapter == "lokr":
+        raise InputError('training.text_encoder goes with "adapter": "lora" or "dora", not "lokr". Set one of the two otherwise.')
+    if settings.optimizer == "prodigy" and settings.text_encoder_rate != settings.learning_rate:
+        raise InputError("training.text_encoder_learning_rate: prodigy finds one rate for all that it trains. Leave the setting out.")
+
+
+class TextEncoders:
+    """The text encoders of a base model that wear a LoRA in training.
+
+    Attributes:
+        models: by the pipeline's name of the component.
+        learning: whether gradients reach them; without, they read as they are now.
+    """
+
+    def __init__(self, base: BaseModel, listeners: Listeners, models: dict[str, nn.Module], again: bool) -> None:
+        self._base, self._listeners, self._again = base, listeners, again
+        self.models = models
+        self.learning = True
+
+    def read(self, texts: Sequence[str], words: Joined) -> Joined:
+        """The embedded texts as the encoders read them now.
+
+        Args:
+            words: as they were read without the LoRA, on the training device.
+        """
+        with torch.set_grad_enabled(self.learning and torch.is_grad_enabled()):
+            # the activations of a CLIP are few, but its way back comes last: computed again they are only there when the denoiser's are gone
+            made = checkpoint(self._read, texts, words, use_reentrant=False) if self._again else self._read(texts, words)
+        return {name: part.to(words[name]) for name, part in made.items()}
+
+    def _read(self, texts: Sequence[str], words: Joined) -> Joined:
+        return self._listeners.read(self._base.pipeline, texts, words, self._base.compute.device)
+
+
+@contextmanager
+def listening(base: BaseModel, adapter: str, config: Callable[[list[str]], LoraConfig], *, again: bool) -> Iterator[TextEncoders]:
+    """The text encoders with a fresh LoRA, on the training device; afterwards they are and lie as they did.
+
+    Args:
+        config: names of layers -> how PEFT adapts them. again: compute activations again on the way back.
+
+    Raises:
+        InputError: the family's cannot be trained, or the model has none of them.
+    """
+    listeners = base.family.text_encoders()
+    models = {name: part for name in listeners.prefixes if (part := getattr(base.pipeline, name, None)) is not None}
+    if not models:
+        raise InputError("training.text_encoder: this base model comes without text encoders that can be trained. Set it to false.")
+    try:
+        for model in models.values():
+            inject_adapter_in_model(config(target_layers(model)), model, adapter)
+            model.to(base.compute.device)
+        yield TextEncoders(base, listeners, models, again)
+    finally:
+        for model in models.values():
+            _take_off(model)
+            model.to("cpu")
+        release_memory()
+
+
+def target_layers(model: nn.Module) -> list[str]:
+    """Full names of the layers that a LoRA adapts."""
+    ends = tuple(f".{target}" for target in TARGETS)
+    return [name for name, layer in model.named_modules() if name.endswith(ends) and isinstance(layer, nn.Linear)]
+
+
+def _take_off(model: Any) -> None:
+    recurse_remove_peft_layers(model)
+    if hasattr(model, "peft_config"):
+        del model.peft_config
+    model.requires_grad_(False)
+
+
+def long_name(layer: str) -> str:
+    """A layer of a CLIP as files call it: newer versions of transformers leave ``text_model.`` out of some CLIPs' names."""
+    return layer if layer.startswith("text_model.") else f"text_model.{layer}"
