@@ -58,16 +58,19 @@ def trained(row: Row, task: Task, home: Path, args: argparse.Namespace) -> Repor
     return run([sys.executable, PEERS / "our_sdxl.py", "train", *given, *options], home)
 
 
-def line(row: Row, report: Report, peak: float) -> str:
+def line(row: Row, report: Report, peak: float, real: bool) -> str:
     moments = [wall for wall, _ in report["steps"]]
     step = statistics.median(after - before for before, after in pairwise(moments[WARM:]))
-    speed = TFLOP[row.checkpointing] * row.batch / step
+    speed = TFLOP[row.checkpointing] * row.batch / step if real else 0.0
     held = report["gpu_peak"]
     predicted = report.get("predicted", 0)
-    share = f"{speed / peak:.0%}" if peak else "-"
+    share = f"{speed / peak:.0%}" if peak and real else "-"
     ratio = f"{(predicted / 2**20 - CONTEXT_MIB) / held:.3f}" if held and predicted else "-"
-    with_without = "with" if row.checkpointing else "without"
-    return f"| {row.kind} | {row.batch} | {with_without} | {step:.3f} | {step / row.batch:.3f} | {speed:.0f} | {share} | {held / 1024:.2f} | {ratio} |"
+    columns = [
+        row.kind, str(row.batch), "with" if row.checkpointing else "without", f"{step:.3f}", f"{step / row.batch:.3f}",
+        f"{speed:.0f}" if real else "-", share, f"{held / 1024:.2f}" if held else "-", ratio,
+    ]  # fmt: skip
+    return f"| {' | '.join(columns)} |"
 
 
 def parsed() -> argparse.Namespace:
@@ -112,7 +115,7 @@ def main() -> None:
                 folder = home / f"{FOLDERS[kind]}_{batch}{'_checkpointing' if checkpointing else ''}"
                 folder.mkdir(exist_ok=True)
                 try:
-                    print(line(row, trained(row, task, folder, args), args.peak or peak), flush=True)
+                    print(line(row, trained(row, task, folder, args), args.peak or peak, args.resolution == 1024), flush=True)
                 except RuntimeError as error:
                     print(f"| {kind} | {batch} | {'with' if checkpointing else 'without'} | failed: {str(error).splitlines()[-1]} |" + " |" * 5, flush=True)
     print("\n| images | s an image | texts encoded | exchange of a LoRA, s |\n|---|---|---|---|")

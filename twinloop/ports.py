@@ -216,6 +216,7 @@ class GenerationSettings:
         references: photos that an editing model looks at for one picture; fewer where it takes fewer.
         compile: the denoiser's repeated blocks: ``regional`` or ``off``; None = on a CUDA GPU, where ``planned`` images make it pay.
         planned: how many images the caller makes with these settings, those of an earlier start included; 0 = not known.
+        quantization: of the base model's weights, for the record; None = none. The generator was built with it.
     """
 
     steps: int
@@ -232,6 +233,7 @@ class GenerationSettings:
     references: int = 1
     compile: str | None = None
     planned: int = 0
+    quantization: str | None = None
 
 
 @dataclass(frozen=True)

@@ -157,9 +157,7 @@ def test_computed_again_or_one_by_one_the_gradients_are_the_same(trained: Traine
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*")
 def test_killed_and_called_again_same_bytes(trained: Trained, tmp_path: Path) -> None:
-    """Killed after the last step of the encoders; the newest checkpoint is of one before it. Two families stand for all: with and without T5."""
-    if trained.family.name not in ("sdxl", "flux"):
-        pytest.skip("the same code as with sdxl and flux")
+    """Killed after the last step of the encoders; the newest checkpoint is of one before it."""
     if torch.get_num_threads() != 1 and os.environ.get("OMP_NUM_THREADS") != "1":
         pytest.skip("forking a process with a thread pool hangs; run with OMP_NUM_THREADS=1 as make test does")
     child = multiprocessing.get_context("fork").Process(target=trained.train, args=(tmp_path, 3))

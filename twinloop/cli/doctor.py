@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "core": ("numpy", "pillow", "pillow-heif", "opencv-python-headless", "onnxruntime", "safetensors", "pydantic"),
     "train": ("torch", "diffusers", "transformers", "peft", "accelerate"),
+    "quant": ("torchao", "bitsandbytes", "gguf"),
     "nano": ("numba",),
 }
 

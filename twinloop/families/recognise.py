@@ -10,6 +10,7 @@ from typing import Any
 
 from twinloop import families
 from twinloop.families.base import Family
+from twinloop.families.gguf_files import SUFFIX, read_gguf_header
 from twinloop.families.single_files import tensor_names
 
 INDEX = "model_index.json"
@@ -26,7 +27,7 @@ def preset_for(base_model: str) -> str:
     path = Path(base_model).expanduser()
     kind = kind_of_folder(path) if path.is_dir() else ""
     found = [family for family in families.FAMILIES.values() if kind in family.kinds] if path.is_dir() else _of_file(path)
-    name = f"{_plain(path.stem if path.suffix == '.safetensors' else path.name)} {kind.lower()}"
+    name = f"{_plain(path.stem if path.suffix in ('.safetensors', SUFFIX) else path.name)} {kind.lower()}"
     # the longest word wins: z-image-turbo before z-image
     hints = _hints(found or list(families.FAMILIES.values()))
     best = max(((len(hint), preset) for preset, hint in hints if hint in name), default=None)
@@ -80,8 +81,18 @@ def kind_of_folder(path: Path) -> str:
         return ""
 
 
+def _names_in(path: Path) -> Collection[str]:
+    """Of the tensors of a single file; none where it cannot be read."""
+    if path.suffix == SUFFIX:
+        try:
+            return read_gguf_header(path).shapes
+        except (OSError, ValueError):
+            return ()
+    return (tensor_names(path) if path.suffix == ".safetensors" else None) or ()
+
+
 def _of_file(path: Path) -> list[Family]:
-    names = (tensor_names(path) if path.suffix == ".safetensors" else None) or ()
+    names = _names_in(path)
     return [family for family in families.FAMILIES.values() if holds_tensors_of(family, names)]
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from twinloop.config import LARGEST_RANK
 from twinloop.errors import InputError
-from twinloop.foreign.job import Job, known
+from twinloop.foreign.job import Job, known, quantized
 
 PROGRAM = "ai-toolkit"
 ARCHITECTURES = {
@@ -22,6 +22,8 @@ WEIGHTED = ("flux2", "flux2-klein", "zimage", "qwen-image")
 """Families for which its interface draws times evenly and weighs the error by them, instead of drawing them from a logistic-normal."""
 NO_CLIP = 1e9
 """Its ``max_grad_norm`` has no value for "any"; 0 would scale all gradients to nothing."""
+QUANTIZATIONS = {"int8": "qint8", "fp8": "qfloat8"}
+"""Its ``qtype``."""
 ABLE = frozenset({"ema_decay", "output_preservation", "adapter lokr", "text_encoder"})
 TEXT_ENCODERS = ("sd15", "sdxl")
 """Families of which it trains the text encoders."""
@@ -118,6 +120,8 @@ def _model(job: Job) -> dict[str, Any]:
     model: dict[str, Any] = {"name_or_path": job.base, "arch": name}
     if job.family.flow:
         model |= {"quantize": True, "quantize_te": True}
+    if wanted := quantized(PROGRAM, QUANTIZATIONS, job.quantization):
+        model |= {"quantize": True, "qtype": wanted} | ({"qtype_te": wanted} if job.family.flow else {})
     if job.prediction.velocity:
         model["is_v_pred"] = True
     if job.settings.preset == "zimage-turbo":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -21,6 +21,7 @@ class Job:
         name: of the LoRA's file, without ending. base: folder, file or hub id. trigger: words that stand for the person.
         root: folder of the dataset's folders, as the other program will see it. output: where it shall write.
         prediction: what the base model predicts; other programs have to be told.
+        quantization: of the base model's weights, as the configuration has it; None = what the program usually does.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Job:
     output: PurePath
     folders: Sequence[Folder]
     prediction: Prediction = USUAL
+    quantization: str | None = None
 
     def place(self, folder: Folder) -> str:
         """The path of one of the dataset's folders."""
@@ -71,6 +73,19 @@ def beyond(settings: TrainingSettings, able: frozenset[str] = frozenset()) -> tu
     asked = ((name, getattr(settings, name)) for name, off in _OFF if name not in able and getattr(settings, name) != off)
     told = (f"training.{_FIELDS.get(name, name)}{f' {value}' if name == 'adapter' else ''}" for name, value in asked if f"{name} {value}" not in able)
     return tuple(told)
+
+
+def quantized(program: str, table: Mapping[str, str], how: str | None) -> str | None:
+    """What a program calls a quantization; None = none is asked for.
+
+    Raises:
+        InputError: it has none of that kind.
+    """
+    if how is not None and how not in table:
+        raise InputError(
+            f'quantization: {program} does not know "{how}"; it knows {", ".join(table)}. Set one of these, leave it out, or use "trainer": "builtin".'
+        )
+    return None if how is None else table[how]
 
 
 def known(program: str, table: dict[str, str], family: Family) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from twinloop.config import LARGEST_RANK
 from twinloop.errors import InputError
-from twinloop.foreign.job import Job, known
+from twinloop.foreign.job import Job, known, quantized
 from twinloop.foreign.toml import dumps
 
 PROGRAM = "kohya's sd-scripts"
@@ -23,6 +23,8 @@ OPTIMIZER_ARGUMENTS = {
 LYCORIS = "lycoris.kohya"
 """The network module of LyCORIS (``pip install lycoris-lora`` in sd-scripts' environment)."""
 ABLE = frozenset({"adapter lokr", "text_encoder"})
+QUANTIZATIONS = {"fp8": "fp8_base"}
+"""The argument that asks for it."""
 PARTS = {"flux": ("clip_l", "t5xxl", "ae"), "sd35": ("clip_l", "clip_g", "t5xxl")}
 """Files that sd-scripts wants beside the denoiser's; this program cannot know where they lie."""
 _CACHED_TEXTS = ("flux", "sd35")
@@ -113,6 +115,8 @@ def _training(job: Job) -> dict[str, Any]:
         "gradient_checkpointing": settings.gradient_checkpointing is not False, "seed": settings.seed, "mixed_precision": "bf16",
         "sdpa": True, "max_data_loader_n_workers": 2,
     }  # fmt: skip
+    if wanted := quantized(PROGRAM, QUANTIZATIONS, job.quantization):
+        arguments[wanted] = True
     if settings.schedule == "cosine_restarts":
         arguments["lr_scheduler_num_cycles"] = settings.restarts
     if any(folder.prior for folder in job.folders):

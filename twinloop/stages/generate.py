@@ -191,6 +191,7 @@ def _write_metadata(
                 "num_inference_steps": settings.steps, "guidance_scale": settings.guidance, "width": settings.width,
                 "height": settings.height, "batch_size": settings.batch_size, "scheduler": settings.scheduler,
                 "extra_loras": [{"file": Path(path).name, "scale": scale} for path, scale in settings.extra_loras],
+                **({} if settings.quantization is None else {"quantization": settings.quantization}),
             },
             "images": [{"file": image.path.name, "sha256": image.sha256, **image.shot.to_json()} for image in made],
             **({} if context.early is None else {"rejected_early": [item.to_json() for item in given_up]}),

@@ -132,9 +132,20 @@ def _external_trainer(settings: Settings, family: Family) -> Trainer:
     asked = settings.training
     if settings.base_model == NANO:
         raise InputError(f'training.trainer: {asked.trainer} cannot train the embedded base. Use "trainer": "builtin".')
+    if settings.base_model.endswith(".gguf"):
+        raise InputError(
+            f'training.trainer: {asked.trainer} trains on no .gguf files. Name the .safetensors file or folder as base_model, or use "trainer": "builtin".'
+        )
     tool: Tool = Kohya() if asked.trainer == "kohya" else AiToolkit()
     installed = locate(tool, asked.trainer_path, asked.trainer_python, asked.extra_args)
-    return ExternalTrainer(tool, installed, settings.base_model, family, allow_download=settings.allow_download)
+    return ExternalTrainer(
+        tool,
+        installed,
+        settings.base_model,
+        family,
+        allow_download=settings.allow_download,
+        quantization=settings.quantization,
+    )
 
 
 def fake_kit() -> Kit:

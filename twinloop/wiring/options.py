@@ -25,6 +25,7 @@ def generation_settings(settings: Settings, default: GenerationSettings) -> Gene
         scheduler=asked.scheduler or "",
         offload=asked.offload,
         vae_tiling=asked.vae_tiling,
+        quantization=settings.quantization,
         references=asked.references or default.references,
         compile=settings.compile,
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.errors import InputError, MissingModel, ModelFileError, UnsafeModelFile
+from twinloop.errors import InputError, MissingExtra, MissingModel, ModelFileError, UnsafeModelFile
 from twinloop.families.base import Family
+from twinloop.families.gguf_files import SUFFIX, read_gguf_header
 from twinloop.families.recognise import INDEX, family_of_tensors, holds_tensors_of, kind_of_folder
 from twinloop.families.single_files import Header, read_header
 from twinloop.pickles import Blob
@@ -25,7 +27,7 @@ class BaseFiles:
     """A base model on disk.
 
     Attributes:
-        path: a diffusers folder, or one ``.safetensors`` file.
+        path: a diffusers folder, one ``.safetensors`` file, or a denoiser as ``.gguf``.
         config: for a single file, the diffusers folder that holds its configuration and tokenizers.
     """
 
@@ -35,6 +37,10 @@ class BaseFiles:
     @property
     def is_folder(self) -> bool:
         return self.path.is_dir()
+
+    @property
+    def is_gguf(self) -> bool:
+        return not self.is_folder and self.path.suffix == SUFFIX
 
     @property
     def home(self) -> Path:
@@ -52,7 +58,7 @@ class BaseFiles:
         home = self.path if self.is_folder else self.path.parent
         files = sorted(self.path.rglob("*")) if self.is_folder else [self.path]
         for path in files:
-            if path.is_file() and path.suffix in (".json", ".txt", ".safetensors"):
+            if path.is_file() and path.suffix in (".json", ".txt", ".safetensors", SUFFIX):
                 digest.update(f"{path.relative_to(home).as_posix()}\0{path.stat().st_size}\0".encode())
                 digest.update(_ends(path))
         return digest.hexdigest()[:16]
@@ -87,7 +93,9 @@ def _single_file(path: Path, family: Family, allow_download: bool) -> BaseFiles:
 
     The configuration is looked for here, because diffusers downloads a missing one without being asked.
     """
-    if path.suffix != ".safetensors":
+    if path.suffix == SUFFIX:
+        _check_gguf(path, family)
+    elif path.suffix != ".safetensors":
         raise pickled(path)
     header = whole_header(path)
     found = None if holds_tensors_of(family, header.shapes) else family_of_tensors(header.shapes)
@@ -108,6 +116,17 @@ def _single_file(path: Path, family: Family, allow_download: bool) -> BaseFiles:
         ) from error
 
 
+def _check_gguf(path: Path, family: Family) -> None:
+    """Raises InputError for a family whose files are whole checkpoints, MissingExtra without the library that reads them."""
+    if family.single_file.whole:
+        raise InputError(
+            f"base_model: {path}: a {SUFFIX} file holds a denoiser alone, and the family '{family.name}' is read as a whole checkpoint. "
+            "Take its .safetensors file or a diffusers folder, and set quantization for smaller weights."
+        )
+    if importlib.util.find_spec("gguf") is None:
+        raise MissingExtra(f"base_model: {path}", "quant", "no module 'gguf'")
+
+
 def pickled(path: Path) -> ModelFileError:
     """The answer to a model file that is no safetensors file: what the inspector says of it, and what to do. Nothing of it is run."""
     found = inspect_blob(Blob(path.name, path))
@@ -115,7 +134,7 @@ def pickled(path: Path) -> ModelFileError:
     verdict = found.verdict.value.replace("_", " ")
     kind = UnsafeModelFile if found.verdict is Verdict.DANGEROUS else ModelFileError
     return kind(
-        f"{path}: models are read as .safetensors only, because other formats can run code when loaded. "
+        f"{path}: models are read as .safetensors (or denoisers as {SUFFIX}) only, because other formats can run code when loaded. "
         f"The inspector says: {verdict}{f' ({reasons})' if reasons else ''}. {_NEXT[found.verdict].format(path=path)}"
     )
 
@@ -136,9 +155,9 @@ def whole_header(path: Path) -> Header:
         ModelFileError: it is no such file, or cut off.
     """
     try:
-        header = read_header(path)
+        header = read_gguf_header(path) if path.suffix == SUFFIX else read_header(path)
     except (OSError, ValueError) as error:
-        raise ModelFileError(f"base_model: {path} cannot be loaded: it is damaged or no safetensors file ({error}). Fetch it again.") from error
+        raise ModelFileError(f"base_model: {path} cannot be loaded: it is damaged or no {path.suffix.removeprefix('.')} file ({error}). Fetch it again.") from error
     if header.missing:
         raise ModelFileError(f"base_model: {path} cannot be loaded: it is cut off, {header.missing:,} bytes are missing. Fetch it again.")
     return header

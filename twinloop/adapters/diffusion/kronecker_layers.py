@@ -100,8 +100,8 @@ class FactoredLinear(_Factored, Linear):  # type: ignore[misc]
         large = [_like(matrix, input) for matrix in self._large(adapter_name)]
         (a, c), b, d = left.shape, large[-1].shape[0], large[0].shape[1]
         made = input.reshape(*input.shape[:-1], c, d)
-        # what lies between the two is kept for the way back, so the order that makes less of it
-        made = _across(_along(made, large), left) if c * b <= a * d else _along(_across(made, left), large)
+        # what goes in is kept for the way back, in `_across` turned and so once more: the order that keeps less
+        made = _across(_along(made, large), left) if c * b <= (c + a) * d else _along(_across(made, left), large)
         return self.own(adapter_name, made.flatten(-2), -1) * float(self.scaling[adapter_name])
 
     def _large(self, adapter: str) -> tuple[Tensor, ...]:

@@ -9,13 +9,14 @@ from typing import Any
 import diffusers
 import torch
 import transformers
+from diffusers import GGUFQuantizationConfig
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.models.attention_processor import AttnProcessor
 
 from twinloop.adapters.diffusion.base_files import BaseFiles, variant_of
 from twinloop.adapters.diffusion.compute import Compute, compute_mixed, thread_count
 from twinloop.adapters.diffusion.prompts import encoders_of
-from twinloop.adapters.diffusion.quantised.model import large_parts, quantise
+from twinloop.adapters.diffusion.quantised.model import large_parts, quantise, take_over
 from twinloop.adapters.diffusion.seeing import place_pictures, seeing_processor
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
@@ -42,7 +43,8 @@ def load_pipeline(files: BaseFiles, family: Family, compute: Compute) -> Any:
         part.requires_grad_(False).eval()
     if compute.quantization is not None:
         for part in large_parts(pipeline, family):
-            quantise(part, compute.quantization, compute.device)
+            if part is not denoiser or not files.is_gguf:
+                quantise(part, compute.quantization, compute.device)
     if compute.device.type == "cpu" and not compute.exact:
         _suit_cpu(denoiser, pipeline.vae)
     compute_mixed(denoiser, compute)
@@ -118,7 +120,10 @@ def _from_file(files: BaseFiles, family: Family, compute: Compute) -> Any:
             pipeline = kind.from_single_file(str(files.path), config=str(files.config), **common, **_options(kind))
             return _with_prediction(pipeline, files)
         model = getattr(diffusers, family.single_file.model)
-        denoiser = model.from_single_file(str(files.path), config=str(files.config), subfolder=family.denoiser, **common)
+        packed = {"quantization_config": GGUFQuantizationConfig(compute_dtype=compute.dtype)} if files.is_gguf else {}
+        denoiser = model.from_single_file(str(files.path), config=str(files.config), subfolder=family.denoiser, **common, **packed)
+        if files.is_gguf:
+            take_over(denoiser)
         return kind.from_pretrained(
             files.config, use_safetensors=True, **{family.denoiser: denoiser}, **common, **_options(kind)
         )

@@ -12,6 +12,7 @@ from twinloop.adapters.diffusion.lokr_import import holds_lokr, read_products
 from twinloop.adapters.diffusion.lora_fit import wrong_base
 from twinloop.adapters.diffusion.lora_import import read_lora
 from twinloop.adapters.diffusion.prompts import PromptEmbedder
+from twinloop.adapters.diffusion.quantised.model import stays_in_place
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
 
@@ -127,7 +128,9 @@ class LoraSlot:
             return
         read = read_lora(path, self._pipeline, self._family)
         try:
-            self._pipeline.load_lora_weights(read.given, adapter_name=name, use_safetensors=True, local_files_only=True)
+            self._pipeline.load_lora_weights(
+                read.given, adapter_name=name, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=stays_in_place(self._denoiser)
+            )
         except (ValueError, RuntimeError, KeyError, TypeError, AssertionError) as error:
             self._pipeline.unload_lora_weights()
             self._worn.clear()

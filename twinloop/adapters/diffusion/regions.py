@@ -146,6 +146,7 @@ def failures() -> tuple[type[BaseException], ...]:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, on one line."""
+    """What an error says, on one line; of one that PyTorch wrapped, what was wrapped."""
+    error = getattr(error, "inner_exception", error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".:") if lines else type(error).__name__

@@ -2,7 +2,7 @@
 
     peak = weights + other parts + LoRA x (4 parameter + 4 gradient + state + 4 average) + activations + work + context
     activations = n x kept, with checkpointing n x (kept outside + largest part)
-    work = 2 x n x largest tensor + 10 x largest quantised layer
+    work = 2 x n x largest tensor + unpacking x largest quantised layer
 
 and not less than weights, other parts and text encoders together: these come over to a GPU while they read captions.
 
@@ -23,8 +23,8 @@ STATE_BYTES = {"adamw": 8.0, "adamw8bit": 2.1, "prodigy": 16.0, "adafactor": 0.1
 """Per parameter of the LoRA: two moments in float32; in 8 bits; Prodigy adds its sums and the start; rows and columns only."""
 CONTEXT = GIB // 2
 """What CUDA, its libraries and gaps in the allocator take."""
-UNPACKING = 10
-"""Bytes per weight of a quantised layer while it is multiplied with: once in 16 bits, twice in float32 on the way there."""
+UNPACKING: Mapping[Quantization | None, int] = {"nf4": 2, "int8": 10, "fp8": 10, None: 10}
+"""Bytes per weight of a quantised layer on the way back, as measured: once in 16 bits; 8-bit ones twice in float32 before that. None = another kind."""
 STEP = 2.1
 STEP_CHECKPOINTED = 2.85
 """Forward passes that a step costs: gradients pass through the frozen layers once, and are taken for the LoRA alone."""
@@ -45,7 +45,7 @@ class Demand:
 
     Attributes:
         one: of one picture. others: bytes of the parts that stay on the device beside the denoiser. gpu: whether it is one.
-        visitors: bytes of the text encoders that come over to a GPU for new captions.
+        quantization: of the denoiser. visitors: bytes of the text encoders that come over to a GPU for new captions.
         lighter: what it would be with weights quantised in this way; the most exact first.
     """
 
@@ -54,6 +54,7 @@ class Demand:
     others: int
     gpu: bool
     visitors: int = 0
+    quantization: Quantization | None = None
     lighter: Mapping[Quantization, Lighter] = field(default_factory=dict)
 
     def peak(self, portion: int, checkpointing: bool) -> int:
@@ -62,7 +63,7 @@ class Demand:
         per_parameter = 8 + STATE_BYTES[settings.optimizer] + (4 if settings.ema_decay else 0)
         still = one.weights + self.others + (CONTEXT if self.gpu else 0)
         activations = one.kept_outside + one.largest_part if checkpointing else one.kept
-        step = int(one.adapter * per_parameter) + portion * (activations + 2 * one.largest) + UNPACKING * one.packed
+        step = int(one.adapter * per_parameter) + portion * (activations + 2 * one.largest) + UNPACKING[self.quantization] * one.packed
         return still + max(step, self.visitors)
 
     def plans(self) -> Iterator[MemoryPlan]:
@@ -84,7 +85,7 @@ class Demand:
         """The same training on quantised weights, the most exact first."""
         for how, less in self.lighter.items():
             one = replace(self.one, weights=less.weights, packed=self.one.widest)
-            yield how, replace(self, one=one, others=less.others, visitors=less.visitors, lighter={})
+            yield how, replace(self, one=one, others=less.others, visitors=less.visitors, quantization=how, lighter={})
 
     def fitting_quantised(self, room: int) -> MemoryPlan | None:
         """The first plan on quantised weights that needs at most so many bytes."""

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.prompts import Joined
-from twinloop.adapters.diffusion.quantised.model import quantisable
+from twinloop.adapters.diffusion.quantised.model import is_packed, quantisable
 from twinloop.adapters.diffusion.quantised.sizes import real_bytes
 from twinloop.adapters.trainers.adapted import ADAPTER, adapted_layers
 from twinloop.adapters.trainers.listening import target_layers
@@ -82,7 +82,7 @@ def footprint(
     model.enable_gradient_checkpointing(gradient_checkpointing_func=book.part)
     inputs = torch.empty(latents, device=META), torch.zeros(1, device=META), _shapes(words, heard), torch.zeros(1, 6, device=META)
     large = _quantisable_weights(model)
-    packed = large if base.compute.quantization is not None else {}
+    packed = large if base.compute.quantization is not None or is_packed(base.denoiser) else {}
     operations = FlopCounterMode(display=False)
     with saved_tensors_hooks(book.keep, lambda tensor: tensor), _AsOnDevice(base.compute, packed) as mode, operations:
         base.family.denoise(model, *inputs)

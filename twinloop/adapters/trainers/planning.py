@@ -15,7 +15,7 @@ from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.pixels import latent_shape
 from twinloop.adapters.diffusion.prompts import join
-from twinloop.adapters.diffusion.quantised.model import large_parts
+from twinloop.adapters.diffusion.quantised.model import is_packed, large_parts
 from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
 from twinloop.adapters.trainers.adapted import is_small
 from twinloop.adapters.trainers.budget import STATE_BYTES, Demand, Lighter
@@ -53,8 +53,9 @@ def demand_of(base: BaseModel, settings: TrainingSettings) -> tuple[Demand, int]
         trained += family.text_encoders().prefixes
     gpu = base.compute.device.type == "cuda"
     cached = 4 * math.prod(latents) * (2 if settings.flip else 1) + sum(part.nbytes for part in words.values())
-    now, lighter = _beside(base, gpu, trained, None), {how: _beside(base, gpu, trained, how) for how in _lighter(base.compute)}
-    return Demand(one, settings, now.others, gpu, now.visitors, lighter), cached
+    now, lighter = _beside(base, gpu, trained, None), {how: _beside(base, gpu, trained, how) for how in _lighter(base)}
+    kind = None if is_packed(base.denoiser) else base.compute.quantization
+    return Demand(one, settings, now.others, gpu, now.visitors, kind, lighter), cached
 
 
 def _beside(base: BaseModel, gpu: bool, trained: Sequence[str], how: Quantization | None) -> Lighter:
@@ -70,10 +71,10 @@ def _beside(base: BaseModel, gpu: bool, trained: Sequence[str], how: Quantizatio
     return Lighter(weigh(base.denoiser), rest, encoders if gpu else 0)
 
 
-def _lighter(compute: Compute) -> list[Quantization]:
+def _lighter(base: BaseModel) -> list[Quantization]:
     """What could be proposed instead of the configured weights, the most exact first; fp8 takes as much as int8 and is coarser."""
-    proposed: list[Quantization] = ["int8", "nf4"]
-    return {None: proposed, "nf4": []}.get(compute.quantization, proposed[1:])
+    proposed: list[Quantization] = [] if is_packed(base.denoiser) else ["int8", "nf4"]
+    return {None: proposed, "nf4": []}.get(base.compute.quantization, proposed[1:])
 
 
 def room_of(compute: Compute, settings: TrainingSettings) -> int | None:

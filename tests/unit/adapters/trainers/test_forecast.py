@@ -18,13 +18,16 @@ from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402
 from twinloop.adapters.diffusion.prompts import join, placed  # noqa: E402
+from twinloop.adapters.diffusion.quantised.model import quantise  # noqa: E402
+from twinloop.adapters.diffusion.quantised.sizes import real_bytes  # noqa: E402
 from twinloop.adapters.trainers import planning  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
-from twinloop.adapters.trainers.budget import Demand  # noqa: E402
+from twinloop.adapters.trainers.budget import CONTEXT, UNPACKING, Demand, Lighter  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.dry_run import Footprint, footprint, id_of  # noqa: E402
 from twinloop.adapters.trainers.planning import demand_of, forecast, memory_plan  # noqa: E402
 from twinloop.domain.forecast import GIB  # noqa: E402
+from twinloop.domain.quantised import QUANTIZATIONS, Quantization  # noqa: E402
 from twinloop.errors import OutOfMemory, StateError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
@@ -113,11 +116,7 @@ def test_the_predicted_activations_are_what_the_allocator_gives_out(full_base: P
     with adapted(base, base.family.targets, settings.rank, 1.0, 0) as denoiser:
         with torch.profiler.profile(profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
             denoiser(torch.zeros(4, 4, side, side), torch.full((4,), 500.0), words, torch.zeros(4, 6)).square().mean().backward()
-        level = peak = 0
-        for event in sorted(profile.profiler.kineto_results.events(), key=lambda entry: entry.start_ns()):
-            if event.name() == "[memory]":
-                level += event.nbytes()
-                peak = max(peak, level)
+        peak = peak_of(profile)
     predicted = demand.peak(4, False) - demand.one.weights - demand.others - int(demand.one.adapter * 12)
     assert predicted == pytest.approx(peak, rel=0.25)
 
@@ -145,6 +144,92 @@ def test_optimizers_and_the_average_cost_memory() -> None:
     peaks = {name: demand(optimizer=name).peak(1, True) for name in ("adafactor", "adamw8bit", "adamw", "prodigy")}
     assert list(peaks.values()) == sorted(peaks.values())
     assert demand(ema_decay=0.99).peak(1, True) - peaks["adamw"] == 4 * ONE.adapter
+
+
+LIGHTER = {"int8": Lighter(2 * GIB, GIB // 2, GIB), "nf4": Lighter(GIB, GIB // 2, GIB // 2)}
+
+
+def test_quantised_weights_are_proposed_where_the_configured_ones_do_not_fit() -> None:
+    one = replace(ONE, weights=20 * GIB, widest=10_000_000)
+    found = Demand(one, replace(TRAINING, batch_size=1), others=GIB // 2, gpu=True, lighter=LIGHTER).budgets()
+    assert {budget: plan and plan.quantization for budget, plan in found.items()} == {8: "int8", 12: "int8", 16: "int8", 24: None}
+    assert str(found[8]).endswith('with "quantization": "int8"')
+    tight = {"int8": Lighter(9 * GIB, GIB // 2, GIB), "nf4": LIGHTER["nf4"]}
+    (eight,) = (plan for budget, plan in Demand(one, TRAINING, others=GIB // 2, gpu=True, lighter=tight).budgets().items() if budget == 8)
+    assert eight is not None and eight.quantization == "nf4"
+
+
+def test_text_encoders_that_come_over_count() -> None:
+    """They lie beside the denoiser while they read captions."""
+    visited = replace(demand(), visitors=30 * GIB)
+    assert visited.peak(1, True) == ONE.weights + GIB // 2 + CONTEXT + 30 * GIB
+
+
+@pytest.mark.parametrize("how", ["int8", "nf4"])
+def test_unpacking_a_quantised_layer_takes_memory(how: Any) -> None:
+    packed = replace(demand(), one=replace(ONE, packed=1000), quantization=how)
+    assert packed.peak(1, True) - demand().peak(1, True) == UNPACKING[how] * 1000
+
+
+@pytest.mark.parametrize("how", QUANTIZATIONS)
+def test_the_bytes_of_unpacking_are_those_that_the_allocator_gives_out(how: Quantization) -> None:
+    pytest.importorskip("torchao")
+    pytest.importorskip("bitsandbytes")
+    model = torch.nn.Module()
+    model.blocks = torch.nn.ModuleList([torch.nn.Linear(1024, 2048, dtype=torch.bfloat16)])
+    quantise(model.requires_grad_(False), how, torch.device("cpu"))
+    made = model.blocks[0](torch.zeros(1, 1024, dtype=torch.bfloat16, requires_grad=True)).sum()
+    with torch.profiler.profile(profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        made.backward()
+    assert peak_of(profile) / (1024 * 2048) == pytest.approx(UNPACKING[how], rel=0.15)
+
+
+def peak_of(profile: Any) -> int:
+    """Bytes at the fullest moment, over those at the beginning."""
+    level = peak = 0
+    for event in sorted(profile.profiler.kineto_results.events(), key=lambda entry: entry.start_ns()):
+        if event.name() == "[memory]":
+            level += event.nbytes()
+            peak = max(peak, level)
+    return peak
+
+
+@pytest.mark.parametrize("name", ["sdxl", "flux", "qwen-image"])
+def test_quantised_bytes_are_predicted_and_counted(name: str, tmp_path: Path) -> None:
+    """What a float base is told of quantised weights is what a quantised base really takes, text encoders included."""
+    pytest.importorskip("torchao")
+    pytest.importorskip("bitsandbytes")
+    folder, settings = build_tiny(name, tmp_path / name), replace(TRAINING, resolution=64)
+    plain, _ = demand_of(open_base(str(folder), FAMILIES[name], "cpu", False, "float32"), settings)
+    assert list(plain.lighter) == ["int8", "nf4"] and plain.one.packed == 0
+    for how, promised in plain.quantised():
+        base = open_base(str(folder), FAMILIES[name], "cpu", False, "float32", how)
+        real, _ = demand_of(base, settings)
+        parts = [part for part in base.pipeline.components.values() if isinstance(part, torch.nn.Module)]
+        assert promised.one.weights == real.one.weights == real_bytes(base.denoiser)
+        assert promised.others == real.others == sum(map(real_bytes, parts)) - real.one.weights
+        assert (promised.one.packed, list(real.lighter)) == (real.one.packed, ["nf4"] if how == "int8" else [])
+
+
+@pytest.mark.parametrize("how", ["int8", "nf4"])
+def test_quantised_layers_keep_nothing_and_the_forecast_knows(how: str, tmp_path: Path) -> None:
+    pytest.importorskip("torchao")
+    pytest.importorskip("bitsandbytes")
+    base = open_base(str(build_tiny("flux", tmp_path / "flux")), FAMILIES["flux"], "cpu", False, "float32", how)
+    latents, words = latents_of(base), join([base.prompts.embed("photo of ohwx ana")], base.family.joining)
+    found = footprint(base, base.family.targets, 4, latents, words)
+    assert found.kept == pytest.approx(really_kept(base, latents, words, False), rel=1 / 15)
+
+
+def test_too_little_names_the_quantization_that_fits(full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    settings = replace(TRAINING, batch_size=1)
+    found, _ = demand_of(base, settings)
+    least = min(plan.peak for _, lighter in found.quantised() for plan in lighter.plans())
+    assert least < min(plan.peak for plan in found.plans())
+    monkeypatch.setattr(planning, "room_of", lambda *_: int(least / planning.MARGIN) + 1000)
+    with pytest.raises(OutOfMemory, match=r'It would fit with "quantization": "(int8|nf4)"'):
+        memory_plan(base, settings, tmp_path, pytest.fail)
 
 
 def test_a_plan_is_made_once_and_kept(full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,26 @@ def _read_as_numbers(model: nn.Module) -> tuple[str, ...]:
     return tuple(getattr(model, "_keep_in_fp32_modules", None) or ())
 
 
+def take_over(model: nn.Module) -> None:
+    """Give a denoiser that diffusers read from a ``.gguf`` file layers that can be trained on without unpacking all of it."""
+    from twinloop.adapters.diffusion.quantised import gguf
+
+    gguf.take_over(model)
+
+
+def is_packed(model: nn.Module) -> bool:
+    """Whether the weights came packed out of a file."""
+    return any(hasattr(parameter, "quant_type") and hasattr(parameter, "quant_shape") for parameter in model.parameters())
+
+
+def stays_in_place(model: nn.Module) -> bool:
+    """Whether a LoRA may be put on a model without memory at first (PEFT's ``low_cpu_mem_usage``).
+
+    Around a DoRA, PEFT sets 4-bit weights in main memory anew, and they would lose their numbers with the LoRA's.
+    """
+    return not any(hasattr(parameter, "quant_state") and parameter.device.type == "cpu" for parameter in model.parameters())
+
+
 def _quantised(layer: nn.Linear, how: Quantization) -> nn.Linear:
     if how == "nf4":
         from twinloop.adapters.diffusion.quantised.four_bits import FourBits

@@ -35,7 +35,7 @@ def bytes_if(model: nn.Module, how: Quantization, dtype: torch.dtype) -> int:
 def plain_shape(weight: Tensor) -> tuple[int, ...]:
     """The shape of a layer's weight, whether it is packed or not."""
     state = getattr(weight, "quant_state", None)
-    return tuple(weight.shape if state is None else state.shape)
+    return tuple(getattr(weight, "quant_shape", weight.shape) if state is None else state.shape)
 
 
 def _bytes(tensors: Any) -> dict[tuple[int, int], int]:

@@ -23,6 +23,7 @@ class AiToolkit:
 
     name = "ai-toolkit"
     program = aitoolkit.PROGRAM
+    quantizations = aitoolkit.QUANTIZATIONS
     url = "https://github.com/ostris/ai-toolkit"
     main = "run.py"
     able = aitoolkit.ABLE

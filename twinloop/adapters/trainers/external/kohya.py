@@ -23,6 +23,7 @@ class Kohya:
 
     name = "kohya"
     program = kohya.PROGRAM
+    quantizations = kohya.QUANTIZATIONS
     url = "https://github.com/kohya-ss/sd-scripts"
     main = "train_network.py"
     able = kohya.ABLE

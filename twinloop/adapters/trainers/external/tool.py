@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -83,6 +83,11 @@ class Tool(Protocol):
     @property
     def main(self) -> str:
         """A file in its folder by which the folder is known."""
+        ...
+
+    @property
+    def quantizations(self) -> Mapping[str, str]:
+        """How it calls the quantizations that it knows."""
         ...
 
     @property

@@ -19,7 +19,7 @@ from twinloop.domain.records import LoRA, TrainingSample
 from twinloop.errors import InputError, ModelFileError, StateError, ToolFailed, TrainingDiverged
 from twinloop.families.base import Family
 from twinloop.families.predictions import prediction_of
-from twinloop.foreign.job import Job, beyond
+from twinloop.foreign.job import Job, beyond, quantized
 from twinloop.foreign.pictures import folders_of, write_folders
 from twinloop.loras.adapter import Adapter, understood
 from twinloop.loras.container import file_bytes
@@ -35,13 +35,21 @@ Progress = Callable[[int, int, float], None]
 
 
 class ExternalTrainer:
-    """Args: base: folder, single ``.safetensors`` file or hub id. allow_download: the program may fetch what it lacks from the hub."""
+    """Args: base: folder, single ``.safetensors`` file or hub id. allow_download: the program may fetch what it lacks from the hub.
 
-    def __init__(self, tool: Tool, installed: Installation, base: str, family: Family, *, allow_download: bool = False) -> None:
+    Raises:
+        InputError: the program does not know that quantization.
+    """
+
+    def __init__(
+        self, tool: Tool, installed: Installation, base: str, family: Family, *, allow_download: bool = False, quantization: str | None = None
+    ) -> None:
         self._tool, self._installed, self._base, self._family = tool, installed, base, family
+        self._quantization = quantization
         self._environment = network(allow_download)
         self._prediction = prediction_of(base, family)
-        parts = [base, installed.version, *installed.arguments]
+        wanted = quantized(tool.program, tool.quantizations, quantization)
+        parts = [base, installed.version, *installed.arguments, *([] if wanted is None else [wanted])]
         self.fingerprint = f"{tool.name}-{family.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
 
     def train(
@@ -81,7 +89,8 @@ class ExternalTrainer:
         trigger = metadata.get(TRIGGER, "") or "person"
         name = re.sub(r"[^\w-]+", "_", metadata.get("ss_output_name", "") or stem)
         base = str(Path(self._base).absolute()) if Path(self._base).exists() else self._base
-        return Job(name, base, self._family, settings, trigger, home.dataset, home.output, folders_of(samples, trigger), self._prediction)
+        folders = folders_of(samples, trigger)
+        return Job(name, base, self._family, settings, trigger, home.dataset, home.output, folders, self._prediction, self._quantization)
 
     def _run(self, job: Job, home: Home, watch: _Watch) -> None:
         command = self._tool.command(job, home, self._installed)

@@ -157,7 +157,8 @@ def test_what_is_written_is_what_was_trained(trained: Trained) -> None:
 
 
 def pictures(generator: DiffusersGenerator, **changes: Any) -> Any:
-    return [image for _, image in generator.generate(shots(1), replace(GENERATION, **changes))][0]
+    ((_, image),) = generator.generate(shots(1), replace(GENERATION, **changes))
+    return image
 
 
 def test_it_changes_the_images_and_comes_off_without_trace(trained: Trained) -> None:

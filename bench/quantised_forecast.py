@@ -1,0 +1,96 @@
+"""What the forecast says of large models at their real size, with float and with quantised weights; no weights and no GPU are needed.
+
+    python bench/quantised_forecast.py [--resolution 1024] [--batch 1]
+
+Per model and kind of weights: GiB of the denoiser, of its language model, and the predicted peak of a LoRA training on a GPU without and with
+gradient checkpointing, at the rank of the family's preset (bfloat16, AdamW).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import torch
+from diffusers import FluxTransformer2DModel, QwenImageTransformer2DModel, ZImageTransformer2DModel
+from transformers import (
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen3Config,
+    Qwen3Model,
+    T5Config,
+    T5EncoderModel,
+)
+
+from twinloop.adapters.diffusion.compute import Compute
+from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
+from twinloop.adapters.trainers.budget import Demand, Lighter
+from twinloop.adapters.trainers.dry_run import footprint
+from twinloop.domain.forecast import GIB
+from twinloop.domain.quantised import QUANTIZATIONS
+from twinloop.families import FAMILIES
+
+BF16 = torch.bfloat16
+
+
+def t5() -> Any:
+    return T5EncoderModel(T5Config(vocab_size=32128, d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64, feed_forward_proj="gated-gelu"))
+
+
+def qwen25() -> Any:
+    text = {"vocab_size": 152064, "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4}
+    vision = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 3584}
+    return Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=False))
+
+
+def qwen3() -> Any:
+    sizes = {"hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128}
+    return Qwen3Model(Qwen3Config(vocab_size=151936, **sizes))
+
+
+def words(family: str) -> dict[str, Any]:
+    """One text as long as the model takes them, or as captions are."""
+    if family == "flux":
+        return {"prompt_embeds": torch.zeros(1, 512, 4096), "pooled_prompt_embeds": torch.zeros(1, 768)}
+    if family == "qwen-image":
+        return {"prompt_embeds": torch.zeros(1, 128, 3584), "prompt_embeds_mask": torch.ones(1, 128).long()}
+    return {"prompt_embeds": [torch.zeros(128, 2560)]}
+
+
+MODELS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+    "flux": (lambda: FluxTransformer2DModel(guidance_embeds=True), t5),
+    "zimage": (ZImageTransformer2DModel, qwen3),
+    "qwen-image": (QwenImageTransformer2DModel, qwen25),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--resolution", type=int, default=1024)
+    parser.add_argument("--batch", type=int, default=1)
+    args = parser.parse_args()
+    compute = Compute(torch.device("cuda"), BF16, BF16)
+    side = args.resolution // 8
+    for name, (denoiser, encoder) in MODELS.items():
+        with torch.device("meta"):
+            model, reader = denoiser().to(BF16), encoder().to(BF16)
+        family = FAMILIES[name]
+        settings = replace(next(iter(family.presets.values())).training, batch_size=args.batch)
+        base: Any = SimpleNamespace(family=family, denoiser=model, compute=compute)
+        one = footprint(base, family.targets, settings.rank, (1, 16, side, side), words(name))
+        lighter = {how: Lighter(bytes_if(model, how, BF16), 0, bytes_if(reader, how, BF16)) for how in QUANTIZATIONS}
+        plain = Demand(one, settings, others=GIB // 4, gpu=True, visitors=real_bytes(reader), lighter=lighter)
+        for how, demand in [("bfloat16", plain), *((how, replace(found, others=GIB // 4)) for how, found in plain.quantised())]:
+            sizes = (demand.one.weights, demand.visitors, demand.peak(args.batch, False), demand.peak(args.batch, True))
+            print(f"{name:10} rank {settings.rank} {how:8}", *(f"{size / GIB:6.1f}" for size in sizes), flush=True)
+
+
+if __name__ == "__main__":
+    main()

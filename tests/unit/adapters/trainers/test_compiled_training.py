@@ -1,0 +1,162 @@
+"""Training on compiled blocks: the same LoRA, the same bytes after a kill, and a compiler that fails costs a word."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from tests.contract.makers import TRAINING, samples  # noqa: E402
+from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
+from twinloop.adapters.diffusion.regions import REGIONAL, Regions  # noqa: E402
+from twinloop.adapters.trainers.compiled import COMPILED, CompiledBlocks  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.domain.records import TrainingSample  # noqa: E402
+from twinloop.errors import StateError  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
+
+FAMILY = FAMILIES["sdxl"]
+SETTINGS = replace(TRAINING, steps=4, checkpoint_every=1, gradient_checkpointing=True)
+
+
+class Killed(Exception):
+    """Stands for a kill between two steps; everything in memory is thrown away."""
+
+
+class Bench:
+    """Trainings on one tiny base, each in a folder of its own."""
+
+    def __init__(self, base: Path, photos: tuple[TrainingSample, ...], home: Path) -> None:
+        self._base, self._photos, self._home = base, photos, home
+        self.notices: list[str] = []
+
+    @property
+    def regions(self) -> Regions:
+        return open_base(str(self._base), FAMILY, "cpu", False, "float32").regions
+
+    def train(self, name: str, how: str | None = REGIONAL, kill_after: int = 0) -> bytes:
+        """The LoRA file; b"" when it was killed."""
+
+        def progress(step: int, steps: int, loss: float) -> None:
+            if step == kill_after:
+                raise Killed
+
+        trainer = DiffusersLoraTrainer(str(self._base), FAMILY, device="cpu", precision="float32", notice=self.notices.append)
+        output = self._home / name / "lora.safetensors"
+        try:
+            trainer.train(self._photos, replace(SETTINGS, compile=how), output, output.parent / "work", {}, progress)
+        except Killed:
+            torch._dynamo.reset()
+            return b""
+        return output.read_bytes()
+
+    def record(self, name: str) -> Any:
+        return json.loads((self._home / name / "work" / COMPILED.format(0)).read_text())
+
+    def tensors(self, name: str) -> dict[str, Any]:
+        return load_file(self._home / name / "lora.safetensors")
+
+
+@pytest.fixture
+def bench(full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    made = Bench(full_base, samples(tmp_path / "photos", count=3), tmp_path)
+    base = open_base(str(full_base), FAMILY, "cpu", False, "float32")
+    base.__dict__.pop("regions", None)
+    torch._dynamo.reset()
+    yield made
+    base.__dict__.pop("regions", None)  # the base is shared by the tests of this process
+    torch._dynamo.reset()
+
+
+def test_the_same_lora_and_nothing_compiled_twice(bench: Bench) -> None:
+    from torch._dynamo.utils import counters
+
+    plain = bench.tensors("plain") if bench.train("plain", "off") else {}
+    bench.regions.backend = "aot_eager"
+    counters.clear()
+    assert bench.train("first")
+    graphs = int(counters["stats"]["unique_graphs"])
+    assert 0 < graphs <= 2 and not counters["graph_break"]
+    found = bench.tensors("first")
+    assert found.keys() == plain.keys() and all(torch.equal(found[name], plain[name]) for name in plain)
+    assert bench.train("second") == bench.train("first")  # the next round's training, with a new LoRA
+    assert int(counters["stats"]["unique_graphs"]) == graphs
+    assert bench.record("first") == {"until": None} and bench.record("plain") == {"until": 1}
+    assert bench.notices == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler on this machine")
+def test_killed_and_called_again_same_bytes(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With kernels that a real compiler made."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "kernels"))
+    whole = bench.train("whole")
+    assert bench.train("killed", kill_after=2) == b""
+    assert bench.train("killed") == whole
+    assert bench.record("killed") == {"until": None} and bench.regions.failure == ""
+    bench.train("plain", "off")
+    plain, found = bench.tensors("plain"), bench.tensors("whole")
+    assert all(torch.allclose(found[name].float(), plain[name].float(), rtol=0.02, atol=2e-3) for name in plain)
+
+
+def broken(calls: list[int]) -> Callable[..., Any]:
+    def backend(graph: Any, inputs: Any) -> Any:
+        calls.append(1)
+        raise OSError("no C++ compiler")
+
+    return backend
+
+
+def test_a_compiler_that_fails_ends_no_training(bench: Bench) -> None:
+    plain, calls = bench.train("plain", "off"), list[int]()
+    bench.regions.backend = broken(calls)
+    bench.train("broken")
+    assert all(torch.equal(a, b) for a, b in zip(bench.tensors("broken").values(), bench.tensors("plain").values(), strict=True))
+    assert plain and len(calls) == 1
+    (notice,) = bench.notices
+    assert "no C++ compiler" in notice
+    assert bench.record("broken") == {"until": 1}
+
+
+def blocks(path: Path, wanted: bool, regions: Regions | None = None) -> CompiledBlocks:
+    return CompiledBlocks(regions or Regions(torch.nn.Module()), path, wanted, print)
+
+
+def test_what_was_decided_first_stays(tmp_path: Path) -> None:
+    path = tmp_path / "compiled.json"
+    assert blocks(path, wanted=True).at(1)
+    assert blocks(path, wanted=False).at(10**6)
+    assert blocks(path, wanted=True).give_up(7, RuntimeError("out of memory")) == ""
+    assert "cannot be compiled" in blocks(path, wanted=True).give_up(7, RuntimeError("nvcc"))
+    kept = blocks(path, wanted=True)
+    assert kept.at(6) and not kept.at(7)
+    assert kept.give_up(9, RuntimeError("something else")) == ""
+
+
+def test_a_base_whose_compiler_failed_before_is_not_asked_again(tmp_path: Path) -> None:
+    regions = Regions(torch.nn.Module())
+    path = tmp_path / "compiled.json"
+    assert blocks(path, wanted=True).at(5)
+    regions.give_up(RuntimeError("nvcc"))
+    kept = blocks(path, wanted=True, regions=regions)
+    with kept.ready(5):
+        pass
+    assert kept.at(4) and not kept.at(5)
+    assert not blocks(tmp_path / "other.json", wanted=True, regions=regions).at(1)
+
+
+def test_a_damaged_record_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "compiled.json").write_text('{"until": "x"}')
+    with pytest.raises(StateError, match="damaged"):
+        blocks(tmp_path / "compiled.json", wanted=True)
