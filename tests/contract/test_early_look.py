@@ -54,7 +54,7 @@ class Look:
 
 
 def made(generator: Generator, look: Look | None = None, wanted: list[Shot] | None = None, settings: GenerationSettings = SETTINGS) -> dict[str, ImageArray]:
-    return {shot.key: image for shot, image in generator.generate(wanted or SHOTS, settings, look and look.early)}
+    return {shot.key: image for shot, image in generator.generate(wanted or SHOTS, settings, None if look is None else look.early)}
 
 
 def apart(first: ImageArray, second: ImageArray) -> int:

@@ -60,13 +60,13 @@ class Regions:
     A compiler that fails costs a warning, never the work: the blocks are computed as they are from then on.
 
     Attributes:
-        backend: of `torch.compile`.
+        backend: of `torch.compile`: a name, or a function as it takes them.
         failure: what the compiler said, "" while it works.
     """
 
     def __init__(self, denoiser: nn.Module, backend: str = BACKEND) -> None:
         self._denoiser = denoiser
-        self.backend = backend
+        self.backend: str | Callable[..., Any] = backend
         self.failure = ""
 
     @cached_property

@@ -140,7 +140,9 @@ class DiffusersLoraTrainer:
             return None
 
     def _blocks(self, base: BaseModel, settings: TrainingSettings, work: Path, workers: Workers) -> CompiledBlocks:
-        wanted = pays(settings.compile, base.compute, settings.steps * settings.effective_batch, TRAINED)
+        # where nobody asked: PEFT's DoRA and LoKr layers fall into pieces that are compiled one by one, which gains nothing
+        work = settings.steps * settings.effective_batch if settings.adapter == "lora" else 0
+        wanted = pays(settings.compile, base.compute, work, TRAINED)
         return CompiledBlocks(base.regions, work / COMPILED.format(workers.rank), wanted, self._notice)
 
     def _material(

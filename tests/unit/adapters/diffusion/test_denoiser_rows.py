@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 from twinloop.adapters.diffusion.denoiser_rows import DenoiserRows  # noqa: E402
 
 
-class Recorder(torch.nn.Module):
+class Recorder(torch.nn.Module):  # type: ignore[name-defined, misc]
     """Ten times what it is given, and a note of every argument."""
 
     def forward(self, latents: Any, **named: Any) -> tuple[Any, ...]:

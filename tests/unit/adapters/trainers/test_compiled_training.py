@@ -64,7 +64,7 @@ class Bench:
         return json.loads((self._home / name / "work" / COMPILED.format(0)).read_text())
 
     def tensors(self, name: str) -> dict[str, Any]:
-        return load_file(self._home / name / "lora.safetensors")
+        return dict(load_file(self._home / name / "lora.safetensors"))
 
 
 @pytest.fixture

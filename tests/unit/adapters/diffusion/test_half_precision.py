@@ -1,0 +1,87 @@
+"""What half precision must not cost: a GPU's 16 bits, tried on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from twinloop.adapters.diffusion import pixels  # noqa: E402
+from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
+from twinloop.adapters.diffusion.compute import ran_out_of_memory  # noqa: E402
+from twinloop.adapters.diffusion.pixels import encode, ready_vae  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
+
+
+@pytest.fixture
+def base(full_base: Path) -> Iterator[BaseModel]:
+    opened = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    compute, tiling = opened.compute, opened.pipeline.vae.use_tiling
+    yield opened
+    opened.compute = compute
+    opened.pipeline.vae.to(torch.float32)
+    (opened.pipeline.vae.enable_tiling if tiling else opened.pipeline.vae.disable_tiling)()
+
+
+def test_pictures_are_scaled_before_they_lose_their_bits(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every grey comes out within half a step of 16-bit numbers of its own size; scaled in 16 bits, those near the middle would be a quarter of a grey off."""
+    vae, seen = base.pipeline.vae.to(torch.bfloat16), list[Any]()
+    inner = vae.encode
+    monkeypatch.setattr(vae, "encode", lambda given: seen.append(given) or inner(given))
+    greys = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
+    image = np.kron(greys, np.ones((4, 4, 1), np.uint8))
+    latents = encode(base, image)
+    (given,) = seen
+    wanted = torch.from_numpy(image).double() / 127.5 - 1
+    error = (given[0].permute(1, 2, 0).double() - wanted).abs()
+    assert given.dtype == torch.bfloat16 and bool((error <= wanted.abs() * 2**-8).all())
+    assert latents.dtype == torch.float32
+
+
+def test_latents_are_scaled_in_full_precision(base: BaseModel) -> None:
+    base.pipeline.vae.to(torch.bfloat16)
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    raw = pixels.encode_raw(base, image)
+    assert raw.dtype == torch.bfloat16
+    assert torch.equal(encode(base, image), raw.float() * base.pipeline.vae.config.scaling_factor)
+
+
+def test_a_small_gpu_decodes_in_tiles_also_while_the_autoencoder_waits(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    base.compute = replace(base.compute, device=torch.device("cuda"))
+    for total, tiles in ((8 << 30, True), (24 << 30, False)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda total=total: (0, total))
+        assert base.pipeline.vae.device.type == "cpu"
+        assert ready_vae(base, 512, 512).use_tiling == tiles
+
+
+def test_room_is_made_for_other_processes_and_taken_back(base: BaseModel) -> None:
+    base.offload("none")
+    base.make_room()
+    assert base._offload == "none"  # main memory is no GPU
+    base.compute = replace(base.compute, device=torch.device("cuda"))
+    base.make_room()
+    assert base._offload == ""  # the next `offload` moves everything again
+    base.compute = replace(base.compute, device=torch.device("cpu"))
+    base.offload("none")
+    assert base._offload == "none"
+
+
+@pytest.mark.parametrize(
+    ("said", "memory"),
+    [
+        ("CUDA out of memory. Tried to allocate 2 GiB", True),
+        ("DefaultCPUAllocator: can't allocate memory", True),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True),
+        ("mat1 and mat2 shapes cannot be multiplied", False),
+    ],
+)
+def test_how_memory_runs_out(said: str, memory: bool) -> None:
+    assert ran_out_of_memory(RuntimeError(said)) == memory

@@ -1,0 +1,35 @@
+"""Gradients go over the wire in a few large messages."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from twinloop.adapters.trainers import workers  # noqa: E402
+from twinloop.adapters.trainers.workers import Workers  # noqa: E402
+
+
+def test_a_sum_over_processes_takes_few_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+
+    def doubled(tensor: torch.Tensor) -> None:
+        sent.append(tensor.numel())
+        tensor.mul_(2)
+
+    monkeypatch.setattr(workers.dist, "all_reduce", doubled)
+    monkeypatch.setattr(workers, "BUCKET", 100 * 4)
+    random = torch.Generator().manual_seed(0)
+    shapes = [(3, 5), (7,), (90,), (2, 2, 2), (200,), (1,)]
+    tensors = [torch.randn(shape, generator=random) for shape in shapes] + [torch.ones(3, dtype=torch.float64)]
+    wanted = [tensor * 2 for tensor in tensors]
+    Workers(0, 2).add_up(tensors)
+    assert all(torch.equal(found, due) for found, due in zip(tensors, wanted, strict=True))
+    assert sent == [22, 98, 200, 1, 3]
+
+
+def test_one_process_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers.dist, "all_reduce", lambda tensor: pytest.fail("sent"))
+    tensor = torch.ones(3)
+    Workers().add_up([tensor])
+    assert torch.equal(tensor, torch.ones(3))
