@@ -141,8 +141,8 @@ class DiffusersLoraTrainer:
 
     def _blocks(self, base: BaseModel, settings: TrainingSettings, work: Path, workers: Workers) -> CompiledBlocks:
         # where nobody asked: PEFT's DoRA and LoKr layers fall into pieces that are compiled one by one, which gains nothing
-        work = settings.steps * settings.effective_batch if settings.adapter == "lora" else 0
-        wanted = pays(settings.compile, base.compute, work, TRAINED)
+        pictures = settings.steps * settings.effective_batch if settings.adapter == "lora" else 0
+        wanted = pays(settings.compile, base.compute, pictures, TRAINED)
         return CompiledBlocks(base.regions, work / COMPILED.format(workers.rank), wanted, self._notice)
 
     def _material(

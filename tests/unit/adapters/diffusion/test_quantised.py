@@ -142,6 +142,19 @@ def test_generating_leaves_a_layer_as_it_was(how: Quantization, layer: Any) -> N
     assert plain_shape(packed.weight) == (48, 64) and packed.bias.dtype == torch.float32
 
 
+@pytest.mark.parametrize("how", QUANTIZATIONS)
+def test_it_can_be_compiled_in_one_piece(how: Quantization, layer: Any) -> None:
+    packed = quantised(layer, how)
+    compiled = torch.compile(packed, backend="aot_eager", fullgraph=True)
+    found = []
+    for one in (packed, compiled):
+        x = torch.ones(2, 64, requires_grad=True)
+        torch.autograd.backward(one(x).sum())
+        with torch.no_grad():
+            found.append((one(x), x.grad))
+    assert all(torch.allclose(ours, theirs, atol=1e-5) for ours, theirs in zip(*found, strict=True))
+
+
 def test_the_numbers_are_those_of_diffusers_own_loader(folder: tuple[str, Path]) -> None:
     import diffusers
     from diffusers import TorchAoConfig
