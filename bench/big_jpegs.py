@@ -24,7 +24,9 @@ def write_originals(fixtures: Path, folder: Path, count: int) -> list[Path]:
     paths = [folder / f"original_{number:03d}.jpg" for number in range(count)]
     for number, path in enumerate(paths):
         if not path.exists():
-            _enlarged(sources[number % len(sources)], textures[number % len(textures)], number).save(path, "JPEG", quality=QUALITY)
+            _enlarged(sources[number % len(sources)], textures[number % len(textures)], number).save(
+                path, "JPEG", quality=QUALITY
+            )
     return paths
 
 
@@ -50,14 +52,18 @@ def _enlarged(source: Path, texture: Path, seed: int) -> Image.Image:
         width, height = SIZE if image.width >= image.height else SIZE[::-1]
         large = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC), np.float32)
     noise = np.random.default_rng(seed).normal(0, 1.5, (height, width)).astype(np.float32)
-    return Image.fromarray(np.clip(large + (_tiled(_detail(texture), width, height) + noise)[..., None], 0, 255).astype(np.uint8))
+    return Image.fromarray(
+        np.clip(large + (_tiled(_detail(texture), width, height) + noise)[..., None], 0, 255).astype(np.uint8)
+    )
 
 
 def _detail(path: Path) -> npt.NDArray[np.float32]:
     """What a photo has at its finest scale."""
     with Image.open(path) as image:
         grey = image.convert("L")
-    coarse = grey.resize((grey.width // 6, grey.height // 6), Image.Resampling.BOX).resize(grey.size, Image.Resampling.BICUBIC)
+    coarse = grey.resize((grey.width // 6, grey.height // 6), Image.Resampling.BOX).resize(
+        grey.size, Image.Resampling.BICUBIC
+    )
     return np.asarray(grey, np.float32) - np.asarray(coarse, np.float32)
 
 
@@ -73,5 +79,3 @@ def megabytes(paths: list[Path]) -> str:
     """Their sizes, in words."""
     sizes = [len(path.read_bytes()) / 1e6 for path in paths]
     return f"{min(sizes):.1f} to {max(sizes):.1f} MB, {sum(sizes) / len(sizes):.1f} on average"
-
-

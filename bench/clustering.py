@@ -81,10 +81,14 @@ class Seen:
 
 def photo_sets(fixtures: Path, home: Path) -> Iterator[Photos]:
     photos = fixtures / "photos"
-    yield Photos("LFW", photos / "lfw", {str(path): path.parent.name for path in (photos / "lfw").glob("*/*.jpg")}, True)
+    yield Photos(
+        "LFW", photos / "lfw", {str(path): path.parent.name for path in (photos / "lfw").glob("*/*.jpg")}, True
+    )
     caltech = photos / "caltech_faces_easy"
     identities: dict[str, list[str]] = json.loads((caltech / "derived_identities.json").read_text())["identities"]
-    yield Photos("Caltech", caltech, {str(caltech / file): name for name, files in identities.items() for file in files}, False)
+    yield Photos(
+        "Caltech", caltech, {str(caltech / file): name for name, files in identities.items() for file in files}, False
+    )
     for path in (photos / "orl_att").glob("*/*.pgm"):
         copy = home / "orl" / path.parent.name / f"{path.stem}.png"
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -97,10 +101,16 @@ def look(photos: Photos, fixtures: Path, home: Path) -> Seen:
     vault = Vault(home / f"vault-{photos.name}")
     models = str(fixtures / "weights")
     workers = len(os.sched_getaffinity(0))
-    scan(vault, ScanPlan((photos.folder,), (), models, 40, "", "", lambda: wiring.build_scanner(models, 40, workers, 30, 2048)), Quiet())
+    scan(
+        vault,
+        ScanPlan((photos.folder,), (), models, 40, "", "", lambda: wiring.build_scanner(models, 40, workers, 30, 2048)),
+        Quiet(),
+    )
     with opened(vault.root) as open_vault:
         people = cluster(open_vault, ClusterOptions(min_faces=LEAST), wiring.build_neighbour_search, Quiet()).people
-        return seen(photos, open_vault, {key: number for number, person in enumerate(people.persons) for key in person.faces})
+        return seen(
+            photos, open_vault, {key: number for number, person in enumerate(people.persons) for key in person.faces}
+        )
 
 
 def seen(photos: Photos, vault: OpenVault, person: dict[Any, int]) -> Seen:
@@ -151,7 +161,10 @@ def others(embeddings: FloatArray) -> Iterator[tuple[str, Labels]]:
         return
     distance = np.clip(1.0 - embeddings.astype(np.float64) @ embeddings.T.astype(np.float64), 0.0, 2.0)
     for cosine in TRIED:
-        yield f"DBSCAN, cosine {cosine:.2f}", DBSCAN(eps=1 - cosine, min_samples=LEAST, metric="precomputed").fit_predict(distance)
+        yield (
+            f"DBSCAN, cosine {cosine:.2f}",
+            DBSCAN(eps=1 - cosine, min_samples=LEAST, metric="precomputed").fit_predict(distance),
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         yield "HDBSCAN", HDBSCAN(min_cluster_size=LEAST, metric="precomputed").fit_predict(distance.copy())
@@ -167,9 +180,15 @@ def quality(fixtures: Path, home: Path) -> None:
             row(f"{photos.name}: {name}", data, labels)
         if photos.name == "Caltech":
             number = {name: place for place, name in enumerate(sorted(set(photos.names.values())))}
-            apart = [set(data.found[data.truth == number[name]].tolist()) - {STRANGER} for name in ("person_04", "person_12")]
-            print(f"   person_04 is {sorted(apart[0])}, person_12 is {sorted(apart[1])}: {'MIXED UP' if apart[0] & apart[1] else 'apart'}")
-        print(f"   {len(data.truth)} faces, {(data.truth == STRANGER).sum()} of them unnamed; photos without a face: {len(data.missed)}")
+            apart = [
+                set(data.found[data.truth == number[name]].tolist()) - {STRANGER} for name in ("person_04", "person_12")
+            ]
+            print(
+                f"   person_04 is {sorted(apart[0])}, person_12 is {sorted(apart[1])}: {'MIXED UP' if apart[0] & apart[1] else 'apart'}"
+            )
+        print(
+            f"   {len(data.truth)} faces, {(data.truth == STRANGER).sum()} of them unnamed; photos without a face: {len(data.missed)}"
+        )
 
 
 def row(name: str, data: Seen, labels: Labels, unnamed: bool = False) -> None:
@@ -203,11 +222,16 @@ def timed(call: Callable[[], Any]) -> tuple[Any, float, float]:
 
 def speed(faces: int) -> None:
     print(f"\nspeed, {os.environ.get('OMP_NUM_THREADS', 'all')} threads, load {os.getloadavg()[0]:.1f} before")
-    for name, sizes in (("people of 100", [100] * (faces // 125)), ("one person of 40 %", [faces * 2 // 5] + [100] * (faces // 250))):
+    for name, sizes in (
+        ("people of 100", [100] * (faces // 125)),
+        ("one person of 40 %", [faces * 2 // 5] + [100] * (faces // 250)),
+    ):
         rows, truth = made_up(sizes, faces - sum(sizes))
         grouped, wall, busy = timed(partial(ours, rows))
         f1 = scores(truth, grouped, (), False)[2]
-        print(f"{len(rows)} x 512, {name}: {wall:.1f} s ({busy:.1f} s of processor), F1 {f1:.4f}, load {os.getloadavg()[0]:.1f} after")
+        print(
+            f"{len(rows)} x 512, {name}: {wall:.1f} s ({busy:.1f} s of processor), F1 {f1:.4f}, load {os.getloadavg()[0]:.1f} after"
+        )
     try:
         from sklearn.cluster import DBSCAN
     except ModuleNotFoundError:
@@ -225,7 +249,9 @@ def speed(faces: int) -> None:
 
 def ours(rows: FloatArray) -> Labels:
     everyone = np.arange(len(rows), dtype=np.int32)
-    return group(FaceSet(rows, np.ones(len(rows), np.float32), everyone), (0.0, float(rows.shape[1]) ** -0.5), LEAST).labels
+    return group(
+        FaceSet(rows, np.ones(len(rows), np.float32), everyone), (0.0, float(rows.shape[1]) ** -0.5), LEAST
+    ).labels
 
 
 def main() -> None:

@@ -34,7 +34,9 @@ def main(observations: Path) -> None:
     forward, turned = looking(lines, "forward"), looking(lines, "left", "right")
     sides = [(line["faces"][0]["yaw"] > 0) == bool(looking([line], "right")) for line in turned if line["faces"]]
     share("forward read as front", sum(line["facets"]["face_angle"] == "front" for line in forward), len(forward))
-    share("left and right told from forward", sum(line["facets"]["face_angle"] in TURNED for line in turned), len(turned))
+    share(
+        "left and right told from forward", sum(line["facets"]["face_angle"] in TURNED for line in turned), len(turned)
+    )
     share("turned to the right side, of faces found", sum(sides), len(sides))
     share("faces found", sum(bool(line["faces"]) for line in lines), len(lines))
 

@@ -85,7 +85,9 @@ def prepare(settings: Settings) -> Bench:
     gaps = [dataclasses.replace(gap, count=wanted) for gap in analyze.gaps_from_json(read_json(space.gaps(1)))]
     shots = plan.plan(gaps, toolbox.observer.facets, steps.plan_settings(settings, toolbox.style, 1, ()))
     photos = Dataset.from_json(read_json(space.dataset(0))).members
-    seen: list[tuple[str, Observation]] = [(Path(m.path).name, toolbox.observer.observe(load_image(Path(m.path)))) for m in photos]
+    seen: list[tuple[str, Observation]] = [
+        (Path(m.path).name, toolbox.observer.observe(load_image(Path(m.path)))) for m in photos
+    ]
     known = [(name, one.phash) for name, one in seen]
     return Bench(toolbox, shots, space.lora(1), steps.limits_of(settings, reference), reference, known)
 
@@ -93,7 +95,9 @@ def prepare(settings: Settings) -> Bench:
 def one_pass(bench: Bench, at: float | None, folder: Path) -> Pass:
     toolbox = bench.toolbox
     judge = None if at is None else EarlyJudge(at, toolbox.observer, bench.limits)
-    context = GenerationContext(PREFIX, folder / "images", toolbox.base_model, bench.lora, toolbox.generation, early=judge)
+    context = GenerationContext(
+        PREFIX, folder / "images", toolbox.base_model, bench.lora, toolbox.generation, early=judge
+    )
     began = time.process_time()
     generate(bench.shots, context, toolbox.generator, Journal(folder / "journal.jsonl"), toolbox.clock, Silent())
     made = time.process_time()
@@ -123,9 +127,15 @@ def compare(at: float, early: Pass, plain: Pass) -> None:
     both = [key for key, verdict in early.verdicts.items() if verdict.early is None]
     turned = sum(early.verdicts[key].outcome is not plain.verdicts[key].outcome for key in both)
     print(f"\nat {at:.0%} of the steps:")
-    print(f"  of those that validation rejects, given up early: {share(caught[Outcome.REJECTED], plain.count(Outcome.REJECTED))}")
-    print(f"  of those that it approves, given up wrongly:      {share(caught[Outcome.APPROVED], plain.count(Outcome.APPROVED))}")
-    print(f"  of those that it cannot tell:                     {caught[Outcome.UNSURE]} of {plain.count(Outcome.UNSURE)}")
+    print(
+        f"  of those that validation rejects, given up early: {share(caught[Outcome.REJECTED], plain.count(Outcome.REJECTED))}"
+    )
+    print(
+        f"  of those that it approves, given up wrongly:      {share(caught[Outcome.APPROVED], plain.count(Outcome.APPROVED))}"
+    )
+    print(
+        f"  of those that it cannot tell:                     {caught[Outcome.UNSURE]} of {plain.count(Outcome.UNSURE)}"
+    )
     print(f"  finished images whose verdict is another one now: {turned} of {len(both)}")
     say_time(early)
     print(f"  against without: {early.seconds_per_approved / plain.seconds_per_approved:.2f}")
@@ -147,12 +157,21 @@ def main() -> None:
     args = parser.parse_args()
     settings = load_settings(args.config.resolve())
     os.chdir(args.home)
-    settings = settings.model_copy(update={"generation": settings.generation.model_copy(update={"num_per_gap": args.num_per_gap})})
+    settings = settings.model_copy(
+        update={"generation": settings.generation.model_copy(update={"num_per_gap": args.num_per_gap})}
+    )
     bench = prepare(settings)
-    print(f"{len(bench.shots)} shots, {bench.toolbox.generation.steps} steps, batches of {bench.toolbox.generation.batch_size}", flush=True)
+    print(
+        f"{len(bench.shots)} shots, {bench.toolbox.generation.steps} steps, batches of {bench.toolbox.generation.batch_size}",
+        flush=True,
+    )
     with tempfile.TemporaryDirectory() as home:
         # the base is loaded and warm before anything is timed
-        one_pass(dataclasses.replace(bench, shots=bench.shots[: bench.toolbox.generation.batch_size]), 0.5, Path(home) / "warm")
+        one_pass(
+            dataclasses.replace(bench, shots=bench.shots[: bench.toolbox.generation.batch_size]),
+            0.5,
+            Path(home) / "warm",
+        )
         plain = one_pass(bench, None, Path(home) / "plain")
         rejected, unsure = plain.count(Outcome.REJECTED), plain.count(Outcome.UNSURE)
         print(f"without: {plain.count(Outcome.APPROVED)} approved, {rejected} rejected, {unsure} unsure")

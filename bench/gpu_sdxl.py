@@ -28,7 +28,16 @@ CONTEXT_MIB = 512
 """Of the forecast, for CUDA itself: PyTorch's own count of memory does not see it."""
 TFLOP = {False: 14.2, True: 19.3}
 """Per picture of 1024 pixels, by checkpointing."""
-PEAKS = {"H100": 989.0, "H200": 989.0, "A100": 312.0, "L40S": 362.0, "L4": 121.0, "5090": 209.0, "4090": 165.0, "3090": 71.0}
+PEAKS = {
+    "H100": 989.0,
+    "H200": 989.0,
+    "A100": 312.0,
+    "L40S": 362.0,
+    "L4": 121.0,
+    "5090": 209.0,
+    "4090": 165.0,
+    "3090": 71.0,
+}
 """Dense bfloat16 TFLOP/s with float32 sums, as NVIDIA gives them."""
 PHOTOS, WARM, TIMED = 4, 5, 15
 FOLDERS = {"preset's LoRA": "preset", "script's LoRA": "same", "diffusers script": "script"}
@@ -53,7 +62,11 @@ def card() -> tuple[str, float]:
 def trained(row: Row, task: Task, home: Path, args: argparse.Namespace) -> Report:
     if row.kind == "diffusers script":
         return script_side(args.python, args.script)(task, home, checkpointing=row.checkpointing)
-    options: list[object] = ["--checkpointing", "on" if row.checkpointing else "off", *(["--preset-lora"] if row.kind == KINDS[0] else [])]
+    options: list[object] = [
+        "--checkpointing",
+        "on" if row.checkpointing else "off",
+        *(["--preset-lora"] if row.kind == KINDS[0] else []),
+    ]
     given = [task.model, task.photos, task.steps, task.batch, task.resolution, task.precision, home]
     return run([sys.executable, PEERS / "our_sdxl.py", "train", *given, *options], home)
 
@@ -77,7 +90,9 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--script", type=Path, help="train_text_to_image_lora_sdxl.py; left out: no rows of it")
     parser.add_argument("--python", default=sys.executable, help="of the script's environment")
-    parser.add_argument("--home", type=Path, default=Path("outputs/gpu_sdxl"), help="where the base and what is trained goes")
+    parser.add_argument(
+        "--home", type=Path, default=Path("outputs/gpu_sdxl"), help="where the base and what is trained goes"
+    )
     parser.add_argument("--model", default="real", help="real, tiny, small, or an SDXL folder")
     parser.add_argument("--resolution", type=int, default=1024)
     parser.add_argument("--batches", default="1,4", help="pictures at once")
@@ -107,22 +122,52 @@ def main() -> None:
         make_photos(home / "photos", PHOTOS, (args.resolution, args.resolution), "jpg")
     model, (name, peak) = base(args.model, home), card()
     print(f"{name}, PyTorch {torch.__version__}\n", flush=True)
-    print("| training | pictures at once | checkpointing | s a step | s a picture | TFLOP/s | of the peak | GiB at most | forecast over that |\n" + "|---" * 9 + "|")
+    print(
+        "| training | pictures at once | checkpointing | s a step | s a picture | TFLOP/s | of the peak | GiB at most | forecast over that |\n"
+        + "|---" * 9
+        + "|"
+    )
     for kind in KINDS[: 3 if args.script else 2]:
         for batch in map(int, args.batches.split(",")):
             for checkpointing in (False, True):
-                row, task = Row(kind, batch, checkpointing), Task(model, home / "photos", WARM + TIMED, batch, args.resolution, "auto")
+                row, task = (
+                    Row(kind, batch, checkpointing),
+                    Task(model, home / "photos", WARM + TIMED, batch, args.resolution, "auto"),
+                )
                 folder = home / f"{FOLDERS[kind]}_{batch}{'_checkpointing' if checkpointing else ''}"
                 folder.mkdir(exist_ok=True)
                 try:
-                    print(line(row, trained(row, task, folder, args), args.peak or peak, args.resolution == 1024), flush=True)
+                    print(
+                        line(row, trained(row, task, folder, args), args.peak or peak, args.resolution == 1024),
+                        flush=True,
+                    )
                 except RuntimeError as error:
-                    print(f"| {kind} | {batch} | {'with' if checkpointing else 'without'} | failed: {str(error).splitlines()[-1]} |" + " |" * 5, flush=True)
+                    print(
+                        f"| {kind} | {batch} | {'with' if checkpointing else 'without'} | failed: {str(error).splitlines()[-1]} |"
+                        + " |" * 5,
+                        flush=True,
+                    )
     print("\n| images | s an image | texts encoded | exchange of a LoRA, s |\n|---|---|---|---|")
     lora = next(home.glob("same_*/lora.safetensors"))
     for side, program in (("twinloop", "our_sdxl.py"), ("plain pipeline loop", "plain_sdxl.py")):
-        figures = run([sys.executable, PEERS / program, "generate", model, args.resolution, "auto", lora, "--images", args.images], home)["figures"]
-        print(f"| {side} | {figures['s an image']:.2f} | {figures['texts encoded']:.0f} | {figures['exchange of a LoRA, s']:.3f} |", flush=True)
+        figures = run(
+            [
+                sys.executable,
+                PEERS / program,
+                "generate",
+                model,
+                args.resolution,
+                "auto",
+                lora,
+                "--images",
+                args.images,
+            ],
+            home,
+        )["figures"]
+        print(
+            f"| {side} | {figures['s an image']:.2f} | {figures['texts encoded']:.0f} | {figures['exchange of a LoRA, s']:.3f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

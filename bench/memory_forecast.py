@@ -40,7 +40,9 @@ def base_on_a_gpu() -> Any:
     make: Any = UNet2DConditionModel
     with torch.device("meta"):
         unet = make(**SDXL).to(torch.bfloat16)
-    return SimpleNamespace(family=FAMILY, denoiser=unet, compute=Compute(torch.device("cuda"), torch.bfloat16, torch.bfloat16))
+    return SimpleNamespace(
+        family=FAMILY, denoiser=unet, compute=Compute(torch.device("cuda"), torch.bfloat16, torch.bfloat16)
+    )
 
 
 def words() -> dict[str, torch.Tensor]:
@@ -51,18 +53,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rank", type=int, default=32)
     parser.add_argument("--resolution", type=int, default=1024)
-    parser.add_argument("--lokr", type=int, default=0, metavar="FACTOR", help="a LoKr of this factor, -1 = automatic, instead of a LoRA")
+    parser.add_argument(
+        "--lokr", type=int, default=0, metavar="FACTOR", help="a LoKr of this factor, -1 = automatic, instead of a LoRA"
+    )
     args = parser.parse_args()
-    settings = TrainingSettings("sdxl", 1, args.rank, args.rank / 2, 1e-4, 1, args.resolution, 0, adapter="lokr" if args.lokr else "lora", lokr_factor=args.lokr)
+    settings = TrainingSettings(
+        "sdxl",
+        1,
+        args.rank,
+        args.rank / 2,
+        1e-4,
+        1,
+        args.resolution,
+        0,
+        adapter="lokr" if args.lokr else "lora",
+        lokr_factor=args.lokr,
+    )
     side = args.resolution // 8
     begun = time.perf_counter()
     one = footprint(base_on_a_gpu(), FAMILY.targets, args.rank, (1, 4, side, side), words(), lokr=args.lokr)
-    print(f"counted in {time.perf_counter() - begun:.1f} s: {one.adapter / 1e6:.1f} M parameters of the adapter, {one.forward / 1e12:.2f} TFLOP forward")
+    print(
+        f"counted in {time.perf_counter() - begun:.1f} s: {one.adapter / 1e6:.1f} M parameters of the adapter, {one.forward / 1e12:.2f} TFLOP forward"
+    )
     demand = Demand(one, settings, others=0, gpu=True)
     for count in (1, 2, 4):
         for checkpointing in (False, True):
             predicted = demand.peak(count, checkpointing) - CONTEXT
-            print(f"{count} at once, checkpointing {'on ' if checkpointing else 'off'}: {predicted / GIB:6.2f} GiB, {demand.operations(checkpointing) * count / 1e12:.1f} TFLOP")
+            print(
+                f"{count} at once, checkpointing {'on ' if checkpointing else 'off'}: {predicted / GIB:6.2f} GiB, {demand.operations(checkpointing) * count / 1e12:.1f} TFLOP"
+            )
 
 
 if __name__ == "__main__":

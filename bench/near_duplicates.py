@@ -69,16 +69,22 @@ def ours(folder: Path) -> Run:
         began = time.process_time()
         with catalog.batch():
             for path in files:
-                seen = measurer.scan(ListedFile(path, 0, 0), lambda sha256: not catalog.has(sha256, measurer.fingerprint))
+                seen = measurer.scan(
+                    ListedFile(path, 0, 0), lambda sha256: not catalog.has(sha256, measurer.fingerprint)
+                )
                 catalog.put_file(FileEntry(path, seen.listed.size, seen.listed.mtime_ns, seen.sha256, seen.problem))
                 if seen.photo is not None:
                     catalog.put_photo(seen.photo, measurer.fingerprint, seen.thumbnail)
         read = time.process_time()
         vault = Vault(Path(home))
-        opened = OpenVault(vault, catalog, DecisionLog(vault.decisions), ScanRecord((str(folder),), "", measurer.fingerprint))
+        opened = OpenVault(
+            vault, catalog, DecisionLog(vault.decisions), ScanRecord((str(folder),), "", measurer.fingerprint)
+        )
         found = dedup(opened, DedupOptions(), Quiet())
         done = time.process_time()
-    groups = [sorted({str(Path(file.path).relative_to(folder.resolve())) for file in group.files}) for group in found.groups]
+    groups = [
+        sorted({str(Path(file.path).relative_to(folder.resolve())) for file in group.files}) for group in found.groups
+    ]
     return Run(read - began, done - read, {pair for group in groups for pair in combinations(group, 2)})
 
 
@@ -91,7 +97,9 @@ def theirs(folder: Path, python: str) -> tuple[Run, str]:
 
 
 def agreement(name: str, mine: Pairs, other: Pairs) -> None:
-    print(f"  {name}: {len(mine & other)} pairs found by both, {len(mine - other)} by us alone, {len(other - mine)} by imagededup alone")
+    print(
+        f"  {name}: {len(mine & other)} pairs found by both, {len(mine - other)} by us alone, {len(other - mine)} by imagededup alone"
+    )
 
 
 def listed(text: str, pairs: Pairs) -> None:
@@ -115,9 +123,14 @@ def fixtures_part(fixtures: Path, python: str) -> None:
 def speed_part(folder: Path, python: str) -> None:
     files = sorted(folder.glob("*.jpg"))
     runs = [(ours(folder), theirs(folder, python)) for _ in range(ROUNDS)]
-    mine, (other, version) = min((run for run, _ in runs), key=lambda run: run.total), min((run for _, run in runs), key=lambda run: run[0].total)
+    mine, (other, version) = (
+        min((run for run, _ in runs), key=lambda run: run.total),
+        min((run for _, run in runs), key=lambda run: run[0].total),
+    )
     copies = sum(path.name.startswith("copy") for path in files)
-    print(f"{len(files)} JPEGs of 12 megapixels ({megabytes(files)}), {copies} of them copies of the same bytes; best of {ROUNDS}")
+    print(
+        f"{len(files)} JPEGs of 12 megapixels ({megabytes(files)}), {copies} of them copies of the same bytes; best of {ROUNDS}"
+    )
     print(f"  {'':28} {'twinloop':>10} {'imagededup ' + version:>24} {'ratio':>8}")
     rows = (
         ("ms per file, all of it", 1e3 * mine.total / len(files), 1e3 * other.total / len(files)),

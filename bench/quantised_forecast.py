@@ -41,17 +41,43 @@ BF16 = torch.bfloat16
 
 
 def t5() -> Any:
-    return T5EncoderModel(T5Config(vocab_size=32128, d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64, feed_forward_proj="gated-gelu"))
+    return T5EncoderModel(
+        T5Config(
+            vocab_size=32128,
+            d_model=4096,
+            d_kv=64,
+            d_ff=10240,
+            num_layers=24,
+            num_heads=64,
+            feed_forward_proj="gated-gelu",
+        )
+    )
 
 
 def qwen25() -> Any:
-    text = {"vocab_size": 152064, "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4}
+    text = {
+        "vocab_size": 152064,
+        "hidden_size": 3584,
+        "intermediate_size": 18944,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 28,
+        "num_key_value_heads": 4,
+    }
     vision = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 3584}
-    return Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=False))
+    return Qwen2_5_VLForConditionalGeneration(
+        Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=False)
+    )
 
 
 def qwen3() -> Any:
-    sizes = {"hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128}
+    sizes = {
+        "hidden_size": 2560,
+        "intermediate_size": 9728,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+    }
     return Qwen3Model(Qwen3Config(vocab_size=151936, **sizes))
 
 
@@ -87,7 +113,10 @@ def main() -> None:
         one = footprint(base, family.targets, settings.rank, (1, 16, side, side), words(name))
         lighter = {how: Lighter(bytes_if(model, how, BF16), 0, bytes_if(reader, how, BF16)) for how in QUANTIZATIONS}
         plain = Demand(one, settings, others=GIB // 4, gpu=True, visitors=real_bytes(reader), lighter=lighter)
-        for how, demand in [("bfloat16", plain), *((how, replace(found, others=GIB // 4)) for how, found in plain.quantised())]:
+        for how, demand in [
+            ("bfloat16", plain),
+            *((how, replace(found, others=GIB // 4)) for how, found in plain.quantised()),
+        ]:
             sizes = (demand.one.weights, demand.visitors, demand.peak(args.batch, False), demand.peak(args.batch, True))
             print(f"{name:10} rank {settings.rank} {how:8}", *(f"{size / GIB:6.1f}" for size in sizes), flush=True)
 

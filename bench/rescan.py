@@ -38,7 +38,9 @@ def make_photos(folder: Path, count: int) -> None:
     """Different JPEGs of `SIZE`, each with a face of the LFW fixtures in its middle."""
     faces = find_images(FIXTURES / "photos" / "lfw")
     rng = np.random.default_rng(0)
-    ground = Image.fromarray(rng.integers(0, 256, (SIZE[1] // 8, SIZE[0] // 8, 3), dtype=np.uint8)).resize(SIZE, Image.Resampling.BICUBIC)
+    ground = Image.fromarray(rng.integers(0, 256, (SIZE[1] // 8, SIZE[0] // 8, 3), dtype=np.uint8)).resize(
+        SIZE, Image.Resampling.BICUBIC
+    )
     for number in range(count):
         photo = ground.copy()
         with Image.open(faces[number % len(faces)]) as face:
@@ -64,11 +66,15 @@ def main() -> None:
         photos.mkdir()
         make_photos(photos, args.photos)
         first, done = timed(vault, (photos,), args.models_dir, args.workers)
-        print(f"first scan, {args.workers} workers: {first:.2f} s, {done.measured} photos measured, {done.counts.faces} faces")
+        print(
+            f"first scan, {args.workers} workers: {first:.2f} s, {done.measured} photos measured, {done.counts.faces} faces"
+        )
         again = [timed(vault, (), args.models_dir, args.workers) for _ in range(5)]
         assert all(result.measured == 0 and result.unchanged == args.photos for _, result in again)
         second = statistics.median(seconds for seconds, _ in again)
-        print(f"nothing changed:      {second:.4f} s (median of 5), {1e6 * second / args.photos:.0f} microseconds a photo")
+        print(
+            f"nothing changed:      {second:.4f} s (median of 5), {1e6 * second / args.photos:.0f} microseconds a photo"
+        )
         print(f"ratio:                {first / second:.0f} (asked for: 200)")
 
 

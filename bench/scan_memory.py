@@ -32,7 +32,9 @@ def make_photos(folder: Path, count: int) -> None:
         place = folder / f"{number // PER_FOLDER:04d}"
         if number % PER_FOLDER == 0:
             place.mkdir()
-        Image.fromarray(fake_image(FakeTruth(person=number % 16), number, 96)).save(place / f"{number:06d}.jpg", quality=90)
+        Image.fromarray(fake_image(FakeTruth(person=number % 16), number, 96)).save(
+            place / f"{number:06d}.jpg", quality=90
+        )
 
 
 def megabytes(pid: int) -> float:
@@ -65,7 +67,10 @@ def watched(command: list[str], count: int, catalog: Path | None) -> tuple[float
         done = photos_in(catalog)
         if done >= (shown + 1) * count // LINES:
             shown = done * LINES // count
-            print(f"{done:>8} photos   this process {megabytes(process.pid):6.1f} MB   workers {' '.join(f'{value:6.1f}' for value in workers)} MB", flush=True)
+            print(
+                f"{done:>8} photos   this process {megabytes(process.pid):6.1f} MB   workers {' '.join(f'{value:6.1f}' for value in workers)} MB",
+                flush=True,
+            )
         time.sleep(0.2)
     if process.returncode != 0:
         raise SystemExit(f"the scan failed with exit code {process.returncode}")
@@ -95,11 +100,26 @@ def main() -> None:
         began = time.perf_counter()
         make_photos(photos, args.photos)
         print(f"{args.photos} JPEGs made in {time.perf_counter() - began:.0f} s")
-        command = [sys.executable, "-m", "twinloop", "vault", "scan", str(photos), "--vault", str(vault.root), "--models-dir", "fake", "--min-face", "20"]
+        command = [
+            sys.executable,
+            "-m",
+            "twinloop",
+            "vault",
+            "scan",
+            str(photos),
+            "--vault",
+            str(vault.root),
+            "--models-dir",
+            "fake",
+            "--min-face",
+            "20",
+        ]
         began = time.perf_counter()
         peak, worker = watched([*command, "--workers", str(args.workers)], args.photos, vault.catalog)
         seconds = time.perf_counter() - began
-        print(f"first scan: {seconds:.0f} s, {args.photos / seconds:.0f} photos a second; peak {peak:.1f} MB, of a worker {worker:.1f} MB")
+        print(
+            f"first scan: {seconds:.0f} s, {args.photos / seconds:.0f} photos a second; peak {peak:.1f} MB, of a worker {worker:.1f} MB"
+        )
         began = time.perf_counter()
         peak, _ = watched(command, args.photos, None)
         print(f"nothing changed: {time.perf_counter() - began:.1f} s, peak {peak:.1f} MB")

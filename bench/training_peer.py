@@ -96,8 +96,15 @@ def run(command: list[object], home: Path) -> Report:
         RuntimeError: it failed; ends with its last words.
     """
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    env |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(home / "hub"), "TOKENIZERS_PARALLELISM": "false", "BENCH_BEGUN": repr(time.time())}
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=home, env=env, check=False)
+    env |= {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(home / "hub"),
+        "TOKENIZERS_PARALLELISM": "false",
+        "BENCH_BEGUN": repr(time.time()),
+    }
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, cwd=home, env=env, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"{command[1]} failed:\n{done.stderr[-3000:]}")
     found: Report = json.loads(done.stdout.strip().splitlines()[-1])
@@ -106,12 +113,36 @@ def run(command: list[object], home: Path) -> Report:
 
 def ours(task: Task, home: Path, *options: object) -> Report:
     return run(
-        [sys.executable, PEERS / "our_sdxl.py", "train", task.model, task.photos, task.steps, task.batch, task.resolution, task.precision, home, *options], home
+        [
+            sys.executable,
+            PEERS / "our_sdxl.py",
+            "train",
+            task.model,
+            task.photos,
+            task.steps,
+            task.batch,
+            task.resolution,
+            task.precision,
+            home,
+            *options,
+        ],
+        home,
     )
 
 
 def plain(task: Task, home: Path) -> Report:
-    command = [sys.executable, PEERS / "plain_sdxl.py", "train", task.model, task.photos, task.steps, task.batch, task.resolution, task.precision, home]
+    command = [
+        sys.executable,
+        PEERS / "plain_sdxl.py",
+        "train",
+        task.model,
+        task.photos,
+        task.steps,
+        task.batch,
+        task.resolution,
+        task.precision,
+        home,
+    ]
     return run(command, home)
 
 
@@ -182,7 +213,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--photos", type=int, default=8)
     parser.add_argument("--photo-size", default="1024x768")
     parser.add_argument("--resolution", type=int, default=128)
-    parser.add_argument("--precision", default="float32", help="of both sides: float32, auto (the script: bf16), on a GPU also bfloat16 and float16")
+    parser.add_argument(
+        "--precision",
+        default="float32",
+        help="of both sides: float32, auto (the script: bf16), on a GPU also bfloat16 and float16",
+    )
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--same-draws", action="store_true", help="compare losses instead of times")
     parser.add_argument("--generation", action="store_true", help="also compare generation and the exchange of a LoRA")
@@ -191,12 +226,16 @@ def parsed() -> argparse.Namespace:
 
 def main() -> None:
     args = parsed()
-    theirs, other = ("diffusers script", script_side(args.python, args.script)) if args.script else ("plain loop", plain)
+    theirs, other = (
+        ("diffusers script", script_side(args.python, args.script)) if args.script else ("plain loop", plain)
+    )
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         width, height = (args.resolution,) * 2 if args.same_draws else map(int, args.photo_size.split("x"))
         make_photos(home / "photos", args.photos, (width, height), "png" if args.same_draws else "jpg")
-        task = Task(make_model(args.model, home), home / "photos", args.steps, args.batch, args.resolution, args.precision)
+        task = Task(
+            make_model(args.model, home), home / "photos", args.steps, args.batch, args.resolution, args.precision
+        )
         if args.same_draws:
             compare_losses(task, other, home)
             return
@@ -219,7 +258,10 @@ def fresh(home: Path, turn: int) -> Path:
 def generation(task: Task, home: Path) -> dict[str, Figures]:
     """24 images by both, with the LoRA that ours trained."""
     given = ["generate", task.model, task.resolution, task.precision, home / "lora.safetensors"]
-    return {side: dict(run([sys.executable, PEERS / script, *given], home)["figures"]) for side, script in (("twinloop", "our_sdxl.py"), ("plain loop", "plain_sdxl.py"))}
+    return {
+        side: dict(run([sys.executable, PEERS / script, *given], home)["figures"])
+        for side, script in (("twinloop", "our_sdxl.py"), ("plain loop", "plain_sdxl.py"))
+    }
 
 
 if __name__ == "__main__":

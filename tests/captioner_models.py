@@ -46,7 +46,9 @@ def build_tagger(folder: Path, side: int = 64) -> Path:
     planes = writer.one("Transpose", ["image"], perm=(0, 3, 1, 2))
     means = writer.one("GlobalAveragePool", [planes])
     scores = writer.one(
-        "Conv", [means, writer.weight(weights), writer.weight(np.array([5, 0, 0, 2, 5, -5], np.float32))], kernel_shape=(1, 1)
+        "Conv",
+        [means, writer.weight(weights), writer.weight(np.array([5, 0, 0, 2, 5, -5], np.float32))],
+        kernel_shape=(1, 1),
     )
     flat = writer.one("Flatten", [writer.one("Sigmoid", [scores])], axis=1)
     graph = (
@@ -54,7 +56,9 @@ def build_tagger(folder: Path, side: int = 64) -> Path:
         + _text(2, "tagger")
         + b"".join(_block(5, weight) for weight in writer._weights)
     )
-    graph += _block(11, _value_info("image", ("batch", side, side, 3))) + _block(12, _value_info(flat, ("batch", len(TAGS))))
+    graph += _block(11, _value_info("image", ("batch", side, side, 3))) + _block(
+        12, _value_info(flat, ("batch", len(TAGS)))
+    )
     (folder / "model.onnx").write_bytes(_number(1, 8) + _block(8, _number(2, 13)) + _block(7, graph))
     rows = [f"{number},{name},{category},1" for number, (name, category) in enumerate(TAGS)]
     (folder / "selected_tags.csv").write_text("\n".join(["tag_id,name,category,count", *rows]) + "\n")
@@ -71,13 +75,20 @@ def build_blip(folder: Path, seed: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
     tokenizer = BertTokenizer(str(folder / "vocab.txt"), bos_token="[DEC]")
-    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
     text = {
         **sizes, "vocab_size": len(vocabulary), "encoder_hidden_size": 32, "max_position_embeddings": 64, "bos_token_id": 5, "pad_token_id": 0,
         "eos_token_id": 3, "sep_token_id": 3, "projection_dim": 32,
     }  # fmt: skip
     config = BlipConfig(
-        text_config=text, vision_config={**sizes, "image_size": 32, "patch_size": 16, "projection_dim": 32}, projection_dim=32
+        text_config=text,
+        vision_config={**sizes, "image_size": 32, "patch_size": 16, "projection_dim": 32},
+        projection_dim=32,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -102,7 +113,9 @@ def build_florence2(folder: Path, seed: int = 7) -> Path:
     vocabulary = {word: number for number, word in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<image>", *WORDS])}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
-    backend.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>",
         extra_special_tokens={"image_token": "<image>"}, model_max_length=64,
@@ -122,7 +135,9 @@ def build_florence2(folder: Path, seed: int = 7) -> Path:
         torch.manual_seed(seed)
         model = Florence2ForConditionalGeneration(config)
     model.save_pretrained(folder)
-    images = CLIPImageProcessorPil(size={"height": 64, "width": 64}, crop_size={"height": 64, "width": 64}, do_center_crop=False)
+    images = CLIPImageProcessorPil(
+        size={"height": 64, "width": 64}, crop_size={"height": 64, "width": 64}, do_center_crop=False
+    )
     images.image_seq_length = 5  # 64 pixels in strides of 32, and their mean
     Florence2Processor(images, tokenizer).save_pretrained(folder)
     return folder

@@ -55,7 +55,7 @@ def train(state, first, steps, seed, data, rank, say, save):
     return state, lambda out, into: (draw.normal(size=(rank, into)).astype(np.float16), draw.normal(size=(out, rank)).astype(np.float16))
 '''
 
-_KOHYA = '''
+_KOHYA = """
 import argparse, tomllib
 parser = argparse.ArgumentParser()
 parser.add_argument("--config_file", required=True)
@@ -118,13 +118,19 @@ for layer, out, into in LAYERS:
     tensors[f"{layer}.alpha"] = np.array(args["network_alpha"], np.float16)
 save_file(tensors, output / f"{name}.safetensors", {"ss_dataset_dirs": str(config), "ss_network_dim": str(args["network_dim"])})
 print("\\nmodel saved.")
-'''
+"""
 
 _KEYS = f"GENERAL, DATASET, SUBSET = {set(foreign_keys.KOHYA_GENERAL)!r}, {set(foreign_keys.KOHYA_DATASET)!r}, {set(foreign_keys.KOHYA_SUBSET)!r}\n"
-_SDXL = f"KNOWN = {set(foreign_keys.KOHYA_TRAINING | foreign_keys.KOHYA_OF_FAMILY['sdxl'])!r}\n" + 'NETWORK = "networks.lora"\nLAYERS = [("lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q", 640, 640), ("lora_unet_output_blocks_0_1_transformer_blocks_0_attn2_to_k", 1280, 2048)]\n'
-_FLUX = f"KNOWN = {set(foreign_keys.KOHYA_TRAINING | foreign_keys.KOHYA_OF_FAMILY['flux'])!r}\n" + 'NETWORK = "networks.lora_flux"\nLAYERS = [("lora_unet_double_blocks_0_img_attn_qkv", 72, 24), ("lora_unet_single_blocks_3_linear1", 168, 24)]\n'
+_SDXL = (
+    f"KNOWN = {set(foreign_keys.KOHYA_TRAINING | foreign_keys.KOHYA_OF_FAMILY['sdxl'])!r}\n"
+    + 'NETWORK = "networks.lora"\nLAYERS = [("lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q", 640, 640), ("lora_unet_output_blocks_0_1_transformer_blocks_0_attn2_to_k", 1280, 2048)]\n'
+)
+_FLUX = (
+    f"KNOWN = {set(foreign_keys.KOHYA_TRAINING | foreign_keys.KOHYA_OF_FAMILY['flux'])!r}\n"
+    + 'NETWORK = "networks.lora_flux"\nLAYERS = [("lora_unet_double_blocks_0_img_attn_qkv", 72, 24), ("lora_unet_single_blocks_3_linear1", 168, 24)]\n'
+)
 
-_AI_TOOLKIT = '''
+_AI_TOOLKIT = """
 import yaml
 job = yaml.safe_load(pathlib.Path(sys.argv[1]).read_text())
 assert set(job) == {"job", "config", "meta"} and job["job"] == "extension"
@@ -159,7 +165,7 @@ for layer, out, into in layers:
     tensors[f"{layer}.lora_A.weight"], tensors[f"{layer}.lora_B.weight"] = pair(out, into)
 save_file(tensors, folder / f"{name}.safetensors")
 print("\\nResult:\\n - 1 completed job")
-'''
+"""
 
 
 def sd_scripts(folder: Path) -> Path:

@@ -53,7 +53,9 @@ KOHYA_OF_FAMILY = {
 KOHYA_SUBSET = _names("""color_aug face_crop_aug_range flip_aug num_repeats random_crop shuffle_caption keep_tokens keep_tokens_separator secondary_separator
     enable_wildcard token_warmup_min token_warmup_step caption_prefix caption_suffix caption_dropout_every_n_epochs caption_dropout_rate
     caption_tag_dropout_rate caption_extension class_tokens cache_info image_dir is_reg""")  # fmt: skip
-KOHYA_GENERAL = (KOHYA_SUBSET - {"image_dir", "is_reg"}) | _names("batch_size bucket_no_upscale bucket_reso_steps enable_bucket max_bucket_reso min_bucket_reso resolution network_multiplier")
+KOHYA_GENERAL = (KOHYA_SUBSET - {"image_dir", "is_reg"}) | _names(
+    "batch_size bucket_no_upscale bucket_reso_steps enable_bucket max_bucket_reso min_bucket_reso resolution network_multiplier"
+)
 KOHYA_DATASET = KOHYA_GENERAL | {"subsets"}
 """config_util.py checks datasets against exactly these, and stops at others."""
 KOHYA_CHOICES = {
@@ -92,9 +94,22 @@ ONETRAINER = _names("""__version training_method model_type workspace_dir cache_
     timestep_shift dynamic_timestep_shifting unet prior transformer quantization text_encoder text_encoder_2 text_encoder_3 text_encoder_4 vae
     layer_filter layer_filter_preset layer_filter_regex peft_type lora_model_name lora_rank lora_alpha lora_decompose lora_weight_dtype optimizer
     sample_definition_file_name samples sample_after sample_after_unit backup_after backup_after_unit save_every save_every_unit""")  # fmt: skip
-ONETRAINER_PART = _names("model_name include train stop_training_after stop_training_after_unit learning_rate weight_dtype dropout_probability train_embedding attention_mask guidance_scale")
-ONETRAINER_CONCEPT = _names("name path seed enabled type include_subdirectories image_variations text_variations balancing balancing_strategy loss_weight image text")
-ONETRAINER_SCHEDULES = {"CONSTANT", "LINEAR", "COSINE", "COSINE_WITH_RESTARTS", "COSINE_WITH_HARD_RESTARTS", "REX", "ADAFACTOR", "CUSTOM"}
+ONETRAINER_PART = _names(
+    "model_name include train stop_training_after stop_training_after_unit learning_rate weight_dtype dropout_probability train_embedding attention_mask guidance_scale"
+)
+ONETRAINER_CONCEPT = _names(
+    "name path seed enabled type include_subdirectories image_variations text_variations balancing balancing_strategy loss_weight image text"
+)
+ONETRAINER_SCHEDULES = {
+    "CONSTANT",
+    "LINEAR",
+    "COSINE",
+    "COSINE_WITH_RESTARTS",
+    "COSINE_WITH_HARD_RESTARTS",
+    "REX",
+    "ADAFACTOR",
+    "CUSTOM",
+}
 
 SIMPLETUNER = _names("""model_type lora_type model_family model_flavour pretrained_model_name_or_path data_backend_config output_dir lora_rank lora_alpha
     max_train_steps num_train_epochs train_batch_size learning_rate lr_scheduler gradient_accumulation_steps lr_warmup_steps lr_num_cycles lr_power

@@ -33,7 +33,9 @@ def plain_pipeline(base: Path, family: Family, kind: str, lora: Path | None = No
     return made
 
 
-def plain_edit(pipeline: Any, family: Family, shot: Shot, photos: Sequence[Path], settings: GenerationSettings) -> ImageArray:
+def plain_edit(
+    pipeline: Any, family: Family, shot: Shot, photos: Sequence[Path], settings: GenerationSettings
+) -> ImageArray:
     import torch
 
     given: dict[str, Any] = {family.guidance.argument: settings.guidance}

@@ -40,7 +40,9 @@ def write_image_processor(folder: Path) -> None:
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     make: Any = Qwen2VLImageProcessorPil
-    make(patch_size=2, merge_size=2, temporal_patch_size=1, min_pixels=16, max_pixels=256).save_pretrained(folder / "processor")
+    make(patch_size=2, merge_size=2, temporal_patch_size=1, min_pixels=16, max_pixels=256).save_pretrained(
+        folder / "processor"
+    )
     index = json.loads((folder / "model_index.json").read_text())
     index["processor"] = ["transformers", "Qwen2VLProcessor"]
     (folder / "model_index.json").write_text(json.dumps(index))
@@ -63,7 +65,9 @@ def _sd15(folder: Path) -> Any:
         sample_size=8, in_channels=4, out_channels=4, block_out_channels=(16, 32), down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), layers_per_block=1, attention_head_dim=8, cross_attention_dim=WIDTH, norm_num_groups=8,
     )  # fmt: skip
-    scheduler: Any = PNDMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, skip_prk_steps=True, steps_offset=1)
+    scheduler: Any = PNDMScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, skip_prk_steps=True, steps_offset=1
+    )
     pipeline: Any = StableDiffusionPipeline
     return pipeline(
         vae=_vae(4), text_encoder=_clip(folder, projection=False), tokenizer=_clip_tokenizer(folder), unet=unet, scheduler=scheduler,
@@ -111,8 +115,12 @@ def _flux2(folder: Path) -> Any:
         vocab_size=64, hidden_size=8, intermediate_size=8, num_hidden_layers=30, num_attention_heads=1, num_key_value_heads=1, head_dim=8,
         max_position_embeddings=1024,
     )  # fmt: skip
-    vision = PixtralVisionConfig(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=16, patch_size=8)
-    encoder = Mistral3ForConditionalGeneration(Mistral3Config(text_config=text, vision_config=vision, image_token_index=3))
+    vision = PixtralVisionConfig(
+        hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=16, patch_size=8
+    )
+    encoder = Mistral3ForConditionalGeneration(
+        Mistral3Config(text_config=text, vision_config=vision, image_token_index=3)
+    )
     pipeline: Any = Flux2Pipeline
     return pipeline(
         scheduler=_flow(shift=3.0, use_dynamic_shifting=True), vae=_flux2_vae(), text_encoder=encoder, tokenizer=_plain_tokenizer(),
@@ -170,7 +178,13 @@ def _zimage(folder: Path) -> Any:
         axes_lens=[1024, 64, 64],
     )  # fmt: skip
     pipeline: Any = ZImagePipeline
-    return pipeline(scheduler=_flow(shift=3.0), vae=_vae(16), text_encoder=Qwen3Model(config), tokenizer=_plain_tokenizer(), transformer=transformer)
+    return pipeline(
+        scheduler=_flow(shift=3.0),
+        vae=_vae(16),
+        text_encoder=Qwen3Model(config),
+        tokenizer=_plain_tokenizer(),
+        transformer=transformer,
+    )
 
 
 def _qwen_image(folder: Path, kind: str = "QwenImagePipeline", **more: Any) -> Any:
@@ -190,7 +204,14 @@ def _qwen_image(folder: Path, kind: str = "QwenImagePipeline", **more: Any) -> A
     tokenizer = _plain_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": list(VISION)})
     start, picture, end = tokenizer.convert_tokens_to_ids(VISION)
-    config: Any = Qwen2_5_VLConfig(text_config=text, vision_config=vision, image_token_id=picture, video_token_id=63, vision_start_token_id=start, vision_end_token_id=end)
+    config: Any = Qwen2_5_VLConfig(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=picture,
+        video_token_id=63,
+        vision_start_token_id=start,
+        vision_end_token_id=end,
+    )
     vae: Any = AutoencoderKLQwenImage
     make: Any = QwenImageTransformer2DModel
     transformer = make(
@@ -218,9 +239,19 @@ def build_auraflow(folder: Path) -> Path:
             sample_size=8, in_channels=4, out_channels=4, num_mmdit_layers=1, num_single_dit_layers=1, attention_head_dim=8, num_attention_heads=2,
             joint_attention_dim=WIDTH, caption_projection_dim=16, pos_embed_max_size=64,
         )  # fmt: skip
-        encoder = UMT5EncoderModel(UMT5Config(vocab_size=64, d_model=WIDTH, d_kv=8, d_ff=WIDTH, num_layers=1, num_heads=2, is_encoder_decoder=False))
+        encoder = UMT5EncoderModel(
+            UMT5Config(
+                vocab_size=64, d_model=WIDTH, d_kv=8, d_ff=WIDTH, num_layers=1, num_heads=2, is_encoder_decoder=False
+            )
+        )
         pipeline: Any = AuraFlowPipeline
-        made = pipeline(tokenizer=_plain_tokenizer(), text_encoder=encoder, vae=_vae(4), transformer=transformer, scheduler=_flow(shift=1.73))
+        made = pipeline(
+            tokenizer=_plain_tokenizer(),
+            text_encoder=encoder,
+            vae=_vae(4),
+            transformer=transformer,
+            scheduler=_flow(shift=1.73),
+        )
         _spread(transformer)
         made.save_pretrained(folder, safe_serialization=True)
     return folder
@@ -278,7 +309,9 @@ def _clip(folder: Path, *, projection: bool) -> Any:
 def _t5(width: int) -> Any:
     from transformers import T5Config, T5EncoderModel
 
-    return T5EncoderModel(T5Config(vocab_size=64, d_model=width, d_kv=8, d_ff=width, num_layers=1, num_heads=2, is_encoder_decoder=False))
+    return T5EncoderModel(
+        T5Config(vocab_size=64, d_model=width, d_kv=8, d_ff=width, num_layers=1, num_heads=2, is_encoder_decoder=False)
+    )
 
 
 def _plain_tokenizer() -> Any:
@@ -289,10 +322,17 @@ def _plain_tokenizer() -> Any:
     from transformers import PreTrainedTokenizerFast
 
     names = ["<pad>", "<end>", "<unknown>", "<image>", *WORDS, *SYSTEM]
-    core = Tokenizer(WordLevel({name: number for number, name in enumerate(dict.fromkeys(names))}, unk_token="<unknown>"))
+    core = Tokenizer(
+        WordLevel({name: number for number, name in enumerate(dict.fromkeys(names))}, unk_token="<unknown>")
+    )
     core.pre_tokenizer = Whitespace()
     tokenizer: Any = PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token="<pad>", eos_token="<end>", unk_token="<unknown>", model_max_length=512, padding_side="right",
+        tokenizer_object=core,
+        pad_token="<pad>",
+        eos_token="<end>",
+        unk_token="<unknown>",
+        model_max_length=512,
+        padding_side="right",
         model_input_names=["input_ids", "attention_mask"],
     )
     tokenizer.chat_template = TEMPLATE

@@ -23,7 +23,9 @@ def rows_of(run: Path) -> list[tuple[str, list[Path]]]:
     rows = [(f"{len(photos)} photos of the person", [Path(photo["path"]) for photo in photos])]
     for entry in history["iterations"]:
         number = entry["iteration"]
-        label = f"round {number}: {entry['gap_count']} gaps, {entry['approved']} of {entry['generated']} images approved"
+        label = (
+            f"round {number}: {entry['gap_count']} gaps, {entry['approved']} of {entry['generated']} images approved"
+        )
         rows.append((label, sorted((run / f"approved_iter{number}").glob("*.png"))))
     for version in dict.fromkeys([1, history["best_version"]]):
         rows.append((f"panel, LoRA v{version}", sorted((run / f"panel_v{version}").glob("*.png"))))

@@ -55,11 +55,13 @@ class GenerationConfig(_Section):
         None, description="full = prose whose captions also say what is as usual ('eyes open'); null = the preset's"
     )
     from_photos: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        0.0, description="share of the shots that start from a real photo (image-to-image, or editing where the model edits)"
+        0.0,
+        description="share of the shots that start from a real photo (image-to-image, or editing where the model edits)",
     )
     strength: Annotated[float, Field(gt=0.0, le=1.0)] = 0.6
     references: Annotated[int, Field(ge=1, le=10)] | None = Field(
-        None, description="real photos that an editing model looks at for one image, where it takes several; null = the preset's"
+        None,
+        description="real photos that an editing model looks at for one image, where it takes several; null = the preset's",
     )
     extra_loras: tuple[ExtraLora, ...] = Field(
         (), description="LoRAs worn beside the loop's own, each with path and scale"
@@ -148,10 +150,13 @@ class TrainingConfig(_Section):
     extra_args: tuple[str, ...] = Field(
         (), description="further arguments for sd-scripts, as --ae=FILE; they win over those written for it"
     )
-    processes: Positive = Field(1, description="GPUs that share the training; the same pictures per step, so the same training")
+    processes: Positive = Field(
+        1, description="GPUs that share the training; the same pictures per step, so the same training"
+    )
     adapter: Literal["lora", "dora", "lokr"] = "lora"
     lokr_factor: Annotated[int, Field(ge=-1)] = Field(
-        -1, description="by how much a LoKr divides layers, 4 to 16 are usual; -1 = automatic, which is the smallest file"
+        -1,
+        description="by how much a LoKr divides layers, 4 to 16 are usual; -1 = automatic, which is the smallest file",
     )
     text_encoder: bool = Field(
         False, description="the LoRA adapts the CLIP text encoders too (SD 1.5, SDXL, SD 3.5, FLUX.1), as kohya's does"
@@ -223,7 +228,9 @@ class TrainingConfig(_Section):
         elif self.lokr_factor != -1:
             raise ValueError(f'lokr_factor is for "adapter": "lokr", not "{self.adapter}"')
         elif (self.rank or 0) > LARGEST_RANK:
-            raise ValueError(f'rank {self.rank} is more than {LARGEST_RANK}; only "adapter": "lokr" takes more, as whole matrices')
+            raise ValueError(
+                f'rank {self.rank} is more than {LARGEST_RANK}; only "adapter": "lokr" takes more, as whole matrices'
+            )
         if self.early_stop and self.keep_checkpoints < 2:
             raise ValueError("early_stop needs keep_checkpoints of 2 or more")
         self._fits_text_encoder()
@@ -313,7 +320,9 @@ class Settings(_Section):
     @model_validator(mode="after")
     def _lokr_is_worn_whole(self) -> Settings:
         if self.training.adapter == "lokr" and self.generation.offload == "sequential":
-            raise ValueError('"training": {"adapter": "lokr"} and "generation": {"offload": "sequential"} do not go together: choose "model"')
+            raise ValueError(
+                '"training": {"adapter": "lokr"} and "generation": {"offload": "sequential"} do not go together: choose "model"'
+            )
         return self
 
     @property
@@ -335,7 +344,11 @@ class Settings(_Section):
         }
         return self.model_dump(
             mode="json",
-            exclude={**dict.fromkeys(free, True), "generation": {"offload"}, "training": {"tensorboard", "wandb", "trainer_path", "trainer_python"}},
+            exclude={
+                **dict.fromkeys(free, True),
+                "generation": {"offload"},
+                "training": {"tensorboard", "wandb", "trainer_path", "trainer_python"},
+            },
         )
 
 

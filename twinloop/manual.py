@@ -180,11 +180,19 @@ def _begin(shots: Sequence[Shot], order: Order, context: GenerationContext) -> N
         "base_model": context.base_model,
         "lora": None if order.lora is None else sha256_file(order.lora),
         # where parts of the model wait decides no pixel, and the photos that are shown stand in the shots
-        "settings": {name: value for name, value in dataclasses.asdict(context.settings).items() if name not in ("offload", "references")},
+        "settings": {
+            name: value
+            for name, value in dataclasses.asdict(context.settings).items()
+            if name not in ("offload", "references")
+        },
     }
     if context.early is not None:
         judge = context.early
-        record["early_reject"] = {"at": judge.at, "observer": judge.observer.fingerprint, "limits": dataclasses.asdict(judge.limits)}
+        record["early_reject"] = {
+            "at": judge.at,
+            "observer": judge.observer.fingerprint,
+            "limits": dataclasses.asdict(judge.limits),
+        }
     record = json.loads(json.dumps(record))  # as it will be read back
     kept = order.output / RECORD
     if not kept.exists():
@@ -263,7 +271,9 @@ def judge_folder(
     reference = learn_person(photos, settings, observer) if photos is not None else None
     known = [(p.path.name, p.seen.phash) for p in photos.selection.photos] if photos is not None else []
     limits = steps.limits_of(settings, reference)
-    judged = validating.judge(asked, observer, catalog, limits, reference, known, reporter) + validating.given_up(folder)
+    judged = validating.judge(asked, observer, catalog, limits, reference, known, reporter) + validating.given_up(
+        folder
+    )
     verdicts = [item.verdict for item in judged]
     return judged, validating.verdicts_json(verdicts, limits, steps.settings_fingerprint(settings))
 

@@ -195,7 +195,9 @@ class Scanner(Protocol):
 
     def __enter__(self) -> Scanner: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
 
     def scan(self, files: Iterable[ListedFile], count: int, wanted: Wanted) -> Iterator[ScannedFile]:
         """Every file once, in any order. ``count``: how many there are. One that cannot be read has a ``problem``; it stops nothing."""

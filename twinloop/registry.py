@@ -66,7 +66,9 @@ def register_facet(facet: Facet) -> Facet:
     """
     unfit = [name for name in (facet.name, *facet.values) if not re.fullmatch(r"\w[\w-]*", name)]
     unknown = [value for value in (*facet.shares, *facet.phrases) if value not in facet.values]
-    wordless = [v for v in facet.values if v not in facet.phrases or not (facet.phrases[v].prose or facet.phrases[v].tags)]
+    wordless = [
+        v for v in facet.values if v not in facet.phrases or not (facet.phrases[v].prose or facet.phrases[v].tags)
+    ]
     wrong = [value for value, share in facet.shares.items() if not 0 <= share < 1]
     total = 0.0 if facet.multiple else sum(facet.shares.values())
     if unfit or unknown or wordless or wrong or total > 1 + 1e-9:

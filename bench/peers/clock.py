@@ -45,4 +45,13 @@ class Clock:
 
     def report(self, **more: Any) -> str:
         """One line of JSON, for the bench; memory in MiB."""
-        return json.dumps({"marks": self.marks, "steps": self.steps, "losses": self.losses, "peak": self.peak, "gpu_peak": self.gpu_peak, **more})
+        return json.dumps(
+            {
+                "marks": self.marks,
+                "steps": self.steps,
+                "losses": self.losses,
+                "peak": self.peak,
+                "gpu_peak": self.gpu_peak,
+                **more,
+            }
+        )

@@ -20,7 +20,10 @@ from pathlib import Path
 
 def stand_in_for_cnn() -> None:
     """Empty modules in the place of those that import torch."""
-    names = {"imagededup.utils.models": ("CustomModel", "MobilenetV3", "ViT", "EfficientNet"), "imagededup.methods.cnn": ("CNN",)}
+    names = {
+        "imagededup.utils.models": ("CustomModel", "MobilenetV3", "ViT", "EfficientNet"),
+        "imagededup.methods.cnn": ("CNN",),
+    }
     for name, classes in names.items():
         module = types.ModuleType(name)
         for kind in classes:

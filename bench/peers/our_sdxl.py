@@ -39,7 +39,9 @@ def settings_of(args: argparse.Namespace) -> TrainingSettings:
     )  # fmt: skip
 
 
-def train(model: str, photos: Path, settings: TrainingSettings, precision: str, home: Path, targets: tuple[str, ...]) -> int:
+def train(
+    model: str, photos: Path, settings: TrainingSettings, precision: str, home: Path, targets: tuple[str, ...]
+) -> int:
     """Train once; the clock has the moments and the losses of single steps. Returns the peak of memory that was forecast for a GPU, in bytes; 0 = none."""
     import json
     from dataclasses import replace
@@ -81,16 +83,24 @@ def write_draws(model: str, photos: Path, settings: TrainingSettings, file: Path
 
     base, count = open_base(model, FAMILIES["sdxl"], "auto", False, "float32"), len(pictures(photos))
     size, batch = settings.resolution, settings.batch_size
-    order = SampleSchedule([1.0] * count, [(size, size)] * count, batch=batch, seed=settings.seed, flip=False, dropout=0.0)
+    order = SampleSchedule(
+        [1.0] * count, [(size, size)] * count, batch=batch, seed=settings.seed, flip=False, dropout=0.0
+    )
     drawn: dict[str, Any] = {"steps": torch.tensor(settings.steps)}
-    drawn["order"] = torch.tensor([sample for step in range(1, settings.steps + 1) for sample in order.draw(step).samples])
+    drawn["order"] = torch.tensor(
+        [sample for step in range(1, settings.steps + 1) for sample in order.draw(step).samples]
+    )
     schedule = schedule_for(base.family, base.scheduler_config)
     cells = size // base.vae_scale
     for step in range(1, settings.steps + 1):
         noise = draw_noise(schedule, (batch, 4, cells, cells), 0.0, settings.seed, step)
         drawn |= {f"noise.{step}": noise.noise, f"times.{step}": noise.times}
     with adapted(base, ATTENTION, RANK, RANK, settings.seed) as denoiser:
-        drawn |= {f"start.{name}": part.detach().clone() for name, part in denoiser.parameters.items() if name.endswith("lora_A")}
+        drawn |= {
+            f"start.{name}": part.detach().clone()
+            for name, part in denoiser.parameters.items()
+            if name.endswith("lora_A")
+        }
     assert math.prod(drawn["order"].shape) == settings.steps * batch
     save_file(drawn, file)
 
@@ -127,7 +137,12 @@ def generate(model: str, size: int, precision: str, lora: Path, images: tuple[in
     swap = time.perf_counter() - begun
     list(generator.generate(shots, settings))  # the next version of the LoRA is measured by the same prompts
     again = prompts.encoded - before - encoded
-    return {"s an image": seconds / len(shots), "texts encoded": encoded, "texts encoded again": again, "exchange of a LoRA, s": swap}
+    return {
+        "s an image": seconds / len(shots),
+        "texts encoded": encoded,
+        "texts encoded again": again,
+        "exchange of a LoRA, s": swap,
+    }
 
 
 def parsed() -> argparse.Namespace:
@@ -155,10 +170,16 @@ def main() -> None:
     args = parsed()
     if args.what == "generate":
         steps, texts, seeds = map(int, args.images.split(","))
-        print(CLOCK.report(figures=generate(args.model, args.resolution, args.precision, args.lora, (steps, texts, seeds))))
+        print(
+            CLOCK.report(
+                figures=generate(args.model, args.resolution, args.precision, args.lora, (steps, texts, seeds))
+            )
+        )
         return
     settings = settings_of(args)
-    predicted = train(args.model, args.photos, settings, args.precision, args.home, () if args.preset_lora else ATTENTION)
+    predicted = train(
+        args.model, args.photos, settings, args.precision, args.home, () if args.preset_lora else ATTENTION
+    )
     if args.draws is not None:
         write_draws(args.model, args.photos, settings, args.draws)
     print(CLOCK.report(predicted=predicted))

@@ -1,7 +1,7 @@
 """The loop that the diffusers documentation leads to, nothing of twinloop in it: the other side of ``bench/training_peer.py`` where the script is not at hand.
 
-    plain_sdxl.py train MODEL PHOTOS STEPS BATCH RESOLUTION PRECISION HOME
-    plain_sdxl.py generate MODEL RESOLUTION PRECISION LORA [--images STEPS,PROMPTS,SEEDS]
+plain_sdxl.py train MODEL PHOTOS STEPS BATCH RESOLUTION PRECISION HOME
+plain_sdxl.py generate MODEL RESOLUTION PRECISION LORA [--images STEPS,PROMPTS,SEEDS]
 """
 
 from __future__ import annotations
@@ -50,7 +50,11 @@ def train(model: str, photos: Path, steps: int, batch: int, size: int, dtype: to
     vae.to(torch.float32)
     for part in (unet, vae, pipeline.text_encoder, pipeline.text_encoder_2):
         part.requires_grad_(False)
-    unet.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=["to_k", "to_q", "to_v", "to_out.0"]))
+    unet.add_adapter(
+        LoraConfig(
+            r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=["to_k", "to_q", "to_v", "to_out.0"]
+        )
+    )
     weights = [parameter for parameter in unet.parameters() if parameter.requires_grad]
     for parameter in weights:
         parameter.data = parameter.data.float()
@@ -108,7 +112,9 @@ def main() -> None:
     if what == "generate":
         size, precision, lora, *counts = rest
         steps, prompts, seeds = map(int, (counts[1] if counts else "8,6,4").split(","))
-        print(CLOCK.report(figures=generate(model, int(size), dtype_of(precision), Path(lora), (steps, prompts, seeds))))
+        print(
+            CLOCK.report(figures=generate(model, int(size), dtype_of(precision), Path(lora), (steps, prompts, seeds)))
+        )
         return
     photos, steps, batch, size, precision, home = rest
     train(model, Path(photos), int(steps), int(batch), int(size), dtype_of(precision), Path(home))

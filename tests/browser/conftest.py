@@ -23,8 +23,17 @@ from twinloop.nano.world.photos import write_photo_set
 from twinloop.web.app import create_app
 from twinloop.web.site import Site, new_token
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,7 +41,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "tests/browser" in item.nodeid:
             item.add_marker(pytest.mark.slow)
             if CHROMIUM is None:
-                item.add_marker(pytest.mark.skip(reason="Chromium is not installed, so the page was not opened in a browser (apt-get install chromium)"))
+                item.add_marker(
+                    pytest.mark.skip(
+                        reason="Chromium is not installed, so the page was not opened in a browser (apt-get install chromium)"
+                    )
+                )
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +87,10 @@ class Watched:
         self.page = page
         self.hosts: set[str] = set()
         self.complaints: list[str] = []
-        page.on("request", lambda request: self.hosts.add(request.url.split("/")[2].split(":")[0] if "//" in request.url else ""))
+        page.on(
+            "request",
+            lambda request: self.hosts.add(request.url.split("/")[2].split(":")[0] if "//" in request.url else ""),
+        )
         page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
@@ -121,7 +137,9 @@ def rendered_vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
         vaults.command("scan", root / "photos", "--models-dir", "nano", "--workers", 0)
         vaults.command("cluster")
         vaults.command("dedup")
-        vaults.command("label", "p001", "--trigger", "ohwx mira", "--class", "woman", "--name", "mira", "--consent", "fictional")
+        vaults.command(
+            "label", "p001", "--trigger", "ohwx mira", "--class", "woman", "--name", "mira", "--consent", "fictional"
+        )
         vaults.command("prep", "mira", "--size", 320)
     return home
 

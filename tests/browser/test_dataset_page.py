@@ -23,7 +23,13 @@ FOLDER = "outputs/facevault/organized/mira"
 def counted(rendered_vault: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The vault with a configuration, and the shares of mira's pictures counted."""
     home = vaults.copied(rendered_vault, tmp_path_factory.mktemp("counted") / "album")
-    data = {"_comment": "mine", "person_name": "mira", "person_trigger": "ohwx mira", "models_dir": "nano", "dataset_dir": FOLDER}
+    data = {
+        "_comment": "mine",
+        "person_name": "mira",
+        "person_trigger": "ohwx mira",
+        "models_dir": "nano",
+        "dataset_dir": FOLDER,
+    }
     (home / "bootstrap_config.json").write_text(json.dumps(data))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
@@ -35,7 +41,9 @@ def edits(home: Path) -> dict[str, str]:
     return edits_of(DecisionLog(home / "outputs/facevault/decisions.jsonl", reading=True), "p001")
 
 
-def test_captions_are_edited_in_bulk_after_a_preview_and_undone_at_once(vault_home: Path, visit: Callable[..., Watched]) -> None:
+def test_captions_are_edited_in_bulk_after_a_preview_and_undone_at_once(
+    vault_home: Path, visit: Callable[..., Watched]
+) -> None:
     with served(vault_home) as address:
         watched = visit(address, "#/dataset?person=p001&view=captions")
         page = watched.page
@@ -53,7 +61,9 @@ def test_captions_are_edited_in_bulk_after_a_preview_and_undone_at_once(vault_ho
         dialog.get_by_role("button", name=f"Apply to {count - 1} captions").click()
         undo = page.get_by_role("button", name=f"Undo: {count - 1} captions of mira edited")
         undo.wait_for()
-        assert len(edits(vault_home)) == count - 1 and all(text.endswith(", at the seaside") for text in edits(vault_home).values())
+        assert len(edits(vault_home)) == count - 1 and all(
+            text.endswith(", at the seaside") for text in edits(vault_home).values()
+        )
         assert page.get_by_role("button", name=f"Prepare again ({count - 1} captions are newer)").is_enabled()
         undo.click()
         page.get_by_text(f"Taken back: {count - 1} captions").wait_for()
@@ -85,7 +95,9 @@ def test_a_target_is_dragged_and_saved(counted: Path, visit: Callable[..., Watch
         page = watched.page
         slider = page.get_by_role("slider", name="Target of face angle: profile")
         slider.wait_for()
-        assert slider.input_value() == "20" and re.match(r"20 %; measured \d+ % \(\d+ of \d+\)", slider.get_attribute("aria-valuetext"))
+        assert slider.input_value() == "20" and re.match(
+            r"20 %; measured \d+ % \(\d+ of \d+\)", slider.get_attribute("aria-valuetext")
+        )
         page.wait_for_load_state("networkidle")
         slider.scroll_into_view_if_needed()
         picture(page, "dataset")
@@ -126,7 +138,10 @@ def test_another_copy_is_kept_and_photos_are_filtered(vault_home: Path, visit: C
         page.get_by_label("Show").select_option("dropped")
         tiles = page.get_by_role("listbox", name="Photos").get_by_role("option", name=re.compile("dropped"))
         tiles.first.wait_for()
-        assert not any(label.startswith(f"{name},") for label in tiles.evaluate_all("all => all.map((one) => one.getAttribute('aria-label'))"))
+        assert not any(
+            label.startswith(f"{name},")
+            for label in tiles.evaluate_all("all => all.map((one) => one.getAttribute('aria-label'))")
+        )
         page.get_by_label("Show").select_option("left out")
         page.get_by_text("blurred (face sharpness").wait_for()
         watched.clean()
@@ -139,7 +154,10 @@ def test_it_fits(counted: Path, visit: Callable[..., Watched], scheme: str, widt
         page = watched.page
         page.set_viewport_size({"width": width, "height": 820})
         page.get_by_role("listbox").wait_for()
-        for part in ("people", *(f"dataset?person=p001&view={view}" for view in ("photos", "duplicates", "captions", "readiness"))):
+        for part in (
+            "people",
+            *(f"dataset?person=p001&view={view}" for view in ("photos", "duplicates", "captions", "readiness")),
+        ):
             page.evaluate(f"location.hash = '#/{part}'")
             page.locator(f".part.{part.split('?')[0]} h1").wait_for()
             page.wait_for_load_state("networkidle")
@@ -154,8 +172,13 @@ def test_thousands_of_captions_do_not_hold_the_page_up(vault_home: Path, visit: 
         page = watched.page
         page.locator(".tile").first.wait_for()
         page.route("**/api/dataset?*", lambda route: route.fulfill(json=_many(route.fetch().json(), 2000)))
-        page.route("**/api/vault/photo?*", lambda route: route.fulfill(body="<svg xmlns='http://www.w3.org/2000/svg'/>", content_type="image/svg+xml"))
-        page.evaluate("window.long = []; new PerformanceObserver((list) => long.push(...list.getEntries().map((e) => e.duration))).observe({type: 'longtask'})")
+        page.route(
+            "**/api/vault/photo?*",
+            lambda route: route.fulfill(body="<svg xmlns='http://www.w3.org/2000/svg'/>", content_type="image/svg+xml"),
+        )
+        page.evaluate(
+            "window.long = []; new PerformanceObserver((list) => long.push(...list.getEntries().map((e) => e.duration))).observe({type: 'longtask'})"
+        )
         page.evaluate("location.hash = '#/dataset?person=p001&view=captions'")
         rows = page.locator("table.captions tbody tr")
         rows.first.wait_for()
@@ -175,5 +198,7 @@ def test_thousands_of_captions_do_not_hold_the_page_up(vault_home: Path, visit: 
 
 def _many(data: Any, count: int) -> Any:
     seen = data["captions"]
-    data["captions"] = [{**seen[0], "sha256": f"{number:064x}", "picture": None, "text": f"number {number}"} for number in range(count)]
+    data["captions"] = [
+        {**seen[0], "sha256": f"{number:064x}", "picture": None, "text": f"number {number}"} for number in range(count)
+    ]
     return data

@@ -35,7 +35,9 @@ def test_a_cluster_is_split_by_keyboard_and_merged_again(vault_home: Path, visit
         page.get_by_text("3 faces are a new person now.").wait_for()
         new = next(person for person in counts(vault_home) if person not in before)
         assert counts(vault_home) == {**before, "p001": before["p001"] - 3, new: 3}
-        assert page.evaluate("document.activeElement.getAttribute('role')") == "listbox", "the keyboard goes on where it was"
+        assert page.evaluate("document.activeElement.getAttribute('role')") == "listbox", (
+            "the keyboard goes on where it was"
+        )
         page.get_by_role("navigation", name="People").get_by_role("link", name=re.compile(new)).click()
         page.get_by_role("listbox", name=f"Faces of {new}").wait_for()
         assert page.get_by_role("listbox").get_by_role("option").count() == 3
@@ -80,7 +82,9 @@ def test_naming_hiding_and_the_whole_photo(vault_home: Path, visit: Callable[...
         page.keyboard.press("Escape")
         page.get_by_role("button", name="Hide").click()
         page.get_by_text("Hidden: 1").wait_for()
-        hidden = {person.name for person in read_people(Vault(vault_home / "outputs/facevault")).persons if person.hidden}
+        hidden = {
+            person.name for person in read_people(Vault(vault_home / "outputs/facevault")).persons if person.hidden
+        }
         assert hidden == {"bo"}
         page.get_by_label("Name", exact=True).fill("mira")
         page.keyboard.press("Enter")

@@ -22,7 +22,12 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         loops.write_photos(home / "photos")
-        chosen = loops.settings(output_dir="outputs/ana", lora_output_dir="outputs/loras", review="first_round", generation={"num_per_gap": 12})
+        chosen = loops.settings(
+            output_dir="outputs/ana",
+            lora_output_dir="outputs/loras",
+            review="first_round",
+            generation={"num_per_gap": 12},
+        )
         with pytest.raises(WaitingForReview):
             loops.run(chosen)
     return home
@@ -42,7 +47,9 @@ def test_twenty_images_are_approved_by_keyboard(waiting: Path, visit: Callable[.
         watched = visit(address, "#/review?run=outputs/ana")
         page = watched.page
         page.get_by_role("listbox", name="Generated images").wait_for()
-        assert page.evaluate("document.activeElement.getAttribute('role')") == "listbox", "the gallery has the focus at once"
+        assert page.evaluate("document.activeElement.getAttribute('role')") == "listbox", (
+            "the gallery has the focus at once"
+        )
         for _ in range(20):
             page.keyboard.press("a")
         page.get_by_text("20 decided by you").wait_for()
@@ -72,7 +79,9 @@ def test_space_compares_and_finishing_lets_the_run_go_on(waiting: Path, visit: C
         photos.nth(2).wait_for()
         assert photos.count() == 3 and page.get_by_text("likeness").count() == 3
         checks = page.locator("table.checks tbody tr")
-        assert checks.count() >= 5 and checks.first.locator("td").count() == 3, "value, limit and verdict of every check"
+        assert checks.count() >= 5 and checks.first.locator("td").count() == 3, (
+            "value, limit and verdict of every check"
+        )
         picture(page, "review")
         page.get_by_label("Gap").select_option(index=1)
         filtered = page.get_by_role("option").count()
@@ -93,7 +102,9 @@ def test_without_the_key_and_from_elsewhere(waiting: Path, visit: Callable[..., 
         assert "token" not in inside.url, "the key leaves the address bar"
         before = files(waiting)
         # a page of another origin, in the browser that holds the cookie
-        inside.route("http://evil.example/", lambda route: route.fulfill(body="<title>evil</title>", content_type="text/html"))
+        inside.route(
+            "http://evil.example/", lambda route: route.fulfill(body="<title>evil</title>", content_type="text/html")
+        )
         inside.goto("http://evil.example/")
         status = inside.evaluate(
             """async (url) => { try { const r = await fetch(url, {method: 'POST', mode: 'no-cors', credentials: 'include', headers: {'content-type': 'text/plain'},
@@ -107,7 +118,9 @@ def test_without_the_key_and_from_elsewhere(waiting: Path, visit: Callable[..., 
 DEMO = ROOT / "outputs" / "demo"
 
 
-@pytest.mark.skipif(not (DEMO / "bootstrap" / "iteration_history.json").is_file(), reason="the demo was not run here (make demo)")
+@pytest.mark.skipif(
+    not (DEMO / "bootstrap" / "iteration_history.json").is_file(), reason="the demo was not run here (make demo)"
+)
 def test_the_demos_second_round_is_shown(visit: Callable[..., Watched]) -> None:
     """A real run, and the picture of the README. Nothing is decided."""
     with served(ROOT, named_runs=(DEMO / "bootstrap",)) as address:
@@ -119,6 +132,10 @@ def test_the_demos_second_round_is_shown(visit: Callable[..., Watched]) -> None:
         page.keyboard.press("Space")
         page.locator(".photos img").nth(2).wait_for()
         page.wait_for_load_state("networkidle")
-        assert all(page.evaluate("[...document.querySelectorAll('.detail img')].map((image) => image.complete && image.naturalWidth > 0)"))
+        assert all(
+            page.evaluate(
+                "[...document.querySelectorAll('.detail img')].map((image) => image.complete && image.naturalWidth > 0)"
+            )
+        )
         picture(page, "review_demo")
         watched.clean()

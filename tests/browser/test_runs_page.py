@@ -51,7 +51,9 @@ def test_versions_are_compared_with_a_slider_and_one_is_picked(finished: Path, v
         page.get_by_text("picked by you").wait_for()
         assert json.loads((finished / "outputs/loras/final.json").read_text())["version"] == 1
         history = json.loads((finished / "outputs/ana/iteration_history.json").read_text())
-        assert page.get_by_role("table", name=re.compile("Rounds")).locator("tbody tr").count() == len(history["iterations"])
+        assert page.get_by_role("table", name=re.compile("Rounds")).locator("tbody tr").count() == len(
+            history["iterations"]
+        )
         picture(page, "runs")
         watched.clean()
 
@@ -75,7 +77,9 @@ def test_a_nano_run_is_started_paused_and_resumed(tmp_path: Path, visit: Callabl
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1366, 820])
-def test_it_fits_laptop_and_tablet_in_light_and_dark(finished: Path, visit: Callable[..., Watched], scheme: str, width: int) -> None:
+def test_it_fits_laptop_and_tablet_in_light_and_dark(
+    finished: Path, visit: Callable[..., Watched], scheme: str, width: int
+) -> None:
     with served(finished) as address:
         watched = visit(address, "#/review", color_scheme=scheme)
         page = watched.page
@@ -84,6 +88,10 @@ def test_it_fits_laptop_and_tablet_in_light_and_dark(finished: Path, visit: Call
             page.evaluate(f"location.hash = '#/{part}'")
             page.locator(f".part.{part} h1").wait_for()
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), part
-        ink, ground = page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.documentElement).backgroundColor]")
-        assert (sum(map(int, re.findall(r"\d+", ink)[:3])) < sum(map(int, re.findall(r"\d+", ground)[:3]))) == (scheme == "light")
+        ink, ground = page.evaluate(
+            "[getComputedStyle(document.body).color, getComputedStyle(document.documentElement).backgroundColor]"
+        )
+        assert (sum(map(int, re.findall(r"\d+", ink)[:3])) < sum(map(int, re.findall(r"\d+", ground)[:3]))) == (
+            scheme == "light"
+        )
         watched.clean()

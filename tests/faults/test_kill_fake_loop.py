@@ -79,7 +79,9 @@ def test_the_run_has_two_rounds_and_enough_boundaries(undisturbed: tuple[Path, d
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_stopped_at_every_journal_boundary(part: int, undisturbed: tuple[Path, dict[str, str], list[str]], tmp_path: Path) -> None:
+def test_stopped_at_every_journal_boundary(
+    part: int, undisturbed: tuple[Path, dict[str, str], list[str]], tmp_path: Path
+) -> None:
     home, expected, keys = undisturbed
     boundaries = range(1 + part, len(keys) + 1, 4)
     for wanted in boundaries:
@@ -90,7 +92,9 @@ def test_stopped_at_every_journal_boundary(part: int, undisturbed: tuple[Path, d
             with pytest.raises(Interrupted):
                 loops.run(small(), stop_at(wanted, Interrupted))
             loops.run(small())
-            assert loops.tree("out", "loras") == expected, f"differs when stopped after record {wanted} ({keys[wanted - 1]})"
+            assert loops.tree("out", "loras") == expected, (
+                f"differs when stopped after record {wanted} ({keys[wanted - 1]})"
+            )
         shutil.rmtree(again)
 
 

@@ -72,7 +72,9 @@ def _home(folder: Path, photos: Path) -> Path:
 
 
 def _tree(home: Path) -> dict[str, str]:
-    return {path.removeprefix(f"{home}/"): digest for path, digest in tree(str(home / "out"), str(home / "loras")).items()}
+    return {
+        path.removeprefix(f"{home}/"): digest for path, digest in tree(str(home / "out"), str(home / "loras")).items()
+    }
 
 
 def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
@@ -83,7 +85,9 @@ def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
     undisturbed = _home(tmp_path / "undisturbed", photos)
     _finish(_start(undisturbed))
     expected, records = _tree(undisturbed), _records(undisturbed)
-    assert {"out/verdicts_iter2.json", "out/report.html", "loras/lora_v3.safetensors", "loras/lora.safetensors"} <= set(expected)
+    assert {"out/verdicts_iter2.json", "out/report.html", "loras/lora_v3.safetensors", "loras/lora.safetensors"} <= set(
+        expected
+    )
 
     rng = random.Random(4)
     killed = _home(tmp_path / "killed", photos)

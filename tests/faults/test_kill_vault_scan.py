@@ -29,7 +29,20 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(photos: Path, vault: Path) -> list[str]:
-    return [sys.executable, "-m", "twinloop", "vault", "scan", str(photos), "--vault", str(vault), "--models-dir", "fake", "--workers", "2"]
+    return [
+        sys.executable,
+        "-m",
+        "twinloop",
+        "vault",
+        "scan",
+        str(photos),
+        "--vault",
+        str(vault),
+        "--models-dir",
+        "fake",
+        "--workers",
+        "2",
+    ]
 
 
 def measured(vault: Path) -> int:
@@ -72,7 +85,9 @@ def test_killed_twice_and_run_again_is_as_undisturbed(photos: Path, tmp_path: Pa
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         assert measured(vault) >= goal
-        while any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children):
+        while any(
+            Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children
+        ):
             assert time.monotonic() < end, "a worker is left"
             time.sleep(0.02)
     assert not (vault / "scan.json").exists(), "it was not killed in the middle"

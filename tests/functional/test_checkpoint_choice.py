@@ -43,7 +43,10 @@ def test_the_version_is_the_best_checkpoint_and_its_samples_stay() -> None:
 
 def test_the_checkpoints_panel_is_not_the_one_that_rounds_are_compared_by() -> None:
     loops.run(settings())
-    seeds = [{shot["seed"] for shot in json.loads(Path(f"out/{name}.json").read_text())["shots"]} for name in ("panel", "checkpoint_panel")]
+    seeds = [
+        {shot["seed"] for shot in json.loads(Path(f"out/{name}.json").read_text())["shots"]}
+        for name in ("panel", "checkpoint_panel")
+    ]
     assert not seeds[0] & seeds[1]
 
 

@@ -71,7 +71,13 @@ def test_script_and_subcommand_are_the_same(name: str, capsys: pytest.CaptureFix
 
 def test_help_imports_nothing_heavy() -> None:
     """The reason why --help answers at once; a clock would only measure the machine."""
-    calls = [["--help"], ["--version"], *([c.name, "--help"] for c in app.COMMANDS), ["nano", "photos", "--help"], ["export", "did", "--help"]]
+    calls = [
+        ["--help"],
+        ["--version"],
+        *([c.name, "--help"] for c in app.COMMANDS),
+        ["nano", "photos", "--help"],
+        ["export", "did", "--help"],
+    ]
     program = (
         "import sys\nfrom twinloop.cli.app import main\n"
         f"for argv in {calls!r}:\n    try:\n        main(argv)\n    except SystemExit:\n        pass\n"

@@ -23,7 +23,11 @@ def test_every_command_has_its_section() -> None:
     wanted = [
         *SCRIPTS,
         *(f"twinloop {c.name}" for c in app.COMMANDS),
-        *(f"twinloop export {c.name}" for part in (export, export_lora, export_sprites, export_trainers) for c in part.COMMANDS),
+        *(
+            f"twinloop export {c.name}"
+            for part in (export, export_lora, export_sprites, export_trainers)
+            for c in part.COMMANDS
+        ),
         *(f"twinloop lora {c.name}" for c in lora.COMMANDS),
         *(f"twinloop nano {c.name}" for c in nano.COMMANDS),
         *(f"twinloop models {c.name}" for c in models.COMMANDS),

@@ -51,9 +51,13 @@ def test_approval_is_of_all_shots_and_equal_to_that_without(home: Path) -> None:
     shutil.rmtree("loras")
     loops.run(one_round(early_reject=None))
     plain = read("out/iteration_history.json")["iterations"][0]
-    assert (early["generated"], early["approved"], early["rejected"], early["unsure"]) == tuple(plain[n] for n in ("generated", "approved", "rejected", "unsure"))
+    assert (early["generated"], early["approved"], early["rejected"], early["unsure"]) == tuple(
+        plain[n] for n in ("generated", "approved", "rejected", "unsure")
+    )
     assert early["approval_rate"] == plain["approval_rate"]
-    assert approved == sorted(item["image"] for item in read("out/verdicts_iter1.json")["verdicts"] if item["outcome"] == "approved")
+    assert approved == sorted(
+        item["image"] for item in read("out/verdicts_iter1.json")["verdicts"] if item["outcome"] == "approved"
+    )
     assert "rejected_early" not in plain
 
 
@@ -101,7 +105,18 @@ def test_a_person_is_asked_about_finished_images_only(home: Path, capsys: pytest
 
 def test_by_hand_the_counts_are_the_same(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     twinloop(capsys, "analyze", "photos", "--models-dir", "fake", "--output", "gaps.json")
-    order = ("generate", "gaps.json", "--base-model", "fake", "--person", "ohwx ana", "--output", "made", "--num-per-gap", "4")
+    order = (
+        "generate",
+        "gaps.json",
+        "--base-model",
+        "fake",
+        "--person",
+        "ohwx ana",
+        "--output",
+        "made",
+        "--num-per-gap",
+        "4",
+    )
     made = twinloop(capsys, *order, "--early-reject", "0.6", "--models-dir", "fake")
     assert made.code == 0 and "Given up early: " in made.out
     count = len(read("made/generation_metadata.json")["rejected_early"])

@@ -51,7 +51,20 @@ def photos(here: Path) -> Path:
 
 @pytest.mark.parametrize("target", TRAINERS)
 def test_a_folder_for_a_trainer(target: str, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ("export", target, "--dataset", "ana", "--output", "out", "--person", "ohwx ana", "--base-model", "me/sdxl", "--steps", "500")
+    argv = (
+        "export",
+        target,
+        "--dataset",
+        "ana",
+        "--output",
+        "out",
+        "--person",
+        "ohwx ana",
+        "--base-model",
+        "me/sdxl",
+        "--steps",
+        "500",
+    )
     said = twinloop(capsys, *argv, "--json")
     assert said.code == 0, said.err
     assert "1 of 3 pictures have no caption" in said.err
@@ -88,9 +101,24 @@ def test_the_configurations_name_folders_that_are_there(photos: Path, capsys: py
 def test_a_runs_dataset_keeps_captions_and_weights(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     members = [Member(str(photos / name), sha256_file(photos / name), f"ohwx ana {name}", origin, 1, weight) for name, origin, weight in (("a.jpg", "real", 1.0), ("b.png", "real", 1.0), ("c.png", "synthetic", 0.5))]  # fmt: skip
     write_json(Path("dataset_iter1.json"), Dataset(tuple(members)).to_json())
-    said = twinloop(capsys, "export", "kohya", "--dataset", "dataset_iter1.json", "--output", "out", "--base-model", "me/sdxl", "--json")
+    said = twinloop(
+        capsys,
+        "export",
+        "kohya",
+        "--dataset",
+        "dataset_iter1.json",
+        "--output",
+        "out",
+        "--base-model",
+        "me/sdxl",
+        "--json",
+    )
     assert said.code == 0, said.err
-    assert [(item["repeats"], item["caption"]) for item in said.data["items"]] == [(2, "ohwx ana a.jpg"), (2, "ohwx ana b.png"), (1, "ohwx ana c.png")]
+    assert [(item["repeats"], item["caption"]) for item in said.data["items"]] == [
+        (2, "ohwx ana a.jpg"),
+        (2, "ohwx ana b.png"),
+        (1, "ohwx ana c.png"),
+    ]
     subsets = tomllib.loads(Path("out/dataset.toml").read_text())["datasets"][0]["subsets"]
     assert [subset["num_repeats"] for subset in subsets] == [2, 1]
 
@@ -101,14 +129,19 @@ def test_a_runs_dataset_keeps_captions_and_weights(photos: Path, capsys: pytest.
         (("kohya", "--output", "out"), "Which photos?"),
         (("kohya", "--dataset", "none", "--output", "out"), "Folder not found"),
         (("kohya", "--dataset", "ana", "--output", "out", "--preset", "zimage"), "does not train zimage"),
-        (("simpletuner", "--dataset", "ana", "--output", "out", "--preset", "flux-kontext"), "does not train flux-kontext"),
+        (
+            ("simpletuner", "--dataset", "ana", "--output", "out", "--preset", "flux-kontext"),
+            "does not train flux-kontext",
+        ),
         (("a1111", "--output", "out"), "Which LoRA?"),
         (("a1111", "--lora", "none.safetensors", "--output", "out"), "LoRA not found"),
         (("comfyui", "--config", "bootstrap_config.json", "--output", "out"), "no final LoRA yet"),
         (("comfyui", "--lora", "a.safetensors", "--weight", "3", "--output", "out"), "from 0 to 2"),
     ],
 )
-def test_one_clear_error(argv: tuple[str, ...], words: str, photos: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_clear_error(
+    argv: tuple[str, ...], words: str, photos: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     configuration(here)
     said = twinloop(capsys, "export", *argv)
     assert said.code == 2 and words in said.err and not Path("out").exists()
@@ -116,9 +149,27 @@ def test_one_clear_error(argv: tuple[str, ...], words: str, photos: Path, here: 
 
 @pytest.mark.parametrize(("target", "place"), [("a1111", "models/Lora"), ("comfyui", "models/loras")])
 def test_a_lora_drops_in(target: str, place: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    saved(Path("ana.safetensors"), adapter("sdxl", 4, 2.0, "F16"), Dialect.DIFFUSERS, {"modelspec.trigger_phrase": "ohwx ana"})
+    saved(
+        Path("ana.safetensors"),
+        adapter("sdxl", 4, 2.0, "F16"),
+        Dialect.DIFFUSERS,
+        {"modelspec.trigger_phrase": "ohwx ana"},
+    )
     Path("p.png").write_bytes(synthetic_png(PIXELS, "prompt", {}))
-    said = twinloop(capsys, "export", target, "--lora", "ana.safetensors", "--preview", "p.png", "--weight", "0.8", "--output", "out", "--json")
+    said = twinloop(
+        capsys,
+        "export",
+        target,
+        "--lora",
+        "ana.safetensors",
+        "--preview",
+        "p.png",
+        "--weight",
+        "0.8",
+        "--output",
+        "out",
+        "--json",
+    )
     assert said.code == 0, said.err
     home = Path("out") / place
     file = read_lora(home / "ana.safetensors")
@@ -162,32 +213,44 @@ def test_the_final_lora_of_a_run_with_its_best_picture(here: Path, capsys: pytes
 def faces(here: Path) -> Path:
     for number, shown in enumerate(("neutral", "smile", "surprised", "angry", "laughing")):
         (here / "alice").mkdir(exist_ok=True)
-        fake_photo(here / "alice" / f"{number}.png", size=480, seed=number, framing="portrait", expression=shown, yaw=2.0)
+        fake_photo(
+            here / "alice" / f"{number}.png", size=480, seed=number, framing="portrait", expression=shown, yaw=2.0
+        )
     return here / "alice"
 
 
 def test_sprites_for_sillytavern(faces: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = twinloop(capsys, "export", "sillytavern", "--dataset", "alice", "--output", "out", "--size", "256", "--json", *FAKE)
+    said = twinloop(
+        capsys, "export", "sillytavern", "--dataset", "alice", "--output", "out", "--size", "256", "--json", *FAKE
+    )
     assert said.code == 0, said.err
     with zipfile.ZipFile("out/sprites.zip") as archive:
         names = archive.namelist()
-        assert set(names) == {f"{name}.png" for name, value in SILLYTAVERN.items() if value}  # flat: the name is the emotion
+        assert set(names) == {
+            f"{name}.png" for name, value in SILLYTAVERN.items() if value
+        }  # flat: the name is the emotion
         sizes = {Image.open(io.BytesIO(archive.read(name))).size for name in names}
     assert sizes == {(256, 256)}
-    assert {gap["slot"] for gap in said.data["missing"]} == {name for name, value in SILLYTAVERN.items() if value is None}
+    assert {gap["slot"] for gap in said.data["missing"]} == {
+        name for name, value in SILLYTAVERN.items() if value is None
+    }
 
 
 def test_vrm_names(faces: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = twinloop(capsys, "export", "vrm", "--dataset", "alice", "--output", "out", "--size", "256", "--json", *FAKE)
     assert said.code == 0, said.err
     assert {path.stem for path in Path("out").glob("*.png")} == {name for name, value in VRM.items() if value}
-    assert {gap["slot"]: gap["why"] for gap in said.data["missing"]} == dict.fromkeys(("sad", "relaxed"), "this program does not measure it")
+    assert {gap["slot"]: gap["why"] for gap in said.data["missing"]} == dict.fromkeys(
+        ("sad", "relaxed"), "this program does not measure it"
+    )
     assert "cannot be taken from stills" in Path("out/README.txt").read_text()
 
 
 def test_states_of_a_pngtuber_are_measured_or_missing(faces: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fake_photo(faces / "blink.png", size=480, seed=9, framing="portrait", expression="neutral", eyes_open=False)
-    said = twinloop(capsys, "export", "pngtuber", "--dataset", "alice", "--output", "out", "--size", "256", "--json", *FAKE)
+    said = twinloop(
+        capsys, "export", "pngtuber", "--dataset", "alice", "--output", "out", "--size", "256", "--json", *FAKE
+    )
     # the fake detectors do not measure the jaw: then nothing is guessed
     assert said.code == 2 and "Nothing can be exported" in said.err and "not measured on any photo" in said.err
     assert not Path("out").exists()

@@ -29,13 +29,22 @@ def base(tiny_base: Path) -> str:
 
 
 def train(here: Path, capsys: pytest.CaptureFixture[str], base: str, **training: object) -> tuple[int, str, str]:
-    asked = {"trainer": "kohya", "trainer_python": sys.executable, "steps": 4, "rank": 2, "checkpoint_every": 2, **training}
+    asked = {
+        "trainer": "kohya",
+        "trainer_python": sys.executable,
+        "steps": 4,
+        "rank": 2,
+        "checkpoint_every": 2,
+        **training,
+    }
     config = configuration(here, base_model=base, training=asked)
     said = twinloop(capsys, "train", "photos", "--config", config, "--output", "ana.safetensors")
     return said.code, said.out, said.err
 
 
-def test_a_lora_by_sd_scripts(here: Path, base: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lora_by_sd_scripts(
+    here: Path, base: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("STAND_IN", "crash")
     code, _, err = train(here, capsys, base, trainer_path=str(sd_scripts(here / "sd-scripts")))
     assert code == 2 and "CUDA out of memory" in err and "trainer.log" in err and not Path("ana.safetensors").exists()

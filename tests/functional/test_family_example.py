@@ -39,12 +39,21 @@ def test_one_file_brings_a_family(example: Family, tmp_path: Path) -> None:
     assert family_of(str(base), preset_for(str(base))) is example
     settings = replace(TRAINING, preset="auraflow", steps=2)
     trainer = DiffusersLoraTrainer(str(base), example, device="cpu", precision="float32")
-    trainer.train(samples(tmp_path / "photos", count=3), settings, tmp_path / "lora.safetensors", tmp_path / "work", {}, lambda *_: None)
+    trainer.train(
+        samples(tmp_path / "photos", count=3),
+        settings,
+        tmp_path / "lora.safetensors",
+        tmp_path / "work",
+        {},
+        lambda *_: None,
+    )
     generator = DiffusersGenerator(str(base), example, device="cpu", precision="float32")
     ((_, bare),) = generator.generate(shots(1), GENERATION)
     generator.load_lora(tmp_path / "lora.safetensors")
     ((shot, worn),) = generator.generate(shots(1), GENERATION)
-    assert np.array_equal(worn, plain_picture(base, tmp_path / "lora.safetensors", shot)) and not np.array_equal(worn, bare)
+    assert np.array_equal(worn, plain_picture(base, tmp_path / "lora.safetensors", shot)) and not np.array_equal(
+        worn, bare
+    )
 
 
 def plain_picture(base: Path, lora: Path, shot: Any) -> Any:

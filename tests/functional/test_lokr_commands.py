@@ -37,30 +37,54 @@ def test_a_lokr_goes_there_and_back(here: Path, capsys: pytest.CaptureFixture[st
     said = twinloop(capsys, "lora", "convert", "flux.safetensors", "--to", "kohya", "--output", "k.safetensors")
     assert said.code == 0, said.err
     assert all(name.startswith("lycoris_") for name in read_lora(Path("k.safetensors")).layers)
-    assert twinloop(capsys, "lora", "convert", "k.safetensors", "--to", "diffusers", "--output", "d.safetensors").code == 0
+    assert (
+        twinloop(capsys, "lora", "convert", "k.safetensors", "--to", "diffusers", "--output", "d.safetensors").code == 0
+    )
     assert Path("d.safetensors").read_bytes() == Path("flux.safetensors").read_bytes()
 
 
 def test_a_lokr_becomes_the_nearest_lora_and_the_rest_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = twinloop(capsys, "lora", "convert", "whole.safetensors", "--to", "lora", "--rank", "4", "--output", "l.safetensors")
+    said = twinloop(
+        capsys, "lora", "convert", "whole.safetensors", "--to", "lora", "--rank", "4", "--output", "l.safetensors"
+    )
     assert said.code == 0 and "LoKr -> LoRA of rank 4" in said.out and "of the energy kept" in said.out
     assert "of the LoKr's squared norm is not in this LoRA" in said.err
     file, first = read_lora(Path("l.safetensors")), understood(read_lora(Path("whole.safetensors"))).layers
-    assert file.method == "LoRA" and file.dialect is Dialect.DIFFUSERS and file.texts["ss_network_module"] == "networks.lora"
+    assert (
+        file.method == "LoRA"
+        and file.dialect is Dialect.DIFFUSERS
+        and file.texts["ss_network_module"] == "networks.lora"
+    )
     assert "ss_network_args" not in file.texts and "LoRA from a LoKr: rank 4" in file.texts["ss_training_comment"]
     for place, part in understood(file).layers.items():
         whole = first[place]
         assert isinstance(part, Layer) and isinstance(whole, Kronecker)
         values = np.linalg.svd(whole.delta(), compute_uv=False)
         assert np.linalg.norm(whole.delta() - delta(part)) == pytest.approx(np.linalg.norm(values[4:]), rel=0.02)
-    exact = twinloop(capsys, "lora", "convert", "flux.safetensors", "--to", "lora", "--energy", "1", "--output", "e.safetensors", "--json")
+    exact = twinloop(
+        capsys,
+        "lora",
+        "convert",
+        "flux.safetensors",
+        "--to",
+        "lora",
+        "--energy",
+        "1",
+        "--output",
+        "e.safetensors",
+        "--json",
+    )
     assert exact.data["kept_energy"] == 1.0 and exact.data["ranks"][1] <= 8 and "not in this LoRA" not in exact.err
 
 
 def test_a_lokr_takes_part_in_a_merge(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = twinloop(capsys, "lora", "merge", "flux.safetensors:0.5", "plain.safetensors:2", "--output", "m.safetensors", "--json")
+    said = twinloop(
+        capsys, "lora", "merge", "flux.safetensors:0.5", "plain.safetensors:2", "--output", "m.safetensors", "--json"
+    )
     assert said.code == 0, said.err
-    assert [part["file"] for part in said.data["extracted"]] == ["flux.safetensors"] and said.data["extracted"][0]["kept_energy"] == 1.0
+    assert [part["file"] for part in said.data["extracted"]] == ["flux.safetensors"] and said.data["extracted"][0][
+        "kept_energy"
+    ] == 1.0
     made, first, second = (understood(read_lora(Path(f"{name}.safetensors"))).layers for name in ("m", "flux", "plain"))
     for place, layer in first.items():
         part, other = made[place], second[place]

@@ -27,7 +27,12 @@ def real() -> Path:
 
 def test_a_real_lora_is_described(real: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = twinloop(capsys, "lora", "info", real, "--json").data
-    assert (data["dialect"], data["family"], data["layers"], data["ranks"]) == ("lora_diffusion", "sd15", 192, {"1": 192})
+    assert (data["dialect"], data["family"], data["layers"], data["ranks"]) == (
+        "lora_diffusion",
+        "sd15",
+        192,
+        {"1": 192},
+    )
     assert data["parts"] == {"text_encoder": 48, "denoiser": 144} and data["other_tensors"] == ["<s1>", "<s2>"]
     assert data["norms"]["zero"] == 0 and data["norms"]["largest"] > data["norms"]["mean"] > 0
     said = twinloop(capsys, "lora", "info", real)
@@ -40,7 +45,10 @@ def test_a_real_lora_goes_through_every_dialect(real: Path, tmp_path: Path, caps
     said = twinloop(capsys, "lora", "convert", real, "--to", "kohya", "--output", kohya)
     assert said.code == 0 and "<s1>, <s2>" in said.err
     assert twinloop(capsys, "lora", "convert", kohya, "--to", "diffusers", "--output", diffusers).code == 0
-    assert twinloop(capsys, "lora", "convert", diffusers, "--to", "comfyui", "--output", again, "--json").data["to"] == "kohya"
+    assert (
+        twinloop(capsys, "lora", "convert", diffusers, "--to", "comfyui", "--output", again, "--json").data["to"]
+        == "kohya"
+    )
     assert again.read_bytes() == kohya.read_bytes() and real.read_bytes() == before
     with safe_open(str(kohya), "numpy") as file, safe_open(str(real), "numpy") as first:
         name = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_out_0"
@@ -52,12 +60,19 @@ def test_a_real_lora_goes_through_every_dialect(real: Path, tmp_path: Path, caps
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     saved(Path("a.safetensors"), adapter("sdxl", 4, 2.0, "F16"), Dialect.KOHYA, {"modelspec.title": "Ana", "modelspec.trigger_phrase": "ohwx ana", "ss_network_dim": "4", "ss_tag_frequency": "{}"})  # fmt: skip
-    saved(Path("b.safetensors"), adapter("sdxl", 2, None, "F16", 50), Dialect.DIFFUSERS, {"modelspec.trigger_phrase": "film grain"})
+    saved(
+        Path("b.safetensors"),
+        adapter("sdxl", 2, None, "F16", 50),
+        Dialect.DIFFUSERS,
+        {"modelspec.trigger_phrase": "film grain"},
+    )
     return tmp_path
 
 
 def test_two_are_merged_exactly(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = twinloop(capsys, "lora", "merge", "a.safetensors:0.7", "b.safetensors:-0.3", "--output", "m.safetensors", "--json")
+    said = twinloop(
+        capsys, "lora", "merge", "a.safetensors:0.7", "b.safetensors:-0.3", "--output", "m.safetensors", "--json"
+    )
     assert said.code == 0, said.err
     assert said.data["exact"] is True and said.data["ranks"] == [6, 6] and said.data["to"] == "kohya"
     one, other, made = (understood(read_lora(Path(f"{name}.safetensors"))).layers for name in "abm")
@@ -67,7 +82,10 @@ def test_two_are_merged_exactly(here: Path, capsys: pytest.CaptureFixture[str]) 
     assert texts["modelspec.trigger_phrase"] == "ohwx ana, film grain" and texts["ss_network_dim"] == "6"
     assert "ss_tag_frequency" not in texts and texts["modelspec.merged_from"] == "a.safetensors, b.safetensors"
     sources = json.loads(texts["twinloop.merged"])
-    assert [(source["file"], source["weight"]) for source in sources] == [("a.safetensors", 0.7), ("b.safetensors", -0.3)]
+    assert [(source["file"], source["weight"]) for source in sources] == [
+        ("a.safetensors", 0.7),
+        ("b.safetensors", -0.3),
+    ]
 
 
 def test_a_merge_may_be_cut_and_rounded(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +128,10 @@ def test_one_clear_error(argv: tuple[str, ...], words: str, here: Path, capsys: 
     Path("pickle.pt").write_bytes(b"\x80\x04}.")
     Path("cut.safetensors").write_bytes(Path("a.safetensors").read_bytes()[:-50])
     pair = {"lora_down.weight": np.ones((2, 4), np.float32), "lora_up.weight": np.ones((4, 2), np.float32)}
-    save_file({f"{stem}.{name}": value for stem in ("lora_unet_x", "unet.x") for name, value in pair.items()}, "mixed.safetensors")
+    save_file(
+        {f"{stem}.{name}": value for stem in ("lora_unet_x", "unet.x") for name, value in pair.items()},
+        "mixed.safetensors",
+    )
     saved(Path("flux.safetensors"), adapter("flux"), Dialect.COMFYUI)
     before = sorted(path.name for path in here.iterdir())
     said = twinloop(capsys, "lora", *argv)

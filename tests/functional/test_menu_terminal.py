@@ -21,7 +21,13 @@ CONFIG = {
     "person_name": "mira", "person_trigger": "ohwx mira", "base_model": "nano", "models_dir": "nano", "dataset_dir": "outputs/facevault/organized/mira",
     "output_dir": "outputs/bootstrap", "lora_output_dir": "outputs/lora_models/mira", "training": {"preset": "nano", "steps": 12, "checkpoint_every": 3},
 }  # fmt: skip
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "OMP_NUM_THREADS": "1", "SOURCE_DATE_EPOCH": "1700000000"}
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(ROOT),
+    "TERM": "xterm-256color",
+    "OMP_NUM_THREADS": "1",
+    "SOURCE_DATE_EPOCH": "1700000000",
+}
 DOWN = "\x1b[B"
 
 
@@ -31,7 +37,13 @@ class Person:
     def __init__(self, home: Path) -> None:
         self.seen = io.StringIO()
         self.shell = pexpect.spawn(
-            sys.executable, [str(ROOT / "beaver.py")], cwd=str(home), env=ENVIRONMENT, dimensions=(40, 120), encoding="utf-8", timeout=180
+            sys.executable,
+            [str(ROOT / "beaver.py")],
+            cwd=str(home),
+            env=ENVIRONMENT,
+            dimensions=(40, 120),
+            encoding="utf-8",
+            timeout=180,
         )
 
         self.shell.logfile_read = self.seen
@@ -97,6 +109,13 @@ def test_workflow_1_in_a_terminal_stopped_and_continued(photos: Path, tmp_path: 
 
     other = home_with(photos, tmp_path / "other")
     for argv in (*person.commands(), *again.commands()):
-        done = subprocess.run([sys.executable, "-m", "twinloop", *argv], cwd=other, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "twinloop", *argv],
+            cwd=other,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
     assert (other / lora.relative_to(home)).read_bytes() == lora.read_bytes(), "the printed commands give the same LoRA"

@@ -31,7 +31,9 @@ def prepared(layout: str, consent: Consent = CONSENT) -> Path:
     """A prepared folder of 8 photos, one caption of which the user changed."""
     with fake_vault(Path(), 8) as (vault, person):
         label = Label("p001", "zwx alice", "woman", consent)
-        found = prep(vault, person, label, {}, PrepOptions(layout=layout, cutting=CutOptions(size=256)), Writer(FAKE), Silent())
+        found = prep(
+            vault, person, label, {}, PrepOptions(layout=layout, cutting=CutOptions(size=256)), Writer(FAKE), Silent()
+        )
     if layout != "metadata":
         next(found.folder.rglob("IMG_0003.txt")).write_text("at the sea")
     return found.folder
@@ -61,10 +63,14 @@ def test_the_loop_trains_on_the_captions_that_lie_there(layout: str) -> None:
 
 
 def _settings(folder: Path, shares: dict[str, Any]) -> Any:
-    return loops.settings(person_trigger="zwx alice", dataset_dir=str(folder), analysis={"facets": ["face_angle"], "shares": shares})
+    return loops.settings(
+        person_trigger="zwx alice", dataset_dir=str(folder), analysis={"facets": ["face_angle"], "shares": shares}
+    )
 
 
-def test_training_by_hand_takes_trigger_captions_and_consent_from_the_folder(capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_by_hand_takes_trigger_captions_and_consent_from_the_folder(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     folder = prepared("kohya") / "10_zwx alice woman"
     said = twinloop(
         capsys, "train", folder, "--base-model", "fake", "--models-dir", "fake", "--output", "mine.safetensors", "--steps", 2, "--catalog", "c.sqlite"

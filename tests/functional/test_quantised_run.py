@@ -15,7 +15,9 @@ from tests.functional.test_real_bases import configured, run  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
 
 
-def test_the_loop_runs_and_its_records_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loop_runs_and_its_records_say_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("torchao", reason="the quant extra is not installed")
     monkeypatch.chdir(tmp_path)
     config = configured(tmp_path, build_tiny("zimage", tmp_path / "base"), preset=None)
@@ -36,7 +38,9 @@ def test_a_missing_library_is_said_before_anything_starts(
     monkeypatch.chdir(tmp_path)
     config = configured(tmp_path, build_tiny("zimage", tmp_path / "base"), preset=None)
     real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "bitsandbytes" else real(name, *rest))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "bitsandbytes" else real(name, *rest)
+    )
     said = run(capsys, config, quantization="nf4")
     assert said.code == 2 and "pip install 'twinloop[quant]'" in said.err and "Traceback" not in said.err
     assert not Path("outputs").exists()

@@ -104,7 +104,12 @@ def pickle(path: Path) -> Path:
     ids=["family", "lora of another family", "lora cut off", "no lora", "scheduler", "offload", "precision", "optimizer", "processes", "pickle", "hub id"],
 )  # fmt: skip
 def test_what_cannot_work_is_said_before_anything_starts(
-    make: Any, words: tuple[str, ...], flux: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    make: Any,
+    words: tuple[str, ...],
+    flux: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if torch.cuda.is_available() and words[0] in ("generation.offload", "precision", "training.optimizer"):
         pytest.skip("this machine has a GPU")
@@ -131,11 +136,18 @@ def test_images_made_by_hand_with_another_lora_beside_the_own(
     monkeypatch.chdir(tmp_path)
     config = configured(tmp_path, flux, preset="flux")
     layer = "transformer_blocks.0.attn.to_q"
-    write_lora(Path("style.safetensors"), LoraWeights({layer: (torch.ones(2, 16), torch.ones(16, 2))}, 2, 2.0), FAMILIES["flux"], {})
+    write_lora(
+        Path("style.safetensors"),
+        LoraWeights({layer: (torch.ones(2, 16), torch.ones(16, 2))}, 2, 2.0),
+        FAMILIES["flux"],
+        {},
+    )
     data = json.loads(config.read_text())
     data["generation"] |= {"extra_loras": [{"path": "style.safetensors", "scale": 0.5}], "scheduler": "euler"}
     config.write_text(json.dumps(data))
-    Path("gaps.json").write_text(json.dumps({"recommendations": [{"type": "face_angle", "target": "profile", "count": 1, "reason": "few"}]}))
+    Path("gaps.json").write_text(
+        json.dumps({"recommendations": [{"type": "face_angle", "target": "profile", "count": 1, "reason": "few"}]})
+    )
     for _ in range(2):
         said = twinloop(capsys, "generate", "gaps.json", "--config", config, "--output", "made")
         assert said.code == 0, said.err

@@ -19,7 +19,9 @@ FIXTURES = ROOT / ".." / "shared" / "fixtures"
 WEIGHTS = FIXTURES / "weights"
 PHOTOS = FIXTURES / "photos"
 
-pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason="shared fixtures are not on this machine (looked for ../shared/fixtures)")
+pytestmark = pytest.mark.skipif(
+    not FIXTURES.is_dir(), reason="shared fixtures are not on this machine (looked for ../shared/fixtures)"
+)
 
 Line = dict[str, Any]
 
@@ -42,7 +44,18 @@ def photos(folder: Path, sources: Iterable[Path]) -> Path:
 def observed(folder: Path, models_dir: Path, home: Path, *flags: str) -> tuple[dict[str, Line], Line, str]:
     """Observations by file name, gaps.json, and what was printed."""
     said = python(
-        "gap_analysis.py", folder, "--models-dir", models_dir, "--output", "gaps.json", "--observations", "seen.jsonl", "--catalog", "catalog.sqlite", *flags, cwd=home
+        "gap_analysis.py",
+        folder,
+        "--models-dir",
+        models_dir,
+        "--output",
+        "gaps.json",
+        "--observations",
+        "seen.jsonl",
+        "--catalog",
+        "catalog.sqlite",
+        *flags,
+        cwd=home,
     )
     assert said.code == 0, said.err
     lines = [json.loads(line) for line in (home / "seen.jsonl").read_text().splitlines()]
@@ -92,12 +105,21 @@ def test_a_folder_of_many_people_loses_nobody_as_a_stranger(cmu: tuple[dict[str,
 
 def test_counting_everything_counts_everything(tmp_path: Path) -> None:
     few = sorted((PHOTOS / "cmu_faces" / "png").glob("alex_forward_*.png"))[:6]
-    lines, gaps, _ = observed(photos(tmp_path / "photos", few), models(tmp_path / "models", "yunet/face_detection_yunet_2026may.onnx"), tmp_path, "--all")
+    lines, gaps, _ = observed(
+        photos(tmp_path / "photos", few),
+        models(tmp_path / "models", "yunet/face_detection_yunet_2026may.onnx"),
+        tmp_path,
+        "--all",
+    )
     assert gaps["images"] == len(lines) == 6 and gaps["left_out"] == []
 
 
 def test_hands_eyes_and_smiles_of_one_woman(tmp_path: Path) -> None:
-    lines, gaps, _ = observed(photos(tmp_path / "photos", sorted((PHOTOS / "human_samples").glob("stock-emotions-a-*.jpg"))), WEIGHTS, tmp_path)
+    lines, gaps, _ = observed(
+        photos(tmp_path / "photos", sorted((PHOTOS / "human_samples").glob("stock-emotions-a-*.jpg"))),
+        WEIGHTS,
+        tmp_path,
+    )
     hands = {name for name, line in lines.items() if "hands_visible" in line["facets"]["composition"]}
     assert hands == {"stock-emotions-a-1"}
     assert all(len(line["faces"]) == 1 for line in lines.values())
@@ -116,7 +138,10 @@ def test_a_checkpoint_and_its_export_give_the_same_boxes(tmp_path: Path) -> None
     """Through the command, the pickled network read without running it; within 1 px."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    sources = [PHOTOS / "skimage" / "astronaut.png", *sorted((PHOTOS / "human_samples").glob("stock-emotions-a-*.jpg"))[1:5]]
+    sources = [
+        PHOTOS / "skimage" / "astronaut.png",
+        *sorted((PHOTOS / "human_samples").glob("stock-emotions-a-*.jpg"))[1:5],
+    ]
     for number, source in enumerate(sources):
         square(folder / f"{number}.png", source)
 

@@ -10,7 +10,9 @@ from tests.functional import loops
 from tests.functional.console import twinloop
 
 
-def test_writes_the_same_page_as_the_run_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_writes_the_same_page_as_the_run_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     loops.write_photos(Path("photos"))
     loops.run(loops.settings(max_iterations=1))

@@ -39,7 +39,9 @@ def test_the_first_round_waits_and_the_persons_word_wins(home: Path, capsys: pyt
     assert twinloop(capsys, "run", "--config", config).code == WAITING, "nothing was said yet"
     automatic = by_outcome()
     down, up = automatic["approved"][0], (automatic["rejected"] + automatic["unsure"])[0]
-    decided = twinloop(capsys, "review", "out", "--reject", f"out/synthetic_iter1/{down}", "--approve", up, "--finish", "--json")
+    decided = twinloop(
+        capsys, "review", "out", "--reject", f"out/synthetic_iter1/{down}", "--approve", up, "--finish", "--json"
+    )
     assert decided.code == 0 and decided.data["finished"] and set(decided.data["decisions"]) == {down, up}
     assert twinloop(capsys, "run", "--config", config).code == 0, "round 2 does not wait"
     members = {Path(item["path"]).name for item in read("out/dataset_iter1.json")["members"]}
@@ -62,7 +64,9 @@ def test_a_finished_review_cannot_be_changed(home: Path, capsys: pytest.CaptureF
     assert twinloop(capsys, "run", "--config", config).code == WAITING, "round 2 waits, too"
 
 
-def test_a_review_that_changes_nothing_gives_the_run_without_one(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_review_that_changes_nothing_gives_the_run_without_one(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     plain = configuration(home)
     assert twinloop(capsys, "run", "--config", plain).code == 0

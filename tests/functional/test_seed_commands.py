@@ -58,10 +58,17 @@ def written(text: str) -> list[str]:
     blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ")
     lines = re.sub(r"(?m)^\s*\.\.\.\s*$", "", lines)
-    return [" ".join(line.split("  #")[0].split()) for line in lines.splitlines() if line.strip() and not line.startswith("#")]
+    return [
+        " ".join(line.split("  #")[0].split())
+        for line in lines.splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
 
 
-@pytest.mark.skipif(not (SHARED / "SEED.md").is_file(), reason="the first description is not on this machine (looked for ../shared/SEED.md)")
+@pytest.mark.skipif(
+    not (SHARED / "SEED.md").is_file(),
+    reason="the first description is not on this machine (looked for ../shared/SEED.md)",
+)
 def test_no_command_of_the_description_is_missing_here() -> None:
     listed = {" ".join(shlex.split(command)) for command in COMMANDS.values()}
     found = {" ".join(shlex.split(line.rstrip("."))) for line in written((SHARED / "SEED.md").read_text())}
@@ -86,7 +93,16 @@ class Home:
             **os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_CACHE": str(self.cache), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1",
             "TWINLOOP_CACHE": str(self.place / ".cache"),
         }  # fmt: skip
-        done = subprocess.run(["bash", "-c", line], cwd=self.place, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300, check=False)
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=self.place,
+            env=environment,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=300,
+            check=False,
+        )
         assert done.returncode == code, f"{line}\n{done.stdout}\n{done.stderr}"
         self.ran.append(name)
         return done.stdout + done.stderr
@@ -132,7 +148,24 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 def train(home: Home, output: str, seed: int) -> None:
     """A LoRA of two steps on the tiny base; the description says no command for this."""
-    argv = ["train", ALICE, "--person", "ohwx alice", "--base-model", SDXL, "--steps", "2", "--rank", "4", "--resolution", "128", "--seed", str(seed), "--output", output]
+    argv = [
+        "train",
+        ALICE,
+        "--person",
+        "ohwx alice",
+        "--base-model",
+        SDXL,
+        "--steps",
+        "2",
+        "--rank",
+        "4",
+        "--resolution",
+        "128",
+        "--seed",
+        str(seed),
+        "--output",
+        output,
+    ]
     home.run(f"train {output}", shlex.join([sys.executable, "-m", "twinloop", *argv]))
 
 
@@ -164,7 +197,10 @@ def test_every_command_runs_as_written(home: Home) -> None:
     home.run("validate 1")
     home.run("analyze 2")
     home.one_gap("gaps_2.json")
-    home.run("generate 2", COMMANDS["generate 2"].replace("...", f"--base-model {SDXL} --person 'ohwx alice' --output synthetic_2/"))
+    home.run(
+        "generate 2",
+        COMMANDS["generate 2"].replace("...", f"--base-model {SDXL} --person 'ohwx alice' --output synthetic_2/"),
+    )
 
     for name in ("did", "facesheet", "expressions"):
         home.run(name)
@@ -182,7 +218,9 @@ def loops(home: Home) -> None:
         "training": {"preset": "sdxl", "epochs": 10, "steps": 2, "rank": 4, "resolution": 128},
     }  # fmt: skip
     (home.place / "bootstrap_config.json").write_text(json.dumps({**small, "output_dir": "outputs/bootstrap"}))
-    (home.place / "my_config.json").write_text(json.dumps({**small, "output_dir": "outputs/mine", "lora_output_dir": "outputs/lora_models/mine"}))
+    (home.place / "my_config.json").write_text(
+        json.dumps({**small, "output_dir": "outputs/mine", "lora_output_dir": "outputs/lora_models/mine"})
+    )
     for name, output in (("loop", "outputs/bootstrap"), ("loop again", "outputs/mine")):
         said = home.run(name)
         assert "Iteration 1:" in said and "✓ Gap Analysis:" in said

@@ -39,7 +39,9 @@ def test_another_training_does_not_overwrite_it(home: Path, capsys: pytest.Captu
     assert (home / "mine.safetensors").read_bytes() == before
 
 
-def test_the_first_lora_of_a_run_is_the_one_that_the_loop_goes_on_from(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_lora_of_a_run_is_the_one_that_the_loop_goes_on_from(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = configuration(home)
     said = twinloop(capsys, "train", "--config", config)
     assert said.code == 0, said.err
@@ -55,7 +57,9 @@ def test_the_first_lora_of_a_run_is_the_one_that_the_loop_goes_on_from(home: Pat
     assert whole["loras/lora_v1.safetensors"] == split["loras/lora_v1.safetensors"]
 
 
-def test_approved_images_copied_into_the_folder_count_less_than_photos(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_approved_images_copied_into_the_folder_count_less_than_photos(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Option B of the loop: what was generated and approved is merged by hand, and its mark still tells it from a photo."""
     config = configuration(home)
     assert twinloop(capsys, "run", "--config", config).code == 0

@@ -18,7 +18,9 @@ from twinloop.stages.vault.opened import opened
 FIXTURES = (ROOT / ".." / "shared" / "fixtures").resolve()
 COPIES = FIXTURES / "images" / "imagededup"
 
-pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason="shared fixtures are not on this machine (looked for ../shared/fixtures)")
+pytestmark = pytest.mark.skipif(
+    not FIXTURES.is_dir(), reason="shared fixtures are not on this machine (looked for ../shared/fixtures)"
+)
 
 
 Run = Callable[..., Any]
@@ -45,10 +47,19 @@ def test_every_group_of_the_imagededup_pictures_and_no_other(run: Run) -> None:
     for group in groups:
         assert [file["kept"] for file in group["files"]] == [True] + [False] * (len(group["files"]) - 1)
         assert len({Path(file["path"]).stem.split("_")[0] for file in group["files"]}) == 1
-    exact = {frozenset(Path(file["path"]).relative_to(COPIES).as_posix() for file in group["files"]) for group in groups if group["kind"] == "exact"}
-    assert exact == {frozenset(f"{folder}/ukbench{name}.jpg" for folder in ("base_images", "mixed_images")) for name in ("00120", "09268")}
+    exact = {
+        frozenset(Path(file["path"]).relative_to(COPIES).as_posix() for file in group["files"])
+        for group in groups
+        if group["kind"] == "exact"
+    }
+    assert exact == {
+        frozenset(f"{folder}/ukbench{name}.jpg" for folder in ("base_images", "mixed_images"))
+        for name in ("00120", "09268")
+    }
     near = next(group for group in groups if group["kind"] == "near")
-    assert {Path(file["path"]).name for file in near["files"]} == {f"ukbench00120{change}.jpg" for change in ("", "_hflip", "_resize", "_rotation")}
+    assert {Path(file["path"]).name for file in near["files"]} == {
+        f"ukbench00120{change}.jpg" for change in ("", "_hflip", "_resize", "_rotation")
+    }
     assert Path(near["files"][0]["path"]).name == "ukbench00120.jpg"
 
 

@@ -44,12 +44,25 @@ def test_from_scan_to_named_people(home: Path, capsys: pytest.CaptureFixture[str
     assert "Nothing changed." in vault(capsys, "cluster").out
     assert vault(capsys, "name", "p001", "alice").out == "p001 is called alice. To take it back: twinloop vault undo\n"
     listed = vault(capsys, "clusters", "--json").data
-    assert [(item["id"], item["name"], len(item["faces"])) for item in listed] == [("p001", "alice", 5), ("p002", None, 4), (None, None, 1)]
+    assert [(item["id"], item["name"], len(item["faces"])) for item in listed] == [
+        ("p001", "alice", 5),
+        ("p002", None, 4),
+        (None, None, 1),
+    ]
     face = listed[0]["faces"][0]
     x0, y0, x1, y1 = face["box"]
-    assert set(face) == {"path", "box", "confidence", "sha256"} and 0 <= x0 < x1 <= 256 and 0 <= y0 < y1 <= 256 and Path(face["path"]).parent == home / "photos"
+    assert (
+        set(face) == {"path", "box", "confidence", "sha256"}
+        and 0 <= x0 < x1 <= 256
+        and 0 <= y0 < y1 <= 256
+        and Path(face["path"]).parent == home / "photos"
+    )
     table = vault(capsys, "clusters").out.splitlines()
-    assert table[0].split() == ["id", "name", "faces", "for", "example"] and table[1].split()[:3] == ["p001", "alice", "5"] and table[3].split()[1] == "strangers"
+    assert (
+        table[0].split() == ["id", "name", "faces", "for", "example"]
+        and table[1].split()[:3] == ["p001", "alice", "5"]
+        and table[3].split()[1] == "strangers"
+    )
 
 
 def test_corrections_and_their_history(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,7 +85,10 @@ def test_mistakes_are_one_clear_line(home: Path, capsys: pytest.CaptureFixture[s
     vault(capsys, "cluster")
     wrong = vault(capsys, "name", "p009", "eve")
     assert wrong.code == 2 and wrong.err == "error: Nobody is called 'p009'. Known: p001, p002.\n"
-    assert vault(capsys, "cluster", "--limit", "7").code == 2 and "from 0 to 1" in capsys.readouterr().err + vault(capsys, "cluster", "--limit", "7").err
+    assert (
+        vault(capsys, "cluster", "--limit", "7").code == 2
+        and "from 0 to 1" in capsys.readouterr().err + vault(capsys, "cluster", "--limit", "7").err
+    )
     assert "no decision to undo" in vault(capsys, "undo").err
 
 
@@ -85,8 +101,12 @@ def test_contact_sheets(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert sheet.size == (5 * 96, 96) and not sheet.getexif()
 
 
-@pytest.mark.skipif(not FIXTURES.is_dir(), reason="shared fixtures are not on this machine (looked for ../shared/fixtures)")
-def test_real_people_among_real_strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.skipif(
+    not FIXTURES.is_dir(), reason="shared fixtures are not on this machine (looked for ../shared/fixtures)"
+)
+def test_real_people_among_real_strangers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Eight people of LFW with six photos each, twenty strangers, and the two look-alikes of Caltech."""
     monkeypatch.chdir(tmp_path)
     names = link_photos(tmp_path / "photos")
@@ -98,7 +118,9 @@ def test_real_people_among_real_strangers(tmp_path: Path, monkeypatch: pytest.Mo
             person_of.setdefault(face["path"], item["id"])
     precision, recall = pairwise(names, {path: person_of.get(path) for path in names})
     assert precision >= 0.99 and recall >= 0.97, (precision, recall)
-    assert not {person_of[path] for path in names if names[path] == "person_04"} & {person_of[path] for path in names if names[path] == "person_12"}
+    assert not {person_of[path] for path in names if names[path] == "person_04"} & {
+        person_of[path] for path in names if names[path] == "person_12"
+    }
 
 
 def link_photos(folder: Path) -> dict[str, str]:

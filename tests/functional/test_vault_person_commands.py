@@ -47,7 +47,11 @@ def test_from_label_to_a_folder_that_is_ready_for_training(home: Path, capsys: p
     assert len(list(folder.glob("*.png"))) == len(list(folder.glob("*.txt"))) == 12
     assert done.data["readiness"]["grade"] == "usable"
     again = vault(capsys, "prep", "alice")
-    assert "nothing changed" in again.out and "Readiness: usable: 12 photos" in again.out and "Consent: the person themself" in again.out
+    assert (
+        "nothing changed" in again.out
+        and "Readiness: usable: 12 photos" in again.out
+        and "Consent: the person themself" in again.out
+    )
     assert "will fuse with the trigger" in again.err
 
 
@@ -76,7 +80,10 @@ def test_what_is_missing_is_told_with_the_next_step(home: Path, capsys: pytest.C
 
 def test_another_folder_and_photos_that_went_away(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     labelled(capsys)
-    assert vault(capsys, "prep", "alice", "--size", 256, "--output", "set", "--layout", "metadata", "--max-photos", 8).code == 0
+    assert (
+        vault(capsys, "prep", "alice", "--size", 256, "--output", "set", "--layout", "metadata", "--max-photos", 8).code
+        == 0
+    )
     rows = [json.loads(line) for line in Path("set/metadata.jsonl").read_text().splitlines()]
     assert len(rows) == 8 and all(Path("set", row["file_name"]).is_file() for row in rows)
     shutil.rmtree("photos")

@@ -18,7 +18,9 @@ from tests.functional.console import ROOT, twinloop
 from twinloop.adapters.fakes import fake_photo
 
 FIXTURES = (ROOT / ".." / "shared" / "fixtures").resolve()
-needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason="shared fixtures are not on this machine (looked for ../shared/fixtures)")
+needs_fixtures = pytest.mark.skipif(
+    not FIXTURES.is_dir(), reason="shared fixtures are not on this machine (looked for ../shared/fixtures)"
+)
 LFW = FIXTURES / "photos" / "lfw"
 PEOPLE = (("Alejandro_Toledo", 14), ("Serena_Williams", 9), ("Silvio_Berlusconi", 6))
 STRANGERS = 10
@@ -54,11 +56,26 @@ def tree(folder: Path) -> dict[str, str]:
 
 
 @needs_fixtures
-def test_three_people_duplicates_corrupt_files_and_strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_three_people_duplicates_corrupt_files_and_strangers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     photos = mixed(tmp_path / "photos")
     before = tree(photos)
-    argv = ("vault", "run", photos, "--person", "alex", "--class", "man", "--models-dir", FIXTURES / "weights", "--workers", 0, "--json")
+    argv = (
+        "vault",
+        "run",
+        photos,
+        "--person",
+        "alex",
+        "--class",
+        "man",
+        "--models-dir",
+        FIXTURES / "weights",
+        "--workers",
+        0,
+        "--json",
+    )
     said = twinloop(capsys, *argv)
     assert said.code == 0, said.err
     assert tree(photos) == before, "originals are only read"
@@ -75,7 +92,9 @@ def test_three_people_duplicates_corrupt_files_and_strangers(tmp_path: Path, mon
 
 
 @needs_fixtures
-def test_a_reference_photo_says_who_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_reference_photo_says_who_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     photos = mixed(tmp_path / "photos")
     serena = sorted(photos.glob("Serena*"))[0]
@@ -94,13 +113,25 @@ def write_faces(folder: Path) -> None:
     """Fake photos of one person, large enough to be told apart."""
     folder.mkdir(parents=True)
     for number in range(14):
-        fake_photo(folder / f"IMG_{number:04d}.png", seed=number, size=256, yaw=(0.0, 5.0, 30.0, -8.0)[number % 4], expression=("smile", "neutral")[number % 2])
+        fake_photo(
+            folder / f"IMG_{number:04d}.png",
+            seed=number,
+            size=256,
+            yaw=(0.0, 5.0, 30.0, -8.0)[number % 4],
+            expression=("smile", "neutral")[number % 2],
+        )
 
 
 def start(home: Path) -> subprocess.Popen[bytes]:
     argv = ["vault", "run", "photos", "--person", "ana", "--models-dir", "fake", "--workers", "0", "--vault", "vault"]
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-m", "twinloop", *argv], cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen(
+        [sys.executable, "-m", "twinloop", *argv],
+        cwd=home,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def test_killed_at_any_moment_it_comes_to_the_same(tmp_path: Path) -> None:

@@ -64,7 +64,9 @@ def test_scan_then_scan_again_then_status(capsys: pytest.CaptureFixture[str], ph
     assert children_of(os.getpid()) <= others
 
 
-def test_the_same_rows_with_and_without_workers(capsys: pytest.CaptureFixture[str], photos: Path, tmp_path: Path) -> None:
+def test_the_same_rows_with_and_without_workers(
+    capsys: pytest.CaptureFixture[str], photos: Path, tmp_path: Path
+) -> None:
     found = []
     for count in (0, 1, 3):
         vault = tmp_path / f"vault{count}"
@@ -93,7 +95,9 @@ def test_what_is_wrong_is_told(capsys: pytest.CaptureFixture[str], photos: Path,
     assert said.code == 2 and "Which folder?" in said.err
     said = twinloop(capsys, "vault", "scan", photos / "nowhere", "--vault", vault)
     assert said.code == 2 and "Folder not found" in said.err
-    said = twinloop(capsys, "vault", "scan", photos, "--vault", vault, "--models-dir", tmp_path / "no models", "--workers", 1)
+    said = twinloop(
+        capsys, "vault", "scan", photos, "--vault", vault, "--models-dir", tmp_path / "no models", "--workers", 1
+    )
     assert said.code == 2 and "no such models folder" in said.err and "nano" in said.err
 
 
@@ -104,12 +108,18 @@ def test_a_folder_is_taken_out_and_forgotten(capsys: pytest.CaptureFixture[str],
     assert (said.data["folders"], said.data["photos"], said.data["gone"]) == ([], 0, 6)
 
 
-def test_everything_can_be_forgotten_after_a_look_at_what_that_is(capsys: pytest.CaptureFixture[str], photos: Path, tmp_path: Path) -> None:
+def test_everything_can_be_forgotten_after_a_look_at_what_that_is(
+    capsys: pytest.CaptureFixture[str], photos: Path, tmp_path: Path
+) -> None:
     vault = tmp_path / "vault"
     twinloop(capsys, "vault", "scan", photos, "--vault", vault, *MODELS, "--workers", 0)
     assert twinloop(capsys, "vault", "forget", "--vault", vault).code == 2
     said = twinloop(capsys, "vault", "forget", "--all", "--vault", vault)
-    assert "Nothing was removed" in said.out and str(vault / "catalog.sqlite") in said.out and (vault / "catalog.sqlite").exists()
+    assert (
+        "Nothing was removed" in said.out
+        and str(vault / "catalog.sqlite") in said.out
+        and (vault / "catalog.sqlite").exists()
+    )
     assert twinloop(capsys, "vault", "forget", "--all", "--yes", "--vault", vault, "--json").data["done"] is True
     assert sorted(path.name for path in vault.iterdir()) == [".lock"] and len(list(photos.iterdir())) == 6
 
@@ -128,7 +138,23 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, st
 
     vault, others = tmp_path_factory.mktemp("odd") / "vault", children_of(os.getpid())
     before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in IMAGES.rglob("*")}
-    assert main(["vault", "scan", *(str(IMAGES / name) for name in FOLDERS), "--vault", str(vault), *MODELS, "--workers", "2", "--timeout", "20"]) == 0
+    assert (
+        main(
+            [
+                "vault",
+                "scan",
+                *(str(IMAGES / name) for name in FOLDERS),
+                "--vault",
+                str(vault),
+                *MODELS,
+                "--workers",
+                "2",
+                "--timeout",
+                "20",
+            ]
+        )
+        == 0
+    )
     assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in IMAGES.rglob("*")} == before
     assert children_of(os.getpid()) <= others
     base = os.path.abspath(IMAGES) + "/"
@@ -157,43 +183,80 @@ def near(a: ImageArray, b: ImageArray, limit: float = 12.0) -> bool:
     """Whether two thumbnails show the same: the mean difference of grey levels at the first one's size."""
     size = (a.shape[1], a.shape[0])
     other = np.asarray(Image.fromarray(b).resize(size, Image.Resampling.LANCZOS))
-    return abs(a.shape[1] / a.shape[0] - b.shape[1] / b.shape[0]) < 0.05 and float(np.abs(a.astype(float) - other).mean()) < limit
+    return (
+        abs(a.shape[1] / a.shape[0] - b.shape[1] / b.shape[0]) < 0.05
+        and float(np.abs(a.astype(float) - other).mean()) < limit
+    )
 
 
-def test_every_file_is_a_photo_or_skipped_with_a_reason(odd: tuple[dict[str, str], VaultCatalog, dict[str, str]]) -> None:
+def test_every_file_is_a_photo_or_skipped_with_a_reason(
+    odd: tuple[dict[str, str], VaultCatalog, dict[str, str]],
+) -> None:
     photos, _, skipped = odd
-    pictures = {os.path.relpath(path, IMAGES) for name in FOLDERS for path in (IMAGES / name).rglob("*") if path.is_file() and path.suffix != ".md"}
+    pictures = {
+        os.path.relpath(path, IMAGES)
+        for name in FOLDERS
+        for path in (IMAGES / name).rglob("*")
+        if path.is_file() and path.suffix != ".md"
+    }
     assert photos.keys() | skipped.keys() == pictures and not photos.keys() & skipped.keys()
     assert len(pictures) > 200 and 10 <= len(skipped) <= 20
     assert all(skipped.values()) and not any("failed on it" in reason for reason in skipped.values())
-    broken = ("crash-2020-10-test.tif", "png_decompression_dos.png", "unknown_compression_method.png", "zero_width.gif", "broken_data_stream.png", "hopper.ppm")
+    broken = (
+        "crash-2020-10-test.tif",
+        "png_decompression_dos.png",
+        "unknown_compression_method.png",
+        "zero_width.gif",
+        "broken_data_stream.png",
+        "hopper.ppm",
+    )
     assert {f"pillow_tests/{name}" for name in broken} <= skipped.keys()
     assert "heif_pillow_heif/heif_corrupted/corrupted.heic" in skipped
 
 
 def test_every_orientation_is_applied_exactly_once(thumbnail: Thumbnail) -> None:
     for number in (3, 6, 8):
-        assert near(thumbnail(f"exif_orientation/Landscape_{number}.jpg"), thumbnail("exif_orientation/Landscape_1.jpg"))
-    for name in ("hopper_orientation_3.jpg", "hopper_orientation_4.webp", "hopper_orientation_6.jpg", "hopper_orientation_7.webp"):
+        assert near(
+            thumbnail(f"exif_orientation/Landscape_{number}.jpg"), thumbnail("exif_orientation/Landscape_1.jpg")
+        )
+    for name in (
+        "hopper_orientation_3.jpg",
+        "hopper_orientation_4.webp",
+        "hopper_orientation_6.jpg",
+        "hopper_orientation_7.webp",
+    ):
         assert near(thumbnail(f"pillow_tests/{name}"), thumbnail("pillow_tests/hopper.bmp")), name
     for number in (4, 7):
-        assert near(thumbnail(f"pillow_tests/g4_orientation_{number}.tif"), thumbnail("pillow_tests/g4_orientation_1.tif"))
+        assert near(
+            thumbnail(f"pillow_tests/g4_orientation_{number}.tif"), thumbnail("pillow_tests/g4_orientation_1.tif")
+        )
 
 
-def test_upright_size_and_hash_are_those_of_the_turned_picture(odd: tuple[dict[str, str], VaultCatalog, dict[str, str]]) -> None:
+def test_upright_size_and_hash_are_those_of_the_turned_picture(
+    odd: tuple[dict[str, str], VaultCatalog, dict[str, str]],
+) -> None:
     photos, catalog, _ = odd
-    seen = [catalog.run("SELECT width, height, phash FROM photo WHERE sha256 = ?", (photos[f"exif_orientation/Landscape_{n}.jpg"],))[0] for n in (1, 3, 6, 8)]
+    seen = [
+        catalog.run(
+            "SELECT width, height, phash FROM photo WHERE sha256 = ?", (photos[f"exif_orientation/Landscape_{n}.jpg"],)
+        )[0]
+        for n in (1, 3, 6, 8)
+    ]
     assert {row[:2] for row in seen} == {seen[0][:2]} and seen[0][0] > seen[0][1]
     assert max(hash_distance(seen[0][2], row[2]) for row in seen) <= 6  # the digit in the middle differs
 
 
-def test_heif_of_every_depth_looks_like_the_png(thumbnail: Thumbnail, odd: tuple[dict[str, str], VaultCatalog, dict[str, str]]) -> None:
+def test_heif_of_every_depth_looks_like_the_png(
+    thumbnail: Thumbnail, odd: tuple[dict[str, str], VaultCatalog, dict[str, str]]
+) -> None:
     compared = 0
     for name in odd[0]:
         match = re.fullmatch(r"heif_pillow_heif/heif/(L|LA|RGB|RGBA)_(8|10|12)__(128x128|29x100)\.heif", name)
         if match is not None:
             depth = 16 if match[2] != "8" and "RGB" in match[1] else 8  # the deep grey PNGs show something else
-            assert near(thumbnail(name), thumbnail(f"heif_pillow_heif/non_heif/{match[1]}_{depth}__{match[3]}.png")), name
+            assert near(thumbnail(name), thumbnail(f"heif_pillow_heif/non_heif/{match[1]}_{depth}__{match[3]}.png")), (
+                name
+            )
             compared += 1
     assert compared >= 20
 
@@ -206,7 +269,9 @@ def test_heif_of_every_depth_looks_like_the_png(thumbnail: Thumbnail, odd: tuple
         ("hopper_gray.jpg", (64, 64), None), ("rgb_trns.png", (32, 32), (0, 255, 50)),
     ],
 )  # fmt: skip
-def test_colours_are_what_a_person_sees(thumbnail: Thumbnail, name: str, place: tuple[int, int], colour: tuple[int, int, int] | None) -> None:
+def test_colours_are_what_a_person_sees(
+    thumbnail: Thumbnail, name: str, place: tuple[int, int], colour: tuple[int, int, int] | None
+) -> None:
     pixel = thumbnail(f"pillow_tests/{name}")[place].astype(int)
     if colour is None:
         assert np.ptp(pixel) <= 3
@@ -214,7 +279,9 @@ def test_colours_are_what_a_person_sees(thumbnail: Thumbnail, name: str, place: 
         assert np.abs(pixel - colour).max() <= 40, pixel
 
 
-def test_every_thumbnail_is_the_small_picture_of_a_full_decode(thumbnail: Thumbnail, odd: tuple[dict[str, str], VaultCatalog, dict[str, str]]) -> None:
+def test_every_thumbnail_is_the_small_picture_of_a_full_decode(
+    thumbnail: Thumbnail, odd: tuple[dict[str, str], VaultCatalog, dict[str, str]]
+) -> None:
     """Scaled JPEG decoding and early shrinking change nothing that a person would see."""
     for name in odd[0]:
         if name.endswith((".jpg", ".jpeg", ".webp", ".heic", ".gif")):
@@ -232,7 +299,19 @@ def test_real_faces_of_a_portrait_and_of_a_group(capsys: pytest.CaptureFixture[s
     with Image.open(source / "solvay1927.jpg") as group, Image.open(source / "stock-emotions-a-2.jpg") as portrait:
         group.convert("RGB").resize((4096, 1844), Image.Resampling.BICUBIC).save(folder / "group.jpg", quality=90)
         portrait.convert("RGB").save(folder / "portrait.jpg", quality=90)
-    said = twinloop(capsys, "vault", "scan", folder, "--vault", vault, "--models-dir", IMAGES.parent / "weights", "--workers", 1, "--json")
+    said = twinloop(
+        capsys,
+        "vault",
+        "scan",
+        folder,
+        "--vault",
+        vault,
+        "--models-dir",
+        IMAGES.parent / "weights",
+        "--workers",
+        1,
+        "--json",
+    )
     assert said.code == 0, said.err
     with VaultCatalog(vault / "catalog.sqlite") as catalog:
         group_photo, portrait_photo = sorted(catalog.photos(said.data["fingerprint"]), key=lambda photo: -photo.width)

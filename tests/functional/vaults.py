@@ -48,7 +48,9 @@ def make(root: Path, *, prepared: bool = True) -> Path:
         command("cluster")
         command("dedup")
         if prepared:
-            command("label", "p001", "--trigger", "ohwx ana", "--class", "woman", "--name", "ana", "--consent", "fictional")
+            command(
+                "label", "p001", "--trigger", "ohwx ana", "--class", "woman", "--name", "ana", "--consent", "fictional"
+            )
             command("prep", "ana")
     return home
 

@@ -50,7 +50,11 @@ def test_the_documented_values_are_the_defaults() -> None:
     assert (settings.max_iterations, settings.convergence_threshold, settings.generation.num_per_gap) == (5, 0.05, 5)
     assert settings.validation.auto_filter is True
     assert settings.lora_dir == Path("outputs/lora_models/alice")
-    assert (settings.validation.min_brightness, settings.validation.max_brightness, settings.validation.blur_threshold) == (30, 225, 100)
+    assert (
+        settings.validation.min_brightness,
+        settings.validation.max_brightness,
+        settings.validation.blur_threshold,
+    ) == (30, 225, 100)
     assert settings.merge.real_to_synthetic_weight == 1.3 and settings.merge.max_synthetic_share == 0.5
 
 
@@ -64,7 +68,12 @@ def test_three_mistakes_are_three_lines() -> None:
 
 @pytest.mark.parametrize(
     ("where", "wrong", "meant"),
-    [((), "max_iteration", "max_iterations"), (("generation",), "num_per_gaps", "num_per_gap"), (("validation",), "auto_filte", "auto_filter"), (("training",), "epoch", "epochs")],
+    [
+        ((), "max_iteration", "max_iterations"),
+        (("generation",), "num_per_gaps", "num_per_gap"),
+        (("validation",), "auto_filte", "auto_filter"),
+        (("training",), "epoch", "epochs"),
+    ],
 )
 def test_a_misspelt_field_is_guessed(where: tuple[str, ...], wrong: str, meant: str) -> None:
     data = json.loads(json.dumps(SEED))
@@ -150,12 +159,30 @@ def test_settings_are_frozen() -> None:
         settings.seed = 3  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("free", [{"max_iterations": 9}, {"output_dir": "x"}, {"stop": {"patience": 3}}, {"device": "cpu"}, {"dataset_dir": "moved"}])
+@pytest.mark.parametrize(
+    "free",
+    [
+        {"max_iterations": 9},
+        {"output_dir": "x"},
+        {"stop": {"patience": 3}},
+        {"device": "cpu"},
+        {"dataset_dir": "moved"},
+    ],
+)
 def test_a_run_may_go_on_with_another_budget_or_place(free: dict[str, Any]) -> None:
     assert parse_settings({**LEAST, **free}, "x").identity_fields() == parse_settings(LEAST, "x").identity_fields()
 
 
-@pytest.mark.parametrize("fixed", [{"seed": 1}, {"person_trigger": "x"}, {"generation": {"num_per_gap": 4}}, {"merge": {"decay": 0.5}}, {"base_model": "nano"}])
+@pytest.mark.parametrize(
+    "fixed",
+    [
+        {"seed": 1},
+        {"person_trigger": "x"},
+        {"generation": {"num_per_gap": 4}},
+        {"merge": {"decay": 0.5}},
+        {"base_model": "nano"},
+    ],
+)
 def test_what_decides_results_may_not_change(fixed: dict[str, Any]) -> None:
     assert parse_settings({**LEAST, **fixed}, "x").identity_fields() != parse_settings(LEAST, "x").identity_fields()
 

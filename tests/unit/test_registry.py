@@ -95,7 +95,12 @@ def test_a_plugin_file_registers_what_it_brings(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("1 / 0", "ZeroDivisionError: division by zero"), ("def", "SyntaxError"), ("import not_there_at_all", "No module named"), (PLUGIN.replace("0.1", "1.5"), "outside 0..1")],
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("def", "SyntaxError"),
+        ("import not_there_at_all", "No module named"),
+        (PLUGIN.replace("0.1", "1.5"), "outside 0..1"),
+    ],
 )
 def test_a_plugin_that_fails_says_why(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "bad.py"

@@ -32,9 +32,14 @@ def test_the_embedded_and_fake_packs_have_stamps_of_their_own() -> None:
     assert len({wiring.scan_stamp(name, 40) for name in ("nano", "fake", "no such folder")}) == 3
 
 
-def test_a_relative_models_folder_is_found_again_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_models_folder_is_found_again_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    planned = {given: wiring.scan_plan(Vault(tmp_path / "vault"), models_dir=given).models_dir for given in ("m", "onnx:m", "nano", None)}
+    planned = {
+        given: wiring.scan_plan(Vault(tmp_path / "vault"), models_dir=given).models_dir
+        for given in ("m", "onnx:m", "nano", None)
+    }
     assert planned == {"m": f"{tmp_path}/m", "onnx:m": f"onnx:{tmp_path}/m", "nano": "nano", None: f"{tmp_path}/models"}
     ScanRecord((), "nano", "f").write(Vault(tmp_path / "vault"))
     assert wiring.scan_plan(Vault(tmp_path / "vault")).models_dir == "nano"

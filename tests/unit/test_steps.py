@@ -65,7 +65,11 @@ def test_wanted_shares_of_nothing_are_refused_before_anything_is_made() -> None:
 
 def test_scraps_of_a_killed_run_are_cleared_away() -> None:
     begun()
-    scraps = [Path("out") / f".gaps_iter1.json.{2**22 + 7}.tmp", Path("out") / "synthetic_iter1" / f".x.png.{2**22 + 7}.tmp", Path("loras") / f".l.{2**22 + 7}.tmp"]
+    scraps = [
+        Path("out") / f".gaps_iter1.json.{2**22 + 7}.tmp",
+        Path("out") / "synthetic_iter1" / f".x.png.{2**22 + 7}.tmp",
+        Path("loras") / f".l.{2**22 + 7}.tmp",
+    ]
     for scrap in scraps:
         scrap.parent.mkdir(exist_ok=True)
         scrap.write_bytes(b"half")
@@ -80,7 +84,9 @@ def test_a_messy_folder_is_used_and_everything_left_out_has_a_reason() -> None:
     fake_photo(Path("photos") / "stranger.png", seed=77, person=5)
     run = begun()
     first = steps.collect(run)
-    left_out = {Path(item["path"]).name: item["reason"] for item in json.loads(run.workspace.dataset(0).read_text())["left_out"]}
+    left_out = {
+        Path(item["path"]).name: item["reason"] for item in json.loads(run.workspace.dataset(0).read_text())["left_out"]
+    }
     assert len(first.members) + len(left_out) == 15
     assert {"copy.png", "torn.png", "stranger.png"} <= set(left_out)
     assert left_out["copy.png"] == "same file as IMG_0003.png"
@@ -151,7 +157,9 @@ def test_a_gaps_file_spoilt_by_hand_is_explained() -> None:
     spoilt = json.loads(run.workspace.gaps(1).read_text())
     spoilt["recommendations"][0]["count"] = "some"
     run.workspace.gaps(1).write_text(json.dumps(spoilt))
-    with pytest.raises(StateError, match=r"gaps_iter1\.json: recommendation 1 needs.*delete it and run the same command again"):
+    with pytest.raises(
+        StateError, match=r"gaps_iter1\.json: recommendation 1 needs.*delete it and run the same command again"
+    ):
         steps.find_gaps(run, data, 1)
 
 
@@ -176,7 +184,9 @@ def test_no_gaps_stop_the_run_before_any_rule() -> None:
 def test_a_balanced_folder_ends_after_the_first_lora() -> None:
     """The loop read from top to bottom: v1, its panel, no gaps, the reason, the LoRA to use."""
     loops.write_photos(Path("photos"), 8)
-    chosen = loops.settings(analysis={"facets": ["face_angle"], "shares": {"face_angle": {"front": 0, "three_quarter": 0, "profile": 0}}})
+    chosen = loops.settings(
+        analysis={"facets": ["face_angle"], "shares": {"face_angle": {"front": 0, "three_quarter": 0, "profile": 0}}}
+    )
     reporter = Silent()
     outcome = run_loop(chosen, build_toolbox(chosen, reporter), workspace_of(chosen))
     assert outcome.decision is decide.NO_GAPS and outcome.best == 1 and outcome.rounds == ()

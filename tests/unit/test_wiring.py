@@ -117,14 +117,18 @@ def test_every_option_of_generation_reaches_the_generator() -> None:
 
 def test_where_parts_wait_does_not_make_another_run() -> None:
     assert settings(generation={"num_per_gap": 2, "offload": "model"}).identity_fields() == settings().identity_fields()
-    assert settings(generation={"num_per_gap": 2, "scheduler": "ddim"}).identity_fields() != settings().identity_fields()
+    assert (
+        settings(generation={"num_per_gap": 2, "scheduler": "ddim"}).identity_fields() != settings().identity_fields()
+    )
     assert settings(precision="float32").identity_fields() != settings().identity_fields()
 
 
 def test_a_plugin_may_bring_a_family() -> None:
     example = Path(__file__).parents[2] / "examples" / "auraflow_family.py"
     try:
-        makers = build_makers(settings(base_model="fal/AuraFlow-v0.3", training={}, analysis={"plugins": [str(example)]}))
+        makers = build_makers(
+            settings(base_model="fal/AuraFlow-v0.3", training={}, analysis={"plugins": [str(example)]})
+        )
         assert makers.training(10).preset == "auraflow" and makers.generation.steps == 50
     finally:
         FAMILIES.pop("auraflow", None)
@@ -143,7 +147,9 @@ def test_every_setting_of_the_training_arrives() -> None:
 
 
 def test_prodigy_brings_its_own_rate() -> None:
-    assert build_makers(settings(base_model="nano", training={"optimizer": "prodigy"})).training(10).learning_rate == 1.0
+    assert (
+        build_makers(settings(base_model="nano", training={"optimizer": "prodigy"})).training(10).learning_rate == 1.0
+    )
     own = {"optimizer": "prodigy", "learning_rate": 0.5}
     assert build_makers(settings(base_model="nano", training=own)).training(10).learning_rate == 0.5
 
@@ -158,5 +164,7 @@ def test_text_encoders_that_cannot_be_trained_are_said_before_anything_starts(tr
     asked = settings(base_model="Tongyi-MAI/Z-Image", training={"text_encoder": True, "trainer": trainer})
     training = training_settings(asked, FAMILIES["zimage"].training("zimage"), 1, 1)
     assert training.text_encoder and training.text_encoder_rate == 5e-5
-    with pytest.raises(InputError, match=r"training\.text_encoder: models of the family 'zimage' read prompts with a language model"):
+    with pytest.raises(
+        InputError, match=r"training\.text_encoder: models of the family 'zimage' read prompts with a language model"
+    ):
         check_training_settings(asked, training)

@@ -29,7 +29,9 @@ def unit_vector(*values: float, size: int = 8) -> FloatArray:
     return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
 
-def face(yaw: float | None = 0.0, confidence: float = 0.9, box: Box | None = None, embedding: FloatArray | None = None) -> Face:
+def face(
+    yaw: float | None = 0.0, confidence: float = 0.9, box: Box | None = None, embedding: FloatArray | None = None
+) -> Face:
     pose = None if yaw is None else HeadPose(yaw, 0.0, 0.0)
     return Face(box or Box(20, 20, 70, 80), confidence, pose=pose, embedding=embedding)
 
@@ -48,7 +50,14 @@ def observation(
     origin: str = "real",
 ) -> Observation:
     """A good frontal photo unless told otherwise; ``name`` gives its hash."""
-    numbers = {"sharpness": 300.0, "brightness": 120.0, "contrast": 50.0, "dark_share": 0.2, "bright_share": 0.1, "face_sharpness": 200.0}
+    numbers = {
+        "sharpness": 300.0,
+        "brightness": 120.0,
+        "contrast": 50.0,
+        "dark_share": 0.2,
+        "bright_share": 0.1,
+        "face_sharpness": 200.0,
+    }
     return Observation(
         sha256=digest(name), width=100, height=100, faces=tuple([face()] if faces is None else faces), parts=tuple(parts),
         measures={**numbers, **(measures or {})}, measured=frozenset(measured), phash=phash, fingerprint="test", origin=origin,
@@ -68,7 +77,18 @@ def found(photos: Sequence[Photo]) -> list[Seen]:
 
 
 def gap(facet: str = "face_angle", value: str = "profile", count: int = 5, **kwargs: Any) -> Gap:
-    return Gap(**{"facet": facet, "value": value, "count": count, "have": 0, "total": 10, "share": 0.2, "reason": "r", **kwargs})
+    return Gap(
+        **{
+            "facet": facet,
+            "value": value,
+            "count": count,
+            "have": 0,
+            "total": 10,
+            "share": 0.2,
+            "reason": "r",
+            **kwargs,
+        }
+    )
 
 
 def shot(number: int = 1, facet: str = "face_angle", value: str = "profile", **kwargs: Any) -> Shot:
@@ -80,7 +100,9 @@ def shot(number: int = 1, facet: str = "face_angle", value: str = "profile", **k
     )  # fmt: skip
 
 
-def result(outcome: Outcome = Outcome.APPROVED, name: str = "check", score: float | None = None, reason: str = "") -> CheckResult:
+def result(
+    outcome: Outcome = Outcome.APPROVED, name: str = "check", score: float | None = None, reason: str = ""
+) -> CheckResult:
     return CheckResult(name, outcome, 1.0, ">= 1", reason, score)
 
 

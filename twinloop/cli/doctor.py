@@ -32,7 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     options.add_models_dir(parser)
     options.add_facets(parser)
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="also say what the training of this configuration needs: memory, disk, time; loads its base model"
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="also say what the training of this configuration needs: memory, disk, time; loads its base model",
     )
 
 

@@ -80,7 +80,9 @@ def configure_did(parser: argparse.ArgumentParser) -> None:
 
 
 def configure_facesheet(parser: argparse.ArgumentParser) -> None:
-    configure_common(parser, "the sheet (.jpg or .png); the single views go into the folder <name>_views beside it", "FILE")
+    configure_common(
+        parser, "the sheet (.jpg or .png); the single views go into the folder <name>_views beside it", "FILE"
+    )
     parser.add_argument(
         "--angles",
         type=names,

@@ -29,12 +29,22 @@ def weight(text: str) -> float:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--lora", type=Path, metavar="FILE", help="the LoRA, in any dialect (or the final one of the run of --config)")
+    parser.add_argument(
+        "--lora", type=Path, metavar="FILE", help="the LoRA, in any dialect (or the final one of the run of --config)"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the package")
-    parser.add_argument("--name", metavar="NAME", help="of the LoRA in that program (default: of the person, or of the file)")
-    parser.add_argument("--trigger", metavar="WORDS", help="trigger words (default: as the file or the configuration says)")
-    parser.add_argument("--weight", type=weight, default=1.0, metavar="X", help="strength to start with, 0-2 (default: 1)")
-    parser.add_argument("--preview", type=Path, metavar="IMAGE", help="picture for its card (default: the run's best panel image)")
+    parser.add_argument(
+        "--name", metavar="NAME", help="of the LoRA in that program (default: of the person, or of the file)"
+    )
+    parser.add_argument(
+        "--trigger", metavar="WORDS", help="trigger words (default: as the file or the configuration says)"
+    )
+    parser.add_argument(
+        "--weight", type=weight, default=1.0, metavar="X", help="strength to start with, 0-2 (default: 1)"
+    )
+    parser.add_argument(
+        "--preview", type=Path, metavar="IMAGE", help="picture for its card (default: the run's best panel image)"
+    )
     options.add_config(parser)
 
 
@@ -44,7 +54,9 @@ def _run(target: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.loras.lora import read_lora
 
     if args.lora is None and args.config is None:
-        raise InputError("Which LoRA? Name it: --lora FILE, or give --config bootstrap_config.json for the final one of that run.")
+        raise InputError(
+            "Which LoRA? Name it: --lora FILE, or give --config bootstrap_config.json for the final one of that run."
+        )
     settings = options.settings_from(args, {}, {}) if args.config else None
     lora = args.lora or _final(settings)
     trigger = args.trigger or ("" if settings is None else settings.person_trigger)
@@ -55,7 +67,9 @@ def _run(target: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     manifest = write_package(args.output, package)
     for warning in package.warnings:
         terminal.warn(warning)
-    terminal.line(f"{len(package.files) + 1} files in {args.output}. How to use them: {manifest.with_name('README.txt')}")
+    terminal.line(
+        f"{len(package.files) + 1} files in {args.output}. How to use them: {manifest.with_name('README.txt')}"
+    )
     return {**package.complete_manifest(), "warnings": list(package.warnings)}
 
 
@@ -70,7 +84,9 @@ def _final(settings: Settings | None) -> Path:
     assert settings is not None
     final = settings.lora_dir / "lora.safetensors"
     if not final.is_file():
-        raise InputError(f"The run of this configuration has no final LoRA yet ({final}). Run it, or name one with --lora FILE.")
+        raise InputError(
+            f"The run of this configuration has no final LoRA yet ({final}). Run it, or name one with --lora FILE."
+        )
     return final
 
 
@@ -94,6 +110,8 @@ def run_comfyui(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 
 COMMANDS = (
-    Command("a1111", "A LoRA for A1111 and Forge: kohya's names, preview, trigger words on its card.", configure, run_a1111),
+    Command(
+        "a1111", "A LoRA for A1111 and Forge: kohya's names, preview, trigger words on its card.", configure, run_a1111
+    ),
     Command("comfyui", "A LoRA for ComfyUI: its names, preview, trigger words.", configure, run_comfyui),
 )

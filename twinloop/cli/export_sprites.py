@@ -12,14 +12,20 @@ from twinloop.cli.terminal import Terminal
 
 def configure(parser: argparse.ArgumentParser) -> None:
     export.configure_common(parser, "folder for the package", "DIR")
-    parser.add_argument("--size", type=export.side, default=1024, metavar="PX", help="side of a picture at most (default: 1024)")
+    parser.add_argument(
+        "--size", type=export.side, default=1024, metavar="PX", help="side of a picture at most (default: 1024)"
+    )
 
 
 def run_pngtuber(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.exporters.sprites import PNGTUBER, export_sprites, talking_slots
 
     candidates = export.looked_at(args, terminal)
-    return export.write(args.output, export_sprites(PNGTUBER, talking_slots(), candidates, args.size, export.prefers_real(args)), terminal)
+    return export.write(
+        args.output,
+        export_sprites(PNGTUBER, talking_slots(), candidates, args.size, export.prefers_real(args)),
+        terminal,
+    )
 
 
 def run_vrm(args: argparse.Namespace, terminal: Terminal) -> Any:
@@ -28,7 +34,9 @@ def run_vrm(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     candidates = export.looked_at(args, terminal)
     slots = named_slots(VRM, facets.get("expression"))
-    return export.write(args.output, export_sprites(VRM_NAMES, slots, candidates, args.size, export.prefers_real(args)), terminal)
+    return export.write(
+        args.output, export_sprites(VRM_NAMES, slots, candidates, args.size, export.prefers_real(args)), terminal
+    )
 
 
 def run_sillytavern(args: argparse.Namespace, terminal: Terminal) -> Any:
@@ -37,11 +45,15 @@ def run_sillytavern(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     candidates = export.looked_at(args, terminal)
     slots = named_slots(SILLYTAVERN, facets.get("expression"))
-    return export.write(args.output, export_sprites(SPRITES, slots, candidates, args.size, export.prefers_real(args)), terminal)
+    return export.write(
+        args.output, export_sprites(SPRITES, slots, candidates, args.size, export.prefers_real(args)), terminal
+    )
 
 
 COMMANDS = (
-    Command("pngtuber", "Four states of a talking head: mouth open or closed, eyes open or shut.", configure, run_pngtuber),
+    Command(
+        "pngtuber", "Four states of a talking head: mouth open or closed, eyes open or shut.", configure, run_pngtuber
+    ),
     Command("vrm", "Reference pictures named after VRM 1.0's expressions.", configure, run_vrm),
     Command("sillytavern", "A ZIP of sprites named after emotions.", configure, run_sillytavern),
 )

@@ -23,13 +23,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--dataset", metavar="DIR",
         help="folder of photos with captions (.txt) beside them, or dataset_iterN.json of a run with its captions and weights",
     )  # fmt: skip
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for dataset and configuration")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for dataset and configuration"
+    )
     parser.add_argument("--person", metavar="TRIGGER", help="trigger words, as in 'ohwx person'")
     parser.add_argument("--base-model", metavar="NAME", help="hub id, folder or file, as that program shall find it")
     parser.add_argument("--preset", metavar="NAME", help="of the training (default: by the base model)")
     parser.add_argument("--steps", type=options.positive, metavar="N", help="training steps (default: the preset's)")
     parser.add_argument("--rank", type=options.positive, metavar="N", help="rank of the LoRA (default: the preset's)")
-    parser.add_argument("--resolution", type=options.positive, metavar="PX", help="side of the training images (default: the preset's)")
+    parser.add_argument(
+        "--resolution", type=options.positive, metavar="PX", help="side of the training images (default: the preset's)"
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the training (default: 0)")
     options.add_config(parser)
 
@@ -61,11 +65,18 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
         terminal.warn(warning)
     for folder in job.folders:
         terminal.line(f"dataset/{folder.name}: {len(folder.pictures)} pictures, each {folder.repeats} x")
-    terminal.line(f"{job.pictures} pictures and a configuration in {args.output}. How to start: {manifest.with_name('README.txt')}")
+    terminal.line(
+        f"{job.pictures} pictures and a configuration in {args.output}. How to start: {manifest.with_name('README.txt')}"
+    )
     return {**package.complete_manifest(), "warnings": list(package.warnings)}
 
 
 COMMANDS = tuple(
     Command(name, f"Dataset and LoRA configuration for {program}.", configure, partial(_run, name))
-    for name, program in (("kohya", "kohya's sd-scripts"), ("ai-toolkit", "ai-toolkit"), ("onetrainer", "OneTrainer"), ("simpletuner", "SimpleTuner"))
+    for name, program in (
+        ("kohya", "kohya's sd-scripts"),
+        ("ai-toolkit", "ai-toolkit"),
+        ("onetrainer", "OneTrainer"),
+        ("simpletuner", "SimpleTuner"),
+    )
 )

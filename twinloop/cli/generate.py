@@ -148,7 +148,9 @@ def _make(order: Order, settings: Settings, terminal: Terminal) -> list[MadeImag
     if makers.notice:
         terminal.warn(makers.notice)
     makers.check(() if order.lora is None else (order.lora,))
-    studio = manual.Studio(makers.generator, makers.generation, makers.base_model, makers.style, facets, SystemClock(), early)
+    studio = manual.Studio(
+        makers.generator, makers.generation, makers.base_model, makers.style, facets, SystemClock(), early
+    )
     shots = manual.plan_shots(order, settings, studio, terminal)
     terminal.line(f"{len(order.gaps)} gaps, {len(shots)} images to make with {settings.base_model}")
     return manual.make_images(shots, order, studio, terminal)

@@ -24,7 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--person-name", default="alice", metavar="NAME", help="for folders and reports (default: alice)"
     )
     parser.add_argument(
-        "--person-trigger", metavar="WORDS", help="words for the person in prompts (default: as labelled in the vault, else 'ohwx <name>')"
+        "--person-trigger",
+        metavar="WORDS",
+        help="words for the person in prompts (default: as labelled in the vault, else 'ohwx <name>')",
     )
     parser.add_argument("--dataset-dir", metavar="DIR", help="photos (default: outputs/facevault/organized/<name>)")
     parser.add_argument("--base-model", metavar="NAME", help="hub id, folder, or 'nano' (default: SDXL base 1.0)")

@@ -57,12 +57,16 @@ def _add_file(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the new .safetensors; nothing is overwritten")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="the new .safetensors; nothing is overwritten"
+    )
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rank", type=options.positive, metavar="N", help="rank of every layer, at most")
-    parser.add_argument("--energy", type=share, metavar="X", help="least rank of each layer that keeps this share of it, as 0.95")
+    parser.add_argument(
+        "--energy", type=share, metavar="X", help="least rank of each layer that keeps this share of it, as 0.95"
+    )
 
 
 def _add_dtype(parser: argparse.ArgumentParser, default: str) -> None:
@@ -81,7 +85,9 @@ def configure_convert(parser: argparse.ArgumentParser) -> None:
 
 
 def configure_merge(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", type=term, metavar="FILE:WEIGHT", help="LoRAs for one base model; without a weight: 1")
+    parser.add_argument(
+        "files", nargs="+", type=term, metavar="FILE:WEIGHT", help="LoRAs for one base model; without a weight: 1"
+    )
     _add_output(parser)
     parser.add_argument("--to", choices=DIALECTS, help="dialect of the new file (default: that of the first)")
     _add_limits(parser)
@@ -103,7 +109,9 @@ def run_info(args: argparse.Namespace, terminal: Terminal) -> Any:
     for line in info_lines(data):
         terminal.line(line)
     if data["norms"]["not_finite"]:
-        terminal.warn(f"{data['norms']['not_finite']} layers hold numbers that are not finite: the training broke down.")
+        terminal.warn(
+            f"{data['norms']['not_finite']} layers hold numbers that are not finite: the training broke down."
+        )
     return data
 
 
@@ -115,10 +123,14 @@ def run_convert(args: argparse.Namespace, terminal: Terminal) -> Any:
     if args.to == EXTRACTED:
         return _extract(args, terminal)
     if (args.rank, args.energy, args.dtype) != (None, None, None):
-        raise InputError("--rank, --energy and --dtype go with --to lora: other conversions keep every bit. Smaller ranks: twinloop lora resize")
+        raise InputError(
+            "--rank, --energy and --dtype go with --to lora: other conversions keep every bit. Smaller ranks: twinloop lora resize"
+        )
     made = convert(args.file, Dialect(args.to), args.output)
     if made["dropped"]:
-        terminal.warn(f"not part of a LoRA, and left out: {', '.join(made['dropped'][:5])} (trained words; the prompt needs others)")
+        terminal.warn(
+            f"not part of a LoRA, and left out: {', '.join(made['dropped'][:5])} (trained words; the prompt needs others)"
+        )
     note = " (what ComfyUI reads for UNets)" if made["to"] != made["asked_for"] else ""
     terminal.line(f"{made['layers']} layers, {made['from']} -> {made['to']}{note}: {made['output']}")
     return made
@@ -129,9 +141,13 @@ def _extract(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.loras.extraction import extract
 
     made = extract(args.file, args.output, _limit(args) or Reduction(), args.dtype, terminal)
-    terminal.line(f"{made['layers']} layers, LoKr -> LoRA of rank {_range(made['ranks'])}, {kept_text(made)}: {made['output']}")
+    terminal.line(
+        f"{made['layers']} layers, LoKr -> LoRA of rank {_range(made['ranks'])}, {kept_text(made)}: {made['output']}"
+    )
     if made["residual_energy"] >= 1e-4:
-        terminal.warn(f"{100 * made['residual_energy']:.2f}% of the LoKr's squared norm is not in this LoRA; a higher --rank keeps more.")
+        terminal.warn(
+            f"{100 * made['residual_energy']:.2f}% of the LoKr's squared norm is not in this LoRA; a higher --rank keeps more."
+        )
     return made
 
 
@@ -145,7 +161,9 @@ def run_merge(args: argparse.Namespace, terminal: Terminal) -> Any:
     for part in made["extracted"]:
         terminal.line(f"{part['file']} is a LoKr and took part as a LoRA: {kept_text(part)}")
     how = "the sum as it is" if made["exact"] else "rounded" if "kept_energy" not in made else kept_text(made)
-    terminal.line(f"{len(terms)} LoRAs, {made['layers']} layers of rank {_range(made['ranks'])}, {how}: {made['output']}")
+    terminal.line(
+        f"{len(terms)} LoRAs, {made['layers']} layers of rank {_range(made['ranks'])}, {how}: {made['output']}"
+    )
     return made
 
 
@@ -155,7 +173,9 @@ def run_resize(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     made = resize(args.file, args.output, _limit(args) or Reduction(), args.dtype, terminal)
     sizes = f"{made['bytes_before'] / 2**20:.1f} -> {made['bytes'] / 2**20:.1f} MiB"
-    terminal.line(f"{made['layers']} layers of rank {_range(made['ranks'])}, {kept_text(made)}, {sizes}: {made['output']}")
+    terminal.line(
+        f"{made['layers']} layers of rank {_range(made['ranks'])}, {kept_text(made)}, {sizes}: {made['output']}"
+    )
     return made
 
 
@@ -172,7 +192,9 @@ def _range(ranks: list[int]) -> str:
 def kept_text(made: Mapping[str, Any]) -> str:
     """How much a cut kept, for people."""
     least = made["least_kept"]
-    return f"{100 * made['kept_energy']:.2f}% of the energy kept (least: {100 * least['energy']:.1f}% in {least['layer']})"
+    return (
+        f"{100 * made['kept_energy']:.2f}% of the energy kept (least: {100 * least['energy']:.1f}% in {least['layer']})"
+    )
 
 
 def info_lines(data: Mapping[str, Any]) -> list[str]:
@@ -188,11 +210,20 @@ def info_lines(data: Mapping[str, Any]) -> list[str]:
         ("Trigger", data["trigger"] or "not told in the file"),
     ]  # fmt: skip
     if norms["measured"]:
-        rows.append(("Norm", f"mean {norms['mean']:.4g}, largest {norms['largest']:.4g} in {norms['largest_layer']}, {norms['zero']} layers zero"))
+        rows.append(
+            (
+                "Norm",
+                f"mean {norms['mean']:.4g}, largest {norms['largest']:.4g} in {norms['largest_layer']}, {norms['zero']} layers zero",
+            )
+        )
     if data["other_tensors"]:
         rows.append(("Beside layers", ", ".join(data["other_tensors"][:5])))
     header = [f"  {key}: {value}" for key, value in data["header"].items()]
-    return [data["file"], *columns(rows), *(["Header:", *header] if header else ["Header: no modelspec.* or ss_* texts"])]
+    return [
+        data["file"],
+        *columns(rows),
+        *(["Header:", *header] if header else ["Header: no modelspec.* or ss_* texts"]),
+    ]
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -203,7 +234,12 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 COMMANDS = (
     Command("info", "Dialect, base model, ranks, alphas, header and norms of a LoRA.", _add_file, run_info),
-    Command("convert", "Write a LoRA in another dialect, bit for bit, alpha kept; or a LoKr as a LoRA.", configure_convert, run_convert),
+    Command(
+        "convert",
+        "Write a LoRA in another dialect, bit for bit, alpha kept; or a LoKr as a LoRA.",
+        configure_convert,
+        run_convert,
+    ),
     Command("merge", "Write the weighted sum of several LoRAs as one.", configure_merge, run_merge),
     Command("resize", "Write a LoRA with smaller ranks, and say how much was kept.", configure_resize, run_resize),
 )

@@ -16,12 +16,22 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="RUN", help="folder of the run (output_dir), as in outputs/bootstrap")
+    parser.add_argument(
+        "folder", type=Path, metavar="RUN", help="folder of the run (output_dir), as in outputs/bootstrap"
+    )
     parser.add_argument("--iteration", type=options.positive, metavar="N", help="round to review (default: the latest)")
     for word in ("approve", "reject", "unsure", "forget"):
-        meaning = "take what was said of these images back" if word == "forget" else f"{word} these images" if word != "unsure" else "neither"
+        meaning = (
+            "take what was said of these images back"
+            if word == "forget"
+            else f"{word} these images"
+            if word != "unsure"
+            else "neither"
+        )
         parser.add_argument(f"--{word}", nargs="+", default=[], metavar="FILE", help=meaning)
-    parser.add_argument("--finish", action="store_true", help="let the run go on; images without a word keep their automatic verdict")
+    parser.add_argument(
+        "--finish", action="store_true", help="let the run go on; images without a word keep their automatic verdict"
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
@@ -45,7 +55,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         said = review.opinions.get(name)
         terminal.line(f"{said.outcome if said else item['outcome']:<9} {'(you)' if said else '     '} {name}")
     state = "finished" if review.finished else "open; --finish lets the run go on"
-    terminal.line(f"\nRound {iteration}: {len(review.opinions)} of {len(verdicts)} images decided by you; review {state}.")
+    terminal.line(
+        f"\nRound {iteration}: {len(review.opinions)} of {len(verdicts)} images decided by you; review {state}."
+    )
     return review.to_json()
 
 

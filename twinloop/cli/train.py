@@ -43,10 +43,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base-model", metavar="NAME", help="hub id, folder or file, or the word 'nano'")
     options.add_models_dir(parser)
     parser.add_argument("--preset", metavar="NAME", help="of the training (default: by the base model)")
-    parser.add_argument("--epochs", type=options.positive, metavar="N", help="passes over the photos (default: the preset's steps)")
+    parser.add_argument(
+        "--epochs", type=options.positive, metavar="N", help="passes over the photos (default: the preset's steps)"
+    )
     parser.add_argument("--steps", type=options.positive, metavar="N", help="training steps (default: the preset's)")
     parser.add_argument("--rank", type=options.positive, metavar="N", help="rank of the LoRA (default: the preset's)")
-    parser.add_argument("--resolution", type=options.positive, metavar="PX", help="side of the training images (default: the preset's)")
+    parser.add_argument(
+        "--resolution", type=options.positive, metavar="PX", help="side of the training images (default: the preset's)"
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the training (default: 0)")
     options.add_facets(parser)
     options.add_device(parser)
@@ -67,7 +71,9 @@ def _of_run(args: argparse.Namespace, terminal: Terminal) -> LoRA:
     from twinloop.wiring import build_toolbox
 
     if args.output is not None:
-        raise InputError("--output goes with a folder of photos; with --config alone the LoRA becomes version 1 of that run.")
+        raise InputError(
+            "--output goes with a folder of photos; with --config alone the LoRA becomes version 1 of that run."
+        )
     settings = _settings(args, {})
     return train_first(settings, build_toolbox(settings, terminal), workspace_of(settings))
 

@@ -16,9 +16,27 @@ from twinloop.store.vault import DEFAULT
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=0, metavar="N", help="port on 127.0.0.1 (default: a free one)")
-    parser.add_argument("--vault", type=Path, default=DEFAULT, metavar="DIR", help=f"folder of the vault (default: {DEFAULT})")
-    parser.add_argument("--run", type=Path, action="append", default=[], dest="runs", metavar="DIR", help="a run's folder beside those under outputs; may be given again")
-    parser.add_argument("--config", type=Path, action="append", default=[], dest="configs", metavar="FILE", help="a configuration beside those found here; may be given again")
+    parser.add_argument(
+        "--vault", type=Path, default=DEFAULT, metavar="DIR", help=f"folder of the vault (default: {DEFAULT})"
+    )
+    parser.add_argument(
+        "--run",
+        type=Path,
+        action="append",
+        default=[],
+        dest="runs",
+        metavar="DIR",
+        help="a run's folder beside those under outputs; may be given again",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        action="append",
+        default=[],
+        dest="configs",
+        metavar="FILE",
+        help="a configuration beside those found here; may be given again",
+    )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
 
 
@@ -39,7 +57,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         import webbrowser
 
         webbrowser.open(address)
-    server = uvicorn.Server(uvicorn.Config(create_app(site), log_level="warning", access_log=False, timeout_graceful_shutdown=2))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(site), log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    )
     with listening, contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how the page is closed
         server.run(sockets=[listening])
     return {"address": address}
@@ -49,7 +69,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port))
     except (OSError, OverflowError) as error:
-        raise InputError(f"Cannot listen on port {port}: {getattr(error, 'strerror', None) or error}. Leave --port out to take a free one.") from error
+        raise InputError(
+            f"Cannot listen on port {port}: {getattr(error, 'strerror', None) or error}. Leave --port out to take a free one."
+        ) from error
 
 
 COMMAND = Command("ui", "Open the local web page: people, dataset, review, runs.", configure, run)

@@ -59,7 +59,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     limits.add_argument("--blur-threshold", type=float, metavar="X", help="least Laplacian variance (default: 100)")
     limits.add_argument(
-        "--sharpness-share", type=float, metavar="X", help="least face sharpness, as a share of the real photos' (default: 0.3)"
+        "--sharpness-share",
+        type=float,
+        metavar="X",
+        help="least face sharpness, as a share of the real photos' (default: 0.3)",
     )
     limits.add_argument("--min-brightness", type=float, metavar="X", help="least mean grey, 0-255 (default: 30)")
     limits.add_argument("--max-brightness", type=float, metavar="X", help="largest mean grey, 0-255 (default: 225)")

@@ -63,9 +63,9 @@ def buckets(size: int) -> tuple[tuple[int, int], ...]:
 def head_of(face: Box, width: int, height: int) -> Box:
     """The head around a face box, so far as it lies in a photo of that size: hair above, ears or the back of a turned head beside."""
     tall = face.height
-    return Box(face.x0 - _BESIDE * tall, face.y0 - _ABOVE * tall, face.x1 + _BESIDE * tall, face.y1 + _BELOW * tall).clipped(
-        width, height
-    )
+    return Box(
+        face.x0 - _BESIDE * tall, face.y0 - _ABOVE * tall, face.x1 + _BESIDE * tall, face.y1 + _BELOW * tall
+    ).clipped(width, height)
 
 
 def cut(width: int, height: int, face: Box, others: Sequence[Box], framing: str, size: int) -> Window | None:
@@ -92,7 +92,11 @@ def _framed(face: Box, head: Box, width: int, height: int, framing: str) -> Box:
         return Box(0, 0, width, height)
     down = min(heads * tall, height)
     across = min(width, down * {"face": 1.0, "keep": width / height}.get(framing, 0.8))
-    top = head.y0 - 0.1 * tall if framing in ("half", "full") else face.center[1] - (0.5 if framing == "face" else 0.4) * down
+    top = (
+        head.y0 - 0.1 * tall
+        if framing in ("half", "full")
+        else face.center[1] - (0.5 if framing == "face" else 0.4) * down
+    )
     return _union(_placed(face.center[0] - across / 2, top, across, down, width, height), head)
 
 
@@ -148,7 +152,9 @@ def _fitted(region: Box, face: Box, head: Box, size: int) -> tuple[tuple[int, in
 
 def _common(box: tuple[int, int, int, int], other: Box) -> float:
     """Area that both have, in pixels."""
-    return max(0.0, min(box[2], other.x1) - max(box[0], other.x0)) * max(0.0, min(box[3], other.y1) - max(box[1], other.y0))
+    return max(0.0, min(box[2], other.x1) - max(box[0], other.x0)) * max(
+        0.0, min(box[3], other.y1) - max(box[1], other.y0)
+    )
 
 
 def _largest(region: Box, picture: tuple[int, int], head: Box) -> tuple[int, int, int, int] | None:
@@ -175,7 +181,12 @@ def _offset(low: float, high: float, length: int, first: float, last: float) -> 
 def _covers(box: tuple[int, int, int, int], inner: Box) -> bool:
     """Whether the box holds all of ``inner``, but for a hair's breadth at its edges."""
     slack = 1 + SLACK * inner.height
-    return box[0] <= inner.x0 + slack and box[1] <= inner.y0 + slack and box[2] >= inner.x1 - slack and box[3] >= inner.y1 - slack
+    return (
+        box[0] <= inner.x0 + slack
+        and box[1] <= inner.y0 + slack
+        and box[2] >= inner.x1 - slack
+        and box[3] >= inner.y1 - slack
+    )
 
 
 def _contains(box: tuple[int, int, int, int], point: tuple[float, float]) -> bool:

@@ -53,7 +53,9 @@ class Forecast:
         """For the start of a run."""
         time = "" if self.seconds is None else f", about {_duration(self.seconds)}"
         room = "" if self.memory is None else f" of {self.memory / GIB:.1f}"
-        return f"Training needs {self.plan.peak / GIB:.1f}{room} GiB of memory, {self.disk / GIB:.2f} GiB of disk{time}."
+        return (
+            f"Training needs {self.plan.peak / GIB:.1f}{room} GiB of memory, {self.disk / GIB:.2f} GiB of disk{time}."
+        )
 
     @property
     def details(self) -> list[str]:
@@ -71,7 +73,9 @@ class Forecast:
             "disk_bytes": self.disk,
             "seconds": None if self.seconds is None else round(self.seconds),
             "plan": asdict(self.plan),
-            "budgets_gib": {str(budget): None if plan is None else asdict(plan) for budget, plan in sorted(self.budgets.items())},
+            "budgets_gib": {
+                str(budget): None if plan is None else asdict(plan) for budget, plan in sorted(self.budgets.items())
+            },
         }
 
 

@@ -149,8 +149,20 @@ class Consent:
         """One line for outputs and LoRA metadata; ``not recorded`` where nothing was."""
         if self.kind is None:
             return "not recorded"
-        words = {"self": "the person themself", "written": "written consent", "licence": "licence", "fictional": "fictional character"}
-        parts = [words[self.kind], *(f"{name}: {value}" for name, value in (("by", self.who), ("on", self.when), ("for", self.scope)) if value)]
+        words = {
+            "self": "the person themself",
+            "written": "written consent",
+            "licence": "licence",
+            "fictional": "fictional character",
+        }
+        parts = [
+            words[self.kind],
+            *(
+                f"{name}: {value}"
+                for name, value in (("by", self.who), ("on", self.when), ("for", self.scope))
+                if value
+            ),
+        ]
         return "; ".join(parts)
 
     def to_json(self) -> dict[str, Any]:

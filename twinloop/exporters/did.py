@@ -101,7 +101,11 @@ def export_did(candidates: Candidates, count: int, prefer_real: bool) -> Package
     policy = Policy(prefer_real, _SIZE_WANTED, None)
     ordered = ranked(slot, candidates.items, policy)
     # an alternative may be less sharp or less straight; one with another expression is another picture
-    chosen = [choice for place, choice in enumerate(ordered) if place == 0 or shown_expression(choice.candidate) in (None, "neutral")][:count]
+    chosen = [
+        choice
+        for place, choice in enumerate(ordered)
+        if place == 0 or shown_expression(choice.candidate) in (None, "neutral")
+    ][:count]
     gap = Missing(slot, why_missing(slot, candidates.items))
     require_pictures(chosen, [f"{slot.name}: {gap.why} (wanted: {slot.wanted}). {slot.remedy}"])
     shots = [_presenter(choice, number) for number, choice in enumerate(chosen, 1)]

@@ -88,7 +88,9 @@ def _preview(path: Path | None) -> bytes:
 def _warnings(target: str, adapter: Adapter, trigger: str, preview: bool, file: LoraFile) -> tuple[str, ...]:
     lines = []
     if target == "a1111" and adapter.family not in _VERSIONS:
-        lines.append(f"A1111 itself does not run {adapter.family or 'this family'}; Forge and its successors do for some of them")
+        lines.append(
+            f"A1111 itself does not run {adapter.family or 'this family'}; Forge and its successors do for some of them"
+        )
     if not trigger:
         lines.append("no trigger words: the file does not tell them; name them with --trigger")
     if not preview:
@@ -98,7 +100,9 @@ def _warnings(target: str, adapter: Adapter, trigger: str, preview: bool, file: 
     return tuple(lines)
 
 
-def _manifest(target: str, file: LoraFile, adapter: Adapter, dialect: Dialect, trigger: str, wish: Wish) -> dict[str, Any]:
+def _manifest(
+    target: str, file: LoraFile, adapter: Adapter, dialect: Dialect, trigger: str, wish: Wish
+) -> dict[str, Any]:
     found: Mapping[str, Any] = {
         "export": target, "format": 1, "program": f"twinloop {__version__}", "about": "A LoRA with its preview and trigger words.",
         "lora": file.path.name, "family": adapter.family or None, "dialect": dialect.value, "layers": len(adapter.layers),
@@ -120,4 +124,3 @@ def _readme(target: str, wish: Wish, trigger: str, warnings: tuple[str, ...]) ->
         "The preview was made by a model and is marked so, unless you gave a photo.", "", *(f"Note: {line}." for line in warnings),
     ]  # fmt: skip
     return ("\n".join(lines) + "\n").encode()
-

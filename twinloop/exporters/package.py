@@ -100,9 +100,7 @@ def _refuse_strangers(root: Path, files: Mapping[str, str], earlier: Mapping[str
         path = root / name
         if path.exists() and (not path.is_file() or sha256_file(path) not in (digest, earlier.get(name))):
             known = (
-                "was changed since it was exported"
-                if name in earlier
-                else "was there before and is not from an export"
+                "was changed since it was exported" if name in earlier else "was there before and is not from an export"
             )
             raise StateError(f"{path} {known}. Move it away or choose another --output; nothing was written.")
 

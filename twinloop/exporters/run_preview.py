@@ -25,7 +25,11 @@ def best_panel_image(workspace: Workspace, lora: Path) -> Path | None:
         return None
     images = find_images(workspace.panel_images(version))
     try:
-        score = PanelScore.from_json(read_json(workspace.panel_score(version))) if workspace.panel_score(version).exists() else None
+        score = (
+            PanelScore.from_json(read_json(workspace.panel_score(version)))
+            if workspace.panel_score(version).exists()
+            else None
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise StateError(f"{workspace.panel_score(version)} is no panel of a run ({error}).") from error
     likeness = score.samples.get("identity", []) if score else []

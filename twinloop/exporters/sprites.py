@@ -122,11 +122,20 @@ def _talking(name: str, mouth: bool, eyes: bool) -> Slot:
         f"{FIRST}: the same framing and light as the others, mouth {'open' if mouth else 'closed'}, eyes {'open' if eyes else 'shut'}",
         admits=admits,
         fit=lambda c: 1.0 - abs(c.yaw or 0.0) / 45.0,
-        wishes=(*(() if mouth else (wishes.neutral,)), wishes.pose_known, wishes.straight, wishes.upright, wishes.no_hands, wishes.alone),
+        wishes=(
+            *(() if mouth else (wishes.neutral,)),
+            wishes.pose_known,
+            wishes.straight,
+            wishes.upright,
+            wishes.no_hands,
+            wishes.alone,
+        ),
     )
 
 
-def export_sprites(target: SpriteTarget, slots: Sequence[Slot], candidates: Candidates, side: int, prefer_real: bool) -> Package:
+def export_sprites(
+    target: SpriteTarget, slots: Sequence[Slot], candidates: Candidates, side: int, prefer_real: bool
+) -> Package:
     """One picture per slot that a photo fits.
 
     Raises:

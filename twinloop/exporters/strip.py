@@ -14,7 +14,9 @@ from twinloop.store.provenance import is_marked_synthetic
 _SCAN = 0xDA
 _KEPT_SEGMENTS = (0xE0, 0xE2, 0xEE)
 """JPEG's application segments that say how to show the pixels: JFIF, colour profile, Adobe's colour transform."""
-_KEPT_CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT", b"bKGD"})
+_KEPT_CHUNKS = frozenset(
+    {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT", b"bKGD"}
+)
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -28,7 +30,9 @@ def shareable(path: Path) -> bytes:
     data = path.read_bytes()
     if is_marked_synthetic(data):
         return data
-    plain = _without_segments(data) if data[:2] == b"\xff\xd8" else _without_chunks(data) if data.startswith(_PNG) else b""
+    plain = (
+        _without_segments(data) if data[:2] == b"\xff\xd8" else _without_chunks(data) if data.startswith(_PNG) else b""
+    )
     return plain if plain and _same_picture(data, plain) else converted(path)
 
 

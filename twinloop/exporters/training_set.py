@@ -48,7 +48,9 @@ def _of_run(record: Path) -> Gathered:
     try:
         members = Dataset.from_json(read_json(record)).members
     except (KeyError, TypeError, ValueError, StateError) as error:
-        raise InputError(f"{record} is no dataset of a run ({error}). Name a folder of photos, or a dataset_iterN.json.") from error
+        raise InputError(
+            f"{record} is no dataset of a run ({error}). Name a folder of photos, or a dataset_iterN.json."
+        ) from error
     samples = tuple(TrainingSample(Path(m.path), m.sha256, m.caption, m.weight) for m in members if m.weight > 0)
     made = frozenset(Path(m.path) for m in members if m.origin != "real")
     return Gathered(record.stem, samples, made, (), tuple((m.path, "weight 0") for m in members if m.weight <= 0))
@@ -86,12 +88,21 @@ class Target:
 
 def _kohya(job: Job) -> Mapping[str, str]:
     kohya.script(job)
-    return {"dataset.toml": kohya.dataset_toml(job), "training.toml": kohya.training_toml(job, str(job.root.parent / "dataset.toml"))}
+    return {
+        "dataset.toml": kohya.dataset_toml(job),
+        "training.toml": kohya.training_toml(job, str(job.root.parent / "dataset.toml")),
+    }
 
 
 def _kohya_notes(job: Job) -> tuple[str, ...]:
     parts = kohya.PARTS.get(job.family.name, ())
-    more = (f"add {' '.join(f'--{part} FILE' for part in parts)} to the command: sd-scripts takes this family from single files",) if parts else ()
+    more = (
+        (
+            f"add {' '.join(f'--{part} FILE' for part in parts)} to the command: sd-scripts takes this family from single files",
+        )
+        if parts
+        else ()
+    )
     return (f"the script for this family is {kohya.script(job)}", *more, *kohya.notes(job))
 
 
@@ -129,7 +140,9 @@ def export_training_set(target: Target, job: Job, gathered: Gathered) -> Package
             files.append(File(f"{place}/{picture.stem}.txt", (picture.caption + "\n").encode()))
             items.append(_item(picture, folder, f"{place}/{picture.file}", gathered))
     files.append(File("README.txt", _readme(target, job, gathered, items)))
-    return Package(tuple(files), "manifest.json", _manifest(target, job, gathered, items), _warnings(target, job, gathered))
+    return Package(
+        tuple(files), "manifest.json", _manifest(target, job, gathered, items), _warnings(target, job, gathered)
+    )
 
 
 def _picture(picture: Picture) -> bytes:
@@ -156,9 +169,17 @@ def _manifest(target: Target, job: Job, gathered: Gathered, items: Sequence[Mapp
 
 def _warnings(target: Target, job: Job, gathered: Gathered) -> tuple[str, ...]:
     bare = len(gathered.uncaptioned)
-    told = (f"{bare} of {job.pictures} pictures have no caption beside them; they got 'photo of {job.trigger}'",) if bare else ()
+    told = (
+        (f"{bare} of {job.pictures} pictures have no caption beside them; they got 'photo of {job.trigger}'",)
+        if bare
+        else ()
+    )
     left = beyond(job.settings, target.able)
-    cannot = (f"{', '.join(left)} cannot be said to {target.program}, and {'are' if len(left) > 1 else 'is'} left out",) if left else ()
+    cannot = (
+        (f"{', '.join(left)} cannot be said to {target.program}, and {'are' if len(left) > 1 else 'is'} left out",)
+        if left
+        else ()
+    )
     return (*told, *cannot, *target.notes(job))
 
 

@@ -34,7 +34,9 @@ FACET = DefinedFacet(
             ("hands visible, raised hand",),
             ("extra fingers", "bad anatomy"),
         ),
-        "eyes_visible": Phrase(("eyes open",), ("eyes open",), ("eyes closed", "sunglasses"), usual=True, missing="eyes closed"),
+        "eyes_visible": Phrase(
+            ("eyes open",), ("eyes open",), ("eyes closed", "sunglasses"), usual=True, missing="eyes closed"
+        ),
     },
     needs=("hands", "eyes"),
     judge=_judge,

@@ -21,7 +21,9 @@ def register_family(family: Family) -> Family:
     for other in FAMILIES.values():
         taken = sorted(_names(other) & _names(family)) if other.name != family.name else []
         if taken:
-            raise InputError(f"Family '{family.name}': preset {', '.join(taken)} belongs to the family '{other.name}'. Rename it.")
+            raise InputError(
+                f"Family '{family.name}': preset {', '.join(taken)} belongs to the family '{other.name}'. Rename it."
+            )
     FAMILIES[family.name] = family
     return family
 

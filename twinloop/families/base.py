@@ -204,7 +204,9 @@ class Family:
         try:
             return self.presets[name]
         except KeyError:
-            raise InputError(f"training.preset: unknown preset '{name}'. Known for {self.name}: {', '.join(self.presets)}.") from None
+            raise InputError(
+                f"training.preset: unknown preset '{name}'. Known for {self.name}: {', '.join(self.presets)}."
+            ) from None
 
     def generation(self, preset: str) -> GenerationSettings:
         return self.preset(preset).generation

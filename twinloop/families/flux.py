@@ -34,7 +34,9 @@ _RENAMES = (
 def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
     """As many words as the model was made with: a denoiser that is told no guidance is [schnell]'s."""
     words = WORDS if pipeline.transformer.config.guidance_embeds else SCHNELL_WORDS
-    embedded, pooled, _ = pipeline.encode_prompt(prompt=text, prompt_2=None, device=device, num_images_per_prompt=1, max_sequence_length=words)
+    embedded, pooled, _ = pipeline.encode_prompt(
+        prompt=text, prompt_2=None, device=device, num_images_per_prompt=1, max_sequence_length=words
+    )
     return {"prompt_embeds": embedded, "pooled_prompt_embeds": pooled}
 
 
@@ -57,7 +59,9 @@ def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any
 
 
 def to_raw(pipeline: Any, made: Any, height: int, width: int) -> Any:
-    return parts.unscaled(pipeline.vae, parts.unpacked(made, parts.cells(pipeline, height), parts.cells(pipeline, width)))
+    return parts.unscaled(
+        pipeline.vae, parts.unpacked(made, parts.cells(pipeline, height), parts.cells(pipeline, width))
+    )
 
 
 FAMILY = Family(

@@ -74,4 +74,6 @@ def cells(pipeline: Any, pixels: int) -> int:
 
 def token_ids(tokenizer: Any, texts: Sequence[str], length: int) -> Tensor:
     """(n, length) numbers of the tokens, filled up or cut off, as the pipelines hand them to CLIP."""
-    return tokenizer(list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
+    return tokenizer(
+        list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+    ).input_ids

@@ -39,7 +39,9 @@ def to_raw(pipeline: Any, made: Any, height: int, width: int) -> Any:
     config = pipeline.vae.config
     latents = parts.unpacked(made, parts.cells(pipeline, height), parts.cells(pipeline, width)).unsqueeze(2)
     # divided by the reciprocal, as the pipeline does it, so that not even the last bit differs
-    return latents / (1.0 / parts.per_channel(latents, config.latents_std)) + parts.per_channel(latents, config.latents_mean)
+    return latents / (1.0 / parts.per_channel(latents, config.latents_std)) + parts.per_channel(
+        latents, config.latents_mean
+    )
 
 
 FAMILY = Family(

@@ -28,7 +28,9 @@ def encode(pipeline: Any, text: str, photos: Sequence[Any], device: Any) -> dict
     area = OF_SEVERAL if several else ALONE
     shown = [pipeline.image_processor.resize(photo, *sides(photo.width, photo.height, area)) for photo in photos]
     # the pipeline writes every text into a form of its own, so that an empty one is a prompt too
-    words, _ = pipeline.encode_prompt(prompt=text, image=shown if several else shown[0], device=device, num_images_per_prompt=1)
+    words, _ = pipeline.encode_prompt(
+        prompt=text, image=shown if several else shown[0], device=device, num_images_per_prompt=1
+    )
     return {"prompt_embeds": words, "prompt_embeds_mask": words.new_ones(1, words.shape[1]).long()}
 
 

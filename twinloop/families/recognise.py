@@ -26,7 +26,9 @@ def preset_for(base_model: str) -> str:
         return base_model
     path = Path(base_model).expanduser()
     kind = kind_of_folder(path) if path.is_dir() else ""
-    found = [family for family in families.FAMILIES.values() if kind in family.kinds] if path.is_dir() else _of_file(path)
+    found = (
+        [family for family in families.FAMILIES.values() if kind in family.kinds] if path.is_dir() else _of_file(path)
+    )
     name = f"{_plain(path.stem if path.suffix in ('.safetensors', SUFFIX) else path.name)} {kind.lower()}"
     # the longest word wins: z-image-turbo before z-image
     hints = _hints(found or list(families.FAMILIES.values()))
@@ -69,7 +71,9 @@ def lora_suits(names: Collection[str], texts: Mapping[str, str], family: Family)
 
 
 _UNET = re.compile(r"unet\.|lora_unet_(down|mid|up|input|middle|output)_block|lycoris_(down|mid|up)_block")
-_TRANSFORMER = re.compile(r"transformer\.|lora_transformer_|(lora_unet_|diffusion_model\.)(double_blocks|single_blocks|joint_blocks|layers|transformer_blocks)|lycoris_(single_)?transformer_blocks")
+_TRANSFORMER = re.compile(
+    r"transformer\.|lora_transformer_|(lora_unet_|diffusion_model\.)(double_blocks|single_blocks|joint_blocks|layers|transformer_blocks)|lycoris_(single_)?transformer_blocks"
+)
 
 
 def kind_of_folder(path: Path) -> str:

@@ -28,7 +28,12 @@ _RENAMES = (
 
 def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
     words, _, pooled, _ = pipeline.encode_prompt(
-        prompt=text, prompt_2=None, prompt_3=None, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
+        prompt=text,
+        prompt_2=None,
+        prompt_3=None,
+        device=device,
+        num_images_per_prompt=1,
+        do_classifier_free_guidance=False,
     )
     return {"prompt_embeds": words, "pooled_prompt_embeds": pooled}
 
@@ -37,7 +42,10 @@ def read(pipeline: Any, texts: Sequence[str], words: Any, device: Any) -> dict[s
     """Both CLIP encoders' words lie side by side in the first tokens, before those of T5; their summaries side by side as well."""
     whole, pooled = words["prompt_embeds"].clone(), words["pooled_prompt_embeds"].clone()
     length, start = pipeline.tokenizer_max_length, 0
-    for encoder, tokenizer in ((pipeline.text_encoder, pipeline.tokenizer), (pipeline.text_encoder_2, pipeline.tokenizer_2)):
+    for encoder, tokenizer in (
+        (pipeline.text_encoder, pipeline.tokenizer),
+        (pipeline.text_encoder_2, pipeline.tokenizer_2),
+    ):
         said = encoder(parts.token_ids(tokenizer, texts, length).to(device), output_hidden_states=True)
         inner, summary = said.hidden_states[-2], said[0]
         end = start + summary.shape[-1]

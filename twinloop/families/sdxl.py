@@ -12,9 +12,7 @@ from twinloop.families.lora_names import LoraNames
 from twinloop.families.losses import DiffusionLoss
 from twinloop.ports import GenerationSettings, TrainingSettings
 
-ZIT = (
-    "'zit' is read as Animagine XL 3.1, as this tool's first description meant it. Z-Image-Turbo, which others call ZIT, is the preset zimage-turbo."
-)
+ZIT = "'zit' is read as Animagine XL 3.1, as this tool's first description meant it. Z-Image-Turbo, which others call ZIT, is the preset zimage-turbo."
 
 # 1000-2000 steps of one to two images, rank 16-32, 1e-4, min-SNR 5 and a little noise offset are what SDXL trainers agree on
 _TRAINING = TrainingSettings(
@@ -35,7 +33,9 @@ _PLACES = {
 
 def encode(pipeline: Any, text: str | list[str], device: Any) -> dict[str, Any]:
     """Words of both encoders side by side, and the second one's summary. No prompt is zeros where the configuration says so."""
-    words, _, pooled, _ = pipeline.encode_prompt(prompt=text, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False)
+    words, _, pooled, _ = pipeline.encode_prompt(
+        prompt=text, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
+    )
     if not text and pipeline.config.force_zeros_for_empty_prompt:
         words, pooled = words.new_zeros(words.shape), pooled.new_zeros(pooled.shape)
     return {"prompt_embeds": words, "pooled_prompt_embeds": pooled}
@@ -46,7 +46,10 @@ def read(pipeline: Any, texts: Sequence[str], words: Any, device: Any) -> dict[s
     if not pipeline.config.force_zeros_for_empty_prompt:
         return made
     told = made["pooled_prompt_embeds"].new_tensor([[float(bool(text))] for text in texts])
-    return {"prompt_embeds": made["prompt_embeds"] * told[..., None], "pooled_prompt_embeds": made["pooled_prompt_embeds"] * told}
+    return {
+        "prompt_embeds": made["prompt_embeds"] * told[..., None],
+        "pooled_prompt_embeds": made["pooled_prompt_embeds"] * told,
+    }
 
 
 def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
@@ -54,10 +57,17 @@ def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any
     return model(latents, times, words["prompt_embeds"], added_cond_kwargs=sized, return_dict=False)[0]
 
 
-def _tagged(name: str, hints: tuple[str, ...], steps: int, guidance: float, aliases: dict[str, str] | None = None) -> Preset:
+def _tagged(
+    name: str, hints: tuple[str, ...], steps: int, guidance: float, aliases: dict[str, str] | None = None
+) -> Preset:
     """A base that was trained on tag lists."""
     return Preset(
-        replace(_GENERATION, steps=steps, guidance=guidance), replace(_TRAINING, preset=name), style="tags", repeats=10, hints=hints, aliases=aliases or {}
+        replace(_GENERATION, steps=steps, guidance=guidance),
+        replace(_TRAINING, preset=name),
+        style="tags",
+        repeats=10,
+        hints=hints,
+        aliases=aliases or {},
     )
 
 

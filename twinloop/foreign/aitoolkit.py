@@ -51,7 +51,11 @@ def job_yaml(job: Job) -> str:
         "model": _model(job),
         "sample": {"sampler": _scheduler(job), "sample_every": job.settings.steps + 1, "prompts": []},
     }  # fmt: skip
-    data = {"job": "extension", "config": {"name": job.name, "process": [process]}, "meta": {"name": "[name]", "version": "1.0"}}
+    data = {
+        "job": "extension",
+        "config": {"name": job.name, "process": [process]},
+        "meta": {"name": "[name]", "version": "1.0"},
+    }
     return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=1000))
 
 
@@ -103,7 +107,10 @@ def _rates(job: Job) -> dict[str, Any]:
     """Only a constant rate can be warmed up; a linear one rises from a third of it unless told otherwise."""
     schedule = SCHEDULES.get(job.settings.schedule, job.settings.schedule)
     if schedule == "constant" and job.settings.warmup_steps:
-        return {"lr_scheduler": "constant_with_warmup", "lr_scheduler_params": {"num_warmup_steps": job.settings.warmup_steps}}
+        return {
+            "lr_scheduler": "constant_with_warmup",
+            "lr_scheduler_params": {"num_warmup_steps": job.settings.warmup_steps},
+        }
     if schedule == "linear":
         return {"lr_scheduler": "linear", "lr_scheduler_params": {"start_factor": 1.0, "end_factor": 0.0}}
     return {"lr_scheduler": schedule}
@@ -137,5 +144,7 @@ def notes(job: Job) -> tuple[str, ...]:
     if settings.schedule == "cosine_restarts" and settings.restarts > 1:
         told.append("the learning rate falls once, without restarts")
     if job.prediction.zero_snr:
-        told.append("this base model's noise ends without any signal, which ai-toolkit has no word for: the darkest and brightest pictures may suffer")
+        told.append(
+            "this base model's noise ends without any signal, which ai-toolkit has no word for: the darkest and brightest pictures may suffer"
+        )
     return tuple(told)

@@ -70,8 +70,14 @@ def beyond(settings: TrainingSettings, able: frozenset[str] = frozenset()) -> tu
     Args:
         able: names of fields that it knows, or of one value of a field: ``adapter lokr``.
     """
-    asked = ((name, getattr(settings, name)) for name, off in _OFF if name not in able and getattr(settings, name) != off)
-    told = (f"training.{_FIELDS.get(name, name)}{f' {value}' if name == 'adapter' else ''}" for name, value in asked if f"{name} {value}" not in able)
+    asked = (
+        (name, getattr(settings, name)) for name, off in _OFF if name not in able and getattr(settings, name) != off
+    )
+    told = (
+        f"training.{_FIELDS.get(name, name)}{f' {value}' if name == 'adapter' else ''}"
+        for name, value in asked
+        if f"{name} {value}" not in able
+    )
     return tuple(told)
 
 

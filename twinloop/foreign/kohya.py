@@ -11,7 +11,12 @@ from twinloop.foreign.job import Job, known, quantized
 from twinloop.foreign.toml import dumps
 
 PROGRAM = "kohya's sd-scripts"
-SCRIPTS = {"sd15": "train_network.py", "sdxl": "sdxl_train_network.py", "sd35": "sd3_train_network.py", "flux": "flux_train_network.py"}
+SCRIPTS = {
+    "sd15": "train_network.py",
+    "sdxl": "sdxl_train_network.py",
+    "sd35": "sd3_train_network.py",
+    "flux": "flux_train_network.py",
+}
 NETWORKS = {"sd15": "networks.lora", "sdxl": "networks.lora", "sd35": "networks.lora_sd3", "flux": "networks.lora_flux"}
 OPTIMIZERS = {"adamw": "AdamW", "adamw8bit": "AdamW8bit", "prodigy": "Prodigy", "adafactor": "Adafactor"}
 OPTIMIZER_ARGUMENTS = {
@@ -59,7 +64,9 @@ def dataset_toml(job: Job) -> str:
         "bucket_reso_steps": _BUCKET_STEP, "min_bucket_reso": _stepped(min(256, side)), "max_bucket_reso": _stepped(2 * side),
         "subsets": subsets,
     }  # fmt: skip
-    return dumps({"general": {"caption_extension": ".txt", "shuffle_caption": False, "keep_tokens": 1}, "datasets": [dataset]})
+    return dumps(
+        {"general": {"caption_extension": ".txt", "shuffle_caption": False, "keep_tokens": 1}, "datasets": [dataset]}
+    )
 
 
 def _stepped(side: int) -> int:
@@ -135,8 +142,15 @@ def _schedule(job: Job) -> str:
 
 def _of_family(job: Job) -> dict[str, Any]:
     if job.family.name == "flux":
-        times = "sigmoid" if job.settings.preset == "flux-schnell" else "flux_shift"  # [schnell] was made without a shift
-        return {"guidance_scale": 1.0, "timestep_sampling": times, "model_prediction_type": "raw", "cache_text_encoder_outputs": True}
+        times = (
+            "sigmoid" if job.settings.preset == "flux-schnell" else "flux_shift"
+        )  # [schnell] was made without a shift
+        return {
+            "guidance_scale": 1.0,
+            "timestep_sampling": times,
+            "model_prediction_type": "raw",
+            "cache_text_encoder_outputs": True,
+        }
     if job.family.name == "sd35":
         return {"training_shift": 3.0, "weighting_scheme": "logit_normal", "cache_text_encoder_outputs": True}
     if job.family.name == "sdxl":

@@ -53,7 +53,11 @@ def _parts(job: Job) -> dict[str, Any]:
     clips = job.family.text_encoders().prefixes if settings.text_encoder else {}
     texts = {"weight_dtype": "BFLOAT_16", "dropout_probability": settings.caption_dropout}
     names = [f"text_encoder{'' if n == 1 else f'_{n}'}" for n in range(1, TEXT_ENCODERS.get(job.family.name, 1) + 1)]
-    return {denoiser: {"train": True, "weight_dtype": "BFLOAT_16"}, **{name: {**texts, **_trained(job, name in clips)} for name in names}, "vae": {"weight_dtype": "FLOAT_32"}}
+    return {
+        denoiser: {"train": True, "weight_dtype": "BFLOAT_16"},
+        **{name: {**texts, **_trained(job, name in clips)} for name in names},
+        "vae": {"weight_dtype": "FLOAT_32"},
+    }
 
 
 def _trained(job: Job, wanted: bool) -> dict[str, Any]:
@@ -66,7 +70,9 @@ def _loss(job: Job) -> dict[str, Any]:
         shift = SHIFTS.get(job.family.name)
         moved: dict[str, Any] = {"dynamic_timestep_shifting": True} if shift is None else {"timestep_shift": shift}
         return {"timestep_distribution": "LOGIT_NORMAL", **moved}
-    loss: dict[str, Any] = {"loss_weight_fn": "MIN_SNR_GAMMA", "loss_weight_strength": job.min_snr_gamma} if job.min_snr_gamma > 0 else {}
+    loss: dict[str, Any] = (
+        {"loss_weight_fn": "MIN_SNR_GAMMA", "loss_weight_strength": job.min_snr_gamma} if job.min_snr_gamma > 0 else {}
+    )
     loss |= {"offset_noise_weight": job.noise_offset} if job.noise_offset > 0 else {}
     if job.prediction.velocity:
         loss |= {"force_v_prediction": True, "rescale_noise_scheduler_to_zero_terminal_snr": job.prediction.zero_snr}

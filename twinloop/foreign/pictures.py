@@ -81,7 +81,9 @@ def folders_of(samples: Sequence[TrainingSample], trigger: str) -> tuple[Folder,
 
 def _picture(number: int, sample: TrainingSample) -> Picture:
     if not sample.path.is_file() or sha256_file(sample.path) != sample.sha256:
-        raise StateError(f"{sample.path} is gone or changed since the dataset was put together. Run the same command again.")
+        raise StateError(
+            f"{sample.path} is gone or changed since the dataset was put together. Run the same command again."
+        )
     return Picture(f"{number:04d}_{sample.sha256[:8]}", sample.path, sample.caption, _ready(sample.path))
 
 

@@ -8,7 +8,16 @@ from typing import Any
 from twinloop.foreign.job import SHIFTS, Job, known
 
 PROGRAM = "SimpleTuner"
-FAMILIES = {"sd15": "sd1x", "sdxl": "sdxl", "sd35": "sd3", "flux": "flux", "flux2": "flux2", "flux2-klein": "flux2", "zimage": "z-image", "qwen-image": "qwen_image"}
+FAMILIES = {
+    "sd15": "sd1x",
+    "sdxl": "sdxl",
+    "sd35": "sd3",
+    "flux": "flux",
+    "flux2": "flux2",
+    "flux2-klein": "flux2",
+    "zimage": "z-image",
+    "qwen-image": "qwen_image",
+}
 SCHEDULES = {"constant": "constant_with_warmup", "cosine_restarts": "cosine_with_restarts"}
 OPTIMIZERS = {"adamw": "adamw_bf16", "adamw8bit": "bnb-adamw8bit", "prodigy": "prodigy", "adafactor": "adafactor"}
 

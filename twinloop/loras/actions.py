@@ -39,7 +39,9 @@ def convert(source: Path, target: Dialect, output: Path) -> dict[str, Any]:
     adapter = understood(file)
     dialect = effective_dialect(adapter, target)
     if dialect is file.dialect:
-        raise NothingToDo(f"{source} is in the dialect {dialect.value} already; nothing was written.{_why(target, dialect)}")
+        raise NothingToDo(
+            f"{source} is in the dialect {dialect.value} already; nothing was written.{_why(target, dialect)}"
+        )
     named = named_layers(adapter, dialect)
     write_new(output, file_bytes(*as_tensors(named, dialect, file.texts)))
     return {
@@ -52,7 +54,14 @@ def _why(target: Dialect, dialect: Dialect) -> str:
     return " For UNets (SD 1.5, SDXL) ComfyUI reads kohya's files." if target is not dialect else ""
 
 
-def merge(terms: Sequence[Term], output: Path, to: Dialect | None, limit: Reduction | None, dtype: str | None, reporter: Reporter) -> dict[str, Any]:
+def merge(
+    terms: Sequence[Term],
+    output: Path,
+    to: Dialect | None,
+    limit: Reduction | None,
+    dtype: str | None,
+    reporter: Reporter,
+) -> dict[str, Any]:
     """The weighted sum of several LoRAs; ranks add up unless ``limit`` cuts them. A LoKr takes part as the nearest LoRA within the limit.
 
     Args:
@@ -66,7 +75,10 @@ def merge(terms: Sequence[Term], output: Path, to: Dialect | None, limit: Reduct
     files = [read_lora(term.path).plain() for term in terms]
     extracted = {file.path: as_pairs(file, limit, "F32", reporter) for file in files if file.products}
     pairs = [extracted[file.path][0] if file.products else file for file in files]
-    parts = [Part(file.path.name, convolutions(understood(file)), term.weight) for file, term in zip(pairs, terms, strict=True)]
+    parts = [
+        Part(file.path.name, convolutions(understood(file)), term.weight)
+        for file, term in zip(pairs, terms, strict=True)
+    ]
     adapter = merged(parts, NAMES[dtype or "float32"])
     dialect = effective_dialect(adapter, to or _writable(files[0].dialect))
     named = named_layers(adapter, dialect)
@@ -128,5 +140,3 @@ def _check_terms(terms: Sequence[Term]) -> None:
         raise InputError("Merging takes two or more LoRAs, as A.safetensors:0.7 B.safetensors:0.3.")
     if any(term.weight == 0 for term in terms):
         raise InputError("A LoRA of weight 0 adds nothing: leave it out.")
-
-

@@ -29,7 +29,10 @@ class Reduction:
             raise InputError("How small? Give --rank N, --energy SHARE (as 0.95), or both.")
 
     def __str__(self) -> str:
-        told = ("" if self.rank is None else f"rank {self.rank}", "" if self.energy is None else f"energy {self.energy:g}")
+        told = (
+            "" if self.rank is None else f"rank {self.rank}",
+            "" if self.energy is None else f"energy {self.energy:g}",
+        )
         return ", ".join(filter(None, told))
 
 
@@ -71,7 +74,9 @@ def resized(layers: Mapping[K, Update], limit: Reduction, dtype: str | None, rep
         reporter.progress("Decomposing", number, len(layers))
     if dtype is None and all(made[name] is layer for name, layer in layers.items()):
         ranks = sorted({layer.rank for layer in layers.values() if layer.rank is not None}) or [0]
-        raise NothingToDo(f"Nothing to make smaller: its ranks ({ranks[0]} to {ranks[-1]}) are within the limit already.")
+        raise NothingToDo(
+            f"Nothing to make smaller: its ranks ({ranks[0]} to {ranks[-1]}) are within the limit already."
+        )
     worst = min(shares, key=lambda name: shares[name])
     sizes = [layer.rank for layer in made.values() if layer.rank is not None] or [0]
     return Resized(made, left / whole if whole else 1.0, worst, shares[worst], (min(sizes), max(sizes)))
@@ -80,7 +85,9 @@ def resized(layers: Mapping[K, Update], limit: Reduction, dtype: str | None, rep
 def _resized_pair(layer: Layer, limit: Reduction, dtype: str | None) -> tuple[Layer, float, float]:
     """(the layer within its limit, its energy before with its scale, the share of that which is left)."""
     found = spectrum(layer)
-    rank = _limited(layer, found.rank_for(limit.energy) if limit.energy is not None else layer.rank, limit.rank, len(found.values))
+    rank = _limited(
+        layer, found.rank_for(limit.energy) if limit.energy is not None else layer.rank, limit.rank, len(found.values)
+    )
     target = dtype or widest([layer.down.dtype, layer.up.dtype])
     made = layer if rank == layer.rank and dtype is None else cut(layer, found, rank, target)
     energy, kept = float(found.energy.sum()), float(found.energy[:rank].sum())

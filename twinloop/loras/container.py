@@ -80,7 +80,9 @@ def _refusal(path: Path, blob: Blob, kind: Kind, words: str) -> str:
     reasons = "; ".join(finding.text for finding in found.findings[:3])
     if found.verdict is Verdict.NOT_A_MODEL:
         return f"{path} is not a LoRA: {reasons}. Only .safetensors is read."
-    advice = "Do not load it anywhere." if found.verdict is Verdict.DANGEROUS else f"See: twinloop inspect {path} --convert"
+    advice = (
+        "Do not load it anywhere." if found.verdict is Verdict.DANGEROUS else f"See: twinloop inspect {path} --convert"
+    )
     return (
         f"{path} is a pickled model ({kind.value}; {found.verdict.value}{f': {reasons}' if reasons else ''}) and was not loaded: "
         f"only .safetensors is read. {advice}"

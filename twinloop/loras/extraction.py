@@ -98,9 +98,15 @@ def _nearest(layer: Kronecker, limit: Reduction | None, dtype: str | None) -> tu
     rank = found.rank
     if limit is None:
         if rank > LARGEST_EXACT:
-            raise InputError(f"as a LoRA this LoKr has a rank of {rank}. Say how far to go down: --rank N or --energy X.")
+            raise InputError(
+                f"as a LoRA this LoKr has a rank of {rank}. Say how far to go down: --rank N or --energy X."
+            )
     else:
-        rank = min(rank, *(found.rank_for(limit.energy),) if limit.energy is not None else (), *(limit.rank,) if limit.rank is not None else ())
+        rank = min(
+            rank,
+            *(found.rank_for(limit.energy),) if limit.energy is not None else (),
+            *(limit.rank,) if limit.rank is not None else (),
+        )
     total = float(found.energy.sum())
     share = float(found.energy[:rank].sum()) / total if total else 1.0
     return found.lora(rank, dtype or widest(layer.dtypes)), share
@@ -110,11 +116,19 @@ def convolutions(adapter: Adapter) -> Adapter:
     """Pairs over a UNet's convolutions in the shape that PEFT wants; a LoKr's pair does not tell its kernel, the layer's place does."""
     if not is_unet(adapter):
         return adapter
-    return replace(adapter, layers={place: _folded(place, layer, adapter.family) for place, layer in adapter.layers.items()})
+    return replace(
+        adapter, layers={place: _folded(place, layer, adapter.family) for place, layer in adapter.layers.items()}
+    )
 
 
 def _folded(place: Place, layer: Update, family: str) -> Update:
-    side = 3 if _UNET_3X3.search(place.path) else 1 if _UNET_1X1.search(place.path) or _is_flat_projection(place.path, family) else 0
+    side = (
+        3
+        if _UNET_3X3.search(place.path)
+        else 1
+        if _UNET_1X1.search(place.path) or _is_flat_projection(place.path, family)
+        else 0
+    )
     if not side or not isinstance(layer, Layer) or len(layer.down.shape) > 2 or layer.inputs % side**2:
         return layer
     down = RawTensor(layer.down.dtype, layer.down.bits.reshape(layer.rank, -1, side, side))
@@ -129,4 +143,8 @@ def _is_flat_projection(path: str, family: str) -> bool:
 def _texts(file: LoraFile, named: Mapping[str, Update], limit: Reduction, kept: Kept) -> dict[str, str]:
     own = {key: text for key, text in file.texts.items() if key != "ss_network_args"}
     note = f"LoRA from a LoKr: {limit}, {100 * kept.energy:.2f}% of its squared norm kept"
-    return {**own, **rank_texts(named.values()), "ss_training_comment": "; ".join(filter(None, (own.get("ss_training_comment", ""), note)))}
+    return {
+        **own,
+        **rank_texts(named.values()),
+        "ss_training_comment": "; ".join(filter(None, (own.get("ss_training_comment", ""), note))),
+    }

@@ -25,7 +25,9 @@ def family_of(denoiser: Mapping[str, Update], encoders: Iterable[str], texts: Ma
         encoders: names of the text encoders that the file adapts: ``text_encoder``, ``text_encoder_2``, ``text_encoder_3``.
     """
     paths = list(denoiser)
-    said = next((family for word, family in _ARCHITECTURES if word in texts.get("modelspec.architecture", "").lower()), "")
+    said = next(
+        (family for word, family in _ARCHITECTURES if word in texts.get("modelspec.architecture", "").lower()), ""
+    )
     if not paths:
         return said
     if any(re.match(r"(down|up|input|output)_blocks\.|mid_block\.|middle_block\.", path) for path in paths):
@@ -69,7 +71,10 @@ def _transformer(layers: Mapping[str, Update], said: str) -> str:
     names = "\n".join(layers)
     if re.search(r"(img|txt)_(mlp|mod)\.", names):
         return "qwen-image"
-    if re.search(r"to_qkv_mlp_proj|ff(_context)?\.linear_(in|out)|single_transformer_blocks\.\d+\.attn\.to_out|_stream_modulation", names):
+    if re.search(
+        r"to_qkv_mlp_proj|ff(_context)?\.linear_(in|out)|single_transformer_blocks\.\d+\.attn\.to_out|_stream_modulation",
+        names,
+    ):
         return next((_flux2(layer) for path, layer in layers.items() if _sees_the_width(path)), said or "flux2")
     if "single_transformer_blocks." in names:
         return "flux"

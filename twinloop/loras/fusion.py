@@ -93,23 +93,33 @@ def _fuse_pairs(parts: Sequence[Layer | None], rename: Rename) -> Layer:
         part.alpha == first.alpha and part.up.dtype == first.up.dtype and part.down.same(first.down) for part in present
     )
     if shared:
-        return Layer(first.down, RawTensor(first.up.dtype, np.concatenate([part.up.bits for part in present])), first.alpha)
+        return Layer(
+            first.down, RawTensor(first.up.dtype, np.concatenate([part.up.bits for part in present])), first.alpha
+        )
     return _along_diagonal(parts, _of_one_scale(present), rename)
 
 
 def _of_one_scale(present: Sequence[Layer]) -> dict[int, Layer]:
     """Each part by its identity, with a common scale and common types."""
     first = present[0]
-    alike = all(part.scale == first.scale and part.up.dtype == first.up.dtype and part.down.dtype == first.down.dtype for part in present)
+    alike = all(
+        part.scale == first.scale and part.up.dtype == first.up.dtype and part.down.dtype == first.down.dtype
+        for part in present
+    )
     if alike:
         return {id(part): part for part in present}
-    return {id(part): Layer(encode(part.down.values(), "F32"), encode(part.up.values() * part.scale, "F32"), None) for part in present}
+    return {
+        id(part): Layer(encode(part.down.values(), "F32"), encode(part.up.values() * part.scale, "F32"), None)
+        for part in present
+    }
 
 
 def _along_diagonal(parts: Sequence[Layer | None], common: dict[int, Layer], rename: Rename) -> Layer:
     layers = [None if part is None else common[id(part)] for part in parts]
     present = [layer for layer in layers if layer is not None]
-    unit = next(layer.up.shape[0] // share for layer, share in zip(layers, rename.shares, strict=True) if layer is not None)
+    unit = next(
+        layer.up.shape[0] // share for layer, share in zip(layers, rename.shares, strict=True) if layer is not None
+    )
     total = sum(layer.rank for layer in present)
     up = np.zeros((unit * sum(rename.shares), total), present[0].up.bits.dtype)
     row = column = 0

@@ -81,7 +81,11 @@ class Kronecker:
 
     def left(self) -> Floats:
         """The small matrix, (a, c)."""
-        return self.parts["w1"].values() if "w1" in self.parts else self.parts["w1_a"].values() @ self.parts["w1_b"].values()
+        return (
+            self.parts["w1"].values()
+            if "w1" in self.parts
+            else self.parts["w1_a"].values() @ self.parts["w1_b"].values()
+        )
 
     def right(self) -> Floats:
         """The large matrix, (b, d x kernel)."""
@@ -107,7 +111,9 @@ def kronecker(stem: str, parts: Mapping[str, RawTensor], alpha: float | None) ->
         ModelFileError: parts are missing, too many, of whole numbers, or do not fit each other.
     """
     if frozenset(parts) not in _FORMS:
-        raise ModelFileError(f"the LoKr layer {stem[:80]!r} has the parts {', '.join(sorted(parts))}, from which no product can be made.")
+        raise ModelFileError(
+            f"the LoKr layer {stem[:80]!r} has the parts {', '.join(sorted(parts))}, from which no product can be made."
+        )
     made = Kronecker(parts, alpha)
     if not _fits(parts) or not all(part.dtype.startswith(("F", "BF")) for part in parts.values()):
         shapes = ", ".join(f"{name} {part.shape}" for name, part in parts.items())

@@ -45,7 +45,10 @@ def _of_family(name: str) -> tuple[Rename, ...]:
     return tuple(_fused(rename.theirs, rename.ours) for rename in FAMILIES[name].lora_names.renames)
 
 
-_FINAL = (_one("final_layer.linear", "proj_out"), _one("final_layer.adaLN_modulation.1", "norm_out.linear", swapped=True))
+_FINAL = (
+    _one("final_layer.linear", "proj_out"),
+    _one("final_layer.adaLN_modulation.1", "norm_out.linear", swapped=True),
+)
 _FLUX = (
     _one("img_in", "x_embedder"),
     _one("txt_in", "context_embedder"),
@@ -71,7 +74,9 @@ _FLUX2 = (
 )
 _SD3 = (
     _one("joint_blocks.{}.x_block.adaLN_modulation.1", "transformer_blocks.{}.norm1.linear"),
-    _one("joint_blocks.{}.context_block.adaLN_modulation.1", "transformer_blocks.{}.norm1_context.linear", swapped=True),
+    _one(
+        "joint_blocks.{}.context_block.adaLN_modulation.1", "transformer_blocks.{}.norm1_context.linear", swapped=True
+    ),
     _one("context_embedder", "context_embedder"),
     _one("t_embedder.mlp.0", "time_text_embed.timestep_embedder.linear_1"),
     _one("t_embedder.mlp.2", "time_text_embed.timestep_embedder.linear_2"),
@@ -79,7 +84,13 @@ _SD3 = (
     _one("y_embedder.mlp.2", "time_text_embed.text_embedder.linear_2"),
     *_FINAL,
 )
-_OTHERS: Mapping[str, tuple[Rename, ...]] = {"flux": _FLUX, "flux-kontext": _FLUX, "flux2": _FLUX2, "flux2-klein": _FLUX2, "sd35": _SD3}
+_OTHERS: Mapping[str, tuple[Rename, ...]] = {
+    "flux": _FLUX,
+    "flux-kontext": _FLUX,
+    "flux2": _FLUX2,
+    "flux2-klein": _FLUX2,
+    "sd35": _SD3,
+}
 
 
 def layout_of(family: str) -> tuple[Rename, ...]:

@@ -15,7 +15,10 @@ def lokr_settings(layers: Mapping[str, Kronecker]) -> dict[str, Any]:
     PEFT makes its matrices by its own rules, so the rank of whole matrices is one that makes it leave them whole.
     """
     ranks = {path: layer.rank or max(layer.large) for path, layer in layers.items()}
-    alphas = {path: float(ranks[path] if layer.rank is None or layer.alpha is None else layer.alpha) for path, layer in layers.items()}
+    alphas = {
+        path: float(ranks[path] if layer.rank is None or layer.alpha is None else layer.alpha)
+        for path, layer in layers.items()
+    }
     rank, alpha = (Counter(values).most_common(1)[0][0] for values in (ranks.values(), alphas.values()))
     return {
         "r": rank, "alpha": alpha, "target_modules": sorted(layers),

@@ -176,11 +176,17 @@ def _dialect_of(names: Iterable[str]) -> Dialect:
         else:
             first.setdefault(found, name)
     if not first:
-        what = f" (its tensors are called {strange[0][:60]!r} and so on; a whole model?)" if strange else ": it is empty"
-        raise ModelFileError(f"no LoRA{what}. A LoRA's tensors are called lora_unet_..., unet..., transformer... or diffusion_model...")
+        what = (
+            f" (its tensors are called {strange[0][:60]!r} and so on; a whole model?)" if strange else ": it is empty"
+        )
+        raise ModelFileError(
+            f"no LoRA{what}. A LoRA's tensors are called lora_unet_..., unet..., transformer... or diffusion_model..."
+        )
     if len(first) > 1 or strange:
         examples = " and ".join(f"{name[:60]!r}" for name in (*first.values(), *strange)[:2])
-        raise ModelFileError(f"tensors of more than one dialect in one file, as {examples}. Export it again with one program.")
+        raise ModelFileError(
+            f"tensors of more than one dialect in one file, as {examples}. Export it again with one program."
+        )
     return next(iter(first))
 
 
@@ -201,7 +207,11 @@ def _updates(tensors: Mapping[str, RawTensor]) -> tuple[dict[str, Update], tuple
     if unknown and not methods:
         raise ModelFileError(f"the tensor {unknown[0][:80]!r} is of no kind this program knows.")
     strict = methods <= {"DoRA"}
-    layers = {stem: _update(stem, part) for stem, part in parts.items() if strict or {"down", "up"} <= part.keys() or part.keys() & set(PARTS)}
+    layers = {
+        stem: _update(stem, part)
+        for stem, part in parts.items()
+        if strict or {"down", "up"} <= part.keys() or part.keys() & set(PARTS)
+    }
     return layers, tuple(others), methods
 
 
@@ -229,7 +239,9 @@ def _layer(stem: str, part: Mapping[str, RawTensor]) -> Layer:
     down, up = part["down"], part["up"]
     fitting = len(up.shape) == len(down.shape) >= 2 and down.shape[0] == up.shape[1] and 0 not in down.shape + up.shape
     if not fitting or not all(tensor.dtype.startswith(("F", "BF")) for tensor in (down, up)):
-        raise ModelFileError(f"the matrices of the layer {stem[:80]!r} do not fit each other: {down.shape} and {up.shape}.")
+        raise ModelFileError(
+            f"the matrices of the layer {stem[:80]!r} do not fit each other: {down.shape} and {up.shape}."
+        )
     return Layer(down, up, _alpha(stem, part.get("alpha")))
 
 

@@ -32,7 +32,9 @@ def renamed(layers: Mapping[str, Layer]) -> dict[str, Layer]:
         match = re.fullmatch(r"(unet|text_encoder):(\d+)", name)
         places = order[match[1]] if match else []
         if match is None or counted[match[1]] != len(places) or int(match[2]) >= len(places):
-            raise ModelFileError("its numbered layers are not those of Stable Diffusion 1.5, so their names are not known.")
+            raise ModelFileError(
+                "its numbered layers are not those of Stable Diffusion 1.5, so their names are not known."
+            )
         path, into, out = places[int(match[2])]
         if (layer.down.shape[1], layer.up.shape[0]) != (into, out):
             raise ModelFileError(f"its layer {name} is not as wide as {path} of Stable Diffusion 1.5.")

@@ -80,7 +80,9 @@ def shrunk(update: Kronecker, rank: int | None, energy: float | None, dtype: str
     wanted = int(np.argmax(reached)) + 1 if energy is not None and whole > 0 else len(values)
     limit = min(wanted, len(values) if rank is None else rank)
     before = update.rank if "w2" not in update.parts else None
-    smaller = limit < before if before is not None else limit * (len(left) + right.shape[1]) < left.shape[0] * right.shape[1]
+    smaller = (
+        limit < before if before is not None else limit * (len(left) + right.shape[1]) < left.shape[0] * right.shape[1]
+    )
     if not smaller:
         return (update if dtype is None else recoded(update, dtype)), 1.0
     root = np.sqrt(values[:limit])
@@ -108,7 +110,8 @@ def cut_rows(update: Kronecker, edges: Sequence[int]) -> list[Kronecker]:
         return [replace(update, rows=span) for span in spans]
     rows = update.parts[name]
     return [
-        replace(update, parts={**update.parts, name: RawTensor(rows.dtype, rows.bits[first // b : last // b])}) for first, last in spans
+        replace(update, parts={**update.parts, name: RawTensor(rows.dtype, rows.bits[first // b : last // b])})
+        for first, last in spans
     ]
 
 
@@ -121,7 +124,11 @@ def stacked(parts: Sequence[Kronecker]) -> Kronecker | None:
     name = "w1" if "w1" in first.parts else "w1_a"
     windows = [part.rows for part in parts]
     if None not in windows:
-        return replace(first, rows=None) if _alike(parts, "") and sum(part.outputs for part in parts) == first.small[0] * first.large[0] else None
+        return (
+            replace(first, rows=None)
+            if _alike(parts, "") and sum(part.outputs for part in parts) == first.small[0] * first.large[0]
+            else None
+        )
     if any(windows) or not _alike(parts, name):
         return None
     rows = RawTensor(first.parts[name].dtype, np.concatenate([part.parts[name].bits for part in parts]))
@@ -149,7 +156,9 @@ def halves_swapped(update: Kronecker) -> Kronecker:
     rows = update.parts[name]
     half, odd = divmod(rows.shape[0], 2)
     if odd or update.rows is not None:
-        raise ModelFileError("a LoKr over a layer whose halves are the other way round elsewhere cannot be renamed: its small matrix has an odd height.")
+        raise ModelFileError(
+            "a LoKr over a layer whose halves are the other way round elsewhere cannot be renamed: its small matrix has an odd height."
+        )
     swapped = np.concatenate([rows.bits[half:], rows.bits[:half]])
     return replace(update, parts={**update.parts, name: RawTensor(rows.dtype, swapped)})
 
@@ -159,4 +168,6 @@ def as_pair(layer: Layer) -> Kronecker:
     one = encode(np.ones((1, 1)), layer.up.dtype)
     down, up = layer.down, layer.up
     flat = RawTensor(down.dtype, down.bits.reshape(layer.rank, math.prod(down.shape[1:])))
-    return Kronecker({"w1": one, "w2_a": RawTensor(up.dtype, up.bits.reshape(up.shape[0], layer.rank)), "w2_b": flat}, layer.alpha)
+    return Kronecker(
+        {"w1": one, "w2_a": RawTensor(up.dtype, up.bits.reshape(up.shape[0], layer.rank)), "w2_b": flat}, layer.alpha
+    )

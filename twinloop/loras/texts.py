@@ -27,18 +27,27 @@ def rank_texts(layers: Iterable[Update]) -> dict[str, str]:
     }  # fmt: skip
     sides = [max(layer.small) for layer in found if isinstance(layer, Kronecker)]
     if sides:
-        made |= {"ss_network_module": "lycoris.kohya", "ss_network_args": json.dumps({"algo": "lokr", "factor": str(max(sides))})}
+        made |= {
+            "ss_network_module": "lycoris.kohya",
+            "ss_network_args": json.dumps({"algo": "lokr", "factor": str(max(sides))}),
+        }
     return made
 
 
 def resized_texts(texts: Mapping[str, str], layers: Iterable[Update], how: str) -> dict[str, str]:
     """The header of a resized LoRA; ``how`` in words."""
     before = texts.get("ss_network_dim", "")
-    note = "; ".join(filter(None, (texts.get("ss_training_comment", ""), f"resized{f' from rank {before}' if before else ''}: {how}")))
+    note = "; ".join(
+        filter(
+            None, (texts.get("ss_training_comment", ""), f"resized{f' from rank {before}' if before else ''}: {how}")
+        )
+    )
     return {**texts, **rank_texts(layers), "ss_training_comment": note}
 
 
-def merged_texts(parts: Sequence[tuple[Mapping[str, str], str, str, float]], layers: Iterable[Update]) -> dict[str, str]:
+def merged_texts(
+    parts: Sequence[tuple[Mapping[str, str], str, str, float]], layers: Iterable[Update]
+) -> dict[str, str]:
     """The header of a merged LoRA: what it was made of, all trigger words, and what all parts agree on. Folder names and captions stay out.
 
     Args:

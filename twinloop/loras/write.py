@@ -30,7 +30,9 @@ _ENCODERS = {"text_encoder": "clip_l", "text_encoder_2": "clip_g", "text_encoder
 def is_unet(adapter: Adapter) -> bool:
     """Whether the denoiser is a UNet, told by its family or its paths."""
     paths = [place.path for place in adapter.layers if place.component == DENOISER]
-    return adapter.family in _UNETS or any(path.startswith(("down_blocks.", "up_blocks.", "mid_block.")) for path in paths)
+    return adapter.family in _UNETS or any(
+        path.startswith(("down_blocks.", "up_blocks.", "mid_block.")) for path in paths
+    )
 
 
 def effective_dialect(adapter: Adapter, dialect: Dialect) -> Dialect:
@@ -38,7 +40,9 @@ def effective_dialect(adapter: Adapter, dialect: Dialect) -> Dialect:
     return Dialect.KOHYA if dialect is Dialect.COMFYUI and (is_unet(adapter) or _original(adapter) is None) else dialect
 
 
-def written(adapter: Adapter, dialect: Dialect, texts: Mapping[str, str]) -> tuple[dict[str, RawTensor], dict[str, str]]:
+def written(
+    adapter: Adapter, dialect: Dialect, texts: Mapping[str, str]
+) -> tuple[dict[str, RawTensor], dict[str, str]]:
     """Tensors and header texts of the file; errors as in `named_layers`."""
     chosen = effective_dialect(adapter, dialect)
     return as_tensors(named_layers(adapter, chosen), chosen, texts)
@@ -84,14 +88,20 @@ def as_tensors(
     own = {key: value for key, value in texts.items() if key != ADAPTER_TEXT}
     if dialect is Dialect.DIFFUSERS:
         return _tensors(named, ".lora_A.weight", ".lora_B.weight", False), {**own, **adapter_texts(named)}
-    down, up = (".lora_A.weight", ".lora_B.weight") if dialect is Dialect.COMFYUI else (".lora_down.weight", ".lora_up.weight")
+    down, up = (
+        (".lora_A.weight", ".lora_B.weight") if dialect is Dialect.COMFYUI else (".lora_down.weight", ".lora_up.weight")
+    )
     return _tensors(named, down, up, True), own
 
 
 def _tensors(named: Mapping[str, Update], down: str, up: str, alpha: bool) -> dict[str, RawTensor]:
     tensors: dict[str, RawTensor] = {}
     for name, layer in named.items():
-        own = {down: layer.down, up: layer.up} if isinstance(layer, Layer) else {f".lokr_{part}": tensor for part, tensor in layer.parts.items()}
+        own = (
+            {down: layer.down, up: layer.up}
+            if isinstance(layer, Layer)
+            else {f".lokr_{part}": tensor for part, tensor in layer.parts.items()}
+        )
         tensors |= {f"{name}{ending}": tensor for ending, tensor in own.items()}
         if alpha and layer.alpha is not None:
             tensors[f"{name}.alpha"] = _alpha_tensor(layer.alpha, next(iter(own.values())).dtype)
@@ -133,7 +143,9 @@ def adapter_texts(named: Mapping[str, Update]) -> dict[str, str]:
             else:
                 products[path] = layer
         if layers and products:
-            raise ModelFileError("its layers are LoRAs in part and LoKrs in part, for which diffusers has no form. Choose kohya or comfyui.")
+            raise ModelFileError(
+                "its layers are LoRAs in part and LoKrs in part, for which diffusers has no form. Choose kohya or comfyui."
+            )
         if products:
             settings |= {f"{component}.{key}": value for key, value in lokr_settings(products).items()}
             continue
@@ -163,7 +175,9 @@ def _kohya_names(adapter: Adapter) -> Iterator[tuple[str, Update]]:
 
 def _kohya_encoder(adapter: Adapter, component: str) -> str:
     if component == "text_encoder":
-        lonely = adapter.family in ("sd15", "sd2") or (is_unet(adapter) and adapter.family != "sdxl" and not _has_second(adapter))
+        lonely = adapter.family in ("sd15", "sd2") or (
+            is_unet(adapter) and adapter.family != "sdxl" and not _has_second(adapter)
+        )
         return "te" if lonely else "te1"
     if component == "text_encoder_2":
         return "te3" if adapter.family == "flux" else "te2"
@@ -207,7 +221,9 @@ def _original(adapter: Adapter) -> dict[str, Update] | None:
         rename = renames.get(pattern)
         if rename is None:
             if layout:
-                raise ModelFileError(f"the layer {path[:80]!r} has no counterpart in the original names of {adapter.family}.")
+                raise ModelFileError(
+                    f"the layer {path[:80]!r} has no counterpart in the original names of {adapter.family}."
+                )
             made[path] = layer
             continue
         name = rename.original.replace("{}", number)

@@ -63,7 +63,11 @@ def _run(workflow: Workflow, session: Session, memory: Memory) -> None:
         session.director.say("\nLeft. Your answers are kept: choose Continue to go on." if kept else "\nLeft.")
         return
     except Stopped as stopped:
-        how = "Stopped." if stopped.code == INTERRUPTED else f"That did not work (exit code {stopped.code}). To answer otherwise, choose the entry again."
+        how = (
+            "Stopped."
+            if stopped.code == INTERRUPTED
+            else f"That did not work (exit code {stopped.code}). To answer otherwise, choose the entry again."
+        )
         session.director.say(f"\n{how} Choose Continue to go on from here, or run it yourself:\n  $ {stopped}")
         return
     memory.finish()

@@ -30,7 +30,8 @@ class Memory:
         data = _read(path)
         self._last: dict[str, str] = {str(key): str(value) for key, value in data.get("last", {}).items()}
         self._waiting = [
-            Unfinished(str(kept["workflow"]), dict(kept["answers"]), [list(argv) for argv in kept["done"]]) for kept in data.get("unfinished", [])
+            Unfinished(str(kept["workflow"]), dict(kept["answers"]), [list(argv) for argv in kept["done"]])
+            for kept in data.get("unfinished", [])
         ]
 
     @property
@@ -80,5 +81,7 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     shaped = isinstance(data, dict) and isinstance(data.get("last", {}), dict)
     waiting = data.get("unfinished", []) if shaped else []
-    whole = isinstance(waiting, list) and all(isinstance(kept, dict) and kept.keys() >= {"workflow", "answers", "done"} for kept in waiting)
+    whole = isinstance(waiting, list) and all(
+        isinstance(kept, dict) and kept.keys() >= {"workflow", "answers", "done"} for kept in waiting
+    )
     return data if shaped and whole else {}

@@ -58,7 +58,14 @@ def base_model(session: Session) -> str:
         return "nano"
     if kind == "hub":
         return session.text("base.hub", "Its name:", SDXL, not_empty)
-    return expanded(session.path("base.path", "File or folder:", "", lambda text: "" if Path(text).expanduser().exists() else "nothing is there"))
+    return expanded(
+        session.path(
+            "base.path",
+            "File or folder:",
+            "",
+            lambda text: "" if Path(text).expanduser().exists() else "nothing is there",
+        )
+    )
 
 
 def person_name(session: Session) -> str:
@@ -66,7 +73,9 @@ def person_name(session: Session) -> str:
 
 
 def trigger(session: Session, name: str) -> str:
-    return session.text("person.trigger", "Trigger words that will stand for the person in prompts:", f"ohwx {name}", not_empty)
+    return session.text(
+        "person.trigger", "Trigger words that will stand for the person in prompts:", f"ohwx {name}", not_empty
+    )
 
 
 def _folder_name(text: str) -> str:
@@ -89,5 +98,9 @@ def training_cost(session: Session, config: str) -> str:
     session.director.say("\nReckoning what the training takes...")
     found = session.ask(["doctor", "--config", config])
     training = found.get("training") if isinstance(found, dict) else None
-    told = str(training["line"]).removeprefix("Training needs ").rstrip(".") if training else "minutes to hours, by base model and GPU"
+    told = (
+        str(training["line"]).removeprefix("Training needs ").rstrip(".")
+        if training
+        else "minutes to hours, by base model and GPU"
+    )
     return f"{told}; can be stopped and goes on"

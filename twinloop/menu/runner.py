@@ -37,7 +37,10 @@ class ProcessRunner:
 
     def ask(self, argv: Sequence[str]) -> Any:
         done = subprocess.run(
-            [sys.executable, "-m", "twinloop", *argv, "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+            [sys.executable, "-m", "twinloop", *argv, "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
         )
         with contextlib.suppress(ValueError):
             return json.loads(done.stdout)

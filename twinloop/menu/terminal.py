@@ -17,12 +17,18 @@ class TerminalDirector:
         width = max(len(option.label) for option in options)
         keyed = all(option.key for option in options)
         choices = [
-            questionary.Choice(f"{option.label:<{width}}  {option.note}".rstrip(), value=option.value, shortcut_key=option.key if keyed else None)
+            questionary.Choice(
+                f"{option.label:<{width}}  {option.note}".rstrip(),
+                value=option.value,
+                shortcut_key=option.key if keyed else None,
+            )
             for option in options
         ]
         known = default if default in {option.value for option in options} else None
         hint = "(arrow keys or a key, Enter)" if keyed else "(arrow keys, Enter)"
-        return str(_answer(questionary.select(question, choices=choices, default=known, instruction=hint, use_shortcuts=keyed)))
+        return str(
+            _answer(questionary.select(question, choices=choices, default=known, instruction=hint, use_shortcuts=keyed))
+        )
 
     def text(self, question: str, default: str = "", check: Check | None = None) -> str:
         return str(_answer(questionary.text(question, default=default, validate=_validator(check)))).strip()

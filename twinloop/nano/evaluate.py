@@ -17,7 +17,9 @@ from twinloop.ports import Reporter
 from twinloop.stages.observe import Observer
 
 
-def evaluate(base: Path, detectors: Path, *, renders: int, images: int, seed: int, reporter: Reporter) -> dict[str, Any]:
+def evaluate(
+    base: Path, detectors: Path, *, renders: int, images: int, seed: int, reporter: Reporter
+) -> dict[str, Any]:
     """Measure the models of the embedded world with the product's own ruler.
 
     Args:

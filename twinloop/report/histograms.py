@@ -42,7 +42,10 @@ def _one(name: str, results: list[CheckResult]) -> CheckHistogram:
     counts = [[0, 0, 0] for _ in range(BINS)]
     for value, result in zip(values, results, strict=True):
         counts[min(BINS - 1, int((value - low) / width))][_KINDS.index(result.outcome)] += 1
-    columns = [Column(low + width * index, low + width * (index + 1), (good, unsure, bad)) for index, (good, unsure, bad) in enumerate(counts)]
+    columns = [
+        Column(low + width * index, low + width * (index + 1), (good, unsure, bad))
+        for index, (good, unsure, bad) in enumerate(counts)
+    ]
     limits = sorted({words(result.limit.replace(">=", "≥")) for result in results})
     about = f"limit {limits[0]}" if len(limits) == 1 else f"limits {limits[0]} to {limits[-1]}, by what was asked"
     said = f"{title(name)}: {len(values)} images from {number(low)} to {number(high)}, {about}"

@@ -22,7 +22,9 @@ class NearestPhoto:
     likeness: str
 
 
-def nearest_of(run: RunRecord, workspace: Workspace, pictures: Pictures, verdicts: tuple[Verdict, ...]) -> dict[str, NearestPhoto]:
+def nearest_of(
+    run: RunRecord, workspace: Workspace, pictures: Pictures, verdicts: tuple[Verdict, ...]
+) -> dict[str, NearestPhoto]:
     """sha256 of each image -> its nearest photo; images that the run's catalogue does not know are left out."""
     photos = run.photos.real if run.photos is not None else ()
     if not photos or not verdicts or not workspace.catalog.is_file():
@@ -33,5 +35,7 @@ def nearest_of(run: RunRecord, workspace: Workspace, pictures: Pictures, verdict
             for member, value, by in nearest_photos(verdict.sha256, photos, catalog, run.detectors, 1):
                 name = member.path.replace("\\", "/").rsplit("/", 1)[-1]
                 kind = "likeness of the faces" if by == "identity" else "likeness of the pictures"
-                found[verdict.sha256] = NearestPhoto(pictures.named(member.path, member.sha256), name, f"{kind} {number(value)}")
+                found[verdict.sha256] = NearestPhoto(
+                    pictures.named(member.path, member.sha256), name, f"{kind} {number(value)}"
+                )
     return found

@@ -37,7 +37,11 @@ def made_rows(run: RunRecord, workspace: Workspace) -> tuple[MadeRow, ...]:
     rows = []
     for member in members:
         shot = shots.get(member.sha256, {})
-        target = f"{words(str(shot['type']))}: {words(str(shot['target']))}" if "type" in shot and "target" in shot else "not recorded"
+        target = (
+            f"{words(str(shot['type']))}: {words(str(shot['target']))}"
+            if "type" in shot and "target" in shot
+            else "not recorded"
+        )
         rows.append(
             MadeRow(
                 member.path.replace("\\", "/").rsplit("/", 1)[-1], member.round, target, by_round.get(member.round, "not recorded"),
@@ -63,7 +67,10 @@ def commands(run: RunRecord, workspace: Workspace) -> tuple[str, ...]:
     seed = run.settings.get("seed", "0")
     for entry in run.rounds:
         n = entry.iteration
-        lora = next((item.path for item in run.loras if f"v{item.version}" == entry.generated_with), f"lora_{entry.generated_with}.safetensors")
+        lora = next(
+            (item.path for item in run.loras if f"v{item.version}" == entry.generated_with),
+            f"lora_{entry.generated_with}.safetensors",
+        )
         argv = [
             "python", "generate_synthetic.py", f"{root}/gaps_iter{n}.json", "--base-model", base, "--lora", lora, "--person", run.trigger,
             "--num-per-gap", run.settings.get("generation.num_per_gap", "5"), "--seed", seed, "--iteration", str(n), "--output", f"synthetic_{n}",

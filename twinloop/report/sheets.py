@@ -137,7 +137,9 @@ def round_sheets(run: RunRecord, workspace: Workspace, pictures: Pictures) -> tu
         merged = {m.sha256 for m in run.datasets[iteration - 1].synthetic} if iteration <= len(run.datasets) else None
         approved = tuple(verdict for verdict in verdicts if verdict.outcome is Outcome.APPROVED)
         nearest = nearest_of(run, workspace, pictures, approved)
-        parts = [_sheet(outcome, verdicts, merged, iteration, workspace, pictures, most, nearest) for outcome in Outcome]
+        parts = [
+            _sheet(outcome, verdicts, merged, iteration, workspace, pictures, most, nearest) for outcome in Outcome
+        ]
         said = f"Round {iteration}: " + ", ".join(f"{part.total} {part.outcome}" for part in parts)
         bar = proportion_bar([(part.outcome, part.total) for part in parts], said)
         sheets.append(RoundSheets(iteration, len(verdicts), bar, tuple(parts), _failures(verdicts)))
@@ -168,7 +170,9 @@ def _early(given_up: Sequence[Verdict]) -> str:
     if not given_up:
         return ""
     share = max(verdict.early or 0.0 for verdict in given_up)
-    failed = Counter(check.name for verdict in given_up for check in verdict.results if check.outcome is Outcome.REJECTED)
+    failed = Counter(
+        check.name for verdict in given_up for check in verdict.results if check.outcome is Outcome.REJECTED
+    )
     why = ", ".join(f"{words(name)} ({count})" for name, count in failed.most_common())
     return f"{plural(len(given_up), 'image')} given up after {share:.0%} of the steps, because a preview failed: {why}."
 

@@ -94,9 +94,7 @@ def check_shares(facets: Sequence[Facet], shares: Mapping[str, Mapping[str, floa
         InputError: every share of an unknown facet or value, and every exclusive facet whose shares add up to more than 1.
     """
     known = {facet.name: facet for facet in facets}
-    problems = [
-        f"'{name}' is no facet in force (known: {', '.join(known)})" for name in shares if name not in known
-    ]
+    problems = [f"'{name}' is no facet in force (known: {', '.join(known)})" for name in shares if name not in known]
     for facet in facets:
         wanted = shares.get(facet.name, {})
         problems += [
@@ -120,7 +118,9 @@ def _count(facet: Facet, seen: Sequence[Observation], shares: Mapping[str, float
         values.append(ValueCount(value, have, told, shares.get(value)))
     measured = sum(reading.measured for reading in readings)
     complete = all(value.measured == len(seen) for value in values)
-    return FacetCount(facet.name, tuple(values), measured, len(seen) - measured, "" if complete else _why_not(facet, seen))
+    return FacetCount(
+        facet.name, tuple(values), measured, len(seen) - measured, "" if complete else _why_not(facet, seen)
+    )
 
 
 def _why_not(facet: Facet, seen: Sequence[Observation]) -> str:
@@ -236,4 +236,6 @@ def _gap_from_json(item: Any, number: int) -> Gap:
             reason=str(item.get("reason", "")), advice=str(item.get("advice", "")),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"recommendation {number} needs 'type', 'target' and a whole 'count' of 1 or more ({error})") from None
+        raise ValueError(
+            f"recommendation {number} needs 'type', 'target' and a whole 'count' of 1 or more ({error})"
+        ) from None

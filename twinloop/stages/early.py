@@ -66,7 +66,11 @@ class GivenUp:
 
     def record(self) -> dict[str, Any]:
         """What the journal and the metadata keep beside the shot."""
-        return {"at": self.at, "reason": "; ".join(self.verdict.reasons), "checks": [result.to_json() for result in self.results]}
+        return {
+            "at": self.at,
+            "reason": "; ".join(self.verdict.reasons),
+            "checks": [result.to_json() for result in self.results],
+        }
 
     def to_json(self) -> dict[str, Any]:
         """One entry of ``rejected_early`` in generation_metadata.json."""

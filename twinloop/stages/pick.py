@@ -22,7 +22,13 @@ def pick(space: Workspace, version: int) -> dict[str, Any]:
     """
     chosen = space.lora(version)
     if not chosen.is_file():
-        known = ", ".join(sorted(path.stem.removeprefix("lora_") for path in space.lora_dir.glob("lora_v*.safetensors") if "kohya" not in path.stem))
+        known = ", ".join(
+            sorted(
+                path.stem.removeprefix("lora_")
+                for path in space.lora_dir.glob("lora_v*.safetensors")
+                if "kohya" not in path.stem
+            )
+        )
         raise InputError(f"There is no version {version} in {space.lora_dir}. Known: {known or 'none'}.")
     with locked(space.root):
         copy_whole(chosen, space.final_lora)

@@ -37,7 +37,9 @@ class Review:
         return {
             "iteration": self.iteration,
             "finished": self.finished,
-            "decisions": {name: {"outcome": str(o.outcome), "when": o.when} for name, o in sorted(self.opinions.items())},
+            "decisions": {
+                name: {"outcome": str(o.outcome), "when": o.when} for name, o in sorted(self.opinions.items())
+            },
         }
 
     @classmethod
@@ -51,10 +53,14 @@ class Review:
             return cls(iteration)
         data = read_json(path)
         try:
-            opinions = {name: Opinion(Outcome(item["outcome"]), str(item["when"])) for name, item in data["decisions"].items()}
+            opinions = {
+                name: Opinion(Outcome(item["outcome"]), str(item["when"])) for name, item in data["decisions"].items()
+            }
             return cls(iteration, opinions, bool(data["finished"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StateError(f"{path} is not a review ({error}). Correct it, or delete it and review that round again.") from None
+            raise StateError(
+                f"{path} is not a review ({error}). Correct it, or delete it and review that round again."
+            ) from None
 
 
 def to_look_at(verdicts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -75,9 +81,13 @@ def say(path: Path, review: Review, known: Sequence[str], opinions: Mapping[str,
     """
     unknown = sorted(set(opinions) - set(known))
     if unknown:
-        raise InputError(f"No such image in round {review.iteration}: {', '.join(unknown[:3])}. Names are those of its folder synthetic_iter{review.iteration}.")
+        raise InputError(
+            f"No such image in round {review.iteration}: {', '.join(unknown[:3])}. Names are those of its folder synthetic_iter{review.iteration}."
+        )
     if review.finished:
-        raise StateError(f"The review of round {review.iteration} is finished, and the run may have used it; nothing was changed.")
+        raise StateError(
+            f"The review of round {review.iteration} is finished, and the run may have used it; nothing was changed."
+        )
     kept = {name: opinion for name, opinion in review.opinions.items() if name not in opinions}
     kept |= {name: Opinion(outcome, utc_now()) for name, outcome in opinions.items() if outcome is not None}
     return _write(path, dataclasses.replace(review, opinions=kept))

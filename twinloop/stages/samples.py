@@ -36,7 +36,9 @@ def faces_of(seen: Iterable[Observation]) -> dict[str, Box]:
     return {one.sha256: one.face.box for one in seen if one.face is not None}
 
 
-def training_samples(dataset: Dataset, settings: TrainingSettings, beside: Beside, style: str, reporter: Reporter) -> list[TrainingSample]:
+def training_samples(
+    dataset: Dataset, settings: TrainingSettings, beside: Beside, style: str, reporter: Reporter
+) -> list[TrainingSample]:
     """All samples with a weight, the dataset's first.
 
     Raises:
@@ -62,5 +64,7 @@ def _prior(folder: Path, class_word: str, style: str, reporter: Reporter) -> lis
         except UnreadableImage as error:
             reporter.warn(f"skipped {path.name} of training.prior_images: {error}")
     if not found:
-        raise InputError(f"training.prior_images: no usable image in {folder}. Put pictures of other people of the class there, or set it to null.")
+        raise InputError(
+            f"training.prior_images: no usable image in {folder}. Put pictures of other people of the class there, or set it to null."
+        )
     return found

@@ -74,7 +74,9 @@ def _finished(output: Path, record: Path, dataset: Dataset, settings: TrainingSe
         )  # fmt: skip
         if same and lora.sha256 == sha256_file(output):
             return lora
-    raise StateError(f"{output} exists and was made from other photos or settings; nothing was changed. Name another --output.")
+    raise StateError(
+        f"{output} exists and was made from other photos or settings; nothing was changed. Name another --output."
+    )
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,12 @@ def _made(order: Order, output: Path, toolbox: Toolbox, stop_at: int = 0) -> LoR
         lambda step, steps, loss: toolbox.reporter.progress(f"Training LoRA {order.name} (loss {loss:.3f})", step, steps),
     )  # fmt: skip
     return dataclasses.replace(
-        made, path=shown_path(output), sha256=sha256_file(output), dataset_id=order.dataset.id, preset=settings.preset, base_model=toolbox.base_model
+        made,
+        path=shown_path(output),
+        sha256=sha256_file(output),
+        dataset_id=order.dataset.id,
+        preset=settings.preset,
+        base_model=toolbox.base_model,
     )
 
 
@@ -142,7 +149,9 @@ def _recorded(record: Path, dataset: Dataset, toolbox: Toolbox) -> LoRA:
     return lora
 
 
-def _metadata(dataset: Dataset, title: str, person: str, file: str, toolbox: Toolbox, consent: Consent) -> Mapping[str, str]:
+def _metadata(
+    dataset: Dataset, title: str, person: str, file: str, toolbox: Toolbox, consent: Consent
+) -> Mapping[str, str]:
     real, made = len(dataset.real), len(dataset.synthetic)
     return {
         "modelspec.title": title,

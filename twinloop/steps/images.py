@@ -62,7 +62,9 @@ def sources(run: Run) -> tuple[Source, ...]:
     """sources.json: the real photos that images start from. Those that are held out to measure against are none of them."""
     path = run.workspace.sources
     if not path.exists():
-        shown = Dataset(tuple(member for member in Dataset.from_json(read_json(run.workspace.dataset(0))).real if member.weight > 0))
+        shown = Dataset(
+            tuple(member for member in Dataset.from_json(read_json(run.workspace.dataset(0))).real if member.weight > 0)
+        )
         seen = observations(run, shown)
         found = [source_of(member.path, one) for member, one in zip(shown.members, seen, strict=True)]
         write_json(path, sources_json(found))

@@ -89,7 +89,9 @@ class Catalog:
         return Description.from_json(json.loads(row[0])) if row is not None else None
 
     def put_described(self, sha256: str, fingerprint: str, said: Description) -> None:
-        self._write("INSERT OR REPLACE INTO description VALUES (?, ?, ?)", (sha256, fingerprint, json.dumps(said.to_json())))
+        self._write(
+            "INSERT OR REPLACE INTO description VALUES (?, ?, ?)", (sha256, fingerprint, json.dumps(said.to_json()))
+        )
 
     def _read(self, sql: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
         try:

@@ -25,7 +25,22 @@ from twinloop.store.signatures import what_else
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
 """Pillow's names. JPEG takes the MPO of iPhones and Samsungs in: a JPEG with further pictures behind the first, which counts."""
 SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif"}
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".png",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".gif",
+        ".avif",
+        ".heic",
+        ".heif",
+    }
 )
 MAX_PIXELS = 178_956_970
 """Where Pillow, too, sees a decompression bomb: half a gigabyte as RGB."""
@@ -35,7 +50,12 @@ _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
-_SIDEWAYS = (Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90)
+_SIDEWAYS = (
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+)
 DECODER_ERRORS = (
     OSError, ValueError, TypeError, SyntaxError, EOFError, ArithmeticError, LookupError, AttributeError, RuntimeError, MemoryError,
     struct.error, zlib.error,
@@ -79,7 +99,9 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def _refuse(error: OSError) -> None:
-    raise InputError(f"Cannot look into the folder {error.filename}: {error.strerror}. Change its permissions or move it away.")
+    raise InputError(
+        f"Cannot look into the folder {error.filename}: {error.strerror}. Change its permissions or move it away."
+    )
 
 
 def load_image(path: Path) -> LoadedImage:
@@ -194,7 +216,13 @@ def _deep_grey(image: Image.Image) -> Image.Image:
     do not say their range: it is the smallest usual one that holds them."""
     values = np.nan_to_num(np.asarray(image, dtype=np.float64))
     highest = float(values.max())
-    usual = (65535.0,) if image.mode.startswith("I;16") else (255.0, 65535.0) if image.mode == "I" else (1.0, 255.0, 65535.0)
+    usual = (
+        (65535.0,)
+        if image.mode.startswith("I;16")
+        else (255.0, 65535.0)
+        if image.mode == "I"
+        else (1.0, 255.0, 65535.0)
+    )
     top = next((limit for limit in usual if highest <= limit), highest)
     return Image.fromarray(np.clip(values / top * 255.0, 0, 255).astype(np.uint8))
 

@@ -47,7 +47,9 @@ class Journal:
         StateError: a line before the last one is damaged. StorageError: the file may not be read or mended.
     """
 
-    def __init__(self, path: Path, boundary: Callable[[str], None] | None = None, mend: bool = True, private: bool = False) -> None:
+    def __init__(
+        self, path: Path, boundary: Callable[[str], None] | None = None, mend: bool = True, private: bool = False
+    ) -> None:
         self.path = path
         self._boundary = boundary
         self._mend = mend

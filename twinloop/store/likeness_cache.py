@@ -47,13 +47,17 @@ class LikenessCache:
         """Every signature of this version."""
         try:
             rows = self._db.execute("SELECT sha256, flat, disc FROM signature WHERE version = ?", (self.version,))
-            return {sha256: Signature(bool(flat), None if disc is None else disc + _SIGN) for sha256, flat, disc in rows}
+            return {
+                sha256: Signature(bool(flat), None if disc is None else disc + _SIGN) for sha256, flat, disc in rows
+            }
         except sqlite3.Error as error:
             raise self._complaint(error) from error
 
     def put(self, made: Iterable[tuple[str, Signature]]) -> None:
         """Remember these, together."""
-        rows = [(sha256, self.version, made.flat, None if made.disc is None else made.disc - _SIGN) for sha256, made in made]
+        rows = [
+            (sha256, self.version, made.flat, None if made.disc is None else made.disc - _SIGN) for sha256, made in made
+        ]
         try:
             self._db.execute("BEGIN")
             self._db.executemany("INSERT OR REPLACE INTO signature VALUES (?, ?, ?, ?)", rows)

@@ -34,7 +34,9 @@ def locked(folder: Path) -> Iterator[None]:
                 f"{folder} is in use by another run (process {holder}). Wait for it, or choose another output folder."
             ) from None
         except OSError as error:
-            raise StorageError(f"{folder} cannot be locked ({error.strerror}). Choose an output folder on a local disk.") from error
+            raise StorageError(
+                f"{folder} cannot be locked ({error.strerror}). Choose an output folder on a local disk."
+            ) from error
         try:
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)

@@ -72,9 +72,20 @@ def decode_small(data: bytes, least: int) -> Pixels:
     with opened_image(data) as image:
         if image.format not in ("JPEG", "MPO"):
             whole = upright_rgb(image)
-            return Pixels(_reduced(whole, least), whole.width, whole.height, taken_at(image), lambda: np.asarray(whole, dtype=np.uint8))
+            return Pixels(
+                _reduced(whole, least),
+                whole.width,
+                whole.height,
+                taken_at(image),
+                lambda: np.asarray(whole, dtype=np.uint8),
+            )
         width, height = image.size
-        if turn_of(image) in (Image.Transpose.TRANSPOSE, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270):
+        if turn_of(image) in (
+            Image.Transpose.TRANSPOSE,
+            Image.Transpose.TRANSVERSE,
+            Image.Transpose.ROTATE_90,
+            Image.Transpose.ROTATE_270,
+        ):
             width, height = height, width
         scale = scale_for(max(width, height), least)
         # no mode: only the size is drafted, so that colours are made as in a full decode
@@ -105,4 +116,6 @@ def taken_at(image: Image.Image) -> float | None:
         moment = datetime.strptime(text[:19], "%Y:%m:%d %H:%M:%S")
     except DECODER_ERRORS:
         return None
-    return calendar.timegm(moment.timetuple()) + (float(f"0.{fraction}") if fraction.isascii() and fraction.isdigit() else 0.0)
+    return calendar.timegm(moment.timetuple()) + (
+        float(f"0.{fraction}") if fraction.isascii() and fraction.isdigit() else 0.0
+    )

@@ -161,7 +161,9 @@ class VaultCatalog:
 
     def file(self, path: Path) -> FileEntry | None:
         """One file, or None when it was never scanned."""
-        rows = self.run("SELECT path, size, mtime_ns, sha256, problem, tried FROM file WHERE path = ?", (path_key(path),))
+        rows = self.run(
+            "SELECT path, size, mtime_ns, sha256, problem, tried FROM file WHERE path = ?", (path_key(path),)
+        )
         return FileEntry(Path(os.fsdecode(rows[0][0])), *rows[0][1:]) if rows else None
 
     def put_file(self, entry: FileEntry) -> None:
@@ -189,7 +191,8 @@ class VaultCatalog:
         self.run("DELETE FROM face WHERE sha256 = ? AND fingerprint = ?", (photo.sha256, fingerprint))
         for number, face in enumerate(photo.faces):
             self.run(
-                f"INSERT INTO face VALUES ({', '.join('?' * 15)})", (photo.sha256, fingerprint, number, *_face_row(face))
+                f"INSERT INTO face VALUES ({', '.join('?' * 15)})",
+                (photo.sha256, fingerprint, number, *_face_row(face)),
             )
 
     def photos(self, fingerprint: str, only: Sequence[str] | None = None) -> Iterator[VaultPhoto]:
@@ -203,15 +206,29 @@ class VaultCatalog:
     def photo(self, sha256: str, fingerprint: str) -> VaultPhoto | None:
         """One photo, or None when it is not known or no file holds it any more."""
         rows = self.run(
-            "SELECT width, height, phash, taken, origin, measures FROM photo WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint)
+            "SELECT width, height, phash, taken, origin, measures FROM photo WHERE sha256 = ? AND fingerprint = ?",
+            (sha256, fingerprint),
         )
-        paths = [os.fsdecode(row[0]) for row in self.run("SELECT path FROM file WHERE sha256 = ? AND problem = '' ORDER BY path", (sha256,))]
+        paths = [
+            os.fsdecode(row[0])
+            for row in self.run("SELECT path FROM file WHERE sha256 = ? AND problem = '' ORDER BY path", (sha256,))
+        ]
         if not rows or not paths:
             return None
         width, height, phash, taken, origin, measures = rows[0]
-        faces = self.run("SELECT * FROM face WHERE sha256 = ? AND fingerprint = ? ORDER BY number", (sha256, fingerprint))
+        faces = self.run(
+            "SELECT * FROM face WHERE sha256 = ? AND fingerprint = ? ORDER BY number", (sha256, fingerprint)
+        )
         return VaultPhoto(
-            sha256, tuple(paths), width, height, phash, taken, origin, json.loads(measures), tuple(_face(row[3:]) for row in faces)
+            sha256,
+            tuple(paths),
+            width,
+            height,
+            phash,
+            taken,
+            origin,
+            json.loads(measures),
+            tuple(_face(row[3:]) for row in faces),
         )
 
     def summaries(self, fingerprint: str) -> Iterator[PhotoSummary]:
@@ -237,7 +254,8 @@ class VaultCatalog:
 
     def _hashes(self, fingerprint: str) -> list[str]:
         rows = self.run(
-            "SELECT sha256 FROM photo WHERE fingerprint = ? AND sha256 IN (SELECT sha256 FROM file WHERE problem = '') ORDER BY sha256", (fingerprint,)
+            "SELECT sha256 FROM photo WHERE fingerprint = ? AND sha256 IN (SELECT sha256 FROM file WHERE problem = '') ORDER BY sha256",
+            (fingerprint,),
         )
         return [row[0] for row in rows]
 

@@ -50,7 +50,9 @@ class FileIndex:
         """Hold what the folders hold now; returns the number of files to scan. A file that is reached twice counts once."""
         for statement in _TABLES.split("|"):
             self._catalog.run(statement)
-        rows = ((path_key(entry.listed.path), entry.listed.size, entry.listed.mtime_ns, entry.problem) for entry in found)
+        rows = (
+            (path_key(entry.listed.path), entry.listed.size, entry.listed.mtime_ns, entry.problem) for entry in found
+        )
         with self._catalog.batch():
             self._catalog.run_many("INSERT OR IGNORE INTO listing VALUES (?, ?, ?, ?)", rows)
         return int(self._catalog.run("SELECT count(*) FROM listing WHERE problem = ''")[0][0])
@@ -61,7 +63,8 @@ class FileIndex:
         self._catalog.run("CREATE TEMP TABLE gone (path BLOB PRIMARY KEY) WITHOUT ROWID")
         for root in roots:
             self._catalog.run(
-                "INSERT OR IGNORE INTO gone SELECT path FROM file WHERE (path = ? OR (path >= ? AND path < ?)) AND path NOT IN (SELECT path FROM listing)", _under(root)
+                "INSERT OR IGNORE INTO gone SELECT path FROM file WHERE (path = ? OR (path >= ? AND path < ?)) AND path NOT IN (SELECT path FROM listing)",
+                _under(root),
             )
         for folder in unread:
             self._catalog.run("DELETE FROM gone WHERE path <> ? AND path >= ? AND path < ?", _under(folder))
@@ -72,7 +75,10 @@ class FileIndex:
         """Forget the files of a folder that is no longer part of the vault, except those under ``kept``; returns how many."""
         self.take_listing(())
         for other in kept:
-            self._catalog.run("INSERT OR IGNORE INTO listing SELECT path, 0, 0, '' FROM file WHERE path = ? OR (path >= ? AND path < ?)", _under(other))
+            self._catalog.run(
+                "INSERT OR IGNORE INTO listing SELECT path, 0, 0, '' FROM file WHERE path = ? OR (path >= ? AND path < ?)",
+                _under(other),
+            )
         return self.forget_missing([folder], [])
 
     def note_problems(self) -> None:
@@ -99,7 +105,9 @@ class FileIndex:
     def planned(self) -> Iterator[ListedFile]:
         """The files of `plan`, by path, a few at a time."""
         last = 0
-        while rows := self._catalog.run("SELECT number, path, size, mtime_ns FROM todo WHERE number > ? ORDER BY number LIMIT ?", (last, _CHUNK)):
+        while rows := self._catalog.run(
+            "SELECT number, path, size, mtime_ns FROM todo WHERE number > ? ORDER BY number LIMIT ?", (last, _CHUNK)
+        ):
             for number, path, size, mtime_ns in rows:
                 last = number
                 yield ListedFile(Path(os.fsdecode(path)), size, mtime_ns)
@@ -112,16 +120,22 @@ class FileIndex:
     def counts(self, fingerprint: str) -> Counts:
         """How much is in the vault."""
         present = "sha256 IN (SELECT sha256 FROM file WHERE problem = '')"
-        photos = self._catalog.run(f"SELECT count(*) FROM photo WHERE fingerprint = ? AND {present}", (fingerprint,))[0][0]
-        faces = self._catalog.run(f"SELECT count(*) FROM face WHERE fingerprint = ? AND {present}", (fingerprint,))[0][0]
-        files, skipped = self._catalog.run("SELECT count(*) FILTER (WHERE problem = ''), count(*) FILTER (WHERE problem <> '') FROM file")[0]
+        photos = self._catalog.run(f"SELECT count(*) FROM photo WHERE fingerprint = ? AND {present}", (fingerprint,))[
+            0
+        ][0]
+        faces = self._catalog.run(f"SELECT count(*) FROM face WHERE fingerprint = ? AND {present}", (fingerprint,))[0][
+            0
+        ]
+        files, skipped = self._catalog.run(
+            "SELECT count(*) FILTER (WHERE problem = ''), count(*) FILTER (WHERE problem <> '') FROM file"
+        )[0]
         return Counts(photos, faces, files, skipped)
-
 
     def embedded(self, fingerprint: str) -> int:
         """Faces with an embedding, of photos that are there."""
         rows = self._catalog.run(
-            "SELECT count(*) FROM face WHERE fingerprint = ? AND embedding IS NOT NULL AND sha256 IN (SELECT sha256 FROM file WHERE problem = '')", (fingerprint,)
+            "SELECT count(*) FROM face WHERE fingerprint = ? AND embedding IS NOT NULL AND sha256 IN (SELECT sha256 FROM file WHERE problem = '')",
+            (fingerprint,),
         )
         return int(rows[0][0])
 

@@ -35,7 +35,14 @@ def create_app(site: Site) -> FastAPI:
 
     app = FastAPI(title="twinloop", docs_url=None, redoc_url=None, openapi_url=None, lifespan=life)
     app.state.site, app.state.jobs = site, jobs
-    for router in (runs_api.router, review_api.router, jobs_api.router, vault_api.router, people_api.router, dataset_api.router):
+    for router in (
+        runs_api.router,
+        review_api.router,
+        jobs_api.router,
+        vault_api.router,
+        people_api.router,
+        dataset_api.router,
+    ):
         app.include_router(router, prefix="/api")
     app.add_exception_handler(TwinLoopError, _told)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -72,7 +72,9 @@ class Jobs:
         with self._lock:
             busy = self.of(key)
             if busy is not None and busy.state in ("running", "stopping"):
-                raise StateError(f"{key} is being worked on: twinloop {' '.join(busy.argv)}. Wait for it, or pause it first.")
+                raise StateError(
+                    f"{key} is being worked on: twinloop {' '.join(busy.argv)}. Wait for it, or pause it first."
+                )
             process = subprocess.Popen(
                 [sys.executable, "-m", "twinloop", *argv], cwd=self._home, env={**os.environ, "TWINLOOP_PROGRESS": "json"},
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,

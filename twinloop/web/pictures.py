@@ -84,7 +84,10 @@ def _cut_face(path: Path, _changed: int, _size: int, sha256: str, box: tuple[flo
     height, width = seen.small.shape[:2]
     around = Box(x0 * width, y0 * height, x1 * width, y1 * height)
     side = min(round(FACE_ROOM * max(around.width, around.height)), width, height)
-    x, y = (round(min(max(middle - side / 2, 0), whole - side)) for middle, whole in zip(around.center, (width, height), strict=True))
+    x, y = (
+        round(min(max(middle - side / 2, 0), whole - side))
+        for middle, whole in zip(around.center, (width, height), strict=True)
+    )
     image = Image.fromarray(seen.small).crop((x, y, x + side, y + side))
     image.thumbnail((FACE_SIDE, FACE_SIDE), Image.Resampling.LANCZOS)
     return _webp(image, is_marked_synthetic(data))

@@ -67,7 +67,9 @@ class Guard:
 
     def _welcome(self, scope: Scope, cookie: str) -> RedirectResponse:
         """Put the token into a cookie, and take it out of the address bar and the history."""
-        query = {key: value for key, value in parse_qs(scope["query_string"].decode("latin-1")).items() if key != "token"}
+        query = {
+            key: value for key, value in parse_qs(scope["query_string"].decode("latin-1")).items() if key != "token"
+        }
         target = "/" + scope["path"].lstrip("/") + (f"?{urlencode(query, doseq=True)}" if query else "")
         response = RedirectResponse(target, 303)
         # "strict" would refuse the address where it is clicked in another page, such as a terminal in the browser

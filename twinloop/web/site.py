@@ -39,7 +39,9 @@ class Site:
 
     def runs(self) -> dict[str, Workspace]:
         """Run folders by the name they have in addresses: the path relative to the working directory."""
-        found = [path.parent for path in sorted((self.home / "outputs").glob("**/run.json")) if not _hidden(path, self.home)]
+        found = [
+            path.parent for path in sorted((self.home / "outputs").glob("**/run.json")) if not _hidden(path, self.home)
+        ]
         named = [self.home / path for path in self.named_runs]
         return {self.show(folder): Workspace(folder, folder) for folder in dict.fromkeys([*named, *found])}
 

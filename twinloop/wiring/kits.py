@@ -101,7 +101,12 @@ def _trainer(
         from twinloop.adapters.trainers.shared import SharedTrainer
 
         choice = BaseChoice(
-            base, preset, settings.device, settings.allow_download, settings.precision, settings.analysis.plugins,
+            base,
+            preset,
+            settings.device,
+            settings.allow_download,
+            settings.precision,
+            settings.analysis.plugins,
             settings.quantization,
         )
         return SharedTrainer(choice, wanted.processes, notice)

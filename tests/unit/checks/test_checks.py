@@ -43,7 +43,9 @@ class FakeLikeness:
         return self.limit
 
 
-def ask(check: Check, seen: Observation, facet: str = "face_angle", value: str = "front", **context: Any) -> CheckResult | None:
+def ask(
+    check: Check, seen: Observation, facet: str = "face_angle", value: str = "front", **context: Any
+) -> CheckResult | None:
     limits = context.pop("limits", Limits())
     return check(CheckContext(seen, facet, value, {f.name: f for f in FACETS}, limits, **context))
 
@@ -56,7 +58,15 @@ def outcome(check: Check, seen: Observation, *args: Any, **kwargs: Any) -> Outco
 
 @pytest.mark.parametrize(
     ("yaw", "value", "expected"),
-    [(60, "profile", A), (-60, "profile", A), (48, "profile", U), (44.9, "profile", R), (0, "profile", R), (24, "front", U), (26, "front", R)],
+    [
+        (60, "profile", A),
+        (-60, "profile", A),
+        (48, "profile", U),
+        (44.9, "profile", R),
+        (0, "profile", R),
+        (24, "front", U),
+        (26, "front", R),
+    ],
 )
 def test_target_with_the_rulers_error_at_the_border(yaw: float, value: str, expected: Outcome) -> None:
     assert outcome(OnTarget(), observation(faces=[face(yaw)]), "face_angle", value) is expected
@@ -163,7 +173,17 @@ def test_a_face_closer_than_any_two_photos_must_differ_more() -> None:
 
 
 def test_the_list_runs_in_order_and_leaves_out_what_does_not_apply() -> None:
-    context = CheckContext(observation(), "face_angle", "front", {f.name: f for f in FACETS}, Limits(), FakeLikeness(), (("a", "f" * 16),))
-    assert [r.name for r in run_checks(context)] == ["on_target", "one_face", "face_confidence", "sharpness", "brightness", "identity", "novelty"]
+    context = CheckContext(
+        observation(), "face_angle", "front", {f.name: f for f in FACETS}, Limits(), FakeLikeness(), (("a", "f" * 16),)
+    )
+    assert [r.name for r in run_checks(context)] == [
+        "on_target",
+        "one_face",
+        "face_confidence",
+        "sharpness",
+        "brightness",
+        "identity",
+        "novelty",
+    ]
     assert len(BUILTIN) == 8
     assert all(r.limit for r in run_checks(context))

@@ -27,7 +27,9 @@ def test_the_summary_of_a_validation() -> None:
         "Avg Quality: 0.82",
     ]
     assert validation_lines(Tally(1, 1, 2, 0.5))[2:5] == ["Approved: 1 (25.0%)", "Rejected: 1", "Unsure: 2"]
-    assert "Rejected: 8 (3 of them early, before they were finished)" in validation_lines(Tally(42, 8, 0, 0.82, early=3))
+    assert "Rejected: 8 (3 of them early, before they were finished)" in validation_lines(
+        Tally(42, 8, 0, 0.82, early=3)
+    )
     assert "Approved: 0 (0.0%)" in validation_lines(Tally(0, 0, 0, 0.0))
 
 

@@ -30,7 +30,9 @@ def test_values_of_other_facets_do_not_count() -> None:
 
 
 def test_a_defined_facet_fits_both_protocols_and_measures_nothing_by_itself() -> None:
-    facet = DefinedFacet("kind", ("a",), {"a": 0.5}, {"a": Phrase(("x",), ("x",))}, (), lambda seen: one_of(("a",), "a"))
+    facet = DefinedFacet(
+        "kind", ("a",), {"a": 0.5}, {"a": Phrase(("x",), ("x",))}, (), lambda seen: one_of(("a",), "a")
+    )
     assert isinstance(facet, Facet) and isinstance(facet, MeasuringFacet)
     assert facet.classify(observation()).present == ("a",)
     assert facet.variant(observation(), "a") == 0

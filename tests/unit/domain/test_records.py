@@ -15,7 +15,12 @@ from twinloop.domain.records import Dataset, LoRA, PanelScore
 
 members = st.lists(
     st.builds(
-        member, st.text(min_size=1), st.sampled_from(["real", "synthetic"]), st.integers(0, 5), st.floats(0, 1), st.text()
+        member,
+        st.text(min_size=1),
+        st.sampled_from(["real", "synthetic"]),
+        st.integers(0, 5),
+        st.floats(0, 1),
+        st.text(),
     ),
     max_size=6,
 )
@@ -28,7 +33,9 @@ def test_the_id_does_not_depend_on_order_or_place(listed: list[Any], rng: Any) -
     assert Dataset(tuple(moved)).id == Dataset(tuple(listed)).id
 
 
-@pytest.mark.parametrize("change", [{"caption": "other"}, {"weight": 0.5}, {"origin": "synthetic"}, {"round": 1}, {"sha256": "0"}])
+@pytest.mark.parametrize(
+    "change", [{"caption": "other"}, {"weight": 0.5}, {"origin": "synthetic"}, {"round": 1}, {"sha256": "0"}]
+)
 def test_the_id_depends_on_everything_else(change: dict[str, Any]) -> None:
     before = dataset(3)
     after = Dataset((*before.members[:2], replace(before.members[2], **change)))

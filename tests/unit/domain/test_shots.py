@@ -46,7 +46,9 @@ def test_nothing_wanted_or_nothing_there() -> None:
     assert images_needed(0, 100, 0.0) == 0
 
 
-@pytest.mark.parametrize(("have", "total", "share"), [(5, 4, 0.2), (-1, 4, 0.2), (1, 4, 1.0), (1, 4, -0.1), (1, 4, 1.5)])
+@pytest.mark.parametrize(
+    ("have", "total", "share"), [(5, 4, 0.2), (-1, 4, 0.2), (1, 4, 1.0), (1, 4, -0.1), (1, 4, 1.5)]
+)
 def test_impossible_questions_are_refused(have: int, total: int, share: float) -> None:
     with pytest.raises(ValueError):
         images_needed(have, total, share)

@@ -39,5 +39,12 @@ def test_json_holds_every_check_with_value_and_limit() -> None:
     data = verdict(result(R, "brightness", 0.0, "too dark")).to_json()
     assert (data["type"], data["target"], data["outcome"]) == ("face_angle", "profile", "rejected")
     assert data["checks"] == [
-        {"check": "brightness", "outcome": "rejected", "value": 1.0, "limit": ">= 1", "reason": "too dark", "score": 0.0}
+        {
+            "check": "brightness",
+            "outcome": "rejected",
+            "value": 1.0,
+            "limit": ">= 1",
+            "reason": "too dark",
+            "score": 0.0,
+        }
     ]

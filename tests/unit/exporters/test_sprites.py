@@ -16,7 +16,8 @@ from twinloop.facets import expression
 
 
 @pytest.mark.parametrize(
-    ("jaw", "eyes", "state"), [(0.02, 0.9, "closed"), (0.6, 0.9, "open"), (0.02, 0.05, "closed_blink"), (0.6, 0.05, "open_blink")]
+    ("jaw", "eyes", "state"),
+    [(0.02, 0.9, "closed"), (0.6, 0.9, "open"), (0.02, 0.05, "closed_blink"), (0.6, 0.05, "open_blink")],
 )
 def test_each_state_takes_its_own_photos(jaw: float, eyes: float, state: str) -> None:
     one = candidate(measures={"jaw_open": jaw, "eyes_open": eyes})

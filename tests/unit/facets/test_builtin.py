@@ -51,7 +51,15 @@ def test_captions_tell_one_hand_from_two() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "expected"), [(0.8, "close_up"), (0.55, "close_up"), (0.549, "portrait"), (0.36, "portrait"), (0.359, "half_body"), (0.05, "half_body")]
+    ("share", "expected"),
+    [
+        (0.8, "close_up"),
+        (0.55, "close_up"),
+        (0.549, "portrait"),
+        (0.36, "portrait"),
+        (0.359, "half_body"),
+        (0.05, "half_body"),
+    ],
 )
 def test_framing_by_the_height_of_the_face(share: float, expected: str) -> None:
     assert framing.FACET.classify(observation(measures={"face_share": share})).present == (expected,)
@@ -59,7 +67,13 @@ def test_framing_by_the_height_of_the_face(share: float, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("brightness", "dark", "bright", "expected"),
-    [(40, 0.8, 0.0, "low_key"), (40, 0.4, 0.0, "normal"), (120, 0.1, 0.1, "normal"), (210, 0.0, 0.7, "high_key"), (210, 0.0, 0.4, "normal")],
+    [
+        (40, 0.8, 0.0, "low_key"),
+        (40, 0.4, 0.0, "normal"),
+        (120, 0.1, 0.1, "normal"),
+        (210, 0.0, 0.7, "high_key"),
+        (210, 0.0, 0.4, "normal"),
+    ],
 )
 def test_lighting_without_a_model(brightness: float, dark: float, bright: float, expected: str) -> None:
     measures = {"brightness": brightness, "dark_share": dark, "bright_share": bright}

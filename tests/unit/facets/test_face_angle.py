@@ -14,7 +14,15 @@ yaws = st.floats(-180, 180)
 
 @pytest.mark.parametrize(
     ("yaw", "expected"),
-    [(0, "front"), (19.99, "front"), (20, "three_quarter"), (-20, "three_quarter"), (49.99, "three_quarter"), (50, "profile"), (-90, "profile")],
+    [
+        (0, "front"),
+        (19.99, "front"),
+        (20, "three_quarter"),
+        (-20, "three_quarter"),
+        (49.99, "three_quarter"),
+        (50, "profile"),
+        (-90, "profile"),
+    ],
 )
 def test_the_borders_of_the_bins(yaw: float, expected: str) -> None:
     assert angle_of(yaw) == expected

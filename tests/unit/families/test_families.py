@@ -40,7 +40,12 @@ def test_zit_is_animagine_and_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("base", "preset"),
-    [("nano", "nano"), ("stabilityai/stable-diffusion-xl-base-1.0", "sdxl"), ("cagliostrolab/animagine-xl-3.1", "animagine"), ("./ponyDiffusionV6XL", "pony")],
+    [
+        ("nano", "nano"),
+        ("stabilityai/stable-diffusion-xl-base-1.0", "sdxl"),
+        ("cagliostrolab/animagine-xl-3.1", "animagine"),
+        ("./ponyDiffusionV6XL", "pony"),
+    ],
 )
 def test_a_preset_is_chosen_by_the_name_of_the_base(base: str, preset: str) -> None:
     assert preset_for(base) == preset

@@ -19,7 +19,10 @@ from twinloop.families.predictions import Prediction, prediction_of
     [
         ({}, Prediction()),
         ({"prediction_type": "v_prediction"}, Prediction("v_prediction")),
-        ({"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}, Prediction("v_prediction", zero_snr=True)),
+        (
+            {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True},
+            Prediction("v_prediction", zero_snr=True),
+        ),
     ],
 )
 def test_a_folder_says_so_in_its_scheduler(config: dict[str, Any], wanted: Prediction, tmp_path: Path) -> None:
@@ -31,7 +34,12 @@ def test_a_folder_says_so_in_its_scheduler(config: dict[str, Any], wanted: Predi
 
 @pytest.mark.parametrize(
     ("marks", "wanted"),
-    [((), Prediction()), (("v_pred",), Prediction("v_prediction")), (("v_pred", "ztsnr"), Prediction("v_prediction", zero_snr=True)), (("ztsnr",), Prediction())],
+    [
+        ((), Prediction()),
+        (("v_pred",), Prediction("v_prediction")),
+        (("v_pred", "ztsnr"), Prediction("v_prediction", zero_snr=True)),
+        (("ztsnr",), Prediction()),
+    ],
 )
 def test_a_file_says_so_by_empty_tensors(marks: tuple[str, ...], wanted: Prediction, tmp_path: Path) -> None:
     path = tmp_path / "base.safetensors"

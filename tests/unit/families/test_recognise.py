@@ -55,7 +55,8 @@ def test_a_folder_tells_more_than_its_name(name: str, kind: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("kind", "preset"), [("QwenImageEditPipeline", "qwen-image-edit"), ("QwenImageEditPlusPipeline", "qwen-image-edit-plus")]
+    ("kind", "preset"),
+    [("QwenImageEditPipeline", "qwen-image-edit"), ("QwenImageEditPlusPipeline", "qwen-image-edit-plus")],
 )
 @pytest.mark.parametrize("name", ["my-base", "Qwen-Image-Edit"])
 def test_a_folders_pipeline_chooses_where_its_name_does_not(kind: str, preset: str, name: str, tmp_path: Path) -> None:
@@ -88,7 +89,16 @@ def test_the_tensors_of_a_single_file_tell(name: str, prefix: str, tmp_path: Pat
 
 def test_other_kinds_of_models_are_not_taken_for_ours() -> None:
     assert family_of_tensors(SD2) is None
-    assert family_of_tensors(["double_blocks.0.img_attn.norm.key_norm.scale", "single_blocks.0.linear1.weight", "distilled_guidance_layer.in_proj.bias"]) is None
+    assert (
+        family_of_tensors(
+            [
+                "double_blocks.0.img_attn.norm.key_norm.scale",
+                "single_blocks.0.linear1.weight",
+                "distilled_guidance_layer.in_proj.bias",
+            ]
+        )
+        is None
+    )
     assert family_of_tensors(["cap_embedder.0.weight", "layers.0.adaLN_modulation.1.weight"]) is None  # Lumina 2
 
 
@@ -106,7 +116,9 @@ def test_a_header_tells_sizes_texts_and_what_is_missing(tmp_path: Path) -> None:
     assert read_header(tmp_path / "x.safetensors").missing == 5
 
 
-@pytest.mark.parametrize("data", [b"", b"\x04\0\0\0\0\0\0\0[1,]", b"\x02\0\0\0\0\0\0\0[]", b"\xff" * 16, b'\x0b\0\0\0\0\0\0\0{"a":{"b":1}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x04\0\0\0\0\0\0\0[1,]", b"\x02\0\0\0\0\0\0\0[]", b"\xff" * 16, b'\x0b\0\0\0\0\0\0\0{"a":{"b":1}']
+)
 def test_a_damaged_header_is_a_value_error(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(data)
     with pytest.raises(ValueError):
@@ -134,4 +146,6 @@ def test_the_names_of_a_lora_tell_a_unet_from_a_transformer(name: str, denoiser:
 
 def test_what_cannot_be_told_is_left_to_loading() -> None:
     assert all(lora_suits(["something.lora_A.weight"], {}, family) == "" for family in FAMILIES.values())
-    assert "made for the family 'flux'" in lora_suits([], {"modelspec.architecture": "flux-1-dev/lora"}, FAMILIES["zimage"])
+    assert "made for the family 'flux'" in lora_suits(
+        [], {"modelspec.architecture": "flux-1-dev/lora"}, FAMILIES["zimage"]
+    )

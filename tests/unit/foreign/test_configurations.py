@@ -32,7 +32,16 @@ SETTINGS = dataclasses.replace(
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     folders = folders_of(samples(tmp_path, count=4), "ohwx ana")
-    return Job("ana_v1", "/models/base.safetensors", FAMILIES["sdxl"], SETTINGS, "ohwx ana", PurePosixPath("/data set"), PurePosixPath("/out"), folders)
+    return Job(
+        "ana_v1",
+        "/models/base.safetensors",
+        FAMILIES["sdxl"],
+        SETTINGS,
+        "ohwx ana",
+        PurePosixPath("/data set"),
+        PurePosixPath("/out"),
+        folders,
+    )
 
 
 def of(job: Job, family: str, **settings: Any) -> Job:
@@ -45,27 +54,50 @@ def test_kohyas_dataset(job: Job) -> None:
     (dataset,) = data["datasets"]
     assert (dataset["resolution"], dataset["batch_size"], dataset["bucket_no_upscale"]) == (1024, 2, True)
     assert (dataset["min_bucket_reso"], dataset["max_bucket_reso"]) == (256, 2048)
-    assert [(subset["num_repeats"], subset["image_dir"]) for subset in dataset["subsets"]] == [(2, "/data set/2_ohwx ana"), (1, "/data set/1_ohwx ana")]
+    assert [(subset["num_repeats"], subset["image_dir"]) for subset in dataset["subsets"]] == [
+        (2, "/data set/2_ohwx ana"),
+        (1, "/data set/1_ohwx ana"),
+    ]
     assert {subset["caption_dropout_rate"] for subset in dataset["subsets"]} == {0.05}
-    assert tomllib.loads(kohya.dataset_toml(of(job, "flux")))["datasets"][0]["subsets"][0]["caption_dropout_rate"] == 0.0
+    assert (
+        tomllib.loads(kohya.dataset_toml(of(job, "flux")))["datasets"][0]["subsets"][0]["caption_dropout_rate"] == 0.0
+    )
 
 
 def arguments(job: Job) -> dict[str, Any]:
-    return {key: value for section in tomllib.loads(kohya.training_toml(job, "/data.toml")).values() for key, value in section.items()}
+    return {
+        key: value
+        for section in tomllib.loads(kohya.training_toml(job, "/data.toml")).values()
+        for key, value in section.items()
+    }
 
 
 def test_kohyas_training(job: Job) -> None:
     found = arguments(job)
-    assert (found["network_dim"], found["network_alpha"], found["max_train_steps"], found["learning_rate"]) == (32, 16.0, 1200, 1e-4)
-    assert (found["lr_scheduler"], found["lr_warmup_steps"], found["optimizer_type"]) == ("constant_with_warmup", 50, "AdamW")
+    assert (found["network_dim"], found["network_alpha"], found["max_train_steps"], found["learning_rate"]) == (
+        32,
+        16.0,
+        1200,
+        1e-4,
+    )
+    assert (found["lr_scheduler"], found["lr_warmup_steps"], found["optimizer_type"]) == (
+        "constant_with_warmup",
+        50,
+        "AdamW",
+    )
     assert (found["min_snr_gamma"], found["noise_offset"], found["network_train_unet_only"]) == (5.0, 0.0357, True)
-    assert found["cache_latents"] is arguments(of(job, "sdxl", flip=True))["cache_latents"] is True  # mirrored ones are cached as well
+    assert (
+        found["cache_latents"] is arguments(of(job, "sdxl", flip=True))["cache_latents"] is True
+    )  # mirrored ones are cached as well
     assert "cache_text_encoder_outputs" not in found  # captions are dropped
     assert arguments(of(job, "sdxl", caption_dropout=0.0))["cache_text_encoder_outputs"] is True
     flux = arguments(of(job, "flux"))
     assert flux["network_module"] == "networks.lora_flux" and flux["guidance_scale"] == 1.0
     assert not {"min_snr_gamma", "noise_offset"} & flux.keys() and flux["cache_text_encoder_outputs"] is True
-    assert (flux["timestep_sampling"], arguments(of(job, "flux", preset="flux-schnell"))["timestep_sampling"]) == ("flux_shift", "sigmoid")
+    assert (flux["timestep_sampling"], arguments(of(job, "flux", preset="flux-schnell"))["timestep_sampling"]) == (
+        "flux_shift",
+        "sigmoid",
+    )
     assert kohya.notes(of(job, "flux")) and not kohya.notes(job)
 
 
@@ -87,9 +119,17 @@ def test_every_trainer_is_told_that_a_model_predicts_v(job: Job) -> None:
     model = yaml.safe_load(aitoolkit.job_yaml(zero))["config"]["process"][0]["model"]
     assert model["is_v_pred"] is True and any("without any signal" in note for note in aitoolkit.notes(zero))
     one = json.loads(onetrainer.config_json(zero, "c"))
-    assert one["force_v_prediction"] is True and one["rescale_noise_scheduler_to_zero_terminal_snr"] is True and "offset_noise_weight" not in one
+    assert (
+        one["force_v_prediction"] is True
+        and one["rescale_noise_scheduler_to_zero_terminal_snr"] is True
+        and "offset_noise_weight" not in one
+    )
     simple = json.loads(simpletuner.config_json(v, "b"))
-    assert simple["prediction_type"] == "v_prediction" and simple["rescale_betas_zero_snr"] is False and simple["noise_offset"] == 0.0357
+    assert (
+        simple["prediction_type"] == "v_prediction"
+        and simple["rescale_betas_zero_snr"] is False
+        and simple["noise_offset"] == 0.0357
+    )
 
 
 SETTINGS_OF_ALL_KINDS: list[dict[str, Any]] = [
@@ -101,20 +141,28 @@ SETTINGS_OF_ALL_KINDS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("changes", SETTINGS_OF_ALL_KINDS)
 @pytest.mark.parametrize("prediction", [Prediction(), ZERO])
 @pytest.mark.parametrize("family", kohya.SCRIPTS)
-def test_every_key_is_one_that_sd_scripts_reads(job: Job, family: str, prediction: Prediction, changes: dict[str, Any]) -> None:
+def test_every_key_is_one_that_sd_scripts_reads(
+    job: Job, family: str, prediction: Prediction, changes: dict[str, Any]
+) -> None:
     made = dataclasses.replace(of(job, family, **changes), prediction=prediction)
     found = arguments(made)
     assert not found.keys() - keys.KOHYA_TRAINING - keys.KOHYA_OF_FAMILY[family]
     assert all(found[name] in allowed for name, allowed in keys.KOHYA_CHOICES.items() if name in found)
     data = tomllib.loads(kohya.dataset_toml(made))
     assert data["general"].keys() <= keys.KOHYA_GENERAL
-    assert all(dataset.keys() <= keys.KOHYA_DATASET and subset.keys() <= keys.KOHYA_SUBSET for dataset in data["datasets"] for subset in dataset["subsets"])
+    assert all(
+        dataset.keys() <= keys.KOHYA_DATASET and subset.keys() <= keys.KOHYA_SUBSET
+        for dataset in data["datasets"]
+        for subset in dataset["subsets"]
+    )
 
 
 @pytest.mark.parametrize("changes", SETTINGS_OF_ALL_KINDS)
 @pytest.mark.parametrize("family", aitoolkit.ARCHITECTURES)
 def test_every_key_is_one_that_ai_toolkit_reads(job: Job, family: str, changes: dict[str, Any]) -> None:
-    (process,) = yaml.safe_load(aitoolkit.job_yaml(dataclasses.replace(of(job, family, **changes), prediction=ZERO)))["config"]["process"]
+    (process,) = yaml.safe_load(aitoolkit.job_yaml(dataclasses.replace(of(job, family, **changes), prediction=ZERO)))[
+        "config"
+    ]["process"]
     assert process.keys() <= keys.AI_TOOLKIT["process"]
     for name in ("network", "save", "train", "model", "sample"):
         assert process[name].keys() <= keys.AI_TOOLKIT[name], name
@@ -128,9 +176,15 @@ def test_every_key_is_one_that_onetrainer_reads(job: Job, family: str, changes: 
     made = dataclasses.replace(of(job, family, **changes), prediction=ZERO)
     config = json.loads(onetrainer.config_json(made, "c"))
     assert config.keys() <= keys.ONETRAINER and config["learning_rate_scheduler"] in keys.ONETRAINER_SCHEDULES
-    parts = [config[name] for name in config if name in ("unet", "transformer", "vae") or name.startswith("text_encoder")]
+    parts = [
+        config[name] for name in config if name in ("unet", "transformer", "vae") or name.startswith("text_encoder")
+    ]
     assert len(parts) >= 3 and all(part.keys() <= keys.ONETRAINER_PART for part in parts)
-    assert all(part["train"] is False and part["dropout_probability"] == made.settings.caption_dropout for name, part in config.items() if name.startswith("text_encoder"))
+    assert all(
+        part["train"] is False and part["dropout_probability"] == made.settings.caption_dropout
+        for name, part in config.items()
+        if name.startswith("text_encoder")
+    )
     assert all(concept.keys() <= keys.ONETRAINER_CONCEPT for concept in json.loads(onetrainer.concepts_json(made)))
 
 
@@ -144,6 +198,7 @@ def test_every_key_is_one_that_simpletuner_reads(job: Job, family: str, changes:
 
 def test_ai_toolkits_steps_and_rates_are_those_asked_for(job: Job) -> None:
     """It counts portions as steps under another key, scales gradients to nothing at 0, and lets a linear rate rise."""
+
     def train(**settings: Any) -> dict[str, Any]:
         return dict(yaml.safe_load(aitoolkit.job_yaml(of(job, "sdxl", **settings)))["config"]["process"][0]["train"])
 
@@ -151,7 +206,9 @@ def test_ai_toolkits_steps_and_rates_are_those_asked_for(job: Job) -> None:
     assert train(clip_norm=0.0)["max_grad_norm"] >= 1e6
     assert train(schedule="linear")["lr_scheduler_params"] == {"start_factor": 1.0, "end_factor": 0.0}
     assert train(schedule="constant", warmup_steps=50)["lr_scheduler_params"] == {"num_warmup_steps": 50}
-    assert aitoolkit.notes(of(job, "sdxl", schedule="cosine")) and not aitoolkit.notes(of(job, "sdxl", schedule="constant"))
+    assert aitoolkit.notes(of(job, "sdxl", schedule="cosine")) and not aitoolkit.notes(
+        of(job, "sdxl", schedule="constant")
+    )
 
 
 def test_pictures_of_others_count_as_much_as_asked(job: Job) -> None:
@@ -164,7 +221,9 @@ def test_pictures_of_others_count_as_much_as_asked(job: Job) -> None:
 
 @pytest.mark.parametrize(("family", "script"), kohya.SCRIPTS.items())
 def test_kohyas_scripts(job: Job, family: str, script: str) -> None:
-    assert kohya.script(of(job, family)) == script and arguments(of(job, family))["network_module"].startswith("networks.lora")
+    assert kohya.script(of(job, family)) == script and arguments(of(job, family))["network_module"].startswith(
+        "networks.lora"
+    )
 
 
 @pytest.mark.parametrize("family", aitoolkit.ARCHITECTURES)
@@ -173,28 +232,53 @@ def test_ai_toolkits_job(job: Job, family: str) -> None:
     (process,) = data["config"]["process"]
     assert data["config"]["name"] == "ana_v1" and process["training_seed"] == SETTINGS.seed
     assert process["network"] == {"type": "lora", "linear": 32, "linear_alpha": 16.0}
-    assert [(d["num_repeats"], d["folder_path"]) for d in process["datasets"]] == [(2, "/data set/2_ohwx ana"), (1, "/data set/1_ohwx ana")]
+    assert [(d["num_repeats"], d["folder_path"]) for d in process["datasets"]] == [
+        (2, "/data set/2_ohwx ana"),
+        (1, "/data set/1_ohwx ana"),
+    ]
     flow = FAMILIES[family].flow
-    assert process["train"]["noise_scheduler"] == ("flowmatch" if flow else "ddpm") and ("min_snr_gamma" in process["train"]) is not flow
+    assert (
+        process["train"]["noise_scheduler"] == ("flowmatch" if flow else "ddpm")
+        and ("min_snr_gamma" in process["train"]) is not flow
+    )
     assert process["model"]["name_or_path"] == "/models/base.safetensors"
 
 
 def test_finer_settings_reach_them(job: Job) -> None:
-    fine = of(job, "sdxl", schedule="cosine_restarts", restarts=3, gradient_accumulation=4, clip_norm=0.5, weight_decay=0.1, ema_decay=0.99, output_preservation=0.7)
+    fine = of(
+        job,
+        "sdxl",
+        schedule="cosine_restarts",
+        restarts=3,
+        gradient_accumulation=4,
+        clip_norm=0.5,
+        weight_decay=0.1,
+        ema_decay=0.99,
+        output_preservation=0.7,
+    )
     kohyas = arguments(fine)
     assert (kohyas["lr_scheduler"], kohyas["lr_scheduler_num_cycles"]) == ("cosine_with_restarts", 3)
-    assert (kohyas["gradient_accumulation_steps"], kohyas["max_grad_norm"], kohyas["optimizer_args"]) == (4, 0.5, ["weight_decay=0.1"])
+    assert (kohyas["gradient_accumulation_steps"], kohyas["max_grad_norm"], kohyas["optimizer_args"]) == (
+        4,
+        0.5,
+        ["weight_decay=0.1"],
+    )
     train = yaml.safe_load(aitoolkit.job_yaml(fine))["config"]["process"][0]["train"]
     assert train["ema_config"]["ema_decay"] == 0.99 and train["diff_output_preservation_multiplier"] == 0.7
     assert json.loads(onetrainer.config_json(fine, "c"))["epochs"] == 1600
-    assert beyond(fine.settings) == ("training.ema_decay", "training.output_preservation") and beyond(fine.settings, aitoolkit.ABLE) == ()
+    assert (
+        beyond(fine.settings) == ("training.ema_decay", "training.output_preservation")
+        and beyond(fine.settings, aitoolkit.ABLE) == ()
+    )
 
 
 def test_ai_toolkits_special_models(job: Job) -> None:
     def model(made: Job) -> dict[str, Any]:
         return dict(yaml.safe_load(aitoolkit.job_yaml(made))["config"]["process"][0]["model"])
 
-    assert model(dataclasses.replace(of(job, "flux2-klein"), base="me/FLUX.2-klein-base-9B"))["arch"] == "flux2_klein_9b"
+    assert (
+        model(dataclasses.replace(of(job, "flux2-klein"), base="me/FLUX.2-klein-base-9B"))["arch"] == "flux2_klein_9b"
+    )
     assert "assistant_lora_path" in model(of(job, "zimage", preset="zimage-turbo"))
     assert "assistant_lora_path" not in model(of(job, "zimage", preset="zimage"))
     assert model(of(job, "sd35"))["arch"] == "sd3" and model(of(job, "sd15"))["arch"] == "sd1"
@@ -202,12 +286,19 @@ def test_ai_toolkits_special_models(job: Job) -> None:
 
 def test_onetrainer(job: Job) -> None:
     config = json.loads(onetrainer.config_json(job, "concepts.json"))
-    assert (config["model_type"], config["training_method"], config["lora_rank"]) == ("STABLE_DIFFUSION_XL_10_BASE", "LORA", 32)
+    assert (config["model_type"], config["training_method"], config["lora_rank"]) == (
+        "STABLE_DIFFUSION_XL_10_BASE",
+        "LORA",
+        32,
+    )
     assert config["epochs"] == 400 and config["resolution"] == "1024"  # 1200 steps x 2 over 2 x 2 + 2 x 1 draws
     assert config["offset_noise_weight"] == 0.0357 and config["concept_file_name"] == "concepts.json"
     assert (config["loss_weight_fn"], config["loss_weight_strength"], config["__version"]) == ("MIN_SNR_GAMMA", 5.0, 10)
     concepts = json.loads(onetrainer.concepts_json(job))
-    assert [(c["balancing"], c["balancing_strategy"], c["path"]) for c in concepts] == [(2.0, "REPEATS", "/data set/2_ohwx ana"), (1.0, "REPEATS", "/data set/1_ohwx ana")]
+    assert [(c["balancing"], c["balancing_strategy"], c["path"]) for c in concepts] == [
+        (2.0, "REPEATS", "/data set/2_ohwx ana"),
+        (1.0, "REPEATS", "/data set/1_ohwx ana"),
+    ]
     assert all(c["text"]["prompt_source"] == "sample" and c["image"]["enable_random_flip"] is False for c in concepts)
     flow = json.loads(onetrainer.config_json(of(job, "zimage"), "c"))
     assert not {"offset_noise_weight", "loss_weight_fn", "unet"} & flow.keys() and flow["timestep_shift"] == 2.0
@@ -216,9 +307,17 @@ def test_onetrainer(job: Job) -> None:
 
 def test_simpletuner(job: Job) -> None:
     config = json.loads(simpletuner.config_json(job, "multidatabackend.json"))
-    assert (config["model_family"], config["lora_rank"], config["max_train_steps"], config["snr_gamma"]) == ("sdxl", 32, 1200, 5.0)
+    assert (config["model_family"], config["lora_rank"], config["max_train_steps"], config["snr_gamma"]) == (
+        "sdxl",
+        32,
+        1200,
+        5.0,
+    )
     *pictures, texts = json.loads(simpletuner.backends_json(job))
-    assert [(p["repeats"], p["instance_data_dir"], p["caption_strategy"]) for p in pictures] == [(1, "/data set/2_ohwx ana", "textfile"), (0, "/data set/1_ohwx ana", "textfile")]
+    assert [(p["repeats"], p["instance_data_dir"], p["caption_strategy"]) for p in pictures] == [
+        (1, "/data set/2_ohwx ana", "textfile"),
+        (0, "/data set/1_ohwx ana", "textfile"),
+    ]
     assert texts["dataset_type"] == "text_embeds" and texts["default"] is True
     assert len({p["id"] for p in pictures} | {p["cache_dir_vae"] for p in pictures}) == 2 * len(pictures)
 
@@ -254,9 +353,17 @@ def test_trainers_that_know_lokr_are_told(rank: int, whole: bool, job: Job) -> N
     assert beyond(asked.settings, kohya.ABLE) == beyond(asked.settings, aitoolkit.ABLE) == () != beyond(asked.settings)
     found = arguments(asked)
     assert (found["network_module"], found["network_dim"]) == ("lycoris.kohya", rank)
-    assert found["network_args"] == ["algo=lokr", "factor=8", "preset=attn-mlp", *(["full_matrix=True"] if whole else [])]
+    assert found["network_args"] == [
+        "algo=lokr",
+        "factor=8",
+        "preset=attn-mlp",
+        *(["full_matrix=True"] if whole else []),
+    ]
     network = yaml.safe_load(aitoolkit.job_yaml(asked))["config"]["process"][0]["network"]
     assert network == {"type": "lokr", "linear": rank, "linear_alpha": 16.0, "lokr_factor": 8, "lokr_full_rank": whole}
     assert network.keys() <= keys.AI_TOOLKIT["network"] and arguments(job)["network_module"] == "networks.lora"
-    assert yaml.safe_load(aitoolkit.job_yaml(of(job, "sdxl", adapter="dora")))["config"]["process"][0]["network"]["type"] == "lora"
+    assert (
+        yaml.safe_load(aitoolkit.job_yaml(of(job, "sdxl", adapter="dora")))["config"]["process"][0]["network"]["type"]
+        == "lora"
+    )
     assert beyond(of(job, "sdxl", adapter="dora").settings, kohya.ABLE) == ("training.adapter dora",)

@@ -22,7 +22,9 @@ PIXELS[:, :30] = 255
 
 
 def sample(path: Path, weight: float = 1.0) -> TrainingSample:
-    return TrainingSample(path, hashlib.sha256(path.read_bytes()).hexdigest(), f"photo of ohwx ana, {path.stem}", weight)
+    return TrainingSample(
+        path, hashlib.sha256(path.read_bytes()).hexdigest(), f"photo of ohwx ana, {path.stem}", weight
+    )
 
 
 @given(st.lists(st.floats(0.05, 10), min_size=1, max_size=20))
@@ -30,7 +32,10 @@ def test_repeats_keep_the_proportions(weights: list[float]) -> None:
     repeats, top = repeats_of(weights), max(weights)
     assert all(count >= 1 for count in repeats)
     scale = max(repeats) / top
-    assert all(abs(count - weight * scale) <= max(1.0, 0.5 * max(repeats) / 20 + 1e-6) for count, weight in zip(repeats, weights, strict=True))
+    assert all(
+        abs(count - weight * scale) <= max(1.0, 0.5 * max(repeats) / 20 + 1e-6)
+        for count, weight in zip(repeats, weights, strict=True)
+    )
 
 
 def test_repeats_are_as_small_as_they_go() -> None:
@@ -42,7 +47,10 @@ def test_repeats_are_as_small_as_they_go() -> None:
 def test_folders_by_weight_with_captions(tmp_path: Path) -> None:
     made = samples(tmp_path / "photos", count=5)
     folders = folders_of(made, "ohwx: ana/x")
-    assert [(folder.name, folder.repeats, len(folder.pictures)) for folder in folders] == [("2_ohwx ana x", 2, 2), ("1_ohwx ana x", 1, 3)]
+    assert [(folder.name, folder.repeats, len(folder.pictures)) for folder in folders] == [
+        ("2_ohwx ana x", 2, 2),
+        ("1_ohwx ana x", 1, 3),
+    ]
     write_folders(tmp_path / "set", folders)
     write_folders(tmp_path / "set", folders)  # again, as after a kill
     for folder in folders:

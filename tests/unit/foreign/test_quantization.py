@@ -25,7 +25,16 @@ from twinloop.foreign.pictures import folders_of
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     folders = folders_of(samples(tmp_path, count=2), "ohwx ana")
-    return Job("ana", "/base.safetensors", FAMILIES["flux"], TRAINING, "ohwx ana", PurePosixPath("/data"), PurePosixPath("/out"), folders)
+    return Job(
+        "ana",
+        "/base.safetensors",
+        FAMILIES["flux"],
+        TRAINING,
+        "ohwx ana",
+        PurePosixPath("/data"),
+        PurePosixPath("/out"),
+        folders,
+    )
 
 
 def model_of(job: Job) -> dict[str, Any]:
@@ -45,7 +54,11 @@ def test_ai_toolkit_is_told(how: str, word: str, job: Job) -> None:
 
 def test_sd_scripts_is_told(job: Job) -> None:
     def arguments(one: Job) -> dict[str, Any]:
-        return {key: value for part in tomllib.loads(kohya.training_toml(one, "/data.toml")).values() for key, value in part.items()}
+        return {
+            key: value
+            for part in tomllib.loads(kohya.training_toml(one, "/data.toml")).values()
+            for key, value in part.items()
+        }
 
     assert "fp8_base" not in arguments(job)
     assert arguments(dataclasses.replace(job, quantization="fp8"))["fp8_base"] is True
@@ -53,7 +66,12 @@ def test_sd_scripts_is_told(job: Job) -> None:
 
 def test_what_they_do_not_know_is_said_before_anything_starts(tmp_path: Path) -> None:
     installed = stand_ins.installed(Kohya(), stand_ins.sd_scripts(tmp_path))
-    with pytest.raises(InputError, match=r'quantization: kohya\'s sd-scripts does not know "nf4"; it knows fp8.*"builtin"'):
+    with pytest.raises(
+        InputError, match=r'quantization: kohya\'s sd-scripts does not know "nf4"; it knows fp8.*"builtin"'
+    ):
         ExternalTrainer(Kohya(), installed, "someone/some-sdxl", FAMILIES["sdxl"], quantization="nf4")
-    prints = {ExternalTrainer(Kohya(), installed, "a/b", FAMILIES["sdxl"], quantization=how).fingerprint for how in (None, "fp8")}
+    prints = {
+        ExternalTrainer(Kohya(), installed, "a/b", FAMILIES["sdxl"], quantization=how).fingerprint
+        for how in (None, "fp8")
+    }
     assert len(prints) == 2

@@ -19,17 +19,32 @@ from twinloop.foreign import aitoolkit, kohya, onetrainer
 from twinloop.foreign.job import Job, beyond
 from twinloop.foreign.pictures import folders_of
 
-ON = dataclasses.replace(TRAINING, learning_rate=1e-4, caption_dropout=0.0, text_encoder=True, text_encoder_learning_rate=2e-5)
+ON = dataclasses.replace(
+    TRAINING, learning_rate=1e-4, caption_dropout=0.0, text_encoder=True, text_encoder_learning_rate=2e-5
+)
 OFF = dataclasses.replace(ON, text_encoder=False)
 
 
 def job(folder: Path, family: str, **settings: Any) -> Job:
     photos = folders_of(samples(folder, count=2), "ana")
-    return Job("ana", "/base", FAMILIES[family], dataclasses.replace(ON, **settings), "ana", PurePosixPath("/data"), PurePosixPath("/out"), photos)
+    return Job(
+        "ana",
+        "/base",
+        FAMILIES[family],
+        dataclasses.replace(ON, **settings),
+        "ana",
+        PurePosixPath("/data"),
+        PurePosixPath("/out"),
+        photos,
+    )
 
 
 def kohyas(made: Job) -> dict[str, Any]:
-    return {key: value for section in tomllib.loads(kohya.training_toml(made, "/data.toml")).values() for key, value in section.items()}
+    return {
+        key: value
+        for section in tomllib.loads(kohya.training_toml(made, "/data.toml")).values()
+        for key, value in section.items()
+    }
 
 
 @pytest.mark.parametrize(("family", "cached"), [("sd15", False), ("sdxl", False), ("flux", True), ("sd35", True)])
@@ -50,17 +65,26 @@ def test_ai_toolkit(tmp_path: Path) -> None:
     found = train(job(tmp_path, "sdxl"))
     assert found["train_text_encoder"] is True and (found["unet_lr"], found["text_encoder_lr"]) == (1e-4, 2e-5)
     assert train(job(tmp_path, "zimage", text_encoder=False))["train_text_encoder"] is False
-    with pytest.raises(InputError, match=r"training\.text_encoder: ai-toolkit trains the text encoders of sd15 and sdxl only, not of flux"):
+    with pytest.raises(
+        InputError,
+        match=r"training\.text_encoder: ai-toolkit trains the text encoders of sd15 and sdxl only, not of flux",
+    ):
         aitoolkit.job_yaml(job(tmp_path, "flux"))
 
 
-@pytest.mark.parametrize(("family", "wanted"), [("sd15", [True]), ("sdxl", [True, True]), ("sd35", [True, True, False]), ("flux", [True, False])])
+@pytest.mark.parametrize(
+    ("family", "wanted"),
+    [("sd15", [True]), ("sdxl", [True, True]), ("sd35", [True, True, False]), ("flux", [True, False])],
+)
 def test_onetrainer(tmp_path: Path, family: str, wanted: list[bool]) -> None:
     config = json.loads(onetrainer.config_json(job(tmp_path, family), "c"))
     parts = [config[name] for name in ("text_encoder", "text_encoder_2", "text_encoder_3") if name in config]
     assert [part["train"] for part in parts] == wanted
     assert {part.get("learning_rate") for part in parts} == ({2e-5} if all(wanted) else {2e-5, None})
-    assert json.loads(onetrainer.config_json(job(tmp_path, family, text_encoder=False), "c"))["text_encoder"]["train"] is False
+    assert (
+        json.loads(onetrainer.config_json(job(tmp_path, family, text_encoder=False), "c"))["text_encoder"]["train"]
+        is False
+    )
 
 
 def test_who_cannot_do_it_says_so() -> None:

@@ -81,12 +81,16 @@ _CLIP = "text_model.encoder.layers.{}.self_attn.out_proj"
 _T5 = "encoder.block.{}.layer.0.SelfAttention.q"
 
 
-def adapter(family: str, rank: int = 4, alpha: float | None = 4.0, dtype: str = "F32", seed: int = 0, encoders: bool = True) -> Adapter:
+def adapter(
+    family: str, rank: int = 4, alpha: float | None = 4.0, dtype: str = "F32", seed: int = 0, encoders: bool = True
+) -> Adapter:
     """One LoRA over a few layers of every kind that the family has."""
     places = [(Place(DENOISER, path), out, into) for path, out, into in PATHS[family]]
     for component in ENCODERS.get(family, ()) if encoders else ():
         places.append((Place(component, (_T5 if component == "text_encoder_3" else _CLIP).format(len(places))), 8, 8))
-    return Adapter(family, {place: layer(out, into, rank, alpha, dtype, seed + n) for n, (place, out, into) in enumerate(places)})
+    return Adapter(
+        family, {place: layer(out, into, rank, alpha, dtype, seed + n) for n, (place, out, into) in enumerate(places)}
+    )
 
 
 def saved(path: Path, made: Adapter, dialect: Any, texts: Mapping[str, str] | None = None) -> LoraFile:

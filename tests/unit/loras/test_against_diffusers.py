@@ -33,7 +33,9 @@ def unet(state: dict[str, Any]) -> dict[str, Any]:
     for name, tensor in found.items():
         stem, which = re.fullmatch(r"(.+)[._]lora\.(down|up)\.weight", name).groups()  # type: ignore[union-attr]
         path = re.sub(r"to_out$", "to_out.0", stem.replace(".processor.", "."))
-        made[f"{path}.lora_{'A' if which == 'down' else 'B'}.weight"] = tensor if which == "down" else tensor * scales[stem] / tensor.shape[1]
+        made[f"{path}.lora_{'A' if which == 'down' else 'B'}.weight"] = (
+            tensor if which == "down" else tensor * scales[stem] / tensor.shape[1]
+        )
     return made
 
 
@@ -83,9 +85,21 @@ def test_they_read_what_we_write(family: str, dialect: Dialect, tmp_path: Path) 
 def test_they_read_our_flux(shared: bool, tmp_path: Path) -> None:
     """Their reader knows FLUX.1 at its real width only."""
     width, block = 3072, "single_transformer_blocks.0"
-    names = {f"{block}.attn.to_q": width, f"{block}.attn.to_k": width, f"{block}.attn.to_v": width, f"{block}.proj_mlp": 4 * width}
-    layers = {Place(DENOISER, name): layer(out, width, 2, 1.0, seed=0 if shared else n) for n, (name, out) in enumerate(names.items())}
-    for name, out in (("transformer_blocks.0.attn.to_out.0", width), ("transformer_blocks.0.norm1.linear", 6 * width), ("norm_out.linear", 2 * width)):
+    names = {
+        f"{block}.attn.to_q": width,
+        f"{block}.attn.to_k": width,
+        f"{block}.attn.to_v": width,
+        f"{block}.proj_mlp": 4 * width,
+    }
+    layers = {
+        Place(DENOISER, name): layer(out, width, 2, 1.0, seed=0 if shared else n)
+        for n, (name, out) in enumerate(names.items())
+    }
+    for name, out in (
+        ("transformer_blocks.0.attn.to_out.0", width),
+        ("transformer_blocks.0.norm1.linear", 6 * width),
+        ("norm_out.linear", 2 * width),
+    ):
         layers[Place(DENOISER, name)] = layer(out, width, 2, 2.0)
     file = saved(tmp_path / "x.safetensors", Adapter("flux", layers), Dialect.KOHYA)
     fused = file.layers["lora_unet_single_blocks_0_linear1"]

@@ -22,7 +22,9 @@ ALPHAS = st.one_of(st.none(), st.floats(0.25, 16))
 
 @given(out=SIDES, into=SIDES, ranks=st.lists(st.integers(1, 5), min_size=1, max_size=3), alpha=ALPHAS, weights=st.lists(st.floats(-2, 2), min_size=3, max_size=3))  # fmt: skip
 @settings(max_examples=60, deadline=None)
-def test_a_sum_is_the_sum_of_the_updates(out: int, into: int, ranks: list[int], alpha: float | None, weights: list[float]) -> None:
+def test_a_sum_is_the_sum_of_the_updates(
+    out: int, into: int, ranks: list[int], alpha: float | None, weights: list[float]
+) -> None:
     layers = [layer(out, into, rank, alpha, seed=n) for n, rank in enumerate(ranks)]
     terms = list(zip(layers, weights, strict=False))
     made = total(terms, "F64")
@@ -34,7 +36,9 @@ def test_a_sum_is_the_sum_of_the_updates(out: int, into: int, ranks: list[int], 
 
 @given(out=SIDES, into=SIDES, rank=st.integers(1, 6), alpha=ALPHAS, kept=st.integers(1, 6))
 @settings(max_examples=60, deadline=None)
-def test_a_cut_is_the_nearest_matrix_of_that_rank(out: int, into: int, rank: int, alpha: float | None, kept: int) -> None:
+def test_a_cut_is_the_nearest_matrix_of_that_rank(
+    out: int, into: int, rank: int, alpha: float | None, kept: int
+) -> None:
     part = layer(out, into, rank, alpha)
     found = spectrum(part)
     values = np.linalg.svd(delta(part), compute_uv=False)
@@ -43,7 +47,9 @@ def test_a_cut_is_the_nearest_matrix_of_that_rank(out: int, into: int, rank: int
     kept = min(kept, len(found.values))
     short = cut(part, found, kept, "F64")
     assert short.rank == kept and short.scale == pytest.approx(part.scale)
-    assert np.linalg.norm(delta(short) - delta(part)) == pytest.approx(np.linalg.norm(values[kept:]), abs=1e-6 * values[0])
+    assert np.linalg.norm(delta(short) - delta(part)) == pytest.approx(
+        np.linalg.norm(values[kept:]), abs=1e-6 * values[0]
+    )
 
 
 @given(rank=st.integers(1, 6), alpha=ALPHAS)
@@ -67,7 +73,9 @@ def test_convolutions_are_cut_over_their_kernels() -> None:
     part = Layer(encode(down, "F32"), encode(up, "F32"), 2.0)
     short = cut(part, spectrum(part), 2, "F32")
     assert short.down.shape == (2, 3, 3, 3) and short.up.shape == (5, 2, 1, 1) and short.alpha == 1.0
-    assert np.linalg.norm(delta(part) - delta(short)) == pytest.approx(np.linalg.norm(np.linalg.svd(delta(part), compute_uv=False)[2:]), rel=1e-5)
+    assert np.linalg.norm(delta(part) - delta(short)) == pytest.approx(
+        np.linalg.norm(np.linalg.svd(delta(part), compute_uv=False)[2:]), rel=1e-5
+    )
 
 
 def test_resizing_says_what_is_kept_and_leaves_small_layers_alone() -> None:
@@ -78,7 +86,9 @@ def test_resizing_says_what_is_kept_and_leaves_small_layers_alone() -> None:
     before, after = (np.linalg.svd(delta(part), compute_uv=False) for part in (layers["wide"], layers["small"]))
     energy = (before[:4] ** 2).sum() + (after**2).sum()
     assert made.kept == pytest.approx(energy / ((before**2).sum() + (after**2).sum()), rel=1e-6)
-    assert made.worst == "wide" and made.worst_kept == pytest.approx((before[:4] ** 2).sum() / (before**2).sum(), rel=1e-6)
+    assert made.worst == "wide" and made.worst_kept == pytest.approx(
+        (before[:4] ** 2).sum() / (before**2).sum(), rel=1e-6
+    )
     assert made.ranks == (2, 4) and quiet.steps[-1] == ("Decomposing", 2, 2)
 
 

@@ -36,7 +36,9 @@ def same(one: Adapter, other: Adapter) -> None:
     dtype=st.sampled_from(["F16", "BF16", "F32"]), seed=st.integers(0, 99),
 )  # fmt: skip
 @settings(max_examples=6, deadline=None)
-def test_there_and_back_bit_for_bit(tmp_path_factory: pytest.TempPathFactory, family: str, rank: int, alpha: float | None, dtype: str, seed: int) -> None:
+def test_there_and_back_bit_for_bit(
+    tmp_path_factory: pytest.TempPathFactory, family: str, rank: int, alpha: float | None, dtype: str, seed: int
+) -> None:
     """Through every dialect and back to diffusers', alpha included: alpha != rank, and no alpha at all."""
     folder = tmp_path_factory.mktemp("loras")
     made = adapter(family, rank, alpha, dtype, seed)
@@ -44,7 +46,9 @@ def test_there_and_back_bit_for_bit(tmp_path_factory: pytest.TempPathFactory, fa
         file = saved(folder / f"{number}.safetensors", made, dialect, {"modelspec.title": "ana"})
         assert file.dialect is effective_dialect(made, dialect)
         same(understood(file), made)
-        back = saved(folder / f"back{number}.safetensors", understood(file), Dialect.DIFFUSERS, {"modelspec.title": "ana"})
+        back = saved(
+            folder / f"back{number}.safetensors", understood(file), Dialect.DIFFUSERS, {"modelspec.title": "ana"}
+        )
         assert back.path.read_bytes() == file_bytes(*written(made, Dialect.DIFFUSERS, {"modelspec.title": "ana"}))
 
 
@@ -53,16 +57,24 @@ def test_there_and_back_bit_for_bit(tmp_path_factory: pytest.TempPathFactory, fa
 def test_kohyas_own_files_come_back_bit_for_bit(tmp_path: Path, family: str, alpha: float | None) -> None:
     """As trained there: one LoRA over fused layers, so that the parts share their lower matrix."""
     fused = {name: layer(part.up.shape[0], part.down.shape[1], 4, alpha, "F16", n) for n, (name, part) in enumerate(named_layers(adapter(family, encoders=False), Dialect.KOHYA).items())}  # fmt: skip
-    tensors = {f"{name}.lora_{end}.weight": np.array(t.bits) for name, part in fused.items() for end, t in (("down", part.down), ("up", part.up))}
+    tensors = {
+        f"{name}.lora_{end}.weight": np.array(t.bits)
+        for name, part in fused.items()
+        for end, t in (("down", part.down), ("up", part.up))
+    }
     if alpha is not None:
         tensors |= {f"{name}.alpha": np.array(alpha, np.float16) for name in fused}
     save_file(tensors, tmp_path / "kohya.safetensors")
-    middle = saved(tmp_path / "diffusers.safetensors", understood(read_lora(tmp_path / "kohya.safetensors")), Dialect.DIFFUSERS)
+    middle = saved(
+        tmp_path / "diffusers.safetensors", understood(read_lora(tmp_path / "kohya.safetensors")), Dialect.DIFFUSERS
+    )
     assert middle.dialect is Dialect.DIFFUSERS
     saved(tmp_path / "again.safetensors", understood(middle), Dialect.KOHYA)
     again = load_file(tmp_path / "again.safetensors")
     assert again.keys() == tensors.keys()
-    assert all(np.array_equal(again[name], tensors[name]) and again[name].dtype == tensors[name].dtype for name in tensors)
+    assert all(
+        np.array_equal(again[name], tensors[name]) and again[name].dtype == tensors[name].dtype for name in tensors
+    )
 
 
 def test_parts_with_different_scales_and_missing_parts_keep_their_effect(tmp_path: Path) -> None:
@@ -84,7 +96,11 @@ def test_alpha_of_single_layers_survives(tmp_path: Path) -> None:
     layers = {**made.layers, first: layer(640, 640, 8, 1.0), second: layer(1280, 2048, 4, None)}
     file = saved(tmp_path / "x.safetensors", Adapter("sdxl", layers), Dialect.DIFFUSERS)
     settings_ = json.loads(file.texts["lora_adapter_metadata"])
-    assert settings_["unet.rank_pattern"] == {first.path: 8} and settings_["unet.r"] == 4 and settings_["unet.lora_alpha"] == 2.0
+    assert (
+        settings_["unet.rank_pattern"] == {first.path: 8}
+        and settings_["unet.r"] == 4
+        and settings_["unet.lora_alpha"] == 2.0
+    )
     assert settings_["unet.alpha_pattern"] == {first.path: 1.0, second.path: 4.0}
     back = understood(file).layers
     assert [back[first].alpha, back[second].alpha] == [1.0, 4.0]
@@ -115,15 +131,26 @@ def test_old_names_are_understood(tmp_path: Path) -> None:
         "diffusion_model.layers.3.attention.out.lora_{}.weight": ("down", "up", "layers.3.attention.to_out.0"),
     }  # fmt: skip
     for pattern, (down, up, path) in cases.items():
-        save_file({pattern.format(down): matrix(2, 8, "F32", draw).bits, pattern.format(up): matrix(8, 2, "F32", draw).bits}, tmp_path / "x.safetensors")
+        save_file(
+            {pattern.format(down): matrix(2, 8, "F32", draw).bits, pattern.format(up): matrix(8, 2, "F32", draw).bits},
+            tmp_path / "x.safetensors",
+        )
         assert list(understood(read_lora(tmp_path / "x.safetensors")).layers) == [Place(DENOISER, path)]
     clip = "text_encoder.encoder.layers.0.self_attn.q_proj.lora_{}.weight"
-    save_file({clip.format("A"): matrix(2, 8, "F32", draw).bits, clip.format("B"): matrix(8, 2, "F32", draw).bits}, tmp_path / "x.safetensors")
-    assert list(understood(read_lora(tmp_path / "x.safetensors")).layers) == [Place("text_encoder", "text_model.encoder.layers.0.self_attn.q_proj")]
+    save_file(
+        {clip.format("A"): matrix(2, 8, "F32", draw).bits, clip.format("B"): matrix(8, 2, "F32", draw).bits},
+        tmp_path / "x.safetensors",
+    )
+    assert list(understood(read_lora(tmp_path / "x.safetensors")).layers) == [
+        Place("text_encoder", "text_model.encoder.layers.0.self_attn.q_proj")
+    ]
 
 
 def pair(stem: str, rank: int = 2) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
-    return {f"{stem}.lora_down.weight": np.ones((rank, 4), np.float32), f"{stem}.lora_up.weight": np.ones((4, rank), np.float32)}
+    return {
+        f"{stem}.lora_down.weight": np.ones((rank, 4), np.float32),
+        f"{stem}.lora_up.weight": np.ones((4, rank), np.float32),
+    }
 
 
 @pytest.mark.parametrize(
@@ -142,7 +169,9 @@ def pair(stem: str, rank: int = 2) -> dict[str, np.ndarray[tuple[int, ...], np.d
         ({"unet.mid_block.lora_A.weight": np.ones((2, 4), np.float32), "unet.mid_block.lora_down.weight": np.ones((2, 4), np.float32)}, "there twice"),
     ],
 )  # fmt: skip
-def test_wrong_files_are_named(tensors: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]], words: str, tmp_path: Path) -> None:
+def test_wrong_files_are_named(
+    tensors: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]], words: str, tmp_path: Path
+) -> None:
     save_file(tensors, tmp_path / "x.safetensors")
     with pytest.raises(ModelFileError, match=words) as caught:
         read_lora(tmp_path / "x.safetensors")
@@ -175,19 +204,32 @@ def test_run_together_names_come_apart_again(family: str) -> None:
 
 def test_every_layer_of_sdxl_has_one_name_in_each_code() -> None:
     """The tables of both are walked whole: input 0-8, middle, output 0-8."""
-    paths = ["conv_in", "conv_out", "conv_norm_out", "time_embedding.linear_1", "time_embedding.linear_2", "add_embedding.linear_1", "add_embedding.linear_2"]
+    paths = [
+        "conv_in",
+        "conv_out",
+        "conv_norm_out",
+        "time_embedding.linear_1",
+        "time_embedding.linear_2",
+        "add_embedding.linear_1",
+        "add_embedding.linear_2",
+    ]
     resnet = ("norm1", "conv1", "norm2", "conv2", "time_emb_proj", "conv_shortcut")
     for block in range(3):
         paths += [f"down_blocks.{block}.resnets.{n}.{part}" for n in range(2) for part in resnet]
         paths += [f"up_blocks.{block}.resnets.{n}.{part}" for n in range(3) for part in resnet]
     paths += [f"down_blocks.{block}.attentions.{n}.proj_in" for block in (1, 2) for n in range(2)]
     paths += [f"up_blocks.{block}.attentions.{n}.proj_in" for block in (0, 1) for n in range(3)]
-    paths += [f"down_blocks.{block}.downsamplers.0.conv" for block in (0, 1)] + [f"up_blocks.{block}.upsamplers.0.conv" for block in (0, 1)]
+    paths += [f"down_blocks.{block}.downsamplers.0.conv" for block in (0, 1)] + [
+        f"up_blocks.{block}.upsamplers.0.conv" for block in (0, 1)
+    ]
     paths += ["mid_block.attentions.0.proj_in", *(f"mid_block.resnets.{n}.{part}" for n in range(2) for part in resnet)]
     originals = {to_original(path, "sdxl") for path in paths}
     assert len(originals) == len(paths)
     assert [to_diffusers(to_original(path, "sdxl")) for path in paths] == paths
-    assert to_original("down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q", "sdxl") == "input_blocks.4.1.transformer_blocks.0.attn1.to_q"
+    assert (
+        to_original("down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q", "sdxl")
+        == "input_blocks.4.1.transformer_blocks.0.attn1.to_q"
+    )
     assert to_original("up_blocks.1.attentions.2.proj_in", "sdxl") == "output_blocks.5.1.proj_in"
     for wrong in ("down_blocks.0.resnets.0.nothing", "up_blocks.0.magic", "mid_block.resnets.7.conv1"):
         with pytest.raises(ModelFileError):
@@ -208,6 +250,7 @@ def test_convolutions_keep_their_kernels(tmp_path: Path) -> None:
 
 def test_scale_and_shift_change_places_where_the_codes_differ() -> None:
     """The last block of SD 3.5 has a modulation of two parts for its texts, all others one of six; only the former is turned round."""
+
     def rows(path: str, out: int) -> tuple[Layer, Layer]:
         part = layer(out, 12, 2, None)
         (name,) = named_layers(Adapter("sd35", {Place(DENOISER, path): part}), Dialect.KOHYA).items()

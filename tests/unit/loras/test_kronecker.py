@@ -50,22 +50,44 @@ def test_a_width_is_divided_without_rest(width: int, factor: int) -> None:
         assert not between  # nothing nearer to the square root was passed over
 
 
-def product(out: int, into: int, factor: int, rank: int | None, alpha: float | None, dtype: str = "F32", seed: int = 0) -> Kronecker:
+def product(
+    out: int, into: int, factor: int, rank: int | None, alpha: float | None, dtype: str = "F32", seed: int = 0
+) -> Kronecker:
     """A random LoKr of a linear layer; ``rank`` None = whole matrices."""
     draw = np.random.default_rng(seed)
     (a, b), (c, d) = factorization(out, factor), factorization(into, factor)
-    large = {"w2": matrix(b, d, dtype, draw)} if rank is None else {"w2_a": matrix(b, rank, dtype, draw), "w2_b": matrix(rank, d, dtype, draw)}
+    large = (
+        {"w2": matrix(b, d, dtype, draw)}
+        if rank is None
+        else {"w2_a": matrix(b, rank, dtype, draw), "w2_b": matrix(rank, d, dtype, draw)}
+    )
     return Kronecker({"w1": matrix(a, c, dtype, draw), **large}, alpha)
 
 
-def lokr(family: str, factor: int = -1, rank: int | None = None, alpha: float | None = 3.0, dtype: str = "F16") -> Adapter:
+def lokr(
+    family: str, factor: int = -1, rank: int | None = None, alpha: float | None = 3.0, dtype: str = "F16"
+) -> Adapter:
     """A LoKr over some linear layers of a family."""
-    places = [(path, out, into) for path, out, into in PATHS[family] if "conv" not in path and "embed" not in path and "norm" not in path]
-    return Adapter(family, {Place(DENOISER, path): product(out, into, factor, rank, alpha, dtype, n) for n, (path, out, into) in enumerate(places)})
+    places = [
+        (path, out, into)
+        for path, out, into in PATHS[family]
+        if "conv" not in path and "embed" not in path and "norm" not in path
+    ]
+    return Adapter(
+        family,
+        {
+            Place(DENOISER, path): product(out, into, factor, rank, alpha, dtype, n)
+            for n, (path, out, into) in enumerate(places)
+        },
+    )
 
 
 def saved(path: Path, made: Adapter, dialect: Dialect, texts: dict[str, str] | None = None) -> LoraFile:
-    path.write_bytes(file_bytes(*written(made, effective_dialect(made, dialect), {"modelspec.architecture": made.family, **(texts or {})})))
+    path.write_bytes(
+        file_bytes(
+            *written(made, effective_dialect(made, dialect), {"modelspec.architecture": made.family, **(texts or {})})
+        )
+    )
     return read_lora(path)
 
 
@@ -81,14 +103,20 @@ def test_a_product_is_what_lycoris_says() -> None:
     whole = Kronecker({"w1": raw["w1"], "w2": raw["w2"]}, 100000.0)
     assert np.allclose(whole.delta(), np.kron(w1, w2)) and whole.scale == 1.0 and whole.rank is None
     pair = Kronecker({"w1": raw["w1"], "w2_a": raw["w2_a"], "w2_b": raw["w2_b"]}, 8.0)
-    assert np.allclose(pair.delta(), np.kron(w1, w2_a @ w2_b) * (8.0 / 2)) and (pair.rank, pair.outputs, pair.inputs) == (2, 8, 15)
+    assert np.allclose(pair.delta(), np.kron(w1, w2_a @ w2_b) * (8.0 / 2)) and (
+        pair.rank,
+        pair.outputs,
+        pair.inputs,
+    ) == (2, 8, 15)
     assert np.allclose(Kronecker(pair.parts, None).delta(), np.kron(w1, w2_a @ w2_b))
 
 
 def test_a_product_with_a_tucker_core_is_what_lycoris_says() -> None:
     draw = np.random.default_rng(2)
     w1, t2, w2_a, w2_b = (draw.normal(size=shape) for shape in ((2, 3), (2, 2, 3, 3), (2, 4), (2, 5)))
-    made = Kronecker({name: encode(v, "F64") for name, v in {"w1": w1, "t2": t2, "w2_a": w2_a, "w2_b": w2_b}.items()}, 1.0)
+    made = Kronecker(
+        {name: encode(v, "F64") for name, v in {"w1": w1, "t2": t2, "w2_a": w2_a, "w2_b": w2_b}.items()}, 1.0
+    )
     w2 = np.einsum("ijkl,ip,jr->prkl", t2, w2_a, w2_b)
     wanted = np.kron(w1[:, :, None, None], w2) / 2
     assert np.allclose(made.delta(), wanted.reshape(8, -1)) and made.kernel == (3, 3)
@@ -100,11 +128,16 @@ def test_a_product_with_a_tucker_core_is_what_lycoris_says() -> None:
         ({"lokr_w1": (2, 2)}, "has the parts w1, from which no product"),
         ({"lokr_w1": (2, 2), "lokr_w2": (3, 3), "lokr_w2_a": (3, 1)}, "no product can be made"),
         ({"lokr_w1": (2, 2), "lokr_w2_a": (3, 2), "lokr_w2_b": (4, 3)}, r"do not fit each other: w1 \(2, 2\), w2_a"),
-        ({"lokr_w1": (2, 2), "lokr_w2": (3, 3), "lora_up.weight": (3, 1), "lora_down.weight": (1, 3)}, "a LoRA and a LoKr at once"),
+        (
+            {"lokr_w1": (2, 2), "lokr_w2": (3, 3), "lora_up.weight": (3, 1), "lora_down.weight": (1, 3)},
+            "a LoRA and a LoKr at once",
+        ),
     ],
 )
 def test_wrong_products_are_named(parts: dict[str, tuple[int, ...]], words: str, tmp_path: Path) -> None:
-    save_file({f"lora_unet_x.{name}": np.ones(shape, np.float32) for name, shape in parts.items()}, tmp_path / "x.safetensors")
+    save_file(
+        {f"lora_unet_x.{name}": np.ones(shape, np.float32) for name, shape in parts.items()}, tmp_path / "x.safetensors"
+    )
     with pytest.raises(ModelFileError, match=words):
         read_lora(tmp_path / "x.safetensors")
 
@@ -139,7 +172,10 @@ def test_there_and_back_every_bit_is_the_same(family: str, rank: int | None, tmp
         copy = saved(tmp_path / f"{dialect}.safetensors", understood(first, family), dialect)
         again = saved(tmp_path / "again.safetensors", understood(copy, family), Dialect.DIFFUSERS)
         assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "diffusers.safetensors").read_bytes()
-        assert all(a.same(tensors(tmp_path / "diffusers.safetensors")[name]) for name, a in tensors(tmp_path / "again.safetensors").items())
+        assert all(
+            a.same(tensors(tmp_path / "diffusers.safetensors")[name])
+            for name, a in tensors(tmp_path / "again.safetensors").items()
+        )
         assert {place: layer.delta().tobytes() for place, layer in _products(again, family)} == {
             place: layer.delta().tobytes() for place, layer in made.layers.items() if isinstance(layer, Kronecker)
         }
@@ -149,7 +185,10 @@ def _products(file: LoraFile, family: str) -> list[tuple[Place, Kronecker]]:
     return [(place, layer) for place, layer in understood(file, family).layers.items() if isinstance(layer, Kronecker)]
 
 
-@pytest.mark.parametrize(("family", "start"), [("flux", "lycoris_"), ("sd35", "lycoris_"), ("sdxl", "lora_unet_input_blocks_5_1_"), ("qwen-image", "lora_unet_")])
+@pytest.mark.parametrize(
+    ("family", "start"),
+    [("flux", "lycoris_"), ("sd35", "lycoris_"), ("sdxl", "lora_unet_input_blocks_5_1_"), ("qwen-image", "lora_unet_")],
+)
 def test_layers_that_cannot_be_fused_keep_diffusers_paths(family: str, start: str, tmp_path: Path) -> None:
     """Products over query, key and value are no product over the three of them."""
     file = saved(tmp_path / "x.safetensors", lokr(family), Dialect.KOHYA)
@@ -161,10 +200,15 @@ def test_one_product_over_a_fused_layer_becomes_three_and_one_again(tmp_path: Pa
     """As sd-scripts trains FLUX.1, where the rows of the small matrix fall to one part each."""
     whole = product(72, 24, 12, None, 1.0, "F16")
     name = "lora_unet_double_blocks_0_img_attn_qkv"
-    data = {f"{name}.lokr_{part}": raw.bits for part, raw in whole.parts.items()} | {f"{name}.alpha": np.array(1.0, np.float16)}
+    data = {f"{name}.lokr_{part}": raw.bits for part, raw in whole.parts.items()} | {
+        f"{name}.alpha": np.array(1.0, np.float16)
+    }
     save_file(data, tmp_path / "x.safetensors")
     parts = understood(read_lora(tmp_path / "x.safetensors"), "flux")
-    assert np.allclose(np.concatenate([layer.delta() for layer in parts.layers.values() if isinstance(layer, Kronecker)]), whole.delta())
+    assert np.allclose(
+        np.concatenate([layer.delta() for layer in parts.layers.values() if isinstance(layer, Kronecker)]),
+        whole.delta(),
+    )
     assert all(isinstance(layer, Kronecker) and layer.rows is None for layer in parts.layers.values())
     saved(tmp_path / "again.safetensors", parts, Dialect.KOHYA)
     again = tensors(tmp_path / "again.safetensors")
@@ -177,23 +221,38 @@ def test_one_product_whose_rows_are_shared_is_worn_but_not_split(tmp_path: Path)
     save_file({f"{name}.lokr_{part}": raw.bits for part, raw in whole.parts.items()}, tmp_path / "x.safetensors")
     parts = understood(read_lora(tmp_path / "x.safetensors"), "flux")
     layers = [layer for layer in parts.layers.values() if isinstance(layer, Kronecker)]
-    assert [layer.rows for layer in layers] == [(0, 24), (24, 48), (48, 72)] and {layer.outputs for layer in layers} == {24}
+    assert [layer.rows for layer in layers] == [(0, 24), (24, 48), (48, 72)] and {
+        layer.outputs for layer in layers
+    } == {24}
     assert np.array_equal(np.concatenate([layer.delta() for layer in layers]), whole.delta())
     with pytest.raises(ModelFileError, match=r"shares one LoKr with its neighbours.*--to lora"):
         written(parts, Dialect.DIFFUSERS, {})
-    assert stacked(layers) is not None and list(saved(tmp_path / "again.safetensors", parts, Dialect.KOHYA).layers) == [name]
+    assert stacked(layers) is not None and list(saved(tmp_path / "again.safetensors", parts, Dialect.KOHYA).layers) == [
+        name
+    ]
 
 
 SIZES = st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 6), st.integers(1, 6))
 
 
 @settings(deadline=None, max_examples=60)
-@given(SIZES, st.integers(0, 10**6), st.one_of(st.none(), st.integers(1, 3)), st.floats(-4, 4).filter(lambda x: abs(x) > 0.05))
-def test_the_nearest_lora_is_that_of_the_whole_matrix(sizes: tuple[int, int, int, int], seed: int, rank: int | None, alpha: float) -> None:
+@given(
+    SIZES,
+    st.integers(0, 10**6),
+    st.one_of(st.none(), st.integers(1, 3)),
+    st.floats(-4, 4).filter(lambda x: abs(x) > 0.05),
+)
+def test_the_nearest_lora_is_that_of_the_whole_matrix(
+    sizes: tuple[int, int, int, int], seed: int, rank: int | None, alpha: float
+) -> None:
     """Against the decomposition of the product multiplied out."""
     a, c, b, d = sizes
     draw = np.random.default_rng(seed)
-    large = {"w2": matrix(b, d, "F64", draw)} if rank is None else {"w2_a": matrix(b, rank, "F64", draw), "w2_b": matrix(rank, d, "F64", draw)}
+    large = (
+        {"w2": matrix(b, d, "F64", draw)}
+        if rank is None
+        else {"w2_a": matrix(b, rank, "F64", draw), "w2_b": matrix(rank, d, "F64", draw)}
+    )
     made = Kronecker({"w1": matrix(a, c, "F64", draw), **large}, alpha)
     dense = made.delta()
     left, values, right = np.linalg.svd(dense, full_matrices=False)
@@ -214,13 +273,22 @@ def test_a_smaller_rank_is_the_nearest_with_the_same_small_matrix(rank: int, see
     values = np.linalg.svd(made.right(), compute_uv=False)
     left_out = np.linalg.norm(made.left()) * np.linalg.norm(values[rank:])
     assert np.linalg.norm(made.delta() - small.delta()) == pytest.approx(left_out, abs=1e-9)
-    assert kept == pytest.approx((values[:rank] ** 2).sum() / (values**2).sum()) and small.rank == rank and small.parts["w1"] is made.parts["w1"]
+    assert (
+        kept == pytest.approx((values[:rank] ** 2).sum() / (values**2).sum())
+        and small.rank == rank
+        and small.parts["w1"] is made.parts["w1"]
+    )
 
 
 def test_resizing_leaves_what_is_small_enough_as_it_is() -> None:
     layers = {"one": product(24, 32, 2, 2, 4.0), "other": product(24, 32, 2, 6, 3.0)}
     made = resized(layers, Reduction(rank=3), None, Silent())
-    assert made.layers["one"] is layers["one"] and made.layers["other"].rank == 3 and made.worst == "other" and 0 < made.worst_kept < 1
+    assert (
+        made.layers["one"] is layers["one"]
+        and made.layers["other"].rank == 3
+        and made.worst == "other"
+        and 0 < made.worst_kept < 1
+    )
     assert made.layers["other"].scale == pytest.approx(layers["other"].scale)
     with pytest.raises(NothingToDo, match=r"ranks \(2 to 6\) are within"):
         resized(layers, Reduction(rank=8), None, Silent())
@@ -230,7 +298,14 @@ def test_resizing_leaves_what_is_small_enough_as_it_is() -> None:
 
 def test_a_file_of_pairs_and_products_becomes_a_lora(tmp_path: Path) -> None:
     """With convolutions in the shape that PEFT wants, although a pair does not tell its kernel."""
-    conv = Kronecker({"w1": encode(np.ones((2, 2)), "F32"), "w2_a": encode(np.ones((160, 1)), "F32"), "w2_b": encode(np.ones((1, 160 * 9)), "F32")}, 1.0)
+    conv = Kronecker(
+        {
+            "w1": encode(np.ones((2, 2)), "F32"),
+            "w2_a": encode(np.ones((160, 1)), "F32"),
+            "w2_b": encode(np.ones((1, 160 * 9)), "F32"),
+        },
+        1.0,
+    )
     base = lokr("sdxl", 8, 1)
     mixed = Adapter("sdxl", {**base.layers, Place(DENOISER, "down_blocks.0.resnets.1.conv1"): conv})
     file = saved(tmp_path / "x.safetensors", mixed, Dialect.KOHYA)
@@ -243,7 +318,9 @@ def test_a_file_of_pairs_and_products_becomes_a_lora(tmp_path: Path) -> None:
         found = made.layers[place]
         assert isinstance(found, Layer) and isinstance(layer, Kronecker)
         if max(layer.small[0] * layer.large[0], layer.inputs) < 100:
-            assert np.allclose(delta(found), layer.delta(), atol=np.abs(layer.delta()).max() * 4e-3)  # rounded to half precision
+            assert np.allclose(
+                delta(found), layer.delta(), atol=np.abs(layer.delta()).max() * 4e-3
+            )  # rounded to half precision
     assert convolutions(Adapter("sd15", {Place(DENOISER, "mid_block.attentions.0.proj_in"): Layer(matrix(1, 8, "F32", np.random.default_rng(0)), matrix(8, 1, "F32", np.random.default_rng(0)), 1.0)})).layers.popitem()[1].down.shape == (1, 8, 1, 1)  # type: ignore[attr-defined]  # fmt: skip
 
 
@@ -274,8 +351,15 @@ def test_rows_come_together_again(shares: list[int], height: int) -> None:
 
 
 def test_a_file_is_described(tmp_path: Path) -> None:
-    made = Adapter("sdxl", {**lokr("sdxl", 8, 1).layers, Place(DENOISER, "mid_block.attentions.0.proj_in"): product(64, 64, 8, None, 1.0)})
-    data = describe(saved(tmp_path / "x.safetensors", made, Dialect.KOHYA, {"modelspec.trigger_phrase": "ohwx ana"}), Silent())
+    made = Adapter(
+        "sdxl",
+        {**lokr("sdxl", 8, 1).layers, Place(DENOISER, "mid_block.attentions.0.proj_in"): product(64, 64, 8, None, 1.0)},
+    )
+    data = describe(
+        saved(tmp_path / "x.safetensors", made, Dialect.KOHYA, {"modelspec.trigger_phrase": "ohwx ana"}), Silent()
+    )
     assert (data["method"], data["family"], data["trigger"]) == ("LoKr", "sdxl", "ohwx ana")
     assert data["ranks"] == {"1": len(made.layers) - 1, "whole": 1} and "8x8" in data["factors"]
-    assert data["norms"]["zero"] == 0 and data["norms"]["largest"] > 0 and data["parts"] == {"denoiser": len(made.layers)}
+    assert (
+        data["norms"]["zero"] == 0 and data["norms"]["largest"] > 0 and data["parts"] == {"denoiser": len(made.layers)}
+    )

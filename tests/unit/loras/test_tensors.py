@@ -47,7 +47,14 @@ def test_whole_numbers_are_no_weights() -> None:
 
 @pytest.mark.parametrize(
     ("dtypes", "wanted"),
-    [(["F16"], "F16"), (["BF16", "BF16"], "BF16"), (["F16", "BF16"], "F32"), (["F16", "F32"], "F32"), (["F8_E4M3"], "F16"), (["F64", "F16"], "F64")],
+    [
+        (["F16"], "F16"),
+        (["BF16", "BF16"], "BF16"),
+        (["F16", "BF16"], "F32"),
+        (["F16", "F32"], "F32"),
+        (["F8_E4M3"], "F16"),
+        (["F64", "F16"], "F64"),
+    ],
 )
 def test_the_type_that_holds_both(dtypes: list[str], wanted: str) -> None:
     assert widest(dtypes) == wanted

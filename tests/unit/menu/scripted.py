@@ -61,7 +61,9 @@ class Person:
 class Machine:
     """Notes every command; exit codes and answers as told."""
 
-    def __init__(self, replies: Mapping[str, Any] | None = None, code: Callable[[Sequence[str]], int] = lambda argv: 0) -> None:
+    def __init__(
+        self, replies: Mapping[str, Any] | None = None, code: Callable[[Sequence[str]], int] = lambda argv: 0
+    ) -> None:
         self.ran: list[list[str]] = []
         self._replies, self._code = replies or {}, code
 

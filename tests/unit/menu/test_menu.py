@@ -33,7 +33,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def answers(**more: Any) -> dict[str, Any]:
-    return {"shall_it_be": ["pipeline", "quit"], "with_the_photos": "my photos", "base_model": "nano", "which_detectors": "nano", **more}
+    return {
+        "shall_it_be": ["pipeline", "quit"],
+        "with_the_photos": "my photos",
+        "base_model": "nano",
+        "which_detectors": "nano",
+        **more,
+    }
 
 
 def test_workflow_1_is_the_pipeline_in_its_order(home: Path) -> None:
@@ -43,14 +49,18 @@ def test_workflow_1_is_the_pipeline_in_its_order(home: Path) -> None:
         ["vault", "scan"], ["vault", "cluster"], ["vault", "dedup"], ["vault", "label"], ["vault", "caption"], ["vault", "prep"],
         ["init", "--person-name"], ["train", "--config"],
     ]  # fmt: skip
-    assert machine.ran[3][:5] == ["vault", "label", "p002", "--name", "alice"], "the person with most photos is the default"
+    assert machine.ran[3][:5] == ["vault", "label", "p002", "--name", "alice"], (
+        "the person with most photos is the default"
+    )
     assert Memory().unfinished is None
 
 
 def test_each_command_is_printed_as_it_is_run(home: Path) -> None:
     person, machine = Person(**answers()), Machine({"vault clusters": PEOPLE})
     menu(person, machine, Memory(), WORKFLOWS)
-    printed = [line.strip().removeprefix("$ ") for text in person.said for line in text.splitlines() if line.startswith("  $ ")]
+    printed = [
+        line.strip().removeprefix("$ ") for text in person.said for line in text.splitlines() if line.startswith("  $ ")
+    ]
     assert printed[: len(machine.ran)] == [command_line(argv) for argv in machine.ran]
     assert "twinloop vault scan 'my photos' --models-dir nano" in printed
 
@@ -87,8 +97,19 @@ def test_interrupted_in_a_command_it_goes_on_with_that_command(home: Path) -> No
     stop["armed"] = False
     again = Person(shall_it_be=["continue", "quit"])
     menu(again, machine, Memory(), WORKFLOWS)
-    assert [argv[1] for argv in machine.ran] == ["scan", "cluster", "dedup", "label", "caption", "prep", "--person-name", "--config"]
-    assert again.asked[0].startswith("What shall") and not any("folder with the photos" in q.lower() for q in again.asked)
+    assert [argv[1] for argv in machine.ran] == [
+        "scan",
+        "cluster",
+        "dedup",
+        "label",
+        "caption",
+        "prep",
+        "--person-name",
+        "--config",
+    ]
+    assert again.asked[0].startswith("What shall") and not any(
+        "folder with the photos" in q.lower() for q in again.asked
+    )
 
 
 def test_left_at_a_question_the_answers_are_kept(home: Path) -> None:
@@ -126,7 +147,9 @@ def test_begun_again_it_waits_once(home: Path) -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_export_target_can_be_chosen(home: Path, target: str) -> None:
     (home / "lora.safetensors").write_bytes(b"x")
-    person = Person(shall_it_be=["export", "quit"], which_program=target, which_detectors="nano", **{"person's photos": "my photos"})
+    person = Person(
+        shall_it_be=["export", "quit"], which_program=target, which_detectors="nano", **{"person's photos": "my photos"}
+    )
     machine = Machine()
     menu(person, machine, Memory(), WORKFLOWS)
     assert [argv[:2] for argv in machine.ran] == [["export", target]]
@@ -168,7 +191,10 @@ def test_consent_goes_into_the_label(home: Path) -> None:
     assert label[-8:] == ["--consent", "written", "--by", "Alice", "--on", "2026-05-01", "--scope", "training"]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"last": 3}', '{"unfinished": {"workflow": "pipeline"}}', '{"last": {}, "unfinished": 5}'])
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{", '{"last": 3}', '{"unfinished": {"workflow": "pipeline"}}', '{"last": {}, "unfinished": 5}'],
+)
 def test_a_damaged_memory_is_forgotten(home: Path, content: str) -> None:
     (home / "outputs").mkdir()
     (home / "outputs/menu.json").write_text(content)

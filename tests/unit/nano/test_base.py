@@ -12,7 +12,9 @@ import pytest
 from twinloop import nano
 
 BASE = Path(nano.__file__).parent / "base"
-pytestmark = pytest.mark.skipif(not (BASE / "model_index.json").exists(), reason="the base model is not in this checkout")
+pytestmark = pytest.mark.skipif(
+    not (BASE / "model_index.json").exists(), reason="the base model is not in this checkout"
+)
 
 
 def test_files_are_small_and_no_pickles() -> None:
@@ -45,7 +47,9 @@ def test_generates_the_same_picture_twice(pipeline: Any) -> None:
 
     def make() -> np.ndarray[Any, Any]:
         options = {"num_inference_steps": 4, "guidance_scale": 4.0, "height": 256, "width": 256, "output_type": "np"}
-        return np.asarray(pipeline("a woman, close-up portrait", generator=torch.Generator().manual_seed(1), **options).images[0])
+        return np.asarray(
+            pipeline("a woman, close-up portrait", generator=torch.Generator().manual_seed(1), **options).images[0]
+        )
 
     first = make()
     assert first.shape == (256, 256, 3)

@@ -23,7 +23,9 @@ def test_phrases_are_the_facets_own() -> None:
         assert {value: phrase.prose[0] for value, phrase in facet.FACET.phrases.items()} == words
 
 
-@pytest.mark.parametrize(("yaw", "value"), [(0, "front"), (40, "three_quarter"), (-40, "three_quarter"), (80, "profile"), (-80, "profile")])
+@pytest.mark.parametrize(
+    ("yaw", "value"), [(0, "front"), (40, "three_quarter"), (-40, "three_quarter"), (80, "profile"), (-80, "profile")]
+)
 def test_views_are_the_facets_own(yaw: float, value: str) -> None:
     words = face_angle.FACET.phrases[value]
     assert captions.view_words(yaw, "prose") in words.prose
@@ -36,7 +38,11 @@ def test_right_is_the_image_right() -> None:
 
 
 def test_no_word_is_said_where_the_facets_border_lies() -> None:
-    assert captions.view_words(face_angle.PROFILE_FROM, "prose") == captions.view_words(-face_angle.PROFILE_FROM, "tags") == ""
+    assert (
+        captions.view_words(face_angle.PROFILE_FROM, "prose")
+        == captions.view_words(-face_angle.PROFILE_FROM, "tags")
+        == ""
+    )
     identity = sample_identity(np.random.default_rng(0))
     told = captions.caption(identity, Scene(yaw=face_angle.PROFILE_FROM), random.Random(0))
     assert "view" not in told and ", ," not in told
@@ -51,7 +57,12 @@ def test_mirror_turns_the_sides() -> None:
 
 def test_hands_are_named_as_the_product_names_them() -> None:
     phrases = composition.FACET.phrases["hands_visible"].prose
-    found = {p for seed in range(60) for p in phrases if p in captions.caption(Identity(), Scene(hands=2), random.Random(seed))}
+    found = {
+        p
+        for seed in range(60)
+        for p in phrases
+        if p in captions.caption(Identity(), Scene(hands=2), random.Random(seed))
+    }
     assert found == set(phrases)
 
 

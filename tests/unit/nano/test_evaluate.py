@@ -65,7 +65,12 @@ def test_each_found_box_counts_once() -> None:
 
 
 def test_share_has_an_interval() -> None:
-    assert share([True, True, False, True]) == {"value": 0.75, "low": pytest.approx(0.3006, abs=1e-4), "high": pytest.approx(0.9544, abs=1e-4), "n": 4}
+    assert share([True, True, False, True]) == {
+        "value": 0.75,
+        "low": pytest.approx(0.3006, abs=1e-4),
+        "high": pytest.approx(0.9544, abs=1e-4),
+        "n": 4,
+    }
 
 
 def test_fresh_people_differ_by_seed_and_repeat_by_number() -> None:
@@ -106,7 +111,9 @@ def test_a_lora_of_a_person(observer: Observer) -> None:
 
 
 def test_the_shipped_detectors_on_fresh_renders() -> None:
-    found: dict[str, Any] = evaluate(Path("none"), wiring.nano_detectors_path(), renders=12, images=0, seed=1, reporter=Quiet())
+    found: dict[str, Any] = evaluate(
+        Path("none"), wiring.nano_detectors_path(), renders=12, images=0, seed=1, reporter=Quiet()
+    )
     assert set(found) == {"detectors", "renders", "identity"}
     renders = found["renders"]
     assert renders["face_found"]["value"] >= 0.9 and renders["face_iou"]["value"] > 0.8

@@ -74,15 +74,11 @@ def test_every_value_of_a_scene_is_drawn(field: str, value: object) -> None:
     assert len(picture.truth.hand_boxes) == picture.truth.scene.hands
 
 
-@pytest.mark.parametrize(
-    "field", ["expression", "setting", "lighting", "clothes_color", "hands", "eyes_open"]
-)
+@pytest.mark.parametrize("field", ["expression", "setting", "lighting", "clothes_color", "hands", "eyes_open"])
 def test_values_of_a_scene_look_different(field: str) -> None:
     base = Scene(framing="portrait")
     images = [
-        render(WHO, replace(base, **{name: value}), SIZE).image.astype(float)
-        for name, value in SCENES
-        if name == field
+        render(WHO, replace(base, **{name: value}), SIZE).image.astype(float) for name, value in SCENES if name == field
     ]
     for one in range(len(images)):
         for two in range(one):
@@ -141,18 +137,14 @@ def test_profile_hides_the_far_eye_and_sunglasses_hide_both() -> None:
 
 def test_pixels_at_the_landmarks_are_eyes_and_lips() -> None:
     picture = render(replace(WHO, skin="pale"), Scene(), 256)
-    skin = picture.image[int(picture.truth.landmarks[2, 1]) + 0, int(picture.truth.landmarks[2, 0])].astype(
-        float
-    )
+    skin = picture.image[int(picture.truth.landmarks[2, 1]) + 0, int(picture.truth.landmarks[2, 0])].astype(float)
     for x, y in picture.truth.landmarks[:2]:
         eye = picture.image[int(y), int(x)].astype(float)
         assert eye.mean() < skin.mean() - 60.0, "the pupil is far darker than the nose"
 
 
 def test_hand_pixels_are_skin() -> None:
-    picture = render(
-        replace(WHO, skin="light"), Scene(hands=2, framing="portrait", clothes_color="blue"), 128
-    )
+    picture = render(replace(WHO, skin="light"), Scene(hands=2, framing="portrait", clothes_color="blue"), 128)
     for x0, y0, x1, y1 in picture.truth.hand_boxes:
         red, _, blue = picture.image[int((y0 + y1) / 2), int((x0 + x1) / 2)].astype(int)
         assert red > blue + 15
@@ -197,9 +189,7 @@ def test_photo_set_has_its_files_and_its_truth(photo_set: tuple[Path, Path, list
     folder, truth, records = photo_set
     assert {path.name for path in folder.iterdir()} == {record.file for record in records}
     assert len(records) == 60
-    assert [photo["file"] for photo in json.loads(truth.read_text())["photos"]] == [
-        record.file for record in records
-    ]
+    assert [photo["file"] for photo in json.loads(truth.read_text())["photos"]] == [record.file for record in records]
 
 
 def test_photo_set_is_messy_in_the_stated_way(photo_set: tuple[Path, Path, list[PhotoRecord]]) -> None:

@@ -222,7 +222,13 @@ def test_a_run_can_be_looked_at_at_any_time(home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("recorded", "said"),
-    [(None, "Consentnot recorded"), ({"kind": "written", "who": "Ana <b>", "when": "2026-05-01"}, "Consentwritten consent; by: Ana <b>; on: 2026-05-01")],
+    [
+        (None, "Consentnot recorded"),
+        (
+            {"kind": "written", "who": "Ana <b>", "when": "2026-05-01"},
+            "Consentwritten consent; by: Ana <b>; on: 2026-05-01",
+        ),
+    ],
 )
 def test_consent_is_said_or_said_to_be_missing(recorded: dict[str, str] | None, said: str, home: Path) -> None:
     edit(workspace_in(home).dataset(0), lambda data: data.update(consent=recorded))

@@ -34,7 +34,11 @@ def test_every_synthetic_image_that_stayed_is_listed_with_what_made_it(space: Wo
     dataset = json.loads((space.root / "dataset_iter2.json").read_text())
     stayed = [Path(m["path"]).name for m in dataset["members"] if m["origin"] != "real"]
     assert [row.name for row in rows] == stayed != []
-    made = {(n, item["file"]): item for n in (1, 2) for item in json.loads((space.synthetic(n) / "generation_metadata.json").read_text())["images"]}
+    made = {
+        (n, item["file"]): item
+        for n in (1, 2)
+        for item in json.loads((space.synthetic(n) / "generation_metadata.json").read_text())["images"]
+    }
     assert all(row.seed == str(made[row.round, row.name]["seed"]) and row.made_by.startswith("v") for row in rows)
 
 
@@ -48,7 +52,13 @@ def test_the_commands_name_what_the_run_used(space: Workspace) -> None:
 def test_histograms_count_every_measured_check_once(space: Workspace) -> None:
     run = read_run(space)
     for item in histograms.check_histograms(run):
-        results = [r for vs in run.verdicts for v in vs for r in v.results if r.name.replace("_", " ").casefold() == item.title.casefold()]
+        results = [
+            r
+            for vs in run.verdicts
+            for v in vs
+            for r in v.results
+            if r.name.replace("_", " ").casefold() == item.title.casefold()
+        ]
         measured = [r for r in results if isinstance(r.value, int | float)]
         assert sum(sum(row[2:]) for row in item.rows) == len(measured) > 0
         assert sum(row[4] for row in item.rows) == sum(r.outcome is Outcome.REJECTED for r in measured)

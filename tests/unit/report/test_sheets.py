@@ -39,7 +39,9 @@ def test_every_image_is_on_a_sheet_or_counted_as_hidden(record: RunRecord, finis
 
 def test_what_was_given_up_early_is_said_and_has_no_tile(record: RunRecord, finished: Path) -> None:
     verdicts = tuple(replace(v, early=0.6) if v.outcome is Outcome.REJECTED else v for v in record.verdicts[0])
-    (entry, *_) = sheets.round_sheets(replace(record, verdicts=(verdicts,)), workspace_in(finished), Pictures(finished / "out"))
+    (entry, *_) = sheets.round_sheets(
+        replace(record, verdicts=(verdicts,)), workspace_in(finished), Pictures(finished / "out")
+    )
     rejected = next(sheet for sheet in entry.sheets if sheet.outcome == "rejected")
     assert rejected.total > 0 and not rejected.tiles and not rejected.hidden
     assert rejected.early.startswith(f"{rejected.total} image") and "after 60% of the steps" in rejected.early

@@ -24,7 +24,13 @@ def turned(front: int, three_quarter: int, profile: int) -> list[Observation]:
 
 def as_json(analysis: Analysis) -> dict[str, object]:
     data = analysis_json(
-        analysis, person="ana", dataset="photos", iteration=1, left_out=[("a.jpg", "blurred")], missing=["hands: no model"], settings="abc"
+        analysis,
+        person="ana",
+        dataset="photos",
+        iteration=1,
+        left_out=[("a.jpg", "blurred")],
+        missing=["hands: no model"],
+        settings="abc",
     )
     back: dict[str, object] = json.loads(json.dumps(data))
     return back
@@ -78,7 +84,9 @@ def test_one_value_without_its_model_is_named_too() -> None:
 
 
 def test_unsure_images_do_not_count_in_the_share() -> None:
-    seen = [observation(n, measures={"expression.smile": 0.9}) for n in range(10)] + [observation(n, measures={}) for n in range(10, 30)]
+    seen = [observation(n, measures={"expression.smile": 0.9}) for n in range(10)] + [
+        observation(n, measures={}) for n in range(10, 30)
+    ]
     result = analyze(seen, (expression.FACET,), {"expression": {"smile": 0.5}})
     (counted,) = result.facets
     smile = next(value for value in counted.values if value.value == "smile")
@@ -123,7 +131,12 @@ def test_gaps_json_holds_the_seeds_fields_and_what_stands_behind_them() -> None:
     data = as_json(analyze(turned(60, 30, 8), ANGLES, {}))
     assert data["gap_count"] == len(gaps_from_json(data)) == 1
     assert data["left_out"] == [{"path": "a.jpg", "reason": "blurred"}]
-    assert data["facets"]["face_angle"]["values"]["profile"] == {"count": 8, "measured": 98, "share": 0.0816, "target": 0.2}  # type: ignore[index]
+    assert data["facets"]["face_angle"]["values"]["profile"] == {
+        "count": 8,
+        "measured": 98,
+        "share": 0.0816,
+        "target": 0.2,
+    }  # type: ignore[index]
 
 
 def test_gaps_come_back_from_their_own_json() -> None:
@@ -143,12 +156,18 @@ def test_a_file_written_by_hand_needs_three_fields() -> None:
         ({}, "recommendations"),
         ({"recommendations": {"type": "x"}}, "recommendations"),
         ({"recommendations": ["x"]}, "recommendation 1 needs"),
-        ({"recommendations": [{"type": "a", "target": "b", "count": 1}, {"type": "a", "count": 2}]}, "recommendation 2 needs.*target"),
+        (
+            {"recommendations": [{"type": "a", "target": "b", "count": 1}, {"type": "a", "count": 2}]},
+            "recommendation 2 needs.*target",
+        ),
         ({"recommendations": [{"type": "a", "target": "b", "count": "many"}]}, "needs.*count"),
         ({"recommendations": [{"type": "a", "target": "b", "count": 2.5}]}, "2.5"),
         ({"recommendations": [{"type": "a", "target": "b", "count": 0}]}, "1 or more"),
         ({"recommendations": [{"type": "a", "target": "b", "count": True}]}, "True"),
-        ({"recommendations": [{"type": "a", "target": "b", "count": 1}] * 2}, "recommendation 2 asks for a: b a second time"),
+        (
+            {"recommendations": [{"type": "a", "target": "b", "count": 1}] * 2},
+            "recommendation 2 asks for a: b a second time",
+        ),
     ],
 )
 def test_a_wrong_gaps_file_is_explained_by_position(data: object, words: str) -> None:

@@ -72,14 +72,18 @@ def test_an_image_without_a_face_scores_nothing_and_still_counts(tmp_path: Path)
 
 
 def test_quality_is_the_packs_own_measure(tmp_path: Path) -> None:
-    assert measured([panel_image(tmp_path, 1, quality=15), panel_image(tmp_path, 2, quality=3)])["quality"] == pytest.approx([1.0, 0.2])
+    assert measured([panel_image(tmp_path, 1, quality=15), panel_image(tmp_path, 2, quality=3)])[
+        "quality"
+    ] == pytest.approx([1.0, 0.2])
 
 
 def test_diversity_of_copies_is_zero_and_of_different_pictures_is_not(tmp_path: Path) -> None:
     one = panel_image(tmp_path, 1)
     copies = [MadeImage(one.path, one.sha256, shot(n)) for n in (1, 2, 3)]
     assert measured(copies)["diversity"] == pytest.approx([0, 0, 0], abs=1e-9)
-    different = measured([panel_image(tmp_path, n, setting=s) for n, s in ((1, "indoor"), (2, "outdoor"), (3, "studio"))])["diversity"]
+    different = measured(
+        [panel_image(tmp_path, n, setting=s) for n, s in ((1, "indoor"), (2, "outdoor"), (3, "studio"))]
+    )["diversity"]
     assert min(different) > 0.1
     assert measured([one])["diversity"] == [0.0]
 

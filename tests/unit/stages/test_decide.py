@@ -27,7 +27,13 @@ def gain(value: float, low: float, high: float) -> Estimate:
     return Estimate(value, low, high, 24)
 
 
-def facts(approved: int = 8, total: int = 10, better: Estimate | None = None, drifted: tuple[str, ...] = (), iteration: int = 1) -> RoundFacts:
+def facts(
+    approved: int = 8,
+    total: int = 10,
+    better: Estimate | None = None,
+    drifted: tuple[str, ...] = (),
+    iteration: int = 1,
+) -> RoundFacts:
     return RoundFacts(iteration, 3, approved, total, better, drifted)
 
 
@@ -81,7 +87,9 @@ def test_a_rolled_back_round_is_the_drift_rules_to_judge() -> None:
     assert SmallImprovement(0.05, 1)([worse]) is None
     assert Drifting(2)([worse]) is None
     decision = Drifting(2)([worse, worse])
-    assert decision is not None and not decision.converged and "identity got worse in 2 rounds running" in decision.reason
+    assert (
+        decision is not None and not decision.converged and "identity got worse in 2 rounds running" in decision.reason
+    )
     assert Drifting(2)([worse, facts()]) is None
 
 
@@ -109,7 +117,12 @@ def test_improvement_is_relative_and_paired() -> None:
     before, after = score(1, overall=[0.4, 0.5, 0.6]), score(2, overall=[0.5, 0.6, 0.7])
     change = improvement(before, after)
     assert change is not None
-    assert (change.value, change.low, change.high, change.n) == (pytest.approx(0.2), pytest.approx(0.2), pytest.approx(0.2), 3)
+    assert (change.value, change.low, change.high, change.n) == (
+        pytest.approx(0.2),
+        pytest.approx(0.2),
+        pytest.approx(0.2),
+        3,
+    )
     assert improvement(score(1, overall=[0.0, 0.0]), score(2, overall=[1.0, 1.0])) is None
     assert improvement(score(1, quality=[0.1]), score(2, overall=[1.0])) is None
 
@@ -120,11 +133,21 @@ def wobble(level: float, size: float = 0.01) -> list[float]:
 
 @pytest.mark.parametrize(
     ("metric", "after", "alarm"),
-    [("identity", 0.5, True), ("diversity", 0.45, True), ("diversity", 0.5, False), ("quality", 0.5, True), ("identity", 0.595, False), ("on_target", 0.3, False), ("identity", 0.8, False)],
+    [
+        ("identity", 0.5, True),
+        ("diversity", 0.45, True),
+        ("diversity", 0.5, False),
+        ("quality", 0.5, True),
+        ("identity", 0.595, False),
+        ("on_target", 0.3, False),
+        ("identity", 0.8, False),
+    ],
 )
 def test_the_drift_alarm(metric: str, after: float, alarm: bool) -> None:
     """Worse with the whole interval, and by more than 3 % (diversity: 20 %)."""
-    others: dict[str, Any] = {name: wobble(0.6) for name in ("identity", "diversity", "quality", "on_target", "overall")}
+    others: dict[str, Any] = {
+        name: wobble(0.6) for name in ("identity", "diversity", "quality", "on_target", "overall")
+    }
     assert drift(score(1, **others), score(2, **{**others, metric: wobble(after)})) == ((metric,) if alarm else ())
 
 

@@ -70,7 +70,9 @@ def made(home: Path, early: EarlyJudge | None, sketcher: Sketcher | None = None,
     settings = GenerationSettings(steps=10, guidance=7.5, width=64, height=64, batch_size=2)
     context = GenerationContext("iter1", home / "synthetic", "nano", None, settings, early=early)
     journal = Journal(home / "journal.jsonl", boundary)
-    return [image.shot.key for image in generate(SHOTS, context, lambda: sketcher or Sketcher(), journal, Fixed(), Silent())]
+    return [
+        image.shot.key for image in generate(SHOTS, context, lambda: sketcher or Sketcher(), journal, Fixed(), Silent())
+    ]
 
 
 def test_a_clear_miss_fails_and_a_doubt_does_not() -> None:
@@ -104,7 +106,11 @@ def test_the_others_are_made_and_the_record_says_why(tmp_path: Path) -> None:
     assert [item["key"] for item in data["images"]] == keys
     assert [item["key"] for item in data["rejected_early"]] == [one.key for one in BAD]
     first = data["rejected_early"][0]
-    assert first["file"] == f"synthetic_{BAD[0].key}_20241226_143022.png" and first["at"] == 0.6 and first["seed"] == BAD[0].seed
+    assert (
+        first["file"] == f"synthetic_{BAD[0].key}_20241226_143022.png"
+        and first["at"] == 0.6
+        and first["seed"] == BAD[0].seed
+    )
     assert first["reason"] == "asked for profile, got front"
     assert GivenUp.from_json(first).to_json() == first
 

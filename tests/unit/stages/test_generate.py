@@ -58,13 +58,22 @@ class Painter:
 
 def context(folder: Path, **changes: object) -> GenerationContext:
     settings = GenerationSettings(steps=30, guidance=7.5, width=8, height=8, batch_size=2)
-    data = {"prefix": "iter1", "folder": folder / "synthetic_iter1", "base_model": "nano", "lora": None, "settings": settings, **changes}
+    data = {
+        "prefix": "iter1",
+        "folder": folder / "synthetic_iter1",
+        "base_model": "nano",
+        "lora": None,
+        "settings": settings,
+        **changes,
+    }
     return GenerationContext(**data)  # type: ignore[arg-type]
 
 
 def made(folder: Path, painter: Painter, clock: Fixed | None = None, **changes: object) -> list[str]:
     journal = Journal(folder / "journal.jsonl")
-    images = generate(SHOTS, context(folder, **changes), lambda: painter, journal, clock or Fixed("20241226_143022"), Silent())
+    images = generate(
+        SHOTS, context(folder, **changes), lambda: painter, journal, clock or Fixed("20241226_143022"), Silent()
+    )
     return [image.path.name for image in images]
 
 
@@ -87,7 +96,11 @@ def test_stopped_after_any_image_the_result_is_the_same(tmp_path: Path, lives: i
         made(broken, Painter(lives), Fixed("20240101_000000", "20240101_000010", "20240101_000020"))
     except Dying:
         done = lives // 2 + 1
-        made(broken, Painter(), Fixed(*["20240101_000000", "20240101_000010", "20240101_000020"][done:] or ["29990101_000000"]))
+        made(
+            broken,
+            Painter(),
+            Fixed(*["20240101_000000", "20240101_000010", "20240101_000020"][done:] or ["29990101_000000"]),
+        )
     assert tree(broken) == tree(whole)
 
 
@@ -127,7 +140,9 @@ def test_every_image_is_marked_and_says_how_it_was_made(tmp_path: Path) -> None:
     path = tmp_path / "synthetic_iter1" / name
     assert load_image(path).origin == "synthetic"
     text = Image.open(path).info
-    assert text["parameters"].startswith("a photo 1 <lora:lora_v1:1>\nNegative prompt: blurry\nSteps: 30, CFG scale: 7.5, Seed: 1, Size: 8x8, Model: nano")
+    assert text["parameters"].startswith(
+        "a photo 1 <lora:lora_v1:1>\nNegative prompt: blurry\nSteps: 30, CFG scale: 7.5, Seed: 1, Size: 8x8, Model: nano"
+    )
     record = json.loads(text["twinloop"])
     assert record["shot"] == SHOTS[0].to_json()
     assert record["lora_sha256"] == sha256_file(lora)

@@ -16,9 +16,17 @@ from twinloop.stages.identity import IdentityReference, freeze_reference, refere
 def photos(front: int = 0, three_quarter: int = 0, profile: int = 0, spread: float = 0.6) -> list[Observation]:
     """One person; turned heads are a little less alike, as in every embedder."""
     listed = []
-    for name, yaw, count, loose in (("f", 0, front, spread), ("t", 35, three_quarter, 1.2 * spread), ("p", 75, profile, 1.6 * spread)):
+    for name, yaw, count, loose in (
+        ("f", 0, front, spread),
+        ("t", 35, three_quarter, 1.2 * spread),
+        ("p", 75, profile, 1.6 * spread),
+    ):
         for number, vector in enumerate(person(0, count, loose, seed=yaw)):
-            listed.append(observation((name, number), faces=[face(yaw, embedding=vector)], measures={"face_sharpness": 100.0 + number}))
+            listed.append(
+                observation(
+                    (name, number), faces=[face(yaw, embedding=vector)], measures={"face_sharpness": 100.0 + number}
+                )
+            )
     return listed
 
 

@@ -17,7 +17,13 @@ from twinloop.stages.validate import Judged
 LIMITS = MergeLimits()
 
 
-def merged(before: Dataset, items: list[Judged], gaps: list[object] | None = None, iteration: int = 1, limits: MergeLimits = LIMITS) -> tuple[Dataset, list[str]]:
+def merged(
+    before: Dataset,
+    items: list[Judged],
+    gaps: list[object] | None = None,
+    iteration: int = 1,
+    limits: MergeLimits = LIMITS,
+) -> tuple[Dataset, list[str]]:
     wanted = gaps if gaps is not None else [gap(count=1000)]
     after, joined = merge(before, items, wanted, BUILTIN, "ohwx ana", "prose", iteration, limits)  # type: ignore[arg-type]
     return after, [item.asked.path.name for item in joined]
@@ -63,7 +69,9 @@ def test_scaling_down_keeps_the_proportions(real: int, made: list[int]) -> None:
     after = weighted(dataset(real, made), 5, LIMITS).synthetic
     scale = after[0].weight / 0.7 ** (5 - made[0])
     assert [m.weight for m in after] == pytest.approx([scale * 0.7 ** (5 - age) for age in made])
-    assert weighted(Dataset((*dataset(real).members, *after)), 5, LIMITS).synthetic == after, "weighing twice changes nothing"
+    assert weighted(Dataset((*dataset(real).members, *after)), 5, LIMITS).synthetic == after, (
+        "weighing twice changes nothing"
+    )
 
 
 def test_weights_follow_the_settings() -> None:
@@ -78,7 +86,11 @@ def test_the_best_join_first_and_no_more_than_the_gap_needs() -> None:
 
 
 def test_each_gap_has_its_own_quota_and_other_targets_none() -> None:
-    items = [*images(3), judged("smile.png", facet="expression", value="smile"), judged("rain.png", facet="weather", value="rain")]
+    items = [
+        *images(3),
+        judged("smile.png", facet="expression", value="smile"),
+        judged("rain.png", facet="weather", value="rain"),
+    ]
     _, names = merged(dataset(20), items, [gap(count=1), gap("expression", "smile", 5)])
     assert names == ["made_002.png", "smile.png"]
 

@@ -124,7 +124,9 @@ def test_known_content_is_looked_up_under_any_name(folder: list[Path], tmp_path:
         shutil.copy(folder[0], tmp_path / "renamed.png")
         again = list(observe_files([*folder, tmp_path / "renamed.png"], observer, catalog, Silent(), "Observing"))
     assert one.calls.count("detect") == 3
-    assert [s.observation.sha256 for s in again if s.observation][:3] == [s.observation.sha256 for s in first if s.observation]
+    assert [s.observation.sha256 for s in again if s.observation][:3] == [
+        s.observation.sha256 for s in first if s.observation
+    ]
     assert again[3].observation is not None and again[0].observation is not None
     assert again[3].observation.sha256 == again[0].observation.sha256
 
@@ -148,7 +150,9 @@ def test_a_file_that_changed_is_measured_again(folder: list[Path]) -> None:
     assert facet_json(face_angle.FACET, after.observation) == "profile"
 
 
-def test_a_file_that_changes_while_it_is_read_is_read_again(folder: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_changes_while_it_is_read_is_read_again(
+    folder: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A sync program may be writing into the folder: the new picture must not go by the old one's numbers for ever."""
     one, observer = counting()
     real = observe.load_image

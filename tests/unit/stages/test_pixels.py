@@ -60,7 +60,9 @@ def test_hashes_of_different_pictures_are_far_apart() -> None:
 
 def test_near_duplicates_nobody_here_made(fixtures: Path) -> None:
     folder = fixtures / "images" / "imagededup" / "mixed_images"
-    hashes = {p.stem: perceptual_hash(np.asarray(Image.open(p).convert("RGB"))) for p in folder.glob("ukbench00120*.jpg")}
+    hashes = {
+        p.stem: perceptual_hash(np.asarray(Image.open(p).convert("RGB"))) for p in folder.glob("ukbench00120*.jpg")
+    }
     assert hash_distance(hashes["ukbench00120"], hashes["ukbench00120_resize"]) <= 2
     assert hash_distance(hashes["ukbench00120"], hashes["ukbench00120_hflip"]) > 10
 
@@ -94,7 +96,9 @@ def test_blur_lowers_sharpness() -> None:
 
 
 def test_grey_is_luma() -> None:
-    assert grey(np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8))[0] == pytest.approx([76.245, 149.685, 29.07], abs=0.01)
+    assert grey(np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8))[0] == pytest.approx(
+        [76.245, 149.685, 29.07], abs=0.01
+    )
 
 
 def test_dark_and_bright_shares() -> None:
@@ -110,7 +114,9 @@ def test_face_sharpness_does_not_depend_on_the_image_size() -> None:
     a = face_measures(small, Box(40, 40, 120, 120))["face_sharpness"]
     b = face_measures(large, Box(160, 160, 480, 480))["face_sharpness"]
     assert b == pytest.approx(a, rel=0.25)
-    assert image_measures(large)["sharpness"] < 0.5 * image_measures(small)["sharpness"], "the measure of the whole image does"
+    assert image_measures(large)["sharpness"] < 0.5 * image_measures(small)["sharpness"], (
+        "the measure of the whole image does"
+    )
 
 
 def test_a_face_at_the_edge_or_outside() -> None:

@@ -12,11 +12,24 @@ from twinloop.facets import BUILTIN
 from twinloop.stages.plan import PlanSettings, plan, plan_panel, unplannable
 from twinloop.stages.sources import Source
 
-GAPS = (gap(count=15), gap("composition", "hands_visible", 10), gap("face_angle", "three_quarter", 4), gap("expression", "angry", 3), gap("expression", "surprised", 2))
+GAPS = (
+    gap(count=15),
+    gap("composition", "hands_visible", 10),
+    gap("face_angle", "three_quarter", 4),
+    gap("expression", "angry", 3),
+    gap("expression", "surprised", 2),
+)
 
 
 def settings(**changes: object) -> PlanSettings:
-    data: dict[str, object] = {"trigger": "ohwx ana", "style": "prose", "seed": 0, "iteration": 1, "num_per_gap": 3, **changes}
+    data: dict[str, object] = {
+        "trigger": "ohwx ana",
+        "style": "prose",
+        "seed": 0,
+        "iteration": 1,
+        "num_per_gap": 3,
+        **changes,
+    }
     return PlanSettings(**data)  # type: ignore[arg-type]
 
 
@@ -59,7 +72,9 @@ def test_the_prompt_asks_for_the_gap_and_never_for_its_opposite() -> None:
 
 
 def test_sides_go_round_with_the_index() -> None:
-    sides = ["left" if "facing left" in shot.prompt else "right" for shot in plan([gap()], BUILTIN, settings(num_per_gap=4))]
+    sides = [
+        "left" if "facing left" in shot.prompt else "right" for shot in plan([gap()], BUILTIN, settings(num_per_gap=4))
+    ]
     assert sides == ["left", "right", "left", "right"]
 
 
@@ -84,7 +99,9 @@ def test_other_gaps_are_filled_on_the_way() -> None:
 
 @pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0), (0.5, 30, 70), (0.99, 95, 100)])
 def test_a_share_starts_from_real_photos(share: float, low: int, high: int) -> None:
-    shots = plan([gap()], BUILTIN, settings(num_per_gap=100, from_photos=share, photos=(Source("a.jpg"), Source("b.jpg"))))
+    shots = plan(
+        [gap()], BUILTIN, settings(num_per_gap=100, from_photos=share, photos=(Source("a.jpg"), Source("b.jpg")))
+    )
     started = [shot.source for shot in shots if shot.source is not None]
     assert low <= len(started) <= high
     assert set(started) <= {"a.jpg", "b.jpg"}
@@ -100,7 +117,9 @@ def test_a_shot_starts_from_the_pose_it_asks_for_and_names_as_many_photos_as_wan
         assert Shot.from_json(shot.to_json()) == shot
     alone = plan([gap()], BUILTIN, settings(num_per_gap=20, from_photos=1.0, photos=photos))
     assert [(shot.source, shot.references) for shot in alone] == [(shot.source, ()) for shot in shots]
-    assert all("references" not in shot.to_json() for shot in alone)  # as the files of runs that began before there were any
+    assert all(
+        "references" not in shot.to_json() for shot in alone
+    )  # as the files of runs that began before there were any
 
 
 def test_without_photos_nothing_starts_from_one() -> None:

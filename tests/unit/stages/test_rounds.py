@@ -17,10 +17,19 @@ def lora(version: int) -> LoRA:
 
 def finished(number: int, after: float, before: float = 0.5) -> Round:
     def scores(version: int, level: float) -> dict[str, list[float]]:
-        return {name: [level + 0.01 * (n % 3) for n in range(12)] for name in ("identity", "quality", "diversity", "overall")}
+        return {
+            name: [level + 0.01 * (n % 3) for n in range(12)]
+            for name in ("identity", "quality", "diversity", "overall")
+        }
 
     return finished_round(
-        number, [gap()], Tally(12, 2, 1, 0.8), 10, lora(number + 1), score(number, **scores(number, before)), score(number + 1, **scores(number + 1, after))
+        number,
+        [gap()],
+        Tally(12, 2, 1, 0.8),
+        10,
+        lora(number + 1),
+        score(number, **scores(number, before)),
+        score(number + 1, **scores(number + 1, after)),
     )
 
 

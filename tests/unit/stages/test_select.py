@@ -34,7 +34,9 @@ def person(number: int, count: int, spread: float = 0.6, seed: int = 0) -> list[
     """``count`` embeddings of one person: pairwise cosine near 1 / (1 + spread^2)."""
     rng = np.random.default_rng([number, seed])
     middle = np.random.default_rng(1000 + number).normal(size=64)
-    rows = middle / np.linalg.norm(middle) + spread * (lambda n: n / np.linalg.norm(n, axis=1, keepdims=True))(rng.normal(size=(count, 64)))
+    rows = middle / np.linalg.norm(middle) + spread * (lambda n: n / np.linalg.norm(n, axis=1, keepdims=True))(
+        rng.normal(size=(count, 64))
+    )
     return [np.asarray(row / np.linalg.norm(row), np.float32) for row in rows]
 
 
@@ -52,12 +54,21 @@ def test_no_face_counts_only_where_somebody_looked() -> None:
 
 
 def test_the_same_bytes_twice_keep_the_first() -> None:
-    photos = [photo("a.jpg", observation(1)), photo("b.jpg", observation(2)), photo("copy of a.jpg", observation(1)), photo("c.jpg", observation(1))]
+    photos = [
+        photo("a.jpg", observation(1)),
+        photo("b.jpg", observation(2)),
+        photo("copy of a.jpg", observation(1)),
+        photo("c.jpg", observation(1)),
+    ]
     assert exact_duplicate(photos) == {Path("copy of a.jpg"): "same file as a.jpg", Path("c.jpg"): "same file as a.jpg"}
 
 
 def test_of_near_duplicates_the_sharpest_stays() -> None:
-    soft, crisp, other = sharp("soft.jpg", 50, phash="0" * 16), sharp("crisp.jpg", 90, phash="000000000000000f"), sharp("other.jpg", 10, phash="f" * 16)
+    soft, crisp, other = (
+        sharp("soft.jpg", 50, phash="0" * 16),
+        sharp("crisp.jpg", 90, phash="000000000000000f"),
+        sharp("other.jpg", 10, phash="f" * 16),
+    )
     assert near_duplicate([soft, crisp, other]) == {Path("soft.jpg"): "nearly the same picture as crisp.jpg"}
     five_bits = sharp("five.jpg", 40, phash="000000000000001f")
     assert near_duplicate([sharp("a.jpg", 90, phash="0" * 16), five_bits]) == {}
@@ -100,7 +111,10 @@ def test_a_folder_about_several_people_is_left_alone() -> None:
 def test_links_that_chain_through_everybody_make_no_person() -> None:
     """Poor pictures: each face is like the next one, and those across the circle are strangers."""
     arc = [np.deg2rad(15.0 * step) for step in range(24)]
-    chain = [photo(f"{n}.jpg", observation(n, faces=[face(embedding=unit_vector(np.cos(a), np.sin(a)))])) for n, a in enumerate(arc)]
+    chain = [
+        photo(f"{n}.jpg", observation(n, faces=[face(embedding=unit_vector(np.cos(a), np.sin(a)))]))
+        for n, a in enumerate(arc)
+    ]
     outsider = photo("x.jpg", faces=[face(embedding=unit_vector(0, 0, 1))])
     assert other_person([*chain, outsider]) == {}
     assert set(other_person([*chain[:5], outsider])) == {Path("x.jpg")}, "a piece of the circle is one person"
@@ -113,7 +127,10 @@ def test_too_few_faces_say_nothing() -> None:
 
 def test_a_profile_of_the_person_is_not_taken_for_somebody_else() -> None:
     """Half of the usual similarity (and a little) is enough: profiles score low in every embedder."""
-    own = [photo(f"{n}.jpg", observation(n, faces=[face(embedding=vector)])) for n, vector in enumerate(person(0, 12, spread=0.9))]
+    own = [
+        photo(f"{n}.jpg", observation(n, faces=[face(embedding=vector)]))
+        for n, vector in enumerate(person(0, 12, spread=0.9))
+    ]
     rows = np.stack([p.seen.faces[0].embedding for p in own if p.seen.faces[0].embedding is not None]).astype(float)
     elsewhere = np.linalg.qr(np.vstack([rows, np.random.default_rng(9).normal(size=64)]).T)[0][:, -1]
 
@@ -148,7 +165,10 @@ def observation_with_hash(item: Photo, number: int) -> Observation:
 
 
 def test_counting_everything_leaves_out_only_what_cannot_be_read() -> None:
-    listed = [*found([photo("a.jpg"), photo("copy.jpg", observation("a.jpg"))]), Seen(Path("torn.jpg"), None, "is empty")]
+    listed = [
+        *found([photo("a.jpg"), photo("copy.jpg", observation("a.jpg"))]),
+        Seen(Path("torn.jpg"), None, "is empty"),
+    ]
     selection = select(listed, READABLE_ONLY)
     assert [p.path.name for p in selection.photos] == ["a.jpg", "copy.jpg"]
     assert selection.left_out == ((Path("torn.jpg"), "is empty"),)

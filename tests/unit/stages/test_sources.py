@@ -16,7 +16,11 @@ YAWS = (0.0, 5.0, -8.0, 25.0, -30.0, 44.0, 62.0, -70.0, -66.0, 12.0, -15.0, 3.0)
 PHOTOS = tuple(Source(f"{number:02d}.jpg", yaw, 0.8) for number, yaw in enumerate(YAWS))
 BY_PATH = {photo.path: photo for photo in PHOTOS}
 numbers = st.one_of(st.none(), st.floats(-90, 90))
-sources = st.lists(st.builds(Source, st.text("abc", min_size=1, max_size=4), numbers, st.one_of(st.none(), st.floats(0, 1))), min_size=1, unique_by=lambda s: s.path)
+sources = st.lists(
+    st.builds(Source, st.text("abc", min_size=1, max_size=4), numbers, st.one_of(st.none(), st.floats(0, 1))),
+    min_size=1,
+    unique_by=lambda s: s.path,
+)
 
 
 def starts(angle: str, turn: int = 0, photos: Sequence[Source] = PHOTOS) -> set[str]:
@@ -64,8 +68,16 @@ def test_a_bad_face_is_not_shown_beside_good_ones() -> None:
     assert {chosen for chosen in begun if chosen[0] == "start.jpg"} == {("start.jpg", "good.jpg")}
 
 
-@given(sources, st.sampled_from(["front", "three_quarter", "profile", ""]), st.integers(0, 1), st.integers(1, 6), st.integers(0, 99))
-def test_always_as_many_different_photos_as_there_are(photos: list[Source], angle: str, turn: int, count: int, seed: int) -> None:
+@given(
+    sources,
+    st.sampled_from(["front", "three_quarter", "profile", ""]),
+    st.integers(0, 1),
+    st.integers(1, 6),
+    st.integers(0, 99),
+)
+def test_always_as_many_different_photos_as_there_are(
+    photos: list[Source], angle: str, turn: int, count: int, seed: int
+) -> None:
     chosen = choose(photos, angle, turn, count, random.Random(seed))
     assert len(set(chosen)) == len(chosen) == min(count, len(photos))
     assert set(chosen) <= {photo.path for photo in photos}

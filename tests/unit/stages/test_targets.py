@@ -14,7 +14,13 @@ from twinloop.errors import ConfigError, InputError
 from twinloop.facets import BUILTIN
 from twinloop.stages.targets import save_targets, targets_json
 
-PLAIN = {"_note": "mine", "person_name": "ana", "person_trigger": "ohwx", "dataset_dir": "photos", "_end": ["kept", 1.50]}
+PLAIN = {
+    "_note": "mine",
+    "person_name": "ana",
+    "person_trigger": "ohwx",
+    "dataset_dir": "photos",
+    "_end": ["kept", 1.50],
+}
 
 
 def facets(settings: Settings) -> tuple[Facet, ...]:
@@ -34,8 +40,14 @@ def test_all_else_stays_in_its_order(tmp_path: Path) -> None:
 
 
 def test_a_share_that_is_taken_back_leaves_nothing_behind(tmp_path: Path) -> None:
-    data = {**PLAIN, "analysis": {"shares": {"setting": {"studio": 0.15}, "framing": {"portrait": 0.5}}, "facets": None}}
-    assert save(tmp_path, data, {"setting": {"studio": None}})["analysis"] == {"shares": {"framing": {"portrait": 0.5}}, "facets": None}
+    data = {
+        **PLAIN,
+        "analysis": {"shares": {"setting": {"studio": 0.15}, "framing": {"portrait": 0.5}}, "facets": None},
+    }
+    assert save(tmp_path, data, {"setting": {"studio": None}})["analysis"] == {
+        "shares": {"framing": {"portrait": 0.5}},
+        "facets": None,
+    }
 
 
 def test_nothing_new_writes_nothing(tmp_path: Path) -> None:
@@ -53,7 +65,9 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "link.json").is_symlink() and "studio" in (tmp_path / "real.json").read_text()
 
 
-@pytest.mark.parametrize("wanted", [{"framing": {"close_up": 0.9}}, {"framing": {"moon": 0.1}}, {"framing": {"close_up": 1.0}}])
+@pytest.mark.parametrize(
+    "wanted", [{"framing": {"close_up": 0.9}}, {"framing": {"moon": 0.1}}, {"framing": {"close_up": 1.0}}]
+)
 def test_what_cannot_be_is_not_written(tmp_path: Path, wanted: Any) -> None:
     with pytest.raises(InputError):
         save(tmp_path, PLAIN, wanted)

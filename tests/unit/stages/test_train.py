@@ -62,7 +62,12 @@ def test_a_version_is_trained_once_and_its_workshop_cleared(space: Workspace) ->
     first = train(data, 2, SETTINGS, "ohwx ana", space, toolbox(trainer))
     again = train(data, 2, SETTINGS, "ohwx ana", space, toolbox(trainer))
     assert first == again and len(trainer.calls) == 1
-    assert (first.version, first.dataset_id, first.base_model, first.sha256) == (2, data.id, "nano", sha256_file(space.lora(2)))
+    assert (first.version, first.dataset_id, first.base_model, first.sha256) == (
+        2,
+        data.id,
+        "nano",
+        sha256_file(space.lora(2)),
+    )
     assert not space.training_work(2).exists()
 
 

@@ -53,7 +53,11 @@ def test_the_best_is_taken_and_not_the_last(tmp_path: Path) -> None:
     assert walk(one) == [50, 75, 100] and one.settle() == 75
     data = json.loads((tmp_path / "choice.json").read_text())
     assert (data["chosen"], data["stopped_early"]) == (75, False)
-    assert [(entry["step"], entry["metrics"]["overall"]["value"]) for entry in data["checkpoints"]] == [(50, 0.4), (75, 0.7), (100, 0.6)]
+    assert [(entry["step"], entry["metrics"]["overall"]["value"]) for entry in data["checkpoints"]] == [
+        (50, 0.4),
+        (75, 0.7),
+        (100, 0.6),
+    ]
 
 
 def test_the_earlier_one_of_two_equals_is_taken(tmp_path: Path) -> None:

@@ -11,7 +11,14 @@ from twinloop.domain.facet import DefinedFacet, Phrase, one_of
 from twinloop.facets import BUILTIN, face_angle
 from twinloop.stages.words import NEGATIVE, QUALITY, caption, negative_prompt, phrase, prompt
 
-HAT = DefinedFacet("hat", ("cap",), {}, {"cap": Phrase(("wearing a cap",), (), ("bare head", "blurry"))}, (), lambda seen: one_of(("cap",), "cap"))
+HAT = DefinedFacet(
+    "hat",
+    ("cap",),
+    {},
+    {"cap": Phrase(("wearing a cap",), (), ("bare head", "blurry"))},
+    (),
+    lambda seen: one_of(("cap",), "cap"),
+)
 
 
 def test_parts_stand_in_the_order_of_a_sentence() -> None:
@@ -55,7 +62,11 @@ def test_a_caption_leaves_out_what_is_as_usual_and_a_prompt_asks_for_it() -> Non
 
 def test_a_caption_of_nothing_measured_is_the_trigger() -> None:
     blind = observation(faces=[], measured=(), measures={})
-    kept = {name: value for name, value in blind.measures.items() if name not in ("brightness", "dark_share", "bright_share")}
+    kept = {
+        name: value
+        for name, value in blind.measures.items()
+        if name not in ("brightness", "dark_share", "bright_share")
+    }
     assert caption("ohwx ana", BUILTIN, dataclasses.replace(blind, measures=kept), "tags") == "ohwx ana"
 
 

@@ -30,7 +30,9 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException) ->
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_crash_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+def test_a_crash_before_the_rename_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     path = tmp_path / "history.json"
     write_bytes(path, b"old")
     fail_at(monkeypatch, step, PowerCut())
@@ -40,7 +42,9 @@ def test_a_crash_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_leaves_the_old_file_and_no_scrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+def test_a_full_disk_leaves_the_old_file_and_no_scrap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
     path = tmp_path / "history.json"
     write_bytes(path, b"old")
     fail_at(monkeypatch, "fsync", OSError(code, os.strerror(code)))
@@ -95,7 +99,9 @@ def test_what_describes_a_face_is_for_the_owner_only(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_killed_processes_go_and_others_stay(tmp_path: Path) -> None:
-    dead, own, alive, users = (tmp_path / n for n in (f".a.json.{2**22 + 7}.tmp", f".b.{os.getpid()}.tmp", ".c.json.1.tmp", ".mine.tmp"))
+    dead, own, alive, users = (
+        tmp_path / n for n in (f".a.json.{2**22 + 7}.tmp", f".b.{os.getpid()}.tmp", ".c.json.1.tmp", ".mine.tmp")
+    )
     (tmp_path / "sub").mkdir()
     below = tmp_path / "sub" / f".d.png.{2**22 + 7}.tmp"
     for path in (dead, own, alive, users, below):

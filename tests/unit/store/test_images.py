@@ -162,7 +162,9 @@ def test_a_scan_in_cmyk_keeps_light_and_dark() -> None:
 def test_every_fixture_is_read_or_refused_with_a_reason(fixtures: Path) -> None:
     """Nothing else may come out of it, whatever is in the file; and a reason never holds a memory address."""
     read, refused = 0, 0
-    for path in sorted(p for p in (fixtures / "images").rglob("*") if p.is_file() and p.suffix != ".md" and p.stat().st_size < 100_000):
+    for path in sorted(
+        p for p in (fixtures / "images").rglob("*") if p.is_file() and p.suffix != ".md" and p.stat().st_size < 100_000
+    ):
         try:
             pixels = load_image(path).pixels
             assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.flags.c_contiguous
@@ -176,7 +178,13 @@ def test_every_fixture_is_read_or_refused_with_a_reason(fixtures: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("p_16.png", (128, 128)), ("tiff_strip_cmyk_jpeg.tif", (100, 100)), ("lab-green.tif", (10, 10)), ("hopper_orientation_6.jpg", (128, 128)), ("g4_orientation_7.tif", (88, 590))],
+    [
+        ("p_16.png", (128, 128)),
+        ("tiff_strip_cmyk_jpeg.tif", (100, 100)),
+        ("lab-green.tif", (10, 10)),
+        ("hopper_orientation_6.jpg", (128, 128)),
+        ("g4_orientation_7.tif", (88, 590)),
+    ],
 )
 def test_odd_fixtures_have_their_size(fixtures: Path, name: str, size: tuple[int, int]) -> None:
     assert decode((fixtures / "images" / "pillow_tests" / name).read_bytes()).shape[:2] == size
@@ -185,7 +193,10 @@ def test_odd_fixtures_have_their_size(fixtures: Path, name: str, size: tuple[int
 def test_the_same_picture_as_png_and_as_heif(fixtures: Path) -> None:
     folder = fixtures / "images" / "heif_pillow_heif"
     for name in ("RGB_8__128x128", "RGBA_8__29x100", "L_8__29x100"):
-        assert near(decode((folder / "heif" / f"{name}.heif").read_bytes()), decode((folder / "non_heif" / f"{name}.png").read_bytes()))
+        assert near(
+            decode((folder / "heif" / f"{name}.heif").read_bytes()),
+            decode((folder / "non_heif" / f"{name}.png").read_bytes()),
+        )
 
 
 def test_formats_that_can_run_programs_or_hide_surprises_stay_shut() -> None:
@@ -198,7 +209,15 @@ def test_formats_that_can_run_programs_or_hide_surprises_stay_shut() -> None:
     for data in (pcx.getvalue(), ico.getvalue(), b"not an image"):
         with pytest.raises(UnreadableImage, match="damaged, or no picture"):
             decode(data)
-    named = {"EPS": eps, "PNM": ppm, "PDF": b"%PDF-1.7", "SVG": b"<svg/>", "ZIP": b"PK\x03\x04", "web page": b"<!DOCTYPE html><html>", "zeros": bytes(64)}
+    named = {
+        "EPS": eps,
+        "PNM": ppm,
+        "PDF": b"%PDF-1.7",
+        "SVG": b"<svg/>",
+        "ZIP": b"PK\x03\x04",
+        "web page": b"<!DOCTYPE html><html>",
+        "zeros": bytes(64),
+    }
     for name, data in named.items():
         with pytest.raises(UnreadableImage, match=name):
             decode(data)
@@ -210,7 +229,9 @@ def png_claiming(width: int, height: int) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize("side", [13_400, 60_000])

@@ -15,7 +15,12 @@ from twinloop.errors import StateError, StorageError
 from twinloop.store import journal as module
 from twinloop.store.journal import Journal
 
-ENTRIES: list[tuple[str, Any]] = [("run", "ab12"), ("iter1.names", ["ä.png", "b\n.png"]), ("iter1.image.1", None), ("lora_v1", {"b": 1, "a": [2.5]})]
+ENTRIES: list[tuple[str, Any]] = [
+    ("run", "ab12"),
+    ("iter1.names", ["ä.png", "b\n.png"]),
+    ("iter1.image.1", None),
+    ("lora_v1", {"b": 1, "a": [2.5]}),
+]
 
 
 def filled(path: Path, entries: list[tuple[str, Any]] = ENTRIES) -> Journal:
@@ -26,7 +31,11 @@ def filled(path: Path, entries: list[tuple[str, Any]] = ENTRIES) -> Journal:
 
 
 keys = st.text(st.characters(codec=None), min_size=1, max_size=12)
-data = st.recursive(st.none() | st.integers() | keys, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=6)
+data = st.recursive(
+    st.none() | st.integers() | keys,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=6,
+)
 
 
 @given(st.dictionaries(keys, data, max_size=6))
@@ -57,7 +66,12 @@ def test_garbage_at_the_end_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     filled(path)
     whole = path.read_bytes()
-    for scrap in (b"\x00" * 40, b"00000000 [1]\n", b"short\n", whole.splitlines(keepends=True)[0].replace(b"ab12", b"ab13")):
+    for scrap in (
+        b"\x00" * 40,
+        b"00000000 [1]\n",
+        b"short\n",
+        whole.splitlines(keepends=True)[0].replace(b"ab12", b"ab13"),
+    ):
         path.write_bytes(whole + scrap)
         assert len(Journal(path)) == len(ENTRIES)
         assert path.read_bytes() == whole

@@ -32,7 +32,9 @@ def scene() -> Image.Image:
     return Image.fromarray(np.stack([red, green, blue], axis=-1).astype(np.uint8))
 
 
-def encoded(kind: str, orientation: int = 1, mode: str = "RGB", exif: Mapping[Any, str] | None = None, **options: Any) -> bytes:
+def encoded(
+    kind: str, orientation: int = 1, mode: str = "RGB", exif: Mapping[Any, str] | None = None, **options: Any
+) -> bytes:
     data = Image.Exif()
     data[ExifTags.Base.Orientation] = orientation
     data.get_ifd(ExifTags.IFD.Exif).update(exif or {})
@@ -59,7 +61,10 @@ def test_every_orientation_at_every_scale(kind: str, orientation: int) -> None:
         assert np.array_equal(made.full(), full)
 
 
-@pytest.mark.parametrize(("mode", "options"), [("L", {}), ("CMYK", {}), ("RGB", {"progressive": True}), ("RGB", {"subsampling": 0}), ("RGB", {"quality": 20})])
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [("L", {}), ("CMYK", {}), ("RGB", {"progressive": True}), ("RGB", {"subsampling": 0}), ("RGB", {"quality": 20})],
+)
 def test_every_kind_of_jpeg(mode: str, options: dict[str, Any]) -> None:
     data = encoded("JPEG", 6, mode, **options)
     assert difference(decode_small(data, 200).small, decode(data)) < 3.0
@@ -69,7 +74,9 @@ def test_the_hash_is_the_same_at_every_scale() -> None:
     for kind in ("JPEG", "PNG"):
         data = encoded(kind)
         whole = perceptual_hash(decode(data))
-        assert all(hash_distance(whole, perceptual_hash(decode_small(data, least).small)) <= 2 for least in (100, 200, 400))
+        assert all(
+            hash_distance(whole, perceptual_hash(decode_small(data, least).small)) <= 2 for least in (100, 200, 400)
+        )
 
 
 @given(st.integers(1, 20000), st.integers(1, 4000))
@@ -83,14 +90,24 @@ def test_the_scale_is_the_largest_that_leaves_enough(longer: int, least: int) ->
 def test_the_moment_is_the_cameras_own() -> None:
     dated = {ExifTags.Base.DateTimeOriginal: "2004:07:08 21:14:45", ExifTags.Base.SubsecTimeOriginal: "25"}
     for kind in ("JPEG", "PNG", "WEBP"):
-        assert decode_small(encoded(kind, exif=dated), 100).taken == 1_089_321_285.25  # 2004-07-08 21:14:45 as if it were UTC
+        assert (
+            decode_small(encoded(kind, exif=dated), 100).taken == 1_089_321_285.25
+        )  # 2004-07-08 21:14:45 as if it were UTC
     plain = {ExifTags.Base.DateTimeOriginal: "2004:07:08 21:14:45"}
     assert decode_small(encoded("JPEG", exif=plain), 100).taken == 1_089_321_285.0
 
 
-@pytest.mark.parametrize("text", ["", "0000:00:00 00:00:00", "    :  :     :  :  ", "yesterday", "2004-07-08T21:14:45", "2004:13:45 99:00:00"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "0000:00:00 00:00:00", "    :  :     :  :  ", "yesterday", "2004-07-08T21:14:45", "2004:13:45 99:00:00"],
+)
 def test_a_moment_that_is_none(text: str) -> None:
-    assert decode_small(encoded("JPEG", exif={ExifTags.Base.DateTimeOriginal: text, ExifTags.Base.SubsecTimeOriginal: "x"}), 100).taken is None
+    assert (
+        decode_small(
+            encoded("JPEG", exif={ExifTags.Base.DateTimeOriginal: text, ExifTags.Base.SubsecTimeOriginal: "x"}), 100
+        ).taken
+        is None
+    )
 
 
 def test_a_png_whose_pixels_are_cut_is_refused() -> None:
@@ -112,13 +129,26 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     """A FIFO without a writer would block for ever."""
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "folder.jpg").mkdir()
-    for name, words in (("pipe.jpg", "no regular file"), ("folder.jpg", "cannot be read|no regular file"), ("nothing.jpg", "No such file")):
+    for name, words in (
+        ("pipe.jpg", "no regular file"),
+        ("folder.jpg", "cannot be read|no regular file"),
+        ("nothing.jpg", "No such file"),
+    ):
         with pytest.raises(UnreadableImage, match=words):
             read_photo(tmp_path / name)
 
 
-@pytest.mark.parametrize("change", [lambda path: path.write_bytes(b"longer than before"), lambda path: path.write_bytes(b"s"), lambda path: os.utime(path, ns=(9, 9))])
-def test_a_file_that_changes_while_it_is_read_waits_for_the_next_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.write_bytes(b"longer than before"),
+        lambda path: path.write_bytes(b"s"),
+        lambda path: os.utime(path, ns=(9, 9)),
+    ],
+)
+def test_a_file_that_changes_while_it_is_read_waits_for_the_next_scan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
+) -> None:
     path = tmp_path / "growing.jpg"
     path.write_bytes(b"begin")
     real = os.fstat

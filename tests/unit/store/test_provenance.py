@@ -32,7 +32,9 @@ def test_other_tools_find_the_parameters_and_the_mark(png: bytes) -> None:
     assert json.loads(image.info["twinloop"]) == {"shot": 1}
     description = ElementTree.fromstring(image.info["xmp"].decode()).find(".//{*}Description")
     assert description is not None
-    assert description.get("{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType") == TRAINED_ALGORITHMIC_MEDIA
+    assert (
+        description.get("{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType") == TRAINED_ALGORITHMIC_MEDIA
+    )
 
 
 def test_the_pixels_are_untouched_and_the_bytes_always_the_same(png: bytes) -> None:

@@ -14,7 +14,15 @@ from twinloop.store.workspace import Workspace, shown_path
 
 def test_the_seeds_tree() -> None:
     space = Workspace(Path("outputs/bootstrap"), Path("outputs/lora_models/alice"))
-    named = [space.history, space.gaps(1), space.synthetic(2), space.approved(1), space.rejected(1), space.final_lora, space.report]
+    named = [
+        space.history,
+        space.gaps(1),
+        space.synthetic(2),
+        space.approved(1),
+        space.rejected(1),
+        space.final_lora,
+        space.report,
+    ]
     assert [path.as_posix() for path in named] == [
         "outputs/bootstrap/iteration_history.json", "outputs/bootstrap/gaps_iter1.json", "outputs/bootstrap/synthetic_iter2",
         "outputs/bootstrap/approved_iter1", "outputs/bootstrap/rejected_iter1", "outputs/lora_models/alice/lora.safetensors",
@@ -24,14 +32,34 @@ def test_the_seeds_tree() -> None:
 
 def test_no_two_things_share_a_path() -> None:
     space = Workspace(Path("out"), Path("loras"))
-    single = [space.history, space.journal, space.run_record, space.report, space.catalog, space.identity, space.panel, space.final_lora]
-    numbered = [space.gaps, space.shots, space.synthetic, space.approved, space.rejected, space.unsure, space.verdicts, space.dataset]
+    single = [
+        space.history,
+        space.journal,
+        space.run_record,
+        space.report,
+        space.catalog,
+        space.identity,
+        space.panel,
+        space.final_lora,
+    ]
+    numbered = [
+        space.gaps,
+        space.shots,
+        space.synthetic,
+        space.approved,
+        space.rejected,
+        space.unsure,
+        space.verdicts,
+        space.dataset,
+    ]
     versioned = [space.panel_images, space.panel_score, space.training_work, space.lora, space.lora_record]
     paths = [*single, *(make(n) for make in (*numbered, *versioned) for n in (1, 2, 11))]
     assert len(set(paths)) == len(paths) == 8 + 13 * 3
 
 
-def test_paths_in_artefacts_are_relative_below_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_in_artefacts_are_relative_below_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert shown_path(tmp_path / "photos" / "a b.jpg") == "photos/a b.jpg"
     assert shown_path(Path("photos/../photos/a.jpg")) == "photos/a.jpg"

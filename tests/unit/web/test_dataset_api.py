@@ -30,17 +30,29 @@ def test_photos_with_what_was_measured(vault_client: TestClient) -> None:
     dropped = next(photo for photo in found["photos"] if photo["state"] == "dropped")
     assert dropped["name"] == "copy.jpg" and "near copy" in dropped["reason"]
     first = next(photo for photo in found["photos"] if photo["name"] == "IMG_0002.png")
-    assert first["facets"]["face_angle"] == ["three_quarter"] and first["facets"]["expression"] == ["neutral"] and first["facets"]["setting"] == ["indoor"]
+    assert (
+        first["facets"]["face_angle"] == ["three_quarter"]
+        and first["facets"]["expression"] == ["neutral"]
+        and first["facets"]["setting"] == ["indoor"]
+    )
     assert first["numbers"]["yaw"] == 30.0 and first["numbers"]["face"] == pytest.approx(115, abs=1)
-    assert found["label"]["trigger"] == "ohwx ana" and found["readiness"]["grade"] == "usable" and found["folder"] == "outputs/facevault/organized/ana"
+    assert (
+        found["label"]["trigger"] == "ohwx ana"
+        and found["readiness"]["grade"] == "usable"
+        and found["folder"] == "outputs/facevault/organized/ana"
+    )
 
 
 def test_a_person_before_label_and_prep(vault_client: TestClient) -> None:
     found = dataset(vault_client, "p002")
     assert found["label"] is None and found["captions"] == [] and found["readiness"] is None and found["folder"] is None
     assert {photo["state"] for photo in found["photos"]} == {"kept"}
-    made = vault_client.post("/api/dataset/label", json={"person": "p002", "trigger": "ohwx bo", "class_word": "man", "consent": "self"})
-    assert made.json()["prompt"] == "ohwx bo man" and dataset(vault_client, "p002")["label"]["consent"]["kind"] == "self"
+    made = vault_client.post(
+        "/api/dataset/label", json={"person": "p002", "trigger": "ohwx bo", "class_word": "man", "consent": "self"}
+    )
+    assert (
+        made.json()["prompt"] == "ohwx bo man" and dataset(vault_client, "p002")["label"]["consent"]["kind"] == "self"
+    )
     assert vault_client.post("/api/dataset/label", json={"person": "p002", "trigger": ""}).status_code == 400
 
 
@@ -89,7 +101,9 @@ def test_edited_captions_reach_the_folder_and_are_never_overwritten(vault_client
     command("prep", "ana")
     item = next(item for item in dataset(vault_client)["captions"] if item["sha256"] == sha256)
     assert item["text"] == "ohwx ana, on a boat" and item["edited"] and not item["newer"]
-    assert (vault_home / "outputs/facevault/organized/ana" / item["file"]).with_suffix(".txt").read_text() == "ohwx ana, on a boat\n"
+    assert (vault_home / "outputs/facevault/organized/ana" / item["file"]).with_suffix(
+        ".txt"
+    ).read_text() == "ohwx ana, on a boat\n"
     vault_client.post("/api/dataset/captions", json={**ANA, "edits": {sha256: {"before": item["text"], "after": ""}}})
     back = next(item for item in dataset(vault_client)["captions"] if item["sha256"] == sha256)
     assert not back["edited"] and back["waiting"] and back["newer"]
@@ -110,9 +124,16 @@ def test_a_caption_that_changed_meanwhile_is_not_lost(vault_client: TestClient, 
 def test_captions_of_other_photos_and_changes_that_cannot_be(vault_client: TestClient) -> None:
     other = dataset(vault_client, "p002")["photos"][0]["sha256"]
     known = next(iter(texts(vault_client)))
-    assert vault_client.post("/api/dataset/captions", json={**ANA, "edits": {other: {"before": "", "after": "x"}}}).status_code == 400
+    assert (
+        vault_client.post(
+            "/api/dataset/captions", json={**ANA, "edits": {other: {"before": "", "after": "x"}}}
+        ).status_code
+        == 400
+    )
     for photos, kind, words in (([other], "add", "x"), ([known], "add", " "), ([known], "shuffle", "x")):
-        wrong = vault_client.post("/api/dataset/captions/preview", json={**ANA, "photos": photos, "kind": kind, "words": words})
+        wrong = vault_client.post(
+            "/api/dataset/captions/preview", json={**ANA, "photos": photos, "kind": kind, "words": words}
+        )
         assert wrong.status_code == 400, (kind, words)
 
 
@@ -122,8 +143,13 @@ def test_another_one_of_a_group_is_kept_and_no_duplicates(vault_client: TestClie
     assert kept["kept"] and copy["path"].endswith("copy.jpg")
     assert vault_client.post("/api/dataset/duplicates/keep", json={"file": copy["path"]}).status_code == 200
     assert dataset(vault_client)["duplicates"][0]["files"][0]["path"].endswith("copy.jpg")
-    assert vault_client.post("/api/dataset/duplicates/distinct", json={"files": [kept["path"], copy["path"]]}).status_code == 200
-    assert dataset(vault_client)["duplicates"] == [] and {photo["state"] for photo in dataset(vault_client)["photos"]} == {"kept"}
+    assert (
+        vault_client.post("/api/dataset/duplicates/distinct", json={"files": [kept["path"], copy["path"]]}).status_code
+        == 200
+    )
+    assert dataset(vault_client)["duplicates"] == [] and {
+        photo["state"] for photo in dataset(vault_client)["photos"]
+    } == {"kept"}
     vault_client.post("/api/people/undo", json={})
     assert len(dataset(vault_client)["duplicates"]) == 1, "undo brings the group back"
     assert vault_client.post("/api/dataset/duplicates/keep", json={"file": "/etc/passwd"}).status_code == 400
@@ -152,12 +178,22 @@ def targets(client: TestClient, config: Path, wanted: Any) -> Any:
 
 
 def test_targets_of_a_configuration_are_shown_and_saved(vault_client: TestClient, config: Path) -> None:
-    found = {facet["facet"]: {item["value"]: item["share"] for item in facet["values"]} for facet in shares(vault_client, config.name)["targets"]}
+    found = {
+        facet["facet"]: {item["value"]: item["share"] for item in facet["values"]}
+        for facet in shares(vault_client, config.name)["targets"]
+    }
     assert found["face_angle"]["profile"] == 0.25 and found["face_angle"]["front"] == 0.3
-    assert targets(vault_client, config, {"face_angle": {"front": 0.4, "profile": None}, "setting": {"studio": 0.2}}).status_code == 200
+    assert (
+        targets(
+            vault_client, config, {"face_angle": {"front": 0.4, "profile": None}, "setting": {"studio": 0.2}}
+        ).status_code
+        == 200
+    )
     saved = json.loads(config.read_text())
     assert saved["analysis"] == {"shares": {"face_angle": {"front": 0.4}, "setting": {"studio": 0.2}}, "keep_all": True}
-    assert {key: value for key, value in saved.items() if key != "analysis"} == {key: value for key, value in CONFIG.items() if key != "analysis"}
+    assert {key: value for key, value in saved.items() if key != "analysis"} == {
+        key: value for key, value in CONFIG.items() if key != "analysis"
+    }
 
 
 @pytest.mark.parametrize(
@@ -170,7 +206,9 @@ def test_targets_of_a_configuration_are_shown_and_saved(vault_client: TestClient
         ({"face_angle": {"front": -0.1}}, "analysis.shares.face_angle.front"),
     ],
 )
-def test_targets_that_cannot_be_are_refused_and_nothing_is_written(vault_client: TestClient, config: Path, wanted: Any, said: str) -> None:
+def test_targets_that_cannot_be_are_refused_and_nothing_is_written(
+    vault_client: TestClient, config: Path, wanted: Any, said: str
+) -> None:
     before = config.read_bytes()
     answer = targets(vault_client, config, wanted)
     assert answer.status_code == 400 and said in answer.json()["error"]
@@ -189,7 +227,11 @@ def test_shares_come_from_a_runs_latest_round(vault_client: TestClient, vault_ho
     run = vault_home / "outputs/ana"
     run.mkdir()
     (run / "run.json").write_text("{}")
-    data = {"dataset": "outputs/facevault/organized/ana", "images": 10, "facets": {"face_angle": {"measured": 10, "not_measured": 0, "values": {}}}}
+    data = {
+        "dataset": "outputs/facevault/organized/ana",
+        "images": 10,
+        "facets": {"face_angle": {"measured": 10, "not_measured": 0, "values": {}}},
+    }
     (run / "gaps_iter1.json").write_text(json.dumps(data))
     (run / "gaps_iter2.json").write_text(json.dumps({**data, "dataset": "photos"}))
     found = shares(vault_client)["measured"]

@@ -25,20 +25,27 @@ def faces(client: TestClient, person: str, count: int) -> list[dict[str, Any]]:
 
 def test_everybody_by_number_of_faces_and_the_strangers(vault_client: TestClient) -> None:
     found = vault_client.get("/api/people").json()
-    assert [(person["id"], person["name"], person["faces"]) for person in found["people"]] == [("p001", "ana", 11), ("p002", None, 6), ("p003", None, 4)]
+    assert [(person["id"], person["name"], person["faces"]) for person in found["people"]] == [
+        ("p001", "ana", 11),
+        ("p002", None, 6),
+        ("p003", None, 4),
+    ]
     assert found["strangers"]["faces"] == 1 and all(person["cover"] for person in found["people"])
 
 
 def test_a_face_is_cut_from_its_photo_without_metadata(vault_client: TestClient) -> None:
     face = faces(vault_client, "ana", 1)[0]
-    answer = vault_client.get("/api/people/face", params={"sha256": face["sha256"], "box": ",".join(map(str, face["box"]))})
+    answer = vault_client.get(
+        "/api/people/face", params={"sha256": face["sha256"], "box": ",".join(map(str, face["box"]))}
+    )
     with Image.open(io.BytesIO(answer.content)) as picture:
         assert picture.format == "WEBP" and picture.width == picture.height <= 192 and not picture.getexif()
     assert "immutable" in answer.headers["cache-control"]
 
 
 @pytest.mark.parametrize(
-    ("box", "status"), [("0,0,1,1", 404), ("0,0,1", 400), ("a,b,c,d", 400), ("", 400), ("nan,0,1,1", 404), ("0.1,0.1,1e9,1e9", 404)]
+    ("box", "status"),
+    [("0,0,1,1", 404), ("0,0,1", 400), ("a,b,c,d", 400), ("", 400), ("nan,0,1,1", 404), ("0.1,0.1,1e9,1e9", 404)],
 )
 def test_only_faces_of_this_vault(vault_client: TestClient, box: str, status: int) -> None:
     face = faces(vault_client, "ana", 1)[0]
@@ -96,14 +103,25 @@ def test_faces_of_others_are_not_moved(vault_client: TestClient) -> None:
     before = counts(vault_client)
     foreign = faces(vault_client, "p002", 1)
     made_up = [{"sha256": "0" * 64, "box": [0, 0, 1, 1]}]
-    for verb, chosen in (("split", foreign), ("reject", foreign), ("split", []), ("assign", made_up), ("reject", made_up)):
+    for verb, chosen in (
+        ("split", foreign),
+        ("reject", foreign),
+        ("split", []),
+        ("assign", made_up),
+        ("reject", made_up),
+    ):
         assert vault_client.post(f"/api/people/{verb}", json={"person": "ana", "faces": chosen}).status_code == 400
     all_of_them = faces(vault_client, "p003", 99)
-    assert "nobody would be left" in vault_client.post("/api/people/split", json={"person": "p003", "faces": all_of_them}).json()["error"]
+    assert (
+        "nobody would be left"
+        in vault_client.post("/api/people/split", json={"person": "p003", "faces": all_of_them}).json()["error"]
+    )
     assert counts(vault_client) == before
 
 
-def test_while_a_command_works_in_the_vault_it_is_read_but_not_changed(vault_client: TestClient, vault_home: Path) -> None:
+def test_while_a_command_works_in_the_vault_it_is_read_but_not_changed(
+    vault_client: TestClient, vault_home: Path
+) -> None:
     with locked(vault_home / "outputs/facevault"):
         assert counts(vault_client)["p001"] == 11
         answer = vault_client.post("/api/people/hide", json={"person": "p002"})

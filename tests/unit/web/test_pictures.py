@@ -58,7 +58,9 @@ def test_the_mark_of_synthetic_images_stays(tmp_path: Path) -> None:
     assert b"trainedAlgorithmicMedia" in face([tmp_path / "a.jpg"], sha256, BOX)
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, "JPEG")
-    assert b"trainedAlgorithmicMedia" in thumbnail(buffer.getvalue(), True) and b"trainedAlgorithmicMedia" not in thumbnail(buffer.getvalue(), False)
+    assert b"trainedAlgorithmicMedia" in thumbnail(
+        buffer.getvalue(), True
+    ) and b"trainedAlgorithmicMedia" not in thumbnail(buffer.getvalue(), False)
 
 
 def test_a_photo_that_is_another_one_now(tmp_path: Path) -> None:

@@ -22,12 +22,19 @@ def test_each_image_comes_with_value_and_limit_of_every_check(client: TestClient
     found = images(client)
     assert found["images"] and not found["waits"] and found["used"]
     for item in found["images"]:
-        assert item["prompt"] and item["checks"] and all({"check", "value", "limit", "outcome"} <= check.keys() for check in item["checks"])
+        assert (
+            item["prompt"]
+            and item["checks"]
+            and all({"check", "value", "limit", "outcome"} <= check.keys() for check in item["checks"])
+        )
 
 
 def test_a_word_is_kept_and_taken_back(client: TestClient, home: Path) -> None:
     name = images(client)["images"][0]["image"]
-    assert client.post("/api/review", json={**ROUND, "opinions": {name: "rejected"}}).json()["decisions"][name]["outcome"] == "rejected"
+    assert (
+        client.post("/api/review", json={**ROUND, "opinions": {name: "rejected"}}).json()["decisions"][name]["outcome"]
+        == "rejected"
+    )
     assert images(client)["images"][0]["said"] == "rejected"
     assert json.loads((home / "outputs/ana/review_iter1.json").read_text())["decisions"].keys() == {name}
     client.post("/api/review", json={**ROUND, "opinions": {name: None}})

@@ -24,10 +24,17 @@ def test_runs_and_configurations_are_found(client: TestClient, home: Path) -> No
 def test_a_run_shows_its_figures_as_recorded(client: TestClient, home: Path) -> None:
     found = client.get("/api/run", params={"run": "outputs/ana"}).json()
     history = json.loads((home / "outputs/ana/iteration_history.json").read_text())
-    assert found["iterations"] == history["iterations"] and found["scores"] == history["panel"] and found["best"] == history["best_version"]
+    assert (
+        found["iterations"] == history["iterations"]
+        and found["scores"] == history["panel"]
+        and found["best"] == history["best_version"]
+    )
     assert len(found["panel"]) == 4 and 1 in found["panel_versions"]
     for version in found["panel_versions"]:
-        assert client.get("/api/run/panel", params={"run": "outputs/ana", "version": version, "number": 3}).status_code == 200
+        assert (
+            client.get("/api/run/panel", params={"run": "outputs/ana", "version": version, "number": 3}).status_code
+            == 200
+        )
     assert client.get("/api/run/panel", params={"run": "outputs/ana", "version": 1, "number": 4}).status_code == 404
 
 
@@ -59,7 +66,13 @@ def wait(client: TestClient, *states: str) -> Any:
 
 @pytest.mark.slow
 def test_a_run_is_started_paused_and_goes_on(client: TestClient, home: Path) -> None:
-    configuration(home, output_dir="outputs/new", lora_output_dir="outputs/new_loras", training={"steps": 3}, generation={"num_per_gap": 6})
+    configuration(
+        home,
+        output_dir="outputs/new",
+        lora_output_dir="outputs/new_loras",
+        training={"steps": 3},
+        generation={"num_per_gap": 6},
+    )
     started = client.post("/api/jobs/run", json={"config": "bootstrap_config.json"})
     assert started.status_code == 200 and started.json()["state"] == "running"
     assert client.post("/api/jobs/run", json={"config": "bootstrap_config.json"}).status_code == 409, "one at a time"

@@ -60,7 +60,10 @@ def test_pages_may_load_nothing_from_elsewhere(client: TestClient) -> None:
 
 @pytest.mark.parametrize("file", ["../../photos/IMG_0000.png", "..", "%2e%2e/x", "/etc/passwd"])
 def test_no_file_outside_of_the_run(client: TestClient, file: str) -> None:
-    for address in (f"/api/run/made?run=outputs/ana&folder=panel_v1&file={file}", f"/api/run/made?run=outputs/ana&folder={file}&file=a.png"):
+    for address in (
+        f"/api/run/made?run=outputs/ana&folder=panel_v1&file={file}",
+        f"/api/run/made?run=outputs/ana&folder={file}&file=a.png",
+    ):
         assert client.get(address).status_code in (400, 404)
     assert client.get(f"/static/{file.replace('..', '%2e%2e')}").status_code == 404
     assert client.get(f"/api/run?run={file}").status_code == 400
@@ -83,9 +86,15 @@ def test_other_pages_may_link_here_and_no_more(client: TestClient, site: str) ->
     """A page of another port of this machine is of the same site, and the browser sends the cookie with what it asks for."""
     asked = {"sec-fetch-site": site, "sec-fetch-mode": "no-cors"}
     assert client.get("/api/overview", headers=asked).status_code == 403
-    assert client.get("/api/run/report?run=outputs/ana", headers={**asked, "sec-fetch-mode": "navigate"}).status_code == 403
+    assert (
+        client.get("/api/run/report?run=outputs/ana", headers={**asked, "sec-fetch-mode": "navigate"}).status_code
+        == 403
+    )
     assert client.get("/", headers={**asked, "sec-fetch-mode": "navigate"}).status_code == 200
-    assert client.get("/api/overview", headers={"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}).status_code == 200
+    assert (
+        client.get("/api/overview", headers={"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}).status_code
+        == 200
+    )
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000", "localhost"])
@@ -93,12 +102,32 @@ def test_names_of_this_machine(client: TestClient, host: str) -> None:
     assert client.get("/api/overview", headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["", "127.0.0.1.evil.example", "localhost.evil.example:8000", "evil@127.0.0.1:8000", "[::1].evil.example", "0.0.0.0:8000", "[::ffff:7f00:1]"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example:8000",
+        "evil@127.0.0.1:8000",
+        "[::1].evil.example",
+        "0.0.0.0:8000",
+        "[::ffff:7f00:1]",
+    ],
+)
 def test_other_names(client: TestClient, host: str) -> None:
     assert client.get("/api/overview", headers={"host": host}).status_code == 403
 
 
-@pytest.mark.parametrize("origin", ["http://[", "https://127.0.0.1:8000", "http://127.0.0.1", "http://x@127.0.0.1:8000", "http://127.0.0.1:8000.evil.example"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://[",
+        "https://127.0.0.1:8000",
+        "http://127.0.0.1",
+        "http://x@127.0.0.1:8000",
+        "http://127.0.0.1:8000.evil.example",
+    ],
+)
 def test_an_origin_is_this_page_exactly(client: TestClient, origin: str) -> None:
     assert client.post("/api/review", json=OPINION, headers={"origin": origin}).status_code == 403
 
@@ -127,8 +156,21 @@ def test_reading_changes_nothing(client: TestClient, home: Path) -> None:
     before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file() and "catalog" not in path.name}
     for route in client.app.routes:  # type: ignore[attr-defined]
         if "GET" in (getattr(route, "methods", None) or ()):
-            client.get(route.path, params={"run": "outputs/ana", "iteration": 1, "version": 1, "number": 0, "person": "p001", "sha256": "0" * 64, "box": "0,0,1,1"})
-    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file() and "catalog" not in path.name} == before
+            client.get(
+                route.path,
+                params={
+                    "run": "outputs/ana",
+                    "iteration": 1,
+                    "version": 1,
+                    "number": 0,
+                    "person": "p001",
+                    "sha256": "0" * 64,
+                    "box": "0,0,1,1",
+                },
+            )
+    assert {
+        path: path.read_bytes() for path in home.rglob("*") if path.is_file() and "catalog" not in path.name
+    } == before
 
 
 def test_a_report_of_somebody_else_is_kept_apart(client: TestClient, home: Path) -> None:
@@ -142,15 +184,22 @@ def test_a_report_of_somebody_else_is_kept_apart(client: TestClient, home: Path)
 def test_no_page_holds_this_one(client: TestClient) -> None:
     headers = client.get("/").headers
     assert headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"
-    assert headers["referrer-policy"] == "no-referrer" and "frame-ancestors 'self'" in headers["content-security-policy"]
+    assert (
+        headers["referrer-policy"] == "no-referrer" and "frame-ancestors 'self'" in headers["content-security-policy"]
+    )
 
 
 def test_pictures_that_a_later_run_may_overwrite_are_not_kept_by_the_browser(client: TestClient) -> None:
     image = client.get("/api/review?run=outputs/ana&iteration=1").json()["images"][0]
     review = {"run": "outputs/ana", "iteration": 1, "image": image["image"]}
     assert client.get("/api/review/picture", params=review).headers["cache-control"] == "no-store"
-    assert client.get("/api/review/picture", params={**review, "sha256": "0" * 64}).headers["cache-control"] == "no-store"
-    assert "immutable" in client.get("/api/review/picture", params={**review, "sha256": image["sha256"]}).headers["cache-control"]
+    assert (
+        client.get("/api/review/picture", params={**review, "sha256": "0" * 64}).headers["cache-control"] == "no-store"
+    )
+    assert (
+        "immutable"
+        in client.get("/api/review/picture", params={**review, "sha256": image["sha256"]}).headers["cache-control"]
+    )
     made = {"run": "outputs/ana", "folder": "synthetic_iter1", "file": image["image"]}
     assert client.get("/api/run/made", params=made).headers["cache-control"] == "no-store"
     assert client.get("/api/run/panel?run=outputs/ana&version=1&number=0").headers["cache-control"] == "no-store"
@@ -162,7 +211,12 @@ def test_a_verdict_with_a_path_shows_nothing_outside_of_its_round(client: TestCl
     outside = next((home / "photos").glob("*.png"))
     data["verdicts"][0] |= {"image": str(outside), "sha256": ""}
     verdicts.write_text(json.dumps(data))
-    assert client.get("/api/review/picture", params={"run": "outputs/ana", "iteration": 1, "image": str(outside)}).status_code == 400
+    assert (
+        client.get(
+            "/api/review/picture", params={"run": "outputs/ana", "iteration": 1, "image": str(outside)}
+        ).status_code
+        == 400
+    )
 
 
 def test_keys_differ() -> None:

@@ -43,7 +43,9 @@ def test_from_a_folder_to_a_training_set(tmp_path: Path, monkeypatch: pytest.Mon
         ]  # fmt: skip
         assert client.post("/api/vault/cluster", json={}).status_code == 409, "one command at a time"
         assert ended(client)["state"] == "done"
-        assert client.get("/api/vault").json()["status"]["people"] is None and client.get("/api/people").status_code == 404
+        assert (
+            client.get("/api/vault").json()["status"]["people"] is None and client.get("/api/people").status_code == 404
+        )
         client.post("/api/vault/cluster", json={})
         assert ended(client)["state"] == "done" and len(client.get("/api/people").json()["people"]) == 3
         client.post("/api/dataset/label", json={"person": "p001", "trigger": "ohwx ana"})
@@ -52,7 +54,10 @@ def test_from_a_folder_to_a_training_set(tmp_path: Path, monkeypatch: pytest.Mon
         client.post("/api/vault/analyze", json={"person": "p001"})
         assert ended(client)["state"] == "done", ended(client)
         measured = client.get("/api/dataset/shares?person=p001").json()["measured"]
-        assert measured["from"] == "outputs/facevault/gaps/p001.json" and measured["facets"]["face_angle"]["measured"] == measured["images"] > 0
+        assert (
+            measured["from"] == "outputs/facevault/gaps/p001.json"
+            and measured["facets"]["face_angle"]["measured"] == measured["images"] > 0
+        )
 
 
 @pytest.mark.parametrize("folder", ["", "  ", "nowhere", "/etc/passwd", "a\0b"])
@@ -81,7 +86,9 @@ def test_nothing_to_analyse_before_prep(vault_client: TestClient) -> None:
     assert answer.status_code == 404 and "twinloop vault prep p002" in answer.json()["error"]
 
 
-def test_what_is_typed_is_a_path_and_never_an_option(vault_home: Path, vault_client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_typed_is_a_path_and_never_an_option(
+    vault_home: Path, vault_client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[list[str]] = []
 
     def refuse(_: Jobs, key: str, argv: Sequence[str]) -> Job:
@@ -101,10 +108,16 @@ def test_what_is_typed_is_a_path_and_never_an_option(vault_home: Path, vault_cli
     assert len(seen) == 3
 
 
-def test_while_a_command_works_in_the_vault_changes_are_refused_in_plain_words(vault_home: Path, vault_client: TestClient) -> None:
+def test_while_a_command_works_in_the_vault_changes_are_refused_in_plain_words(
+    vault_home: Path, vault_client: TestClient
+) -> None:
     with locked(vault_home / "outputs/facevault"):
         answer = vault_client.post("/api/people/name", json={"person": "p001", "name": "bea"})
         assert vault_client.get("/api/people").status_code == 200, "it is shown"
     said = answer.json()["error"]
-    assert answer.status_code == 409 and f"(process {os.getpid()}). Nothing was changed" in said and "output folder" not in said
+    assert (
+        answer.status_code == 409
+        and f"(process {os.getpid()}). Nothing was changed" in said
+        and "output folder" not in said
+    )
     assert vault_client.post("/api/people/name", json={"person": "p001", "name": "bea"}).status_code == 200

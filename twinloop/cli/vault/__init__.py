@@ -41,7 +41,10 @@ COMMANDS: tuple[Command, ...] = (
 def add_group(subparsers: Any) -> None:
     """Make ``vault`` and its commands known."""
     parser = subparsers.add_parser(
-        "vault", help="from a messy folder of photos to a person's training set", description=__doc__, formatter_class=HelpFormatter
+        "vault",
+        help="from a messy folder of photos to a person's training set",
+        description=__doc__,
+        formatter_class=HelpFormatter,
     )
     inner = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:

@@ -16,7 +16,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     making.add_captioning(parser)
     making.add_cutting(parser)
     parser.add_argument(
-        "--edit", nargs=2, metavar=("FILE", "TEXT"), help='your own caption of a photo (its path or name); "" takes it back'
+        "--edit",
+        nargs=2,
+        metavar=("FILE", "TEXT"),
+        help='your own caption of a photo (its path or name); "" takes it back',
     )
     parser.add_argument("--list", action="store_true", help="only show the captions there are")
     add_vault(parser)
@@ -36,7 +39,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
             terminal.line(f"Yours from now on: {name}")
         if args.edit is not None:
             photo = edits.photo_meant(vault, person, args.edit[0])
-            terminal.line(f"Written down: {edits.edit(vault, label, photo, args.edit[1]) or 'the measured caption comes back'}")
+            terminal.line(
+                f"Written down: {edits.edit(vault, label, photo, args.edit[1]) or 'the measured caption comes back'}"
+            )
         if args.list and last is not None:
             return _listed(captioning.shown(vault, label, last), terminal)
         cutting, wanted = making.wanted(args, vault, person)

@@ -25,7 +25,12 @@ def add_clustering(parser: argparse.ArgumentParser) -> None:
         "--limit", type=_limit, metavar="COSINE",
         help="average likeness of two groups from which they are one person: higher for fewer mix-ups; auto = what follows from the embedder (default: as in the last run, else auto)",
     )  # fmt: skip
-    parser.add_argument("--min-faces", type=positive, metavar="N", help="photos that make a person; whoever is on fewer is a stranger (default: as in the last run, else 3)")
+    parser.add_argument(
+        "--min-faces",
+        type=positive,
+        metavar="N",
+        help="photos that make a person; whoever is on fewer is a stranger (default: as in the last run, else 3)",
+    )
 
 
 def _limit(text: str) -> float:
@@ -47,8 +52,14 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 def lines_of(done: Clustered) -> list[str]:
     """The summary for people."""
     data = done.to_json()
-    people, faces, strangers = (_count(data["people"], "person", "people"), _count(data["faces"], "face", "faces"), _count(data["strangers"], "face", "faces"))
-    lines = [f"{people} with {faces}; {strangers} of strangers (limit {data['limit']:.2f}, at least {data['min_faces']} photos)"]
+    people, faces, strangers = (
+        _count(data["people"], "person", "people"),
+        _count(data["faces"], "face", "faces"),
+        _count(data["strangers"], "face", "faces"),
+    )
+    lines = [
+        f"{people} with {faces}; {strangers} of strangers (limit {data['limit']:.2f}, at least {data['min_faces']} photos)"
+    ]
     if not done.changed:
         lines.append("Nothing changed.")
     elif done.new or done.gone:
@@ -65,4 +76,9 @@ def _few(names: tuple[str, ...], most: int = 12) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-COMMAND = Command("cluster", "Tell people apart by their faces; those on few photos are strangers. Names and corrections are kept.", configure, run)
+COMMAND = Command(
+    "cluster",
+    "Tell people apart by their faces; those on few photos are strangers. Names and corrections are kept.",
+    configure,
+    run,
+)

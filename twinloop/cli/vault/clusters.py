@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hidden", action="store_true", help="also list hidden people (--json always does, marked)")
-    parser.add_argument("--sheets", type=Path, metavar="DIR", help="also write a picture of each person's faces to DIR; the pictures are readable by you only")
+    parser.add_argument(
+        "--sheets",
+        type=Path,
+        metavar="DIR",
+        help="also write a picture of each person's faces to DIR; the pictures are readable by you only",
+    )
     add_vault(parser)
 
 
@@ -46,7 +51,14 @@ def lines_of(listed: list[ListedPerson]) -> list[str]:
     for item in listed:
         person, example = item.person, shown(item.faces[0].path) if item.faces else ""
         if person is not None:
-            rows.append((person.id, f"{person.name or '-'}{' (hidden)' if person.hidden else ''}", str(len(item.faces)), example))
+            rows.append(
+                (
+                    person.id,
+                    f"{person.name or '-'}{' (hidden)' if person.hidden else ''}",
+                    str(len(item.faces)),
+                    example,
+                )
+            )
         elif item.faces:
             rows.append(("-", "strangers", str(len(item.faces)), example))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]

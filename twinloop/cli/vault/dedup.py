@@ -22,7 +22,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="by which perceptual hashes of copies may differ, 0 to 16 of 64; thumbnails decide in the end (default: as in the last search, else 10)",
     )  # fmt: skip
     parser.add_argument(
-        "--burst-seconds", type=_seconds, metavar="S", help="between photos of one burst; 0 = no bursts (default: as in the last search, else 5)"
+        "--burst-seconds",
+        type=_seconds,
+        metavar="S",
+        help="between photos of one burst; 0 = no bursts (default: as in the last search, else 5)",
     )
     add_vault(parser)
 
@@ -58,9 +61,13 @@ def summary(found: Duplicates) -> list[str]:
         spare = sum(not file.kept for group in groups for file in group.files)
         lines.append(f"  {kind:<5}  groups ({name}): {len(groups)}; files that another one stands for: {spare}")
     if found.flat:
-        lines.append(f"{found.flat} photos are too plain to be recognised (all black, a clear sky) and were only compared byte by byte.")
+        lines.append(
+            f"{found.flat} photos are too plain to be recognised (all black, a clear sky) and were only compared byte by byte."
+        )
     if found.without_thumbnail:
-        lines.append(f"{found.without_thumbnail} photos have no thumbnail and were only compared byte by byte. Scan again: twinloop vault scan")
+        lines.append(
+            f"{found.without_thumbnail} photos have no thumbnail and were only compared byte by byte. Scan again: twinloop vault scan"
+        )
     return [*lines, "Nothing was deleted or moved."]
 
 
@@ -74,4 +81,6 @@ def _seconds(text: str) -> float:
     return value
 
 
-COMMAND = Command("dedup", "Find duplicates: the same bytes, the same picture, the same moment. Nothing is deleted.", configure, run)
+COMMAND = Command(
+    "dedup", "Find duplicates: the same bytes, the same picture, the same moment. Nothing is deleted.", configure, run
+)

@@ -32,7 +32,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     for group in groups:
         for line in _group_lines(group):
             terminal.line(line)
-    terminal.line(f"{len(groups)} groups. Another one of a group: twinloop vault keep FILE. No duplicates: twinloop vault distinct FILE FILE")
+    terminal.line(
+        f"{len(groups)} groups. Another one of a group: twinloop vault keep FILE. No duplicates: twinloop vault distinct FILE FILE"
+    )
     return [group.to_json() for group in groups]
 
 
@@ -45,7 +47,9 @@ def _group_lines(group: DuplicateGroup) -> Iterator[str]:
 
 def _shown(path: str) -> str:
     """A path on one line of a terminal, whatever signs it has."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in path)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in path
+    )
 
 
 def _details(file: DuplicateFile) -> str:
@@ -56,7 +60,9 @@ def _details(file: DuplicateFile) -> str:
 
 
 def configure_keep(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="a file of a group; twinloop vault duplicates lists them")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="a file of a group; twinloop vault duplicates lists them"
+    )
     add_vault(parser)
 
 
@@ -71,7 +77,9 @@ def run_keep(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 
 def configure_distinct(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="two or more files that are no duplicates of each other")
+    parser.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE", help="two or more files that are no duplicates of each other"
+    )
     add_vault(parser)
 
 
@@ -81,7 +89,9 @@ def run_distinct(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     with opened(args.vault) as vault:
         made = distinct(vault, args.files)
-        return _told(vault, made, f"{len(made.data['photos'])} photos are no duplicates of each other from now on.", terminal)
+        return _told(
+            vault, made, f"{len(made.data['photos'])} photos are no duplicates of each other from now on.", terminal
+        )
 
 
 def _told(vault: OpenVault, made: Decision, text: str, terminal: Terminal) -> Any:
@@ -94,6 +104,10 @@ def _told(vault: OpenVault, made: Decision, text: str, terminal: Terminal) -> An
     return {"number": made.number, "kind": made.kind, "data": dict(made.data), "dropped": len(gone)}
 
 
-DUPLICATES = Command("duplicates", "The groups of duplicates, the kept file first, each with its reason.", configure, run)
-KEEP = Command("keep", "Keep this photo of its group of duplicates, instead of the one that is kept now.", configure_keep, run_keep)
+DUPLICATES = Command(
+    "duplicates", "The groups of duplicates, the kept file first, each with its reason.", configure, run
+)
+KEEP = Command(
+    "keep", "Keep this photo of its group of duplicates, instead of the one that is kept now.", configure_keep, run_keep
+)
 DISTINCT = Command("distinct", "These photos are no duplicates of each other.", configure_distinct, run_distinct)

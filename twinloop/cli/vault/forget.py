@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("person", nargs="?", metavar="PERSON", help="id (p001) or name of the person to forget")
     add_vault(parser)
-    parser.add_argument("--all", action="store_true", help="forget everything that the vault holds, decisions and training sets too")
-    parser.add_argument("--yes", action="store_true", help="really remove it; without this flag the command only says what would go")
+    parser.add_argument(
+        "--all", action="store_true", help="forget everything that the vault holds, decisions and training sets too"
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="really remove it; without this flag the command only says what would go"
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
@@ -58,4 +62,6 @@ def lines_of(found: Forgotten) -> list[str]:
     return lines if found.done else [*lines, "Nothing was removed. To do it: the same command with --yes"]
 
 
-COMMAND = Command("forget", "Remove all that was derived of a person, or of everybody. Photos stay as they are.", configure, run)
+COMMAND = Command(
+    "forget", "Remove all that was derived of a person, or of everybody. Photos stay as they are.", configure, run
+)

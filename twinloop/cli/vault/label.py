@@ -32,7 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def add_class_word(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--class", dest="class_word", metavar="WORD", help=f"what the person is: woman, man, person, 1girl... (default: {CLASS_WORD})"
+        "--class",
+        dest="class_word",
+        metavar="WORD",
+        help=f"what the person is: woman, man, person, 1girl... (default: {CLASS_WORD})",
     )
 
 
@@ -40,7 +43,9 @@ def add_consent(parser: argparse.ArgumentParser) -> None:
     consent = parser.add_argument_group(
         "consent: on what ground these photos may be used; without it every record says 'not recorded'"
     )
-    consent.add_argument("--consent", choices=KINDS, help="the person themself, a written consent, a licence, or nobody real")
+    consent.add_argument(
+        "--consent", choices=KINDS, help="the person themself, a written consent, a licence, or nobody real"
+    )
     consent.add_argument("--by", default="", metavar="WHO", help="who gave it")
     consent.add_argument("--on", default="", metavar="DATE", help="when, as YYYY-MM-DD")
     consent.add_argument("--scope", default="", metavar="TEXT", help="for what")
@@ -59,7 +64,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     with opened(args.vault) as vault:
         person = find_person(read_people(vault.vault), args.person)
-        made = label(vault, person, LabelOptions(args.trigger, args.class_word or CLASS_WORD, consent_of(args), args.name))
+        made = label(
+            vault, person, LabelOptions(args.trigger, args.class_word or CLASS_WORD, consent_of(args), args.name)
+        )
     for text in made.warnings:
         terminal.warn(text)
     data = made.to_json()
@@ -69,4 +76,6 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     return data
 
 
-COMMAND = Command("label", "Say how a person is called in training, and on what ground the photos may be used.", configure, run)
+COMMAND = Command(
+    "label", "Say how a person is called in training, and on what ground the photos may be used.", configure, run
+)

@@ -33,16 +33,24 @@ def add_cutting(parser: argparse.ArgumentParser, min_face: str = "--min-face") -
         choices=("face", "half", "full", "keep"),
         help="how much of the person: head, half, whole, or as photographed (default: keep)",
     )
-    parser.add_argument("--max-photos", type=options.positive, metavar="N", help="the best N photos, spread over the angles")
     parser.add_argument(
-        min_face, dest="min_face_cut", type=options.positive, metavar="PX", help="least height of a face that is worth training on, in pixels of the photo (default: 64)"
+        "--max-photos", type=options.positive, metavar="N", help="the best N photos, spread over the angles"
+    )
+    parser.add_argument(
+        min_face,
+        dest="min_face_cut",
+        type=options.positive,
+        metavar="PX",
+        help="least height of a face that is worth training on, in pixels of the photo (default: 64)",
     )
 
 
 def add_captioning(parser: argparse.ArgumentParser) -> None:
     """How captions are written. None = as in the last run, else the default."""
     parser.add_argument(
-        "--style", choices=("prose", "tags"), help="phrases for SDXL and Flux, or tags for Animagine and its kin (default: prose)"
+        "--style",
+        choices=("prose", "tags"),
+        help="phrases for SDXL and Flux, or tags for Animagine and its kin (default: prose)",
     )
     parser.add_argument(
         "--captioner",

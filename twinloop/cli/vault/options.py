@@ -10,7 +10,9 @@ from twinloop.store.vault import DEFAULT
 
 def add_vault(parser: argparse.ArgumentParser) -> None:
     """``--vault DIR``."""
-    parser.add_argument("--vault", type=Path, default=DEFAULT, metavar="DIR", help=f"folder of the vault (default: {DEFAULT})")
+    parser.add_argument(
+        "--vault", type=Path, default=DEFAULT, metavar="DIR", help=f"folder of the vault (default: {DEFAULT})"
+    )
 
 
 def add_person(parser: argparse.ArgumentParser) -> None:

@@ -35,7 +35,9 @@ def _editing(edit: Callable[[OpenVault, argparse.Namespace], Edited]) -> Callabl
 
 def _configure_name(parser: argparse.ArgumentParser) -> None:
     add_person(parser)
-    parser.add_argument("name", metavar="NAME", help="what to call the person; also the name of the folder with the training set")
+    parser.add_argument(
+        "name", metavar="NAME", help="what to call the person; also the name of the folder with the training set"
+    )
     add_vault(parser)
 
 
@@ -58,8 +60,15 @@ def _merge(vault: OpenVault, args: argparse.Namespace) -> Edited:
 
 def _configure_files(parser: argparse.ArgumentParser) -> None:
     add_person(parser)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="photos, by path or by a name that only one has")
-    parser.add_argument("--face", type=positive, metavar="N", help="which face of each photo, counted from the largest, where several could be meant")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="photos, by path or by a name that only one has"
+    )
+    parser.add_argument(
+        "--face",
+        type=positive,
+        metavar="N",
+        help="which face of each photo, counted from the largest, where several could be meant",
+    )
     add_vault(parser)
 
 
@@ -128,7 +137,12 @@ COMMANDS = (
     Command("name", "Give a person a name.", _configure_name, _editing(_name)),
     Command("merge", "Make several people one: the first that is named.", _configure_merge, _editing(_merge)),
     Command("split", "Make the faces of a person in some photos a new person.", _configure_files, _editing(_split)),
-    Command("reject", "Not this person: the faces in these photos never come back to it.", _configure_files, _editing(_reject)),
+    Command(
+        "reject",
+        "Not this person: the faces in these photos never come back to it.",
+        _configure_files,
+        _editing(_reject),
+    ),
     Command("not-this-person", "The same as reject.", _configure_files, _editing(_reject)),
     Command("assign", "Say that the faces in these photos are this person.", _configure_files, _editing(_assign)),
     Command("hide", "Leave a person out of lists and training sets.", _configure_person, _editing(_hide)),

@@ -35,7 +35,9 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repeats", type=options.positive, metavar="N", help="of kohya's folder (default: as it is, 10 at first)"
     )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="another folder than organized/<person> in the vault")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="another folder than organized/<person> in the vault"
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
@@ -53,7 +55,15 @@ def made(vault: OpenVault, person: Person, args: argparse.Namespace, terminal: T
     label = needed_label(vault, person)
     cutting, wanted = making.wanted(args, vault, person)
     asked = PrepOptions(args.layout, args.repeats, args.output, cutting, wanted)
-    found = prep(vault, person, label, making.copies_of(vault, person, terminal), asked, making.writer_for(vault, args, wanted), terminal)
+    found = prep(
+        vault,
+        person,
+        label,
+        making.copies_of(vault, person, terminal),
+        asked,
+        making.writer_for(vault, args, wanted),
+        terminal,
+    )
     for line in lines(found):
         terminal.line(line)
     making.say_audit(found.captions, terminal)
@@ -71,10 +81,14 @@ def lines(found: Prepared) -> list[str]:
     shown = [f"{found.folder}: {len(captions.captions)} pictures ({found.layout}); {changed}"]
     if found.was is not None:
         shown.append(f"Moved here, as the name changed: {found.was}")
-    shown += [f"Also of this person, from before: {path}. Delete it when nothing needs it any more." for path in found.also]
+    shown += [
+        f"Also of this person, from before: {path}. Delete it when nothing needs it any more." for path in found.also
+    ]
     if found.others:
         more = f" and {len(found.others) - 1} more" if len(found.others) > 1 else ""
-        shown.append(f"Note: {found.others[0]}{more} in this folder {'are' if more else 'is'} not of this training set; a trainer takes {'them' if more else 'it'}, too")
+        shown.append(
+            f"Note: {found.others[0]}{more} in this folder {'are' if more else 'is'} not of this training set; a trainer takes {'them' if more else 'it'}, too"
+        )
     shown += [f"Yours from now on: {name}" for name in found.adopted]
     shown += [f"Left alone, because you changed it: {name}" for name in found.kept]
     shown += making.left_out_lines(found.left_out)

@@ -17,11 +17,20 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     scan.configure(parser)
-    parser.add_argument("--person", required=True, metavar="NAME", help="whose training set; the name of its folder, too")
     parser.add_argument(
-        "--reference", type=Path, metavar="PHOTO", help="a photo of the person alone (default: who has this name, else who is on most photos)"
+        "--person", required=True, metavar="NAME", help="whose training set; the name of its folder, too"
     )
-    parser.add_argument("--trigger", metavar="WORDS", help="what calls the person in a prompt (default: what was said before, else 'ohwx NAME')")
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        metavar="PHOTO",
+        help="a photo of the person alone (default: who has this name, else who is on most photos)",
+    )
+    parser.add_argument(
+        "--trigger",
+        metavar="WORDS",
+        help="what calls the person in a prompt (default: what was said before, else 'ohwx NAME')",
+    )
     label.add_class_word(parser)
     label.add_consent(parser)
     cluster.add_clustering(parser)
@@ -55,7 +64,13 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         _title(terminal, "Caption and prep")
         made = prep.made(vault, person, args, terminal)
     terminal.line(f"\nTraining set: {made.folder} ({made.readiness.text})")
-    return {"scan": scanned, "cluster": people.to_json(), "dedup": dedup.counts(copies), "person": person.id, "prep": made.to_json()}
+    return {
+        "scan": scanned,
+        "cluster": people.to_json(),
+        "dedup": dedup.counts(copies),
+        "person": person.id,
+        "prep": made.to_json(),
+    }
 
 
 def _labelled(vault: OpenVault, person: Person, args: argparse.Namespace, terminal: Terminal) -> Person:
@@ -69,7 +84,13 @@ def _labelled(vault: OpenVault, person: Person, args: argparse.Namespace, termin
     trigger = args.trigger or (before.trigger if before else f"ohwx {args.person}")
     word = args.class_word or (before.class_word if before else label.CLASS_WORD)
     consent = label.consent_of(args) if args.consent or before is None else before.consent
-    done = write_down(vault, person, LabelOptions(trigger, word, consent, args.person if person.name is None and not looks_like_id(args.person) else None))
+    done = write_down(
+        vault,
+        person,
+        LabelOptions(
+            trigger, word, consent, args.person if person.name is None and not looks_like_id(args.person) else None
+        ),
+    )
     for text in done.warnings:
         terminal.warn(text)
     terminal.line(f"{person.id}: prompts begin with '{done.to_json()['prompt']}'\nConsent: {done.label.consent.text}")
@@ -85,4 +106,9 @@ def _say(terminal: Terminal, lines: list[str]) -> None:
         terminal.line(f"  {line}" if line else line)
 
 
-COMMAND = Command("run", "From a folder of photos to one person's training set: scan, cluster, dedup, label, caption, prep.", configure, run)
+COMMAND = Command(
+    "run",
+    "From a folder of photos to one person's training set: scan, cluster, dedup, label, caption, prep.",
+    configure,
+    run,
+)

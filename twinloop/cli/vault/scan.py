@@ -19,14 +19,53 @@ SHOWN = 10
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="folders (or files) to take in; those scanned before are looked through again anyway")
+    parser.add_argument(
+        "folders",
+        nargs="*",
+        type=Path,
+        metavar="FOLDER",
+        help="folders (or files) to take in; those scanned before are looked through again anyway",
+    )
     add_vault(parser)
-    parser.add_argument("--models-dir", metavar="DIR", help="folder of detector files, or the word 'nano' for the embedded ones (default: as in the last scan, else models)")
-    parser.add_argument("--remove", action="append", default=[], type=Path, metavar="FOLDER", help="take this folder out of the vault; may be given again")
-    parser.add_argument("--min-face", type=positive, metavar="PX", help="height from which faces are kept, in pixels of the photo (default: as in the last scan, else 40)")
-    parser.add_argument("--workers", type=not_negative, metavar="N", help="processes that decode and measure; 0 = none, without protection from broken files (default: one per core, 16 at most)")
-    parser.add_argument("--timeout", type=positive, default=30, metavar="S", help="seconds after which a photo is given up (default: 30)")
-    parser.add_argument("--memory", type=positive, default=2048, metavar="MB", help="memory that one photo may take in a worker (default: 2048)")
+    parser.add_argument(
+        "--models-dir",
+        metavar="DIR",
+        help="folder of detector files, or the word 'nano' for the embedded ones (default: as in the last scan, else models)",
+    )
+    parser.add_argument(
+        "--remove",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="take this folder out of the vault; may be given again",
+    )
+    parser.add_argument(
+        "--min-face",
+        type=positive,
+        metavar="PX",
+        help="height from which faces are kept, in pixels of the photo (default: as in the last scan, else 40)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=not_negative,
+        metavar="N",
+        help="processes that decode and measure; 0 = none, without protection from broken files (default: one per core, 16 at most)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=positive,
+        default=30,
+        metavar="S",
+        help="seconds after which a photo is given up (default: 30)",
+    )
+    parser.add_argument(
+        "--memory",
+        type=positive,
+        default=2048,
+        metavar="MB",
+        help="memory that one photo may take in a worker (default: 2048)",
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
@@ -53,7 +92,11 @@ def lines_of(done: Scanned) -> list[str]:
         f"{counts.photos} photos with {counts.faces} faces in {counts.files} files",
         f"measured {done.measured}, known by their content {done.recognised}, unchanged {done.unchanged}, gone {done.gone}, skipped {len(done.skipped)}",
     ]
-    return [*lines, *skipped_lines([(os.fspath(path), reason) for path, reason in done.skipped]), *ignored_lines(done.ignored)]
+    return [
+        *lines,
+        *skipped_lines([(os.fspath(path), reason) for path, reason in done.skipped]),
+        *ignored_lines(done.ignored),
+    ]
 
 
 def skipped_lines(skipped: list[tuple[str, str]]) -> list[str]:
@@ -61,19 +104,34 @@ def skipped_lines(skipped: list[tuple[str, str]]) -> list[str]:
     if not skipped:
         return []
     more = [f"  - and {len(skipped) - SHOWN} more: twinloop vault status --json"] if len(skipped) > SHOWN else []
-    return ["", f"Skipped: {len(skipped)}", *(f"  - {shown(path)}: {reason}" for path, reason in skipped[:SHOWN]), *more]
+    return [
+        "",
+        f"Skipped: {len(skipped)}",
+        *(f"  - {shown(path)}: {reason}" for path, reason in skipped[:SHOWN]),
+        *more,
+    ]
 
 
 def ignored_lines(ignored: dict[str, int]) -> list[str]:
     if not ignored:
         return []
-    kinds = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in sorted(ignored.items(), key=lambda item: -item[1])[:SHOWN])
+    kinds = ", ".join(
+        f"{count} {suffix or 'without a suffix'}"
+        for suffix, count in sorted(ignored.items(), key=lambda item: -item[1])[:SHOWN]
+    )
     return ["", f"Not pictures by their name, left alone: {kinds}"]
 
 
 def shown(path: str) -> str:
     """A path on one line of a terminal, whatever signs it has."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in path)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in path
+    )
 
 
-COMMAND = Command("scan", "Look at every photo of some folders, once: faces, measures, thumbnails. Photos are only read.", configure, run)
+COMMAND = Command(
+    "scan",
+    "Look at every photo of some folders, once: faces, measures, thumbnails. Photos are only read.",
+    configure,
+    run,
+)

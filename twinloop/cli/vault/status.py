@@ -36,10 +36,18 @@ def lines_of(found: Status) -> list[str]:
     """The state for people."""
     counts = found.counts
     lines = [*(f"folder: {folder}" for folder in found.folders), f"models: {found.models_dir}"]
-    lines.append(f"photos: {counts.photos}, in {_count(counts.files, 'file')}; skipped: {_count(counts.skipped, 'file')}")
+    lines.append(
+        f"photos: {counts.photos}, in {_count(counts.files, 'file')}; skipped: {_count(counts.skipped, 'file')}"
+    )
     lines.append(f"faces: {counts.faces}, of which {found.with_embedding} can be told apart")
-    lines.append("people: not clustered yet (twinloop vault cluster)" if found.people is None else f"people: {found.people}")
-    lines.append("duplicates: not searched yet (twinloop vault dedup)" if found.duplicate_groups is None else f"duplicates: {_count(found.duplicate_groups, 'group')}")
+    lines.append(
+        "people: not clustered yet (twinloop vault cluster)" if found.people is None else f"people: {found.people}"
+    )
+    lines.append(
+        "duplicates: not searched yet (twinloop vault dedup)"
+        if found.duplicate_groups is None
+        else f"duplicates: {_count(found.duplicate_groups, 'group')}"
+    )
     lines.append(f"your decisions: {found.decisions}" + (" (twinloop vault history)" if found.decisions else ""))
     if found.prepared:
         lines.append(f"training sets: {', '.join(found.prepared)}")
@@ -50,4 +58,9 @@ def _count(number: int, name: str) -> str:
     return f"{number} {name}{'' if number == 1 else 's'}"
 
 
-COMMAND = Command("status", "What is in the vault: folders, photos, faces, people, and every skipped file with its reason.", configure, run)
+COMMAND = Command(
+    "status",
+    "What is in the vault: folders, photos, faces, people, and every skipped file with its reason.",
+    configure,
+    run,
+)

@@ -46,10 +46,17 @@ TARGETS = {**PICTURES, **LORAS, **TRAINERS}
 
 def run(session: Session) -> None:
     """The program first: each kind is made from something else."""
-    target = session.choose("export.target", "For which program?", [Option(key, known.label, known.note) for key, known in TARGETS.items()], "did")
+    target = session.choose(
+        "export.target",
+        "For which program?",
+        [Option(key, known.label, known.note) for key, known in TARGETS.items()],
+        "did",
+    )
     source = _from_pictures if target in PICTURES else _from_lora if target in LORAS else _from_captions
     given = source(session)
-    output = questions.expanded(session.text(f"export.{target}.output", "Write to:", TARGETS[target].output, questions.not_empty))
+    output = questions.expanded(
+        session.text(f"export.{target}.output", "Write to:", TARGETS[target].output, questions.not_empty)
+    )
     session.run("Export", ["export", target, *given, "--output", output])
 
 
@@ -63,16 +70,26 @@ def _from_lora(session: Session) -> list[str]:
 
 
 def _from_captions(session: Session) -> list[str]:
-    base = session.text("export.base", "Base model, as that program shall find it:", questions.SDXL, questions.not_empty)
+    base = session.text(
+        "export.base", "Base model, as that program shall find it:", questions.SDXL, questions.not_empty
+    )
     return ["--dataset", _dataset(session), "--person", _trigger(session), "--base-model", base]
 
 
 def _dataset(session: Session) -> str:
-    return questions.expanded(session.path("dataset", "Folder with the person's photos:", "", questions.existing_folder))
+    return questions.expanded(
+        session.path("dataset", "Folder with the person's photos:", "", questions.existing_folder)
+    )
 
 
 def _trigger(session: Session) -> str:
     return session.text("person.trigger", "Trigger words:", "ohwx person", questions.not_empty)
 
 
-WORKFLOW = Workflow("export", "Export", "for avatar programs, image programs, trainers", "twinloop export TARGET --output PATH (--help lists the targets)", run)
+WORKFLOW = Workflow(
+    "export",
+    "Export",
+    "for avatar programs, image programs, trainers",
+    "twinloop export TARGET --output PATH (--help lists the targets)",
+    run,
+)

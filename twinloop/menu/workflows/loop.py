@@ -26,9 +26,13 @@ def run(session: Session) -> None:
 def _new(session: Session) -> str:
     name = questions.person_name(session)
     trigger = questions.trigger(session, name)
-    dataset = session.path("dataset", "Folder with the person's photos:", str(Vault(DEFAULT).person(name)), questions.existing_folder)
+    dataset = session.path(
+        "dataset", "Folder with the person's photos:", str(Vault(DEFAULT).person(name)), questions.existing_folder
+    )
     models, base = questions.models(session), questions.base_model(session)
-    path = session.text("config.new", "Configuration to write:", f"bootstrap_config_{name.replace(' ', '_')}.json", _free)
+    path = session.text(
+        "config.new", "Configuration to write:", f"bootstrap_config_{name.replace(' ', '_')}.json", _free
+    )
     session.run(
         "Write the configuration",
         [

@@ -32,4 +32,10 @@ def run(session: Session) -> None:
     session.run("Inspect", ["inspect", path, *convert])
 
 
-WORKFLOW = Workflow("models", "Models and safety", "what is there, what is missing, is it safe", "twinloop models list; twinloop inspect FILE", run)
+WORKFLOW = Workflow(
+    "models",
+    "Models and safety",
+    "what is there, what is missing, is it safe",
+    "twinloop models list; twinloop inspect FILE",
+    run,
+)

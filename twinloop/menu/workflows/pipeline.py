@@ -23,10 +23,14 @@ CONSENT = (
 
 def run(session: Session) -> None:
     """Ask for the folder, the person and the models; then one command after the other."""
-    photos = questions.expanded(session.path("photos", "Folder with the photos (they are only read):", "", questions.existing_folder))
+    photos = questions.expanded(
+        session.path("photos", "Folder with the photos (they are only read):", "", questions.existing_folder)
+    )
     name = questions.person_name(session)
     trigger = questions.trigger(session, name)
-    class_word = session.text("person.class", "What the person is (person, woman, man, 1girl...):", "person", questions.not_empty)
+    class_word = session.text(
+        "person.class", "What the person is (person, woman, man, 1girl...):", "person", questions.not_empty
+    )
     consent = _consent(session)
     models, base = questions.models(session), questions.base_model(session)
     session.director.say(_forecast(photos))
@@ -34,7 +38,9 @@ def run(session: Session) -> None:
     session.run("Group the faces by person", ["vault", "cluster"])
     person = _person(session, name)
     session.run("Find duplicates", ["vault", "dedup"])
-    session.run("Label", ["vault", "label", person, "--name", name, "--trigger", trigger, "--class", class_word, *consent])
+    session.run(
+        "Label", ["vault", "label", person, "--name", name, "--trigger", trigger, "--class", class_word, *consent]
+    )
     session.run("Caption", ["vault", "caption", name])
     session.run("Prepare the training set", ["vault", "prep", name])
     config = _configuration(session, name, trigger, base, models)
@@ -49,7 +55,9 @@ def _consent(session: Session) -> list[str]:
     who = session.text("consent.who", "Given by (may stay empty):")
     when = session.text("consent.when", "On which date, YYYY-MM-DD (may stay empty):")
     scope = session.text("consent.scope", "For what (may stay empty):")
-    given = [item for flag, value in (("--by", who), ("--on", when), ("--scope", scope)) if value for item in (flag, value)]
+    given = [
+        item for flag, value in (("--by", who), ("--on", when), ("--scope", scope)) if value for item in (flag, value)
+    ]
     return ["--consent", kind, *given]
 
 
@@ -68,7 +76,11 @@ def _person(session: Session, name: str) -> str:
         return "p001"  # `vault name` then says what is wrong, and what to do
     found.sort(key=lambda item: -len(item["faces"]))
     options = [
-        Option(item["id"], f"{item['name'] or item['id']}: {len(item['faces'])} photos", f"such as {Path(item['faces'][0]['path']).name}")
+        Option(
+            item["id"],
+            f"{item['name'] or item['id']}: {len(item['faces'])} photos",
+            f"such as {Path(item['faces'][0]['path']).name}",
+        )
         for item in found
     ]
     return session.choose("person.cluster", f"Which of these people is {name}?", options, found[0]["id"])
@@ -77,7 +89,9 @@ def _person(session: Session, name: str) -> str:
 def _configuration(session: Session, name: str, trigger: str, base: str, models: str) -> str:
     """bootstrap_config.json for this person, written by ``twinloop init``; an existing one is not touched."""
     dataset = Vault(DEFAULT).person(name)
-    path = session.text("config.new", "Configuration to write:", f"bootstrap_config_{name.replace(' ', '_')}.json", questions.not_empty)
+    path = session.text(
+        "config.new", "Configuration to write:", f"bootstrap_config_{name.replace(' ', '_')}.json", questions.not_empty
+    )
     if not Path(path).exists():
         session.run(
             "Write the configuration",

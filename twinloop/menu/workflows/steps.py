@@ -11,7 +11,9 @@ from twinloop.menu.workflow import Workflow
 
 
 def analyze(session: Session) -> None:
-    dataset = questions.expanded(session.path("dataset", "Folder with the person's photos:", "", questions.existing_folder))
+    dataset = questions.expanded(
+        session.path("dataset", "Folder with the person's photos:", "", questions.existing_folder)
+    )
     models = questions.models(session)
     output = session.text("gaps.output", "Write the gaps to:", "gaps.json", questions.not_empty)
     session.run("Gap analysis", ["analyze", dataset, "--models-dir", models, "--output", output])
@@ -43,12 +45,20 @@ def validate(session: Session) -> None:
     if kind == "validate":
         _check(session)
         return
-    run = questions.expanded(session.path("run", "Folder of the run (output_dir):", "outputs/bootstrap", questions.existing_folder))
-    session.run("Review", ["ui", "--run", run] if kind == "page" else ["review", run], "Ctrl-C ends it" if kind == "page" else "")
+    run = questions.expanded(
+        session.path("run", "Folder of the run (output_dir):", "outputs/bootstrap", questions.existing_folder)
+    )
+    session.run(
+        "Review",
+        ["ui", "--run", run] if kind == "page" else ["review", run],
+        "Ctrl-C ends it" if kind == "page" else "",
+    )
 
 
 def _check(session: Session) -> None:
-    folder = questions.expanded(session.path("synthetic", "Folder of generated images:", "synthetic_1", questions.existing_folder))
+    folder = questions.expanded(
+        session.path("synthetic", "Folder of generated images:", "synthetic_1", questions.existing_folder)
+    )
     models = questions.models(session)
     approved = session.text("approved", "Folder for approved images:", _beside(folder, "approved"), questions.not_empty)
     rejected = session.text("rejected", "Folder for rejected images:", _beside(folder, "rejected"), questions.not_empty)
@@ -67,9 +77,24 @@ def _number(text: str) -> str:
     return "" if text.isdigit() and int(text) > 0 else "a whole number of 1 or more"
 
 
-GAPS = Workflow("gaps", "Gap analysis", "what a dataset lacks", "twinloop analyze DATASET --models-dir DIR --output gaps.json", analyze)
-GENERATE = Workflow("generate", "Generate", "images for exactly those gaps", "twinloop generate GAPS --base-model NAME --lora FILE --person TRIGGER", generate)
+GAPS = Workflow(
+    "gaps",
+    "Gap analysis",
+    "what a dataset lacks",
+    "twinloop analyze DATASET --models-dir DIR --output gaps.json",
+    analyze,
+)
+GENERATE = Workflow(
+    "generate",
+    "Generate",
+    "images for exactly those gaps",
+    "twinloop generate GAPS --base-model NAME --lora FILE --person TRIGGER",
+    generate,
+)
 VALIDATE = Workflow(
-    "validate", "Validate and review", "keep what the detectors and you find right",
-    "twinloop validate FOLDER --models-dir DIR --approved DIR --rejected DIR; twinloop review RUN", validate,
+    "validate",
+    "Validate and review",
+    "keep what the detectors and you find right",
+    "twinloop validate FOLDER --models-dir DIR --approved DIR --rejected DIR; twinloop review RUN",
+    validate,
 )

@@ -46,7 +46,9 @@ def main() -> None:
     elif given.step == "render":
         from twinloop.nano.build.render import render_all
 
-        render_all(work, shards=given.shards, per_shard=given.per_shard, size=256, seed=given.seed, processes=given.processes)
+        render_all(
+            work, shards=given.shards, per_shard=given.per_shard, size=256, seed=given.seed, processes=given.processes
+        )
     elif given.step == "vae":
         from twinloop.nano.build import vae
         from twinloop.nano.build.parallel import run_team

@@ -14,7 +14,11 @@ from torch import Tensor
 def save(path: Path, step: int, **groups: Mapping[str, Tensor]) -> None:
     """Write the groups of tensors under ``<group>/<name>``; the old file is replaced in one move."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    flat = {f"{group}/{name}": t.detach().contiguous().clone() for group, named in groups.items() for name, t in named.items()}
+    flat = {
+        f"{group}/{name}": t.detach().contiguous().clone()
+        for group, named in groups.items()
+        for name, t in named.items()
+    }
     partial = path.with_suffix(".partial")
     save_file(flat, partial, metadata={"step": str(step)})
     os.replace(partial, path)

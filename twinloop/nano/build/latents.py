@@ -72,5 +72,3 @@ def load(work: Path) -> tuple[NDArray[np.float16], NDArray[np.float32], list[dic
         latents.append(np.load(path, allow_pickle=False))
         truths += json.loads((work / f"{path.stem}.json").read_text())
     return np.concatenate(latents, axis=1), np.stack([cell_weights(t) for t in truths]), truths
-
-

@@ -110,7 +110,9 @@ def build_unet() -> UNet2DConditionModel:
     return cast(UNet2DConditionModel, unet)
 
 
-def build_text(vocabulary: int, end: int, start: int, *, projection: bool, layers: int) -> CLIPTextModel | CLIPTextModelWithProjection:
+def build_text(
+    vocabulary: int, end: int, start: int, *, projection: bool, layers: int
+) -> CLIPTextModel | CLIPTextModelWithProjection:
     """A text encoder of CLIP's form; SDXL reads the layer before the last, so one of ``layers`` is idle in the first."""
     config = CLIPTextConfig(
         vocab_size=vocabulary,

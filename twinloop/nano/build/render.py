@@ -46,7 +46,9 @@ def render_shard(folder: Path, number: int, count: int, size: int, seed: int) ->
     return count
 
 
-def render_all(folder: Path, *, shards: int, per_shard: int, size: int, seed: int, processes: int, first: int = 0) -> None:
+def render_all(
+    folder: Path, *, shards: int, per_shard: int, size: int, seed: int, processes: int, first: int = 0
+) -> None:
     """Render ``shards`` shards with ``processes`` processes; can be stopped and started again."""
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(folder, first + number, per_shard, size, seed) for number in range(shards)]

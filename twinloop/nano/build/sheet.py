@@ -54,7 +54,13 @@ def reconstructions(work: Path, images: NDArray[np.uint8]) -> tuple[Image.Image,
 
 
 def samples(
-    pipeline: Any, prompts: Sequence[str] = PROMPTS, *, per_prompt: int = 1, steps: int = 20, guidance: float = 4.0, seed: int = 0
+    pipeline: Any,
+    prompts: Sequence[str] = PROMPTS,
+    *,
+    per_prompt: int = 1,
+    steps: int = 20,
+    guidance: float = 4.0,
+    seed: int = 0,
 ) -> list[NDArray[np.uint8]]:
     """One (256, 256, 3) picture per prompt and seed, prompt by prompt."""
     asked = [prompt + QUALITY for prompt in prompts for _ in range(per_prompt)]

@@ -50,7 +50,9 @@ def write_tokenizer(folder: Path, words: Iterable[str], length: int) -> int:
     merges = merges_for(words)
     tokens = [*letters, *(letter + "</w>" for letter in letters)]
     tokens = [*dict.fromkeys([*tokens, *(a + b for a, b in merges)]), START, END]
-    (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(tokens)}, ensure_ascii=False))
+    (folder / "vocab.json").write_text(
+        json.dumps({token: number for number, token in enumerate(tokens)}, ensure_ascii=False)
+    )
     (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
     settings = {
         "tokenizer_class": "CLIPTokenizer",

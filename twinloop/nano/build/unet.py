@@ -138,9 +138,18 @@ def train(team: Team, run: UnetRun) -> None:
             _log(run, step, float(clock), loss, rate, team.size)
             if time.monotonic() - saved > run.save_every:
                 saved = time.monotonic()
-                checkpoint.save(run.path, step, parts=parts.state_dict(), ema=average, optimizer=optimizer.state, clock={"seconds": clock})
+                checkpoint.save(
+                    run.path,
+                    step,
+                    parts=parts.state_dict(),
+                    ema=average,
+                    optimizer=optimizer.state,
+                    clock={"seconds": clock},
+                )
     if team.rank == 0:
-        checkpoint.save(run.path, step, parts=parts.state_dict(), ema=average, optimizer=optimizer.state, clock={"seconds": clock})
+        checkpoint.save(
+            run.path, step, parts=parts.state_dict(), ema=average, optimizer=optimizer.state, clock={"seconds": clock}
+        )
 
 
 def _resume(run: UnetRun, parts: Parts, optimizer: MuonAdamW, average: dict[str, Tensor]) -> tuple[int, float]:

@@ -44,7 +44,12 @@ def weight_map(truth: dict[str, Any], size: int = 256) -> NDArray[np.uint8]:
     (ax, ay), (bx, by) = truth["landmarks"][3:5]
     middle, half = ((ax + bx) / 2, (ay + by) / 2), max(abs(bx - ax) * 0.7, 8.0)
     mouth = [[middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half]]
-    boxes = {"face_box": [truth["face_box"]], "hand_boxes": truth["hand_boxes"], "mouth": mouth, "eye_boxes": truth["eye_boxes"]}
+    boxes = {
+        "face_box": [truth["face_box"]],
+        "hand_boxes": truth["hand_boxes"],
+        "mouth": mouth,
+        "eye_boxes": truth["eye_boxes"],
+    }
     for name, weight in WEIGHTS.items():
         for x0, y0, x1, y1 in boxes[name]:
             weights[max(0, int(y0)) : max(0, int(y1) + 1), max(0, int(x0)) : max(0, int(x1) + 1)] = int(weight * 10)

@@ -50,7 +50,9 @@ def panel(observer: Observer, family: Family, count: int, seed: int, trigger: st
     return made
 
 
-def measure_base(generator: Generator, family: Family, observer: Observer, count: int, seed: int, reporter: Reporter) -> dict[str, Any]:
+def measure_base(
+    generator: Generator, family: Family, observer: Observer, count: int, seed: int, reporter: Reporter
+) -> dict[str, Any]:
     """How often each asked value was hit, how good the faces are, and how long an image takes."""
     shots, seen, started = panel(observer, family, count, seed), [], time.monotonic()
     generator.load_lora(None)

@@ -48,10 +48,19 @@ class People:
 
 
 def measure_lora(
-    trainer: Trainer, generator: Generator, family: Family, observer: Observer, people: People, count: int, seed: int, reporter: Reporter
+    trainer: Trainer,
+    generator: Generator,
+    family: Family,
+    observer: Observer,
+    people: People,
+    count: int,
+    seed: int,
+    reporter: Reporter,
 ) -> dict[str, Any]:
     """Train on the person's pictures; compare ``count`` images of the LoRA, and of the bare base, with the person and with strangers."""
-    person, strangers = (_vectors([observe_pixels(observer, pixels) for pixels in p]) for p in (people.person, people.strangers))
+    person, strangers = (
+        _vectors([observe_pixels(observer, pixels) for pixels in p]) for p in (people.person, people.strangers)
+    )
     settings = replace(family.training(PRESET), seed=seed)
 
     def progress(step: int, steps: int, loss: float) -> None:

@@ -46,7 +46,9 @@ def observe_pixels(observer: Observer, pixels: ImageArray) -> Observation:
     return observer.observe(LoadedImage(Path("picture"), digest, pixels, "real"))
 
 
-def fresh(count: int, seed: int, size: int = SIZE, per_person: int = PER_PERSON) -> Iterator[tuple[ImageArray, Truth, int]]:
+def fresh(
+    count: int, seed: int, size: int = SIZE, per_person: int = PER_PERSON
+) -> Iterator[tuple[ImageArray, Truth, int]]:
     """Pictures of people that no training saw, ``per_person`` of each, with their truth and the person's number."""
     rng = np.random.default_rng([seed, _STREAM])
     identity = sample_identity(rng)
@@ -108,7 +110,9 @@ def _facets(measured: Sequence[Measured]) -> dict[str, Any]:
         "hands_visible": share(_says(o, "hands_visible") == bool(i.truth.hand_boxes) for i, _, o in shown),
         "eyes_visible": share(_says(o, "eyes_visible") == i.truth.eyes_visible for i, _, o in shown),
         "eyes_hidden_seen": share(not _says(o, "eyes_visible") for i, _, o in shown if not i.truth.eyes_visible),
-        f"expression_to_{_READABLE:.0f}_degrees": share(s.expression in expression.FACET.classify(o).present for _, s, o in readable),
+        f"expression_to_{_READABLE:.0f}_degrees": share(
+            s.expression in expression.FACET.classify(o).present for _, s, o in readable
+        ),
         "expression": share(s.expression in expression.FACET.classify(o).present for _, s, o in shown),
         "setting": share(s.setting in setting.FACET.classify(o).present for _, s, o in shown),
         "lighting": share(s.lighting in lighting.FACET.classify(o).present for _, s, o in shown),
@@ -121,7 +125,11 @@ def _says(seen: Observation, value: str) -> bool:
 
 
 def _identity(measured: Sequence[Measured]) -> dict[str, Any]:
-    rows = [(m.seen.face.embedding, m.person) for m in measured if m.seen.face is not None and m.seen.face.embedding is not None]
+    rows = [
+        (m.seen.face.embedding, m.person)
+        for m in measured
+        if m.seen.face is not None and m.seen.face.embedding is not None
+    ]
     vectors = np.stack([vector for vector, _ in rows]).astype(np.float64) if rows else np.zeros((0, 1))
     people = np.array([person for _, person in rows])
     similarity = vectors @ vectors.T
@@ -133,4 +141,8 @@ def _identity(measured: Sequence[Measured]) -> dict[str, Any]:
 
 
 def _spread(values: NDArray[np.float64]) -> dict[str, Any]:
-    return {"mean": float(values.mean()), "std": float(values.std()), "pairs": len(values)} if len(values) else {"pairs": 0}
+    return (
+        {"mean": float(values.mean()), "std": float(values.std()), "pairs": len(values)}
+        if len(values)
+        else {"pairs": 0}
+    )

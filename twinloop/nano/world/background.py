@@ -18,24 +18,18 @@ def _fill(top: tuple[float, float, float], bottom: tuple[float, float, float]) -
     return np.ascontiguousarray(np.broadcast_to(row, (SIDE, SIDE, 3)))
 
 
-def _tone(
-    rng: np.random.Generator, base: tuple[float, float, float], spread: float
-) -> tuple[float, float, float]:
+def _tone(rng: np.random.Generator, base: tuple[float, float, float], spread: float) -> tuple[float, float, float]:
     red, green, blue = np.clip(np.asarray(base) + rng.normal(0.0, spread, 3), 8, 248)
     return float(red), float(green), float(blue)
 
 
-def _box(
-    canvas: Canvas, x0: float, y0: float, x1: float, y1: float, color: tuple[float, float, float]
-) -> None:
+def _box(canvas: Canvas, x0: float, y0: float, x1: float, y1: float, color: tuple[float, float, float]) -> None:
     cv2.rectangle(canvas, (int(x0), int(y0)), (int(x1), int(y1)), color, -1, cv2.LINE_AA)
 
 
 def _studio(rng: np.random.Generator) -> Canvas:
     base = np.asarray(
-        ((118, 124, 134), (92, 110, 138), (138, 126, 120), (112, 128, 122), (132, 112, 128))[
-            int(rng.integers(5))
-        ],
+        ((118, 124, 134), (92, 110, 138), (138, 126, 120), (112, 128, 122), (132, 112, 128))[int(rng.integers(5))],
         float,
     )
     canvas = np.broadcast_to(base, (SIDE, SIDE, 3)).astype(np.float32)

@@ -59,9 +59,7 @@ def glasses_patches(identity: Identity, face: Array) -> list[Patch]:
         out.append(tube(path, np.full(9, 0.028), m.FRAME, cols=8))
     y = np.sin(face[f.EYE_V]) + 0.05
     inner = np.sin(face[f.EYE_U]) * face[f.WIDTH] * 1.06 - wide
-    nose = smooth_path(
-        [(-inner, y, bridge_z + 0.03), (0.0, y + 0.03, bridge_z + 0.07), (inner, y, bridge_z + 0.03)], 7
-    )
+    nose = smooth_path([(-inner, y, bridge_z + 0.03), (0.0, y + 0.03, bridge_z + 0.07), (inner, y, bridge_z + 0.03)], 7)
     return [*out, tube(nose, np.full(7, 0.028), m.FRAME, cols=8)]
 
 
@@ -93,11 +91,7 @@ def torso_patches(identity: Identity, scene: Scene) -> list[Patch]:
     if scene.clothes == "sweater":
         out += [_roll(thick + 0.13, -1.26, 0.11), _roll(thick + 0.12, -1.12, 0.10)]
     elif scene.clothes in ("shirt", "jacket"):
-        out.append(
-            _collar(thick + 0.07, 0.26, 0.30)
-            if scene.clothes == "shirt"
-            else _collar(thick + 0.12, 0.34, 0.5)
-        )
+        out.append(_collar(thick + 0.07, 0.26, 0.30) if scene.clothes == "shirt" else _collar(thick + 0.12, 0.34, 0.5))
     return out
 
 
@@ -169,10 +163,7 @@ def hand_patches(side: float, wrist: Array, tilt: float) -> list[Patch]:
     )
     for x, y, spread, length in fingers:
         way = np.array([np.sin(np.radians(spread)), np.cos(np.radians(spread))])
-        path = [
-            place(x + way[0] * s * length, y + way[1] * s * length, 0.04 * s * s)
-            for s in (0.0, 0.35, 0.7, 1.0)
-        ]
+        path = [place(x + way[0] * s * length, y + way[1] * s * length, 0.04 * s * s) for s in (0.0, 0.35, 0.7, 1.0)]
         out.append(tube(np.array(path), np.array([0.082, 0.082, 0.077, 0.066]), m.SKIN, cols=13))
     thumb = [
         place(x, y, z)
@@ -202,9 +193,7 @@ def arm_patches(identity: Identity, scene: Scene, side: float, wrist: Array | No
         end = (float(wrist[0]), float(wrist[1]), float(wrist[2]))
         path = smooth_path([shoulder, (side * 1.45 * wide, -2.45, 0.0), elbow, end], 22)
         bare = 0.4
-    radius = np.interp(
-        np.linspace(0, 1, len(path)), (0.0, 0.2, 0.6, 0.85, 1.0), (0.27, 0.265, 0.22, 0.17, 0.15)
-    )
+    radius = np.interp(np.linspace(0, 1, len(path)), (0.0, 0.2, 0.6, 0.85, 1.0), (0.27, 0.265, 0.22, 0.17, 0.15))
     radius *= 1.08 if identity.person == "man" else 0.95
     if scene.clothes == "t-shirt":
         cut = max(2, int(bare * len(path)))

@@ -87,9 +87,7 @@ def _curtain(face: Array, bottom: float, start: float, flare: float, curl: float
         wide = (face[f.WIDTH] + _CAP - 0.015) * round_top + swell
         deep = (face[f.DEPTH] + _CAP - 0.015) * round_top - 0.08 * share
         # the front edge swings forward at the cheek and back below: a soft line instead of a straight cut
-        lean = angles + np.radians(9.0) * np.sin(2.6 * share) * np.sign(angles - np.pi) * np.abs(
-            angles / np.pi - 1.0
-        )
+        lean = angles + np.radians(9.0) * np.sin(2.6 * share) * np.sign(angles - np.pi) * np.abs(angles / np.pi - 1.0)
         x, z = np.sin(lean) * wide, np.cos(lean) * deep - 0.05
         outer.append(np.stack([x, np.full_like(x, y), z], axis=1))
         body = thick * taper * (0.35 + 0.65 * np.sqrt(max(0.0, 1.0 - share**6)))

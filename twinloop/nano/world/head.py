@@ -85,12 +85,7 @@ def head_point(lon: float, lat: float, face: Array) -> tuple[float, float, float
         push, drop = _feature_push(u, lat, face)
         z += push * weight
         y += drop * weight - face[f.JAW_DROP] * ramp(-0.6, -1.0, lat) * ramp(-0.1, 0.6, dz)
-        x += (
-            0.05
-            * (face[f.CHEEKS] + 0.3)
-            * bell(abs(lon) - 0.95, lat + 0.42, 0.3, 0.2)
-            * (1.0 if lon > 0 else -1.0)
-        )
+        x += 0.05 * (face[f.CHEEKS] + 0.3) * bell(abs(lon) - 0.95, lat + 0.42, 0.3, 0.2) * (1.0 if lon > 0 else -1.0)
     return x, y, z
 
 

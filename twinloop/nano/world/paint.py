@@ -50,9 +50,7 @@ def _paint_skin(u: float, v: float, face: Array, colors: Array, rgb: Array) -> N
     if face[f.FURROW] > 0.0:
         line = ramp(0.018, 0.006, abs(au - 0.055)) * ramp(0.09, 0.05, abs(v - 0.19))
         _mix(rgb, deep[0], deep[1], deep[2], 0.8 * line * face[f.FURROW])
-    hole = ramp(
-        1.0, 0.6, math.hypot((au - 0.075 * face[f.NOSE_W]) / 0.036, (v - face[f.NOSE_V] + 0.075) / 0.022)
-    )
+    hole = ramp(1.0, 0.6, math.hypot((au - 0.075 * face[f.NOSE_W]) / 0.036, (v - face[f.NOSE_V] + 0.075) / 0.022))
     _mix(rgb, deep[0] * 0.12, deep[1] * 0.1, deep[2] * 0.1, 0.8 * hole)
 
 
@@ -110,9 +108,7 @@ def _paint_eye(u: float, v: float, face: Array, colors: Array, soft: float, rgb:
 
 
 @compiled
-def _paint_ball(
-    u: float, y: float, up: float, face: Array, colors: Array, soft: float, wet: float, rgb: Array
-) -> None:
+def _paint_ball(u: float, y: float, up: float, face: Array, colors: Array, soft: float, wet: float, rgb: Array) -> None:
     hh = face[f.EYE_HH]
     side = 1.0 if u > 0 else -1.0
     white, iris = colors[m.C_SCLERA], colors[m.C_IRIS]
@@ -126,11 +122,7 @@ def _paint_ball(
     disc = ramp(1.0 + edge, 1.0 - edge, r) * wet
     if disc <= 0.0:
         return
-    glow = (
-        (0.55 + 1.15 * ramp(0.5, -0.9, iy / radius))
-        * (1.0 - 0.72 * ramp(0.74, 0.98, r))
-        * (0.6 + 0.4 * shade)
-    )
+    glow = (0.55 + 1.15 * ramp(0.5, -0.9, iy / radius)) * (1.0 - 0.72 * ramp(0.74, 0.98, r)) * (0.6 + 0.4 * shade)
     _mix(rgb, iris[0] * glow, iris[1] * glow, iris[2] * glow, disc)
     _mix(rgb, 0.004, 0.003, 0.004, disc * ramp(0.47 + edge, 0.47 - edge, r))
     spark = math.hypot(ix + 0.34 * radius, iy - 0.36 * radius) / radius
@@ -145,11 +137,7 @@ def _paint_brow(u: float, v: float, face: Array, colors: Array, soft: float, rgb
     t = (abs(u) - start) / 0.49
     if t < -0.08 or t > 1.05:
         return
-    line = (
-        face[f.BROW_V]
-        + face[f.BROW_SLOPE] * (t - 0.4) * 1.3
-        + face[f.BROW_ARCH] * (1.0 - (1.9 * t - 1.15) ** 2)
-    )
+    line = face[f.BROW_V] + face[f.BROW_SLOPE] * (t - 0.4) * 1.3 + face[f.BROW_ARCH] * (1.0 - (1.9 * t - 1.15) ** 2)
     thick = face[f.BROW_T] * (1.0 - 0.72 * max(0.0, t) ** 2) * ramp(-0.08, 0.10, t)
     cover = ramp(thick + soft, thick - soft, abs(v - line)) * ramp(1.05, 0.9, t)
     brow = colors[m.C_BROW]
@@ -157,9 +145,7 @@ def _paint_brow(u: float, v: float, face: Array, colors: Array, soft: float, rgb
 
 
 @compiled
-def _paint_mouth(
-    u: float, v: float, face: Array, colors: Array, soft: float, rgb: Array
-) -> tuple[float, float]:
+def _paint_mouth(u: float, v: float, face: Array, colors: Array, soft: float, rgb: Array) -> tuple[float, float]:
     """Lips, teeth and tongue; returns (how much this place is inside the mouth, how glossy it is)."""
     x = u / face[f.MOUTH_W]
     if abs(x) > 1.15 or abs(v - face[f.MOUTH_V]) > 0.5:
@@ -195,9 +181,7 @@ def _paint_mouth(
 
 
 @compiled
-def paint_face(
-    u: float, v: float, face: Array, colors: Array, soft: float, rgb: Array
-) -> tuple[float, float]:
+def paint_face(u: float, v: float, face: Array, colors: Array, soft: float, rgb: Array) -> tuple[float, float]:
     """Write the linear colour of one place on the face into ``rgb``; returns (share of
     eyeball or mouth, which are lit evenly, and gloss)."""
     if abs(u) > 1.5 or v > 0.75 or v < -1.4:

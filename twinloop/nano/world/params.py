@@ -176,7 +176,5 @@ def _pick(rng: np.random.Generator, values: tuple[T, ...], shares: tuple[float, 
 def _merged(drawn: dict[str, Any], fixed: dict[str, Any], kind: type[Identity | Scene]) -> dict[str, Any]:
     unknown = set(fixed) - {field.name for field in fields(kind)}
     if unknown:
-        raise InputError(
-            f"{kind.__name__} has no field {', '.join(sorted(unknown))}; see its dataclass for the names"
-        )
+        raise InputError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}; see its dataclass for the names")
     return drawn | fixed

@@ -77,9 +77,7 @@ def grid_normals(points: Array) -> Array:
                 continue
             out[i, j, 0], out[i, j, 1], out[i, j, 2] = nx / size, ny / size, nz / size
             if i <= mid:  # folded sheets have their outer side in the first half of the rows
-                sign += (
-                    nx * (points[i, j, 0] - cx) + ny * (points[i, j, 1] - cy) + nz * (points[i, j, 2] - cz)
-                )
+                sign += nx * (points[i, j, 0] - cx) + ny * (points[i, j, 1] - cy) + nz * (points[i, j, 2] - cz)
     if sign < 0.0:
         for i in range(rows):
             pole = 0.0
@@ -143,9 +141,7 @@ def ellipsoid(
     return Patch(points + np.asarray(centre), uv, material)
 
 
-def tube(
-    path: Array, radii: Array, material: int, cols: int = 11, flat: float = 1.0, closed: bool = False
-) -> Patch:
+def tube(path: Array, radii: Array, material: int, cols: int = 11, flat: float = 1.0, closed: bool = False) -> Patch:
     """A tube along ``path`` (n, 3) with ``radii`` (n,) and round caps; ``flat`` squeezes it front to back.
 
     uv: u is the angle around (radians), v the share of the length.
@@ -194,7 +190,5 @@ def smooth_path(points: Sequence[tuple[float, float, float] | Array], count: int
     k = t.astype(int)
     s = (t - k)[:, None]
     a, b, c, d = (padded[k + n] for n in range(4))
-    out: Array = 0.5 * (
-        2 * b + (c - a) * s + (2 * a - 5 * b + 4 * c - d) * s**2 + (3 * b - a - 3 * c + d) * s**3
-    )
+    out: Array = 0.5 * (2 * b + (c - a) * s + (2 * a - 5 * b + 4 * c - d) * s**2 + (3 * b - a - 3 * c + d) * s**3)
     return out

@@ -68,9 +68,7 @@ class PhotoRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists and numbers."""
-        fields = {
-            name: getattr(self, name) for name in ("file", "kind", "taken", "orientation", "duplicate_of")
-        }
+        fields = {name: getattr(self, name) for name in ("file", "kind", "taken", "orientation", "duplicate_of")}
         return fields | {"truth": self.truth.to_json()}
 
 
@@ -123,14 +121,10 @@ def write_photo_set(
         _save(out / names[place], picture.image, plan, times[place])
         twin = None if plan.same_as is None else names[plan.same_as]
         records.append(
-            PhotoRecord(
-                names[place], plan.kind, times[place].isoformat(), plan.orientation, twin, picture.truth
-            )
+            PhotoRecord(names[place], plan.kind, times[place].isoformat(), plan.orientation, twin, picture.truth)
         )
     if truth is not None:
-        text = json.dumps(
-            {"identity": asdict(who), "photos": [record.to_json() for record in records]}, indent=1
-        )
+        text = json.dumps({"identity": asdict(who), "photos": [record.to_json() for record in records]}, indent=1)
         truth.parent.mkdir(parents=True, exist_ok=True)
         truth.write_text(text + "\n", encoding="utf-8")
     return records
@@ -176,9 +170,7 @@ def _stranger(rng: np.random.Generator, who: Identity) -> Identity:
     while True:
         other = sample_identity(rng)
         different = (
-            (other.skin != who.skin)
-            + (other.hair_style != who.hair_style)
-            + (other.hair_color != who.hair_color)
+            (other.skin != who.skin) + (other.hair_style != who.hair_style) + (other.hair_color != who.hair_color)
         )
         if different >= 2:
             return other
@@ -253,9 +245,7 @@ def _times(rng: np.random.Generator, plans: list[_Plan]) -> list[datetime]:
     return times
 
 
-def _names(
-    rng: np.random.Generator, plans: list[_Plan], times: list[datetime], order: list[int]
-) -> list[str]:
+def _names(rng: np.random.Generator, plans: list[_Plan], times: list[datetime], order: list[int]) -> list[str]:
     """File names of a phone, a camera, a messenger and a screenshot tool, rising with time."""
     kinds: tuple[tuple[float, Callable[[int, datetime], str]], ...] = (
         (0.58, lambda number, _: f"IMG_{1180 + number * 7:04d}.jpg"),

@@ -161,9 +161,7 @@ def shade(
                 wrap = (0.42 - 0.11 * k) if skin else 0.2
                 direct = max(0.0, (ndl + wrap) / (1.0 + wrap))
                 direct *= direct * (1.0 - 0.4 * direct) / 0.6
-                light = (ground[k] + (sky[k] - ground[k]) * hemi) * reach + key[k] * direct * (
-                    0.45 + 0.55 * reach
-                )
+                light = (ground[k] + (sky[k] - ground[k]) * hemi) * reach + key[k] * direct * (0.45 + 0.55 * reach)
                 if wet > 0.0:
                     light += (0.62 * (key[k] * 0.55 + sky[k]) * reach - 0.62 * light) * wet
                 value = rgb[k] * light + spec * key[k] + edge * rim[k] * (0.25 + rgb[k])

@@ -63,7 +63,9 @@ def audit(captions: Sequence[str], head: str, facets: Sequence[Facet], style: st
     shared = _shared(facets)
     found += [
         (word, members)
-        for word, members in _constant([sorted({w for part in body for w in _words(part)} - said - _PLAIN - shared) for body in bodies])
+        for word, members in _constant(
+            [sorted({w for part in body for w in _words(part)} - said - _PLAIN - shared) for body in bodies]
+        )
         if len(word) > 2
     ]
     made = [_told(words, len(members), len(captions), facets, style) for words, members in found]
@@ -101,7 +103,9 @@ def _words(text: str) -> list[str]:
 def _told(words: str, count: int, of: int, facets: Sequence[Facet], style: str) -> Constant:
     facet = next((f for f in facets if any(_says(f, value, words) for value in f.values)), None)
     if facet is None:
-        advice = f"Add photos without it; or, if it belongs to this person at all times, take '{words}' out of the captions."
+        advice = (
+            f"Add photos without it; or, if it belongs to this person at all times, take '{words}' out of the captions."
+        )
         return Constant(words, count, of, "", advice)
     if facet.multiple:  # its values do not exclude each other: there is no other one to wish for
         return Constant(words, count, of, facet.name, "Add photos without it.")

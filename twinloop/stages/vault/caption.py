@@ -83,7 +83,9 @@ class Captions:
     def without_trigger(self) -> tuple[str, ...]:
         """Paths of the photos whose caption is the user's own and lacks the trigger: their pictures would not be learned as this person."""
         own = (item for item in self.captions if item.source == EDITED)
-        return tuple(item.cut.photo.paths[0] for item in own if with_trigger(item.text, self.label.trigger) != item.text)
+        return tuple(
+            item.cut.photo.paths[0] for item in own if with_trigger(item.text, self.label.trigger) != item.text
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -119,9 +121,17 @@ def caption(
         else:
             made.append(replace(item, picture=None))  # its pixels are not needed any more
     if not made:
-        raise NothingToDo(f"None of the photos of {person.name or person.id} can be read. Scan again: twinloop vault scan FOLDER")
+        raise NothingToDo(
+            f"None of the photos of {person.name or person.id} can be read. Scan again: twinloop vault scan FOLDER"
+        )
     found = Captions(
-        person, label, options, cutting, tuple(made), audit_of(made, label, options, writer.observer.facets), tuple(left_out)
+        person,
+        label,
+        options,
+        cutting,
+        tuple(made),
+        audit_of(made, label, options, writer.observer.facets),
+        tuple(left_out),
     )
     record(opened, found)
     return found
@@ -132,7 +142,9 @@ def record(opened: OpenVault, captions: Captions) -> None:
     write_json(opened.vault.captions(captions.person.id), captions.to_json(), private=True)
 
 
-def audit_of(made: Sequence[Captioned], label: Label, options: CaptionOptions, facets: Sequence[Facet]) -> tuple[Constant, ...]:
+def audit_of(
+    made: Sequence[Captioned], label: Label, options: CaptionOptions, facets: Sequence[Facet]
+) -> tuple[Constant, ...]:
     return audit([item.text for item in made], head_of(label, options.style), facets, options.style)
 
 
@@ -163,7 +175,9 @@ def _seen(picture: CutPicture, observer: Observer, cache: Catalog) -> Observatio
     return known
 
 
-def _text(picture: CutPicture, seen: Observation, label: Label, options: CaptionOptions, writer: Writer, cache: Catalog) -> str:
+def _text(
+    picture: CutPicture, seen: Observation, label: Label, options: CaptionOptions, writer: Writer, cache: Catalog
+) -> str:
     facets = writer.observer.facets
     template = words.caption(head_of(label, options.style), facets, seen, options.style)
     if writer.captioner is None:
@@ -198,6 +212,7 @@ def shown(opened: OpenVault, label: Label, data: Mapping[str, Any]) -> dict[str,
     """A record with the edits that were made since over it."""
     edits = edits_of(opened.decisions, label.person)
     captions = [
-        {**item, "text": edits[item["photo"]], "source": EDITED} if item["photo"] in edits else item for item in data["captions"]
+        {**item, "text": edits[item["photo"]], "source": EDITED} if item["photo"] in edits else item
+        for item in data["captions"]
     ]
     return {**data, "captions": captions}

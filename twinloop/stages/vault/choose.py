@@ -76,7 +76,9 @@ class Cut:
         x, y = self.window.box[:2]
         scale = self.window.scale
         face = self.found.face
-        box = Box((face.box.x0 - x) * scale, (face.box.y0 - y) * scale, (face.box.x1 - x) * scale, (face.box.y1 - y) * scale)
+        box = Box(
+            (face.box.x0 - x) * scale, (face.box.y0 - y) * scale, (face.box.x1 - x) * scale, (face.box.y1 - y) * scale
+        )
         points = None if face.landmarks is None else np.asarray((face.landmarks - np.array([x, y])) * scale, np.float32)
         return Face(box, face.confidence, points, face.pose, face.embedding)
 
@@ -174,11 +176,15 @@ def _cut(photo: VaultPhoto, number: int, duplicate: str, options: CutOptions) ->
         return LeftOut(photo, duplicate)
     face = photo.faces[number].face
     if face.box.height < options.min_face:
-        return LeftOut(photo, f"the face is {face.box.height:.0f} pixels high; {options.min_face} are the least (--min-face)")
+        return LeftOut(
+            photo, f"the face is {face.box.height:.0f} pixels high; {options.min_face} are the least (--min-face)"
+        )
     others = [other.face.box for n, other in enumerate(photo.faces) if n != number]
     window = crops.cut(photo.width, photo.height, face.box, others, options.framing, options.size)
     if window is None:
-        return LeftOut(photo, f"{photo.width} x {photo.height} pixels are too few to cut {crops.STEP} x {crops.STEP} from")
+        return LeftOut(
+            photo, f"{photo.width} x {photo.height} pixels are too few to cut {crops.STEP} x {crops.STEP} from"
+        )
     return Cut(photo, number, window)
 
 

@@ -65,7 +65,9 @@ class Clustered:
         }  # fmt: skip
 
 
-def cluster(vault: OpenVault, options: ClusterOptions, search: Callable[[], NeighbourSearch], reporter: Reporter) -> Clustered:
+def cluster(
+    vault: OpenVault, options: ClusterOptions, search: Callable[[], NeighbourSearch], reporter: Reporter
+) -> Clustered:
     """Tell the people of a vault apart and write people.json. With nothing new nothing changes.
 
     Args:
@@ -92,7 +94,10 @@ def cluster(vault: OpenVault, options: ClusterOptions, search: Callable[[], Neig
     old = {person.id for person in people_of(before, decisions).persons} if before is not None else set()
     now = [person.id for person in people.persons]
     return Clustered(
-        people, tuple(name for name in now if name not in old), tuple(sorted(old - set(now))), write_people(vault.vault, people)
+        people,
+        tuple(name for name in now if name not in old),
+        tuple(sorted(old - set(now))),
+        write_people(vault.vault, people),
     )
 
 
@@ -105,21 +110,35 @@ def _settings(options: ClusterOptions, before: Found | None) -> tuple[float | No
 
 def _inputs(vault: OpenVault, entries: list[FaceKey], chosen: float | None, least: int) -> str:
     """Hash of all that groups follow from: embeddings follow from the photo's bytes and the fingerprint."""
-    text = json.dumps([VERSION, vault.fingerprint, vault.record.strangers, chosen, least, [[key.sha256, *key.box] for key in entries]])
+    text = json.dumps(
+        [VERSION, vault.fingerprint, vault.record.strangers, chosen, least, [[key.sha256, *key.box] for key in entries]]
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _grouped(
-    table: FaceTable, strangers: tuple[float, float] | None, least: int, chosen: float | None, search: Callable[[], NeighbourSearch], reporter: Reporter
+    table: FaceTable,
+    strangers: tuple[float, float] | None,
+    least: int,
+    chosen: float | None,
+    search: Callable[[], NeighbourSearch],
+    reporter: Reporter,
 ) -> Grouped:
     _, photos = np.unique([key.sha256 for key in table.keys], return_inverse=True)
     faces = FaceSet(table.embeddings, table.quality, photos.astype(np.int32))
     index = search() if len(table) > EXACT_UP_TO else None
-    return group(faces, strangers, least, chosen, index, lambda done, total: reporter.progress("Comparing faces", done, total))
+    return group(
+        faces, strangers, least, chosen, index, lambda done, total: reporter.progress("Comparing faces", done, total)
+    )
 
 
 def _found(
-    vault: OpenVault, table: FaceTable, entries: list[FaceKey], grouped: Grouped, before: Found | None, settings: tuple[float | None, int, str]
+    vault: OpenVault,
+    table: FaceTable,
+    entries: list[FaceKey],
+    grouped: Grouped,
+    before: Found | None,
+    settings: tuple[float | None, int, str],
 ) -> Found:
     """The groups with lasting ids."""
     groups: dict[int, list[FaceKey]] = {}
@@ -142,15 +161,23 @@ def _known_before(before: Found | None, decisions: Sequence[Decision]) -> Mappin
     noted = anchored(decisions)
     if before is None:
         return noted
-    split_off = {made.data["new"] for made in decisions if made.kind == "split"}  # never found as groups: the decision makes them
+    split_off = {
+        made.data["new"] for made in decisions if made.kind == "split"
+    }  # never found as groups: the decision makes them
     lost = {name: keys for name, keys in noted.items() if name not in before.groups and name not in split_off}
     theirs = {key for keys in lost.values() for key in keys}
     return {**{name: [key for key in keys if key not in theirs] for name, keys in before.groups.items()}, **lost}
 
 
-def _with_moved(found: Found, before: Found | None, decisions: list[Decision], table: FaceTable, margin: float) -> Found:
+def _with_moved(
+    found: Found, before: Found | None, decisions: list[Decision], table: FaceTable, margin: float
+) -> Found:
     """The groups with the faces that follow decided ones; those that did before go on doing so."""
-    seen = KeyIndex(key for keys in (*before.groups.values(), before.strangers) for key in keys) if before is not None else KeyIndex(())
+    seen = (
+        KeyIndex(key for keys in (*before.groups.values(), before.strangers) for key in keys)
+        if before is not None
+        else KeyIndex(())
+    )
     vectors = dict(zip(table.keys, table.embeddings, strict=True))
     moved = following(found, seen, decisions, vectors, margin)
     here = KeyIndex(key for keys in found.groups.values() for key in keys)
@@ -161,7 +188,15 @@ def _with_moved(found: Found, before: Found | None, decisions: list[Decision], t
         if now is not None and old.decision in standing:
             kept[now] = old
     return Found(
-        found.groups, found.strangers, found.last, found.fingerprint, found.limit, found.chosen, found.min_faces, found.inputs, {**kept, **moved}
+        found.groups,
+        found.strangers,
+        found.last,
+        found.fingerprint,
+        found.limit,
+        found.chosen,
+        found.min_faces,
+        found.inputs,
+        {**kept, **moved},
     )
 
 

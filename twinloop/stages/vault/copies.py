@@ -17,5 +17,7 @@ def copies(opened: OpenVault, person: Person) -> dict[str, str]:
     mine = {key.sha256 for key in person.faces}
     found = dropped(read_duplicates(opened.vault))
     return {
-        sha256: f"{item.kind} copy: {item.reason}" for sha256, item in found.items() if sha256 in mine and item.instead in mine
+        sha256: f"{item.kind} copy: {item.reason}"
+        for sha256, item in found.items()
+        if sha256 in mine and item.instead in mine
     }

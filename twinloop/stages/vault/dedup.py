@@ -54,7 +54,9 @@ class DedupOptions:
     def check(self) -> None:
         """Raises InputError: a distance or time that cannot be."""
         if not 0 <= self.distance <= LARGEST_DISTANCE:
-            raise InputError(f"A distance of {self.distance} bits: choose one from 0 (hardly changed) to {LARGEST_DISTANCE}.")
+            raise InputError(
+                f"A distance of {self.distance} bits: choose one from 0 (hardly changed) to {LARGEST_DISTANCE}."
+            )
         if not 0 <= self.burst_seconds <= 3600:
             raise InputError(f"Bursts within {self.burst_seconds:g} seconds: choose from 0 (no bursts) to 3600.")
 
@@ -65,7 +67,10 @@ def options_for(vault: Vault, distance: int | None, burst_seconds: float | None)
     if vault.duplicates.exists() and None in (distance, burst_seconds):
         last = read_duplicates(vault)
         usual = DedupOptions(last.distance, last.burst_seconds)
-    return DedupOptions(usual.distance if distance is None else distance, usual.burst_seconds if burst_seconds is None else burst_seconds)
+    return DedupOptions(
+        usual.distance if distance is None else distance,
+        usual.burst_seconds if burst_seconds is None else burst_seconds,
+    )
 
 
 def dedup(opened: OpenVault, options: DedupOptions, reporter: Reporter) -> Duplicates:
@@ -107,7 +112,9 @@ def _inputs(opened: OpenVault, photos: Sequence[PhotoSummary]) -> str:
 class _Search:
     """One run over all photos. Photos are known by their place in ``photos`` here."""
 
-    def __init__(self, opened: OpenVault, photos: Sequence[PhotoSummary], options: DedupOptions, reporter: Reporter) -> None:
+    def __init__(
+        self, opened: OpenVault, photos: Sequence[PhotoSummary], options: DedupOptions, reporter: Reporter
+    ) -> None:
         self._opened, self._photos, self._options, self._reporter = opened, photos, options, reporter
         self._views = Views(opened.catalog, opened.fingerprint)
         self._ranking = Ranking(chosen(opened.decisions))
@@ -116,7 +123,9 @@ class _Search:
 
     def run(self) -> Duplicates:
         all_signs = signing.signatures(self._opened, self._photos, self._reporter)
-        signs = {place: all_signs[photo.sha256] for place, photo in enumerate(self._photos) if photo.sha256 in all_signs}
+        signs = {
+            place: all_signs[photo.sha256] for place, photo in enumerate(self._photos) if photo.sha256 in all_signs
+        }
         near = self._near(signs)
         gone = {place for star in near for place, _ in star.others}
         bursts = self._bursts([place for place in signs if place not in gone and self._photos[place].face])
@@ -140,7 +149,9 @@ class _Search:
         def near(place: int) -> list[int]:
             return sorted({*upright.of(place), *turned.of(place)})
 
-        return self._stars(self._ordered(place for place in clear if near(place)), near, self._copy, "Comparing look-alikes")
+        return self._stars(
+            self._ordered(place for place in clear if near(place)), near, self._copy, "Comparing look-alikes"
+        )
 
     def _bursts(self, places: Sequence[int]) -> list[Star[int, bool]]:
         """Photos of one moment, in the order of time; only those with a face."""
@@ -150,7 +161,11 @@ class _Search:
         return self._stars(list(near), lambda place: near[place], self._moment, "Comparing bursts")
 
     def _stars(
-        self, places: Sequence[int], near: Callable[[int], Iterable[int]], alike: Callable[[int, int], R | None], label: str
+        self,
+        places: Sequence[int],
+        near: Callable[[int], Iterable[int]],
+        alike: Callable[[int, int], R | None],
+        label: str,
     ) -> list[Star[int, R]]:
         """Groups, in the order of their best photo's path."""
         found = stars(
@@ -163,7 +178,9 @@ class _Search:
     def _ordered(self, places: Iterable[int]) -> list[int]:
         """Best first. Photos are sorted by content, so a content's place is found again."""
         numbers = {self._photos[place].sha256: place for place in places}
-        return [numbers[photo.sha256] for photo in self._ranking.ordered(self._photos[place] for place in numbers.values())]
+        return [
+            numbers[photo.sha256] for photo in self._ranking.ordered(self._photos[place] for place in numbers.values())
+        ]
 
     def _kept_apart(self, a: int, b: int) -> bool:
         return self._photos[b].sha256 in self._apart.get(self._photos[a].sha256, ())
@@ -175,7 +192,9 @@ class _Search:
         if one is None or other is None or moment.other_people(one.faces, other.faces):
             return None
         differing = (self._photos[a].phash ^ self._photos[b].phash).bit_count()
-        round_about = a in self._discs and b in self._discs and (self._discs[a] ^ self._discs[b]).bit_count() <= TURNED_DISTANCE
+        round_about = (
+            a in self._discs and b in self._discs and (self._discs[a] ^ self._discs[b]).bit_count() <= TURNED_DISTANCE
+        )
         found = None
         if differing <= self._options.distance or (round_about and differing <= STILL_UPRIGHT):
             found = upright_copy(one.thumbnail, other.thumbnail, one.places, other.places)

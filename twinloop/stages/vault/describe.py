@@ -11,7 +11,9 @@ MOST_WORDS = 50
 """Of a caption: about the 75 tokens that one pass of a CLIP text encoder reads."""
 
 _COLOURS = "blonde?|brown|brunette|black|red|ginger|auburn|gr[ae]y|white|silver|golden|dark|light|fair|blue|green|hazel|amber|pink|purple|orange|yellow|aqua"
-_SHAPES = "long|short|medium|very|shoulder[- ]length|curly|wavy|straight|thick|thin|bushy|big|small|large|full|round|narrow"
+_SHAPES = (
+    "long|short|medium|very|shoulder[- ]length|curly|wavy|straight|thick|thin|bushy|big|small|large|full|round|narrow"
+)
 _FEATURES = "hair|eyes?|eyebrows?|eyelashes|skin|complexion|lips|nose|chin|jaw|cheeks|freckles?|moles?|dimples?|wrinkles|ears|breasts?|bust"
 _PEOPLE = r"\d?(?:girls?|boys?|women|woman|men|man|lady|ladies|guys?|females?|males?|persons?|people|adults?|teenagers?|kids?|child(?:ren)?|babies|baby|others?)"
 _AGES = r"young|old|older|elderly|middle[- ]aged|mature|aged|adult|teen(?:age)?|little|\d+[- ]years?[- ]old"
@@ -88,6 +90,8 @@ def _from_text(text: str) -> Sequence[str]:
     for sentence in re.split(r"(?<=[.!?;])\s+", one_line(text)):
         bare = _SUBJECT.sub("", _OPENING.sub("", sentence.strip(" .!?;")))
         bare = _AGE_IN_TEXT.sub("", _FEATURE_IN_TEXT.sub("", bare))
-        bare = _PRONOUN.sub("", re.sub(r"^(?:(?:is|are|and|who is|,)\s+)+", "", one_line(bare).strip(" ,."), flags=re.IGNORECASE))
+        bare = _PRONOUN.sub(
+            "", re.sub(r"^(?:(?:is|are|and|who is|,)\s+)+", "", one_line(bare).strip(" ,."), flags=re.IGNORECASE)
+        )
         found += parts_of(re.sub(r"\s+,", ",", bare))
     return found

@@ -106,7 +106,15 @@ class Duplicates:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Duplicates:
         groups = tuple(DuplicateGroup.from_json(group) for group in data["groups"])
-        numbers = (data["distance"], data["burst_seconds"], data["photos"], data["files"], data["without_thumbnail"], data["flat"], data["inputs"])
+        numbers = (
+            data["distance"],
+            data["burst_seconds"],
+            data["photos"],
+            data["files"],
+            data["without_thumbnail"],
+            data["flat"],
+            data["inputs"],
+        )
         return cls(groups, *numbers)
 
 
@@ -125,7 +133,13 @@ def without_faces(duplicates: Duplicates, photos: Set[str]) -> Duplicates:
     """The groups without what was measured of faces on these photos (sha256); to be searched again before they are next used."""
     unknown = {"face_sharpness": None, "eyes_open": None}
     groups = tuple(
-        replace(group, files=tuple(replace(file, score={**file.score, **unknown}) if file.sha256 in photos else file for file in group.files))
+        replace(
+            group,
+            files=tuple(
+                replace(file, score={**file.score, **unknown}) if file.sha256 in photos else file
+                for file in group.files
+            ),
+        )
         for group in duplicates.groups
     )
     return replace(duplicates, groups=groups, inputs="")
@@ -145,5 +159,7 @@ def dropped(duplicates: Duplicates) -> dict[str, Dropped]:
         instead = file.instead or sha256
         while instead in direct:  # a copy of a picture that a better one of its burst stands for
             instead = direct[instead][0].instead or instead
-        found[sha256] = Dropped(sha256, instead, paths[instead], group.kind, f"{file.reason} ({Path(paths[instead]).name} is kept)")
+        found[sha256] = Dropped(
+            sha256, instead, paths[instead], group.kind, f"{file.reason} ({Path(paths[instead]).name} is kept)"
+        )
     return found

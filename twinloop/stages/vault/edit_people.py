@@ -42,11 +42,15 @@ def name(vault: OpenVault, text: str, called: str) -> Edited:
         raise NothingToDo(f"{person.id} is called {wanted} already.")
     for other in people.persons:
         if other.id != person.id and wanted.casefold() in (other.id, (other.name or "").casefold()):
-            raise InputError(f"{other.id} is called {wanted} already. If they are one person: twinloop vault merge {other.id} {person.id}")
+            raise InputError(
+                f"{other.id} is called {wanted} already. If they are one person: twinloop vault merge {other.id} {person.id}"
+            )
     if looks_like_id(wanted):
         raise InputError(f"'{wanted}' looks like the id of a person. Choose another name.")
     before = f" (was {person.name})" if person.name else ""
-    return _decided(vault, f"{person.id} is called {wanted}{before}.", "name", {"person": person.id, "name": wanted}, person)
+    return _decided(
+        vault, f"{person.id} is called {wanted}{before}.", "name", {"person": person.id, "name": wanted}, person
+    )
 
 
 def hide(vault: OpenVault, text: str, hidden: bool = True) -> Edited:
@@ -59,7 +63,9 @@ def hide(vault: OpenVault, text: str, hidden: bool = True) -> Edited:
     if person.hidden == hidden:
         raise NothingToDo(f"{called(person)} is {'hidden' if hidden else 'shown'} already.")
     kind = "hide" if hidden else "show"
-    return _decided(vault, f"{called(person)} is {'hidden' if hidden else 'shown'}.", kind, {"person": person.id}, person)
+    return _decided(
+        vault, f"{called(person)} is {'hidden' if hidden else 'shown'}.", kind, {"person": person.id}, person
+    )
 
 
 def merge(vault: OpenVault, texts: Sequence[str]) -> Edited:
@@ -71,7 +77,9 @@ def merge(vault: OpenVault, texts: Sequence[str]) -> Edited:
     people = read_people(vault.vault)
     into, *others = dict.fromkeys(find_person(people, text) for text in texts)
     if not others:
-        raise InputError(f"Merge whom into {called(into)}? Name at least two people: twinloop vault merge {into.id} p002")
+        raise InputError(
+            f"Merge whom into {called(into)}? Name at least two people: twinloop vault merge {into.id} p002"
+        )
     count = sum(len(person.faces) for person in (into, *others))
     said = f"{', '.join(called(person) for person in others)} now {'belongs' if len(others) == 1 else 'belong'} to {called(into)}: {_faces(count)}."
     return _decided(vault, said, "merge", {"into": into.id, "people": [other.id for other in others]}, into, *others)
@@ -98,14 +106,25 @@ def split_faces(vault: OpenVault, text: str | None, keys: Sequence[FaceKey]) -> 
     if text is None:
         _check(keys, people.strangers, "strangers")
         data = {"person": None, "faces": _json(keys), "new": next_id(people.found, vault.decisions.all())}
-        return _decided(vault, f"{_faces(len(keys))} of strangers {'is' if len(keys) == 1 else 'are'} now {data['new']}.", "split", data)
+        return _decided(
+            vault,
+            f"{_faces(len(keys))} of strangers {'is' if len(keys) == 1 else 'are'} now {data['new']}.",
+            "split",
+            data,
+        )
     person = find_person(people, text)
     _check(keys, person.faces, called(person))
     if len(keys) == len(person.faces):
         raise InputError(f"These are all faces of {called(person)}: nobody would be left.")
     new = next_id(people.found, vault.decisions.all())
     data = {"person": person.id, "faces": _json(keys), "new": new}
-    return _decided(vault, f"{_faces(len(keys))} of {called(person)} {'is' if len(keys) == 1 else 'are'} now {new}.", "split", data, person)
+    return _decided(
+        vault,
+        f"{_faces(len(keys))} of {called(person)} {'is' if len(keys) == 1 else 'are'} now {new}.",
+        "split",
+        data,
+        person,
+    )
 
 
 def reject(vault: OpenVault, text: str, files: Sequence[Path], face: int | None = None) -> Edited:
@@ -128,7 +147,9 @@ def reject_faces(vault: OpenVault, text: str, keys: Sequence[FaceKey]) -> Edited
     person = find_person(read_people(vault.vault), text)
     _check(keys, person.faces, called(person))
     data = {"person": person.id, "faces": _json(keys)}
-    return _decided(vault, f"{_faces(len(keys))} {'is' if len(keys) == 1 else 'are'} not {called(person)}.", "reject", data, person)
+    return _decided(
+        vault, f"{_faces(len(keys))} {'is' if len(keys) == 1 else 'are'} not {called(person)}.", "reject", data, person
+    )
 
 
 def assign(vault: OpenVault, text: str, files: Sequence[Path], face: int | None = None) -> Edited:
@@ -153,9 +174,17 @@ def assign_faces(vault: OpenVault, text: str, keys: Sequence[FaceKey]) -> Edited
     _check(keys, [*people.strangers, *(key for other in people.persons for key in other.faces)], "this vault")
     decided = {key for key in keys if key in person.faces}
     if len(decided) == len(keys):
-        raise NothingToDo(f"{'This face belongs' if len(keys) == 1 else 'These faces belong'} to {called(person)} already.")
+        raise NothingToDo(
+            f"{'This face belongs' if len(keys) == 1 else 'These faces belong'} to {called(person)} already."
+        )
     data = {"person": person.id, "faces": _json(keys)}
-    return _decided(vault, f"{_faces(len(keys))} {'belongs' if len(keys) == 1 else 'belong'} to {called(person)}.", "assign", data, person)
+    return _decided(
+        vault,
+        f"{_faces(len(keys))} {'belongs' if len(keys) == 1 else 'belong'} to {called(person)}.",
+        "assign",
+        data,
+        person,
+    )
 
 
 def undo(vault: OpenVault) -> Decision:
@@ -177,7 +206,9 @@ def called(person: Person) -> str:
 
 def _decided(vault: OpenVault, text: str, kind: str, data: Mapping[str, Any], *persons: Person) -> Edited:
     """Write the decision down, with some faces of whom it speaks of, and bring people.json up to date."""
-    made = vault.decisions.add(kind, {**data, "anchors": {person.id: _json(person.faces[:ANCHORS]) for person in persons}})
+    made = vault.decisions.add(
+        kind, {**data, "anchors": {person.id: _json(person.faces[:ANCHORS]) for person in persons}}
+    )
     people = read_people(vault.vault)
     write_people(vault.vault, people)
     return Edited(text, made, people)
@@ -189,7 +220,9 @@ def _check(keys: Sequence[FaceKey], known: Sequence[FaceKey], whose: str) -> Non
         raise InputError("Which faces? Mark them first.")
     foreign = set(keys) - set(known)
     if foreign:
-        raise InputError(f"{_faces(len(foreign))} of these {'is' if len(foreign) == 1 else 'are'} not of {whose}. Look at the faces again.")
+        raise InputError(
+            f"{_faces(len(foreign))} of these {'is' if len(foreign) == 1 else 'are'} not of {whose}. Look at the faces again."
+        )
 
 
 def _json(keys: Sequence[FaceKey]) -> list[dict[str, Any]]:

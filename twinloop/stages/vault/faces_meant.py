@@ -45,10 +45,14 @@ class FacesMeant:
         if self._face is not None:
             chosen = self._numbered(file, entries)
             if chosen not in mine:
-                raise InputError(f"Face {self._face} of {file} is not one of {_called(person)}. {self._listed(entries)}")
+                raise InputError(
+                    f"Face {self._face} of {file} is not one of {_called(person)}. {self._listed(entries)}"
+                )
             return chosen
         if len(mine) > 1:
-            raise InputError(f"{file} has several faces of {_called(person)}. Say which with --face N. {self._listed(entries)}")
+            raise InputError(
+                f"{file} has several faces of {_called(person)}. Say which with --face N. {self._listed(entries)}"
+            )
         if not mine:
             raise InputError(f"{file} has no face of {_called(person)}. {self._listed(entries)}")
         return mine[0]
@@ -89,13 +93,17 @@ class FacesMeant:
             if (not photos or sha256 in photos) and Path(entries[0].path).name == os.fspath(file)
         ]  # fmt: skip
         if len(named) != 1:
-            raise InputError(f"{file} is {'not a photo of this vault' if not named else f'the name of {len(named)} photos'}. Name a photo by its path.")
+            raise InputError(
+                f"{file} is {'not a photo of this vault' if not named else f'the name of {len(named)} photos'}. Name a photo by its path."
+            )
         return named[0]
 
     def _numbered(self, file: Path, entries: Sequence[FaceEntry]) -> FaceKey:
         assert self._face is not None
         if self._face > len(entries):
-            raise InputError(f"{file} has {len(entries)} {'face' if len(entries) == 1 else 'faces'}, no face {self._face}.")
+            raise InputError(
+                f"{file} has {len(entries)} {'face' if len(entries) == 1 else 'faces'}, no face {self._face}."
+            )
         return entries[self._face - 1].key
 
     def _listed(self, entries: Sequence[FaceEntry]) -> str:

@@ -41,7 +41,10 @@ class FaceFinder:
         """The faces in pixels of the photo, largest and surest first; and what the measurers say of the photo as a whole."""
         found = [] if self.pack.faces is None else detect(self.pack.faces, seen.small)
         to_photo = seen.width / seen.small.shape[1]
-        kept = sorted((face for face in found if face.box.height * to_photo >= self.min_face), key=lambda face: -face.box.area * face.confidence)
+        kept = sorted(
+            (face for face in found if face.box.height * to_photo >= self.min_face),
+            key=lambda face: -face.box.area * face.confidence,
+        )
         if any(min(face.box.width, face.box.height) < FINE_SIDE for face in kept) and to_photo > 1:
             image = seen.full()
             kept = [_scaled(face, to_photo) for face in kept]
@@ -52,7 +55,10 @@ class FaceFinder:
         believed = [face for face in posed if believable(face)]
         per_face = [self._read(image, face) for face in believed[:MEASURED_FACES]] or [self._read(image, None)]
         of_photo = {name: value for name, value in per_face[0].items() if name.startswith(_OF_PHOTO)}
-        faces = [self._complete(image, face, to_photo, per_face[number] if number < MEASURED_FACES else {}) for number, face in enumerate(believed)]
+        faces = [
+            self._complete(image, face, to_photo, per_face[number] if number < MEASURED_FACES else {})
+            for number, face in enumerate(believed)
+        ]
         return tuple(faces), of_photo
 
     def _posed(self, image: ImageArray, face: Face) -> Face:
@@ -61,12 +67,20 @@ class FaceFinder:
         return dataclasses.replace(face, pose=self.pack.pose.pose(image, face))
 
     def _read(self, image: ImageArray, face: Face | None) -> dict[str, float]:
-        return {name: float(value) for reader in self.pack.measurers for name, value in reader.measure(image, face).items()}
+        return {
+            name: float(value) for reader in self.pack.measurers for name, value in reader.measure(image, face).items()
+        }
 
     def _complete(self, image: ImageArray, face: Face, to_photo: float, read: Mapping[str, float]) -> VaultFace:
         numbers = pixels.face_measures(image, face.box)
         measures = {name: value for name, value in read.items() if not name.startswith(_OF_PHOTO)}
-        measures.update({new: numbers[old] for old, new in (("face_sharpness", "sharpness"), ("face_brightness", "brightness")) if old in numbers})
+        measures.update(
+            {
+                new: numbers[old]
+                for old, new in (("face_sharpness", "sharpness"), ("face_brightness", "brightness"))
+                if old in numbers
+            }
+        )
         side = min(face.box.width, face.box.height) * to_photo
         if self.pack.embedder is not None and side >= EMBED_SIDE:
             face = dataclasses.replace(face, embedding=self.pack.embedder.embed(image, face))

@@ -15,7 +15,9 @@ from twinloop.stages.vault.people import Found, Moved, people_of
 _MOVING = ("split", "reject", "assign")
 
 
-def following(found: Found, known: KeyIndex, decisions: Sequence[Decision], vectors: Mapping[FaceKey, FloatArray], margin: float) -> dict[FaceKey, Moved]:
+def following(
+    found: Found, known: KeyIndex, decisions: Sequence[Decision], vectors: Mapping[FaceKey, FloatArray], margin: float
+) -> dict[FaceKey, Moved]:
     """Where the faces of a group go that are new and like faces which a decision took out of that group.
 
     Clustering put both into one group, so it would put the next photo there as well, and the user would have to say it again.
@@ -44,10 +46,14 @@ def following(found: Found, known: KeyIndex, decisions: Sequence[Decision], vect
 
 def _deciding(faces: KeyIndex, decisions: Iterable[Decision]) -> dict[FaceKey, int]:
     """Face -> the last decision that moved it."""
-    return {key: made.number for made in decisions if made.kind in _MOVING for key in faces.find_all(faces_of(made.data))}
+    return {
+        key: made.number for made in decisions if made.kind in _MOVING for key in faces.find_all(faces_of(made.data))
+    }
 
 
-def _likest(vector: FloatArray, gone: Mapping[str | None, Sequence[FaceKey]], vectors: Mapping[FaceKey, FloatArray]) -> tuple[str | None, float]:
+def _likest(
+    vector: FloatArray, gone: Mapping[str | None, Sequence[FaceKey]], vectors: Mapping[FaceKey, FloatArray]
+) -> tuple[str | None, float]:
     scores = [(_likeness(vector, keys, vectors), person or "", person) for person, keys in gone.items()]
     best = max(scores)
     return best[2], best[0]

@@ -25,7 +25,9 @@ from twinloop.store.vault_forget import forget_faces
 _PERSONAL = ("name", "label", "caption", "captions")
 """Kinds of decisions that hold words about a person; the others hold ids and places in photos."""
 _OUTSIDE = "LoRAs, exported packages and training sets outside of the vault are not known to it: delete those yourself."
-_FOR_GOOD = "undo does not bring measures back: the photos would have to be measured anew (delete catalog.sqlite and scan)."
+_FOR_GOOD = (
+    "undo does not bring measures back: the photos would have to be measured anew (delete catalog.sqlite and scan)."
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,11 @@ class Forgotten:
     notes: tuple[str, ...] = (_OUTSIDE, _FOR_GOOD)
 
     def to_json(self) -> dict[str, Any]:
-        return {**dataclasses.asdict(self), "paths": [os.fspath(path) for path in self.paths], "notes": list(self.notes)}
+        return {
+            **dataclasses.asdict(self),
+            "paths": [os.fspath(path) for path in self.paths],
+            "notes": list(self.notes),
+        }
 
 
 def forget_person(opened: OpenVault, person: Person, really: bool) -> Forgotten:
@@ -80,7 +86,12 @@ def forget_person(opened: OpenVault, person: Person, really: bool) -> Forgotten:
 def _of_person(vault: Vault, person: Person, ids: set[str]) -> tuple[Path, ...]:
     """Files and folders that hold something of the person and are there."""
     databases = [path for cache in (vault.crops, vault.likeness) for path in _with_journals(cache)]
-    found = [vault.person(person.name or person.id), *folders_of(vault, ids), *(path for name in sorted(ids) for path in (vault.captions(name), vault.gaps(name))), *databases]
+    found = [
+        vault.person(person.name or person.id),
+        *folders_of(vault, ids),
+        *(path for name in sorted(ids) for path in (vault.captions(name), vault.gaps(name))),
+        *databases,
+    ]
     return tuple(dict.fromkeys(path for path in found if path.exists()))
 
 
@@ -102,9 +113,13 @@ def _remove(paths: Iterable[Path]) -> None:
 def _without(people: People, person: Person, decisions: Iterable[Decision]) -> People:
     gone = set(person.faces)
     found = people.found
-    groups: Mapping[str, tuple[FaceKey, ...]] = {name: kept for name, keys in found.groups.items() if (kept := tuple(key for key in keys if key not in gone))}
+    groups: Mapping[str, tuple[FaceKey, ...]] = {
+        name: kept for name, keys in found.groups.items() if (kept := tuple(key for key in keys if key not in gone))
+    }
     moved = {key: to for key, to in found.moved.items() if key not in gone}
-    left = dataclasses.replace(found, groups=groups, strangers=tuple(key for key in found.strangers if key not in gone), moved=moved)
+    left = dataclasses.replace(
+        found, groups=groups, strangers=tuple(key for key in found.strangers if key not in gone), moved=moved
+    )
     return people_of(left, decisions)
 
 
@@ -124,7 +139,15 @@ def forget_everything(vault: Vault, really: bool) -> Forgotten:
         Locked: another process works in it.
     """
     files = [*_with_journals(vault.catalog), *_with_journals(vault.crops), *_with_journals(vault.likeness)]
-    files += [vault.people, vault.duplicates, vault.scan_record, vault.decisions, vault.root / "captions", vault.root / "gaps", vault.root / "organized"]
+    files += [
+        vault.people,
+        vault.duplicates,
+        vault.scan_record,
+        vault.decisions,
+        vault.root / "captions",
+        vault.root / "gaps",
+        vault.root / "organized",
+    ]
     paths = tuple(path for path in files if path.exists())
     if really and paths:
         with locked(vault.root):

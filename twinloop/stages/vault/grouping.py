@@ -41,7 +41,12 @@ class Grouped:
 
 
 def group(
-    faces: FaceSet, strangers: tuple[float, float] | None, least: int, chosen: float | None = None, search: NeighbourSearch | None = None, tick: Tick = silent
+    faces: FaceSet,
+    strangers: tuple[float, float] | None,
+    least: int,
+    chosen: float | None = None,
+    search: NeighbourSearch | None = None,
+    tick: Tick = silent,
 ) -> Grouped:
     """Who is who among faces.
 
@@ -71,7 +76,12 @@ def _join_groups(linkage: Linkage, least: int, limit: float) -> None:
     while True:
         names = linkage.groups(least)
         found = exact_pairs(linkage.means(names), limit)
-        if not linkage.join(Pairs(names[found.first].astype(np.int32), names[found.second].astype(np.int32), found.score, found.complete), limit):
+        if not linkage.join(
+            Pairs(
+                names[found.first].astype(np.int32), names[found.second].astype(np.int32), found.score, found.complete
+            ),
+            limit,
+        ):
             return
 
 
@@ -94,7 +104,9 @@ def _attached(faces: FaceSet, linkage: Linkage, least: int, limits: Limits) -> n
     return labels
 
 
-def _nearest(embeddings: FloatArray, loose: npt.NDArray[np.int64], means: FloatArray, limits: Limits) -> tuple[npt.NDArray[np.int64], FloatArray]:
+def _nearest(
+    embeddings: FloatArray, loose: npt.NDArray[np.int64], means: FloatArray, limits: Limits
+) -> tuple[npt.NDArray[np.int64], FloatArray]:
     """The person that each loose face belongs to, `STRANGER` where there is none or two are about as near; and how near."""
     person, score = np.full(len(loose), STRANGER, np.int64), np.full(len(loose), -1.0, np.float32)
     for start in range(0, len(loose), _ROWS):

@@ -21,7 +21,11 @@ class GroupWriter:
     """
 
     def __init__(
-        self, photos: Sequence[PhotoSummary], copies: Mapping[str, Sequence[str]], ranking: Ranking, same_twice: Callable[[int, int], bool]
+        self,
+        photos: Sequence[PhotoSummary],
+        copies: Mapping[str, Sequence[str]],
+        ranking: Ranking,
+        same_twice: Callable[[int, int], bool],
     ) -> None:
         self._photos, self._copies, self._ranking, self._same_twice = photos, copies, ranking, same_twice
 
@@ -53,13 +57,28 @@ class GroupWriter:
                 files += self._files(self._photos[place], None, "another pose, expression or view of the same moment")
             else:
                 name = Path(self._photos[twin].path).name
-                files += self._files(self._photos[place], self._photos[twin].sha256, f"the same view, pose and expression as {name}, of the same moment")
-        return DuplicateGroup("burst", f"{len(places)} photos of one person within seconds, {len(kept)} of them kept", tuple(files))
+                files += self._files(
+                    self._photos[place],
+                    self._photos[twin].sha256,
+                    f"the same view, pose and expression as {name}, of the same moment",
+                )
+        return DuplicateGroup(
+            "burst", f"{len(places)} photos of one person within seconds, {len(kept)} of them kept", tuple(files)
+        )
 
     def _files(self, photo: PhotoSummary, instead: str | None, reason: str) -> list[DuplicateFile]:
         """All files of one photo. Of a kept one the first file stands for the others."""
         paths = self._copies.get(photo.sha256, (photo.path,))
         found = [DuplicateFile(paths[0], photo.sha256, instead is None, instead, reason, score(photo))]
         for path in paths[1:]:
-            found.append(DuplicateFile(path, photo.sha256, False, instead or photo.sha256, f"the same bytes as {Path(paths[0]).name}", score(photo)))
+            found.append(
+                DuplicateFile(
+                    path,
+                    photo.sha256,
+                    False,
+                    instead or photo.sha256,
+                    f"the same bytes as {Path(paths[0]).name}",
+                    score(photo),
+                )
+            )
         return found

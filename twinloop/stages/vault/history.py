@@ -27,7 +27,9 @@ class Said:
 def history(opened: OpenVault) -> tuple[Said, ...]:
     """All decisions of a vault, undone ones too, oldest first."""
     names = _names(opened)
-    return tuple(Said(made, told(made, names, lambda sha256: _photo(opened, sha256))) for made in opened.decisions.all())
+    return tuple(
+        Said(made, told(made, names, lambda sha256: _photo(opened, sha256))) for made in opened.decisions.all()
+    )
 
 
 def told(made: Decision, names: Mapping[str, str], photo: Callable[[str], str]) -> str:
@@ -44,7 +46,9 @@ def told(made: Decision, names: Mapping[str, str], photo: Callable[[str], str]) 
         "name": lambda: f"{data['person']} is called {data['name']}",
         "hide": lambda: f"{who} is hidden",
         "show": lambda: f"{who} is shown",
-        "merge": lambda: f"{', '.join(_called(other, names) for other in data.get('people', [data.get('person')]))} merged into {_called(data['into'], names)}",
+        "merge": lambda: (
+            f"{', '.join(_called(other, names) for other in data.get('people', [data.get('person')]))} merged into {_called(data['into'], names)}"
+        ),
         "split": lambda: f"{faces} of {who} became {_called(data['new'], names)}",
         "reject": lambda: f"{faces} not {who}",
         "assign": lambda: f"{faces} assigned to {who}",

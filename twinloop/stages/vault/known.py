@@ -83,11 +83,28 @@ def _seen(photo: VaultPhoto, number: int) -> Observation:
     """The scan's measures of a photo with the person's face as its subject, as facets read them."""
     found = photo.faces[number]
     rest = tuple(other.face for n, other in enumerate(photo.faces) if n != number)
-    own = {("face_sharpness" if name == "sharpness" else name): value for name, value in found.measures.items() if name != "brightness"}
+    own = {
+        ("face_sharpness" if name == "sharpness" else name): value
+        for name, value in found.measures.items()
+        if name != "brightness"
+    }
     measures = {**photo.measures, **own, "face_share": found.face.box.height / photo.height, "quality": found.quality}
-    looked = {"faces", *(["pose"] if found.face.pose is not None else []), *(name.split(".")[0] for name in measures if "." in name)}
+    looked = {
+        "faces",
+        *(["pose"] if found.face.pose is not None else []),
+        *(name.split(".")[0] for name in measures if "." in name),
+    }
     return Observation(
-        photo.sha256, photo.width, photo.height, (found.face, *rest), (), measures, frozenset(looked), photo.phash, "", photo.origin
+        photo.sha256,
+        photo.width,
+        photo.height,
+        (found.face, *rest),
+        (),
+        measures,
+        frozenset(looked),
+        photo.phash,
+        "",
+        photo.origin,
     )
 
 

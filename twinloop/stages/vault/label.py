@@ -59,7 +59,9 @@ def label(opened: OpenVault, person: Person, options: LabelOptions) -> Labelled:
     if made != label_of(opened.decisions, person.id):
         opened.decisions.add("label", label_json(made))
     return Labelled(
-        made, _name(opened.decisions, person), (*warnings_of(made.trigger, made.class_word), *_consent_warnings(options.consent))
+        made,
+        _name(opened.decisions, person),
+        (*warnings_of(made.trigger, made.class_word), *_consent_warnings(options.consent)),
     )
 
 
@@ -93,17 +95,26 @@ def _name(decisions: DecisionLog, person: Person) -> str | None:
 
 def head_of(label: Label, style: str) -> str:
     """What captions and prompts begin with: the trigger, and the class word unless the trigger says it already."""
-    if label.class_word.casefold() in {word.casefold() for part in parts_of(label.trigger) for word in (part, *part.split())}:
+    if label.class_word.casefold() in {
+        word.casefold() for part in parts_of(label.trigger) for word in (part, *part.split())
+    }:
         return label.trigger
     return f"{label.trigger}, {label.class_word}" if style == "tags" else f"{label.trigger} {label.class_word}"
 
 
 def label_json(label: Label) -> dict[str, Any]:
-    return {"person": label.person, "trigger": label.trigger, "class_word": label.class_word, "consent": label.consent.to_json()}
+    return {
+        "person": label.person,
+        "trigger": label.trigger,
+        "class_word": label.class_word,
+        "consent": label.consent.to_json(),
+    }
 
 
 def label_from_json(data: Mapping[str, Any]) -> Label:
-    return Label(str(data["person"]), str(data["trigger"]), str(data["class_word"]), Consent.from_json(data.get("consent")))
+    return Label(
+        str(data["person"]), str(data["trigger"]), str(data["class_word"]), Consent.from_json(data.get("consent"))
+    )
 
 
 def _consent_problems(consent: Consent) -> list[str]:
@@ -128,7 +139,9 @@ def _consent_warnings(consent: Consent) -> tuple[str, ...]:
     if consent.kind is None:
         return ("no consent is recorded; the person's record and every LoRA will say 'not recorded'",)
     lacking = [
-        name for name, value in (("who gave it", consent.who), ("when", consent.when), ("for what", consent.scope)) if not value
+        name
+        for name, value in (("who gave it", consent.who), ("when", consent.when), ("for what", consent.scope))
+        if not value
     ]
     if lacking and consent.kind in ("written", "licence"):
         return (f"the consent does not say {', '.join(lacking)}: later nobody can tell what it covered",)

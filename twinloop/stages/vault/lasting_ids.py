@@ -13,7 +13,9 @@ ANCHORS = 8
 """Faces that a decision notes of each person it names: by them the person is found again should people.json be lost."""
 
 
-def lasting_ids(groups: Sequence[Sequence[FaceKey]], before: Mapping[str, Sequence[FaceKey]], last: int) -> tuple[list[str], int]:
+def lasting_ids(
+    groups: Sequence[Sequence[FaceKey]], before: Mapping[str, Sequence[FaceKey]], last: int
+) -> tuple[list[str], int]:
     """An id for each group, and the highest number given so far.
 
     A group gets the id of whom it shares most faces with, the largest share first; of two groups with the faces of one person the other

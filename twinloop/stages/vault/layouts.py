@@ -44,7 +44,9 @@ def layout_of(name: str, label: Label, repeats: int) -> Layout:
     return Layout("", text_files=name == "flat")
 
 
-def stems(cuts: Sequence[Cut], layout: Layout, folder: PreparedFolder, is_ours: Callable[[Path, Cut], bool]) -> dict[str, str]:
+def stems(
+    cuts: Sequence[Cut], layout: Layout, folder: PreparedFolder, is_ours: Callable[[Path, Cut], bool]
+) -> dict[str, str]:
     """sha256 of each photo -> name of its files without ending: that of earlier runs, else the photo's own, made unique.
 
     A name that a file of the user's has is not taken.
@@ -58,7 +60,9 @@ def stems(cuts: Sequence[Cut], layout: Layout, folder: PreparedFolder, is_ours: 
     for cut in cuts:
         if cut.photo.sha256 not in chosen:
             stem = _plain(cut.path.stem)
-            if stem.casefold() in taken or (_is_users(stem, layout, folder) and not is_ours(folder.root / layout.picture(stem), cut)):
+            if stem.casefold() in taken or (
+                _is_users(stem, layout, folder) and not is_ours(folder.root / layout.picture(stem), cut)
+            ):
                 stem = f"{stem}_{cut.photo.sha256[:8]}"
             taken.add(stem.casefold())
             chosen[cut.photo.sha256] = stem
@@ -79,4 +83,6 @@ def _plain(stem: str) -> str:
 def metadata_bytes(texts: Mapping[str, str], foreign: Sequence[Mapping[str, Any]]) -> bytes:
     """metadata.jsonl as Hugging Face's imagefolder reads it: one object per picture, by name; the user's own lines at the end."""
     lines: list[Mapping[str, Any]] = [{"file_name": name, "text": texts[name]} for name in sorted(texts)]
-    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [*lines, *foreign]).encode("utf-8", "backslashreplace")
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [*lines, *foreign]).encode(
+        "utf-8", "backslashreplace"
+    )

@@ -74,7 +74,9 @@ class _Pair:
         return _Pair(self.part, self.whole, self.part_faces, self.faces)
 
 
-def upright_copy(a: Thumbnail, b: Thumbnail, faces_a: Sequence[Window] = (), faces_b: Sequence[Window] = ()) -> Copy | None:
+def upright_copy(
+    a: Thumbnail, b: Thumbnail, faces_a: Sequence[Window] = (), faces_b: Sequence[Window] = ()
+) -> Copy | None:
     """How one picture repeats the other with the same side up, or None. Which of them is larger need not be known.
 
     Args:
@@ -83,7 +85,9 @@ def upright_copy(a: Thumbnail, b: Thumbnail, faces_a: Sequence[Window] = (), fac
     pair = _Pair(a, b, faces_a, faces_b)
     if spared_correlation(a.details, b.details) >= COPY:
         return _judged(pair, WHOLE)
-    pair, (like, window) = max(((way, _rough_window(way)) for way in (pair, pair.swapped())), key=lambda found: found[1][0])
+    pair, (like, window) = max(
+        ((way, _rough_window(way)) for way in (pair, pair.swapped())), key=lambda found: found[1][0]
+    )
     if like < LIKE:
         return None
     window = moved(pair.whole, pair.part, window, 32)
@@ -135,13 +139,20 @@ def _face_likeness(pair: _Pair, window: Window, face: Window) -> float:
     """Correlation of details within one face; ``face`` as shares of the part."""
     x0, y0, width, height = window[0], window[1], window[2] - window[0], window[3] - window[1]
     there = (x0 + face[0] * width, y0 + face[1] * height, x0 + face[2] * width, y0 + face[3] * height)
-    return correlation(detail(sampled(pair.whole.image, there, _FACE_SIDE)), detail(sampled(pair.part.image, face, _FACE_SIDE)))
+    return correlation(
+        detail(sampled(pair.whole.image, there, _FACE_SIDE)), detail(sampled(pair.part.image, face, _FACE_SIDE))
+    )
 
 
 def _inside(face: Window, window: Window) -> Window:
     """A face of the whole picture, as shares of a window of it; what lies outside is cut off."""
     width, height = window[2] - window[0], window[3] - window[1]
-    place = Box((face[0] - window[0]) / width, (face[1] - window[1]) / height, (face[2] - window[0]) / width, (face[3] - window[1]) / height)
+    place = Box(
+        (face[0] - window[0]) / width,
+        (face[1] - window[1]) / height,
+        (face[2] - window[0]) / width,
+        (face[3] - window[1]) / height,
+    )
     inside = place.clipped(1, 1)
     return (inside.x0, inside.y0, inside.x1, inside.y1)
 

@@ -35,7 +35,9 @@ class Limits:
     margin: float
 
 
-def limits_for(strangers: tuple[float, float] | None, faces: int, people: int = 0, chosen: float | None = None) -> Limits:
+def limits_for(
+    strangers: tuple[float, float] | None, faces: int, people: int = 0, chosen: float | None = None
+) -> Limits:
     """Limits for so many faces.
 
     Cosines of strangers spread like correlations, so they are measured on Fisher's scale (atanh), where the spread is the same everywhere:

@@ -99,7 +99,11 @@ class Linkage:
         key = np.unique(np.minimum(first, second)[moved] * count + np.maximum(first, second)[moved])
         low, high = key // count, key % count
         rest = edges.only(~stale)
-        return _Edges(np.concatenate([rest.first, low]), np.concatenate([rest.second, high]), np.concatenate([rest.score, self._averages(low, high)]))
+        return _Edges(
+            np.concatenate([rest.first, low]),
+            np.concatenate([rest.second, high]),
+            np.concatenate([rest.score, self._averages(low, high)]),
+        )
 
     def _averages(self, first: _Names, second: _Names) -> FloatArray:
         parts = [np.zeros(0, np.float32)]

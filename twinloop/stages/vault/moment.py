@@ -72,7 +72,11 @@ def other_people(a: Sequence[VaultFace], b: Sequence[VaultFace]) -> bool:
 def _similarity(a: Sequence[VaultFace], b: Sequence[VaultFace]) -> float:
     """Highest cosine of the first face of ``a`` with a face of ``b``; -2 where nothing can be compared."""
     first = a[0].face.embedding if a else None
-    known = [] if first is None else [float(np.vdot(first, face.face.embedding)) for face in b if face.face.embedding is not None]
+    known = (
+        []
+        if first is None
+        else [float(np.vdot(first, face.face.embedding)) for face in b if face.face.embedding is not None]
+    )
     return max(known, default=-2.0)
 
 

@@ -125,7 +125,9 @@ def find_person(people: People, text: str) -> Person:
     if len(named) == 1:
         return named[0]
     if named:
-        raise InputError(f"{len(named)} people are called '{text}': {', '.join(person.id for person in named)}. Say which by the id, or merge them.")
+        raise InputError(
+            f"{len(named)} people are called '{text}': {', '.join(person.id for person in named)}. Say which by the id, or merge them."
+        )
     raise InputError(f"Nobody is called '{text}'. Known: {_listed(people)}.")
 
 
@@ -146,10 +148,14 @@ def read_found(vault: Vault) -> Found | None:
     data = read_json(vault.people)
     try:
         if data["version"] != VERSION:
-            raise StateError(f"{vault.people} is of version {data['version']} of this program's files, not {VERSION}. Use the version that wrote it.")
+            raise StateError(
+                f"{vault.people} is of version {data['version']} of this program's files, not {VERSION}. Use the version that wrote it."
+            )
         return _from_json(data)
     except (KeyError, TypeError, ValueError) as error:
-        raise StateError(f"{vault.people} is damaged ({error}). Move it away and run: twinloop vault cluster") from error
+        raise StateError(
+            f"{vault.people} is damaged ({error}). Move it away and run: twinloop vault cluster"
+        ) from error
 
 
 def write_people(vault: Vault, people: People) -> bool:
@@ -207,6 +213,9 @@ def next_id(found: Found, decisions: Iterable[Decision]) -> str:
 def used_numbers(decisions: Iterable[Decision]) -> Iterator[int]:
     """The numbers of all people that decisions speak of."""
     for made in decisions:
-        for text in (*(str(made.data.get(name, "")) for name in ("person", "into", "new")), *made.data.get("people", ())):
+        for text in (
+            *(str(made.data.get(name, "")) for name in ("person", "into", "new")),
+            *made.data.get("people", ()),
+        ):
             if text[:1] == "p" and text[1:].isdigit():
                 yield int(text[1:])

@@ -99,7 +99,9 @@ class Prepared:
         """(picture, what the user should know of it)."""
         size = self.captions.cutting.size
         return tuple(
-            (self.files[item.cut.photo.sha256], text) for item in self.captions.captions for text in item.cut.remarks(size)
+            (self.files[item.cut.photo.sha256], text)
+            for item in self.captions.captions
+            for text in item.cut.remarks(size)
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -181,7 +183,9 @@ def _written(
         else:
             made.append(dataclasses.replace(item, picture=None))
     if not made:
-        raise NothingToDo(f"None of the photos of {person.name or person.id} can be read. Scan again: twinloop vault scan FOLDER")
+        raise NothingToDo(
+            f"None of the photos of {person.name or person.id} can be read. Scan again: twinloop vault scan FOLDER"
+        )
     if not shelf.layout.text_files:
         _write_metadata(shelf, made)
     audit = captioning.audit_of(made, label, options.captions, writer.observer.facets)

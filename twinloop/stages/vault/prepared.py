@@ -104,7 +104,9 @@ class PreparedFolder:
         if there is not None and there != digest and there not in known:
             self.kept.append(name)
             if known:
-                self.current[name] = next(reversed(known))  # what was written last: the user's bytes never count as ours
+                self.current[name] = next(
+                    reversed(known)
+                )  # what was written last: the user's bytes never count as ours
             return
         self._note(name, digest, origin)
         self.current[name] = digest
@@ -124,7 +126,11 @@ class PreparedFolder:
 
     def others(self) -> list[str]:
         """Names of pictures in the folder that are not of this training set: a trainer takes them, too."""
-        left = (path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        left = (
+            path.relative_to(self.root).as_posix()
+            for path in self.root.rglob("*")
+            if path.suffix.lower() in SUFFIXES and path.is_file()
+        )
         return sorted(name for name in left if name not in self.current)
 
     def remove_stale(self, keep: frozenset[str]) -> list[str]:

@@ -48,7 +48,6 @@ class Ranking:
         sharpest = max((photo.face.get("sharpness", 0.0) for photo in listed), default=0.0)
         return sorted(listed, key=lambda photo: self.key(photo, sharpest))
 
-
     def why(self, best: PhotoSummary, others: Sequence[PhotoSummary]) -> str:
         """What sets the best apart from the next best, in words."""
         first, second, *_ = self.ordered([best, *others])

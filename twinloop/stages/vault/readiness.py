@@ -93,7 +93,13 @@ def _angles(made: Sequence[Captioned]) -> list[Finding]:
     measured = len(made) - sides[""]
     if not measured:
         return [
-            Finding("angle", LACK, "The angle of the heads could not be measured: nothing is known of profiles.", 0, len(made))
+            Finding(
+                "angle",
+                LACK,
+                "The angle of the heads could not be measured: nothing is known of profiles.",
+                0,
+                len(made),
+            )
         ]
     found = []
     for value, words in (("profile", "profile"), ("three_quarter", "three-quarter view")):
@@ -121,7 +127,9 @@ def _angle(words: str, left: int, right: int, of: int, share: float) -> Finding:
             interval.high,
         )
     more_left = min(needed, max(0, (left + right + needed + 1) // 2 - left))
-    take = " and ".join(f"{count} facing {side}" for count, side in ((more_left, "left"), (needed - more_left, "right")) if count)
+    take = " and ".join(
+        f"{count} facing {side}" for count, side in ((more_left, "left"), (needed - more_left, "right")) if count
+    )
     return Finding(
         "angle",
         _weight(interval.high, share),

@@ -142,7 +142,9 @@ class _Scan:
         for folder in removed:
             if folder not in known:
                 raise InputError(f"{folder} is not one of the vault's folders: {', '.join(known) or 'it has none'}.")
-        folders = dict.fromkeys(folder for folder in [*known, *map(os.path.abspath, self._plan.add)] if folder not in removed)
+        folders = dict.fromkeys(
+            folder for folder in [*known, *map(os.path.abspath, self._plan.add)] if folder not in removed
+        )
         if not folders and not removed:
             raise NothingToDo("Which folder? Start with: twinloop vault scan FOLDER")
         return tuple(folders), removed
@@ -185,7 +187,9 @@ class _Scan:
         with self._catalog.batch():
             for scanned in batch:
                 listed, tried = scanned.listed, self._tried if scanned.problem and scanned.sha256 is not None else ""
-                self._catalog.put_file(FileEntry(listed.path, listed.size, listed.mtime_ns, scanned.sha256, scanned.problem, tried))
+                self._catalog.put_file(
+                    FileEntry(listed.path, listed.size, listed.mtime_ns, scanned.sha256, scanned.problem, tried)
+                )
                 if scanned.photo is not None:
                     self._catalog.put_photo(*self._allowed(scanned.photo, fingerprint, scanned.thumbnail))
                     self._measured += 1
@@ -197,5 +201,7 @@ class _Scan:
         keys = self._forgotten.get(photo.sha256)
         if keys is None:
             return photo, fingerprint, thumbnail
-        kept = tuple(face for number, face in enumerate(photo.faces) if not any(key.same(photo.key(number)) for key in keys))
+        kept = tuple(
+            face for number, face in enumerate(photo.faces) if not any(key.same(photo.key(number)) for key in keys)
+        )
         return dataclasses.replace(photo, faces=kept), fingerprint, b""

@@ -24,7 +24,11 @@ def signatures(opened: OpenVault, photos: Sequence[PhotoSummary], reporter: Repo
         known = cache.known()
         missing = [photo.sha256 for photo in photos if photo.sha256 not in known]
         for batch, done in _batches(missing):
-            made = [(sha256, sign(thumbnail)) for sha256 in batch if (thumbnail := read_thumbnail(opened.catalog, sha256)) is not None]
+            made = [
+                (sha256, sign(thumbnail))
+                for sha256 in batch
+                if (thumbnail := read_thumbnail(opened.catalog, sha256)) is not None
+            ]
             cache.put(made)
             known.update(made)
             reporter.progress("Looking at thumbnails", done, len(missing))

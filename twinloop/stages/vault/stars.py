@@ -53,7 +53,9 @@ def stars(
     return found
 
 
-def _gathered(middle: T, free: set[T], near: Callable[[T], Iterable[T]], alike: Callable[[T, T], R | None]) -> dict[T, R]:
+def _gathered(
+    middle: T, free: set[T], near: Callable[[T], Iterable[T]], alike: Callable[[T, T], R | None]
+) -> dict[T, R]:
     found: dict[T, R] = {}
     for other in near(middle):
         if other != middle and other in free:

@@ -8,9 +8,7 @@ from twinloop.domain.captions import parts_of
 
 LONGEST = 60
 """Characters of a trigger or class word; longer ones are descriptions."""
-_PEOPLE = (
-    "person man woman boy girl male female lady guy child kid baby teen adult people human face portrait photo picture image"
-)
+_PEOPLE = "person man woman boy girl male female lady guy child kid baby teen adult people human face portrait photo picture image"
 _LOOKS = (
     "red green blue black white brown blonde blond pink purple grey gray gold golden silver dark light pale young old little big small tall "
     "short long pretty beautiful cute hot cool sweet happy sad angry funny real fake best good bad new hair eyes eye skin smile nose beard"
@@ -56,7 +54,9 @@ def warnings_of(trigger: str, class_word: str) -> tuple[str, ...]:
     own = [word for word in words if word not in class_words and not re.fullmatch(r"\d*(girl|boy|man|woman)s?", word)]
     meanings = {word: meaning_of(word) for word in own}
     if not own:
-        found.append(f"the trigger '{trigger}' is nothing but class words: put a rare word before it, as in 'ohwx {trigger}'")
+        found.append(
+            f"the trigger '{trigger}' is nothing but class words: put a rare word before it, as in 'ohwx {trigger}'"
+        )
     elif all(meanings.values()):
         shown = "; ".join(_shown(word, meaning) for word, meaning in meanings.items())
         found.append(

@@ -62,7 +62,9 @@ class Walk:
                             waiting.append(entry.path)
             except OSError as error:
                 self.unread.append(Path(folder))
-                yield Found(ListedFile(Path(folder), 0, 0), f"this folder cannot be looked into: {error.strerror or error}")
+                yield Found(
+                    ListedFile(Path(folder), 0, 0), f"this folder cannot be looked into: {error.strerror or error}"
+                )
 
     def _entry(self, entry: os.DirEntry[str], real_roots: tuple[str, ...]) -> Iterator[Found]:
         suffix = Path(entry.name).suffix.lower()
@@ -104,5 +106,11 @@ def _link_problem(path: str, real_roots: tuple[str, ...]) -> str:
 
 
 def _kind(mode: int) -> str:
-    kinds = ((stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"), (stat.S_ISDIR, "a folder"))
+    kinds = (
+        (stat.S_ISFIFO, "a FIFO"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a device"),
+        (stat.S_ISBLK, "a device"),
+        (stat.S_ISDIR, "a folder"),
+    )
     return next((name for test, name in kinds if test(mode)), "something else")

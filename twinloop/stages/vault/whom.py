@@ -35,11 +35,15 @@ def person_meant(vault: OpenVault, people: People, name: str, reference: Path | 
         if wanted in (person.id, (person.name or "").casefold()):
             return Meant(person, "has this name")
     if looks_like_id(wanted):
-        raise InputError(f"Nobody has the id '{name}'. Known: {', '.join(person.id for person in people.persons[:SHOWN]) or 'nobody'} (twinloop vault clusters).")
+        raise InputError(
+            f"Nobody has the id '{name}'. Known: {', '.join(person.id for person in people.persons[:SHOWN]) or 'nobody'} (twinloop vault clusters)."
+        )
     if reference is not None:
         person = _on_photo(vault, people, reference)
         if person.name is not None:
-            raise InputError(f"--reference {reference} shows {person.id}, who is called {person.name}, not {name}. To rename: twinloop vault name {person.id} '{name}'")
+            raise InputError(
+                f"--reference {reference} shows {person.id}, who is called {person.name}, not {name}. To rename: twinloop vault name {person.id} '{name}'"
+            )
         return Meant(person, f"is on {reference}")
     free = [person for person in people.persons if person.name is None and not person.hidden]
     if not free:
@@ -51,12 +55,16 @@ def person_meant(vault: OpenVault, people: People, name: str, reference: Path | 
 def _on_photo(vault: OpenVault, people: People, reference: Path) -> Person:
     known = vault.catalog.file(reference)
     if known is None or known.sha256 is None:
-        raise InputError(f"--reference {reference}: not a photo of this vault. Name one of the scanned photos that shows the person alone.")
+        raise InputError(
+            f"--reference {reference}: not a photo of this vault. Name one of the scanned photos that shows the person alone."
+        )
     faces = [entry.key for entry in face_entries(vault.catalog, vault.fingerprint) if entry.key.sha256 == known.sha256]
     owners = {owner.id: owner for key in faces if (owner := people.person_of(key)) is not None}
     if len(owners) != 1:
         found = "nobody who is known" if not owners else f"{len(owners)} people ({', '.join(owners)})"
-        raise InputError(f"--reference {reference} shows {found}. Name a photo that shows the person alone, or see: twinloop vault clusters")
+        raise InputError(
+            f"--reference {reference} shows {found}. Name a photo that shows the person alone, or see: twinloop vault clusters"
+        )
     return next(iter(owners.values()))
 
 
@@ -69,5 +77,7 @@ def _others(others: Sequence[Person]) -> str:
 
 def _nobody(people: People) -> str:
     if people.persons:
-        return "Everybody in the vault has a name already. Name one of them, or show who is meant with --reference PHOTO."
+        return (
+            "Everybody in the vault has a name already. Name one of them, or show who is meant with --reference PHOTO."
+        )
     return f"No person was found: nobody is on {people.found.min_faces} photos. Add photos, or ask for fewer: twinloop vault cluster --min-faces 2"

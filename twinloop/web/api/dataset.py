@@ -46,7 +46,11 @@ def dataset(person: str, site: TheSite) -> dict[str, Any]:
         cutting, options = last_options(opened, who)
         record = _prepared(opened, who)
         captions = known_captions(opened, who, record)
-        constant = audit([item.text for item in captions], head_of(named, options.style), facets, options.style) if named else ()
+        constant = (
+            audit([item.text for item in captions], head_of(named, options.style), facets, options.style)
+            if named
+            else ()
+        )
         photos = known_photos(opened, who, facets)
         groups = _groups(opened, {item.photo.sha256 for item in photos})
         return {
@@ -69,7 +73,11 @@ def _groups(opened: OpenVault, photos: set[str]) -> list[dict[str, Any]] | None:
     """Groups of duplicates that hold one of these photos; None = nobody has looked."""
     if not opened.vault.duplicates.exists():
         return None
-    return [group.to_json() for group in read_duplicates(opened.vault).groups if any(file.sha256 in photos for file in group.files)]
+    return [
+        group.to_json()
+        for group in read_duplicates(opened.vault).groups
+        if any(file.sha256 in photos for file in group.files)
+    ]
 
 
 @router.get("/picture")
@@ -147,7 +155,9 @@ def edit_captions(body: Edits, site: TheSite) -> dict[str, Any]:
         adopt_edits(opened, who, named)
         for sha256, text in _texts(opened, who, body.edits).items():
             if text != body.edits[sha256].before:
-                raise StateError("A caption was changed elsewhere since you looked at it, and nothing was written. Look at the captions again.")
+                raise StateError(
+                    "A caption was changed elsewhere since you looked at it, and nothing was written. Look at the captions again."
+                )
         return {"written": edit_many(opened, named, {sha256: made.after for sha256, made in body.edits.items()})}
 
 
@@ -156,7 +166,9 @@ def _texts(opened: OpenVault, who: Person, photos: list[str] | Mapping[str, Any]
     known = {item.sha256: item.text for item in known_captions(opened, who, {})}
     missing = [sha256 for sha256 in photos if sha256 not in known]
     if missing:
-        raise InputError(f"No caption of {len(missing)} of these photos is known. Write them first: twinloop vault caption {who.id}")
+        raise InputError(
+            f"No caption of {len(missing)} of these photos is known. Write them first: twinloop vault caption {who.id}"
+        )
     return {sha256: known[sha256] for sha256 in photos}
 
 

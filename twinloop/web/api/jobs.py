@@ -35,7 +35,10 @@ def start_run(body: Start, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     if body.config not in configs:
         raise InputError(f"No configuration {body.config}. Known: {', '.join(configs) or 'none'}.")
     settings = load_settings(configs[body.config])
-    return jobs.start(site.show(site.home / settings.output_dir), ["run", "--config", f"./{body.config}" if body.config.startswith("-") else body.config]).to_json()
+    return jobs.start(
+        site.show(site.home / settings.output_dir),
+        ["run", "--config", f"./{body.config}" if body.config.startswith("-") else body.config],
+    ).to_json()
 
 
 @router.post("/pause")

@@ -42,7 +42,10 @@ def person(person: str, site: TheSite) -> dict[str, Any]:
         found = read_people(opened.vault)
         wanted = None if person == STRANGERS else find_person(found, person)
         item = next(item for item in clusters(opened, found) if item.person == wanted)
-    faces = [{**entry.key.to_json(), "name": Path(entry.path).name, "quality": round(entry.quality, 3)} for entry in item.faces]
+    faces = [
+        {**entry.key.to_json(), "name": Path(entry.path).name, "quality": round(entry.quality, 3)}
+        for entry in item.faces
+    ]
     return {**_head(item), "faces": faces}
 
 

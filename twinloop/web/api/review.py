@@ -105,7 +105,10 @@ def nearest(run: str, iteration: int, image: str, site: TheSite, count: int = 3)
     photos = Dataset.from_json(read_json(space.dataset(0))).real
     with Catalog(space.catalog) as catalog:
         found = nearest_photos(sha256, photos, catalog, fingerprint, min(count, 12))
-    return [{"sha256": m.sha256, "name": Path(m.path).name, "similarity": round(value, 4), "by": by} for m, value, by in found]
+    return [
+        {"sha256": m.sha256, "name": Path(m.path).name, "similarity": round(value, 4), "by": by}
+        for m, value, by in found
+    ]
 
 
 @router.get("/picture")
@@ -115,7 +118,10 @@ def made(run: str, iteration: int, image: str, site: TheSite, size: int = 256, s
     item = next((item for item in _verdicts(space, iteration) if item["image"] == image), None)
     if item is None:
         raise InputError(f"No image {image} in round {iteration}.")
-    return webp(picture(space.synthetic(iteration) / Path(image).name, size, item["sha256"] or None), by_content=bool(sha256) and sha256 == item["sha256"])
+    return webp(
+        picture(space.synthetic(iteration) / Path(image).name, size, item["sha256"] or None),
+        by_content=bool(sha256) and sha256 == item["sha256"],
+    )
 
 
 @router.get("/photo")

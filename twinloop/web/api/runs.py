@@ -51,7 +51,12 @@ def _summary(name: str, space: Workspace, site: Site, jobs: TheJobs) -> dict[str
 
 def _config(name: str, path: Path) -> dict[str, Any]:
     data = _json(path)
-    return {"config": name, "person": data.get("person_name", ""), "output_dir": data.get("output_dir", ""), "dataset_dir": data.get("dataset_dir", "")}
+    return {
+        "config": name,
+        "person": data.get("person_name", ""),
+        "output_dir": data.get("output_dir", ""),
+        "dataset_dir": data.get("dataset_dir", ""),
+    }
 
 
 def _config_of(space: Workspace, site: Site) -> str | None:
@@ -108,7 +113,9 @@ def panel_picture(run: str, version: int, number: int, site: TheSite, size: int 
     if not 0 <= number < len(metadata):
         raise NothingToDo(f"v{version} has no panel image number {number}.")
     item = metadata[number]
-    return webp(picture(space.panel_images(version) / Path(item["file"]).name, size, item.get("sha256")), by_content=False)
+    return webp(
+        picture(space.panel_images(version) / Path(item["file"]).name, size, item.get("sha256")), by_content=False
+    )
 
 
 @router.get("/run/samples")
@@ -116,7 +123,9 @@ def samples(run: str, site: TheSite, count: int = 12) -> list[dict[str, Any]]:
     """The images made last, newest first: what a running generation looks like."""
     space = site.run(run)
     folders = [*space.root.glob("synthetic_iter*"), *space.root.glob("panel_v*")]
-    files = [path for folder in folders if folder.is_dir() for path in folder.glob("*.png") if not path.name.startswith(".")]
+    files = [
+        path for folder in folders if folder.is_dir() for path in folder.glob("*.png") if not path.name.startswith(".")
+    ]
     files.sort(key=lambda path: (-path.stat().st_mtime_ns, path.name))
     return [{"folder": path.parent.name, "file": path.name} for path in files[: min(count, 100)]]
 

@@ -64,7 +64,9 @@ def scan(body: Folder, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     """Look at the photos of a folder."""
     folder = _typed(body.folder)
     if not folder or not _is_folder(site.home / folder):
-        raise InputError(f"No folder {body.folder.strip() or '(nothing typed)'}. Type the path of one, as in a terminal.")
+        raise InputError(
+            f"No folder {body.folder.strip() or '(nothing typed)'}. Type the path of one, as in a terminal."
+        )
     models = ["--models-dir", _typed(body.models_dir)] if body.models_dir and body.models_dir.strip() else []
     return _started(site, jobs, ["scan", folder, *models]).to_json()
 

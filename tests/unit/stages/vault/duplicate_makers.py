@@ -27,7 +27,12 @@ def picture(seed: int, size: tuple[int, int] = SIZE) -> Image.Image:
     """Blobs, edges and texture, different for every seed."""
     random = np.random.default_rng(seed)
     layers = [
-        np.asarray(Image.fromarray(random.integers(0, 256, (cells, cells, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC), np.float32)
+        np.asarray(
+            Image.fromarray(random.integers(0, 256, (cells, cells, 3), np.uint8)).resize(
+                size, Image.Resampling.BICUBIC
+            ),
+            np.float32,
+        )
         for cells in (4, 9, 24)
     ]
     return Image.fromarray((0.5 * layers[0] + 0.3 * layers[1] + 0.2 * layers[2]).astype(np.uint8))
@@ -44,7 +49,12 @@ def save(image: Image.Image, path: Path, quality: int = 92) -> Path:
 
 
 def face(
-    embedding: FloatArray | None = None, sharpness: float = 200.0, eyes: float = 1.0, yaw: float = 0.0, box: Box | None = None, **measures: float
+    embedding: FloatArray | None = None,
+    sharpness: float = 200.0,
+    eyes: float = 1.0,
+    yaw: float = 0.0,
+    box: Box | None = None,
+    **measures: float,
 ) -> VaultFace:
     """A face in the middle of a picture of the usual size."""
     found = Face(box or Box(110, 60, 210, 180), 0.9, pose=HeadPose(yaw, 0.0, 0.0), embedding=embedding)
@@ -52,7 +62,10 @@ def face(
 
 
 def scanned(
-    root: Path, files: Sequence[Path], faces: Mapping[str, Sequence[VaultFace]] | None = None, taken: Mapping[str, float] | None = None
+    root: Path,
+    files: Sequence[Path],
+    faces: Mapping[str, Sequence[VaultFace]] | None = None,
+    taken: Mapping[str, float] | None = None,
 ) -> Vault:
     """A vault with these files; ``faces`` and ``taken`` by file name."""
     vault = Vault(root)
@@ -62,7 +75,9 @@ def scanned(
             seen = MEASURER.scan(ListedFile(path, 0, 0))
             catalog.put_file(FileEntry(path, path.stat().st_size, 0, seen.sha256, seen.problem))
             if seen.photo is not None:
-                photo = replace(seen.photo, faces=tuple((faces or {}).get(path.name, ())), taken=(taken or {}).get(path.name))
+                photo = replace(
+                    seen.photo, faces=tuple((faces or {}).get(path.name, ())), taken=(taken or {}).get(path.name)
+                )
                 catalog.put_photo(photo, MEASURER.fingerprint, seen.thumbnail)
     return vault
 

@@ -44,10 +44,19 @@ def photo_of(path: Path, faces: Sequence[Face], taken: float | None = None) -> V
     image = load_image(path)
     height, width = image.pixels.shape[:2]
     found = tuple(
-        VaultFace(face, 0.9, {"sharpness": face_measures(image.pixels, face.box).get("face_sharpness", 0.0)}) for face in faces
+        VaultFace(face, 0.9, {"sharpness": face_measures(image.pixels, face.box).get("face_sharpness", 0.0)})
+        for face in faces
     )
     return VaultPhoto(
-        image.sha256, (os.path.abspath(path),), width, height, perceptual_hash(image.pixels), taken, image.origin, {}, found
+        image.sha256,
+        (os.path.abspath(path),),
+        width,
+        height,
+        perceptual_hash(image.pixels),
+        taken,
+        image.origin,
+        {},
+        found,
     )
 
 
@@ -75,11 +84,15 @@ def person_in(
 @contextmanager
 def fake_vault(home: Path, count: int = 10, size: int = 256) -> Iterator[tuple[OpenVault, Person]]:
     """An open vault with ``count`` fake photos of one person."""
-    photos = [photo_of(path, FAKE.observe(load_image(path)).faces) for path in fake_photos(home / "photos", count, size)]
+    photos = [
+        photo_of(path, FAKE.observe(load_image(path)).faces) for path in fake_photos(home / "photos", count, size)
+    ]
     fill(home / "vault", photos)
     with opened(home / "vault") as vault:
         person = person_in(photos)
-        write_people(vault.vault, people_of(Found({person.id: person.faces}, (), 1, vault.fingerprint, 0.5, None, 3, "test"), ()))
+        write_people(
+            vault.vault, people_of(Found({person.id: person.faces}, (), 1, vault.fingerprint, 0.5, None, 3, "test"), ())
+        )
         yield vault, person
 
 
@@ -88,6 +101,14 @@ def captioned(name: object, yaw: float | None, taken: float | None = None, tall:
     box = Box(100, 100, 100 + 0.75 * tall, 100 + tall)
     seen = observation(name, faces=[face(yaw, box=box)], measures={"face_share": 0.4}, measured={"faces", "pose"})
     photo = VaultPhoto(
-        digest(name), (f"/photos/{name}.jpg",), 1024, 1024, "0" * 16, taken, "real", {}, (VaultFace(seen.faces[0], 0.9),)
+        digest(name),
+        (f"/photos/{name}.jpg",),
+        1024,
+        1024,
+        "0" * 16,
+        taken,
+        "real",
+        {},
+        (VaultFace(seen.faces[0], 0.9),),
     )
     return Captioned(Cut(photo, 0, Window((0, 0, 1024, 1024), (1024, 1024), True, 0)), None, seen, "ohwx", "template")

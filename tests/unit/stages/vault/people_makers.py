@@ -51,7 +51,9 @@ def made_photo(name: str, vectors: Sequence[FloatArray | None], shift: float = 0
     """A photo ``/photos/NAME`` of 100 x 100 pixels with these faces side by side, from left to right; ``shift`` moves all boxes."""
     width = SIZE / max(1, len(vectors))
     faces = [
-        VaultFace(Face(Box(place * width + shift, 10.0, (place + 0.9) * width + shift, 60.0), 0.9, embedding=vector), quality)
+        VaultFace(
+            Face(Box(place * width + shift, 10.0, (place + 0.9) * width + shift, 60.0), 0.9, embedding=vector), quality
+        )
         for place, vector in enumerate(vectors)
     ]
     return VaultPhoto(sha_of(name), (f"/photos/{name}",), SIZE, SIZE, "0" * 16, None, "real", {}, tuple(faces))

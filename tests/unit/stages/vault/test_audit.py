@@ -43,7 +43,9 @@ def test_a_word_inside_sentences_is_found_too() -> None:
     texts = [
         f"{HEAD}, {verb} with glasses {place}"
         for verb, place in zip(
-            ["sitting", "standing", "running", "jumping", "resting", "reading", "eating", "talking"], "abcdefgh", strict=True
+            ["sitting", "standing", "running", "jumping", "resting", "reading", "eating", "talking"],
+            "abcdefgh",
+            strict=True,
         )
     ]
     assert [item.words for item in audit(texts, HEAD, BUILTIN, "prose")] == ["glasses"]
@@ -51,7 +53,10 @@ def test_a_word_inside_sentences_is_found_too() -> None:
 
 def test_the_trigger_and_what_varies_are_no_finding() -> None:
     assert audit(captions(20, sometimes="glasses"), HEAD, BUILTIN, "prose") == ()
-    assert audit([text.replace(HEAD, "ohwx alice, woman") for text in captions(20)], "ohwx alice, woman", BUILTIN, "tags") == ()
+    assert (
+        audit([text.replace(HEAD, "ohwx alice, woman") for text in captions(20)], "ohwx alice, woman", BUILTIN, "tags")
+        == ()
+    )
 
 
 def test_of_few_captions_nothing_is_said() -> None:

@@ -51,7 +51,9 @@ def test_changes_that_cannot_be(change: Change) -> None:
 WORDS = st.text("ab ,+(", min_size=1, max_size=8).filter(lambda text: bool(text.replace(",", "").strip()))
 
 
-@given(st.lists(st.text("abc ", min_size=1, max_size=6), max_size=5), WORDS, st.sampled_from(("add", "remove", "replace")))
+@given(
+    st.lists(st.text("abc ", min_size=1, max_size=6), max_size=5), WORDS, st.sampled_from(("add", "remove", "replace"))
+)
 def test_the_trigger_is_never_lost_and_nothing_changes_the_second_time(parts: list[str], words: str, kind: str) -> None:
     once = changed(", ".join(["ohwx ana", *parts]), kind, words)
     assert "ohwx ana" in once and parts_of(once)

@@ -39,7 +39,9 @@ class Counting:
         return Description(tags=("glasses", "blonde hair", "from side"))
 
 
-def captions(vault: OpenVault, person: object, options: CaptionOptions | None = None, writer: Writer | None = None) -> Captions:
+def captions(
+    vault: OpenVault, person: object, options: CaptionOptions | None = None, writer: Writer | None = None
+) -> Captions:
     choice = choose(vault, person, {}, CUTTING)  # type: ignore[arg-type]
     return caption(vault, person, LABEL, choice, CUTTING, options or CaptionOptions(), writer or Writer(FAKE), Silent())  # type: ignore[arg-type]
 
@@ -74,7 +76,8 @@ def test_pictures_are_measured_and_described_once(tmp_path: Path) -> None:
     assert captioner.calls == 3
     assert [item.text for item in again.captions] == [item.text for item in first.captions]
     assert all(
-        item.text.endswith(", glasses") and "blonde" not in item.text and "from side" not in item.text for item in first.captions
+        item.text.endswith(", glasses") and "blonde" not in item.text and "from side" not in item.text
+        for item in first.captions
     )
 
 
@@ -127,7 +130,10 @@ def test_a_list_shows_edits_that_are_newer_than_the_record(tmp_path: Path) -> No
         edit(vault, LABEL, found.captions[1].cut.photo.sha256, "ohwx alice asleep")
         data = recorded(vault, person)
         assert data is not None
-        assert [item["text"] for item in shown(vault, LABEL, data)["captions"]] == [found.captions[0].text, "ohwx alice asleep"]
+        assert [item["text"] for item in shown(vault, LABEL, data)["captions"]] == [
+            found.captions[0].text,
+            "ohwx alice asleep",
+        ]
 
 
 class TwoFaces:
@@ -146,7 +152,9 @@ class TwoFaces:
 
 def test_in_a_group_photo_the_caption_is_about_the_person(tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
-    Image.fromarray(np.random.default_rng(1).integers(0, 255, (256, 256, 3), dtype=np.uint8)).save(tmp_path / "p" / "two.png")
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (256, 256, 3), dtype=np.uint8)).save(
+        tmp_path / "p" / "two.png"
+    )
     two = TwoFaces()
     photo = photo_of(tmp_path / "p" / "two.png", two.detect(np.zeros((1, 1, 3), np.uint8)))
     fill(tmp_path / "v", [photo])

@@ -28,7 +28,8 @@ def noise(path: Path, width: int = 640, height: int = 480, seed: int = 0, soft: 
 
 def test_small_faces_copies_and_blurred_ones_are_left_out_with_the_reason(tmp_path: Path) -> None:
     photos = [
-        photo_of(noise(tmp_path / "p" / f"{n}.png", seed=n, soft=n == 5), [face(box=Box(250, 100, 370, 250))]) for n in range(8)
+        photo_of(noise(tmp_path / "p" / f"{n}.png", seed=n, soft=n == 5), [face(box=Box(250, 100, 370, 250))])
+        for n in range(8)
     ]
     photos.append(photo_of(noise(tmp_path / "p" / "small.png", seed=9), [face(box=Box(10, 10, 40, 50))]))
     fill(tmp_path / "v", photos)
@@ -75,7 +76,8 @@ def test_in_a_group_photo_the_cut_is_around_the_person(tmp_path: Path) -> None:
 
 def test_two_faces_of_the_person_in_one_photo_count_once(tmp_path: Path) -> None:
     photo = photo_of(
-        noise(tmp_path / "p" / "mirror.png", 900, 600), [face(box=Box(60, 100, 160, 230)), face(box=Box(500, 100, 700, 360))]
+        noise(tmp_path / "p" / "mirror.png", 900, 600),
+        [face(box=Box(60, 100, 160, 230)), face(box=Box(500, 100, 700, 360))],
     )
     fill(tmp_path / "v", [photo])
     with opened(tmp_path / "v") as vault:

@@ -41,16 +41,30 @@ def test_people_and_strangers(tmp_path: Path) -> None:
     with vault_of(tmp_path, photos) as vault:
         done = clustered(vault)
     assert done.changed and done.new == ("p001", "p002") and done.gone == ()
-    assert files(done.people, "p001", photos) == {f"ann{n}.jpg" for n in range(6)} and files(done.people, "p002", photos) == {f"bea{n}.jpg" for n in range(5)}
+    assert files(done.people, "p001", photos) == {f"ann{n}.jpg" for n in range(6)} and files(
+        done.people, "p002", photos
+    ) == {f"bea{n}.jpg" for n in range(5)}
     assert names_of(done.people.strangers, photos) == {f"other{n}.jpg" for n in range(4)}
-    assert done.to_json() == {"people": 2, "faces": 11, "strangers": 4, "limit": done.people.limit, "min_faces": 3, "new": ["p001", "p002"], "gone": [], "changed": True}
+    assert done.to_json() == {
+        "people": 2,
+        "faces": 11,
+        "strangers": 4,
+        "limit": done.people.limit,
+        "min_faces": 3,
+        "new": ["p001", "p002"],
+        "gone": [],
+        "changed": True,
+    }
 
 
 def test_faces_are_biometric_data(tmp_path: Path) -> None:
     with vault_of(tmp_path, ANN) as vault:
         clustered(vault)
         edit_people.name(vault, "p001", "Ann")
-    assert {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("people.json", "decisions.jsonl")} == {"people.json": 0o600, "decisions.jsonl": 0o600}
+    assert {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("people.json", "decisions.jsonl")} == {
+        "people.json": 0o600,
+        "decisions.jsonl": 0o600,
+    }
 
 
 def test_twice_is_once(tmp_path: Path) -> None:
@@ -75,7 +89,11 @@ def test_new_photos_join_and_nobody_is_renamed(tmp_path: Path) -> None:
     photos = [*BEA, *ANN, *album(2, 1, "bea", start=5)]
     with vault_of(tmp_path, photos) as vault:
         done = clustered(vault)
-    assert done.new == ("p002",) and "bea5.jpg" in files(done.people, "p001", photos) and len(find_person(done.people, "p002").faces) == 6
+    assert (
+        done.new == ("p002",)
+        and "bea5.jpg" in files(done.people, "p001", photos)
+        and len(find_person(done.people, "p002").faces) == 6
+    )
 
 
 def test_the_id_of_somebody_who_is_gone_is_not_given_again(tmp_path: Path) -> None:
@@ -92,12 +110,19 @@ def test_who_was_named_comes_back_after_models_that_saw_nobody(tmp_path: Path) -
     with vault_of(tmp_path, photos) as vault:
         clustered(vault)
         edit_people.name(vault, "p002", "Bea")
-    blind = [made_photo(f"{who}{n}.jpg", [row]) for who, count in (("ann", 6), ("bea", 5)) for n, row in enumerate(strangers(count, seed=count))]
+    blind = [
+        made_photo(f"{who}{n}.jpg", [row])
+        for who, count in (("ann", 6), ("bea", 5))
+        for n, row in enumerate(strangers(count, seed=count))
+    ]
     with vault_of(tmp_path, blind, fingerprint="eyes-2") as vault:
         assert clustered(vault).gone == ("p001", "p002")
     with vault_of(tmp_path, photos) as vault:
         done = clustered(vault)
-    assert files(done.people, "bea", photos) == {f"bea{n}.jpg" for n in range(5)} and find_person(done.people, "bea").id == "p002"
+    assert (
+        files(done.people, "bea", photos) == {f"bea{n}.jpg" for n in range(5)}
+        and find_person(done.people, "bea").id == "p002"
+    )
     assert done.new == ("p002", "p003"), "nobody ever spoke of p001"
 
 
@@ -119,7 +144,10 @@ def test_names_merges_rejections_and_assignments_survive_new_photos_and_another_
         edit_people.merge(vault, ["ann", "p003"])
         edit_people.reject(vault, "p001", [Path("/photos/ann0.jpg")])
         edit_people.assign(vault, "p002", [Path("/photos/other0.jpg")])
-    again = [made_photo(Path(photo.paths[0]).name, [face.face.embedding for face in photo.faces], shift=8.0) for photo in photos]
+    again = [
+        made_photo(Path(photo.paths[0]).name, [face.face.embedding for face in photo.faces], shift=8.0)
+        for photo in photos
+    ]
     again += [*album(1, 2, "ann", start=6), *album(3, 2, "cleo", start=3)]
     with vault_of(tmp_path, again, "eyes-2") as vault:
         with pytest.raises(StateError, match="twinloop vault cluster"):
@@ -135,7 +163,9 @@ def look_alikes() -> tuple[list[VaultPhoto], list[VaultPhoto]]:
     """Two people whom the embedder takes for one."""
     one = faces_like(1, 8, 0.75)
     other = unit(faces_like(1, 8, 0.75, seed=3) + 0.5 * faces_like(50, 1)[0])
-    return [made_photo(f"one{n}.jpg", [row]) for n, row in enumerate(one)], [made_photo(f"two{n}.jpg", [row]) for n, row in enumerate(other)]
+    return [made_photo(f"one{n}.jpg", [row]) for n, row in enumerate(one)], [
+        made_photo(f"two{n}.jpg", [row]) for n, row in enumerate(other)
+    ]
 
 
 def test_after_a_split_new_photos_go_where_they_belong(tmp_path: Path) -> None:
@@ -151,7 +181,9 @@ def test_after_a_split_new_photos_go_where_they_belong(tmp_path: Path) -> None:
         assert files(people, "p002", [*one, *two]) == {f"two{n}.jpg" for n in range(8)}
     with vault_of(tmp_path, [*one, *two]) as vault:
         edit_people.undo(vault)
-        assert [len(person.faces) for person in read_people(vault.vault).persons] == [16], "with the split what followed it is undone"
+        assert [len(person.faces) for person in read_people(vault.vault).persons] == [16], (
+            "with the split what followed it is undone"
+        )
 
 
 def test_ids_are_found_again_when_people_json_is_lost(tmp_path: Path) -> None:
@@ -163,7 +195,9 @@ def test_ids_are_found_again_when_people_json_is_lost(tmp_path: Path) -> None:
     with vault_of(tmp_path, photos) as vault:
         people = clustered(vault).people
     assert files(people, "bea", photos) == {f"bea{n}.jpg" for n in range(8)} and find_person(people, "bea").id == "p002"
-    assert {person.id for person in people.persons} == {"p002", "p003"}, "who was p001 is not known any more, so the number is not given again"
+    assert {person.id for person in people.persons} == {"p002", "p003"}, (
+        "who was p001 is not known any more, so the number is not given again"
+    )
 
 
 def test_limit_and_least_are_remembered_and_can_be_given_back(tmp_path: Path) -> None:
@@ -176,9 +210,15 @@ def test_limit_and_least_are_remembered_and_can_be_given_back(tmp_path: Path) ->
 
 
 def test_no_faces_or_none_with_an_embedding_say_what_to_do(tmp_path: Path) -> None:
-    with vault_of(tmp_path / "a", [made_photo("a.jpg", [])]) as vault, pytest.raises(NothingToDo, match="No faces were found"):
+    with (
+        vault_of(tmp_path / "a", [made_photo("a.jpg", [])]) as vault,
+        pytest.raises(NothingToDo, match="No faces were found"),
+    ):
         clustered(vault)
-    with vault_of(tmp_path / "b", [made_photo("a.jpg", [None])]) as vault, pytest.raises(NothingToDo, match="no identity vectors"):
+    with (
+        vault_of(tmp_path / "b", [made_photo("a.jpg", [None])]) as vault,
+        pytest.raises(NothingToDo, match="no identity vectors"),
+    ):
         clustered(vault)
     with pytest.raises(NothingToDo, match="twinloop vault cluster"):
         read_people(Vault(tmp_path / "b"))
@@ -208,5 +248,9 @@ def test_what_lies_in_people_json(tmp_path: Path) -> None:
         clustered(vault)
         edit_people.name(vault, "p001", "Ann")
     data = json.loads((tmp_path / "people.json").read_text())
-    assert data["people"] == [{"id": "p001", "name": "Ann", "hidden": False, "faces": 6}] and data["last"] == 1 and data["min_faces"] == 3
+    assert (
+        data["people"] == [{"id": "p001", "name": "Ann", "hidden": False, "faces": 6}]
+        and data["last"] == 1
+        and data["min_faces"] == 3
+    )
     assert data["faces"][0].split(" ")[5:] == ["p001", "p001"]

@@ -17,7 +17,9 @@ def test_a_copy_counts_where_the_better_one_shows_the_person_too(tmp_path: Path)
         assert copies(vault, person) == {}
         photos = [key.sha256 for key in person.faces]
         pairs = [(photos[0], photos[1]), (photos[2], photos[3])]
-        groups = tuple(DuplicateGroup("near", "alike", (_file(kept, None), _file(worse, kept))) for kept, worse in pairs)
+        groups = tuple(
+            DuplicateGroup("near", "alike", (_file(kept, None), _file(worse, kept))) for kept, worse in pairs
+        )
         write_json(vault.vault.duplicates, Duplicates(groups, 6, 10.0, 4, 4).to_json())
         assert set(copies(vault, person)) == {photos[1], photos[3]}
         without = Person(person.id, person.name, tuple(key for key in person.faces if key.sha256 != photos[2]))
@@ -28,5 +30,10 @@ def test_a_copy_counts_where_the_better_one_shows_the_person_too(tmp_path: Path)
 def _file(sha256: str, instead: str | None) -> DuplicateFile:
     score: dict[str, Any] = {}
     return DuplicateFile(
-        f"/photos/{sha256[:4]}.png", sha256, instead is None, instead, "sharpest" if instead is None else "softer", score
+        f"/photos/{sha256[:4]}.png",
+        sha256,
+        instead is None,
+        instead,
+        "sharpest" if instead is None else "softer",
+        score,
     )

@@ -44,7 +44,10 @@ def test_exact_and_near_groups_with_the_best_first(tmp_path: Path) -> None:
     with vault_of(tmp_path / "vault", messy(tmp_path)) as vault:
         found = dedup(vault, DedupOptions(), Silent())
         assert names(found, "exact") == [["first.jpg", "same.jpg"]]
-        assert names(found, "near") == [["first.jpg", "same.jpg", "first_small.jpg"], ["second.jpg", "second_mirrored.jpg", "second_bright.jpg"]]
+        assert names(found, "near") == [
+            ["first.jpg", "same.jpg", "first_small.jpg"],
+            ["second.jpg", "second_mirrored.jpg", "second_bright.jpg"],
+        ]
         assert (found.files, found.photos, found.kept, found.flat) == (9, 8, 5, 2)
         assert read_duplicates(vault.vault) == found
         modes = {path.name: path.stat().st_mode & 0o077 for path in (vault.vault.duplicates, vault.vault.likeness)}
@@ -84,7 +87,10 @@ def test_a_chain_of_slowly_changing_pictures_does_not_become_one_group(tmp_path:
     """Each step is a copy of its neighbour; the ends are two pictures."""
     one, other = np.asarray(picture(1), np.float32), np.asarray(picture(2), np.float32)
     steps = np.linspace(0, 1, 15)
-    files = [save(Image.fromarray((one * (1 - t) + other * t).astype(np.uint8)), tmp_path / f"{n:02d}.png") for n, t in enumerate(steps)]
+    files = [
+        save(Image.fromarray((one * (1 - t) + other * t).astype(np.uint8)), tmp_path / f"{n:02d}.png")
+        for n, t in enumerate(steps)
+    ]
     with vault_of(tmp_path / "vault", files) as vault:
         groups = names(dedup(vault, DedupOptions(distance=16), Silent()), "near")
     assert len(groups) >= 3
@@ -94,8 +100,16 @@ def test_a_chain_of_slowly_changing_pictures_does_not_become_one_group(tmp_path:
 def test_a_real_photo_a_sharp_face_and_more_pixels_win_in_this_order(tmp_path: Path) -> None:
     shot = picture(1, (640, 480))
     box = face().face.box
-    files = [save(shot, tmp_path / "large_blurred.jpg"), save(shot.resize((320, 240)), tmp_path / "small_sharp.jpg"), save(shot, tmp_path / "large.jpg", 80)]
-    faces = {"large_blurred.jpg": [face(ALICE, 100.0, box=scaled(box, 2))], "small_sharp.jpg": [face(ALICE, 210.0)], "large.jpg": [face(ALICE, 200.0, box=scaled(box, 2))]}
+    files = [
+        save(shot, tmp_path / "large_blurred.jpg"),
+        save(shot.resize((320, 240)), tmp_path / "small_sharp.jpg"),
+        save(shot, tmp_path / "large.jpg", 80),
+    ]
+    faces = {
+        "large_blurred.jpg": [face(ALICE, 100.0, box=scaled(box, 2))],
+        "small_sharp.jpg": [face(ALICE, 210.0)],
+        "large.jpg": [face(ALICE, 200.0, box=scaled(box, 2))],
+    }
     with vault_of(tmp_path / "vault", files, faces=faces) as vault:
         found = dedup(vault, DedupOptions(), Silent())
     assert names(found, "near") == [["large.jpg", "small_sharp.jpg", "large_blurred.jpg"]]
@@ -134,7 +148,13 @@ def test_of_a_burst_one_of_each_pose_and_expression_is_kept(tmp_path: Path) -> N
         assert names(found, "near") == []
         assert names(found, "burst")[0][0] == "frame_1.jpg"
         assert sorted(names(found, "burst")[0]) == [f"frame_{number}.jpg" for number in range(5)]
-        assert kept(found) == {"frame_0.jpg": False, "frame_1.jpg": True, "frame_2.jpg": False, "frame_3.jpg": True, "frame_4.jpg": True}
+        assert kept(found) == {
+            "frame_0.jpg": False,
+            "frame_1.jpg": True,
+            "frame_2.jpg": False,
+            "frame_3.jpg": True,
+            "frame_4.jpg": True,
+        }
         assert dedup(vault, DedupOptions(burst_seconds=0), Silent()).of_kind("burst") == []
 
 

@@ -22,7 +22,12 @@ def vault(tmp_path: Path) -> Iterator[OpenVault]:
     """``a.jpg`` is the best of three copies; ``b.jpg`` lies there twice; ``d.jpg`` is another picture."""
     shot = picture(1)
     smaller = save(shot.resize((240, 180), Image.Resampling.LANCZOS), tmp_path / "b.jpg")
-    files = [save(shot, tmp_path / "a.jpg", 95), smaller, save(ImageEnhance.Brightness(shot).enhance(1.1), tmp_path / "c.jpg", 50), save(picture(2), tmp_path / "d.jpg")]
+    files = [
+        save(shot, tmp_path / "a.jpg", 95),
+        smaller,
+        save(ImageEnhance.Brightness(shot).enhance(1.1), tmp_path / "c.jpg", 50),
+        save(picture(2), tmp_path / "d.jpg"),
+    ]
     (tmp_path / "b2.jpg").write_bytes(smaller.read_bytes())
     with vault_of(tmp_path / "vault", [*files, tmp_path / "b2.jpg"]) as opened:
         dedup(opened, DedupOptions(), Silent())

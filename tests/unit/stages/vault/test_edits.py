@@ -23,8 +23,14 @@ LABEL = Label("p001", "ohwx", "woman")
 def test_a_photo_is_meant_by_path_name_prepared_name_or_hash(tmp_path: Path) -> None:
     with fake_vault(tmp_path, 3) as (vault, person):
         path = tmp_path / "photos" / "IMG_0001.png"
-        photo = next(key.sha256 for key in person.faces if vault.catalog.photo(key.sha256, "test").paths[0].endswith("IMG_0001.png"))  # type: ignore[union-attr]
-        found = prep(vault, person, LABEL, {}, PrepOptions(layout="kohya", cutting=CutOptions(size=256)), Writer(FAKE), Silent())
+        photo = next(
+            key.sha256
+            for key in person.faces
+            if vault.catalog.photo(key.sha256, "test").paths[0].endswith("IMG_0001.png")
+        )  # type: ignore[union-attr]
+        found = prep(
+            vault, person, LABEL, {}, PrepOptions(layout="kohya", cutting=CutOptions(size=256)), Writer(FAKE), Silent()
+        )
         prepared = str(found.folder / found.files[photo])
         for name in (str(path), "IMG_0001.png", "photos/IMG_0001.png", prepared, photo, photo[:8].upper()):
             assert photo_meant(vault, person, name) == photo
@@ -38,7 +44,9 @@ def test_names_that_mean_several_photos_are_refused(tmp_path: Path) -> None:
         twin = tmp_path / "other" / "IMG_0000.png"
         twin.parent.mkdir()
         stat = (tmp_path / "photos" / "IMG_0001.png").stat()
-        second = next(key.sha256 for key in person.faces if "IMG_0001" in vault.catalog.photo(key.sha256, "test").paths[0])  # type: ignore[union-attr]
+        second = next(
+            key.sha256 for key in person.faces if "IMG_0001" in vault.catalog.photo(key.sha256, "test").paths[0]
+        )  # type: ignore[union-attr]
         vault.catalog.put_file(FileEntry(twin, stat.st_size, stat.st_mtime_ns, second))
         with pytest.raises(InputError, match="names 2 of"):
             photo_meant(vault, person, "IMG_0000.png")
@@ -47,7 +55,9 @@ def test_names_that_mean_several_photos_are_refused(tmp_path: Path) -> None:
 def test_changes_in_the_usual_folder_become_decisions_without_a_prep(tmp_path: Path) -> None:
     with fake_vault(tmp_path, 2) as (vault, person):
         assert adopt_edits(vault, person, LABEL) == []
-        folder = prep(vault, person, LABEL, {}, PrepOptions(cutting=CutOptions(size=256)), Writer(FAKE), Silent()).folder
+        folder = prep(
+            vault, person, LABEL, {}, PrepOptions(cutting=CutOptions(size=256)), Writer(FAKE), Silent()
+        ).folder
         (folder / "IMG_0001.txt").write_text("my own words")
         assert adopt_edits(vault, person, LABEL) == ["IMG_0001.txt"]
         assert list(edits_of(vault.decisions, person.id).values()) == ["my own words"]
@@ -59,10 +69,16 @@ def test_several_captions_are_one_decision(tmp_path: Path) -> None:
     with fake_vault(tmp_path, 1) as (vault, _):
         edit(vault, label, "a", "old")
         assert edit_many(vault, label, {"a": "new", "b": "hat"}) == {"a": "ohwx alice, new", "b": "ohwx alice, hat"}
-        assert edits_of(vault.decisions, "p001") == {"a": "ohwx alice, new", "b": "ohwx alice, hat"} and edits_of(vault.decisions, "p002") == {}
+        assert (
+            edits_of(vault.decisions, "p001") == {"a": "ohwx alice, new", "b": "ohwx alice, hat"}
+            and edits_of(vault.decisions, "p002") == {}
+        )
         assert edit_many(vault, label, {"a": "ohwx alice, new"}) == {}, "nothing is written twice"
         edit_many(vault, label, {"b": ""})
-        assert edits_of(vault.decisions, "p001") == {"a": "ohwx alice, new"} and vault.decisions.active()[-1].kind == "caption"
+        assert (
+            edits_of(vault.decisions, "p001") == {"a": "ohwx alice, new"}
+            and vault.decisions.active()[-1].kind == "caption"
+        )
         vault.decisions.undo()
         vault.decisions.undo()
         assert edits_of(vault.decisions, "p001") == {"a": "ohwx alice, old"}

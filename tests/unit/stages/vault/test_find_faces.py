@@ -97,8 +97,13 @@ def test_a_small_face_is_cut_from_the_full_picture_and_a_large_one_is_not() -> N
 
 
 def test_faces_under_the_least_height_are_left_out_and_very_small_ones_get_no_embedding() -> None:
-    faces = find(picture(600, 600, (10, 10, EMBED_SIDE - 1, 150), (100, 10, EMBED_SIDE, 200), (200, 10, 19, 250)), min_face=20)
-    assert [(round(face.face.box.height), face.face.embedding is not None) for face in faces] == [(EMBED_SIDE, True), (EMBED_SIDE - 1, False)]
+    faces = find(
+        picture(600, 600, (10, 10, EMBED_SIDE - 1, 150), (100, 10, EMBED_SIDE, 200), (200, 10, 19, 250)), min_face=20
+    )
+    assert [(round(face.face.box.height), face.face.embedding is not None) for face in faces] == [
+        (EMBED_SIDE, True),
+        (EMBED_SIDE - 1, False),
+    ]
 
 
 def test_of_a_crowd_the_largest_are_measured_and_all_are_embedded() -> None:

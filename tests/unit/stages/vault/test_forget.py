@@ -26,7 +26,15 @@ def vault(tmp_path: Path) -> Iterator[tuple[OpenVault, Person]]:
         found = Found({"p001": keys[:7], "p002": keys[7:]}, (), 2, "test", 0.5, None, 3, "inputs")
         opened.decisions.add("name", {"person": "p001", "name": "Zaphodia"})
         opened.decisions.add("name", {"person": "p002", "name": "Trillian"})
-        opened.decisions.add("label", {"person": "p001", "trigger": "zphd woman", "class_word": "woman", "consent": {"kind": "written", "who": "Zaphodia"}})
+        opened.decisions.add(
+            "label",
+            {
+                "person": "p001",
+                "trigger": "zphd woman",
+                "class_word": "woman",
+                "consent": {"kind": "written", "who": "Zaphodia"},
+            },
+        )
         opened.decisions.add("caption", {"person": "p001", "sha256": keys[0].sha256, "text": "Zaphodia at sea"})
         write_people(opened.vault, people_of(found, opened.decisions.active()))
         for name, who in (("Zaphodia", "p001"), ("old name", "p001"), ("Trillian", "p002")):
@@ -97,10 +105,18 @@ def test_everything_means_everything_of_the_vault_and_nothing_else(tmp_path: Pat
 def test_the_list_of_duplicates_keeps_nothing_of_the_face(vault: tuple[OpenVault, Person]) -> None:
     opened, person = vault
     score = {"face_sharpness": 42.0, "eyes_open": 1.0, "width": 9}
-    mine, other = (DuplicateFile(f"/{name}.jpg", sha256, True, None, "the larger file", score) for name, sha256 in (("a", person.faces[0].sha256), ("b", "0" * 64)))
-    found = Duplicates((DuplicateGroup("near", "2 copies of one picture", (mine, other)),), 10, 5.0, 2, 2, inputs="as searched")
+    mine, other = (
+        DuplicateFile(f"/{name}.jpg", sha256, True, None, "the larger file", score)
+        for name, sha256 in (("a", person.faces[0].sha256), ("b", "0" * 64))
+    )
+    found = Duplicates(
+        (DuplicateGroup("near", "2 copies of one picture", (mine, other)),), 10, 5.0, 2, 2, inputs="as searched"
+    )
     write_json(opened.vault.duplicates, found.to_json())
     forget_person(opened, person, really=True)
     left = read_duplicates(opened.vault)
-    assert [(file.score["face_sharpness"], file.score["eyes_open"]) for file in left.groups[0].files] == [(None, None), (42.0, 1.0)]
+    assert [(file.score["face_sharpness"], file.score["eyes_open"]) for file in left.groups[0].files] == [
+        (None, None),
+        (42.0, 1.0),
+    ]
     assert left.inputs == "" and opened.vault.duplicates.stat().st_mode & 0o077 == 0

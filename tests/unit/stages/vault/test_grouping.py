@@ -15,9 +15,15 @@ from twinloop.stages.vault.grouping import STRANGER, FaceSet, group
 LEAST = 3
 
 
-def labels_of(rows: FloatArray, quality: FloatArray | float = 0.9, photos: list[int] | None = None, chosen: float | None = None) -> np.ndarray:
+def labels_of(
+    rows: FloatArray, quality: FloatArray | float = 0.9, photos: list[int] | None = None, chosen: float | None = None
+) -> np.ndarray:
     count = len(rows)
-    faces = FaceSet(rows, np.broadcast_to(np.asarray(quality, np.float32), count), np.arange(count, dtype=np.int32) if photos is None else np.array(photos, np.int32))
+    faces = FaceSet(
+        rows,
+        np.broadcast_to(np.asarray(quality, np.float32), count),
+        np.arange(count, dtype=np.int32) if photos is None else np.array(photos, np.int32),
+    )
     return group(faces, STRANGERS, LEAST, chosen).labels
 
 
@@ -78,10 +84,14 @@ def test_a_face_that_is_less_alike_goes_to_its_person_alone() -> None:
     assert found[-1] == found[0] != STRANGER
 
 
-def test_the_parts_of_a_large_person_come_together_although_each_face_keeps_only_its_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_parts_of_a_large_person_come_together_although_each_face_keeps_only_its_nearest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(neighbours, "_ROOM", 100)
     centre = faces_like(5, 1, 0.99)[0]
-    sessions = [unit(unit(centre + 0.8 * other) + 0.25 * strangers(40, seed)) for seed, other in enumerate(strangers(3, 50))]
+    sessions = [
+        unit(unit(centre + 0.8 * other) + 0.25 * strangers(40, seed)) for seed, other in enumerate(strangers(3, 50))
+    ]
     rows = np.concatenate([*sessions, strangers(40, 99)])
     assert together(labels_of(rows)) == {frozenset(range(120))}
 

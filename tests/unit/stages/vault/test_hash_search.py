@@ -17,16 +17,28 @@ HASH = st.integers(0, 2**64 - 1)
 
 
 def found(hashes: Hashes, limit: int) -> list[tuple[int, int]]:
-    return [(int(a), int(b)) for first, second in pairs_within(hashes, limit) for a, b in zip(first, second, strict=True)]
+    return [
+        (int(a), int(b)) for first, second in pairs_within(hashes, limit) for a, b in zip(first, second, strict=True)
+    ]
 
 
 def one_by_one(hashes: Hashes, limit: int) -> set[tuple[int, int]]:
-    return {(a, b) for a, b in itertools.combinations(range(len(hashes)), 2) if (int(hashes[a]) ^ int(hashes[b])).bit_count() <= limit}
+    return {
+        (a, b)
+        for a, b in itertools.combinations(range(len(hashes)), 2)
+        if (int(hashes[a]) ^ int(hashes[b])).bit_count() <= limit
+    }
 
 
 @settings(max_examples=40)
-@given(st.lists(HASH, max_size=12), st.lists(st.tuples(st.integers(0, 11), st.sets(st.integers(0, 63), max_size=14)), max_size=12), st.integers(0, 20))
-def test_every_pair_once_as_if_each_were_compared_with_each(random: list[int], near: list[tuple[int, set[int]]], limit: int) -> None:
+@given(
+    st.lists(HASH, max_size=12),
+    st.lists(st.tuples(st.integers(0, 11), st.sets(st.integers(0, 63), max_size=14)), max_size=12),
+    st.integers(0, 20),
+)
+def test_every_pair_once_as_if_each_were_compared_with_each(
+    random: list[int], near: list[tuple[int, set[int]]], limit: int
+) -> None:
     """``near`` turns bits of earlier hashes over, so that there is something to find."""
     values = list(random)
     for place, bits in near:

@@ -17,7 +17,9 @@ MOBILEFACENET, NANO = (0.017, 0.101), (0.03, 0.26)
 def test_few_faces_have_the_limits_chosen_on_lfw() -> None:
     limits = limits_for(MOBILEFACENET, 500)
     assert limits.link == pytest.approx(0.418, abs=0.001) and limits.attach == pytest.approx(0.349, abs=0.001)
-    assert limits_for(None, 500).link == pytest.approx(limits.link, abs=0.01), "an embedder that says nothing counts as one of that kind"
+    assert limits_for(None, 500).link == pytest.approx(limits.link, abs=0.01), (
+        "an embedder that says nothing counts as one of that kind"
+    )
 
 
 def test_an_embedder_of_another_scale_has_another_limit_below_one() -> None:
@@ -29,7 +31,9 @@ def test_order_and_range(mean: float, deviation: float, faces: int, people: int)
     limits = limits_for((mean, deviation), faces, people)
     assert mean <= limits.attach <= limits.link <= 1.0 and limits.margin >= 0
     assert people == 0 or people > faces or limits.groups <= limits.link
-    assert limits.link <= limits_for((mean, deviation), faces * 2 + 1).link, "more faces, more chances for strangers to look alike"
+    assert limits.link <= limits_for((mean, deviation), faces * 2 + 1).link, (
+        "more faces, more chances for strangers to look alike"
+    )
 
 
 def test_so_many_strangers_reach_the_limit_as_promised() -> None:

@@ -27,7 +27,9 @@ def one_by_one(rows: FloatArray, limit: float) -> set[frozenset[int]]:
     groups = [[row] for row in range(len(rows))]
     score = rows.astype(np.float64) @ rows.T.astype(np.float64)
     while len(groups) > 1:
-        best = max((np.mean(score[np.ix_(a, b)]), -i, -j) for i, a in enumerate(groups) for j, b in enumerate(groups) if i < j)
+        best = max(
+            (np.mean(score[np.ix_(a, b)]), -i, -j) for i, a in enumerate(groups) for j, b in enumerate(groups) if i < j
+        )
         if best[0] < limit:
             break
         i, j = -best[1], -best[2]
@@ -67,6 +69,9 @@ def test_twins_on_every_photo_stay_two() -> None:
 def test_a_chain_of_resemblances_does_not_make_two_people_one() -> None:
     """a-b, b-c, c-d are each alike; a and d are not. DBSCAN would call all one person."""
     one, other = faces_like(1, 12, 0.85), faces_like(2, 12, 0.85)
-    between = unit(one[:1] * np.linspace(0.8, 0.2, 4)[:, None].astype(np.float32) + other[:1] * np.linspace(0.2, 0.8, 4)[:, None].astype(np.float32))
+    between = unit(
+        one[:1] * np.linspace(0.8, 0.2, 4)[:, None].astype(np.float32)
+        + other[:1] * np.linspace(0.2, 0.8, 4)[:, None].astype(np.float32)
+    )
     found = linked(np.concatenate([one, other, between]), 0.45)
     assert not any({0, 12} <= group for group in found)

@@ -19,7 +19,9 @@ from twinloop.store.provenance import synthetic_png
 
 def noise(width: int, height: int) -> Image.Image:
     rng = np.random.default_rng(3)
-    return Image.fromarray(rng.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
+    return Image.fromarray(rng.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
 
 
 def saved(path: Path, image: Image.Image, **options: Any) -> Path:
@@ -40,7 +42,10 @@ def test_a_photo_without_detectors(tmp_path: Path) -> None:
 def test_sharpness_compares_between_sizes_and_tells_blur(tmp_path: Path) -> None:
     """The same picture at 2400 and at 1200 pixels is about as sharp; blurred it is not."""
     picture = noise(2400, 1600).filter(ImageFilter.GaussianBlur(2))
-    large, small = (measure_file(saved(tmp_path / f"{side}.jpg", picture.resize((side, side * 2 // 3), Image.Resampling.LANCZOS))) for side in (2400, 1200))
+    large, small = (
+        measure_file(saved(tmp_path / f"{side}.jpg", picture.resize((side, side * 2 // 3), Image.Resampling.LANCZOS)))
+        for side in (2400, 1200)
+    )
     blurred = measure_file(saved(tmp_path / "b.jpg", picture.filter(ImageFilter.GaussianBlur(20))))
     assert large.photo and small.photo and blurred.photo
     assert 0.75 < large.photo.measures["sharpness"] / small.photo.measures["sharpness"] < 1.35
@@ -52,7 +57,9 @@ def test_a_small_picture_is_measured_as_it_is(tmp_path: Path) -> None:
     picture.save(tmp_path / "a.png")
     made = measure_file(tmp_path / "a.png").photo
     assert made is not None and max(picture.size) < MEASURE_SIDE
-    assert made.measures == grey_measures(np.asarray(picture.convert("L"), np.float32)) and made.phash == perceptual_hash(np.asarray(picture))
+    assert made.measures == grey_measures(
+        np.asarray(picture.convert("L"), np.float32)
+    ) and made.phash == perceptual_hash(np.asarray(picture))
 
 
 def test_nothing_private_gets_into_what_is_kept(tmp_path: Path) -> None:
@@ -94,7 +101,11 @@ def test_a_file_that_is_none_keeps_its_hash_and_says_why(tmp_path: Path) -> None
 
 
 def test_the_fingerprint_changes_with_what_measures() -> None:
-    prints = {PhotoMeasurer().fingerprint, PhotoMeasurer(min_face=50).fingerprint, PhotoMeasurer(fake_pack()).fingerprint}
+    prints = {
+        PhotoMeasurer().fingerprint,
+        PhotoMeasurer(min_face=50).fingerprint,
+        PhotoMeasurer(fake_pack()).fingerprint,
+    }
     assert len(prints) == 3 and "fake-1" in PhotoMeasurer(fake_pack()).fingerprint
 
 
@@ -104,4 +115,8 @@ def test_measures_of_face_and_photo_are_kept_apart(tmp_path: Path) -> None:
     assert photo is not None
     face = photo.faces[0].measures
     assert face["eyes_open"] == 0.0 and {"sharpness", "brightness", "face_quality", "expression.neutral"} <= face.keys()
-    assert photo.measures["setting.studio"] == 0.9 and "eyes_open" not in photo.measures and not any(name.startswith("setting") for name in face)
+    assert (
+        photo.measures["setting.studio"] == 0.9
+        and "eyes_open" not in photo.measures
+        and not any(name.startswith("setting") for name in face)
+    )

@@ -18,7 +18,11 @@ def written(path: Path, dataset: str, when: int) -> Path:
 def test_the_newest_one_that_is_about_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     folder.mkdir()
-    files = [written(tmp_path / "a.json", "set", 1), written(tmp_path / "b.json", str(folder), 3), written(tmp_path / "c.json", "other", 5)]
+    files = [
+        written(tmp_path / "a.json", "set", 1),
+        written(tmp_path / "b.json", str(folder), 3),
+        written(tmp_path / "c.json", "other", 5),
+    ]
     found = measured_shares(folder, [*files, tmp_path / "gone.json"], tmp_path)
     assert found is not None and found.path.name == "b.json" and not found.stale
     (folder / "person.json").write_text("{}")

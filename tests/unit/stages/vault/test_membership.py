@@ -35,14 +35,28 @@ def test_nothing_decided() -> None:
 
 
 def test_names_and_hiding() -> None:
-    found, _ = people(said("name", person="p001", name="ann"), said("hide", person="p002"), said("hide", person="p001"), said("show", person="p001"))
-    assert (found["p001"].name, found["p001"].hidden, found["p002"].name, found["p002"].hidden) == ("ann", False, None, True)
+    found, _ = people(
+        said("name", person="p001", name="ann"),
+        said("hide", person="p002"),
+        said("hide", person="p001"),
+        said("show", person="p001"),
+    )
+    assert (found["p001"].name, found["p001"].hidden, found["p002"].name, found["p002"].hidden) == (
+        "ann",
+        False,
+        None,
+        True,
+    )
 
 
 def test_merge_takes_over_faces_and_a_name_where_there_was_none() -> None:
     found, _ = people(said("name", person="p002", name="ann"), said("merge", into="p001", people=["p002"]))
     assert faces(found) == {"p001": {A, B, C, D}} and found["p001"].name == "ann"
-    found, _ = people(said("name", person="p001", name="bea"), said("name", person="p002", name="ann"), said("merge", into="p001", people=["p002"]))
+    found, _ = people(
+        said("name", person="p001", name="bea"),
+        said("name", person="p002", name="ann"),
+        said("merge", into="p001", people=["p002"]),
+    )
     assert found["p001"].name == "bea"
 
 
@@ -71,7 +85,13 @@ def test_assign_brings_back_a_person_that_clustering_lost() -> None:
 
 def test_photos_that_are_gone_count_for_nothing() -> None:
     gone = key_of("gone")
-    assert faces(people(said("assign", (gone,), person="p001"), said("reject", (gone,), person="p001"), said("split", (gone,), person="p001", new="p003"))[0]) == faces(people()[0])
+    assert faces(
+        people(
+            said("assign", (gone,), person="p001"),
+            said("reject", (gone,), person="p001"),
+            said("split", (gone,), person="p001", new="p003"),
+        )[0]
+    ) == faces(people()[0])
 
 
 PERSON = st.sampled_from(["p001", "p002", "p003"])

@@ -33,7 +33,9 @@ def test_every_pair_over_the_limit_once_whatever_the_blocks(count: int, block: i
         patch.setattr(neighbours, "BLOCK", block)
         pairs = exact_pairs(rows, limit, most=1000)
     assert as_set(pairs) == all_pairs(rows, limit) and len(as_set(pairs)) == len(pairs) and pairs.complete
-    assert np.allclose(pairs.score, [rows[a] @ rows[b] for a, b in zip(pairs.first, pairs.second, strict=True)], atol=1e-5)
+    assert np.allclose(
+        pairs.score, [rows[a] @ rows[b] for a, b in zip(pairs.first, pairs.second, strict=True)], atol=1e-5
+    )
 
 
 def test_when_there_are_too_many_each_row_keeps_its_best(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,4 +73,6 @@ def test_an_index_gives_the_same_pairs() -> None:
     rows = rows_of(40)
     pairs = approximate_pairs(rows, 0.4, Exhaustive(), most=60)
     assert as_set(pairs) == all_pairs(rows, 0.4) and len(as_set(pairs)) == len(pairs) and not pairs.complete
-    assert np.allclose(pairs.score, [rows[a] @ rows[b] for a, b in zip(pairs.first, pairs.second, strict=True)], atol=1e-5)
+    assert np.allclose(
+        pairs.score, [rows[a] @ rows[b] for a, b in zip(pairs.first, pairs.second, strict=True)], atol=1e-5
+    )

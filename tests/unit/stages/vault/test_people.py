@@ -72,17 +72,26 @@ def test_a_name_belongs_to_one_person_and_can_be_a_folder(vault: OpenVault) -> N
 
 def test_split_takes_the_persons_face_of_a_group_photo(vault: OpenVault) -> None:
     done = edit_people.split(vault, "p002", photos("both.jpg", "bea1.jpg"))
-    assert done.text == "2 faces of p002 are now p003." and len(find_person(done.people, "p003").faces) == 2 and len(find_person(done.people, "p001").faces) == 7
+    assert (
+        done.text == "2 faces of p002 are now p003."
+        and len(find_person(done.people, "p003").faces) == 2
+        and len(find_person(done.people, "p001").faces) == 7
+    )
     with pytest.raises(InputError, match="all faces of p003"):
         edit_people.split(vault, "p003", photos("both.jpg", "bea1.jpg"))
     edit_people.undo(vault)
-    assert edit_people.split(vault, "p002", photos("bea0.jpg")).text == "1 face of p002 is now p004.", "p003 was somebody once"
+    assert edit_people.split(vault, "p002", photos("bea0.jpg")).text == "1 face of p002 is now p004.", (
+        "p003 was somebody once"
+    )
 
 
 def test_reject_says_which_faces_there_are(vault: OpenVault) -> None:
     edit_people.reject(vault, "p001", [Path("both.jpg")])
     assert len(find_person(read_people(vault.vault), "p001").faces) == 6
-    with pytest.raises(InputError, match=r"has no face of p001. Its faces: 1 nobody known \(left\), 2 nobody known \(middle\), 3 p002 \(right\)"):
+    with pytest.raises(
+        InputError,
+        match=r"has no face of p001. Its faces: 1 nobody known \(left\), 2 nobody known \(middle\), 3 p002 \(right\)",
+    ):
         edit_people.reject(vault, "p001", photos("both.jpg"))
     with pytest.raises(InputError, match="not a photo of this vault"):
         edit_people.reject(vault, "p001", [Path("nowhere.jpg")])

@@ -120,7 +120,9 @@ def test_pictures_fit_their_buckets_and_carry_nothing_of_the_source(tmp_path: Pa
 def test_the_mark_of_a_made_image_stays(tmp_path: Path) -> None:
     path = tmp_path / "p" / "made.jpg"
     path.parent.mkdir()
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)).save(path, xmp=synthetic_xmp())
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)).save(
+        path, xmp=synthetic_xmp()
+    )
     photo = photo_of(path, [face(box=Box(80, 60, 180, 190))])
     fill(tmp_path / "v", [photo])
     with opened(tmp_path / "v") as opened_vault:
@@ -154,7 +156,9 @@ def test_run_twice_nothing_is_written(tmp_path: Path, layout: str, monkeypatch: 
     with vault(tmp_path) as (opened_vault, person):
         found = prepare(opened_vault, person, layout=layout)
         before, times = tree(found.folder), {p: p.stat().st_mtime_ns for p in found.folder.rglob("*")}
-        monkeypatch.setattr("twinloop.stages.vault.picture.load_image", lambda path: pytest.fail("nothing needs decoding"))
+        monkeypatch.setattr(
+            "twinloop.stages.vault.picture.load_image", lambda path: pytest.fail("nothing needs decoding")
+        )
         again = prepare(opened_vault, person, layout=layout)
     assert (again.written, again.removed, again.kept, again.adopted) == (0, (), (), ())
     assert tree(found.folder) == before and {p: p.stat().st_mtime_ns for p in found.folder.rglob("*")} == times
@@ -165,7 +169,9 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_killed_around_every_rename_it_ends_the_same(tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_around_every_rename_it_ends_the_same(
+    tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real, survived = os.replace, set[str]()
 
     def replace(source: Any, target: Any) -> None:
@@ -178,7 +184,13 @@ def test_killed_around_every_rename_it_ends_the_same(tmp_path: Path, moment: str
             raise Killed(target)
 
     with vault(tmp_path, 3) as (opened_vault, person):
-        plans: list[dict[str, Any]] = [{}, {"layout": "kohya"}, {"layout": "kohya", "size": 192}, {"layout": "metadata"}, {"layout": "flat"}]
+        plans: list[dict[str, Any]] = [
+            {},
+            {"layout": "kohya"},
+            {"layout": "kohya", "size": 192},
+            {"layout": "metadata"},
+            {"layout": "flat"},
+        ]
         expected = []
         for plan in plans:  # the user changes his mind from run to run
             expected.append(tree(prepare(opened_vault, person, output=tmp_path / "calm", **plan).folder))
@@ -192,7 +204,9 @@ def test_killed_around_every_rename_it_ends_the_same(tmp_path: Path, moment: str
                     break
                 except Killed:
                     deaths += 1
-            assert tree(found.folder) == wanted and found.kept == () and edits_of(opened_vault.decisions, person.id) == {}
+            assert (
+                tree(found.folder) == wanted and found.kept == () and edits_of(opened_vault.decisions, person.id) == {}
+            )
         assert deaths > 20
 
 
@@ -252,7 +266,12 @@ def test_files_of_the_user_are_neither_taken_nor_removed(tmp_path: Path) -> None
         assert (folder / "IMG_0002.png").read_bytes() == b"mine"
         assert sum(name.startswith("IMG_0002_") for name in found.files.values()) == 1
         prepare(opened_vault, person, layout="kohya")
-        assert sorted(p.name for p in folder.iterdir()) == ["10_ohwx alice woman", "IMG_0002.png", "notes.txt", "person.json"]
+        assert sorted(p.name for p in folder.iterdir()) == [
+            "10_ohwx alice woman",
+            "IMG_0002.png",
+            "notes.txt",
+            "person.json",
+        ]
 
 
 def test_a_picture_that_the_user_retouched_stays(tmp_path: Path) -> None:
@@ -314,7 +333,9 @@ def test_layout_and_repeats_stay_until_others_are_asked_for(tmp_path: Path) -> N
         prepare(opened_vault, person, layout="kohya", repeats=7)
         again = prepare(opened_vault, person)
         assert (again.layout, again.repeats, again.written, again.removed) == ("kohya", 7, 0, ())
-        assert set(prepare(opened_vault, person, repeats=3).files.values()) == {f"3_ohwx alice woman/IMG_000{n}.png" for n in range(2)}
+        assert set(prepare(opened_vault, person, repeats=3).files.values()) == {
+            f"3_ohwx alice woman/IMG_000{n}.png" for n in range(2)
+        }
         assert not (again.folder / "7_ohwx alice woman").exists()
 
 

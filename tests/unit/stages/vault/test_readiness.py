@@ -31,7 +31,9 @@ def balanced(count: int) -> list[Captioned]:
 def test_two_profiles_among_37_are_told_with_the_sides() -> None:
     pictures = [made(n, 0 if n % 2 else 35 * (-1) ** (n // 2)) for n in range(35)] + [made(40, 70), made(41, 75)]
     finding = about(judged(pictures), "angle", "profile")
-    assert finding.text == "37 photos, 2 profiles (0 facing left, 2 facing right): take 5 facing left and 2 facing right."
+    assert (
+        finding.text == "37 photos, 2 profiles (0 facing left, 2 facing right): take 5 facing left and 2 facing right."
+    )
     assert (finding.level, finding.have, finding.of, finding.add) == ("lack", 2, 37, 7)
 
 
@@ -51,7 +53,9 @@ def test_of_15_photos_a_missing_profile_may_be_chance_and_that_is_said() -> None
     finding = about(few, "angle", "profile")
     assert finding.level == "hint" and "of so few that may be 1 to 30 %" in finding.text
     assert finding.low is not None and finding.high is not None and finding.low < 1 / 15 < finding.high
-    many = judged([made(n, 0 if n % 2 else 35 * (-1) ** (n // 2)) for n in range(93)] + [made(200 + n, 70) for n in range(7)])
+    many = judged(
+        [made(n, 0 if n % 2 else 35 * (-1) ** (n // 2)) for n in range(93)] + [made(200 + n, 70) for n in range(7)]
+    )
     assert about(many, "angle", "profile").level == "lack"
     assert "of so few" not in about(many, "angle", "profile").text
 

@@ -59,7 +59,15 @@ class Home:
     def vault(self) -> Vault:
         return Vault(self.root / "vault")
 
-    def scan(self, *add: Path, remove: Iterable[Path] = (), stamp: str = "models 1", min_face: int = 20, limits: str = "30 s", stop_after: int | None = None) -> Scanned:
+    def scan(
+        self,
+        *add: Path,
+        remove: Iterable[Path] = (),
+        stamp: str = "models 1",
+        min_face: int = 20,
+        limits: str = "30 s",
+        stop_after: int | None = None,
+    ) -> Scanned:
         self.opened.clear()
         made = replace(fake_pack(), name=stamp)
 
@@ -67,7 +75,9 @@ class Home:
             self.models += 1
             return Watched(PhotoMeasurer(made, min_face), self.opened, stop_after)
 
-        return scan(self.vault, ScanPlan(tuple(add), tuple(remove), "fake", min_face, stamp, limits, scanner), self.reporter)
+        return scan(
+            self.vault, ScanPlan(tuple(add), tuple(remove), "fake", min_face, stamp, limits, scanner), self.reporter
+        )
 
     def skipped(self, done: Scanned) -> dict[str, str]:
         return {os.fsdecode(os.fsencode(path.name)): reason for path, reason in done.skipped}
@@ -113,7 +123,11 @@ def rows(vault: Vault, without_stat: bool = True) -> dict[str, list[tuple[object
 
 
 def listing(folder: Path) -> dict[str, tuple[bytes, int, int]]:
-    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode) for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path): (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_a_first_scan_measures_every_photo_and_touches_none(home: Home) -> None:
@@ -286,7 +300,19 @@ def test_what_cannot_be_a_photo_is_skipped_by_name_with_the_reason(home: Home) -
     done = home.scan(folder)
     assert done.counts.photos == 4 and done.ignored == {".txt": 1}
     reasons = home.skipped(done)
-    assert set(reasons) == {"empty.jpg", "page.jpg", "drawing.eps", "lying.jpg", "cut.jpg", "broken link.jpg", "loop.jpg", "link.png", "album.jpg", "pipe.jpg", "s.jpg"}
+    assert set(reasons) == {
+        "empty.jpg",
+        "page.jpg",
+        "drawing.eps",
+        "lying.jpg",
+        "cut.jpg",
+        "broken link.jpg",
+        "loop.jpg",
+        "link.png",
+        "album.jpg",
+        "pipe.jpg",
+        "s.jpg",
+    }
     for name, words in {
         "empty.jpg": "is empty", "page.jpg": "web page", "drawing.eps": "never opened", "lying.jpg": "PostScript", "cut.jpg": "truncated", "broken link.jpg": "a link to nothing",
         "loop.jpg": "or to itself", "link.png": "scanned itself", "album.jpg": "link to a folder", "pipe.jpg": "a FIFO", "s.jpg": "a socket",
@@ -308,7 +334,16 @@ def test_a_jpeg_under_the_name_of_a_png_is_a_photo(home: Home) -> None:
 
 
 def odd_names() -> list[bytes]:
-    return [b"new\nline.png", b"b\xff\xfebytes.png", b"Case.png", b"case.png", b"x" * 250 + b".png", "\u202etxt.png".encode(), b"'; DROP TABLE file; --.png", b"%s.png"]
+    return [
+        b"new\nline.png",
+        b"b\xff\xfebytes.png",
+        b"Case.png",
+        b"case.png",
+        b"x" * 250 + b".png",
+        "\u202etxt.png".encode(),
+        b"'; DROP TABLE file; --.png",
+        b"%s.png",
+    ]
 
 
 def test_odd_names_are_kept_as_they_are(home: Home) -> None:

@@ -36,7 +36,9 @@ def test_no_chains_no_one_twice_and_the_best_in_the_middle(things: list[int], re
 
 @given(st.lists(st.integers(0, 60), unique=True), st.integers(0, 6))
 def test_whoever_is_left_is_like_no_one_else_who_is_left(things: list[int], reach: int) -> None:
-    taken = {member for group in grouped(things, reach) for member in (group.best, *(other for other, _ in group.others))}
+    taken = {
+        member for group in grouped(things, reach) for member in (group.best, *(other for other, _ in group.others))
+    }
     left = sorted(set(things) - taken)
     assert all(b - a > reach for a, b in pairwise(left))
 

@@ -22,7 +22,18 @@ def touched(folder: Path, *names: str) -> None:
 
 
 def test_pictures_by_name_in_every_folder_with_their_stat(tmp_path: Path) -> None:
-    touched(tmp_path, "a.JPG", "deep/er/b.heic", "c.webp", "notes.txt", "no suffix", "film.mp4", ".hidden.jpg", ".cache/d.jpg", "folder.jpg/e.png")
+    touched(
+        tmp_path,
+        "a.JPG",
+        "deep/er/b.heic",
+        "c.webp",
+        "notes.txt",
+        "no suffix",
+        "film.mp4",
+        ".hidden.jpg",
+        ".cache/d.jpg",
+        "folder.jpg/e.png",
+    )
     walk = Walk()
     assert found(walk, tmp_path) == {"a.JPG": "", "deep/er/b.heic": "", "c.webp": "", "folder.jpg/e.png": ""}
     assert walk.ignored == {".txt": 1, "": 1, ".mp4": 1}
@@ -56,7 +67,10 @@ def test_links_are_followed_out_of_the_folders_only(tmp_path: Path) -> None:
     (inside / "copy.jpg").symlink_to("a.jpg")
     (inside / "b.jpg").symlink_to(outside / "b.jpg")
     reasons = found(Walk(), inside)
-    assert reasons["b.jpg"] == "" and reasons["copy.jpg"] == f"a link to {os.path.realpath(inside / 'a.jpg')}, which is scanned itself"
+    assert (
+        reasons["b.jpg"] == ""
+        and reasons["copy.jpg"] == f"a link to {os.path.realpath(inside / 'a.jpg')}, which is scanned itself"
+    )
     assert "scanned itself" in found(Walk(), inside, outside)["b.jpg"]
 
 
@@ -83,5 +97,9 @@ def test_a_folder_that_refuses_is_told_and_the_walk_goes_on(tmp_path: Path, monk
 
     monkeypatch.setattr(os, "scandir", refusing)
     walk = Walk()
-    assert found(walk, tmp_path) == {"a.jpg": "", "open/c.jpg": "", "shut": "this folder cannot be looked into: Permission denied"}
+    assert found(walk, tmp_path) == {
+        "a.jpg": "",
+        "open/c.jpg": "",
+        "shut": "this folder cannot be looked into: Permission denied",
+    }
     assert walk.unread == [tmp_path / "shut"]

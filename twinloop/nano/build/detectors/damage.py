@@ -57,7 +57,9 @@ def _warped(crop: Pixels, marks: Points, other: Pixels, rng: np.random.Generator
     shift = rng.normal(0, spread, (cells, cells, 2)).astype(np.float32)
     field = cv2.resize(shift, (size, size), interpolation=cv2.INTER_CUBIC)
     rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
-    moved = cv2.remap(crop, columns + field[..., 0], rows + field[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(
+        crop, columns + field[..., 0], rows + field[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     return np.asarray(moved, np.uint8)
 
 

@@ -48,7 +48,9 @@ def crop_of(shown: Shown, rng: np.random.Generator) -> Pixels:
     left, top, side = head_square(*shown.truth["face_box"])
     grown = side * float(np.exp(rng.normal(0, 0.05)))
     dx, dy = rng.normal(0, 0.03 * side, 2)
-    return cut_square(shown.image, left + dx + (side - grown) / 2, top + dy + (side - grown) / 2, grown, layout.HEAD_SIZE)
+    return cut_square(
+        shown.image, left + dx + (side - grown) / 2, top + dy + (side - grown) / 2, grown, layout.HEAD_SIZE
+    )
 
 
 def looks_loss(made: Tensor, identities: list[dict[str, Any]]) -> Tensor:
@@ -79,4 +81,8 @@ def loss_of(net: PeopleNet, pool: Pool, rng: np.random.Generator, count: int) ->
     margin = MARGIN * F.one_hot(wanted, cosines.shape[1])
     person = F.cross_entropy(SCALE * (cosines - margin), wanted)
     known = looks_loss(looks.float(), identities)
-    return 0.5 * person + 3 * known, {"person": float(person.detach()), "looks": float(known.detach()), "people_right": right}
+    return 0.5 * person + 3 * known, {
+        "person": float(person.detach()),
+        "looks": float(known.detach()),
+        "people_right": right,
+    }

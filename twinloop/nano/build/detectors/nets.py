@@ -25,7 +25,9 @@ class Conv(nn.Sequential):
     """3 x 3 convolution, batch norm, ReLU."""
 
     def __init__(self, wide_in: int, wide_out: int, stride: int = 1) -> None:
-        super().__init__(nn.Conv2d(wide_in, wide_out, 3, stride, 1, bias=False), nn.BatchNorm2d(wide_out), nn.ReLU(inplace=True))
+        super().__init__(
+            nn.Conv2d(wide_in, wide_out, 3, stride, 1, bias=False), nn.BatchNorm2d(wide_out), nn.ReLU(inplace=True)
+        )
 
 
 class Block(nn.Module):

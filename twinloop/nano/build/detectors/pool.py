@@ -55,7 +55,9 @@ class Pool:
 
     def __init__(self, folder: Path, further: Path, share: float = 0.35) -> None:
         images, truths = render.load(folder)
-        self.renders = [Shown(i, t, n // render.PER_PERSON) for n, (i, t) in enumerate(zip(images, truths, strict=True))]
+        self.renders = [
+            Shown(i, t, n // render.PER_PERSON) for n, (i, t) in enumerate(zip(images, truths, strict=True))
+        ]
         decoded = _decoded(further, self.renders)
         self.decoded = [shown for shown in decoded if shown.fault <= WORST]
         self.ruined = [shown for shown in decoded if shown.fault >= RUINED]

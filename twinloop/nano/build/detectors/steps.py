@@ -12,7 +12,9 @@ DETECTOR_STEPS = ("whole", "face", "identity", "decoded", "generated", "detector
 def add_detector_steps(steps: Any) -> None:
     """Add the steps to the parser of the build command."""
     out = argparse.ArgumentParser(add_help=False)
-    out.add_argument("--out", type=Path, required=True, help="folder for the detectors' checkpoints and further pictures")
+    out.add_argument(
+        "--out", type=Path, required=True, help="folder for the detectors' checkpoints and further pictures"
+    )
     for name, text in (
         ("whole", "train the whole-picture network"),
         ("face", "train the face-crop network"),
@@ -24,12 +26,18 @@ def add_detector_steps(steps: Any) -> None:
         train.add_argument("--start", default="", help="begin from this checkpoint instead")
         train.add_argument("--lr", type=float, default=2e-3)
         train.add_argument("--share", type=float, default=0.35, help="of decoded pictures, where there are some")
-    decoded = steps.add_parser("decoded", help="reconstruct renders with the autoencoder, with noise on the latents", parents=[out])
+    decoded = steps.add_parser(
+        "decoded", help="reconstruct renders with the autoencoder, with noise on the latents", parents=[out]
+    )
     decoded.add_argument("--count", type=int, default=3000)
-    generated = steps.add_parser("generated", help="pictures of the base model, for the quality of faces", parents=[out])
+    generated = steps.add_parser(
+        "generated", help="pictures of the base model, for the quality of faces", parents=[out]
+    )
     generated.add_argument("--name", default="unet")
     generated.add_argument("--count", type=int, default=200)
-    generated.add_argument("--draw", type=int, default=1, metavar="N", help="another number, other prompts and pictures")
+    generated.add_argument(
+        "--draw", type=int, default=1, metavar="N", help="another number, other prompts and pictures"
+    )
     generated.add_argument("--label", choices=("bad", "good", "none"), default="none")
     write = steps.add_parser("detectors", help="write the ONNX files", parents=[out])
     write.add_argument("--to", type=Path, required=True)

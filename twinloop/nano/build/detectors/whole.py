@@ -58,7 +58,9 @@ def _place(canvas: Canvas, shown: Shown, tile: Tile, scale: float, dx: float, dy
         _add(canvas, window, np.array(box, np.float32) * factor + np.tile(shift, 2), None)
 
 
-def _add(canvas: Canvas, window: NDArray[np.float32], box: NDArray[np.float32], marks: NDArray[np.float32] | None) -> None:
+def _add(
+    canvas: Canvas, window: NDArray[np.float32], box: NDArray[np.float32], marks: NDArray[np.float32] | None
+) -> None:
     inside = np.concatenate([np.maximum(box[:2], window[:2]), np.minimum(box[2:], window[2:])])
     area, seen = float(np.prod(box[2:] - box[:2])), float(np.prod(np.maximum(inside[2:] - inside[:2], 0)))
     if seen < 0.1 * area:
@@ -156,7 +158,9 @@ def _mark(
         grid[place][near] = (value - (columns if place % 2 == edges.start % 2 else rows)[near]) / layout.DISTANCE
     if marks is not None:
         for place, value in enumerate(marks.ravel()):
-            grid[layout.FACE_MARKS.start + place][near] = (value - (rows if place % 2 else columns)[near]) / layout.DISTANCE
+            grid[layout.FACE_MARKS.start + place][near] = (
+                value - (rows if place % 2 else columns)[near]
+            ) / layout.DISTANCE
     weight[near] = 1
 
 
@@ -195,7 +199,9 @@ def loss_of(net: WholeNet, pool: Pool, rng: np.random.Generator, count: int) -> 
         grid, looks = net(images)
     grid, looks = grid.float(), looks.float()
     parts: dict[str, Tensor] = {}
-    for number, (name, score, edges) in enumerate((("face", layout.FACE_SCORE, layout.FACE_BOX), ("hand", layout.HAND_SCORE, layout.HAND_BOX))):
+    for number, (name, score, edges) in enumerate(
+        (("face", layout.FACE_SCORE, layout.FACE_BOX), ("hand", layout.HAND_SCORE, layout.HAND_BOX))
+    ):
         heat = wanted.grid[:, score]
         parts[f"{name}_heat"] = _heat_loss(grid[:, score], heat, wanted.weight[:, number])
         near = wanted.grid[:, edges].abs().sum(1) > 0
@@ -204,6 +210,9 @@ def loss_of(net: WholeNet, pool: Pool, rng: np.random.Generator, count: int) -> 
         if name == "face":
             made, right = (g[:, layout.FACE_MARKS].permute(0, 2, 3, 1)[near] for g in (grid, wanted.grid))
             parts["marks"] = F.smooth_l1_loss(made, right, beta=0.05)
-    for name, part, right in (("setting", layout.SETTING, wanted.setting), ("lighting", layout.LIGHTING, wanted.lighting)):
+    for name, part, right in (
+        ("setting", layout.SETTING, wanted.setting),
+        ("lighting", layout.LIGHTING, wanted.lighting),
+    ):
         parts[name] = 0.5 * F.cross_entropy(looks[:, part], right, ignore_index=_NOT_TOLD, label_smoothing=0.03)
     return torch.stack(list(parts.values())).sum(), {name: float(value.detach()) for name, value in parts.items()}
