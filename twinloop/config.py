@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,14 @@ from twinloop.errors import ConfigError, InputError
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(gt=0)]
+
+
+class _Mistakes(ValueError):
+    """Several settings that do not fit together; pydantic takes one error from a validator."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems))
 
 
 class _Section(BaseModel):
@@ -153,7 +162,9 @@ class TrainingConfig(_Section):
     processes: Positive = Field(
         1, description="GPUs that share the training; the same pictures per step, so the same training"
     )
-    adapter: Literal["lora", "dora", "lokr"] = "lora"
+    adapter: Literal["lora", "dora", "lokr"] = Field(
+        "lora", description="kind of adapter: dora also learns lengths, lokr is a Kronecker product (docs/training.md)"
+    )
     lokr_factor: Annotated[int, Field(ge=-1)] = Field(
         -1,
         description="by how much a LoKr divides layers, 4 to 16 are usual; -1 = automatic, which is the smallest file",
@@ -220,34 +231,36 @@ class TrainingConfig(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> TrainingConfig:
-        asked = [name for name in BUILTIN_ONLY if getattr(self, name) != type(self).model_fields[name].default]
-        if self.trainer != "builtin" and asked:
-            raise ValueError(f"only the built-in trainer knows {', '.join(asked)}")
-        if self.adapter == "lokr":
-            self._fits_lokr()
-        elif self.lokr_factor != -1:
-            raise ValueError(f'lokr_factor is for "adapter": "lokr", not "{self.adapter}"')
-        elif (self.rank or 0) > LARGEST_RANK:
-            raise ValueError(
-                f'rank {self.rank} is more than {LARGEST_RANK}; only "adapter": "lokr" takes more, as whole matrices'
-            )
+        found = [*self._beyond_trainer(), *self._about_adapter(), *self._about_text_encoder()]
         if self.early_stop and self.keep_checkpoints < 2:
-            raise ValueError("early_stop needs keep_checkpoints of 2 or more")
-        self._fits_text_encoder()
+            found.append("early_stop needs keep_checkpoints of 2 or more")
+        if found:
+            raise _Mistakes(found)
         return self
 
-    def _fits_text_encoder(self) -> None:
+    def _beyond_trainer(self) -> Iterator[str]:
+        asked = [name for name in BUILTIN_ONLY if getattr(self, name) != type(self).model_fields[name].default]
+        if self.trainer != "builtin" and asked:
+            yield f"only the built-in trainer knows {', '.join(asked)}"
+
+    def _about_adapter(self) -> Iterator[str]:
+        if self.adapter == "lokr":
+            if self.lokr_factor in (0, 1):
+                yield "lokr_factor must be 2 or more, or -1 for automatic: 0 and 1 divide nothing"
+            if self.text_encoder:
+                yield 'text_encoder goes with "adapter": "lora" or "dora"; a LoKr adapts the denoiser alone'
+            return
+        if self.lokr_factor != -1:
+            yield f'lokr_factor is for "adapter": "lokr", not "{self.adapter}"'
+        if (self.rank or 0) > LARGEST_RANK:
+            yield f'rank {self.rank} is more than {LARGEST_RANK}; only "adapter": "lokr" takes more, as whole matrices'
+
+    def _about_text_encoder(self) -> Iterator[str]:
         rate = self.text_encoder_learning_rate
         if not self.text_encoder and (rate is not None or self.text_encoder_share < 1.0):
-            raise ValueError("text_encoder_learning_rate and text_encoder_share say nothing without text_encoder: true")
+            yield "text_encoder_learning_rate and text_encoder_share say nothing without text_encoder: true"
         if self.optimizer == "prodigy" and rate is not None:
-            raise ValueError("prodigy finds one rate for all that it trains; leave text_encoder_learning_rate out")
-
-    def _fits_lokr(self) -> None:
-        if self.lokr_factor in (0, 1):
-            raise ValueError("lokr_factor must be 2 or more, or -1 for automatic: 0 and 1 divide nothing")
-        if self.text_encoder:
-            raise ValueError('text_encoder goes with "adapter": "lora" or "dora"; a LoKr adapts the denoiser alone')
+            yield "prodigy finds one rate for all that it trains; leave text_encoder_learning_rate out"
 
 
 class MergeConfig(_Section):
@@ -318,11 +331,19 @@ class Settings(_Section):
     stop: StopConfig = StopConfig()
 
     @model_validator(mode="after")
-    def _lokr_is_worn_whole(self) -> Settings:
-        if self.training.adapter == "lokr" and self.generation.offload == "sequential":
-            raise ValueError(
-                '"training": {"adapter": "lokr"} and "generation": {"offload": "sequential"} do not go together: choose "model"'
-            )
+    def _layers_come_whole(self) -> Settings:
+        """Offloading layer by layer takes layers apart."""
+        whole = {
+            '"training": {"adapter": "lokr"}': self.training.adapter == "lokr",
+            f'"quantization": "{self.quantization}"': self.quantization is not None,
+        }
+        found = [
+            f'{what} and "generation": {{"offload": "sequential"}} do not go together: choose "model"'
+            for what, asked in whole.items()
+            if asked
+        ]
+        if found and self.generation.offload == "sequential":
+            raise _Mistakes(found)
         return self
 
     @property
@@ -365,7 +386,7 @@ def parse_settings(data: Any, source: str) -> Settings:
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(source, [_problem(item) for item in error.errors()]) from None
+        raise ConfigError(source, [line for item in error.errors() for line in _problems(item)]) from None
 
 
 def load_settings(path: Path) -> Settings:
@@ -407,21 +428,53 @@ def describe_fields() -> dict[str, str]:
     return described
 
 
-def _problem(item: Any) -> str:
+def _problems(item: Any) -> list[str]:
     field = ".".join(str(part) for part in item["loc"]) or "file"
     if item["type"] == "extra_forbidden":
-        return f"{field}: unknown field{_did_you_mean(item['loc'])}"
+        return [f"{field}: unknown field{_did_you_mean(item['loc'])}"]
     if item["type"] == "missing":
-        return f"{field}: is required"
+        return [f"{field}: is required"]
+    cause = item.get("ctx", {}).get("error")
+    if isinstance(cause, _Mistakes):
+        return [f"{field}: {problem}" for problem in cause.problems]
     message = str(item["msg"]).removeprefix("Value error, ")
     given = item.get("input")
     shown = "" if isinstance(given, dict | list) else f" (given: {given!r})"
-    return f"{field}: {message[0].lower() + message[1:]}{shown}"
+    return [f"{field}: {message[0].lower() + message[1:]}{shown}"]
+
+
+ELSEWHERE = {
+    "network_dim": "training.rank",
+    "network_alpha": "training.alpha",
+    "linear": "training.rank",
+    "linear_alpha": "training.alpha",
+    "lr": "training.learning_rate",
+    "unet_lr": "training.learning_rate",
+    "text_encoder_lr": "training.text_encoder_learning_rate",
+    "max_train_steps": "training.steps",
+    "max_train_epochs": "training.epochs",
+    "optimizer_type": "training.optimizer",
+    "lr_scheduler": "training.schedule",
+    "train_batch_size": "training.batch_size",
+    "train_text_encoder": "training.text_encoder",
+    "network_module": "training.adapter",
+    "fp8_base": "quantization",
+    "qtype": "quantization",
+    "quantize": "quantization",
+    "sampler_name": "generation.scheduler",
+    "cfg": "generation.guidance_scale",
+    "cfg_scale": "generation.guidance_scale",
+    "denoise": "generation.strength",
+    "denoising_strength": "generation.strength",
+}
+"""What sd-scripts, ai-toolkit, ComfyUI and A1111 call our fields."""
 
 
 def _did_you_mean(location: tuple[Any, ...]) -> str:
     import difflib
 
+    if ours := ELSEWHERE.get(str(location[-1])):
+        return f"; here it is called {ours}"
     model: Any = Settings
     for part in location[:-1]:
         info = model.model_fields.get(part)

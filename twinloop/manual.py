@@ -179,12 +179,7 @@ def _begin(shots: Sequence[Shot], order: Order, context: GenerationContext) -> N
         "shots": hashlib.sha256(json.dumps(plan_json, sort_keys=True).encode()).hexdigest(),
         "base_model": context.base_model,
         "lora": None if order.lora is None else sha256_file(order.lora),
-        # where parts of the model wait decides no pixel, and the photos that are shown stand in the shots
-        "settings": {
-            name: value
-            for name, value in dataclasses.asdict(context.settings).items()
-            if name not in ("offload", "references")
-        },
+        "settings": {name: value for name, value in dataclasses.asdict(context.settings).items() if name not in _FREE},
     }
     if context.early is not None:
         judge = context.early
@@ -198,11 +193,23 @@ def _begin(shots: Sequence[Shot], order: Order, context: GenerationContext) -> N
     if not kept.exists():
         write_json(order.output / SHOTS, plan_json)
         write_json(kept, record)
-    elif (old := read_json(kept)) != record:
+    elif (old := _complete(read_json(kept))) != record:
         changed = ", ".join(name for name in {**old, **record} if old.get(name) != record.get(name))
         raise StateError(
             f"{order.output} holds images made with other settings ({changed} differ). Choose another --output; nothing was changed."
         )
+
+
+_FREE = ("offload", "references", "planned")
+"""Settings that decide no pixel: where parts of the model wait, and what stands in the shots anyway."""
+
+
+def _complete(kept: Any) -> Any:
+    """An order that an older version began lacks settings that are new since: they had their default."""
+    fields = dataclasses.fields(GenerationSettings)
+    usual = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
+    settings = {name: value for name, value in {**usual, **kept.get("settings", {})}.items() if name not in _FREE}
+    return {**kept, "settings": json.loads(json.dumps(settings))}
 
 
 def usable_sources(folder: Path, reporter: Reporter) -> tuple[Source, ...]:

@@ -62,7 +62,9 @@ def _sd15(given: Given) -> Step:
     clean = _encoded(given) * given.pipeline.vae.config.scaling_factor
     noisy, target = _diffusion(given, clean)
     words, _ = given.pipeline.encode_prompt(given.captions, "cpu", 1, False)
-    return Step(clean, {"sample": noisy, "timestep": given.times, "encoder_hidden_states": words}, target, lambda made: made)
+    return Step(
+        clean, {"sample": noisy, "timestep": given.times, "encoder_hidden_states": words}, target, lambda made: made
+    )
 
 
 def _sdxl(given: Given) -> Step:
@@ -71,7 +73,12 @@ def _sdxl(given: Given) -> Step:
     words, _, pooled, _ = given.pipeline.encode_prompt(given.captions, device="cpu", do_classifier_free_guidance=False)
     height, width = given.pixels.shape[-2:]
     sizes = torch.tensor([[height, width, 0, 0, height, width]] * len(clean), dtype=torch.float32)
-    call = {"sample": noisy, "timestep": given.times, "encoder_hidden_states": words, "added_cond_kwargs": {"text_embeds": pooled, "time_ids": sizes}}
+    call = {
+        "sample": noisy,
+        "timestep": given.times,
+        "encoder_hidden_states": words,
+        "added_cond_kwargs": {"text_embeds": pooled, "time_ids": sizes},
+    }
     return Step(clean, call, target, lambda made: made)
 
 
@@ -80,9 +87,19 @@ def _sd35(given: Given) -> Step:
     clean = (_encoded(given) - config.shift_factor) * config.scaling_factor
     noisy, target = _flow(given, clean)
     words, _, pooled, _ = given.pipeline.encode_prompt(
-        given.captions, given.captions, given.captions, device="cpu", do_classifier_free_guidance=False, max_sequence_length=256
+        given.captions,
+        given.captions,
+        given.captions,
+        device="cpu",
+        do_classifier_free_guidance=False,
+        max_sequence_length=256,
     )
-    call = {"hidden_states": noisy, "timestep": given.times, "encoder_hidden_states": words, "pooled_projections": pooled}
+    call = {
+        "hidden_states": noisy,
+        "timestep": given.times,
+        "encoder_hidden_states": words,
+        "pooled_projections": pooled,
+    }
     return Step(clean, call, target, lambda made: made)
 
 
@@ -91,7 +108,9 @@ def _flux(given: Given) -> Step:
     clean = (_encoded(given) - config.shift_factor) * config.scaling_factor
     noisy, target = _flow(given, clean)
     n, channels, height, width = clean.shape
-    words, pooled, text_ids = given.pipeline.encode_prompt(given.captions, given.captions, device="cpu", max_sequence_length=512)
+    words, pooled, text_ids = given.pipeline.encode_prompt(
+        given.captions, given.captions, device="cpu", max_sequence_length=512
+    )
     helpers: Any = diffusers.FluxPipeline
     call = {
         "hidden_states": helpers._pack_latents(noisy, n, channels, height, width), "timestep": given.times / 1000, "guidance": torch.ones(n),
@@ -116,12 +135,16 @@ def _flux2(given: Given, guidance: Tensor | None, words: Tensor, text_ids: Tenso
 
 
 def _flux2_dev(given: Given) -> Step:
-    words, text_ids = given.pipeline.encode_prompt(given.captions, device="cpu", max_sequence_length=512, text_encoder_out_layers=(10, 20, 30))
+    words, text_ids = given.pipeline.encode_prompt(
+        given.captions, device="cpu", max_sequence_length=512, text_encoder_out_layers=(10, 20, 30)
+    )
     return _flux2(given, torch.ones(len(words)), words, text_ids)
 
 
 def _flux2_klein(given: Given) -> Step:
-    words, text_ids = given.pipeline.encode_prompt(given.captions, device="cpu", max_sequence_length=512, text_encoder_out_layers=(9, 18, 27))
+    words, text_ids = given.pipeline.encode_prompt(
+        given.captions, device="cpu", max_sequence_length=512, text_encoder_out_layers=(9, 18, 27)
+    )
     return _flux2(given, None, words, text_ids)
 
 
@@ -129,7 +152,9 @@ def _zimage(given: Given) -> Step:
     config = given.pipeline.vae.config
     clean = (_encoded(given) - config.shift_factor) * config.scaling_factor
     noisy, target = _flow(given, clean)
-    words, _ = given.pipeline.encode_prompt(given.captions, device="cpu", do_classifier_free_guidance=False, max_sequence_length=512)
+    words, _ = given.pipeline.encode_prompt(
+        given.captions, device="cpu", do_classifier_free_guidance=False, max_sequence_length=512
+    )
     call = {"x": list(noisy.unsqueeze(2).unbind(0)), "t": (1000 - given.times) / 1000, "cap_feats": words}
     return Step(clean, call, target, lambda made: -torch.stack(list(made)).squeeze(2))
 

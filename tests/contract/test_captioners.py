@@ -59,12 +59,18 @@ def test_its_fingerprint_is_that_of_its_files(named: tuple[str, Path], tmp_path:
     assert built(named).fingerprint == built(named).fingerprint
     other = BUILDERS[named[0]](tmp_path / "other") if named[0] == "wd14" else _reseeded(named[0], tmp_path / "other")
     if named[0] == "wd14":
-        (other / "selected_tags.csv").write_text((other / "selected_tags.csv").read_text().replace("dim_light", "candle"))
+        (other / "selected_tags.csv").write_text(
+            (other / "selected_tags.csv").read_text().replace("dim_light", "candle")
+        )
     assert built((named[0], other)).fingerprint != built(named).fingerprint
 
 
 def _reseeded(name: str, folder: Path) -> Path:
-    return captioner_models.build_blip(folder, seed=1) if name == "blip" else captioner_models.build_florence2(folder, seed=1)
+    return (
+        captioner_models.build_blip(folder, seed=1)
+        if name == "blip"
+        else captioner_models.build_florence2(folder, seed=1)
+    )
 
 
 def test_words_are_on_one_line_and_without_signs_of_the_model(named: tuple[str, Path]) -> None:

@@ -19,11 +19,14 @@ pytest.importorskip("diffusers")
 
 from tests.contract.makers import GENERATION, shots  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
-from twinloop.adapters.diffusion.lora_export import LoraWeights, write_lora  # noqa: E402
+from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora  # noqa: E402
 from twinloop.adapters.diffusion.regions import REGIONAL, blocks_of  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES, Family  # noqa: E402
+
+TARGETS = 4
+"""Of each family's kinds of layers, which keeps the compiler's work short."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +38,27 @@ class Ready:
 
     def pictures(self, lora: Path | None, count: int = 1, **changes: Any) -> Any:
         self.generator.load_lora(lora)
-        wanted = [replace(shot, prompt="a photo of ohwx ana smiling" if shot.index % 2 else "ohwx ana") for shot in shots(count)]
-        return np.stack([image for _, image in self.generator.generate(wanted, replace(GENERATION, batch_size=count, **changes))])
+        wanted = [
+            replace(shot, prompt="a photo of ohwx ana smiling" if shot.index % 2 else "ohwx ana")
+            for shot in shots(count)
+        ]
+        return np.stack(
+            [image for _, image in self.generator.generate(wanted, replace(GENERATION, batch_size=count, **changes))]
+        )
 
 
 @pytest.fixture(scope="module", params=sorted(FAMILIES))
 def ready(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ready]:
     home = tmp_path_factory.mktemp(request.param)
     family = FAMILIES[request.param]
-    generator = DiffusersGenerator(str(build_tiny(family.name, home / "base")), family, device="cpu", precision="float32")
+    generator = DiffusersGenerator(
+        str(build_tiny(family.name, home / "base")), family, device="cpu", precision="float32"
+    )
     generator._base.regions.backend = "eager"
     denoiser = generator._base.denoiser
     loras = tuple(
-        _lora(home / f"{n}.safetensors", family, denoiser, rank, alpha) for n, (rank, alpha) in enumerate([(4, 8.0), (4, 2.0), (2, 4.0)])
+        _lora(home / f"{n}.safetensors", family, denoiser, rank, alpha)
+        for n, (rank, alpha) in enumerate([(4, 8.0), (4, 2.0), (2, 4.0)])
     )
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
@@ -58,7 +69,7 @@ def ready(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def _lora(path: Path, family: Family, denoiser: Any, rank: int, alpha: float) -> Path:
     random = torch.Generator().manual_seed(rank)
     layers: dict[str, Any] = {}
-    for name in adapted_layers(denoiser, family.targets):
+    for name in adapted_layers(denoiser, family.targets[:TARGETS]):
         weight = denoiser.get_submodule(name).weight
         inner = [1] * (weight.ndim - 2)  # of a convolution
         shapes = (rank, *weight.shape[1:]), (weight.shape[0], rank, *inner)

@@ -30,8 +30,6 @@ ROUNDING = 2
 """Grey levels that a picture may differ by, in float32, when its neighbours are gone: matrix products of fewer rows add up in another order."""
 
 
-
-
 @pytest.fixture(scope="module", params=[FAKE, *sorted(FAMILIES)])
 def generator(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator:
     if request.param == FAKE:
@@ -53,8 +51,16 @@ class Look:
         return shot.key not in self.refused
 
 
-def made(generator: Generator, look: Look | None = None, wanted: list[Shot] | None = None, settings: GenerationSettings = SETTINGS) -> dict[str, ImageArray]:
-    return {shot.key: image for shot, image in generator.generate(wanted or SHOTS, settings, None if look is None else look.early)}
+def made(
+    generator: Generator,
+    look: Look | None = None,
+    wanted: list[Shot] | None = None,
+    settings: GenerationSettings = SETTINGS,
+) -> dict[str, ImageArray]:
+    return {
+        shot.key: image
+        for shot, image in generator.generate(wanted or SHOTS, settings, None if look is None else look.early)
+    }
 
 
 def apart(first: ImageArray, second: ImageArray) -> int:
@@ -109,7 +115,9 @@ def test_steps_that_nobody_needs_are_not_made(generator: Generator) -> None:
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_late_looks_see_more_nearly_what_comes_out(family: str, tmp_path: Path) -> None:
-    generator = DiffusersGenerator(str(build_tiny(family, tmp_path / "base")), FAMILIES[family], device="cpu", precision="float32")
+    generator = DiffusersGenerator(
+        str(build_tiny(family, tmp_path / "base")), FAMILIES[family], device="cpu", precision="float32"
+    )
     settings = replace(SETTINGS, steps=10)
     (image,) = made(generator, wanted=SHOTS[:1], settings=settings).values()
     distances = []
@@ -122,9 +130,13 @@ def test_late_looks_see_more_nearly_what_comes_out(family: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("family", ["sdxl", "flux"])
-def test_in_products_that_do_not_depend_on_the_batch_the_rest_is_equal_to_the_last_bit(family: str, tmp_path: Path) -> None:
+def test_in_products_that_do_not_depend_on_the_batch_the_rest_is_equal_to_the_last_bit(
+    family: str, tmp_path: Path
+) -> None:
     """A denoiser that works row by row: what is left differs from an undisturbed batch by nothing at all."""
-    generator = DiffusersGenerator(str(build_tiny(family, tmp_path / "base")), FAMILIES[family], device="cpu", precision="float32")
+    generator = DiffusersGenerator(
+        str(build_tiny(family, tmp_path / "base")), FAMILIES[family], device="cpu", precision="float32"
+    )
     denoiser = generator._base.denoiser
     denoiser.forward = row_by_row(denoiser.forward)
     try:
@@ -139,12 +151,20 @@ def row_by_row(forward: Callable[..., Any]) -> Callable[..., Any]:
     def one(value: Any, row: int, rows: int) -> Any:
         if isinstance(value, dict):
             return {name: one(inner, row, rows) for name, inner in value.items()}
-        has_rows = isinstance(value, torch.Tensor) and value.ndim > 0 and len(value) == rows and not (value.ndim == 2 and value.shape[1] == 3)
+        has_rows = (
+            isinstance(value, torch.Tensor)
+            and value.ndim > 0
+            and len(value) == rows
+            and not (value.ndim == 2 and value.shape[1] == 3)
+        )
         return value[row : row + 1] if has_rows else value
 
     def called(*args: Any, **named: Any) -> Any:
         rows = len(args[0] if args else named["hidden_states"])
-        outs = [forward(*(one(a, n, rows) for a in args), **{k: one(v, n, rows) for k, v in named.items()})[0] for n in range(rows)]
+        outs = [
+            forward(*(one(a, n, rows) for a in args), **{k: one(v, n, rows) for k, v in named.items()})[0]
+            for n in range(rows)
+        ]
         return (torch.cat(outs),)
 
     return called
@@ -153,8 +173,12 @@ def row_by_row(forward: Callable[..., Any]) -> Callable[..., Any]:
 def test_from_photos_too(tmp_path: Path) -> None:
     from PIL import Image
 
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)).save(tmp_path / "photo.png")
-    generator = DiffusersGenerator(str(build_tiny("sdxl", tmp_path / "base")), FAMILIES["sdxl"], device="cpu", precision="float32")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)).save(
+        tmp_path / "photo.png"
+    )
+    generator = DiffusersGenerator(
+        str(build_tiny("sdxl", tmp_path / "base")), FAMILIES["sdxl"], device="cpu", precision="float32"
+    )
     mixed = [replace(shot, source=str(tmp_path / "photo.png")) if n % 2 else shot for n, shot in enumerate(shots(4))]
     settings = replace(SETTINGS, strength=0.8, batch_size=4)
     plain, look = made(generator, wanted=mixed, settings=settings), Look(mixed[0], mixed[3])
@@ -165,7 +189,9 @@ def test_from_photos_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scheduler", ["dpmpp_2m", "euler_a", "unipc", "ddim"])
 def test_schedulers_keep_their_history_and_their_noise(scheduler: str, tmp_path: Path) -> None:
-    generator = DiffusersGenerator(str(build_tiny("sdxl", tmp_path / "base")), FAMILIES["sdxl"], device="cpu", precision="float32")
+    generator = DiffusersGenerator(
+        str(build_tiny("sdxl", tmp_path / "base")), FAMILIES["sdxl"], device="cpu", precision="float32"
+    )
     settings = replace(SETTINGS, scheduler=scheduler, steps=6)
     plain, left = made(generator, settings=settings), made(generator, Look(SHOTS[0]), settings=settings)
     assert all(apart(left[key], plain[key]) <= ROUNDING for key in left) and len(left) == 3

@@ -30,7 +30,9 @@ from twinloop.families import FAMILIES, Family, qwen_image_edit  # noqa: E402
 from twinloop.families.base import Editing  # noqa: E402
 from twinloop.ports import EarlyLook  # noqa: E402
 
-KINDS = [(family.name, kind) for family in FAMILIES.values() if family.editing is not None for kind in family.editing.photos]
+KINDS = [
+    (family.name, kind) for family in FAMILIES.values() if family.editing is not None for kind in family.editing.photos
+]
 QWEN = "diffusers.pipelines.qwenimage.pipeline_qwenimage_edit"
 
 
@@ -135,14 +137,22 @@ def test_a_photo_is_seen_once_with_each_text(editor: Editor) -> None:
     pictures(generator, editor.shot(0), editor.shot(0, seed=7))
     assert generator.encoded_prompts == before
     pictures(generator, editor.shot(3))
-    assert generator.encoded_prompts - before == (2 if editor.editing.encode is not None else 0)  # the prompt and the negative one
+    assert generator.encoded_prompts - before == (
+        2 if editor.editing.encode is not None else 0
+    )  # the prompt and the negative one
 
 
 def test_neighbours_in_a_batch_do_not_matter(editor: Editor) -> None:
     generator = editor.generator()
-    wanted = [editor.shot(0), replace(shots(2)[1], key="text"), editor.shot(1, 2, key="other", prompt="ohwx ana smiling", seed=5)]
+    wanted = [
+        editor.shot(0),
+        replace(shots(2)[1], key="text"),
+        editor.shot(1, 2, key="other", prompt="ohwx ana smiling", seed=5),
+    ]
     together = pictures(generator, *wanted)
-    assert all(np.array_equal(image, pictures(generator, shot)[0]) for image, shot in zip(together, wanted, strict=True))
+    assert all(
+        np.array_equal(image, pictures(generator, shot)[0]) for image, shot in zip(together, wanted, strict=True)
+    )
 
 
 def test_an_early_look_drops_single_pictures(editor: Editor) -> None:
@@ -155,7 +165,9 @@ def test_an_early_look_drops_single_pictures(editor: Editor) -> None:
 
 @pytest.mark.parametrize("size", [(40, 30), (1000, 20), (300, 900)], ids=["tiny", "strip", "tall"])
 def test_photos_of_any_shape(editor: Editor, size: tuple[int, int], tmp_path: Path) -> None:
-    Image.fromarray(np.random.default_rng(1).integers(0, 255, (*size[::-1], 3), dtype=np.uint8)).save(tmp_path / "odd.png")
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (*size[::-1], 3), dtype=np.uint8)).save(
+        tmp_path / "odd.png"
+    )
     (made,) = pictures(editor.generator(), replace(editor.shot(0), source=str(tmp_path / "odd.png")))
     assert made.shape == (SIZE, SIZE, 3)
 
@@ -185,12 +197,19 @@ def test_text_and_pictures_are_read_as_transformers_reads_them(seeing: Path) -> 
     theirs.image_token_id, theirs.video_token_id = tokenizer.convert_tokens_to_ids("<|image_pad|>"), None
     photos = [Image.fromarray(np.full((40 + 8 * n, 64, 3), 90 * n, np.uint8)) for n in range(3)]
     mark = "<|vision_start|><|image_pad|><|vision_end|>"
-    given: dict[str, Any] = {"text": [f"ana {mark}{mark} smiling", f"{mark} photo of ana"], "images": photos, "padding": True, "return_tensors": "pt"}
+    given: dict[str, Any] = {
+        "text": [f"ana {mark}{mark} smiling", f"{mark} photo of ana"],
+        "images": photos,
+        "padding": True,
+        "return_tensors": "pt",
+    }
     made, wanted = ours(**given), theirs(**given)
     for name in ("input_ids", "attention_mask", "pixel_values", "image_grid_thw"):
         assert torch.equal(made[name], wanted[name]), name
     assert torch.equal((made["input_ids"] == theirs.image_token_id).int(), wanted["mm_token_type_ids"].int())
-    assert torch.equal(ours(text=["ana"], return_tensors="pt")["input_ids"], tokenizer(["ana"], return_tensors="pt")["input_ids"])
+    assert torch.equal(
+        ours(text=["ana"], return_tensors="pt")["input_ids"], tokenizer(["ana"], return_tensors="pt")["input_ids"]
+    )
 
 
 def test_pictures_have_rows_and_columns(seeing: Path) -> None:
@@ -198,9 +217,13 @@ def test_pictures_have_rows_and_columns(seeing: Path) -> None:
     from transformers import Qwen2_5_VLForConditionalGeneration
 
     encoder: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(seeing / "text_encoder").eval()
-    processor: SeeingProcessor = plain_pipeline(seeing, FAMILIES["qwen-image-edit"], "QwenImageEditPlusPipeline").processor
+    processor: SeeingProcessor = plain_pipeline(
+        seeing, FAMILIES["qwen-image-edit"], "QwenImageEditPlusPipeline"
+    ).processor
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
-    given = dict(processor(text=["ana <|vision_start|><|image_pad|><|vision_end|> smiling"], images=[photo], return_tensors="pt"))
+    given = dict(
+        processor(text=["ana <|vision_start|><|image_pad|><|vision_end|> smiling"], images=[photo], return_tensors="pt")
+    )
     patches = (given["input_ids"] == encoder.config.image_token_id).int()
     with torch.inference_mode():
         told, untold = encoder(**given, mm_token_type_ids=patches).logits, encoder(**given).logits

@@ -168,7 +168,14 @@ def test_activations_computed_again_give_the_same_gradients(trained: Trained) ->
     """As a small GPU trains: nothing of a family's denoiser may stand in the way."""
     base = trained.open()
     words = join(base.prompts.embed_all(["photo of ohwx ana", ""]), trained.family.joining)
-    latents = torch.stack([TrainingCache(trained.base.parent / "cache", base, CacheSettings(SIZE, base.bucket_step, False, False)).prepare(trained.photos[:1])[0].latents] * 2)
+    latents = torch.stack(
+        [
+            TrainingCache(trained.base.parent / "cache", base, CacheSettings(SIZE, base.bucket_step, False, False))
+            .prepare(trained.photos[:1])[0]
+            .latents
+        ]
+        * 2
+    )
     with adapted(base, trained.family.targets, 4, 4.0, 0) as denoiser:
         for name, parameter in denoiser.parameters.items():
             if name.endswith("lora_B"):
@@ -176,7 +183,9 @@ def test_activations_computed_again_give_the_same_gradients(trained: Trained) ->
         found = []
         for again in (False, True):
             (base.denoiser.enable_gradient_checkpointing if again else base.denoiser.disable_gradient_checkpointing)()
-            torch.autograd.backward(denoiser(latents, torch.tensor([300, 700]), words, torch.zeros(2, 6)).square().mean())
+            torch.autograd.backward(
+                denoiser(latents, torch.tensor([300, 700]), words, torch.zeros(2, 6)).square().mean()
+            )
             found.append({name: parameter.grad for name, parameter in denoiser.parameters.items()})
             base.denoiser.zero_grad()
         base.denoiser.disable_gradient_checkpointing()
@@ -236,7 +245,12 @@ def test_a_photo_can_be_the_start(trained: Trained) -> None:
     )
     assert near.shape == (SIZE, SIZE, 3)
     assert np.array_equal(near, far) == (trained.family.editing is not None)  # a strength is of no meaning there
-    (other,) = [image for _, image in generator.generate([replace(shot, source=str(trained.photos[1].path))], replace(GENERATION, steps=4, strength=0.3))]
+    (other,) = [
+        image
+        for _, image in generator.generate(
+            [replace(shot, source=str(trained.photos[1].path))], replace(GENERATION, steps=4, strength=0.3)
+        )
+    ]
     assert not np.array_equal(near, other)
 
 
@@ -245,7 +259,10 @@ def test_neighbours_do_not_matter(trained: Trained, width: int) -> None:
     """Prompts of several lengths in one batch, and pictures that are not square."""
     generator = trained.generator()
     generator.load_lora(trained.lora)
-    wanted = [replace(shots(1)[0], key="short", prompt="ohwx ana"), replace(shots(1)[0], seed=7, prompt="a photo of ohwx ana smiling indoors")]
+    wanted = [
+        replace(shots(1)[0], key="short", prompt="ohwx ana"),
+        replace(shots(1)[0], seed=7, prompt="a photo of ohwx ana smiling indoors"),
+    ]
     settings = replace(GENERATION, width=width, batch_size=2)
     together = [image for _, image in generator.generate(wanted, settings)]
     alone = [image for shot in wanted for _, image in generator.generate([shot], settings)]

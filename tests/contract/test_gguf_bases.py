@@ -66,11 +66,15 @@ def trained(path: Path, home: Path, settings: TrainingSettings) -> tuple[bytes, 
     losses: list[float] = []
     photos = samples(home / "photos", count=3)
     trainer = DiffusersLoraTrainer(str(path), ZIMAGE, device="cpu", precision="float32")
-    trainer.train(photos, settings, home / "lora.safetensors", home / "work", {}, lambda step, steps, loss: losses.append(loss))
+    trainer.train(
+        photos, settings, home / "lora.safetensors", home / "work", {}, lambda step, steps, loss: losses.append(loss)
+    )
     return (home / "lora.safetensors").read_bytes(), losses
 
 
-def test_a_lora_trains_on_it_and_fits_the_float_model(file: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lora_trains_on_it_and_fits_the_float_model(
+    file: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     _, path = file
     settings = replace(TRAINING, steps=14, learning_rate=0.01)

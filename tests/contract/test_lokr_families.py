@@ -32,7 +32,9 @@ from twinloop.loras.lora import read_lora  # noqa: E402
 from twinloop.ports import TrainingSettings  # noqa: E402
 from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
 
-PAIRS = replace(TRAINING, adapter="lokr", lokr_factor=4, rank=1, alpha=2.0, steps=2, checkpoint_every=1, learning_rate=0.05)
+PAIRS = replace(
+    TRAINING, adapter="lokr", lokr_factor=4, rank=1, alpha=2.0, steps=2, checkpoint_every=1, learning_rate=0.05
+)
 """alpha is twice the rank: a file that loses it shows."""
 WHOLE = replace(PAIRS, lokr_factor=-1, rank=10000, alpha=1.0, steps=1)
 READ_BY_DIFFUSERS = ("flux2", "flux2-klein", "zimage")
@@ -104,7 +106,11 @@ def test_every_target_is_trained(trained: Trained) -> None:
     for file, part, other in ((trained.pairs, "w2_b", "w2"), (trained.whole, "w2", "w2_b")):
         tensors = load_file(file)
         for target in trained.family.targets:
-            moved = [value for name, value in tensors.items() if f".{target}.lokr_" in name and name.endswith(f".lokr_{part}")]
+            moved = [
+                value
+                for name, value in tensors.items()
+                if f".{target}.lokr_" in name and name.endswith(f".lokr_{part}")
+            ]
             assert moved and any(bool(value.any()) for value in moved), (target, part)
         if other == "w2_b":
             assert not any(name.endswith((".lokr_w2_a", ".lokr_w2_b")) for name in tensors)
@@ -147,7 +153,11 @@ def test_what_is_written_is_what_was_trained(trained: Trained) -> None:
         tensors = load_file(trained.pairs)
         for name, parameter in denoiser.parameters.items():
             parameter.copy_(tensors[f"{trained.family.denoiser}.{name}"])
-        wanted = {name: layer.get_delta_weight("in_training") for name, layer in base.denoiser.named_modules() if hasattr(layer, "lokr_w1")}
+        wanted = {
+            name: layer.get_delta_weight("in_training")
+            for name, layer in base.denoiser.named_modules()
+            if hasattr(layer, "lokr_w1")
+        }
     base.lora.use(trained.pairs)
     assert wanted
     for name, update in wanted.items():
@@ -205,11 +215,15 @@ def test_plain_diffusers_wears_the_same_where_it_reads_lokr(trained: Trained) ->
         for name, layer in found.items():
             assert isinstance(layer, Kronecker)
             worn = getattr(pipeline, trained.family.denoiser).get_submodule(name).get_delta_weight("ana")
-            assert torch.allclose(worn.float(), torch.from_numpy(layer.delta()).float(), atol=1e-3), name  # the scale was rounded into half precision
+            assert torch.allclose(worn.float(), torch.from_numpy(layer.delta()).float(), atol=1e-3), (
+                name
+            )  # the scale was rounded into half precision
         pipeline.unload_lora_weights()
 
 
 def test_the_header_says_what_it_is(trained: Trained) -> None:
     texts = header_texts(trained.pairs)
-    assert texts["ss_network_module"] == "lycoris.kohya" and texts["ss_network_args"] == '{"algo": "lokr", "factor": "4"}'
+    assert (
+        texts["ss_network_module"] == "lycoris.kohya" and texts["ss_network_args"] == '{"algo": "lokr", "factor": "4"}'
+    )
     assert (texts["ss_network_dim"], texts["ss_network_alpha"]) == ("1", "2.0")

@@ -23,6 +23,7 @@ from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.domain.quantised import QUANTIZATIONS  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.families import FAMILIES, Family  # noqa: E402
+from twinloop.loras.lora import read_lora  # noqa: E402
 from twinloop.store.lora_file import kohya_path  # noqa: E402
 
 SETTINGS = replace(TRAINING, steps=16, learning_rate=0.02)
@@ -100,7 +101,9 @@ def test_cut_off_and_called_again_same_bytes(bench: Bench, tmp_path: Path) -> No
 
 
 def test_the_lora_fits_the_float_base_and_does_there_what_it_does_here(bench: Bench) -> None:
-    ours, theirs = ([np.stack(bench.pictures(how, lora)).astype(int) for lora in (None, bench.lora)] for how in (bench.how, None))
+    ours, theirs = (
+        [np.stack(bench.pictures(how, lora)).astype(int) for lora in (None, bench.lora)] for how in (bench.how, None)
+    )
     for quantised, plain in zip(ours, theirs, strict=True):
         assert np.abs(quantised - plain).mean() < NEAR[bench.how]
     changed = [(worn - bare).ravel() for bare, worn in (ours, theirs)]
@@ -120,3 +123,8 @@ def test_other_adapters_train_on_quantised_weights_too(bench: Bench, adapter: st
     made = bench.train(tmp_path, adapter=adapter, steps=3)
     bare, worn = (np.stack(bench.pictures(bench.how, lora)).astype(int) for lora in (None, made))
     assert np.abs(worn - bare).mean() > 0.1
+
+
+def test_the_lora_says_what_it_was_trained_on(bench: Bench) -> None:
+    for path in (bench.lora, kohya_path(bench.lora)):
+        assert read_lora(path).texts["twinloop.quantization"] == bench.how

@@ -90,7 +90,13 @@ def no_times() -> Iterator[None]:
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     home = tmp_path_factory.mktemp(request.param)
     family = FAMILIES[request.param]
-    made = Trained(family, build_tiny(family.name, home / "base"), samples(home / "photos", count=3), home / "out" / "lora.safetensors", {})
+    made = Trained(
+        family,
+        build_tiny(family.name, home / "base"),
+        samples(home / "photos", count=3),
+        home / "out" / "lora.safetensors",
+        {},
+    )
     made = replace(made, before=made.encoders())
     made.train(home / "out")
     return made
@@ -137,7 +143,9 @@ def test_computed_again_or_one_by_one_the_gradients_are_the_same(trained: Traine
     base = trained.open()
     found = []
     for checkpointing, parts in ((False, [(0, 2)]), (True, [(0, 2)]), (False, [(0, 1), (1, 2)])):
-        with adapted(base, trained.family.targets, 4, 8.0, 0, checkpointing=checkpointing, text_encoder=True) as denoiser:
+        with adapted(
+            base, trained.family.targets, 4, 8.0, 0, checkpointing=checkpointing, text_encoder=True
+        ) as denoiser:
             for name, parameter in denoiser.parameters.items():
                 if name.endswith("lora_B"):
                     torch.nn.init.constant_(parameter, 0.01)
@@ -200,11 +208,16 @@ def test_the_encoders_are_what_they_were(trained: Trained, tmp_path: Path) -> No
     base.lora.use(trained.lora)
     worn = base.prompts.embed(TEXTS[0])
     assert any(not torch.equal(bare[name], worn[name]) for name in bare)
-    save_file({name: tensor for name, tensor in load_file(trained.lora).items() if not name.startswith("text_encoder")}, tmp_path / "deaf.safetensors")
+    save_file(
+        {name: tensor for name, tensor in load_file(trained.lora).items() if not name.startswith("text_encoder")},
+        tmp_path / "deaf.safetensors",
+    )
     base.lora.use(tmp_path / "deaf.safetensors")
     assert base.prompts.embed(TEXTS[0]) is bare and base.prompts.encoded == encoded + 1
     base.lora.use(None)
-    assert not any(hasattr(getattr(base.pipeline, name), "peft_config") for name in trained.family.text_encoders().prefixes)
+    assert not any(
+        hasattr(getattr(base.pipeline, name), "peft_config") for name in trained.family.text_encoders().prefixes
+    )
     after = trained.encoders()
     assert after.keys() == trained.before.keys()
     assert all(torch.equal(after[name], value) for name, value in trained.before.items())
@@ -219,5 +232,7 @@ def test_the_lora_commands_find_the_same_layers_in_both_files(trained: Trained) 
 
 @pytest.mark.parametrize("name", sorted({*FAMILIES} - {*LISTENING, "flux-kontext"}))
 def test_language_models_are_left_alone(name: str) -> None:
-    with pytest.raises(InputError, match=rf"training\.text_encoder.*'{name}'.*language model.*Set training\.text_encoder to false"):
+    with pytest.raises(
+        InputError, match=rf"training\.text_encoder.*'{name}'.*language model.*Set training\.text_encoder to false"
+    ):
         FAMILIES[name].text_encoders()

@@ -59,11 +59,21 @@ def compared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     base = open_base(str(build_tiny(name, home / "base")), FAMILIES[name], "cpu", False, "float32")
     settings = replace(TRAINING, batch_size=2, caption_dropout=0.0, min_snr_gamma=GAMMA)
     photos = _photos(home)
-    batch = DiffusersLoraTrainer(str(home / "base"), FAMILIES[name], device="cpu", precision="float32")._prepare(base, photos, settings, home).batch(1)
+    batch = (
+        DiffusersLoraTrainer(str(home / "base"), FAMILIES[name], device="cpu", precision="float32")
+        ._prepare(base, photos, settings, home)
+        .batch(1)
+    )
     schedule = schedule_for(base.family, base.scheduler_config)
     drawn = draw_noise(schedule, tuple(batch.latents.shape), 0.0, 3, 1)
     chosen = [photos[number] for number in batch.samples]
-    given = Given(base.pipeline, torch.stack([_pixels(photo.path) for photo in chosen]), [photo.caption for photo in chosen], drawn.times, drawn.noise)
+    given = Given(
+        base.pipeline,
+        torch.stack([_pixels(photo.path) for photo in chosen]),
+        [photo.caption for photo in chosen],
+        drawn.times,
+        drawn.noise,
+    )
     with torch.inference_mode():
         wanted = REFERENCES[name](given)
     with adapted(base, base.family.targets, 4, 4.0, 0) as denoiser, torch.no_grad():
@@ -138,7 +148,10 @@ def _same(ours: Any, theirs: Any, place: str) -> None:
             _same(one, other, f"{place}[{number}]")
     elif isinstance(theirs, torch.Tensor):
         assert ours.shape == theirs.shape, (place, ours.shape, theirs.shape)
-        assert torch.allclose(ours.double(), theirs.double(), rtol=0, atol=TOLERANCE), (place, (ours.double() - theirs.double()).abs().max())
+        assert torch.allclose(ours.double(), theirs.double(), rtol=0, atol=TOLERANCE), (
+            place,
+            (ours.double() - theirs.double()).abs().max(),
+        )
     else:
         assert ours == theirs, place
 
@@ -164,11 +177,21 @@ def test_the_loss_is_that_of_the_reference(compared: tuple[Ours, Step, float]) -
     assert ours.loss == pytest.approx(theirs, abs=TOLERANCE) and ours.loss > 1e-3
 
 
-BETAS: dict[str, Any] = {"num_train_timesteps": 1000, "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+BETAS: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+}
 
 
 @pytest.mark.parametrize(
-    "kind", [{"prediction_type": "epsilon"}, {"prediction_type": "v_prediction"}, {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}]
+    "kind",
+    [
+        {"prediction_type": "epsilon"},
+        {"prediction_type": "v_prediction"},
+        {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True},
+    ],
 )
 def test_noise_targets_and_weights_are_those_of_diffusers(kind: dict[str, Any]) -> None:
     scheduler, ours = diffusers.DDPMScheduler(**BETAS, **kind), NoiseSchedule({**BETAS, **kind})
@@ -245,4 +268,7 @@ def test_sizes_told_to_sdxl_are_those_of_the_reference(width: int, height: int) 
 def test_schnell_reads_half_as_many_words(guided: bool, words: int, tmp_path: Path) -> None:
     base = open_base(str(build_tiny("flux", tmp_path / "base")), FAMILIES["flux"], "cpu", False, "float32")
     base.pipeline.transformer.register_to_config(guidance_embeds=guided)
-    assert FAMILIES["flux"].encode(base.pipeline, "photo of ohwx ana", torch.device("cpu"))["prompt_embeds"].shape[1] == words
+    assert (
+        FAMILIES["flux"].encode(base.pipeline, "photo of ohwx ana", torch.device("cpu"))["prompt_embeds"].shape[1]
+        == words
+    )

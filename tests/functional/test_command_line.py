@@ -108,6 +108,14 @@ def test_a_wrong_flag_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> No
     assert said.code == 2 and "--modelsdir" in said.err
 
 
+def test_a_dash_for_a_file_is_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert twinloop(capsys, "init", "--output", "-").out == twinloop(capsys, "init").out != ""
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("argv", [["facets"], ["doctor", "--models-dir", "fake"], ["init"], ["init", "--full"]])
 def test_json_on_stdout_is_json_alone(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     said = twinloop(capsys, *argv, "--json")

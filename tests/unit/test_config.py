@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinloop.config import Settings, load_settings, parse_settings
+from twinloop.config import ELSEWHERE, Settings, load_settings, parse_settings
 from twinloop.errors import ConfigError, InputError
 
 SEED: dict[str, Any] = {
@@ -234,3 +234,31 @@ def test_what_does_not_go_with_text_encoders_is_named(training: dict[str, Any], 
 
     with pytest.raises(ConfigError, match=words):
         loops.settings(training=training)
+
+
+def test_all_that_does_not_fit_together_is_said_at_once() -> None:
+    training = {"trainer": "kohya", "face_weight": 2.0, "lokr_factor": 8, "rank": 10000, "text_encoder_share": 0.5}
+    listed = problems({**LEAST, "quantization": "int4", "training": {**training, "early_stop": 2}})
+    assert [line.split(":")[0] for line in listed] == ["quantization"] + ["training"] * 5
+    for words in ("face_weight", "lokr_factor", "rank 10000", "text_encoder: true", "keep_checkpoints of 2"):
+        assert sum(words in line for line in listed) == 1
+
+
+def test_quantised_layers_are_not_taken_apart() -> None:
+    wrong = {"quantization": "nf4", "training": {"adapter": "lokr"}, "generation": {"offload": "sequential"}}
+    listed = problems({**LEAST, **wrong})
+    assert [line.split(" and ")[0] for line in listed] == [
+        'file: "training": {"adapter": "lokr"}',
+        'file: "quantization": "nf4"',
+    ]
+    wrong["generation"] = {"offload": "model"}
+    assert parse_settings({**LEAST, **wrong}, "x").quantization == "nf4"
+
+
+def test_names_of_other_programs_are_known() -> None:
+    (problem,) = problems({**LEAST, "training": {"network_dim": 16}})
+    assert problem == "training.network_dim: unknown field; here it is called training.rank"
+    for name, ours in ELSEWHERE.items():
+        section, _, field = ours.rpartition(".")
+        model: Any = Settings.model_fields[section].annotation if section else Settings
+        assert field in model.model_fields and name not in model.model_fields

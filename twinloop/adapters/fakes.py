@@ -77,7 +77,17 @@ def fake_photo(path: Path, *, seed: int, size: int = SIZE, **truth: object) -> F
 def _encode(truth: FakeTruth) -> list[int]:
     yaw = round(truth.yaw) + 128
     named = [_NAMES[name].index(getattr(truth, name)) for name in _NAMES]
-    return [*_MAGIC, yaw // 16, yaw % 16, *named, truth.hands, int(truth.eyes_open), truth.person, truth.likeness, truth.quality]
+    return [
+        *_MAGIC,
+        yaw // 16,
+        yaw % 16,
+        *named,
+        truth.hands,
+        int(truth.eyes_open),
+        truth.person,
+        truth.likeness,
+        truth.quality,
+    ]
 
 
 def read_truth(image: ImageArray) -> FakeTruth | None:
@@ -91,7 +101,10 @@ def read_truth(image: ImageArray) -> FakeTruth | None:
         codes.append(int(np.clip(block.mean() // _STEP, 0, 15)))
     if tuple(codes[:4]) != _MAGIC:
         return None
-    named = {name: values[min(code, len(values) - 1)] for (name, values), code in zip(_NAMES.items(), codes[6:10], strict=True)}
+    named = {
+        name: values[min(code, len(values) - 1)]
+        for (name, values), code in zip(_NAMES.items(), codes[6:10], strict=True)
+    }
     hands, eyes, person, likeness, quality = codes[10:]
     yaw = float(codes[4] * 16 + codes[5] - 128)
     return FakeTruth(yaw, hands=hands, eyes_open=bool(eyes), person=person, likeness=likeness, quality=quality, **named)
@@ -216,7 +229,9 @@ class FakeTrainer:
     ) -> LoRA:
         from safetensors.numpy import save
 
-        truths = [truth for truth in (_truth_of(sample.path) for sample in samples if not sample.prior) if truth is not None]
+        truths = [
+            truth for truth in (_truth_of(sample.path) for sample in samples if not sample.prior) if truth is not None
+        ]
         if not truths:
             raise MissingModel("The fake trainer needs fake photos. Use a real base model for real ones.")
         checkpoint = work / "checkpoint.json"
@@ -241,7 +256,17 @@ class FakeTrainer:
         tensors = {"unet.fake.lora_A.weight": weights, "unet.fake.lora_B.weight": weights.T.copy()}
         data = canonical(save(tensors, metadata=info))
         write_bytes(output, data)
-        return LoRA(str(output), 0, hashlib.sha256(data).hexdigest(), "fake", "", settings.preset, settings.last_step, settings.seed, 1.0 / settings.last_step)
+        return LoRA(
+            str(output),
+            0,
+            hashlib.sha256(data).hexdigest(),
+            "fake",
+            "",
+            settings.preset,
+            settings.last_step,
+            settings.seed,
+            1.0 / settings.last_step,
+        )
 
 
 def _ripeness(settings: TrainingSettings) -> float:

@@ -13,7 +13,7 @@ from twinloop import __version__
 from twinloop.cli import options
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
-from twinloop.errors import TwinLoopError
+from twinloop.errors import ConfigError, TwinLoopError
 
 if TYPE_CHECKING:
     from twinloop.config import Settings
@@ -49,10 +49,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     for extra, versions in installed.items():
         _say_libraries(extra, versions, terminal)
     settings = None if args.config is None else load_settings(args.config)
-    forecast = {} if settings is None else {"training": _training(args.config, settings, terminal)}
+    forecast, wrong = ({}, []) if settings is None else _training(args.config, settings, terminal)
     models_dir = args.models_dir or (settings.models_dir if settings is not None else "models")
     plugins = tuple(args.facet or ()) or (tuple(settings.analysis.plugins) if settings is not None else ())
     detectors = _detectors(models_dir, plugins, terminal)
+    if wrong:
+        raise ConfigError(str(args.config), wrong)
     return {
         **forecast,
         "twinloop": __version__,
@@ -63,21 +65,23 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     }
 
 
-def _training(config: Path, settings: Settings, terminal: Terminal) -> dict[str, Any] | None:
-    """What the configuration's training needs here, and which memory budget suffices for it."""
+def _training(config: Path, settings: Settings, terminal: Terminal) -> tuple[dict[str, Any], list[str]]:
+    """What the configuration's training needs here, and which memory budget suffices for it; or everything that keeps it from starting."""
     from twinloop import wiring
     from twinloop.store.images import find_images
 
     makers = wiring.build_makers(settings, terminal.warn)
+    if wrong := [str(error) for error in wiring.obstacles(settings, makers)]:
+        return {}, wrong
     images = len(find_images(Path(settings.dataset_dir)))
     forecast = makers.forecast(max(1, images))
     terminal.line(f"\nTraining of {config} on {images} images, {makers.training(max(1, images)).steps} steps:")
     if forecast is None:
         terminal.line("  - what it needs cannot be told for this base model or trainer")
-        return None
+        return {"training": None}, []
     for line in (forecast.line, *forecast.details):
         terminal.line(f"  - {line}")
-    return forecast.to_json()
+    return {"training": forecast.to_json()}, []
 
 
 def _version(name: str) -> str | None:

@@ -78,7 +78,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: the preset's)")
     parser.add_argument("--style", choices=("prose", "tags", "full"), help="of the prompts (default: the preset's)")
     parser.add_argument(
-        "--preset", metavar="NAME", help="sdxl, animagine, nano (default: by the name of the base model)"
+        "--preset", metavar="NAME", help="sdxl, flux, zimage... (docs/families.md; default: by the base model)"
     )
     parser.add_argument(
         "--from-photos", type=Path, metavar="DIR", help="start images from the real photos in this folder"

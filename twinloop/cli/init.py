@@ -39,7 +39,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.store.atomic import write_json
 
     data = _full(_starter(args)) if args.full else _starter(args)
-    if args.output is None:
+    if args.output is None or str(args.output) == "-":
         if not args.json:
             terminal.line(json.dumps(data, indent=2, ensure_ascii=False))
         return data

@@ -119,7 +119,7 @@ TARGETS: Mapping[str, Target] = {
         Target(
             "simpletuner", simpletuner.PROGRAM,
             lambda job: {"config.json": simpletuner.config_json(job, str(job.root.parent / "multidatabackend.json")), "multidatabackend.json": simpletuner.backends_json(job)},
-            ("Put both files into a folder of SimpleTuner's config/, as config/NAME, and:", "  simpletuner train --env NAME"),
+            ("Put both files into a folder of SimpleTuner's config/, as config/NAME, and:", "  simpletuner train --env NAME"), simpletuner.notes,
         ),
     )
 }  # fmt: skip

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+CLIP = "text_model."
+"""Newer versions of transformers leave this out of some CLIPs' names. diffusers then leaves it out of a file's tensors, but not of the ranks,
+alphas and ``target_modules`` in its header; PEFT compares the ends of names, so the short form fits both."""
 LYCORIS = "lycoris_"
 """Before diffusers' paths, dots as ``_``: what LyCORIS writes when it adapts a diffusers model."""
 

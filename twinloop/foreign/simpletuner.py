@@ -19,7 +19,9 @@ FAMILIES = {
     "qwen-image": "qwen_image",
 }
 SCHEDULES = {"constant": "constant_with_warmup", "cosine_restarts": "cosine_with_restarts"}
-OPTIMIZERS = {"adamw": "adamw_bf16", "adamw8bit": "bnb-adamw8bit", "prodigy": "prodigy", "adafactor": "adafactor"}
+OPTIMIZERS = {"adamw": "adamw_bf16", "adamw8bit": "bnb-adamw8bit", "prodigy": "prodigy"}
+USUAL_OPTIMIZER = "adamw_bf16"
+"""Where it has not the one that is asked for: it knows no Adafactor."""
 
 
 def config_json(job: Job, backends: str) -> str:
@@ -35,7 +37,8 @@ def config_json(job: Job, backends: str) -> str:
         "lora_rank": settings.rank, "lora_alpha": settings.alpha, "max_train_steps": settings.steps, "num_train_epochs": 0,
         "train_batch_size": settings.batch_size, "learning_rate": settings.learning_rate,
         "lr_scheduler": SCHEDULES.get(settings.schedule, settings.schedule), "gradient_accumulation_steps": settings.gradient_accumulation,
-        "lr_warmup_steps": settings.warmup_steps, "lr_num_cycles": settings.restarts, "max_grad_norm": settings.clip_norm, "optimizer": OPTIMIZERS.get(settings.optimizer, settings.optimizer),
+        "lr_warmup_steps": settings.warmup_steps, "lr_num_cycles": settings.restarts, "max_grad_norm": settings.clip_norm,
+        "optimizer": OPTIMIZERS.get(settings.optimizer, USUAL_OPTIMIZER), "optimizer_config": f"weight_decay={settings.weight_decay:g}",
         "mixed_precision": "bf16", "gradient_checkpointing": settings.gradient_checkpointing is not False, "resolution": settings.resolution, "resolution_type": "pixel_area",
         "caption_dropout_probability": settings.caption_dropout, "checkpointing_steps": settings.checkpoint_every,
         "checkpoints_total_limit": 2, "resume_from_checkpoint": "latest", "seed": settings.seed, "minimum_image_size": 0,
@@ -77,3 +80,13 @@ def backends_json(job: Job) -> str:
         "cache_dir": str(job.output / "cache" / "text"), "write_batch_size": 128,
     }  # fmt: skip
     return json.dumps([*backends, texts], indent=4, ensure_ascii=False) + "\n"
+
+
+def notes(job: Job) -> tuple[str, ...]:
+    """What of the settings this program cannot do, in words."""
+    told = []
+    if job.settings.flip:
+        told.append("photos are not mirrored, which SimpleTuner has no word for")
+    if job.settings.optimizer not in OPTIMIZERS:
+        told.append(f"the optimizer is {USUAL_OPTIMIZER}: SimpleTuner has no {job.settings.optimizer}")
+    return tuple(told)

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.errors import InputError, ModelFileError, NothingToDo
-from twinloop.loras.adapter import understood
+from twinloop.loras.adapter import Adapter, understood
 from twinloop.loras.combine import Part, Reduction, Resized, merged, resized
 from twinloop.loras.container import check_output, file_bytes, write_new
 from twinloop.loras.extraction import as_pairs, convolutions
 from twinloop.loras.lora import Dialect, LoraFile, Update, read_lora
 from twinloop.loras.tensors import NAMES
 from twinloop.loras.texts import merged_texts, resized_texts
-from twinloop.loras.write import as_tensors, effective_dialect, named_layers
+from twinloop.loras.write import as_tensors, effective_dialect, is_unet, named_layers
 from twinloop.ports import Reporter
 from twinloop.store.atomic import sha256_file
 
@@ -40,7 +40,7 @@ def convert(source: Path, target: Dialect, output: Path) -> dict[str, Any]:
     dialect = effective_dialect(adapter, target)
     if dialect is file.dialect:
         raise NothingToDo(
-            f"{source} is in the dialect {dialect.value} already; nothing was written.{_why(target, dialect)}"
+            f"{source} is in the dialect {dialect.value} already; nothing was written.{'' if target is dialect else _why(adapter)}"
         )
     named = named_layers(adapter, dialect)
     write_new(output, file_bytes(*as_tensors(named, dialect, file.texts)))
@@ -50,8 +50,11 @@ def convert(source: Path, target: Dialect, output: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _why(target: Dialect, dialect: Dialect) -> str:
-    return " For UNets (SD 1.5, SDXL) ComfyUI reads kohya's files." if target is not dialect else ""
+def _why(adapter: Adapter) -> str:
+    """Why its files for ComfyUI are kohya's (`effective_dialect`)."""
+    if is_unet(adapter):
+        return " For UNets (SD 1.5, SDXL) ComfyUI reads kohya's files."
+    return " ComfyUI reads it as it is: its own names fuse layers that have LoKrs of their own here."
 
 
 def merge(

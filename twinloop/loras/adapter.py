@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from twinloop.errors import ModelFileError
-from twinloop.families.lora_names import LYCORIS
+from twinloop.families.lora_names import CLIP, LYCORIS
 from twinloop.loras import lora_diffusion, unet_names
 from twinloop.loras.family import family_of
 from twinloop.loras.fusion import split
 from twinloop.loras.layouts import FUSED_Z_IMAGE, Rename, layout_of, template
 from twinloop.loras.lora import Dialect, LoraFile, Update
+from twinloop.loras.tensors import AGAIN
 from twinloop.loras.words import dotted
 
 DENOISER = "denoiser"
 _KOHYA_COMPONENTS = {"unet": DENOISER, "transformer": DENOISER, "te": "text_encoder", "te1": "text_encoder", "te2": "text_encoder_2", "te3": "text_encoder_3"}  # fmt: skip
 _COMFYUI_ENCODERS = {"clip_l": "text_encoder", "clip_g": "text_encoder_2", "t5xxl": "text_encoder_3"}
+T5_SECOND = ("flux", "flux-kontext")
+"""Families whose T5 is the second text encoder; that of SD 3 is the third."""
 
 
 class Place(NamedTuple):
@@ -54,7 +57,7 @@ def understood(file: LoraFile, known: str = "") -> Adapter:
         for place, layer in named.items():
             for own, part in _renamed(place, layer, family):
                 if own in layers:
-                    raise ModelFileError(f"the layer {own.path[:80]!r} is there under two names.")
+                    raise ModelFileError(f"the layer {own.path[:80]!r} is there under two names. {AGAIN}")
                 layers[own] = part
     except ModelFileError as error:
         raise ModelFileError(f"{file.path}: {error}") from error
@@ -80,7 +83,7 @@ def _named(file: LoraFile) -> dict[Place, Update]:
     for name, layer in file.layers.items():
         where = place(name)
         if where in named:
-            raise ModelFileError(f"the layer {name[:80]!r} is there twice.")
+            raise ModelFileError(f"the layer {name[:80]!r} is there twice. {AGAIN}")
         named[where] = layer
     return named
 
@@ -94,8 +97,8 @@ def _diffusers(name: str) -> Place:
 
 
 def _whole_encoder_path(path: str) -> str:
-    """transformers 5 left ``text_model.`` out of CLIP's names; files have it."""
-    return f"text_model.{path}" if path.startswith("encoder.layers.") else path
+    """Files have the word that newer versions of transformers leave out of CLIP's names."""
+    return f"{CLIP}{path}" if path.startswith("encoder.layers.") else path
 
 
 def _kohya(name: str) -> Place:
@@ -112,14 +115,16 @@ def _comfyui(name: str) -> Place:
         return Place(DENOISER, path)
     encoder, _, inner = path.partition(".transformer.")
     if encoder not in _COMFYUI_ENCODERS or not inner:
-        raise ModelFileError(f"the text encoder of the layer {name[:80]!r} is not known here.")
+        raise ModelFileError(
+            f"the text encoder of the layer {name[:80]!r} is not known here. Use the file in the program that wrote it."
+        )
     return Place(_COMFYUI_ENCODERS[encoder], inner)
 
 
 def _renamed(place: Place, layer: Update, family: str) -> Iterator[tuple[Place, Update]]:
     component, path = place
-    if component == "text_encoder_3" and family == "flux":
-        yield Place("text_encoder_2", path), layer  # the T5 is FLUX.1's second encoder and SD 3's third
+    if component == "text_encoder_3" and family in T5_SECOND:
+        yield Place("text_encoder_2", path), layer
     elif component != DENOISER:
         yield place, layer
     elif unet_names.is_original(path) and family in ("sd15", "sd2", "sdxl", ""):
@@ -141,5 +146,7 @@ def _split(path: str, layer: Update, layout: Sequence[Rename]) -> Iterator[tuple
             yield from zip((part.replace("{}", block) for part in rename.parts), split(layer, rename), strict=True)
             return
     if re.match(r"(double_blocks|single_blocks|joint_blocks|final_layer)\b", path):
-        raise ModelFileError(f"the layer {path[:80]!r} has no counterpart that this program knows.")
+        raise ModelFileError(
+            f"the layer {path[:80]!r} has no counterpart that this program knows. Use the file in the program that wrote it."
+        )
     yield path, layer

@@ -10,7 +10,7 @@ import numpy as np
 
 from twinloop.errors import ModelFileError
 from twinloop.loras.lora import Layer
-from twinloop.loras.tensors import Floats, encode
+from twinloop.loras.tensors import Floats, check_finite, encode
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +46,7 @@ def spectrum(layer: Layer) -> Spectrum:
         ModelFileError: the weights hold numbers that are not finite.
     """
     up, down = _flat(layer)
-    if not (np.isfinite(up).all() and np.isfinite(down).all()):
-        raise ModelFileError("its weights hold numbers that are not finite; the training broke down.")
+    check_finite(up, down)
     left, upper = np.linalg.qr(up)
     right, lower = np.linalg.qr(down.T)
     inner_left, values, inner_right = np.linalg.svd(upper @ lower.T)

@@ -16,7 +16,7 @@ from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.lora import Dialect, Layer, LoraFile, Update, read_lora
 from twinloop.loras.products import Decomposed, product_norm
 from twinloop.loras.tensors import NAMES, RawTensor, widest
-from twinloop.loras.texts import rank_texts
+from twinloop.loras.texts import ARGUMENTS, rank_texts
 from twinloop.loras.write import as_tensors, is_unet, named_layers
 from twinloop.ports import Reporter
 
@@ -141,7 +141,7 @@ def _is_flat_projection(path: str, family: str) -> bool:
 
 
 def _texts(file: LoraFile, named: Mapping[str, Update], limit: Reduction, kept: Kept) -> dict[str, str]:
-    own = {key: text for key, text in file.texts.items() if key != "ss_network_args"}
+    own = {key: text for key, text in file.texts.items() if key != ARGUMENTS}
     note = f"LoRA from a LoKr: {limit}, {100 * kept.energy:.2f}% of its squared norm kept"
     return {
         **own,

@@ -14,7 +14,7 @@ _SD3_WIDTHS = (1536, 2432)
 _KLEIN_WIDTHS = (3072, 4096)
 _ARCHITECTURES = (
     ("stable-diffusion-xl", "sdxl"), ("stable-diffusion-v1", "sd15"), ("stable-diffusion-v2", "sd2"), ("stable-diffusion-3", "sd35"),
-    ("flux.2-klein", "flux2-klein"), ("flux-2", "flux2"), ("flux2", "flux2"), ("flux.2", "flux2"), ("flux", "flux"), ("qwen-image", "qwen-image"), ("zimage", "zimage"), ("zimage", "zimage"),
+    ("flux.2-klein", "flux2-klein"), ("flux-2", "flux2"), ("flux2", "flux2"), ("flux.2", "flux2"), ("flux", "flux"), ("qwen-image", "qwen-image"), ("z-image", "zimage"), ("zimage", "zimage"),
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinloop.errors import ModelFileError
-from twinloop.loras.tensors import Floats, RawTensor
+from twinloop.loras.tensors import AGAIN, Floats, RawTensor
 
 PARTS = ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")
 """Of one update, in a file each after ``lokr_``."""
@@ -112,14 +112,14 @@ def kronecker(stem: str, parts: Mapping[str, RawTensor], alpha: float | None) ->
     """
     if frozenset(parts) not in _FORMS:
         raise ModelFileError(
-            f"the LoKr layer {stem[:80]!r} has the parts {', '.join(sorted(parts))}, from which no product can be made."
+            f"the LoKr layer {stem[:80]!r} has the parts {', '.join(sorted(parts))}, from which no product can be made. {AGAIN}"
         )
     made = Kronecker(parts, alpha)
     if not _fits(parts) or not all(part.dtype.startswith(("F", "BF")) for part in parts.values()):
         shapes = ", ".join(f"{name} {part.shape}" for name, part in parts.items())
-        raise ModelFileError(f"the parts of the LoKr layer {stem[:80]!r} do not fit each other: {shapes}.")
+        raise ModelFileError(f"the parts of the LoKr layer {stem[:80]!r} do not fit each other: {shapes}. {AGAIN}")
     if made.rank is not None and alpha is not None and not np.isfinite(alpha):
-        raise ModelFileError(f"the alpha of {stem[:80]!r} is not a finite number.")
+        raise ModelFileError(f"the alpha of {stem[:80]!r} is not a finite number. {AGAIN}")
     return made
 
 

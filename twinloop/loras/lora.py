@@ -16,7 +16,7 @@ import numpy as np
 from twinloop.errors import ModelFileError
 from twinloop.loras.container import read_tensors
 from twinloop.loras.kronecker import PARTS, Kronecker, kronecker
-from twinloop.loras.tensors import RawTensor
+from twinloop.loras.tensors import AGAIN, RawTensor
 
 ADAPTER_TEXT = "lora_adapter_metadata"
 """Header text in which diffusers keeps rank and alpha as JSON."""
@@ -159,7 +159,7 @@ def read_lora(path: Path) -> LoraFile:
     if lokr and method == "DoRA":
         method = "LoKr with weight decomposition"
     if method == "LoRA" and not layers:
-        raise ModelFileError(f"{path}: no LoRA: no pair of matrices in it.")
+        raise ModelFileError(f"{path}: no LoRA: no pair of matrices in it. {AGAIN}")
     if dialect is Dialect.DIFFUSERS and ADAPTER_TEXT in texts:
         layers = _with_adapter_alpha(layers, texts[ADAPTER_TEXT], path)
     dtypes = tuple(sorted({tensor.dtype for tensor in tensors.values()}))
@@ -205,7 +205,9 @@ def _updates(tensors: Mapping[str, RawTensor]) -> tuple[dict[str, Update], tuple
         methods |= {method for method, endings in _METHODS if name.endswith(endings)}
     unknown = [name for name in others if not re.fullmatch(r"<[^>]+>", name)]
     if unknown and not methods:
-        raise ModelFileError(f"the tensor {unknown[0][:80]!r} is of no kind this program knows.")
+        raise ModelFileError(
+            f"the tensor {unknown[0][:80]!r} is of no kind this program knows. Use the file in the program that wrote it."
+        )
     strict = methods <= {"DoRA"}
     layers = {
         stem: _update(stem, part)
@@ -235,12 +237,12 @@ def _role(name: str) -> tuple[str, str]:
 def _layer(stem: str, part: Mapping[str, RawTensor]) -> Layer:
     missing = [role for role in ("down", "up") if role not in part]
     if missing:
-        raise ModelFileError(f"the layer {stem[:80]!r} lacks its {missing[0]} matrix; the file is damaged.")
+        raise ModelFileError(f"the layer {stem[:80]!r} lacks its {missing[0]} matrix; the file is damaged. {AGAIN}")
     down, up = part["down"], part["up"]
     fitting = len(up.shape) == len(down.shape) >= 2 and down.shape[0] == up.shape[1] and 0 not in down.shape + up.shape
     if not fitting or not all(tensor.dtype.startswith(("F", "BF")) for tensor in (down, up)):
         raise ModelFileError(
-            f"the matrices of the layer {stem[:80]!r} do not fit each other: {down.shape} and {up.shape}."
+            f"the matrices of the layer {stem[:80]!r} do not fit each other: {down.shape} and {up.shape}. {AGAIN}"
         )
     return Layer(down, up, _alpha(stem, part.get("alpha")))
 
@@ -250,12 +252,12 @@ def _alpha(stem: str, tensor: RawTensor | None, may_overflow: bool = False) -> f
     if tensor is None:
         return None
     if math.prod(tensor.shape) != 1:
-        raise ModelFileError(f"the alpha of {stem[:80]!r} is not one number.")
+        raise ModelFileError(f"the alpha of {stem[:80]!r} is not one number. {AGAIN}")
     value = float(tensor.bits.reshape(())) if tensor.dtype[0] in "IU" else float(tensor.values().reshape(()))
     if tensor.dtype == "F32":
         value = neat(value)
     if not math.isfinite(value) and not may_overflow:
-        raise ModelFileError(f"the alpha of {stem[:80]!r} is not a finite number.")
+        raise ModelFileError(f"the alpha of {stem[:80]!r} is not a finite number. {AGAIN}")
     return value
 
 
@@ -265,7 +267,7 @@ def _with_adapter_alpha(layers: Mapping[str, Update], text: str, path: Path) -> 
         found: dict[str, Any] = json.loads(text)
         return {name: _adapted(name.removeprefix("base_model.model."), layer, found) for name, layer in layers.items()}
     except (ValueError, TypeError, AttributeError, re.error) as error:
-        raise ModelFileError(f"{path}: the rank and alpha in its header cannot be read ({error}).") from error
+        raise ModelFileError(f"{path}: the rank and alpha in its header cannot be read ({error}). {AGAIN}") from error
 
 
 def _adapted(name: str, layer: Update, settings: Mapping[str, Any]) -> Update:

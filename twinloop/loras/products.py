@@ -15,7 +15,7 @@ import numpy as np
 from twinloop.errors import ModelFileError
 from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.lora import Layer
-from twinloop.loras.tensors import Floats, RawTensor, encode, widest
+from twinloop.loras.tensors import Floats, RawTensor, check_finite, encode, widest
 
 
 def product_norm(update: Kronecker) -> float:
@@ -33,8 +33,7 @@ class Decomposed:
 
     def __init__(self, update: Kronecker) -> None:
         left, right = update.left(), update.right()
-        if not (np.isfinite(left).all() and np.isfinite(right).all()):
-            raise ModelFileError("its weights hold numbers that are not finite; the training broke down.")
+        check_finite(left, right)
         self._update = update
         self._small = np.linalg.svd(left, full_matrices=False)
         self._large = np.linalg.svd(right, full_matrices=False)
@@ -72,9 +71,14 @@ def shrunk(update: Kronecker, rank: int | None, energy: float | None, dtype: str
     """The nearest LoKr whose large matrix is a pair of a smaller rank, with the same small matrix; and the share of the energy that is left.
 
     A pair that would not be smaller than the matrix leaves the update as it is. alpha over rank stays as it was.
+
+    Raises:
+        ModelFileError: the weights hold numbers that are not finite.
     """
     target = dtype or widest(update.dtypes)
-    left, values, right = np.linalg.svd(update.right(), full_matrices=False)
+    small, large = update.left(), update.right()
+    check_finite(small, large)
+    left, values, right = np.linalg.svd(large, full_matrices=False)
     whole = float((values**2).sum())
     reached = np.cumsum(values**2) >= (energy or 1.0) * whole * (1 - 1e-12)
     wanted = int(np.argmax(reached)) + 1 if energy is not None and whole > 0 else len(values)
@@ -87,7 +91,7 @@ def shrunk(update: Kronecker, rank: int | None, energy: float | None, dtype: str
         return (update if dtype is None else recoded(update, dtype)), 1.0
     root = np.sqrt(values[:limit])
     parts = {
-        "w1": update.parts["w1"] if dtype is None and "w1" in update.parts else encode(update.left(), target),
+        "w1": update.parts["w1"] if dtype is None and "w1" in update.parts else encode(small, target),
         "w2_a": encode(left[:, :limit] * root, target), "w2_b": encode(root[:, None] * right[:limit], target),
     }  # fmt: skip
     kept = float((values[:limit] ** 2).sum()) / whole if whole else 1.0
@@ -157,7 +161,8 @@ def halves_swapped(update: Kronecker) -> Kronecker:
     half, odd = divmod(rows.shape[0], 2)
     if odd or update.rows is not None:
         raise ModelFileError(
-            "a LoKr over a layer whose halves are the other way round elsewhere cannot be renamed: its small matrix has an odd height."
+            "a LoKr over a layer whose halves are the other way round elsewhere cannot be renamed: its small matrix has an odd height. "
+            "Make it a LoRA: twinloop lora convert FILE --to lora --rank N --output FILE"
         )
     swapped = np.concatenate([rows.bits[half:], rows.bits[:half]])
     return replace(update, parts={**update.parts, name: RawTensor(rows.dtype, swapped)})

@@ -23,6 +23,8 @@ STORAGE: Mapping[str, Any] = {
 """safetensors' name of a type -> the NumPy type that holds its bits. NumPy knows neither bfloat16 nor the 8-bit floats."""
 WRITABLE = ("F16", "BF16", "F32", "F64")
 """Types that numbers can be stored in, narrowest first."""
+AGAIN = "Download or export it again."
+"""What to do about a file that is not whole."""
 NAMES: Mapping[str, str] = {"float16": "F16", "bfloat16": "BF16", "float32": "F32"}
 
 
@@ -73,6 +75,14 @@ def encode(values: Floats | FloatArray, dtype: str) -> RawTensor:
     bits = np.asarray(values, dtype=np.float32).view(np.uint32)
     rounded = ((bits + np.uint32(0x7FFF) + ((bits >> 16) & np.uint32(1))) >> 16).astype(np.uint16)
     return RawTensor("BF16", np.where(np.isnan(values), np.uint16(0x7FC0), rounded))
+
+
+def check_finite(*weights: Floats) -> None:
+    """Raises ModelFileError where one of the numbers is not finite."""
+    if not all(np.isfinite(part).all() for part in weights):
+        raise ModelFileError(
+            "its weights hold numbers that are not finite; the training broke down. Take an earlier file of it."
+        )
 
 
 def widest(dtypes: list[str]) -> str:

@@ -13,6 +13,8 @@ from twinloop.loras.lora import Update
 TRIGGER = "modelspec.trigger_phrase"
 _LEAKING = ("ss_dataset_dirs", "ss_tag_frequency", "ss_datasets", "ss_reg_dataset_dirs", "ss_bucket_info")
 """Texts that carry folder names and captions of a training."""
+ARGUMENTS = "ss_network_args"
+"""What the method of a training was told; a file that was made another way does not have it from its source."""
 
 
 def rank_texts(layers: Iterable[Update]) -> dict[str, str]:
@@ -29,7 +31,7 @@ def rank_texts(layers: Iterable[Update]) -> dict[str, str]:
     if sides:
         made |= {
             "ss_network_module": "lycoris.kohya",
-            "ss_network_args": json.dumps({"algo": "lokr", "factor": str(max(sides))}),
+            ARGUMENTS: json.dumps({"algo": "lokr", "factor": str(max(sides))}),
         }
     return made
 
@@ -55,7 +57,8 @@ def merged_texts(
     """
     headers = [header for header, _, _, _ in parts]
     common = {key: value for key, value in headers[0].items() if all(header.get(key) == value for header in headers)}
-    texts = {key: value for key, value in common.items() if key not in _LEAKING and not key.startswith("sshs_")}
+    left_out = (*_LEAKING, ARGUMENTS)
+    texts = {key: value for key, value in common.items() if key not in left_out and not key.startswith("sshs_")}
     triggers = dict.fromkeys(phrase for header in headers if (phrase := trigger_of(header)))
     sources = [{"file": name, "sha256": digest, "weight": weight} for _, name, digest, weight in parts]
     made = {

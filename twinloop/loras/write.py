@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from twinloop.errors import InputError, ModelFileError
-from twinloop.families.lora_names import LYCORIS
+from twinloop.families.lora_names import CLIP, LYCORIS
 from twinloop.loras import unet_names
-from twinloop.loras.adapter import DENOISER, Adapter, Place
+from twinloop.loras.adapter import DENOISER, T5_SECOND, Adapter, Place
 from twinloop.loras.fusion import fuse
 from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.layouts import Rename, layout_of, template
@@ -21,9 +21,6 @@ from twinloop.loras.lora import ADAPTER_TEXT, Dialect, Layer, Update
 from twinloop.loras.tensors import RawTensor, encode
 
 _UNETS = ("sd15", "sd2", "sdxl")
-CLIP = "text_model."
-"""Newer versions of transformers leave this out of some CLIPs' names. diffusers then leaves it out of a file's tensors, but not of the ranks and
-alphas in its header; PEFT compares the ends of names, so the short form fits both."""
 _ENCODERS = {"text_encoder": "clip_l", "text_encoder_2": "clip_g", "text_encoder_3": "t5xxl"}
 
 
@@ -180,7 +177,7 @@ def _kohya_encoder(adapter: Adapter, component: str) -> str:
         )
         return "te" if lonely else "te1"
     if component == "text_encoder_2":
-        return "te3" if adapter.family == "flux" else "te2"
+        return "te3" if adapter.family in T5_SECOND else "te2"
     return "te3"
 
 
@@ -202,7 +199,7 @@ def _comfyui_names(adapter: Adapter) -> Iterator[tuple[str, Update]]:
         return
     for place, layer in adapter.layers.items():
         if place.component != DENOISER:
-            t5 = adapter.family == "flux" and place.component == "text_encoder_2"
+            t5 = adapter.family in T5_SECOND and place.component == "text_encoder_2"
             yield f"text_encoders.{'t5xxl' if t5 else _ENCODERS[place.component]}.transformer.{place.path}", layer
     for path, layer in original.items():
         yield f"diffusion_model.{path}", layer

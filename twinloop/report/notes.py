@@ -78,6 +78,7 @@ def _dataset_row(name: str, dataset: Dataset) -> DatasetRow:
 
 def lora_rows(run: RunRecord) -> tuple[LoraRow, ...]:
     """Every trained version."""
+    how = _special(run)
     rows = []
     for lora in run.loras:
         loss = "given, not trained here" if lora.preset == "given" else number(lora.final_loss, 4)
@@ -86,7 +87,7 @@ def lora_rows(run: RunRecord) -> tuple[LoraRow, ...]:
                 f"v{lora.version}",
                 run.remark(lora.version),
                 lora.dataset_id,
-                lora.preset,
+                lora.preset if lora.preset == "given" else ", ".join((lora.preset, *how)),
                 lora.steps,
                 lora.seed,
                 loss,
@@ -94,6 +95,23 @@ def lora_rows(run: RunRecord) -> tuple[LoraRow, ...]:
             )
         )
     return tuple(rows)
+
+
+def _special(run: RunRecord) -> tuple[str, ...]:
+    """What of a training is not as usual and shows in the file: kind of adapter, text encoders, weights in fewer bits, another trainer."""
+    asked = run.settings.get
+    adapter, quantization, trainer = (
+        asked("training.adapter", "lora"),
+        asked("quantization", "default"),
+        asked("training.trainer", "builtin"),
+    )
+    found = {
+        {"dora": "DoRA", "lokr": "LoKr"}.get(adapter, adapter): adapter != "lora",
+        "with text encoders": asked("training.text_encoder", "False") == "True",
+        f"on {quantization} weights": quantization != "default",
+        f"by {trainer}": trainer != "builtin",
+    }
+    return tuple(text for text, applies in found.items() if applies)
 
 
 def band_rows(run: RunRecord) -> tuple[BandRow, ...]:

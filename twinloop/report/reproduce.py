@@ -74,6 +74,7 @@ def commands(run: RunRecord, workspace: Workspace) -> tuple[str, ...]:
         argv = [
             "python", "generate_synthetic.py", f"{root}/gaps_iter{n}.json", "--base-model", base, "--lora", lora, "--person", run.trigger,
             "--num-per-gap", run.settings.get("generation.num_per_gap", "5"), "--seed", seed, "--iteration", str(n), "--output", f"synthetic_{n}",
+            "--config", "bootstrap_config.json",
         ]  # fmt: skip
         lines.append(shlex.join(argv))
     return tuple(lines)

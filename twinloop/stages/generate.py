@@ -74,8 +74,7 @@ def generate(
     size = context.settings.batch_size
     batches = [shots[i : i + size] for i in range(0, len(shots), size)]
     loaded: Generator | None = None
-    made: list[MadeImage] = []
-    given_up: list[GivenUp] = []
+    done: list[MadeImage | GivenUp] = []
     for batch in batches:
         names = _names(batch, context, journal, clock)
         if not all(_is_done(context, shot, name, journal) for shot, name in zip(batch, names, strict=True)):
@@ -83,14 +82,10 @@ def generate(
                 loaded = generator()
                 loaded.load_lora(context.lora)
             _make(batch, names, context, loaded, lora_hash, journal)
-        for shot, name in zip(batch, names, strict=True):
-            early = journal.get(_early_key(context, shot))
-            if early is None:
-                made.append(MadeImage(context.folder / name, journal.get(_key(context, shot)), shot))
-            else:
-                given_up.append(GivenUp.from_record(shot, name, early))
-        reporter.progress("Generating", len(made) + len(given_up), len(shots))
-    _write_metadata(made, given_up, context, lora_hash)
+        done += [_done(context, shot, name, journal) for shot, name in zip(batch, names, strict=True)]
+        reporter.progress("Generating", len(done), len(shots))
+    made = [one for one in done if isinstance(one, MadeImage)]
+    _write_metadata(made, [one for one in done if isinstance(one, GivenUp)], context, lora_hash)
     return made
 
 
@@ -146,6 +141,13 @@ def _is_done(context: GenerationContext, shot: Shot, name: str, journal: Journal
     return made or _early_key(context, shot) in journal
 
 
+def _done(context: GenerationContext, shot: Shot, name: str, journal: Journal) -> MadeImage | GivenUp:
+    early = journal.get(_early_key(context, shot))
+    if early is not None:
+        return GivenUp.from_record(shot, name, early)
+    return MadeImage(context.folder / name, journal.get(_key(context, shot)), shot)
+
+
 def _keep(
     pixels: ImageArray, shot: Shot, context: GenerationContext, name: str, lora_hash: str | None, journal: Journal
 ) -> None:
@@ -191,7 +193,7 @@ def _write_metadata(
                 "num_inference_steps": settings.steps, "guidance_scale": settings.guidance, "width": settings.width,
                 "height": settings.height, "batch_size": settings.batch_size, "scheduler": settings.scheduler,
                 "extra_loras": [{"file": Path(path).name, "scale": scale} for path, scale in settings.extra_loras],
-                **({} if settings.quantization is None else {"quantization": settings.quantization}),
+                **{name: value for name in ("quantization", "compile") if (value := getattr(settings, name)) is not None},
             },
             "images": [{"file": image.path.name, "sha256": image.sha256, **image.shot.to_json()} for image in made],
             **({} if context.early is None else {"rejected_early": [item.to_json() for item in given_up]}),

@@ -5,7 +5,7 @@ from twinloop.wiring.detectors import build_pack, models_report
 from twinloop.wiring.extras import with_extra
 from twinloop.wiring.kits import base_family
 from twinloop.wiring.machine import device_name, usable_cores
-from twinloop.wiring.makers import Makers, build_makers
+from twinloop.wiring.makers import Makers, build_makers, obstacles
 from twinloop.wiring.measuring import build_observer, chosen_facets
 from twinloop.wiring.names import FAKE, NANO, base_model_path, nano_detectors_path
 from twinloop.wiring.options import PRODIGY_RATE, generation_settings, training_settings
@@ -32,6 +32,7 @@ __all__ = [
     "generation_settings",
     "models_report",
     "nano_detectors_path",
+    "obstacles",
     "scan_plan",
     "scan_stamp",
     "scan_worker",

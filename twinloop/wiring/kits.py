@@ -16,6 +16,7 @@ from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSetti
 from twinloop.registry import load_plugin
 from twinloop.wiring.extras import with_extra
 from twinloop.wiring.names import FAKE, NANO, base_model_path
+from twinloop.wiring.options import training_settings
 
 if TYPE_CHECKING:
     from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
@@ -67,7 +68,7 @@ def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
 
     @functools.cache
     def external() -> Trainer:
-        return _external_trainer(settings, family)
+        return _external_trainer(settings, name, family)
 
     @functools.cache
     def trainer() -> DiffusersLoraTrainer | SharedTrainer:
@@ -123,11 +124,12 @@ def _trainer(
     )
 
 
-def _external_trainer(settings: Settings, family: Family) -> Trainer:
+def _external_trainer(settings: Settings, name: str, family: Family) -> Trainer:
     """Another program on this machine, behind the same port.
 
     Raises:
-        MissingTool: it is not where the configuration says. InputError: the embedded base, which only this program trains.
+        MissingTool: it is not where the configuration says. InputError: the embedded base, which only this program trains, or something
+            that the other program does not know.
     """
     from twinloop.adapters.trainers.external.aitoolkit import AiToolkit
     from twinloop.adapters.trainers.external.kohya import Kohya
@@ -143,7 +145,7 @@ def _external_trainer(settings: Settings, family: Family) -> Trainer:
         )
     tool: Tool = Kohya() if asked.trainer == "kohya" else AiToolkit()
     installed = locate(tool, asked.trainer_path, asked.trainer_python, asked.extra_args)
-    return ExternalTrainer(
+    trainer = ExternalTrainer(
         tool,
         installed,
         settings.base_model,
@@ -151,6 +153,9 @@ def _external_trainer(settings: Settings, family: Family) -> Trainer:
         allow_download=settings.allow_download,
         quantization=settings.quantization,
     )
+    preset = family.preset(name)
+    trainer.check(training_settings(settings, preset.training, preset.repeats, images=1))
+    return trainer
 
 
 def fake_kit() -> Kit:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.config import Settings
 from twinloop.domain.forecast import Forecast
+from twinloop.errors import TwinLoopError
 from twinloop.families import preset_name
 from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSettings
 from twinloop.wiring.extras import with_extra
@@ -96,6 +97,20 @@ def _check_makers(settings: Settings, generation: GenerationSettings, loras: Seq
         settings.quantization,
     )
     with_extra("Generating images and training", "train", lambda: check(wanted))
+
+
+def obstacles(settings: Settings, makers: Makers) -> Iterator[TwinLoopError]:
+    """What cannot work of trainer, base model, machine and training: one error each, with its next step. No model is loaded."""
+    checks: tuple[Callable[[], object], ...] = (
+        lambda: settings.training.trainer != "builtin" and makers.trainer(),
+        lambda: makers.check(()),
+        lambda: check_training_settings(settings, makers.training(1)),
+    )
+    for check in checks:
+        try:
+            check()
+        except TwinLoopError as error:
+            yield error
 
 
 def check_training_settings(settings: Settings, training: TrainingSettings) -> None:

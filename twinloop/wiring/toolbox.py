@@ -6,7 +6,7 @@ from twinloop.config import Settings
 from twinloop.ports import Reporter
 from twinloop.stages.toolbox import Toolbox
 from twinloop.store.clock import SystemClock
-from twinloop.wiring.makers import build_makers, check_training_settings
+from twinloop.wiring.makers import build_makers, obstacles
 from twinloop.wiring.measuring import build_observer
 
 
@@ -15,10 +15,8 @@ def build_toolbox(settings: Settings, reporter: Reporter) -> Toolbox:
     makers = build_makers(settings, reporter.warn)
     if makers.notice:
         reporter.warn(makers.notice)
-    if settings.training.trainer != "builtin":
-        makers.trainer()  # whether that program is there is known at once
-    makers.check(())
-    check_training_settings(settings, makers.training(1))
+    for obstacle in obstacles(settings, makers):
+        raise obstacle
     return Toolbox(
         observer=build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets),
         generator=makers.generator,

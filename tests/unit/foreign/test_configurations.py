@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests import foreign_keys as keys
 from tests.contract.makers import TRAINING, samples
 from twinloop.errors import InputError
+from twinloop.exporters.training_set import TARGETS
 from twinloop.families import FAMILIES
 from twinloop.families.predictions import Prediction
 from twinloop.foreign import aitoolkit, kohya, onetrainer, simpletuner
@@ -320,6 +321,17 @@ def test_simpletuner(job: Job) -> None:
     ]
     assert texts["dataset_type"] == "text_embeds" and texts["default"] is True
     assert len({p["id"] for p in pictures} | {p["cache_dir_vae"] for p in pictures}) == 2 * len(pictures)
+
+
+def test_simpletuner_says_what_it_leaves_out(job: Job) -> None:
+    """Its list of optimizers has no Adafactor, and nothing of it mirrors photos."""
+    assert simpletuner.notes(job) == ()
+    made = of(job, "sdxl", optimizer="adafactor", flip=True, weight_decay=0.1)
+    config = json.loads(simpletuner.config_json(made, "b"))
+    assert (config["optimizer"], config["optimizer_config"]) == ("adamw_bf16", "weight_decay=0.1")
+    mirrored, optimizer = simpletuner.notes(made)
+    assert "not mirrored" in mirrored and "no adafactor" in optimizer
+    assert simpletuner.notes in {target.notes for target in TARGETS.values()}
 
 
 def test_families_that_a_tool_does_not_train_are_named(job: Job) -> None:

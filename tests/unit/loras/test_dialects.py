@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,24 @@ from safetensors.numpy import load_file, save_file
 
 from tests.unit.loras.makers import PATHS, adapter, delta, layer, matrix, saved
 from twinloop.errors import ModelFileError
+from twinloop.families import FAMILIES
 from twinloop.loras.adapter import DENOISER, Adapter, Place, families_name, understood
 from twinloop.loras.container import file_bytes
+from twinloop.loras.family import family_of
 from twinloop.loras.lora import Dialect, Layer, read_lora
 from twinloop.loras.unet_names import to_diffusers, to_original
 from twinloop.loras.words import dotted
 from twinloop.loras.write import effective_dialect, named_layers, written
 
 WRITTEN = (Dialect.DIFFUSERS, Dialect.KOHYA, Dialect.COMFYUI)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_header_tells_the_family_where_no_layer_does(name: str) -> None:
+    """Of a file over text encoders alone; siblings that share an architecture share their LoRAs."""
+    family = FAMILIES[name]
+    told = family_of({}, ("text_encoder",), {"modelspec.architecture": f"{family.architecture}/lora"})
+    assert FAMILIES[told].architecture == family.architecture
 
 
 def same(one: Adapter, other: Adapter) -> None:
@@ -50,6 +61,19 @@ def test_there_and_back_bit_for_bit(
             folder / f"back{number}.safetensors", understood(file), Dialect.DIFFUSERS, {"modelspec.title": "ana"}
         )
         assert back.path.read_bytes() == file_bytes(*written(made, Dialect.DIFFUSERS, {"modelspec.title": "ana"}))
+
+
+@pytest.mark.parametrize("dialect", [Dialect.KOHYA, Dialect.COMFYUI])
+def test_kontexts_layers_are_fluxs(dialect: Dialect, tmp_path: Path) -> None:
+    """Those of its text encoders too, of which T5 is the second."""
+    made = adapter("flux")
+    made = replace(
+        made,
+        layers={**made.layers, Place("text_encoder_2", "encoder.block.0.layer.0.SelfAttention.q"): layer(8, 8, 2, 1.0)},
+    )
+    file = saved(tmp_path / "x.safetensors", made, dialect)
+    assert understood(file, "flux-kontext").layers.keys() == made.layers.keys()
+    assert named_layers(replace(made, family="flux-kontext"), dialect).keys() == file.layers.keys()
 
 
 @pytest.mark.parametrize("family", ["flux", "flux2", "sd35", "sdxl"])

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from tests.unit.loras.makers import PATHS, delta, matrix
 from twinloop.errors import InputError, ModelFileError, NothingToDo
+from twinloop.loras.actions import Term, convert, merge
 from twinloop.loras.adapter import DENOISER, Adapter, Place, understood
 from twinloop.loras.combine import Reduction, resized
 from twinloop.loras.container import file_bytes, read_tensors
@@ -138,7 +139,7 @@ def test_wrong_products_are_named(parts: dict[str, tuple[int, ...]], words: str,
     save_file(
         {f"lora_unet_x.{name}": np.ones(shape, np.float32) for name, shape in parts.items()}, tmp_path / "x.safetensors"
     )
-    with pytest.raises(ModelFileError, match=words):
+    with pytest.raises(ModelFileError, match=rf"{words}.*again\.$"):
         read_lora(tmp_path / "x.safetensors")
 
 
@@ -294,6 +295,48 @@ def test_resizing_leaves_what_is_small_enough_as_it_is() -> None:
         resized(layers, Reduction(rank=8), None, Silent())
     most = resized({"whole": product(24, 32, 2, None, 1.0)}, Reduction(energy=0.5), None, Silent())
     assert most.layers["whole"].rank is not None and 0.5 <= most.kept < 1
+
+
+@pytest.mark.parametrize("part", ["w1", "w2"])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_broken_weights_are_named(part: str, wrong: float) -> None:
+    good = product(6, 8, 2, None, 1.0)
+    broken = Kronecker({**good.parts, part: encode(np.full(good.parts[part].shape, wrong), "F32")}, 1.0)
+    with pytest.raises(ModelFileError, match="not finite"):
+        Decomposed(broken)
+    with pytest.raises(ModelFileError, match="not finite"):
+        resized({"one": good, "other": broken}, Reduction(rank=1), None, Silent())
+
+
+def test_a_sum_of_lokrs_is_not_called_one(tmp_path: Path) -> None:
+    """What both were trained with says nothing of their sum, which is a LoRA."""
+    told = {
+        "ss_network_module": "lycoris.kohya",
+        "ss_network_args": '{"algo": "lokr"}',
+        "ss_resolution": "(1024, 1024)",
+    }
+    for name in ("a", "b"):
+        saved(tmp_path / f"{name}.safetensors", lokr("sdxl", 8, 1), Dialect.KOHYA, told)
+    merge(
+        [Term(tmp_path / f"{name}.safetensors", 0.5) for name in ("a", "b")],
+        tmp_path / "sum.safetensors",
+        None,
+        Reduction(rank=2),
+        None,
+        Silent(),
+    )
+    made = read_lora(tmp_path / "sum.safetensors")
+    assert made.method == "LoRA" and made.texts["ss_network_module"] == "networks.lora"
+    assert "ss_network_args" not in made.texts and made.texts["ss_resolution"] == "(1024, 1024)"
+
+
+def test_why_a_lokr_is_not_written_for_comfyui_once_more(tmp_path: Path) -> None:
+    for family, words in (("flux", "LoKrs of their own"), ("sdxl", "For UNets")):
+        path = saved(tmp_path / f"{family}.safetensors", lokr(family), Dialect.KOHYA).path
+        with pytest.raises(NothingToDo, match=f"in the dialect kohya already.*{words}"):
+            convert(path, Dialect.COMFYUI, tmp_path / "out.safetensors")
+    with pytest.raises(NothingToDo, match=r"nothing was written\.$"):
+        convert(path, Dialect.KOHYA, tmp_path / "out.safetensors")
 
 
 def test_a_file_of_pairs_and_products_becomes_a_lora(tmp_path: Path) -> None:

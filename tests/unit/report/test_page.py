@@ -270,3 +270,10 @@ def test_a_real_base_model_gets_no_such_note(home: Path) -> None:
 def test_a_lora_folder_with_nothing_in_common_is_not_linked(home: Path) -> None:
     source = write_report(Workspace(home / "out", Path("/nonexistent-loras"))).read_text()
     assert "nonexistent-loras" not in source
+
+
+def test_what_is_special_about_the_loras_stands_beside_them(home: Path) -> None:
+    assert "fake, " not in page_of(home).text
+    edit(home / "out/run.json", lambda data: data["settings"].update(quantization="nf4"))
+    edit(home / "out/run.json", lambda data: data["settings"]["training"].update(adapter="dora", text_encoder=True))
+    assert page_of(home).text.count("fake, DoRA, with text encoders, on nf4 weights") == 4

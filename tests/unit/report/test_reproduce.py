@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.functional import loops
+from tests.functional.console import twinloop
 from twinloop.domain.verdicts import Outcome
 from twinloop.loop import workspace_of
 from twinloop.report import histograms, likeness, reproduce
 from twinloop.report.model import read_run
 from twinloop.report.page import write_report
 from twinloop.report.thumbnails import Pictures
+from twinloop.store.atomic import write_json
 from twinloop.store.workspace import Workspace
+
+CHANGES: dict[str, Any] = {"generation": {"num_per_gap": 2, "num_inference_steps": 3}}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +30,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         loops.write_photos(home / "photos")
-        loops.run(loops.settings())
+        loops.run(loops.settings(**CHANGES))
         relative = workspace_of(loops.settings())
     return Workspace(home / relative.root, home / relative.lora_dir)
 
@@ -47,6 +53,25 @@ def test_the_commands_name_what_the_run_used(space: Workspace) -> None:
     assert lines[0].startswith("twinloop run --config") and len(lines) == 3
     assert "gaps_iter2.json" in lines[2] and "--iteration 2" in lines[2] and "'ohwx ana'" in lines[2]
     assert dict(reproduce.versions(space))["python"].count(".") == 2
+
+
+def test_a_round_by_hand_makes_what_the_loop_made(
+    space: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(space.root.parent)
+    write_json(Path("bootstrap_config.json"), loops.settings(**CHANGES).model_dump(mode="json"))
+    argv = shlex.split(reproduce.commands(read_run(space), space)[1])
+    assert argv[:2] == ["python", "generate_synthetic.py"]
+    assert twinloop(capsys, "generate", *argv[2:]).code == 0
+    by_hand, looped = (
+        json.loads((folder / "generation_metadata.json").read_text())
+        for folder in (Path("synthetic_1"), space.synthetic(1))
+    )
+    assert by_hand["settings"] == looped["settings"] and by_hand["settings"]["num_inference_steps"] == 3
+    same = ("key", "prompt", "negative_prompt", "seed")
+    assert [[item[name] for name in same] for item in by_hand["images"]] == [
+        [item[name] for name in same] for item in looped["images"]
+    ]
 
 
 def test_histograms_count_every_measured_check_once(space: Workspace) -> None:

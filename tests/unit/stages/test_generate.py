@@ -158,6 +158,19 @@ def test_the_metadata_lists_every_image_with_its_target_and_hash(tmp_path: Path)
     assert data["settings"]["num_inference_steps"] == 30
 
 
+def test_the_metadata_names_what_is_not_as_usual_about_the_weights(tmp_path: Path) -> None:
+    chosen = GenerationSettings(
+        steps=30, guidance=7.5, width=8, height=8, batch_size=2, quantization="nf4", compile="regional"
+    )
+    made(tmp_path / "usual", Painter())
+    made(tmp_path / "other", Painter(), settings=chosen)
+    usual, other = (
+        json.loads((tmp_path / name / "synthetic_iter1" / METADATA).read_text())["settings"]
+        for name in ("usual", "other")
+    )
+    assert other == {**usual, "quantization": "nf4", "compile": "regional"}
+
+
 def test_panel_images_carry_no_time(tmp_path: Path) -> None:
     assert made(tmp_path, Painter(), stamped=False)[0] == "face_angle_profile_001.png"
 

@@ -89,7 +89,9 @@ class SentenceCaptioner:
                 tokens = model.generate(**inputs, max_new_tokens=self._kind.most_tokens, do_sample=False, num_beams=1)
             return str(processor.batch_decode(tokens, skip_special_tokens=True)[0])
 
-        return Description(text=one_line(_quietly(say, f"{self._source}: fails on a picture; its files do not belong together")))
+        return Description(
+            text=one_line(_quietly(say, f"{self._source}: fails on a picture; its files do not belong together"))
+        )
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
@@ -113,7 +115,9 @@ def _quietly(work: Callable[[], T], problem: str) -> T:
     try:
         return work()
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise ModelFileError(f"{problem} ({str(error).splitlines()[0][:160] if str(error) else type(error).__name__})") from error
+        raise ModelFileError(
+            f"{problem} ({str(error).splitlines()[0][:160] if str(error) else type(error).__name__})"
+        ) from error
     finally:
         transformers.logging.set_verbosity(before)
         if bars:

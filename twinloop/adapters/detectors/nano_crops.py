@@ -30,7 +30,9 @@ def cut_square(image: ImageArray, left: float, top: float, side: float, size: in
     if scale < 1:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), max(0.3, 0.4 / scale)), np.uint8)
     matrix = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], np.float32)
-    return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    return np.asarray(
+        cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
+    )
 
 
 def letterbox_square(image: ImageArray, size: int) -> tuple[ImageArray, float, float, float]:
@@ -41,7 +43,11 @@ def letterbox_square(image: ImageArray, size: int) -> tuple[ImageArray, float, f
     """
     height, width = image.shape[:2]
     scale = size / max(height, width)
-    small = cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    small = cv2.resize(
+        image,
+        (max(1, round(width * scale)), max(1, round(height * scale))),
+        interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
+    )
     left, top = (size - small.shape[1]) // 2, (size - small.shape[0]) // 2
     square: npt.NDArray[np.uint8] = np.full((size, size, 3), 114, np.uint8)
     square[top : top + small.shape[0], left : left + small.shape[1]] = small

@@ -73,8 +73,12 @@ class WholeLook:
 
     def _outputs(self, square: ImageArray) -> tuple[FloatArray, FloatArray]:
         grid, looks = self._model.run(tensor(square)).values()
-        if grid.shape[1:] != (layout.GRID_VALUES, layout.GRID, layout.GRID) or looks.shape[1:] != (layout.SETTING_VALUES,):
-            raise ModelFileError(f"{self._model.source}: not the embedded detector: outputs {grid.shape} and {looks.shape}")
+        if grid.shape[1:] != (layout.GRID_VALUES, layout.GRID, layout.GRID) or looks.shape[1:] != (
+            layout.SETTING_VALUES,
+        ):
+            raise ModelFileError(
+                f"{self._model.source}: not the embedded detector: outputs {grid.shape} and {looks.shape}"
+            )
         return grid[0], looks[0]
 
 

@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from twinloop.pickles.inspection import Verdict, inspect_blob
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _SAMPLE = 1 << 20
+_TEXTS = ("*.json", "*.txt")
+_BORROWED = ("text_encoder*/*.safetensors", "vae/*.safetensors")
+"""What a denoiser alone lacks."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,12 @@ class BaseFiles:
     Attributes:
         path: a diffusers folder, one ``.safetensors`` file, or a denoiser as ``.gguf``.
         config: for a single file, the diffusers folder that holds its configuration and tokenizers.
+        borrows: the single file is a denoiser alone, and ``config`` also gives its text encoders and autoencoder.
     """
 
     path: Path
     config: Path | None = None
+    borrows: bool = False
 
     @property
     def is_folder(self) -> bool:
@@ -53,15 +58,22 @@ class BaseFiles:
         return kind_of_folder(self.home)
 
     def fingerprint(self) -> str:
-        """16 hex digits: of the small files, and of size, first and last MiB of each weight file."""
+        """16 hex digits: of size, first and last MiB of each file that the model is made of."""
         digest = hashlib.sha256()
-        home = self.path if self.is_folder else self.path.parent
-        files = sorted(self.path.rglob("*")) if self.is_folder else [self.path]
-        for path in files:
-            if path.is_file() and path.suffix in (".json", ".txt", ".safetensors", SUFFIX):
-                digest.update(f"{path.relative_to(home).as_posix()}\0{path.stat().st_size}\0".encode())
-                digest.update(_ends(path))
+        for name, path in self._parts():
+            digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+            digest.update(_ends(path))
         return digest.hexdigest()[:16]
+
+    def _parts(self) -> Iterator[tuple[str, Path]]:
+        """The files that the model is made of, each with its name in its folder; those of a hub's folder that nobody reads are none."""
+        if self.is_folder:
+            wanted = (*_TEXTS, "*.safetensors", f"*{SUFFIX}")
+        else:
+            yield self.path.name, self.path
+            wanted = (*_TEXTS, *(_BORROWED if self.borrows else ()))
+        for path in sorted({path for pattern in wanted for path in self.home.rglob(pattern) if path.is_file()}):
+            yield path.relative_to(self.home).as_posix(), path
 
 
 def _ends(path: Path) -> bytes:
@@ -104,12 +116,16 @@ def _single_file(path: Path, family: Family, allow_download: bool) -> BaseFiles:
             f"base_model: {path} is a model of the family '{found.name}', but training.preset belongs to '{family.name}'. "
             f"Leave training.preset out, or set it to {' or '.join(found.presets)}."
         )
-    beside = path.with_suffix("")
+    beside, borrows = path.with_suffix(""), not family.single_file.whole
     if (beside / INDEX).is_file():
-        return BaseFiles(path, beside)
-    rest = "its configuration and tokenizers come" if family.single_file.whole else "text encoders, autoencoder and configuration come"
+        return BaseFiles(path, beside, borrows)
+    rest = (
+        "its configuration and tokenizers come"
+        if family.single_file.whole
+        else "text encoders, autoencoder and configuration come"
+    )
     try:
-        return BaseFiles(path, _rest(family, allow_download))
+        return BaseFiles(path, _rest(family, allow_download), borrows)
     except MissingModel as error:
         raise MissingModel(
             f"base_model: {path.name} is a single file; {rest} from {family.reference} or from a diffusers folder at {beside}. {error}"
@@ -157,9 +173,13 @@ def whole_header(path: Path) -> Header:
     try:
         header = read_gguf_header(path) if path.suffix == SUFFIX else read_header(path)
     except (OSError, ValueError) as error:
-        raise ModelFileError(f"base_model: {path} cannot be loaded: it is damaged or no {path.suffix.removeprefix('.')} file ({error}). Fetch it again.") from error
+        raise ModelFileError(
+            f"base_model: {path} cannot be loaded: it is damaged or no {path.suffix.removeprefix('.')} file ({error}). Fetch it again."
+        ) from error
     if header.missing:
-        raise ModelFileError(f"base_model: {path} cannot be loaded: it is cut off, {header.missing:,} bytes are missing. Fetch it again.")
+        raise ModelFileError(
+            f"base_model: {path} cannot be loaded: it is cut off, {header.missing:,} bytes are missing. Fetch it again."
+        )
     return header
 
 
@@ -170,9 +190,9 @@ def _rest(family: Family, allow_download: bool) -> Path:
     name = family.reference
     if not allow_download:
         return _cached(name, family)
-    parts = ["*.json", "*.txt"]
+    parts = [*_TEXTS]
     if not family.single_file.whole:
-        parts += ["text_encoder*/*.safetensors", "vae/*.safetensors", "tokenizer*/*"]
+        parts += [*_BORROWED, "tokenizer*/*"]
     return _downloaded(name, lambda: snapshot_download(name, allow_patterns=parts))
 
 

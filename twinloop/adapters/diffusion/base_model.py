@@ -15,7 +15,8 @@ from diffusers import AutoencoderTiny
 from twinloop.adapters.diffusion.base_files import find_base
 from twinloop.adapters.diffusion.compute import Compute, check_offload, choose_compute, memory_errors, release_memory
 from twinloop.adapters.diffusion.loading import image_pipeline, load_pipeline
-from twinloop.adapters.diffusion.lora_slot import LoraSlot
+from twinloop.adapters.diffusion.loras.slot import LoraSlot
+from twinloop.adapters.diffusion.preflight import LOKR_LAYER_BY_LAYER
 from twinloop.adapters.diffusion.prompts import PromptEmbedder, encoders_of
 from twinloop.adapters.diffusion.regions import Regions
 from twinloop.errors import InputError
@@ -89,7 +90,9 @@ class BaseModel:
             InputError: one that does not fit the family; lists those that do.
         """
         kind, changes = self.family.scheduler(name)
-        chosen = getattr(diffusers, kind).from_config(self._own_scheduler.config, **changes) if kind else self._own_scheduler
+        chosen = (
+            getattr(diffusers, kind).from_config(self._own_scheduler.config, **changes) if kind else self._own_scheduler
+        )
         for pipeline in self._pipelines():
             pipeline.scheduler = chosen
 
@@ -100,10 +103,7 @@ class BaseModel:
             InputError: there is no GPU to save memory on, or a LoKr is worn and parts would come layer by layer.
         """
         if how == "sequential" and self.lora.holds_products:
-            raise InputError(
-                "generation.offload: 'sequential' brings layers to the GPU one by one, and a LoKr's matrices are none of them. "
-                "Set it to 'model', or make the LoKr a LoRA: twinloop lora convert FILE --to lora --rank N --output FILE"
-            )
+            raise InputError(LOKR_LAYER_BY_LAYER)
         if how == self._offload:
             return
         check_offload(how, self.compute)
@@ -111,7 +111,9 @@ class BaseModel:
             pipeline.remove_all_hooks()
         if how == "none":
             for encoder in encoders_of(self.pipeline):
-                encoder.to("cpu")  # hooks that are gone may have left one behind; `PromptEmbedder` moves them from now on
+                encoder.to(
+                    "cpu"
+                )  # hooks that are gone may have left one behind; `PromptEmbedder` moves them from now on
             self.denoiser.to(self.compute.device)
             self.pipeline.vae.to(self.compute.device)
         for pipeline in self._pipelines() if how != "none" else ():
@@ -150,7 +152,12 @@ _held: dict[tuple[str, str, str], BaseModel] = {}
 
 
 def open_base(
-    base: str, family: Family, device: str, allow_download: bool, precision: str = "auto", quantization: str | None = None
+    base: str,
+    family: Family,
+    device: str,
+    allow_download: bool,
+    precision: str = "auto",
+    quantization: str | None = None,
 ) -> BaseModel:
     """The base model, from memory if it is the one that was opened last.
 

@@ -70,7 +70,9 @@ def choose_compute(device: str, precision: str = "auto", quantization: str | Non
     """
     usual = _usual(device)
     found = usual if precision == "auto" else _precise(usual, precision)
-    return found if quantization is None else dataclasses.replace(found, quantization=_quantization(found, quantization))
+    return (
+        found if quantization is None else dataclasses.replace(found, quantization=_quantization(found, quantization))
+    )
 
 
 _LIBRARIES: dict[Quantization, str] = {"nf4": "bitsandbytes", "int8": "torchao", "fp8": "torchao"}
@@ -81,7 +83,9 @@ def _quantization(compute: Compute, wanted: str) -> Quantization:
     if how is None:
         raise InputError(f"quantization: unknown value '{wanted}'. Known: {', '.join(QUANTIZATIONS)}; null = none.")
     if compute.device.type == "mps":
-        raise InputError(f'quantization: "{how}" weights need a CUDA GPU or a CPU, but this run computes on an Apple GPU. Leave it out, or use "device": "cpu".')
+        raise InputError(
+            f'quantization: "{how}" weights need a CUDA GPU or a CPU, but this run computes on an Apple GPU. Leave it out, or use "device": "cpu".'
+        )
     library = _LIBRARIES[how]
     if importlib.util.find_spec(library) is None:
         raise MissingExtra(f'"quantization": "{how}"', "quant", f"no module '{library}'")

@@ -15,6 +15,7 @@ from diffusers.models.attention_processor import AttnProcessor
 
 from twinloop.adapters.diffusion.base_files import BaseFiles, variant_of
 from twinloop.adapters.diffusion.compute import Compute, compute_mixed, thread_count
+from twinloop.adapters.diffusion.messages import first_line
 from twinloop.adapters.diffusion.prompts import encoders_of
 from twinloop.adapters.diffusion.quantised.model import large_parts, quantise, take_over
 from twinloop.adapters.diffusion.seeing import place_pictures, seeing_processor
@@ -62,7 +63,9 @@ def image_pipeline(pipeline: Any, family: Family, files: BaseFiles) -> Any | Non
         return None
     kind = getattr(diffusers, name)
     known = inspect.signature(kind.__init__).parameters
-    options = {name: value for name, value in pipeline.config.items() if name in known and name not in pipeline.components}
+    options = {
+        name: value for name, value in pipeline.config.items() if name in known and name not in pipeline.components
+    }
     parts = {name: part for name, part in pipeline.components.items() if name in known}
     if "processor" in known:
         parts["processor"] = seeing_processor(files.home, pipeline.tokenizer)
@@ -88,8 +91,12 @@ def _hush() -> None:
     transformers.utils.logging.disable_progress_bar()
     # a norm with float32 weights inside of bfloat16 products: meant so, and only slower
     warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
-    warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")  # several LoRAs at once, as asked
-    warnings.filterwarnings("ignore", message="TorchaoLoraLinear was instantiated without")  # to merge with; LoRAs stay apart here
+    warnings.filterwarnings(
+        "ignore", message="Already found a `peft_config` attribute"
+    )  # several LoRAs at once, as asked
+    warnings.filterwarnings(
+        "ignore", message="TorchaoLoraLinear was instantiated without"
+    )  # to merge with; LoRAs stay apart here
 
 
 def _options(kind: Any) -> dict[str, Any]:
@@ -104,11 +111,16 @@ def _from_folder(files: BaseFiles, family: Family, compute: Compute) -> Any:
     variant = variant_of(files.path, family.denoiser, half=compute.dtype != torch.float32)
     try:
         return kind.from_pretrained(
-            files.path, variant=variant, use_safetensors=True, dtype=compute.dtype, local_files_only=True, **_options(kind)
+            files.path,
+            variant=variant,
+            use_safetensors=True,
+            dtype=compute.dtype,
+            local_files_only=True,
+            **_options(kind),
         )
     except _FAILURES as error:
         raise ModelFileError(
-            f"base_model: {files.path} cannot be loaded: {_first_line(error)}. Fetch the model again."
+            f"base_model: {files.path} cannot be loaded: {first_line(error)}. Fetch the model again."
         ) from error
 
 
@@ -121,7 +133,9 @@ def _from_file(files: BaseFiles, family: Family, compute: Compute) -> Any:
             return _with_prediction(pipeline, files)
         model = getattr(diffusers, family.single_file.model)
         packed = {"quantization_config": GGUFQuantizationConfig(compute_dtype=compute.dtype)} if files.is_gguf else {}
-        denoiser = model.from_single_file(str(files.path), config=str(files.config), subfolder=family.denoiser, **common, **packed)
+        denoiser = model.from_single_file(
+            str(files.path), config=str(files.config), subfolder=family.denoiser, **common, **packed
+        )
         if files.is_gguf:
             take_over(denoiser)
         return kind.from_pretrained(
@@ -129,7 +143,7 @@ def _from_file(files: BaseFiles, family: Family, compute: Compute) -> Any:
         )
     except _FAILURES as error:
         raise ModelFileError(
-            f"base_model: {files.path} cannot be loaded as a {family.pipeline}: {_first_line(error)}. Take another file, or a diffusers folder."
+            f"base_model: {files.path} cannot be loaded as a {family.pipeline}: {first_line(error)}. Take another file, or a diffusers folder."
         ) from error
 
 
@@ -139,11 +153,8 @@ def _with_prediction(pipeline: Any, files: BaseFiles) -> Any:
     if told.velocity:
         changes: dict[str, Any] = {"prediction_type": told.kind, "rescale_betas_zero_snr": told.zero_snr}
         if told.zero_snr:
-            changes["timestep_spacing"] = "trailing"  # begins at pure noise; the family's own spacing leaves that time out
+            changes["timestep_spacing"] = (
+                "trailing"  # begins at pure noise; the family's own spacing leaves that time out
+            )
         pipeline.scheduler = type(pipeline.scheduler).from_config(pipeline.scheduler.config, **changes)
     return pipeline
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

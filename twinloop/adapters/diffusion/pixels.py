@@ -42,7 +42,9 @@ def latent_shape(base: BaseModel, width: int, height: int) -> tuple[int, int, in
     """(1, c, h, w) of the latents of a picture of this size. Nothing is computed, wherever the autoencoder lies."""
     vae, scale = base.pipeline.vae, base.vae_scale
     channels = int(getattr(vae.config, "z_dim", None) or vae.config.latent_channels)
-    raw = torch.empty(1, channels, *((1,) if base.family.frames else ()), height // scale, width // scale, device="meta")
+    raw = torch.empty(
+        1, channels, *((1,) if base.family.frames else ()), height // scale, width // scale, device="meta"
+    )
     made = base.family.to_latents(vae, raw)
     return 1, int(made.shape[1]), int(made.shape[-2]), int(made.shape[-1])
 

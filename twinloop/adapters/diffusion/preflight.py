@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.adapters.diffusion.base_files import find_base, pickled
-from twinloop.errors import ModelFileError
+from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
 from twinloop.families.recognise import lora_suits
 from twinloop.families.single_files import read_header
@@ -34,8 +34,11 @@ def check(wanted: Wanted) -> None:
         InputError, MissingModel, ModelFileError, UnsafeModelFile: the first thing that cannot work, with the next step.
     """
     wanted.family.scheduler(wanted.generation.scheduler)
+    check_references(wanted.generation.references, wanted.family)
     for path in wanted.loras:
         check_lora(path, wanted.family)
+        if wanted.generation.offload == "sequential" and holds_lokr(path):
+            raise InputError(LOKR_LAYER_BY_LAYER)
     if wanted.quantization or (wanted.device, wanted.precision, wanted.generation.offload) not in _ANYWHERE:
         # the only check that needs PyTorch
         from twinloop.adapters.diffusion.compute import check_offload, choose_compute
@@ -45,6 +48,36 @@ def check(wanted: Wanted) -> None:
 
 
 _ANYWHERE = {(device, precision, "none") for device in ("auto", "cpu") for precision in ("auto", "float32")}
+
+
+LOKR_LAYER_BY_LAYER = (
+    "generation.offload: 'sequential' brings layers to the GPU one by one, and a LoKr's matrices are none of them. "
+    "Set it to 'model', or make the LoKr a LoRA: twinloop lora convert FILE --to lora --rank N --output FILE"
+)
+
+
+def holds_lokr(path: Path) -> bool:
+    """Whether this is a readable file with LoKr layers."""
+    try:
+        return any(".lokr_" in name for name in read_header(path).shapes)
+    except (OSError, ValueError):
+        return False
+
+
+def check_references(asked: int, family: Family) -> None:
+    """Whether a family's models look at so many photos for one picture.
+
+    Raises:
+        InputError: they look at fewer.
+    """
+    most = 1 if family.editing is None else max(family.editing.photos.values())
+    if asked > most:
+        what, then = (
+            ("do not look at photos", "Leave it out, or choose a model that edits")
+            if family.editing is None
+            else (f"look at {most} photo{'s' * (most > 1)} at most", f"Set it to {most} or less")
+        )
+        raise InputError(f"generation.references: {asked}, but models of the family '{family.name}' {what}. {then}.")
 
 
 def check_lora(path: Path, family: Family) -> None:
@@ -70,4 +103,3 @@ def check_lora(path: Path, family: Family) -> None:
         raise ModelFileError(
             f"{path} does not fit this base model: {problem}. Use the base model that the LoRA was trained on, or another LoRA."
         )
-

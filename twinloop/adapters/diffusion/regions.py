@@ -1,7 +1,7 @@
 """Regional compilation: the blocks that a denoiser repeats are compiled, once for all of them, and the rest stays as it is.
 
 Compiling the whole denoiser would take some ten times as long and gain no more. What was compiled is kept by PyTorch under the code of
-the block's class: other blocks of the same shape, LoRAs that come and go (`lora_slot`) and later trainings find it again.
+the block's class: other blocks of the same shape, LoRAs that come and go (`loras.slot`) and later trainings find it again.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from twinloop.adapters.diffusion.compute import Compute, ran_out_of_memory
+from twinloop.adapters.diffusion.messages import first_line
 
 BACKEND = "inductor"
 MOST_SHAPES = 64
@@ -143,10 +144,3 @@ def failures() -> tuple[type[BaseException], ...]:
     if importlib.util.find_spec("triton") is None:
         return RuntimeError, SubprocessError, MemoryError
     return RuntimeError, SubprocessError, MemoryError, importlib.import_module("triton.errors").TritonError
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, on one line; of one that PyTorch wrapped, what was wrapped."""
-    error = getattr(error, "inner_exception", error)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".:") if lines else type(error).__name__

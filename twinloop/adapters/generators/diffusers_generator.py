@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from twinloop.adapters.diffusion.base_model import open_base
+from twinloop.adapters.diffusion.base_model import SMALL_ADVICE, open_base
 from twinloop.adapters.diffusion.compute import memory_errors
-from twinloop.adapters.diffusion.early_stop import Glance, glancing
+from twinloop.adapters.diffusion.early.glance import Glance, glancing
 from twinloop.adapters.diffusion.pixels import decode, ready_vae
 from twinloop.adapters.diffusion.prompts import Shown, join, placed
 from twinloop.adapters.diffusion.regions import GENERATED, pays
@@ -63,9 +63,10 @@ class DiffusersGenerator:
         """Use this LoRA (None = the bare base) from now on; the base stays in memory.
 
         Raises:
-            ModelFileError: no LoRA, or one for another kind of base.
+            ModelFileError: no LoRA, or one for another kind of base. OutOfMemory.
         """
-        self._base.lora.use(path)
+        with memory_errors(f"The LoRA {path}", SMALL_ADVICE):
+            self._base.lora.use(path)
         self._lora = path
 
     def generate(
@@ -100,22 +101,28 @@ class DiffusersGenerator:
     def _batch(
         self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None
     ) -> Iterator[tuple[Shot, ImageArray]]:
-        # the trainer, which shares the base, may have taken the LoRA off in between
-        own = [] if self._lora is None else [(self._lora, settings.lora_scale)]
-        if self._compiles(settings):
-            self._base.offload(settings.offload)  # first, so that the strengths, which become tensors, lie where the layers do
-        self._base.lora.hold_steady(self._compiles(settings))
-        self._base.lora.wear([*own, *((Path(path), scale) for path, scale in settings.extra_loras)])
-        self._base.schedule(settings.scheduler)
         size = f"{settings.width}x{settings.height}, batch {settings.batch_size}"
         advice = "Lower generation.batch_size (1 needs least), then generation.width and height."
         with memory_errors(f"Generating {size}", advice):
-            self._base.offload(settings.offload)
+            self._prepare(settings)
             from_text = [shot for shot in shots if shot.source is None]
             from_photo = [shot for shot in shots if shot.source is not None]
             raw = self._from_text(from_text, settings, look) | self._from_photo(from_photo, settings, look)
             for shot in (shot for shot in shots if shot.key in raw):
                 yield shot, decode(self._base, raw[shot.key], settings.vae_tiling)
+
+    def _prepare(self, settings: GenerationSettings) -> None:
+        """LoRAs, scheduler and the places of parts as wanted; the trainer, which shares the base, may have changed them in between."""
+        own = [] if self._lora is None else [(self._lora, settings.lora_scale)]
+        compiles = self._compiles(settings)
+        if compiles:
+            self._base.offload(
+                settings.offload
+            )  # first, so that the strengths, which become tensors, lie where the layers do
+        self._base.lora.hold_steady(compiles)
+        self._base.lora.wear([*own, *((Path(path), scale) for path, scale in settings.extra_loras)])
+        self._base.schedule(settings.scheduler)
+        self._base.offload(settings.offload)
 
     @torch.inference_mode()
     def _from_text(
@@ -139,7 +146,10 @@ class DiffusersGenerator:
         editing = self._family.editing
         if editing is not None:
             # one by one: some of these pipelines take no batch, others show all photos to every picture of one
-            made = (self._edited(shot, shown_photos(shot, editing, self._base.photos_at_once, settings), settings, look) for shot in shots)
+            made = (
+                self._edited(shot, shown_photos(shot, editing, self._base.photos_at_once, settings), settings, look)
+                for shot in shots
+            )
             return {key: raw for finished in made for key, raw in finished.items()}
         given = self._common(shots, settings) | _sized(self._base.from_image, settings)
         given["image"] = [start_photo(shot, settings) for shot in shots]
@@ -156,7 +166,12 @@ class DiffusersGenerator:
         return self._finished(self._base.from_image, given, [shot], settings, look)
 
     def _finished(
-        self, pipeline: Any, given: dict[str, Any], shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None
+        self,
+        pipeline: Any,
+        given: dict[str, Any],
+        shots: Sequence[Shot],
+        settings: GenerationSettings,
+        look: EarlyLook | None,
     ) -> dict[str, Tensor]:
         """Call a pipeline; what the autoencoder decodes, by the key of every shot that ``look`` lets through."""
         glance = None if look is None else self._glance(shots, settings, look)
@@ -176,14 +191,20 @@ class DiffusersGenerator:
         def choose(clean: Tensor) -> list[int]:
             # in full size: from halved latents the detectors saw a quarter of the right pictures wrongly (docs/log.md)
             previews = (decode(self._base, raw, settings.vae_tiling) for raw in self._raw(clean, settings))
-            return [row for row, (shot, seen) in enumerate(zip(shots, previews, strict=True)) if look.worth_finishing(shot, seen)]
+            return [
+                row
+                for row, (shot, seen) in enumerate(zip(shots, previews, strict=True))
+                if look.worth_finishing(shot, seen)
+            ]
 
         return Glance(look.step, choose)
 
     def _raw(self, latents: Tensor, settings: GenerationSettings) -> Sequence[Tensor]:
         return tuple(self._family.to_raw(self._base.pipeline, latents, settings.height, settings.width))
 
-    def _common(self, shots: Sequence[Shot], settings: GenerationSettings, shown: Sequence[Shown] = ()) -> dict[str, Any]:
+    def _common(
+        self, shots: Sequence[Shot], settings: GenerationSettings, shown: Sequence[Shown] = ()
+    ) -> dict[str, Any]:
         guidance = self._family.guidance
         guided = guidance.negative and settings.guidance > guidance.off
         texts = [shot.prompt for shot in shots] + ([shot.negative_prompt for shot in shots] if guided else [])

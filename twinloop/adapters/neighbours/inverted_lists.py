@@ -33,5 +33,7 @@ class InvertedLists:
         index.nprobe = PROBED
         found, scores = np.empty((len(vectors), count), np.int64), np.empty((len(vectors), count), np.float32)
         for start in range(0, len(vectors), _AT_ONCE):
-            scores[start : start + _AT_ONCE], found[start : start + _AT_ONCE] = index.search(vectors[start : start + _AT_ONCE], count)
+            scores[start : start + _AT_ONCE], found[start : start + _AT_ONCE] = index.search(
+                vectors[start : start + _AT_ONCE], count
+            )
         return found, scores

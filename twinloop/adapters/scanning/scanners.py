@@ -21,9 +21,13 @@ def scan_job(measurer: PhotoMeasurer) -> tuple[bytes, Job]:
     """What a worker needs: who it is, and how it does one file."""
 
     def job(task: bytes, ask: Ask) -> bytes:
-        return codec.scanned_to_bytes(measurer.scan(codec.listed_from_bytes(task), lambda sha256: ask(sha256.encode()) == _YES))
+        return codec.scanned_to_bytes(
+            measurer.scan(codec.listed_from_bytes(task), lambda sha256: ask(sha256.encode()) == _YES)
+        )
 
-    return json.dumps({"fingerprint": measurer.fingerprint, "notes": _notes(measurer), "strangers": _strangers(measurer)}).encode(), job
+    return json.dumps(
+        {"fingerprint": measurer.fingerprint, "notes": _notes(measurer), "strangers": _strangers(measurer)}
+    ).encode(), job
 
 
 def _notes(measurer: PhotoMeasurer) -> list[str]:
@@ -50,7 +54,9 @@ class HereScanner:
         self.greeting = Greeting(self._measurer.fingerprint, tuple(_notes(self._measurer)), _strangers(self._measurer))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         del self._measurer
 
     def scan(self, files: Iterable[ListedFile], count: int, wanted: Wanted) -> Iterator[ScannedFile]:
@@ -77,7 +83,9 @@ class WorkerScanner:
         self.greeting = Greeting(told["fingerprint"], tuple(told["notes"]), strangers)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._supervisor.close()
 
     def scan(self, files: Iterable[ListedFile], count: int, wanted: Wanted) -> Iterator[ScannedFile]:

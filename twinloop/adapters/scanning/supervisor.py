@@ -52,7 +52,14 @@ class _Worker(Generic[T]):
         self.pipe, theirs = Pipe()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "twinloop.adapters.scanning.worker", str(theirs.fileno()), str(os.getpid())],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "twinloop.adapters.scanning.worker",
+                    str(theirs.fileno()),
+                    str(os.getpid()),
+                ],
                 pass_fds=[theirs.fileno()],
                 env=_environment(),
                 start_new_session=True,  # Ctrl-C is for the supervisor alone
@@ -81,7 +88,12 @@ class _Worker(Generic[T]):
 def _environment() -> Mapping[str, str]:
     """One thread in every library: the cores are shared out by process."""
     ones = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return {**os.environ, **ones, "OMP_WAIT_POLICY": "passive", "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+    return {
+        **os.environ,
+        **ones,
+        "OMP_WAIT_POLICY": "passive",
+        "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
+    }
 
 
 class Supervisor(Generic[T]):
@@ -112,7 +124,9 @@ class Supervisor(Generic[T]):
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -121,7 +135,9 @@ class Supervisor(Generic[T]):
             worker.end()
         self._workers.clear()
 
-    def run(self, tasks: Iterable[tuple[T, bytes]], answer: Answer[T], expected: int | None = None) -> Iterator[Outcome[T]]:
+    def run(
+        self, tasks: Iterable[tuple[T, bytes]], answer: Answer[T], expected: int | None = None
+    ) -> Iterator[Outcome[T]]:
         """Do the tasks; outcomes come as they are ready, in any order. At most one task per worker is taken from ``tasks`` ahead.
 
         Args:
@@ -212,7 +228,9 @@ class Supervisor(Generic[T]):
         self._workers.remove(worker)
         worker.end()
         if worker.task is None:
-            raise StateError(f"A worker process did not start within {START_SECONDS:g} seconds. Run with --workers 0 to see why.")
+            raise StateError(
+                f"A worker process did not start within {START_SECONDS:g} seconds. Run with --workers 0 to see why."
+            )
         return Outcome(worker.task, failure=f"took longer than {self._limits.timeout:g} s")
 
 
@@ -233,4 +251,6 @@ def _refusal(told: Mapping[str, str]) -> TwinLoopError:
     if kind in simple:
         made: TwinLoopError = kind(told["message"])
         return made
-    return StateError(f"A worker process cannot start: {told['error']}: {told['message']}. Run with --workers 0 --debug to see where.")
+    return StateError(
+        f"A worker process cannot start: {told['error']}: {told['message']}. Run with --workers 0 --debug to see where."
+    )

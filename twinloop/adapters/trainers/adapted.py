@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.compute import Compute
-from twinloop.adapters.diffusion.lokr_export import LokrWeights
-from twinloop.adapters.diffusion.lora_export import LoraWeights
+from twinloop.adapters.diffusion.loras.lokr_writing import LokrWeights
+from twinloop.adapters.diffusion.loras.writing import LoraWeights
 from twinloop.adapters.diffusion.prompts import Joined
 from twinloop.adapters.trainers.listening import TextEncoders, listening, long_name
 from twinloop.adapters.trainers.lokr import add_for_training, bound, lokr_weights, starts_at_zero
@@ -57,16 +57,18 @@ def adapted(
     tight = is_small(base.compute) if checkpointing is None else checkpointing
     layers = adapted_layers(model, targets)
     if not layers:
-        raise InputError(f"This base model has no layers named {', '.join(targets)}. Choose the preset that fits base_model.")
+        raise InputError(
+            f"This base model has no layers named {', '.join(targets)}. Choose the preset that fits base_model."
+        )
 
     def config(names: list[str]) -> LoraConfig:
         return LoraConfig(r=rank, lora_alpha=alpha, target_modules=names, init_lora_weights=False, use_dora=dora)
 
-    if lokr:
-        add_for_training(model, layers, rank, alpha, lokr, ADAPTER)
-    else:
-        model.add_adapter(config(layers), adapter_name=ADAPTER)
     try:
+        if lokr:
+            add_for_training(model, layers, rank, alpha, lokr, ADAPTER)
+        else:
+            model.add_adapter(config(layers), adapter_name=ADAPTER)
         if tight:
             model.enable_gradient_checkpointing()
         with listening(base, ADAPTER, config, again=tight) if text_encoder else nullcontext() as encoders:
@@ -82,7 +84,9 @@ def adapted_layers(model: nn.Module, targets: Sequence[str]) -> list[str]:
     """Full names of the layers inside of blocks whose names end like one of the targets; a layer outside of all blocks is none of them."""
     ends = tuple(f".{target}" for target in targets)
     return [
-        name for name, layer in model.named_modules() if name.endswith(ends) and isinstance(layer, nn.Linear | nn.Conv2d)
+        name
+        for name, layer in model.named_modules()
+        if name.endswith(ends) and isinstance(layer, nn.Linear | nn.Conv2d)
     ]
 
 
@@ -93,7 +97,9 @@ class AdaptedDenoiser:
     so that the LoRA starts as no change. Of a LoKr the large matrix, or its second half, starts at zero.
     """
 
-    def __init__(self, base: BaseModel, rank: int, alpha: float, seed: int, encoders: TextEncoders | None = None) -> None:
+    def __init__(
+        self, base: BaseModel, rank: int, alpha: float, seed: int, encoders: TextEncoders | None = None
+    ) -> None:
         self._base = base
         self._rank, self._alpha = rank, alpha
         self._encoders = encoders
@@ -116,7 +122,9 @@ class AdaptedDenoiser:
 
     def _layer(self, name: str) -> nn.Module:
         """The layer of that name here."""
-        prefix, model = next((prefix, model) for prefix, model in reversed(list(self._models())) if name.startswith(prefix))
+        prefix, model = next(
+            (prefix, model) for prefix, model in reversed(list(self._models())) if name.startswith(prefix)
+        )
         found: nn.Module = model.get_submodule(name.removeprefix(prefix))
         return found
 
@@ -177,7 +185,8 @@ class AdaptedDenoiser:
         """The LoRA or LoKr as it is now, by layer of the bare denoiser and of the bare text encoders."""
         if any(".lokr_" in name for name in self.parameters):
             return lokr_weights(self.parameters, self._rank, self._alpha, dtype)
-        own = {name: parameter for name, parameter in self.parameters.items() if name not in self.of_encoders}
+        of_encoders = self.of_encoders
+        own = {name: parameter for name, parameter in self.parameters.items() if name not in of_encoders}
         heard = {
             prefix.removesuffix("."): self._weights(
                 {long_name(name.removeprefix(prefix)): part for name, part in self.parameters.items() if name.startswith(prefix)}, dtype

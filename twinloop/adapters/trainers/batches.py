@@ -107,7 +107,9 @@ class Batches:
 
     def _mask(self, chosen: Sequence[PreparedSample], mirrored: Sequence[bool]) -> Tensor:
         weight = self._settings.face_weight
-        masks = [face_mask(one.face, one.framing, (one.latents.shape[-2], one.latents.shape[-1]), weight) for one in chosen]
+        masks = [
+            face_mask(one.face, one.framing, (one.latents.shape[-2], one.latents.shape[-1]), weight) for one in chosen
+        ]
         turned = [mask.flip(-1) if mirror else mask for mask, mirror in zip(masks, mirrored, strict=True)]
         return self._ready(torch.stack(turned))
 

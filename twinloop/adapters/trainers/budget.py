@@ -32,7 +32,7 @@ STEP_CHECKPOINTED = 2.85
 
 @dataclass(frozen=True)
 class Lighter:
-    """Bytes with other weights: of the denoiser, of what stays beside it, and of what comes over for a while."""
+    """Bytes with other weights: of the trained parts, of what stays beside them, and of what comes over for a while."""
 
     weights: int
     others: int
@@ -63,7 +63,11 @@ class Demand:
         per_parameter = 8 + STATE_BYTES[settings.optimizer] + (4 if settings.ema_decay else 0)
         still = one.weights + self.others + (CONTEXT if self.gpu else 0)
         activations = one.kept_outside + one.largest_part if checkpointing else one.kept
-        step = int(one.adapter * per_parameter) + portion * (activations + 2 * one.largest) + UNPACKING[self.quantization] * one.packed
+        step = (
+            int(one.adapter * per_parameter)
+            + portion * (activations + 2 * one.largest)
+            + UNPACKING[self.quantization] * one.packed
+        )
         return still + max(step, self.visitors)
 
     def plans(self) -> Iterator[MemoryPlan]:

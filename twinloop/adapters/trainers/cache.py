@@ -41,7 +41,9 @@ class PreparedSample:
         make: gives the latents under the names in which the cache keeps them; called when they are first asked for.
     """
 
-    def __init__(self, framing: Framing, caption: str, face: Box | None, make: Callable[[], Mapping[str, Tensor]]) -> None:
+    def __init__(
+        self, framing: Framing, caption: str, face: Box | None, make: Callable[[], Mapping[str, Tensor]]
+    ) -> None:
         self.framing, self.caption, self.face = framing, caption, face
         self._make = make
 
@@ -93,7 +95,9 @@ class TrainingCache:
         path = self._path("latents", sample.sha256, str(self._settings))
         kept = _read(path)
         if kept is None and lazily:
-            return PreparedSample(self._frame(*self._size(sample)), sample.caption, sample.face, lambda: self._encoded(sample, path))
+            return PreparedSample(
+                self._frame(*self._size(sample)), sample.caption, sample.face, lambda: self._encoded(sample, path)
+            )
         found = self._encoded(sample, path) if kept is None else kept
         width, height = (int(value) for value in found["size"])
         return PreparedSample(self._frame(width, height), sample.caption, sample.face, lambda: found)

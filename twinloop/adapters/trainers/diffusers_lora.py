@@ -15,7 +15,7 @@ import torch
 
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base
 from twinloop.adapters.diffusion.compute import memory_errors, repeatable, threads
-from twinloop.adapters.diffusion.lora_export import write_lora
+from twinloop.adapters.diffusion.loras.writing import write_lora
 from twinloop.adapters.diffusion.regions import TRAINED, pays
 from twinloop.adapters.trainers.adapted import AdaptedDenoiser, adapted, is_small
 from twinloop.adapters.trainers.batches import Batches, wanted_texts
@@ -30,7 +30,7 @@ from twinloop.adapters.trainers.portions import PORTIONS, Portions
 from twinloop.adapters.trainers.record import TrainingRecord, inputs_hash, open_record
 from twinloop.adapters.trainers.running import Material, Progress, Run
 from twinloop.adapters.trainers.schedule import SCHEDULES
-from twinloop.adapters.trainers.texts import lora_texts
+from twinloop.adapters.trainers.texts import lora_texts, quantized_texts
 from twinloop.adapters.trainers.workers import Workers
 from twinloop.domain.forecast import Forecast
 from twinloop.domain.records import LoRA, TrainingSample
@@ -64,6 +64,7 @@ class DiffusersLoraTrainer:
         self._name = base
         self._family = family
         self._notice = notice
+        self._quantized = quantized_texts(quantization)
         self._open: Callable[[], BaseModel] = lambda: open_base(
             base, family, device, allow_download, precision, quantization
         )
@@ -111,8 +112,15 @@ class DiffusersLoraTrainer:
                 lazily = workers.count == 1 and not is_small(base.compute)
                 material = self._material(base, usable, settings, work, lazily)
             with adapted(
-                base, self._family.targets, settings.rank, settings.alpha, settings.seed, checkpointing=plan.checkpointing,
-                dora=settings.adapter == "dora", text_encoder=settings.text_encoder, lokr=settings.lokr,
+                base,
+                self._family.targets,
+                settings.rank,
+                settings.alpha,
+                settings.seed,
+                checkpointing=plan.checkpointing,
+                dora=settings.adapter == "dora",
+                text_encoder=settings.text_encoder,
+                lokr=settings.lokr,
             ) as denoiser:
                 run = Run(
                     base, denoiser, material, settings, Portions(work / PORTIONS.format(workers.rank), plan.portion),
@@ -124,7 +132,9 @@ class DiffusersLoraTrainer:
                     return self._lora(output, settings, loss, "")
                 keep_log(work, output)
                 with run.average.worn():
-                    return self._export(denoiser, settings, output, record, len(usable), metadata, loss, run.noise.prediction)
+                    return self._export(
+                        denoiser, settings, output, record, len(usable), metadata, loss, run.noise.prediction
+                    )
 
     def make_room(self) -> None:
         """Leave the GPU to other processes that train."""
@@ -153,12 +163,21 @@ class DiffusersLoraTrainer:
         if not prior:
             return Material(subject)
         others = replace(
-            settings, seed=derive_seed(settings.seed, "prior"), caption_dropout=0.0, face_weight=1.0, output_preservation=0.0
+            settings,
+            seed=derive_seed(settings.seed, "prior"),
+            caption_dropout=0.0,
+            face_weight=1.0,
+            output_preservation=0.0,
         )
         return Material(subject, self._prepare(base, prior, others, work, lazily))
 
     def _prepare(
-        self, base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings, work: Path, lazily: bool = False
+        self,
+        base: BaseModel,
+        samples: Sequence[TrainingSample],
+        settings: TrainingSettings,
+        work: Path,
+        lazily: bool = False,
     ) -> Batches:
         preset = self._family.presets.get(settings.preset)
         base.lora.use(None)
@@ -180,12 +199,14 @@ class DiffusersLoraTrainer:
         self, denoiser: AdaptedDenoiser, settings: TrainingSettings, output: Path, record: TrainingRecord, images: int,
         metadata: Mapping[str, str], loss: float, prediction: str,
     ) -> LoRA:  # fmt: skip
-        texts = lora_texts(settings, self._family, prediction, images, record.date, metadata)
+        texts = lora_texts(settings, self._family, prediction, images, record.date, {**self._quantized, **metadata})
         data = write_lora(output, denoiser.weights(torch.float16), self._family, texts)
         return self._lora(output, settings, loss, hashlib.sha256(data).hexdigest())
 
     def _lora(self, output: Path, settings: TrainingSettings, loss: float, sha256: str) -> LoRA:
-        return LoRA(str(output), 0, sha256, self._name, "", settings.preset, settings.last_step, settings.seed, round(loss, 6))
+        return LoRA(
+            str(output), 0, sha256, self._name, "", settings.preset, settings.last_step, settings.seed, round(loss, 6)
+        )
 
 
 def applicable(settings: TrainingSettings, base: BaseModel) -> TrainingSettings:

@@ -30,7 +30,18 @@ from twinloop.adapters.trainers.listening import target_layers
 from twinloop.adapters.trainers.lokr import add_for_training
 
 META = torch.device("meta")
-_PRODUCTS = (F.linear, F.conv2d, F.conv3d, torch.conv2d, torch.matmul, torch.bmm, torch.baddbmm, torch.einsum, Tensor.matmul, Tensor.__matmul__)
+_PRODUCTS = (
+    F.linear,
+    F.conv2d,
+    F.conv3d,
+    torch.conv2d,
+    torch.matmul,
+    torch.bmm,
+    torch.baddbmm,
+    torch.einsum,
+    Tensor.matmul,
+    Tensor.__matmul__,
+)
 _EXACT_ON_GPU = (F.layer_norm, F.group_norm, F.softmax, torch.softmax, Tensor.softmax)
 """What CUDA's autocast computes in float32; a CPU's leaves these as they come."""
 
@@ -80,7 +91,12 @@ def footprint(
     own = {id_of(tensor) for tensor in (*model.parameters(), *model.buffers())}
     book = _Book(own)
     model.enable_gradient_checkpointing(gradient_checkpointing_func=book.part)
-    inputs = torch.empty(latents, device=META), torch.zeros(1, device=META), _shapes(words, heard), torch.zeros(1, 6, device=META)
+    inputs = (
+        torch.empty(latents, device=META),
+        torch.zeros(1, device=META),
+        _shapes(words, heard),
+        torch.zeros(1, 6, device=META),
+    )
     large = _quantisable_weights(model)
     packed = large if base.compute.quantization is not None or is_packed(base.denoiser) else {}
     operations = FlopCounterMode(display=False)
@@ -128,20 +144,22 @@ def encoders_footprint(base: BaseModel, rank: int, dora: bool = False) -> Footpr
 def _encoder_footprint(encoder: Any, compute: Compute, rank: int, dora: bool) -> Footprint:
     with META:
         model = type(encoder)(encoder.config).to(compute.dtype).requires_grad_(False)
-        config = LoraConfig(r=rank, lora_alpha=rank, target_modules=target_layers(model), init_lora_weights=False, use_dora=dora)
+        config = LoraConfig(
+            r=rank, lora_alpha=rank, target_modules=target_layers(model), init_lora_weights=False, use_dora=dora
+        )
         inject_adapter_in_model(config, model, ADAPTER)
         tokens = torch.zeros(1, encoder.config.max_position_embeddings, dtype=torch.long)
     parameters = [parameter for name, parameter in model.named_parameters() if f".{ADAPTER}." in name]
     for parameter in parameters:
         parameter.data = parameter.data.float()
-    everything = (*model.parameters(), *model.buffers())
-    book = _Book({id_of(tensor) for tensor in everything})
+    book = _Book({id_of(tensor) for tensor in (*model.parameters(), *model.buffers())})
     operations = FlopCounterMode(display=False)
     with saved_tensors_hooks(book.keep, lambda tensor: tensor), _AsOnDevice(compute) as mode, operations:
         model(tokens, output_hidden_states=True)
     adapter = sum(parameter.numel() for parameter in parameters)
-    weights = sum(tensor.nbytes for tensor in everything) - 4 * adapter
-    return Footprint(weights, adapter, book.total(), 0, 0, book.largest, operations.get_total_flops() + mode.attention)
+    return Footprint(
+        real_bytes(encoder), adapter, book.total(), 0, 0, book.largest, operations.get_total_flops() + mode.attention
+    )
 
 
 def _shapes(words: Joined, heard: bool) -> Joined:

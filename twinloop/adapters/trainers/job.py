@@ -52,18 +52,31 @@ class Job:
     def from_json(cls, data: Mapping[str, Any]) -> Job:
         choice = {**data["choice"], "plugins": tuple(data["choice"]["plugins"])}
         return cls(
-            BaseChoice(**choice), _samples(data["samples"]), TrainingSettings(**data["settings"]), Path(data["output"]), Path(data["work"]), data["metadata"]
+            BaseChoice(**choice),
+            _samples(data["samples"]),
+            TrainingSettings(**data["settings"]),
+            Path(data["output"]),
+            Path(data["work"]),
+            data["metadata"],
         )
 
 
 def _sample_json(sample: TrainingSample) -> dict[str, Any]:
     face = None if sample.face is None else list(dataclasses.astuple(sample.face))
-    return {"path": str(sample.path), "sha256": sample.sha256, "caption": sample.caption, "weight": sample.weight, "prior": sample.prior, "face": face}
+    return {
+        "path": str(sample.path),
+        "sha256": sample.sha256,
+        "caption": sample.caption,
+        "weight": sample.weight,
+        "prior": sample.prior,
+        "face": face,
+    }
 
 
 def _samples(data: Sequence[Mapping[str, Any]]) -> tuple[TrainingSample, ...]:
     return tuple(
-        TrainingSample(**{**item, "path": Path(item["path"]), "face": Box(*item["face"]) if item["face"] else None}) for item in data
+        TrainingSample(**{**item, "path": Path(item["path"]), "face": Box(*item["face"]) if item["face"] else None})
+        for item in data
     )
 
 

@@ -17,6 +17,7 @@ from twinloop.adapters.diffusion.compute import release_memory
 from twinloop.adapters.diffusion.prompts import Joined
 from twinloop.errors import InputError
 from twinloop.families.base import Family, Listeners
+from twinloop.families.lora_names import CLIP
 from twinloop.ports import TrainingSettings
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
@@ -31,9 +32,13 @@ def check_listening(settings: TrainingSettings, family: Family) -> None:
     """
     family.text_encoders()
     if settings.adapter == "lokr":
-        raise InputError('training.text_encoder goes with "adapter": "lora" or "dora", not "lokr". Set one of the two otherwise.')
+        raise InputError(
+            'training.text_encoder goes with "adapter": "lora" or "dora", not "lokr". Set one of the two otherwise.'
+        )
     if settings.optimizer == "prodigy" and settings.text_encoder_rate != settings.learning_rate:
-        raise InputError("training.text_encoder_learning_rate: prodigy finds one rate for all that it trains. Leave the setting out.")
+        raise InputError(
+            "training.text_encoder_learning_rate: prodigy finds one rate for all that it trains. Leave the setting out."
+        )
 
 
 class TextEncoders:
@@ -57,7 +62,9 @@ class TextEncoders:
         """
         with torch.set_grad_enabled(self.learning and torch.is_grad_enabled()):
             # the activations of a CLIP are few, but its way back comes last: computed again they are only there when the denoiser's are gone
-            made = checkpoint(self._read, texts, words, use_reentrant=False) if self._again else self._read(texts, words)
+            made = (
+                checkpoint(self._read, texts, words, use_reentrant=False) if self._again else self._read(texts, words)
+            )
         return {name: part.to(words[name]) for name, part in made.items()}
 
     def _read(self, texts: Sequence[str], words: Joined) -> Joined:
@@ -65,7 +72,9 @@ class TextEncoders:
 
 
 @contextmanager
-def listening(base: BaseModel, adapter: str, config: Callable[[list[str]], LoraConfig], *, again: bool) -> Iterator[TextEncoders]:
+def listening(
+    base: BaseModel, adapter: str, config: Callable[[list[str]], LoraConfig], *, again: bool
+) -> Iterator[TextEncoders]:
     """The text encoders with a fresh LoRA, on the training device; afterwards they are and lie as they did.
 
     Args:
@@ -77,7 +86,9 @@ def listening(base: BaseModel, adapter: str, config: Callable[[list[str]], LoraC
     listeners = base.family.text_encoders()
     models = {name: part for name in listeners.prefixes if (part := getattr(base.pipeline, name, None)) is not None}
     if not models:
-        raise InputError("training.text_encoder: this base model comes without text encoders that can be trained. Set it to false.")
+        raise InputError(
+            "training.text_encoder: this base model comes without text encoders that can be trained. Set it to false."
+        )
     try:
         for model in models.values():
             inject_adapter_in_model(config(target_layers(model)), model, adapter)
@@ -104,5 +115,5 @@ def _take_off(model: Any) -> None:
 
 
 def long_name(layer: str) -> str:
-    """A layer of a CLIP as files call it: newer versions of transformers leave ``text_model.`` out of some CLIPs' names."""
-    return layer if layer.startswith("text_model.") else f"text_model.{layer}"
+    """A layer of a CLIP as files call it."""
+    return layer if layer.startswith(CLIP) else f"{CLIP}{layer}"

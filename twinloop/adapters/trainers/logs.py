@@ -42,7 +42,9 @@ def open_metrics(
         if tensorboard_is_there():
             sinks.append(TensorBoard(work.parent / EVENTS / name, begun))
         elif begun == 0:
-            notice("No TensorBoard files: tensorboardX is not installed (pip install 'twinloop[train]'); metrics.jsonl is written.")
+            notice(
+                "No TensorBoard files: tensorboardX is not installed (pip install 'twinloop[train]'); metrics.jsonl is written."
+            )
     if settings.wandb:
         sinks.append(WeightsAndBiases(settings.wandb, name, identity[:16]))
     return Metrics(sinks)

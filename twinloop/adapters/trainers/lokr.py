@@ -10,8 +10,8 @@ import torch
 from peft import LoKrConfig
 from torch import Tensor, nn
 
-from twinloop.adapters.diffusion.kronecker_layers import FactoredModel, add_lokr
-from twinloop.adapters.diffusion.lokr_export import LokrWeights
+from twinloop.adapters.diffusion.loras.kronecker_layers import FactoredModel, add_lokr
+from twinloop.adapters.diffusion.loras.lokr_writing import LokrWeights
 
 _STILL = (".lokr_w2", ".lokr_w2_b")
 """Zero at first, so that the LoKr starts as no change; all others start at random."""
@@ -26,7 +26,11 @@ def add_for_training(model: Any, layers: Sequence[str], rank: int, alpha: float,
     Args:
         factor: of PEFT's factorization, -1 = automatic.
     """
-    add_lokr(model, LoKrConfig(r=rank, alpha=alpha, decompose_factor=factor, target_modules=list(layers), init_weights=False), adapter)
+    add_lokr(
+        model,
+        LoKrConfig(r=rank, alpha=alpha, decompose_factor=factor, target_modules=list(layers), init_weights=False),
+        adapter,
+    )
     for layer in model.modules():
         if isinstance(layer, FactoredModel.tuner_layer_cls) and adapter in layer.lokr_w2:
             layer.alpha[adapter] = layer.r[adapter]

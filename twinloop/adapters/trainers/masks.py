@@ -25,8 +25,12 @@ def face_mask(face: Box | None, framing: Framing, shape: tuple[int, int], weight
         return flat
     wide, tall = face.width * MARGIN, face.height * MARGIN
     factor_x, factor_y = framing.scaled[0] / framing.original[0], framing.scaled[1] / framing.original[1]
-    across = _covered((face.x0 - wide) * factor_x - framing.left, (face.x1 + wide) * factor_x - framing.left, framing.width, shape[1])
-    down = _covered((face.y0 - tall) * factor_y - framing.top, (face.y1 + tall) * factor_y - framing.top, framing.height, shape[0])
+    across = _covered(
+        (face.x0 - wide) * factor_x - framing.left, (face.x1 + wide) * factor_x - framing.left, framing.width, shape[1]
+    )
+    down = _covered(
+        (face.y0 - tall) * factor_y - framing.top, (face.y1 + tall) * factor_y - framing.top, framing.height, shape[0]
+    )
     mask = flat + (weight - 1) * down[None, :, None] * across[None, None, :]
     return mask / mask.mean()
 

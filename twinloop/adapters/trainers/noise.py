@@ -57,7 +57,9 @@ def schedule_for(family: Family, config: Any) -> Schedule:
     Raises:
         ModelFileError: a prediction type that this trainer does not know.
     """
-    return FlowSchedule(family.loss, config, family.patch) if isinstance(family.loss, FlowLoss) else NoiseSchedule(config)
+    return (
+        FlowSchedule(family.loss, config, family.patch) if isinstance(family.loss, FlowLoss) else NoiseSchedule(config)
+    )
 
 
 def draw_noise(schedule: Schedule, shape: tuple[int, ...], offset: float, seed: int, step: int) -> StepNoise:

@@ -150,7 +150,9 @@ class Optimizer:
         for name, parameter in self._parameters.items():
             named[name] = parameter.detach()
             named |= dict(_named(name, self._inner.state[parameter].items()))
-        group = self._inner.param_groups[0]  # what a second one holds is the same, but for the rate, which every step sets
+        group = self._inner.param_groups[
+            0
+        ]  # what a second one holds is the same, but for the rate, which every step sets
         return named | dict(_named(GROUP, ((key, value) for key, value in group.items() if _kind(value))))
 
     @torch.no_grad()
@@ -161,15 +163,18 @@ class Optimizer:
             StateError: it is of another LoRA.
         """
         parts = _by_owner(named)
+        fresh = (
+            GROUP in parts and not self._parameters.keys() & parts.keys()
+        )  # all gradients so far overflowed: nothing is remembered yet
         for name, parameter in self._parameters.items():
-            if name not in named or named[name].shape != parameter.shape or name not in parts:
+            if name not in named or named[name].shape != parameter.shape or (name not in parts and not fresh):
                 raise StateError(
                     f"The checkpoint does not fit this training ({name}). Delete its folder to train anew."
                 )
             parameter.copy_(named[name])
             self._inner.state[parameter] = {
                 key: value.to(parameter.device) if isinstance(value, Tensor) else value
-                for key, value in parts[name].items()
+                for key, value in parts.get(name, {}).items()
             }
         for group in self._inner.param_groups:
             group.update(parts.get(GROUP, {}))

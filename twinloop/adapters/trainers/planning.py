@@ -45,7 +45,14 @@ def demand_of(base: BaseModel, settings: TrainingSettings) -> tuple[Demand, int]
     latents = latent_shape(base, side, side)
     dora = settings.adapter == "dora"
     one = footprint(
-        base, family.targets, settings.rank, latents, join([words], family.joining), dora, heard=settings.text_encoder, lokr=settings.lokr
+        base,
+        family.targets,
+        settings.rank,
+        latents,
+        join([words], family.joining),
+        dora,
+        heard=settings.text_encoder,
+        lokr=settings.lokr,
     )
     trained = [family.denoiser]
     if settings.text_encoder:
@@ -63,12 +70,17 @@ def _beside(base: BaseModel, gpu: bool, trained: Sequence[str], how: Quantizatio
     large = large_parts(base.pipeline, base.family)
 
     def weigh(part: Any) -> int:
-        return bytes_if(part, how, base.compute.dtype) if how is not None and any(part is one for one in large) else real_bytes(part)
+        return (
+            bytes_if(part, how, base.compute.dtype)
+            if how is not None and any(part is one for one in large)
+            else real_bytes(part)
+        )
 
-    others = {name: part for name, part in base.pipeline.components.items() if name not in trained and isinstance(part, torch.nn.Module)}
+    parts = {name: part for name, part in base.pipeline.components.items() if isinstance(part, torch.nn.Module)}
+    others = {name: part for name, part in parts.items() if name not in trained}
     encoders = sum(weigh(part) for name, part in others.items() if name.startswith("text_encoder"))
     rest = weigh(others["vae"]) if gpu else sum(map(weigh, others.values()))
-    return Lighter(weigh(base.denoiser), rest, encoders if gpu else 0)
+    return Lighter(sum(weigh(parts[name]) for name in trained if name in parts), rest, encoders if gpu else 0)
 
 
 def _lighter(base: BaseModel) -> list[Quantization]:
@@ -111,23 +123,33 @@ def _kept(path: Path) -> MemoryPlan:
         raise StateError(f"{path} is damaged ({error}). Delete its folder to train anew.") from error
 
 
-def _fitting(base: BaseModel, settings: TrainingSettings, room: int, notice: Callable[[str], None]) -> MemoryPlan | None:
+def _fitting(
+    base: BaseModel, settings: TrainingSettings, room: int, notice: Callable[[str], None]
+) -> MemoryPlan | None:
     try:
         demand, _ = demand_of(base, settings)
     except (RuntimeError, NotImplementedError) as error:
-        notice(f"The memory of this base model cannot be predicted ({str(error).splitlines()[0]}); the settings are taken as they are.")
+        notice(
+            f"The memory of this base model cannot be predicted ({str(error).splitlines()[0]}); the settings are taken as they are."
+        )
         return None
     plan = demand.fitting(int(room * MARGIN))
     if plan is None:
         least = min(demand.plans(), key=lambda one: one.peak)
         lighter = demand.fitting_quantised(int(room * MARGIN))
-        advice = "" if lighter is None else f'It would fit with "quantization": "{lighter.quantization}" ({lighter.peak / GIB:.1f} GiB). '
+        advice = (
+            ""
+            if lighter is None
+            else f'It would fit with "quantization": "{lighter.quantization}" ({lighter.peak / GIB:.1f} GiB). '
+        )
         raise OutOfMemory(
             f"Training at {settings.resolution} px with rank {settings.rank} needs {least.peak / GIB:.1f} GiB at least, and {room / GIB:.1f} are there. "
             f"{advice}Lower training.resolution, then training.rank; training.optimizer adafactor needs least. See which budget suffices: twinloop doctor --config FILE"
         )
     if plan.portion < settings.batch_size:
-        notice(f"To fit into {room / GIB:.1f} GiB the {settings.effective_batch} pictures of a step go through {plan.portion} at a time.")
+        notice(
+            f"To fit into {room / GIB:.1f} GiB the {settings.effective_batch} pictures of a step go through {plan.portion} at a time."
+        )
     return plan
 
 
@@ -140,7 +162,9 @@ def forecast(base: BaseModel, settings: TrainingSettings, images: int) -> Foreca
     demand, cached = demand_of(base, settings)
     room = room_of(base.compute, settings)
     plans = list(demand.plans())
-    plan = (demand.fitting(int(room * MARGIN)) if room is not None else plans[0]) or min(plans, key=lambda one: one.peak)
+    plan = (demand.fitting(int(room * MARGIN)) if room is not None else plans[0]) or min(
+        plans, key=lambda one: one.peak
+    )
     per_parameter = 4 + STATE_BYTES[settings.optimizer] + (4 if settings.ema_decay else 0)
     checkpoints = 3 * demand.one.adapter * per_parameter  # two, and one being written
     files = 4 * demand.one.adapter  # the LoRA and its copy for other programs, 16 bits each

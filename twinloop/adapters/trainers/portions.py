@@ -37,9 +37,11 @@ class Portions:
         return [size for first, size in self._changes if first <= step][-1]
 
     def halve(self, step: int) -> int:
-        """Go on with half the size from ``step``; the new size, or 0 when it was 1 already."""
+        """Go on with half the size from ``step``; the new size, or 0 when it was 1 already. Steps after it that take less stay at that."""
         size = self.at(step) // 2
         if size:
-            self._changes = [(first, kept) for first, kept in self._changes if first < step] + [(step, size)]
+            before = [(first, kept) for first, kept in self._changes if first < step]
+            after = [(first, kept) for first, kept in self._changes if first > step and kept < size]
+            self._changes = [*before, (step, size), *after]
             write_json(self._path, self._changes)
         return size

@@ -39,7 +39,10 @@ def inputs_hash(
     samples: Sequence[TrainingSample], settings: TrainingSettings, base: str, texts: Mapping[str, str]
 ) -> str:
     """Of all that decides a training's result; where the photos lie does not matter."""
-    rows = [[sample.sha256, sample.caption, sample.weight, sample.prior, sample.face and astuple(sample.face)] for sample in samples]
+    rows = [
+        [sample.sha256, sample.caption, sample.weight, sample.prior, sample.face and astuple(sample.face)]
+        for sample in samples
+    ]
     decisive = {name: value for name, value in asdict(settings).items() if name not in FREE}
     text = json.dumps([rows, decisive, base, sorted(texts.items())])
     return hashlib.sha256(text.encode()).hexdigest()

@@ -59,7 +59,11 @@ class Run:
         self._compute, self._material, self._settings = base.compute, material, settings
         self._denoiser, self._make_metrics, self._notice, self._workers = denoiser, metrics, notice, workers
         self._optimizer = Optimizer(
-            denoiser.parameters, settings.optimizer, settings.weight_decay, settings.clip_norm, apart=denoiser.of_encoders
+            denoiser.parameters,
+            settings.optimizer,
+            settings.weight_decay,
+            settings.clip_norm,
+            apart=denoiser.of_encoders,
         )
         self.average = Average(denoiser.parameters, settings.ema_decay)
         self._checkpoints, self._portions, self._blocks = Checkpoints(work), portions, blocks
@@ -77,7 +81,7 @@ class Run:
         """
         settings = self._settings
         begun = self._resume()
-        if begun and self._blocks.at(begun + 1):
+        if 0 < begun < settings.last_step and self._blocks.at(begun + 1):
             self._compile_again()
         metrics = self._make_metrics(begun) if self._workers.leads else Metrics([])
         try:
@@ -117,11 +121,15 @@ class Run:
         self._denoiser.listen(step <= settings.text_encoder_steps)
         loss = self._workers.total(self._gradients(step))
         self._denoiser.complete_gradients()
-        self._workers.add_up(parameter.grad for parameter in self._denoiser.parameters.values() if parameter.grad is not None)
+        self._workers.add_up(
+            parameter.grad for parameter in self._denoiser.parameters.values() if parameter.grad is not None
+        )
         rate = learning_rate(
             step, settings.steps, settings.learning_rate, settings.warmup_steps, settings.schedule, settings.restarts
         )
-        norm = self._optimizer.step(rate, self._scale, rate * settings.text_encoder_rate / settings.learning_rate)
+        # the quotient first: where both rates are the same it is 1 exactly, and Prodigy takes no rate that differs in its last bit
+        apart = rate * (settings.text_encoder_rate / settings.learning_rate)
+        norm = self._optimizer.step(rate, self._scale, apart)
         if not math.isfinite(norm):
             self._lower_scale(step)
         self.average.update(step)
@@ -169,7 +177,11 @@ class Run:
         """Halve the portions from a step on, where memory ran out; what the user should know of it, "" where that cannot help."""
         size = self._portions.halve(step) if ran_out_of_memory(error) else 0
         whole = self._settings.effective_batch
-        return f"Memory ran out at step {step}: the {whole} pictures of a step now go through {size} at a time." if size else ""
+        return (
+            f"Memory ran out at step {step}: the {whole} pictures of a step now go through {size} at a time."
+            if size
+            else ""
+        )
 
     def _accumulated(self, step: int) -> float:
         settings = self._settings

@@ -88,7 +88,9 @@ class SharedTrainer:
                 else:
                     lora = LoRA.from_json(told["lora"])
         if lora is None:
-            raise StateError("The processes of the training ended before it was finished. Their last lines:\n" + "\n".join(last))
+            raise StateError(
+                "The processes of the training ended before it was finished. Their last lines:\n" + "\n".join(last)
+            )
         return lora
 
 
@@ -106,7 +108,9 @@ def _processes(job: Path, count: int) -> Iterator[subprocess.Popen[str]]:
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "--module",
         "twinloop.adapters.trainers.worker", str(job.absolute()),
     ]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=os.name == "posix")
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=os.name == "posix"
+    )
     try:
         yield process
         process.wait()

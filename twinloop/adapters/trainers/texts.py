@@ -11,6 +11,11 @@ from twinloop.families.base import Family
 from twinloop.ports import TrainingSettings
 
 
+def quantized_texts(quantization: str | None) -> dict[str, str]:
+    """In which bits the base's weights were while the LoRA was trained; nothing where they were as they are."""
+    return {} if quantization is None else {"twinloop.quantization": quantization}
+
+
 def lora_texts(
     settings: TrainingSettings, family: Family, prediction: str, images: int, date: str, given: Mapping[str, str]
 ) -> dict[str, str]:
@@ -47,7 +52,11 @@ def lora_texts(
         "gradient_accumulation_steps": settings.gradient_accumulation,
         "gradient_checkpointing": settings.gradient_checkpointing,
         "learning_rate": settings.learning_rate,
-        **({"unet_lr": settings.learning_rate, "text_encoder_lr": settings.text_encoder_rate} if settings.text_encoder else {}),
+        **(
+            {"unet_lr": settings.learning_rate, "text_encoder_lr": settings.text_encoder_rate}
+            if settings.text_encoder
+            else {}
+        ),
         "lr_scheduler": settings.schedule,
         "lr_warmup_steps": settings.warmup_steps,
         "optimizer": CLASSES.get(settings.optimizer, settings.optimizer),
@@ -66,5 +75,7 @@ def lora_texts(
 
 def _network_arguments(settings: TrainingSettings) -> dict[str, str]:
     """What kohya's tools were told beside rank and alpha."""
-    found = {"dora": {"dora_wd": "True"}, "lokr": {"algo": "lokr", "factor": str(settings.lokr_factor)}}.get(settings.adapter)
+    found = {"dora": {"dora_wd": "True"}, "lokr": {"algo": "lokr", "factor": str(settings.lokr_factor)}}.get(
+        settings.adapter
+    )
     return {} if found is None else {"network_args": json.dumps(found)}

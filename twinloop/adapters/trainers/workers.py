@@ -40,7 +40,9 @@ class Workers:
             for bucket in _buckets(tensors):
                 together = torch.cat([tensor.flatten() for tensor in bucket])
                 dist.all_reduce(together)
-                for tensor, part in zip(bucket, torch.split(together, [tensor.numel() for tensor in bucket]), strict=True):
+                for tensor, part in zip(
+                    bucket, torch.split(together, [tensor.numel() for tensor in bucket]), strict=True
+                ):
                     tensor.copy_(part.view_as(tensor))
 
     def total(self, value: float) -> float:

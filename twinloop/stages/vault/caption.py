@@ -26,7 +26,6 @@ from twinloop.store.catalog import Catalog
 
 EDITED = "edited"
 TEMPLATE = "template"
-STYLES = ("prose", "tags")
 
 
 @dataclass(frozen=True)

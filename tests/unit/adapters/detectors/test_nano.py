@@ -122,13 +122,18 @@ def test_setting_and_lighting(pack: DetectorPack) -> None:
 
 
 def test_expressions(pack: DetectorPack) -> None:
-    right = [best(measures(pack, drawn(n % 4, replace(CALM, expression=e)).image), "expression") == e for n, e in enumerate(EXPRESSIONS)]
+    right = [
+        best(measures(pack, drawn(n % 4, replace(CALM, expression=e)).image), "expression") == e
+        for n, e in enumerate(EXPRESSIONS)
+    ]
     assert sum(right) >= 4
 
 
 def test_eyes(pack: DetectorPack) -> None:
     for person in range(3):
-        opened, closed = (measures(pack, drawn(person, replace(CALM, eyes_open=value)).image)["eyes_open"] for value in (True, False))
+        opened, closed = (
+            measures(pack, drawn(person, replace(CALM, eyes_open=value)).image)["eyes_open"] for value in (True, False)
+        )
         assert opened > 0.5 > closed
     behind = render(Identity(glasses="sunglasses"), CALM).image
     assert measures(pack, behind)["eyes_open"] < 0.5

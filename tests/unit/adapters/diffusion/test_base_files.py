@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from tests.single_file import write_single_file  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
-from twinloop.adapters.diffusion.base_files import find_base, variant_of  # noqa: E402
+from twinloop.adapters.diffusion.base_files import BaseFiles, find_base, variant_of  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.diffusion.compute import choose_compute  # noqa: E402
 from twinloop.errors import InputError, MissingModel, ModelFileError  # noqa: E402
@@ -156,7 +156,13 @@ def original_zimage(kept: dict[str, Any]) -> dict[str, Any]:
             parts = [kept[name.replace("to_q", f"to_{part}")] for part in "qkv"]
             made[name.replace("to_q", "qkv")] = torch.cat(parts)
         elif not name.endswith(("attention.to_k.weight", "attention.to_v.weight")):
-            for ours, theirs in (("to_out.0", "out"), ("norm_q", "q_norm"), ("norm_k", "k_norm"), ("all_x_embedder.2-1", "x_embedder"), ("all_final_layer.2-1", "final_layer")):
+            for ours, theirs in (
+                ("to_out.0", "out"),
+                ("norm_q", "q_norm"),
+                ("norm_k", "k_norm"),
+                ("all_x_embedder.2-1", "x_embedder"),
+                ("all_final_layer.2-1", "final_layer"),
+            ):
                 name = name.replace(ours, theirs)
             made[name] = value
     return {name: value.contiguous().clone() for name, value in made.items()}
@@ -178,7 +184,10 @@ def test_a_single_file_that_is_cut_off(tmp_path: Path) -> None:
 def test_the_size_of_a_download_is_named_where_it_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     for family in FAMILIES.values():
-        with pytest.raises(MissingModel, match=rf"about {re.escape(family.download)}.*hf download {re.escape(family.reference)}.*--allow-download"):
+        with pytest.raises(
+            MissingModel,
+            match=rf"about {re.escape(family.download)}.*hf download {re.escape(family.reference)}.*--allow-download",
+        ):
             find_base(family.reference, family, False)
 
 
@@ -188,7 +197,11 @@ def test_a_v_model_says_so_by_a_tensor(full_base: Path, tmp_path: Path) -> None:
     tensors = load_file(tmp_path / "model.safetensors")
     save_file({**tensors, "v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}, tmp_path / "model.safetensors")
     config = open_base(str(tmp_path / "model.safetensors"), SDXL, "cpu", False).scheduler_config
-    assert config.prediction_type == "v_prediction" and config.rescale_betas_zero_snr and config.timestep_spacing == "trailing"
+    assert (
+        config.prediction_type == "v_prediction"
+        and config.rescale_betas_zero_snr
+        and config.timestep_spacing == "trailing"
+    )
 
 
 def test_the_configuration_beside_a_single_file_is_found(tmp_path: Path) -> None:
@@ -218,6 +231,32 @@ def test_the_fingerprint_follows_the_content_not_the_place(tiny_base: Path, full
     data[-1] ^= 1
     weights.write_bytes(bytes(data))
     assert find_base(str(moved), SDXL, False).fingerprint() != before
+
+
+def test_the_fingerprint_of_a_denoiser_alone_follows_what_it_borrows(tmp_path: Path) -> None:
+    """Embeddings and latents are kept under it."""
+    file, home = tmp_path / "mine.safetensors", tmp_path / "mine"
+    file.write_bytes(b"denoiser")
+    for name in (
+        "model_index.json",
+        "text_encoder_2/model.safetensors",
+        "vae/model.safetensors",
+        "transformer/model.safetensors",
+    ):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_bytes(b"1")
+
+    def changed(name: str, borrows: bool) -> bool:
+        before = BaseFiles(file, home, borrows).fingerprint()
+        (home / name).write_bytes((home / name).read_bytes() + b"1")
+        return BaseFiles(file, home, borrows).fingerprint() != before
+
+    assert all(
+        changed(name, True)
+        for name in ("model_index.json", "text_encoder_2/model.safetensors", "vae/model.safetensors")
+    )
+    assert not changed("transformer/model.safetensors", True)
+    assert changed("model_index.json", False) and not changed("vae/model.safetensors", False)
 
 
 def test_generator_and_trainer_share_one_base(tiny_base: Path) -> None:

@@ -34,7 +34,12 @@ def test_pictures_are_scaled_before_they_lose_their_bits(base: BaseModel, monkey
     """Every grey comes out within half a step of 16-bit numbers of its own size; scaled in 16 bits, those near the middle would be a quarter of a grey off."""
     vae, seen = base.pipeline.vae.to(torch.bfloat16), list[Any]()
     inner = vae.encode
-    monkeypatch.setattr(vae, "encode", lambda given: seen.append(given) or inner(given))
+
+    def watched(given: Any) -> Any:
+        seen.append(given)
+        return inner(given)
+
+    monkeypatch.setattr(vae, "encode", watched)
     greys = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
     image = np.kron(greys, np.ones((4, 4, 1), np.uint8))
     latents = encode(base, image)
@@ -53,7 +58,9 @@ def test_latents_are_scaled_in_full_precision(base: BaseModel) -> None:
     assert torch.equal(encode(base, image), raw.float() * base.pipeline.vae.config.scaling_factor)
 
 
-def test_a_small_gpu_decodes_in_tiles_also_while_the_autoencoder_waits(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_gpu_decodes_in_tiles_also_while_the_autoencoder_waits(
+    base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     base.compute = replace(base.compute, device=torch.device("cuda"))
     for total, tiles in ((8 << 30, True), (24 << 30, False)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda total=total: (0, total))

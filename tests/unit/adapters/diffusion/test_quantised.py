@@ -54,7 +54,9 @@ def answer(base: BaseModel) -> tuple[Any, Any]:
         made = denoiser(latents, torch.tensor([500.0]), words, torch.zeros(1, 6))
         torch.autograd.backward(made.square().mean())
         denoiser.complete_gradients()
-        return made.detach(), torch.cat([parameter.grad.flatten() for _, parameter in sorted(denoiser.parameters.items())])
+        return made.detach(), torch.cat(
+            [parameter.grad.flatten() for _, parameter in sorted(denoiser.parameters.items())]
+        )
 
 
 def weights_of(base: BaseModel) -> list[dict[str, Any]]:
@@ -111,7 +113,9 @@ def quantised(layer: Any, how: Quantization) -> Any:
 
 @pytest.mark.parametrize("how", QUANTIZATIONS)
 @pytest.mark.parametrize("mixed", [None, torch.bfloat16])
-def test_the_gradient_is_that_of_the_unpacked_weight_and_nothing_is_kept_for_it(how: Quantization, mixed: Any, layer: Any) -> None:
+def test_the_gradient_is_that_of_the_unpacked_weight_and_nothing_is_kept_for_it(
+    how: Quantization, mixed: Any, layer: Any
+) -> None:
     packed = quantised(layer, how)
     plain = torch.nn.Linear(64, 48)
     plain.weight, plain.bias = torch.nn.Parameter(dequantize_module_weight(packed).detach().float()), packed.bias
@@ -119,14 +123,20 @@ def test_the_gradient_is_that_of_the_unpacked_weight_and_nothing_is_kept_for_it(
     for one in (plain.requires_grad_(False), packed):
         x = torch.randn(3, 5, 64, generator=torch.Generator().manual_seed(1)).requires_grad_(True)
         keep = (lambda tensor: (kept.append(tensor), tensor)[1]) if one is packed else (lambda tensor: tensor)
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), torch.autocast("cpu", mixed, enabled=mixed is not None):
+        with (
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+            torch.autocast("cpu", mixed, enabled=mixed is not None),
+        ):
             made = one(x)
         assert made.dtype == (mixed or torch.float32)
         torch.autograd.backward(made.float().square().sum())
         found.append((made.float(), x.grad))
     for theirs, ours in zip(*found, strict=True):
         assert (ours - theirs).norm() / theirs.norm() < (0.01 if mixed else 1e-5)
-    assert sum(tensor.nbytes for tensor in kept if isinstance(tensor, torch.Tensor) and tensor.is_floating_point()) < 2 * 64 * 48
+    assert (
+        sum(tensor.nbytes for tensor in kept if isinstance(tensor, torch.Tensor) and tensor.is_floating_point())
+        < 2 * 64 * 48
+    )
 
 
 @pytest.mark.parametrize("how", QUANTIZATIONS)
@@ -164,23 +174,33 @@ def test_the_numbers_are_those_of_diffusers_own_loader(folder: tuple[str, Path])
     ours = opened(family, path, "int8").denoiser
     kind = getattr(diffusers, type(ours).__name__)
     theirs = kind.from_pretrained(
-        path, subfolder=FAMILIES[family].denoiser, quantization_config=TorchAoConfig(Int8WeightOnlyConfig()), torch_dtype=torch.float32,
+        path,
+        subfolder=FAMILIES[family].denoiser,
+        quantization_config=TorchAoConfig(Int8WeightOnlyConfig()),
+        torch_dtype=torch.float32,
         use_safetensors=True,
     )
     layers = list(quantisable(theirs, "int8"))
     assert layers
     for name, layer in layers:
         own = ours.get_submodule(name)
-        assert torch.equal(own.weight.qdata, layer.weight.qdata) and torch.equal(own.weight.scale, layer.weight.scale), name
+        assert torch.equal(own.weight.qdata, layer.weight.qdata) and torch.equal(
+            own.weight.scale, layer.weight.scale
+        ), name
 
 
 def test_clips_stay_as_they_are_and_language_models_do_not(tmp_path: Path) -> None:
     base = opened("flux", build_tiny("flux", tmp_path / "flux"), "nf4")
-    assert [type(part).__name__ for part in large_parts(base.pipeline, base.family)] == ["FluxTransformer2DModel", "T5EncoderModel"]
+    assert [type(part).__name__ for part in large_parts(base.pipeline, base.family)] == [
+        "FluxTransformer2DModel",
+        "T5EncoderModel",
+    ]
     kinds = {type(part).__name__ for part in base.pipeline.text_encoder.modules() if isinstance(part, torch.nn.Linear)}
     assert kinds == {"Linear"}
     # T5 asks the weight of ``wo`` for its precision, where packed numbers would say uint8
-    assert {name.rpartition(".")[2]: type(part).__name__ for name, part in quantisable(base.pipeline.text_encoder_2, "int8")}["wo"] == "Linear"
+    assert {
+        name.rpartition(".")[2]: type(part).__name__ for name, part in quantisable(base.pipeline.text_encoder_2, "int8")
+    }["wo"] == "Linear"
 
 
 def test_a_single_file_is_quantised_as_its_folder_is(full_base: Path, tmp_path: Path) -> None:

@@ -45,7 +45,9 @@ def test_when_compiling_pays(
 @pytest.fixture
 def generator(full_base: Path) -> Iterator[DiffusersGenerator]:
     notices: list[str] = []
-    made = DiffusersGenerator(str(full_base), FAMILIES["sdxl"], device="cpu", precision="float32", notice=notices.append)
+    made = DiffusersGenerator(
+        str(full_base), FAMILIES["sdxl"], device="cpu", precision="float32", notice=notices.append
+    )
     made.notices = notices  # type: ignore[attr-defined]
     made._base.__dict__.pop("regions", None)
     yield made

@@ -22,7 +22,7 @@ from twinloop.adapters.diffusion.pixels import decode, encode, encode_raw, ready
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.domain.shots import Shot  # noqa: E402
-from twinloop.errors import InputError, OutOfMemory, UnreadableImage  # noqa: E402
+from twinloop.errors import InputError, ModelFileError, OutOfMemory, UnreadableImage  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
 
@@ -109,8 +109,8 @@ def test_a_size_that_the_model_cannot_make(generator: DiffusersGenerator) -> Non
 
 
 def test_lora_scale_zero_is_the_bare_base(generator: DiffusersGenerator, tmp_path: Path) -> None:
-    from tests.unit.adapters.diffusion.test_lora_files import random_lora
-    from twinloop.adapters.diffusion.lora_export import write_lora
+    from tests.unit.adapters.diffusion.loras.test_lora_files import random_lora
+    from twinloop.adapters.diffusion.loras.writing import write_lora
 
     write_lora(tmp_path / "ana.safetensors", random_lora(generator._base.pipeline.unet), FAMILIES["sdxl"], {})
     bare = images(generator, shots(2))
@@ -127,6 +127,45 @@ def test_out_of_memory_names_the_setting(generator: DiffusersGenerator, monkeypa
     monkeypatch.setattr(generator, "_from_text", full)
     with pytest.raises(OutOfMemory, match=r"batch 3.*generation\.batch_size"):
         images(generator, shots(1))
+
+
+@pytest.mark.parametrize("compiled", ["regional", "off"])
+def test_out_of_memory_on_the_way_to_the_gpu(
+    generator: DiffusersGenerator, compiled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(how: str) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    monkeypatch.setattr(generator._base, "offload", full)
+    with pytest.raises(OutOfMemory, match=r"generation\.batch_size"):
+        images(generator, shots(1), compile=compiled)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), OutOfMemory, "does not fit into memory"),
+        (AssertionError(), ModelFileError, "does not fit this base model: AssertionError"),
+    ],
+)
+def test_a_lora_that_cannot_be_put_on_leaves_nothing_behind(
+    generator: DiffusersGenerator, said: Exception, kind: type[Exception], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    from tests.unit.adapters.diffusion.loras.test_lora_files import random_lora
+    from twinloop.adapters.diffusion.loras.writing import write_lora
+
+    write_lora(tmp_path / "ana.safetensors", random_lora(generator._base.pipeline.unet), FAMILIES["sdxl"], {})
+    bare = images(generator, shots(1))
+    put_on = generator._base.pipeline.load_lora_weights
+
+    def halfway(*args: Any, **named: Any) -> None:
+        put_on(*args, **named)
+        raise said
+
+    monkeypatch.setattr(generator._base.pipeline, "load_lora_weights", halfway)
+    with pytest.raises(kind, match=words):
+        generator.load_lora(tmp_path / "ana.safetensors")
+    assert np.array_equal(images(generator, shots(1)), bare)
 
 
 def test_large_pictures_are_tiled_where_the_autoencoder_can(generator: DiffusersGenerator) -> None:

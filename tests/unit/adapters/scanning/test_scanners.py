@@ -61,7 +61,12 @@ def test_a_scanned_file_survives_the_pipe(photo: VaultPhoto, thumbnail: bytes, p
     assert plain(codec.scanned_from_bytes(Path("/a"), codec.scanned_to_bytes(made))) == plain(made)
 
 
-@given(st.binary(min_size=1, max_size=40).filter(lambda name: b"\0" not in name and b"/" not in name and name not in (b".", b"..")), st.integers(0, 2**62))
+@given(
+    st.binary(min_size=1, max_size=40).filter(
+        lambda name: b"\0" not in name and b"/" not in name and name not in (b".", b"..")
+    ),
+    st.integers(0, 2**62),
+)
 def test_every_name_survives_the_pipe(name: bytes, mtime: int) -> None:
     listed = ListedFile(Path("/photos") / os.fsdecode(name), 3, mtime)
     assert codec.listed_from_bytes(codec.listed_to_bytes(listed)) == listed
@@ -85,13 +90,19 @@ def test_workers_and_this_process_say_the_same(tmp_path: Path) -> None:
     with HereScanner(lambda: PhotoMeasurer(fake_pack(), 20)) as here:
         mine = {made.listed.path: plain(made) for made in here.scan(files, len(files), lambda sha256: sha256 != known)}
     with WorkerScanner("twinloop.wiring:scan_worker", {"models_dir": "fake", "min_face": 20}, 2, Limits()) as workers:
-        theirs = {made.listed.path: plain(made) for made in workers.scan(files, len(files), lambda sha256: sha256 != known)}
+        theirs = {
+            made.listed.path: plain(made) for made in workers.scan(files, len(files), lambda sha256: sha256 != known)
+        }
         assert workers.greeting == here.greeting
     assert mine == theirs and len(mine) == 4
 
 
-@pytest.mark.parametrize(("person", "words"), [(7, "the decoder crashed (signal 11, SIGSEGV)"), (8, "took longer than 1 s")])
-def test_a_file_that_breaks_its_worker_is_skipped_and_its_content_is_known(tmp_path: Path, person: int, words: str) -> None:
+@pytest.mark.parametrize(
+    ("person", "words"), [(7, "the decoder crashed (signal 11, SIGSEGV)"), (8, "took longer than 1 s")]
+)
+def test_a_file_that_breaks_its_worker_is_skipped_and_its_content_is_known(
+    tmp_path: Path, person: int, words: str
+) -> None:
     for number in range(4):
         fake_photo(tmp_path / f"{number}.png", seed=number, size=128, person=person if number == 1 else 0)
     with WorkerScanner(f"{HERE}:fragile_scanner", {}, 1, Limits(timeout=1.0)) as workers:

@@ -24,7 +24,10 @@ def supervisor(count: int = 1, timeout: float = 20.0, entry: str = "make", **arg
 
 
 def outcomes(pool: Supervisor[str], *tasks: str) -> dict[str, Outcome[str]]:
-    return {made.task: made for made in pool.run(((task, task.encode()) for task in tasks), lambda task, question: question.upper())}
+    return {
+        made.task: made
+        for made in pool.run(((task, task.encode()) for task in tasks), lambda task, question: question.upper())
+    }
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,11 @@ def test_the_first_worker_greets() -> None:
 
 def test_tasks_come_back_with_their_results(pool: Supervisor[str]) -> None:
     done = outcomes(pool, "say a", "say b", "big 3000000")
-    assert (done["say a"].result, done["say b"].result, len(done["big 3000000"].result)) == (b"done a", b"done b", 3_000_000)
+    assert (done["say a"].result, done["say b"].result, len(done["big 3000000"].result)) == (
+        b"done a",
+        b"done b",
+        3_000_000,
+    )
     assert not any(made.failure for made in done.values())
 
 

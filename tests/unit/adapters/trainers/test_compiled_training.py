@@ -25,8 +25,9 @@ from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.errors import StateError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
-FAMILY = FAMILIES["sdxl"]
-SETTINGS = replace(TRAINING, steps=4, checkpoint_every=1, gradient_checkpointing=True)
+FAMILY = replace(FAMILIES["sdxl"], targets=("attn2.to_q", "attn2.to_v"))
+"""With a LoRA on two layers of each block, which keeps the compiler's work short."""
+SETTINGS = replace(TRAINING, steps=2, checkpoint_every=1)
 
 
 class Killed(Exception):
@@ -51,7 +52,9 @@ class Bench:
             if step == kill_after:
                 raise Killed
 
-        trainer = DiffusersLoraTrainer(str(self._base), FAMILY, device="cpu", precision="float32", notice=self.notices.append)
+        trainer = DiffusersLoraTrainer(
+            str(self._base), FAMILY, device="cpu", precision="float32", notice=self.notices.append
+        )
         output = self._home / name / "lora.safetensors"
         try:
             trainer.train(self._photos, replace(SETTINGS, compile=how), output, output.parent / "work", {}, progress)
@@ -70,7 +73,7 @@ class Bench:
 @pytest.fixture
 def bench(full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    made = Bench(full_base, samples(tmp_path / "photos", count=3), tmp_path)
+    made = Bench(full_base, samples(tmp_path / "photos", count=2), tmp_path)
     base = open_base(str(full_base), FAMILY, "cpu", False, "float32")
     base.__dict__.pop("regions", None)
     torch._dynamo.reset()
@@ -87,11 +90,16 @@ def test_the_same_lora_and_nothing_compiled_twice(bench: Bench) -> None:
     counters.clear()
     assert bench.train("first")
     graphs = int(counters["stats"]["unique_graphs"])
-    assert 0 < graphs <= 2 and not counters["graph_break"]
+    # the first block's entrance needs no gradient, the others' do; and two lengths that happen to be equal at first are taken as one
+    assert 0 < graphs <= 4 and not counters["graph_break"]
     found = bench.tensors("first")
     assert found.keys() == plain.keys() and all(torch.equal(found[name], plain[name]) for name in plain)
     assert bench.train("second") == bench.train("first")  # the next round's training, with a new LoRA
     assert int(counters["stats"]["unique_graphs"]) == graphs
+    torch._dynamo.reset()
+    counters.clear()
+    assert bench.train("first")  # finished: there is no step left to compile for
+    assert not counters["stats"]["unique_graphs"]
     assert bench.record("first") == {"until": None} and bench.record("plain") == {"until": 1}
     assert bench.notices == []
 
@@ -102,7 +110,7 @@ def test_killed_and_called_again_same_bytes(bench: Bench, monkeypatch: pytest.Mo
     """With kernels that a real compiler made."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "kernels"))
     whole = bench.train("whole")
-    assert bench.train("killed", kill_after=2) == b""
+    assert bench.train("killed", kill_after=1) == b""
     assert bench.train("killed") == whole
     assert bench.record("killed") == {"until": None} and bench.regions.failure == ""
     bench.train("plain", "off")
@@ -122,7 +130,10 @@ def test_a_compiler_that_fails_ends_no_training(bench: Bench) -> None:
     plain, calls = bench.train("plain", "off"), list[int]()
     bench.regions.backend = broken(calls)
     bench.train("broken")
-    assert all(torch.equal(a, b) for a, b in zip(bench.tensors("broken").values(), bench.tensors("plain").values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(bench.tensors("broken").values(), bench.tensors("plain").values(), strict=True)
+    )
     assert plain and len(calls) == 1
     (notice,) = bench.notices
     assert "no C++ compiler" in notice

@@ -162,7 +162,13 @@ def test_a_batch_is_stacked_in_order_of_its_draw(
     empty = 0
     for step in range(1, 13):
         batch = batches.batch(step)
-        assert batch.latents.shape[0] == len(batch.words["prompt_embeds"]) == len(batch.words["pooled_prompt_embeds"]) == batch.sizes.shape[0] == 3
+        assert (
+            batch.latents.shape[0]
+            == len(batch.words["prompt_embeds"])
+            == len(batch.words["pooled_prompt_embeds"])
+            == batch.sizes.shape[0]
+            == 3
+        )
         for latents in batch.latents:
             assert any(torch.equal(latents, other) for other in known if other.shape == latents.shape)
         empty += sum(torch.equal(row, words[""]["prompt_embeds"][0]) for row in batch.words["prompt_embeds"])
@@ -319,7 +325,9 @@ def test_a_photo_that_changed(full_base: Path, photos: tuple[TrainingSample, ...
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg"])
-def test_a_photo_is_encoded_when_it_is_first_drawn(kind: str, full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_photo_is_encoded_when_it_is_first_drawn(
+    kind: str, full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first step waits for its own photos only, and the LoRA is the one of a training that encoded all of them before."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     photos = tuple(stored(sample, tmp_path / "stored", kind) for sample in samples(tmp_path / "photos"))

@@ -31,12 +31,22 @@ from twinloop.domain.quantised import QUANTIZATIONS, Quantization  # noqa: E402
 from twinloop.errors import OutOfMemory, StateError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
-ONE = Footprint(weights=4 * GIB, adapter=50_000_000, kept=6 * GIB, kept_outside=GIB, largest_part=GIB, largest=GIB // 8, forward=6_000_000_000_000)
+ONE = Footprint(
+    weights=4 * GIB,
+    adapter=50_000_000,
+    kept=6 * GIB,
+    kept_outside=GIB,
+    largest_part=GIB,
+    largest=GIB // 8,
+    forward=6_000_000_000_000,
+)
 
 
 @pytest.fixture(params=["sdxl", "flux", "qwen-image"])
 def any_base(request: pytest.FixtureRequest, tmp_path: Path) -> BaseModel:
-    return open_base(str(build_tiny(request.param, tmp_path / request.param)), FAMILIES[request.param], "cpu", False, "float32")
+    return open_base(
+        str(build_tiny(request.param, tmp_path / request.param)), FAMILIES[request.param], "cpu", False, "float32"
+    )
 
 
 def latents_of(base: BaseModel) -> tuple[int, ...]:
@@ -59,7 +69,12 @@ def really_kept(base: BaseModel, latents: tuple[int, ...], words: Any, checkpoin
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            denoiser(torch.zeros(latents), torch.tensor([500.0]), placed(words, torch.device("cpu"), torch.float32), torch.zeros(1, 6))
+            denoiser(
+                torch.zeros(latents),
+                torch.tensor([500.0]),
+                placed(words, torch.device("cpu"), torch.float32),
+                torch.zeros(1, 6),
+            )
         return sum(storage.nbytes() for storage in kept.values())
 
 
@@ -70,11 +85,15 @@ def test_it_counts_what_autograd_really_keeps(any_base: BaseModel) -> None:
     assert found.kept == pytest.approx(really_kept(any_base, latents, words, False), rel=1 / 15)
     assert found.kept_outside == pytest.approx(really_kept(any_base, latents, words, True), rel=0.01)
     assert found.kept_outside + found.largest_part < found.kept
-    assert found.weights == sum(tensor.nbytes for tensor in (*any_base.denoiser.parameters(), *any_base.denoiser.buffers()))
+    assert found.weights == sum(
+        tensor.nbytes for tensor in (*any_base.denoiser.parameters(), *any_base.denoiser.buffers())
+    )
 
 
 @pytest.mark.parametrize("name", ["sdxl", "sd15", "flux", "flux2", "qwen-image", "zimage"])
-def test_the_shape_of_latents_is_known_without_encoding(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shape_of_latents_is_known_without_encoding(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On a GPU the autoencoder still lies in main memory when a forecast is asked for."""
     base = open_base(str(build_tiny(name, tmp_path / name)), FAMILIES[name], "cpu", False, "float32")
     assert latent_shape(base, 64, 64) == latents_of(base)
@@ -94,7 +113,9 @@ def test_a_small_gpu_computes_activations_again_also_where_nothing_can_be_predic
     monkeypatch.setattr(planning, "is_small", lambda compute: True)
     for asked, wanted in ((None, True), (False, False), (True, True)):
         said = list[str]()
-        plan = memory_plan(base, replace(TRAINING, memory=8, gradient_checkpointing=asked), tmp_path / str(asked), said.append)
+        plan = memory_plan(
+            base, replace(TRAINING, memory=8, gradient_checkpointing=asked), tmp_path / str(asked), said.append
+        )
         assert plan.checkpointing is wanted and "cannot be predicted" in said[0]
 
 
@@ -115,7 +136,9 @@ def test_the_predicted_activations_are_what_the_allocator_gives_out(full_base: P
     side = 128 // base.vae_scale
     with adapted(base, base.family.targets, settings.rank, 1.0, 0) as denoiser:
         with torch.profiler.profile(profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-            denoiser(torch.zeros(4, 4, side, side), torch.full((4,), 500.0), words, torch.zeros(4, 6)).square().mean().backward()
+            denoiser(
+                torch.zeros(4, 4, side, side), torch.full((4,), 500.0), words, torch.zeros(4, 6)
+            ).square().mean().backward()
         peak = peak_of(profile)
     predicted = demand.peak(4, False) - demand.one.weights - demand.others - int(demand.one.adapter * 12)
     assert predicted == pytest.approx(peak, rel=0.25)
@@ -152,10 +175,19 @@ LIGHTER = {"int8": Lighter(2 * GIB, GIB // 2, GIB), "nf4": Lighter(GIB, GIB // 2
 def test_quantised_weights_are_proposed_where_the_configured_ones_do_not_fit() -> None:
     one = replace(ONE, weights=20 * GIB, widest=10_000_000)
     found = Demand(one, replace(TRAINING, batch_size=1), others=GIB // 2, gpu=True, lighter=LIGHTER).budgets()
-    assert {budget: plan and plan.quantization for budget, plan in found.items()} == {8: "int8", 12: "int8", 16: "int8", 24: None}
+    assert {budget: plan and plan.quantization for budget, plan in found.items()} == {
+        8: "int8",
+        12: "int8",
+        16: "int8",
+        24: None,
+    }
     assert str(found[8]).endswith('with "quantization": "int8"')
     tight = {"int8": Lighter(9 * GIB, GIB // 2, GIB), "nf4": LIGHTER["nf4"]}
-    (eight,) = (plan for budget, plan in Demand(one, TRAINING, others=GIB // 2, gpu=True, lighter=tight).budgets().items() if budget == 8)
+    (eight,) = (
+        plan
+        for budget, plan in Demand(one, TRAINING, others=GIB // 2, gpu=True, lighter=tight).budgets().items()
+        if budget == 8
+    )
     assert eight is not None and eight.quantization == "nf4"
 
 
@@ -221,7 +253,9 @@ def test_quantised_layers_keep_nothing_and_the_forecast_knows(how: str, tmp_path
     assert found.kept == pytest.approx(really_kept(base, latents, words, False), rel=1 / 15)
 
 
-def test_too_little_names_the_quantization_that_fits(full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_names_the_quantization_that_fits(
+    full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
     settings = replace(TRAINING, batch_size=1)
     found, _ = demand_of(base, settings)
@@ -246,11 +280,15 @@ def test_a_plan_is_made_once_and_kept(full_base: Path, tmp_path: Path, monkeypat
         memory_plan(base, settings, tmp_path, pytest.fail)
 
 
-def test_too_little_is_one_error_before_anything_is_trained(full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_is_one_error_before_anything_is_trained(
+    full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(planning, "room_of", lambda *_: 1000)
     trainer = DiffusersLoraTrainer(str(full_base), FAMILIES["sdxl"], device="cpu")
     with pytest.raises(OutOfMemory, match=r"needs .* GiB at least.*Lower training\.resolution.*doctor --config"):
-        trainer.train(samples(tmp_path / "photos"), TRAINING, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail)
+        trainer.train(
+            samples(tmp_path / "photos"), TRAINING, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail
+        )
     assert not (tmp_path / "work" / "cache").exists()
 
 

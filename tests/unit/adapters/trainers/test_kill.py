@@ -28,11 +28,17 @@ pytestmark = [
 DATE = "1700000000"
 
 
-LONGER = replace(TRAINING, steps=26, checkpoint_every=3, ema_decay=0.9, gradient_accumulation=2, batch_size=1, trigger="ohwx ana")
+LONGER = replace(
+    TRAINING, steps=26, checkpoint_every=3, ema_decay=0.9, gradient_accumulation=2, batch_size=1, trigger="ohwx ana"
+)
 
 
 def train(
-    base: Path, photos: tuple[TrainingSample, ...], home: Path, kill_after: int = 0, settings: TrainingSettings = TRAINING
+    base: Path,
+    photos: tuple[TrainingSample, ...],
+    home: Path,
+    kill_after: int = 0,
+    settings: TrainingSettings = TRAINING,
 ) -> None:
     from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
 
@@ -135,7 +141,10 @@ def test_killed_again_and_again_at_any_moment(
 
 @pytest.fixture(scope="module")
 def longer(
-    undisturbed: tuple[bytes, bytes], tiny_base: Path, photos: tuple[TrainingSample, ...], tmp_path_factory: pytest.TempPathFactory
+    undisturbed: tuple[bytes, bytes],
+    tiny_base: Path,
+    photos: tuple[TrainingSample, ...],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A training with an average and portions, never disturbed."""
     home = tmp_path_factory.mktemp("longer")

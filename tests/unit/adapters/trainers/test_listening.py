@@ -68,9 +68,22 @@ def test_they_learn_at_their_own_rate(full_base: Path, tmp_path: Path, asked: fl
         assert longest == pytest.approx(rate, rel=1e-2)
 
 
+def test_prodigy_is_told_one_rate_to_the_last_bit(full_base: Path, tmp_path: Path) -> None:
+    """It refuses two rates, also where only rounding makes them two."""
+    pytest.importorskip("prodigyopt", reason="the optimizers extra is not installed")
+    rate = 0.8
+    assert rate * rate / rate != rate
+    _, heard = trained(full_base, tmp_path, replace(SETTINGS, steps=1, optimizer="prodigy", learning_rate=rate))
+    assert any(bool(tensor.any()) for name, tensor in heard.items() if name.endswith("lora_B.weight"))
+
+
 def test_portions_make_no_difference(full_base: Path, tmp_path: Path) -> None:
     at_once = trained(full_base, tmp_path / "one", replace(SETTINGS, steps=2, batch_size=4))
-    apart = trained(full_base, tmp_path / "two", replace(SETTINGS, steps=2, batch_size=2, gradient_accumulation=2, gradient_checkpointing=True))
+    apart = trained(
+        full_base,
+        tmp_path / "two",
+        replace(SETTINGS, steps=2, batch_size=2, gradient_accumulation=2, gradient_checkpointing=True),
+    )
     for first, second in zip(at_once, apart, strict=True):
         assert all(torch.allclose(tensor.float(), second[name].float(), atol=5e-3) for name, tensor in first.items())
 
@@ -96,7 +109,15 @@ def test_the_class_keeps_its_meaning_to_the_encoders_too(denoiser: tuple[BaseMod
     settings = replace(SETTINGS, output_preservation=1.0)
     words, classes = (join([base.prompts.embed(text)], "cat") for text in ("photo of ohwx ana", "photo of woman"))
     batch = Batch(
-        torch.ones(latent_shape(base, 64, 64)), words, torch.zeros(1, 6), (0,), (False,), None, classes, ("photo of ohwx ana",), ("photo of woman",)
+        torch.ones(latent_shape(base, 64, 64)),
+        words,
+        torch.zeros(1, 6),
+        (0,),
+        (False,),
+        None,
+        classes,
+        ("photo of ohwx ana",),
+        ("photo of woman",),
     )
     schedule = schedule_for(SDXL, base.scheduler_config)
     drawn = draw_noise(schedule, tuple(batch.latents.shape), 0.0, 0, 1)
@@ -119,13 +140,19 @@ def test_the_forecast_counts_them(name: str, checkpointing: bool, tmp_path: Path
     found = demand_of(base, replace(SETTINGS, resolution=64))[0]
     without = demand_of(base, replace(SETTINGS, resolution=64, text_encoder=False))[0]
     encoders = [getattr(base.pipeline, part) for part in family.text_encoders().prefixes]
-    assert found.one.weights - without.one.weights == sum(tensor.nbytes for one in encoders for tensor in (*one.parameters(), *one.buffers()))
-    assert found.one.weights + found.others == without.one.weights + without.others  # in main memory they are there anyway
+    assert found.one.weights - without.one.weights == sum(
+        tensor.nbytes for one in encoders for tensor in (*one.parameters(), *one.buffers())
+    )
+    assert (
+        found.one.weights + found.others == without.one.weights + without.others
+    )  # in main memory they are there anyway
     kept: dict[int, Any] = {}
     words = join([base.prompts.embed("photo")], family.joining)
     with adapted(base, family.targets, 4, 4.0, 0, checkpointing=checkpointing, text_encoder=True) as denoiser:
         assert found.one.adapter == sum(parameter.numel() for parameter in denoiser.parameters.values())
-        own = {id_of(tensor) for model in (base.denoiser, *encoders) for tensor in (*model.parameters(), *model.buffers())}
+        own = {
+            id_of(tensor) for model in (base.denoiser, *encoders) for tensor in (*model.parameters(), *model.buffers())
+        }
 
         def keep(tensor: Any) -> Any:
             if id_of(tensor) not in own:
@@ -133,10 +160,28 @@ def test_the_forecast_counts_them(name: str, checkpointing: bool, tmp_path: Path
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            denoiser(torch.zeros(latent_shape(base, 64, 64)), torch.tensor([500.0]), denoiser.read(["photo"], words), torch.zeros(1, 6))
+            denoiser(
+                torch.zeros(latent_shape(base, 64, 64)),
+                torch.tensor([500.0]),
+                denoiser.read(["photo"], words),
+                torch.zeros(1, 6),
+            )
     told = found.one.kept_outside if checkpointing else found.one.kept
-    assert told == pytest.approx(sum(storage.nbytes() for storage in kept.values()), rel=0.01 if checkpointing else 1 / 15)
+    assert told == pytest.approx(
+        sum(storage.nbytes() for storage in kept.values()), rel=0.01 if checkpointing else 1 / 15
+    )
     assert found.peak(2, checkpointing) > without.peak(2, checkpointing)
+
+
+@pytest.mark.parametrize("name", ["sdxl", "flux"])
+def test_they_weigh_the_same_beside_a_quantised_denoiser(name: str, tmp_path: Path) -> None:
+    base = open_base(str(build_tiny(name, tmp_path / name)), FAMILIES[name], "cpu", False, "float32")
+    found = demand_of(base, replace(SETTINGS, resolution=64))[0]
+    without = demand_of(base, replace(SETTINGS, resolution=64, text_encoder=False))[0]
+    trained_too = found.one.weights - without.one.weights
+    assert trained_too > 0
+    for (how, one), (_, other) in zip(found.quantised(), without.quantised(), strict=True):
+        assert one.one.weights - other.one.weights == other.others - one.others == trained_too, how
 
 
 def test_a_dora_on_them_loads_whole(tmp_path: Path) -> None:
@@ -147,18 +192,29 @@ def test_a_dora_on_them_loads_whole(tmp_path: Path) -> None:
     base = build_tiny("sd15", tmp_path / "base")
     trainer = DiffusersLoraTrainer(str(base), family, device="cpu", precision="float32")
     path = tmp_path / "lora.safetensors"
-    trainer.train(samples(tmp_path / "photos", count=2), replace(SETTINGS, steps=2, adapter="dora"), path, tmp_path / "work", {}, lambda *_: None)
+    trainer.train(
+        samples(tmp_path / "photos", count=2),
+        replace(SETTINGS, steps=2, adapter="dora"),
+        path,
+        tmp_path / "work",
+        {},
+        lambda *_: None,
+    )
     plain: Any = StableDiffusionPipeline.from_pretrained(base, use_safetensors=True)
     plain.load_lora_weights(str(path), adapter_name="mine")
     tensors = load_file(path)
     lengths = {name: tensor for name, tensor in tensors.items() if "lora_magnitude_vector" in name}
     assert len(lengths) == len(tensors) / 3
     for part, ending in (("unet", ""), ("text_encoder", ".weight")):
-        worn = {name: value for name, value in getattr(plain, part).named_parameters() if "lora_magnitude_vector" in name}
+        worn = {
+            name: value for name, value in getattr(plain, part).named_parameters() if "lora_magnitude_vector" in name
+        }
         assert len(worn) == sum(name.startswith(f"{part}.") for name in lengths) > 0
         for name, value in worn.items():
             place = name.replace(".mine.weight", ending)
-            written = lengths[f"{part}.{place}" if part == "unet" else f"{part}.text_model.{place.removeprefix('text_model.')}"]
+            written = lengths[
+                f"{part}.{place}" if part == "unet" else f"{part}.text_model.{place.removeprefix('text_model.')}"
+            ]
             assert torch.equal(value.detach(), written), name
 
 
@@ -175,6 +231,8 @@ def test_what_does_not_go_with_it() -> None:
 
 
 def test_the_share_is_of_the_steps() -> None:
-    steps = {share: replace(SETTINGS, steps=10, text_encoder_share=share).text_encoder_steps for share in (1.0, 0.25, 0.001)}
+    steps = {
+        share: replace(SETTINGS, steps=10, text_encoder_share=share).text_encoder_steps for share in (1.0, 0.25, 0.001)
+    }
     assert steps == {1.0: 10, 0.25: 2, 0.001: 1} and replace(SETTINGS, text_encoder=False).text_encoder_steps == 0
     assert math.isclose(replace(SETTINGS, learning_rate=2e-4).text_encoder_rate, 1e-4)

@@ -45,6 +45,19 @@ def test_it_begins_as_no_change_and_the_same_for_a_seed(base: BaseModel) -> None
     assert not any("lokr" in name for name, _ in base.denoiser.named_parameters())
 
 
+@pytest.mark.parametrize("lokr", [0, 4])
+def test_what_cannot_be_put_on_leaves_the_base_as_it_was(base: BaseModel, lokr: int) -> None:
+    """The base stays in memory, and the next training begins with it."""
+    with (
+        pytest.raises(ValueError, match="should be a positive integer"),
+        adapted(base, SDXL.targets, 0, 1.0, 0, lokr=lokr),
+    ):
+        pass
+    with adapted(base, SDXL.targets, 2, 1.0, 0, lokr=lokr) as denoiser:
+        assert denoiser.parameters
+    assert not any(ADAPTER in name.split(".") for name, _ in base.denoiser.named_parameters())
+
+
 @pytest.mark.parametrize(("rank", "factor"), [(1, -1), (2, 4), (10000, -1), (10000, 8)])
 def test_matrices_are_those_of_lycoris(base: BaseModel, rank: int, factor: int) -> None:
     """A rank of half a large matrix's longer side or more leaves it whole, and the scale of two whole matrices is 1 whatever alpha is."""
@@ -65,7 +78,13 @@ def test_matrices_are_those_of_lycoris(base: BaseModel, rank: int, factor: int) 
 def test_the_forecast_counts_it(family: str, tmp_path: Path) -> None:
     """Its parameters, and activations of a LoRA's size: no product as large as the layer is kept."""
     base = open_base(str(build_tiny(family, tmp_path)), FAMILIES[family], "cpu", False, "float32")
-    asked = base, base.family.targets, 2, latent_shape(base, 64, 64), join([base.prompts.embed("a photo")], base.family.joining)
+    asked = (
+        base,
+        base.family.targets,
+        2,
+        latent_shape(base, 64, 64),
+        join([base.prompts.embed("a photo")], base.family.joining),
+    )
     one, pair = footprint(*asked, lokr=4), footprint(*asked)
     with adapted(base, base.family.targets, 2, 1.0, 0, lokr=4) as denoiser:
         assert one.adapter == sum(parameter.numel() for parameter in denoiser.parameters.values())

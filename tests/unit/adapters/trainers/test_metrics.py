@@ -113,9 +113,14 @@ def test_weights_and_biases_only_when_asked(tmp_path: Path, monkeypatch: pytest.
         return run
 
     monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=init))
-    fill(open_metrics(tmp_path / ".training_v1", 0, replace(TRAINING, tensorboard=False), "f" * 40, pytest.fail), range(1, 2))
+    fill(
+        open_metrics(tmp_path / ".training_v1", 0, replace(TRAINING, tensorboard=False), "f" * 40, pytest.fail),
+        range(1, 2),
+    )
     assert calls == []
-    metrics = open_metrics(tmp_path / ".training_v1", 0, replace(TRAINING, tensorboard=False, wandb="ana"), "f" * 40, pytest.fail)
+    metrics = open_metrics(
+        tmp_path / ".training_v1", 0, replace(TRAINING, tensorboard=False, wandb="ana"), "f" * 40, pytest.fail
+    )
     fill(metrics, range(1, 2))
     metrics.close()
     assert calls[0] == {"project": "ana", "name": "v1", "id": "f" * 16, "resume": "allow"}

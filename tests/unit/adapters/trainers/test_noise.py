@@ -94,7 +94,14 @@ def test_offset_shifts_whole_channels() -> None:
     assert torch.allclose(moved, moved[..., :1, :1].expand_as(moved), atol=1e-6)
 
 
-DYNAMIC = {"use_dynamic_shifting": True, "base_image_seq_len": 256, "max_image_seq_len": 4096, "base_shift": 0.5, "max_shift": 1.15, "shift": 3.0}
+DYNAMIC = {
+    "use_dynamic_shifting": True,
+    "base_image_seq_len": 256,
+    "max_image_seq_len": 4096,
+    "base_shift": 0.5,
+    "max_shift": 1.15,
+    "shift": 3.0,
+}
 SHAPE = (8, 16, 64, 64)
 
 
@@ -123,7 +130,9 @@ def test_the_shift_follows_the_size_where_the_scheduler_says_so() -> None:
     schedule = flow(DYNAMIC)
     assert schedule._shift(SHAPE) == pytest.approx(1.8776, abs=1e-4)
     assert schedule._shift((1, 16, 32, 32)) == pytest.approx(1.6487, abs=1e-4)
-    assert schedule._shift((1, 16, 128, 128)) == pytest.approx(3.1582, abs=1e-4)  # the 3.1582 that trainers of Flux write down
+    assert schedule._shift((1, 16, 128, 128)) == pytest.approx(
+        3.1582, abs=1e-4
+    )  # the 3.1582 that trainers of Flux write down
 
 
 def test_flow_times_are_spread_as_asked() -> None:
@@ -143,7 +152,9 @@ def test_a_flow_knows_no_signal_to_noise_weights() -> None:
 
 
 def test_an_offset_is_left_out_where_the_last_time_is_pure_noise() -> None:
-    assert NoiseSchedule(EPSILON).takes_offset and not NoiseSchedule(ZERO_SNR).takes_offset and not flow({}).takes_offset
+    assert (
+        NoiseSchedule(EPSILON).takes_offset and not NoiseSchedule(ZERO_SNR).takes_offset and not flow({}).takes_offset
+    )
 
 
 def test_the_shift_of_flux_2_counts_its_tokens() -> None:

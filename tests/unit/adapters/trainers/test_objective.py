@@ -94,7 +94,9 @@ def short_of_memory(monkeypatch: pytest.MonkeyPatch, room: int) -> list[int]:
     return sizes
 
 
-def test_other_errors_are_not_taken_for_it(tiny_base: Path, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_are_not_taken_for_it(
+    tiny_base: Path, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def terms(self: Objective, batch: Any, drawn: Any) -> Any:
         raise RuntimeError("shapes do not match")
 
@@ -115,7 +117,10 @@ def test_only_texts_that_can_be_asked_for_are_embedded() -> None:
     assert wanted_texts(["a", "b", "a"], told) == ["a", "b"]
     assert wanted_texts(["a"], replace(told, caption_dropout=0.1)) == ["a", "ohwx ana"]
     assert wanted_texts(["a"], replace(told, caption_dropout=0.1, keep_trigger=False)) == ["a", ""]
-    assert wanted_texts(["ohwx ana"], replace(told, output_preservation=0.5, class_word="woman")) == ["ohwx ana", "woman"]
+    assert wanted_texts(["ohwx ana"], replace(told, output_preservation=0.5, class_word="woman")) == [
+        "ohwx ana",
+        "woman",
+    ]
 
 
 def terms_of(base: Path, photos: Photos, home: Path, settings: TrainingSettings, moved: bool) -> list[float]:
@@ -139,7 +144,9 @@ def test_the_class_word_costs_nothing_until_the_lora_moves_it(tiny_base: Path, p
     assert terms_of(tiny_base, photos, tmp_path, held, False)[1] == 0.0
     moved = terms_of(tiny_base, photos, tmp_path, held, True)[1]
     assert moved > 1e-6
-    assert terms_of(tiny_base, photos, tmp_path, replace(held, output_preservation=3.0), True)[1] == pytest.approx(3 * moved, rel=1e-4)
+    assert terms_of(tiny_base, photos, tmp_path, replace(held, output_preservation=3.0), True)[1] == pytest.approx(
+        3 * moved, rel=1e-4
+    )
 
 
 def test_holding_the_class_word_holds_it(tiny_base: Path, photos: Photos, tmp_path: Path) -> None:
@@ -175,7 +182,9 @@ def test_mirrored_pictures_have_mirrored_faces(tiny_base: Path, photos: Photos, 
     assert sides == {False, True}
 
 
-def test_prior_pictures_are_learned_beside_the_subject(tiny_base: Path, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prior_pictures_are_learned_beside_the_subject(
+    tiny_base: Path, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[tuple[int, float]] = []
     real = running.Run._backward
 
@@ -185,7 +194,9 @@ def test_prior_pictures_are_learned_beside_the_subject(tiny_base: Path, photos: 
 
     monkeypatch.setattr(running.Run, "_backward", backward)
     others = tuple(
-        replace(sample, prior=True, caption="photo of person", sha256=hashlib.sha256(sample.path.read_bytes()).hexdigest())
+        replace(
+            sample, prior=True, caption="photo of person", sha256=hashlib.sha256(sample.path.read_bytes()).hexdigest()
+        )
         for sample in samples(tmp_path / "others", count=3)
     )
     settings = replace(FOUR, steps=2, prior_weight=0.5)
@@ -221,7 +232,9 @@ def test_resumed_with_everything_on_it_ends_in_the_same_bytes(
         assert (tmp_path / "torn" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_stopped_on_purpose_and_gone_on_is_the_whole_training(tiny_base: Path, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_on_purpose_and_gone_on_is_the_whole_training(
+    tiny_base: Path, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the choice among checkpoints rests on: a candidate is the training as it was there, and the rest goes on from it."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     settings = replace(FOUR, steps=5, ema_decay=0.5)
@@ -229,5 +242,7 @@ def test_stopped_on_purpose_and_gone_on_is_the_whole_training(tiny_base: Path, p
     early = train(tiny_base, photos, tmp_path / "parts", replace(settings, stop_at=3))
     rest = train(tiny_base, photos, tmp_path / "parts", settings)
     assert all(torch.equal(rest[name], whole[name]) for name in whole) and not near(early, whole)
-    again = train(tiny_base, photos, tmp_path / "parts", replace(settings, stop_at=3))  # an earlier one, asked for afterwards
+    again = train(
+        tiny_base, photos, tmp_path / "parts", replace(settings, stop_at=3)
+    )  # an earlier one, asked for afterwards
     assert all(torch.equal(again[name], early[name]) for name in early)

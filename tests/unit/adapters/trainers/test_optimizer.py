@@ -113,6 +113,21 @@ def test_a_state_of_another_lora_is_refused() -> None:
         optimizer.restore({name: parameter.detach() for name, parameter in parameters.items()})
 
 
+@pytest.mark.parametrize("name", HERE)
+def test_a_training_whose_first_gradients_all_overflowed_goes_on(name: str) -> None:
+    """float16's loss scale begins too high on purpose; a checkpoint may come before the first step that counts."""
+    parameters, optimizer = made(name=name)
+    for parameter in parameters.values():
+        parameter.grad = torch.full_like(parameter, float("inf"))
+    optimizer.step(0.01)
+    kept = load(save({key: tensor.contiguous() for key, tensor in optimizer.state().items()}))
+    others, again = made(seed=9, name=name)
+    again.restore(kept)
+    for some, one in ((parameters, optimizer), (others, again)):
+        walk(some, one, range(2, 5))
+    assert all(torch.equal(others[key], parameters[key]) for key in parameters)
+
+
 def test_an_unknown_optimizer_names_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"unknown optimizer 'sgd'.*adamw, adamw8bit, prodigy, adafactor"):
         check_optimizer("sgd", torch.device("cpu"))
@@ -125,9 +140,12 @@ def test_eight_bits_need_a_gpu() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "module", "extra", "device"), [("prodigy", "prodigyopt", "optimizers", "cpu"), ("adamw8bit", "bitsandbytes", "optimizers-gpu", "cuda")]
+    ("name", "module", "extra", "device"),
+    [("prodigy", "prodigyopt", "optimizers", "cpu"), ("adamw8bit", "bitsandbytes", "optimizers-gpu", "cuda")],
 )
-def test_a_missing_library_names_the_line(name: str, module: str, extra: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_names_the_line(
+    name: str, module: str, extra: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtra, match=rf"pip install 'twinloop\[{extra}\]'"):
         check_optimizer(name, torch.device(device))

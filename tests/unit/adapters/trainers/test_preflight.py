@@ -23,7 +23,9 @@ from twinloop.errors import InputError, MissingExtra
         ({"wandb": "faces"}, 1, MissingExtra, r"pip install 'twinloop\[wandb\]'"),
     ],
 )
-def test_what_cannot_work(changes: dict[str, Any], processes: int, error: type[Exception], words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_work(
+    changes: dict[str, Any], processes: int, error: type[Exception], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(error, match=words):
         check_training(replace(TRAINING, **changes), "cpu", "auto", processes)

@@ -52,8 +52,16 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingSample]:
     rng = np.random.default_rng(0)
     for number in range(PHOTOS):
         Image.fromarray(rng.integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)).save(folder / f"{number}.png")
-    captions = ("photo of ohwx ana", "photo of ohwx ana smiling", "photo of ohwx ana indoors", "profile photo of ohwx ana")
-    return [TrainingSample(path, sha256_file(path), text, 1.0) for path, text in zip(sorted(folder.iterdir()), captions, strict=True)]
+    captions = (
+        "photo of ohwx ana",
+        "photo of ohwx ana smiling",
+        "photo of ohwx ana indoors",
+        "profile photo of ohwx ana",
+    )
+    return [
+        TrainingSample(path, sha256_file(path), text, 1.0)
+        for path, text in zip(sorted(folder.iterdir()), captions, strict=True)
+    ]
 
 
 def steps_of(base: Path) -> Iterator[tuple[tuple[int, ...], torch.Tensor, torch.Tensor]]:
@@ -76,21 +84,40 @@ def losses_of_the_loop(base: Path, photos: list[TrainingSample]) -> list[float]:
     pipeline: Any = StableDiffusionXLPipeline.from_pretrained(base, use_safetensors=True)
     unet, vae, schedule = pipeline.unet, pipeline.vae, DDPMScheduler.from_pretrained(base, subfolder="scheduler")
     unet.requires_grad_(False)
-    unet.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=[name.removesuffix(".lora_A") for name in start if name.endswith("lora_A")]))
-    learned = {name.replace(".default.weight", ""): part for name, part in unet.named_parameters() if part.requires_grad}
+    unet.add_adapter(
+        LoraConfig(
+            r=RANK,
+            lora_alpha=RANK,
+            target_modules=[name.removesuffix(".lora_A") for name in start if name.endswith("lora_A")],
+        )
+    )
+    learned = {
+        name.replace(".default.weight", ""): part for name, part in unet.named_parameters() if part.requires_grad
+    }
     for name, parameter in learned.items():
         parameter.data.copy_(start[name])
-    optimizer = torch.optim.AdamW(learned.values(), lr=RATE, betas=(0.9, 0.999), weight_decay=1e-2, eps=1e-8, foreach=False)
+    optimizer = torch.optim.AdamW(
+        learned.values(), lr=RATE, betas=(0.9, 0.999), weight_decay=1e-2, eps=1e-8, foreach=False
+    )
     losses = []
     for samples, noise, times in draws:
         shown = [photos[number] for number in samples]
-        pixels = torch.stack([torch.from_numpy(np.asarray(Image.open(one.path), np.float32) / 127.5 - 1).permute(2, 0, 1) for one in shown])
+        pixels = torch.stack(
+            [
+                torch.from_numpy(np.asarray(Image.open(one.path), np.float32) / 127.5 - 1).permute(2, 0, 1)
+                for one in shown
+            ]
+        )
         with torch.no_grad():
             clean = vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
-            words, _, pooled, _ = pipeline.encode_prompt([one.caption for one in shown], do_classifier_free_guidance=False)
+            words, _, pooled, _ = pipeline.encode_prompt(
+                [one.caption for one in shown], do_classifier_free_guidance=False
+            )
         sizes = torch.tensor([[SIZE, SIZE, 0, 0, SIZE, SIZE]] * len(shown), dtype=torch.float32)
         noisy = schedule.add_noise(clean, noise, times)
-        made = unet(noisy, times, words, added_cond_kwargs={"text_embeds": pooled, "time_ids": sizes}, return_dict=False)[0]
+        made = unet(
+            noisy, times, words, added_cond_kwargs={"text_embeds": pooled, "time_ids": sizes}, return_dict=False
+        )[0]
         loss = torch.nn.functional.mse_loss(made, noise)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learned.values(), 1.0)
@@ -109,7 +136,9 @@ def test_losses_are_those_of_the_script(base: Path, photos: list[TrainingSample]
     assert max(ours) - min(ours) > 0.01  # not the same number twelve times
 
 
-def test_the_loop_notices_other_weights(base: Path, photos: list[TrainingSample], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loop_notices_other_weights(
+    base: Path, photos: list[TrainingSample], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The comparison has teeth: from other first weights the losses drift apart."""
     usual = losses_of_the_loop(base, photos)
     start = first_weights(base)

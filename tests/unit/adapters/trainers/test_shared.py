@@ -25,7 +25,16 @@ from twinloop.domain.faces import Box  # noqa: E402
 from twinloop.errors import InputError, Interrupted, OutOfMemory, StateError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
-FOUR = replace(TRAINING, batch_size=2, gradient_accumulation=2, steps=4, ema_decay=0.9, tensorboard=False, trigger="ohwx ana", text_encoder=True)
+FOUR = replace(
+    TRAINING,
+    batch_size=2,
+    gradient_accumulation=2,
+    steps=4,
+    ema_decay=0.9,
+    tensorboard=False,
+    trigger="ohwx ana",
+    text_encoder=True,
+)
 
 
 @pytest.fixture
@@ -64,7 +73,9 @@ def stand_in(home: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     monkeypatch.setattr("twinloop.adapters.trainers.shared.sys.executable", str(home / "python"))
 
 
-def test_an_interruption_ends_the_processes(choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_ends_the_processes(
+    choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     line = said("step", step=1, steps=4, loss=0.5).strip()
     stand_in(tmp_path, monkeypatch, f"echo $$ > {tmp_path}/pid\necho '{line}'\nsleep 60")
 
@@ -79,10 +90,14 @@ def test_an_interruption_ends_the_processes(choice: BaseChoice, tmp_path: Path, 
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
-def test_an_error_of_a_process_is_the_same_error_here(choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_a_process_is_the_same_error_here(
+    choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stand_in(tmp_path, monkeypatch, f"echo '{said('error', error='OutOfMemory', message='too large').strip()}'\nexit 2")
     with pytest.raises(OutOfMemory, match="too large"):
-        SharedTrainer(choice, 2, pytest.fail).train(samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail)
+        SharedTrainer(choice, 2, pytest.fail).train(
+            samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail
+        )
 
 
 def test_pictures_are_shared_without_rest() -> None:
@@ -96,7 +111,14 @@ def test_pictures_are_shared_without_rest() -> None:
 def test_a_job_survives_its_file(tmp_path: Path) -> None:
     photos = samples(tmp_path / "photos")
     given = (replace(photos[0], face=Box(1.5, 2, 3, 4)), replace(photos[1], prior=True))
-    job = Job(BaseChoice("base", "sdxl", "cpu", False, "auto", ("a.py",)), given, FOUR, tmp_path / "out", tmp_path / "work", {"title": "ä"})
+    job = Job(
+        BaseChoice("base", "sdxl", "cpu", False, "auto", ("a.py",)),
+        given,
+        FOUR,
+        tmp_path / "out",
+        tmp_path / "work",
+        {"title": "ä"},
+    )
     assert Job.from_json(json.loads(json.dumps(job.to_json()))) == job
 
 
@@ -115,4 +137,6 @@ def test_what_is_said_is_heard() -> None:
 def test_processes_that_die_are_one_error(choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, monkeypatch, "echo no GPU today\nexit 3")
     with pytest.raises(StateError, match="no GPU today"):
-        SharedTrainer(choice, 2, pytest.fail).train(samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail)
+        SharedTrainer(choice, 2, pytest.fail).train(
+            samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail
+        )

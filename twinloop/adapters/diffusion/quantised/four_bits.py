@@ -23,7 +23,9 @@ class FourBits(Linear4bit):  # type: ignore[misc]
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__(layer.in_features, layer.out_features, bias=False, quant_type="nf4", device="meta")
         weight = layer.weight.detach()
-        self.weight = Params4bit(weight, requires_grad=False, quant_type="nf4", compress_statistics=True, module=self).to(weight.device)
+        self.weight = Params4bit(
+            weight, requires_grad=False, quant_type="nf4", compress_statistics=True, module=self
+        ).to(weight.device)
         self.bias = layer.bias
 
     def forward(self, x: Tensor) -> Tensor:

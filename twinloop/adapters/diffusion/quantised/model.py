@@ -15,7 +15,10 @@ from twinloop.families.base import Family
 
 def large_parts(pipeline: Any, family: Family) -> list[nn.Module]:
     """The parts of a pipeline that are worth quantising: the denoiser, and text encoders that are language models; CLIPs are small."""
-    return [getattr(pipeline, family.denoiser), *(part for part in encoders_of(pipeline) if not type(part).__name__.startswith("CLIP"))]
+    return [
+        getattr(pipeline, family.denoiser),
+        *(part for part in encoders_of(pipeline) if not type(part).__name__.startswith("CLIP")),
+    ]
 
 
 def quantise(model: nn.Module, how: Quantization, device: torch.device) -> None:
@@ -52,7 +55,9 @@ def take_over(model: nn.Module) -> None:
 
 def is_packed(model: nn.Module) -> bool:
     """Whether the weights came packed out of a file."""
-    return any(hasattr(parameter, "quant_type") and hasattr(parameter, "quant_shape") for parameter in model.parameters())
+    return any(
+        hasattr(parameter, "quant_type") and hasattr(parameter, "quant_shape") for parameter in model.parameters()
+    )
 
 
 def stays_in_place(model: nn.Module) -> bool:
@@ -60,7 +65,9 @@ def stays_in_place(model: nn.Module) -> bool:
 
     Around a DoRA, PEFT sets 4-bit weights in main memory anew, and they would lose their numbers with the LoRA's.
     """
-    return not any(hasattr(parameter, "quant_state") and parameter.device.type == "cpu" for parameter in model.parameters())
+    return not any(
+        hasattr(parameter, "quant_state") and parameter.device.type == "cpu" for parameter in model.parameters()
+    )
 
 
 def _quantised(layer: nn.Linear, how: Quantization) -> nn.Linear:

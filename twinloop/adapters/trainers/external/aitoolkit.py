@@ -28,6 +28,9 @@ class AiToolkit:
     main = "run.py"
     able = aitoolkit.ABLE
 
+    def check(self, job: Job, arguments: tuple[str, ...]) -> None:
+        aitoolkit.job_yaml(job)
+
     def prepare(self, job: Job, home: Home, arguments: tuple[str, ...]) -> None:
         """It goes on from the newest file in its folder, whatever that is: one that was cut short is taken away first."""
         for path in self._folder(job, home).glob("*.safetensors"):
@@ -42,7 +45,12 @@ class AiToolkit:
         return max(saved, default=0)
 
     def command(self, job: Job, home: Home, installed: Installation) -> Command:
-        argv = [str(installed.python), str(installed.folder / self.main), str(home.root / "job.yaml"), *installed.arguments]
+        argv = [
+            str(installed.python),
+            str(installed.folder / self.main),
+            str(home.root / "job.yaml"),
+            *installed.arguments,
+        ]
         return Command(argv, installed.folder)
 
     def seen(self, line: str, start: int) -> Seen | None:

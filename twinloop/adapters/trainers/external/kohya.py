@@ -28,9 +28,13 @@ class Kohya:
     main = "train_network.py"
     able = kohya.ABLE
 
-    def prepare(self, job: Job, home: Home, arguments: tuple[str, ...]) -> None:
+    def check(self, job: Job, arguments: tuple[str, ...]) -> None:
         kohya.script(job)
         kohya.check_parts(job, arguments)
+        kohya.training_toml(job, "dataset.toml")
+
+    def prepare(self, job: Job, home: Home, arguments: tuple[str, ...]) -> None:
+        self.check(job, arguments)
         write_bytes(home.root / "dataset.toml", kohya.dataset_toml(job).encode())
         write_bytes(home.root / "training.toml", kohya.training_toml(job, str(home.root / "dataset.toml")).encode())
 
@@ -39,7 +43,12 @@ class Kohya:
         return states[-1][0] if states else 0
 
     def command(self, job: Job, home: Home, installed: Installation) -> Command:
-        argv = [str(installed.python), str(installed.folder / kohya.script(job)), "--config_file", str(home.root / "training.toml")]
+        argv = [
+            str(installed.python),
+            str(installed.folder / kohya.script(job)),
+            "--config_file",
+            str(home.root / "training.toml"),
+        ]
         states = self._states(job, home)
         if states:  # without the second flag it would train all steps once more, from that state
             argv += ["--resume", str(states[-1][1]), "--skip_until_initial_step"]

@@ -59,7 +59,9 @@ class Installation:
         text = head.read_text().strip()
         name = text.removeprefix("ref: ")
         reference = self.folder / ".git" / name
-        return (reference.read_text().strip() if name != text and reference.is_file() else text if name == text else "")[:12]
+        return (
+            reference.read_text().strip() if name != text and reference.is_file() else text if name == text else ""
+        )[:12]
 
 
 class Tool(Protocol):
@@ -95,8 +97,12 @@ class Tool(Protocol):
         """Which of the settings that not every trainer has it knows (`foreign.job.beyond`)."""
         ...
 
+    def check(self, job: Job, arguments: tuple[str, ...]) -> None:
+        """Whether it can be told of a training, whose pictures need not be there yet. Raises InputError for what it does not train."""
+        ...
+
     def prepare(self, job: Job, home: Home, arguments: tuple[str, ...]) -> None:
-        """Write its configuration. Raises InputError for what it does not train."""
+        """Write its configuration. Raises InputError as `check`."""
         ...
 
     def start(self, job: Job, home: Home) -> int:
@@ -127,7 +133,9 @@ def locate(tool: Tool, path: str | None, python: str | None, arguments: Sequence
         f'"trainer_path": "FOLDER"}}; or train with this program: "trainer": "builtin".'
     )
     if not path:
-        raise MissingTool(f'training.trainer is "{tool.name}", but training.trainer_path does not say where {tool.program} lies. {how}')
+        raise MissingTool(
+            f'training.trainer is "{tool.name}", but training.trainer_path does not say where {tool.program} lies. {how}'
+        )
     folder = Path(path).expanduser().resolve()
     if not (folder / tool.main).is_file():
         raise MissingTool(f"training.trainer_path: {path} is not {tool.program}: there is no {tool.main} in it. {how}")
@@ -136,7 +144,9 @@ def locate(tool: Tool, path: str | None, python: str | None, arguments: Sequence
         return Installation(folder, found, tuple(arguments))
     own = Path(python).expanduser()
     if not own.exists():
-        raise MissingTool(f"training.trainer_python: there is no {python}. Name the python of {tool.program}'s environment, or leave it out.")
+        raise MissingTool(
+            f"training.trainer_python: there is no {python}. Name the python of {tool.program}'s environment, or leave it out."
+        )
     return Installation(folder, own.absolute(), tuple(arguments))
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from twinloop.adapters.trainers.external.process import last_lines, run
 from twinloop.adapters.trainers.external.tool import Home, Installation, Seen, Tool, network
-from twinloop.adapters.trainers.texts import lora_texts
+from twinloop.adapters.trainers.texts import lora_texts, quantized_texts
 from twinloop.domain.records import LoRA, TrainingSample
 from twinloop.errors import InputError, ModelFileError, StateError, ToolFailed, TrainingDiverged
 from twinloop.families.base import Family
 from twinloop.families.predictions import prediction_of
 from twinloop.foreign.job import Job, beyond, quantized
-from twinloop.foreign.pictures import folders_of, write_folders
+from twinloop.foreign.pictures import Folder, Picture, folders_of, write_folders
 from twinloop.loras.adapter import Adapter, understood
 from twinloop.loras.container import file_bytes
 from twinloop.loras.lora import Dialect, read_lora
@@ -42,7 +42,14 @@ class ExternalTrainer:
     """
 
     def __init__(
-        self, tool: Tool, installed: Installation, base: str, family: Family, *, allow_download: bool = False, quantization: str | None = None
+        self,
+        tool: Tool,
+        installed: Installation,
+        base: str,
+        family: Family,
+        *,
+        allow_download: bool = False,
+        quantization: str | None = None,
     ) -> None:
         self._tool, self._installed, self._base, self._family = tool, installed, base, family
         self._quantization = quantization
@@ -51,6 +58,22 @@ class ExternalTrainer:
         wanted = quantized(tool.program, tool.quantizations, quantization)
         parts = [base, installed.version, *installed.arguments, *([] if wanted is None else [wanted])]
         self.fingerprint = f"{tool.name}-{family.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
+
+    def check(self, settings: TrainingSettings) -> None:
+        """Whether the program can be told of such a training, before any photo is looked at.
+
+        Raises:
+            InputError: it does not train this family, does not know a setting, or lacks a model file.
+        """
+        self._known(settings)
+        self._tool.check(self._job(_ANY_FOLDERS, settings, Home(Path()), "lora", {}), self._installed.arguments)
+
+    def _known(self, settings: TrainingSettings) -> None:
+        if impossible := beyond(settings, self._tool.able):
+            raise InputError(
+                f"{self._tool.program} cannot do {', '.join(impossible)}. Leave it out, or let this program train: "
+                '"trainer": "builtin".'
+            )
 
     def train(
         self, samples: Sequence[TrainingSample], settings: TrainingSettings, output: Path, work: Path,
@@ -63,14 +86,11 @@ class ExternalTrainer:
             MissingTool: it cannot be started. ToolFailed: it ended with an error. TrainingDiverged. UnreadableImage, StateError: a photo
             is damaged, gone or changed.
         """
-        if impossible := beyond(settings, self._tool.able):
-            raise InputError(
-                f"{self._tool.program} cannot do {', '.join(impossible)}. Leave it out, or let this program train: "
-                '"trainer": "builtin".'
-            )
+        self._known(settings)
         home = Home(work.absolute())
         date = _record(home, self._inputs(samples, settings, metadata))
-        job = self._job(samples, settings, home, output.stem, metadata)
+        folders = folders_of(samples, metadata.get(TRIGGER, "") or "person")
+        job = self._job(folders, settings, home, output.stem, metadata)
         self._tool.prepare(job, home, self._installed.arguments)
         write_folders(home.dataset, job.folders)
         watch = _Watch(settings.steps, self._tool.start(job, home), progress)
@@ -78,34 +98,63 @@ class ExternalTrainer:
             self._run(job, home, watch)
             write_bytes(home.root / "done", json.dumps(watch.loss).encode())
         loss = float(json.loads((home.root / "done").read_bytes()))
-        return self._collect(job, home, output, lora_texts(settings, self._family, self._prediction.kind, job.pictures, date, metadata), loss)
+        return self._collect(
+            job,
+            home,
+            output,
+            lora_texts(settings, self._family, self._prediction.kind, job.pictures, date, metadata),
+            loss,
+        )
 
-    def _inputs(self, samples: Sequence[TrainingSample], settings: TrainingSettings, metadata: Mapping[str, str]) -> str:
+    def _inputs(
+        self, samples: Sequence[TrainingSample], settings: TrainingSettings, metadata: Mapping[str, str]
+    ) -> str:
         rows = [[sample.sha256, sample.caption, sample.weight, sample.prior] for sample in samples]
         text = json.dumps([rows, asdict(settings), self.fingerprint, sorted(metadata.items())], default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _job(self, samples: Sequence[TrainingSample], settings: TrainingSettings, home: Home, stem: str, metadata: Mapping[str, str]) -> Job:
+    def _job(
+        self,
+        folders: tuple[Folder, ...],
+        settings: TrainingSettings,
+        home: Home,
+        stem: str,
+        metadata: Mapping[str, str],
+    ) -> Job:
         trigger = metadata.get(TRIGGER, "") or "person"
         name = re.sub(r"[^\w-]+", "_", metadata.get("ss_output_name", "") or stem)
         base = str(Path(self._base).absolute()) if Path(self._base).exists() else self._base
-        folders = folders_of(samples, trigger)
-        return Job(name, base, self._family, settings, trigger, home.dataset, home.output, folders, self._prediction, self._quantization)
+        return Job(
+            name,
+            base,
+            self._family,
+            settings,
+            trigger,
+            home.dataset,
+            home.output,
+            folders,
+            self._prediction,
+            self._quantization,
+        )
 
     def _run(self, job: Job, home: Home, watch: _Watch) -> None:
         command = self._tool.command(job, home, self._installed)
         command = dataclasses.replace(command, environment={**self._environment, **command.environment})
         code = run(command, home.log, lambda line: watch.heed(self._tool.seen(line, watch.start)))
         if code != 0:
-            raise ToolFailed(f"{self._tool.program} ended with exit code {code}. Its last lines:\n{last_lines(home.log)}\nAll of it: {home.log}")
+            raise ToolFailed(
+                f"{self._tool.program} ended with exit code {code}. Its last lines:\n{last_lines(home.log)}\nAll of it: {home.log}"
+            )
         if self._tool.result(job, home) is None:
-            raise ToolFailed(f"{self._tool.program} ended without an error, but left no LoRA in {home.output}. Its log: {home.log}")
+            raise ToolFailed(
+                f"{self._tool.program} ended without an error, but left no LoRA in {home.output}. Its log: {home.log}"
+            )
         watch.finish()
 
     def _collect(self, job: Job, home: Home, output: Path, texts: Mapping[str, str], loss: float) -> LoRA:
         adapter = self._understood(job, home)
         own = {
-            **texts, **rank_texts(adapter.layers.values()), "modelspec.implementation": self._tool.url,
+            **texts, **quantized_texts(self._quantization), **rank_texts(adapter.layers.values()), "modelspec.implementation": self._tool.url,
             "twinloop.trainer": f"{self._tool.name} {self._installed.version}".strip(),
         }  # fmt: skip
         copy = Dialect.COMFYUI if self._family.lora_names.dots else Dialect.KOHYA
@@ -114,7 +163,15 @@ class ExternalTrainer:
         write_bytes(output, data)
         settings = job.settings
         return LoRA(
-            str(output), 0, hashlib.sha256(data).hexdigest(), self._base, "", settings.preset, settings.steps, settings.seed, round(loss, 6)
+            str(output),
+            0,
+            hashlib.sha256(data).hexdigest(),
+            self._base,
+            "",
+            settings.preset,
+            settings.steps,
+            settings.seed,
+            round(loss, 6),
         )
 
     def _understood(self, job: Job, home: Home) -> Adapter:
@@ -124,6 +181,10 @@ class ExternalTrainer:
             return understood(read_lora(path))
         except ModelFileError as error:
             raise ToolFailed(f"{self._tool.program} wrote a LoRA that cannot be used: {error}") from error
+
+
+_ANY_FOLDERS = (Folder("1_person", 1, (Picture("0", Path("0.png"), "person", as_it_is=True),)),)
+"""Stands for the dataset until there is one."""
 
 
 class _Watch:

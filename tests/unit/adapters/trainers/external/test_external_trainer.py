@@ -35,7 +35,12 @@ def photos(tmp_path: Path) -> tuple[TrainingSample, ...]:
     return samples(tmp_path / "photos", count=3)
 
 
-def train(trainer: ExternalTrainer, photos: tuple[TrainingSample, ...], home: Path, seen: list[tuple[int, int, float]] | None = None) -> Path:
+def train(
+    trainer: ExternalTrainer,
+    photos: tuple[TrainingSample, ...],
+    home: Path,
+    seen: list[tuple[int, int, float]] | None = None,
+) -> Path:
     output = home / "lora.safetensors"
     told = seen if seen is not None else []
     trainer.train(photos, SETTINGS, output, home / "work", TEXTS, lambda *step: told.append(step))
@@ -55,7 +60,10 @@ def test_kohyas_lora_comes_home_in_both_dialects(photos: tuple[TrainingSample, .
     assert file.texts["twinloop.trainer"] == "kohya 0123456789ab" and file.texts["ss_network_alpha"] == "2"
     assert file.texts["modelspec.architecture"] == "stable-diffusion-xl-v1-base/lora"
     assert not {"ss_dataset_dirs", "ss_tag_frequency"} & file.texts.keys()
-    assert [step for step, _, _ in seen] == [1, 2, 3, 4, 5, 6] and seen[3][2] in (pytest.approx(1 / 3, abs=1e-3), 0.25)  # a bar is drawn before its loss
+    assert [step for step, _, _ in seen] == [1, 2, 3, 4, 5, 6] and seen[3][2] in (
+        pytest.approx(1 / 3, abs=1e-3),
+        0.25,
+    )  # a bar is drawn before its loss
     assert float((tmp_path / "home" / "work" / "done").read_text()) == pytest.approx(1 / 6, abs=1e-3)
 
 
@@ -66,10 +74,14 @@ def test_ai_toolkits_lora_comes_home(photos: tuple[TrainingSample, ...], tmp_pat
     assert copy.dialect is Dialect.KOHYA and "lora_unet_double_blocks_0_img_attn_qkv" in copy.layers
 
 
-def test_an_error_shows_the_last_lines_and_keeps_the_log(photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_shows_the_last_lines_and_keeps_the_log(
+    photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("STAND_IN", "crash")
     trainer = kohya_trainer(tmp_path / "sd-scripts")
-    with pytest.raises(ToolFailed, match=r"sd-scripts ended with exit code 1(.|\n)*CUDA out of memory(.|\n)*trainer\.log") as caught:
+    with pytest.raises(
+        ToolFailed, match=r"sd-scripts ended with exit code 1(.|\n)*CUDA out of memory(.|\n)*trainer\.log"
+    ) as caught:
         train(trainer, photos, tmp_path / "home")
     assert "steps:" not in str(caught.value).split("Its last lines:")[1].split("Traceback")[0]
     assert "CUDA out of memory" in (tmp_path / "home" / "work" / "trainer.log").read_text()
@@ -78,7 +90,9 @@ def test_an_error_shows_the_last_lines_and_keeps_the_log(photos: tuple[TrainingS
     assert train(trainer, photos, tmp_path / "home").exists()
 
 
-def test_a_loss_that_breaks_down_ends_it_at_once(photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_breaks_down_ends_it_at_once(
+    photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("STAND_IN", "nan")
     began = time.monotonic()
     for trainer in (kohya_trainer(tmp_path / "sd-scripts"), ai_toolkit_trainer(tmp_path / "ai-toolkit")):
@@ -88,7 +102,9 @@ def test_a_loss_that_breaks_down_ends_it_at_once(photos: tuple[TrainingSample, .
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_ends_a_program_that_does_not_listen(photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_ends_a_program_that_does_not_listen(
+    photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("STAND_IN", "hang")
     monkeypatch.setenv("STAND_IN_PID", str(tmp_path / "pid"))
     monkeypatch.setattr(process, "GRACE", (0.2, 0.2))
@@ -105,7 +121,9 @@ def test_ctrl_c_ends_a_program_that_does_not_listen(photos: tuple[TrainingSample
             os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
-def test_only_whole_states_are_gone_on_from(photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_whole_states_are_gone_on_from(
+    photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A state that was being written when the process was killed is passed over, and so is one after the last step."""
     monkeypatch.setenv("STAND_IN", "crash")
     trainer = kohya_trainer(tmp_path / "sd-scripts")
@@ -121,7 +139,9 @@ def test_only_whole_states_are_gone_on_from(photos: tuple[TrainingSample, ...], 
     assert [step for step, _, _ in seen] == [3, 4, 5, 6]
 
 
-def test_a_save_that_was_cut_short_is_taken_away(photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_save_that_was_cut_short_is_taken_away(
+    photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """ai-toolkit would try to go on from it, and fail, each time."""
     monkeypatch.setenv("STAND_IN", "crash")
     trainer = ai_toolkit_trainer(tmp_path / "ai-toolkit")
@@ -143,7 +163,14 @@ def test_a_photo_that_changed_is_named(photos: tuple[TrainingSample, ...], tmp_p
 
 def test_kohyas_lokr_comes_home_as_one(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
     trainer, output = kohya_trainer(tmp_path / "sd-scripts"), tmp_path / "lora.safetensors"
-    trainer.train(photos, dataclasses.replace(SETTINGS, adapter="lokr", lokr_factor=8), output, tmp_path / "work", TEXTS, lambda *step: None)
+    trainer.train(
+        photos,
+        dataclasses.replace(SETTINGS, adapter="lokr", lokr_factor=8),
+        output,
+        tmp_path / "work",
+        TEXTS,
+        lambda *step: None,
+    )
     theirs = understood(read_lora(tmp_path / "work" / "output" / "lora_v1.safetensors")).layers
     for path in (output, kohya_path(output)):
         file = read_lora(path)
@@ -163,10 +190,15 @@ def test_what_a_program_does_not_train_is_refused_first(photos: tuple[TrainingSa
         train(ExternalTrainer(tool, where, "base", FAMILIES["flux"]), photos, tmp_path / "b")
 
 
-def test_settings_that_a_program_has_no_word_for_are_refused(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+def test_settings_that_a_program_has_no_word_for_are_refused(
+    photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
     asked = dataclasses.replace(SETTINGS, ema_decay=0.99, face_weight=3.0, stop_at=2, adapter="dora")
     for trainer, words in (
-        (kohya_trainer(tmp_path / "k"), "training.adapter dora, training.ema_decay, training.face_weight, training.keep_checkpoints"),
+        (
+            kohya_trainer(tmp_path / "k"),
+            "training.adapter dora, training.ema_decay, training.face_weight, training.keep_checkpoints",
+        ),
         (ai_toolkit_trainer(tmp_path / "a"), "training.adapter dora, training.face_weight, training.keep_checkpoints"),
     ):
         with pytest.raises(InputError, match=f"cannot do {words}"):
@@ -188,14 +220,18 @@ def test_kohyas_flux_with_its_parts(photos: tuple[TrainingSample, ...], tmp_path
     """Their own flags reach the program; the stand-in for FLUX.1 does not know them and says so, as argparse does."""
     tool = Kohya()
     parts = ("--clip_l=a", "--t5xxl=b", "--ae=c")
-    trainer = ExternalTrainer(tool, installed(tool, sd_scripts(tmp_path / "sd-scripts"), *parts), "me/flux", FAMILIES["flux"])
+    trainer = ExternalTrainer(
+        tool, installed(tool, sd_scripts(tmp_path / "sd-scripts"), *parts), "me/flux", FAMILIES["flux"]
+    )
     with pytest.raises(ToolFailed, match=r"unrecognized arguments: --clip_l=a --t5xxl=b --ae=c"):
         train(trainer, photos, tmp_path / "home")
 
 
 @pytest.mark.parametrize("tool", [Kohya(), AiToolkit()], ids=lambda tool: tool.name)
 def test_not_installed_is_one_clear_error(tool: Kohya | AiToolkit, tmp_path: Path) -> None:
-    with pytest.raises(MissingTool, match=rf"training\.trainer_path does not say where.*git clone {tool.url}.*\"builtin\""):
+    with pytest.raises(
+        MissingTool, match=rf"training\.trainer_path does not say where.*git clone {tool.url}.*\"builtin\""
+    ):
         locate(tool, None, None, ())
     with pytest.raises(MissingTool, match=rf"is not .*: there is no {tool.main} in it"):
         locate(tool, str(tmp_path), None, ())

@@ -12,7 +12,7 @@ from twinloop.loras.words import dotted
 
 DOWN, UP, ALPHA = ".lora_down.weight", ".lora_up.weight", ".alpha"
 _LAYER = re.compile(r"lora_(unet|te|te1|te2|te3)_[^.]+\.")
-ENCODER = re.compile(r"lora_te([123]?)_([^.]+)\.")
+ENCODER_LAYER = re.compile(r"lora_te([123]?)_([^.]+)\.")
 _COMPONENTS = {"": "text_encoder", "1": "text_encoder", "2": "text_encoder_2", "3": "text_encoder_3"}
 
 
@@ -48,7 +48,7 @@ def encoders_by_diffusers_names(tensors: Mapping[str, Tensor]) -> dict[str, Tens
     """The layers of text encoders, their scale multiplied in; None where they are more than pairs of matrices."""
     made, known = dict[str, Tensor](), set[str]()
     for name in tensors:
-        layer = ENCODER.match(name)
+        layer = ENCODER_LAYER.match(name)
         if layer is None or not name.endswith(DOWN):
             continue
         stem = name.removesuffix(DOWN)
@@ -61,4 +61,4 @@ def encoders_by_diffusers_names(tensors: Mapping[str, Tensor]) -> dict[str, Tens
             return None
         made |= {f"{path}.lora_A.weight": _scaled(tensors, stem), f"{path}.lora_B.weight": up.float()}
         known |= {name, stem + UP, stem + ALPHA}
-    return made if all(name in known for name in tensors if ENCODER.match(name)) else None
+    return made if all(name in known for name in tensors if ENCODER_LAYER.match(name)) else None

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from tests.tiny_models import WIDTH, WIDTH_2  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
-from twinloop.adapters.diffusion.lora_export import (  # noqa: E402
+from twinloop.adapters.diffusion.loras.writing import (  # noqa: E402
     LoraWeights,
     adapter_text,
     copy_tensors,
@@ -230,7 +230,9 @@ def test_several_loras_add_up_and_come_off_one_by_one(base: BaseModel, plain: An
     assert base.pipeline.unet.mid_block.attentions[0].proj_in is layer
 
 
-def test_a_worn_lora_stays_in_place_when_another_comes(base: BaseModel, plain: Any, files: Path, tmp_path: Path) -> None:
+def test_a_worn_lora_stays_in_place_when_another_comes(
+    base: BaseModel, plain: Any, files: Path, tmp_path: Path
+) -> None:
     style = tmp_path / "style.safetensors"
     write_lora(style, random_lora(plain.unet, seed=9), SDXL, {})
     base.lora.use(files)

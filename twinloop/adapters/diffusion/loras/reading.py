@@ -11,9 +11,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from twinloop.adapters.diffusion.kohya_scales import ENCODER, encoders_by_diffusers_names, folded, has_mixed_alphas
-from twinloop.adapters.diffusion.lora_export import FORMS
-from twinloop.adapters.diffusion.lora_fit import check_fit, wrong_base
+from twinloop.adapters.diffusion.loras.fit import ENCODER, check_fit, wrong_base
+from twinloop.adapters.diffusion.loras.kohya_scales import (
+    ENCODER_LAYER,
+    encoders_by_diffusers_names,
+    folded,
+    has_mixed_alphas,
+)
+from twinloop.adapters.diffusion.loras.writing import FORMS
+from twinloop.adapters.diffusion.messages import first_line
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
 from twinloop.families.lora_names import LoraNames
@@ -33,7 +39,7 @@ class ReadLora:
     @property
     def speaks(self) -> bool:
         """Whether it changes text encoders."""
-        return any(key.startswith("text_encoder") for key in self.tensors)
+        return any(key.startswith(ENCODER) for key in self.tensors)
 
 
 def read_lora(path: Path, pipeline: Any, family: Family) -> ReadLora:
@@ -79,9 +85,11 @@ def _by_diffusers(path: Path, given: str | dict[str, Tensor], pipeline: Any, fam
     options = {"unet_config": pipeline.unet.config} if unet else {}
     try:
         # a copy, because names are taken out of it as they are converted
-        made = pipeline.lora_state_dict(dict(given) if isinstance(given, dict) else given, use_safetensors=True, local_files_only=True, **options)
+        made = pipeline.lora_state_dict(
+            dict(given) if isinstance(given, dict) else given, use_safetensors=True, local_files_only=True, **options
+        )
     except (ValueError, KeyError, IndexError, AssertionError, RuntimeError) as error:
-        raise ModelFileError(wrong_base(path, (str(error).strip().splitlines() or ["unknown names"])[0])) from error
+        raise ModelFileError(wrong_base(path, first_line(error))) from error
     found: dict[str, Tensor] = dict(made[0] if isinstance(made, tuple) else made)
     inner = {key: value for key, value in found.items() if key.startswith("unet.")}
     if unet and inner and "lora_A" not in next(iter(inner)):
@@ -104,7 +112,7 @@ def _whole_copy(tensors: Mapping[str, Tensor], family: Family, denoiser: nn.Modu
     heard = encoders_by_diffusers_names(tensors)
     if heard is None:
         return None
-    rest = {name: tensor for name, tensor in tensors.items() if not ENCODER.match(name)}
+    rest = {name: tensor for name, tensor in tensors.items() if not ENCODER_LAYER.match(name)}
     seen = _from_copy(rest, family.lora_names, denoiser) if rest else {}
     return None if seen is None else {**_prefixed(seen, family.denoiser), **heard}
 
@@ -114,7 +122,9 @@ def _from_copy(
 ) -> dict[str, tuple[Tensor, Tensor]] | None:
     """Layers of the denoiser; None when it holds other names."""
     outputs = {
-        name: layer.weight.shape[0] for name, layer in denoiser.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)
+        name: layer.weight.shape[0]
+        for name, layer in denoiser.named_modules()
+        if isinstance(layer, nn.Linear | nn.Conv2d)
     }
     down_name, up_name = FORMS[names.form]
     left, made = set(tensors), dict[str, tuple[Tensor, Tensor]]()

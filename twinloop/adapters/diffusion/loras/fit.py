@@ -9,10 +9,11 @@ from typing import Any
 from diffusers.utils import convert_state_dict_to_diffusers, convert_state_dict_to_peft
 from torch import Tensor, nn
 
-from twinloop.adapters.diffusion.lora_export import CLIP
+from twinloop.adapters.diffusion.messages import first_line
 from twinloop.adapters.diffusion.quantised.sizes import plain_shape
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
+from twinloop.families.lora_names import CLIP
 
 ENCODER = "text_encoder"
 _DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
@@ -33,12 +34,16 @@ def check_fit(path: Path, found: Mapping[str, Tensor], pipeline: Any, family: Fa
     for name in sorted({key.partition(".")[0] for key in found if key.startswith(ENCODER)}):
         encoder = getattr(pipeline, name, None) if name in able else None
         if encoder is None:
-            raise ModelFileError(wrong_base(path, f"it adapts '{name}', which is no text encoder that can wear a LoRA here"))
+            raise ModelFileError(
+                wrong_base(path, f"it adapts '{name}', which is no text encoder that can wear a LoRA here")
+            )
         _check_layers(path, _encoder_layers(path, _of(name, found), encoder), encoder)
 
 
 def _of(component: str, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key.removeprefix(f"{component}."): tensor for key, tensor in found.items() if key.startswith(f"{component}.")}
+    return {
+        key.removeprefix(f"{component}."): tensor for key, tensor in found.items() if key.startswith(f"{component}.")
+    }
 
 
 def _encoder_layers(path: Path, tensors: dict[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
@@ -46,7 +51,7 @@ def _encoder_layers(path: Path, tensors: dict[str, Tensor], encoder: nn.Module) 
     try:
         named = convert_state_dict_to_peft(convert_state_dict_to_diffusers(tensors))
     except (ValueError, KeyError) as error:
-        raise ModelFileError(wrong_base(path, str(error).strip().splitlines()[0])) from error
+        raise ModelFileError(wrong_base(path, first_line(error))) from error
     short = not hasattr(encoder, CLIP.removesuffix("."))
     return {key.removeprefix(CLIP) if short else key: tensor for key, tensor in named.items()}
 
@@ -64,11 +69,16 @@ def _check_layer(path: Path, name: str, down: Tensor, up: Tensor | None, model: 
     except AttributeError:
         raise ModelFileError(wrong_base(path, f"this base has no layer {name}")) from None
     gives, takes = plain_shape(getattr(layer, "base_layer", layer).weight)[:2]
-    for what, here, there in (("takes", takes, down.shape[1]), ("gives", gives, up.shape[0] if up is not None else None)):
+    for what, here, there in (
+        ("takes", takes, down.shape[1]),
+        ("gives", gives, up.shape[0] if up is not None else None),
+    ):
         if there is not None and here != there:
             raise ModelFileError(wrong_base(path, f"{name} {what} {here} channels here, {there} in the file"))
 
 
 def wrong_base(path: Path, why: str) -> str:
     """What is said of a LoRA for another base model."""
-    return f"{path} does not fit this base model: {why}. Use the base model that the LoRA was trained on, or another LoRA."
+    return (
+        f"{path} does not fit this base model: {why}. Use the base model that the LoRA was trained on, or another LoRA."
+    )

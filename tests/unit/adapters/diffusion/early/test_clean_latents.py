@@ -9,11 +9,14 @@ import pytest
 torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 
-from twinloop.adapters.diffusion.clean_latents import clean_latents  # noqa: E402
+from twinloop.adapters.diffusion.early.clean_latents import clean_latents  # noqa: E402
 from twinloop.families.base import FLOW_SCHEDULERS, SCHEDULERS  # noqa: E402
 
 SAYS_ITSELF = {
-    "DDIMScheduler": {"clip_sample": False}, "DDPMScheduler": {"clip_sample": False}, "EulerDiscreteScheduler": {}, "EulerAncestralDiscreteScheduler": {},
+    "DDIMScheduler": {"clip_sample": False},
+    "DDPMScheduler": {"clip_sample": False},
+    "EulerDiscreteScheduler": {},
+    "EulerAncestralDiscreteScheduler": {},
     "LCMScheduler": {},
 }
 """Schedulers whose step also returns its x0, with what would cut it off."""
@@ -41,7 +44,10 @@ def step(scheduler: Any, number: int) -> tuple[Any, Any, Any]:
     return torch.randn_like(noisy), time, noisy
 
 
-@pytest.mark.parametrize(("name", "kind"), [(n, k) for n in SAYS_ITSELF for k in KINDS if (n, k) != ("EulerAncestralDiscreteScheduler", "sample")])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(n, k) for n in SAYS_ITSELF for k in KINDS if (n, k) != ("EulerAncestralDiscreteScheduler", "sample")],
+)
 @pytest.mark.parametrize("number", [0, 6])
 def test_as_the_step_says(name: str, kind: str, number: int) -> None:
     scheduler = scheduler_of(name, prediction_type=kind, **SAYS_ITSELF[name])

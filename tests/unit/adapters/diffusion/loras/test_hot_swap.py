@@ -14,9 +14,9 @@ pytest.importorskip("diffusers")
 from peft.tuners.lora import LoraLayer  # noqa: E402
 
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
-from twinloop.adapters.diffusion.hot_swap import pairs_of  # noqa: E402
-from twinloop.adapters.diffusion.lora_export import LoraWeights, write_lora  # noqa: E402
-from twinloop.adapters.diffusion.lora_import import read_lora  # noqa: E402
+from twinloop.adapters.diffusion.loras.hot_swap import pairs_of  # noqa: E402
+from twinloop.adapters.diffusion.loras.reading import read_lora  # noqa: E402
+from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.store.lora_file import kohya_path  # noqa: E402
@@ -41,7 +41,9 @@ def lora(base: BaseModel, path: Path, *, rank: int = 4, alpha: float = 4.0, seed
     layers: dict[str, Any] = {}
     for name in adapted_layers(base.denoiser, FAMILY.targets):
         weight = base.denoiser.get_submodule(name).weight
-        layers[name] = tuple(torch.randn(shape, generator=random) * 0.1 for shape in ((rank, weight.shape[1]), (weight.shape[0], rank)))
+        layers[name] = tuple(
+            torch.randn(shape, generator=random) * 0.1 for shape in ((rank, weight.shape[1]), (weight.shape[0], rank))
+        )
     lengths = {name: torch.rand(up.shape[0], generator=random) for name, (_, up) in layers.items()} if dora else {}
     write_lora(path, LoraWeights(layers, rank, alpha, lengths), FAMILY, {})
     return path
@@ -85,6 +87,21 @@ def test_another_lora_takes_its_place_to_the_last_bit(base: BaseModel, tmp_path:
     assert torch.equal(answer(base), before)
 
 
+def test_layers_that_offloading_moved_are_exchanged_too(base: BaseModel, tmp_path: Path) -> None:
+    first, second = lora(base, tmp_path / "a.safetensors"), lora(base, tmp_path / "b.safetensors", seed=1)
+    wanted = afresh(base, second)
+    afresh(base, first)
+    worn = layers_of(base)
+    with torch.inference_mode():  # as a pipeline whose parts come and go does
+        for layer in base.denoiser.modules():
+            if isinstance(layer, LoraLayer):
+                layer.lora_A.to(torch.float64).to(torch.float32)
+                layer.lora_B.to(torch.float64).to(torch.float32)
+    base.lora.use(second)
+    assert layers_of(base) == worn
+    torch.testing.assert_close(answer(base), wanted)
+
+
 def test_two_at_once_each_in_its_place(base: BaseModel, tmp_path: Path) -> None:
     one, two, three = (lora(base, tmp_path / f"{n}.safetensors", seed=n, alpha=n + 1.0) for n in range(3))
     base.lora.wear([(one, 1.0), (three, 0.5)])
@@ -107,7 +124,10 @@ def test_what_does_not_fit_is_put_on_afresh(base: BaseModel, tmp_path: Path, cha
 
 
 def test_held_steady_a_smaller_rank_goes_into_a_larger_one(base: BaseModel, tmp_path: Path) -> None:
-    large, small = lora(base, tmp_path / "a.safetensors"), lora(base, tmp_path / "b.safetensors", rank=2, alpha=6.0, seed=1)
+    large, small = (
+        lora(base, tmp_path / "a.safetensors"),
+        lora(base, tmp_path / "b.safetensors", rank=2, alpha=6.0, seed=1),
+    )
     exact = afresh(base, small, 0.5)
     base.lora.use(None)
     base.lora.hold_steady(True)
@@ -118,7 +138,9 @@ def test_held_steady_a_smaller_rank_goes_into_a_larger_one(base: BaseModel, tmp_
     assert torch.allclose(answer(base), exact, rtol=1e-4, atol=1e-5)
     base.lora.use(None)
     base.lora.use(small, 0.5)  # put on anew it has the same form: what was compiled still fits
-    ranks = {layer.lora_A["twinloop"].weight.shape[0] for layer in base.denoiser.modules() if isinstance(layer, LoraLayer)}
+    ranks = {
+        layer.lora_A["twinloop"].weight.shape[0] for layer in base.denoiser.modules() if isinstance(layer, LoraLayer)
+    }
     strengths = {type(layer.scaling["twinloop"]) for layer in base.denoiser.modules() if isinstance(layer, LoraLayer)}
     assert (ranks, strengths) == ({4}, {torch.Tensor})
     base.lora.hold_steady(False)

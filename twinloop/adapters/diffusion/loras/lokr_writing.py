@@ -37,12 +37,19 @@ class LokrWeights:
 
 def own_tensors(lokr: LokrWeights, denoiser: str) -> dict[str, Tensor]:
     """Tensors under diffusers' paths."""
-    return {f"{denoiser}.{layer}.lokr_{part}": tensor for layer, parts in lokr.layers.items() for part, tensor in parts.items()}
+    return {
+        f"{denoiser}.{layer}.lokr_{part}": tensor
+        for layer, parts in lokr.layers.items()
+        for part, tensor in parts.items()
+    }
 
 
 def lokr_text(lokr: LokrWeights, denoiser: str) -> str:
     """The JSON from which PEFT's configuration is built."""
-    layers = {name: Kronecker({part: _raw(tensor) for part, tensor in parts.items()}, lokr.alpha) for name, parts in lokr.layers.items()}
+    layers = {
+        name: Kronecker({part: _raw(tensor) for part, tensor in parts.items()}, lokr.alpha)
+        for name, parts in lokr.layers.items()
+    }
     return json.dumps({f"{denoiser}.{name}": value for name, value in lokr_settings(layers).items()}, sort_keys=True)
 
 
@@ -56,11 +63,13 @@ def lokr_copy(lokr: LokrWeights, names: LoraNames) -> dict[str, Tensor]:
     for name, layer in names.apart(lokr.layers).items():
         parts = lokr.layers[layer]
         named |= {f"{name}.lokr_{part}": tensor for part, tensor in parts.items()}
-        named[f"{name}.alpha"] = _alpha(float(lokr.rank) if {"w1", "w2"} <= parts.keys() else lokr.alpha, parts["w1"].dtype)
+        named[f"{name}.alpha"] = alpha_tensor(
+            float(lokr.rank) if {"w1", "w2"} <= parts.keys() else lokr.alpha, parts["w1"].dtype
+        )
     return named
 
 
-def _alpha(value: float, dtype: torch.dtype) -> Tensor:
-    """In the type of the weights where that holds the number as it is: half precision ends at 65,504."""
+def alpha_tensor(value: float, dtype: torch.dtype) -> Tensor:
+    """An alpha in the type of the weights where that holds the number as it is: half precision ends at 65,504."""
     small = torch.tensor(value, dtype=dtype)
     return small if float(small) == value else torch.tensor(value, dtype=torch.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from peft import LoKrConfig, LoKrModel  # noqa: E402
 from peft.tuners.lokr.layer import factorization as of_peft  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
-from tests.unit.adapters.diffusion.test_lora_files import random_lora  # noqa: E402
+from tests.contract.makers import GENERATION  # noqa: E402
+from tests.unit.adapters.diffusion.loras.test_lora_files import random_lora  # noqa: E402
 from tests.unit.loras.test_kronecker import FACTORS, WIDTHS, product  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
-from twinloop.adapters.diffusion.kronecker_layers import add_lokr, wear_product  # noqa: E402
-from twinloop.adapters.diffusion.lora_export import write_lora  # noqa: E402
+from twinloop.adapters.diffusion.loras.kronecker_layers import add_lokr, wear_product  # noqa: E402
+from twinloop.adapters.diffusion.loras.writing import write_lora  # noqa: E402
+from twinloop.adapters.diffusion.preflight import Wanted, check  # noqa: E402
 from twinloop.errors import InputError, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.loras.kronecker import factorization  # noqa: E402
@@ -36,7 +39,11 @@ def test_widths_are_divided_as_peft_does(width: int, factor: int) -> None:
 
 def test_what_peft_is_told_makes_the_same_matrices() -> None:
     """The header's JSON: PEFT divides, decomposes and scales by it as the file is."""
-    layers = {"one": product(48, 64, 8, 2, 6.0), "two": product(48, 64, 8, None, 6.0), "three": product(16, 64, 8, 1, 2.0)}
+    layers = {
+        "one": product(48, 64, 8, 2, 6.0),
+        "two": product(48, 64, 8, None, 6.0),
+        "three": product(16, 64, 8, 1, 2.0),
+    }
     told = lokr_settings(layers)
     assert factor_of(layers.values()) == 8 == told["decompose_factor"]
     model = torch.nn.ModuleDict({name: torch.nn.Linear(layer.inputs, layer.outputs) for name, layer in layers.items()})
@@ -64,12 +71,16 @@ class Small(torch.nn.Module):
 INPUTS = {"line": (2, 5, 24), "flat": (2, 8, 6, 6), "wide": (2, 8, 6, 6), "apart": (2, 8, 6, 6)}
 
 
-@pytest.mark.parametrize("options", [{"r": 1}, {"r": 1, "decompose_both": True}, {"r": 1, "use_effective_conv2d": True}, {"r": 100}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"r": 1}, {"r": 1, "decompose_both": True}, {"r": 1, "use_effective_conv2d": True}, {"r": 100}], ids=str
+)
 @pytest.mark.parametrize("layer", list(INPUTS))
 def test_the_answer_and_its_gradients_are_those_of_the_product(layer: str, options: dict[str, Any]) -> None:
     torch.manual_seed(0)
     model = Small()
-    add_lokr(model, LoKrConfig(alpha=3.0, decompose_factor=4, target_modules=[layer], init_weights=False, **options), "x")
+    add_lokr(
+        model, LoKrConfig(alpha=3.0, decompose_factor=4, target_modules=[layer], init_weights=False, **options), "x"
+    )
     worn: Any = getattr(model, layer)
     x = torch.randn(INPUTS[layer])
     base = worn.base_layer
@@ -96,9 +107,23 @@ def test_a_window_of_rows_is_this_layers_part() -> None:
         assert torch.allclose(layer[name](x), wanted, atol=1e-5)
 
 
+def test_a_window_goes_with_its_file() -> None:
+    layer = torch.nn.ModuleDict({"k": torch.nn.Linear(12, 6)})
+    wear_product(layer, "k", "x", {"lokr_w1": torch.randn(3, 4), "lokr_w2": torch.randn(4, 3)}, 0.5, (6, 12))
+    w1, w2 = torch.randn(3, 4), torch.randn(2, 3)
+    wear_product(layer, "k", "x", {"lokr_w1": w1, "lokr_w2": w2}, 0.5, None)
+    x = torch.randn(2, 12)
+    assert torch.allclose(layer["k"](x), layer["k"].base_layer(x) + x @ (0.5 * torch.kron(w1, w2)).T, atol=1e-5)
+
+
 def lycoris(w1: Any, w2: Any, scale: float = 1.0) -> Any:
     """LyCORIS's formula, written out."""
-    return torch.stack([torch.cat([w1[i, j] * w2 for j in range(w1.shape[1])], dim=1) for i in range(w1.shape[0])]).flatten(0, 1) * scale
+    return (
+        torch.stack(
+            [torch.cat([w1[i, j] * w2 for j in range(w1.shape[1])], dim=1) for i in range(w1.shape[0])]
+        ).flatten(0, 1)
+        * scale
+    )
 
 
 def delta_of(base: BaseModel, key: str = KEY) -> Any:
@@ -171,12 +196,18 @@ def test_a_lokr_of_another_base_or_kind_is_named(base: BaseModel, tmp_path: Path
     name = f"lora_unet_{KEY.replace('.', '_')}"
     for stem, more, words in (
         (name, {}, r"does not fit this base model: down_blocks.*takes \d+ channels here, 6 in the file"),
-        ("lora_unet_down_blocks_7_attentions_0_proj_in", {}, "this base has no layer down_blocks.7.attentions.0.proj_in"),
+        (
+            "lora_unet_down_blocks_7_attentions_0_proj_in",
+            {},
+            "this base has no layer down_blocks.7.attentions.0.proj_in",
+        ),
         ("transformer.single_transformer_blocks.0.attn.to_q", {}, "this base has no layer single_transformer_blocks"),
         ("lora_te3_encoder_block_0_layer_0_SelfAttention_q", {}, "it adapts a text_encoder_3, which this base has not"),
         (name, {"dora_scale": torch.ones(6, 1)}, "LoKr with weight decomposition"),
     ):
-        save_file({f"{stem}.{part}": tensor.clone() for part, tensor in {**parts, **more}.items()}, tmp_path / "x.safetensors")
+        save_file(
+            {f"{stem}.{part}": tensor.clone() for part, tensor in {**parts, **more}.items()}, tmp_path / "x.safetensors"
+        )
         with pytest.raises(ModelFileError, match=words):
             base.lora.use(tmp_path / "x.safetensors")
         assert not any("lokr" in key for key, _ in base.denoiser.named_parameters())
@@ -186,6 +217,21 @@ def test_layer_by_layer_offloading_and_a_lokr_are_one_error(base: BaseModel, for
     base.lora.use(foreign[0])
     with pytest.raises(InputError, match=r"generation.offload: 'sequential'.*--to lora"):
         base.offload("sequential")
+
+
+def test_layer_by_layer_offloading_and_a_lokr_are_known_not_to_go_together_before_anything_is_loaded(
+    full_base: Path, foreign: tuple[Path, Any], tmp_path: Path
+) -> None:
+    write_lora(
+        tmp_path / "style.safetensors", random_lora(open_base(str(full_base), SDXL, "cpu", False).denoiser), SDXL, {}
+    )
+    slow = replace(GENERATION, offload="sequential")
+    wanted = Wanted(str(full_base), SDXL, "cpu", "auto", False, slow, (foreign[0],))
+    with pytest.raises(InputError, match=r"generation.offload: 'sequential'.*--to lora"):
+        check(wanted)
+    with pytest.raises(InputError, match="CUDA GPU"):  # all that is wrong with a LoRA here is the machine
+        check(replace(wanted, loras=(tmp_path / "style.safetensors",)))
+    check(replace(wanted, generation=GENERATION))
 
 
 def test_files_of_any_precision_are_read_exactly(base: BaseModel, tmp_path: Path) -> None:

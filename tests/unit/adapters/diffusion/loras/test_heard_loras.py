@@ -18,8 +18,8 @@ from safetensors.torch import save_file  # noqa: E402
 from tests.contract.makers import GENERATION, shots  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
-from twinloop.adapters.diffusion.kohya_scales import folded, has_mixed_alphas  # noqa: E402
-from twinloop.adapters.diffusion.lora_import import read_lora as read_for_pipeline  # noqa: E402
+from twinloop.adapters.diffusion.loras.kohya_scales import folded, has_mixed_alphas  # noqa: E402
+from twinloop.adapters.diffusion.loras.reading import read_lora as read_for_pipeline  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.errors import ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -52,11 +52,16 @@ def layers_of(base: BaseModel, parts: tuple[str, ...]) -> Layers:
     }  # fmt: skip
 
 
-def write_kohya(path: Path, layers: Layers, alphas: tuple[float | None, ...], rank: int = 4, seed: int = 0) -> Mapping[tuple[str, str], Any]:
+def write_kohya(
+    path: Path, layers: Layers, alphas: tuple[float | None, ...], rank: int = 4, seed: int = 0
+) -> Mapping[tuple[str, str], Any]:
     """A file as sd-scripts writes it, alphas in turn; the update of each layer."""
     generator, tensors, updates = torch.Generator().manual_seed(seed), dict[str, Any](), {}
     for number, ((part, layer), weight) in enumerate(layers.items()):
-        down, up = torch.randn(rank, weight.shape[1], generator=generator) * 0.1, torch.randn(weight.shape[0], rank, generator=generator) * 0.1
+        down, up = (
+            torch.randn(rank, weight.shape[1], generator=generator) * 0.1,
+            torch.randn(weight.shape[0], rank, generator=generator) * 0.1,
+        )
         whole = layer if part == "unet" or layer.startswith("text_model.") else f"text_model.{layer}"
         name, alpha = PARTS[part] + whole.replace(".", "_"), alphas[number % len(alphas)]
         tensors |= {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}
@@ -69,7 +74,10 @@ def write_kohya(path: Path, layers: Layers, alphas: tuple[float | None, ...], ra
 
 def worn_updates(base: BaseModel, layers: Layers) -> dict[tuple[str, str], Any]:
     """What is added to the weights of the layers now."""
-    return {(part, name): getattr(base.pipeline, part).get_submodule(name).get_delta_weight("twinloop") for part, name in layers}
+    return {
+        (part, name): getattr(base.pipeline, part).get_submodule(name).get_delta_weight("twinloop")
+        for part, name in layers
+    }
 
 
 @pytest.mark.parametrize("alphas", [(2.0,), (None,), (2.0, 1.0, 6.0), (3.0, None)], ids=str)
@@ -152,23 +160,32 @@ def test_layers_that_are_not_there_are_named(base: BaseModel, tmp_path: Path) ->
     path, layers = tmp_path / "ana.safetensors", layers_of(base, ENCODERS)
     other = {place: torch.zeros(weight.shape[0], 8) for place, weight in layers.items()}
     write_kohya(path, {**layers, **other}, (2.0,))
-    with pytest.raises(ModelFileError, match=r"does not fit this base model: \S+ takes \d+ channels here, 8 in the file"):
+    with pytest.raises(
+        ModelFileError, match=r"does not fit this base model: \S+ takes \d+ channels here, 8 in the file"
+    ):
         base.lora.use(path)
     assert base.prompts.voice == "" and not hasattr(base.pipeline.text_encoder, "peft_config")
 
 
-@pytest.mark.parametrize(("family", "part", "name"), [("sd15", "lora_te2_", "text_encoder_2"), ("flux", "lora_te3_", "text_encoder_3")])
+@pytest.mark.parametrize(
+    ("family", "part", "name"), [("sd15", "lora_te2_", "text_encoder_2"), ("flux", "lora_te3_", "text_encoder_3")]
+)
 def test_an_encoder_that_cannot_wear_it_is_named(family: str, part: str, name: str, tmp_path: Path) -> None:
     """Half of a LoRA is never worn in silence."""
     base = open_base(str(build_tiny(family, tmp_path / "base")), FAMILIES[family], "cpu", False, "float32")
     stem = f"{part}text_model_encoder_layers_0_mlp_fc1"
-    save_file({f"{stem}.lora_down.weight": torch.zeros(2, 16), f"{stem}.lora_up.weight": torch.zeros(16, 2)}, tmp_path / "ana.safetensors")
+    save_file(
+        {f"{stem}.lora_down.weight": torch.zeros(2, 16), f"{stem}.lora_up.weight": torch.zeros(16, 2)},
+        tmp_path / "ana.safetensors",
+    )
     with pytest.raises(ModelFileError, match=f"adapts '{name}', which is no text encoder that can wear a LoRA here"):
         base.lora.use(tmp_path / "ana.safetensors")
 
 
 @pytest.mark.parametrize("alphas", [(2.0,), (2.0, 1.0, 6.0)], ids=str)
-def test_a_converted_file_says_the_same_in_plain_diffusers(base: BaseModel, tmp_path: Path, alphas: tuple[float | None, ...]) -> None:
+def test_a_converted_file_says_the_same_in_plain_diffusers(
+    base: BaseModel, tmp_path: Path, alphas: tuple[float | None, ...]
+) -> None:
     """`twinloop lora convert --to diffusers`: ranks and alphas in the header fit the names that this version of transformers has."""
     path, layers = tmp_path / "ana.safetensors", layers_of(base, tuple(PARTS))
     wanted = write_kohya(path, layers, alphas)

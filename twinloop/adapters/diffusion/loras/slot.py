@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinloop.adapters.diffusion.hot_swap import exchange, pairs_of, settle
-from twinloop.adapters.diffusion.lokr_import import holds_lokr, read_products
-from twinloop.adapters.diffusion.lora_fit import wrong_base
-from twinloop.adapters.diffusion.lora_import import read_lora
+from twinloop.adapters.diffusion.compute import ran_out_of_memory
+from twinloop.adapters.diffusion.loras.fit import wrong_base
+from twinloop.adapters.diffusion.loras.hot_swap import exchange, pairs_of, settle
+from twinloop.adapters.diffusion.loras.lokr_reading import read_products
+from twinloop.adapters.diffusion.loras.reading import read_lora
+from twinloop.adapters.diffusion.messages import first_line
+from twinloop.adapters.diffusion.preflight import holds_lokr
 from twinloop.adapters.diffusion.prompts import PromptEmbedder
 from twinloop.adapters.diffusion.quantised.model import stays_in_place
 from twinloop.errors import ModelFileError
@@ -68,12 +71,13 @@ class LoraSlot:
         """Wear exactly these files, each at its strength; those that are worn already stay where they are.
 
         Raises:
-            ModelFileError: not a LoRA, or one for another kind of base model; then none is worn.
+            ModelFileError: not a LoRA, or one for another kind of base model; then none is worn. As PyTorch: memory runs out; then, too.
         """
         try:
             self._change(wanted)
-        except ModelFileError:
-            self._take_off(list(self._worn))
+        except (ModelFileError, RuntimeError, MemoryError):  # half of one may be on when memory runs out
+            self._pipeline.unload_lora_weights()
+            self._worn.clear()
             raise
         finally:
             self._prompts.voice = "\n".join(worn.voice for worn in self._worn.values() if worn.speaks)
@@ -84,7 +88,9 @@ class LoraSlot:
             name for name, worn in self._worn.items()
             if name not in names or not _same(worn, wanted[names.index(name)][0])
         ]  # fmt: skip
-        self._take_off([name for name in stale if name not in names or not self._exchange(name, wanted[names.index(name)][0])])
+        self._take_off(
+            [name for name in stale if name not in names or not self._exchange(name, wanted[names.index(name)][0])]
+        )
         for name, (path, _) in zip(names, wanted, strict=True):
             if name not in self._worn:
                 self._put_on(name, path)
@@ -98,7 +104,7 @@ class LoraSlot:
 
     def _exchange(self, name: str, path: Path) -> bool:
         """Whether this file could take the place of the one that is worn under that name."""
-        if self._worn[name].speaks:
+        if self._worn[name].speaks or self._worn[name].product or holds_lokr(path):
             return False
         try:
             read = read_lora(path, self._pipeline, self._family)
@@ -129,12 +135,16 @@ class LoraSlot:
         read = read_lora(path, self._pipeline, self._family)
         try:
             self._pipeline.load_lora_weights(
-                read.given, adapter_name=name, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=stays_in_place(self._denoiser)
+                read.given,
+                adapter_name=name,
+                use_safetensors=True,
+                local_files_only=True,
+                low_cpu_mem_usage=stays_in_place(self._denoiser),
             )
         except (ValueError, RuntimeError, KeyError, TypeError, AssertionError) as error:
-            self._pipeline.unload_lora_weights()
-            self._worn.clear()
-            raise ModelFileError(wrong_base(path, str(error).strip().splitlines()[0])) from error
+            if ran_out_of_memory(error):
+                raise
+            raise ModelFileError(wrong_base(path, first_line(error))) from error
         self._worn[name] = _Worn(path, _state(path), 1.0, read.speaks)
 
     def _scale(self, scales: dict[str, float]) -> None:

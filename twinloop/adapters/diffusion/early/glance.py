@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from twinloop.adapters.diffusion.clean_latents import clean_latents
-from twinloop.adapters.diffusion.denoiser_rows import DenoiserRows
+from twinloop.adapters.diffusion.early.clean_latents import clean_latents
+from twinloop.adapters.diffusion.early.denoiser_rows import DenoiserRows
 
 
 @dataclass

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from twinloop.adapters.diffusion.denoiser_rows import DenoiserRows  # noqa: E402
+from twinloop.adapters.diffusion.early.denoiser_rows import DenoiserRows  # noqa: E402
 
 
 class Recorder(torch.nn.Module):  # type: ignore[name-defined, misc]

@@ -43,17 +43,23 @@ class DenoiserRows(AbstractContextManager["DenoiserRows"]):
         ]
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
         for hook in self._hooks:
             hook.remove()
 
-    def _before(self, _: Any, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    def _before(
+        self, _: Any, args: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         if self._kept is None:
             return None
         latents = args[0] if args else named["hidden_states"] if "hidden_states" in named else named["sample"]
         self._of = len(latents)
         self._rows = [turn * self._pictures + row for turn in range(self._of // self._pictures) for row in self._kept]
-        return tuple(self._cut(value) for value in args), {name: self._cut(value, name) for name, value in named.items()}
+        return tuple(self._cut(value) for value in args), {
+            name: self._cut(value, name) for name, value in named.items()
+        }
 
     def _cut(self, value: Any, name: str = "") -> Any:
         """The chosen rows of whatever has an axis of the batch."""

@@ -14,14 +14,20 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
-from twinloop.adapters.diffusion.lora_export import LoraWeights, copy_tensors  # noqa: E402
-from twinloop.adapters.diffusion.lora_import import _from_copy, read_lora  # noqa: E402
+from twinloop.adapters.diffusion.loras.reading import _from_copy, read_lora  # noqa: E402
+from twinloop.adapters.diffusion.loras.writing import LoraWeights, copy_tensors  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.families.lora_names import LoraNames, Rename  # noqa: E402
 from twinloop.loras.unet_names import to_original  # noqa: E402
 
-FUSED = LoraNames(renames=(Rename("block.{}.qkv", ("layers.{}.q", "layers.{}.k", "layers.{}.v")), Rename("block.{}.out", ("layers.{}.o",))), own_reader=True)
+FUSED = LoraNames(
+    renames=(
+        Rename("block.{}.qkv", ("layers.{}.q", "layers.{}.k", "layers.{}.v")),
+        Rename("block.{}.out", ("layers.{}.o",)),
+    ),
+    own_reader=True,
+)
 
 
 class Denoiser(torch.nn.Module):
@@ -45,7 +51,9 @@ def random_lora(shapes: dict[str, tuple[int, int]], rank: int, alpha: float) -> 
 
 
 def shapes(model: Any) -> dict[str, tuple[int, int]]:
-    return {name: tuple(layer.weight.shape) for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)}
+    return {
+        name: tuple(layer.weight.shape) for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)
+    }
 
 
 @given(st.integers(1, 5), st.floats(0.25, 32))
@@ -64,11 +72,24 @@ def test_layers_come_back_from_the_copy(rank: int, alpha: float) -> None:
         assert back[name][0].shape == down.shape  # its own rank, not three times as much
 
 
+@pytest.mark.parametrize("alpha", [1.0, 0.1, 40_000.0])
+def test_an_alpha_that_half_precision_does_not_hold_is_kept(alpha: float) -> None:
+    whole = random_lora(shapes(Denoiser()), 2, alpha)
+    lora = LoraWeights({name: (down.half(), up.half()) for name, (down, up) in whole.layers.items()}, 2, alpha)
+    tensors = copy_tensors(lora, FUSED)
+    assert float(tensors["lora_unet_head.alpha"]) == pytest.approx(alpha, rel=1e-6)
+    assert float(tensors["lora_unet_block_0_qkv.alpha"]) == pytest.approx(3 * alpha, rel=1e-6)
+
+
 def test_a_fused_layer_that_was_trained_as_one_is_shared_out() -> None:
     """As kohya's trainer makes them: one rank for query, key and value together."""
     model = Denoiser()
     down, up = torch.randn(4, 5), torch.randn(18, 4)
-    tensors = {"lora_unet_block_0_qkv.lora_down.weight": down, "lora_unet_block_0_qkv.lora_up.weight": up, "lora_unet_block_0_qkv.alpha": torch.tensor(2.0)}
+    tensors = {
+        "lora_unet_block_0_qkv.lora_down.weight": down,
+        "lora_unet_block_0_qkv.lora_up.weight": up,
+        "lora_unet_block_0_qkv.alpha": torch.tensor(2.0),
+    }
     back = _from_copy(tensors, FUSED, model)
     assert back is not None
     whole = torch.cat([back[f"layers.0.{part}"][1] @ back[f"layers.0.{part}"][0] for part in "qkv"])
@@ -95,8 +116,13 @@ def test_diffusers_reads_the_names_of_flux_at_full_size(tmp_path: Path) -> None:
     from diffusers import FluxPipeline
 
     double, single = "transformer_blocks.18", "single_transformer_blocks.37"
-    wide = {f"{double}.attn.{name}": (3072, 3072) for name in ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")}
-    wide |= {f"{double}.{ff}.net.0.proj": (12288, 3072) for ff in ("ff", "ff_context")} | {f"{double}.{ff}.net.2": (3072, 12288) for ff in ("ff", "ff_context")}
+    wide = {
+        f"{double}.attn.{name}": (3072, 3072)
+        for name in ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
+    }
+    wide |= {f"{double}.{ff}.net.0.proj": (12288, 3072) for ff in ("ff", "ff_context")} | {
+        f"{double}.{ff}.net.2": (3072, 12288) for ff in ("ff", "ff_context")
+    }
     wide |= {f"{single}.attn.{name}": (3072, 3072) for name in ("to_q", "to_k", "to_v")}
     wide |= {f"{single}.proj_mlp": (12288, 3072), f"{single}.proj_out": (3072, 15360)}
     lora = random_lora(wide, 1, 2.0)
@@ -134,7 +160,10 @@ def test_layers_of_sdxl_have_the_original_names(sdxl_unet: Any) -> None:
     layers = adapted_shapes(sdxl_unet)
     groups = FAMILIES["sdxl"].lora_names.groups(layers)
     assert groups == {f"lora_unet_{to_original(name, 'sdxl').replace('.', '_')}": (name,) for name in layers}
-    assert "lora_unet_input_blocks_8_1_transformer_blocks_9_attn2_to_k" in groups and "lora_unet_middle_block_1_proj_in" in groups
+    assert (
+        "lora_unet_input_blocks_8_1_transformer_blocks_9_attn2_to_k" in groups
+        and "lora_unet_middle_block_1_proj_in" in groups
+    )
 
 
 def test_diffusers_reads_the_original_names_of_sdxl(sdxl_unet: Any, tmp_path: Path) -> None:

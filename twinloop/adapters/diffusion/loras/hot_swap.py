@@ -16,10 +16,10 @@ from peft.tuners.lora import LoraLayer
 from peft.utils.hotswap import prepare_model_for_compiled_hotswap
 from torch import Tensor, nn
 
-from twinloop.adapters.diffusion.lora_import import ReadLora
+from twinloop.adapters.diffusion.loras.reading import ReadLora
+from twinloop.loras.lora import ADAPTER_TEXT
 from twinloop.store.lora_file import header_texts
 
-ADAPTER_TEXT = "lora_adapter_metadata"
 _SIDES = {"lora_A.weight": 0, "lora_B.weight": 1}
 
 
@@ -49,7 +49,10 @@ def pairs_of(read: ReadLora, path: Path, denoiser: str) -> dict[str, Pair] | Non
     if not whole or (alpha is None and not isinstance(read.given, dict)):
         return None
     # tensors that were read here have their scale multiplied in
-    return {layer: Pair(pair[0], pair[1], float(pair[0].shape[0]) if alpha is None else alpha) for layer, pair in sides.items()}
+    return {
+        layer: Pair(pair[0], pair[1], float(pair[0].shape[0]) if alpha is None else alpha)
+        for layer, pair in sides.items()
+    }
 
 
 def _one_alpha(path: Path, denoiser: str) -> float | None:
@@ -63,7 +66,7 @@ def _one_alpha(path: Path, denoiser: str) -> float | None:
     return float(alpha) if isinstance(alpha, int | float) and not special else None
 
 
-@torch.no_grad()
+@torch.inference_mode()  # layers that offloading moved in that mode can only be written to in it
 def exchange(denoiser: nn.Module, adapter: str, pairs: Mapping[str, Pair], *, smaller: bool) -> bool:
     """Put other numbers into a worn adapter, at strength 1.
 
@@ -75,7 +78,9 @@ def exchange(denoiser: nn.Module, adapter: str, pairs: Mapping[str, Pair], *, sm
         False, and nothing was touched, where layers or ranks are others.
     """
     worn = _worn(denoiser, adapter)
-    if worn.keys() != pairs.keys() or not all(_fits(layer, adapter, pairs[name], smaller) for name, layer in worn.items()):
+    if worn.keys() != pairs.keys() or not all(
+        _fits(layer, adapter, pairs[name], smaller) for name, layer in worn.items()
+    ):
         return False
     for name, layer in worn.items():
         pair = pairs[name]
@@ -91,15 +96,27 @@ def exchange(denoiser: nn.Module, adapter: str, pairs: Mapping[str, Pair], *, sm
 
 
 def _worn(denoiser: nn.Module, adapter: str) -> dict[str, Any]:
-    return {name: layer for name, layer in denoiser.named_modules() if isinstance(layer, LoraLayer) and adapter in layer.lora_A}
+    return {
+        name: layer
+        for name, layer in denoiser.named_modules()
+        if isinstance(layer, LoraLayer) and adapter in layer.lora_A
+    }
 
 
 def _fits(layer: Any, adapter: str, pair: Pair, smaller: bool) -> bool:
     down, up = layer.lora_A[adapter].weight, layer.lora_B[adapter].weight
     plain = adapter not in layer.lora_magnitude_vector and not down.is_meta and not layer.merged
-    same = down.shape[1:] == pair.down.shape[1:] and up.shape[:1] + up.shape[2:] == pair.up.shape[:1] + pair.up.shape[2:]
+    same = (
+        down.shape[1:] == pair.down.shape[1:] and up.shape[:1] + up.shape[2:] == pair.up.shape[:1] + pair.up.shape[2:]
+    )
     rank, held = pair.down.shape[0], down.shape[0]
-    return plain and same and pair.up.shape[1] == rank and up.shape[1] == held and (rank == held or (smaller and rank < held))
+    return (
+        plain
+        and same
+        and pair.up.shape[1] == rank
+        and up.shape[1] == held
+        and (rank == held or (smaller and rank < held))
+    )
 
 
 def settle(denoiser: nn.Module, rank: int) -> int:

@@ -20,17 +20,15 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from twinloop.adapters.diffusion.lokr_export import LokrWeights, lokr_copy, lokr_text, own_tensors
+from twinloop.adapters.diffusion.loras.lokr_writing import LokrWeights, alpha_tensor, lokr_copy, lokr_text, own_tensors
 from twinloop.families.base import Family
-from twinloop.families.lora_names import LoraNames
+from twinloop.families.lora_names import CLIP, LoraNames
+from twinloop.loras.lora import ADAPTER_TEXT
 from twinloop.store.atomic import write_bytes
 from twinloop.store.lora_file import canonical, kohya_path
 
 FORMS = {"down_up": ("lora_down.weight", "lora_up.weight"), "a_b": ("lora_A.weight", "lora_B.weight")}
 """How the two matrices are called, by `LoraNames.form`."""
-CLIP = "text_model."
-"""Newer versions of transformers leave this out of some CLIPs' names. diffusers then leaves it out of a file's tensors, but not of its
-``target_modules``; PEFT compares the ends of names, so the short form fits both."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +77,7 @@ def copy_tensors(lora: LoraWeights, names: LoraNames) -> dict[str, Tensor]:
         downs, ups = [down for down, _ in pairs], [up for _, up in pairs]
         named[f"{name}.{down_name}"] = torch.cat(downs) if len(pairs) > 1 else downs[0]
         named[f"{name}.{up_name}"] = _diagonal(ups) if len(pairs) > 1 else ups[0]
-        named[f"{name}.alpha"] = torch.tensor(lora.alpha * len(pairs), dtype=pairs[0][0].dtype)
+        named[f"{name}.alpha"] = alpha_tensor(lora.alpha * len(pairs), pairs[0][0].dtype)
         if lora.magnitudes:
             lengths = torch.cat([lora.magnitudes[layer].flatten() for layer in layers])
             named[f"{name}.dora_scale"] = lengths.view(-1, *[1] * (pairs[0][1].ndim - 1))
@@ -124,13 +122,15 @@ def write_lora(path: Path, lora: LoraWeights | LokrWeights, family: Family, text
     parts = lora.parts(family.denoiser)
     copies = (copy_tensors(part, _names(family, component)) for component, part in parts.items())
     write_bytes(kohya_path(path), _file(_joined(copies), texts))
-    adapter = json.dumps(_joined(json.loads(adapter_text(part, component)) for component, part in parts.items()), sort_keys=True)
+    adapter = json.dumps(
+        _joined(json.loads(adapter_text(part, component)) for component, part in parts.items()), sort_keys=True
+    )
     own = _joined(diffusers_tensors(part, component) for component, part in parts.items())
     return _own_file(path, own, texts, adapter)
 
 
 def _own_file(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str], adapter: str) -> bytes:
-    data = _file(tensors, {**texts, "lora_adapter_metadata": adapter})
+    data = _file(tensors, {**texts, ADAPTER_TEXT: adapter})
     write_bytes(path, data)
     return data
 

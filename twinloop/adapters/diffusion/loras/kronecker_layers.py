@@ -29,7 +29,9 @@ class _Factored(LoKrLayer):  # type: ignore[misc]
 
     rows: dict[str, tuple[int, int]]
 
-    def install(self, adapter: str, parts: Mapping[str, nn.Parameter], scale: float, rows: tuple[int, int] | None) -> None:
+    def install(
+        self, adapter: str, parts: Mapping[str, nn.Parameter], scale: float, rows: tuple[int, int] | None
+    ) -> None:
         """Take these matrices in the place of those that PEFT made; ``set_scale`` multiplies ``scale`` from now on."""
         for name in PARTS:
             held = getattr(self, name)
@@ -39,7 +41,10 @@ class _Factored(LoKrLayer):  # type: ignore[misc]
                 held[adapter] = parts[name]
         self.r[adapter], self.alpha[adapter], self.scaling[adapter] = 1, scale, scale
         self.rank_dropout[adapter], self.rank_dropout_scale[adapter], self.module_dropout[adapter] = 0.0, False, 0.0
-        self.rows = {**self._windows, **({} if rows is None else {adapter: rows})}
+        others = {
+            name: window for name, window in self._windows.items() if name != adapter
+        }  # its own may be an earlier file's
+        self.rows = others if rows is None else {**others, adapter: rows}
 
     @property
     def _windows(self) -> dict[str, tuple[int, int]]:
@@ -48,7 +53,9 @@ class _Factored(LoKrLayer):  # type: ignore[misc]
 
     def left(self, adapter: str) -> Tensor:
         """The small matrix, (a, c)."""
-        whole: Tensor = self.lokr_w1[adapter] if adapter in self.lokr_w1 else self.lokr_w1_a[adapter] @ self.lokr_w1_b[adapter]
+        whole: Tensor = (
+            self.lokr_w1[adapter] if adapter in self.lokr_w1 else self.lokr_w1_a[adapter] @ self.lokr_w1_b[adapter]
+        )
         return whole
 
     def right(self, adapter: str) -> Tensor:
@@ -106,7 +113,9 @@ class FactoredLinear(_Factored, Linear):  # type: ignore[misc]
 
     def _large(self, adapter: str) -> tuple[Tensor, ...]:
         """The large matrix, or the two that make it, in the order in which they act."""
-        return (self.lokr_w2[adapter],) if adapter in self.lokr_w2 else (self.lokr_w2_b[adapter], self.lokr_w2_a[adapter])
+        return (
+            (self.lokr_w2[adapter],) if adapter in self.lokr_w2 else (self.lokr_w2_b[adapter], self.lokr_w2_a[adapter])
+        )
 
 
 class FactoredConv2d(_Factored, Conv2d):  # type: ignore[misc]
@@ -139,13 +148,19 @@ def add_lokr(model: Any, config: LoKrConfig, adapter: str) -> None:
     model.set_adapter(adapter)
 
 
-def wear_product(model: Any, path: str, adapter: str, parts: Mapping[str, Tensor], scale: float, rows: tuple[int, int] | None) -> None:
+def wear_product(
+    model: Any, path: str, adapter: str, parts: Mapping[str, Tensor], scale: float, rows: tuple[int, int] | None
+) -> None:
     """Let the layer at ``path`` wear a product beside whatever it wears; ``parts`` bear PEFT's names and stay frozen."""
     place, _, name = path.rpartition(".")
     parent = model.get_submodule(place)
     layer: Any = getattr(parent, name)
     if not isinstance(layer, _Factored):
-        kind = FactoredLinear if isinstance(getattr(layer, "get_base_layer", lambda: layer)(), nn.Linear) else FactoredConv2d
+        kind = (
+            FactoredLinear
+            if isinstance(getattr(layer, "get_base_layer", lambda: layer)(), nn.Linear)
+            else FactoredConv2d
+        )
         layer = kind(layer, adapter, LoKrConfig(r=1, alpha=1, inference_mode=True), r=1, alpha=1)
         setattr(parent, name, layer)
     frozen = {part: nn.Parameter(tensor, requires_grad=False) for part, tensor in parts.items()}

@@ -16,7 +16,9 @@ def clean_latents(scheduler: Any, answer: Tensor, time: Any, noisy: Tensor) -> T
         noisy: the latents that the denoiser was asked about, as the scheduler scales them. Any shape.
     """
     answer, noisy = answer.float(), noisy.float()
-    kind = scheduler.config.get("prediction_type", "flow_prediction")  # flow schedulers know nothing else and have no such setting
+    kind = scheduler.config.get(
+        "prediction_type", "flow_prediction"
+    )  # flow schedulers know nothing else and have no such setting
     if kind in ("sample", "original_sample"):
         return answer
     alpha, sigma, scale = _noise_level(scheduler, time)

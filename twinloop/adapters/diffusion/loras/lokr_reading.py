@@ -16,18 +16,16 @@ import torch
 from peft import LoKrConfig
 from torch import Tensor, nn
 
-from twinloop.adapters.diffusion.kronecker_layers import wear_product
-from twinloop.adapters.diffusion.lora_fit import wrong_base
+from twinloop.adapters.diffusion.loras.fit import ENCODER, wrong_base
+from twinloop.adapters.diffusion.loras.kronecker_layers import wear_product
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
-from twinloop.families.single_files import read_header
+from twinloop.families.lora_names import CLIP
 from twinloop.loras.adapter import DENOISER, Place, understood
 from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.lora import read_lora
 from twinloop.loras.products import as_pair
 from twinloop.loras.tensors import RawTensor
-
-_CLIP = "text_model."
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +37,7 @@ class Products:
     @property
     def speaks(self) -> bool:
         """Whether it changes text encoders."""
-        return any(name.startswith("text_encoder") for name in self.layers)
+        return any(name.startswith(ENCODER) for name in self.layers)
 
     def wear(self, pipeline: Any, adapter: str) -> None:
         """Put it in place beside what is worn, at full strength, and alone in use."""
@@ -50,17 +48,12 @@ class Products:
                 moved: dict[int, Tensor] = {}  # parts that several layers share are there once
                 for path, product in layers.items():
                     place = _weight_place(model.get_submodule(path))
-                    parts = {f"lokr_{name}": moved.setdefault(id(part), _as_tensor(part).to(place, _precision(model))) for name, part in product.parts.items()}
+                    parts = {
+                        f"lokr_{name}": moved.setdefault(id(part), _as_tensor(part).to(place, _precision(model)))
+                        for name, part in product.parts.items()
+                    }
                     wear_product(model, path, adapter, parts, product.scale, product.rows)
         pipeline.set_adapters([adapter], [1.0])
-
-
-def holds_lokr(path: Path) -> bool:
-    """Whether this is a readable file with LoKr layers."""
-    try:
-        return any(".lokr_" in name for name in read_header(path).shapes)
-    except (OSError, ValueError):
-        return False
 
 
 def read_products(path: Path, pipeline: Any, family: Family) -> Products:
@@ -88,7 +81,7 @@ def read_products(path: Path, pipeline: Any, family: Family) -> Products:
 
 def _found(model: nn.Module, place: Place, path: Path) -> tuple[str, Any]:
     """The layer under the name that it has here; versions of transformers differ in one word of CLIP's."""
-    for name in dict.fromkeys((place.path, place.path.removeprefix(_CLIP))):
+    for name in dict.fromkeys((place.path, place.path.removeprefix(CLIP))):
         try:
             layer: Any = model.get_submodule(name)
         except AttributeError:
@@ -101,7 +94,9 @@ def _found(model: nn.Module, place: Place, path: Path) -> tuple[str, Any]:
 
 def _check(path: Path, name: str, product: Kronecker, layer: Any) -> None:
     linear = isinstance(layer, nn.Linear)
-    outputs, inputs = (layer.out_features, layer.in_features) if linear else (layer.out_channels, layer.in_channels // layer.groups)
+    outputs, inputs = (
+        (layer.out_features, layer.in_features) if linear else (layer.out_channels, layer.in_channels // layer.groups)
+    )
     cells = 1 if linear else int(np.prod(layer.kernel_size))
     given = product.inputs * int(np.prod(product.kernel)) if product.kernel else product.inputs
     for what, here, there in (("takes", inputs * cells, given), ("gives", outputs, product.outputs)):
@@ -132,5 +127,3 @@ def _as_tensor(raw: RawTensor) -> Tensor:
     if raw.dtype in ("F16", "F32", "F64"):
         return torch.from_numpy(np.array(raw.bits))
     return torch.from_numpy(raw.values())
-
-

@@ -1,0 +1,76 @@
+"""What keeps a training from starting is known before photos are looked at, all of it at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.external_trainers import ai_toolkit, sd_scripts
+from tests.functional import loops
+from tests.functional.console import twinloop
+from twinloop.store.atomic import write_json
+from twinloop.wiring import build_makers, obstacles
+
+PROGRAMS = {"kohya": sd_scripts, "ai-toolkit": ai_toolkit}
+
+
+def found(home: Path, *, base: str, training: dict[str, Any], **changes: Any) -> list[str]:
+    program = training.get("trainer", "builtin")
+    if program != "builtin":
+        PROGRAMS[program](home / program)
+        training = {**training, "trainer_path": str(home / program)}
+    settings = loops.settings(base_model=base, training=training, **changes)
+    return [str(error) for error in obstacles(settings, build_makers(settings))]
+
+
+@pytest.mark.parametrize(
+    ("base", "training", "words"),
+    [
+        (
+            "some/sdxl",
+            {"trainer": "kohya", "adapter": "dora", "ema_decay": 0.9},
+            "training.adapter dora, training.ema_decay",
+        ),
+        ("some/FLUX.1-dev", {"trainer": "kohya"}, "--clip_l=FILE, --t5xxl=FILE, --ae=FILE"),
+        ("Tongyi-MAI/Z-Image", {"trainer": "kohya"}, "does not train zimage"),
+        ("Qwen/Qwen-Image-Edit", {"trainer": "ai-toolkit"}, "does not train qwen-image-edit"),
+        ("some/FLUX.1-dev", {"trainer": "ai-toolkit", "text_encoder": True}, "text encoders of sd15 and sdxl only"),
+    ],
+)
+def test_what_another_trainer_does_not_know(tmp_path: Path, base: str, training: dict[str, Any], words: str) -> None:
+    assert words in found(tmp_path, base=base, training=training)[0]
+
+
+def test_what_another_trainer_knows(tmp_path: Path) -> None:
+    for program in PROGRAMS:
+        told = found(tmp_path, base="some/sdxl", training={"trainer": program, "adapter": "lokr", "lokr_factor": 8})
+        assert not any(program in line or "photo" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("base", "references", "words"),
+    [
+        ("nano", 2, "do not look at photos"),
+        ("Qwen/Qwen-Image-Edit-2509", 9, "look at 3 photos at most"),
+        ("some/FLUX.1-Kontext-dev", 2, "look at 1 photo at most"),
+    ],
+)
+def test_more_photos_than_a_model_looks_at(tmp_path: Path, base: str, references: int, words: str) -> None:
+    (told,) = found(tmp_path, base=base, training={}, generation={"references": references})
+    assert told.startswith(f"generation.references: {references}, ") and words in told
+
+
+def test_the_doctor_names_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = loops.settings(base_model="nano", models_dir="fake").model_dump(mode="json")
+    data["training"] |= {"preset": None, "trainer": "kohya", "text_encoder": True}
+    data["generation"]["references"] = 3
+    write_json(Path("config.json"), data)
+    said = twinloop(capsys, "doctor", "--config", "config.json")
+    assert said.code == 2 and "config.json: 2 mistakes" in said.err
+    assert "kohya cannot train the embedded base" in said.err and "generation.references: 3" in said.err
+    assert "Facets:" in said.out, "what the detectors measure is said all the same"
