@@ -60,8 +60,9 @@ class GenerationConfig(_Section):
     batch_size: Positive | None = None
     lora_scale: Annotated[float, Field(ge=0.0, le=4.0)] = 1.0
     negative_prompt: str | None = None
-    prompt_style: Literal["prose", "tags", "full"] | None = Field(
-        None, description="full = prose whose captions also say what is as usual ('eyes open'); null = the preset's"
+    prompt_style: Literal["prose", "tags", "pony", "full"] | None = Field(
+        None,
+        description="pony = tags after its score words; full = prose whose captions also say what is as usual ('eyes open'); null = the preset's",
     )
     from_photos: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         0.0,

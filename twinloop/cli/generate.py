@@ -76,7 +76,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--width", type=int, metavar="PX", help="width of the images (default: the preset's)")
     parser.add_argument("--height", type=int, metavar="PX", help="height of the images (default: the preset's)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: the preset's)")
-    parser.add_argument("--style", choices=("prose", "tags", "full"), help="of the prompts (default: the preset's)")
+    parser.add_argument(
+        "--style", choices=("prose", "tags", "pony", "full"), help="of the prompts (default: the preset's)"
+    )
     parser.add_argument(
         "--preset", metavar="NAME", help="sdxl, flux, zimage... (docs/families.md; default: by the base model)"
     )

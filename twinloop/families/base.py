@@ -29,7 +29,7 @@ class Preset:
     """Defaults for one kind of checkpoint of a family.
 
     Attributes:
-        style: of prompts and captions, ``prose``, ``tags`` or ``full`` (prose that also says what is as usual).
+        style: of prompts and captions, ``prose``, ``tags``, ``pony`` (tags after score words) or ``full`` (prose that also says what is as usual).
         repeats: how often each photo counts in an epoch (kohya's repeats).
         aspect_buckets: train on the photos' own aspect ratios; False = all are cropped square, for a base that knows only squares.
         true_sizes: tell the denoiser each photo's real size and crop; False = always those of a whole picture, for a base that knows only one size.

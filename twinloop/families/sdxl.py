@@ -101,7 +101,7 @@ FAMILY = Family(
         "sdxl": Preset(_GENERATION, _TRAINING, repeats=10, hints=("sdxl", "stable-diffusion-xl", "xl-base", "juggernaut-xl", "realvisxl")),
         "animagine": _tagged("animagine", ("animagine",), 28, 7.0, {"zit": ZIT}),
         "illustrious": _tagged("illustrious", ("illustrious", "noobai", "noob-ai", "wai-nsfw"), 28, 6.0),
-        "pony": _tagged("pony", ("pony",), 30, 7.0),
+        "pony": replace(_tagged("pony", ("pony",), 30, 7.0), style="pony"),
         "nano": Preset(
             GenerationSettings(steps=20, guidance=4.0, width=256, height=256, batch_size=8),
             TrainingSettings(

@@ -11,6 +11,7 @@ from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset, TrainingSample
 from twinloop.errors import InputError, NothingToDo, UnreadableImage
 from twinloop.ports import Reporter, TrainingSettings
+from twinloop.stages import words
 from twinloop.store.images import find_images, load_image
 from twinloop.store.sidecar import caption_beside
 
@@ -56,7 +57,7 @@ def training_samples(
 
 def _prior(folder: Path, class_word: str, style: str, reporter: Reporter) -> list[TrainingSample]:
     """Pictures of others, under the caption that lies beside each, else under the class word."""
-    usual = class_word if style == "tags" else f"photo of {class_word}"
+    usual = class_word if style in words.TAGGED else f"photo of {class_word}"
     found = []
     for path in find_images(folder):
         try:

@@ -7,18 +7,25 @@ from collections.abc import Mapping, Sequence
 from twinloop.domain.facet import DefinedFacet, Facet
 from twinloop.domain.observation import Observation
 
+TAGGED = frozenset({"tags", "pony"})
+"""Styles whose phrases are tags."""
 _PROSE = "professional photography, high quality, detailed, sharp focus"
 QUALITY = {
     "prose": _PROSE,
     "full": _PROSE,
     "tags": "masterpiece, best quality, detailed",
+    "pony": "",
 }
-"""By style: ``prose``, ``tags``, or ``full``, which is prose whose captions also say what is as usual (for a base whose own captions did)."""
+"""By style: ``prose``, ``tags``, ``pony`` (tags with the scores that Pony Diffusion was trained with), or ``full``, which is prose whose captions also
+say what is as usual (for a base whose own captions did)."""
+OPENING = {"pony": "score_9, score_8_up, score_7_up"}
+"""Quality words that a base reads at the very start, before the trigger."""
 _NOT_PROSE = "blurry, low quality, deformed, bad anatomy, watermark, text"
 NEGATIVE = {
     "prose": _NOT_PROSE,
     "full": _NOT_PROSE,
     "tags": "worst quality, low quality, blurry, deformed, bad anatomy, watermark, text",
+    "pony": "score_6, score_5, score_4, blurry, deformed, bad anatomy, watermark, text",
 }
 ORDER = ("framing", "face_angle", "expression", "composition", "setting", "lighting")
 """Order of the parts in a sentence; facets of the user's own follow."""
@@ -27,7 +34,7 @@ ORDER = ("framing", "face_angle", "expression", "composition", "setting", "light
 def phrase(facet: Facet, value: str, style: str, variant: int) -> str:
     """The words of one facet value; ``variant`` picks among its phrases, round and round."""
     words = facet.phrases[value]
-    choices = (words.tags or words.prose) if style == "tags" else (words.prose or words.tags)
+    choices = (words.tags or words.prose) if style in TAGGED else (words.prose or words.tags)
     return choices[variant % len(choices)] if choices else ""
 
 
@@ -37,12 +44,12 @@ def _in_order(facets: Sequence[Facet]) -> list[Facet]:
 
 
 def prompt(trigger: str, facets: Sequence[Facet], wanted: Mapping[str, Mapping[str, int]], style: str) -> str:
-    """A prompt: the trigger first, then the wanted values, then quality words.
+    """A prompt: the trigger first (after what the style opens with), then the wanted values, then quality words.
 
     Args:
         wanted: facet name -> value -> variant of its phrase.
     """
-    parts = [trigger]
+    parts = [OPENING.get(style, ""), trigger]
     for facet in _in_order(facets):
         parts += [phrase(facet, value, style, variant) for value, variant in wanted.get(facet.name, {}).items()]
     return ", ".join(part for part in [*parts, QUALITY[style]] if part)

@@ -37,6 +37,13 @@ def test_a_facet_with_words_in_one_style_only_is_still_asked_for() -> None:
     assert phrase(HAT, "cap", "tags", 0) == "wearing a cap"
 
 
+def test_pony_reads_its_scores_before_the_trigger_and_captions_hold_none() -> None:
+    asked = prompt("ohwx ana", BUILTIN, {"face_angle": {"profile": 0}}, "pony")
+    assert asked == "score_9, score_8_up, score_7_up, ohwx ana, profile, from side"
+    assert negative_prompt((), {}, "pony", None).startswith("score_6, score_5, score_4")
+    assert "score" not in caption("ohwx ana", BUILTIN, observation(faces=[face(-60)]), "pony")
+
+
 def test_negative_words_come_once() -> None:
     text = negative_prompt((HAT,), {"hat": {"cap": 0}}, "prose", None)
     assert text == f"{NEGATIVE['prose']}, bare head"

@@ -10,6 +10,7 @@ from typing import Any
 from twinloop.domain.captions import one_line, parts_of
 from twinloop.domain.vault import NOT_RECORDED, Consent, Label, Person
 from twinloop.errors import InputError
+from twinloop.stages import words
 from twinloop.stages.vault import edit_people
 from twinloop.stages.vault.membership import ids_merged_into
 from twinloop.stages.vault.opened import OpenVault
@@ -99,7 +100,7 @@ def head_of(label: Label, style: str) -> str:
         word.casefold() for part in parts_of(label.trigger) for word in (part, *part.split())
     }:
         return label.trigger
-    return f"{label.trigger}, {label.class_word}" if style == "tags" else f"{label.trigger} {label.class_word}"
+    return f"{label.trigger}, {label.class_word}" if style in words.TAGGED else f"{label.trigger} {label.class_word}"
 
 
 def label_json(label: Label) -> dict[str, Any]:
