@@ -210,7 +210,8 @@ class GenerationSettings:
 
     Attributes:
         steps: denoising steps. guidance: classifier-free guidance scale. width, height: pixels.
-        lora_scale: strength of the LoRA, 1.0 = as trained. strength: image-to-image, 0..1 = how much is redrawn.
+        lora_scale: strength of the LoRA, 1.0 = as trained. strength: image-to-image, 0..1 = how much is redrawn;
+            0 = the model edits photos and knows no such number.
         extra_loras: other LoRA files with their strengths, worn beside the loop's own.
         scheduler: its name as the family knows it, "" = the base model's own.
         offload: ``none``, ``model`` or ``sequential``: what waits in main memory while a GPU works on something else.

@@ -68,6 +68,17 @@ def test_zit_is_animagine_and_says_so() -> None:
     assert build_makers(settings(base_model="some/model", training={})).notice == ""
 
 
+def test_a_model_that_edits_knows_no_strength_and_says_so_where_one_is_given() -> None:
+    base: dict[str, Any] = {"base_model": "some/model", "training": {"preset": "flux-kontext"}}
+    given = build_makers(settings(**base, generation={"strength": 0.4}))
+    assert given.generation.strength == 0 and "generation.strength does nothing" in given.notice
+    assert "strength" not in build_makers(settings(**base)).notice
+    assert (
+        build_makers(settings(base_model="some/sdxl", training={}, generation={"strength": 0.4})).generation.strength
+        == 0.4
+    )
+
+
 def test_an_unknown_preset_names_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"unknown preset 'flux9'.*animagine"):
         build_makers(settings(base_model="some/model", training={"preset": "flux9"}))

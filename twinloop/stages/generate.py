@@ -170,7 +170,7 @@ def parameters_text(shot: Shot, context: GenerationContext, lora_hash: str | Non
     ]  # fmt: skip
     if settings.scheduler:
         parts.append(f"Sampler: {settings.scheduler}")
-    if shot.source:
+    if shot.source and settings.strength:
         parts.append(f"Denoising strength: {settings.strength:g}")
     if context.lora is not None and lora_hash is not None:
         parts.append(f'Lora hashes: "{context.lora.stem}: {lora_hash[:12]}"')

@@ -48,6 +48,8 @@ class Kit:
     trainer: Callable[[], Trainer]
     preset: Preset
     forecast: Callable[[TrainingSettings, int], Forecast | None]
+    edits: bool = False
+    """Whether the model edits photos instead of drawing over them."""
 
 
 def _no_forecast(settings: TrainingSettings, images: int) -> None:
@@ -74,9 +76,10 @@ def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
     def trainer() -> DiffusersLoraTrainer | SharedTrainer:
         return with_extra("Training a LoRA", "train", lambda: _trainer(settings, name, family, notice))
 
+    preset, edits = family.preset(name), family.editing is not None
     if settings.training.trainer != "builtin":
-        return Kit(generator, external, family.preset(name), _no_forecast)
-    return Kit(generator, trainer, family.preset(name), lambda training, images: trainer().forecast(training, images))
+        return Kit(generator, external, preset, _no_forecast, edits)
+    return Kit(generator, trainer, preset, lambda training, images: trainer().forecast(training, images), edits)
 
 
 def _generator(settings: Settings, family: Family, notice: Callable[[str], None]) -> Generator:

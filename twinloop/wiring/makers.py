@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twinloop.config import Settings
@@ -41,6 +41,9 @@ class Makers:
     forecast: Callable[[int], Forecast | None]
 
 
+NO_STRENGTH = "generation.strength does nothing here: this model edits photos, and the prompt says what changes."
+
+
 def _unheard(text: str) -> None:
     """Nobody listens."""
 
@@ -56,6 +59,10 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = _unheard) -
     """
     kit = fake_kit() if settings.base_model == FAKE else diffusers_kit(settings, notice)
     generation = generation_settings(settings, kit.preset.generation)
+    notices = [preset_name(settings.training.preset or "")[1], kit.preset.notice]
+    if kit.edits:
+        generation = replace(generation, strength=0.0)
+        notices += [NO_STRENGTH] * ("strength" in settings.generation.model_fields_set)
 
     def training(images: int) -> TrainingSettings:
         return training_settings(settings, kit.preset.training, kit.preset.repeats, images)
@@ -68,7 +75,7 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = _unheard) -
         training=training,
         style=settings.generation.prompt_style or kit.preset.style,
         base_model=settings.base_model,
-        notice=" ".join(text for text in (preset_name(settings.training.preset or "")[1], kit.preset.notice) if text),
+        notice=" ".join(text for text in notices if text),
         forecast=lambda images: kit.forecast(training(images), images),
     )
 

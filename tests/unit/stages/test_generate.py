@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +179,9 @@ def test_panel_images_carry_no_time(tmp_path: Path) -> None:
 def test_image_to_image_says_its_strength(tmp_path: Path) -> None:
     text = parameters_text(shot(1, source="photos/a.jpg"), context(tmp_path), None)
     assert "Denoising strength: 0.6" in text and "<lora:" not in text
+    edits = context(tmp_path)
+    edits = replace(edits, settings=replace(edits.settings, strength=0.0))
+    assert "strength" not in parameters_text(shot(1, source="photos/a.jpg"), edits, None)
 
 
 def test_progress_is_told_by_images(tmp_path: Path) -> None:
