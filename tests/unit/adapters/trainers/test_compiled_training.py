@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -104,11 +105,22 @@ def test_the_same_lora_and_nothing_compiled_twice(bench: Bench) -> None:
     assert bench.notices == []
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler on this machine")
-def test_killed_and_called_again_same_bytes(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """With kernels that a real compiler made."""
+REAL = pytest.param(
+    "inductor",
+    marks=pytest.mark.skipif(
+        not os.environ.get("TWINLOOP_COMPILER_TESTS") or not any(map(shutil.which, ("c++", "g++", "clang++"))),
+        reason="a minute of a C++ compiler; TWINLOOP_COMPILER_TESTS=1 runs it",
+    ),
+)
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", REAL])
+def test_killed_and_called_again_same_bytes(
+    bench: Bench, backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With the graphs that are captured, and with the kernels that a real compiler makes of them."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "kernels"))
+    bench.regions.backend = backend
     whole = bench.train("whole")
     assert bench.train("killed", kill_after=1) == b""
     assert bench.train("killed") == whole
