@@ -167,7 +167,7 @@ def open_base(
     files = find_base(base, family, allow_download)
     compute = choose_compute(device, precision, quantization)
     key = (family.name, files.fingerprint(), compute.name)
-    if key not in _held:
+    if key not in _held or _held[key].family != family:  # a plug-in may bring another family of the same name
         _held.clear()
         with memory_errors(f"The base model {base}", SMALL_ADVICE):
             pipeline = load_pipeline(files, family, compute)

@@ -260,10 +260,7 @@ def test_the_fingerprint_of_a_denoiser_alone_follows_what_it_borrows(tmp_path: P
 
 
 def test_generator_and_trainer_share_one_base(tiny_base: Path) -> None:
-    assert open_base(str(tiny_base), SDXL, "cpu", False) is open_base(str(tiny_base), SDXL, "cpu", False)
-    assert open_base(str(tiny_base), replace(SDXL, targets=("to_q",)), "cpu", False) is open_base(
-        str(tiny_base), SDXL, "cpu", False
-    )
+    assert open_base(str(tiny_base), SDXL, "cpu", False) is open_base(str(tiny_base), replace(SDXL), "cpu", False)
 
 
 def test_precision() -> None:
@@ -282,3 +279,11 @@ def test_a_device_that_is_not_there() -> None:
     with pytest.raises(InputError, match='"device": "auto"'):
         choose_compute("cuda")
     assert choose_compute("auto").dtype in (torch.float32, torch.float16)
+
+
+def test_a_base_in_memory_serves_its_own_family_only(full_base: Path) -> None:
+    other = replace(SDXL, targets=("attn2.to_q",))
+    first = open_base(str(full_base), SDXL, "cpu", False)
+    assert open_base(str(full_base), SDXL, "cpu", False) is first
+    assert open_base(str(full_base), other, "cpu", False).family.targets == ("attn2.to_q",)
+    assert open_base(str(full_base), SDXL, "cpu", False).family == SDXL
