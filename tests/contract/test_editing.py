@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
+from tests.contract.tiny_bases import offline  # noqa: E402
 from tests.plain_editing import plain_edit, plain_pipeline  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.seeing import SeeingProcessor, place_pictures, seeing_processor  # noqa: E402
@@ -37,23 +37,11 @@ QWEN = "diffusers.pipelines.qwenimage.pipeline_qwenimage_edit"
 
 
 @pytest.fixture(autouse=True, scope="module")
-def no_network() -> Iterator[None]:
-    def refuse(*arguments: Any, **_: Any) -> None:
-        raise AssertionError(f"something asked the network: {arguments[1:]}")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", refuse)
-        patch.setattr(socket, "getaddrinfo", refuse)
-        yield
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small_photos() -> Iterator[None]:
-    """Qwen's pipelines bring every photo to a megapixel, which takes seconds even in a tiny model: here, to the size of the picture."""
+def small_photos_and_no_network() -> Iterator[None]:
+    """The first Qwen-Image-Edit brings every photo to a megapixel too, in another way."""
     from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit import calculate_dimensions
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(f"{QWEN}_plus.VAE_IMAGE_SIZE", SIZE * SIZE)
+    with offline(SIZE) as patch:
         patch.setattr(f"{QWEN}.calculate_dimensions", lambda _, shape: calculate_dimensions(SIZE * SIZE, shape))
         patch.setattr(qwen_image_edit, "ALONE", SIZE * SIZE)
         yield

@@ -6,11 +6,6 @@ No mocks; a guard on the sockets proves that nothing asks the network.
 from __future__ import annotations
 
 import inspect
-import multiprocessing
-import os
-import signal
-import socket
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,17 +20,15 @@ pytest.importorskip("diffusers")
 from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
+from tests.contract.tiny_bases import TinyBase, both_files, offline  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
-from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.prompts import join  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
 from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache  # noqa: E402
-from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
-from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.errors import InputError, ModelFileError  # noqa: E402
-from twinloop.families import FAMILIES, Family, preset_for  # noqa: E402
+from twinloop.families import FAMILIES, preset_for  # noqa: E402
 from twinloop.loras.adapter import understood  # noqa: E402
 from twinloop.loras.lora import read_lora  # noqa: E402
 from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
@@ -48,40 +41,15 @@ READ_BY_DIFFUSERS = ("sd15", "sdxl", "flux2", "flux2-klein", "zimage", "qwen-ima
 
 @pytest.fixture(autouse=True, scope="module")
 def no_network() -> Iterator[None]:
-    def refuse(*arguments: Any, **_: Any) -> None:
-        raise AssertionError(f"something asked the network: {arguments[1:]}")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", refuse)
-        patch.setattr(socket, "getaddrinfo", refuse)
-        patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-        # photos that this pipeline looks at are brought to a megapixel each, which takes seconds even in a tiny model
-        patch.setattr("diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus.VAE_IMAGE_SIZE", SIZE * SIZE)
+    with offline(SIZE):
         yield
 
 
 @dataclass(frozen=True)
-class Trained:
+class Trained(TinyBase):
     """A tiny base model of a family and a LoRA that was trained on it without a break."""
 
-    family: Family
-    base: Path
-    photos: tuple[TrainingSample, ...]
     lora: Path
-
-    def generator(self) -> DiffusersGenerator:
-        return DiffusersGenerator(str(self.base), self.family, device="cpu", precision="float32")
-
-    def open(self) -> BaseModel:
-        return open_base(str(self.base), self.family, "cpu", False, "float32")
-
-    def train(self, home: Path, kill_after: int = 0) -> None:
-        def progress(step: int, steps: int, loss: float) -> None:
-            if step == kill_after:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        trainer = DiffusersLoraTrainer(str(self.base), self.family, device="cpu", precision="float32")
-        trainer.train(self.photos, SETTINGS, home / "lora.safetensors", home / "work", {}, progress)
 
 
 @pytest.fixture(scope="module", params=sorted(FAMILIES))
@@ -90,7 +58,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     family = FAMILIES[request.param]
     base = build_tiny(family.name, home / "base")
     made = Trained(family, base, samples(home / "photos", count=3), home / "out" / "lora.safetensors")
-    made.train(home / "out")
+    made.train(home / "out", SETTINGS)
     return made
 
 
@@ -140,19 +108,8 @@ def test_latents_and_captions_are_computed_once(trained: Trained, tmp_path: Path
     assert all(torch.equal(words[text][name], read[text][name]) for text in words for name in words[text])
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*")
 def test_killed_and_called_again_same_bytes(trained: Trained, tmp_path: Path) -> None:
-    if torch.get_num_threads() != 1 and os.environ.get("OMP_NUM_THREADS") != "1":
-        pytest.skip("forking a process with a thread pool hangs; run with OMP_NUM_THREADS=1 as make test does")
-    child = multiprocessing.get_context("fork").Process(target=trained.train, args=(tmp_path, 3))
-    child.start()
-    child.join(timeout=120)
-    assert child.exitcode == -signal.SIGKILL
-    assert not (tmp_path / "lora.safetensors").exists()
-    trained.train(tmp_path)
-    for path in (Path("lora.safetensors"), kohya_path(Path("lora.safetensors"))):
-        assert (tmp_path / path).read_bytes() == (trained.lora.parent / path).read_bytes()
+    assert trained.killed_then_again(tmp_path, SETTINGS, kill_after=3) == both_files(trained.lora)
 
 
 def test_every_target_is_trained_and_nothing_is_zero(trained: Trained) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,18 +15,15 @@ pytest.importorskip("diffusers")
 
 from safetensors.torch import load_file  # noqa: E402
 
-from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
+from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
+from tests.contract.tiny_bases import TinyBase, both_files, offline  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
-from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
-from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.domain.records import TrainingSample  # noqa: E402
-from twinloop.families import FAMILIES, Family  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.loras.adapter import understood  # noqa: E402
 from twinloop.loras.kronecker import Kronecker  # noqa: E402
 from twinloop.loras.lora import read_lora  # noqa: E402
-from twinloop.ports import TrainingSettings  # noqa: E402
 from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
 
 PAIRS = replace(
@@ -41,13 +35,16 @@ READ_BY_DIFFUSERS = ("flux2", "flux2-klein", "zimage")
 """Families whose pipelines load LoKr."""
 
 
+@pytest.fixture(autouse=True, scope="module")
+def no_network() -> Iterator[None]:
+    with offline(SIZE):
+        yield
+
+
 @dataclass(frozen=True)
-class Trained:
+class Trained(TinyBase):
     """A tiny base model of a family, and LoKrs that were trained on it without a break."""
 
-    family: Family
-    base: Path
-    photos: tuple[TrainingSample, ...]
     home: Path
 
     @property
@@ -58,47 +55,19 @@ class Trained:
     def whole(self) -> Path:
         return self.home / "whole" / "lora.safetensors"
 
-    def open(self) -> BaseModel:
-        return open_base(str(self.base), self.family, "cpu", False, "float32")
-
-    def generator(self) -> DiffusersGenerator:
-        return DiffusersGenerator(str(self.base), self.family, device="cpu", precision="float32")
-
-    def train(self, home: Path, settings: TrainingSettings, kill_after: int = 0) -> None:
-        def progress(step: int, steps: int, loss: float) -> None:
-            if step == kill_after:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        trainer = DiffusersLoraTrainer(str(self.base), self.family, device="cpu", precision="float32")
-        trainer.train(self.photos, settings, home / "lora.safetensors", home / "work", {}, progress)
-
 
 @pytest.fixture(scope="module", params=sorted(FAMILIES))
-def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     home = tmp_path_factory.mktemp(request.param)
     family = FAMILIES[request.param]
     made = Trained(family, build_tiny(family.name, home / "base"), samples(home / "photos", count=2), home)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-        made.train(home / "pairs", PAIRS)
-        made.train(home / "whole", WHOLE)
-        yield made
+    made.train(home / "pairs", PAIRS)
+    made.train(home / "whole", WHOLE)
+    return made
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*")
-def test_killed_and_called_again_same_bytes(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if torch.get_num_threads() != 1 and os.environ.get("OMP_NUM_THREADS") != "1":
-        pytest.skip("forking a process with a thread pool hangs; run with OMP_NUM_THREADS=1 as make test does")
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    child = multiprocessing.get_context("fork").Process(target=trained.train, args=(tmp_path, PAIRS, 1))
-    child.start()
-    child.join(timeout=120)
-    assert child.exitcode == -signal.SIGKILL
-    assert not (tmp_path / "lora.safetensors").exists()
-    trained.train(tmp_path, PAIRS)
-    for path in (trained.pairs, kohya_path(trained.pairs)):
-        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+def test_killed_and_called_again_same_bytes(trained: Trained, tmp_path: Path) -> None:
+    assert trained.killed_then_again(tmp_path, PAIRS, kill_after=1) == both_files(trained.pairs)
 
 
 def test_every_target_is_trained(trained: Trained) -> None:

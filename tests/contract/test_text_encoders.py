@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,17 +16,14 @@ pytest.importorskip("diffusers")
 from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
+from tests.contract.tiny_bases import TinyBase, both_files, offline  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
-from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.prompts import join  # noqa: E402
-from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
-from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.listening import TARGETS  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
-from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
-from twinloop.families import FAMILIES, Family  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.loras.adapter import understood  # noqa: E402
 from twinloop.loras.lora import read_lora  # noqa: E402
 from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
@@ -47,20 +40,11 @@ TEXTS = ("photo of ohwx ana smiling", "")
 
 
 @dataclass(frozen=True)
-class Trained:
+class Trained(TinyBase):
     """A tiny base model, its LoRA that was trained without a break, and what the base's encoders held before."""
 
-    family: Family
-    base: Path
-    photos: tuple[TrainingSample, ...]
     lora: Path
     before: dict[str, Any]
-
-    def open(self) -> BaseModel:
-        return open_base(str(self.base), self.family, "cpu", False, "float32")
-
-    def generator(self) -> DiffusersGenerator:
-        return DiffusersGenerator(str(self.base), self.family, device="cpu", precision="float32")
 
     def encoders(self) -> dict[str, Any]:
         """All numbers of the text encoders, by name."""
@@ -70,19 +54,10 @@ class Trained:
             for part in self.family.text_encoders().prefixes for name, value in getattr(pipeline, part).state_dict().items()
         }  # fmt: skip
 
-    def train(self, home: Path, kill_after: int = 0) -> None:
-        def progress(step: int, steps: int, loss: float) -> None:
-            if step == kill_after:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        trainer = DiffusersLoraTrainer(str(self.base), self.family, device="cpu", precision="float32")
-        trainer.train(self.photos, SETTINGS, home / "lora.safetensors", home / "work", {}, progress)
-
 
 @pytest.fixture(autouse=True, scope="module")
-def no_times() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+def no_network() -> Iterator[None]:
+    with offline(SIZE):
         yield
 
 
@@ -98,7 +73,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         {},
     )
     made = replace(made, before=made.encoders())
-    made.train(home / "out")
+    made.train(home / "out", SETTINGS)
     return made
 
 
@@ -162,19 +137,9 @@ def test_computed_again_or_one_by_one_the_gradients_are_the_same(trained: Traine
             assert gradient is None or torch.allclose(gradient, other, rtol=1e-3, atol=1e-5), name
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*")
 def test_killed_and_called_again_same_bytes(trained: Trained, tmp_path: Path) -> None:
     """Killed after the last step of the encoders; the newest checkpoint is of one before it."""
-    if torch.get_num_threads() != 1 and os.environ.get("OMP_NUM_THREADS") != "1":
-        pytest.skip("forking a process with a thread pool hangs; run with OMP_NUM_THREADS=1 as make test does")
-    child = multiprocessing.get_context("fork").Process(target=trained.train, args=(tmp_path, 3))
-    child.start()
-    child.join(timeout=120)
-    assert child.exitcode == -signal.SIGKILL
-    trained.train(tmp_path)
-    for path in (Path("lora.safetensors"), kohya_path(Path("lora.safetensors"))):
-        assert (tmp_path / path).read_bytes() == (trained.lora.parent / path).read_bytes()
+    assert trained.killed_then_again(tmp_path, SETTINGS, kill_after=3) == both_files(trained.lora)
 
 
 def test_every_layer_is_in_the_file_and_has_moved(trained: Trained) -> None:
