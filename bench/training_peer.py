@@ -111,39 +111,18 @@ def run(command: list[object], home: Path) -> Report:
     return found
 
 
+def a_training(side: str, task: Task, home: Path, *options: object) -> Report:
+    """What ``bench/peers/SIDE_sdxl.py`` says of a training."""
+    how = [task.model, task.photos, task.steps, task.batch, task.resolution, task.precision]
+    return run([sys.executable, PEERS / f"{side}_sdxl.py", "train", *how, home, *options], home)
+
+
 def ours(task: Task, home: Path, *options: object) -> Report:
-    return run(
-        [
-            sys.executable,
-            PEERS / "our_sdxl.py",
-            "train",
-            task.model,
-            task.photos,
-            task.steps,
-            task.batch,
-            task.resolution,
-            task.precision,
-            home,
-            *options,
-        ],
-        home,
-    )
+    return a_training("our", task, home, *options)
 
 
 def plain(task: Task, home: Path) -> Report:
-    command = [
-        sys.executable,
-        PEERS / "plain_sdxl.py",
-        "train",
-        task.model,
-        task.photos,
-        task.steps,
-        task.batch,
-        task.resolution,
-        task.precision,
-        home,
-    ]
-    return run(command, home)
+    return a_training("plain", task, home)
 
 
 def script_side(python: str, script: Path) -> Callable[..., Report]:

@@ -1,9 +1,10 @@
-"""The keys that other trainers know, as their own parsers and configuration classes have them; a key that is not here is a mistake of ours.
+"""The keys that other trainers know, after their parsers and configuration classes; a key that is not here is a mistake of ours.
 
 sd-scripts takes any key and ignores the unknown, ai-toolkit and OneTrainer too, so that a wrong one would go unnoticed in a real run.
 Sources: kohya-ss/sd-scripts library/train_util.py, config_util.py, custom_train_functions.py, sdxl_train_util.py, sd3_train_utils.py,
 flux_train_utils.py, train_network.py; ostris/ai-toolkit toolkit/config_modules.py; Nerogar/OneTrainer modules/util/config/*.py;
-bghira/SimpleTuner documentation/OPTIONS.md and DATALOADER.md.
+bghira/SimpleTuner documentation/OPTIONS.md and DATALOADER.md. Not read there but known: network scripts and optimizers, some SDXL and SD 3
+options of sd-scripts, most of SimpleTuner's backend keys.
 """
 
 from __future__ import annotations
