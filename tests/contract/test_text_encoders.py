@@ -20,7 +20,7 @@ from tests.contract.tiny_bases import TinyBase, both_files, offline  # noqa: E40
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.prompts import join  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
-from twinloop.adapters.trainers.listening import TARGETS  # noqa: E402
+from twinloop.adapters.trainers.text_encoders import TARGETS  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402

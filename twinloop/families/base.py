@@ -115,7 +115,7 @@ FLOW_SCHEDULERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 
 @dataclass(frozen=True)
-class Listeners:
+class TrainableEncoders:
     """The text encoders that a LoRA can adapt beside the denoiser: CLIP's. Language models are left as they are.
 
     Attributes:
@@ -150,7 +150,7 @@ class Family:
         editing: how photos are changed as the prompt says, where the model does that instead of drawing over a noisy copy of one.
         frames: the autoencoder is one of videos and wants a time axis.
         prompts: names under which `encode` gives its tensors.
-        listeners: the text encoders that a LoRA can adapt, None where none of them can.
+        trainable_encoders: the text encoders that a LoRA can adapt, None where none of them can.
         size_multiple: width and height must be multiples of so many pixels.
         lora_names: names of LoRA layers in the copy that other programs read.
     """
@@ -178,7 +178,7 @@ class Family:
     frames: bool = False
     editing: Editing | None = None
     lora_names: LoraNames = field(default_factory=LoraNames)
-    listeners: Listeners | None = None
+    trainable_encoders: TrainableEncoders | None = None
     schedulers: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=lambda: FLOW_SCHEDULERS)
     download: str = ""
 
@@ -232,18 +232,18 @@ class Family:
             )
         return self.schedulers[name] if name else ("", {})
 
-    def text_encoders(self) -> Listeners:
+    def text_encoders(self) -> TrainableEncoders:
         """The text encoders that a LoRA can adapt.
 
         Raises:
             InputError: there are none.
         """
-        if self.listeners is None:
+        if self.trainable_encoders is None:
             raise InputError(
                 f"training.text_encoder: models of the family '{self.name}' read prompts with a language model, which is not trained; "
                 "CLIP text encoders are. Set training.text_encoder to false."
             )
-        return self.listeners
+        return self.trainable_encoders
 
     @property
     def flow(self) -> bool:

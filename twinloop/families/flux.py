@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from twinloop.families import parts
-from twinloop.families.base import Family, Guidance, Listeners, Preset, SingleFile
+from twinloop.families.base import Family, Guidance, Preset, SingleFile, TrainableEncoders
 from twinloop.families.lora_names import LoraNames, Rename
 from twinloop.families.losses import FlowLoss
 from twinloop.ports import GenerationSettings, TrainingSettings
@@ -82,7 +82,7 @@ FAMILY = Family(
     to_latents=parts.scaled,
     to_raw=to_raw,
     loss=FlowLoss(),
-    listeners=Listeners({"text_encoder": "lora_te1_"}, read),
+    trainable_encoders=TrainableEncoders({"text_encoder": "lora_te1_"}, read),
     guidance=Guidance(negative=False),
     lora_names=LoraNames(renames=_RENAMES, own_reader=True),
     single_file=SingleFile(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from twinloop.families import parts
-from twinloop.families.base import SCHEDULERS, Family, Listeners, Preset, SingleFile
+from twinloop.families.base import SCHEDULERS, Family, Preset, SingleFile, TrainableEncoders
 from twinloop.families.losses import DiffusionLoss
 from twinloop.ports import GenerationSettings, TrainingSettings
 
@@ -42,7 +42,7 @@ FAMILY = Family(
     to_latents=parts.scaled,
     to_raw=parts.raw_of,
     loss=DiffusionLoss(),
-    listeners=Listeners({"text_encoder": "lora_te_"}, read),
+    trainable_encoders=TrainableEncoders({"text_encoder": "lora_te_"}, read),
     schedulers=SCHEDULERS,
     single_file=SingleFile(
         whole=True,

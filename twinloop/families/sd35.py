@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from twinloop.families import parts
-from twinloop.families.base import Family, Listeners, Preset, SingleFile
+from twinloop.families.base import Family, Preset, SingleFile, TrainableEncoders
 from twinloop.families.lora_names import LoraNames, Rename
 from twinloop.families.losses import FlowLoss
 from twinloop.ports import GenerationSettings, TrainingSettings
@@ -80,7 +80,7 @@ FAMILY = Family(
     to_latents=parts.scaled,
     to_raw=parts.raw_of,
     loss=FlowLoss(),
-    listeners=Listeners({"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}, read),
+    trainable_encoders=TrainableEncoders({"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}, read),
     lora_names=LoraNames(renames=_RENAMES, own_reader=True),
     single_file=SingleFile(whole=False, model="SD3Transformer2DModel", marks=(("joint_blocks.0.context_block.adaLN_modulation.1.bias",),)),
     presets={

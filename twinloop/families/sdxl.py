@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from twinloop.families import parts
-from twinloop.families.base import SCHEDULERS, Family, Listeners, Preset, SingleFile
+from twinloop.families.base import SCHEDULERS, Family, Preset, SingleFile, TrainableEncoders
 from twinloop.families.lora_names import LoraNames
 from twinloop.families.losses import DiffusionLoss
 from twinloop.ports import GenerationSettings, TrainingSettings
@@ -89,7 +89,7 @@ FAMILY = Family(
     to_latents=parts.scaled,
     to_raw=parts.raw_of,
     loss=DiffusionLoss(),
-    listeners=Listeners({"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}, read),
+    trainable_encoders=TrainableEncoders({"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}, read),
     schedulers=SCHEDULERS,
     lora_names=LoraNames(places=_PLACES),
     single_file=SingleFile(

@@ -44,11 +44,11 @@ class Makers:
 NO_STRENGTH = "generation.strength does nothing here: this model edits photos, and the prompt says what changes."
 
 
-def _unheard(text: str) -> None:
+def _ignore(text: str) -> None:
     """Nobody listens."""
 
 
-def build_makers(settings: Settings, notice: Callable[[str], None] = _unheard) -> Makers:
+def build_makers(settings: Settings, notice: Callable[[str], None] = _ignore) -> Makers:
     """Generator and trainer for the settings' base model.
 
     Args:

@@ -17,8 +17,8 @@ from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.loras.lokr_writing import LokrWeights
 from twinloop.adapters.diffusion.loras.writing import LoraWeights
 from twinloop.adapters.diffusion.prompts import Joined
-from twinloop.adapters.trainers.listening import TextEncoders, listening, long_name
 from twinloop.adapters.trainers.lokr import add_for_training, bound, lokr_weights, starts_at_zero
+from twinloop.adapters.trainers.text_encoders import TextEncoders, adapted_encoders, long_name
 from twinloop.domain.shots import derive_seed
 from twinloop.errors import InputError
 
@@ -71,7 +71,9 @@ def adapted(
             model.add_adapter(config(layers), adapter_name=ADAPTER)
         if tight:
             model.enable_gradient_checkpointing()
-        with listening(base, ADAPTER, config, again=tight) if text_encoder else nullcontext() as encoders:
+        with (
+            adapted_encoders(base, ADAPTER, config, checkpointing=tight) if text_encoder else nullcontext() as encoders
+        ):
             yield AdaptedDenoiser(base, rank, alpha, seed, encoders)
     finally:
         if tight:
@@ -134,7 +136,7 @@ class AdaptedDenoiser:
         prefixes = tuple(prefix for prefix, _ in self._models() if prefix)
         return frozenset(name for name in self.parameters if name.startswith(prefixes)) if prefixes else frozenset()
 
-    def listen(self, learning: bool) -> None:
+    def train_encoders(self, learning: bool) -> None:
         """Whether gradients reach the text encoders from now on."""
         if self._encoders is not None:
             self._encoders.learning = learning
@@ -187,13 +189,13 @@ class AdaptedDenoiser:
             return lokr_weights(self.parameters, self._rank, self._alpha, dtype)
         of_encoders = self.of_encoders
         own = {name: parameter for name, parameter in self.parameters.items() if name not in of_encoders}
-        heard = {
+        of_models = {
             prefix.removesuffix("."): self._weights(
                 {long_name(name.removeprefix(prefix)): part for name, part in self.parameters.items() if name.startswith(prefix)}, dtype
             )
             for prefix, _ in self._models() if prefix
         }  # fmt: skip
-        return replace(self._weights(own, dtype), encoders=heard)
+        return replace(self._weights(own, dtype), encoders=of_models)
 
     def _weights(self, parameters: Mapping[str, nn.Parameter], dtype: torch.dtype) -> LoraWeights:
         layers, magnitudes = dict[str, tuple[Tensor, Tensor]](), dict[str, Tensor]()

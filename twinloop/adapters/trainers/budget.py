@@ -31,12 +31,12 @@ STEP_CHECKPOINTED = 2.85
 
 
 @dataclass(frozen=True)
-class Lighter:
+class WeightSizes:
     """Bytes with other weights: of the trained parts, of what stays beside them, and of what comes over for a while."""
 
     weights: int
     others: int
-    visitors: int
+    visiting: int
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Demand:
 
     Attributes:
         one: of one picture. others: bytes of the parts that stay on the device beside the denoiser. gpu: whether it is one.
-        quantization: of the denoiser. visitors: bytes of the text encoders that come over to a GPU for new captions.
+        quantization: of the denoiser. visiting: bytes of the text encoders that come over to a GPU for new captions.
         lighter: what it would be with weights quantised in this way; the most exact first.
     """
 
@@ -53,9 +53,9 @@ class Demand:
     settings: TrainingSettings
     others: int
     gpu: bool
-    visitors: int = 0
+    visiting: int = 0
     quantization: Quantization | None = None
-    lighter: Mapping[Quantization, Lighter] = field(default_factory=dict)
+    lighter: Mapping[Quantization, WeightSizes] = field(default_factory=dict)
 
     def peak(self, portion: int, checkpointing: bool) -> int:
         """Bytes at the fullest moment of a step."""
@@ -68,7 +68,7 @@ class Demand:
             + portion * (activations + 2 * one.largest)
             + UNPACKING[self.quantization] * one.packed
         )
-        return still + max(step, self.visitors)
+        return still + max(step, self.visiting)
 
     def plans(self) -> Iterator[MemoryPlan]:
         """Ways to take the same step, the fastest first: as asked, with checkpointing, then in ever smaller portions."""
@@ -89,7 +89,7 @@ class Demand:
         """The same training on quantised weights, the most exact first."""
         for how, less in self.lighter.items():
             one = replace(self.one, weights=less.weights, packed=self.one.widest)
-            yield how, replace(self, one=one, others=less.others, visitors=less.visitors, quantization=how, lighter={})
+            yield how, replace(self, one=one, others=less.others, visiting=less.visiting, quantization=how, lighter={})
 
     def fitting_quantised(self, room: int) -> MemoryPlan | None:
         """The first plan on quantised weights that needs at most so many bytes."""

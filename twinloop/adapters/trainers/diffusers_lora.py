@@ -21,7 +21,6 @@ from twinloop.adapters.trainers.adapted import AdaptedDenoiser, adapted, is_smal
 from twinloop.adapters.trainers.batches import Batches, wanted_texts
 from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache
 from twinloop.adapters.trainers.compiled import COMPILED, CompiledBlocks
-from twinloop.adapters.trainers.listening import check_listening
 from twinloop.adapters.trainers.logs import keep_log, open_metrics
 from twinloop.adapters.trainers.noise import schedule_for
 from twinloop.adapters.trainers.optimizer import check_optimizer
@@ -30,6 +29,7 @@ from twinloop.adapters.trainers.portions import PORTIONS, Portions
 from twinloop.adapters.trainers.record import TrainingRecord, inputs_hash, open_record
 from twinloop.adapters.trainers.running import Material, Progress, Run
 from twinloop.adapters.trainers.schedule import SCHEDULES
+from twinloop.adapters.trainers.text_encoders import check_text_encoder_training
 from twinloop.adapters.trainers.texts import lora_texts, quantized_texts
 from twinloop.adapters.trainers.workers import Workers
 from twinloop.domain.forecast import Forecast
@@ -226,4 +226,4 @@ def check(settings: TrainingSettings, base: BaseModel) -> None:
         raise InputError(f"training.schedule: unknown schedule '{settings.schedule}'. Known: {', '.join(SCHEDULES)}.")
     check_optimizer(settings.optimizer, base.compute.device)
     if settings.text_encoder:
-        check_listening(settings, base.family)
+        check_text_encoder_training(settings, base.family)

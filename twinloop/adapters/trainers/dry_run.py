@@ -26,8 +26,8 @@ from twinloop.adapters.diffusion.prompts import Joined
 from twinloop.adapters.diffusion.quantised.model import is_packed, quantisable
 from twinloop.adapters.diffusion.quantised.sizes import real_bytes
 from twinloop.adapters.trainers.adapted import ADAPTER, adapted_layers
-from twinloop.adapters.trainers.listening import target_layers
 from twinloop.adapters.trainers.lokr import add_for_training
+from twinloop.adapters.trainers.text_encoders import target_layers
 
 META = torch.device("meta")
 _PRODUCTS = (
@@ -78,13 +78,13 @@ class Footprint:
 
 
 def footprint(
-    base: BaseModel, targets: Sequence[str], rank: int, latents: tuple[int, ...], words: Joined, dora: bool = False, *, heard: bool = False,
+    base: BaseModel, targets: Sequence[str], rank: int, latents: tuple[int, ...], words: Joined, dora: bool = False, *, train_encoders: bool = False,
     lokr: int = 0,
 ) -> Footprint:  # fmt: skip
     """Take a step without numbers. The base wears no LoRA.
 
     Args:
-        latents: (1, c, h, w). words: of one text, as `join` gives them. heard: gradients go on to the text encoders.
+        latents: (1, c, h, w). words: of one text, as `join` gives them. train_encoders: gradients go on to the text encoders.
         lokr: the factor of a LoKr, as `adapted` takes it.
     """
     model = _on_meta(base, targets, rank, dora, lokr)
@@ -94,7 +94,7 @@ def footprint(
     inputs = (
         torch.empty(latents, device=META),
         torch.zeros(1, device=META),
-        _shapes(words, heard),
+        _shapes(words, train_encoders),
         torch.zeros(1, 6, device=META),
     )
     large = _quantisable_weights(model)
@@ -162,11 +162,11 @@ def _encoder_footprint(encoder: Any, compute: Compute, rank: int, dora: bool) ->
     )
 
 
-def _shapes(words: Joined, heard: bool) -> Joined:
+def _shapes(words: Joined, train_encoders: bool) -> Joined:
     """The same texts without numbers; masks stay as they are, because families look into them."""
 
     def bare(part: Tensor) -> Tensor:
-        return torch.empty(part.shape, device=META, requires_grad=heard) if part.is_floating_point() else part
+        return torch.empty(part.shape, device=META, requires_grad=train_encoders) if part.is_floating_point() else part
 
     return {name: [bare(row) for row in part] if isinstance(part, list) else bare(part) for name, part in words.items()}
 

@@ -83,13 +83,13 @@ def _samples(data: Sequence[Mapping[str, Any]]) -> tuple[TrainingSample, ...]:
 PREFIX = "twinloop:"
 
 
-def said(kind: str, **what: Any) -> str:
+def message(kind: str, **what: Any) -> str:
     """One line of the leading process."""
     return f"{PREFIX}{json.dumps({'kind': kind, **what})}\n"
 
 
-def heard(line: str) -> dict[str, Any] | None:
-    """What a line of `said` holds; None for any other line."""
+def parse_message(line: str) -> dict[str, Any] | None:
+    """What a line of `message` holds; None for any other line."""
     if not line.startswith(PREFIX):
         return None
     try:

@@ -18,7 +18,7 @@ from twinloop.adapters.diffusion.prompts import join
 from twinloop.adapters.diffusion.quantised.model import is_packed, large_parts
 from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
 from twinloop.adapters.trainers.adapted import is_small
-from twinloop.adapters.trainers.budget import STATE_BYTES, Demand, Lighter
+from twinloop.adapters.trainers.budget import STATE_BYTES, Demand, WeightSizes
 from twinloop.adapters.trainers.dry_run import encoders_footprint, footprint
 from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
 from twinloop.domain.quantised import Quantization
@@ -51,7 +51,7 @@ def demand_of(base: BaseModel, settings: TrainingSettings) -> tuple[Demand, int]
         latents,
         join([words], family.joining),
         dora,
-        heard=settings.text_encoder,
+        train_encoders=settings.text_encoder,
         lokr=settings.lokr,
     )
     trained = [family.denoiser]
@@ -62,10 +62,10 @@ def demand_of(base: BaseModel, settings: TrainingSettings) -> tuple[Demand, int]
     cached = 4 * math.prod(latents) * (2 if settings.flip else 1) + sum(part.nbytes for part in words.values())
     now, lighter = _beside(base, gpu, trained, None), {how: _beside(base, gpu, trained, how) for how in _lighter(base)}
     kind = None if is_packed(base.denoiser) else base.compute.quantization
-    return Demand(one, settings, now.others, gpu, now.visitors, kind, lighter), cached
+    return Demand(one, settings, now.others, gpu, now.visiting, kind, lighter), cached
 
 
-def _beside(base: BaseModel, gpu: bool, trained: Sequence[str], how: Quantization | None) -> Lighter:
+def _beside(base: BaseModel, gpu: bool, trained: Sequence[str], how: Quantization | None) -> WeightSizes:
     """Bytes with weights quantised so (None = as they are). Text encoders that are not trained stay in main memory, and visit a GPU."""
     large = large_parts(base.pipeline, base.family)
 
@@ -80,7 +80,7 @@ def _beside(base: BaseModel, gpu: bool, trained: Sequence[str], how: Quantizatio
     others = {name: part for name, part in parts.items() if name not in trained}
     encoders = sum(weigh(part) for name, part in others.items() if name.startswith("text_encoder"))
     rest = weigh(others["vae"]) if gpu else sum(map(weigh, others.values()))
-    return Lighter(sum(weigh(parts[name]) for name in trained if name in parts), rest, encoders if gpu else 0)
+    return WeightSizes(sum(weigh(parts[name]) for name in trained if name in parts), rest, encoders if gpu else 0)
 
 
 def _lighter(base: BaseModel) -> list[Quantization]:

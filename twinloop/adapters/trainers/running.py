@@ -112,13 +112,13 @@ class Run:
 
     def _compile_again(self) -> None:
         """Compile at the first step's sizes before going on: what comes of compiling depends a little on the sizes that it meets first."""
-        self._denoiser.listen(bool(self._settings.text_encoder_steps))
+        self._denoiser.train_encoders(bool(self._settings.text_encoder_steps))
         self._gradients(1)
         self._optimizer.clear()
 
     def _step(self, step: int, metrics: Metrics) -> float:
         settings = self._settings
-        self._denoiser.listen(step <= settings.text_encoder_steps)
+        self._denoiser.train_encoders(step <= settings.text_encoder_steps)
         loss = self._workers.total(self._gradients(step))
         self._denoiser.complete_gradients()
         self._workers.add_up(

@@ -14,7 +14,7 @@ from typing import Any
 
 from twinloop import errors
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
-from twinloop.adapters.trainers.job import BaseChoice, Job, heard
+from twinloop.adapters.trainers.job import BaseChoice, Job, parse_message
 from twinloop.adapters.trainers.running import Progress
 from twinloop.adapters.trainers.workers import check_processes
 from twinloop.domain.forecast import Forecast
@@ -76,7 +76,7 @@ class SharedTrainer:
         lora: LoRA | None = None
         with _processes(job, self._count) as process:
             for line in process.stdout or ():
-                told = heard(line)
+                told = parse_message(line)
                 if told is None:
                     last.append(line.rstrip())
                 elif told["kind"] == "step":

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
-from twinloop.adapters.trainers.job import Job, said
+from twinloop.adapters.trainers.job import Job, message
 from twinloop.adapters.trainers.workers import joined
 from twinloop.errors import TwinLoopError
 from twinloop.families import family_of
@@ -24,12 +24,12 @@ def main(path: Path) -> int:
         try:
             lora = _trainer(job, say=workers.leads).train_with(
                 workers, job.samples, job.settings, job.output, job.work, job.metadata,
-                lambda step, steps, loss: _say(workers.leads, said("step", step=step, steps=steps, loss=loss)),
+                lambda step, steps, loss: _say(workers.leads, message("step", step=step, steps=steps, loss=loss)),
             )  # fmt: skip
         except TwinLoopError as error:
-            _say(True, said("error", error=type(error).__name__, message=str(error)))
+            _say(True, message("error", error=type(error).__name__, message=str(error)))
             return error.exit_code
-        _say(workers.leads, said("done", lora=dataclasses.asdict(lora)))
+        _say(workers.leads, message("done", lora=dataclasses.asdict(lora)))
     return 0
 
 
@@ -37,7 +37,7 @@ def _trainer(job: Job, say: bool) -> DiffusersLoraTrainer:
     choice = job.choice
     return DiffusersLoraTrainer(
         choice.base, family_of(choice.base, choice.preset), device=choice.device, allow_download=choice.allow_download, precision=choice.precision,
-        quantization=choice.quantization, notice=lambda text: _say(say, said("notice", text=text)),
+        quantization=choice.quantization, notice=lambda text: _say(say, message("notice", text=text)),
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from twinloop.stages.vault.opened import OpenVault, looked_into
 from twinloop.stages.vault.people import find_person, read_people
 from twinloop.stages.vault.prepared import adopt_edits
 from twinloop.store.atomic import read_json
-from twinloop.web.api.shared import TheSite, Unheard, changing, webp
+from twinloop.web.api.shared import SilentReporter, TheSite, changing, webp
 from twinloop.web.pictures import picture
 from twinloop.web.site import Site
 
@@ -184,8 +184,8 @@ class SomeFiles(BaseModel):
 def keep_instead(body: OneFile, site: TheSite) -> dict[str, Any]:
     """Keep this photo of its group."""
     with changing(site) as opened:
-        made = keep(opened, current(opened, Unheard()), body.file)
-        current(opened, Unheard())
+        made = keep(opened, current(opened, SilentReporter()), body.file)
+        current(opened, SilentReporter())
         return {"number": made.number, "kind": made.kind}
 
 
@@ -194,7 +194,7 @@ def no_duplicates(body: SomeFiles, site: TheSite) -> dict[str, Any]:
     """These photos are no duplicates of each other."""
     with changing(site) as opened:
         made = distinct(opened, body.files)
-        current(opened, Unheard())
+        current(opened, SilentReporter())
         return {"number": made.number, "kind": made.kind}
 
 

@@ -18,7 +18,7 @@ from twinloop.stages.vault.duplicate_decisions import KINDS as DUPLICATES
 from twinloop.stages.vault.history import history
 from twinloop.stages.vault.opened import looked_into
 from twinloop.stages.vault.people import find_person, read_people
-from twinloop.web.api.shared import TheSite, Unheard, changing, webp
+from twinloop.web.api.shared import SilentReporter, TheSite, changing, webp
 from twinloop.web.pictures import face as cut_face
 from twinloop.web.site import Site
 
@@ -178,5 +178,5 @@ def undo(site: TheSite) -> dict[str, Any]:
         text = {said.decision.number: said.text for said in history(opened)}
         last = edit_people.undo(opened)
         if last.kind in DUPLICATES and opened.vault.duplicates.exists():
-            current(opened, Unheard())
+            current(opened, SilentReporter())
         return {"number": last.number, "kind": last.kind, "text": text[last.number]}

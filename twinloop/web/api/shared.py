@@ -54,7 +54,7 @@ def changing(site: Site) -> Iterator[OpenVault]:
         yield vault
 
 
-class Unheard:
+class SilentReporter:
     """A reporter for work that is done while the page waits."""
 
     def line(self, text: str) -> None:

@@ -22,7 +22,7 @@ from twinloop.adapters.diffusion.quantised.model import quantise  # noqa: E402
 from twinloop.adapters.diffusion.quantised.sizes import real_bytes  # noqa: E402
 from twinloop.adapters.trainers import planning  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
-from twinloop.adapters.trainers.budget import CONTEXT, UNPACKING, Demand, Lighter  # noqa: E402
+from twinloop.adapters.trainers.budget import CONTEXT, UNPACKING, Demand, WeightSizes  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.dry_run import Footprint, footprint, id_of  # noqa: E402
 from twinloop.adapters.trainers.planning import demand_of, forecast, memory_plan  # noqa: E402
@@ -169,7 +169,7 @@ def test_optimizers_and_the_average_cost_memory() -> None:
     assert demand(ema_decay=0.99).peak(1, True) - peaks["adamw"] == 4 * ONE.adapter
 
 
-LIGHTER = {"int8": Lighter(2 * GIB, GIB // 2, GIB), "nf4": Lighter(GIB, GIB // 2, GIB // 2)}
+LIGHTER = {"int8": WeightSizes(2 * GIB, GIB // 2, GIB), "nf4": WeightSizes(GIB, GIB // 2, GIB // 2)}
 
 
 def test_quantised_weights_are_proposed_where_the_configured_ones_do_not_fit() -> None:
@@ -182,7 +182,7 @@ def test_quantised_weights_are_proposed_where_the_configured_ones_do_not_fit() -
         24: None,
     }
     assert str(found[8]).endswith('with "quantization": "int8"')
-    tight = {"int8": Lighter(9 * GIB, GIB // 2, GIB), "nf4": LIGHTER["nf4"]}
+    tight = {"int8": WeightSizes(9 * GIB, GIB // 2, GIB), "nf4": LIGHTER["nf4"]}
     (eight,) = (
         plan
         for budget, plan in Demand(one, TRAINING, others=GIB // 2, gpu=True, lighter=tight).budgets().items()
@@ -193,7 +193,7 @@ def test_quantised_weights_are_proposed_where_the_configured_ones_do_not_fit() -
 
 def test_text_encoders_that_come_over_count() -> None:
     """They lie beside the denoiser while they read captions."""
-    visited = replace(demand(), visitors=30 * GIB)
+    visited = replace(demand(), visiting=30 * GIB)
     assert visited.peak(1, True) == ONE.weights + GIB // 2 + CONTEXT + 30 * GIB
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.job import BaseChoice, Job, heard, said  # noqa: E402
+from twinloop.adapters.trainers.job import BaseChoice, Job, message, parse_message  # noqa: E402
 from twinloop.adapters.trainers.shared import SharedTrainer, _error  # noqa: E402
 from twinloop.adapters.trainers.workers import Workers, check_processes  # noqa: E402
 from twinloop.domain.faces import Box  # noqa: E402
@@ -76,7 +76,7 @@ def stand_in(home: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
 def test_an_interruption_ends_the_processes(
     choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = said("step", step=1, steps=4, loss=0.5).strip()
+    line = message("step", step=1, steps=4, loss=0.5).strip()
     stand_in(tmp_path, monkeypatch, f"echo $$ > {tmp_path}/pid\necho '{line}'\nsleep 60")
 
     def stop(step: int, steps: int, loss: float) -> None:
@@ -93,7 +93,9 @@ def test_an_interruption_ends_the_processes(
 def test_an_error_of_a_process_is_the_same_error_here(
     choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stand_in(tmp_path, monkeypatch, f"echo '{said('error', error='OutOfMemory', message='too large').strip()}'\nexit 2")
+    stand_in(
+        tmp_path, monkeypatch, f"echo '{message('error', error='OutOfMemory', message='too large').strip()}'\nexit 2"
+    )
     with pytest.raises(OutOfMemory, match="too large"):
         SharedTrainer(choice, 2, pytest.fail).train(
             samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail
@@ -124,11 +126,11 @@ def test_a_job_survives_its_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["", "twinloop:", "twinloop:[1]", "Traceback (most recent call last):"])
 def test_other_lines_are_not_taken_for_ours(line: str) -> None:
-    assert heard(line) is None
+    assert parse_message(line) is None
 
 
 def test_what_is_said_is_heard() -> None:
-    told: Any = heard(said("error", error="OutOfMemory", message="too large"))
+    told: Any = parse_message(message("error", error="OutOfMemory", message="too large"))
     assert told == {"kind": "error", "error": "OutOfMemory", "message": "too large"}
     assert isinstance(_error(told), OutOfMemory) and str(_error(told)) == "too large"
     assert str(_error({"error": "Unknown", "message": "m"})) == "m"

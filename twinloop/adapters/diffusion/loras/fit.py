@@ -30,7 +30,7 @@ def check_fit(path: Path, found: Mapping[str, Tensor], pipeline: Any, family: Fa
     if not inner and not any(key.startswith(ENCODER) for key in found):
         raise ModelFileError(wrong_base(path, f"it adapts no {prefix}, but {next(iter(found)).split('.')[0]}"))
     _check_layers(path, inner, getattr(pipeline, prefix))
-    able = family.listeners.prefixes if family.listeners is not None else {}
+    able = family.trainable_encoders.prefixes if family.trainable_encoders is not None else {}
     for name in sorted({key.partition(".")[0] for key in found if key.startswith(ENCODER)}):
         encoder = getattr(pipeline, name, None) if name in able else None
         if encoder is None:

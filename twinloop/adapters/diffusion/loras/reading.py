@@ -109,12 +109,12 @@ def _prefixed(layers: Mapping[str, tuple[Tensor, Tensor]], denoiser: str) -> dic
 
 def _whole_copy(tensors: Mapping[str, Tensor], family: Family, denoiser: nn.Module) -> dict[str, Tensor] | None:
     """Tensors of a file in the family's own copy names, their scale multiplied in; None when it holds other names."""
-    heard = encoders_by_diffusers_names(tensors)
-    if heard is None:
+    encoders = encoders_by_diffusers_names(tensors)
+    if encoders is None:
         return None
     rest = {name: tensor for name, tensor in tensors.items() if not ENCODER_LAYER.match(name)}
     seen = _from_copy(rest, family.lora_names, denoiser) if rest else {}
-    return None if seen is None else {**_prefixed(seen, family.denoiser), **heard}
+    return None if seen is None else {**_prefixed(seen, family.denoiser), **encoders}
 
 
 def _from_copy(

@@ -2,7 +2,7 @@
 
 diffusers / PEFT:  ``unet.<layer>.lora_A.weight``, ``.lora_B.weight`` (``transformer.`` for other denoisers); rank and alpha as JSON in the header.
 kohya / ComfyUI:   the names of the model's original code, with ``.alpha`` (`LoraNames` of the family).
-Text encoders:     ``text_encoder.text_model.<layer>``, ``text_encoder_2.text_model...``; ``lora_te1_text_model_<layer_>`` (`Listeners` of the family).
+Text encoders:     ``text_encoder.text_model.<layer>``, ``text_encoder_2.text_model...``; ``lora_te1_text_model_<layer_>`` (`TrainableEncoders` of the family).
 
 diffusers' own converter writes alpha = rank whatever the alpha was, hence this one.
 """
@@ -137,7 +137,7 @@ def _own_file(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str
 
 def _names(family: Family, component: str) -> LoraNames:
     """How the layers of a component are called in the copy."""
-    encoders = family.listeners.prefixes if family.listeners is not None else {}
+    encoders = family.trainable_encoders.prefixes if family.trainable_encoders is not None else {}
     return LoraNames(prefix=encoders[component]) if component in encoders else family.lora_names
 
 

@@ -110,18 +110,18 @@ def test_alphas_are_compared_within_a_component() -> None:
 
 def test_two_at_once_whichever_comes_first(base: BaseModel, tmp_path: Path) -> None:
     """One adapts the denoiser alone; taking off either leaves the other as it is alone."""
-    seen, heard = tmp_path / "seen.safetensors", tmp_path / "heard.safetensors"
-    write_kohya(seen, layers_of(base, ("unet",)), (2.0,))
-    write_kohya(heard, layers_of(base, ENCODERS), (2.0,), seed=1)
+    of_denoiser, of_encoders = tmp_path / "of_denoiser.safetensors", tmp_path / "of_encoders.safetensors"
+    write_kohya(of_denoiser, layers_of(base, ("unet",)), (2.0,))
+    write_kohya(of_encoders, layers_of(base, ENCODERS), (2.0,), seed=1)
     bare = base.prompts.embed(TEXT)
-    base.lora.wear([(heard, 0.5)])
+    base.lora.wear([(of_encoders, 0.5)])
     alone = base.prompts.embed(TEXT)["prompt_embeds"]
     assert not torch.equal(alone, bare["prompt_embeds"])
-    for order in ([(heard, 0.5), (seen, 1.0)], [(seen, 1.0), (heard, 0.5)]):
+    for order in ([(of_encoders, 0.5), (of_denoiser, 1.0)], [(of_denoiser, 1.0), (of_encoders, 0.5)]):
         base.lora.wear(order)
         base.prompts.forget()
         assert torch.allclose(base.prompts.embed(TEXT)["prompt_embeds"], alone, atol=1e-6)
-        base.lora.wear([(seen, 1.0)])
+        base.lora.wear([(of_denoiser, 1.0)])
         base.prompts.forget()
         assert torch.equal(base.prompts.embed(TEXT)["prompt_embeds"], bare["prompt_embeds"])
 

@@ -24,10 +24,10 @@ from twinloop.adapters.trainers.adapted import AdaptedDenoiser, adapted  # noqa:
 from twinloop.adapters.trainers.batches import Batch  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.dry_run import id_of  # noqa: E402
-from twinloop.adapters.trainers.listening import check_listening  # noqa: E402
 from twinloop.adapters.trainers.noise import draw_noise, schedule_for  # noqa: E402
 from twinloop.adapters.trainers.objective import Objective  # noqa: E402
 from twinloop.adapters.trainers.planning import demand_of  # noqa: E402
+from twinloop.adapters.trainers.text_encoders import check_trainable  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.ports import TrainingSettings  # noqa: E402
@@ -45,18 +45,20 @@ def trained(base: Path, home: Path, settings: TrainingSettings, *, prior: bool =
     trainer = DiffusersLoraTrainer(str(base), SDXL, device="cpu", precision="float32")
     trainer.train(photos, settings, home / "lora.safetensors", home / "work", {}, lambda *_: None)
     found = load_file(home / "lora.safetensors")
-    heard = {name: tensor for name, tensor in found.items() if name.startswith("text_encoder")}
-    return {name: tensor for name, tensor in found.items() if name not in heard}, heard
+    of_encoders = {name: tensor for name, tensor in found.items() if name.startswith("text_encoder")}
+    return {name: tensor for name, tensor in found.items() if name not in of_encoders}, of_encoders
 
 
 def test_they_stop_to_learn_after_their_share_of_the_steps(full_base: Path, tmp_path: Path) -> None:
     settings = replace(SETTINGS, steps=4, text_encoder_share=0.5)
-    seen, heard = trained(full_base, tmp_path, replace(settings, stop_at=2))
+    of_denoiser, of_encoders = trained(full_base, tmp_path, replace(settings, stop_at=2))
     later, still = trained(full_base, tmp_path, settings)
-    assert all(torch.equal(tensor, still[name]) for name, tensor in heard.items())
-    assert not any(torch.equal(tensor, later[name]) for name, tensor in seen.items() if name.endswith("lora_B.weight"))
+    assert all(torch.equal(tensor, still[name]) for name, tensor in of_encoders.items())
+    assert not any(
+        torch.equal(tensor, later[name]) for name, tensor in of_denoiser.items() if name.endswith("lora_B.weight")
+    )
     _, whole = trained(full_base, tmp_path / "whole", replace(settings, text_encoder_share=1.0))
-    assert any(not torch.equal(tensor, whole[name]) for name, tensor in heard.items())
+    assert any(not torch.equal(tensor, whole[name]) for name, tensor in of_encoders.items())
 
 
 @pytest.mark.parametrize(("asked", "wanted"), [(0.0, 0.025), (0.01, 0.01)])
@@ -73,8 +75,8 @@ def test_prodigy_is_told_one_rate_to_the_last_bit(full_base: Path, tmp_path: Pat
     pytest.importorskip("prodigyopt", reason="the optimizers extra is not installed")
     rate = 0.8
     assert rate * rate / rate != rate
-    _, heard = trained(full_base, tmp_path, replace(SETTINGS, steps=1, optimizer="prodigy", learning_rate=rate))
-    assert any(bool(tensor.any()) for name, tensor in heard.items() if name.endswith("lora_B.weight"))
+    _, of_encoders = trained(full_base, tmp_path, replace(SETTINGS, steps=1, optimizer="prodigy", learning_rate=rate))
+    assert any(bool(tensor.any()) for name, tensor in of_encoders.items() if name.endswith("lora_B.weight"))
 
 
 def test_portions_make_no_difference(full_base: Path, tmp_path: Path) -> None:
@@ -219,15 +221,15 @@ def test_a_dora_on_them_loads_whole(tmp_path: Path) -> None:
 
 
 def test_what_does_not_go_with_it() -> None:
-    check_listening(replace(SETTINGS, optimizer="prodigy"), SDXL)
+    check_trainable(replace(SETTINGS, optimizer="prodigy"), SDXL)
     for changes, words in (
         ({"adapter": "lokr"}, '"lora" or "dora"'),
         ({"optimizer": "prodigy", "text_encoder_learning_rate": 0.3}, "one rate for all"),
     ):
         with pytest.raises(InputError, match=words):
-            check_listening(replace(SETTINGS, **changes), SDXL)
+            check_trainable(replace(SETTINGS, **changes), SDXL)
     with pytest.raises(InputError, match="language model"):
-        check_listening(SETTINGS, FAMILIES["zimage"])
+        check_trainable(SETTINGS, FAMILIES["zimage"])
 
 
 def test_the_share_is_of_the_steps() -> None:

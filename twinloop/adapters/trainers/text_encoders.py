@@ -16,7 +16,7 @@ from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.compute import release_memory
 from twinloop.adapters.diffusion.prompts import Joined
 from twinloop.errors import InputError
-from twinloop.families.base import Family, Listeners
+from twinloop.families.base import Family, TrainableEncoders
 from twinloop.families.lora_names import CLIP
 from twinloop.ports import TrainingSettings
 
@@ -24,7 +24,7 @@ TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 """Ends of the names of CLIP's layers that a LoRA adapts: those that kohya's does."""
 
 
-def check_listening(settings: TrainingSettings, family: Family) -> None:
+def check_text_encoder_training(settings: TrainingSettings, family: Family) -> None:
     """Whether the text encoders can be trained with these settings.
 
     Raises:
@@ -49,8 +49,10 @@ class TextEncoders:
         learning: whether gradients reach them; without, they read as they are now.
     """
 
-    def __init__(self, base: BaseModel, listeners: Listeners, models: dict[str, nn.Module], again: bool) -> None:
-        self._base, self._listeners, self._again = base, listeners, again
+    def __init__(
+        self, base: BaseModel, trainable: TrainableEncoders, models: dict[str, nn.Module], checkpointing: bool
+    ) -> None:
+        self._base, self._trainable, self._checkpointing = base, trainable, checkpointing
         self.models = models
         self.learning = True
 
@@ -63,28 +65,30 @@ class TextEncoders:
         with torch.set_grad_enabled(self.learning and torch.is_grad_enabled()):
             # the activations of a CLIP are few, but its way back comes last: computed again they are only there when the denoiser's are gone
             made = (
-                checkpoint(self._read, texts, words, use_reentrant=False) if self._again else self._read(texts, words)
+                checkpoint(self._read, texts, words, use_reentrant=False)
+                if self._checkpointing
+                else self._read(texts, words)
             )
         return {name: part.to(words[name]) for name, part in made.items()}
 
     def _read(self, texts: Sequence[str], words: Joined) -> Joined:
-        return self._listeners.read(self._base.pipeline, texts, words, self._base.compute.device)
+        return self._trainable.read(self._base.pipeline, texts, words, self._base.compute.device)
 
 
 @contextmanager
-def listening(
-    base: BaseModel, adapter: str, config: Callable[[list[str]], LoraConfig], *, again: bool
+def adapted_encoders(
+    base: BaseModel, adapter: str, config: Callable[[list[str]], LoraConfig], *, checkpointing: bool
 ) -> Iterator[TextEncoders]:
     """The text encoders with a fresh LoRA, on the training device; afterwards they are and lie as they did.
 
     Args:
-        config: names of layers -> how PEFT adapts them. again: compute activations again on the way back.
+        config: names of layers -> how PEFT adapts them. checkpointing: compute activations again on the way back.
 
     Raises:
         InputError: the family's cannot be trained, or the model has none of them.
     """
-    listeners = base.family.text_encoders()
-    models = {name: part for name in listeners.prefixes if (part := getattr(base.pipeline, name, None)) is not None}
+    trainable = base.family.text_encoders()
+    models = {name: part for name in trainable.prefixes if (part := getattr(base.pipeline, name, None)) is not None}
     if not models:
         raise InputError(
             "training.text_encoder: this base model comes without text encoders that can be trained. Set it to false."
@@ -93,7 +97,7 @@ def listening(
         for model in models.values():
             inject_adapter_in_model(config(target_layers(model)), model, adapter)
             model.to(base.compute.device)
-        yield TextEncoders(base, listeners, models, again)
+        yield TextEncoders(base, trainable, models, checkpointing)
     finally:
         for model in models.values():
             _take_off(model)
