@@ -27,7 +27,7 @@ from twinloop.adapters.trainers.dry_run import id_of  # noqa: E402
 from twinloop.adapters.trainers.noise import draw_noise, schedule_for  # noqa: E402
 from twinloop.adapters.trainers.objective import Objective  # noqa: E402
 from twinloop.adapters.trainers.planning import demand_of  # noqa: E402
-from twinloop.adapters.trainers.text_encoders import check_trainable  # noqa: E402
+from twinloop.adapters.trainers.text_encoders import check_text_encoder_training  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.ports import TrainingSettings  # noqa: E402
@@ -221,15 +221,15 @@ def test_a_dora_on_them_loads_whole(tmp_path: Path) -> None:
 
 
 def test_what_does_not_go_with_it() -> None:
-    check_trainable(replace(SETTINGS, optimizer="prodigy"), SDXL)
+    check_text_encoder_training(replace(SETTINGS, optimizer="prodigy"), SDXL)
     for changes, words in (
         ({"adapter": "lokr"}, '"lora" or "dora"'),
         ({"optimizer": "prodigy", "text_encoder_learning_rate": 0.3}, "one rate for all"),
     ):
         with pytest.raises(InputError, match=words):
-            check_trainable(replace(SETTINGS, **changes), SDXL)
+            check_text_encoder_training(replace(SETTINGS, **changes), SDXL)
     with pytest.raises(InputError, match="language model"):
-        check_trainable(SETTINGS, FAMILIES["zimage"])
+        check_text_encoder_training(SETTINGS, FAMILIES["zimage"])
 
 
 def test_the_share_is_of_the_steps() -> None:
