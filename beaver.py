@@ -7,8 +7,7 @@ Workflow 1, the LoRA Training Pipeline, is scan -> cluster -> dedup -> label -> 
 that the menu prints before it runs it; ``twinloop menu`` is the same.
 """
 
-from twinloop.cli.command import script
-from twinloop.cli.menu import COMMAND
+from twinloop.cli.app import script
 
 if __name__ == "__main__":
-    raise SystemExit(script(COMMAND, "beaver.py"))
+    raise SystemExit(script("beaver.py"))

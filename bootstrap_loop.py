@@ -6,8 +6,7 @@
 The same as ``twinloop run``; all flags: python bootstrap_loop.py --help
 """
 
-from twinloop.cli.command import script
-from twinloop.cli.run import COMMAND
+from twinloop.cli.app import script
 
 if __name__ == "__main__":
-    raise SystemExit(script(COMMAND, "bootstrap_loop.py"))
+    raise SystemExit(script("bootstrap_loop.py"))

@@ -6,8 +6,7 @@
 The same as ``twinloop export expressions``; all flags: python export_expressions.py --help
 """
 
-from twinloop.cli.command import script
-from twinloop.cli.export import EXPRESSION_SET
+from twinloop.cli.app import script
 
 if __name__ == "__main__":
-    raise SystemExit(script(EXPRESSION_SET, "export_expressions.py"))
+    raise SystemExit(script("export_expressions.py"))

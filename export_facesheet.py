@@ -6,8 +6,7 @@
 The same as ``twinloop export facesheet``; all flags: python export_facesheet.py --help
 """
 
-from twinloop.cli.command import script
-from twinloop.cli.export import FACESHEET
+from twinloop.cli.app import script
 
 if __name__ == "__main__":
-    raise SystemExit(script(FACESHEET, "export_facesheet.py"))
+    raise SystemExit(script("export_facesheet.py"))

@@ -6,8 +6,7 @@
 The same as ``twinloop export did``; all flags: python export_for_did.py --help
 """
 
-from twinloop.cli.command import script
-from twinloop.cli.export import DID
+from twinloop.cli.app import script
 
 if __name__ == "__main__":
-    raise SystemExit(script(DID, "export_for_did.py"))
+    raise SystemExit(script("export_for_did.py"))

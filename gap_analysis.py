@@ -6,8 +6,7 @@
 The same as ``twinloop analyze``; all flags: python gap_analysis.py --help
 """
 
-from twinloop.cli.analyze import COMMAND
-from twinloop.cli.command import script
+from twinloop.cli.app import script
 
 if __name__ == "__main__":
-    raise SystemExit(script(COMMAND, "gap_analysis.py"))
+    raise SystemExit(script("gap_analysis.py"))

@@ -7,8 +7,7 @@
 The same as ``twinloop generate``; all flags: python generate_synthetic.py --help
 """
 
-from twinloop.cli.command import script
-from twinloop.cli.generate import COMMAND
+from twinloop.cli.app import script
 
 if __name__ == "__main__":
-    raise SystemExit(script(COMMAND, "generate_synthetic.py"))
+    raise SystemExit(script("generate_synthetic.py"))

@@ -6,8 +6,7 @@
 The same as ``twinloop inspect``; all flags: python inspect_pkl.py --help
 """
 
-from twinloop.cli.command import script
-from twinloop.cli.inspect_models import COMMAND
+from twinloop.cli.app import script
 
 if __name__ == "__main__":
-    raise SystemExit(script(COMMAND, "inspect_pkl.py"))
+    raise SystemExit(script("inspect_pkl.py"))

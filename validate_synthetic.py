@@ -7,8 +7,7 @@
 The same as ``twinloop validate``; all flags: python validate_synthetic.py --help
 """
 
-from twinloop.cli.command import script
-from twinloop.cli.validate import COMMAND
+from twinloop.cli.app import script
 
 if __name__ == "__main__":
-    raise SystemExit(script(COMMAND, "validate_synthetic.py"))
+    raise SystemExit(script("validate_synthetic.py"))

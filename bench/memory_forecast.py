@@ -16,6 +16,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import twinloop.adapters  # noqa: F401 - before PyTorch and diffusers: their import notes are left out
+
+# isort: split
 import torch
 from diffusers import UNet2DConditionModel
 
@@ -75,7 +78,7 @@ def main() -> None:
     print(
         f"counted in {time.perf_counter() - begun:.1f} s: {one.adapter / 1e6:.1f} M parameters of the adapter, {one.forward / 1e12:.2f} TFLOP forward"
     )
-    demand = Demand(one, settings, others=0, gpu=True)
+    demand = Demand(one, settings, resident=0, gpu=True)
     for count in (1, 2, 4):
         for checkpointing in (False, True):
             predicted = demand.peak(count, checkpointing) - CONTEXT

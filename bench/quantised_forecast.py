@@ -18,6 +18,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import twinloop.adapters  # noqa: F401 - before PyTorch and diffusers: their import notes are left out
+
+# isort: split
 import torch
 from diffusers import FluxTransformer2DModel, QwenImageTransformer2DModel, ZImageTransformer2DModel
 from transformers import (
@@ -31,7 +34,7 @@ from transformers import (
 
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
-from twinloop.adapters.trainers.budget import Demand, Lighter
+from twinloop.adapters.trainers.budget import Demand, WeightSizes
 from twinloop.adapters.trainers.dry_run import footprint
 from twinloop.domain.forecast import GIB
 from twinloop.domain.quantised import QUANTIZATIONS
@@ -111,14 +114,20 @@ def main() -> None:
         settings = replace(next(iter(family.presets.values())).training, batch_size=args.batch)
         base: Any = SimpleNamespace(family=family, denoiser=model, compute=compute)
         one = footprint(base, family.targets, settings.rank, (1, 16, side, side), words(name))
-        lighter = {how: Lighter(bytes_if(model, how, BF16), 0, bytes_if(reader, how, BF16)) for how in QUANTIZATIONS}
-        plain = Demand(one, settings, others=GIB // 4, gpu=True, visitors=real_bytes(reader), lighter=lighter)
-        for how, demand in [
-            ("bfloat16", plain),
-            *((how, replace(found, others=GIB // 4)) for how, found in plain.quantised()),
-        ]:
-            sizes = (demand.one.weights, demand.visitors, demand.peak(args.batch, False), demand.peak(args.batch, True))
-            print(f"{name:10} rank {settings.rank} {how:8}", *(f"{size / GIB:6.1f}" for size in sizes), flush=True)
+        sizes = {
+            how: WeightSizes(bytes_if(model, how, BF16), GIB // 4, bytes_if(reader, how, BF16)) for how in QUANTIZATIONS
+        }
+        plain = Demand(
+            one, settings, resident=GIB // 4, gpu=True, frozen_encoders=real_bytes(reader), quantised_sizes=sizes
+        )
+        for how, demand in [("bfloat16", plain), *plain.quantised()]:
+            weights = (demand.footprint.weights, demand.frozen_encoders)
+            peaks = (demand.peak(args.batch, False), demand.peak(args.batch, True))
+            print(
+                f"{name:10} rank {settings.rank} {how:8}",
+                *(f"{size / GIB:6.1f}" for size in (*weights, *peaks)),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from real_detectors import BORDER, Portrait, cmu, line, pictures, read, share
+from real_detectors import BORDER, Portrait, cmu, largest, line, pictures, read, share
 
 from twinloop.adapters.detectors.fsanet import FsaNet
 from twinloop.adapters.detectors.imaging import resize
 from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace
-from twinloop.adapters.detectors.sunglasses import eye_brightness
+from twinloop.adapters.detectors.sunglasses import EyeLight, eye_light
 from twinloop.adapters.detectors.yolov5_face import YoloV5Face
 from twinloop.adapters.detectors.yunet import YuNet
+from twinloop.domain.faces import Face, ImageArray
 
 
 def margins(portraits: list[Portrait], nets: tuple[Path, ...]) -> None:
@@ -48,26 +49,32 @@ def search_sizes(portraits: list[Portrait], detector: YoloV5Face) -> None:
 
 
 def lens_borders(portraits: list[Portrait], photos: Path, mesh: MediaPipeFace, faces: YuNet) -> None:
-    """Grey of the eye region over skin, with and without dark lenses, and on ordinary photos."""
+    """Grey of the eye region, and of its brightest part between the lids, over skin: with and without dark lenses, and on ordinary photos."""
     for eyes in ("eyes", "sunglasses"):
-        ratios = []
-        for portrait in portraits:
-            if portrait.side == "forward" and portrait.eyes == eyes and portrait.face is not None:
-                fitted = mesh.mesh(portrait.image, portrait.face)
-                ratio = (
-                    None if fitted is None or fitted.presence < 0.5 else eye_brightness(portrait.image, fitted.points)
-                )
-                ratios += [] if ratio is None else [ratio]
-        line(f"eye brightness, {eyes}", f"{min(ratios):.2f} .. {max(ratios):.2f}", f"{len(ratios)} forward portraits")
+        found = [
+            light_of(portrait.image, portrait.face, mesh)
+            for portrait in portraits
+            if portrait.side == "forward" and portrait.eyes == eyes
+        ]
+        told(f"eyes over skin, {eyes}", [light for light in found if light is not None], "forward portraits")
     ordinary = []
-    for path in (*pictures(photos), *sorted((photos / "lfw").glob("*/*.jpg"))[::8]):
+    for path in (*pictures(photos), *sorted((photos / "lfw").glob("*/*.jpg"))):
         image = read(path)
-        found = faces.detect(image)
-        fitted = mesh.mesh(image, max(found, key=lambda face: face.box.area)) if found else None
-        ratio = None if fitted is None or fitted.presence < 0.5 else eye_brightness(image, fitted.points)
-        ordinary += [] if ratio is None else [ratio]
-    low, early = np.quantile(ordinary, [0.0, 0.05])
-    line("eye brightness, ordinary photos", f"least {low:.2f}, 5 % below {early:.2f}", f"{len(ordinary)} photos")
+        light = light_of(image, largest(faces.detect(image)), mesh)
+        ordinary += [] if light is None else [light]
+    told("eyes over skin, ordinary photos", ordinary, "photos, a few with dark lenses among them")
+
+
+def light_of(image: ImageArray, face: Face | None, mesh: MediaPipeFace) -> EyeLight | None:
+    fitted = None if face is None else mesh.mesh(image, face)
+    return None if fitted is None or fitted.presence < 0.5 else eye_light(image, fitted.points)
+
+
+def told(name: str, lights: list[EyeLight], counted: str) -> None:
+    for part in ("region", "white"):
+        values = [getattr(light, part) for light in lights]
+        low, early, most = np.quantile(values, [0.0, 0.05, 1.0])
+        line(f"{name}: {part}", f"{low:.2f}, 5 % below {early:.2f}, .. {most:.2f}", f"{len(values)} {counted}")
 
 
 def main(fixtures: Path) -> None:

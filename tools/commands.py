@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from twinloop.cli.app import build_parser
 from twinloop.cli.command import script_parser
+from twinloop.cli.commandline import build_parser
 from twinloop.cli.scripts import SCRIPTS
 
 HEAD = """# Commands

@@ -7,7 +7,9 @@ Every step writes one artefact and is done when that artefact is there. Kill the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from twinloop import steps
@@ -19,6 +21,7 @@ from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.validate import tally
 from twinloop.steps import Run
 from twinloop.store.catalog import Catalog
+from twinloop.store.fresh import fresh_folder
 from twinloop.store.journal import Journal
 from twinloop.store.lock import locked
 from twinloop.store.workspace import Workspace
@@ -36,8 +39,9 @@ def run_loop(
         NothingToDo: no usable photo. StateError: the folder was started with other settings. Locked: it is in use.
         WaitingForReview: a round waits for a person.
     """
-    with locked(workspace.root), Catalog(workspace.catalog) as catalog:
-        run = Run(settings, toolbox, workspace, Journal(workspace.journal, boundary), catalog)
+    with _in(workspace) as catalog:
+        again = steps.Again(workspace, toolbox.reporter)
+        run = Run(settings, replace(toolbox, reporter=again), workspace, Journal(workspace.journal, boundary), catalog)
         steps.begin(run)
         steps.look_ahead(run)
         dataset = steps.collect(run)
@@ -53,8 +57,9 @@ def run_loop(
             outcome = Outcome(decision, best.version, tuple(loras), tuple(scores), tuple(rounds), len(gaps))
             steps.record(run, outcome)
             if decision is not None:
-                steps.finish(run, outcome, decision)
+                steps.finish(run, outcome, decision, earlier=again.nothing_new())
                 return outcome
+            again.round_begins(iteration)
             steps.say_gaps(run, gaps, rounds)
             steps.generate(run, gaps, loras[best.version - 1], iteration)
             judged = steps.review(run, steps.validate(run, reference, dataset, iteration), iteration)
@@ -76,13 +81,21 @@ def train_first(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> L
     Raises:
         as `run_loop`.
     """
-    with locked(workspace.root), Catalog(workspace.catalog) as catalog:
+    with _in(workspace) as catalog:
         run = Run(settings, toolbox, workspace, Journal(workspace.journal), catalog)
         steps.begin(run)
         steps.look_ahead(run)
         dataset = steps.collect(run)
         steps.freeze(run)
         return steps.train(run, dataset, version=1)
+
+
+@contextmanager
+def _in(workspace: Workspace) -> Iterator[Catalog]:
+    """The run's folder, for this process alone, and its catalogue. A new folder goes again where not even a dataset came of it."""
+    begun = fresh_folder(workspace.root, worth_keeping=lambda _: workspace.dataset(0).exists())
+    with begun, locked(workspace.root), Catalog(workspace.catalog) as catalog:
+        yield catalog
 
 
 def workspace_of(settings: Settings) -> Workspace:

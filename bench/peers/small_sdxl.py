@@ -17,6 +17,9 @@ WORDS = ("a", "photo", "of", "ohwx", "ana", "woman", "smiling", "indoors", "prof
 
 def build_small_sdxl(folder: Path) -> Path:
     """Write the diffusers folder."""
+    import twinloop.adapters  # noqa: F401 - before PyTorch and diffusers: their import notes are left out
+
+    # isort: split
     import torch
     from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
     from transformers import CLIPTokenizer

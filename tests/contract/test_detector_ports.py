@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from twinloop.adapters.detectors.blaze_face import BlazeFace
 from twinloop.adapters.detectors.fsanet import FsaNet
 from twinloop.adapters.detectors.landmark_pose import LandmarkPose
 from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace
@@ -17,7 +18,10 @@ from twinloop.adapters.detectors.yolov5_face import YoloV5Face
 from twinloop.adapters.detectors.yunet import YuNet
 from twinloop.adapters.embedders.mobilefacenet import MobileFaceNet
 from twinloop.domain.faces import Box, Face, ImageArray
-from twinloop.ports import Embedder, FaceDetector, Measurer, PartDetector, PoseEstimator
+from twinloop.facets import expression, framing
+from twinloop.ports import DetectorPack, Embedder, FaceDetector, Measurer, PartDetector, PoseEstimator
+from twinloop.stages.observe import Observer
+from twinloop.store.images import load_image
 
 Photo = Callable[[str], ImageArray]
 
@@ -25,6 +29,10 @@ FACES: dict[str, Callable[[Path], FaceDetector]] = {
     "yunet": lambda w: YuNet(w / "yunet/face_detection_yunet_2026may.onnx"),
     "yolov5-face.pt": lambda w: YoloV5Face(w / "yolov5_face/yolov5n-0.5-face.pt"),
     "yolov5-face.onnx": lambda w: YoloV5Face(w / "yolov5_face/yolov5n-0.5.onnx"),
+}
+DRAWN: dict[str, Callable[[Path], FaceDetector]] = {
+    "yolov5-face.pt": FACES["yolov5-face.pt"],
+    "blazeface": lambda w: blaze_face(w / TASK),
 }
 POSES: dict[str, Callable[[Path], PoseEstimator]] = {
     "fsanet": lambda w: FsaNet(tuple(sorted((w / "headpose").glob("*.onnx")))),
@@ -41,7 +49,12 @@ MEASURERS: dict[str, Callable[[Path], Measurer]] = {
 EMBEDDERS: dict[str, Callable[[Path], Embedder]] = {
     "mobilefacenet": lambda w: MobileFaceNet(w / "mobilefacenet/MobileFaceNet.onnx"),
 }
+TASK = "mediapipe_face/face_landmarker_v2_with_blendshapes.task"
 NOTHING = np.full((120, 90, 3), 128, dtype=np.uint8)
+
+
+def blaze_face(task: Path) -> BlazeFace:
+    return BlazeFace(task, MediaPipeFace(task))
 
 
 def mirrored(image: ImageArray) -> ImageArray:
@@ -51,6 +64,19 @@ def mirrored(image: ImageArray) -> ImageArray:
 @pytest.fixture(scope="module")
 def yunet(fixtures: Path) -> FaceDetector:
     return FACES["yunet"](fixtures / "weights")
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_boxes_are_as_large_as_everybody_elses(yunet: FaceDetector, photo: Photo, fixtures: Path, name: str) -> None:
+    """Or the same photo would be a portrait by one detector and a close-up by another."""
+    detector, ratios = DRAWN[name](fixtures / "weights"), []
+    for path in sorted((fixtures / "photos" / "lfw").glob("*/*_0003.jpg"))[:20]:
+        image = photo(str(path.relative_to(fixtures / "photos")))
+        ruler = max(yunet.detect(image), key=lambda face: face.box.area)
+        near = max(detector.detect(image), key=lambda face: face.box.iou(ruler.box))
+        ratios.append((near.box.height / ruler.box.height, near.box.width / ruler.box.width))
+    assert len(ratios) == 20
+    assert np.median(ratios, axis=0) == pytest.approx([1.0, 1.0], abs=0.03)
 
 
 @pytest.mark.parametrize("name", FACES)
@@ -178,12 +204,36 @@ class TestMeasurers:
         return dict(measurer.measure(image, yunet.detect(image)[0]))
 
     def test_expressions(self, measurer: Measurer, yunet: FaceDetector, photo: Photo) -> None:
-        asked = {5: "angry", 6: "laughing", 7: "smile", 3: "neutral"}
+        asked = {4: "angry", 5: "angry", 6: "laughing", 7: "smile", 3: "neutral"}
         for number, wanted in asked.items():
             found = self.read(measurer, yunet, photo(f"human_samples/stock-emotions-a-{number}.jpg"))
             shares = {k.removeprefix("expression."): v for k, v in found.items() if k.startswith("expression.")}
             assert max(shares, key=lambda value: shares[value]) == wanted
-            assert sum(shares.values()) == pytest.approx(1.0)
+            assert 0.4 <= shares[wanted] <= sum(shares.values()) <= 1.0 + 1e-6  # the rest is doubt
+
+    def test_calm_faces_with_low_brows_are_not_angry(
+        self, measurer: Measurer, yunet: FaceDetector, photo: Photo
+    ) -> None:
+        """Anatomy, sun and glasses lower brows as well (browDown up to 0.83 here): no wrong word, rather none."""
+        names = [f"lfw/John_Negroponte/John_Negroponte_{n:04d}.jpg" for n in (5, 9, 12, 13, 18, 20)]
+        names += [f"lfw/Arnold_Schwarzenegger/Arnold_Schwarzenegger_{n:04d}.jpg" for n in (3, 16, 20, 28)]
+        names += [f"caltech_faces_easy/image_{n:04d}.jpg" for n in (21, 66, 133, 159, 161, 213)]
+        for name in names:
+            found = self.read(measurer, yunet, photo(name))
+            assert found["expression.angry"] < 0.1, name
+            assert found["expression.serious"] < expression.AT_LEAST, name
+        for number in (47, 52, 91, 201):
+            found = self.read(measurer, yunet, photo(f"caltech_faces_easy/image_{number:04d}.jpg"))
+            assert found["expression.neutral"] >= expression.AT_LEAST, number
+
+    def test_a_lens_that_mirrors_the_sky_hides_the_eyes_and_the_shade_of_a_cap_does_not(
+        self, measurer: Measurer, yunet: FaceDetector, photo: Photo
+    ) -> None:
+        glasses = self.read(measurer, yunet, photo("lfw/Arnold_Schwarzenegger/Arnold_Schwarzenegger_0028.jpg"))
+        assert glasses["sunglasses"] > 0.5 > glasses["eyes_open"]
+        for name in ("Anna_Kournikova/Anna_Kournikova_0009", "Serena_Williams/Serena_Williams_0004"):
+            shade = self.read(measurer, yunet, photo(f"lfw/{name}.jpg"))
+            assert shade["sunglasses"] < 0.5, name
 
     def test_sunglasses_hide_the_eyes(self, measurer: Measurer, yunet: FaceDetector, photo: Photo) -> None:
         seen = self.read(measurer, yunet, photo("cmu_faces/png/alex_forward_neutral_eyes.png"))
@@ -194,6 +244,15 @@ class TestMeasurers:
         assert dict(measurer.measure(NOTHING, None)) == {}
         assert "eyes_open" not in measurer.measure(NOTHING, Face(Box(20, 20, 60, 70), 0.9))
         assert measurer.covers <= {"eyes", "expression", "setting", "lighting", "face_quality"}
+
+
+def test_full_length_photos_are_told_from_somebody_at_a_table(fixtures: Path) -> None:
+    pack = DetectorPack("faces", FACES["yunet"](fixtures / "weights"))
+    told = {}
+    for name in ("person-vlado", "person-vlado1", "person-vlado5"):
+        seen = Observer(pack, ()).observe(load_image(fixtures / "photos" / "human_samples" / f"{name}.jpg"))
+        told[name] = framing.FACET.classify(seen).present
+    assert told == {"person-vlado": ("half_body",), "person-vlado1": ("full_body",), "person-vlado5": ("full_body",)}
 
 
 @pytest.mark.parametrize("name", EMBEDDERS)

@@ -93,7 +93,11 @@ def test_the_forecast_knows_what_it_takes(file: tuple[str, Path]) -> None:
     _, path = file
     base = opened("zimage", path)
     demand, _ = demand_of(base, replace(TRAINING, resolution=64))
-    assert demand.one.weights == real_bytes(base.denoiser) and demand.one.packed > 0 and not demand.lighter
+    assert (
+        demand.footprint.weights == real_bytes(base.denoiser)
+        and demand.footprint.quantised > 0
+        and not demand.quantised_sizes
+    )
 
 
 def test_what_cannot_be_read_is_said(file: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,17 +22,20 @@ from twinloop.adapters.diffusion.prompts import join  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
 from twinloop.adapters.trainers.text_encoders import TARGETS  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
-from twinloop.errors import InputError  # noqa: E402
+from twinloop.errors import InputError, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.loras.adapter import understood  # noqa: E402
-from twinloop.loras.lora import read_lora  # noqa: E402
+from twinloop.loras.container import file_bytes  # noqa: E402
+from twinloop.loras.lora import Dialect, read_lora  # noqa: E402
+from twinloop.loras.unet_names import to_original  # noqa: E402
+from twinloop.loras.write import as_tensors, named_layers  # noqa: E402
 from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
 
 SETTINGS = replace(
     TRAINING, rank=4, alpha=8.0, steps=4, caption_dropout=0.3, keep_trigger=False, trigger="ohwx ana", class_word="woman", output_preservation=0.5,
     ema_decay=0.5, text_encoder=True, text_encoder_learning_rate=0.04, text_encoder_share=0.75,
 )  # fmt: skip
-LISTENING = ("flux", "sd15", "sd35", "sdxl")
+WITH_CLIP = ("flux", "sd15", "sd35", "sdxl")
 """Kontext is Flux in this."""
 READ_BY_DIFFUSERS = ("sd15", "sdxl")
 """Families whose copy plain diffusers reads too: of Flux's names it knows those of models of full size, of SD 3.5's none."""
@@ -61,7 +64,7 @@ def no_network() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=LISTENING)
+@pytest.fixture(scope="module", params=WITH_CLIP)
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     home = tmp_path_factory.mktemp(request.param)
     family = FAMILIES[request.param]
@@ -105,10 +108,10 @@ def test_captions_are_read_as_the_generator_reads_them(trained: Trained) -> None
     base.lora.use(None)
     words = join(base.prompts.embed_all(TEXTS), trained.family.joining)
     with adapted(base, trained.family.targets, 4, 8.0, 0, text_encoder=True) as denoiser:
-        read = denoiser.read(TEXTS, words)
+        read = denoiser.encode(TEXTS, words)
         assert any(part.requires_grad for part in read.values())
-        denoiser.listen(False)
-        assert not any(part.requires_grad for part in denoiser.read(TEXTS, words).values())
+        denoiser.train_encoders(False)
+        assert not any(part.requires_grad for part in denoiser.encode(TEXTS, words).values())
     assert read.keys() == words.keys()
     for name, part in read.items():
         assert torch.allclose(part, words[name], atol=1e-5), name
@@ -127,9 +130,9 @@ def test_computed_again_or_one_by_one_the_gradients_are_the_same(trained: Traine
             for start, stop in parts:
                 texts = TEXTS[start:stop]
                 words = join(base.prompts.embed_all(texts), trained.family.joining)
-                read = denoiser.read(texts, words)
+                read = denoiser.encode(texts, words)
                 torch.autograd.backward(sum(part.square().sum() for part in read.values() if part.requires_grad))
-            found.append({name: denoiser.parameters[name].grad for name in denoiser.of_encoders})
+            found.append({name: denoiser.parameters[name].grad for name in denoiser.encoder_parameters})
     assert sum(bool(gradient.any()) for gradient in found[0].values() if gradient is not None) > len(found[0]) / 3
     for name, gradient in found[0].items():
         for other in (found[1][name], found[2][name]):
@@ -163,6 +166,48 @@ def test_plain_diffusers_makes_the_same_picture(trained: Trained) -> None:
         assert np.array_equal(ours, plain_picture(trained, kohya_path(trained.lora)))
 
 
+def comfyui_copy(path: Path, trained: Trained) -> None:
+    """The same LoRA under the names of ComfyUI's models, as its nodes that save LoRAs write them."""
+    adapter = understood(read_lora(trained.lora), trained.family.name)
+    named = named_layers(adapter, Dialect.COMFYUI)
+    if (
+        adapter.family == "sd15"
+    ):  # its kohya names are diffusers', so that `named_layers` has no use for the original ones
+        named = {
+            f"diffusion_model.{to_original(name.removeprefix('diffusion_model.'), 'sd15')}" if name.startswith("diffusion_model.") else name: layer
+            for name, layer in named.items()
+        }  # fmt: skip
+    path.write_bytes(file_bytes(*as_tensors(named, Dialect.COMFYUI, {})))
+
+
+def test_comfyuis_names_are_worn_whole(trained: Trained, tmp_path: Path) -> None:
+    """Denoiser and text encoders: the same picture as with the own file, and another one without the encoders' half."""
+    from safetensors.torch import save_file
+
+    comfyui = tmp_path / "comfyui.safetensors"
+    comfyui_copy(comfyui, trained)
+    tensors = load_file(comfyui)
+    stems = {name.partition(".transformer.")[0] for name in tensors if name.startswith("text_encoders.")}
+    wanted = ("clip_l", "clip_g")[: len(trained.family.text_encoders().prefixes)]
+    assert stems == {f"text_encoders.{name}" for name in wanted}
+    ours = picture(trained, trained.lora)
+    assert np.array_equal(picture(trained, comfyui), ours)
+    half = {name: tensor for name, tensor in tensors.items() if not name.startswith("text_encoders.")}
+    save_file(half, tmp_path / "half.safetensors")
+    assert not np.array_equal(picture(trained, tmp_path / "half.safetensors"), ours)
+
+
+def test_a_text_encoder_that_comfyui_knows_and_this_base_does_not_is_named(trained: Trained, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    stem = "text_encoders.t5xxl.transformer.encoder.block.0.layer.0.SelfAttention.q"
+    more = {f"{stem}.lora_A.weight": torch.zeros(2, 16), f"{stem}.lora_B.weight": torch.zeros(16, 2)}
+    comfyui_copy(tmp_path / "comfyui.safetensors", trained)
+    save_file({**load_file(tmp_path / "comfyui.safetensors"), **more}, tmp_path / "more.safetensors")
+    with pytest.raises(ModelFileError, match=r"adapts 'text_encoder_[23]', which is no text encoder that can wear"):
+        trained.open().lora.use(tmp_path / "more.safetensors")
+
+
 def test_the_encoders_are_what_they_were(trained: Trained, tmp_path: Path) -> None:
     """After a training, and after a LoRA was worn: to the last bit, in place, with the memory of what they said."""
     from safetensors.torch import save_file
@@ -175,9 +220,9 @@ def test_the_encoders_are_what_they_were(trained: Trained, tmp_path: Path) -> No
     assert any(not torch.equal(bare[name], worn[name]) for name in bare)
     save_file(
         {name: tensor for name, tensor in load_file(trained.lora).items() if not name.startswith("text_encoder")},
-        tmp_path / "deaf.safetensors",
+        tmp_path / "denoiser_alone.safetensors",
     )
-    base.lora.use(tmp_path / "deaf.safetensors")
+    base.lora.use(tmp_path / "denoiser_alone.safetensors")
     assert base.prompts.embed(TEXTS[0]) is bare and base.prompts.encoded == encoded + 1
     base.lora.use(None)
     assert not any(
@@ -195,7 +240,7 @@ def test_the_lora_commands_find_the_same_layers_in_both_files(trained: Trained) 
     assert {layer.alpha for layer in first.values()} == {layer.alpha for layer in second.values()} == {8.0}
 
 
-@pytest.mark.parametrize("name", sorted({*FAMILIES} - {*LISTENING, "flux-kontext"}))
+@pytest.mark.parametrize("name", sorted({*FAMILIES} - {*WITH_CLIP, "flux-kontext"}))
 def test_language_models_are_left_alone(name: str) -> None:
     with pytest.raises(
         InputError, match=rf"training\.text_encoder.*'{name}'.*language model.*Set training\.text_encoder to false"

@@ -28,7 +28,7 @@ from tests.contract.references import REFERENCES, Given, Step  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.framing import frame  # noqa: E402
-from twinloop.adapters.trainers.adapted import AdaptedDenoiser, adapted  # noqa: E402
+from twinloop.adapters.trainers.adapted import AdaptedModel, adapted  # noqa: E402
 from twinloop.adapters.trainers.batches import time_ids  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.noise import FlowSchedule, NoiseSchedule, StepNoise, draw_noise, schedule_for  # noqa: E402
@@ -99,7 +99,7 @@ def _pixels(path: Path) -> Any:
     return (torch.from_numpy(np.asarray(Image.open(path), np.float32)).permute(2, 0, 1) / 255 - 0.5) / 0.5
 
 
-def _move(denoiser: AdaptedDenoiser) -> None:
+def _move(denoiser: AdaptedModel) -> None:
     """A LoRA that changes something."""
     for name, parameter in denoiser.parameters.items():
         if name.endswith("lora_B"):

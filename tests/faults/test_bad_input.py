@@ -56,6 +56,7 @@ def test_an_empty_folder(capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty").mkdir()
     refused(analyze(capsys, "empty"), "No images in empty", "Put photos of the person there")
     refused(twinloop(capsys, "run", "--config", configuration(Path(), dataset_dir="empty")), "No images in empty")
+    assert not Path("out").exists(), "a run that never began leaves no folder"
     assert not Path("gaps.json").exists()
 
 

@@ -48,7 +48,7 @@ def _run(home: str) -> None:
 def _start(home: Path) -> BaseProcess:
     # one server imports the heavy libraries once; every run is a fork of it and dies alone
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "diffusers", "peft", "onnxruntime", "twinloop.cli.app"])
+    context.set_forkserver_preload(["twinloop", "torch", "diffusers", "peft", "onnxruntime", "twinloop.cli.app"])
     process = context.Process(target=_run, args=(str(home),), daemon=True)
     process.start()
     return process

@@ -38,6 +38,7 @@ def test_the_version_is_the_best_checkpoint_and_its_samples_stay() -> None:
     for step in measured:
         assert len(list(Path(f"out/checkpoints_v1/step_{step:06d}").glob("*.png"))) == 3
     assert any(f"Best of 4 checkpoints: step {best['step']}" in line for line in reporter.lines)
+    assert not any("goes on" in line for line in reporter.lines), "from checkpoint to checkpoint is no new start"
     assert not list(Path("loras").glob(".training_*"))
 
 

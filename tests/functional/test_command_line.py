@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from tests.functional import loops
 from tests.functional.console import ROOT, configuration, python, twinloop
 from twinloop import __version__
-from twinloop.cli import app, facets
+from twinloop.cli import commandline, facets
 from twinloop.cli.command import Command, execute, script_parser
 from twinloop.cli.scripts import SCRIPTS
 
@@ -61,7 +62,7 @@ def test_the_flags_of_the_first_description_are_in_the_help(name: str) -> None:
 @pytest.mark.parametrize("name", SEED_FLAGS)
 def test_script_and_subcommand_are_the_same(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = SCRIPTS[name]
-    assert command in app.COMMANDS
+    assert command in commandline.COMMANDS
     of_script = [line for line in script_parser(command, name).format_help().splitlines() if "--version" not in line]
     of_twinloop = twinloop(capsys, command.name, "--help").out.splitlines()
     start = "options:"
@@ -74,7 +75,7 @@ def test_help_imports_nothing_heavy() -> None:
     calls = [
         ["--help"],
         ["--version"],
-        *([c.name, "--help"] for c in app.COMMANDS),
+        *([c.name, "--help"] for c in commandline.COMMANDS),
         ["nano", "photos", "--help"],
         ["export", "did", "--help"],
     ]
@@ -135,7 +136,25 @@ def test_the_loop_with_json(
     said = twinloop(capsys, "run", "--config", config, "--json")
     assert said.code == 0
     assert said.data == json.loads(Path("out/iteration_history.json").read_text())
+    made = json.loads(Path("out/shots_iter1.json").read_text())["shots"]
+    promised = [(item["prompt"], item["seed"]) for item in planned.data["plan"]["prompts"]]
+    assert promised == [(item["prompt"], item["seed"]) for item in made]
     assert "✓ Gap Analysis:" in said.err and "Iteration 1:" in said.err
+
+
+def test_a_dry_run_shows_prompts_of_every_gap(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    config = configuration(tmp_path, generation={"num_per_gap": 3})
+    plan = twinloop(capsys, "run", "--config", config, "--dry-run", "--json").data["plan"]["prompts"]
+    said = twinloop(capsys, "run", "--config", config, "--dry-run").out
+    for number, item in enumerate(plan):
+        assert f"  {item['type']}: {item['target']}, 3 images\n" in said
+        if number % 3 < 2:
+            assert f"    - {item['prompt']}\n" in said
+    assert said.count("\n    - ") == 2 * len(plan) // 3
 
 
 def test_the_printed_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +232,7 @@ def raising(error: BaseException) -> Command:
 @pytest.mark.parametrize(
     ("error", "code", "text"),
     [
-        (KeyboardInterrupt(), 130, "the same command goes on:\n  fails --json"),
+        (KeyboardInterrupt(), 130, "the same command goes on: fails --json"),
         (OSError(28, "No space left on device", "/x/y"), 2, "the disk is full (/x/y). Nothing is lost"),
         (PermissionError(13, "Permission denied", "/x/y"), 2, "no permission (/x/y)"),
         (ZeroDivisionError("division by zero"), 1, "a defect of the program"),
@@ -279,11 +298,8 @@ def test_interrupting_a_run_and_going_on(tmp_path: Path) -> None:
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=120)
     assert running.returncode == 130
-    assert (
-        "the same command goes on:" in err
-        and "bootstrap_loop.py --config bootstrap_config.json" in err
-        and "Traceback" not in err
-    )
+    assert err.endswith(f"the same command goes on: python {shlex.quote(call[1])} --config bootstrap_config.json\n")
+    assert "Traceback" not in err
     assert json.loads(checkpoint.read_text())["step"] >= 1
 
 

@@ -11,6 +11,7 @@ from tests.functional import loops
 from tests.functional.console import twinloop
 from twinloop.cli import demo
 from twinloop.nano.world import photos as world
+from twinloop.store.lora_file import header_texts
 
 
 @pytest.fixture
@@ -64,3 +65,13 @@ def test_a_second_demo_goes_on_from_the_first(
     assert twinloop(capsys, "demo", "--out", "d").code == 0
     assert loops.tree("d") == before
     assert fake_world == [Path("d/.photos.unfinished")]
+
+
+def test_report_and_lora_say_that_nobody_real_is_shown(
+    tmp_path: Path, fake_world: list[Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert twinloop(capsys, "demo", "--out", "d").code == 0
+    words = "fictional character; by: twinloop demo, which rendered every photo"
+    assert f"<dt>Consent</dt><dd>{words}</dd>" in Path("d/bootstrap/report.html").read_text()
+    assert header_texts(Path("d/lora_models/lora.safetensors"))["twinloop.consent"] == words

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from tests.functional.console import ROOT
-from twinloop.cli import app, export, export_lora, export_sprites, export_trainers, lora, models, nano
+from twinloop.cli import commandline, export, export_lora, export_sprites, export_trainers, lora, models, nano
 from twinloop.cli.scripts import SCRIPTS
 
 PAGE = ROOT / "docs" / "commands.md"
@@ -22,7 +22,7 @@ def test_every_command_has_its_section() -> None:
     text = PAGE.read_text(encoding="utf-8")
     wanted = [
         *SCRIPTS,
-        *(f"twinloop {c.name}" for c in app.COMMANDS),
+        *(f"twinloop {c.name}" for c in commandline.COMMANDS),
         *(
             f"twinloop export {c.name}"
             for part in (export, export_lora, export_sprites, export_trainers)

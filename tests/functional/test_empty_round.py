@@ -13,11 +13,20 @@ from tests.functional import loops
 def test_nothing_approved_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     loops.write_photos(Path("photos"))
-    outcome = loops.run(loops.settings(validation={"min_face_confidence": 1.0}))
+    reporter = loops.Quiet()
+    outcome = loops.run(loops.settings(validation={"min_face_confidence": 1.0}), reporter=reporter)
     assert outcome.decision is not None and outcome.decision.rule == "nothing_approved"
     assert outcome.best == 1
     assert not Path("loras/lora_v2.safetensors").exists()
     history = json.loads(Path("out/iteration_history.json").read_text())
     assert [entry["lora_version"] for entry in history["iterations"]] == [1]
-    assert history["iterations"][0]["merged"] == 0
+    assert history["iterations"][0]["merged"] == 0 and history["iterations"][0]["improvement"] is None
+    rejected = history["iterations"][0]["rejected"]
+    first = reporter.lines.index("\nIteration 1:")
+    told = [line for line in reporter.lines[first:] if not line.startswith("  ✓ G")]
+    assert told[1] == "  - Validation: 0 approved (0%)"
+    assert told[2].startswith(f"    Why rejected: uncertain face {rejected}"), (
+        "what stood in the way, the most frequent first"
+    )
+    assert told[3:5] == ["  - Merged: 0 images into dataset", "  - Improvement: not measured (no new LoRA)"]
     assert Path("out/report.html").exists()

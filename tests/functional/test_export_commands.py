@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,25 @@ def test_did_offers_no_other_expression_as_an_alternative(here: Path, capsys: py
     said = twinloop(capsys, "export", "did", "--dataset", "few", "--output", "did", "--count", "4", "--json", *FAKE)
     assert sorted(item["source"]["file"] for item in said.data["items"]) == ["1_neutral.png", "3_neutral.png"]
     assert "only 2 of 4 pictures: no more frontal, neutral photos" in said.err
+
+
+def test_did_offers_no_shut_eyes_as_an_alternative(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("few").mkdir()
+    for seed, (name, eyes) in enumerate((("open", True), ("shut", False), ("wide", True)), 1):
+        fake_photo(Path(f"few/{name}.png"), size=512, seed=seed, eyes_open=eyes)
+    said = twinloop(capsys, "export", "did", "--dataset", "few", "--output", "did", "--json", *FAKE)
+    assert sorted(item["source"]["file"] for item in said.data["items"]) == ["open.png", "wide.png"]
+    assert "only 2 of 3 pictures: no more frontal, neutral photos with open eyes" in said.err
+
+
+def test_photos_that_were_left_out_are_counted_with_their_reasons(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_photo(Path("alice/tiny.png"), size=96, seed=9)
+    shutil.copy("alice/IMG_0.png", "alice/copy.png")
+    said = twinloop(capsys, "export", "facesheet", "--dataset", "alice", "--output", "sheet.jpg", *SMALL)
+    assert "left_30: missing, none of 5 usable photos shows it (2 of 7 were left out)" in said.err
+    assert "Left out: 2 of 7 photos (same file as another 1, blurred 1)" in said.out
 
 
 def test_the_sheet_takes_each_side_from_its_own_photo(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

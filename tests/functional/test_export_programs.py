@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import tomllib
 import zipfile
 from pathlib import Path
@@ -16,6 +17,8 @@ from PIL import Image
 from tests.functional.console import configuration, twinloop
 from tests.unit.loras.makers import adapter, saved
 from twinloop.adapters.fakes import fake_photo
+from twinloop.cli import export_lora, export_trainers
+from twinloop.cli.command import Command, script_parser
 from twinloop.domain.records import Dataset, LoRA, Member
 from twinloop.exporters.sprites import SILLYTAVERN, VRM
 from twinloop.loras.lora import Dialect, read_lora
@@ -96,6 +99,41 @@ def test_the_configurations_name_folders_that_are_there(photos: Path, capsys: py
     backend = json.loads(Path("simpletuner/multidatabackend.json").read_text())[0]["instance_data_dir"]
     assert all(Path(place).is_dir() for place in (dataset, job, backend)) and Path(concepts).is_file()
     assert Path(training["dataset"]["dataset_config"]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("target", "family", "command"),
+    [
+        ("kohya", "sdxl", ["accelerate", "launch", "sdxl_train_network.py", "--config_file", "training.toml"]),
+        ("kohya", "flux", ["flux_train_network.py", "training.toml", "--clip_l", "FILE", "--t5xxl", "--ae"]),
+        ("ai-toolkit", "sdxl", ["python", "run.py", "job.yaml"]),
+        ("onetrainer", "sdxl", ["python", "scripts/train.py", "--config-path", "config.json"]),
+    ],
+)
+def test_the_command_that_starts_a_training_can_be_pasted(
+    photos: Path, capsys: pytest.CaptureFixture[str], target: str, family: str, command: list[str]
+) -> None:
+    """Whole, with the family's own script and with paths that a shell takes as one word."""
+    said = twinloop(
+        capsys,
+        "export",
+        target,
+        "--dataset",
+        "ana",
+        "--output",
+        "an out",
+        "--base-model",
+        "me/base",
+        "--preset",
+        family,
+    )
+    assert said.code == 0 and "script for" not in said.err
+    start = Path("an out/README.txt").read_text().split("How to start")[1]
+    line = next(line for line in start.splitlines() if line.startswith("  "))
+    words = shlex.split(line)
+    named = {word if "/an out/" not in word else Path(word).name for word in words}
+    assert set(command) <= named and "SCRIPT" not in named
+    assert all(Path(word).is_file() for word in words if "/an out/" in word)
 
 
 def test_a_runs_dataset_keeps_captions_and_weights(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -254,3 +292,12 @@ def test_states_of_a_pngtuber_are_measured_or_missing(faces: Path, capsys: pytes
     # the fake detectors do not measure the jaw: then nothing is guessed
     assert said.code == 2 and "Nothing can be exported" in said.err and "not measured on any photo" in said.err
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("flag", ["--person", "--trigger"])
+@pytest.mark.parametrize(
+    "command", [*export_lora.COMMANDS, *export_trainers.COMMANDS], ids=lambda command: command.name
+)
+def test_trigger_words_by_either_name(command: Command, flag: str) -> None:
+    args = script_parser(command, "x").parse_args(["--output", "out", flag, "ohwx ana"])
+    assert "ohwx ana" in (getattr(args, "trigger", None), getattr(args, "person", None))

@@ -159,6 +159,14 @@ def test_as_a_script_with_a_pattern(models: Path) -> None:
     assert said.out.startswith("models/good.pkl: SAFE (pickle") and "Written: models/good.safetensors" in said.out
 
 
+def test_a_pattern_that_matches_nothing_is_told_as_one(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    alone = twinloop(capsys, "inspect", f"{models}/*.nothing", "--convert")
+    assert alone.code == 2 and f"No file matches {models}/*.nothing" in alone.err and "NOT A MODEL" not in alone.out
+    beside = twinloop(capsys, "inspect", f"{models}/*.nothing", f"{models}/*.pkl")
+    found = twinloop(capsys, "inspect", f"{models}/*.pkl")
+    assert f"warning: no file matches {models}/*.nothing" in beside.err and beside.out == found.out
+
+
 def test_exit_codes(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     unknown, page, evil = models / "unknown.pkl", models / "page.pt", models / "evil.bin"
     unknown.write_bytes(b"\x80\x02cfoo\nBar\n)\x81.")

@@ -144,3 +144,7 @@ def test_a_wrong_command_line(here: Path, capsys: pytest.CaptureFixture[str]) ->
     assert said.code == 2 and "above 0" in said.err
     said = twinloop(capsys, "lora", "merge", "a.safetensors:nan", "--output", "x.safetensors")
     assert said.code == 2 and "FILE:WEIGHT" in said.err
+    said = twinloop(capsys, "lora", "merge", "a.safetensors:x", "b.safetensors", "--output", "x.safetensors")
+    assert said.code == 2 and "the weight 'x' is no number" in said.err and "not found" not in said.err
+    said = twinloop(capsys, "lora", "merge", "c:none.safetensors", "b.safetensors", "--output", "x.safetensors")
+    assert "LoRA not found: c:none.safetensors" in said.err, "a colon within a name is no weight"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.functional.console import ROOT, twinloop
 from tests.http_files import Site, serving
 from tests.unit.adapters.detectors.onnx_files import small_onnx
+from twinloop.cli.models import told
 from twinloop.domain.known_models import KNOWN_MODELS, KnownModel
 from twinloop.stages import models as stage
 
@@ -29,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_folder_brought_offline_is_known_verified_and_used(capsys: pytest.CaptureFixture[str]) -> None:
     said = twinloop(capsys, "models", "add", WEIGHTS)
     assert said.code == 2, "broken downloads lie in that folder"
-    assert "Added: models/palm_detection_lite.onnx (known as palm_detection_lite.onnx)" in said.out
+    assert "Added: models/palm_detection_lite.onnx (a known file)" in said.out
     assert (
         "web page" in said.err and "Git LFS pointer" in said.err and "lora_disney.safetensors: no detector" in said.err
     )
@@ -50,6 +52,21 @@ def test_a_list_without_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert [item["name"] for item in data] == [model.name for model in KNOWN_MODELS]
     assert all(item["licence"] and item["source"] and item["sha256"] and item["size"] for item in data)
     assert twinloop(capsys, "models", "verify").code == 2
+
+
+def test_a_list_fits_80_columns_and_names_every_licence(capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "models", "list")
+    assert max(map(len, said.out.splitlines())) <= 80
+    licences = said.out.split("\nLicences\n")[1]
+    assert all(f"  {model.licence}\n" in licences and f"    {model.name}\n" in licences for model in KNOWN_MODELS)
+    assert all(f"  twinloop models pull {model.name}\n" in said.out for model in KNOWN_MODELS if model.url)
+
+
+def test_a_known_file_under_another_name_is_told_by_both() -> None:
+    found = stage.Brought("here.onnx", Path("models/mine.onnx"), KNOWN_MODELS[0], True)
+    assert told(found) == f"a known file: {KNOWN_MODELS[0].name}"
+    assert told(replace(found, target=Path("models") / KNOWN_MODELS[0].name)) == "a known file"
+    assert told(replace(found, known=None)) == "not a known file, passed the checks"
 
 
 def test_refused_files_do_not_stop_the_others(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,4 +150,7 @@ def test_analyze_says_which_detectors_it_uses(capsys: pytest.CaptureFixture[str]
     shutil.copy(WEIGHTS.parent / "photos" / "skimage" / "astronaut.png", "photos")
     said = twinloop(capsys, "analyze", "photos", "--models-dir", f"mediapipe:{WEIGHTS}")
     assert said.code == 0
-    assert said.out.startswith("Detectors (mediapipe): faces and eyes and expression from face_landmarker_v2")
+    assert said.out.startswith("Detectors (mediapipe): faces, head pose, hands, eyes, expression, identity.\n")
+    assert "face_landmarker_v2" not in said.out, "which file measures what is told by the doctor"
+    said = twinloop(capsys, "analyze", "nowhere", "--models-dir", f"mediapipe:{WEIGHTS}")
+    assert said.code == 2 and "Detectors" not in said.out + said.err, "a wrong folder is told alone"

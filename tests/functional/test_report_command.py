@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,9 @@ def test_writes_the_same_page_as_the_run_did(
     said = twinloop(capsys, "report", "out")
     assert (said.code, said.out.strip()) == (0, "Report: out/report.html")
     assert page.read_bytes() == before
+    page.unlink()
+    Path("c.json").write_text(json.dumps(loops.settings(max_iterations=1).model_dump(mode="json")))
+    assert twinloop(capsys, "report", "--config", "c.json").code == 0 and page.read_bytes() == before
 
 
 def test_a_folder_without_a_run_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,3 +102,35 @@ def test_one_image_two_decisions(home: Path, capsys: pytest.CaptureFixture[str])
     name = by_outcome()["approved"][0]
     said = twinloop(capsys, "review", "out", "--approve", name, "--reject", name)
     assert said.code == 2 and "two different decisions" in said.err
+
+
+def test_the_list_says_why_and_a_decision_is_one_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(home, review="always")
+    twinloop(capsys, "run", "--config", config)
+    listed = twinloop(capsys, "review", "out").out.splitlines()
+    verdicts = read("out/verdicts_iter1.json")["verdicts"]
+    rows = {line.split()[3]: line for line in listed[1 : 1 + len(verdicts)]}
+    for item in verdicts:
+        failed = [check for check in item["checks"] if check["outcome"] != "approved"]
+        row = rows[item["image"]].split(maxsplit=4)
+        assert row[:3] == [item["outcome"], "checks", f"{item['quality']:.2f}"] and bool(row[4:]) == bool(failed)
+        if any(check["check"] == "on_target" and check["outcome"] == "rejected" for check in failed):
+            assert "off target" in row[4]
+    name = verdicts[0]["image"]
+    said = twinloop(capsys, "review", "--config", config, "--approve", name)
+    assert said.out.splitlines() == [
+        f"Round 1: 1 of {len(verdicts)} images decided by you; review open; --finish lets the run go on."
+    ]
+    (last,) = [line for line in twinloop(capsys, "review", "out").out.splitlines() if name in line]
+    assert last.split()[:2] == ["approved", "you"]
+
+
+def test_a_run_that_did_not_wait_says_that_the_word_comes_too_late(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configuration(home, max_iterations=1)
+    twinloop(capsys, "run", "--config", config)
+    said = twinloop(capsys, "review", "out", "--approve", by_outcome()["rejected"][0])
+    assert said.code == 0 and "lets the run go on" not in said.out
+    assert "this round is over and did not wait for a review: what you say is kept, and not used" in said.out
+    assert '"review": "always"' in said.out and "--restart" in said.out

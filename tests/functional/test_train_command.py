@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.functional import loops
-from tests.functional.console import configuration, twinloop
+from tests.functional.console import Said, configuration, twinloop
+from twinloop.adapters.fakes import FakeTrainer
+from twinloop.domain.records import LoRA
+from twinloop.stages.trial import Trial
+from twinloop.store.journal import Journal
 
 FAKES = ("--base-model", "fake", "--models-dir", "fake", "--person", "ohwx ana", "--steps", "3")
 
@@ -84,3 +89,117 @@ def test_approved_images_copied_into_the_folder_count_less_than_photos(
 def test_wrong_command_lines(home: Path, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], words: str) -> None:
     said = twinloop(capsys, "train", *argv)
     assert said.code == 2 and words in said.err
+
+
+CHECKPOINTS = ("--steps", "16", "--keep-checkpoints", "4")
+
+
+def trained(capsys: pytest.CaptureFixture[str], *more: object) -> Said:
+    return twinloop(capsys, "train", "photos", *FAKES, *CHECKPOINTS, *more)
+
+
+@pytest.fixture
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As `home`, with enough photos for some to be held out."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1735223422")
+    loops.write_photos(tmp_path / "photos", 24)
+    return tmp_path
+
+
+def test_the_best_checkpoint_is_taken_by_hand_as_in_a_run(many: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fake learns by heart after three quarters of its steps: the checkpoint there is the best."""
+    said = trained(capsys, "--json")
+    assert said.code == 0, said.err
+    choice = json.loads((many / "lora.checkpoints.json").read_text())
+    assert [entry["step"] for entry in choice["checkpoints"]] == [10, 12, 14, 16]
+    assert said.data["steps"] == choice["chosen"] == 12
+    assert f"Best of 4 checkpoints: step {choice['chosen']} (lora.checkpoints.json)" in said.err
+    assert all("identity" in entry["metrics"] for entry in choice["checkpoints"])
+    assert {path.name for path in many.iterdir()} == {
+        "photos", "outputs", "lora.safetensors", "lora.json", "lora.checkpoints.json",
+    }  # fmt: skip
+    assert trained(capsys, "--json").data == said.data
+    refused = trained(capsys, "--keep-checkpoints", "5")
+    assert refused.code == 2 and "made from other photos or settings" in refused.err
+
+
+def test_checkpoints_by_hand_are_measured_against_photos_that_were_held_out(
+    many: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    train = FakeTrainer.train
+
+    def counted(self: FakeTrainer, samples: Any, *rest: Any) -> LoRA:
+        seen.append(len(samples))
+        return train(self, samples, *rest)
+
+    monkeypatch.setattr(FakeTrainer, "train", counted)
+    assert trained(capsys).code == 0
+    assert twinloop(capsys, "train", "photos", *FAKES, "--output", "last.safetensors").code == 0
+    *with_panel, without = seen
+    assert len(with_panel) == 4 and len(set(with_panel)) == 1 and with_panel[0] < without
+
+
+@pytest.mark.parametrize("killed_at", [2, 9])
+def test_killed_while_checkpoints_are_measured_it_goes_on(
+    many: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, killed_at: int
+) -> None:
+    assert trained(capsys, "--output", "whole.safetensors").code == 0
+    kept, records = Journal.record, iter(range(1000))
+
+    def record(self: Journal, key: str, data: Any = None) -> None:
+        kept(self, key, data)
+        if next(records) == killed_at:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "record", record)
+        assert trained(capsys).code == 130
+    assert (many / ".measuring_lora/journal.jsonl").exists()
+    assert trained(capsys).code == 0
+    one, other = ((many / f"{name}.checkpoints.json").read_bytes() for name in ("whole", "lora"))
+    assert one == other and not list(many.glob(".measuring*")) and not list(many.glob(".training*"))
+
+
+def test_what_another_order_left_behind_is_not_taken_over(
+    many: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trial, "settle", stop)
+        assert trained(capsys, "--seed", "5").code == 130
+    assert len(list((many / ".training_lora/candidates").glob("*.safetensors"))) == 4
+    assert trained(capsys).code == 0
+    assert json.loads((many / "lora.json").read_text())["seed"] == 0
+    assert trained(capsys, "--output", "fresh.safetensors").code == 0
+    one, other = ((many / f"{name}.checkpoints.json").read_bytes() for name in ("fresh", "lora"))
+    assert one == other
+
+
+def test_the_record_says_what_was_trained(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ("--adapter", "dora", "--rank", "6", "--alpha", "3", "--learning-rate", "0.002", "--batch-size", "2")
+    assert twinloop(capsys, "train", "photos", *FAKES, *flags).code == 0
+    record = json.loads((home / "lora.json").read_text())
+    assert (record["adapter"], record["rank"], record["alpha"]) == ("dora", 6, 3.0)
+    assert (record["asked"]["learning_rate"], record["asked"]["batch_size"]) == (0.002, 2)
+    assert twinloop(capsys, "train", "photos", *FAKES, *flags).code == 0
+    for other in ((*flags[:-1], "3"), (*flags, "--quantization", "int8"), (*flags, "--precision", "float32")):
+        said = twinloop(capsys, "train", "photos", *FAKES, *other)
+        assert said.code == 2 and "made from other photos or settings" in said.err
+
+
+def test_so_few_photos_are_warned_of(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in sorted(Path("photos").iterdir())[1:]:
+        path.unlink()
+    said = twinloop(capsys, "train", "photos", *FAKES)
+    assert said.code == 0 and "Dataset: 1 image used (0 synthetic), 0 left out\n" in said.out
+    assert "only 1 real photo: a LoRA of so few learns the photos by heart; add 9 at least" in said.err
+
+
+def test_a_wrong_configuration_of_a_run_is_told_at_once(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(home, dataset_dir="alcie", max_iterations=0)
+    said = twinloop(capsys, "train", "--config", config, "--steps", "5")
+    assert said.code == 2 and "2 mistakes" in said.err and "dataset_dir: no such folder: alcie" in said.err

@@ -42,7 +42,9 @@ def test_from_scan_to_named_people(home: Path, capsys: pytest.CaptureFixture[str
     done = vault(capsys, "cluster")
     assert done.code == 0 and "2 people with 9 faces; 1 face of strangers" in done.out and "New: p001, p002" in done.out
     assert "Nothing changed." in vault(capsys, "cluster").out
-    assert vault(capsys, "name", "p001", "alice").out == "p001 is called alice. To take it back: twinloop vault undo\n"
+    assert vault(capsys, "name", "p001", "alice").out == (
+        "p001 is called alice. To take it back: twinloop vault undo --vault v\n"
+    )
     listed = vault(capsys, "clusters", "--json").data
     assert [(item["id"], item["name"], len(item["faces"])) for item in listed] == [
         ("p001", "alice", 5),

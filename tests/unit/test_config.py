@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from twinloop.config import ELSEWHERE, Settings, load_settings, parse_settings
 from twinloop.errors import ConfigError, InputError
@@ -84,9 +85,27 @@ def test_a_misspelt_field_is_guessed(where: tuple[str, ...], wrong: str, meant: 
     assert problems(data) == (f"{'.'.join((*where, wrong))}: unknown field; did you mean '{meant}'?",)
 
 
-def test_a_field_like_none_other_lists_the_known_ones() -> None:
+def test_a_field_like_none_other_lists_those_of_its_section() -> None:
     (line,) = problems({**LEAST, "stop": {"zzz": 1}})
     assert line == "stop.zzz: unknown field; known here: approval_rate, approval_rounds, patience, drift_rounds"
+    (line,) = problems({**LEAST, "zzz": 1})
+    assert "known here: person_name, " in line and "num_per_gap" not in line
+
+
+@pytest.mark.parametrize(
+    ("wrong", "guess"),
+    [
+        ({"generation": {"steps": 30}}, "'num_inference_steps'"),
+        ({"training": {"dropout": 0.1}}, "'caption_dropout'"),
+        ({"training": {"num_per_gap": 5}}, "'generation.num_per_gap'"),
+        ({"training": {"quantisation": "nf4"}}, "'quantization'"),
+        ({"num_per_gaps": 5}, "'generation.num_per_gap'"),
+        ({"batch_size": 2}, "'generation.batch_size' or 'training.batch_size'"),
+    ],
+)
+def test_a_field_of_another_place_is_guessed(wrong: dict[str, Any], guess: str) -> None:
+    (line,) = problems({**LEAST, **wrong})
+    assert line.endswith(f": unknown field; did you mean {guess}?")
 
 
 def test_what_is_missing_is_named() -> None:
@@ -242,6 +261,58 @@ def test_all_that_does_not_fit_together_is_said_at_once() -> None:
     assert [line.split(":")[0] for line in listed] == ["quantization"] + ["training"] * 5
     for words in ("face_weight", "lokr_factor", "rank 10000", "text_encoder: true", "keep_checkpoints of 2"):
         assert sum(words in line for line in listed) == 1
+
+
+def test_what_does_not_fit_between_sections_is_said_with_single_mistakes() -> None:
+    wrong = {"training": {"adapter": "lokr", "rank": 0}, "generation": {"offload": "sequential"}, "seed": -1}
+    listed = problems({**LEAST, **wrong})
+    assert [line.split(": ")[0] for line in listed] == ["seed", "training.rank", "file"]
+    assert '"adapter": "lokr"' in listed[2]
+
+
+def test_what_does_not_fit_within_a_section_is_said_with_its_single_mistakes() -> None:
+    listed = problems({"training": {"early_stop": 2, "epochs": 0}, "validation": {"min_brightness": 240}, "sed": 1})
+    assert [line.split(": ")[0] for line in listed] == [
+        "person_name", "person_trigger", "dataset_dir", "training.epochs", "sed", "validation", "training",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"training": {"early_stop": 2, "keep_checkpoints": "many"}}, "training.keep_checkpoints"),
+        ({"generation": {"offload": "layers"}, "quantization": "nf4"}, "generation.offload"),
+        ({"training": {"adapter": "lora", "rank": 10**11}}, "training.rank"),
+        ({"generation": "sequential", "quantization": "nf4"}, "generation"),
+    ],
+)
+def test_nothing_is_concluded_from_a_field_that_is_wrong_itself(wrong: dict[str, Any], field: str) -> None:
+    (line,) = problems({**LEAST, **wrong})
+    assert line.startswith(f"{field}: ")
+
+
+def test_every_clash_names_fields_that_there_are() -> None:
+    """A name that is none would let a mistake be told that follows from a wrong field."""
+    training = {
+        "trainer": "kohya", "keep_checkpoints": 1, "face_weight": 2.0, "lokr_factor": 8, "rank": 10000,
+        "text_encoder_share": 0.5, "optimizer": "prodigy", "text_encoder_learning_rate": 0.1, "early_stop": 2,
+    }  # fmt: skip
+    lokr = {"adapter": "lokr", "lokr_factor": 1, "text_encoder": True}
+    found = set()
+    for data in (
+        {"training": training, "validation": {"min_brightness": 240}},
+        {"training": lokr, "quantization": "nf4", "generation": {"offload": "sequential"}},
+    ):
+        with pytest.raises(ValidationError) as caught:
+            Settings.model_validate({**LEAST, **data})
+        found |= {
+            field for item in caught.value.errors() for clash in item["ctx"]["error"].found for field in clash.fields
+        }
+    assert len(found) >= 14
+    for path in found:
+        section, _, field = path.rpartition(".")
+        model: Any = Settings.model_fields[section].annotation if section else Settings
+        assert field in model.model_fields, path
 
 
 def test_quantised_layers_are_not_taken_apart() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.things import Silent, shot
 from twinloop.adapters.fakes import FakeGenerator
-from twinloop.errors import StateError
+from twinloop.errors import InputError, StateError
 from twinloop.manual import RECORD, Order, Studio, make_images
 from twinloop.ports import GenerationSettings
 from twinloop.store.clock import SystemClock
@@ -38,3 +38,17 @@ def test_another_order_is_refused(tmp_path: Path) -> None:
     make(tmp_path, replace(SETTINGS, offload="model", planned=7))  # decides no pixel
     with pytest.raises(StateError, match="settings differ"):
         make(tmp_path, replace(SETTINGS, steps=3))
+
+
+class Unusable(FakeGenerator):
+    """One that refuses its LoRA."""
+
+    def load_lora(self, lora: Path | None) -> None:
+        raise InputError("it holds no LoRA weights")
+
+
+def test_an_order_that_fails_before_its_first_image_leaves_no_folder(tmp_path: Path) -> None:
+    studio = Studio(Unusable, SETTINGS, "fake", "prose", (), SystemClock())
+    with pytest.raises(InputError, match="no LoRA weights"):
+        make_images(SHOTS, Order((), 1, tmp_path / "made", None), studio, Silent())
+    assert list(tmp_path.iterdir()) == []

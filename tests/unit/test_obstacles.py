@@ -71,6 +71,7 @@ def test_the_doctor_names_all_of_it(
     data["generation"]["references"] = 3
     write_json(Path("config.json"), data)
     said = twinloop(capsys, "doctor", "--config", "config.json")
-    assert said.code == 2 and "config.json: 2 mistakes" in said.err
+    assert said.code == 2 and "config.json: 3 mistakes" in said.err
+    assert "dataset_dir: no such folder: photos" in said.err
     assert "kohya cannot train the embedded base" in said.err and "generation.references: 3" in said.err
     assert "Facets:" in said.out, "what the detectors measure is said all the same"

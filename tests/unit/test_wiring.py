@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from tests.functional.loops import Quiet
 from twinloop.config import Settings
 from twinloop.errors import InputError, MissingExtra
 from twinloop.families import FAMILIES, preset_for
+from twinloop.ports import TrainingSettings
 from twinloop.wiring import base_model_path, build_makers, build_toolbox, chosen_facets, training_settings, with_extra
+from twinloop.wiring import makers as makers_module
 from twinloop.wiring.makers import check_training_settings
 
 
@@ -179,3 +182,19 @@ def test_text_encoders_that_cannot_be_trained_are_said_before_anything_starts(tr
         InputError, match=r"training\.text_encoder: models of the family 'zimage' read prompts with a language model"
     ):
         check_training_settings(asked, training)
+
+
+def test_the_forecast_is_told_of_the_pictures_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of them is learned in every step, so that the time doubles."""
+    for name in ("a.png", "b.jpg", "notes.txt"):
+        (tmp_path / name).touch()
+    asked: list[tuple[int, int]] = []
+
+    def forecast(training: TrainingSettings, images: int, prior_images: int) -> None:
+        asked.append((images, prior_images))
+
+    kit = replace(makers_module.fake_kit(), forecast=forecast)
+    monkeypatch.setattr(makers_module, "fake_kit", lambda: kit)
+    for training in ({}, {"prior_images": str(tmp_path)}):
+        build_makers(settings(base_model="fake", training=training)).forecast(30)
+    assert asked == [(30, 0), (30, 2)]

@@ -1,7 +1,8 @@
-"""The only home of heavy libraries: each adapter fills one port."""
+"""The only home of heavy libraries: each adapter fills one port.
 
-import logging
+Importing this package, before PyTorch and diffusers, is all that an entry point needs to be spared their import notes.
+"""
 
-for _name in ("torchao", "bitsandbytes", "torch.utils._pytree", "diffusers.quantizers.torchao.torchao_quantizer"):
-    # diffusers imports both where they are installed; what they then say (kernels of other machines that do not load) helps nobody
-    logging.getLogger(_name).setLevel(logging.ERROR)
+from twinloop.adapters.import_notes import leave_out_import_notes
+
+leave_out_import_notes()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli import options
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.wording import plural
 from twinloop.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,16 +73,16 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.store.atomic import write_json
 
     observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
-    options.say_detectors(observer.pack, terminal)
     with options.open_catalog(args, settings, terminal) as catalog:
         photos = manual.look_at(Path(settings.dataset_dir), settings, observer, catalog, terminal)
+    options.say_detectors(observer.pack, terminal)
     result, data = manual.find_gaps(photos, settings, observer, args.iteration)
     for line in analysis_lines(result, data):
         terminal.line(line)
     write_json(args.output, data)
     if args.observations is not None:
         _write_observations(args.observations, photos, observer)
-    terminal.line(f"\n{len(result.gaps)} gap{'' if len(result.gaps) == 1 else 's'}. Written: {args.output}")
+    terminal.line(f"\n{plural(len(result.gaps), 'gap')}. Written: {args.output}")
     return data
 
 

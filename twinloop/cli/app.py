@@ -1,73 +1,44 @@
-"""The command ``twinloop``: a table of subcommands."""
+"""The ways in: ``twinloop``, ``python -m twinloop``, and the scripts in the root folder.
+
+Everything else is imported below the guard, so that Ctrl-C is one line and exit code 130 from the first moment on.
+"""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from twinloop import __version__
-from twinloop.cli import (
-    analyze,
-    demo,
-    doctor,
-    export,
-    facets,
-    generate,
-    init,
-    inspect_models,
-    lora,
-    menu,
-    models,
-    nano,
-    report,
-    review,
-    run,
-    train,
-    ui,
-    validate,
-    vault,
-)
-from twinloop.cli.command import Command, HelpFormatter, Parser, add_command, execute
-
-COMMANDS: tuple[Command, ...] = (
-    menu.COMMAND,
-    analyze.COMMAND,
-    generate.COMMAND,
-    validate.COMMAND,
-    train.COMMAND,
-    run.COMMAND,
-    ui.COMMAND,
-    review.COMMAND,
-    report.COMMAND,
-    demo.COMMAND,
-    init.COMMAND,
-    facets.COMMAND,
-    doctor.COMMAND,
-    inspect_models.COMMAND,
-)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
-    parser = Parser(
-        prog="twinloop",
-        formatter_class=HelpFormatter,
-        description="From a messy folder of photos of one person to a character LoRA that gets better in measured rounds.",
-        epilog="Every command has --help.",
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        add_command(subparsers, command)
-    vault.add_group(subparsers)
-    export.add_group(subparsers)
-    lora.add_group(subparsers)
-    nano.add_group(subparsers)
-    models.add_group(subparsers)
-    return parser
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
-    return execute(build_parser(), sys.argv[1:] if argv is None else argv)
+    """Run one command of ``twinloop`` and return its exit code."""
+
+    def run() -> int:
+        from twinloop.cli.command import execute
+        from twinloop.cli.commandline import build_parser
+
+        return execute(build_parser(), sys.argv[1:] if argv is None else argv)
+
+    return _guarded(run)
+
+
+def script(name: str) -> int:
+    """Run one of the scripts in the root folder, by its file name, and return its exit code."""
+
+    def run() -> int:
+        from twinloop.cli.command import execute, script_parser
+        from twinloop.cli.scripts import SCRIPTS
+
+        return execute(script_parser(SCRIPTS[name], name), sys.argv[1:])
+
+    return _guarded(run)
+
+
+def _guarded(run: Callable[[], int]) -> int:
+    """Before a command works, an interruption has nothing to keep; `execute` tells the later ones."""
+    try:
+        return run()
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted\n")
+        return INTERRUPTED

@@ -12,16 +12,17 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from twinloop import __version__
+from twinloop.cli.app import INTERRUPTED
 from twinloop.cli.terminal import JsonLines, Terminal
 from twinloop.errors import TwinLoopError
 
 Run = Callable[[argparse.Namespace, Terminal], Any]
 """Does the work of a command; what it returns is what ``--json`` prints."""
 
-INTERRUPTED = 130
 BROKEN_PIPE = 141
 DEFECT = 1
 USAGE = 2
@@ -93,11 +94,6 @@ def script_parser(command: Command, name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def script(command: Command, name: str) -> int:
-    """Run a command as a script."""
-    return execute(script_parser(command, name), sys.argv[1:])
-
-
 def execute(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
     """Parse and run; every error becomes one clear message and an exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -117,8 +113,16 @@ def execute(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
             print(json.dumps(_finite(result), indent=2, allow_nan=False))
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the border: whatever happens is told, and becomes an exit code
-        return _failed(error, terminal, args.debug, f"{parser.prog} {shlex.join(argv)}")
+        return _failed(error, terminal, args.debug, f"{_typed(parser)} {shlex.join(argv)}")
     return code
+
+
+def _typed(parser: argparse.ArgumentParser) -> str:
+    """The words before the arguments that start it: a script needs its interpreter and its folder."""
+    start = Path(sys.argv[0])
+    if start.name == parser.prog and start.suffix == ".py":
+        return f"python {shlex.quote(sys.argv[0])}"
+    return parser.prog
 
 
 def _finite(value: Any) -> Any:
@@ -144,7 +148,7 @@ def _failed(error: BaseException, terminal: Terminal, debug: bool, command_line:
         terminal.error(str(error))
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        terminal.error(f"interrupted. What is finished is kept; the same command goes on:\n  {command_line}")
+        terminal.error(f"interrupted. What is finished is kept; the same command goes on: {command_line}")
         return INTERRUPTED
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] != "twinloop":
         # the scripts start straight after a clone, before anything is installed
@@ -176,4 +180,6 @@ def _storage_text(error: OSError) -> str:
         return f"the disk is full{place}. Nothing is lost; free some space and run the same command again."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"no permission{place}. Choose another folder, or change the permissions."
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG):
+        return f"{error.strerror}{place}. Name another file or folder."
     return f"{error.strerror or error}{place}"

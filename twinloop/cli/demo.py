@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PERSON_SEED = 7
 PHOTOS = 60
+CONSENT = ("fictional", "twinloop demo, which rendered every photo")
+"""On what ground the photos may be used: of what kind, and who says so."""
 
 CONFIG: dict[str, object] = {
     "person_name": "mira",
@@ -67,10 +69,12 @@ def run_demo(out: Path, reporter: Reporter) -> Path:
 
 
 def write_photos(photos: Path, reporter: Reporter) -> None:
-    """The sample photos, whole or not at all."""
+    """The sample photos with a record that they show nobody real, whole or not at all."""
     if photos.exists():
         return
-    from twinloop.store.atomic import storage_errors
+    from twinloop.domain.vault import Consent
+    from twinloop.store.atomic import storage_errors, write_json
+    from twinloop.store.sidecar import PERSON
     from twinloop.wiring import with_extra
 
     def load() -> Any:
@@ -84,6 +88,7 @@ def write_photos(photos: Path, reporter: Reporter) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     with storage_errors(photos):
         records = write_photo_set(unfinished, seed=PERSON_SEED, count=PHOTOS)
+        write_json(unfinished / PERSON, {"name": CONFIG["person_name"], "consent": Consent(*CONSENT).to_json()})
         unfinished.rename(photos)
     reporter.line(f"Photos: {len(records)} files in {photos}")
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from twinloop import __version__
 from twinloop.cli import options
-from twinloop.cli.command import Command
+from twinloop.cli.command import Command, Finished
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.wording import plural
 from twinloop.errors import ConfigError, TwinLoopError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from twinloop.ports import DetectorPack
     from twinloop.stages.observe import Observer
 
+NOTHING_MEASURED = 2
+"""Exit code where no detectors can be used, so that nothing can be measured with that folder."""
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "core": ("numpy", "pillow", "pillow-heif", "opencv-python-headless", "onnxruntime", "safetensors", "pydantic"),
     "train": ("torch", "diffusers", "transformers", "peft", "accelerate"),
@@ -41,21 +44,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop import wiring
-    from twinloop.config import load_settings
 
     installed = {extra: {name: _version(name) for name in names} for extra, names in LIBRARIES.items()}
     device = wiring.device_name()
     terminal.line(f"twinloop {__version__}, Python {platform.python_version()}, computes on: {device}")
     for extra, versions in installed.items():
         _say_libraries(extra, versions, terminal)
-    settings = None if args.config is None else load_settings(args.config)
-    forecast, wrong = ({}, []) if settings is None else _training(args.config, settings, terminal)
+    settings, wrong = (None, None) if args.config is None else _checked(args)
+    forecast = {} if settings is None or wrong is not None else _training(args.config, settings, terminal)
     models_dir = args.models_dir or (settings.models_dir if settings is not None else "models")
     plugins = tuple(args.facet or ()) or (tuple(settings.analysis.plugins) if settings is not None else ())
     detectors = _detectors(models_dir, plugins, terminal)
-    if wrong:
-        raise ConfigError(str(args.config), wrong)
-    return {
+    if wrong is not None:
+        raise wrong
+    result = {
         **forecast,
         "twinloop": __version__,
         "python": platform.python_version(),
@@ -63,25 +65,40 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         "installed": installed,
         **detectors,
     }
+    return result if detectors["facets"] else Finished(result, NOTHING_MEASURED)
 
 
-def _training(config: Path, settings: Settings, terminal: Terminal) -> tuple[dict[str, Any], list[str]]:
-    """What the configuration's training needs here, and which memory budget suffices for it; or everything that keeps it from starting."""
+def _checked(args: argparse.Namespace) -> tuple[Settings | None, ConfigError | None]:
+    """The configuration as far as it is right, with the models folder of the command line where one is named; and all that is wrong with it."""
+    from twinloop import wiring
+    from twinloop.config import read_config, salvaged_settings
+
+    data = read_config(args.config)
+    if args.models_dir is not None and isinstance(data, dict):
+        data = {**data, "models_dir": args.models_dir}
+    try:
+        return wiring.check_config(data, str(args.config), wholly=True), None
+    except ConfigError as error:
+        return salvaged_settings(data)[0] if isinstance(data, dict) else None, error
+
+
+def _training(config: Path, settings: Settings, terminal: Terminal) -> dict[str, Any]:
+    """What the configuration's training needs here, and which memory budget suffices for it."""
     from twinloop import wiring
     from twinloop.store.images import find_images
 
     makers = wiring.build_makers(settings, terminal.warn)
-    if wrong := [str(error) for error in wiring.obstacles(settings, makers)]:
-        return {}, wrong
     images = len(find_images(Path(settings.dataset_dir)))
     forecast = makers.forecast(max(1, images))
-    terminal.line(f"\nTraining of {config} on {images} images, {makers.training(max(1, images)).steps} steps:")
+    terminal.line(
+        f"\nTraining of {config} on {plural(images, 'image')}, {makers.training(max(1, images)).steps} steps:"
+    )
     if forecast is None:
         terminal.line("  - what it needs cannot be told for this base model or trainer")
-        return {"training": None}, []
+        return {"training": None}
     for line in (forecast.line, *forecast.details):
         terminal.line(f"  - {line}")
-    return {"training": forecast.to_json()}, []
+    return {"training": forecast.to_json()}
 
 
 def _version(name: str) -> str | None:
@@ -101,7 +118,7 @@ def _say_libraries(extra: str, versions: Mapping[str, str | None], terminal: Ter
 
 
 def _detectors(models_dir: str, plugins: tuple[str, ...], terminal: Terminal) -> dict[str, Any]:
-    """What the detectors of a folder measure; a folder without any is a finding here, not a failure."""
+    """What the detectors of a folder measure; a folder without any is a finding here: all else is told as well."""
     from twinloop import wiring
 
     terminal.line(f"\nDetectors in {models_dir}:")
@@ -137,6 +154,7 @@ def _detectors(models_dir: str, plugins: tuple[str, ...], terminal: Terminal) ->
 def _files(models_dir: str, pack: DetectorPack | None, terminal: Terminal) -> list[dict[str, str]]:
     """Every model file and what became of it; the choice of the pack in one line."""
     from twinloop import wiring
+    from twinloop.domain.model_roles import pack_and_folder
     from twinloop.stages.model_state import State, file_states
 
     report = wiring.models_report(models_dir)
@@ -145,7 +163,7 @@ def _files(models_dir: str, pack: DetectorPack | None, terminal: Terminal) -> li
             terminal.line(f"  - the pack {pack.name}, which needs no files")
         return []
     opened = {path for choice in pack.choices for path in choice.files} if pack is not None else set()
-    states = list(file_states(report, opened))
+    states = list(file_states(report, opened, pack_and_folder(models_dir)[0]))
     for found in states:
         say = terminal.warn if found.state is State.UNSAFE else terminal.line
         say(f"  - {found.path}: {found.state} ({found.detail})")
@@ -155,14 +173,14 @@ def _files(models_dir: str, pack: DetectorPack | None, terminal: Terminal) -> li
 
 
 def _facets(observer: Observer) -> dict[str, str]:
+    from twinloop.domain.model_roles import why_blind
+
     states = {}
     for facet in observer.facets:
         blind = [need for need in facet.needs if need not in observer.measured]
-        part = f"partly measured (no detector for: {', '.join(blind)})"
-        none = f"not measured (no detector for: {', '.join(blind)})"
-        states[facet.name] = (
-            "measured" if not blind else part if facet.multiple and len(blind) < len(facet.needs) else none
-        )
+        some = facet.multiple and len(blind) < len(facet.needs)
+        lacking = f"{'partly' if some else 'not'} measured ({why_blind(blind)})"
+        states[facet.name] = lacking if blind else "measured"
     return states
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import options
 from twinloop.cli.command import Command, HelpFormatter, add_command
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.wording import plural
 from twinloop.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,6 +26,8 @@ FLAGS = {"dataset": "dataset_dir", "models_dir": "models_dir"}
 ANGLES = "front,left_30,right_30,profile_left,profile_right"
 EXPRESSIONS = "neutral,smile,surprised,angry"
 SHEETS = (".jpg", ".jpeg", ".png")
+REASONS = 4
+"""How many different reasons are told, the most frequent first."""
 PREFER_REAL, ANY, REAL_ONLY = "prefer-real", "any", "real-only"
 
 
@@ -140,7 +146,7 @@ def run_expressions(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 
 def _ruler(args: argparse.Namespace, terminal: Terminal) -> tuple[Settings, Observer]:
-    """Settings, and the detectors that also find gaps and judge images; what they cannot measure is told."""
+    """Settings, and the detectors that also find gaps and judge images."""
     if args.dataset is None and args.config is None:
         raise InputError("Which photos? Name them: --dataset DIR, or give --config bootstrap_config.json.")
     name = Path(args.dataset or ".").resolve().stem or "person"
@@ -148,19 +154,18 @@ def _ruler(args: argparse.Namespace, terminal: Terminal) -> tuple[Settings, Obse
 
     from twinloop.wiring import build_observer
 
-    observer = build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
-    options.say_detectors(observer.pack, terminal)
-    for line in observer.pack.missing:
-        terminal.warn(line)
-    return settings, observer
+    return settings, build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
 
 
 def _look(args: argparse.Namespace, settings: Settings, observer: Observer, terminal: Terminal) -> Candidates:
-    """The dataset as candidates."""
+    """The dataset as candidates; what the detectors cannot measure is told."""
     from twinloop.exporters.candidates import gather
 
     with options.open_catalog(args, settings, terminal) as catalog:
         candidates = gather(Path(settings.dataset_dir), observer, catalog, terminal)
+    options.say_detectors(observer.pack, terminal)
+    for line in observer.pack.missing:
+        terminal.warn(line)
     return candidates.real_only() if args.origin == REAL_ONLY else candidates
 
 
@@ -192,13 +197,22 @@ def write(root: Path, package: Package, terminal: Terminal) -> Any:
     for warning in package.warnings:
         terminal.warn(warning)
     missing = f", {len(data['missing'])} missing" if data["missing"] else ""
-    terminal.line(
-        f"\n{len(data['items'])} pictures{missing}. What they are and what speaks against them: {manifest.with_name('README.txt')}"
-    )
-    terminal.line(
-        f"Written: {root / package.files[0].name if 'sheet' in data else root} ({len(package.files) + 1} files)"
-    )
+    terminal.line(f"\n{plural(len(data['items']), 'picture')}{missing}")
+    if data["left_out"]:
+        terminal.line(f"{_left_out(data)}\nEach with its reason: {manifest}")
+    terminal.line(f"What they are and what speaks against them: {manifest.with_name('README.txt')}")
+    written = root / package.files[0].name if "sheet" in data else root
+    terminal.line(f"Written: {written} ({len(package.files) + 1} files)")
     return {**data, "warnings": list(package.warnings)}
+
+
+def _left_out(data: Mapping[str, Any]) -> str:
+    """How many photos no picture could be cut from, and why, without the figures and names of each."""
+    reasons = Counter(
+        re.sub(r" as .*", " as another", re.split(r":| \(", item["reason"])[0]) for item in data["left_out"]
+    )
+    told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(REASONS))
+    return f"Left out: {len(data['left_out'])} of {plural(data['images_looked_at'], 'photo')} ({told})"
 
 
 COMMANDS = (

@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--name", metavar="NAME", help="of the LoRA in that program (default: of the person, or of the file)"
     )
     parser.add_argument(
-        "--trigger", metavar="WORDS", help="trigger words (default: as the file or the configuration says)"
+        "--trigger", "--person", metavar="WORDS", help="trigger words (default: as the file or the configuration says)"
     )
     parser.add_argument(
         "--weight", type=weight, default=1.0, metavar="X", help="strength to start with, 0-2 (default: 1)"

@@ -10,6 +10,7 @@ from typing import Any
 from twinloop.cli import options
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.wording import plural
 from twinloop.errors import InputError
 
 FLAGS = {
@@ -26,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for dataset and configuration"
     )
-    parser.add_argument("--person", metavar="TRIGGER", help="trigger words, as in 'ohwx person'")
+    parser.add_argument("--person", "--trigger", metavar="TRIGGER", help="trigger words, as in 'ohwx person'")
     parser.add_argument("--base-model", metavar="NAME", help="hub id, folder or file, as that program shall find it")
     parser.add_argument("--preset", metavar="NAME", help="of the training (default: by the base model)")
     parser.add_argument("--steps", type=options.positive, metavar="N", help="training steps (default: the preset's)")
@@ -64,10 +65,9 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     for warning in package.warnings:
         terminal.warn(warning)
     for folder in job.folders:
-        terminal.line(f"dataset/{folder.name}: {len(folder.pictures)} pictures, each {folder.repeats} x")
-    terminal.line(
-        f"{job.pictures} pictures and a configuration in {args.output}. How to start: {manifest.with_name('README.txt')}"
-    )
+        terminal.line(f"dataset/{folder.name}: {plural(len(folder.pictures), 'picture')}, each {folder.repeats} x")
+    terminal.line(f"{plural(job.pictures, 'picture')} and a configuration in {args.output}")
+    terminal.line(f"How to start: {manifest.with_name('README.txt')}")
     return {**package.complete_manifest(), "warnings": list(package.warnings)}
 
 

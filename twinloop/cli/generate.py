@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli import options
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.wording import plural
 from twinloop.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,12 +37,16 @@ FLAGS = {
     "batch_size": "generation.batch_size",
     "style": "generation.prompt_style",
     "strength": "generation.strength",
+    "references": "generation.references",
     "early_reject": "generation.early_reject",
+    "scheduler": "generation.scheduler",
+    "offload": "generation.offload",
     "models_dir": "models_dir",
     "preset": "training.preset",
     "seed": "seed",
     "device": "device",
     "allow_download": "allow_download",
+    **options.COMPUTING,
 }
 
 
@@ -80,6 +85,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--style", choices=("prose", "tags", "pony", "full"), help="of the prompts (default: the preset's)"
     )
     parser.add_argument(
+        "--scheduler", metavar="NAME", help="sampler, such as euler or dpmpp_2m (default: the base model's own)"
+    )
+    parser.add_argument(
         "--preset", metavar="NAME", help="sdxl, flux, zimage... (docs/families.md; default: by the base model)"
     )
     parser.add_argument(
@@ -95,6 +103,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--strength", type=float, metavar="X", help="how much of a photo is drawn anew, 0-1 (default: 0.6)"
     )
     parser.add_argument(
+        "--references",
+        type=options.positive,
+        metavar="N",
+        help="photos that an editing model looks at for one image, where it takes several (default: the preset's)",
+    )
+    parser.add_argument(
         "--early-reject",
         type=options.fraction,
         metavar="X",
@@ -103,6 +117,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     options.add_models_dir(parser)
     options.add_facets(parser)
     options.add_device(parser)
+    options.add_computing(parser)
+    parser.add_argument(
+        "--offload",
+        choices=("none", "model", "sequential"),
+        help="with a GPU: which parts of the base model wait in main memory; saves memory, costs time (default: none)",
+    )
     options.add_config(parser)
 
 
@@ -127,7 +147,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     if args.lora is None:
         terminal.warn("no --lora: the images come from the bare base model, which does not know the person")
     made = _make(order, settings, terminal)
-    terminal.line(f"Generated: {len(made)} images in {output}")
+    terminal.line(f"Generated: {plural(len(made), 'image')} in {output}")
     early = len(given_up(output))
     if early:
         terminal.line(f"Given up early: {early}, because a preview failed its target ({METADATA} says why)")
@@ -154,7 +174,8 @@ def _make(order: Order, settings: Settings, terminal: Terminal) -> list[MadeImag
         makers.generator, makers.generation, makers.base_model, makers.style, facets, SystemClock(), early
     )
     shots = manual.plan_shots(order, settings, studio, terminal)
-    terminal.line(f"{len(order.gaps)} gaps, {len(shots)} images to make with {settings.base_model}")
+    images = plural(len(shots), "image")
+    terminal.line(f"{plural(len(order.gaps), 'gap')}, {images} to make with {settings.base_model}")
     return manual.make_images(shots, order, studio, terminal)
 
 

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.inspect_models import inspect_file, model_files
 
     policy = Policy(frozenset(args.allow))
-    paths = list(model_files(_expanded(args.paths)))
+    paths = list(model_files(_expanded(args.paths, terminal)))
     if not paths:
         raise NothingToDo(
             f"no model files in {', '.join(args.paths)}. Name the files themselves to have any file looked at."
@@ -79,13 +79,28 @@ def allowed(name: str) -> str:
     return name
 
 
-def _expanded(paths: list[str]) -> list[Path]:
-    """Patterns are expanded here where the shell left them as they are."""
+def _expanded(texts: list[str], terminal: Terminal) -> list[Path]:
+    """Patterns are expanded here where the shell left them as they are: because it does not, or because nothing matches.
+
+    Raises:
+        NothingToDo: no pattern matches, and nothing else was named.
+    """
     found: list[Path] = []
-    for text in paths:
+    barren: list[str] = []
+    for text in texts:
         path = Path(text)
-        matches = [] if path.exists() or not any(sign in text for sign in "*?[") else sorted(_matches(path))
-        found += matches or [path]
+        if path.exists() or not any(sign in text for sign in "*?["):
+            found.append(path)
+        elif matches := sorted(_matches(path)):
+            found += matches
+        else:
+            barren.append(text)
+    if not found:
+        raise NothingToDo(
+            f"No file matches {', '.join(barren)}. Name a folder to have every model file in it looked at."
+        )
+    for text in barren:
+        terminal.warn(f"no file matches {text}")
     return list(dict.fromkeys(found))
 
 

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from twinloop.domain.wording import plural
+
 if TYPE_CHECKING:
     from twinloop.pickles.inspection import Finding
     from twinloop.stages.inspect_models import Report
@@ -24,7 +26,7 @@ def report_lines(report: Report, convert: bool) -> Iterator[str]:
     """Verdict, reasons, and what to do next."""
     size = "" if report.size is None else f", {_bytes(report.size)}"
     weights = report.weights
-    numbers = f", {len(weights.tensors)} tensors, {weights.params:,} numbers" if weights else ""
+    numbers = f", {plural(len(weights.tensors), 'tensor')}, {weights.params:,} numbers" if weights else ""
     yield f"{report.path}: {report.verdict.value.replace('_', ' ').upper()} ({report.format}{size}{numbers})"
     for finding in report.findings[:SHOWN]:
         yield f"  - {finding.text}{_where(finding)}"

@@ -33,13 +33,17 @@ def add_group(subparsers: Any) -> None:
 def term(text: str) -> tuple[Path, float]:
     """``FILE`` or ``FILE:WEIGHT``, for argparse."""
     name, colon, number = text.rpartition(":")
+    if not colon or Path(text).is_file() or Path(number).suffix == ".safetensors":  # the colon is part of the name
+        return Path(text), 1.0
     try:
-        weight = float(number) if colon else 1.0
-    except ValueError:  # the colon is part of the name
-        return Path(text), 1.0
-    if not colon or Path(text).is_file():
-        return Path(text), 1.0
-    if not math.isfinite(weight) or not name:
+        weight = float(number)
+    except ValueError:
+        weight = math.nan
+    if not math.isfinite(weight):
+        raise argparse.ArgumentTypeError(
+            f"{text}: the weight {number!r} is no number; expected FILE:WEIGHT, as a.safetensors:0.7"
+        )
+    if not name:
         raise argparse.ArgumentTypeError(f"expected FILE:WEIGHT, as a.safetensors:0.7, got {text!r}")
     return Path(name), weight
 

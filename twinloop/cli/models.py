@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.command import Command, Finished, HelpFormatter, add_command
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.wording import plural
 from twinloop.errors import DownloadError, InputError
 
 if TYPE_CHECKING:
@@ -67,20 +68,33 @@ def run_list(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.models import survey
 
     items = list(survey(args.models_dir, gate=False))
-    rows = [("File", "State", "Measures", "Size", "Licence")]
-    rows += [
-        (item.name, item.condition.value, _role(item), _size(item.size), item.known.licence if item.known else "")
-        for item in items
-    ]
-    for line in columns(rows):
+    rows = [("File", "State", "Measures", "Size")]
+    rows += [(item.name, item.condition.value, _role(item), _size(item.size)) for item in items]
+    for line in columns(rows, right=(3,)):
+        terminal.line(line)
+    for line in _licences(items):
         terminal.line(line)
     for item in items:
         if item.detail:
             terminal.warn(f"{item.path}: {item.detail}")
     fetchable = [item.name for item in items if item.path is None and item.known is not None and item.known.url]
     if fetchable:
-        terminal.line(f"\nCan be fetched with `twinloop models pull`: {', '.join(fetchable)}")
+        terminal.line("\nCan be fetched:")
+        terminal.line("\n".join(f"  twinloop models pull {name}" for name in fetchable))
     return [_data(item) for item in items]
+
+
+def _licences(items: Sequence[Item]) -> Iterator[str]:
+    """Each licence once, with the files under it; what is not known by its content has none that is known here."""
+    under: dict[str, list[str]] = {}
+    for item in items:
+        if item.known is not None:
+            under.setdefault(item.known.licence, []).append(item.name)
+    if under:
+        yield "\nLicences"
+    for licence, names in under.items():
+        yield f"  {licence}"
+        yield from (f"    {name}" for name in names)
 
 
 def run_verify(args: argparse.Namespace, terminal: Terminal) -> Any:
@@ -95,7 +109,7 @@ def run_verify(args: argparse.Namespace, terminal: Terminal) -> Any:
             told = f"{item.path}: {item.condition}{f' ({item.detail})' if item.detail else ''}"
             (terminal.warn if item.condition in BAD else terminal.line)(told)
     bad = sum(item.condition in BAD for item in items)
-    terminal.line(f"{len(items)} files, {bad} not as they should be.")
+    terminal.line(f"{plural(len(items), 'file')}, {bad} not as {'it' if len(items) == 1 else 'they'} should be.")
     return Finished([_data(item) for item in items], PROBLEMS if bad else 0)
 
 
@@ -133,8 +147,15 @@ def _say(found: Brought, done: str, terminal: Terminal) -> None:
     if found.target is None:
         terminal.warn(f"{found.source}: {found.problem}")
         return
-    known = f"known as {found.known.name}" if found.known is not None else "not a known file, passed the checks"
-    terminal.line(f"{done if found.fresh else 'Already there'}: {found.target} ({known})")
+    terminal.line(f"{done if found.fresh else 'Already there'}: {found.target} ({told(found)})")
+
+
+def told(found: Brought) -> str:
+    """Whether a file is known, and by which name where it lies under another one."""
+    if found.known is None:
+        return "not a known file, passed the checks"
+    named = found.target is not None and found.known.name == found.target.name
+    return "a known file" if named else f"a known file: {found.known.name}"
 
 
 def _finished(found: Sequence[Brought]) -> Finished:

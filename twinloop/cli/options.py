@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +21,18 @@ CATALOG = Path("outputs") / "catalog.sqlite"
 
 def positive(text: str) -> int:
     """A whole number of 1 or more, for argparse."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
-    return int(text)
+    return _whole(text, 1)
 
 
 def not_negative(text: str) -> int:
     """A whole number of 0 or more, for argparse."""
-    return 0 if text == "0" else positive(text)
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number of {least} or more, got {text!r}")
+    return int(text)
 
 
 def fraction(text: str) -> float:
@@ -46,6 +50,27 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="take what no flag gives from this bootstrap_config.json"
     )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """A run by its folder or by its configuration; `run_folder` tells which."""
+    parser.add_argument(
+        "folder", type=Path, nargs="?", metavar="RUN", help="folder of the run (output_dir), as in outputs/bootstrap"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="the run of this bootstrap_config.json, instead of RUN"
+    )
+
+
+def run_folder(args: argparse.Namespace) -> Path:
+    """The folder of the run that is meant.
+
+    Raises:
+        InputError: neither or both of folder and configuration were given. ConfigError: mistakes in the configuration.
+    """
+    if (args.folder is None) == (args.config is None):
+        raise InputError("Which run? Name its folder (output_dir), or give --config bootstrap_config.json.")
+    return Path(args.folder or settings_from(args, {}, {}).output_dir)
 
 
 def add_models_dir(parser: argparse.ArgumentParser) -> None:
@@ -81,12 +106,41 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settings_from(args: argparse.Namespace, flags: Mapping[str, str], defaults: Mapping[str, Any]) -> Settings:
+COMPUTING = {"precision": "precision", "quantization": "quantization", "compile": "compile"}
+"""What `add_computing` asks, as fields of the configuration."""
+
+
+def add_computing(parser: argparse.ArgumentParser) -> None:
+    """How the base model computes, for commands that load one."""
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        help="of the base model (default: auto, the fastest that the device computes well)",
+    )
+    parser.add_argument(
+        "--quantization",
+        choices=("int8", "fp8", "nf4"),
+        help="weights of the base model in fewer bits: int8 or fp8 halve them, nf4 quarters them (default: as they are)",
+    )
+    parser.add_argument(
+        "--compile",
+        choices=("regional", "off"),
+        help="torch.compile for the blocks that the base model repeats (default: on a CUDA GPU, where the work is long enough)",
+    )
+
+
+def settings_from(
+    args: argparse.Namespace,
+    flags: Mapping[str, str],
+    defaults: Mapping[str, Any],
+    check: Callable[[Any, str], Settings] | None = None,
+) -> Settings:
     """Settings from ``--config``, with the flags that were given over it.
 
     Args:
         flags: name in ``args`` -> field as in bootstrap_config.json, dots for sections.
         defaults: field -> value where neither flag nor configuration gives one.
+        check: parsed JSON and its name -> settings, instead of `parse_settings`, which looks at fields only.
 
     Raises:
         InputError: no such configuration. ConfigError: all mistakes at once, named by field or flag.
@@ -103,7 +157,7 @@ def settings_from(args: argparse.Namespace, flags: Mapping[str, str], defaults: 
             _put(data, field, value, only_if_absent=True)
         _add_facet_files(data, getattr(args, "facet", None))
     try:
-        return parse_settings(data, str(args.config or "command line"))
+        return (check or parse_settings)(data, str(args.config or "command line"))
     except ConfigError as error:
         names = {field: f"--{flag.replace('_', '-')}" for flag, field in flags.items() if field in given}
         raise ConfigError(error.source, [_by_flag(problem, names) for problem in error.problems]) from None
@@ -164,9 +218,9 @@ def _targets_file(path: Path) -> dict[str, dict[str, float]]:
 
 
 def say_detectors(pack: DetectorPack, terminal: Terminal) -> None:
-    """The choice of detectors, aloud: which file measures what, and what is not measured."""
-    if pack.spoken:
-        terminal.line(pack.spoken)
+    """What the chosen detectors measure and what they do not, once the input is known to be good; the files are in ``twinloop doctor``."""
+    if pack.brief:
+        terminal.line(pack.brief)
 
 
 def open_catalog(args: argparse.Namespace, settings: Settings, terminal: Terminal) -> Catalog:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from twinloop.cli import options
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="FOLDER", help="output_dir of a run, as in outputs/bootstrap")
+    options.add_run(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
@@ -21,7 +22,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.store.atomic import read_json
     from twinloop.store.workspace import Workspace, shown_path
 
-    folder = Path(args.folder)
+    folder = options.run_folder(args)
     history = folder / "iteration_history.json"
     if not (folder / "run.json").exists():
         raise NothingToDo(f"{folder} holds no run (no run.json). Name the output_dir of a run.")

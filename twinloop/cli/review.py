@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli import options
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.wording import plural
 from twinloop.errors import InputError, NothingToDo
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from twinloop.domain.verdicts import Outcome
+    from twinloop.stages.review import Review
+    from twinloop.store.workspace import Workspace
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "folder", type=Path, metavar="RUN", help="folder of the run (output_dir), as in outputs/bootstrap"
-    )
+    options.add_run(parser)
     parser.add_argument("--iteration", type=options.positive, metavar="N", help="round to review (default: the latest)")
     for word in ("approve", "reject", "unsure", "forget"):
         meaning = (
@@ -39,10 +42,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.store.atomic import read_json
     from twinloop.store.workspace import Workspace
 
-    space = Workspace(args.folder, args.folder)
+    folder = options.run_folder(args)
+    space = Workspace(folder, folder)
     iteration = args.iteration or _latest(space)
     if not space.verdicts(iteration).exists():
-        raise NothingToDo(f"Round {iteration} of {args.folder} has no verdicts yet.")
+        raise NothingToDo(f"Round {iteration} of {folder} has no verdicts yet.")
     verdicts = {item["image"]: item for item in to_look_at(read_json(space.verdicts(iteration))["verdicts"])}
     path = space.review(iteration)
     review = Review.read(path, iteration)
@@ -51,14 +55,55 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         review = say(path, review, list(verdicts), opinions)
     if args.finish:
         review = finish(path, review)
-    for name, item in verdicts.items():
-        said = review.opinions.get(name)
-        terminal.line(f"{said.outcome if said else item['outcome']:<9} {'(you)' if said else '     '} {name}")
-    state = "finished" if review.finished else "open; --finish lets the run go on"
+    if not opinions and not args.finish:
+        for line in image_lines(verdicts, review):
+            terminal.line(line)
     terminal.line(
-        f"\nRound {iteration}: {len(review.opinions)} of {len(verdicts)} images decided by you; review {state}."
+        f"Round {iteration}: {len(review.opinions)} of {plural(len(verdicts), 'image')} decided by you; {_state(space, review)}"
     )
     return review.to_json()
+
+
+def image_lines(verdicts: Mapping[str, Any], review: Review) -> list[str]:
+    """One line per image: what it is now and by whom, its quality, its name, and which checks did not approve it."""
+    from twinloop.cli.tables import columns
+    from twinloop.domain.verdicts import CheckResult, Outcome
+    from twinloop.stages.validate import in_words
+
+    rows = [("Outcome", "By", "Quality", "Image", "Failed checks")]
+    for name, item in verdicts.items():
+        said = review.opinions.get(name)
+        checks = [CheckResult.from_json(data) for data in item["checks"]]
+        why = ", ".join(in_words(check) for check in checks if check.outcome is not Outcome.APPROVED)
+        rows.append(
+            (
+                str(said.outcome) if said else item["outcome"],
+                "you" if said else "checks",
+                f"{item['quality']:.2f}",
+                name,
+                why,
+            )
+        )
+    return [*columns(rows, right=(2,)), ""]
+
+
+def _state(space: Workspace, review: Review) -> str:
+    """Whether the run goes on with the review, and what lets it."""
+    from twinloop.stages.review import wanted
+    from twinloop.store.atomic import read_json
+
+    settings = read_json(space.run_record).get("settings", {}) if space.run_record.exists() else {}
+    if not wanted(settings.get("review", "never"), review.iteration):
+        run = (
+            "this round is over and did not wait"
+            if space.dataset(review.iteration).exists()
+            else "this round does not wait"
+        )
+        return (
+            f'{run} for a review: what you say is kept, and not used. To be asked, set "review": "always" in the configuration and start anew '
+            "with --restart."
+        )
+    return "review finished." if review.finished else "review open; --finish lets the run go on."
 
 
 def _opinions(args: argparse.Namespace) -> dict[str, Outcome | None]:
@@ -76,7 +121,7 @@ def _opinions(args: argparse.Namespace) -> dict[str, Outcome | None]:
     return said
 
 
-def _latest(space: Any) -> int:
+def _latest(space: Workspace) -> int:
     iteration = 0
     while space.verdicts(iteration + 1).exists():
         iteration += 1

@@ -11,9 +11,15 @@ from twinloop.cli.terminal import Terminal
 from twinloop.errors import InputError, WaitingForReview
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from twinloop.config import Settings
+    from twinloop.domain.shots import Gap, Shot
     from twinloop.stages.toolbox import Toolbox
     from twinloop.store.workspace import Workspace
+
+SHOWN_PROMPTS = 2
+"""Of each gap, in a dry run."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,17 +30,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="check configuration, photos and models, show the gaps and the plan of round 1, write nothing",
+        help="check configuration, photos and models, show the gaps and the prompts of round 1, write nothing",
     )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.config import load_settings
+    from twinloop.config import read_config
     from twinloop.loop import run_loop, workspace_of
     from twinloop.store.atomic import read_json
-    from twinloop.wiring import build_toolbox
+    from twinloop.wiring import build_toolbox, check_config
 
-    settings = load_settings(args.config)
+    settings = check_config(read_config(args.config), str(args.config))
     toolbox = build_toolbox(settings, terminal)
     if args.dry_run:
         return _preview(settings, toolbox, terminal)
@@ -69,6 +75,7 @@ def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal) -> Any:
     """What the first round would find and make; nothing is written, the cache of observations is in memory."""
     from twinloop import manual
     from twinloop.cli.tables import analysis_lines
+    from twinloop.domain.wording import plural
     from twinloop.store.catalog import Catalog
 
     with Catalog(None) as catalog:
@@ -76,19 +83,46 @@ def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal) -> Any:
     result, data = manual.find_gaps(photos, settings, toolbox.observer, 1)
     for line in analysis_lines(result, data):
         terminal.line(line)
-    training, images = toolbox.training(result.images), len(result.gaps) * settings.generation.num_per_gap
+    shots = _first_shots(result.gaps, settings, toolbox)
+    for line in prompt_lines(shots):
+        terminal.line(line)
+    training, images = toolbox.training(result.images), len(shots)
     plan = {
         "training_steps": training.steps,
         "rank": training.rank,
         "resolution": training.resolution,
         "images_round_1": images,
         "max_iterations": settings.max_iterations,
-    }
+        "prompts": [{"type": s.facet, "target": s.value, "prompt": s.prompt, "negative_prompt": s.negative_prompt, "seed": s.seed} for s in shots],
+    }  # fmt: skip
     terminal.line(
-        f"\nWould train v1 with {training.steps} steps (rank {training.rank}, {training.resolution} px) and make {images} images in round 1,"
-        f" {settings.max_iterations} rounds at most. Nothing was written."
+        f"\nWould train v1 with {training.steps} steps (rank {training.rank}, {training.resolution} px) and make {plural(images, 'image')} in round 1,"
+        f" {plural(settings.max_iterations, 'round')} at most. Nothing was written."
     )
     return {"gaps": data, "plan": plan}
+
+
+def _first_shots(gaps: Sequence[Gap], settings: Settings, toolbox: Toolbox) -> list[Shot]:
+    """The shots of round 1, word for word; the photos that some of them start from are chosen when the run begins."""
+    from twinloop import steps
+    from twinloop.stages import plan
+
+    wanted = steps.plan_settings(settings, toolbox.style, 1, (), toolbox.generation.references)
+    return plan.plan(gaps, toolbox.observer.facets, wanted)
+
+
+def prompt_lines(shots: Sequence[Shot]) -> list[str]:
+    """Gap by gap how many images, and the first prompts."""
+    from twinloop.domain.wording import plural
+
+    by_gap: dict[tuple[str, str], list[Shot]] = {}
+    for shot in shots:
+        by_gap.setdefault((shot.facet, shot.value), []).append(shot)
+    lines = ["", f"Prompts of round 1 (the first {SHOWN_PROMPTS} of each gap; --json has all):"] if shots else []
+    for (facet, value), asked in by_gap.items():
+        lines.append(f"  {facet}: {value}, {plural(len(asked), 'image')}")
+        lines += [f"    - {shot.prompt}" for shot in asked[:SHOWN_PROMPTS]]
+    return lines
 
 
 COMMAND = Command("run", "Run the whole loop of a configuration, or go on with one that was stopped.", configure, run)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from twinloop.domain.wording import plural
+
 if TYPE_CHECKING:
     from twinloop.stages.analyze import Analysis, FacetCount
     from twinloop.stages.validate import Tally
@@ -27,7 +29,7 @@ def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[st
 def analysis_lines(result: Analysis, data: Mapping[str, Any]) -> list[str]:
     """A gap analysis: one row per facet value, then what was not measured, then what was left out and why."""
     synthetic = f", {result.synthetic} of them synthetic" if result.synthetic else ""
-    lines = [f"{data['dataset']}: {result.images} images counted{synthetic}", ""]
+    lines = [f"{data['dataset']}: {plural(result.images, 'image')} counted{synthetic}", ""]
     missing = {(gap.facet, gap.value): gap.count for gap in result.gaps}
     rows: list[tuple[str, ...]] = [("Facet", "Value", "Count", "Share", "Target", "Missing")]
     for facet in result.facets:

@@ -12,7 +12,6 @@ from twinloop.cli.terminal import Terminal
 from twinloop.errors import InputError
 
 if TYPE_CHECKING:
-    from twinloop.config import Settings
     from twinloop.domain.records import LoRA
 
 FLAGS = {
@@ -22,11 +21,18 @@ FLAGS = {
     "preset": "training.preset",
     "epochs": "training.epochs",
     "steps": "training.steps",
+    "adapter": "training.adapter",
     "rank": "training.rank",
+    "alpha": "training.alpha",
+    "learning_rate": "training.learning_rate",
+    "optimizer": "training.optimizer",
+    "batch_size": "training.batch_size",
     "resolution": "training.resolution",
+    "keep_checkpoints": "training.keep_checkpoints",
     "seed": "seed",
     "device": "device",
     "allow_download": "allow_download",
+    **options.COMPUTING,
 }
 
 
@@ -47,13 +53,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--epochs", type=options.positive, metavar="N", help="passes over the photos (default: the preset's steps)"
     )
     parser.add_argument("--steps", type=options.positive, metavar="N", help="training steps (default: the preset's)")
+    parser.add_argument(
+        "--adapter",
+        choices=("lora", "dora", "lokr"),
+        help="dora also learns lengths, lokr is a Kronecker product (default: lora)",
+    )
     parser.add_argument("--rank", type=options.positive, metavar="N", help="rank of the LoRA (default: the preset's)")
+    parser.add_argument("--alpha", type=float, metavar="X", help="alpha of the LoRA (default: the preset's)")
+    parser.add_argument("--learning-rate", type=float, metavar="X", help="peak learning rate (default: the preset's)")
+    parser.add_argument(
+        "--optimizer",
+        choices=("adamw", "adamw8bit", "prodigy", "adafactor"),
+        help="prodigy finds the rate by itself; adamw8bit (GPU) and adafactor need less memory (default: adamw)",
+    )
+    parser.add_argument(
+        "--batch-size", type=options.positive, metavar="N", help="images at a time (default: the preset's)"
+    )
     parser.add_argument(
         "--resolution", type=options.positive, metavar="PX", help="side of the training images (default: the preset's)"
+    )
+    parser.add_argument(
+        "--keep-checkpoints",
+        type=options.not_negative,
+        metavar="N",
+        help="measure N checkpoints of the last half on a small panel and take the best (default: 0, take the last)",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the training (default: 0)")
     options.add_facets(parser)
     options.add_device(parser)
+    options.add_computing(parser)
     options.add_catalog(parser)
     options.add_config(parser)
 
@@ -68,39 +96,38 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 def _of_run(args: argparse.Namespace, terminal: Terminal) -> LoRA:
     from twinloop.loop import train_first, workspace_of
-    from twinloop.wiring import build_toolbox
+    from twinloop.wiring import build_toolbox, check_config
 
     if args.output is not None:
         raise InputError(
             "--output goes with a folder of photos; with --config alone the LoRA becomes version 1 of that run."
         )
-    settings = _settings(args, {})
+    settings = options.settings_from(args, FLAGS, {}, check_config)
     return train_first(settings, build_toolbox(settings, terminal), workspace_of(settings))
 
 
 def _of_folder(args: argparse.Namespace, terminal: Terminal) -> LoRA:
-    from twinloop import manual
+    from twinloop import manual, steps
+    from twinloop.domain.wording import plural
     from twinloop.store.sidecar import trigger_of
     from twinloop.wiring import build_toolbox
 
     name = args.dataset.resolve().name or "person"
     trigger = trigger_of(args.dataset) or f"ohwx {name}"
-    settings = _settings(args, {"person_name": name, "person_trigger": trigger, "dataset_dir": str(args.dataset)})
+    given = {"person_name": name, "person_trigger": trigger, "dataset_dir": str(args.dataset)}
+    settings = options.settings_from(args, FLAGS, given)
     output = args.output or Path("lora.safetensors")
     if output.suffix != ".safetensors":
         raise InputError(f"--output {output}: LoRAs are written as .safetensors; name such a file.")
     toolbox = build_toolbox(settings, terminal)
     with options.open_catalog(args, settings, terminal) as catalog:
         photos = manual.look_at(args.dataset, settings, toolbox.observer, catalog, terminal)
-    made = sum(photo.seen.origin != "real" for photo in photos.selection.photos)
-    terminal.line(
-        f"Dataset: {len(photos.selection.photos)} images used ({made} synthetic), {len(photos.selection.left_out)} left out"
-    )
-    return manual.train_folder(photos, output, settings, toolbox)
-
-
-def _settings(args: argparse.Namespace, defaults: dict[str, Any]) -> Settings:
-    return options.settings_from(args, FLAGS, defaults)
+        used, left_out = photos.selection.photos, photos.selection.left_out
+        made = sum(photo.seen.origin != "real" for photo in used)
+        terminal.line(f"Dataset: {plural(len(used), 'image')} used ({made} synthetic), {len(left_out)} left out")
+        if few := steps.few_photos_message(len(used) - made):
+            terminal.warn(few)
+        return manual.train_folder(photos, output, settings, toolbox, catalog)
 
 
 COMMAND = Command("train", "Train one LoRA on a folder of photos, or the first LoRA of a run.", configure, run)

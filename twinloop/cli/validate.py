@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli import options
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
+from twinloop.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,28 +91,47 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop import manual, wiring
     from twinloop.cli.tables import validation_lines
-    from twinloop.stages.validate import tally
+    from twinloop.domain.wording import plural
+    from twinloop.stages.validate import reason_lines, tally
     from twinloop.store.atomic import write_json
 
+    _check_apart(args)
     reference = _reference(args)
     settings = _settings(args, reference)
     observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
-    options.say_detectors(observer.pack, terminal)
-    for line in observer.pack.missing:
-        terminal.warn(line)
     if reference is None and args.config is not None and not args.no_reference:
         reference = Path(settings.dataset_dir)
     with options.open_catalog(args, settings, terminal) as catalog:
         photos = manual.look_at(reference, settings, observer, catalog, terminal) if reference is not None else None
         judged, data = manual.judge_folder(args.folder, photos, settings, observer, catalog, terminal)
+    options.say_detectors(observer.pack, terminal)
+    for line in observer.pack.missing:
+        terminal.warn(line)
     _say_reference(reference, terminal)
     _sort(args, judged)
     record = args.verdicts or (args.rejected or args.folder) / "verdicts.json"
     write_json(record, data)
-    for line in validation_lines(tally([item.verdict for item in judged])):
+    verdicts = [item.verdict for item in judged]
+    for line in (*validation_lines(tally(verdicts)), "", *reason_lines(verdicts)):
         terminal.line(line)
-    terminal.line(f"\nReasons: {record}")
+    if args.approved is None and args.rejected is None and args.unsure is None:
+        terminal.line("Nothing was copied: name folders with --approved DIR and --rejected DIR.")
+    terminal.line(f"All checks of {plural(len(verdicts), 'image')}: {record}")
     return data
+
+
+def _check_apart(args: argparse.Namespace) -> None:
+    """Raises InputError where two outcomes would share a folder."""
+    named: dict[Path, str] = {}
+    for flag in ("approved", "rejected", "unsure"):
+        folder = _unsure(args) if flag == "unsure" else getattr(args, flag)
+        if folder is None:
+            continue
+        other = named.setdefault(folder.resolve(), flag)
+        if other != flag:
+            raise InputError(
+                f"{folder} would take {other} and {flag} images alike. Name a folder of its own for each: --{other} and --{flag}."
+            )
 
 
 def _reference(args: argparse.Namespace) -> Path | None:
@@ -148,9 +168,15 @@ def _sort(args: argparse.Namespace, judged: Sequence[Judged]) -> None:
     from twinloop.domain.verdicts import Outcome
     from twinloop.stages.validate import sort_into
 
-    unsure = args.unsure or (unsure_beside(args.rejected) if args.rejected is not None else None)
-    folders = {Outcome.APPROVED: args.approved, Outcome.REJECTED: args.rejected, Outcome.UNSURE: unsure}
+    folders = {Outcome.APPROVED: args.approved, Outcome.REJECTED: args.rejected, Outcome.UNSURE: _unsure(args)}
     sort_into(judged, {outcome: Path(folder) for outcome, folder in folders.items() if folder is not None})
+
+
+def _unsure(args: argparse.Namespace) -> Path | None:
+    """Where undecided images go; None = nowhere."""
+    if args.unsure is not None:
+        return Path(args.unsure)
+    return unsure_beside(args.rejected) if args.rejected is not None else None
 
 
 def unsure_beside(rejected: Path) -> Path:

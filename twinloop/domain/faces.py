@@ -77,7 +77,8 @@ class Face:
     """One face.
 
     Attributes:
-        box: in pixels of the observed image.
+        box: in pixels of the observed image, from the middle of the forehead to the chin, however the detector draws its own: shares of the
+            picture and cuts are reckoned from it, so every detector's are brought to the same (YuNet's, which the others were measured against).
         confidence: the detector's own score, 0..1 (biased towards frontal faces in most detectors).
         landmarks: (5, 2) float32 pixels: image-left eye, image-right eye, nose tip, image-left and image-right mouth corner;
             None where the detector gives none.

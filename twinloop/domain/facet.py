@@ -19,14 +19,16 @@ class Phrase:
         tags: for models trained on tag lists (Animagine, Illustrious, Pony).
         negative: what to keep away when this value is wanted.
         usual: nearly every picture has it, so that a caption leaves it unsaid: said in all, it would fuse with the trigger. Prompts say it.
-        missing: what a caption says of a picture in which it was looked for and not found; "" = nothing.
+        missing: what a caption says of a picture in which it was looked for and not found; () = nothing. Of several the facet's ``wording`` picks one.
+        wish: how photos of it are asked for, after "5 real photos": ``in profile``; "" = in general words.
     """
 
     prose: tuple[str, ...]
     tags: tuple[str, ...]
     negative: tuple[str, ...] = ()
     usual: bool = False
-    missing: str = ""
+    missing: tuple[str, ...] = ()
+    wish: str = ""
 
 
 @runtime_checkable
@@ -74,7 +76,7 @@ class DefinedFacet:
     """A facet given by its parts: what the built-in ones are made of, and the short way for yours.
 
     ``judge`` turns raw numbers into a `Reading`; the optional ``measurer`` takes numbers of its own from the pixels;
-    the optional ``wording`` says which of a value's phrases describes an image.
+    the optional ``wording`` says which of a value's phrases describes an image (or which of ``missing``, where the value was not found).
     """
 
     name: str

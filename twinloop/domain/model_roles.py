@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,6 +22,16 @@ class Role(StrEnum):
     FACE_TASK = "face landmarker"
     EMBEDDER = "MobileFaceNet"
 
+
+WORK: Mapping[Role, str] = {
+    Role.FACE_YOLO: "faces", Role.FACE_YUNET: "faces", Role.POSE_FSANET: "head pose", Role.PALM: "hands", Role.HAND: "hands",
+    Role.HAND_YOLO: "hands", Role.EYES_YOLO: "eyes", Role.FACE_TASK: "eyes", Role.EMBEDDER: "identity",
+}  # fmt: skip
+"""What a file measures above all: of several with the same work one is opened."""
+OTHER_HALF: Mapping[Role, tuple[Role, str]] = {
+    Role.PALM: (Role.HAND, "hand_landmark_*.onnx"), Role.HAND: (Role.PALM, "palm_detection_*.onnx"),
+}  # fmt: skip
+"""Roles that work in pairs, and how the other file is called."""
 
 _TORCH_OR_ONNX = r"\.(pt|pth|pkl|onnx)$"
 #: Name pattern (lower case) -> role. The first that fits counts: a hand detector may be a YOLOv5 too.
@@ -49,7 +60,7 @@ class Need:
     Attributes:
         port: ``faces``, ``head pose``, ``hands``, ``eyes and expression``, ``identity``.
         choices: alternatives; each is a set of roles that must all be there.
-        get: names and homes of files that fill it. without: what is then not measured.
+        get: names and homes of files that fill it. without: what then is, after "so".
     """
 
     port: str
@@ -62,7 +73,7 @@ NEEDS = (
     Need(
         "faces", (frozenset({Role.FACE_YOLO}), frozenset({Role.FACE_YUNET}), frozenset({Role.FACE_TASK})),
         "yolov5l-face.pt (deepcam-cn/yolov5-face) or face_detection_yunet_*.onnx (opencv/opencv_zoo)",
-        "nothing can be measured without a face detector",
+        "nothing can be measured",
     ),
     Need(
         "head pose", (frozenset({Role.POSE_FSANET}),),
@@ -82,14 +93,35 @@ NEEDS = (
     Need(
         "identity", (frozenset({Role.EMBEDDER}),),
         "MobileFaceNet.onnx (foamliu/MobileFaceNet)",
-        "identity is not measured: no clustering by person, no identity check of synthetic images",
+        "identity is not measured (no clustering by person, no identity check of synthetic images)",
     ),
 )  # fmt: skip
 
 
 def missing_line(need: Need) -> str:
     """The line for a need that is not filled."""
-    return f"{need.port}: no model. {need.without[0].upper()}{need.without[1:]}. Get {need.get}."
+    return f"{need.port}: no model, so {need.without}. Get {need.get}."
+
+
+def files_hint(folder: object) -> str:
+    """How detector files come into a folder."""
+    at = "" if str(folder) == "models" else f" --models-dir {shlex.quote(str(folder))}"
+    return (
+        f"`twinloop models list{at}` shows the files that are known, `twinloop models pull onnx{at}` fetches those of a pack, "
+        f"`twinloop models add FILE...{at}` takes in your own."
+    )
+
+
+_DRAWN_ONLY = frozenset({"setting"})
+"""What no known file can bring a measure of, for photos; the embedded detectors do, for their drawn pictures."""
+NO_DETECTOR_EXISTS = "told on the drawn pictures of the embedded world only; there is no detector of it for photos"
+"""The reason that nobody can do anything about, so that no run warns of it."""
+
+
+def why_blind(needs: Sequence[str]) -> str:
+    """Why nothing can be told, where nobody looked for ``needs`` (names of `Observation.measured`)."""
+    wanted = [need for need in needs if need not in _DRAWN_ONLY]
+    return f"no detector for: {', '.join(wanted)}" if wanted else NO_DETECTOR_EXISTS
 
 
 AUTO = "auto"

@@ -89,7 +89,12 @@ class TrainingSample:
 
 @dataclass(frozen=True)
 class LoRA:
-    """One trained adapter file and where it comes from."""
+    """One trained adapter file and where it comes from.
+
+    Attributes:
+        adapter: ``lora``, ``dora`` or ``lokr``. rank, alpha: of all its layers. None = the file does not tell, its layers differ,
+            or the record was written before these were kept.
+    """
 
     path: str
     version: int
@@ -100,13 +105,18 @@ class LoRA:
     steps: int
     seed: int
     final_loss: float
+    adapter: str | None = None
+    rank: int | None = None
+    alpha: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         return dict(self.__dict__)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> LoRA:
-        return cls(**{name: data[name] for name in cls.__dataclass_fields__})
+        """Raises KeyError for a field that every record has."""
+        late = ("adapter", "rank", "alpha")
+        return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name not in late or name in data})
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class CheckResult:
         name: of the check. outcome: what this check alone says.
         value: what was measured (a number, or a facet value). limit: what was asked, readable (">= 0.5", "profile").
         reason: one sentence for people.
-        score: 0..1, how well it did, for the quality score; None = does not count.
+        score: 0..1, how well it did, for the quality score; None = says yes or no, or could not be measured.
     """
 
     name: str
@@ -77,7 +77,12 @@ class Verdict:
 
     @property
     def quality(self) -> float:
-        """Mean of the scores of the checks that give one, 0..1; 0 when none does."""
+        """Mean of the scores of the checks that give one, 0..1; 0 when none does.
+
+        A check without a score says yes or no (there is a face, it is no copy): where it says no, there is nothing to be good at, and it is 0.
+        """
+        if any(result.score is None and result.outcome is Outcome.REJECTED for result in self.results):
+            return 0.0
         scores = [result.score for result in self.results if result.score is not None]
         return sum(scores) / len(scores) if scores else 0.0
 

@@ -1,13 +1,15 @@
-"""Choose: the best photo for a slot. Fewest remarks first, then real before synthetic, then the higher score."""
+"""Choose: the best photo for a slot. The least weight of remarks first, then real before synthetic, then the higher score."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from twinloop.exporters.candidates import Candidate
+from twinloop.domain.wording import plural
+from twinloop.exporters.candidates import Candidate, Candidates
 from twinloop.exporters.head import Window
 from twinloop.exporters.slots import Slot
+from twinloop.exporters.wishes import NOTE, SPOILT
 
 WEIGHTS: Mapping[str, float] = {
     "fit": 3.0,
@@ -24,13 +26,20 @@ MOSTLY_INSIDE = 0.8
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """A photo in a slot. ``parts`` of the score lie in 0..1; ``remarks`` are sentences for people."""
+    """A photo in a slot.
+
+    Attributes:
+        parts: of the score, each 0..1. remarks: sentences for people. weight: of all remarks together.
+        spoilt: one of them makes the picture useless for its place while there is another.
+    """
 
     slot: Slot
     candidate: Candidate
     score: float
     parts: Mapping[str, float]
     remarks: tuple[str, ...]
+    weight: int
+    spoilt: bool
 
 
 @dataclass(frozen=True)
@@ -69,22 +78,24 @@ def ranked(slot: Slot, candidates: Sequence[Candidate], policy: Policy) -> list[
     return sorted(
         choices,
         key=lambda c: (
-            len(c.remarks), policy.prefer_real and not c.candidate.real, -round(c.score, 6), c.candidate.seen.sha256,
+            c.weight, policy.prefer_real and not c.candidate.real, -round(c.score, 6), c.candidate.seen.sha256,
         ),
     )  # fmt: skip
 
 
-def choose(slot: Slot, candidates: Sequence[Candidate], policy: Policy) -> Choice | Missing:
+def choose(slot: Slot, candidates: Candidates, policy: Policy) -> Choice | Missing:
     """The best photo for the slot, or what is missing."""
-    found = ranked(slot, candidates, policy)
+    found = ranked(slot, candidates.items, policy)
     return found[0] if found else Missing(slot, why_missing(slot, candidates))
 
 
-def why_missing(slot: Slot, candidates: Sequence[Candidate]) -> str:
+def why_missing(slot: Slot, candidates: Candidates) -> str:
     """ "Nothing fits" and "nobody looked" are different things."""
-    if candidates and all(slot.admits(c) is None for c in candidates):
+    items = candidates.items
+    if items and all(slot.admits(c) is None for c in items):
         return "not measured on any photo: no detector for it (twinloop doctor says which file is missing)"
-    return f"none of {len(candidates)} usable photos shows it"
+    others = f" ({len(candidates.left_out)} of {candidates.looked_at} were left out)" if candidates.left_out else ""
+    return f"none of {plural(len(items), 'usable photo')} shows it{others}"
 
 
 def _judged(slot: Slot, candidate: Candidate, policy: Policy, highest: float) -> Choice:
@@ -99,7 +110,8 @@ def _judged(slot: Slot, candidate: Candidate, policy: Policy, highest: float) ->
     }
     parts = {name: min(max(value, 0.0), 1.0) for name, value in measured.items() if value is not None}
     score = sum(WEIGHTS[name] * value for name, value in parts.items()) / sum(WEIGHTS[name] for name in parts)
-    remarks = [text for wish in slot.wishes if (text := wish(candidate))]
+    broken = [(text, wish.weight) for wish in slot.wishes if (text := wish.says(candidate))]
     if inside is not None and inside < MOSTLY_INSIDE:
-        remarks.append(f"a close-up: {100 * (1 - inside):.0f}% of the picture lies outside of the photo")
-    return Choice(slot, candidate, score, parts, tuple(remarks))
+        broken.append((f"a close-up: {100 * (1 - inside):.0f}% of the picture lies outside of the photo", NOTE))
+    weights = [weight for _, weight in broken]
+    return Choice(slot, candidate, score, parts, tuple(text for text, _ in broken), sum(weights), SPOILT in weights)

@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from twinloop.domain.faces import Box, ImageArray
+from twinloop.domain.wording import plural
 from twinloop.exporters import wishes
 from twinloop.exporters.candidates import Candidate, Candidates
 from twinloop.exporters.choose import Choice, Missing, Policy, ranked, why_missing
@@ -17,7 +18,7 @@ from twinloop.exporters.encode import jpeg
 from twinloop.exporters.manifest import item, manifest, readme, warnings_of
 from twinloop.exporters.package import File, Package, require_pictures
 from twinloop.exporters.slots import ANGLES, FIRST, Slot
-from twinloop.exporters.wishes import shown_expression
+from twinloop.exporters.wishes import NOTE, shown_expression, wish
 
 LONGEST = 1280
 MOST_BYTES = 10_000_000
@@ -64,12 +65,13 @@ def presenter_slot() -> Slot:
         admits=lambda c: c.yaw is None or front.holds(c.yaw),
         fit=lambda c: front.fit(c.yaw or 0.0),
         wishes=(
-            wishes.pose_known, wishes.neutral, wishes.mouth_closed, wishes.eyes_open, wishes.straight, wishes.upright,
+            wishes.pose_known, wishes.neutral, wishes.expression_known, wishes.mouth_closed, wishes.eyes_open, wishes.straight, wishes.upright,
             wishes.evenly_lit, wishes.no_hands, wishes.alone, _large_enough,
         ),
     )  # fmt: skip
 
 
+@wish(NOTE)
 def _large_enough(candidate: Candidate) -> str:
     height = candidate.face.box.height * shot_scale(shot_of(candidate))
     return f"the face is {height:.0f} pixels high, at least {FACE_PIXELS} are advised" if height < FACE_PIXELS else ""
@@ -100,13 +102,8 @@ def export_did(candidates: Candidates, count: int, prefer_real: bool) -> Package
     slot = presenter_slot()
     policy = Policy(prefer_real, _SIZE_WANTED, None)
     ordered = ranked(slot, candidates.items, policy)
-    # an alternative may be less sharp or less straight; one with another expression is another picture
-    chosen = [
-        choice
-        for place, choice in enumerate(ordered)
-        if place == 0 or shown_expression(choice.candidate) in (None, "neutral")
-    ][:count]
-    gap = Missing(slot, why_missing(slot, candidates.items))
+    chosen = [*ordered[:1], *filter(_alternative, ordered[1:])][:count]
+    gap = Missing(slot, why_missing(slot, candidates))
     require_pictures(chosen, [f"{slot.name}: {gap.why} (wanted: {slot.wanted}). {slot.remedy}"])
     shots = [_presenter(choice, number) for number, choice in enumerate(chosen, 1)]
     files = [File(s.file, jpeg(s.picture, not s.choice.candidate.real, MOST_BYTES)) for s in shots]
@@ -120,8 +117,13 @@ def export_did(candidates: Candidates, count: int, prefer_real: bool) -> Package
     )
 
 
+def _alternative(choice: Choice) -> bool:
+    """One may be less sharp or less straight than the best. Shut eyes or another person in it are no choice, another expression is another picture."""
+    return not choice.spoilt and shown_expression(choice.candidate) in (None, "neutral")
+
+
 def _warnings(chosen: Sequence[Choice], count: int) -> tuple[str, ...]:
-    few = f"only {len(chosen)} of {count} pictures: no more frontal, neutral photos in the dataset"
+    few = f"only {len(chosen)} of {plural(count, 'picture')}: no more frontal, neutral photos with open eyes in the dataset"
     return (*warnings_of(chosen, ()), *([few] if len(chosen) < count else []))
 
 

@@ -13,7 +13,7 @@ from twinloop.domain.facet import Facet
 from twinloop.errors import InputError
 from twinloop.exporters import wishes
 from twinloop.exporters.candidates import Candidate
-from twinloop.exporters.wishes import Wish
+from twinloop.exporters.wishes import NOTE, Wish, wish
 from twinloop.facets.face_angle import FRONT_BELOW, PROFILE_FROM
 
 UNCERTAIN = 5.0
@@ -31,7 +31,7 @@ class Slot:
     Attributes:
         name: in flags, file names and manifests. wanted: in words, for what is missing. remedy: how to get it.
         admits: whether a photo may stand here; None = it cannot be told. fit: 0..1, how well.
-        wishes: what is said against one.
+        wishes: what is said against one, and how much it weighs.
     """
 
     name: str
@@ -95,6 +95,7 @@ def angle_slots(names: Sequence[str]) -> tuple[Slot, ...]:
 
 
 def _angle_slot(name: str, angle: Angle) -> Slot:
+    @wish(NOTE)
     def near_border(candidate: Candidate) -> str:
         yaw = abs(candidate.yaw or 0.0)
         borders = [b for b in (angle.low, angle.high) if 0 < b < 180 and abs(yaw - b) < UNCERTAIN]
@@ -108,7 +109,7 @@ def _angle_slot(name: str, angle: Angle) -> Slot:
         admits=lambda c: None if c.yaw is None else angle.holds(c.yaw),
         fit=lambda c: 0.0 if c.yaw is None else angle.fit(c.yaw),
         wishes=(
-            wishes.neutral, wishes.mouth_closed, wishes.eyes_open, wishes.straight, wishes.no_hands, wishes.alone, near_border,
+            wishes.neutral, wishes.expression_known, wishes.mouth_closed, wishes.eyes_open, wishes.straight, wishes.no_hands, wishes.alone, near_border,
         ),
     )  # fmt: skip
 

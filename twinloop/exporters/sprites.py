@@ -123,7 +123,7 @@ def _talking(name: str, mouth: bool, eyes: bool) -> Slot:
         admits=admits,
         fit=lambda c: 1.0 - abs(c.yaw or 0.0) / 45.0,
         wishes=(
-            *(() if mouth else (wishes.neutral,)),
+            *(() if mouth else (wishes.neutral, wishes.expression_known)),
             wishes.pose_known,
             wishes.straight,
             wishes.upright,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 
 from twinloop import __version__
 from twinloop.domain.records import Dataset, TrainingSample
+from twinloop.domain.wording import plural
 from twinloop.errors import InputError, NothingToDo, StateError, UnreadableImage
 from twinloop.exporters.package import File, Package
 from twinloop.exporters.strip import shareable
@@ -76,12 +78,12 @@ def _of_folder(folder: Path, trigger: str) -> Gathered:
 
 @dataclass(frozen=True)
 class Target:
-    """One program. ``files``: job -> name of a file -> its text. ``start``: how a training begins, lines for people."""
+    """One program. ``files``: job -> name of a file -> its text. ``start``: how a training begins, lines for people; paths as a shell takes them."""
 
     name: str
     program: str
     files: Callable[[Job], Mapping[str, str]]
-    start: tuple[str, ...]
+    start: Callable[[Job], tuple[str, ...]]
     notes: Callable[[Job], tuple[str, ...]] = lambda job: ()
     able: frozenset[str] = frozenset()
 
@@ -94,32 +96,42 @@ def _kohya(job: Job) -> Mapping[str, str]:
     }
 
 
-def _kohya_notes(job: Job) -> tuple[str, ...]:
+def _kohya_start(job: Job) -> tuple[str, ...]:
     parts = kohya.PARTS.get(job.family.name, ())
-    more = (
-        (
-            f"add {' '.join(f'--{part} FILE' for part in parts)} to the command: sd-scripts takes this family from single files",
-        )
-        if parts
-        else ()
+    command = (
+        "accelerate launch --num_cpu_threads_per_process 1", kohya.script(job), "--config_file", _place(job, "training.toml"),
+        *(f"--{part} FILE" for part in parts),
+    )  # fmt: skip
+    singly = (f"Put the path of each FILE: sd-scripts takes {job.family.name} from single files.",) if parts else ()
+    return ("In the folder of sd-scripts:", f"  {' '.join(command)}", *singly)
+
+
+def _simpletuner_start(job: Job) -> tuple[str, ...]:
+    return (
+        "Put both files into a folder of SimpleTuner's config/, as config/NAME, and:",
+        "  simpletuner train --env NAME",
     )
-    return (f"the script for this family is {kohya.script(job)}", *more, *kohya.notes(job))
+
+
+def _place(job: Job, name: str) -> str:
+    """A file of the package, as a shell takes it."""
+    return shlex.quote(str(job.root.parent / name))
 
 
 TARGETS: Mapping[str, Target] = {
     target.name: target
     for target in (
-        Target("kohya", kohya.PROGRAM, _kohya, ("In the folder of sd-scripts:", "  accelerate launch --num_cpu_threads_per_process 1 SCRIPT --config_file {root}/training.toml"), _kohya_notes, kohya.ABLE),
-        Target("ai-toolkit", aitoolkit.PROGRAM, lambda job: {"job.yaml": aitoolkit.job_yaml(job)}, ("In the folder of ai-toolkit:", "  python run.py {root}/job.yaml"), aitoolkit.notes, aitoolkit.ABLE),
+        Target("kohya", kohya.PROGRAM, _kohya, _kohya_start, kohya.notes, kohya.ABLE),
+        Target("ai-toolkit", aitoolkit.PROGRAM, lambda job: {"job.yaml": aitoolkit.job_yaml(job)}, lambda job: ("In the folder of ai-toolkit:", f"  python run.py {_place(job, 'job.yaml')}"), aitoolkit.notes, aitoolkit.ABLE),
         Target(
             "onetrainer", onetrainer.PROGRAM,
             lambda job: {"config.json": onetrainer.config_json(job, str(job.root.parent / "concepts.json")), "concepts.json": onetrainer.concepts_json(job)},
-            ("Load config.json in the interface, or in the folder of OneTrainer:", "  python scripts/train.py --config-path {root}/config.json"), able=onetrainer.ABLE,
+            lambda job: ("Load config.json in the interface, or in the folder of OneTrainer:", f"  python scripts/train.py --config-path {_place(job, 'config.json')}"), able=onetrainer.ABLE,
         ),
         Target(
             "simpletuner", simpletuner.PROGRAM,
             lambda job: {"config.json": simpletuner.config_json(job, str(job.root.parent / "multidatabackend.json")), "multidatabackend.json": simpletuner.backends_json(job)},
-            ("Put both files into a folder of SimpleTuner's config/, as config/NAME, and:", "  simpletuner train --env NAME"), simpletuner.notes,
+            _simpletuner_start, simpletuner.notes,
         ),
     )
 }  # fmt: skip
@@ -187,10 +199,10 @@ def _readme(target: Target, job: Job, gathered: Gathered, items: Sequence[Mappin
     made = sum(item["origin"] != "real" for item in items)
     settings = job.settings
     lines = [
-        f"Dataset and configuration for {target.program}", "", f"{len(items)} pictures, {made} of them synthetic (marked so in the file and in manifest.json).",
+        f"Dataset and configuration for {target.program}", "", f"{plural(len(items), 'picture')}, {made} of them synthetic (marked so in the file and in manifest.json).",
         f"Trigger: {job.trigger}. Base model: {job.base} ({job.family.name}).",
         f"Rank {settings.rank}, alpha {settings.alpha:g}, {settings.steps} steps of {settings.batch_size}, learning rate {settings.learning_rate:g}, {settings.resolution} px.",
-        "", "How to start", *(line.replace("{root}", str(job.root.parent)) for line in target.start), "",
+        "", "How to start", *target.start(job), "",
         "Folders are named <repeats>_<trigger>: a picture of weight 2 is drawn twice as often as one of weight 1, to the nearest 5 %.",
         "The configuration holds the path of this folder; after moving it, change the paths.",
         "What cameras wrote into the photos (place, time, camera) was left out; pixels were not changed, except that photos in other formats, or",

@@ -77,7 +77,7 @@ def make_views(slots: Sequence[Slot], candidates: Candidates, window: Window, si
         ),
     )
     policy = Policy(prefer_real, side / window.heads, window)
-    found = [choose(slot, usable.items, policy) for slot in slots]
+    found = [choose(slot, usable, policy) for slot in slots]
     missing = tuple(item for item in found if isinstance(item, Missing))
     choices = [item for item in found if isinstance(item, Choice)]
     require_pictures(choices, [f"{m.slot.name}: {m.why}. {m.slot.remedy}" for m in missing])

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from twinloop.exporters.candidates import Candidate
 from twinloop.facets import expression
 from twinloop.facets.composition import EYES_OPEN, HAND_CONFIDENCE
 from twinloop.facets.lighting import FACET as LIGHTING
 
-Wish = Callable[[Candidate], str]
+Says = Callable[[Candidate], str]
+"""What is said against a candidate; "" = nothing."""
+NOTE, DOUBT, FLAW, SPOILT = 1, 2, 3, 6
+"""How much a remark weighs in the choice. A note is for the reader; in doubt nothing was measured, which hides a flaw more often than a
+note does harm; a flaw is seen at once; and a spoilt picture is no use for its place while another one is there."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One rule, and how much breaking it weighs."""
+
+    says: Says
+    weight: int = NOTE
+
+
+def wish(weight: int) -> Callable[[Says], Wish]:
+    """A rule of that weight."""
+    return lambda says: Wish(says, weight)
+
 
 JAW_OPEN = 0.15
 OPEN_MOUTHED = ("laughing", "surprised")
@@ -27,11 +46,13 @@ def shown_expression(candidate: Candidate) -> str | None:
     return reading.present[0] if reading.present else None
 
 
+@wish(SPOILT)
 def eyes_open(candidate: Candidate) -> str:
     value = candidate.seen.measure("eyes_open")
     return f"eyes closed or hidden (measured {value:.2f})" if value is not None and value < EYES_OPEN else ""
 
 
+@wish(FLAW)
 def mouth_closed(candidate: Candidate) -> str:
     jaw = candidate.seen.measure("jaw_open")
     if jaw is not None:
@@ -40,17 +61,23 @@ def mouth_closed(candidate: Candidate) -> str:
     return f"mouth probably open ({shown})" if shown in OPEN_MOUTHED else ""
 
 
+@wish(FLAW)
 def neutral(candidate: Candidate) -> str:
     shown = shown_expression(candidate)
-    if shown is None:
-        return "expression not measured"
-    return "" if shown == "neutral" else f"expression is {shown}, not neutral"
+    return "" if shown in (None, "neutral") else f"expression is {shown}, not neutral"
 
 
+@wish(DOUBT)
+def expression_known(candidate: Candidate) -> str:
+    return "expression not measured" if shown_expression(candidate) is None else ""
+
+
+@wish(DOUBT)
 def pose_known(candidate: Candidate) -> str:
     return "head pose not measured" if candidate.face.pose is None else ""
 
 
+@wish(NOTE)
 def straight(candidate: Candidate) -> str:
     pose = candidate.face.pose
     if pose is None or abs(pose.pitch) <= LEVEL:
@@ -58,22 +85,26 @@ def straight(candidate: Candidate) -> str:
     return f"looks {'up' if pose.pitch > 0 else 'down'} (pitch {pose.pitch:+.0f} degrees)"
 
 
+@wish(NOTE)
 def upright(candidate: Candidate) -> str:
     tilt = candidate.head.tilt
     return f"head tilted by {tilt:+.0f} degrees" if abs(tilt) > LEVEL else ""
 
 
+@wish(NOTE)
 def evenly_lit(candidate: Candidate) -> str:
     reading = LIGHTING.classify(candidate.seen)
     shown = reading.present[0] if reading.present else "normal"
     return "" if shown == "normal" else f"light is {shown.replace('_', ' ')}, not even"
 
 
+@wish(NOTE)
 def no_hands(candidate: Candidate) -> str:
     hands = [part for part in candidate.seen.parts if part.kind == "hand" and part.confidence >= HAND_CONFIDENCE]
     return "hands in the picture" if hands else ""
 
 
+@wish(SPOILT)
 def alone(candidate: Candidate) -> str:
     around = candidate.face.box.expanded(PERSON_ROOM)
     near = [

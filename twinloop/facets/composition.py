@@ -8,6 +8,8 @@ from twinloop.domain.observation import Observation, Reading
 HAND_CONFIDENCE = 0.5
 EYES_OPEN = 0.5
 """``eyes_open`` is 1 for open and 0 for closed; a laugh narrows eyes but stays above this in the packs we ship."""
+SUNGLASSES = 0.5
+"""``sunglasses`` from which the eyes are called covered, not closed."""
 
 
 def _judge(seen: Observation) -> Reading:
@@ -20,8 +22,11 @@ def _judge(seen: Observation) -> Reading:
     return Reading(tuple(v for v, yes in found.items() if yes), tuple(v for v, yes in found.items() if not yes))
 
 
-def _one_or_both(seen: Observation, value: str) -> int:
-    return int(value == "hands_visible" and sum(part.kind == "hand" for part in seen.parts) > 1)
+def _wording(seen: Observation, value: str) -> int:
+    """One hand or both; eyes closed or behind dark lenses."""
+    if value == "hands_visible":
+        return int(sum(part.kind == "hand" for part in seen.parts) > 1)
+    return int((seen.measure("sunglasses") or 0.0) >= SUNGLASSES)
 
 
 FACET = DefinedFacet(
@@ -33,13 +38,15 @@ FACET = DefinedFacet(
             ("hands visible, raised hand", "both hands visible"),
             ("hands visible, raised hand",),
             ("extra fingers", "bad anatomy"),
+            wish="with hands visible",
         ),
         "eyes_visible": Phrase(
-            ("eyes open",), ("eyes open",), ("eyes closed", "sunglasses"), usual=True, missing="eyes closed"
+            ("eyes open",), ("eyes open",), ("eyes closed", "sunglasses"), usual=True,
+            missing=("eyes closed", "wearing sunglasses"), wish="with open eyes, no dark glasses",
         ),
     },
     needs=("hands", "eyes"),
     judge=_judge,
-    wording=_one_or_both,
+    wording=_wording,
     multiple=True,
-)
+)  # fmt: skip

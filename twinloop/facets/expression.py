@@ -19,12 +19,23 @@ FACET = DefinedFacet(
     values=VALUES,
     shares={"neutral": 0.20, "smile": 0.20, "serious": 0.10, "laughing": 0.10, "surprised": 0.05, "angry": 0.05},
     phrases={
-        "neutral": Phrase(("neutral expression",), ("neutral expression",)),
-        "smile": Phrase(("smiling",), ("smiling",)),
-        "serious": Phrase(("serious expression",), ("serious expression",), ("smiling",)),
-        "laughing": Phrase(("laughing, open mouth",), ("laughing, open mouth",)),
-        "surprised": Phrase(("surprised expression, raised eyebrows",), ("surprised expression, raised eyebrows",)),
-        "angry": Phrase(("angry expression, frowning",), ("angry expression, frowning",), ("smiling",)),
+        "neutral": Phrase(("neutral expression",), ("neutral expression",), wish="with a neutral expression"),
+        "smile": Phrase(("smiling",), ("smiling",), wish="with a smile"),
+        "serious": Phrase(
+            ("serious expression",), ("serious expression",), ("smiling",), wish="with a serious expression"
+        ),
+        "laughing": Phrase(("laughing, open mouth",), ("laughing, open mouth",), wish="with a laugh"),
+        "surprised": Phrase(
+            ("surprised expression, raised eyebrows",),
+            ("surprised expression, raised eyebrows",),
+            wish="with a surprised expression",
+        ),
+        "angry": Phrase(
+            ("angry expression, frowning",),
+            ("angry expression, frowning",),
+            ("smiling",),
+            wish="with an angry expression",
+        ),
     },
     needs=("faces", "expression"),
     judge=_judge,

@@ -53,15 +53,18 @@ FACET = DefinedFacet(
             ("front view, facing the camera",),
             ("front view, looking at viewer",),
             ("profile",),
+            wish="from the front",
         ),
         "three_quarter": Phrase(
             ("three-quarter view, head turned to the left", "three-quarter view, head turned to the right"),
             ("three-quarter view, from side",),
+            wish="in three-quarter view",
         ),
         "profile": Phrase(
             ("side profile view, facing left", "side profile view, facing right"),
             ("profile, from side",),
             ("front view",),
+            wish="in profile",
         ),
     },
     needs=("faces", "pose"),

@@ -31,9 +31,13 @@ FACET = DefinedFacet(
     values=VALUES,
     shares={"normal": 0.40, "low_key": 0.10, "high_key": 0.10},
     phrases={
-        "normal": Phrase(("soft even lighting",), ("soft even lighting",)),
-        "low_key": Phrase(("low-key lighting, dark, moody",), ("low-key lighting, dark, moody",)),
-        "high_key": Phrase(("high-key lighting, bright, airy",), ("high-key lighting, bright, airy",)),
+        "normal": Phrase(("soft even lighting",), ("soft even lighting",), wish="in even light"),
+        "low_key": Phrase(
+            ("low-key lighting, dark, moody",), ("low-key lighting, dark, moody",), wish="in dim, low-key light"
+        ),
+        "high_key": Phrase(
+            ("high-key lighting, bright, airy",), ("high-key lighting, bright, airy",), wish="in bright, high-key light"
+        ),
     },
     needs=(),
     judge=_judge,

@@ -18,10 +18,16 @@ FACET = DefinedFacet(
     values=VALUES,
     shares={"indoor": 0.20, "outdoor": 0.20, "studio": 0.15, "casual": 0.15},
     phrases={
-        "indoor": Phrase(("indoors, in a living room",), ("indoors, in a living room",)),
-        "outdoor": Phrase(("outdoors, in a park",), ("outdoors, in a park",)),
-        "studio": Phrase(("studio portrait, plain backdrop",), ("studio portrait, plain backdrop",)),
-        "casual": Phrase(("casual street setting, brick wall",), ("casual street setting, brick wall",)),
+        "indoor": Phrase(("indoors, in a living room",), ("indoors, in a living room",), wish="taken indoors"),
+        "outdoor": Phrase(("outdoors, in a park",), ("outdoors, in a park",), wish="taken outdoors"),
+        "studio": Phrase(
+            ("studio portrait, plain backdrop",), ("studio portrait, plain backdrop",), wish="taken in a studio"
+        ),
+        "casual": Phrase(
+            ("casual street setting, brick wall",),
+            ("casual street setting, brick wall",),
+            wish="taken in casual surroundings",
+        ),
     },
     needs=("setting",),
     judge=_judge,

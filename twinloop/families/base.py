@@ -120,12 +120,12 @@ class TrainableEncoders:
 
     Attributes:
         prefixes: component of the pipeline -> what the names of its layers begin with in the copy that other programs read.
-        read: (pipeline, texts, words, device) -> ``words``, the embeddings of these texts as one batch, with what these encoders say
-            now in the place of what they said then. Gradients flow through; what other encoders said is kept.
+        encode: (pipeline, texts, cached, device) -> the embeddings of these texts as one batch. ``cached`` are those that were computed
+            before the training: what frozen encoders gave is taken from there, the rest is computed anew, with gradients.
     """
 
     prefixes: Mapping[str, str]
-    read: Callable[[Any, Sequence[str], Words, Any], dict[str, Tensor]]
+    encode: Callable[[Any, Sequence[str], Words, Any], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,7 @@ class Family:
             ``sizes`` is (n, 6): original height and width, top and left of the crop, target height and width.
         to_latents: (autoencoder, what it encoded to) -> latents. to_raw: (pipeline, what it returned for ``output_type="latent"``,
             height, width) -> what the autoencoder decodes.
+        encoders: names of the text encoders that `encode` cannot do without.
         denoiser: name of the pipeline's component. patch: cells of `to_latents` that the denoiser takes as one, along a side.
         joining: texts of one batch are concatenated (``cat``), listed (``list``), or filled up with zeros and concatenated (``pad``).
         editing: how photos are changed as the prompt says, where the model does that instead of drawing over a noisy copy of one.
@@ -170,6 +171,7 @@ class Family:
     to_raw: Callable[[Any, Tensor, int, int], Tensor]
     single_file: SingleFile
     loss: DiffusionLoss | FlowLoss
+    encoders: tuple[str, ...] = ("text_encoder",)
     denoiser: str = "transformer"
     patch: int = 2
     size_multiple: int = 16

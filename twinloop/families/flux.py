@@ -40,10 +40,10 @@ def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
     return {"prompt_embeds": embedded, "pooled_prompt_embeds": pooled}
 
 
-def read(pipeline: Any, texts: Sequence[str], words: Any, device: Any) -> dict[str, Any]:
+def encode_trained(pipeline: Any, texts: Sequence[str], cached: Any, device: Any) -> dict[str, Any]:
     """CLIP gives the summary alone; the words are T5's."""
     ids = parts.token_ids(pipeline.tokenizer, texts, pipeline.tokenizer_max_length)
-    return {**words, "pooled_prompt_embeds": pipeline.text_encoder(ids.to(device)).pooler_output}
+    return {**cached, "pooled_prompt_embeds": pipeline.text_encoder(ids.to(device)).pooler_output}
 
 
 def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
@@ -77,12 +77,13 @@ FAMILY = Family(
     architecture="flux-1-dev",
     base_version="flux1",
     licence="FLUX.1 [dev]: FLUX.1 [dev] Non-Commercial License; [schnell]: Apache-2.0.",
+    encoders=("text_encoder", "text_encoder_2"),
     encode=encode,
     denoise=denoise,
     to_latents=parts.scaled,
     to_raw=to_raw,
     loss=FlowLoss(),
-    trainable_encoders=TrainableEncoders({"text_encoder": "lora_te1_"}, read),
+    trainable_encoders=TrainableEncoders({"text_encoder": "lora_te1_"}, encode_trained),
     guidance=Guidance(negative=False),
     lora_names=LoraNames(renames=_RENAMES, own_reader=True),
     single_file=SingleFile(

@@ -16,7 +16,7 @@ def encode(pipeline: Any, text: str | list[str], device: Any) -> dict[str, Any]:
     return {"prompt_embeds": words}
 
 
-def read(pipeline: Any, texts: Sequence[str], words: Any, device: Any) -> dict[str, Any]:
+def encode_trained(pipeline: Any, texts: Sequence[str], cached: Any, device: Any) -> dict[str, Any]:
     return encode(pipeline, list(texts), device)
 
 
@@ -42,7 +42,7 @@ FAMILY = Family(
     to_latents=parts.scaled,
     to_raw=parts.raw_of,
     loss=DiffusionLoss(),
-    trainable_encoders=TrainableEncoders({"text_encoder": "lora_te_"}, read),
+    trainable_encoders=TrainableEncoders({"text_encoder": "lora_te_"}, encode_trained),
     schedulers=SCHEDULERS,
     single_file=SingleFile(
         whole=True,

@@ -38,16 +38,16 @@ def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
     return {"prompt_embeds": words, "pooled_prompt_embeds": pooled}
 
 
-def read(pipeline: Any, texts: Sequence[str], words: Any, device: Any) -> dict[str, Any]:
+def encode_trained(pipeline: Any, texts: Sequence[str], cached: Any, device: Any) -> dict[str, Any]:
     """Both CLIP encoders' words lie side by side in the first tokens, before those of T5; their summaries side by side as well."""
-    whole, pooled = words["prompt_embeds"].clone(), words["pooled_prompt_embeds"].clone()
+    whole, pooled = cached["prompt_embeds"].clone(), cached["pooled_prompt_embeds"].clone()
     length, start = pipeline.tokenizer_max_length, 0
     for encoder, tokenizer in (
         (pipeline.text_encoder, pipeline.tokenizer),
         (pipeline.text_encoder_2, pipeline.tokenizer_2),
     ):
-        said = encoder(parts.token_ids(tokenizer, texts, length).to(device), output_hidden_states=True)
-        inner, summary = said.hidden_states[-2], said[0]
+        output = encoder(parts.token_ids(tokenizer, texts, length).to(device), output_hidden_states=True)
+        inner, summary = output.hidden_states[-2], output[0]
         end = start + summary.shape[-1]
         whole[:, :length, start:end] = inner
         pooled[:, start:end] = summary
@@ -75,12 +75,13 @@ FAMILY = Family(
     architecture="stable-diffusion-3",
     base_version="sd3",
     licence="Stable Diffusion 3.5: Stability AI Community License; commercial use above its revenue limit needs a licence from Stability AI.",
+    encoders=("text_encoder", "text_encoder_2"),
     encode=encode,
     denoise=denoise,
     to_latents=parts.scaled,
     to_raw=parts.raw_of,
     loss=FlowLoss(),
-    trainable_encoders=TrainableEncoders({"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}, read),
+    trainable_encoders=TrainableEncoders({"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}, encode_trained),
     lora_names=LoraNames(renames=_RENAMES, own_reader=True),
     single_file=SingleFile(whole=False, model="SD3Transformer2DModel", marks=(("joint_blocks.0.context_block.adaLN_modulation.1.bias",),)),
     presets={

@@ -41,14 +41,14 @@ def encode(pipeline: Any, text: str | list[str], device: Any) -> dict[str, Any]:
     return {"prompt_embeds": words, "pooled_prompt_embeds": pooled}
 
 
-def read(pipeline: Any, texts: Sequence[str], words: Any, device: Any) -> dict[str, Any]:
+def encode_trained(pipeline: Any, texts: Sequence[str], cached: Any, device: Any) -> dict[str, Any]:
     made = encode(pipeline, list(texts), device)
     if not pipeline.config.force_zeros_for_empty_prompt:
         return made
-    told = made["pooled_prompt_embeds"].new_tensor([[float(bool(text))] for text in texts])
+    has_text = made["pooled_prompt_embeds"].new_tensor([[float(bool(text))] for text in texts])
     return {
-        "prompt_embeds": made["prompt_embeds"] * told[..., None],
-        "pooled_prompt_embeds": made["pooled_prompt_embeds"] * told,
+        "prompt_embeds": made["prompt_embeds"] * has_text[..., None],
+        "pooled_prompt_embeds": made["pooled_prompt_embeds"] * has_text,
     }
 
 
@@ -84,12 +84,13 @@ FAMILY = Family(
     licence="SDXL base: CreativeML Open RAIL++-M; fine-tunes have their own terms.",
     denoiser="unet",
     patch=1,
+    encoders=("text_encoder", "text_encoder_2"),
     encode=encode,
     denoise=denoise,
     to_latents=parts.scaled,
     to_raw=parts.raw_of,
     loss=DiffusionLoss(),
-    trainable_encoders=TrainableEncoders({"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}, read),
+    trainable_encoders=TrainableEncoders({"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}, encode_trained),
     schedulers=SCHEDULERS,
     lora_names=LoraNames(places=_PLACES),
     single_file=SingleFile(
@@ -103,7 +104,7 @@ FAMILY = Family(
         "illustrious": _tagged("illustrious", ("illustrious", "noobai", "noob-ai", "wai-nsfw"), 28, 6.0),
         "pony": replace(_tagged("pony", ("pony",), 30, 7.0), style="pony"),
         "nano": Preset(
-            GenerationSettings(steps=20, guidance=4.0, width=256, height=256, batch_size=8),
+            GenerationSettings(steps=20, guidance=2.2, width=256, height=256, batch_size=8),
             TrainingSettings(
                 preset="nano", steps=220, rank=16, alpha=16.0, learning_rate=1e-3, batch_size=8, resolution=256, seed=0,
                 warmup_steps=10, min_snr_gamma=0.0, noise_offset=0.0, checkpoint_every=40, keep_trigger=False,

@@ -10,18 +10,13 @@ from typing import NamedTuple
 from twinloop.errors import ModelFileError
 from twinloop.families.lora_names import CLIP, LYCORIS
 from twinloop.loras import lora_diffusion, unet_names
+from twinloop.loras.components import COMFYUI, DENOISER, KOHYA, T5_SECOND
 from twinloop.loras.family import family_of
 from twinloop.loras.fusion import split
 from twinloop.loras.layouts import FUSED_Z_IMAGE, Rename, layout_of, template
 from twinloop.loras.lora import Dialect, LoraFile, Update
 from twinloop.loras.tensors import AGAIN
 from twinloop.loras.words import dotted
-
-DENOISER = "denoiser"
-_KOHYA_COMPONENTS = {"unet": DENOISER, "transformer": DENOISER, "te": "text_encoder", "te1": "text_encoder", "te2": "text_encoder_2", "te3": "text_encoder_3"}  # fmt: skip
-_COMFYUI_ENCODERS = {"clip_l": "text_encoder", "clip_g": "text_encoder_2", "t5xxl": "text_encoder_3"}
-T5_SECOND = ("flux", "flux-kontext")
-"""Families whose T5 is the second text encoder; that of SD 3 is the third."""
 
 
 class Place(NamedTuple):
@@ -105,8 +100,7 @@ def _kohya(name: str) -> Place:
     if name.startswith(LYCORIS):
         return Place(DENOISER, dotted(name.removeprefix(LYCORIS)))
     _, short, rest = name.split("_", 2)
-    component = _KOHYA_COMPONENTS[short]
-    return Place(component, dotted(rest))
+    return Place(KOHYA[short], dotted(rest))
 
 
 def _comfyui(name: str) -> Place:
@@ -114,11 +108,11 @@ def _comfyui(name: str) -> Place:
     if first == "diffusion_model":
         return Place(DENOISER, path)
     encoder, _, inner = path.partition(".transformer.")
-    if encoder not in _COMFYUI_ENCODERS or not inner:
+    if encoder not in COMFYUI or not inner:
         raise ModelFileError(
             f"the text encoder of the layer {name[:80]!r} is not known here. Use the file in the program that wrote it."
         )
-    return Place(_COMFYUI_ENCODERS[encoder], inner)
+    return Place(COMFYUI[encoder], inner)
 
 
 def _renamed(place: Place, layer: Update, family: str) -> Iterator[tuple[Place, Update]]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from twinloop.errors import ModelFileError
+from twinloop.loras.components import KOHYA_NAMES
 from twinloop.loras.container import read_tensors
 from twinloop.loras.kronecker import PARTS, Kronecker, kronecker
 from twinloop.loras.tensors import AGAIN, RawTensor
@@ -135,7 +136,7 @@ _METHODS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("whole-weight difference", (".diff", ".diff_b", ".w_norm", ".b_norm", ".lora_B.bias")),
 )
 _PREFIXES: tuple[tuple[Dialect, str], ...] = (
-    (Dialect.KOHYA, r"lora_(unet|te|te1|te2|te3|transformer)_|lycoris_"),
+    (Dialect.KOHYA, rf"lora_({KOHYA_NAMES})_|lycoris_"),
     (Dialect.COMFYUI, r"diffusion_model\.|text_encoders\."),
     (Dialect.DIFFUSERS, r"(base_model\.model\.)?(unet|transformer|text_encoder|text_encoder_[23])\."),
     (Dialect.LORA_DIFFUSION, r"(unet|text_encoder):\d+:|<[^>]+>$"),

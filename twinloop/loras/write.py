@@ -12,7 +12,8 @@ import numpy as np
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families.lora_names import CLIP, LYCORIS
 from twinloop.loras import unet_names
-from twinloop.loras.adapter import DENOISER, T5_SECOND, Adapter, Place
+from twinloop.loras.adapter import Adapter, Place
+from twinloop.loras.components import COMFYUI_ENCODER, DENOISER, T5_SECOND
 from twinloop.loras.fusion import fuse
 from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.layouts import Rename, layout_of, template
@@ -21,7 +22,6 @@ from twinloop.loras.lora import ADAPTER_TEXT, Dialect, Layer, Update
 from twinloop.loras.tensors import RawTensor, encode
 
 _UNETS = ("sd15", "sd2", "sdxl")
-_ENCODERS = {"text_encoder": "clip_l", "text_encoder_2": "clip_g", "text_encoder_3": "t5xxl"}
 
 
 def is_unet(adapter: Adapter) -> bool:
@@ -200,7 +200,7 @@ def _comfyui_names(adapter: Adapter) -> Iterator[tuple[str, Update]]:
     for place, layer in adapter.layers.items():
         if place.component != DENOISER:
             t5 = adapter.family in T5_SECOND and place.component == "text_encoder_2"
-            yield f"text_encoders.{'t5xxl' if t5 else _ENCODERS[place.component]}.transformer.{place.path}", layer
+            yield f"text_encoders.{'t5xxl' if t5 else COMFYUI_ENCODER[place.component]}.transformer.{place.path}", layer
     for path, layer in original.items():
         yield f"diffusion_model.{path}", layer
 

@@ -4,23 +4,47 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from twinloop.domain.model_roles import files_hint
+from twinloop.errors import InputError
 from twinloop.menu.director import Option
 from twinloop.menu.session import Session
+from twinloop.store.images import find_images
 
 SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 
 
-def existing_folder(text: str) -> str:
-    """A check: the folder must be there."""
-    return "" if Path(text).expanduser().is_dir() else "there is no such folder"
+def not_empty(text: str) -> str:
+    """A check: Enter alone is no answer (as a path it would mean the working directory)."""
+    return "" if text else "needs an answer"
+
+
+def existing(text: str) -> str:
+    """A check: a file or folder is there."""
+    return not_empty(text) or ("" if Path(text).expanduser().exists() else "nothing is there")
 
 
 def existing_file(text: str) -> str:
-    return "" if Path(text).expanduser().is_file() else "there is no such file"
+    return not_empty(text) or ("" if Path(text).expanduser().is_file() else "there is no such file")
 
 
-def not_empty(text: str) -> str:
-    return "" if text else "needs an answer"
+def existing_folder(text: str) -> str:
+    return not_empty(text) or ("" if Path(text).expanduser().is_dir() else "there is no such folder")
+
+
+def models_folder(text: str) -> str:
+    """A check: the same, and how such a folder comes about."""
+    found = existing_folder(text)
+    return f"{found}. {files_hint(text)}" if found and text else found
+
+
+def folder_of_pictures(text: str) -> str:
+    """A check: the folder is there, and it or one below it holds pictures."""
+    if problem := existing_folder(text):
+        return problem
+    try:
+        return "" if find_images(Path(text).expanduser()) else "there are no pictures in it, nor in folders below"
+    except InputError as error:
+        return str(error)
 
 
 def expanded(text: str) -> str:
@@ -40,7 +64,7 @@ def models(session: Session) -> str:
     )  # fmt: skip
     if kind == "nano":
         return "nano"
-    return expanded(session.path("models.folder", "Folder with the detector files:", "models", existing_folder))
+    return expanded(session.path("models.folder", "Folder with the detector files:", "models", models_folder))
 
 
 def base_model(session: Session) -> str:
@@ -58,14 +82,12 @@ def base_model(session: Session) -> str:
         return "nano"
     if kind == "hub":
         return session.text("base.hub", "Its name:", SDXL, not_empty)
-    return expanded(
-        session.path(
-            "base.path",
-            "File or folder:",
-            "",
-            lambda text: "" if Path(text).expanduser().exists() else "nothing is there",
-        )
-    )
+    return expanded(session.path("base.path", "File or folder:", "", existing))
+
+
+def dataset(session: Session, default: str = "") -> str:
+    """The folder with the photos of one person."""
+    return expanded(session.path("dataset", "Folder with the person's photos:", default, folder_of_pictures))
 
 
 def person_name(session: Session) -> str:

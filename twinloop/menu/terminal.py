@@ -9,12 +9,16 @@ import questionary
 
 from twinloop.menu.director import Back, Check, Option
 
+_ANSWER = "fg:#FF9D00 bold"
+"""As questionary shows the answers to its other questions."""
+
 
 class TerminalDirector:
     """A `Director` on questionary."""
 
     def choose(self, question: str, options: Sequence[Option], default: str | None = None) -> str:
         width = max(len(option.label) for option in options)
+        labels = {option.value: option.label for option in options}
         keyed = all(option.key for option in options)
         choices = [
             questionary.Choice(
@@ -26,15 +30,20 @@ class TerminalDirector:
         ]
         known = default if default in {option.value for option in options} else None
         hint = "(arrow keys or a key, Enter)" if keyed else "(arrow keys, Enter)"
-        return str(
-            _answer(questionary.select(question, choices=choices, default=known, instruction=hint, use_shortcuts=keyed))
+        asked = questionary.select(
+            question, choices=choices, default=known, instruction=hint, use_shortcuts=keyed, erase_when_done=True
         )
+        answer = str(_answer(asked))
+        # the list goes, and with it the notes and the padding that questionary would repeat
+        questionary.print(f"? {question} ", style="bold", end="")
+        questionary.print(labels[answer], style=_ANSWER)
+        return answer
 
     def text(self, question: str, default: str = "", check: Check | None = None) -> str:
-        return str(_answer(questionary.text(question, default=default, validate=_validator(check)))).strip()
+        return str(_answer(questionary.text(question, default=default, **_checked(check)))).strip()
 
     def path(self, question: str, default: str = "", check: Check | None = None) -> str:
-        return str(_answer(questionary.path(question, default=default, validate=_validator(check)))).strip()
+        return str(_answer(questionary.path(question, default=default, **_checked(check)))).strip()
 
     def confirm(self, question: str, default: bool = True) -> bool:
         return bool(_answer(questionary.confirm(question, default=default)))
@@ -54,7 +63,8 @@ def _answer(question: Any) -> Any:
     return answer
 
 
-def _validator(check: Check | None) -> Any:
+def _checked(check: Check | None) -> dict[str, Any]:
+    """An answer is checked once it is given: half a path is no mistake, and a check may have to look into a folder."""
     if check is None:
-        return None
-    return lambda text: check(text.strip()) or True
+        return {}
+    return {"validate": lambda text: check(text.strip()) or True, "validate_while_typing": False}

@@ -9,9 +9,10 @@ from markupsafe import Markup
 
 from twinloop.domain.records import PanelScore
 from twinloop.domain.statistics import Estimate
+from twinloop.domain.wording import plural
 from twinloop.report import charts
 from twinloop.report.model import RunRecord
-from twinloop.report.words import METRICS, Metric, change_with_interval, listed, plural, words
+from twinloop.report.words import METRICS, Metric, change_with_interval, listed, words
 from twinloop.stages import decide
 from twinloop.stages.assess import compare
 

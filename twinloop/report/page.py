@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from twinloop.domain.wording import plural
 from twinloop.report import answer, histograms, notes, panel, reproduce, shares, sheets, trends, words
 from twinloop.report.model import RunRecord, read_run
 from twinloop.report.thumbnails import Pictures
@@ -75,7 +76,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    helpers = (words.words, words.title, words.number, words.signed, words.percent, words.plural, words.listed)
+    helpers = (words.words, words.title, words.number, words.signed, words.percent, plural, words.listed)
     templates.filters.update({helper.__name__: helper for helper in helpers})
     return templates
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from twinloop.domain.wording import plural
 from twinloop.report import charts
 from twinloop.report.model import RunRecord, Survey
-from twinloop.report.words import percent, plural, title, words
+from twinloop.report.words import percent, title, words
 from twinloop.stages.analyze import FacetCount, ValueCount
 
 _TOPS = (0.25, 0.5, 1.0)

@@ -10,11 +10,12 @@ from typing import TypeVar
 from markupsafe import Markup
 
 from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
+from twinloop.domain.wording import plural
 from twinloop.report.charts import proportion_bar
 from twinloop.report.likeness import NearestPhoto, nearest_of
 from twinloop.report.model import RunRecord
 from twinloop.report.thumbnails import Pictures, Thumbnail
-from twinloop.report.words import measured, number, plural, title, words
+from twinloop.report.words import measured, number, title, words
 from twinloop.store.workspace import Workspace
 
 T = TypeVar("T")

@@ -102,11 +102,6 @@ def measured(value: float | str | None) -> str:
     return text.replace("-", MINUS)
 
 
-def plural(count: int, noun: str, many: str | None = None) -> str:
-    """``1 photo``, ``2 photos``."""
-    return f"{count} {noun if count == 1 else many or noun + 's'}"
-
-
 def listed(parts: list[str]) -> str:
     """``a, b and c``."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""

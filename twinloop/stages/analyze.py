@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinloop.domain.facet import Facet
+from twinloop.domain.model_roles import why_blind
 from twinloop.domain.observation import Observation
 from twinloop.domain.shots import Gap, images_needed
+from twinloop.domain.wording import plural
 from twinloop.errors import InputError
 
 FEW_PHOTOS = 10
@@ -66,14 +68,14 @@ def analyze(
         shares: facet -> value -> wanted share; goes over the facet's own.
     """
     counted = tuple(_count(facet, seen, {**facet.shares, **shares.get(facet.name, {})}) for facet in facets)
-    gaps = [gap for facet in counted for gap in _gaps(facet)]
+    gaps = [gap for facet, found in zip(facets, counted, strict=True) for gap in _gaps(facet, found)]
     gaps.sort(key=lambda gap: (-gap.count, gap.facet, gap.value))
     synthetic = sum(observation.origin != "real" for observation in seen)
     return Analysis(len(seen), synthetic, counted, tuple(gaps), tuple(_notes(len(seen), counted)))
 
 
 def _notes(images: int, facets: Sequence[FacetCount]) -> list[str]:
-    few = f"only {images} image{'s' if images > 1 else ''}: shares of so few say little, add real photos first"
+    few = f"only {plural(images, 'image')}: shares of so few say little, add real photos first"
     notes = [few] if 0 < images < FEW_PHOTOS else []
     for facet in facets:
         told = {f"{facet.facet}: {value.value}": value.measured for value in facet.values}
@@ -125,36 +127,38 @@ def _count(facet: Facet, seen: Sequence[Observation], shares: Mapping[str, float
 
 def _why_not(facet: Facet, seen: Sequence[Observation]) -> str:
     missing = [need for need in facet.needs if not any(need in observation.measured for observation in seen)]
-    return f"no detector for: {', '.join(missing)}" if missing else "could not be told on these images"
+    return why_blind(missing) if missing else "could not be told on these images"
 
 
-def _gaps(facet: FacetCount) -> list[Gap]:
+def _gaps(facet: Facet, found: FacetCount) -> list[Gap]:
     gaps = []
-    for value in facet.values:
+    for value in found.values:
         if value.target is None or value.measured == 0:
             continue
         needed = images_needed(value.count, value.measured, value.target)
         if needed:
             gaps.append(
                 Gap(
-                    facet=facet.facet, value=value.value, count=needed, have=value.count, total=value.measured, share=value.target,
-                    reason=_reason(facet.facet, value), advice=_advice(value.value, needed),
+                    facet=facet.name, value=value.value, count=needed, have=value.count, total=value.measured, share=value.target,
+                    reason=_reason(facet, value), advice=_advice(facet, value.value, needed),
                 )
             )  # fmt: skip
     return gaps
 
 
-def _reason(facet: str, value: ValueCount) -> str:
-    got, want = f"{100 * value.share:.1f}%", f"{100 * (value.target or 0):g}%"
-    name = value.value.replace("_", " ")
-    if facet == "face_angle":
-        return f"{name.capitalize()} shots are {got} (target: {want})"
-    return f"{name.capitalize()} in {got} (target: {want})"
+def _reason(facet: Facet, value: ValueCount) -> str:
+    got = f"{100 * value.share:.1f}%" if value.count else "0%"
+    name = value.value.replace("_", " ").capitalize()
+    if facet.name == "face_angle":
+        name += " shots are"
+    else:
+        name += " in" if facet.multiple else f" {facet.name.replace('_', ' ')} in"
+    return f"{name} {got} (target: {100 * (value.target or 0):g}%)"
 
 
-def _advice(value: str, needed: int) -> str:
-    name = value.replace("_", " ")
-    return f"best remedy: add {needed} real photo{'s' if needed > 1 else ''} with {name}; made images are a guess at what the person looks like there"
+def _advice(facet: Facet, value: str, needed: int) -> str:
+    wish = facet.phrases[value].wish or f"with {facet.name}: {value}".replace("_", " ")
+    return f"best remedy: add {plural(needed, 'real photo')} {wish}; made images are a guess at what the person looks like there"
 
 
 def analysis_json(

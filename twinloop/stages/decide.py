@@ -24,6 +24,7 @@ class RoundFacts:
     Attributes:
         gaps: number found at its start. improvement: change of the overall panel score against the LoRA it started from, as a share of it.
         drifted: metrics that got worse beyond their interval.
+        trained: whether there is a new LoRA; a round that added no image to the dataset trains none, and improves nothing.
     """
 
     iteration: int
@@ -32,6 +33,7 @@ class RoundFacts:
     total: int
     improvement: Estimate | None
     drifted: tuple[str, ...] = ()
+    trained: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,10 @@ class SmallImprovement:
         if len(last) < self.patience or not all(self._small(r) for r in last):
             return None
         gain = last[-1].improvement
-        assert gain is not None
+        if gain is None:
+            return Decision(
+                "improvement", "no image of the last round joined the dataset, so there is no new LoRA to compare", True
+            )
         told = "not to be told from none" if gain.high >= 0 else "the last round made it worse"
         return Decision(
             "improvement",
@@ -88,6 +93,8 @@ class SmallImprovement:
 
     def _small(self, facts: RoundFacts) -> bool:
         gain = facts.improvement
+        if not facts.trained:
+            return True
         return gain is not None and not facts.drifted and gain.value < self.threshold and gain.low <= 0.0
 
 

@@ -49,10 +49,14 @@ def real_dataset(
 
 
 def dataset_by_hand(
-    photos: Sequence[Photo], facets: Sequence[Facet], trigger: str, style: str, limits: MergeLimits
-) -> Dataset:
-    """The dataset of a folder into which the user put approved images by hand: all photos, and what is marked as synthetic within the caps."""
-    plain = real_dataset(photos, facets, trigger, style, frozenset())
+    photos: Sequence[Photo], facets: Sequence[Facet], trigger: str, style: str, limits: MergeLimits, held_out: frozenset[str] = frozenset(),
+) -> Dataset:  # fmt: skip
+    """The dataset of a folder into which the user put approved images by hand: all photos, and what is marked as synthetic within the caps.
+
+    Args:
+        held_out: photos that stay out of the training, because its checkpoints are measured against them.
+    """
+    plain = real_dataset(photos, facets, trigger, style, held_out)
     marked = [dataclasses.replace(m, round=1) if m.origin != "real" else m for m in plain.members]
     kept = {m.sha256 for m in plain.synthetic[: _most_synthetic(plain, limits.max_share)]}
     return weighted(Dataset(tuple(m for m in marked if m.origin == "real" or m.sha256 in kept)), 1, limits)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from twinloop.domain.model_roles import AUTO, OTHER_HALF, PACKS, WORK
 from twinloop.pickles import Policy
 from twinloop.pickles.inspection import Verdict
 from twinloop.stages.inspect_models import ENDINGS, inspect_file
-from twinloop.store.models_folder import ModelsReport, model_paths
+from twinloop.store.models_folder import FoundModel, ModelsReport, model_paths
 
 
 class State(StrEnum):
@@ -33,11 +34,11 @@ class FileState:
     detail: str
 
 
-def file_states(report: ModelsReport, opened: Collection[Path]) -> Iterator[FileState]:
+def file_states(report: ModelsReport, opened: Collection[Path], pack: str = AUTO) -> Iterator[FileState]:
     """Every model file of the folder. Pickles that no pack opened go through the gate, so that a malicious one is not overlooked.
 
     Args:
-        opened: files that a pack took, which therefore passed the gate.
+        opened: files that a pack took, which therefore passed the gate. pack: the one that was asked for, a key of `PACKS`.
     """
     roles = {model.path: model for model in report.found}
     for path in model_paths(report.folder, ENDINGS):
@@ -53,9 +54,21 @@ def file_states(report: ModelsReport, opened: Collection[Path]) -> Iterator[File
         elif model.problem is not None:
             yield FileState(path, State.BROKEN, model.problem.removeprefix(f"{path.name}: "))
         else:
-            yield FileState(
-                path, State.NOT_NEEDED, f"{model.role}; another file does its work, or lacks its other half"
-            )
+            yield FileState(path, State.NOT_NEEDED, f"{model.role}; {_why_closed(model, report, opened, pack)}")
+
+
+def _why_closed(model: FoundModel, report: ModelsReport, opened: Collection[Path], pack: str) -> str:
+    """Why a sound file of a known role was not opened."""
+    if model.role not in PACKS[pack]:
+        return f"the pack {pack} does not use it"
+    other, name = OTHER_HALF.get(model.role, (model.role, ""))
+    if not report.usable(other):
+        return f"it works only together with {name}, which is missing"
+    if not opened:
+        return "without a face detector none is"
+    taken = [found.path.name for found in report.found if found.path in opened and WORK[found.role] == WORK[model.role]]
+    work = "does its work" if len(taken) == 1 else "do its work"
+    return f"{' and '.join(taken)} {work}" if taken else "it was tried and cannot be used"
 
 
 def _danger(path: Path) -> str:

@@ -11,8 +11,8 @@ from twinloop.domain.shots import Gap, Shot, derive_seed
 from twinloop.stages import words
 from twinloop.stages.sources import Source, choose
 
-PLAIN = {"face_angle": ("front", "three_quarter")}
-"""Values that keep another gap's target recognisable: nobody can see a smile from behind."""
+PLAIN = {"face_angle": ("front", "three_quarter"), "framing": ("close_up", "portrait", "half_body")}
+"""Values that keep another gap's target recognisable: nobody can see a smile from behind, or in a full-length picture."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _traits(gap: Gap, gaps: Sequence[Gap], facets: Sequence[Facet], rng: random.
     for facet in facets:
         if facet.name == gap.facet or facet.multiple:
             continue
-        allowed = [v for v in PLAIN.get(facet.name, facet.values) if v in facet.values]
+        allowed = [v for v in PLAIN.get(facet.name, ()) if v in facet.values] or list(facet.values)
         # in the facet's order, not the gaps': a shot may not depend on how the others are sorted
         lacking_here = {g.value for g in gaps if g.facet == facet.name}
         lacking = [value for value in allowed if value in lacking_here]

@@ -45,8 +45,9 @@ def finished_round(
     iteration: int, gaps: Sequence[Gap], tally: Tally, merged: int, lora: LoRA, before: PanelScore, score: PanelScore
 ) -> Round:
     """Put a round together; it is rolled back when a watched metric got worse beyond its interval."""
-    drifted = decide.drift(before, score)
-    facts = RoundFacts(iteration, len(gaps), tally.approved, tally.total, decide.improvement(before, score), drifted)
+    trained = lora.version != before.version
+    gain, drifted = (decide.improvement(before, score), decide.drift(before, score)) if trained else (None, ())
+    facts = RoundFacts(iteration, len(gaps), tally.approved, tally.total, gain, drifted, trained)
     return Round(facts, tuple(gaps), tally, merged, lora, score, before.version, rolled_back=bool(drifted))
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from twinloop.domain.records import Dataset, LoRA
 from twinloop.domain.vault import NOT_RECORDED, Consent
 from twinloop.errors import NothingToDo, StateError
-from twinloop.ports import TrainingSettings
+from twinloop.loras.told import told
+from twinloop.ports import Reporter, TrainingSettings
 from twinloop.stages.samples import NOTHING_BESIDE, Beside, training_samples
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.trial import Trial
 from twinloop.store.atomic import copy_whole, read_json, sha256_file, write_json
-from twinloop.store.lora_file import kohya_path, metrics_path
+from twinloop.store.lora_file import header_texts, kohya_path, metrics_path
 from twinloop.store.workspace import Workspace, shown_path
 
 CANDIDATES = "candidates"
@@ -49,34 +51,66 @@ def train(
 
 def train_file(
     dataset: Dataset, output: Path, settings: TrainingSettings, person: str, toolbox: Toolbox, consent: Consent = NOT_RECORDED,
-    beside: Beside = NOTHING_BESIDE,
+    beside: Beside = NOTHING_BESIDE, trial: Trial | None = None, base: Mapping[str, Any] | None = None,
 ) -> LoRA:  # fmt: skip
     """Train one LoRA into a file of the user's choice, with ``<stem>.json`` as its record. Killed and called again it goes on.
+
+    Args:
+        trial: as in `train`. base: how the base model is computed, as JSON, for the record of what was asked.
 
     Raises:
         NothingToDo: no photo to train on. StateError: the file is there and was made from something else.
     """
-    record, work = output.with_suffix(".json"), output.with_name(f".training_{output.stem}")
+    record, work = output.with_suffix(".json"), work_of(output)
+    asked = {**_asked(settings, trial), **(base or {})}
     if output.exists():
-        return _finished(output, record, dataset, settings, toolbox)
+        return _finished(output, record, dataset, asked, toolbox)
     texts = _metadata(dataset, output.stem, person, output.stem, toolbox, consent)
-    lora = _made(Order(dataset, settings, work, texts, output.stem, beside), output, toolbox)
-    write_json(record, lora.to_json())
+    order = Order(dataset, settings, work, texts, output.stem, beside)
+    lora = _made(order, output, toolbox) if trial is None else _chosen(order, output, toolbox, trial)
+    write_json(record, {**lora.to_json(), "asked": asked})
     shutil.rmtree(work, ignore_errors=True)
     return lora
 
 
-def _finished(output: Path, record: Path, dataset: Dataset, settings: TrainingSettings, toolbox: Toolbox) -> LoRA:
+def work_of(output: Path) -> Path:
+    """Where the training of a file keeps checkpoints and caches; deleted when it is written."""
+    return output.with_name(f".training_{output.stem}")
+
+
+FREE = ("stop_at", "memory", "tensorboard", "wandb")
+"""Settings of a training that decide no weight of its LoRA."""
+
+
+def decisive(settings: TrainingSettings) -> dict[str, Any]:
+    """The settings that decide the weights, as JSON."""
+    return {name: value for name, value in dataclasses.asdict(settings).items() if name not in FREE}
+
+
+def _asked(settings: TrainingSettings, trial: Trial | None) -> dict[str, Any]:
+    """What a file was trained with; where its checkpoints are measured, also which and with how much patience."""
+    measured = {} if trial is None else {"checkpoints": list(trial.steps), "early_stop": trial.patience}
+    return {**decisive(settings), **measured}
+
+
+def _finished(output: Path, record: Path, dataset: Dataset, asked: dict[str, Any], toolbox: Toolbox) -> LoRA:
     if record.exists():
-        lora = LoRA.from_json(read_json(record))
-        same = (lora.dataset_id, lora.base_model, lora.preset, lora.steps, lora.seed) == (
-            dataset.id, toolbox.base_model, settings.preset, settings.steps, settings.seed,
-        )  # fmt: skip
+        data = read_json(record)
+        lora = LoRA.from_json(data)
+        same = (lora.dataset_id, lora.base_model) == (dataset.id, toolbox.base_model) and _as_asked(data, asked)
         if same and lora.sha256 == sha256_file(output):
             return lora
     raise StateError(
         f"{output} exists and was made from other photos or settings; nothing was changed. Name another --output."
     )
+
+
+def _as_asked(record: dict[str, Any], asked: dict[str, Any]) -> bool:
+    if "asked" not in record:  # by a version that kept no more than these
+        return all(asked[name] == record[name] for name in ("preset", "steps", "seed"))
+    # settings that are new since it was written had their default
+    new = {field.name: field.default for field in dataclasses.fields(TrainingSettings) if field.name in asked}
+    return {**new, **record["asked"]} == asked
 
 
 @dataclass(frozen=True)
@@ -91,13 +125,12 @@ class Order:
     beside: Beside
 
 
-def _made(order: Order, output: Path, toolbox: Toolbox, stop_at: int = 0) -> LoRA:
-    """The trained file, not yet recorded; as it is after step ``stop_at``, 0 = at the end."""
+def _made(order: Order, output: Path, toolbox: Toolbox, stop_at: int = 0, begins: bool = True) -> LoRA:
+    """The trained file, not yet recorded; as it is after step ``stop_at``, 0 = at the end. ``begins``: it is the first of this process."""
     settings = dataclasses.replace(order.settings, stop_at=stop_at)
     samples = training_samples(order.dataset, settings, order.beside, toolbox.style, toolbox.reporter)
     made = toolbox.trainer().train(
-        samples, settings, output, order.work, order.texts,
-        lambda step, steps, loss: toolbox.reporter.progress(f"Training LoRA {order.name} (loss {loss:.3f})", step, steps),
+        samples, settings, output, order.work, order.texts, _progress(order.name, toolbox.reporter, begins)
     )  # fmt: skip
     return dataclasses.replace(
         made,
@@ -106,16 +139,43 @@ def _made(order: Order, output: Path, toolbox: Toolbox, stop_at: int = 0) -> LoR
         dataset_id=order.dataset.id,
         preset=settings.preset,
         base_model=toolbox.base_model,
+        adapter=settings.adapter,
+        **_rank_and_alpha(output, settings),
     )
+
+
+def _progress(name: str, reporter: Reporter, begins: bool) -> Callable[[int, int, float], None]:
+    """Tells every step, and where a training that was stopped goes on."""
+    first = begins
+
+    def told(step: int, steps: int, loss: float) -> None:
+        nonlocal first
+        if first and step > 1:
+            reporter.line(f"Training LoRA {name} goes on at step {step} of {steps}")
+        first = False
+        reporter.progress(f"Training LoRA {name} (loss {loss:.3f})", step, steps)
+
+    return told
+
+
+def _rank_and_alpha(output: Path, settings: TrainingSettings) -> dict[str, Any]:
+    """As the file has them, since another program's trainer may have been told otherwise; else as it was asked for."""
+    texts = header_texts(output)
+    if "ss_network_dim" not in texts:
+        return {"rank": settings.rank, "alpha": settings.alpha}
+    found = told(texts)
+    return {"rank": found.rank, "alpha": found.alpha}
 
 
 def _chosen(order: Order, output: Path, toolbox: Toolbox, trial: Trial) -> LoRA:
     """Train from checkpoint to checkpoint, measure each, and take the best."""
     folder = order.work / CANDIDATES
+    begins = True
     for step in trial.steps:
         file = folder / f"step_{step:06d}.safetensors"
         if not file.with_suffix(".json").exists():
-            write_json(file.with_suffix(".json"), _made(order, file, toolbox, step).to_json())
+            write_json(file.with_suffix(".json"), _made(order, file, toolbox, step, begins).to_json())
+            begins = False
         if trial.enough(step, file):
             break
     best = folder / f"step_{trial.settle():06d}.safetensors"
@@ -126,15 +186,23 @@ def _chosen(order: Order, output: Path, toolbox: Toolbox, trial: Trial) -> LoRA:
 
 
 def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolbox) -> LoRA:
-    """Take a LoRA that the user already has as version 1; the file is copied, not moved."""
+    """Take a LoRA that the user already has as version 1; the file is copied, not moved.
+
+    Raises:
+        NothingToDo: no such file. ModelFileError: it is no safetensors file. StateError: that version is there, and another run's.
+    """
     record = workspace.lora_record(1)
     if record.exists():
         return _recorded(record, dataset, toolbox)
     if not existing.is_file():
         raise NothingToDo(f"training.initial_lora: no file at {existing}")
+    found = told(header_texts(existing))
     copy_whole(existing, workspace.lora(1))
     digest = sha256_file(workspace.lora(1))
-    lora = LoRA(shown_path(workspace.lora(1)), 1, digest, toolbox.base_model, dataset.id, "given", 0, 0, 0.0)
+    lora = LoRA(
+        shown_path(workspace.lora(1)), 1, digest, toolbox.base_model, dataset.id, "given", 0, 0, 0.0,
+        found.adapter, found.rank, found.alpha,
+    )  # fmt: skip
     write_json(record, lora.to_json())
     return lora
 

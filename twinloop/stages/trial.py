@@ -33,14 +33,15 @@ class Trial:
     """
 
     def __init__(self, steps: tuple[int, ...], measure: Measure, record: Path, patience: int = 0) -> None:
-        self.steps, self._measure, self._record, self._patience = steps, measure, record, patience
+        self.steps, self.patience = steps, patience
+        self._measure, self._record = measure, record
         self.scores: list[PanelScore] = []
 
     def enough(self, step: int, lora: Path) -> bool:
         """Measure the checkpoint of ``step``; whether the training may stop with it."""
         self.scores.append(self._measure(lora, step))
         behind = len(self.scores) - 1 - [score.version for score in self.scores].index(self.best)
-        return bool(self._patience) and behind >= self._patience
+        return bool(self.patience) and behind >= self.patience
 
     @property
     def best(self) -> int:

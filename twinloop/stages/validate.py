@@ -22,7 +22,7 @@ from twinloop.stages.early import GivenUp
 from twinloop.stages.generate import METADATA
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.observe import Observer, Seen, observe_files
-from twinloop.store.atomic import copy_whole, read_json, sha256_file, storage_errors
+from twinloop.store.atomic import copy_whole, read_json, sha256_file
 from twinloop.store.catalog import Catalog
 from twinloop.store.images import find_images
 
@@ -139,13 +139,11 @@ def _verdict(
 def sort_into(judged: Sequence[Judged], folders: Mapping[Outcome, Path]) -> None:
     """Copy each image into the folder of its outcome, and take away copies that an earlier judgement left in the others.
 
+    A folder is made when the first image goes into it.
     Images of the same name from different folders get a piece of their content hash, so that none replaces another. Those that were
     given up early have nothing to copy.
     """
     names = Counter(item.asked.path.name for item in judged)
-    for folder in folders.values():
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
     for item in (item for item in judged if item.verdict.early is None):
         path = item.asked.path
         name = path.name if names[path.name] == 1 else f"{path.stem}_{sha256_file(path)[:8]}{path.suffix}"
@@ -185,6 +183,38 @@ def tally(verdicts: Sequence[Verdict]) -> Tally:
         outcomes.count(Outcome.APPROVED), outcomes.count(Outcome.REJECTED), outcomes.count(Outcome.UNSURE), quality,
         sum(verdict.early is not None for verdict in verdicts),
     )  # fmt: skip
+
+
+FAILURES: Mapping[str, str] = {
+    "readable": "unreadable", "on_target": "off target", "one_face": "more than one face", "face_confidence": "uncertain face", "face_quality": "smeared face",
+    "sharpness": "blurred", "brightness": "too dark or too bright", "identity": "not like the person", "novelty": "a copy",
+}  # fmt: skip
+"""What it means that a check fails, in two or three words."""
+
+
+def reason_lines(verdicts: Sequence[Verdict]) -> list[str]:
+    """Which checks stood in the way of how many images: a line about the rejected and one about the unsure, the most frequent first.
+
+    An image may fail several checks; one that a person rejected counts where checks rejected it too.
+    """
+    lines = []
+    for outcome in (Outcome.REJECTED, Outcome.UNSURE):
+        of_them = (verdict for verdict in verdicts if verdict.outcome is outcome)
+        found = Counter(
+            in_words(result) for verdict in of_them for result in verdict.results if result.outcome is outcome
+        )
+        if found:
+            ranked = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+            lines.append(f"Why {outcome}: {', '.join(f'{text} {count}' for text, count in ranked)}")
+    return lines
+
+
+def in_words(result: CheckResult) -> str:
+    """Why a check did not approve, in two or three words."""
+    name = FAILURES.get(result.name, result.name.replace("_", " "))
+    if result.outcome is Outcome.UNSURE:
+        return f"{result.name.replace('_', ' ')} undecided"
+    return "no face" if result.name == "one_face" and not result.value else name
 
 
 def verdicts_json(verdicts: Sequence[Verdict], limits: Limits, settings: str) -> dict[str, Any]:

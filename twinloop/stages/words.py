@@ -72,7 +72,15 @@ def caption(trigger: str, facets: Sequence[Facet], seen: Observation, style: str
     for facet in _in_order(facets):
         reading = facet.classify(seen)
         for value in (value for value in reading.present if style == "full" or not facet.phrases[value].usual):
-            variant = facet.variant(seen, value) if isinstance(facet, DefinedFacet) else 0
-            parts.append(phrase(facet, value, style, variant))
-        parts += [facet.phrases[value].missing for value in reading.absent]
+            parts.append(phrase(facet, value, style, _variant(facet, seen, value)))
+        parts += [_missing(facet, seen, value) for value in reading.absent]
     return ", ".join(part for part in parts if part)
+
+
+def _missing(facet: Facet, seen: Observation, value: str) -> str:
+    choices = facet.phrases[value].missing
+    return choices[_variant(facet, seen, value) % len(choices)] if choices else ""
+
+
+def _variant(facet: Facet, seen: Observation, value: str) -> int:
+    return facet.variant(seen, value) if isinstance(facet, DefinedFacet) else 0

@@ -1,21 +1,24 @@
 """The loop's steps: stages bound to their artefacts. A step is done when its artefact is there; the journal says what was decided."""
 
+from twinloop.steps.again import Again
 from twinloop.steps.datasets import merge, merge_limits
 from twinloop.steps.ending import decide_on, finish, record, say_round, stop_rules
 from twinloop.steps.gaps import find_gaps, say_gaps
 from twinloop.steps.images import early_judge, generate, plan_settings
-from twinloop.steps.loras import look_ahead, train
+from twinloop.steps.loras import look_ahead, train, trial
 from twinloop.steps.panels import measure
-from twinloop.steps.photos import collect, freeze, no_photos_message, observations, rules
+from twinloop.steps.photos import collect, few_photos_message, freeze, no_photos_message, observations, rules
 from twinloop.steps.run import Run, begin, settings_fingerprint
 from twinloop.steps.verdicts import limits_of, review, validate
 
 __all__ = [
+    "Again",
     "Run",
     "begin",
     "collect",
     "decide_on",
     "early_judge",
+    "few_photos_message",
     "find_gaps",
     "finish",
     "freeze",
@@ -36,5 +39,6 @@ __all__ = [
     "settings_fingerprint",
     "stop_rules",
     "train",
+    "trial",
     "validate",
 ]

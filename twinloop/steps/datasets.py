@@ -8,9 +8,10 @@ from twinloop.config import Settings
 from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Gap
 from twinloop.domain.verdicts import Outcome as Judgement
+from twinloop.domain.wording import plural
 from twinloop.stages import merge as merging
 from twinloop.stages.validate import Judged
-from twinloop.steps.run import Run
+from twinloop.steps.run import Run, sign
 
 
 def merge_limits(settings: Settings) -> merging.MergeLimits:
@@ -36,5 +37,5 @@ def merge(
         limits,
     )
     data = run.artefact(f"iter{iteration}.dataset", run.workspace.dataset(iteration), merged.to_json)
-    run.say(f"  ✓ Merged: {len(joined)} images into dataset")
+    run.say(f"  {sign(joined)} Merged: {plural(len(joined), 'image')} into dataset")
     return Dataset.from_json(data), len(joined)

@@ -38,7 +38,9 @@ def decide_on(settings: Settings, rounds: Sequence[Round], gaps: Sequence[Gap]) 
 def say_round(run: Run, done: Round) -> None:
     """The seed's last line of an iteration, and the drift alarm."""
     gain = done.facts.improvement
-    if gain is not None:
+    if not done.facts.trained:
+        run.say("  - Improvement: not measured (no new LoRA)")
+    elif gain is not None:
         threshold = run.settings.convergence_threshold
         against = f"below {threshold:.0%} threshold" if gain.value < threshold else f"threshold {threshold:.0%}"
         run.say(f"  ✓ Improvement: {gain.value:.1%} ({against}; 95% interval {gain.low:.1%} to {gain.high:.1%})")
@@ -53,8 +55,21 @@ def record(run: Run, outcome: Outcome) -> None:
     write_json(run.workspace.history, history_json(outcome, run.settings.person_name, run.toolbox.base_model))
 
 
-def finish(run: Run, outcome: Outcome, decision: Decision) -> None:
-    """The final LoRA (a copy of the best version), report.html, and the reason why the loop ends here."""
+MORE_ROUNDS = {
+    "budget": "raise max_iterations (now {max_iterations})",
+    "approval": "raise stop.approval_rounds (now {stop.approval_rounds})",
+    "improvement": "raise stop.patience (now {stop.patience})",
+    "drift": "raise stop.drift_rounds (now {stop.drift_rounds})",
+}
+"""What lets a run go on that a rule has ended; after the others there is nothing to go on with."""
+
+
+def finish(run: Run, outcome: Outcome, decision: Decision, earlier: bool = False) -> None:
+    """The final LoRA (a copy of the best version), report.html, and the reason why the loop ends here.
+
+    Args:
+        earlier: it had ended before this process began.
+    """
     chosen = picked(run.workspace)
     version = outcome.best if chosen is None else int(chosen["version"])
     best, final = run.workspace.lora(version), run.workspace.final_lora
@@ -62,10 +77,22 @@ def finish(run: Run, outcome: Outcome, decision: Decision) -> None:
     if kohya_path(best).exists():
         copy_whole(kohya_path(best), kohya_path(final))
     write_report(run.workspace)
-    run.say("\n✓ Convergence Achieved!" if decision.converged else "\nStopped.")
+    if earlier:
+        run.say("This run finished earlier: nothing to do.")
+    else:
+        run.say("\n✓ Convergence Achieved!" if decision.converged else "\nStopped.")
     run.say(f"  Reason: {decision.reason}")
     run.say(f"  Gaps left: {outcome.gaps_left}")
     if chosen is None:
         run.say(f"  Best LoRA: v{version} -> {run.workspace.show(final)}")
     else:
         run.say(f"  Best LoRA: v{outcome.best}; picked by you: v{version} -> {run.workspace.show(final)}")
+    if earlier:
+        run.say(f"  {_more(run.settings, decision)}")
+
+
+def _more(settings: Settings, decision: Decision) -> str:
+    change = MORE_ROUNDS.get(decision.rule)
+    if change is None:
+        return "To run anew, with other photos or settings: --restart (this run is kept under a new name)."
+    return f"For more rounds {change.format(**dict(settings))} in the configuration and run the same command again."

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from twinloop.domain.model_roles import NO_DETECTOR_EXISTS
 from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Gap
+from twinloop.domain.wording import plural
 from twinloop.errors import StateError
 from twinloop.stages import analyze
 from twinloop.stages.rounds import Round
@@ -32,6 +34,8 @@ def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:
     data = run.artefact(f"iter{iteration}.gaps", run.workspace.gaps(iteration), make)
     if iteration == 1:
         for facet, why in data["not_measured"].items():
+            if why == NO_DETECTOR_EXISTS:
+                continue
             run.toolbox.reporter.warn(f"{facet}: not measured ({why})")
     try:
         return analyze.gaps_from_json(data)
@@ -45,4 +49,4 @@ def say_gaps(run: Run, gaps: Sequence[Gap], rounds: Sequence[Round]) -> None:
     """The head of an iteration."""
     fewer = bool(rounds) and len(gaps) < rounds[-1].facts.gaps
     run.say(f"\nIteration {len(rounds) + 1}:")
-    run.say(f"  ✓ Gap Analysis: {len(gaps)} gap{'' if len(gaps) == 1 else 's'} found{' (improving!)' if fewer else ''}")
+    run.say(f"  ✓ Gap Analysis: {plural(len(gaps), 'gap')} found{' (improving!)' if fewer else ''}")

@@ -9,6 +9,7 @@ from typing import Any
 from twinloop.config import Settings
 from twinloop.domain.records import Dataset, LoRA
 from twinloop.domain.shots import Gap, Shot
+from twinloop.domain.wording import plural
 from twinloop.errors import StateError
 from twinloop.stages import generate as generating
 from twinloop.stages import plan
@@ -16,7 +17,7 @@ from twinloop.stages.early import EarlyJudge
 from twinloop.stages.observe import Observer
 from twinloop.stages.sources import Source, source_of, sources_from_json, sources_json
 from twinloop.steps.photos import observations
-from twinloop.steps.run import Run
+from twinloop.steps.run import Run, sign
 from twinloop.steps.verdicts import limits_of
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.workspace import shown_path
@@ -42,7 +43,9 @@ def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
     )
     made = generating.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
     early = len(shots) - len(made)
-    run.say(f"  ✓ Generated: {len(made)} images{f', {early} more given up early' if early else ''}")
+    run.say(
+        f"  {sign(made)} Generated: {plural(len(made), 'image')}{f', {early} more given up early' if early else ''}"
+    )
 
 
 def early_judge(settings: Settings, observer: Observer) -> EarlyJudge | None:

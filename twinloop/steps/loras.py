@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from twinloop.domain.records import Dataset, LoRA, PanelScore
@@ -9,6 +10,7 @@ from twinloop.domain.shots import derive_seed
 from twinloop.domain.vault import Consent
 from twinloop.stages import preflight
 from twinloop.stages import train as training
+from twinloop.stages.identity import IdentityReference
 from twinloop.stages.samples import Beside, faces_of
 from twinloop.stages.trial import Trial, checkpoint_steps
 from twinloop.steps.panels import Panel, Portrait, measured_on
@@ -35,7 +37,7 @@ def look_ahead(run: Run) -> None:
 
 def train(run: Run, dataset: Dataset, version: int) -> LoRA:
     """lora_vN.safetensors and its record. Version 1 may be a LoRA that the user brings."""
-    given = run.settings.training.initial_lora
+    given, chosen = run.settings.training.initial_lora, run.workspace.checkpoint_choice(version)
     if version == 1 and given:
         lora = training.adopt(Path(given), dataset, run.workspace, run.toolbox)
     else:
@@ -49,10 +51,9 @@ def train(run: Run, dataset: Dataset, version: int) -> LoRA:
             # as it was when the run began: a resumed run writes the same bytes
             Consent.from_json(read_json(run.workspace.dataset(0)).get("consent")),
             _beside(run, dataset),
-            _trial(run, version, len(dataset.members)),
+            trial(run, lambda: freeze(run), version, len(dataset.members), chosen),
         )
     run.mark(f"lora_v{version}", run.workspace.lora_record(version))
-    chosen = run.workspace.checkpoint_choice(version)
     if chosen.exists():
         run.mark(f"checkpoints_v{version}", chosen)
         run.say(f"  Best of {len(read_json(chosen)['checkpoints'])} checkpoints: step {lora.steps}")
@@ -67,27 +68,24 @@ def _beside(run: Run, dataset: Dataset) -> Beside:
     return Beside(faces, Path(wanted.prior_images) if wanted.prior_images else None)
 
 
-def _trial(run: Run, version: int, images: int) -> Trial | None:
-    """How the best checkpoint of a training is found; None where the last one is taken."""
+def trial(
+    run: Run, reference: Callable[[], IdentityReference | None], version: int, images: int, record: Path
+) -> Trial | None:
+    """How the best checkpoint of a training on so many images is found; None where the last one is taken.
+
+    Args:
+        reference: what the person looks like; asked when checkpoints are measured. record: where the outcome is written.
+    """
     wanted = run.settings.training
     steps = checkpoint_steps(run.toolbox.training(images).steps, wanted.keep_checkpoints)
     if not steps:
         return None
-    reference = freeze(run)
+    space, person = run.workspace, reference()
+    seed = derive_seed(run.settings.seed, "checkpoints")
+    panel = Panel("checkpoint_panel", space.checkpoint_panel, seed, wanted.checkpoint_panel)
 
     def measured(lora: Path, step: int) -> PanelScore:
-        space, key = run.workspace, f"checkpoint_v{version}_{step}"
-        panel = Panel(
-            "checkpoint_panel",
-            space.checkpoint_panel,
-            derive_seed(run.settings.seed, "checkpoints"),
-            wanted.checkpoint_panel,
-        )
-        return measured_on(
-            run,
-            reference,
-            panel,
-            Portrait(key, step, lora, space.checkpoint_images(version, step), space.checkpoint_score(version, step)),
-        )
+        images, score = space.checkpoint_images(version, step), space.checkpoint_score(version, step)
+        return measured_on(run, person, panel, Portrait(f"checkpoint_v{version}_{step}", step, lora, images, score))
 
-    return Trial(steps, measured, run.workspace.checkpoint_choice(version), wanted.early_stop)
+    return Trial(steps, measured, record, wanted.early_stop)

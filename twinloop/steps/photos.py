@@ -9,11 +9,13 @@ from typing import Any
 from twinloop.config import Settings
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset
+from twinloop.domain.wording import plural
 from twinloop.errors import NothingToDo, StateError
 from twinloop.stages import merge as merging
 from twinloop.stages import select
 from twinloop.stages.identity import IdentityReference, freeze_reference, reference_from_json, reference_to_json
 from twinloop.stages.observe import observe_files
+from twinloop.stages.vault.readiness import SOME, TOO_FEW
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.images import find_images
@@ -51,11 +53,13 @@ def collect(run: Run) -> Dataset:
     data = read_json(path)
     dataset = Dataset.from_json(data)
     run.say(
-        f"Dataset: {len(dataset.members)} photos used, {len(data['left_out'])} left out (see {run.workspace.show(path)})"
+        f"Dataset: {plural(len(dataset.members), 'photo')} used, {len(data['left_out'])} left out (see {run.workspace.show(path)})"
     )
+    if few := few_photos_message(len(dataset.real)):
+        run.toolbox.reporter.warn(few)
     pack = run.toolbox.observer.pack
-    if pack.spoken:
-        run.say(pack.spoken)
+    if pack.brief:
+        run.say(pack.brief)
     for line in pack.missing:
         run.toolbox.reporter.warn(line)
     return dataset
@@ -67,6 +71,13 @@ def no_photos_message(folder: str, selection: select.Selection) -> str:
         return f"No images in {folder}. Put photos of the person there (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC)."
     examples = "\n".join(f"  - {path.name}: {reason}" for path, reason in selection.left_out[:3])
     return f"None of the {len(selection.left_out)} images in {folder} can be used:\n{examples}"
+
+
+def few_photos_message(count: int) -> str:
+    """What is to be said of so many real photos; "" where there are enough to learn a person from."""
+    if count >= TOO_FEW:
+        return ""
+    return f"only {plural(count, 'real photo')}: a LoRA of so few learns the photos by heart; add {TOO_FEW - count} at least, better {SOME - count}"
 
 
 def rules(settings: Settings) -> tuple[select.Rule, ...]:

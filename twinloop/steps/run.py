@@ -45,6 +45,11 @@ class Run:
             self.journal.record(key, sha256_file(path))
 
 
+def sign(done: object) -> str:
+    """What stands before a step's line: a tick where something was done, else a dash."""
+    return "✓" if done else "-"
+
+
 def settings_fingerprint(settings: Settings) -> str:
     """Of everything in the settings that decides results."""
     return hashlib.sha256(json.dumps(settings.identity_fields(), sort_keys=True).encode()).hexdigest()[:16]

@@ -8,13 +8,14 @@ from twinloop.checks.base import Limits
 from twinloop.config import Settings
 from twinloop.domain.records import Dataset
 from twinloop.domain.verdicts import Outcome as Judgement
+from twinloop.domain.wording import plural
 from twinloop.errors import WaitingForReview
 from twinloop.stages import review as reviewing
 from twinloop.stages import validate as validating
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.validate import Judged
 from twinloop.steps.photos import observations
-from twinloop.steps.run import Run, settings_fingerprint
+from twinloop.steps.run import Run, settings_fingerprint, sign
 from twinloop.store.workspace import Workspace
 
 
@@ -46,7 +47,9 @@ def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, it
     )
     counts = validating.tally(verdicts)
     unsure = f", {counts.unsure} unsure" if counts.unsure else ""
-    run.say(f"  ✓ Validation: {counts.approved} approved ({counts.approval:.0%}){unsure}")
+    run.say(f"  {sign(counts.approved)} Validation: {counts.approved} approved ({counts.approval:.0%}){unsure}")
+    for line in validating.reason_lines(verdicts):
+        run.say(f"    {line}")
     return judged
 
 
@@ -70,9 +73,9 @@ def review(run: Run, judged: list[Judged], iteration: int) -> list[Judged]:
     final = reviewing.overruled(judged, said)
     if run.settings.validation.auto_filter:
         validating.sort_into(final, folders(run.workspace, iteration))
-    run.say(
-        f"  ✓ Review: {len(said.opinions)} decisions by a person, {validating.tally([item.verdict for item in final]).approved} approved"
-    )
+    approved = validating.tally([item.verdict for item in final]).approved
+    decisions = plural(len(said.opinions), "decision")
+    run.say(f"  {sign(approved)} Review: {decisions} by a person, {approved} approved")
     return final
 
 

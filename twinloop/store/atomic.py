@@ -58,9 +58,11 @@ def write_bytes(path: Path, data: bytes, private: bool = False) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+            if isinstance(error, OSError) and str(error.filename) == str(temporary):
+                error.filename = str(path)  # what the user named, not what it is called while it is written
             raise
         fsync_folder(path.parent)
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.domain.model_roles import NEEDS, Role, missing_line, role_of
+from twinloop.domain.model_roles import NEEDS, Role, files_hint, missing_line, role_of
 from twinloop.errors import InputError, ModelFileError
 from twinloop.store.model_content import Content, complaint
 
@@ -65,9 +65,9 @@ def resolve_models_dir(folder: Path) -> ModelsReport:
         InputError: the folder does not exist.
     """
     if not folder.is_dir():
-        lines = "\n".join(f"  - {missing_line(need)}" for need in NEEDS)
         raise InputError(
-            f"{folder}: no such models folder. Make it and put your detector files there, or use models_dir: nano (--models-dir nano).\n{lines}"
+            f"{folder}: no such models folder. {files_hint(folder)} At least a face detector is needed: {NEEDS[0].get}. "
+            "Photos apart, the drawn people of the demo need no files: --models-dir nano."
         )
     found = [_recognise(path) for path in model_paths(folder)]
     known = [model for model in found if model is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,10 @@ class Vault:
         with storage_errors(self.root):
             self.root.parent.mkdir(parents=True, exist_ok=True)
             self.root.mkdir(mode=0o700, exist_ok=True)
+
+    def command(self, words: str) -> str:
+        """``twinloop vault WORDS`` as it is typed for this vault: the usual one needs no flag."""
+        return f"twinloop vault {words}{'' if self.root == DEFAULT else f' --vault {shlex.quote(str(self.root))}'}"
 
     @property
     def catalog(self) -> Path:

@@ -102,6 +102,14 @@ class FileIndex:
         )
         return int(self._catalog.run("SELECT count(*) FROM todo")[0][0])
 
+    def listed_photos(self) -> int:
+        """How many of the listed files are known as photos."""
+        return int(
+            self._catalog.run(
+                "SELECT count(*) FROM listing l JOIN file f ON f.path = l.path WHERE l.problem = '' AND f.problem = ''"
+            )[0][0]
+        )
+
     def planned(self) -> Iterator[ListedFile]:
         """The files of `plan`, by path, a few at a time."""
         last = 0

@@ -1,6 +1,7 @@
 """Settings -> toolbox: the only importer of adapters. Each module says one thing; these are the names that commands use."""
 
 from twinloop.wiring.captioning import CAPTIONERS, build_captioner
+from twinloop.wiring.checking import check_config
 from twinloop.wiring.detectors import build_pack, models_report
 from twinloop.wiring.extras import with_extra
 from twinloop.wiring.kits import base_family
@@ -27,6 +28,7 @@ __all__ = [
     "build_pack",
     "build_scanner",
     "build_toolbox",
+    "check_config",
     "chosen_facets",
     "device_name",
     "generation_settings",

@@ -47,12 +47,12 @@ class Kit:
     generator: Callable[[], Generator]
     trainer: Callable[[], Trainer]
     preset: Preset
-    forecast: Callable[[TrainingSettings, int], Forecast | None]
+    forecast: Callable[[TrainingSettings, int, int], Forecast | None]
     edits: bool = False
     """Whether the model edits photos instead of drawing over them."""
 
 
-def _no_forecast(settings: TrainingSettings, images: int) -> None:
+def _no_forecast(settings: TrainingSettings, images: int, prior_images: int) -> None:
     """Other programs' trainings, and the fakes', are not looked into."""
 
 
@@ -79,7 +79,9 @@ def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
     preset, edits = family.preset(name), family.editing is not None
     if settings.training.trainer != "builtin":
         return Kit(generator, external, preset, _no_forecast, edits)
-    return Kit(generator, trainer, preset, lambda training, images: trainer().forecast(training, images), edits)
+    return Kit(
+        generator, trainer, preset, lambda training, images, prior: trainer().forecast(training, images, prior), edits
+    )
 
 
 def _generator(settings: Settings, family: Family, notice: Callable[[str], None]) -> Generator:

@@ -12,6 +12,7 @@ from twinloop.domain.forecast import Forecast
 from twinloop.errors import TwinLoopError
 from twinloop.families import preset_name
 from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSettings
+from twinloop.store.images import find_images
 from twinloop.wiring.extras import with_extra
 from twinloop.wiring.kits import chosen_family, diffusers_kit, fake_kit
 from twinloop.wiring.names import FAKE, base_model_path
@@ -76,8 +77,14 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = _ignore) ->
         style=settings.generation.prompt_style or kit.preset.style,
         base_model=settings.base_model,
         notice=" ".join(text for text in notices if text),
-        forecast=lambda images: kit.forecast(training(images), images),
+        forecast=lambda images: kit.forecast(training(images), images, _prior_images(settings)),
     )
+
+
+def _prior_images(settings: Settings) -> int:
+    """How many pictures of others of the class are learned beside the subject's."""
+    folder = settings.training.prior_images
+    return len(find_images(Path(folder))) if folder else 0
 
 
 def _check_makers(settings: Settings, generation: GenerationSettings, loras: Sequence[Path] = ()) -> None:

@@ -24,6 +24,8 @@ from twinloop.wiring.names import FAKE, NANO, nano_detectors_path
 _MODELS = "models"
 _MIN_FACE = 40
 _MOST_WORKERS = 16
+_DETECTORS = 2
+"""Raised with the version in any detector's own fingerprint."""
 
 
 def build_neighbour_search() -> NeighbourSearch:
@@ -98,5 +100,5 @@ def scan_stamp(models_dir: str, min_face: int) -> str:
     report = models_report(models_dir)
     files = sorted(nano_detectors_path().glob("*.onnx")) if report is None else [model.path for model in report.found]
     seen = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    text = repr((SCAN_VERSION, pixels.VERSION, __version__, min_face, models_dir, seen))
+    text = repr((SCAN_VERSION, pixels.VERSION, _DETECTORS, __version__, min_face, models_dir, seen))
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]

@@ -85,3 +85,26 @@ def test_targets_of_another_form(text: str, tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(InputError, match="expected"):
         options.wanted_shares(None, path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        (options.not_negative, "abc", "0 or more, got 'abc'"),
+        (options.not_negative, "-1", "0 or more"),
+        (options.positive, "0", "1 or more, got '0'"),
+    ],
+)
+def test_a_whole_number_says_how_small_it_may_be(kind: Any, text: str, words: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=f"expected a whole number of {words}"):
+        kind(text)
+    assert (options.not_negative("0"), options.not_negative("12"), options.positive("1")) == (0, 12, 1)
+
+
+def test_a_run_by_its_folder_or_by_its_configuration(tmp_path: Path) -> None:
+    path = config(tmp_path, output_dir="out")
+    assert options.run_folder(given(folder=Path("there"))) == Path("there")
+    assert options.run_folder(given(folder=None, config=path)) == Path("out")
+    for both in (given(folder=None), given(folder=Path("there"), config=path)):
+        with pytest.raises(InputError, match="Which run"):
+            options.run_folder(both)

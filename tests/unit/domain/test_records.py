@@ -54,8 +54,16 @@ def test_real_and_synthetic_are_told_apart() -> None:
 
 
 def test_a_lora_record_survives_json() -> None:
-    lora = LoRA("l.safetensors", 2, "ab", "nano", "id", "nano", 220, 7, 0.125)
+    lora = LoRA("l.safetensors", 2, "ab", "nano", "id", "nano", 220, 7, 0.125, "lokr", 16, 8.0)
     assert LoRA.from_json(json.loads(json.dumps({**lora.to_json(), "a_field_of_later": 1}))) == lora
+
+
+def test_a_lora_record_from_before_rank_was_kept_is_read() -> None:
+    lora = LoRA("l.safetensors", 2, "ab", "nano", "id", "nano", 220, 7, 0.125)
+    old = {name: value for name, value in lora.to_json().items() if name not in ("adapter", "rank", "alpha")}
+    assert len(old) == 9 and LoRA.from_json(old) == lora
+    with pytest.raises(KeyError, match="steps"):
+        LoRA.from_json({name: value for name, value in old.items() if name != "steps"})
 
 
 def test_a_panel_score_survives_json() -> None:

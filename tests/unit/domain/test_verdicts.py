@@ -30,6 +30,14 @@ def test_quality_is_the_mean_of_the_checks_that_score(scores: list[float | None]
     assert verdict(*(result(score=s) for s in scores)).quality == pytest.approx(expected)
 
 
+def test_without_a_face_nothing_is_good_however_sharp_it_is() -> None:
+    sharp, bright = result(A, "sharpness", 1.0), result(A, "brightness", 1.0)
+    assert verdict(sharp, result(R, "one_face", None, "no face found"), bright).quality == 0.0
+    unmeasured = verdict(sharp, result(U, "identity", None), bright)
+    assert unmeasured.quality == 1.0, "what could not be measured says nothing of the rest"
+    assert verdict(result(R, "sharpness", 0.2), bright).quality == 0.6
+
+
 def test_reasons_name_only_what_stands_in_the_way() -> None:
     listed = verdict(result(A, "a", reason="fine"), result(R, "b", reason="too dark"), result(U, "c"))
     assert listed.reasons == ("too dark", "c")

@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.unit.things import observation
 from twinloop.domain.faces import Box, Face, HeadPose
-from twinloop.exporters.candidates import Candidate
+from twinloop.exporters.candidates import Candidate, Candidates
 from twinloop.exporters.head import find_head
 
 
@@ -24,6 +24,11 @@ def landmarks(eyes: tuple[float, float], apart: float, tilt: float = 0.0) -> Any
 def face(yaw: float | None = 0.0, marks: Any = None, box: Box | None = None, pitch: float = 0.0) -> Face:
     pose = None if yaw is None else HeadPose(yaw, pitch, 0.0)
     return Face(box or Box(200, 150, 400, 400), 0.9, landmarks=marks, pose=pose)
+
+
+def dataset(*items: Candidate, left_out: tuple[tuple[str, str], ...] = ()) -> Candidates:
+    """A folder that holds these photos, and the ones that were left out."""
+    return Candidates("alice", items, left_out, len(items) + len(left_out), "test")
 
 
 def candidate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.exporters.makers import candidate
+from tests.unit.exporters.makers import candidate, dataset
 from tests.unit.things import hand
 from twinloop.domain.faces import Box
 from twinloop.errors import InputError
@@ -65,14 +65,38 @@ def test_the_order_of_files_does_not_matter() -> None:
 
 
 def test_missing_and_not_measured_are_told_apart() -> None:
-    none = choose(FRONT, [candidate(yaw=80.0)], POLICY)
-    blind = choose(FRONT, [candidate(yaw=None)], POLICY)
-    assert isinstance(none, Missing) and "none of 1 usable photos" in none.why
+    none = choose(FRONT, dataset(candidate(yaw=80.0)), POLICY)
+    blind = choose(FRONT, dataset(candidate(yaw=None)), POLICY)
+    assert isinstance(none, Missing) and none.why == "none of 1 usable photo shows it"
     assert isinstance(blind, Missing) and "not measured" in blind.why
     (angry,) = expression_slots(["angry"], expression.FACET)
-    unread = choose(angry, [candidate(shown=None)], POLICY)
+    unread = choose(angry, dataset(candidate(shown=None)), POLICY)
     assert isinstance(unread, Missing) and "not measured" in unread.why
     assert "add a real photo" in unread.slot.remedy
+
+
+def test_usable_photos_add_up_with_those_that_were_left_out() -> None:
+    found = choose(FRONT, dataset(candidate(yaw=80.0), left_out=(("b.png", "blurred"), ("c.png", "blurred"))), POLICY)
+    assert isinstance(found, Missing) and found.why == "none of 1 usable photo shows it (2 of 3 were left out)"
+
+
+def test_what_is_known_goes_before_what_is_not() -> None:
+    """Two notes of small things on a neutral face are less than not knowing what a face shows, and a smile is worse than both."""
+    neutral, unknown = candidate("neutral.png", pitch=20.0), candidate("unknown.png", shown=None)
+    smile = candidate("smile.png", shown="smile")
+    slot = presenter_slot()
+    assert [c.candidate.name for c in ranked(slot, [smile, unknown, neutral], POLICY)] == [
+        "neutral.png",
+        "unknown.png",
+        "smile.png",
+    ]
+
+
+def test_shut_eyes_come_last_whatever_is_said_against_the_others() -> None:
+    shut = candidate("shut.png", measures={"eyes_open": 0.07})
+    poor = candidate("poor.png", shown=None, pitch=20.0, parts=[hand()])
+    ordered = ranked(presenter_slot(), [shut, poor], POLICY)
+    assert [(c.candidate.name, c.spoilt) for c in ordered] == [("poor.png", False), ("shut.png", True)]
 
 
 @pytest.mark.parametrize(
@@ -89,13 +113,13 @@ def test_missing_and_not_measured_are_told_apart() -> None:
     ],
 )
 def test_what_is_said_against_a_frontal_photo(photo: object, remark: str) -> None:
-    choice = choose(FRONT, [photo], POLICY)  # type: ignore[list-item]
+    choice = choose(FRONT, dataset(photo), POLICY)  # type: ignore[arg-type]
     assert isinstance(choice, Choice)
     assert any(remark in text for text in choice.remarks)
 
 
 def test_nothing_is_said_against_a_good_one() -> None:
-    choice = choose(FRONT, [candidate()], POLICY)
+    choice = choose(FRONT, dataset(candidate()), POLICY)
     assert isinstance(choice, Choice) and choice.remarks == () and 0.9 < choice.score <= 1.0
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.things import ALL_MEASURED, face, hand, observation
+from twinloop.domain.faces import Box
 from twinloop.domain.facet import DefinedFacet
+from twinloop.domain.observation import Reading
 from twinloop.facets import BUILTIN, composition, expression, framing, lighting, register_builtin, setting
 from twinloop.registry import facets as registry
 
@@ -58,11 +60,42 @@ def test_captions_tell_one_hand_from_two() -> None:
         (0.549, "portrait"),
         (0.36, "portrait"),
         (0.359, "half_body"),
-        (0.05, "half_body"),
+        (0.15, "half_body"),
     ],
 )
 def test_framing_by_the_height_of_the_face(share: float, expected: str) -> None:
     assert framing.FACET.classify(observation(measures={"face_share": share})).present == (expected,)
+
+
+def test_a_small_face_is_a_full_length_only_where_there_is_room_for_legs() -> None:
+    """Of a small face low in the picture nobody can tell how much of the body is there: that is no half-body shot, and no full one."""
+
+    def seen(box: Box) -> Reading:
+        return framing.FACET.classify(observation(faces=[face(box=box)], measures={"face_share": box.height / 100}))
+
+    assert seen(Box(45, 5, 53, 15)).present == ("full_body",)
+    assert not seen(Box(45, 60, 53, 70)).measured
+    assert not framing.FACET.classify(observation(faces=[], measures={"face_share": 0.05})).measured
+
+
+def test_full_length_photos_are_counted_and_never_lacking() -> None:
+    assert "full_body" in framing.FACET.values and "full_body" not in framing.FACET.shares
+
+
+def test_covered_eyes_are_not_called_closed() -> None:
+    missing = composition.FACET.phrases["eyes_visible"].missing
+    behind = observation(measures={"eyes_open": 0.1, "sunglasses": 0.9})
+    shut = observation(measures={"eyes_open": 0.1, "sunglasses": 0.1})
+    assert [missing[composition.FACET.variant(seen, "eyes_visible")] for seen in (behind, shut)] == [
+        "wearing sunglasses",
+        "eyes closed",
+    ]
+
+
+@pytest.mark.parametrize("facet", BUILTIN, ids=lambda facet: facet.name)
+def test_photos_of_every_value_can_be_asked_for(facet: DefinedFacet) -> None:
+    wishes = [facet.phrases[value].wish for value in facet.values]
+    assert all(wishes) and len(set(wishes)) == len(wishes)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from twinloop.loras.adapter import DENOISER, Adapter, Place
+from twinloop.loras.adapter import Adapter, Place
+from twinloop.loras.components import DENOISER
 from twinloop.loras.container import file_bytes
 from twinloop.loras.lora import Layer, LoraFile, read_lora
 from twinloop.loras.tensors import RawTensor, encode

@@ -18,7 +18,8 @@ from diffusers.loaders import lora_conversion_utils as theirs  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 from tests.unit.loras.makers import PATHS, adapter, layer, saved  # noqa: E402
-from twinloop.loras.adapter import DENOISER, Adapter, Place  # noqa: E402
+from twinloop.loras.adapter import Adapter, Place  # noqa: E402
+from twinloop.loras.components import DENOISER  # noqa: E402
 from twinloop.loras.lora import Dialect, Layer  # noqa: E402
 
 Reader = Callable[[dict[str, Any]], dict[str, Any]]

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from tests.unit.loras.makers import adapter, delta, layer
 from tests.unit.things import Silent
 from twinloop.errors import InputError, ModelFileError, NothingToDo
-from twinloop.loras.adapter import DENOISER, Adapter, Place
+from twinloop.loras.adapter import Adapter, Place
 from twinloop.loras.algebra import cut, norm, spectrum, total
 from twinloop.loras.combine import Part, Reduction, merged, resized
+from twinloop.loras.components import DENOISER
 from twinloop.loras.lora import Layer
 from twinloop.loras.tensors import RawTensor, encode
 

@@ -14,8 +14,9 @@ from safetensors.numpy import save_file
 from tests.unit.loras.makers import PATHS, delta, matrix
 from twinloop.errors import InputError, ModelFileError, NothingToDo
 from twinloop.loras.actions import Term, convert, merge
-from twinloop.loras.adapter import DENOISER, Adapter, Place, understood
+from twinloop.loras.adapter import Adapter, Place, understood
 from twinloop.loras.combine import Reduction, resized
+from twinloop.loras.components import DENOISER
 from twinloop.loras.container import file_bytes, read_tensors
 from twinloop.loras.extraction import as_pairs, convolutions
 from twinloop.loras.info import describe

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from tests.unit.menu.scripted import LEAVE, Machine, Person
-from twinloop.cli.app import build_parser
+from twinloop.cli.commandline import build_parser
 from twinloop.menu.app import SIGNS, menu, plain_commands
+from twinloop.menu.director import Check
 from twinloop.menu.memory import Memory
+from twinloop.menu.questions import folder_of_pictures
 from twinloop.menu.runner import INTERRUPTED, command_line
 from twinloop.menu.workflows import WORKFLOWS
 from twinloop.menu.workflows.export import TARGETS
@@ -70,6 +72,7 @@ def test_every_command_that_the_menu_runs_exists(home: Path) -> None:
     (home / "gaps.json").write_text("{}")
     (home / "lora.safetensors").write_bytes(b"x")
     (home / "synthetic_1").mkdir()
+    (home / "synthetic_1" / "a.png").write_bytes(b"x")
     (home / "bootstrap_config.json").write_text("{}")
     for workflow in WORKFLOWS:
         person = Person(
@@ -81,6 +84,40 @@ def test_every_command_that_the_menu_runs_exists(home: Path) -> None:
         assert machine.ran, workflow.key
         for argv in machine.ran:
             build_parser().parse_args(argv)
+
+
+class Hasty(Person):
+    """Somebody who presses Enter at every path, and types it only when that is refused."""
+
+    def path(self, question: str, default: str = "", check: Check | None = None) -> str:
+        assert check is not None and check(""), f"Enter alone is an answer to: {question}"
+        return self.text(question, default, check)
+
+
+@pytest.mark.parametrize("kind", ["list", "inspect", "add"])
+def test_enter_alone_is_no_path(home: Path, kind: str) -> None:
+    """An empty path would mean the working directory: everything in it would be scanned, exported or loaded."""
+    for name in ("gaps.json", "lora.safetensors", "bootstrap_config.json", "synthetic_1/a.png"):
+        (home / name).parent.mkdir(exist_ok=True)
+        (home / name).write_bytes(b"{}")
+    for workflow in WORKFLOWS:
+        given = {
+            "shall_it_be": [workflow.key, "quit"],
+            "base_model": "local",
+            "about_the_model_files": kind,
+            "which_detectors": "folder",
+        }
+        hasty = Hasty(**{**answers(), **given}, **{"person's photos": "my photos", "file or folder": "models"})
+        machine = Machine({"vault clusters": PEOPLE})
+        menu(hasty, machine, Memory(), WORKFLOWS)
+        assert machine.ran, workflow.key
+
+
+def test_a_folder_without_pictures_is_asked_for_again(home: Path) -> None:
+    (home / "empty/below").mkdir(parents=True)
+    assert "no pictures" in folder_of_pictures("empty") and folder_of_pictures("my photos") == ""
+    (home / "empty/below/a.JPG").write_bytes(b"x")
+    assert folder_of_pictures("empty") == ""
 
 
 def test_interrupted_in_a_command_it_goes_on_with_that_command(home: Path) -> None:

@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.things import ALL_MEASURED, face, gap, hand, observation
-from twinloop.domain.observation import Observation
+from twinloop.domain.faces import Box
+from twinloop.domain.facet import DefinedFacet, Phrase
+from twinloop.domain.model_roles import NO_DETECTOR_EXISTS
+from twinloop.domain.observation import Observation, Reading
 from twinloop.errors import InputError
-from twinloop.facets import composition, expression, face_angle
+from twinloop.facets import BUILTIN, composition, expression, face_angle, framing, setting
 from twinloop.stages.analyze import Analysis, analysis_json, analyze, check_shares, gaps_from_json
 
 ANGLES = (face_angle.FACET,)
@@ -49,6 +52,48 @@ def test_hands_in_the_seeds_words() -> None:
     seen = [observation(n, parts=[hand()] if n < 6 else [], measures={"eyes_open": 1.0}) for n in range(50)]
     (only,) = analyze(seen, (composition.FACET,), {}).gaps
     assert only.reason == "Hands visible in 12.0% (target: 30%)"
+
+
+def test_reasons_and_advice_are_sentences() -> None:
+    seen = [observation(n, faces=[face(0.0)], measured=ALL_MEASURED - {"lighting"}) for n in range(10)]
+    result = analyze(seen, BUILTIN, {})
+    said = {gap.value: (gap.reason, gap.advice) for gap in result.gaps}
+    assert said["profile"][0] == "Profile shots are 0% (target: 20%)"
+    assert said["profile"][1].startswith("best remedy: add 3 real photos in profile; ")
+    assert said["high_key"][0] == "High key lighting in 0% (target: 10%)"
+    assert "real photos in bright, high-key light;" in said["high_key"][1]
+    moods = analyze([observation(n, measures={"expression.smile": 0.9}) for n in range(9)], (expression.FACET,), {})
+    (neutral,) = (gap for gap in moods.gaps if gap.value == "neutral")
+    assert (neutral.reason, neutral.advice.split(";")[0]) == (
+        "Neutral expression in 0% (target: 20%)", "best remedy: add 3 real photos with a neutral expression",
+    )  # fmt: skip
+    surprised = next(gap for gap in moods.gaps if gap.value == "surprised")
+    assert "add 1 real photo with" in surprised.advice
+
+
+def test_a_facet_without_words_for_a_wish_names_its_value() -> None:
+    tint = DefinedFacet(
+        "skin_tint", ("warm_red",), {"warm_red": 0.5}, {"warm_red": Phrase(("warm",), ("warm",))}, (), lambda _: Reading((), ("warm_red",))
+    )  # fmt: skip
+    (only,) = analyze([observation(n) for n in range(10)], (tint,), {}).gaps
+    assert "add 10 real photos with skin tint: warm red;" in only.advice
+
+
+def test_full_length_photos_are_counted_and_no_gap() -> None:
+    standing = [
+        observation(n, faces=[face(box=Box(45, 5, 53, 15))], measures={"face_share": 0.1}) for n in range(4)
+    ]
+    near = [observation(n, measures={"face_share": 0.6}) for n in range(4, 10)]
+    result = analyze([*standing, *near], (framing.FACET,), {})
+    counts = {value.value: value.count for value in result.facets[0].values}
+    assert counts == {"close_up": 6, "portrait": 0, "half_body": 0, "full_body": 4}
+    assert "full_body" not in {gap.value for gap in analyze(near, (framing.FACET,), {}).gaps}
+
+
+def test_what_no_file_can_bring_is_said_to_be_so() -> None:
+    """Nobody should look for a detector that does not exist."""
+    blind = [observation(n, measured=ALL_MEASURED - {"setting"}) for n in range(20)]
+    assert as_json(analyze(blind, (setting.FACET,), {}))["not_measured"] == {"setting": NO_DETECTOR_EXISTS}
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))

@@ -81,6 +81,14 @@ def test_patience_counts_rounds_running() -> None:
     assert rule([large, small, small]) is not None
 
 
+def test_a_round_without_a_new_lora_improves_nothing() -> None:
+    idle = RoundFacts(2, 3, 8, 10, None, trained=False)
+    decision = SmallImprovement(0.05, 1)([idle])
+    assert decision is not None and "no new LoRA" in decision.reason
+    assert SmallImprovement(0.05, 2)([facts(better=gain(0.01, -0.02, 0.04)), idle]) is not None
+    assert SmallImprovement(0.05, 2)([facts(better=gain(0.2, 0.1, 0.3)), idle]) is None
+
+
 def test_a_rolled_back_round_is_the_drift_rules_to_judge() -> None:
     """Otherwise the first alarm would end the run as "converged"."""
     worse = facts(better=gain(-0.1, -0.15, -0.05), drifted=("identity",))

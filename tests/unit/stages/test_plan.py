@@ -148,8 +148,8 @@ def test_the_panel_walks_through_all_values_evenly() -> None:
     assert len({shot.key for shot in panel}) == 24
     for facet in BUILTIN:
         if not facet.multiple:
-            counts = [sum(dict(shot.traits)[facet.name] == value for shot in panel) for value in facet.values]
-            assert min(counts) >= 24 // len(facet.values) and max(counts) - min(counts) <= 1
+            counts = [sum(dict(shot.traits)[facet.name] == value for shot in panel) for value in facet.shares]
+            assert sum(counts) == 24 and min(counts) >= 24 // len(facet.shares) and max(counts) - min(counts) <= 1
 
 
 def test_the_panel_is_the_same_every_time_and_another_for_another_seed() -> None:

@@ -40,6 +40,12 @@ def test_a_better_round_goes_on_and_a_worse_one_is_rolled_back() -> None:
     assert better.started_from == 1
 
 
+def test_without_a_new_lora_nothing_is_compared() -> None:
+    same = score(1, overall=[0.5, 0.6, 0.7])
+    idle = finished_round(1, [gap()], Tally(3, 2, 1, 0.8), 0, lora(1), same, same)
+    assert idle.facts.improvement is None and not idle.facts.trained and not idle.rolled_back
+
+
 def test_a_rolled_back_version_cannot_be_the_best() -> None:
     rounds = (finished(1, 0.3), finished(2, 0.6))
     scores = [score(1, overall=[0.5]), score(2, overall=[0.9]), score(3, overall=[0.6])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.unit.things import Silent, dataset, member
 from twinloop.adapters.fakes import fake_pack
 from twinloop.domain.records import Dataset, LoRA, TrainingSample
 from twinloop.domain.vault import Consent
-from twinloop.errors import NothingToDo, StateError
+from twinloop.errors import ModelFileError, NothingToDo, StateError
 from twinloop.facets import BUILTIN
 from twinloop.ports import GenerationSettings, TrainingSettings
 from twinloop.stages.observe import Observer
@@ -26,10 +27,17 @@ from twinloop.store.workspace import Workspace
 SETTINGS = TrainingSettings("nano", 10, 4, 4.0, 1e-3, 2, 64, 7)
 
 
+def weights(**texts: str) -> bytes:
+    """A safetensors file without tensors, with these texts in its header."""
+    header = json.dumps({"__metadata__": texts}).encode()
+    return len(header).to_bytes(8, "little") + header
+
+
 class Trainer:
     fingerprint = "t"
 
-    def __init__(self) -> None:
+    def __init__(self, **texts: str) -> None:
+        self.texts = texts
         self.calls: list[list[TrainingSample]] = []
 
     def train(
@@ -40,7 +48,7 @@ class Trainer:
         work.mkdir(parents=True)
         (work / "checkpoint").write_bytes(b"x")
         progress(settings.steps, settings.steps, 0.25)
-        output.write_bytes(b"weights")
+        output.write_bytes(weights(**self.texts))
         self.metadata = dict(metadata)
         return LoRA(str(output), 0, "", "", "", settings.preset, settings.steps, settings.seed, 0.25)
 
@@ -102,15 +110,16 @@ def test_a_lora_of_another_run_is_not_taken_for_ours(space: Workspace, change: s
     other = dataset(6) if change == "photos" else dataset(5)
     with pytest.raises(StateError, match="LoRAs of another run"):
         train(other, 1, SETTINGS, "ohwx ana", space, toolbox(Trainer(), "nano" if change == "photos" else "other base"))
-    assert space.lora(1).read_bytes() == b"weights"
+    assert space.lora(1).read_bytes() == weights()
 
 
 def test_a_lora_of_the_users_is_copied_not_moved(space: Workspace, tmp_path: Path) -> None:
     given = tmp_path / "mine.safetensors"
-    given.write_bytes(b"my weights")
+    given.write_bytes(weights(ss_network_module="networks.lora", ss_network_dim="16", ss_network_alpha="8.0"))
     lora = adopt(given, dataset(3), space, toolbox(None))
-    assert given.read_bytes() == space.lora(1).read_bytes() == b"my weights"
+    assert given.read_bytes() == space.lora(1).read_bytes()
     assert (lora.version, lora.preset) == (1, "given")
+    assert (lora.adapter, lora.rank, lora.alpha) == ("lora", 16, 8.0)
     given.unlink()
     assert adopt(given, dataset(3), space, toolbox(None)) == lora
 
@@ -118,6 +127,55 @@ def test_a_lora_of_the_users_is_copied_not_moved(space: Workspace, tmp_path: Pat
 def test_a_lora_that_is_not_there_is_named_by_its_field(space: Workspace, tmp_path: Path) -> None:
     with pytest.raises(NothingToDo, match=r"training\.initial_lora: no file at .*mine"):
         adopt(tmp_path / "mine.safetensors", dataset(3), space, toolbox(None))
+
+
+def test_what_is_no_lora_file_is_not_adopted(space: Workspace, tmp_path: Path) -> None:
+    given = tmp_path / "mine.safetensors"
+    given.write_bytes(b"\x80\x02 a pickle")
+    with pytest.raises(ModelFileError, match="mine"):
+        adopt(given, dataset(3), space, toolbox(None))
+    assert not space.lora(1).exists()
+
+
+def test_the_record_says_kind_rank_and_alpha(space: Workspace) -> None:
+    lokr = replace(SETTINGS, adapter="lokr", rank=8, alpha=2.0)
+    train(dataset(5), 1, lokr, "ohwx ana", space, toolbox(Trainer()))
+    record = json.loads(space.lora_record(1).read_text())
+    assert (record["adapter"], record["rank"], record["alpha"]) == ("lokr", 8, 2.0)
+
+
+@pytest.mark.parametrize(("dim", "rank"), [("32", 32), ("Dynamic", None)])
+def test_another_program_that_was_told_otherwise_is_believed(space: Workspace, dim: str, rank: int | None) -> None:
+    trainer = Trainer(ss_network_dim=dim, ss_network_alpha="1")
+    lora = train(dataset(5), 1, SETTINGS, "ohwx ana", space, toolbox(trainer))
+    assert (lora.adapter, lora.rank, lora.alpha) == ("lora", rank, 1.0)
+
+
+def test_a_file_is_not_taken_for_that_of_other_settings(tmp_path: Path) -> None:
+    trainer, output = Trainer(), tmp_path / "mine.safetensors"
+    first = train_file(dataset(5), output, SETTINGS, "ohwx ana", toolbox(trainer))
+    free = replace(SETTINGS, memory=12, tensorboard=False)
+    assert train_file(dataset(5), output, free, "ohwx ana", toolbox(trainer)) == first
+    for other in ({"rank": 8}, {"learning_rate": 2e-3}, {"adapter": "dora"}, {"optimizer": "prodigy"}):
+        with pytest.raises(StateError, match="other photos or settings"):
+            train_file(dataset(5), output, replace(SETTINGS, **other), "ohwx ana", toolbox(trainer))
+    assert len(trainer.calls) == 1
+
+
+def test_the_record_of_an_older_version_still_counts(tmp_path: Path) -> None:
+    trainer, output = Trainer(), tmp_path / "mine.safetensors"
+    first = train_file(dataset(5), output, SETTINGS, "ohwx ana", toolbox(trainer))
+    record = json.loads(output.with_suffix(".json").read_text())
+    del record["asked"]["clip_norm"]  # a setting that is new since
+    output.with_suffix(".json").write_text(json.dumps(record))
+    assert train_file(dataset(5), output, SETTINGS, "ohwx ana", toolbox(trainer)) == first
+    for name in ("asked", "adapter", "rank", "alpha"):
+        del record[name]
+    output.with_suffix(".json").write_text(json.dumps(record))
+    again = train_file(dataset(5), output, SETTINGS, "ohwx ana", toolbox(trainer))
+    assert again == replace(first, adapter=None, rank=None, alpha=None)
+    with pytest.raises(StateError):
+        train_file(dataset(5), output, replace(SETTINGS, steps=11), "ohwx ana", toolbox(trainer))
 
 
 def test_other_settings_are_the_callers_business(space: Workspace) -> None:
@@ -137,3 +195,29 @@ def test_the_consent_goes_into_the_file_and_is_never_made_up(space: Workspace, t
     assert trainer.metadata["twinloop.consent"] == "written consent; by: Ana; on: 2024-05-06; for: training"
     train_file(dataset(5), tmp_path / "mine.safetensors", SETTINGS, "ohwx ana", toolbox(trainer), given)
     assert trainer.metadata["twinloop.consent"].startswith("written consent")
+
+
+class Resuming(Trainer):
+    """One that goes on after step ``begun``, as it finds its checkpoint."""
+
+    def __init__(self, begun: int) -> None:
+        super().__init__()
+        self.begun = begun
+
+    def train(
+        self, samples: Sequence[TrainingSample], settings: TrainingSettings, output: Path, work: Path, metadata: Mapping[str, str],
+        progress: Callable[[int, int, float], None],
+    ) -> LoRA:  # fmt: skip
+        for step in range(self.begun + 1, settings.steps + 1):
+            progress(step, settings.steps, 0.25)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_bytes(weights())
+        return LoRA(str(output), 0, "", "", "", settings.preset, settings.steps, settings.seed, 0.25)
+
+
+@pytest.mark.parametrize(("begun", "said"), [(0, []), (6, ["Training LoRA v1 goes on at step 7 of 10"])])
+def test_a_training_that_was_stopped_says_where_it_goes_on(space: Workspace, begun: int, said: list[str]) -> None:
+    box = toolbox(Resuming(begun))
+    train(dataset(5), 1, SETTINGS, "ohwx ana", space, box)
+    assert isinstance(box.reporter, Silent) and box.reporter.lines == said
+    assert len(box.reporter.steps) == 10 - begun

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.unit.things import Silent, judged, result
+from twinloop import checks
 from twinloop.adapters.fakes import fake_pack, fake_photo
 from twinloop.checks.base import Limits
-from twinloop.domain.verdicts import Outcome, Verdict
+from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
 from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.facets import BUILTIN
 from twinloop.stages.generate import METADATA
 from twinloop.stages.observe import Observer
-from twinloop.stages.validate import Asked, Judged, asked_images, judge, sort_into, tally, verdicts_json
+from twinloop.stages.validate import (
+    FAILURES,
+    Asked,
+    Judged,
+    asked_images,
+    judge,
+    reason_lines,
+    sort_into,
+    tally,
+    verdicts_json,
+)
 from twinloop.store.catalog import Catalog
 
 A, R, U = Outcome.APPROVED, Outcome.REJECTED, Outcome.UNSURE
@@ -35,7 +48,9 @@ def folders(home: Path) -> dict[Outcome, Path]:
 
 
 def listing(home: Path) -> dict[str, list[str]]:
-    return {name: sorted(p.name for p in (home / name).iterdir()) for name in ("approved", "rejected", "unsure")}
+    return {
+        path.name: sorted(p.name for p in path.iterdir()) for path in map(home.joinpath, ("approved", "rejected", "unsure")) if path.exists()
+    }  # fmt: skip
 
 
 def test_targets_from_the_metadata_go_before_those_in_the_name(tmp_path: Path) -> None:
@@ -128,7 +143,9 @@ def test_a_new_judgement_moves_the_copies_and_leaves_strangers_alone(tmp_path: P
     sort_into([item(source / "a.png", R)], folders(tmp_path))
     (tmp_path / "rejected" / "mine.png").write_bytes(b"x")
     sort_into([item(source / "a.png", A)], folders(tmp_path))
-    assert listing(tmp_path) == {"approved": ["a.png"], "rejected": ["mine.png"], "unsure": []}
+    assert listing(tmp_path) == {"approved": ["a.png"], "rejected": ["mine.png"]}, (
+        "a folder that holds nothing is not made"
+    )
 
 
 def test_judging_a_folder_into_itself_deletes_nothing(tmp_path: Path) -> None:
@@ -156,6 +173,31 @@ def test_the_printed_figures() -> None:
     assert counts.approval == 0.5
     assert counts.quality == pytest.approx(0.6)
     assert tally([]).approval == 0
+
+
+def test_why_images_were_not_approved_is_counted() -> None:
+    noise = Verdict(
+        "n.png",
+        "ab",
+        "face_angle",
+        "profile",
+        (CheckResult("one_face", R, 0.0, "1"), result(R, "novelty"), result(U, "identity")),
+    )
+    crowd = Verdict(
+        "c.png", "ab", "face_angle", "profile", (CheckResult("one_face", R, 3.0, "1"), result(R, "novelty"))
+    )
+    border = Verdict("b.png", "ab", "face_angle", "profile", (result(U, "on_target"),))
+    assert reason_lines([noise, crowd, border, verdict("good", A)]) == [
+        "Why rejected: a copy 2, more than one face 1, no face 1", "Why unsure: on target undecided 1"
+    ]  # fmt: skip
+    assert reason_lines([verdict("good", A)]) == []
+    assert reason_lines([dataclasses.replace(noise, human=A)]) == [], "a person took it"
+
+
+def test_every_check_has_words_for_its_failure() -> None:
+    source = "".join(path.read_text() for path in Path(checks.__file__).parent.glob("*.py"))
+    named = set(re.findall(r'CheckResult\(\s*"(\w+)"', source))
+    assert len(named) >= len(checks.BUILTIN) and named <= FAILURES.keys()
 
 
 def test_the_record_holds_limits_intervals_and_every_reason() -> None:

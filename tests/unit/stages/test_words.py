@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from tests.unit.things import face, hand, observation
+from twinloop.domain.faces import Box
 from twinloop.domain.facet import DefinedFacet, Phrase, one_of
 from twinloop.facets import BUILTIN, face_angle
 from twinloop.stages.words import NEGATIVE, QUALITY, caption, negative_prompt, phrase, prompt
@@ -65,6 +66,18 @@ def test_a_caption_leaves_out_what_is_as_usual_and_a_prompt_asks_for_it() -> Non
     assert "eyes" not in caption("ohwx ana", BUILTIN, seen, "prose")
     assert "eyes closed" in caption("ohwx ana", BUILTIN, observation(measures={"eyes_open": 0.0}), "tags")
     assert "eyes open" in prompt("ohwx ana", BUILTIN, {"composition": {"eyes_visible": 0}}, "prose")
+
+
+def test_a_caption_names_sunglasses() -> None:
+    """Said nowhere, they would fuse with the trigger; called closed eyes, they would teach a wrong word."""
+    text = caption("ohwx ana", BUILTIN, observation(measures={"eyes_open": 0.1, "sunglasses": 0.9}), "prose")
+    assert "wearing sunglasses" in text and "eyes closed" not in text
+
+
+def test_a_caption_of_a_full_length_photo() -> None:
+    seen = observation(faces=[face(box=Box(45, 5, 53, 15))], measures={"face_share": 0.1})
+    assert "full-body shot" in caption("ohwx ana", BUILTIN, seen, "prose")
+    assert "full body" in caption("ohwx ana", BUILTIN, seen, "tags")
 
 
 def test_a_caption_of_nothing_measured_is_the_trigger() -> None:

@@ -169,3 +169,12 @@ def test_a_copy_is_whole_and_an_equal_one_is_left_alone(tmp_path: Path, monkeypa
     monkeypatch.setattr(atomic, "write_bytes", lambda *_: pytest.fail("an equal file was written again"))
     copy_whole(source, target)
     assert json.dumps([p.name for p in target.parent.iterdir()]) == '["b"]'
+
+
+@pytest.mark.parametrize("name", ["folder", "x" * 300])
+def test_an_error_names_the_file_and_not_what_it_is_called_meanwhile(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match=name) as caught:
+        write_bytes(tmp_path / name, b"x")
+    assert caught.value.filename == str(tmp_path / name)
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]

@@ -19,7 +19,7 @@ import numpy as np
 from twinloop.adapters.detectors.blendshapes import BLENDSHAPES, SUBSET
 from twinloop.adapters.detectors.expressions import expression_scores
 from twinloop.adapters.detectors.imaging import RotatedCrop
-from twinloop.adapters.detectors.sunglasses import eye_brightness, lenses
+from twinloop.adapters.detectors.sunglasses import eye_light, lenses
 from twinloop.domain.faces import Face, FloatArray, ImageArray
 from twinloop.errors import ModelFileError
 from twinloop.store.model_content import Content, read_model_bytes
@@ -28,7 +28,7 @@ _SIZE = 192
 _MESH_FILE = "face_landmarks_detector.tflite"
 _SHAPES_FILE = "face_blendshapes.tflite"
 _MAX_NET = 64 * 1024 * 1024
-_VERSION = 1
+_VERSION = 2
 
 #: Mesh points around each eye: outer corner, two of the upper lid, inner corner, two of the lower lid.
 _EYES = ((33, 160, 158, 133, 153, 144), (263, 387, 385, 362, 380, 373))
@@ -90,11 +90,12 @@ class MediaPipeFace:
         shapes = self.blendshapes(mesh)
         # the farther eye of a turned head is drawn, not seen: take the more open one
         ratio = max(eye_aspect_ratio(mesh.points, eye) for eye in _EYES)
-        scores = expression_scores(shapes, ratio)
-        brightness = eye_brightness(image, mesh.points)
-        if brightness is not None:
-            scores["sunglasses"] = lenses(brightness)
-            scores["eyes_open"] = min(scores["eyes_open"], 1.0 - scores["sunglasses"])
+        light = eye_light(image, mesh.points)
+        hidden = 0.0 if light is None else lenses(light)
+        scores = expression_scores(shapes, ratio, covered=hidden >= 0.5)
+        if light is not None:
+            scores["sunglasses"] = hidden
+            scores["eyes_open"] = min(scores["eyes_open"], 1.0 - hidden)
         return {"mesh_presence": mesh.presence, "eye_aspect_ratio": ratio, **scores}
 
     def mesh(self, image: ImageArray, face: Face) -> Mesh | None:

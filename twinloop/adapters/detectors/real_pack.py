@@ -17,7 +17,7 @@ from twinloop.adapters.detectors.yolov5_face import YoloV5Face
 from twinloop.adapters.detectors.yolov8 import PartsAsEyes, YoloV8Parts
 from twinloop.adapters.detectors.yunet import YuNet
 from twinloop.adapters.embedders.mobilefacenet import MobileFaceNet
-from twinloop.domain.model_roles import AUTO, NEEDS, PACKS, Role, missing_line
+from twinloop.domain.model_roles import AUTO, NEEDS, PACKS, Role, files_hint, missing_line
 from twinloop.errors import InputError, MissingModel, ModelFileError, UnsafeModelFile
 from twinloop.ports import Choice, DetectorPack, Embedder, FaceDetector, Measurer, PartDetector, PoseEstimator
 from twinloop.store.models_folder import ModelsReport, resolve_models_dir
@@ -106,7 +106,7 @@ def _no_faces(folder: Path, name: str, opener: _Opener) -> str:
     lines = "\n".join(f"  - {line}" for line in (*opener.complaints, missing_line(NEEDS[0])))
     asked = "" if name == AUTO else f" for the pack {name}"
     return (
-        f"{folder}: no usable face detector{asked}\n{lines}\n"
+        f"{folder}: no usable face detector{asked}\n{lines}\n{files_hint(folder)}\n"
         "Or use the built-in one, made for the drawn faces of the demo: --models-dir nano"
     )
 

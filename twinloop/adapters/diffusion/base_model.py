@@ -13,9 +13,11 @@ import diffusers
 from diffusers import AutoencoderTiny
 
 from twinloop.adapters.diffusion.base_files import find_base
-from twinloop.adapters.diffusion.compute import Compute, check_offload, choose_compute, memory_errors, release_memory
+from twinloop.adapters.diffusion.compute import Compute, choose_compute
 from twinloop.adapters.diffusion.loading import image_pipeline, load_pipeline
 from twinloop.adapters.diffusion.loras.slot import LoraSlot
+from twinloop.adapters.diffusion.memory import memory_errors, release_memory
+from twinloop.adapters.diffusion.offloading import check_offload
 from twinloop.adapters.diffusion.preflight import LOKR_LAYER_BY_LAYER
 from twinloop.adapters.diffusion.prompts import PromptEmbedder, encoders_of
 from twinloop.adapters.diffusion.regions import Regions

@@ -1,26 +1,22 @@
-"""Where and how precisely a model computes, and what running out of memory looks like to a user."""
+"""Where and how precisely a model computes."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import importlib.util
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from twinloop.domain.quantised import QUANTIZATIONS, Quantization
-from twinloop.errors import InputError, MissingExtra, OutOfMemory
+from twinloop.errors import InputError, MissingExtra
 
 HALF_LOSS_SCALE = 2.0**16
 """To begin with; a training halves it where gradients overflow."""
-_DETERMINISM: Any = torch.utils.deterministic  # its switch is unknown to the type stubs
 
 
 @dataclass(frozen=True)
@@ -61,8 +57,9 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 def choose_compute(device: str, precision: str = "auto", quantization: str | None = None) -> Compute:
     """``auto``, ``cpu``, ``cuda`` or ``mps``, one of `PRECISIONS` and one of `QUANTIZATIONS` -> device and precisions.
 
-    On a CPU the weights are float32, and matrix products are bfloat16 where the processor has instructions for it (twice as fast
-    on Zen 4 and Sapphire Rapids). On a GPU weights are bfloat16, or float16 where the card cannot do that.
+    On a CPU "auto" keeps float32 weights, and matrix products are bfloat16 where the processor has instructions for it (twice as fast
+    on Zen 4 and Sapphire Rapids); "bfloat16" keeps the weights in bfloat16 too, half the memory. On a GPU weights are bfloat16, or float16
+    where the card cannot do that.
 
     Raises:
         InputError: the device is not there, or it cannot compute in that precision or with such weights.
@@ -98,9 +95,11 @@ def _precise(usual: Compute, precision: str) -> Compute:
     if precision == "float32":
         return Compute(usual.device, torch.float32, None, exact=True)
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float16
-    if usual.device.type == "cpu":
+    if usual.device.type == "cpu" and not (precision == "bfloat16" and _cpu_computes_bfloat16()):
+        where = "a GPU" if precision == "float16" else "a GPU, or a CPU with vector instructions that this one lacks"
         raise InputError(
-            f'precision: "{precision}" weights need a GPU; a CPU keeps float32 weights and uses bfloat16 products where it has them. Use "precision": "auto".'
+            f'precision: "{precision}" weights need {where}; "auto" keeps float32 weights on a CPU and uses bfloat16 products where it has them. '
+            'Use "precision": "auto".'
         )
     return Compute(usual.device, dtype, dtype, HALF_LOSS_SCALE if dtype == torch.float16 else 1.0)
 
@@ -138,133 +137,6 @@ def _cpu_has_bfloat16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-OFFLOADS = ("none", "model", "sequential")
-
-
-def check_offload(how: str, compute: Compute) -> None:
-    """Whether this machine can keep parts of a model in main memory while others compute.
-
-    Raises:
-        InputError: unknown, or there is no GPU.
-    """
-    if how not in OFFLOADS:
-        raise InputError(f"generation.offload: unknown value '{how}'. Known: {', '.join(OFFLOADS)}.")
-    if how != "none" and compute.device.type != "cuda":
-        raise InputError(
-            f'generation.offload: "{how}" moves parts between main memory and a CUDA GPU, but this run computes on {compute.device.type}. '
-            'Set it to "none", or run on a machine with such a GPU.'
-        )
-    if how == "sequential" and compute.quantization is not None:
-        raise InputError(
-            f'generation.offload: "sequential" takes layers apart, which quantised ones ("quantization": "{compute.quantization}") do not survive. '
-            'Set it to "model", or leave quantization out.'
-        )
-
-
-def compute_mixed(module: torch.nn.Module, compute: Compute) -> None:
-    """Make a float32 module on the CPU compute in mixed precision and answer in float32, so that guidance and scheduler lose nothing."""
-    if compute.device.type != "cpu" or compute.mixed is None:
-        return
-    inner = module.forward
-
-    @functools.wraps(inner)
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        with compute.autocast():
-            made = inner(*args, **kwargs)
-        return tuple(_as_float(part) for part in made) if isinstance(made, tuple) else made
-
-    module.forward = forward
-
-
-def _as_float(part: Any) -> Any:
-    return [row.float() for row in part] if isinstance(part, list) else part.float()
-
-
-def thread_count() -> int:
-    """``OMP_NUM_THREADS`` if set, else the cores this process may use (affinity and container quota)."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdigit() and int(asked) > 0:
-        return int(asked)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, _quota() or cores))
-
-
-def _quota() -> int | None:
-    """Whole cores of the container's CPU quota (cgroup v2), None when there is none."""
-    with contextlib.suppress(OSError, ValueError):
-        with open("/sys/fs/cgroup/cpu.max") as file:
-            limit, period = file.read().split()
-        if limit != "max":
-            return max(1, int(limit) // int(period))
-    return None
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Compute with so many threads inside; sums depend on it, so one training keeps one count."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def repeatable(compute: Compute) -> Iterator[None]:
-    """Ask a GPU for kernels that sum in a fixed order; a CPU does so anyway. Where there is no such kernel the usual one is taken."""
-    if compute.device.type != "cuda":
-        yield
-        return
-    before, filled = torch.are_deterministic_algorithms_enabled(), _DETERMINISM.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    _DETERMINISM.fill_uninitialized_memory = False  # finds bugs of kernels, costs a write of every new tensor
-    try:
-        with warnings.catch_warnings():
-            # once for every kernel that has no such form, in the middle of a progress line
-            warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation")
-            warnings.filterwarnings("ignore", message=".*defaults to a non-deterministic algorithm")
-            yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-        _DETERMINISM.fill_uninitialized_memory = filled
-
-
-@contextmanager
-def memory_errors(what: str, advice: str) -> Iterator[None]:
-    """Turn PyTorch's out-of-memory errors of any device into one clear error.
-
-    Raises:
-        OutOfMemory: naming ``what`` did not fit, and ``advice``.
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if ran_out_of_memory(error):
-            raise OutOfMemory(f"{what} does not fit into memory. {advice}") from error
-        raise
-
-
-_NO_MEMORY = ("out of memory", "can't allocate memory", "status_alloc_failed")
-"""What PyTorch's allocators say, and cuBLAS and cuDNN, which take memory of their own."""
-
-
-def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether this is how PyTorch says, on any device, that memory ran out."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and any(sign in text for sign in _NO_MEMORY)
-    )
-
-
-def spills(compute: Compute) -> bool:
-    """Whether this process holds more memory of the GPU than the GPU has."""
-    return compute.device.type == "cuda" and torch.cuda.memory_reserved() > torch.cuda.mem_get_info()[1]
-
-
-def release_memory() -> None:
-    """Give back what a GPU's allocator holds and nothing uses."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    elif torch.backends.mps.is_available():
-        torch.mps.empty_cache()
+def _cpu_computes_bfloat16() -> bool:
+    """Whether PyTorch's library of CPU kernels takes bfloat16; elsewhere products of such weights are tens of times slower."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

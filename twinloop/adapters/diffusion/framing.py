@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +56,16 @@ def bucket_for(width: int, height: int, resolution: int, step: int) -> tuple[int
     return (long, short) if width > height else (short, long)
 
 
+def own_bucket(width: int, height: int, resolution: int, step: int) -> tuple[int, int]:
+    """The training size of a photo that is smaller than its bucket: the largest one that needs no enlarging (kohya's ``bucket_no_upscale``).
+
+    As in `bucket_for` for step, area and sides; a side shorter than ``step`` counts as ``step``.
+    """
+    short, long = (max(step, side // step * step) for side in sorted((width, height)))
+    long = min(long, int(WIDEST * short) // step * step, max(step, resolution * resolution // short // step * step))
+    return (long, short) if width > height else (short, long)
+
+
 def cover(width: int, height: int, wide: int, tall: int) -> Framing:
     """Scale a photo until it covers ``wide`` x ``tall``, then crop the middle."""
     factor = max(wide / width, tall / height)
@@ -65,8 +76,28 @@ def cover(width: int, height: int, wide: int, tall: int) -> Framing:
 def frame(width: int, height: int, resolution: int, step: int, *, buckets: bool) -> Framing:
     """How a photo is brought to its bucket, or to the square of ``resolution``.
 
-    A photo smaller than ``resolution`` is enlarged to it, as SDXL was trained; its true size goes into the conditioning.
+    A photo smaller than its bucket keeps about its own size: enlarged ones teach their blur. The square is that of a base
+    which knows no other size, so smaller photos are enlarged to it.
     """
-    side = max(step, resolution // step * step)
-    wide, tall = bucket_for(width, height, resolution, step) if buckets else (side, side)
+    if not buckets:
+        side = max(step, resolution // step * step)
+        return cover(width, height, side, side)
+    wide, tall = bucket_for(width, height, resolution, step)
+    if wide > width or tall > height:
+        wide, tall = own_bucket(width, height, resolution, step)
     return cover(width, height, wide, tall)
+
+
+def remark_on_sizes(framings: Sequence[Framing], resolution: int, step: int) -> str:
+    """What the user should know of photos that are smaller than the pictures of the training; "" when none is."""
+    enlarged = sum(framing.scaled[0] > framing.original[0] for framing in framings)
+    small = [framing for framing in framings if framing.bucket != bucket_for(*framing.original, resolution, step)]
+    if enlarged:
+        return f"{enlarged} of {len(framings)} pictures are smaller than {resolution} px and are enlarged: this base model knows no other size."
+    if not small:
+        return ""
+    least = min(small, key=lambda framing: framing.width * framing.height)
+    return (
+        f"{len(small)} of {len(framings)} pictures are smaller than {resolution} x {resolution} and are trained at their own size, not enlarged "
+        f"(the smallest at {least.width} x {least.height}). Larger photos teach more; where most are small, lower training.resolution."
+    )

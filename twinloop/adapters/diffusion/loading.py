@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -13,11 +14,14 @@ from diffusers import GGUFQuantizationConfig
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.models.attention_processor import AttnProcessor
 
-from twinloop.adapters.diffusion.base_files import BaseFiles, variant_of
-from twinloop.adapters.diffusion.compute import Compute, compute_mixed, thread_count
+from twinloop.adapters.diffusion.base_files import BaseFiles
+from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.messages import first_line
+from twinloop.adapters.diffusion.mixed_precision import compute_mixed
+from twinloop.adapters.diffusion.model_folder import absent, variant_of
 from twinloop.adapters.diffusion.prompts import encoders_of
 from twinloop.adapters.diffusion.quantised.model import large_parts, quantise, take_over
+from twinloop.adapters.diffusion.repeatability import thread_count
 from twinloop.adapters.diffusion.seeing import place_pictures, seeing_processor
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
@@ -106,6 +110,15 @@ def _options(kind: Any) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if name in known}
 
 
+def _left_out(kind: Any, folder: Path) -> dict[str, None]:
+    """Text encoders that this folder does without, as T5 in many copies of SD 3.5: a pipeline has to be told so.
+
+    Those that a family cannot do without were asked for when the folder was found.
+    """
+    parts = inspect.signature(kind.__init__).parameters
+    return dict.fromkeys(absent(folder, [name for name in parts if name.startswith(("text_encoder", "tokenizer"))]))
+
+
 def _from_folder(files: BaseFiles, family: Family, compute: Compute) -> Any:
     kind = getattr(diffusers, family.pipeline)
     variant = variant_of(files.path, family.denoiser, half=compute.dtype != torch.float32)
@@ -116,6 +129,7 @@ def _from_folder(files: BaseFiles, family: Family, compute: Compute) -> Any:
             use_safetensors=True,
             dtype=compute.dtype,
             local_files_only=True,
+            **_left_out(kind, files.path),
             **_options(kind),
         )
     except _FAILURES as error:
@@ -139,8 +153,8 @@ def _from_file(files: BaseFiles, family: Family, compute: Compute) -> Any:
         if files.is_gguf:
             take_over(denoiser)
         return kind.from_pretrained(
-            files.config, use_safetensors=True, **{family.denoiser: denoiser}, **common, **_options(kind)
-        )
+            files.config, use_safetensors=True, **{family.denoiser: denoiser}, **common, **_left_out(kind, files.home), **_options(kind)
+        )  # fmt: skip
     except _FAILURES as error:
         raise ModelFileError(
             f"base_model: {files.path} cannot be loaded as a {family.pipeline}: {first_line(error)}. Take another file, or a diffusers folder."

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.adapters.diffusion.base_files import find_base, pickled
+from twinloop.adapters.diffusion.base_files import find_base
+from twinloop.adapters.diffusion.weight_files import pickled
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
 from twinloop.families.recognise import lora_suits
@@ -41,7 +42,8 @@ def check(wanted: Wanted) -> None:
             raise InputError(LOKR_LAYER_BY_LAYER)
     if wanted.quantization or (wanted.device, wanted.precision, wanted.generation.offload) not in _ANYWHERE:
         # the only check that needs PyTorch
-        from twinloop.adapters.diffusion.compute import check_offload, choose_compute
+        from twinloop.adapters.diffusion.compute import choose_compute
+        from twinloop.adapters.diffusion.offloading import check_offload
 
         check_offload(wanted.generation.offload, choose_compute(wanted.device, wanted.precision, wanted.quantization))
     find_base(wanted.base, wanted.family, wanted.allow_download)

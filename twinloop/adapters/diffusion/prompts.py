@@ -39,7 +39,8 @@ class PromptEmbedder:
 
     Attributes:
         encoded: how many texts went through the encoders so far; a text that is remembered does not count again.
-        voice: what the encoders wear, "" = nothing. What one voice said is not mistaken for another's, and is still known when it comes back.
+        encoder_key: of the LoRAs that the encoders wear, "" = none. Embeddings are remembered by it, so that those of one LoRA are not taken
+            for another's, and are still there when it comes back.
     """
 
     def __init__(self, pipeline: Any, family: Family, device: torch.device, from_image: Any | None = None) -> None:
@@ -49,7 +50,7 @@ class PromptEmbedder:
         self._device = device
         self._known: OrderedDict[tuple[str, ...], Embedding] = OrderedDict()
         self.encoded = 0
-        self.voice = ""
+        self.encoder_key = ""
         self.hooked = False
         """Whether hooks on the pipeline move the encoders (`BaseModel.offload`), so that this class must not."""
 
@@ -68,7 +69,7 @@ class PromptEmbedder:
             shown: photos that the texts are said of; they count only where the family's text encoders see photos.
         """
         photos = shown if self._family.editing is not None and self._family.editing.encode is not None else ()
-        keys = {text: (self.voice, text, *(photo.key for photo in photos)) for text in texts}
+        keys = {text: (self.encoder_key, text, *(photo.key for photo in photos)) for text in texts}
         new = [text for text, key in keys.items() if key not in self._known]
         made = self._encode(new, photos) if new else {}
         for text, key in keys.items():

@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from twinloop.adapters.diffusion.compute import Compute, ran_out_of_memory
+from twinloop.adapters.diffusion.compute import Compute
+from twinloop.adapters.diffusion.memory import ran_out_of_memory
 from twinloop.adapters.diffusion.messages import first_line
 
 BACKEND = "inductor"

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from twinloop.adapters.diffusion.base_model import SMALL_ADVICE, open_base
-from twinloop.adapters.diffusion.compute import memory_errors
 from twinloop.adapters.diffusion.early.glance import Glance, glancing
+from twinloop.adapters.diffusion.memory import memory_errors
 from twinloop.adapters.diffusion.pixels import decode, ready_vae
 from twinloop.adapters.diffusion.prompts import Shown, join, placed
 from twinloop.adapters.diffusion.regions import GENERATED, pays

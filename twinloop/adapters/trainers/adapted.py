@@ -18,7 +18,7 @@ from twinloop.adapters.diffusion.loras.lokr_writing import LokrWeights
 from twinloop.adapters.diffusion.loras.writing import LoraWeights
 from twinloop.adapters.diffusion.prompts import Joined
 from twinloop.adapters.trainers.lokr import add_for_training, bound, lokr_weights, starts_at_zero
-from twinloop.adapters.trainers.text_encoders import TextEncoders, adapted_encoders, long_name
+from twinloop.adapters.trainers.text_encoders import TextEncoders, adapted_encoders, with_clip_prefix
 from twinloop.domain.shots import derive_seed
 from twinloop.errors import InputError
 
@@ -26,10 +26,10 @@ ADAPTER = "in_training"
 """Not "training": PEFT refuses names that modules already use."""
 
 MAGNITUDE = "lora_magnitude_vector"
-"""What PEFT calls the lengths that a DoRA learns beside the directions."""
+"""What PEFT calls the lengths of the rows of weights, which a DoRA learns beside their directions."""
 
 AMPLE_GPU = 32 << 30
-"""Bytes from which a GPU keeps all activations; a smaller one computes them again on the way back, a third slower."""
+"""Bytes from which a GPU keeps all activations; a smaller one recomputes them in the backward pass, a third slower."""
 
 
 def is_small(compute: Compute) -> bool:
@@ -41,12 +41,12 @@ def is_small(compute: Compute) -> bool:
 def adapted(
     base: BaseModel, targets: Sequence[str], rank: int, alpha: float, seed: int, *, checkpointing: bool | None = None, dora: bool = False,
     text_encoder: bool = False, lokr: int = 0,
-) -> Iterator[AdaptedDenoiser]:  # fmt: skip
+) -> Iterator[AdaptedModel]:  # fmt: skip
     """The base model with a fresh LoRA, DoRA or LoKr; afterwards the base is as it was.
 
     Args:
         lokr: the factor of a LoKr, -1 = automatic; 0 = no LoKr.
-        checkpointing: compute activations again on the way back; None = on a GPU of less than `AMPLE_GPU`.
+        checkpointing: recompute activations in the backward pass; None = on a GPU of less than `AMPLE_GPU`.
         text_encoder: the LoRA adapts the family's CLIP text encoders too.
 
     Raises:
@@ -54,7 +54,7 @@ def adapted(
     """
     base.lora.use(None)
     model = base.denoiser
-    tight = is_small(base.compute) if checkpointing is None else checkpointing
+    recompute = is_small(base.compute) if checkpointing is None else checkpointing
     layers = adapted_layers(model, targets)
     if not layers:
         raise InputError(
@@ -69,14 +69,16 @@ def adapted(
             add_for_training(model, layers, rank, alpha, lokr, ADAPTER)
         else:
             model.add_adapter(config(layers), adapter_name=ADAPTER)
-        if tight:
+        if recompute:
             model.enable_gradient_checkpointing()
         with (
-            adapted_encoders(base, ADAPTER, config, checkpointing=tight) if text_encoder else nullcontext() as encoders
+            adapted_encoders(base, ADAPTER, config, checkpointing=recompute)
+            if text_encoder
+            else nullcontext() as encoders
         ):
-            yield AdaptedDenoiser(base, rank, alpha, seed, encoders)
+            yield AdaptedModel(base, rank, alpha, seed, encoders)
     finally:
-        if tight:
+        if recompute:
             model.disable_gradient_checkpointing()
         model.unload_lora()
         model.requires_grad_(False)
@@ -92,11 +94,14 @@ def adapted_layers(model: nn.Module, targets: Sequence[str]) -> list[str]:
     ]
 
 
-class AdaptedDenoiser:
-    """The denoiser and the parameters of its LoRA, by layer, in float32; those of text encoders behind the component's name.
+class AdaptedModel:
+    """A base model and the parameters of its LoRA, in float32; called, it is the denoiser.
 
     The down matrices start from (seed, layer), the up matrices at zero, the magnitudes of a DoRA at the norms of the base's own rows,
     so that the LoRA starts as no change. Of a LoKr the large matrix, or its second half, starts at zero.
+
+    Attributes:
+        parameters: by the layer's name in the denoiser; those of text encoders with the component's name before it.
     """
 
     def __init__(
@@ -114,7 +119,7 @@ class AdaptedDenoiser:
                 parameter.data = parameter.data.float()
                 parameter.requires_grad_(True)
                 self.parameters[prefix + name.replace(f".{ADAPTER}.weight", "").replace(f".{ADAPTER}", "")] = parameter
-        self._start(seed)
+        self._initialise(seed)
 
     def _models(self) -> Iterator[tuple[str, Any]]:
         """Each adapted model with what its parameters' names begin with here."""
@@ -131,7 +136,7 @@ class AdaptedDenoiser:
         return found
 
     @property
-    def of_encoders(self) -> frozenset[str]:
+    def encoder_parameters(self) -> frozenset[str]:
         """Names of the parameters that belong to text encoders."""
         prefixes = tuple(prefix for prefix, _ in self._models() if prefix)
         return frozenset(name for name in self.parameters if name.startswith(prefixes)) if prefixes else frozenset()
@@ -141,18 +146,18 @@ class AdaptedDenoiser:
         if self._encoders is not None:
             self._encoders.learning = learning
 
-    def read(self, texts: Sequence[str], words: Joined) -> Joined:
-        """The embedded texts as the text encoders read them now; ``words``, where these do not change."""
-        return words if self._encoders is None else self._encoders.read(texts, words)
+    def encode(self, texts: Sequence[str], cached: Joined) -> Joined:
+        """The embeddings of these texts with the LoRA; ``cached``, those without it, where text encoders are not trained."""
+        return cached if self._encoders is None else self._encoders.encode(texts, cached)
 
     @torch.no_grad()
-    def _start(self, seed: int) -> None:
+    def _initialise(self, seed: int) -> None:
         for name, parameter in self.parameters.items():
             if name.endswith("lora_B") or starts_at_zero(name):
                 parameter.zero_()
                 continue
             if name.endswith(MAGNITUDE):
-                parameter.copy_(_norms(self._layer(name.removesuffix(f".{MAGNITUDE}"))).view_as(parameter))
+                parameter.copy_(_row_norms(self._layer(name.removesuffix(f".{MAGNITUDE}"))).view_as(parameter))
                 continue
             limit = bound(parameter)
             generator = torch.Generator("cpu").manual_seed(derive_seed(seed, "lora", name))
@@ -165,37 +170,37 @@ class AdaptedDenoiser:
         return torch.as_tensor(torch.stack(made) if isinstance(made, list) else made).float()
 
     @contextmanager
-    def bare(self) -> Iterator[None]:
-        """The base as it is without the LoRA, inside."""
+    def without_lora(self) -> Iterator[None]:
+        """The denoiser as it is without the LoRA, inside."""
         self._base.denoiser.disable_adapters()
         try:
             yield
         finally:
             self._base.denoiser.enable_adapters()
 
-    def complete_gradients(self) -> None:
+    def fill_missing_gradients(self) -> None:
         """Zero for parameters that the loss does not reach: the text half of the last block of some transformers leads nowhere.
 
         Those of text encoders that learn no more keep none, so that optimizers leave them as they are.
         """
-        still = self.of_encoders if self._encoders is not None and not self._encoders.learning else frozenset()
+        frozen = self.encoder_parameters if self._encoders is not None and not self._encoders.learning else frozenset()
         for name, parameter in self.parameters.items():
-            if parameter.grad is None and name not in still:
+            if parameter.grad is None and name not in frozen:
                 parameter.grad = torch.zeros_like(parameter)
 
     def weights(self, dtype: torch.dtype) -> LoraWeights | LokrWeights:
         """The LoRA or LoKr as it is now, by layer of the bare denoiser and of the bare text encoders."""
         if any(".lokr_" in name for name in self.parameters):
             return lokr_weights(self.parameters, self._rank, self._alpha, dtype)
-        of_encoders = self.of_encoders
+        of_encoders = self.encoder_parameters
         own = {name: parameter for name, parameter in self.parameters.items() if name not in of_encoders}
-        of_models = {
+        encoders = {
             prefix.removesuffix("."): self._weights(
-                {long_name(name.removeprefix(prefix)): part for name, part in self.parameters.items() if name.startswith(prefix)}, dtype
+                {with_clip_prefix(name.removeprefix(prefix)): part for name, part in self.parameters.items() if name.startswith(prefix)}, dtype
             )
             for prefix, _ in self._models() if prefix
         }  # fmt: skip
-        return replace(self._weights(own, dtype), encoders=of_models)
+        return replace(self._weights(own, dtype), encoders=encoders)
 
     def _weights(self, parameters: Mapping[str, nn.Parameter], dtype: torch.dtype) -> LoraWeights:
         layers, magnitudes = dict[str, tuple[Tensor, Tensor]](), dict[str, Tensor]()
@@ -210,7 +215,7 @@ class AdaptedDenoiser:
         return LoraWeights(layers, self._rank, self._alpha, magnitudes)
 
 
-def _norms(layer: Any) -> Tensor:
+def _row_norms(layer: Any) -> Tensor:
     """(out,) Euclidean norm of each output's weights, of the bare layer."""
     weight: Tensor = dequantize_module_weight(layer.get_base_layer())
     return torch.as_tensor(torch.linalg.vector_norm(weight.detach().float().flatten(1), dim=1))

@@ -1,4 +1,4 @@
-"""What one training step sees: latents, words and sizes, stacked."""
+"""What one training step sees: latents, embedded captions and sizes, stacked."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from twinloop.ports import TrainingSettings
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """(n, c, h, w) clean latents, the embedded captions as the denoiser takes them, (n, 6) sizes; float32 on the training device.
+    """Pictures of one size and their captions; float32 on the training device.
 
     Attributes:
+        latents: (n, c, h, w), clean. words: the embedded captions as the denoiser takes them. sizes: (n, 6), as `time_ids` gives them.
         samples: numbers of the samples in it. mirrored: which of them are mirrored.
         mask: (n, 1, h, w) weights of the error; None = the same everywhere.
         class_words: the captions with the class word instead of the trigger, where the training holds the base's own answer to them.
-        texts, class_texts: what was embedded to ``words`` and ``class_words``.
+        texts, class_texts: the captions that were embedded to ``words`` and ``class_words``.
     """
 
     latents: Tensor
@@ -88,21 +89,23 @@ class Batches:
             dropped_caption(settings) if wordless else sample.caption
             for sample, wordless in zip(chosen, draw.wordless, strict=True)
         ]
-        classes = [class_caption(sample.caption, settings) for sample in chosen] if settings.output_preservation else []
+        class_texts = (
+            [class_caption(sample.caption, settings) for sample in chosen] if settings.output_preservation else []
+        )
         sizes = [time_ids(sample.framing, true_sizes=self._true_sizes) for sample in chosen]
         return Batch(
-            self._ready(torch.stack(latents)),
-            self._joined(texts),
-            self._ready(torch.tensor(sizes)),
+            self._on_device(torch.stack(latents)),
+            self._embedded(texts),
+            self._on_device(torch.tensor(sizes)),
             draw.samples,
             draw.mirrored,
             self._mask(chosen, draw.mirrored) if settings.face_weight != 1.0 else None,
-            self._joined(classes) if classes else None,
+            self._embedded(class_texts) if class_texts else None,
             tuple(texts),
-            tuple(classes),
+            tuple(class_texts),
         )
 
-    def _joined(self, texts: Sequence[str]) -> Joined:
+    def _embedded(self, texts: Sequence[str]) -> Joined:
         return placed(join([self._words[text] for text in texts], self._joining), self._device, torch.float32)
 
     def _mask(self, chosen: Sequence[PreparedSample], mirrored: Sequence[bool]) -> Tensor:
@@ -111,9 +114,9 @@ class Batches:
             face_mask(one.face, one.framing, (one.latents.shape[-2], one.latents.shape[-1]), weight) for one in chosen
         ]
         turned = [mask.flip(-1) if mirror else mask for mask, mirror in zip(masks, mirrored, strict=True)]
-        return self._ready(torch.stack(turned))
+        return self._on_device(torch.stack(turned))
 
-    def _ready(self, tensor: Tensor) -> Tensor:
+    def _on_device(self, tensor: Tensor) -> Tensor:
         return tensor.to(self._device, torch.float32)
 
 
@@ -127,11 +130,11 @@ def class_caption(caption: str, settings: TrainingSettings) -> str:
     return caption.replace(settings.trigger, settings.class_word) if settings.trigger else caption
 
 
-def wanted_texts(captions: Sequence[str], settings: TrainingSettings) -> list[str]:
+def texts_to_embed(captions: Sequence[str], settings: TrainingSettings) -> list[str]:
     """All texts that batches of these captions can ask for, each once."""
     dropped = [dropped_caption(settings)] if settings.caption_dropout > 0 else []
-    classes = [class_caption(caption, settings) for caption in captions] if settings.output_preservation else []
-    return list(dict.fromkeys([*captions, *dropped, *classes]))
+    class_texts = [class_caption(caption, settings) for caption in captions] if settings.output_preservation else []
+    return list(dict.fromkeys([*captions, *dropped, *class_texts]))
 
 
 def time_ids(framing: Framing, *, true_sizes: bool) -> tuple[float, ...]:

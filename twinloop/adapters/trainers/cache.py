@@ -1,4 +1,4 @@
-"""What a training computes once: latents of the photos and embeddings of the captions, on disk beside its checkpoints."""
+"""Cached latents of the photos and cached embeddings of the captions, on disk beside the checkpoints of a training."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class PreparedSample:
     """A sample in the form that training steps use: how it is framed, its caption, where in the photo its face is, and its latents.
 
     Args:
-        make: gives the latents under the names in which the cache keeps them; called when they are first asked for.
+        load: gives the latents by the names in the cache's file (`TrainingCache`); called when they are first asked for.
     """
 
     def __init__(
-        self, framing: Framing, caption: str, face: Box | None, make: Callable[[], Mapping[str, Tensor]]
+        self, framing: Framing, caption: str, face: Box | None, load: Callable[[], Mapping[str, Tensor]]
     ) -> None:
         self.framing, self.caption, self.face = framing, caption, face
-        self._make = make
+        self._load = load
 
     @cached_property
-    def _made(self) -> Mapping[str, Tensor]:
-        return self._make()
+    def _loaded(self) -> Mapping[str, Tensor]:
+        return self._load()
 
     @property
     def latents(self) -> Tensor:
@@ -58,16 +58,16 @@ class PreparedSample:
         Raises:
             UnreadableImage, StateError: as `TrainingCache.prepare`.
         """
-        return self._made["latents"]
+        return self._loaded["latents"]
 
     @property
     def mirror(self) -> Tensor | None:
-        """The same of the mirrored photo, where that is wanted."""
-        return self._made.get("mirror")
+        """(c, h, w), of the mirrored photo, where that is wanted."""
+        return self._loaded.get("mirror")
 
 
 class TrainingCache:
-    """Latents and embeddings by content.
+    """Latents by the photo's content, embeddings by the caption; computed where the cache lacks them.
 
     Attributes:
         encoded: how many pictures went through the autoencoder in this process.
@@ -93,12 +93,12 @@ class TrainingCache:
 
     def _sample(self, sample: TrainingSample, lazily: bool) -> PreparedSample:
         path = self._path("latents", sample.sha256, str(self._settings))
-        kept = _read(path)
-        if kept is None and lazily:
+        cached = _read(path)
+        if cached is None and lazily:
             return PreparedSample(
                 self._frame(*self._size(sample)), sample.caption, sample.face, lambda: self._encoded(sample, path)
             )
-        found = self._encoded(sample, path) if kept is None else kept
+        found = self._encoded(sample, path) if cached is None else cached
         width, height = (int(value) for value in found["size"])
         return PreparedSample(self._frame(width, height), sample.caption, sample.face, lambda: found)
 
@@ -141,12 +141,12 @@ class TrainingCache:
 
     def embeddings(self, texts: Sequence[str]) -> dict[str, Embedding]:
         """Each distinct text, embedded."""
-        kept = {text: _read(self._path("texts", text)) for text in texts}
-        new = [text for text, found in kept.items() if found is None]
+        cached = {text: _read(self._path("texts", text)) for text in texts}
+        new = [text for text, found in cached.items() if found is None]
         for text, made in zip(new, self._base.prompts.embed_all(new), strict=True):
-            kept[text] = {name: part.clone() for name, part in made.items()}
-            write_bytes(self._path("texts", text), save(kept[text] or {}))
-        return {text: found for text, found in kept.items() if found is not None}
+            cached[text] = {name: part.clone() for name, part in made.items()}
+            write_bytes(self._path("texts", text), save(cached[text] or {}))
+        return {text: found for text, found in cached.items() if found is not None}
 
     def _path(self, kind: str, *parts: str) -> Path:
         name = hashlib.sha256("\0".join((self._base.fingerprint, kind, *parts)).encode()).hexdigest()[:32]
@@ -163,7 +163,7 @@ def _check_unchanged(sample: TrainingSample, sha256: str) -> None:
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:
-    """What was kept, or None; a damaged file counts as none, because it can be made again."""
+    """What a file of the cache holds, or None; a damaged file counts as none, because it can be made again."""
     try:
         return dict(load(path.read_bytes()))
     except (FileNotFoundError, SafetensorError):

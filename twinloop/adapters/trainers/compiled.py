@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from twinloop.adapters.diffusion.compute import ran_out_of_memory
+from twinloop.adapters.diffusion.memory import ran_out_of_memory
 from twinloop.adapters.diffusion.regions import Regions
 from twinloop.errors import StateError
 from twinloop.store.atomic import read_json, write_json

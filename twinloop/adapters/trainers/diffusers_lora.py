@@ -14,11 +14,13 @@ from pathlib import Path
 import torch
 
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base
-from twinloop.adapters.diffusion.compute import memory_errors, repeatable, threads
+from twinloop.adapters.diffusion.framing import remark_on_sizes
 from twinloop.adapters.diffusion.loras.writing import write_lora
+from twinloop.adapters.diffusion.memory import memory_errors
 from twinloop.adapters.diffusion.regions import TRAINED, pays
-from twinloop.adapters.trainers.adapted import AdaptedDenoiser, adapted, is_small
-from twinloop.adapters.trainers.batches import Batches, wanted_texts
+from twinloop.adapters.diffusion.repeatability import repeatable, threads
+from twinloop.adapters.trainers.adapted import AdaptedModel, adapted, is_small
+from twinloop.adapters.trainers.batches import Batches, texts_to_embed
 from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache
 from twinloop.adapters.trainers.compiled import COMPILED, CompiledBlocks
 from twinloop.adapters.trainers.logs import keep_log, open_metrics
@@ -27,7 +29,7 @@ from twinloop.adapters.trainers.optimizer import check_optimizer
 from twinloop.adapters.trainers.planning import forecast, memory_plan
 from twinloop.adapters.trainers.portions import PORTIONS, Portions
 from twinloop.adapters.trainers.record import TrainingRecord, inputs_hash, open_record
-from twinloop.adapters.trainers.running import Material, Progress, Run
+from twinloop.adapters.trainers.running import Progress, TrainingData, TrainingRun
 from twinloop.adapters.trainers.schedule import SCHEDULES
 from twinloop.adapters.trainers.text_encoders import check_text_encoder_training
 from twinloop.adapters.trainers.texts import lora_texts, quantized_texts
@@ -51,7 +53,7 @@ class DiffusersLoraTrainer:
 
     Args:
         base: folder, single ``.safetensors`` file or hub id. device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        notice: told what the user should know while a training goes on.
+        notice: called with what the user should know while a training goes on.
 
     Raises:
         MissingModel, InputError, ModelFileError, OutOfMemory: each with what to do.
@@ -96,21 +98,21 @@ class DiffusersLoraTrainer:
         self, workers: Workers, samples: Sequence[TrainingSample], settings: TrainingSettings, output: Path, work: Path,
         metadata: Mapping[str, str], progress: Progress,
     ) -> LoRA:  # fmt: skip
-        """`train`, as one of the processes that share it; the leading one writes."""
+        """`train`, as one of the processes that share it; the main one writes."""
         usable = [sample for sample in samples if sample.weight > 0]
         if not any(not sample.prior for sample in usable):
             raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
         base = self._open()
         settings = applicable(settings, base)
         check(settings, base)
-        with workers.one_first():
+        with workers.main_first():
             record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata))
         with threads(record.threads), repeatable(base.compute), memory_errors("Training", ADVICE):
-            with workers.one_first():
+            with workers.main_first():
                 plan = memory_plan(base, settings, work, self._notice)
                 # several processes would each encode all; beside a training the encoding needs memory that a small GPU does not have
-                lazily = workers.count == 1 and not is_small(base.compute)
-                material = self._material(base, usable, settings, work, lazily)
+                lazily = workers.world_size == 1 and not is_small(base.compute)
+                data = self._data(base, usable, settings, work, lazily)
             with adapted(
                 base,
                 self._family.targets,
@@ -121,31 +123,31 @@ class DiffusersLoraTrainer:
                 dora=settings.adapter == "dora",
                 text_encoder=settings.text_encoder,
                 lokr=settings.lokr,
-            ) as denoiser:
-                run = Run(
-                    base, denoiser, material, settings, Portions(work / PORTIONS.format(workers.rank), plan.portion),
+            ) as model:
+                run = TrainingRun(
+                    base, model, data, settings, Portions(work / PORTIONS.format(workers.rank), plan.portion),
                     self._blocks(base, settings, work, workers), work,
-                    lambda begun: open_metrics(work, begun, settings, record.inputs, self._notice), self._notice, workers,
+                    lambda done: open_metrics(work, done, settings, record.inputs, self._notice), self._notice, workers,
                 )  # fmt: skip
                 loss = run.finish(progress)
-                if not workers.leads:
+                if not workers.is_main:
                     return self._lora(output, settings, loss, "")
                 keep_log(work, output)
-                with run.average.worn():
+                with run.average.applied():
                     return self._export(
-                        denoiser, settings, output, record, len(usable), metadata, loss, run.noise.prediction
+                        model, settings, output, record, len(usable), metadata, loss, run.noise.prediction
                     )
 
     def make_room(self) -> None:
         """Leave the GPU to other processes that train."""
         self._open().make_room()
 
-    def forecast(self, settings: TrainingSettings, images: int) -> Forecast | None:
-        """What a training on so many images will need here; None where it cannot be told."""
+    def forecast(self, settings: TrainingSettings, images: int, prior_images: int = 0) -> Forecast | None:
+        """What a training on so many images, and so many of others of the class, will need here; None where it cannot be told."""
         base = self._open()
         base.lora.use(None)
         try:
-            return forecast(base, settings, images)
+            return forecast(base, settings, images, prior_images)
         except (RuntimeError, NotImplementedError):  # a denoiser that looks into its numbers
             return None
 
@@ -155,13 +157,13 @@ class DiffusersLoraTrainer:
         wanted = pays(settings.compile, base.compute, pictures, TRAINED)
         return CompiledBlocks(base.regions, work / COMPILED.format(workers.rank), wanted, self._notice)
 
-    def _material(
+    def _data(
         self, base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings, work: Path, lazily: bool
-    ) -> Material:
+    ) -> TrainingData:
         prior = [sample for sample in samples if sample.prior]
         subject = self._prepare(base, [sample for sample in samples if not sample.prior], settings, work, lazily)
         if not prior:
-            return Material(subject)
+            return TrainingData(subject)
         others = replace(
             settings,
             seed=derive_seed(settings.seed, "prior"),
@@ -169,7 +171,7 @@ class DiffusersLoraTrainer:
             face_weight=1.0,
             output_preservation=0.0,
         )
-        return Material(subject, self._prepare(base, prior, others, work, lazily))
+        return TrainingData(subject, self._prepare(base, prior, others, work, lazily))
 
     def _prepare(
         self,
@@ -186,9 +188,11 @@ class DiffusersLoraTrainer:
             work / "cache", base, CacheSettings(settings.resolution, base.bucket_step, buckets, settings.flip)
         )
         # first, while the denoiser may still lie in main memory: text encoders can be as large, and a GPU need not hold both
-        words = cache.embeddings(wanted_texts([sample.caption for sample in samples], settings))
+        words = cache.embeddings(texts_to_embed([sample.caption for sample in samples], settings))
         base.offload("none")
         prepared = cache.prepare(samples, lazily=lazily)
+        if remark := remark_on_sizes([sample.framing for sample in prepared], settings.resolution, base.bucket_step):
+            self._notice(remark)
         weights = [sample.weight for sample in samples]
         return Batches(
             prepared, words, weights, settings, base.compute.device,
@@ -196,11 +200,11 @@ class DiffusersLoraTrainer:
         )  # fmt: skip
 
     def _export(
-        self, denoiser: AdaptedDenoiser, settings: TrainingSettings, output: Path, record: TrainingRecord, images: int,
+        self, model: AdaptedModel, settings: TrainingSettings, output: Path, record: TrainingRecord, images: int,
         metadata: Mapping[str, str], loss: float, prediction: str,
     ) -> LoRA:  # fmt: skip
         texts = lora_texts(settings, self._family, prediction, images, record.date, {**self._quantized, **metadata})
-        data = write_lora(output, denoiser.weights(torch.float16), self._family, texts)
+        data = write_lora(output, model.weights(torch.float16), self._family, texts)
         return self._lora(output, settings, loss, hashlib.sha256(data).hexdigest())
 
     def _lora(self, output: Path, settings: TrainingSettings, loss: float, sha256: str) -> LoRA:

@@ -51,7 +51,7 @@ class Average:
 
     @contextmanager
     @torch.no_grad()
-    def worn(self) -> Iterator[None]:
+    def applied(self) -> Iterator[None]:
         """The parameters hold the average inside, their own values again afterwards."""
         own = {name: self._parameters[name].detach().clone() for name in self._kept}
         for name, kept in self._kept.items():

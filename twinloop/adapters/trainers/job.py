@@ -1,4 +1,4 @@
-"""One training as text, handed to the processes that share it, and what they say in return."""
+"""One training as text, handed to the processes that share it, and the messages that they send back."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ PREFIX = "twinloop:"
 
 
 def message(kind: str, **what: Any) -> str:
-    """One line of the leading process."""
+    """One line of the main process."""
     return f"{PREFIX}{json.dumps({'kind': kind, **what})}\n"
 
 

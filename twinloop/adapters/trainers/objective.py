@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from twinloop.adapters.trainers.adapted import AdaptedDenoiser
+from twinloop.adapters.trainers.adapted import AdaptedModel
 from twinloop.adapters.trainers.batches import Batch
 from twinloop.adapters.trainers.noise import Schedule, StepNoise
 from twinloop.ports import TrainingSettings
@@ -21,14 +21,14 @@ class Objective:
     a single picture of the class.
     """
 
-    def __init__(self, denoiser: AdaptedDenoiser, schedule: Schedule, settings: TrainingSettings) -> None:
+    def __init__(self, denoiser: AdaptedModel, schedule: Schedule, settings: TrainingSettings) -> None:
         self._denoiser, self._schedule, self._settings = denoiser, schedule, settings
 
     def terms(self, batch: Batch, drawn: StepNoise) -> Iterator[Tensor]:
         """Scalars that add up to the loss. Each has a graph of its own, so that one backward pass at a time keeps memory low."""
         noisy, wanted = self._schedule.noisy(batch.latents, drawn)
         times = drawn.times.to(batch.latents.device)
-        words = self._denoiser.read(batch.texts, batch.words)
+        words = self._denoiser.encode(batch.texts, batch.words)
         error = (self._denoiser(noisy, times, words, batch.sizes) - wanted).square()
         if batch.mask is not None:
             error = error * batch.mask
@@ -36,8 +36,8 @@ class Objective:
         yield (error.mean(dim=(1, 2, 3)) * weights).mean()
         del error, words
         if batch.class_words is not None:
-            with torch.no_grad(), self._denoiser.bare():
-                held = self._denoiser(noisy, times, batch.class_words, batch.sizes)
-            words = self._denoiser.read(batch.class_texts, batch.class_words)
-            kept = self._denoiser(noisy, times, words, batch.sizes)
-            yield self._settings.output_preservation * (kept - held).square().mean()
+            with torch.no_grad(), self._denoiser.without_lora():
+                base_answer = self._denoiser(noisy, times, batch.class_words, batch.sizes)
+            words = self._denoiser.encode(batch.class_texts, batch.class_words)
+            answer = self._denoiser(noisy, times, words, batch.sizes)
+            yield self._settings.output_preservation * (answer - base_answer).square().mean()

@@ -98,7 +98,7 @@ class Optimizer:
 
     Args:
         parameters: by name; the names key the state in checkpoints. clip: longest gradient, 0 = any.
-        apart: names of those that have a rate of their own.
+        second_group: names of those that have a learning rate of their own.
 
     Raises:
         InputError, MissingExtra: as `check_optimizer`.
@@ -106,17 +106,21 @@ class Optimizer:
 
     def __init__(
         self, parameters: Mapping[str, nn.Parameter], name: str, weight_decay: float = WEIGHT_DECAY, clip: float = CLIP,
-        apart: Collection[str] = (),
+        second_group: Collection[str] = (),
     ) -> None:  # fmt: skip
         self._parameters = dict(parameters)
         first = next(iter(self._parameters.values()))
         check_optimizer(name, first.device)
         self._clip = clip
-        self._inner = OPTIMIZERS[name]([one for key, one in self._parameters.items() if key not in apart], weight_decay)
-        if apart:
-            self._inner.add_param_group({"params": [self._parameters[key] for key in self._parameters if key in apart]})
+        self._inner = OPTIMIZERS[name](
+            [one for key, one in self._parameters.items() if key not in second_group], weight_decay
+        )
+        if second_group:
+            self._inner.add_param_group(
+                {"params": [self._parameters[key] for key in self._parameters if key in second_group]}
+            )
 
-    def step(self, rate: float, loss_scale: float = 1.0, rate_apart: float = 0.0) -> float:
+    def step(self, rate: float, loss_scale: float = 1.0, second_rate: float = 0.0) -> float:
         """Undo the scale of the loss, clip, update with these learning rates, clear the gradients; the gradient's norm before clipping.
 
         Gradients that overflowed (a norm that is not finite) change nothing.
@@ -131,7 +135,7 @@ class Optimizer:
             return float(norm)
         if self._clip > 0:
             torch.nn.utils.clip_grads_with_norm_(self._parameters.values(), self._clip, norm)
-        for group, own in zip(self._inner.param_groups, (rate, rate_apart), strict=False):
+        for group, own in zip(self._inner.param_groups, (rate, second_rate), strict=False):
             group["lr"] = own
         self._inner.step()
         self.clear()

@@ -1,4 +1,4 @@
-"""Before a training: what it will need here, and how each step is worked through so that it fits."""
+"""Before a training: what it will need here, and how each step is taken so that it fits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BUSY_SHARE = 0.4
 
 
 def demand_of(base: BaseModel, settings: TrainingSettings) -> tuple[Demand, int]:
-    """What a step asks of memory, and the bytes of one cached picture with its text.
+    """What a step asks of memory, and the bytes of one cached picture with its caption.
 
     Raises:
         RuntimeError, NotImplementedError: a denoiser that looks into its numbers; nothing can be told about it.
@@ -54,42 +54,46 @@ def demand_of(base: BaseModel, settings: TrainingSettings) -> tuple[Demand, int]
         train_encoders=settings.text_encoder,
         lokr=settings.lokr,
     )
-    trained = [family.denoiser]
+    adapted = [family.denoiser]
     if settings.text_encoder:
-        one = one.beside(encoders_footprint(base, settings.rank, dora))
-        trained += family.text_encoders().prefixes
+        one = one.together_with(encoders_footprint(base, settings.rank, dora))
+        adapted += family.text_encoders().prefixes
     gpu = base.compute.device.type == "cuda"
+    now = _weight_sizes(base, gpu, adapted, None)
+    quantised = {how: _weight_sizes(base, gpu, adapted, how) for how in _smaller_quantizations(base)}
+    quantization = None if is_packed(base.denoiser) else base.compute.quantization
     cached = 4 * math.prod(latents) * (2 if settings.flip else 1) + sum(part.nbytes for part in words.values())
-    now, lighter = _beside(base, gpu, trained, None), {how: _beside(base, gpu, trained, how) for how in _lighter(base)}
-    kind = None if is_packed(base.denoiser) else base.compute.quantization
-    return Demand(one, settings, now.others, gpu, now.visiting, kind, lighter), cached
+    return Demand(one, settings, now.resident, gpu, now.frozen_encoders, quantization, quantised), cached
 
 
-def _beside(base: BaseModel, gpu: bool, trained: Sequence[str], how: Quantization | None) -> WeightSizes:
-    """Bytes with weights quantised so (None = as they are). Text encoders that are not trained stay in main memory, and visit a GPU."""
+def _weight_sizes(base: BaseModel, gpu: bool, adapted: Sequence[str], quantization: Quantization | None) -> WeightSizes:
+    """Bytes with weights quantised so (None = as they are).
+
+    Args:
+        adapted: names of the components that the LoRA adapts. Text encoders that are none of them stay in main memory, and are moved to a
+            GPU only while they embed captions.
+    """
     large = large_parts(base.pipeline, base.family)
 
-    def weigh(part: Any) -> int:
-        return (
-            bytes_if(part, how, base.compute.dtype)
-            if how is not None and any(part is one for one in large)
-            else real_bytes(part)
-        )
+    def size(part: Any) -> int:
+        if quantization is not None and any(part is one for one in large):
+            return bytes_if(part, quantization, base.compute.dtype)
+        return real_bytes(part)
 
-    parts = {name: part for name, part in base.pipeline.components.items() if isinstance(part, torch.nn.Module)}
-    others = {name: part for name, part in parts.items() if name not in trained}
-    encoders = sum(weigh(part) for name, part in others.items() if name.startswith("text_encoder"))
-    rest = weigh(others["vae"]) if gpu else sum(map(weigh, others.values()))
-    return WeightSizes(sum(weigh(parts[name]) for name in trained if name in parts), rest, encoders if gpu else 0)
+    models = {name: part for name, part in base.pipeline.components.items() if isinstance(part, torch.nn.Module)}
+    frozen = {name: part for name, part in models.items() if name not in adapted}
+    encoders = sum(size(part) for name, part in frozen.items() if name.startswith("text_encoder"))
+    resident = size(frozen["vae"]) if gpu else sum(map(size, frozen.values()))
+    return WeightSizes(sum(size(models[name]) for name in adapted if name in models), resident, encoders if gpu else 0)
 
 
-def _lighter(base: BaseModel) -> list[Quantization]:
+def _smaller_quantizations(base: BaseModel) -> list[Quantization]:
     """What could be proposed instead of the configured weights, the most exact first; fp8 takes as much as int8 and is coarser."""
     proposed: list[Quantization] = [] if is_packed(base.denoiser) else ["int8", "nf4"]
     return {None: proposed, "nf4": []}.get(base.compute.quantization, proposed[1:])
 
 
-def room_of(compute: Compute, settings: TrainingSettings) -> int | None:
+def available_memory(compute: Compute, settings: TrainingSettings) -> int | None:
     """Bytes that the training may use: as asked, else what the GPU has free and what this process holds of it; None = no limit is known."""
     if settings.memory:
         return settings.memory * GIB
@@ -99,7 +103,7 @@ def room_of(compute: Compute, settings: TrainingSettings) -> int | None:
 
 
 def memory_plan(base: BaseModel, settings: TrainingSettings, work: Path, notice: Callable[[str], None]) -> MemoryPlan:
-    """How the steps are worked through; decided at the first start and kept, so that a resumed training adds up the same sums.
+    """How the steps are taken; decided at the first start and kept, so that a resumed training adds up the same sums.
 
     Raises:
         OutOfMemory: not even one picture fits; says what to lower. StateError: what was kept is damaged.
@@ -107,11 +111,11 @@ def memory_plan(base: BaseModel, settings: TrainingSettings, work: Path, notice:
     path = work / PLAN
     if path.exists():
         return _kept(path)
-    room = room_of(base.compute, settings)
+    available = available_memory(base.compute, settings)
     asked = settings.gradient_checkpointing
     plan = MemoryPlan(settings.batch_size, is_small(base.compute) if asked is None else asked, 0)
-    if room is not None:
-        plan = _fitting(base, settings, room, notice) or plan
+    if available is not None:
+        plan = _fitting(base, settings, available, notice) or plan
     write_json(path, asdict(plan))
     return plan
 
@@ -124,7 +128,7 @@ def _kept(path: Path) -> MemoryPlan:
 
 
 def _fitting(
-    base: BaseModel, settings: TrainingSettings, room: int, notice: Callable[[str], None]
+    base: BaseModel, settings: TrainingSettings, available: int, notice: Callable[[str], None]
 ) -> MemoryPlan | None:
     try:
         demand, _ = demand_of(base, settings)
@@ -133,43 +137,47 @@ def _fitting(
             f"The memory of this base model cannot be predicted ({str(error).splitlines()[0]}); the settings are taken as they are."
         )
         return None
-    plan = demand.fitting(int(room * MARGIN))
+    plan = demand.fitting(int(available * MARGIN))
     if plan is None:
         least = min(demand.plans(), key=lambda one: one.peak)
-        lighter = demand.fitting_quantised(int(room * MARGIN))
+        quantised = demand.fitting_quantised(int(available * MARGIN))
         advice = (
             ""
-            if lighter is None
-            else f'It would fit with "quantization": "{lighter.quantization}" ({lighter.peak / GIB:.1f} GiB). '
+            if quantised is None
+            else f'It would fit with "quantization": "{quantised.quantization}" ({quantised.peak / GIB:.1f} GiB). '
         )
         raise OutOfMemory(
-            f"Training at {settings.resolution} px with rank {settings.rank} needs {least.peak / GIB:.1f} GiB at least, and {room / GIB:.1f} are there. "
+            f"Training at {settings.resolution} px with rank {settings.rank} needs {least.peak / GIB:.1f} GiB at least, and {available / GIB:.1f} are there. "
             f"{advice}Lower training.resolution, then training.rank; training.optimizer adafactor needs least. See which budget suffices: twinloop doctor --config FILE"
         )
     if plan.portion < settings.batch_size:
         notice(
-            f"To fit into {room / GIB:.1f} GiB the {settings.effective_batch} pictures of a step go through {plan.portion} at a time."
+            f"To fit into {available / GIB:.1f} GiB the {settings.effective_batch} pictures of a step go through {plan.portion} at a time."
         )
     return plan
 
 
-def forecast(base: BaseModel, settings: TrainingSettings, images: int) -> Forecast:
+def forecast(base: BaseModel, settings: TrainingSettings, images: int, prior_images: int = 0) -> Forecast:
     """What the whole training will need.
+
+    Args:
+        images: of the subject. prior_images: of others of its class; a batch of them is learned beside the subject's in every step.
 
     Raises:
         as `demand_of`.
     """
     demand, cached = demand_of(base, settings)
-    room = room_of(base.compute, settings)
+    available = available_memory(base.compute, settings)
     plans = list(demand.plans())
-    plan = (demand.fitting(int(room * MARGIN)) if room is not None else plans[0]) or min(
+    plan = (demand.fitting(int(available * MARGIN)) if available is not None else plans[0]) or min(
         plans, key=lambda one: one.peak
     )
     per_parameter = 4 + STATE_BYTES[settings.optimizer] + (4 if settings.ema_decay else 0)
-    checkpoints = 3 * demand.one.adapter * per_parameter  # two, and one being written
-    files = 4 * demand.one.adapter  # the LoRA and its copy for other programs, 16 bits each
-    seconds = settings.steps * demand.operations(plan.checkpointing) / (BUSY_SHARE * _speed(base.compute))
-    return Forecast(plan, room, int(checkpoints + files + images * cached), seconds, demand.budgets())
+    checkpoints = 3 * demand.footprint.adapter * per_parameter  # two, and one being written
+    files = 4 * demand.footprint.adapter  # the LoRA and its copy for other programs, 16 bits each
+    disk = int(checkpoints + files + (images + prior_images) * cached)
+    operations = demand.training_operations(plan.checkpointing, prior=prior_images > 0)
+    return Forecast(plan, available, disk, operations / (BUSY_SHARE * _speed(base.compute)), demand.budgets())
 
 
 def _speed(compute: Compute) -> float:

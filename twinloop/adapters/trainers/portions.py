@@ -1,4 +1,4 @@
-"""How many pictures go through the denoiser at once; fewer after memory ran out, with the same pictures per step."""
+"""How many pictures go through the denoiser at once (the micro-batch); fewer after memory ran out, with the same pictures per step."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from twinloop.errors import StateError
 from twinloop.store.atomic import read_json, write_json
 
 PORTIONS = "portions_{}.json"
-"""With the number of the process."""
+"""File name, with the rank of the process."""
 
 
 class Portions:
-    """The size of the portions in which a step's pictures are worked through.
+    """The size of the portions in which a step's pictures go through the denoiser; their gradients are accumulated.
 
-    A smaller size is written down with the step from which it counts, so that a resumed training adds up the same sums.
+    A smaller size is recorded with the step from which it holds, so that a resumed training adds up the same sums.
 
     Args:
-        path: where that is kept. size: the size to begin with.
+        path: the file of that record. size: the size to begin with.
 
     Raises:
         StateError: the file is damaged.
@@ -33,11 +33,11 @@ class Portions:
                 raise StateError(f"{path} is damaged ({error}). Delete its folder to train anew.") from error
 
     def at(self, step: int) -> int:
-        """The size that counts at a step."""
+        """The size that holds at a step."""
         return [size for first, size in self._changes if first <= step][-1]
 
     def halve(self, step: int) -> int:
-        """Go on with half the size from ``step``; the new size, or 0 when it was 1 already. Steps after it that take less stay at that."""
+        """Halve the size from ``step`` on; the new size, or 0 when it was 1 already. Later steps that had a smaller one keep it."""
         size = self.at(step) // 2
         if size:
             before = [(first, kept) for first, kept in self._changes if first < step]

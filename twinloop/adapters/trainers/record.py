@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
-from twinloop.adapters.diffusion.compute import thread_count
+from twinloop.adapters.diffusion.repeatability import thread_count
 from twinloop.domain.records import TrainingSample
 from twinloop.errors import StateError
 from twinloop.ports import TrainingSettings

@@ -1,4 +1,4 @@
-"""One training in memory: take up the newest checkpoint, then step to the end."""
+"""One training in memory: resume from the newest checkpoint, then step to the end."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from twinloop.adapters.diffusion.base_model import BaseModel
-from twinloop.adapters.diffusion.compute import ran_out_of_memory, release_memory, spills
+from twinloop.adapters.diffusion.memory import ran_out_of_memory, release_memory, spills
 from twinloop.adapters.diffusion.regions import failures
-from twinloop.adapters.trainers.adapted import AdaptedDenoiser
+from twinloop.adapters.trainers.adapted import AdaptedModel
 from twinloop.adapters.trainers.batches import Batch, Batches
 from twinloop.adapters.trainers.checkpoints import Checkpoints
 from twinloop.adapters.trainers.compiled import CompiledBlocks
@@ -36,40 +36,40 @@ SMOOTH = 0.95
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
-    """What a training draws from: the subject, and pictures of others of its class where there are any."""
+class TrainingData:
+    """What a training draws from: pictures of the subject, and prior images of others of its class where there are any."""
 
     subject: Batches
     prior: Batches | None = None
 
 
-class Run:
+class TrainingRun:
     """The steps of one training.
 
     Args:
-        portions: how many pictures go through at once. blocks: whether the denoiser's are compiled. work: folder of the checkpoints.
-        metrics: made when it is known after which step the run begins.
-        notice: told what the user should know while it goes on. workers: the processes that share it.
+        portions: how many pictures go through at once (micro-batches). blocks: whether the denoiser's are compiled. work: folder of the
+            checkpoints. metrics: opens them, given how many steps are done. notice: called with what the user should know
+            while it goes on. workers: the processes that share it.
     """
 
     def __init__(
-        self, base: BaseModel, denoiser: AdaptedDenoiser, material: Material, settings: TrainingSettings, portions: Portions,
+        self, base: BaseModel, model: AdaptedModel, data: TrainingData, settings: TrainingSettings, portions: Portions,
         blocks: CompiledBlocks, work: Path, metrics: Callable[[int], Metrics], notice: Callable[[str], None], workers: Workers,
     ) -> None:  # fmt: skip
-        self._compute, self._material, self._settings = base.compute, material, settings
-        self._denoiser, self._make_metrics, self._notice, self._workers = denoiser, metrics, notice, workers
+        self._compute, self._data, self._settings = base.compute, data, settings
+        self._model, self._open_metrics, self._notice, self._workers = model, metrics, notice, workers
         self._optimizer = Optimizer(
-            denoiser.parameters,
+            model.parameters,
             settings.optimizer,
             settings.weight_decay,
             settings.clip_norm,
-            apart=denoiser.of_encoders,
+            second_group=model.encoder_parameters,
         )
-        self.average = Average(denoiser.parameters, settings.ema_decay)
+        self.average = Average(model.parameters, settings.ema_decay)
         self._checkpoints, self._portions, self._blocks = Checkpoints(work), portions, blocks
         self.noise = schedule_for(base.family, base.scheduler_config)
-        self._objective = Objective(denoiser, self.noise, settings)
-        self._smooth = torch.zeros(1, dtype=torch.float64)
+        self._objective = Objective(model, self.noise, settings)
+        self._smoothed_loss = torch.zeros(1, dtype=torch.float64)
         self._scale = self._compute.loss_scale
         self._spilled = False
 
@@ -80,31 +80,34 @@ class Run:
             TrainingDiverged: the loss or its gradients are no longer numbers.
         """
         settings = self._settings
-        begun = self._resume()
-        if 0 < begun < settings.last_step and self._blocks.at(begun + 1):
+        done = self._resume()
+        if 0 < done < settings.last_step and self._blocks.at(done + 1):
             self._compile_again()
-        metrics = self._make_metrics(begun) if self._workers.leads else Metrics([])
+        metrics = self._open_metrics(done) if self._workers.is_main else Metrics([])
         try:
-            for step in range(begun + 1, settings.last_step + 1):
+            for step in range(done + 1, settings.last_step + 1):
                 loss = self._step(step, metrics)
-                self._smooth = self._smooth * SMOOTH + loss * (1 - SMOOTH) if step > 1 else self._smooth + loss
-                if self._workers.leads and (step % settings.checkpoint_every == 0 or step == settings.last_step):
+                self._smoothed_loss = (
+                    self._smoothed_loss * SMOOTH + loss * (1 - SMOOTH) if step > 1 else self._smoothed_loss + loss
+                )
+                if self._workers.is_main and (step % settings.checkpoint_every == 0 or step == settings.last_step):
                     metrics.sync()
                     self._checkpoints.save(step, self._state())
-                progress(step, settings.steps, float(self._smooth))
+                progress(step, settings.steps, float(self._smoothed_loss))
         finally:
             metrics.close()
-        return float(self._smooth)
+        return float(self._smoothed_loss)
 
     def _state(self) -> dict[str, Tensor]:
         scale = {SCALE: torch.tensor([self._scale], dtype=torch.float64)} if self._compute.loss_scale != 1.0 else {}
-        return {**self._optimizer.state(), **self.average.state(), **scale, LOSS: self._smooth}
+        return {**self._optimizer.state(), **self.average.state(), **scale, LOSS: self._smoothed_loss}
 
     def _resume(self) -> int:
+        """Take up the newest checkpoint; how many steps are done, 0 without one."""
         kept = self._checkpoints.newest(self._settings.last_step)
         if kept is None:
             return 0
-        self._smooth = kept.tensors[LOSS]
+        self._smoothed_loss = kept.tensors[LOSS]
         self._scale = float(kept.tensors.get(SCALE, torch.tensor(self._scale)))
         self._optimizer.restore(kept.tensors)
         self.average.restore(kept.tensors)
@@ -112,24 +115,24 @@ class Run:
 
     def _compile_again(self) -> None:
         """Compile at the first step's sizes before going on: what comes of compiling depends a little on the sizes that it meets first."""
-        self._denoiser.train_encoders(bool(self._settings.text_encoder_steps))
+        self._model.train_encoders(bool(self._settings.text_encoder_steps))
         self._gradients(1)
         self._optimizer.clear()
 
     def _step(self, step: int, metrics: Metrics) -> float:
         settings = self._settings
-        self._denoiser.train_encoders(step <= settings.text_encoder_steps)
-        loss = self._workers.total(self._gradients(step))
-        self._denoiser.complete_gradients()
-        self._workers.add_up(
-            parameter.grad for parameter in self._denoiser.parameters.values() if parameter.grad is not None
+        self._model.train_encoders(step <= settings.text_encoder_steps)
+        loss = self._workers.all_reduce_number(self._gradients(step))
+        self._model.fill_missing_gradients()
+        self._workers.all_reduce(
+            parameter.grad for parameter in self._model.parameters.values() if parameter.grad is not None
         )
         rate = learning_rate(
             step, settings.steps, settings.learning_rate, settings.warmup_steps, settings.schedule, settings.restarts
         )
         # the quotient first: where both rates are the same it is 1 exactly, and Prodigy takes no rate that differs in its last bit
-        apart = rate * (settings.text_encoder_rate / settings.learning_rate)
-        norm = self._optimizer.step(rate, self._scale, apart)
+        encoder_rate = rate * (settings.text_encoder_rate / settings.learning_rate)
+        norm = self._optimizer.step(rate, self._scale, encoder_rate)
         if not math.isfinite(norm):
             self._lower_scale(step)
         self.average.update(step)
@@ -163,9 +166,9 @@ class Run:
         while True:
             try:
                 with self._blocks.ready(step):
-                    return self._accumulated(step)
+                    return self._accumulate(step)
             except failures() as error:
-                remedy = self._blocks.give_up(step, error) or self._smaller(step, error)
+                remedy = self._blocks.give_up(step, error) or self._halve_portions(step, error)
                 if not remedy:
                     raise
             # outside of the except block, whose traceback would hold the tensors
@@ -173,7 +176,7 @@ class Run:
             release_memory()
             self._notice(remedy)
 
-    def _smaller(self, step: int, error: BaseException) -> str:
+    def _halve_portions(self, step: int, error: BaseException) -> str:
         """Halve the portions from a step on, where memory ran out; what the user should know of it, "" where that cannot help."""
         size = self._portions.halve(step) if ran_out_of_memory(error) else 0
         whole = self._settings.effective_batch
@@ -183,12 +186,13 @@ class Run:
             else ""
         )
 
-    def _accumulated(self, step: int) -> float:
+    def _accumulate(self, step: int) -> float:
+        """Add the gradients of the subject's batch and of the prior images'; this process's share of the loss."""
         settings = self._settings
-        loss = self._backward(self._material.subject.batch(step), settings.seed, step, 1.0)
-        if self._material.prior is not None:
+        loss = self._backward(self._data.subject.batch(step), settings.seed, step, 1.0)
+        if self._data.prior is not None:
             seed = derive_seed(settings.seed, "prior")
-            loss += self._backward(self._material.prior.batch(step), seed, step, settings.prior_weight)
+            loss += self._backward(self._data.prior.batch(step), seed, step, settings.prior_weight)
         return loss
 
     def _backward(self, batch: Batch, seed: int, step: int, weight: float) -> float:
@@ -196,14 +200,14 @@ class Run:
         count, size = batch.latents.shape[0], self._portions.at(step)
         drawn = draw_noise(self.noise, tuple(batch.latents.shape), self._settings.noise_offset, seed, step)
         loss = 0.0
-        first, end = self._workers.part(count)
+        first, end = self._workers.share(count)
         for start in range(first, end, size):
             stop = min(start + size, end)
             share = weight * (stop - start) / count
             noise = StepNoise(drawn.times[start:stop], drawn.noise[start:stop])
             for term in self._objective.terms(batch.part(start, stop), noise):
                 torch.autograd.backward(term * (share * self._scale))
-                # after the way back is under way: reading a number waits for the GPU
+                # after the backward pass was queued: reading a number waits for the GPU
                 loss += share * _finite(term, step)
         return loss
 

@@ -26,15 +26,16 @@ from twinloop.store.atomic import write_json
 
 JOB = "job.json"
 LAST_LINES = 15
-PATIENCE = 20.0
-"""Seconds that processes have to end by themselves after they were asked."""
+"""Of the processes' output, shown where they end without a message."""
+GRACE_SECONDS = 20.0
+"""For processes to end by themselves after they were asked to."""
 
 
 class SharedTrainer:
     """A `Trainer` that starts ``count`` processes with torchrun for every training.
 
     Args:
-        notice: told what the user should know while a training goes on.
+        notice: called with what the user should know while a training goes on.
     """
 
     def __init__(self, choice: BaseChoice, count: int, notice: Callable[[str], None]) -> None:
@@ -48,9 +49,9 @@ class SharedTrainer:
     def fingerprint(self) -> str:
         return self._alone.fingerprint
 
-    def forecast(self, settings: TrainingSettings, images: int) -> Forecast | None:
+    def forecast(self, settings: TrainingSettings, images: int, prior_images: int = 0) -> Forecast | None:
         """As for one process: each takes its own portion on its own GPU."""
-        return self._alone.forecast(settings, images)
+        return self._alone.forecast(settings, images, prior_images)
 
     def train(
         self, samples: Sequence[TrainingSample], settings: TrainingSettings, output: Path, work: Path, metadata: Mapping[str, str],
@@ -72,33 +73,33 @@ class SharedTrainer:
             job.unlink(missing_ok=True)
 
     def _run(self, job: Path, progress: Progress) -> LoRA:
-        last: deque[str] = deque(maxlen=LAST_LINES)
+        output: deque[str] = deque(maxlen=LAST_LINES)
         lora: LoRA | None = None
         with _processes(job, self._count) as process:
             for line in process.stdout or ():
-                told = parse_message(line)
-                if told is None:
-                    last.append(line.rstrip())
-                elif told["kind"] == "step":
-                    progress(int(told["step"]), int(told["steps"]), float(told["loss"]))
-                elif told["kind"] == "notice":
-                    self._notice(str(told["text"]))
-                elif told["kind"] == "error":
-                    raise _error(told)
+                message = parse_message(line)
+                if message is None:
+                    output.append(line.rstrip())
+                elif message["kind"] == "step":
+                    progress(int(message["step"]), int(message["steps"]), float(message["loss"]))
+                elif message["kind"] == "notice":
+                    self._notice(str(message["text"]))
+                elif message["kind"] == "error":
+                    raise _as_error(message)
                 else:
-                    lora = LoRA.from_json(told["lora"])
+                    lora = LoRA.from_json(message["lora"])
         if lora is None:
             raise StateError(
-                "The processes of the training ended before it was finished. Their last lines:\n" + "\n".join(last)
+                "The processes of the training ended before it was finished. Their last lines:\n" + "\n".join(output)
             )
         return lora
 
 
-def _error(told: Mapping[str, Any]) -> TwinLoopError:
-    """The same error as in the process, with its message."""
-    kind = getattr(errors, str(told["error"]), None)
+def _as_error(message: Mapping[str, Any]) -> TwinLoopError:
+    """The same error as in the process that sent it, with its text."""
+    kind = getattr(errors, str(message["error"]), None)
     plain = isinstance(kind, type) and issubclass(kind, TwinLoopError) and kind.__init__ is Exception.__init__
-    return kind(told["message"]) if plain and kind is not None else TwinLoopError(str(told["message"]))
+    return kind(message["message"]) if plain and kind is not None else TwinLoopError(str(message["message"]))
 
 
 @contextlib.contextmanager
@@ -115,14 +116,14 @@ def _processes(job: Path, count: int) -> Iterator[subprocess.Popen[str]]:
         yield process
         process.wait()
     finally:
-        _end(process)
+        _terminate(process)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _terminate(process: subprocess.Popen[str]) -> None:
     for how in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
         if process.poll() is not None:
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, how) if os.name == "posix" else process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(PATIENCE)
+            process.wait(GRACE_SECONDS)

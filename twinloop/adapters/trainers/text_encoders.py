@@ -1,4 +1,4 @@
-"""The LoRA on a base model's text encoders, while it is trained: captions are read anew in every step, and gradients reach the encoders."""
+"""The LoRA on a base model's text encoders, while it is trained: captions are encoded anew in every step, with gradients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from twinloop.adapters.diffusion.base_model import BaseModel
-from twinloop.adapters.diffusion.compute import release_memory
+from twinloop.adapters.diffusion.memory import release_memory
 from twinloop.adapters.diffusion.prompts import Joined
 from twinloop.errors import InputError
 from twinloop.families.base import Family, TrainableEncoders
@@ -46,7 +46,7 @@ class TextEncoders:
 
     Attributes:
         models: by the pipeline's name of the component.
-        learning: whether gradients reach them; without, they read as they are now.
+        learning: whether gradients reach them; without, they encode captions with the LoRA as it is now.
     """
 
     def __init__(
@@ -56,33 +56,33 @@ class TextEncoders:
         self.models = models
         self.learning = True
 
-    def read(self, texts: Sequence[str], words: Joined) -> Joined:
-        """The embedded texts as the encoders read them now.
+    def encode(self, texts: Sequence[str], cached: Joined) -> Joined:
+        """The embeddings of these texts, with the LoRA.
 
         Args:
-            words: as they were read without the LoRA, on the training device.
+            cached: their embeddings without it, on the training device; those of frozen text encoders are taken from there.
         """
         with torch.set_grad_enabled(self.learning and torch.is_grad_enabled()):
-            # the activations of a CLIP are few, but its way back comes last: computed again they are only there when the denoiser's are gone
+            # the activations of a CLIP are few, but its backward pass comes last: recomputed, they are only there when the denoiser's are gone
             made = (
-                checkpoint(self._read, texts, words, use_reentrant=False)
+                checkpoint(self._encode, texts, cached, use_reentrant=False)
                 if self._checkpointing
-                else self._read(texts, words)
+                else self._encode(texts, cached)
             )
-        return {name: part.to(words[name]) for name, part in made.items()}
+        return {name: part.to(cached[name]) for name, part in made.items()}
 
-    def _read(self, texts: Sequence[str], words: Joined) -> Joined:
-        return self._trainable.read(self._base.pipeline, texts, words, self._base.compute.device)
+    def _encode(self, texts: Sequence[str], cached: Joined) -> Joined:
+        return self._trainable.encode(self._base.pipeline, texts, cached, self._base.compute.device)
 
 
 @contextmanager
 def adapted_encoders(
     base: BaseModel, adapter: str, config: Callable[[list[str]], LoraConfig], *, checkpointing: bool
 ) -> Iterator[TextEncoders]:
-    """The text encoders with a fresh LoRA, on the training device; afterwards they are and lie as they did.
+    """The text encoders with a fresh LoRA, on the training device; afterwards they are as before, in main memory.
 
     Args:
-        config: names of layers -> how PEFT adapts them. checkpointing: compute activations again on the way back.
+        config: names of layers -> how PEFT adapts them. checkpointing: recompute activations in the backward pass.
 
     Raises:
         InputError: the family's cannot be trained, or the model has none of them.
@@ -100,7 +100,7 @@ def adapted_encoders(
         yield TextEncoders(base, trainable, models, checkpointing)
     finally:
         for model in models.values():
-            _take_off(model)
+            _remove_lora(model)
             model.to("cpu")
         release_memory()
 
@@ -111,13 +111,13 @@ def target_layers(model: nn.Module) -> list[str]:
     return [name for name, layer in model.named_modules() if name.endswith(ends) and isinstance(layer, nn.Linear)]
 
 
-def _take_off(model: Any) -> None:
+def _remove_lora(model: Any) -> None:
     recurse_remove_peft_layers(model)
     if hasattr(model, "peft_config"):
         del model.peft_config
     model.requires_grad_(False)
 
 
-def long_name(layer: str) -> str:
-    """A layer of a CLIP as files call it."""
+def with_clip_prefix(layer: str) -> str:
+    """A layer of a CLIP as LoRA files call it; newer versions of transformers leave the prefix out."""
     return layer if layer.startswith(CLIP) else f"{CLIP}{layer}"

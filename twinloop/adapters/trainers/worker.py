@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
 from twinloop.adapters.trainers.job import Job, message
-from twinloop.adapters.trainers.workers import joined
+from twinloop.adapters.trainers.workers import process_group
 from twinloop.errors import TwinLoopError
 from twinloop.families import family_of
 from twinloop.registry import load_plugin
@@ -16,33 +16,34 @@ from twinloop.store.atomic import read_json
 
 
 def main(path: Path) -> int:
-    """Take part in the training of a job file; the leading process says how far it is."""
+    """Take part in the training of a job file; the main process reports how far it is."""
     job = Job.from_json(read_json(path))
     for plugin in job.choice.plugins:
         load_plugin(Path(plugin))
-    with joined() as workers:
+    with process_group() as workers:
         try:
-            lora = _trainer(job, say=workers.leads).train_with(
+            lora = _trainer(job, workers.is_main).train_with(
                 workers, job.samples, job.settings, job.output, job.work, job.metadata,
-                lambda step, steps, loss: _say(workers.leads, message("step", step=step, steps=steps, loss=loss)),
+                lambda step, steps, loss: _send(workers.is_main, message("step", step=step, steps=steps, loss=loss)),
             )  # fmt: skip
         except TwinLoopError as error:
-            _say(True, message("error", error=type(error).__name__, message=str(error)))
+            _send(True, message("error", error=type(error).__name__, message=str(error)))
             return error.exit_code
-        _say(workers.leads, message("done", lora=dataclasses.asdict(lora)))
+        _send(workers.is_main, message("done", lora=dataclasses.asdict(lora)))
     return 0
 
 
-def _trainer(job: Job, say: bool) -> DiffusersLoraTrainer:
+def _trainer(job: Job, is_main: bool) -> DiffusersLoraTrainer:
     choice = job.choice
     return DiffusersLoraTrainer(
         choice.base, family_of(choice.base, choice.preset), device=choice.device, allow_download=choice.allow_download, precision=choice.precision,
-        quantization=choice.quantization, notice=lambda text: _say(say, message("notice", text=text)),
+        quantization=choice.quantization, notice=lambda text: _send(is_main, message("notice", text=text)),
     )  # fmt: skip
 
 
-def _say(wanted: bool, line: str) -> None:
-    if wanted:
+def _send(reports: bool, line: str) -> None:
+    """To the process that started this one, through standard output; only where this process reports."""
+    if reports:
         sys.stdout.write(line)
         sys.stdout.flush()
 

@@ -13,30 +13,30 @@ from torch import Tensor
 from twinloop.errors import InputError
 
 BUCKET = 25 << 20
-"""Bytes that are sent at once, as PyTorch's own data-parallel training does."""
+"""Bytes that are sent at once, as PyTorch's DistributedDataParallel does."""
 
 
 class Workers:
-    """One process among ``count``, ``rank`` from 0; alone where nothing else is said.
+    """This process, ``rank`` from 0, among the ``world_size`` processes that share a training; alone by default.
 
     The pictures of a step do not depend on how many processes there are, so neither does the training, but for the rounding of sums.
     """
 
-    def __init__(self, rank: int = 0, count: int = 1) -> None:
-        self.rank, self.count = rank, count
+    def __init__(self, rank: int = 0, world_size: int = 1) -> None:
+        self.rank, self.world_size = rank, world_size
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that writes and reports."""
         return self.rank == 0
 
-    def part(self, pictures: int) -> tuple[int, int]:
+    def share(self, pictures: int) -> tuple[int, int]:
         """First and last (exclusive) of a step's pictures that this process takes."""
-        return self.rank * pictures // self.count, (self.rank + 1) * pictures // self.count
+        return self.rank * pictures // self.world_size, (self.rank + 1) * pictures // self.world_size
 
-    def add_up(self, tensors: Iterable[Tensor]) -> None:
-        """Sum over all processes, in place."""
-        if self.count > 1:
+    def all_reduce(self, tensors: Iterable[Tensor]) -> None:
+        """The sum over all processes, in the place of each tensor."""
+        if self.world_size > 1:
             for bucket in _buckets(tensors):
                 together = torch.cat([tensor.flatten() for tensor in bucket])
                 dist.all_reduce(together)
@@ -45,21 +45,21 @@ class Workers:
                 ):
                     tensor.copy_(part.view_as(tensor))
 
-    def total(self, value: float) -> float:
-        """Sum over all processes."""
+    def all_reduce_number(self, value: float) -> float:
+        """The sum over all processes."""
         whole = torch.tensor([value], dtype=torch.float64)
-        if self.count > 1 and dist.get_backend() == "nccl":
+        if self.world_size > 1 and dist.get_backend() == "nccl":
             whole = whole.cuda()
-        self.add_up([whole])
+        self.all_reduce([whole])
         return float(whole)
 
     @contextmanager
-    def one_first(self) -> Iterator[None]:
-        """The leading process goes through before the others, which then find what it made."""
-        if self.count > 1 and not self.leads:
+    def main_first(self) -> Iterator[None]:
+        """The main process goes through before the others, which then find what it made."""
+        if self.world_size > 1 and not self.is_main:
             dist.barrier()
         yield
-        if self.count > 1 and self.leads:
+        if self.world_size > 1 and self.is_main:
             dist.barrier()
 
 
@@ -91,7 +91,7 @@ def check_processes(count: int, pictures: int) -> None:
 
 
 @contextmanager
-def joined() -> Iterator[Workers]:
+def process_group() -> Iterator[Workers]:
     """The group that torchrun put this process into: NCCL between GPUs, gloo otherwise."""
     rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     gpus = torch.cuda.device_count()

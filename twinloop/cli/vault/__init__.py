@@ -1,4 +1,4 @@
-"""``twinloop vault``: from a messy folder of photos to a person's training set."""
+"""``twinloop vault`` and its table of commands."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from twinloop.cli.vault import (
     status,
 )
 
+SUMMARY = "From a messy folder of photos to a person's training set."
 COMMANDS: tuple[Command, ...] = (
     run.COMMAND,
     scan.COMMAND,
@@ -42,8 +43,8 @@ def add_group(subparsers: Any) -> None:
     """Make ``vault`` and its commands known."""
     parser = subparsers.add_parser(
         "vault",
-        help="from a messy folder of photos to a person's training set",
-        description=__doc__,
+        help=SUMMARY,
+        description=SUMMARY,
         formatter_class=HelpFormatter,
     )
     inner = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     for line in making.left_out_lines(found.left_out):
         terminal.line(line)
     making.say_audit(found, terminal)
-    terminal.line(f"Consent: {label.consent.text}\nNext: twinloop vault prep {person.id}")
+    terminal.line(f"Consent: {label.consent.text}\nNext: {vault.vault.command(f'prep {person.id}')}")
     return found.to_json()
 
 

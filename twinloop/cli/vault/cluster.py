@@ -9,6 +9,7 @@ from twinloop.cli.command import Command
 from twinloop.cli.options import fraction, positive
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
+from twinloop.domain.wording import plural
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.cluster import Clustered
@@ -44,32 +45,28 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     with opened(args.vault) as vault:
         done = cluster(vault, ClusterOptions(args.limit, args.min_faces), wiring.build_neighbour_search, terminal)
+    first = done.people.persons[0].id if done.people.persons else "p001"
     for line in lines_of(done):
         terminal.line(line)
+    terminal.line(f"Who is who: {vault.vault.command('clusters')}")
+    terminal.line(f"To name somebody: {vault.vault.command(f'name {first} NAME')}")
     return done.to_json()
 
 
 def lines_of(done: Clustered) -> list[str]:
     """The summary for people."""
     data = done.to_json()
-    people, faces, strangers = (
-        _count(data["people"], "person", "people"),
-        _count(data["faces"], "face", "faces"),
-        _count(data["strangers"], "face", "faces"),
-    )
+    people, strangers = plural(data["people"], "person", "people"), plural(data["strangers"], "face")
     lines = [
-        f"{people} with {faces}; {strangers} of strangers (limit {data['limit']:.2f}, at least {data['min_faces']} photos)"
+        f"{people} with {plural(data['faces'], 'face')}; {strangers} of strangers",
+        f"Faces are one person's from a likeness of {data['limit']:.2f} (cosine, 1 = the same; --limit).",
+        f"Who is on fewer than {plural(data['min_faces'], 'photo')} is a stranger (--min-faces).",
     ]
     if not done.changed:
         lines.append("Nothing changed.")
     elif done.new or done.gone:
         lines += [f"{word}: {_few(names)}" for word, names in (("New", done.new), ("Gone", done.gone)) if names]
-    first = done.people.persons[0].id if done.people.persons else "p001"
-    return [*lines, f"Who is who: twinloop vault clusters. To name somebody: twinloop vault name {first} NAME"]
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+    return lines
 
 
 def _few(names: tuple[str, ...], most: int = 12) -> str:

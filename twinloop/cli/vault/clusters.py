@@ -10,6 +10,7 @@ from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
 from twinloop.cli.vault.scan import shown
+from twinloop.domain.wording import plural
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.clusters import ListedPerson
@@ -29,19 +30,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.clusters import clusters
     from twinloop.stages.vault.opened import looked_into
-    from twinloop.stages.vault.people import STALE, read_people
+    from twinloop.stages.vault.people import read_people, stale
     from twinloop.stages.vault.sheets import write_sheets
 
     with looked_into(args.vault) as vault:
         people = read_people(vault.vault)
         if people.fingerprint != vault.fingerprint:
-            terminal.warn(STALE)
+            terminal.warn(stale(vault.vault))
         listed = clusters(vault, people)
         sheets = write_sheets(vault, listed, args.sheets, terminal) if args.sheets is not None else []
     for line in lines_of([item for item in listed if args.hidden or item.person is None or not item.person.hidden]):
         terminal.line(line)
     if sheets:
-        terminal.line(f"{len(sheets)} contact sheets in {args.sheets}")
+        terminal.line(f"{plural(len(sheets), 'contact sheet')} in {args.sheets}")
     return [item.to_json() for item in listed]
 
 

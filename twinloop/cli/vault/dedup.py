@@ -9,9 +9,11 @@ from twinloop.cli.command import Command
 from twinloop.cli.options import not_negative
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
+from twinloop.domain.wording import plural
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.duplicates import Duplicates
+    from twinloop.store.vault import Vault
 
 NAMES = {"exact": "the same bytes", "near": "copies of one picture", "burst": "bursts of one person"}
 
@@ -36,9 +38,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     with opened(args.vault) as vault:
         found = dedup(vault, options_for(vault.vault, args.distance, args.burst_seconds), terminal)
-        for line in summary(found):
+        for line in summary(found, vault.vault):
             terminal.line(line)
-        terminal.line(f"Which is kept, and why: twinloop vault duplicates. Written: {vault.vault.duplicates}")
+        terminal.line(f"Which is kept, and why: {vault.vault.command('duplicates')}")
+        terminal.line(f"Written: {vault.vault.duplicates}")
     return {**counts(found), "path": str(vault.vault.duplicates)}
 
 
@@ -53,21 +56,24 @@ def counts(found: Duplicates) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def summary(found: Duplicates) -> list[str]:
+def summary(found: Duplicates, vault: Vault) -> list[str]:
     """The search for people."""
-    lines = [f"{found.files} files, {found.photos} different photos, {found.kept} kept"]
+    photos = plural(found.photos, "different photo")
+    lines = [f"{plural(found.files, 'file')}, {photos}, {found.kept} kept"]
     for kind, name in NAMES.items():
         groups = found.of_kind(kind)
         spare = sum(not file.kept for group in groups for file in group.files)
         lines.append(f"  {kind:<5}  groups ({name}): {len(groups)}; files that another one stands for: {spare}")
     if found.flat:
-        lines.append(
-            f"{found.flat} photos are too plain to be recognised (all black, a clear sky) and were only compared byte by byte."
-        )
+        lines += [
+            f"{plural(found.flat, 'photo shows', 'photos show')} too little detail to be told from others (one colour, fog, a blur):",
+            "  such copies are only found where the files are the same, byte by byte.",
+        ]
     if found.without_thumbnail:
-        lines.append(
-            f"{found.without_thumbnail} photos have no thumbnail and were only compared byte by byte. Scan again: twinloop vault scan"
-        )
+        lines += [
+            f"{plural(found.without_thumbnail, 'photo has', 'photos have')} no thumbnail: copies are only found byte by byte.",
+            f"  Scan again: {vault.command('scan')}",
+        ]
     return [*lines, "Nothing was deleted or moved."]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
+from twinloop.domain.wording import plural
 
 if TYPE_CHECKING:
     from twinloop.domain.vault import Decision
@@ -32,9 +33,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     for group in groups:
         for line in _group_lines(group):
             terminal.line(line)
-    terminal.line(
-        f"{len(groups)} groups. Another one of a group: twinloop vault keep FILE. No duplicates: twinloop vault distinct FILE FILE"
-    )
+    terminal.line(plural(len(groups), "group"))
+    if groups:
+        terminal.line(f"To keep another one of a group: {vault.vault.command('keep FILE')}")
+        terminal.line(f"Where two are no duplicates: {vault.vault.command('distinct FILE FILE')}")
     return [group.to_json() for group in groups]
 
 
@@ -100,7 +102,7 @@ def _told(vault: OpenVault, made: Decision, text: str, terminal: Terminal) -> An
     from twinloop.stages.vault.duplicates import dropped
 
     gone = dropped(current(vault, terminal)) if vault.vault.duplicates.exists() else {}
-    terminal.line(f"{text} Take it back: twinloop vault undo")
+    terminal.line(f"{text} Take it back: {vault.vault.command('undo')}")
     return {"number": made.number, "kind": made.kind, "data": dict(made.data), "dropped": len(gone)}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
+from twinloop.domain.wording import plural
 from twinloop.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,9 +55,11 @@ def lines_of(found: Forgotten) -> list[str]:
     """What went, or would go, for people."""
     lines = [f"{'Forgotten' if found.done else 'Would be forgotten'}: {found.who}"]
     if found.faces:
-        lines.append(f"  - {found.faces} faces with their embeddings, and the thumbnails they are on")
+        lines.append(
+            f"  - {plural(found.faces, 'face')} with embeddings, and the thumbnails that show {'it' if found.faces == 1 else 'them'}"
+        )
     if found.decisions:
-        lines.append(f"  - the contents of {found.decisions} decisions (names, labels, captions)")
+        lines.append(f"  - what was said in {plural(found.decisions, 'decision')} (names, labels, captions)")
     lines += [f"  - {path}" for path in found.paths]
     lines += [f"Note: {note}" for note in found.notes]
     return lines if found.done else [*lines, "Nothing was removed. To do it: the same command with --yes"]

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     data = made.to_json()
     terminal.line(f"{person.id}{f' ({made.name})' if made.name else ''}: prompts begin with '{data['prompt']}'")
     terminal.line(f"Consent: {made.label.consent.text}")
-    terminal.line(f"Next: twinloop vault prep {person.id}")
+    terminal.line(f"Next: {vault.vault.command(f'prep {person.id}')}")
     return data
 
 

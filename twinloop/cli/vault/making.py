@@ -131,12 +131,12 @@ def left_out_lines(left_out: Sequence[LeftOut]) -> list[str]:
 
 
 def remark_lines(remarks: Iterable[tuple[str, str]]) -> list[str]:
-    """Remarks on pictures, each text once with how many pictures it is about."""
+    """Remarks on pictures, each text once with the number of pictures that it is about, each of them."""
     counted = Counter(text for _, text in remarks)
     first: dict[str, str] = {}
     for name, text in remarks:
         first.setdefault(text, name)
     return [
-        f"Note: {text} ({first[text]}{f' and {count - 1} more' if count > 1 else ''})"
+        f"Note on {first[text] if count == 1 else f'{count} pictures (such as {first[text]})'}: {text}"
         for text, count in counted.most_common(SHOWN)
     ]

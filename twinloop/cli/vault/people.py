@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from twinloop.stages.vault.edit_people import Edited
     from twinloop.stages.vault.opened import OpenVault
 
-UNDO = "To take it back: twinloop vault undo"
-
 
 def _editing(edit: Callable[[OpenVault, argparse.Namespace], Edited]) -> Callable[[argparse.Namespace, Terminal], Any]:
     """Runs one edit and says what changed."""
@@ -27,7 +25,7 @@ def _editing(edit: Callable[[OpenVault, argparse.Namespace], Edited]) -> Callabl
 
         with opened(args.vault) as vault:
             done = edit(vault, args)
-        terminal.line(f"{done.text} {UNDO}")
+        terminal.line(f"{done.text} To take it back: {vault.vault.command('undo')}")
         return done.to_json()
 
     return run

@@ -11,9 +11,11 @@ from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault import making
 from twinloop.cli.vault.options import add_person, add_vault
+from twinloop.domain.wording import plural
 
 if TYPE_CHECKING:
     from twinloop.domain.vault import Person
+    from twinloop.stages.vault.grade import Readiness
     from twinloop.stages.vault.opened import OpenVault
     from twinloop.stages.vault.prep import Prepared
 
@@ -74,11 +76,11 @@ def lines(found: Prepared) -> list[str]:
     """What prep did, for people."""
     captions = found.captions
     changed = (
-        f"{found.written} files written" + (f", {len(found.removed)} removed" if found.removed else "")
+        f"{plural(found.written, 'file')} written" + (f", {len(found.removed)} removed" if found.removed else "")
         if found.written or found.removed
         else "nothing changed"
     )
-    shown = [f"{found.folder}: {len(captions.captions)} pictures ({found.layout}); {changed}"]
+    shown = [f"{found.folder}: {plural(len(captions.captions), 'picture')} ({found.layout}); {changed}"]
     if found.was is not None:
         shown.append(f"Moved here, as the name changed: {found.was}")
     shown += [
@@ -94,11 +96,18 @@ def lines(found: Prepared) -> list[str]:
     shown += making.left_out_lines(found.left_out)
     shown += making.remark_lines(found.remarks)
     if found.gone:
-        shown.append(f"{found.gone} photos of this person are no longer there; what was cut from them stays.")
-    shown.append(f"Readiness: {found.readiness.text}")
-    shown += [f"  - {finding.text}" for finding in found.readiness.findings if finding.level != "fine"]
+        shown.append(
+            f"{plural(found.gone, 'photo of this person is', 'photos of this person are')} no longer there; what was cut from them stays."
+        )
+    shown += _readiness_lines(found.readiness)
     shown.append(f"Consent: {captions.label.consent.text}")
     return shown
+
+
+def _readiness_lines(readiness: Readiness) -> list[str]:
+    """The grade with what it stands on; hints by themselves."""
+    lines = [f"Readiness: {readiness.text}", *(f"  - {finding.text}" for finding in readiness.weak)]
+    return lines + (["Hints:", *(f"  - {finding.text}" for finding in readiness.hints)] if readiness.hints else [])
 
 
 COMMAND = Command("prep", "Cut, caption and write a person's training set, and grade it.", configure, run)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault import cluster, dedup, label, making, prep, scan
+from twinloop.errors import NothingToDo
 
 if TYPE_CHECKING:
     from twinloop.domain.vault import Person
     from twinloop.stages.vault.opened import OpenVault
+    from twinloop.stages.vault.whom import Meant
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -50,19 +52,24 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     _title(terminal, "Scan")
     scanned = scan.run(args, terminal)
+    if not scanned["photos"]:
+        raise NothingToDo(f"No photo of {', '.join(scanned['folders'])} can be read, so there is nobody to find.")
     with opened(args.vault) as vault:
         _title(terminal, "Cluster")
         people = tell_apart(vault, ClusterOptions(args.limit, args.min_faces), wiring.build_neighbour_search, terminal)
-        _say(terminal, cluster.lines_of(people)[:-1])
+        _say(terminal, cluster.lines_of(people))
         meant = person_meant(vault, people.people, args.person, args.reference)
         terminal.line(f"{args.person}: {meant.person.id}, who {meant.why}")
         _title(terminal, "Dedup")
         copies = find_copies(vault, options_for(vault.vault, None, None), terminal)
-        _say(terminal, dedup.summary(copies))
+        _say(terminal, dedup.summary(copies, vault.vault))
         _title(terminal, "Label")
         person = _labelled(vault, meant.person, args, terminal)
         _title(terminal, "Caption and prep")
         made = prep.made(vault, person, args, terminal)
+    if meant.guessed:
+        terminal.line("")
+        terminal.warn(_guess(args.person, meant))
     terminal.line(f"\nTraining set: {made.folder} ({made.readiness.text})")
     return {
         "scan": scanned,
@@ -71,6 +78,14 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         "person": person.id,
         "prep": made.to_json(),
     }
+
+
+def _guess(name: str, meant: Meant) -> str:
+    """Nobody said who of several people is meant: the one thing to look at before a training."""
+    return (
+        f"{name} was taken to be {meant.person.id}, who {meant.why}. Look at the pictures. Should it be somebody else, "
+        f"run this again with --reference PHOTO, a photo that shows {name} alone"
+    )
 
 
 def _labelled(vault: OpenVault, person: Person, args: argparse.Namespace, terminal: Terminal) -> Person:

@@ -11,9 +11,11 @@ from twinloop.cli.command import Command
 from twinloop.cli.options import not_negative, positive
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
+from twinloop.domain.wording import plural
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.scan import Scanned
+    from twinloop.store.vault import Vault
 
 SHOWN = 10
 
@@ -78,32 +80,32 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         vault, args.folders, remove=args.remove, models_dir=args.models_dir, min_face=args.min_face, workers=args.workers, timeout=args.timeout, memory=args.memory
     )  # fmt: skip
     done = scan(vault, plan, terminal)
-    for line in lines_of(done):
+    for line in lines_of(done, vault):
         terminal.line(line)
     for note in done.notes:
         terminal.warn(note)
     return done.to_json()
 
 
-def lines_of(done: Scanned) -> list[str]:
+def lines_of(done: Scanned, vault: Vault) -> list[str]:
     """The summary for people."""
     counts = done.counts
     lines = [
-        f"{counts.photos} photos with {counts.faces} faces in {counts.files} files",
+        f"{plural(counts.photos, 'photo')} with {plural(counts.faces, 'face')} in {plural(counts.files, 'file')}",
         f"measured {done.measured}, known by their content {done.recognised}, unchanged {done.unchanged}, gone {done.gone}, skipped {len(done.skipped)}",
     ]
     return [
         *lines,
-        *skipped_lines([(os.fspath(path), reason) for path, reason in done.skipped]),
+        *skipped_lines([(os.fspath(path), reason) for path, reason in done.skipped], vault),
         *ignored_lines(done.ignored),
     ]
 
 
-def skipped_lines(skipped: list[tuple[str, str]]) -> list[str]:
+def skipped_lines(skipped: list[tuple[str, str]], vault: Vault) -> list[str]:
     """The first skipped files with their reasons."""
     if not skipped:
         return []
-    more = [f"  - and {len(skipped) - SHOWN} more: twinloop vault status --json"] if len(skipped) > SHOWN else []
+    more = [f"  - and {len(skipped) - SHOWN} more: {vault.command('status --json')}"] if len(skipped) > SHOWN else []
     return [
         "",
         f"Skipped: {len(skipped)}",

@@ -10,9 +10,11 @@ from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
 from twinloop.cli.vault.scan import skipped_lines
+from twinloop.domain.wording import plural
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.status import Status
+    from twinloop.store.vault import Vault
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,37 +27,33 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     with looked_into(args.vault) as vault:
         found = status(vault)
-    for line in lines_of(found):
+    for line in lines_of(found, vault.vault):
         terminal.line(line)
     for note in found.notes:
         terminal.warn(note)
     return found.to_json()
 
 
-def lines_of(found: Status) -> list[str]:
+def lines_of(found: Status, vault: Vault) -> list[str]:
     """The state for people."""
     counts = found.counts
     lines = [*(f"folder: {folder}" for folder in found.folders), f"models: {found.models_dir}"]
     lines.append(
-        f"photos: {counts.photos}, in {_count(counts.files, 'file')}; skipped: {_count(counts.skipped, 'file')}"
+        f"photos: {counts.photos}, in {plural(counts.files, 'file')}; skipped: {plural(counts.skipped, 'file')}"
     )
     lines.append(f"faces: {counts.faces}, of which {found.with_embedding} can be told apart")
     lines.append(
-        "people: not clustered yet (twinloop vault cluster)" if found.people is None else f"people: {found.people}"
+        f"people: not clustered yet ({vault.command('cluster')})" if found.people is None else f"people: {found.people}"
     )
     lines.append(
-        "duplicates: not searched yet (twinloop vault dedup)"
+        f"duplicates: not searched yet ({vault.command('dedup')})"
         if found.duplicate_groups is None
-        else f"duplicates: {_count(found.duplicate_groups, 'group')}"
+        else f"duplicates: {plural(found.duplicate_groups, 'group')}"
     )
-    lines.append(f"your decisions: {found.decisions}" + (" (twinloop vault history)" if found.decisions else ""))
+    lines.append(f"your decisions: {found.decisions}" + (f" ({vault.command('history')})" if found.decisions else ""))
     if found.prepared:
         lines.append(f"training sets: {', '.join(found.prepared)}")
-    return [*lines, *skipped_lines([(os.fspath(path), reason) for path, reason in found.skipped])]
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number} {name}{'' if number == 1 else 's'}"
+    return [*lines, *skipped_lines([(os.fspath(path), reason) for path, reason in found.skipped], vault)]
 
 
 COMMAND = Command(

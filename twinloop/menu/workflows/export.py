@@ -61,7 +61,7 @@ def run(session: Session) -> None:
 
 
 def _from_pictures(session: Session) -> list[str]:
-    return ["--dataset", _dataset(session), "--models-dir", questions.models(session)]
+    return ["--dataset", questions.dataset(session), "--models-dir", questions.models(session)]
 
 
 def _from_lora(session: Session) -> list[str]:
@@ -73,13 +73,7 @@ def _from_captions(session: Session) -> list[str]:
     base = session.text(
         "export.base", "Base model, as that program shall find it:", questions.SDXL, questions.not_empty
     )
-    return ["--dataset", _dataset(session), "--person", _trigger(session), "--base-model", base]
-
-
-def _dataset(session: Session) -> str:
-    return questions.expanded(
-        session.path("dataset", "Folder with the person's photos:", "", questions.existing_folder)
-    )
+    return ["--dataset", questions.dataset(session), "--person", _trigger(session), "--base-model", base]
 
 
 def _trigger(session: Session) -> str:

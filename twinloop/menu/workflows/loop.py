@@ -26,9 +26,7 @@ def run(session: Session) -> None:
 def _new(session: Session) -> str:
     name = questions.person_name(session)
     trigger = questions.trigger(session, name)
-    dataset = session.path(
-        "dataset", "Folder with the person's photos:", str(Vault(DEFAULT).person(name)), questions.existing_folder
-    )
+    dataset = questions.dataset(session, str(Vault(DEFAULT).person(name)))
     models, base = questions.models(session), questions.base_model(session)
     path = session.text(
         "config.new", "Configuration to write:", f"bootstrap_config_{name.replace(' ', '_')}.json", _free
@@ -37,14 +35,14 @@ def _new(session: Session) -> str:
         "Write the configuration",
         [
             "init", "--person-name", name, "--person-trigger", trigger, "--base-model", base, "--models-dir", models,
-            "--dataset-dir", questions.expanded(dataset), "--output", path,
+            "--dataset-dir", dataset, "--output", path,
         ],
     )  # fmt: skip
     return path
 
 
 def _free(text: str) -> str:
-    return "that file exists; name another" if Path(text).exists() else questions.not_empty(text)
+    return questions.not_empty(text) or ("that file exists; name another" if Path(text).exists() else "")
 
 
 WORKFLOW = Workflow(

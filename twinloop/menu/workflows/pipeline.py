@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from twinloop.domain.wording import plural
 from twinloop.menu import questions
 from twinloop.menu.director import Option
 from twinloop.menu.session import Session
@@ -24,7 +25,7 @@ CONSENT = (
 def run(session: Session) -> None:
     """Ask for the folder, the person and the models; then one command after the other."""
     photos = questions.expanded(
-        session.path("photos", "Folder with the photos (they are only read):", "", questions.existing_folder)
+        session.path("photos", "Folder with the photos (they are only read):", "", questions.folder_of_pictures)
     )
     name = questions.person_name(session)
     trigger = questions.trigger(session, name)
@@ -63,7 +64,7 @@ def _consent(session: Session) -> list[str]:
 
 def _forecast(photos: str) -> str:
     count = len(find_images(Path(photos)))
-    return f"\n{count} image files. Scanning takes a few tenths of a second for each; what is made goes to {DEFAULT} and outputs/."
+    return f"\n{plural(count, 'image file')}. Scanning takes a few tenths of a second for each; what is made goes to {DEFAULT} and outputs/."
 
 
 def _person(session: Session, name: str) -> str:
@@ -78,7 +79,7 @@ def _person(session: Session, name: str) -> str:
     options = [
         Option(
             item["id"],
-            f"{item['name'] or item['id']}: {len(item['faces'])} photos",
+            f"{item['name'] or item['id']}: {plural(len(item['faces']), 'photo')}",
             f"such as {Path(item['faces'][0]['path']).name}",
         )
         for item in found

@@ -11,9 +11,7 @@ from twinloop.menu.workflow import Workflow
 
 
 def analyze(session: Session) -> None:
-    dataset = questions.expanded(
-        session.path("dataset", "Folder with the person's photos:", "", questions.existing_folder)
-    )
+    dataset = questions.dataset(session)
     models = questions.models(session)
     output = session.text("gaps.output", "Write the gaps to:", "gaps.json", questions.not_empty)
     session.run("Gap analysis", ["analyze", dataset, "--models-dir", models, "--output", output])
@@ -57,7 +55,7 @@ def validate(session: Session) -> None:
 
 def _check(session: Session) -> None:
     folder = questions.expanded(
-        session.path("synthetic", "Folder of generated images:", "synthetic_1", questions.existing_folder)
+        session.path("synthetic", "Folder of generated images:", "synthetic_1", questions.folder_of_pictures)
     )
     models = questions.models(session)
     approved = session.text("approved", "Folder for approved images:", _beside(folder, "approved"), questions.not_empty)

@@ -25,7 +25,7 @@ _PLAIN = frozenset(_SMALL.split())
 
 @dataclass(frozen=True)
 class Constant:
-    """Words that ``count`` of ``of`` captions have. ``facet``: whose words they are, "" = nobody's."""
+    """Words that ``count`` of ``of`` captions have. ``facet``: whose words they are, by name; "" = nobody's."""
 
     words: str
     count: int
@@ -101,19 +101,24 @@ def _words(text: str) -> list[str]:
 
 
 def _told(words: str, count: int, of: int, facets: Sequence[Facet], style: str) -> Constant:
-    facet = next((f for f in facets if any(_says(f, value, words) for value in f.values)), None)
-    if facet is None:
+    said = [facet for facet in facets if any(_says(facet, value, words) for value in facet.values)]
+    if not said:
         advice = (
             f"Add photos without it; or, if it belongs to this person at all times, take '{words}' out of the captions."
         )
         return Constant(words, count, of, "", advice)
+    advice = " ".join(_advice(facet, words, alone=len(said) == 1) for facet in said)
+    return Constant(words, count, of, ", ".join(facet.name for facet in said), advice)
+
+
+def _advice(facet: Facet, words: str, alone: bool) -> str:
+    """What photos would make one facet vary. ``alone``: the words are of no other facet."""
     if facet.multiple:  # its values do not exclude each other: there is no other one to wish for
-        return Constant(words, count, of, facet.name, "Add photos without it.")
+        here = [value.replace("_", " ") for value in facet.values if _says(facet, value, words)]
+        return "Add photos without it." if alone else f"Add photos without {' and '.join(here)}."
     others = [value.replace("_", " ") for value in facet.values if not _says(facet, value, words)]
     name = facet.name.replace("_", " ")
-    return Constant(
-        words, count, of, facet.name, f"Add photos with another {name}" + (f": {', '.join(others)}." if others else ".")
-    )
+    return f"Add photos with another {name}" + (f": {', '.join(others)}." if others else ".")
 
 
 def _says(facet: Facet, value: str, words: str) -> bool:

@@ -121,7 +121,7 @@ def caption(
             made.append(replace(item, picture=None))  # its pixels are not needed any more
     if not made:
         raise NothingToDo(
-            f"None of the photos of {person.name or person.id} can be read. Scan again: twinloop vault scan FOLDER"
+            f"None of the photos of {person.name or person.id} can be read. Scan again: {opened.vault.command('scan')}"
         )
     found = Captions(
         person,

@@ -15,6 +15,7 @@ from twinloop.domain import crops
 from twinloop.domain.crops import Window
 from twinloop.domain.faces import Box, Face, HeadPose
 from twinloop.domain.vault import FaceKey, Person, VaultFace, VaultPhoto
+from twinloop.domain.wording import plural
 from twinloop.errors import InputError, NothingToDo
 from twinloop.facets.face_angle import angle_of
 from twinloop.stages.select import BLURRED_BELOW
@@ -89,7 +90,8 @@ class Cut:
         if not self.window.head_inside:
             notes.append("the head touches the edge")
         if self.window.others:
-            notes.append(f"{self.window.others} other face{'s' if self.window.others > 1 else ''} could not be cut off")
+            other = "another face" if self.window.others == 1 else f"{self.window.others} other faces"
+            notes.append(f"{other} could not be cut off")
         if width * height < SMALL * size * size:
             notes.append(f"smaller than {size} x {size}, and not enlarged")
         return tuple(notes)
@@ -127,12 +129,12 @@ def choose(opened: OpenVault, person: Person, duplicates: Mapping[str, str], opt
     """
     if person.hidden:
         raise InputError(
-            f"{person.name or person.id} is hidden. Show the person again first: twinloop vault show {person.id}"
+            f"{person.name or person.id} is hidden. Show the person again first: {opened.vault.command(f'show {person.id}')}"
         )
     check_current(opened.vault, opened.fingerprint)
     found = sorted_out(opened, person, duplicates, options)
     if not found.cuts:
-        raise NothingToDo(_nothing(person, found.left_out, len(person.faces)))
+        raise NothingToDo(_nothing(opened, person, found.left_out))
     return found
 
 
@@ -226,9 +228,10 @@ def _worth(cut: Cut) -> float:
     return float(cut.found.quality * pixels * (1.0 + cut.found.measures.get("sharpness", 0.0)) ** 0.25)
 
 
-def _nothing(person: Person, left_out: Sequence[LeftOut], faces: int) -> str:
+def _nothing(opened: OpenVault, person: Person, left_out: Sequence[LeftOut]) -> str:
     who = person.name or person.id
     if not left_out:
-        return f"No photo of {who} is there any more ({faces} faces were known). Scan again: twinloop vault scan FOLDER"
+        known = plural(len(person.faces), "face")
+        return f"No photo of {who} is there any more ({known} known). Scan again: {opened.vault.command('scan FOLDER')}"
     examples = "\n".join(f"  - {Path(item.photo.paths[0]).name}: {item.reason}" for item in left_out[:3])
     return f"None of the {len(left_out)} photos of {who} can be used:\n{examples}"

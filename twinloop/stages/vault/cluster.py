@@ -202,7 +202,10 @@ def _with_moved(
 
 def _nothing(vault: OpenVault, faces: int) -> str:
     if not faces:
-        return f"No faces were found in the photos of {vault.vault.root}. What was scanned: twinloop vault status"
+        return (
+            f"No faces were found in the photos of {', '.join(vault.record.folders)} (under {vault.record.min_face} pixels "
+            f"of height none is kept: --min-face). What was scanned: {vault.vault.command('status')}"
+        )
     return (
         f"The {faces} faces in {vault.vault.root} have no identity vectors, so they cannot be told apart: the models in "
         f"{vault.record.models_dir} have no embedder, or the faces are too small. Add one (twinloop doctor names it) and scan again."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -82,7 +83,9 @@ def dedup(opened: OpenVault, options: DedupOptions, reporter: Reporter) -> Dupli
     options.check()
     photos = list(opened.catalog.summaries(opened.fingerprint))
     if not photos:
-        raise NothingToDo("The catalogue has no photo to compare. Scan a folder first: twinloop vault scan FOLDER")
+        raise NothingToDo(
+            f"The catalogue has no photo to compare. Scan a folder first: {opened.vault.command('scan FOLDER')}"
+        )
     found = _Search(opened, photos, options, reporter).run()
     write_json(opened.vault.duplicates, found.to_json(), private=True)
     return found
@@ -104,8 +107,10 @@ def _inputs(opened: OpenVault, photos: Sequence[PhotoSummary]) -> str:
     """What the groups follow from, beside the options."""
     said = [[made.kind, dict(made.data), made.number] for made in opened.decisions.active(*KINDS)]
     digest = hashlib.sha256(json.dumps([VERSION, signing.VERSION, opened.fingerprint, said], sort_keys=True).encode())
+    copies = opened.catalog.copies()
     for photo in photos:
-        digest.update(photo.sha256.encode() + photo.path.encode("utf-8", "surrogateescape") + b"\0")
+        paths = copies.get(photo.sha256, [photo.path])
+        digest.update(photo.sha256.encode() + b"\0".join(os.fsencode(path) for path in paths) + b"\0\0")
     return digest.hexdigest()
 
 

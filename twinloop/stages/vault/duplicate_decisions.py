@@ -70,7 +70,9 @@ def content_of(opened: OpenVault, file: Path) -> str:
     """
     entry = opened.catalog.file(file)
     if entry is None:
-        raise InputError(f"{file} is not in the catalogue. `twinloop vault duplicates` lists the files of every group.")
+        raise InputError(
+            f"{file} is not in the catalogue. `{opened.vault.command('duplicates')}` lists the files of every group."
+        )
     if entry.sha256 is None:
         raise InputError(f"{file} was skipped by the scan: it {entry.problem}")
     return entry.sha256

@@ -125,7 +125,7 @@ def read_duplicates(vault: Vault) -> Duplicates:
         NothingToDo: there was none yet. StateError: the file is damaged.
     """
     if not vault.duplicates.exists():
-        raise NothingToDo("Nobody has looked for duplicates yet. Do it with: twinloop vault dedup")
+        raise NothingToDo(f"Nobody has looked for duplicates yet. Do it with: {vault.command('dedup')}")
     return Duplicates.from_json(read_json(vault.duplicates))
 
 

@@ -43,7 +43,7 @@ def name(vault: OpenVault, text: str, called: str) -> Edited:
     for other in people.persons:
         if other.id != person.id and wanted.casefold() in (other.id, (other.name or "").casefold()):
             raise InputError(
-                f"{other.id} is called {wanted} already. If they are one person: twinloop vault merge {other.id} {person.id}"
+                f"{other.id} is called {wanted} already. If they are one person: {vault.vault.command(f'merge {other.id} {person.id}')}"
             )
     if looks_like_id(wanted):
         raise InputError(f"'{wanted}' looks like the id of a person. Choose another name.")
@@ -78,7 +78,7 @@ def merge(vault: OpenVault, texts: Sequence[str]) -> Edited:
     into, *others = dict.fromkeys(find_person(people, text) for text in texts)
     if not others:
         raise InputError(
-            f"Merge whom into {called(into)}? Name at least two people: twinloop vault merge {into.id} p002"
+            f"Merge whom into {called(into)}? Name at least two people: {vault.vault.command(f'merge {into.id} p002')}"
         )
     count = sum(len(person.faces) for person in (into, *others))
     said = f"{', '.join(called(person) for person in others)} now {'belongs' if len(others) == 1 else 'belong'} to {called(into)}: {_faces(count)}."

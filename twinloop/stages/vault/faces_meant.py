@@ -9,7 +9,7 @@ from pathlib import Path
 from twinloop.domain.vault import FaceKey, Person
 from twinloop.errors import InputError, StateError
 from twinloop.stages.vault.opened import OpenVault
-from twinloop.stages.vault.people import STALE, People
+from twinloop.stages.vault.people import People, stale
 from twinloop.store.vault_faces import FaceEntry, face_entries
 
 
@@ -25,7 +25,7 @@ class FacesMeant:
 
     def __init__(self, vault: OpenVault, people: People, face: int | None = None) -> None:
         if people.fingerprint != vault.fingerprint:
-            raise StateError(STALE)
+            raise StateError(stale(vault.vault))
         self._vault, self._people, self._face = vault, people, face
         self._by_photo: dict[str, list[FaceEntry]] = {}
         for entry in face_entries(vault.catalog, vault.fingerprint):

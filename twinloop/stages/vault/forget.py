@@ -18,7 +18,7 @@ from twinloop.stages.vault.people import People, people_of, read_people, write_p
 from twinloop.stages.vault.person_folder import folders_of
 from twinloop.store.atomic import fsync_folder, storage_errors, write_json
 from twinloop.store.decisions import DecisionLog
-from twinloop.store.lock import locked
+from twinloop.store.lock import VAULT, locked
 from twinloop.store.vault import Vault
 from twinloop.store.vault_forget import forget_faces
 
@@ -150,6 +150,6 @@ def forget_everything(vault: Vault, really: bool) -> Forgotten:
     ]
     paths = tuple(path for path in files if path.exists())
     if really and paths:
-        with locked(vault.root):
+        with locked(vault.root, VAULT):
             _remove(paths)
     return Forgotten("everything", 0, 0, paths, done=really)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from twinloop.domain.wording import plural
+
 STOP, LACK, HINT, FINE = "stop", "lack", "hint", "fine"
 GRADES = {STOP: "not yet", LACK: "usable", HINT: "ready", FINE: "ready"}
 
@@ -51,11 +53,19 @@ class Readiness:
     findings: tuple[Finding, ...]
 
     @property
+    def weak(self) -> tuple[Finding, ...]:
+        """What the grade stands on when it is not the best; hints and what is fine left out."""
+        return tuple(finding for finding in self.findings if finding.level in (STOP, LACK))
+
+    @property
+    def hints(self) -> tuple[Finding, ...]:
+        """What would be better still; no grade is lower for it."""
+        return tuple(finding for finding in self.findings if finding.level == HINT)
+
+    @property
     def text(self) -> str:
-        weak = [finding for finding in self.findings if finding.level in (STOP, LACK)]
-        return f"{self.grade}: {self.photos} photos" + (
-            f", {len(weak)} thing{'s' if len(weak) > 1 else ''} to improve" if weak else ", nothing lacks"
-        )
+        lacks = f"{plural(len(self.weak), 'thing')} to improve" if self.weak else "nothing lacks"
+        return f"{self.grade}: {plural(self.photos, 'photo')}, {lacks}"
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -83,7 +83,8 @@ def needed_label(opened: OpenVault, person: Person) -> Label:
     found = label_of(opened.decisions, person.id)
     if found is None:
         raise InputError(
-            f'{person.name or person.id} has no trigger yet. Give one: twinloop vault label {person.id} --trigger "ohwx {person.name or "person"}" --class woman'
+            f"{person.name or person.id} has no trigger yet. Give one: "
+            + opened.vault.command(f'label {person.id} --trigger "ohwx {person.name or "person"}" --class woman')
         )
     return found
 
@@ -138,7 +139,10 @@ def _is_date(text: str) -> bool:
 
 def _consent_warnings(consent: Consent) -> tuple[str, ...]:
     if consent.kind is None:
-        return ("no consent is recorded; the person's record and every LoRA will say 'not recorded'",)
+        return (
+            "no consent is recorded; the person's record and every LoRA will say 'not recorded'. "
+            f"Record it with --consent {', '.join(Consent.KINDS[:-1])} or {Consent.KINDS[-1]}",
+        )
     lacking = [
         name
         for name, value in (("who gave it", consent.who), ("when", consent.when), ("for what", consent.scope))

@@ -10,7 +10,7 @@ from pathlib import Path
 from twinloop.errors import NothingToDo
 from twinloop.store.atomic import read_json, remove_leftovers, write_json
 from twinloop.store.decisions import DecisionLog
-from twinloop.store.lock import locked
+from twinloop.store.lock import VAULT, locked
 from twinloop.store.vault import Vault
 from twinloop.store.vault_catalog import VaultCatalog
 
@@ -46,7 +46,7 @@ class ScanRecord:
             NothingToDo: there was none.
         """
         if not vault.scan_record.exists():
-            raise NothingToDo(f"Nothing was scanned into {vault.root} yet. Start with: twinloop vault scan FOLDER")
+            raise NothingToDo(f"Nothing was scanned into {vault.root} yet. Start with: {vault.command('scan FOLDER')}")
         data = read_json(vault.scan_record)
         strangers = data.get("strangers")  # not in records of earlier versions
         return cls(
@@ -78,7 +78,7 @@ def opened(root: Path) -> Iterator[OpenVault]:
     """
     vault = Vault(root)
     record = ScanRecord.read(vault)
-    with locked(vault.root), VaultCatalog(vault.catalog) as catalog:
+    with locked(vault.root, VAULT), VaultCatalog(vault.catalog) as catalog:
         remove_leftovers(vault.root)  # what a killed process was just writing
         yield OpenVault(vault, catalog, DecisionLog(vault.decisions), record)
 

@@ -14,7 +14,6 @@ from twinloop.store.decisions import DecisionLog
 from twinloop.store.vault import Vault
 
 VERSION = 1
-STALE = "The photos were scanned with other models since people were told apart. First: twinloop vault cluster"
 _NOBODY = "-"
 
 
@@ -83,7 +82,7 @@ def read_people(vault: Vault) -> People:
     """
     found = read_found(vault)
     if found is None:
-        raise NothingToDo(f"Nobody was told apart in {vault.root} yet. First: twinloop vault cluster")
+        raise NothingToDo(f"Nobody was told apart in {vault.root} yet. First: {vault.command('cluster')}")
     return people_of(found, DecisionLog(vault.decisions, reading=True).active(*KINDS))
 
 
@@ -91,7 +90,12 @@ def check_current(vault: Vault, fingerprint: str) -> None:
     """Raises StateError: the photos were scanned with other models since people were told apart. ``fingerprint``: of the scan."""
     found = read_found(vault)
     if found is not None and found.fingerprint != fingerprint:
-        raise StateError(STALE)
+        raise StateError(stale(vault))
+
+
+def stale(vault: Vault) -> str:
+    """What is said where other models looked since people were told apart."""
+    return f"The photos were scanned with other models since people were told apart. First: {vault.command('cluster')}"
 
 
 def people_of(found: Found, decisions: Iterable[Decision]) -> People:
@@ -154,7 +158,7 @@ def read_found(vault: Vault) -> Found | None:
         return _from_json(data)
     except (KeyError, TypeError, ValueError) as error:
         raise StateError(
-            f"{vault.people} is damaged ({error}). Move it away and run: twinloop vault cluster"
+            f"{vault.people} is damaged ({error}). Move it away and run: {vault.command('cluster')}"
         ) from error
 
 

@@ -64,7 +64,7 @@ def settled(opened: OpenVault, person: Person, output: Path | None) -> PersonFol
     owner = owner_of(root)
     if owner is not None and owner not in _ids(opened, person):
         raise StateError(
-            f"{root} holds the training set of {owner}. If {owner} is called otherwise now, `twinloop vault prep {owner}` moves it; "
+            f"{root} holds the training set of {owner}. If {owner} is called otherwise now, `{opened.vault.command(f'prep {owner}')}` moves it; "
             "else move it away, or choose another --output."
         )
     if output is not None:

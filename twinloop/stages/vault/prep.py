@@ -184,7 +184,7 @@ def _written(
             made.append(dataclasses.replace(item, picture=None))
     if not made:
         raise NothingToDo(
-            f"None of the photos of {person.name or person.id} can be read. Scan again: twinloop vault scan FOLDER"
+            f"None of the photos of {person.name or person.id} can be read. Scan again: {opened.vault.command('scan')}"
         )
     if not shelf.layout.text_files:
         _write_metadata(shelf, made)

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from twinloop.domain.facet import Facet
+from twinloop.domain.model_roles import NO_DETECTOR_EXISTS
 from twinloop.domain.shots import Gap, images_needed
 from twinloop.domain.statistics import wilson
+from twinloop.domain.wording import plural
 from twinloop.facets.face_angle import FACET as ANGLE
 from twinloop.stages.analyze import Analysis, analyze
 from twinloop.stages.vault.caption import Captioned
@@ -46,7 +48,7 @@ def readiness(made: Sequence[Captioned], facets: Sequence[Facet], duplicates: in
             Finding(
                 "duplicates",
                 FINE,
-                f"{duplicates} near copies were left out: they would only have counted the same picture twice.",
+                f"{plural(duplicates, 'near copy was', 'near copies were')} left out: the same picture would have counted twice.",
                 duplicates,
                 len(made),
             )
@@ -61,7 +63,7 @@ def _number(count: int) -> Finding:
         return Finding(
             "photos",
             STOP,
-            f"{count} photos: a LoRA of so few learns the photos by heart. Add {TOO_FEW - count} at least, better {SOME - count}.",
+            f"{plural(count, 'photo')}: a LoRA of so few learns the photos by heart. Add {TOO_FEW - count} at least, better {SOME - count}.",
             count,
             SOME,
             TOO_FEW - count,
@@ -112,7 +114,7 @@ def _angle(words: str, left: int, right: int, of: int, share: float) -> Finding:
     have = left + right
     needed = images_needed(have, of, share)
     interval = wilson(have, of)
-    said = f"{of} photos, {have} {words}{'' if have == 1 else 's'} ({left} facing left, {right} facing right"
+    said = f"{plural(of, 'photo')}, {have} {words}{'' if have == 1 else 's'} ({left} facing left, {right} facing right"
     if not needed:
         lone = "left" if not left else "right" if not right else ""
         text = f"{said})."
@@ -175,7 +177,7 @@ def _unmeasured(analysis: Analysis) -> list[Finding]:
     return [
         Finding(facet.facet, HINT, f"{facet.facet.replace('_', ' ')}: not measured ({facet.why}).", 0, analysis.images)
         for facet in analysis.facets
-        if facet.measured == 0 and facet.facet != ANGLE.name
+        if facet.measured == 0 and facet.facet != ANGLE.name and facet.why != NO_DETECTOR_EXISTS
     ]
 
 
@@ -220,7 +222,7 @@ def _origin(made: Sequence[Captioned]) -> list[Finding]:
         Finding(
             "origin",
             HINT,
-            f"{synthetic} of {len(made)} carry the mark of a model: they keep it, and the loop does not count them as real photos.",
+            f"{synthetic} of {len(made)} {'carries' if synthetic == 1 else 'carry'} the mark of a model: it stays, and the loop does not count such pictures as real photos.",
             synthetic,
             len(made),
         )

@@ -22,7 +22,8 @@ from twinloop.stages.vault.measure import VERSION
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.walk import Walk
 from twinloop.store.decisions import DecisionLog
-from twinloop.store.lock import locked
+from twinloop.store.images import SUFFIXES
+from twinloop.store.lock import VAULT, locked
 from twinloop.store.vault import Vault
 from twinloop.store.vault_catalog import FileEntry, VaultCatalog
 from twinloop.store.vault_files import Counts, FileIndex
@@ -58,7 +59,8 @@ class Scanned:
 
     Attributes:
         measured: photos that were looked at. recognised: files whose content was known already (moved, renamed, copied).
-        unchanged: files that were only stat-ed. gone: files that are no longer there. counts: of the whole vault afterwards.
+        unchanged: photos that were only stat-ed. Every photo that the folders hold now is one of these three.
+        gone: files that are no longer there. counts: of the whole vault afterwards.
         skipped: every skipped file with its reason. ignored: files that are no pictures by their name, by suffix.
         away: folders that were not there this time; what is known of them is kept. notes: about models.
     """
@@ -90,12 +92,31 @@ def scan(vault: Vault, plan: ScanPlan, reporter: Reporter) -> Scanned:
     Killed at any point and run again, it goes on where it was.
 
     Raises:
-        InputError: a folder that is not there. NothingToDo: no folder at all. MissingModel, ModelFileError: as opening the models.
+        InputError: a folder that is not there. NothingToDo: no folder at all, or none of the new ones holds a picture. MissingModel, ModelFileError: as opening the models.
         Locked: another process works in the vault. StorageError: the catalogue cannot be written.
     """
+    _look_into_new_folders(vault, plan, reporter)
     vault.create()
-    with locked(vault.root), VaultCatalog(vault.catalog) as catalog:
+    with locked(vault.root, VAULT), VaultCatalog(vault.catalog) as catalog:
         return _Scan(vault, catalog, plan, reporter).run()
+
+
+def _look_into_new_folders(vault: Vault, plan: ScanPlan, reporter: Reporter) -> None:
+    """A wrong folder is told before anything is made for it."""
+    for path in plan.add:
+        if not os.path.lexists(path):
+            raise InputError(f"Folder not found: {path}")
+    known = ScanRecord.read(vault).folders if vault.scan_record.exists() else ()
+    given = list(dict.fromkeys(map(os.path.abspath, plan.add)))
+    walk = Walk(frozenset({os.path.realpath(vault.root)}))
+    empty = [path for path in given if path not in known and next(walk.found([Path(path)]), None) is None]
+    if empty and len(empty) == len(given):
+        raise NothingToDo(
+            f"No pictures in {', '.join(empty)}, nor in folders below. Nothing was changed. "
+            f"A picture is known by its ending: {' '.join(sorted(SUFFIXES))}."
+        )
+    for folder in empty:
+        reporter.warn(f"{folder} holds no pictures")
 
 
 class _Scan:
@@ -117,7 +138,7 @@ class _Scan:
             self._reporter.warn(f"{folder} is not there; what is known of it is kept. To take it out: --remove")
         gone = sum(self._index.forget_folder(Path(folder), [Path(kept) for kept in folders]) for folder in removed)
         walk = Walk(frozenset({os.path.realpath(self._vault.root)}))
-        listed = self._index.take_listing(walk.found(there))
+        self._index.take_listing(walk.found(there))
         with self._catalog.batch():
             gone += self._index.forget_missing(there, walk.unread)
             self._index.note_problems()
@@ -128,16 +149,13 @@ class _Scan:
         if record != self._record:
             record.write(self._vault)
         return Scanned(
-            folders, greeting.fingerprint, self._measured, self._recognised, listed - self._looked_at, gone, self._index.counts(greeting.fingerprint),
-            tuple(self._index.skipped()), dict(sorted(walk.ignored.items())), away, greeting.notes,
+            folders, greeting.fingerprint, self._measured, self._recognised,
+            self._index.listed_photos() - self._measured - self._recognised, gone, self._index.counts(greeting.fingerprint), tuple(self._index.skipped()), dict(sorted(walk.ignored.items())), away, greeting.notes,
         )  # fmt: skip
 
     def _folders(self) -> tuple[tuple[str, ...], list[str]]:
         """The vault's folders from now on, and those that leave it."""
         known = list(self._record.folders) if self._record is not None else []
-        for path in self._plan.add:
-            if not os.path.lexists(path):
-                raise InputError(f"Folder not found: {path}")
         removed = [os.path.abspath(path) for path in self._plan.remove]
         for folder in removed:
             if folder not in known:
@@ -146,7 +164,7 @@ class _Scan:
             folder for folder in [*known, *map(os.path.abspath, self._plan.add)] if folder not in removed
         )
         if not folders and not removed:
-            raise NothingToDo("Which folder? Start with: twinloop vault scan FOLDER")
+            raise NothingToDo(f"Which folder? Start with: {self._vault.command('scan FOLDER')}")
         return tuple(folders), removed
 
     def _look(self) -> Greeting:

@@ -14,9 +14,10 @@ from twinloop.adapters.detectors.expressions import expression_scores, eyes_open
 from twinloop.adapters.detectors.imaging import RotatedCrop, keep_best, letterbox, similarity
 from twinloop.adapters.detectors.landmark_pose import MEAN_FACE, pose_of
 from twinloop.adapters.detectors.mediapipe_hands import palm_anchors, palm_crop
-from twinloop.adapters.detectors.sunglasses import eye_brightness, lenses
+from twinloop.adapters.detectors.sunglasses import EyeLight, eye_light, lenses
 from twinloop.adapters.detectors.yolov8 import decode as decode_v8
 from twinloop.adapters.detectors.yunet import decode as decode_yunet
+from twinloop.facets import expression
 
 
 def turned(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -148,14 +149,42 @@ def both(name: str, value: float) -> dict[str, float]:
         (both("mouthSmile", 0.8), "smile"),
         ({**both("mouthSmile", 0.8), "jawOpen": 0.4}, "laughing"),
         ({"jawOpen": 0.5, "browInnerUp": 0.6, **both("eyeWide", 0.4)}, "surprised"),
-        ({**both("browDown", 0.5), **both("mouthUpperUp", 0.3)}, "angry"),
+        ({**both("browDown", 0.3), **both("mouthUpperUp", 0.6)}, "angry"),
+        ({**both("browDown", 0.8), "mouthShrugLower": 0.9}, "angry"),
+        ({**both("browDown", 0.4), "mouthShrugUpper": 0.26}, "angry"),
         ({**both("mouthPress", 0.6)}, "serious"),
+        ({**both("browDown", 0.7), **both("mouthSmile", 0.9)}, "smile"),
     ],
 )
 def test_expression_rules(given_shapes: dict[str, float], wanted: str) -> None:
     scores = expression_scores(shapes(**given_shapes), 0.27)
     best = max((name for name in scores if name.startswith("expression.")), key=lambda name: scores[name])
-    assert best == f"expression.{wanted}"
+    assert best == f"expression.{wanted}" and scores[best] >= expression.AT_LEAST
+
+
+@pytest.mark.parametrize(
+    "doubtful",
+    [
+        both("browDown", 0.55),  # low brows, sun, glasses, a bowed head
+        {**both("browDown", 0.9), "jawOpen": 0.05},
+        {"jawOpen": 0.4},  # speaks
+        {"jawOpen": 0.2, **both("browDown", 0.5)},
+        both("mouthSmile", 0.3),  # a soft smile, or the shape of the mouth
+        both("mouthUpperUp", 0.4),
+    ],
+)
+def test_what_is_doubtful_is_not_named(doubtful: dict[str, float]) -> None:
+    scores = expression_scores(shapes(**doubtful), 0.27)
+    moods = {name: value for name, value in scores.items() if name.startswith("expression.")}
+    assert max(moods.values()) < expression.AT_LEAST, moods
+
+
+def test_behind_dark_lenses_only_the_mouth_counts() -> None:
+    frown = shapes(**both("browDown", 0.9), mouthShrugLower=0.9)
+    assert expression_scores(frown, 0.27)["expression.angry"] > 0.9
+    behind = {k: v for k, v in expression_scores(frown, 0.27, covered=True).items() if k.startswith("expression.")}
+    assert max(behind.values()) < expression.AT_LEAST
+    assert expression_scores(shapes(**both("mouthSmile", 0.9)), 0.27, covered=True)["expression.smile"] > 0.9
 
 
 def test_a_laugh_is_not_closed_eyes() -> None:
@@ -169,14 +198,34 @@ def test_blendshape_tables() -> None:
     assert len(BLENDSHAPES) == len(set(BLENDSHAPES)) == 52
 
 
-def test_dark_lenses() -> None:
+def eyes_in(grey: int, white: int = 180) -> EyeLight | None:
+    """The eye light of a face of skin 180 whose eye regions are ``grey``, with ``white`` between the lids."""
     points = np.tile(np.array([50.0, 50.0], np.float32), (478, 1))
-    points[[33, 133]], points[[263, 362]] = [[20, 40], [40, 40]], [[80, 40], [60, 40]]
+    for left, lids in ((20, (33, 160, 158, 133, 153, 144)), (60, (362, 385, 387, 263, 373, 380))):
+        rim = ((0, 40), (7, 37), (13, 37), (20, 40), (13, 43), (7, 43))
+        points[list(lids)] = [(left + x, y) for x, y in rim]
     points[50], points[280], points[151] = [30, 70], [70, 70], [50, 15]
     image = np.full((100, 100, 3), 180, np.uint8)
-    bare = eye_brightness(image, points)
-    image[30:52, 10:90] = 8
-    dark = eye_brightness(image, points)
-    assert bare is not None and dark is not None
-    assert lenses(bare) < 0.01 and lenses(dark) > 0.9
-    assert eye_brightness(np.zeros_like(image), points) is None
+    image[30:52, 10:90] = grey
+    for left in (20, 60):
+        image[36:45, left : left + 21 : 3] = white
+    return eye_light(image, points)
+
+
+@pytest.mark.parametrize(
+    ("grey", "white", "hidden"),
+    [
+        (180, 180, False),
+        (8, 8, True),
+        (36, 40, True),  # a lens that mirrors the sky
+        (36, 90, False),  # the shade of a cap: the whites are still brighter
+        (80, 80, False),  # shut lids, dark skin
+    ],
+)
+def test_dark_lenses(grey: int, white: int, hidden: bool) -> None:
+    light = eyes_in(grey, white)
+    assert light is not None and (lenses(light) > 0.8) is hidden and (lenses(light) < 0.2) is not hidden
+
+
+def test_in_the_dark_nothing_is_said_of_lenses() -> None:
+    assert eye_light(np.zeros((100, 100, 3), np.uint8), np.full((478, 2), 50.0, np.float32)) is None

@@ -130,6 +130,7 @@ def test_the_yolo_files_of_the_usual_names_work_together(weights: Path, tmp_path
         "Detectors (models): faces from yolov5l-face.pt (YOLOv5-face), head pose from the face's five landmarks, "
         "hands from hand_yolov8n.pt (YOLOv8 hands), eyes from eyes_yolov.pt (YOLOv8 eyes); not measured: expression, identity."
     )
+    assert pack.brief == "Detectors (models): faces, head pose, hands, eyes; not measured: expression, identity."
     assert [part.kind for part in pack.parts] == ["hand"] and pack.measurers[0].covers == {"eyes"}
 
 

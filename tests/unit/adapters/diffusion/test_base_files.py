@@ -18,9 +18,9 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from tests.single_file import write_single_file  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
-from twinloop.adapters.diffusion.base_files import BaseFiles, find_base, variant_of  # noqa: E402
+from twinloop.adapters.diffusion.base_files import BaseFiles, find_base  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
-from twinloop.adapters.diffusion.compute import choose_compute  # noqa: E402
+from twinloop.adapters.diffusion.model_folder import variant_of  # noqa: E402
 from twinloop.errors import InputError, MissingModel, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES, preset_for  # noqa: E402
 
@@ -80,6 +80,39 @@ def test_a_folder_of_pickles_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": SDXL.pipeline}))
     with pytest.raises(ModelFileError, match="pickles"):
         find_base(str(tmp_path), SDXL, False)
+
+
+@pytest.mark.parametrize(
+    ("family", "missing"),
+    [("sdxl", "text_encoder"), ("sdxl", "text_encoder_2"), ("sd35", "text_encoder"), ("flux", "text_encoder_2")],
+)
+@pytest.mark.parametrize("how", ["null", "no entry", "no folder"])
+def test_a_missing_text_encoder_is_said_before_anything_is_loaded(
+    family: str, missing: str, how: str, tmp_path: Path
+) -> None:
+    """People strip text encoders; diffusers' pipelines then fail at the first prompt, or draw from half of it."""
+    folder = build_tiny(family, tmp_path / "base")
+    shutil.rmtree(folder / missing)
+    index = json.loads((folder / "model_index.json").read_text())
+    if how == "null":
+        index[missing] = [None, None]
+    elif how == "no entry":
+        del index[missing]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelFileError, match=rf"comes without {missing}, and models of the family '{family}'"):
+        find_base(str(folder), FAMILIES[family], False)
+
+
+def test_sd35_reads_prompts_without_t5(tmp_path: Path) -> None:
+    """Its makers left it out in half of the training; with zeros in its place prompts and captions are read by the two CLIPs."""
+    folder = build_tiny("sd35", tmp_path / "base")
+    shutil.rmtree(folder / "text_encoder_3")
+    index = json.loads((folder / "model_index.json").read_text()) | {"text_encoder_3": [None, None]}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    base = open_base(str(folder), FAMILIES["sd35"], "cpu", False, "float32")
+    words = base.prompts.embed("photo of ohwx ana")["prompt_embeds"]
+    length = base.pipeline.tokenizer_max_length
+    assert bool(words[:, :length].any()) and not bool(words[:, length:].any())
 
 
 def test_a_folder_without_weights(tmp_path: Path) -> None:
@@ -261,24 +294,6 @@ def test_the_fingerprint_of_a_denoiser_alone_follows_what_it_borrows(tmp_path: P
 
 def test_generator_and_trainer_share_one_base(tiny_base: Path) -> None:
     assert open_base(str(tiny_base), SDXL, "cpu", False) is open_base(str(tiny_base), replace(SDXL), "cpu", False)
-
-
-def test_precision() -> None:
-    exact = choose_compute("cpu", "float32")
-    assert (exact.dtype, exact.mixed, exact.exact) == (torch.float32, None, True)
-    assert exact.name != choose_compute("cpu").name
-    with pytest.raises(InputError, match=r'"bfloat16" weights need a GPU'):
-        choose_compute("cpu", "bfloat16")
-
-
-def test_a_device_that_is_not_there() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
-    with pytest.raises(InputError, match='"device": "auto"'):
-        choose_compute("cuda")
-    assert choose_compute("auto").dtype in (torch.float32, torch.float16)
 
 
 def test_a_base_in_memory_serves_its_own_family_only(full_base: Path) -> None:

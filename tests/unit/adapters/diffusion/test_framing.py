@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinloop.adapters.diffusion.framing import WIDEST, bucket_for, cover, frame
+from twinloop.adapters.diffusion.framing import WIDEST, bucket_for, cover, frame, own_bucket, remark_on_sizes
 
 SIDES = st.integers(16, 6000)
 RESOLUTIONS = st.sampled_from([(256, 32), (512, 64), (768, 32), (1024, 64)])
@@ -40,6 +40,31 @@ def test_the_scaled_photo_covers_the_crop(width: int, height: int, size: tuple[i
         assert made.bucket == (size[0], size[0])
 
 
+@given(SIDES, SIDES, RESOLUTIONS)
+@settings(max_examples=200, deadline=None)
+def test_no_photo_is_enlarged_to_a_bucket(width: int, height: int, size: tuple[int, int]) -> None:
+    resolution, step = size
+    made = frame(width, height, resolution, step, buckets=True)
+    assert made.width % step == 0 and made.height % step == 0
+    assert made.width * made.height <= resolution * resolution
+    assert max(made.bucket) / min(made.bucket) <= WIDEST
+    if min(width, height) >= step:
+        assert made.scaled[0] <= width and made.scaled[1] <= height
+    kept = made.width * made.height / (made.scaled[0] * made.scaled[1])
+    if min(width, height) >= 4 * step and max(width, height) <= WIDEST * min(width, height):
+        assert kept >= 0.75  # of the picture: what rounding to steps cuts off
+
+
+def test_small_photos_keep_their_size() -> None:
+    assert own_bucket(192, 192, 1024, 64) == (192, 192)
+    assert own_bucket(700, 500, 1024, 64) == (640, 448)
+    assert own_bucket(40, 3000, 1024, 64) == (64, 128)
+    made = frame(700, 500, 1024, 64, buckets=True)
+    assert made.bucket == (640, 448) and made.scaled == (640, 457)
+    assert frame(1000, 1300, 1024, 64, buckets=True).bucket == (896, 1152)  # large enough for its bucket
+    assert frame(192, 192, 256, 32, buckets=False).scaled == (256, 256)
+
+
 def test_usual_buckets() -> None:
     assert bucket_for(3000, 4000, 1024, 64) == (896, 1152)
     assert bucket_for(4000, 4000, 1024, 64) == (1024, 1024)
@@ -57,3 +82,13 @@ def test_the_middle_is_kept() -> None:
     image[:, 64:128] = 255
     made = cover(192, 64, 64, 64).apply(image)
     assert made.shape == (64, 64, 3) and made.min() == 255
+
+
+def test_small_photos_are_named() -> None:
+    sizes = [(2000, 2000), (192, 200), (700, 500)]
+    said = remark_on_sizes([frame(*size, 1024, 64, buckets=True) for size in sizes], 1024, 64)
+    assert "2 of 3 pictures" in said and "192 x 192" in said and "not enlarged" in said
+    assert "2 of 3 pictures" in remark_on_sizes([frame(*size, 1024, 64, buckets=False) for size in sizes], 1024, 64)
+    assert remark_on_sizes([frame(2000, 1500, 1024, 64, buckets=True)], 1024, 64) == ""
+    # a step that is half the resolution knows no finer size: nothing is small
+    assert remark_on_sizes([frame(96, 192, 64, 32, buckets=True)], 64, 32) == ""

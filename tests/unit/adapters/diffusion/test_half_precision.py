@@ -15,7 +15,7 @@ pytest.importorskip("diffusers")
 
 from twinloop.adapters.diffusion import pixels  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
-from twinloop.adapters.diffusion.compute import ran_out_of_memory  # noqa: E402
+from twinloop.adapters.diffusion.memory import ran_out_of_memory  # noqa: E402
 from twinloop.adapters.diffusion.pixels import encode, ready_vae  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 

@@ -20,7 +20,8 @@ from tests.contract.makers import SIZE  # noqa: E402
 from tests.single_file import write_single_file  # noqa: E402
 from tests.tiny_families import BUILDERS, build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
-from twinloop.adapters.diffusion.compute import Compute, check_offload, choose_compute  # noqa: E402
+from twinloop.adapters.diffusion.compute import Compute, choose_compute  # noqa: E402
+from twinloop.adapters.diffusion.offloading import check_offload  # noqa: E402
 from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402
 from twinloop.adapters.diffusion.prompts import join  # noqa: E402
 from twinloop.adapters.diffusion.quantised.model import large_parts, quantisable, quantise  # noqa: E402
@@ -53,7 +54,7 @@ def answer(base: BaseModel) -> tuple[Any, Any]:
                 torch.nn.init.constant_(parameter, 0.01)
         made = denoiser(latents, torch.tensor([500.0]), words, torch.zeros(1, 6))
         torch.autograd.backward(made.square().mean())
-        denoiser.complete_gradients()
+        denoiser.fill_missing_gradients()
         return made.detach(), torch.cat(
             [parameter.grad.flatten() for _, parameter in sorted(denoiser.parameters.items())]
         )

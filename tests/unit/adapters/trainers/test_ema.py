@@ -29,7 +29,7 @@ def test_worn_and_taken_off() -> None:
     with torch.no_grad():
         parameter.fill_(3.0)
     average.update(1)
-    with average.worn():
+    with average.applied():
         assert 1.0 < float(parameter.detach()) < 3.0
     assert float(parameter.detach()) == 3.0
 
@@ -39,7 +39,7 @@ def test_none_is_kept_without_a_decay() -> None:
     average = Average({"w": parameter}, 0.0)
     average.update(1)
     assert average.state() == {}
-    with average.worn():
+    with average.applied():
         assert float(parameter.detach()) == 1.0
 
 

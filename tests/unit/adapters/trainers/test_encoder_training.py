@@ -20,13 +20,13 @@ from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402
 from twinloop.adapters.diffusion.prompts import join  # noqa: E402
-from twinloop.adapters.trainers.adapted import AdaptedDenoiser, adapted  # noqa: E402
+from twinloop.adapters.trainers.adapted import AdaptedModel, adapted  # noqa: E402
 from twinloop.adapters.trainers.batches import Batch  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.dry_run import id_of  # noqa: E402
 from twinloop.adapters.trainers.noise import draw_noise, schedule_for  # noqa: E402
 from twinloop.adapters.trainers.objective import Objective  # noqa: E402
 from twinloop.adapters.trainers.planning import demand_of  # noqa: E402
+from twinloop.adapters.trainers.saved_activations import id_of  # noqa: E402
 from twinloop.adapters.trainers.text_encoders import check_text_encoder_training  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -99,13 +99,13 @@ def test_pictures_of_others_teach_them_too(full_base: Path, tmp_path: Path) -> N
 
 
 @pytest.fixture
-def denoiser(full_base: Path) -> Iterator[tuple[BaseModel, AdaptedDenoiser]]:
+def denoiser(full_base: Path) -> Iterator[tuple[BaseModel, AdaptedModel]]:
     base = open_base(str(full_base), SDXL, "cpu", False, "float32")
     with adapted(base, SDXL.targets, 4, 4.0, 0, text_encoder=True) as made:
         yield base, made
 
 
-def test_the_class_keeps_its_meaning_to_the_encoders_too(denoiser: tuple[BaseModel, AdaptedDenoiser]) -> None:
+def test_the_class_keeps_its_meaning_to_the_encoders_too(denoiser: tuple[BaseModel, AdaptedModel]) -> None:
     """The base's own answer is that to the caption as the bare encoders read it; the LoRA's that to the caption as it is read now."""
     base, made = denoiser
     settings = replace(SETTINGS, output_preservation=1.0)
@@ -125,12 +125,12 @@ def test_the_class_keeps_its_meaning_to_the_encoders_too(denoiser: tuple[BaseMod
     drawn = draw_noise(schedule, tuple(batch.latents.shape), 0.0, 0, 1)
     _, moved = Objective(made, schedule, settings).terms(batch, drawn)
     assert moved.item() == pytest.approx(0.0, abs=1e-9)
-    for name in made.of_encoders:
+    for name in made.encoder_parameters:
         if name.endswith("lora_B"):
             torch.nn.init.constant_(made.parameters[name], 0.2)
     _, moved = Objective(made, schedule, settings).terms(batch, drawn)
     torch.autograd.backward(moved)
-    assert moved.item() > 1e-6 and any(made.parameters[name].grad is not None for name in made.of_encoders)
+    assert moved.item() > 1e-6 and any(made.parameters[name].grad is not None for name in made.encoder_parameters)
 
 
 @pytest.mark.parametrize("name", ["sdxl", "flux"])
@@ -142,16 +142,16 @@ def test_the_forecast_counts_them(name: str, checkpointing: bool, tmp_path: Path
     found = demand_of(base, replace(SETTINGS, resolution=64))[0]
     without = demand_of(base, replace(SETTINGS, resolution=64, text_encoder=False))[0]
     encoders = [getattr(base.pipeline, part) for part in family.text_encoders().prefixes]
-    assert found.one.weights - without.one.weights == sum(
+    assert found.footprint.weights - without.footprint.weights == sum(
         tensor.nbytes for one in encoders for tensor in (*one.parameters(), *one.buffers())
     )
     assert (
-        found.one.weights + found.others == without.one.weights + without.others
+        found.footprint.weights + found.resident == without.footprint.weights + without.resident
     )  # in main memory they are there anyway
     kept: dict[int, Any] = {}
     words = join([base.prompts.embed("photo")], family.joining)
     with adapted(base, family.targets, 4, 4.0, 0, checkpointing=checkpointing, text_encoder=True) as denoiser:
-        assert found.one.adapter == sum(parameter.numel() for parameter in denoiser.parameters.values())
+        assert found.footprint.adapter == sum(parameter.numel() for parameter in denoiser.parameters.values())
         own = {
             id_of(tensor) for model in (base.denoiser, *encoders) for tensor in (*model.parameters(), *model.buffers())
         }
@@ -165,11 +165,11 @@ def test_the_forecast_counts_them(name: str, checkpointing: bool, tmp_path: Path
             denoiser(
                 torch.zeros(latent_shape(base, 64, 64)),
                 torch.tensor([500.0]),
-                denoiser.read(["photo"], words),
+                denoiser.encode(["photo"], words),
                 torch.zeros(1, 6),
             )
-    told = found.one.kept_outside if checkpointing else found.one.kept
-    assert told == pytest.approx(
+    predicted = found.footprint.checkpointed if checkpointing else found.footprint.activations
+    assert predicted == pytest.approx(
         sum(storage.nbytes() for storage in kept.values()), rel=0.01 if checkpointing else 1 / 15
     )
     assert found.peak(2, checkpointing) > without.peak(2, checkpointing)
@@ -180,10 +180,10 @@ def test_they_weigh_the_same_beside_a_quantised_denoiser(name: str, tmp_path: Pa
     base = open_base(str(build_tiny(name, tmp_path / name)), FAMILIES[name], "cpu", False, "float32")
     found = demand_of(base, replace(SETTINGS, resolution=64))[0]
     without = demand_of(base, replace(SETTINGS, resolution=64, text_encoder=False))[0]
-    trained_too = found.one.weights - without.one.weights
+    trained_too = found.footprint.weights - without.footprint.weights
     assert trained_too > 0
     for (how, one), (_, other) in zip(found.quantised(), without.quantised(), strict=True):
-        assert one.one.weights - other.one.weights == other.others - one.others == trained_too, how
+        assert one.footprint.weights - other.footprint.weights == other.resident - one.resident == trained_too, how
 
 
 def test_a_dora_on_them_loads_whole(tmp_path: Path) -> None:

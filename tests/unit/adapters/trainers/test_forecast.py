@@ -22,10 +22,11 @@ from twinloop.adapters.diffusion.quantised.model import quantise  # noqa: E402
 from twinloop.adapters.diffusion.quantised.sizes import real_bytes  # noqa: E402
 from twinloop.adapters.trainers import planning  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
-from twinloop.adapters.trainers.budget import CONTEXT, UNPACKING, Demand, WeightSizes  # noqa: E402
+from twinloop.adapters.trainers.budget import CONTEXT, DEQUANTISING, PASSES, Demand, WeightSizes  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.dry_run import Footprint, footprint, id_of  # noqa: E402
+from twinloop.adapters.trainers.dry_run import Footprint, footprint  # noqa: E402
 from twinloop.adapters.trainers.planning import demand_of, forecast, memory_plan  # noqa: E402
+from twinloop.adapters.trainers.saved_activations import id_of  # noqa: E402
 from twinloop.domain.forecast import GIB  # noqa: E402
 from twinloop.domain.quantised import QUANTIZATIONS, Quantization  # noqa: E402
 from twinloop.errors import OutOfMemory, StateError  # noqa: E402
@@ -34,10 +35,10 @@ from twinloop.families import FAMILIES  # noqa: E402
 ONE = Footprint(
     weights=4 * GIB,
     adapter=50_000_000,
-    kept=6 * GIB,
-    kept_outside=GIB,
-    largest_part=GIB,
-    largest=GIB // 8,
+    activations=6 * GIB,
+    checkpointed=GIB,
+    largest_block=GIB,
+    largest_tensor=GIB // 8,
     forward=6_000_000_000_000,
 )
 
@@ -82,9 +83,9 @@ def test_it_counts_what_autograd_really_keeps(any_base: BaseModel) -> None:
     """One part in fifteen, because a CPU's attention keeps a little less than a GPU's."""
     latents, words = latents_of(any_base), join([any_base.prompts.embed("photo of ohwx ana")], any_base.family.joining)
     found = footprint(any_base, any_base.family.targets, 4, latents, words)
-    assert found.kept == pytest.approx(really_kept(any_base, latents, words, False), rel=1 / 15)
-    assert found.kept_outside == pytest.approx(really_kept(any_base, latents, words, True), rel=0.01)
-    assert found.kept_outside + found.largest_part < found.kept
+    assert found.activations == pytest.approx(really_kept(any_base, latents, words, False), rel=1 / 15)
+    assert found.checkpointed == pytest.approx(really_kept(any_base, latents, words, True), rel=0.01)
+    assert found.checkpointed + found.largest_block < found.activations
     assert found.weights == sum(
         tensor.nbytes for tensor in (*any_base.denoiser.parameters(), *any_base.denoiser.buffers())
     )
@@ -99,7 +100,7 @@ def test_the_shape_of_latents_is_known_without_encoding(
     assert latent_shape(base, 64, 64) == latents_of(base)
     monkeypatch.setattr(base.pipeline.vae, "encode", pytest.fail)
     demand, cached = demand_of(base, replace(TRAINING, resolution=64))
-    assert demand.one.forward > 0 and cached > 4 * math.prod(latent_shape(base, 64, 64))
+    assert demand.footprint.forward > 0 and cached > 4 * math.prod(latent_shape(base, 64, 64))
 
 
 def test_a_small_gpu_computes_activations_again_also_where_nothing_can_be_predicted(
@@ -123,7 +124,7 @@ def test_it_counts_the_parameters_of_the_lora(full_base: Path) -> None:
     base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
     demand, cached = demand_of(base, TRAINING)
     with adapted(base, base.family.targets, TRAINING.rank, 1.0, 0) as denoiser:
-        assert demand.one.adapter == sum(parameter.numel() for parameter in denoiser.parameters.values())
+        assert demand.footprint.adapter == sum(parameter.numel() for parameter in denoiser.parameters.values())
     assert cached > 0
 
 
@@ -140,12 +141,12 @@ def test_the_predicted_activations_are_what_the_allocator_gives_out(full_base: P
                 torch.zeros(4, 4, side, side), torch.full((4,), 500.0), words, torch.zeros(4, 6)
             ).square().mean().backward()
         peak = peak_of(profile)
-    predicted = demand.peak(4, False) - demand.one.weights - demand.others - int(demand.one.adapter * 12)
+    predicted = demand.peak(4, False) - demand.footprint.weights - demand.resident - int(demand.footprint.adapter * 12)
     assert predicted == pytest.approx(peak, rel=0.25)
 
 
 def demand(**changes: Any) -> Demand:
-    return Demand(ONE, replace(TRAINING, batch_size=4, **changes), others=GIB // 2, gpu=True)
+    return Demand(ONE, replace(TRAINING, batch_size=4, **changes), resident=GIB // 2, gpu=True)
 
 
 def test_the_fastest_way_that_fits_is_taken() -> None:
@@ -169,12 +170,14 @@ def test_optimizers_and_the_average_cost_memory() -> None:
     assert demand(ema_decay=0.99).peak(1, True) - peaks["adamw"] == 4 * ONE.adapter
 
 
-LIGHTER = {"int8": WeightSizes(2 * GIB, GIB // 2, GIB), "nf4": WeightSizes(GIB, GIB // 2, GIB // 2)}
+QUANTISED = {"int8": WeightSizes(2 * GIB, GIB // 2, GIB), "nf4": WeightSizes(GIB, GIB // 2, GIB // 2)}
 
 
 def test_quantised_weights_are_proposed_where_the_configured_ones_do_not_fit() -> None:
-    one = replace(ONE, weights=20 * GIB, widest=10_000_000)
-    found = Demand(one, replace(TRAINING, batch_size=1), others=GIB // 2, gpu=True, lighter=LIGHTER).budgets()
+    one = replace(ONE, weights=20 * GIB, quantisable=10_000_000)
+    found = Demand(
+        one, replace(TRAINING, batch_size=1), resident=GIB // 2, gpu=True, quantised_sizes=QUANTISED
+    ).budgets()
     assert {budget: plan and plan.quantization for budget, plan in found.items()} == {
         8: "int8",
         12: "int8",
@@ -182,29 +185,29 @@ def test_quantised_weights_are_proposed_where_the_configured_ones_do_not_fit() -
         24: None,
     }
     assert str(found[8]).endswith('with "quantization": "int8"')
-    tight = {"int8": WeightSizes(9 * GIB, GIB // 2, GIB), "nf4": LIGHTER["nf4"]}
+    tight = {"int8": WeightSizes(9 * GIB, GIB // 2, GIB), "nf4": QUANTISED["nf4"]}
     (eight,) = (
         plan
-        for budget, plan in Demand(one, TRAINING, others=GIB // 2, gpu=True, lighter=tight).budgets().items()
+        for budget, plan in Demand(one, TRAINING, resident=GIB // 2, gpu=True, quantised_sizes=tight).budgets().items()
         if budget == 8
     )
     assert eight is not None and eight.quantization == "nf4"
 
 
-def test_text_encoders_that_come_over_count() -> None:
-    """They lie beside the denoiser while they read captions."""
-    visited = replace(demand(), visiting=30 * GIB)
-    assert visited.peak(1, True) == ONE.weights + GIB // 2 + CONTEXT + 30 * GIB
+def test_text_encoders_that_are_moved_over_count() -> None:
+    """They lie beside the denoiser while they embed captions."""
+    moved = replace(demand(), frozen_encoders=30 * GIB)
+    assert moved.peak(1, True) == ONE.weights + GIB // 2 + CONTEXT + 30 * GIB
 
 
 @pytest.mark.parametrize("how", ["int8", "nf4"])
-def test_unpacking_a_quantised_layer_takes_memory(how: Any) -> None:
-    packed = replace(demand(), one=replace(ONE, packed=1000), quantization=how)
-    assert packed.peak(1, True) - demand().peak(1, True) == UNPACKING[how] * 1000
+def test_dequantising_a_layer_takes_memory(how: Any) -> None:
+    quantised = replace(demand(), footprint=replace(ONE, quantised=1000), quantization=how)
+    assert quantised.peak(1, True) - demand().peak(1, True) == DEQUANTISING[how] * 1000
 
 
 @pytest.mark.parametrize("how", QUANTIZATIONS)
-def test_the_bytes_of_unpacking_are_those_that_the_allocator_gives_out(how: Quantization) -> None:
+def test_the_bytes_of_dequantising_are_those_that_the_allocator_gives_out(how: Quantization) -> None:
     pytest.importorskip("torchao")
     pytest.importorskip("bitsandbytes")
     model = torch.nn.Module()
@@ -213,7 +216,7 @@ def test_the_bytes_of_unpacking_are_those_that_the_allocator_gives_out(how: Quan
     made = model.blocks[0](torch.zeros(1, 1024, dtype=torch.bfloat16, requires_grad=True)).sum()
     with torch.profiler.profile(profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         made.backward()
-    assert peak_of(profile) / (1024 * 2048) == pytest.approx(UNPACKING[how], rel=0.15)
+    assert peak_of(profile) / (1024 * 2048) == pytest.approx(DEQUANTISING[how], rel=0.15)
 
 
 def peak_of(profile: Any) -> int:
@@ -233,14 +236,17 @@ def test_quantised_bytes_are_predicted_and_counted(name: str, tmp_path: Path) ->
     pytest.importorskip("bitsandbytes")
     folder, settings = build_tiny(name, tmp_path / name), replace(TRAINING, resolution=64)
     plain, _ = demand_of(open_base(str(folder), FAMILIES[name], "cpu", False, "float32"), settings)
-    assert list(plain.lighter) == ["int8", "nf4"] and plain.one.packed == 0
+    assert list(plain.quantised_sizes) == ["int8", "nf4"] and plain.footprint.quantised == 0
     for how, promised in plain.quantised():
         base = open_base(str(folder), FAMILIES[name], "cpu", False, "float32", how)
         real, _ = demand_of(base, settings)
         parts = [part for part in base.pipeline.components.values() if isinstance(part, torch.nn.Module)]
-        assert promised.one.weights == real.one.weights == real_bytes(base.denoiser)
-        assert promised.others == real.others == sum(map(real_bytes, parts)) - real.one.weights
-        assert (promised.one.packed, list(real.lighter)) == (real.one.packed, ["nf4"] if how == "int8" else [])
+        assert promised.footprint.weights == real.footprint.weights == real_bytes(base.denoiser)
+        assert promised.resident == real.resident == sum(map(real_bytes, parts)) - real.footprint.weights
+        assert (promised.footprint.quantised, list(real.quantised_sizes)) == (
+            real.footprint.quantised,
+            ["nf4"] if how == "int8" else [],
+        )
 
 
 @pytest.mark.parametrize("how", ["int8", "nf4"])
@@ -250,7 +256,7 @@ def test_quantised_layers_keep_nothing_and_the_forecast_knows(how: str, tmp_path
     base = open_base(str(build_tiny("flux", tmp_path / "flux")), FAMILIES["flux"], "cpu", False, "float32", how)
     latents, words = latents_of(base), join([base.prompts.embed("photo of ohwx ana")], base.family.joining)
     found = footprint(base, base.family.targets, 4, latents, words)
-    assert found.kept == pytest.approx(really_kept(base, latents, words, False), rel=1 / 15)
+    assert found.activations == pytest.approx(really_kept(base, latents, words, False), rel=1 / 15)
 
 
 def test_too_little_names_the_quantization_that_fits(
@@ -261,7 +267,7 @@ def test_too_little_names_the_quantization_that_fits(
     found, _ = demand_of(base, settings)
     least = min(plan.peak for _, lighter in found.quantised() for plan in lighter.plans())
     assert least < min(plan.peak for plan in found.plans())
-    monkeypatch.setattr(planning, "room_of", lambda *_: int(least / planning.MARGIN) + 1000)
+    monkeypatch.setattr(planning, "available_memory", lambda *_: int(least / planning.MARGIN) + 1000)
     with pytest.raises(OutOfMemory, match=r'It would fit with "quantization": "(int8|nf4)"'):
         memory_plan(base, settings, tmp_path, pytest.fail)
 
@@ -270,10 +276,10 @@ def test_a_plan_is_made_once_and_kept(full_base: Path, tmp_path: Path, monkeypat
     base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
     settings, said = replace(TRAINING, batch_size=4), list[str]()
     tight = demand_of(base, settings)[0].peak(2, True)
-    monkeypatch.setattr(planning, "room_of", lambda *_: int(tight / planning.MARGIN) + 1000)
+    monkeypatch.setattr(planning, "available_memory", lambda *_: int(tight / planning.MARGIN) + 1000)
     plan = memory_plan(base, settings, tmp_path, said.append)
     assert (plan.portion, plan.checkpointing) == (2, True) and "go through 2 at a time" in said[0]
-    monkeypatch.setattr(planning, "room_of", lambda *_: 0)
+    monkeypatch.setattr(planning, "available_memory", lambda *_: 0)
     assert memory_plan(base, settings, tmp_path, pytest.fail) == plan
     (tmp_path / "plan.json").write_text('{"portion": 2}')
     with pytest.raises(StateError, match="is damaged"):
@@ -283,7 +289,7 @@ def test_a_plan_is_made_once_and_kept(full_base: Path, tmp_path: Path, monkeypat
 def test_too_little_is_one_error_before_anything_is_trained(
     full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "room_of", lambda *_: 1000)
+    monkeypatch.setattr(planning, "available_memory", lambda *_: 1000)
     trainer = DiffusersLoraTrainer(str(full_base), FAMILIES["sdxl"], device="cpu")
     with pytest.raises(OutOfMemory, match=r"needs .* GiB at least.*Lower training\.resolution.*doctor --config"):
         trainer.train(
@@ -310,3 +316,32 @@ def test_the_forecast_of_a_whole_training(full_base: Path, monkeypatch: pytest.M
     assert short.memory is None and short.plan.portion == TRAINING.batch_size
     assert json.loads(json.dumps(short.to_json()))["budgets_gib"]["8"]["portion"] == TRAINING.batch_size
     assert "GiB of memory" in short.line and len(short.details) == 4
+
+
+def test_prior_images_double_the_time(full_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second batch goes forward and back in every step; its pictures are cached as the subject's are."""
+    monkeypatch.setattr(planning, "_speed", lambda compute: 1e9)
+    base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    _, cached = demand_of(base, TRAINING)
+    alone, both = forecast(base, TRAINING, 10), forecast(base, TRAINING, 10, prior_images=200)
+    assert alone.seconds is not None and both.seconds == pytest.approx(2 * alone.seconds)
+    assert both.disk - alone.disk == pytest.approx(200 * cached, abs=2)
+    assert both.plan == alone.plan and both.budgets == alone.budgets  # one batch after the other
+
+
+def test_the_answer_to_the_class_word_is_not_asked_of_prior_images() -> None:
+    passes, forward = PASSES, ONE.forward
+    kept = demand(output_preservation=1.0)
+    assert demand().operations(False) == pytest.approx(4 * passes * forward)
+    assert kept.operations(False) == pytest.approx(4 * (2 * passes + 1) * forward)
+    assert kept.operations(False, prior=True) == pytest.approx(4 * (3 * passes + 1) * forward)
+
+
+@pytest.mark.parametrize(("share", "learning"), [(1.0, 6), (0.5, 3)])
+def test_text_encoders_cost_their_backward_pass_while_they_learn(share: float, learning: int) -> None:
+    """After their share of the steps they still embed the captions, once per picture."""
+    asked = demand(text_encoder=True, text_encoder_share=share)
+    trained = replace(asked, footprint=replace(ONE, encoder_forward=1_000_000))
+    for prior in (False, True):
+        more = trained.training_operations(False, prior=prior) - asked.training_operations(False, prior=prior)
+        assert more == pytest.approx((1 + prior) * 4 * 1_000_000 * (learning * PASSES + (6 - learning)), rel=1e-6)

@@ -34,7 +34,7 @@ def test_it_begins_as_no_change_and_the_same_for_a_seed(base: BaseModel) -> None
         for seed in (0, 0, 1):
             with adapted(base, SDXL.targets, 2, 2.0, seed, lokr=8) as denoiser:
                 worn = denoiser(*inputs)
-                with denoiser.bare():
+                with denoiser.without_lora():
                     assert torch.equal(worn, denoiser(*inputs))
                 starts.append({name: parameter.clone() for name, parameter in denoiser.parameters.items()})
     assert all(torch.equal(value, starts[1][name]) for name, value in starts[0].items())
@@ -88,5 +88,5 @@ def test_the_forecast_counts_it(family: str, tmp_path: Path) -> None:
     one, pair = footprint(*asked, lokr=4), footprint(*asked)
     with adapted(base, base.family.targets, 2, 1.0, 0, lokr=4) as denoiser:
         assert one.adapter == sum(parameter.numel() for parameter in denoiser.parameters.values())
-    assert one.weights == pair.weights and pair.kept < one.kept < 2 * pair.kept
-    assert one.kept_outside + one.largest_part < one.kept
+    assert one.weights == pair.weights and pair.activations < one.activations < 2 * pair.activations
+    assert one.checkpointed + one.largest_block < one.activations

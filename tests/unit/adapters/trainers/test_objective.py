@@ -19,7 +19,7 @@ from tests.contract.makers import TRAINING, samples  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.trainers import running  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
-from twinloop.adapters.trainers.batches import class_caption, dropped_caption, wanted_texts  # noqa: E402
+from twinloop.adapters.trainers.batches import class_caption, dropped_caption, texts_to_embed  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.noise import draw_noise, schedule_for  # noqa: E402
 from twinloop.adapters.trainers.objective import Objective  # noqa: E402
@@ -114,10 +114,10 @@ def test_captions_of_dropped_draws_and_of_the_class() -> None:
 
 def test_only_texts_that_can_be_asked_for_are_embedded() -> None:
     told = replace(FOUR, caption_dropout=0.0, output_preservation=0.0)
-    assert wanted_texts(["a", "b", "a"], told) == ["a", "b"]
-    assert wanted_texts(["a"], replace(told, caption_dropout=0.1)) == ["a", "ohwx ana"]
-    assert wanted_texts(["a"], replace(told, caption_dropout=0.1, keep_trigger=False)) == ["a", ""]
-    assert wanted_texts(["ohwx ana"], replace(told, output_preservation=0.5, class_word="woman")) == [
+    assert texts_to_embed(["a", "b", "a"], told) == ["a", "b"]
+    assert texts_to_embed(["a"], replace(told, caption_dropout=0.1)) == ["a", "ohwx ana"]
+    assert texts_to_embed(["a"], replace(told, caption_dropout=0.1, keep_trigger=False)) == ["a", ""]
+    assert texts_to_embed(["ohwx ana"], replace(told, output_preservation=0.5, class_word="woman")) == [
         "ohwx ana",
         "woman",
     ]
@@ -186,13 +186,13 @@ def test_prior_pictures_are_learned_beside_the_subject(
     tiny_base: Path, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, float]] = []
-    real = running.Run._backward
+    real = running.TrainingRun._backward
 
     def backward(self: Any, batch: Any, seed: int, step: int, weight: float) -> float:
         seen.append((len(batch.latents), weight))
         return real(self, batch, seed, step, weight)
 
-    monkeypatch.setattr(running.Run, "_backward", backward)
+    monkeypatch.setattr(running.TrainingRun, "_backward", backward)
     others = tuple(
         replace(
             sample, prior=True, caption="photo of person", sha256=hashlib.sha256(sample.path.read_bytes()).hexdigest()

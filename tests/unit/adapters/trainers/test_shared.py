@@ -19,7 +19,7 @@ from safetensors.torch import load_file  # noqa: E402
 from tests.contract.makers import TRAINING, samples  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.job import BaseChoice, Job, message, parse_message  # noqa: E402
-from twinloop.adapters.trainers.shared import SharedTrainer, _error  # noqa: E402
+from twinloop.adapters.trainers.shared import SharedTrainer, _as_error  # noqa: E402
 from twinloop.adapters.trainers.workers import Workers, check_processes  # noqa: E402
 from twinloop.domain.faces import Box  # noqa: E402
 from twinloop.errors import InputError, Interrupted, OutOfMemory, StateError  # noqa: E402
@@ -103,9 +103,9 @@ def test_an_error_of_a_process_is_the_same_error_here(
 
 
 def test_pictures_are_shared_without_rest() -> None:
-    parts = [Workers(rank, 4).part(12) for rank in range(4)]
-    assert parts == [(0, 3), (3, 6), (6, 9), (9, 12)] and Workers().part(5) == (0, 5)
-    assert Workers().leads and not Workers(1, 2).leads and Workers().total(0.1) == 0.1
+    parts = [Workers(rank, 4).share(12) for rank in range(4)]
+    assert parts == [(0, 3), (3, 6), (6, 9), (9, 12)] and Workers().share(5) == (0, 5)
+    assert Workers().is_main and not Workers(1, 2).is_main and Workers().all_reduce_number(0.1) == 0.1
     with pytest.raises(InputError, match=r"training\.processes: 3 processes cannot share the 4 pictures"):
         check_processes(3, 4)
 
@@ -132,8 +132,8 @@ def test_other_lines_are_not_taken_for_ours(line: str) -> None:
 def test_what_is_said_is_heard() -> None:
     told: Any = parse_message(message("error", error="OutOfMemory", message="too large"))
     assert told == {"kind": "error", "error": "OutOfMemory", "message": "too large"}
-    assert isinstance(_error(told), OutOfMemory) and str(_error(told)) == "too large"
-    assert str(_error({"error": "Unknown", "message": "m"})) == "m"
+    assert isinstance(_as_error(told), OutOfMemory) and str(_as_error(told)) == "too large"
+    assert str(_as_error({"error": "Unknown", "message": "m"})) == "m"
 
 
 def test_processes_that_die_are_one_error(choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

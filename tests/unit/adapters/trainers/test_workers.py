@@ -27,7 +27,7 @@ def test_a_sum_over_processes_takes_few_messages(monkeypatch: pytest.MonkeyPatch
     shapes = [(3, 5), (7,), (90,), (2, 2, 2), (200,), (1,)]
     tensors = [torch.randn(shape, generator=random) for shape in shapes] + [torch.ones(3, dtype=torch.float64)]
     wanted = [tensor * 2 for tensor in tensors]
-    Workers(0, 2).add_up(tensors)
+    Workers(0, 2).all_reduce(tensors)
     assert all(torch.equal(found, due) for found, due in zip(tensors, wanted, strict=True))
     assert sent == [22, 98, 200, 1, 3]
 
@@ -35,5 +35,5 @@ def test_a_sum_over_processes_takes_few_messages(monkeypatch: pytest.MonkeyPatch
 def test_one_process_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "all_reduce", lambda tensor: pytest.fail("sent"))
     tensor = torch.ones(3)
-    Workers().add_up([tensor])
+    Workers().all_reduce([tensor])
     assert torch.equal(tensor, torch.ones(3))

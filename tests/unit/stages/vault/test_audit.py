@@ -29,6 +29,14 @@ def test_words_of_a_facet_are_told_together_and_with_the_others() -> None:
     assert "three quarter, profile" in found.advice
 
 
+def test_words_of_two_facets_get_the_advice_of_both() -> None:
+    always = ("head and shoulders portrait", "low-key lighting", "dark", "moody")
+    (found,) = audit(captions(10, *always, sometimes="smiling"), HEAD, BUILTIN, "prose")
+    assert found.facet == "framing, lighting"
+    assert "another framing: close up, half body, full body." in found.advice
+    assert "another lighting: normal, high key." in found.advice
+
+
 def test_of_what_may_hold_together_the_opposite_is_asked_for() -> None:
     (found,) = audit(captions(10, "eyes open"), HEAD, BUILTIN, "prose")
     assert (found.facet, found.advice) == ("composition", "Add photos without it.")

@@ -81,7 +81,8 @@ def test_small_faces_are_told() -> None:
 def test_what_was_not_measured_is_not_called_good() -> None:
     found = judged([made(n, None) for n in range(60)])
     assert found.grade == "usable" and "could not be measured" in about(found, "angle").text
-    assert about(found, "setting").text.startswith("setting: not measured")
+    assert about(found, "expression").text.startswith("expression: not measured (no detector for: expression)")
+    assert not any("setting" in finding.text for finding in found.findings)  # no detector of it exists for photos
 
 
 def test_json_holds_the_grade_the_advice_and_the_intervals() -> None:

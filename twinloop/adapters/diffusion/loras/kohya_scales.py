@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from twinloop.errors import ModelFileError
+from twinloop.loras.components import KOHYA, KOHYA_NAMES
 from twinloop.loras.words import dotted
 
 DOWN, UP, ALPHA = ".lora_down.weight", ".lora_up.weight", ".alpha"
-_LAYER = re.compile(r"lora_(unet|te|te1|te2|te3)_[^.]+\.")
-ENCODER_LAYER = re.compile(r"lora_te([123]?)_([^.]+)\.")
-_COMPONENTS = {"": "text_encoder", "1": "text_encoder", "2": "text_encoder_2", "3": "text_encoder_3"}
+_LAYER = re.compile(rf"lora_({KOHYA_NAMES})_[^.]+\.")
+ENCODER_LAYER = re.compile(r"lora_(te[123]?)_([^.]+)\.")
 
 
 def has_mixed_alphas(tensors: Mapping[str, Tensor]) -> bool:
@@ -56,7 +56,7 @@ def encoders_by_diffusers_names(tensors: Mapping[str, Tensor]) -> dict[str, Tens
         if up is None:
             return None
         try:
-            path = f"{_COMPONENTS[layer[1]]}.{dotted(layer[2])}"
+            path = f"{KOHYA[layer[1]]}.{dotted(layer[2])}"
         except ModelFileError:
             return None
         made |= {f"{path}.lora_A.weight": _scaled(tensors, stem), f"{path}.lora_B.weight": up.float()}

@@ -18,14 +18,15 @@ from torch import Tensor, nn
 
 from twinloop.adapters.diffusion.loras.fit import ENCODER, wrong_base
 from twinloop.adapters.diffusion.loras.kronecker_layers import wear_product
+from twinloop.adapters.diffusion.loras.raw import as_torch
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
 from twinloop.families.lora_names import CLIP
-from twinloop.loras.adapter import DENOISER, Place, understood
+from twinloop.loras.adapter import Place, understood
+from twinloop.loras.components import DENOISER
 from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.lora import read_lora
 from twinloop.loras.products import as_pair
-from twinloop.loras.tensors import RawTensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Products:
     layers: Mapping[str, Mapping[str, Kronecker]]
 
     @property
-    def speaks(self) -> bool:
+    def adapts_encoders(self) -> bool:
         """Whether it changes text encoders."""
         return any(name.startswith(ENCODER) for name in self.layers)
 
@@ -49,7 +50,7 @@ class Products:
                 for path, product in layers.items():
                     place = _weight_place(model.get_submodule(path))
                     parts = {
-                        f"lokr_{name}": moved.setdefault(id(part), _as_tensor(part).to(place, _precision(model)))
+                        f"lokr_{name}": moved.setdefault(id(part), as_torch(part).to(place, _precision(model)))
                         for name, part in product.parts.items()
                     }
                     wear_product(model, path, adapter, parts, product.scale, product.rows)
@@ -119,11 +120,3 @@ def _precision(model: Any) -> torch.dtype:
     """That of the model's activations; weights may lie in less."""
     found: torch.dtype = model.dtype
     return found if found.is_floating_point and found.itemsize > 1 else torch.float32
-
-
-def _as_tensor(raw: RawTensor) -> Tensor:
-    if raw.dtype == "BF16":
-        return torch.from_numpy(np.array(raw.bits).view(np.int16)).view(torch.bfloat16)
-    if raw.dtype in ("F16", "F32", "F64"):
-        return torch.from_numpy(np.array(raw.bits))
-    return torch.from_numpy(raw.values())

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from twinloop.adapters.diffusion.loras.comfyui_reading import from_comfyui
 from twinloop.adapters.diffusion.loras.fit import ENCODER, check_fit, wrong_base
 from twinloop.adapters.diffusion.loras.kohya_scales import (
     ENCODER_LAYER,
@@ -37,7 +38,7 @@ class ReadLora:
     given: str | dict[str, Tensor]
 
     @property
-    def speaks(self) -> bool:
+    def adapts_encoders(self) -> bool:
         """Whether it changes text encoders."""
         return any(key.startswith(ENCODER) for key in self.tensors)
 
@@ -52,7 +53,9 @@ def read_lora(path: Path, pipeline: Any, family: Family) -> ReadLora:
     if not any("lora" in name for name in tensors):
         raise ModelFileError(f"{path} holds no LoRA weights. Give a LoRA in diffusers or kohya form.")
     denoiser = getattr(pipeline, family.denoiser)
-    own = _whole_copy(tensors, family, denoiser) if family.lora_names.own_reader else None
+    own = from_comfyui(path, tensors, family)
+    if own is None and family.lora_names.own_reader:
+        own = _whole_copy(tensors, family, denoiser)
     if own is not None:
         read = ReadLora(own, own)
     else:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinloop.adapters.diffusion.compute import ran_out_of_memory
 from twinloop.adapters.diffusion.loras.fit import wrong_base
 from twinloop.adapters.diffusion.loras.hot_swap import exchange, pairs_of, settle
 from twinloop.adapters.diffusion.loras.lokr_reading import read_products
 from twinloop.adapters.diffusion.loras.reading import read_lora
+from twinloop.adapters.diffusion.memory import ran_out_of_memory
 from twinloop.adapters.diffusion.messages import first_line
 from twinloop.adapters.diffusion.preflight import holds_lokr
 from twinloop.adapters.diffusion.prompts import PromptEmbedder
@@ -29,13 +29,13 @@ class _Worn:
     path: Path
     state: tuple[int, int] | None
     scale: float
-    speaks: bool
+    adapts_encoders: bool
     product: bool = False
 
     @property
-    def voice(self) -> str:
-        """What it makes of the text encoders, "" = nothing."""
-        return f"{self.path} {self.state} {self.scale}" if self.speaks else ""
+    def encoder_key(self) -> str:
+        """Changes with what it adds to the text encoders, "" = nothing."""
+        return f"{self.path} {self.state} {self.scale}" if self.adapts_encoders else ""
 
 
 class LoraSlot:
@@ -80,7 +80,9 @@ class LoraSlot:
             self._worn.clear()
             raise
         finally:
-            self._prompts.voice = "\n".join(worn.voice for worn in self._worn.values() if worn.speaks)
+            self._prompts.encoder_key = "\n".join(
+                worn.encoder_key for worn in self._worn.values() if worn.adapts_encoders
+            )
 
     def _change(self, wanted: Sequence[tuple[Path, float]]) -> None:
         names = [ADAPTER if number == 0 else f"{ADAPTER}_{number}" for number in range(len(wanted))]
@@ -104,7 +106,7 @@ class LoraSlot:
 
     def _exchange(self, name: str, path: Path) -> bool:
         """Whether this file could take the place of the one that is worn under that name."""
-        if self._worn[name].speaks or self._worn[name].product or holds_lokr(path):
+        if self._worn[name].adapts_encoders or self._worn[name].product or holds_lokr(path):
             return False
         try:
             read = read_lora(path, self._pipeline, self._family)
@@ -113,7 +115,7 @@ class LoraSlot:
         pairs = pairs_of(read, path, self._family.denoiser)
         if pairs is None or not exchange(self._denoiser, name, pairs, smaller=self._steady):
             return False
-        self._worn[name] = _Worn(path, _state(path), 1.0, speaks=False)
+        self._worn[name] = _Worn(path, _state(path), 1.0, adapts_encoders=False)
         return True
 
     def _take_off(self, names: Sequence[str]) -> None:
@@ -130,7 +132,7 @@ class LoraSlot:
         if holds_lokr(path):
             products = read_products(path, self._pipeline, self._family)
             products.wear(self._pipeline, name)
-            self._worn[name] = _Worn(path, _state(path), 1.0, products.speaks, product=True)
+            self._worn[name] = _Worn(path, _state(path), 1.0, products.adapts_encoders, product=True)
             return
         read = read_lora(path, self._pipeline, self._family)
         try:
@@ -145,7 +147,7 @@ class LoraSlot:
             if ran_out_of_memory(error):
                 raise
             raise ModelFileError(wrong_base(path, first_line(error))) from error
-        self._worn[name] = _Worn(path, _state(path), 1.0, read.speaks)
+        self._worn[name] = _Worn(path, _state(path), 1.0, read.adapts_encoders)
 
     def _scale(self, scales: dict[str, float]) -> None:
         changed = [name for name, scale in scales.items() if self._worn[name].scale != scale]

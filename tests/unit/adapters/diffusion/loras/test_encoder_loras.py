@@ -164,7 +164,7 @@ def test_layers_that_are_not_there_are_named(base: BaseModel, tmp_path: Path) ->
         ModelFileError, match=r"does not fit this base model: \S+ takes \d+ channels here, 8 in the file"
     ):
         base.lora.use(path)
-    assert base.prompts.voice == "" and not hasattr(base.pipeline.text_encoder, "peft_config")
+    assert base.prompts.encoder_key == "" and not hasattr(base.pipeline.text_encoder, "peft_config")
 
 
 @pytest.mark.parametrize(

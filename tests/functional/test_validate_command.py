@@ -1,0 +1,65 @@
+"""``twinloop validate``: what it prints beside the summary, and which folders it makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.functional.console import Said, twinloop
+from twinloop.adapters.fakes import fake_photo
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine pictures of noise, and one face that was asked to be a profile and is one."""
+    monkeypatch.chdir(tmp_path)
+    Path("made").mkdir()
+    for number in range(9):
+        noise = np.random.default_rng(number).integers(0, 255, (64, 64, 3), np.uint8)
+        Image.fromarray(noise).save(f"made/synthetic_face_angle_profile_{number:03d}_20241226_143022.png")
+
+
+def validate(capsys: pytest.CaptureFixture[str], *argv: str) -> Said:
+    return twinloop(capsys, "validate", "made", "--models-dir", "fake", "--no-reference", *argv)
+
+
+def test_noise_has_no_quality_and_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    said = validate(capsys)
+    assert said.code == 0
+    assert "Approved: 0 (0.0%)\nRejected: 9\nAvg Quality: 0.00\n\nWhy rejected: no face 9" in said.out
+    assert "Nothing was copied: name folders with --approved DIR and --rejected DIR.\n" in said.out
+    assert "All checks of 9 images: made/verdicts.json" in said.out
+
+
+def test_a_folder_is_made_when_something_goes_into_it(capsys: pytest.CaptureFixture[str]) -> None:
+    said = validate(capsys, "--approved", "approved_1", "--rejected", "rejected_1")
+    assert said.code == 0 and "Nothing was copied" not in said.out
+    assert {path.name for path in Path().iterdir() if path.is_dir()} >= {"made", "rejected_1"}
+    assert not Path("approved_1").exists() and not Path("unsure_1").exists()
+    fake_photo(Path("made/synthetic_face_angle_profile_100_20241226_143022.png"), seed=1, yaw=75)
+    validate(
+        capsys, "--approved", "approved_1", "--rejected", "rejected_1", "--blur-threshold", "1", "--min-brightness", "1"
+    )
+    assert len(list(Path("approved_1").glob("*.png"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("--approved", "a3", "--rejected", "a3"), "a3 would take approved and rejected images alike"),
+        (("--approved", "a3", "--rejected", "./x/../a3/"), "would take approved and rejected images alike"),
+        (
+            ("--approved", "unsure_3", "--rejected", "rejected_3"),
+            "unsure_3 would take approved and unsure images alike",
+        ),
+    ],
+)
+def test_two_outcomes_do_not_share_a_folder(
+    argv: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = validate(capsys, *argv)
+    assert said.code == 2 and words in said.err
+    assert {path.name for path in Path().iterdir() if path.is_dir()} == {"made"}

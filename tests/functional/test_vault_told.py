@@ -1,0 +1,147 @@
+"""What the vault's commands say: sums that add up, who was meant, hints apart from faults, and next steps that can be pasted."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.functional.console import Said, twinloop
+from twinloop.adapters.fakes import fake_photo
+from twinloop.store.lock import VAULT, locked
+
+FAKE = ("--models-dir", "fake", "--workers", "0")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with six photos of one person and three of another, and an empty one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "empty").mkdir()
+    for person, count in ((1, 6), (2, 3)):
+        for number in range(count):
+            fake_photo(
+                tmp_path / "photos" / f"{'xab'[person]}{number}.png", seed=10 * person + number, size=256, person=person
+            )
+    return tmp_path
+
+
+def vault(capsys: pytest.CaptureFixture[str], *argv: object) -> Said:
+    return twinloop(capsys, "vault", *argv, "--vault", "my vault")
+
+
+@pytest.mark.parametrize("argv", [("scan", "empty"), ("run", "empty", "--person", "ana")])
+def test_an_empty_folder_is_named_and_nothing_is_made(
+    home: Path, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...]
+) -> None:
+    (home / "empty/notes.txt").write_text("no picture")
+    said = vault(capsys, *argv, *FAKE)
+    assert said.code == 2 and f"No pictures in {home / 'empty'}" in said.err and ".jpg" in said.err
+    assert not (home / "my vault").exists()
+
+
+def test_an_empty_folder_beside_a_full_one_is_a_warning(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):  # also where the full one is known already
+        said = vault(capsys, "scan", "photos", "empty", *FAKE)
+        assert said.code == 0 and "9 photos with 9 faces in 9 files" in said.out
+    assert vault(capsys, "scan").code == 0
+
+
+def test_a_folder_of_damaged_files_ends_after_the_scan(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "empty/a.jpg").write_text("no picture")
+    said = vault(capsys, "run", "empty", "--person", "ana", *FAKE)
+    assert said.code == 2 and "a.jpg: " in said.out and "Cluster" not in said.out
+    assert f"No photo of {home / 'empty'} can be read" in said.err
+
+
+def test_photos_without_faces_are_told_by_their_folder(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vault(capsys, "scan", "photos", *FAKE, "--min-face", "2000")
+    said = vault(capsys, "cluster")
+    assert said.code == 2 and f"No faces were found in the photos of {home / 'photos'} (under 2000 pixels" in said.err
+    assert "twinloop vault status --vault 'my vault'" in said.err
+
+
+def test_who_was_guessed_is_said_last_and_can_be_put_right(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The folder holds more photos of somebody else; the steps that the messages name lead to the right person."""
+    run = ("run", "photos", "--person", "ana", "--consent", "self", *FAKE)
+    said = vault(capsys, *run)
+    assert said.code == 0 and "ana was taken to be p001, who has most faces (6); others: p002 (3)" in said.err
+    assert "--reference PHOTO" in said.err.splitlines()[-1]
+    refused = vault(capsys, *run, "--reference", "photos/b0.png")
+    assert refused.code == 2 and "shows p002, but ana is p001" in refused.err
+    steps = [shlex.split(line.strip()) for line in refused.err.splitlines() if line.startswith("  twinloop")]
+    assert [step[1:3] for step in steps] == [["vault", "name"], ["vault", "prep"]]
+    for step in steps:
+        argv = [{"OTHER-NAME": "bob"}.get(word, word) for word in step[1:]]
+        assert twinloop(capsys, *argv).code == 0
+    right = vault(capsys, *run, "--reference", "photos/b0.png")
+    assert right.code == 0 and "was taken to be" not in right.err
+    assert {path.stem for path in (home / "my vault/organized/ana").glob("*.png")} == {"b0", "b1", "b2"}
+    assert len(list((home / "my vault/organized/bob").glob("*.png"))) == 6
+
+
+def test_the_only_person_is_no_guess(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (home / "photos").glob("b*"):
+        path.unlink()
+    said = vault(capsys, "run", "photos", "--person", "ana", *FAKE)
+    assert (
+        said.code == 0 and "was taken to be" not in said.err and "is the only one without a name (6 faces)" in said.out
+    )
+
+
+def test_a_missing_consent_names_its_flag(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vault(capsys, "scan", "photos", *FAKE)
+    vault(capsys, "cluster")
+    said = vault(capsys, "label", "p001", "--trigger", "ohwx ana")
+    assert "--consent self, written, licence or fictional" in said.err
+
+
+def test_hints_stand_apart_from_what_lacks(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = vault(capsys, "run", "photos", "--person", "ana", *FAKE)
+    lines = said.out.splitlines()
+    grade, hints = next(n for n, line in enumerate(lines) if line.startswith("Readiness:")), lines.index("Hints:")
+    wanted = int(re.findall(r"(\d+) things? to improve", lines[grade])[0])
+    assert wanted == hints - grade - 1 > 0, "as many lines as there are things to improve"
+    assert lines[hints + 1].startswith("  - ")
+    assert "Note on 6 pictures (such as a0.png): smaller than 1024 x 1024, and not enlarged" in lines
+
+
+def test_the_limits_of_clustering_are_explained(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vault(capsys, "scan", "photos", *FAKE)
+    said = vault(capsys, "cluster", "--limit", "0.5")
+    assert "Faces are one person's from a likeness of 0.50 (cosine, 1 = the same; --limit)." in said.out
+    assert "Who is on fewer than 3 photos is a stranger (--min-faces)." in said.out
+
+
+def test_one_is_not_counted_as_several(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in sorted((home / "photos").iterdir())[1:]:
+        path.unlink()
+    assert "1 photo with 1 face in 1 file\n" in vault(capsys, "scan", "photos", *FAKE).out
+    assert "1 file, 1 different photo, 1 kept" in vault(capsys, "dedup").out
+    assert vault(capsys, "duplicates").out == "0 groups\n"
+    fake_photo(home / "photos/copy.png", seed=10, size=256, person=1)
+    vault(capsys, "scan")
+    said = vault(capsys, "duplicates")
+    assert "1 group\n" in said.out and "twinloop vault keep FILE --vault 'my vault'" in said.out
+
+
+def test_every_next_step_names_the_vault(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = [vault(capsys, *argv) for argv in (("status",), ("scan", "photos", *FAKE), ("clusters",), ("duplicates",), ("status",), ("cluster",), ("dedup",),
+            ("label", "p001", "--trigger", "ohwx ana", "--name", "ana"), ("caption", "ana"), ("name", "p002", "bea"), ("hide", "p002"), ("prep", "p002"))]  # fmt: skip
+    steps = [line for item in said for line in (item.out + item.err).splitlines() if "twinloop vault" in line]
+    assert len(steps) >= 10
+    assert [line for line in steps if "--vault 'my vault'" not in line] == []
+
+
+def test_the_help_begins_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    text = twinloop(capsys, "vault", "--help").out
+    assert "`" not in text and "\nFrom a messy folder of photos to a person's training set.\n" in text
+
+
+def test_a_vault_in_use_is_not_called_an_output_folder(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with locked(home / "my vault", VAULT):
+        said = vault(capsys, "scan", "photos", *FAKE)
+    assert said.code == 2 and "my vault is in use by another command" in said.err and "output folder" not in said.err

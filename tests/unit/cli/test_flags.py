@@ -1,0 +1,149 @@
+"""Every flag of ``generate`` and ``train`` that stands for a field reaches it, and offers what the field takes."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import pytest
+
+from tests.functional.console import twinloop
+from twinloop import steps, wiring
+from twinloop.cli import generate, options, train
+from twinloop.cli.command import Command, script_parser
+from twinloop.cli.terminal import Terminal
+from twinloop.config import Settings
+
+GENERATE: Mapping[str, tuple[str | None, Any]] = {
+    "--base-model": ("fake", "fake"), "--person": ("ohwx ana", "ohwx ana"), "--num-per-gap": ("3", 3), "--steps": ("12", 12),
+    "--guidance": ("2.5", 2.5), "--negative-prompt": ("mist", "mist"), "--lora-scale": ("0.5", 0.5), "--width": ("128", 128),
+    "--height": ("192", 192), "--batch-size": ("2", 2), "--style": ("tags", "tags"), "--strength": ("0.25", 0.25),
+    "--references": ("3", 3), "--early-reject": ("0.5", 0.5), "--scheduler": ("euler", "euler"), "--offload": ("model", "model"),
+    "--models-dir": ("fake", "fake"), "--preset": ("sdxl", "sdxl"), "--seed": ("9", 9), "--device": ("cpu", "cpu"),
+    "--allow-download": (None, True), "--precision": ("bfloat16", "bfloat16"), "--quantization": ("nf4", "nf4"), "--compile": ("off", "off"),
+}  # fmt: skip
+TRAIN: Mapping[str, tuple[str | None, Any]] = {
+    "--base-model": ("fake", "fake"), "--person": ("ohwx ana", "ohwx ana"), "--models-dir": ("fake", "fake"), "--preset": ("sdxl", "sdxl"),
+    "--epochs": ("4", 4), "--steps": ("12", 12), "--adapter": ("dora", "dora"), "--rank": ("6", 6), "--alpha": ("3.5", 3.5),
+    "--learning-rate": ("2e-4", 2e-4), "--optimizer": ("adafactor", "adafactor"), "--batch-size": ("2", 2), "--resolution": ("256", 256),
+    "--keep-checkpoints": ("4", 4), "--seed": ("9", 9), "--device": ("cpu", "cpu"), "--allow-download": (None, True),
+    "--precision": ("float16", "float16"), "--quantization": ("int8", "int8"), "--compile": ("regional", "regional"),
+}  # fmt: skip
+KNOWN = (
+    pytest.param(generate.COMMAND, generate.FLAGS, GENERATE, id="generate"),
+    pytest.param(train.COMMAND, train.FLAGS, TRAIN, id="train"),
+)
+
+
+class Reached(Exception):
+    """The settings that came out of a command line."""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the commands read, in which they go no further than to their settings."""
+
+    def stop(settings: Settings, *_: Any) -> None:
+        raise Reached(settings)
+
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Path("gaps.json").write_text(
+        '{"recommendations": [{"type": "face_angle", "target": "profile", "count": 3, "reason": "r"}]}'
+    )
+    monkeypatch.setattr(wiring, "build_observer", lambda *_: None)  # for --early-reject
+    monkeypatch.setattr(steps, "early_judge", lambda *_: None)
+    monkeypatch.setattr(wiring, "build_makers", stop)
+    monkeypatch.setattr(wiring, "build_toolbox", stop)
+    return tmp_path
+
+
+def reached(command: Command, *argv: str) -> Settings:
+    """The settings that a command works with."""
+    args = script_parser(command, "x").parse_args(["gaps.json" if command is generate.COMMAND else "photos", *argv])
+    with pytest.raises(Reached) as caught:
+        command.run(args, Terminal(io.StringIO(), io.StringIO()))
+    settings: Settings = caught.value.args[0]
+    return settings
+
+
+@pytest.mark.parametrize(("command", "flags", "given"), KNOWN)
+def test_every_flag_is_tried(command: Command, flags: Mapping[str, str], given: Mapping[str, Any]) -> None:
+    assert {f"--{name.replace('_', '-')}" for name in flags} == set(given)
+
+
+@pytest.mark.parametrize(("command", "flags", "given"), KNOWN)
+def test_every_flag_reaches_its_field(
+    home: Path, command: Command, flags: Mapping[str, str], given: Mapping[str, Any]
+) -> None:
+    needed = ["--person", "ohwx ana"]
+    plain = reached(command, *needed).model_dump()
+    for flag, (text, value) in given.items():
+        path = flags[flag.removeprefix("--").replace("-", "_")]
+        more = [] if flag == "--person" else needed
+        settings = reached(command, *more, flag, *([] if text is None else [text])).model_dump()
+        assert field(settings, path) == value, flag
+        assert flag == "--person" or field(plain, path) != value, f"{flag}: the default, which proves nothing"
+
+
+def field(dumped: Mapping[str, Any], path: str) -> Any:
+    value: Any = dumped
+    for part in path.split("."):
+        value = value[part]
+    return value
+
+
+@pytest.mark.parametrize(("command", "flags", "given"), KNOWN)
+def test_choices_are_those_of_the_field(command: Command, flags: Mapping[str, str], given: Mapping[str, Any]) -> None:
+    """The help is shown without loading the configuration, so the choices stand in two places."""
+    actions = {action.dest: action for action in script_parser(command, "x")._actions if action.choices}
+    chosen = {name: path for name, path in flags.items() if name in actions}
+    assert len(chosen) >= 4
+    for name, path in chosen.items():
+        section, _, last = path.rpartition(".")
+        model: Any = Settings.model_fields[section].annotation if section else Settings
+        offered = actions[name].choices
+        assert offered is not None and set(offered) == set(literals(model.model_fields[last].annotation)), name
+
+
+def literals(kind: Any) -> Iterator[Any]:
+    if get_origin(kind) is Literal:
+        yield from get_args(kind)
+    elif get_origin(kind) in (Union, UnionType):
+        for part in get_args(kind):
+            yield from literals(part)
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("generate", "gaps.json", "--references", "11"), "--references: input should be less than or equal to 10"),
+        (("generate", "gaps.json", "--references", "some"), "argument --references: expected a whole number"),
+        (("generate", "gaps.json", "--quantization", "int4"), "argument --quantization: invalid choice"),
+        (("generate", "gaps.json", "--quantization", "nf4", "--offload", "sequential"), "do not go together"),
+        (("train", "photos", "--learning-rate", "-1"), "--learning-rate: input should be greater than 0"),
+        (("train", "photos", "--learning-rate", "fast"), "argument --learning-rate: invalid float value"),
+        (("train", "photos", "--batch-size", "0"), "argument --batch-size: expected a whole number of 1 or more"),
+        (("train", "photos", "--adapter", "loha"), "argument --adapter: invalid choice"),
+        (("train", "photos", "--adapter", "dora", "--rank", "2000"), "rank 2000 is more than 1024"),
+        (("train", "photos", "--optimizer", "sgd"), "argument --optimizer: invalid choice"),
+        (("train", "photos", "--precision", "half"), "argument --precision: invalid choice"),
+        (("train", "photos", "--compile", "all"), "argument --compile: invalid choice"),
+    ],
+)
+def test_an_unsuitable_value_is_one_error(
+    home: Path, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], words: str
+) -> None:
+    said = twinloop(capsys, *argv, "--person", "ohwx ana")
+    assert said.code == 2 and words in said.err and said.err.count("error:") == 1
+    assert "mistake" not in said.err or ": 1 mistake\n" in said.err
+
+
+def test_computing_is_asked_in_one_place() -> None:
+    parser = argparse.ArgumentParser()
+    options.add_computing(parser)
+    assert set(vars(parser.parse_args([]))) == set(options.COMPUTING)

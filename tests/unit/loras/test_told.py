@@ -1,0 +1,41 @@
+"""What headers tell of their adapters, in the words of the programs that write them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twinloop.loras.told import Told, told
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "kind"),
+    [
+        ("networks.lora", None, "lora"),
+        ("networks.lora_flux", {"split_qkv": "True"}, "lora"),
+        ("networks.lora", {"dora_wd": "True"}, "dora"),
+        ("lycoris.kohya", {"algo": "lokr", "factor": "4"}, "lokr"),
+        ("lycoris.kohya", {"algo": "locon"}, "lora"),
+        ("lycoris.kohya", {"algo": "loha"}, None),
+        ("networks.oft", None, None),
+    ],
+)
+def test_the_kind(module: str, arguments: dict[str, str] | None, kind: str | None) -> None:
+    texts = {"ss_network_module": module, "ss_network_dim": "16", "ss_network_alpha": "0.5"}
+    if arguments is not None:
+        texts["ss_network_args"] = json.dumps(arguments)
+    assert told(texts) == Told(kind, 16, 0.5)
+
+
+def test_nothing_is_made_up() -> None:
+    assert told({}) == Told()
+    assert told({"ss_network_dim": "Dynamic", "ss_network_alpha": "Dynamic"}) == Told()
+
+
+@given(st.dictionaries(st.sampled_from(["ss_network_module", "ss_network_dim", "ss_network_alpha", "ss_network_args"]), st.text() | st.sampled_from(["[]", "null", "inf", "1e400", "-4", "{}"])))  # fmt: skip
+def test_whatever_a_header_holds(texts: dict[str, str]) -> None:
+    found = told(texts)
+    assert (found.rank is None or found.rank >= 0) and found.adapter in (None, "lora", "dora", "lokr")

@@ -1,0 +1,51 @@
+"""Questions on a terminal: what stays on the screen after an answer, and when an answer is checked."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.data_structures import Size
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output.vt100 import Vt100_Output
+
+from twinloop.menu.director import Option
+from twinloop.menu.terminal import TerminalDirector
+
+OPTIONS = [Option("a", "short", "a note on it"), Option("b", "a much longer label", "another note")]
+
+
+@contextmanager
+def terminal(keys: str) -> Iterator[io.StringIO]:
+    """A terminal of 80 columns on which these keys are pressed; what is written to it."""
+    screen = io.StringIO()
+    output = Vt100_Output(screen, lambda: Size(rows=30, columns=80), term="xterm")
+    with create_pipe_input() as pipe, create_app_session(input=pipe, output=output):
+        pipe.send_text(keys)
+        yield screen
+
+
+def test_an_answer_stays_without_its_note_and_padding() -> None:
+    with terminal("\r") as screen:
+        assert TerminalDirector().choose("Which one?", OPTIONS, "a") == "a"
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    last = plain.rsplit("? Which one?", 1)[1]
+    assert last.strip() == "short"
+    assert "\x1b[J" in screen.getvalue(), "the list is taken away"
+
+
+def test_text_is_checked_when_it_is_given_and_not_while_it_is_typed() -> None:
+    asked = []
+
+    def check(text: str) -> str:
+        asked.append(text)
+        return "" if text else "needs an answer"
+
+    for ask in (TerminalDirector().text, TerminalDirector().path):
+        asked.clear()
+        with terminal("\rphotos\r"):
+            assert ask("Where?", "", check) == "photos"
+        assert set(asked) == {"", "photos"}, "no half-typed answer was looked at"

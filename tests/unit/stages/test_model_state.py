@@ -1,0 +1,59 @@
+"""What is said of the files of a models folder, and why one of them is not opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.adapters.detectors.onnx_files import small_onnx
+from twinloop.domain.model_roles import PACKS
+from twinloop.stages.model_state import State, file_states
+from twinloop.store.models_folder import resolve_models_dir
+
+YUNET, YOLO = "face_detection_yunet_2026may.onnx", "yolov5n-face.onnx"
+PALM, HAND, HAND_YOLO = "palm_detection_lite.onnx", "hand_landmark_lite.onnx", "hand_yolov8n.onnx"
+
+
+def told(folder: Path, names: list[str], opened: list[str], pack: str = "auto") -> dict[str, str]:
+    for name in names:
+        (folder / name).write_bytes(small_onnx())
+    found = file_states(resolve_models_dir(folder), {folder / name for name in opened}, pack)
+    states = {state.path.name: state for state in found}
+    assert all((states[name].state is State.IN_USE) is (name in opened) for name in names)
+    return {name: state.detail for name, state in states.items()}
+
+
+def test_another_files_work(tmp_path: Path) -> None:
+    said = told(tmp_path, [YUNET, YOLO], [YUNET])
+    assert said[YOLO] == f"YOLOv5-face; {YUNET} does its work"
+
+
+def test_the_other_half_is_named(tmp_path: Path) -> None:
+    said = told(tmp_path, [YUNET, PALM], [YUNET])
+    assert said[PALM] == "palm detector; it works only together with hand_landmark_*.onnx, which is missing"
+
+
+def test_the_half_of_a_pair_beside_a_yolo(tmp_path: Path) -> None:
+    said = told(tmp_path, [YUNET, PALM, HAND, HAND_YOLO], [YUNET, PALM, HAND])
+    assert said[HAND_YOLO] == f"YOLOv8 hands; {HAND} and {PALM} do its work"
+
+
+def test_a_pack_that_leaves_it_aside(tmp_path: Path) -> None:
+    said = told(tmp_path, [YUNET, YOLO], [YOLO], "yolo")
+    assert said[YUNET] == "YuNet; the pack yolo does not use it"
+
+
+def test_nothing_is_opened_without_a_face_detector(tmp_path: Path) -> None:
+    said = told(tmp_path, [PALM, HAND], [])
+    assert said[PALM].endswith("; without a face detector none is")
+
+
+def test_a_file_that_was_tried_in_vain(tmp_path: Path) -> None:
+    said = told(tmp_path, [YUNET, HAND_YOLO], [YUNET])
+    assert said[HAND_YOLO].endswith("; it was tried and cannot be used")
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_every_pack_is_known(tmp_path: Path, pack: str) -> None:
+    assert set(told(tmp_path, [YUNET], [YUNET], pack)) == {YUNET}

@@ -1,0 +1,77 @@
+"""A configuration is checked in one pass: fields, preset, folders and files together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twinloop.config import Settings, parse_settings, salvaged_settings
+from twinloop.errors import ConfigError
+from twinloop.wiring import check_config
+
+GOOD: dict[str, Any] = {
+    "person_name": "ana",
+    "person_trigger": "ohwx ana",
+    "base_model": "fake",
+    "models_dir": "fake",
+    "dataset_dir": "photos",
+}
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+
+
+def fields(wholly: bool = False, **changes: Any) -> list[str]:
+    """The fields that are complained of."""
+    with pytest.raises(ConfigError) as caught:
+        check_config({**GOOD, **changes}, "c.json", wholly)
+    return [problem.partition(":")[0] for problem in caught.value.problems]
+
+
+def test_a_right_one_is_taken() -> None:
+    assert check_config(GOOD, "c.json", wholly=True) == parse_settings(GOOD, "c.json")
+
+
+def test_wrong_fields_do_not_hide_a_wrong_preset_and_missing_folders() -> None:
+    found = fields(
+        base_model="nano", dataset_dir="alcie", models_dir="modles", seed=-1, person_trigger="",
+        training={"preset": "sdxxl", "epochs": 0, "rank": 2000, "prior_images": "others", "initial_lora": "v0.safetensors"},
+        generation={"num_per_gap": 0, "extra_loras": [{"path": "style.safetensors"}]}, analysis={"plugins": ["mine.py"]},
+    )  # fmt: skip
+    assert sorted(found) == sorted([
+        "person_trigger", "seed", "generation.num_per_gap", "training.epochs", "training", "dataset_dir", "models_dir", "training.prior_images",
+        "training.initial_lora", "generation.extra_loras", "analysis.plugins",
+    ]), "a plug-in that is not there may bring the preset"  # fmt: skip
+    assert fields(base_model="nano", dataset_dir="alcie", training={"preset": "sdxxl"}, max_iterations=0) == [
+        "max_iterations", "dataset_dir", "training.preset"
+    ]  # fmt: skip
+
+
+def test_a_field_that_is_wrong_is_told_once() -> None:
+    assert fields(dataset_dir="") == ["dataset_dir"]
+    assert fields(dataset_dir=None, models_dir="yolo:nowhere") == ["dataset_dir", "models_dir"]
+
+
+def test_what_the_machine_cannot_do_joins_the_list() -> None:
+    found = fields(True, base_model="nano", dataset_dir="alcie", seed=-1, training={"trainer": "kohya"})
+    assert found == ["seed", "dataset_dir", "training.trainer"]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*Settings.model_fields, "unknown"]), st.none() | st.integers(-3, 3) | st.text(max_size=3) | st.lists(st.integers(), max_size=2)
+        | st.dictionaries(st.sampled_from(["rank", "adapter", "offload", "early_stop", "x"]), st.integers(-1, 3000) | st.just("lokr"), max_size=3),
+    )
+)  # fmt: skip
+def test_whatever_is_wrong_something_is_left(data: dict[str, Any]) -> None:
+    settings, wrong = salvaged_settings(data)
+    for name in data.keys() & Settings.model_fields.keys():
+        if not any(field.split(".")[0] == name for field in wrong):
+            assert name in settings.model_fields_set

@@ -1,0 +1,94 @@
+"""A diffusers folder: whether it is whole and of the family, and which variant of its weights is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from twinloop.adapters.diffusion.weight_files import whole_header
+from twinloop.errors import InputError, MissingModel, ModelFileError
+from twinloop.families.base import Family
+from twinloop.families.recognise import INDEX
+
+
+def check_folder(path: Path, base: str, family: Family) -> None:
+    """Whether a folder can be loaded as a model of the family.
+
+    Args:
+        base: what the user calls it.
+
+    Raises:
+        InputError: a pipeline of another kind. MissingModel: no weights.
+        ModelFileError: no diffusers folder, weights that are pickles only or cut off, or a text encoder is missing.
+    """
+    index = _index(path, base)
+    kind = index.get("_class_name")
+    if kind not in family.kinds:
+        raise InputError(
+            f"base_model: {base} is a {kind}, but training.preset belongs to the family '{family.name}', which needs a {' or '.join(family.kinds)}. Change base_model or training.preset."
+        )
+    weights = {item.suffix for item in path.glob("*/*") if item.suffix in (".safetensors", ".bin")}
+    if weights == {".bin"}:
+        raise ModelFileError(
+            f"base_model: {base} holds its weights as pickles (.bin), which can run code when loaded. Take its .safetensors version."
+        )
+    if ".safetensors" not in weights:
+        raise MissingModel(
+            f"base_model: {base} holds no weights. Fetch them (hf download {base}), or give another folder."
+        )
+    for item in sorted(path.glob("*/*.safetensors")):
+        whole_header(item)
+    check_encoders(path, base, family)
+
+
+def check_encoders(path: Path, base: str, family: Family) -> None:
+    """Whether a folder has every text encoder that the family's prompts cannot do without.
+
+    Raises:
+        ModelFileError: it lacks one: its entry in the index is missing or null, or its folder is not there.
+    """
+    missing = absent(path, family.encoders, base)
+    if missing:
+        raise ModelFileError(
+            f"base_model: {base} comes without {' and '.join(missing)}, and models of the family '{family.name}' read no prompt without "
+            f"{'it' if len(missing) == 1 else 'them'}. Put the folder{'s' * (len(missing) > 1)} back as in {family.reference}, with the entry in {INDEX}, "
+            "or give another base model."
+        )
+
+
+def absent(path: Path, components: Iterable[str], base: str = "") -> list[str]:
+    """Those of these components that a folder does not have. ``base``: what the user calls it.
+
+    Raises:
+        ModelFileError: no diffusers folder.
+    """
+    index = _index(path, base or str(path))
+    return [name for name in components if (index.get(name) or [None])[0] is None or not (path / name).is_dir()]
+
+
+def _index(path: Path, base: str) -> dict[str, Any]:
+    """What ``model_index.json`` holds.
+
+    Raises:
+        ModelFileError: it is missing or damaged.
+    """
+    try:
+        found: dict[str, Any] = json.loads((path / INDEX).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelFileError(
+            f"base_model: {base} has no {INDEX}, so it is not a diffusers model. Give the folder that holds that file, or a single .safetensors file."
+        ) from None
+    except ValueError as error:
+        raise ModelFileError(
+            f"base_model: {path / INDEX} is not valid JSON ({error}). Fetch the model again."
+        ) from error
+    return found
+
+
+def variant_of(folder: Path, denoiser: str, *, half: bool) -> str | None:
+    """``fp16`` where only such weights lie, or where they do and half precision is wanted."""
+    names = [path.name for path in (folder / denoiser).glob("*.safetensors")]
+    small = [name for name in names if ".fp16." in name]
+    return "fp16" if small and (half or len(small) == len(names)) else None

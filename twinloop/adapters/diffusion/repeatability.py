@@ -1,0 +1,66 @@
+"""What the last bit of a sum depends on: the number of threads, and the kernels of a GPU."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from twinloop.adapters.diffusion.compute import Compute
+
+_DETERMINISM: Any = torch.utils.deterministic  # its switch is unknown to the type stubs
+
+
+def thread_count() -> int:
+    """``OMP_NUM_THREADS`` if set, else the cores this process may use (affinity and container quota)."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, _quota() or cores))
+
+
+def _quota() -> int | None:
+    """Whole cores of the container's CPU quota (cgroup v2), None when there is none."""
+    with contextlib.suppress(OSError, ValueError):
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            limit, period = file.read().split()
+        if limit != "max":
+            return max(1, int(limit) // int(period))
+    return None
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Compute with so many threads inside; sums depend on it, so one training keeps one count."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def repeatable(compute: Compute) -> Iterator[None]:
+    """Ask a GPU for kernels that sum in a fixed order; a CPU does so anyway. Where there is no such kernel the usual one is taken."""
+    if compute.device.type != "cuda":
+        yield
+        return
+    before, filled = torch.are_deterministic_algorithms_enabled(), _DETERMINISM.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    _DETERMINISM.fill_uninitialized_memory = False  # finds bugs of kernels, costs a write of every new tensor
+    try:
+        with warnings.catch_warnings():
+            # once for every kernel that has no such form, in the middle of a progress line
+            warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation")
+            warnings.filterwarnings("ignore", message=".*defaults to a non-deterministic algorithm")
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        _DETERMINISM.fill_uninitialized_memory = filled

@@ -1,0 +1,66 @@
+"""The commands of ``twinloop``, and its whole command line."""
+
+from __future__ import annotations
+
+import argparse
+
+from twinloop import __version__
+from twinloop.cli import (
+    analyze,
+    demo,
+    doctor,
+    export,
+    facets,
+    generate,
+    init,
+    inspect_models,
+    lora,
+    menu,
+    models,
+    nano,
+    report,
+    review,
+    run,
+    train,
+    ui,
+    validate,
+    vault,
+)
+from twinloop.cli.command import Command, HelpFormatter, Parser, add_command
+
+COMMANDS: tuple[Command, ...] = (
+    menu.COMMAND,
+    analyze.COMMAND,
+    generate.COMMAND,
+    validate.COMMAND,
+    train.COMMAND,
+    run.COMMAND,
+    ui.COMMAND,
+    review.COMMAND,
+    report.COMMAND,
+    demo.COMMAND,
+    init.COMMAND,
+    facets.COMMAND,
+    doctor.COMMAND,
+    inspect_models.COMMAND,
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = Parser(
+        prog="twinloop",
+        formatter_class=HelpFormatter,
+        description="From a messy folder of photos of one person to a character LoRA that gets better in measured rounds.",
+        epilog="Every command has --help.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        add_command(subparsers, command)
+    vault.add_group(subparsers)
+    export.add_group(subparsers)
+    lora.add_group(subparsers)
+    nano.add_group(subparsers)
+    models.add_group(subparsers)
+    return parser

@@ -1,0 +1,30 @@
+"""`bootstrap_config.json` <-> typed, frozen settings. Every mistake is reported at once, by field."""
+
+from twinloop.config.analysis import AnalysisSettings
+from twinloop.config.generation import ExtraLora, GenerationConfig
+from twinloop.config.loading import load_settings, parse_settings, read_config, salvaged_settings
+from twinloop.config.mistakes import ELSEWHERE
+from twinloop.config.rounds import MergeConfig, PanelConfig, StopConfig
+from twinloop.config.settings import Settings, describe_fields
+from twinloop.config.training import BUILTIN_ONLY, LARGEST_RANK, TrainingConfig
+from twinloop.config.validation import ValidationConfig
+
+__all__ = [
+    "BUILTIN_ONLY",
+    "ELSEWHERE",
+    "LARGEST_RANK",
+    "AnalysisSettings",
+    "ExtraLora",
+    "GenerationConfig",
+    "MergeConfig",
+    "PanelConfig",
+    "Settings",
+    "StopConfig",
+    "TrainingConfig",
+    "ValidationConfig",
+    "describe_fields",
+    "load_settings",
+    "parse_settings",
+    "read_config",
+    "salvaged_settings",
+]

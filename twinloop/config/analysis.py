@@ -1,0 +1,20 @@
+"""The section ``analysis``."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from twinloop.config.section import Section, Share
+
+
+class AnalysisSettings(Section):
+    """What to look at and what share of each value is wanted."""
+
+    facets: tuple[str, ...] | None = Field(None, description="facets to analyse; null = all that are registered")
+    shares: dict[str, dict[str, Share]] = Field(
+        default_factory=dict, description="facet -> value -> wanted share, over the facet's defaults"
+    )
+    plugins: tuple[str, ...] = Field((), description="Python files that register facets of your own")
+    keep_all: bool = Field(
+        False, description="count every readable image, also blurred ones, duplicates and other people"
+    )

@@ -1,0 +1,56 @@
+"""The section ``generation``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from twinloop.config.section import Positive, Section
+
+
+class ExtraLora(Section):
+    """A LoRA that is worn beside the loop's own, for style or detail."""
+
+    path: Annotated[str, Field(min_length=1)]
+    scale: Annotated[float, Field(ge=-4.0, le=4.0)] = 1.0
+
+
+class GenerationConfig(Section):
+    """How images are made. A null means: the default of the base model's family."""
+
+    num_per_gap: Positive = 5
+    num_inference_steps: Positive | None = None
+    guidance_scale: Annotated[float, Field(ge=0.0, le=50.0)] | None = None
+    width: Annotated[int, Field(ge=64, le=4096)] | None = None
+    height: Annotated[int, Field(ge=64, le=4096)] | None = None
+    batch_size: Positive | None = None
+    lora_scale: Annotated[float, Field(ge=0.0, le=4.0)] = 1.0
+    negative_prompt: str | None = None
+    prompt_style: Literal["prose", "tags", "pony", "full"] | None = Field(
+        None,
+        description="pony = tags after its score words; full = prose whose captions also say what is as usual ('eyes open'); null = the preset's",
+    )
+    from_photos: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        0.0,
+        description="share of the shots that start from a real photo (image-to-image, or editing where the model edits)",
+    )
+    strength: Annotated[float, Field(gt=0.0, le=1.0)] = 0.6
+    references: Annotated[int, Field(ge=1, le=10)] | None = Field(
+        None,
+        description="real photos that an editing model looks at for one image, where it takes several; null = the preset's",
+    )
+    extra_loras: tuple[ExtraLora, ...] = Field(
+        (), description="LoRAs worn beside the loop's own, each with path and scale"
+    )
+    scheduler: str | None = Field(
+        None, description="sampler, by the family's names (euler, dpmpp_2m...); null = the base model's own"
+    )
+    offload: Literal["none", "model", "sequential"] = Field(
+        "none", description="with a GPU: which parts wait in main memory; saves memory, costs time"
+    )
+    vae_tiling: bool | None = Field(None, description="decode in tiles; null = where images are large or the GPU small")
+    early_reject: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
+        None,
+        description="share of the steps after which images whose preview fails its target are given up, 0.6 for example; null = all are finished",
+    )

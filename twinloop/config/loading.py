@@ -1,0 +1,59 @@
+"""`bootstrap_config.json` -> settings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from twinloop.config.mistakes import mistakes, right_part
+from twinloop.config.settings import Settings
+from twinloop.errors import ConfigError, InputError
+
+
+def parse_settings(data: Any, source: str) -> Settings:
+    """Settings from parsed JSON.
+
+    Raises:
+        ConfigError: all mistakes at once, each with its field and what was expected.
+    """
+    if not isinstance(data, dict):
+        raise ConfigError(source, ["the file must hold one JSON object { ... }"])
+    # keys that start with an underscore are comments
+    data = {key: value for key, value in data.items() if not str(key).startswith("_")}
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(source, mistakes(data, error)) from None
+
+
+def salvaged_settings(data: Any) -> tuple[Settings, frozenset[str]]:
+    """Of parsed JSON that `parse_settings` refuses, what is right, so that it can be looked at too; and the fields that are wrong."""
+    return right_part({key: value for key, value in data.items() if not str(key).startswith("_")})
+
+
+def load_settings(path: Path) -> Settings:
+    """Settings from a JSON file; errors as in `read_config` and `parse_settings`."""
+    return parse_settings(read_config(path), str(path))
+
+
+def read_config(path: Path) -> Any:
+    """The parsed JSON of a configuration, not yet checked.
+
+    Raises:
+        InputError: no such file. ConfigError: not JSON; says where.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"No configuration at {path}. Write one: twinloop init > {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"Cannot read {path}: {error}") from error
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            str(path), [f"line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"]
+        ) from None

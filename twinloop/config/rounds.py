@@ -1,0 +1,36 @@
+"""The sections that rule the rounds: ``merge``, ``panel`` and ``stop``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from twinloop.config.section import Positive, Section, Share
+
+
+class MergeConfig(Section):
+    """How much synthetic there may be."""
+
+    max_synthetic_share: Share = Field(0.5, description="of all images")
+    real_to_synthetic_weight: Annotated[float, Field(ge=1.0)] = Field(
+        1.3, description="total weight of real photos over total weight of synthetic images, at least"
+    )
+    decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.7, description="weight of a synthetic round, per round of age"
+    )
+
+
+class PanelConfig(Section):
+    """The fixed panel that every LoRA is measured on."""
+
+    images: Annotated[int, Field(ge=2, le=1000)] = 24
+
+
+class StopConfig(Section):
+    """When the loop stops, beside max_iterations and convergence_threshold."""
+
+    approval_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    approval_rounds: Positive = 2
+    patience: Positive = Field(1, description="rounds of small improvement before stopping")
+    drift_rounds: Positive = Field(2, description="rolled-back rounds in a row before stopping")

@@ -1,0 +1,128 @@
+"""The configuration as a whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from twinloop.config.analysis import AnalysisSettings
+from twinloop.config.generation import GenerationConfig
+from twinloop.config.rounds import MergeConfig, PanelConfig, StopConfig
+from twinloop.config.section import Clash, Clashes, Positive, Section
+from twinloop.config.training import TrainingConfig
+from twinloop.config.validation import ValidationConfig
+from twinloop.domain.quantised import Quantization
+
+
+class Settings(Section):
+    """One run of the loop."""
+
+    person_name: Annotated[str, Field(min_length=1)]
+    person_trigger: Annotated[str, Field(min_length=1)]
+    base_model: Annotated[str, Field(min_length=1)] = "stabilityai/stable-diffusion-xl-base-1.0"
+    dataset_dir: Annotated[str, Field(min_length=1)]
+    models_dir: str = Field(
+        "models",
+        description="folder of detector files (yolo:FOLDER, onnx:FOLDER or mediapipe:FOLDER for one pack of it), or the word 'nano' for the embedded pack",
+    )
+    output_dir: str = "outputs/bootstrap"
+    lora_output_dir: str | None = None
+    max_iterations: Positive = 5
+    convergence_threshold: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
+    seed: Annotated[int, Field(ge=0)] = 0
+    review: Literal["never", "first_round", "always"] = Field(
+        "never", description="which rounds wait for a person to look at the images (twinloop ui, or twinloop review)"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="of the base model; auto = the fastest that the device computes well"
+    )
+    quantization: Quantization | None = Field(
+        None,
+        description="weights of the base model in fewer bits: int8 or fp8 halve them, nf4 quarters them (pip install 'twinloop[quant]')",
+    )
+    compile: Literal["regional", "off"] | None = Field(
+        None,
+        description="torch.compile for the blocks that the base model repeats, when generating and training; null = on a CUDA GPU, where the work is long enough",
+    )
+    allow_download: bool = False
+    analysis: AnalysisSettings = AnalysisSettings()
+    generation: GenerationConfig = GenerationConfig()
+    validation: ValidationConfig = ValidationConfig()
+    training: TrainingConfig = TrainingConfig()
+    merge: MergeConfig = MergeConfig()
+    panel: PanelConfig = PanelConfig()
+    stop: StopConfig = StopConfig()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Settings:
+        if found := list(self.clashes()):
+            raise Clashes(found)
+        return self
+
+    def clashes(self) -> Iterator[Clash]:
+        """Those of every section, by the names of the whole file, and those between sections."""
+        for name in type(self).model_fields:
+            section = getattr(self, name)
+            if isinstance(section, Section):
+                for clash in section.clashes():
+                    yield Clash(tuple(f"{name}.{field}" for field in clash.fields), clash.problem, name)
+        yield from self._layers_come_whole()
+
+    def _layers_come_whole(self) -> Iterator[Clash]:
+        """Offloading layer by layer takes layers apart."""
+        if self.generation.offload != "sequential":
+            return
+        for field, what, asked in (
+            ("training.adapter", '"training": {"adapter": "lokr"}', self.training.adapter == "lokr"),
+            ("quantization", f'"quantization": "{self.quantization}"', self.quantization is not None),
+        ):
+            if asked:
+                yield Clash(
+                    (field, "generation.offload"),
+                    f'{what} and "generation": {{"offload": "sequential"}} do not go together: choose "model"',
+                )
+
+    @property
+    def lora_dir(self) -> Path:
+        return Path(self.lora_output_dir or os.path.join("outputs", "lora_models", self.person_name))
+
+    def identity_fields(self) -> dict[str, Any]:
+        """What decides the results: all fields but the folders, the budget and stop rules, the device, what waits in main memory, where figures go, and the leave to download."""
+        free = {
+            "output_dir",
+            "lora_output_dir",
+            "max_iterations",
+            "convergence_threshold",
+            "stop",
+            "device",
+            "allow_download",
+            "dataset_dir",
+            "models_dir",
+        }
+        return self.model_dump(
+            mode="json",
+            exclude={
+                **dict.fromkeys(free, True),
+                "generation": {"offload"},
+                "training": {"tensorboard", "wandb", "trainer_path", "trainer_python"},
+            },
+        )
+
+
+def describe_fields() -> dict[str, str]:
+    """Field, dots for sections -> what it means, for the fields whose name alone does not say."""
+    described: dict[str, str] = {}
+    for name, info in Settings.model_fields.items():
+        section = info.annotation
+        if isinstance(section, type) and issubclass(section, Section):
+            for inner, details in section.model_fields.items():
+                if details.description:
+                    described[f"{name}.{inner}"] = details.description
+        elif info.description:
+            described[name] = info.description
+    return described

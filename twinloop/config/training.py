@@ -1,0 +1,159 @@
+"""The section ``training``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from twinloop.config.section import Clash, Positive, Section, Share
+
+BUILTIN_ONLY = ("keep_checkpoints", "early_stop", "face_weight", "memory", "processes", "wandb")
+"""Settings of the training that no other program's trainer is told."""
+
+
+LARGEST_RANK = 1024
+"""Of a LoRA. A LoKr takes any: from half of a large matrix's side on it is whole."""
+
+
+class TrainingConfig(Section):
+    """How LoRAs are trained. A null means: the preset's default."""
+
+    preset: str | None = Field(
+        None, description="sdxl, animagine (alias zit), flux, zimage... (docs/families.md); null = by the base model"
+    )
+    epochs: Positive | None = Field(
+        None, description="passes over the dataset; steps = epochs x images / batch size, unless steps is given"
+    )
+    steps: Positive | None = None
+    rank: Annotated[int, Field(ge=1, le=10**10)] | None = Field(
+        None, description="at most 1024; with adapter lokr more means whole matrices, such as 10000"
+    )
+    alpha: Annotated[float, Field(gt=0.0)] | None = None
+    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] | None = None
+    batch_size: Positive | None = None
+    resolution: Annotated[int, Field(ge=64, le=4096)] | None = None
+    checkpoint_every: Positive | None = None
+    initial_lora: str | None = Field(None, description="an existing LoRA to start round 1 with, instead of training v1")
+    trainer: Literal["builtin", "kohya", "ai-toolkit"] = Field(
+        "builtin",
+        description="who trains: this program, or kohya's sd-scripts or ai-toolkit on this machine (docs/trainers.md)",
+    )
+    trainer_path: str | None = Field(None, description="folder of sd-scripts or ai-toolkit")
+    trainer_python: str | None = Field(
+        None, description="its Python; null = the environment in that folder (venv, .venv)"
+    )
+    extra_args: tuple[str, ...] = Field(
+        (), description="further arguments for sd-scripts, as --ae=FILE; they win over those written for it"
+    )
+    processes: Positive = Field(
+        1, description="GPUs that share the training; the same pictures per step, so the same training"
+    )
+    adapter: Literal["lora", "dora", "lokr"] = Field(
+        "lora", description="kind of adapter: dora also learns lengths, lokr is a Kronecker product (docs/training.md)"
+    )
+    lokr_factor: Annotated[int, Field(ge=-1)] = Field(
+        -1,
+        description="by how much a LoKr divides layers, 4 to 16 are usual; -1 = automatic, which is the smallest file",
+    )
+    text_encoder: bool = Field(
+        False, description="the LoRA adapts the CLIP text encoders too (SD 1.5, SDXL, SD 3.5, FLUX.1), as kohya's does"
+    )
+    text_encoder_learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] | None = Field(
+        None, description="of the text encoders; null = half of learning_rate"
+    )
+    text_encoder_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        1.0, description="share of the steps after which the text encoders stay as they are; 1 = they learn to the end"
+    )
+    optimizer: Literal["adamw", "adamw8bit", "prodigy", "adafactor"] = Field(
+        "adamw", description="prodigy finds the rate by itself; adamw8bit (GPU) and adafactor need less memory"
+    )
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    clip_norm: Annotated[float, Field(ge=0.0)] | None = Field(None, description="longest gradient; 0 = any")
+    schedule: Literal["cosine", "constant", "linear", "cosine_restarts"] | None = None
+    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+    restarts: Positive = Field(1, description="of the schedule cosine_restarts: how often the rate falls from its peak")
+    gradient_accumulation: Positive = Field(1, description="batches per optimizer step")
+    gradient_checkpointing: bool | None = Field(
+        None, description="less memory, a third slower; null = where the memory is tight"
+    )
+    memory: Literal["auto", 8, 12, 16, 24] = Field(
+        "auto",
+        description="GiB that the training may use; batches are split to fit, with the same result but for rounding",
+    )
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.0, description="write an average over the latest weights, 0.99 to 0.999; 0 = the last weights"
+    )
+    min_snr_gamma: Annotated[float, Field(ge=0.0)] | None = None
+    noise_offset: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    caption_dropout: Share | None = Field(None, description="share of draws that see no caption")
+    keep_trigger: bool | None = Field(None, description="a dropped caption leaves the trigger words; false = nothing")
+    class_word: Annotated[str, Field(min_length=1)] = Field(
+        "person", description="what the subject is one of: woman, man, character..."
+    )
+    output_preservation: Annotated[float, Field(ge=0.0, le=10.0)] = Field(
+        0.0,
+        description="weight of keeping the base's own picture of the class word; 0 = off; a step takes two and a half times as long",
+    )
+    prior_images: str | None = Field(
+        None, description="folder of pictures of other people of the class (prior preservation)"
+    )
+    prior_weight: Annotated[float, Field(ge=0.0, le=10.0)] = 1.0
+    face_weight: Annotated[float, Field(ge=1.0, le=100.0)] = Field(
+        1.0, description="how much more an error inside the face counts than one outside; 1 = the same"
+    )
+    flip: bool = Field(False, description="also train on mirror images; off, because faces are not symmetric")
+    keep_checkpoints: Annotated[int, Field(ge=0, le=50)] = Field(
+        0,
+        description="measure so many checkpoints of the last half on a small panel and take the best; 0 = take the last",
+    )
+    checkpoint_panel: Annotated[int, Field(ge=2, le=1000)] = Field(8, description="images per measured checkpoint")
+    early_stop: Annotated[int, Field(ge=0)] = Field(
+        0, description="stop after so many measured checkpoints in a row that are no better than the best; 0 = never"
+    )
+    tensorboard: bool = Field(
+        True, description="write TensorBoard files beside the LoRA, where tensorboardX is installed"
+    )
+    wandb: str | None = Field(None, description="Weights & Biases project to report to; sends figures over the network")
+
+    def clashes(self) -> Iterator[Clash]:
+        yield from self._beyond_trainer()
+        yield from self._about_adapter()
+        yield from self._about_text_encoder()
+        if self.early_stop and self.keep_checkpoints < 2:
+            yield Clash(("early_stop", "keep_checkpoints"), "early_stop needs keep_checkpoints of 2 or more")
+
+    def _beyond_trainer(self) -> Iterator[Clash]:
+        asked = [name for name in BUILTIN_ONLY if getattr(self, name) != type(self).model_fields[name].default]
+        if self.trainer != "builtin" and asked:
+            yield Clash(("trainer", *asked), f"only the built-in trainer knows {', '.join(asked)}")
+
+    def _about_adapter(self) -> Iterator[Clash]:
+        if self.adapter == "lokr":
+            if self.lokr_factor in (0, 1):
+                yield Clash(
+                    ("lokr_factor", "adapter"),
+                    "lokr_factor must be 2 or more, or -1 for automatic: 0 and 1 divide nothing",
+                )
+            if self.text_encoder:
+                yield Clash(
+                    ("text_encoder", "adapter"),
+                    'text_encoder goes with "adapter": "lora" or "dora"; a LoKr adapts the denoiser alone',
+                )
+            return
+        if self.lokr_factor != -1:
+            yield Clash(("lokr_factor", "adapter"), f'lokr_factor is for "adapter": "lokr", not "{self.adapter}"')
+        if (self.rank or 0) > LARGEST_RANK:
+            yield Clash(
+                ("rank", "adapter"),
+                f'rank {self.rank} is more than {LARGEST_RANK}; only "adapter": "lokr" takes more, as whole matrices',
+            )
+
+    def _about_text_encoder(self) -> Iterator[Clash]:
+        rate, share = "text_encoder_learning_rate", "text_encoder_share"
+        asked = [name for name in (rate, share) if getattr(self, name) != type(self).model_fields[name].default]
+        if not self.text_encoder and asked:
+            yield Clash(("text_encoder", *asked), f"{rate} and {share} say nothing without text_encoder: true")
+        if self.optimizer == "prodigy" and rate in asked:
+            yield Clash(("optimizer", rate), f"prodigy finds one rate for all that it trains; leave {rate} out")

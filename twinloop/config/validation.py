@@ -1,0 +1,41 @@
+"""The section ``validation``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from twinloop.config.section import Clash, Section
+
+
+class ValidationConfig(Section):
+    """The limits of the checks."""
+
+    auto_filter: bool = Field(True, description="sort into approved / rejected / unsure; false = judge only")
+    sharpness: Literal["face", "image"] = Field(
+        "face",
+        description="face = crop measure, limit learned from the real photos; image = Laplacian variance of the whole image",
+    )
+    sharpness_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.3,
+        description="least face sharpness, as a share of the real photos' median; lower it for a base that draws softly",
+    )
+    blur_threshold: Annotated[float, Field(ge=0.0)] = 100.0
+    min_brightness: Annotated[float, Field(ge=0.0, le=255.0)] = 30.0
+    max_brightness: Annotated[float, Field(ge=0.0, le=255.0)] = 225.0
+    min_face_confidence: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    min_face_quality: Annotated[float, Field(ge=0.0, le=1.0)] = 0.4
+    identity: bool = Field(True, description="compare with the frozen real photos; needs an embedder")
+    identity_tolerance: Annotated[float, Field(gt=0.0)] = Field(
+        2.5,
+        description="standard deviations below the real photos' own similarity; or above that of strangers, where this is less",
+    )
+    novelty_distance: Annotated[int, Field(ge=0, le=64)] = Field(
+        6, description="perceptual-hash bits; as close or closer is a copy"
+    )
+
+    def clashes(self) -> Iterator[Clash]:
+        if self.min_brightness >= self.max_brightness:
+            yield Clash(("min_brightness", "max_brightness"), "min_brightness must be below max_brightness")

@@ -1,0 +1,37 @@
+"""The components of a pipeline that a LoRA adapts, and what each dialect calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+DENOISER = "denoiser"
+"""UNet or transformer; text encoders bear diffusers' names: ``text_encoder``, ``text_encoder_2``, ``text_encoder_3``."""
+
+KOHYA: Mapping[str, str] = {
+    "unet": DENOISER,
+    "transformer": DENOISER,
+    "te": "text_encoder",
+    "te1": "text_encoder",
+    "te2": "text_encoder_2",
+    "te3": "text_encoder_3",
+}
+"""kohya's ``lora_<name>_``; ``transformer`` is OneTrainer's."""
+KOHYA_NAMES = "|".join(sorted(KOHYA, key=len, reverse=True))
+"""The same as alternatives of a regular expression."""
+
+COMFYUI: Mapping[str, str] = {
+    "clip_l": "text_encoder",
+    "clip_h": "text_encoder",
+    "clip_g": "text_encoder_2",
+    "t5xxl": "text_encoder_3",
+}
+"""ComfyUI's ``text_encoders.<name>.transformer.``: its own name of the encoder, then the path in transformers. ``clip_h`` is that of SD 2."""
+COMFYUI_ENCODER: Mapping[str, str] = {
+    "text_encoder": "clip_l",
+    "text_encoder_2": "clip_g",
+    "text_encoder_3": "t5xxl",
+}
+"""The other way, for what is written: of families that have `T5_SECOND` the second one is ``t5xxl``."""
+
+T5_SECOND = ("flux", "flux-kontext")
+"""Families whose T5 is the second text encoder; that of SD 3 is the third."""

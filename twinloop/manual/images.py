@@ -1,0 +1,169 @@
+"""Gaps -> a folder of images. A folder belongs to one order."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop import steps
+from twinloop.config import Settings
+from twinloop.domain.facet import Facet
+from twinloop.domain.records import Dataset
+from twinloop.domain.shots import Gap, Shot
+from twinloop.errors import InputError, NothingToDo, StateError, UnreadableImage
+from twinloop.ports import Clock, GenerationSettings, Generator, Reporter
+from twinloop.stages import generate as generating
+from twinloop.stages import plan
+from twinloop.stages.early import EarlyJudge
+from twinloop.stages.generate import GenerationContext, MadeImage
+from twinloop.stages.sources import Source, sources_from_json
+from twinloop.store.atomic import read_json, sha256_file, write_json
+from twinloop.store.fresh import fresh_folder
+from twinloop.store.images import find_images, load_image
+from twinloop.store.journal import Journal
+from twinloop.store.lock import locked
+from twinloop.store.workspace import Workspace, shown_path
+
+JOURNAL = ".journal.jsonl"
+RECORD = ".record.json"
+SHOTS = "shots.json"
+
+
+@dataclass(frozen=True)
+class Order:
+    """One generation by hand.
+
+    Attributes:
+        dataset: the folder of the photos behind the gaps, if known.
+        photos: to start images from. photo_share: how many of the images do, 0..1.
+    """
+
+    gaps: tuple[Gap, ...]
+    iteration: int
+    output: Path
+    lora: Path | None
+    dataset: str | None = None
+    photos: tuple[Source, ...] = ()
+    photo_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Studio:
+    """What an order is made with; ``base_model`` as the user named it. ``early``: judges unfinished images, None = all are finished."""
+
+    generator: Callable[[], Generator]
+    generation: GenerationSettings
+    base_model: str
+    style: str
+    facets: tuple[Facet, ...]
+    clock: Clock
+    early: EarlyJudge | None = None
+
+
+def plan_shots(order: Order, settings: Settings, studio: Studio, reporter: Reporter) -> list[Shot]:
+    """The shots of an order, the same as the loop's for this seed, trigger and iteration.
+
+    Raises:
+        NothingToDo: none of the gaps is of a facet that is known here.
+    """
+    for gap in plan.unplannable(order.gaps, studio.facets):
+        reporter.warn(f"{gap.facet}/{gap.value} is no facet value known here; name its file with --facet FILE")
+    wanted = steps.plan_settings(settings, studio.style, order.iteration, order.photos, studio.generation.references)
+    wanted = dataclasses.replace(wanted, from_photos=order.photo_share)
+    shots = plan.plan(order.gaps, studio.facets, wanted)
+    if not shots:
+        raise NothingToDo("No shot can be planned for these gaps.")
+    return shots
+
+
+def make_images(shots: Sequence[Shot], order: Order, studio: Studio, reporter: Reporter) -> list[MadeImage]:
+    """Make every image of an order that is not there yet. Killed and called again it goes on where it was; what fails before its first
+    image leaves no folder.
+
+    Raises:
+        StateError: the folder was started with another order. Locked: it is in use.
+    """
+    context = GenerationContext(
+        f"iter{order.iteration}", order.output, studio.base_model, order.lora, studio.generation, dataset=order.dataset, early=studio.early
+    )  # fmt: skip
+    with fresh_folder(order.output, worth_keeping=_holds_images), locked(order.output):
+        _begin(shots, order, context)
+        journal = Journal(order.output / JOURNAL)
+        return generating.generate(shots, context, studio.generator, journal, studio.clock, reporter)
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(folder.glob("*.png"))
+
+
+def _begin(shots: Sequence[Shot], order: Order, context: GenerationContext) -> None:
+    """Note what the folder is for: shots.json as in the loop, and a record of all that decides the pixels."""
+    plan_json = generating.shots_json(shots, order.iteration)
+    record = {
+        "shots": hashlib.sha256(json.dumps(plan_json, sort_keys=True).encode()).hexdigest(),
+        "base_model": context.base_model,
+        "lora": None if order.lora is None else sha256_file(order.lora),
+        "settings": {name: value for name, value in dataclasses.asdict(context.settings).items() if name not in _FREE},
+    }
+    if context.early is not None:
+        judge = context.early
+        record["early_reject"] = {
+            "at": judge.at,
+            "observer": judge.observer.fingerprint,
+            "limits": dataclasses.asdict(judge.limits),
+        }
+    record = json.loads(json.dumps(record))  # as it will be read back
+    kept = order.output / RECORD
+    if not kept.exists():
+        write_json(order.output / SHOTS, plan_json)
+        write_json(kept, record)
+    elif (old := _complete(read_json(kept))) != record:
+        changed = ", ".join(name for name in {**old, **record} if old.get(name) != record.get(name))
+        raise StateError(
+            f"{order.output} holds images made with other settings ({changed} differ). Choose another --output; nothing was changed."
+        )
+
+
+_FREE = ("offload", "references", "planned")
+"""Settings that decide no pixel: where parts of the model wait, and what stands in the shots anyway."""
+
+
+def _complete(kept: Any) -> Any:
+    """An order that an older version began lacks settings that are new since: they had their default."""
+    fields = dataclasses.fields(GenerationSettings)
+    usual = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
+    settings = {name: value for name, value in {**usual, **kept.get("settings", {})}.items() if name not in _FREE}
+    return {**kept, "settings": json.loads(json.dumps(settings))}
+
+
+def usable_sources(folder: Path, reporter: Reporter) -> tuple[Source, ...]:
+    """The real photos of a folder that an image can start from.
+
+    Raises:
+        InputError: no such folder, or none in it can be used.
+    """
+    found = []
+    for path in find_images(folder):
+        try:
+            if load_image(path).origin == "real":
+                found.append(Source(shown_path(path)))
+        except UnreadableImage as error:
+            reporter.warn(f"skipped {path.name}: {error}")
+    if not found:
+        raise InputError(f"No real photo to start from in {folder}.")
+    return tuple(found)
+
+
+def photos_of_run(settings: Settings) -> tuple[Source, ...]:
+    """The photos that the automatic loop of these settings starts images from; () when it has not run."""
+    space = Workspace(Path(settings.output_dir), settings.lora_dir)
+    if space.sources.is_file():
+        return sources_from_json(read_json(space.sources))
+    record = space.dataset(0)
+    members = Dataset.from_json(read_json(record)).real if record.is_file() else ()
+    return tuple(Source(member.path) for member in members if member.weight > 0)

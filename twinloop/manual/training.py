@@ -1,0 +1,106 @@
+"""A folder of photos -> one LoRA."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from twinloop import steps
+from twinloop.config import Settings
+from twinloop.domain.records import LoRA, TrainingSample
+from twinloop.manual.photos import Photos
+from twinloop.manual.verdicts import learn_person
+from twinloop.ports import TrainingSettings
+from twinloop.stages import merge as merging
+from twinloop.stages import train as training
+from twinloop.stages.samples import Beside, faces_of, training_samples
+from twinloop.stages.toolbox import Toolbox
+from twinloop.store.atomic import read_json, write_json
+from twinloop.store.catalog import Catalog
+from twinloop.store.journal import Journal
+from twinloop.store.sidecar import consent_of
+from twinloop.store.workspace import Workspace
+
+
+def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Toolbox, catalog: Catalog) -> LoRA:
+    """Train one LoRA on a folder of photos, approved images that were copied into it included.
+
+    Where ``training.keep_checkpoints`` asks for it, checkpoints are measured as in a run: photos are held out in the same way, and
+    ``<stem>.checkpoints.json`` says what each came to.
+
+    Raises:
+        NothingToDo: no photo to train on. StateError: ``output`` is there and was made from something else.
+    """
+    measured = settings.training.keep_checkpoints > 1
+    person = learn_person(photos, settings, toolbox.observer) if measured else None
+    dataset = merging.dataset_by_hand(
+        photos.selection.photos, toolbox.observer.facets, settings.person_trigger, toolbox.style, steps.merge_limits(settings),
+        frozenset() if person is None else person.held_out,
+    )  # fmt: skip
+    wanted, beside = toolbox.training(len(dataset.members)), _beside(photos, settings)
+    bench, record = output.with_name(f".measuring_{output.stem}"), output.with_name(f"{output.stem}.checkpoints.json")
+    if measured and not output.exists():
+        samples = training_samples(dataset, wanted, beside, toolbox.style, toolbox.reporter)
+        _begin(bench, training.work_of(output), _order(samples, wanted, settings, toolbox))
+    trial = steps.trial(_run(bench, settings, toolbox, catalog), lambda: person, 0, len(dataset.members), record)
+    lora = training.train_file(
+        dataset,
+        output,
+        wanted,
+        settings.person_trigger,
+        toolbox,
+        consent_of(photos.folder),
+        beside,
+        trial,
+        _base(settings),
+    )
+    if measured and record.exists():
+        toolbox.reporter.line(
+            f"Best of {len(read_json(record)['checkpoints'])} checkpoints: step {lora.steps} ({record})"
+        )
+    shutil.rmtree(bench, ignore_errors=True)
+    return lora
+
+
+def _beside(photos: Photos, settings: Settings) -> Beside:
+    """What the training uses beside the dataset."""
+    faces = faces_of(photo.seen for photo in photos.selection.photos) if settings.training.face_weight != 1.0 else {}
+    return Beside(faces, Path(settings.training.prior_images) if settings.training.prior_images else None)
+
+
+def _base(settings: Settings) -> dict[str, Any]:
+    """What decides the weights beside the settings of the training."""
+    wanted = settings.training
+    return {
+        "precision": settings.precision, "quantization": settings.quantization, "trainer": wanted.trainer, "extra_args": list(wanted.extra_args),
+    }  # fmt: skip
+
+
+def _run(bench: Path, settings: Settings, toolbox: Toolbox, catalog: Catalog) -> steps.Run:
+    """A run that is nothing but checkpoints and their panel."""
+    space = Workspace(bench, bench)
+    return steps.Run(settings, toolbox, space, Journal(space.journal), catalog)
+
+
+def _order(samples: Sequence[TrainingSample], wanted: TrainingSettings, settings: Settings, toolbox: Toolbox) -> str:
+    """Hash of all that decides the checkpoints and their scores; where the photos lie does not matter."""
+    rows = [[s.sha256, s.caption, s.weight, s.prior, s.face and dataclasses.astuple(s.face)] for s in samples]
+    panel = [dataclasses.asdict(toolbox.generation), toolbox.style, toolbox.observer.fingerprint]
+    asked = [settings.training.checkpoint_panel, settings.generation.negative_prompt, settings.validation.identity]
+    whole = json.dumps([rows, training.decisive(wanted), toolbox.base_model, _base(settings), panel, asked])
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def _begin(bench: Path, work: Path, order: str) -> None:
+    """Go on with what a killed training of the same order left behind; that of another one is cleared away."""
+    kept = bench / "order.json"
+    if kept.exists() and read_json(kept) == order:
+        return
+    for stale in (bench, work / training.CANDIDATES):
+        shutil.rmtree(stale, ignore_errors=True)
+    write_json(kept, order)

@@ -1,0 +1,51 @@
+"""A folder of images -> verdicts, by the same photos as in the loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twinloop import steps
+from twinloop.config import Settings
+from twinloop.manual.photos import Photos
+from twinloop.ports import Reporter
+from twinloop.stages import validate as validating
+from twinloop.stages.identity import IdentityReference, freeze_reference, reference_from_json, reference_to_json
+from twinloop.stages.observe import Observer
+from twinloop.stages.validate import Judged
+from twinloop.store.catalog import Catalog
+
+
+def learn_person(photos: Photos, settings: Settings, observer: Observer) -> IdentityReference | None:
+    """The identity reference of a folder's real photos, with the rounding of the loop's own record; None where it is not wanted."""
+    if not settings.validation.identity:
+        return None
+    seen = [photo.seen for photo in photos.selection.photos]
+    return reference_from_json(reference_to_json(freeze_reference(seen, observer.fingerprint, observer.strangers)))
+
+
+def judge_folder(
+    folder: Path,
+    photos: Photos | None,
+    settings: Settings,
+    observer: Observer,
+    catalog: Catalog,
+    reporter: Reporter,
+) -> tuple[list[Judged], dict[str, Any]]:
+    """Verdicts of all images of a folder, and their record.
+
+    Args:
+        photos: the real photos; without them there is no identity check, and novelty only among the images themselves.
+
+    Raises:
+        NothingToDo: no images there. InputError: no such folder.
+    """
+    asked = validating.asked_images(folder, observer.facets)
+    reference = learn_person(photos, settings, observer) if photos is not None else None
+    known = [(p.path.name, p.seen.phash) for p in photos.selection.photos] if photos is not None else []
+    limits = steps.limits_of(settings, reference)
+    judged = validating.judge(asked, observer, catalog, limits, reference, known, reporter) + validating.given_up(
+        folder
+    )
+    verdicts = [item.verdict for item in judged]
+    return judged, validating.verdicts_json(verdicts, limits, steps.settings_fingerprint(settings))

@@ -1,0 +1,41 @@
+"""The seams: what the stages ask of the outside world. Adapters fill them, fakes included."""
+
+from twinloop.ports.detectors import (
+    MEASURED,
+    Captioner,
+    Choice,
+    DetectorPack,
+    Embedder,
+    FaceDetector,
+    Measurer,
+    PartDetector,
+    PoseEstimator,
+)
+from twinloop.ports.generation import EarlyLook, GenerationSettings, Generator
+from twinloop.ports.reporting import Clock, Reporter
+from twinloop.ports.scanning import Greeting, NeighbourSearch, ScanJob, Scanner, Wanted
+from twinloop.ports.training import Trainer, TrainingSettings
+
+__all__ = [
+    "MEASURED",
+    "Captioner",
+    "Choice",
+    "Clock",
+    "DetectorPack",
+    "EarlyLook",
+    "Embedder",
+    "FaceDetector",
+    "GenerationSettings",
+    "Generator",
+    "Greeting",
+    "Measurer",
+    "NeighbourSearch",
+    "PartDetector",
+    "PoseEstimator",
+    "Reporter",
+    "ScanJob",
+    "Scanner",
+    "Trainer",
+    "TrainingSettings",
+    "Wanted",
+]

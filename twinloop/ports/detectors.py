@@ -1,0 +1,162 @@
+"""What looks at pictures: faces, pose, parts, measures, identity, words; and a pack of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from twinloop.domain.captions import Description
+from twinloop.domain.faces import Face, FloatArray, HeadPose, ImageArray, Part
+
+
+class FaceDetector(Protocol):
+    """Finds faces. ``fingerprint`` changes whenever the result could."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def detect(self, image: ImageArray) -> list[Face]:
+        """Faces in pixels of ``image`` (uint8 HxWx3 RGB), any order; [] when there are none."""
+        ...
+
+
+class PoseEstimator(Protocol):
+    """Measures the head pose of one face."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def pose(self, image: ImageArray, face: Face) -> HeadPose | None:
+        """Degrees in the convention of `HeadPose`; None = cannot tell."""
+        ...
+
+
+class PartDetector(Protocol):
+    """Finds hands (or other parts)."""
+
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+
+    def parts(self, image: ImageArray, faces: Sequence[Face]) -> list[Part]:
+        """Parts of ``kind`` in pixels of ``image``; faces are given because palms are easily mistaken for them."""
+        ...
+
+
+class Measurer(Protocol):
+    """Reads numbers off the image and its subject's face: eyes, expression, setting, lighting, quality."""
+
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def covers(self) -> frozenset[str]:
+        """What it looks for, as in `Observation.measured`: ``eyes``, ``expression``, ``setting``, ``lighting``, ``face_quality``."""
+        ...
+
+    def measure(self, image: ImageArray, face: Face | None) -> Mapping[str, float]:
+        """Names of `Observation.measures` -> numbers; a name it cannot tell is left out."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns a face into an identity vector."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def strangers(self) -> tuple[float, float] | None:
+        """Mean and standard deviation of the cosine between different people it was not trained on; None = not known."""
+        ...
+
+    def embed(self, image: ImageArray, face: Face) -> FloatArray | None:
+        """(D,) float32 of unit norm; None = the face is unusable."""
+        ...
+
+
+class Captioner(Protocol):
+    """Says in words what a picture shows: a sentence, or tags."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def caption(self, image: ImageArray) -> Description:
+        """What is in the picture (uint8 HxWx3 RGB); an empty one when nothing was recognised."""
+        ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What fills one port of a pack.
+
+    Attributes:
+        port: what it measures, one of `MEASURED`. what: the kind of model. files: none where no file is needed.
+    """
+
+    port: str
+    what: str
+    files: tuple[Path, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.port} from {self.source}"
+
+    @property
+    def source(self) -> str:
+        """Names and kind of what fills it."""
+        names = " + ".join(path.name for path in self.files)
+        return f"{names} ({self.what})" if names else self.what
+
+
+MEASURED = ("faces", "head pose", "hands", "eyes", "expression", "identity")
+"""What a pack of detectors can measure, as people call it."""
+
+
+@dataclass(frozen=True)
+class DetectorPack:
+    """A named set of detectors. A port that is None is "not measured", never "nothing found".
+
+    Attributes:
+        missing: human lines, each naming what is missing, where to get it and what stays unmeasured.
+        choices: which file was chosen for what, where a choice was made.
+    """
+
+    name: str
+    faces: FaceDetector | None = None
+    pose: PoseEstimator | None = None
+    parts: tuple[PartDetector, ...] = ()
+    measurers: tuple[Measurer, ...] = ()
+    embedder: Embedder | None = None
+    missing: tuple[str, ...] = ()
+    choices: tuple[Choice, ...] = ()
+
+    @property
+    def spoken(self) -> str:
+        """The choice in one long line: what comes from which file, and what is not measured; "" where nothing was chosen."""
+        if not self.choices:
+            return ""
+        filled: dict[str, list[str]] = {}
+        for choice in self.choices:
+            filled.setdefault(choice.source, []).append(choice.port)
+        return self._said(", ".join(f"{' and '.join(ports)} from {source}" for source, ports in filled.items()))
+
+    @property
+    def brief(self) -> str:
+        """The choice without its files, short enough for a line of every command; "" where nothing was chosen."""
+        return self._said(", ".join(name for name in MEASURED if name not in self._absent)) if self.choices else ""
+
+    @property
+    def _absent(self) -> list[str]:
+        return [name for name in MEASURED if not any(choice.port == name for choice in self.choices)]
+
+    def _said(self, measured: str) -> str:
+        absent = self._absent
+        return f"Detectors ({self.name}): {measured}{'; not measured: ' if absent else ''}{', '.join(absent)}."
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the pack as a whole: the joined fingerprints of its members."""
+        members = [self.faces, self.pose, *self.parts, *self.measurers, self.embedder]
+        return "+".join([self.name, *(m.fingerprint if m is not None else "-" for m in members)])

@@ -1,0 +1,83 @@
+"""What makes images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from twinloop.domain.faces import ImageArray
+from twinloop.domain.shots import Shot
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How images are made.
+
+    Attributes:
+        steps: denoising steps. guidance: classifier-free guidance scale. width, height: pixels.
+        lora_scale: strength of the LoRA, 1.0 = as trained. strength: image-to-image, 0..1 = how much is redrawn;
+            0 = the model edits photos and knows no such number.
+        extra_loras: other LoRA files with their strengths, worn beside the loop's own.
+        scheduler: its name as the family knows it, "" = the base model's own.
+        offload: ``none``, ``model`` or ``sequential``: what waits in main memory while a GPU works on something else.
+        vae_tiling: decode in tiles; None = where a picture is large or the GPU small.
+        references: photos that an editing model looks at for one picture; fewer where it takes fewer.
+        compile: the denoiser's repeated blocks: ``regional`` or ``off``; None = on a CUDA GPU, where ``planned`` images make it pay.
+        planned: how many images the caller makes with these settings, those of an earlier start included; 0 = not known.
+        quantization: of the base model's weights, for the record; None = none. The generator was built with it.
+    """
+
+    steps: int
+    guidance: float
+    width: int
+    height: int
+    lora_scale: float = 1.0
+    strength: float = 0.6
+    batch_size: int = 4
+    extra_loras: tuple[tuple[str, float], ...] = ()
+    scheduler: str = ""
+    offload: str = "none"
+    vae_tiling: bool | None = None
+    references: int = 1
+    compile: str | None = None
+    planned: int = 0
+    quantization: str | None = None
+
+
+@dataclass(frozen=True)
+class EarlyLook:
+    """A look at images on their way, so that no more work goes into those that already fail.
+
+    Attributes:
+        at: share of the denoising steps after which it is taken, 0..1; where no step would be left then, it is not taken.
+        worth_finishing: asked once for every shot, with a preview of what its image will come to (uint8 HxWx3 RGB).
+    """
+
+    at: float
+    worth_finishing: Callable[[Shot, ImageArray], bool]
+
+    def step(self, steps: int) -> int:
+        """The step of so many after which it is taken; the last one means: not at all."""
+        return max(1, round(self.at * steps))
+
+
+class Generator(Protocol):
+    """Makes images from shots. The base model is loaded once; adapters are swapped."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def load_lora(self, path: Path | None) -> None:
+        """Use this LoRA (None = the bare base model) from now on."""
+        ...
+
+    def generate(
+        self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
+    ) -> Iterator[tuple[Shot, ImageArray]]:
+        """One image per shot, in order, each depending only on its own shot and settings (and on the fixed batch it is in).
+
+        Shots that ``look`` says no to are left out; the images of the others are what they are without it, but for rounding.
+        """
+        ...

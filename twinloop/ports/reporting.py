@@ -1,0 +1,29 @@
+"""Time, and where it is said what is done."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time, so that tests and reproducible runs can fix it."""
+
+    def stamp(self) -> str:
+        """Local time as ``YYYYmmdd_HHMMSS``."""
+        ...
+
+
+class Reporter(Protocol):
+    """Where the stages say what they do: the terminal, a log, nothing."""
+
+    def line(self, text: str) -> None:
+        """One finished statement."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Something the user should know."""
+        ...
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        """``done`` of ``total`` units; the reporter works out rate and time left."""
+        ...

@@ -1,0 +1,130 @@
+"""What trains LoRAs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from twinloop.domain.records import LoRA, TrainingSample
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a LoRA is trained. All sizes in pixels, rates per optimizer step. docs/training.md says when which option makes sense.
+
+    Attributes:
+        batch_size, gradient_accumulation: a step sees their product of pictures, ``batch_size`` of them at once.
+        optimizer: ``adamw``, ``adamw8bit``, ``prodigy`` or ``adafactor``.
+        schedule: of the learning rate after the warm-up: ``cosine``, ``constant``, ``linear`` or ``cosine_restarts`` (``restarts`` times).
+        clip_norm: longest gradient, 0 = any.
+        min_snr_gamma: limit of the loss weight by signal-to-noise ratio (arXiv 2303.09556); 0 = all time steps count the same.
+        noise_offset: share of noise that is one value per channel, for darker darks; only for bases without zero terminal SNR.
+        caption_dropout: share of draws that see no caption, or the trigger alone (``keep_trigger``).
+        trigger, class_word: the subject's words, and what it is one of ("person").
+        output_preservation: weight of the loss that holds the base's own answer for ``class_word`` in the place of ``trigger``.
+        prior_weight: weight of the loss on the samples that are marked as prior.
+        face_weight: weight of the loss inside of a sample's face box against outside of it; 1 = the same everywhere.
+        ema_decay: of the average over the weights that is written instead of the last ones; 0 = none.
+        gradient_checkpointing: compute activations again on the way back, to save memory; None = where memory is tight.
+        memory: GiB that the training may use, 0 = what the GPU has; where it is short, batches go through in portions.
+        flip: also train on mirror images, which loses what is asymmetric in a face.
+        adapter: ``lora``, ``dora`` (arXiv 2402.09353) or ``lokr`` (arXiv 2309.14859).
+        lokr_factor: by how much a LoKr divides a layer's widths, -1 = near their square roots.
+        text_encoder: the LoRA adapts the family's CLIP text encoders too, at ``text_encoder_learning_rate`` (0 = `text_encoder_rate`)
+            and for the first ``text_encoder_share`` of the steps.
+        compile: the denoiser's repeated blocks: ``regional`` or ``off``; None = on a CUDA GPU, where the steps make it pay.
+        checkpoint_every: steps; at most so many are trained again after a kill.
+        stop_at: write the LoRA as it is after this step and leave the checkpoints for more; 0 = at the end. Decides no other step.
+        tensorboard: write event files where the library is there. wandb: project to report to, "" = nothing leaves this machine.
+    """
+
+    preset: str
+    steps: int
+    rank: int
+    alpha: float
+    learning_rate: float
+    batch_size: int
+    resolution: int
+    seed: int
+    optimizer: str = "adamw"
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    schedule: str = "cosine"
+    warmup_steps: int = 10
+    restarts: int = 1
+    gradient_accumulation: int = 1
+    gradient_checkpointing: bool | None = None
+    memory: int = 0
+    ema_decay: float = 0.0
+    min_snr_gamma: float = 5.0
+    noise_offset: float = 0.0
+    caption_dropout: float = 0.05
+    keep_trigger: bool = True
+    trigger: str = ""
+    class_word: str = "person"
+    output_preservation: float = 0.0
+    prior_weight: float = 1.0
+    face_weight: float = 1.0
+    flip: bool = False
+    adapter: str = "lora"
+    lokr_factor: int = -1
+    text_encoder: bool = False
+    text_encoder_learning_rate: float = 0.0
+    text_encoder_share: float = 1.0
+    compile: str | None = None
+    checkpoint_every: int = 50
+    stop_at: int = 0
+    tensorboard: bool = True
+    wandb: str = ""
+
+    @property
+    def effective_batch(self) -> int:
+        """Pictures of one optimizer step."""
+        return self.batch_size * self.gradient_accumulation
+
+    @property
+    def lokr(self) -> int:
+        """The factor of the LoKr that is trained, -1 = automatic; 0 = none is."""
+        return self.lokr_factor if self.adapter == "lokr" else 0
+
+    @property
+    def text_encoder_rate(self) -> float:
+        """Peak rate of the text encoders: as given, else half of the denoiser's; Prodigy knows one rate for all."""
+        return self.text_encoder_learning_rate or self.learning_rate * (1.0 if self.optimizer == "prodigy" else 0.5)
+
+    @property
+    def text_encoder_steps(self) -> int:
+        """After so many steps the text encoders stay as they are; 0 where they are not trained."""
+        return max(1, round(self.steps * self.text_encoder_share)) if self.text_encoder else 0
+
+    @property
+    def last_step(self) -> int:
+        """The step whose weights are written."""
+        return min(self.stop_at or self.steps, self.steps)
+
+
+class Trainer(Protocol):
+    """Trains one LoRA from a base model. Killed and called again with the same arguments it goes on from its checkpoint, bit for bit."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def train(
+        self,
+        samples: Sequence[TrainingSample],
+        settings: TrainingSettings,
+        output: Path,
+        work: Path,
+        metadata: Mapping[str, str],
+        progress: Callable[[int, int, float], None],
+    ) -> LoRA:
+        """Write ``output`` (safetensors) as a whole or not at all.
+
+        Args:
+            work: folder for checkpoints and caches of this training; may be deleted when it is done.
+            metadata: strings for the safetensors header.
+            progress: called with (step, steps, loss).
+        """
+        ...

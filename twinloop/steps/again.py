@@ -1,0 +1,43 @@
+"""A run that had come to its end, started again: what it said when it did things is not said once more."""
+
+from __future__ import annotations
+
+from twinloop.ports import Reporter
+from twinloop.store.atomic import read_json
+from twinloop.store.workspace import Workspace
+
+
+class Again:
+    """A `Reporter` that keeps lines and warnings of finished rounds to itself, where the run had ended; progress is shown.
+
+    Args:
+        workspace: as the run before left it.
+    """
+
+    def __init__(self, workspace: Workspace, reporter: Reporter) -> None:
+        self._reporter = reporter
+        history = read_json(workspace.history) if workspace.history.exists() else {}
+        self._silent = history.get("stop") is not None
+        self._rounds = len(history.get("iterations", ()))
+
+    def nothing_new(self) -> bool:
+        """Whether the run ends without a round that it had not had; what is said from now on is heard."""
+        nothing, self._silent = self._silent, False
+        return nothing
+
+    def round_begins(self, iteration: int) -> None:
+        """A round is next; the first one that there was not before ends the silence."""
+        if self._silent and iteration > self._rounds:
+            self._silent = False
+            self._reporter.line(f"This run had ended after round {self._rounds}; going on with round {iteration}.")
+
+    def line(self, text: str) -> None:
+        if not self._silent:
+            self._reporter.line(text)
+
+    def warn(self, text: str) -> None:
+        if not self._silent:
+            self._reporter.warn(text)
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        self._reporter.progress(label, done, total)

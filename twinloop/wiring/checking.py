@@ -1,0 +1,77 @@
+"""Everything about a configuration that can be known to be wrong, in one pass: fields, preset, folders, files; machine and base model on request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from twinloop.config import Settings, parse_settings, salvaged_settings
+from twinloop.domain.model_roles import pack_and_folder
+from twinloop.errors import ConfigError, InputError
+from twinloop.wiring.kits import chosen_family
+from twinloop.wiring.makers import build_makers, obstacles
+from twinloop.wiring.names import FAKE, NANO
+
+
+def check_config(data: Any, source: str, wholly: bool = False) -> Settings:
+    """Settings from parsed JSON, as `parse_settings`, whose preset and places are there.
+
+    Args:
+        wholly: also what keeps base model, machine and trainer from working, which imports large libraries.
+
+    Raises:
+        ConfigError: all mistakes at once, each with its field and what was expected.
+    """
+    problems: list[str] = []
+    try:
+        settings, wrong = parse_settings(data, source), frozenset[str]()
+    except ConfigError as error:
+        if not isinstance(data, dict):
+            raise
+        problems += error.problems
+        settings, wrong = salvaged_settings(data)
+    problems += [f"{field}: {problem}" for field, problem in _places(settings) if field not in wrong]
+    preset = list(_preset(settings))
+    problems += preset
+    if wholly and not preset and "base_model" not in wrong:
+        problems += [str(error) for error in obstacles(settings, build_makers(settings))]
+    if problems:
+        raise ConfigError(source, problems)
+    return settings
+
+
+def _places(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Folders and files that are named and not there: (field, what is wrong)."""
+    if not Path(settings.dataset_dir).is_dir():
+        yield "dataset_dir", f"no such folder: {settings.dataset_dir}. Put photos of the person there, or correct it."
+    if settings.models_dir not in (FAKE, NANO):
+        try:
+            folder = Path(pack_and_folder(settings.models_dir)[1])
+        except InputError as error:
+            yield "models_dir", str(error)
+        else:
+            if not folder.is_dir():
+                yield (
+                    "models_dir",
+                    f"no such folder: {folder}. What belongs there: twinloop models list; or use the word 'nano'.",
+                )
+    others = settings.training.prior_images
+    if others and not Path(others).is_dir():
+        yield "training.prior_images", f"no such folder: {others}."
+    files = [("training.initial_lora", settings.training.initial_lora)]
+    files += [("generation.extra_loras", lora.path) for lora in settings.generation.extra_loras]
+    files += [("analysis.plugins", path) for path in settings.analysis.plugins]
+    for field, path in files:
+        if path and not Path(path).is_file():
+            yield field, f"no such file: {path}."
+
+
+def _preset(settings: Settings) -> Iterator[str]:
+    """Why there is no preset for this base model, or a plug-in that is there fails."""
+    if settings.base_model == FAKE or not all(Path(path).is_file() for path in settings.analysis.plugins):
+        return
+    try:
+        chosen_family(settings)
+    except InputError as error:
+        yield str(error)
