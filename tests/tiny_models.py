@@ -11,8 +11,11 @@ WORDS = ("a", "photo", "of", "ohwx", "ana", "woman", "smiling", "indoors", "prof
 
 
 def build_tiny_sdxl(folder: Path, *, full_vae: bool = False, seed: int = 0, large: bool = False) -> Path:
-    """A diffusers folder (``large``: with attention at the lowest of four levels only, so that it draws 1024 pixels in seconds): with ``full_vae`` AutoencoderKL, 4 channels, epsilon and Euler as SDXL has them; else AutoencoderTiny with
-    16 channels at 1/16, v-prediction and zero terminal SNR as the embedded base has them."""
+    """A diffusers folder: with ``full_vae`` AutoencoderKL, 4 channels, epsilon and Euler as SDXL has them; else AutoencoderTiny with
+    16 channels at 1/16, v-prediction and zero terminal SNR as the embedded base has them.
+
+    ``large``: few channels, and attention at the lowest of five levels only, so that it draws 1024 pixels in a second.
+    """
     import torch
     from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionXLPipeline
     from transformers import CLIPTokenizer
@@ -30,23 +33,23 @@ def build_tiny_sdxl(folder: Path, *, full_vae: bool = False, seed: int = 0, larg
         )  # fmt: skip
         pipeline = StableDiffusionXLPipeline(
             vae=vae, text_encoder=_text(len(tokenizer), projection=False), text_encoder_2=_text(len(tokenizer), projection=True), tokenizer=tokenizer,
-            tokenizer_2=tokenizer, unet=_unet(4 if full_vae else 16, 4 if large else 2), scheduler=scheduler, force_zeros_for_empty_prompt=full_vae, add_watermarker=False,
+            tokenizer_2=tokenizer, unet=_unet(4 if full_vae else 16, large=large), scheduler=scheduler, force_zeros_for_empty_prompt=full_vae, add_watermarker=False,
         )  # fmt: skip
         pipeline.save_pretrained(folder, safe_serialization=True)
     return folder
 
 
-def _unet(channels: int, levels: int) -> Any:
+def _unet(channels: int, *, large: bool) -> Any:
     from diffusers import UNet2DConditionModel
 
     make: Any = UNet2DConditionModel
-    plain = levels - 1
+    plain, width, groups = (4, 4, 2) if large else (1, 16, 8)
     return make(
-        sample_size=8, in_channels=channels, out_channels=channels, block_out_channels=(16 if levels == 2 else 8,) * plain + (32,),
+        sample_size=8, in_channels=channels, out_channels=channels, block_out_channels=(width,) * plain + (32,),
         down_block_types=("DownBlock2D",) * plain + ("CrossAttnDownBlock2D",), up_block_types=("CrossAttnUpBlock2D",) + ("UpBlock2D",) * plain,
         layers_per_block=1, transformer_layers_per_block=1, attention_head_dim=(2,) * plain + (4,),
         cross_attention_dim=WIDTH + WIDTH_2, use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=6 * 8 + WIDTH_2, norm_num_groups=8,
+        projection_class_embeddings_input_dim=6 * 8 + WIDTH_2, norm_num_groups=groups,
     )  # fmt: skip
 
 
@@ -65,8 +68,8 @@ def _full_vae(*, attention: bool = True) -> Any:
 
     make: Any = AutoencoderKL
     return make(
-        block_out_channels=(8 if attention else 4,) * 4, down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, latent_channels=4,
-        norm_num_groups=4, sample_size=64, scaling_factor=0.13025, mid_block_add_attention=attention,
+        block_out_channels=(8 if attention else 2,) * 4, down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, latent_channels=4,
+        norm_num_groups=4 if attention else 2, sample_size=64, scaling_factor=0.13025, mid_block_add_attention=attention,
     )  # fmt: skip
 
 

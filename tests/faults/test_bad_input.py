@@ -167,6 +167,30 @@ def test_some_models_missing_is_not_no_gap(
     assert verdicts and all(verdict["outcome"] != "approved" for verdict in verdicts)
 
 
+def test_a_run_warns_of_what_lacks_a_detector_and_not_of_what_has_none(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file for photos tells the setting: on each run again the user would look for one."""
+    from dataclasses import replace
+
+    from twinloop.adapters import fakes
+
+    class NoSetting:
+        covers = frozenset({"eyes", "lighting"})
+        fingerprint = "no-setting"
+
+        def measure(self, image: object, face: object) -> dict[str, float]:
+            return {"eyes_open": 1.0}
+
+    poor = replace(fakes.fake_pack(), measurers=(NoSetting(),))
+    monkeypatch.setattr(fakes, "fake_pack", lambda: poor)
+    said = twinloop(capsys, "run", "--config", configuration(tmp_path, max_iterations=1, dataset_dir=str(photos)))
+    assert "expression: not measured (no detector for: expression)" in said.err
+    assert "setting: not measured" not in said.err + said.out
+    gaps = json.loads(Path("out/gaps_iter1.json").read_text())
+    assert gaps["not_measured"]["setting"].startswith("told on the drawn pictures of the embedded world only")
+
+
 def _made_for_profile(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
     Path("asked.json").write_text('{"recommendations": [{"type": "face_angle", "target": "profile", "count": 3}]}')
     twinloop(capsys, "generate", "asked.json", "--base-model", "fake", "--person", "x", "--output", "made")

@@ -131,6 +131,14 @@ def test_doctor_names_a_malicious_file_that_nobody_opened(capsys: pytest.Capture
     assert states["face_detection_yunet_2026may.onnx"] == "in use"
 
 
+def test_doctor_without_a_models_folder_says_how_to_get_one(capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "doctor")
+    assert said.code == 2
+    for command in ("twinloop models list", "twinloop models pull", "twinloop models add"):
+        assert command in said.err
+    assert "Face_angle is" not in said.err and "setting (needs" not in said.err
+
+
 @real
 def test_a_pack_can_be_forced(capsys: pytest.CaptureFixture[str]) -> None:
     for pack, faces in (

@@ -21,7 +21,9 @@ COMMANDS = {
 
 def environment(home: Path) -> dict[str, str]:
     """As of a new user who has set none of the switches."""
-    kept = {name: value for name, value in os.environ.items() if "TELEMETRY" not in name and not name.startswith("XDG_")}
+    kept = {
+        name: value for name, value in os.environ.items() if "TELEMETRY" not in name and not name.startswith("XDG_")
+    }
     return {**kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache"), "PYTHONPATH": str(ROOT)}
 
 

@@ -1,4 +1,5 @@
-"""Every command block of this tool's first description, run as it is written there, in a process of its own.
+"""Every command block of this tool's first description, run as it is written there: each script in a process of its own, and what the description
+runs more than once the other times in this process, which has the heavy libraries already.
 
 Where the description stands, relative to this repository, the list below is compared with it, so that none is forgotten.
 Base models are tiny ones with random weights in a hub cache that the test makes; detectors and photos are real ones where the shared fixtures are.
@@ -6,13 +7,17 @@ Base models are tiny ones with random weights in a hub cache that the test makes
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +25,7 @@ import pytest
 
 from tests.functional.console import ROOT
 from tests.tiny_models import build_tiny_sdxl
+from twinloop.cli.app import main
 
 pytest.importorskip("diffusers")
 
@@ -107,6 +113,28 @@ class Home:
         self.ran.append(name)
         return done.stdout + done.stderr
 
+    def run_again(self, name: str, command: str | None = None) -> str:
+        """A script that had its process: the file with this command line, in this process."""
+        program, script, *argv = shlex.split(command or COMMANDS[name])
+        assert program == "python" and any(COMMANDS[ran].split()[1] == script for ran in self.ran if ran in COMMANDS)
+        said = self.here(lambda: runpy.run_path(str(ROOT / script), run_name="__main__"), script, *argv)
+        self.ran.append(name)
+        return said
+
+    def here(self, work: Callable[[], object], *argv: str) -> str:
+        """What ``work`` prints as if it had been called by this command line; it has to exit with 0."""
+        said = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(said):
+            patch.chdir(self.place)
+            patch.setattr(sys, "argv", list(argv))
+            patch.setenv("TWINLOOP_CACHE", str(self.place / ".cache"))
+            patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(self.cache))
+            patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+            with pytest.raises(SystemExit) as end:
+                work()
+        assert end.value.code == 0, f"{argv}\n{said.getvalue()}"
+        return said.getvalue()
+
     def one_gap(self, path: str) -> None:
         """Leave one gap in a file, so that a test has time for its images."""
         data = json.loads((self.place / path).read_text())
@@ -148,25 +176,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 def train(home: Home, output: str, seed: int) -> None:
     """A LoRA of two steps on the tiny base; the description says no command for this."""
-    argv = [
-        "train",
-        ALICE,
-        "--person",
-        "ohwx alice",
-        "--base-model",
-        SDXL,
-        "--steps",
-        "2",
-        "--rank",
-        "4",
-        "--resolution",
-        "128",
-        "--seed",
-        str(seed),
-        "--output",
-        output,
-    ]
-    home.run(f"train {output}", shlex.join([sys.executable, "-m", "twinloop", *argv]))
+    argv = shlex.split(
+        f"train {ALICE} --person 'ohwx alice' --base-model {SDXL} --steps 2 --rank 4 --resolution 128 --seed {seed} --output {output}"
+    )
+    home.here(lambda: sys.exit(main(argv)), "twinloop", *argv)
 
 
 @pytest.mark.slow
@@ -185,19 +198,19 @@ def test_every_command_runs_as_written(home: Home) -> None:
     said = home.run("validate")
     assert re.search(r"Approved: \d+ \(\d+\.\d%\)\nRejected: \d+\n(.*\n)*?Avg Quality: \d\.\d\d", said), said
     shutil.rmtree(place / "outputs/synthetic/person")
-    home.run("animagine")
+    home.run_again("animagine")
 
     home.run("inspect")
     assert (place / "models/face.safetensors").is_file()
     home.run("menu", code=2)  # without a terminal it lists the commands; tests/functional/test_menu_terminal.py has one
 
-    home.run("analyze 1")
+    home.run_again("analyze 1")
     home.one_gap("gaps_1.json")
-    home.run("generate 1")
-    home.run("validate 1")
-    home.run("analyze 2")
+    home.run_again("generate 1")
+    home.run_again("validate 1")
+    home.run_again("analyze 2")
     home.one_gap("gaps_2.json")
-    home.run(
+    home.run_again(
         "generate 2",
         COMMANDS["generate 2"].replace("...", f"--base-model {SDXL} --person 'ohwx alice' --output synthetic_2/"),
     )
@@ -221,7 +234,10 @@ def loops(home: Home) -> None:
     (home.place / "my_config.json").write_text(
         json.dumps({**small, "output_dir": "outputs/mine", "lora_output_dir": "outputs/lora_models/mine"})
     )
-    for name, output in (("loop", "outputs/bootstrap"), ("loop again", "outputs/mine")):
-        said = home.run(name)
+    for run, name, output in (
+        (home.run, "loop", "outputs/bootstrap"),
+        (home.run_again, "loop again", "outputs/mine"),
+    ):
+        said = run(name)
         assert "Iteration 1:" in said and "✓ Gap Analysis:" in said
         assert (home.place / output / "iteration_history.json").is_file()

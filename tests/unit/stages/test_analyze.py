@@ -80,9 +80,7 @@ def test_a_facet_without_words_for_a_wish_names_its_value() -> None:
 
 
 def test_full_length_photos_are_counted_and_no_gap() -> None:
-    standing = [
-        observation(n, faces=[face(box=Box(45, 5, 53, 15))], measures={"face_share": 0.1}) for n in range(4)
-    ]
+    standing = [observation(n, faces=[face(box=Box(45, 5, 53, 15))], measures={"face_share": 0.1}) for n in range(4)]
     near = [observation(n, measures={"face_share": 0.6}) for n in range(4, 10)]
     result = analyze([*standing, *near], (framing.FACET,), {})
     counts = {value.value: value.count for value in result.facets[0].values}
