@@ -25,11 +25,11 @@ CONFIG: dict[str, object] = {
     "models_dir": "nano",
     "max_iterations": 3,
     "convergence_threshold": 0.05,
-    "generation": {"num_per_gap": 8},
+    "generation": {"num_per_gap": 8, "from_photos": 0.6},
     "validation": {"auto_filter": True, "sharpness_share": 0.03, "min_face_quality": 0.7, "identity_tolerance": 3.2},
     "merge": {"real_to_synthetic_weight": 5.0},
     "training": {"preset": "nano"},
-    "panel": {"images": 48},
+    "panel": {"images": 96},
     "stop": {"patience": 2},
 }
 
