@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +10,15 @@ import pytest
 
 from tests.tiny_models import build_tiny_sdxl
 
-LONG = ("test_seed_commands", "test_menu_terminal", "test_kill_nano_loop", "test_runs_page", "test_demo")
-"""Files of one long test each: they start first, so that no core waits for them at the end."""
+LONG = (
+    "test_seed_commands",
+    "test_menu_terminal",
+    "test_kill_nano_loop",
+    "test_runs_page",
+    "trainers/test_compiled",
+    "trainers/test_kill",
+)
+"""Files with one long test each, longest first: they start first, so that no core waits for them at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,6 +30,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests leave nothing in the home of whoever runs them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TWINLOOP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_sync() -> Iterator[None]:
+    """What a killed process has written stays written; only a power cut needs fsync, and the disk is slow. Tests of fsync put their own in its place."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
         yield
 
 

@@ -16,7 +16,7 @@ from twinloop.nano.world.photos import write_photo_set
 
 NANO_RUN = {
     "person_name": "mira", "person_trigger": "ohwx woman", "base_model": "nano", "models_dir": "nano", "max_iterations": 1, "generation": {"num_per_gap": 1, "num_inference_steps": 4},
-    "training": {"preset": "nano", "steps": 120, "checkpoint_every": 5}, "panel": {"images": 4}, "analysis": {"facets": ["face_angle"]},
+    "training": {"preset": "nano", "steps": 120, "batch_size": 1, "checkpoint_every": 5}, "panel": {"images": 4}, "analysis": {"facets": ["face_angle"]},
     "dataset_dir": "photos", "output_dir": "outputs/mira/bootstrap", "lora_output_dir": "outputs/mira/loras",
 }  # fmt: skip
 
@@ -59,7 +59,7 @@ def test_versions_are_compared_with_a_slider_and_one_is_picked(finished: Path, v
 
 
 def test_a_nano_run_is_started_paused_and_resumed(tmp_path: Path, visit: Callable[..., Watched]) -> None:
-    write_photo_set(tmp_path / "photos", seed=7, count=12)
+    write_photo_set(tmp_path / "photos", seed=7, count=12, size=320)
     (tmp_path / "bootstrap_config.json").write_text(json.dumps(NANO_RUN))
     with served(tmp_path) as address:
         watched = visit(address, "#/runs")

@@ -25,7 +25,7 @@ from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator 
 from twinloop.adapters.trainers.adapted import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES, Family  # noqa: E402
 
-TARGETS = 4
+TARGETS = 2
 """Of each family's kinds of layers, which keeps the compiler's work short."""
 
 

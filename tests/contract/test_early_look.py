@@ -38,6 +38,18 @@ def generator(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return DiffusersGenerator(str(base), FAMILIES[request.param], device="cpu", precision="float32")
 
 
+@pytest.fixture(scope="module")
+def plain(generator: Generator) -> dict[str, ImageArray]:
+    """What comes out where nobody looks."""
+    return made(generator)
+
+
+@pytest.fixture(scope="module")
+def sdxl(tmp_path_factory: pytest.TempPathFactory) -> DiffusersGenerator:
+    base = build_tiny("sdxl", tmp_path_factory.mktemp("sdxl") / "base")
+    return DiffusersGenerator(str(base), FAMILIES["sdxl"], device="cpu", precision="float32")
+
+
 class Look:
     """Remembers what it was shown; says no to some."""
 
@@ -67,9 +79,9 @@ def apart(first: ImageArray, second: ImageArray) -> int:
     return int(np.abs(first.astype(int) - second).max())
 
 
-def test_a_look_that_refuses_nothing_changes_nothing(generator: Generator) -> None:
+def test_a_look_that_refuses_nothing_changes_nothing(generator: Generator, plain: dict[str, ImageArray]) -> None:
     look = Look()
-    with_look, plain = made(generator, look), made(generator)
+    with_look = made(generator, look)
     assert list(with_look) == list(plain) == list(look.seen)
     assert all(np.array_equal(with_look[key], plain[key]) for key in plain)
     for preview in look.seen.values():
@@ -77,15 +89,15 @@ def test_a_look_that_refuses_nothing_changes_nothing(generator: Generator) -> No
 
 
 @pytest.mark.parametrize("refused", [[1], [0, 3]])
-def test_what_is_refused_is_left_out_and_the_rest_is_the_same(generator: Generator, refused: list[int]) -> None:
-    plain = made(generator)
+def test_what_is_refused_is_left_out_and_the_rest_is_the_same(
+    generator: Generator, plain: dict[str, ImageArray], refused: list[int]
+) -> None:
     left = made(generator, Look(*(SHOTS[n] for n in refused)))
     assert list(left) == [shot.key for n, shot in enumerate(SHOTS) if n not in refused]
     assert all(apart(left[key], plain[key]) <= ROUNDING for key in left)
 
 
-def test_nothing_is_left_and_the_next_order_is_as_ever(generator: Generator) -> None:
-    plain = made(generator)
+def test_nothing_is_left_and_the_next_order_is_as_ever(generator: Generator, plain: dict[str, ImageArray]) -> None:
     assert made(generator, Look(*SHOTS)) == {}
     assert all(np.array_equal(image, plain[key]) for key, image in made(generator).items())
 
@@ -113,11 +125,8 @@ def test_steps_that_nobody_needs_are_not_made(generator: Generator) -> None:
     assert steps >= SETTINGS.steps and len(calls) * steps == all_steps * EarlyLook(0.6, lambda *_: True).step(steps)
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_late_looks_see_more_nearly_what_comes_out(family: str, tmp_path: Path) -> None:
-    generator = DiffusersGenerator(
-        str(build_tiny(family, tmp_path / "base")), FAMILIES[family], device="cpu", precision="float32"
-    )
+@pytest.mark.parametrize("generator", sorted(FAMILIES), indirect=True)
+def test_late_looks_see_more_nearly_what_comes_out(generator: Generator) -> None:
     settings = replace(SETTINGS, steps=10)
     (image,) = made(generator, wanted=SHOTS[:1], settings=settings).values()
     distances = []
@@ -170,30 +179,24 @@ def row_by_row(forward: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
-def test_from_photos_too(tmp_path: Path) -> None:
+def test_from_photos_too(sdxl: DiffusersGenerator, tmp_path: Path) -> None:
     from PIL import Image
 
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)).save(
         tmp_path / "photo.png"
     )
-    generator = DiffusersGenerator(
-        str(build_tiny("sdxl", tmp_path / "base")), FAMILIES["sdxl"], device="cpu", precision="float32"
-    )
     mixed = [replace(shot, source=str(tmp_path / "photo.png")) if n % 2 else shot for n, shot in enumerate(shots(4))]
     settings = replace(SETTINGS, strength=0.8, batch_size=4)
-    plain, look = made(generator, wanted=mixed, settings=settings), Look(mixed[0], mixed[3])
-    left = made(generator, look, mixed, settings)
+    plain, look = made(sdxl, wanted=mixed, settings=settings), Look(mixed[0], mixed[3])
+    left = made(sdxl, look, mixed, settings)
     assert set(look.seen) == set(plain) and list(left) == [mixed[1].key, mixed[2].key]
     assert all(apart(left[key], plain[key]) <= ROUNDING for key in left)
 
 
 @pytest.mark.parametrize("scheduler", ["dpmpp_2m", "euler_a", "unipc", "ddim"])
-def test_schedulers_keep_their_history_and_their_noise(scheduler: str, tmp_path: Path) -> None:
-    generator = DiffusersGenerator(
-        str(build_tiny("sdxl", tmp_path / "base")), FAMILIES["sdxl"], device="cpu", precision="float32"
-    )
+def test_schedulers_keep_their_history_and_their_noise(scheduler: str, sdxl: DiffusersGenerator) -> None:
     settings = replace(SETTINGS, scheduler=scheduler, steps=6)
-    plain, left = made(generator, settings=settings), made(generator, Look(SHOTS[0]), settings=settings)
+    plain, left = made(sdxl, settings=settings), made(sdxl, Look(SHOTS[0]), settings=settings)
     assert all(apart(left[key], plain[key]) <= ROUNDING for key in left) and len(left) == 3
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,14 +17,6 @@ from twinloop.store import atomic
 
 class Killed(BaseException):
     """Not an Exception: nothing may catch it, as nothing catches kill -9."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_sync() -> Iterator[None]:
-    """What a killed process has written stays written; only a power cut needs fsync, and it is most of these tests' time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda handle: None)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -37,15 +37,25 @@ MADE = {
 }
 
 
+@pytest.fixture(scope="module")
+def alice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The photos of alice: frontal, both profiles and a three-quarter view; neutral and smiling."""
+    home = tmp_path_factory.mktemp("photos")
+    (home / "alice").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        for number, (yaw, shown) in enumerate(
+            [(0, "neutral"), (4, "smile"), (-80, "neutral"), (78, "neutral"), (35, "neutral")]
+        ):
+            photo(f"IMG_{number}.png", seed=number, yaw=float(yaw), expression=shown)
+    return home / "alice"
+
+
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the photos of alice: frontal, both profiles and a three-quarter view; neutral and smiling."""
+def here(alice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the photos of alice."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "alice").mkdir()
-    for number, (yaw, shown) in enumerate(
-        [(0, "neutral"), (4, "smile"), (-80, "neutral"), (78, "neutral"), (35, "neutral")]
-    ):
-        photo(f"IMG_{number}.png", seed=number, yaw=float(yaw), expression=shown)
+    shutil.copytree(alice, tmp_path / "alice")
     return tmp_path
 
 

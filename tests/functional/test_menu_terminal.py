@@ -7,19 +7,18 @@ import json
 import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import pexpect
 import pytest
 
-from tests.functional.console import ROOT
+from tests.functional.console import ROOT, twinloop
 from twinloop.nano.world.photos import write_photo_set
 
 CONFIG = {
     "person_name": "mira", "person_trigger": "ohwx mira", "base_model": "nano", "models_dir": "nano", "dataset_dir": "outputs/facevault/organized/mira",
-    "output_dir": "outputs/bootstrap", "lora_output_dir": "outputs/lora_models/mira", "training": {"preset": "nano", "steps": 12, "checkpoint_every": 3},
+    "output_dir": "outputs/bootstrap", "lora_output_dir": "outputs/lora_models/mira", "training": {"preset": "nano", "steps": 12, "batch_size": 4, "checkpoint_every": 3},
 }  # fmt: skip
 ENVIRONMENT = {
     **os.environ,
@@ -65,7 +64,7 @@ class Person:
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world") / "photos"
-    write_photo_set(folder, seed=7, count=14)
+    write_photo_set(folder, seed=7, count=14, size=320)
     return folder
 
 
@@ -78,7 +77,9 @@ def home_with(photos: Path, home: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_workflow_1_in_a_terminal_stopped_and_continued(photos: Path, tmp_path: Path) -> None:
+def test_workflow_1_in_a_terminal_stopped_and_continued(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = home_with(photos, tmp_path / "home")
     person = Person(home)
     person.answers("What shall it be?", "1")
@@ -107,15 +108,9 @@ def test_workflow_1_in_a_terminal_stopped_and_continued(photos: Path, tmp_path: 
     lora = home / "outputs/lora_models/mira/lora_v1.safetensors"
     assert lora.stat().st_size > 100_000
 
-    other = home_with(photos, tmp_path / "other")
+    monkeypatch.chdir(home_with(photos, tmp_path / "other"))
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", ENVIRONMENT["SOURCE_DATE_EPOCH"])
     for argv in (*person.commands(), *again.commands()):
-        done = subprocess.run(
-            [sys.executable, "-m", "twinloop", *argv],
-            cwd=other,
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert (other / lora.relative_to(home)).read_bytes() == lora.read_bytes(), "the printed commands give the same LoRA"
+        said = twinloop(capsys, *argv)
+        assert said.code == 0, said.out + said.err
+    assert lora.relative_to(home).read_bytes() == lora.read_bytes(), "the printed commands give the same LoRA"

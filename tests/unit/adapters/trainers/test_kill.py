@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -74,8 +75,10 @@ def train_and_die_writing(base: Path, photos: tuple[TrainingSample, ...], home: 
 
 def in_child(*arguments: object, seconds: float | None = None, target: Callable[..., None] = train) -> int:
     """Exit code of a forked training; with ``seconds`` it is killed from outside after that time."""
+    gc.freeze()  # a collection in the child would touch, and so copy, every page of this process
     child = multiprocessing.get_context("fork").Process(target=target, args=arguments)
     child.start()
+    gc.unfreeze()
     if seconds is not None:
         time.sleep(seconds)
         child.kill()

@@ -34,14 +34,6 @@ from twinloop.store.provenance import is_marked_synthetic, synthetic_xmp
 LABEL = Label("p001", "ohwx alice", "woman", Consent("self", "alice", "2024-05-06", "training"))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_sync() -> Iterator[None]:
-    """What a killed process has written stays written; only a power cut needs fsync, and it is most of these tests' time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda handle: None)
-        yield
-
-
 @contextmanager
 def vault(home: Path, count: int = 6) -> Iterator[tuple[OpenVault, Person]]:
     with fake_vault(home, count) as made:
