@@ -17,7 +17,7 @@ SIDE, COLUMNS, LABEL = 128, 10, 26
 
 
 def rows_of(run: Path) -> list[tuple[str, list[Path]]]:
-    """Labelled rows: photos, then what each round approved, then the same panel shots by the first and the best LoRA."""
+    """Labelled rows: photos, then what each round approved, then the same panel shots by the first and the best later LoRA."""
     history = json.loads((run / "iteration_history.json").read_text())
     photos = json.loads((run / "dataset_iter0.json").read_text())["members"]
     rows = [(f"{len(photos)} photos of the person", [Path(photo["path"]) for photo in photos])]
@@ -27,7 +27,8 @@ def rows_of(run: Path) -> list[tuple[str, list[Path]]]:
             f"round {number}: {entry['gap_count']} gaps, {entry['approved']} of {entry['generated']} images approved"
         )
         rows.append((label, sorted((run / f"approved_iter{number}").glob("*.png"))))
-    for version in dict.fromkeys([1, history["best_version"]]):
+    best, last = history["best_version"], history["iterations"][-1]["lora_version"]
+    for version in dict.fromkeys([1, best if best > 1 else last]):
         rows.append((f"panel, LoRA v{version}", sorted((run / f"panel_v{version}").glob("*.png"))))
     return rows
 
