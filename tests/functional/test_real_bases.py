@@ -92,7 +92,7 @@ def pickle(path: Path) -> Path:
         (lambda folder: {"training": {"preset": "sdxl"}}, ("is a FluxPipeline", "Change base_model or training.preset")),
         (lambda folder: {"training": {"initial_lora": str(foreign_lora(folder / "x.safetensors"))}}, ("does not fit this base model", "a U-Net", "a transformer")),
         (lambda folder: {"generation": {"extra_loras": [{"path": str(cut_off(folder / "x.safetensors"))}]}}, ("cut off", "100 bytes are missing")),
-        (lambda folder: {"generation": {"extra_loras": [{"path": str(folder / "none.safetensors")}]}}, ("No LoRA at",)),
+        (lambda folder: {"generation": {"extra_loras": [{"path": str(folder / "none.safetensors")}]}}, ("generation.extra_loras", "no such file")),
         (lambda folder: {"generation": {"scheduler": "dpmpp_2m"}}, ("generation.scheduler", "Known: euler")),
         (lambda folder: {"generation": {"offload": "model"}}, ("generation.offload", "CUDA GPU", '"none"')),
         (lambda folder: {"precision": "float16"}, ("precision", "need a GPU", '"auto"')),

@@ -26,7 +26,7 @@ TOLD = {
 }
 #: What holds no weights.
 WEIGHTLESS = ("tokenizer", "scheduler", "processor", "config")
-#: ``from_single_file`` has no such switch; it may be called here, behind the gate of ``base_files``.
+#: ``from_single_file`` has no such switch; it may be called here, behind the gate of ``weight_files``.
 SINGLE_FILE = {"twinloop/adapters/diffusion/loading.py"}
 #: numpy's loader is safe when it is told so.
 NUMPY = {"np.load", "numpy.load"}
@@ -34,7 +34,7 @@ NUMPY = {"np.load", "numpy.load"}
 BUILDING = "twinloop/nano/build/"
 #: Where pickles come in, each by the one door.
 DOORS = {
-    "twinloop/adapters/detectors/checkpoints.py", "twinloop/adapters/diffusion/base_files.py", "twinloop/loras/container.py",
+    "twinloop/adapters/detectors/checkpoints.py", "twinloop/adapters/diffusion/weight_files.py", "twinloop/loras/container.py",
     "twinloop/stages/inspect_models.py",
 }  # fmt: skip
 GATE = {"read_torch_file", "inspect_blob"}
