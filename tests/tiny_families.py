@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.tiny_models import WORDS, build_tiny_sdxl
+from tests.tiny_models import WORDS, build_tiny_sdxl, copy_of
 
 TEMPLATE = (
     "describe {% for m in messages %}{% if m.content is string %}{{ m.content }} {% else %}"
@@ -21,10 +21,14 @@ WIDTH = 16
 
 def build_tiny(name: str, folder: Path, seed: int = 0) -> Path:
     """The folder of a family's model."""
-    import torch
-
     if name == "sdxl":
         return build_tiny_sdxl(folder, full_vae=True, seed=seed)
+    return copy_of(f"{name}-{seed}", folder, lambda kept: _build(name, kept, seed))
+
+
+def _build(name: str, folder: Path, seed: int) -> None:
+    import torch
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         pipeline = BUILDERS[name](folder)
@@ -32,7 +36,6 @@ def build_tiny(name: str, folder: Path, seed: int = 0) -> Path:
         pipeline.save_pretrained(folder, safe_serialization=True)
     if name == "qwen-image-edit":
         write_image_processor(folder)
-    return folder
 
 
 def write_image_processor(folder: Path) -> None:

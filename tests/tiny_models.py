@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +14,30 @@ WIDTH, WIDTH_2 = 32, 48
 WORDS = ("a", "photo", "of", "ohwx", "ana", "woman", "smiling", "indoors", "profile", "blurry")
 
 
+@cache
+def _kept() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="tiny-models-")
+
+
+def copy_of(name: str, folder: Path, build: Callable[[Path], object]) -> Path:
+    """What ``build`` writes into a folder, in ``folder``; it is called once per process and name, and copied from then on."""
+    made = Path(_kept().name) / name
+    if not made.exists():
+        build(made)
+    return Path(shutil.copytree(made, folder, dirs_exist_ok=True))
+
+
 def build_tiny_sdxl(folder: Path, *, full_vae: bool = False, seed: int = 0, large: bool = False) -> Path:
     """A diffusers folder: with ``full_vae`` AutoencoderKL, 4 channels, epsilon and Euler as SDXL has them; else AutoencoderTiny with
     16 channels at 1/16, v-prediction and zero terminal SNR as the embedded base has them.
 
     ``large``: few channels, and attention at the lowest of five levels only, so that it draws 1024 pixels in a second.
     """
+    name = f"sdxl-{seed}{'-vae' * full_vae}{'-large' * large}"
+    return copy_of(name, folder, lambda kept: _build(kept, full_vae, seed, large))
+
+
+def _build(folder: Path, full_vae: bool, seed: int, large: bool) -> None:
     import torch
     from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionXLPipeline
     from transformers import CLIPTokenizer
@@ -36,7 +58,6 @@ def build_tiny_sdxl(folder: Path, *, full_vae: bool = False, seed: int = 0, larg
             tokenizer_2=tokenizer, unet=_unet(4 if full_vae else 16, large=large), scheduler=scheduler, force_zeros_for_empty_prompt=full_vae, add_watermarker=False,
         )  # fmt: skip
         pipeline.save_pretrained(folder, safe_serialization=True)
-    return folder
 
 
 def _unet(channels: int, *, large: bool) -> Any:

@@ -38,7 +38,7 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 WATCH = """() => { window.tasks = []; new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map((e) => e.duration))).observe({type: 'longtask'}); }"""
 SCROLL = """async () => {
   const list = document.querySelector('.grid');
-  for (let top = 0; top < list.scrollHeight; top += 900) { list.scrollTop = top; await new Promise(requestAnimationFrame); }
+  for (let top = 0; top < list.scrollHeight; top += 2400) { list.scrollTop = top; await new Promise(requestAnimationFrame); }
   await new Promise((done) => setTimeout(done, 200));
   return {tasks: window.tasks, tiles: document.querySelectorAll('.tile').length, last: document.querySelector('.tile:last-child').getAttribute('aria-posinset')};
 }"""
