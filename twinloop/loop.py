@@ -40,8 +40,10 @@ def run_loop(
         WaitingForReview: a round waits for a person.
     """
     with _in(workspace) as catalog:
-        again = steps.Again(workspace, toolbox.reporter)
-        run = Run(settings, replace(toolbox, reporter=again), workspace, Journal(workspace.journal, boundary), catalog)
+        reporter = steps.FinishedRunReporter(workspace, toolbox.reporter)
+        run = Run(
+            settings, replace(toolbox, reporter=reporter), workspace, Journal(workspace.journal, boundary), catalog
+        )
         steps.begin(run)
         steps.look_ahead(run)
         dataset = steps.collect(run)
@@ -57,9 +59,9 @@ def run_loop(
             outcome = Outcome(decision, best.version, tuple(loras), tuple(scores), tuple(rounds), len(gaps))
             steps.record(run, outcome)
             if decision is not None:
-                steps.finish(run, outcome, decision, earlier=again.nothing_new())
+                steps.finish(run, outcome, decision, earlier=reporter.nothing_new())
                 return outcome
-            again.round_begins(iteration)
+            reporter.round_begins(iteration)
             steps.say_gaps(run, gaps, rounds)
             steps.generate(run, gaps, loras[best.version - 1], iteration)
             judged = steps.review(run, steps.validate(run, reference, dataset, iteration), iteration)

@@ -66,6 +66,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="folder for the images (default: synthetic_<iteration>)"
     )
+    _add_drawing(parser)
+    _add_photos(parser)
+    parser.add_argument(
+        "--early-reject",
+        type=options.fraction,
+        metavar="X",
+        help="give up images whose preview fails its target after this share of the steps, such as 0.6 (default: finish all)",
+    )
+    options.add_models_dir(parser)
+    options.add_facets(parser)
+    options.add_device(parser)
+    options.add_computing(parser)
+    parser.add_argument(
+        "--offload",
+        choices=("none", "model", "sequential"),
+        help="with a GPU: which parts of the base model wait in main memory; saves memory, costs time (default: none)",
+    )
+    options.add_config(parser)
+
+
+def _add_drawing(parser: argparse.ArgumentParser) -> None:
+    """How many images, and how they are drawn."""
     parser.add_argument("--num-per-gap", type=int, metavar="N", help="images per gap (default: 5)")
     parser.add_argument("--steps", type=int, metavar="N", help="denoising steps (default: the preset's)")
     parser.add_argument("--guidance", type=float, metavar="X", help="guidance scale (default: the preset's)")
@@ -90,6 +112,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset", metavar="NAME", help="sdxl, flux, zimage... (docs/families.md; default: by the base model)"
     )
+
+
+def _add_photos(parser: argparse.ArgumentParser) -> None:
+    """Real photos to start from, or to look at."""
     parser.add_argument(
         "--from-photos", type=Path, metavar="DIR", help="start images from the real photos in this folder"
     )
@@ -108,22 +134,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="photos that an editing model looks at for one image, where it takes several (default: the preset's)",
     )
-    parser.add_argument(
-        "--early-reject",
-        type=options.fraction,
-        metavar="X",
-        help="give up images whose preview fails its target after this share of the steps, such as 0.6 (default: finish all)",
-    )
-    options.add_models_dir(parser)
-    options.add_facets(parser)
-    options.add_device(parser)
-    options.add_computing(parser)
-    parser.add_argument(
-        "--offload",
-        choices=("none", "model", "sequential"),
-        help="with a GPU: which parts of the base model wait in main memory; saves memory, costs time (default: none)",
-    )
-    options.add_config(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:

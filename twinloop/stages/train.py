@@ -12,7 +12,7 @@ from typing import Any
 from twinloop.domain.records import Dataset, LoRA
 from twinloop.domain.vault import NOT_RECORDED, Consent
 from twinloop.errors import NothingToDo, StateError
-from twinloop.loras.told import told
+from twinloop.loras.header_facts import adapter_facts
 from twinloop.ports import Reporter, TrainingSettings
 from twinloop.stages.samples import NOTHING_BESIDE, Beside, training_samples
 from twinloop.stages.toolbox import Toolbox
@@ -163,7 +163,7 @@ def _rank_and_alpha(output: Path, settings: TrainingSettings) -> dict[str, Any]:
     texts = header_texts(output)
     if "ss_network_dim" not in texts:
         return {"rank": settings.rank, "alpha": settings.alpha}
-    found = told(texts)
+    found = adapter_facts(texts)
     return {"rank": found.rank, "alpha": found.alpha}
 
 
@@ -196,7 +196,7 @@ def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolb
         return _recorded(record, dataset, toolbox)
     if not existing.is_file():
         raise NothingToDo(f"training.initial_lora: no file at {existing}")
-    found = told(header_texts(existing))
+    found = adapter_facts(header_texts(existing))
     copy_whole(existing, workspace.lora(1))
     digest = sha256_file(workspace.lora(1))
     lora = LoRA(

@@ -1,8 +1,8 @@
 """The loop's steps: stages bound to their artefacts. A step is done when its artefact is there; the journal says what was decided."""
 
-from twinloop.steps.again import Again
 from twinloop.steps.datasets import merge, merge_limits
 from twinloop.steps.ending import decide_on, finish, record, say_round, stop_rules
+from twinloop.steps.finished_run import FinishedRunReporter
 from twinloop.steps.gaps import find_gaps, say_gaps
 from twinloop.steps.images import early_judge, generate, plan_settings
 from twinloop.steps.loras import look_ahead, train, trial
@@ -12,7 +12,7 @@ from twinloop.steps.run import Run, begin, settings_fingerprint
 from twinloop.steps.verdicts import limits_of, review, validate
 
 __all__ = [
-    "Again",
+    "FinishedRunReporter",
     "Run",
     "begin",
     "collect",

@@ -16,6 +16,7 @@ pytest.importorskip("diffusers")
 from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
+from tests.saved_tensors import bytes_kept  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402
@@ -26,7 +27,6 @@ from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # no
 from twinloop.adapters.trainers.noise import draw_noise, schedule_for  # noqa: E402
 from twinloop.adapters.trainers.objective import Objective  # noqa: E402
 from twinloop.adapters.trainers.planning import demand_of  # noqa: E402
-from twinloop.adapters.trainers.saved_activations import id_of  # noqa: E402
 from twinloop.adapters.trainers.text_encoders import check_text_encoder_training  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -148,30 +148,15 @@ def test_the_forecast_counts_them(name: str, checkpointing: bool, tmp_path: Path
     assert (
         found.footprint.weights + found.resident == without.footprint.weights + without.resident
     )  # in main memory they are there anyway
-    kept: dict[int, Any] = {}
     words = join([base.prompts.embed("photo")], family.joining)
     with adapted(base, family.targets, 4, 4.0, 0, checkpointing=checkpointing, text_encoder=True) as denoiser:
         assert found.footprint.adapter == sum(parameter.numel() for parameter in denoiser.parameters.values())
-        own = {
-            id_of(tensor) for model in (base.denoiser, *encoders) for tensor in (*model.parameters(), *model.buffers())
-        }
-
-        def keep(tensor: Any) -> Any:
-            if id_of(tensor) not in own:
-                kept[id_of(tensor)] = tensor.untyped_storage()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            denoiser(
-                torch.zeros(latent_shape(base, 64, 64)),
-                torch.tensor([500.0]),
-                denoiser.encode(["photo"], words),
-                torch.zeros(1, 6),
-            )
+        inputs = (torch.zeros(latent_shape(base, 64, 64)), torch.tensor([500.0]))
+        kept = bytes_kept(
+            [base.denoiser, *encoders], lambda: denoiser(*inputs, denoiser.encode(["photo"], words), torch.zeros(1, 6))
+        )
     predicted = found.footprint.checkpointed if checkpointing else found.footprint.activations
-    assert predicted == pytest.approx(
-        sum(storage.nbytes() for storage in kept.values()), rel=0.01 if checkpointing else 1 / 15
-    )
+    assert predicted == pytest.approx(kept, rel=0.01 if checkpointing else 1 / 15)
     assert found.peak(2, checkpointing) > without.peak(2, checkpointing)
 
 

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
+from tests.saved_tensors import bytes_kept  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402
@@ -26,7 +27,6 @@ from twinloop.adapters.trainers.budget import CONTEXT, DEQUANTISING, PASSES, Dem
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.dry_run import Footprint, footprint  # noqa: E402
 from twinloop.adapters.trainers.planning import demand_of, forecast, memory_plan  # noqa: E402
-from twinloop.adapters.trainers.saved_activations import id_of  # noqa: E402
 from twinloop.domain.forecast import GIB  # noqa: E402
 from twinloop.domain.quantised import QUANTIZATIONS, Quantization  # noqa: E402
 from twinloop.errors import OutOfMemory, StateError  # noqa: E402
@@ -60,23 +60,14 @@ def latents_of(base: BaseModel) -> tuple[int, ...]:
 
 def really_kept(base: BaseModel, latents: tuple[int, ...], words: Any, checkpointing: bool) -> int:
     """Bytes that autograd holds after a forward pass with numbers, weights aside."""
-    kept: dict[int, Any] = {}
     with adapted(base, base.family.targets, 4, 4.0, 0, checkpointing=checkpointing) as denoiser:
-        own = {id_of(tensor) for tensor in (*base.denoiser.parameters(), *base.denoiser.buffers())}
-
-        def keep(tensor: Any) -> Any:
-            if id_of(tensor) not in own:
-                kept[id_of(tensor)] = tensor.untyped_storage()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            denoiser(
-                torch.zeros(latents),
-                torch.tensor([500.0]),
-                placed(words, torch.device("cpu"), torch.float32),
-                torch.zeros(1, 6),
-            )
-        return sum(storage.nbytes() for storage in kept.values())
+        inputs = (
+            torch.zeros(latents),
+            torch.tensor([500.0]),
+            placed(words, torch.device("cpu"), torch.float32),
+            torch.zeros(1, 6),
+        )
+        return bytes_kept([base.denoiser], lambda: denoiser(*inputs))
 
 
 def test_it_counts_what_autograd_really_keeps(any_base: BaseModel) -> None:

@@ -7,7 +7,7 @@ from twinloop.store.atomic import read_json
 from twinloop.store.workspace import Workspace
 
 
-class Again:
+class FinishedRunReporter:
     """A `Reporter` that keeps lines and warnings of finished rounds to itself, where the run had ended; progress is shown.
 
     Args:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinloop.loras.told import Told, told
+from twinloop.loras.header_facts import AdapterFacts, adapter_facts
 
 
 @pytest.mark.parametrize(
@@ -27,15 +27,15 @@ def test_the_kind(module: str, arguments: dict[str, str] | None, kind: str | Non
     texts = {"ss_network_module": module, "ss_network_dim": "16", "ss_network_alpha": "0.5"}
     if arguments is not None:
         texts["ss_network_args"] = json.dumps(arguments)
-    assert told(texts) == Told(kind, 16, 0.5)
+    assert adapter_facts(texts) == AdapterFacts(kind, 16, 0.5)
 
 
 def test_nothing_is_made_up() -> None:
-    assert told({}) == Told()
-    assert told({"ss_network_dim": "Dynamic", "ss_network_alpha": "Dynamic"}) == Told()
+    assert adapter_facts({}) == AdapterFacts()
+    assert adapter_facts({"ss_network_dim": "Dynamic", "ss_network_alpha": "Dynamic"}) == AdapterFacts()
 
 
 @given(st.dictionaries(st.sampled_from(["ss_network_module", "ss_network_dim", "ss_network_alpha", "ss_network_args"]), st.text() | st.sampled_from(["[]", "null", "inf", "1e400", "-4", "{}"])))  # fmt: skip
 def test_whatever_a_header_holds(texts: dict[str, str]) -> None:
-    found = told(texts)
+    found = adapter_facts(texts)
     assert (found.rank is None or found.rank >= 0) and found.adapter in (None, "lora", "dora", "lokr")

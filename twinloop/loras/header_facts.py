@@ -12,7 +12,7 @@ from twinloop.loras.texts import ARGUMENTS
 
 
 @dataclass(frozen=True)
-class Told:
+class AdapterFacts:
     """What a header says of its adapter. None = nothing, or that layers differ (``Dynamic``).
 
     Attributes:
@@ -24,10 +24,10 @@ class Told:
     alpha: float | None = None
 
 
-def told(texts: Mapping[str, str]) -> Told:
+def adapter_facts(texts: Mapping[str, str]) -> AdapterFacts:
     """From the texts that sd-scripts writes into the files of its trainings, and so do most tools, this one among them."""
     rank, alpha = _number(texts.get("ss_network_dim")), _number(texts.get("ss_network_alpha"))
-    return Told(_kind(texts), None if rank is None else int(rank), alpha)
+    return AdapterFacts(_kind(texts), None if rank is None else int(rank), alpha)
 
 
 def _kind(texts: Mapping[str, str]) -> str | None:
