@@ -21,7 +21,7 @@ from twinloop.store.atomic import copy_whole, read_json, sha256_file, write_json
 from twinloop.store.lora_file import header_texts, kohya_path, metrics_path
 from twinloop.store.workspace import Workspace, shown_path
 
-CANDIDATES = "candidates"
+CANDIDATES, FINISHED = "candidates", "finished"
 
 
 def train(
@@ -67,8 +67,11 @@ def train_file(
         return _finished(output, record, dataset, asked, toolbox)
     texts = _metadata(dataset, output.stem, person, output.stem, toolbox, consent)
     order = Order(dataset, settings, work, texts, output.stem, beside)
-    lora = _made(order, output, toolbox) if trial is None else _chosen(order, output, toolbox, trial)
+    file = work / FINISHED / output.name
+    made = _made(order, file, toolbox) if trial is None else _chosen(order, file, toolbox, trial)
+    lora = dataclasses.replace(made, path=shown_path(output))
     write_json(record, {**lora.to_json(), "asked": asked})
+    _copy_with_companions(file, output)  # after its record: a file without one would be taken for somebody else's
     shutil.rmtree(work, ignore_errors=True)
     return lora
 
@@ -179,10 +182,15 @@ def _chosen(order: Order, output: Path, toolbox: Toolbox, trial: Trial) -> LoRA:
         if trial.enough(step, file):
             break
     best = folder / f"step_{trial.settle():06d}.safetensors"
-    for place in (metrics_path, kohya_path, Path):
-        if place(best).exists():
-            copy_whole(place(best), place(output))
+    _copy_with_companions(best, output)
     return dataclasses.replace(LoRA.from_json(read_json(best.with_suffix(".json"))), path=shown_path(output))
+
+
+def _copy_with_companions(lora: Path, output: Path) -> None:
+    """The LoRA with its log and its kohya copy, where it has them; itself last."""
+    for place in (metrics_path, kohya_path, Path):
+        if place(lora).exists():
+            copy_whole(place(lora), place(output))
 
 
 def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolbox) -> LoRA:

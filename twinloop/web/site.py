@@ -37,11 +37,13 @@ class Site:
     def vault(self) -> Vault:
         return Vault(self.home / self.vault_root)
 
+    @property
+    def _outputs(self) -> Path:
+        return self.home / "outputs"
+
     def runs(self) -> dict[str, Workspace]:
         """Run folders by the name they have in addresses: the path relative to the working directory."""
-        found = [
-            path.parent for path in sorted((self.home / "outputs").glob("**/run.json")) if not _hidden(path, self.home)
-        ]
+        found = [path.parent for path in sorted(self._outputs.glob("**/run.json")) if not _hidden(path, self._outputs)]
         named = [self.home / path for path in self.named_runs]
         return {self.show(folder): Workspace(folder, folder) for folder in dict.fromkeys([*named, *found])}
 
@@ -51,14 +53,22 @@ class Site:
         Raises:
             InputError: not one that this server shows.
         """
-        runs = self.runs()
-        if name not in runs:
-            raise InputError(f"No run named {name}. Known: {', '.join(runs) or 'none'}.")
-        return runs[name]
+        folder = self.home / name
+        # asked for with every thumbnail: not every folder is searched for one run
+        if self.show(folder) == name and (self._is_named(folder) or self._is_found(folder)):
+            return Workspace(folder, folder)
+        raise InputError(f"No run named {name}. Known: {', '.join(self.runs()) or 'none'}.")
+
+    def _is_named(self, folder: Path) -> bool:
+        return any((self.home / path).resolve() == folder.resolve() for path in self.named_runs)
+
+    def _is_found(self, folder: Path) -> bool:
+        outputs, there = self._outputs.resolve(), folder.resolve()
+        return there.is_relative_to(outputs) and (there / "run.json").is_file() and not _hidden(there, outputs)
 
     def configs(self) -> dict[str, Path]:
         """Configurations by name: those that were named, those beside the runs' folders, and those in the working directory."""
-        found = [*sorted(self.home.glob("*config*.json")), *sorted((self.home / "outputs").glob("*/*config*.json"))]
+        found = [*sorted(self.home.glob("*config*.json")), *sorted(self._outputs.glob("*/*config*.json"))]
         named = [self.home / path for path in self.named_configs]
         return {self.show(path): path for path in dict.fromkeys([*named, *found]) if path.is_file()}
 
@@ -70,5 +80,5 @@ class Site:
             return path.resolve().as_posix()
 
 
-def _hidden(path: Path, home: Path) -> bool:
-    return any(part.startswith(".") or ".old" in part for part in path.relative_to(home).parts)
+def _hidden(path: Path, below: Path) -> bool:
+    return any(part.startswith(".") or ".old" in part for part in path.relative_to(below).parts)

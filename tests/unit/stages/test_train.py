@@ -45,7 +45,8 @@ class Trainer:
         progress: Callable[[int, int, float], None],
     ) -> LoRA:  # fmt: skip
         self.calls.append(list(samples))
-        work.mkdir(parents=True)
+        for folder in (work, output.parent):
+            folder.mkdir(parents=True, exist_ok=True)
         (work / "checkpoint").write_bytes(b"x")
         progress(settings.steps, settings.steps, 0.25)
         output.write_bytes(weights(**self.texts))
@@ -160,6 +161,25 @@ def test_a_file_is_not_taken_for_that_of_other_settings(tmp_path: Path) -> None:
         with pytest.raises(StateError, match="other photos or settings"):
             train_file(dataset(5), output, replace(SETTINGS, **other), "ohwx ana", toolbox(trainer))
     assert len(trainer.calls) == 1
+
+
+@pytest.mark.parametrize("dies_in", ["write_json", "copy_whole"])
+def test_killed_between_the_file_and_its_record_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_in: str
+) -> None:
+    trainer, output = Trainer(), tmp_path / "mine.safetensors"
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(f"twinloop.stages.train.{dies_in}", killed)
+        train_file(dataset(5), output, SETTINGS, "ohwx ana", toolbox(trainer))
+    assert not output.exists()
+    lora = train_file(dataset(5), output, SETTINGS, "ohwx ana", toolbox(trainer))
+    assert lora.sha256 == sha256_file(output)
+    assert train_file(dataset(5), output, SETTINGS, "ohwx ana", toolbox(trainer)) == lora
+    assert not (tmp_path / ".training_mine").exists()
 
 
 def test_the_record_of_an_older_version_still_counts(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from twinloop.domain.verdicts import Outcome
 from twinloop.errors import InputError, NothingToDo
 from twinloop.stages.nearest import nearest_photos
 from twinloop.stages.review import Review, finish, say, to_look_at, wanted
-from twinloop.store.atomic import read_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.workspace import Workspace
 from twinloop.web.api.shared import TheSite, webp
 from twinloop.web.pictures import picture
+from twinloop.web.recorded import recorded
 
 router = APIRouter(prefix="/review")
 _writing = threading.Lock()
@@ -32,7 +32,7 @@ def images(run: str, iteration: int, site: TheSite) -> dict[str, Any]:
     verdicts = _verdicts(space, iteration)
     review = Review.read(space.review(iteration), iteration)
     prompts = {item["file"]: item for item in _made(space, iteration)}
-    settings = read_json(space.run_record).get("settings", {})
+    settings = recorded(space.run_record).get("settings", {})
     return {
         "run": run, "iteration": iteration, "finished": review.finished,
         "waits": wanted(settings.get("review", "never"), iteration), "used": space.dataset(iteration).exists(),
@@ -50,16 +50,16 @@ def images(run: str, iteration: int, site: TheSite) -> dict[str, Any]:
 def _verdicts(space: Workspace, iteration: int) -> list[dict[str, Any]]:
     if not space.verdicts(iteration).exists():
         raise NothingToDo(f"Round {iteration} has no verdicts yet.")
-    return to_look_at(read_json(space.verdicts(iteration))["verdicts"])
+    return to_look_at(recorded(space.verdicts(iteration))["verdicts"])
 
 
 def _given_up(space: Workspace, iteration: int) -> int:
-    return int(read_json(space.verdicts(iteration)).get("rejected_early", 0))
+    return int(recorded(space.verdicts(iteration)).get("rejected_early", 0))
 
 
 def _made(space: Workspace, iteration: int) -> list[dict[str, Any]]:
     metadata = space.synthetic(iteration) / "generation_metadata.json"
-    found: list[dict[str, Any]] = read_json(metadata)["images"] if metadata.exists() else []
+    found: list[dict[str, Any]] = recorded(metadata)["images"] if metadata.exists() else []
     return found
 
 
@@ -101,8 +101,8 @@ def nearest(run: str, iteration: int, image: str, site: TheSite, count: int = 3)
     sha256 = next((item["sha256"] for item in _verdicts(space, iteration) if item["image"] == image), None)
     if sha256 is None:
         raise InputError(f"No image {image} in round {iteration}.")
-    fingerprint = str(read_json(space.run_record).get("observer", ""))
-    photos = Dataset.from_json(read_json(space.dataset(0))).real
+    fingerprint = str(recorded(space.run_record).get("observer", ""))
+    photos = Dataset.from_json(recorded(space.dataset(0))).real
     with Catalog(space.catalog) as catalog:
         found = nearest_photos(sha256, photos, catalog, fingerprint, min(count, 12))
     return [
@@ -127,7 +127,7 @@ def made(run: str, iteration: int, image: str, site: TheSite, size: int = 256, s
 @router.get("/photo")
 def photo(run: str, sha256: str, site: TheSite, size: int = 256) -> Response:
     """One real photo of the run's dataset, by its content."""
-    members = Dataset.from_json(read_json(site.run(run).dataset(0))).members
+    members = Dataset.from_json(recorded(site.run(run).dataset(0))).members
     found = next((member for member in members if member.sha256 == sha256), None)
     if found is None:
         raise InputError("No such photo in this run's dataset.")

@@ -11,10 +11,10 @@ from pydantic import BaseModel
 from twinloop.domain.shots import Shot
 from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.stages.pick import pick, picked
-from twinloop.store.atomic import read_json
 from twinloop.store.workspace import Workspace
 from twinloop.web.api.shared import TheJobs, TheSite, webp
 from twinloop.web.pictures import picture
+from twinloop.web.recorded import recorded
 from twinloop.web.site import Site
 
 router = APIRouter()
@@ -71,7 +71,7 @@ def _config_of(space: Workspace, site: Site) -> str | None:
 def _json(path: Path) -> dict[str, Any]:
     """A JSON object; {} where there is none yet, or somebody else's file has the name."""
     try:
-        data = read_json(path)
+        data = recorded(path)
     except (InputError, StateError):
         return {}
     return data if isinstance(data, dict) else {}
