@@ -22,11 +22,14 @@ from safetensors.torch import load_file  # noqa: E402
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
 from tests.contract.tiny_bases import TinyBase, both_files, offline  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
-from twinloop.adapters.diffusion.prompts import join  # noqa: E402
+from twinloop.adapters.diffusion.prompts import Joined, join  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
+from twinloop.adapters.trainers.batches import Batch, Batches, texts_to_embed  # noqa: E402
 from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache  # noqa: E402
-from twinloop.domain.faces import ImageArray  # noqa: E402
+from twinloop.adapters.trainers.noise import draw_noise, schedule_for  # noqa: E402
+from twinloop.adapters.trainers.objective import Objective  # noqa: E402
+from twinloop.domain.faces import Box, ImageArray  # noqa: E402
 from twinloop.errors import InputError, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES, preset_for  # noqa: E402
 from twinloop.loras.adapter import understood  # noqa: E402
@@ -90,6 +93,46 @@ def plain_picture(trained: Trained, lora: Path) -> ImageArray:
 
 def test_the_folder_tells_its_family(trained: Trained) -> None:
     assert preset_for(str(trained.base)) in trained.family.presets
+
+
+def test_all_that_a_step_needs_lies_where_the_denoiser_does(trained: Trained, tmp_path: Path) -> None:
+    """On the meta device, which takes nothing from main memory, as little as a GPU would: what is left behind there is an error."""
+    meta = torch.device("meta")
+    settings = replace(SETTINGS, trigger="ohwx ana", class_word="woman", output_preservation=0.5, face_weight=2.0)
+    photos = [replace(photo, face=Box(0.2, 0.2, 0.6, 0.6)) for photo in trained.photos]
+    base = trained.open()
+    cache = TrainingCache(tmp_path, base, CacheSettings(SIZE, base.bucket_step, buckets=True, flip=False))
+    words = cache.embeddings(texts_to_embed([photo.caption for photo in photos], settings))
+    batches = Batches(
+        cache.prepare(photos), words, [1.0] * len(photos), settings, meta,
+        joining=trained.family.joining, true_sizes=True,
+    )  # fmt: skip
+    with adapted(base, trained.family.targets, settings.rank, settings.alpha, settings.seed) as model:
+        base.denoiser.to(meta)
+        schedule = schedule_for(trained.family, base.scheduler_config)
+        batch = with_masks_to_look_into(batches.batch(1))
+        for term in Objective(model, schedule, settings).terms(
+            batch, draw_noise(schedule, tuple(batch.latents.shape), 0.0, 1, 1)
+        ):
+            assert term.device == meta
+            torch.autograd.backward(term)
+        learning = [parameter for parameter in base.denoiser.parameters() if parameter.requires_grad]
+        assert any(parameter.grad is not None for parameter in learning)
+        assert all(parameter.device == meta for parameter in learning)
+
+
+def with_masks_to_look_into(batch: Batch) -> Batch:
+    """Families look which words count; meta tensors have nothing to see."""
+
+    def seen(words: Joined) -> Joined:
+        return {
+            name: torch.ones(part.shape, dtype=part.dtype)
+            if isinstance(part, torch.Tensor) and not part.is_floating_point()
+            else part
+            for name, part in words.items()
+        }
+
+    return replace(batch, words=seen(batch.words), class_words=seen(batch.class_words or {}))
 
 
 def test_latents_and_captions_are_computed_once(trained: Trained, tmp_path: Path) -> None:

@@ -6,3 +6,10 @@ from __future__ import annotations
 def plural(count: int, noun: str, many: str | None = None) -> str:
     """``1 photo``, ``2 photos``; ``many`` where an s is not enough."""
     return f"{count} {noun if count == 1 else many or noun + 's'}"
+
+
+def none_can_be_used(count: int, noun: str, where: str) -> str:
+    """``The only photo of Ana cannot be used``, ``None of the 3 photos of Ana can be used``."""
+    return (
+        f"The only {noun} {where} cannot be used" if count == 1 else f"None of the {count} {noun}s {where} can be used"
+    )

@@ -169,10 +169,9 @@ def _in_part(name: str, better: list[str], worse: list[str]) -> tuple[str, str]:
 def _best_is_v1(run: RunRecord) -> tuple[str, str]:
     if len(run.scores) < 2:
         return "none", "v1 is the only LoRA that was measured, so there is nothing to compare it with."
-    return (
-        "no",
-        f"No: none of the {len(run.scores) - 1} later versions has a higher overall score than v1. The loop did not make the LoRA better.",
-    )
+    later = len(run.scores) - 1
+    ones = "the one later version does not have" if later == 1 else f"none of the {later} later versions has"
+    return "no", f"No: {ones} a higher overall score than v1. The loop did not make the LoRA better."
 
 
 def _cautions(run: RunRecord, changes: Mapping[str, Estimate]) -> list[str]:

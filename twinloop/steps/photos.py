@@ -9,7 +9,7 @@ from typing import Any
 from twinloop.config import Settings
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset
-from twinloop.domain.wording import plural
+from twinloop.domain.wording import none_can_be_used, plural
 from twinloop.errors import NothingToDo, StateError
 from twinloop.stages import merge as merging
 from twinloop.stages import select
@@ -70,7 +70,7 @@ def no_photos_message(folder: str, selection: select.Selection) -> str:
     if not selection.left_out:
         return f"No images in {folder}. Put photos of the person there (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC)."
     examples = "\n".join(f"  - {path.name}: {reason}" for path, reason in selection.left_out[:3])
-    return f"None of the {len(selection.left_out)} images in {folder} can be used:\n{examples}"
+    return f"{none_can_be_used(len(selection.left_out), 'image', f'in {folder}')}:\n{examples}"
 
 
 def few_photos_message(count: int) -> str:

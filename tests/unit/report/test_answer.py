@@ -59,6 +59,11 @@ def test_v1_as_the_best_is_said_plainly_and_held_against_the_best_later_one(reco
     assert len(told.findings) == 5
 
 
+def test_a_single_later_version_is_called_one(record: RunRecord) -> None:
+    told = answer(replace(record, best=1, against_v1={}, scores=record.scores[:2]))
+    assert told.against_v1.startswith("No: the one later version does not have a higher overall score than v1.")
+
+
 def test_a_panel_of_another_size_is_not_compared(record: RunRecord) -> None:
     shorter = [
         PanelScore(s.version, s.metrics, {name: values[:-1] for name, values in s.samples.items()})

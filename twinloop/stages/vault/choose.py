@@ -15,7 +15,7 @@ from twinloop.domain import crops
 from twinloop.domain.crops import Window
 from twinloop.domain.faces import Box, Face, HeadPose
 from twinloop.domain.vault import FaceKey, Person, VaultFace, VaultPhoto
-from twinloop.domain.wording import plural
+from twinloop.domain.wording import none_can_be_used, plural
 from twinloop.errors import InputError, NothingToDo
 from twinloop.facets.face_angle import angle_of
 from twinloop.stages.select import BLURRED_BELOW
@@ -234,4 +234,4 @@ def _nothing(opened: OpenVault, person: Person, left_out: Sequence[LeftOut]) -> 
         known = plural(len(person.faces), "face")
         return f"No photo of {who} is there any more ({known} known). Scan again: {opened.vault.command('scan FOLDER')}"
     examples = "\n".join(f"  - {Path(item.photo.paths[0]).name}: {item.reason}" for item in left_out[:3])
-    return f"None of the {len(left_out)} photos of {who} can be used:\n{examples}"
+    return f"{none_can_be_used(len(left_out), 'photo', f'of {who}')}:\n{examples}"

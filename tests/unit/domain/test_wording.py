@@ -1,0 +1,20 @@
+"""Counts and their nouns agree."""
+
+from __future__ import annotations
+
+import pytest
+
+from twinloop.domain.wording import none_can_be_used, plural
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "told"),
+    [(0, ("photo",), "0 photos"), (1, ("photo",), "1 photo"), (2, ("person", "people"), "2 people")],
+)
+def test_a_noun_follows_its_number(count: int, words: tuple[str, ...], told: str) -> None:
+    assert plural(count, *words) == told
+
+
+def test_one_thing_is_not_counted_as_many() -> None:
+    assert none_can_be_used(1, "photo", "of Ana") == "The only photo of Ana cannot be used"
+    assert none_can_be_used(3, "image", "in walls") == "None of the 3 images in walls can be used"
