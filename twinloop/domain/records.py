@@ -127,20 +127,25 @@ class PanelScore:
         metrics: ``identity`` (cosine to the frozen reference), ``on_target`` (share), ``diversity`` (1 - mean pairwise cosine of
             thumbnails), ``quality`` (0..1), each with its interval.
         samples: metric -> one number per panel image, in panel order, so that rounds can be compared pair by pair.
+        hits: facet -> per panel image whether the value that its prompt asks for was seen; None where it asks for none, or none was measured.
     """
 
     version: int
     metrics: dict[str, Estimate]
     samples: dict[str, list[float]] = field(default_factory=dict)
+    hits: dict[str, list[bool | None]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "version": self.version,
             "metrics": {name: estimate.to_json() for name, estimate in self.metrics.items()},
             "samples": {name: [round(v, 5) for v in values] for name, values in self.samples.items()},
+            "hits": self.hits,
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> PanelScore:
         metrics = {name: Estimate.from_json(value) for name, value in data["metrics"].items()}
-        return cls(int(data["version"]), metrics, {k: [float(v) for v in vs] for k, vs in data["samples"].items()})
+        samples = {k: [float(v) for v in vs] for k, vs in data["samples"].items()}
+        # records of earlier versions have none
+        return cls(int(data["version"]), metrics, samples, {k: list(vs) for k, vs in data.get("hits", {}).items()})

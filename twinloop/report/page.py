@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from twinloop.domain.wording import plural
-from twinloop.report import answer, histograms, notes, panel, reproduce, shares, sheets, trends, words
+from twinloop.report import answer, histograms, lacking, notes, panel, reproduce, shares, sheets, trends, words
 from twinloop.report.model import RunRecord, read_run
 from twinloop.report.thumbnails import Pictures
 from twinloop.store.atomic import write_bytes
@@ -43,8 +43,10 @@ def render(run: RunRecord, workspace: Workspace) -> str:
 
 def _chapters(run: RunRecord, workspace: Workspace) -> dict[str, Any]:
     pictures = Pictures(workspace.root)
+    told = answer.answer(run)
     return {
-        "answer": answer.answer(run),
+        "answer": told,
+        "lacking": lacking.lacking(run, told.compared),
         "lora_href": notes.lora_href(run, workspace),
         "photos": sheets.photo_tiles(run, pictures),
         "left_out": sheets.left_out_tiles(run, pictures),

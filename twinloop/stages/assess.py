@@ -44,18 +44,20 @@ def assess(
         item.observation for item in observe_files([m.path for m in made], observer, catalog, reporter, "Measuring")
     ]
     samples: dict[str, list[float]] = {"on_target": [], "quality": [], "diversity": _diversity(list(made))}
+    asked: list[dict[str, bool]] = []
     if likeness is not None:
         samples["identity"] = [_identity(o, likeness) for o in seen]
     for image, observation in zip(made, seen, strict=True):
         if observation is None:
             raise StateError(f"The panel image {image.path} cannot be read. Delete it and run the same command again.")
-        samples["on_target"].append(_on_target(image.shot, observation, observer.facets))
+        asked.append(_hits(image.shot, observation, observer.facets))
+        samples["on_target"].append(_share(asked[-1]))
         samples["quality"].append(_quality(observation))
     ordered = {name: samples[name] for name in METRICS if name in samples}
     ordered["overall"] = overall(ordered)
-    return PanelScore(
-        version, {name: bootstrap_mean(values, seed=version) for name, values in ordered.items()}, ordered
-    )
+    metrics = {name: bootstrap_mean(values, seed=version) for name, values in ordered.items()}
+    hits = {facet.name: [found.get(facet.name) for found in asked] for facet in observer.facets}
+    return PanelScore(version, metrics, ordered, {name: row for name, row in hits.items() if set(row) != {None}})
 
 
 def overall(samples: dict[str, list[float]]) -> list[float]:
@@ -69,15 +71,19 @@ def _identity(seen: Observation | None, likeness: IdentityReference) -> float:
     return max(0.0, similarity) if similarity is not None else 0.0
 
 
-def _on_target(shot: Shot, seen: Observation, facets: Sequence[Facet]) -> float:
-    asked = dict(shot.traits)
-    hits = []
+def _hits(shot: Shot, seen: Observation, facets: Sequence[Facet]) -> dict[str, bool]:
+    """Facet -> whether the asked value was seen, of those that were asked for and measured."""
+    asked, hits = dict(shot.traits), {}
     for facet in facets:
         value = asked.get(facet.name)
         reading = facet.classify(seen)
         if value is not None and (value in reading.present or value in reading.absent):
-            hits.append(value in reading.present)
-    return sum(hits) / len(hits) if hits else 0.0
+            hits[facet.name] = value in reading.present
+    return hits
+
+
+def _share(hits: dict[str, bool]) -> float:
+    return sum(hits.values()) / len(hits) if hits else 0.0
 
 
 def _quality(seen: Observation) -> float:

@@ -95,16 +95,22 @@ def _traits(gap: Gap, gaps: Sequence[Gap], facets: Sequence[Facet], rng: random.
 def plan_panel(
     facets: Sequence[Facet], trigger: str, style: str, seed: int, count: int, negative: str | None
 ) -> list[Shot]:
-    """The fixed panel: prompts that walk through all values of all exclusive facets evenly, the same for every LoRA of a run."""
+    """The fixed panel, the same for every LoRA of a run: prompts that walk through all values of all facets.
+
+    Every prompt asks for a value of each exclusive facet, each value as often as the others. Of a facet whose values may hold together
+    as many prompts ask for a value as its target share says; values that nearly every picture has anyway are not asked for.
+    """
     exclusive = [facet for facet in facets if not facet.multiple and facet.shares]
+    several = [facet for facet in facets if facet.multiple]
     decks = {facet.name: _deck(facet, seed, count) for facet in exclusive}
+    decks |= {facet.name: _deck_of_some(facet, seed, count) for facet in several}
     lead = exclusive[0].name if exclusive else ""
     return [_panel_shot(number, decks, lead, facets, trigger, style, seed, negative) for number in range(1, count + 1)]
 
 
 def _panel_shot(
     number: int,
-    decks: Mapping[str, Sequence[str]],
+    decks: Mapping[str, Sequence[str | None]],
     lead: str,
     facets: Sequence[Facet],
     trigger: str,
@@ -112,7 +118,7 @@ def _panel_shot(
     seed: int,
     negative: str | None,
 ) -> Shot:
-    traits = {name: deck[number - 1] for name, deck in decks.items()}
+    traits = {name: value for name, deck in decks.items() if (value := deck[number - 1]) is not None}
     wanted = {name: {value: number % 2} for name, value in traits.items()}
     return Shot(
         key=f"panel_{number:03d}", facet=lead, value=traits.get(lead, ""), index=number,
@@ -122,9 +128,21 @@ def _panel_shot(
     )  # fmt: skip
 
 
-def _deck(facet: Facet, seed: int, count: int) -> list[str]:
+def _deck(facet: Facet, seed: int, count: int) -> list[str | None]:
     """``count`` values of a facet, each as often as the others, in an order of the facet's own."""
     values = [value for value in facet.values if facet.shares.get(value, 0) > 0] or list(facet.values)
-    deck = [values[number % len(values)] for number in range(count)]
-    random.Random(derive_seed(seed, "panel-deck", facet.name)).shuffle(deck)
-    return deck
+    return _shuffled([values[number % len(values)] for number in range(count)], facet, seed)
+
+
+def _deck_of_some(facet: Facet, seed: int, count: int) -> list[str | None]:
+    """``count`` places of which each unusual value of a facet has its target share, and None the others; a prompt asks for one of them at most."""
+    shares = {value: facet.shares.get(value, 0.0) for value in facet.values if not facet.phrases[value].usual}
+    whole = max(1.0, sum(shares.values()))
+    deck: list[str | None] = [value for value, share in shares.items() for _ in range(int(share / whole * count))]
+    return _shuffled([*deck, *[None] * (count - len(deck))], facet, seed)
+
+
+def _shuffled(deck: Sequence[str | None], facet: Facet, seed: int) -> list[str | None]:
+    mixed = list(deck)
+    random.Random(derive_seed(seed, "panel-deck", facet.name)).shuffle(mixed)
+    return mixed

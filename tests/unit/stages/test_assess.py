@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.unit.things import Silent, face, observation, score, shot
 from twinloop.adapters.fakes import fake_image, fake_pack, fake_photo, read_truth
+from twinloop.domain.records import PanelScore
 from twinloop.domain.shots import Shot
 from twinloop.errors import StateError
 from twinloop.facets import BUILTIN
@@ -23,7 +26,7 @@ from twinloop.store.images import load_image
 OBSERVER = Observer(fake_pack(), BUILTIN)
 
 
-def panel_image(folder: Path, number: int, asked: dict[str, str] | None = None, **truth: object) -> MadeImage:
+def panel_image(folder: Path, number: int, asked: dict[str, str] | None = None, **truth: Any) -> MadeImage:
     path = folder / f"panel_{number:03d}.png"
     fake_photo(path, seed=number, **truth)
     wanted: Shot = shot(number, traits=tuple((asked or {"face_angle": "front"}).items()))
@@ -51,6 +54,20 @@ def test_on_target_is_the_share_of_what_was_asked_and_can_be_told(tmp_path: Path
     hit = panel_image(tmp_path, 1, asked, yaw=0, expression="smile", setting="outdoor")
     half = panel_image(tmp_path, 2, asked, yaw=0, expression="angry", setting="indoor")
     assert measured([hit, half])["on_target"] == pytest.approx([1.0, 1 / 3])
+
+
+def test_each_facets_hits_are_kept_image_by_image(tmp_path: Path) -> None:
+    first = panel_image(tmp_path, 1, {"face_angle": "front", "composition": "hands_visible"}, yaw=0, hands=1)
+    second = panel_image(tmp_path, 2, {"face_angle": "profile", "expression": "smile"}, yaw=0, expression="smile")
+    with Catalog(None) as catalog:
+        score = assess([first, second], 1, OBSERVER, catalog, None, Silent())
+    assert score.hits == {"face_angle": [True, False], "composition": [True, None], "expression": [None, True]}
+    assert PanelScore.from_json(json.loads(json.dumps(score.to_json()))).hits == score.hits
+
+
+def test_a_score_of_an_earlier_version_knows_no_hits() -> None:
+    data = {name: value for name, value in score(1, overall=[0.5]).to_json().items() if name != "hits"}
+    assert PanelScore.from_json(data).hits == {}
 
 
 def test_the_right_person_scores_above_a_stranger(tmp_path: Path) -> None:

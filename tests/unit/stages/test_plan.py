@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.things import gap
+from twinloop.domain.facet import DefinedFacet, Phrase
+from twinloop.domain.observation import Reading
 from twinloop.domain.shots import Shot, derive_seed
 from twinloop.facets import BUILTIN
 from twinloop.stages.plan import PlanSettings, plan, plan_panel, unplannable
@@ -150,6 +152,27 @@ def test_the_panel_walks_through_all_values_evenly() -> None:
         if not facet.multiple:
             counts = [sum(dict(shot.traits)[facet.name] == value for shot in panel) for value in facet.shares]
             assert sum(counts) == 24 and min(counts) >= 24 // len(facet.shares) and max(counts) - min(counts) <= 1
+
+
+@pytest.mark.parametrize(("count", "asking"), [(24, 7), (96, 28), (2, 0)])
+def test_the_panel_asks_for_hands_as_often_as_they_are_wanted_and_never_for_what_is_usual(
+    count: int, asking: int
+) -> None:
+    panel = plan_panel(BUILTIN, "ohwx ana", "prose", 0, count, None)
+    wanted = [dict(shot.traits).get("composition") for shot in panel]
+    assert (wanted.count("hands_visible"), wanted.count("eyes_visible")) == (asking, 0)
+    assert [value is not None for value in wanted] == ["hand" in shot.prompt for shot in panel]
+
+
+def test_values_that_may_hold_together_share_the_panel() -> None:
+    values = ("scarf", "hat", "bag")
+    several = DefinedFacet(
+        "worn", values, dict.fromkeys(values, 0.5), {value: Phrase((value,), ()) for value in values}, (),
+        judge=lambda seen: Reading.unknown(), multiple=True,
+    )  # fmt: skip
+    panel = plan_panel([several], "ohwx ana", "prose", 0, 12, None)
+    asked = [dict(shot.traits).get("worn") for shot in panel]
+    assert [asked.count(value) for value in values] == [4, 4, 4]
 
 
 def test_the_panel_is_the_same_every_time_and_another_for_another_seed() -> None:

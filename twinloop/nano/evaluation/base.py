@@ -23,11 +23,10 @@ PRESET = "nano"
 WHOLE_FACE = 0.4
 """Least ``face_quality`` that the product's check approves by default."""
 _PEOPLE = ("a woman", "a man")
-_HANDS = ("composition", "hands_visible")
 
 
 def panel(observer: Observer, family: Family, count: int, seed: int, trigger: str | None = None) -> list[Shot]:
-    """Prompts that walk evenly through all values of all facets; every third asks for hands as well.
+    """Prompts that walk through all values of all facets, as those of a run's panel do.
 
     ``trigger`` is the word of a LoRA; without it the prompts are about women and men in turn.
     """
@@ -35,8 +34,7 @@ def panel(observer: Observer, family: Family, count: int, seed: int, trigger: st
     shots = plan_panel(observer.facets, trigger or "", style, seed, count, None)
     made = []
     for number, shot in enumerate(shots):
-        asked = dict(shot.traits) | (dict([_HANDS]) if number % 3 == 0 else {})
-        wanted = {name: {value: number % 2} for name, value in asked.items()}
+        wanted = {name: {value: number % 2} for name, value in shot.traits}
         lead = trigger or _PEOPLE[number // 2 % 2]
         made.append(
             replace(
@@ -44,7 +42,6 @@ def panel(observer: Observer, family: Family, count: int, seed: int, trigger: st
                 prompt=words.prompt(lead, observer.facets, wanted, style),
                 negative_prompt=words.negative_prompt(observer.facets, wanted, style, None),
                 seed=derive_seed(seed, "evaluate", number),
-                traits=tuple(sorted(asked.items())),
             )
         )
     return made
