@@ -73,7 +73,9 @@ def lacking(run: RunRecord, compared: int | None) -> Lacking:
         )
         for gap, asking, seen, identity in changes
     )  # fmt: skip
-    beyond = sum(1 for one in known if one.difference is not None and one.difference.low * one.difference.high > 0)
+    beyond = sum(
+        1 for one in known if one.difference is not None and (one.difference.low > 0 or one.difference.high < 0)
+    )
     return Lacking(rows, beyond, len(known))
 
 
