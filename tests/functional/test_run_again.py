@@ -43,3 +43,22 @@ def test_a_run_that_cannot_go_on_names_the_restart(tmp_path: Path, monkeypatch: 
     said(chosen)
     lines, _ = said(chosen)
     assert lines[0] == "This run finished earlier: nothing to do." and "--restart" in lines[-1]
+
+
+def test_a_kill_while_a_finished_run_is_gone_through_loses_none_of_its_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    said(loops.settings(max_iterations=2))
+    before = loops.tree("out", "loras")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("twinloop.loop.steps.generate", killed)
+        said(loops.settings(max_iterations=2))
+    assert loops.tree("out", "loras") == before
+    lines, _ = said(loops.settings(max_iterations=2))
+    assert lines[0] == "This run finished earlier: nothing to do."

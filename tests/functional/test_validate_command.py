@@ -46,6 +46,24 @@ def test_a_folder_is_made_when_something_goes_into_it(capsys: pytest.CaptureFixt
     assert len(list(Path("approved_1").glob("*.png"))) == 1
 
 
+def test_copies_inside_of_the_folder_are_not_judged_again(capsys: pytest.CaptureFixture[str]) -> None:
+    fake_photo(Path("made/synthetic_face_angle_profile_100_20241226_143022.png"), seed=1, yaw=75)
+    argv = (
+        "--approved",
+        "made/approved",
+        "--rejected",
+        "made/rejected",
+        "--blur-threshold",
+        "1",
+        "--min-brightness",
+        "1",
+    )
+    first, second = validate(capsys, *argv), validate(capsys, *argv)
+    assert "Approved: 1 (10.0%)\nRejected: 9" in first.out
+    assert second.out == first.out
+    assert (len(list(Path("made/approved").iterdir())), len(list(Path("made/rejected").glob("*.png")))) == (1, 9)
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,33 @@ def write_faces(folder: Path) -> None:
             yaw=(0.0, 5.0, 30.0, -8.0)[number % 4],
             expression=("smile", "neutral")[number % 2],
         )
+
+
+@pytest.mark.parametrize("name", ["../alice", "a/b", ".hidden", "a\u200bb", "", "x" * 121])
+def test_a_name_that_cannot_be_is_refused_before_anything_is_done(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_faces(tmp_path / "photos")
+    said = twinloop(capsys, "vault", "run", "photos", "--person", name, "--models-dir", "fake", "--workers", 0)
+    assert said.code == 2 and "name of a folder" in said.err and "Scan" not in said.out
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+@pytest.mark.parametrize("name", ["अनिल", "José", "ශ්‍රියානි"])
+def test_a_name_of_any_script_composed_or_not_is_one_person(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_faces(tmp_path / "photos")
+    for form in ("NFD", "NFC"):
+        called = unicodedata.normalize(form, name)
+        said = twinloop(capsys, "vault", "run", "photos", "--person", called, "--models-dir", "fake", "--workers", 0)
+        assert said.code == 0, said.err
+    (folder,) = (tmp_path / "outputs/facevault/organized").iterdir()
+    composed = unicodedata.normalize("NFC", name)
+    assert folder.name == composed and len(list(folder.glob("*.png"))) == 14
+    assert (folder / "IMG_0000.txt").read_text(encoding="utf-8").startswith(f"ohwx {composed}")
 
 
 def start(home: Path) -> subprocess.Popen[bytes]:

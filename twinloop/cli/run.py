@@ -58,7 +58,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 def _put_aside(settings: Settings, workspace: Workspace, terminal: Terminal) -> None:
     """Make way for a new run; what it starts from must not lie in what is moved away."""
-    moving = [folder.resolve() for folder in (workspace.root, workspace.lora_dir)]
+    moving = [path.resolve() for path in workspace.in_the_way()]
     for field, place in (
         ("dataset_dir", settings.dataset_dir),
         ("training.initial_lora", settings.training.initial_lora),
@@ -68,7 +68,10 @@ def _put_aside(settings: Settings, workspace: Workspace, terminal: Terminal) -> 
                 f"--restart would move {field} ({place}) away with the old run. Name another output_dir, or move it out first."
             )
     for old, new in workspace.put_aside():
-        terminal.line(f"Kept: {old} is now {new}")
+        # a folder that is still there holds others' files too
+        terminal.line(
+            f"Kept: the old run's LoRAs of {old} are now in {new}" if old.is_dir() else f"Kept: {old} is now {new}"
+        )
 
 
 def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal) -> Any:

@@ -95,7 +95,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.validate import reason_lines, tally
     from twinloop.store.atomic import write_json
 
-    _check_apart(args)
+    places = _check_apart(args)
     reference = _reference(args)
     settings = _settings(args, reference)
     observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         reference = Path(settings.dataset_dir)
     with options.open_catalog(args, settings, terminal) as catalog:
         photos = manual.look_at(reference, settings, observer, catalog, terminal) if reference is not None else None
-        judged, data = manual.judge_folder(args.folder, photos, settings, observer, catalog, terminal)
+        judged, data = manual.judge_folder(args.folder, photos, settings, observer, catalog, terminal, places)
     options.say_detectors(observer.pack, terminal)
     for line in observer.pack.missing:
         terminal.warn(line)
@@ -120,8 +120,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     return data
 
 
-def _check_apart(args: argparse.Namespace) -> None:
-    """Raises InputError where two outcomes would share a folder."""
+def _check_apart(args: argparse.Namespace) -> list[Path]:
+    """The folders that images are copied to. Raises InputError where two outcomes would share one."""
     named: dict[Path, str] = {}
     for flag in ("approved", "rejected", "unsure"):
         folder = _unsure(args) if flag == "unsure" else getattr(args, flag)
@@ -132,6 +132,7 @@ def _check_apart(args: argparse.Namespace) -> None:
             raise InputError(
                 f"{folder} would take {other} and {flag} images alike. Name a folder of its own for each: --{other} and --{flag}."
             )
+    return list(named)
 
 
 def _reference(args: argparse.Namespace) -> Path | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from twinloop.domain.faces import Face, ImageArray
+from twinloop.domain.faces import Face, FloatArray, ImageArray
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset
 from twinloop.domain.vault import NOT_RECORDED, Consent
@@ -144,21 +144,42 @@ def _with_origin(seen: Seen, made: set[Path]) -> Seen:
     return dataclasses.replace(seen, observation=dataclasses.replace(seen.observation, origin="synthetic"))
 
 
+class LikenessToOthers:
+    """How alike a face is to the person's other real photos. Their vectors are added up once, not again for every photo.
+
+    Args:
+        own: sha256 of each real photo -> (D,) unit vector of the face on it.
+    """
+
+    def __init__(self, own: Mapping[str, FloatArray]) -> None:
+        self._own = own
+        self._sum = np.sum(list(own.values()), axis=0, dtype=np.float64) if own else None
+
+    def of(self, sha256: str, vector: FloatArray | None) -> float | None:
+        """Mean cosine to the photos of other content; None = not measured, or there is no other."""
+        mine = self._own.get(sha256)
+        others = len(self._own) - (mine is not None)
+        if vector is None or self._sum is None or not others:
+            return None
+        return float((self._sum - (0.0 if mine is None else mine)) @ vector) / others
+
+
 def _candidates(photos: Sequence[Photo], names: dict[Path, str]) -> tuple[Candidate, ...]:
     faced = [(photo, photo.seen.face) for photo in photos if photo.seen.face is not None]
     proportion = proportion_of(face for _, face in faced)
     sharp = [s for photo, _ in faced if (s := photo.seen.measure("face_sharpness")) is not None]
     median = float(np.median(sharp)) if sharp else 0.0
-    own = {p.seen.sha256: f.embedding for p, f in faced if f.embedding is not None and p.seen.origin == "real"}
+    likeness = LikenessToOthers(
+        {p.seen.sha256: f.embedding for p, f in faced if f.embedding is not None and p.seen.origin == "real"}
+    )
     items = []
     for photo, face in faced:
         sharpness = photo.seen.measure("face_sharpness")
-        others = [vector for digest, vector in own.items() if digest != photo.seen.sha256]
-        likeness = None if face.embedding is None or not others else float(np.mean(np.stack(others) @ face.embedding))
         items.append(
             Candidate(
                 photo.path, names[photo.path], photo.seen, face, find_head(face, proportion),
-                None if sharpness is None or median <= 0 else sharpness / median, likeness,
+                None if sharpness is None or median <= 0 else sharpness / median,
+                likeness.of(photo.seen.sha256, face.embedding),
             )
         )  # fmt: skip
     return tuple(items)

@@ -93,7 +93,7 @@ def make_images(shots: Sequence[Shot], order: Order, studio: Studio, reporter: R
     )  # fmt: skip
     with fresh_folder(order.output, worth_keeping=_holds_images), locked(order.output):
         _begin(shots, order, context)
-        journal = Journal(order.output / JOURNAL)
+        journal = Journal(order.output / JOURNAL, remedy="Move the folder away, or name another --output.")
         return generating.generate(shots, context, studio.generator, journal, studio.clock, reporter)
 
 

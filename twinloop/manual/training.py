@@ -8,7 +8,6 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from twinloop import steps
 from twinloop.config import Settings
@@ -57,7 +56,7 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
         consent_of(photos.folder),
         beside,
         trial,
-        _base(settings),
+        steps.computed(settings),
     )
     if measured and record.exists():
         toolbox.reporter.line(
@@ -73,14 +72,6 @@ def _beside(photos: Photos, settings: Settings) -> Beside:
     return Beside(faces, Path(settings.training.prior_images) if settings.training.prior_images else None)
 
 
-def _base(settings: Settings) -> dict[str, Any]:
-    """What decides the weights beside the settings of the training."""
-    wanted = settings.training
-    return {
-        "precision": settings.precision, "quantization": settings.quantization, "trainer": wanted.trainer, "extra_args": list(wanted.extra_args),
-    }  # fmt: skip
-
-
 def _run(bench: Path, settings: Settings, toolbox: Toolbox, catalog: Catalog) -> steps.Run:
     """A run that is nothing but checkpoints and their panel."""
     space = Workspace(bench, bench)
@@ -92,7 +83,7 @@ def _order(samples: Sequence[TrainingSample], wanted: TrainingSettings, settings
     rows = [[s.sha256, s.caption, s.weight, s.prior, s.face and dataclasses.astuple(s.face)] for s in samples]
     panel = [dataclasses.asdict(toolbox.generation), toolbox.style, toolbox.observer.fingerprint]
     asked = [settings.training.checkpoint_panel, settings.generation.negative_prompt, settings.validation.identity]
-    whole = json.dumps([rows, training.decisive(wanted), toolbox.base_model, _base(settings), panel, asked])
+    whole = json.dumps([rows, training.decisive(wanted), toolbox.base_model, steps.computed(settings), panel, asked])
     return hashlib.sha256(whole.encode()).hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,18 @@ def judge_folder(
     observer: Observer,
     catalog: Catalog,
     reporter: Reporter,
+    beside: Sequence[Path] = (),
 ) -> tuple[list[Judged], dict[str, Any]]:
     """Verdicts of all images of a folder, and their record.
 
     Args:
         photos: the real photos; without them there is no identity check, and novelty only among the images themselves.
+        beside: folders that the images are copied to afterwards.
 
     Raises:
         NothingToDo: no images there. InputError: no such folder.
     """
-    asked = validating.asked_images(folder, observer.facets)
+    asked = validating.asked_images(folder, observer.facets, beside)
     reference = learn_person(photos, settings, observer) if photos is not None else None
     known = [(p.path.name, p.seen.phash) for p in photos.selection.photos] if photos is not None else []
     limits = steps.limits_of(settings, reference)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from twinloop.domain.model_roles import files_hint
+from twinloop.domain.names import normal, problem_of
 from twinloop.errors import InputError
 from twinloop.menu.director import Option
 from twinloop.menu.session import Session
@@ -91,7 +92,7 @@ def dataset(session: Session, default: str = "") -> str:
 
 
 def person_name(session: Session) -> str:
-    return session.text("person.name", "Name of the person (for folders and files):", "alice", _folder_name)
+    return normal(session.text("person.name", "Name of the person (for folders and files):", "alice", _folder_name))
 
 
 def trigger(session: Session, name: str) -> str:
@@ -101,8 +102,7 @@ def trigger(session: Session, name: str) -> str:
 
 
 def _folder_name(text: str) -> str:
-    bad = not text or text.startswith(".") or "/" in text or "\\" in text
-    return "letters, digits, spaces, - and _" if bad else ""
+    return "letters, digits, spaces, dots, - and _" if problem_of(normal(text)) else ""
 
 
 def configuration(session: Session) -> str:

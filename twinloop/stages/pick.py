@@ -31,12 +31,20 @@ def pick(space: Workspace, version: int) -> dict[str, Any]:
         )
         raise InputError(f"There is no version {version} in {space.lora_dir}. Known: {known or 'none'}.")
     with locked(space.root):
-        copy_whole(chosen, space.final_lora)
-        if kohya_path(chosen).is_file():
-            copy_whole(kohya_path(chosen), kohya_path(space.final_lora))
+        make_final(space, version)
         record = {"version": version, "picked_by": "person", "when": utc_now()}
         write_json(space.lora_dir / RECORD, record)
     return record
+
+
+def make_final(space: Workspace, version: int) -> None:
+    """lora.safetensors becomes a copy of a version, and so does its kohya copy; of a version that has none, none is left of another."""
+    chosen, final = space.lora(version), space.final_lora
+    copy_whole(chosen, final)
+    if kohya_path(chosen).is_file():
+        copy_whole(kohya_path(chosen), kohya_path(final))
+    else:
+        kohya_path(final).unlink(missing_ok=True)
 
 
 def picked(space: Workspace) -> dict[str, Any] | None:

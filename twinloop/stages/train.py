@@ -22,29 +22,34 @@ from twinloop.store.lora_file import header_texts, kohya_path, metrics_path
 from twinloop.store.workspace import Workspace, shown_path
 
 CANDIDATES, FINISHED = "candidates", "finished"
+GIVEN = "given"
+"""Stands in the place of the preset where the user brought the LoRA."""
 
 
 def train(
     dataset: Dataset, version: int, settings: TrainingSettings, person: str, workspace: Workspace, toolbox: Toolbox,
-    consent: Consent = NOT_RECORDED, beside: Beside = NOTHING_BESIDE, trial: Trial | None = None,
+    consent: Consent = NOT_RECORDED, beside: Beside = NOTHING_BESIDE, trial: Trial | None = None, base: Mapping[str, Any] | None = None,
 ) -> LoRA:  # fmt: skip
     """Train version ``version`` unless it is there; a killed training goes on from its last checkpoint.
 
     Args:
-        trial: how the best checkpoint is chosen; None = the last one is taken.
+        trial: how the best checkpoint is chosen; None = the last one is taken. base: how the base model is computed, as JSON, for the
+            record of what was asked.
 
     Raises:
         NothingToDo: the dataset has no photo to train on. StateError: that version is there, and another run's.
     """
     path, record, work = workspace.lora(version), workspace.lora_record(version), workspace.training_work(version)
+    asked = {**_asked(settings, trial), **(base or {})}
     if record.exists() and path.exists():
+        lora = _recorded(record, dataset, toolbox, asked)
         shutil.rmtree(work, ignore_errors=True)  # a kill just before the end leaves it behind
-        return _recorded(record, dataset, toolbox)
+        return lora
     texts = _metadata(dataset, f"{person} v{version}", person, path.stem, toolbox, consent)
     order = Order(dataset, settings, work, texts, f"v{version}", beside)
     made = _made(order, path, toolbox) if trial is None else _chosen(order, path, toolbox, trial)
     lora = dataclasses.replace(made, version=version)
-    write_json(record, lora.to_json())
+    write_json(record, {**lora.to_json(), "asked": asked})
     shutil.rmtree(work, ignore_errors=True)
     return lora
 
@@ -56,7 +61,7 @@ def train_file(
     """Train one LoRA into a file of the user's choice, with ``<stem>.json`` as its record. Killed and called again it goes on.
 
     Args:
-        trial: as in `train`. base: how the base model is computed, as JSON, for the record of what was asked.
+        trial, base: as in `train`.
 
     Raises:
         NothingToDo: no photo to train on. StateError: the file is there and was made from something else.
@@ -65,6 +70,7 @@ def train_file(
     asked = {**_asked(settings, trial), **(base or {})}
     if output.exists():
         return _finished(output, record, dataset, asked, toolbox)
+    _check_record(record)
     texts = _metadata(dataset, output.stem, person, output.stem, toolbox, consent)
     order = Order(dataset, settings, work, texts, output.stem, beside)
     file = work / FINISHED / output.name
@@ -108,7 +114,19 @@ def _finished(output: Path, record: Path, dataset: Dataset, asked: dict[str, Any
     )
 
 
-def _as_asked(record: dict[str, Any], asked: dict[str, Any]) -> bool:
+def _check_record(record: Path) -> None:
+    """Raises StateError where a file that is no LoRA's record has its name: a configuration, say."""
+    if not record.exists():
+        return
+    try:
+        LoRA.from_json(read_json(record))
+    except (StateError, KeyError, TypeError, AttributeError) as error:
+        raise StateError(
+            f"{record} is not the record of a LoRA, and the training would write its record there; nothing was changed. Name another --output."
+        ) from error
+
+
+def _as_asked(record: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
     if "asked" not in record:  # by a version that kept no more than these
         return all(asked[name] == record[name] for name in ("preset", "steps", "seed"))
     # settings that are new since it was written had their default
@@ -201,25 +219,36 @@ def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolb
     """
     record = workspace.lora_record(1)
     if record.exists():
-        return _recorded(record, dataset, toolbox)
+        return _recorded(record, dataset, toolbox, given=existing)
     if not existing.is_file():
         raise NothingToDo(f"training.initial_lora: no file at {existing}")
     found = adapter_facts(header_texts(existing))
     copy_whole(existing, workspace.lora(1))
     digest = sha256_file(workspace.lora(1))
     lora = LoRA(
-        shown_path(workspace.lora(1)), 1, digest, toolbox.base_model, dataset.id, "given", 0, 0, 0.0,
+        shown_path(workspace.lora(1)), 1, digest, toolbox.base_model, dataset.id, GIVEN, 0, 0, 0.0,
         found.adapter, found.rank, found.alpha,
     )  # fmt: skip
     write_json(record, lora.to_json())
     return lora
 
 
-def _recorded(record: Path, dataset: Dataset, toolbox: Toolbox) -> LoRA:
-    lora = LoRA.from_json(read_json(record))
+def _recorded(
+    record: Path, dataset: Dataset, toolbox: Toolbox, asked: Mapping[str, Any] | None = None, given: Path | None = None
+) -> LoRA:
+    """The LoRA of a record, which must be what would be trained now, or the file that is given now (where it is still there)."""
+    data = read_json(record)
+    lora = LoRA.from_json(data)
+    other = ""
     if (lora.dataset_id, lora.base_model) != (dataset.id, toolbox.base_model):
+        other = "was trained on other images or another base model"
+    elif asked is not None and (lora.preset == GIVEN or ("asked" in data and not _as_asked(data, asked))):
+        other = "was trained with other settings"
+    elif given is not None and (lora.preset != GIVEN or (given.is_file() and sha256_file(given) != lora.sha256)):
+        other = "is not training.initial_lora"
+    if other:
         raise StateError(
-            f"{record.parent} holds LoRAs of another run: {record.name} was trained on other images or another base model. "
+            f"{record.parent} holds LoRAs of another run: {record.name} {other}. "
             "Use another lora_output_dir, or move that folder away."
         )
     return lora

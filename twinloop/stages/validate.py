@@ -47,13 +47,17 @@ class Judged:
     verdict: Verdict
 
 
-def asked_images(folder: Path, facets: Sequence[Facet]) -> list[Asked]:
+def asked_images(folder: Path, facets: Sequence[Facet], beside: Sequence[Path] = ()) -> list[Asked]:
     """The images of a folder with their targets: from generation_metadata.json, else from the file names.
+
+    Args:
+        beside: folders that judged images are copied to. Where they lie in ``folder``, their images are copies and not asked for.
 
     Raises:
         NothingToDo: no images there, and none that were given up early. StateError: the metadata is not a generation record.
     """
-    images = find_images(folder)
+    copies = [place.resolve() for place in beside if folder.resolve() in place.resolve().parents]
+    images = [path for path in find_images(folder) if not any(place in path.resolve().parents for place in copies)]
     if not images and not given_up(folder):
         raise NothingToDo(
             f"No images in {folder}. Generate some first: python generate_synthetic.py gaps.json --output {folder}"

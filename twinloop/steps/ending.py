@@ -9,11 +9,10 @@ from twinloop.domain.shots import Gap
 from twinloop.report.page import write_report
 from twinloop.stages import decide
 from twinloop.stages.decide import Decision, StopRule
-from twinloop.stages.pick import picked
+from twinloop.stages.pick import make_final, picked
 from twinloop.stages.rounds import Outcome, Round, history_json
 from twinloop.steps.run import Run
-from twinloop.store.atomic import copy_whole, write_json
-from twinloop.store.lora_file import kohya_path
+from twinloop.store.atomic import read_json, write_json
 
 
 def stop_rules(settings: Settings) -> tuple[StopRule, ...]:
@@ -51,8 +50,15 @@ def say_round(run: Run, done: Round) -> None:
 
 
 def record(run: Run, outcome: Outcome) -> None:
-    """iteration_history.json, after every round."""
+    """iteration_history.json, after every round; a run that is gone through again loses none of the rounds that it holds already."""
+    if outcome.decision is None and _rounds_on_record(run) > len(outcome.rounds):
+        return
     write_json(run.workspace.history, history_json(outcome, run.settings.person_name, run.toolbox.base_model))
+
+
+def _rounds_on_record(run: Run) -> int:
+    path = run.workspace.history
+    return len(read_json(path).get("iterations", ())) if path.exists() else 0
 
 
 MORE_ROUNDS = {
@@ -72,10 +78,7 @@ def finish(run: Run, outcome: Outcome, decision: Decision, earlier: bool = False
     """
     chosen = picked(run.workspace)
     version = outcome.best if chosen is None else int(chosen["version"])
-    best, final = run.workspace.lora(version), run.workspace.final_lora
-    copy_whole(best, final)
-    if kohya_path(best).exists():
-        copy_whole(kohya_path(best), kohya_path(final))
+    make_final(run.workspace, version)
     write_report(run.workspace)
     if earlier:
         run.say("This run finished earlier: nothing to do.")
@@ -84,9 +87,11 @@ def finish(run: Run, outcome: Outcome, decision: Decision, earlier: bool = False
     run.say(f"  Reason: {decision.reason}")
     run.say(f"  Gaps left: {outcome.gaps_left}")
     if chosen is None:
-        run.say(f"  Best LoRA: v{version} -> {run.workspace.show(final)}")
+        run.say(f"  Best LoRA: v{version} -> {run.workspace.show(run.workspace.final_lora)}")
     else:
-        run.say(f"  Best LoRA: v{outcome.best}; picked by you: v{version} -> {run.workspace.show(final)}")
+        run.say(
+            f"  Best LoRA: v{outcome.best}; picked by you: v{version} -> {run.workspace.show(run.workspace.final_lora)}"
+        )
     if earlier:
         run.say(f"  {_more(run.settings, decision)}")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from twinloop.config import Settings
 from twinloop.domain.records import Dataset, LoRA, PanelScore
 from twinloop.domain.shots import derive_seed
 from twinloop.domain.vault import Consent
@@ -52,6 +54,7 @@ def train(run: Run, dataset: Dataset, version: int) -> LoRA:
             Consent.from_json(read_json(run.workspace.dataset(0)).get("consent")),
             _beside(run, dataset),
             trial(run, lambda: freeze(run), version, len(dataset.members), chosen),
+            computed(run.settings),
         )
     run.mark(f"lora_v{version}", run.workspace.lora_record(version))
     if chosen.exists():
@@ -59,6 +62,17 @@ def train(run: Run, dataset: Dataset, version: int) -> LoRA:
         run.say(f"  Best of {len(read_json(chosen)['checkpoints'])} checkpoints: step {lora.steps}")
     run.say(f"  ✓ Training: LoRA v{version} complete" if version > 1 else "✓ Training: LoRA v1 complete")
     return lora
+
+
+def computed(settings: Settings) -> dict[str, Any]:
+    """What decides the weights beside the settings of the training: how the base model computes, and what trains."""
+    wanted = settings.training
+    return {
+        "precision": settings.precision,
+        "quantization": settings.quantization,
+        "trainer": wanted.trainer,
+        "extra_args": list(wanted.extra_args),
+    }
 
 
 def _beside(run: Run, dataset: Dataset) -> Beside:

@@ -78,7 +78,7 @@ def begin(run: Run) -> None:
         listed = "\n".join(f"  - {line}" for line in changed)
         raise StateError(
             f"{run.workspace.root} was started with other settings:\n{listed}\n"
-            "Use another output_dir, or start anew with --restart (the old folder is kept under a new name)."
+            "Use another output_dir and lora_output_dir, or start anew with --restart (the old folders are kept under new names)."
         )
 
 

@@ -13,6 +13,7 @@ from twinloop.store.clock import utc_now
 from twinloop.store.journal import Journal
 
 REDACTED = "redacted"
+REMEDY = "Restore it from a copy: it holds all that you said of people and photos. Without one, move it away and say it again."
 
 
 class DecisionLog:
@@ -26,7 +27,7 @@ class DecisionLog:
     """
 
     def __init__(self, path: Path, reading: bool = False) -> None:
-        self._journal = Journal(path, mend=not reading, private=True)
+        self._journal = Journal(path, mend=not reading, private=True, remedy=REMEDY)
 
     def add(self, kind: str, data: Mapping[str, Any]) -> Decision:
         """Write one decision down, durably."""
@@ -47,11 +48,16 @@ class DecisionLog:
         self.add("undo", {"number": last.number})
         return dataclasses.replace(last, undone=True)
 
-    def redact(self, numbers: Iterable[int]) -> None:
-        """Take the contents of these decisions out of the file for good: each stays as a numbered one of the kind ``redacted``."""
-        entries = {_key(number): self._journal.get(_key(number)) for number in numbers}
-        if entries:
-            self._journal.replace({key: {**entry, "kind": REDACTED, "data": {}} for key, entry in entries.items()})
+    def redact(self, numbers: Iterable[int], less: Mapping[int, Mapping[str, Any]] | None = None) -> None:
+        """Take the contents of these decisions out of the file for good: each stays as a numbered one of the kind ``redacted``.
+
+        Args:
+            less: number -> what is left of the contents of other decisions, which keep their kind; all in one step.
+        """
+        changes = {_key(number): {"kind": REDACTED, "data": {}} for number in numbers}
+        changes |= {_key(number): {"data": dict(data)} for number, data in (less or {}).items()}
+        if changes:
+            self._journal.replace({key: {**self._journal.get(key), **change} for key, change in changes.items()})
 
     def all(self) -> list[Decision]:
         """Every decision, undone ones marked; the undoing itself is not one."""

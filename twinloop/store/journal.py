@@ -15,6 +15,8 @@ from typing import Any
 from twinloop.errors import StateError
 from twinloop.store.atomic import fsync_folder, storage_errors, write_bytes
 
+RESTART = "Restore it from a copy, or start anew with --restart."
+
 
 def _line(key: str, data: Any) -> bytes:
     # pure ASCII: a file name that is not valid text must not break the record of what was done
@@ -41,6 +43,7 @@ class Journal:
     Args:
         boundary: called with the key after each record is durable; tests use it to stop a run at every boundary.
         private: readable by the owner only.
+        remedy: what to do about a damaged file, as a sentence.
         mend: cut a torn last line off. False = leave the file alone, for who only reads while another process may be writing that line.
 
     Raises:
@@ -48,9 +51,10 @@ class Journal:
     """
 
     def __init__(
-        self, path: Path, boundary: Callable[[str], None] | None = None, mend: bool = True, private: bool = False
-    ) -> None:
+        self, path: Path, boundary: Callable[[str], None] | None = None, mend: bool = True, private: bool = False, remedy: str = RESTART,
+    ) -> None:  # fmt: skip
         self.path = path
+        self._remedy = remedy
         self._boundary = boundary
         self._mend = mend
         self._mode = 0o600 if private else 0o666
@@ -68,7 +72,7 @@ class Journal:
             if entry is None:
                 if number < len(lines):
                     raise StateError(
-                        f"{self.path}, line {number} is damaged, and it is not the last one. Restore it from a copy, or start anew with --restart."
+                        f"{self.path}, line {number} is damaged, and it is not the last one. {self._remedy}"
                     )
                 break
             self._done[entry[0]] = entry[1]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinloop.domain.names import composed, problem_of
 from twinloop.errors import InputError
 from twinloop.store.atomic import storage_errors
 
 DEFAULT = Path("outputs/facevault")
-LONGEST_NAME = 120
-"""Bytes of a person's name: it becomes part of other names, such as kohya's folder and contact sheets, of which 255 are the most."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +69,15 @@ class Vault:
         return self.root / "scan.json"
 
     def person(self, name: str) -> Path:
-        """The folder of a person's training set.
+        """The folder of a person's training set; of one name, however it is composed, it is one folder.
 
         Raises:
             InputError: a name that cannot be a folder's.
         """
-        if not re.fullmatch(r"[^\W.][\w .-]*", name) or name != name.strip():
-            raise InputError(f"'{name}' cannot be the name of a folder. Use letters, digits, spaces, dots, - and _.")
-        if len(name.encode()) > LONGEST_NAME:
-            raise InputError(f"'{name[:20]}...' is too long for the name of a folder: at most {LONGEST_NAME} bytes.")
-        return self.root / "organized" / name
+        problem = problem_of(composed(name))
+        if problem:
+            raise InputError(problem)
+        return self.root / "organized" / composed(name)
 
     def person_record(self, name: str) -> Path:
         """Trigger, class word, consent and provenance of a person's training set."""

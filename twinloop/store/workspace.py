@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,27 +123,53 @@ class Workspace:
         """A copy of the best measured version: the file to use."""
         return self.lora_dir / "lora.safetensors"
 
+    def in_the_way(self) -> list[Path]:
+        """What `put_aside` would move: both folders, or of a folder of LoRAs that holds others' files too, as ComfyUI's does, those of a run alone."""
+        loras = sorted(self.lora_dir.iterdir()) if self.lora_dir.is_dir() else []
+        own = [path for path in loras if _OF_A_RUN.fullmatch(path.name)]
+        moving = [self.lora_dir] if loras and own == loras else own
+        return [*moving, *([self.root] if self.root.is_dir() else [])]
+
     def put_aside(self) -> list[tuple[Path, Path]]:
         """Give what is there a new name, so that a run starts anew and nothing is lost; (old, new) for each folder.
 
         Raises:
             Locked: a run is going on there. StorageError: not permitted.
         """
-        if not self.root.is_dir() and not self.lora_dir.is_dir():
+        if not self.in_the_way():
             return []
         with locked(self.root), storage_errors(self.root):
-            return [(folder, _renamed(folder)) for folder in (self.lora_dir, self.root) if folder.is_dir()]
+            return [
+                (folder, _put_aside(folder, paths)) for folder, paths in _by_folder(self.in_the_way(), self.lora_dir)
+            ]
 
     def show(self, path: Path) -> str:
         """A path as artefacts hold it: relative to the working directory when below it, so a moved project still fits."""
         return shown_path(path)
 
 
-def _renamed(folder: Path) -> Path:
+_OF_A_RUN = re.compile(
+    r"lora(_v\d+)?(_kohya)?\.(safetensors|json|metrics\.jsonl)|final\.json|\.training_v\d+|tensorboard"
+)
+"""Names of what a run writes into its folder of LoRAs."""
+
+
+def _by_folder(paths: Sequence[Path], loras: Path) -> list[tuple[Path, list[Path]]]:
+    """Folders with what is to be moved of them: files of ``loras``, or a folder as a whole."""
+    files = [path for path in paths if path.parent == loras]
+    return [*([(loras, files)] if files else []), *((path, [path]) for path in paths if path not in files)]
+
+
+def _put_aside(folder: Path, paths: Sequence[Path]) -> Path:
     number = 1
     while (kept := folder.with_name(f"{folder.name}.old{number}")).exists():
         number += 1
-    return folder.rename(kept)
+    if list(paths) == [folder]:
+        return folder.rename(kept)
+    kept.mkdir()
+    for path in paths:
+        path.rename(kept / path.name)
+    return kept
 
 
 def shown_path(path: Path) -> str:

@@ -198,12 +198,51 @@ def test_the_record_of_an_older_version_still_counts(tmp_path: Path) -> None:
         train_file(dataset(5), output, replace(SETTINGS, steps=11), "ohwx ana", toolbox(trainer))
 
 
-def test_other_settings_are_the_callers_business(space: Workspace) -> None:
-    """Settings that decide results are compared when a run begins; here the dataset and the base count."""
+def test_a_version_is_not_taken_for_that_of_another_run_with_other_settings(space: Workspace) -> None:
+    """Two runs of one person share a folder of LoRAs unless they name one of their own."""
     trainer = Trainer()
-    train(dataset(5), 1, SETTINGS, "ohwx ana", space, toolbox(trainer))
-    train(dataset(5), 1, replace(SETTINGS, steps=99), "ohwx ana", space, toolbox(trainer))
+    first = train(dataset(5), 1, SETTINGS, "ohwx ana", space, toolbox(trainer), base={"precision": "auto"})
+    free = replace(SETTINGS, memory=12, tensorboard=False)
+    assert train(dataset(5), 1, free, "ohwx ana", space, toolbox(trainer), base={"precision": "auto"}) == first
+    for other, base in (
+        (replace(SETTINGS, steps=99), "auto"),
+        (replace(SETTINGS, rank=8), "auto"),
+        (SETTINGS, "bfloat16"),
+    ):
+        with pytest.raises(StateError, match=r"other settings.*lora_output_dir"):
+            train(dataset(5), 1, other, "ohwx ana", space, toolbox(trainer), base={"precision": base})
     assert len(trainer.calls) == 1
+
+
+def test_a_version_that_was_trained_before_settings_were_kept_still_counts(space: Workspace) -> None:
+    trainer = Trainer()
+    first = train(dataset(5), 1, SETTINGS, "ohwx ana", space, toolbox(trainer))
+    record = json.loads(space.lora_record(1).read_text())
+    del record["asked"]
+    space.lora_record(1).write_text(json.dumps(record))
+    assert train(dataset(5), 1, SETTINGS, "ohwx ana", space, toolbox(trainer)) == first
+
+
+def test_a_given_lora_and_a_trained_one_are_not_mistaken_for_each_other(space: Workspace, tmp_path: Path) -> None:
+    mine, other = tmp_path / "mine.safetensors", tmp_path / "other.safetensors"
+    mine.write_bytes(weights())
+    other.write_bytes(weights(title="other"))
+    first = adopt(mine, dataset(5), space, toolbox(Trainer()))
+    with pytest.raises(StateError, match="initial_lora"):
+        adopt(other, dataset(5), space, toolbox(Trainer()))
+    with pytest.raises(StateError, match="other settings"):
+        train(dataset(5), 1, SETTINGS, "ohwx ana", space, toolbox(Trainer()))
+    mine.unlink()  # the copy is enough to go on
+    assert adopt(mine, dataset(5), space, toolbox(Trainer())) == first
+
+
+def test_a_file_of_somebody_else_with_the_records_name_is_left_alone(tmp_path: Path) -> None:
+    trainer, output = Trainer(), tmp_path / "alice.safetensors"
+    configuration = tmp_path / "alice.json"
+    configuration.write_text('{"person_name": "alice"}')
+    with pytest.raises(StateError, match="Name another --output"):
+        train_file(dataset(5), output, SETTINGS, "ohwx ana", toolbox(trainer))
+    assert (configuration.read_text(), trainer.calls) == ('{"person_name": "alice"}', [])
 
 
 def test_the_consent_goes_into_the_file_and_is_never_made_up(space: Workspace, tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def test_damage_before_the_end_is_refused_with_the_line(tmp_path: Path, byte: in
     with pytest.raises(StateError, match="line 2 is damaged"):
         Journal(path)
     assert path.read_bytes() == b"".join(lines)
+    with pytest.raises(StateError, match="Delete it\\."):
+        Journal(path, remedy="Delete it.")
 
 
 def test_a_unit_is_recorded_once(tmp_path: Path) -> None:

@@ -72,3 +72,31 @@ def test_a_stamp_is_a_time_and_can_be_fixed(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("SOURCE_DATE_EPOCH")
     assert re.fullmatch(r"\d{8}_\d{6}", SystemClock().stamp())
     assert os.environ.get("SOURCE_DATE_EPOCH") is None
+
+
+def test_of_a_shared_folder_of_loras_only_those_of_the_run_are_put_aside(tmp_path: Path) -> None:
+    space = Workspace(tmp_path / "run", tmp_path / "loras")
+    space.root.mkdir()
+    own = (
+        "lora.safetensors",
+        "lora_kohya.safetensors",
+        "lora_v1.safetensors",
+        "lora_v12_kohya.safetensors",
+        "lora_v1.json",
+        "final.json",
+    )
+    others = ("anime.safetensors", "lora_v1_portrait.safetensors", "lora_very_good.safetensors")
+    for name in (*own, *others):
+        (tmp_path / "loras" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "loras" / name).write_text(name)
+    moved = dict(space.put_aside())
+    assert moved == {space.lora_dir: tmp_path / "loras.old1", space.root: tmp_path / "run.old1"}
+    assert sorted(path.name for path in space.lora_dir.iterdir()) == sorted(others)
+    assert sorted(path.name for path in (tmp_path / "loras.old1").iterdir()) == sorted(own)
+
+
+def test_a_folder_that_holds_nothing_of_a_run_stays(tmp_path: Path) -> None:
+    space = Workspace(tmp_path / "run", tmp_path / "loras")
+    space.lora_dir.mkdir()
+    (space.lora_dir / "anime.safetensors").write_text("x")
+    assert space.put_aside() == [] and (space.lora_dir / "anime.safetensors").exists()

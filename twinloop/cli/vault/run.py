@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault import cluster, dedup, label, making, prep, scan
+from twinloop.domain.names import normal
 from twinloop.errors import NothingToDo
 
 if TYPE_CHECKING:
@@ -49,7 +50,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.dedup import options_for
     from twinloop.stages.vault.opened import opened
     from twinloop.stages.vault.whom import person_meant
+    from twinloop.store.vault import Vault
 
+    name = normal(args.person)
+    Vault(args.vault).person(name)  # refuses what cannot be the name of a folder, before an hour of scanning
     _title(terminal, "Scan")
     scanned = scan.run(args, terminal)
     if not scanned["photos"]:
@@ -58,18 +62,18 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         _title(terminal, "Cluster")
         people = tell_apart(vault, ClusterOptions(args.limit, args.min_faces), wiring.build_neighbour_search, terminal)
         _say(terminal, cluster.lines_of(people))
-        meant = person_meant(vault, people.people, args.person, args.reference)
-        terminal.line(f"{args.person}: {meant.person.id}, who {meant.why}")
+        meant = person_meant(vault, people.people, name, args.reference)
+        terminal.line(f"{name}: {meant.person.id}, who {meant.why}")
         _title(terminal, "Dedup")
         copies = find_copies(vault, options_for(vault.vault, None, None), terminal)
         _say(terminal, dedup.summary(copies, vault.vault))
         _title(terminal, "Label")
-        person = _labelled(vault, meant.person, args, terminal)
+        person = _labelled(vault, meant.person, name, args, terminal)
         _title(terminal, "Caption and prep")
         made = prep.made(vault, person, args, terminal)
     if meant.guessed:
         terminal.line("")
-        terminal.warn(_guess(args.person, meant))
+        terminal.warn(_guess(name, meant))
     terminal.line(f"\nTraining set: {made.folder} ({made.readiness.text})")
     return {
         "scan": scanned,
@@ -88,7 +92,7 @@ def _guess(name: str, meant: Meant) -> str:
     )
 
 
-def _labelled(vault: OpenVault, person: Person, args: argparse.Namespace, terminal: Terminal) -> Person:
+def _labelled(vault: OpenVault, person: Person, name: str, args: argparse.Namespace, terminal: Terminal) -> Person:
     """What was said before stands where no flag says otherwise."""
     from twinloop.stages.vault.label import LabelOptions, label_of
     from twinloop.stages.vault.label import label as write_down
@@ -96,15 +100,13 @@ def _labelled(vault: OpenVault, person: Person, args: argparse.Namespace, termin
     from twinloop.stages.vault.people import find_person, read_people
 
     before = label_of(vault.decisions, person.id)
-    trigger = args.trigger or (before.trigger if before else f"ohwx {args.person}")
+    trigger = args.trigger or (before.trigger if before else f"ohwx {name}")
     word = args.class_word or (before.class_word if before else label.CLASS_WORD)
     consent = label.consent_of(args) if args.consent or before is None else before.consent
     done = write_down(
         vault,
         person,
-        LabelOptions(
-            trigger, word, consent, args.person if person.name is None and not looks_like_id(args.person) else None
-        ),
+        LabelOptions(trigger, word, consent, name if person.name is None and not looks_like_id(name) else None),
     )
     for text in done.warnings:
         terminal.warn(text)

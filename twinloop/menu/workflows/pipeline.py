@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from twinloop.domain.names import folded
 from twinloop.domain.wording import plural
 from twinloop.menu import questions
 from twinloop.menu.director import Option
@@ -70,7 +71,7 @@ def _forecast(photos: str) -> str:
 def _person(session: Session, name: str) -> str:
     """Whom to prepare: the only person, the one who has this name already, or the user's choice; most photos first."""
     found: list[dict[str, Any]] = [item for item in session.ask(["vault", "clusters"]) or [] if item["id"] is not None]
-    named = [item["id"] for item in found if (item["name"] or "").casefold() == name.casefold()]
+    named = [item["id"] for item in found if folded(item["name"] or "") == folded(name)]
     if named or len(found) == 1:
         return str((named or [found[0]["id"]])[0])
     if not found:

@@ -7,7 +7,7 @@ from twinloop.menu.workflow import Workflow
 
 
 def demo(session: Session) -> None:
-    session.run("Demo", ["demo"], "about 5 minutes on two cores, 200 MB in outputs/demo")
+    session.run("Demo", ["demo"], "about 8 minutes on two cores, 50 MB in outputs/demo")
 
 
 def doctor(session: Session) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from twinloop.domain.names import folded, normal
 from twinloop.domain.vault import Decision, FaceKey, Person
 from twinloop.errors import InputError, NothingToDo
 from twinloop.stages.vault.faces_meant import FacesMeant
@@ -36,12 +37,12 @@ def name(vault: OpenVault, text: str, called: str) -> Edited:
         InputError: nobody is meant, or the name cannot be one. NothingToDo: the person is called that already.
     """
     people = read_people(vault.vault)
-    person, wanted = find_person(people, text), called.strip()
+    person, wanted = find_person(people, text), normal(called)
     vault.vault.person(wanted)  # refuses what cannot be the name of a folder
     if person.name == wanted:
         raise NothingToDo(f"{person.id} is called {wanted} already.")
     for other in people.persons:
-        if other.id != person.id and wanted.casefold() in (other.id, (other.name or "").casefold()):
+        if other.id != person.id and folded(wanted) in (other.id, folded(other.name or "")):
             raise InputError(
                 f"{other.id} is called {wanted} already. If they are one person: {vault.vault.command(f'merge {other.id} {person.id}')}"
             )
@@ -80,9 +81,10 @@ def merge(vault: OpenVault, texts: Sequence[str]) -> Edited:
         raise InputError(
             f"Merge whom into {called(into)}? Name at least two people: {vault.vault.command(f'merge {into.id} p002')}"
         )
-    count = sum(len(person.faces) for person in (into, *others))
-    said = f"{', '.join(called(person) for person in others)} now {'belongs' if len(others) == 1 else 'belong'} to {called(into)}: {_faces(count)}."
-    return _decided(vault, said, "merge", {"into": into.id, "people": [other.id for other in others]}, into, *others)
+    said = f"{', '.join(called(person) for person in others)} now {'belongs' if len(others) == 1 else 'belong'} to {called(into)}"
+    data = {"into": into.id, "people": [other.id for other in others]}
+    done = _decided(vault, said, "merge", data, into, *others)
+    return replace(done, text=f"{said}: {_merged(done.people, into, others)}.")
 
 
 def split(vault: OpenVault, text: str, files: Sequence[Path], face: int | None = None) -> Edited:
@@ -172,8 +174,7 @@ def assign_faces(vault: OpenVault, text: str, keys: Sequence[FaceKey]) -> Edited
     people = read_people(vault.vault)
     person = find_person(people, text)
     _check(keys, [*people.strangers, *(key for other in people.persons for key in other.faces)], "this vault")
-    decided = {key for key in keys if key in person.faces}
-    if len(decided) == len(keys):
+    if set(person.faces).issuperset(keys):
         raise NothingToDo(
             f"{'This face belongs' if len(keys) == 1 else 'These faces belong'} to {called(person)} already."
         )
@@ -212,6 +213,14 @@ def _decided(vault: OpenVault, text: str, kind: str, data: Mapping[str, Any], *p
     people = read_people(vault.vault)
     write_people(vault.vault, people)
     return Edited(text, made, people)
+
+
+def _merged(people: People, into: Person, others: Sequence[Person]) -> str:
+    """How many faces a person has after others were merged into it, and how many are still said not to be of it."""
+    have = find_person(people, into.id).faces
+    out = sum(len(person.faces) for person in (into, *others)) - len(have)
+    left = f"; {out} said not to be {into.id} before {'stays' if out == 1 else 'stay'} out (assign says otherwise)"
+    return _faces(len(have)) + (left if out > 0 else "")
 
 
 def _check(keys: Sequence[FaceKey], known: Sequence[FaceKey], whose: str) -> None:

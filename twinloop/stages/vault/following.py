@@ -35,12 +35,16 @@ def following(
         for key in keys:
             if key in number and owner.get(key) != home:
                 gone.setdefault(owner.get(key), []).append(key)
-        new = [key for key in keys if gone and key not in number and known.find(key) is None]
-        stay = [key for key in keys if key not in number and key not in new]
+        new = dict.fromkeys(key for key in keys if gone and key not in number and known.find(key) is None)
+        if not new:
+            continue
+        stay = _mean(vectors[key] for key in keys if key in vectors and key not in number and key not in new)
+        means = {person: _mean(vectors[key] for key in theirs if key in vectors) for person, theirs in gone.items()}
+        last = {person: max(number[key] for key in theirs) for person, theirs in gone.items()}
         for key in new:
-            person, likeness = _likest(vectors[key], gone, vectors)
-            if likeness >= _likeness(vectors[key], stay, vectors) + margin:
-                moved[key] = Moved(person, max(number[other] for other in gone[person]))
+            person, likeness = _likest(vectors[key], means)
+            if likeness >= _likeness(vectors[key], stay) + margin:
+                moved[key] = Moved(person, last[person])
     return moved
 
 
@@ -51,15 +55,18 @@ def _deciding(faces: KeyIndex, decisions: Iterable[Decision]) -> dict[FaceKey, i
     }
 
 
-def _likest(
-    vector: FloatArray, gone: Mapping[str | None, Sequence[FaceKey]], vectors: Mapping[FaceKey, FloatArray]
-) -> tuple[str | None, float]:
-    scores = [(_likeness(vector, keys, vectors), person or "", person) for person, keys in gone.items()]
+def _likest(vector: FloatArray, means: Mapping[str | None, FloatArray | None]) -> tuple[str | None, float]:
+    scores = [(_likeness(vector, mean), person or "", person) for person, mean in means.items()]
     best = max(scores)
     return best[2], best[0]
 
 
-def _likeness(vector: FloatArray, keys: Sequence[FaceKey], vectors: Mapping[FaceKey, FloatArray]) -> float:
+def _mean(vectors: Iterable[FloatArray]) -> FloatArray | None:
+    """(D,): the mean of unit vectors, whose product with another one is the average cosine; None = of nobody."""
+    known = list(vectors)
+    return np.mean(known, axis=0, dtype=np.float64) if known else None
+
+
+def _likeness(vector: FloatArray, mean: FloatArray | None) -> float:
     """Average cosine; -1 where there is nobody."""
-    known = [vectors[key] for key in keys if key in vectors]
-    return float(np.mean(np.stack(known) @ vector)) if known else -1.0
+    return -1.0 if mean is None else float(mean @ vector)

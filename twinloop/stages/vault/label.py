@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from twinloop.domain.captions import one_line, parts_of
+from twinloop.domain.names import normal
 from twinloop.domain.vault import NOT_RECORDED, Consent, Label, Person
 from twinloop.errors import InputError
 from twinloop.stages import words
@@ -55,7 +56,7 @@ def label(opened: OpenVault, person: Person, options: LabelOptions) -> Labelled:
     problems = [*problems_of(made.trigger, made.class_word), *_consent_problems(options.consent)]
     if problems:
         raise InputError(f"This label cannot be used: {'; '.join(problems)}.")
-    if options.name is not None and options.name.strip() != _name(opened.decisions, person):
+    if options.name is not None and normal(options.name) != _name(opened.decisions, person):
         edit_people.name(opened, person.id, options.name)
     if made != label_of(opened.decisions, person.id):
         opened.decisions.add("label", label_json(made))

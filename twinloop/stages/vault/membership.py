@@ -33,6 +33,7 @@ class Membership:
         self._names: dict[str, str] = {}
         self._hidden: set[str] = set()
         self._rejected: dict[str, set[FaceKey]] = {}
+        self._told: set[FaceKey] = set()  # whose person was said, not found
 
     def apply(self, decisions: Iterable[Decision]) -> None:
         """Apply decisions about people, oldest first; other kinds are passed over. Faces that are no longer there count for nothing."""
@@ -87,8 +88,12 @@ class Membership:
     def _merge(self, data: Mapping[str, Any]) -> None:
         into = data["into"]
         for person in data["people"]:
-            for key in list(self._faces.get(person, ())):
+            moved = list(self._faces.get(person, ()))
+            for key in moved:
                 self._put(key, into)
+            # said to be of this person, later than said not to be of that one. Faces that a clustering alone put here stay out:
+            # of two merged people the groups may change with every new photo, and what was rejected must not come back that way
+            self._rejected.get(into, set()).difference_update(self._told.intersection(moved))
             name = self._names.pop(person, None)
             if name is not None:
                 self._names.setdefault(into, name)
@@ -97,6 +102,7 @@ class Membership:
     def _split(self, data: Mapping[str, Any]) -> None:
         for key in self._index.find_all(faces_of(data)):
             self._put(key, data["new"])
+            self._told.add(key)
 
     def _reject(self, data: Mapping[str, Any]) -> None:
         self._rejected.setdefault(data["person"], set()).update(self._index.find_all(faces_of(data)))
@@ -104,6 +110,7 @@ class Membership:
     def _assign(self, data: Mapping[str, Any]) -> None:
         for key in self._index.find_all(faces_of(data)):
             self._put(key, data["person"])
+            self._told.add(key)
             self._rejected.get(data["person"], set()).discard(key)
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from twinloop.errors import NothingToDo
+from twinloop.stages.vault.forgetting import Forgotten, Promise, keep_promises
 from twinloop.store.atomic import read_json, remove_leftovers, write_json
 from twinloop.store.decisions import DecisionLog
 from twinloop.store.lock import VAULT, locked
@@ -57,12 +58,17 @@ class ScanRecord:
 
 @dataclass(frozen=True, eq=False)
 class OpenVault:
-    """A vault that this process works in."""
+    """A vault that this process works in.
+
+    Attributes:
+        finished: whom an earlier process had promised to forget when it was killed, and what was still removed on opening.
+    """
 
     vault: Vault
     catalog: VaultCatalog
     decisions: DecisionLog
     record: ScanRecord
+    finished: tuple[tuple[Promise, Forgotten], ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -71,16 +77,17 @@ class OpenVault:
 
 @contextmanager
 def opened(root: Path) -> Iterator[OpenVault]:
-    """Open a vault that was scanned, for this process alone.
+    """Open a vault that was scanned, for this process alone. What a killed process had promised to forget is removed first.
 
     Raises:
-        NothingToDo: nothing was scanned yet. Locked: another process works in it.
+        NothingToDo: nothing was scanned yet. Locked: another process works in it. StorageError: what is to be forgotten cannot be removed.
     """
     vault = Vault(root)
     record = ScanRecord.read(vault)
     with locked(vault.root, VAULT), VaultCatalog(vault.catalog) as catalog:
         remove_leftovers(vault.root)  # what a killed process was just writing
-        yield OpenVault(vault, catalog, DecisionLog(vault.decisions), record)
+        decisions = DecisionLog(vault.decisions)
+        yield OpenVault(vault, catalog, decisions, record, keep_promises(vault, catalog, decisions))
 
 
 @contextmanager

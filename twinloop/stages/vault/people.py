@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from twinloop.domain.names import folded
 from twinloop.domain.vault import Decision, FaceKey, Person
 from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.stages.vault.membership import KINDS, Membership, id_of, number_of
@@ -104,28 +105,35 @@ def people_of(found: Found, decisions: Iterable[Decision]) -> People:
     membership = Membership(found.groups, found.strangers)
     membership.apply(decided)
     standing = {made.number for made in decided}
-    membership.follow({key: moved.person for key, moved in found.moved.items() if moved.decision in standing})
+    merged = _merged(decided)
+    following = {key: to.person for key, to in found.moved.items() if to.decision in standing}
+    membership.follow({key: merged.get(person or "", person) for key, person in following.items()})
     persons, strangers = membership.people()
-    merged: dict[str, str] = {}
-    for made in decided:
-        if made.kind == "merge":
-            gone, into = made.data["people"], made.data["into"]
-            merged = {old: into if now in gone else now for old, now in merged.items()} | dict.fromkeys(gone, into)
     return People(persons, strangers, found, merged)
 
 
+def _merged(decisions: Iterable[Decision]) -> dict[str, str]:
+    """Ids that were merged -> the person they are now."""
+    merged: dict[str, str] = {}
+    for made in decisions:
+        if made.kind == "merge":
+            gone, into = made.data["people"], made.data["into"]
+            merged = {old: into if now in gone else now for old, now in merged.items()} | dict.fromkeys(gone, into)
+    return merged
+
+
 def find_person(people: People, text: str) -> Person:
-    """The person of that id (also one that was merged into another) or name, whatever its case.
+    """The person of that id (also one that was merged into another) or name, whatever its case and however its letters are composed.
 
     Raises:
         InputError: nobody, or several, are called that; lists the known ones.
     """
-    wanted = text.strip().casefold()
+    wanted = folded(text)
     by_id = {person.id: person for person in people.persons}
     known = by_id.get(wanted) or by_id.get(people.merged.get(wanted, ""))
     if known is not None:
         return known
-    named = [person for person in people.persons if person.name is not None and person.name.casefold() == wanted]
+    named = [person for person in people.persons if person.name is not None and folded(person.name) == wanted]
     if len(named) == 1:
         return named[0]
     if named:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.domain.vault import Person
 from twinloop.errors import StateError
+from twinloop.stages.vault.folder_owner import folders_of, owner_of
 from twinloop.stages.vault.membership import ids_merged_into
 from twinloop.stages.vault.opened import OpenVault
-from twinloop.store.atomic import fsync_folder, read_json, storage_errors
-from twinloop.store.sidecar import PERSON
-from twinloop.store.vault import Vault
+from twinloop.store.atomic import fsync_folder, storage_errors
 
 
 @dataclass(frozen=True)
@@ -28,20 +25,6 @@ class PersonFolder:
 def usual(opened: OpenVault, person: Person) -> Path:
     """organized/<name or id>, whether it is there or not."""
     return opened.vault.person(person.name or person.id)
-
-
-def folders_of(vault: Vault, ids: Set[str]) -> tuple[Path, ...]:
-    """Every folder below organized/ whose person.json is of one of these people, by name."""
-    return tuple(folder for folder in sorted((vault.root / "organized").glob("*")) if owner_of(folder) in ids)
-
-
-def owner_of(folder: Path) -> str | None:
-    """Whose training set lies in a folder, by its person.json; None where there is none that can be read."""
-    with contextlib.suppress(StateError):
-        record = folder / PERSON
-        data = read_json(record) if record.is_file() else None
-        return str(data["person"]) if isinstance(data, dict) and "person" in data else None
-    return None
 
 
 def found(opened: OpenVault, person: Person) -> PersonFolder:

@@ -55,7 +55,7 @@ class PreparedFolder:
             raise StateError(
                 f"{path} is in the way: it was not written by this program. Move it away, or choose another --output."
             )
-        self._notes = Journal(root / NOTES)
+        self._notes = Journal(root / NOTES, remedy="Delete it: it only remembers a preparation that was interrupted.")
         self._known: dict[str, dict[str, Origin]] = {}
         for item in self.record.get("files", ()):
             self._know(item["file"], item["sha256"], Origin(item["photo"], item["key"]))

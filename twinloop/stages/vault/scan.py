@@ -18,6 +18,7 @@ from twinloop.domain.vault import VaultPhoto
 from twinloop.errors import InputError, NothingToDo
 from twinloop.ports import Greeting, Reporter, Scanner
 from twinloop.stages.vault.forget import forgotten_faces
+from twinloop.stages.vault.forgetting import keep_promises
 from twinloop.stages.vault.measure import VERSION
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.walk import Walk
@@ -98,6 +99,7 @@ def scan(vault: Vault, plan: ScanPlan, reporter: Reporter) -> Scanned:
     _look_into_new_folders(vault, plan, reporter)
     vault.create()
     with locked(vault.root, VAULT), VaultCatalog(vault.catalog) as catalog:
+        keep_promises(vault, catalog, DecisionLog(vault.decisions))
         return _Scan(vault, catalog, plan, reporter).run()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from twinloop.domain.captions import parts_of
+from twinloop.domain.names import JOINER, NON_JOINER
 
 LONGEST = 60
 """Characters of a trigger or class word; longer ones are descriptions."""
@@ -39,7 +40,7 @@ def problems_of(trigger: str, class_word: str) -> list[str]:
             found.append(f"the {name} is empty")
         elif len(text) > LONGEST:
             found.append(f"the {name} has {len(text)} characters; {LONGEST} are the most")
-        elif any(not char.isprintable() for char in text) or "[" in text or "]" in text:
+        elif any(not (char.isprintable() or char in (JOINER, NON_JOINER)) or char in "[]" for char in text):
             found.append(f"the {name} holds line breaks, control characters or [ ]")
     return found
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinloop.domain.names import folded
 from twinloop.domain.vault import Person
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError, NothingToDo
@@ -33,10 +34,10 @@ def person_meant(vault: OpenVault, people: People, name: str, reference: Path | 
     Raises:
         InputError: an id that nobody has; the reference is no photo of the vault, shows nobody who is known, or somebody else. NothingToDo: there is nobody to choose from.
     """
-    wanted = name.strip().casefold()
+    wanted = folded(name)
     shown = None if reference is None else _on_photo(vault, people, reference)
     for person in people.persons:
-        if wanted in (person.id, (person.name or "").casefold()):
+        if wanted in (person.id, folded(person.name or "")):
             if shown is not None and shown.id != person.id:
                 raise InputError(_another(vault, shown, person, name, reference))
             return Meant(person, "has this name")

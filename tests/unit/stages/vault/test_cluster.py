@@ -180,6 +180,11 @@ def test_after_a_split_new_photos_go_where_they_belong(tmp_path: Path) -> None:
         assert files(people, "p001", [*one, *two]) == {f"one{n}.jpg" for n in range(8)}
         assert files(people, "p002", [*one, *two]) == {f"two{n}.jpg" for n in range(8)}
     with vault_of(tmp_path, [*one, *two]) as vault:
+        merged = edit_people.merge(vault, ["p001", "p002"])
+        assert [(person.id, len(person.faces)) for person in merged.people.persons] == [("p001", 16)]
+        assert merged.text == "p002 now belongs to p001: 16 faces."
+        edit_people.undo(vault)
+    with vault_of(tmp_path, [*one, *two]) as vault:
         edit_people.undo(vault)
         assert [len(person.faces) for person in read_people(vault.vault).persons] == [16], (
             "with the split what followed it is undone"

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.functional.console import twinloop
 from tests.unit.stages.vault.makers import fake_vault
+from tests.unit.stages.vault.people_makers import Silent
 from twinloop.domain.vault import FaceKey, Person
-from twinloop.errors import InputError
+from twinloop.errors import InputError, TwinLoopError
+from twinloop.ports import Scanner
 from twinloop.stages.vault.duplicates import DuplicateFile, DuplicateGroup, Duplicates, read_duplicates
 from twinloop.stages.vault.forget import forget_everything, forget_person, forgotten_faces
-from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.opened import OpenVault, looked_into
+from twinloop.stages.vault.opened import opened as open_vault
 from twinloop.stages.vault.people import Found, find_person, people_of, read_people, write_people
+from twinloop.stages.vault.scan import ScanPlan, scan
 from twinloop.store.atomic import write_json
-from twinloop.store.decisions import REDACTED
+from twinloop.store.decisions import REDACTED, DecisionLog
+from twinloop.store.vault import Vault
 
 
-@pytest.fixture
-def vault(tmp_path: Path) -> Iterator[tuple[OpenVault, Person]]:
+@contextmanager
+def two_people(home: Path) -> Iterator[tuple[OpenVault, Person]]:
     """Two people: p001 (Zaphodia) with seven photos, p002 with three."""
-    with fake_vault(tmp_path) as (opened, person):
+    with fake_vault(home) as (opened, person):
         keys = person.faces
         found = Found({"p001": keys[:7], "p002": keys[7:]}, (), 2, "test", 0.5, None, 3, "inputs")
         opened.decisions.add("name", {"person": "p001", "name": "Zaphodia"})
@@ -42,6 +50,12 @@ def vault(tmp_path: Path) -> Iterator[tuple[OpenVault, Person]]:
         write_json(opened.vault.captions("p001"), {"text": "Zaphodia"})
         opened.vault.crops.write_bytes(b"Zaphodia")
         yield opened, find_person(read_people(opened.vault), "zaphodia")
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Iterator[tuple[OpenVault, Person]]:
+    with two_people(tmp_path) as made:
+        yield made
 
 
 def faces(opened: OpenVault) -> list[FaceKey]:
@@ -100,6 +114,135 @@ def test_everything_means_everything_of_the_vault_and_nothing_else(tmp_path: Pat
     done = forget_everything(opened.vault, really=True)
     assert done.done and {path.name for path in done.paths} >= {"catalog.sqlite", "scan.json", "decisions.jsonl"}
     assert {path.name for path in root.iterdir()} == {"mine.txt", ".lock"}
+
+
+def test_a_folder_that_still_holds_somebody_elses_training_set_stays(vault: tuple[OpenVault, Person]) -> None:
+    opened, _ = vault
+    for who, name in (("p001", "Ford"), ("p002", "Zaphodia")):  # p001's folder moves with the next prep only
+        opened.decisions.add("name", {"person": who, "name": name})
+    other = find_person(read_people(opened.vault), "p002")
+    before = bytes_of(opened.vault.person("Zaphodia"))
+    done = forget_person(opened, other, really=True)
+    assert opened.vault.person("Zaphodia") not in done.paths and opened.vault.person("Trillian") in done.paths
+    assert bytes_of(opened.vault.person("Zaphodia")) == before and not opened.vault.person("Trillian").exists()
+
+
+def test_a_folder_of_the_persons_name_that_is_nobodys_goes(vault: tuple[OpenVault, Person]) -> None:
+    opened, person = vault
+    (opened.vault.person("Zaphodia") / "person.json").write_text("torn")
+    assert opened.vault.person("Zaphodia") in forget_person(opened, person, really=True).paths
+
+
+class Killed(BaseException):
+    """As if the process ended here."""
+
+
+STEPS = ("remove", "forget_faces", "read_duplicates", "write_people", "DecisionLog.redact")
+
+
+@contextmanager
+def killed_at(step: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def kill(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(f"twinloop.stages.vault.forgetting.{step}", kill)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same vault, with a list of duplicates, open in no process."""
+    with two_people(tmp_path_factory.mktemp("made")) as (opened, _):
+        write_json(opened.vault.duplicates, Duplicates((), 10, 5.0, 2, 2, inputs="as searched").to_json())
+    return opened.vault.root
+
+
+@pytest.fixture
+def closed(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "closed"))
+
+
+def forget_killed_at(step: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Returns an embedding of the person."""
+    with open_vault(root) as opened:
+        person = find_person(read_people(opened.vault), "Zaphodia")
+        embedding = opened.catalog.photo(person.faces[0].sha256, "test").faces[0].face.embedding.tobytes()  # type: ignore[union-attr]
+        with killed_at(step, monkeypatch):
+            forget_person(opened, person, really=True)
+    assert isinstance(embedding, bytes)
+    return embedding
+
+
+def assert_forgotten(root: Path, embedding: bytes) -> None:
+    with looked_into(root) as opened:
+        assert len(faces(opened)) == 3 and [person.id for person in read_people(opened.vault).persons] == ["p002"]
+        assert [made.kind for made in opened.decisions.all()] == [REDACTED, "name", REDACTED, REDACTED, "forget"]
+    left = bytes_of(root)
+    assert b"Zaphodia" not in left and b"zphd" not in left and embedding not in left
+    assert {path.name for path in (root / "organized").iterdir()} == {"Trillian"}
+
+
+def test_killed_the_rest_is_removed_when_the_vault_is_next_opened(
+    closed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedding = forget_killed_at("forget_faces", closed, monkeypatch)
+    with open_vault(closed) as opened:
+        ((promise, done),) = opened.finished
+        assert promise.means("zaphodia") and promise.means("P001") and not promise.means("Trillian")
+        assert (done.who, done.faces, done.done) == ("p001 (Zaphodia)", 7, True)
+    assert_forgotten(closed, embedding)
+    with open_vault(closed) as opened:
+        assert opened.finished == (), "it is kept once"
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_any_step_and_given_again_the_same_command_says_what_it_removed(
+    step: str, closed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    embedding = forget_killed_at(step, closed, monkeypatch)
+    said = twinloop(capsys, "vault", "forget", "zaphodia", "--yes", "--vault", closed)
+    assert said.code == 0 and "Forgotten: p001 (Zaphodia)\n  - 7 faces" in said.out
+    assert_forgotten(closed, embedding)
+
+
+def test_a_scan_removes_the_rest_too(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedding = forget_killed_at("forget_faces", closed, monkeypatch)
+
+    def no_scanner() -> Scanner:
+        raise TwinLoopError("nothing is new")
+
+    scan(Vault(closed), ScanPlan((), (), "fake", 0, "", "", no_scanner), Silent())
+    assert_forgotten(closed, embedding)
+
+
+def test_a_promise_of_an_earlier_version_is_kept_too(closed: Path) -> None:
+    """Its decision has neither name nor mark, and the names were redacted before the faces went."""
+    with open_vault(closed) as opened:
+        person = find_person(read_people(opened.vault), "Zaphodia")
+        embedding = opened.catalog.photo(person.faces[0].sha256, "test").faces[0].face.embedding.tobytes()  # type: ignore[union-attr]
+        opened.decisions.add("forget", {"person": "p001", "faces": [key.to_json() for key in person.faces]})
+        opened.decisions.redact([1, 3, 4])
+    with open_vault(closed) as opened:
+        assert len(opened.finished) == 1
+    assert_forgotten(closed, embedding)
+
+
+def test_a_promise_that_was_taken_back_is_not_kept(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_killed_at("remove", closed, monkeypatch)
+    DecisionLog(closed / "decisions.jsonl").undo()
+    with open_vault(closed) as opened:
+        assert opened.finished == () and len(faces(opened)) == 10
+        assert find_person(read_people(opened.vault), "Zaphodia").id == "p001"
+
+
+def test_where_all_is_kept_opening_reads_no_faces(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_vault(closed) as opened:
+        forget_person(opened, find_person(read_people(opened.vault), "Zaphodia"), really=True)
+    for step in STEPS[:-1]:
+        monkeypatch.setattr(f"twinloop.stages.vault.forgetting.{step}", None)
+    with open_vault(closed) as opened:
+        assert opened.finished == ()
 
 
 def test_the_list_of_duplicates_keeps_nothing_of_the_face(vault: tuple[OpenVault, Person]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,13 @@ def test_saying_the_same_again_is_no_new_decision(tmp_path: Path) -> None:
         for _ in range(2):
             label(vault, person, LabelOptions("ohwx", "woman", name="alice b"))
         assert [made.kind for made in vault.decisions.active()] == ["name", "label"]
+
+
+def test_a_name_that_is_composed_otherwise_is_the_same_name(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 1) as (vault, person):
+        for form in ("NFC", "NFD"):
+            label(vault, person, LabelOptions("ohwx", "woman", name=unicodedata.normalize(form, "José ")))
+        assert [made.data.get("name") for made in vault.decisions.active()] == ["Jos\u00e9", None]
 
 
 def test_without_consent_it_says_not_recorded(tmp_path: Path) -> None:

@@ -68,10 +68,27 @@ def test_split_takes_faces_wherever_they_are_now() -> None:
 def test_rejected_faces_never_come_back_unless_they_are_assigned() -> None:
     reject = said("reject", (A,), person="p001")
     assert faces(people(reject)[0])["p001"] == {B} and A in people(reject)[1]
-    elsewhere = said("assign", (A,), person="p002")
-    found, _ = people(reject, elsewhere, said("merge", into="p001", people=["p002"]))
-    assert found["p001"].faces and A not in found["p001"].faces
     assert A in people(reject, said("assign", (A,), person="p001"))[0]["p001"].faces
+
+
+def test_who_is_merged_brings_the_faces_that_were_said_to_be_theirs() -> None:
+    reject, merge = said("reject", (A,), person="p001"), said("merge", into="p001", people=["p002"])
+    for elsewhere in (said("assign", (A,), person="p002"), said("split", (A,), person=None, new="p002")):
+        found, strangers = people(reject, elsewhere, merge)
+        assert set(found["p001"].faces) == {A, B, C, D} and A not in strangers
+        assert A in people(reject, elsewhere, merge, reject)[1], "what is said last holds"
+    rejected_twice = (reject, said("assign", (A,), person="p002"), said("reject", (A,), person="p002"), merge)
+    assert A in people(*rejected_twice)[1]
+
+
+def test_a_rejected_face_does_not_come_back_when_the_groups_of_merged_people_change() -> None:
+    reject, merge = said("reject", (A,), person="p001"), said("merge", into="p001", people=["p002"])
+    membership = Membership(
+        {"p001": [B], "p002": [A, C, D]}, [E, F]
+    )  # a later clustering: A is in the other one's group now
+    membership.apply([reject, merge])
+    found, strangers = membership.people()
+    assert [(person.id, set(person.faces)) for person in found] == [("p001", {B, C, D})] and A in strangers
 
 
 def test_rejections_of_a_merged_person_hold_for_who_it_became() -> None:

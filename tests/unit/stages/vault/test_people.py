@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.unit.stages.vault.people_makers import album, clustered, made_photo, strangers, vault_of
+from tests.unit.stages.vault.people_makers import album, clustered, key_of, made_photo, sha_of, strangers, vault_of
 from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.stages.vault import edit_people
 from twinloop.stages.vault.opened import OpenVault
-from twinloop.stages.vault.people import find_person, read_people
+from twinloop.stages.vault.people import find_person, people_of, read_people, write_people
+from twinloop.stages.vault.whom import person_meant
 
 
 @pytest.fixture
@@ -70,6 +73,19 @@ def test_a_name_belongs_to_one_person_and_can_be_a_folder(vault: OpenVault) -> N
         edit_people.name(vault, "p001", "Anna")
 
 
+@pytest.mark.parametrize("called", ["José", "अनिल", "தமிழ்"])
+def test_a_name_is_one_name_however_its_letters_are_composed(vault: OpenVault, called: str) -> None:
+    composed, apart = (unicodedata.normalize(form, called) for form in ("NFC", "NFD"))
+    assert edit_people.name(vault, "p001", apart).decision.data["name"] == composed
+    people = read_people(vault.vault)
+    assert find_person(people, composed).id == find_person(people, apart).id == "p001"
+    assert person_meant(vault, people, apart, None).person.id == "p001"
+    with pytest.raises(NothingToDo, match="already"):
+        edit_people.name(vault, "p001", composed)
+    with pytest.raises(InputError, match="twinloop vault merge p001 p002"):
+        edit_people.name(vault, "p002", apart)
+
+
 def test_split_takes_the_persons_face_of_a_group_photo(vault: OpenVault) -> None:
     done = edit_people.split(vault, "p002", photos("both.jpg", "bea1.jpg"))
     assert (
@@ -117,6 +133,32 @@ def test_merge_needs_two_and_is_undone_as_one(vault: OpenVault) -> None:
     edit_people.split(vault, "p001", photos("ann0.jpg"))
     assert edit_people.merge(vault, ["p002", "p001", "p003"]).text == "p001, p003 now belong to p002: 12 faces."
     assert edit_people.undo(vault).kind == "merge" and len(read_people(vault.vault).persons) == 3
+
+
+def test_merge_brings_back_what_was_rejected_by_mistake(vault: OpenVault) -> None:
+    edit_people.reject(vault, "p001", photos("ann0.jpg"))
+    face = [key for key in read_people(vault.vault).strangers if key.sha256 == sha_of("ann0.jpg")]
+    edit_people.split_faces(vault, None, face)
+    done = edit_people.merge(vault, ["p001", "p003"])
+    assert done.text == "p003 now belongs to p001: 7 faces."
+    assert face[0] in find_person(done.people, "p001").faces and face[0] not in done.people.strangers
+
+
+def test_merge_says_how_many_faces_it_leaves_out(vault: OpenVault) -> None:
+    edit_people.reject(vault, "p001", photos("ann0.jpg"))
+    found, face = read_people(vault.vault).found, key_of("ann0.jpg")
+    ann, bea = found.groups["p001"], found.groups["p002"]
+    groups = {
+        "p001": tuple(key for key in ann if key != face),
+        "p002": (*bea, face),
+    }  # as a later clustering may find it
+    write_people(vault.vault, people_of(replace(found, groups=groups), vault.decisions.active()))
+    done = edit_people.merge(vault, ["p001", "p002"])
+    assert (
+        done.text
+        == "p002 now belongs to p001: 11 faces; 1 said not to be p001 before stays out (assign says otherwise)."
+    )
+    assert len(find_person(done.people, "p001").faces) == 11 and face in done.people.strangers
 
 
 def test_hidden_people_stay_and_can_be_shown(vault: OpenVault) -> None:

@@ -7,9 +7,10 @@ import pytest
 from twinloop.stages.vault.trigger import meaning_of, problems_of, warnings_of
 
 
-@pytest.mark.parametrize("trigger", ["ohwx alice", "ohwx", "zwx-9 woman", "1girl, ohwx"])
+@pytest.mark.parametrize("trigger", ["ohwx alice", "ohwx", "zwx-9 woman", "1girl, ohwx", "ohwx ශ්‍රියානි", "ohwx अनिल"])
 def test_rare_words_pass(trigger: str) -> None:
     assert not [text for text in warnings_of(trigger, "person") if "picture" in text or "comma" in text]
+    assert problems_of(trigger, "person") == []
 
 
 @pytest.mark.parametrize(("trigger", "why"), [
