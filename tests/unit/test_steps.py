@@ -106,7 +106,7 @@ def test_no_photos_and_no_usable_photos_are_told_apart() -> None:
     with pytest.raises(NothingToDo, match=r"No images in photos\. Put photos of the person there"):
         steps.collect(begun())
     (Path("photos") / "torn.png").write_bytes(b"\x89PNG")
-    with pytest.raises(NothingToDo, match=r"None of the 1 images .*\n  - torn\.png: "):
+    with pytest.raises(NothingToDo, match=r"The only image in photos cannot be used:\n  - torn\.png: "):
         steps.collect(begun())
 
 
