@@ -5,6 +5,7 @@ No mocks; a guard on the sockets proves that nothing asks the network.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -107,6 +108,8 @@ def test_all_that_a_step_needs_lies_where_the_denoiser_does(trained: Trained, tm
         cache.prepare(photos), words, [1.0] * len(photos), settings, meta,
         joining=trained.family.joining, true_sizes=True,
     )  # fmt: skip
+    # opened bases are kept, and there is no way back from the meta device
+    base = replace(base, pipeline=copy.deepcopy(base.pipeline))
     with adapted(base, trained.family.targets, settings.rank, settings.alpha, settings.seed) as model:
         base.denoiser.to(meta)
         schedule = schedule_for(trained.family, base.scheduler_config)
