@@ -134,6 +134,28 @@ def test_a_name_that_cannot_be_is_refused_before_anything_is_done(
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("--trigger", "ohwx [ana]"), "the trigger holds"),
+        (("--class", "[]"), "the class word holds"),
+        (("--on", "yesterday"), "a kind of consent"),
+    ],
+)
+def test_a_label_that_cannot_be_is_refused_before_anything_is_done(
+    argv: tuple[str, str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_faces(tmp_path / "photos")
+    said = twinloop(capsys, "vault", "run", "photos", "--person", "ana", "--models-dir", "fake", *argv)
+    assert said.code == 2 and words in said.err and "Scan" not in said.out
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
 @pytest.mark.parametrize("name", ["अनिल", "José", "ශ්‍රියානි"])
 def test_a_name_of_any_script_composed_or_not_is_one_person(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -50,10 +50,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.dedup import options_for
     from twinloop.stages.vault.opened import opened
     from twinloop.stages.vault.whom import person_meant
-    from twinloop.store.vault import Vault
 
     name = normal(args.person)
-    Vault(args.vault).person(name)  # refuses what cannot be the name of a folder, before an hour of scanning
+    _check(args, name)
     _title(terminal, "Scan")
     scanned = scan.run(args, terminal)
     if not scanned["photos"]:
@@ -90,6 +89,17 @@ def _guess(name: str, meant: Meant) -> str:
         f"{name} was taken to be {meant.person.id}, who {meant.why}. Look at the pictures. Should it be somebody else, "
         f"run this again with --reference PHOTO, a photo that shows {name} alone"
     )
+
+
+def _check(args: argparse.Namespace, name: str) -> None:
+    """Raises InputError for a name or a label that cannot be: now, and not after an hour of scanning."""
+    from twinloop.domain.captions import one_line
+    from twinloop.stages.vault.label import check
+    from twinloop.store.vault import Vault
+
+    Vault(args.vault).person(name)
+    trigger, word = args.trigger or f"ohwx {name}", args.class_word or label.CLASS_WORD
+    check(one_line(trigger), one_line(word), label.consent_of(args))
 
 
 def _labelled(vault: OpenVault, person: Person, name: str, args: argparse.Namespace, terminal: Terminal) -> Person:

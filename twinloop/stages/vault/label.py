@@ -53,9 +53,7 @@ def label(opened: OpenVault, person: Person, options: LabelOptions) -> Labelled:
         InputError: a trigger, class word, name or consent that cannot be; nothing was written.
     """
     made = Label(person.id, one_line(options.trigger), one_line(options.class_word), options.consent)
-    problems = [*problems_of(made.trigger, made.class_word), *_consent_problems(options.consent)]
-    if problems:
-        raise InputError(f"This label cannot be used: {'; '.join(problems)}.")
+    check(made.trigger, made.class_word, options.consent)
     if options.name is not None and normal(options.name) != _name(opened.decisions, person):
         edit_people.name(opened, person.id, options.name)
     if made != label_of(opened.decisions, person.id):
@@ -65,6 +63,13 @@ def label(opened: OpenVault, person: Person, options: LabelOptions) -> Labelled:
         _name(opened.decisions, person),
         (*warnings_of(made.trigger, made.class_word), *_consent_warnings(options.consent)),
     )
+
+
+def check(trigger: str, class_word: str, consent: Consent) -> None:
+    """Raises InputError where these cannot make a label; names all that is wrong with them."""
+    problems = [*problems_of(trigger, class_word), *_consent_problems(consent)]
+    if problems:
+        raise InputError(f"This label cannot be used: {'; '.join(problems)}.")
 
 
 def label_of(decisions: DecisionLog, person_id: str) -> Label | None:
