@@ -32,10 +32,33 @@ _REBUILDERS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_
 
 @dataclass(eq=False)
 class DTypeShell:
-    """A numpy dtype being described: its code, and its byte order once ``BUILD`` tells it."""
+    """A numpy dtype being described: its code, and what ``BUILD`` tells of it.
+
+    Attributes:
+        order: of the bytes. size: of one value in bytes, 0 = as the code says. nested: the types that it is made of.
+    """
 
     code: str
     order: str = "="
+    size: int = 0
+    nested: tuple[object, ...] = ()
+
+    def describe(self, state: object) -> None:
+        """Take numpy's state tuple: (version, byte order, type of a subarray, names, fields, size of a value, ...).
+
+        Raises:
+            ModelFileError: the size is not that of the code, by which two readers would skip different numbers of bytes.
+        """
+        if not isinstance(state, tuple) or len(state) < 2:
+            return
+        if isinstance(state[1], str):
+            self.order = state[1]
+        self.nested = state[2:5]
+        size = state[5] if len(state) > 5 else None
+        if isinstance(size, int) and size > 0:
+            if not self.opaque and size != self.dtype().itemsize:
+                raise ModelFileError("a numpy type is described in two ways; the file is damaged or made to do harm")
+            self.size = size
 
     @property
     def opaque(self) -> bool:
@@ -45,13 +68,13 @@ class DTypeShell:
     @property
     def holds_objects(self) -> bool:
         """Whether its arrays are lists of any values."""
-        return self.opaque and self.code.startswith(_OBJECTS)
+        return self.opaque and (self.code.startswith(_OBJECTS) or _objects_in(self.nested))
 
     @property
     def itemsize(self) -> int:
         """Bytes of one number; of an opaque type what its code says."""
         match = _OPAQUE.fullmatch(self.code)
-        return int(match[1] or 8) if match else self.dtype().itemsize
+        return self.size or int(match[1] or 8) if match else self.dtype().itemsize
 
     def dtype(self) -> np.dtype[np.generic]:
         """The finished dtype, without objects and without fields."""
@@ -64,6 +87,25 @@ class DTypeShell:
         if self.order == ">":
             return made.newbyteorder(">")
         return made.newbyteorder("<") if self.order == "<" else made
+
+
+def _objects_in(parts: object) -> bool:
+    """Whether a type of objects is among these parts of a type, however deep."""
+    waiting, seen = [parts], set[int]()
+    while waiting:
+        part = waiting.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, DTypeShell):
+            if part.code.startswith(_OBJECTS):
+                return True
+            waiting.append(part.nested)
+        elif isinstance(part, tuple | list):
+            waiting.extend(part)
+        elif isinstance(part, dict):
+            waiting.extend(part.values())
+    return False
 
 
 @dataclass(eq=False)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from twinloop.errors import ModelFileError
 from twinloop.pickles.blob import Blob
 from twinloop.pickles.budget import DEFAULT_LIMITS, Limits
+from twinloop.pickles.disguise import acts_as_pickle
 from twinloop.pickles.kinds import Kind, has_pickle_mark, kind_of
 from twinloop.pickles.machine import Refusal
 from twinloop.pickles.modelfile import read_value
@@ -72,22 +73,39 @@ def inspect_blob(blob: Blob, policy: Policy = DEFAULT_POLICY, limits: Limits = D
     kind, words = kind_of(blob)
     if kind is Kind.OTHER:
         return Inspection(kind, Verdict.NOT_A_MODEL, (Finding(Verdict.NOT_A_MODEL, words),), (), None)
-    if kind is Kind.SAFETENSORS:
-        return _safetensors(blob)
     reader = Reader(blob.source, policy, limits, tolerant=True)
+    disguised = _disguised(blob, reader) if kind in _NO_PICKLES else ()
+    if kind is Kind.SAFETENSORS:
+        return _safetensors(blob, disguised)
     weights: Weights | None = None
     damage: list[Finding] = []
     try:
         weights = weights_of(read_value(blob, kind, reader))
     except ModelFileError as error:
         damage.append(_damage(str(error).removeprefix(f"{blob.source}: "), kind, blob, reader))
-    findings = (*_dangers(reader.refused), *damage, *_unknowns(reader.names, policy))
-    order = list(Verdict)
-    verdict = max((finding.verdict for finding in findings), key=order.index, default=Verdict.SAFE)
+    findings = (*_dangers(reader.refused), *disguised, *damage, *_unknowns(reader.names, policy))
+    verdict = _worst(findings)
     names = tuple(sorted({name.path for name in reader.names}))
     if verdict is Verdict.NOT_A_MODEL:
         kind = Kind.OTHER
     return Inspection(kind, verdict, findings, names, weights if weights is not None and weights.tensors else None)
+
+
+_NO_PICKLES = (Kind.SAFETENSORS, Kind.TORCH_TAR, Kind.TORCH_ZIP, Kind.COMPRESSED)
+"""Kinds whose first bytes are no pickle, unless somebody made them so."""
+
+
+def _disguised(blob: Blob, reader: Reader) -> tuple[Finding, ...]:
+    """What the file would do where somebody's ``pickle.load`` takes it for a pickle, as ``torch.load`` does at first."""
+    with blob.open() as stream:
+        refused, leapt = acts_as_pickle(stream, reader)
+    text = "can be read as a pickle, too, further than was followed; no model file can"
+    return (*_dangers(refused), *([Finding(Verdict.MALFORMED, text)] if leapt else []))
+
+
+def _worst(findings: Iterable[Finding]) -> Verdict:
+    order = list(Verdict)
+    return max((finding.verdict for finding in findings), key=order.index, default=Verdict.SAFE)
 
 
 def _damage(text: str, kind: Kind, blob: Blob, reader: Reader) -> Finding:
@@ -116,7 +134,7 @@ def _unknowns(names: Iterable[Global], policy: Policy) -> list[Finding]:
     return list(first.values())
 
 
-def _safetensors(blob: Blob) -> Inspection:
+def _safetensors(blob: Blob, disguised: tuple[Finding, ...]) -> Inspection:
     """These hold numbers and texts only; what can be wrong with them is their header."""
     try:
         size = int.from_bytes(blob.part(0, 8), "little")
@@ -128,5 +146,5 @@ def _safetensors(blob: Blob) -> Inspection:
             raise ModelFileError("it is longer or shorter than its header says; download it again")
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, ModelFileError) as error:
         text = f"not a readable safetensors file ({str(error)[:80]})"
-        return Inspection(Kind.SAFETENSORS, Verdict.MALFORMED, (Finding(Verdict.MALFORMED, text),), (), None)
-    return Inspection(Kind.SAFETENSORS, Verdict.SAFE, (), (), None)
+        disguised = (*disguised, Finding(Verdict.MALFORMED, text))
+    return Inspection(Kind.SAFETENSORS, _worst(disguised), disguised, (), None)

@@ -15,7 +15,7 @@ from twinloop.errors import ModelFileError
 from twinloop.pickles.builders import ArrayShell, DTypeShell, as_sizes, shaped
 from twinloop.pickles.values import Inert
 
-_WRAPPER = ("joblib.numpy_pickle", "NumpyArrayWrapper")
+WRAPPER = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 _ALIGNMENT = "numpy_array_alignment_bytes"
 _BLOCK = 1 << 20
 
@@ -80,7 +80,7 @@ class Inline:
         Raises:
             ModelFileError: an array that is described in an unknown way, or is longer than the file.
         """
-        if (record.cls.module, record.cls.name) != _WRAPPER:
+        if (record.cls.module, record.cls.name) != WRAPPER:
             return None
         about = record.attributes
         described = about.get("dtype")
@@ -89,7 +89,10 @@ class Inline:
         if described.holds_objects:
             return self.nested(stream)
         sizes = as_sizes(about.get("shape"))
-        if isinstance(about.get(_ALIGNMENT), int):
+        alignment = about.get(_ALIGNMENT)
+        if alignment is not None and not isinstance(alignment, int):
+            raise ModelFileError("an array is described in an unknown way")
+        if alignment is not None:
             padding = stream.read(1)
             stream.read(padding[0] if padding else 0)
         size = math.prod(sizes) * described.itemsize

@@ -139,13 +139,17 @@ class Machine:
         if judgement is Judgement.ATTRIBUTE:
             self.attribute(target, args)
             return
-        if not creates and not self.policy.may_be_called(target.module, target.name):
+        if not creates and not self.policy.may_be_called(target.module, target.name, with_data=bool(args or kwargs)):
             self.refuse(target.path, "call")
         self.budget.spend_on(kwargs)
         named = (
             {key: value for key, value in kwargs.items() if isinstance(key, str)} if isinstance(kwargs, dict) else {}
         )
         if target.name == "_reconstructor" and args and isinstance(args[0], Global):
+            if len(args) > 1 and not (
+                isinstance(args[1], Global) and self.policy.is_plain_type(args[1].module, args[1].name)
+            ):
+                self.refuse(args[0].path, "call")  # of another base it would run the constructor
             target = args[0]  # protocol 0 and 1 spell "an instance of this class" so
         self.stack.append(Inert(target, args, named))
 
@@ -166,7 +170,8 @@ class Machine:
 
     def set_state(self, target: object, state: object) -> None:
         if isinstance(target, Inert):
-            target.state = state
+            both = isinstance(target.state, dict) and isinstance(state, dict)
+            target.state = {**target.state, **state} if both else state  # type: ignore[dict-item]
             found = self.beside.inline(target, self.stream) if self.beside.inline else None
             if found is not None:
                 self.stack[-1] = found
@@ -174,8 +179,8 @@ class Machine:
             self.budget.spend_on(state)
             target.fill(state)
         elif isinstance(target, DTypeShell):
-            if isinstance(state, tuple) and len(state) > 1 and isinstance(state[1], str):
-                target.order = state[1]
+            self.budget.spend_on(state)
+            target.describe(state)
         elif not isinstance(target, dict | set | TensorRef):
             raise ModelFileError("the pickle sets the state of a plain value")
 

@@ -106,6 +106,9 @@ _HARMLESS_CALLS = frozenset(
         *(("torch._utils", f"_rebuild_{kind}") for kind in ("qtensor", "sparse_tensor", "meta_tensor_no_storage")),
     }
 )  # fmt: skip
+#: Modules of which every known name is a value or a block of numbers, and known values elsewhere.
+_OF_VALUES = frozenset({"torch", "torch.cuda", "torch.storage", "torch.nn.parameter", "torch._tensor", "numpy"})
+_VALUES = frozenset({("torchvision.transforms.functional", "InterpolationMode")})
 _NESTED = ("torch.storage", "_load_from_bytes")
 
 
@@ -144,11 +147,22 @@ class Policy:
         """Whether an attribute of this name leads out of the object it hangs on."""
         return attribute in _ACTING_ATTRIBUTES or (attribute.startswith("__") and attribute.endswith("__"))
 
-    def may_be_called(self, module: str, name: str) -> bool:
-        """Whether a *call* of an inert name is only the making of a record: classes yes, functions no."""
+    def is_plain_type(self, module: str, name: str) -> bool:
+        """Whether it is a built-in type of Python's."""
+        return module in _BUILTINS and name in _PLAIN_TYPES
+
+    def may_be_called(self, module: str, name: str, *, with_data: bool = True) -> bool:
+        """Whether a *call* of an inert name is only the making of a record: classes yes, functions no.
+
+        Args:
+            with_data: the call has arguments. Constructors of models evaluate what they are given (YOLO's call ``eval`` on parts of their
+                description), and genuine files make such objects without calling them: only values may be made from the file's data.
+        """
         pair = (module, name)
-        if pair in _HARMLESS or pair in KNOWN or pair in _HARMLESS_CALLS or f"{module}.{name}" in self.allowed:
+        if pair in _HARMLESS or pair in _HARMLESS_CALLS or f"{module}.{name}" in self.allowed:
             return True
+        if pair in KNOWN:
+            return not with_data or module in _OF_VALUES or pair in _VALUES
         last = name.rsplit(".", 1)[-1].lstrip("_")
         return last[:1].isupper()
 
