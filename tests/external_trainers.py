@@ -61,6 +61,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--config_file", required=True)
 parser.add_argument("--resume")
 parser.add_argument("--skip_until_initial_step", action="store_true")
+parser.add_argument("--output_dir")
 parser.add_argument("--unet_lr", type=float)
 asked = parser.parse_args()
 args = {}
@@ -81,7 +82,7 @@ for dataset in config["datasets"]:
         assert set(subset) <= SUBSET, subset
         assert not (args.get("cache_text_encoder_outputs") and subset["caption_dropout_rate"]), "cached texts cannot be dropped"
         data += pictures(subset["image_dir"]) * subset["num_repeats"]
-output, name, steps = pathlib.Path(args["output_dir"]), args["output_name"], args["max_train_steps"]
+output, name, steps = pathlib.Path(asked.output_dir or args["output_dir"]), args["output_name"], args["max_train_steps"]
 output.mkdir(parents=True, exist_ok=True)
 first, state = 0, ""
 if asked.resume:

@@ -51,7 +51,7 @@ def export_facesheet(
         cells(slots, found),
         found.side,
     )
-    encode = png if name.suffix == ".png" else jpeg
+    encode = png if name.suffix.lower() == ".png" else jpeg
     files = [File(f"{name.stem}{name.suffix}", encode(sheet, found.synthetic))]
     listed = [(view, f"{name.views}/{view.choice.slot.name}.png") for view in found.views]
     files += [File(file, png(view.picture, not view.choice.candidate.real)) for view, file in listed]

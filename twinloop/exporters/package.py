@@ -66,7 +66,7 @@ def write_package(root: Path, package: Package) -> Path:
         StorageError: disk full or not permitted.
     """
     manifest = root / package.manifest_name
-    earlier = _earlier(manifest)
+    earlier = _earlier(manifest, package.manifest)
     complete = package.complete_manifest()
     _refuse_strangers(root, {item["name"]: item["sha256"] for item in complete["files"]}, earlier)
     for file in package.files:
@@ -76,16 +76,21 @@ def write_package(root: Path, package: Package) -> Path:
     return manifest
 
 
-def _earlier(manifest: Path) -> dict[str, str]:
-    """name -> sha256 of the files that an earlier export wrote here."""
+def _earlier(manifest: Path, now: Mapping[str, Any]) -> dict[str, str]:
+    """name -> sha256 of the files that an earlier export of the same wrote here; those of another one would be taken for its leftovers."""
     if not manifest.exists():
         return {}
     problem = f"{manifest} is in the way: it is no manifest of an export. Choose another --output; nothing was written."
     try:
         data = read_json(manifest)
         listed = {str(item["name"]): str(item["sha256"]) for item in data["files"]}
+        other = [str(data[key]) for key in ("export", "lora") if key in data and data[key] != now.get(key)]
     except (TwinLoopError, KeyError, TypeError) as error:
         raise StateError(problem) from error
+    if other:
+        raise StateError(
+            f"{manifest.parent} holds another export ({', '.join(other)}). Choose another --output; nothing was written."
+        )
     return {name: digest for name, digest in listed.items() if _inside(name)}
 
 

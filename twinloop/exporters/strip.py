@@ -36,6 +36,14 @@ def shareable(path: Path) -> bytes:
     return plain if plain and _same_picture(data, plain) else converted(path)
 
 
+def as_webp(png: bytes) -> bytes:
+    """The same picture as a WebP without loss, where that is what the file's name says."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as image:
+        image.save(buffer, "WEBP", lossless=True)
+    return buffer.getvalue()
+
+
 def _without_segments(data: bytes) -> bytes:
     """A JPEG without EXIF, XMP, IPTC, comments and pictures behind the first."""
     out, at = bytearray(data[:2]), 2

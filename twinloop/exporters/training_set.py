@@ -14,10 +14,10 @@ from twinloop.domain.records import Dataset, TrainingSample
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError, NothingToDo, StateError, UnreadableImage
 from twinloop.exporters.package import File, Package
-from twinloop.exporters.strip import shareable
+from twinloop.exporters.strip import as_webp, shareable
 from twinloop.foreign import aitoolkit, kohya, onetrainer, simpletuner
 from twinloop.foreign.job import Job, beyond
-from twinloop.foreign.pictures import Folder, Picture
+from twinloop.foreign.pictures import Folder, Picture, converted
 from twinloop.store.atomic import read_json, sha256_file
 from twinloop.store.images import find_images, load_image
 
@@ -161,7 +161,9 @@ def _picture(picture: Picture) -> bytes:
     data = shareable(picture.source)
     if picture.as_it_is and picture.suffix not in (".jpg", ".jpeg") and data[:2] == b"\xff\xd8":
         raise StateError(f"{picture.source} is a JPEG under another name. Rename it and run the same command again.")
-    return data
+    if picture.suffix == ".png" and not data.startswith(b"\x89PNG"):
+        return converted(picture.source)  # a .jfif keeps its JPEG otherwise
+    return as_webp(data) if picture.suffix == ".webp" and data.startswith(b"\x89PNG") else data
 
 
 def _item(picture: Picture, folder: Folder, file: str, gathered: Gathered) -> dict[str, Any]:

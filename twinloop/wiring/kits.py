@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,10 +158,18 @@ def _external_trainer(settings: Settings, name: str, family: Family) -> Trainer:
         family,
         allow_download=settings.allow_download,
         quantization=settings.quantization,
+        make_room=_leave_gpu,
     )
     preset = family.preset(name)
     trainer.check(training_settings(settings, preset.training, preset.repeats, images=1))
     return trainer
+
+
+def _leave_gpu() -> None:
+    """Where this process has generated, its base model lies on the GPU; where it has not, PyTorch is not even imported."""
+    module = sys.modules.get("twinloop.adapters.diffusion.base_model")
+    if module is not None:
+        module.make_room()
 
 
 def fake_kit() -> Kit:

@@ -38,6 +38,16 @@ def test_a_new_export_replaces_the_old_one_and_takes_what_is_no_longer_in_it(tmp
     assert (tmp_path / "a.bin").read_bytes() == b"3"
 
 
+@pytest.mark.parametrize("other", [{"export": "did"}, {"export": "test", "lora": "bob.safetensors"}])
+def test_another_export_is_not_taken_for_an_earlier_one_of_the_same(tmp_path: Path, other: dict[str, str]) -> None:
+    first = Package((File("alice.bin", b"1"),), "manifest.json", {"export": "test", "lora": "alice.safetensors"}, ())
+    write_package(tmp_path, first)
+    before = content(tmp_path)
+    with pytest.raises(StateError, match="holds another export"):
+        write_package(tmp_path, Package((File("bob.bin", b"2"),), "manifest.json", other, ()))
+    assert content(tmp_path) == before
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_what_a_person_wrote_is_never_overwritten(tmp_path: Path, known: bool) -> None:
     if known:

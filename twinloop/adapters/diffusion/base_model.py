@@ -182,6 +182,13 @@ def open_base(
     return _held[key]
 
 
+def make_room() -> None:
+    """Leave the GPU to another program."""
+    for base in _held.values():
+        base.make_room()
+    release_memory()
+
+
 def is_tiny_vae(vae: Any) -> bool:
     """Whether the autoencoder is the small kind, whose tiling only knows 4 channels and 8 pixels a cell."""
     return isinstance(vae, AutoencoderTiny)

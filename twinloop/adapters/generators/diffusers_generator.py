@@ -28,6 +28,10 @@ def _quiet(text: str) -> None:
     """Nobody listens."""
 
 
+ONE_STEP = 1.0 + 1e-6
+"""A little more than one, because of 49 steps a 49th share rounds down to none."""
+
+
 class DiffusersGenerator:
     """A `Generator` on a local diffusers model.
 
@@ -154,7 +158,7 @@ class DiffusersGenerator:
         given = self._common(shots, settings) | _sized(self._base.from_image, settings)
         given["image"] = [start_photo(shot, settings) for shot in shots]
         # at least one step, because a strength under 1 / steps would leave none
-        given["strength"] = max(settings.strength, 1.0 / settings.steps)
+        given["strength"] = max(settings.strength, min(1.0, ONE_STEP / settings.steps))
         return self._finished(self._base.from_image, given, shots, settings, look)
 
     def _edited(

@@ -20,7 +20,7 @@ def main(path: Path) -> int:
     job = Job.from_json(read_json(path))
     for plugin in job.choice.plugins:
         load_plugin(Path(plugin))
-    with process_group() as workers:
+    with process_group(job.choice.device) as workers:
         try:
             lora = _trainer(job, workers.is_main).train_with(
                 workers, job.samples, job.settings, job.output, job.work, job.metadata,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -14,6 +15,10 @@ from twinloop.errors import InputError
 
 BUCKET = 25 << 20
 """Bytes that are sent at once, as PyTorch's DistributedDataParallel does."""
+
+
+PATIENCE = timedelta(hours=24)
+"""The others wait while the main process encodes all photos, which may take longer than the minutes that are usual; torchrun ends them when one dies."""
 
 
 class Workers:
@@ -91,13 +96,17 @@ def check_processes(count: int, pictures: int) -> None:
 
 
 @contextmanager
-def process_group() -> Iterator[Workers]:
-    """The group that torchrun put this process into: NCCL between GPUs, gloo otherwise."""
+def process_group(device: str = "auto") -> Iterator[Workers]:
+    """The group that torchrun put this process into: NCCL between GPUs, gloo otherwise.
+
+    Args:
+        device: as it was asked for; tensors of a training on the CPU are nothing that NCCL takes.
+    """
     rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    gpus = torch.cuda.device_count()
+    gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
     if gpus:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % gpus)
-    dist.init_process_group("nccl" if gpus >= count else "gloo")
+    dist.init_process_group("nccl" if gpus >= count else "gloo", timeout=PATIENCE)
     try:
         yield Workers(rank, count)
     finally:

@@ -13,7 +13,7 @@ from twinloop.menu.workflow import Workflow
 def analyze(session: Session) -> None:
     dataset = questions.dataset(session)
     models = questions.models(session)
-    output = session.text("gaps.output", "Write the gaps to:", "gaps.json", questions.not_empty)
+    output = questions.expanded(session.text("gaps.output", "Write the gaps to:", "gaps.json", questions.not_empty))
     session.run("Gap analysis", ["analyze", dataset, "--models-dir", models, "--output", output])
 
 
@@ -22,7 +22,9 @@ def generate(session: Session) -> None:
     base = questions.base_model(session)
     lora = session.path("lora", "LoRA of the person:", "lora.safetensors", questions.existing_file)
     trigger = session.text("person.trigger", "Trigger words:", "ohwx person", questions.not_empty)
-    output = session.text("synthetic.output", "Folder for the images:", "synthetic_1", questions.not_empty)
+    output = questions.expanded(
+        session.text("synthetic.output", "Folder for the images:", "synthetic_1", questions.not_empty)
+    )
     count = session.text("num_per_gap", "Images for each gap:", "5", _number)
     session.run(
         "Generate",
@@ -58,8 +60,12 @@ def _check(session: Session) -> None:
         session.path("synthetic", "Folder of generated images:", "synthetic_1", questions.folder_of_pictures)
     )
     models = questions.models(session)
-    approved = session.text("approved", "Folder for approved images:", _beside(folder, "approved"), questions.not_empty)
-    rejected = session.text("rejected", "Folder for rejected images:", _beside(folder, "rejected"), questions.not_empty)
+    approved = questions.expanded(
+        session.text("approved", "Folder for approved images:", _beside(folder, "approved"), questions.not_empty)
+    )
+    rejected = questions.expanded(
+        session.text("rejected", "Folder for rejected images:", _beside(folder, "rejected"), questions.not_empty)
+    )
     session.run(
         "Validate", ["validate", folder, "--models-dir", models, "--approved", approved, "--rejected", rejected]
     )

@@ -19,7 +19,7 @@ from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion import base_model  # noqa: E402
 from twinloop.adapters.diffusion.compute import Compute  # noqa: E402
 from twinloop.adapters.diffusion.pixels import decode, encode, encode_raw, ready_vae  # noqa: E402
-from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
+from twinloop.adapters.generators.diffusers_generator import ONE_STEP, DiffusersGenerator  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.domain.shots import Shot  # noqa: E402
 from twinloop.errors import InputError, ModelFileError, OutOfMemory, UnreadableImage  # noqa: E402
@@ -195,3 +195,9 @@ def test_half_precision_from_a_photo(family: str, photo: Path, tmp_path: Path, m
     made = images(generator, wanted)
     assert vae.dtype == torch.float32 and all(image.std() > 1 for image in made)
     assert all(np.array_equal(a, b) for a, b in zip(made, images(generator, wanted), strict=True))
+
+
+def test_the_least_strength_leaves_one_step_whatever_their_number() -> None:
+    """The pipelines take int(steps * strength); the 49th part of 49 steps is a little less than one."""
+    assert int(49 * (1.0 / 49)) == 0
+    assert all(int(steps * min(1.0, ONE_STEP / steps)) == 1 for steps in range(1, 1000))

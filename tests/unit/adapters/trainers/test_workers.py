@@ -37,3 +37,22 @@ def test_one_process_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     tensor = torch.ones(3)
     Workers().all_reduce([tensor])
     assert torch.equal(tensor, torch.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("gpus", "device", "backend"),
+    [(0, "auto", "gloo"), (2, "auto", "nccl"), (2, "cuda", "nccl"), (1, "auto", "gloo"), (2, "cpu", "gloo")],
+)
+def test_gpus_talk_by_nccl_and_a_training_on_the_cpu_does_not(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, device: str, backend: str
+) -> None:
+    begun: list[str] = []
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda number: None)
+    monkeypatch.setattr(distributed, "init_process_group", lambda kind, timeout: begun.append(kind))
+    monkeypatch.setattr(distributed, "destroy_process_group", lambda: None)
+    with workers.process_group(device) as found:
+        assert (found.rank, found.world_size) == (1, 2)
+    assert begun == [backend]

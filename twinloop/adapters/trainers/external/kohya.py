@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 from twinloop.adapters.trainers.external.process import Command
@@ -50,8 +51,15 @@ class Kohya:
             str(home.root / "training.toml"),
         ]
         states = self._states(job, home)
+        shutil.rmtree(self._resumed(home), ignore_errors=True)
         if states:  # without the second flag it would train all steps once more, from that state
-            argv += ["--resume", str(states[-1][1]), "--skip_until_initial_step"]
+            argv += [
+                "--resume",
+                str(states[-1][1]),
+                "--skip_until_initial_step",
+                "--output_dir",
+                str(self._resumed(home)),
+            ]
         return Command([*argv, *installed.arguments], installed.folder)
 
     def seen(self, line: str, start: int) -> Seen | None:
@@ -62,12 +70,20 @@ class Kohya:
         return Seen(start + int(found[1]), None if loss is None else float(loss[1]))
 
     def result(self, job: Job, home: Home) -> Path | None:
-        last = home.output / f"{job.name}-step{job.settings.steps:08d}.safetensors"
-        return next((path for path in (home.output / f"{job.name}.safetensors", last) if path.is_file()), None)
+        folder = self._resumed(home) if self._resumed(home).is_dir() else home.output
+        last = folder / f"{job.name}-step{job.settings.steps:08d}.safetensors"
+        return next((path for path in (folder / f"{job.name}.safetensors", last) if path.is_file()), None)
+
+    @staticmethod
+    def _resumed(home: Home) -> Path:
+        """Where a training that goes on writes. sd-scripts counts its steps from within an epoch then, so that nothing goes on from its states."""
+        return home.output / "resumed"
 
     @staticmethod
     def _states(job: Job, home: Home) -> list[tuple[int, Path]]:
-        """Whole states that leave something to train, oldest first."""
+        """Whole states that leave something to train, oldest first; none with accumulated gradients, where sd-scripts skips too many steps."""
+        if job.settings.gradient_accumulation != 1:
+            return []
         found = []
         for path in home.output.glob(f"{job.name}-step*-state"):
             match = _STATE.search(path.name)

@@ -36,6 +36,7 @@ Progress = Callable[[int, int, float], None]
 
 class ExternalTrainer:
     """Args: base: folder, single ``.safetensors`` file or hub id. allow_download: the program may fetch what it lacks from the hub.
+    make_room: called before the program starts; leaves it the GPU.
 
     Raises:
         InputError: the program does not know that quantization.
@@ -50,7 +51,9 @@ class ExternalTrainer:
         *,
         allow_download: bool = False,
         quantization: str | None = None,
+        make_room: Callable[[], None] = lambda: None,
     ) -> None:
+        self._make_room = make_room
         self._tool, self._installed, self._base, self._family = tool, installed, base, family
         self._quantization = quantization
         self._environment = network(allow_download)
@@ -138,6 +141,7 @@ class ExternalTrainer:
         )
 
     def _run(self, job: Job, home: Home, watch: _Watch) -> None:
+        self._make_room()
         command = self._tool.command(job, home, self._installed)
         command = dataclasses.replace(command, environment={**self._environment, **command.environment})
         code = run(command, home.log, lambda line: watch.heed(self._tool.seen(line, watch.start)))

@@ -139,6 +139,55 @@ def test_only_whole_states_are_gone_on_from(
     assert [step for step, _, _ in seen] == [3, 4, 5, 6]
 
 
+def test_a_training_that_went_on_and_is_interrupted_again_goes_on_from_the_states_before(
+    photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sd-scripts counts steps from within an epoch once it has gone on: the numbers of its later states are not those of the training."""
+    whole = train(kohya_trainer(tmp_path / "sd-scripts"), photos, tmp_path / "undisturbed").read_bytes()
+    monkeypatch.setenv("STAND_IN", "crash")
+    trainer, home = kohya_trainer(tmp_path / "sd-scripts"), tmp_path / "home"
+    for _ in range(2):
+        with pytest.raises(ToolFailed):
+            train(trainer, photos, home)
+    wrong = home / "work" / "output" / "resumed" / "lora_v1-step00000004-state"
+    wrong.mkdir(parents=True)
+    for name in ("train_state.json", "random_states_0.pkl"):
+        (wrong / name).write_text('{"current_step": 4, "state": "another"}')
+    monkeypatch.delenv("STAND_IN")
+    seen: list[tuple[int, int, float]] = []
+    assert train(trainer, photos, home, seen).read_bytes() == whole
+    assert [step for step, _, _ in seen] == [3, 4, 5, 6]
+
+
+def test_with_accumulated_gradients_sd_scripts_starts_anew(
+    photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = dataclasses.replace(SETTINGS, gradient_accumulation=2)
+    trainer, seen = kohya_trainer(tmp_path / "sd-scripts"), list[int]()
+
+    def told(step: int, steps: int, loss: float) -> None:
+        seen.append(step)
+
+    monkeypatch.setenv("STAND_IN", "crash")
+    with pytest.raises(ToolFailed):
+        trainer.train(photos, settings, tmp_path / "lora.safetensors", tmp_path / "work", TEXTS, told)
+    monkeypatch.delenv("STAND_IN")
+    seen.clear()
+    trainer.train(photos, settings, tmp_path / "lora.safetensors", tmp_path / "work", TEXTS, told)
+    assert seen == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_gpu_is_left_before_the_program_starts(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    left: list[bool] = []
+    tool, output = Kohya(), tmp_path / "home" / "work" / "output"
+    trainer = ExternalTrainer(
+        tool, installed(tool, sd_scripts(tmp_path / "sd-scripts")), "someone/some-sdxl", FAMILIES["sdxl"],
+        make_room=lambda: left.append(output.exists()),
+    )  # fmt: skip
+    train(trainer, photos, tmp_path / "home")
+    assert left == [False]
+
+
 def test_a_save_that_was_cut_short_is_taken_away(
     photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
