@@ -143,6 +143,7 @@ def test_a_training_that_went_on_and_is_interrupted_again_goes_on_from_the_state
     photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """sd-scripts counts steps from within an epoch once it has gone on: the numbers of its later states are not those of the training."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")  # headers hold the date
     whole = train(kohya_trainer(tmp_path / "sd-scripts"), photos, tmp_path / "undisturbed").read_bytes()
     monkeypatch.setenv("STAND_IN", "crash")
     trainer, home = kohya_trainer(tmp_path / "sd-scripts"), tmp_path / "home"
