@@ -13,6 +13,7 @@ memory that PyTorch held; the forecast's figure over it. A row that does not fit
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import sys
 from dataclasses import dataclass
@@ -135,7 +136,8 @@ def main() -> None:
                     Task(model, home / "photos", WARM + TIMED, batch, args.resolution, "auto"),
                 )
                 folder = home / f"{FOLDERS[kind]}_{batch}{'_checkpointing' if checkpointing else ''}"
-                folder.mkdir(exist_ok=True)
+                shutil.rmtree(folder, ignore_errors=True)  # a training that is done already would have no step to time
+                folder.mkdir()
                 try:
                     print(
                         line(row, trained(row, task, folder, args), args.peak or peak, args.resolution == 1024),
