@@ -16,7 +16,7 @@ from twinloop.nano.world.photos import write_photo_set
 
 NANO_RUN = {
     "person_name": "mira", "person_trigger": "ohwx woman", "base_model": "nano", "models_dir": "nano", "max_iterations": 1, "generation": {"num_per_gap": 1, "num_inference_steps": 4},
-    "training": {"preset": "nano", "steps": 120, "batch_size": 1, "checkpoint_every": 5}, "panel": {"images": 4}, "analysis": {"facets": ["face_angle"]},
+    "training": {"preset": "nano", "steps": 240, "batch_size": 1, "checkpoint_every": 5}, "panel": {"images": 4}, "analysis": {"facets": ["face_angle"]},
     "dataset_dir": "photos", "output_dir": "outputs/mira/bootstrap", "lora_output_dir": "outputs/mira/loras",
 }  # fmt: skip
 
@@ -65,7 +65,7 @@ def test_a_nano_run_is_started_paused_and_resumed(tmp_path: Path, visit: Callabl
         watched = visit(address, "#/runs")
         page = watched.page
         page.get_by_role("button", name="Start").click()
-        page.get_by_text(re.compile("Training LoRA v1.*of 120")).wait_for(timeout=120_000)
+        page.get_by_text(re.compile("Training LoRA v1.*of 240")).wait_for(timeout=120_000)
         page.get_by_role("button", name="Pause").click()
         page.locator("strong.state", has_text="stopped").wait_for(timeout=60_000)
         assert not (tmp_path / "outputs/mira/loras/lora_v1.safetensors").exists()
