@@ -56,7 +56,7 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
         consent_of(photos.folder),
         beside,
         trial,
-        steps.computed(settings),
+        steps.trained_with(settings),
     )
     if measured and record.exists():
         toolbox.reporter.line(
@@ -83,7 +83,9 @@ def _order(samples: Sequence[TrainingSample], wanted: TrainingSettings, settings
     rows = [[s.sha256, s.caption, s.weight, s.prior, s.face and dataclasses.astuple(s.face)] for s in samples]
     panel = [dataclasses.asdict(toolbox.generation), toolbox.style, toolbox.observer.fingerprint]
     asked = [settings.training.checkpoint_panel, settings.generation.negative_prompt, settings.validation.identity]
-    whole = json.dumps([rows, training.decisive(wanted), toolbox.base_model, steps.computed(settings), panel, asked])
+    whole = json.dumps(
+        [rows, training.decisive(wanted), toolbox.base_model, steps.trained_with(settings), panel, asked]
+    )
     return hashlib.sha256(whole.encode()).hexdigest()
 
 

@@ -170,8 +170,9 @@ class Machine:
 
     def set_state(self, target: object, state: object) -> None:
         if isinstance(target, Inert):
-            both = isinstance(target.state, dict) and isinstance(state, dict)
-            target.state = {**target.state, **state} if both else state  # type: ignore[dict-item]
+            if isinstance(target.state, dict) and isinstance(state, dict):
+                state = {**target.state, **state}  # a second BUILD adds to the first
+            target.state = state
             found = self.beside.inline(target, self.stream) if self.beside.inline else None
             if found is not None:
                 self.stack[-1] = found

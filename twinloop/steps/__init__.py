@@ -5,7 +5,7 @@ from twinloop.steps.ending import decide_on, finish, record, say_round, stop_rul
 from twinloop.steps.finished_run import FinishedRunReporter
 from twinloop.steps.gaps import find_gaps, say_gaps
 from twinloop.steps.images import early_judge, generate, plan_settings
-from twinloop.steps.loras import computed, look_ahead, train, trial
+from twinloop.steps.loras import look_ahead, train, trained_with, trial
 from twinloop.steps.panels import measure
 from twinloop.steps.photos import collect, few_photos_message, freeze, no_photos_message, observations, rules
 from twinloop.steps.run import Run, begin, settings_fingerprint
@@ -16,7 +16,6 @@ __all__ = [
     "Run",
     "begin",
     "collect",
-    "computed",
     "decide_on",
     "early_judge",
     "few_photos_message",
@@ -40,6 +39,7 @@ __all__ = [
     "settings_fingerprint",
     "stop_rules",
     "train",
+    "trained_with",
     "trial",
     "validate",
 ]

@@ -54,7 +54,7 @@ def train(run: Run, dataset: Dataset, version: int) -> LoRA:
             Consent.from_json(read_json(run.workspace.dataset(0)).get("consent")),
             _beside(run, dataset),
             trial(run, lambda: freeze(run), version, len(dataset.members), chosen),
-            computed(run.settings),
+            trained_with(run.settings),
         )
     run.mark(f"lora_v{version}", run.workspace.lora_record(version))
     if chosen.exists():
@@ -64,7 +64,7 @@ def train(run: Run, dataset: Dataset, version: int) -> LoRA:
     return lora
 
 
-def computed(settings: Settings) -> dict[str, Any]:
+def trained_with(settings: Settings) -> dict[str, Any]:
     """What decides the weights beside the settings of the training: how the base model computes, and what trains."""
     wanted = settings.training
     return {

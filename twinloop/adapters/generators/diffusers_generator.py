@@ -29,7 +29,7 @@ def _quiet(text: str) -> None:
 
 
 ONE_STEP = 1.0 + 1e-6
-"""A little more than one, because of 49 steps a 49th share rounds down to none."""
+"""A little more than one: in floating point 49 * (1 / 49) is less than 1, and rounds down to no step."""
 
 
 class DiffusersGenerator:
