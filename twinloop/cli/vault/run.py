@@ -98,7 +98,8 @@ def _check(args: argparse.Namespace, name: str) -> None:
     from twinloop.store.vault import Vault
 
     Vault(args.vault).person(name)
-    trigger, word = args.trigger or f"ohwx {name}", args.class_word or label.CLASS_WORD
+    # what no flag says may stand in an earlier label
+    trigger, word = args.trigger or "ohwx", args.class_word or label.CLASS_WORD
     check(one_line(trigger), one_line(word), label.consent_of(args))
 
 
