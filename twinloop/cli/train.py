@@ -29,6 +29,8 @@ FLAGS = {
     "batch_size": "training.batch_size",
     "resolution": "training.resolution",
     "keep_checkpoints": "training.keep_checkpoints",
+    "sample_every": "training.sample_every",
+    "sample_prompt": "training.sample_prompts",
     "seed": "seed",
     "device": "device",
     "allow_download": "allow_download",
@@ -77,6 +79,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=options.not_negative,
         metavar="N",
         help="measure N checkpoints of the last half on a small panel and take the best (default: 0, take the last)",
+    )
+    parser.add_argument(
+        "--sample-every",
+        type=options.not_negative,
+        metavar="N",
+        help="draw sample images after every N steps, always from the same prompts and seeds (default: 0, none)",
+    )
+    parser.add_argument(
+        "--sample-prompt",
+        action="append",
+        metavar="TEXT",
+        help="prompt of a sample image, with the trigger words in it; may be given again (default: four different ones)",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the training (default: 0)")
     options.add_facets(parser)

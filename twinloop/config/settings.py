@@ -92,7 +92,7 @@ class Settings(Section):
         return Path(self.lora_output_dir or os.path.join("outputs", "lora_models", self.person_name))
 
     def identity_fields(self) -> dict[str, Any]:
-        """What decides the results: all fields but the folders, the budget and stop rules, the device, what waits in main memory, where figures go, and the leave to download."""
+        """What decides the results: all fields but the folders, the budget and stop rules, the device, what waits in main memory, samples on the way, where figures go, and the leave to download."""
         free = {
             "output_dir",
             "lora_output_dir",
@@ -109,7 +109,14 @@ class Settings(Section):
             exclude={
                 **dict.fromkeys(free, True),
                 "generation": {"offload"},
-                "training": {"tensorboard", "wandb", "trainer_path", "trainer_python"},
+                "training": {
+                    "sample_every",
+                    "sample_prompts",
+                    "tensorboard",
+                    "wandb",
+                    "trainer_path",
+                    "trainer_python",
+                },
             },
         )
 

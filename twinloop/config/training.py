@@ -9,7 +9,7 @@ from pydantic import Field
 
 from twinloop.config.section import Clash, Positive, Section, Share
 
-BUILTIN_ONLY = ("keep_checkpoints", "early_stop", "face_weight", "memory", "processes", "wandb")
+BUILTIN_ONLY = ("keep_checkpoints", "early_stop", "sample_every", "face_weight", "memory", "processes", "wandb")
 """Settings of the training that no other program's trainer is told."""
 
 
@@ -112,6 +112,12 @@ class TrainingConfig(Section):
     early_stop: Annotated[int, Field(ge=0)] = Field(
         0, description="stop after so many measured checkpoints in a row that are no better than the best; 0 = never"
     )
+    sample_every: Annotated[int, Field(ge=0)] = Field(
+        0, description="draw sample images after every so many steps, always from the same prompts and seeds; 0 = none"
+    )
+    sample_prompts: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="of the sample images, with the trigger words in them; none = four different ones"
+    )
     tensorboard: bool = Field(
         True, description="write TensorBoard files beside the LoRA, where tensorboardX is installed"
     )
@@ -123,6 +129,8 @@ class TrainingConfig(Section):
         yield from self._about_text_encoder()
         if self.early_stop and self.keep_checkpoints < 2:
             yield Clash(("early_stop", "keep_checkpoints"), "early_stop needs keep_checkpoints of 2 or more")
+        if self.sample_prompts and not self.sample_every:
+            yield Clash(("sample_prompts", "sample_every"), "sample_prompts are drawn every sample_every steps; set it")
 
     def _beyond_trainer(self) -> Iterator[Clash]:
         asked = [name for name in BUILTIN_ONLY if getattr(self, name) != type(self).model_fields[name].default]

@@ -30,7 +30,7 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
     """Train one LoRA on a folder of photos, approved images that were copied into it included.
 
     Where ``training.keep_checkpoints`` asks for it, checkpoints are measured as in a run: photos are held out in the same way, and
-    ``<stem>.checkpoints.json`` says what each came to.
+    ``<stem>.checkpoints.json`` says what each came to. With ``training.sample_every`` images are drawn on the way, into ``<stem>_samples/``.
 
     Raises:
         NothingToDo: no photo to train on. StateError: ``output`` is there and was made from something else.
@@ -43,10 +43,17 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
     )  # fmt: skip
     wanted, beside = toolbox.training(len(dataset.members)), _beside(photos, settings)
     bench, record = output.with_name(f".measuring_{output.stem}"), output.with_name(f"{output.stem}.checkpoints.json")
-    if measured and not output.exists():
+    if (measured or settings.training.sample_every) and not output.exists():
         samples = training_samples(dataset, wanted, beside, toolbox.style, toolbox.reporter)
         _begin(bench, training.work_of(output), _order(samples, wanted, settings, toolbox))
-    trial = steps.trial(_run(bench, settings, toolbox, catalog), lambda: person, 0, len(dataset.members), record)
+    pauses = steps.pauses(
+        _run(bench, settings, toolbox, catalog),
+        lambda: person,
+        0,
+        len(dataset.members),
+        record,
+        lambda step: output.with_name(f"{output.stem}_samples") / f"step_{step:06d}",
+    )
     lora = training.train_file(
         dataset,
         output,
@@ -55,7 +62,7 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
         toolbox,
         consent_of(photos.folder),
         beside,
-        trial,
+        pauses,
         steps.trained_with(settings),
     )
     if measured and record.exists():
@@ -73,7 +80,7 @@ def _beside(photos: Photos, settings: Settings) -> Beside:
 
 
 def _run(bench: Path, settings: Settings, toolbox: Toolbox, catalog: Catalog) -> steps.Run:
-    """A run that is nothing but checkpoints and their panel."""
+    """A run that is nothing but the pauses of a training."""
     space = Workspace(bench, bench)
     return steps.Run(settings, toolbox, space, Journal(space.journal), catalog)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from twinloop.domain.facet import Facet
 from twinloop.domain.shots import Gap, Shot, derive_seed
@@ -13,6 +13,8 @@ from twinloop.stages.sources import Source, choose
 
 PLAIN = {"face_angle": ("front", "three_quarter"), "framing": ("close_up", "portrait", "half_body")}
 """Values that keep another gap's target recognisable: nobody can see a smile from behind, or in a full-length picture."""
+USUAL_SAMPLES = 4
+"""Sample images at a time, where no prompts are given."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,28 @@ def plan_panel(
     decks |= {facet.name: _deck_of_some(facet, seed, count) for facet in several}
     lead = exclusive[0].name if exclusive else ""
     return [_panel_shot(number, decks, lead, facets, trigger, style, seed, negative) for number in range(1, count + 1)]
+
+
+def plan_samples(
+    prompts: Sequence[str], facets: Sequence[Facet], trigger: str, style: str, seed: int, negative: str | None
+) -> list[Shot]:
+    """What a training draws on its way: the given prompts as they are, each with a seed of its own; without any, four of the kind of a panel's."""
+    if not prompts:
+        return [
+            replace(shot, key=_sample_key(shot.index))
+            for shot in plan_panel(facets, trigger, style, seed, USUAL_SAMPLES, negative)
+        ]
+    return [
+        Shot(
+            key=_sample_key(number), facet="sample", value="", index=number, prompt=prompt,
+            negative_prompt=words.negative_prompt(facets, {}, style, negative), seed=derive_seed(seed, "sample", number),
+        )
+        for number, prompt in enumerate(prompts, start=1)
+    ]  # fmt: skip
+
+
+def _sample_key(number: int) -> str:
+    return f"sample_{number:02d}"
 
 
 def _panel_shot(

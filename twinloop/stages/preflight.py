@@ -8,7 +8,9 @@ from pathlib import Path
 from twinloop.config import Settings
 from twinloop.domain.forecast import GIB, Forecast
 from twinloop.errors import StorageError
-from twinloop.ports import GenerationSettings, Reporter
+from twinloop.ports import GenerationSettings, Reporter, TrainingSettings
+from twinloop.stages.pauses import sample_steps
+from twinloop.stages.plan import USUAL_SAMPLES
 
 BYTES_PER_PIXEL = 1.5
 """Of a PNG of a photograph."""
@@ -18,12 +20,13 @@ SPARE = GIB // 8
 """What is left for journal, catalogue, report and everybody else."""
 
 
-def pictures(settings: Settings, generation: GenerationSettings) -> int:
-    """Bytes of the images of all rounds and of the panel, about."""
-    rounds = settings.max_iterations
+def pictures(settings: Settings, generation: GenerationSettings, training: TrainingSettings) -> int:
+    """Bytes of the images of all rounds, of the panel and of what the trainings draw, about."""
+    rounds, wanted = settings.max_iterations, settings.training
     count = rounds * USUAL_GAPS * settings.generation.num_per_gap + (rounds + 1) * settings.panel.images
-    checked = settings.training.keep_checkpoints if settings.training.keep_checkpoints > 1 else 0
-    count += (rounds + 1) * checked * settings.training.checkpoint_panel
+    checked = wanted.keep_checkpoints if wanted.keep_checkpoints > 1 else 0
+    sampled = len(sample_steps(training.steps, wanted.sample_every)) * (len(wanted.sample_prompts) or USUAL_SAMPLES)
+    count += (rounds + 1) * (checked * wanted.checkpoint_panel + sampled)
     return int(count * generation.width * generation.height * BYTES_PER_PIXEL)
 
 

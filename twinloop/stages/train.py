@@ -14,9 +14,9 @@ from twinloop.domain.vault import NOT_RECORDED, Consent
 from twinloop.errors import NothingToDo, StateError
 from twinloop.loras.header_facts import adapter_facts
 from twinloop.ports import Reporter, TrainingSettings
+from twinloop.stages.pauses import NO_PAUSES, Pauses
 from twinloop.stages.samples import NOTHING_BESIDE, Beside, training_samples
 from twinloop.stages.toolbox import Toolbox
-from twinloop.stages.trial import Trial
 from twinloop.store.atomic import copy_whole, read_json, sha256_file, write_json
 from twinloop.store.lora_file import header_texts, kohya_path, metrics_path
 from twinloop.store.workspace import Workspace, shown_path
@@ -28,26 +28,26 @@ GIVEN = "given"
 
 def train(
     dataset: Dataset, version: int, settings: TrainingSettings, person: str, workspace: Workspace, toolbox: Toolbox,
-    consent: Consent = NOT_RECORDED, beside: Beside = NOTHING_BESIDE, trial: Trial | None = None, base: Mapping[str, Any] | None = None,
+    consent: Consent = NOT_RECORDED, beside: Beside = NOTHING_BESIDE, pauses: Pauses = NO_PAUSES, base: Mapping[str, Any] | None = None,
 ) -> LoRA:  # fmt: skip
     """Train version ``version`` unless it is there; a killed training goes on from its last checkpoint.
 
     Args:
-        trial: how the best checkpoint is chosen; None = the last one is taken. base: how the base model is computed, as JSON, for the
+        pauses: where images are drawn and checkpoints measured on the way; the best measured one is taken, else the last. base: how the base model is computed, as JSON, for the
             record of what was asked.
 
     Raises:
         NothingToDo: the dataset has no photo to train on. StateError: that version is there, and another run's.
     """
     path, record, work = workspace.lora(version), workspace.lora_record(version), workspace.training_work(version)
-    asked = {**_asked(settings, trial), **(base or {})}
+    asked = {**_asked(settings, pauses), **(base or {})}
     if record.exists() and path.exists():
         lora = _recorded(record, dataset, toolbox, asked)
         shutil.rmtree(work, ignore_errors=True)  # a kill just before the end leaves it behind
         return lora
     texts = _metadata(dataset, f"{person} v{version}", person, path.stem, toolbox, consent)
     order = Order(dataset, settings, work, texts, f"v{version}", beside)
-    made = _made(order, path, toolbox) if trial is None else _chosen(order, path, toolbox, trial)
+    made = _chosen(order, path, toolbox, pauses) if pauses.steps else _made(order, path, toolbox)
     lora = dataclasses.replace(made, version=version)
     write_json(record, {**lora.to_json(), "asked": asked})
     shutil.rmtree(work, ignore_errors=True)
@@ -56,25 +56,25 @@ def train(
 
 def train_file(
     dataset: Dataset, output: Path, settings: TrainingSettings, person: str, toolbox: Toolbox, consent: Consent = NOT_RECORDED,
-    beside: Beside = NOTHING_BESIDE, trial: Trial | None = None, base: Mapping[str, Any] | None = None,
+    beside: Beside = NOTHING_BESIDE, pauses: Pauses = NO_PAUSES, base: Mapping[str, Any] | None = None,
 ) -> LoRA:  # fmt: skip
     """Train one LoRA into a file of the user's choice, with ``<stem>.json`` as its record. Killed and called again it goes on.
 
     Args:
-        trial, base: as in `train`.
+        pauses, base: as in `train`.
 
     Raises:
         NothingToDo: no photo to train on. StateError: the file is there and was made from something else.
     """
     record, work = output.with_suffix(".json"), work_of(output)
-    asked = {**_asked(settings, trial), **(base or {})}
+    asked = {**_asked(settings, pauses), **(base or {})}
     if output.exists():
         return _finished(output, record, dataset, asked, toolbox)
     _check_record(record)
     texts = _metadata(dataset, output.stem, person, output.stem, toolbox, consent)
     order = Order(dataset, settings, work, texts, output.stem, beside)
     file = work / FINISHED / output.name
-    made = _made(order, file, toolbox) if trial is None else _chosen(order, file, toolbox, trial)
+    made = _chosen(order, file, toolbox, pauses) if pauses.steps else _made(order, file, toolbox)
     lora = dataclasses.replace(made, path=shown_path(output))
     write_json(record, {**lora.to_json(), "asked": asked})
     _copy_with_companions(file, output)  # after its record: a file without one would be taken for somebody else's
@@ -96,8 +96,9 @@ def decisive(settings: TrainingSettings) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(settings).items() if name not in FREE}
 
 
-def _asked(settings: TrainingSettings, trial: Trial | None) -> dict[str, Any]:
+def _asked(settings: TrainingSettings, pauses: Pauses) -> dict[str, Any]:
     """What a file was trained with; where its checkpoints are measured, also which and with how much patience."""
+    trial = pauses.trial
     measured = {} if trial is None else {"checkpoints": list(trial.steps), "early_stop": trial.patience}
     return {**decisive(settings), **measured}
 
@@ -188,18 +189,18 @@ def _rank_and_alpha(output: Path, settings: TrainingSettings) -> dict[str, Any]:
     return {"rank": found.rank, "alpha": found.alpha}
 
 
-def _chosen(order: Order, output: Path, toolbox: Toolbox, trial: Trial) -> LoRA:
-    """Train from checkpoint to checkpoint, measure each, and take the best."""
+def _chosen(order: Order, output: Path, toolbox: Toolbox, pauses: Pauses) -> LoRA:
+    """Train from pause to pause, and take the LoRA that is chosen then."""
     folder = order.work / CANDIDATES
     begins = True
-    for step in trial.steps:
+    for step in pauses.steps:
         file = folder / f"step_{step:06d}.safetensors"
         if not file.with_suffix(".json").exists():
             write_json(file.with_suffix(".json"), _made(order, file, toolbox, step, begins).to_json())
             begins = False
-        if trial.enough(step, file):
+        if pauses.enough(step, file):
             break
-    best = folder / f"step_{trial.settle():06d}.safetensors"
+    best = folder / f"step_{pauses.settle():06d}.safetensors"
     _copy_with_companions(best, output)
     return dataclasses.replace(LoRA.from_json(read_json(best.with_suffix(".json"))), path=shown_path(output))
 

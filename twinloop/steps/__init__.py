@@ -5,7 +5,7 @@ from twinloop.steps.ending import decide_on, finish, record, say_round, stop_rul
 from twinloop.steps.finished_run import FinishedRunReporter
 from twinloop.steps.gaps import find_gaps, say_gaps
 from twinloop.steps.images import early_judge, generate, plan_settings
-from twinloop.steps.loras import look_ahead, train, trained_with, trial
+from twinloop.steps.loras import look_ahead, pauses, train, trained_with
 from twinloop.steps.panels import measure
 from twinloop.steps.photos import collect, few_photos_message, freeze, no_photos_message, observations, rules
 from twinloop.steps.run import Run, begin, settings_fingerprint
@@ -30,6 +30,7 @@ __all__ = [
     "merge_limits",
     "no_photos_message",
     "observations",
+    "pauses",
     "plan_settings",
     "record",
     "review",
@@ -40,6 +41,5 @@ __all__ = [
     "stop_rules",
     "train",
     "trained_with",
-    "trial",
     "validate",
 ]

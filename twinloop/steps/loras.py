@@ -8,11 +8,12 @@ from typing import Any
 
 from twinloop.config import Settings
 from twinloop.domain.records import Dataset, LoRA, PanelScore
-from twinloop.domain.shots import derive_seed
+from twinloop.domain.shots import Shot, derive_seed
 from twinloop.domain.vault import Consent
-from twinloop.stages import preflight
+from twinloop.stages import generate, plan, preflight
 from twinloop.stages import train as training
 from twinloop.stages.identity import IdentityReference
+from twinloop.stages.pauses import Pauses, Samples, sample_steps
 from twinloop.stages.samples import Beside, faces_of
 from twinloop.stages.trial import Trial, checkpoint_steps
 from twinloop.steps.panels import Panel, Portrait, measured_on
@@ -31,8 +32,8 @@ def look_ahead(run: Run) -> None:
     space, settings = run.workspace, run.settings
     if space.lora_record(1).exists() or settings.training.initial_lora:
         return
-    expected = preflight.pictures(settings, run.toolbox.generation)
     images = len(find_images(Path(settings.dataset_dir)))
+    expected = preflight.pictures(settings, run.toolbox.generation, run.toolbox.training(images))
     if images:  # a folder without any is told as such, before a base model is loaded
         preflight.look_ahead(run.toolbox.forecast(images), expected, space.lora_dir, run.toolbox.reporter)
 
@@ -53,7 +54,7 @@ def train(run: Run, dataset: Dataset, version: int) -> LoRA:
             # as it was when the run began: a resumed run writes the same bytes
             Consent.from_json(read_json(run.workspace.dataset(0)).get("consent")),
             _beside(run, dataset),
-            trial(run, lambda: freeze(run), version, len(dataset.members), chosen),
+            pauses(run, lambda: freeze(run), version, len(dataset.members), chosen),
             trained_with(run.settings),
         )
     run.mark(f"lora_v{version}", run.workspace.lora_record(version))
@@ -82,14 +83,60 @@ def _beside(run: Run, dataset: Dataset) -> Beside:
     return Beside(faces, Path(wanted.prior_images) if wanted.prior_images else None)
 
 
-def trial(
-    run: Run, reference: Callable[[], IdentityReference | None], version: int, images: int, record: Path
-) -> Trial | None:
-    """How the best checkpoint of a training on so many images is found; None where the last one is taken.
+def pauses(
+    run: Run,
+    reference: Callable[[], IdentityReference | None],
+    version: int,
+    images: int,
+    record: Path,
+    folder: Callable[[int], Path] | None = None,
+) -> Pauses:
+    """Where a training on so many images pauses, to measure checkpoints and to draw samples.
 
     Args:
         reference: what the person looks like; asked when checkpoints are measured. record: where the outcome is written.
+        folder: of the samples of a step; None = the run's own.
     """
+    space = run.workspace
+    return Pauses(
+        _trial(run, reference, version, images, record),
+        _samples(run, version, images, folder or (lambda step: space.samples(version, step))),
+    )
+
+
+def _samples(run: Run, version: int, images: int, folder: Callable[[int], Path]) -> Samples | None:
+    """The images that are drawn on the way, for people; None where none are asked for."""
+    steps = sample_steps(run.toolbox.training(images).steps, run.settings.training.sample_every)
+    if not steps:
+        return None
+    toolbox, shots = run.toolbox, _sample_shots(run)
+
+    def draw(lora: Path, step: int) -> None:
+        context = generate.GenerationContext(
+            f"samples_v{version}_{step}", folder(step), toolbox.base_model, lora, toolbox.generation, stamped=False
+        )
+        generate.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
+
+    return Samples(steps, draw)
+
+
+def _sample_shots(run: Run) -> list[Shot]:
+    settings, toolbox = run.settings, run.toolbox
+    seed, negative = derive_seed(settings.seed, "samples"), settings.generation.negative_prompt
+    return plan.plan_samples(
+        settings.training.sample_prompts,
+        toolbox.observer.facets,
+        settings.person_trigger,
+        toolbox.style,
+        seed,
+        negative,
+    )
+
+
+def _trial(
+    run: Run, reference: Callable[[], IdentityReference | None], version: int, images: int, record: Path
+) -> Trial | None:
+    """How the best checkpoint is found; None where the last one is taken."""
     wanted = run.settings.training
     steps = checkpoint_steps(run.toolbox.training(images).steps, wanted.keep_checkpoints)
     if not steps:

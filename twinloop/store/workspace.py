@@ -108,6 +108,10 @@ class Workspace:
         """Which checkpoint of a training was taken, and what the others came to."""
         return self.root / f"checkpoints_v{version}.json"
 
+    def samples(self, version: int, step: int) -> Path:
+        """What a training drew on its way, for people to look at."""
+        return self.root / f"samples_v{version}" / f"step_{step:06d}"
+
     def training_work(self, version: int) -> Path:
         """Checkpoints and caches of one training; deleted when its LoRA is written."""
         return self.lora_dir / f".training_v{version}"

@@ -14,7 +14,7 @@ from tests.functional.loops import Quiet
 from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
 from twinloop.errors import StorageError
 from twinloop.loop import run_loop, workspace_of
-from twinloop.ports import GenerationSettings
+from twinloop.ports import GenerationSettings, TrainingSettings
 from twinloop.stages.preflight import look_ahead, pictures
 from twinloop.wiring import build_toolbox
 
@@ -42,11 +42,13 @@ def test_too_little_disk_is_one_error_with_both_numbers(tmp_path: Path, monkeypa
         look_ahead(FORECAST, GIB, tmp_path, Quiet())
 
 
-def test_measured_checkpoints_need_room_for_their_images() -> None:
-    generation = GenerationSettings(1, 1.0, 1000, 1000)
-    plain = pictures(loops.settings(), generation)
-    measured = pictures(loops.settings(training={"keep_checkpoints": 4, "checkpoint_panel": 8}), generation)
-    assert measured - plain == 3 * 4 * 8 * 1_500_000
+def test_what_trainings_draw_on_their_way_needs_room_too() -> None:
+    generation, training = GenerationSettings(1, 1.0, 1000, 1000), TrainingSettings("fake", 100, 4, 4.0, 1e-4, 1, 64, 0)
+    plain = pictures(loops.settings(), generation, training)
+    checked = loops.settings(training={"keep_checkpoints": 4, "checkpoint_panel": 8})
+    assert pictures(checked, generation, training) - plain == 3 * 4 * 8 * 1_500_000
+    sampled = loops.settings(training={"sample_every": 30, "sample_prompts": ["a", "b"]})
+    assert pictures(sampled, generation, training) - plain == 3 * 4 * 2 * 1_500_000
 
 
 def test_a_run_asks_before_it_starts_and_not_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

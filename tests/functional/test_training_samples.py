@@ -1,0 +1,101 @@
+"""Sample images while a LoRA learns: in the loop and by hand, through interruptions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.functional import loops
+from tests.functional.console import twinloop
+from twinloop.errors import Interrupted
+
+FAKES = ("--base-model", "fake", "--models-dir", "fake", "--person", "ohwx ana", "--steps", "9")
+
+
+def settings(**training: Any) -> Any:
+    return loops.settings(max_iterations=1, training={"preset": "fake", "steps": 9, **training})
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1735223422")
+    loops.write_photos(Path("photos"))
+
+
+def shots(folder: str) -> list[dict[str, Any]]:
+    images: list[dict[str, Any]] = json.loads(Path(folder, "generation_metadata.json").read_text())["images"]
+    return images
+
+
+def test_every_version_draws_the_same_prompts_and_seeds_on_its_way() -> None:
+    loops.run(settings(sample_every=4))
+    folders = sorted(str(path) for path in Path("out").glob("samples_v*/step_*"))
+    assert folders == [f"out/samples_v{version}/step_{step:06d}" for version in (1, 2) for step in (4, 8, 9)]
+    asked = [[(shot["prompt"], shot["seed"]) for shot in shots(folder)] for folder in folders]
+    assert len(asked[0]) == len({seed for _, seed in asked[0]}) == 4 and all(one == asked[0] for one in asked)
+
+
+def test_the_users_own_prompts_are_drawn_as_they_are() -> None:
+    loops.run(settings(sample_every=9, sample_prompts=["ohwx ana on a horse", "a horse"]))
+    drawn = shots("out/samples_v1/step_000009")
+    assert [shot["prompt"] for shot in drawn] == ["ohwx ana on a horse", "a horse"]
+    with Image.open("out/samples_v1/step_000009/sample_02.png") as image:
+        assert "a horse" in image.info["parameters"]
+
+
+def test_samples_decide_nothing() -> None:
+    loops.run(settings())
+    plain = Path("loras/lora_v1.safetensors").read_bytes()
+    shutil.rmtree("out")
+    shutil.rmtree("loras")
+    loops.run(settings(sample_every=4))
+    assert Path("loras/lora_v1.safetensors").read_bytes() == plain
+    # so they may be asked for, and left away again, in the middle of a run
+    loops.run(settings(sample_every=0))
+
+
+def test_stopped_at_any_record_it_ends_in_the_same_files() -> None:
+    records: list[str] = []
+    chosen = settings(sample_every=4, keep_checkpoints=2, checkpoint_panel=2)
+    loops.run(chosen, records.append)
+    expected = loops.tree("out", "loras")
+    assert sum(name.startswith("out/samples_v1/") and name.endswith(".png") for name in expected) == 12
+    at_samples = [key for key in records if "samples" in key]
+    assert len(at_samples) == 24
+    shutil.rmtree("out")
+    shutil.rmtree("loras")
+    for wanted in at_samples[::3]:
+
+        def stop(key: str, wanted: str = wanted) -> None:
+            if key == wanted:
+                raise Interrupted(wanted)
+
+        with pytest.raises(Interrupted):
+            loops.run(chosen, stop)
+    loops.run(chosen)
+    assert loops.tree("out", "loras") == expected
+
+
+def test_a_folder_by_hand_keeps_its_samples_beside_the_lora(capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "train", "photos", *FAKES, "--output", "plain.safetensors")
+    assert said.code == 0, said.err
+    sampled = ("--sample-every", "5", "--sample-prompt", "ohwx ana", "--sample-prompt", "a tree")
+    said = twinloop(capsys, "train", "photos", *FAKES, *sampled, "--output", "mine.safetensors")
+    assert said.code == 0, said.err
+    assert sorted(path.as_posix() for path in Path("mine_samples").rglob("*.png")) == [
+        f"mine_samples/step_{step:06d}/sample_{number:02d}.png" for step in (5, 9) for number in (1, 2)
+    ]
+    assert not list(Path().glob(".measuring_*")) and not list(Path().glob(".training_*"))
+    first, second = (json.loads(Path(f"{name}.json").read_text()) for name in ("plain", "mine"))
+    assert first["asked"] == second["asked"] and first["steps"] == second["steps"] == 9
+
+
+def test_prompts_without_steps_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "train", "photos", *FAKES, "--sample-prompt", "ohwx ana")
+    assert said.code == 2 and "sample_every" in said.err
