@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,16 @@ def test_samples_are_the_newest_images(client: TestClient) -> None:
     found = client.get("/api/run/samples", params={"run": "outputs/ana", "count": 3}).json()
     assert len(found) == 3
     assert client.get("/api/run/made", params={"run": "outputs/ana", **found[0]}).status_code == 200
+
+
+def test_what_a_training_draws_on_its_way_is_among_them(client: TestClient, home: Path) -> None:
+    drawn = home / "outputs/ana/samples_v9/step_000250/sample_01.png"
+    drawn.parent.mkdir(parents=True)
+    shutil.copy(next((home / "outputs/ana/panel_v1").glob("*.png")), drawn)
+    os.utime(drawn, (2_000_000_000, 2_000_000_000))
+    newest = client.get("/api/run/samples", params={"run": "outputs/ana", "count": 1}).json()
+    assert newest == [{"folder": "samples_v9/step_000250", "file": "sample_01.png"}]
+    assert client.get("/api/run/made", params={"run": "outputs/ana", **newest[0]}).status_code == 200
 
 
 def test_the_picked_version_becomes_the_final_file_and_stays_it(client: TestClient, home: Path) -> None:

@@ -63,6 +63,7 @@ def test_no_file_outside_of_the_run(client: TestClient, file: str) -> None:
     for address in (
         f"/api/run/made?run=outputs/ana&folder=panel_v1&file={file}",
         f"/api/run/made?run=outputs/ana&folder={file}&file=a.png",
+        f"/api/run/made?run=outputs/ana&folder=samples_v1/step_1/{file}&file=a.png",
     ):
         assert client.get(address).status_code in (400, 404)
     assert client.get(f"/static/{file.replace('..', '%2e%2e')}").status_code == 404

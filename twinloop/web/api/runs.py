@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ REPORT_POLICY = (
 """A report may come from somebody else. Sandboxed, it has an origin of its own: its scripts cannot reach this server or another tab of it.
 
 The page's own policy names its style and script by hash; this one can only narrow that further."""
+
+
+MADE = ("synthetic_iter*", "panel_v*", "samples_v*/step_*", "checkpoints_v*/step_*")
+"""Folders of the images that a run makes."""
+_OF_A_RUN = re.compile(r"synthetic_iter\d+|panel_v\d+|(samples|checkpoints)_v\d+/step_\d+", re.ASCII)
 
 
 @router.get("/overview")
@@ -122,20 +128,20 @@ def panel_picture(run: str, version: int, number: int, site: TheSite, size: int 
 def samples(run: str, site: TheSite, count: int = 12) -> list[dict[str, Any]]:
     """The images made last, newest first: what a running generation looks like."""
     space = site.run(run)
-    folders = [*space.root.glob("synthetic_iter*"), *space.root.glob("panel_v*")]
-    files = [
-        path for folder in folders if folder.is_dir() for path in folder.glob("*.png") if not path.name.startswith(".")
-    ]
+    folders = [folder for pattern in MADE for folder in space.root.glob(pattern) if folder.is_dir()]
+    files = [path for folder in folders for path in folder.glob("*.png") if not path.name.startswith(".")]
     files.sort(key=lambda path: (-path.stat().st_mtime_ns, path.name))
-    return [{"folder": path.parent.name, "file": path.name} for path in files[: min(count, 100)]]
+    return [
+        {"folder": path.parent.relative_to(space.root).as_posix(), "file": path.name}
+        for path in files[: min(count, 100)]
+    ]
 
 
 @router.get("/run/made")
 def made_picture(run: str, folder: str, file: str, site: TheSite, size: int = 256) -> Response:
     """One made image by its folder and name."""
     space = site.run(run)
-    known = folder.startswith(("synthetic_iter", "panel_v")) and folder == Path(folder).name and file == Path(file).name
-    if not known:
+    if not _OF_A_RUN.fullmatch(folder) or file != Path(file).name:
         raise InputError("Only images of this run's own folders are shown.")
     return webp(picture(space.root / folder / file, size), by_content=False)
 
