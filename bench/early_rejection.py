@@ -58,7 +58,7 @@ class Bench:
     lora: Path
     limits: Limits
     reference: IdentityReference | None
-    known: Sequence[tuple[str, str]]
+    known: Sequence[validate.Known]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def prepare(settings: Settings) -> Bench:
     seen: list[tuple[str, Observation]] = [
         (Path(m.path).name, toolbox.observer.observe(load_image(Path(m.path)))) for m in photos
     ]
-    known = [(name, one.phash) for name, one in seen]
+    known = [validate.known_image(name, one) for name, one in seen]
     return Bench(toolbox, shots, space.lora(1), steps.limits_of(settings, reference), reference, known)
 
 

@@ -13,6 +13,7 @@ memory that PyTorch held; the forecast's figure over it. A row that does not fit
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import statistics
 import sys
@@ -30,16 +31,18 @@ CONTEXT_MIB = 512
 TFLOP = {False: 14.2, True: 19.3}
 """Per picture of 1024 pixels, by checkpointing."""
 PEAKS = {
-    "H100": 989.0,
+    "H100 80GB HBM3": 989.0,
+    "H100 PCIe": 756.0,
     "H200": 989.0,
-    "A100": 312.0,
+    "A100[- ].*": 312.0,
     "L40S": 362.0,
+    "L40": 181.0,
     "L4": 121.0,
-    "5090": 209.0,
-    "4090": 165.0,
-    "3090": 71.0,
+    "GeForce RTX 5090": 209.0,
+    "GeForce RTX 4090": 165.0,
+    "GeForce RTX 3090": 71.0,
 }
-"""Dense bfloat16 TFLOP/s with float32 sums, as NVIDIA gives them."""
+"""Whole names of cards, but for NVIDIA before them: dense bfloat16 TFLOP/s with float32 sums, as NVIDIA gives them. A laptop's card of the same number has another peak."""
 PHOTOS, WARM, TIMED = 4, 5, 15
 FOLDERS = {"preset's LoRA": "preset", "script's LoRA": "same", "diffusers script": "script"}
 KINDS = tuple(FOLDERS)
@@ -57,7 +60,12 @@ class Row:
 def card() -> tuple[str, float]:
     """Name of the GPU and its peak, 0 = not known."""
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    return name, next((peak for part, peak in PEAKS.items() if part in name), 0.0)
+    return name, peak_of(name)
+
+
+def peak_of(name: str) -> float:
+    """Of a card by the name that its driver gives, 0 = not known."""
+    return next((peak for known, peak in PEAKS.items() if re.fullmatch(rf"(?:NVIDIA )?{known}", name)), 0.0)
 
 
 def trained(row: Row, task: Task, home: Path, args: argparse.Namespace) -> Report:
@@ -149,23 +157,19 @@ def main() -> None:
                         + " |" * 5,
                         flush=True,
                     )
+    images(model, home, args)
+
+
+def images(model: Path, home: Path, args: argparse.Namespace) -> None:
+    """The table of both sides' images, with a LoRA of the rows above."""
+    lora = next(home.glob("same_*/lora.safetensors"), None) or next(home.glob("preset_*/lora.safetensors"), None)
+    if lora is None:
+        print("\nNo images: they are made with a LoRA of a row above, and none of ours was trained.", flush=True)
+        return
     print("\n| images | s an image | texts encoded | exchange of a LoRA, s |\n|---|---|---|---|")
-    lora = next(home.glob("same_*/lora.safetensors"))
     for side, program in (("twinloop", "our_sdxl.py"), ("plain pipeline loop", "plain_sdxl.py")):
-        figures = run(
-            [
-                sys.executable,
-                PEERS / program,
-                "generate",
-                model,
-                args.resolution,
-                "auto",
-                lora,
-                "--images",
-                args.images,
-            ],
-            home,
-        )["figures"]
+        given = [model, args.resolution, "auto", lora, "--images", args.images]
+        figures = run([sys.executable, PEERS / program, "generate", *given], home)["figures"]
         print(
             f"| {side} | {figures['s an image']:.2f} | {figures['texts encoded']:.0f} | {figures['exchange of a LoRA, s']:.3f} |",
             flush=True,

@@ -25,9 +25,9 @@ from twinloop.domain.records import Dataset, PanelScore
 from twinloop.domain.shots import derive_seed
 from twinloop.domain.statistics import bootstrap_mean
 from twinloop.loop import run_loop, workspace_of
-from twinloop.nano.world.photos import write_photo_set
-from twinloop.stages import plan
+from twinloop.nano.world.photos import SHARES, Shares, write_photo_set
 from twinloop.stages.assess import assess
+from twinloop.stages.fixed_shots import plan_panel
 from twinloop.stages.generate import GenerationContext, generate
 from twinloop.stages.identity import reference_from_json
 from twinloop.stages.toolbox import Toolbox
@@ -38,6 +38,10 @@ from twinloop.store.journal import Journal
 
 SHOWN = ("overall", "identity", "on_target", "quality")
 CONTROL_SEED = 1000
+SESSION: Shares = {
+    "angle": {"front": 1.0}, "hands": {"0": 1.0}, "expression": {"smile": 1.0}, "setting": {"indoor": 1.0},
+    "lighting": {"normal": 1.0}, "framing": {"portrait": 1.0}, "eyes": {"open": 1.0},
+}  # fmt: skip
 
 
 class Silent:
@@ -81,7 +85,7 @@ def fresh_score(settings: Settings, toolbox: Toolbox, lora: Path, images: int) -
     space, facets = workspace_of(settings), toolbox.observer.facets
     seed = derive_seed(settings.seed, "fresh panel")
     negative = settings.generation.negative_prompt
-    shots = plan.plan_panel(facets, settings.person_trigger, toolbox.style, seed, images, negative)
+    shots = plan_panel(facets, settings.person_trigger, toolbox.style, seed, images, negative)
     folder = space.root.parent / "fresh" / lora.stem
     context = GenerationContext("fresh", folder, toolbox.base_model, lora, toolbox.generation, stamped=False)
     journal = Journal(folder.with_suffix(".jsonl"))
@@ -90,11 +94,13 @@ def fresh_score(settings: Settings, toolbox: Toolbox, lora: Path, images: int) -
         return assess(made, 1, toolbox.observer, catalog, reference_from_json(read_json(space.identity)), Silent())
 
 
-def one_person(folder: Path, seed: int, changes: Mapping[str, Any], panel: int, photos: int) -> dict[str, Any]:
+def one_person(
+    folder: Path, seed: int, changes: Mapping[str, Any], panel: int, photos: int, shares: Shares
+) -> dict[str, Any]:
     """The figures of one person."""
     settings = configured(folder, changes)
     if not (folder / "photos").exists():
-        write_photo_set(folder / "photos", seed=seed, count=photos)
+        write_photo_set(folder / "photos", seed=seed, count=photos, shares=shares)
     toolbox = wiring.build_toolbox(settings, Silent())
     outcome = run_loop(settings, toolbox, workspace_of(settings))
     space = workspace_of(settings)
@@ -153,6 +159,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--people", type=int, default=8)
     parser.add_argument("--first-seed", type=int, default=100)
     parser.add_argument("--photos", type=int, default=60, help="of each person")
+    parser.add_argument("--session", action="store_true", help="photos of one session: all frontal, smiling, indoors")
     parser.add_argument("--panel", type=int, default=96, help="images of the panel that the loop never saw")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="FIELD=VALUE", help="fields of the demo's configuration"
@@ -170,7 +177,14 @@ def main() -> None:
     seeds = range(args.first_seed, args.first_seed + args.people)
     for seed in seeds:
         if seed not in done:
-            done[seed] = one_person(args.work / f"person_{seed}", seed, changes, args.panel, args.photos)
+            done[seed] = one_person(
+                args.work / f"person_{seed}",
+                seed,
+                changes,
+                args.panel,
+                args.photos,
+                SESSION if args.session else SHARES,
+            )
             with record.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(done[seed]) + "\n")
         print(told(done[seed]), flush=True)

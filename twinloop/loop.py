@@ -54,7 +54,7 @@ def run_loop(
         while True:
             iteration = len(rounds) + 1
             gaps = steps.find_gaps(run, dataset, iteration)
-            decision = steps.decide_on(settings, rounds, gaps)
+            decision = steps.decide_on(settings, rounds, gaps, steps.not_measured(run, iteration))
             best = decide.best(standing(scores, rounds))
             outcome = Outcome(decision, best.version, tuple(loras), tuple(scores), tuple(rounds), len(gaps))
             steps.record(run, outcome)

@@ -117,6 +117,21 @@ def visit(chromium: Any) -> Iterator[Callable[..., Watched]]:
         context.close()
 
 
+def command_that_ends(page: Any, path: str, state: str) -> None:
+    """The command that the page starts with ``path`` runs until it is asked about, and has ended then; nothing is really started."""
+    argv = ["twinloop", "vault", path.rsplit("/", 1)[-1]]
+    job = {
+        "id": 99,
+        "key": "outputs/facevault",
+        "command": argv,
+        "progress": None,
+        "lines": ["said"],
+        "exit_code": None,
+    }
+    page.route(f"**{path}", lambda route: route.fulfill(json={**job, "state": "running"}))
+    page.route("**/api/jobs", lambda route: route.fulfill(json=[{**job, "state": state}]))
+
+
 def picture(page: Any, name: str) -> None:
     """A screenshot for the README, when somebody asked for it."""
     folder = os.environ.get("TWINLOOP_SCREENSHOTS")

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Watched, picture, served
+from tests.browser.conftest import Watched, command_that_ends, picture, served
 from tests.functional import vaults
 from twinloop.cli.app import main
 from twinloop.stages.vault.edits import edits_of
 from twinloop.store.decisions import DecisionLog
+from twinloop.store.lock import locked
 
 FOLDER = "outputs/facevault/organized/mira"
 
@@ -82,6 +83,84 @@ def test_one_caption_is_edited_where_it_stands(vault_home: Path, visit: Callable
         page.get_by_text("ohwx mira woman, by the window").wait_for()
         assert list(edits(vault_home).values()) == ["ohwx mira woman, by the window"]
         assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Edit the caption of")
+        watched.clean()
+
+
+def test_what_was_typed_stays_until_it_is_saved(vault_home: Path, visit: Callable[..., Watched]) -> None:
+    """Refused, while another caption is saved, and when a command ends."""
+    with served(vault_home) as address:
+        page = visit(address, "#/dataset?person=p001&view=captions").page
+        rows = page.locator("table.captions tbody tr")
+        rows.first.wait_for()
+        page.get_by_label("Show captions with these words").fill("ohwx")
+        rows.nth(3).get_by_role("checkbox").check()
+        first, second = (rows.nth(place).get_by_role("textbox") for place in (0, 1))
+        for place, area in enumerate((first, second)):
+            rows.nth(place).get_by_role("button", name="Edit").click()
+            area.fill(f"ohwx mira, typed {place}")
+        with locked(vault_home / "outputs/facevault"):
+            second.press("Enter")
+            page.get_by_text("Nothing was changed").wait_for()
+            assert second.input_value() == "ohwx mira, typed 1" and edits(vault_home) == {}
+        second.evaluate(
+            "area => area.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', isComposing: true, bubbles: true, cancelable: true}))"
+        )
+        second.evaluate(
+            "area => area.dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape', isComposing: true, bubbles: true}))"
+        )
+        assert second.input_value() == "ohwx mira, typed 1" and edits(vault_home) == {}, "an input method was at work"
+        second.press("Enter")
+        page.get_by_text("is yours now").wait_for()
+        assert list(edits(vault_home).values()) == ["ohwx mira, typed 1"]
+        command_that_ends(page, "/api/vault/prep", "done")
+        page.get_by_role("button", name="Prepare again").click()
+        page.locator("strong.state", has_text="running").wait_for()
+        with page.expect_response("**/api/dataset?*"):
+            pass
+        page.wait_for_load_state("networkidle")
+        assert first.input_value() == "ohwx mira, typed 0" and second.count() == 0
+        assert page.get_by_label("Show captions with these words").input_value() == "ohwx"
+        assert (
+            page.get_by_text(f"1 of {rows.count()} marked").is_visible()
+            and rows.nth(3).get_by_role("checkbox").is_checked()
+        )
+
+
+def test_a_caption_that_was_changed_elsewhere_is_shown_beside_what_was_typed(
+    vault_home: Path, visit: Callable[..., Watched]
+) -> None:
+    with served(vault_home) as address:
+        page = visit(address, "#/dataset?person=p001&view=captions").page
+        row = page.locator("table.captions tbody tr").first
+        row.get_by_role("button", name="Edit").click()
+        area = row.get_by_role("textbox")
+        edit = {"before": area.input_value(), "after": "from elsewhere"}
+        status = page.evaluate(
+            "async edits => (await fetch('/api/dataset/captions', {method: 'POST', headers: {'content-type': 'application/json'}, body: JSON.stringify({person: 'p001', edits})})).status",
+            {row.get_attribute("data-photo"): edit},
+        )
+        assert status == 200
+        area.fill("ohwx mira, mine")
+        area.press("Enter")
+        row.get_by_text(re.compile("It reads now: .*from elsewhere")).wait_for()
+        assert area.input_value() == "ohwx mira, mine"
+        area.press("Enter")
+        page.get_by_text("is yours now").wait_for()
+        assert list(edits(vault_home).values()) == ["ohwx mira, mine"]
+
+
+def test_a_target_that_was_moved_stays_when_a_command_ends(counted: Path, visit: Callable[..., Watched]) -> None:
+    with served(counted) as address:
+        watched = visit(address, "#/dataset?person=p001&view=readiness")
+        page = watched.page
+        slider = page.get_by_role("slider", name="Target of face angle: profile")
+        slider.fill("33")
+        command_that_ends(page, "/api/vault/analyze", "done")
+        page.get_by_role("button", name="Count again").click()
+        with page.expect_response("**/api/dataset/shares?*"):
+            pass
+        page.wait_for_load_state("networkidle")
+        assert slider.input_value() == "33" and page.get_by_role("button", name="Save the targets").is_enabled()
         watched.clean()
 
 

@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.browser.conftest import Watched, picture, served
+import pytest
+
+from tests.browser.conftest import Watched, command_that_ends, picture, served
 from tests.functional import vaults
 from twinloop.stages.vault.people import read_people
 from twinloop.store.vault import Vault
@@ -86,10 +88,105 @@ def test_naming_hiding_and_the_whole_photo(vault_home: Path, visit: Callable[...
             person.name for person in read_people(Vault(vault_home / "outputs/facevault")).persons if person.hidden
         }
         assert hidden == {"bo"}
+        page.evaluate("location.hash = '#/dataset?person=p002'")
+        assert page.locator(".choice", has_text="Person").locator("option:checked").inner_text() == "bo (hidden)"
+        page.go_back()
         page.get_by_label("Name", exact=True).fill("mira")
         page.keyboard.press("Enter")
         page.get_by_text("is called mira already").wait_for()
         assert watched.hosts <= {"127.0.0.1"}
+
+
+def test_who_they_are_stays_chosen_while_more_are_marked(vault_home: Path, visit: Callable[..., Watched]) -> None:
+    before = counts(vault_home)
+    with served(vault_home) as address:
+        watched = visit(address, "#/people?person=p001")
+        page = watched.page
+        page.locator(".tile").nth(0).click()
+        page.get_by_label("They are").select_option("p003")
+        page.locator(".tile").nth(1).click()
+        page.get_by_text("2 marked").wait_for()
+        page.get_by_role("button", name="Move").click()
+        page.get_by_text("2 faces moved.").wait_for()
+        assert counts(vault_home) == {**before, "p001": before["p001"] - 2, "p003": before["p003"] + 2}
+        watched.clean()
+
+
+def names(home: Path) -> list[str | None]:
+    return [person.name for person in read_people(Vault(home / "outputs/facevault")).persons]
+
+
+def test_undo_takes_back_what_it_says_and_once(vault_home: Path, visit: Callable[..., Watched]) -> None:
+    with served(vault_home) as address:
+        watched = visit(address, "#/people?person=p002")
+        page = watched.page
+        for name in ("anna", "berta"):
+            page.get_by_label("Name", exact=True).fill(name)
+            page.get_by_role("button", name="Save the name").click()
+            page.get_by_role("listbox", name=f"Faces of {name}").wait_for()
+        page.get_by_role("button", name="Undo: p002 is called berta").dblclick()
+        page.get_by_role("button", name="Undo: p002 is called anna").wait_for()
+        page.get_by_text("Taken back: p002 is called berta").wait_for()
+        # the second click of a slower hand falls on the button that has come since
+        page.get_by_role("button", name="Undo: p002 is called anna").dispatch_event("click", {"detail": 2})
+        page.wait_for_load_state("networkidle")
+        assert names(vault_home)[1] == "anna"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(vault_home)
+            vaults.command("name", "p003", "zoe")
+        page.get_by_role("button", name="Undo: p002 is called anna").click()
+        page.get_by_text("Nothing was taken back: the last decision is another one now (p003 is called zoe)").wait_for()
+        page.get_by_role("button", name="Undo: p003 is called zoe").wait_for()
+        assert names(vault_home)[1:] == ["anna", "zoe"]
+
+
+def test_hundreds_of_faces_are_marked_at_once(vault_home: Path, visit: Callable[..., Watched]) -> None:
+    faces = [
+        {"sha256": f"{number:064x}", "box": [0.1, 0.1, 0.2, 0.2], "name": "a.jpg", "quality": 0.5}
+        for number in range(400)
+    ]
+    nobody = {"name": None, "hidden": False, "cover": None}
+    people = [{**nobody, "id": f"p{number:03d}", "faces": 400} for number in range(800)]
+    with served(vault_home) as address:
+        page = visit(address, "#/runs").page
+        page.route(
+            "**/api/people",
+            lambda route: route.fulfill(
+                json={"people": people, "strangers": {**nobody, "id": "strangers", "faces": 0}}
+            ),
+        )
+        page.route("**/api/people/person?*", lambda route: route.fulfill(json={**people[0], "faces": faces}))
+        page.route("**/api/people/face?*", lambda route: route.abort())
+        page.evaluate("location.hash = '#/people'")
+        page.locator(".tile").first.click()
+        page.keyboard.press("End")
+        page.locator(".tile").last.wait_for()
+        page.evaluate("document.querySelector('.grid').scrollTop = 0")
+        page.locator(".tile[data-index='0']").wait_for()
+        drawn = page.evaluate(
+            """() => new Promise((done) => {
+              let changes = 0;
+              new MutationObserver((all) => { changes += all.length; }).observe(document.querySelector('.person .bar.tools'), {childList: true, subtree: true});
+              document.querySelector('.tile[data-index="0"]').dispatchEvent(new MouseEvent('click', {bubbles: true, shiftKey: true}));
+              setTimeout(() => done(changes));
+            })"""
+        )
+        page.get_by_text("400 marked").wait_for()
+        assert drawn < 10, "told once, not for each face"
+
+
+def test_a_scan_that_was_stopped_can_be_started_again(tmp_path: Path, visit: Callable[..., Watched]) -> None:
+    with served(tmp_path) as address:
+        page = visit(address, "#/people").page
+        command_that_ends(page, "/api/vault/scan", "stopped")
+        scan = page.get_by_role("button", name="Scan")
+        page.get_by_label("Folder of photos").fill("photos")
+        scan.click()
+        page.locator("strong.state", has_text="running").wait_for()
+        assert scan.is_disabled()
+        page.locator("strong.state", has_text="stopped").wait_for()
+        page.wait_for_load_state("networkidle")
+        assert scan.is_enabled() and page.get_by_label("Folder of photos").input_value() == "photos"
 
 
 def test_a_first_scan_from_the_page(tmp_path: Path, visit: Callable[..., Watched]) -> None:

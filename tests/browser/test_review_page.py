@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,71 @@ def decisions(home: Path) -> dict[str, Any]:
 
 def files(home: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (home / "outputs/ana").glob("review_*")}
+
+
+@pytest.fixture
+def two_runs(waiting: Path, tmp_path: Path) -> Path:
+    """Two runs that wait for a review which nobody has begun."""
+    home = tmp_path / "home"
+    shutil.copytree(waiting, home)
+    (home / "outputs/ana/review_iter1.json").unlink(missing_ok=True)
+    shutil.copytree(home / "outputs/ana", home / "outputs/bea")
+    return home
+
+
+def decided(home: Path, run: str) -> dict[str, Any]:
+    path = home / "outputs" / run / "review_iter1.json"
+    return json.loads(path.read_text())["decisions"] if path.exists() else {}
+
+
+@pytest.mark.parametrize("second", ["review?run=outputs/bea", "people"])
+def test_a_key_decides_only_what_is_shown(two_runs: Path, visit: Callable[..., Watched], second: str) -> None:
+    """A part that comes late, after another one was chosen, hears nothing."""
+    with served(two_runs) as address:
+        watched = visit(address, "#/runs")
+        page = watched.page
+        page.locator(".part.runs h1").wait_for()
+        late: list[Any] = []
+        page.route("**/api/review?run=outputs%2Fana*", lambda route: late.append(route))
+        page.evaluate("location.hash = '#/review?run=outputs/ana'")
+        while not late:
+            page.wait_for_timeout(20)
+        page.evaluate(f"location.hash = '#/{second}'")
+        page.locator(f".part.{second.split('?')[0]} h1").wait_for()
+        with page.expect_response("**/api/review?run=outputs%2Fana*"):
+            late[0].continue_()
+        page.wait_for_timeout(100)
+        with page.expect_response("**/api/review") if second != "people" else nullcontext():
+            page.keyboard.press("r")
+        page.wait_for_timeout(100)
+        assert decided(two_runs, "ana") == {} and len(decided(two_runs, "bea")) == (second != "people")
+        watched.clean()
+
+
+def test_nothing_is_decided_unseen(two_runs: Path, visit: Callable[..., Watched]) -> None:
+    with served(two_runs) as address:
+        watched = visit(address, "#/runs?run=outputs/ana")
+        page = watched.page
+        page.get_by_text("Round 1 waits for your review.").wait_for()
+        page.get_by_role("link", name="Look at its images").click()
+        page.get_by_role("listbox", name="Generated images").wait_for()
+        page.get_by_label("Verdict").select_option("said")
+        page.get_by_text("No image fits this choice.").wait_for()
+        page.get_by_role("listbox").focus()
+        page.keyboard.press("r")
+        page.get_by_label("Verdict").select_option("")
+        page.get_by_role("listbox").focus()
+        page.keyboard.down("a")
+        for _ in range(5):
+            page.keyboard.down("a")  # held: the keyboard repeats it
+        page.keyboard.up("a")
+        page.get_by_text("1 decided by you").wait_for()
+        page.route("**/api/review", lambda route: route.fulfill(status=409, json={"error": "not now"}))
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("Delete")
+        page.get_by_text("not now").wait_for()
+        page.get_by_text("You said: approved").wait_for()
+        assert [item["outcome"] for item in decided(two_runs, "ana").values()] == ["approved"]
 
 
 def test_twenty_images_are_approved_by_keyboard(waiting: Path, visit: Callable[..., Watched]) -> None:

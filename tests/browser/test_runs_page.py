@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,43 @@ def test_a_nano_run_is_started_paused_and_resumed(tmp_path: Path, visit: Callabl
         page.get_by_role("button", name="Continue").click()
         page.locator("strong.state", has_text="done").wait_for(timeout=240_000)
         assert (tmp_path / "outputs/mira/loras/lora.safetensors").exists()
+        watched.clean()
+
+
+def test_a_run_that_cannot_start_leaves_the_page_alone(tmp_path: Path, visit: Callable[..., Watched]) -> None:
+    (tmp_path / "bootstrap_config.json").write_text(json.dumps(NANO_RUN))  # without any photos
+    with served(tmp_path) as address:
+        watched = visit(address, "#/constructor")  # no part of the page
+        page = watched.page
+        page.get_by_role("button", name="Start").click()
+        page.locator("strong.state", has_text="failed").wait_for(timeout=60_000)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url.split("/", 3)[3]))
+        page.get_by_role("button", name="Start").focus()
+        page.wait_for_timeout(2500)
+        assert page.evaluate("document.activeElement.textContent") == "Start"
+        assert "api/jobs" in asked and "api/overview" not in asked
+        watched.clean()
+
+
+def test_a_part_that_comes_late_asks_for_nothing_more(finished: Path, visit: Callable[..., Watched]) -> None:
+    with served(finished) as address:
+        watched = visit(address, "#/people")
+        page = watched.page
+        page.locator(".part.people h1").wait_for()
+        late: list[Any] = []
+        page.route("**/api/run?*", lambda route: late.append(route))
+        page.evaluate("location.hash = '#/runs?run=outputs/ana'")
+        while not late:
+            page.wait_for_timeout(20)
+        page.evaluate("location.hash = '#/people'")
+        page.locator(".part.people h1").wait_for()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        with page.expect_response("**/api/run?*"):
+            late[0].continue_()
+        page.wait_for_timeout(1500)
+        assert not any("/api/jobs" in address for address in asked), "it watches no command"
         watched.clean()
 
 

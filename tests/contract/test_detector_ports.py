@@ -226,6 +226,24 @@ class TestMeasurers:
             found = self.read(measurer, yunet, photo(f"caltech_faces_easy/image_{number:04d}.jpg"))
             assert found["expression.neutral"] >= expression.AT_LEAST, number
 
+    def test_calm_mouths_and_grimaces_are_no_smiles(
+        self, measurer: Measurer, yunet: FaceDetector, photo: Photo
+    ) -> None:
+        """Raised by a beard (mouthSmile 0.51 to 0.61) or by effort (0.51 to 0.94); the smiles beside them are still told."""
+        names = [f"lfw/Kofi_Annan/Kofi_Annan_{n:04d}.jpg" for n in (5, 11, 12, 14, 19)]
+        names += [f"lfw/Serena_Williams/Serena_Williams_{n:04d}.jpg" for n in (1, 7, 8, 11, 28)]
+        for name in names:
+            found = self.read(measurer, yunet, photo(name))
+            assert max(found["expression.smile"], found["expression.laughing"]) < expression.AT_LEAST, name
+        for name in (
+            "Serena_Williams/Serena_Williams_0012",
+            "Jason_Kidd/Jason_Kidd_0005",
+            "Meryl_Streep/Meryl_Streep_0011",
+        ):
+            assert self.read(measurer, yunet, photo(f"lfw/{name}.jpg"))["expression.smile"] >= expression.AT_LEAST, name
+        laugh = self.read(measurer, yunet, photo("lfw/Ian_Thorpe/Ian_Thorpe_0006.jpg"))
+        assert laugh["expression.laughing"] >= expression.AT_LEAST
+
     def test_a_lens_that_mirrors_the_sky_hides_the_eyes_and_the_shade_of_a_cap_does_not(
         self, measurer: Measurer, yunet: FaceDetector, photo: Photo
     ) -> None:

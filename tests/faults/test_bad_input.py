@@ -258,6 +258,9 @@ def test_nobody_to_draw(photos: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ["generate", "g", "--iteration", "-1"],
         ["generate", "g", "--photo-share", "2"],
         ["nano", "evaluate", "--images", "-3"],
+        ["nano", "evaluate", "--seed", "-1"],
+        ["nano", "photos", "--out", "p", "--seed", "-1"],
+        ["nano", "photos", "--out", "p", "--size", "0"],
     ],
 )
 def test_numbers_out_of_range(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,8 @@ import pytest
 
 from twinloop.adapters.fakes import fake_photo
 from twinloop.stages.vault import scan as stage
+from twinloop.stages.vault.opened import ScanRecord
+from twinloop.store.vault import Vault
 
 PHOTOS = 5 * stage.BATCH
 
@@ -90,8 +92,9 @@ def test_killed_twice_and_run_again_is_as_undisturbed(photos: Path, tmp_path: Pa
         ):
             assert time.monotonic() < end, "a worker is left"
             time.sleep(0.02)
-    assert not (vault / "scan.json").exists(), "it was not killed in the middle"
-    done = subprocess.run(command(photos, vault), check=True, capture_output=True, timeout=120, text=True)
+    assert ScanRecord.read(Vault(vault)).unfinished, "it was not killed in the middle"
+    again_without_folder = [word for word in command(photos, vault) if word != str(photos)]
+    done = subprocess.run(again_without_folder, check=True, capture_output=True, timeout=120, text=True)
     again = int(re.search(r"measured (\d+)", done.stdout)[1])  # type: ignore[index]
     assert 0 < again <= PHOTOS - 2 * stage.BATCH
     assert content(vault) == content(plain)

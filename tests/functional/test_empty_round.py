@@ -30,3 +30,16 @@ def test_nothing_approved_trains_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     )
     assert told[3:5] == ["  - Merged: 0 images into dataset", "  - Improvement: not measured (no new LoRA)"]
     assert Path("out/report.html").exists()
+
+
+def test_approved_images_that_may_not_join_are_counted_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    reporter = loops.Quiet()
+    outcome = loops.run(loops.settings(max_iterations=1, merge={"max_synthetic_share": 0.0}), reporter=reporter)
+    approved = outcome.rounds[0].tally.approved
+    assert approved and outcome.rounds[0].merged == 0
+    (merged,) = (line for line in reporter.lines if "Merged:" in line)
+    assert merged.startswith(f"  - Merged: 0 images into dataset ({approved} approved left out: made images are 0%")

@@ -197,3 +197,21 @@ def test_nothing_is_overwritten(models: Path, capsys: pytest.CaptureFixture[str]
     target.unlink()
     assert twinloop(capsys, "inspect", models / "good.pkl", "--convert").code == 0
     assert "Already there" in twinloop(capsys, "inspect", models / "good.pkl", "--convert").out
+
+
+def test_names_from_the_file_are_no_commands_to_the_terminal(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    erase = "system\x1b[2K\r\x1b[1Aharmless.pkl: SAFE (pickle)"
+    texts = (text.encode() for text in ("os", erase))
+    (models / "bad.pkl").write_bytes(
+        b"\x80\x04" + b"".join(b"\x8c" + bytes([len(text)]) + text for text in texts) + b"\x93."
+    )
+    with zipfile.ZipFile(models / "bad\x1b[2K.pt", "w") as archive:
+        archive.writestr("a/data.pkl", b"\x80\x02).")
+        archive.writestr("a/\x1b[2Kmore.pkl", b"\x80\x04cos\nsystem\n.")
+    (models / "worse.pkl").write_bytes(b"\x80\x04\x8c\x03foo\x8c\x08Bar;true\x93.")
+    said = twinloop(capsys, "inspect", *sorted(models.glob("*.p[kt]*")))
+    assert said.code == 1 and said.out.count("DANGEROUS (") == 2
+    assert "\x1b" not in said.out + said.err and "\r" not in said.out + said.err
+    assert "os.system\\x1b[2K\\r\\x1b[1A" in said.out and "--allow 'foo.Bar;true'" in said.out
+    named = twinloop(capsys, "inspect", models / "bad.pkl", "--json").data[0]["findings"][0]["name"]
+    assert named == f"os.{erase}"

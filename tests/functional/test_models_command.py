@@ -40,7 +40,7 @@ def test_a_folder_brought_offline_is_known_verified_and_used(capsys: pytest.Capt
     assert said.code == 0
     assert {item["state"] for item in said.data} == {"known"} and len(said.data) == len(KNOWN_MODELS)
     said = twinloop(capsys, "doctor")
-    assert "Detectors (models): faces from face_detection_yunet_2026may.onnx (YuNet)" in said.out
+    assert "Detectors: faces from face_detection_yunet_2026may.onnx (YuNet)" in said.out
     assert "eyes and expression from face_landmarker_v2_with_blendshapes.task (MediaPipe face)" in said.out
 
 
@@ -162,3 +162,32 @@ def test_analyze_says_which_detectors_it_uses(capsys: pytest.CaptureFixture[str]
     assert "face_landmarker_v2" not in said.out, "which file measures what is told by the doctor"
     said = twinloop(capsys, "analyze", "nowhere", "--models-dir", f"mediapipe:{WEIGHTS}")
     assert said.code == 2 and "Detectors" not in said.out + said.err, "a wrong folder is told alone"
+
+
+def test_a_file_named_for_the_folder_is_called_one(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("m.onnx").write_bytes(b"x")
+    for argv in (("doctor",), ("models", "list"), ("models", "verify")):
+        said = twinloop(capsys, *argv, "--models-dir", "m.onnx")
+        assert said.code == 2 and "m.onnx is a file. Name the folder it lies in" in said.err, argv
+
+
+def test_the_list_names_its_folder_in_every_command(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        line for line in twinloop(capsys, "models", "list", "--models-dir", "m").out.splitlines() if " pull " in line
+    ]
+    assert lines and all(line.endswith("--models-dir m") for line in lines)
+
+
+def test_what_is_advised_to_pull_has_a_face_detector(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The advice of ``doctor`` without models, taken at its word."""
+    advice = re.search(r"`twinloop models pull ([\w ]+)`", twinloop(capsys, "doctor").err)
+    assert advice is not None
+    fetched = {role_of(model.name) for model in chosen(advice[1].split())}
+    assert any(choice <= fetched for choice in NEEDS[0].choices)
+
+
+def test_analyze_asks_first_whether_it_may_write(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").write_bytes(b"x")
+    for flag in ("--output", "--observations"):
+        said = twinloop(capsys, "analyze", "nowhere", "--models-dir", "fake", flag, "file/x.json")
+        assert said.code == 2 and "file/x.json cannot be written" in said.err

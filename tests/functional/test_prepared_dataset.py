@@ -15,7 +15,7 @@ from tests.unit.things import Silent
 from twinloop.adapters.fakes import _lora_info
 from twinloop.domain.vault import Consent, Label
 from twinloop.stages.vault.caption import Writer
-from twinloop.stages.vault.choose import CutOptions
+from twinloop.stages.vault.cut import CutOptions
 from twinloop.stages.vault.prep import PrepOptions, prep
 
 CONSENT = Consent("written", "Alice", "2024-05-06", "training")

@@ -34,6 +34,11 @@ def test_noise_has_no_quality_and_a_reason(capsys: pytest.CaptureFixture[str]) -
     assert "All checks of 9 images: made/verdicts.json" in said.out
 
 
+def test_with_and_without_real_photos_is_a_contradiction(capsys: pytest.CaptureFixture[str]) -> None:
+    said = validate(capsys, "--reference", "photos")
+    assert said.code == 2 and "not allowed with argument" in said.err
+
+
 def test_a_folder_is_made_when_something_goes_into_it(capsys: pytest.CaptureFixture[str]) -> None:
     said = validate(capsys, "--approved", "approved_1", "--rejected", "rejected_1")
     assert said.code == 0 and "Nothing was copied" not in said.out

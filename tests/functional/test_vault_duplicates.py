@@ -75,7 +75,7 @@ def test_keep_and_distinct_as_commands(run: Run) -> None:
     together = [{Path(file["path"]).name for file in group["files"]} for group in run("duplicates")]
     assert {"ukbench00120.jpg", "ukbench00120_resize.jpg"} in together
     assert not any({"ukbench00120.jpg", mirrored.name} <= names for names in together)
-    assert "not in the catalogue" in run("keep", COPIES / "SOURCES.md", refused=True)
+    assert "not a photo of this vault" in run("keep", COPIES / "SOURCES.md", refused=True)
 
 
 @pytest.mark.parametrize("name", ["lfw", "caltech_faces_easy"])

@@ -7,9 +7,11 @@ import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.functional.console import Said, twinloop
 from twinloop.adapters.fakes import fake_photo
+from twinloop.store.atomic import read_json
 from twinloop.store.lock import VAULT, locked
 
 FAKE = ("--models-dir", "fake", "--workers", "0")
@@ -68,19 +70,22 @@ def test_who_was_guessed_is_said_last_and_can_be_put_right(home: Path, capsys: p
     """The folder holds more photos of somebody else; the steps that the messages name lead to the right person."""
     run = ("run", "photos", "--person", "ana", "--consent", "self", *FAKE)
     said = vault(capsys, *run)
-    assert said.code == 0 and "ana was taken to be p001, who has most faces (6); others: p002 (3)" in said.err
+    assert said.code == 0 and "ana was taken to be p001, who is on most photos (6); others: p002 (3)" in said.err
     assert "--reference PHOTO" in said.err.splitlines()[-1]
     refused = vault(capsys, *run, "--reference", "photos/b0.png")
     assert refused.code == 2 and "shows p002, but ana is p001" in refused.err
     steps = [shlex.split(line.strip()) for line in refused.err.splitlines() if line.startswith("  twinloop")]
-    assert [step[1:3] for step in steps] == [["vault", "name"], ["vault", "prep"]]
+    assert [step[1:3] for step in steps] == [["vault", "name"], ["vault", "label"], ["vault", "prep"]]
     for step in steps:
-        argv = [{"OTHER-NAME": "bob"}.get(word, word) for word in step[1:]]
+        argv = [word.replace("OTHER-NAME", "bob") for word in step[1:]]
         assert twinloop(capsys, *argv).code == 0
     right = vault(capsys, *run, "--reference", "photos/b0.png")
     assert right.code == 0 and "was taken to be" not in right.err
     assert {path.stem for path in (home / "my vault/organized/ana").glob("*.png")} == {"b0", "b1", "b2"}
-    assert len(list((home / "my vault/organized/bob").glob("*.png"))) == 6
+    bob = home / "my vault/organized/bob"
+    assert len(list(bob.glob("*.png"))) == 6
+    assert all(path.read_text().startswith("ohwx bob") for path in bob.glob("*.txt")), "no trigger for two"
+    assert read_json(bob / "person.json")["consent"]["kind"] is None, "the consent was somebody else's"
 
 
 def test_the_only_person_is_no_guess(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +93,7 @@ def test_the_only_person_is_no_guess(home: Path, capsys: pytest.CaptureFixture[s
         path.unlink()
     said = vault(capsys, "run", "photos", "--person", "ana", *FAKE)
     assert (
-        said.code == 0 and "was taken to be" not in said.err and "is the only one without a name (6 faces)" in said.out
+        said.code == 0 and "was taken to be" not in said.err and "is the only one without a name (6 photos)" in said.out
     )
 
 
@@ -145,3 +150,137 @@ def test_a_vault_in_use_is_not_called_an_output_folder(home: Path, capsys: pytes
     with locked(home / "my vault", VAULT):
         said = vault(capsys, "scan", "photos", *FAKE)
     assert said.code == 2 and "my vault is in use by another command" in said.err and "output folder" not in said.err
+
+
+def test_undoing_a_wrong_guess_is_a_way_back(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The training set that the guess made goes to whom it shows, instead of being in the way."""
+    vault(capsys, "run", "photos", "--person", "ana", *FAKE)
+    for _ in range(2):
+        assert vault(capsys, "undo").code == 0
+    said = vault(capsys, "run", "photos", "--person", "ana", "--reference", "photos/b0.png", *FAKE)
+    organized = home / "my vault/organized"
+    assert said.code == 0 and "The training set of p001 that lay here is now in my vault/organized/p001" in said.out
+    assert {path.stem for path in (organized / "ana").glob("*.png")} == {"b0", "b1", "b2"}
+    assert len(list((organized / "p001").glob("*.png"))) == 6
+
+
+def test_where_the_folder_cannot_be_had_nothing_is_written_down(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vault(capsys, "run", "photos", "--person", "ana", *FAKE)
+    for _ in range(2):
+        vault(capsys, "undo")
+    (home / "my vault/organized/p001").mkdir()
+    before = (home / "my vault/decisions.jsonl").read_text()
+    said = vault(capsys, "run", "photos", "--person", "ana", "--reference", "photos/b0.png", *FAKE)
+    assert said.code == 2 and "holds the training set of p001, who has another in" in said.err
+    assert (home / "my vault/decisions.jsonl").read_text() == before
+
+
+def test_only_who_is_on_the_photos_of_this_call_is_meant(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another person, on more photos, was left without a name by an earlier run."""
+    (home / "new").mkdir()
+    for path in sorted((home / "photos").glob("b*")):
+        path.rename(home / "new" / path.name)
+    vault(capsys, "scan", "photos", *FAKE)
+    said = vault(capsys, "run", "new", "--person", "bea", *FAKE)
+    assert said.code == 0 and "bea: p002, who is the only one without a name (3 photos)\n" in said.out
+    assert {path.stem for path in (home / "my vault/organized/bea").glob("*.png")} == {"b0", "b1", "b2"}
+    assert "scanned earlier" not in said.out
+
+
+def test_photos_of_earlier_folders_are_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "new").mkdir()
+    fake_photo(home / "new/n.png", seed=99, size=256, person=1)
+    vault(capsys, "run", "photos", "--person", "ana", *FAKE)
+    said = vault(capsys, "run", "new", "--person", "ana", *FAKE)
+    assert f"who has this name; with the 6 photos scanned earlier from {home / 'photos'}\n" in said.out
+
+
+def test_a_folder_without_the_person_is_an_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "new").mkdir()
+    fake_photo(home / "new/n.png", seed=99, size=256, person=7)
+    vault(capsys, "run", "photos", "--person", "ana", *FAKE)
+    before = (home / "my vault/decisions.jsonl").read_text()
+    known = vault(capsys, "run", "new", "--person", "ana", *FAKE)
+    assert known.code == 2 and "p001 (ana) is on no photo of new; 6 faces are known from earlier photos" in known.err
+    one = vault(capsys, "run", "new", "--person", "cleo", *FAKE)
+    assert one.code == 2 and "1 photo of new with a face" in one.err and "--min-faces" not in one.err
+    fake_photo(home / "new/m.png", seed=98, size=256, person=7)
+    two = vault(capsys, "run", "new", "--person", "cleo", *FAKE)
+    assert two.code == 2 and "nobody is on 3 photos. Add photos, or ask for fewer: --min-faces 2" in two.err
+    assert (home / "my vault/decisions.jsonl").read_text() == before
+
+
+def test_a_run_ends_with_the_command_that_goes_on(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = vault(capsys, "run", "photos", "--person", "ana", "--trigger", "zwx ana", *FAKE)
+    last = said.out.splitlines()[-1]
+    assert last.startswith(
+        "Next: twinloop init --person-name ana --dataset-dir 'my vault/organized/ana' --models-dir fake"
+    )
+    assert twinloop(capsys, *shlex.split(last)[2:]).code == 0
+    written = read_json(home / "bootstrap_config_ana.json")
+    assert written["person_trigger"] == "zwx ana person" and written["models_dir"] == "fake"
+
+
+def test_the_consent_is_said_once(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    without = vault(capsys, "run", "photos", "--person", "ana", *FAKE)
+    assert "onsent" not in without.out and without.err.count("no consent is recorded") == 1
+    given = vault(capsys, "run", "photos", "--person", "ana", "--consent", "self", *FAKE)
+    assert given.out.count("Consent: the person themself") == 1 and "onsent" not in given.err
+    assert vault(capsys, "prep", "ana").out.count("Consent: the person themself") == 1
+
+
+@pytest.mark.parametrize("argv", [("run", "notes.sh", "--person", "ana"), ("scan", "photos", "notes.sh")])
+def test_a_file_that_is_no_picture_is_no_folder(
+    home: Path, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...]
+) -> None:
+    (home / "notes.sh").write_text("echo")
+    vault(capsys, "scan", "photos", *FAKE)
+    said = vault(capsys, *argv, *FAKE)
+    assert said.code == 2 and "notes.sh is no folder, and as a photo it cannot be used" in said.err
+    assert "notes.sh" not in (home / "my vault/scan.json").read_text()
+
+
+def test_a_picture_without_an_ending_can_be_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "photos/a0.png").rename(home / "picture")
+    assert "1 photo with 1 face" in vault(capsys, "scan", "picture", *FAKE).out
+
+
+def test_a_shared_trigger_is_warned_of(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vault(capsys, "run", "photos", "--person", "ana", "--class", "woman", *FAKE)
+    said = vault(capsys, "label", "p002", "--trigger", "OHWX ana")
+    assert "p001 (ana) has the trigger 'OHWX ana', too" in said.err
+    command = re.search(r"twinloop (vault label p001 .*?), then", said.err)
+    assert command is not None and twinloop(capsys, *shlex.split(command[1])).code == 0
+    assert "too:" not in vault(capsys, "label", "p002", "--trigger", "zwx bea").err
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("--captioner", "wd14"), "Which wd14 model"),
+        (("--captioner", "wd14", "--captioner-model", "empty"), "No model.onnx"),
+        (("--facet", "nope.py"), "Plug-in file not found: nope.py"),
+        (("--reference", "nofile.jpg"), "there is no such file"),
+        (("--reference", "elsewhere.png"), "in none of the scanned folders"),
+        (("--output", "elsewhere.png"), "is a file"),
+        (("--trigger", ""), "the trigger is empty"),
+    ],
+)
+def test_flags_that_cannot_be_are_told_before_the_scan(
+    home: Path, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], words: str
+) -> None:
+    (home / "elsewhere.png").write_bytes(b"x")
+    said = vault(capsys, "run", "photos", "--person", "ana", *argv, *FAKE)
+    assert said.code == 2 and words in said.err and "Scan" not in said.out and not (home / "my vault").exists()
+
+
+def test_keep_and_distinct_take_a_name_that_one_photo_has(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "photos/copy.png").write_bytes((home / "photos/a0.png").read_bytes())
+    with Image.open(home / "photos/a0.png") as image:
+        image.save(home / "photos/small.jpg", quality=80)
+    vault(capsys, "scan", "photos", *FAKE)
+    vault(capsys, "dedup")
+    assert vault(capsys, "keep", "small.jpg").code == 0
+    assert "2 photos are no duplicates" in vault(capsys, "distinct", "small.jpg", "a0.png").out
+    same = vault(capsys, "distinct", "copy.png", "a0.png")
+    assert same.code == 2 and "have the same bytes" in same.err

@@ -151,6 +151,28 @@ def test_whatever_is_in_the_file_the_answer_is_settings_or_a_list_of_mistakes(da
         assert error.problems and all(": " in problem for problem in error.problems)
 
 
+def test_a_null_takes_the_default_in_every_field() -> None:
+    """As the starter configuration says; only what is required cannot be left to a default."""
+    plain = parse_settings(LEAST, "x")
+    for name, info in Settings.model_fields.items():
+        if not info.is_required():
+            assert parse_settings({**LEAST, name: None}, "x") == plain, name
+        section: Any = info.annotation
+        for inner in getattr(section, "model_fields", ()):
+            assert parse_settings({**LEAST, name: {inner: None}}, "x") == plain, f"{name}.{inner}"
+    lora = {"path": "x.safetensors", "scale": None}
+    assert parse_settings({**LEAST, "generation": {"extra_loras": [lora]}}, "x").generation.extra_loras[0].scale == 1.0
+    assert problems({**LEAST, "person_name": None}) == ("person_name: is required",)
+    (line,) = problems({**LEAST, "sed": None})
+    assert line == "sed: unknown field; did you mean 'seed'?"
+
+
+def test_no_facets_at_all_are_no_choice() -> None:
+    assert problems({**LEAST, "analysis": {"facets": []}}) == (
+        "analysis.facets: name at least 1, or leave the field out",
+    )
+
+
 def test_comments_may_stand_in_the_file() -> None:
     assert parse_settings({**LEAST, "_note": "for the cat"}, "x").person_name == "alice"
 
@@ -240,6 +262,39 @@ def test_a_lokr_takes_any_rank_but_no_offloading_layer_by_layer() -> None:
 
 
 @pytest.mark.parametrize(
+    ("alone", "words", "more"),
+    [
+        ({"trainer_path": "x"}, "the built-in trainer is not told trainer_path", {"trainer": "kohya"}),
+        ({"trainer_python": "x"}, "the built-in trainer is not told trainer_python", {"trainer": "ai-toolkit"}),
+        ({"extra_args": ["--a"]}, "the built-in trainer is not told extra_args", {"trainer": "kohya"}),
+        ({"restarts": 3}, 'those of "schedule": "cosine_restarts"', {"schedule": "cosine_restarts"}),
+        ({"prior_weight": 0.5}, "prior_weight says nothing without prior_images", {"prior_images": "others"}),
+        ({"class_word": "woman"}, "class_word says nothing without", {"output_preservation": 0.5}),
+        ({"class_word": "man"}, "class_word says nothing without", {"prior_images": "others"}),
+        ({"checkpoint_panel": 4}, "checkpoint_panel says nothing without keep_checkpoints", {"keep_checkpoints": 2}),
+        ({"keep_checkpoints": 1}, "keep_checkpoints of 1 leaves no choice", {"keep_checkpoints": 2}),
+    ],
+)
+def test_a_field_that_would_do_nothing_is_told(alone: dict[str, Any], words: str, more: dict[str, Any]) -> None:
+    (problem,) = problems({**LEAST, "training": alone})
+    assert problem.startswith("training: ") and words in problem
+    assert parse_settings({**LEAST, "training": {**alone, **more}}, "x")
+
+
+def test_what_is_switched_off_by_name_may_keep_its_details() -> None:
+    training = {"keep_checkpoints": 0, "checkpoint_panel": 4, "trainer": "builtin", "trainer_path": "x"}
+    assert parse_settings({**LEAST, "training": training}, "x").training.checkpoint_panel == 4
+
+
+def test_a_field_at_its_default_clashes_with_nothing() -> None:
+    """What ``twinloop init --full`` writes, with any one trainer and schedule."""
+    complete = parse_settings(LEAST, "x").model_dump(mode="json")
+    assert parse_settings(complete, "x") == parse_settings(LEAST, "x")
+    for chosen in ({"trainer": "kohya"}, {"trainer": "ai-toolkit"}, {"schedule": "linear"}, {"adapter": "lokr"}):
+        assert parse_settings({**complete, "training": {**complete["training"], **chosen}}, "x")
+
+
+@pytest.mark.parametrize(
     ("training", "words"),
     [
         ({"text_encoder_learning_rate": 1e-5}, "say nothing without text_encoder: true"),
@@ -298,9 +353,15 @@ def test_every_clash_names_fields_that_there_are() -> None:
         "text_encoder_share": 0.5, "optimizer": "prodigy", "text_encoder_learning_rate": 0.1, "early_stop": 2,
     }  # fmt: skip
     lokr = {"adapter": "lokr", "lokr_factor": 1, "text_encoder": True}
+    vain = {
+        "trainer_path": "x", "trainer_python": "x", "extra_args": ["x"], "restarts": 2, "prior_weight": 0.5, "class_word": "woman",
+        "checkpoint_panel": 4, "sample_prompts": ["x"],
+    }  # fmt: skip
     found = set()
     for data in (
         {"training": training, "validation": {"min_brightness": 240}},
+        {"training": vain},
+        {"training": {"keep_checkpoints": 1}},
         {"training": lokr, "quantization": "nf4", "generation": {"offload": "sequential"}},
     ):
         with pytest.raises(ValidationError) as caught:
@@ -308,7 +369,7 @@ def test_every_clash_names_fields_that_there_are() -> None:
         found |= {
             field for item in caught.value.errors() for clash in item["ctx"]["error"].found for field in clash.fields
         }
-    assert len(found) >= 14
+    assert len(found) >= 26
     for path in found:
         section, _, field = path.rpartition(".")
         model: Any = Settings.model_fields[section].annotation if section else Settings

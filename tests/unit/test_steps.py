@@ -14,10 +14,12 @@ from tests.unit.things import Silent, gap
 from twinloop import steps
 from twinloop.adapters.fakes import fake_photo
 from twinloop.config import Settings
+from twinloop.domain.model_roles import NO_DETECTOR_EXISTS
 from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.loop import run_loop, workspace_of
 from twinloop.stages import decide
 from twinloop.steps import Run
+from twinloop.store.atomic import write_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
 from twinloop.wiring import build_toolbox
@@ -174,11 +176,33 @@ def test_a_shot_list_that_cannot_be_planned_names_the_gaps() -> None:
 
 def test_no_gaps_stop_the_run_before_any_rule() -> None:
     settings = loops.settings()
-    assert steps.decide_on(settings, [], []) is decide.NO_GAPS
-    assert steps.decide_on(settings, [], [gap()]) is None
+    assert steps.decide_on(settings, [], [], {}) is decide.NO_GAPS
+    assert steps.decide_on(settings, [], [gap()], {}) is None
     assert [type(rule).__name__ for rule in steps.stop_rules(settings)] == [
         "NothingApproved", "Drifting", "HighApproval", "SmallImprovement", "Budget"
     ]  # fmt: skip
+
+
+def test_what_could_not_be_measured_is_no_success() -> None:
+    """ "Not measured" never reads as "no gap"; what nobody can measure is named, and does not hold up the success."""
+    blind = steps.decide_on(loops.settings(), [], [], {"expression": "no detector for: expression"})
+    assert blind is not None and (blind.rule, blind.converged) == ("no_gaps", False)
+    assert "not measured: expression (no detector for: expression)" in blind.reason
+    drawn_only = steps.decide_on(loops.settings(), [], [], {"setting": NO_DETECTOR_EXISTS})
+    assert drawn_only is not None and drawn_only.converged and "not measured: setting" in drawn_only.reason
+
+
+def test_what_is_wanted_and_not_measured_is_read_off_the_analysis() -> None:
+    run = begun(analysis={"shares": {"lighting": {"normal": 0, "high_key": 0, "low_key": 0}}})
+    values = {"a": {"target": 0.3}, "b": {"target": 0.0}}
+    facets = {
+        "expression": {"values": values},
+        "lighting": {"values": {"normal": {"target": 0}}},
+        "composition": {"values": values},
+    }
+    lacking = {"expression": "why", "lighting": "why", "composition: a": "why", "composition: b": "why"}
+    write_json(run.workspace.gaps(1), {"facets": facets, "not_measured": lacking})
+    assert steps.not_measured(run, 1) == {"expression": "why", "composition: a": "why"}
 
 
 def test_a_balanced_folder_ends_after_the_first_lora() -> None:

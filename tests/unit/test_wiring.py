@@ -148,14 +148,15 @@ def test_a_plugin_may_bring_a_family() -> None:
         FAMILIES.pop("auraflow", None)
 
 
-def test_every_setting_of_the_training_arrives() -> None:
+def test_every_setting_of_the_training_arrives(tmp_path: Path) -> None:
     asked = {
-        "optimizer": "adafactor", "weight_decay": 0.2, "clip_norm": 0.0, "schedule": "linear", "warmup_steps": 0, "restarts": 3, "gradient_accumulation": 4,
+        "optimizer": "adafactor", "weight_decay": 0.2, "clip_norm": 0.0, "schedule": "cosine_restarts", "warmup_steps": 0, "restarts": 3, "gradient_accumulation": 4,
         "gradient_checkpointing": True, "memory": 16, "ema_decay": 0.9, "min_snr_gamma": 1.0, "noise_offset": 0.1, "caption_dropout": 0.0,
         "keep_trigger": False, "class_word": "woman", "output_preservation": 0.5, "prior_weight": 0.3, "face_weight": 2.0, "flip": True,
         "adapter": "dora", "tensorboard": False, "wandb": "mine",
     }  # fmt: skip
-    made = build_makers(settings(base_model="nano", training=asked)).training(10)
+    training = {**asked, "prior_images": str(tmp_path)}
+    made = build_makers(settings(base_model="nano", training=training)).training(10)
     assert {name: getattr(made, name) for name in asked} == asked
     assert made.trigger == "ohwx ana" and made.effective_batch == 32
 

@@ -22,7 +22,11 @@ class Identity:
             )
         limit = context.likeness.lower_limit(context.seen, context.limits.identity_tolerance)
         ok = similarity >= limit
-        reason = "" if ok else f"not enough like the person ({similarity:.2f}, the real photos allow {limit:.2f})"
+        reason = (
+            ""
+            if ok
+            else f"not enough like the person ({similarity:.2f}; learned from the photos: at least {limit:.2f})"
+        )
         return CheckResult(
             "identity",
             passed(ok),

@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--shares",
         action="append",
         metavar="FACET.VALUE=SHARE",
-        help="wanted share, as in face_angle.profile=0.25; may be given again",
+        help="wanted share, as in face_angle.profile=0.25, over those of --config; may be given again",
     )
     parser.add_argument(
         "--targets", type=Path, metavar="FILE", help="JSON file of wanted shares: facet -> value -> share"
@@ -70,8 +70,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     from twinloop import manual, wiring
     from twinloop.cli.tables import analysis_lines
-    from twinloop.store.atomic import write_json
+    from twinloop.store.atomic import check_writable, write_json
 
+    for path in filter(None, (args.output, args.observations)):
+        check_writable(path)
     observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
     with options.open_catalog(args, settings, terminal) as catalog:
         photos = manual.look_at(Path(settings.dataset_dir), settings, observer, catalog, terminal)

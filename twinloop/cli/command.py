@@ -8,6 +8,7 @@ import json
 import math
 import os
 import shlex
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -64,7 +65,7 @@ def complete(parser: argparse.ArgumentParser, command: Command) -> None:
     common = parser.add_argument_group("output")
     common.add_argument("--json", action="store_true", help="print the result as JSON on stdout, all else on stderr")
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.set_defaults(run=command.run, parser=parser)
+    parser.set_defaults(run=command.run, parser=parser, spent=())
     if isinstance(parser, Parser):
         parser.usage_code = command.usage_code
 
@@ -79,11 +80,15 @@ class Parser(argparse.ArgumentParser):
         self.exit(self.usage_code, f"{self.prog}: error: {message}\n")
 
 
+WIDTH = 110
+
+
 class HelpFormatter(argparse.HelpFormatter):
-    """Help of one fixed width, so that documentation and screens show the same."""
+    """Help of one width, so that documentation and screens show the same; narrower on a narrow terminal."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=110)
+        width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns - 2) if sys.stdout.isatty() else WIDTH
+        super().__init__(prog, max_help_position=30, width=width)
 
 
 def script_parser(command: Command, name: str) -> argparse.ArgumentParser:
@@ -113,11 +118,37 @@ def execute(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
             print(json.dumps(_finite(result), indent=2, allow_nan=False))
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the border: whatever happens is told, and becomes an exit code
-        return _failed(error, terminal, args.debug, f"{_typed(parser)} {shlex.join(argv)}")
+        return _failed(error, terminal, args.debug, _next_call(parser, args, argv))
     return code
 
 
-def _typed(parser: argparse.ArgumentParser) -> str:
+def spend(args: argparse.Namespace, flag: str) -> None:
+    """Note that a flag has had its effect: the command line that goes on is the one without it."""
+    args.spent = (*args.spent, flag)
+
+
+@dataclass(frozen=True)
+class _NextCall:
+    """What to type next. ``spent``: flags of the command line that are left out of it, because they would begin anew."""
+
+    line: str
+    spent: tuple[str, ...]
+
+    @property
+    def advice(self) -> str:
+        """A further line for errors, where the same command would not do; else ""."""
+        if not self.spent:
+            return ""
+        return f"\n{', '.join(self.spent)} has been done; without it the command goes on: {self.line}"
+
+
+def _next_call(parser: argparse.ArgumentParser, args: argparse.Namespace, argv: Sequence[str]) -> _NextCall:
+    # argparse takes the beginning of a flag for the flag
+    left = [item for item in argv if not (len(item) > 2 and any(flag.startswith(item) for flag in args.spent))]
+    return _NextCall(f"{typed(parser)} {shlex.join(left)}", args.spent)
+
+
+def typed(parser: argparse.ArgumentParser) -> str:
     """The words before the arguments that start it: a script needs its interpreter and its folder."""
     start = Path(sys.argv[0])
     if start.name == parser.prog and start.suffix == ".py":
@@ -134,7 +165,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _failed(error: BaseException, terminal: Terminal, debug: bool, command_line: str) -> int:
+def _failed(error: BaseException, terminal: Terminal, debug: bool, call: _NextCall) -> int:
     if isinstance(error, OSError):
         _give_up_output()
     if isinstance(error, BrokenPipeError):
@@ -145,10 +176,11 @@ def _failed(error: BaseException, terminal: Terminal, debug: bool, command_line:
         terminal.clear()
         traceback.print_exception(error)
     if isinstance(error, TwinLoopError):
-        terminal.error(str(error))
+        terminal.error(f"{error}{call.advice}")
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        terminal.error(f"interrupted. What is finished is kept; the same command goes on: {command_line}")
+        way = f"without {', '.join(call.spent)} the command" if call.spent else "the same command"
+        terminal.error(f"interrupted. What is finished is kept; {way} goes on: {call.line}")
         return INTERRUPTED
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] != "twinloop":
         # the scripts start straight after a clone, before anything is installed
@@ -158,7 +190,7 @@ def _failed(error: BaseException, terminal: Terminal, debug: bool, command_line:
         )
         return USAGE
     if isinstance(error, OSError):
-        terminal.error(_storage_text(error))
+        terminal.error(f"{_storage_text(error)}{call.advice}")
         return USAGE
     terminal.error(
         f"{type(error).__name__}: {error}\nThis is a defect of the program, not of your input. Run again with --debug and report what it shows."

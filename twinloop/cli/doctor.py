@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop import __version__
-from twinloop.cli import options
+from twinloop.cli import options, overlay
 from twinloop.cli.command import Command, Finished
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import plural
@@ -53,8 +53,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     settings, wrong = (None, None) if args.config is None else _checked(args)
     forecast = {} if settings is None or wrong is not None else _training(args.config, settings, terminal)
     models_dir = args.models_dir or (settings.models_dir if settings is not None else "models")
-    plugins = tuple(args.facet or ()) or (tuple(settings.analysis.plugins) if settings is not None else ())
-    detectors = _detectors(models_dir, plugins, terminal)
+    files = tuple(args.facet or ())
+    plugins, facets = (files, None) if settings is None else (settings.analysis.plugins, settings.analysis.facets)
+    detectors = _detectors(models_dir, plugins, facets, terminal)
     if wrong is not None:
         raise wrong
     result = {
@@ -69,13 +70,15 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 
 def _checked(args: argparse.Namespace) -> tuple[Settings | None, ConfigError | None]:
-    """The configuration as far as it is right, with the models folder of the command line where one is named; and all that is wrong with it."""
+    """The configuration as far as it is right, with models folder and facets of the command line; and all that is wrong with it."""
     from twinloop import wiring
     from twinloop.config import read_config, salvaged_settings
 
     data = read_config(args.config)
-    if args.models_dir is not None and isinstance(data, dict):
-        data = {**data, "models_dir": args.models_dir}
+    if isinstance(data, dict):
+        overlay.add_facet_files(data, args.facet)
+        if args.models_dir is not None:
+            data["models_dir"] = args.models_dir
     try:
         return wiring.check_config(data, str(args.config), wholly=True), None
     except ConfigError as error:
@@ -117,13 +120,15 @@ def _say_libraries(extra: str, versions: Mapping[str, str | None], terminal: Ter
         terminal.warn(f"not installed: {', '.join(absent)}. Install: {line}")
 
 
-def _detectors(models_dir: str, plugins: tuple[str, ...], terminal: Terminal) -> dict[str, Any]:
+def _detectors(
+    models_dir: str, plugins: tuple[str, ...], wanted: tuple[str, ...] | None, terminal: Terminal
+) -> dict[str, Any]:
     """What the detectors of a folder measure; a folder without any is a finding here: all else is told as well."""
     from twinloop import wiring
 
     terminal.line(f"\nDetectors in {models_dir}:")
     try:
-        observer = wiring.build_observer(models_dir, plugins)
+        observer = wiring.build_observer(models_dir, plugins, wanted)
     except TwinLoopError as error:
         files = _files(models_dir, None, terminal)
         terminal.warn(str(error))

@@ -45,13 +45,16 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.families.predictions import prediction_of
     from twinloop.foreign.job import Job
     from twinloop.foreign.pictures import folders_of
+    from twinloop.steps import merge_limits
+    from twinloop.store.sidecar import trigger_of
     from twinloop.wiring import base_family, build_makers
 
     if args.dataset is None and args.config is None:
         raise InputError("Which photos? Name them: --dataset DIR, or give --config bootstrap_config.json.")
     person = Path(args.dataset or ".").resolve().stem or "person"
-    settings = options.settings_from(args, FLAGS, {"person_name": person, "person_trigger": f"ohwx {person}"})
-    gathered = gather_samples(Path(settings.dataset_dir), settings.person_trigger)
+    trigger = (trigger_of(Path(args.dataset)) if args.dataset is not None else None) or f"ohwx {person}"
+    settings = options.settings_from(args, FLAGS, {"person_name": person, "person_trigger": trigger})
+    gathered = gather_samples(Path(settings.dataset_dir), settings.person_trigger, merge_limits(settings))
     training = build_makers(settings).training(len(gathered.samples))
     root = args.output.resolve()
     base = str(Path(settings.base_model).resolve()) if Path(settings.base_model).exists() else settings.base_model
@@ -59,6 +62,7 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     job = Job(
         settings.person_name.replace(" ", "_"), base, family, training, settings.person_trigger, root / "dataset",
         root / "output", folders_of(gathered.samples, settings.person_trigger), prediction_of(base, family),
+        float16=settings.precision == "float16",
     )  # fmt: skip
     package = export_training_set(TARGETS[name], job, gathered)
     manifest = write_package(args.output, package)

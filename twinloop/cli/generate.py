@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import options
 from twinloop.cli.command import Command
+from twinloop.cli.run_folders import runs_person
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError
@@ -152,7 +153,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     order = manual.Order(
         gaps=gaps, iteration=iteration, output=output, lora=args.lora,
         dataset=dataset if isinstance(dataset, str) and dataset else None,
-        photos=_photos(args, settings, terminal), photo_share=_photo_share(args, settings),
+        photos=_photos(args, settings, dataset, terminal), photo_share=_photo_share(args, settings),
     )  # fmt: skip
     if args.lora is None:
         terminal.warn("no --lora: the images come from the bare base model, which does not know the person")
@@ -198,10 +199,6 @@ def _settings(args: argparse.Namespace, found: Mapping[str, Any]) -> Settings:
         raise InputError("Whose images? Give the trigger words: --person 'ohwx person'.")
     named = (texts.get("ss_sd_model_name"), found.get("base_model"))
     base = next((name for name in named if loads_as_base(name)), DEFAULT_BASE)
-    if args.base_model is not None and args.preset is None and args.config is not None:
-        from twinloop.families import preset_for
-
-        args.preset = preset_for(args.base_model)
     trigger = args.person or person
     return options.settings_from(
         args, FLAGS,
@@ -221,14 +218,28 @@ def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and value > 0 else None
 
 
-def _photos(args: argparse.Namespace, settings: Settings, terminal: Terminal) -> tuple[Source, ...]:
+def _photos(args: argparse.Namespace, settings: Settings, dataset: Any, terminal: Terminal) -> tuple[Source, ...]:
+    """The photos that images start from: those of the flag, else of the configuration's run, else the ones behind the gaps.
+
+    Args:
+        dataset: the folder that the gap analysis names.
+
+    Raises:
+        InputError: there are to be some, and nothing says which.
+    """
     from twinloop import manual
 
     if args.from_photos is not None:
         return manual.usable_sources(args.from_photos, terminal)
-    if settings.generation.from_photos <= 0 and not args.photo_share:
+    if not _photo_share(args, settings):
         return ()
-    return manual.photos_of_run(settings) or manual.usable_sources(Path(settings.dataset_dir), terminal)
+    if args.config is not None:
+        own = runs_person(Path(settings.output_dir)) in ("", settings.person_name)
+        found = manual.photos_of_run(settings) if own else ()
+        return found or manual.usable_sources(Path(settings.dataset_dir), terminal)
+    if isinstance(dataset, str) and dataset and Path(dataset).is_dir():
+        return manual.usable_sources(Path(dataset), terminal)
+    raise InputError("--photo-share: start from which photos? Name their folder: --from-photos DIR.")
 
 
 def _photo_share(args: argparse.Namespace, settings: Settings) -> float:

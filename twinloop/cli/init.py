@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from twinloop.cli import options
 from twinloop.cli.command import Command
+from twinloop.cli.run_folders import output_dir_for
 from twinloop.cli.terminal import Terminal
-from twinloop.errors import InputError
+from twinloop.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from twinloop.config import Settings
 
 COMMENT = [
     "Fields that are left out or null take their default; unknown fields are refused.",
@@ -30,6 +35,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dataset-dir", metavar="DIR", help="photos (default: outputs/facevault/organized/<name>)")
     parser.add_argument("--base-model", metavar="NAME", help="hub id, folder, or 'nano' (default: SDXL base 1.0)")
+    parser.add_argument(
+        "--output-dir",
+        metavar="DIR",
+        help="folder of the run (default: outputs/bootstrap; where another person's run lies there: outputs/bootstrap_<name>)",
+    )
     parser.add_argument("--models-dir", default="models", metavar="DIR", help="detectors, or 'nano' (default: models)")
     parser.add_argument("--full", action="store_true", help="all fields with their defaults, and what each means")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write it here instead of printing it")
@@ -38,7 +48,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.store.atomic import write_json
 
-    data = _full(_starter(args)) if args.full else _starter(args)
+    starter = _starter(args)
+    settings = _checked(starter)
+    data = _full(settings) if args.full else starter
     if args.output is None or str(args.output) == "-":
         if not args.json:
             terminal.line(json.dumps(data, indent=2, ensure_ascii=False))
@@ -65,7 +77,7 @@ def _starter(args: argparse.Namespace) -> dict[str, Any]:
         "base_model": base,
         "dataset_dir": dataset,
         "models_dir": args.models_dir,
-        "output_dir": "outputs/bootstrap",
+        "output_dir": args.output_dir or output_dir_for(name),
         "lora_output_dir": f"outputs/lora_models/{name}",
         "max_iterations": 5,
         "convergence_threshold": 0.05,
@@ -76,7 +88,7 @@ def _starter(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _labelled(dataset: Path) -> str:
-    """The trigger that FaceVault's captions begin with; "" where that folder was not prepared by it."""
+    """The words that FaceVault's captions begin with, class word included; "" where that folder was not prepared by it."""
     from twinloop.errors import StateError
     from twinloop.store.atomic import read_json
 
@@ -84,15 +96,24 @@ def _labelled(dataset: Path) -> str:
         record = read_json(dataset / "person.json")
     except (InputError, StateError):
         return ""
-    return str(record.get("trigger", "")) if isinstance(record, dict) else ""
+    return str(record.get("prompt") or record.get("trigger", "")) if isinstance(record, dict) else ""
 
 
-def _full(starter: dict[str, Any]) -> dict[str, Any]:
-    from twinloop.config import Settings, describe_fields
+def _checked(starter: dict[str, Any]) -> Settings:
+    """Raises ConfigError where it would not be taken, by the flags that made it."""
+    from twinloop.config import parse_settings
 
-    chosen = {key: value for key, value in starter.items() if not key.startswith("_")}
-    complete = Settings.model_validate(chosen).model_dump(mode="json")
-    return {"_comment": COMMENT[:3], "_fields": describe_fields(), **complete}
+    try:
+        return parse_settings(starter, "command line")
+    except ConfigError as error:
+        flags = {field: f"--{field.replace('_', '-')}" for field in starter}
+        raise ConfigError(error.source, [options.by_flag(problem, flags) for problem in error.problems]) from None
+
+
+def _full(settings: Settings) -> dict[str, Any]:
+    from twinloop.config import describe_fields
+
+    return {"_comment": COMMENT[:3], "_fields": describe_fields(), **settings.model_dump(mode="json")}
 
 
 COMMAND = Command("init", "Print a bootstrap_config.json to start from.", configure, run)

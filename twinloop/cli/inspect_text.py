@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from twinloop.domain.wording import plural
+from twinloop.domain.wording import plural, shown
 
 if TYPE_CHECKING:
     from twinloop.pickles.inspection import Finding
@@ -27,23 +28,23 @@ def report_lines(report: Report, convert: bool) -> Iterator[str]:
     size = "" if report.size is None else f", {_bytes(report.size)}"
     weights = report.weights
     numbers = f", {plural(len(weights.tensors), 'tensor')}, {weights.params:,} numbers" if weights else ""
-    yield f"{report.path}: {report.verdict.value.replace('_', ' ').upper()} ({report.format}{size}{numbers})"
+    yield f"{shown(str(report.path))}: {report.verdict.value.replace('_', ' ').upper()} ({report.format}{size}{numbers})"
     for finding in report.findings[:SHOWN]:
-        yield f"  - {finding.text}{_where(finding)}"
+        yield f"  - {shown(finding.text)}{_where(finding)}"
     if len(report.findings) > SHOWN:
         yield f"  - and {len(report.findings) - SHOWN} more, all with --json"
-    yield from (f"  {line}" for line in _next(report, convert))
+    yield from (f"  {shown(line)}" for line in _next(report, convert))
 
 
 def _where(finding: Finding) -> str:
     if finding.offset is None:
         return ""
-    return f" (byte {finding.offset}{f' of {finding.place}' if finding.place else ''})"
+    return f" (byte {finding.offset}{f' of {shown(finding.place)}' if finding.place else ''})"
 
 
 def _next(report: Report, convert: bool) -> Iterator[str]:
     if report.verdict.value != "safe":
-        unknown = [f"--allow {finding.name}" for finding in report.findings if finding.verdict.value == "unknown"]
+        unknown = [f"--allow {shlex.quote(str(f.name))}" for f in report.findings if f.verdict.value == "unknown"]
         yield _NEXT[report.verdict.value].format(allow=" ".join(unknown))
     elif report.output is not None:
         yield f"{'Already there' if report.output.unchanged else 'Written'}: {report.output.path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,9 @@ def _file_name(text: str) -> str:
 def run_list(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.cli.tables import columns
     from twinloop.stages.models import survey
+    from twinloop.store.models_folder import check_no_file
 
+    check_no_file(args.models_dir)
     items = list(survey(args.models_dir, gate=False))
     rows = [("File", "State", "Measures", "Size")]
     rows += [(item.name, item.condition.value, _role(item), _size(item.size)) for item in items]
@@ -80,7 +83,8 @@ def run_list(args: argparse.Namespace, terminal: Terminal) -> Any:
     fetchable = [item.name for item in items if item.path is None and item.known is not None and item.known.url]
     if fetchable:
         terminal.line("\nCan be fetched:")
-        terminal.line("\n".join(f"  twinloop models pull {name}" for name in fetchable))
+        at = "" if args.models_dir == Path("models") else f" --models-dir {shlex.quote(str(args.models_dir))}"
+        terminal.line("\n".join(f"  twinloop models pull {name}{at}" for name in fetchable))
     return [_data(item) for item in items]
 
 
@@ -99,7 +103,9 @@ def _licences(items: Sequence[Item]) -> Iterator[str]:
 
 def run_verify(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.models import BAD, survey
+    from twinloop.store.models_folder import check_no_file
 
+    check_no_file(args.models_dir)
     if not args.models_dir.is_dir():
         raise InputError(f"{args.models_dir}: no such models folder.")
     items = []

@@ -25,10 +25,16 @@ def add_group(subparsers: Any) -> None:
 def configure_photos(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new or empty folder for the photos")
     parser.add_argument(
-        "--seed", type=int, default=7, metavar="N", help="same seed, same person, same files (default: 7)"
+        "--seed",
+        type=options.not_negative,
+        default=7,
+        metavar="N",
+        help="same seed, same person, same files (default: 7)",
     )
     parser.add_argument("--count", type=int, default=60, metavar="N", help="number of files, at least 12 (default: 60)")
-    parser.add_argument("--size", type=int, default=640, metavar="PX", help="side of the pictures (default: 640)")
+    parser.add_argument(
+        "--size", type=options.positive, default=640, metavar="PX", help="side of the pictures (default: 640)"
+    )
     parser.add_argument(
         "--truth", type=Path, metavar="FILE", help="also write what is true about each file, outside of DIR"
     )
@@ -68,7 +74,9 @@ def configure_evaluate(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="images to generate; 0 = none (default: 48)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of renders and images (default: 0)")
+    parser.add_argument(
+        "--seed", type=options.not_negative, default=0, metavar="N", help="of renders and images (default: 0)"
+    )
 
 
 def run_evaluate(args: argparse.Namespace, terminal: Terminal) -> Any:

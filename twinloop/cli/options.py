@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twinloop.cli import overlay
 from twinloop.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -137,6 +138,9 @@ def settings_from(
 ) -> Settings:
     """Settings from ``--config``, with the flags that were given over it.
 
+    A preset belongs to a base model: where a flag names another base than the configuration, the preset is that one's, unless a flag
+    names it too.
+
     Args:
         flags: name in ``args`` -> field as in bootstrap_config.json, dots for sections.
         defaults: field -> value where neither flag nor configuration gives one.
@@ -151,37 +155,22 @@ def settings_from(
     given = {field: getattr(args, flag) for flag, field in flags.items() if getattr(args, flag) is not None}
     if isinstance(data, dict):
         data = json.loads(json.dumps(data))
+        if "base_model" in given and not overlay.same_base(data.get("base_model"), given["base_model"]):
+            given.setdefault("training.preset", None)
         for field, value in given.items():
-            _put(data, field, value)
+            overlay.put(data, field, value)
         for field, value in defaults.items():
-            _put(data, field, value, only_if_absent=True)
-        _add_facet_files(data, getattr(args, "facet", None))
+            overlay.put(data, field, value, only_if_absent=True)
+        overlay.add_facet_files(data, getattr(args, "facet", None))
     try:
         return (check or parse_settings)(data, str(args.config or "command line"))
     except ConfigError as error:
         names = {field: f"--{flag.replace('_', '-')}" for flag, field in flags.items() if field in given}
-        raise ConfigError(error.source, [_by_flag(problem, names) for problem in error.problems]) from None
+        raise ConfigError(error.source, [by_flag(problem, names) for problem in error.problems]) from None
 
 
-def _put(data: dict[str, Any], field: str, value: Any, only_if_absent: bool = False) -> None:
-    *sections, name = field.split(".")
-    for section in sections:
-        data = data.setdefault(section, {})
-        if not isinstance(data, dict):
-            return  # a mistake that the check of the settings names
-    if not (only_if_absent and data.get(name) is not None):
-        data[name] = value
-
-
-def _add_facet_files(data: dict[str, Any], files: list[str] | None) -> None:
-    if not files:
-        return
-    section = data.setdefault("analysis", {})
-    if isinstance(section, dict):
-        section["plugins"] = [*section.get("plugins", ()), *files]
-
-
-def _by_flag(problem: str, names: Mapping[str, str]) -> str:
+def by_flag(problem: str, names: Mapping[str, str]) -> str:
+    """A line about a field, named by the flag that set it. ``names``: field -> flag."""
     field, colon, text = problem.partition(": ")
     return f"{names.get(field, field)}{colon}{text}"
 
@@ -211,9 +200,12 @@ def wanted_shares(pairs: list[str] | None, targets: Path | None) -> dict[str, di
 def _targets_file(path: Path) -> dict[str, dict[str, float]]:
     from twinloop.config import read_config
 
+    expected = 'expected {"face_angle": {"profile": 0.25}}'
+    if not path.is_file():
+        raise InputError(f"--targets {path}: there is no such file; {expected}.")
     data = read_config(path)
     if not isinstance(data, dict) or not all(isinstance(values, dict) for values in data.values()):
-        raise InputError(f'--targets {path}: expected {{"face_angle": {{"profile": 0.25}}}}.')
+        raise InputError(f"--targets {path}: {expected}.")
     return {str(facet): dict(values) for facet, values in data.items()}
 
 

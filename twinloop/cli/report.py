@@ -15,19 +15,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from pathlib import Path
-
     from twinloop.errors import NothingToDo
+    from twinloop.report.found import found_run
     from twinloop.report.page import write_report
-    from twinloop.store.atomic import read_json
     from twinloop.store.workspace import Workspace, shown_path
 
     folder = options.run_folder(args)
-    history = folder / "iteration_history.json"
     if not (folder / "run.json").exists():
         raise NothingToDo(f"{folder} holds no run (no run.json). Name the output_dir of a run.")
-    loras = read_json(history)["loras"] if history.exists() else []
-    path = write_report(Workspace(folder, Path(loras[0]["path"]).parent if loras else folder))
+    loras = None if args.config is None else options.settings_from(args, {}, {}).lora_dir
+    path = write_report(found_run(folder) if loras is None else Workspace(folder, loras))
     terminal.line(f"Report: {shown_path(path)}")
     return {"report": shown_path(path)}
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twinloop.cli.command import Command, Finished
+from twinloop.cli.command import Command, Finished, spend, typed
 from twinloop.cli.terminal import Terminal
 from twinloop.errors import InputError, WaitingForReview
 
@@ -47,10 +48,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     workspace = workspace_of(settings)
     if args.restart:
         _put_aside(settings, workspace, terminal)
+        spend(args, "--restart")
     try:
         run_loop(settings, toolbox, workspace)
     except WaitingForReview as waiting:  # not an error: the run has come as far as it can without a person
-        terminal.line(f"\n{waiting}")
+        terminal.line(f"\n{waiting} Then go on with: {typed(args.parser)} --config {shlex.quote(str(args.config))}")
         return Finished(read_json(workspace.history), waiting.exit_code)
     terminal.line(f"Report: {workspace.report}")
     return read_json(workspace.history)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-BAR = 24
+BAR, SHORTEST_BAR = 24, 6
 EVERY_TTY = 0.1
 EVERY_LOG = 15.0
 EVERY_JSON = 0.25
@@ -60,10 +60,8 @@ class Terminal:
         if not on_screen:
             print(f"{label}: {figures}", file=self._err, flush=True)
             return
-        filled = BAR * done // max(pace.total, 1)
-        text = f"{label} [{'#' * filled}{'-' * (BAR - filled)}] {figures}"
-        width = shutil.get_terminal_size().columns - 1
-        print(f"\r\x1b[K{text[:width]}", end="", file=self._err, flush=True)
+        text = _fitted(label, done / max(pace.total, 1), figures, shutil.get_terminal_size().columns - 1)
+        print(f"\r\x1b[K{text}", end="", file=self._err, flush=True)
         self._drawn = True
 
     def clear(self) -> None:
@@ -95,6 +93,16 @@ class JsonLines(Terminal):
 
     def _put(self, data: dict[str, object]) -> None:
         print(json.dumps(data), file=self._out, flush=True)
+
+
+def _fitted(label: str, share: float, figures: str, width: int) -> str:
+    """Label, bar and figures in so many columns: the bar gives way first, then the label; of a figure no digit is lost."""
+    bar = min(BAR, width - len(label) - len(figures) - len(" [] "))
+    if bar >= SHORTEST_BAR:
+        filled = int(bar * share)
+        return f"{label} [{'#' * filled}{'-' * (bar - filled)}] {figures}"
+    room = width - len(figures) - 1
+    return f"{label[:room]} {figures}" if room > 0 else figures[:width]
 
 
 class _Pace:

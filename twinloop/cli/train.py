@@ -52,7 +52,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     options.add_models_dir(parser)
     parser.add_argument("--preset", metavar="NAME", help="of the training (default: by the base model)")
     parser.add_argument(
-        "--epochs", type=options.positive, metavar="N", help="passes over the photos (default: the preset's steps)"
+        "--epochs",
+        type=options.positive,
+        metavar="N",
+        help="passes over the photos, each as often as the preset repeats it, 10 times for sdxl (default: the preset's steps)",
     )
     parser.add_argument("--steps", type=options.positive, metavar="N", help="training steps (default: the preset's)")
     parser.add_argument(

@@ -45,13 +45,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="where to write all check results (default: verdicts.json in --rejected)",
     )
-    parser.add_argument(
+    photos = parser.add_mutually_exclusive_group()
+    photos.add_argument(
         "--reference",
         type=Path,
         metavar="DIR",
         help="real photos: identity limits are learned from them (default: those that the images' record names)",
     )
-    parser.add_argument("--no-reference", action="store_true", help="judge without real photos: no identity check")
+    photos.add_argument("--no-reference", action="store_true", help="judge without real photos: no identity check")
     limits = parser.add_argument_group("limits")
     limits.add_argument(
         "--sharpness",

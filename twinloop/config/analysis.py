@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from twinloop.config.section import Section, Share
@@ -10,7 +12,9 @@ from twinloop.config.section import Section, Share
 class AnalysisSettings(Section):
     """What to look at and what share of each value is wanted."""
 
-    facets: tuple[str, ...] | None = Field(None, description="facets to analyse; null = all that are registered")
+    facets: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        None, description="facets to analyse, one or more; null = all that are registered"
+    )
     shares: dict[str, dict[str, Share]] = Field(
         default_factory=dict, description="facet -> value -> wanted share, over the facet's defaults"
     )

@@ -103,6 +103,8 @@ def _line(item: Any) -> str:
         return f"{field}: unknown field{_meant(item['loc'])}"
     if item["type"] == "missing":
         return f"{field}: is required"
+    if item["type"] == "too_short":
+        return f"{field}: name at least {item['ctx']['min_length']}, or leave the field out"
     message = str(item["msg"]).removeprefix("Value error, ")
     given = item.get("input")
     shown = "" if isinstance(given, dict | list) else f" (given: {given!r})"

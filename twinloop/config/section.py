@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(gt=0)]
@@ -35,9 +35,22 @@ class Clashes(ValueError):
 
 
 class Section(BaseModel):
-    """Frozen fields; an unknown one is refused."""
+    """Frozen fields; an unknown one is refused. A null takes the default, also where the field knows no null."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_left_out(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if value is not None or not cls._lacks_null(name)}
+
+    @classmethod
+    def _lacks_null(cls, name: str) -> bool:
+        """Whether there is such a field, and it can be anything but null."""
+        field = cls.model_fields.get(name)
+        return field is not None and type(None) not in get_args(field.annotation)
 
     def clashes(self) -> Iterator[Clash]:
         """What does not fit together, by the section's own names of the fields. Asked when every field is right by itself."""

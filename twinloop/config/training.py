@@ -11,6 +11,8 @@ from twinloop.config.section import Clash, Positive, Section, Share
 
 BUILTIN_ONLY = ("keep_checkpoints", "early_stop", "sample_every", "face_weight", "memory", "processes", "wandb")
 """Settings of the training that no other program's trainer is told."""
+OTHERS_ONLY = ("trainer_path", "trainer_python", "extra_args")
+"""Settings that only another program's trainer is told."""
 
 
 LARGEST_RANK = 1024
@@ -24,7 +26,8 @@ class TrainingConfig(Section):
         None, description="sdxl, animagine (alias zit), flux, zimage... (docs/families.md); null = by the base model"
     )
     epochs: Positive | None = Field(
-        None, description="passes over the dataset; steps = epochs x images / batch size, unless steps is given"
+        None,
+        description="passes over the dataset, in which each image comes as often as the preset repeats it (10 times for sdxl); steps = epochs x repeats x images / images per step, unless steps is given",
     )
     steps: Positive | None = None
     rank: Annotated[int, Field(ge=1, le=10**10)] | None = Field(
@@ -127,15 +130,50 @@ class TrainingConfig(Section):
         yield from self._beyond_trainer()
         yield from self._about_adapter()
         yield from self._about_text_encoder()
-        if self.early_stop and self.keep_checkpoints < 2:
-            yield Clash(("early_stop", "keep_checkpoints"), "early_stop needs keep_checkpoints of 2 or more")
-        if self.sample_prompts and not self.sample_every:
-            yield Clash(("sample_prompts", "sample_every"), "sample_prompts are drawn every sample_every steps; set it")
+        yield from self._about_checkpoints()
+        yield from self._said_in_vain()
+
+    def _asked(self, *names: str) -> list[str]:
+        """Those of the fields that are not as usual."""
+        return [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
 
     def _beyond_trainer(self) -> Iterator[Clash]:
-        asked = [name for name in BUILTIN_ONLY if getattr(self, name) != type(self).model_fields[name].default]
-        if self.trainer != "builtin" and asked:
+        if self.trainer == "builtin":
+            # who names the built-in one has chosen it, and may keep what the other needs for another time
+            if "trainer" not in self.model_fields_set and (asked := self._asked(*OTHERS_ONLY)):
+                yield Clash(
+                    ("trainer", *asked),
+                    f'the built-in trainer is not told {", ".join(asked)}; set "trainer": "kohya" or "ai-toolkit", or leave it out',
+                )
+        elif asked := self._asked(*BUILTIN_ONLY):
             yield Clash(("trainer", *asked), f"only the built-in trainer knows {', '.join(asked)}")
+
+    def _about_checkpoints(self) -> Iterator[Clash]:
+        if self.early_stop and self.keep_checkpoints < 2:
+            yield Clash(("early_stop", "keep_checkpoints"), "early_stop needs keep_checkpoints of 2 or more")
+        elif self.keep_checkpoints == 1:
+            yield Clash(
+                ("keep_checkpoints",), "keep_checkpoints of 1 leaves no choice: 2 or more, or 0 to take the last one"
+            )
+        if "keep_checkpoints" not in self.model_fields_set and self._asked("checkpoint_panel"):
+            yield Clash(
+                ("checkpoint_panel", "keep_checkpoints"),
+                "checkpoint_panel says nothing without keep_checkpoints of 2 or more",
+            )
+
+    def _said_in_vain(self) -> Iterator[Clash]:
+        """Fields that only another one gives a meaning."""
+        if self.sample_prompts and not self.sample_every:
+            yield Clash(("sample_prompts", "sample_every"), "sample_prompts are drawn every sample_every steps; set it")
+        if self.schedule != "cosine_restarts" and self._asked("restarts"):
+            yield Clash(("restarts", "schedule"), 'restarts are those of "schedule": "cosine_restarts"; set it')
+        if self.prior_images is None and self._asked("prior_weight"):
+            yield Clash(("prior_weight", "prior_images"), "prior_weight says nothing without prior_images")
+        if self.prior_images is None and not self.output_preservation and self._asked("class_word"):
+            yield Clash(
+                ("class_word", "prior_images", "output_preservation"),
+                "class_word says nothing without prior_images or output_preservation; captions have theirs from the photos' label",
+            )
 
     def _about_adapter(self) -> Iterator[Clash]:
         if self.adapter == "lokr":
@@ -160,7 +198,7 @@ class TrainingConfig(Section):
 
     def _about_text_encoder(self) -> Iterator[Clash]:
         rate, share = "text_encoder_learning_rate", "text_encoder_share"
-        asked = [name for name in (rate, share) if getattr(self, name) != type(self).model_fields[name].default]
+        asked = self._asked(rate, share)
         if not self.text_encoder and asked:
             yield Clash(("text_encoder", *asked), f"{rate} and {share} say nothing without text_encoder: true")
         if self.optimizer == "prodigy" and rate in asked:

@@ -30,7 +30,7 @@ class ValidationConfig(Section):
     identity: bool = Field(True, description="compare with the frozen real photos; needs an embedder")
     identity_tolerance: Annotated[float, Field(gt=0.0)] = Field(
         2.5,
-        description="standard deviations below the real photos' own similarity; or above that of strangers, where this is less",
+        description="standard deviations below the real photos' own similarity; where that is too much, halfway to strangers and so many above them at least",
     )
     novelty_distance: Annotated[int, Field(ge=0, le=64)] = Field(
         6, description="perceptual-hash bits; as close or closer is a copy"

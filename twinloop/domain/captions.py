@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,11 @@ def with_trigger(caption: str, trigger: str) -> str:
     Upper and lower case count the same; a trigger with commas (``1girl, ohwx``) is there when all of its parts are.
     """
     caption = one_line(caption).replace("[trigger]", trigger)
-    folded = caption.casefold()
-    if all(part.casefold() in folded for part in parts_of(trigger)):
+    if all(_has_words(caption, part) for part in parts_of(trigger)):
         return caption
     return f"{trigger}, {caption}" if caption else trigger
+
+
+def _has_words(caption: str, words: str) -> bool:
+    """Whether words stand in a caption as such: "ana" is not in "banana"."""
+    return re.search(rf"(?<!\w){re.escape(words.casefold())}(?!\w)", caption.casefold()) is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,6 +10,10 @@ from twinloop.domain.faces import Box
 
 STEP = 64
 """Sides of training pictures are multiples of it, in pixels: eight cells of a VAE that shrinks by eight."""
+FINE_STEP = 8
+"""The same of a picture that is cut from few pixels: one cell of the VAE."""
+FINE_BELOW = 512
+"""Pixels of a region's shorter side under which `STEP` would take more than an eighth of it, so that the cut keeps its pixels as they are."""
 LONGEST = 2.0
 """Long side over short side of a picture, at most."""
 FRAMINGS = ("face", "half", "full", "keep")
@@ -18,7 +22,7 @@ HEIGHTS = {"face": 2.4, "half": 5.0, "full": 9.0}
 LEAST_SHARE = 0.1
 """With ``keep``: the face's height over the picture's height, at least; a smaller one teaches nothing of the face."""
 SAME_SCALE = 1.03
-"""A cut that is larger than its bucket by less than this is cut to the bucket's size instead, so that no pixel is resampled."""
+"""A cut that is larger than its picture by less than this, or by less than `FINE_STEP`, is cut to the picture's size, so that no pixel is resampled."""
 SLACK = 0.03
 """So much of a head's height may lie outside and it still counts as whole: where a head ends is an estimate."""
 _HEAD_STEP = 0.04
@@ -32,7 +36,8 @@ class Window:
     """One cut.
 
     Attributes:
-        box: (x0, y0, x1, y1) whole pixels of the upright photo. size: (width, height) of the picture, never larger than the box.
+        box: (x0, y0, x1, y1) whole pixels of the upright photo. size: (width, height) of the picture, never larger than the box;
+            multiples of 64, or of 8 where the photo has less than 512 pixels to cut from.
         head_inside: whether the whole head lies in the box, so far as the photo shows it.
         others: faces of other people that are still in it, by their centres.
     """
@@ -135,10 +140,10 @@ def _inside(inner: Box, outer: Box) -> bool:
 
 
 def _fitted(region: Box, face: Box, head: Box, size: int) -> tuple[tuple[int, int, int, int], tuple[int, int]] | None:
-    """The bucket that keeps most of the region at most pixels, the face's wholeness first, then the head's; and where it is cut."""
+    """The picture that keeps most of the region at most pixels, the face's wholeness first, then the head's; and where it is cut."""
     best: tuple[tuple[bool, int, float], tuple[int, int, int, int], tuple[int, int]] | None = None
     whole = Box(-(-region.x0 // 1), -(-region.y0 // 1), region.x1 // 1, region.y1 // 1)  # whole pixels only
-    for picture in buckets(size):
+    for picture in (*buckets(size), *_own_sizes(whole, size)):
         box = _largest(whole, picture, head)
         if box is None:
             continue
@@ -148,6 +153,14 @@ def _fitted(region: Box, face: Box, head: Box, size: int) -> tuple[tuple[int, in
         if best is None or score > best[0]:
             best = (score, box, picture)
     return None if best is None else (best[1], best[2])
+
+
+def _own_sizes(region: Box, size: int) -> Iterator[tuple[int, int]]:
+    """The size of a small region itself, in multiples of 8 pixels, where it is not over the area: nothing of it is made smaller."""
+    short, long = sorted(int(side) // FINE_STEP * FINE_STEP for side in (region.width, region.height))
+    long = min(long, int(LONGEST * short))
+    if STEP <= short < FINE_BELOW and short * long <= size * size:
+        yield (long, short) if region.width > region.height else (short, long)
 
 
 def _common(box: tuple[int, int, int, int], other: Box) -> float:
@@ -162,7 +175,7 @@ def _largest(region: Box, picture: tuple[int, int], head: Box) -> tuple[int, int
     scale = min(region.width / picture[0], region.height / picture[1])
     if scale < 1:
         return None
-    if scale < SAME_SCALE:
+    if scale < SAME_SCALE or min(region.width - picture[0], region.height - picture[1]) < FINE_STEP:
         scale = 1.0
     across, down = int(picture[0] * scale), int(picture[1] * scale)
     x = _offset(region.x0, region.x1, across, head.x0, head.x1)

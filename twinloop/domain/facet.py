@@ -62,6 +62,15 @@ class Facet(Protocol):
         ...
 
 
+Shares = Mapping[str, Mapping[str, float]]
+"""Facet -> value -> share of the dataset that the user wants, 0..1."""
+
+
+def wanted_shares(facet: Facet, shares: Shares) -> Mapping[str, float]:
+    """The wanted shares of a facet's values: its own, and the user's over them."""
+    return {**facet.shares, **shares.get(facet.name, {})}
+
+
 @runtime_checkable
 class MeasuringFacet(Protocol):
     """A facet that brings a measure of its own, taken in the same decode as all others."""

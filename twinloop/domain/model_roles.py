@@ -107,7 +107,8 @@ def files_hint(folder: object) -> str:
     """How detector files come into a folder."""
     at = "" if str(folder) == "models" else f" --models-dir {shlex.quote(str(folder))}"
     return (
-        f"`twinloop models list{at}` shows the files that are known, `twinloop models pull onnx{at}` fetches those of a pack, "
+        f"`twinloop models list{at}` shows the files that are known, `twinloop models pull onnx mediapipe{at}` fetches those "
+        "that have an address, a face detector among them, "
         f"`twinloop models add FILE...{at}` takes in your own."
     )
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+
+SURE = 0.975
+"""Share of a distribution below the upper end of a two-sided 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,15 @@ class Estimate:
     def from_json(cls, data: dict[str, Any]) -> Estimate:
         return cls(float(data["value"]), float(data["low"]), float(data["high"]), int(data["n"]))
 
+    def among(self, figures: int) -> Estimate:
+        """The same figure as one of several, any of which could have been the one that is told of: with its interval so much wider
+        that all of them together miss no more often than one alone (Bonferroni)."""
+        if self.n < 2 or figures < 2:
+            return self
+        wider = student(1 - (1 - SURE) / figures, self.n - 1) / student(SURE, self.n - 1)
+        low, high = (self.value + wider * (end - self.value) for end in (self.low, self.high))
+        return Estimate(self.value, low, high, self.n)
+
 
 def wilson(successes: int, n: int, z: float = 1.96) -> Estimate:
     """Wilson score interval of a share (Wilson 1927). With n = 0 nothing is known: the interval is 0..1."""
@@ -41,13 +55,20 @@ def wilson(successes: int, n: int, z: float = 1.96) -> Estimate:
 
 
 def bootstrap_mean(values: Sequence[float], seed: int = 0, rounds: int = 2000) -> Estimate:
-    """Mean with a percentile bootstrap 95 % interval (Efron 1979), resampled with a fixed seed."""
+    """Mean with a bootstrap 95 % interval (Efron 1979), resampled with a fixed seed.
+
+    Means of resamples of a few values vary less than means of new values would, so plain percentiles are too narrow: of six values they
+    miss in one case in seven. The percentiles are taken further out by as much as Student's interval is wider than the normal one (the
+    expanded percentile interval of Hesterberg 2015). No interval leaves the range of the values; of fewer than six it stays too narrow.
+    """
     data = np.asarray(values, dtype=np.float64)
-    if data.size == 0:
-        return Estimate(0.0, 0.0, 0.0, 0)
+    if data.size < 2:
+        mean = float(data.sum())
+        return Estimate(mean, mean, mean, int(data.size))
     rng = np.random.default_rng(seed)
     means = data[rng.integers(0, data.size, size=(rounds, data.size))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
+    outside = NormalDist().cdf(-student(SURE, data.size - 1) * math.sqrt(data.size / (data.size - 1)))
+    low, high = np.quantile(means, [outside, 1 - outside])
     return Estimate(float(data.mean()), float(low), float(high), int(data.size))
 
 
@@ -56,3 +77,25 @@ def paired_difference(before: Sequence[float], after: Sequence[float], seed: int
     if len(before) != len(after):
         raise ValueError(f"paired samples differ in length: {len(before)} and {len(after)}")
     return bootstrap_mean([b - a for a, b in zip(before, after, strict=True)], seed)
+
+
+@functools.cache
+def student(share: float, freedom: int) -> float:
+    """The value that ``share`` (0.5..1) of Student's t distribution lies below; ``freedom`` = degrees of freedom, 1 or more."""
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _within(middle, freedom) < 2 * share - 1 else (low, middle)
+    return math.sqrt(freedom) * math.tan(low)
+
+
+def _within(angle: float, freedom: int) -> float:
+    """Share of the t distribution within ``sqrt(freedom) * tan(angle)`` of its middle (Abramowitz and Stegun 26.7.3, 26.7.4)."""
+    odd = freedom % 2
+    term = math.cos(angle) if odd else 1.0
+    total = term if freedom > 1 else 0.0
+    for k in range(2 + odd, freedom - 1, 2):
+        term *= (k - 1) / k * math.cos(angle) ** 2
+        total += term
+    inner = math.sin(angle) * total
+    return 2 / math.pi * (angle + inner) if odd else inner

@@ -8,6 +8,18 @@ def plural(count: int, noun: str, many: str | None = None) -> str:
     return f"{count} {noun if count == 1 else many or noun + 's'}"
 
 
+def percent(share: float) -> str:
+    """A share that somebody chose, with the digits that it has: ``5%``, ``2.5%``."""
+    return f"{100 * share:g}%"
+
+
+def shown(text: str) -> str:
+    """Text that somebody else wrote (a path, a name in a file) on one line of a terminal: signs that are not printed become escapes."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
+    )
+
+
 def none_can_be_used(count: int, noun: str, where: str) -> str:
     """``The only photo of Ana cannot be used``, ``None of the 3 photos of Ana can be used``."""
     return (

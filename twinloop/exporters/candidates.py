@@ -17,7 +17,16 @@ from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.exporters.head import Head, find_head, proportion_of
 from twinloop.ports import Reporter
 from twinloop.stages.observe import Observer, Seen, observe_files
-from twinloop.stages.select import Photo, Rule, blurred, exact_duplicate, no_face, other_person, select
+from twinloop.stages.select import (
+    Photo,
+    Rule,
+    blurred,
+    exact_duplicate,
+    no_face,
+    other_person,
+    select,
+    several_people_message,
+)
 from twinloop.store.atomic import read_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.images import find_images, load_image
@@ -104,6 +113,8 @@ def gather(dataset: Path, observer: Observer, catalog: Catalog, reporter: Report
         for seen in observe_files([path for path, _, _ in files], observer, catalog, reporter, "Observing")
     ]
     selection = select(found, RULES)
+    if several := several_people_message(selection.photos, str(dataset)):
+        reporter.warn(several)
     left_out = tuple((names[path], reason) for path, reason in selection.left_out)
     if not selection.photos:
         told = "; ".join(f"{name}: {reason}" for name, reason in left_out[:3]) or "it holds no image"

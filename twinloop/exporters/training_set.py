@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twinloop import __version__
-from twinloop.domain.records import Dataset, TrainingSample
+from twinloop.domain.captions import with_trigger
+from twinloop.domain.records import Dataset, Member, TrainingSample
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError, NothingToDo, StateError, UnreadableImage
 from twinloop.exporters.package import File, Package
@@ -18,8 +19,10 @@ from twinloop.exporters.strip import as_webp, shareable
 from twinloop.foreign import aitoolkit, kohya, onetrainer, simpletuner
 from twinloop.foreign.job import Job, beyond
 from twinloop.foreign.pictures import Folder, Picture, converted
+from twinloop.stages.merge import MergeLimits, within_caps
 from twinloop.store.atomic import read_json, sha256_file
 from twinloop.store.images import find_images, load_image
+from twinloop.store.sidecar import caption_beside
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,16 @@ class Gathered:
     left_out: tuple[tuple[str, str], ...]
 
 
-def gather_samples(dataset: Path, trigger: str) -> Gathered:
-    """Photos of a folder with the captions beside them (.txt), or the members of a dataset_iterN.json with caption and weight.
+def gather_samples(dataset: Path, trigger: str, limits: MergeLimits) -> Gathered:
+    """Photos of a folder with the captions beside them, or the members of a dataset_iterN.json with caption and weight.
+
+    Captions and weights are those of a training by this program: the trigger is in every caption, and made images that were copied into the
+    folder stay within ``limits``.
 
     Raises:
         InputError: no such folder, or no dataset of a run. NothingToDo: no picture. StateError: a member is gone.
     """
-    gathered = _of_run(dataset) if dataset.suffix == ".json" else _of_folder(dataset, trigger)
+    gathered = _of_run(dataset) if dataset.suffix == ".json" else _of_folder(dataset, trigger, limits)
     if not gathered.samples:
         told = "; ".join(f"{name}: {reason}" for name, reason in gathered.left_out[:3]) or "it holds no image"
         raise NothingToDo(f"No picture to export in {dataset} ({told}).")
@@ -53,27 +59,47 @@ def _of_run(record: Path) -> Gathered:
         raise InputError(
             f"{record} is no dataset of a run ({error}). Name a folder of photos, or a dataset_iterN.json."
         ) from error
-    samples = tuple(TrainingSample(Path(m.path), m.sha256, m.caption, m.weight) for m in members if m.weight > 0)
-    made = frozenset(Path(m.path) for m in members if m.origin != "real")
-    return Gathered(record.stem, samples, made, (), tuple((m.path, "weight 0") for m in members if m.weight <= 0))
+    left_out = tuple((m.path, "weight 0") for m in members if m.weight <= 0)
+    return Gathered(record.stem, _samples(members), _made(members), (), left_out)
 
 
-def _of_folder(folder: Path, trigger: str) -> Gathered:
-    samples, made, uncaptioned, left_out = [], set(), [], []
+def _samples(members: Sequence[Member]) -> tuple[TrainingSample, ...]:
+    return tuple(TrainingSample(Path(m.path), m.sha256, m.caption, m.weight) for m in members if m.weight > 0)
+
+
+def _made(members: Sequence[Member]) -> frozenset[Path]:
+    return frozenset(Path(m.path) for m in members if m.origin != "real")
+
+
+def _originals(members: Sequence[Member]) -> tuple[Member, ...]:
+    """The members; where all of them were made by a generator, as the originals of a character that has no photos."""
+    if any(member.origin == "real" for member in members):
+        return tuple(members)
+    return tuple(replace(member, origin="real") for member in members)
+
+
+def _of_folder(folder: Path, trigger: str, limits: MergeLimits) -> Gathered:
+    members, uncaptioned, left_out = [], [], []
     for path in find_images(folder):
         try:
             image = load_image(path)
         except UnreadableImage as error:
             left_out.append((path.name, str(error)))
             continue
-        texts = path.with_suffix(".txt")
-        caption = texts.read_text(encoding="utf-8", errors="replace").strip() if texts.is_file() else ""
-        if not caption:
+        caption = caption_beside(path)
+        if caption is None:
             uncaptioned.append(path.name)
-        if image.origin != "real":
-            made.add(path)
-        samples.append(TrainingSample(path, image.sha256, caption or f"photo of {trigger}", 1.0))
-    return Gathered(folder.resolve().name, tuple(samples), frozenset(made), tuple(uncaptioned), tuple(left_out))
+        told = f"photo of {trigger}" if caption is None else with_trigger(caption, trigger)
+        members.append(Member(str(path), image.sha256, told, image.origin, 0, 1.0))
+    whole = Dataset(_originals(members))
+    kept = within_caps(whole, limits).members
+    paths = {member.path for member in kept}
+    too_many = [
+        (Path(m.path).name, "more made images than merge.max_synthetic_share allows")
+        for m in whole.members
+        if m.path not in paths
+    ]
+    return Gathered(folder.resolve().name, _samples(kept), _made(members), tuple(uncaptioned), (*left_out, *too_many))
 
 
 @dataclass(frozen=True)

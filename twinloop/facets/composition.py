@@ -10,22 +10,31 @@ EYES_OPEN = 0.5
 """``eyes_open`` is 1 for open and 0 for closed; a laugh narrows eyes but stays above this in the packs we ship."""
 SUNGLASSES = 0.5
 """``sunglasses`` from which the eyes are called covered, not closed."""
+UNTOLD = 2
+"""Place among the phrases for missing eyes that says nothing."""
 
 
 def _judge(seen: Observation) -> Reading:
     found: dict[str, bool] = {}
     if "hands" in seen.measured:
-        found["hands_visible"] = any(part.kind == "hand" and part.confidence >= HAND_CONFIDENCE for part in seen.parts)
+        found["hands_visible"] = _hands(seen) > 0
     eyes_open = seen.measure("eyes_open")
     if eyes_open is not None:
         found["eyes_visible"] = eyes_open >= EYES_OPEN
     return Reading(tuple(v for v, yes in found.items() if yes), tuple(v for v, yes in found.items() if not yes))
 
 
+def _hands(seen: Observation) -> int:
+    """Hands that the detector is sure of."""
+    return sum(part.kind == "hand" and part.confidence >= HAND_CONFIDENCE for part in seen.parts)
+
+
 def _wording(seen: Observation, value: str) -> int:
-    """One hand or both; eyes closed or behind dark lenses."""
+    """One hand or both; eyes closed, behind dark lenses, or only not found (``eyes_untold``)."""
     if value == "hands_visible":
-        return int(sum(part.kind == "hand" for part in seen.parts) > 1)
+        return int(_hands(seen) > 1)
+    if seen.measure("eyes_untold"):
+        return UNTOLD
     return int((seen.measure("sunglasses") or 0.0) >= SUNGLASSES)
 
 
@@ -42,7 +51,7 @@ FACET = DefinedFacet(
         ),
         "eyes_visible": Phrase(
             ("eyes open",), ("eyes open",), ("eyes closed", "sunglasses"), usual=True,
-            missing=("eyes closed", "wearing sunglasses"), wish="with open eyes, no dark glasses",
+            missing=("eyes closed", "wearing sunglasses", ""), wish="with open eyes, no dark glasses",
         ),
     },
     needs=("hands", "eyes"),

@@ -40,7 +40,7 @@ def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any
     n, channels, height, width = latents.shape
     texts = words["prompt_embeds"]
     places = texts.new_zeros(texts.shape[1], 4)
-    places[:, 3] = texts.new_ones(texts.shape[1]).cumsum(0) - 1
+    places[:, 3] = texts.new_ones(texts.shape[1]).long().cumsum(0) - 1
     made = model(
         hidden_states=latents.reshape(n, channels, height * width).permute(0, 2, 1), timestep=times / 1000,
         guidance=latents.new_ones(n) if model.config.guidance_embeds else None, encoder_hidden_states=texts,

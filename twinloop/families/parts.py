@@ -61,7 +61,7 @@ def unpacked(tokens: Tensor, height: int, width: int) -> Tensor:
 def positions(like: Tensor, height: int, width: int, axes: int) -> Tensor:
     """(height x width, axes) numbers of a grid of tokens: row in the second axis, column in the third, zero elsewhere."""
     numbers = like.new_zeros(height, width, axes)
-    line = like.new_ones(height, width)
+    line = like.new_ones(height, width).long()  # whole numbers: a GPU adds up others in no fixed order
     numbers[..., 1] = line.cumsum(0) - 1
     numbers[..., 2] = line.cumsum(1) - 1
     return numbers.reshape(height * width, axes)

@@ -85,7 +85,7 @@ def _train(job: Job) -> dict[str, Any]:
         "train_unet": True, "train_text_encoder": settings.text_encoder, "gradient_checkpointing": settings.gradient_checkpointing is not False,
         "noise_scheduler": _scheduler(job), "optimizer": settings.optimizer, "lr": settings.learning_rate,
         "optimizer_params": {"weight_decay": settings.weight_decay}, **_rates(job), "max_grad_norm": settings.clip_norm or NO_CLIP,
-        "skip_first_sample": True, "disable_sampling": True, "dtype": "bf16",
+        "skip_first_sample": True, "disable_sampling": True, "dtype": job.precision,
     }  # fmt: skip
     train |= {"timestep_type": "weighted"} if job.family.name in WEIGHTED else {}
     train |= {"min_snr_gamma": job.min_snr_gamma} if job.min_snr_gamma > 0 else {}

@@ -22,6 +22,7 @@ class Job:
         root: folder of the dataset's folders, as the other program will see it. output: where it shall write.
         prediction: what the base model predicts; other programs have to be told.
         quantization: of the base model's weights, as the configuration has it; None = what the program usually does.
+        float16: compute in it instead of in bfloat16, which older cards do not know.
     """
 
     name: str
@@ -34,10 +35,16 @@ class Job:
     folders: Sequence[Folder]
     prediction: Prediction = USUAL
     quantization: str | None = None
+    float16: bool = False
 
     def place(self, folder: Folder) -> str:
         """The path of one of the dataset's folders."""
         return str(self.root / folder.name)
+
+    @property
+    def precision(self) -> str:
+        """The half precision to compute in, as these programs call it."""
+        return "fp16" if self.float16 else "bf16"
 
     @property
     def noise_offset(self) -> float:

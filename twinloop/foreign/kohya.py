@@ -119,7 +119,7 @@ def _training(job: Job) -> dict[str, Any]:
         "optimizer_args": [f"weight_decay={settings.weight_decay:g}", *OPTIMIZER_ARGUMENTS.get(settings.optimizer, ())],
         "lr_scheduler": _schedule(job), "lr_warmup_steps": min(settings.warmup_steps, max(settings.steps - 1, 0)),
         "max_grad_norm": float(settings.clip_norm), "gradient_accumulation_steps": settings.gradient_accumulation,
-        "gradient_checkpointing": settings.gradient_checkpointing is not False, "seed": settings.seed, "mixed_precision": "bf16",
+        "gradient_checkpointing": settings.gradient_checkpointing is not False, "seed": settings.seed, "mixed_precision": job.precision,
         "sdpa": True, "max_data_loader_n_workers": 2,
     }  # fmt: skip
     if wanted := quantized(PROGRAM, QUANTIZATIONS, job.quantization):

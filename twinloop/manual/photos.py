@@ -15,7 +15,7 @@ from twinloop.ports import Reporter
 from twinloop.stages import analyze
 from twinloop.stages import generate as generating
 from twinloop.stages.observe import Observer, Seen, observe_files
-from twinloop.stages.select import Selection, select
+from twinloop.stages.select import Selection, originals, select, several_people_message
 from twinloop.store.atomic import read_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.images import find_images
@@ -41,9 +41,13 @@ def look_at(folder: Path, settings: Settings, observer: Observer, catalog: Catal
     for item in found:
         if item.problem:
             reporter.warn(f"skipped {item.path.name}: {item.problem}")
-    selection = select(found, steps.rules(settings))
+    selection = originals(select(found, steps.rules(settings)))
     if not selection.photos:
         raise NothingToDo(steps.no_photos_message(str(folder), selection))
+    if selection.drawn:
+        reporter.line(steps.DRAWN)
+    if several := several_people_message(selection.photos, str(folder)):
+        reporter.warn(several)
     return Photos(folder, found, selection)
 
 

@@ -37,7 +37,7 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
     """
     measured = settings.training.keep_checkpoints > 1
     person = learn_person(photos, settings, toolbox.observer) if measured else None
-    dataset = merging.dataset_by_hand(
+    dataset = merging.first_dataset(
         photos.selection.photos, toolbox.observer.facets, settings.person_trigger, toolbox.style, steps.merge_limits(settings),
         frozenset() if person is None else person.held_out,
     )  # fmt: skip

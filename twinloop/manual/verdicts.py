@@ -45,7 +45,7 @@ def judge_folder(
     """
     asked = validating.asked_images(folder, observer.facets, beside)
     reference = learn_person(photos, settings, observer) if photos is not None else None
-    known = [(p.path.name, p.seen.phash) for p in photos.selection.photos] if photos is not None else []
+    known = [validating.known_image(p.path.name, p.seen) for p in photos.selection.photos] if photos is not None else []
     limits = steps.limits_of(settings, reference)
     judged = validating.judge(asked, observer, catalog, limits, reference, known, reporter) + validating.given_up(
         folder

@@ -63,17 +63,22 @@ def _run(workflow: Workflow, session: Session, memory: Memory) -> None:
         session.director.say("\nLeft. Your answers are kept: choose Continue to go on." if kept else "\nLeft.")
         return
     except Stopped as stopped:
-        how = (
-            "Stopped."
-            if stopped.code == INTERRUPTED
-            else f"That did not work (exit code {stopped.code}). To answer otherwise, choose the entry again."
+        session.director.say(
+            f"\n{_why(stopped)} Choose Continue to go on from here, or run it yourself:\n  $ {stopped}"
         )
-        session.director.say(f"\n{how} Choose Continue to go on from here, or run it yourself:\n  $ {stopped}")
         return
     memory.finish()
 
 
+def _why(stopped: Stopped) -> str:
+    if stopped.code == INTERRUPTED:
+        return "Stopped."
+    if stopped.waits:
+        return "It waits for you: choose Validate and review, look at the images, and finish the review."
+    return f"That did not work (exit code {stopped.code}). To answer otherwise, choose the entry again."
+
+
 def plain_commands(workflows: Sequence[Workflow]) -> str:
-    """For pipes and scripts: every entry as the command it runs."""
-    lines = [f"  {number}. {item.title}: {item.commands}" for number, item in enumerate(workflows, 1)]
+    """For pipes and scripts: every entry as the command it runs, numbered by its key in the menu."""
+    lines = [f"  {sign}. {item.title}: {item.commands}" for sign, item in zip(SIGNS, workflows, strict=False)]
     return "\n".join(["The menu needs a terminal. Its entries as commands:", *lines, "Every command has --help.", ""])

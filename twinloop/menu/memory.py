@@ -30,7 +30,7 @@ class Memory:
         data = _read(path)
         self._last: dict[str, str] = {str(key): str(value) for key, value in data.get("last", {}).items()}
         self._waiting = [
-            Unfinished(str(kept["workflow"]), dict(kept["answers"]), [list(argv) for argv in kept["done"]])
+            Unfinished(kept["workflow"], dict(kept["answers"]), [list(argv) for argv in kept["done"]])
             for kept in data.get("unfinished", [])
         ]
 
@@ -81,7 +81,18 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     shaped = isinstance(data, dict) and isinstance(data.get("last", {}), dict)
     waiting = data.get("unfinished", []) if shaped else []
-    whole = isinstance(waiting, list) and all(
-        isinstance(kept, dict) and kept.keys() >= {"workflow", "answers", "done"} for kept in waiting
-    )
+    whole = isinstance(waiting, list) and all(_is_unfinished(kept) for kept in waiting)
     return data if shaped and whole else {}
+
+
+def _is_unfinished(kept: Any) -> bool:
+    """Whether this is what `Memory` writes of a workflow under way."""
+    if not (isinstance(kept, dict) and isinstance(kept.get("workflow"), str)):
+        return False
+    answers, done = kept.get("answers"), kept.get("done")
+    return (
+        isinstance(answers, dict)
+        and all(isinstance(answer, str) for answer in answers.values())
+        and isinstance(done, list)
+        and all(isinstance(argv, list) and all(isinstance(word, str) for word in argv) for argv in done)
+    )

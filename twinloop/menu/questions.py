@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from twinloop.domain.model_roles import files_hint
-from twinloop.domain.names import normal, problem_of
-from twinloop.errors import InputError
-from twinloop.menu.director import Option
+from twinloop.domain.names import folded, normal, problem_of
+from twinloop.errors import InputError, TwinLoopError
+from twinloop.menu.director import Check, Option
 from twinloop.menu.session import Session
 from twinloop.store.images import find_images
+from twinloop.store.lora_file import header_texts
+from twinloop.store.sidecar import trigger_of
+from twinloop.store.vault import DEFAULT, Vault
 
 SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 
@@ -86,9 +89,15 @@ def base_model(session: Session) -> str:
     return expanded(session.path("base.path", "File or folder:", "", existing))
 
 
-def dataset(session: Session, default: str = "") -> str:
-    """The folder with the photos of one person."""
-    return expanded(session.path("dataset", "Folder with the person's photos:", default, folder_of_pictures))
+def about(key: str, name: str) -> str:
+    """The key of an answer about one person: it is not offered for another."""
+    return f"{key} of {folded(name)}"
+
+
+def dataset(session: Session, name: str = "") -> str:
+    """The folder with the photos of one person; the one of the vault, where it is known who it is."""
+    key, default = (about("dataset", name), str(Vault(DEFAULT).person(name))) if name else ("dataset", "")
+    return expanded(session.path(key, "Folder with the person's photos:", default, folder_of_pictures))
 
 
 def person_name(session: Session) -> str:
@@ -97,8 +106,47 @@ def person_name(session: Session) -> str:
 
 def trigger(session: Session, name: str) -> str:
     return session.text(
-        "person.trigger", "Trigger words that will stand for the person in prompts:", f"ohwx {name}", not_empty
+        about("person.trigger", name),
+        "Trigger words that will stand for the person in prompts:",
+        f"ohwx {name}",
+        not_empty,
     )
+
+
+def known_trigger(session: Session, source: str) -> str:
+    """The trigger words that belong to a LoRA file or to a folder of photos: those that it names itself, else what was answered for it."""
+    named = _trigger_in(Path(source))
+    return session.text(
+        f"trigger for {source}", "Trigger words:", named or "ohwx person", not_empty, offer_last=not named
+    )
+
+
+def _trigger_in(source: Path) -> str:
+    """What a LoRA's header or a prepared folder says; "" where it says nothing."""
+    try:
+        if source.is_dir():
+            return trigger_of(source) or ""
+        return header_texts(source).get("modelspec.trigger_phrase", "")
+    except TwinLoopError:
+        return ""  # the command that is given the file says what is wrong with it
+
+
+def configuration_to_write(session: Session, name: str, check: Check) -> str:
+    usual = f"bootstrap_config_{name.replace(' ', '_')}.json"
+    return expanded(session.text(about("config.new", name), "Configuration to write:", usual, check))
+
+
+def write_configuration(
+    session: Session, path: str, name: str, trigger: str, base: str, models: str, photos: str
+) -> None:
+    """``twinloop init`` with what was answered."""
+    session.run(
+        "Write the configuration",
+        [
+            "init", "--person-name", name, "--person-trigger", trigger, "--base-model", base, "--models-dir", models,
+            "--dataset-dir", photos, "--output", path,
+        ],
+    )  # fmt: skip
 
 
 def _folder_name(text: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from twinloop.errors import WaitingForReview
 from twinloop.menu.director import Check, Director, Option
 from twinloop.menu.memory import Memory, Unfinished
 from twinloop.menu.runner import Runner, command_line
@@ -21,9 +22,15 @@ class Stopped(Exception):
         super().__init__(command_line(argv))
         self.code = code
 
+    @property
+    def waits(self) -> bool:
+        """Whether nothing is wrong: a person is to look at a round's images first."""
+        return self.code == WaitingForReview.exit_code
+
 
 class Session:
-    """What a workflow works with.
+    """What a workflow works with. The answer of the last time is offered again; a key that ends with the person's name keeps what is
+    said of one person from being offered for another (`questions.about`).
 
     Args:
         progress: the answers and commands so far, empty for a new one.
@@ -33,9 +40,12 @@ class Session:
         self.director, self.runner = director, runner
         self._memory, self._progress = memory, progress
 
-    def text(self, key: str, question: str, default: str = "", check: Check | None = None) -> str:
-        """A line of text, remembered under ``key``."""
-        return self._once(key, lambda: self.director.text(question, self._memory.last(key, default), check))
+    def text(
+        self, key: str, question: str, default: str = "", check: Check | None = None, offer_last: bool = True
+    ) -> str:
+        """A line of text, remembered under ``key``; ``offer_last``: the answer of the last time comes before ``default``."""
+        offered = self._memory.last(key, default) if offer_last else default
+        return self._once(key, lambda: self.director.text(question, offered, check))
 
     def path(self, key: str, question: str, default: str = "", check: Check | None = None) -> str:
         return self._once(key, lambda: self.director.path(question, self._memory.last(key, default), check))
@@ -51,8 +61,11 @@ class Session:
             self._memory.answered(key, ask())
         return self._progress.answers[key]
 
-    def run(self, what: str, argv: Sequence[str], cost: str = "") -> None:
+    def run(self, what: str, argv: Sequence[str], cost: str = "", findings: Collection[int] = ()) -> None:
         """One command, printed and carried out; one that was done before is not done again.
+
+        Args:
+            findings: exit codes beside 0 that say what was found, not that the command failed.
 
         Raises:
             Stopped: it failed or was interrupted.
@@ -63,7 +76,7 @@ class Session:
             return
         self.director.say(f"\n{what}{f' ({cost})' if cost else ''}\n  $ {command_line(argv)}")
         code = self.runner.run(argv)
-        if code != 0:
+        if code != 0 and code not in findings:
             raise Stopped(argv, code)
         self._memory.did(argv)
 

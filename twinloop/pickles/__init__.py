@@ -5,9 +5,9 @@ machine follows the opcodes, imports nothing and calls nothing. Tensors, numpy a
 every other class becomes an `Inert` record of its name and state; whatever would act is refused with `UnsafeModelFile`.
 """
 
+from twinloop.pickles.arrays import ArrayShell
 from twinloop.pickles.blob import Blob
 from twinloop.pickles.budget import Limits
-from twinloop.pickles.builders import ArrayShell
 from twinloop.pickles.kinds import Kind, kind_of
 from twinloop.pickles.machine import Refusal
 from twinloop.pickles.modelfile import TorchFile, read_torch_file, read_value

@@ -9,14 +9,17 @@ from enum import StrEnum
 
 from twinloop.errors import ModelFileError
 from twinloop.pickles.blob import Blob
+from twinloop.pickles.broken import BrokenPickle
 from twinloop.pickles.budget import DEFAULT_LIMITS, Limits
 from twinloop.pickles.disguise import acts_as_pickle
 from twinloop.pickles.kinds import Kind, has_pickle_mark, kind_of
 from twinloop.pickles.machine import Refusal
 from twinloop.pickles.modelfile import read_value
+from twinloop.pickles.npy import NUMPY, read_npy
 from twinloop.pickles.policy import DEFAULT_POLICY, Judgement, Policy
 from twinloop.pickles.reader import Reader
-from twinloop.pickles.values import Global
+from twinloop.pickles.torchlegacy import is_tar
+from twinloop.pickles.values import Global, printable
 from twinloop.pickles.weights import Weights, weights_of
 
 _LARGEST_HEADER = 100 << 20
@@ -71,10 +74,15 @@ def inspect_blob(blob: Blob, policy: Policy = DEFAULT_POLICY, limits: Limits = D
         ModelFileError: the file cannot be opened.
     """
     kind, words = kind_of(blob)
-    if kind is Kind.OTHER:
-        return Inspection(kind, Verdict.NOT_A_MODEL, (Finding(Verdict.NOT_A_MODEL, words),), (), None)
     reader = Reader(blob.source, policy, limits, tolerant=True)
-    disguised = _disguised(blob, reader) if kind in _NO_PICKLES else ()
+    disguised = () if kind in _PICKLES else _disguised(blob, reader)
+    if kind is Kind.OTHER:
+        return _other(blob, words, reader, disguised)
+    if kind is not Kind.TORCH_TAR and kind is not Kind.TORCH_ZIP and is_tar(blob.head(_TAR_HEAD)):
+        disguised = (
+            *disguised,
+            Finding(Verdict.MALFORMED, "can be read as a tar, too, whose parts torch would unpickle"),
+        )
     if kind is Kind.SAFETENSORS:
         return _safetensors(blob, disguised)
     weights: Weights | None = None
@@ -82,7 +90,7 @@ def inspect_blob(blob: Blob, policy: Policy = DEFAULT_POLICY, limits: Limits = D
     try:
         weights = weights_of(read_value(blob, kind, reader))
     except ModelFileError as error:
-        damage.append(_damage(str(error).removeprefix(f"{blob.source}: "), kind, blob, reader))
+        damage.append(_damage(error, kind, blob, reader))
     findings = (*_dangers(reader.refused), *disguised, *damage, *_unknowns(reader.names, policy))
     verdict = _worst(findings)
     names = tuple(sorted({name.path for name in reader.names}))
@@ -91,16 +99,33 @@ def inspect_blob(blob: Blob, policy: Policy = DEFAULT_POLICY, limits: Limits = D
     return Inspection(kind, verdict, findings, names, weights if weights is not None and weights.tensors else None)
 
 
-_NO_PICKLES = (Kind.SAFETENSORS, Kind.TORCH_TAR, Kind.TORCH_ZIP, Kind.COMPRESSED)
-"""Kinds whose first bytes are no pickle, unless somebody made them so."""
+_PICKLES = (Kind.PICKLE, Kind.TORCH_LEGACY)
+"""Kinds that are pickles from their first byte; all others are none, unless somebody made them so."""
+_TAR_HEAD = 512
 
 
 def _disguised(blob: Blob, reader: Reader) -> tuple[Finding, ...]:
     """What the file would do where somebody's ``pickle.load`` takes it for a pickle, as ``torch.load`` does at first."""
     with blob.open() as stream:
-        refused, leapt = acts_as_pickle(stream, reader)
+        found = acts_as_pickle(stream, reader)
     text = "can be read as a pickle, too, further than was followed; no model file can"
-    return (*_dangers(refused), *([Finding(Verdict.MALFORMED, text)] if leapt else []))
+    hidden = [] if found.followed else [Finding(Verdict.MALFORMED, text)]
+    return (*_dangers(found.refused), *hidden, *_unknowns(found.names, reader.policy))
+
+
+def _other(blob: Blob, words: str, reader: Reader, disguised: tuple[Finding, ...]) -> Inspection:
+    """Something else, which may be a pickle beside it or hold one."""
+    findings = [Finding(Verdict.NOT_A_MODEL, words)]
+    if blob.head(len(NUMPY)) == NUMPY:
+        try:
+            with blob.open() as stream:
+                if read_npy(stream, reader, "the array of objects"):
+                    text = "it holds objects, which numpy.load unpickles where it is told allow_pickle=True"
+                    findings.append(Finding(Verdict.NOT_A_MODEL, text))
+        except ModelFileError as error:
+            findings.append(Finding(Verdict.MALFORMED, str(error).removeprefix(f"{blob.source}: ")))
+    found = (*_dangers(reader.refused), *disguised, *findings, *_unknowns(reader.names, reader.policy))
+    return Inspection(Kind.OTHER, _worst(found), found, tuple(sorted({name.path for name in reader.names})), None)
 
 
 def _worst(findings: Iterable[Finding]) -> Verdict:
@@ -108,17 +133,18 @@ def _worst(findings: Iterable[Finding]) -> Verdict:
     return max((finding.verdict for finding in findings), key=order.index, default=Verdict.SAFE)
 
 
-def _damage(text: str, kind: Kind, blob: Blob, reader: Reader) -> Finding:
-    if kind is Kind.PICKLE and not reader.names and not has_pickle_mark(blob.head(2)):
+def _damage(error: ModelFileError, kind: Kind, blob: Blob, reader: Reader) -> Finding:
+    no_pickle = isinstance(error, BrokenPickle) and not reader.names and not has_pickle_mark(blob.head(2))
+    if kind is Kind.PICKLE and no_pickle:
         return Finding(Verdict.NOT_A_MODEL, "not a pickle, torch, joblib or safetensors file")
-    return Finding(Verdict.MALFORMED, text)
+    return Finding(Verdict.MALFORMED, str(error).removeprefix(f"{blob.source}: "))
 
 
 def _dangers(refused: Iterable[Refusal]) -> list[Finding]:
     """Each name once, where it is first met; a name that is refused and then called is one finding."""
     first: dict[tuple[str, str], Finding] = {}
     for refusal in refused:
-        text = f"would {refusal.reason} {refusal.target}"
+        text = f"would {refusal.reason} {printable(refusal.target)}"
         finding = Finding(Verdict.DANGEROUS, text, refusal.target, refusal.offset, refusal.place)
         first.setdefault((refusal.target, refusal.place), finding)
     return list(first.values())
@@ -129,7 +155,7 @@ def _unknowns(names: Iterable[Global], policy: Policy) -> list[Finding]:
     for name in names:
         known = policy.knows(name.module, name.name) or policy.judge(name.module, name.name) is Judgement.REFUSE
         if not known and name.path not in first:
-            text = f"names {name.path}, which is on no list of known classes"
+            text = f"names {printable(name.path)}, which is on no list of known classes"
             first[name.path] = Finding(Verdict.UNKNOWN, text, name.path, name.offset)
     return list(first.values())
 

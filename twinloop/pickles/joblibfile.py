@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from twinloop.errors import ModelFileError
-from twinloop.pickles.builders import ArrayShell, DTypeShell, as_sizes, shaped
-from twinloop.pickles.values import Inert
+from twinloop.pickles.arrays import ArrayShell, DTypeShell, as_sizes, shaped
+from twinloop.pickles.values import Global, Inert
 
 WRAPPER = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 _ALIGNMENT = "numpy_array_alignment_bytes"
@@ -54,6 +54,8 @@ def decompress(stream: BinaryIO, limit: int, look_at_clock: Callable[[], None]) 
             look_at_clock()
     except (zlib.error, OSError, lzma.LZMAError) as error:
         raise ModelFileError(f"its compression is damaged ({str(error)[:60]}); download it again") from error
+    if unpacker.unused_data or stream.read(1):
+        raise ModelFileError("bytes follow its compressed part, which some readers unpack and others do not")
     return b"".join(pieces)
 
 
@@ -83,15 +85,19 @@ class Inline:
         if (record.cls.module, record.cls.name) != WRAPPER:
             return None
         about = record.attributes
-        described = about.get("dtype")
-        if not isinstance(described, DTypeShell):
+        described, alignment, subclass = about.get("dtype"), about.get(_ALIGNMENT), about.get("subclass")
+        if not (
+            isinstance(described, DTypeShell)
+            and isinstance(alignment, int | None)
+            and isinstance(subclass, Global | None)
+            and about.get("order") in ("C", "F")
+            and isinstance(about.get("allow_mmap", False), bool)
+        ):
             raise ModelFileError("an array is described in an unknown way")
-        if described.holds_objects:
-            return self.nested(stream)
+        described.settle()
         sizes = as_sizes(about.get("shape"))
-        alignment = about.get(_ALIGNMENT)
-        if alignment is not None and not isinstance(alignment, int):
-            raise ModelFileError("an array is described in an unknown way")
+        if described.holds_objects:
+            return self.objects(stream)
         if alignment is not None:
             padding = stream.read(1)
             stream.read(padding[0] if padding else 0)
@@ -104,3 +110,10 @@ class Inline:
         if described.opaque:
             return ArrayShell()
         return ArrayShell(shaped(data, described.dtype(), sizes, about.get("order") == "F"))
+
+    def objects(self, stream: BinaryIO) -> ArrayShell:
+        """An array of objects: a pickle of its own. joblib turns and shapes whatever comes out of it, so that it must be an array."""
+        found = self.nested(stream)
+        if not isinstance(found, ArrayShell):
+            raise ModelFileError("what follows the record of an array is none; the file is damaged or made to do harm")
+        return found

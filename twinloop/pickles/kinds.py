@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from twinloop.pickles.blob import Blob
 from twinloop.pickles.joblibfile import is_compressed
+from twinloop.pickles.npy import NUMPY
 from twinloop.pickles.torchlegacy import MAGIC
 
 _HEAD = 1024
@@ -41,8 +42,8 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"\x04\x22\x4d\x18", "compressed with lz4, which is not looked into: unpack it and inspect what comes out"),
     (b"ZF0x", "written by joblib before 0.10, which is not read: save it anew where you trust it"),
     (b"\x89HDF", "a Keras or HDF5 file, which is not read here"),
-    (b"GGUF", "a GGUF file; it holds no Python code and needs no conversion here"),
-    (b"\x93NUMPY", "a numpy .npy file, which is not read here"),
+    (b"GGUF", "a GGUF file, which is not read here and needs no conversion"),
+    (NUMPY, "a numpy .npy file, which is not read here"),
     (b"\x7fELF", "a program (ELF)"),
     (b"MZ", "a program (Windows)"),
     (b"#!", "a script"),

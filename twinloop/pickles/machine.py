@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from twinloop.errors import ModelFileError, UnsafeModelFile
+from twinloop.pickles.arguments import fits, instance_class, makes_bare_instance
+from twinloop.pickles.arrays import ArrayShell, DTypeShell
+from twinloop.pickles.broken import BrokenPickle
 from twinloop.pickles.budget import Budget
-from twinloop.pickles.builders import ArrayShell, DTypeShell, as_key, build
+from twinloop.pickles.builders import as_key, build
+from twinloop.pickles.names import ENUMERATION, MEMBERS, VALUES
 from twinloop.pickles.policy import Judgement, Policy
-from twinloop.pickles.values import AnyArray, Global, Inert, StorageRef, TensorRef, no_storage
+from twinloop.pickles.states import check_dictionary, check_state, may_grow
+from twinloop.pickles.values import AnyArray, Global, Inert, StorageRef, no_storage, printable
 
 
 @dataclass(frozen=True)
@@ -48,16 +54,7 @@ class _Mark:
     """The stack's mark."""
 
 
-_MARK = _Mark()
-_CONSTANTS: dict[str, object] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_LITERALS = frozenset(
-    {
-        "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "BYTEARRAY8",
-        "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
-        "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8",
-    }
-)  # fmt: skip
-_SILENT = frozenset({"PROTO", "FRAME"})
+MARK = _Mark()
 
 
 @dataclass
@@ -67,6 +64,8 @@ class Machine:
     Attributes:
         source: how messages call the file. place: the part of it that is being read. tolerant: note refusals and go on.
         names, refused: what was met, appended as it is met, so that it outlives an error.
+        fixed: dictionaries that describe a numpy type and must not change any more. loaded: tuples that hold, however deep, a name which
+            must not be handed on, and that name. Both by id, and kept so that nothing else gets it.
     """
 
     source: str
@@ -81,38 +80,45 @@ class Machine:
     stack: list[Any] = field(default_factory=list)
     memo: dict[int, object] = field(default_factory=dict)
     offset: int = 0
+    fixed: dict[int, object] = field(default_factory=dict)
+    loaded: dict[int, tuple[object, Global]] = field(default_factory=dict)
 
     # -- the stack ---------------------------------------------------------------------------------------------------
     def pop(self) -> Any:
-        if not self.stack or self.stack[-1] is _MARK:
-            raise ModelFileError("the pickle takes more from its stack than it put there")
+        if not self.stack or self.stack[-1] is MARK:
+            raise BrokenPickle("the pickle takes more from its stack than it put there")
         return self.stack.pop()
 
     def top(self) -> Any:
-        if not self.stack or self.stack[-1] is _MARK:
-            raise ModelFileError("the pickle uses an empty stack")
+        if not self.stack or self.stack[-1] is MARK:
+            raise BrokenPickle("the pickle uses an empty stack")
         return self.stack[-1]
 
     def pop_mark(self) -> list[Any]:
         for index in range(len(self.stack) - 1, -1, -1):
-            if self.stack[index] is _MARK:
+            if self.stack[index] is MARK:
                 items = self.stack[index + 1 :]
                 del self.stack[index:]
                 return items
-        raise ModelFileError("the pickle closes a list that it never opened")
+        raise BrokenPickle("the pickle closes a list that it never opened")
+
+    def recall(self, key: int) -> None:
+        if key not in self.memo:
+            raise BrokenPickle("the pickle recalls a value that it never stored")
+        self.stack.append(self.memo[key])
 
     # -- names and calls ---------------------------------------------------------------------------------------------
     def refuse(self, target: str, reason: str) -> None:
         if not self.tolerant:
             raise UnsafeModelFile(
-                f"{self.source}: this file would {reason} {target} (byte {self.offset} of {self.place or 'its pickle'}). It was not loaded and nothing "
-                "was run. Delete it, and get the model from its author as .safetensors or .onnx."
+                f"{self.source}: this file would {reason} {printable(target)} (byte {self.offset} of {printable(self.place) or 'its pickle'}). It was not "
+                "loaded and nothing was run. Delete it, and get the model from its author as .safetensors or .onnx."
             )
         self.refused.append(Refusal(target, self.offset, reason, self.place))
 
     def find(self, module: object, name: object) -> None:
         if not (isinstance(module, str) and isinstance(name, str)):
-            raise ModelFileError("the pickle names something with a value that is not text")
+            raise BrokenPickle("the pickle names something with a value that is not text")
         target = Global(module, name, self.offset)
         self.names.append(target)
         judgement = self.policy.judge(module, name)
@@ -122,230 +128,140 @@ class Machine:
 
     def call(self, target: object, args: object, kwargs: object = None, *, creates: bool = False) -> None:
         """``creates``: the opcode makes an instance of a class (NEWOBJ) instead of calling whatever it is given."""
-        if not isinstance(args, tuple):
+        if isinstance(target, str | bytes | int | float | tuple | list | dict | None):
+            raise BrokenPickle("the pickle calls a plain value")
+        if not isinstance(args, tuple) or not isinstance(kwargs, dict | None):
             raise ModelFileError("the pickle calls something with arguments that are not a tuple")
         if not isinstance(target, Global):
             self.refuse("a value that is not a named class", "call")
             self.stack.append(Inert(Global("?", "?", self.offset), args))
             return
-        judgement = self.policy.judge(target.module, target.name)
-        if judgement is Judgement.BUILD:
-            self.budget.spend_on(args)
-            self.stack.append(build(target, args, self.beside.read_storage))
-            return
-        if judgement is Judgement.NESTED and self.beside.nested is not None:
-            self.nest(self.beside.nested, args)
-            return
-        if judgement is Judgement.ATTRIBUTE:
-            self.attribute(target, args)
-            return
-        if not creates and not self.policy.may_be_called(target.module, target.name, with_data=bool(args or kwargs)):
-            self.refuse(target.path, "call")
+        self.budget.spend_on(args)
         self.budget.spend_on(kwargs)
-        named = (
-            {key: value for key, value in kwargs.items() if isinstance(key, str)} if isinstance(kwargs, dict) else {}
-        )
-        if target.name == "_reconstructor" and args and isinstance(args[0], Global):
-            if len(args) > 1 and not (
-                isinstance(args[1], Global) and self.policy.is_plain_type(args[1].module, args[1].name)
-            ):
-                self.refuse(args[0].path, "call")  # of another base it would run the constructor
-            target = args[0]  # protocol 0 and 1 spell "an instance of this class" so
-        self.stack.append(Inert(target, args, named))
+        judgement = self.policy.judge(target.module, target.name)
+        if judgement in (Judgement.BUILD, Judgement.NESTED) and (kwargs or id(args) in self.loaded):
+            self.refuse(target.path, "call")
+        if judgement is Judgement.BUILD:
+            self.stack.append(build(target, args, self.beside.read_storage))
+        elif judgement is Judgement.NESTED and self.beside.nested is not None:
+            self.nest(self.beside.nested, args)
+        elif judgement is Judgement.ATTRIBUTE:
+            self.attribute(target, args)
+        else:
+            self.record(target, args, kwargs or {}, creates)
+
+    def record(self, target: Global, args: tuple[object, ...], kwargs: dict[Any, object], creates: bool) -> None:
+        """What is made of a class or constructor that has no value here."""
+        if self.policy.lists(target.module, target.name):
+            harmless = not kwargs and fits(target, args, self.budget, creates=creates)
+        else:
+            self.keep((*args, *kwargs.values()))
+            harmless = (
+                creates
+                or self.policy.may_be_called(target.module, target.name)
+                or (
+                    makes_bare_instance(target, args)
+                    and self.policy.judge(target.module, target.name) is Judgement.INERT
+                )
+            )
+        if not harmless:
+            self.refuse(target.path, "call")
+        named = {key: value for key, value in kwargs.items() if isinstance(key, str)}
+        cls = instance_class(target, args)
+        is_key = cls.pair in VALUES or not self.policy.lists(cls.module, cls.name)
+        self.stack.append(Inert(cls, args, named, is_key=is_key))
 
     def nest(self, reader: Callable[[bytes], object], args: tuple[object, ...]) -> None:
         if not (len(args) == 1 and isinstance(args[0], bytes)):
             raise ModelFileError("a nested torch file is not given as bytes")
-        self.budget.spend_on(args)
         self.stack.append(reader(args[0]))
 
     def attribute(self, target: Global, args: tuple[object, ...]) -> None:
-        """``getattr(record, "method")`` becomes a record, which nothing can call; any other use is refused."""
+        """``getattr(record, "forward_fuse")`` becomes a record, which is not called here and is data to no constructor; any other use is refused."""
         match args:
-            case (Inert() | Global(), str(name)) if name.isidentifier() and not self.policy.reaches_outside(name):
+            case (Inert(cls=cls), str(name)) if self.policy.lends_method(cls.module, cls.name, name):
                 pass
+            case (Global() as cls, str(name)) if cls.pair == ENUMERATION and name in MEMBERS:
+                target, args = cls, (name,)
             case _:
                 self.refuse(target.path, "call")
-        self.stack.append(Inert(target, args))
+        self.stack.append(Inert(target, args, is_key=target.pair in VALUES))
 
+    # -- what is put into values -------------------------------------------------------------------------------------
     def set_state(self, target: object, state: object) -> None:
+        self.budget.spend_on(state)
         if isinstance(target, Inert):
+            self.keep((state,))
+            check_state(target, state, self.budget)
             if isinstance(target.state, dict) and isinstance(state, dict):
                 state = {**target.state, **state}  # a second BUILD adds to the first
+                self.budget.spend(64 * len(state))
             target.state = state
             found = self.beside.inline(target, self.stream) if self.beside.inline else None
             if found is not None:
                 self.stack[-1] = found
         elif isinstance(target, ArrayShell):
-            self.budget.spend_on(state)
             target.fill(state)
         elif isinstance(target, DTypeShell):
-            self.budget.spend_on(state)
             target.describe(state)
-        elif not isinstance(target, dict | set | TensorRef):
-            raise ModelFileError("the pickle sets the state of a plain value")
+            self.fixed[id(target.fields)] = target.fields
+        elif isinstance(target, OrderedDict):
+            check_dictionary(state)
+        else:
+            raise _misused(target, "the pickle sets the state of a value that has none")
 
-    # -- containers --------------------------------------------------------------------------------------------------
+    def keep(self, items: Iterable[object]) -> None:
+        """Refuse what would act if something else called it, where it goes into a value."""
+        for item in items:
+            acts = self.acting(item)
+            if acts is not None:
+                self.refuse(acts.path, "hand on")
+
+    def acting(self, item: object) -> Global | None:
+        """The name in ``item`` that must not be handed on."""
+        if isinstance(item, Global):
+            return None if self.policy.may_be_handed_on(item.module, item.name) else item
+        return self.loaded[id(item)][1] if id(item) in self.loaded else None
+
+    def bind(self, items: Iterable[object]) -> tuple[object, ...]:
+        """Items as a tuple. Arguments are tuples, too: what must not be handed on is looked for where the tuple goes."""
+        made = tuple(items)
+        acts = next((acts for item in made if (acts := self.acting(item)) is not None), None)
+        if acts is not None:
+            self.loaded[id(made)] = made, acts
+        return made
+
     def extend(self, target: object, items: list[Any]) -> None:
+        self.keep(items)
         if isinstance(target, list):
             target.extend(items)
         elif isinstance(target, set):
             target.update(as_key(item) for item in items)
-        elif isinstance(target, Inert):
+        elif isinstance(target, Inert) and may_grow(target, pairs=False):
             target.items.extend(items)
         else:
-            raise ModelFileError("the pickle appends to something that is not a list")
+            raise _misused(target, "the pickle appends to something that is not a list")
 
     def assign(self, target: object, items: list[Any]) -> None:
         if len(items) % 2:
-            raise ModelFileError("the pickle has a key without a value")
+            raise BrokenPickle("the pickle has a key without a value")
+        self.keep(items)
         pairs = zip(items[::2], items[1::2], strict=True)
-        if isinstance(target, dict):
+        if isinstance(target, dict) and id(target) not in self.fixed:
             target.update((as_key(key), value) for key, value in pairs)
-        elif isinstance(target, Inert):
-            target.items.extend(pairs)
+        elif isinstance(target, Inert) and may_grow(target, pairs=True):
+            listed = self.policy.lists(target.cls.module, target.cls.name)
+            target.items.extend((as_key(key) if listed else key, value) for key, value in pairs)
         else:
-            raise ModelFileError("the pickle sets a key of something that is not a dictionary")
-
-    def recall(self, key: int) -> None:
-        if key not in self.memo:
-            raise ModelFileError("the pickle recalls a value that it never stored")
-        self.stack.append(self.memo[key])
+            raise _misused(target, "the pickle sets a key of something that is not a dictionary")
 
     def persist(self, reference: object) -> None:
         if self.beside.persistent is None:
-            raise ModelFileError("the pickle refers to data outside itself; give the whole .pt file")
+            raise BrokenPickle("the pickle refers to data outside itself; give the whole .pt file")
         self.stack.append(self.beside.persistent(reference))
 
-    def step(self, name: str, arg: Any) -> None:
-        """One opcode (Python's pickletools lists them all)."""
-        if name in _LITERALS:
-            if isinstance(arg, str | bytes | bytearray):
-                self.budget.spend(len(arg))
-            self.stack.append(arg)
-        elif name in _CONSTANTS:
-            self.stack.append(_CONSTANTS[name])
-        elif name in _HANDLERS:
-            _HANDLERS[name](self, arg)
-        elif name.startswith("EXT"):
-            self.refuse("an extension code of the machine that wrote it", "use")
-            self.stack.append(Inert(Global("copyreg", name, self.offset)))
-        elif name not in _SILENT:
-            raise ModelFileError(f"the pickle uses {name}, which no model file needs")
 
-
-def _tuple(count: int) -> Callable[[Machine, Any], None]:
-    def make(m: Machine, _: Any) -> None:
-        items = [m.pop() for _ in range(count)]
-        m.stack.append(tuple(reversed(items)))
-
-    return make
-
-
-def _put(m: Machine, key: int) -> None:
-    m.memo[key] = m.top()
-
-
-def _after(m: Machine, items: list[Any], act: Callable[[object, list[Any]], None]) -> None:
-    act(m.top(), items)
-
-
-def _dict_of(m: Machine, _: Any) -> None:
-    items: list[Any] = m.pop_mark()
-    made: dict[object, object] = {}
-    m.assign(made, items)
-    m.stack.append(made)
-
-
-def _instance(m: Machine, arg: str) -> None:
-    args = tuple(m.pop_mark())
-    m.find(*arg.split(" ", 1))
-    m.call(m.pop(), args)
-
-
-def _object(m: Machine, _: Any) -> None:
-    items = m.pop_mark()
-    if not items:
-        raise ModelFileError("the pickle makes an object of nothing")
-    m.call(items[0], tuple(items[1:]))
-
-
-def _reduce(m: Machine, _: Any) -> None:
-    args, target = m.pop(), m.pop()
-    m.call(target, args)
-
-
-def _new_object(m: Machine, _: Any) -> None:
-    args, target = m.pop(), m.pop()
-    m.call(target, args, creates=True)
-
-
-def _new_object_ex(m: Machine, _: Any) -> None:
-    kwargs, args, target = m.pop(), m.pop(), m.pop()
-    m.call(target, args, kwargs, creates=True)
-
-
-def _stack_global(m: Machine, _: Any) -> None:
-    name, module = m.pop(), m.pop()
-    m.find(module, name)
-
-
-def _set_state(m: Machine, _: Any) -> None:
-    state = m.pop()
-    m.set_state(m.top(), state)
-
-
-def _set_item(m: Machine, _: Any) -> None:
-    value, key = m.pop(), m.pop()
-    m.assign(m.top(), [key, value])
-
-
-def _pop(m: Machine, _: Any) -> None:
-    if not m.stack:
-        raise ModelFileError("the pickle drops a value that is not there")
-    m.stack.pop()
-
-
-def _pop_mark(m: Machine, _: Any) -> None:
-    m.pop_mark()
-
-
-_HANDLERS: dict[str, Callable[[Machine, Any], None]] = {
-    "MARK": lambda m, _: m.stack.append(_MARK),
-    "POP": _pop,
-    "POP_MARK": _pop_mark,
-    "DUP": lambda m, _: m.stack.append(m.top()),
-    "EMPTY_LIST": lambda m, _: m.stack.append([]),
-    "EMPTY_DICT": lambda m, _: m.stack.append({}),
-    "EMPTY_TUPLE": lambda m, _: m.stack.append(()),
-    "EMPTY_SET": lambda m, _: m.stack.append(set()),
-    "TUPLE": lambda m, _: m.stack.append(tuple(m.pop_mark())),
-    "TUPLE1": _tuple(1),
-    "TUPLE2": _tuple(2),
-    "TUPLE3": _tuple(3),
-    "LIST": lambda m, _: m.stack.append(m.pop_mark()),
-    "DICT": _dict_of,
-    "FROZENSET": lambda m, _: m.stack.append(frozenset(as_key(item) for item in m.pop_mark())),
-    "APPEND": lambda m, _: _after(m, [m.pop()], m.extend),
-    "APPENDS": lambda m, _: _after(m, m.pop_mark(), m.extend),
-    "ADDITEMS": lambda m, _: _after(m, m.pop_mark(), m.extend),
-    "SETITEM": _set_item,
-    "SETITEMS": lambda m, _: _after(m, m.pop_mark(), m.assign),
-    "PUT": _put,
-    "BINPUT": _put,
-    "LONG_BINPUT": _put,
-    "MEMOIZE": lambda m, _: _put(m, len(m.memo)),
-    "GET": lambda m, key: m.recall(key),
-    "BINGET": lambda m, key: m.recall(key),
-    "LONG_BINGET": lambda m, key: m.recall(key),
-    "GLOBAL": lambda m, arg: m.find(*arg.split(" ", 1)),
-    "STACK_GLOBAL": _stack_global,
-    "REDUCE": _reduce,
-    "NEWOBJ": _new_object,
-    "NEWOBJ_EX": _new_object_ex,
-    "OBJ": _object,
-    "INST": _instance,
-    "BUILD": _set_state,
-    "PERSID": lambda m, arg: m.persist(arg),
-    "BINPERSID": lambda m, _: m.persist(m.pop()),
-}
+def _misused(target: object, text: str) -> ModelFileError:
+    """Values that have neither state nor items stop Python's unpickler as well."""
+    plain = target is None or isinstance(target, str | bytes | int | float | complex | tuple | frozenset)
+    return BrokenPickle(text) if plain else ModelFileError(text)

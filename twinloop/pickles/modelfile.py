@@ -77,6 +77,8 @@ def _compressed(blob: Blob, reader: Reader) -> object:
         raise ModelFileError(f"{blob.source}: {error}.") from error
     inner = Blob(blob.source, data=data)
     kind, words = kind_of(inner)
+    if reader.tolerant and kind is not Kind.PICKLE:
+        _note_disguise(data, reader)
     if kind in (Kind.OTHER, Kind.COMPRESSED, Kind.SAFETENSORS):
         raise ModelFileError(
             f"{blob.source}: what is compressed in it is no pickle{f', but {words}' if words else ''}."
@@ -98,10 +100,24 @@ def _bare(blob: Blob, reader: Reader) -> object:
     value = reader.read(stream, beside)
     if reader.tolerant and any((name.module, name.name) == WRAPPER for name in reader.names):
         # what joblib skips as the numbers of an array, a plain pickle.load takes for opcodes
-        found = {refusal.target for refusal in reader.refused}
-        acts, _ = acts_as_pickle(io.BytesIO(stream.getvalue()), reader)
-        reader.refused.extend(refusal for refusal in acts if refusal.target not in found)
+        _note_disguise(stream.getvalue(), reader)
     while stream.tell() < size:
         place = f"the pickle that begins at byte {stream.tell()}"
         reader.read(stream, beside, place)
     return value
+
+
+def _note_disguise(data: bytes, reader: Reader) -> None:
+    """Note what a plain ``pickle.load`` of the same bytes would do.
+
+    Raises:
+        ModelFileError: it does what is not followed here.
+    """
+    found = {refusal.target for refusal in reader.refused}
+    disguise = acts_as_pickle(io.BytesIO(data), reader)
+    reader.refused.extend(refusal for refusal in disguise.refused if refusal.target not in found)
+    reader.names.extend(disguise.names)
+    if not disguise.followed:
+        raise ModelFileError(
+            f"{reader.source}: read as a plain pickle it does what is not followed here; do not use this file."
+        )

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from twinloop.errors import ModelFileError, UnsafeModelFile
+from twinloop.pickles.broken import BrokenPickle, breaks_for_all
 from twinloop.pickles.budget import DEFAULT_LIMITS, Budget, Limits
 from twinloop.pickles.machine import Beside, Machine, Refusal
+from twinloop.pickles.opcodes import step
 from twinloop.pickles.policy import DEFAULT_POLICY, Policy
-from twinloop.pickles.values import Global
+from twinloop.pickles.values import Global, printable
 
 _FRAME_HEAD = 9
 
@@ -55,8 +57,8 @@ class Reader:
         """The value of the pickle that starts where ``data`` stands; a stream is left behind its last byte.
 
         Raises:
-            UnsafeModelFile: the pickle would act, and the reading is not tolerant. ModelFileError: it is no pickle, is damaged, or
-                costs more than the limits.
+            UnsafeModelFile: the pickle would act, and the reading is not tolerant. BrokenPickle: it is no pickle, to Python neither.
+            ModelFileError: it does what is not followed here, or costs more than the limits.
         """
         stream = io.BytesIO(data) if isinstance(data, bytes) else data
         machine = Machine(
@@ -64,18 +66,17 @@ class Reader:
         )
         try:
             _run(machine)
-            return machine.pop()
+            value = machine.pop()
+            machine.keep((value,))
+            return value
         except UnsafeModelFile:
             raise
         except (ModelFileError, RecursionError, MemoryError) as error:
-            text = (
-                str(error)
-                if isinstance(error, ModelFileError)
-                else "its values are nested deeper or are larger than can be read"
-            )
-            where = place or "its pickle"
-            raise ModelFileError(
-                f"{self.source}: {text} (byte {machine.offset} of {where}). Download it again."
+            known = isinstance(error, ModelFileError)
+            text = str(error) if known else "its values are nested deeper or are larger than can be read"
+            kind = BrokenPickle if isinstance(error, BrokenPickle) else ModelFileError
+            raise kind(
+                f"{self.source}: {text} (byte {machine.offset} of {printable(place) or 'its pickle'}). Download it again."
             ) from error
 
 
@@ -111,21 +112,24 @@ def check_size(size: int, limits: Limits, source: str) -> None:
 
 
 def _run(machine: Machine) -> None:
-    opcodes = pickletools.genops(machine.stream)
-    frames = _Frames(machine.stream)
+    stream = machine.stream
+    opcodes = pickletools.genops(stream)
+    frames = _Frames(stream)
     while True:
+        start = stream.tell()
         try:
             opcode, arg, position = next(opcodes)
         except StopIteration:
-            raise ModelFileError("the pickle ends without its stop mark") from None
+            raise BrokenPickle("the pickle ends without its stop mark") from None
         except (ValueError, OverflowError, struct.error, IndexError) as error:
-            raise ModelFileError(f"not a pickle, or a damaged one ({str(error)[:80]})") from error
+            kind = BrokenPickle if breaks_for_all(stream, start) else ModelFileError
+            raise kind(f"not a pickle, or a damaged one ({str(error)[:80]})") from error
         machine.offset = position or 0
         frames.check(opcode.name, machine.offset, arg)
         if opcode.name == "STOP":
             return
         machine.budget.step()
-        machine.step(opcode.name, arg)
+        step(machine, opcode.name, arg)
 
 
 class _Frames:
@@ -143,6 +147,6 @@ class _Frames:
                 raise ModelFileError("a frame begins inside another one")
             self._end = position + _FRAME_HEAD + arg
             if self._end > self._length:
-                raise ModelFileError("a frame is longer than the pickle; the file is cut short or damaged")
+                raise BrokenPickle("a frame is longer than the pickle; the file is cut short or damaged")
         elif position < self._end < self._stream.tell():
             raise ModelFileError("an opcode reaches over the end of its frame")

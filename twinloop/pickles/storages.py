@@ -73,7 +73,7 @@ def storage_of(reference: object) -> StorageRef:
         ModelFileError: not the id of a torch storage.
     """
     match reference:
-        case ("storage", Global(name=name), str(key), _, int(count), *_) if name in STORAGE_DTYPES and count >= 0:
+        case ("storage", Global(name=name), str(key), str(), int(count), *_) if name in STORAGE_DTYPES and count >= 0:
             return StorageRef(key, STORAGE_DTYPES[name], count)
         case _:
             raise ModelFileError("a persistent id is not a torch storage")

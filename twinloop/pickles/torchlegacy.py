@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from twinloop.errors import ModelFileError
+from twinloop.pickles.arrays import as_sizes
 from twinloop.pickles.blob import Blob
-from twinloop.pickles.builders import STORAGE_DTYPES, as_sizes
+from twinloop.pickles.builders import STORAGE_DTYPES
 from twinloop.pickles.machine import Beside
 from twinloop.pickles.reader import Reader
 from twinloop.pickles.storages import Storages, storage_of
@@ -32,8 +33,9 @@ class _Claimed:
     storages: Storages | None = None
 
     def resolve(self, reference: object) -> object:
-        if isinstance(reference, tuple) and len(reference) > 1 and reference[0] == "module":
-            return reference[1]  # a class with its source text, which nobody reads
+        match reference:
+            case ("module", Global() as cls, None | str(), None | str()):
+                return cls  # a class with its source text, which nobody reads
         storage = storage_of(reference)
         if self.seen.setdefault(storage.key, storage).dtype != storage.dtype:
             raise ModelFileError(f"storage {storage.key[:40]!r} is claimed with two types")
@@ -111,7 +113,7 @@ class NestedFiles:
 
     def read(self, data: bytes) -> object:
         """The value of one nested file."""
-        if not data.startswith(MAGIC):
+        if not data.startswith(MAGIC) or is_tar(data):
             raise ModelFileError("a nested torch file of an unknown kind")
         blob = Blob(self.reader.source, data=data)
         claimed = _Claimed(blob)
@@ -128,6 +130,15 @@ class NestedFiles:
         return claimed.read(inner)
 
 
+def is_tar(head: bytes) -> bool:
+    """Whether Python's ``tarfile``, which torch asks before it unpickles anything but a zip, takes the file for a tar of any age."""
+    try:
+        tarfile.TarInfo.frombuf(head[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
 def read_torch_tar(blob: Blob, reader: Reader) -> object:
     """The value of a tar that torch wrote before 0.1.10.
 
@@ -140,8 +151,13 @@ def read_torch_tar(blob: Blob, reader: Reader) -> object:
     tensors = dict(_tar_tensors(parts["tensors"], reader, {key: ref for key, (ref, _) in storages.items()}, held))
 
     def persistent(reference: object) -> object:
-        if isinstance(reference, tuple) and reference:
-            return reference[0]  # a class with its source text, which nobody reads
+        match reference:
+            case (Global() as cls, *texts) if all(text is None or isinstance(text, str) for text in texts):
+                return cls  # a class with its source text, which nobody reads
+            case int() | str():
+                pass
+            case _:
+                raise ModelFileError("a persistent id is of an unknown kind")
         found = tensors.get(str(reference)) or storages.get(str(reference), (None,))[0]
         if found is None:
             raise ModelFileError("a persistent id is not a tensor of this file")
@@ -156,10 +172,10 @@ def _tar_parts(blob: Blob, limit: int) -> dict[str, bytes]:
         with blob.open() as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             for member in archive:
                 name = member.name.removeprefix("./")
-                if name in _TAR_PARTS and member.isreg():
-                    if name in found or member.size > limit:
+                if name in _TAR_PARTS:
+                    if name in found or member.size > limit or not member.isreg():
                         raise ModelFileError(
-                            f"{blob.source}: {name} is there twice or is too large; do not use this file"
+                            f"{blob.source}: {name} is there twice, is no file or is too large; do not use this file"
                         )
                     part = archive.extractfile(member)
                     found[name] = part.read() if part else b""
@@ -175,7 +191,7 @@ def _tar_storages(data: bytes, reader: Reader) -> Iterator[tuple[str, tuple[Stor
     count = reader.read(stream, place="storages")
     for _ in range(count if isinstance(count, int) else 0):
         match reader.read(stream, place="storages"):
-            case (str() | int() as key, _, Global(name=name)) if name in STORAGE_DTYPES:
+            case (str() | int() as key, str(), Global(name=name)) if name in STORAGE_DTYPES:
                 pass
             case _:
                 raise ModelFileError(f"{reader.source}: a storage is described in an unknown way")

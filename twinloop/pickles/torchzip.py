@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import zlib
 from dataclasses import dataclass
@@ -10,13 +11,17 @@ from pathlib import PurePosixPath
 from twinloop.errors import ModelFileError
 from twinloop.pickles.blob import Blob
 from twinloop.pickles.machine import Beside
+from twinloop.pickles.npy import NUMPY, read_npy
 from twinloop.pickles.reader import Reader, check_size
 from twinloop.pickles.storages import Storages
+from twinloop.pickles.values import StorageRef
 from twinloop.pickles.ziplayout import STORED, Entry, ZipLayout, damaged
 
 _PICKLE = "data.pkl"
 _PICKLE_ENDINGS = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 _PROTOCOL = b"\x80"
+_SCRIPT = ("constants.pkl", "code")
+"""What makes torch hand a file to TorchScript."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ def read_torch_zip(blob: Blob, reader: Reader) -> object:
         problem = next(iter(layout.problems), None) or _shape_problem(layout)
         root = "" if problem else layout.entries[0].name.split("/", 1)[0]
         if reader.tolerant:
-            _read_loose_pickles(layout, reader, root)
+            loose = _read_loose_pickles(layout, reader, root)
+            problem = problem or loose
         if problem is not None:
             raise ModelFileError(f"{blob.source}: {problem}; do not use this file")
         archive = _Archive(layout, root)
@@ -74,18 +80,35 @@ def read_torch_zip(blob: Blob, reader: Reader) -> object:
         return value
 
 
-def _read_loose_pickles(layout: ZipLayout, reader: Reader, root: str) -> None:
-    """Look into whatever else may be a pickle; what acts is noted in ``reader``, damage is not. ``root``: of a proper torch file."""
+def _read_loose_pickles(layout: ZipLayout, reader: Reader, root: str) -> str | None:
+    """Look into whatever else may be a pickle; what acts is noted in ``reader``. ``root``: of a proper torch file.
+
+    Gives what is wrong with the first that cannot be read to its end: what its damage hides is not known.
+    """
+    problem = None
     for entry in layout.entries:
         proper = root and (entry.name == f"{root}/{_PICKLE}" or entry.name.startswith(f"{root}/data/"))
-        if proper or not 0 < entry.size <= reader.limits.size:
+        if proper or entry.size == 0:
             continue
         try:
             data = layout.read(entry, reader.limits.size)
             if data.startswith(_PROTOCOL) or entry.name.lower().endswith(_PICKLE_ENDINGS):
-                reader.read(data, place=entry.name)
-        except ModelFileError:
-            continue  # what was met before the damage is in reader.refused
+                reader.read(data, _ANY_STORAGE, entry.name)
+            elif data.startswith(NUMPY):
+                read_npy(io.BytesIO(data), reader, entry.name)
+        except ModelFileError as error:
+            problem = (
+                problem or f"{entry.name[:60]!r} cannot be read ({str(error).removeprefix(f'{reader.source}: ')[:120]})"
+            )
+    return problem
+
+
+def _some_storage(_: object) -> StorageRef:
+    """Stands for whatever a persistent id in a loose pickle means: it must not hide what comes behind it."""
+    return StorageRef("", "uint8", 1 << 60)
+
+
+_ANY_STORAGE = Beside(persistent=_some_storage)
 
 
 def _shape_problem(layout: ZipLayout) -> str | None:
@@ -94,7 +117,13 @@ def _shape_problem(layout: ZipLayout) -> str | None:
     roots = {name.split("/", 1)[0] for name in names}
     if len(pickles) != 1 or len(roots) != 1 or pickles[0].count("/") != 1:
         return f"not a torch file (expected one {_PICKLE} in one folder, found {len(pickles)})"
-    prefix = f"{next(iter(roots))}/data/"
+    root = next(iter(roots))
+    if any(
+        name.casefold() in (f"{root}/{part}".casefold() for part in _SCRIPT) or name.startswith(f"{root}/code/")
+        for name in names
+    ):
+        return "TorchScript, which holds code of its own"
+    prefix = f"{root}/data/"
     # torch never compresses; a compressed storage would be a way to hide a zip bomb
     if any(e.method != STORED or e.packed != e.size for e in layout.entries if e.name.startswith(prefix)):
         return "compressed storages, which torch never writes"

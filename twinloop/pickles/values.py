@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from twinloop.errors import ModelFileError
+from twinloop.pickles.names import VALUES
 
 AnyArray = npt.NDArray[np.generic]
 FLOAT8 = frozenset({"float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"})
@@ -33,6 +35,11 @@ class Global:
         """``module.name``."""
         return f"{self.module}.{self.name}"
 
+    @property
+    def pair(self) -> tuple[str, str]:
+        """``(module, name)``, as the lists hold them."""
+        return self.module, self.name
+
 
 @dataclass(eq=False, repr=False)
 class Inert:
@@ -42,6 +49,7 @@ class Inert:
         cls: the class (or harmless constructor) it would be made with.
         args, kwargs: what it would be called with. state: what ``__setstate__`` would get.
         items: what would be appended, added or set on it.
+        is_key: it may be a dictionary's key or a set's member; hashing and comparing it runs nothing that the file gives.
     """
 
     cls: Global
@@ -49,6 +57,7 @@ class Inert:
     kwargs: Mapping[str, object] = field(default_factory=dict)
     state: object = None
     items: list[object] = field(default_factory=list)
+    is_key: bool = False
 
     @property
     def attributes(self) -> dict[str, object]:
@@ -75,6 +84,11 @@ class StorageRef:
     key: str
     dtype: str
     count: int
+
+
+def printable(text: str) -> str:
+    """A name or place as the file has it, for a message: a terminal must not take it for commands."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def no_storage(_: StorageRef) -> AnyArray:
@@ -149,6 +163,32 @@ def check_view(storage: StorageRef, offset: int, shape: tuple[int, ...], stride:
         raise ModelFileError(
             f"a tensor of {count} numbers reaches outside its storage of {storage.count}; the file is damaged"
         )
+
+
+def check_names(state: dict[Any, Any]) -> None:
+    """Raises ModelFileError for attributes that replace a method of Python's own."""
+    for name in state:
+        if isinstance(name, str) and name.startswith("__") and name.endswith("__"):
+            raise ModelFileError(f"a state sets {name[:40]!r} of an object, which no model file does")
+
+
+def check_attributes(state: object) -> None:
+    """The attributes that torch sets on a tensor, one by one: a dictionary, or two.
+
+    Raises:
+        ModelFileError: another state.
+    """
+    for part in state if isinstance(state, tuple) else (state,):
+        if part is None:
+            continue
+        if not isinstance(part, dict) or not all(isinstance(name, str) for name in part):
+            raise ModelFileError("the attributes of a tensor are no dictionary; the file is damaged or made to do harm")
+        check_names(part)
+        if any(
+            isinstance(value, Global) or (isinstance(value, Inert) and value.cls.pair not in VALUES)
+            for value in part.values()
+        ):
+            raise ModelFileError("an attribute of a tensor is no data; the file is damaged or made to do harm")
 
 
 def walk(root: object, limit: int = 5_000_000) -> Iterator[object]:

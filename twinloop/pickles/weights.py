@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinloop.errors import ModelFileError
-from twinloop.pickles.builders import ArrayShell
+from twinloop.pickles.arrays import ArrayShell
 from twinloop.pickles.values import AnyArray, Inert, TensorRef
 
 Weight = TensorRef | AnyArray
@@ -31,6 +31,7 @@ _PARTS = (
 _MODEL_FACTS = ("names", "stride", "task", "yaml", "nc", "kpt_shape")
 _FILE_FACTS = ("version", "license", "epoch")
 _MAX_WEIGHTS = 200_000
+_MAX_ITEMS = 20_000_000
 _MAX_DEPTH = 64
 _MAX_NODES = 20_000
 _SMALL = 4096
@@ -62,19 +63,46 @@ def weights_of(value: object) -> Weights:
     Raises:
         ModelFileError: the nesting goes round in circles, or two weights have one name.
     """
-    part, holder = _main_part(value)
-    found = dict(_module(holder) if _is_module(holder) else _flat(holder))
+    steps = _Steps()
+    part, holder = _main_part(value, steps)
+    found = dict(_module(holder, _Steps()) if _is_module(holder) else _flat(holder, _Steps()))
     rest = value.items() if isinstance(value, dict) and part else ()
-    left_out = tuple(str(key) for key, other in rest if str(key) != part and next(_flat(other), None) is not None)
+    left_out = tuple(
+        str(key) for key, other in rest if str(key) != part and next(_flat(other, steps), None) is not None
+    )
     return Weights(found, part, left_out, _facts(value, holder))
 
 
-def _main_part(value: object) -> tuple[str, object]:
+@dataclass
+class _Steps:
+    """How much was looked at: a small file may hold one list a hundred thousand times over."""
+
+    places: int = 0
+    items: int = 0
+
+    def look(self, depth: int, waiting: int) -> None:
+        """One place more.
+
+        Raises:
+            ModelFileError: too deep, or too many with those that wait.
+        """
+        self.places += 1
+        if depth > _MAX_DEPTH or self.places + waiting > _MAX_WEIGHTS:
+            raise ModelFileError("its values contain one another or are too many; it cannot be converted")
+
+    def read(self, count: int) -> None:
+        """Items of a container. Raises ModelFileError when there are too many in all."""
+        self.items += count
+        if self.items > _MAX_ITEMS:
+            raise ModelFileError("its values are too many; it cannot be converted")
+
+
+def _main_part(value: object, steps: _Steps) -> tuple[str, object]:
     if not isinstance(value, dict) or any(isinstance(item, TensorRef) for item in value.values()):
         return "", value
     for name in _PARTS:
         holder = value.get(name)
-        if _is_module(holder) or (isinstance(holder, dict) and next(_flat(holder), None) is not None):
+        if _is_module(holder) or (isinstance(holder, dict) and next(_flat(holder, steps), None) is not None):
             return name, holder
     return "", value
 
@@ -93,15 +121,12 @@ def _unwrapped(value: object) -> Weight | None:
     return None
 
 
-def _module(root: object) -> Iterator[tuple[str, Weight]]:
+def _module(root: object, steps: _Steps) -> Iterator[tuple[str, Weight]]:
     """As ``state_dict()`` does: a module's own parameters and lasting buffers, then its children's."""
     waiting: list[tuple[str, object, int]] = [("", root, 0)]
-    visited = 0
     while waiting:
         prefix, module, depth = waiting.pop()
-        visited += 1
-        if depth > _MAX_DEPTH or visited > _MAX_WEIGHTS:
-            raise ModelFileError("its modules contain one another; the file is damaged or made to do harm")
+        steps.look(depth, len(waiting))
         if not isinstance(module, Inert):
             continue
         attributes = module.attributes
@@ -120,16 +145,13 @@ def _entries(value: object) -> Iterator[tuple[str, object]]:
         yield from ((str(key), item) for key, item in value.items() if isinstance(key, str | int))
 
 
-def _flat(root: object) -> Iterator[tuple[str, Weight]]:
+def _flat(root: object, steps: _Steps) -> Iterator[tuple[str, Weight]]:
     """Every tensor and array, named by the way to it; modules inside name theirs as `_module` does."""
     waiting: list[tuple[str, object, int]] = [("", root, 0)]
     names: set[str] = set()
-    visited = 0
     while waiting:
         path, value, depth = waiting.pop()
-        visited += 1
-        if depth > _MAX_DEPTH or visited > _MAX_WEIGHTS:
-            raise ModelFileError("its values contain one another or are too many; it cannot be converted")
+        steps.look(depth, len(waiting))
         weight = _unwrapped(value)
         if weight is not None:
             name = path or "tensor"
@@ -140,16 +162,19 @@ def _flat(root: object) -> Iterator[tuple[str, Weight]]:
             continue
         dot = "." if path else ""
         if _is_module(value):
-            yield from ((f"{path}{dot}{name}", tensor) for name, tensor in _module(value))
+            yield from ((f"{path}{dot}{name}", tensor) for name, tensor in _module(value, steps))
             continue
-        waiting.extend((f"{path}{dot}{name}", item, depth + 1) for name, item in reversed(list(_children(value))))
+        waiting.extend(
+            (f"{path}{dot}{name}", item, depth + 1) for name, item in reversed(list(_children(value, steps)))
+        )
 
 
-def _children(value: object) -> Iterator[tuple[str, object]]:
+def _children(value: object, steps: _Steps) -> Iterator[tuple[str, object]]:
     if isinstance(value, Inert):
         yield from value.attributes.items()
     elif isinstance(value, list | tuple | ArrayShell):
         items = value.objects if isinstance(value, ArrayShell) else value
+        steps.read(len(items))
         yield from ((str(number), item) for number, item in enumerate(items) if not _is_plain(item))
     else:
         yield from _entries(value)

@@ -69,13 +69,13 @@ class ZipLayout:
             ModelFileError: larger than ``limit`` or than it says, damaged, or packed in an unknown way.
         """
         if max(entry.size, entry.packed) > limit:
-            raise ModelFileError(f"{self._source}: {entry.name} has {entry.size} bytes; no model file needs that")
+            raise ModelFileError(f"{self._source}: {entry.name!r} has {entry.size} bytes; no model file needs that")
         self._stream.seek(entry.data)
         data = self._stream.read(entry.packed)
         if entry.method == DEFLATED:
             data = _inflate(data, entry, self._source)
         elif entry.method != STORED:
-            raise ModelFileError(f"{self._source}: {entry.name} is packed in a way that torch never uses")
+            raise ModelFileError(f"{self._source}: {entry.name!r} is packed in a way that torch never uses")
         if len(data) != entry.size or zlib.crc32(data) != entry.crc:
             raise damaged(self._source, entry.name)
         return data
@@ -153,12 +153,10 @@ class ZipLayout:
         full, packed, _ = _wide(rest[name_size:], full, packed, 0)
         shown = name.decode("utf-8", "replace")
         later = bool(flags & _HAS_DESCRIPTOR)
-        same = {told.crc: crc, told.packed: packed, told.size: full}
+        same = ((told.crc, crc), (told.packed, packed), (told.size, full))
         if rest[:name_size] != name:
             self.problems.append(f"{shown[:60]!r} has another name in front of its data")
-        if (flags, method) != (told.flags, told.method) or any(
-            b != a and not (later and b == 0) for a, b in same.items()
-        ):
+        if (flags, method) != (told.flags, told.method) or any(b != a and not (later and b == 0) for a, b in same):
             self.problems.append(f"{shown[:60]!r} is described in two ways that disagree")
         if (flags | told.flags) & _ENCRYPTED:
             self.problems.append(f"{shown[:60]!r} is marked as encrypted, which torch never does")
@@ -176,7 +174,7 @@ class ZipLayout:
         if not self._follows(start, at) or start + size != end:
             self.problems.append("bytes before the list of entries belong to no entry, or to two")
         names = [entry.name for entry in self.entries]
-        if len(set(names)) != len(names):
+        if len({name.casefold() for name in names}) != len(names):  # torch's reader takes DATA.PKL for data.pkl
             self.problems.append("two entries have the same name")
         for name in names:
             if name.startswith("/") or "\\" in name or ":" in name or "\0" in name or ".." in PurePosixPath(name).parts:
@@ -190,7 +188,7 @@ class ZipLayout:
 
 def damaged(source: str, name: str) -> ModelFileError:
     """The error for an entry whose checksum is wrong."""
-    return ModelFileError(f"{source}: {name} is damaged (its checksum is wrong). Download it again.")
+    return ModelFileError(f"{source}: {name!r} is damaged (its checksum is wrong). Download it again.")
 
 
 def _wide(extra: bytes, full: int, packed: int, where: int) -> tuple[int, int, int]:
@@ -212,5 +210,7 @@ def _inflate(data: bytes, entry: Entry, source: str) -> bytes:
     try:
         unpacked = unpacker.decompress(data, entry.size + 1)
     except zlib.error as error:
-        raise ModelFileError(f"{source}: {entry.name} is damaged ({error}). Download it again.") from error
+        raise ModelFileError(f"{source}: {entry.name!r} is damaged ({error}). Download it again.") from error
+    if not unpacker.eof or unpacker.unused_data:
+        raise damaged(source, entry.name)
     return unpacked

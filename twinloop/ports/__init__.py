@@ -14,9 +14,10 @@ from twinloop.ports.detectors import (
 from twinloop.ports.generation import EarlyLook, GenerationSettings, Generator
 from twinloop.ports.reporting import Clock, Reporter
 from twinloop.ports.scanning import Greeting, NeighbourSearch, ScanJob, Scanner, Wanted
-from twinloop.ports.training import Trainer, TrainingSettings
+from twinloop.ports.training import FREE_SETTINGS, Trainer, TrainingSettings
 
 __all__ = [
+    "FREE_SETTINGS",
     "MEASURED",
     "Captioner",
     "Choice",

@@ -114,6 +114,10 @@ MEASURED = ("faces", "head pose", "hands", "eyes", "expression", "identity")
 """What a pack of detectors can measure, as people call it."""
 
 
+BEST_OF_FOLDER = "models"
+"""Name of the pack that is put together from the best files of a folder, whatever that is called."""
+
+
 @dataclass(frozen=True)
 class DetectorPack:
     """A named set of detectors. A port that is None is "not measured", never "nothing found".
@@ -152,8 +156,8 @@ class DetectorPack:
         return [name for name in MEASURED if not any(choice.port == name for choice in self.choices)]
 
     def _said(self, measured: str) -> str:
-        absent = self._absent
-        return f"Detectors ({self.name}): {measured}{'; not measured: ' if absent else ''}{', '.join(absent)}."
+        absent, pack = self._absent, "" if self.name == BEST_OF_FOLDER else f" ({self.name})"
+        return f"Detectors{pack}: {measured}{'; not measured: ' if absent else ''}{', '.join(absent)}."
 
     @property
     def fingerprint(self) -> str:

@@ -9,6 +9,9 @@ from typing import Protocol
 
 from twinloop.domain.records import LoRA, TrainingSample
 
+FREE_SETTINGS = ("stop_at", "gradient_checkpointing", "memory", "tensorboard", "wandb")
+"""Fields of `TrainingSettings` that decide no weight of a LoRA: a training goes on when they change."""
+
 
 @dataclass(frozen=True)
 class TrainingSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -46,8 +47,13 @@ def _one(name: str, results: list[CheckResult]) -> CheckHistogram:
         Column(low + width * index, low + width * (index + 1), (good, unsure, bad))
         for index, (good, unsure, bad) in enumerate(counts)
     ]
-    limits = sorted({words(result.limit.replace(">=", "≥")) for result in results})
+    limits = sorted({words(result.limit.replace(">=", "≥")) for result in results}, key=_by_number)
     about = f"limit {limits[0]}" if len(limits) == 1 else f"limits {limits[0]} to {limits[-1]}, by what was asked"
     said = f"{title(name)}: {len(values)} images from {number(low)} to {number(high)}, {about}"
     rows = tuple((number(c.start), number(c.end), *c.counts) for c in columns if sum(c.counts))
     return CheckHistogram(title(name), about, histogram(columns, [str(kind) for kind in _KINDS], said), rows)
+
+
+def _by_number(limit: str) -> tuple[list[float], str]:
+    """``> 6 bits`` before ``> 10 bits``; a limit without a number comes first."""
+    return [float(number) for number in re.findall(r"\d+(?:\.\d+)?", limit)], limit

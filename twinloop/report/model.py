@@ -1,27 +1,16 @@
-"""What a run left behind, read from its artefacts into frozen values. Any of them may be missing: a run can be looked at half-way."""
+"""What a run left behind, as frozen values. Any of it may be missing: a run can be looked at half-way."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
 
 from twinloop.domain.records import Dataset, LoRA, PanelScore
 from twinloop.domain.shots import Gap, Shot
 from twinloop.domain.statistics import Estimate
-from twinloop.domain.vault import NOT_RECORDED, Consent
-from twinloop.domain.verdicts import CheckResult, Verdict
-from twinloop.errors import NothingToDo, StateError
-from twinloop.stages import decide
-from twinloop.stages.analyze import FacetCount, ValueCount, gaps_from_json
-from twinloop.stages.review import Review
-from twinloop.store.atomic import read_json
-from twinloop.store.workspace import Workspace
-
-T = TypeVar("T")
+from twinloop.domain.verdicts import Verdict
+from twinloop.stages.analyze import FacetCount
+from twinloop.stages.train import GIVEN
 
 
 @dataclass(frozen=True)
@@ -90,7 +79,8 @@ class RunRecord:
         settings: flat name -> value, as in run.json. detectors: fingerprint of the models that measured.
         consent: on what ground the photos may be used, in words. photos: the real photos in use (None before they were observed). left_out: (path, reason).
         datasets, verdicts: by round, from 1. scores: by version, from 1.
-        best: version with the highest overall score so far. against_v1: metric -> paired change of the best version.
+        best: version with the highest overall score so far, of those that were not rolled back. picked: the version that a person chose
+            as the final one; None = the best is it. against_v1: metric -> paired change of the best version, where it is recorded.
     """
 
     person: str
@@ -113,179 +103,48 @@ class RunRecord:
     gaps_left: int | None
     against_v1: Mapping[str, Estimate]
     stop: Stop | None
+    picked: int | None = None
+
+    @property
+    def chosen(self) -> int | None:
+        """The version to use: what a person picked, else the best measured one."""
+        return self.best if self.picked is None else self.picked
+
+    @property
+    def final(self) -> bool:
+        """Whether there is a final LoRA, lora.safetensors: the run is finished, or a person picked a version."""
+        return self.chosen is not None and (self.stop is not None or self.picked is not None)
+
+    @property
+    def given(self) -> bool:
+        """Whether the first version is a LoRA that the user brought."""
+        return any(lora.preset == GIVEN for lora in self.loras)
 
     def round_of(self, version: int) -> FinishedRound | None:
         """The finished round that trained this version; None for version 1."""
         return next((entry for entry in self.rounds if entry.version == version), None)
 
+    def dropped(self, iteration: int) -> bool:
+        """Whether a round was rolled back, so that its images are in no later dataset."""
+        return any(entry.rolled_back for entry in self.rounds if entry.iteration == iteration)
+
+    @property
+    def kept_dataset(self) -> Dataset | None:
+        """What the run's photos have become: the dataset after the last round that was not rolled back; None before the photos were observed."""
+        kept = [dataset for number, dataset in enumerate(self.datasets, 1) if not self.dropped(number)]
+        return kept[-1] if kept else self.photos
+
+    def rolled_back(self, version: int) -> bool:
+        """Whether the round that made a version was rolled back, so that it is out of the choice, however high it scores."""
+        return version in out_of_choice(self.rounds)
+
     def remark(self, version: int) -> str:
         """What is special about a version: ``best``, ``rolled back`` (and not best), or nothing."""
         if version == self.best:
             return "best"
-        entry = self.round_of(version)
-        return "rolled back" if entry is not None and entry.rolled_back else ""
+        return "rolled back" if self.rolled_back(version) else ""
 
 
-def read_run(workspace: Workspace) -> RunRecord:
-    """Read every artefact that is there.
-
-    Raises:
-        NothingToDo: there is no run in the folder. StateError: an artefact is damaged; names the file.
-    """
-    if not (workspace.run_record.exists() or workspace.history.exists() or workspace.gaps(1).exists()):
-        raise NothingToDo(
-            f"No run in {workspace.root}: it holds neither run.json nor iteration_history.json. Start one first."
-        )
-    started: dict[str, Any] = _read(workspace.run_record, lambda data: data, {})
-    history: dict[str, Any] = _read(workspace.history, lambda data: data, {})
-    settings = _flat(started.get("settings", {}))
-    photos = _read(workspace.dataset(0), Dataset.from_json, None)
-    scores = _numbered(workspace.panel_score, PanelScore.from_json)
-    with _shape_of(workspace.history):
-        return RunRecord(
-            person=str(history.get("person") or settings.get("person_name", "")), trigger=settings.get("person_trigger", ""),
-            base_model=str(history.get("base_model") or settings.get("base_model", "")), settings=settings,
-            detectors=str(started.get("observer", "")), consent=_read(workspace.dataset(0), _consent, NOT_RECORDED.text),
-            photos=photos, left_out=_read(workspace.dataset(0), _left_out, ()),
-            identity=_read(workspace.identity, _identity, None), surveys=_numbered(workspace.gaps, _survey),
-            verdicts=_reviewed(workspace), datasets=_numbered(workspace.dataset, Dataset.from_json),
-            panel=_read(workspace.panel, _shots, ()), scores=scores,
-            loras=_numbered(workspace.lora_record, LoRA.from_json) or tuple(LoRA.from_json(item) for item in history.get("loras", ())),
-            rounds=tuple(_round(item) for item in history.get("iterations", ())),
-            best=_best(history, scores), gaps_left=_whole(history.get("gaps_left")),
-            against_v1={str(name): Estimate.from_json(item) for name, item in history.get("best_against_v1", {}).items()},
-            stop=_stop(history.get("stop")),
-        )  # fmt: skip
-
-
-def _consent(data: Any) -> str:
-    return Consent.from_json(data.get("consent")).text
-
-
-@contextmanager
-def _shape_of(path: Path) -> Iterator[None]:
-    """Turn "this JSON is not what a stage writes" into an error that names the file."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StateError(
-            f"{path} does not hold what this step writes ({type(error).__name__}: {error}). Move it away and run the loop again."
-        ) from error
-
-
-def _read(path: Path, parse: Callable[[Any], T], missing: T) -> T:
-    if not path.exists():
-        return missing
-    data = read_json(path)
-    with _shape_of(path):
-        return parse(data)
-
-
-def _numbered(path_of: Callable[[int], Path], parse: Callable[[Any], T]) -> tuple[T, ...]:
-    """Artefacts 1, 2, 3... up to the first that is not there."""
-    found: list[T] = []
-    while (path := path_of(len(found) + 1)).exists():
-        data = read_json(path)
-        with _shape_of(path):
-            found.append(parse(data))
-    return tuple(found)
-
-
-def _flat(data: Any, prefix: str = "") -> dict[str, str]:
-    if not isinstance(data, dict):
-        return {prefix: "default" if data is None else str(data)}
-    return {
-        name: value
-        for key, item in data.items()
-        for name, value in _flat(item, f"{prefix}.{key}" if prefix else str(key)).items()
-    }
-
-
-def _left_out(data: Any) -> tuple[tuple[str, str], ...]:
-    return tuple((str(item["path"]), str(item["reason"])) for item in data.get("left_out", ()))
-
-
-def _survey(data: Any) -> Survey:
-    facets = tuple(_facet(name, item) for name, item in data.get("facets", {}).items())
-    lacking = tuple((str(name), str(why)) for name, why in data.get("not_measured", {}).items())
-    return Survey(
-        int(data.get("iteration", 1)), int(data.get("images", 0)), facets, gaps_from_json(data), lacking,
-        tuple(map(str, data.get("missing_models", ()))), tuple(map(str, data.get("notes", ()))),
-    )  # fmt: skip
-
-
-def _facet(name: str, data: Any) -> FacetCount:
-    values = tuple(
-        ValueCount(
-            value, int(item["count"]), int(item["measured"]), None if item["target"] is None else float(item["target"])
-        )
-        for value, item in data["values"].items()
-    )
-    return FacetCount(name, values, int(data["measured"]), int(data["not_measured"]), "")
-
-
-def _reviewed(workspace: Workspace) -> tuple[tuple[Verdict, ...], ...]:
-    """The verdicts of every round, with a person's word over them where a review was finished."""
-    rounds = []
-    for iteration, verdicts in enumerate(_numbered(workspace.verdicts, _verdicts), 1):
-        review = Review.read(workspace.review(iteration), iteration)
-        said = review.opinions if review.finished else {}
-        rounds.append(
-            tuple(dataclasses.replace(v, human=said[v.image].outcome) if v.image in said else v for v in verdicts)
-        )
-    return tuple(rounds)
-
-
-def _verdicts(data: Any) -> tuple[Verdict, ...]:
-    return tuple(
-        Verdict(
-            item["image"],
-            item["sha256"],
-            item["type"],
-            item["target"],
-            tuple(CheckResult.from_json(check) for check in item["checks"]),
-            early=item.get("rejected_early"),
-        )
-        for item in data["verdicts"]
-    )
-
-
-def _shots(data: Any) -> tuple[Shot, ...]:
-    return tuple(Shot.from_json(item) for item in data["shots"])
-
-
-def _identity(data: Any) -> IdentityRecord:
-    if not data.get("measured"):
-        return IdentityRecord(0, frozenset(), {}, None, None, str(data.get("why", "not measured")))
-    bands = {str(name): (float(mean), float(spread), int(n)) for name, (mean, spread, n) in data["bands"].items()}
-    mean, spread, n = data["overall"]
-    return IdentityRecord(
-        len(data["photos"]), frozenset(data["held_out"]), bands, (float(mean), float(spread), int(n)), float(data["highest_pair"]), ""
-    )  # fmt: skip
-
-
-def _round(data: Any) -> FinishedRound:
-    gain = data["improvement"]
-    return FinishedRound(
-        iteration=int(data["iteration"]), gap_count=int(data["gap_count"]), generated=int(data["generated"]), approved=int(data["approved"]),
-        rejected=int(data["rejected"]), unsure=int(data["unsure"]), approval=Estimate.from_json(data["approval_rate"]),
-        quality=float(data["quality_score"]), merged=int(data["merged"]), generated_with=str(data["generated_with"]),
-        version=int(data["lora_version"]), improvement=None if gain is None else Estimate.from_json(gain),
-        drifted=tuple(map(str, data["drifted"])), rolled_back=bool(data["rolled_back"]),
-    )  # fmt: skip
-
-
-def _stop(data: Any) -> Stop | None:
-    return None if data is None else Stop(str(data["rule"]), str(data["reason"]), bool(data["converged"]))
-
-
-def _best(history: Mapping[str, Any], scores: Sequence[PanelScore]) -> int | None:
-    """The best version as recorded; before anything is recorded, the best of what is measured."""
-    if "best_version" in history:
-        return int(history["best_version"])
-    measured = [score for score in scores if "overall" in score.metrics]
-    return decide.best(measured).version if measured else None
-
-
-def _whole(data: Any) -> int | None:
-    return None if data is None else int(data)
+def out_of_choice(rounds: Sequence[FinishedRound]) -> frozenset[int]:
+    """The versions whose round was rolled back."""
+    return frozenset(entry.version for entry in rounds if entry.rolled_back)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from twinloop.domain.records import Dataset
 from twinloop.report.model import RunRecord
 from twinloop.report.words import METRICS, number, percent, words
+from twinloop.stages.train import GIVEN
 from twinloop.store.workspace import Workspace
 
 NANO, FAKE = "nano", "fake"
@@ -18,7 +19,7 @@ NANO, FAKE = "nano", "fake"
 
 @dataclass(frozen=True)
 class DatasetRow:
-    """What a dataset version is made of; weights are sums over its members."""
+    """What a dataset version is made of; weights are sums over its members. ``dropped``: its round was rolled back, and the next began without it."""
 
     name: str
     id: str
@@ -27,6 +28,7 @@ class DatasetRow:
     synthetic: int
     share: str
     weights: str
+    dropped: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class LoraRow:
 
     name: str
     remark: str
+    picked: bool
     dataset: str
     preset: str
     steps: int
@@ -64,16 +67,19 @@ class Link:
 
 def dataset_rows(run: RunRecord) -> tuple[DatasetRow, ...]:
     """The real photos, then the dataset after every round."""
-    versions = [] if run.photos is None else [("real photos", run.photos)]
-    versions += [(f"after round {number}", dataset) for number, dataset in enumerate(run.datasets, 1)]
-    return tuple(_dataset_row(name, dataset) for name, dataset in versions)
+    photos = [] if run.photos is None else [_dataset_row("real photos", run.photos)]
+    rounds = (
+        _dataset_row(f"after round {number}", dataset, run.dropped(number))
+        for number, dataset in enumerate(run.datasets, 1)
+    )
+    return (*photos, *rounds)
 
 
-def _dataset_row(name: str, dataset: Dataset) -> DatasetRow:
+def _dataset_row(name: str, dataset: Dataset, dropped: bool = False) -> DatasetRow:
     real, made = dataset.real, dataset.synthetic
     weights = f"{number(sum(m.weight for m in real), 1)} : {number(sum(m.weight for m in made), 1)}"
     share = percent(len(made) / len(dataset.members)) if dataset.members else "none"
-    return DatasetRow(name, dataset.id, len(real), sum(m.weight == 0 for m in real), len(made), share, weights)
+    return DatasetRow(name, dataset.id, len(real), sum(m.weight == 0 for m in real), len(made), share, weights, dropped)
 
 
 def lora_rows(run: RunRecord) -> tuple[LoraRow, ...]:
@@ -81,13 +87,14 @@ def lora_rows(run: RunRecord) -> tuple[LoraRow, ...]:
     how = _special(run)
     rows = []
     for lora in run.loras:
-        loss = "given, not trained here" if lora.preset == "given" else number(lora.final_loss, 4)
+        loss = "given, not trained here" if lora.preset == GIVEN else number(lora.final_loss, 4)
         rows.append(
             LoraRow(
                 f"v{lora.version}",
                 run.remark(lora.version),
+                lora.version == run.picked,
                 lora.dataset_id,
-                lora.preset if lora.preset == "given" else ", ".join((lora.preset, *how)),
+                lora.preset if lora.preset == GIVEN else ", ".join((lora.preset, *how)),
                 lora.steps,
                 lora.seed,
                 loss,
@@ -154,9 +161,9 @@ def links(run: RunRecord, workspace: Workspace) -> tuple[tuple[str, tuple[Link, 
 
 def lora_href(run: RunRecord, space: Workspace) -> str | None:
     """Where the LoRA of the answer lies; None when it is not there."""
-    if run.best is None:
+    if run.chosen is None:
         return None
-    path = space.lora(run.best) if run.stop is None else space.final_lora
+    path = space.final_lora if run.final else space.lora(run.chosen)
     return relative_href(path, space.root) if path.exists() else None
 
 
@@ -165,7 +172,8 @@ def _round_name(run: RunRecord, number: int) -> str:
 
 
 def _lora_files(run: RunRecord, space: Workspace) -> list[tuple[Path, str]]:
-    files = [(space.final_lora, "the best measured version: the one to use")] if run.stop is not None else []
+    why = "the best measured version" if run.picked is None else f"v{run.picked}, picked by a person"
+    files = [(space.final_lora, f"{why}: the one to use")] if run.final else []
     for lora in run.loras:
         files += [
             (space.lora(lora.version), f"LoRA v{lora.version}"),

@@ -13,7 +13,8 @@ from markupsafe import Markup
 
 from twinloop.domain.wording import plural
 from twinloop.report import answer, histograms, lacking, notes, panel, reproduce, shares, sheets, trends, words
-from twinloop.report.model import RunRecord, read_run
+from twinloop.report.model import RunRecord
+from twinloop.report.reading import read_run
 from twinloop.report.thumbnails import Pictures
 from twinloop.store.atomic import write_bytes
 from twinloop.store.workspace import Workspace

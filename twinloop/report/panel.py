@@ -93,9 +93,9 @@ def _shared(split: Sequence[Sequence[str]], most: int) -> int:
 
 
 def _columns(run: RunRecord) -> list[int]:
-    """The first version, the best and the latest ones."""
+    """The first version, the best, what a person picked, and the latest ones."""
     known = [score.version for score in run.scores]
-    wanted = [v for v in (1, run.best) if v in known]
+    wanted = [v for v in (1, run.best, run.picked) if v in known]
     latest = [v for v in reversed(known) if v not in wanted][: max(0, VERSIONS - len(set(wanted)))]
     return sorted({v for v in wanted if v is not None} | set(latest))
 

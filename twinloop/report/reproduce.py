@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import Any
 
 from twinloop.errors import InputError, StateError
@@ -29,7 +31,8 @@ class MadeRow:
 
 def made_rows(run: RunRecord, workspace: Workspace) -> tuple[MadeRow, ...]:
     """Every synthetic image that stayed, in the order of the dataset."""
-    members = [m for m in run.datasets[-1].synthetic if m.round > 0] if run.datasets else []
+    dataset = run.kept_dataset
+    members = [] if dataset is None else [m for m in dataset.synthetic if m.round > 0]
     shots: dict[str, Mapping[str, Any]] = {}
     for iteration in sorted({member.round for member in members}):
         shots |= {str(item.get("sha256")): item for item in _generated(workspace, iteration)}
@@ -61,10 +64,9 @@ def _generated(workspace: Workspace, iteration: int) -> list[Mapping[str, Any]]:
 
 
 def commands(run: RunRecord, workspace: Workspace) -> tuple[str, ...]:
-    """The run as a whole, and each round by hand; paths as the artefacts hold them."""
-    root, base = workspace.root.name, run.settings.get("base_model", run.base_model)
+    """The run as a whole, and each round by hand; to be run where the run was started. What the configuration holds is left to it."""
+    root = _run_folder(run, workspace)
     lines = ["twinloop run --config bootstrap_config.json   # with the settings below"]
-    seed = run.settings.get("seed", "0")
     for entry in run.rounds:
         n = entry.iteration
         lora = next(
@@ -72,12 +74,28 @@ def commands(run: RunRecord, workspace: Workspace) -> tuple[str, ...]:
             f"lora_{entry.generated_with}.safetensors",
         )
         argv = [
-            "python", "generate_synthetic.py", f"{root}/gaps_iter{n}.json", "--base-model", base, "--lora", lora, "--person", run.trigger,
-            "--num-per-gap", run.settings.get("generation.num_per_gap", "5"), "--seed", seed, "--iteration", str(n), "--output", f"synthetic_{n}",
-            "--config", "bootstrap_config.json",
+            "python", "generate_synthetic.py", (root / workspace.gaps(n).name).as_posix(), "--lora", lora,
+            "--iteration", str(n), "--output", f"synthetic_{n}", "--config", "bootstrap_config.json",
         ]  # fmt: skip
         lines.append(shlex.join(argv))
     return tuple(lines)
+
+
+def _run_folder(run: RunRecord, workspace: Workspace) -> PurePath:
+    """The run's folder as seen from where the run was started: recorded paths tell. Without any, as seen from the folder above it."""
+    made = [member.path for dataset in run.datasets for member in dataset.synthetic if member.round > 0]
+    if made:  # ../approved_iter1/x.png
+        return PurePath(made[0].replace("\\", "/")).parent.parent
+    root, start = Path(os.path.abspath(workspace.root)), _start(run, workspace)
+    return root.relative_to(start) if start is not None and root.is_relative_to(start) else PurePath(root.name)
+
+
+def _start(run: RunRecord, workspace: Workspace) -> Path | None:
+    """The folder that the recorded paths of LoRAs are relative to."""
+    parts = Path(os.path.abspath(workspace.lora_dir)).parts
+    recorded = PurePath(run.loras[0].path).parent.parts if run.loras else parts
+    kept = len(parts) - len(recorded)
+    return Path(*parts[:kept]) if kept > 0 and parts[kept:] == recorded else None
 
 
 def versions(workspace: Workspace) -> tuple[tuple[str, str], ...]:

@@ -31,7 +31,7 @@ METRICS = (
     ),
     Metric("quality", "Face quality", False, "The detector pack's own score of the face, 0 to 1; 0 where no face came out."),
     Metric("diversity", "Diversity", False, "Mean distance of a panel image to the others (1 minus the correlation of 16 x 16 thumbnails)."),
-    Metric("overall", "Overall score", False, "Mean of on-target rate, identity and face quality per image. The best version is the one where it is highest."),
+    Metric("overall", "Overall score", False, "Mean of on-target rate, identity and face quality per image. The best version is the one where it is highest, of those whose round was not rolled back."),
 )  # fmt: skip
 
 _NAMES = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twinloop.domain.facet import Facet
+from twinloop.domain.facet import Facet, Shares, wanted_shares
 from twinloop.domain.model_roles import why_blind
 from twinloop.domain.observation import Observation
 from twinloop.domain.shots import Gap, images_needed
@@ -59,15 +59,13 @@ class Analysis:
         return tuple(f.facet for f in self.facets if f.measured == 0)
 
 
-def analyze(
-    seen: Sequence[Observation], facets: Sequence[Facet], shares: Mapping[str, Mapping[str, float]]
-) -> Analysis:
+def analyze(seen: Sequence[Observation], facets: Sequence[Facet], shares: Shares) -> Analysis:
     """Count facet values over the dataset's observations and derive the gaps.
 
     Args:
         shares: facet -> value -> wanted share; goes over the facet's own.
     """
-    counted = tuple(_count(facet, seen, {**facet.shares, **shares.get(facet.name, {})}) for facet in facets)
+    counted = tuple(_count(facet, seen, wanted_shares(facet, shares)) for facet in facets)
     gaps = [gap for facet, found in zip(facets, counted, strict=True) for gap in _gaps(facet, found)]
     gaps.sort(key=lambda gap: (-gap.count, gap.facet, gap.value))
     synthetic = sum(observation.origin != "real" for observation in seen)
@@ -89,7 +87,7 @@ def _notes(images: int, facets: Sequence[FacetCount]) -> list[str]:
     return notes
 
 
-def check_shares(facets: Sequence[Facet], shares: Mapping[str, Mapping[str, float]]) -> None:
+def check_shares(facets: Sequence[Facet], shares: Shares) -> None:
     """Whether the user's shares fit the facets.
 
     Raises:
@@ -104,9 +102,11 @@ def check_shares(facets: Sequence[Facet], shares: Mapping[str, Mapping[str, floa
             for value in wanted
             if value not in facet.values
         ]
-        total = sum({**facet.shares, **wanted}.values())
+        total = sum(wanted_shares(facet, shares).values())
         if wanted and not facet.multiple and total > 1 + 1e-9:
-            problems.append(f"the shares of {facet.name} add up to {total:.2f}, more than 1")
+            rest = ", ".join(f"{value} {share:g}" for value, share in facet.shares.items() if value not in wanted)
+            usual = f" (with the usual ones of the others: {rest})" if rest else ""
+            problems.append(f"the shares of {facet.name} add up to {total:.2f}, more than 1{usual}")
     if problems:
         raise InputError("Wanted shares: " + "; ".join(problems) + ".")
 

@@ -72,13 +72,21 @@ def _identity(seen: Observation | None, likeness: IdentityReference) -> float:
 
 
 def _hits(shot: Shot, seen: Observation, facets: Sequence[Facet]) -> dict[str, bool]:
-    """Facet -> whether the asked value was seen, of those that were asked for and measured."""
+    """Facet -> whether the asked value was seen, of those that were asked for and measured.
+
+    Where a face was looked for and there is none, every value that is read off a face was missed: a LoRA that ruins faces must not gain by it.
+    """
     asked, hits = dict(shot.traits), {}
+    faceless = "faces" in seen.measured and not seen.faces
     for facet in facets:
         value = asked.get(facet.name)
+        if value is None:
+            continue
         reading = facet.classify(seen)
-        if value is not None and (value in reading.present or value in reading.absent):
+        if value in reading.present or value in reading.absent:
             hits[facet.name] = value in reading.present
+        elif faceless and "faces" in facet.needs and seen.measured.issuperset(facet.needs):
+            hits[facet.name] = False
     return hits
 
 

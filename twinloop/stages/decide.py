@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from twinloop.domain.model_roles import NO_DETECTOR_EXISTS
 from twinloop.domain.records import PanelScore
 from twinloop.domain.statistics import Estimate
+from twinloop.domain.wording import percent
 from twinloop.stages.assess import compare
 
 WATCHED = {"identity": 0.03, "diversity": 0.20, "quality": 0.03}
@@ -62,7 +64,7 @@ class HighApproval:
         last = rounds[-self.rounds :]
         if len(last) < self.rounds or any(r.total == 0 or r.approved / r.total <= self.rate for r in last):
             return None
-        return Decision("approval", f"approval above {self.rate:.0%} in {self.rounds} rounds running", True)
+        return Decision("approval", f"approval above {percent(self.rate)} in {self.rounds} rounds running", True)
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class SmallImprovement:
         told = "not to be told from none" if gain.high >= 0 else "the last round made it worse"
         return Decision(
             "improvement",
-            f"improvement {gain.value:.1%} is below the {self.threshold:.0%} threshold, and {told} (95% interval {gain.low:.1%} to {gain.high:.1%}, n={gain.n})",
+            f"improvement {gain.value:.1%} is below the {percent(self.threshold)} threshold, and {told} (95% interval {gain.low:.1%} to {gain.high:.1%}, n={gain.n})",
             True,
         )
 
@@ -124,7 +126,7 @@ class NothingApproved:
         if last.total and not last.approved:
             return Decision(
                 "nothing_approved",
-                "no image of this round was approved; see the reasons in the report before running on",
+                "no image of this round was approved; the report says what stood in the way",
                 False,
             )
         return None
@@ -143,6 +145,19 @@ class Budget:
 
 
 NO_GAPS = Decision("no_gaps", "gap count is 0: every facet value has its share", True)
+
+
+def no_gaps(unmeasured: Mapping[str, str]) -> Decision:
+    """The end of a run whose dataset has no gap in what could be measured.
+
+    Args:
+        unmeasured: what is wanted and was not measured, with the reason. It is no success, unless nobody has a detector for it.
+    """
+    if not unmeasured:
+        return NO_GAPS
+    told = "; ".join(f"{name} ({why})" for name, why in unmeasured.items())
+    reason = f"gap count is 0 in what was measured; not measured: {told}"
+    return Decision(NO_GAPS.rule, reason, all(why == NO_DETECTOR_EXISTS for why in unmeasured.values()))
 
 
 def decide(rounds: Sequence[RoundFacts], rules: Sequence[StopRule]) -> Decision | None:

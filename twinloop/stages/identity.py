@@ -64,11 +64,11 @@ class IdentityReference:
         return float((self.embeddings @ face.embedding).max())
 
     def lower_limit(self, seen: Observation, tolerance: float) -> float:
-        """Least similarity for an image of this head angle: the real photos' mean minus ``tolerance`` standard deviations, or, if
-        that is less, the strangers' mean plus as many of theirs.
+        """Least similarity for an image of this head angle: the real photos' mean minus ``tolerance`` standard deviations, or, where that
+        asks for too much, halfway from strangers to that mean, and ``tolerance`` of the strangers' standard deviations above theirs at least.
 
-        Photos of one camera and one hour can be more alike than any generator gets; an image that far above every stranger is of
-        the person all the same.
+        Photos of one camera and one hour can be more alike than any generator gets; an image that is nearer to them than to any stranger, and
+        that far above every one, is of the person all the same.
 
         A band with few photos takes the overall spread and the lower of its own and the overall mean; one without any photo the
         lowest mean that is known, because a turned head scores lower in every embedder.
@@ -82,21 +82,24 @@ class IdentityReference:
             else:
                 mean = min([mean, *([band[0]] if band is not None else (known[0] for known in self.bands.values()))])
         own = mean - tolerance * max(spread, 0.02)
-        above_strangers = math.inf if self.strangers is None else self.strangers[0] + tolerance * self.strangers[1]
-        return max(0.0, min(own, above_strangers))
+        if self.strangers is None:
+            return max(0.0, own)
+        stranger, deviation = self.strangers
+        halfway = (stranger + mean) / 2 if len(self.sha256) > 1 else 0.0
+        return max(0.0, min(own, max(halfway, stranger + tolerance * deviation)))
 
 
 def freeze_reference(
     photos: Sequence[Observation], fingerprint: str, strangers: tuple[float, float] | None = None
 ) -> IdentityReference | None:
-    """Learn a person from real photos; None when nothing was embedded.
+    """Learn a person from real photos; None when nothing was embedded, or one photo by an embedder of which no more is known.
 
     With 20 photos or more, 15 % are held out from training (never from an angle class that is rare), so that the panel
     measures likeness to photos the LoRA has not seen. They still count in the gap analysis.
     """
     known = [p for p in photos if p.origin == "real" and p.face is not None and p.face.embedding is not None]
     known.sort(key=lambda p: p.sha256)
-    if len(known) < 2:
+    if not known or (len(known) == 1 and strangers is None):
         return None
     rows = np.stack([p.face.embedding for p in known if p.face is not None and p.face.embedding is not None]).astype(
         np.float32
@@ -105,13 +108,14 @@ def freeze_reference(
     np.fill_diagonal(similarity, -1.0)
     nearest = np.sort(similarity, axis=1)[:, -NEAREST:]
     own = np.where(nearest > -1, nearest, np.nan)
-    scores = np.nanmean(own, axis=1)
+    # a single photo has no other to be alike: what strangers look like is then the only limit
+    scores = np.nanmean(own, axis=1) if len(known) > 1 else np.ones(1)
     angles = [angle_of(p.face.pose.yaw) if p.face is not None and p.face.pose is not None else "unknown" for p in known]
     bands = {angle: _spread(scores[[a == angle for a in angles]]) for angle in sorted(set(angles))}
     sharp = [p.measures["face_sharpness"] for p in known if "face_sharpness" in p.measures]
     return IdentityReference(
         embeddings=rows, sha256=tuple(p.sha256 for p in known), held_out=_hold_out(known, angles), bands=bands,
-        overall=_spread(scores), highest_pair=float(similarity.max()), fingerprint=fingerprint,
+        overall=_spread(scores), highest_pair=float(similarity.max()) if len(known) > 1 else 1.0, fingerprint=fingerprint,
         sharpness=float(np.median(sharp)) if sharp else None, strangers=strangers,
     )  # fmt: skip
 
@@ -132,7 +136,7 @@ def _hold_out(known: Sequence[Observation], angles: Sequence[str]) -> frozenset[
 def reference_to_json(reference: IdentityReference | None) -> dict[str, Any]:
     """The record of the frozen reference; ``null`` fields when the run has no embedder."""
     if reference is None:
-        return {"measured": False, "why": "no identity embedder, or fewer than two usable faces"}
+        return {"measured": False, "why": "no identity embedder, or no usable face"}
     return {
         "measured": True,
         "fingerprint": reference.fingerprint,

@@ -31,35 +31,28 @@ class MergeLimits:
     decay: float = 0.7
 
 
-def real_dataset(
-    photos: Sequence[Photo], facets: Sequence[Facet], trigger: str, style: str, held_out: frozenset[str]
-) -> Dataset:
-    """The first dataset. Photos already marked as synthetic keep their origin; held-out photos have weight 0 (never trained on)."""
-    members = []
-    for photo in photos:
-        weight = 0.0 if photo.seen.sha256 in held_out else 1.0
-        made = photo.seen.origin != "real"
-        members.append(
-            Member(
-                path=shown_path(photo.path), sha256=photo.seen.sha256, caption=_caption(photo, facets, trigger, style),
-                origin=photo.seen.origin, round=0, weight=0.0 if made else weight,
-            )
-        )  # fmt: skip
-    return Dataset(tuple(members))
-
-
-def dataset_by_hand(
+def first_dataset(
     photos: Sequence[Photo], facets: Sequence[Facet], trigger: str, style: str, limits: MergeLimits, held_out: frozenset[str] = frozenset(),
 ) -> Dataset:  # fmt: skip
-    """The dataset of a folder into which the user put approved images by hand: all photos, and what is marked as synthetic within the caps.
+    """The dataset of a folder: all photos, and what is marked as made among them (approved images that the user put there by hand) within the caps.
 
     Args:
-        held_out: photos that stay out of the training, because its checkpoints are measured against them.
+        held_out: hashes of photos of weight 0: they are never trained on, because LoRAs are measured against them.
     """
-    plain = real_dataset(photos, facets, trigger, style, held_out)
-    marked = [dataclasses.replace(m, round=1) if m.origin != "real" else m for m in plain.members]
-    kept = {m.sha256 for m in plain.synthetic[: _most_synthetic(plain, limits.max_share)]}
-    return weighted(Dataset(tuple(m for m in marked if m.origin == "real" or m.sha256 in kept)), 1, limits)
+    members = [
+        Member(
+            path=shown_path(photo.path), sha256=photo.seen.sha256, caption=_caption(photo, facets, trigger, style),
+            origin=photo.seen.origin, round=0, weight=0.0 if photo.seen.sha256 in held_out else 1.0,
+        )
+        for photo in photos
+    ]  # fmt: skip
+    return within_caps(Dataset(tuple(members)), limits)
+
+
+def within_caps(dataset: Dataset, limits: MergeLimits) -> Dataset:
+    """A folder's members without the made ones that are too many, and with the others' weights."""
+    kept = {m.sha256 for m in dataset.synthetic[: _most_synthetic(dataset, limits.max_share)]}
+    return weighted(Dataset(tuple(m for m in dataset.members if m.origin == "real" or m.sha256 in kept)), 0, limits)
 
 
 def _caption(photo: Photo, facets: Sequence[Facet], trigger: str, style: str) -> str:
@@ -74,11 +67,11 @@ def merge(
 ) -> tuple[Dataset, list[Judged]]:  # fmt: skip
     """The new dataset and the images that joined it: the best first, no more per gap than it needs, within the caps."""
     quota = {(gap.facet, gap.value): gap.count for gap in gaps}
-    room = _room(dataset, limits.max_share)
+    free = room(dataset, limits.max_share)
     joined: list[Judged] = []
     for item in sorted(judged, key=lambda j: (-j.verdict.quality, j.asked.path.name)):
         key = (item.asked.facet, item.asked.value)
-        if item.seen is None or len(joined) >= room or quota.get(key, 0) <= 0:
+        if item.seen is None or len(joined) >= free or quota.get(key, 0) <= 0:
             continue
         quota[key] -= 1
         joined.append(item)
@@ -87,7 +80,8 @@ def merge(
     return weighted(Dataset(tuple(members)), iteration, limits), joined
 
 
-def _room(dataset: Dataset, max_share: float) -> int:
+def room(dataset: Dataset, max_share: float) -> int:
+    """How many more made images a dataset takes."""
     return max(0, _most_synthetic(dataset, max_share) - len(dataset.synthetic))
 
 
@@ -105,7 +99,7 @@ def _member(item: Judged, facets: Sequence[Facet], trigger: str, style: str, ite
 def weighted(dataset: Dataset, iteration: int, limits: MergeLimits) -> Dataset:
     """Weights of the synthetic members: decayed by age, then scaled down together until the real photos outweigh them by ``ratio``."""
     real = sum(member.weight for member in dataset.real)
-    aged = {m.sha256: limits.decay ** max(0, iteration - m.round) for m in dataset.synthetic if m.round > 0}
+    aged = {m.sha256: limits.decay ** max(0, iteration - m.round) for m in dataset.synthetic}
     total = sum(aged.values())
     scale = min(1.0, real / (limits.ratio * total)) if total > 0 else 1.0
     return Dataset(

@@ -11,7 +11,7 @@ from twinloop.domain.model_roles import AUTO, OTHER_HALF, PACKS, WORK
 from twinloop.pickles import Policy
 from twinloop.pickles.inspection import Verdict
 from twinloop.stages.inspect_models import ENDINGS, inspect_file
-from twinloop.store.models_folder import FoundModel, ModelsReport, model_paths
+from twinloop.store.models_folder import FoundModel, ModelsReport, model_paths, problem_of
 
 
 class State(StrEnum):
@@ -47,12 +47,12 @@ def file_states(report: ModelsReport, opened: Collection[Path], pack: str = AUTO
             yield FileState(path, State.IN_USE, model.role)
         elif path.suffix.lower() in ENDINGS and (danger := _danger(path)):
             yield FileState(path, State.UNSAFE, danger)
+        elif problem := model.problem if model is not None else _damage(path):
+            yield FileState(path, State.BROKEN, problem.removeprefix(f"{path.name}: "))
         elif model is None:
             yield FileState(
                 path, State.UNRECOGNISED, "no detector goes by this name; see docs/model-files.md for the names"
             )
-        elif model.problem is not None:
-            yield FileState(path, State.BROKEN, model.problem.removeprefix(f"{path.name}: "))
         else:
             yield FileState(path, State.NOT_NEEDED, f"{model.role}; {_why_closed(model, report, opened, pack)}")
 
@@ -69,6 +69,11 @@ def _why_closed(model: FoundModel, report: ModelsReport, opened: Collection[Path
     taken = [found.path.name for found in report.found if found.path in opened and WORK[found.role] == WORK[model.role]]
     work = "does its work" if len(taken) == 1 else "do its work"
     return f"{' and '.join(taken)} {work}" if taken else "it was tried and cannot be used"
+
+
+def _damage(path: Path) -> str | None:
+    """Why a file of no known role is not even a model; of pickles the gate has said what there is to say."""
+    return None if path.suffix.lower() in ENDINGS - {".pt"} else problem_of(path)
 
 
 def _danger(path: Path) -> str:

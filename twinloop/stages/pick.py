@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from twinloop.errors import InputError
@@ -33,8 +34,13 @@ def pick(space: Workspace, version: int) -> dict[str, Any]:
     with locked(space.root):
         make_final(space, version)
         record = {"version": version, "picked_by": "person", "when": utc_now()}
-        write_json(space.lora_dir / RECORD, record)
+        write_json(record_of(space), record)
     return record
+
+
+def record_of(space: Workspace) -> Path:
+    """Where it is written down that a person picked the final version."""
+    return space.lora_dir / RECORD
 
 
 def make_final(space: Workspace, version: int) -> None:
@@ -49,7 +55,7 @@ def make_final(space: Workspace, version: int) -> None:
 
 def picked(space: Workspace) -> dict[str, Any] | None:
     """What a person chose, or None: then the best measured version is the final one."""
-    path = space.lora_dir / RECORD
+    path = record_of(space)
     if not path.is_file():
         return None
     data = read_json(path)

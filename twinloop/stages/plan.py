@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from twinloop.domain.facet import Facet
+from twinloop.domain.facet import Facet, Shares, wanted_shares
 from twinloop.domain.shots import Gap, Shot, derive_seed
 from twinloop.stages import words
 from twinloop.stages.sources import Source, choose
 
 PLAIN = {"face_angle": ("front", "three_quarter"), "framing": ("close_up", "portrait", "half_body")}
 """Values that keep another gap's target recognisable: nobody can see a smile from behind, or in a full-length picture."""
-USUAL_SAMPLES = 4
-"""Sample images at a time, where no prompts are given."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class PlanSettings:
     Attributes:
         style: ``prose`` or ``tags``. num_per_gap: shots per gap and round.
         from_photos: share of shots that start from a real photo. photos: the photos to start from.
-        references: how many of them one shot names.
+        references: how many of them one shot names. shares: facet -> value -> share that is wanted, over the facets' own.
     """
 
     trigger: str
@@ -36,6 +34,7 @@ class PlanSettings:
     from_photos: float = 0.0
     photos: tuple[Source, ...] = ()
     references: int = 1
+    shares: Shares = field(default_factory=dict)
 
 
 def plan(gaps: Sequence[Gap], facets: Sequence[Facet], settings: PlanSettings) -> list[Shot]:
@@ -59,7 +58,7 @@ def unplannable(gaps: Sequence[Gap], facets: Sequence[Facet]) -> list[Gap]:
 def _shot(gap: Gap, index: int, gaps: Sequence[Gap], facets: Sequence[Facet], settings: PlanSettings) -> Shot:
     seed = derive_seed(settings.seed, settings.trigger, settings.iteration, gap.facet, gap.value, index)
     rng = random.Random(seed)
-    traits = _traits(gap, gaps, facets, rng)
+    traits = _traits(gap, gaps, facets, settings.shares, rng)
     # the gap's own phrase goes round with the index (left, right, left...), the others are drawn
     wanted: dict[str, dict[str, int]] = {name: {value: rng.randrange(8)} for name, value in traits.items()}
     wanted.setdefault(gap.facet, {})[gap.value] = index - 1
@@ -76,7 +75,9 @@ def _shot(gap: Gap, index: int, gaps: Sequence[Gap], facets: Sequence[Facet], se
     )  # fmt: skip
 
 
-def _traits(gap: Gap, gaps: Sequence[Gap], facets: Sequence[Facet], rng: random.Random) -> dict[str, str]:
+def _traits(
+    gap: Gap, gaps: Sequence[Gap], facets: Sequence[Facet], shares: Shares, rng: random.Random
+) -> dict[str, str]:
     """One value for every other exclusive facet: half of the time one that is a gap too, else drawn by its target share."""
     traits = {}
     for facet in facets:
@@ -89,84 +90,14 @@ def _traits(gap: Gap, gaps: Sequence[Gap], facets: Sequence[Facet], rng: random.
         if lacking and rng.random() < 0.5:
             traits[facet.name] = rng.choice(lacking)
         else:
-            weights: Mapping[str, float] = facet.shares
-            traits[facet.name] = rng.choices(allowed, [max(weights.get(v, 0.0), 0.01) for v in allowed])[0]
+            weights = _weights(allowed, facet, shares)
+            traits[facet.name] = rng.choices(allowed, weights)[0]
     return traits
 
 
-def plan_panel(
-    facets: Sequence[Facet], trigger: str, style: str, seed: int, count: int, negative: str | None
-) -> list[Shot]:
-    """The fixed panel, the same for every LoRA of a run: prompts that walk through all values of all facets.
-
-    Every prompt asks for a value of each exclusive facet, each value as often as the others. Of a facet whose values may hold together
-    as many prompts ask for a value as its target share says; values that nearly every picture has anyway are not asked for.
-    """
-    exclusive = [facet for facet in facets if not facet.multiple and facet.shares]
-    several = [facet for facet in facets if facet.multiple]
-    decks = {facet.name: _deck(facet, seed, count) for facet in exclusive}
-    decks |= {facet.name: _deck_of_some(facet, seed, count) for facet in several}
-    lead = exclusive[0].name if exclusive else ""
-    return [_panel_shot(number, decks, lead, facets, trigger, style, seed, negative) for number in range(1, count + 1)]
-
-
-def plan_samples(
-    prompts: Sequence[str], facets: Sequence[Facet], trigger: str, style: str, seed: int, negative: str | None
-) -> list[Shot]:
-    """What a training draws on its way: the given prompts as they are, each with a seed of its own; without any, four of the kind of a panel's."""
-    if not prompts:
-        return [
-            replace(shot, key=_sample_key(shot.index))
-            for shot in plan_panel(facets, trigger, style, seed, USUAL_SAMPLES, negative)
-        ]
-    return [
-        Shot(
-            key=_sample_key(number), facet="sample", value="", index=number, prompt=prompt,
-            negative_prompt=words.negative_prompt(facets, {}, style, negative), seed=derive_seed(seed, "sample", number),
-        )
-        for number, prompt in enumerate(prompts, start=1)
-    ]  # fmt: skip
-
-
-def _sample_key(number: int) -> str:
-    return f"sample_{number:02d}"
-
-
-def _panel_shot(
-    number: int,
-    decks: Mapping[str, Sequence[str | None]],
-    lead: str,
-    facets: Sequence[Facet],
-    trigger: str,
-    style: str,
-    seed: int,
-    negative: str | None,
-) -> Shot:
-    traits = {name: value for name, deck in decks.items() if (value := deck[number - 1]) is not None}
-    wanted = {name: {value: number % 2} for name, value in traits.items()}
-    return Shot(
-        key=f"panel_{number:03d}", facet=lead, value=traits.get(lead, ""), index=number,
-        prompt=words.prompt(trigger, facets, wanted, style),
-        negative_prompt=words.negative_prompt(facets, wanted, style, negative),
-        seed=derive_seed(seed, trigger, "panel", number), traits=tuple(sorted(traits.items())),
-    )  # fmt: skip
-
-
-def _deck(facet: Facet, seed: int, count: int) -> list[str | None]:
-    """``count`` values of a facet, each as often as the others, in an order of the facet's own."""
-    values = [value for value in facet.values if facet.shares.get(value, 0) > 0] or list(facet.values)
-    return _shuffled([values[number % len(values)] for number in range(count)], facet, seed)
-
-
-def _deck_of_some(facet: Facet, seed: int, count: int) -> list[str | None]:
-    """``count`` places of which each unusual value of a facet has its target share, and None the others; a prompt asks for one of them at most."""
-    shares = {value: facet.shares.get(value, 0.0) for value in facet.values if not facet.phrases[value].usual}
-    whole = max(1.0, sum(shares.values()))
-    deck: list[str | None] = [value for value, share in shares.items() for _ in range(int(share / whole * count))]
-    return _shuffled([*deck, *[None] * (count - len(deck))], facet, seed)
-
-
-def _shuffled(deck: Sequence[str | None], facet: Facet, seed: int) -> list[str | None]:
-    mixed = list(deck)
-    random.Random(derive_seed(seed, "panel-deck", facet.name)).shuffle(mixed)
-    return mixed
+def _weights(values: Sequence[str], facet: Facet, shares: Shares) -> list[float]:
+    """How often each value is drawn: by its share, seldom where it has none, never where the user wants none of it (but for want of others)."""
+    unwanted = {value for value, share in shares.get(facet.name, {}).items() if share <= 0}
+    wanted = wanted_shares(facet, shares)
+    weights = [0.0 if value in unwanted else max(wanted.get(value, 0.0), 0.01) for value in values]
+    return weights if any(weights) else [1.0] * len(values)

@@ -9,8 +9,8 @@ from twinloop.config import Settings
 from twinloop.domain.forecast import GIB, Forecast
 from twinloop.errors import StorageError
 from twinloop.ports import GenerationSettings, Reporter, TrainingSettings
+from twinloop.stages.fixed_shots import USUAL_SAMPLES
 from twinloop.stages.pauses import sample_steps
-from twinloop.stages.plan import USUAL_SAMPLES
 
 BYTES_PER_PIXEL = 1.5
 """Of a PNG of a photograph."""

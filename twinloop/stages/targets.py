@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.config import Settings, parse_settings, read_config
-from twinloop.domain.facet import Facet
+from twinloop.domain.facet import Facet, wanted_shares
 from twinloop.stages.analyze import check_shares
 from twinloop.store.atomic import write_json
 
@@ -24,7 +24,7 @@ def targets_json(facets: Sequence[Facet], shares: Mapping[str, Mapping[str, floa
         {
             "facet": facet.name, "multiple": facet.multiple,
             "values": [
-                {"value": value, "own": facet.shares.get(value), "share": {**facet.shares, **shares.get(facet.name, {})}.get(value)}
+                {"value": value, "own": facet.shares.get(value), "share": wanted_shares(facet, shares).get(value)}
                 for value in facet.values
             ],
         }

@@ -13,7 +13,7 @@ from twinloop.domain.records import Dataset, LoRA
 from twinloop.domain.vault import NOT_RECORDED, Consent
 from twinloop.errors import NothingToDo, StateError
 from twinloop.loras.header_facts import adapter_facts
-from twinloop.ports import Reporter, TrainingSettings
+from twinloop.ports import FREE_SETTINGS, Reporter, TrainingSettings
 from twinloop.stages.pauses import NO_PAUSES, Pauses
 from twinloop.stages.samples import NOTHING_BESIDE, Beside, training_samples
 from twinloop.stages.toolbox import Toolbox
@@ -87,13 +87,9 @@ def work_of(output: Path) -> Path:
     return output.with_name(f".training_{output.stem}")
 
 
-FREE = ("stop_at", "memory", "tensorboard", "wandb")
-"""Settings of a training that decide no weight of its LoRA."""
-
-
 def decisive(settings: TrainingSettings) -> dict[str, Any]:
     """The settings that decide the weights, as JSON."""
-    return {name: value for name, value in dataclasses.asdict(settings).items() if name not in FREE}
+    return {name: value for name, value in dataclasses.asdict(settings).items() if name not in FREE_SETTINGS}
 
 
 def _asked(settings: TrainingSettings, pauses: Pauses) -> dict[str, Any]:
@@ -132,7 +128,9 @@ def _as_asked(record: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
         return all(asked[name] == record[name] for name in ("preset", "steps", "seed"))
     # settings that are new since it was written had their default
     new = {field.name: field.default for field in dataclasses.fields(TrainingSettings) if field.name in asked}
-    return {**new, **record["asked"]} == asked
+    # and one that decides nothing any more may be written there
+    kept = {name: value for name, value in record["asked"].items() if name not in FREE_SETTINGS}
+    return {**new, **kept} == asked
 
 
 @dataclass(frozen=True)

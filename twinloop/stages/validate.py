@@ -39,6 +39,24 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Known:
+    """An image that a new one may be a copy of.
+
+    Attributes:
+        own: its content hash where it is a made image that was merged already: judged again it is no copy of itself. "" = any file like it is a copy.
+    """
+
+    name: str
+    phash: str
+    own: str = ""
+
+
+def known_image(name: str, seen: Observation) -> Known:
+    """A photo or made image of the dataset."""
+    return Known(name, seen.phash, seen.sha256 if seen.origin != "real" else "")
+
+
+@dataclass(frozen=True)
 class Judged:
     """One image, what was seen, and the verdict."""
 
@@ -105,22 +123,22 @@ def _target_from_name(path: Path, facets: Sequence[Facet]) -> tuple[str, str]:
 
 def judge(
     asked: Sequence[Asked], observer: Observer, catalog: Catalog, limits: Limits, likeness: IdentityReference | None,
-    dataset_hashes: Sequence[tuple[str, str]], reporter: Reporter,
+    known: Sequence[Known], reporter: Reporter,
 ) -> list[Judged]:  # fmt: skip
     """Observe and judge every image, in the order of ``asked``.
 
     Args:
-        dataset_hashes: (name, perceptual hash) of the dataset's images, for the novelty check; the approved ones of this call join as they come.
+        known: the dataset's images, for the novelty check; the approved ones of this call join as they come.
     """
     facets = {facet.name: facet for facet in observer.facets}
-    others = list(dataset_hashes)
+    others = list(known)
     judged = []
     for item, found in zip(
         asked, observe_files([a.path for a in asked], observer, catalog, reporter, "Validating"), strict=True
     ):
         verdict = _verdict(item, found, facets, limits, likeness, others)
         if verdict.outcome is Outcome.APPROVED and found.observation is not None:
-            others.append((item.path.name, found.observation.phash))
+            others.append(Known(item.path.name, found.observation.phash))
         judged.append(Judged(item, found.observation, verdict))
     return judged
 
@@ -131,12 +149,13 @@ def _verdict(
     facets: dict[str, Facet],
     limits: Limits,
     likeness: IdentityReference | None,
-    others: Sequence[tuple[str, str]],
+    others: Sequence[Known],
 ) -> Verdict:
     if found.observation is None:
         unreadable = CheckResult("readable", Outcome.REJECTED, None, "a readable image", found.problem)
         return Verdict(item.path.name, "", item.facet, item.value, (unreadable,))
-    context = CheckContext(found.observation, item.facet, item.value, facets, limits, likeness, tuple(others))
+    rest = tuple((one.name, one.phash) for one in others if one.own != found.observation.sha256)
+    context = CheckContext(found.observation, item.facet, item.value, facets, limits, likeness, rest)
     return Verdict(item.path.name, found.observation.sha256, item.facet, item.value, run_checks(context))
 
 

@@ -3,15 +3,17 @@
 from twinloop.steps.datasets import merge, merge_limits
 from twinloop.steps.ending import decide_on, finish, record, say_round, stop_rules
 from twinloop.steps.finished_run import FinishedRunReporter
-from twinloop.steps.gaps import find_gaps, say_gaps
+from twinloop.steps.gaps import find_gaps, not_measured, say_gaps
 from twinloop.steps.images import early_judge, generate, plan_settings
 from twinloop.steps.loras import look_ahead, pauses, train, trained_with
 from twinloop.steps.panels import measure
-from twinloop.steps.photos import collect, few_photos_message, freeze, no_photos_message, observations, rules
+from twinloop.steps.photos import DRAWN, collect, few_photos_message, freeze, no_photos_message, observations, rules
+from twinloop.steps.picking import pick_final
 from twinloop.steps.run import Run, begin, settings_fingerprint
 from twinloop.steps.verdicts import limits_of, review, validate
 
 __all__ = [
+    "DRAWN",
     "FinishedRunReporter",
     "Run",
     "begin",
@@ -29,8 +31,10 @@ __all__ = [
     "merge",
     "merge_limits",
     "no_photos_message",
+    "not_measured",
     "observations",
     "pauses",
+    "pick_final",
     "plan_settings",
     "record",
     "review",

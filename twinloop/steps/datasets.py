@@ -37,5 +37,14 @@ def merge(
         limits,
     )
     data = run.artefact(f"iter{iteration}.dataset", run.workspace.dataset(iteration), merged.to_json)
-    run.say(f"  {sign(joined)} Merged: {plural(len(joined), 'image')} into dataset")
+    spare = len(approved) - len(joined)
+    left = f" ({spare} approved left out: {_why_left_out(dataset, limits)})" if spare else ""
+    run.say(f"  {sign(joined)} Merged: {plural(len(joined), 'image')} into dataset{left}")
     return Dataset.from_json(data), len(joined)
+
+
+def _why_left_out(dataset: Dataset, limits: merging.MergeLimits) -> str:
+    """What keeps approved images out of a dataset."""
+    if not merging.room(dataset, limits.max_share):
+        return f"made images are {limits.max_share:.0%} of the dataset already, the most that merge.max_synthetic_share allows"
+    return "their gaps need no more, or the dataset takes no more beside so few photos"

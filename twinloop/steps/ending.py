@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from twinloop.config import Settings
 from twinloop.domain.shots import Gap
+from twinloop.domain.wording import percent
 from twinloop.report.page import write_report
 from twinloop.stages import decide
 from twinloop.stages.decide import Decision, StopRule
@@ -27,10 +28,12 @@ def stop_rules(settings: Settings) -> tuple[StopRule, ...]:
     )
 
 
-def decide_on(settings: Settings, rounds: Sequence[Round], gaps: Sequence[Gap]) -> Decision | None:
-    """Stop or go on, once the gaps of the next round are known."""
+def decide_on(
+    settings: Settings, rounds: Sequence[Round], gaps: Sequence[Gap], unmeasured: Mapping[str, str]
+) -> Decision | None:
+    """Stop or go on, once the gaps of the next round are known, and what is wanted and could not be measured."""
     if not gaps:
-        return decide.NO_GAPS
+        return decide.no_gaps(unmeasured)
     return decide.decide([entry.facts for entry in rounds], stop_rules(settings)) if rounds else None
 
 
@@ -41,7 +44,8 @@ def say_round(run: Run, done: Round) -> None:
         run.say("  - Improvement: not measured (no new LoRA)")
     elif gain is not None:
         threshold = run.settings.convergence_threshold
-        against = f"below {threshold:.0%} threshold" if gain.value < threshold else f"threshold {threshold:.0%}"
+        limit = percent(threshold)
+        against = f"below {limit} threshold" if gain.value < threshold else f"threshold {limit}"
         run.say(f"  ✓ Improvement: {gain.value:.1%} ({against}; 95% interval {gain.low:.1%} to {gain.high:.1%})")
     if done.rolled_back:
         run.toolbox.reporter.warn(

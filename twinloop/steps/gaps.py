@@ -45,6 +45,19 @@ def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:
         ) from None
 
 
+def not_measured(run: Run, iteration: int) -> dict[str, str]:
+    """Facets, or values as ``facet: value``, that have a wanted share and could not be measured -> why."""
+    data = read_json(run.workspace.gaps(iteration))
+    found = {}
+    for name, why in data.get("not_measured", {}).items():
+        facet, _, value = name.partition(": ")
+        values = data["facets"][facet]["values"]
+        wanted = [values[value]] if value else values.values()
+        if any(one["target"] for one in wanted):
+            found[name] = str(why)
+    return found
+
+
 def say_gaps(run: Run, gaps: Sequence[Gap], rounds: Sequence[Round]) -> None:
     """The head of an iteration."""
     fewer = bool(rounds) and len(gaps) < rounds[-1].facts.gaps

@@ -79,5 +79,5 @@ def plan_settings(
 ) -> plan.PlanSettings:
     return plan.PlanSettings(
         trigger=settings.person_trigger, style=style, seed=settings.seed, iteration=iteration, num_per_gap=settings.generation.num_per_gap,
-        negative=settings.generation.negative_prompt, from_photos=settings.generation.from_photos, photos=photos, references=references,
+        negative=settings.generation.negative_prompt, from_photos=settings.generation.from_photos, photos=photos, references=references, shares=settings.analysis.shares,
     )  # fmt: skip

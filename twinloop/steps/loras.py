@@ -10,7 +10,7 @@ from twinloop.config import Settings
 from twinloop.domain.records import Dataset, LoRA, PanelScore
 from twinloop.domain.shots import Shot, derive_seed
 from twinloop.domain.vault import Consent
-from twinloop.stages import generate, plan, preflight
+from twinloop.stages import fixed_shots, generate, preflight
 from twinloop.stages import train as training
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.pauses import Pauses, Samples, sample_steps
@@ -61,7 +61,8 @@ def train(run: Run, dataset: Dataset, version: int) -> LoRA:
     if chosen.exists():
         run.mark(f"checkpoints_v{version}", chosen)
         run.say(f"  Best of {len(read_json(chosen)['checkpoints'])} checkpoints: step {lora.steps}")
-    run.say(f"  ✓ Training: LoRA v{version} complete" if version > 1 else "✓ Training: LoRA v1 complete")
+    done = f"LoRA v1 is the given one ({given})" if version == 1 and given else f"LoRA v{version} complete"
+    run.say(f"{'  ' if version > 1 else ''}✓ Training: {done}")
     return lora
 
 
@@ -123,14 +124,10 @@ def _samples(run: Run, version: int, images: int, folder: Callable[[int], Path])
 def _sample_shots(run: Run) -> list[Shot]:
     settings, toolbox = run.settings, run.toolbox
     seed, negative = derive_seed(settings.seed, "samples"), settings.generation.negative_prompt
-    return plan.plan_samples(
-        settings.training.sample_prompts,
-        toolbox.observer.facets,
-        settings.person_trigger,
-        toolbox.style,
-        seed,
-        negative,
-    )
+    return fixed_shots.plan_samples(
+        settings.training.sample_prompts, toolbox.observer.facets, settings.person_trigger, toolbox.style, seed, negative,
+        settings.analysis.shares,
+    )  # fmt: skip
 
 
 def _trial(

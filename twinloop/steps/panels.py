@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twinloop.domain.records import LoRA, PanelScore
 from twinloop.domain.shots import Shot
-from twinloop.stages import assess, plan
+from twinloop.stages import assess, fixed_shots
 from twinloop.stages import generate as generating
 from twinloop.stages.identity import IdentityReference
 from twinloop.steps.run import Run
@@ -51,7 +51,7 @@ def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, por
     facets = toolbox.observer.facets
     run.artefact(
         panel.key, panel.path,
-        lambda: generating.shots_json(plan.plan_panel(facets, settings.person_trigger, toolbox.style, panel.seed, panel.images, settings.generation.negative_prompt), 0),
+        lambda: generating.shots_json(fixed_shots.plan_panel(facets, settings.person_trigger, toolbox.style, panel.seed, panel.images, settings.generation.negative_prompt, settings.analysis.shares), 0),
     )  # fmt: skip
     shots = [Shot.from_json(item) for item in read_json(panel.path)["shots"]]
     context = generating.GenerationContext(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from twinloop.stages import select
 from twinloop.stages.identity import IdentityReference, freeze_reference, reference_from_json, reference_to_json
 from twinloop.stages.observe import observe_files
 from twinloop.stages.vault.readiness import SOME, TOO_FEW
+from twinloop.steps.datasets import merge_limits
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.images import find_images
@@ -39,22 +41,28 @@ def collect(run: Run) -> Dataset:
         for item in found:
             if item.problem:
                 run.toolbox.reporter.warn(f"skipped {item.path.name}: {item.problem}")
-        selection = select.select(found, rules(run.settings))
+        selection = select.originals(select.select(found, rules(run.settings)))
         if not selection.photos:
             raise NothingToDo(no_photos_message(run.settings.dataset_dir, selection))
+        if several := select.several_people_message(selection.photos, run.settings.dataset_dir):
+            run.toolbox.reporter.warn(several)
         held_out = _held_out(run, [photo.seen for photo in selection.photos])
-        dataset = merging.real_dataset(
-            selection.photos, run.toolbox.observer.facets, run.settings.person_trigger, run.toolbox.style, held_out
-        )
-        left_out = [{"path": shown_path(p), "reason": reason} for p, reason in selection.left_out]
+        dataset = merging.first_dataset(
+            selection.photos, run.toolbox.observer.facets, run.settings.person_trigger, run.toolbox.style,
+            merge_limits(run.settings), held_out,
+        )  # fmt: skip
+        used = {member.path for member in dataset.members}
+        too_many = [(p.path, TOO_MANY_MADE) for p in selection.photos if shown_path(p.path) not in used]
+        left_out = [{"path": shown_path(p), "reason": reason} for p, reason in (*selection.left_out, *too_many)]
         consent = consent_of(Path(run.settings.dataset_dir))
-        write_json(path, {**dataset.to_json(), "left_out": left_out, "consent": consent.to_json()})
+        drawn = {"drawn": True} if selection.drawn else {}
+        write_json(path, {**dataset.to_json(), "left_out": left_out, "consent": consent.to_json(), **drawn})
     run.mark("collect", path)
     data = read_json(path)
     dataset = Dataset.from_json(data)
-    run.say(
-        f"Dataset: {plural(len(dataset.members), 'photo')} used, {len(data['left_out'])} left out (see {run.workspace.show(path)})"
-    )
+    run.say(f"Dataset: {_counted(dataset)} used, {len(data['left_out'])} left out (see {run.workspace.show(path)})")
+    if data.get("drawn"):
+        run.say(DRAWN)
     if few := few_photos_message(len(dataset.real)):
         run.toolbox.reporter.warn(few)
     pack = run.toolbox.observer.pack
@@ -63,6 +71,19 @@ def collect(run: Run) -> Dataset:
     for line in pack.missing:
         run.toolbox.reporter.warn(line)
     return dataset
+
+
+TOO_MANY_MADE = "a made image more than merge.max_synthetic_share allows"
+DRAWN = (
+    "Every image carries the mark of a generator: they are taken as the originals of a character that has no photos."
+)
+
+
+def _counted(dataset: Dataset) -> str:
+    """Photos and made images, as words."""
+    made = len(dataset.synthetic)
+    photos = plural(len(dataset.real), "photo")
+    return f"{photos} and {plural(made, 'made image')}, which weigh less," if made else photos
 
 
 def no_photos_message(folder: str, selection: select.Selection) -> str:
@@ -108,7 +129,7 @@ def observations(run: Run, dataset: Dataset) -> list[Observation]:
             raise StateError(
                 f"{member.path} is gone or was changed since this run began. Put it back, or start anew with --restart."
             )
-        seen.append(item.observation)
+        seen.append(replace(item.observation, origin=member.origin))
     return seen
 
 
@@ -123,4 +144,7 @@ def freeze(run: Run) -> IdentityReference | None:
             freeze_reference(photos, run.toolbox.observer.fingerprint, run.toolbox.observer.strangers)
         )
 
-    return reference_from_json(run.artefact("identity", run.workspace.identity, make, private=True))
+    reference = reference_from_json(run.artefact("identity", run.workspace.identity, make, private=True))
+    if reference is None and run.settings.validation.identity and run.toolbox.observer.pack.embedder is not None:
+        run.toolbox.reporter.warn("identity is not checked: no face of the photos could be embedded")
+    return reference

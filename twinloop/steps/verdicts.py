@@ -33,7 +33,10 @@ def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, it
     """verdicts_iterN.json and the folders approved, rejected and unsure."""
     space = run.workspace
     limits = limits_of(run.settings, reference)
-    hashes = [(Path(m.path).name, o.phash) for m, o in zip(dataset.members, observations(run, dataset), strict=True)]
+    hashes = [
+        validating.known_image(Path(m.path).name, o)
+        for m, o in zip(dataset.members, observations(run, dataset), strict=True)
+    ]
     asked = validating.asked_images(space.synthetic(iteration), run.toolbox.observer.facets)
     judged = validating.judge(asked, run.toolbox.observer, run.catalog, limits, reference, hashes, run.toolbox.reporter)
     judged += validating.given_up(space.synthetic(iteration))
@@ -67,7 +70,7 @@ def review(run: Run, judged: list[Judged], iteration: int) -> list[Judged]:
         raise WaitingForReview(
             f"Round {iteration} waits for your review: {sum(item.verdict.early is None for item in judged)} images in {run.workspace.show(run.workspace.synthetic(iteration))}.\n"
             f"Look at them with: twinloop ui --run {run.workspace.show(run.workspace.root)}\n"
-            f"or without a browser: twinloop review {run.workspace.show(run.workspace.root)} --help. Then run the same command again."
+            f"or without a browser: twinloop review {run.workspace.show(run.workspace.root)} --help."
         )
     run.mark(f"iter{iteration}.review", path)
     final = reviewing.overruled(judged, said)

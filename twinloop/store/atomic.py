@@ -35,6 +35,21 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise
 
 
+def check_writable(path: Path) -> None:
+    """Ask before long work whether a file can be written; nothing is made for it.
+
+    Raises:
+        InputError: the path is a folder, or lies below a file. StorageError: not permitted.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder. Name a file.")
+    folder = next(parent for parent in Path(os.path.abspath(path)).parents if os.path.lexists(parent))
+    if not folder.is_dir():
+        raise InputError(f"{path} cannot be written: {folder} is no folder. Name another file.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StorageError(f"No permission to write {path}. Choose another output folder or change the permissions.")
+
+
 _LEFTOVER = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")
 
 

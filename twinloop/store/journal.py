@@ -37,6 +37,22 @@ def _parse(line: bytes) -> tuple[str, Any] | None:
     return key, data
 
 
+def _append(path: Path, line: bytes, mode: int) -> None:
+    """Write a line at the end, durably, or leave the file as it was: the next line must not be written onto a torn one."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, mode)
+    try:
+        before = os.fstat(handle).st_size
+        try:
+            while line:
+                line = line[os.write(handle, line) :]
+            os.fsync(handle)
+        except BaseException:
+            os.ftruncate(handle, before)
+            raise
+    finally:
+        os.close(handle)
+
+
 class Journal:
     """Remembers which units are done and what each decided.
 
@@ -98,13 +114,9 @@ class Journal:
         if key in self._done:
             raise StateError(f"{self.path}: unit '{key}' was already done")
         with storage_errors(self.path):
-            new = not self.path.exists()
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, self._mode), "ab") as file:
-                file.write(_line(key, data))
-                file.flush()
-                os.fsync(file.fileno())
-            if new:
+            _append(self.path, _line(key, data), self._mode)
+            if not self._done:  # the file may be new
                 fsync_folder(self.path.parent)
         self._done[key] = data
         if self._boundary is not None:

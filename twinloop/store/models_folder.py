@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +63,9 @@ def resolve_models_dir(folder: Path) -> ModelsReport:
     """Look through ``folder`` (three levels deep), by file name and by content. Opens no model.
 
     Raises:
-        InputError: the folder does not exist.
+        InputError: the folder does not exist, or is a file.
     """
+    check_no_file(folder)
     if not folder.is_dir():
         raise InputError(
             f"{folder}: no such models folder. {files_hint(folder)} At least a face detector is needed: {NEEDS[0].get}. "
@@ -80,6 +82,14 @@ def resolve_models_dir(folder: Path) -> ModelsReport:
         )
     )
     return ModelsReport(folder, tuple(known))
+
+
+def check_no_file(folder: Path) -> None:
+    """Raises InputError: a file is named where a folder of them is wanted."""
+    if folder.is_file():
+        raise InputError(
+            f"{folder} is a file. Name the folder it lies in: --models-dir {shlex.quote(str(folder.parent))}"
+        )
 
 
 def model_paths(folder: Path, also: Collection[str] = ()) -> list[Path]:

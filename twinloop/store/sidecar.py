@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import stat
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -41,18 +43,18 @@ def _read(path: Path) -> str:
 
 def _metadata(folder: Path) -> dict[str, str]:
     path = folder / METADATA
-    try:
-        stat = path.stat()
-    except OSError:
-        return {}
-    return _parsed(path, stat.st_mtime_ns, stat.st_size)
+    with contextlib.suppress(OSError):
+        seen = path.stat()
+        if stat.S_ISREG(seen.st_mode):  # reading a FIFO would wait for ever
+            return _parsed(path, seen.st_mtime_ns, seen.st_size)
+    return {}
 
 
 @lru_cache(maxsize=8)
 def _parsed(path: Path, mtime_ns: int, size: int) -> dict[str, str]:
     """name -> text; ``mtime_ns`` and ``size`` only say which version of the file is meant."""
     found: dict[str, str] = {}
-    for line in path.read_text("utf-8-sig", errors="replace").splitlines():
+    for line in json_lines(path):
         try:
             data: Any = json.loads(line)
         except ValueError:
@@ -65,6 +67,15 @@ def _parsed(path: Path, mtime_ns: int, size: int) -> dict[str, str]:
         ):
             found[data["file_name"]] = one_line(data["text"])
     return found
+
+
+def json_lines(path: Path) -> list[str]:
+    """The lines of a file of JSON lines. Only a line break ends one: other signs that break lines (U+2028, say) may stand in JSON as they are.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return path.read_text("utf-8-sig", errors="replace").split("\n")
 
 
 def consent_of(folder: Path) -> Consent:

@@ -120,6 +120,17 @@ class FileIndex:
                 last = number
                 yield ListedFile(Path(os.fsdecode(path)), size, mtime_ns)
 
+    def contents_below(self, roots: Iterable[Path]) -> frozenset[str]:
+        """sha256 of every photo that has a file at or below one of these paths."""
+        found: set[str] = set()
+        for root in roots:
+            rows = self._catalog.run(
+                "SELECT DISTINCT sha256 FROM file WHERE problem = '' AND (path = ? OR (path >= ? AND path < ?))",
+                _under(root),
+            )
+            found.update(sha256 for (sha256,) in rows)
+        return frozenset(found)
+
     def skipped(self) -> list[tuple[Path, str]]:
         """Every skipped file with its reason, by path."""
         rows = self._catalog.run("SELECT path, problem FROM file WHERE problem <> '' ORDER BY path")

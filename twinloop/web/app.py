@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -45,6 +46,7 @@ def create_app(site: Site) -> FastAPI:
     ):
         app.include_router(router, prefix="/api")
     app.add_exception_handler(TwinLoopError, _told)
+    app.add_exception_handler(RequestValidationError, _not_understood)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @app.get("/", include_in_schema=False)
@@ -59,3 +61,10 @@ def _told(_: Request, error: Exception) -> JSONResponse:
     """An error that is the user's to correct, as the commands would print it."""
     status = 404 if isinstance(error, NothingToDo) else 400 if isinstance(error, InputError) else 409
     return JSONResponse({"error": str(error)}, status)
+
+
+def _not_understood(_: Request, error: Exception) -> JSONResponse:
+    """A request of another form than asked for, told without repeating what was sent."""
+    assert isinstance(error, RequestValidationError)
+    problems = [": ".join([*map(str, item["loc"][1:]), item["msg"]]) for item in error.errors()]
+    return JSONResponse({"error": "; ".join(problems)}, 422)

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,10 +36,19 @@ def picture(path: Path, longest: int, sha256: str | None = None) -> bytes:
     """
     _check_size(longest)
     found = _stat(path)
-    return _made(path, found.st_mtime_ns, found.st_size, longest, sha256)
+    kept = _small if longest == SIZES[0] else _large
+    return kept(path, found.st_mtime_ns, found.st_size, longest, sha256)
 
 
-@lru_cache(maxsize=2048)
+def photo(paths: Sequence[Path], longest: int, sha256: str) -> bytes:
+    """As `picture`, of a photo that lies in one or several files.
+
+    Args:
+        paths: files that held the photo when it was scanned; the first that still does is taken.
+    """
+    return _first(paths, lambda path: picture(path, longest, sha256))
+
+
 def _made(path: Path, _changed: int, _size: int, longest: int, sha256: str | None) -> bytes:
     data = _read(path, sha256)
     try:
@@ -48,6 +57,11 @@ def _made(path: Path, _changed: int, _size: int, longest: int, sha256: str | Non
         raise InputError(f"{path.name} {error}.") from error
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     return _webp(image, is_marked_synthetic(data))
+
+
+_small = lru_cache(maxsize=2048)(_made)
+_large = lru_cache(maxsize=32)(_made)
+"""A picture to look at takes ten times the memory of a thumbnail, and is seldom looked at again."""
 
 
 def thumbnail(jpeg: bytes, synthetic: bool) -> bytes:
@@ -60,16 +74,28 @@ def face(paths: Sequence[Path], sha256: str, box: tuple[float, float, float, flo
     """A square WebP around a face, of `FACE_SIDE` pixels at most and without metadata but the mark of synthetic images.
 
     Args:
-        paths: files that held the photo when it was scanned; the first that is there is taken. box: as in `FaceKey`.
+        paths: files that held the photo when it was scanned; the first that still does is taken. box: as in `FaceKey`.
 
     Raises:
         InputError: no file holds the photo any more, or it cannot be decoded.
     """
-    there = next((path for path in paths if path.is_file()), None)
-    if there is None:
-        raise InputError(f"{paths[0].name if paths else 'The photo'} is gone. Scan again: twinloop vault scan")
-    found = _stat(there)
-    return _cut_face(there, found.st_mtime_ns, found.st_size, sha256, box)
+
+    def cut(path: Path) -> bytes:
+        found = _stat(path)
+        return _cut_face(path, found.st_mtime_ns, found.st_size, sha256, box)
+
+    return _first(paths, cut)
+
+
+def _first(paths: Sequence[Path], make: Callable[[Path], bytes]) -> bytes:
+    """From the first file that gives it; of several problems, the first one is told."""
+    problem: InputError | None = None
+    for path in filter(os.path.isfile, paths):
+        try:
+            return make(path)
+        except InputError as error:
+            problem = problem or error
+    raise problem or InputError(f"{paths[0].name if paths else 'The photo'} is gone. Scan again: twinloop vault scan")
 
 
 @lru_cache(maxsize=4096)
@@ -103,6 +129,8 @@ def _stat(path: Path) -> os.stat_result:
         found = path.stat()
     except OSError as error:
         raise InputError(f"{path.name} is gone: {error.strerror}.") from error
+    except ValueError as error:  # no name of a file on this system
+        raise InputError("There is no such picture.") from error
     if not stat.S_ISREG(found.st_mode):
         raise InputError(f"{path.name} is no picture file.")
     if found.st_size > MAX_BYTES:
@@ -111,7 +139,10 @@ def _stat(path: Path) -> os.stat_result:
 
 
 def _read(path: Path, sha256: str | None) -> bytes:
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read: {error.strerror}.") from error
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
         raise InputError(f"{path.name} was changed since it was recorded.")
     return data

@@ -23,6 +23,10 @@ def recorded(path: Path) -> Any:
     return _parsed(path, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
-@lru_cache(maxsize=32)
+KEPT = 1024
+"""Files: the list of runs asks for three of each run, again and again."""
+
+
+@lru_cache(maxsize=KEPT)
 def _parsed(path: Path, _inode: int, _changed: int, _size: int) -> Any:
     return read_json(path)

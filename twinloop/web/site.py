@@ -53,9 +53,9 @@ class Site:
         Raises:
             InputError: not one that this server shows.
         """
-        folder = self.home / name
         # asked for with every thumbnail: not every folder is searched for one run
-        if self.show(folder) == name and (self._is_named(folder) or self._is_found(folder)):
+        folder = self.home / name
+        if "\0" not in name and self.show(folder) == name and (self._is_named(folder) or self._is_found(folder)):
             return Workspace(folder, folder)
         raise InputError(f"No run named {name}. Known: {', '.join(self.runs()) or 'none'}.")
 

@@ -44,7 +44,10 @@ def check_config(data: Any, source: str, wholly: bool = False) -> Settings:
 def _places(settings: Settings) -> Iterator[tuple[str, str]]:
     """Folders and files that are named and not there: (field, what is wrong)."""
     if not Path(settings.dataset_dir).is_dir():
-        yield "dataset_dir", f"no such folder: {settings.dataset_dir}. Put photos of the person there, or correct it."
+        yield (
+            "dataset_dir",
+            f"no such folder: {settings.dataset_dir}{_seen_from(settings.dataset_dir)}. Put photos of the person there, or correct it.",
+        )
     if settings.models_dir not in (FAKE, NANO):
         try:
             folder = Path(pack_and_folder(settings.models_dir)[1])
@@ -75,3 +78,8 @@ def _preset(settings: Settings) -> Iterator[str]:
         chosen_family(settings)
     except InputError as error:
         yield str(error)
+
+
+def _seen_from(place: str) -> str:
+    """Where a relative path was looked for."""
+    return "" if Path(place).is_absolute() else f" (in {Path.cwd()})"

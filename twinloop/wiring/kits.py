@@ -16,6 +16,7 @@ from twinloop.families import Family, Preset, family_of, preset_for, preset_name
 from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSettings
 from twinloop.registry import load_plugin
 from twinloop.wiring.extras import with_extra
+from twinloop.wiring.machine import trains_in_float16
 from twinloop.wiring.names import FAKE, NANO, base_model_path
 from twinloop.wiring.options import training_settings
 
@@ -159,6 +160,7 @@ def _external_trainer(settings: Settings, name: str, family: Family) -> Trainer:
         allow_download=settings.allow_download,
         quantization=settings.quantization,
         make_room=_leave_gpu,
+        float16=lambda: trains_in_float16(settings.device, settings.precision),
     )
     preset = family.preset(name)
     trainer.check(training_settings(settings, preset.training, preset.repeats, images=1))

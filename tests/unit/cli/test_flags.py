@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import pytest
 
-from tests.functional.console import twinloop
+from tests.functional.console import configuration, twinloop
 from twinloop import steps, wiring
 from twinloop.cli import generate, options, train
 from twinloop.cli.command import Command, script_parser
@@ -30,9 +30,11 @@ TRAIN: Mapping[str, tuple[str | None, Any]] = {
     "--base-model": ("fake", "fake"), "--person": ("ohwx ana", "ohwx ana"), "--models-dir": ("fake", "fake"), "--preset": ("sdxl", "sdxl"),
     "--epochs": ("4", 4), "--steps": ("12", 12), "--adapter": ("dora", "dora"), "--rank": ("6", 6), "--alpha": ("3.5", 3.5),
     "--learning-rate": ("2e-4", 2e-4), "--optimizer": ("adafactor", "adafactor"), "--batch-size": ("2", 2), "--resolution": ("256", 256),
-    "--keep-checkpoints": ("4", 4), "--seed": ("9", 9), "--device": ("cpu", "cpu"), "--allow-download": (None, True),
-    "--precision": ("float16", "float16"), "--quantization": ("int8", "int8"), "--compile": ("regional", "regional"),
+    "--keep-checkpoints": ("4", 4), "--sample-every": ("5", 5), "--sample-prompt": ("ohwx ana at sea", ("ohwx ana at sea",)),
+    "--seed": ("9", 9), "--device": ("cpu", "cpu"), "--allow-download": (None, True), "--precision": ("float16", "float16"), "--quantization": ("int8", "int8"), "--compile": ("regional", "regional"),
 }  # fmt: skip
+TOGETHER = {"--sample-prompt": ("--sample-every", "2")}
+"""Flags that mean nothing alone, with the ones that they go with."""
 KNOWN = (
     pytest.param(generate.COMMAND, generate.FLAGS, GENERATE, id="generate"),
     pytest.param(train.COMMAND, train.FLAGS, TRAIN, id="train"),
@@ -85,6 +87,7 @@ def test_every_flag_reaches_its_field(
     for flag, (text, value) in given.items():
         path = flags[flag.removeprefix("--").replace("-", "_")]
         more = [] if flag == "--person" else needed
+        more += TOGETHER.get(flag, ())
         settings = reached(command, *more, flag, *([] if text is None else [text])).model_dump()
         assert field(settings, path) == value, flag
         assert flag == "--person" or field(plain, path) != value, f"{flag}: the default, which proves nothing"
@@ -95,6 +98,15 @@ def field(dumped: Mapping[str, Any], path: str) -> Any:
     for part in path.split("."):
         value = value[part]
     return value
+
+
+@pytest.mark.parametrize("command", [generate.COMMAND, train.COMMAND], ids=lambda command: str(command.name))
+def test_a_preset_stays_with_the_base_model_of_the_configuration(home: Path, command: Command) -> None:
+    training = {"preset": "pony"}
+    path = configuration(home, base_model="models/mine.safetensors", training=training)
+    same = reached(command, "--config", str(path), "--base-model", "models/mine.safetensors")
+    other = reached(command, "--config", str(path), "--base-model", "models/another.safetensors")
+    assert (same.training.preset, other.training.preset) == ("pony", None)
 
 
 @pytest.mark.parametrize(("command", "flags", "given"), KNOWN)

@@ -61,6 +61,52 @@ def test_facet_files_join_those_of_the_configuration(tmp_path: Path) -> None:
     assert settings.analysis.plugins == ("a.py", "b.py")
 
 
+def test_facet_files_where_the_configuration_has_none_or_something_else(tmp_path: Path) -> None:
+    for nothing in ({"analysis": {"plugins": None}}, {"analysis": None}, {}):
+        settings = options.settings_from(given(config=config(tmp_path, **nothing), facet=["b.py"]), FLAGS, {})
+        assert settings.analysis.plugins == ("b.py",)
+    with pytest.raises(ConfigError, match=r"analysis\.plugins: .*given: 'ab.py'"):
+        options.settings_from(given(config=config(tmp_path, analysis={"plugins": "ab.py"}), facet=["b.py"]), FLAGS, {})
+
+
+def test_a_flag_reaches_a_section_that_is_null(tmp_path: Path) -> None:
+    path = config(tmp_path, generation=None)
+    assert options.settings_from(given(config=path, steps=3), FLAGS, {}).generation.num_inference_steps == 3
+
+
+def test_wanted_shares_go_over_those_of_the_configuration_one_by_one(tmp_path: Path) -> None:
+    path = config(
+        tmp_path, analysis={"shares": {"face_angle": {"profile": 0.1, "front": 0.5}, "setting": {"studio": 0.3}}}
+    )
+    args = given(config=path, shares={"face_angle": {"profile": 0.25}, "lighting": {"low_key": 0.2}})
+    assert options.settings_from(args, {"shares": "analysis.shares"}, {}).analysis.shares == {
+        "face_angle": {"profile": 0.25, "front": 0.5},
+        "setting": {"studio": 0.3},
+        "lighting": {"low_key": 0.2},
+    }
+
+
+@pytest.mark.parametrize(
+    ("configured", "flags", "preset"),
+    [
+        ({"base_model": "models/mine.safetensors"}, {"base_model": "./models/mine.safetensors"}, "pony"),
+        ({"base_model": "models/mine.safetensors"}, {"base_model": "other.safetensors"}, None),
+        ({"base_model": "models/mine.safetensors"}, {"base_model": "other.safetensors", "preset": "flux"}, "flux"),
+        ({"base_model": "models/mine.safetensors"}, {}, "pony"),
+        ({}, {"base_model": "stabilityai/stable-diffusion-xl-base-1.0"}, "pony"),
+    ],
+)
+def test_a_preset_belongs_to_its_base_model(
+    tmp_path: Path, configured: dict[str, Any], flags: dict[str, Any], preset: str | None
+) -> None:
+    path = config(tmp_path, training={"preset": "pony", "steps": 7}, **configured)
+    known = {"base_model": "base_model", "preset": "training.preset"}
+    found = options.settings_from(
+        argparse.Namespace(config=path, **{"base_model": None, "preset": None, **flags}), known, {}
+    )
+    assert (found.training.preset, found.training.steps) == (preset, 7)
+
+
 def test_wanted_shares_from_file_and_flags(tmp_path: Path) -> None:
     targets = tmp_path / "t.json"
     targets.write_text('{"face_angle": {"profile": 0.1, "front": 0.5}}')
@@ -77,6 +123,11 @@ def test_wanted_shares_from_file_and_flags(tmp_path: Path) -> None:
 def test_a_share_of_another_form(pair: str) -> None:
     with pytest.raises(InputError, match=r"expected FACET\.VALUE=SHARE"):
         options.wanted_shares([pair], None)
+
+
+def test_targets_that_are_not_there_are_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--targets .*t.json: there is no such file; expected .*face_angle"):
+        options.wanted_shares(None, tmp_path / "t.json")
 
 
 @pytest.mark.parametrize("text", ["[]", '{"face_angle": 0.2}'])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from twinloop.cli.terminal import EVERY_LOG, Terminal
 
 
@@ -74,6 +76,18 @@ def test_a_bar_fits_into_the_window(monkeypatch: object) -> None:
     err, watch = Screen(), Watch()
     walk(Terminal(io.StringIO(), err, watch), watch, 3, 1.0, label="L" * 500)
     assert all(len(part) < 500 for part in err.getvalue().split("\r\x1b[K"))
+
+
+@pytest.mark.parametrize("columns", [120, 80, 60, 40])
+def test_the_time_left_is_never_cut(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """Of "3:42 left" the piece "3:4" would read as a time of its own; the bar gives way."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    err, watch = Screen(), Watch()
+    walk(Terminal(io.StringIO(), err, watch), watch, 220, 1.02, label="Training LoRA v1 (loss 0.261)")
+    shown = [part for part in err.getvalue().split("\r\x1b[K") if part]
+    assert all(len(part) < columns for part in shown)
+    assert all(part.endswith(" left") for part in shown[1:]) and shown[1].startswith("Training L")
+    assert ("[#" in shown[100]) == (columns >= 80)
 
 
 def test_a_changing_figure_in_the_label_does_not_restart_the_clock() -> None:

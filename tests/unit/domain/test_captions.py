@@ -27,6 +27,11 @@ def test_a_missing_trigger_comes_first() -> None:
     assert with_trigger(" ", "ohwx") == "ohwx"
 
 
+def test_a_trigger_inside_of_another_word_is_missing() -> None:
+    assert with_trigger("a man on a banana farm", "ana") == "ana, a man on a banana farm"
+    assert with_trigger("Ana, smiling", "ana") == "Ana, smiling" and with_trigger("(ana:1.2)", "ana") == "(ana:1.2)"
+
+
 def test_a_trigger_of_tags_is_there_when_all_its_tags_are() -> None:
     assert with_trigger("ohwx, outdoors, 1girl", "1girl, ohwx") == "ohwx, outdoors, 1girl"
     assert with_trigger("1girl, outdoors", "1girl, ohwx").startswith("1girl, ohwx, ")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from twinloop.domain.crops import FRAMINGS, LONGEST, STEP, buckets, cut, head_of
+from twinloop.domain.crops import FINE_BELOW, FINE_STEP, FRAMINGS, LONGEST, STEP, buckets, cut, head_of
 from twinloop.domain.faces import Box
 
 SIZES = st.sampled_from((256, 512, 768, 1024))
@@ -50,7 +50,10 @@ def test_a_cut_lies_in_the_photo_holds_the_face_and_is_never_enlarged(
     assert window is not None
     x0, y0, x1, y1 = window.box
     assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
-    assert window.size in buckets(size)
+    assert window.size in buckets(size) or (window.size == (x1 - x0, y1 - y0) and min(window.size) < FINE_BELOW)
+    assert window.size[0] % FINE_STEP == window.size[1] % FINE_STEP == 0
+    assert window.size[0] * window.size[1] <= size * size
+    assert max(window.size) <= LONGEST * min(window.size)
     assert window.size[0] <= x1 - x0 and window.size[1] <= y1 - y0
     across, down = window.size[0] / (x1 - x0), window.size[1] / (y1 - y0)
     assert across == pytest.approx(down, rel=0.03)  # whole pixels: the shape may be off by one of them
@@ -69,7 +72,26 @@ def test_the_head_is_whole_wherever_the_photo_has_room(photo: tuple[int, int, Bo
 
 def test_a_photo_smaller_than_its_bucket_stays_small() -> None:
     window = cut(300, 400, Box(100, 100, 200, 230), [], "keep", 1024)
-    assert window is not None and window.size == (256, 384) and window.scale <= 1
+    assert window is not None and window.size == (296, 400) and window.scale == 1
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "size"), [(250, 250, (248, 248)), (511, 511, (504, 504)), (64, 127, (64, 120))]
+)
+def test_of_few_pixels_none_is_lost_but_at_the_edges(width: int, height: int, size: tuple[int, int]) -> None:
+    tall = height / 3
+    window = cut(width, height, Box(0.4 * width, tall, 0.4 * width + tall / 4, 2 * tall), [], "keep", 1024)
+    assert window is not None and window.size == size and window.scale == 1
+
+
+def test_a_small_size_is_still_the_limit_of_a_small_photo() -> None:
+    window = cut(400, 400, Box(150, 150, 250, 270), [], "keep", 256)
+    assert window is not None and window.size == (256, 256)
+
+
+def test_from_512_pixels_on_sides_are_multiples_of_64() -> None:
+    window = cut(600, 600, Box(200, 200, 300, 330), [], "keep", 1024)
+    assert window is not None and window.size == (576, 576)
 
 
 def test_a_cut_that_nearly_fits_its_bucket_is_not_resampled() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinloop.domain.statistics import Estimate, bootstrap_mean, paired_difference, wilson
+from twinloop.domain.statistics import Estimate, bootstrap_mean, paired_difference, student, wilson
 
 numbers = st.lists(st.floats(-1, 1), min_size=1, max_size=20)
 
@@ -63,6 +64,35 @@ def test_bootstrap_holds_the_mean_inside_the_range(values: list[float]) -> None:
     assert min(values) - 1e-9 <= estimate.low <= estimate.high <= max(values) + 1e-9
 
 
+@pytest.mark.parametrize(("kind", "n"), [("even", 6), ("even", 12), ("counted", 6), ("counted", 12)])
+def test_few_values_miss_about_as_seldom_as_the_interval_says(kind: str, n: int) -> None:
+    """Values around zero: the interval should leave zero out in 5 of 100 cases. Plain percentiles do in 12 to 14, of six values."""
+    rng = np.random.default_rng(3)
+    draw = {"even": lambda: rng.normal(size=n), "counted": lambda: rng.choice([-1.0, 0.0, 1.0], n, p=[0.25, 0.5, 0.25])}
+    found = [bootstrap_mean(draw[kind](), seed) for seed in range(1000)]
+    assert 0.02 <= sum(one.low > 0 or one.high < 0 for one in found) / len(found) <= 0.09
+
+
+@pytest.mark.parametrize(
+    ("share", "freedom", "value"),
+    [(0.975, 1, 12.7062), (0.975, 2, 4.3027), (0.975, 5, 2.5706), (0.975, 11, 2.2010), (0.95, 10, 1.8125), (0.995, 30, 2.7500), (0.975, 1000, 1.9623), (0.5, 7, 0.0)],
+)  # fmt: skip
+def test_student_against_the_printed_table(share: float, freedom: int, value: float) -> None:
+    """Percentage points of the t distribution, as printed in any table."""
+    assert student(share, freedom) == pytest.approx(value, abs=5e-5)
+
+
+def test_one_of_several_figures_has_a_wider_interval() -> None:
+    alone = Estimate(0.08, 0.02, 0.16, 24)
+    assert alone.among(1) == alone
+    wider = alone.among(6)
+    assert (wider.value, wider.n) == (0.08, 24)
+    widened = student(1 - 0.025 / 6, 23) / student(0.975, 23)
+    assert (wider.low, wider.high) == (pytest.approx(0.08 - 0.06 * widened), pytest.approx(0.08 + 0.08 * widened))
+    assert wider.low < 0 < alone.low
+    assert Estimate(0.5, 0.5, 0.5, 1).among(6) == Estimate(0.5, 0.5, 0.5, 1)
+
+
 @given(numbers, st.integers(0, 2**32))
 def test_bootstrap_is_the_same_every_time(values: list[float], seed: int) -> None:
     assert bootstrap_mean(values, seed, 50) == bootstrap_mean(values, seed, 50)
@@ -77,6 +107,7 @@ def test_bootstrap_matches_the_normal_interval_of_many() -> None:
 def test_bootstrap_of_equal_values_is_sure_and_of_none_is_empty() -> None:
     assert bootstrap_mean([0.5] * 7) == Estimate(0.5, 0.5, 0.5, 7)
     assert bootstrap_mean([]).n == 0
+    assert bootstrap_mean([0.5]) == Estimate(0.5, 0.5, 0.5, 1)
 
 
 @given(numbers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twinloop.domain.wording import none_can_be_used, plural
+from twinloop.domain.wording import none_can_be_used, plural, shown
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,8 @@ def test_a_noun_follows_its_number(count: int, words: tuple[str, ...], told: str
 def test_one_thing_is_not_counted_as_many() -> None:
     assert none_can_be_used(1, "photo", "of Ana") == "The only photo of Ana cannot be used"
     assert none_can_be_used(3, "image", "in walls") == "None of the 3 images in walls can be used"
+
+
+def test_what_a_terminal_would_obey_is_shown_as_escapes() -> None:
+    assert shown("Ana Müller.jpg") == "Ana Müller.jpg"
+    assert shown("a\x1b[2K\r\n\x9b\u202e\udcff") == "a\\x1b[2K\\r\\n\\x9b\\u202e\\udcff"

@@ -220,6 +220,30 @@ def test_a_failing_command_is_not_counted_as_done(home: Path) -> None:
     assert any("exit code 2" in text for text in person.said)
 
 
+def test_a_round_that_waits_for_a_review_is_no_failure(home: Path) -> None:
+    (home / "bootstrap_config.json").write_text("{}")
+    waits = {"yes": True}
+    machine = Machine({}, lambda argv: 3 if argv[:1] == ["run"] and waits["yes"] else 0)
+    person = Person(shall_it_be=["loop", "quit"])
+    menu(person, machine, Memory(), WORKFLOWS)
+    assert "did not work" not in person.said[-1] and "waits for you" in person.said[-1]
+    named = next(item.title for item in WORKFLOWS if item.key == "validate")
+    assert f"choose {named}," in person.said[-1]
+    waits["yes"] = False
+    menu(Person(shall_it_be=["continue", "quit"]), machine, Memory(), WORKFLOWS)
+    assert machine.ran == [["run", "--config", "bootstrap_config.json"]] and Memory().unfinished is None
+
+
+@pytest.mark.parametrize(("entry", "code"), [("doctor", 2), ("models", 1), ("models", 2), ("models", 3)])
+def test_what_a_command_finds_is_no_failure(home: Path, entry: str, code: int) -> None:
+    said = []
+    for given in (code, 64):
+        person = Person(shall_it_be=[entry, "quit"], about_the_model_files="inspect")
+        menu(person, Machine({}, lambda argv, given=given: given), Memory(), WORKFLOWS)  # type: ignore[misc]
+        said.append(" ".join(person.said))
+    assert "did not work" not in said[0] and "did not work (exit code 64)" in said[1]
+
+
 def test_consent_goes_into_the_label(home: Path) -> None:
     machine = Machine({"vault clusters": PEOPLE})
     given = answers(what_ground="written", given_by="Alice", which_date="2026-05-01", for_what="training")
@@ -230,7 +254,19 @@ def test_consent_goes_into_the_label(home: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{", '{"last": 3}', '{"unfinished": {"workflow": "pipeline"}}', '{"last": {}, "unfinished": 5}'],
+    [
+        "",
+        "[]",
+        "{",
+        '{"last": 3}',
+        '{"unfinished": {"workflow": "pipeline"}}',
+        '{"last": {}, "unfinished": 5}',
+        '{"unfinished": [{"workflow": "pipeline", "answers": null, "done": []}]}',
+        '{"unfinished": [{"workflow": "pipeline", "answers": {"photos": 3}, "done": []}]}',
+        '{"unfinished": [{"workflow": "pipeline", "answers": {}, "done": null}]}',
+        '{"unfinished": [{"workflow": "pipeline", "answers": {}, "done": [3]}]}',
+        '{"unfinished": [{"workflow": ["pipeline"], "answers": {}, "done": []}]}',
+    ],
 )
 def test_a_damaged_memory_is_forgotten(home: Path, content: str) -> None:
     (home / "outputs").mkdir()
@@ -245,3 +281,13 @@ def test_every_entry_has_a_key() -> None:
 def test_without_a_terminal_it_lists_the_commands() -> None:
     text = plain_commands(WORKFLOWS)
     assert all(workflow.title in text and workflow.commands in text for workflow in WORKFLOWS)
+    for number, item in zip(SIGNS, WORKFLOWS, strict=False):
+        assert f"  {number}. {item.title}: " in text, "numbered by its key"
+
+
+def test_the_demo_asks_before_it_takes_minutes(home: Path) -> None:
+    for answer, ran in ((False, []), (True, [["demo"]])):
+        person, machine = Person(shall_it_be=["demo", "quit"], run_the_demo=answer), Machine()
+        menu(person, machine, Memory(), WORKFLOWS)
+        assert machine.ran == ran and any("about 8 minutes" in question for question in person.asked)
+        assert Memory().unfinished is None

@@ -70,10 +70,19 @@ def record(dtype: bytes, shape: tuple[int, ...], **more: object) -> bytes:
     return b"\x80\x02cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81}(" + parts + b"X\x05\0\0\0dtype" + dtype + b"ub"
 
 
-def dtype_of(code: str, size: int, fields: bytes = b"NN") -> bytes:
-    """A numpy type by its code, with the size that its state claims; ``fields`` = names and fields."""
+def dtype_of(code: str, size: int, fields: bytes = b"NN", flags: int = 0) -> bytes:
+    """A numpy type by its code, with the size and flags that its state claims; ``fields`` = names and fields."""
     made = b"cnumpy\ndtype\n(X" + len(code).to_bytes(4, "little") + code.encode() + b"K\0K\x01tR"
-    return made + b"(K\x03X\x01\0\0\0|N" + fields + b"J" + size.to_bytes(4, "little", signed=True) + b"K\x01K\0tb"
+    return (
+        made
+        + b"(K\x03X\x01\0\0\0|N"
+        + fields
+        + b"J"
+        + size.to_bytes(4, "little", signed=True)
+        + b"K\x01K"
+        + bytes([flags])
+        + b"tb"
+    )
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -85,9 +94,9 @@ def test_numbers_that_are_opcodes_to_a_plain_reader(packed: bool) -> None:
 
 
 def test_a_structure_that_holds_objects_is_a_pickle_too() -> None:
-    inner = b"\x80\x02}X\x01\0\0\0a" + dtype_of("O8", -1) + b"K\0\x86s"
+    inner = b"\x80\x02}X\x01\0\0\0a" + dtype_of("O8", -1, flags=63) + b"K\0\x86s"
     fields = b"X\x01\0\0\0a\x85" + inner[2:]
-    found = look(record(dtype_of("V8", 8, fields), (1,)) + GETPID + b".")
+    found = look(record(dtype_of("V8", 8, fields, 27), (1,)) + GETPID + b".")
     assert "posix.getpid" in [finding.name for finding in found.findings]
     assert found.verdict is Verdict.DANGEROUS
 

@@ -92,7 +92,7 @@ def test_an_array_of_objects_in_joblib_is_a_pickle_that_is_read_too() -> None:
     assert look(data).verdict is Verdict.SAFE
     start = data.index(b"\x80\x02cnumpy")
     found = look(data[:start] + EVIL + b"s.")
-    assert [(f.name, f.place) for f in found.findings] == [("posix.system", "an array of objects")]
+    assert ("posix.system", "an array of objects") in [(f.name, f.place) for f in found.findings]
 
 
 @pytest.mark.parametrize(

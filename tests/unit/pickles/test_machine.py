@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from twinloop.errors import ModelFileError, UnsafeModelFile
 from twinloop.pickles import Inert, Limits, Policy, read_pickle
-from twinloop.pickles.builders import ArrayShell
+from twinloop.pickles.arrays import ArrayShell
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),

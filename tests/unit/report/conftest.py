@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from tests.functional import loops
-from twinloop.report.model import RunRecord, read_run
+from twinloop.report.model import RunRecord
+from twinloop.report.reading import read_run
 from twinloop.store.workspace import Workspace
 
 

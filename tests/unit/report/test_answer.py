@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from tests.unit.things import score
 from twinloop.domain.records import PanelScore
 from twinloop.domain.statistics import Estimate
 from twinloop.report.answer import answer
 from twinloop.report.model import IdentityRecord, RunRecord, Stop
 
-UP, DOWN, OPEN = Estimate(0.08, 0.02, 0.14, 24), Estimate(-0.08, -0.14, -0.02, 24), Estimate(0.01, -0.03, 0.05, 24)
+UP, DOWN, OPEN = Estimate(0.08, 0.04, 0.12, 24), Estimate(-0.08, -0.14, -0.02, 24), Estimate(0.01, -0.03, 0.05, 24)
+BARELY = Estimate(0.08, 0.01, 0.15, 24)
+"""Beyond its own interval, but not once that is widened for several figures."""
 
 
 def with_best(record: RunRecord, **changes: Estimate) -> RunRecord:
@@ -27,6 +30,9 @@ def with_best(record: RunRecord, **changes: Estimate) -> RunRecord:
         (UP, DOWN, "mixed", "Only in part: v2 is above v1 on on-target rate and below it on identity"),
         (DOWN, OPEN, "no", "No: v2 is below v1 on on-target rate"),
         (Estimate(0.05, 0.0, 0.1, 24), OPEN, "open", "Not shown"),
+        (BARELY, OPEN, "open", "Not shown: on on-target rate the change from v1 to v2 lies beyond its own 95% interval, but it is the best of 3 later"),
+        (BARELY, UP, "yes", "Yes: v2 is above v1 on identity, beyond the interval."),
+        (BARELY, DOWN, "no", "No: v2 is below v1 on identity"),
     ],
 )  # fmt: skip
 def test_the_verdict_follows_the_intervals(
@@ -38,6 +44,17 @@ def test_the_verdict_follows_the_intervals(
     assert [finding.metric.name for finding in told.findings] == ["on_target", "identity"]
 
 
+def test_a_yes_says_how_many_figures_could_have_given_it(record: RunRecord) -> None:
+    told = answer(with_best(record, on_target=UP, identity=BARELY)).against_v1
+    assert "widened for the 6 figures that could have said so" in told  # three later versions, two metrics
+    assert told.endswith("On identity the two cannot be told apart.")
+
+
+def test_one_version_and_one_metric_are_no_choice(record: RunRecord) -> None:
+    alone = replace(with_best(record, on_target=BARELY), scores=record.scores[:2])
+    assert answer(alone).against_v1 == "Yes: v2 is above v1 on on-target rate, beyond the interval."
+
+
 def test_a_gain_in_the_other_metrics_alone_is_not_better(record: RunRecord) -> None:
     assert answer(with_best(record, quality=UP, overall=UP)).verdict == "none"
 
@@ -45,7 +62,7 @@ def test_a_gain_in_the_other_metrics_alone_is_not_better(record: RunRecord) -> N
 def test_figures_are_shown_with_interval_and_n(record: RunRecord) -> None:
     told = answer(with_best(record, on_target=UP, identity=DOWN))
     assert [finding.text for finding in told.findings] == [
-        "+8.0 points (95% interval +2.0 to +14.0, n = 24)",
+        "+8.0 points (95% interval +4.0 to +12.0, n = 24)",
         "\u22120.080 (95% interval \u22120.140 to \u22120.020, n = 24)",
     ]
 
@@ -94,7 +111,18 @@ def test_an_unfinished_run_gives_no_final_answer(record: RunRecord) -> None:
     assert (told.finished, told.file) == (False, f"lora_v{record.best}.safetensors")
     assert "not finished (3 rounds finished)" in told.stop
     empty = answer(
-        replace(record, stop=None, best=None, rounds=(), scores=(), surveys=(), verdicts=(), photos=None, against_v1={})
+        replace(
+            record,
+            stop=None,
+            best=None,
+            rounds=(),
+            scores=(),
+            surveys=(),
+            verdicts=(),
+            photos=None,
+            loras=(),
+            against_v1={},
+        )
     )
     assert empty.use == "No LoRA has been measured yet"
     assert "no photo is observed yet" in empty.stop
@@ -114,3 +142,62 @@ def test_cautions(record: RunRecord) -> None:
     assert "Round 1, which made v2, was rolled back because of diversity" in text
     assert "Identity was not measured: no identity embedder." in text
     assert "The panel has only 4 images" in text
+
+
+def overall(version: int, value: float) -> PanelScore:
+    return score(version, overall=[value] * 24)
+
+
+def rolled_back(record: RunRecord, *versions: int) -> RunRecord:
+    """v1 at 0.81 and two later versions at 0.86, some of them of rounds in which identity fell."""
+    rounds = [
+        replace(record.rounds[0], iteration=version - 1, version=version, rolled_back=out, drifted=("identity",) if out else ())
+        for version, out in ((version, version in versions) for version in (2, 3))
+    ]  # fmt: skip
+    scores = (overall(1, 0.81), overall(2, 0.86), overall(3, 0.86))
+    return replace(record, best=1, against_v1={}, scores=scores, rounds=tuple(rounds))
+
+
+def test_versions_that_scored_higher_but_were_rolled_back_are_not_called_lower(record: RunRecord) -> None:
+    told = answer(rolled_back(record, 2, 3))
+    assert told.verdict == "no"
+    assert told.against_v1.startswith("No: v2 and v3 were rolled back, so v1 stays.")
+    higher = (
+        "v2 has a higher overall score than v1 (0.860 against 0.810), but its round was rolled back because of identity"
+    )
+    assert any(caution.startswith(higher) for caution in told.cautions)
+
+
+def test_only_kept_versions_are_counted_as_no_better(record: RunRecord) -> None:
+    run = rolled_back(record, 3)
+    told = answer(replace(run, scores=(run.scores[0], overall(2, 0.80), run.scores[2])))
+    assert told.against_v1.startswith(
+        "No: the one later version that was kept does not have a higher overall score than v1 (v3 was rolled back)."
+    )
+    assert told.compared == 2, "a version that is out of the choice is not the best later one"
+
+
+def test_what_a_person_picked_is_the_version_to_use(record: RunRecord) -> None:
+    run = replace(record, best=3, picked=1)
+    told = answer(run)
+    assert told.use == "Picked by a person: v1 (v3 measured best)"
+    assert (told.file, told.copy_of) == ("lora.safetensors", 1)
+    assert answer(replace(run, picked=3)).use == "Picked by a person: v3 (measured best, too)"
+    assert (answer(replace(run, picked=None)).use, answer(replace(run, picked=None)).copy_of) == ("Use LoRA v3", 3)
+    going_on = answer(replace(run, stop=None))
+    assert (going_on.use, going_on.file) == ("Picked by a person: v1 (v3 measured best so far)", "lora.safetensors")
+
+
+def test_a_picked_version_that_was_rolled_back_is_said_to_be(record: RunRecord) -> None:
+    told = answer(replace(rolled_back(record, 2, 3), picked=2))
+    assert any(
+        caution.startswith("Round 1, which made v2, was rolled back because of identity") for caution in told.cautions
+    )
+
+
+def test_a_first_lora_that_is_not_measured_yet_is_said_to_be_there(record: RunRecord) -> None:
+    start = replace(record, stop=None, best=None, rounds=(), scores=(), surveys=(), verdicts=(), against_v1={})
+    assert "v1 is trained, not measured yet" in answer(start).stop
+    given = replace(start, loras=(replace(record.loras[0], preset="given"),))
+    assert "v1 is given, not measured yet" in answer(given).stop
+    assert "the photos are selected" in answer(replace(start, loras=())).stop

@@ -17,6 +17,7 @@ import pytest
 from tests.unit.report.conftest import edit, working_in, workspace_in
 from twinloop.errors import NothingToDo, StateError
 from twinloop.report.page import write_report
+from twinloop.stages.pick import pick
 from twinloop.store.workspace import Workspace
 
 HOSTILE = "</title><script>alert('x')</script><img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
@@ -277,3 +278,30 @@ def test_what_is_special_about_the_loras_stands_beside_them(home: Path) -> None:
     edit(home / "out/run.json", lambda data: data["settings"].update(quantization="nf4"))
     edit(home / "out/run.json", lambda data: data["settings"]["training"].update(adapter="dora", text_encoder=True))
     assert page_of(home).text.count("fake, DoRA, with text encoders, on nf4 weights") == 4
+
+
+def test_the_page_names_the_lora_that_a_person_picked(home: Path) -> None:
+    assert "picked" not in page_of(home).text.lower()
+    pick(workspace_in(home), 1)
+    text = page_of(home).text
+    assert re.search(r"Picked by a person: v1 \(v\d measured best\)", text)
+    assert "lora.safetensors is a copy of v1" in text
+    assert "v1, picked by a person: the one to use" in text and "the best measured version: the one" not in text
+    assert "v1 picked" in text, "in the table of LoRAs"
+
+
+def test_a_rolled_back_round_is_marked_where_its_dataset_is_listed(home: Path) -> None:
+    assert "After round 2 rolled back" not in page_of(home).text
+    edit(
+        home / "out/iteration_history.json",
+        lambda data: data["iterations"][1].update(rolled_back=True, drifted=["identity"]),
+    )
+    assert "After round 2 rolled back" in page_of(home).text
+
+
+def test_a_first_version_that_was_given_is_not_said_to_be_trained(home: Path) -> None:
+    assert "Each version is trained from the base model anew." in page_of(home).text
+    edit(home / "loras/lora_v1.json", lambda data: data.update(preset="given"))
+    assert (
+        "v1 was given, not trained here; each later version is trained from the base model anew." in page_of(home).text
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shlex
@@ -12,11 +13,11 @@ import pytest
 
 from tests.functional import loops
 from tests.functional.console import twinloop
-from twinloop.domain.verdicts import Outcome
+from twinloop.domain.verdicts import CheckResult, Outcome
 from twinloop.loop import workspace_of
-from twinloop.report import histograms, likeness, reproduce
-from twinloop.report.model import read_run
+from twinloop.report import histograms, likeness, notes, reproduce
 from twinloop.report.page import write_report
+from twinloop.report.reading import read_run
 from twinloop.report.thumbnails import Pictures
 from twinloop.store.atomic import write_json
 from twinloop.store.workspace import Workspace
@@ -51,7 +52,8 @@ def test_every_synthetic_image_that_stayed_is_listed_with_what_made_it(space: Wo
 def test_the_commands_name_what_the_run_used(space: Workspace) -> None:
     lines = reproduce.commands(read_run(space), space)
     assert lines[0].startswith("twinloop run --config") and len(lines) == 3
-    assert "gaps_iter2.json" in lines[2] and "--iteration 2" in lines[2] and "'ohwx ana'" in lines[2]
+    assert "out/gaps_iter2.json" in lines[2] and "--iteration 2" in lines[2]
+    assert not re.search("--(base-model|person|seed|num-per-gap)", "".join(lines)), "left to the configuration"
     assert dict(reproduce.versions(space))["python"].count(".") == 2
 
 
@@ -72,6 +74,46 @@ def test_a_round_by_hand_makes_what_the_loop_made(
     assert [[item[name] for name in same] for item in by_hand["images"]] == [
         [item[name] for name in same] for item in looped["images"]
     ]
+
+
+def test_the_commands_run_in_the_folder_that_the_run_was_started_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run and LoRAs lie at different depths; nothing of the page depends on where it is written from."""
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    chosen = loops.settings(output_dir="outputs/a b/run", lora_output_dir="outputs/loras", max_iterations=1)
+    loops.run(chosen)
+    made = Workspace(tmp_path / "outputs/a b/run", tmp_path / "outputs/loras")
+    run = read_run(made)
+    nothing_merged = dataclasses.replace(run, datasets=())
+    monkeypatch.chdir("/")
+    for record in (run, nothing_merged):
+        argv = shlex.split(reproduce.commands(record, made)[1])
+        assert argv[2] == "outputs/a b/run/gaps_iter1.json" and (tmp_path / argv[2]).is_file()
+        assert argv[4] == "outputs/loras/lora_v1.safetensors" and (tmp_path / argv[4]).is_file()
+
+
+def test_images_of_a_rolled_back_round_are_not_in_the_final_dataset(space: Workspace) -> None:
+    run = read_run(space)
+    first, second = (dataclasses.replace(entry, rolled_back=entry.iteration == 2) for entry in run.rounds)
+    rows = reproduce.made_rows(dataclasses.replace(run, rounds=(first, second)), space)
+    kept = [Path(m.path).name for m in run.datasets[0].synthetic]
+    assert [row.name for row in rows] == kept != []
+    assert len(run.datasets[1].synthetic) > len(kept), "round 2 added images"
+    table = notes.dataset_rows(dataclasses.replace(run, rounds=(first, second)))
+    assert [row.dropped for row in table] == [False, False, True]
+
+
+def test_limits_are_in_the_order_of_their_numbers(space: Workspace) -> None:
+    run = read_run(space)
+    result = CheckResult("novelty", Outcome.APPROVED, 12.0, "", "")
+    verdicts = tuple(
+        dataclasses.replace(run.verdicts[0][0], results=(dataclasses.replace(result, limit=limit),))
+        for limit in ("> 10 bits", "> 6 bits", "> 8 bits")
+    )
+    (told,) = histograms.check_histograms(dataclasses.replace(run, verdicts=(verdicts,)))
+    assert told.about == "limits > 6 bits to > 10 bits, by what was asked"
 
 
 def test_histograms_count_every_measured_check_once(space: Workspace) -> None:

@@ -79,6 +79,13 @@ def test_the_panel_is_cut_to_first_best_and_latest(record: RunRecord, finished: 
     assert grid.rows[0].cells[5].picture is None
 
 
+def test_the_panel_shows_what_a_person_picked(record: RunRecord, finished: Path) -> None:
+    many = tuple(replace(record.scores[0], version=number) for number in range(1, 12))
+    run = replace(record, scores=many, best=4, picked=2)
+    grid = panel.panel_grid(run, workspace_in(finished), Pictures(finished / "out"))
+    assert [version for version, _ in grid.versions] == [1, 2, 4, 9, 10, 11]
+
+
 @given(st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=6), max_size=5))
 def test_shared_words_are_shared_by_all_and_leave_something(split: list[list[str]]) -> None:
     first, last = panel.shared_ends([", ".join(parts) for parts in split])

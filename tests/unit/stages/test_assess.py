@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.unit.things import Silent, face, observation, score, shot
 from twinloop.adapters.fakes import fake_image, fake_pack, fake_photo, read_truth
@@ -54,6 +56,20 @@ def test_on_target_is_the_share_of_what_was_asked_and_can_be_told(tmp_path: Path
     hit = panel_image(tmp_path, 1, asked, yaw=0, expression="smile", setting="outdoor")
     half = panel_image(tmp_path, 2, asked, yaw=0, expression="angry", setting="indoor")
     assert measured([hit, half])["on_target"] == pytest.approx([1.0, 1 / 3])
+
+
+def test_an_image_without_a_face_has_missed_what_is_read_off_a_face(tmp_path: Path) -> None:
+    """Else a LoRA that ruins faces would be on target for its light alone."""
+    asked = {"face_angle": "profile", "expression": "angry", "framing": "portrait", "lighting": "low_key"}
+    ruined = panel_image(tmp_path, 1, asked)
+    Image.fromarray(np.full((64, 64, 3), 20, np.uint8)).save(ruined.path)
+    with Catalog(None) as catalog:
+        score = assess([ruined], 1, OBSERVER, catalog, None, Silent())
+    assert score.hits == {"face_angle": [False], "expression": [False], "framing": [False], "lighting": [True]}
+    assert score.samples["on_target"] == [0.25]
+    blind = Observer(dataclasses.replace(fake_pack(), pose=None), BUILTIN)
+    with Catalog(None) as catalog:
+        assert "face_angle" not in assess([ruined], 1, blind, catalog, None, Silent()).hits, "nobody looked for it"
 
 
 def test_each_facets_hits_are_kept_image_by_image(tmp_path: Path) -> None:

@@ -51,9 +51,21 @@ def test_only_real_photos_with_an_embedding_count() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_one_photo_teaches_nothing(count: int) -> None:
+def test_one_photo_teaches_nothing_of_its_own(count: int) -> None:
     assert freeze_reference(photos(count), "r") is None
     assert reference_from_json(reference_to_json(None)) is None
+
+
+def test_one_photo_and_what_strangers_look_like_are_a_limit() -> None:
+    """Else every image would be taken for the person where there is a single photo."""
+    assert freeze_reference([], "r", strangers=(0.02, 0.1)) is None
+    (photo,) = photos(1)
+    reference = reference_from_json(reference_to_json(freeze_reference([photo], "r", strangers=(0.02, 0.1))))
+    assert reference is not None
+    assert reference.lower_limit(photo, 2.5) == pytest.approx(0.02 + 2.5 * 0.1)
+    assert reference.similarity(photo) == pytest.approx(1.0)
+    (stranger,) = person(7, 1)
+    assert (reference.similarity(observation("s", faces=[face(embedding=stranger)])) or 0) < 0.27
 
 
 def test_held_out_from_twenty_photos_on_and_never_a_rare_angle() -> None:
@@ -85,6 +97,10 @@ def test_photos_alike_as_twins_do_not_ask_more_than_being_no_stranger() -> None:
     loose = freeze_reference(photos(20, spread=1.2), "r", strangers=(0.03, 0.26))
     assert loose is not None
     assert loose.lower_limit(listed[0], 2.5) < 0.6, "photos that differ more keep their own limit"
+    sharp = freeze_reference(listed, "r", strangers=(0.02, 0.1))
+    assert sharp is not None
+    mean = sharp.bands["front"][0]
+    assert sharp.lower_limit(listed[0], 2.5) == pytest.approx((0.02 + mean) / 2), "halfway, well above any stranger"
     again = reference_from_json(reference_to_json(known))
     assert again is not None and again.strangers == (0.03, 0.26)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.things import dataset, gap, judged, member, observation, photo
 from twinloop.domain.records import Dataset
 from twinloop.facets import BUILTIN
-from twinloop.stages.merge import MergeLimits, dataset_by_hand, merge, real_dataset, weighted
+from twinloop.stages.merge import MergeLimits, first_dataset, merge, weighted
 from twinloop.stages.validate import Judged
 
 LIMITS = MergeLimits()
@@ -52,7 +52,7 @@ def test_caps_hold_whatever_is_offered(real: int, rounds: list[int]) -> None:
 def test_a_folder_merged_by_hand_keeps_the_same_caps(real: int, made: int) -> None:
     """Copied into the folder by the user, synthetic images still are at most half, and weigh less than the photos."""
     photos = [photo(f"p{n}") for n in range(real)] + [photo(f"s{n}", origin="synthetic") for n in range(made)]
-    found = dataset_by_hand(photos, BUILTIN, "ohwx ana", "prose", LIMITS)
+    found = first_dataset(photos, BUILTIN, "ohwx ana", "prose", LIMITS)
     assert len(found.real) == real and all(m.weight == 1.0 for m in found.real)
     assert len(found.synthetic) == min(real, made)
     total = sum(m.weight for m in found.synthetic)
@@ -126,22 +126,23 @@ def test_nothing_new_is_the_same_dataset() -> None:
 
 def test_the_first_dataset_holds_out_and_marks() -> None:
     photos = [photo("a.jpg"), photo("b.jpg"), photo("made.png", observation("made.png", origin="synthetic"))]
-    first = real_dataset(photos, BUILTIN, "ohwx ana", "prose", frozenset({observation("b.jpg").sha256}))
+    first = first_dataset(photos, BUILTIN, "ohwx ana", "prose", LIMITS, frozenset({observation("b.jpg").sha256}))
     assert [(Path(m.path).name, m.origin, m.weight) for m in first.members] == [
-        ("a.jpg", "real", 1.0), ("b.jpg", "real", 0.0), ("made.png", "synthetic", 0.0)
+        ("a.jpg", "real", 1.0), ("b.jpg", "real", 0.0), ("made.png", "synthetic", pytest.approx(1 / 1.3))
     ]  # fmt: skip
 
 
-def test_what_was_made_before_round_one_never_gets_weight() -> None:
-    start = Dataset((*dataset(10).members, member("found", "synthetic", 0, 0.0)))
+def test_made_images_that_were_there_before_round_one_fade_as_those_of_the_rounds_do() -> None:
+    start = Dataset((*dataset(10).members, member("found", "synthetic", 0, 1.0)))
     after, _ = merged(start, images(3))
-    assert [m.weight for m in after.members if m.path == "found.png"] == [0.0]
+    weights = {m.path: m.weight for m in after.synthetic}
+    assert weights.pop("found.png") == pytest.approx(0.7) and set(weights.values()) == {1.0}
 
 
 def test_a_caption_beside_the_photo_wins_over_the_measured_one(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("in a park,\nwith a hat\n")
     (tmp_path / "b.txt").write_text("ohwx ana asleep")
     photos = [photo(str(tmp_path / name)) for name in ("a.png", "b.png", "c.png")]
-    texts = [member.caption for member in real_dataset(photos, BUILTIN, "ohwx ana", "prose", frozenset()).members]
+    texts = [member.caption for member in first_dataset(photos, BUILTIN, "ohwx ana", "prose", LIMITS).members]
     assert texts[:2] == ["ohwx ana, in a park, with a hat", "ohwx ana asleep"]
     assert texts[2].startswith("ohwx ana, ") and "front view" in texts[2]

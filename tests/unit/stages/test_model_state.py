@@ -57,3 +57,12 @@ def test_a_file_that_was_tried_in_vain(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pack", PACKS)
 def test_every_pack_is_known(tmp_path: Path, pack: str) -> None:
     assert set(told(tmp_path, [YUNET], [YUNET], pack)) == {YUNET}
+
+
+def test_a_pointer_is_no_model_whatever_its_name(tmp_path: Path) -> None:
+    """As ``twinloop models list`` says of the same file."""
+    for name in ("mine.onnx", YUNET):
+        (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    found = {state.path.name: state for state in file_states(resolve_models_dir(tmp_path), set())}
+    assert {state.state for state in found.values()} == {State.BROKEN} and len(found) == 2
+    assert all("Git LFS pointer" in state.detail for state in found.values())

@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.things import gap
-from twinloop.domain.facet import DefinedFacet, Phrase
-from twinloop.domain.observation import Reading
 from twinloop.domain.shots import Shot, derive_seed
 from twinloop.facets import BUILTIN
-from twinloop.stages.plan import PlanSettings, plan, plan_panel, unplannable
+from twinloop.stages.fixed_shots import plan_panel
+from twinloop.stages.plan import PlanSettings, plan, unplannable
 from twinloop.stages.sources import Source
 
 GAPS = (
@@ -145,39 +144,15 @@ def test_the_users_negative_prompt_replaces_the_general_words() -> None:
     assert shot.negative_prompt == "hat, front view"
 
 
-def test_the_panel_walks_through_all_values_evenly() -> None:
-    panel = plan_panel(BUILTIN, "ohwx ana", "prose", 0, 24, None)
-    assert len({shot.key for shot in panel}) == 24
-    for facet in BUILTIN:
-        if not facet.multiple:
-            counts = [sum(dict(shot.traits)[facet.name] == value for shot in panel) for value in facet.shares]
-            assert sum(counts) == 24 and min(counts) >= 24 // len(facet.shares) and max(counts) - min(counts) <= 1
+def test_values_that_the_user_wants_none_of_are_not_drawn_beside_a_gap() -> None:
+    unwanted = {"expression": {"angry": 0.0, "surprised": 0.0, "smile": 0.5}}
+    shots = plan([gap("face_angle", "profile")], BUILTIN, settings(num_per_gap=60, shares=unwanted))
+    drawn = [dict(shot.traits)["expression"] for shot in shots]
+    assert not {"angry", "surprised"} & set(drawn) and drawn.count("smile") > 20
+    assert "angry" in {dict(s.traits)["expression"] for s in plan([gap()], BUILTIN, settings(num_per_gap=60))}
 
 
-@pytest.mark.parametrize(("count", "asking"), [(24, 7), (96, 28), (2, 0)])
-def test_the_panel_asks_for_hands_as_often_as_they_are_wanted_and_never_for_what_is_usual(
-    count: int, asking: int
-) -> None:
-    panel = plan_panel(BUILTIN, "ohwx ana", "prose", 0, count, None)
-    wanted = [dict(shot.traits).get("composition") for shot in panel]
-    assert (wanted.count("hands_visible"), wanted.count("eyes_visible")) == (asking, 0)
-    assert [value is not None for value in wanted] == ["hand" in shot.prompt for shot in panel]
-
-
-def test_values_that_may_hold_together_share_the_panel() -> None:
-    values = ("scarf", "hat", "bag")
-    several = DefinedFacet(
-        "worn", values, dict.fromkeys(values, 0.5), {value: Phrase((value,), ()) for value in values}, (),
-        judge=lambda seen: Reading.unknown(), multiple=True,
-    )  # fmt: skip
-    panel = plan_panel([several], "ohwx ana", "prose", 0, 12, None)
-    asked = [dict(shot.traits).get("worn") for shot in panel]
-    assert [asked.count(value) for value in values] == [4, 4, 4]
-
-
-def test_the_panel_is_the_same_every_time_and_another_for_another_seed() -> None:
-    first = plan_panel(BUILTIN, "ohwx ana", "prose", 0, 12, None)
-    assert first == plan_panel(BUILTIN, "ohwx ana", "prose", 0, 12, None)
-    assert first != plan_panel(BUILTIN, "ohwx ana", "prose", 1, 12, None)
-    combinations = {shot.traits for shot in first}
-    assert len(combinations) >= 11
+def test_where_the_user_wants_none_of_any_value_all_are_drawn() -> None:
+    nothing = {"expression": dict.fromkeys(("neutral", "smile", "serious", "laughing", "surprised", "angry"), 0.0)}
+    shots = plan([gap("face_angle", "profile")], BUILTIN, settings(num_per_gap=30, shares=nothing))
+    assert len({dict(shot.traits)["expression"] for shot in shots}) > 3

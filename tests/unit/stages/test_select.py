@@ -21,8 +21,11 @@ from twinloop.stages.select import (
     exact_duplicate,
     near_duplicate,
     no_face,
+    originals,
     other_person,
     select,
+    several_people,
+    several_people_message,
 )
 
 
@@ -108,6 +111,21 @@ def test_a_folder_about_several_people_is_left_alone() -> None:
     assert other_person(people(5, 5, 5, 5)) == {}
 
 
+def test_a_folder_about_several_people_is_told() -> None:
+    assert several_people(people(6, 6)) == (6, 6) and several_people(people(4, 9, 5)) == (9, 5, 4)
+    told = several_people_message(people(6, 4), "my photos")
+    assert "2 people (6 and 4 photos)" in told and "vault run 'my photos'" in told
+    assert several_people_message(people(12), "x") == several_people_message(people(12, 2), "x") == ""
+
+
+def test_groups_of_one_person_are_not_several_people() -> None:
+    """Front and profile faces may hang together in groups of their own; they still are nearer to each other than strangers are."""
+    front, side = unit_vector(1, 0, 0), unit_vector(0.3, np.sqrt(1 - 0.3**2), 0)
+    faces = [photo(f"f{n}.jpg", observation(("f", n), faces=[face(embedding=front)])) for n in range(5)]
+    faces += [photo(f"s{n}.jpg", observation(("s", n), faces=[face(embedding=side)])) for n in range(5)]
+    assert several_people(faces) == ()
+
+
 def test_links_that_chain_through_everybody_make_no_person() -> None:
     """Poor pictures: each face is like the next one, and those across the circle are strangers."""
     arc = [np.deg2rad(15.0 * step) for step in range(24)]
@@ -115,6 +133,7 @@ def test_links_that_chain_through_everybody_make_no_person() -> None:
         photo(f"{n}.jpg", observation(n, faces=[face(embedding=unit_vector(np.cos(a), np.sin(a)))]))
         for n, a in enumerate(arc)
     ]
+    assert several_people(chain) == ()
     outsider = photo("x.jpg", faces=[face(embedding=unit_vector(0, 0, 1))])
     assert other_person([*chain, outsider]) == {}
     assert set(other_person([*chain[:5], outsider])) == {Path("x.jpg")}, "a piece of the circle is one person"
@@ -172,3 +191,12 @@ def test_counting_everything_leaves_out_only_what_cannot_be_read() -> None:
     selection = select(listed, READABLE_ONLY)
     assert [p.path.name for p in selection.photos] == ["a.jpg", "copy.jpg"]
     assert selection.left_out == ((Path("torn.jpg"), "is empty"),)
+
+
+def test_pictures_of_a_character_that_has_no_photos_are_its_originals() -> None:
+    drawn = found([photo(f"{n}.png", observation(n, origin="synthetic")) for n in range(3)])
+    chosen = originals(select(drawn, READABLE_ONLY))
+    assert chosen.drawn and [p.seen.origin for p in chosen.photos] == ["real"] * 3
+    mixed = originals(select([*drawn, *found([photo("a.jpg", observation("a"))])], READABLE_ONLY))
+    assert not mixed.drawn and [p.seen.origin for p in mixed.photos] == ["synthetic"] * 3 + ["real"]
+    assert not originals(select([], READABLE_ONLY)).drawn

@@ -155,7 +155,7 @@ def test_another_program_that_was_told_otherwise_is_believed(space: Workspace, d
 def test_a_file_is_not_taken_for_that_of_other_settings(tmp_path: Path) -> None:
     trainer, output = Trainer(), tmp_path / "mine.safetensors"
     first = train_file(dataset(5), output, SETTINGS, "ohwx ana", toolbox(trainer))
-    free = replace(SETTINGS, memory=12, tensorboard=False)
+    free = replace(SETTINGS, memory=12, tensorboard=False, gradient_checkpointing=True)
     assert train_file(dataset(5), output, free, "ohwx ana", toolbox(trainer)) == first
     for other in ({"rank": 8}, {"learning_rate": 2e-3}, {"adapter": "dora"}, {"optimizer": "prodigy"}):
         with pytest.raises(StateError, match="other photos or settings"):
@@ -187,6 +187,7 @@ def test_the_record_of_an_older_version_still_counts(tmp_path: Path) -> None:
     first = train_file(dataset(5), output, SETTINGS, "ohwx ana", toolbox(trainer))
     record = json.loads(output.with_suffix(".json").read_text())
     del record["asked"]["clip_norm"]  # a setting that is new since
+    record["asked"]["gradient_checkpointing"] = True  # one that decides nothing any more
     output.with_suffix(".json").write_text(json.dumps(record))
     assert train_file(dataset(5), output, SETTINGS, "ohwx ana", toolbox(trainer)) == first
     for name in ("asked", "adapter", "rank", "alpha"):
@@ -202,7 +203,7 @@ def test_a_version_is_not_taken_for_that_of_another_run_with_other_settings(spac
     """Two runs of one person share a folder of LoRAs unless they name one of their own."""
     trainer = Trainer()
     first = train(dataset(5), 1, SETTINGS, "ohwx ana", space, toolbox(trainer), base={"precision": "auto"})
-    free = replace(SETTINGS, memory=12, tensorboard=False)
+    free = replace(SETTINGS, memory=12, tensorboard=False, gradient_checkpointing=True)
     assert train(dataset(5), 1, free, "ohwx ana", space, toolbox(trainer), base={"precision": "auto"}) == first
     for other, base in (
         (replace(SETTINGS, steps=99), "auto"),

@@ -22,8 +22,10 @@ from twinloop.stages.validate import (
     FAILURES,
     Asked,
     Judged,
+    Known,
     asked_images,
     judge,
+    known_image,
     reason_lines,
     sort_into,
     tally,
@@ -121,8 +123,23 @@ def test_a_copy_of_a_training_photo_is_rejected(tmp_path: Path) -> None:
     with Catalog(None) as catalog:
         (free,) = judge(asked, observer, catalog, LIMITS, None, [], Silent())
         assert free.seen is not None
-        (copy,) = judge(asked, observer, catalog, LIMITS, None, [("photo.jpg", free.seen.phash)], Silent())
+        (copy,) = judge(asked, observer, catalog, LIMITS, None, [Known("photo.jpg", free.seen.phash)], Silent())
     assert "nearly a copy of photo.jpg" in copy.verdict.reasons
+
+
+def test_an_image_that_was_merged_by_hand_is_no_copy_of_itself(tmp_path: Path) -> None:
+    """`validate` run again after `cp approved/* photos/` gives the same verdicts; a photo put among the made images is a copy all the same."""
+    fake_photo(tmp_path / "a.png", seed=1, yaw=75)
+    asked = [Asked(tmp_path / "a.png", "face_angle", "profile")]
+    observer = Observer(fake_pack(), BUILTIN)
+    with Catalog(None) as catalog:
+        (free,) = judge(asked, observer, catalog, LIMITS, None, [], Silent())
+        assert free.seen is not None
+        merged, photo = (dataclasses.replace(free.seen, origin=origin) for origin in ("synthetic", "real"))
+        (again,) = judge(asked, observer, catalog, LIMITS, None, [known_image("a.png", merged)], Silent())
+        (copy,) = judge(asked, observer, catalog, LIMITS, None, [known_image("a.jpg", photo)], Silent())
+    assert again.verdict.outcome is A
+    assert "nearly a copy of a.jpg" in copy.verdict.reasons
 
 
 def test_images_are_copied_by_outcome_and_originals_stay(tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ def test_a_caption_names_sunglasses() -> None:
     """Said nowhere, they would fuse with the trigger; called closed eyes, they would teach a wrong word."""
     text = caption("ohwx ana", BUILTIN, observation(measures={"eyes_open": 0.1, "sunglasses": 0.9}), "prose")
     assert "wearing sunglasses" in text and "eyes closed" not in text
+    untold = observation(measures={"eyes_open": 0.0, "eyes_untold": 1.0})
+    assert all("eyes" not in caption("ohwx ana", BUILTIN, untold, style) for style in ("prose", "full", "tags"))
 
 
 def test_a_caption_of_a_full_length_photo() -> None:

@@ -178,3 +178,17 @@ def test_an_error_names_the_file_and_not_what_it_is_called_meanwhile(tmp_path: P
         write_bytes(tmp_path / name, b"x")
     assert caught.value.filename == str(tmp_path / name)
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+def test_what_cannot_be_written_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_writable(tmp_path / "new" / "deep" / "x.json")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_bytes(b"x")
+    check_writable(tmp_path / "file")
+    with pytest.raises(InputError, match="file is no folder"):
+        check_writable(tmp_path / "file" / "x.json")
+    with pytest.raises(InputError, match="is a folder"):
+        check_writable(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(StorageError, match="No permission to write"):
+        check_writable(tmp_path / "new" / "x.json")

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinloop.errors import StateError, StorageError
-from twinloop.store import journal as module
 from twinloop.store.journal import Journal
 
 ENTRIES: list[tuple[str, Any]] = [
@@ -114,10 +113,39 @@ def test_a_record_that_could_not_be_written_does_not_count(tmp_path: Path, monke
         raise OSError(errno.ENOSPC, "full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(StorageError, match="disk is full"):
             journal.record("next")
     assert "next" not in journal
+
+
+@pytest.mark.parametrize("entries", [ENTRIES, []])
+def test_a_record_that_was_half_written_leaves_no_torn_line_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entries: list[tuple[str, Any]]
+) -> None:
+    journal = filled(tmp_path / "journal.jsonl", entries)
+    real, calls = os.write, 0
+
+    def filling(handle: int, line: bytes) -> int:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            raise OSError(errno.ENOSPC, "full")
+        return real(handle, line[:5])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", filling)
+        with pytest.raises(StorageError, match="disk is full"):
+            journal.record("next")
+    journal.record("later", 1)
+    again = Journal(journal.path)
+    assert len(again) == len(entries) + 1 and again.get("later") == 1 and "next" not in again
+
+
+def test_a_line_that_goes_to_the_disk_in_pieces_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda handle, line: real(handle, line[:7]))
+    assert len(Journal(filled(tmp_path / "journal.jsonl").path)) == len(ENTRIES)
 
 
 def test_every_record_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +156,7 @@ def test_every_record_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         sizes.append(os.fstat(handle).st_size)
         real(handle)
 
-    monkeypatch.setattr(module.os, "fsync", sync)
+    monkeypatch.setattr(os, "fsync", sync)
     journal = filled(tmp_path / "journal.jsonl")
     assert journal.path.stat().st_size in sizes
     assert len(sizes) >= len(ENTRIES)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,32 @@ def test_metadata_jsonl_is_read_and_read_again_when_it_changes(tmp_path: Path) -
     assert caption_beside(tmp_path / "a.png") == "ohwx somewhere else"
     (tmp_path / "a.txt").write_text("the file wins")
     assert caption_beside(tmp_path / "a.png") == "the file wins"
+
+
+def test_a_line_separator_within_a_caption_ends_no_line(tmp_path: Path) -> None:
+    line = json.dumps({"file_name": "a.png", "text": "one\u2028two\x85three"}, ensure_ascii=False)
+    (tmp_path / "metadata.jsonl").write_bytes(f"{line}\r\n{line.replace('a.png', 'b.png')}\n".encode())
+    assert caption_beside(tmp_path / "a.png") == caption_beside(tmp_path / "b.png") == "one two three"
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_called_metadata_and_is_no_file_says_nothing(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "metadata.jsonl")
+    assert caption_beside(tmp_path / "a.png") is None
+
+
+def test_a_metadata_that_could_not_be_read_is_read_when_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "metadata.jsonl").write_text(json.dumps({"file_name": "a.png", "text": "ohwx here"}))
+
+    def refusing(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", refusing)
+        assert caption_beside(tmp_path / "a.png") is None
+    assert caption_beside(tmp_path / "a.png") == "ohwx here"
 
 
 def test_consent_is_found_in_the_folder_or_above_a_kohya_folder(tmp_path: Path) -> None:

@@ -23,6 +23,12 @@ def faces(client: TestClient, person: str, count: int) -> list[dict[str, Any]]:
     return [{"sha256": face["sha256"], "box": face["box"]} for face in found[:count]]
 
 
+def undo(client: TestClient) -> Any:
+    """Take back what the page shows as the last decision."""
+    standing = [said["number"] for said in client.get("/api/people/history").json() if not said["undone"]]
+    return client.post("/api/people/undo", json={"number": standing[-1]})
+
+
 def test_everybody_by_number_of_faces_and_the_strangers(vault_client: TestClient) -> None:
     found = vault_client.get("/api/people").json()
     assert [(person["id"], person["name"], person["faces"]) for person in found["people"]] == [
@@ -40,7 +46,7 @@ def test_a_face_is_cut_from_its_photo_without_metadata(vault_client: TestClient)
     )
     with Image.open(io.BytesIO(answer.content)) as picture:
         assert picture.format == "WEBP" and picture.width == picture.height <= 192 and not picture.getexif()
-    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["cache-control"] == "no-store", "what the vault forgets is in no cache of the browser"
 
 
 @pytest.mark.parametrize(
@@ -61,9 +67,39 @@ def test_merge_split_and_undo(vault_client: TestClient) -> None:
     assert counts(vault_client) == {"p001": 11, "p002": 10, "strangers": 1}
     moved = vault_client.post("/api/people/split", json={"person": "p002", "faces": faces(vault_client, "p002", 3)})
     assert moved.status_code == 200 and counts(vault_client) == {"p001": 11, "p002": 7, "p004": 3, "strangers": 1}
-    assert "3 faces of p002 became p004" in vault_client.post("/api/people/undo", json={}).json()["text"]
-    vault_client.post("/api/people/undo", json={})
+    assert "3 faces of p002 became p004" in undo(vault_client).json()["text"]
+    undo(vault_client)
     assert counts(vault_client) == before
+
+
+def test_only_the_decision_that_was_seen_is_taken_back(vault_client: TestClient) -> None:
+    def name() -> Any:
+        return next(
+            person["name"] for person in vault_client.get("/api/people").json()["people"] if person["id"] == "p002"
+        )
+
+    for said in ("bo", "bert"):
+        vault_client.post("/api/people/name", json={"person": "p002", "name": said})
+    seen = vault_client.get("/api/people/history").json()[-1]["number"]
+    vault_client.post("/api/people/name", json={"person": "p002", "name": "carl"})  # meanwhile, elsewhere
+    answer = vault_client.post("/api/people/undo", json={"number": seen})
+    assert answer.status_code == 409 and "p002 is called carl" in answer.json()["error"] and name() == "carl"
+    assert undo(vault_client).status_code == 200 and name() == "bert"
+    assert vault_client.post("/api/people/undo", json={"number": seen + 1}).status_code == 409, "taken back already"
+    assert name() == "bert"
+
+
+@pytest.mark.parametrize("verb", ["people/name", "dataset/captions"])
+def test_what_is_no_text_is_refused(vault_client: TestClient, verb: str) -> None:
+    edits = b'"edits": {"x": {"before": "", "after": "\\ud800"}}'
+    sent = b'{"person": "p002", "name": "\\ud800", ' + edits + b"}"
+    answer = vault_client.post(f"/api/{verb}", content=sent, headers={"content-type": "application/json"})
+    assert answer.status_code == 422 and "half of a character" in answer.json()["error"]
+
+
+def test_a_request_of_another_form_says_what_is_wrong(vault_client: TestClient) -> None:
+    answer = vault_client.post("/api/people/name", json={"person": "p002"})
+    assert (answer.status_code, answer.json()) == (422, {"error": "name: Field required"})
 
 
 def test_rejected_faces_are_strangers_until_it_is_undone(vault_client: TestClient) -> None:
@@ -72,7 +108,7 @@ def test_rejected_faces_are_strangers_until_it_is_undone(vault_client: TestClien
     assert counts(vault_client) == {"p001": 9, "p002": 6, "p003": 4, "strangers": 3}
     history = vault_client.get("/api/people/history").json()
     assert history[-1]["text"] == "2 faces not ana" and not history[-1]["undone"]
-    vault_client.post("/api/people/undo", json={})
+    undo(vault_client)
     assert counts(vault_client)["p001"] == 11 and vault_client.get("/api/people/history").json()[-1]["undone"]
 
 

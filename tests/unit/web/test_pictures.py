@@ -13,7 +13,8 @@ from PIL import Image
 
 from twinloop.errors import InputError
 from twinloop.store.provenance import synthetic_xmp
-from twinloop.web.pictures import FACE_SIDE, face, thumbnail
+from twinloop.web.pictures import FACE_SIDE, _large, face, picture, thumbnail
+from twinloop.web.pictures import photo as photo_of
 
 
 def photo(path: Path, orientation: int = 1, xmp: bytes = b"") -> str:
@@ -74,6 +75,37 @@ def test_a_photo_that_is_another_one_now(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"broken\.jpg"):
         face([tmp_path / "broken.jpg"], hashlib.sha256(b"no picture").hexdigest(), BOX)
+
+
+def test_another_copy_is_shown_where_one_was_changed(tmp_path: Path) -> None:
+    sha256 = photo(tmp_path / "b.jpg")
+    (tmp_path / "a.jpg").write_bytes(b"not it any more")
+    both = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    assert photo_of(both, 256, sha256) == picture(tmp_path / "b.jpg", 256, sha256)
+    assert face(both, sha256, BOX) == face([tmp_path / "b.jpg"], sha256, BOX)
+    with pytest.raises(InputError, match=r"a\.jpg was changed since"):
+        photo_of(both[:1], 256, sha256)
+    with pytest.raises(InputError, match="Scan again"):
+        photo_of([tmp_path / "gone.jpg"], 256, sha256)
+
+
+def test_a_file_that_cannot_be_read_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo(tmp_path / "a.jpg")
+
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(InputError, match=r"a\.jpg cannot be read: Permission denied"):
+        picture(tmp_path / "a.jpg", 256)
+
+
+def test_pictures_to_look_at_do_not_fill_the_memory(tmp_path: Path) -> None:
+    photo(tmp_path / "a.jpg")
+    for number in range(100):
+        (tmp_path / f"{number}.jpg").hardlink_to(tmp_path / "a.jpg")
+        picture(tmp_path / f"{number}.jpg", 1280)
+    assert _large.cache_info().currsize <= 32
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")

@@ -20,7 +20,7 @@ def images(client: TestClient) -> Any:
 
 def test_each_image_comes_with_value_and_limit_of_every_check(client: TestClient) -> None:
     found = images(client)
-    assert found["images"] and not found["waits"] and found["used"]
+    assert found["images"] and not found["waits"]
     for item in found["images"]:
         assert (
             item["prompt"]
@@ -51,6 +51,13 @@ def test_mistakes_are_told(client: TestClient) -> None:
     assert client.post("/api/review", json={**ROUND, "opinions": {name: "approved"}}).status_code == 409
 
 
+@pytest.mark.parametrize("iteration", [77, 0, -3])
+def test_only_a_round_that_was_judged_is_finished(client: TestClient, home: Path, iteration: int) -> None:
+    answer = client.post("/api/review/finish", json={**ROUND, "iteration": iteration})
+    assert answer.status_code == 404 and f"Round {iteration} has no verdicts yet" in answer.json()["error"]
+    assert list((home / "outputs/ana").glob("review_iter*")) == []
+
+
 def test_what_was_given_up_early_is_counted_and_not_asked_about(client: TestClient, home: Path) -> None:
     path = home / "outputs/ana/verdicts_iter1.json"
     verdicts = json.loads(path.read_text())
@@ -70,7 +77,10 @@ def test_the_nearest_photos_are_ranked_and_shown(client: TestClient) -> None:
     answer = client.get("/api/review/photo", params={"run": "outputs/ana", "sha256": found[0]["sha256"]})
     with Image.open(io.BytesIO(answer.content)) as picture:
         assert picture.format == "WEBP" and max(picture.size) <= 256
-    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["cache-control"] == "no-store", "a real photo"
+    shown = images(client)["images"][0]
+    made = client.get("/api/review/picture", params={**ROUND, "image": shown["image"], "sha256": shown["sha256"]})
+    assert "immutable" in made.headers["cache-control"], "a made one, addressed by its content"
 
 
 def test_a_made_picture_keeps_its_mark(client: TestClient) -> None:

@@ -14,6 +14,10 @@ from fastapi.testclient import TestClient
 
 from tests.functional import loops
 from tests.functional.console import configuration
+from twinloop.store.atomic import read_json
+from twinloop.web import recorded as recording
+from twinloop.web.api import runs
+from twinloop.web.recorded import recorded
 
 
 def test_runs_and_configurations_are_found(client: TestClient, home: Path) -> None:
@@ -40,6 +44,90 @@ def test_a_run_shows_its_figures_as_recorded(client: TestClient, home: Path) -> 
     assert client.get("/api/run/panel", params={"run": "outputs/ana", "version": 1, "number": 4}).status_code == 404
 
 
+@pytest.mark.parametrize("run", ["\0", "outputs/ana\0"])
+def test_no_run_has_such_a_name(client: TestClient, run: str) -> None:
+    assert client.get("/api/run", params={"run": run}).status_code == 400
+    assert (
+        client.get("/api/run/made", params={"run": "outputs/ana", "folder": "panel_v1", "file": run}).status_code == 400
+    )
+
+
+def test_a_configuration_without_output_dir_has_the_usual_one(client: TestClient, home: Path) -> None:
+    (home / "tsconfig.json").write_text("{}")  # another program's
+    (home / "my_config.json").write_text('{"person_name": "ana"}')
+    shutil.copytree(home / "outputs/ana", home / "outputs/bootstrap")
+    assert client.get("/api/run", params={"run": "outputs/bootstrap"}).json()["config"] == "my_config.json"
+    found = client.get("/api/overview").json()
+    assert {run["run"]: run["config"] for run in found["runs"]} == {
+        "outputs/ana": None,
+        "outputs/bootstrap": "my_config.json",
+    }
+    assert {item["config"]: item["output_dir"] for item in found["configs"]} == {
+        "my_config.json": "outputs/bootstrap",
+        "tsconfig.json": "",
+    }
+
+
+def test_each_record_is_read_once_however_many_runs_there_are(
+    client: TestClient, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        shutil.copytree(
+            home / "outputs/ana", home / f"outputs/run{number}", ignore=shutil.ignore_patterns("*_v*", "*.png")
+        )
+        configuration(home, output_dir=f"outputs/run{number}").rename(home / f"config{number}.json")
+    asked: list[Path] = []
+    read: list[Path] = []
+
+    def ask(path: Path) -> Any:
+        asked.append(path)
+        return recorded(path)
+
+    def from_disk(path: Path) -> Any:
+        read.append(path)
+        return read_json(path)
+
+    monkeypatch.setattr(runs, "recorded", ask)
+    monkeypatch.setattr(recording, "read_json", from_disk)
+    found = client.get("/api/overview").json()
+    assert {run["run"]: run["config"] for run in found["runs"] if run["config"]} == {
+        f"outputs/run{number}": f"config{number}.json" for number in range(40)
+    }
+    assert sum(path.name.startswith("config") for path in asked) <= 2 * 40, "not each for each run"
+    read.clear()
+    client.get("/api/overview")
+    assert read == [], "the second time, from memory"
+
+
+def test_a_run_that_waits_for_a_review_is_known_from_its_files(client: TestClient, home: Path) -> None:
+    run = home / "outputs/ana"
+
+    def waiting() -> Any:
+        return client.get("/api/run", params={"run": "outputs/ana"}).json()["waiting"]
+
+    assert waiting() is None
+    record = json.loads((run / "run.json").read_text())
+    record["settings"]["review"] = "first_round"
+    (run / "run.json").write_text(json.dumps(record))
+    assert waiting() is None, "it is over"
+    history = json.loads((run / "iteration_history.json").read_text())
+    (run / "iteration_history.json").write_text(json.dumps({**history, "iterations": [], "stop": None}))
+    assert waiting() is None, "its first round went on"
+    (run / "dataset_iter1.json").unlink()
+    assert waiting() == 1
+    (run / "review_iter1.json").write_text("damaged")
+    assert client.get("/api/overview").json()["runs"][0]["waiting"] == 1
+    (run / "review_iter1.json").unlink()
+    client.post("/api/review/finish", json={"run": "outputs/ana", "iteration": 1})
+    assert waiting() is None
+
+
+def test_an_image_that_is_moved_away_meanwhile_is_left_out(client: TestClient, home: Path) -> None:
+    (home / "outputs/ana/panel_v1/zz_moved.png").symlink_to(home / "nowhere.png")
+    found = client.get("/api/run/samples", params={"run": "outputs/ana", "count": 100})
+    assert found.status_code == 200 and found.json() and "zz_moved.png" not in {item["file"] for item in found.json()}
+
+
 def test_samples_are_the_newest_images(client: TestClient) -> None:
     found = client.get("/api/run/samples", params={"run": "outputs/ana", "count": 3}).json()
     assert len(found) == 3
@@ -62,6 +150,7 @@ def test_the_picked_version_becomes_the_final_file_and_stays_it(client: TestClie
     assert answer.status_code == 200, answer.text
     assert (loras / "lora.safetensors").read_bytes() == (loras / "lora_v1.safetensors").read_bytes()
     assert client.get("/api/run", params={"run": "outputs/ana"}).json()["picked"]["version"] == 1
+    assert "Picked by a person: v1" in client.get("/api/run/report", params={"run": "outputs/ana"}).text
     loops.run(loops.settings(output_dir="outputs/ana", lora_output_dir="outputs/loras"))
     assert (loras / "lora.safetensors").read_bytes() == (loras / "lora_v1.safetensors").read_bytes()
     assert client.post("/api/run/pick", json={"run": "outputs/ana", "version": 77}).status_code == 400

@@ -20,6 +20,7 @@ from twinloop.adapters.embedders.mobilefacenet import MobileFaceNet
 from twinloop.domain.model_roles import AUTO, NEEDS, PACKS, Role, files_hint, missing_line
 from twinloop.errors import InputError, MissingModel, ModelFileError, UnsafeModelFile
 from twinloop.ports import Choice, DetectorPack, Embedder, FaceDetector, Measurer, PartDetector, PoseEstimator
+from twinloop.ports.detectors import BEST_OF_FOLDER
 from twinloop.store.models_folder import ModelsReport, resolve_models_dir
 
 _T = TypeVar("_T")
@@ -98,8 +99,8 @@ def open_real_pack(
     return DetectorPack(_PACK_NAME[name], faces, pose, parts, measurers, embedder, missing, tuple(opener.choices))
 
 
-_PACK_NAME = {name: "models" if name == AUTO else name for name in PACKS}
-"""``models`` is part of the fingerprints in people's catalogues."""
+_PACK_NAME = {name: BEST_OF_FOLDER if name == AUTO else name for name in PACKS}
+"""The name is part of the fingerprints in people's catalogues."""
 
 
 def _no_faces(folder: Path, name: str, opener: _Opener) -> str:

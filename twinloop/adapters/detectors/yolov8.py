@@ -22,6 +22,7 @@ from twinloop.store.model_content import Content, complaint
 _FILL = 114
 _OVERLAP = 0.5
 _VERSION = 2
+_EYES_VERSION = 3
 _ADVICE = (
     "Where you have that package, `yolo export model=FILE format=onnx` makes an .onnx that can be used here instead"
 )
@@ -186,15 +187,18 @@ class PartsAsEyes:
 
     @property
     def fingerprint(self) -> str:
-        return f"parts-as-eyes{_VERSION}-{self._eyes.fingerprint}"
+        return f"parts-as-eyes{_EYES_VERSION}-{self._eyes.fingerprint}"
 
     def measure(self, image: ImageArray, face: Face | None) -> Mapping[str, float]:
-        """``eyes_open``: the surest eye whose centre lies in the face, 0 when there is none; nothing without a face."""
+        """``eyes_open``: the surest eye whose centre lies in the face, 0 when there is none; nothing without a face.
+
+        Without an eye also ``eyes_untold``: closed, covered or turned away are the same to an eye detector.
+        """
         if face is None:
             return {}
         near = face.box.expanded(0.1)
         scores = [part.confidence for part in self._eyes.parts(image, [face]) if _holds(near, part.box.center)]
-        return {"eyes_open": max(scores, default=0.0)}
+        return {"eyes_open": max(scores)} if scores else {"eyes_open": 0.0, "eyes_untold": 1.0}
 
 
 def _holds(box: Box, point: tuple[float, float]) -> bool:

@@ -44,6 +44,11 @@ class Compute:
         packed = () if self.quantization is None else (self.quantization,)
         return "-".join(str(part).removeprefix("torch.") for part in (self.device.type, self.dtype, mixed, *packed))
 
+    @property
+    def in_float16(self) -> bool:
+        """Whether float16 is the half precision here, whose numbers end at 65,504."""
+        return self.dtype == torch.float16
+
     def autocast(self) -> AbstractContextManager[Any]:
         """Mixed precision for a forward pass with float32 LoRA weights."""
         if self.mixed is None:

@@ -26,8 +26,14 @@ def memory_errors(what: str, advice: str) -> Iterator[None]:
         raise
 
 
-_NO_MEMORY = ("out of memory", "can't allocate memory", "status_alloc_failed")
-"""What PyTorch's allocators say, and cuBLAS and cuDNN, which take memory of their own."""
+_NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "status_alloc_failed",
+    "unable to find an engine",
+    "cublas_status_not_initialized when calling `cublascreate",
+)
+"""What PyTorch's allocators say, and cuBLAS and cuDNN, which take memory of their own and name other reasons where there is none left."""
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
@@ -38,9 +44,27 @@ def ran_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def spills(compute: Compute) -> bool:
-    """Whether this process holds more memory of the GPU than the GPU has."""
-    return compute.device.type == "cuda" and torch.cuda.memory_reserved() > torch.cuda.mem_get_info()[1]
+FULL = 1 / 64
+"""Share of a GPU's memory under which what is free counts as nothing."""
+
+
+class Spill:
+    """Watches for a driver that gives out main memory when a GPU's own is full: nothing fails, and everything takes many times as long.
+
+    The room that counts is what was free for this process when the watch began; other programs' windows may hold much of a card.
+    """
+
+    def __init__(self, compute: Compute) -> None:
+        self._watches = compute.device.type == "cuda"
+        self._room = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() if self._watches else 0
+
+    def seen(self) -> bool:
+        """Whether this process holds more memory of the GPU than the GPU has for it."""
+        if not self._watches:
+            return False
+        (free, whole), held = torch.cuda.mem_get_info(), torch.cuda.memory_reserved()
+        # with memory left, another program has made room since
+        return held > whole or (held > self._room and free < FULL * whole)
 
 
 def release_memory() -> None:

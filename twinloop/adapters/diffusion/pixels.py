@@ -14,6 +14,8 @@ from twinloop.domain.faces import ImageArray
 LARGE = 1024 * 1024
 """Pixels beyond which an autoencoder works in tiles."""
 SMALL_GPU = 8 << 30
+TILE = 512
+"""Pixels along a tile's side, at most. Autoencoders of 1024 pixels would otherwise take pictures of that size as one tile."""
 
 
 def dtype_of(vae: Any) -> torch.dtype:
@@ -33,9 +35,19 @@ def ready_vae(base: BaseModel, width: int, height: int, tiles: bool | None = Non
         # not by where the autoencoder lies now: it may wait in main memory, because the GPU is small
         small = base.compute.device.type == "cuda" and torch.cuda.mem_get_info()[1] <= SMALL_GPU
         wanted = width * height > LARGE or small if tiles is None else tiles
+        if wanted:
+            _lower_tiles(vae)
         if wanted != vae.use_tiling:
             (vae.enable_tiling if wanted else vae.disable_tiling)()
     return vae
+
+
+def _lower_tiles(vae: Any) -> None:
+    """Tiles of `TILE` where they would be larger; those that have a height and a width of their own are small as they come."""
+    side = getattr(vae, "tile_sample_min_size", 0)
+    if side > TILE:
+        vae.tile_latent_min_size = vae.tile_latent_min_size * TILE // side
+        vae.tile_sample_min_size = TILE
 
 
 def latent_shape(base: BaseModel, width: int, height: int) -> tuple[int, int, int, int]:
@@ -49,7 +61,7 @@ def latent_shape(base: BaseModel, width: int, height: int) -> tuple[int, int, in
     return 1, int(made.shape[1]), int(made.shape[-2]), int(made.shape[-1])
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def decode(base: BaseModel, raw: Tensor, tiles: bool | None = None) -> ImageArray:
     """What an autoencoder gave for one picture (c, h, w), or (c, 1, h, w) of one of videos -> uint8 HxWx3 RGB.
 
@@ -63,7 +75,7 @@ def decode(base: BaseModel, raw: Tensor, tiles: bool | None = None) -> ImageArra
     return np.ascontiguousarray(pixels.to("cpu", torch.uint8).numpy())
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encode_raw(base: BaseModel, image: ImageArray) -> Tensor:
     """uint8 HxWx3 RGB -> what `decode` takes. The mean of the autoencoder's distribution, never a sample."""
     vae = ready_vae(base, image.shape[1], image.shape[0])
@@ -74,7 +86,7 @@ def encode_raw(base: BaseModel, image: ImageArray) -> Tensor:
     return torch.as_tensor(made.latents if is_tiny_vae(vae) else made.latent_dist.mode())[0]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encode(base: BaseModel, image: ImageArray) -> Tensor:
     """uint8 HxWx3 RGB -> (c, h, w) float32 latents on the CPU, as the denoiser expects them."""
     made = base.family.to_latents(base.pipeline.vae, encode_raw(base, image)[None].float())[0]

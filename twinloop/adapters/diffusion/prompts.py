@@ -85,7 +85,7 @@ class PromptEmbedder:
         while len(self._known) > KEPT or (held > KEPT_BYTES and len(self._known) > 1):
             held -= sum(part.nbytes for part in self._known.popitem(last=False)[1].values())
 
-    @torch.inference_mode()
+    @torch.no_grad()  # torchao's tensors cannot change device in inference_mode, and `_awake` moves them
     def _encode(self, texts: Sequence[str], shown: Sequence[Shown]) -> dict[str, Embedding]:
         made: dict[str, Embedding] = {}
         with self._awake():

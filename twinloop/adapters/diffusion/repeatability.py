@@ -48,7 +48,10 @@ def threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def repeatable(compute: Compute) -> Iterator[None]:
-    """Ask a GPU for kernels that sum in a fixed order; a CPU does so anyway. Where there is no such kernel the usual one is taken."""
+    """Ask a GPU for kernels that sum in a fixed order; a CPU does so anyway. Where there is no such kernel the usual one is taken.
+
+    PyTorch takes the usual ones of attention's way back, too: `fixed_order` asks for the others.
+    """
     if compute.device.type != "cuda":
         yield
         return
@@ -59,8 +62,34 @@ def repeatable(compute: Compute) -> Iterator[None]:
         with warnings.catch_warnings():
             # once for every kernel that has no such form, in the middle of a progress line
             warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation")
-            warnings.filterwarnings("ignore", message=".*defaults to a non-deterministic algorithm")
             yield
     finally:
         torch.use_deterministic_algorithms(before)
         _DETERMINISM.fill_uninitialized_memory = filled
+
+
+@contextmanager
+def fixed_order(compute: Compute) -> Iterator[None]:
+    """Inside of `repeatable`: take no GPU kernel but those that sum in a fixed order.
+
+    Raises:
+        RuntimeError: an operation has no such kernel (`lacks_fixed_order`).
+    """
+    if compute.device.type != "cuda":
+        yield
+        return
+    lenient = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(True, warn_only=lenient)
+
+
+_UNORDERED = ("does not have a deterministic implementation", "not deterministic because it uses cublas")
+
+
+def lacks_fixed_order(error: BaseException) -> bool:
+    """Whether this is how PyTorch says that an operation cannot sum in a fixed order."""
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in text for sign in _UNORDERED)

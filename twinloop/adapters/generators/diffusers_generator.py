@@ -128,7 +128,7 @@ class DiffusersGenerator:
         self._base.schedule(settings.scheduler)
         self._base.offload(settings.offload)
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode, as in `PromptEmbedder`: hooks move quantised layers
     def _from_text(
         self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None
     ) -> dict[str, Tensor]:
@@ -138,7 +138,7 @@ class DiffusersGenerator:
         given = self._common(shots, settings) | _sized(self._base.pipeline, settings)
         return self._finished(self._base.pipeline, given, shots, settings, look)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _from_photo(
         self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None
     ) -> dict[str, Tensor]:

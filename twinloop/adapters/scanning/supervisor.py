@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from multiprocessing import Pipe
 from multiprocessing.connection import wait
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from twinloop import errors
 from twinloop.adapters.scanning import messages
 from twinloop.adapters.scanning.messages import Kind
+from twinloop.adapters.scanning.process import END_SECONDS, START_SECONDS, WorkerProcess
 from twinloop.errors import StateError, TwinLoopError
 
 T = TypeVar("T")
 Answer = Callable[[T, bytes], bytes]
 """Answers what a worker asks while it does a task."""
-START_SECONDS = 120.0
-"""So long a worker may take to load its libraries and models."""
+IDLE_DEATHS = 5
+"""So many workers in a row may end before they begin with what they were given."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one task in one worker. timeout: seconds. memory: megabytes beyond what an idle worker has."""
+    """Of one task in one worker. timeout: seconds, which begin anew with the answer to a question. memory: megabytes beyond what an idle worker has."""
 
     timeout: float = 30.0
     memory: int = 2048
@@ -43,57 +41,6 @@ class Outcome(Generic[T]):
     task: T
     result: bytes = b""
     failure: str = ""
-
-
-class _Worker(Generic[T]):
-    """One process and the pipe to it."""
-
-    def __init__(self, order: bytes) -> None:
-        self.pipe, theirs = Pipe()
-        with theirs:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "twinloop.adapters.scanning.worker",
-                    str(theirs.fileno()),
-                    str(os.getpid()),
-                ],
-                pass_fds=[theirs.fileno()],
-                env=_environment(),
-                start_new_session=True,  # Ctrl-C is for the supervisor alone
-            )
-        messages.send(self.pipe, Kind.TASK, order)
-        self.ready = False
-        self.task: T | None = None
-        self.deadline = time.monotonic() + START_SECONDS
-
-    @property
-    def idle(self) -> bool:
-        return self.ready and self.task is None
-
-    def give(self, task: T, data: bytes, timeout: float) -> None:
-        self.task, self.deadline = task, time.monotonic() + timeout
-        messages.send(self.pipe, Kind.TASK, data)
-
-    def end(self) -> int:
-        """Kill it, if it still lives, and return its exit code."""
-        self.pipe.close()
-        if self.process.poll() is None:
-            self.process.kill()
-        return self.process.wait()
-
-
-def _environment() -> Mapping[str, str]:
-    """One thread in every library: the cores are shared out by process."""
-    ones = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return {
-        **os.environ,
-        **ones,
-        "OMP_WAIT_POLICY": "passive",
-        "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
-    }
 
 
 class Supervisor(Generic[T]):
@@ -110,7 +57,9 @@ class Supervisor(Generic[T]):
     def __init__(self, entry: str, arguments: Mapping[str, Any], count: int, limits: Limits) -> None:
         self._order = json.dumps({"entry": entry, "arguments": dict(arguments), "memory": limits.memory}).encode()
         self._count, self._limits = count, limits
-        self._workers: list[_Worker[T]] = []
+        self._workers: list[WorkerProcess[T]] = []
+        self._returned: list[tuple[T, bytes]] = []
+        self._idle_deaths = 0
         self.greeting = b""
 
     def __enter__(self) -> Supervisor[T]:
@@ -132,7 +81,10 @@ class Supervisor(Generic[T]):
     def close(self) -> None:
         """End every worker, whatever it is doing."""
         for worker in self._workers:
-            worker.end()
+            worker.kill()
+        patience = time.monotonic() + END_SECONDS
+        for worker in self._workers:
+            worker.end(max(0.0, patience - time.monotonic()))
         self._workers.clear()
 
     def run(
@@ -146,16 +98,19 @@ class Supervisor(Generic[T]):
         """
         most = self._count if expected is None else min(self._count, expected)
         source = iter(tasks)
-        waiting = next(source, None)
+        waiting = self._next(source)
         while waiting is not None or any(worker.task is not None for worker in self._workers):
             while waiting is not None and (worker := self._free(most)) is not None:
-                lost = self._give(worker, *waiting)
-                if lost is not None:
-                    yield lost
-                waiting = next(source, None)
+                if self._give(worker, *waiting):
+                    waiting = self._next(source)
             yield from self._round(answer)
+            waiting = waiting or self._next(source)
 
-    def _free(self, most: int) -> _Worker[T] | None:
+    def _next(self, source: Iterator[tuple[T, bytes]]) -> tuple[T, bytes] | None:
+        """The next task: one that a worker ended under before it began with it, else a new one."""
+        return self._returned.pop() if self._returned else next(source, None)
+
+    def _free(self, most: int) -> WorkerProcess[T] | None:
         """A worker without a task; where all are busy, others are started as long as there are too few."""
         idle = next((worker for worker in self._workers if worker.idle), None)
         while idle is None and len(self._workers) < most:
@@ -163,14 +118,26 @@ class Supervisor(Generic[T]):
         return idle
 
     def _start(self) -> None:
-        self._workers.append(_Worker(self._order))
+        self._workers.append(WorkerProcess(self._order))
 
-    def _give(self, worker: _Worker[T], task: T, data: bytes) -> Outcome[T] | None:
+    def _give(self, worker: WorkerProcess[T], task: T, data: bytes) -> bool:
+        """Whether the task could be handed over. A worker that died while it was idle says nothing about the task."""
         try:
             worker.give(task, data, self._limits.timeout)
-        except OSError:  # it died while it was idle
-            return self._lost(worker)
-        return None
+        except OSError:
+            self._died_idle(worker)
+            return False
+        return True
+
+    def _died_idle(self, worker: WorkerProcess[T]) -> None:
+        self._workers.remove(worker)
+        code = self._seen_off(worker)
+        self._idle_deaths += 1
+        if self._idle_deaths >= IDLE_DEATHS:
+            raise StateError(
+                f"{IDLE_DEATHS} worker processes in a row ended before they did anything (exit code {code}). If memory is short, "
+                "give a smaller --workers; --workers 0 works without them."
+            )
 
     def _round(self, answer: Answer[T]) -> Iterator[Outcome[T]]:
         """Wait for a sign of life or for the next deadline, and deal with what came."""
@@ -188,13 +155,19 @@ class Supervisor(Generic[T]):
             if outcome is not None:
                 yield outcome
 
-    def _listen(self, worker: _Worker[T], answer: Answer[T]) -> Outcome[T] | None:
+    def _listen(self, worker: WorkerProcess[T], answer: Answer[T]) -> Outcome[T] | None:
         """Take one message of a worker."""
         try:
             kind, body = messages.receive(worker.pipe)
             if kind is Kind.ASK and worker.task is not None:
-                messages.send(worker.pipe, Kind.ANSWER, answer(worker.task, body))
+                worker.answer(answer(worker.task, body), self._limits.timeout)
                 return None
+        except ConnectionResetError:  # it died with something unread: the task, unless it had asked about that
+            if worker.task is None or worker.asked:
+                return self._lost(worker)
+            self._returned.append((worker.task, worker.data))
+            self._died_idle(worker)
+            return None
         except (EOFError, OSError, ValueError):
             return self._lost(worker)
         if kind is Kind.READY:
@@ -203,6 +176,7 @@ class Supervisor(Generic[T]):
         if kind is Kind.REFUSED:
             raise _refusal(json.loads(body))
         task, worker.task = worker.task, None
+        self._idle_deaths = 0
         if kind is Kind.SPENT or task is None:
             self._workers.remove(worker)
             worker.end()
@@ -210,21 +184,24 @@ class Supervisor(Generic[T]):
             return None
         return Outcome(task, body) if kind is Kind.DONE else Outcome(task, failure=body.decode(errors="replace"))
 
-    def _lost(self, worker: _Worker[T]) -> Outcome[T] | None:
+    def _lost(self, worker: WorkerProcess[T]) -> Outcome[T] | None:
         """A worker that is gone, or must go."""
         self._workers.remove(worker)
-        code = worker.process.poll()
-        if code is None:  # its end of the pipe is closed, and it is about to follow
-            try:
-                code = worker.process.wait(1.0)
-            except subprocess.TimeoutExpired:
-                code = None
-        worker.end()
+        code = self._seen_off(worker)
         if not worker.ready:
             raise StateError(f"A worker process cannot start (exit code {code}). Run with --workers 0 to see why.")
         return None if worker.task is None else Outcome(worker.task, failure=_cause(code))
 
-    def _overdue(self, worker: _Worker[T]) -> Outcome[T] | None:
+    @staticmethod
+    def _seen_off(worker: WorkerProcess[T]) -> int | None:
+        """The exit code of a worker whose end of the pipe is closed, so that it is about to follow; None where it does not by itself."""
+        code = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = worker.process.wait(1.0)
+        worker.end()
+        return code
+
+    def _overdue(self, worker: WorkerProcess[T]) -> Outcome[T] | None:
         self._workers.remove(worker)
         worker.end()
         if worker.task is None:

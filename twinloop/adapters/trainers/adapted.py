@@ -69,17 +69,12 @@ def adapted(
             add_for_training(model, layers, rank, alpha, lokr, ADAPTER)
         else:
             model.add_adapter(config(layers), adapter_name=ADAPTER)
-        if recompute:
-            model.enable_gradient_checkpointing()
-        with (
-            adapted_encoders(base, ADAPTER, config, checkpointing=recompute)
-            if text_encoder
-            else nullcontext() as encoders
-        ):
-            yield AdaptedModel(base, rank, alpha, seed, encoders)
+        with adapted_encoders(base, ADAPTER, config) if text_encoder else nullcontext() as encoders:
+            adapted_model = AdaptedModel(base, rank, alpha, seed, encoders)
+            adapted_model.recompute(recompute)
+            yield adapted_model
     finally:
-        if recompute:
-            model.disable_gradient_checkpointing()
+        model.disable_gradient_checkpointing()
         model.unload_lora()
         model.requires_grad_(False)
 
@@ -110,6 +105,7 @@ class AdaptedModel:
         self._base = base
         self._rank, self._alpha = rank, alpha
         self._encoders = encoders
+        self._recomputes = False
         self.parameters: dict[str, nn.Parameter] = {}
         for prefix, model in self._models():
             for name, parameter in model.named_parameters():
@@ -145,6 +141,15 @@ class AdaptedModel:
         """Whether gradients reach the text encoders from now on."""
         if self._encoders is not None:
             self._encoders.learning = learning
+
+    def recompute(self, wanted: bool) -> None:
+        """Whether activations are computed again on the way back from now on (gradient checkpointing), instead of kept."""
+        if wanted == self._recomputes:
+            return
+        model, self._recomputes = self._base.denoiser, wanted
+        (model.enable_gradient_checkpointing if wanted else model.disable_gradient_checkpointing)()
+        if self._encoders is not None:
+            self._encoders.checkpointing = wanted
 
     def encode(self, texts: Sequence[str], cached: Joined) -> Joined:
         """The embeddings of these texts with the LoRA; ``cached``, those without it, where text encoders are not trained."""

@@ -40,6 +40,11 @@ class Checkpoints:
             with contextlib.suppress(FileNotFoundError):
                 old.unlink()
 
+    @property
+    def are_there(self) -> bool:
+        """Whether there is any, damaged or not."""
+        return bool(self._files())
+
     def newest(self, last: int | None = None) -> Checkpoint | None:
         """The newest checkpoint that is undamaged, of step ``last`` at the latest, or None."""
         for path in self._files():

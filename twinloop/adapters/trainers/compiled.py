@@ -8,8 +8,7 @@ from pathlib import Path
 
 from twinloop.adapters.diffusion.memory import ran_out_of_memory
 from twinloop.adapters.diffusion.regions import Regions
-from twinloop.errors import StateError
-from twinloop.store.atomic import read_json, write_json
+from twinloop.adapters.trainers.until import Until
 
 COMPILED = "compiled_{}.json"
 """With the number of the process."""
@@ -26,39 +25,23 @@ class CompiledBlocks:
     """
 
     def __init__(self, regions: Regions, path: Path, wanted: bool, notice: Callable[[str], None]) -> None:
-        self._regions, self._path, self._notice = regions, path, notice
-        self._until: int | None = None if wanted and not regions.failure else 1
-        if path.exists():
-            self._until = _kept(path)
-        else:
-            self._keep(self._until)
+        self._regions, self._notice = regions, notice
+        self._until = Until(path, wanted=wanted and not regions.failure)
+        self._until.keep()
 
     def at(self, step: int) -> bool:
         """Whether they are compiled at a step."""
-        return self._until is None or step < self._until
+        return self._until.at(step)
 
     def ready(self, step: int) -> AbstractContextManager[None]:
         """The blocks as this step takes them, inside."""
         if self._regions.failure and self.at(step):  # found out by whoever used the base before
-            self._keep(step)
+            self._until.end(step)
         return self._regions.compiled(self.at(step), self._notice, retry=False)
 
     def give_up(self, step: int, error: BaseException) -> str:
         """Go on without from ``step``, where that may help; what the user should know of it, "" where it is no matter of compiling."""
         if not self.at(step) or ran_out_of_memory(error):
             return ""
-        self._keep(step)
+        self._until.end(step)
         return self._regions.give_up(error)
-
-    def _keep(self, until: int | None) -> None:
-        self._until = until
-        write_json(self._path, {"until": until})
-
-
-def _kept(path: Path) -> int | None:
-    kept = read_json(path)
-    try:
-        until = kept["until"]
-        return None if until is None else int(until)
-    except (TypeError, KeyError, ValueError) as error:
-        raise StateError(f"{path} is damaged ({error}). Delete its folder to train anew.") from error

@@ -19,10 +19,12 @@ from twinloop.adapters.diffusion.loras.writing import write_lora
 from twinloop.adapters.diffusion.memory import memory_errors
 from twinloop.adapters.diffusion.regions import TRAINED, pays
 from twinloop.adapters.diffusion.repeatability import repeatable, threads
+from twinloop.adapters.trainers.activations import ACTIVATIONS, Activations
 from twinloop.adapters.trainers.adapted import AdaptedModel, adapted, is_small
 from twinloop.adapters.trainers.batches import Batches, texts_to_embed
 from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache
 from twinloop.adapters.trainers.compiled import COMPILED, CompiledBlocks
+from twinloop.adapters.trainers.kernels import KERNELS, Kernels
 from twinloop.adapters.trainers.logs import keep_log, open_metrics
 from twinloop.adapters.trainers.noise import schedule_for
 from twinloop.adapters.trainers.optimizer import check_optimizer
@@ -33,15 +35,14 @@ from twinloop.adapters.trainers.running import Progress, TrainingData, TrainingR
 from twinloop.adapters.trainers.schedule import SCHEDULES
 from twinloop.adapters.trainers.text_encoders import check_text_encoder_training
 from twinloop.adapters.trainers.texts import lora_texts, quantized_texts
+from twinloop.adapters.trainers.ways import Ways
 from twinloop.adapters.trainers.workers import Workers
-from twinloop.domain.forecast import Forecast
+from twinloop.domain.forecast import Forecast, MemoryPlan
 from twinloop.domain.records import LoRA, TrainingSample
 from twinloop.domain.shots import derive_seed
 from twinloop.errors import InputError, NothingToDo
 from twinloop.families.base import Family
 from twinloop.ports import TrainingSettings
-
-ADVICE = "Set training.gradient_checkpointing, lower training.resolution or training.rank, or use training.optimizer adafactor."
 
 
 def _quiet(text: str) -> None:
@@ -106,8 +107,8 @@ class DiffusersLoraTrainer:
         settings = applicable(settings, base)
         check(settings, base)
         with workers.main_first():
-            record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata))
-        with threads(record.threads), repeatable(base.compute), memory_errors("Training", ADVICE):
+            record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata), self._notice)
+        with threads(record.threads), repeatable(base.compute), memory_errors("Training", memory_advice(settings)):
             with workers.main_first():
                 plan = memory_plan(base, settings, work, self._notice)
                 # several processes would each encode all; beside a training the encoding needs memory that a small GPU does not have
@@ -125,8 +126,7 @@ class DiffusersLoraTrainer:
                 lokr=settings.lokr,
             ) as model:
                 run = TrainingRun(
-                    base, model, data, settings, Portions(work / PORTIONS.format(workers.rank), plan.portion),
-                    self._blocks(base, settings, work, workers), work,
+                    base, model, data, settings, self._ways(base, settings, plan, work, workers), work,
                     lambda done: open_metrics(work, done, settings, record.inputs, self._notice), self._notice, workers,
                 )  # fmt: skip
                 loss = run.finish(progress)
@@ -151,11 +151,24 @@ class DiffusersLoraTrainer:
         except (RuntimeError, NotImplementedError):  # a denoiser that looks into its numbers
             return None
 
-    def _blocks(self, base: BaseModel, settings: TrainingSettings, work: Path, workers: Workers) -> CompiledBlocks:
+    def _ways(
+        self, base: BaseModel, settings: TrainingSettings, plan: MemoryPlan, work: Path, workers: Workers
+    ) -> Ways:
+        def path(name: str) -> Path:
+            return work / name.format(workers.rank)
+
+        return Ways(
+            Portions(path(PORTIONS), plan.portion),
+            Activations(path(ACTIVATIONS), settings.gradient_checkpointing, plan.checkpointing),
+            self._blocks(base, settings, path(COMPILED)),
+            Kernels(base.compute, path(KERNELS)),
+        )
+
+    def _blocks(self, base: BaseModel, settings: TrainingSettings, path: Path) -> CompiledBlocks:
         # where nobody asked: PEFT's DoRA and LoKr layers fall into pieces that are compiled one by one, which gains nothing
         pictures = settings.steps * settings.effective_batch if settings.adapter == "lora" else 0
         wanted = pays(settings.compile, base.compute, pictures, TRAINED)
-        return CompiledBlocks(base.regions, work / COMPILED.format(workers.rank), wanted, self._notice)
+        return CompiledBlocks(base.regions, path, wanted, self._notice)
 
     def _data(
         self, base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings, work: Path, lazily: bool
@@ -211,6 +224,14 @@ class DiffusersLoraTrainer:
         return LoRA(
             str(output), 0, sha256, self._name, "", settings.preset, settings.last_step, settings.seed, round(loss, 6)
         )
+
+
+def memory_advice(settings: TrainingSettings) -> str:
+    """What to do where a single picture does not fit."""
+    lower = "lower training.resolution or training.rank, or use training.optimizer adafactor; the training then begins anew."
+    if settings.gradient_checkpointing is False:
+        return f"Set training.gradient_checkpointing to null or true: the training goes on from its last checkpoint. If that is too little, {lower}"
+    return lower[0].upper() + lower[1:]
 
 
 def applicable(settings: TrainingSettings, base: BaseModel) -> TrainingSettings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,14 +105,17 @@ def available_memory(compute: Compute, settings: TrainingSettings) -> int | None
 def memory_plan(base: BaseModel, settings: TrainingSettings, work: Path, notice: Callable[[str], None]) -> MemoryPlan:
     """How the steps are taken; decided at the first start and kept, so that a resumed training adds up the same sums.
 
+    Gradient checkpointing, which changes no sum, is what the settings ask for now.
+
     Raises:
         OutOfMemory: not even one picture fits; says what to lower. StateError: what was kept is damaged.
     """
     path = work / PLAN
-    if path.exists():
-        return _kept(path)
-    available = available_memory(base.compute, settings)
     asked = settings.gradient_checkpointing
+    if path.exists():
+        kept = _kept(path)
+        return kept if asked is None else replace(kept, checkpointing=asked)
+    available = available_memory(base.compute, settings)
     plan = MemoryPlan(settings.batch_size, is_small(base.compute) if asked is None else asked, 0)
     if available is not None:
         plan = _fitting(base, settings, available, notice) or plan
@@ -196,3 +199,5 @@ def _speed(compute: Compute) -> float:
 def _finish(compute: Compute) -> None:
     if compute.device.type == "cuda":
         torch.cuda.synchronize()
+    elif compute.device.type == "mps":
+        torch.mps.synchronize()

@@ -7,19 +7,18 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 from twinloop.adapters.diffusion.repeatability import thread_count
+from twinloop.adapters.trainers.checkpoints import Checkpoints
 from twinloop.domain.records import TrainingSample
 from twinloop.errors import StateError
-from twinloop.ports import TrainingSettings
+from twinloop.ports import FREE_SETTINGS, TrainingSettings
 from twinloop.store.atomic import read_json, write_json
 
 _FILE = "training.json"
-FREE = ("stop_at", "memory", "tensorboard", "wandb")
-"""Settings that change no weight, or are decided once and kept (`memory_plan`)."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +42,24 @@ def inputs_hash(
         [sample.sha256, sample.caption, sample.weight, sample.prior, sample.face and astuple(sample.face)]
         for sample in samples
     ]
-    decisive = {name: value for name, value in asdict(settings).items() if name not in FREE}
+    decisive = {name: value for name, value in asdict(settings).items() if name not in FREE_SETTINGS}
     text = json.dumps([rows, decisive, base, sorted(texts.items())])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def open_record(work: Path, inputs: str) -> TrainingRecord:
-    """The record of the training in ``work``; a folder of another training, or a damaged record, is cleared first."""
+def open_record(work: Path, inputs: str, notice: Callable[[str], None]) -> TrainingRecord:
+    """The record of the training in ``work``; a folder of another training, or a damaged record, is cleared first.
+
+    Args:
+        notice: told when trained steps are lost with it.
+    """
     path = work / _FILE
     if path.exists():
         kept = _read(path)
         if kept is not None and kept.inputs == inputs:
             return kept
+        if Checkpoints(work).are_there:
+            notice(f"The training begun in {work} was one of other photos or settings; this one begins at step 1.")
         shutil.rmtree(work)
     record = TrainingRecord(inputs, _now(), thread_count())
     write_json(path, asdict(record))

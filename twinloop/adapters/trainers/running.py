@@ -11,19 +11,18 @@ import torch
 from torch import Tensor
 
 from twinloop.adapters.diffusion.base_model import BaseModel
-from twinloop.adapters.diffusion.memory import ran_out_of_memory, release_memory, spills
+from twinloop.adapters.diffusion.memory import Spill, release_memory
 from twinloop.adapters.diffusion.regions import failures
 from twinloop.adapters.trainers.adapted import AdaptedModel
 from twinloop.adapters.trainers.batches import Batch, Batches
 from twinloop.adapters.trainers.checkpoints import Checkpoints
-from twinloop.adapters.trainers.compiled import CompiledBlocks
 from twinloop.adapters.trainers.ema import Average
 from twinloop.adapters.trainers.metrics import Metrics
 from twinloop.adapters.trainers.noise import StepNoise, draw_noise, schedule_for
 from twinloop.adapters.trainers.objective import Objective
 from twinloop.adapters.trainers.optimizer import Optimizer
-from twinloop.adapters.trainers.portions import Portions
 from twinloop.adapters.trainers.schedule import learning_rate
+from twinloop.adapters.trainers.ways import Ways
 from twinloop.adapters.trainers.workers import Workers
 from twinloop.domain.shots import derive_seed
 from twinloop.errors import TrainingDiverged
@@ -47,14 +46,13 @@ class TrainingRun:
     """The steps of one training.
 
     Args:
-        portions: how many pictures go through at once (micro-batches). blocks: whether the denoiser's are compiled. work: folder of the
-            checkpoints. metrics: opens them, given how many steps are done. notice: called with what the user should know
-            while it goes on. workers: the processes that share it.
+        ways: how its steps are taken. work: folder of the checkpoints. metrics: opens them, given how many steps are done.
+        notice: called with what the user should know while it goes on. workers: the processes that share it.
     """
 
     def __init__(
-        self, base: BaseModel, model: AdaptedModel, data: TrainingData, settings: TrainingSettings, portions: Portions,
-        blocks: CompiledBlocks, work: Path, metrics: Callable[[int], Metrics], notice: Callable[[str], None], workers: Workers,
+        self, base: BaseModel, model: AdaptedModel, data: TrainingData, settings: TrainingSettings, ways: Ways, work: Path,
+        metrics: Callable[[int], Metrics], notice: Callable[[str], None], workers: Workers,
     ) -> None:  # fmt: skip
         self._compute, self._data, self._settings = base.compute, data, settings
         self._model, self._open_metrics, self._notice, self._workers = model, metrics, notice, workers
@@ -66,12 +64,12 @@ class TrainingRun:
             second_group=model.encoder_parameters,
         )
         self.average = Average(model.parameters, settings.ema_decay)
-        self._checkpoints, self._portions, self._blocks = Checkpoints(work), portions, blocks
+        self._checkpoints, self._ways = Checkpoints(work), ways
         self.noise = schedule_for(base.family, base.scheduler_config)
         self._objective = Objective(model, self.noise, settings)
         self._smoothed_loss = torch.zeros(1, dtype=torch.float64)
         self._scale = self._compute.loss_scale
-        self._spilled = False
+        self._spill, self._spilled = Spill(base.compute), False
 
     def finish(self, progress: Progress) -> float:
         """Train up to the last step; returns the smoothed loss.
@@ -81,15 +79,13 @@ class TrainingRun:
         """
         settings = self._settings
         done = self._resume()
-        if 0 < done < settings.last_step and self._blocks.at(done + 1):
+        if 0 < done < settings.last_step and self._ways.blocks.at(done + 1):
             self._compile_again()
         metrics = self._open_metrics(done) if self._workers.is_main else Metrics([])
         try:
             for step in range(done + 1, settings.last_step + 1):
                 loss = self._step(step, metrics)
-                self._smoothed_loss = (
-                    self._smoothed_loss * SMOOTH + loss * (1 - SMOOTH) if step > 1 else self._smoothed_loss + loss
-                )
+                self._smooth(loss)
                 if self._workers.is_main and (step % settings.checkpoint_every == 0 or step == settings.last_step):
                     metrics.sync()
                     self._checkpoints.save(step, self._state())
@@ -97,6 +93,12 @@ class TrainingRun:
         finally:
             metrics.close()
         return float(self._smoothed_loss)
+
+    def _smooth(self, loss: float) -> None:
+        """Take a step's loss into the average; the first is the average, and that of a step that was left out is no number."""
+        if math.isfinite(loss):
+            before = self._smoothed_loss
+            self._smoothed_loss = before * SMOOTH + loss * (1 - SMOOTH) if float(before) else before + loss
 
     def _state(self) -> dict[str, Tensor]:
         scale = {SCALE: torch.tensor([self._scale], dtype=torch.float64)} if self._compute.loss_scale != 1.0 else {}
@@ -123,68 +125,72 @@ class TrainingRun:
         settings = self._settings
         self._model.train_encoders(step <= settings.text_encoder_steps)
         loss = self._workers.all_reduce_number(self._gradients(step))
+        rate = learning_rate(
+            step, settings.steps, settings.learning_rate, settings.warmup_steps, settings.schedule, settings.restarts
+        )
+        # a sum over all processes: where one of them overflowed, all leave the step out
+        norm = self._update(rate) if math.isfinite(loss) else self._leave_out()
+        if not math.isfinite(norm):
+            self._lower_scale(
+                step, "gradients are no longer numbers" if math.isfinite(loss) else "loss is no longer a number"
+            )
+        self.average.update(step)
+        metrics.add(step, loss=loss, rate=rate, grad_norm=norm)
+        self._watch_memory(step)
+        return loss
+
+    def _update(self, rate: float) -> float:
+        """Take the step that the gradients of all processes say; their norm."""
         self._model.fill_missing_gradients()
         self._workers.all_reduce(
             parameter.grad for parameter in self._model.parameters.values() if parameter.grad is not None
         )
-        rate = learning_rate(
-            step, settings.steps, settings.learning_rate, settings.warmup_steps, settings.schedule, settings.restarts
-        )
         # the quotient first: where both rates are the same it is 1 exactly, and Prodigy takes no rate that differs in its last bit
-        encoder_rate = rate * (settings.text_encoder_rate / settings.learning_rate)
-        norm = self._optimizer.step(rate, self._scale, encoder_rate)
-        if not math.isfinite(norm):
-            self._lower_scale(step)
-        self.average.update(step)
-        metrics.add(step, loss=loss, rate=rate, grad_norm=norm)
-        self._watch_memory()
-        return loss
+        encoder_rate = rate * (self._settings.text_encoder_rate / self._settings.learning_rate)
+        return self._optimizer.step(rate, self._scale, encoder_rate)
 
-    def _lower_scale(self, step: int) -> None:
-        """After gradients that overflowed; float16 can be helped, other numbers reach so far that the training is at fault."""
+    def _leave_out(self) -> float:
+        self._optimizer.clear()
+        return math.nan
+
+    def _lower_scale(self, step: int, what: str) -> None:
+        """After numbers that overflowed; float16 can be helped, others reach so far that the training is at fault."""
         if self._scale <= 1.0:
             raise TrainingDiverged(
-                f"The gradients are no longer numbers at step {step}. Lower training.learning_rate and start again; the last checkpoint before it is kept."
+                f"The {what} at step {step}. Lower training.learning_rate and start again; the last checkpoint before it is kept."
             )
         self._scale /= 2
 
-    def _watch_memory(self) -> None:
-        """Some drivers give out main memory when a GPU's own is full: nothing fails, and everything takes many times as long."""
-        if not self._spilled and spills(self._compute):
-            self._spilled = True
-            self._notice(
-                "The training takes more memory than the GPU has; its driver uses main memory, which is many times slower. "
-                "Set training.gradient_checkpointing, or lower training.batch_size or training.resolution."
-            )
+    def _watch_memory(self, step: int) -> None:
+        if self._spilled or not self._spill.seen():
+            return
+        self._spilled = True
+        again = self._ways.activations.again_at(step)
+        self._notice(
+            "The training takes more memory than the GPU has; its driver uses main memory, which is many times slower. "
+            + ("" if again else 'Stop it and go on with "training": {"gradient_checkpointing": true}, or start anew: ')
+            + ("Lower" if again else "lower") + " training.batch_size or training.resolution."
+        )  # fmt: skip
 
     def _gradients(self, step: int) -> float:
-        """Gradients of a step, in smaller portions when memory runs out, with blocks as they are when compiling fails; the loss.
+        """Gradients of a step, taken in another way when it fails (`Ways.remedy`); the loss, which may be no number.
 
         Raises:
             as PyTorch does when a single picture does not fit.
         """
         while True:
+            self._model.recompute(self._ways.activations.again_at(step))
             try:
-                with self._blocks.ready(step):
+                with self._ways.ready(step):
                     return self._accumulate(step)
             except failures() as error:
-                remedy = self._blocks.give_up(step, error) or self._halve_portions(step, error)
+                remedy = self._ways.remedy(step, error, self._settings.effective_batch)
                 if not remedy:
                     raise
             # outside of the except block, whose traceback would hold the tensors
             self._optimizer.clear()
             release_memory()
             self._notice(remedy)
-
-    def _halve_portions(self, step: int, error: BaseException) -> str:
-        """Halve the portions from a step on, where memory ran out; what the user should know of it, "" where that cannot help."""
-        size = self._portions.halve(step) if ran_out_of_memory(error) else 0
-        whole = self._settings.effective_batch
-        return (
-            f"Memory ran out at step {step}: the {whole} pictures of a step now go through {size} at a time."
-            if size
-            else ""
-        )
 
     def _accumulate(self, step: int) -> float:
         """Add the gradients of the subject's batch and of the prior images'; this process's share of the loss."""
@@ -197,7 +203,7 @@ class TrainingRun:
 
     def _backward(self, batch: Batch, seed: int, step: int, weight: float) -> float:
         """Add the gradients of this process's part of a batch, portion by portion; its share of the weighted loss."""
-        count, size = batch.latents.shape[0], self._portions.at(step)
+        count, size = batch.latents.shape[0], self._ways.portions.at(step)
         drawn = draw_noise(self.noise, tuple(batch.latents.shape), self._settings.noise_offset, seed, step)
         loss = 0.0
         first, end = self._workers.share(count)
@@ -208,14 +214,5 @@ class TrainingRun:
             for term in self._objective.terms(batch.part(start, stop), noise):
                 torch.autograd.backward(term * (share * self._scale))
                 # after the backward pass was queued: reading a number waits for the GPU
-                loss += share * _finite(term, step)
+                loss += share * float(term.detach())
         return loss
-
-
-def _finite(loss: Tensor, step: int) -> float:
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise TrainingDiverged(
-            f"The loss is no longer a number at step {step}. Lower training.learning_rate and start again; the last checkpoint before it is kept."
-        )
-    return value

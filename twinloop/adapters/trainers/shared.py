@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop import errors
+from twinloop.adapters.diffusion.repeatability import thread_count
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
 from twinloop.adapters.trainers.job import BaseChoice, Job, parse_message
 from twinloop.adapters.trainers.running import Progress
@@ -109,9 +110,12 @@ def _processes(job: Path, count: int) -> Iterator[subprocess.Popen[str]]:
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "--module",
         "twinloop.adapters.trainers.worker", str(job.absolute()),
     ]  # fmt: skip
+    # torchrun would give each process a single thread where the user names no number
+    environment = {"OMP_NUM_THREADS": str(max(1, thread_count() // count)), **os.environ}
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=os.name == "posix"
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=os.name == "posix",
+        env=environment,
+    )  # fmt: skip
     try:
         yield process
         process.wait()

@@ -47,14 +47,13 @@ class TextEncoders:
     Attributes:
         models: by the pipeline's name of the component.
         learning: whether gradients reach them; without, they encode captions with the LoRA as it is now.
+        checkpointing: whether their activations are computed again on the way back.
     """
 
-    def __init__(
-        self, base: BaseModel, trainable: TrainableEncoders, models: dict[str, nn.Module], checkpointing: bool
-    ) -> None:
-        self._base, self._trainable, self._checkpointing = base, trainable, checkpointing
+    def __init__(self, base: BaseModel, trainable: TrainableEncoders, models: dict[str, nn.Module]) -> None:
+        self._base, self._trainable = base, trainable
         self.models = models
-        self.learning = True
+        self.learning, self.checkpointing = True, False
 
     def encode(self, texts: Sequence[str], cached: Joined) -> Joined:
         """The embeddings of these texts, with the LoRA.
@@ -66,7 +65,7 @@ class TextEncoders:
             # the activations of a CLIP are few, but its backward pass comes last: recomputed, they are only there when the denoiser's are gone
             made = (
                 checkpoint(self._encode, texts, cached, use_reentrant=False)
-                if self._checkpointing
+                if self.checkpointing
                 else self._encode(texts, cached)
             )
         return {name: part.to(cached[name]) for name, part in made.items()}
@@ -77,12 +76,12 @@ class TextEncoders:
 
 @contextmanager
 def adapted_encoders(
-    base: BaseModel, adapter: str, config: Callable[[list[str]], LoraConfig], *, checkpointing: bool
+    base: BaseModel, adapter: str, config: Callable[[list[str]], LoraConfig]
 ) -> Iterator[TextEncoders]:
     """The text encoders with a fresh LoRA, on the training device; afterwards they are as before, in main memory.
 
     Args:
-        config: names of layers -> how PEFT adapts them. checkpointing: recompute activations in the backward pass.
+        config: names of layers -> how PEFT adapts them.
 
     Raises:
         InputError: the family's cannot be trained, or the model has none of them.
@@ -97,7 +96,7 @@ def adapted_encoders(
         for model in models.values():
             inject_adapter_in_model(config(target_layers(model)), model, adapter)
             model.to(base.compute.device)
-        yield TextEncoders(base, trainable, models, checkpointing)
+        yield TextEncoders(base, trainable, models)
     finally:
         for model in models.values():
             _remove_lora(model)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
-from twinloop.cli.vault.scan import shown
-from twinloop.domain.wording import plural
+from twinloop.domain.wording import plural, shown
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.clusters import ListedPerson

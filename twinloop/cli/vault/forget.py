@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
-from twinloop.domain.wording import plural
+from twinloop.cli.vault.scan import SHOWN
+from twinloop.domain.wording import plural, shown
 from twinloop.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,9 +64,23 @@ def lines_of(found: Forgotten) -> list[str]:
         )
     if found.decisions:
         lines.append(f"  - what was said in {plural(found.decisions, 'decision')} (names, labels, captions)")
-    lines += [f"  - {path}" for path in found.paths]
+    shared = {folder for path in found.kept for folder in path.parents}
+    lines += [f"  - {shown(str(path))}{': what prep wrote there' if path in shared else ''}" for path in found.paths]
+    lines += _kept_lines(found)
     lines += [f"Note: {note}" for note in found.notes]
     return lines if found.done else [*lines, "Nothing was removed. To do it: the same command with --yes"]
+
+
+def _kept_lines(found: Forgotten) -> list[str]:
+    """What stays because the user put it there."""
+    if not found.kept:
+        return []
+    more = [f"  - and {len(found.kept) - SHOWN} more (--json lists all)"] if len(found.kept) > SHOWN else []
+    return [
+        f"{'Left' if found.done else 'Would be left'}, because this program did not write it so; delete it yourself where it should go:",
+        *(f"  - {shown(str(path))}" for path in found.kept[:SHOWN]),
+        *more,
+    ]
 
 
 COMMAND = Command(

@@ -6,15 +6,19 @@ import argparse
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import options
 from twinloop.cli.terminal import Terminal
+from twinloop.errors import InputError
 
 if TYPE_CHECKING:
     from twinloop.domain.vault import Person
+    from twinloop.ports import Captioner
     from twinloop.stages.vault.caption import CaptionOptions, Captions, Writer
-    from twinloop.stages.vault.choose import CutOptions, LeftOut
+    from twinloop.stages.vault.choose import LeftOut
+    from twinloop.stages.vault.cut import CutOptions
     from twinloop.stages.vault.opened import OpenVault
 
 SHOWN = 10
@@ -26,7 +30,7 @@ def add_cutting(parser: argparse.ArgumentParser, min_face: str = "--min-face") -
         "--size",
         type=options.positive,
         metavar="PX",
-        help="pictures have at most PX x PX pixels, with sides of multiples of 64 (default: 1024)",
+        help="pictures have at most PX x PX pixels, with sides of multiples of 64, of small photos 8 (default: 1024)",
     )
     parser.add_argument(
         "--framing",
@@ -70,7 +74,13 @@ def wanted(args: argparse.Namespace, vault: OpenVault, person: Person) -> tuple[
     """The flags over what the last run had; another captioner needs its own model."""
     from twinloop.stages.vault.caption import last_options
 
-    cutting, captions = last_options(vault, person)
+    return _with_flags(args, *last_options(vault, person))
+
+
+def _with_flags(
+    args: argparse.Namespace, cutting: CutOptions, captions: CaptionOptions
+) -> tuple[CutOptions, CaptionOptions]:
+    """The flags over these."""
     cuts = {"framing": args.framing, "size": args.size, "max_photos": args.max_photos, "min_face": args.min_face_cut}
     said = {"style": args.style, "captioner": args.captioner, "model": args.captioner_model}
     if args.captioner is not None and args.captioner != captions.captioner and args.captioner_model is None:
@@ -88,8 +98,42 @@ def writer_for(vault: OpenVault, args: argparse.Namespace, wanted: CaptionOption
     from twinloop.stages.vault.caption import Writer
 
     observer = wiring.build_observer(vault.record.models_dir, args.facet or ())
-    captioner = wiring.build_captioner(wanted.captioner, wanted.model, bool(args.allow_download), args.device or "auto")
-    return Writer(observer, captioner)
+    return Writer(observer, _captioner(args, wanted))
+
+
+def _captioner(args: argparse.Namespace, wanted: CaptionOptions) -> Captioner | None:
+    from twinloop import wiring
+
+    return wiring.build_captioner(wanted.captioner, wanted.model, bool(args.allow_download), args.device or "auto")
+
+
+def check(args: argparse.Namespace, root: Path, person: str) -> None:
+    """What the flags of `add_captioning` name, before an hour of work: plug-ins that run, a captioner whose files are there.
+
+    Args:
+        root: of the vault. person: by name or id; whoever is known there may have a captioner and its model from an earlier run.
+
+    Raises:
+        InputError, MissingExtra, MissingModel, ModelFileError: as `writer_for`.
+    """
+    from twinloop import wiring
+
+    wiring.chosen_facets(args.facet or (), None)
+    asked = _with_flags(args, *_last_options(root, person))[1]
+    _captioner(args, asked)
+
+
+def _last_options(root: Path, person: str) -> tuple[CutOptions, CaptionOptions]:
+    """What the last run for this person was made with, where the vault knows the person; else the defaults."""
+    from twinloop.stages.vault.caption import CaptionOptions, last_options
+    from twinloop.stages.vault.cut import CutOptions
+    from twinloop.stages.vault.opened import looked_into
+
+    try:
+        with looked_into(root) as vault:
+            return last_options(vault, person_of(vault, person))
+    except InputError:  # nothing was scanned, or nobody is called so yet
+        return CutOptions(), CaptionOptions()
 
 
 def person_of(vault: OpenVault, text: str) -> Person:

@@ -46,11 +46,13 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.opened import opened
 
     with opened(args.vault) as vault:
-        return made(vault, making.person_of(vault, args.person), args, terminal).to_json()
+        found = made(vault, making.person_of(vault, args.person), args, terminal)
+    terminal.line(f"Consent: {found.captions.label.consent.text}")
+    return found.to_json()
 
 
 def made(vault: OpenVault, person: Person, args: argparse.Namespace, terminal: Terminal) -> Prepared:
-    """Prepare a person as the flags say, and tell."""
+    """Prepare a person as the flags say, and tell all but the consent."""
     from twinloop.stages.vault.label import needed_label
     from twinloop.stages.vault.prep import PrepOptions, prep
 
@@ -81,6 +83,8 @@ def lines(found: Prepared) -> list[str]:
         else "nothing changed"
     )
     shown = [f"{found.folder}: {plural(len(captions.captions), 'picture')} ({found.layout}); {changed}"]
+    if found.made_way is not None:
+        shown.append("The training set of {} that lay here is now in {}".format(*found.made_way))
     if found.was is not None:
         shown.append(f"Moved here, as the name changed: {found.was}")
     shown += [
@@ -100,7 +104,6 @@ def lines(found: Prepared) -> list[str]:
             f"{plural(found.gone, 'photo of this person is', 'photos of this person are')} no longer there; what was cut from them stays."
         )
     shown += _readiness_lines(found.readiness)
-    shown.append(f"Consent: {captions.label.consent.text}")
     return shown
 
 

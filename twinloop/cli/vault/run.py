@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +13,12 @@ from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault import cluster, dedup, label, making, prep, scan
 from twinloop.domain.names import normal
-from twinloop.errors import NothingToDo
+from twinloop.errors import InputError, NothingToDo
 
 if TYPE_CHECKING:
     from twinloop.domain.vault import Person
     from twinloop.stages.vault.opened import OpenVault
+    from twinloop.stages.vault.prep import Prepared
     from twinloop.stages.vault.whom import Meant
 
 
@@ -49,7 +53,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.dedup import dedup as find_copies
     from twinloop.stages.vault.dedup import options_for
     from twinloop.stages.vault.opened import opened
-    from twinloop.stages.vault.whom import person_meant
+    from twinloop.stages.vault.whom import earlier_photos, person_meant
 
     name = normal(args.person)
     _check(args, name)
@@ -61,8 +65,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         _title(terminal, "Cluster")
         people = tell_apart(vault, ClusterOptions(args.limit, args.min_faces), wiring.build_neighbour_search, terminal)
         _say(terminal, cluster.lines_of(people))
-        meant = person_meant(vault, people.people, name, args.reference)
-        terminal.line(f"{name}: {meant.person.id}, who {meant.why}")
+        meant = person_meant(vault, people.people, name, args.reference, args.folders)
+        earlier = earlier_photos(vault, meant.person, args.folders)
+        terminal.line(f"{name}: {meant.person.id}, who {meant.why}{earlier and f'; {earlier}'}")
+        _check_place(vault, meant.person, name, args)
         _title(terminal, "Dedup")
         copies = find_copies(vault, options_for(vault.vault, None, None), terminal)
         _say(terminal, dedup.summary(copies, vault.vault))
@@ -70,10 +76,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         person = _labelled(vault, meant.person, name, args, terminal)
         _title(terminal, "Caption and prep")
         made = prep.made(vault, person, args, terminal)
+        models_dir = args.models_dir or vault.record.models_dir
     if meant.guessed:
         terminal.line("")
         terminal.warn(_guess(name, meant))
     terminal.line(f"\nTraining set: {made.folder} ({made.readiness.text})")
+    terminal.line(f"Next: {_next(made, name, models_dir)}")
     return {
         "scan": scanned,
         "cluster": people.to_json(),
@@ -91,37 +99,80 @@ def _guess(name: str, meant: Meant) -> str:
     )
 
 
+def _next(made: Prepared, name: str, models_dir: str) -> str:
+    """The command that goes on from here to a training: a configuration for this person."""
+    words = ["twinloop", "init", "--person-name", name, "--dataset-dir", str(made.folder)]
+    if os.path.abspath(models_dir) != os.path.abspath("models"):
+        words += ["--models-dir", models_dir]
+    return shlex.join([*words, "--output", f"bootstrap_config_{name.replace(' ', '_')}.json"])
+
+
 def _check(args: argparse.Namespace, name: str) -> None:
-    """Raises InputError for a name or a label that cannot be: now, and not after an hour of scanning."""
+    """Raises an error for flags that cannot be: now, and not after an hour of scanning."""
     from twinloop.domain.captions import one_line
     from twinloop.stages.vault.label import check
     from twinloop.store.vault import Vault
 
     Vault(args.vault).person(name)
     # what no flag says may stand in an earlier label
-    trigger, word = args.trigger or "ohwx", args.class_word or label.CLASS_WORD
+    trigger = "ohwx" if args.trigger is None else args.trigger
+    word = label.CLASS_WORD if args.class_word is None else args.class_word
     check(one_line(trigger), one_line(word), label.consent_of(args))
+    if args.reference is not None:
+        _check_reference(args, name)
+    if args.output is not None and args.output.exists() and not args.output.is_dir():
+        raise InputError(f"--output {args.output} is a file. Name a folder.")
+    making.check(args, args.vault, name)
+
+
+def _check_reference(args: argparse.Namespace, name: str) -> None:
+    """Raises InputError: the reference is no file, or none that the scan will see."""
+    from twinloop.stages.vault.opened import ScanRecord
+    from twinloop.store.vault import Vault
+
+    vault, reference = Vault(args.vault), args.reference
+    if not reference.is_file():
+        raise InputError(f"--reference {reference}: there is no such file. Name a photo that shows {name} alone.")
+    known = ScanRecord.read(vault).folders if vault.scan_record.exists() else ()
+    roots = [os.path.abspath(folder) for folder in (*known, *args.folders)]
+    if not any(Path(os.path.abspath(reference)).is_relative_to(root) for root in roots):
+        raise InputError(
+            f"--reference {reference} lies in none of the scanned folders. Name one of their photos, one that shows {name} alone."
+        )
+
+
+def _check_place(vault: OpenVault, person: Person, name: str, args: argparse.Namespace) -> None:
+    """Raises an error where this person could not be prepared under that name, before anything is written down."""
+    from twinloop.stages.vault import person_folder
+    from twinloop.stages.vault.choose import check_shown
+
+    check_shown(vault, person)
+    person_folder.check(vault, replace(person, name=_new_name(person, name) or person.name), args.output)
+
+
+def _new_name(person: Person, name: str) -> str | None:
+    """What the person is to be called from now on; None = as until now."""
+    from twinloop.stages.vault.membership import looks_like_id
+
+    return name if person.name is None and not looks_like_id(name) else None
 
 
 def _labelled(vault: OpenVault, person: Person, name: str, args: argparse.Namespace, terminal: Terminal) -> Person:
     """What was said before stands where no flag says otherwise."""
     from twinloop.stages.vault.label import LabelOptions, label_of
     from twinloop.stages.vault.label import label as write_down
-    from twinloop.stages.vault.membership import looks_like_id
     from twinloop.stages.vault.people import find_person, read_people
 
     before = label_of(vault.decisions, person.id)
     trigger = args.trigger or (before.trigger if before else f"ohwx {name}")
     word = args.class_word or (before.class_word if before else label.CLASS_WORD)
     consent = label.consent_of(args) if args.consent or before is None else before.consent
-    done = write_down(
-        vault,
-        person,
-        LabelOptions(trigger, word, consent, name if person.name is None and not looks_like_id(name) else None),
-    )
+    done = write_down(vault, person, LabelOptions(trigger, word, consent, _new_name(person, name)))
     for text in done.warnings:
         terminal.warn(text)
-    terminal.line(f"{person.id}: prompts begin with '{done.to_json()['prompt']}'\nConsent: {done.label.consent.text}")
+    terminal.line(f"{person.id}: prompts begin with '{done.to_json()['prompt']}'")
+    if consent.kind is not None:  # else a warning says it
+        terminal.line(f"Consent: {consent.text}")
     return find_person(read_people(vault.vault), person.id)
 
 

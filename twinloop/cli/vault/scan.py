@@ -11,7 +11,7 @@ from twinloop.cli.command import Command
 from twinloop.cli.options import not_negative, positive
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
-from twinloop.domain.wording import plural
+from twinloop.domain.wording import plural, shown
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.scan import Scanned
@@ -122,13 +122,6 @@ def ignored_lines(ignored: dict[str, int]) -> list[str]:
         for suffix, count in sorted(ignored.items(), key=lambda item: -item[1])[:SHOWN]
     )
     return ["", f"Not pictures by their name, left alone: {kinds}"]
-
-
-def shown(path: str) -> str:
-    """A path on one line of a terminal, whatever signs it has."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in path
-    )
 
 
 COMMAND = Command(

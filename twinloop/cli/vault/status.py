@@ -37,7 +37,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 def lines_of(found: Status, vault: Vault) -> list[str]:
     """The state for people."""
     counts = found.counts
-    lines = [*(f"folder: {folder}" for folder in found.folders), f"models: {found.models_dir}"]
+    lines = [f"folder: {folder}" for folder in found.folders]
+    if found.unfinished:
+        lines.append(f"scan: not finished; where it was interrupted, it goes on with {vault.command('scan')}")
+    lines.append(f"models: {found.models_dir}")
     lines.append(
         f"photos: {counts.photos}, in {plural(counts.files, 'file')}; skipped: {plural(counts.skipped, 'file')}"
     )

@@ -65,19 +65,16 @@ def _from_pictures(session: Session) -> list[str]:
 
 
 def _from_lora(session: Session) -> list[str]:
-    lora = session.path("lora", "LoRA of the person:", "lora.safetensors", questions.existing_file)
-    return ["--lora", questions.expanded(lora), "--trigger", _trigger(session)]
+    lora = questions.expanded(session.path("lora", "LoRA of the person:", "lora.safetensors", questions.existing_file))
+    return ["--lora", lora, "--trigger", questions.known_trigger(session, lora)]
 
 
 def _from_captions(session: Session) -> list[str]:
     base = session.text(
         "export.base", "Base model, as that program shall find it:", questions.SDXL, questions.not_empty
     )
-    return ["--dataset", questions.dataset(session), "--person", _trigger(session), "--base-model", base]
-
-
-def _trigger(session: Session) -> str:
-    return session.text("person.trigger", "Trigger words:", "ohwx person", questions.not_empty)
+    photos = questions.dataset(session)
+    return ["--dataset", photos, "--person", questions.known_trigger(session, photos), "--base-model", base]
 
 
 WORKFLOW = Workflow(

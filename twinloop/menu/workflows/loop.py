@@ -8,7 +8,6 @@ from twinloop.menu import questions
 from twinloop.menu.director import Option
 from twinloop.menu.session import Session
 from twinloop.menu.workflow import Workflow
-from twinloop.store.vault import DEFAULT, Vault
 
 
 def run(session: Session) -> None:
@@ -26,23 +25,16 @@ def run(session: Session) -> None:
 def _new(session: Session) -> str:
     name = questions.person_name(session)
     trigger = questions.trigger(session, name)
-    dataset = questions.dataset(session, str(Vault(DEFAULT).person(name)))
+    photos = questions.dataset(session, name)
     models, base = questions.models(session), questions.base_model(session)
-    path = session.text(
-        "config.new", "Configuration to write:", f"bootstrap_config_{name.replace(' ', '_')}.json", _free
-    )
-    session.run(
-        "Write the configuration",
-        [
-            "init", "--person-name", name, "--person-trigger", trigger, "--base-model", base, "--models-dir", models,
-            "--dataset-dir", dataset, "--output", path,
-        ],
-    )  # fmt: skip
+    path = questions.configuration_to_write(session, name, _free)
+    questions.write_configuration(session, path, name, trigger, base, models, photos)
     return path
 
 
 def _free(text: str) -> str:
-    return questions.not_empty(text) or ("that file exists; name another" if Path(text).exists() else "")
+    taken = Path(text).expanduser().exists()
+    return questions.not_empty(text) or ("that file exists; name another" if taken else "")
 
 
 WORKFLOW = Workflow(

@@ -7,6 +7,9 @@ from twinloop.menu.director import Option
 from twinloop.menu.session import Session
 from twinloop.menu.workflow import Workflow
 
+UNSAFE = (1, 2, 3)
+"""Exit codes of ``twinloop inspect`` that say what a file is: dangerous, unreadable, unknown."""
+
 
 def run(session: Session) -> None:
     kind = session.choose(
@@ -29,7 +32,7 @@ def run(session: Session) -> None:
         return
     path = questions.expanded(session.path("models.file", "File or folder:", "models", questions.existing))
     convert = ["--convert"] if session.confirm("models.convert", "Write safe ones as .safetensors, too?", False) else []
-    session.run("Inspect", ["inspect", path, *convert])
+    session.run("Inspect", ["inspect", path, *convert], findings=UNSAFE)
 
 
 WORKFLOW = Workflow(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from twinloop.config import read_config
 from twinloop.domain.names import folded
 from twinloop.domain.wording import plural
+from twinloop.errors import InputError
 from twinloop.menu import questions
 from twinloop.menu.director import Option
 from twinloop.menu.session import Session
@@ -31,9 +33,12 @@ def run(session: Session) -> None:
     name = questions.person_name(session)
     trigger = questions.trigger(session, name)
     class_word = session.text(
-        "person.class", "What the person is (person, woman, man, 1girl...):", "person", questions.not_empty
+        questions.about("person.class", name),
+        "What the person is (person, woman, man, 1girl...):",
+        "person",
+        questions.not_empty,
     )
-    consent = _consent(session)
+    consent = _consent(session, name)
     models, base = questions.models(session), questions.base_model(session)
     session.director.say(_forecast(photos))
     session.run("Scan", ["vault", "scan", photos, "--models-dir", models])
@@ -50,13 +55,13 @@ def run(session: Session) -> None:
     session.director.say(f"\nNext: make it better in rounds.\n  $ twinloop run --config {config}")
 
 
-def _consent(session: Session) -> list[str]:
-    kind = session.choose("consent", "On what ground may these photos be used?", CONSENT, "none")
+def _consent(session: Session, name: str) -> list[str]:
+    kind = session.choose(questions.about("consent", name), "On what ground may these photos be used?", CONSENT, "none")
     if kind == "none":
         return []
-    who = session.text("consent.who", "Given by (may stay empty):")
-    when = session.text("consent.when", "On which date, YYYY-MM-DD (may stay empty):")
-    scope = session.text("consent.scope", "For what (may stay empty):")
+    who = session.text(questions.about("consent.who", name), "Given by (may stay empty):")
+    when = session.text(questions.about("consent.when", name), "On which date, YYYY-MM-DD (may stay empty):")
+    scope = session.text(questions.about("consent.scope", name), "For what (may stay empty):")
     given = [
         item for flag, value in (("--by", who), ("--on", when), ("--scope", scope)) if value for item in (flag, value)
     ]
@@ -69,40 +74,52 @@ def _forecast(photos: str) -> str:
 
 
 def _person(session: Session, name: str) -> str:
-    """Whom to prepare: the only person, the one who has this name already, or the user's choice; most photos first."""
+    """Whom to prepare: the one who has this name already, the only person, or the user's choice; those without a name first, then by photos."""
     found: list[dict[str, Any]] = [item for item in session.ask(["vault", "clusters"]) or [] if item["id"] is not None]
     named = [item["id"] for item in found if folded(item["name"] or "") == folded(name)]
-    if named or len(found) == 1:
-        return str((named or [found[0]["id"]])[0])
+    if named:
+        return str(named[0])
     if not found:
-        return "p001"  # `vault name` then says what is wrong, and what to do
-    found.sort(key=lambda item: -len(item["faces"]))
+        return "p001"  # `vault label` then says what is wrong, and what to do
+    if len(found) == 1 and not found[0]["name"]:
+        return str(found[0]["id"])
+    found.sort(key=lambda item: (bool(item["name"]), -len(item["faces"])))
     options = [
         Option(
             item["id"],
             f"{item['name'] or item['id']}: {plural(len(item['faces']), 'photo')}",
-            f"such as {Path(item['faces'][0]['path']).name}",
+            "has a name already" if item["name"] else f"such as {Path(item['faces'][0]['path']).name}",
         )
         for item in found
     ]
-    return session.choose("person.cluster", f"Which of these people is {name}?", options, found[0]["id"])
+    key = questions.about("person.cluster", name)
+    return session.choose(key, f"Which of these people is {name}?", options, found[0]["id"])
 
 
 def _configuration(session: Session, name: str, trigger: str, base: str, models: str) -> str:
-    """bootstrap_config.json for this person, written by ``twinloop init``; an existing one is not touched."""
-    dataset = Vault(DEFAULT).person(name)
-    path = session.text(
-        "config.new", "Configuration to write:", f"bootstrap_config_{name.replace(' ', '_')}.json", questions.not_empty
-    )
-    if not Path(path).exists():
-        session.run(
-            "Write the configuration",
-            [
-                "init", "--person-name", name, "--person-trigger", trigger, "--base-model", base, "--models-dir", models,
-                "--dataset-dir", str(dataset), "--output", path,
-            ],
-        )  # fmt: skip
+    """bootstrap_config.json for this person, written by ``twinloop init``; an existing one of the same person is not touched."""
+    path = questions.configuration_to_write(session, name, lambda text: _not_anothers(text, name))
+    if Path(path).exists():
+        session.director.say(f"\n{path} is there already and is used as it is.")
+    else:
+        photos = str(Vault(DEFAULT).person(name))
+        questions.write_configuration(session, path, name, trigger, base, models, photos)
     return path
+
+
+def _not_anothers(text: str, name: str) -> str:
+    """A check: a new file, or a configuration of this person."""
+    path = Path(text).expanduser()
+    if not text or not path.exists():
+        return questions.not_empty(text)
+    try:
+        found = read_config(path)
+    except InputError:
+        return "that is no configuration; name another file"
+    whose = found.get("person_name") if isinstance(found, dict) else None
+    if isinstance(whose, str) and folded(whose) == folded(name):
+        return ""
+    return f"that configuration is for {whose or 'nobody'}; name another file"
 
 
 WORKFLOW = Workflow(

@@ -5,13 +5,20 @@ from __future__ import annotations
 from twinloop.menu.session import Session
 from twinloop.menu.workflow import Workflow
 
+NOTHING_MEASURED = (2,)
+"""The doctor's exit code where no detectors can be used: a finding."""
+
+
+DEMO_COST = "about 8 minutes on two cores, 50 MB in outputs/demo"
+
 
 def demo(session: Session) -> None:
-    session.run("Demo", ["demo"], "about 8 minutes on two cores, 50 MB in outputs/demo")
+    if session.confirm("demo.start", f"Run the demo now? ({DEMO_COST})"):
+        session.run("Demo", ["demo"])
 
 
 def doctor(session: Session) -> None:
-    session.run("Doctor", ["doctor"])
+    session.run("Doctor", ["doctor"], findings=NOTHING_MEASURED)
 
 
 def page(session: Session) -> None:

@@ -20,15 +20,15 @@ def analyze(session: Session) -> None:
 def generate(session: Session) -> None:
     gaps = questions.expanded(session.path("gaps", "Gap analysis:", "gaps.json", questions.existing_file))
     base = questions.base_model(session)
-    lora = session.path("lora", "LoRA of the person:", "lora.safetensors", questions.existing_file)
-    trigger = session.text("person.trigger", "Trigger words:", "ohwx person", questions.not_empty)
+    lora = questions.expanded(session.path("lora", "LoRA of the person:", "lora.safetensors", questions.existing_file))
+    trigger = questions.known_trigger(session, lora)
     output = questions.expanded(
         session.text("synthetic.output", "Folder for the images:", "synthetic_1", questions.not_empty)
     )
     count = session.text("num_per_gap", "Images for each gap:", "5", _number)
     session.run(
         "Generate",
-        ["generate", gaps, "--base-model", base, "--lora", questions.expanded(lora), "--person", trigger, "--output", output, "--num-per-gap", count],
+        ["generate", gaps, "--base-model", base, "--lora", lora, "--person", trigger, "--output", output, "--num-per-gap", count],
     )  # fmt: skip
 
 

@@ -16,8 +16,8 @@ from twinloop.nano.evaluation.figures import share
 from twinloop.nano.evaluation.renders import observe_pixels
 from twinloop.ports import Generator, Reporter
 from twinloop.stages import words
+from twinloop.stages.fixed_shots import plan_panel
 from twinloop.stages.observe import Observer
-from twinloop.stages.plan import plan_panel
 
 PRESET = "nano"
 WHOLE_FACE = 0.4

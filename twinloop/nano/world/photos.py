@@ -32,8 +32,11 @@ from twinloop.nano.world.render import Truth, render
 
 Kind = Literal["person", "near_duplicate", "blurred", "other"]
 
-# wanted shares of the person's photos: a natural imbalance, with gaps for the loop to find
-SHARES: Mapping[str, Mapping[str, float]] = {
+Shares = Mapping[str, Mapping[str, float]]
+"""What a photo shows -> value -> share of the person's photos."""
+
+# a natural imbalance, with gaps for the loop to find
+SHARES: Shares = {
     "angle": {"front": 0.60, "three_quarter": 0.32, "profile": 0.08},
     "hands": {"0": 0.90, "1": 0.06, "2": 0.04},
     "expression": {"smile": 0.52, "neutral": 0.24, "laughing": 0.12, "serious": 0.07, "surprised": 0.05},
@@ -92,6 +95,7 @@ def write_photo_set(
     size: int = 640,
     truth: Path | None = None,
     identity: Identity | None = None,
+    shares: Shares = SHARES,
 ) -> list[PhotoRecord]:
     """Write ``count`` photos (JPEG, some PNG) into ``out`` and return what is true about each, oldest first.
 
@@ -102,6 +106,7 @@ def write_photo_set(
         size: side of the square pictures in pixels.
         truth: where to write the records as JSON; not inside ``out``.
         identity: the person; drawn from ``seed`` when left out.
+        shares: how much of the person's photos shows what.
 
     Raises:
         InputError: ``out`` is not empty, ``truth`` exists or lies in ``out``, ``count`` is too small.
@@ -109,7 +114,7 @@ def write_photo_set(
     _check(out, truth, count)
     rng = np.random.default_rng([seed, 60])
     who = identity or sample_identity(rng, glasses="none", hair_color=HAIR_COLORS[int(rng.integers(4))])
-    plans = _plan(rng, who, count)
+    plans = _plan(rng, who, count, shares)
     times = _times(rng, plans)
     order = sorted(range(len(plans)), key=lambda place: times[place])
     names = _names(rng, plans, times, order)
@@ -141,13 +146,13 @@ def _check(out: Path, truth: Path | None, count: int) -> None:
         raise InputError(f"{truth} lies among the photos; put the truth outside {out}")
 
 
-def _plan(rng: np.random.Generator, who: Identity, count: int) -> list[_Plan]:
+def _plan(rng: np.random.Generator, who: Identity, count: int, shares: Shares) -> list[_Plan]:
     """The person's photos, then near-duplicates of some, then other people; some are blurred or stored turned."""
     doubles, others, blurred, turned = (
         max(1, round(_RATIO[name] * count)) for name in ("near_duplicate", "other", "blurred", "turned")
     )
     own = count - doubles - others
-    scenes = _scenes(rng, own)
+    scenes = _scenes(rng, own, shares)
     places = rng.permutation(own)
     soft, rotated, doubled = places[:blurred], places[blurred : blurred + turned], places[-doubles:]
     plans = [_Plan(who, scene, "person") for scene in scenes]
@@ -161,7 +166,7 @@ def _plan(rng: np.random.Generator, who: Identity, count: int) -> list[_Plan]:
         scene = scenes[place] if again else _nudged(rng, scenes[place])
         plans.append(_Plan(who, scene, "near_duplicate", same_as=int(place), recoded=again))
     for _ in range(others):
-        plans.append(_Plan(_stranger(rng, who), _scenes(rng, 1)[0], "other"))
+        plans.append(_Plan(_stranger(rng, who), _scenes(rng, 1, shares)[0], "other"))
     return plans
 
 
@@ -188,9 +193,8 @@ def _nudged(rng: np.random.Generator, scene: Scene) -> Scene:
     )
 
 
-def _quota(rng: np.random.Generator, name: str, count: int) -> list[str]:
-    """``count`` values with the shares of ``SHARES[name]``, as exactly as whole numbers allow, shuffled."""
-    shares = SHARES[name]
+def _quota(rng: np.random.Generator, shares: Mapping[str, float], count: int) -> list[str]:
+    """``count`` values with these shares, as exactly as whole numbers allow, shuffled."""
     exact = np.array(list(shares.values())) * count
     whole = np.floor(exact).astype(int)
     rest = np.argsort(whole - exact, kind="stable")[: count - int(whole.sum())]
@@ -199,8 +203,8 @@ def _quota(rng: np.random.Generator, name: str, count: int) -> list[str]:
     return [values[place] for place in rng.permutation(count)]
 
 
-def _scenes(rng: np.random.Generator, count: int) -> list[Scene]:
-    drawn = {name: _quota(rng, name, count) for name in SHARES}
+def _scenes(rng: np.random.Generator, count: int, shares: Shares) -> list[Scene]:
+    drawn = {name: _quota(rng, values, count) for name, values in shares.items()}
     wardrobe: list[tuple[Clothes, ClothesColor]] = [
         (CLOTHES[int(rng.integers(len(CLOTHES)))], CLOTHES_COLORS[int(rng.integers(len(CLOTHES_COLORS)))])
         for _ in range(9)

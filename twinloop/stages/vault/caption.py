@@ -15,11 +15,13 @@ from twinloop.ports import Captioner, Reporter
 from twinloop.stages import words
 from twinloop.stages.observe import Observer
 from twinloop.stages.vault.audit import Constant, audit
-from twinloop.stages.vault.choose import Choice, Cut, CutOptions, LeftOut
+from twinloop.stages.vault.choose import Choice, LeftOut
+from twinloop.stages.vault.cut import Cut, CutOptions
 from twinloop.stages.vault.describe import merged
 from twinloop.stages.vault.edits import edits_of
 from twinloop.stages.vault.label import head_of
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.own_hands import own_hands
 from twinloop.stages.vault.picture import CutPicture
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.catalog import Catalog
@@ -171,7 +173,7 @@ def _seen(picture: CutPicture, observer: Observer, cache: Catalog) -> Observatio
     if known is None:
         known = observer.observe(picture.image, picture.cut.subject)
         cache.put(known)
-    return known
+    return own_hands(known, picture.cut.other_faces)
 
 
 def _text(

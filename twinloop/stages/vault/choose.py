@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,89 +11,18 @@ from typing import Any
 import numpy as np
 
 from twinloop.domain import crops
-from twinloop.domain.crops import Window
-from twinloop.domain.faces import Box, Face, HeadPose
-from twinloop.domain.vault import FaceKey, Person, VaultFace, VaultPhoto
+from twinloop.domain.faces import HeadPose
+from twinloop.domain.vault import FaceKey, Person, VaultPhoto
 from twinloop.domain.wording import none_can_be_used, plural
 from twinloop.errors import InputError, NothingToDo
 from twinloop.facets.face_angle import angle_of
 from twinloop.stages.select import BLURRED_BELOW
+from twinloop.stages.vault.cut import Cut, CutOptions, cut_of
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people import check_current
 
-SMALL = 0.8
-"""A picture with less than this share of the pixels that were wanted is called small."""
 FEWEST_FOR_BLUR = 5
 """With fewer photos there is no median to be blurred against."""
-
-
-@dataclass(frozen=True)
-class CutOptions:
-    """What is wanted of the pictures.
-
-    Attributes:
-        framing: one of `crops.FRAMINGS`. size: pixels; a picture's area is at most its square, and its sides multiples of 64.
-        max_photos: the best so many, spread over the angles; None = all. min_face: least height of a face in the photo, in pixels.
-    """
-
-    framing: str = "keep"
-    size: int = 1024
-    max_photos: int | None = None
-    min_face: int = 64
-
-    def check(self) -> None:
-        """Raises InputError: a size or framing that cannot be."""
-        if self.framing not in crops.FRAMINGS:
-            raise InputError(f"Unknown framing '{self.framing}'. Known: {', '.join(crops.FRAMINGS)}.")
-        if not 2 * crops.STEP <= self.size <= 4096:
-            raise InputError(f"Pictures of {self.size} pixels: choose a size from {2 * crops.STEP} to 4096.")
-
-
-@dataclass(frozen=True, eq=False)
-class Cut:
-    """One photo of the person and where it is cut. ``number`` = of the person's face in ``photo.faces``."""
-
-    photo: VaultPhoto
-    number: int
-    window: Window
-
-    @property
-    def found(self) -> VaultFace:
-        return self.photo.faces[self.number]
-
-    @property
-    def path(self) -> Path:
-        return Path(self.photo.paths[0])
-
-    @property
-    def key(self) -> str:
-        """Identity of the cut picture, as 64 hex digits: content, place and size."""
-        return hashlib.sha256(repr((self.photo.sha256, self.window.box, self.window.size)).encode()).hexdigest()
-
-    @property
-    def subject(self) -> Face:
-        """The person's face as the scan saw it, in pixels of the cut picture."""
-        x, y = self.window.box[:2]
-        scale = self.window.scale
-        face = self.found.face
-        box = Box(
-            (face.box.x0 - x) * scale, (face.box.y0 - y) * scale, (face.box.x1 - x) * scale, (face.box.y1 - y) * scale
-        )
-        points = None if face.landmarks is None else np.asarray((face.landmarks - np.array([x, y])) * scale, np.float32)
-        return Face(box, face.confidence, points, face.pose, face.embedding)
-
-    def remarks(self, size: int) -> tuple[str, ...]:
-        """What the user should know of it, where pictures of ``size`` pixels were wanted."""
-        width, height = self.window.size
-        notes = []
-        if not self.window.head_inside:
-            notes.append("the head touches the edge")
-        if self.window.others:
-            other = "another face" if self.window.others == 1 else f"{self.window.others} other faces"
-            notes.append(f"{other} could not be cut off")
-        if width * height < SMALL * size * size:
-            notes.append(f"smaller than {size} x {size}, and not enlarged")
-        return tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -127,15 +55,20 @@ def choose(opened: OpenVault, person: Person, duplicates: Mapping[str, str], opt
         InputError: the person is hidden, or an option cannot be. NothingToDo: no photo is left; says why.
         StateError: other models looked since people were told apart.
     """
-    if person.hidden:
-        raise InputError(
-            f"{person.name or person.id} is hidden. Show the person again first: {opened.vault.command(f'show {person.id}')}"
-        )
+    check_shown(opened, person)
     check_current(opened.vault, opened.fingerprint)
     found = sorted_out(opened, person, duplicates, options)
     if not found.cuts:
         raise NothingToDo(_nothing(opened, person, found.left_out))
     return found
+
+
+def check_shown(opened: OpenVault, person: Person) -> None:
+    """Raises InputError: the person is hidden, and therefore not prepared."""
+    if person.hidden:
+        raise InputError(
+            f"{person.name or person.id} is hidden. Show the person again first: {opened.vault.command(f'show {person.id}')}"
+        )
 
 
 def sorted_out(opened: OpenVault, person: Person, duplicates: Mapping[str, str], options: CutOptions) -> Choice:
@@ -181,13 +114,12 @@ def _cut(photo: VaultPhoto, number: int, duplicate: str, options: CutOptions) ->
         return LeftOut(
             photo, f"the face is {face.box.height:.0f} pixels high; {options.min_face} are the least (--min-face)"
         )
-    others = [other.face.box for n, other in enumerate(photo.faces) if n != number]
-    window = crops.cut(photo.width, photo.height, face.box, others, options.framing, options.size)
-    if window is None:
+    made = cut_of(photo, number, options.framing, options.size)
+    if made is None:
         return LeftOut(
             photo, f"{photo.width} x {photo.height} pixels are too few to cut {crops.STEP} x {crops.STEP} from"
         )
-    return Cut(photo, number, window)
+    return made
 
 
 def _blurred(cuts: Sequence[Cut], options: CutOptions) -> list[tuple[Cut, str]]:

@@ -12,6 +12,7 @@ from twinloop.domain.vault import Decision
 from twinloop.errors import InputError, NothingToDo
 from twinloop.stages.vault.duplicates import DuplicateFile, Duplicates
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.photo_named import photo_named
 from twinloop.store.decisions import DecisionLog
 
 KINDS = ("keep", "distinct")
@@ -35,47 +36,32 @@ def keep(opened: OpenVault, duplicates: Duplicates, file: Path) -> Decision:
     """Keep this photo of its group, instead of the one that is kept now. The groups follow when they are searched again.
 
     Raises:
-        InputError: no such file in the catalogue. NothingToDo: it is kept as it is.
+        InputError: as `photo_named`. NothingToDo: it is kept as it is.
     """
-    sha256 = content_of(opened, file)
-    entries = [entry for entry in _entries(duplicates) if entry.sha256 == sha256]
-    instead = next((entry.instead for entry in entries if entry.instead not in (None, sha256)), None)
+    found = list(_entries(duplicates))
+    named = photo_named(opened, file, {entry.sha256 for entry in found})
+    entries = [entry for entry in found if entry.sha256 == named.sha256]
+    instead = next((entry.instead for entry in entries if entry.instead not in (None, named.sha256)), None)
     if instead is None:
-        raise NothingToDo(_kept_already(file, entries))
-    return opened.decisions.add("keep", {"sha256": sha256, "instead_of": instead})
+        raise NothingToDo(_kept_already(named.path, entries))
+    return opened.decisions.add("keep", {"sha256": named.sha256, "instead_of": instead})
 
 
 def distinct(opened: OpenVault, files: Sequence[Path]) -> Decision:
     """These photos are no duplicates of each other. The groups follow when they are searched again.
 
     Raises:
-        InputError: fewer than two, files that are not in the catalogue, or files of the same bytes.
+        InputError: fewer than two, files of the same bytes, or as `photo_named`.
     """
     contents: dict[str, Path] = {}
     for file in files:
-        sha256 = content_of(opened, file)
-        if sha256 in contents and os.path.abspath(contents[sha256]) != os.path.abspath(file):
-            raise InputError(f"{file} and {contents[sha256]} have the same bytes: they are one photo.")
-        contents[sha256] = file
+        named = photo_named(opened, file)
+        if contents.get(named.sha256, named.path) != named.path:
+            raise InputError(f"{file} and {contents[named.sha256]} have the same bytes: they are one photo.")
+        contents[named.sha256] = named.path
     if len(contents) < 2:
         raise InputError("Name at least two different photos that are no duplicates of each other.")
     return opened.decisions.add("distinct", {"photos": sorted(contents)})
-
-
-def content_of(opened: OpenVault, file: Path) -> str:
-    """sha256 of a file that was scanned, as the catalogue has it.
-
-    Raises:
-        InputError: the catalogue does not know the file, or could not read it.
-    """
-    entry = opened.catalog.file(file)
-    if entry is None:
-        raise InputError(
-            f"{file} is not in the catalogue. `{opened.vault.command('duplicates')}` lists the files of every group."
-        )
-    if entry.sha256 is None:
-        raise InputError(f"{file} was skipped by the scan: it {entry.problem}")
-    return entry.sha256
 
 
 def _entries(duplicates: Duplicates) -> Iterator[DuplicateFile]:
@@ -86,7 +72,7 @@ def _kept_already(file: Path, entries: Sequence[DuplicateFile]) -> str:
     if not entries:
         return f"{file} is in no group of duplicates; it is kept as it is."
     if all(entry.instead == entry.sha256 or entry.kept for entry in entries) and not any(
-        entry.kept and entry.path == os.path.abspath(file) for entry in entries
+        entry.kept and entry.path == os.fspath(file) for entry in entries
     ):
         return f"{file} has the same bytes as a file that is kept: either serves, and nothing is deleted."
     return f"{file} is kept already."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from twinloop.domain.vault import FaceKey, Person
 from twinloop.errors import InputError, StateError
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people import People, stale
+from twinloop.stages.vault.photo_named import photo_named
 from twinloop.store.vault_faces import FaceEntry, face_entries
 
 
@@ -77,26 +77,11 @@ class FacesMeant:
         raise InputError(f"{file} has {len(entries)} faces. Say which with --face N. {self._listed(entries)}")
 
     def _faces(self, file: Path, among: Iterable[FaceKey] = ()) -> list[FaceEntry]:
-        sha256 = self._content(file, {key.sha256 for key in among})
+        sha256 = photo_named(self._vault, file, {key.sha256 for key in among}).sha256
         entries = self._by_photo.get(sha256, [])
         if not entries:
             raise InputError(f"No face was found in {file}.")
         return entries
-
-    def _content(self, file: Path, photos: set[str]) -> str:
-        """By its path; else by a name that only one photo has, of the person's photos where one is meant."""
-        known = self._vault.catalog.file(file)
-        if known is not None and known.sha256 is not None:
-            return known.sha256
-        named = [
-            sha256 for sha256, entries in self._by_photo.items()
-            if (not photos or sha256 in photos) and Path(entries[0].path).name == os.fspath(file)
-        ]  # fmt: skip
-        if len(named) != 1:
-            raise InputError(
-                f"{file} is {'not a photo of this vault' if not named else f'the name of {len(named)} photos'}. Name a photo by its path."
-            )
-        return named[0]
 
     def _numbered(self, file: Path, entries: Sequence[FaceEntry]) -> FaceKey:
         assert self._face is not None

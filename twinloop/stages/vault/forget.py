@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from twinloop.domain.vault import FaceKey, Person
 from twinloop.stages.vault.forgetting import Forgotten, Promise, keep, plan, remove, with_journals
 from twinloop.stages.vault.membership import faces_of
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.own_files import OwnFiles, is_prepared, remove_empty
 from twinloop.store.decisions import DecisionLog
 from twinloop.store.lock import VAULT, locked
 from twinloop.store.vault import Vault
@@ -38,23 +41,30 @@ def forgotten_faces(decisions: DecisionLog) -> dict[str, tuple[FaceKey, ...]]:
 
 
 def forget_everything(vault: Vault, really: bool) -> Forgotten:
-    """Remove all that the vault holds: what was measured, decided and prepared. Other files in its folder stay.
+    """Remove all that the vault holds: what was measured, decided and prepared. Other files in its folder and in training sets stay.
 
     Raises:
         Locked: another process works in it.
     """
-    files = [*with_journals(vault.catalog), *with_journals(vault.crops), *with_journals(vault.likeness)]
-    files += [
-        vault.people,
-        vault.duplicates,
-        vault.scan_record,
-        vault.decisions,
-        vault.root / "captions",
-        vault.root / "gaps",
-        vault.root / "organized",
-    ]
-    paths = tuple(path for path in files if path.exists())
-    if really and paths:
+    organized = vault.root / "organized"
+    prepared: list[Path] = []
+    by_hand: list[Path] = []
+    for folder in sorted(organized.glob("*")):
+        (prepared if is_prepared(folder) else by_hand).append(folder)
+    own = [OwnFiles.of(folder) for folder in prepared]
+    files = _own_files(vault)
+    if really and (prepared or files):
         with locked(vault.root, VAULT):
-            remove(paths)
-    return Forgotten("everything", 0, 0, paths, done=really)
+            for of_one in own:
+                of_one.remove()
+            remove(files)
+            remove_empty(organized)
+    kept = [*(path for of_one in own for path in of_one.others), *by_hand]
+    return Forgotten("everything", 0, 0, (*prepared, *files), done=really, kept=tuple(kept))
+
+
+def _own_files(vault: Vault) -> list[Path]:
+    """What the vault keeps beside training sets and is there: no user puts anything of his own under these names."""
+    databases = [path for made in (vault.catalog, vault.crops, vault.likeness) for path in with_journals(made)]
+    records = [vault.people, vault.duplicates, vault.scan_record, vault.decisions]
+    return [path for path in (*databases, *records, vault.root / "captions", vault.root / "gaps") if path.exists()]

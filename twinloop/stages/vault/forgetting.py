@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ from twinloop.stages.vault.duplicates import read_duplicates, without_faces
 from twinloop.stages.vault.folder_owner import folders_of, owner_of
 from twinloop.stages.vault.key_index import KeyIndex
 from twinloop.stages.vault.membership import faces_of, ids_merged_into
+from twinloop.stages.vault.own_files import OwnFiles, is_prepared
 from twinloop.stages.vault.people import Found, people_of, read_found, write_people
 from twinloop.store.atomic import fsync_folder, storage_errors, write_json
 from twinloop.store.decisions import DecisionLog
 from twinloop.store.vault import Vault
 from twinloop.store.vault_catalog import VaultCatalog
-from twinloop.store.vault_forget import forget_faces
+from twinloop.store.vault_forget import forget_faces, leave_nothing
 
 _PERSONAL = ("name", "label", "caption", "captions")
 """Kinds of decisions that hold words about a person; the others hold ids and places in photos."""
@@ -37,7 +38,8 @@ class Forgotten:
 
     Attributes:
         who: id and name, or ``everything``. faces: measured ones, with their embeddings. decisions: whose contents are taken out of the log.
-        paths: files and folders. done: False = nothing was removed yet. notes: what is not covered.
+        paths: files and folders. done: False = nothing was removed yet.
+        kept: what lies in folders of training sets and was not written by this program; it stays. notes: what is not covered.
     """
 
     who: str
@@ -45,12 +47,14 @@ class Forgotten:
     decisions: int
     paths: tuple[Path, ...]
     done: bool
+    kept: tuple[Path, ...] = ()
     notes: tuple[str, ...] = (_OUTSIDE, _FOR_GOOD)
 
     def to_json(self) -> dict[str, Any]:
         return {
             **dataclasses.asdict(self),
             "paths": [os.fspath(path) for path in self.paths],
+            "kept": [os.fspath(path) for path in self.kept],
             "notes": list(self.notes),
         }
 
@@ -99,19 +103,31 @@ class Promise:
 
 def plan(vault: Vault, decisions: DecisionLog, promise: Promise) -> Forgotten:
     """What keeping the promise removes."""
+    return _planned(vault, decisions, promise, _folders(vault, promise))
+
+
+def _planned(vault: Vault, decisions: DecisionLog, promise: Promise, folders: Sequence[OwnFiles]) -> Forgotten:
+    usual = vault.person(promise.name or promise.person)
+    paths = (*(own.folder for own in folders), *_files(vault, promise))
+    kept = [path for own in folders for path in own.others]
+    if usual not in paths and usual.exists() and owner_of(usual) is None:  # made by hand, or its record is lost
+        kept.append(usual)
     personal = len(_personal(decisions, promise))
-    return Forgotten(promise.who, len(promise.faces), personal, _paths(vault, promise), done=False)
+    return Forgotten(promise.who, len(promise.faces), personal, paths, done=False, kept=tuple(kept))
 
 
 def keep(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog, made: Decision) -> Forgotten:
     """Remove what a promise is about. Killed at any point and called again, it removes the rest.
 
     Raises:
-        StorageError: something may not be removed; the promise stands.
+        StorageError: something may not be removed, or another program reads what is to go; the promise stands.
     """
     promise = Promise.of(made, decisions)
-    found = plan(vault, decisions, promise)
-    remove(found.paths)
+    folders = _folders(vault, promise)
+    found = _planned(vault, decisions, promise, folders)
+    for own in folders:
+        own.remove()
+    remove(_files(vault, promise))
     forget_faces(catalog, promise.faces)
     if vault.duplicates.exists():
         left = without_faces(read_duplicates(vault), {key.sha256 for key in promise.faces})
@@ -119,6 +135,7 @@ def keep(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog, made: Deci
     people = read_found(vault)
     if people is not None:
         write_people(vault, people_of(_without(people, promise.faces), decisions.active()))
+    leave_nothing(catalog)
     # the name goes last, and with it the mark that something is left to do: until then the person can be told by it
     decisions.redact(_personal(decisions, promise), {made.number: promise.kept_json()})
     return dataclasses.replace(found, done=True)
@@ -136,7 +153,7 @@ def with_journals(database: Path) -> list[Path]:
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Delete files, links and whole folders, durably."""
+    """Delete files, links and whole folders, durably. Not for folders in which the user may have put something: those are `OwnFiles`."""
     for path in paths:
         with storage_errors(path):
             if path.is_dir() and not path.is_symlink():
@@ -150,17 +167,21 @@ def _personal(decisions: DecisionLog, promise: Promise) -> list[int]:
     return [made.number for made in decisions.all() if made.kind in _PERSONAL and made.data["person"] in promise.ids]
 
 
-def _paths(vault: Vault, promise: Promise) -> tuple[Path, ...]:
-    """Files and folders that hold something of the person and are there."""
+def _folders(vault: Vault, promise: Promise) -> tuple[OwnFiles, ...]:
+    """The person's prepared folders: those whose person.json says so, and the usual one where the first `prep` was killed before it wrote one."""
     usual = vault.person(promise.name or promise.person)
-    owner = owner_of(usual)  # a folder follows a name with the next `prep` only: this one may still be somebody else's
+    found = folders_of(vault, promise.ids)
+    begun = owner_of(usual) is None and is_prepared(usual)
+    return tuple(OwnFiles.of(folder) for folder in (*found, *([usual] if begun else [])))
+
+
+def _files(vault: Vault, promise: Promise) -> tuple[Path, ...]:
+    """Files of the vault's own that hold something of the person and are there."""
     found = [
-        *([usual] if owner is None or owner in promise.ids else []),
-        *folders_of(vault, promise.ids),
         *(path for name in sorted(promise.ids) for path in (vault.captions(name), vault.gaps(name))),
         *(path for cache in (vault.crops, vault.likeness) for path in with_journals(cache)),
     ]
-    return tuple(dict.fromkeys(path for path in found if path.exists()))
+    return tuple(path for path in found if path.exists())
 
 
 def _without(found: Found, faces: Iterable[FaceKey]) -> Found:

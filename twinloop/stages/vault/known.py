@@ -12,8 +12,9 @@ from twinloop.domain.facet import Facet
 from twinloop.domain.observation import Observation
 from twinloop.domain.vault import FaceKey, Person, VaultPhoto
 from twinloop.stages.vault.caption import EDITED, last_options, recorded
-from twinloop.stages.vault.choose import Cut, sorted_out
+from twinloop.stages.vault.choose import sorted_out
 from twinloop.stages.vault.copies import copies
+from twinloop.stages.vault.cut import Cut
 from twinloop.stages.vault.edits import edits_of
 from twinloop.stages.vault.opened import OpenVault
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from twinloop.domain.captions import one_line, parts_of
-from twinloop.domain.names import normal
+from twinloop.domain.names import folded, normal
 from twinloop.domain.vault import NOT_RECORDED, Consent, Label, Person
 from twinloop.errors import InputError
 from twinloop.stages import words
 from twinloop.stages.vault import edit_people
 from twinloop.stages.vault.membership import ids_merged_into
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.people import read_people
 from twinloop.stages.vault.trigger import problems_of, warnings_of
 from twinloop.store.decisions import DecisionLog
 
@@ -61,8 +63,27 @@ def label(opened: OpenVault, person: Person, options: LabelOptions) -> Labelled:
     return Labelled(
         made,
         _name(opened.decisions, person),
-        (*warnings_of(made.trigger, made.class_word), *_consent_warnings(options.consent)),
+        (
+            *warnings_of(made.trigger, made.class_word),
+            *_sharing(opened, made),
+            *_consent_warnings(options.consent),
+        ),
     )
+
+
+def _sharing(opened: OpenVault, made: Label) -> Iterator[str]:
+    """Who else is called by this trigger."""
+    people = read_people(opened.vault).persons if opened.vault.people.exists() else ()
+    for other in people:
+        said = label_of(opened.decisions, other.id) if other.id != made.person else None
+        if said is not None and folded(said.trigger) == folded(made.trigger):
+            again = opened.vault.command(
+                f"label {other.id} --trigger 'ohwx {other.name or other.id}' --class {shlex.quote(said.class_word)}"
+            )
+            yield (
+                f"{edit_people.called(other)} has the trigger '{made.trigger}', too: together in a training they would be learned as one person. "
+                f"To give that person another trigger and the captions that go with it: {again}, then {opened.vault.command(f'prep {other.id}')}"
+            )
 
 
 def check(trigger: str, class_word: str, consent: Consent) -> None:

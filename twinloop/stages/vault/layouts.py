@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.domain.vault import Label
-from twinloop.stages.vault.choose import Cut
+from twinloop.stages.vault.cut import Cut
 from twinloop.stages.vault.label import head_of
 from twinloop.stages.vault.prepared import PreparedFolder
 

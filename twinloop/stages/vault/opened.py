@@ -26,6 +26,7 @@ class ScanRecord:
         min_face: height in pixels from which faces were kept.
         stamp: of the model files and settings; as long as it is the same, the fingerprint is known without opening a model.
         notes: about models that are missing or broken. strangers: as the embedder's (`Embedder.strangers`); None = not known.
+        unfinished: the scan was interrupted, or goes on: not every photo of the folders is known yet.
     """
 
     folders: tuple[str, ...]
@@ -35,6 +36,7 @@ class ScanRecord:
     stamp: str = ""
     notes: tuple[str, ...] = ()
     strangers: tuple[float, float] | None = None
+    unfinished: bool = False
 
     def write(self, vault: Vault) -> None:
         write_json(vault.scan_record, asdict(self), private=True)
@@ -49,10 +51,10 @@ class ScanRecord:
         if not vault.scan_record.exists():
             raise NothingToDo(f"Nothing was scanned into {vault.root} yet. Start with: {vault.command('scan FOLDER')}")
         data = read_json(vault.scan_record)
-        strangers = data.get("strangers")  # not in records of earlier versions
+        strangers = data.get("strangers")  # as `unfinished`, not in records of earlier versions
         return cls(
             tuple(data["folders"]), data["models_dir"], data["fingerprint"], data["min_face"], data["stamp"], tuple(data["notes"]),
-            None if strangers is None else (float(strangers[0]), float(strangers[1])),
+            None if strangers is None else (float(strangers[0]), float(strangers[1])), bool(data.get("unfinished")),
         )  # fmt: skip
 
 

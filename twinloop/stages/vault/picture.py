@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from twinloop.errors import UnreadableImage
-from twinloop.stages.vault.choose import Cut
+from twinloop.stages.vault.cut import Cut
 from twinloop.store.images import LoadedImage, load_image
 from twinloop.store.provenance import clean_png
 

@@ -16,13 +16,15 @@ from twinloop.stages.vault import caption as captioning
 from twinloop.stages.vault import person_folder
 from twinloop.stages.vault.audit import Constant
 from twinloop.stages.vault.caption import EDITED, Captioned, CaptionOptions, Captions, Writer
-from twinloop.stages.vault.choose import Choice, Cut, CutOptions, LeftOut, choose
+from twinloop.stages.vault.choose import Choice, LeftOut, choose
+from twinloop.stages.vault.cut import Cut, CutOptions
 from twinloop.stages.vault.grade import Readiness
 from twinloop.stages.vault.label import head_of
 from twinloop.stages.vault.layouts import LAYOUTS, Layout, layout_of, metadata_bytes, stems
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.own_files import Origin
 from twinloop.stages.vault.picture import CutPicture
-from twinloop.stages.vault.prepared import Origin, PreparedFolder
+from twinloop.stages.vault.prepared import PreparedFolder
 from twinloop.stages.vault.readiness import readiness
 from twinloop.store.atomic import remove_leftovers, storage_errors
 from twinloop.store.sidecar import METADATA
@@ -69,6 +71,7 @@ class Prepared:
         kept: names of files that the user changed and that were left alone. adopted: captions that the user changed since the last run.
         was: where the folder lay until now, under an earlier name of the person; None = here. also: more folders of the person, from before.
         others: names of pictures in the folder that are not of this training set.
+        made_way: (owner, new place) of somebody else's training set that lay here under an earlier name; None = there was none.
     """
 
     folder: Path
@@ -85,6 +88,7 @@ class Prepared:
     was: Path | None = None
     also: tuple[Path, ...] = ()
     others: tuple[str, ...] = ()
+    made_way: tuple[str, Path] | None = None
 
     @property
     def audit(self) -> tuple[Constant, ...]:
@@ -109,6 +113,7 @@ class Prepared:
             "folder": str(self.folder), **_record(self), "written": self.written, "removed": list(self.removed), "kept": list(self.kept),
             "adopted": list(self.adopted), "gone": self.gone, "was": None if self.was is None else str(self.was),
             "also": [str(path) for path in self.also], "others": list(self.others),
+            "made_way": None if self.made_way is None else {"person": self.made_way[0], "folder": str(self.made_way[1])},
         }  # fmt: skip
 
 
@@ -135,9 +140,11 @@ def prep(
     removed = folder.remove_stale(_unavailable(opened, folder) | unread)
     found = Prepared(
         folder.root, layout, repeats, captions, {item.cut.photo.sha256: shelf.picture(item.cut.photo.sha256) for item in captions.captions},
-        readiness(captions.captions, writer.observer.facets, sum(item.photo.sha256 in duplicates for item in choice.left_out)),
+        readiness(
+            captions.captions, writer.observer.facets, sum(item.photo.sha256 in duplicates for item in choice.left_out), options.cutting
+        ),
         folder.written, tuple(removed), tuple(folder.kept), tuple(adopted), choice.gone,
-        place.was, place.others, tuple(folder.others()),
+        place.was, place.others, tuple(folder.others()), place.made_way,
     )  # fmt: skip
     folder.finish(_record(found))
     captioning.record(opened, captions)

@@ -7,9 +7,9 @@ run knows its own files; ``person.json`` takes the notes over at the end.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,11 @@ from twinloop.errors import StateError
 from twinloop.stages.vault import person_folder
 from twinloop.stages.vault.edits import edit
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.own_files import NOTES, Origin, noted, recorded
 from twinloop.store.atomic import read_json, sha256_file, storage_errors, write_bytes, write_json
 from twinloop.store.images import SUFFIXES
 from twinloop.store.journal import Journal
-from twinloop.store.sidecar import METADATA, PERSON
-
-NOTES = ".prep.jsonl"
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a file of ours was made of: ``photo`` = sha256 of the source, "" = none; ``key`` = of the cut, "" for words."""
-
-    photo: str = ""
-    key: str = ""
+from twinloop.store.sidecar import METADATA, PERSON, json_lines
 
 
 class PreparedFolder:
@@ -57,16 +48,11 @@ class PreparedFolder:
             )
         self._notes = Journal(root / NOTES, remedy="Delete it: it only remembers a preparation that was interrupted.")
         self._known: dict[str, dict[str, Origin]] = {}
-        for item in self.record.get("files", ()):
-            self._know(item["file"], item["sha256"], Origin(item["photo"], item["key"]))
-        for name, digest, photo, key in self._notes_made():
-            self._know(name, digest, Origin(photo, key))
+        for name, digest, origin in itertools.chain(recorded(self.record), noted(self._notes)):
+            self._know(name, digest, origin)
         self.current: dict[str, str] = {}
         self.kept: list[str] = []
         self.written = 0
-
-    def _notes_made(self) -> list[list[str]]:
-        return [self._notes.get(str(number)) for number in range(1, len(self._notes) + 1)]
 
     def _know(self, name: str, digest: str, origin: Origin) -> None:
         self._known.setdefault(name, {})[digest] = origin
@@ -228,7 +214,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
         StateError: a line that is not JSON; nothing was changed.
     """
     found = []
-    for number, line in enumerate(path.read_text("utf-8-sig", errors="replace").splitlines(), 1):
+    for number, line in enumerate(json_lines(path), 1):
         if line.strip():
             try:
                 data = json.loads(line)

@@ -16,22 +16,27 @@ from twinloop.facets.face_angle import FACET as ANGLE
 from twinloop.stages.analyze import Analysis, analyze
 from twinloop.stages.vault.caption import Captioned
 from twinloop.stages.vault.choose import angle_and_side
+from twinloop.stages.vault.cut import CutOptions, cut_of
 from twinloop.stages.vault.grade import FINE, GRADES, HINT, LACK, STOP, Finding, Readiness
 
 TOO_FEW, SOME, MANY = 10, 20, 50
 """Photos: under the first a LoRA learns the photos by heart; from the second on it can be judged; the third is what the loop is made for."""
 SMALL_FACE = 128
 """Pixels of a face's height in the picture under which a base model draws little of it."""
+WORTH_CUTTING = 1.1
+"""Times as high as now that faces would be, from which a closer cut is proposed."""
 ONE_SHOOT = 0.6
 """Share of dated photos of one day from which clothes, light and place are learned with the person."""
 DAY = 86_400
 
 
-def readiness(made: Sequence[Captioned], facets: Sequence[Facet], duplicates: int) -> Readiness:
+def readiness(
+    made: Sequence[Captioned], facets: Sequence[Facet], duplicates: int, cutting: CutOptions | None = None
+) -> Readiness:
     """Judge the pictures that were prepared.
 
     Args:
-        duplicates: photos that were dropped as copies of others.
+        duplicates: photos that were dropped as copies of others. cutting: how the pictures were cut; None = as usual.
     """
     analysis = analyze([item.seen for item in made], facets, {})
     findings = [
@@ -39,7 +44,7 @@ def readiness(made: Sequence[Captioned], facets: Sequence[Facet], duplicates: in
         *_angles(made),
         *_gaps(analysis),
         *_unmeasured(analysis),
-        *_faces(made),
+        *_faces(made, cutting or CutOptions()),
         *_shoots(made),
         *_origin(made),
     ]
@@ -181,16 +186,27 @@ def _unmeasured(analysis: Analysis) -> list[Finding]:
     ]
 
 
-def _faces(made: Sequence[Captioned]) -> list[Finding]:
+def _faces(made: Sequence[Captioned], cutting: CutOptions) -> list[Finding]:
     """Pixels of the faces as they will be trained on."""
     tall = [item.seen.face.box.height for item in made if item.seen.face is not None]
     small = sum(height < SMALL_FACE for height in tall)
     if not tall or small <= len(tall) / 4:
         return []
-    # a closer cut brings pixels only where pictures were made smaller to fit
-    closer = ", or cut closer (--framing face)" if np.median([item.cut.window.scale for item in made]) < 0.9 else ""
-    text = f"{small} of {len(tall)} faces are under {SMALL_FACE} pixels high (median {np.median(tall):.0f}): add closer or larger photos{closer}."
+    text = f"{small} of {len(tall)} faces are under {SMALL_FACE} pixels high (median {np.median(tall):.0f}): add closer or larger photos"
+    text += f"{_closer(made, cutting)}."
     return [Finding("faces", LACK if small > len(tall) / 2 else HINT, text, small, len(tall))]
+
+
+def _closer(made: Sequence[Captioned], cutting: CutOptions) -> str:
+    """What a closer cut of the same photos would bring, where it brings anything: pictures that lie in the photo as they are stay as they are."""
+    if cutting.framing == "face":
+        return ""
+    cuts = [item.cut for item in made]
+    closer = [cut for old in cuts if (cut := cut_of(old.photo, old.number, "face", cutting.size)) is not None]
+    now, then = ([cut.subject.box.height for cut in some] for some in (cuts, closer))
+    if not closer or np.median(then) < WORTH_CUTTING * np.median(now):
+        return ""
+    return f", or cut closer (--framing face: median {np.median(then):.0f})"
 
 
 def _shoots(made: Sequence[Captioned]) -> list[Finding]:

@@ -20,10 +20,10 @@ from twinloop.ports import Greeting, Reporter, Scanner
 from twinloop.stages.vault.forget import forgotten_faces
 from twinloop.stages.vault.forgetting import keep_promises
 from twinloop.stages.vault.measure import VERSION
+from twinloop.stages.vault.new_folders import look_into
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.walk import Walk
 from twinloop.store.decisions import DecisionLog
-from twinloop.store.images import SUFFIXES
 from twinloop.store.lock import VAULT, locked
 from twinloop.store.vault import Vault
 from twinloop.store.vault_catalog import FileEntry, VaultCatalog
@@ -93,32 +93,14 @@ def scan(vault: Vault, plan: ScanPlan, reporter: Reporter) -> Scanned:
     Killed at any point and run again, it goes on where it was.
 
     Raises:
-        InputError: a folder that is not there. NothingToDo: no folder at all, or none of the new ones holds a picture. MissingModel, ModelFileError: as opening the models.
+        InputError: a folder that is not there, or a file that is no picture. NothingToDo: no folder at all, or none of the new ones holds a picture. MissingModel, ModelFileError: as opening the models.
         Locked: another process works in the vault. StorageError: the catalogue cannot be written.
     """
-    _look_into_new_folders(vault, plan, reporter)
+    look_into(vault, plan.add, reporter)
     vault.create()
     with locked(vault.root, VAULT), VaultCatalog(vault.catalog) as catalog:
         keep_promises(vault, catalog, DecisionLog(vault.decisions))
         return _Scan(vault, catalog, plan, reporter).run()
-
-
-def _look_into_new_folders(vault: Vault, plan: ScanPlan, reporter: Reporter) -> None:
-    """A wrong folder is told before anything is made for it."""
-    for path in plan.add:
-        if not os.path.lexists(path):
-            raise InputError(f"Folder not found: {path}")
-    known = ScanRecord.read(vault).folders if vault.scan_record.exists() else ()
-    given = list(dict.fromkeys(map(os.path.abspath, plan.add)))
-    walk = Walk(frozenset({os.path.realpath(vault.root)}))
-    empty = [path for path in given if path not in known and next(walk.found([Path(path)]), None) is None]
-    if empty and len(empty) == len(given):
-        raise NothingToDo(
-            f"No pictures in {', '.join(empty)}, nor in folders below. Nothing was changed. "
-            f"A picture is known by its ending: {' '.join(sorted(SUFFIXES))}."
-        )
-    for folder in empty:
-        reporter.warn(f"{folder} holds no pictures")
 
 
 class _Scan:
@@ -126,7 +108,7 @@ class _Scan:
 
     def __init__(self, vault: Vault, catalog: VaultCatalog, plan: ScanPlan, reporter: Reporter) -> None:
         self._vault, self._catalog, self._plan, self._reporter = vault, catalog, plan, reporter
-        self._record = ScanRecord.read(vault) if vault.scan_record.exists() else None
+        self._record = self._written = ScanRecord.read(vault) if vault.scan_record.exists() else None
         self._index = FileIndex(catalog)
         self._tried = f"twinloop {__version__} {VERSION}; pillow {PIL.__version__}; {plan.limits}"
         self._measured = self._recognised = self._looked_at = 0
@@ -134,22 +116,19 @@ class _Scan:
 
     def run(self) -> Scanned:
         folders, removed = self._folders()
-        there = [Path(folder) for folder in folders if os.path.lexists(folder)]
-        away = tuple(folder for folder in folders if not os.path.lexists(folder))
+        # a link to a disk that is unplugged is as far away as a folder on it
+        there = [Path(folder) for folder in folders if os.path.exists(folder)]
+        away = tuple(folder for folder in folders if Path(folder) not in there)
         for folder in away:
             self._reporter.warn(f"{folder} is not there; what is known of it is kept. To take it out: --remove")
         gone = sum(self._index.forget_folder(Path(folder), [Path(kept) for kept in folders]) for folder in removed)
         walk = Walk(frozenset({os.path.realpath(self._vault.root)}))
         self._index.take_listing(walk.found(there))
         with self._catalog.batch():
-            gone += self._index.forget_missing(there, walk.unread)
+            gone += self._index.forget_missing(there, [*walk.unread, *map(Path, away)])
             self._index.note_problems()
-        greeting = self._look()
-        record = ScanRecord(
-            folders, self._plan.models_dir, greeting.fingerprint, self._plan.min_face, self._plan.stamp, greeting.notes, greeting.strangers
-        )  # fmt: skip
-        if record != self._record:
-            record.write(self._vault)
+        greeting = self._look(folders)
+        self._write(self._record_of(folders, greeting))
         return Scanned(
             folders, greeting.fingerprint, self._measured, self._recognised,
             self._index.listed_photos() - self._measured - self._recognised, gone, self._index.counts(greeting.fingerprint), tuple(self._index.skipped()), dict(sorted(walk.ignored.items())), away, greeting.notes,
@@ -169,7 +148,23 @@ class _Scan:
             raise NothingToDo(f"Which folder? Start with: {self._vault.command('scan FOLDER')}")
         return tuple(folders), removed
 
-    def _look(self) -> Greeting:
+    def _record_of(self, folders: tuple[str, ...], greeting: Greeting) -> ScanRecord:
+        plan = self._plan
+        return ScanRecord(
+            folders, plan.models_dir, greeting.fingerprint, plan.min_face, plan.stamp, greeting.notes, greeting.strangers
+        )  # fmt: skip
+
+    def _note_begun(self, folders: tuple[str, ...], greeting: Greeting) -> None:
+        """Remember the folders, should this scan be killed; until it is done, what the last one was made with counts, where there was one."""
+        before = self._record or self._record_of(folders, greeting)
+        self._write(dataclasses.replace(before, folders=folders, unfinished=True))
+
+    def _write(self, record: ScanRecord) -> None:
+        if record != self._written:
+            record.write(self._vault)
+            self._written = record
+
+    def _look(self, folders: tuple[str, ...]) -> Greeting:
         """Look at the files that are new, changed, or measured by something else; where there are none, no model is opened."""
         record, plan = self._record, self._plan
         same = record is not None and (record.stamp, record.min_face) == (plan.stamp, plan.min_face)
@@ -177,6 +172,7 @@ class _Scan:
             return Greeting(record.fingerprint, record.notes, record.strangers)
         with plan.scanner() as scanner:
             greeting = scanner.greeting
+            self._note_begun(folders, greeting)
             self._looked_at = self._index.plan(greeting.fingerprint, self._tried)
             self._take(scanner, greeting.fingerprint)
         return greeting

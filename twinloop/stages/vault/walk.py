@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class Walk:
             if root.is_dir():
                 yield from self._folder(os.path.abspath(root), real_roots)
             else:
-                yield _of_path(os.path.abspath(root), real_roots=())
+                yield _of_path(os.path.abspath(root), lambda target: False)
 
     def _folder(self, top: str, real_roots: tuple[str, ...]) -> Iterator[Found]:
         waiting = [top]
@@ -69,21 +69,33 @@ class Walk:
     def _entry(self, entry: os.DirEntry[str], real_roots: tuple[str, ...]) -> Iterator[Found]:
         suffix = Path(entry.name).suffix.lower()
         if suffix in SUFFIXES:
-            yield _of_path(entry.path, real_roots)
+            yield _of_path(entry.path, lambda target: any(self._comes_by(target, root) for root in real_roots))
         elif suffix in NOT_OPENED:
             yield Found(ListedFile(Path(entry.path), 0, 0), NOT_OPENED[suffix])
         elif entry.is_symlink() and entry.is_dir():
-            yield Found(ListedFile(Path(entry.path), 0, 0), "a link to a folder: scan that folder itself")
+            if os.path.realpath(entry.path) not in real_roots:
+                yield Found(ListedFile(Path(entry.path), 0, 0), "a link to a folder: scan that folder itself")
         else:
             self.ignored[suffix] += 1
 
+    def _comes_by(self, target: str, root: str) -> bool:
+        """Whether the walk of a root finds this file by itself; not where it is no photo by its name, hidden (git-annex keeps photos so) or shut out."""
+        if target == root:
+            return True
+        top = root.rstrip("/") + "/"
+        if not target.startswith(top) or Path(target).suffix.lower() not in SUFFIXES:
+            return False
+        parts = Path(target[len(top) :]).parts
+        folders = (top + "/".join(parts[:number]) for number in range(1, len(parts)))
+        return not any(part.startswith(".") for part in parts) and self.shut_out.isdisjoint(folders)
 
-def _of_path(path: str, real_roots: tuple[str, ...]) -> Found:
+
+def _of_path(path: str, scanned_itself: Callable[[str], bool]) -> Found:
     """One file with its stat, or why it is none."""
     try:
         seen = os.lstat(path)
         if stat.S_ISLNK(seen.st_mode):
-            problem = _link_problem(path, real_roots)
+            problem = _link_problem(path, scanned_itself)
             if problem:
                 return Found(ListedFile(Path(path), 0, 0), problem)
             seen = Path(path).stat()
@@ -93,14 +105,14 @@ def _of_path(path: str, real_roots: tuple[str, ...]) -> Found:
     return Found(listed, "" if stat.S_ISREG(seen.st_mode) else f"is {_kind(seen.st_mode)}, not a file")
 
 
-def _link_problem(path: str, real_roots: tuple[str, ...]) -> str:
+def _link_problem(path: str, scanned_itself: Callable[[str], bool]) -> str:
     """Links to files are followed, unless the file itself is scanned as well: it would look like a copy that could be deleted."""
     target = os.path.realpath(path)
     if not os.path.exists(target):
         return "a link to nothing, or to itself"
     if Path(target).is_dir():
         return "a link to a folder: scan that folder itself"
-    if any(target == root or target.startswith(root.rstrip("/") + "/") for root in real_roots):
+    if scanned_itself(target):
         return f"a link to {target}, which is scanned itself"
     return ""
 

@@ -29,7 +29,7 @@ from twinloop.stages.vault.opened import OpenVault, looked_into
 from twinloop.stages.vault.people import find_person, read_people
 from twinloop.stages.vault.prepared import adopt_edits
 from twinloop.store.atomic import read_json
-from twinloop.web.api.shared import SilentReporter, TheSite, changing, webp
+from twinloop.web.api.shared import Sent, SilentReporter, TheSite, changing, private
 from twinloop.web.pictures import picture
 from twinloop.web.site import Site
 
@@ -88,10 +88,10 @@ def prepared_picture(person: str, sha256: str, site: TheSite, size: int = 256) -
         files = {item["sha256"]: item["file"] for item in _prepared(opened, who).get("files", ()) if item["key"]}
         if sha256 not in files:
             raise NothingToDo("No such picture in this person's training set.")
-        return webp(picture(opened.vault.person(who.name or who.id) / files[sha256], size, sha256))
+        return private(picture(opened.vault.person(who.name or who.id) / files[sha256], size, sha256))
 
 
-class NewLabel(BaseModel):
+class NewLabel(Sent):
     """As ``twinloop vault label`` takes it."""
 
     person: str
@@ -119,14 +119,14 @@ class Edit(BaseModel):
     after: str
 
 
-class Edits(BaseModel):
+class Edits(Sent):
     """sha256 of photos -> edits."""
 
     person: str
     edits: dict[str, Edit]
 
 
-class WantedChange(BaseModel):
+class WantedChange(Sent):
     """One change to the captions of some photos (sha256); kinds as in `Change`."""
 
     person: str
@@ -172,11 +172,11 @@ def _texts(opened: OpenVault, who: Person, photos: list[str] | Mapping[str, Any]
     return {sha256: known[sha256] for sha256 in photos}
 
 
-class OneFile(BaseModel):
+class OneFile(Sent):
     file: Path
 
 
-class SomeFiles(BaseModel):
+class SomeFiles(Sent):
     files: list[Path]
 
 
@@ -218,7 +218,7 @@ def shares(person: str, site: TheSite, config: str | None = None) -> dict[str, A
     }  # fmt: skip
 
 
-class Targets(BaseModel):
+class Targets(Sent):
     """Facet -> value -> wanted share, 0..1; null = the facet's own. What is not named stays as it is."""
 
     config: str

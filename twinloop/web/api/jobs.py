@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 
 from twinloop.config import load_settings
 from twinloop.errors import InputError
-from twinloop.web.api.shared import TheJobs, TheSite
+from twinloop.web.api.shared import Sent, TheJobs, TheSite
 
 router = APIRouter(prefix="/jobs")
 
 
-class Start(BaseModel):
+class Start(Sent):
     config: str
 
 
-class Key(BaseModel):
+class Key(Sent):
     key: str
 
 

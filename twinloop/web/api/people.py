@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from twinloop.domain.vault import FaceKey, Person
-from twinloop.errors import InputError, NothingToDo
+from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.stages.vault import edit_people
 from twinloop.stages.vault.clusters import ListedPerson, clusters
 from twinloop.stages.vault.dedup import current
@@ -18,7 +18,7 @@ from twinloop.stages.vault.duplicate_decisions import KINDS as DUPLICATES
 from twinloop.stages.vault.history import history
 from twinloop.stages.vault.opened import looked_into
 from twinloop.stages.vault.people import find_person, read_people
-from twinloop.web.api.shared import SilentReporter, TheSite, changing, webp
+from twinloop.web.api.shared import Sent, SilentReporter, TheSite, changing, private
 from twinloop.web.pictures import face as cut_face
 from twinloop.web.site import Site
 
@@ -66,7 +66,7 @@ def face(sha256: str, box: str, site: TheSite) -> Response:
         photo = opened.catalog.photo(sha256, opened.fingerprint)
     if photo is None:
         raise NothingToDo("The photo of this face is gone. Scan again: twinloop vault scan")
-    return webp(cut_face([Path(path) for path in photo.paths], sha256, key.box))
+    return private(cut_face([Path(path) for path in photo.paths], sha256, key.box))
 
 
 def _face_key(sha256: str, box: str) -> FaceKey:
@@ -90,17 +90,17 @@ def decided(site: TheSite) -> list[dict[str, Any]]:
         return [said.to_json() for said in history(opened)]
 
 
-class OneName(BaseModel):
+class OneName(Sent):
     person: str
     name: str
 
 
-class Into(BaseModel):
+class Into(Sent):
     person: str
     into: str
 
 
-class Who(BaseModel):
+class Who(Sent):
     person: str
 
 
@@ -111,7 +111,7 @@ class AFace(BaseModel):
     box: tuple[float, float, float, float]
 
 
-class Faces(BaseModel):
+class Faces(Sent):
     """Some faces of a person, or of the ``strangers``."""
 
     person: str
@@ -171,11 +171,25 @@ def show(body: Who, site: TheSite) -> dict[str, Any]:
         return edit_people.hide(opened, body.person, hidden=False).to_json()
 
 
+class Last(Sent):
+    """Number of the decision that the user saw as the last one."""
+
+    number: int
+
+
 @router.post("/undo")
-def undo(site: TheSite) -> dict[str, Any]:
-    """Take the last decision back, whatever it was about."""
+def undo(body: Last, site: TheSite) -> dict[str, Any]:
+    """Take the last decision back, whatever it was about.
+
+    Raises:
+        StateError: another one is the last by now: it was decided elsewhere meanwhile, or taken back already.
+    """
     with changing(site) as opened:
-        text = {said.decision.number: said.text for said in history(opened)}
+        text = {said.decision.number: said.text for said in history(opened) if not said.decision.undone}
+        if text and (newest := max(text)) != body.number:
+            raise StateError(
+                f"Nothing was taken back: the last decision is another one now ({text[newest]}). Look at it, then undo again."
+            )
         last = edit_people.undo(opened)
         if last.kind in DUPLICATES and opened.vault.duplicates.exists():
             current(opened, SilentReporter())

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
 
 from twinloop.domain.records import Dataset
 from twinloop.domain.verdicts import Outcome
@@ -16,7 +15,7 @@ from twinloop.stages.nearest import nearest_photos
 from twinloop.stages.review import Review, finish, say, to_look_at, wanted
 from twinloop.store.catalog import Catalog
 from twinloop.store.workspace import Workspace
-from twinloop.web.api.shared import TheSite, webp
+from twinloop.web.api.shared import Sent, TheSite, made, private
 from twinloop.web.pictures import picture
 from twinloop.web.recorded import recorded
 
@@ -35,7 +34,7 @@ def images(run: str, iteration: int, site: TheSite) -> dict[str, Any]:
     settings = recorded(space.run_record).get("settings", {})
     return {
         "run": run, "iteration": iteration, "finished": review.finished,
-        "waits": wanted(settings.get("review", "never"), iteration), "used": space.dataset(iteration).exists(),
+        "waits": wanted(settings.get("review", "never"), iteration),
         "rejected_early": _given_up(space, iteration),
         "images": [
             {
@@ -63,7 +62,7 @@ def _made(space: Workspace, iteration: int) -> list[dict[str, Any]]:
     return found
 
 
-class Opinions(BaseModel):
+class Opinions(Sent):
     """File name -> ``approved``, ``rejected``, ``unsure``, or null to take it back."""
 
     run: str
@@ -71,7 +70,7 @@ class Opinions(BaseModel):
     opinions: dict[str, Outcome | None]
 
 
-class Round(BaseModel):
+class Round(Sent):
     run: str
     iteration: int
 
@@ -89,7 +88,9 @@ def decide(body: Opinions, site: TheSite) -> dict[str, Any]:
 @router.post("/finish")
 def finish_round(body: Round, site: TheSite) -> dict[str, Any]:
     """Let the run go on."""
-    path = site.run(body.run).review(body.iteration)
+    space = site.run(body.run)
+    _verdicts(space, body.iteration)  # a round that was never judged has no review to finish
+    path = space.review(body.iteration)
     with _writing:
         return finish(path, Review.read(path, body.iteration)).to_json()
 
@@ -112,13 +113,15 @@ def nearest(run: str, iteration: int, image: str, site: TheSite, count: int = 3)
 
 
 @router.get("/picture")
-def made(run: str, iteration: int, image: str, site: TheSite, size: int = 256, sha256: str | None = None) -> Response:
+def made_picture(
+    run: str, iteration: int, image: str, site: TheSite, size: int = 256, sha256: str | None = None
+) -> Response:
     """One image of the round; kept by the browser where the address names its content."""
     space = site.run(run)
     item = next((item for item in _verdicts(space, iteration) if item["image"] == image), None)
     if item is None:
         raise InputError(f"No image {image} in round {iteration}.")
-    return webp(
+    return made(
         picture(space.synthetic(iteration) / Path(image).name, size, item["sha256"] or None),
         by_content=bool(sha256) and sha256 == item["sha256"],
     )
@@ -131,4 +134,4 @@ def photo(run: str, sha256: str, site: TheSite, size: int = 256) -> Response:
     found = next((member for member in members if member.sha256 == sha256), None)
     if found is None:
         raise InputError("No such photo in this run's dataset.")
-    return webp(picture(site.home / found.path, size, sha256))
+    return private(picture(site.home / found.path, size, sha256))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
 
+from twinloop import steps
+from twinloop.config import Settings
 from twinloop.domain.shots import Shot
 from twinloop.errors import InputError, NothingToDo, StateError
-from twinloop.stages.pick import pick, picked
+from twinloop.stages import review as reviewing
+from twinloop.stages.pick import picked
 from twinloop.store.workspace import Workspace
-from twinloop.web.api.shared import TheJobs, TheSite, webp
+from twinloop.web.api.shared import Sent, TheJobs, TheSite, made
 from twinloop.web.pictures import picture
 from twinloop.web.recorded import recorded
 from twinloop.web.site import Site
@@ -36,23 +40,38 @@ _OF_A_RUN = re.compile(r"synthetic_iter\d+|panel_v\d+|(samples|checkpoints)_v\d+
 @router.get("/overview")
 def overview(site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     """All runs and configurations of the working directory."""
+    begun_by = _begun_by(site)
     return {
         "home": site.home.name,
         "vault": site.show(site.vault.root) if site.vault.scan_record.exists() else None,
-        "runs": [_summary(name, space, site, jobs) for name, space in site.runs().items()],
+        "runs": [_summary(name, space, jobs, begun_by) for name, space in site.runs().items()],
         "configs": [_config(name, path) for name, path in site.configs().items()],
     }
 
 
-def _summary(name: str, space: Workspace, site: Site, jobs: TheJobs) -> dict[str, Any]:
+def _summary(name: str, space: Workspace, jobs: TheJobs, begun_by: Mapping[Path, str]) -> dict[str, Any]:
     history = _json(space.history)
-    stop = history.get("stop")
+    settings = _json(space.run_record).get("settings", {})
     job = jobs.of(name)
     return {
-        "run": name, "person": history.get("person") or _json(space.run_record).get("settings", {}).get("person_name", ""),
-        "rounds": len(history.get("iterations", [])), "best": history.get("best_version"), "gaps_left": history.get("gaps_left"), "stop": stop,
-        "job": job.to_json() if job is not None else None, "config": _config_of(space, site), "report": space.report.exists(),
+        "run": name, "person": history.get("person") or settings.get("person_name", ""), "waiting": _waiting(space, history, settings),
+        "rounds": len(history.get("iterations", [])), "best": history.get("best_version"), "gaps_left": history.get("gaps_left"), "stop": history.get("stop"),
+        "job": job.to_json() if job is not None else None, "config": begun_by.get(space.root.resolve()), "report": space.report.exists(),
     }  # fmt: skip
+
+
+def _waiting(space: Workspace, history: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
+    """The round that waits for a person's review, as the files say: whoever started the run, and since whenever."""
+    number = len(history.get("iterations", [])) + 1
+    if history.get("stop") is not None or not reviewing.wanted(settings.get("review", "never"), number):
+        return None
+    if not space.verdicts(number).exists() or space.dataset(number).exists():
+        return None
+    try:
+        finished = reviewing.Review.read(space.review(number), number).finished
+    except (InputError, StateError):  # damaged: Review says so, and the other runs are listed all the same
+        finished = False
+    return None if finished else number
 
 
 def _config(name: str, path: Path) -> dict[str, Any]:
@@ -60,18 +79,26 @@ def _config(name: str, path: Path) -> dict[str, Any]:
     return {
         "config": name,
         "person": data.get("person_name", ""),
-        "output_dir": data.get("output_dir", ""),
+        "output_dir": _output_dir(data) or "",
         "dataset_dir": data.get("dataset_dir", ""),
     }
 
 
-def _config_of(space: Workspace, site: Site) -> str | None:
-    """The configuration whose output_dir is this run's folder."""
+def _begun_by(site: Site) -> dict[Path, str]:
+    """Folders of runs and the configuration whose output_dir each is; of several, the first."""
+    found: dict[Path, str] = {}
     for name, path in site.configs().items():
-        output = _json(path).get("output_dir")
-        if isinstance(output, str) and (site.home / output).resolve() == space.root.resolve():
-            return name
-    return None
+        output = _output_dir(_json(path))
+        if output is not None:
+            found.setdefault((site.home / output).resolve(), name)
+    return found
+
+
+def _output_dir(config: Mapping[str, Any]) -> str | None:
+    """Where a configuration's run lies; None for JSON that is no configuration."""
+    usual = Settings.model_fields["output_dir"].default if "person_name" in config else None
+    output = config.get("output_dir", usual)
+    return output if isinstance(output, str) and "\0" not in output else None
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -91,13 +118,12 @@ def run(run: str, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     panel = _json(space.panel).get("shots", [])
     versions = [lora["version"] for lora in history.get("loras", [])]
     return {
-        **_summary(run, space, site, jobs),
+        **_summary(run, space, jobs, _begun_by(site)),
         "iterations": history.get("iterations", []), "loras": history.get("loras", []), "scores": history.get("panel", []),
         "against_v1": history.get("best_against_v1", {}), "picked": picked(lora_space(space, site)),
         "panel": [{"number": number, "prompt": Shot.from_json(item).prompt} for number, item in enumerate(panel)],
         "panel_versions": [version for version in versions if space.panel_images(version).is_dir()],
         "reviews": [number for number in range(1, 1000) if space.verdicts(number).exists()] if space.verdicts(1).exists() else [],
-        "waits": _json(space.run_record).get("settings", {}).get("review", "never"),
     }  # fmt: skip
 
 
@@ -119,7 +145,7 @@ def panel_picture(run: str, version: int, number: int, site: TheSite, size: int 
     if not 0 <= number < len(metadata):
         raise NothingToDo(f"v{version} has no panel image number {number}.")
     item = metadata[number]
-    return webp(
+    return made(
         picture(space.panel_images(version) / Path(item["file"]).name, size, item.get("sha256")), by_content=False
     )
 
@@ -129,11 +155,13 @@ def samples(run: str, site: TheSite, count: int = 12) -> list[dict[str, Any]]:
     """The images made last, newest first: what a running generation looks like."""
     space = site.run(run)
     folders = [folder for pattern in MADE for folder in space.root.glob(pattern) if folder.is_dir()]
-    files = [path for folder in folders for path in folder.glob("*.png") if not path.name.startswith(".")]
-    files.sort(key=lambda path: (-path.stat().st_mtime_ns, path.name))
+    files: list[tuple[int, str, Path]] = []
+    for path in (path for folder in folders for path in folder.glob("*.png") if not path.name.startswith(".")):
+        with contextlib.suppress(OSError):  # the run goes on meanwhile: it may have moved this one
+            files.append((-path.stat().st_mtime_ns, path.name, path))
     return [
-        {"folder": path.parent.relative_to(space.root).as_posix(), "file": path.name}
-        for path in files[: min(count, 100)]
+        {"folder": path.parent.relative_to(space.root).as_posix(), "file": name}
+        for _, name, path in sorted(files)[: max(0, min(count, 100))]
     ]
 
 
@@ -143,10 +171,10 @@ def made_picture(run: str, folder: str, file: str, site: TheSite, size: int = 25
     space = site.run(run)
     if not _OF_A_RUN.fullmatch(folder) or file != Path(file).name:
         raise InputError("Only images of this run's own folders are shown.")
-    return webp(picture(space.root / folder / file, size), by_content=False)
+    return made(picture(space.root / folder / file, size), by_content=False)
 
 
-class Pick(BaseModel):
+class Pick(Sent):
     run: str
     version: int
 
@@ -154,7 +182,7 @@ class Pick(BaseModel):
 @router.post("/run/pick")
 def pick_final(body: Pick, site: TheSite) -> dict[str, Any]:
     """Make a version the final LoRA."""
-    return pick(lora_space(site.run(body.run), site), body.version)
+    return steps.pick_final(lora_space(site.run(body.run), site), body.version)
 
 
 @router.get("/run/report")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
+from pydantic import BaseModel, model_validator
 
 from twinloop.errors import Locked
 from twinloop.stages.vault.opened import OpenVault, opened
@@ -16,7 +18,7 @@ from twinloop.web.jobs import Jobs
 from twinloop.web.site import Site
 
 FOREVER = "private, max-age=31536000, immutable"
-"""Pictures are addressed by content: the browser need not ask again."""
+"""Of images that are addressed by their content: the browser need not ask again."""
 
 
 def _site(request: Request) -> Site:
@@ -33,9 +35,27 @@ TheSite = Annotated[Site, Depends(_site)]
 TheJobs = Annotated[Jobs, Depends(_jobs)]
 
 
-def webp(data: bytes, by_content: bool = True) -> Response:
-    """A picture; one whose address does not name its content is asked for again, since a later run may write another one there."""
+class Sent(BaseModel):
+    """What the page sends. Every text in it can be written down: JSON knows halves of characters, files do not."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, data: Any) -> Any:
+        try:
+            json.dumps(data, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError("it holds half of a character") from error
+        return data
+
+
+def made(data: bytes, by_content: bool) -> Response:
+    """An image that a run made; one whose address does not name its content is asked for again, since a later run may write another one there."""
     return Response(data, media_type="image/webp", headers={"Cache-Control": FOREVER} if by_content else None)
+
+
+def private(data: bytes) -> Response:
+    """A photo, or a part of one. The browser keeps no copy: what the vault has forgotten must not stay in its files."""
+    return Response(data, media_type="image/webp", headers={"Cache-Control": "no-store"})
 
 
 _changing = threading.Lock()

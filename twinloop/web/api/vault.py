@@ -8,29 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
 
 from twinloop.errors import InputError, NothingToDo
 from twinloop.stages.vault.opened import looked_into
 from twinloop.stages.vault.people import find_person, read_people
 from twinloop.stages.vault.status import status
-from twinloop.web.api.shared import TheJobs, TheSite, webp
+from twinloop.web.api.shared import Sent, TheJobs, TheSite, private
 from twinloop.web.jobs import Job, Jobs
-from twinloop.web.pictures import picture, thumbnail
+from twinloop.web.pictures import photo as photo_of
+from twinloop.web.pictures import thumbnail
 from twinloop.web.site import Site
 
 router = APIRouter(prefix="/vault")
 SMALL = 256
 
 
-class Folder(BaseModel):
+class Folder(Sent):
     """``models_dir``: None = as in the last scan."""
 
     folder: str
     models_dir: str | None = None
 
 
-class Who(BaseModel):
+class Who(Sent):
     person: str
 
 
@@ -54,9 +54,8 @@ def photo(sha256: str, site: TheSite, size: int = SMALL) -> Response:
             raise NothingToDo("No such photo in the vault.")
         small = opened.catalog.thumbnail(sha256) if size == SMALL else None
     if small:
-        return webp(thumbnail(small, found.origin != "real"))
-    path = next((path for path in map(Path, found.paths) if path.is_file()), Path(found.paths[0]))
-    return webp(picture(path, size, sha256))
+        return private(thumbnail(small, found.origin != "real"))
+    return private(photo_of([Path(path) for path in found.paths], size, sha256))
 
 
 @router.post("/scan")

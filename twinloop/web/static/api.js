@@ -4,7 +4,7 @@ async function answer(response) {
   const text = await response.text();
   let data = null;
   try { data = text ? JSON.parse(text) : null; } catch { /* not JSON: a refusal in plain words */ }
-  if (!response.ok) throw new Error(data?.error ?? (typeof data?.detail === "object" ? JSON.stringify(data.detail) : data?.detail ?? (text || response.statusText)));
+  if (!response.ok) throw new Error(data?.error ?? data?.detail ?? (text || response.statusText));
   return data;
 }
 

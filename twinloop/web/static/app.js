@@ -9,13 +9,15 @@ import { runs } from "./runs.js";
 
 const PARTS = { people, dataset, review, runs };
 let leave = () => {};
+let shows = 0;
 
 function place() {
   const [path, query] = location.hash.replace(/^#\//, "").split("?");
-  return { name: path in PARTS ? path : "runs", query: new URLSearchParams(query) };
+  return { name: Object.hasOwn(PARTS, path) ? path : "runs", query: new URLSearchParams(query) };
 }
 
 async function show() {
+  const turn = ++shows;
   leave();
   leave = () => {};
   const { name, query } = place();
@@ -26,12 +28,14 @@ async function show() {
   const main = document.getElementById("main");
   const here = el("div", { class: `part ${name}` });
   replace(main, here);
+  document.title = `${name[0].toUpperCase()}${name.slice(1)} - Bootstrap Loop`;
   try {
-    leave = (await PARTS[name](here, query)) || (() => {});
+    const left = (await PARTS[name](here, query)) || (() => {});
+    // The address may have changed while the part was loading: one that is not shown must not hear keys.
+    if (turn === shows) leave = left; else left();
   } catch (error) {
     replace(here, el("p", { class: "problem", role: "alert" }, error.message));
   }
-  document.title = `${name[0].toUpperCase()}${name.slice(1)} - Bootstrap Loop`;
 }
 
 window.addEventListener("hashchange", show);

@@ -2,37 +2,36 @@
 
 import { address, get, post } from "./api.js";
 import { captions } from "./captions.js";
-import { choice, el, replace, say } from "./dom.js";
+import { choice, el, plural, redraw, replace, say } from "./dom.js";
 import { duplicates } from "./duplicates.js";
 import { photos } from "./photos.js";
-import { working } from "./progress.js";
 import { readiness } from "./readiness.js";
-import { openVault } from "./vault.js";
+import { inVault } from "./vault.js";
 
+// A view is a function (host, page) that may return {close(), update()}: update() takes new data over and keeps what is typed; without it the view is drawn anew.
 const VIEWS = { photos: ["Photos", photos], duplicates: ["Duplicates", duplicates], captions: ["Captions", captions], readiness: ["Readiness and targets", readiness] };
 const CONSENT = [["", "not recorded"], ["self", "the person themself"], ["written", "written consent"], ["licence", "licence"], ["fictional", "fictional character"]];
 
-export async function dataset(host, query) {
-  const place = await openVault(host, "Dataset");
-  if (!place.ready) return place.close;
-  const people = (await get("/api/people")).people.filter((person) => !person.hidden);
-  if (!people.length) {
-    replace(host, el("h1", {}, "Dataset"), el("p", {}, "No person is known yet. See ", el("a", { href: "#/people" }, "People"), "."));
+export const dataset = (host, query) => inVault(host, "Dataset", async (place) => {
+  const all = (await get("/api/people")).people;
+  const wanted = query.get("person") ?? all.find((person) => !person.hidden)?.id;
+  if (!wanted) {
+    replace(host, el("h1", {}, "Dataset"), el("p", {}, all.length ? "Everybody is hidden. See " : "No person is known yet. See ", el("a", { href: "#/people" }, "People"), "."));
     return place.close;
   }
-  const chosen = query.get("person") ?? people[0].id;
-  const view = query.get("view") in VIEWS ? query.get("view") : "photos";
-  const page = new Dataset(host, { place, people, chosen, view });
+  const chosen = all.find((person) => person.id === wanted || person.name === wanted)?.id ?? wanted;
+  const people = all.filter((person) => !person.hidden || person.id === chosen);
+  const name = Object.hasOwn(VIEWS, query.get("view") ?? "") ? query.get("view") : "photos";
+  const page = new Dataset(host, { place, people, chosen, name });
   await page.load();
   return page.close;
-}
+});
 
 class Dataset {
   constructor(host, parts) {
-    Object.assign(this, parts, { host });
-    this.leave = () => {};
-    this.close = () => { this.leave(); this.place.close(); };
-    this.place.ended = () => this.load();
+    Object.assign(this, parts, { host, view: {} });
+    this.close = () => { this.view.close?.(); this.place.close(); };
+    this.place.ended = () => this.refresh();
   }
 
   get query() { return { person: this.chosen }; }
@@ -41,21 +40,37 @@ class Dataset {
 
   async load() {
     this.data = await get("/api/dataset", this.query);
-    const top = this.body?.querySelector(".list")?.scrollTop ?? 0;
-    this.leave();
+    this.bar = el("div", { class: "bar" }, this.controls());
+    this.form = el("div", { class: "slot" }, this.data.label ? null : this.labelForm());
     this.body = el("div", { class: "view" });
-    replace(this.host, this.bar(), this.place.work.host, this.data.label ? null : this.labelForm(), this.body);
-    this.leave = (await VIEWS[this.view][1](this.body, this)) || (() => {});
+    replace(this.host, this.bar, this.place.work.host, this.form, this.body);
+    await this.draw();
+  }
+
+  async draw() {
+    const top = this.body.querySelector(".list")?.scrollTop ?? 0;
+    this.view.close?.();
+    this.view = {};
+    this.view = (await VIEWS[this.name][1](this.body, this)) ?? {};
     const list = this.body.querySelector(".list");
     if (list) list.scrollTop = top;
   }
 
-  bar() {
-    const names = this.people.map((person) => [person.id, person.name ?? person.id]);
+  // Something was decided, or a command has ended: what is typed and not saved stays.
+  async refresh() {
+    const labelled = Boolean(this.data.label);
+    this.data = await get("/api/dataset", this.query);
+    redraw(this.bar, this.controls());
+    if (labelled !== Boolean(this.data.label)) replace(this.form, this.data.label ? null : this.labelForm());
+    await (this.view.update ? this.view.update() : this.draw());
+  }
+
+  controls() {
+    const names = this.people.map((person) => [person.id, (person.name ?? person.id) + (person.hidden ? " (hidden)" : "")]);
     const links = Object.entries(VIEWS).map(([name, [text]]) => el("a", { href: `#/dataset?${new URLSearchParams({ person: this.chosen, view: name })}`,
-      "aria-current": name === this.view ? "page" : null }, text));
-    return el("div", { class: "bar" }, el("h1", {}, "Dataset"), choice("Person", names, this.chosen, (person) => this.go(person, this.view)),
-      el("nav", { class: "tabs", "aria-label": "Views of the dataset" }, links), this.summary(), this.buttons());
+      "aria-current": name === this.name ? "page" : null }, text));
+    return [el("h1", {}, "Dataset"), choice("Person", names, this.chosen, (person) => this.go(person, this.name)),
+      el("nav", { class: "tabs", "aria-label": "Views of the dataset" }, links), this.summary(), this.buttons()];
   }
 
   summary() {
@@ -65,19 +80,13 @@ class Dataset {
   }
 
   buttons() {
-    const busy = working(this.place.work.job);
-    const newer = this.data.captions.filter((item) => item.newer).length;
-    const start = (what) => () => this.start(what);
-    return el("span", { class: "buttons" },
-      el("button", { onclick: start("caption"), disabled: busy || !this.data.label }, "Write captions"),
-      el("button", { class: newer || !this.data.folder ? "primary" : "", onclick: start("prep"), disabled: busy || !this.data.label,
-        title: this.data.folder ?? "" }, this.data.folder ? (newer ? `Prepare again (${newer} captions are newer)` : "Prepare again") : "Prepare the training set"),
-      this.place.undo(() => this.load()));
-  }
-
-  async start(what) {
-    await this.place.work.start(`/api/vault/${what}`, { person: this.chosen });
-    await this.load();
+    const { label, folder, captions: texts } = this.data;
+    const newer = texts.filter((item) => item.newer).length;
+    const prepare = folder ? (newer ? `Prepare again (${plural(newer, "caption is", "captions are")} newer)` : "Prepare again") : "Prepare the training set";
+    const start = (what) => () => this.place.work.start(`/api/vault/${what}`, { person: this.chosen });
+    const allowed = Boolean(label);
+    return el("span", { class: "buttons" }, this.place.starter("Write captions", start("caption"), { allowed }),
+      this.place.starter(prepare, start("prep"), { allowed, class: newer || !folder ? "primary" : "", title: folder ?? "" }), this.place.undo(() => this.refresh()));
   }
 
   labelForm() {
@@ -87,7 +96,7 @@ class Dataset {
     const submit = async (event) => {
       event.preventDefault();
       const made = await post("/api/dataset/label", { person: this.chosen, trigger: trigger.value, class_word: word.value, consent: consent.value || null });
-      await this.load();
+      await this.refresh();
       say([`Prompts begin with '${made.prompt}'.`, ...made.warnings].join(" "));
     };
     return el("form", { class: "note bar", onsubmit: submit, "aria-label": "How the person is called in training" },

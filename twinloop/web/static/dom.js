@@ -14,6 +14,15 @@ export function el(tag, attributes = {}, ...children) {
 
 export const replace = (host, ...children) => host.replaceChildren(...children.flat().filter(Boolean));
 
+const called = (control) => [control.tagName, control.getAttribute("aria-label"), control.textContent].join("|");
+
+// As replace, for what is drawn again and again: the keyboard stays on the control of the same name.
+export function redraw(host, ...children) {
+  const held = host.contains(document.activeElement) ? called(document.activeElement) : null;
+  replace(host, ...children);
+  if (held) [...host.querySelectorAll("a, button, select, input, pre, summary")].find((control) => called(control) === held)?.focus();
+}
+
 let clearing;
 
 // Tell the person what happened: seen at the foot of the page, and read out by screen readers.

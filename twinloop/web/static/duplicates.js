@@ -7,7 +7,7 @@ export function duplicates(host, page) {
   const groups = page.data.duplicates;
   if (groups === null) {
     replace(host, el("p", {}, "Nobody has looked for duplicates yet."),
-      el("p", {}, el("button", { class: "primary", onclick: async () => { await page.place.work.start("/api/vault/dedup"); } }, "Look for duplicates"), " or: ", el("code", {}, "twinloop vault dedup")));
+      el("p", {}, page.place.starter("Look for duplicates", () => page.place.work.start("/api/vault/dedup"), { class: "primary" }), " or: ", el("code", {}, "twinloop vault dedup")));
     return;
   }
   const shown = groups.map((group, index) => section(group, index, page));
@@ -18,7 +18,7 @@ function section(group, index, page) {
   const photos = new Map(group.files.map((file) => [file.sha256, file]));
   const distinct = async () => {
     await post("/api/dataset/duplicates/distinct", { files: [...photos.values()].map((file) => file.path) });
-    await page.load();
+    await page.refresh();
     say("They are no duplicates from now on.");
   };
   return el("section", { class: "group", "aria-label": `Group ${index + 1}: ${group.reason}` },
@@ -31,7 +31,7 @@ function one(file, group, page) {
   const name = file.path.split("/").at(-1);
   const keep = async () => {
     await post("/api/dataset/duplicates/keep", { file: file.path });
-    await page.load();
+    await page.refresh();
     say(`${name} is kept from now on.`);
   };
   const another = !file.kept && file.instead !== file.sha256;

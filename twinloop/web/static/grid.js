@@ -124,9 +124,13 @@ export class Grid {
     tile.classList.toggle("active", index === this.active);
   }
 
-  mark(index, on = !this.marked.has(index)) {
-    if (on) this.marked.add(index); else this.marked.delete(index);
-    this.state(index);
+  mark(index) { this.markRange(index, index, !this.marked.has(index)); }
+
+  markRange(from, to, on = true) {
+    for (let index = from; index <= to; index++) {
+      if (on) this.marked.add(index); else this.marked.delete(index);
+      this.state(index);
+    }
     this.onmark(this.marked);
   }
 
@@ -143,9 +147,8 @@ export class Grid {
     if (!tile) return;
     const index = Number(tile.dataset.index);
     if (this.multiple) {
-      if (event.shiftKey && this.active >= 0) {
-        for (let i = Math.min(this.active, index); i <= Math.max(this.active, index); i++) this.mark(i, true);
-      } else this.mark(index);
+      if (event.shiftKey && this.active >= 0) this.markRange(Math.min(this.active, index), Math.max(this.active, index));
+      else this.mark(index);
     }
     this.move(index);
   }

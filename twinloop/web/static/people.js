@@ -3,18 +3,16 @@
 import { address, get, post } from "./api.js";
 import { choice, el, plural, replace, say } from "./dom.js";
 import { Grid } from "./grid.js";
-import { openVault } from "./vault.js";
+import { inVault } from "./vault.js";
 
 const STRANGERS = "strangers";
 const MANY = 20; // people, from which a name is looked for rather than scrolled to
 
-export async function people(host, query) {
-  const place = await openVault(host, "People");
-  if (!place.ready) return place.close;
+export const people = (host, query) => inVault(host, "People", async (place) => {
   const page = new People(host, place, query.get("person"));
   await page.load();
   return page.close;
-}
+});
 
 const picture = (face) => address("/api/people/face", { sha256: face.sha256, box: face.box.join(",") });
 const called = (person) => person.name ?? person.id;
@@ -81,8 +79,7 @@ class People {
     if (!this.chosen) { replace(this.detail, el("p", {}, "No person was found: every face is a stranger's.")); return; }
     this.person = await get("/api/people/person", { person: this.chosen });
     const gallery = el("div", { class: "gallery" });
-    this.tools = el("div", { class: "bar tools" });
-    replace(this.detail, this.head(), this.tools, gallery);
+    replace(this.detail, this.head(), this.tools(), gallery);
     this.grid = new Grid(gallery, { label: `Faces of ${this.title()}`, multiple: true, width: 130, height: 152, tile: (face, index) => this.tile(face, index),
       onopen: (face) => this.look(face), onmark: (marked) => this.tell(marked.size) });
     this.grid.set(this.person.faces);
@@ -109,22 +106,30 @@ class People {
       el("a", { href: `#/dataset?person=${encodeURIComponent(id)}` }, "Dataset"));
   }
 
-  tell(count) {
-    const stranger = this.chosen === STRANGERS;
-    const button = (text, act) => el("button", { disabled: !count, onclick: act }, text);
-    let other = null;
+  // What can be said of marked faces. Drawn once: who they are stays chosen while more are marked, and from one move to the next.
+  tools() {
+    const act = (text, what, told, extra = () => ({})) => el("button", { onclick: () => this.marked(what, extra(), told) }, text);
     const others = this.all.filter((person) => person.id !== this.chosen);
-    replace(this.tools, el("strong", { role: "status" }, `${count} marked`),
-      button("Make a new person of these", () => this.marked("split", {}, `${count} faces are a new person now.`)),
-      stranger ? null : button("Not this person", () => this.marked("reject", {}, `${count} faces do not belong to ${this.title()} any more.`)),
-      others.length ? el("span", { class: "buttons" }, choice("They are", others.map((person) => [person.id, called(person)]), other ??= others[0].id, (value) => { other = value; }),
-        button("Move", () => this.marked("assign", { person: other }, `${count} faces moved.`))) : null,
+    if (!others.some((person) => person.id === this.other)) this.other = others[0]?.id;
+    this.count = el("strong", { role: "status" });
+    const split = act("Make a new person of these", "split", (count) => `${plural(count, "face is", "faces are")} a new person now.`);
+    const reject = this.chosen === STRANGERS ? null
+      : act("Not this person", "reject", (count) => `${plural(count, "face does", "faces do")} not belong to ${this.title()} any more.`);
+    const move = others.length ? act("Move", "assign", (count) => `${plural(count, "face")} moved.`, () => ({ person: this.other })) : null;
+    this.acts = [split, reject, move].filter(Boolean);
+    return el("div", { class: "bar tools" }, this.count, split, reject,
+      move ? el("span", { class: "buttons" }, choice("They are", others.map((person) => [person.id, called(person)]), this.other, (value) => { this.other = value; }), move) : null,
       el("span", { class: "quiet" }, "Click or ", el("kbd", {}, "Space"), " marks, ", el("kbd", {}, "Shift"), "+click a row of them, ", el("kbd", {}, "Enter"), " shows the photo."));
+  }
+
+  tell(count) {
+    this.count.textContent = `${count} marked`;
+    for (const button of this.acts) button.disabled = !count;
   }
 
   marked(what, extra, told) {
     const faces = this.grid.chosen.map(({ sha256, box }) => ({ sha256, box }));
-    return this.decide(what, { faces, ...extra }, told);
+    return this.decide(what, { faces, ...extra }, told(faces.length));
   }
 
   async merge(into) {

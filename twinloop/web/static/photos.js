@@ -38,7 +38,7 @@ export function photos(host, page) {
   }
 
   apply();
-  return () => grid.close();
+  return { close: () => grid.close() };
 }
 
 function measured(photo) {

@@ -1,7 +1,7 @@
 // What a started command says: how far it is, its words, a button to stop it. For all parts that start commands.
 
 import { get, post } from "./api.js";
-import { el, replace, say } from "./dom.js";
+import { el, redraw, replace, say } from "./dom.js";
 
 const EVERY = 1000;
 const KEPT = 40;
@@ -33,10 +33,10 @@ export const latest = async (key) => (await get("/api/jobs")).filter((job) => jo
 // Whether there is something new to draw.
 export const mark = (job) => JSON.stringify([job?.id, job?.state, job?.progress, job?.lines.length, job?.lines.at(-1)]);
 
-// The commands on one thing (the vault): the latest one, live. ended(job) is called once for each that ends while it is watched.
+// The commands on one thing (the vault): the latest one, live. ended(job) is called once for each that ends while it is watched, drawn(job) with every news.
 export class Work {
-  constructor(key, ended) {
-    Object.assign(this, { key, ended, bar: new Bar(), drawn: "" });
+  constructor(key, { ended, drawn }) {
+    Object.assign(this, { key, ended, told: drawn, bar: new Bar(), drawn: "" });
     this.host = el("div", { class: "status" });
   }
 
@@ -53,7 +53,7 @@ export class Work {
   }
 
   async tick() {
-    if (document.hidden || this.asking) return;
+    if (this.asking) return; // in a hidden tab, too: what follows a scan need not wait for somebody to look
     this.asking = true;
     try {
       this.job = (await latest(this.key)) ?? this.job;
@@ -68,10 +68,11 @@ export class Work {
     const text = mark(this.job);
     if (text === this.drawn) return;
     this.drawn = text;
+    this.told(this.job);
     const job = this.job;
     if (!job || (job.state === "done" && !this.timer)) { replace(this.host); return; }
     const stop = working(job) ? el("button", { onclick: () => this.stop(), disabled: job.state === "stopping" }, job.state === "stopping" ? "Stopping…" : "Stop") : null;
-    replace(this.host, el("p", {}, el("strong", { class: `state ${job.state}` }, job.state), " ", el("code", {}, job.command.join(" ")), stop), this.bar.draw(job), words(job));
+    redraw(this.host, el("p", {}, el("strong", { class: `state ${job.state}` }, job.state), " ", el("code", {}, job.command.join(" ")), stop), this.bar.draw(job), words(job));
   }
 
   async stop() {

@@ -1,14 +1,20 @@
 // Readiness with its reasons, and what share of the training set each value has, beside the share that is wanted of it.
 
 import { get, post } from "./api.js";
-import { choice, el, percent, replace, say, title } from "./dom.js";
+import { choice, el, percent, redraw, replace, say, title } from "./dom.js";
 
 const LEVELS = { stop: "rejected", lack: "unsure", hint: "", fine: "approved" };
 
 export async function readiness(host, page) {
   const charts = new Charts(page);
-  replace(host, el("div", { class: "list" }, grade(page.data), charts.host));
+  const graded = el("div", {}, grade(page.data));
+  replace(host, el("div", { class: "list" }, graded, charts.host));
   await charts.load();
+  const update = async () => {
+    replace(graded, grade(page.data));
+    await charts.load(charts.config ?? undefined);
+  };
+  return { update };
 }
 
 function grade(data) {
@@ -20,23 +26,30 @@ function grade(data) {
 
 class Charts {
   constructor(page) {
-    Object.assign(this, { page, config: null, moved: {} });
+    Object.assign(this, { page, config: null, drafts: {} });
     this.host = el("section", { "aria-label": "Wanted shares" });
   }
 
+  // Targets that were moved and not saved stay as they are, for each configuration.
   async load(config) {
-    this.data = await get("/api/dataset/shares", { ...this.page.query, config });
-    if (config === undefined && this.data.configs.length) { await this.load(this.data.configs[0]); return; }
-    this.config = this.data.config;
-    this.moved = {};
+    const data = await get("/api/dataset/shares", { ...this.page.query, config });
+    if (config === undefined && data.configs.length) { await this.load(data.configs[0]); return; }
+    if (this.host.querySelector("input:active")) await new Promise((done) => { window.addEventListener("pointerup", done, { once: true }); });
+    this.data = data;
+    this.config = data.config;
     this.draw();
   }
 
+  get moved() { return this.drafts[this.config] ??= {}; }
+
+  change(facet, value, share) { (this.moved[facet] ??= {})[value] = share; }
+
   draw() {
     const { measured, configs } = this.data;
-    this.save = el("button", { class: "primary", disabled: true, onclick: () => this.write() }, "Save the targets");
-    const analyze = el("button", { onclick: () => this.page.place.work.start("/api/vault/analyze", { person: this.page.chosen }), disabled: !this.page.data.folder }, measured ? "Count again" : "Count the shares");
-    replace(this.host, el("h2", {}, "Shares and targets"),
+    this.save = el("button", { class: "primary", disabled: !Object.keys(this.moved).length, onclick: () => this.write() }, "Save the targets");
+    const { place, chosen, data } = this.page;
+    const analyze = place.starter(measured ? "Count again" : "Count the shares", () => place.work.start("/api/vault/analyze", { person: chosen }), { allowed: Boolean(data.folder) });
+    redraw(this.host, el("h2", {}, "Shares and targets"),
       el("p", { class: "quiet" }, measured ? `${measured.images} pictures, from ${measured.from}${measured.stale ? "; the training set was prepared anew since" : ""}. `
         : "The shares of the training set were not counted yet. ", analyze),
       el("div", { class: "bar" }, configs.length
@@ -71,16 +84,17 @@ class Charts {
     const counted = have === null ? "not counted" : `${percent(have)} (${known.count} of ${known.measured})`;
     const bar = el("span", { class: "have" });
     bar.style.width = percent(have ?? 0).replace(" ", "");
-    const input = el("input", { type: "range", min: "0", max: "99", step: "1", value: String(Math.round((item.share ?? 0) * 100)), "aria-label": `Target of ${name}`, disabled: !this.config });
+    const moved = () => this.moved[facet.facet]?.[item.value]; // undefined = not moved, null = put back to the usual one
+    const target = () => (moved() === undefined ? item.share : moved() ?? item.own);
+    const input = el("input", { type: "range", min: "0", max: "99", step: "1", value: String(Math.round((target() ?? 0) * 100)), "aria-label": `Target of ${name}`, disabled: !this.config });
     const wanted = el("output", {});
     const show = () => {
-      const none = item.share === null && this.moved[facet.facet]?.[item.value] === undefined;
-      wanted.textContent = none ? "no target" : `target ${input.value} %`;
+      wanted.textContent = target() === null ? "no target" : `target ${input.value} %`;
       input.setAttribute("aria-valuetext", `${input.value} %; measured ${counted}`);
       row.classList.toggle("under", have !== null && Math.round(have * 100) < Number(input.value));
     };
     const set = (share) => {
-      (this.moved[facet.facet] ??= {})[item.value] = share;
+      this.change(facet.facet, item.value, share);
       this.save.disabled = false;
       show();
     };
@@ -91,8 +105,10 @@ class Charts {
   }
 
   async write() {
-    await post("/api/dataset/targets", { config: this.config, shares: this.moved });
-    await this.load(this.config);
-    say(`Saved in ${this.config}.`);
+    const config = this.config;
+    await post("/api/dataset/targets", { config, shares: this.moved });
+    delete this.drafts[config];
+    await this.load(config);
+    say(`Saved in ${config}.`);
   }
 }

@@ -27,7 +27,7 @@ export async function review(host, query) {
 
 class Review {
   constructor(host, { runs, run, iteration, data }) {
-    Object.assign(this, { run, iteration, data });
+    Object.assign(this, { host, run, iteration, data });
     this.filter = { gap: "", check: "", outcome: "" };
     this.comparing = false;
     this.count = el("p", { class: "quiet", "aria-live": "off" });
@@ -81,7 +81,10 @@ class Review {
       && (!check || item.checks.some((found) => found.check === check && found.outcome !== "approved"))
       && (!outcome || (outcome === "said" ? item.said : outcome === "open" ? !item.said : (item.said ?? item.outcome) === outcome)));
     this.grid.set(kept);
-    if (!kept.length) replace(this.detail, el("p", { class: "quiet" }, "No image fits this choice."));
+    if (!kept.length) {
+      this.item = null; // nothing is looked at, so there is nothing to decide
+      replace(this.detail, el("p", { class: "quiet" }, "No image fits this choice."));
+    }
     this.tell();
   }
 
@@ -121,16 +124,17 @@ class Review {
     else this.look(item);
     say(`${item.image}: ${outcome ?? "taken back"}`);
     // One after the other: two words on one image must arrive in the order they were said.
-    this.sending = (this.sending ?? Promise.resolve()).then(() => this.send(item, index, outcome, before));
+    this.sending = (this.sending ?? Promise.resolve()).then(() => this.send(item, outcome, before));
     await this.sending;
   }
 
-  async send(item, index, outcome, before) {
+  async send(item, outcome, before) {
     try {
       await post("/api/review", { run: this.run.run, iteration: this.iteration, opinions: { [item.image]: outcome } });
     } catch (error) {
       item.said = before;
-      this.grid.refresh(index);
+      this.grid.refresh(this.grid.items.indexOf(item)); // the filter may have moved it meanwhile
+      if (this.item === item) this.look(item);
       this.tell();
       say(error.message, true);
     }
@@ -161,13 +165,14 @@ class Review {
   }
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, summary")) return;
+    if (!this.host.isConnected || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, summary")) return;
     const key = event.key.toLowerCase();
-    if (key in WORDS) this.decide(WORDS[key]);
-    else if (key === "delete" || key === "backspace") this.decide(null);
-    else if (key === " " && !event.target.closest("button")) this.compare();
-    else return;
+    const act = Object.hasOwn(WORDS, key) ? () => this.decide(WORDS[key])
+      : key === "delete" || key === "backspace" ? () => this.decide(null)
+        : key === " " && !event.target.closest("button") ? () => this.compare() : null;
+    if (!act) return;
     event.preventDefault();
+    if (!event.repeat) act(); // held down, a key would decide images that nobody has seen
   }
 }
 

@@ -1,7 +1,7 @@
 // Runs: start, watch, pause, go on; the LoRAs side by side on the fixed prompts; which one is the final file.
 
 import { address, get, post } from "./api.js";
-import { choice, el, estimate, percent, replace, say, title } from "./dom.js";
+import { choice, el, estimate, percent, redraw, replace, say, title } from "./dom.js";
 import { Bar, latest, mark, words, working } from "./progress.js";
 
 const EVERY = 1000;
@@ -38,7 +38,7 @@ class Runs {
 
   async show() {
     if (!this.chosen || !this.overview.runs.some((run) => run.run === this.chosen)) {
-      this.status = null;
+      this.status = this.run = null;
       replace(this.detail, el("p", { class: "quiet" }, this.overview.runs.length ? "Choose a run." : "Nothing has run here yet."));
       if (this.wanted) this.pending();
       return;
@@ -63,14 +63,17 @@ class Runs {
     this.draw(job);
   }
 
+  // A command that works has its folder after a while; one that cannot start never has.
+  async arrived() { return (await get("/api/overview")).runs.some((run) => run.run === this.chosen); }
+
   async tick() {
     if (!this.chosen || document.hidden || this.busy) return;
     this.busy = true;
     try {
       const job = await latest(this.chosen);
-      const known = this.run && this.run.run === this.chosen;
-      if (job && !known && job.lines.length) await this.load();
-      if (job && this.status) {
+      const known = this.run?.run === this.chosen;
+      if (working(job) && !known && await this.arrived()) await this.load();
+      else if (job && this.status) {
         const ended = this.state && this.state !== job.state && !working(job);
         this.draw(job);
         if (ended) await this.load();
@@ -84,13 +87,15 @@ class Runs {
     const text = mark(job);
     if (text === this.drawn) return;
     this.drawn = text;
-    const waits = job?.state === "waiting" ? el("p", { class: "note" }, "A round waits for your review. ",
-      el("a", { href: `#/review?run=${encodeURIComponent(this.chosen)}` }, "Look at its images")) : null;
+    const round = working(job) ? null : this.run?.waiting;
+    const waits = round ? el("p", { class: "note" }, `Round ${round} waits for your review. `,
+      el("a", { href: `#/review?${new URLSearchParams({ run: this.chosen, iteration: round })}` }, "Look at its images")) : null;
     const config = this.run?.config ?? job?.command.at(-1);
     const button = working(job)
       ? el("button", { onclick: () => this.pause(), disabled: job.state === "stopping" }, job.state === "stopping" ? "Stopping…" : "Pause")
       : config ? el("button", { class: "primary", onclick: () => this.start(config, this.chosen) }, this.run?.stop && !job ? "Check again" : "Continue") : null;
-    replace(this.status, el("p", {}, el("strong", { class: `state ${job?.state ?? ""}` }, job ? job.state : standing(this.run)), " ", button,
+    const state = round ? "waiting" : job?.state === "waiting" ? "reviewed" : job?.state;
+    redraw(this.status, el("p", {}, el("strong", { class: `state ${state ?? ""}` }, state ?? standing(this.run)), " ", button,
       this.run?.report ? el("a", { href: address("/api/run/report", { run: this.chosen }), target: "_blank", rel: "noopener" }, "Report") : null),
     waits, this.bar.draw(job), words(job));
   }
@@ -169,7 +174,8 @@ class Runs {
 }
 
 function standing(run) {
-  if (run.job && ["running", "stopping", "waiting"].includes(run.job.state)) return run.job.state;
+  if (working(run.job)) return run.job.state;
+  if (run.waiting) return "waits for your review";
   if (run.stop) return run.stop.converged ? "converged" : "stopped";
   return run.rounds ? `${run.rounds} rounds` : "begun";
 }

@@ -2,20 +2,21 @@
 
 import { get, post } from "./api.js";
 import { el, replace, say } from "./dom.js";
-import { Work, working } from "./progress.js";
+import { Work, latest, working } from "./progress.js";
 
-// A place to work in. Where it is not ready yet, the page offers to make it so.
-export async function openVault(host, part) {
+// Show a part that works in the vault: open(place) draws it. Where the vault is not ready yet, the page offers to make it so. Returns how to leave.
+export async function inVault(host, part, open) {
   const place = new Place(await get("/api/vault"));
-  if (!place.ready) place.offer(host, part);
-  return place;
+  if (!place.ready) { place.offer(host, part); return place.close; }
+  try { return await open(place); } catch (error) { place.close(); throw error; }
 }
 
 class Place {
   constructor(state) {
     this.state = state;
     this.ended = () => {};
-    this.work = new Work(state.vault, (job) => this.ended(job));
+    this.starters = [];
+    this.work = new Work(state.vault, { ended: (job) => this.ended(job), drawn: () => this.tell() });
     this.work.watch(state.job);
     this.close = () => this.work.close();
   }
@@ -27,29 +28,58 @@ class Place {
     const host = el("span", { class: "undo" });
     this.filled = get("/api/people/history").then((history) => {
       const last = history.findLast((item) => !item.undone);
-      if (last) replace(host, el("button", { title: last.text, onclick: async () => {
-        const { text } = await post("/api/people/undo", {});
-        await done();
-        await this.filled; // the part was drawn anew: the keyboard goes on where it was
-        (document.querySelector(".undo button") ?? document.getElementById("main")).focus();
-        say(`Taken back: ${text}`);
-      } }, `Undo: ${last.text}`));
+      if (last) replace(host, el("button", { title: last.text, onclick: (event) => this.takeBack(last, event, done),
+        onkeydown: (event) => { if (event.repeat) event.preventDefault(); } }, `Undo: ${last.text}`));
     });
     return host;
   }
 
+  // One decision for one click: the button that comes next says something else.
+  async takeBack({ number, text }, event, done) {
+    if (event.detail > 1) return;
+    event.currentTarget.disabled = true;
+    const problem = await post("/api/people/undo", { number }).then(() => null, (error) => error.message);
+    await done();
+    await this.filled; // the part was drawn anew: the keyboard goes on where it was
+    (document.querySelector(".undo button") ?? document.getElementById("main")).focus();
+    say(problem ?? `Taken back: ${text}`, Boolean(problem));
+  }
+
+  // A button that starts a command here: off while one works, and where it is not allowed.
+  starter(text, act, { allowed = true, ...attributes } = {}) {
+    const button = el("button", { ...attributes, disabled: !allowed || working(this.work.job), onclick: act }, text);
+    this.starters = [...this.starters.filter((starter) => starter.button.isConnected), { button, allowed }];
+    return button;
+  }
+
+  tell() {
+    for (const { button, allowed } of this.starters) button.disabled = !allowed || working(this.work.job);
+  }
+
   offer(host, part) {
     const status = this.state.status;
-    this.follow(() => window.dispatchEvent(new HashChangeEvent("hashchange")));
+    const again = () => window.dispatchEvent(new HashChangeEvent("hashchange"));
+    // A scan that was stopped or failed may have come to something; where it has not, what was typed stays.
+    this.follow(again, async () => { if (JSON.stringify((await get("/api/vault")).status) !== JSON.stringify(status)) again(); });
     replace(host, el("h1", {}, part), status ? this.unclustered() : this.unscanned(), this.work.host);
   }
 
-  // New photos are grouped as soon as they are scanned; done() is called when a command has ended well.
-  follow(done) {
+  // New photos are grouped as soon as they are scanned; done() is called when a command has ended well, failed() when it has not.
+  follow(done, failed = () => {}) {
     this.ended = async (job) => {
-      if (job.state === "done" && job.command[2] === "scan") await this.work.start("/api/vault/cluster");
-      else if (job.state === "done") await done();
+      if (job.state !== "done") await failed();
+      else if (job.command[2] === "scan") await this.group();
+      else await done();
     };
+  }
+
+  // Another tab may have begun it already.
+  async group() {
+    try { await this.work.start("/api/vault/cluster"); } catch (error) {
+      const job = await latest(this.state.vault);
+      if (!working(job)) throw error;
+      this.work.watch(job);
+    }
   }
 
   unscanned() {
@@ -65,13 +95,13 @@ class Place {
       await this.work.start("/api/vault/scan", { folder: folder.value, models_dir: models.value || null });
     };
     return el("form", { class: "bar", onsubmit: submit, "aria-label": "Scan a folder" }, el("label", {}, "Folder of photos ", folder),
-      el("label", {}, "Folder of detector models ", models), el("button", { class: "primary", disabled: working(this.work.job) }, "Scan"));
+      el("label", {}, "Folder of detector models ", models), this.starter("Scan", null, { class: "primary" }));
   }
 
   unclustered() {
     const status = this.state.status;
     return el("div", { class: "note" }, el("p", {}, `${status.photos} photos with ${status.faces} faces were scanned. The faces are not grouped by person yet. In a terminal: `,
       el("code", {}, "twinloop vault cluster")),
-    el("p", {}, el("button", { class: "primary", disabled: working(this.work.job), onclick: () => this.work.start("/api/vault/cluster") }, "Group the faces")));
+    el("p", {}, this.starter("Group the faces", () => this.work.start("/api/vault/cluster"), { class: "primary" })));
   }
 }

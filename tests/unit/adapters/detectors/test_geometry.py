@@ -13,6 +13,7 @@ from twinloop.adapters.detectors.blendshapes import BLENDSHAPES, SUBSET
 from twinloop.adapters.detectors.expressions import expression_scores, eyes_open
 from twinloop.adapters.detectors.imaging import RotatedCrop, keep_best, letterbox, similarity
 from twinloop.adapters.detectors.landmark_pose import MEAN_FACE, pose_of
+from twinloop.adapters.detectors.mediapipe_face import corner_height
 from twinloop.adapters.detectors.mediapipe_hands import palm_anchors, palm_crop
 from twinloop.adapters.detectors.sunglasses import EyeLight, eye_light, lenses
 from twinloop.adapters.detectors.yolov8 import decode as decode_v8
@@ -142,49 +143,99 @@ def both(name: str, value: float) -> dict[str, float]:
     return {f"{name}Left": value, f"{name}Right": value}
 
 
-@pytest.mark.parametrize(
-    ("given_shapes", "wanted"),
-    [
-        ({}, "neutral"),
-        (both("mouthSmile", 0.8), "smile"),
-        ({**both("mouthSmile", 0.8), "jawOpen": 0.4}, "laughing"),
-        ({"jawOpen": 0.5, "browInnerUp": 0.6, **both("eyeWide", 0.4)}, "surprised"),
-        ({**both("browDown", 0.3), **both("mouthUpperUp", 0.6)}, "angry"),
-        ({**both("browDown", 0.8), "mouthShrugLower": 0.9}, "angry"),
-        ({**both("browDown", 0.4), "mouthShrugUpper": 0.26}, "angry"),
-        ({**both("mouthPress", 0.6)}, "serious"),
-        ({**both("browDown", 0.7), **both("mouthSmile", 0.9)}, "smile"),
-    ],
-)
-def test_expression_rules(given_shapes: dict[str, float], wanted: str) -> None:
-    scores = expression_scores(shapes(**given_shapes), 0.27)
-    best = max((name for name in scores if name.startswith("expression.")), key=lambda name: scores[name])
-    assert best == f"expression.{wanted}" and scores[best] >= expression.AT_LEAST
+AT_REST, RAISED, LOWERED = -0.06, -0.01, -0.1
+"""Heights of the mouth's corners."""
+GRIN = {**both("mouthSmile", 0.9), **both("mouthUpperUp", 0.7)}
+
+
+def moods(given_shapes: dict[str, float], corners: float = AT_REST, eyes: float = 0.27) -> dict[str, float]:
+    scores = expression_scores(shapes(**given_shapes), eyes, corners)
+    return {name.removeprefix("expression."): p for name, p in scores.items() if name.startswith("expression.")}
 
 
 @pytest.mark.parametrize(
-    "doubtful",
+    ("given_shapes", "corners", "wanted"),
     [
-        both("browDown", 0.55),  # low brows, sun, glasses, a bowed head
-        {**both("browDown", 0.9), "jawOpen": 0.05},
-        {"jawOpen": 0.4},  # speaks
-        {"jawOpen": 0.2, **both("browDown", 0.5)},
-        both("mouthSmile", 0.3),  # a soft smile, or the shape of the mouth
-        both("mouthUpperUp", 0.4),
+        ({}, AT_REST, "neutral"),
+        (both("mouthSmile", 0.8), -0.04, "smile"),
+        (both("mouthSmile", 0.5), RAISED, "smile"),
+        (both("mouthSmile", 0.4), LOWERED, "neutral"),  # the shape of this mouth
+        ({**GRIN, "jawOpen": 0.1}, RAISED, "smile"),
+        ({**GRIN, "jawOpen": 0.4}, RAISED, "laughing"),
+        (
+            {**both("mouthSmile", 0.7), **both("mouthUpperUp", 0.7)},
+            LOWERED,
+            "smile",
+        ),  # the upper lip is up, not the corners down
+        ({**both("mouthSmile", 0.98), **both("mouthUpperUp", 0.9), **both("mouthLowerDown", 0.6)}, RAISED, "smile"),
+        ({"jawOpen": 0.5, "browInnerUp": 0.6, **both("eyeWide", 0.4)}, AT_REST, "surprised"),
+        ({**both("browDown", 0.3), **both("mouthUpperUp", 0.6)}, AT_REST, "angry"),
+        ({**both("browDown", 0.4), "mouthShrugUpper": 0.26}, AT_REST, "angry"),
+        ({**both("browDown", 0.8), "mouthShrugLower": 0.9}, AT_REST, "serious"),
+        ({**both("browDown", 0.7), **both("mouthSmile", 0.9)}, RAISED, "smile"),
     ],
 )
-def test_what_is_doubtful_is_not_named(doubtful: dict[str, float]) -> None:
-    scores = expression_scores(shapes(**doubtful), 0.27)
-    moods = {name: value for name, value in scores.items() if name.startswith("expression.")}
-    assert max(moods.values()) < expression.AT_LEAST, moods
+def test_expression_rules(given_shapes: dict[str, float], corners: float, wanted: str) -> None:
+    scores = moods(given_shapes, corners)
+    best = max(scores, key=lambda name: scores[name])
+    assert best == wanted and scores[best] >= expression.AT_LEAST
+
+
+def test_wide_eyes_are_a_sign_of_surprise() -> None:
+    astonished = {"jawOpen": 0.3, "browInnerUp": 0.6}
+    assert moods(astonished, eyes=0.4)["surprised"] > 0.9
+    assert max(moods(astonished, eyes=0.27).values()) < expression.AT_LEAST  # raises the brows and speaks
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "corners"),
+    [
+        (both("browDown", 0.55), AT_REST),  # low brows, sun, glasses, a bowed head
+        ({**both("browDown", 0.9), "jawOpen": 0.05}, AT_REST),
+        ({"jawOpen": 0.4}, AT_REST),  # speaks
+        ({"jawOpen": 0.2, **both("browDown", 0.5)}, AT_REST),
+        ({"jawOpen": 0.3, **both("mouthSmile", 0.75)}, RAISED),  # speaks with raised corners
+        (both("mouthSmile", 0.45), -0.04),  # a soft smile, or the shape of the mouth
+        (both("mouthSmile", 0.6), -0.05),  # a broad mouth, a beard
+        (both("mouthUpperUp", 0.4), AT_REST),
+        (both("mouthPress", 0.6), AT_REST),
+        ({**both("browDown", 0.7), **both("mouthPress", 0.6)}, AT_REST),
+        ({**GRIN, **both("mouthLowerDown", 0.6), "jawOpen": 0.15}, RAISED),  # bares both rows: strains
+        ({**GRIN, **both("mouthLowerDown", 0.6), "jawOpen": 0.3}, RAISED),
+        (both("mouthFrown", 0.3), AT_REST),
+        (both("mouthDimple", 0.3), AT_REST),
+    ],
+)
+def test_what_is_doubtful_is_not_named(doubtful: dict[str, float], corners: float) -> None:
+    assert max(moods(doubtful, corners).values()) < expression.AT_LEAST, moods(doubtful, corners)
 
 
 def test_behind_dark_lenses_only_the_mouth_counts() -> None:
-    frown = shapes(**both("browDown", 0.9), mouthShrugLower=0.9)
-    assert expression_scores(frown, 0.27)["expression.angry"] > 0.9
-    behind = {k: v for k, v in expression_scores(frown, 0.27, covered=True).items() if k.startswith("expression.")}
-    assert max(behind.values()) < expression.AT_LEAST
-    assert expression_scores(shapes(**both("mouthSmile", 0.9)), 0.27, covered=True)["expression.smile"] > 0.9
+    frown = {**both("browDown", 0.9), "mouthShrugUpper": 0.9}
+    assert moods(frown)["angry"] > 0.9
+    behind = expression_scores(shapes(**frown), 0.27, AT_REST, covered=True)
+    assert max(p for name, p in behind.items() if name.startswith("expression.")) < expression.AT_LEAST
+    smile = expression_scores(shapes(**both("mouthSmile", 0.9)), 0.27, RAISED, covered=True)
+    assert smile["expression.smile"] > 0.9
+
+
+def face_with_mouth(corners: float) -> np.ndarray:
+    """Mesh points of an upright face of 100 px: nose at 60, lips at 76, the mouth's corners at ``corners``."""
+    points = np.zeros((478, 2), np.float32)
+    for at, place in {
+        33: (30, 40), 133: (42, 40), 362: (58, 40), 263: (70, 40), 2: (50, 60), 13: (50, 75), 14: (50, 77),
+        61: (40, corners), 291: (60, corners), 10: (50, 10), 152: (50, 110),
+    }.items():  # fmt: skip
+        points[at] = place
+    return points
+
+
+@given(angle=st.floats(-1.0, 1.0), scale=st.floats(0.3, 4), corners=st.floats(66, 84))
+@settings(max_examples=30, deadline=None)
+def test_the_height_of_the_corners_knows_neither_roll_nor_scale(angle: float, scale: float, corners: float) -> None:
+    turn = scale * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    turned_face = (face_with_mouth(corners) @ turn.T).astype(np.float32)
+    assert corner_height(turned_face) == pytest.approx((68 - corners) / 100, abs=1e-3)
 
 
 def test_a_laugh_is_not_closed_eyes() -> None:

@@ -127,10 +127,10 @@ def test_the_yolo_files_of_the_usual_names_work_together(weights: Path, tmp_path
     ultra.write_checkpoint(tmp_path / "eyes_yolov.pt", ultra.network("11", ["eye"]))
     pack = open_real_pack(tmp_path)
     assert pack.spoken == (
-        "Detectors (models): faces from yolov5l-face.pt (YOLOv5-face), head pose from the face's five landmarks, "
+        "Detectors: faces from yolov5l-face.pt (YOLOv5-face), head pose from the face's five landmarks, "
         "hands from hand_yolov8n.pt (YOLOv8 hands), eyes from eyes_yolov.pt (YOLOv8 eyes); not measured: expression, identity."
     )
-    assert pack.brief == "Detectors (models): faces, head pose, hands, eyes; not measured: expression, identity."
+    assert pack.brief == "Detectors: faces, head pose, hands, eyes; not measured: expression, identity."
     assert [part.kind for part in pack.parts] == ["hand"] and pack.measurers[0].covers == {"eyes"}
 
 
@@ -224,7 +224,7 @@ def test_yolov8_exports_are_read(tmp_path: Path) -> None:
     eyes = PartsAsEyes(detector)
     image = np.zeros((320, 320, 3), np.uint8)
     assert eyes.measure(image, Face(Box(100, 100, 220, 220), 0.9)) == {"eyes_open": pytest.approx(0.9)}
-    assert eyes.measure(image, Face(Box(0, 0, 50, 50), 0.9)) == {"eyes_open": 0.0}
+    assert eyes.measure(image, Face(Box(0, 0, 50, 50), 0.9)) == {"eyes_open": 0.0, "eyes_untold": 1.0}
     assert eyes.measure(image, None) == {}
 
 

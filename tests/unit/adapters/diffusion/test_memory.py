@@ -6,7 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from twinloop.adapters.diffusion.memory import memory_errors  # noqa: E402
+from twinloop.adapters.diffusion.compute import Compute  # noqa: E402
+from twinloop.adapters.diffusion.memory import Spill, memory_errors  # noqa: E402
 from twinloop.errors import OutOfMemory  # noqa: E402
 
 
@@ -16,6 +17,8 @@ from twinloop.errors import OutOfMemory  # noqa: E402
         torch.OutOfMemoryError("CUDA out of memory."),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes"),
         RuntimeError("MPS backend out of memory"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
         MemoryError(),
     ],
 )
@@ -30,3 +33,32 @@ def test_memory_errors_name_what_and_what_to_do(error: Exception) -> None:
 def test_other_errors_pass() -> None:
     with pytest.raises(RuntimeError, match="shapes"), memory_errors("The picture", "Make it smaller."):
         raise RuntimeError("shapes do not match")
+
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("free", "held", "spilled"),
+    [
+        (0, 17 * GIB, True),  # more than the card has
+        (0, 13 * GIB, True),  # more than the windows of other programs leave of it
+        (0, 12 * GIB, False),  # all of that
+        (2 * GIB, 13 * GIB, False),  # another program has ended
+    ],
+)
+def test_main_memory_in_the_place_of_a_gpus(
+    free: int, held: int, spilled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A card of 16 GiB, of which 4 are somebody else's."""
+    now = {"free": 12 * GIB, "held": 0}
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (now["free"], 16 * GIB))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: now["held"])
+    spill = Spill(Compute(torch.device("cuda"), torch.bfloat16, torch.bfloat16))
+    assert not spill.seen()
+    now |= {"free": free, "held": held}
+    assert spill.seen() == spilled
+
+
+def test_a_cpu_has_no_other_memory() -> None:
+    assert not Spill(Compute(torch.device("cpu"), torch.float32, None)).seen()

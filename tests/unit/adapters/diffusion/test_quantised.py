@@ -153,6 +153,14 @@ def test_generating_leaves_a_layer_as_it_was(how: Quantization, layer: Any) -> N
     assert plain_shape(packed.weight) == (48, 64) and packed.bias.dtype == torch.float32
 
 
+def test_int8_sums_stay_within_float16() -> None:
+    """The library's product of bare integers would be 80,000, before its scale makes 12.8 of it."""
+    layer = torch.nn.Linear(64, 8, bias=False, dtype=torch.float16).requires_grad_(False)
+    torch.nn.init.constant_(layer.weight, 0.02)
+    x = torch.full((2, 64), 10.0, dtype=torch.float16)
+    assert torch.allclose(quantised(layer, "int8")(x), torch.full((2, 8), 12.8, dtype=torch.float16), rtol=0.01)
+
+
 @pytest.mark.parametrize("how", QUANTIZATIONS)
 def test_it_can_be_compiled_in_one_piece(how: Quantization, layer: Any) -> None:
     packed = quantised(layer, how)

@@ -31,6 +31,9 @@ def die() -> tuple[bytes, Callable[[bytes, Callable[[bytes], bytes]], bytes]]:
 
 def job(task: bytes, ask: Callable[[bytes], bytes]) -> bytes:
     word, _, rest = task.partition(b" ")
+    if task == b"ask and hang":
+        ask(rest)
+        word = b"hang"
     if word == b"hang":
         signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP})
         time.sleep(600)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.adapters.scanning.jobs import HERE
+from twinloop.adapters.scanning.process import WorkerProcess
 from twinloop.adapters.scanning.supervisor import Limits, Outcome, Supervisor
 from twinloop.errors import MissingModel, ModelFileError, StateError
 
@@ -95,6 +97,76 @@ def test_a_hang_costs_its_time_and_one_task() -> None:
         assert done["hang"].failure == "took longer than 0.5 s"
         assert done["say a"].result == b"done a" and done["say b"].result == b"done b"
         assert time.monotonic() - began < 10
+
+
+def test_a_photo_is_not_blamed_for_a_supervisor_that_answers_late() -> None:
+    """The catalogue may take its time."""
+
+    def answer(task: str, question: bytes) -> bytes:
+        time.sleep(0.8 if task == "ask late" else 0)
+        return question.upper()
+
+    with supervisor(timeout=0.5) as made:
+        done = {item.task: item for item in made.run([(task, task.encode()) for task in ("ask late", "ask b")], answer)}
+    assert (done["ask late"].result, done["ask late"].failure) == (b"told LATE", "")
+    assert done["ask b"].result == b"told B"
+
+
+def test_a_worker_that_hangs_after_its_answer_still_costs_one_task() -> None:
+    with supervisor(timeout=0.5) as made:
+        assert outcomes(made, "ask and hang")["ask and hang"].failure == "took longer than 0.5 s"
+
+
+def test_a_worker_that_died_idle_costs_no_task() -> None:
+    with supervisor() as made:
+        process = made._workers[0].process
+        process.kill()
+        process.wait()
+        done = outcomes(made, "say a", "say b")
+    assert done == {"say a": Outcome("say a", b"done a"), "say b": Outcome("say b", b"done b")}
+
+
+def test_a_worker_that_dies_before_it_reads_the_task_costs_no_task() -> None:
+    with supervisor() as made:
+        process = made._workers[0].process
+        process.send_signal(signal.SIGSTOP)  # the task lies in the pipe, unread
+        killing = threading.Timer(0.2, process.kill)
+        killing.start()
+        done = outcomes(made, "say a", "say b")
+        killing.join()
+    assert done == {"say a": Outcome("say a", b"done a"), "say b": Outcome("say b", b"done b")}
+
+
+def test_workers_that_all_die_idle_are_an_error_and_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, given = WorkerProcess.give, 0
+
+    def dying(worker: WorkerProcess[str], task: str, data: bytes, timeout: float) -> None:
+        nonlocal given
+        given += 1
+        worker.process.kill()
+        worker.process.wait()
+        real(worker, task, data, timeout)
+
+    monkeypatch.setattr(WorkerProcess, "give", dying)
+    monkeypatch.setattr("twinloop.adapters.scanning.supervisor.IDLE_DEATHS", 2)
+    with supervisor() as made, pytest.raises(StateError, match="2 worker processes in a row ended before"):
+        outcomes(made, "say a")
+    assert given == 2
+
+
+def test_a_worker_that_cannot_be_killed_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one in a kernel call on a disk that is gone."""
+    monkeypatch.setattr("twinloop.adapters.scanning.process.END_SECONDS", 0.1)
+    with supervisor(timeout=0.3) as made:
+        stuck = made._workers[0].process
+        try:
+            monkeypatch.setattr(stuck, "kill", lambda: None)
+            done = outcomes(made, "hang", "say a")
+            assert alive(stuck.pid) and stuck.poll() is None
+        finally:
+            os.kill(stuck.pid, signal.SIGKILL)
+            stuck.wait()
+    assert done["hang"].failure == "took longer than 0.3 s" and done["say a"].result == b"done a"
 
 
 def test_decoders_do_not_write_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from tests.contract.makers import TRAINING, samples  # noqa: E402
 from tests.saved_tensors import bytes_kept  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
+from twinloop.adapters.diffusion.compute import Compute  # noqa: E402
 from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402
 from twinloop.adapters.diffusion.prompts import join, placed  # noqa: E402
 from twinloop.adapters.diffusion.quantised.model import quantise  # noqa: E402
@@ -272,6 +273,9 @@ def test_a_plan_is_made_once_and_kept(full_base: Path, tmp_path: Path, monkeypat
     assert (plan.portion, plan.checkpointing) == (2, True) and "go through 2 at a time" in said[0]
     monkeypatch.setattr(planning, "available_memory", lambda *_: 0)
     assert memory_plan(base, settings, tmp_path, pytest.fail) == plan
+    for asked in (False, True):  # which changes no sum
+        changed = memory_plan(base, replace(settings, gradient_checkpointing=asked), tmp_path, pytest.fail)
+        assert changed == replace(plan, checkpointing=asked)
     (tmp_path / "plan.json").write_text('{"portion": 2}')
     with pytest.raises(StateError, match="is damaged"):
         memory_plan(base, settings, tmp_path, pytest.fail)
@@ -293,6 +297,15 @@ def test_a_budget_that_suffices_changes_nothing(full_base: Path, tmp_path: Path)
     base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
     plan = memory_plan(base, replace(TRAINING, memory=8), tmp_path, pytest.fail)
     assert (plan.portion, plan.checkpointing) == (TRAINING.batch_size, False)
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_the_clock_waits_for_a_gpu(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = list[str]()
+    for name in ("cuda", "mps"):
+        monkeypatch.setattr(getattr(torch, name), "synchronize", lambda name=name: waited.append(name))
+    planning._finish(Compute(torch.device(kind), torch.float16, torch.float16))
+    assert waited == [kind]
 
 
 def test_the_forecast_of_a_whole_training(full_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

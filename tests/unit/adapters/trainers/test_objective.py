@@ -75,7 +75,7 @@ def test_one_picture_that_does_not_fit_is_one_error(
     tiny_base: Path, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short_of_memory(monkeypatch, 0)
-    with pytest.raises(OutOfMemory, match=r"gradient_checkpointing.*resolution"):
+    with pytest.raises(OutOfMemory, match=r"Lower training\.resolution.*rank"):
         train(tiny_base, photos, tmp_path, FOUR, lambda text: None)
 
 

@@ -90,6 +90,22 @@ def test_an_interruption_ends_the_processes(
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
+@pytest.mark.parametrize(("asked", "given"), [(None, "8"), ("3", "3")])
+def test_processes_on_a_cpu_share_its_cores(
+    asked: str | None, given: str, choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torchrun would give each a single thread."""
+    stand_in(tmp_path, monkeypatch, 'echo "threads: $OMP_NUM_THREADS"\nexit 3')
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.setattr("twinloop.adapters.trainers.shared.thread_count", lambda: 16)
+    with pytest.raises(StateError, match=f"threads: {given}$"):
+        SharedTrainer(choice, 2, pytest.fail).train(
+            samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail
+        )
+
+
 def test_an_error_of_a_process_is_the_same_error_here(
     choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from twinloop.facets import BUILTIN
 from twinloop.stages.observe import Observer
 from twinloop.stages.pixels import face_measures, perceptual_hash
 from twinloop.stages.vault.caption import Captioned
-from twinloop.stages.vault.choose import Cut
+from twinloop.stages.vault.cut import Cut
 from twinloop.stages.vault.opened import OpenVault, ScanRecord, opened
 from twinloop.stages.vault.people import Found, people_of, write_people
 from twinloop.store.images import load_image

@@ -18,7 +18,8 @@ from twinloop.facets import BUILTIN
 from twinloop.ports import DetectorPack
 from twinloop.stages.observe import Observer
 from twinloop.stages.vault.caption import CaptionOptions, Captions, Writer, caption, recorded, shown
-from twinloop.stages.vault.choose import CutOptions, choose
+from twinloop.stages.vault.choose import choose
+from twinloop.stages.vault.cut import CutOptions
 from twinloop.stages.vault.edits import edit
 from twinloop.stages.vault.opened import OpenVault, opened
 

@@ -13,7 +13,8 @@ from tests.unit.things import face
 from twinloop.domain.faces import Box
 from twinloop.domain.vault import Person
 from twinloop.errors import InputError, NothingToDo
-from twinloop.stages.vault.choose import CutOptions, angle_and_side, choose
+from twinloop.stages.vault.choose import angle_and_side, choose
+from twinloop.stages.vault.cut import CutOptions
 from twinloop.stages.vault.opened import opened
 
 

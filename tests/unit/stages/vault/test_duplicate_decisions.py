@@ -82,7 +82,7 @@ def test_nothing_to_decide(vault: OpenVault) -> None:
 
 
 def test_files_that_cannot_be_decided_about(vault: OpenVault) -> None:
-    with pytest.raises(InputError, match="not in the catalogue"):
+    with pytest.raises(InputError, match="not a photo of this vault"):
         keep(vault, current(vault, Silent()), path(vault, "nowhere.jpg"))
     with pytest.raises(InputError, match="at least two"):
         distinct(vault, [path(vault, "a.jpg"), path(vault, "a.jpg")])

@@ -11,7 +11,7 @@ from tests.unit.things import Silent
 from twinloop.domain.vault import Label
 from twinloop.errors import InputError
 from twinloop.stages.vault.caption import Writer
-from twinloop.stages.vault.choose import CutOptions
+from twinloop.stages.vault.cut import CutOptions
 from twinloop.stages.vault.edits import edit, edit_many, edits_of, photo_meant
 from twinloop.stages.vault.prep import PrepOptions, prep
 from twinloop.stages.vault.prepared import adopt_edits

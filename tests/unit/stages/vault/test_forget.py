@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,16 +15,19 @@ from tests.functional.console import twinloop
 from tests.unit.stages.vault.makers import fake_vault
 from tests.unit.stages.vault.people_makers import Silent
 from twinloop.domain.vault import FaceKey, Person
-from twinloop.errors import InputError, TwinLoopError
+from twinloop.errors import InputError, StorageError, TwinLoopError
 from twinloop.ports import Scanner
 from twinloop.stages.vault.duplicates import DuplicateFile, DuplicateGroup, Duplicates, read_duplicates
 from twinloop.stages.vault.forget import forget_everything, forget_person, forgotten_faces
+from twinloop.stages.vault.forgetting import Forgotten
 from twinloop.stages.vault.opened import OpenVault, looked_into
 from twinloop.stages.vault.opened import opened as open_vault
+from twinloop.stages.vault.own_files import NOTES
 from twinloop.stages.vault.people import Found, find_person, people_of, read_people, write_people
 from twinloop.stages.vault.scan import ScanPlan, scan
 from twinloop.store.atomic import write_json
 from twinloop.store.decisions import REDACTED, DecisionLog
+from twinloop.store.journal import Journal
 from twinloop.store.vault import Vault
 
 
@@ -127,17 +132,150 @@ def test_a_folder_that_still_holds_somebody_elses_training_set_stays(vault: tupl
     assert bytes_of(opened.vault.person("Zaphodia")) == before and not opened.vault.person("Trillian").exists()
 
 
-def test_a_folder_of_the_persons_name_that_is_nobodys_goes(vault: tuple[OpenVault, Person]) -> None:
+@pytest.mark.parametrize("record", [None, "torn", '{"name": "a pet project"}'])
+def test_a_folder_of_the_persons_name_that_was_not_prepared_stays_and_is_named(
+    vault: tuple[OpenVault, Person], record: str | None
+) -> None:
     opened, person = vault
-    (opened.vault.person("Zaphodia") / "person.json").write_text("torn")
-    assert opened.vault.person("Zaphodia") in forget_person(opened, person, really=True).paths
+    folder = opened.vault.person("Zaphodia")
+    (folder / "original.jpg").write_bytes(b"the only one")
+    (folder / "person.json").unlink() if record is None else (folder / "person.json").write_text(record)
+    before = bytes_of(folder)
+    done = forget_person(opened, person, really=True)
+    assert folder not in done.paths and folder in done.kept
+    assert bytes_of(folder) == before
+
+
+def prepared_by(folder: Path, who: str, **files: bytes) -> None:
+    """A folder as `prep` leaves it."""
+    listed = []
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+        listed.append({"file": name, "sha256": hashlib.sha256(data).hexdigest(), "photo": "", "key": ""})
+    write_json(folder / "person.json", {"person": who, "files": listed})
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_what_the_user_put_into_a_training_set_stays_and_is_named(
+    closed: Path, tmp_path: Path, everything: bool
+) -> None:
+    folder = closed / "organized" / "Zaphodia"
+    ours = {"10_zphd/a.png": b"cut", "10_zphd/a.txt": b"Zaphodia", "20_zphd/b.png": b"cut too"}
+    prepared_by(folder, "p001", **ours)
+    (folder / "10_zphd" / "a.txt").write_text("Zaphodia, in my words")
+    (folder / "20_zphd" / "b.png").write_bytes(b"retouched by hand")
+    (folder / "original.jpg").write_bytes(b"the only one")
+    (folder / "album").symlink_to(tmp_path)
+    (folder / "empty").mkdir()
+    left = {"20_zphd", "20_zphd/b.png", "original.jpg", "album", "empty"}
+    planned = forgotten_in(closed, everything, really=False)
+    assert names_in(folder) == left | ours.keys() | {"10_zphd", "person.json"}
+    done = forgotten_in(closed, everything, really=True)
+    assert names_in(folder) == left and done.kept == planned.kept
+    assert set(done.kept) == {folder / name for name in left - {"20_zphd"}}
+    assert folder in done.paths and tmp_path.is_dir()
+    assert not (folder.parent / "old name").exists()
+
+
+def forgotten_in(root: Path, everything: bool, really: bool) -> Forgotten:
+    if everything:
+        return forget_everything(Vault(root), really)
+    with open_vault(root) as opened:
+        return forget_person(opened, find_person(read_people(opened.vault), "Zaphodia"), really)
+
+
+def test_everything_leaves_folders_that_were_made_by_hand(closed: Path) -> None:
+    by_hand = closed / "organized" / "by hand"
+    by_hand.mkdir()
+    (by_hand / "original.jpg").write_bytes(b"the only one")
+    done = forget_everything(Vault(closed), really=True)
+    assert done.kept == (by_hand,) and names_in(by_hand.parent) == {"by hand", "by hand/original.jpg"}
+
+
+def test_a_preparation_that_was_killed_at_first_goes_by_its_notes(vault: tuple[OpenVault, Person]) -> None:
+    opened, person = vault
+    folder = opened.vault.person("Zaphodia")
+    (folder / "person.json").unlink()
+    for name, data in {"a.png": b"cut", "mine.png": b"mine"}.items():
+        (folder / name).write_bytes(data)
+    Journal(folder / NOTES).record("1", ["a.png", hashlib.sha256(b"cut").hexdigest(), "", ""])
+    assert forget_person(opened, person, really=True).kept == (folder / "mine.png",)
+    assert names_in(folder) == {"mine.png"}
+
+
+def test_killed_within_a_folder_the_rest_of_it_goes_next_time(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = closed / "organized" / "old name"
+    prepared_by(folder, "p001", **{f"{name}.png": name.encode() for name in "abc"})
+    real, gone = Path.unlink, 0
+
+    def killing(path: Path, missing_ok: bool = False) -> None:
+        nonlocal gone
+        if path.parent == folder and (gone := gone + 1) == 4:
+            raise Killed
+        real(path, missing_ok)
+
+    with open_vault(closed) as opened, monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Path, "unlink", killing)
+        forget_person(opened, find_person(read_people(opened.vault), "Zaphodia"), really=True)
+    assert names_in(folder) == {"person.json"}, "whose it is must be known until the end"
+    with open_vault(closed):
+        assert not folder.exists()
+
+
+def test_a_training_set_on_another_disk_goes_by_the_link_to_it(vault: tuple[OpenVault, Person], tmp_path: Path) -> None:
+    opened, person = vault
+    folder, disk = opened.vault.person("Zaphodia"), tmp_path / "disk"
+    prepared_by(folder, "p001", **{"a.png": b"cut"})
+    folder.rename(disk)
+    folder.symlink_to(disk)
+    forget_person(opened, person, really=True)
+    assert names_in(disk) == set() and not folder.is_symlink()
+
+
+def test_what_stays_is_said(closed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = closed / "organized" / "Zaphodia"
+    for number in range(12):
+        (folder / f"{number:02d}.jpg").write_bytes(b"mine")
+    said = twinloop(capsys, "vault", "forget", "zaphodia", "--vault", closed)
+    assert f"  - {folder}: what prep wrote there\n" in said.out and f"{folder.parent / 'old name'}\n" in said.out
+    assert "Would be left, because this program did not write it" in said.out
+    assert f"  - {folder / '09.jpg'}\n  - and 2 more (--json lists all)" in said.out
+    assert "Left, because" in twinloop(capsys, "vault", "forget", "zaphodia", "--yes", "--vault", closed).out
+
+
+def test_while_another_program_reads_the_catalogue_the_promise_stands(closed: Path) -> None:
+    with open_vault(closed) as opened, closing(sqlite3.connect(opened.vault.catalog)) as reader:
+        person = find_person(read_people(opened.vault), "Zaphodia")
+        embedding = opened.catalog.photo(person.faces[0].sha256, "test").faces[0].face.embedding.tobytes()  # type: ignore[union-attr]
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM face").fetchall()
+        opened.catalog.run("PRAGMA busy_timeout = 1")
+        with pytest.raises(StorageError, match="Close that program"):
+            forget_person(opened, person, really=True)
+        assert embedding in bytes_of(closed)
+    with open_vault(closed) as opened:
+        assert len(opened.finished) == 1
+    assert_forgotten(closed, embedding)
 
 
 class Killed(BaseException):
     """As if the process ended here."""
 
 
-STEPS = ("remove", "forget_faces", "read_duplicates", "write_people", "DecisionLog.redact")
+STEPS = (
+    "OwnFiles.remove",
+    "remove",
+    "forget_faces",
+    "leave_nothing",
+    "read_duplicates",
+    "write_people",
+    "DecisionLog.redact",
+)
 
 
 @contextmanager

@@ -22,11 +22,12 @@ from twinloop.domain.faces import Box
 from twinloop.domain.vault import Consent, Label, Person
 from twinloop.errors import InputError, StateError
 from twinloop.stages.vault.caption import Writer
-from twinloop.stages.vault.choose import CutOptions
+from twinloop.stages.vault.cut import CutOptions
 from twinloop.stages.vault.edits import edit, edits_of
 from twinloop.stages.vault.label import label_json, label_of
 from twinloop.stages.vault.opened import OpenVault, opened
 from twinloop.stages.vault.prep import Prepared, PrepOptions, prep
+from twinloop.stages.vault.prepared import lines_of
 from twinloop.store import atomic
 from twinloop.store.images import load_image
 from twinloop.store.provenance import is_marked_synthetic, synthetic_xmp
@@ -248,6 +249,17 @@ def test_a_changed_line_of_metadata_is_the_users_too(tmp_path: Path) -> None:
         assert list(edits_of(opened_vault.decisions, person.id).values()) == ["ohwx alice asleep"]
 
 
+def test_a_line_separator_within_a_caption_ends_no_line_of_metadata(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.jsonl"
+    rows = [{"file_name": "a.png", "text": "one\u2028two"}, {"file_name": "b.png", "text": "three\x85four"}]
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n", "utf-8")
+    assert lines_of(path) == rows
+    with path.open("a") as file:
+        file.write("\nnot json\n")
+    with pytest.raises(StateError, match="line 4 is not JSON"):
+        lines_of(path)
+
+
 def test_files_of_the_user_are_neither_taken_nor_removed(tmp_path: Path) -> None:
     with vault(tmp_path) as (opened_vault, person):
         folder = opened_vault.vault.person("alice")
@@ -381,11 +393,23 @@ def test_the_folder_follows_the_name_with_everything_in_it(tmp_path: Path) -> No
         assert prepare(opened_vault, renamed(person, "Hanna")).was is None
 
 
-def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_of_somebody_else_goes_to_its_own_place(tmp_path: Path) -> None:
     with vault(tmp_path, 3) as (opened_vault, person):
         before = tree(prepare(opened_vault, person).folder)
-        with pytest.raises(StateError, match=r"training set of p001.*vault prep p001"):
+        found = prepare(opened_vault, renamed(person, "alice", id="p002"))
+        place = opened_vault.vault.person("p001")
+        assert found.made_way == ("p001", place) and tree(place) == before
+        assert json.loads((found.folder / "person.json").read_text())["person"] == "p002"
+
+
+def test_a_folder_of_somebody_else_that_has_no_other_place_is_left_alone(tmp_path: Path) -> None:
+    with vault(tmp_path, 3) as (opened_vault, person):
+        before = tree(prepare(opened_vault, person).folder)
+        opened_vault.vault.person("p001").mkdir()
+        with pytest.raises(StateError, match=r"training set of p001, who has another in .*p001. Move it away"):
             prepare(opened_vault, renamed(person, "alice", id="p002"))
+        with pytest.raises(StateError, match="another --output"):
+            prepare(opened_vault, renamed(person, "bea", id="p002"), output=opened_vault.vault.person("alice"))
         assert tree(opened_vault.vault.person("alice")) == before
 
 

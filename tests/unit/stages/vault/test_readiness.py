@@ -7,8 +7,12 @@ from collections.abc import Sequence
 import pytest
 
 from tests.unit.stages.vault.makers import captioned as made
+from tests.unit.things import digest, face, observation
+from twinloop.domain.faces import Box
+from twinloop.domain.vault import VaultFace, VaultPhoto
 from twinloop.facets import BUILTIN
 from twinloop.stages.vault.caption import Captioned
+from twinloop.stages.vault.cut import CutOptions, cut_of
 from twinloop.stages.vault.grade import Finding, Readiness
 from twinloop.stages.vault.readiness import readiness
 
@@ -93,3 +97,21 @@ def test_json_holds_the_grade_the_advice_and_the_intervals() -> None:
     assert any(item["about"] == "duplicates" and item["have"] == 3 for item in data["findings"])
     levels = [item["level"] for item in data["findings"]]
     assert levels == sorted(levels, key=["stop", "lack", "hint", "fine"].index)
+
+
+def small_in(side: int, size: int, framing: str) -> str:
+    """The advice on faces of 60 pixels in photos of ``side`` pixels that were cut to ``size``."""
+    pictures = []
+    for number in range(12):
+        found = VaultFace(face(box=Box(100, 100, 160, 190 if side > 1000 else 160)), 0.9)
+        photo = VaultPhoto(digest(number), ("/p.jpg",), side, side, "0" * 16, None, "real", {}, (found,))
+        cut = cut_of(photo, 0, framing, size)
+        assert cut is not None
+        pictures.append(Captioned(cut, None, observation(number, faces=[cut.subject]), "ohwx", "template"))
+    return about(readiness(pictures, BUILTIN, 0, CutOptions(framing, size)), "faces").text
+
+
+def test_a_closer_cut_is_advised_only_where_it_brings_pixels() -> None:
+    assert "or cut closer (--framing face: median 90)" in small_in(2000, 512, "keep")
+    assert "closer (" not in small_in(2000, 512, "face"), "followed already"
+    assert "closer (" not in small_in(250, 1024, "keep"), "nothing was made smaller"

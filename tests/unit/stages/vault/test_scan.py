@@ -15,12 +15,14 @@ from PIL import Image
 
 from twinloop.adapters.fakes import fake_pack, fake_photo
 from twinloop.adapters.scanning.scanners import HereScanner
+from twinloop.cli.vault.status import lines_of
 from twinloop.domain.scanned import ListedFile, ScannedFile
-from twinloop.errors import InputError, NothingToDo
+from twinloop.errors import InputError, MissingModel, NothingToDo
 from twinloop.ports import Scanner, Wanted
 from twinloop.stages.vault.measure import PhotoMeasurer
-from twinloop.stages.vault.opened import ScanRecord
+from twinloop.stages.vault.opened import ScanRecord, looked_into
 from twinloop.stages.vault.scan import Scanned, ScanPlan, scan
+from twinloop.stages.vault.status import status
 from twinloop.store.decisions import DecisionLog
 from twinloop.store.vault import Vault
 from twinloop.store.vault_catalog import VaultCatalog
@@ -241,6 +243,28 @@ def test_a_disk_that_is_not_there_loses_nothing(home: Home) -> None:
     assert "kept" in home.reporter.warnings[0]
 
 
+def test_a_link_to_a_disk_that_is_not_there_loses_nothing(home: Home) -> None:
+    link = home.root / "link"
+    link.symlink_to(home.photos)
+    home.scan(link)
+    home.photos.rename(home.root / "unplugged")
+    done = home.scan()
+    assert done.away == (str(link),) and (done.gone, done.counts.photos, done.skipped) == (0, 4, ())
+    with pytest.raises(InputError, match="Folder not found"):
+        home.scan(link)
+
+
+def test_what_is_away_below_a_folder_that_is_there_is_kept(home: Home) -> None:
+    disk, mount = home.root / "disk", home.photos / "usb"
+    disk.mkdir()
+    fake_photo(disk / "a.png", seed=50, size=128)
+    mount.symlink_to(disk)
+    home.scan(home.photos, mount)
+    disk.rename(home.root / "unplugged")
+    done = home.scan()
+    assert done.away == (str(mount),) and (done.gone, done.counts.photos) == (0, 5)
+
+
 def test_a_folder_that_may_not_be_entered_loses_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     inner = home.photos / "inner"
     inner.mkdir()
@@ -271,6 +295,43 @@ def test_an_interrupted_scan_keeps_what_it_did_and_ends_as_an_undisturbed_one(ho
     shutil.copytree(home.photos, tmp_path / "other")
     plain = other.scan(home.photos)
     assert rows(other.vault) == rows(home.vault) and plain.fingerprint == done.fingerprint
+
+
+def test_an_interrupted_first_scan_knows_its_folders(home: Home) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        home.scan(home.photos, stop_after=2)
+    with looked_into(home.vault.root) as opened:
+        found = status(opened)
+    assert (found.folders, found.unfinished, found.counts.photos) == ((str(home.photos),), True, 2)
+    assert "scan: not finished" in "\n".join(lines_of(found, home.vault))
+    done = home.scan()
+    assert (done.measured, done.unchanged, done.folders) == (2, 2, (str(home.photos),))
+    with looked_into(home.vault.root) as opened:
+        assert not status(opened).unfinished
+
+
+def test_an_interrupted_scan_with_other_models_leaves_what_the_last_one_was_made_with(home: Home) -> None:
+    first = home.scan(home.photos)
+    other = home.root / "other"
+    other.mkdir()
+    fake_photo(other / "b.png", seed=51, size=128)
+    with pytest.raises(KeyboardInterrupt):
+        home.scan(other, stamp="models 2", stop_after=1)
+    record = ScanRecord.read(home.vault)
+    assert (record.fingerprint, record.stamp, record.unfinished) == (first.fingerprint, "models 1", True)
+    assert record.folders == (str(home.photos), str(other))
+
+
+def test_a_first_scan_whose_models_cannot_be_opened_leaves_no_record(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_: object) -> HereScanner:
+        raise MissingModel("no detector here")
+
+    monkeypatch.setattr(Watched, "__enter__", missing)
+    with pytest.raises(MissingModel):
+        home.scan(home.photos)
+    assert not home.vault.scan_record.exists()
 
 
 def test_the_vault_itself_is_never_scanned(home: Home) -> None:

@@ -57,7 +57,14 @@ def test_a_file_of_any_name_that_was_asked_for_is_taken(tmp_path: Path) -> None:
 def test_a_folder_that_links_to_its_parent_ends(tmp_path: Path) -> None:
     touched(tmp_path, "a/b.jpg")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
-    assert found(Walk(), tmp_path) == {"a/b.jpg": "", "a/up": "a link to a folder: scan that folder itself"}
+    (tmp_path / "a" / "here").symlink_to(tmp_path / "a")
+    assert found(Walk(), tmp_path) == {"a/b.jpg": "", "a/here": "a link to a folder: scan that folder itself"}
+
+
+def test_a_link_to_a_folder_that_is_scanned_itself_is_no_complaint(tmp_path: Path) -> None:
+    touched(tmp_path, "photos/a.jpg", "disk/b.jpg")
+    (tmp_path / "photos" / "usb").symlink_to(tmp_path / "disk")
+    assert found(Walk(), tmp_path / "photos", tmp_path / "photos" / "usb") == {"a.jpg": "", "usb/b.jpg": ""}
 
 
 def test_links_are_followed_out_of_the_folders_only(tmp_path: Path) -> None:
@@ -79,6 +86,34 @@ def test_a_folder_named_alike_is_not_inside(tmp_path: Path) -> None:
     touched(tmp_path, "photos/a.jpg", "photos-old/b.jpg")
     (tmp_path / "photos" / "b.jpg").symlink_to(tmp_path / "photos-old" / "b.jpg")
     assert found(Walk(), tmp_path / "photos")["b.jpg"] == ""
+
+
+def test_a_link_to_what_is_not_scanned_itself_is_read(tmp_path: Path) -> None:
+    """git-annex and DataLad keep every photo in a hidden folder, with a link to it where people look."""
+    photos, shut = tmp_path / "photos", tmp_path / "photos" / "vault"
+    touched(
+        photos, ".git/annex/objects/k1.jpg", "album/.k2.jpg", "store/k3", "vault/organized/k4.jpg", "vault-old/k5.jpg"
+    )
+    for name, target in {
+        "annex": ".git/annex/objects/k1.jpg",
+        "hidden": "album/.k2.jpg",
+        "no suffix": "store/k3",
+        "shut out": "vault/organized/k4.jpg",
+        "seen": "vault-old/k5.jpg",
+    }.items():
+        (photos / f"{name}.jpg").symlink_to(photos / target)
+    reasons = found(Walk(frozenset({os.path.realpath(shut)})), photos)
+    assert [name for name, reason in reasons.items() if reason] == ["seen.jpg"]
+    assert "scanned itself" in reasons["seen.jpg"]
+    assert {"annex.jpg", "hidden.jpg", "no suffix.jpg", "shut out.jpg"} <= reasons.keys()
+
+
+def test_a_hidden_folder_that_was_asked_for_is_not_hidden_in_itself(tmp_path: Path) -> None:
+    root = tmp_path / ".photos"
+    touched(root, "a.jpg")
+    (root / "b.jpg").symlink_to("a.jpg")
+    assert "scanned itself" in found(Walk(), root)["b.jpg"]
+    assert "scanned itself" in found(Walk(), root, root / "a.jpg")["b.jpg"]
 
 
 def test_the_shut_out_folder_is_not_entered(tmp_path: Path) -> None:

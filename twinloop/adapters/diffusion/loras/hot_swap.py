@@ -66,7 +66,7 @@ def _one_alpha(path: Path, denoiser: str) -> float | None:
     return float(alpha) if isinstance(alpha, int | float) and not special else None
 
 
-@torch.inference_mode()  # layers that offloading moved in that mode can only be written to in it
+@torch.no_grad()
 def exchange(denoiser: nn.Module, adapter: str, pairs: Mapping[str, Pair], *, smaller: bool) -> bool:
     """Put other numbers into a worn adapter, at strength 1.
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from twinloop.adapters.diffusion.loras.fit import ENCODER, wrong_base
 from twinloop.adapters.diffusion.loras.kronecker_layers import wear_product
+from twinloop.adapters.diffusion.loras.precision import precision_of
 from twinloop.adapters.diffusion.loras.raw import as_torch
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
@@ -50,7 +51,7 @@ class Products:
                 for path, product in layers.items():
                     place = _weight_place(model.get_submodule(path))
                     parts = {
-                        f"lokr_{name}": moved.setdefault(id(part), as_torch(part).to(place, _precision(model)))
+                        f"lokr_{name}": moved.setdefault(id(part), as_torch(part).to(place, precision_of(model)))
                         for name, part in product.parts.items()
                     }
                     wear_product(model, path, adapter, parts, product.scale, product.rows)
@@ -114,9 +115,3 @@ def _announce(model: Any, adapter: str) -> None:
 def _weight_place(layer: Any) -> torch.device:
     place: torch.device = getattr(layer, "get_base_layer", lambda: layer)().weight.device
     return place
-
-
-def _precision(model: Any) -> torch.dtype:
-    """That of the model's activations; weights may lie in less."""
-    found: torch.dtype = model.dtype
-    return found if found.is_floating_point and found.itemsize > 1 else torch.float32

@@ -10,11 +10,12 @@ from typing import Any
 from twinloop.adapters.diffusion.loras.fit import wrong_base
 from twinloop.adapters.diffusion.loras.hot_swap import exchange, pairs_of, settle
 from twinloop.adapters.diffusion.loras.lokr_reading import read_products
+from twinloop.adapters.diffusion.loras.precision import as_activations
 from twinloop.adapters.diffusion.loras.reading import read_lora
 from twinloop.adapters.diffusion.memory import ran_out_of_memory
 from twinloop.adapters.diffusion.messages import first_line
 from twinloop.adapters.diffusion.preflight import holds_lokr
-from twinloop.adapters.diffusion.prompts import PromptEmbedder
+from twinloop.adapters.diffusion.prompts import PromptEmbedder, encoders_of
 from twinloop.adapters.diffusion.quantised.model import stays_in_place
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
@@ -147,6 +148,8 @@ class LoraSlot:
             if ran_out_of_memory(error):
                 raise
             raise ModelFileError(wrong_base(path, first_line(error))) from error
+        for model in (self._denoiser, *encoders_of(self._pipeline)):
+            as_activations(model, name)
         self._worn[name] = _Worn(path, _state(path), 1.0, read.adapts_encoders)
 
     def _scale(self, scales: dict[str, float]) -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchao.quantization import Float8WeightOnlyConfig, Int8WeightOnlyConfig, quantize_
 
-from twinloop.adapters.diffusion.quantised.product import multiply
+from twinloop.adapters.diffusion.quantised.product import multiply, plain_product
 
 
 class EightBits(nn.Linear):
@@ -29,6 +29,9 @@ class EightBits(nn.Linear):
 
     def multiplied(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out), in the precision of ``x``."""
+        # the library multiplies by bare integers and scales afterwards, which float16 cannot hold
+        if x.dtype == torch.float16:
+            return plain_product(x, self)
         return F.linear(x, self.weight, self.bias).to(x.dtype)
 
     def unpacked(self, dtype: torch.dtype) -> Tensor:

@@ -36,7 +36,7 @@ Progress = Callable[[int, int, float], None]
 
 class ExternalTrainer:
     """Args: base: folder, single ``.safetensors`` file or hub id. allow_download: the program may fetch what it lacks from the hub.
-    make_room: called before the program starts; leaves it the GPU.
+    make_room: called before the program starts; leaves it the GPU. float16: asked then, too; whether it shall compute in that (`Job.float16`).
 
     Raises:
         InputError: the program does not know that quantization.
@@ -52,8 +52,9 @@ class ExternalTrainer:
         allow_download: bool = False,
         quantization: str | None = None,
         make_room: Callable[[], None] = lambda: None,
+        float16: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._make_room = make_room
+        self._make_room, self._float16 = make_room, float16
         self._tool, self._installed, self._base, self._family = tool, installed, base, family
         self._quantization = quantization
         self._environment = network(allow_download)
@@ -90,10 +91,10 @@ class ExternalTrainer:
             is damaged, gone or changed.
         """
         self._known(settings)
-        home = Home(work.absolute())
-        date = _record(home, self._inputs(samples, settings, metadata))
+        home, float16 = Home(work.absolute()), self._float16()
+        date = _record(home, self._inputs(samples, settings, metadata, float16))
         folders = folders_of(samples, metadata.get(TRIGGER, "") or "person")
-        job = self._job(folders, settings, home, output.stem, metadata)
+        job = dataclasses.replace(self._job(folders, settings, home, output.stem, metadata), float16=float16)
         self._tool.prepare(job, home, self._installed.arguments)
         write_folders(home.dataset, job.folders)
         watch = _Watch(settings.steps, self._tool.start(job, home), progress)
@@ -110,10 +111,11 @@ class ExternalTrainer:
         )
 
     def _inputs(
-        self, samples: Sequence[TrainingSample], settings: TrainingSettings, metadata: Mapping[str, str]
+        self, samples: Sequence[TrainingSample], settings: TrainingSettings, metadata: Mapping[str, str], float16: bool
     ) -> str:
         rows = [[sample.sha256, sample.caption, sample.weight, sample.prior] for sample in samples]
-        text = json.dumps([rows, asdict(settings), self.fingerprint, sorted(metadata.items())], default=str)
+        parts = [rows, asdict(settings), self.fingerprint, sorted(metadata.items())]
+        text = json.dumps([*parts, *([float16] if float16 else [])], default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _job(

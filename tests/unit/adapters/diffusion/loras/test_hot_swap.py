@@ -92,7 +92,7 @@ def test_layers_that_offloading_moved_are_exchanged_too(base: BaseModel, tmp_pat
     wanted = afresh(base, second)
     afresh(base, first)
     worn = layers_of(base)
-    with torch.inference_mode():  # as a pipeline whose parts come and go does
+    with torch.no_grad():  # as a pipeline whose parts come and go does
         for layer in base.denoiser.modules():
             if isinstance(layer, LoraLayer):
                 layer.lora_A.to(torch.float64).to(torch.float32)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.unit.report.conftest import edit, workspace_in
+from tests.unit.things import score
 from twinloop.errors import NothingToDo, StateError
-from twinloop.report.model import RunRecord, read_run
+from twinloop.report.model import RunRecord
+from twinloop.report.reading import read_run
+from twinloop.stages.pick import pick
+from twinloop.store.atomic import write_json
 
 
 def test_a_finished_run_is_read_whole(record: RunRecord) -> None:
@@ -98,3 +103,50 @@ def test_no_identity_says_why(home: Path) -> None:
     identity = read_run(workspace_in(home)).identity
     assert identity is not None
     assert identity.why == "validation.identity is false"
+
+
+def test_a_version_that_is_newer_than_the_record_can_be_the_best(home: Path, record: RunRecord) -> None:
+    """Interrupted just after v2 was measured: the record still says that v1 is the best."""
+    better = [value + 0.5 for value in record.scores[0].samples["overall"]]
+    write_json(home / "out/panel_v2.json", score(2, overall=better).to_json())
+    (home / "out/panel_v3.json").unlink()
+    edit(
+        home / "out/iteration_history.json",
+        lambda data: data.update(stop=None, best_version=1, iterations=[], best_against_v1={}),
+    )
+    assert read_run(workspace_in(home)).best == 2
+
+
+def test_changes_that_are_recorded_of_another_version_are_not_told_of_the_best(home: Path) -> None:
+    def interrupted(data: Any) -> None:
+        best = data["best_version"]
+        data.update(stop=None, iterations=[])
+        data["best_version"] = next(version for version in (2, 3, 4) if version != best)
+
+    assert read_run(workspace_in(home)).against_v1 != {}
+    edit(home / "out/iteration_history.json", interrupted)
+    assert read_run(workspace_in(home)).against_v1 == {}
+
+
+def test_while_a_run_goes_on_a_rolled_back_version_is_not_the_best(home: Path, record: RunRecord) -> None:
+    assert record.best is not None and record.best > 1
+
+    def dropped(data: Any) -> None:
+        data.update(stop=None)
+        for entry in data["iterations"]:
+            entry["rolled_back"] = entry["lora_version"] == record.best
+
+    edit(home / "out/iteration_history.json", dropped)
+    run = read_run(workspace_in(home))
+    assert run.best != record.best and run.rolled_back(record.best)
+    assert run.remark(record.best) == "rolled back"
+
+
+def test_what_a_person_picked_is_read(home: Path, record: RunRecord) -> None:
+    assert record.picked is None and record.chosen == record.best
+    pick(workspace_in(home), 1)
+    run = read_run(workspace_in(home))
+    assert (run.picked, run.chosen, run.best) == (1, 1, record.best)
+    (home / "loras/final.json").write_text("{}")
+    with pytest.raises(StateError, match=r"final\.json"):
+        read_run(workspace_in(home))

@@ -1,0 +1,94 @@
+"""How often the learned identity limit takes a stranger for the person, and the person for a stranger, on real photos.
+
+    OMP_NUM_THREADS=1 python bench/identity_limit.py ../shared/fixtures [--tolerance 2.5]
+
+Every person of LFW with enough photos in turn: so many of the photos are the reference, the rest are images of the person, and all other people's photos are images of strangers. The
+photos are observed once (catalogue in a temporary folder, or ``--catalog FILE`` to keep it).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from twinloop import wiring
+from twinloop.domain.observation import Observation
+from twinloop.stages.identity import NEAREST, freeze_reference
+from twinloop.stages.observe import observe_files
+from twinloop.store.catalog import Catalog
+from twinloop.store.images import find_images
+
+SIZES = (1, 2, 3, 5, 10, 20)
+DRAWS = 5
+"""Random references of each person and size."""
+
+
+class Silent:
+    def line(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+    def progress(self, label: str, done: int, total: int) -> None: ...
+
+
+def people_of(
+    fixtures: Path, catalog: Catalog
+) -> tuple[Mapping[str, Sequence[Observation]], tuple[float, float] | None]:
+    """Person -> observations with an embedding, by the folders of LFW; and what the embedder makes of strangers."""
+    observer = wiring.build_observer(str(fixtures / "weights"), (), None)
+    found: dict[str, list[Observation]] = defaultdict(list)
+    for item in observe_files(find_images(fixtures / "photos" / "lfw"), observer, catalog, Silent(), "Observing"):
+        seen = item.observation
+        if seen is not None and seen.face is not None and seen.face.embedding is not None:
+            found[item.path.parent.name].append(seen)
+    return found, observer.strangers
+
+
+def row(
+    size: int, people: Mapping[str, Sequence[Observation]], strangers: tuple[float, float] | None, tolerance: float
+) -> str:
+    """The mean limit with references of so many photos, and both kinds of mistakes in per cent."""
+    rng = np.random.default_rng(size)
+    limits, accepted, refused = [], [], []
+    for name, photos in people.items():
+        if len(photos) < size + 3:
+            continue
+        others = np.stack([_vector(one) for other, listed in people.items() if other != name for one in listed])
+        for _ in range(DRAWS):
+            order = rng.permutation(len(photos))
+            reference = freeze_reference([photos[i] for i in order[:size]], "bench", strangers)
+            assert reference is not None
+            rest = [photos[i] for i in order[size:]]
+            own = [(reference.similarity(one) or 0.0, reference.lower_limit(one, tolerance)) for one in rest]
+            limit = float(np.mean([limit for _, limit in own]))
+            nearest = np.sort(reference.embeddings @ others.T, axis=0)[-NEAREST:].mean(axis=0)
+            limits.append(limit)
+            accepted.append(float((nearest >= limit).mean()))
+            refused.append(sum(similarity < at for similarity, at in own) / len(own))
+    return f"{size:>10}{np.mean(limits):>12.3f}{np.mean(accepted):>22.2%}{np.mean(refused):>22.2%}"
+
+
+def _vector(seen: Observation) -> np.ndarray:
+    assert seen.face is not None and seen.face.embedding is not None
+    return seen.face.embedding
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("fixtures", type=Path)
+    parser.add_argument("--tolerance", type=float, default=2.5)
+    parser.add_argument("--catalog", type=Path, help="keep the observations there")
+    args = parser.parse_args()
+    with Catalog(args.catalog) as catalog:
+        people, strangers = people_of(args.fixtures, catalog)
+    print(f"{'photos':>10}{'mean limit':>12}{'strangers taken in':>22}{'own photos refused':>22}")
+    for size in SIZES:
+        print(row(size, people, strangers, args.tolerance), flush=True)
+
+
+if __name__ == "__main__":
+    main()

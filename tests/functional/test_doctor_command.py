@@ -1,0 +1,49 @@
+"""``twinloop doctor`` looks at the facets that a run would look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.functional.console import configuration, twinloop
+from twinloop import registry
+
+FACET = """
+from twinloop.domain.facet import DefinedFacet, Phrase
+from twinloop.domain.observation import Reading
+from twinloop.registry import register_facet
+register_facet(DefinedFacet("{0}", ("v",), {{"v": 0.1}}, {{"v": Phrase(("v",), ("v",))}}, (), lambda seen: Reading.unknown()))
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    before = registry.facets.copy()
+    Path("photos").mkdir()
+    for name in ("weather", "tint"):
+        Path(f"{name}.py").write_text(FACET.format(name))
+    yield tmp_path
+    registry.facets._items = before._items
+
+
+def test_those_of_the_configuration_and_of_the_flag(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    analysis = {"facets": ["face_angle", "weather", "tint"], "plugins": ["weather.py"]}
+    config = configuration(home, analysis=analysis)
+    said = twinloop(capsys, "doctor", "--config", config, "--facet", "tint.py", "--json")
+    assert said.code == 0, said.err
+    assert list(said.data["facets"]) == ["face_angle", "weather", "tint"]
+
+
+def test_a_facet_file_that_is_not_there_is_told_with_the_configuration(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = twinloop(capsys, "doctor", "--config", configuration(home), "--facet", "gone.py")
+    assert said.code == 2 and "analysis.plugins: no such file: gone.py" in said.err
+
+
+def test_without_a_configuration_those_of_the_flag_join_the_built_in_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "doctor", "--models-dir", "fake", "--facet", "tint.py", "--json")
+    assert {"face_angle", "tint"} <= set(said.data["facets"])

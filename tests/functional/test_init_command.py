@@ -1,0 +1,67 @@
+"""``twinloop init``: a configuration that is taken as it is, in a folder of the person's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.functional.console import twinloop
+from twinloop.config import Settings, parse_settings
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def nulled(data: dict[str, Any]) -> dict[str, Any]:
+    """The same fields, each null, but for those that are required."""
+    required = {name for name, info in Settings.model_fields.items() if info.is_required()}
+    return {
+        name: value if name in required or name.startswith("_") else nulled(value) if isinstance(value, dict) else None
+        for name, value in data.items()
+    }
+
+
+@pytest.mark.parametrize("full", [[], ["--full"]])
+def test_what_it_writes_is_taken_also_with_every_field_null(
+    full: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = twinloop(capsys, "init", "--json", *full).data
+    assert parse_settings(data, "x").person_name == "alice"
+    assert "null take their default" in data["_comment"][0]
+    assert parse_settings(nulled(data), "x").max_iterations == 5
+
+
+@pytest.mark.parametrize("full", [[], ["--full"]])
+def test_a_wrong_name_is_one_error_and_writes_nothing(full: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "init", "--person-name", "", "--output", "c.json", *full)
+    assert said.code == 2 and "--person-name: " in said.err and "defect" not in said.err
+    assert not Path("c.json").exists()
+
+
+def test_the_texts_about_epochs_name_the_repeats(capsys: pytest.CaptureFixture[str]) -> None:
+    fields = twinloop(capsys, "init", "--full", "--json").data["_fields"]
+    assert "epochs x repeats x images" in fields["training.epochs"]
+    assert "as often as the preset repeats" in " ".join(twinloop(capsys, "train", "--help").out.split())
+
+
+@pytest.mark.parametrize(
+    ("record", "folder"),
+    [
+        (None, "outputs/bootstrap"),
+        ({"settings": {"person_name": "bob b"}}, "outputs/bootstrap"),
+        ({"settings": {"person_name": "ana"}}, "outputs/bootstrap_bob_b"),
+        ([], "outputs/bootstrap"),
+    ],
+)
+def test_another_persons_run_keeps_its_folder(record: Any, folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if record is not None:
+        Path("outputs/bootstrap").mkdir(parents=True)
+        Path("outputs/bootstrap/run.json").write_text(json.dumps(record))
+    assert twinloop(capsys, "init", "--person-name", "bob b", "--json").data["output_dir"] == folder
+    named = twinloop(capsys, "init", "--person-name", "bob b", "--output-dir", "mine", "--json").data
+    assert named["output_dir"] == "mine"

@@ -1,0 +1,116 @@
+"""A loss that is no number: in float16 the step is left out, by all processes alike; in other precisions the training ends."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from tests.contract.makers import TRAINING, samples  # noqa: E402
+from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.adapters.trainers.objective import Objective  # noqa: E402
+from twinloop.adapters.trainers.workers import Workers  # noqa: E402
+from twinloop.errors import TrainingDiverged  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
+
+SDXL = FAMILIES["sdxl"]
+SETTINGS = replace(TRAINING, steps=4, tensorboard=False, batch_size=2)
+
+
+class Bench:
+    def __init__(self, base: Path, home: Path) -> None:
+        self._base, self._home, self._photos = base, home, samples(home / "photos", count=2)
+        self.shown: list[float] = []
+
+    def train(self, name: str, workers: Workers | None = None, stop_at: int = 0) -> bytes:
+        self.shown.clear()
+        trainer = DiffusersLoraTrainer(str(self._base), SDXL, device="cpu", precision="float32")
+        output, settings = self._home / name / "lora.safetensors", replace(SETTINGS, stop_at=stop_at)
+        trainer.train_with(
+            workers or Workers(), self._photos, settings, output, output.parent / "work", {}, lambda *step: self.shown.append(step[2])
+        )  # fmt: skip
+        return output.read_bytes()
+
+    def figures(self, name: str, what: str) -> list[float | None]:
+        text = (self._home / name / "lora.metrics.jsonl").read_text()
+        return [json.loads(line)[what] for line in text.splitlines()]
+
+    def is_finite(self, name: str) -> bool:
+        return all(bool(part.isfinite().all()) for part in load_file(self._home / name / "lora.safetensors").values())
+
+
+@pytest.fixture
+def bench(full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """With the scale of the loss that float16 begins with."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    base = open_base(str(full_base), SDXL, "cpu", False, "float32")
+    monkeypatch.setattr(base, "compute", replace(base.compute, loss_scale=2.0**16))
+    return Bench(full_base, tmp_path)
+
+
+def overflowing(monkeypatch: pytest.MonkeyPatch, when: Callable[[int], bool], value: float = math.inf) -> None:
+    """Losses of those numbers, from 1, are no numbers."""
+    real, count = Objective.terms, [0]
+
+    def terms(self: Objective, batch: Any, drawn: Any) -> Any:
+        count[0] += 1
+        for term in real(self, batch, drawn):
+            yield term * value if when(count[0]) else term
+
+    monkeypatch.setattr(Objective, "terms", terms)
+
+
+@pytest.mark.parametrize("first", [1, 3])
+def test_a_step_whose_loss_overflowed_is_left_out(bench: Bench, first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    overflowing(monkeypatch, lambda count: count == first)
+    bench.train("one")
+    for what in ("loss", "grad_norm"):
+        assert [value is None for value in bench.figures("one", what)] == [step == first for step in (1, 2, 3, 4)]
+    assert bench.is_finite("one") and all(map(math.isfinite, bench.shown))
+    losses = [loss for loss in bench.figures("one", "loss") if loss is not None]
+    assert bench.shown[-1] == pytest.approx(sum(losses) / 3, rel=0.5)  # not an average with a step that was never there
+
+
+def test_resumed_after_it_the_same_bytes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        overflowing(patch, lambda count: count == 2)
+        whole = bench.train("whole")
+        overflowing(patch, lambda count: count == 2)
+        bench.train("cut", stop_at=2)
+    assert bench.train("cut") == whole
+
+
+def test_another_processs_overflow_leaves_it_out_here_too(bench: Bench) -> None:
+    class Second(Workers):
+        """Hears of a loss that is no number from the other process, in step 2."""
+
+        asked = 0
+
+        def all_reduce_number(self, value: float) -> float:
+            self.asked += 1
+            return math.inf if self.asked == 2 else value
+
+    bench.train("two", Second())
+    assert [norm is None for norm in bench.figures("two", "grad_norm")] == [False, True, False, False]
+    assert bench.is_finite("two")
+
+
+def test_a_loss_that_stays_no_number_ends_the_training(
+    bench: Bench, full_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = open_base(str(full_base), SDXL, "cpu", False, "float32")
+    monkeypatch.setattr(base, "compute", replace(base.compute, loss_scale=4.0))
+    overflowing(monkeypatch, lambda count: True, math.nan)
+    with pytest.raises(TrainingDiverged, match=r"The loss is no longer a number at step 3\. Lower"):
+        bench.train("lost")

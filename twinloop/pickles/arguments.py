@@ -1,0 +1,166 @@
+"""What the names on our lists may be called with: the shapes that genuine files hold, and nothing else.
+
+A constructor that is harmless with numbers and texts may call whatever it is given: ``dict(x)`` calls ``x.keys()``, ``str(x)`` runs
+``x.__repr__``. Everything that is not plain data is therefore kept away from every constructor, whatever it is known to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twinloop.pickles.arrays import ArrayShell
+from twinloop.pickles.budget import Budget
+from twinloop.pickles.names import (
+    BIT_GENERATOR_MAKER,
+    BIT_GENERATORS,
+    DICTIONARIES,
+    GENERATOR_MAKERS,
+    LISTS,
+    NAMESPACES,
+    PARAMETERS,
+    PLAIN,
+    QUANTIZED,
+    RECONSTRUCTORS,
+    SEED_MAKER,
+    SEED_SEQUENCE,
+    VALUES,
+    Pair,
+)
+from twinloop.pickles.values import Global, Inert, StorageRef, TensorRef
+
+Args = tuple[Any, ...]
+_SCALARS = (bool, int, float, complex, str, bytes, bytearray)
+_NODE = 64
+#: Types that a dictionary makes missing values of.
+_FACTORIES = (
+    PLAIN | {("builtins", "set"), ("__builtin__", "set"), ("collections", "OrderedDict")} | DICTIONARIES | LISTS
+)
+_DATA_TAKERS = VALUES | PLAIN | LISTS | {("collections", "Counter")}
+
+
+def is_data(value: object, budget: Budget, more: tuple[type, ...] = ()) -> bool:
+    """Whether ``value`` is numbers, texts and containers of them all the way down; ``more``: further types that are taken for data
+    (of arrays of objects what they hold is looked at, too).
+
+    Raises:
+        ModelFileError: looking costs more than what is left of the budget.
+    """
+    waiting, seen = [value], set[int]()
+    plain = (*_SCALARS, *(kind for kind in more if kind is not ArrayShell))
+    while waiting:
+        item = waiting.pop()
+        if item is None or isinstance(item, plain) or id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, dict):
+            waiting.extend((*item.keys(), *item.values()))
+        elif isinstance(item, ArrayShell) and ArrayShell in more:
+            waiting.extend(item.objects)
+            item = item.objects
+        elif isinstance(item, list | tuple | set | frozenset):
+            waiting.extend(item)
+        elif not (isinstance(item, Inert) and item.cls.pair in VALUES):
+            return False
+        else:
+            continue
+        budget.spend(_NODE * len(item))
+    return True
+
+
+def fits(target: Global, args: Args, budget: Budget, *, creates: bool) -> bool:
+    """Whether a listed name is given what genuine files give it. ``creates``: an instance is made without running its constructor."""
+    pair = target.pair
+    shape = _SHAPES.get(pair)
+    if shape is not None:
+        return shape(args, budget)
+    if pair in _DATA_TAKERS:
+        return is_data(args, budget)
+    return not args and (creates or pair in NAMESPACES)
+
+
+def makes_bare_instance(target: Global, args: Args) -> bool:
+    """Whether it is one of Cython's generated functions that only make an empty instance of a class beside them."""
+    match args:
+        case (Global() as cls,) if target.name == "newObj":
+            return cls.module == target.module
+        case (Global() as cls, int(), None | tuple()) if target.name == f"__pyx_unpickle_{cls.name}":
+            return cls.module == target.module
+    return False
+
+
+def instance_class(target: Global, args: Args) -> Global:
+    """The class of which the call makes an instance; protocols 0 and 1 spell it ``_reconstructor(class, object, None)``."""
+    if target.pair in RECONSTRUCTORS and args and isinstance(args[0], Global):
+        return args[0]
+    return target
+
+
+def _reconstructed(args: Args, budget: Budget) -> bool:
+    """An instance made by a base that is a plain type; any other base runs its constructor."""
+    match args:
+        case (Global(), Global() as base, state) if base.pair in PLAIN:
+            return state is None if base.name == "object" else is_data(state, budget)
+    return False
+
+
+def _factory(args: Args, _: Budget) -> bool:
+    match args:
+        case () | (None,):
+            return True
+        case (Global() as factory,):
+            return factory.pair in _FACTORIES
+    return False
+
+
+def _tensor_parts(args: Args, budget: Budget) -> bool:
+    """Storages, tensors, numbers, and names of torch's (types, quantizers), also directly in a tuple."""
+    flat = [inner for item in args for inner in (item if isinstance(item, tuple) else (item,))]
+    rest = [item for item in flat if not (isinstance(item, Global) and item.module == "torch")]
+    return is_data(rest, budget, (StorageRef, TensorRef))
+
+
+def _parameter(args: Args, _: Budget) -> bool:
+    match args:
+        case () | (TensorRef(),) | (TensorRef(), bool()):
+            return True
+    return False
+
+
+def _bit_generator(args: Args, _: Budget) -> bool:
+    match args:
+        case (Global() as cls,):
+            return cls.pair in BIT_GENERATORS
+        case (str() as name,):
+            return any(name == known for _, known in BIT_GENERATORS)
+    return not args
+
+
+def _generator(args: Args, budget: Budget) -> bool:
+    """A generator around a bit generator; numpy 1.24 to 1.26 gave the name and what makes it."""
+    match args:
+        case (Inert() as made,):
+            return made.cls.pair == BIT_GENERATOR_MAKER
+        case (str() as name, Global() as maker) if maker.pair == BIT_GENERATOR_MAKER:
+            return _bit_generator((name,), budget)
+        case (str(),):
+            return _bit_generator(args, budget)
+    return not args
+
+
+def _seed(args: Args, _: Budget) -> bool:
+    match args:
+        case (Global() as cls, int(), None):
+            return cls.pair == SEED_SEQUENCE
+    return False
+
+
+_SHAPES: dict[Pair, Callable[[Args, Budget], bool]] = {
+    **dict.fromkeys(RECONSTRUCTORS, _reconstructed),
+    **dict.fromkeys(QUANTIZED, _tensor_parts),
+    **dict.fromkeys(PARAMETERS, _parameter),
+    **dict.fromkeys(GENERATOR_MAKERS, _generator),
+    ("collections", "defaultdict"): _factory,
+    BIT_GENERATOR_MAKER: _bit_generator,
+    SEED_MAKER: _seed,
+}

@@ -1,0 +1,249 @@
+"""numpy's types and arrays as a pickle describes them. A description that numpy would take unchecked is checked here.
+
+numpy believes the flags, sizes and offsets of a pickled type: one that hides that its values are objects makes an array of raw pointers
+out of the file's bytes, and makes two readers skip different numbers of bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from twinloop.errors import ModelFileError
+from twinloop.pickles.values import AnyArray
+
+_DTYPES = re.compile(r"[biufcSU][1-9]\d{0,4}")
+#: Structures, dates and objects: no weights; they are passed over, never built.
+_OPAQUE = re.compile(r"(V\d{0,6}|[Mm]8?|O8?)")
+_OBJECTS, _STRUCTURE, _SIZED = "O", "V", "VSU"
+_POINTER = 8
+_ORDERS = ("|", "<", ">", "=")
+#: Of numpy's flags those that say that a value holds a Python object, and that it is nothing else.
+_HOLDS, _IS_OBJECT = 0b0011, 0b0100
+RECORD = "numpy.record"
+"""Code of a structure whose values are numpy's records; its size is told apart."""
+
+
+@dataclass(eq=False)
+class DTypeShell:
+    """A numpy dtype being described: its code, and what ``BUILD`` tells of it, once and before it is used.
+
+    Attributes:
+        code: ``f4``, ``V12``... or `RECORD`. order: of the bytes. size: of one value, where the state tells it.
+        subarray, names, fields: as numpy's state has them. flags: None without a state. final: it was described or used.
+        holds_objects: its arrays are lists of any values; known once it is final.
+    """
+
+    code: str
+    order: str = "="
+    size: int | None = None
+    subarray: object = None
+    names: object = None
+    fields: object = None
+    flags: int | None = None
+    final: bool = False
+    holds_objects: bool = False
+
+    def describe(self, state: object) -> None:
+        """Take numpy's state tuple: (version, byte order, subarray, names, fields, size, alignment, flags, perhaps units).
+
+        Raises:
+            ModelFileError: it does not fit the code, or itself.
+        """
+        if self.final:
+            raise ModelFileError("a numpy type is described again after its use; the file is made to do harm")
+        match state:
+            case (3 | 4, str() as order, subarray, names, fields, int() as size, int(), int() as flags, *more) if (
+                order in _ORDERS and len(more) <= 1
+            ):
+                pass
+            case _:
+                raise ModelFileError("a numpy type is described in an unknown way; the file is damaged")
+        self.order, self.subarray, self.names, self.fields, self.flags = order, subarray, names, fields, flags
+        if size != -1 or self.code[:1] in _SIZED or self.code == RECORD:
+            self.size = size
+        self.settle()
+
+    def settle(self) -> None:
+        """Check the description, once; from here on it does not change.
+
+        Raises:
+            ModelFileError: its parts disagree, or it is an unknown type.
+        """
+        if self.final:
+            return
+        self.final = True
+        told = self._told()
+        if self.size is not None and (self.size < 0 or told not in (None, self.size)):
+            raise _two_ways()
+        inner = [*self._subarray(), *self._fields()]
+        self.holds_objects = self.code[:1] == _OBJECTS or any(part.holds_objects for part in inner)
+        if self.flags is not None:
+            wanted = (_HOLDS if self.holds_objects else 0) | (_IS_OBJECT if self.code[:1] == _OBJECTS else 0)
+            if self.flags & (_HOLDS | _IS_OBJECT) != wanted:
+                raise _two_ways()
+
+    def _subarray(self) -> Iterator[DTypeShell]:
+        if self.subarray is None:
+            return
+        match self.subarray:
+            case (DTypeShell() as inner, tuple() | int() as shape) if self._is_structure() and inner is not self:
+                inner.settle()
+                count = math.prod(as_sizes(shape if isinstance(shape, tuple) else (shape,)))
+                if self.fields is not None or count * inner.itemsize != self.itemsize:
+                    raise _two_ways()
+                yield inner
+            case _:
+                raise _two_ways()
+
+    def _fields(self) -> Iterator[DTypeShell]:
+        if self.fields is None and self.names is None:
+            return
+        fields, names = self.fields, self.names
+        if not (self._is_structure() and isinstance(fields, dict) and isinstance(names, tuple)):
+            raise _two_ways()
+        if not all(isinstance(name, str) and name in fields for name in names):
+            raise _two_ways()
+        for field_ in fields.values():
+            match field_:
+                case (DTypeShell() as inner, int() as offset, *more) if inner is not self and len(more) <= 1:
+                    inner.settle()
+                    if not 0 <= offset <= self.itemsize - inner.itemsize:
+                        raise _two_ways()
+                    yield inner
+                case _:
+                    raise _two_ways()
+
+    def _is_structure(self) -> bool:
+        return self.code == RECORD or self.code[:1] == _STRUCTURE
+
+    def _told(self) -> int | None:
+        """Bytes of one value as the code says; None where it does not."""
+        if self.code == RECORD:
+            return None
+        if not self.opaque:
+            return self.dtype().itemsize
+        return int(self.code[1:] or (0 if self._is_structure() else _POINTER))
+
+    @property
+    def opaque(self) -> bool:
+        """Whether arrays of it are passed over (structures, dates, objects)."""
+        return self.code == RECORD or _OPAQUE.fullmatch(self.code) is not None
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one value."""
+        told = self._told()
+        return (self.size or 0) if told is None else told
+
+    def dtype(self) -> np.dtype[np.generic]:
+        """The finished dtype, without objects and without fields."""
+        if not _DTYPES.fullmatch(self.code):
+            raise ModelFileError(f"numpy type {self.code[:20]!r} is not read")
+        try:
+            made: np.dtype[np.generic] = np.dtype(self.code)
+        except TypeError as error:
+            raise ModelFileError(f"numpy type {self.code[:20]!r} is not known; the file is damaged") from error
+        if self.order == ">":
+            return made.newbyteorder(">")
+        return made.newbyteorder("<") if self.order == "<" else made
+
+
+def _two_ways() -> ModelFileError:
+    return ModelFileError("a numpy type is described in two ways; the file is damaged or made to do harm")
+
+
+@dataclass(eq=False)
+class ArrayShell:
+    """A numpy array whose contents come with ``BUILD``.
+
+    Attributes:
+        value: the array; None until it is filled, and for opaque types. objects: what an array of objects holds.
+    """
+
+    value: AnyArray | None = None
+    objects: list[object] = field(default_factory=list)
+
+    def fill(self, state: object) -> None:
+        """Take numpy's state tuple: (version, shape, dtype, fortran order, bytes or a list of objects).
+
+        Raises:
+            ModelFileError: another layout, or another length than the shape says.
+        """
+        match state:
+            case (_, shape, DTypeShell() as dtype, _, data):
+                pass
+            case _:
+                raise _unknown_layout()
+        dtype.settle()
+        count = math.prod(as_sizes(shape))
+        if dtype.holds_objects:
+            if not isinstance(data, list) or len(data) != count:
+                raise ModelFileError(
+                    "an array of objects is not a list of them; the file is damaged or made to do harm"
+                )
+            self.objects = data
+            return
+        data = _latin(data) if isinstance(data, str) else data  # Python 2 wrote bytes as text
+        if not isinstance(data, bytes | bytearray) or count * dtype.itemsize != len(data):
+            raise ModelFileError("a numpy array is not as long as its shape says; the file is damaged")
+        if not dtype.opaque:
+            self.value = shaped(bytes(data), dtype.dtype(), as_sizes(shape), bool(state[3]))
+
+
+class MaskedShell(ArrayShell):
+    """A masked numpy array: some of its numbers do not count, so that it is passed over."""
+
+    def fill(self, state: object) -> None:
+        """Take numpy's state tuple: that of an array, then the mask's bytes and a fill value.
+
+        Raises:
+            ModelFileError: as `ArrayShell.fill`.
+        """
+        match state:
+            case (version, shape, DTypeShell() as dtype, fortran, data, bytes() | str(), fill) if _is_plain(fill):
+                ArrayShell().fill((version, shape, dtype, fortran, data))
+            case _:
+                raise _unknown_layout()
+
+
+def _is_plain(value: object) -> bool:
+    return (
+        value is None
+        or isinstance(value, bool | int | float | complex | str | bytes)
+        or (isinstance(value, ArrayShell) and value.value is not None)
+    )
+
+
+def _unknown_layout() -> ModelFileError:
+    return ModelFileError("a numpy array has an unknown layout; the file is damaged")
+
+
+def shaped(data: bytes, dtype: np.dtype[np.generic], sizes: tuple[int, ...], fortran: bool) -> AnyArray:
+    """Raw numbers as a fresh array.
+
+    Raises:
+        ModelFileError: a shape that numpy cannot make.
+    """
+    try:
+        return np.frombuffer(data, dtype=dtype).reshape(sizes, order="F" if fortran else "C").copy()
+    except ValueError as error:
+        raise ModelFileError("a numpy array has an impossible shape; the file is damaged") from error
+
+
+def as_sizes(value: object) -> tuple[int, ...]:
+    """``value`` as a shape; raises ModelFileError when it is none."""
+    if isinstance(value, tuple | list) and all(type(n) is int and 0 <= n < 1 << 48 for n in value):
+        return tuple(value)
+    raise ModelFileError("a shape is not a list of sizes; the file is damaged")
+
+
+def _latin(text: str) -> bytes:
+    try:
+        return text.encode("latin1")
+    except UnicodeEncodeError as error:
+        raise ModelFileError("the bytes of a numpy array are not bytes; the file is damaged") from error

@@ -1,0 +1,149 @@
+"""Names that act, and names that are data: the lists behind `policy`."""
+
+from __future__ import annotations
+
+import _compat_pickle
+
+Pair = tuple[str, str]
+
+BUILTINS = ("builtins", "__builtin__")
+CORES = ("numpy.core", "numpy._core")
+RANDOM = "numpy.random._pickle"
+
+#: Names for which `builders` holds a constructor of ours.
+BUILDABLE: frozenset[Pair] = frozenset(
+    {
+        ("collections", "OrderedDict"),
+        ("torch._utils", "_rebuild_tensor"),
+        ("torch._utils", "_rebuild_tensor_v2"),
+        ("torch._utils", "_rebuild_tensor_v3"),
+        ("torch._utils", "_rebuild_parameter"),
+        ("torch._utils", "_rebuild_parameter_with_state"),
+        ("torch._tensor", "_rebuild_from_type_v2"),
+        ("numpy", "dtype"),
+        ("numpy.ma.core", "_mareconstruct"),
+        ("_codecs", "encode"),
+        *((module, name) for module in BUILTINS for name in ("set", "frozenset", "bytes", "bytearray", "complex")),
+        *((f"{core}.multiarray", name) for core in CORES for name in ("_reconstruct", "scalar")),
+        *((f"{core}.numeric", "_frombuffer") for core in CORES),  # arrays in protocol 5
+    }
+)
+
+PLAIN_TYPES = (
+    "object", "dict", "list", "tuple", "int", "float", "str", "bool", "long", "unicode", "slice", "range", "xrange",
+)  # fmt: skip
+PLAIN: frozenset[Pair] = frozenset((module, name) for module in BUILTINS for name in PLAIN_TYPES)
+
+_PATHS = ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath")
+#: Values that never change: made from data only, compared and hashed without calling anything the file could give them.
+VALUES: frozenset[Pair] = frozenset(
+    {
+        ("decimal", "Decimal"), ("fractions", "Fraction"), ("uuid", "UUID"), ("torch", "Size"), ("torch", "device"),
+        ("torch.serialization", "_get_layout"), ("torchvision.transforms.functional", "InterpolationMode"),
+        *(("datetime", name) for name in ("date", "datetime", "time", "timedelta", "timezone")),
+        *((module, name) for module in ("pathlib", "pathlib._local") for name in _PATHS),
+    }
+)  # fmt: skip
+#: Objects that are nothing but their attributes.
+NAMESPACES: frozenset[Pair] = frozenset(
+    {
+        ("types", "SimpleNamespace"), ("argparse", "Namespace"), ("ultralytics.utils", "IterableSimpleNamespace"),
+        ("ultralytics.yolo.utils", "IterableSimpleNamespace"),
+    }
+)  # fmt: skip
+#: The one listed enumeration, and its members: Python 3.11.0 to 3.11.3 wrote them as ``getattr(class, "NAME")``.
+ENUMERATION: Pair = ("torchvision.transforms.functional", "InterpolationMode")
+MEMBERS = frozenset({"NEAREST", "NEAREST_EXACT", "BILINEAR", "BICUBIC", "BOX", "HAMMING", "LANCZOS"})
+DICTIONARIES: frozenset[Pair] = frozenset({("collections", "defaultdict"), ("collections", "Counter")})
+LISTS: frozenset[Pair] = frozenset({("collections", "deque")})
+RECONSTRUCTORS: frozenset[Pair] = frozenset({("copyreg", "_reconstructor"), ("copy_reg", "_reconstructor")})
+#: numpy's random generators: the makers of them, and their classes.
+BIT_GENERATORS: frozenset[Pair] = frozenset(
+    {
+        ("numpy.random._mt19937", "MT19937"), ("numpy.random._pcg64", "PCG64"), ("numpy.random._pcg64", "PCG64DXSM"),
+        ("numpy.random._philox", "Philox"), ("numpy.random._sfc64", "SFC64"),
+    }
+)  # fmt: skip
+BIT_GENERATOR_MAKER: Pair = (RANDOM, "__bit_generator_ctor")
+GENERATOR_MAKERS: frozenset[Pair] = frozenset({(RANDOM, "__generator_ctor"), (RANDOM, "__randomstate_ctor")})
+SEED_SEQUENCE: Pair = ("numpy.random.bit_generator", "SeedSequence")
+SEED_MAKER: Pair = ("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence")
+QUANTIZED: frozenset[Pair] = frozenset(
+    ("torch._utils", f"_rebuild_{kind}") for kind in ("qtensor", "meta_tensor_no_storage")
+)
+#: Its indices are checked by nobody, torch included: a record, and never called safe.
+SPARSE: Pair = ("torch._utils", "_rebuild_sparse_tensor")
+PARAMETERS: frozenset[Pair] = frozenset({("torch.nn.parameter", "Parameter"), ("torch.nn.parameter", "Buffer")})
+NESTED: Pair = ("torch.storage", "_load_from_bytes")
+
+#: Known names of the standard library and others that become records.
+RECORDS: frozenset[Pair] = frozenset(
+    {
+        *VALUES, *NAMESPACES, *DICTIONARIES, *LISTS, *RECONSTRUCTORS, *PLAIN, *QUANTIZED, *BIT_GENERATORS, *GENERATOR_MAKERS,
+        BIT_GENERATOR_MAKER, SEED_SEQUENCE, SEED_MAKER,
+    }
+)  # fmt: skip
+
+#: Functions: they may be called as `arguments` says, and never be handed on, where something else could call them.
+FUNCTIONS: frozenset[Pair] = frozenset(
+    {
+        NESTED, SPARSE, SEED_MAKER, ("_codecs", "encode"), ("numpy.ma.core", "_mareconstruct"), ("torch.serialization", "_get_layout"),
+        ("torch._tensor", "_rebuild_from_type_v2"), *((module, "getattr") for module in BUILTINS), *QUANTIZED, *RECONSTRUCTORS,
+        *GENERATOR_MAKERS, *((f"{core}.multiarray", name) for core in CORES for name in ("_reconstruct", "scalar")),
+        *((f"{core}.numeric", "_frombuffer") for core in CORES),
+    }
+)  # fmt: skip
+#: Packages of known models: their classes evaluate, fetch and write when they are called. Genuine files make instances only.
+MODEL_PACKAGES = frozenset({"models", "ultralytics", "torchvision", "joblib"})
+#: Those whose older files point at a method of one of their own objects.
+LENDERS = frozenset({"models", "ultralytics"})
+
+#: What pandas writes into its pickles; no other name of it is a record.
+PANDAS: frozenset[Pair] = frozenset(
+    {
+        ("pandas.core.frame", "DataFrame"), ("pandas.core.series", "Series"), ("pandas._libs.internals", "_unpickle_block"),
+        *(("pandas.core.internals.managers", name) for name in ("BlockManager", "SingleBlockManager")),
+        ("pandas.core.indexes.base", "_new_Index"), ("pandas.core.indexes.base", "Index"), ("pandas.core.indexes.range", "RangeIndex"),
+        *(("pandas.core.indexes.numeric", name) for name in ("Int64Index", "UInt64Index", "Float64Index")),
+        ("pandas.core.indexes.multi", "MultiIndex"), ("pandas.core.indexes.category", "CategoricalIndex"),
+        ("pandas.core.indexes.datetimes", "DatetimeIndex"), ("pandas.core.indexes.datetimes", "_new_DatetimeIndex"),
+        ("pandas.core.arrays.categorical", "Categorical"), ("pandas.core.dtypes.dtypes", "CategoricalDtype"),
+    }
+)  # fmt: skip
+
+#: Modules that a newer Python no longer lists; those of Python 2 that pickle translates, and others.
+OLD_MODULES: frozenset[str] = frozenset(
+    {
+        *(name.split(".", 1)[0] for name in _compat_pickle.IMPORT_MAPPING),
+        *(module.split(".", 1)[0] for module, _ in _compat_pickle.NAME_MAPPING),
+        "__builtin__", "commands", "httplib", "urllib2", "urlparse", "cPickle", "cStringIO", "StringIO",
+        "popen2", "os2", "nt", "posix", "thread", "dl", "imp", "asyncore", "asynchat", "smtpd", "distutils",
+        "telnetlib", "ftplib", "pipes", "crypt", "exceptions", "copy_reg", "Queue", "SocketServer",
+        "xmlrpclib", "rexec", "Bastion", "ihooks", "imputil", "mimetools",
+        "cgi", "cgitb", "nntplib", "uu", "xdrlib", "spwd", "msilib", "lib2to3", "binhex", "macpath", "tkinter", "_winreg", "_bootlocale",
+    }
+)  # fmt: skip
+#: Packages whose business is to fetch, run or unpickle.
+ACTING_PACKAGES: frozenset[str] = frozenset(
+    {
+        "pip", "setuptools", "pkg_resources", "aiohttp", "requests", "httpx", "urllib3", "paramiko",
+        "fabric", "invoke", "sh", "pexpect", "ptyprocess", "dill", "cloudpickle", "joblib", "pandas",
+        "tensorflow", "keras", "IPython", "jupyter", "ipykernel", "cffi", "numba", "execnet", "ray", "dask",
+        "psutil", "pydoc_data", "win32api", "win32com",
+    }
+)  # fmt: skip
+#: Parts of otherwise harmless packages that fetch, compile, run or unpickle.
+ACTING_PREFIXES = (
+    "torch.hub", "torch.load", "torch.serialization", "torch.jit", "torch.package", "torch.utils", "torch.multiprocessing",
+    "torch.distributed", "torch._dynamo", "torch._inductor", "torch.fx", "torch.compile", "torch.ops", "torch.classes",
+    "torch.testing", "torch.storage._load_from_bytes", "torch.cuda", "torch._jit_internal", "torch.library", "torch.onnx",
+    "numpy.f2py", "numpy.testing", "numpy.distutils", "numpy.load", "numpy.memmap", "numpy.fromfile", "numpy.loadtxt",
+    "numpy.genfromtxt", "numpy.ctypeslib", "numpy.lib", "numpy.DataSource", "numpy.os", "numpy.sys",
+)  # fmt: skip
+#: Attribute names that reach outside wherever they hang (``module.__class__.__globals__``, ``x.os.system``).
+ACTING_ATTRIBUTES = frozenset(
+    {
+        "os", "sys", "subprocess", "system", "popen", "exec", "eval", "compile", "open", "getattr",
+        "setattr", "import_module", "builtins",
+    }
+)  # fmt: skip

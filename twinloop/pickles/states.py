@@ -1,0 +1,187 @@
+"""What may be put into a record after it was made: the states that genuine files hold, and nothing else.
+
+``pickle`` looks for ``__setstate__``, ``append``, ``extend`` and ``add`` on the instance, where a first state may have put them; a
+``__setstate__`` of a known class may call methods of what it is given; and ``dict.update`` asks all but exact dictionaries for their
+``keys``. What is let through here is data, exact dictionaries, and attributes that none of these look at.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from twinloop.errors import ModelFileError
+from twinloop.pickles.arguments import is_data
+from twinloop.pickles.arrays import ArrayShell
+from twinloop.pickles.budget import Budget
+from twinloop.pickles.known import KNOWN
+from twinloop.pickles.names import (
+    BIT_GENERATOR_MAKER,
+    DICTIONARIES,
+    FUNCTIONS,
+    GENERATOR_MAKERS,
+    LISTS,
+    MODEL_PACKAGES,
+    NAMESPACES,
+    PARAMETERS,
+    RECORDS,
+    SEED_MAKER,
+    Pair,
+)
+from twinloop.pickles.values import Global, Inert, TensorRef, check_names
+
+#: Attributes that pickle itself looks for on an instance when it appends to it.
+_LOOKED_FOR = frozenset({"append", "extend", "add"})
+#: What a module's own ``__setstate__`` and ``__setattr__`` look into.
+_MODULE_PARTS = {"_parameters": dict, "_buffers": dict, "_modules": dict, "_non_persistent_buffers_set": set}
+_HOOKS = "_hooks"
+_ARRAY_RECORD = ("joblib.numpy_pickle", "NumpyArrayWrapper")
+_ARRAY_FACTS = frozenset({"subclass", "shape", "order", "dtype", "allow_mmap", "numpy_array_alignment_bytes"})
+_NAME = 1024
+"""What an attribute costs of the budget; a file that sets the same ones again and again is none of a model."""
+_LAYERS = "torch.nn.modules."
+#: How far the numbers of a bit generator are used up: an index into memory that numpy takes unchecked.
+_MOST_USED = {"pos": 624, "buffer_pos": 4}
+
+
+def check_state(target: Inert, state: object, budget: Budget) -> None:
+    """Whether the state of a record is one that its class can only keep.
+
+    Raises:
+        ModelFileError: it is another one.
+    """
+    for part in state if isinstance(state, tuple) else (state,):
+        if isinstance(part, dict):
+            check_names(part)
+            budget.spend(_NAME * len(part))
+    check = _check_of(target.cls)
+    if check is not None and not check(target, state, budget):
+        raise ModelFileError(
+            f"the state of {target.cls.path!r} is none that this class has; the file is damaged or made to do harm"
+        )
+
+
+def check_dictionary(state: object) -> None:
+    """The attributes of an ordered dictionary (torch keeps ``_metadata`` there): none that hides a method.
+
+    Raises:
+        ModelFileError: one that does, or another state.
+    """
+    if not isinstance(state, dict):
+        raise ModelFileError(
+            "the state of an ordered dictionary is no dictionary; the file is damaged or made to do harm"
+        )
+    check_names(state)
+    if any(not isinstance(name, str) or name in _LOOKED_FOR or hasattr(OrderedDict, name) for name in state):
+        raise ModelFileError("the state of an ordered dictionary hides its methods, which no model file does")
+
+
+def may_grow(target: Inert, *, pairs: bool) -> bool:
+    """Whether items may be appended to a record, or set in it (``pairs``): to containers of Python's, and to classes that nobody knows."""
+    pair = target.cls.pair
+    if _check_of(target.cls) is not None:
+        return pair in (DICTIONARIES if pairs else LISTS)
+    return not _LOOKED_FOR & target.attributes.keys()
+
+
+def _check_of(cls: Global) -> Check | None:
+    """What is asked of the state; None for classes that nobody knows, of which no file is called safe."""
+    if cls.pair in _STATES:
+        return _STATES[cls.pair]
+    if cls.pair in KNOWN and (cls.module.startswith(_LAYERS) or cls.module.split(".", 1)[0] in MODEL_PACKAGES):
+        return _module
+    return _none if cls.pair in KNOWN or cls.pair in RECORDS or cls.pair in FUNCTIONS else None
+
+
+def _none(_: Inert, __: object, ___: Budget) -> bool:
+    return False
+
+
+def _namespace(_: Inert, state: object, __: Budget) -> bool:
+    return type(state) is dict
+
+
+def _identifier(_: Inert, state: object, budget: Budget) -> bool:
+    return isinstance(state, dict) and is_data(state, budget)
+
+
+def _module(target: Inert, state: object, budget: Budget) -> bool:
+    """A network's module keeps its parts in dictionaries; torch's own layers hold nothing else but data."""
+    if type(state) is not dict:
+        return False
+    parts = {name: kind for name, kind in _MODULE_PARTS.items() if name in state}
+    parts.update(
+        {name: dict for name in state if isinstance(name, str) and name.endswith(_HOOKS) and state[name] is not None}
+    )
+    if not all(isinstance(state[name], kind) for name, kind in parts.items()):
+        return False
+    if not target.cls.module.startswith(_LAYERS):
+        return True
+    return all(
+        name in parts or is_data(value, budget, (TensorRef, ArrayShell, Global)) for name, value in state.items()
+    )
+
+
+def _parameter(_: Inert, state: object, __: Budget) -> bool:
+    """As torch 0.3 wrote them: flags, hooks, and perhaps the tensor."""
+    kinds = (bool, dict, TensorRef)
+    return (
+        isinstance(state, tuple)
+        and len(state) in (3, 5)
+        and all(part is None or isinstance(part, kinds) for part in state)
+    )
+
+
+def _array_record(_: Inert, state: object, __: Budget) -> bool:
+    return isinstance(state, dict) and state.keys() <= _ARRAY_FACTS
+
+
+def _numbers(_: Inert, state: object, budget: Budget) -> bool:
+    """The state of a random generator: numbers and arrays; of a bit generator also the seed it came from."""
+    match state:
+        case (dict() as numbers, Inert() as seed) if seed.cls.pair == SEED_MAKER:
+            state = numbers
+        case (dict() as numbers, None):
+            state = numbers
+    return is_data(state, budget, (ArrayShell,)) and _within(state)
+
+
+def _within(state: object) -> bool:
+    """Whether indices into the generator's memory stay inside of it."""
+    if isinstance(state, tuple | list):  # ("MT19937", key, pos, ...)
+        return len(state) < 3 or _is_index(state[2], _MOST_USED["pos"])
+    parts: list[object] = [state]
+    if isinstance(state, dict):
+        parts += [part for part in state.values() if isinstance(part, dict)]
+    return all(
+        _is_index(part[name], most)
+        for part in parts
+        if isinstance(part, dict)
+        for name, most in _MOST_USED.items()
+        if name in part
+    )
+
+
+def _is_index(value: object, most: int) -> bool:
+    return isinstance(value, int) and 0 <= value <= most
+
+
+def _seed(_: Inert, state: object, budget: Budget) -> bool:
+    """(entropy, children, pool, size of the pool, key) of a seed."""
+    match state:
+        case (_, int(), ArrayShell(value=pool), int() as size, tuple()) if pool is not None:
+            return pool.dtype == "uint32" and pool.shape == (size,) and is_data(state, budget, (ArrayShell,))
+    return False
+
+
+Check = Callable[[Inert, object, Budget], bool]
+_STATES: dict[Pair, Check] = {
+    **dict.fromkeys(NAMESPACES, _namespace),
+    **dict.fromkeys(PARAMETERS, _parameter),
+    **dict.fromkeys(GENERATOR_MAKERS, _numbers),
+    BIT_GENERATOR_MAKER: _numbers,
+    SEED_MAKER: _seed,
+    ("uuid", "UUID"): _identifier,
+    _ARRAY_RECORD: _array_record,
+}
+"""States of single classes; those of networks are `_module`, and other listed names have none."""

@@ -1,0 +1,57 @@
+"""A run by its folder alone: where its LoRAs are, which lie elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from twinloop.errors import InputError, StateError
+from twinloop.store.atomic import read_json
+from twinloop.store.workspace import Workspace
+
+
+def found_run(folder: Path) -> Workspace:
+    """The run of a folder with its LoRAs: where its history names them, else where they are written by default.
+
+    Artefacts hold paths relative to the folder that the run was started in, so a path is tried from the run's parents too, as for pictures.
+    Where no LoRA is found the folder stands for theirs: then the page is written from what the history holds.
+    """
+    return Workspace(folder, next((place for place in _places(folder) if _holds_loras_of(folder, place)), folder))
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    named = _named(folder)
+    if named is None:
+        return
+    yield named
+    if not named.is_absolute():
+        yield from (parent / named for parent in folder.resolve().parents)
+
+
+def _named(folder: Path) -> Path | None:
+    """The folder of the LoRAs as an artefact names it, or by the person's name."""
+    loras = _read(folder / "iteration_history.json").get("loras")
+    if isinstance(loras, list) and loras and isinstance(loras[0], dict) and isinstance(loras[0].get("path"), str):
+        return Path(loras[0]["path"]).parent
+    settings = _read(folder / "run.json").get("settings")
+    person = settings.get("person_name") if isinstance(settings, dict) else None
+    return Path("outputs", "lora_models", person) if isinstance(person, str) and person else None
+
+
+def _holds_loras_of(folder: Path, place: Path) -> bool:
+    """Whether these are the run's: a second run of the same person may have the same place. The record of v1 names its dataset."""
+    if next(place.glob("lora_v*.safetensors"), None) is None:
+        return False
+    space = Workspace(folder, place)
+    trained_on, photos = _read(space.lora_record(1)).get("dataset_id"), _read(space.dataset(0)).get("id")
+    return trained_on is None or photos is None or trained_on == photos
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object; {} where there is none, or a damaged one, which `read_run` will name."""
+    try:
+        data = read_json(path)
+    except (InputError, StateError):
+        return {}
+    return data if isinstance(data, dict) else {}

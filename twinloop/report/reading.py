@@ -1,0 +1,199 @@
+"""Artefacts -> the record of a run. Any of them may be missing; a damaged one is an error that names the file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from twinloop.domain.records import Dataset, LoRA, PanelScore
+from twinloop.domain.shots import Shot
+from twinloop.domain.statistics import Estimate
+from twinloop.domain.vault import NOT_RECORDED, Consent
+from twinloop.domain.verdicts import CheckResult, Verdict
+from twinloop.errors import NothingToDo, StateError
+from twinloop.report.model import FinishedRound, IdentityRecord, RunRecord, Stop, Survey, out_of_choice
+from twinloop.stages import decide
+from twinloop.stages.analyze import FacetCount, ValueCount, gaps_from_json
+from twinloop.stages.pick import record_of
+from twinloop.stages.review import Review
+from twinloop.store.atomic import read_json
+from twinloop.store.workspace import Workspace
+
+T = TypeVar("T")
+
+
+def read_run(workspace: Workspace) -> RunRecord:
+    """Read every artefact that is there.
+
+    Raises:
+        NothingToDo: there is no run in the folder. StateError: an artefact is damaged; names the file.
+    """
+    if not (workspace.run_record.exists() or workspace.history.exists() or workspace.gaps(1).exists()):
+        raise NothingToDo(
+            f"No run in {workspace.root}: it holds neither run.json nor iteration_history.json. Start one first."
+        )
+    started: dict[str, Any] = _read(workspace.run_record, lambda data: data, {})
+    history: dict[str, Any] = _read(workspace.history, lambda data: data, {})
+    settings = _flat(started.get("settings", {}))
+    photos = _read(workspace.dataset(0), Dataset.from_json, None)
+    scores = _numbered(workspace.panel_score, PanelScore.from_json)
+    with _shape_of(workspace.history):
+        rounds = tuple(_round(item) for item in history.get("iterations", ()))
+        best = _best(history, scores, rounds)
+        return RunRecord(
+            person=str(history.get("person") or settings.get("person_name", "")), trigger=settings.get("person_trigger", ""),
+            base_model=str(history.get("base_model") or settings.get("base_model", "")), settings=settings,
+            detectors=str(started.get("observer", "")), consent=_read(workspace.dataset(0), _consent, NOT_RECORDED.text),
+            photos=photos, left_out=_read(workspace.dataset(0), _left_out, ()),
+            identity=_read(workspace.identity, _identity, None), surveys=_numbered(workspace.gaps, _survey),
+            verdicts=_reviewed(workspace), datasets=_numbered(workspace.dataset, Dataset.from_json),
+            panel=_read(workspace.panel, _shots, ()), scores=scores,
+            loras=_numbered(workspace.lora_record, LoRA.from_json) or tuple(LoRA.from_json(item) for item in history.get("loras", ())),
+            rounds=rounds, best=best, gaps_left=_whole(history.get("gaps_left")), against_v1=_against_v1(history, best),
+            stop=_stop(history.get("stop")), picked=_read(record_of(workspace), lambda data: int(data["version"]), None),
+        )  # fmt: skip
+
+
+def _consent(data: Any) -> str:
+    return Consent.from_json(data.get("consent")).text
+
+
+@contextmanager
+def _shape_of(path: Path) -> Iterator[None]:
+    """Turn "this JSON is not what a stage writes" into an error that names the file."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StateError(
+            f"{path} does not hold what this step writes ({type(error).__name__}: {error}). Move it away and run the loop again."
+        ) from error
+
+
+def _read(path: Path, parse: Callable[[Any], T], missing: T) -> T:
+    if not path.exists():
+        return missing
+    data = read_json(path)
+    with _shape_of(path):
+        return parse(data)
+
+
+def _numbered(path_of: Callable[[int], Path], parse: Callable[[Any], T]) -> tuple[T, ...]:
+    """Artefacts 1, 2, 3... up to the first that is not there."""
+    found: list[T] = []
+    while (path := path_of(len(found) + 1)).exists():
+        data = read_json(path)
+        with _shape_of(path):
+            found.append(parse(data))
+    return tuple(found)
+
+
+def _flat(data: Any, prefix: str = "") -> dict[str, str]:
+    if not isinstance(data, dict):
+        return {prefix: "default" if data is None else str(data)}
+    return {
+        name: value
+        for key, item in data.items()
+        for name, value in _flat(item, f"{prefix}.{key}" if prefix else str(key)).items()
+    }
+
+
+def _left_out(data: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((str(item["path"]), str(item["reason"])) for item in data.get("left_out", ()))
+
+
+def _survey(data: Any) -> Survey:
+    facets = tuple(_facet(name, item) for name, item in data.get("facets", {}).items())
+    lacking = tuple((str(name), str(why)) for name, why in data.get("not_measured", {}).items())
+    return Survey(
+        int(data.get("iteration", 1)), int(data.get("images", 0)), facets, gaps_from_json(data), lacking,
+        tuple(map(str, data.get("missing_models", ()))), tuple(map(str, data.get("notes", ()))),
+    )  # fmt: skip
+
+
+def _facet(name: str, data: Any) -> FacetCount:
+    values = tuple(
+        ValueCount(
+            value, int(item["count"]), int(item["measured"]), None if item["target"] is None else float(item["target"])
+        )
+        for value, item in data["values"].items()
+    )
+    return FacetCount(name, values, int(data["measured"]), int(data["not_measured"]), "")
+
+
+def _reviewed(workspace: Workspace) -> tuple[tuple[Verdict, ...], ...]:
+    """The verdicts of every round, with a person's word over them where a review was finished."""
+    rounds = []
+    for iteration, verdicts in enumerate(_numbered(workspace.verdicts, _verdicts), 1):
+        review = Review.read(workspace.review(iteration), iteration)
+        said = review.opinions if review.finished else {}
+        rounds.append(
+            tuple(dataclasses.replace(v, human=said[v.image].outcome) if v.image in said else v for v in verdicts)
+        )
+    return tuple(rounds)
+
+
+def _verdicts(data: Any) -> tuple[Verdict, ...]:
+    return tuple(
+        Verdict(
+            item["image"],
+            item["sha256"],
+            item["type"],
+            item["target"],
+            tuple(CheckResult.from_json(check) for check in item["checks"]),
+            early=item.get("rejected_early"),
+        )
+        for item in data["verdicts"]
+    )
+
+
+def _shots(data: Any) -> tuple[Shot, ...]:
+    return tuple(Shot.from_json(item) for item in data["shots"])
+
+
+def _identity(data: Any) -> IdentityRecord:
+    if not data.get("measured"):
+        return IdentityRecord(0, frozenset(), {}, None, None, str(data.get("why", "not measured")))
+    bands = {str(name): (float(mean), float(spread), int(n)) for name, (mean, spread, n) in data["bands"].items()}
+    mean, spread, n = data["overall"]
+    return IdentityRecord(
+        len(data["photos"]), frozenset(data["held_out"]), bands, (float(mean), float(spread), int(n)), float(data["highest_pair"]), ""
+    )  # fmt: skip
+
+
+def _round(data: Any) -> FinishedRound:
+    gain = data["improvement"]
+    return FinishedRound(
+        iteration=int(data["iteration"]), gap_count=int(data["gap_count"]), generated=int(data["generated"]), approved=int(data["approved"]),
+        rejected=int(data["rejected"]), unsure=int(data["unsure"]), approval=Estimate.from_json(data["approval_rate"]),
+        quality=float(data["quality_score"]), merged=int(data["merged"]), generated_with=str(data["generated_with"]),
+        version=int(data["lora_version"]), improvement=None if gain is None else Estimate.from_json(gain),
+        drifted=tuple(map(str, data["drifted"])), rolled_back=bool(data["rolled_back"]),
+    )  # fmt: skip
+
+
+def _stop(data: Any) -> Stop | None:
+    return None if data is None else Stop(str(data["rule"]), str(data["reason"]), bool(data["converged"]))
+
+
+def _best(history: Mapping[str, Any], scores: Sequence[PanelScore], rounds: Sequence[FinishedRound]) -> int | None:
+    """The best version of a finished run as recorded; while it goes on, the best of what is measured: a version can be newer than the record."""
+    if history.get("stop") is not None:
+        return int(history["best_version"])
+    standing = [score for score in scores if "overall" in score.metrics and score.version not in out_of_choice(rounds)]
+    if standing:
+        return decide.best(standing).version
+    return _whole(history.get("best_version"))
+
+
+def _against_v1(history: Mapping[str, Any], best: int | None) -> dict[str, Estimate]:
+    """The recorded changes, if they are of the version that is the best now."""
+    if _whole(history.get("best_version")) != best:
+        return {}
+    return {str(name): Estimate.from_json(item) for name, item in history.get("best_against_v1", {}).items()}
+
+
+def _whole(data: Any) -> int | None:
+    return None if data is None else int(data)

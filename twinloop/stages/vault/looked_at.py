@@ -1,0 +1,37 @@
+"""Which photos of a vault lie in the folders that a command names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinloop.domain.vault import Person
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.store.vault_faces import face_entries
+from twinloop.store.vault_files import FileIndex
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """Photos at or below some paths.
+
+    Attributes:
+        named: the paths, for messages. contents: sha256 of the photos there that show a face.
+    """
+
+    named: str
+    contents: frozenset[str]
+
+    @classmethod
+    def of(cls, vault: OpenVault, folders: Sequence[Path]) -> LookedAt:
+        """Those of the folders; () = of the whole vault."""
+        roots = [Path(os.path.abspath(folder)) for folder in folders or vault.record.folders]
+        below = FileIndex(vault.catalog).contents_below(roots)
+        faces = {entry.key.sha256 for entry in face_entries(vault.catalog, vault.fingerprint)}
+        return cls(", ".join(map(str, folders or vault.record.folders)), below & faces)
+
+    def photos(self, person: Person) -> int:
+        """How many of these photos show the person."""
+        return len({key.sha256 for key in person.faces} & self.contents)

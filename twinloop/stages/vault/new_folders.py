@@ -1,0 +1,50 @@
+"""What is said of folders before they are scanned for the first time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from twinloop.errors import InputError, NothingToDo, UnreadableImage
+from twinloop.ports import Reporter
+from twinloop.stages.vault.opened import ScanRecord
+from twinloop.stages.vault.walk import Walk
+from twinloop.store.images import SUFFIXES, opened_image
+from twinloop.store.photo_file import read_photo
+from twinloop.store.vault import Vault
+
+
+def look_into(vault: Vault, paths: Sequence[Path], reporter: Reporter) -> None:
+    """Tell a wrong folder, or a wrong file, before anything is made for it.
+
+    Raises:
+        InputError: it is not there, or a file that is no picture. NothingToDo: none of the new ones holds a picture.
+    """
+    for path in paths:
+        if not os.path.exists(path):
+            raise InputError(f"Folder not found: {path}")
+        if path.suffix.lower() not in SUFFIXES and not path.is_dir():
+            _check_photo(path)
+    known = ScanRecord.read(vault).folders if vault.scan_record.exists() else ()
+    given = list(dict.fromkeys(map(os.path.abspath, paths)))
+    walk = Walk(frozenset({os.path.realpath(vault.root)}))
+    empty = [path for path in given if path not in known and next(walk.found([Path(path)]), None) is None]
+    if empty and len(empty) == len(given):
+        raise NothingToDo(
+            f"No pictures in {', '.join(empty)}, nor in folders below. Nothing was changed. "
+            f"A picture is known by its ending: {' '.join(sorted(SUFFIXES))}."
+        )
+    for folder in empty:
+        reporter.warn(f"{folder} holds no pictures")
+
+
+def _check_photo(path: Path) -> None:
+    """Raises InputError: a file that was named itself, and is no photo by its name, is none by its content either."""
+    try:
+        with opened_image(read_photo(path)[1]):
+            return
+    except UnreadableImage as error:
+        raise InputError(
+            f"{path} is no folder, and as a photo it cannot be used: it {error}. Nothing was changed."
+        ) from error
