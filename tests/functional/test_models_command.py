@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,9 @@ from tests.http_files import Site, serving
 from tests.unit.adapters.detectors.onnx_files import small_onnx
 from twinloop.cli.models import told
 from twinloop.domain.known_models import KNOWN_MODELS, KnownModel
+from twinloop.domain.model_roles import NEEDS, role_of
 from twinloop.stages import models as stage
+from twinloop.stages.models import chosen
 
 WEIGHTS = ROOT.parent / "shared" / "fixtures" / "weights"
 real = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="shared fixtures are not on this machine")

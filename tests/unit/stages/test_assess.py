@@ -60,13 +60,13 @@ def test_on_target_is_the_share_of_what_was_asked_and_can_be_told(tmp_path: Path
 
 def test_an_image_without_a_face_has_missed_what_is_read_off_a_face(tmp_path: Path) -> None:
     """Else a LoRA that ruins faces would be on target for its light alone."""
-    asked = {"face_angle": "profile", "expression": "angry", "framing": "portrait", "lighting": "low_key"}
+    asked = {"face_angle": "profile", "expression": "angry", "framing": "portrait"}
     ruined = panel_image(tmp_path, 1, asked)
     Image.fromarray(np.full((64, 64, 3), 20, np.uint8)).save(ruined.path)
     with Catalog(None) as catalog:
         score = assess([ruined], 1, OBSERVER, catalog, None, Silent())
-    assert score.hits == {"face_angle": [False], "expression": [False], "framing": [False], "lighting": [True]}
-    assert score.samples["on_target"] == [0.25]
+    assert score.hits == {"face_angle": [False], "expression": [False], "framing": [False]}
+    assert score.samples["on_target"] == [0.0]
     blind = Observer(dataclasses.replace(fake_pack(), pose=None), BUILTIN)
     with Catalog(None) as catalog:
         assert "face_angle" not in assess([ruined], 1, blind, catalog, None, Silent()).hits, "nobody looked for it"

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from twinloop.errors import InputError, StateError, StorageError
 from twinloop.store import atomic
-from twinloop.store.atomic import copy_whole, read_json, remove_leftovers, sha256_file, write_bytes, write_json
+from twinloop.store.atomic import (
+    check_writable,
+    copy_whole,
+    read_json,
+    remove_leftovers,
+    sha256_file,
+    write_bytes,
+    write_json,
+)
 
 
 class PowerCut(BaseException):

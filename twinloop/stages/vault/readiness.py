@@ -198,9 +198,7 @@ def _faces(made: Sequence[Captioned], cutting: CutOptions) -> list[Finding]:
 
 
 def _closer(made: Sequence[Captioned], cutting: CutOptions) -> str:
-    """What a closer cut of the same photos would bring, where it brings anything: pictures that lie in the photo as they are stay as they are."""
-    if cutting.framing == "face":
-        return ""
+    """What a closer cut of the same photos would bring, where it brings anything: not where they are cut so already, or were not made smaller."""
     cuts = [item.cut for item in made]
     closer = [cut for old in cuts if (cut := cut_of(old.photo, old.number, "face", cutting.size)) is not None]
     now, then = ([cut.subject.box.height for cut in some] for some in (cuts, closer))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.unit.stages.vault.makers import FAKE, fake_vault, fill, person_in, photo_of
 from tests.unit.things import Silent, face
 from twinloop.domain.captions import Description
-from twinloop.domain.faces import Box, Face, ImageArray
+from twinloop.domain.faces import Box, Face, ImageArray, Part
 from twinloop.domain.vault import Label
 from twinloop.facets import BUILTIN
 from twinloop.ports import DetectorPack
@@ -166,3 +168,32 @@ def test_in_a_group_photo_the_caption_is_about_the_person(tmp_path: Path) -> Non
         assert choice.cuts[0].window.others == 1  # they are too near to be cut apart
         (made,) = caption(vault, person, LABEL, choice, CUTTING, CaptionOptions(), Writer(observer), Silent()).captions
     assert "angry" in made.text and "smiling" not in made.text
+
+
+class AHandByTheOther:
+    """A hand beside the larger face of `TwoFaces`, in a picture of 256 pixels."""
+
+    kind, fingerprint = "hand", "hand"
+
+    def parts(self, image: ImageArray, faces: Sequence[Face]) -> list[Part]:
+        return [Part("hand", Box(0, 200, 40, 250), 0.9)]
+
+
+@pytest.mark.parametrize(("number", "seen"), [(0, True), (1, False)])
+def test_hands_of_another_are_not_in_the_caption(tmp_path: Path, number: int, seen: bool) -> None:
+    (tmp_path / "p").mkdir()
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (256, 256, 3), dtype=np.uint8)).save(
+        tmp_path / "p" / "two.png"
+    )
+    two = TwoFaces()
+    photo = photo_of(tmp_path / "p" / "two.png", two.detect(np.zeros((1, 1, 3), np.uint8)))
+    fill(tmp_path / "v", [photo])
+    observer = Observer(DetectorPack("two", faces=two, parts=(AHandByTheOther(),)), BUILTIN)
+    with opened(tmp_path / "v") as vault:
+        person = person_in([photo], {photo.sha256: number})
+        choice = choose(vault, person, {}, CUTTING)
+        for _ in range(2):  # measured, then looked up
+            (made,) = caption(
+                vault, person, LABEL, choice, CUTTING, CaptionOptions(), Writer(observer), Silent()
+            ).captions
+            assert ("hands visible" in made.text) is seen and ("hands" in made.seen.measured) is seen
