@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.functional import loops
 from tests.functional.console import twinloop
+from twinloop.adapters.fakes import FakeTrainer
 from twinloop.errors import Interrupted
 
 FAKES = ("--base-model", "fake", "--models-dir", "fake", "--person", "ohwx ana", "--steps", "9")
@@ -56,7 +57,6 @@ def test_samples_decide_nothing() -> None:
     shutil.rmtree("loras")
     loops.run(settings(sample_every=4))
     assert Path("loras/lora_v1.safetensors").read_bytes() == plain
-    # so they may be asked for, and left away again, in the middle of a run
     loops.run(settings(sample_every=0))
 
 
@@ -99,3 +99,75 @@ def test_a_folder_by_hand_keeps_its_samples_beside_the_lora(capsys: pytest.Captu
 def test_prompts_without_steps_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     said = twinloop(capsys, "train", "photos", *FAKES, "--sample-prompt", "ohwx ana")
     assert said.code == 2 and "sample_every" in said.err
+
+
+def test_asked_for_in_the_middle_of_a_training_nothing_is_trained_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pauses that it has gone past are passed over: each would have to be trained from the first step on."""
+    taken: list[int] = []
+    real = FakeTrainer.train
+
+    def train(self: FakeTrainer, samples: Any, wanted: Any, *rest: Any) -> Any:
+        *head, progress = rest
+
+        def told(step: int, steps: int, loss: float) -> None:
+            taken.append(step)
+            if len(taken) == 6:
+                raise Interrupted("stopped")
+            progress(step, steps, loss)
+
+        return real(self, samples, wanted, *head, told)
+
+    monkeypatch.setattr(FakeTrainer, "train", train)
+    with pytest.raises(Interrupted):
+        loops.run(settings())
+    loops.run(settings(sample_every=2))
+    assert taken[:9] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert sorted(path.name for path in Path("out/samples_v1").iterdir()) == [
+        "step_000006",
+        "step_000008",
+        "step_000009",
+    ]
+
+
+def test_other_prompts_are_drawn_anew_and_the_record_is_true() -> None:
+    def stop(key: str) -> None:
+        if key.startswith("samples_v1_8"):
+            raise Interrupted(key)
+
+    with pytest.raises(Interrupted):
+        loops.run(settings(sample_every=4, sample_prompts=["ohwx ana AAA"]), stop)
+    loops.run(settings(sample_every=4, sample_prompts=["ohwx ana BBB"]))
+    for step in (4, 8, 9):
+        folder = f"out/samples_v1/step_{step:06d}"
+        (shot,) = shots(folder)
+        with Image.open(Path(folder, "sample_01.png")) as image:
+            assert shot["prompt"] in image.info["parameters"]
+        assert shot["prompt"] == "ohwx ana BBB"
+
+
+@pytest.mark.parametrize("change", [{"gradient_checkpointing": True}, {"memory": 8}])
+def test_a_run_may_go_on_with_what_saves_memory(change: dict[str, Any]) -> None:
+    """As the message of a training that did not fit advises."""
+
+    def stop(key: str) -> None:
+        if key == "lora_v1":
+            raise Interrupted(key)
+
+    with pytest.raises(Interrupted):
+        loops.run(settings(), stop)
+    assert loops.run(settings(**change)).loras[0].version == 1
+
+
+def test_samples_do_not_go_among_the_photos(capsys: pytest.CaptureFixture[str]) -> None:
+    """They would be trained on when the same command goes on."""
+    said = twinloop(capsys, "train", "photos", *FAKES, "--sample-every", "4", "--output", "photos/mine.safetensors")
+    assert said.code == 2 and "among the photos" in said.err and not Path("photos/mine_samples").exists()
+
+
+def test_samples_of_an_earlier_training_do_not_mix_in(capsys: pytest.CaptureFixture[str]) -> None:
+    train = ("train", "photos", *FAKES, "--output", "mine.safetensors", "--sample-every")
+    assert twinloop(capsys, *train, "4").code == 0
+    for path in Path().glob("mine.*"):
+        path.unlink()
+    assert twinloop(capsys, *train, "6").code == 0
+    assert sorted(path.name for path in Path("mine_samples").iterdir()) == ["step_000006", "step_000009"]

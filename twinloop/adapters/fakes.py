@@ -219,6 +219,10 @@ class FakeTrainer:
 
     fingerprint = "fake-trainer-1"
 
+    def steps_done(self, work: Path) -> int:
+        checkpoint = work / "checkpoint.json"
+        return int(read_json(checkpoint)["step"]) if checkpoint.exists() else 0
+
     def train(
         self,
         samples: Sequence[TrainingSample],

@@ -16,6 +16,7 @@ from twinloop.config.section import Clash, Clashes, Positive, Section
 from twinloop.config.training import TrainingConfig
 from twinloop.config.validation import ValidationConfig
 from twinloop.domain.quantised import Quantization
+from twinloop.ports import FREE_SETTINGS
 
 
 class Settings(Section):
@@ -92,7 +93,7 @@ class Settings(Section):
         return Path(self.lora_output_dir or os.path.join("outputs", "lora_models", self.person_name))
 
     def identity_fields(self) -> dict[str, Any]:
-        """What decides the results: all fields but the folders, the budget and stop rules, the device, what waits in main memory, samples on the way, where figures go, and the leave to download."""
+        """What decides the results: all fields but the folders, the budget and stop rules, the device, how memory is saved, samples on the way, where figures go, and the leave to download."""
         free = {
             "output_dir",
             "lora_output_dir",
@@ -109,14 +110,7 @@ class Settings(Section):
             exclude={
                 **dict.fromkeys(free, True),
                 "generation": {"offload"},
-                "training": {
-                    "sample_every",
-                    "sample_prompts",
-                    "tensorboard",
-                    "wandb",
-                    "trainer_path",
-                    "trainer_python",
-                },
+                "training": {*FREE_SETTINGS, "sample_every", "sample_prompts", "trainer_path", "trainer_python"},
             },
         )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from twinloop import steps
 from twinloop.config import Settings
 from twinloop.domain.records import LoRA, TrainingSample
+from twinloop.errors import InputError
 from twinloop.manual.photos import Photos
 from twinloop.manual.verdicts import learn_person
 from twinloop.ports import TrainingSettings
@@ -34,8 +35,14 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
 
     Raises:
         NothingToDo: no photo to train on. StateError: ``output`` is there and was made from something else.
+        InputError: sample images would lie among the photos.
     """
     measured = settings.training.keep_checkpoints > 1
+    drawn_into = output.with_name(f"{output.stem}_samples")
+    if settings.training.sample_every and photos.folder.resolve() in drawn_into.resolve().parents:
+        raise InputError(
+            f"The sample images would lie in {drawn_into}, among the photos to train on. Name an --output outside of {photos.folder}."
+        )
     person = learn_person(photos, settings, toolbox.observer) if measured else None
     dataset = merging.first_dataset(
         photos.selection.photos, toolbox.observer.facets, settings.person_trigger, toolbox.style, steps.merge_limits(settings),
@@ -45,14 +52,14 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
     bench, record = output.with_name(f".measuring_{output.stem}"), output.with_name(f"{output.stem}.checkpoints.json")
     if (measured or settings.training.sample_every) and not output.exists():
         samples = training_samples(dataset, wanted, beside, toolbox.style, toolbox.reporter)
-        _begin(bench, training.work_of(output), _order(samples, wanted, settings, toolbox))
+        _begin(bench, training.work_of(output), drawn_into, _order(samples, wanted, settings, toolbox))
     pauses = steps.pauses(
         _run(bench, settings, toolbox, catalog),
         lambda: person,
         0,
         len(dataset.members),
         record,
-        lambda step: output.with_name(f"{output.stem}_samples") / f"step_{step:06d}",
+        lambda step: drawn_into / f"step_{step:06d}",
     )
     lora = training.train_file(
         dataset,
@@ -96,11 +103,11 @@ def _order(samples: Sequence[TrainingSample], wanted: TrainingSettings, settings
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
-def _begin(bench: Path, work: Path, order: str) -> None:
-    """Go on with what a killed training of the same order left behind; that of another one is cleared away."""
+def _begin(bench: Path, work: Path, drawn_into: Path, order: str) -> None:
+    """Go on with what a killed training of the same order left behind; that of another one, its samples too, is cleared away."""
     kept = bench / "order.json"
     if kept.exists() and read_json(kept) == order:
         return
-    for stale in (bench, work / training.CANDIDATES):
+    for stale in (bench, work / training.CANDIDATES, *drawn_into.glob("step_*")):
         shutil.rmtree(stale, ignore_errors=True)
     write_json(kept, order)

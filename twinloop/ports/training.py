@@ -131,3 +131,7 @@ class Trainer(Protocol):
             progress: called with (step, steps, loss).
         """
         ...
+
+    def steps_done(self, work: Path) -> int:
+        """How many steps a training that was interrupted in ``work`` has kept; 0 where nothing is known of it."""
+        ...

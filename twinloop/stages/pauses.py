@@ -48,6 +48,10 @@ class Pauses:
             self.samples.draw(lora, step)
         return self.trial is not None and step in self.trial.steps and self.trial.enough(step, lora)
 
+    def decides(self, step: int) -> bool:
+        """Whether the choice of the LoRA hangs on this pause."""
+        return step == self.steps[-1] or (self.trial is not None and step in self.trial.steps)
+
     def settle(self) -> int:
         """The step whose LoRA is taken: the best that was measured, else the last."""
         return self.trial.settle() if self.trial is not None else self.steps[-1]

@@ -190,9 +190,11 @@ def _rank_and_alpha(output: Path, settings: TrainingSettings) -> dict[str, Any]:
 def _chosen(order: Order, output: Path, toolbox: Toolbox, pauses: Pauses) -> LoRA:
     """Train from pause to pause, and take the LoRA that is chosen then."""
     folder = order.work / CANDIDATES
-    begins = True
+    begins, done = True, toolbox.trainer().steps_done(order.work) if order.work.exists() else 0
     for step in pauses.steps:
         file = folder / f"step_{step:06d}.safetensors"
+        if step < done and not file.with_suffix(".json").exists() and not pauses.decides(step):
+            continue  # samples were asked for when it had gone past: it would be trained anew from its first step
         if not file.with_suffix(".json").exists():
             write_json(file.with_suffix(".json"), _made(order, file, toolbox, step, begins).to_json())
             begins = False

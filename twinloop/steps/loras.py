@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +113,17 @@ def _samples(run: Run, version: int, images: int, folder: Callable[[int], Path])
     if not steps:
         return None
     toolbox, shots = run.toolbox, _sample_shots(run)
+    # by what is drawn: other prompts are other images
+    drawn = sha256(json.dumps([shot.to_json() for shot in shots]).encode()).hexdigest()[:8]
 
     def draw(lora: Path, step: int) -> None:
         context = generate.GenerationContext(
-            f"samples_v{version}_{step}", folder(step), toolbox.base_model, lora, toolbox.generation, stamped=False
+            f"samples_v{version}_{step}_{drawn}",
+            folder(step),
+            toolbox.base_model,
+            lora,
+            toolbox.generation,
+            stamped=False,
         )
         generate.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
 

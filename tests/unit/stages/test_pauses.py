@@ -25,6 +25,7 @@ def test_a_training_without_either_does_not_pause() -> None:
 def test_samples_alone_take_the_last_step(tmp_path: Path) -> None:
     drawn: list[int] = []
     pauses = Pauses(samples=Samples((30, 60, 80), lambda lora, step: drawn.append(step)))
+    assert [pauses.decides(step) for step in pauses.steps] == [False, False, True]
     assert [pauses.enough(step, tmp_path / "lora") for step in pauses.steps] == [False] * 3
     assert drawn == [30, 60, 80] and pauses.settle() == 80
 
@@ -34,6 +35,7 @@ def test_both_together_draw_and_measure_each_at_its_own_steps(tmp_path: Path) ->
     measured = trial({50: 0.7, 80: 0.4}, tmp_path / "choice.json")
     pauses = Pauses(measured, Samples((30, 60, 80), lambda lora, step: drawn.append(step)))
     assert pauses.steps == (30, 50, 60, 80)
+    assert [pauses.decides(step) for step in pauses.steps] == [False, True, False, True]
     for step in pauses.steps:
         pauses.enough(step, tmp_path / "lora")
     assert drawn == [30, 60, 80]

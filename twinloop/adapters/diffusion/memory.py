@@ -26,11 +26,12 @@ def memory_errors(what: str, advice: str) -> Iterator[None]:
         raise
 
 
+NO_ENGINE = "unable to find an engine"
 _NO_MEMORY = (
     "out of memory",
     "can't allocate memory",
     "status_alloc_failed",
-    "unable to find an engine",
+    NO_ENGINE,
     "cublas_status_not_initialized when calling `cublascreate",
 )
 """What PyTorch's allocators say, and cuBLAS and cuDNN, which take memory of their own and name other reasons where there is none left."""
@@ -42,6 +43,18 @@ def ran_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and any(sign in text for sign in _NO_MEMORY)
     )
+
+
+SHORT = 1 / 16
+"""Share of a GPU's memory under which what is free may be too little for a convolution to work in."""
+
+
+def is_short_of_memory() -> bool:
+    """Whether the GPU has hardly any memory left; True without a GPU that can tell."""
+    if not torch.cuda.is_available():
+        return True
+    free, whole = torch.cuda.mem_get_info()
+    return free < SHORT * whole
 
 
 FULL = 1 / 64

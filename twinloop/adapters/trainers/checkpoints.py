@@ -45,10 +45,15 @@ class Checkpoints:
         """Whether there is any, damaged or not."""
         return bool(self._files())
 
+    @property
+    def last_step(self) -> int:
+        """The step of the newest one, damaged or not; 0 = there is none."""
+        return max((_step(path) for path in self._files()), default=0)
+
     def newest(self, last: int | None = None) -> Checkpoint | None:
         """The newest checkpoint that is undamaged, of step ``last`` at the latest, or None."""
         for path in self._files():
-            step = int(path.stem.removeprefix("step_"))
+            step = _step(path)
             if last is not None and step > last:
                 continue
             data = path.read_bytes()
@@ -59,3 +64,7 @@ class Checkpoints:
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("step_*.checkpoint"), reverse=True)
+
+
+def _step(path: Path) -> int:
+    return int(path.stem.removeprefix("step_"))

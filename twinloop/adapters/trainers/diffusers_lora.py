@@ -23,6 +23,7 @@ from twinloop.adapters.trainers.activations import ACTIVATIONS, Activations
 from twinloop.adapters.trainers.adapted import AdaptedModel, adapted, is_small
 from twinloop.adapters.trainers.batches import Batches, texts_to_embed
 from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache
+from twinloop.adapters.trainers.checkpoints import Checkpoints
 from twinloop.adapters.trainers.compiled import COMPILED, CompiledBlocks
 from twinloop.adapters.trainers.kernels import KERNELS, Kernels
 from twinloop.adapters.trainers.logs import keep_log, open_metrics
@@ -137,6 +138,9 @@ class DiffusersLoraTrainer:
                     return self._export(
                         model, settings, output, record, len(usable), metadata, loss, run.noise.prediction
                     )
+
+    def steps_done(self, work: Path) -> int:
+        return Checkpoints(work).last_step
 
     def make_room(self) -> None:
         """Leave the GPU to other processes that train."""

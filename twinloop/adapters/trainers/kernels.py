@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.messages import first_line
-from twinloop.adapters.diffusion.repeatability import fixed_order, lacks_fixed_order
+from twinloop.adapters.diffusion.repeatability import any_order, fixed_order, lacks_fixed_order
 from twinloop.adapters.trainers.until import Until
 
 KERNELS = "kernels_{}.json"
@@ -30,7 +30,7 @@ class Kernels:
 
     def ready(self, step: int) -> AbstractContextManager[None]:
         """The kernels as this step takes them, inside."""
-        return fixed_order(self._compute) if self._ordered.at(step) else nullcontext()
+        return fixed_order(self._compute) if self._ordered.at(step) else any_order(self._compute)
 
     def give_up(self, step: int, error: BaseException) -> str:
         """Take any kernels from ``step`` on, where that helps; what the user should know of it, "" where the error is another."""

@@ -59,7 +59,9 @@ def open_record(work: Path, inputs: str, notice: Callable[[str], None]) -> Train
         if kept is not None and kept.inputs == inputs:
             return kept
         if Checkpoints(work).are_there:
-            notice(f"The training begun in {work} was one of other photos or settings; this one begins at step 1.")
+            notice(
+                f"The training begun in {work} was one of other photos or settings, or by an earlier version of this program; this one begins at step 1."
+            )
         shutil.rmtree(work)
     record = TrainingRecord(inputs, _now(), thread_count())
     write_json(path, asdict(record))

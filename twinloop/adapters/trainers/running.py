@@ -32,6 +32,9 @@ Progress = Callable[[int, int, float], None]
 LOSS = "loss"
 SCALE = "loss_scale"
 SMOOTH = 0.95
+MOST_LEFT_OUT = 16
+"""Steps in a row whose loss is no number, after which a training in float16 has diverged."""
+DIVERGED = "Lower training.learning_rate and start again; the last checkpoint before it is kept."
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +72,7 @@ class TrainingRun:
         self._objective = Objective(model, self.noise, settings)
         self._smoothed_loss = torch.zeros(1, dtype=torch.float64)
         self._scale = self._compute.loss_scale
+        self._left_out = 0
         self._spill, self._spilled = Spill(base.compute), False
 
     def finish(self, progress: Progress) -> float:
@@ -129,11 +133,9 @@ class TrainingRun:
             step, settings.steps, settings.learning_rate, settings.warmup_steps, settings.schedule, settings.restarts
         )
         # a sum over all processes: where one of them overflowed, all leave the step out
-        norm = self._update(rate) if math.isfinite(loss) else self._leave_out()
-        if not math.isfinite(norm):
-            self._lower_scale(
-                step, "gradients are no longer numbers" if math.isfinite(loss) else "loss is no longer a number"
-            )
+        norm = self._update(rate) if math.isfinite(loss) else self._leave_out(step)
+        if math.isfinite(loss) and not math.isfinite(norm):
+            self._lower_scale(step)
         self.average.update(step)
         metrics.add(step, loss=loss, rate=rate, grad_norm=norm)
         self._watch_memory(step)
@@ -141,6 +143,7 @@ class TrainingRun:
 
     def _update(self, rate: float) -> float:
         """Take the step that the gradients of all processes say; their norm."""
+        self._left_out = 0
         self._model.fill_missing_gradients()
         self._workers.all_reduce(
             parameter.grad for parameter in self._model.parameters.values() if parameter.grad is not None
@@ -149,16 +152,18 @@ class TrainingRun:
         encoder_rate = rate * (self._settings.text_encoder_rate / self._settings.learning_rate)
         return self._optimizer.step(rate, self._scale, encoder_rate)
 
-    def _leave_out(self) -> float:
+    def _leave_out(self, step: int) -> float:
+        """Pass over a step whose loss is no number: in float16 some pictures overflow on their way through the model, whatever the scale."""
+        self._left_out += 1
+        if self._compute.loss_scale == 1.0 or self._left_out >= MOST_LEFT_OUT:
+            raise TrainingDiverged(f"The loss is no longer a number at step {step}. {DIVERGED}")
         self._optimizer.clear()
         return math.nan
 
-    def _lower_scale(self, step: int, what: str) -> None:
-        """After numbers that overflowed; float16 can be helped, others reach so far that the training is at fault."""
+    def _lower_scale(self, step: int) -> None:
+        """After gradients that overflowed; float16 can be helped, others reach so far that the training is at fault."""
         if self._scale <= 1.0:
-            raise TrainingDiverged(
-                f"The {what} at step {step}. Lower training.learning_rate and start again; the last checkpoint before it is kept."
-            )
+            raise TrainingDiverged(f"The gradients are no longer numbers at step {step}. {DIVERGED}")
         self._scale /= 2
 
     def _watch_memory(self, step: int) -> None:

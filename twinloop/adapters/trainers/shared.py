@@ -54,6 +54,9 @@ class SharedTrainer:
         """As for one process: each takes its own portion on its own GPU."""
         return self._alone.forecast(settings, images, prior_images)
 
+    def steps_done(self, work: Path) -> int:
+        return self._alone.steps_done(work)
+
     def train(
         self, samples: Sequence[TrainingSample], settings: TrainingSettings, output: Path, work: Path, metadata: Mapping[str, str],
         progress: Progress,

@@ -46,7 +46,12 @@ class Ways:
         )
 
     def _save_memory(self, step: int, pictures: int) -> str:
+        """First by computing activations again, which changes no sum; then by smaller portions, whose sums are rounded otherwise."""
+        if told := self.activations.step_back(step):
+            return told
         size = self.portions.halve(step)
-        if not size:
-            return self.activations.step_back(step)
-        return f"Memory ran out at step {step}: the {pictures} pictures of a step now go through {size} at a time."
+        return (
+            f"Memory ran out at step {step}: the {pictures} pictures of a step now go through {size} at a time."
+            if size
+            else ""
+        )

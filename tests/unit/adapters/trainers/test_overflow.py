@@ -18,8 +18,10 @@ from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
+from twinloop.adapters.trainers import running  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.objective import Objective  # noqa: E402
+from twinloop.adapters.trainers.running import TrainingRun  # noqa: E402
 from twinloop.adapters.trainers.workers import Workers  # noqa: E402
 from twinloop.errors import TrainingDiverged  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -111,6 +113,21 @@ def test_a_loss_that_stays_no_number_ends_the_training(
 ) -> None:
     base = open_base(str(full_base), SDXL, "cpu", False, "float32")
     monkeypatch.setattr(base, "compute", replace(base.compute, loss_scale=4.0))
+    monkeypatch.setattr(running, "MOST_LEFT_OUT", 3)
     overflowing(monkeypatch, lambda count: True, math.nan)
     with pytest.raises(TrainingDiverged, match=r"The loss is no longer a number at step 3\. Lower"):
         bench.train("lost")
+
+
+def test_now_and_then_one_is_left_out_without_an_end_and_without_touching_the_scale(
+    bench: Bench, full_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scale multiplies what goes back only: a smaller one would not help, and gradients would be lost below."""
+    base = open_base(str(full_base), SDXL, "cpu", False, "float32")
+    monkeypatch.setattr(base, "compute", replace(base.compute, loss_scale=4.0))
+    monkeypatch.setattr(running, "MOST_LEFT_OUT", 2)
+    scales: list[float] = []
+    monkeypatch.setattr(TrainingRun, "_lower_scale", lambda self, step: scales.append(step))
+    overflowing(monkeypatch, lambda count: count in (1, 3))
+    bench.train("one")
+    assert [value is None for value in bench.figures("one", "loss")] == [True, False, True, False] and scales == []

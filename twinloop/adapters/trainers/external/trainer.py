@@ -72,6 +72,10 @@ class ExternalTrainer:
         self._known(settings)
         self._tool.check(self._job(_ANY_FOLDERS, settings, Home(Path()), "lora", {}), self._installed.arguments)
 
+    def steps_done(self, work: Path) -> int:
+        """0: no other program is asked to pause, so nobody needs to know."""
+        return 0
+
     def _known(self, settings: TrainingSettings) -> None:
         if impossible := beyond(settings, self._tool.able):
             raise InputError(
