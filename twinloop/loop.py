@@ -54,7 +54,7 @@ def run_loop(
         while True:
             iteration = len(rounds) + 1
             gaps = steps.find_gaps(run, dataset, iteration)
-            decision = steps.decide_on(settings, rounds, gaps, steps.not_measured(run, iteration))
+            decision = steps.decide_on(settings, rounds, gaps, steps.what_was_measured(run, iteration))
             best = decide.best(standing(scores, rounds))
             outcome = Outcome(decision, best.version, tuple(loras), tuple(scores), tuple(rounds), len(gaps))
             steps.record(run, outcome)
@@ -70,6 +70,7 @@ def run_loop(
             lora = steps.train(run, merged, version=len(loras) + 1) if joined else loras[best.version - 1]
             score = steps.measure(run, reference, lora)
             done = finished_round(iteration, gaps, tally([item.verdict for item in judged]), joined, lora, best, score)
+            done = steps.as_decided(run, done)
             steps.say_round(run, done)
             dataset = dataset if done.rolled_back else merged
             rounds = [*rounds, done]

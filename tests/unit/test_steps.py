@@ -7,7 +7,9 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.functional import loops
 from tests.unit.things import Silent, gap
@@ -22,6 +24,7 @@ from twinloop.steps import Run
 from twinloop.store.atomic import write_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
+from twinloop.store.provenance import synthetic_png
 from twinloop.wiring import build_toolbox
 
 
@@ -176,33 +179,41 @@ def test_a_shot_list_that_cannot_be_planned_names_the_gaps() -> None:
 
 def test_no_gaps_stop_the_run_before_any_rule() -> None:
     settings = loops.settings()
-    assert steps.decide_on(settings, [], [], {}) is decide.NO_GAPS
-    assert steps.decide_on(settings, [], [gap()], {}) is None
+    assert steps.decide_on(settings, [], [], steps.Measured({}, 6)) is decide.NO_GAPS
+    assert steps.decide_on(settings, [], [gap()], steps.Measured({}, 6)) is None
     assert [type(rule).__name__ for rule in steps.stop_rules(settings)] == [
         "NothingApproved", "Drifting", "HighApproval", "SmallImprovement", "Budget"
     ]  # fmt: skip
 
 
 def test_what_could_not_be_measured_is_no_success() -> None:
-    """ "Not measured" never reads as "no gap"; what nobody can measure is named, and does not hold up the success."""
-    blind = steps.decide_on(loops.settings(), [], [], {"expression": "no detector for: expression"})
-    assert blind is not None and (blind.rule, blind.converged) == ("no_gaps", False)
-    assert "not measured: expression (no detector for: expression)" in blind.reason
-    drawn_only = steps.decide_on(loops.settings(), [], [], {"setting": NO_DETECTOR_EXISTS})
-    assert drawn_only is not None and drawn_only.converged and "not measured: setting" in drawn_only.reason
+    """ "Not measured" never reads as "no gap": it is named, and where most of what is wanted was not measured the run has not converged."""
+    lacking = {"expression": "no detector for: expression", "setting": NO_DETECTOR_EXISTS}
+    some = steps.decide_on(loops.settings(), [], [], steps.Measured(lacking, 4))
+    assert some is not None and (some.rule, some.converged) == ("no_gaps", True)
+    assert "in what was measured; not measured: expression (no detector for: expression); setting" in some.reason
+    blind = steps.decide_on(loops.settings(), [], [], steps.Measured(lacking, 1))
+    assert blind is not None and not blind.converged
 
 
 def test_what_is_wanted_and_not_measured_is_read_off_the_analysis() -> None:
     run = begun(analysis={"shares": {"lighting": {"normal": 0, "high_key": 0, "low_key": 0}}})
     values = {"a": {"target": 0.3}, "b": {"target": 0.0}}
     facets = {
-        "expression": {"values": values},
-        "lighting": {"values": {"normal": {"target": 0}}},
-        "composition": {"values": values},
+        "expression": {"values": values, "measured": 0}, "lighting": {"values": {"normal": {"target": 0}}, "measured": 0},
+        "composition": {"values": values, "measured": 9},
+    }  # fmt: skip
+    lacking = {
+        "expression": "why",
+        "lighting": "why",
+        "composition: a": "why",
+        "composition: b": "why",
+        "hair": "by hand",
     }
-    lacking = {"expression": "why", "lighting": "why", "composition: a": "why", "composition: b": "why"}
     write_json(run.workspace.gaps(1), {"facets": facets, "not_measured": lacking})
-    assert steps.not_measured(run, 1) == {"expression": "why", "composition: a": "why"}
+    assert steps.what_was_measured(run, 1) == steps.Measured({"expression": "why", "composition: a": "why"}, 1)
+    write_json(run.workspace.gaps(1), {"recommendations": []})
+    assert steps.what_was_measured(run, 1) == steps.Measured({}, 0), "a file written by hand has no more"
 
 
 def test_a_balanced_folder_ends_after_the_first_lora() -> None:
@@ -228,3 +239,47 @@ def test_a_second_run_does_not_take_the_first_ones_loras() -> None:
     other = loops.settings(analysis={"facets": ["face_angle"], "shares": shares}, output_dir="out2")
     with pytest.raises(StateError, match="LoRAs of another run"):
         run_loop(other, build_toolbox(other, Silent()), workspace_of(other))
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        {"class_word": "woman"}, {"restarts": 3}, {"prior_weight": 0.5}, {"keep_checkpoints": 1}, {"extra_args": ["--x=1"]},
+        {"class_word": "woman", "keep_checkpoints": 1},
+    ],
+)  # fmt: skip
+def test_a_run_that_an_older_version_began_with_a_field_that_says_nothing_goes_on_without_it(
+    old: dict[str, Any],
+) -> None:
+    """Such a field is refused now; taking it out must not make it another run."""
+    run = begun()
+    record = json.loads(run.workspace.run_record.read_text())
+    record["settings"]["training"] |= {"keep_checkpoints": 0, **old}
+    run.workspace.run_record.write_text(json.dumps(record))
+    begun()
+    with pytest.raises(StateError, match=r"training\.rank"):
+        begun(training={"preset": "fake", "steps": 3, "rank": 99})
+
+
+def test_detectors_that_measure_differently_are_said_to_be_it() -> None:
+    run = begun()
+    record = json.loads(run.workspace.run_record.read_text())
+    run.workspace.run_record.write_text(json.dumps({**record, "observer": "older"}))
+    with pytest.raises(StateError, match="detectors measure differently") as caught:
+        begun()
+    assert "-> " not in str(caught.value), "fingerprints say nothing to people"
+
+
+def test_images_by_generators_only_are_taken_up_where_an_older_version_could_not_go_on() -> None:
+    loops.write_photos(Path("photos"))
+    for path in Path("photos").iterdir():
+        with Image.open(path) as image:
+            path.write_bytes(synthetic_png(np.asarray(image.convert("RGB")), "made", {}))
+    run = begun()
+    dataset = steps.collect(run)
+    old = {
+        **json.loads(run.workspace.dataset(0).read_text()),
+        "members": [{**m.to_json(), "origin": "synthetic", "weight": 0.0} for m in dataset.members],
+    }
+    run.workspace.dataset(0).write_text(json.dumps(old))
+    assert steps.collect(run).members == dataset.members

@@ -13,7 +13,7 @@ from twinloop.config.analysis import AnalysisSettings
 from twinloop.config.generation import GenerationConfig
 from twinloop.config.rounds import MergeConfig, PanelConfig, StopConfig
 from twinloop.config.section import Clash, Clashes, Positive, Section
-from twinloop.config.training import TrainingConfig
+from twinloop.config.training import SAYS_NOTHING_WITHOUT, TrainingConfig
 from twinloop.config.validation import ValidationConfig
 from twinloop.domain.quantised import Quantization
 from twinloop.ports import FREE_SETTINGS
@@ -105,7 +105,7 @@ class Settings(Section):
             "dataset_dir",
             "models_dir",
         }
-        return self.model_dump(
+        data = self.model_dump(
             mode="json",
             exclude={
                 **dict.fromkeys(free, True),
@@ -113,6 +113,13 @@ class Settings(Section):
                 "training": {*FREE_SETTINGS, "sample_every", "sample_prompts", "trainer_path", "trainer_python"},
             },
         )
+        training = data["training"]
+        data["training"] = {
+            name: value
+            for name, value in training.items()
+            if name not in SAYS_NOTHING_WITHOUT or not SAYS_NOTHING_WITHOUT[name](training)
+        }
+        return data
 
 
 def describe_fields() -> dict[str, str]:

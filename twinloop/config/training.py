@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,16 @@ BUILTIN_ONLY = ("keep_checkpoints", "early_stop", "sample_every", "face_weight",
 OTHERS_ONLY = ("trainer_path", "trainer_python", "extra_args")
 """Settings that only another program's trainer is told."""
 
+
+SAYS_NOTHING_WITHOUT: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+    "keep_checkpoints": lambda training: training["keep_checkpoints"] < 2,
+    "checkpoint_panel": lambda training: training["keep_checkpoints"] < 2,
+    "class_word": lambda training: training["prior_images"] is None and not training["output_preservation"],
+    "prior_weight": lambda training: training["prior_images"] is None,
+    "restarts": lambda training: training["schedule"] != "cosine_restarts",
+    "extra_args": lambda training: training["trainer"] == "builtin",
+}
+"""Field -> whether the others of a whole section leave it without a meaning. Two trainings that differ in such a field are the same."""
 
 LARGEST_RANK = 1024
 """Of a LoRA. A LoKr takes any: from half of a large matrix's side on it is whole."""

@@ -119,6 +119,10 @@ class LoRA:
         return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name not in late or name in data})
 
 
+RULER = 2
+"""Of panel scores. 1: an image without a face had missed nothing that is read off a face."""
+
+
 @dataclass(frozen=True)
 class PanelScore:
     """How one LoRA does on the fixed panel.
@@ -128,16 +132,19 @@ class PanelScore:
             thumbnails), ``quality`` (0..1), each with its interval.
         samples: metric -> one number per panel image, in panel order, so that rounds can be compared pair by pair.
         hits: facet -> per panel image whether the value that its prompt asks for was seen; None where it asks for none, or none was measured.
+        ruler: by which rules it was measured; scores of different rulers do not compare.
     """
 
     version: int
     metrics: dict[str, Estimate]
     samples: dict[str, list[float]] = field(default_factory=dict)
     hits: dict[str, list[bool | None]] = field(default_factory=dict)
+    ruler: int = RULER
 
     def to_json(self) -> dict[str, Any]:
         return {
             "version": self.version,
+            "ruler": self.ruler,
             "metrics": {name: estimate.to_json() for name, estimate in self.metrics.items()},
             "samples": {name: [round(v, 5) for v in values] for name, values in self.samples.items()},
             "hits": self.hits,
@@ -148,4 +155,5 @@ class PanelScore:
         metrics = {name: Estimate.from_json(value) for name, value in data["metrics"].items()}
         samples = {k: [float(v) for v in vs] for k, vs in data["samples"].items()}
         # records of earlier versions have none
-        return cls(int(data["version"]), metrics, samples, {k: list(vs) for k, vs in data.get("hits", {}).items()})
+        hits = {k: list(vs) for k, vs in data.get("hits", {}).items()}
+        return cls(int(data["version"]), metrics, samples, hits, int(data.get("ruler", 1)))

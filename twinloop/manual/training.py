@@ -46,7 +46,7 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
     person = learn_person(photos, settings, toolbox.observer) if measured else None
     dataset = merging.first_dataset(
         photos.selection.photos, toolbox.observer.facets, settings.person_trigger, toolbox.style, steps.merge_limits(settings),
-        frozenset() if person is None else person.held_out,
+        frozenset() if person is None else person.held_out, made_in=1,
     )  # fmt: skip
     wanted, beside = toolbox.training(len(dataset.members)), _beside(photos, settings)
     bench, record = output.with_name(f".measuring_{output.stem}"), output.with_name(f"{output.stem}.checkpoints.json")

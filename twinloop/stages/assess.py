@@ -10,7 +10,7 @@ from PIL import Image
 
 from twinloop.domain.facet import Facet
 from twinloop.domain.observation import Observation
-from twinloop.domain.records import PanelScore
+from twinloop.domain.records import RULER, PanelScore
 from twinloop.domain.shots import Shot
 from twinloop.domain.statistics import Estimate, bootstrap_mean, paired_difference
 from twinloop.errors import StateError
@@ -33,12 +33,16 @@ def assess(
     catalog: Catalog,
     likeness: IdentityReference | None,
     reporter: Reporter,
+    ruler: int = RULER,
 ) -> PanelScore:
     """Measure the panel images of one LoRA.
 
     identity: similarity to the held-out real photos (to all of them when none are held out), 0 where no face came out.
     on_target: share of the asked facet values that were measured and hit, per image. quality: the pack's face quality, else the
     detector's confidence. diversity: mean distance (1 - cosine of centred 16x16 thumbnails) to the other images of the panel.
+
+    Args:
+        ruler: that of the run's first score, so that all of them compare.
     """
     seen = [
         item.observation for item in observe_files([m.path for m in made], observer, catalog, reporter, "Measuring")
@@ -50,14 +54,14 @@ def assess(
     for image, observation in zip(made, seen, strict=True):
         if observation is None:
             raise StateError(f"The panel image {image.path} cannot be read. Delete it and run the same command again.")
-        asked.append(_hits(image.shot, observation, observer.facets))
+        asked.append(_hits(image.shot, observation, observer.facets, faceless_miss=ruler > 1))
         samples["on_target"].append(_share(asked[-1]))
         samples["quality"].append(_quality(observation))
     ordered = {name: samples[name] for name in METRICS if name in samples}
     ordered["overall"] = overall(ordered)
     metrics = {name: bootstrap_mean(values, seed=version) for name, values in ordered.items()}
     hits = {facet.name: [found.get(facet.name) for found in asked] for facet in observer.facets}
-    return PanelScore(version, metrics, ordered, {name: row for name, row in hits.items() if set(row) != {None}})
+    return PanelScore(version, metrics, ordered, {name: row for name, row in hits.items() if set(row) != {None}}, ruler)
 
 
 def overall(samples: dict[str, list[float]]) -> list[float]:
@@ -71,13 +75,13 @@ def _identity(seen: Observation | None, likeness: IdentityReference) -> float:
     return max(0.0, similarity) if similarity is not None else 0.0
 
 
-def _hits(shot: Shot, seen: Observation, facets: Sequence[Facet]) -> dict[str, bool]:
+def _hits(shot: Shot, seen: Observation, facets: Sequence[Facet], faceless_miss: bool) -> dict[str, bool]:
     """Facet -> whether the asked value was seen, of those that were asked for and measured.
 
     Where a face was looked for and there is none, every value that is read off a face was missed: a LoRA that ruins faces must not gain by it.
     """
     asked, hits = dict(shot.traits), {}
-    faceless = "faces" in seen.measured and not seen.faces
+    faceless = faceless_miss and "faces" in seen.measured and not seen.faces
     for facet in facets:
         value = asked.get(facet.name)
         if value is None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from twinloop.domain.model_roles import NO_DETECTOR_EXISTS
 from twinloop.domain.records import PanelScore
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.wording import percent
@@ -147,17 +146,19 @@ class Budget:
 NO_GAPS = Decision("no_gaps", "gap count is 0: every facet value has its share", True)
 
 
-def no_gaps(unmeasured: Mapping[str, str]) -> Decision:
+def no_gaps(unmeasured: Mapping[str, str], measured: int) -> Decision:
     """The end of a run whose dataset has no gap in what could be measured.
 
     Args:
-        unmeasured: what is wanted and was not measured, with the reason. It is no success, unless nobody has a detector for it.
+        unmeasured: what is wanted and was not measured, with the reason. measured: how many facets were. It is no success where most
+            of what is wanted was not.
     """
     if not unmeasured:
         return NO_GAPS
     told = "; ".join(f"{name} ({why})" for name, why in unmeasured.items())
-    reason = f"gap count is 0 in what was measured; not measured: {told}"
-    return Decision(NO_GAPS.rule, reason, all(why == NO_DETECTOR_EXISTS for why in unmeasured.values()))
+    return Decision(
+        NO_GAPS.rule, f"gap count is 0 in what was measured; not measured: {told}", measured >= len(unmeasured)
+    )
 
 
 def decide(rounds: Sequence[RoundFacts], rules: Sequence[StopRule]) -> Decision | None:

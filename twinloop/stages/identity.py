@@ -33,6 +33,7 @@ class IdentityReference:
         highest_pair: largest cosine between two different real photos; above it a made image is suspiciously close.
         fingerprint: of the observer; embeddings of another model do not compare.
         strangers: mean and standard deviation of the cosine between different people, where the embedder's is known.
+        halfway: whether an image has to be nearer to the photos than to strangers; not in runs that were begun before it was asked.
     """
 
     embeddings: FloatArray
@@ -44,6 +45,7 @@ class IdentityReference:
     fingerprint: str
     sharpness: float | None
     strangers: tuple[float, float] | None = None
+    halfway: bool = True
 
     def similarity(self, seen: Observation, held_out_only: bool = False) -> float | None:
         """Mean cosine to the nearest reference photos, -1..1; None without a face or an embedding."""
@@ -85,7 +87,7 @@ class IdentityReference:
         if self.strangers is None:
             return max(0.0, own)
         stranger, deviation = self.strangers
-        halfway = (stranger + mean) / 2 if len(self.sha256) > 1 else 0.0
+        halfway = (stranger + mean) / 2 if self.halfway and len(self.sha256) > 1 else 0.0
         return max(0.0, min(own, max(halfway, stranger + tolerance * deviation)))
 
 
@@ -146,6 +148,7 @@ def reference_to_json(reference: IdentityReference | None) -> dict[str, Any]:
         "overall": [round(reference.overall[0], 5), round(reference.overall[1], 5), reference.overall[2]],
         "highest_pair": round(reference.highest_pair, 5),
         "strangers": None if reference.strangers is None else list(reference.strangers),
+        "halfway": reference.halfway,
         "sharpness": None if reference.sharpness is None else round(reference.sharpness, 3),
         "embeddings": [row.astype(np.float32).tobytes().hex() for row in reference.embeddings],
     }
@@ -165,4 +168,5 @@ def reference_from_json(data: Mapping[str, Any]) -> IdentityReference | None:
         bands={name: (float(m), float(s), int(n)) for name, (m, s, n) in data["bands"].items()},
         overall=(float(mean), float(spread), int(count)), highest_pair=float(data["highest_pair"]),
         fingerprint=str(data["fingerprint"]), sharpness=data["sharpness"], strangers=_pair(data.get("strangers")),
+        halfway=bool(data.get("halfway", False)),
     )  # fmt: skip

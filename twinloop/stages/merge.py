@@ -33,26 +33,30 @@ class MergeLimits:
 
 def first_dataset(
     photos: Sequence[Photo], facets: Sequence[Facet], trigger: str, style: str, limits: MergeLimits, held_out: frozenset[str] = frozenset(),
+    made_in: int = 0,
 ) -> Dataset:  # fmt: skip
     """The dataset of a folder: all photos, and what is marked as made among them (approved images that the user put there by hand) within the caps.
 
     Args:
         held_out: hashes of photos of weight 0: they are never trained on, because LoRAs are measured against them.
+        made_in: the round that the made ones are counted to; 0 = before the first.
     """
     members = [
         Member(
             path=shown_path(photo.path), sha256=photo.seen.sha256, caption=_caption(photo, facets, trigger, style),
-            origin=photo.seen.origin, round=0, weight=0.0 if photo.seen.sha256 in held_out else 1.0,
+            origin=photo.seen.origin, round=0 if photo.seen.origin == "real" else made_in, weight=0.0 if photo.seen.sha256 in held_out else 1.0,
         )
         for photo in photos
     ]  # fmt: skip
-    return within_caps(Dataset(tuple(members)), limits)
+    return within_caps(Dataset(tuple(members)), limits, made_in)
 
 
-def within_caps(dataset: Dataset, limits: MergeLimits) -> Dataset:
+def within_caps(dataset: Dataset, limits: MergeLimits, iteration: int = 0) -> Dataset:
     """A folder's members without the made ones that are too many, and with the others' weights."""
     kept = {m.sha256 for m in dataset.synthetic[: _most_synthetic(dataset, limits.max_share)]}
-    return weighted(Dataset(tuple(m for m in dataset.members if m.origin == "real" or m.sha256 in kept)), 0, limits)
+    return weighted(
+        Dataset(tuple(m for m in dataset.members if m.origin == "real" or m.sha256 in kept)), iteration, limits
+    )
 
 
 def _caption(photo: Photo, facets: Sequence[Facet], trigger: str, style: str) -> str:
@@ -97,9 +101,12 @@ def _member(item: Judged, facets: Sequence[Facet], trigger: str, style: str, ite
 
 
 def weighted(dataset: Dataset, iteration: int, limits: MergeLimits) -> Dataset:
-    """Weights of the synthetic members: decayed by age, then scaled down together until the real photos outweigh them by ``ratio``."""
+    """Weights of the synthetic members: decayed by age, then scaled down together until the real photos outweigh them by ``ratio``.
+
+    One of weight 0 keeps it: a run that an earlier version began does not train on those that it found in the folder of photos.
+    """
     real = sum(member.weight for member in dataset.real)
-    aged = {m.sha256: limits.decay ** max(0, iteration - m.round) for m in dataset.synthetic}
+    aged = {m.sha256: limits.decay ** max(0, iteration - m.round) for m in dataset.synthetic if m.weight > 0}
     total = sum(aged.values())
     scale = min(1.0, real / (limits.ratio * total)) if total > 0 else 1.0
     return Dataset(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from twinloop.domain.records import LoRA, PanelScore
 from twinloop.domain.shots import Gap
-from twinloop.domain.statistics import wilson
+from twinloop.domain.statistics import Estimate, wilson
 from twinloop.stages import decide
 from twinloop.stages.assess import compare
 from twinloop.stages.decide import Decision, RoundFacts
@@ -49,6 +49,17 @@ def finished_round(
     gain, drifted = (decide.improvement(before, score), decide.drift(before, score)) if trained else (None, ())
     facts = RoundFacts(iteration, len(gaps), tally.approved, tally.total, gain, drifted, trained)
     return Round(facts, tuple(gaps), tally, merged, lora, score, before.version, rolled_back=bool(drifted))
+
+
+def as_recorded(done: Round, entry: Mapping[str, Any]) -> Round:
+    """The round with what was decided of it when it ended: later rounds build on that, also where this version would decide otherwise."""
+    gain = entry.get("improvement")
+    facts = replace(
+        done.facts,
+        improvement=None if gain is None else Estimate.from_json(gain),
+        drifted=tuple(entry.get("drifted", ())),
+    )
+    return replace(done, facts=facts, rolled_back=bool(entry.get("rolled_back", False)))
 
 
 def standing(scores: Sequence[PanelScore], rounds: Sequence[Round]) -> list[PanelScore]:

@@ -1,9 +1,9 @@
 """The loop's steps: stages bound to their artefacts. A step is done when its artefact is there; the journal says what was decided."""
 
 from twinloop.steps.datasets import merge, merge_limits
-from twinloop.steps.ending import decide_on, finish, record, say_round, stop_rules
+from twinloop.steps.ending import as_decided, decide_on, finish, record, say_round, stop_rules
 from twinloop.steps.finished_run import FinishedRunReporter
-from twinloop.steps.gaps import find_gaps, not_measured, say_gaps
+from twinloop.steps.gaps import Measured, find_gaps, say_gaps, what_was_measured
 from twinloop.steps.images import early_judge, generate, plan_settings
 from twinloop.steps.loras import look_ahead, pauses, train, trained_with
 from twinloop.steps.panels import measure
@@ -15,7 +15,9 @@ from twinloop.steps.verdicts import limits_of, review, validate
 __all__ = [
     "DRAWN",
     "FinishedRunReporter",
+    "Measured",
     "Run",
+    "as_decided",
     "begin",
     "collect",
     "decide_on",
@@ -31,7 +33,6 @@ __all__ = [
     "merge",
     "merge_limits",
     "no_photos_message",
-    "not_measured",
     "observations",
     "pauses",
     "pick_final",
@@ -46,4 +47,5 @@ __all__ = [
     "train",
     "trained_with",
     "validate",
+    "what_was_measured",
 ]

@@ -26,7 +26,7 @@ def merge(
     settings = run.settings
     limits = merge_limits(settings)
     approved = [item for item in judged if item.verdict.outcome is Judgement.APPROVED]
-    merged, joined = merging.merge(
+    merged, _ = merging.merge(
         dataset,
         approved,
         gaps,
@@ -37,10 +37,12 @@ def merge(
         limits,
     )
     data = run.artefact(f"iter{iteration}.dataset", run.workspace.dataset(iteration), merged.to_json)
-    spare = len(approved) - len(joined)
+    kept = Dataset.from_json(data)
+    count = len(kept.members) - len(dataset.members)
+    spare = len(approved) - count
     left = f" ({spare} approved left out: {_why_left_out(dataset, limits)})" if spare else ""
-    run.say(f"  {sign(joined)} Merged: {plural(len(joined), 'image')} into dataset{left}")
-    return Dataset.from_json(data), len(joined)
+    run.say(f"  {sign(count)} Merged: {plural(count, 'image')} into dataset{left}")
+    return kept, count
 
 
 def _why_left_out(dataset: Dataset, limits: merging.MergeLimits) -> str:

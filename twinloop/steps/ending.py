@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from twinloop.config import Settings
 from twinloop.domain.shots import Gap
@@ -11,7 +12,8 @@ from twinloop.report.page import write_report
 from twinloop.stages import decide
 from twinloop.stages.decide import Decision, StopRule
 from twinloop.stages.pick import make_final, picked
-from twinloop.stages.rounds import Outcome, Round, history_json
+from twinloop.stages.rounds import Outcome, Round, as_recorded, history_json
+from twinloop.steps.gaps import Measured
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json, write_json
 
@@ -28,12 +30,10 @@ def stop_rules(settings: Settings) -> tuple[StopRule, ...]:
     )
 
 
-def decide_on(
-    settings: Settings, rounds: Sequence[Round], gaps: Sequence[Gap], unmeasured: Mapping[str, str]
-) -> Decision | None:
-    """Stop or go on, once the gaps of the next round are known, and what is wanted and could not be measured."""
+def decide_on(settings: Settings, rounds: Sequence[Round], gaps: Sequence[Gap], measured: Measured) -> Decision | None:
+    """Stop or go on, once the gaps of the next round are known, and what of what is wanted was measured."""
     if not gaps:
-        return decide.no_gaps(unmeasured)
+        return decide.no_gaps(measured.lacking, measured.facets)
     return decide.decide([entry.facts for entry in rounds], stop_rules(settings)) if rounds else None
 
 
@@ -61,8 +61,19 @@ def record(run: Run, outcome: Outcome) -> None:
 
 
 def _rounds_on_record(run: Run) -> int:
+    return len(_recorded_rounds(run))
+
+
+def _recorded_rounds(run: Run) -> Sequence[Mapping[str, Any]]:
     path = run.workspace.history
-    return len(read_json(path).get("iterations", ())) if path.exists() else 0
+    return read_json(path).get("iterations", ()) if path.exists() else ()
+
+
+def as_decided(run: Run, done: Round) -> Round:
+    """A finished round; one that is on record as it was decided then."""
+    recorded = {entry.get("iteration"): entry for entry in _recorded_rounds(run)}
+    entry = recorded.get(done.facts.iteration)
+    return done if entry is None else as_recorded(done, entry)
 
 
 MORE_ROUNDS = {

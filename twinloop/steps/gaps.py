@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +46,25 @@ def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:
         ) from None
 
 
-def not_measured(run: Run, iteration: int) -> dict[str, str]:
-    """Facets, or values as ``facet: value``, that have a wanted share and could not be measured -> why."""
+@dataclass(frozen=True)
+class Measured:
+    """What an analysis could tell. ``lacking``: facets, or values as ``facet: value``, that are wanted and were not measured -> why; ``facets``: number of those that were."""
+
+    lacking: dict[str, str]
+    facets: int
+
+
+def what_was_measured(run: Run, iteration: int) -> Measured:
+    """As gaps_iterN.json says, which a user may have corrected."""
     data = read_json(run.workspace.gaps(iteration))
-    found = {}
+    facets: dict[str, Any] = data.get("facets", {})
+    lacking = {}
     for name, why in data.get("not_measured", {}).items():
         facet, _, value = name.partition(": ")
-        values = data["facets"][facet]["values"]
-        wanted = [values[value]] if value else values.values()
-        if any(one["target"] for one in wanted):
-            found[name] = str(why)
-    return found
+        values = facets.get(facet, {}).get("values", {})
+        if any(one.get("target") for one in ([values.get(value, {})] if value else values.values())):
+            lacking[name] = str(why)
+    return Measured(lacking, sum(bool(facet.get("measured")) for facet in facets.values()))
 
 
 def say_gaps(run: Run, gaps: Sequence[Gap], rounds: Sequence[Round]) -> None:

@@ -28,7 +28,7 @@ from twinloop.store.workspace import shown_path
 def collect(run: Run) -> Dataset:
     """dataset_iter0.json: the usable photos of the dataset folder, and what was left out and why."""
     path = run.workspace.dataset(0)
-    if not path.exists():
+    if not path.exists() or _nothing_to_train_on(run, path):
         found = list(
             observe_files(
                 find_images(Path(run.settings.dataset_dir)),
@@ -79,9 +79,16 @@ DRAWN = (
 )
 
 
+def _nothing_to_train_on(run: Run, path: Path) -> bool:
+    """Whether an earlier version began the run with images by generators only, and could not go on."""
+    return not run.workspace.lora_record(1).exists() and not any(
+        m.weight > 0 for m in Dataset.from_json(read_json(path)).members
+    )
+
+
 def _counted(dataset: Dataset) -> str:
     """Photos and made images, as words."""
-    made = len(dataset.synthetic)
+    made = sum(member.weight > 0 for member in dataset.synthetic)
     photos = plural(len(dataset.real), "photo")
     return f"{photos} and {plural(made, 'made image')}, which weigh less," if made else photos
 

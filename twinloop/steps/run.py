@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinloop.config import Settings
+from twinloop.config import SAYS_NOTHING_WITHOUT, Settings
 from twinloop.errors import StateError
 from twinloop.stages import analyze
 from twinloop.stages.toolbox import Toolbox
@@ -74,6 +76,11 @@ def begin(run: Run) -> None:
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
+    if [line.partition(":")[0] for line in changed] == ["observer"]:
+        raise StateError(
+            f"{run.workspace.root} was begun with other detectors, or with a version of this program whose detectors measure differently: its "
+            "figures and new ones would not compare. Finish it with those, or start anew with --restart (the old folders are kept under new names)."
+        )
     if changed:
         listed = "\n".join(f"  - {line}" for line in changed)
         raise StateError(
@@ -83,12 +90,20 @@ def begin(run: Run) -> None:
 
 
 def _complete(kept: Any) -> Any:
-    """A run that an older version began lacks fields that are new since: they had their default."""
+    """A run that an older version began: fields that are new since had their default, and what said nothing is left out."""
     try:
-        settings = Settings.model_validate({"dataset_dir": "-", **kept["settings"]}).identity_fields()
-    except (ValueError, KeyError, TypeError):
+        settings = {"dataset_dir": "-", **kept["settings"]}
+        training = dict(settings.get("training", {}))
+    except (KeyError, TypeError, ValueError):
         return kept
-    return {**kept, "settings": json.loads(json.dumps(settings))}
+    # fields that say nothing beside the others are refused now: the fewest of them that have to go
+    for count in range(len(SAYS_NOTHING_WITHOUT) + 1):
+        for names in itertools.combinations(SAYS_NOTHING_WITHOUT, count):
+            told = {name: value for name, value in training.items() if name not in names}
+            with contextlib.suppress(ValueError):
+                valid = Settings.model_validate({**settings, "training": told}).identity_fields()
+                return {**kept, "settings": json.loads(json.dumps(valid))}
+    return kept
 
 
 def _flat(data: Any, prefix: str = "") -> dict[str, Any]:

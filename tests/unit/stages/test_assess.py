@@ -70,6 +70,11 @@ def test_an_image_without_a_face_has_missed_what_is_read_off_a_face(tmp_path: Pa
     blind = Observer(dataclasses.replace(fake_pack(), pose=None), BUILTIN)
     with Catalog(None) as catalog:
         assert "face_angle" not in assess([ruined], 1, blind, catalog, None, Silent()).hits, "nobody looked for it"
+        older = assess([ruined], 2, OBSERVER, catalog, None, Silent(), ruler=1)
+    assert older.hits == {} and older.ruler == 1 and PanelScore.from_json(older.to_json()).ruler == 1
+    assert PanelScore.from_json({"version": 1, "metrics": {}, "samples": {}}).ruler == 1, (
+        "written before there were two"
+    )
 
 
 def test_each_facets_hits_are_kept_image_by_image(tmp_path: Path) -> None:

@@ -101,6 +101,10 @@ def test_photos_alike_as_twins_do_not_ask_more_than_being_no_stranger() -> None:
     assert sharp is not None
     mean = sharp.bands["front"][0]
     assert sharp.lower_limit(listed[0], 2.5) == pytest.approx((0.02 + mean) / 2), "halfway, well above any stranger"
+    data = reference_to_json(sharp)
+    begun_before = reference_from_json({name: value for name, value in data.items() if name != "halfway"})
+    assert begun_before is not None
+    assert begun_before.lower_limit(listed[0], 2.5) == pytest.approx(0.02 + 2.5 * 0.1), "a run keeps its limit"
     again = reference_from_json(reference_to_json(known))
     assert again is not None and again.strangers == (0.03, 0.26)
 

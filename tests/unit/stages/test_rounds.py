@@ -6,8 +6,9 @@ import json
 
 from tests.unit.things import gap, score
 from twinloop.domain.records import LoRA
+from twinloop.domain.statistics import Estimate
 from twinloop.stages.decide import NO_GAPS
-from twinloop.stages.rounds import Outcome, Round, finished_round, history_json, standing
+from twinloop.stages.rounds import Outcome, Round, as_recorded, finished_round, history_json, standing
 from twinloop.stages.validate import Tally
 
 
@@ -69,3 +70,20 @@ def test_the_history_tells_the_whole_run() -> None:
 def test_an_unfinished_run_has_no_stop_and_a_best_v1_no_gain() -> None:
     data = history_json(Outcome(None, 1, (lora(1),), (score(1, overall=[0.5]),), (), 3), "ana", "nano")
     assert (data["stop"], data["best_against_v1"], data["iterations"], data["gaps_left"]) == (None, {}, [], 3)
+
+
+def test_what_was_decided_of_a_round_stays_so() -> None:
+    """Later rounds lie on disk that build on it: another version of the statistics must not undo it."""
+    done = finished(1, 0.6)
+    entry = {
+        "improvement": {"value": -0.1, "low": -0.2, "high": -0.05, "n": 6},
+        "drifted": ["quality"],
+        "rolled_back": True,
+    }
+    kept = as_recorded(done, entry)
+    assert (
+        kept.rolled_back
+        and kept.facts.drifted == ("quality",)
+        and kept.facts.improvement == Estimate(-0.1, -0.2, -0.05, 6)
+    )
+    assert as_recorded(kept, {"improvement": None, "drifted": [], "rolled_back": False}).facts.improvement is None

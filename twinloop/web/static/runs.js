@@ -94,7 +94,8 @@ class Runs {
     const button = working(job)
       ? el("button", { onclick: () => this.pause(), disabled: job.state === "stopping" }, job.state === "stopping" ? "Stopping…" : "Pause")
       : config ? el("button", { class: "primary", onclick: () => this.start(config, this.chosen) }, this.run?.stop && !job ? "Check again" : "Continue") : null;
-    const state = round ? "waiting" : job?.state === "waiting" ? "reviewed" : job?.state;
+    const after = this.run?.stop ? standing(this.run) : "reviewed";
+    const state = round ? "waiting" : job?.state === "waiting" ? after : job?.state;
     redraw(this.status, el("p", {}, el("strong", { class: `state ${state ?? ""}` }, state ?? standing(this.run)), " ", button,
       this.run?.report ? el("a", { href: address("/api/run/report", { run: this.chosen }), target: "_blank", rel: "noopener" }, "Report") : null),
     waits, this.bar.draw(job), words(job));
