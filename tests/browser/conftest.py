@@ -129,7 +129,7 @@ def command_that_ends(page: Any, path: str, state: str) -> None:
         "exit_code": None,
     }
     page.route(f"**{path}", lambda route: route.fulfill(json={**job, "state": "running"}))
-    page.route("**/api/jobs", lambda route: route.fulfill(json=[{**job, "state": state}]))
+    page.route("**/api/jobs*", lambda route: route.fulfill(json=[{**job, "state": state}]))
 
 
 def picture(page: Any, name: str) -> None:

@@ -61,6 +61,7 @@ class Jobs:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._jobs: list[Job] = []
+        self._started = 0
         self._lock = threading.Lock()
 
     def start(self, key: str, argv: Sequence[str]) -> Job:
@@ -79,8 +80,10 @@ class Jobs:
                 [sys.executable, "-m", "twinloop", *argv], cwd=self._home, env={**os.environ, "TWINLOOP_PROGRESS": "json"},
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
             )  # fmt: skip
-            job = Job(len(self._jobs) + 1, key, list(argv), process)
-            self._jobs.append(job)
+            self._started += 1
+            job = Job(self._started, key, list(argv), process)
+            # of what ended the latest on each key is shown, so that a server that runs for weeks does not fill up
+            self._jobs = [*(one for one in self._jobs if one.key != key), job]
         threading.Thread(target=_listen, args=(job,), daemon=True).start()
         return job
 

@@ -158,7 +158,7 @@ def test_the_picked_version_becomes_the_final_file_and_stays_it(client: TestClie
 
 def wait(client: TestClient, *states: str) -> Any:
     for _ in range(600):
-        job = client.get("/api/jobs").json()[-1]
+        job = client.get("/api/jobs", params={"key": "outputs/new"}).json()[-1]
         if job["state"] in states:
             return job
         time.sleep(0.1)

@@ -22,9 +22,9 @@ class Key(Sent):
 
 
 @router.get("")
-def jobs(jobs: TheJobs) -> list[dict[str, Any]]:
-    """Everything that was started since the server was, the latest last."""
-    return [job.to_json() for job in jobs.all()]
+def jobs(jobs: TheJobs, key: str | None = None) -> list[dict[str, Any]]:
+    """The latest command on each thing, in the order of their start; ``key``: on that alone."""
+    return [job.to_json() for job in jobs.all() if key in (None, job.key)]
 
 
 @router.post("/run")

@@ -28,7 +28,7 @@ export const words = (job) => (job?.lines.length
   ? el("details", { open: working(job) || job.state === "failed" }, el("summary", {}, "What it says"), el("pre", { tabindex: "0" }, job.lines.slice(-KEPT).join("\n")))
   : null);
 
-export const latest = async (key) => (await get("/api/jobs")).filter((job) => job.key === key).at(-1);
+export const latest = async (key) => (await get("/api/jobs", { key })).at(-1);
 
 // Whether there is something new to draw.
 export const mark = (job) => JSON.stringify([job?.id, job?.state, job?.progress, job?.lines.length, job?.lines.at(-1)]);
