@@ -248,10 +248,39 @@ def test_a_picture_without_an_ending_can_be_named(home: Path, capsys: pytest.Cap
 def test_a_shared_trigger_is_warned_of(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     vault(capsys, "run", "photos", "--person", "ana", "--class", "woman", *FAKE)
     said = vault(capsys, "label", "p002", "--trigger", "OHWX ana")
-    assert "p001 (ana) has the trigger 'OHWX ana', too" in said.err
-    command = re.search(r"twinloop (vault label p001 .*?), then", said.err)
+    assert "p001 (ana) has the trigger 'OHWX ana', too" in said.err and "vault prep p002" in said.err
+    assert "too:" not in vault(capsys, "label", "p002", "--trigger", "zwx bea").err, "as advised: one of its own"
+
+
+def test_the_next_command_is_said_until_it_was_run(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ("run", "photos", "--person", "ana", *FAKE)
+    command = re.search(r"Next: twinloop (init .*)", vault(capsys, *run).out)
     assert command is not None and twinloop(capsys, *shlex.split(command[1])).code == 0
-    assert "too:" not in vault(capsys, "label", "p002", "--trigger", "zwx bea").err
+    assert "Next:" not in vault(capsys, *run).out
+
+
+def test_a_folder_that_was_renamed_within_a_scanned_one_leaves_no_ghosts(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else the real files would be called copies of those that are gone, and the user told to delete them."""
+    (home / "photos/sub").mkdir()
+    for path in sorted((home / "photos").glob("a*.png")):
+        path.rename(home / "photos/sub" / path.name)
+    assert vault(capsys, "scan", "photos/sub", "photos", *FAKE).code == 0
+    (home / "photos/sub").rename(home / "photos/moved")
+    said = vault(capsys, "scan")
+    assert "is not there" not in said.err and "9 photos with 9 faces in 9 files" in said.out
+    assert vault(capsys, "dedup").code == 0
+    kept = vault(capsys, "duplicates", "--kind", "exact")
+    assert kept.code == 0 and "drop" not in kept.out
+
+
+def test_a_file_that_was_named_is_kept_while_it_is_away(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "one.png").write_bytes((home / "photos/a0.png").read_bytes())
+    assert vault(capsys, "scan", "one.png", *FAKE).code == 0
+    (home / "one.png").unlink()
+    said = vault(capsys, "scan")
+    assert "what is known of it is kept" in said.err and "1 photo with 1 face" in said.out
 
 
 @pytest.mark.parametrize(
@@ -263,6 +292,7 @@ def test_a_shared_trigger_is_warned_of(home: Path, capsys: pytest.CaptureFixture
         (("--reference", "nofile.jpg"), "there is no such file"),
         (("--reference", "elsewhere.png"), "in none of the scanned folders"),
         (("--output", "elsewhere.png"), "is a file"),
+        (("--output", "elsewhere.png/below/it"), "is no folder"),
         (("--trigger", ""), "the trigger is empty"),
     ],
 )

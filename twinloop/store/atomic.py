@@ -43,6 +43,21 @@ def check_writable(path: Path) -> None:
     """
     if path.is_dir():
         raise InputError(f"{path} is a folder. Name a file.")
+    _check_place(path)
+
+
+def check_writable_folder(path: Path) -> None:
+    """The same of a folder that will be made, or is there.
+
+    Raises:
+        InputError: the path is a file, or lies below one. StorageError: not permitted.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file. Name a folder.")
+    _check_place(path / "inside")
+
+
+def _check_place(path: Path) -> None:
     folder = next(parent for parent in Path(os.path.abspath(path)).parents if os.path.lexists(parent))
     if not folder.is_dir():
         raise InputError(f"{path} cannot be written: {folder} is no folder. Name another file.")

@@ -57,8 +57,12 @@ class FileIndex:
             self._catalog.run_many("INSERT OR IGNORE INTO listing VALUES (?, ?, ?, ?)", rows)
         return int(self._catalog.run("SELECT count(*) FROM listing WHERE problem = ''")[0][0])
 
-    def forget_missing(self, roots: Iterable[Path], unread: Iterable[Path]) -> int:
-        """Forget files under ``roots`` that are not listed any more, except where a folder could not be looked into; returns how many."""
+    def forget_missing(self, roots: Iterable[Path], unread: Iterable[Path], away: Iterable[Path] = ()) -> int:
+        """Forget files under ``roots`` that are not listed any more, except where a folder could not be looked into; returns how many.
+
+        Args:
+            away: folders and files that are not there at the moment, with what is below them.
+        """
         self._catalog.run("DROP TABLE IF EXISTS temp.gone")
         self._catalog.run("CREATE TEMP TABLE gone (path BLOB PRIMARY KEY) WITHOUT ROWID")
         for root in roots:
@@ -68,6 +72,8 @@ class FileIndex:
             )
         for folder in unread:
             self._catalog.run("DELETE FROM gone WHERE path <> ? AND path >= ? AND path < ?", _under(folder))
+        for place in away:
+            self._catalog.run("DELETE FROM gone WHERE path = ? OR (path >= ? AND path < ?)", _under(place))
         self._catalog.run("DELETE FROM file WHERE path IN (SELECT path FROM gone)")
         return int(self._catalog.run("SELECT count(*) FROM gone")[0][0])
 

@@ -24,7 +24,7 @@ from twinloop.wiring.names import FAKE, NANO, nano_detectors_path
 _MODELS = "models"
 _MIN_FACE = 40
 _MOST_WORKERS = 16
-_DETECTORS = 2
+_DETECTORS = 3
 """Raised with the version in any detector's own fingerprint."""
 
 

@@ -81,7 +81,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         terminal.line("")
         terminal.warn(_guess(name, meant))
     terminal.line(f"\nTraining set: {made.folder} ({made.readiness.text})")
-    terminal.line(f"Next: {_next(made, name, models_dir)}")
+    if not Path(_config_name(name)).exists():
+        terminal.line(f"Next: {_next(made, name, models_dir)}")
     return {
         "scan": scanned,
         "cluster": people.to_json(),
@@ -104,13 +105,18 @@ def _next(made: Prepared, name: str, models_dir: str) -> str:
     words = ["twinloop", "init", "--person-name", name, "--dataset-dir", str(made.folder)]
     if os.path.abspath(models_dir) != os.path.abspath("models"):
         words += ["--models-dir", models_dir]
-    return shlex.join([*words, "--output", f"bootstrap_config_{name.replace(' ', '_')}.json"])
+    return shlex.join([*words, "--output", _config_name(name)])
+
+
+def _config_name(name: str) -> str:
+    return f"bootstrap_config_{name.replace(' ', '_')}.json"
 
 
 def _check(args: argparse.Namespace, name: str) -> None:
     """Raises an error for flags that cannot be: now, and not after an hour of scanning."""
     from twinloop.domain.captions import one_line
     from twinloop.stages.vault.label import check
+    from twinloop.store.atomic import check_writable_folder
     from twinloop.store.vault import Vault
 
     Vault(args.vault).person(name)
@@ -120,8 +126,8 @@ def _check(args: argparse.Namespace, name: str) -> None:
     check(one_line(trigger), one_line(word), label.consent_of(args))
     if args.reference is not None:
         _check_reference(args, name)
-    if args.output is not None and args.output.exists() and not args.output.is_dir():
-        raise InputError(f"--output {args.output} is a file. Name a folder.")
+    if args.output is not None:
+        check_writable_folder(args.output)
     making.check(args, args.vault, name)
 
 

@@ -94,6 +94,7 @@ class Cut:
             notes.append(f"{other} could not be cut off")
         if width * height < SMALL * size * size:
             notes.append(f"smaller than {size} x {size}, and not enlarged")
+        if max(self.photo.width, self.photo.height) <= size:
             notes.extend(self._made_smaller())
         return tuple(notes)
 

@@ -77,7 +77,7 @@ class FacesMeant:
         raise InputError(f"{file} has {len(entries)} faces. Say which with --face N. {self._listed(entries)}")
 
     def _faces(self, file: Path, among: Iterable[FaceKey] = ()) -> list[FaceEntry]:
-        sha256 = photo_named(self._vault, file, {key.sha256 for key in among}).sha256
+        sha256 = photo_named(self._vault, file, {key.sha256 for key in among} or self._by_photo.keys()).sha256
         entries = self._by_photo.get(sha256, [])
         if not entries:
             raise InputError(f"No face was found in {file}.")

@@ -9,6 +9,7 @@ from twinloop.stages.vault.forgetting import Forgotten, Promise, keep, plan, rem
 from twinloop.stages.vault.membership import faces_of
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.own_files import OwnFiles, is_prepared, remove_empty
+from twinloop.store.atomic import remove_leftovers
 from twinloop.store.decisions import DecisionLog
 from twinloop.store.lock import VAULT, locked
 from twinloop.store.vault import Vault
@@ -46,6 +47,14 @@ def forget_everything(vault: Vault, really: bool) -> Forgotten:
     Raises:
         Locked: another process works in it.
     """
+    if not really or not vault.root.is_dir():
+        return _everything(vault, really=False)
+    with locked(vault.root, VAULT):
+        remove_leftovers(vault.root)  # half-written pictures of a preparation that was killed
+        return _everything(vault, really=True)
+
+
+def _everything(vault: Vault, really: bool) -> Forgotten:
     organized = vault.root / "organized"
     prepared: list[Path] = []
     by_hand: list[Path] = []
@@ -54,11 +63,10 @@ def forget_everything(vault: Vault, really: bool) -> Forgotten:
     own = [OwnFiles.of(folder) for folder in prepared]
     files = _own_files(vault)
     if really and (prepared or files):
-        with locked(vault.root, VAULT):
-            for of_one in own:
-                of_one.remove()
-            remove(files)
-            remove_empty(organized)
+        for of_one in own:
+            of_one.remove()
+        remove(files)
+        remove_empty(organized)
     kept = [*(path for of_one in own for path in of_one.others), *by_hand]
     return Forgotten("everything", 0, 0, (*prepared, *files), done=really, kept=tuple(kept))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -77,12 +76,9 @@ def _sharing(opened: OpenVault, made: Label) -> Iterator[str]:
     for other in people:
         said = label_of(opened.decisions, other.id) if other.id != made.person else None
         if said is not None and folded(said.trigger) == folded(made.trigger):
-            again = opened.vault.command(
-                f"label {other.id} --trigger 'ohwx {other.name or other.id}' --class {shlex.quote(said.class_word)}"
-            )
             yield (
                 f"{edit_people.called(other)} has the trigger '{made.trigger}', too: together in a training they would be learned as one person. "
-                f"To give that person another trigger and the captions that go with it: {again}, then {opened.vault.command(f'prep {other.id}')}"
+                f"Give one of them another: run this again with a --trigger of its own, then {opened.vault.command(f'prep {made.person}')}"
             )
 
 

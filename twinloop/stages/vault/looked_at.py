@@ -12,6 +12,14 @@ from twinloop.stages.vault.opened import OpenVault
 from twinloop.store.vault_faces import face_entries
 from twinloop.store.vault_files import FileIndex
 
+NAMED = 3
+
+
+def some(paths: Sequence[str]) -> str:
+    """Paths for a message: the first of many, and how many more."""
+    more = len(paths) - NAMED
+    return ", ".join(paths[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
 
 @dataclass(frozen=True)
 class LookedAt:
@@ -30,7 +38,7 @@ class LookedAt:
         roots = [Path(os.path.abspath(folder)) for folder in folders or vault.record.folders]
         below = FileIndex(vault.catalog).contents_below(roots)
         faces = {entry.key.sha256 for entry in face_entries(vault.catalog, vault.fingerprint)}
-        return cls(", ".join(map(str, folders or vault.record.folders)), below & faces)
+        return cls(some([str(folder) for folder in folders or vault.record.folders]), below & faces)
 
     def photos(self, person: Person) -> int:
         """How many of these photos show the person."""

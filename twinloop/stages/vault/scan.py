@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,21 @@ def scan(vault: Vault, plan: ScanPlan, reporter: Reporter) -> Scanned:
         return _Scan(vault, catalog, plan, reporter).run()
 
 
+def _present(folders: Sequence[str]) -> tuple[list[Path], tuple[str, ...]]:
+    """The folders that are there, and those that are away: on a disk that is unplugged, or a link to one.
+
+    One that is gone from within a folder that is there was moved or deleted: it is neither, and what is known of it goes.
+    """
+    there: list[Path] = []
+    missing: list[Path] = []
+    for folder in folders:
+        # a link to a disk that is unplugged is as far away as a folder on it
+        (there if os.path.exists(folder) else missing).append(Path(folder))
+    roots = set(there)
+    away = (path for path in missing if path.is_symlink() or roots.isdisjoint(path.parents))
+    return there, tuple(map(os.fspath, away))
+
+
 class _Scan:
     """One scan of one vault."""
 
@@ -116,16 +131,14 @@ class _Scan:
 
     def run(self) -> Scanned:
         folders, removed = self._folders()
-        # a link to a disk that is unplugged is as far away as a folder on it
-        there = [Path(folder) for folder in folders if os.path.exists(folder)]
-        away = tuple(folder for folder in folders if Path(folder) not in there)
+        there, away = _present(folders)
         for folder in away:
             self._reporter.warn(f"{folder} is not there; what is known of it is kept. To take it out: --remove")
         gone = sum(self._index.forget_folder(Path(folder), [Path(kept) for kept in folders]) for folder in removed)
         walk = Walk(frozenset({os.path.realpath(self._vault.root)}))
         self._index.take_listing(walk.found(there))
         with self._catalog.batch():
-            gone += self._index.forget_missing(there, [*walk.unread, *map(Path, away)])
+            gone += self._index.forget_missing(there, walk.unread, map(Path, away))
             self._index.note_problems()
         greeting = self._look(folders)
         self._write(self._record_of(folders, greeting))

@@ -13,7 +13,7 @@ from twinloop.domain.vault import Person
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError, NothingToDo
 from twinloop.stages.vault.label import label_of
-from twinloop.stages.vault.looked_at import LookedAt
+from twinloop.stages.vault.looked_at import LookedAt, some
 from twinloop.stages.vault.membership import looks_like_id
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people import People
@@ -157,4 +157,4 @@ def earlier_photos(vault: OpenVault, person: Person, folders: Sequence[Path]) ->
     others = [folder for folder in vault.record.folders if Path(folder) not in given]
     brought = {folder: photos for folder in others if (photos := mine & index.contents_below([Path(folder)]))}
     count = len(set().union(*brought.values()))
-    return f"with the {plural(count, 'photo')} scanned earlier from {', '.join(brought)}" if brought else ""
+    return f"with the {plural(count, 'photo')} scanned earlier from {some(list(brought))}" if brought else ""
