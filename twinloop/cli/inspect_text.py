@@ -45,12 +45,15 @@ def _where(finding: Finding) -> str:
 def _next(report: Report, convert: bool) -> Iterator[str]:
     if report.verdict.value != "safe":
         unknown = [f"--allow {shlex.quote(str(f.name))}" for f in report.findings if f.verdict.value == "unknown"]
-        yield _NEXT[report.verdict.value].format(allow=" ".join(unknown))
+        more = f" ... and {len(unknown) - SHOWN} more, all with --json" if len(unknown) > SHOWN else ""
+        yield _NEXT[report.verdict.value].format(allow=" ".join(unknown[:SHOWN]) + more)
     elif report.output is not None:
         yield f"{'Already there' if report.output.unchanged else 'Written'}: {report.output.path}"
         yield from _taken(report)
     elif report.failure is not None:
         yield f"Not converted: {report.failure}"
+    elif report.obstacle is not None:
+        yield f"Loading it is harmless, but it cannot be converted: {report.obstacle}"
     elif report.weights is None:
         yield "Nothing to convert." if report.format == "safetensors" else "It holds no tensors; nothing to convert."
     elif not convert:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twinloop.pickles.arrays import ArrayShell
+from twinloop.errors import ModelFileError
+from twinloop.pickles.arrays import ArrayShell, DTypeShell, ScalarShell, as_sizes
 from twinloop.pickles.budget import Budget
 from twinloop.pickles.names import (
     BIT_GENERATOR_MAKER,
@@ -17,20 +18,21 @@ from twinloop.pickles.names import (
     DICTIONARIES,
     GENERATOR_MAKERS,
     LISTS,
+    META_TENSOR,
     NAMESPACES,
     PARAMETERS,
     PLAIN,
-    QUANTIZED,
+    QUANTIZED_TENSOR,
     RECONSTRUCTORS,
     SEED_MAKER,
     SEED_SEQUENCE,
     VALUES,
     Pair,
 )
-from twinloop.pickles.values import Global, Inert, StorageRef, TensorRef
+from twinloop.pickles.values import Global, Inert, StorageRef, TensorRef, check_view
 
 Args = tuple[Any, ...]
-_SCALARS = (bool, int, float, complex, str, bytes, bytearray)
+_SCALARS = (bool, int, float, complex, str, bytes, bytearray, ScalarShell)
 _NODE = 64
 #: Types that a dictionary makes missing values of.
 _FACTORIES = (
@@ -41,7 +43,7 @@ _DATA_TAKERS = VALUES | PLAIN | LISTS | {("collections", "Counter")}
 
 def is_data(value: object, budget: Budget, more: tuple[type, ...] = ()) -> bool:
     """Whether ``value`` is numbers, texts and containers of them all the way down; ``more``: further types that are taken for data
-    (of arrays of objects what they hold is looked at, too).
+    (of arrays of objects, masked ones too, what they hold is looked at; a value such as a path was made of data, and has no state).
 
     Raises:
         ModelFileError: looking costs more than what is left of the budget.
@@ -66,6 +68,30 @@ def is_data(value: object, budget: Budget, more: tuple[type, ...] = ()) -> bool:
             continue
         budget.spend(_NODE * len(item))
     return True
+
+
+def check_objects(array: ArrayShell, budget: Budget) -> None:
+    """Whether an array of structures holds objects only where its type has them: numpy makes texts and numbers of everything else.
+
+    Raises:
+        ModelFileError: it does not.
+    """
+    if array.dtype is not None and array.dtype.holds_objects:
+        budget.spend(array.dtype.itemsize * len(array.objects))
+        for item in array.objects:
+            if not _is_element(item, array.dtype, budget):
+                raise ModelFileError("an array of structures holds an object where its type has none")
+
+
+def _is_element(item: object, dtype: DTypeShell, budget: Budget) -> bool:
+    budget.spend(_NODE)
+    if dtype.is_object:
+        return True
+    if not (dtype.parts and dtype.holds_objects):
+        return is_data(item, budget, (ArrayShell,))
+    if not isinstance(item, tuple) or len(item) != len(dtype.parts):
+        return False
+    return all(_is_element(value, inner, budget) for value, (inner, _) in zip(item, dtype.parts, strict=True))
 
 
 def fits(target: Global, args: Args, budget: Budget, *, creates: bool) -> bool:
@@ -120,6 +146,15 @@ def _tensor_parts(args: Args, budget: Budget) -> bool:
     return is_data(rest, budget, (StorageRef, TensorRef))
 
 
+def _quantized(args: Args, budget: Budget) -> bool:
+    """A view of a storage, which torch takes unchecked, and how its numbers are meant."""
+    match args:
+        case (StorageRef() as storage, int() as offset, shape, stride, *_):
+            check_view(storage, offset, as_sizes(shape), as_sizes(stride))
+            return _tensor_parts(args, budget)
+    return False
+
+
 def _parameter(args: Args, _: Budget) -> bool:
     match args:
         case () | (TensorRef(),) | (TensorRef(), bool()):
@@ -157,7 +192,8 @@ def _seed(args: Args, _: Budget) -> bool:
 
 _SHAPES: dict[Pair, Callable[[Args, Budget], bool]] = {
     **dict.fromkeys(RECONSTRUCTORS, _reconstructed),
-    **dict.fromkeys(QUANTIZED, _tensor_parts),
+    QUANTIZED_TENSOR: _quantized,
+    META_TENSOR: _tensor_parts,
     **dict.fromkeys(PARAMETERS, _parameter),
     **dict.fromkeys(GENERATOR_MAKERS, _generator),
     ("collections", "defaultdict"): _factory,

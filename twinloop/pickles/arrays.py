@@ -35,7 +35,8 @@ class DTypeShell:
     Attributes:
         code: ``f4``, ``V12``... or `RECORD`. order: of the bytes. size: of one value, where the state tells it.
         subarray, names, fields: as numpy's state has them. flags: None without a state. final: it was described or used.
-        holds_objects: its arrays are lists of any values; known once it is final.
+        parts: the fields in the order of their names, each with its offset. holds_objects: its arrays are lists of any values. Both are
+            known once it is final.
     """
 
     code: str
@@ -47,6 +48,7 @@ class DTypeShell:
     flags: int | None = None
     final: bool = False
     holds_objects: bool = False
+    parts: list[tuple[DTypeShell, int]] = field(default_factory=list)
 
     def describe(self, state: object) -> None:
         """Take numpy's state tuple: (version, byte order, subarray, names, fields, size, alignment, flags, perhaps units).
@@ -81,9 +83,11 @@ class DTypeShell:
         if self.size is not None and (self.size < 0 or told not in (None, self.size)):
             raise _two_ways()
         inner = [*self._subarray(), *self._fields()]
-        self.holds_objects = self.code[:1] == _OBJECTS or any(part.holds_objects for part in inner)
+        self.holds_objects = self.is_object or any(part.holds_objects for part in inner)
+        if self.holds_objects and self._overlaps():
+            raise _two_ways()
         if self.flags is not None:
-            wanted = (_HOLDS if self.holds_objects else 0) | (_IS_OBJECT if self.code[:1] == _OBJECTS else 0)
+            wanted = (_HOLDS if self.holds_objects else 0) | (_IS_OBJECT if self.is_object else 0)
             if self.flags & (_HOLDS | _IS_OBJECT) != wanted:
                 raise _two_ways()
 
@@ -106,17 +110,30 @@ class DTypeShell:
         fields, names = self.fields, self.names
         if not (self._is_structure() and isinstance(fields, dict) and isinstance(names, tuple)):
             raise _two_ways()
-        if not all(isinstance(name, str) and name in fields for name in names):
+        if not all(isinstance(name, str) and name in fields for name in names) or len(set(names)) != len(names):
             raise _two_ways()
-        for field_ in fields.values():
-            match field_:
-                case (DTypeShell() as inner, int() as offset, *more) if inner is not self and len(more) <= 1:
-                    inner.settle()
-                    if not 0 <= offset <= self.itemsize - inner.itemsize:
-                        raise _two_ways()
-                    yield inner
-                case _:
-                    raise _two_ways()
+        self.parts = [self._part(fields[name]) for name in names]
+        titles = [fields[title] for title in fields if title not in names]
+        if not all(any(title is fields[name] for name in names) for title in titles):
+            raise _two_ways()  # a second name of a field is the same field
+        yield from (inner for inner, _ in self.parts)
+
+    def _part(self, described: object) -> tuple[DTypeShell, int]:
+        match described:
+            case (DTypeShell() as inner, int() as offset, *more) if inner is not self and len(more) <= 1:
+                inner.settle()
+                if 0 <= offset <= self.itemsize - inner.itemsize:
+                    return inner, offset
+        raise _two_ways()
+
+    def _overlaps(self) -> bool:
+        """Whether two fields lie on the same bytes: a number over an object is a pointer that the file gives."""
+        ends = 0
+        for inner, offset in sorted(self.parts, key=lambda part: (part[1], part[0].itemsize)):
+            if offset < ends:
+                return True
+            ends = offset + inner.itemsize
+        return False
 
     def _is_structure(self) -> bool:
         return self.code == RECORD or self.code[:1] == _STRUCTURE
@@ -128,6 +145,11 @@ class DTypeShell:
         if not self.opaque:
             return self.dtype().itemsize
         return int(self.code[1:] or (0 if self._is_structure() else _POINTER))
+
+    @property
+    def is_object(self) -> bool:
+        """Whether each of its values is an object, which numpy takes as it is."""
+        return self.code[:1] == _OBJECTS
 
     @property
     def opaque(self) -> bool:
@@ -157,16 +179,28 @@ def _two_ways() -> ModelFileError:
     return ModelFileError("a numpy type is described in two ways; the file is damaged or made to do harm")
 
 
+@dataclass(frozen=True, eq=False)
+class ScalarShell:
+    """A single value of numpy's. It is no number, text or None of Python's: it has a state that can be set, and is not text to pickle.
+
+    Attributes:
+        value: the same number or text as Python has it; None for opaque types.
+    """
+
+    value: object
+
+
 @dataclass(eq=False)
 class ArrayShell:
     """A numpy array whose contents come with ``BUILD``.
 
     Attributes:
-        value: the array; None until it is filled, and for opaque types. objects: what an array of objects holds.
+        value: the array; None until it is filled, and for opaque types. objects: what an array of objects holds. dtype: its type.
     """
 
     value: AnyArray | None = None
     objects: list[object] = field(default_factory=list)
+    dtype: DTypeShell | None = None
 
     def fill(self, state: object) -> None:
         """Take numpy's state tuple: (version, shape, dtype, fortran order, bytes or a list of objects).
@@ -180,6 +214,7 @@ class ArrayShell:
             case _:
                 raise _unknown_layout()
         dtype.settle()
+        self.dtype = dtype
         count = math.prod(as_sizes(shape))
         if dtype.holds_objects:
             if not isinstance(data, list) or len(data) != count:
@@ -206,7 +241,9 @@ class MaskedShell(ArrayShell):
         """
         match state:
             case (version, shape, DTypeShell() as dtype, fortran, data, bytes() | str(), fill) if _is_plain(fill):
-                ArrayShell().fill((version, shape, dtype, fortran, data))
+                inner = ArrayShell()
+                inner.fill((version, shape, dtype, fortran, data))
+                self.objects, self.dtype = inner.objects, dtype
             case _:
                 raise _unknown_layout()
 
@@ -214,7 +251,7 @@ class MaskedShell(ArrayShell):
 def _is_plain(value: object) -> bool:
     return (
         value is None
-        or isinstance(value, bool | int | float | complex | str | bytes)
+        or isinstance(value, bool | int | float | complex | str | bytes | ScalarShell)
         or (isinstance(value, ArrayShell) and value.value is not None)
     )
 

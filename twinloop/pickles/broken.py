@@ -15,6 +15,7 @@ _LENIENT = {
     b"S": re.compile(rb"(['\"]).*\1", re.DOTALL),
 }  # fmt: skip
 _NAMES = (b"c", b"i")
+_NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)\n|0[01]\n")
 
 
 class BrokenPickle(ModelFileError):
@@ -31,6 +32,20 @@ def breaks_for_all(stream: BinaryIO, start: int) -> bool:
         return True
     line = stream.readline()
     return not line.endswith(b"\n") or _LENIENT[code].fullmatch(line[:-1]) is None
+
+
+def check_number(stream: BinaryIO, start: int) -> None:
+    """Of the number in text at ``start``: C takes a leading zero for base 8, and a digit with a sign or a space for a truth value.
+
+    Raises:
+        ModelFileError: it is not spelt as pickle spells numbers.
+    """
+    here = stream.tell()
+    stream.seek(start + 1)
+    line = stream.readline()
+    stream.seek(here)
+    if not _NUMBER.fullmatch(line):
+        raise ModelFileError("a number is spelt in a way that not everybody reads alike")
 
 
 def _is_text(line: bytes) -> bool:

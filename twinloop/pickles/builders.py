@@ -9,9 +9,11 @@ from typing import cast
 import numpy as np
 
 from twinloop.errors import ModelFileError
-from twinloop.pickles.arrays import RECORD, ArrayShell, DTypeShell, MaskedShell, as_sizes
+from twinloop.pickles.arrays import RECORD, ArrayShell, DTypeShell, MaskedShell, ScalarShell, as_sizes
 from twinloop.pickles.broken import BrokenPickle
+from twinloop.pickles.budget import Budget
 from twinloop.pickles.values import (
+    COMPLEX32,
     FLOAT8,
     AnyArray,
     Global,
@@ -28,33 +30,55 @@ STORAGE_DTYPES = {
     "HalfStorage": "float16", "FloatStorage": "float32", "DoubleStorage": "float64", "BFloat16Storage": "bfloat16",
     "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8",
     "BoolStorage": "bool", "UntypedStorage": "uint8", "ComplexFloatStorage": "complex64", "ComplexDoubleStorage": "complex128",
+    "QInt8Storage": "int8", "QUInt8Storage": "uint8", "QInt32Storage": "int32",
 }  # fmt: skip
 #: Types that came after the typed storages: the tensor names them itself.
-_NEW_DTYPES = FLOAT8 | {"uint16", "uint32", "uint64"}
+_NEW_DTYPES = FLOAT8 | {"uint16", "uint32", "uint64", COMPLEX32}
 _MAX_KEY_DEPTH = 4
+_MAX_KEY_ITEMS = 1000
+_MAX_KEY_BITS = 64
+_KEY = 16
+"""What it costs at least to put a key into a dictionary, in items."""
 _REBUILDERS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter")
 
 
-def as_key(value: object, depth: int = 0) -> Hashable:
-    """``value`` if it may be a dictionary key or set member: hashing hostile deep tuples would overrun the C stack.
+def as_key(value: object, budget: Budget) -> Hashable:
+    """``value`` if it may be a dictionary key or set member: hashing hostile deep tuples would overrun the C stack, and large ones or numbers
+    that are made to collide would take hours.
 
     Raises:
-        BrokenPickle: Python cannot hash it either. ModelFileError: another value that is no key in a model file.
+        BrokenPickle: Python cannot hash it either. ModelFileError: another value that is no key in a model file, or too many.
     """
-    if value is None or isinstance(value, str | bytes | int | float | complex | Global | frozenset):
-        return cast(Hashable, value)
-    if isinstance(value, Inert) and value.is_key:
-        return cast(Hashable, value)
-    if isinstance(value, tuple) and depth < _MAX_KEY_DEPTH:
-        for item in value:
-            as_key(item, depth + 1)
-        return value
+    if isinstance(value, ScalarShell):  # equal to the same value of Python's, names of attributes among them
+        return value if value.value is None else as_key(value.value, budget)
+    items, waiting = 0, [(value, 0)]
+    while waiting:
+        item, depth = waiting.pop()
+        items += 1
+        if isinstance(item, tuple):
+            items += len(item)
+            if depth >= _MAX_KEY_DEPTH or items > _MAX_KEY_ITEMS:
+                raise ModelFileError("a dictionary key is deeper or larger than any in a model file")
+            waiting.extend((part, depth + 1) for part in reversed(item))
+        else:
+            _check_key(item)
+    budget.work(_KEY + items)
+    return value
+
+
+def _check_key(value: object) -> None:
     if isinstance(value, list | dict | set | bytearray):
         raise BrokenPickle("a dictionary key is a container that can change; the file is damaged")
-    raise ModelFileError("a dictionary key is not a plain value; the file is damaged or made to do harm")
+    if isinstance(value, int) and value.bit_length() > _MAX_KEY_BITS:
+        raise ModelFileError("a dictionary key is a number larger than any in a model file")
+    plain = value is None or isinstance(value, str | bytes | int | float | complex | Global | frozenset | ScalarShell)
+    if not (plain or (isinstance(value, Inert) and value.is_key)):
+        raise ModelFileError("a dictionary key is not a plain value; the file is damaged or made to do harm")
 
 
-def build(target: Global, args: tuple[object, ...], read_storage: Callable[[StorageRef], AnyArray]) -> object:
+def build(
+    target: Global, args: tuple[object, ...], budget: Budget, read_storage: Callable[[StorageRef], AnyArray]
+) -> object:
     """The value that an allow-listed constructor stands for.
 
     Raises:
@@ -64,9 +88,9 @@ def build(target: Global, args: tuple[object, ...], read_storage: Callable[[Stor
     if name.startswith("_rebuild_"):
         return _tensor(name, args, read_storage)
     if name == "OrderedDict":
-        return OrderedDict(_pairs(args))
+        return OrderedDict(_pairs(args, budget))
     if name in ("set", "frozenset"):
-        members = {as_key(item) for item in _items(args)}
+        members = {as_key(item, budget) for item in _items(args)}
         return members if name == "set" else frozenset(members)
     if name == "dtype":
         return _dtype(args)
@@ -158,7 +182,7 @@ def _retyped(name: str, args: tuple[object, ...]) -> StorageRef:
     if not (
         isinstance(kind, Global) and kind.module == "torch" and kind.name in _NEW_DTYPES and storage.dtype == "uint8"
     ):
-        raise ModelFileError("a tensor of an unknown type; this file cannot be read")
+        raise ModelFileError("a tensor of a type that is not known here")
     return StorageRef(storage.key, kind.name, storage.count // flat_type(kind.name).itemsize)
 
 
@@ -172,13 +196,14 @@ def _from_buffer(args: tuple[object, ...]) -> ArrayShell:
     raise ModelFileError("a numpy array has an unknown layout; the file is damaged")
 
 
-def _scalar(args: tuple[object, ...]) -> object:
+def _scalar(args: tuple[object, ...]) -> ScalarShell:
     match args:
         case (DTypeShell() as described, bytes() as data):
             described.settle()
             if described.holds_objects or len(data) != described.itemsize:
                 raise ModelFileError("a numpy scalar is not as long as its type says; the file is damaged")
-            return None if described.opaque else np.frombuffer(data, dtype=described.dtype())[0].item()
+            opaque = described.opaque
+            return ScalarShell(None if opaque else np.frombuffer(data, dtype=described.dtype())[0].item())
     raise ModelFileError("a numpy scalar is not as long as its type says; the file is damaged")
 
 
@@ -196,12 +221,12 @@ def _items(args: tuple[object, ...]) -> Iterable[object]:
     raise ModelFileError("a container is made from something else than a list; the file is damaged")
 
 
-def _pairs(args: tuple[object, ...]) -> list[tuple[Hashable, object]]:
+def _pairs(args: tuple[object, ...], budget: Budget) -> list[tuple[Hashable, object]]:
     if args and isinstance(args[0], dict):
         return list(args[0].items())
     pairs = []
     for item in _items(args):
         if not (isinstance(item, tuple | list) and len(item) == 2):
             raise ModelFileError("an ordered dictionary is made from something else than pairs; the file is damaged")
-        pairs.append((as_key(item[0]), item[1]))
+        pairs.append((as_key(item[0], budget), item[1]))
     return pairs

@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 
 from twinloop.errors import ModelFileError
 from twinloop.pickles.broken import BrokenPickle
-from twinloop.pickles.machine import Refusal
+from twinloop.pickles.machine import Beside, Refusal
 from twinloop.pickles.opcodes import EXTENSION
 from twinloop.pickles.reader import Reader
 from twinloop.pickles.values import Global
@@ -55,22 +55,25 @@ class Disguise:
 
     Attributes:
         refused: what would act. names: other names that it would use. followed: nothing that it would do was left unread.
+        whole: it is a pickle to its stop, behind which whoever loads twice goes on.
     """
 
     refused: tuple[Refusal, ...] = ()
     names: tuple[Global, ...] = ()
     followed: bool = True
+    whole: bool = False
 
 
-def acts_as_pickle(stream: BinaryIO, like: Reader) -> Disguise:
-    """What ``pickle.load`` would do with the bytes from here on; where it raises at once, nothing."""
+def acts_as_pickle(stream: BinaryIO, like: Reader, beside: Beside = Beside()) -> Disguise:  # noqa: B008 - frozen
+    """What ``pickle.load`` would do with the bytes from here on; where it raises at once, nothing. ``beside``: what it may hold."""
     here = stream.tell()
     capped = _Capped(stream, stream.seek(0, io.SEEK_END))
     stream.seek(here)
     reader = Reader(like.source, like.policy, like.limits, tolerant=True)
-    followed = True
+    followed, whole = True, False
     try:
-        reader.read(cast(BinaryIO, capped), place=PLACE)
+        reader.read(cast(BinaryIO, capped), beside, PLACE)
+        whole = True
     except BrokenPickle:
         pass
     except ModelFileError:
@@ -78,7 +81,7 @@ def acts_as_pickle(stream: BinaryIO, like: Reader) -> Disguise:
     end = next((refusal.offset for refusal in reader.refused if refusal.target == EXTENSION), None)
     refused = tuple(refusal for refusal in reader.refused if end is None or refusal.offset < end)
     names = tuple(name for name in reader.names if _importable(name) and (end is None or name.offset < end))
-    return Disguise(refused, names, followed or end is not None)
+    return Disguise(refused, names, followed or end is not None, whole)
 
 
 def _importable(name: Global) -> bool:

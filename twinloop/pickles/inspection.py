@@ -58,13 +58,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is known of one file. ``names``: every global it asks for, sorted. ``weights``: None where there is nothing to convert."""
+    """What is known of one file.
+
+    Attributes:
+        names: every global it asks for, sorted. weights: None where there is nothing to convert. failure: why they cannot be told, although
+            loading the file is another matter.
+    """
 
     kind: Kind
     verdict: Verdict
     findings: tuple[Finding, ...]
     names: tuple[str, ...]
     weights: Weights | None
+    failure: str | None = None
 
 
 def inspect_blob(blob: Blob, policy: Policy = DEFAULT_POLICY, limits: Limits = DEFAULT_LIMITS) -> Inspection:
@@ -85,18 +91,29 @@ def inspect_blob(blob: Blob, policy: Policy = DEFAULT_POLICY, limits: Limits = D
         )
     if kind is Kind.SAFETENSORS:
         return _safetensors(blob, disguised)
-    weights: Weights | None = None
+    weights, failure = None, None
     damage: list[Finding] = []
     try:
-        weights = weights_of(read_value(blob, kind, reader))
+        value = read_value(blob, kind, reader)
     except ModelFileError as error:
         damage.append(_damage(error, kind, blob, reader))
+    else:
+        weights, failure = _weights(value)
     findings = (*_dangers(reader.refused), *disguised, *damage, *_unknowns(reader.names, policy))
     verdict = _worst(findings)
     names = tuple(sorted({name.path for name in reader.names}))
     if verdict is Verdict.NOT_A_MODEL:
         kind = Kind.OTHER
-    return Inspection(kind, verdict, findings, names, weights if weights is not None and weights.tensors else None)
+    return Inspection(kind, verdict, findings, names, weights, failure)
+
+
+def _weights(value: object) -> tuple[Weights | None, str | None]:
+    """What would be converted, or why nothing can be: a harmless file need not hold a model."""
+    try:
+        found = weights_of(value)
+    except ModelFileError as error:
+        return None, str(error)
+    return (found if found.tensors else None), None
 
 
 _PICKLES = (Kind.PICKLE, Kind.TORCH_LEGACY)

@@ -13,9 +13,9 @@ from typing import Any, BinaryIO
 
 from twinloop.errors import ModelFileError
 from twinloop.pickles.arrays import ArrayShell, DTypeShell, as_sizes, shaped
+from twinloop.pickles.names import ARRAY_RECORD
 from twinloop.pickles.values import Global, Inert
 
-WRAPPER = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 _ALIGNMENT = "numpy_array_alignment_bytes"
 _BLOCK = 1 << 20
 
@@ -76,14 +76,19 @@ class Inline:
 
     nested: Callable[[BinaryIO], object]
 
-    def take(self, record: Inert, stream: BinaryIO) -> object | None:
+    def take(self, record: Inert, stream: BinaryIO, frame_end: int) -> object | None:
         """What ``record`` stands for; None for records of other classes.
+
+        Args:
+            frame_end: where the frame of opcodes ends; joblib has read it as a whole, and takes the bytes behind it.
 
         Raises:
             ModelFileError: an array that is described in an unknown way, or is longer than the file.
         """
-        if (record.cls.module, record.cls.name) != WRAPPER:
+        if record.cls.pair != ARRAY_RECORD:
             return None
+        if stream.tell() < frame_end:
+            raise ModelFileError("the numbers of an array lie within a frame of opcodes, where joblib does not look")
         about = record.attributes
         described, alignment, subclass = about.get("dtype"), about.get(_ALIGNMENT), about.get("subclass")
         if not (

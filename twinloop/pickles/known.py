@@ -38,7 +38,10 @@ _LAYERS: Mapping[str, str] = {
 _STORAGES = "Half Float Double BFloat16 Long Int Short Char Byte Bool ComplexFloat ComplexDouble"
 _DTYPES = (
     "float16 half bfloat16 float32 float float64 double int8 uint8 int16 short uint16 int32 int uint32 int64 long uint64 bool "
-    "complex32 complex64 complex128 float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu"
+    "qint8 quint8 qint32 complex32 complex64 complex128 float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu"
+)
+_QUANTIZERS = (
+    "per_tensor_affine per_tensor_symmetric per_channel_affine per_channel_symmetric per_channel_affine_float_qparams"
 )
 _NUMPY_TYPES = (
     "bool_ int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64 complex64 complex128 str_ bytes_"
@@ -90,9 +93,10 @@ def _ultralytics() -> set[tuple[str, str]]:
 
 
 def _torch() -> set[tuple[str, str]]:
-    found = _pairs("torch", _DTYPES) | _pairs("torch", "Size device Tensor")
+    found = _pairs("torch", _DTYPES) | _pairs("torch", _QUANTIZERS) | _pairs("torch", "Size device Tensor")
     found |= _pairs("torch.nn.parameter", "Parameter Buffer") | _pairs("torch._tensor", "Tensor")
     found |= _pairs("torch.storage", "UntypedStorage TypedStorage")
+    found |= _pairs("torch", "QInt8Storage QUInt8Storage QInt32Storage")
     for kind in _STORAGES.split():
         found |= {(module, f"{kind}{what}") for module in ("torch", "torch.cuda") for what in ("Storage", "Tensor")}
     for module, names in _LAYERS.items():

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from twinloop.errors import ModelFileError, UnsafeModelFile
-from twinloop.pickles.arguments import fits, instance_class, makes_bare_instance
+from twinloop.pickles.arguments import check_objects, fits, instance_class, makes_bare_instance
 from twinloop.pickles.arrays import ArrayShell, DTypeShell
 from twinloop.pickles.broken import BrokenPickle
 from twinloop.pickles.budget import Budget
 from twinloop.pickles.builders import as_key, build
-from twinloop.pickles.names import ENUMERATION, MEMBERS, VALUES
+from twinloop.pickles.names import ARRAY_RECORD, ENUMERATION, MEMBERS, VALUES
 from twinloop.pickles.policy import Judgement, Policy
 from twinloop.pickles.states import check_dictionary, check_state, may_grow
 from twinloop.pickles.values import AnyArray, Global, Inert, StorageRef, no_storage, printable
@@ -41,13 +41,14 @@ class Beside:
     Attributes:
         persistent: turns a persistent id into a value (torch storages). read_storage: the numbers of a storage.
         nested: reads a torch file that lies in the pickle as bytes. inline: takes the raw bytes that follow an object in the stream
-            (joblib's arrays); gives the value that stands for it, or None when nothing follows.
+            (joblib's arrays), not before the end of the frame of opcodes that is told; gives the value that stands for it, or None when
+            nothing follows.
     """
 
     persistent: Callable[[object], object] | None = None
     read_storage: Callable[[StorageRef], AnyArray] = no_storage
     nested: Callable[[bytes], object] | None = None
-    inline: Callable[[Inert, BinaryIO], object | None] | None = None
+    inline: Callable[[Inert, BinaryIO, int], object | None] | None = None
 
 
 class _Mark:
@@ -63,6 +64,7 @@ class Machine:
 
     Attributes:
         source: how messages call the file. place: the part of it that is being read. tolerant: note refusals and go on.
+        frame_end: byte behind the frame of opcodes that is being read.
         names, refused: what was met, appended as it is met, so that it outlives an error.
         fixed: dictionaries that describe a numpy type and must not change any more. loaded: tuples that hold, however deep, a name which
             must not be handed on, and that name. Both by id, and kept so that nothing else gets it.
@@ -80,6 +82,7 @@ class Machine:
     stack: list[Any] = field(default_factory=list)
     memo: dict[int, object] = field(default_factory=dict)
     offset: int = 0
+    frame_end: int = 0
     fixed: dict[int, object] = field(default_factory=dict)
     loaded: dict[int, tuple[object, Global]] = field(default_factory=dict)
 
@@ -118,7 +121,7 @@ class Machine:
 
     def find(self, module: object, name: object) -> None:
         if not (isinstance(module, str) and isinstance(name, str)):
-            raise BrokenPickle("the pickle names something with a value that is not text")
+            raise stop("the pickle names something with a value that is not text", module, name)
         target = Global(module, name, self.offset)
         self.names.append(target)
         judgement = self.policy.judge(module, name)
@@ -142,7 +145,7 @@ class Machine:
         if judgement in (Judgement.BUILD, Judgement.NESTED) and (kwargs or id(args) in self.loaded):
             self.refuse(target.path, "call")
         if judgement is Judgement.BUILD:
-            self.stack.append(build(target, args, self.beside.read_storage))
+            self.stack.append(build(target, args, self.budget, self.beside.read_storage))
         elif judgement is Judgement.NESTED and self.beside.nested is not None:
             self.nest(self.beside.nested, args)
         elif judgement is Judgement.ATTRIBUTE:
@@ -174,7 +177,10 @@ class Machine:
     def nest(self, reader: Callable[[bytes], object], args: tuple[object, ...]) -> None:
         if not (len(args) == 1 and isinstance(args[0], bytes)):
             raise ModelFileError("a nested torch file is not given as bytes")
-        self.stack.append(reader(args[0]))
+        try:
+            self.stack.append(reader(args[0]))
+        except BrokenPickle as error:  # its end is not the end of the pickle around it, as far as we know
+            raise ModelFileError(str(error)) from error
 
     def attribute(self, target: Global, args: tuple[object, ...]) -> None:
         """``getattr(record, "forward_fuse")`` becomes a record, which is not called here and is data to no constructor; any other use is refused."""
@@ -192,23 +198,32 @@ class Machine:
         self.budget.spend_on(state)
         if isinstance(target, Inert):
             self.keep((state,))
+            state = self.copied(target.state, state)
             check_state(target, state, self.budget)
-            if isinstance(target.state, dict) and isinstance(state, dict):
-                state = {**target.state, **state}  # a second BUILD adds to the first
-                self.budget.spend(64 * len(state))
             target.state = state
-            found = self.beside.inline(target, self.stream) if self.beside.inline else None
+            found = self.beside.inline(target, self.stream, self.frame_end) if self.beside.inline else None
             if found is not None:
                 self.stack[-1] = found
         elif isinstance(target, ArrayShell):
             target.fill(state)
+            check_objects(target, self.budget)
         elif isinstance(target, DTypeShell):
             target.describe(state)
             self.fixed[id(target.fields)] = target.fields
         elif isinstance(target, OrderedDict):
             check_dictionary(state)
-        else:
-            raise _misused(target, "the pickle sets the state of a value that has none")
+        else:  # no state at all may be set of any value
+            raise stop("the pickle sets the state of a value that has none", target, acts=_is_state(state))
+
+    def copied(self, before: object, state: object) -> object:
+        """What an instance keeps of a state: dictionaries are copied, so that what is put into them later does not count; a second one adds."""
+        if isinstance(state, tuple):
+            return tuple(self.copied(None, part) if isinstance(part, dict) else part for part in state)
+        if not isinstance(state, dict):
+            return state
+        kept = {**before, **state} if isinstance(before, dict) else dict(state)
+        self.budget.spend(64 * len(kept))
+        return kept
 
     def keep(self, items: Iterable[object]) -> None:
         """Refuse what would act if something else called it, where it goes into a value."""
@@ -236,11 +251,11 @@ class Machine:
         if isinstance(target, list):
             target.extend(items)
         elif isinstance(target, set):
-            target.update(as_key(item) for item in items)
+            target.update(as_key(item, self.budget) for item in items)
         elif isinstance(target, Inert) and may_grow(target, pairs=False):
             target.items.extend(items)
         else:
-            raise _misused(target, "the pickle appends to something that is not a list")
+            raise stop("the pickle appends to something that is not a list", target, acts=bool(items))
 
     def assign(self, target: object, items: list[Any]) -> None:
         if len(items) % 2:
@@ -248,12 +263,12 @@ class Machine:
         self.keep(items)
         pairs = zip(items[::2], items[1::2], strict=True)
         if isinstance(target, dict) and id(target) not in self.fixed:
-            target.update((as_key(key), value) for key, value in pairs)
+            target.update((as_key(key, self.budget), value) for key, value in pairs)
         elif isinstance(target, Inert) and may_grow(target, pairs=True):
             listed = self.policy.lists(target.cls.module, target.cls.name)
-            target.items.extend((as_key(key) if listed else key, value) for key, value in pairs)
+            target.items.extend((as_key(key, self.budget) if listed else key, value) for key, value in pairs)
         else:
-            raise _misused(target, "the pickle sets a key of something that is not a dictionary")
+            raise stop("the pickle sets a key of something that is not a dictionary", target, acts=bool(items))
 
     def persist(self, reference: object) -> None:
         if self.beside.persistent is None:
@@ -261,7 +276,21 @@ class Machine:
         self.stack.append(self.beside.persistent(reference))
 
 
-def _misused(target: object, text: str) -> ModelFileError:
-    """Values that have neither state nor items stop Python's unpickler as well."""
-    plain = target is None or isinstance(target, str | bytes | int | float | complex | tuple | frozenset)
-    return BrokenPickle(text) if plain else ModelFileError(text)
+def stop(text: str, *values: object, acts: bool = True) -> ModelFileError:
+    """An opcode that does not fit what it is given.
+
+    Values that are exactly what Python holds at this place stop its unpickler as well, unless the opcode has nothing to do (``acts``): to
+    append no items, or to set no state, is passed over.
+    """
+    return BrokenPickle(text) if acts and all(_is_exact(value) for value in values) else ModelFileError(text)
+
+
+def _is_exact(value: object) -> bool:
+    """Whether Python holds the same here: a value with neither state, items nor memory, or joblib's record, which is as plain."""
+    exact = isinstance(value, str | bytes | int | float | complex | tuple | frozenset)
+    return value is None or exact or (isinstance(value, Inert) and value.cls.pair == ARRAY_RECORD)
+
+
+def _is_state(state: object) -> bool:
+    """Whether every unpickler tries to set it, whatever it is set of."""
+    return _is_exact(state) and not isinstance(state, tuple) and (isinstance(state, Inert) or bool(state))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from twinloop.errors import ModelFileError
 from twinloop.pickles.blob import Blob
 from twinloop.pickles.budget import DEFAULT_LIMITS, Limits
 from twinloop.pickles.disguise import acts_as_pickle
-from twinloop.pickles.joblibfile import WRAPPER, Inline, decompress
+from twinloop.pickles.joblibfile import Inline, decompress
 from twinloop.pickles.kinds import Kind, kind_of
 from twinloop.pickles.machine import Beside
+from twinloop.pickles.names import ARRAY_RECORD
 from twinloop.pickles.policy import DEFAULT_POLICY, Policy
 from twinloop.pickles.reader import Loaded, Reader
 from twinloop.pickles.torchlegacy import NestedFiles, read_torch_legacy, read_torch_tar
@@ -97,27 +99,41 @@ def _bare(blob: Blob, reader: Reader) -> object:
     nested = NestedFiles(reader)
     plain = Beside(read_storage=nested.read_storage, nested=nested.read)
     beside = replace(plain, inline=Inline(lambda inner: reader.read(inner, plain, "an array of objects")).take)
-    value = reader.read(stream, beside)
-    if reader.tolerant and any((name.module, name.name) == WRAPPER for name in reader.names):
-        # what joblib skips as the numbers of an array, a plain pickle.load takes for opcodes
-        _note_disguise(stream.getvalue(), reader)
-    while stream.tell() < size:
-        place = f"the pickle that begins at byte {stream.tell()}"
-        reader.read(stream, beside, place)
+    starts = [0]
+    try:
+        value = reader.read(stream, beside)
+        while stream.tell() < size:
+            starts.append(stream.tell())
+            reader.read(stream, beside, f"the pickle that begins at byte {stream.tell()}")
+    finally:
+        if reader.tolerant and any(name.pair == ARRAY_RECORD for name in reader.names):
+            # what joblib skips as the numbers of an array, a plain pickle.load takes for opcodes
+            _note_disguise(stream.getvalue(), reader, plain, starts)
     return value
 
 
-def _note_disguise(data: bytes, reader: Reader) -> None:
+def _note_disguise(data: bytes, reader: Reader, beside: Beside = Beside(), starts: Iterable[int] = (0,)) -> None:  # noqa: B008 - frozen
     """Note what a plain ``pickle.load`` of the same bytes would do.
+
+    Args:
+        beside: what a pickle of this kind may hold. starts: where somebody may begin to load; from each, loading goes on as long as it can.
 
     Raises:
         ModelFileError: it does what is not followed here.
     """
     found = {refusal.target for refusal in reader.refused}
-    disguise = acts_as_pickle(io.BytesIO(data), reader)
-    reader.refused.extend(refusal for refusal in disguise.refused if refusal.target not in found)
-    reader.names.extend(disguise.names)
-    if not disguise.followed:
-        raise ModelFileError(
-            f"{reader.source}: read as a plain pickle it does what is not followed here; do not use this file."
-        )
+    stream, seen = io.BytesIO(data), set[int]()
+    for start in starts:
+        stream.seek(start)
+        while (here := stream.tell()) < len(data) and here not in seen:
+            seen.add(here)
+            reader.budget.look_at_clock()
+            disguise = acts_as_pickle(stream, reader, beside)
+            reader.refused.extend(refusal for refusal in disguise.refused if refusal.target not in found)
+            reader.names.extend(disguise.names)
+            if not disguise.followed:
+                raise ModelFileError(
+                    f"{reader.source}: read as a plain pickle it does what is not followed here; do not use this file."
+                )
+            if not disguise.whole:
+                break

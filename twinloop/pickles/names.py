@@ -68,18 +68,19 @@ BIT_GENERATOR_MAKER: Pair = (RANDOM, "__bit_generator_ctor")
 GENERATOR_MAKERS: frozenset[Pair] = frozenset({(RANDOM, "__generator_ctor"), (RANDOM, "__randomstate_ctor")})
 SEED_SEQUENCE: Pair = ("numpy.random.bit_generator", "SeedSequence")
 SEED_MAKER: Pair = ("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence")
-QUANTIZED: frozenset[Pair] = frozenset(
-    ("torch._utils", f"_rebuild_{kind}") for kind in ("qtensor", "meta_tensor_no_storage")
-)
+QUANTIZED_TENSOR: Pair = ("torch._utils", "_rebuild_qtensor")
+META_TENSOR: Pair = ("torch._utils", "_rebuild_meta_tensor_no_storage")
 #: Its indices are checked by nobody, torch included: a record, and never called safe.
 SPARSE: Pair = ("torch._utils", "_rebuild_sparse_tensor")
 PARAMETERS: frozenset[Pair] = frozenset({("torch.nn.parameter", "Parameter"), ("torch.nn.parameter", "Buffer")})
 NESTED: Pair = ("torch.storage", "_load_from_bytes")
+ARRAY_RECORD: Pair = ("joblib.numpy_pickle", "NumpyArrayWrapper")
+"""What joblib writes before the numbers of an array: an object that is nothing but its attributes."""
 
 #: Known names of the standard library and others that become records.
 RECORDS: frozenset[Pair] = frozenset(
     {
-        *VALUES, *NAMESPACES, *DICTIONARIES, *LISTS, *RECONSTRUCTORS, *PLAIN, *QUANTIZED, *BIT_GENERATORS, *GENERATOR_MAKERS,
+        *VALUES, *NAMESPACES, *DICTIONARIES, *LISTS, *RECONSTRUCTORS, *PLAIN, QUANTIZED_TENSOR, META_TENSOR, *BIT_GENERATORS, *GENERATOR_MAKERS,
         BIT_GENERATOR_MAKER, SEED_SEQUENCE, SEED_MAKER,
     }
 )  # fmt: skip
@@ -88,7 +89,7 @@ RECORDS: frozenset[Pair] = frozenset(
 FUNCTIONS: frozenset[Pair] = frozenset(
     {
         NESTED, SPARSE, SEED_MAKER, ("_codecs", "encode"), ("numpy.ma.core", "_mareconstruct"), ("torch.serialization", "_get_layout"),
-        ("torch._tensor", "_rebuild_from_type_v2"), *((module, "getattr") for module in BUILTINS), *QUANTIZED, *RECONSTRUCTORS,
+        ("torch._tensor", "_rebuild_from_type_v2"), *((module, "getattr") for module in BUILTINS), QUANTIZED_TENSOR, META_TENSOR, *RECONSTRUCTORS,
         *GENERATOR_MAKERS, *((f"{core}.multiarray", name) for core in CORES for name in ("_reconstruct", "scalar")),
         *((f"{core}.numeric", "_frombuffer") for core in CORES),
     }

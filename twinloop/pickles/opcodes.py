@@ -8,7 +8,7 @@ from typing import Any
 from twinloop.errors import ModelFileError
 from twinloop.pickles.broken import BrokenPickle
 from twinloop.pickles.builders import as_key
-from twinloop.pickles.machine import MARK, Machine
+from twinloop.pickles.machine import MARK, Machine, stop
 from twinloop.pickles.values import Global, Inert
 
 _CONSTANTS: dict[str, object] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
@@ -80,15 +80,13 @@ def _list_of(m: Machine, _: Any) -> None:
 def _frozen_of(m: Machine, _: Any) -> None:
     items = m.pop_mark()
     m.keep(items)
-    m.stack.append(frozenset(as_key(item) for item in items))
+    m.stack.append(frozenset(as_key(item, m.budget) for item in items))
 
 
 def _read_only(m: Machine, _: Any) -> None:
     """Bytes are read-only already; of other values that have memory it makes a view, of which nothing is known here."""
     if not isinstance(m.top(), bytes):
-        text = "the pickle makes a view of another value's memory, which no model file needs"
-        plain = m.top() is None or isinstance(m.top(), str | int | float | tuple | list | dict | set | frozenset)
-        raise BrokenPickle(text) if plain else ModelFileError(text)
+        raise stop("the pickle makes a view of another value's memory, which no model file needs", m.top())
 
 
 def _instance(m: Machine, arg: str) -> None:

@@ -24,7 +24,6 @@ from twinloop.pickles.names import (
     NESTED,
     OLD_MODULES,
     PANDAS,
-    PLAIN,
     RECORDS,
     SPARSE,
 )
@@ -88,10 +87,6 @@ class Policy:
     def reaches_outside(self, attribute: str) -> bool:
         """Whether an attribute of this name leads out of the object it hangs on."""
         return attribute in ACTING_ATTRIBUTES or (attribute.startswith("__") and attribute.endswith("__"))
-
-    def is_plain_type(self, module: str, name: str) -> bool:
-        """Whether it is a built-in type of Python's."""
-        return (module, name) in PLAIN
 
     def lends_method(self, module: str, name: str, method: str) -> bool:
         """Whether a record may point at this method of an object of the class: fused layers keep ``forward = self.forward_fuse``."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from twinloop.errors import ModelFileError, UnsafeModelFile
-from twinloop.pickles.broken import BrokenPickle, breaks_for_all
+from twinloop.pickles.broken import BrokenPickle, breaks_for_all, check_number
 from twinloop.pickles.budget import DEFAULT_LIMITS, Budget, Limits
 from twinloop.pickles.machine import Beside, Machine, Refusal
 from twinloop.pickles.opcodes import step
@@ -126,6 +126,9 @@ def _run(machine: Machine) -> None:
             raise kind(f"not a pickle, or a damaged one ({str(error)[:80]})") from error
         machine.offset = position or 0
         frames.check(opcode.name, machine.offset, arg)
+        machine.frame_end = frames.end
+        if opcode.name == "INT":
+            check_number(stream, start)
         if opcode.name == "STOP":
             return
         machine.budget.step()
@@ -133,20 +136,26 @@ def _run(machine: Machine) -> None:
 
 
 class _Frames:
-    """Protocol 4 announces blocks of opcodes; a block that is longer than the file or cuts an opcode is a lie."""
+    """Protocol 4 announces blocks of opcodes; a block that is longer than the file or cuts an opcode is a lie.
+
+    C stops at a block that is longer than the file, Python's own unpickler (joblib's) does not: reading goes on, to see what follows.
+
+    Attributes:
+        end: byte behind the last block that was announced.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         here = stream.tell()
         self._length = stream.seek(0, io.SEEK_END)
         stream.seek(here)
-        self._stream, self._end = stream, 0
+        self._stream, self.end = stream, 0
 
     def check(self, name: str, position: int, arg: object) -> None:
         if name == "FRAME" and isinstance(arg, int):
-            if position < self._end:
+            if position < self.end:
                 raise ModelFileError("a frame begins inside another one")
-            self._end = position + _FRAME_HEAD + arg
-            if self._end > self._length:
-                raise BrokenPickle("a frame is longer than the pickle; the file is cut short or damaged")
-        elif position < self._end < self._stream.tell():
+            self.end = position + _FRAME_HEAD + arg
+        elif position < self.end < self._stream.tell():
             raise ModelFileError("an opcode reaches over the end of its frame")
+        elif name == "STOP" and self.end > self._length:
+            raise ModelFileError("a frame is longer than the pickle; the file is cut short or damaged")

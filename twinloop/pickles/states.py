@@ -16,6 +16,7 @@ from twinloop.pickles.arrays import ArrayShell
 from twinloop.pickles.budget import Budget
 from twinloop.pickles.known import KNOWN
 from twinloop.pickles.names import (
+    ARRAY_RECORD,
     BIT_GENERATOR_MAKER,
     DICTIONARIES,
     FUNCTIONS,
@@ -26,6 +27,7 @@ from twinloop.pickles.names import (
     PARAMETERS,
     RECORDS,
     SEED_MAKER,
+    VALUES,
     Pair,
 )
 from twinloop.pickles.values import Global, Inert, TensorRef, check_names
@@ -35,7 +37,6 @@ _LOOKED_FOR = frozenset({"append", "extend", "add"})
 #: What a module's own ``__setstate__`` and ``__setattr__`` look into.
 _MODULE_PARTS = {"_parameters": dict, "_buffers": dict, "_modules": dict, "_non_persistent_buffers_set": set}
 _HOOKS = "_hooks"
-_ARRAY_RECORD = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 _ARRAY_FACTS = frozenset({"subclass", "shape", "order", "dtype", "allow_mmap", "numpy_array_alignment_bytes"})
 _NAME = 1024
 """What an attribute costs of the budget; a file that sets the same ones again and again is none of a model."""
@@ -88,6 +89,8 @@ def _check_of(cls: Global) -> Check | None:
     """What is asked of the state; None for classes that nobody knows, of which no file is called safe."""
     if cls.pair in _STATES:
         return _STATES[cls.pair]
+    if cls.pair in VALUES:
+        return _none
     if cls.pair in KNOWN and (cls.module.startswith(_LAYERS) or cls.module.split(".", 1)[0] in MODEL_PACKAGES):
         return _module
     return _none if cls.pair in KNOWN or cls.pair in RECORDS or cls.pair in FUNCTIONS else None
@@ -132,38 +135,42 @@ def _parameter(_: Inert, state: object, __: Budget) -> bool:
     )
 
 
-def _array_record(_: Inert, state: object, __: Budget) -> bool:
-    return isinstance(state, dict) and state.keys() <= _ARRAY_FACTS
+def _array_record(target: Inert, state: object, _: Budget) -> bool:
+    """What joblib reads an array by, told once: each time it is told, joblib reads."""
+    return target.state is None and isinstance(state, dict) and state.keys() <= _ARRAY_FACTS
 
 
-def _numbers(_: Inert, state: object, budget: Budget) -> bool:
-    """The state of a random generator: numbers and arrays; of a bit generator also the seed it came from."""
+def _bit_generator(_: Inert, state: object, budget: Budget) -> bool:
+    """Numbers and arrays, and perhaps the seed that they came from."""
     match state:
-        case (dict() as numbers, Inert() as seed) if seed.cls.pair == SEED_MAKER:
-            state = numbers
+        case dict() as numbers:
+            return _within(numbers, budget)
         case (dict() as numbers, None):
-            state = numbers
-    return is_data(state, budget, (ArrayShell,)) and _within(state)
+            return _within(numbers, budget)
+        case (dict() as numbers, Inert() as seed) if seed.cls.pair == SEED_MAKER:
+            return _within(numbers, budget)
+    return False
 
 
-def _within(state: object) -> bool:
-    """Whether indices into the generator's memory stay inside of it."""
-    if isinstance(state, tuple | list):  # ("MT19937", key, pos, ...)
-        return len(state) < 3 or _is_index(state[2], _MOST_USED["pos"])
-    parts: list[object] = [state]
-    if isinstance(state, dict):
-        parts += [part for part in state.values() if isinstance(part, dict)]
-    return all(
-        _is_index(part[name], most)
-        for part in parts
-        if isinstance(part, dict)
-        for name, most in _MOST_USED.items()
-        if name in part
-    )
+def _generator(_: Inert, state: object, budget: Budget) -> bool:
+    """The state of the bit generator in it; of numpy's oldest generator also ``("MT19937", key, pos)`` and the number in hand."""
+    match state:
+        case dict() as numbers:
+            return _within(numbers, budget)
+        case (str(), _, pos) | (str(), _, pos, _, _):
+            return is_data(state, budget, (ArrayShell,)) and _is_index(pos, _MOST_USED["pos"])
+    return False
+
+
+def _within(numbers: dict[object, object], budget: Budget) -> bool:
+    """Whether all is data, and indices into the generator's memory stay inside of it."""
+    parts = [numbers, *(part for part in numbers.values() if isinstance(part, dict))]
+    indices = ((part[name], most) for part in parts for name, most in _MOST_USED.items() if name in part)
+    return is_data(numbers, budget, (ArrayShell,)) and all(_is_index(value, most) for value, most in indices)
 
 
 def _is_index(value: object, most: int) -> bool:
-    return isinstance(value, int) and 0 <= value <= most
+    return type(value) is int and 0 <= value <= most
 
 
 def _seed(_: Inert, state: object, budget: Budget) -> bool:
@@ -178,10 +185,10 @@ Check = Callable[[Inert, object, Budget], bool]
 _STATES: dict[Pair, Check] = {
     **dict.fromkeys(NAMESPACES, _namespace),
     **dict.fromkeys(PARAMETERS, _parameter),
-    **dict.fromkeys(GENERATOR_MAKERS, _numbers),
-    BIT_GENERATOR_MAKER: _numbers,
+    **dict.fromkeys(GENERATOR_MAKERS, _generator),
+    BIT_GENERATOR_MAKER: _bit_generator,
     SEED_MAKER: _seed,
     ("uuid", "UUID"): _identifier,
-    _ARRAY_RECORD: _array_record,
+    ARRAY_RECORD: _array_record,
 }
 """States of single classes; those of networks are `_module`, and other listed names have none."""

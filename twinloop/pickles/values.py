@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,10 @@ from twinloop.pickles.names import VALUES
 
 AnyArray = npt.NDArray[np.generic]
 FLOAT8 = frozenset({"float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"})
+COMPLEX32 = "complex32"
 _LARGEST = 1 << 40
+_COPIES, _SMALL = 4, 1 << 20
+"""How often a tensor may repeat its numbers, and how many that does not matter for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,14 +101,14 @@ def no_storage(_: StorageRef) -> AnyArray:
 
 def flat_type(dtype: str) -> np.dtype[np.generic]:
     """The numpy type in which numbers of a torch type are kept bit for bit."""
-    if dtype == "bfloat16":
-        return np.dtype(np.uint16)
+    if dtype in ("bfloat16", COMPLEX32):
+        return np.dtype(np.uint16 if dtype == "bfloat16" else np.uint32)
     return np.dtype(np.uint8 if dtype in FLOAT8 else dtype)
 
 
 @dataclass(frozen=True, eq=False)
 class TensorRef:
-    """A view on a storage; the numbers are read when asked for.
+    """A view on a storage, which may show the same numbers again and again; they are read when asked for.
 
     Attributes:
         offset: first element. shape, stride: in elements.
@@ -122,9 +125,11 @@ class TensorRef:
         """A fresh contiguous array of ``shape``, bit for bit what lies in the file (bfloat16 and float8 as unsigned integers).
 
         Raises:
-            ModelFileError: the storage is not in the file or is shorter than the pickle says.
+            ModelFileError: the storage is not in the file or is shorter than the pickle says; or the view repeats it until it is huge.
         """
         flat = self.reader(self.storage)
+        if math.prod(self.shape) > max(_COPIES * self.storage.count, _SMALL):
+            raise ModelFileError("a tensor repeats the same numbers too often; it is not read")
         if math.prod(self.shape) == 0:
             return np.zeros(self.shape, dtype=flat.dtype)
         step = flat.dtype.itemsize
@@ -137,12 +142,12 @@ class TensorRef:
         """The numbers as numpy knows them: `stored`, with bfloat16 widened to float32.
 
         Raises:
-            ModelFileError: as `stored`; or a type (float8) that numpy cannot calculate with.
+            ModelFileError: as `stored`; or a type (float8, complex32) that numpy cannot calculate with.
         """
         stored = self.stored()
         if self.storage.dtype == "bfloat16" and stored.dtype == np.uint16:  # the upper half of a float32
             return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
-        if self.storage.dtype in FLOAT8:
+        if self.storage.dtype in FLOAT8 or self.storage.dtype == COMPLEX32:
             raise ModelFileError(f"a tensor of {self.storage.dtype}, which is not calculated with here")
         return stored
 
@@ -159,7 +164,7 @@ def check_view(storage: StorageRef, offset: int, shape: tuple[int, ...], stride:
         raise ModelFileError("a tensor is larger than any model's; the file is damaged or made to do harm")
     count = math.prod(shape)
     last = offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True))
-    if count and (last >= storage.count or count > storage.count):
+    if count and last >= storage.count:
         raise ModelFileError(
             f"a tensor of {count} numbers reaches outside its storage of {storage.count}; the file is damaged"
         )
@@ -189,22 +194,3 @@ def check_attributes(state: object) -> None:
             for value in part.values()
         ):
             raise ModelFileError("an attribute of a tensor is no data; the file is damaged or made to do harm")
-
-
-def walk(root: object, limit: int = 5_000_000) -> Iterator[object]:
-    """Every value reachable from ``root`` once, without recursion (a pickle may hold loops and very deep nests)."""
-    seen: set[int] = set()
-    waiting = [root]
-    while waiting and len(seen) < limit:
-        value = waiting.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        yield value
-        if isinstance(value, dict):
-            waiting.extend(value.keys())
-            waiting.extend(value.values())
-        elif isinstance(value, list | tuple | set | frozenset):
-            waiting.extend(value)
-        elif isinstance(value, Inert):
-            waiting.extend((value.args, value.kwargs, value.state, value.items))

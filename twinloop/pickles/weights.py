@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from twinloop.errors import ModelFileError
-from twinloop.pickles.arrays import ArrayShell
+from twinloop.pickles.arrays import ArrayShell, ScalarShell
 from twinloop.pickles.values import AnyArray, Inert, TensorRef
 
 Weight = TensorRef | AnyArray
@@ -171,17 +171,19 @@ def _flat(root: object, steps: _Steps) -> Iterator[tuple[str, Weight]]:
 
 def _children(value: object, steps: _Steps) -> Iterator[tuple[str, object]]:
     if isinstance(value, Inert):
-        yield from value.attributes.items()
+        found: Iterable[tuple[str, object]] = value.attributes.items()
     elif isinstance(value, list | tuple | ArrayShell):
         items = value.objects if isinstance(value, ArrayShell) else value
         steps.read(len(items))
-        yield from ((str(number), item) for number, item in enumerate(items) if not _is_plain(item))
+        found = ((str(number), item) for number, item in enumerate(items))
     else:
-        yield from _entries(value)
+        steps.read(len(value) if isinstance(value, dict) else 0)
+        found = _entries(value)
+    yield from ((name, item) for name, item in found if not _is_plain(item))
 
 
 def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, str | bytes | int | float | complex)
+    return value is None or isinstance(value, str | bytes | int | float | complex | ScalarShell)
 
 
 def _facts(value: object, holder: object) -> dict[str, object]:
@@ -210,6 +212,7 @@ class _Plain:
 
     def value(self, value: object, depth: int = 0) -> object:
         self._nodes += 1
+        value = value.value if isinstance(value, ScalarShell) else value
         if self._nodes > _MAX_NODES or depth > _MAX_DEPTH:
             return None
         if value is None or isinstance(value, bool | str):

@@ -30,7 +30,8 @@ class Report:
 
     Attributes:
         path, size: as found; size in bytes. sha256: None when it cannot be read. format: in words.
-        output: the converted file. failure: why a wanted conversion did not happen, although the verdict allowed it.
+        obstacle: why its weights cannot be told, wanted or not. output: the converted file. failure: why a wanted conversion did not
+            happen, although the verdict allowed it.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class Report:
     findings: tuple[Finding, ...]
     names: tuple[str, ...] = ()
     weights: Weights | None = None
+    obstacle: str | None = None
     output: Written | None = None
     failure: str | None = None
 
@@ -71,9 +73,11 @@ def inspect_file(path: Path, policy: Policy, convert: bool = False, output: Path
         return Report(
             path, None, None, "none", Verdict.MALFORMED, (Finding(Verdict.MALFORMED, f"cannot be read ({error})"),)
         )
-    report = Report(path, before, size, _format(found), found.verdict, found.findings, found.names, found.weights)
+    report = Report(
+        path, before, size, _format(found), found.verdict, found.findings, found.names, found.weights, found.failure
+    )
     if not convert or found.verdict is not Verdict.SAFE or found.weights is None:
-        return report
+        return replace(report, failure=found.failure) if convert and found.verdict is Verdict.SAFE else report
     try:
         return replace(report, output=_convert(report, found.weights, output or path.parent))
     except (ModelFileError, StateError, StorageError) as error:

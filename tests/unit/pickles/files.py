@@ -6,8 +6,12 @@ import io
 import pickle
 import struct
 import tarfile
+from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
+
+from twinloop.pickles import Inert
 
 MAGIC = 0x1950A86A20F9469CFC6C
 EVIL = b"cposix\nsystem\n(S'true'\ntR."
@@ -52,7 +56,7 @@ def torch_tar(numbers: np.ndarray, kind: str = "FloatStorage", claimed: int | No
 def joblib(array: np.ndarray, aligned: bool = True) -> bytes:
     """A joblib file of ``{"w": array}``: the record of the array, then its bytes in the stream."""
     dtype = pickle.dumps(array.dtype, 2)[2:-1]
-    order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+    order: Literal["C", "F"] = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
     shape = pickle.dumps(array.shape, 2)[2:-1]
     data = b"\x80\x02}X\x01\0\0\0wcjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81}(X\x05\0\0\0shape" + shape
     data += b"X\x05\0\0\0orderX\x01\0\0\0" + order.encode() + b"X\x05\0\0\0dtype" + dtype
@@ -62,3 +66,22 @@ def joblib(array: np.ndarray, aligned: bool = True) -> bytes:
         padding = 16 - (len(data) + 1) % 16
         data += bytes([padding]) + b"\xff" * padding
     return data + (pickle.dumps(array, 2) if array.dtype.hasobject else array.tobytes(order)) + b"s."
+
+
+def walk(root: object, limit: int = 5_000_000) -> Iterator[object]:
+    """Every value reachable from ``root`` once, without recursion (a pickle may hold loops and very deep nests)."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting and len(seen) < limit:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        yield value
+        if isinstance(value, dict):
+            waiting.extend(value.keys())
+            waiting.extend(value.values())
+        elif isinstance(value, list | tuple | set | frozenset):
+            waiting.extend(value)
+        elif isinstance(value, Inert):
+            waiting.extend((value.args, value.kwargs, value.state, value.items))

@@ -112,14 +112,14 @@ def test_an_array_whose_length_two_readers_tell_otherwise(data: bytes) -> None:
     assert look(data).verdict is Verdict.MALFORMED
 
 
-def polyglot() -> bytes:
-    """A valid safetensors file of one tensor of bytes that ``pickle.loads`` takes for `GETPID`.
+def polyglot(payload: bytes = GETPID) -> bytes:
+    """A valid safetensors file of one tensor of bytes that ``pickle.loads`` takes for ``payload``.
 
     The length of its header, 0x558, is the opcode X for a text of five bytes, which leaps into the tensor's name; there short byte strings (C)
     leap on, the last one over the rest of the header.
     """
     size, leap = 0x558, 0x60
-    entry = b'":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (len(GETPID), len(GETPID))
+    entry = b'":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (len(payload), len(payload))
     key = bytearray(b"a" * (size - 2 - len(entry)))
     at = 0
     while (left := size - 2 - at) > 2 + 0x7F:
@@ -127,7 +127,7 @@ def polyglot() -> bytes:
         key[at : at + 2] = b"C" + bytes([step])
         at += 2 + step
     key[at : at + 2] = b"C" + bytes([left - 2])
-    return size.to_bytes(8, "little") + b'{"' + bytes(key) + entry + GETPID
+    return size.to_bytes(8, "little") + b'{"' + bytes(key) + entry + payload
 
 
 def test_safetensors_that_are_a_pickle_too() -> None:

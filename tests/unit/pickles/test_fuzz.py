@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.pickles.files import walk
 from twinloop.errors import ModelFileError
 from twinloop.pickles import Blob, Limits, read_pickle
 from twinloop.pickles.inspection import Verdict, inspect_blob
-from twinloop.pickles.values import walk
 
 FIXTURES = Path(__file__).parents[4] / "shared" / "fixtures"
 SMALL = Limits(opcodes=200_000, memory=32 << 20, size=8 << 20, seconds=20)

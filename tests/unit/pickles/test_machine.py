@@ -18,13 +18,14 @@ from twinloop.errors import ModelFileError, UnsafeModelFile
 from twinloop.pickles import Inert, Limits, Policy, read_pickle
 from twinloop.pickles.arrays import ArrayShell
 
+KEYS = st.integers(-(2**64) + 1, 2**64 - 1)
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.tuples(inner, inner)
-        | st.dictionaries(st.text(max_size=4) | st.integers(), inner, max_size=4)
-        | st.frozensets(st.integers(), max_size=4)
+        | st.dictionaries(st.text(max_size=4) | KEYS, inner, max_size=4)
+        | st.frozensets(KEYS, max_size=4)
     ),
     max_leaves=20,
 )

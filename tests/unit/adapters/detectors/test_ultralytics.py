@@ -22,10 +22,10 @@ from twinloop.adapters.detectors.ultralytics_graph import convert
 from twinloop.adapters.detectors.yolov8 import YoloV8Parts, decode, decode_head
 from twinloop.errors import ModelFileError, UnsafeModelFile
 from twinloop.pickles import Global, Inert, StorageRef, TensorRef
-from twinloop.pickles.values import walk
 
 pytest.importorskip("torch")
 from tests import ultralytics_files as ultra
+from tests.unit.pickles.files import walk
 
 IMAGE = np.random.default_rng(3).random((1, 3, 96, 128), dtype=np.float32)
 
