@@ -123,7 +123,7 @@ def _run(machine: Machine) -> None:
             raise BrokenPickle("the pickle ends without its stop mark") from None
         except (ValueError, OverflowError, struct.error, IndexError) as error:
             kind = BrokenPickle if breaks_for_all(stream, start) else ModelFileError
-            raise kind(f"not a pickle, or a damaged one ({str(error)[:80]})") from error
+            raise kind(f"not a pickle, or one that is cut short or damaged ({str(error)[:80]})") from error
         machine.offset = position or 0
         frames.check(opcode.name, machine.offset, arg)
         machine.frame_end = frames.end
