@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from tests.functional.console import Said, twinloop
 from twinloop.adapters.fakes import fake_photo
+from twinloop.adapters.scanning.scanners import HereScanner
+from twinloop.domain.scanned import ScannedFile
 from twinloop.store.atomic import read_json
 from twinloop.store.lock import VAULT, locked
 
@@ -249,6 +254,7 @@ def test_a_shared_trigger_is_warned_of(home: Path, capsys: pytest.CaptureFixture
     vault(capsys, "run", "photos", "--person", "ana", "--class", "woman", *FAKE)
     said = vault(capsys, "label", "p002", "--trigger", "OHWX ana")
     assert "p001 (ana) has the trigger 'OHWX ana', too" in said.err and "vault prep p002" in said.err
+    assert "label p001" not in said.err, "the other's label, with its consent, stays"
     assert "too:" not in vault(capsys, "label", "p002", "--trigger", "zwx bea").err, "as advised: one of its own"
 
 
@@ -275,6 +281,43 @@ def test_a_folder_that_was_renamed_within_a_scanned_one_leaves_no_ghosts(
     assert kept.code == 0 and "drop" not in kept.out
 
 
+def test_of_many_files_that_were_named_some_are_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(5):
+        fake_photo(home / f"photos/c{number}.png", seed=50 + number, size=256, person=1)
+    photos = sorted((home / "photos").glob("[ab]*.png"))
+    later = sorted((home / "photos").glob("c*.png"))
+    assert vault(capsys, "run", *photos, "--person", "ana", *FAKE).code == 0
+    said = vault(capsys, "run", *later, "--person", "ana", *FAKE)
+    first = ", ".join(map(str, photos[:3]))
+    assert f"with the 6 photos scanned earlier from {first} and 3 more\n" in said.out
+    told = vault(capsys, "status").out.splitlines()
+    assert sum(line.startswith("folder: ") for line in told) == 11
+    assert "folder: and 4 more (twinloop vault status --json --vault 'my vault')" in told
+
+
+def test_an_interrupted_scan_goes_on_as_the_status_says(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the smallest face of the scan that was interrupted, not with that of the one before."""
+    vault(capsys, "scan", "photos", *FAKE)
+    real = HereScanner.scan
+
+    def interrupted(self: HereScanner, *args: Any) -> Iterator[ScannedFile]:
+        yield from itertools.islice(real(self, *args), 4)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HereScanner, "scan", interrupted)
+        assert vault(capsys, "scan", "--min-face", "30", "--workers", "0").code == 130
+    advice = re.search(r"it goes on with twinloop (.*)", vault(capsys, "status").out)
+    assert advice is not None
+    said = twinloop(capsys, *shlex.split(advice[1]), "--workers", "0")
+    assert "measured 5, known by their content 0, unchanged 4" in said.out
+    assert (
+        read_json(home / "my vault/scan.json")["min_face"] == 30 and "not finished" not in vault(capsys, "status").out
+    )
+
+
 def test_a_file_that_was_named_is_kept_while_it_is_away(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (home / "one.png").write_bytes((home / "photos/a0.png").read_bytes())
     assert vault(capsys, "scan", "one.png", *FAKE).code == 0
@@ -291,8 +334,8 @@ def test_a_file_that_was_named_is_kept_while_it_is_away(home: Path, capsys: pyte
         (("--facet", "nope.py"), "Plug-in file not found: nope.py"),
         (("--reference", "nofile.jpg"), "there is no such file"),
         (("--reference", "elsewhere.png"), "in none of the scanned folders"),
-        (("--output", "elsewhere.png"), "is a file"),
-        (("--output", "elsewhere.png/below/it"), "is no folder"),
+        (("--output", "elsewhere.png"), "elsewhere.png is no folder. Name a folder."),
+        (("--output", "elsewhere.png/below/it"), "elsewhere.png is no folder. Name another folder."),
         (("--trigger", ""), "the trigger is empty"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 from pathlib import Path
@@ -13,6 +14,21 @@ from twinloop.adapters.scanning.scanners import HereScanner, WorkerScanner
 from twinloop.errors import MissingModel
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.store.vault import Vault
+from twinloop.wiring import scanning
+
+VERSIONS = {
+    "blaze_face._VERSION": 2,
+    "fsanet._VERSION": 1,
+    "landmark_pose._VERSION": 1,
+    "mediapipe_face._VERSION": 3,
+    "mediapipe_hands._VERSION": 1,
+    "mobilefacenet._VERSION": 1,
+    "nano_networks.VERSION": 1,
+    "yolov5_face._VERSION": 2,
+    "yolov8._VERSION": 2,
+    "yolov8._EYES_VERSION": 3,
+    "yunet._VERSION": 1,
+}
 
 
 def test_the_stamp_follows_the_model_files(tmp_path: Path) -> None:
@@ -43,6 +59,31 @@ def test_a_relative_models_folder_is_found_again_from_elsewhere(
     assert planned == {"m": f"{tmp_path}/m", "onnx:m": f"onnx:{tmp_path}/m", "nano": "nano", None: f"{tmp_path}/models"}
     ScanRecord((), "nano", "f").write(Vault(tmp_path / "vault"))
     assert wiring.scan_plan(Vault(tmp_path / "vault")).models_dir == "nano"
+
+
+def test_a_scan_that_was_interrupted_goes_on_with_what_it_was_begun_with(tmp_path: Path) -> None:
+    vault = Vault(tmp_path / "vault")
+    ScanRecord((), "fake", "f", 40, unfinished=True, begun_models="nano", begun_min_face=25).write(vault)
+    planned = wiring.scan_plan(vault)
+    assert (planned.models_dir, planned.min_face) == ("nano", 25)
+    assert planned.stamp == wiring.scan_stamp("nano", 25)
+    other = wiring.scan_plan(vault, models_dir="fake", min_face=50)
+    assert (other.models_dir, other.min_face) == ("fake", 50)
+
+
+def test_the_stamp_rises_with_the_versions_of_the_detectors() -> None:
+    """Whoever raises one of these versions raises `_DETECTORS` as well: else vaults keep what the older one measured."""
+    adapters = Path(wiring.__file__).parents[1] / "adapters"
+    found = {
+        f"{path.stem}.{target.id}": statement.value.value
+        for folder in ("detectors", "embedders")
+        for path in sorted((adapters / folder).glob("*.py"))
+        for statement in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)
+        for target in statement.targets
+        if isinstance(target, ast.Name) and target.id in ("VERSION", "_VERSION", "_EYES_VERSION")
+    }
+    assert (scanning._DETECTORS, found) == (3, VERSIONS)
 
 
 def test_no_models_is_told_when_the_scanner_is_entered_with_and_without_workers(tmp_path: Path) -> None:

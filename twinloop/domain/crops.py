@@ -92,9 +92,9 @@ def cut(width: int, height: int, face: Box, others: Sequence[Box], framing: str,
 def _framed(face: Box, head: Box, width: int, height: int, framing: str) -> Box:
     """The part of the photo that the framing asks for, with the whole head."""
     tall = face.height
-    heads = min(height / tall, 1 / LEAST_SHARE) if framing == "keep" else HEIGHTS[framing]
-    if framing == "keep" and heads * tall >= height:
+    if framing == "keep" and tall >= LEAST_SHARE * height:
         return Box(0, 0, width, height)
+    heads = 1 / LEAST_SHARE if framing == "keep" else HEIGHTS[framing]
     down = min(heads * tall, height)
     across = min(width, down * {"face": 1.0, "keep": width / height}.get(framing, 0.8))
     top = (

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+NAMED = 3
+"""Of many things so many are named in a sentence."""
+
 
 def plural(count: int, noun: str, many: str | None = None) -> str:
     """``1 photo``, ``2 photos``; ``many`` where an s is not enough."""
     return f"{count} {noun if count == 1 else many or noun + 's'}"
+
+
+def some(names: Sequence[str]) -> str:
+    """``a, b, c and 7 more``: the first of many, and how many more."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def percent(share: float) -> str:

@@ -43,25 +43,26 @@ def check_writable(path: Path) -> None:
     """
     if path.is_dir():
         raise InputError(f"{path} is a folder. Name a file.")
-    _check_place(path)
+    _check_place(path, Path(os.path.abspath(path)).parent, "file")
 
 
 def check_writable_folder(path: Path) -> None:
-    """The same of a folder that will be made, or is there.
+    """The same of a folder that files will be written into; it need not be there.
 
     Raises:
         InputError: the path is a file, or lies below one. StorageError: not permitted.
     """
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path} is a file. Name a folder.")
-    _check_place(path / "inside")
+    if os.path.lexists(path) and not path.is_dir():
+        raise InputError(f"{path} is no folder. Name a folder.")
+    _check_place(path, Path(os.path.abspath(path)), "folder")
 
 
-def _check_place(path: Path) -> None:
-    folder = next(parent for parent in Path(os.path.abspath(path)).parents if os.path.lexists(parent))
-    if not folder.is_dir():
-        raise InputError(f"{path} cannot be written: {folder} is no folder. Name another file.")
-    if not os.access(folder, os.W_OK | os.X_OK):
+def _check_place(path: Path, folder: Path, what: str) -> None:
+    """Raises an error where nothing can be made in ``folder``, or where that is not there yet, in the nearest one above."""
+    nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not nearest.is_dir():
+        raise InputError(f"{path} cannot be written: {nearest} is no folder. Name another {what}.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
         raise StorageError(f"No permission to write {path}. Choose another output folder or change the permissions.")
 
 
@@ -100,17 +101,21 @@ def write_bytes(path: Path, data: bytes, private: bool = False) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files that killed processes left under ``folder``; those of living processes stay."""
     for path in folder.rglob(".*.tmp"):
-        match = _LEFTOVER.fullmatch(path.name)
-        if match is not None and not _is_another_alive(int(match["pid"])):
+        if is_leftover(path):
             path.unlink(missing_ok=True)
 
 
 def remove_leftovers_of(path: Path) -> None:
     """Delete the temporary files that killed processes left when they wrote this very file; nothing else in its folder is touched."""
     for found in path.parent.glob(f".{glob.escape(path.name[:40])}.*.tmp"):
-        match = _LEFTOVER.fullmatch(found.name)
-        if match is not None and not _is_another_alive(int(match["pid"])):
+        if is_leftover(found):
             found.unlink(missing_ok=True)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether this is, by its name, a temporary file that a killed process left."""
+    match = _LEFTOVER.fullmatch(path.name)
+    return match is not None and not _is_another_alive(int(match["pid"]))
 
 
 def _is_another_alive(pid: int) -> bool:

@@ -61,7 +61,7 @@ class FileIndex:
         """Forget files under ``roots`` that are not listed any more, except where a folder could not be looked into; returns how many.
 
         Args:
-            away: folders and files that are not there at the moment, with what is below them.
+            away: folders and files that are not there at the moment, with what is below them; a link to nothing is listed no more.
         """
         self._catalog.run("DROP TABLE IF EXISTS temp.gone")
         self._catalog.run("CREATE TEMP TABLE gone (path BLOB PRIMARY KEY) WITHOUT ROWID")
@@ -73,7 +73,8 @@ class FileIndex:
         for folder in unread:
             self._catalog.run("DELETE FROM gone WHERE path <> ? AND path >= ? AND path < ?", _under(folder))
         for place in away:
-            self._catalog.run("DELETE FROM gone WHERE path = ? OR (path >= ? AND path < ?)", _under(place))
+            for table in ("gone", "listing"):
+                self._catalog.run(f"DELETE FROM {table} WHERE path = ? OR (path >= ? AND path < ?)", _under(place))
         self._catalog.run("DELETE FROM file WHERE path IN (SELECT path FROM gone)")
         return int(self._catalog.run("SELECT count(*) FROM gone")[0][0])
 
@@ -136,6 +137,15 @@ class FileIndex:
             )
             found.update(sha256 for (sha256,) in rows)
         return frozenset(found)
+
+    def called(self, name: str) -> list[tuple[Path, str]]:
+        """Files of this name that hold photos, in whatever folder, by path; each with the sha256 of its content."""
+        ending = b"/" + os.fsencode(name)
+        rows = self._catalog.run(
+            "SELECT path, sha256 FROM file WHERE problem = '' AND sha256 IS NOT NULL AND substr(path, ?) = ? ORDER BY path",
+            (-len(ending), ending),
+        )
+        return [(Path(os.fsdecode(path)), sha256) for path, sha256 in rows]
 
     def skipped(self) -> list[tuple[Path, str]]:
         """Every skipped file with its reason, by path."""

@@ -64,20 +64,26 @@ def scan_plan(
     vault: Vault, add: Sequence[Path] = (), *, remove: Sequence[Path] = (), models_dir: str | None = None, min_face: int | None = None,
     workers: int | None = None, timeout: float = 30, memory: int = 2048,
 ) -> ScanPlan:  # fmt: skip
-    """What to scan into a vault, and with what. None = as in its last scan, else the default.
+    """What to scan into a vault, and with what. None = as in its last scan (the one that was interrupted, where one was), else the default.
 
     Args:
         add, remove: folders or files. min_face: pixels (40). workers: processes (one per core, 16 at most: each holds its own models).
         timeout: seconds a file. memory: megabytes that one file may take.
     """
     record = ScanRecord.read(vault) if vault.scan_record.exists() else None
-    models = record.models_dir if record is not None and not models_dir else _from_anywhere(models_dir or _MODELS)
-    least = min_face or (record.min_face if record is not None and record.min_face else _MIN_FACE)
+    known_models, known_least = ("", 0) if record is None else _last_made_with(record)
+    models = known_models if known_models and not models_dir else _from_anywhere(models_dir or _MODELS)
+    least = min_face or known_least or _MIN_FACE
     count = min(_MOST_WORKERS, usable_cores()) if workers is None else workers
     return ScanPlan(
         tuple(add), tuple(remove), models, least, scan_stamp(models, least), f"{timeout:g} s, {memory} MB",
         lambda: build_scanner(models, least, count, timeout, memory),
     )  # fmt: skip
+
+
+def _last_made_with(record: ScanRecord) -> tuple[str, int]:
+    """Models folder and smallest face of the scan that was interrupted, else of the last one."""
+    return record.begun_models or record.models_dir, record.begun_min_face or record.min_face
 
 
 def _from_anywhere(models_dir: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twinloop.domain.wording import none_can_be_used, plural, shown
+from twinloop.domain.wording import none_can_be_used, plural, shown, some
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,14 @@ from twinloop.domain.wording import none_can_be_used, plural, shown
 )
 def test_a_noun_follows_its_number(count: int, words: tuple[str, ...], told: str) -> None:
     assert plural(count, *words) == told
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(0, ""), (1, "f1"), (3, "f1, f2, f3"), (4, "f1, f2, f3 and 1 more"), (9, "f1, f2, f3 and 6 more")],
+)
+def test_of_many_names_some_are_told(count: int, told: str) -> None:
+    assert some([f"f{number}" for number in range(1, count + 1)]) == told
 
 
 def test_one_thing_is_not_counted_as_many() -> None:

@@ -17,6 +17,7 @@ from twinloop.errors import InputError, StateError, StorageError
 from twinloop.store import atomic
 from twinloop.store.atomic import (
     check_writable,
+    check_writable_folder,
     copy_whole,
     read_json,
     remove_leftovers,
@@ -200,3 +201,20 @@ def test_what_cannot_be_written_is_told_before_the_work(tmp_path: Path, monkeypa
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(StorageError, match="No permission to write"):
         check_writable(tmp_path / "new" / "x.json")
+
+
+def test_a_folder_that_cannot_be_written_into_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (tmp_path, tmp_path / "new/deep"):
+        check_writable_folder(folder)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    for path, words in (("file", "Name a folder"), ("link", "Name a folder"), ("file/below/it", "Name another folder")):
+        with pytest.raises(InputError, match=f"is no folder. {words}"):
+            check_writable_folder(tmp_path / path)
+    monkeypatch.setattr(os, "access", lambda path, mode: os.fspath(path) != os.fspath(tmp_path))
+    for folder in (tmp_path, tmp_path / "new/deep"):
+        with pytest.raises(StorageError, match=f"No permission to write {folder}\\."):
+            check_writable_folder(folder)

@@ -13,6 +13,7 @@ from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault import cluster, dedup, label, making, prep, scan
 from twinloop.domain.names import normal
+from twinloop.domain.wording import some
 from twinloop.errors import InputError, NothingToDo
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     _title(terminal, "Scan")
     scanned = scan.run(args, terminal)
     if not scanned["photos"]:
-        raise NothingToDo(f"No photo of {', '.join(scanned['folders'])} can be read, so there is nobody to find.")
+        raise NothingToDo(f"No photo of {some(scanned['folders'])} can be read, so there is nobody to find.")
     with opened(args.vault) as vault:
         _title(terminal, "Cluster")
         people = tell_apart(vault, ClusterOptions(args.limit, args.min_faces), wiring.build_neighbour_search, terminal)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
-from twinloop.cli.vault.scan import skipped_lines
+from twinloop.cli.vault.scan import SHOWN, skipped_lines
 from twinloop.domain.wording import plural
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 def lines_of(found: Status, vault: Vault) -> list[str]:
     """The state for people."""
     counts = found.counts
-    lines = [f"folder: {folder}" for folder in found.folders]
+    lines = [f"folder: {folder}" for folder in found.folders[:SHOWN]]
+    if len(found.folders) > SHOWN:
+        lines.append(f"folder: and {len(found.folders) - SHOWN} more ({vault.command('status --json')})")
     if found.unfinished:
         lines.append(f"scan: not finished; where it was interrupted, it goes on with {vault.command('scan')}")
     lines.append(f"models: {found.models_dir}")

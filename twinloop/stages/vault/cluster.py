@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from twinloop.domain.vault import Decision, FaceKey
+from twinloop.domain.wording import some
 from twinloop.errors import NothingToDo
 from twinloop.ports import NeighbourSearch, Reporter
 from twinloop.stages.vault.following import following
@@ -203,7 +204,7 @@ def _with_moved(
 def _nothing(vault: OpenVault, faces: int) -> str:
     if not faces:
         return (
-            f"No faces were found in the photos of {', '.join(vault.record.folders)} (under {vault.record.min_face} pixels "
+            f"No faces were found in the photos of {some(vault.record.folders)} (under {vault.record.min_face} pixels "
             f"of height none is kept: --min-face). What was scanned: {vault.vault.command('status')}"
         )
     return (

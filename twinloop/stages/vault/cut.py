@@ -94,14 +94,13 @@ class Cut:
             notes.append(f"{other} could not be cut off")
         if width * height < SMALL * size * size:
             notes.append(f"smaller than {size} x {size}, and not enlarged")
-        if max(self.photo.width, self.photo.height) <= size:
-            notes.extend(self._made_smaller())
+        notes.extend(self._made_smaller(size))
         return tuple(notes)
 
-    def _made_smaller(self) -> Iterator[str]:
-        """That a picture of few pixels lost some of them."""
+    def _made_smaller(self, size: int) -> Iterator[str]:
+        """That a picture of no more pixels than were wanted lost some of them, to its sides."""
         x0, y0, x1, y1 = self.window.box
-        if self.window.scale * crops.SAME_SCALE < 1:
+        if self.window.scale * crops.SAME_SCALE < 1 and (x1 - x0) * (y1 - y0) <= size * size:
             width, height = self.window.size
             yield f"made smaller from {x1 - x0} x {y1 - y0} to {width} x {height} pixels: sides are multiples of {crops.STEP}"
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from twinloop.errors import InputError, NothingToDo
 from twinloop.ports import Reporter
 from twinloop.stages.vault import moment, signing
+from twinloop.stages.vault.away import is_away, there_and_away
 from twinloop.stages.vault.candidates import Candidates, Numbers
 from twinloop.stages.vault.duplicate_decisions import KINDS, apart, chosen
 from twinloop.stages.vault.duplicates import Duplicates, read_duplicates
@@ -106,12 +108,18 @@ def current(opened: OpenVault, reporter: Reporter) -> Duplicates:
 def _inputs(opened: OpenVault, photos: Sequence[PhotoSummary]) -> str:
     """What the groups follow from, beside the options."""
     said = [[made.kind, dict(made.data), made.number] for made in opened.decisions.active(*KINDS)]
-    digest = hashlib.sha256(json.dumps([VERSION, signing.VERSION, opened.fingerprint, said], sort_keys=True).encode())
+    away = map(os.fspath, _away(opened))
+    known = [VERSION, signing.VERSION, opened.fingerprint, said, *sorted(away)]
+    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
     copies = opened.catalog.copies()
     for photo in photos:
         paths = copies.get(photo.sha256, [photo.path])
         digest.update(photo.sha256.encode() + b"\0".join(os.fsencode(path) for path in paths) + b"\0\0")
     return digest.hexdigest()
+
+
+def _away(opened: OpenVault) -> frozenset[Path]:
+    return frozenset(there_and_away(opened.record.folders)[1])
 
 
 class _Search:
@@ -120,9 +128,12 @@ class _Search:
     def __init__(
         self, opened: OpenVault, photos: Sequence[PhotoSummary], options: DedupOptions, reporter: Reporter
     ) -> None:
-        self._opened, self._photos, self._options, self._reporter = opened, photos, options, reporter
+        self._opened, self._options, self._reporter = opened, options, reporter
+        away = _away(opened)
+        self._copies = _there_first(opened.catalog.copies(), away)
+        self._photos = [replace(photo, path=self._copies.get(photo.sha256, [photo.path])[0]) for photo in photos]
         self._views = Views(opened.catalog, opened.fingerprint)
-        self._ranking = Ranking(chosen(opened.decisions))
+        self._ranking = Ranking(chosen(opened.decisions), away)
         self._apart = apart(opened.decisions)
         self._discs: dict[int, int] = {}
 
@@ -134,7 +145,7 @@ class _Search:
         near = self._near(signs)
         gone = {place for star in near for place, _ in star.others}
         bursts = self._bursts([place for place in signs if place not in gone and self._photos[place].face])
-        copies = self._opened.catalog.copies()
+        copies = self._copies
         writer = GroupWriter(self._photos, copies, self._ranking, self._same_twice)
         files = sum(len(copies.get(photo.sha256, (photo.path,))) for photo in self._photos)
         return Duplicates(
@@ -214,6 +225,11 @@ class _Search:
     def _same_twice(self, a: int, b: int) -> bool:
         one, other = self._views.get(self._photos[a].sha256), self._views.get(self._photos[b].sha256)
         return one is not None and other is not None and not self._kept_apart(a, b) and moment.same_twice(one, other)
+
+
+def _there_first(copies: Mapping[str, Sequence[str]], away: Set[Path]) -> dict[str, list[str]]:
+    """Of files of the same bytes, those on a disk that is away come last: else the user would be told to do without the only one that is there."""
+    return {sha256: sorted(paths, key=lambda path: (is_away(path, away), path)) for sha256, paths in copies.items()}
 
 
 def _numbers(places: Iterable[int]) -> Numbers:

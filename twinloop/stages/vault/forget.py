@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.domain.vault import FaceKey, Person
@@ -9,7 +10,7 @@ from twinloop.stages.vault.forgetting import Forgotten, Promise, keep, plan, rem
 from twinloop.stages.vault.membership import faces_of
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.own_files import OwnFiles, is_prepared, remove_empty
-from twinloop.store.atomic import remove_leftovers
+from twinloop.store.atomic import is_leftover, remove_leftovers
 from twinloop.store.decisions import DecisionLog
 from twinloop.store.lock import VAULT, locked
 from twinloop.store.vault import Vault
@@ -47,28 +48,51 @@ def forget_everything(vault: Vault, really: bool) -> Forgotten:
     Raises:
         Locked: another process works in it.
     """
-    if not really or not vault.root.is_dir():
-        return _everything(vault, really=False)
+    if not really or not _holds_something(vault):
+        return _Everything.of(vault).told(done=really)
     with locked(vault.root, VAULT):
         remove_leftovers(vault.root)  # half-written pictures of a preparation that was killed
-        return _everything(vault, really=True)
+        found = _Everything.of(vault)
+        found.remove()
+    return found.told(done=True)
 
 
-def _everything(vault: Vault, really: bool) -> Forgotten:
-    organized = vault.root / "organized"
-    prepared: list[Path] = []
-    by_hand: list[Path] = []
-    for folder in sorted(organized.glob("*")):
-        (prepared if is_prepared(folder) else by_hand).append(folder)
-    own = [OwnFiles.of(folder) for folder in prepared]
-    files = _own_files(vault)
-    if really and (prepared or files):
-        for of_one in own:
-            of_one.remove()
-        remove(files)
-        remove_empty(organized)
-    kept = [*(path for of_one in own for path in of_one.others), *by_hand]
-    return Forgotten("everything", 0, 0, (*prepared, *files), done=really, kept=tuple(kept))
+@dataclass(frozen=True)
+class _Everything:
+    """What lies in a vault.
+
+    Attributes:
+        prepared: training sets. by_hand: other things between them. files: what the vault keeps beside them.
+    """
+
+    organized: Path
+    prepared: tuple[OwnFiles, ...]
+    by_hand: tuple[Path, ...]
+    files: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, vault: Vault) -> _Everything:
+        organized = vault.root / "organized"
+        folders = sorted(path for path in organized.glob("*") if not is_leftover(path))
+        prepared = tuple(OwnFiles.of(folder) for folder in folders if is_prepared(folder))
+        by_hand = tuple(folder for folder in folders if not is_prepared(folder))
+        return cls(organized, prepared, by_hand, tuple(_own_files(vault)))
+
+    def remove(self) -> None:
+        for own in self.prepared:
+            own.remove()
+        remove(list(self.files))
+        remove_empty(self.organized)
+
+    def told(self, done: bool) -> Forgotten:
+        others = [path for own in self.prepared for path in own.others if not is_leftover(path)]
+        folders = [own.folder for own in self.prepared]
+        return Forgotten("everything", 0, 0, (*folders, *self.files), done=done, kept=(*others, *self.by_hand))
+
+
+def _holds_something(vault: Vault) -> bool:
+    """Whether anything of a vault is there: in a folder that is none, nothing is made, not even a lock."""
+    return bool(_own_files(vault)) or any(map(is_prepared, (vault.root / "organized").glob("*")))
 
 
 def _own_files(vault: Vault) -> list[Path]:

@@ -8,17 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.domain.vault import Person
+from twinloop.domain.wording import some
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.store.vault_faces import face_entries
 from twinloop.store.vault_files import FileIndex
-
-NAMED = 3
-
-
-def some(paths: Sequence[str]) -> str:
-    """Paths for a message: the first of many, and how many more."""
-    more = len(paths) - NAMED
-    return ", ".join(paths[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def look_into(vault: Vault, paths: Sequence[Path], reporter: Reporter) -> None:
             raise InputError(f"Folder not found: {path}")
         if path.suffix.lower() not in SUFFIXES and not path.is_dir():
             _check_photo(path)
-    known = ScanRecord.read(vault).folders if vault.scan_record.exists() else ()
+    known = frozenset(ScanRecord.read(vault).folders) if vault.scan_record.exists() else frozenset()
     given = list(dict.fromkeys(map(os.path.abspath, paths)))
     walk = Walk(frozenset({os.path.realpath(vault.root)}))
     empty = [path for path in given if path not in known and next(walk.found([Path(path)]), None) is None]

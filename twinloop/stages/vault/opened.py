@@ -26,7 +26,8 @@ class ScanRecord:
         min_face: height in pixels from which faces were kept.
         stamp: of the model files and settings; as long as it is the same, the fingerprint is known without opening a model.
         notes: about models that are missing or broken. strangers: as the embedder's (`Embedder.strangers`); None = not known.
-        unfinished: the scan was interrupted, or goes on: not every photo of the folders is known yet.
+        unfinished: a scan was interrupted, or goes on: not every photo of the folders is known yet.
+        begun_models, begun_min_face: what that scan is made with, as `models_dir` and `min_face`; "" and 0 = none is unfinished, or not known.
     """
 
     folders: tuple[str, ...]
@@ -37,6 +38,8 @@ class ScanRecord:
     notes: tuple[str, ...] = ()
     strangers: tuple[float, float] | None = None
     unfinished: bool = False
+    begun_models: str = ""
+    begun_min_face: int = 0
 
     def write(self, vault: Vault) -> None:
         write_json(vault.scan_record, asdict(self), private=True)
@@ -51,10 +54,11 @@ class ScanRecord:
         if not vault.scan_record.exists():
             raise NothingToDo(f"Nothing was scanned into {vault.root} yet. Start with: {vault.command('scan FOLDER')}")
         data = read_json(vault.scan_record)
-        strangers = data.get("strangers")  # as `unfinished`, not in records of earlier versions
+        strangers = data.get("strangers")  # as the following ones, not in records of earlier versions
         return cls(
             tuple(data["folders"]), data["models_dir"], data["fingerprint"], data["min_face"], data["stamp"], tuple(data["notes"]),
             None if strangers is None else (float(strangers[0]), float(strangers[1])), bool(data.get("unfinished")),
+            data.get("begun_models", ""), data.get("begun_min_face", 0),
         )  # fmt: skip
 
 

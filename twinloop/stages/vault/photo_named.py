@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twinloop.errors import InputError
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.store.vault_files import FileIndex
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,9 @@ def photo_named(opened: OpenVault, file: Path, among: Collection[str] = ()) -> N
         if known.sha256 is None or known.problem:
             raise InputError(f"{file} was skipped by the scan: it {known.problem}")
         return NamedPhoto(known.path, known.sha256)
-    called = [
-        NamedPhoto(entry.path, entry.sha256)
-        for entry in opened.catalog.files().values()
-        if entry.path.name == os.fspath(file) and entry.sha256 is not None and not entry.problem
-    ]
+    # only a bare name: a path that is not known is a mistake, not a name
+    found = FileIndex(opened.catalog).called(os.fspath(file)) if file.name == os.fspath(file) else []
+    called = [NamedPhoto(path, sha256) for path, sha256 in found]
     called = [entry for entry in called if entry.sha256 in among] or called
     photos = {entry.sha256 for entry in called}
     if len(photos) != 1:

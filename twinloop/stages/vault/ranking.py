@@ -1,6 +1,6 @@
 """Which of several alike photos is kept.
 
-In this order: what the user chose; real before synthetic; a face at least four fifths as sharp as the sharpest of the group (blurred ones
+In this order: a photo that is there before one on a disk that is away; what the user chose; real before synthetic; a face at least four fifths as sharp as the sharpest of the group (blurred ones
 by sharpness; a photo in which no face was measured is the blurriest); more pixels; eyes open; a format that keeps all colours; the larger
 file; the path. Sharpness counts in steps, because recompressing or shrinking changes it by a few percent either way, and a small copy must
 not win against its original by such a hair.
@@ -8,11 +8,12 @@ not win against its original by such a hair.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinloop.stages.vault.away import is_away
 from twinloop.store.vault_catalog import PhotoSummary
 
 SHARP_ENOUGH = 0.8
@@ -20,7 +21,7 @@ EYES_OPEN = 0.5
 """Measured ``eyes_open`` from which eyes count as open."""
 PALETTE = frozenset({".gif"})
 
-Rank = tuple[int, bool, float, int, bool, bool, int, str, str]
+Rank = tuple[bool, int, bool, float, int, bool, bool, int, str, str]
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,17 @@ class Ranking:
     """The order of photos, best first.
 
     Attributes:
-        chosen: sha256 -> number of the latest decision by which the user wanted that photo.
+        chosen: sha256 -> number of the latest decision by which the user wanted that photo. away: places that are not there, as `there_and_away` gives them.
     """
 
     chosen: Mapping[str, int]
+    away: Set[Path] = frozenset()
 
     def key(self, photo: PhotoSummary, sharpest: float) -> Rank:
         """Sorts the best first. ``sharpest``: of the photos that are compared, 0.0 when no face was measured."""
         share = photo.face.get("sharpness", 0.0) / sharpest if sharpest > 0 else 1.0
         return (
-            -self.chosen.get(photo.sha256, 0), photo.origin != "real", 0.0 if share >= SHARP_ENOUGH else 1.0 - round(share, 3),
+            is_away(photo.path, self.away), -self.chosen.get(photo.sha256, 0), photo.origin != "real", 0.0 if share >= SHARP_ENOUGH else 1.0 - round(share, 3),
             -photo.width * photo.height, photo.face.get("eyes_open", 1.0) < EYES_OPEN, Path(photo.path).suffix.lower() in PALETTE, -photo.size,
             photo.path, photo.sha256,
         )  # fmt: skip
@@ -57,7 +59,7 @@ class Ranking:
 
 
 _WORDS = (
-    "you chose it", "a real photo", "the sharper face", "more pixels", "the eyes are open", "more colours", "the larger file", "the first path",
+    "the others are not there now", "you chose it", "a real photo", "the sharper face", "more pixels", "the eyes are open", "more colours", "the larger file", "the first path",
     "the first by content",
 )  # fmt: skip
 """For each part of a `Rank`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ import PIL
 from twinloop import __version__
 from twinloop.domain.scanned import ScannedFile
 from twinloop.domain.vault import VaultPhoto
+from twinloop.domain.wording import some
 from twinloop.errors import InputError, NothingToDo
 from twinloop.ports import Greeting, Reporter, Scanner
+from twinloop.stages.vault.away import there_and_away
 from twinloop.stages.vault.forget import forgotten_faces
 from twinloop.stages.vault.forgetting import keep_promises
 from twinloop.stages.vault.measure import VERSION
@@ -103,19 +105,9 @@ def scan(vault: Vault, plan: ScanPlan, reporter: Reporter) -> Scanned:
         return _Scan(vault, catalog, plan, reporter).run()
 
 
-def _present(folders: Sequence[str]) -> tuple[list[Path], tuple[str, ...]]:
-    """The folders that are there, and those that are away: on a disk that is unplugged, or a link to one.
-
-    One that is gone from within a folder that is there was moved or deleted: it is neither, and what is known of it goes.
-    """
-    there: list[Path] = []
-    missing: list[Path] = []
-    for folder in folders:
-        # a link to a disk that is unplugged is as far away as a folder on it
-        (there if os.path.exists(folder) else missing).append(Path(folder))
-    roots = set(there)
-    away = (path for path in missing if path.is_symlink() or roots.isdisjoint(path.parents))
-    return there, tuple(map(os.fspath, away))
+def _away_text(away: tuple[str, ...]) -> str:
+    it, is_ = ("it", "is") if len(away) == 1 else ("them", "are")
+    return f"{some(away)} {is_} not there; what is known of {it} is kept. To take {it} out: --remove"
 
 
 class _Scan:
@@ -131,14 +123,15 @@ class _Scan:
 
     def run(self) -> Scanned:
         folders, removed = self._folders()
-        there, away = _present(folders)
-        for folder in away:
-            self._reporter.warn(f"{folder} is not there; what is known of it is kept. To take it out: --remove")
+        there, missing = there_and_away(folders)
+        away = tuple(map(os.fspath, missing))
+        if away:
+            self._reporter.warn(_away_text(away))
         gone = sum(self._index.forget_folder(Path(folder), [Path(kept) for kept in folders]) for folder in removed)
         walk = Walk(frozenset({os.path.realpath(self._vault.root)}))
         self._index.take_listing(walk.found(there))
         with self._catalog.batch():
-            gone += self._index.forget_missing(there, walk.unread, map(Path, away))
+            gone += self._index.forget_missing(there, walk.unread, missing)
             self._index.note_problems()
         greeting = self._look(folders)
         self._write(self._record_of(folders, greeting))
@@ -153,7 +146,7 @@ class _Scan:
         removed = [os.path.abspath(path) for path in self._plan.remove]
         for folder in removed:
             if folder not in known:
-                raise InputError(f"{folder} is not one of the vault's folders: {', '.join(known) or 'it has none'}.")
+                raise InputError(f"{folder} is not one of the vault's folders: {some(known) or 'it has none'}.")
         folders = dict.fromkeys(
             folder for folder in [*known, *map(os.path.abspath, self._plan.add)] if folder not in removed
         )
@@ -168,9 +161,11 @@ class _Scan:
         )  # fmt: skip
 
     def _note_begun(self, folders: tuple[str, ...], greeting: Greeting) -> None:
-        """Remember the folders, should this scan be killed; until it is done, what the last one was made with counts, where there was one."""
-        before = self._record or self._record_of(folders, greeting)
-        self._write(dataclasses.replace(before, folders=folders, unfinished=True))
+        """Remember the folders, and what this scan is made with, should it be killed; until it is done, what the last one was made with counts, where there was one."""
+        before, plan = self._record or self._record_of(folders, greeting), self._plan
+        self._write(
+            dataclasses.replace(before, folders=folders, unfinished=True, begun_models=plan.models_dir, begun_min_face=plan.min_face)
+        )  # fmt: skip
 
     def _write(self, record: ScanRecord) -> None:
         if record != self._written:

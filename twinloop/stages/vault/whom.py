@@ -10,10 +10,10 @@ from pathlib import Path
 
 from twinloop.domain.names import folded
 from twinloop.domain.vault import Person
-from twinloop.domain.wording import plural
+from twinloop.domain.wording import plural, some
 from twinloop.errors import InputError, NothingToDo
 from twinloop.stages.vault.label import label_of
-from twinloop.stages.vault.looked_at import LookedAt, some
+from twinloop.stages.vault.looked_at import LookedAt
 from twinloop.stages.vault.membership import looks_like_id
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people import People
@@ -152,7 +152,7 @@ def earlier_photos(vault: OpenVault, person: Person, folders: Sequence[Path]) ->
     if not folders:
         return ""
     index = FileIndex(vault.catalog)
-    given = [Path(os.path.abspath(folder)) for folder in folders]
+    given = frozenset(Path(os.path.abspath(folder)) for folder in folders)
     mine = {key.sha256 for key in person.faces} - index.contents_below(given)
     others = [folder for folder in vault.record.folders if Path(folder) not in given]
     brought = {folder: photos for folder in others if (photos := mine & index.contents_below([Path(folder)]))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from twinloop.domain.faces import Box
 from twinloop.errors import InputError, NothingToDo
 from twinloop.stages.vault.dedup import DedupOptions, current, dedup
 from twinloop.stages.vault.duplicates import Duplicates, dropped, read_duplicates
-from twinloop.stages.vault.opened import opened
+from twinloop.stages.vault.opened import ScanRecord, opened
+from twinloop.store.vault import Vault
 
 ALICE, BOB = unit_vector(1.0), unit_vector(0.0, 1.0)
 
@@ -174,6 +176,27 @@ def test_the_groups_follow_when_photos_come_and_go(tmp_path: Path) -> None:
         found = current(vault, Silent())
         assert len(names(found, "near")) == 1 and found.distance == 4
         assert current(vault, Silent()) == found
+
+
+def test_what_is_there_is_kept_before_what_is_away(tmp_path: Path) -> None:
+    """Else the user would be told to do without the only one that is there."""
+    files = messy(tmp_path / "disk")
+    copy = save(picture(1), tmp_path / "here/z.jpg")
+    small = save(picture(2).resize((200, 150)), tmp_path / "here/small.jpg")
+    folders = (str(tmp_path / "disk"), str(tmp_path / "here"))
+    replace(ScanRecord.read(scanned(tmp_path / "vault", [*files, copy, small])), folders=folders).write(
+        Vault(tmp_path / "vault")
+    )
+    with opened(tmp_path / "vault") as vault:
+        plugged_in = dedup(vault, DedupOptions(), Silent())
+        assert names(plugged_in, "exact") == [["first.jpg", "same.jpg", "z.jpg"]]
+        (tmp_path / "disk").rename(tmp_path / "unplugged")
+        found = current(vault, Silent())
+        assert names(found, "exact") == [["z.jpg", "first.jpg", "same.jpg"]]
+        best = {group.files[0].path: group.files[0].reason for group in found.of_kind("near")}
+        assert best[str(small)] == "the others are not there now" and str(copy) in best
+        (tmp_path / "unplugged").rename(tmp_path / "disk")
+        assert current(vault, Silent()) == plugged_in
 
 
 def test_what_cannot_be(tmp_path: Path) -> None:

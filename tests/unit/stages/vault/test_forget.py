@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,19 +17,20 @@ from tests.functional.console import twinloop
 from tests.unit.stages.vault.makers import fake_vault
 from tests.unit.stages.vault.people_makers import Silent
 from twinloop.domain.vault import FaceKey, Person
-from twinloop.errors import InputError, StorageError, TwinLoopError
+from twinloop.errors import InputError, Locked, StorageError, TwinLoopError
 from twinloop.ports import Scanner
 from twinloop.stages.vault.duplicates import DuplicateFile, DuplicateGroup, Duplicates, read_duplicates
 from twinloop.stages.vault.forget import forget_everything, forget_person, forgotten_faces
 from twinloop.stages.vault.forgetting import Forgotten
 from twinloop.stages.vault.opened import OpenVault, looked_into
 from twinloop.stages.vault.opened import opened as open_vault
-from twinloop.stages.vault.own_files import NOTES
+from twinloop.stages.vault.own_files import NOTES, OwnFiles
 from twinloop.stages.vault.people import Found, find_person, people_of, read_people, write_people
 from twinloop.stages.vault.scan import ScanPlan, scan
 from twinloop.store.atomic import write_json
 from twinloop.store.decisions import REDACTED, DecisionLog
 from twinloop.store.journal import Journal
+from twinloop.store.lock import VAULT, locked
 from twinloop.store.vault import Vault
 
 
@@ -195,6 +198,44 @@ def test_everything_leaves_folders_that_were_made_by_hand(closed: Path) -> None:
     (by_hand / "original.jpg").write_bytes(b"the only one")
     done = forget_everything(Vault(closed), really=True)
     assert done.kept == (by_hand,) and names_in(by_hand.parent) == {"by hand", "by hand/original.jpg"}
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_half_written_pictures_of_a_killed_preparation_are_nobodys(closed: Path, everything: bool) -> None:
+    folder = closed / "organized" / "Zaphodia"
+    prepared_by(folder, "p001", **{"a.png": b"cut"})
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for half in (folder / f".b.png.1.{ended.pid}.tmp", folder.parent / f".c.2.{ended.pid}.tmp"):
+        half.write_bytes(b"ha")
+    for really in (False, True):
+        assert forgotten_in(closed, everything, really).kept == ()
+    assert not folder.exists() and (not everything or not folder.parent.exists())
+
+
+def test_where_there_is_no_vault_nothing_is_made(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    done = forget_everything(Vault(tmp_path), really=True)
+    assert (done.done, done.paths, names_in(tmp_path)) == (True, (), {"mine.txt"})
+
+
+def test_what_is_to_go_is_worked_out_while_nobody_else_works_there(
+    closed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = closed / "organized" / "Zaphodia"
+    prepared_by(folder, "p001", **{"a.png": b"cut"})
+    seen: list[Path] = []
+    real = OwnFiles.of
+
+    def of(looked_at: Path) -> OwnFiles:
+        with pytest.raises(Locked), locked(closed, VAULT):
+            pass
+        seen.append(looked_at)
+        return real(looked_at)
+
+    monkeypatch.setattr(OwnFiles, "of", of)
+    forget_everything(Vault(closed), really=True)
+    assert folder in seen and not folder.exists()
 
 
 def test_a_preparation_that_was_killed_at_first_goes_by_its_notes(vault: tuple[OpenVault, Person]) -> None:

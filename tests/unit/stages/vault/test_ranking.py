@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +53,14 @@ def test_the_users_wish_then_real_before_synthetic() -> None:
     assert Ranking({"z": 3}).why(chosen, [real, made]) == "you chose it"
     assert Ranking({}).why(real, [made]) == "a real photo"
     assert Ranking({"z": 3, "y": 4}).ordered(photos)[0] == real
+
+
+def test_what_is_there_comes_before_what_is_away_and_before_a_wish() -> None:
+    away, here = photo("a", width=900), photo("z", path="/here/z.jpg")
+    ranking = Ranking({"a": 3}, frozenset({Path("/photos")}))
+    assert ranking.ordered([away, here]) == [here, away]
+    assert ranking.why(here, [away]) == "the others are not there now"
+    assert ranking.ordered([photo("b"), away]) == [away, photo("b")], "both are away"
 
 
 def test_what_was_not_measured_is_none() -> None:

@@ -265,6 +265,45 @@ def test_what_is_away_below_a_folder_that_is_there_is_kept(home: Home) -> None:
     assert done.away == (str(mount),) and (done.gone, done.counts.photos) == (0, 5)
 
 
+@pytest.mark.parametrize("named", ["usb/deep", "usb/deep/a.png", "link.png"])
+def test_what_is_away_behind_a_link_in_a_folder_that_is_there_is_kept(home: Home, named: str) -> None:
+    disk = home.root / "disk"
+    (disk / "deep").mkdir(parents=True)
+    fake_photo(disk / "deep/a.png", seed=50, size=128)
+    (home.photos / "usb").symlink_to(disk)
+    (home.photos / "link.png").symlink_to(disk / "deep/a.png")
+    home.scan(home.photos / named, home.photos)
+    before = home.vault_files()
+    for unplug in (lambda: disk.rename(home.root / "unplugged"), disk.mkdir):  # and the empty place where it is mounted
+        unplug()
+        done = home.scan()
+        assert done.away == (str(home.photos / named),) and str(home.photos / named) not in home.skipped(done)
+        assert {path for path in before if f"photos/{named}" in path} <= set(home.vault_files())
+
+
+@pytest.mark.parametrize("named", ["inner", "inner/deep", "inner/deep/a.png"])
+def test_what_was_moved_or_deleted_within_a_folder_that_is_there_is_gone(home: Home, named: str) -> None:
+    deep = home.photos / "inner/deep"
+    deep.mkdir(parents=True)
+    fake_photo(deep / "a.png", seed=50, size=128)
+    home.scan(home.photos / named, home.photos)
+    (home.photos / "inner").rename(home.photos / "other")
+    done = home.scan()
+    assert (done.away, done.gone, done.recognised, done.counts.files) == ((), 1, 1, 5) and not home.reporter.warnings
+    shutil.rmtree(home.photos / "other")
+    assert (home.scan().gone, home.scan().counts.files) == (1, 4)
+
+
+def test_of_many_files_that_are_away_some_are_named(home: Home) -> None:
+    files = sorted(home.photos.iterdir())
+    home.scan(*files)
+    home.photos.rename(home.root / "unplugged")
+    done = home.scan()
+    assert done.away == tuple(map(str, files)) and (done.gone, done.counts.photos) == (0, 4)
+    (warning,) = home.reporter.warnings
+    assert f"{files[2]} and 1 more are not there; what is known of them is kept" in warning
+
+
 def test_a_folder_that_may_not_be_entered_loses_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     inner = home.photos / "inner"
     inner.mkdir()
@@ -316,10 +355,20 @@ def test_an_interrupted_scan_with_other_models_leaves_what_the_last_one_was_made
     other.mkdir()
     fake_photo(other / "b.png", seed=51, size=128)
     with pytest.raises(KeyboardInterrupt):
-        home.scan(other, stamp="models 2", stop_after=1)
+        home.scan(other, stamp="models 2", min_face=30, stop_after=1)
     record = ScanRecord.read(home.vault)
     assert (record.fingerprint, record.stamp, record.unfinished) == (first.fingerprint, "models 1", True)
     assert record.folders == (str(home.photos), str(other))
+    assert (record.models_dir, record.min_face, record.begun_min_face) == ("fake", 20, 30)
+    done = home.scan(stamp="models 2", min_face=30)
+    assert (done.measured, done.unchanged) == (4, 1)
+    finished = ScanRecord.read(home.vault)
+    assert (finished.unfinished, finished.min_face, finished.begun_models, finished.begun_min_face) == (
+        False,
+        30,
+        "",
+        0,
+    )
 
 
 def test_a_first_scan_whose_models_cannot_be_opened_leaves_no_record(
