@@ -132,6 +132,18 @@ def command_that_ends(page: Any, path: str, state: str) -> None:
     page.route("**/api/jobs*", lambda route: route.fulfill(json=[{**job, "state": state}]))
 
 
+def left_before_it_came(page: Any, part: str, asks: str, other: str) -> Any:
+    """Go to ``part``, whose first request (a pattern of addresses) is held back, and on to ``other`` meanwhile; the request, to be let go."""
+    late: list[Any] = []
+    page.route(asks, lambda route: late.append(route))
+    page.evaluate(f"location.hash = '#/{part}'")
+    while not late:
+        page.wait_for_timeout(20)
+    page.evaluate(f"location.hash = '#/{other}'")
+    page.locator(f".part.{other.split('?')[0]} h1").wait_for()
+    return late[0]
+
+
 def picture(page: Any, name: str) -> None:
     """A screenshot for the README, when somebody asked for it."""
     folder = os.environ.get("TWINLOOP_SCREENSHOTS")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Watched, picture, served
+from tests.browser.conftest import Watched, left_before_it_came, picture, served
 from tests.functional import loops
 from tests.functional.console import ROOT
 from twinloop.errors import WaitingForReview
@@ -66,15 +66,10 @@ def test_a_key_decides_only_what_is_shown(two_runs: Path, visit: Callable[..., W
         watched = visit(address, "#/runs")
         page = watched.page
         page.locator(".part.runs h1").wait_for()
-        late: list[Any] = []
-        page.route("**/api/review?run=outputs%2Fana*", lambda route: late.append(route))
-        page.evaluate("location.hash = '#/review?run=outputs/ana'")
-        while not late:
-            page.wait_for_timeout(20)
-        page.evaluate(f"location.hash = '#/{second}'")
-        page.locator(f".part.{second.split('?')[0]} h1").wait_for()
-        with page.expect_response("**/api/review?run=outputs%2Fana*"):
-            late[0].continue_()
+        asks = "**/api/review?run=outputs%2Fana*"
+        late = left_before_it_came(page, "review?run=outputs/ana", asks, second)
+        with page.expect_response(asks):
+            late.continue_()
         page.wait_for_timeout(100)
         with page.expect_response("**/api/review") if second != "people" else nullcontext():
             page.keyboard.press("r")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Watched, picture, served
+from tests.browser.conftest import Watched, left_before_it_came, picture, served
 from tests.functional import loops
 from tests.functional.console import configuration
 from twinloop.nano.world.photos import write_photo_set
@@ -97,17 +97,11 @@ def test_a_part_that_comes_late_asks_for_nothing_more(finished: Path, visit: Cal
         watched = visit(address, "#/people")
         page = watched.page
         page.locator(".part.people h1").wait_for()
-        late: list[Any] = []
-        page.route("**/api/run?*", lambda route: late.append(route))
-        page.evaluate("location.hash = '#/runs?run=outputs/ana'")
-        while not late:
-            page.wait_for_timeout(20)
-        page.evaluate("location.hash = '#/people'")
-        page.locator(".part.people h1").wait_for()
+        late = left_before_it_came(page, "runs?run=outputs/ana", "**/api/run?*", "people")
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         with page.expect_response("**/api/run?*"):
-            late[0].continue_()
+            late.continue_()
         page.wait_for_timeout(1500)
         assert not any("/api/jobs" in address for address in asked), "it watches no command"
         watched.clean()

@@ -175,15 +175,19 @@ class TrainingConfig(Section):
         """Fields that only another one gives a meaning."""
         if self.sample_prompts and not self.sample_every:
             yield Clash(("sample_prompts", "sample_every"), "sample_prompts are drawn every sample_every steps; set it")
-        if self.schedule != "cosine_restarts" and self._asked("restarts"):
+        if self._in_vain("restarts"):
             yield Clash(("restarts", "schedule"), 'restarts are those of "schedule": "cosine_restarts"; set it')
-        if self.prior_images is None and self._asked("prior_weight"):
+        if self._in_vain("prior_weight"):
             yield Clash(("prior_weight", "prior_images"), "prior_weight says nothing without prior_images")
-        if self.prior_images is None and not self.output_preservation and self._asked("class_word"):
+        if self._in_vain("class_word"):
             yield Clash(
                 ("class_word", "prior_images", "output_preservation"),
                 "class_word says nothing without prior_images or output_preservation; captions have theirs from the photos' label",
             )
+
+    def _in_vain(self, name: str) -> bool:
+        """Whether a field is set that has no meaning beside the others."""
+        return bool(self._asked(name)) and SAYS_NOTHING_WITHOUT[name](vars(self))
 
     def _about_adapter(self) -> Iterator[Clash]:
         if self.adapter == "lokr":

@@ -6,7 +6,7 @@ import contextlib
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -69,32 +69,28 @@ def repeatable(compute: Compute) -> Iterator[None]:
         _DETERMINISM.fill_uninitialized_memory = filled
 
 
-@contextmanager
-def fixed_order(compute: Compute) -> Iterator[None]:
+def fixed_order(compute: Compute) -> AbstractContextManager[None]:
     """Inside of `repeatable`: take no GPU kernel but those that sum in a fixed order.
 
     Raises:
         RuntimeError: an operation has no such kernel (`lacks_fixed_order`).
     """
-    if compute.device.type != "cuda":
-        yield
-        return
-    lenient = torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(True, warn_only=lenient)
+    return _deterministic(compute, True)
+
+
+def any_order(compute: Compute) -> AbstractContextManager[None]:
+    """Inside of `repeatable`: take whatever GPU kernels there are."""
+    return _deterministic(compute, False)
 
 
 @contextmanager
-def any_order(compute: Compute) -> Iterator[None]:
-    """Inside of `repeatable`: take whatever GPU kernels there are."""
+def _deterministic(compute: Compute, strictly: bool) -> Iterator[None]:
+    """PyTorch's switch inside, and as `repeatable` has it afterwards."""
     if compute.device.type != "cuda":
         yield
         return
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(False)
+    torch.use_deterministic_algorithms(strictly)
     try:
         yield
     finally:
