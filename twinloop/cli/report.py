@@ -16,8 +16,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.errors import NothingToDo
-    from twinloop.report.found import found_run
     from twinloop.report.page import write_report
+    from twinloop.store.found_run import found_run
     from twinloop.store.workspace import Workspace, shown_path
 
     folder = options.run_folder(args)

@@ -156,6 +156,17 @@ def test_the_picked_version_becomes_the_final_file_and_stays_it(client: TestClie
     assert client.post("/api/run/pick", json={"run": "outputs/ana", "version": 77}).status_code == 400
 
 
+def test_a_run_that_was_moved_with_its_loras_keeps_its_own(client: TestClient, home: Path) -> None:
+    moved = home / "outputs/old/outputs"
+    moved.mkdir(parents=True)
+    shutil.copytree(home / "outputs/loras", moved / "loras")
+    (home / "outputs/ana").rename(moved / "ana")
+    answer = client.post("/api/run/pick", json={"run": "outputs/old/outputs/ana", "version": 1})
+    assert answer.status_code == 200, answer.text
+    assert (moved / "loras/final.json").is_file() and not (home / "outputs/loras/final.json").exists()
+    assert client.get("/api/run", params={"run": "outputs/old/outputs/ana"}).json()["picked"]["version"] == 1
+
+
 def wait(client: TestClient, *states: str) -> Any:
     for _ in range(600):
         job = client.get("/api/jobs", params={"key": "outputs/new"}).json()[-1]

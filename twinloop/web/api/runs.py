@@ -16,6 +16,7 @@ from twinloop.domain.shots import Shot
 from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.stages import review as reviewing
 from twinloop.stages.pick import picked
+from twinloop.store.found_run import found_run
 from twinloop.store.workspace import Workspace
 from twinloop.web.api.shared import Sent, TheJobs, TheSite, made
 from twinloop.web.pictures import picture
@@ -120,21 +121,11 @@ def run(run: str, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     return {
         **_summary(run, space, jobs, _begun_by(site)),
         "iterations": history.get("iterations", []), "loras": history.get("loras", []), "scores": history.get("panel", []),
-        "against_v1": history.get("best_against_v1", {}), "picked": picked(lora_space(space, site)),
+        "against_v1": history.get("best_against_v1", {}), "picked": picked(found_run(space.root)),
         "panel": [{"number": number, "prompt": Shot.from_json(item).prompt} for number, item in enumerate(panel)],
         "panel_versions": [version for version in versions if space.panel_images(version).is_dir()],
         "reviews": [number for number in range(1, 1000) if space.verdicts(number).exists()] if space.verdicts(1).exists() else [],
     }  # fmt: skip
-
-
-def lora_space(space: Workspace, site: Site) -> Workspace:
-    """The same run with the folder of its LoRAs, as its history names it.
-
-    Raises:
-        NothingToDo: it has none yet.
-    """
-    loras = _json(space.history).get("loras", [])
-    return Workspace(space.root, (site.home / loras[0]["path"]).parent) if loras else space
 
 
 @router.get("/run/panel")
@@ -182,7 +173,7 @@ class Pick(Sent):
 @router.post("/run/pick")
 def pick_final(body: Pick, site: TheSite) -> dict[str, Any]:
     """Make a version the final LoRA."""
-    return steps.pick_final(lora_space(site.run(body.run), site), body.version)
+    return steps.pick_final(found_run(site.run(body.run).root), body.version)
 
 
 @router.get("/run/report")

@@ -24,9 +24,11 @@ def _places(folder: Path) -> Iterator[Path]:
     named = _named(folder)
     if named is None:
         return
-    yield named
     if not named.is_absolute():
-        yield from (parent / named for parent in folder.resolve().parents)
+        yield from (
+            parent / named for parent in folder.resolve().parents
+        )  # first: a copy of a run has its own beside it
+    yield named
 
 
 def _named(folder: Path) -> Path | None:
