@@ -1,6 +1,6 @@
 """How well, and how fast, people are told apart.
 
-    python bench/clustering.py [--fixtures DIR] [--faces 50000]
+    python bench/clustering.py FIXTURES [--faces 50000]
 
 Quality: LFW, Caltech and ORL go through the real scan and cluster of a vault in a temporary folder (ORL's PGM files as PNG), and pairs of photos
 are compared with the names. A photo stands for its person by the face in its middle (LFW) or its largest one; a photo without a face counts as
@@ -8,17 +8,15 @@ missed. Other people in the pictures have no names: they take part, and the seco
 Beside it: scikit-learn's DBSCAN and HDBSCAN on the same embeddings, where it is installed. It is no dependency of this project:
 
     pip install --target /tmp/sklearn --no-deps scikit-learn scipy joblib threadpoolctl narwhals cloudpickle
-    PYTHONPATH=/tmp/sklearn python bench/clustering.py
+    PYTHONPATH=/tmp/sklearn python bench/clustering.py FIXTURES
 
 Speed: made-up faces of 512 dimensions; scikit-learn on fewer of them, because it takes its time. Set OMP_NUM_THREADS for the cores to use.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import sys
 import tempfile
 import time
 import warnings
@@ -30,15 +28,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from fixture_folder import with_fixtures
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from twinloop import wiring
 from twinloop.domain.faces import FloatArray
-from twinloop.stages.vault.cluster import ClusterOptions, cluster
-from twinloop.stages.vault.grouping import FaceSet, group
-from twinloop.stages.vault.opened import OpenVault, opened
+from twinloop.ports import SilentReporter
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.opening import open_vault
+from twinloop.stages.vault.people.cluster import ClusterOptions, cluster
+from twinloop.stages.vault.people.grouping import FaceSet, group
 from twinloop.stages.vault.scan import ScanPlan, scan
 from twinloop.store.vault import Vault
 from twinloop.store.vault_faces import FaceEntry, face_entries
@@ -48,14 +47,6 @@ STRANGER = -1
 LEAST = 3
 TRIED = (0.40, 0.45, 0.50, 0.55)
 """Cosines for DBSCAN; it has to be told."""
-
-
-class Quiet:
-    """A reporter that says nothing."""
-
-    def line(self, text: str) -> None: ...
-    def warn(self, text: str) -> None: ...
-    def progress(self, label: str, done: int, total: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -104,18 +95,20 @@ def look(photos: Photos, fixtures: Path, home: Path) -> Seen:
     scan(
         vault,
         ScanPlan((photos.folder,), (), models, 40, "", "", lambda: wiring.build_scanner(models, 40, workers, 30, 2048)),
-        Quiet(),
+        SilentReporter(),
     )
-    with opened(vault.root) as open_vault:
-        people = cluster(open_vault, ClusterOptions(min_faces=LEAST), wiring.build_neighbour_search, Quiet()).people
+    with open_vault(vault.root) as opened:
+        people = cluster(
+            opened, ClusterOptions(min_faces=LEAST), wiring.build_neighbour_search, SilentReporter()
+        ).people
         return seen(
-            photos, open_vault, {key: number for number, person in enumerate(people.persons) for key in person.faces}
+            photos, opened, {key: number for number, person in enumerate(people.persons) for key in person.faces}
         )
 
 
-def seen(photos: Photos, vault: OpenVault, person: dict[Any, int]) -> Seen:
-    table = vault.catalog.faces(vault.fingerprint)
-    known = {entry.key: entry for entry in face_entries(vault.catalog, vault.fingerprint)}
+def seen(photos: Photos, opened: OpenVault, person: dict[Any, int]) -> Seen:
+    table = opened.catalog.faces(opened.fingerprint)
+    known = {entry.key: entry for entry in face_entries(opened.catalog, opened.fingerprint)}
     by_photo: dict[str, list[FaceEntry]] = {}
     for key in table.keys:
         by_photo.setdefault(known[key].path, []).append(known[key])
@@ -255,8 +248,7 @@ def ours(rows: FloatArray) -> Labels:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fixtures", type=Path, default=Path(__file__).parents[2] / "shared" / "fixtures")
+    parser = with_fixtures(__doc__)
     parser.add_argument("--faces", type=int, default=50_000)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:

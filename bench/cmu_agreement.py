@@ -1,6 +1,6 @@
 """Whether the analysis agrees with the poses in the file names of the CMU portraits.
 
-    python gap_analysis.py ../shared/fixtures/photos/cmu_faces/png --models-dir ../shared/fixtures/weights \\
+    python gap_analysis.py FIXTURES/photos/cmu_faces/png --models-dir FIXTURES/weights \\
         --output gaps.json --observations seen.jsonl
     python bench/cmu_agreement.py seen.jsonl
 

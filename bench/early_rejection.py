@@ -28,6 +28,7 @@ from twinloop.domain.shots import Shot
 from twinloop.domain.statistics import wilson
 from twinloop.domain.verdicts import Outcome, Verdict
 from twinloop.loop import workspace_of
+from twinloop.ports import SilentReporter
 from twinloop.stages import analyze, plan, validate
 from twinloop.stages.early import EarlyJudge
 from twinloop.stages.generate import GenerationContext, generate
@@ -39,14 +40,6 @@ from twinloop.store.images import load_image
 from twinloop.store.journal import Journal
 
 PREFIX = "iter1"
-
-
-class Silent:
-    def line(self, text: str) -> None: ...
-
-    def warn(self, text: str) -> None: ...
-
-    def progress(self, label: str, done: int, total: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -79,7 +72,7 @@ class Pass:
 
 def prepare(settings: Settings) -> Bench:
     """The shots of round 1, as many for each gap as the settings say, and the rulers of the run."""
-    space, toolbox = workspace_of(settings), wiring.build_toolbox(settings, Silent())
+    space, toolbox = workspace_of(settings), wiring.build_toolbox(settings, SilentReporter())
     reference = reference_from_json(read_json(space.identity))
     wanted = settings.generation.num_per_gap
     gaps = [dataclasses.replace(gap, count=wanted) for gap in analyze.gaps_from_json(read_json(space.gaps(1)))]
@@ -99,11 +92,15 @@ def one_pass(bench: Bench, at: float | None, folder: Path) -> Pass:
         PREFIX, folder / "images", toolbox.base_model, bench.lora, toolbox.generation, early=judge
     )
     began = time.process_time()
-    generate(bench.shots, context, toolbox.generator, Journal(folder / "journal.jsonl"), toolbox.clock, Silent())
+    generate(
+        bench.shots, context, toolbox.generator, Journal(folder / "journal.jsonl"), toolbox.clock, SilentReporter()
+    )
     made = time.process_time()
     asked = validate.asked_images(context.folder, toolbox.observer.facets)
     with Catalog(None) as catalog:
-        judged = validate.judge(asked, toolbox.observer, catalog, bench.limits, bench.reference, bench.known, Silent())
+        judged = validate.judge(
+            asked, toolbox.observer, catalog, bench.limits, bench.reference, bench.known, SilentReporter()
+        )
     done = time.process_time()
     # by shot, because the file names carry the time
     judged += validate.given_up(context.folder)

@@ -1,6 +1,6 @@
 """Which expressions are named on photos, and how often rightly.
 
-    python bench/expressions.py ../shared/fixtures
+    python bench/expressions.py FIXTURES
 
 Counts what the expression facet says per set of photos, what it says of the eight acted photos, then compares it with labels
 given by eye (``labels/expressions.json``; docs/log.md says how they were drawn). "choose" is the half on which the limits were set, "test" the other half.
@@ -10,7 +10,6 @@ given by eye (``labels/expressions.json``; docs/log.md says how they were drawn)
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import cv2
+from fixture_folder import fixtures_of
 from real_detectors import largest, read
 
 from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace
@@ -118,4 +118,4 @@ def main(fixtures: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / ".." / "shared" / "fixtures")
+    main(fixtures_of(__doc__))

@@ -1,17 +1,17 @@
 """How large each face detector draws its boxes, beside YuNet's: the factors that bring them to one convention.
 
-    python bench/face_boxes.py ../shared/fixtures
+    python bench/face_boxes.py FIXTURES
 
 One line per detector and kind of pose, of the boxes as `detect` returns them, so near 1.00 once the factors are right. Photos are read in place.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+from fixture_folder import fixtures_of
 from real_detectors import largest, read
 
 from twinloop.adapters.detectors.blaze_face import BlazeFace
@@ -68,4 +68,4 @@ def main(fixtures: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / ".." / "shared" / "fixtures")
+    main(fixtures_of(__doc__))

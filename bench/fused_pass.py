@@ -1,6 +1,6 @@
 """The scan's one pass over a photo beside a chain of the usual tools: imagehash, cv2, hashlib, PIL, each opening the file itself.
 
-    OMP_NUM_THREADS=1 python bench/fused_pass.py ../shared/fixtures /tmp/dedup_venv/bin/python
+    OMP_NUM_THREADS=1 python bench/fused_pass.py FIXTURES /tmp/dedup_venv/bin/python
 
 (bench/near_duplicates.py says how that virtual environment is made.) Both sides are one process on one core; figures are processor time per
 JPEG of 12 megapixels. Both give content hash, perceptual hash, size, blur, brightness and a thumbnail; no detectors.
@@ -17,7 +17,8 @@ from pathlib import Path
 
 from big_jpegs import megabytes, write_originals
 
-from twinloop.stages.vault.measure import measure_file
+from twinloop.domain.scanned import ListedFile
+from twinloop.stages.vault.measure import PhotoMeasurer
 
 CHAIN = Path(__file__).parent / "peers" / "chain.py"
 COUNT, ROUNDS = 12, 3
@@ -25,10 +26,11 @@ COUNT, ROUNDS = 12, 3
 
 def ours(files: list[Path]) -> float:
     """Milliseconds per file."""
-    measure_file(files[0])  # what is loaded at first use does not count
+    measurer = PhotoMeasurer()
+    measurer.scan(ListedFile(files[0], 0, 0))  # what is loaded at first use does not count
     began = time.process_time()
     for path in files:
-        if measure_file(path).photo is None:
+        if measurer.scan(ListedFile(path, 0, 0)).photo is None:
             raise SystemExit(f"{path} was not measured")
     return 1e3 * (time.process_time() - began) / len(files)
 

@@ -24,8 +24,6 @@ from pathlib import Path
 import torch
 from training_peer import PEERS, Report, Task, make_model, make_photos, run, script_side
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 CONTEXT_MIB = 512
 """Of the forecast, for CUDA itself: PyTorch's own count of memory does not see it."""
 TFLOP = {False: 14.2, True: 19.3}

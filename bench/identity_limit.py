@@ -1,6 +1,6 @@
 """How often the learned identity limit takes a stranger for the person, and the person for a stranger, on real photos.
 
-    OMP_NUM_THREADS=1 python bench/identity_limit.py ../shared/fixtures [--tolerance 2.5]
+    OMP_NUM_THREADS=1 python bench/identity_limit.py FIXTURES [--tolerance 2.5]
 
 Every person of LFW with enough photos in turn: so many of the photos are the reference, the rest are images of the person, and all other people's photos are images of strangers. The
 photos are observed once (catalogue in a temporary folder, or ``--catalog FILE`` to keep it).
@@ -8,15 +8,16 @@ photos are observed once (catalogue in a temporary folder, or ``--catalog FILE``
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from fixture_folder import with_fixtures
 
 from twinloop import wiring
 from twinloop.domain.observation import Observation
+from twinloop.ports import SilentReporter
 from twinloop.stages.identity import NEAREST, freeze_reference
 from twinloop.stages.observe import observe_files
 from twinloop.store.catalog import Catalog
@@ -27,21 +28,15 @@ DRAWS = 5
 """Random references of each person and size."""
 
 
-class Silent:
-    def line(self, text: str) -> None: ...
-
-    def warn(self, text: str) -> None: ...
-
-    def progress(self, label: str, done: int, total: int) -> None: ...
-
-
 def people_of(
     fixtures: Path, catalog: Catalog
 ) -> tuple[Mapping[str, Sequence[Observation]], tuple[float, float] | None]:
     """Person -> observations with an embedding, by the folders of LFW; and what the embedder makes of strangers."""
     observer = wiring.build_observer(str(fixtures / "weights"), (), None)
     found: dict[str, list[Observation]] = defaultdict(list)
-    for item in observe_files(find_images(fixtures / "photos" / "lfw"), observer, catalog, Silent(), "Observing"):
+    for item in observe_files(
+        find_images(fixtures / "photos" / "lfw"), observer, catalog, SilentReporter(), "Observing"
+    ):
         seen = item.observation
         if seen is not None and seen.face is not None and seen.face.embedding is not None:
             found[item.path.parent.name].append(seen)
@@ -78,8 +73,7 @@ def _vector(seen: Observation) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("fixtures", type=Path)
+    parser = with_fixtures(__doc__)
     parser.add_argument("--tolerance", type=float, default=2.5)
     parser.add_argument("--catalog", type=Path, help="keep the observations there")
     args = parser.parse_args()

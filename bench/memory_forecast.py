@@ -8,13 +8,9 @@ Per line: pictures at once, gradient checkpointing, predicted peak of the denois
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import twinloop.adapters  # noqa: F401 - before PyTorch and diffusers: their import notes are left out
 
@@ -23,6 +19,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from twinloop.adapters.diffusion.compute import Compute
+from twinloop.adapters.trainers.adapter_plan import AdapterPlan
 from twinloop.adapters.trainers.budget import CONTEXT, Demand
 from twinloop.adapters.trainers.dry_run import footprint
 from twinloop.domain.forecast import GIB
@@ -74,7 +71,8 @@ def main() -> None:
     )
     side = args.resolution // 8
     begun = time.perf_counter()
-    one = footprint(base_on_a_gpu(), FAMILY.targets, args.rank, (1, 4, side, side), words(), lokr=args.lokr)
+    plan = AdapterPlan(FAMILY.targets, args.rank, args.rank, lokr=args.lokr)
+    one = footprint(base_on_a_gpu(), plan, (1, 4, side, side), words())
     print(
         f"counted in {time.perf_counter() - begun:.1f} s: {one.adapter / 1e6:.1f} M parameters of the adapter, {one.forward / 1e12:.2f} TFLOP forward"
     )

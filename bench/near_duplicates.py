@@ -3,7 +3,7 @@
     python3 -m venv /tmp/dedup_venv
     /tmp/dedup_venv/bin/pip install numpy scipy pillow opencv-python-headless matplotlib tqdm scikit-learn imagehash
     /tmp/dedup_venv/bin/pip install --no-deps imagededup PyWavelets
-    OMP_NUM_THREADS=1 python bench/near_duplicates.py ../shared/fixtures /tmp/dedup_venv/bin/python
+    OMP_NUM_THREADS=1 python bench/near_duplicates.py FIXTURES /tmp/dedup_venv/bin/python
 
 imagededup requires torch and torchvision for its CNN method, which is not compared: without them its CNN modules are stood in for by empty
 ones (bench/peers/imagededup_phash.py); with them (pip install imagededup) it runs as it is. Both sides are one process on one core, figures
@@ -27,8 +27,9 @@ import numpy as np
 from big_jpegs import megabytes, write_corpus
 
 from twinloop.domain.scanned import ListedFile
-from twinloop.stages.vault.dedup import DedupOptions, dedup
-from twinloop.stages.vault.hash_search import pairs_within
+from twinloop.ports import SilentReporter
+from twinloop.stages.vault.copies.dedup import DedupOptions, dedup
+from twinloop.stages.vault.copies.hash_search import pairs_within
 from twinloop.stages.vault.measure import PhotoMeasurer
 from twinloop.stages.vault.opened import OpenVault, ScanRecord
 from twinloop.store.decisions import DecisionLog
@@ -39,12 +40,6 @@ PEER = Path(__file__).parent / "peers" / "imagededup_phash.py"
 ORIGINALS = 15
 ROUNDS = 3
 Pairs = set[tuple[str, str]]
-
-
-class Quiet:
-    def line(self, text: str) -> None: ...
-    def warn(self, text: str) -> None: ...
-    def progress(self, label: str, done: int, total: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,7 @@ def ours(folder: Path) -> Run:
         opened = OpenVault(
             vault, catalog, DecisionLog(vault.decisions), ScanRecord((str(folder),), "", measurer.fingerprint)
         )
-        found = dedup(opened, DedupOptions(), Quiet())
+        found = dedup(opened, DedupOptions(), SilentReporter())
         done = time.process_time()
     groups = [
         sorted({str(Path(file.path).relative_to(folder.resolve())) for file in group.files}) for group in found.groups

@@ -22,7 +22,7 @@ from twinloop import wiring
 from twinloop.config import load_settings
 from twinloop.domain.shots import Shot
 from twinloop.loop import workspace_of
-from twinloop.ports import GenerationSettings
+from twinloop.ports import GenerationSettings, SilentReporter
 from twinloop.stages.assess import METRICS, assess
 from twinloop.stages.generate import GenerationContext, generate
 from twinloop.stages.identity import reference_from_json
@@ -34,24 +34,18 @@ from twinloop.store.journal import Journal
 COLUMNS = (*METRICS, "overall")
 
 
-class Silent:
-    def line(self, text: str) -> None: ...
-
-    def warn(self, text: str) -> None: ...
-
-    def progress(self, label: str, done: int, total: int) -> None: ...
-
-
 def row(
     toolbox: Toolbox, settings: GenerationSettings, lora: Path, shots: list[Shot], identity: Path, folder: Path
 ) -> str:
     """Mean of each metric over the panel, and processor seconds an image."""
     context = GenerationContext("panel", folder / "images", toolbox.base_model, lora, settings, stamped=False)
     began = time.process_time()
-    made = generate(shots, context, toolbox.generator, Journal(folder / "journal.jsonl"), toolbox.clock, Silent())
+    made = generate(
+        shots, context, toolbox.generator, Journal(folder / "journal.jsonl"), toolbox.clock, SilentReporter()
+    )
     seconds = (time.process_time() - began) / len(made)
     with Catalog(None) as catalog:
-        score = assess(made, 1, toolbox.observer, catalog, reference_from_json(read_json(identity)), Silent())
+        score = assess(made, 1, toolbox.observer, catalog, reference_from_json(read_json(identity)), SilentReporter())
     return "".join(f"{score.metrics[name].value:11.3f}" for name in COLUMNS) + f"{seconds:9.2f}"
 
 
@@ -69,7 +63,7 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     args = parsed()
     settings = load_settings(args.config)
-    space, toolbox = workspace_of(settings), wiring.build_toolbox(settings, Silent())
+    space, toolbox = workspace_of(settings), wiring.build_toolbox(settings, SilentReporter())
     shots = [Shot.from_json(item) for item in read_json(space.panel)["shots"]][: args.images]
     usual = toolbox.generation
     print(f"{len(shots)} images\n{'LoRA, guidance, steps, scheduler':44}" + "".join(f"{name:>11}" for name in COLUMNS) + f"{'s each':>9}")  # fmt: skip

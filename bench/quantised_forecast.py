@@ -9,14 +9,10 @@ gradient checkpointing, at the rank of the family's preset (bfloat16, AdamW).
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import twinloop.adapters  # noqa: F401 - before PyTorch and diffusers: their import notes are left out
 
@@ -34,6 +30,7 @@ from transformers import (
 
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
+from twinloop.adapters.trainers.adapter_plan import AdapterPlan
 from twinloop.adapters.trainers.budget import Demand, WeightSizes
 from twinloop.adapters.trainers.dry_run import footprint
 from twinloop.domain.forecast import GIB
@@ -113,7 +110,7 @@ def main() -> None:
         family = FAMILIES[name]
         settings = replace(next(iter(family.presets.values())).training, batch_size=args.batch)
         base: Any = SimpleNamespace(family=family, denoiser=model, compute=compute)
-        one = footprint(base, family.targets, settings.rank, (1, 16, side, side), words(name))
+        one = footprint(base, AdapterPlan.of(settings, family), (1, 16, side, side), words(name))
         sizes = {
             how: WeightSizes(bytes_if(model, how, BF16), GIB // 4, bytes_if(reader, how, BF16)) for how in QUANTIZATIONS
         }

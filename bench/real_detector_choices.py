@@ -1,15 +1,15 @@
 """The measurements behind the fixed numbers of the real detectors: crop margin, search size, border for dark lenses.
 
-python bench/real_detector_choices.py ../shared/fixtures
+python bench/real_detector_choices.py FIXTURES
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+from fixture_folder import fixtures_of
 from real_detectors import BORDER, Portrait, cmu, largest, line, pictures, read, share
 
 from twinloop.adapters.detectors.fsanet import FsaNet
@@ -89,4 +89,4 @@ def main(fixtures: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / ".." / "shared" / "fixtures")
+    main(fixtures_of(__doc__))

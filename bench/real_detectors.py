@@ -1,13 +1,12 @@
 """How well the detectors for real photos do on photos that nobody here took.
 
-    python bench/real_detectors.py ../shared/fixtures
+    python bench/real_detectors.py FIXTURES
 
 Prints one line per figure: name, value, what it was counted on. Reads the fixtures in place; writes nothing.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from fixture_folder import fixtures_of
 from PIL import Image
 
 from twinloop.adapters.detectors.fsanet import FsaNet
@@ -253,4 +253,4 @@ def main(fixtures: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / ".." / "shared" / "fixtures")
+    main(fixtures_of(__doc__))

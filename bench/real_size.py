@@ -9,20 +9,17 @@ Shapes, file sizes, names of tensors, memory and speed are those of SDXL 1.0; wh
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import twinloop.adapters  # noqa: F401 - before PyTorch and diffusers: their import notes are left out
 
 # isort: split
 import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+from memory_forecast import SDXL
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from bench.memory_forecast import SDXL
 from twinloop.nano.build.tokenizer import write_tokenizer
 
 WORDS = ("a", "photo", "of", "ohwx", "woman", "man", "person", "smiling", "front", "view", "profile", "portrait")

@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python bench/rounds.py --work /tmp/rounds --people 8 [--set training.steps=660 generation.num_per_gap=12]
 
 For each person: sixty photos as the demo renders them, the demo's configuration (``--set`` changes fields of it), and ``run_loop``. Then a control is trained on the photos alone, with
-the settings of the first LoRA and another seed: what it is better or worse by is chance. First, second and last LoRA and the control are measured on a panel that the loop
-never saw, since a LoRA that was chosen by a panel is flattered by it. A person counts once, however many images it has: intervals are over people (bootstrap).
+the settings of the first LoRA and another seed: what it is better or worse by is chance. Another is trained with photos of what lacked (``--instead`` of them) beside the person's own: the most
+that images for the gaps could bring. First, second and last LoRA and these two are measured on a panel that the loop never saw, since a LoRA that was chosen by a panel is flattered by it. A person counts once, however many images it has: intervals are over people (bootstrap).
 
 A run that was stopped goes on; the figures of finished people lie in ``figures.jsonl`` of the folder.
 """
@@ -25,31 +25,38 @@ from twinloop.domain.records import Dataset, PanelScore
 from twinloop.domain.shots import derive_seed
 from twinloop.domain.statistics import bootstrap_mean
 from twinloop.loop import run_loop, workspace_of
-from twinloop.nano.world.photos import SHARES, Shares, write_photo_set
+from twinloop.nano.world.photos import SHARES, Shares, person_of, write_photo_set
+from twinloop.ports import SilentReporter
+from twinloop.stages import select
 from twinloop.stages.assess import assess
 from twinloop.stages.fixed_shots import plan_panel
 from twinloop.stages.generate import GenerationContext, generate
 from twinloop.stages.identity import reference_from_json
+from twinloop.stages.merge import first_dataset
+from twinloop.stages.observe import observe_files
+from twinloop.stages.terms import Terms
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.train import train_file
+from twinloop.steps.datasets import merge_limits
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.catalog import Catalog
+from twinloop.store.images import find_images
 from twinloop.store.journal import Journal
 
 SHOWN = ("overall", "identity", "on_target", "quality")
 CONTROL_SEED = 1000
+MORE_SEED = 5000
 SESSION: Shares = {
     "angle": {"front": 1.0}, "hands": {"0": 1.0}, "expression": {"smile": 1.0}, "setting": {"indoor": 1.0},
     "lighting": {"normal": 1.0}, "framing": {"portrait": 1.0}, "eyes": {"open": 1.0},
 }  # fmt: skip
-
-
-class Silent:
-    def line(self, text: str) -> None: ...
-
-    def warn(self, text: str) -> None: ...
-
-    def progress(self, label: str, done: int, total: int) -> None: ...
+LACKING: Shares = {
+    "angle": {"front": 0.2, "three_quarter": 0.4, "profile": 0.4}, "hands": {"0": 0.6, "1": 0.25, "2": 0.15},
+    "expression": {"neutral": 0.3, "serious": 0.2, "surprised": 0.2, "laughing": 0.15, "angry": 0.15},
+    "setting": {"outdoor": 0.35, "casual": 0.35, "studio": 0.3}, "lighting": {"normal": 0.5, "low_key": 0.25, "high_key": 0.25},
+    "framing": {"close_up": 0.4, "half_body": 0.4, "portrait": 0.2}, "eyes": {"open": 1.0},
+}  # fmt: skip
+"""What a session has not."""
 
 
 def configured(folder: Path, changes: Mapping[str, Any]) -> Settings:
@@ -76,7 +83,31 @@ def control(settings: Settings, toolbox: Toolbox, number: int) -> Path:
     photos = Dataset.from_json(read_json(space.dataset(0)))
     output = space.lora_dir / f"control_{number}.safetensors"
     wanted = dataclasses.replace(toolbox.training(len(photos.members)), seed=CONTROL_SEED + number)
-    train_file(photos, output, wanted, settings.person_trigger, toolbox)
+    train_file(photos, output, Terms(settings.person_trigger, wanted), toolbox)
+    return output
+
+
+def with_photos(settings: Settings, toolbox: Toolbox, seed: int, count: int) -> Path:
+    """As the first LoRA, with photos of what lacks in a session beside the person's own."""
+    space = workspace_of(settings)
+    output = space.lora_dir / f"photos_{count}.safetensors"
+    own = Dataset.from_json(read_json(space.dataset(0)))
+    folder = space.root.parent / "more"
+    if not folder.exists():
+        records = write_photo_set(
+            folder, seed=MORE_SEED + seed, count=5 * count, shares=LACKING, identity=person_of(seed)
+        )
+        for record in records:
+            if record.kind != "person":
+                (folder / record.file).unlink()
+    with Catalog(None) as catalog:
+        found = observe_files(find_images(folder), toolbox.observer, catalog, SilentReporter(), "Observing")
+        chosen = select.select(list(found), select.READABLE_ONLY).photos[:count]
+    more = first_dataset(
+        chosen, toolbox.observer.facets, settings.person_trigger, toolbox.style, merge_limits(settings)
+    )
+    terms = Terms(settings.person_trigger, toolbox.training(len(own.members)))
+    train_file(Dataset((*own.members, *more.members)), output, terms, toolbox)
     return output
 
 
@@ -89,23 +120,27 @@ def fresh_score(settings: Settings, toolbox: Toolbox, lora: Path, images: int) -
     folder = space.root.parent / "fresh" / lora.stem
     context = GenerationContext("fresh", folder, toolbox.base_model, lora, toolbox.generation, stamped=False)
     journal = Journal(folder.with_suffix(".jsonl"))
-    made = generate(shots, context, toolbox.generator, journal, toolbox.clock, Silent())
+    made = generate(shots, context, toolbox.generator, journal, toolbox.clock, SilentReporter())
     with Catalog(None) as catalog:
-        return assess(made, 1, toolbox.observer, catalog, reference_from_json(read_json(space.identity)), Silent())
+        return assess(
+            made, 1, toolbox.observer, catalog, reference_from_json(read_json(space.identity)), SilentReporter()
+        )
 
 
 def one_person(
-    folder: Path, seed: int, changes: Mapping[str, Any], panel: int, photos: int, shares: Shares
+    folder: Path, seed: int, changes: Mapping[str, Any], panel: int, photos: int, shares: Shares, instead: int
 ) -> dict[str, Any]:
     """The figures of one person."""
     settings = configured(folder, changes)
     if not (folder / "photos").exists():
         write_photo_set(folder / "photos", seed=seed, count=photos, shares=shares)
-    toolbox = wiring.build_toolbox(settings, Silent())
+    toolbox = wiring.build_toolbox(settings, SilentReporter())
     outcome = run_loop(settings, toolbox, workspace_of(settings))
     space = workspace_of(settings)
     loras = {f"v{lora.version}": space.lora(lora.version) for lora in outcome.loras}
     loras["control"] = control(settings, toolbox, 1)
+    if instead:
+        loras["photos"] = with_photos(settings, toolbox, seed, instead)
     scores = {name: fresh_score(settings, toolbox, lora, panel) for name, lora in loras.items()}
     return {
         "seed": seed,
@@ -124,7 +159,7 @@ def finished(record: Path) -> dict[int, dict[str, Any]]:
 
 def last_trained(entry: Mapping[str, Any]) -> str:
     scores: dict[str, Any] = entry["scores"]
-    return max(name for name in scores if name != "control")
+    return max(name for name in scores if name.startswith("v"))
 
 
 def differences(entries: list[dict[str, Any]]) -> str:
@@ -135,6 +170,8 @@ def differences(entries: list[dict[str, Any]]) -> str:
         "kept LoRA": lambda entry: entry["kept"],
         "control, another seed": lambda entry: "control",
     }
+    if all("photos" in entry["scores"] for entry in entries):
+        rows["photos of what lacked"] = lambda entry: "photos"
     lines = [f"{'against the first LoRA':24}" + "".join(f"{name:>30}" for name in SHOWN)]
     for label, chosen in rows.items():
         cells = []
@@ -160,6 +197,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--first-seed", type=int, default=100)
     parser.add_argument("--photos", type=int, default=60, help="of each person")
     parser.add_argument("--session", action="store_true", help="photos of one session: all frontal, smiling, indoors")
+    parser.add_argument(
+        "--instead", type=int, default=20, help="photos of what lacked that another LoRA gets; 0 = none"
+    )
     parser.add_argument("--panel", type=int, default=96, help="images of the panel that the loop never saw")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="FIELD=VALUE", help="fields of the demo's configuration"
@@ -184,6 +224,7 @@ def main() -> None:
                 args.panel,
                 args.photos,
                 SESSION if args.session else SHARES,
+                args.instead,
             )
             with record.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(done[seed]) + "\n")

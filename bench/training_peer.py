@@ -36,9 +36,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
-PEERS = ROOT / "bench/peers"
-sys.path[:0] = [str(ROOT), str(PEERS)]
+PEERS = Path(__file__).parent / "peers"
+sys.path.insert(0, str(PEERS))
 
 CAPTION = "photo of ohwx ana"
 WALL, PROCESSOR = 0, 1
@@ -146,7 +145,7 @@ def script_side(python: str, script: Path) -> Callable[..., Report]:
 def training_figures(report: Report, epoch: int) -> Figures:
     """Of one training: the steady step is the median of those after the first pass over the photos."""
     steps, marks = report["steps"], report["marks"]
-    figures = {}
+    figures: Figures = {}
     for clock, unit in ((WALL, "s"), (PROCESSOR, "s of processor")):
         after_imports = steps[0][clock] - marks["imports"][clock]
         between = [after[clock] - before[clock] for before, after in pairwise(steps)]

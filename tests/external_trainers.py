@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests import foreign_keys
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.external.aitoolkit import AiToolkit
 from twinloop.adapters.trainers.external.kohya import Kohya
 from twinloop.adapters.trainers.external.tool import Installation, Tool, locate
@@ -195,10 +196,10 @@ def installed(tool: Tool, folder: Path, *arguments: str) -> Installation:
 def kohya_trainer(folder: Path, base: str = "someone/some-sdxl", *arguments: str) -> ExternalTrainer:
     """SDXL by the stand-in for sd-scripts."""
     tool = Kohya()
-    return ExternalTrainer(tool, installed(tool, sd_scripts(folder), *arguments), base, FAMILIES["sdxl"])
+    return ExternalTrainer(tool, installed(tool, sd_scripts(folder), *arguments), BaseChoice(base), FAMILIES["sdxl"])
 
 
 def ai_toolkit_trainer(folder: Path, base: str = "someone/some-flux") -> ExternalTrainer:
     """FLUX.1 by the stand-in for ai-toolkit."""
     tool = AiToolkit()
-    return ExternalTrainer(tool, installed(tool, ai_toolkit(folder)), base, FAMILIES["flux"])
+    return ExternalTrainer(tool, installed(tool, ai_toolkit(folder)), BaseChoice(base), FAMILIES["flux"])

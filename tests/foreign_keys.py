@@ -117,6 +117,6 @@ SIMPLETUNER = _names("""model_type lora_type model_family model_flavour pretrain
     optimizer mixed_precision gradient_checkpointing resolution resolution_type caption_dropout_probability checkpointing_steps
     checkpoints_total_limit resume_from_checkpoint seed minimum_image_size maximum_image_size target_downsample_size aspect_bucket_rounding
     validation_prompt report_to snr_gamma offset_noise noise_offset prediction_type rescale_betas_zero_snr flow_schedule_shift
-    flow_schedule_auto_shift max_grad_norm optimizer_config""")  # fmt: skip
+    flow_schedule_auto_shift max_grad_norm optimizer_config base_model_precision""")  # fmt: skip
 SIMPLETUNER_BACKEND = _names("""id type dataset_type instance_data_dir caption_strategy metadata_backend repeats crop resolution resolution_type minimum_image_size
     maximum_image_size target_downsample_size is_regularisation_data cache_dir_vae default cache_dir write_batch_size disabled""")  # fmt: skip

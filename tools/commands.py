@@ -6,11 +6,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from twinloop.cli.command import script_parser
 from twinloop.cli.commandline import build_parser

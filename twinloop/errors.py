@@ -18,18 +18,28 @@ TwinLoopError                 the message says what happened and what to do next
 +-- OutOfMemory               a model does not fit into the memory of the device
 +-- TrainingDiverged          the loss is no longer a number; nothing was written
 +-- WaitingForReview          a round waits for a person; the run goes on afterwards
-+-- Interrupted               the user (or a test) stopped the run; it can be resumed
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
+
+INTERRUPTED = 130
+"""Exit code of a command that was stopped by Ctrl-C: 128 and the number of the signal."""
+NOTHING_MEASURED = 2
+"""Exit code of the doctor where no detectors can be used: a finding, no error."""
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+NOT_PERMITTED = (errno.EACCES, errno.EPERM, errno.EROFS)
+FREE_SPACE = "Nothing is lost; free some space and run the same command again."
+"""What to do where the disk is full."""
 
 
 class TwinLoopError(Exception):
     """Base of all errors that are shown to users as one clear message, never as a traceback.
 
-    ``exit_code`` is what the command returns: 2 as for a wrong command line, 3 when a person is waited for, 130 when interrupted.
+    ``exit_code`` is what the command returns: 2 as for a wrong command line, 3 when a person is waited for.
     """
 
     exit_code = 2
@@ -127,9 +137,3 @@ class WaitingForReview(TwinLoopError):
     """A round waits for a person's review. Nothing is wrong: the same command goes on when it is finished."""
 
     exit_code = 3
-
-
-class Interrupted(TwinLoopError):
-    """The run was stopped; the same command goes on where it was."""
-
-    exit_code = 130

@@ -16,7 +16,7 @@ from twinloop import steps
 from twinloop.config import Settings
 from twinloop.domain.records import LoRA
 from twinloop.stages import decide
-from twinloop.stages.rounds import Outcome, Round, finished_round, standing
+from twinloop.stages.rounds import Round, RunResult, finished_round, standing
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.validate import tally
 from twinloop.steps import Run
@@ -29,7 +29,7 @@ from twinloop.store.workspace import Workspace
 
 def run_loop(
     settings: Settings, toolbox: Toolbox, workspace: Workspace, boundary: Callable[[str], None] | None = None
-) -> Outcome:
+) -> RunResult:
     """Run or resume the whole loop.
 
     Args:
@@ -54,13 +54,13 @@ def run_loop(
         while True:
             iteration = len(rounds) + 1
             gaps = steps.find_gaps(run, dataset, iteration)
-            decision = steps.decide_on(settings, rounds, gaps, steps.what_was_measured(run, iteration))
+            stop = steps.decide_on(settings, rounds, gaps, steps.what_was_measured(run, iteration))
             best = decide.best(standing(scores, rounds))
-            outcome = Outcome(decision, best.version, tuple(loras), tuple(scores), tuple(rounds), len(gaps))
-            steps.record(run, outcome)
-            if decision is not None:
-                steps.finish(run, outcome, decision, earlier=reporter.nothing_new())
-                return outcome
+            result = RunResult(stop, best.version, tuple(loras), tuple(scores), tuple(rounds), len(gaps))
+            steps.record(run, result)
+            if stop is not None:
+                steps.finish(run, result, stop, earlier=reporter.nothing_new())
+                return result
             reporter.round_begins(iteration)
             steps.say_gaps(run, gaps, rounds)
             steps.generate(run, gaps, loras[best.version - 1], iteration)

@@ -31,7 +31,9 @@ def phash(path: Path) -> object:
 
 def blur_and_brightness(path: Path) -> object:
     """cv2.imread, the variance of the Laplacian and the mean: one decode for both, the usual recipe."""
-    grey = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2GRAY)
+    picture = cv2.imread(str(path))
+    assert picture is not None
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
     return cv2.Laplacian(grey, cv2.CV_64F).var(), grey.mean()
 
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from clock import Clock
 
@@ -79,9 +79,10 @@ def feed(path: Path) -> None:
 
     UNet2DConditionModel.add_adapter = adapt
     DiagonalGaussianDistribution.sample = lambda self, generator=None: self.mode()
-    torch.utils.data.RandomSampler.__iter__ = epoch
-    torch.randn_like = noise
-    torch.randint = _only_for_loop(torch.randint, lambda: drawn[f"times.{now}"])
+    sampler, library = cast(Any, torch.utils.data.RandomSampler), cast(Any, torch)
+    sampler.__iter__ = epoch
+    library.randn_like = noise
+    library.randint = _only_for_loop(torch.randint, lambda: drawn[f"times.{now}"])
 
 
 def _only_for_loop(usual: Callable[..., Any], given: Callable[[], Any]) -> Callable[..., Any]:

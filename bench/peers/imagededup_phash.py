@@ -28,7 +28,7 @@ def stand_in_for_cnn() -> None:
         module = types.ModuleType(name)
         for kind in classes:
             setattr(module, kind, type(kind, (), {}))
-        module.DEFAULT_MODEL_NAME = "default_model"
+        vars(module)["DEFAULT_MODEL_NAME"] = "default_model"
         sys.modules[name] = module
 
 

@@ -10,7 +10,6 @@ training draws (photos, noise, times, the LoRA's start), for `diffusers_script.p
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from twinloop.ports import TrainingSettings
 
 CLOCK = Clock()
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 RANK = 16
 CAPTION = "photo of ohwx ana"
@@ -46,6 +44,7 @@ def train(
     import json
     from dataclasses import replace
 
+    from twinloop.adapters.diffusion.base_choice import BaseChoice
     from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
     from twinloop.domain.records import TrainingSample
     from twinloop.families import FAMILIES
@@ -53,7 +52,7 @@ def train(
 
     CLOCK.mark("imports")
     family = replace(FAMILIES["sdxl"], targets=targets or FAMILIES["sdxl"].targets)
-    trainer = DiffusersLoraTrainer(model, family, precision=precision)
+    trainer = DiffusersLoraTrainer(BaseChoice(model, precision=precision), family)
     CLOCK.mark("model")
     samples = [TrainingSample(path, sha256_file(path), CAPTION, 1.0) for path in pictures(photos)]
     CLOCK.mark("photos")
@@ -75,13 +74,15 @@ def write_draws(model: str, photos: Path, settings: TrainingSettings, file: Path
     import torch
     from safetensors.torch import save_file
 
+    from twinloop.adapters.diffusion.base_choice import BaseChoice
     from twinloop.adapters.diffusion.base_model import open_base
     from twinloop.adapters.trainers.adapted import adapted
+    from twinloop.adapters.trainers.adapter_plan import AdapterPlan
     from twinloop.adapters.trainers.noise import draw_noise, schedule_for
     from twinloop.adapters.trainers.schedule import SampleSchedule
     from twinloop.families import FAMILIES
 
-    base, count = open_base(model, FAMILIES["sdxl"], "auto", False, "float32"), len(pictures(photos))
+    base, count = open_base(BaseChoice(model, precision="float32"), FAMILIES["sdxl"]), len(pictures(photos))
     size, batch = settings.resolution, settings.batch_size
     order = SampleSchedule(
         [1.0] * count, [(size, size)] * count, batch=batch, seed=settings.seed, flip=False, dropout=0.0
@@ -93,9 +94,9 @@ def write_draws(model: str, photos: Path, settings: TrainingSettings, file: Path
     schedule = schedule_for(base.family, base.scheduler_config)
     cells = size // base.vae_scale
     for step in range(1, settings.steps + 1):
-        noise = draw_noise(schedule, (batch, 4, cells, cells), 0.0, settings.seed, step)
+        (noise,) = draw_noise(schedule, [(batch, 4, cells, cells)], 0.0, settings.seed, step)
         drawn |= {f"noise.{step}": noise.noise, f"times.{step}": noise.times}
-    with adapted(base, ATTENTION, RANK, RANK, settings.seed) as denoiser:
+    with adapted(base, AdapterPlan(ATTENTION, RANK, RANK), settings.seed) as denoiser:
         drawn |= {
             f"start.{name}": part.detach().clone()
             for name, part in denoiser.parameters.items()
@@ -111,14 +112,16 @@ def generate(model: str, size: int, precision: str, lora: Path, images: tuple[in
     Args:
         images: denoising steps, prompts, seeds.
     """
+    from twinloop.adapters.diffusion.base_choice import BaseChoice
     from twinloop.adapters.diffusion.base_model import open_base
     from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator
     from twinloop.domain.shots import Shot
     from twinloop.families import FAMILIES
     from twinloop.ports import GenerationSettings
 
-    generator = DiffusersGenerator(model, FAMILIES["sdxl"], precision=precision)
-    prompts = open_base(model, FAMILIES["sdxl"], "auto", False, precision).prompts
+    choice = BaseChoice(model, precision=precision)
+    generator = DiffusersGenerator(choice, FAMILIES["sdxl"])
+    prompts = open_base(choice, FAMILIES["sdxl"]).prompts
     generator.load_lora(lora)
     steps, texts, seeds = images
     shots = [

@@ -74,7 +74,7 @@ def train(model: str, photos: Path, steps: int, batch: int, size: int, dtype: to
             with torch.autocast(DEVICE, dtype, enabled=dtype != torch.float32):
                 made = unet(noisy, times, words.repeat(len(clean), 1, 1), added_cond_kwargs=more).sample
             loss = torch.nn.functional.mse_loss(made.float(), noise.float())
-            loss.backward()
+            torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()
             optimizer.zero_grad()
@@ -111,9 +111,11 @@ def main() -> None:
     what, model, *rest = sys.argv[1:]
     if what == "generate":
         size, precision, lora, *counts = rest
-        steps, prompts, seeds = map(int, (counts[1] if counts else "8,6,4").split(","))
+        denoising, prompts, seeds = map(int, (counts[1] if counts else "8,6,4").split(","))
         print(
-            CLOCK.report(figures=generate(model, int(size), dtype_of(precision), Path(lora), (steps, prompts, seeds)))
+            CLOCK.report(
+                figures=generate(model, int(size), dtype_of(precision), Path(lora), (denoising, prompts, seeds))
+            )
         )
         return
     photos, steps, batch, size, precision, home = rest

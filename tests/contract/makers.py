@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.fakes import FakeGenerator, FakeTrainer, fake_photo
 from twinloop.domain.records import TrainingSample
 from twinloop.domain.shots import Shot
@@ -45,8 +46,8 @@ def make(name: str, base: Path | None, photos: Path) -> Makers:
 
     family = FAMILIES["sdxl"]
     return Makers(
-        lambda: DiffusersGenerator(str(base), family, device="cpu"),
-        lambda: DiffusersLoraTrainer(str(base), family, device="cpu"),
+        lambda: DiffusersGenerator(BaseChoice(str(base), "cpu"), family),
+        lambda: DiffusersLoraTrainer(BaseChoice(str(base), "cpu"), family),
         samples(photos),
     )
 

@@ -19,10 +19,11 @@ pytest.importorskip("diffusers")
 
 from tests.contract.makers import GENERATION, shots  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora  # noqa: E402
 from twinloop.adapters.diffusion.regions import REGIONAL, blocks_of  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
-from twinloop.adapters.trainers.adapted import adapted_layers  # noqa: E402
+from twinloop.adapters.trainers.adapter_plan import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES, Family  # noqa: E402
 
 TARGETS = 2
@@ -51,9 +52,7 @@ class Ready:
 def ready(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ready]:
     home = tmp_path_factory.mktemp(request.param)
     family = FAMILIES[request.param]
-    generator = DiffusersGenerator(
-        str(build_tiny(family.name, home / "base")), family, device="cpu", precision="float32"
-    )
+    generator = DiffusersGenerator(BaseChoice(str(build_tiny(family.name, home / "base")), "cpu", "float32"), family)
     generator._base.regions.backend = "eager"
     denoiser = generator._base.denoiser
     loras = tuple(

@@ -15,6 +15,7 @@ pytest.importorskip("diffusers")
 
 from tests.contract.makers import GENERATION, SIZE, shots  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.fakes import FakeGenerator  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
@@ -35,7 +36,7 @@ def generator(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     if request.param == FAKE:
         return FakeGenerator()
     base = build_tiny(request.param, tmp_path_factory.mktemp(request.param) / "base")
-    return DiffusersGenerator(str(base), FAMILIES[request.param], device="cpu", precision="float32")
+    return DiffusersGenerator(BaseChoice(str(base), "cpu", "float32"), FAMILIES[request.param])
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def plain(generator: Generator) -> dict[str, ImageArray]:
 @pytest.fixture(scope="module")
 def sdxl(tmp_path_factory: pytest.TempPathFactory) -> DiffusersGenerator:
     base = build_tiny("sdxl", tmp_path_factory.mktemp("sdxl") / "base")
-    return DiffusersGenerator(str(base), FAMILIES["sdxl"], device="cpu", precision="float32")
+    return DiffusersGenerator(BaseChoice(str(base), "cpu", "float32"), FAMILIES["sdxl"])
 
 
 class Look:
@@ -144,7 +145,7 @@ def test_in_products_that_do_not_depend_on_the_batch_the_rest_is_equal_to_the_la
 ) -> None:
     """A denoiser that works row by row: what is left differs from an undisturbed batch by nothing at all."""
     generator = DiffusersGenerator(
-        str(build_tiny(family, tmp_path / "base")), FAMILIES[family], device="cpu", precision="float32"
+        BaseChoice(str(build_tiny(family, tmp_path / "base")), "cpu", "float32"), FAMILIES[family]
     )
     denoiser = generator._base.denoiser
     denoiser.forward = row_by_row(denoiser.forward)

@@ -20,6 +20,7 @@ from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # 
 from tests.contract.tiny_bases import offline  # noqa: E402
 from tests.plain_editing import plain_edit, plain_pipeline  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.seeing import SeeingProcessor, place_pictures, seeing_processor  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
@@ -63,7 +64,7 @@ class Editor:
         return self.family.editing
 
     def generator(self, lora: bool = False) -> DiffusersGenerator:
-        made = DiffusersGenerator(str(self.base), self.family, device="cpu", precision="float32")
+        made = DiffusersGenerator(BaseChoice(str(self.base), "cpu", "float32"), self.family)
         made.load_lora(self.lora if lora else None)
         return made
 
@@ -80,7 +81,7 @@ def editor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     index = json.loads((base / "model_index.json").read_text())
     (base / "model_index.json").write_text(json.dumps({**index, "_class_name": kind}))
     family, photos = FAMILIES[name], samples(home / "photos", count=4)
-    DiffusersLoraTrainer(str(base), family, device="cpu", precision="float32").train(
+    DiffusersLoraTrainer(BaseChoice(str(base), "cpu", "float32"), family).train(
         photos, replace(TRAINING, steps=2), home / "lora.safetensors", home / "work", {}, lambda *_: None
     )
     return Editor(family, kind, base, home / "lora.safetensors", tuple(_square(photo.path) for photo in photos))
@@ -121,11 +122,11 @@ def test_a_photo_is_seen_once_with_each_text(editor: Editor) -> None:
     """Where the text encoders see photos, a text is embedded anew for another photo; nowhere for the same."""
     generator = editor.generator()
     pictures(generator, editor.shot(0))
-    before = generator.encoded_prompts
+    before = generator._base.prompts.encoded
     pictures(generator, editor.shot(0), editor.shot(0, seed=7))
-    assert generator.encoded_prompts == before
+    assert generator._base.prompts.encoded == before
     pictures(generator, editor.shot(3))
-    assert generator.encoded_prompts - before == (
+    assert generator._base.prompts.encoded - before == (
         2 if editor.editing.encode is not None else 0
     )  # the prompt and the negative one
 

@@ -26,6 +26,7 @@ from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.prompts import Joined, join  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
+from twinloop.adapters.trainers.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.batches import Batch, Batches, texts_to_embed  # noqa: E402
 from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache  # noqa: E402
 from twinloop.adapters.trainers.noise import draw_noise, schedule_for  # noqa: E402
@@ -110,12 +111,12 @@ def test_all_that_a_step_needs_lies_where_the_denoiser_does(trained: Trained, tm
     )  # fmt: skip
     # opened bases are kept, and there is no way back from the meta device
     base = replace(base, pipeline=copy.deepcopy(base.pipeline))
-    with adapted(base, trained.family.targets, settings.rank, settings.alpha, settings.seed) as model:
+    with adapted(base, AdapterPlan(trained.family.targets, settings.rank, settings.alpha), settings.seed) as model:
         base.denoiser.to(meta)
         schedule = schedule_for(trained.family, base.scheduler_config)
-        batch = with_masks_to_look_into(batches.batch(1))
+        batch = with_masks_to_look_into(batches.step(1)[0])
         for term in Objective(model, schedule, settings).terms(
-            batch, draw_noise(schedule, tuple(batch.latents.shape), 0.0, 1, 1)
+            batch, draw_noise(schedule, [tuple(batch.latents.shape)], 0.0, 1, 1)[0]
         ):
             assert term.device == meta
             torch.autograd.backward(term)
@@ -179,7 +180,7 @@ def test_activations_computed_again_give_the_same_gradients(trained: Trained) ->
         ]
         * 2
     )
-    with adapted(base, trained.family.targets, 4, 4.0, 0) as denoiser:
+    with adapted(base, AdapterPlan(trained.family.targets, 4, 4.0), 0) as denoiser:
         for name, parameter in denoiser.parameters.items():
             if name.endswith("lora_B"):
                 torch.nn.init.constant_(parameter, 0.01)

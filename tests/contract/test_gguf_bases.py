@@ -17,6 +17,7 @@ pytest.importorskip("gguf", reason="the quant extra is not installed")
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
 from tests.gguf_files import build_gguf_zimage  # noqa: E402
 from tests.unit.adapters.diffusion.test_quantised import answer, opened  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.quantised.gguf import FromGguf  # noqa: E402
 from twinloop.adapters.diffusion.quantised.sizes import plain_shape, real_bytes  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
@@ -65,7 +66,7 @@ def test_the_header_tells_names_shapes_and_family(file: tuple[str, Path]) -> Non
 def trained(path: Path, home: Path, settings: TrainingSettings) -> tuple[bytes, list[float]]:
     losses: list[float] = []
     photos = samples(home / "photos", count=3)
-    trainer = DiffusersLoraTrainer(str(path), ZIMAGE, device="cpu", precision="float32")
+    trainer = DiffusersLoraTrainer(BaseChoice(str(path), "cpu", "float32"), ZIMAGE)
     trainer.train(
         photos, settings, home / "lora.safetensors", home / "work", {}, lambda step, steps, loss: losses.append(loss)
     )
@@ -81,7 +82,7 @@ def test_a_lora_trains_on_it_and_fits_the_float_model(
     (made, losses), (again, _) = (trained(path, tmp_path / name, settings) for name in ("one", "two"))
     assert made == again and np.isfinite(losses).all() and np.mean(losses[-4:]) < np.mean(losses[:4])
     for base in (path, path.parent / "float"):
-        generator = DiffusersGenerator(str(base), ZIMAGE, device="cpu", precision="float32")
+        generator = DiffusersGenerator(BaseChoice(str(base), "cpu", "float32"), ZIMAGE)
         pictures = []
         for lora in (None, tmp_path / "one" / "lora.safetensors", None):
             generator.load_lora(lora)

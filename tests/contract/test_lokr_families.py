@@ -20,6 +20,7 @@ from tests.contract.tiny_bases import TinyBase, both_files, offline  # noqa: E40
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
+from twinloop.adapters.trainers.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.loras.adapter import understood  # noqa: E402
 from twinloop.loras.kronecker import Kronecker  # noqa: E402
@@ -118,7 +119,10 @@ def test_what_is_written_is_what_was_trained(trained: Trained) -> None:
     """The denoiser in training answers as the generator's with the file does."""
     base = trained.open()
     targets = trained.family.targets
-    with adapted(base, targets, PAIRS.rank, PAIRS.alpha, 0, lokr=PAIRS.lokr_factor) as denoiser, torch.no_grad():
+    with (
+        adapted(base, AdapterPlan(targets, PAIRS.rank, PAIRS.alpha, lokr=PAIRS.lokr_factor), 0) as denoiser,
+        torch.no_grad(),
+    ):
         tensors = load_file(trained.pairs)
         for name, parameter in denoiser.parameters.items():
             parameter.copy_(tensors[f"{trained.family.denoiser}.{name}"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.unit.stages.vault.people_makers import faces_like, strangers
+from tests.unit.stages.vault.people.makers import faces_like, strangers
 from twinloop import wiring
 from twinloop.ports import NeighbourSearch
-from twinloop.stages.vault.grouping import FaceSet, group
+from twinloop.stages.vault.people.grouping import FaceSet, group
 
 
 @pytest.fixture(scope="module")

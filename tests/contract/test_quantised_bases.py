@@ -17,6 +17,7 @@ pytest.importorskip("bitsandbytes", reason="the quant extra is not installed")
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
@@ -56,12 +57,12 @@ class Bench:
             if step == stop_at:
                 raise Stopped
 
-        trainer = DiffusersLoraTrainer(str(self.base), self.family, device="cpu", quantization=self.how)
+        trainer = DiffusersLoraTrainer(BaseChoice(str(self.base), "cpu", quantization=self.how), self.family)
         trainer.train(self.photos, replace(SETTINGS, **changes), home / "lora.safetensors", home / "work", {}, progress)
         return home / "lora.safetensors"
 
     def pictures(self, how: str | None, lora: Path | None) -> list[ImageArray]:
-        generator = DiffusersGenerator(str(self.base), self.family, device="cpu", quantization=how)
+        generator = DiffusersGenerator(BaseChoice(str(self.base), "cpu", quantization=how), self.family)
         generator.load_lora(lora)
         made = [image for _, image in generator.generate(shots(2), GENERATION)]
         generator.load_lora(None)

@@ -20,7 +20,7 @@ from tests.contract.tiny_bases import TinyBase, both_files, offline  # noqa: E40
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.prompts import join  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
-from twinloop.adapters.trainers.text_encoders import TARGETS  # noqa: E402
+from twinloop.adapters.trainers.adapter_plan import ENCODER_TARGETS, AdapterPlan  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.errors import InputError, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -107,7 +107,7 @@ def test_captions_are_read_as_the_generator_reads_them(trained: Trained) -> None
     base = trained.open()
     base.lora.use(None)
     words = join(base.prompts.embed_all(TEXTS), trained.family.joining)
-    with adapted(base, trained.family.targets, 4, 8.0, 0, text_encoder=True) as denoiser:
+    with adapted(base, AdapterPlan(trained.family.targets, 4, 8.0, text_encoder=True), 0) as denoiser:
         read = denoiser.encode(TEXTS, words)
         assert any(part.requires_grad for part in read.values())
         denoiser.train_encoders(False)
@@ -122,7 +122,7 @@ def test_computed_again_or_one_by_one_the_gradients_are_the_same(trained: Traine
     found = []
     for checkpointing, parts in ((False, [(0, 2)]), (True, [(0, 2)]), (False, [(0, 1), (1, 2)])):
         with adapted(
-            base, trained.family.targets, 4, 8.0, 0, checkpointing=checkpointing, text_encoder=True
+            base, AdapterPlan(trained.family.targets, 4, 8.0, text_encoder=True), 0, checkpointing=checkpointing
         ) as denoiser:
             for name, parameter in denoiser.parameters.items():
                 if name.endswith("lora_B"):
@@ -150,7 +150,7 @@ def test_every_layer_is_in_the_file_and_has_moved(trained: Trained) -> None:
     tensors = load_file(trained.lora)
     for encoder in trained.family.text_encoders().prefixes:
         for layer in (0, 1):
-            for target in TARGETS:
+            for target in ENCODER_TARGETS:
                 place = f"{encoder}.text_model.encoder.layers.{layer}.{'mlp' if target.startswith('fc') else 'self_attn'}.{target}"
                 unread = trained.family.name == "sdxl" and encoder == "text_encoder" and layer == 1
                 assert bool(tensors[f"{place}.lora_B.weight"].any()) != unread, place

@@ -11,7 +11,6 @@ import pytest
 
 from tests.contract.makers import EXTERNAL, NAMES, TRAINING, Makers, make
 from twinloop.domain.records import LoRA
-from twinloop.errors import Interrupted
 from twinloop.ports import TrainingSettings
 from twinloop.store.lora_file import header_texts
 
@@ -32,7 +31,7 @@ def fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def train(makers: Makers, home: Path, settings: TrainingSettings = TRAINING, stop_after: int | None = None) -> LoRA:
     def progress(step: int, steps: int, loss: float) -> None:
         if step == stop_after:
-            raise Interrupted(f"stopped after step {step}")
+            raise KeyboardInterrupt(f"stopped after step {step}")
 
     return makers.trainer().train(makers.samples, settings, home / "lora.safetensors", home / "work", TEXTS, progress)
 
@@ -66,7 +65,7 @@ def test_same_arguments_same_bytes(makers: Makers, undisturbed: bytes, tmp_path:
 def test_stopped_and_called_again_same_bytes(
     makers: Makers, undisturbed: bytes, tmp_path: Path, stop_after: int
 ) -> None:
-    with pytest.raises(Interrupted):
+    with pytest.raises(KeyboardInterrupt):
         train(makers, tmp_path, stop_after=stop_after)
     assert not (tmp_path / "lora.safetensors").exists()
     train(makers, tmp_path)

@@ -26,9 +26,11 @@ from diffusers.training_utils import compute_snr  # noqa: E402
 from tests.contract.makers import SIZE, TRAINING  # noqa: E402
 from tests.contract.references import REFERENCES, Given, Step  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.framing import frame  # noqa: E402
 from twinloop.adapters.trainers.adapted import AdaptedModel, adapted  # noqa: E402
+from twinloop.adapters.trainers.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.batches import time_ids  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.noise import FlowSchedule, NoiseSchedule, StepNoise, draw_noise, schedule_for  # noqa: E402
@@ -56,16 +58,16 @@ def compared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """Our step, the reference's, and the reference's loss."""
     name = request.param
     home = tmp_path_factory.mktemp(f"parity-{name}")
-    base = open_base(str(build_tiny(name, home / "base")), FAMILIES[name], "cpu", False, "float32")
+    base = open_base(BaseChoice(str(build_tiny(name, home / "base")), "cpu", "float32"), FAMILIES[name])
     settings = replace(TRAINING, batch_size=2, caption_dropout=0.0, min_snr_gamma=GAMMA)
     photos = _photos(home)
     batch = (
-        DiffusersLoraTrainer(str(home / "base"), FAMILIES[name], device="cpu", precision="float32")
+        DiffusersLoraTrainer(BaseChoice(str(home / "base"), "cpu", "float32"), FAMILIES[name])
         ._prepare(base, photos, settings, home)
-        .batch(1)
+        .step(1)[0]
     )
     schedule = schedule_for(base.family, base.scheduler_config)
-    drawn = draw_noise(schedule, tuple(batch.latents.shape), 0.0, 3, 1)
+    (drawn,) = draw_noise(schedule, [tuple(batch.latents.shape)], 0.0, 3, 1)
     chosen = [photos[number] for number in batch.samples]
     given = Given(
         base.pipeline,
@@ -76,7 +78,7 @@ def compared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     )
     with torch.inference_mode():
         wanted = REFERENCES[name](given)
-    with adapted(base, base.family.targets, 4, 4.0, 0) as denoiser, torch.no_grad():
+    with adapted(base, AdapterPlan(base.family.targets, 4, 4.0), 0) as denoiser, torch.no_grad():
         _move(denoiser)
         with _listening(base) as calls:
             loss = float(sum(Objective(denoiser, schedule, settings).terms(batch, drawn)))
@@ -266,7 +268,7 @@ def test_sizes_told_to_sdxl_are_those_of_the_reference(width: int, height: int) 
 
 @pytest.mark.parametrize(("guided", "words"), [(True, 512), (False, 256)])
 def test_schnell_reads_half_as_many_words(guided: bool, words: int, tmp_path: Path) -> None:
-    base = open_base(str(build_tiny("flux", tmp_path / "base")), FAMILIES["flux"], "cpu", False, "float32")
+    base = open_base(BaseChoice(str(build_tiny("flux", tmp_path / "base")), "cpu", "float32"), FAMILIES["flux"])
     base.pipeline.transformer.register_to_config(guidance_embeds=guided)
     assert (
         FAMILIES["flux"].encode(base.pipeline, "photo of ohwx ana", torch.device("cpu"))["prompt_embeds"].shape[1]

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
@@ -36,10 +37,10 @@ class TinyBase:
     photos: tuple[TrainingSample, ...]
 
     def open(self) -> BaseModel:
-        return open_base(str(self.base), self.family, "cpu", False, "float32")
+        return open_base(BaseChoice(str(self.base), "cpu", "float32"), self.family)
 
     def generator(self) -> DiffusersGenerator:
-        return DiffusersGenerator(str(self.base), self.family, device="cpu", precision="float32")
+        return DiffusersGenerator(BaseChoice(str(self.base), "cpu", "float32"), self.family)
 
     def train(self, home: Path, settings: TrainingSettings, kill_after: int = 0) -> None:
         """Write ``home/lora.safetensors``, from the newest checkpoint in ``home/work`` on."""
@@ -48,7 +49,7 @@ class TinyBase:
             if step == kill_after:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        trainer = DiffusersLoraTrainer(str(self.base), self.family, device="cpu", precision="float32")
+        trainer = DiffusersLoraTrainer(BaseChoice(str(self.base), "cpu", "float32"), self.family)
         trainer.train(self.photos, settings, home / LORA, home / "work", {}, progress)
 
     def killed_then_again(self, home: Path, settings: TrainingSettings, kill_after: int) -> tuple[bytes, bytes]:

@@ -236,6 +236,20 @@ def test_gaps_of_an_unknown_facet(capsys: pytest.CaptureFixture[str]) -> None:
     refused(said, "No shot can be planned", "--facet FILE")
 
 
+def test_a_person_without_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("gaps.json").write_text('{"recommendations": [{"type": "face_angle", "target": "profile", "count": 3}]}')
+    said = twinloop(capsys, "generate", "gaps.json", "--base-model", "fake", "--person", " ", "--output", "made")
+    refused(said, "--person: string should have at least 1 character")
+    assert not Path("made").exists()
+
+
+def test_a_number_of_the_round_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    gap = '{"type": "face_angle", "target": "profile", "count": 3}'
+    Path("gaps.json").write_text(f'{{"iteration": true, "recommendations": [{gap}]}}')
+    said = twinloop(capsys, "generate", "gaps.json", "--base-model", "fake", "--person", "x", "--num-per-gap", 1)
+    assert said.code == 0 and json.loads(Path("synthetic_1/shots.json").read_text())["iteration"] is not True
+
+
 def test_a_lora_that_is_not_there(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     analyze(capsys, photos)
     call = ["generate", "gaps.json", "--base-model", "fake", "--person", "x"]

@@ -11,7 +11,6 @@ import pytest
 
 from tests.functional import loops
 from twinloop.config import Settings
-from twinloop.errors import Interrupted
 from twinloop.store import atomic
 
 
@@ -51,14 +50,14 @@ class working_in:
         del os.environ["SOURCE_DATE_EPOCH"]
 
 
-def stop_at(wanted: int, error: type[BaseException]) -> Callable[[str], None]:
+def stop_at(wanted: int) -> Callable[[str], None]:
     seen = 0
 
     def boundary(key: str) -> None:
         nonlocal seen
         seen += 1
         if seen == wanted:
-            raise error(f"stopped after {key}")
+            raise KeyboardInterrupt(f"stopped after {key}")
 
     return boundary
 
@@ -81,8 +80,8 @@ def test_stopped_at_every_journal_boundary(
         again.mkdir()
         shutil.copytree(home / "photos", again / "photos")
         with working_in(again):
-            with pytest.raises(Interrupted):
-                loops.run(small(), stop_at(wanted, Interrupted))
+            with pytest.raises(KeyboardInterrupt):
+                loops.run(small(), stop_at(wanted))
             loops.run(small())
             assert loops.tree("out", "loras") == expected, (
                 f"differs when stopped after record {wanted} ({keys[wanted - 1]})"
@@ -128,6 +127,6 @@ def test_interrupted_by_the_user_goes_on(undisturbed: tuple[Path, dict[str, str]
     shutil.copytree(home / "photos", tmp_path / "photos")
     with working_in(tmp_path):
         with pytest.raises(KeyboardInterrupt):
-            loops.run(small(), stop_at(12, KeyboardInterrupt))
+            loops.run(small(), stop_at(12))
         loops.run(small())
         assert loops.tree("out", "loras") == expected

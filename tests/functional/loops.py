@@ -6,31 +6,15 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from tests.unit.things import Recording
 from twinloop.adapters.fakes import fake_photo
 from twinloop.config import Settings, parse_settings
 from twinloop.loop import run_loop, workspace_of
-from twinloop.stages.rounds import Outcome
+from twinloop.stages.rounds import RunResult
 from twinloop.wiring import build_toolbox
 
 TIMELESS = ("catalog.sqlite", ".lock")
 """What may differ between two equal runs: the cache (a database's bytes depend on its history) and the lock."""
-
-
-class Quiet:
-    """A reporter that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.warnings: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def progress(self, label: str, done: int, total: int) -> None:
-        pass
 
 
 def write_photos(folder: Path, count: int = 14) -> None:
@@ -54,8 +38,8 @@ def settings(**changes: Any) -> Settings:
     return parse_settings({**data, **changes}, "test")
 
 
-def run(chosen: Settings, boundary: Any = None, reporter: Quiet | None = None) -> Outcome:
-    return run_loop(chosen, build_toolbox(chosen, reporter or Quiet()), workspace_of(chosen), boundary)
+def run(chosen: Settings, boundary: Any = None, reporter: Recording | None = None) -> RunResult:
+    return run_loop(chosen, build_toolbox(chosen, reporter or Recording()), workspace_of(chosen), boundary)
 
 
 def tree(*folders: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.functional import loops
-from twinloop.errors import Interrupted
+from tests.unit.things import Recording
 
 TRAINING = {"preset": "fake", "steps": 16, "keep_checkpoints": 4, "checkpoint_panel": 3}
 
@@ -28,7 +28,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_version_is_the_best_checkpoint_and_its_samples_stay() -> None:
     """The fake learns by heart after three quarters of its steps: the checkpoint there is the best."""
-    reporter = loops.Quiet()
+    reporter = Recording()
     outcome = loops.run(settings(), reporter=reporter)
     choice = json.loads(Path("out/checkpoints_v1.json").read_text())
     measured = [entry["step"] for entry in choice["checkpoints"]]
@@ -70,9 +70,9 @@ def test_stopped_at_any_record_it_ends_in_the_same_files(tmp_path: Path) -> None
 
         def stop(key: str, wanted: str = records[number]) -> None:
             if key == wanted:
-                raise Interrupted(wanted)
+                raise KeyboardInterrupt(wanted)
 
-        with pytest.raises(Interrupted):
+        with pytest.raises(KeyboardInterrupt):
             loops.run(settings(), stop)
     loops.run(settings())
     assert loops.tree("out", "loras") == expected

@@ -157,6 +157,26 @@ def test_a_dry_run_shows_prompts_of_every_gap(
     assert said.count("\n    - ") == 2 * len(plan) // 3
 
 
+def test_a_dry_run_says_that_the_folder_holds_a_run_of_other_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    assert twinloop(capsys, "run", "--config", configuration(tmp_path, max_iterations=1)).code == 0
+    assert (
+        "refused" not in twinloop(capsys, "run", "--config", configuration(tmp_path, max_iterations=1), "--dry-run").err
+    )
+    config = configuration(tmp_path, max_iterations=1, person_trigger="ohwx somebody")
+    planned, refused = (
+        twinloop(capsys, "run", "--config", config, "--dry-run"),
+        twinloop(capsys, "run", "--config", config),
+    )
+    assert (planned.code, refused.code) == (0, 2)
+    for said in (planned.err, refused.err):
+        assert "was started with other settings" in said and "person_trigger" in said
+    assert "refused" not in twinloop(capsys, "run", "--config", config, "--dry-run", "--restart").err
+
+
 def test_the_printed_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     loops.write_photos(Path("photos"))

@@ -12,8 +12,8 @@ import pytest
 
 from tests.functional import loops
 from tests.functional.console import configuration, twinloop
+from tests.unit.things import Recording
 from twinloop.config import Settings
-from twinloop.errors import Interrupted
 
 EARLY = {"num_per_gap": 4, "early_reject": 0.6}
 
@@ -36,7 +36,7 @@ def one_round(**generation: Any) -> Settings:
 
 def test_approval_is_of_all_shots_and_equal_to_that_without(home: Path) -> None:
     """The fake's previews are its pictures, so the same images are approved either way."""
-    reporter = loops.Quiet()
+    reporter = Recording()
     loops.run(one_round(), reporter=reporter)
     early = read("out/iteration_history.json")["iterations"][0]
     said = read("out/verdicts_iter1.json")
@@ -70,7 +70,7 @@ def test_the_report_says_how_many_and_why_and_shows_no_empty_frames(home: Path) 
 def stop_after(wanted: str) -> Callable[[str], None]:
     def boundary(key: str) -> None:
         if key == wanted:
-            raise Interrupted(key)
+            raise KeyboardInterrupt(key)
 
     return boundary
 
@@ -83,7 +83,7 @@ def test_stopped_at_any_record_of_the_round_it_ends_the_same(home: Path) -> None
     for key in (given_up[0], given_up[-1], "iter1.verdicts"):
         shutil.rmtree("out")
         shutil.rmtree("loras")
-        with pytest.raises(Interrupted):
+        with pytest.raises(KeyboardInterrupt):
             loops.run(one_round(), stop_after(key))
         loops.run(one_round())
         assert loops.tree("out", "loras") == expected, key

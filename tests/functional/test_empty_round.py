@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.functional import loops
+from tests.unit.things import Recording
 
 
 def test_nothing_approved_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     loops.write_photos(Path("photos"))
-    reporter = loops.Quiet()
+    reporter = Recording()
     outcome = loops.run(loops.settings(validation={"min_face_confidence": 1.0}), reporter=reporter)
-    assert outcome.decision is not None and outcome.decision.rule == "nothing_approved"
+    assert outcome.stop is not None and outcome.stop.rule == "nothing_approved"
     assert outcome.best == 1
     assert not Path("loras/lora_v2.safetensors").exists()
     history = json.loads(Path("out/iteration_history.json").read_text())
@@ -37,7 +38,7 @@ def test_approved_images_that_may_not_join_are_counted_with_the_reason(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     loops.write_photos(Path("photos"))
-    reporter = loops.Quiet()
+    reporter = Recording()
     outcome = loops.run(loops.settings(max_iterations=1, merge={"max_synthetic_share": 0.0}), reporter=reporter)
     approved = outcome.rounds[0].tally.approved
     assert approved and outcome.rounds[0].merged == 0

@@ -161,6 +161,34 @@ def test_a_runs_dataset_keeps_captions_and_weights(photos: Path, capsys: pytest.
     assert [subset["num_repeats"] for subset in subsets] == [2, 1]
 
 
+def test_photos_that_are_not_in_the_package_are_told(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photos / "d.jpg").write_bytes((photos / "a.jpg").read_bytes()[:100])
+    said = twinloop(capsys, "export", "kohya", "--dataset", "ana", "--output", "out", "--base-model", "me/sdxl")
+    assert said.code == 0 and "Left out: 1 of 4 photos (" in said.out and "manifest.json" in said.out
+    assert "1 photo of the dataset is not here" in Path("out/README.txt").read_text()
+    assert [item["file"] for item in json.loads(Path("out/manifest.json").read_text())["left_out"]] == ["d.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("target", "told"), [("kohya", False), ("ai-toolkit", False), ("onetrainer", True), ("simpletuner", True)]
+)
+def test_quantization_and_precision_are_told_or_noted(
+    photos: Path, here: Path, capsys: pytest.CaptureFixture[str], target: str, told: bool
+) -> None:
+    configuration(here, base_model="me/sdxl", quantization="nf4", precision="float16")
+    said = twinloop(
+        capsys, "export", target, "--config", "bootstrap_config.json", "--dataset", "ana", "--output", "out"
+    )
+    assert said.code == 0, said.err
+    assert ("quantization nf4 cannot be said to" in said.err) is not told
+    written = "".join(
+        path.read_text() for path in Path("out").glob("*.*") if path.suffix in (".json", ".toml", ".yaml")
+    )
+    assert ("nf4-bnb" in written or "NFLOAT_4" in written) is told
+    assert "fp16" in written or "FLOAT_16" in written.replace("BFLOAT_16", "")
+    assert "bf16" not in written and "BFLOAT_16" not in written
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [

@@ -17,10 +17,11 @@ pytest.importorskip("diffusers")
 import twinloop  # noqa: E402
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
 from tests.tiny_families import build_auraflow  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
-from twinloop.families import FAMILIES, Family, family_of, preset_for, register_family  # noqa: E402
+from twinloop.families import FAMILIES, Family, family_of_preset, preset_for, register_family  # noqa: E402
 from twinloop.registry import load_plugin  # noqa: E402
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "auraflow_family.py"
@@ -36,9 +37,9 @@ def example() -> Iterator[Family]:
 
 def test_one_file_brings_a_family(example: Family, tmp_path: Path) -> None:
     base = build_auraflow(tmp_path / "base")
-    assert family_of(str(base), preset_for(str(base))) is example
+    assert family_of_preset(preset_for(str(base))) is example
     settings = replace(TRAINING, preset="auraflow", steps=2)
-    trainer = DiffusersLoraTrainer(str(base), example, device="cpu", precision="float32")
+    trainer = DiffusersLoraTrainer(BaseChoice(str(base), "cpu", "float32"), example)
     trainer.train(
         samples(tmp_path / "photos", count=3),
         settings,
@@ -47,7 +48,7 @@ def test_one_file_brings_a_family(example: Family, tmp_path: Path) -> None:
         {},
         lambda *_: None,
     )
-    generator = DiffusersGenerator(str(base), example, device="cpu", precision="float32")
+    generator = DiffusersGenerator(BaseChoice(str(base), "cpu", "float32"), example)
     ((_, bare),) = generator.generate(shots(1), GENERATION)
     generator.load_lora(tmp_path / "lora.safetensors")
     ((shot, worn),) = generator.generate(shots(1), GENERATION)
@@ -70,7 +71,7 @@ def plain_picture(base: Path, lora: Path, shot: Any) -> Any:
 
 
 def test_without_a_pipeline_for_photos_that_is_said(example: Family, tmp_path: Path) -> None:
-    generator = DiffusersGenerator(str(build_auraflow(tmp_path / "base")), example, device="cpu", precision="float32")
+    generator = DiffusersGenerator(BaseChoice(str(build_auraflow(tmp_path / "base")), "cpu", "float32"), example)
     with pytest.raises(InputError, match=r"generation\.from_photos.*cannot start from a photo"):
         list(generator.generate([replace(shots(1)[0], source="a.jpg")], GENERATION))
 

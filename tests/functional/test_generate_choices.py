@@ -47,6 +47,37 @@ def test_a_share_of_photos_means_those_behind_the_gaps(capsys: pytest.CaptureFix
     assert sources(generate(capsys, *BASE)) == {"photos"}
 
 
+def test_poses_are_looked_at_where_something_is_named_that_can(capsys: pytest.CaptureFixture[str]) -> None:
+    """One photo in three is near in pose to start from: of these twelve the four on the wanted side."""
+    loops.write_photos(Path("faces"), 4)
+    for number, yaw in enumerate((-62.0, 62.0, -64.0, 64.0, -66.0, 66.0, -68.0, 68.0)):
+        fake_photo(Path(f"faces/SIDE_{number}.png"), seed=90 + number, yaw=yaw)
+    gaps()
+    call = ("--base-model", "fake", "--person", "ohwx ana", "--from-photos", "faces")
+
+    def starts(said: Said) -> set[str]:
+        assert said.code == 0, said.err
+        return {Path(image["source"]).name[:4] for image in said.data["images"]}
+
+    looked = twinloop(
+        capsys, "generate", "gaps.json", "--output", "a", "--num-per-gap", 12, "--json", *call, "--models-dir", "fake"
+    )
+    assert starts(looked) == {"SIDE"}
+    assert starts(twinloop(capsys, "generate", "gaps.json", "--output", "b", "--num-per-gap", 12, "--json", *call)) == {
+        "SIDE",
+        "IMG_",
+    }
+
+
+def test_what_is_noticed_while_images_are_made_is_said(tiny_base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gaps()
+    said = generate(
+        capsys, "--base-model", tiny_base, "--person", "ohwx ana", "--steps", 1, "--width", 64, "--height", 64, "--device", "cpu",
+        "--negative-prompt", "blurry " * 20,
+    )  # fmt: skip
+    assert said.code == 0 and "Only the first 14 tokens of this prompt are read" in said.err
+
+
 @pytest.mark.parametrize("named", [{}, {"dataset": "gone"}])
 def test_without_any_the_folder_is_asked_for(named: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     gaps(**named)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from tests.functional.console import ROOT, twinloop
 from tests.unit.loras.makers import adapter, delta, saved
@@ -104,6 +104,50 @@ def test_resizing_tells_what_is_kept(here: Path, capsys: pytest.CaptureFixture[s
     assert {part.scale for part in file.layers.values()} == {0.5} and file.size < Path("a.safetensors").stat().st_size
     half = twinloop(capsys, "lora", "resize", "a.safetensors", "--energy", "0.5", "--output", "e.safetensors", "--json")
     assert half.data["kept_energy"] >= 0.5 and half.data["least_kept"]["energy"] >= 0.5
+
+
+def test_a_trainings_module_is_kept_where_its_arguments_are(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = {"ss_network_module": "networks.lora_flux", "ss_network_args": '{"train_blocks": "all"}'}
+    for name, seed in (("f", 0), ("g", 9)):
+        saved(Path(f"{name}.safetensors"), adapter("flux", 4, 2.0, seed=seed), Dialect.KOHYA, texts)
+    assert twinloop(capsys, "lora", "resize", "f.safetensors", "--rank", "2", "--output", "r.safetensors").code == 0
+    assert texts.items() <= read_lora(Path("r.safetensors")).texts.items()
+    assert twinloop(capsys, "lora", "merge", "f.safetensors", "g.safetensors", "--output", "m.safetensors").code == 0
+    assert read_lora(Path("m.safetensors")).texts["ss_network_module"] == "networks.lora_flux"
+    assert twinloop(capsys, "lora", "merge", "a.safetensors", "b.safetensors", "--output", "n.safetensors").code == 0
+    assert read_lora(Path("n.safetensors")).texts["ss_network_module"] == "networks.lora"
+
+
+def test_what_a_file_says_of_itself_cannot_steer_the_terminal(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    steer = "\x1b]0;pwn\x07\x1b[31mRED\nForged: line"
+    texts = {"modelspec.title": steer, "modelspec.trigger_phrase": steer, f"ss_{steer}": "x"}
+    path = saved(Path("s.safetensors"), adapter("sd15"), Dialect.DIFFUSERS, texts).path
+    tensors = load_file(path) | {f"unet.{steer}.lora_A.weight": np.ones((2, 4), np.float32) * 1e6, f"unet.{steer}.lora_B.weight": np.ones((4, 2), np.float32)}  # fmt: skip
+    save_file(tensors, path, texts)
+    said = twinloop(capsys, "lora", "info", path)
+    assert said.code == 0 and "\x1b" not in said.out and "\x07" not in said.out
+    assert "RED" in said.out and not any(line.startswith("Forged") for line in said.out.splitlines())
+
+
+def test_that_comfyui_reads_half_of_kohyas_z_image_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for family, told in (("zimage", True), ("qwen-image", False)):
+        saved(Path(f"{family}.safetensors"), adapter(family), Dialect.DIFFUSERS)
+        said = twinloop(capsys, "lora", "convert", f"{family}.safetensors", "--to", "kohya", "--output", f"{family}_k.safetensors")  # fmt: skip
+        assert said.code == 0 and ("--to comfyui" in said.err) is told
+
+
+def test_a_merge_of_broken_or_too_large_numbers_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tensors = load_file("a.safetensors")
+    name = next(name for name in tensors if name.endswith("lora_up.weight"))
+    for file, value in (("nan", np.nan), ("inf", np.inf), ("large", 60000.0)):
+        save_file(tensors | {name: np.full_like(tensors[name], value)}, f"{file}.safetensors")
+    for file in ("nan", "inf"):
+        said = twinloop(capsys, "lora", "merge", "a.safetensors", f"{file}.safetensors", "--output", "m.safetensors")
+        assert said.code == 2 and f"{file}.safetensors: in the layer" in said.err and "not finite" in said.err
+    large = ("lora", "merge", "a.safetensors", "large.safetensors:9", "--output", "m.safetensors")
+    said = twinloop(capsys, *large, "--dtype", "float16")
+    assert said.code == 2 and "too large for float16" in said.err and not Path("m.safetensors").exists()
+    assert twinloop(capsys, *large).code == 0
 
 
 @pytest.mark.parametrize(

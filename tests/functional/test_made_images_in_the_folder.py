@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.functional import loops
 from tests.functional.console import twinloop
+from tests.unit.things import Recording
 from twinloop.domain.records import Dataset
 from twinloop.store.provenance import synthetic_png
 
@@ -37,7 +38,7 @@ def first_dataset() -> tuple[Dataset, dict[str, Any]]:
 def test_approved_images_that_were_merged_by_hand_are_trained_on_by_a_new_run() -> None:
     loops.write_photos(Path("photos"), 20)
     mark(*sorted(Path("photos").iterdir())[14:])
-    reporter = loops.Quiet()
+    reporter = Recording()
     loops.run(loops.settings(max_iterations=1), reporter=reporter)
     dataset, _ = first_dataset()
     assert (len(dataset.real), len(dataset.synthetic)) == (12, 6), "two photos are near duplicates"
@@ -59,7 +60,7 @@ def test_a_character_that_was_only_ever_drawn_is_learned_from_its_pictures() -> 
     """Pictures by a generator are all there is of it: they count as photos do, and the rounds' images less than they."""
     loops.write_photos(Path("photos"))
     mark(*Path("photos").iterdir())
-    reporter = loops.Quiet()
+    reporter = Recording()
     outcome = loops.run(loops.settings(max_iterations=1), reporter=reporter)
     dataset, _ = first_dataset()
     assert len(dataset.real) == 12 and {member.weight for member in dataset.real} == {1.0}

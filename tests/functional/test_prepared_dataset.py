@@ -10,13 +10,11 @@ import pytest
 
 from tests.functional import loops
 from tests.functional.console import twinloop
-from tests.unit.stages.vault.makers import FAKE, fake_vault
-from tests.unit.things import Silent
+from tests.unit.stages.vault.makers import fake_vault, work_on
+from tests.unit.things import Recording
 from twinloop.adapters.fakes import _lora_info
 from twinloop.domain.vault import Consent, Label
-from twinloop.stages.vault.caption import Writer
-from twinloop.stages.vault.cut import CutOptions
-from twinloop.stages.vault.prep import PrepOptions, prep
+from twinloop.stages.vault.dataset.prep import PrepOptions, prep
 
 CONSENT = Consent("written", "Alice", "2024-05-06", "training")
 
@@ -29,11 +27,9 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def prepared(layout: str, consent: Consent = CONSENT) -> Path:
     """A prepared folder of 8 photos, one caption of which the user changed."""
-    with fake_vault(Path(), 8) as (vault, person):
+    with fake_vault(Path(), 8) as (opened, person):
         label = Label("p001", "zwx alice", "woman", consent)
-        found = prep(
-            vault, person, label, {}, PrepOptions(layout=layout, cutting=CutOptions(size=256)), Writer(FAKE), Silent()
-        )
+        found = prep(opened, work_on(opened, person, label), PrepOptions(layout=layout), Recording())
     if layout != "metadata":
         next(found.folder.rglob("IMG_0003.txt")).write_text("at the sea")
     return found.folder

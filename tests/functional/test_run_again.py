@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.functional import loops
+from tests.unit.things import Recording
 from twinloop.config import Settings
 
 
 def said(chosen: Settings) -> tuple[list[str], list[str]]:
-    reporter = loops.Quiet()
+    reporter = Recording()
     loops.run(chosen, reporter=reporter)
     return reporter.lines, reporter.warnings
 

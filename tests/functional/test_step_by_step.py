@@ -14,6 +14,7 @@ from safetensors.numpy import save
 
 from tests.functional import loops
 from tests.functional.console import configuration, python, twinloop
+from tests.unit.pickles.safetensors_files import BAD
 from twinloop.cli.generate import loads_as_base
 
 PERSON = "ohwx ana"
@@ -235,3 +236,19 @@ def test_a_lora_of_another_tool_names_no_base_of_this_machine(
     assert read(Path("made/generation_metadata.json"))["base_model"] == "fake"
     found = [loads_as_base(name) for name in ("nano", "org/model", "other.safetensors", "sd_xl.safetensors", "", None)]
     assert found == [True, True, True, False, False, False]
+
+
+def test_a_damaged_lora_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    gap = {"type": "face_angle", "target": "profile", "count": 3}
+    Path("gaps.json").write_text(json.dumps({"recommendations": [gap], "base_model": "fake"}))
+    for name in ("nested deeply", "a hole", "negative offsets"):
+        Path("deep.safetensors").write_bytes(BAD[name])
+        said = twinloop(capsys, "generate", "gaps.json", "--lora", "deep.safetensors", "--person", PERSON)
+        assert said.code == 2 and said.err.count("\n") == 1, said.err
+        assert (
+            "deep.safetensors is not a readable safetensors file" in said.err
+            and "Download or train it again" in said.err
+        )

@@ -13,7 +13,6 @@ from PIL import Image
 from tests.functional import loops
 from tests.functional.console import twinloop
 from twinloop.adapters.fakes import FakeTrainer
-from twinloop.errors import Interrupted
 
 FAKES = ("--base-model", "fake", "--models-dir", "fake", "--person", "ohwx ana", "--steps", "9")
 
@@ -74,9 +73,9 @@ def test_stopped_at_any_record_it_ends_in_the_same_files() -> None:
 
         def stop(key: str, wanted: str = wanted) -> None:
             if key == wanted:
-                raise Interrupted(wanted)
+                raise KeyboardInterrupt(wanted)
 
-        with pytest.raises(Interrupted):
+        with pytest.raises(KeyboardInterrupt):
             loops.run(chosen, stop)
     loops.run(chosen)
     assert loops.tree("out", "loras") == expected
@@ -112,13 +111,13 @@ def test_asked_for_in_the_middle_of_a_training_nothing_is_trained_again(monkeypa
         def told(step: int, steps: int, loss: float) -> None:
             taken.append(step)
             if len(taken) == 6:
-                raise Interrupted("stopped")
+                raise KeyboardInterrupt("stopped")
             progress(step, steps, loss)
 
         return real(self, samples, wanted, *head, told)
 
     monkeypatch.setattr(FakeTrainer, "train", train)
-    with pytest.raises(Interrupted):
+    with pytest.raises(KeyboardInterrupt):
         loops.run(settings())
     loops.run(settings(sample_every=2))
     assert taken[:9] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
@@ -132,9 +131,9 @@ def test_asked_for_in_the_middle_of_a_training_nothing_is_trained_again(monkeypa
 def test_other_prompts_are_drawn_anew_and_the_record_is_true() -> None:
     def stop(key: str) -> None:
         if key.startswith("samples_v1_8"):
-            raise Interrupted(key)
+            raise KeyboardInterrupt(key)
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(KeyboardInterrupt):
         loops.run(settings(sample_every=4, sample_prompts=["ohwx ana AAA"]), stop)
     loops.run(settings(sample_every=4, sample_prompts=["ohwx ana BBB"]))
     for step in (4, 8, 9):
@@ -151,9 +150,9 @@ def test_a_run_may_go_on_with_what_saves_memory(change: dict[str, Any]) -> None:
 
     def stop(key: str) -> None:
         if key == "lora_v1":
-            raise Interrupted(key)
+            raise KeyboardInterrupt(key)
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(KeyboardInterrupt):
         loops.run(settings(), stop)
     assert loops.run(settings(**change)).loras[0].version == 1
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from tests.functional.console import ROOT, twinloop
-from tests.unit.stages.vault.duplicate_makers import scanned
-from tests.unit.things import Silent
-from twinloop.stages.vault.dedup import DedupOptions, dedup
-from twinloop.stages.vault.opened import opened
+from tests.unit.stages.vault.copies.makers import scanned
+from tests.unit.things import Recording
+from twinloop.stages.vault.copies.dedup import DedupOptions, dedup
+from twinloop.stages.vault.opening import open_vault
 
 FIXTURES = (ROOT / ".." / "shared" / "fixtures").resolve()
 COPIES = FIXTURES / "images" / "imagededup"
@@ -83,8 +83,8 @@ def test_no_near_group_joins_two_people(tmp_path: Path, name: str) -> None:
     """Faces cut alike, and nothing known of who is who: hashes alone bring dozens of people together here."""
     folder = FIXTURES / "photos" / name
     scanned(tmp_path, sorted(folder.rglob("*.jpg")))
-    with opened(tmp_path) as vault:
-        found = dedup(vault, DedupOptions(distance=12, burst_seconds=0), Silent())
+    with open_vault(tmp_path) as opened:
+        found = dedup(opened, DedupOptions(distance=12, burst_seconds=0), Recording())
     people = [{person_of(folder, Path(file.path)) for file in group.files} for group in found.groups]
     assert all(len(group) == 1 for group in people)
     assert found.photos - found.kept == (2 if name == "lfw" else 0)

@@ -11,8 +11,6 @@ import pytest
 from tests.functional.console import Said, twinloop
 from tests.unit.stages.vault.makers import fake_photos
 
-pytest.importorskip("twinloop.stages.vault.people", reason="people are not clustered by this version")
-
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,7 @@ from twinloop.config import parse_settings
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
 from twinloop.errors import ConfigError
-from twinloop.ports import EarlyLook, GenerationSettings
+from twinloop.ports import EarlyLook, GenerationSettings, SilentReporter
 from twinloop.stages.generate import GenerationContext, generate
 from twinloop.store.clock import SystemClock
 from twinloop.store.journal import Journal
@@ -51,23 +50,14 @@ class Watched(FakeGenerator):
         yield from super().generate(shots, settings, look)
 
 
-class Silent:
-    """Nobody watches."""
-
-    def progress(self, *_: Any, **__: Any) -> None: ...
-
-    def info(self, *_: Any, **__: Any) -> None: ...
-
-    def warn(self, *_: Any, **__: Any) -> None: ...
-
-
 def test_a_generator_knows_all_that_is_planned_also_when_little_is_left(tmp_path: Path) -> None:
     """Whether compiling pays must not depend on where a run was stopped."""
     generator = Watched()
     context = GenerationContext("iter1", tmp_path / "images", "base", None, GENERATION, stamped=False)
     for _ in range(2):
-        reporter: Any = Silent()
-        generate(shots(7), context, lambda: generator, Journal(tmp_path / "journal.jsonl"), SystemClock(), reporter)
+        generate(
+            shots(7), context, lambda: generator, Journal(tmp_path / "journal.jsonl"), SystemClock(), SilentReporter()
+        )
         (tmp_path / "images" / f"{shots(7)[6].key}.png").unlink()
     assert len(generator.asked) == 3 + 1
     assert {settings.planned for settings in generator.asked} == {7}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.functional import loops
-from tests.unit.things import Silent
+from tests.unit.things import Recording
 from twinloop import steps
 from twinloop.config import Settings
 from twinloop.domain.statistics import Estimate
@@ -24,7 +24,7 @@ from twinloop.wiring import build_toolbox
 def said(gain: float, **changes: object) -> str:
     """The line about a round whose LoRA is better by a share."""
     chosen: Settings = loops.settings(**changes)
-    reporter = Silent()
+    reporter = Recording()
     space = workspace_of(chosen)
     run = Run(chosen, build_toolbox(chosen, reporter), space, Journal(space.journal), Catalog(None))
     facts = RoundFacts(1, 1, 1, 1, Estimate(gain, gain - 0.01, gain + 0.01, 24))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,18 @@ def test_the_contracts_saw_the_whole_package(report: str) -> None:
     files = len(list((ROOT / "twinloop").rglob("*.py")))
     assert int(counts[1]) >= files
     assert int(counts[2]) > 3 * files
+
+
+MAY_BE_HEAVY = {"adapters", "nano"}
+
+
+def test_no_package_is_unguarded_against_heavy_libraries() -> None:
+    """A new one is guarded from its first day, or named here."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (guard,) = (contract for contract in contracts if contract["type"] == "forbidden")
+    there = {
+        path.stem for path in (ROOT / "twinloop").iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    wanted = {f"twinloop.{name}" for name in there - {"__init__"} - MAY_BE_HEAVY}
+    assert sorted(guard["source_modules"]) == sorted(wanted)
+    assert {"torch", "diffusers", "transformers", "peft", "onnxruntime", "cv2"} <= set(guard["forbidden_modules"])

@@ -9,7 +9,7 @@ import pytest
 
 from tests.external_trainers import ai_toolkit, sd_scripts
 from tests.functional import loops
-from tests.functional.console import twinloop
+from tests.functional.console import ROOT, twinloop
 from twinloop.store.atomic import write_json
 from twinloop.wiring import build_makers, obstacles
 
@@ -60,6 +60,30 @@ def test_what_another_trainer_knows(tmp_path: Path) -> None:
 def test_more_photos_than_a_model_looks_at(tmp_path: Path, base: str, references: int, words: str) -> None:
     (told,) = found(tmp_path, base=base, training={}, generation={"references": references})
     assert told.startswith(f"generation.references: {references}, ") and words in told
+
+
+@pytest.mark.parametrize(
+    ("base", "size", "said"),
+    [
+        (
+            "nano",
+            {"width": 250, "height": 256},
+            "generation: width 250: this base model makes sizes that are multiples of 8, such as width 248.",
+        ),
+        ("some/FLUX.1-dev", {"width": 1000, "height": 1020}, "multiples of 16, such as width 992 and height 1008."),
+    ],
+)
+def test_a_size_that_no_model_of_the_family_makes(tmp_path: Path, base: str, size: dict[str, int], said: str) -> None:
+    (told,) = (line for line in found(tmp_path, base=base, training={}, generation=size) if "multiples" in line)
+    assert told.endswith(said)
+
+
+def test_photos_that_a_family_cannot_start_from(tmp_path: Path) -> None:
+    plugin = {"plugins": [str(ROOT / "examples" / "auraflow_family.py")]}
+    asked: dict[str, Any] = {"base": "some/auraflow", "training": {"preset": "auraflow"}, "analysis": plugin}
+    wanted = found(tmp_path, **asked, generation={"from_photos": 0.5})
+    assert any("the family 'auraflow' cannot start from a photo" in line for line in wanted)
+    assert not any("from a photo" in line for line in found(tmp_path, **asked))
 
 
 def test_the_doctor_names_all_of_it(

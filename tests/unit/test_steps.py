@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 from tests.functional import loops
-from tests.unit.things import Silent, gap
+from tests.unit.things import Recording, gap
 from twinloop import steps
 from twinloop.adapters.fakes import fake_photo
 from twinloop.config import Settings
 from twinloop.domain.model_roles import NO_DETECTOR_EXISTS
+from twinloop.domain.records import LoRA
 from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.loop import run_loop, workspace_of
 from twinloop.stages import decide
@@ -37,14 +38,14 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def begun(**changes: Any) -> Run:
     chosen: Settings = loops.settings(**changes)
     space = workspace_of(chosen)
-    run = Run(chosen, build_toolbox(chosen, Silent()), space, Journal(space.journal), Catalog(None))
+    run = Run(chosen, build_toolbox(chosen, Recording()), space, Journal(space.journal), Catalog(None))
     steps.begin(run)
     return run
 
 
 def warnings(run: Run) -> list[str]:
     reporter = run.toolbox.reporter
-    assert isinstance(reporter, Silent)
+    assert isinstance(reporter, Recording)
     return reporter.warnings
 
 
@@ -168,13 +169,35 @@ def test_a_gaps_file_spoilt_by_hand_is_explained() -> None:
         steps.find_gaps(run, data, 1)
 
 
+def first_lora(run: Run) -> LoRA:
+    if not Path("photos").exists():
+        loops.write_photos(Path("photos"), 8)
+    return steps.train(run, steps.collect(run), 1)
+
+
 def test_a_shot_list_that_cannot_be_planned_names_the_gaps() -> None:
-    loops.write_photos(Path("photos"), 8)
     run = begun()
-    steps.collect(run)
-    lora = steps.train(run, steps.collect(run), 1)
     with pytest.raises(StateError, match="weather/rain"):
-        steps.generate(run, [gap("weather", "rain")], lora, 1)
+        steps.generate(run, [gap("weather", "rain")], first_lora(run), 1)
+
+
+def test_gaps_that_are_corrected_after_a_typo_are_planned() -> None:
+    """Also where an older version left an empty list of shots behind."""
+    run = begun()
+    with pytest.raises(StateError, match=r"face_angle/profil\. Correct out/gaps_iter1\.json"):
+        steps.generate(run, [gap("face_angle", "profil")], first_lora(run), 1)
+    assert not run.workspace.shots(1).exists()
+    write_json(run.workspace.shots(1), {"iteration": 1, "count": 0, "shots": []})
+    steps.generate(run, [gap()], first_lora(run), 1)
+    assert len(json.loads(run.workspace.shots(1).read_text())["shots"]) == 2
+
+
+def test_a_gap_that_nobody_knows_is_named_and_left_out() -> None:
+    run = begun()
+    steps.generate(run, [gap(), gap("weather", "rain")], first_lora(run), 1)
+    assert len(list(run.workspace.synthetic(1).glob("*.png"))) == 2
+    (said,) = (line for line in warnings(run) if "weather" in line)
+    assert said.startswith("weather/rain is no facet value known here")
 
 
 def test_no_gaps_stop_the_run_before_any_rule() -> None:
@@ -222,9 +245,9 @@ def test_a_balanced_folder_ends_after_the_first_lora() -> None:
     chosen = loops.settings(
         analysis={"facets": ["face_angle"], "shares": {"face_angle": {"front": 0, "three_quarter": 0, "profile": 0}}}
     )
-    reporter = Silent()
+    reporter = Recording()
     outcome = run_loop(chosen, build_toolbox(chosen, reporter), workspace_of(chosen))
-    assert outcome.decision is decide.NO_GAPS and outcome.best == 1 and outcome.rounds == ()
+    assert outcome.stop is decide.NO_GAPS and outcome.best == 1 and outcome.rounds == ()
     assert Path("loras/lora.safetensors").read_bytes() == Path("loras/lora_v1.safetensors").read_bytes()
     assert "\n✓ Convergence Achieved!" in reporter.lines
     assert not Path("out/gaps_iter2.json").exists()
@@ -234,11 +257,11 @@ def test_a_second_run_does_not_take_the_first_ones_loras() -> None:
     loops.write_photos(Path("photos"), 8)
     shares = {"face_angle": {"front": 0, "three_quarter": 0, "profile": 0}}
     chosen = loops.settings(analysis={"facets": ["face_angle"], "shares": shares})
-    run_loop(chosen, build_toolbox(chosen, Silent()), workspace_of(chosen))
+    run_loop(chosen, build_toolbox(chosen, Recording()), workspace_of(chosen))
     fake_photo(Path("photos") / "new.png", seed=500, yaw=30.0)
     other = loops.settings(analysis={"facets": ["face_angle"], "shares": shares}, output_dir="out2")
     with pytest.raises(StateError, match="LoRAs of another run"):
-        run_loop(other, build_toolbox(other, Silent()), workspace_of(other))
+        run_loop(other, build_toolbox(other, Recording()), workspace_of(other))
 
 
 @pytest.mark.parametrize(

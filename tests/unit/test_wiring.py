@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,24 @@ from typing import Any
 import pytest
 
 from tests.functional import loops
-from tests.functional.loops import Quiet
+from tests.unit.things import Recording
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.config import Settings
 from twinloop.errors import InputError, MissingExtra
 from twinloop.families import FAMILIES, preset_for
 from twinloop.ports import TrainingSettings
-from twinloop.wiring import base_model_path, build_makers, build_toolbox, chosen_facets, training_settings, with_extra
+from twinloop.stages.toolbox import Makers
+from twinloop.wiring import (
+    base_model_path,
+    build_makers,
+    build_toolbox,
+    chosen_facets,
+    device_name,
+    training_settings,
+    with_extra,
+)
 from twinloop.wiring import makers as makers_module
+from twinloop.wiring.kits import chosen_base
 from twinloop.wiring.makers import check_training_settings
 
 
@@ -82,13 +94,43 @@ def test_a_model_that_edits_knows_no_strength_and_says_so_where_one_is_given() -
     )
 
 
+@pytest.mark.parametrize(
+    ("base", "guidance", "reads", "distilled"),
+    [
+        ("some/sdxl", None, True, False),
+        ("some/sdxl", 1.0, False, False),
+        ("some/FLUX.1-dev", None, False, True),
+        ("some/FLUX.1-Kontext-dev", None, False, True),
+        ("black-forest-labs/FLUX.2-dev", None, False, True),
+        ("black-forest-labs/FLUX.2-klein-4B", None, False, False),
+        ("Tongyi-MAI/Z-Image-Turbo", None, False, False),
+        ("Tongyi-MAI/Z-Image", 1.0, True, False),
+    ],
+)
+def test_a_negative_prompt_that_nobody_reads_is_said(
+    base: str, guidance: float | None, reads: bool, distilled: bool
+) -> None:
+    given: dict[str, Any] = {"base_model": base, "training": {}}
+    makers = build_makers(settings(**given, generation={"guidance_scale": guidance, "negative_prompt": "hat"}))
+    assert (makers.generation.negative, makers.generation.distilled) == (reads, distilled)
+    assert ("generation.negative_prompt does nothing here" in makers.notice) is not reads
+    assert "negative" not in build_makers(settings(**given, generation={"guidance_scale": guidance})).notice
+
+
+def test_a_distilled_model_without_a_preset_of_its_own_is_said() -> None:
+    given: dict[str, Any] = {"base_model": "stabilityai/sdxl-turbo", "training": {}}
+    assert "(turbo) sdxl-turbo is distilled" in build_makers(settings(**given)).notice
+    own = {"num_inference_steps": 1, "guidance_scale": 0.0}
+    assert build_makers(settings(**given, generation=own)).notice == ""
+
+
 def test_an_unknown_preset_names_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"unknown preset 'flux9'.*animagine"):
         build_makers(settings(base_model="some/model", training={"preset": "flux9"}))
 
 
 def test_the_toolbox_of_the_fakes_takes_the_users_numbers_too() -> None:
-    toolbox = build_toolbox(settings(generation={"width": 96, "height": 96}, training={"steps": 2}), Quiet())
+    toolbox = build_toolbox(settings(generation={"width": 96, "height": 96}, training={"steps": 2}), Recording())
     assert (toolbox.generation.width, toolbox.training(5).steps, toolbox.base_model) == (96, 2, "fake")
     assert toolbox.generator() is toolbox.generator()
 
@@ -199,3 +241,22 @@ def test_the_forecast_is_told_of_the_pictures_of_others(tmp_path: Path, monkeypa
     for training in ({}, {"prior_images": str(tmp_path)}):
         build_makers(settings(base_model="fake", training=training)).forecast(30)
     assert asked == [(30, 0), (30, 2)]
+
+
+def test_without_pytorch_the_device_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "twinloop.adapters.diffusion.compute", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "PyTorch is not installed" in device_name()
+
+
+def test_all_that_is_asked_of_the_base_model_travels() -> None:
+    asked = {"device": "cpu", "precision": "bfloat16", "quantization": "nf4", "allow_download": True}
+    assert chosen_base(settings(base_model="some/sdxl", training={}, **asked)) == BaseChoice("some/sdxl", **asked)
+    assert Path(chosen_base(settings(base_model="nano")).base).is_dir()
+
+
+def test_a_toolbox_has_what_the_makers_have() -> None:
+    chosen = settings(generation={"width": 96, "height": 96}, training={"steps": 2})
+    toolbox, makers = build_toolbox(chosen, Recording()), build_makers(chosen)
+    assert isinstance(toolbox, Makers) and (toolbox.generation, toolbox.style) == (makers.generation, makers.style)
+    assert toolbox.training(5) == makers.training(5) and toolbox.forecast(5) is None

@@ -127,7 +127,7 @@ def score(version: int, **samples: Sequence[float]) -> PanelScore:
     return PanelScore(version, {name: bootstrap_mean(values, seed=version) for name, values in listed.items()}, listed)
 
 
-class Silent:
+class Recording:
     """A reporter that remembers."""
 
     def __init__(self) -> None:

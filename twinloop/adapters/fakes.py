@@ -22,7 +22,7 @@ from twinloop.domain.shots import Shot, derive_seed
 from twinloop.errors import MissingModel
 from twinloop.ports import DetectorPack, EarlyLook, GenerationSettings, TrainingSettings
 from twinloop.store.atomic import read_json, write_bytes, write_json
-from twinloop.store.lora_file import canonical
+from twinloop.store.lora_file import with_texts
 
 BLOCK = 8
 PER_ROW = 8
@@ -184,6 +184,9 @@ class FakeGenerator:
             info = _lora_info(path)
             self._skill, self._person = float(info["fake.skill"]), int(info["fake.person"])
 
+    def check(self, settings: GenerationSettings) -> None:
+        """Every size will do."""
+
     def generate(
         self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
     ) -> Iterator[tuple[Shot, ImageArray]]:
@@ -259,7 +262,7 @@ class FakeTrainer:
         }
         weights = np.frombuffer(bytes.fromhex(state["state"]), np.uint8).astype(np.float32).reshape(4, 8)
         tensors = {"unet.fake.lora_A.weight": weights, "unet.fake.lora_B.weight": weights.T.copy()}
-        data = canonical(save(tensors, metadata=info))
+        data = with_texts(save(tensors), info)
         write_bytes(output, data)
         return LoRA(
             str(output),

@@ -36,9 +36,9 @@ class OnTarget:
             return CheckResult(
                 "on_target", Outcome.UNSURE, None, context.value, f"{context.facet} could not be measured"
             )
-        face = context.seen.face
-        if context.facet == "face_angle" and face is not None and face.pose is not None:
-            off = degrees_to(context.value, face.pose.yaw)
+        pose = context.seen.pose
+        if context.facet == "face_angle" and pose is not None:
+            off = degrees_to(context.value, pose.yaw)
             if off <= self.border:
                 return CheckResult(
                     "on_target",

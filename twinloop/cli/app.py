@@ -1,6 +1,6 @@
 """The ways in: ``twinloop``, ``python -m twinloop``, and the scripts in the root folder.
 
-Everything else is imported below the guard, so that Ctrl-C is one line and exit code 130 from the first moment on.
+All that takes time is imported below the guard, so that Ctrl-C is one line and exit code 130 from the first moment on.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-INTERRUPTED = 130
+from twinloop.errors import INTERRUPTED
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from twinloop import __version__
-from twinloop.cli.app import INTERRUPTED
 from twinloop.cli.terminal import JsonLines, Terminal
-from twinloop.errors import TwinLoopError
+from twinloop.errors import DISK_FULL, FREE_SPACE, INTERRUPTED, NOT_PERMITTED, TwinLoopError
 
 Run = Callable[[argparse.Namespace, Terminal], Any]
 """Does the work of a command; what it returns is what ``--json`` prints."""
@@ -208,9 +207,9 @@ def _give_up_output() -> None:
 
 def _storage_text(error: OSError) -> str:
     place = f" ({error.filename})" if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk is full{place}. Nothing is lost; free some space and run the same command again."
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno in DISK_FULL:
+        return f"the disk is full{place}. {FREE_SPACE}"
+    if error.errno in NOT_PERMITTED:
         return f"no permission{place}. Choose another folder, or change the permissions."
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG):
         return f"{error.strerror}{place}. Name another file or folder."

@@ -46,10 +46,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.store.atomic import read_json
+    from twinloop.store.workspace import Workspace
 
-    workspace = run_demo(args.out, terminal)
-    terminal.line(f"Report: {workspace / 'report.html'}")
-    return read_json(workspace / "iteration_history.json")
+    folder = run_demo(args.out, terminal)
+    space = Workspace(folder, folder)
+    terminal.line(f"Report: {space.report}")
+    return read_json(space.history)
 
 
 def run_demo(out: Path, reporter: Reporter) -> Path:

@@ -14,15 +14,13 @@ from twinloop.cli import options, overlay
 from twinloop.cli.command import Command, Finished
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import plural
-from twinloop.errors import ConfigError, TwinLoopError
+from twinloop.errors import NOTHING_MEASURED, ConfigError, TwinLoopError
 
 if TYPE_CHECKING:
     from twinloop.config import Settings
     from twinloop.ports import DetectorPack
     from twinloop.stages.observe import Observer
 
-NOTHING_MEASURED = 2
-"""Exit code where no detectors can be used, so that nothing can be measured with that folder."""
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "core": ("numpy", "pillow", "pillow-heif", "opencv-python-headless", "onnxruntime", "safetensors", "pydantic"),
     "train": ("torch", "diffusers", "transformers", "peft", "accelerate"),

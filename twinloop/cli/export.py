@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,7 @@ def configure_expressions(parser: argparse.ArgumentParser) -> None:
 def run_did(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.exporters.did import export_did
 
-    candidates = _look(args, *_ruler(args, terminal), terminal)
+    candidates = _look(args, *_ruler(args), terminal)
     return write(args.output, export_did(candidates, args.count, args.origin == PREFER_REAL), terminal)
 
 
@@ -128,7 +128,7 @@ def run_facesheet(args: argparse.Namespace, terminal: Terminal) -> Any:
     if args.output.suffix.lower() not in SHEETS:
         raise InputError(f"--output {args.output}: a face sheet is one picture; name a file that ends in .jpg or .png.")
     slots = angle_slots(args.angles)
-    candidates = _look(args, *_ruler(args, terminal), terminal)
+    candidates = _look(args, *_ruler(args), terminal)
     name = SheetName(args.output.stem, args.output.suffix)
     package = export_facesheet(slots, candidates, name, args.size, args.origin == PREFER_REAL)
     return write(args.output.parent, package, terminal)
@@ -139,17 +139,15 @@ def run_expressions(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.exporters.slots import expression_slots
     from twinloop.registry import facets
 
-    settings, observer = _ruler(args, terminal)
+    settings, observer = _ruler(args)
     slots = expression_slots(args.expressions, facets.get("expression"))
     candidates = _look(args, settings, observer, terminal)
     return write(args.output, export_expressions(slots, candidates, args.size, args.origin == PREFER_REAL), terminal)
 
 
-def _ruler(args: argparse.Namespace, terminal: Terminal) -> tuple[Settings, Observer]:
+def _ruler(args: argparse.Namespace) -> tuple[Settings, Observer]:
     """Settings, and the detectors that also find gaps and judge images."""
-    if args.dataset is None and args.config is None:
-        raise InputError("Which photos? Name them: --dataset DIR, or give --config bootstrap_config.json.")
-    name = Path(args.dataset or ".").resolve().stem or "person"
+    name = options.dataset_name(args)
     settings = options.settings_from(args, FLAGS, {"person_name": name, "person_trigger": name})
 
     from twinloop.wiring import build_observer
@@ -171,7 +169,7 @@ def _look(args: argparse.Namespace, settings: Settings, observer: Observer, term
 
 def looked_at(args: argparse.Namespace, terminal: Terminal) -> Candidates:
     """The dataset as candidates, by the detectors of the command line."""
-    settings, observer = _ruler(args, terminal)
+    settings, observer = _ruler(args)
     return _look(args, settings, observer, terminal)
 
 
@@ -185,8 +183,7 @@ def write(root: Path, package: Package, terminal: Terminal) -> Any:
     from twinloop.cli.tables import columns
     from twinloop.exporters.package import write_package
 
-    manifest = write_package(root, package)
-    data = package.complete_manifest()
+    manifest, data = write_package(root, package)
     rows = [("Slot", "File", "From", "Origin", "Yaw", "Expression")]
     for item in data["items"]:
         yaw, shown = item["measured"]["yaw"], item["measured"]["expression"]
@@ -199,20 +196,18 @@ def write(root: Path, package: Package, terminal: Terminal) -> Any:
     missing = f", {len(data['missing'])} missing" if data["missing"] else ""
     terminal.line(f"\n{plural(len(data['items']), 'picture')}{missing}")
     if data["left_out"]:
-        terminal.line(f"{_left_out(data)}\nEach with its reason: {manifest}")
+        terminal.line(f"{left_out_line(data['left_out'], data['images_looked_at'])}\nEach with its reason: {manifest}")
     terminal.line(f"What they are and what speaks against them: {manifest.with_name('README.txt')}")
     written = root / package.files[0].name if "sheet" in data else root
     terminal.line(f"Written: {written} ({len(package.files) + 1} files)")
     return {**data, "warnings": list(package.warnings)}
 
 
-def _left_out(data: Mapping[str, Any]) -> str:
-    """How many photos no picture could be cut from, and why, without the figures and names of each."""
-    reasons = Counter(
-        re.sub(r" as .*", " as another", re.split(r":| \(", item["reason"])[0]) for item in data["left_out"]
-    )
+def left_out_line(left_out: Sequence[Mapping[str, str]], looked_at: int) -> str:
+    """How many photos are not in a package, and why, without the figures and names of each."""
+    reasons = Counter(re.sub(r" as .*", " as another", re.split(r":| \(", item["reason"])[0]) for item in left_out)
     told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(REASONS))
-    return f"Left out: {len(data['left_out'])} of {plural(data['images_looked_at'], 'photo')} ({told})"
+    return f"Left out: {len(left_out)} of {plural(looked_at, 'photo')} ({told})"
 
 
 COMMANDS = (

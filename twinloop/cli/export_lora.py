@@ -64,13 +64,13 @@ def _run(target: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     preview = args.preview or (None if settings is None else _best_image(settings, lora))
     wish = Wish(_file_name(name), trigger, args.weight, preview)
     package = export_drop_in(target, read_lora(lora), wish)
-    manifest = write_package(args.output, package)
+    manifest, data = write_package(args.output, package)
     for warning in package.warnings:
         terminal.warn(warning)
     terminal.line(
         f"{len(package.files) + 1} files in {args.output}. How to use them: {manifest.with_name('README.txt')}"
     )
-    return {**package.complete_manifest(), "warnings": list(package.warnings)}
+    return {**data, "warnings": list(package.warnings)}
 
 
 def _file_name(name: str) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 
 from twinloop.cli import options
 from twinloop.cli.command import Command
+from twinloop.cli.export import left_out_line
 from twinloop.cli.terminal import Terminal
 from twinloop.domain.wording import plural
-from twinloop.errors import InputError
 
 FLAGS = {
     "dataset": "dataset_dir", "person": "person_trigger", "base_model": "base_model", "preset": "training.preset",
@@ -49,9 +49,7 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.store.sidecar import trigger_of
     from twinloop.wiring import base_family, build_makers
 
-    if args.dataset is None and args.config is None:
-        raise InputError("Which photos? Name them: --dataset DIR, or give --config bootstrap_config.json.")
-    person = Path(args.dataset or ".").resolve().stem or "person"
+    person = options.dataset_name(args)
     trigger = (trigger_of(Path(args.dataset)) if args.dataset is not None else None) or f"ohwx {person}"
     settings = options.settings_from(args, FLAGS, {"person_name": person, "person_trigger": trigger})
     gathered = gather_samples(Path(settings.dataset_dir), settings.person_trigger, merge_limits(settings))
@@ -62,17 +60,19 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     job = Job(
         settings.person_name.replace(" ", "_"), base, family, training, settings.person_trigger, root / "dataset",
         root / "output", folders_of(gathered.samples, settings.person_trigger), prediction_of(base, family),
-        float16=settings.precision == "float16",
+        settings.quantization, settings.precision == "float16",
     )  # fmt: skip
     package = export_training_set(TARGETS[name], job, gathered)
-    manifest = write_package(args.output, package)
+    manifest, data = write_package(args.output, package)
     for warning in package.warnings:
         terminal.warn(warning)
     for folder in job.folders:
         terminal.line(f"dataset/{folder.name}: {plural(len(folder.pictures), 'picture')}, each {folder.repeats} x")
     terminal.line(f"{plural(job.pictures, 'picture')} and a configuration in {args.output}")
+    if left := data["left_out"]:
+        terminal.line(f"{left_out_line(left, job.pictures + len(left))}\nEach with its reason: {manifest}")
     terminal.line(f"How to start: {manifest.with_name('README.txt')}")
-    return {**package.complete_manifest(), "warnings": list(package.warnings)}
+    return {**data, "warnings": list(package.warnings)}
 
 
 COMMANDS = tuple(

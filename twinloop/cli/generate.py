@@ -85,6 +85,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="with a GPU: which parts of the base model wait in main memory; saves memory, costs time (default: none)",
     )
     options.add_config(parser)
+    options.add_catalog(parser)
 
 
 def _add_drawing(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +119,10 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
 def _add_photos(parser: argparse.ArgumentParser) -> None:
     """Real photos to start from, or to look at."""
     parser.add_argument(
-        "--from-photos", type=Path, metavar="DIR", help="start images from the real photos in this folder"
+        "--from-photos",
+        type=Path,
+        metavar="DIR",
+        help="start images from the real photos in this folder: with --models-dir from those near in pose to what is wanted, without it from any",
     )
     parser.add_argument(
         "--photo-share",
@@ -139,8 +143,8 @@ def _add_photos(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop import manual
-    from twinloop.stages.generate import METADATA
     from twinloop.stages.validate import given_up
+    from twinloop.store.workspace import GENERATION_METADATA
 
     gaps, found = manual.read_gaps(args.gaps)
     settings = _settings(args, found)
@@ -161,7 +165,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     terminal.line(f"Generated: {plural(len(made), 'image')} in {output}")
     early = len(given_up(output))
     if early:
-        terminal.line(f"Given up early: {early}, because a preview failed its target ({METADATA} says why)")
+        terminal.line(f"Given up early: {early}, because a preview failed its target ({GENERATION_METADATA} says why)")
     return {
         "output": str(output),
         "images": [{"file": m.path.name, "sha256": m.sha256, **m.shot.to_json()} for m in made],
@@ -177,7 +181,7 @@ def _make(order: Order, settings: Settings, terminal: Terminal) -> list[MadeImag
     if settings.generation.early_reject is not None:
         observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
         early = steps.early_judge(settings, observer)
-    makers = wiring.build_makers(settings)
+    makers = wiring.build_makers(settings, terminal.warn)
     if makers.notice:
         terminal.warn(makers.notice)
     makers.check(() if order.lora is None else (order.lora,))
@@ -215,7 +219,7 @@ def loads_as_base(name: Any) -> bool:
 
 
 def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _photos(args: argparse.Namespace, settings: Settings, dataset: Any, terminal: Terminal) -> tuple[Source, ...]:
@@ -230,16 +234,27 @@ def _photos(args: argparse.Namespace, settings: Settings, dataset: Any, terminal
     from twinloop import manual
 
     if args.from_photos is not None:
-        return manual.usable_sources(args.from_photos, terminal)
+        return _sources(args.from_photos, args, settings, terminal)
     if not _photo_share(args, settings):
         return ()
     if args.config is not None:
         own = runs_person(Path(settings.output_dir)) in ("", settings.person_name)
         found = manual.photos_of_run(settings) if own else ()
-        return found or manual.usable_sources(Path(settings.dataset_dir), terminal)
+        return found or _sources(Path(settings.dataset_dir), args, settings, terminal)
     if isinstance(dataset, str) and dataset and Path(dataset).is_dir():
-        return manual.usable_sources(Path(dataset), terminal)
+        return _sources(Path(dataset), args, settings, terminal)
     raise InputError("--photo-share: start from which photos? Name their folder: --from-photos DIR.")
+
+
+def _sources(folder: Path, args: argparse.Namespace, settings: Settings, terminal: Terminal) -> tuple[Source, ...]:
+    """The photos of a folder, with their poses where the flag says what looks at them."""
+    from twinloop import manual, wiring
+
+    if args.models_dir is None:
+        return manual.usable_sources(folder, terminal)
+    observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
+    with options.open_catalog(args, settings, terminal) as catalog:
+        return manual.observed_sources(folder, observer, catalog, terminal)
 
 
 def _photo_share(args: argparse.Namespace, settings: Settings) -> float:

@@ -91,9 +91,10 @@ def _labelled(dataset: Path) -> str:
     """The words that FaceVault's captions begin with, class word included; "" where that folder was not prepared by it."""
     from twinloop.errors import StateError
     from twinloop.store.atomic import read_json
+    from twinloop.store.sidecar import PERSON
 
     try:
-        record = read_json(dataset / "person.json")
+        record = read_json(dataset / PERSON)
     except (InputError, StateError):
         return ""
     return str(record.get("prompt") or record.get("trigger", "")) if isinstance(record, dict) else ""

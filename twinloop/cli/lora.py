@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli import options
 from twinloop.cli.command import Command, HelpFormatter, add_command
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.wording import shown
 
 if TYPE_CHECKING:
     from twinloop.loras.actions import Term
@@ -133,10 +134,14 @@ def run_convert(args: argparse.Namespace, terminal: Terminal) -> Any:
     made = convert(args.file, Dialect(args.to), args.output)
     if made["dropped"]:
         terminal.warn(
-            f"not part of a LoRA, and left out: {', '.join(made['dropped'][:5])} (trained words; the prompt needs others)"
+            f"not part of a LoRA, and left out: {shown(', '.join(made['dropped'][:5]))} (trained words; the prompt needs others)"
         )
     note = " (what ComfyUI reads for UNets)" if made["to"] != made["asked_for"] else ""
     terminal.line(f"{made['layers']} layers, {made['from']} -> {made['to']}{note}: {made['output']}")
+    if made["family"] == "zimage" and made["to"] == "kohya":
+        terminal.warn(
+            "ComfyUI reads only a part of a Z-Image LoRA in kohya's names, not its attention. For it: --to comfyui"
+        )
     return made
 
 
@@ -196,13 +201,11 @@ def _range(ranks: list[int]) -> str:
 def kept_text(made: Mapping[str, Any]) -> str:
     """How much a cut kept, for people."""
     least = made["least_kept"]
-    return (
-        f"{100 * made['kept_energy']:.2f}% of the energy kept (least: {100 * least['energy']:.1f}% in {least['layer']})"
-    )
+    return f"{100 * made['kept_energy']:.2f}% of the energy kept (least: {100 * least['energy']:.1f}% in {shown(least['layer'])})"
 
 
 def info_lines(data: Mapping[str, Any]) -> list[str]:
-    """A description for people."""
+    """A description for people. What the file says of itself cannot move the cursor or change the window's title."""
     from twinloop.cli.tables import columns
 
     norms = data["norms"]
@@ -222,10 +225,10 @@ def info_lines(data: Mapping[str, Any]) -> list[str]:
         )
     if data["other_tensors"]:
         rows.append(("Beside layers", ", ".join(data["other_tensors"][:5])))
-    header = [f"  {key}: {value}" for key, value in data["header"].items()]
+    header = [shown(f"  {key}: {value}") for key, value in data["header"].items()]
     return [
-        data["file"],
-        *columns(rows),
+        shown(data["file"]),
+        *columns([(key, shown(value)) for key, value in rows]),
         *(["Header:", *header] if header else ["Header: no modelspec.* or ss_* texts"]),
     ]
 

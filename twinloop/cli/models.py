@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.command import Command, Finished, HelpFormatter, add_command
 from twinloop.cli.terminal import Terminal
-from twinloop.domain.wording import plural
+from twinloop.domain.wording import agree, plural
 from twinloop.errors import DownloadError, InputError
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def run_verify(args: argparse.Namespace, terminal: Terminal) -> Any:
             told = f"{item.path}: {item.condition}{f' ({item.detail})' if item.detail else ''}"
             (terminal.warn if item.condition in BAD else terminal.line)(told)
     bad = sum(item.condition in BAD for item in items)
-    terminal.line(f"{plural(len(items), 'file')}, {bad} not as {'it' if len(items) == 1 else 'they'} should be.")
+    terminal.line(f"{plural(len(items), 'file')}, {bad} not as {agree(len(items), 'it', 'they')} should be.")
     return Finished([_data(item) for item in items], PROBLEMS if bad else 0)
 
 

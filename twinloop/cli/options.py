@@ -130,6 +130,17 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def dataset_name(args: argparse.Namespace) -> str:
+    """What a person is called after the photos that ``--dataset`` names, without a suffix: a record of a run may stand there.
+
+    Raises:
+        InputError: neither photos nor a configuration were named.
+    """
+    if args.dataset is None and args.config is None:
+        raise InputError("Which photos? Name them: --dataset DIR, or give --config bootstrap_config.json.")
+    return Path(args.dataset or ".").resolve().stem or "person"
+
+
 def settings_from(
     args: argparse.Namespace,
     flags: Mapping[str, str],

@@ -21,8 +21,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.store.workspace import Workspace, shown_path
 
     folder = options.run_folder(args)
-    if not (folder / "run.json").exists():
-        raise NothingToDo(f"{folder} holds no run (no run.json). Name the output_dir of a run.")
+    record = Workspace(folder, folder).run_record
+    if not record.exists():
+        raise NothingToDo(f"{folder} holds no run (no {record.name}). Name the output_dir of a run.")
     loras = None if args.config is None else options.settings_from(args, {}, {}).lora_dir
     path = write_report(found_run(folder) if loras is None else Workspace(folder, loras))
     terminal.line(f"Report: {shown_path(path)}")

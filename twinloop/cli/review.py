@@ -15,7 +15,7 @@ from twinloop.errors import InputError, NothingToDo
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from twinloop.domain.verdicts import Outcome
+    from twinloop.domain.verdicts import Outcome, Verdict
     from twinloop.stages.review import Review
     from twinloop.store.workspace import Workspace
 
@@ -38,8 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.review import Review, finish, say, to_look_at
-    from twinloop.store.atomic import read_json
+    from twinloop.stages.review import Review, finish, read_verdicts, say
     from twinloop.store.workspace import Workspace
 
     folder = options.run_folder(args)
@@ -47,7 +46,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     iteration = args.iteration or _latest(space)
     if not space.verdicts(iteration).exists():
         raise NothingToDo(f"Round {iteration} of {folder} has no verdicts yet.")
-    verdicts = {item["image"]: item for item in to_look_at(read_json(space.verdicts(iteration))["verdicts"])}
+    verdicts = {verdict.image: verdict for verdict in read_verdicts(space.verdicts(iteration))}
     path = space.review(iteration)
     review = Review.read(path, iteration)
     opinions = _opinions(args)
@@ -64,26 +63,18 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     return review.to_json()
 
 
-def image_lines(verdicts: Mapping[str, Any], review: Review) -> list[str]:
+def image_lines(verdicts: Mapping[str, Verdict], review: Review) -> list[str]:
     """One line per image: what it is now and by whom, its quality, its name, and which checks did not approve it."""
     from twinloop.cli.tables import columns
-    from twinloop.domain.verdicts import CheckResult, Outcome
+    from twinloop.domain.verdicts import Outcome
     from twinloop.stages.validate import in_words
 
     rows = [("Outcome", "By", "Quality", "Image", "Failed checks")]
-    for name, item in verdicts.items():
+    for name, verdict in verdicts.items():
         said = review.opinions.get(name)
-        checks = [CheckResult.from_json(data) for data in item["checks"]]
-        why = ", ".join(in_words(check) for check in checks if check.outcome is not Outcome.APPROVED)
-        rows.append(
-            (
-                str(said.outcome) if said else item["outcome"],
-                "you" if said else "checks",
-                f"{item['quality']:.2f}",
-                name,
-                why,
-            )
-        )
+        why = ", ".join(in_words(check) for check in verdict.results if check.outcome is not Outcome.APPROVED)
+        outcome, by = (said.outcome, "you") if said else (verdict.outcome, "checks")
+        rows.append((str(outcome), by, f"{verdict.quality:.2f}", name, why))
     return [*columns(rows, right=(2,)), ""]
 
 

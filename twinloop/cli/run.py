@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.command import Command, Finished, spend, typed
 from twinloop.cli.terminal import Terminal
-from twinloop.errors import InputError, WaitingForReview
+from twinloop.errors import InputError, StateError, WaitingForReview
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,9 +43,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     settings = check_config(read_config(args.config), str(args.config))
     toolbox = build_toolbox(settings, terminal)
-    if args.dry_run:
-        return _preview(settings, toolbox, terminal)
     workspace = workspace_of(settings)
+    if args.dry_run:
+        plan = _preview(settings, toolbox, terminal)
+        if not args.restart:
+            _say_refusal(settings, toolbox, workspace, terminal)
+        return plan
     if args.restart:
         _put_aside(settings, workspace, terminal)
         spend(args, "--restart")
@@ -74,6 +77,16 @@ def _put_aside(settings: Settings, workspace: Workspace, terminal: Terminal) -> 
         terminal.line(
             f"Kept: the old run's LoRAs of {old} are now in {new}" if old.is_dir() else f"Kept: {old} is now {new}"
         )
+
+
+def _say_refusal(settings: Settings, toolbox: Toolbox, workspace: Workspace, terminal: Terminal) -> None:
+    """The run itself would stop with an error where its folder holds a run of other settings."""
+    from twinloop.steps import check_same_run
+
+    try:
+        check_same_run(settings, toolbox, workspace)
+    except StateError as error:
+        terminal.warn(f"Without --dry-run this is refused: {error}")
 
 
 def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal) -> Any:

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from twinloop.config.analysis import AnalysisSettings
 from twinloop.config.generation import GenerationConfig
 from twinloop.config.rounds import MergeConfig, PanelConfig, StopConfig
-from twinloop.config.section import Clash, Clashes, Positive, Section
+from twinloop.config.section import Clash, Clashes, Name, Positive, Section
 from twinloop.config.training import SAYS_NOTHING_WITHOUT, TrainingConfig
 from twinloop.config.validation import ValidationConfig
 from twinloop.domain.quantised import Quantization
@@ -22,8 +22,8 @@ from twinloop.ports import FREE_SETTINGS
 class Settings(Section):
     """One run of the loop."""
 
-    person_name: Annotated[str, Field(min_length=1)]
-    person_trigger: Annotated[str, Field(min_length=1)]
+    person_name: Name
+    person_trigger: Name
     base_model: Annotated[str, Field(min_length=1)] = "stabilityai/stable-diffusion-xl-base-1.0"
     dataset_dir: Annotated[str, Field(min_length=1)]
     models_dir: str = Field(

@@ -47,6 +47,9 @@ class TrainingConfig(Section):
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] | None = None
     batch_size: Positive | None = None
     resolution: Annotated[int, Field(ge=64, le=4096)] | None = None
+    smaller_resolutions: tuple[Annotated[int, Field(ge=64, le=4096)], ...] = Field(
+        (), description="train each picture at these too, as 512 and 768 beside a resolution of 1024"
+    )
     checkpoint_every: Positive | None = None
     initial_lora: str | None = Field(None, description="an existing LoRA to start round 1 with, instead of training v1")
     trainer: Literal["builtin", "kohya", "ai-toolkit"] = Field(
@@ -117,6 +120,20 @@ class TrainingConfig(Section):
         1.0, description="how much more an error inside the face counts than one outside; 1 = the same"
     )
     flip: bool = Field(False, description="also train on mirror images; off, because faces are not symmetric")
+    flow_sampling: Literal["logit_normal", "uniform"] | None = Field(
+        None,
+        description="how much noise the pictures of flow models get, before flow_shift; null = as the family has it",
+    )
+    flow_shift: Annotated[float, Field(gt=0.0, le=100.0)] | None = Field(
+        None,
+        description="of flow models, towards noise: 1 = none, which learns more of fine detail; null = the model's own",
+    )
+    only_layers: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="adapt only layers whose names hold one of these texts, such as single_transformer_blocks.7."
+    )
+    skip_layers: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="adapt no layer whose name holds one of these texts"
+    )
     keep_checkpoints: Annotated[int, Field(ge=0, le=50)] = Field(
         0,
         description="measure so many checkpoints of the last half on a small panel and take the best; 0 = take the last",

@@ -48,6 +48,28 @@ def with_trigger(caption: str, trigger: str) -> str:
     return f"{trigger}, {caption}" if caption else trigger
 
 
+def of_the_class(caption: str, trigger: str, class_word: str) -> str:
+    """The caption of another one of the subject's class: ``class_word`` in the place of the trigger, once.
+
+    The trigger is found as `with_trigger` finds it. A word for people that follows it goes with it, so that "ohwx woman" becomes "woman".
+    """
+    first, *others = parts_of(trigger) or [""]
+    if not first:
+        return caption
+    people = "|".join(map(re.escape, sorted({class_word.casefold(), *_PEOPLE}, key=len, reverse=True)))
+    said = re.sub(rf"{_words(first)}(?:\s+(?:{people})(?!\w))?", lambda _: class_word, caption, flags=re.IGNORECASE)
+    for other in others:
+        said = re.sub(_words(other), "", said, flags=re.IGNORECASE)
+    return ", ".join(parts_of(one_line(said)))
+
+
+_PEOPLE = ("person", "woman", "man", "girl", "boy", "lady", "guy", "child", "character")
+
+
 def _has_words(caption: str, words: str) -> bool:
     """Whether words stand in a caption as such: "ana" is not in "banana"."""
-    return re.search(rf"(?<!\w){re.escape(words.casefold())}(?!\w)", caption.casefold()) is not None
+    return re.search(_words(words.casefold()), caption.casefold()) is not None
+
+
+def _words(words: str) -> str:
+    return rf"(?<!\w){re.escape(words)}(?!\w)"

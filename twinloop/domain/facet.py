@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from twinloop.domain.faces import ImageArray
@@ -21,6 +21,7 @@ class Phrase:
         usual: nearly every picture has it, so that a caption leaves it unsaid: said in all, it would fuse with the trigger. Prompts say it.
         missing: what a caption says of a picture in which it was looked for and not found; () = nothing. Of several the facet's ``wording`` picks one.
         wish: how photos of it are asked for, after "5 real photos": ``in profile``; "" = in general words.
+        beside: other facet -> its values that leave room for this one in a picture; a facet that is not named leaves it with all of its values.
     """
 
     prose: tuple[str, ...]
@@ -29,6 +30,7 @@ class Phrase:
     usual: bool = False
     missing: tuple[str, ...] = ()
     wish: str = ""
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @runtime_checkable

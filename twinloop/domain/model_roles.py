@@ -82,12 +82,12 @@ NEEDS = (
     ),
     Need(
         "hands", (frozenset({Role.PALM, Role.HAND}), frozenset({Role.HAND_YOLO})),
-        "palm_detection_*.onnx and hand_landmark_*.onnx (MediaPipe hands), or a YOLO hand detector (hand_yolov8n.pt)",
+        "palm_detection_*.onnx and hand_landmark_*.onnx (MediaPipe hands, google-ai-edge/mediapipe), or a YOLO hand detector (hand_yolov8n.pt)",
         "composition: hands_visible is not measured",
     ),
     Need(
         "eyes and expression", (frozenset({Role.FACE_TASK}),),
-        "face_landmarker_v2_with_blendshapes.task (MediaPipe face landmarker)",
+        "face_landmarker_v2_with_blendshapes.task (MediaPipe face landmarker, google-ai-edge/mediapipe)",
         "expression is not measured, and composition: eyes_visible only with an eye detector (eyes_*.pt)",
     ),
     Need(

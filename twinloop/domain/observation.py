@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from twinloop.domain.faces import Face, Part
+from twinloop.domain.faces import Face, FloatArray, HeadPose, Part
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,16 @@ class Observation:
     def face(self) -> Face | None:
         """The subject's face, or None."""
         return self.faces[0] if self.faces else None
+
+    @property
+    def embedding(self) -> FloatArray | None:
+        """(D,) float32 of unit norm, of the subject's face; None without a face, or where it was not measured."""
+        return None if self.face is None else self.face.embedding
+
+    @property
+    def pose(self) -> HeadPose | None:
+        """The subject's; None without a face, or where it was not measured."""
+        return None if self.face is None else self.face.pose
 
     def measure(self, name: str) -> float | None:
         """One measured number, or None when it was not measured."""

@@ -41,13 +41,13 @@ class Estimate:
         return Estimate(self.value, low, high, self.n)
 
 
-def wilson(successes: int, n: int, z: float = 1.96) -> Estimate:
-    """Wilson score interval of a share (Wilson 1927). With n = 0 nothing is known: the interval is 0..1."""
+def wilson(successes: int, n: int) -> Estimate:
+    """95 % Wilson score interval of a share (Wilson 1927). With n = 0 nothing is known: the interval is 0..1."""
     if not 0 <= successes <= n:
         raise ValueError(f"need 0 <= successes <= n, got {successes} of {n}")
     if n == 0:
         return Estimate(0.0, 0.0, 1.0, 0)
-    p = successes / n
+    p, z = successes / n, 1.96
     denominator = 1 + z * z / n
     center = (p + z * z / (2 * n)) / denominator
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / denominator

@@ -97,6 +97,16 @@ class Person:
     faces: tuple[FaceKey, ...]
     hidden: bool = False
 
+    @property
+    def called(self) -> str:
+        """``p001 (alice)``, or ``p001``: the person in what people read."""
+        return f"{self.id} ({self.name})" if self.name else self.id
+
+    @property
+    def folder_name(self) -> str:
+        """What the folder of the person's training set is called: the name, else the id."""
+        return self.name or self.id
+
 
 @dataclass(frozen=True)
 class Decision:

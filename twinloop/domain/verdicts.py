@@ -98,3 +98,11 @@ class Verdict:
             **({} if self.human is None else {"human": str(self.human), "automatic": str(self.automatic)}),
             **({} if self.early is None else {"rejected_early": self.early}),
         }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Verdict:
+        """Outcome and quality follow from the checks. Raises KeyError, TypeError or ValueError where it is no verdict."""
+        results = tuple(CheckResult.from_json(item) for item in data["checks"])
+        human = None if data.get("human") is None else Outcome(data["human"])
+        early = data.get("rejected_early")
+        return cls(data["image"], data["sha256"], data["type"], data["target"], results, human, early)

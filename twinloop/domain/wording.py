@@ -10,7 +10,12 @@ NAMED = 3
 
 def plural(count: int, noun: str, many: str | None = None) -> str:
     """``1 photo``, ``2 photos``; ``many`` where an s is not enough."""
-    return f"{count} {noun if count == 1 else many or noun + 's'}"
+    return f"{count} {agree(count, noun, many or noun + 's')}"
+
+
+def agree(count: int, one: str, many: str) -> str:
+    """The word that goes with so many: ``agree(1, "is", "are")`` is ``is``."""
+    return one if count == 1 else many
 
 
 def some(names: Sequence[str]) -> str:

@@ -44,7 +44,7 @@ class Candidate:
         name: of the file within the dataset, for people and manifests.
         head: in pixels of the photo.
         sharpness: of the face, as a multiple of the dataset's median; None = not measured.
-        likeness: mean cosine to the person's other real photos; None = not measured.
+        likeness: mean cosine to all of the person's other real photos; None = not measured.
     """
 
     path: Path
@@ -156,7 +156,10 @@ def _with_origin(seen: Seen, made: set[Path]) -> Seen:
 
 
 class LikenessToOthers:
-    """How alike a face is to the person's other real photos. Their vectors are added up once, not again for every photo.
+    """How alike a face is to all the person's other real photos. Their vectors are added up once, not again for every photo.
+
+    Not the similarity to a person that images are judged by (`twinloop.stages.identity.nearest_mean`): near-duplicates stay in
+    here, and with only the nearest photos each would be vouched for by its twin. The photo that looks like most others is sought.
 
     Args:
         own: sha256 of each real photo -> (D,) unit vector of the face on it.

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 from twinloop.exporters.candidates import Candidates
 from twinloop.exporters.encode import jpeg, png
-from twinloop.exporters.head import Window
 from twinloop.exporters.live2d import exp3_bytes
 from twinloop.exporters.manifest import item, manifest, readme, warnings_of
 from twinloop.exporters.package import File, Package
 from twinloop.exporters.sheet import Cell, draw_sheet
 from twinloop.exporters.slots import Slot
-from twinloop.exporters.views import View, ViewSet, make_views
+from twinloop.exporters.views import HEAD_WINDOW, View, ViewSet, make_views
 
-WINDOW = Window(heads=2.7, eye_line=0.44)
 OVERVIEW_SIDE = 384
 ABOUT = "Expression set: reference for drawing and rigging a Live2D model."
 HONEST = (
@@ -34,7 +32,7 @@ def export_expressions(slots: Sequence[Slot], candidates: Candidates, side: int,
     Raises:
         NothingToDo: no photo shows any of them.
     """
-    found = make_views(slots, candidates, WINDOW, side, prefer_real)
+    found = make_views(slots, candidates, HEAD_WINDOW, side, prefer_real)
     listed = [(view, f"{view.choice.slot.name}.png") for view in found.views]
     drafts = [(slot.name, data) for slot in slots if (data := exp3_bytes(slot.name)) is not None]
     files = [File(file, png(view.picture, not view.choice.candidate.real)) for view, file in listed]

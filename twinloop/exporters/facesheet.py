@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 from twinloop.exporters.candidates import Candidates
 from twinloop.exporters.encode import jpeg, png
-from twinloop.exporters.head import Window
 from twinloop.exporters.manifest import item, manifest, readme, warnings_of
 from twinloop.exporters.package import File, Package
 from twinloop.exporters.sheet import Cell, draw_sheet
 from twinloop.exporters.slots import Slot
-from twinloop.exporters.views import View, ViewSet, make_views
+from twinloop.exporters.views import HEAD_WINDOW, View, ViewSet, make_views
 
-WINDOW = Window(heads=2.7, eye_line=0.44)
 ABOUT = "Face sheet: reference art for people who model or sculpt a head."
 HONEST = (
     "MetaHuman makes an identity from a mesh, from footage or from DNA, never from stills. This sheet is reference",
@@ -44,7 +42,7 @@ def export_facesheet(
     Raises:
         NothingToDo: no photo fits any slot.
     """
-    found = make_views(slots, candidates, WINDOW, side, prefer_real)
+    found = make_views(slots, candidates, HEAD_WINDOW, side, prefer_real)
     sheet = draw_sheet(
         "Face sheet",
         "Reference art; no source for a MetaHuman identity. Left and right as the viewer sees it, nothing mirrored.",

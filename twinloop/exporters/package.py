@@ -1,23 +1,28 @@
-"""A package: its files in memory first, then on disk, the manifest last. What is not from an export is never overwritten."""
+"""A package: its files in a folder of their own first, then in their places, the manifest last. What is not from an export is never
+overwritten."""
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from twinloop.errors import NothingToDo, StateError, TwinLoopError
-from twinloop.store.atomic import read_json, sha256_file, storage_errors, write_bytes
+from twinloop.store.atomic import fsync_folder, is_leftover, read_json, sha256_file, storage_errors, write_bytes
 
 
 @dataclass(frozen=True)
 class File:
     """One file of a package; ``name`` is relative to the package's root, with forward slashes.
 
-    ``content`` is its bytes, or makes them, the same each time, when they are needed: a dataset does not fit into memory.
+    ``content`` is its bytes, or makes them when they are needed: a dataset does not fit into memory.
     """
 
     name: str
@@ -26,10 +31,6 @@ class File:
     @property
     def data(self) -> bytes:
         return self.content if isinstance(self.content, bytes) else self.content()
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.data).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,34 +47,65 @@ class Package:
     manifest: Mapping[str, Any]
     warnings: tuple[str, ...]
 
-    def complete_manifest(self) -> dict[str, Any]:
-        """The manifest with every file's size and hash."""
-        return {**self.manifest, "files": [_listed(file.name, file.data) for file in self.files]}
+
+class Written(NamedTuple):
+    """A package on disk. ``content``: of its manifest, with every file's size and hash."""
+
+    manifest: Path
+    content: dict[str, Any]
 
 
-def _listed(name: str, data: bytes) -> dict[str, Any]:
-    return {"name": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-
-
-def write_package(root: Path, package: Package) -> Path:
+def write_package(root: Path, package: Package) -> Written:
     """Write a package below ``root``; the same package gives the same bytes. Files of an earlier export that are no longer in it go.
 
-    Returns:
-        the manifest's path.
+    Every file is made once, and all of them before the first one takes its place: an error on the way leaves ``root`` as it was.
 
     Raises:
         StateError: a file in the way is not from an export, or was changed since; nothing was written.
-        StorageError: disk full or not permitted.
+        StorageError: disk full or not permitted. What making a file raises.
     """
     manifest = root / package.manifest_name
     earlier = _earlier(manifest, package.manifest)
-    complete = package.complete_manifest()
-    _refuse_strangers(root, {item["name"]: item["sha256"] for item in complete["files"]}, earlier)
-    for file in package.files:
-        write_bytes(root / file.name, file.data)
+    with _workshop(root) as made:
+        listed = [_made(made, file) for file in package.files]
+        _refuse_strangers(root, {item["name"]: item["sha256"] for item in listed}, earlier)
+        for file in package.files:
+            _into_place(made / file.name, root / file.name)
+    complete = {**package.manifest, "files": listed}
     write_bytes(manifest, (json.dumps(complete, indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode())
     _remove_stale(root, {file.name for file in package.files}, earlier)
-    return manifest
+    return Written(manifest, complete)
+
+
+@contextmanager
+def _workshop(root: Path) -> Iterator[Path]:
+    """A folder on the same file system, gone afterwards; with it those that killed exports to the same place left."""
+    there = next(place for place in (root, *root.absolute().parents) if place.is_dir())
+    name = f".{root.absolute().name[:40]}.export"
+    for found in there.glob(f"{glob.escape(name)}.*.tmp"):
+        if found.is_dir() and is_leftover(found):
+            shutil.rmtree(found, ignore_errors=True)
+    folder = there / f"{name}.{os.getpid()}.tmp"
+    with storage_errors(root):
+        folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _made(folder: Path, file: File) -> dict[str, Any]:
+    """Write one file, and list it as the manifest does."""
+    data = file.data
+    write_bytes(folder / file.name, data)
+    return {"name": file.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _into_place(made: Path, place: Path) -> None:
+    with storage_errors(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(made, place)
+        fsync_folder(place.parent)
 
 
 def _earlier(manifest: Path, now: Mapping[str, Any]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -59,7 +59,7 @@ def _of_run(record: Path) -> Gathered:
         raise InputError(
             f"{record} is no dataset of a run ({error}). Name a folder of photos, or a dataset_iterN.json."
         ) from error
-    left_out = tuple((m.path, "weight 0") for m in members if m.weight <= 0)
+    left_out = tuple((Path(m.path).name, "weight 0") for m in members if m.weight <= 0)
     return Gathered(record.stem, _samples(members), _made(members), (), left_out)
 
 
@@ -112,6 +112,7 @@ class Target:
     start: Callable[[Job], tuple[str, ...]]
     notes: Callable[[Job], tuple[str, ...]] = lambda job: ()
     able: frozenset[str] = frozenset()
+    quantizations: Collection[str] = ()
 
 
 def _kohya(job: Job) -> Mapping[str, str]:
@@ -147,28 +148,29 @@ def _place(job: Job, name: str) -> str:
 TARGETS: Mapping[str, Target] = {
     target.name: target
     for target in (
-        Target("kohya", kohya.PROGRAM, _kohya, _kohya_start, kohya.notes, kohya.ABLE),
-        Target("ai-toolkit", aitoolkit.PROGRAM, lambda job: {"job.yaml": aitoolkit.job_yaml(job)}, lambda job: ("In the folder of ai-toolkit:", f"  python run.py {_place(job, 'job.yaml')}"), aitoolkit.notes, aitoolkit.ABLE),
+        Target("kohya", kohya.PROGRAM, _kohya, _kohya_start, kohya.notes, kohya.ABLE, kohya.QUANTIZATIONS),
+        Target("ai-toolkit", aitoolkit.PROGRAM, lambda job: {"job.yaml": aitoolkit.job_yaml(job)}, lambda job: ("In the folder of ai-toolkit:", f"  python run.py {_place(job, 'job.yaml')}"), aitoolkit.notes, aitoolkit.ABLE, aitoolkit.QUANTIZATIONS),
         Target(
             "onetrainer", onetrainer.PROGRAM,
             lambda job: {"config.json": onetrainer.config_json(job, str(job.root.parent / "concepts.json")), "concepts.json": onetrainer.concepts_json(job)},
-            lambda job: ("Load config.json in the interface, or in the folder of OneTrainer:", f"  python scripts/train.py --config-path {_place(job, 'config.json')}"), able=onetrainer.ABLE,
+            lambda job: ("Load config.json in the interface, or in the folder of OneTrainer:", f"  python scripts/train.py --config-path {_place(job, 'config.json')}"), able=onetrainer.ABLE, quantizations=onetrainer.QUANTIZATIONS,
         ),
         Target(
             "simpletuner", simpletuner.PROGRAM,
             lambda job: {"config.json": simpletuner.config_json(job, str(job.root.parent / "multidatabackend.json")), "multidatabackend.json": simpletuner.backends_json(job)},
-            _simpletuner_start, simpletuner.notes,
+            _simpletuner_start, simpletuner.notes, quantizations=simpletuner.QUANTIZATIONS,
         ),
     )
 }  # fmt: skip
 
 
 def export_training_set(target: Target, job: Job, gathered: Gathered) -> Package:
-    """The dataset, the program's configuration, a README.
+    """The dataset, the program's configuration, a README. A quantization that the program does not know is left out, and said.
 
     Raises:
         InputError: the program does not train the family. UnreadableImage: a photo is damaged.
     """
+    asked, job = job, _without_unknown(job, target.quantizations)
     files = [File(name, text.encode()) for name, text in target.files(job).items()]
     items = []
     for folder in job.folders:
@@ -177,10 +179,13 @@ def export_training_set(target: Target, job: Job, gathered: Gathered) -> Package
             files.append(File(f"{place}/{picture.file}", partial(_picture, picture)))
             files.append(File(f"{place}/{picture.stem}.txt", (picture.caption + "\n").encode()))
             items.append(_item(picture, folder, f"{place}/{picture.file}", gathered))
-    files.append(File("README.txt", _readme(target, job, gathered, items)))
-    return Package(
-        tuple(files), "manifest.json", _manifest(target, job, gathered, items), _warnings(target, job, gathered)
-    )
+    warnings = _warnings(target, asked, gathered)
+    files.append(File("README.txt", _readme(target, job, gathered, items, warnings)))
+    return Package(tuple(files), "manifest.json", _manifest(target, job, gathered, items), warnings)
+
+
+def _without_unknown(job: Job, quantizations: Collection[str]) -> Job:
+    return job if job.quantization in quantizations else replace(job, quantization=None)
 
 
 def _picture(picture: Picture) -> bytes:
@@ -214,7 +219,9 @@ def _warnings(target: Target, job: Job, gathered: Gathered) -> tuple[str, ...]:
         if bare
         else ()
     )
-    left = beyond(job.settings, target.able)
+    left = list(beyond(job.settings, target.able))
+    if job.quantization is not None and job.quantization not in target.quantizations:
+        left.append(f"quantization {job.quantization}")
     cannot = (
         (f"{', '.join(left)} cannot be said to {target.program}, and {'are' if len(left) > 1 else 'is'} left out",)
         if left
@@ -223,7 +230,9 @@ def _warnings(target: Target, job: Job, gathered: Gathered) -> tuple[str, ...]:
     return (*told, *cannot, *target.notes(job))
 
 
-def _readme(target: Target, job: Job, gathered: Gathered, items: Sequence[Mapping[str, Any]]) -> bytes:
+def _readme(
+    target: Target, job: Job, gathered: Gathered, items: Sequence[Mapping[str, Any]], warnings: Sequence[str]
+) -> bytes:
     made = sum(item["origin"] != "real" for item in items)
     settings = job.settings
     lines = [
@@ -238,5 +247,8 @@ def _readme(target: Target, job: Job, gathered: Gathered, items: Sequence[Mappin
         "What differs between trainers (memory, precision, quantisation) is set to that program's usual values: look them over.",
         "Nothing was sent anywhere. Faces are biometric data: use these pictures only as the person shown has agreed to.",
     ]  # fmt: skip
-    lines += ["", *(f"Note: {note}." for note in _warnings(target, job, gathered))]
+    if left := len(gathered.left_out):
+        are = "are" if left > 1 else "is"
+        lines.append(f"{plural(left, 'photo')} of the dataset {are} not here: manifest.json says which, and why.")
+    lines += ["", *(f"Note: {note}." for note in warnings)]
     return ("\n".join(lines) + "\n").encode()

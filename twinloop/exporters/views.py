@@ -18,6 +18,8 @@ LARGEST_SCALE = 1.5
 """How much a photo may be enlarged at most: beyond it a picture shows pixels that nobody took."""
 SMALLEST_SIDE = 256
 """Under so many pixels a head picture is no use; photos that would need it are left out."""
+HEAD_WINDOW = Window(heads=2.7, eye_line=0.44)
+"""The whole head with some air around it, for sheets and sets of views."""
 _STEP = 16
 
 
@@ -83,7 +85,7 @@ def make_views(slots: Sequence[Slot], candidates: Candidates, window: Window, si
     require_pictures(choices, [f"{m.slot.name}: {m.why}. {m.slot.remedy}" for m in missing])
     common = common_side([choice.candidate for choice in choices], window, side)
     views = tuple(View(c, cut_head(c.candidate.pixels(), c.candidate.head, window, common), window) for c in choices)
-    return ViewSet(views, missing, common, usable, _small(choices, window, common, side))
+    return ViewSet(views, missing, common, usable, _small(choices, common, side))
 
 
 def common_side(chosen: Sequence[Candidate], window: Window, wanted: int) -> int:
@@ -92,7 +94,7 @@ def common_side(chosen: Sequence[Candidate], window: Window, wanted: int) -> int
     return max(SMALLEST_SIDE, min(wanted, possible) // _STEP * _STEP)
 
 
-def _small(choices: Sequence[Choice], window: Window, side: int, wanted: int) -> tuple[str, ...]:
+def _small(choices: Sequence[Choice], side: int, wanted: int) -> tuple[str, ...]:
     if side > wanted - _STEP:
         return ()
     smallest = min(choices, key=lambda c: c.candidate.head.size)

@@ -48,6 +48,7 @@ FACET = DefinedFacet(
             ("hands visible, raised hand",),
             ("extra fingers", "bad anatomy"),
             wish="with hands visible",
+            beside={"framing": ("portrait", "half_body")},
         ),
         "eyes_visible": Phrase(
             ("eyes open",), ("eyes open",), ("eyes closed", "sunglasses"), usual=True,

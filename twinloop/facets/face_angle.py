@@ -33,15 +33,11 @@ def degrees_to(value: str, yaw: float) -> float:
 
 
 def _judge(seen: Observation) -> Reading:
-    face = seen.face
-    if face is None or face.pose is None:
-        return Reading.unknown()
-    return one_of(VALUES, angle_of(face.pose.yaw))
+    return Reading.unknown() if seen.pose is None else one_of(VALUES, angle_of(seen.pose.yaw))
 
 
 def _left_or_right(seen: Observation, value: str) -> int:
-    face = seen.face
-    return int(value != "front" and face is not None and face.pose is not None and face.pose.yaw > 0)
+    return int(value != "front" and seen.pose is not None and seen.pose.yaw > 0)
 
 
 FACET = DefinedFacet(

@@ -48,7 +48,7 @@ def preset_name(name: str) -> tuple[str, str]:
     return key, ""
 
 
-def family_of(base_model: str, preset: str) -> Family:
+def family_of_preset(preset: str) -> Family:
     """The family that knows a preset.
 
     Raises:
@@ -62,6 +62,15 @@ def family_of(base_model: str, preset: str) -> Family:
     raise InputError(f"training.preset: unknown preset '{preset}'. Known: {', '.join(known)}.")
 
 
-from twinloop.families.recognise import preset_for  # noqa: E402  (it needs the families)
+from twinloop.families.recognise import distilled, preset_for  # noqa: E402  (it needs the families)
 
-__all__ = ["FAMILIES", "Family", "Preset", "family_of", "preset_for", "preset_name", "register_family"]
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "Preset",
+    "distilled",
+    "family_of_preset",
+    "preset_for",
+    "preset_name",
+    "register_family",
+]

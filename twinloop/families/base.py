@@ -63,6 +63,10 @@ class Guidance:
     negative: bool = True
     off: float = 1.0
 
+    def reads_negative(self, scale: float) -> bool:
+        """Whether a negative prompt has an effect at this scale."""
+        return self.negative and scale > self.off
+
 
 @dataclass(frozen=True)
 class Editing:
@@ -136,8 +140,11 @@ class Family:
         pipeline: diffusers class that draws from text.
         image_pipeline: its image-to-image sibling, "" where diffusers has none, or where photos are edited instead.
         reference: hub id of a model whose configuration and tokenizers fit every single-file checkpoint of the family.
-        download: about how large that model is, for people.
-        targets: ends of the names of the denoiser's layers that a LoRA adapts.
+        download: about how much of that model is fetched, for people.
+        half_copies: it has its weights in half precision too, as ``*.fp16.safetensors``; fetched instead of the others.
+        not_needed: patterns of what lies in folders of such models on the hub and is read by nobody here.
+        gated: the hub gives some of these models only to who accepted their licence.
+        targets: ends of the names of the denoiser's layers that a LoRA adapts. blocks: of which parts of it, () = of all.
         architecture: ``modelspec.architecture`` of the base; a LoRA for it adds ``/lora``. base_version: what kohya's tools call it.
         licence: what users should know about the usual checkpoints' licence.
         encode: (pipeline, text, device) -> one text embedded, each tensor with a first axis of 1.
@@ -145,7 +152,7 @@ class Family:
             ``sizes`` is (n, 6): original height and width, top and left of the crop, target height and width.
         to_latents: (autoencoder, what it encoded to) -> latents. to_raw: (pipeline, what it returned for ``output_type="latent"``,
             height, width) -> what the autoencoder decodes.
-        encoders: names of the text encoders that `encode` cannot do without.
+        encoders: names of the text encoders that `encode` cannot do without. clip_alone: all of them are CLIP's, which reads 75 tokens of a text.
         denoiser: name of the pipeline's component. patch: cells of `to_latents` that the denoiser takes as one, along a side.
         joining: texts of one batch are concatenated (``cat``), listed (``list``), or filled up with zeros and concatenated (``pad``).
         editing: how photos are changed as the prompt says, where the model does that instead of drawing over a noisy copy of one.
@@ -171,7 +178,9 @@ class Family:
     to_raw: Callable[[Any, Tensor, int, int], Tensor]
     single_file: SingleFile
     loss: DiffusionLoss | FlowLoss
+    blocks: tuple[str, ...] = ()
     encoders: tuple[str, ...] = ("text_encoder",)
+    clip_alone: bool = False
     denoiser: str = "transformer"
     patch: int = 2
     size_multiple: int = 16
@@ -183,6 +192,9 @@ class Family:
     trainable_encoders: TrainableEncoders | None = None
     schedulers: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=lambda: FLOW_SCHEDULERS)
     download: str = ""
+    half_copies: bool = False
+    not_needed: tuple[str, ...] = ()
+    gated: bool = False
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -190,6 +202,11 @@ class Family:
         if self.editing is not None:
             return tuple(self.editing.photos)
         return tuple(kind for kind in (self.pipeline, self.image_pipeline) if kind)
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The components whose weights nothing goes without."""
+        return (self.denoiser, "vae", *self.encoders)
 
     def from_photo(self, kind: str) -> str:
         """The pipeline that starts from photos, for a folder that names ``kind``; "" where there is none."""

@@ -70,6 +70,7 @@ FAMILY = Family(
     image_pipeline="FluxImg2ImgPipeline",
     reference="black-forest-labs/FLUX.1-dev",
     download="34 GB",
+    gated=True,
     targets=(
         "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
         "ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2", "proj_mlp", "proj_out",

@@ -77,6 +77,7 @@ FAMILY = Family(
     image_pipeline="",
     reference="black-forest-labs/FLUX.2-dev",
     download="112 GB",
+    gated=True,
     targets=(
         "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
         "ff.linear_in", "ff.linear_out", "ff_context.linear_in", "ff_context.linear_out", "attn.to_qkv_mlp_proj", "attn.to_out",

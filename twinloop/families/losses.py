@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Sampling = Literal["logit_normal", "uniform"]
+
 
 @dataclass(frozen=True)
 class DiffusionLoss:
@@ -20,7 +22,7 @@ class FlowLoss:
         shift: s becomes shift x s / (1 + (shift - 1) x s); None = as the base model's scheduler does it, by size where it does so.
     """
 
-    sampling: Literal["uniform", "logit_normal"] = "logit_normal"
+    sampling: Sampling = "logit_normal"
     mean: float = 0.0
     std: float = 1.0
     shift: float | None = None

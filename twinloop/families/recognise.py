@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop import families
-from twinloop.families.base import Family
+from twinloop.families.base import Family, Preset
 from twinloop.families.gguf_files import SUFFIX, read_gguf_header
 from twinloop.families.single_files import tensor_names
 
@@ -36,6 +36,25 @@ def preset_for(base_model: str) -> str:
     if best is not None:
         return best[1]
     return next(iter(found[0].presets)) if found else FALLBACK
+
+
+def distilled(base_model: str, preset: Preset) -> str:
+    """What to say of a base model whose name says that it is distilled to a few steps, where its preset knows nothing of it; "" = nothing."""
+    if preset.notice:
+        return ""
+    path = Path(base_model)
+    name = path.stem if path.suffix in (".safetensors", SUFFIX) else path.name
+    words = {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
+    found = next((word for word in _DISTILLED if word in words), "")
+    return (
+        f"By its name ({found}) {name} is distilled to a few steps: set {_FEW_STEPS} as its card says; the preset's are a full model's."
+        if found
+        else ""
+    )
+
+
+_DISTILLED = ("turbo", "lightning", "hyper", "lcm")
+_FEW_STEPS = "generation.num_inference_steps and generation.guidance_scale"
 
 
 def family_of_tensors(names: Collection[str]) -> Family | None:

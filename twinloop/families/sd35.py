@@ -68,6 +68,8 @@ FAMILY = Family(
     image_pipeline="StableDiffusion3Img2ImgPipeline",
     reference="stabilityai/stable-diffusion-3.5-medium",
     download="16 GB (Medium) or 27 GB (Large)",
+    not_needed=("text_encoders/*", "*.fp16*"),  # copies for other programs, and second copies
+    gated=True,
     targets=(
         "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
         "attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0", "ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2",
@@ -93,6 +95,17 @@ FAMILY = Family(
             ),
             repeats=10,
             hints=("stable-diffusion-3", "sd3", "sd-3"),
+        ),
+        "sd35-turbo": Preset(
+            GenerationSettings(steps=4, guidance=0.0, width=1024, height=1024, batch_size=1),
+            TrainingSettings(
+                preset="sd35-turbo", steps=1500, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
+                warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
+            ),
+            repeats=10,
+            # with the whole name, because the longest word of a name decides
+            hints=("3.5-large-turbo", "3-5-large-turbo", "stable-diffusion-3.5-large-turbo", "stable-diffusion-3-5-large-turbo"),
+            notice="SD 3.5 Large Turbo is distilled to four steps; a LoRA trained on it tends to lose that. Train on SD 3.5 Large (preset sd35).",
         ),
     },
 )  # fmt: skip

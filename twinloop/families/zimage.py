@@ -39,6 +39,7 @@ FAMILY = Family(
     targets=(
         "attention.to_q", "attention.to_k", "attention.to_v", "attention.to_out.0", "feed_forward.w1", "feed_forward.w2", "feed_forward.w3",
     ),
+    blocks=("layers",),  # not the refiners of noise and words before them, as all other trainers have it
     architecture="Z-Image",
     base_version="zimage",
     licence="Z-Image: Apache-2.0.",

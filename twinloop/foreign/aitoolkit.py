@@ -24,7 +24,17 @@ NO_CLIP = 1e9
 """Its ``max_grad_norm`` has no value for "any"; 0 would scale all gradients to nothing."""
 QUANTIZATIONS = {"int8": "qint8", "fp8": "qfloat8"}
 """Its ``qtype``."""
-ABLE = frozenset({"ema_decay", "output_preservation", "adapter lokr", "text_encoder"})
+ABLE = frozenset(
+    {
+        "ema_decay",
+        "output_preservation",
+        "adapter lokr",
+        "text_encoder",
+        "smaller_resolutions",
+        "only_layers",
+        "skip_layers",
+    }
+)
 TEXT_ENCODERS = ("sd15", "sdxl")
 """Families of which it trains the text encoders."""
 _TURBO_ADAPTER = "ostris/zimage_turbo_training_adapter/zimage_turbo_training_adapter_v2.safetensors"
@@ -61,9 +71,16 @@ def job_yaml(job: Job) -> str:
 
 def _network(job: Job) -> dict[str, Any]:
     settings = job.settings
-    network = {"type": "lokr" if settings.lokr else "lora", "linear": settings.rank, "linear_alpha": settings.alpha}
+    network: dict[str, Any] = {
+        "type": "lokr" if settings.lokr else "lora",
+        "linear": settings.rank,
+        "linear_alpha": settings.alpha,
+    }
     if settings.lokr:
         network |= {"lokr_factor": settings.lokr_factor, "lokr_full_rank": settings.rank > LARGEST_RANK}
+    layers = {"only_if_contains": settings.only_layers, "ignore_if_contains": settings.skip_layers}
+    if chosen := {name: list(texts) for name, texts in layers.items() if texts}:
+        network["network_kwargs"] = chosen
     return network
 
 
@@ -71,7 +88,7 @@ def _dataset(job: Job, number: int) -> dict[str, Any]:
     folder = job.folders[number]
     return {
         "folder_path": job.place(folder), "caption_ext": "txt", "caption_dropout_rate": job.settings.caption_dropout,
-        "shuffle_tokens": False, "cache_latents_to_disk": True, "resolution": [job.settings.resolution],
+        "shuffle_tokens": False, "cache_latents_to_disk": True, "resolution": sorted((job.settings.resolution, *job.settings.smaller_resolutions)),
         "num_repeats": folder.repeats, "flip_x": job.settings.flip, "is_reg": folder.prior,
     }  # fmt: skip
 
@@ -138,7 +155,12 @@ def _model(job: Job) -> dict[str, Any]:
 
 def notes(job: Job) -> tuple[str, ...]:
     """What of the settings this program cannot do, in words."""
-    settings, told = job.settings, []
+    settings, told = job.settings, list[str]()
+    if job.family.denoiser != "unet" and not settings.lokr and settings.alpha != settings.rank:
+        told.append(
+            f"alpha is {settings.rank} instead of {settings.alpha:g}: ai-toolkit sets it to the rank in LoRAs of transformers, "
+            f"so that updates are {settings.rank / settings.alpha:g} times as strong at the same learning rate"
+        )
     if settings.warmup_steps and settings.schedule != "constant":
         told.append("the learning rate is not warmed up: ai-toolkit can do that with a constant one only")
     if settings.schedule == "cosine_restarts" and settings.restarts > 1:

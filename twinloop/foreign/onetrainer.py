@@ -7,7 +7,7 @@ import json
 import math
 from typing import Any
 
-from twinloop.foreign.job import SHIFTS, Job, known
+from twinloop.foreign.job import SHIFTS, Job, known, quantized
 
 PROGRAM = "OneTrainer"
 VERSION = 10
@@ -16,9 +16,11 @@ MODEL_TYPES = {
     "sd15": "STABLE_DIFFUSION_15", "sdxl": "STABLE_DIFFUSION_XL_10_BASE", "sd35": "STABLE_DIFFUSION_35", "flux": "FLUX_DEV_1",
     "flux2": "FLUX_2", "flux2-klein": "FLUX_2", "zimage": "Z_IMAGE", "qwen-image": "QWEN",
 }  # fmt: skip
-ABLE = frozenset({"text_encoder"})
+ABLE = frozenset({"text_encoder", "smaller_resolutions", "flow_sampling", "flow_shift"})
 TEXT_ENCODERS = {"sdxl": 2, "sd35": 3, "flux": 2}
 SCHEDULES = {"cosine_restarts": "COSINE_WITH_HARD_RESTARTS"}
+QUANTIZATIONS = {"fp8": "FLOAT_8", "nf4": "NFLOAT_4"}
+"""A ``weight_dtype`` of the denoiser. Its INT_8 cannot be chosen in its interface."""
 OPTIMIZERS = {"adamw": "ADAMW", "adamw8bit": "ADAMW_8BIT", "prodigy": "PRODIGY", "adafactor": "ADAFACTOR"}
 
 
@@ -26,7 +28,7 @@ def config_json(job: Job, concepts: str) -> str:
     """The configuration: load it in the interface, or ``python scripts/train.py --config-path FILE``.
 
     Raises:
-        InputError: it does not train the family.
+        InputError: it does not train the family, or does not know the quantization.
     """
     settings = job.settings
     drawn = sum(folder.repeats * len(folder.pictures) for folder in job.folders)
@@ -34,14 +36,14 @@ def config_json(job: Job, concepts: str) -> str:
         "__version": VERSION, "training_method": "LORA", "model_type": known(PROGRAM, MODEL_TYPES, job.family), "base_model_name": job.base,
         "workspace_dir": str(job.output / "workspace"), "cache_dir": str(job.output / "cache"),
         "output_model_destination": str(job.output / f"{job.name}.safetensors"), "output_model_format": "SAFETENSORS",
-        "concept_file_name": concepts, "aspect_ratio_bucketing": True, "latent_caching": True, "resolution": str(settings.resolution),
+        "concept_file_name": concepts, "aspect_ratio_bucketing": True, "latent_caching": True, "resolution": ",".join(map(str, sorted((settings.resolution, *settings.smaller_resolutions)))),
         "batch_size": settings.batch_size, "gradient_accumulation_steps": settings.gradient_accumulation,
         "epochs": max(1, math.ceil(settings.steps * settings.effective_batch / drawn)),
         "learning_rate": settings.learning_rate, "learning_rate_scheduler": SCHEDULES.get(settings.schedule, settings.schedule.upper()),
         "learning_rate_warmup_steps": settings.warmup_steps, "learning_rate_cycles": settings.restarts,
         "clip_grad_norm": settings.clip_norm or None, "lora_rank": settings.rank, "lora_alpha": settings.alpha,
         "optimizer": {"optimizer": OPTIMIZERS.get(settings.optimizer, settings.optimizer.upper()), "weight_decay": settings.weight_decay},
-        "train_dtype": "BFLOAT_16", "output_dtype": "FLOAT_16", "sample_after_unit": "NEVER", **_parts(job), **_loss(job),
+        "train_dtype": _half(job), "output_dtype": "FLOAT_16", "sample_after_unit": "NEVER", **_parts(job), **_loss(job),
     }  # fmt: skip
     return json.dumps(config, indent=4, ensure_ascii=False) + "\n"
 
@@ -51,13 +53,17 @@ def _parts(job: Job) -> dict[str, Any]:
     denoiser = "unet" if job.family.denoiser == "unet" else "transformer"
     settings = job.settings
     clips = job.family.text_encoders().prefixes if settings.text_encoder else {}
-    texts = {"weight_dtype": "BFLOAT_16", "dropout_probability": settings.caption_dropout}
+    texts = {"weight_dtype": _half(job), "dropout_probability": settings.caption_dropout}
     names = [f"text_encoder{'' if n == 1 else f'_{n}'}" for n in range(1, TEXT_ENCODERS.get(job.family.name, 1) + 1)]
     return {
-        denoiser: {"train": True, "weight_dtype": "BFLOAT_16"},
+        denoiser: {"train": True, "weight_dtype": quantized(PROGRAM, QUANTIZATIONS, job.quantization) or _half(job)},
         **{name: {**texts, **_trained(job, name in clips)} for name in names},
         "vae": {"weight_dtype": "FLOAT_32"},
     }
+
+
+def _half(job: Job) -> str:
+    return "FLOAT_16" if job.float16 else "BFLOAT_16"
 
 
 def _trained(job: Job, wanted: bool) -> dict[str, Any]:
@@ -67,9 +73,9 @@ def _trained(job: Job, wanted: bool) -> dict[str, Any]:
 def _loss(job: Job) -> dict[str, Any]:
     """Times of a flow; weights, noise and prediction of the others."""
     if job.family.flow:
-        shift = SHIFTS.get(job.family.name)
+        shift = job.settings.flow_shift or SHIFTS.get(job.family.name)
         moved: dict[str, Any] = {"dynamic_timestep_shifting": True} if shift is None else {"timestep_shift": shift}
-        return {"timestep_distribution": "LOGIT_NORMAL", **moved}
+        return {"timestep_distribution": (job.settings.flow_sampling or "logit_normal").upper(), **moved}
     loss: dict[str, Any] = (
         {"loss_weight_fn": "MIN_SNR_GAMMA", "loss_weight_strength": job.min_snr_gamma} if job.min_snr_gamma > 0 else {}
     )

@@ -118,7 +118,7 @@ def write_folders(root: Path, folders: Sequence[Folder]) -> None:
 def _put(picture: Picture, target: Path) -> None:
     if picture.as_it_is:
         with contextlib.suppress(OSError):  # another file system, or one without links
-            os.link(picture.source, target)
+            os.link(picture.source.resolve(), target)  # of a symbolic link the file: the link may be relative
             return
         write_bytes(target, picture.source.read_bytes())
         return

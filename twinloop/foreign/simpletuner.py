@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from twinloop.foreign.job import SHIFTS, Job, known
+from twinloop.foreign.job import SHIFTS, Job, known, quantized
 
 PROGRAM = "SimpleTuner"
 FAMILIES = {
@@ -22,13 +22,17 @@ SCHEDULES = {"constant": "constant_with_warmup", "cosine_restarts": "cosine_with
 OPTIMIZERS = {"adamw": "adamw_bf16", "adamw8bit": "bnb-adamw8bit", "prodigy": "prodigy"}
 USUAL_OPTIMIZER = "adamw_bf16"
 """Where it has not the one that is asked for: it knows no Adafactor."""
+FLOAT16_OPTIMIZER = "optimi-adamw"
+"""Instead of ``adamw_bf16``, which takes bfloat16 only."""
+QUANTIZATIONS = {"int8": "int8-quanto", "fp8": "fp8-quanto", "nf4": "nf4-bnb"}
+"""Its ``base_model_precision``."""
 
 
 def config_json(job: Job, backends: str) -> str:
     """``config/config.json``.
 
     Raises:
-        InputError: it does not train the family.
+        InputError: it does not train the family, or does not know the quantization.
     """
     settings = job.settings
     config: dict[str, Any] = {
@@ -38,16 +42,23 @@ def config_json(job: Job, backends: str) -> str:
         "train_batch_size": settings.batch_size, "learning_rate": settings.learning_rate,
         "lr_scheduler": SCHEDULES.get(settings.schedule, settings.schedule), "gradient_accumulation_steps": settings.gradient_accumulation,
         "lr_warmup_steps": settings.warmup_steps, "lr_num_cycles": settings.restarts, "max_grad_norm": settings.clip_norm,
-        "optimizer": OPTIMIZERS.get(settings.optimizer, USUAL_OPTIMIZER), "optimizer_config": f"weight_decay={settings.weight_decay:g}",
-        "mixed_precision": "bf16", "gradient_checkpointing": settings.gradient_checkpointing is not False, "resolution": settings.resolution, "resolution_type": "pixel_area",
+        "optimizer": _optimizer(job), "optimizer_config": f"weight_decay={settings.weight_decay:g}",
+        "mixed_precision": job.precision, "gradient_checkpointing": settings.gradient_checkpointing is not False, "resolution": settings.resolution, "resolution_type": "pixel_area",
         "caption_dropout_probability": settings.caption_dropout, "checkpointing_steps": settings.checkpoint_every,
         "checkpoints_total_limit": 2, "resume_from_checkpoint": "latest", "seed": settings.seed, "minimum_image_size": 0,
         "aspect_bucket_rounding": 2, "validation_prompt": job.trigger, "report_to": "tensorboard",
     }  # fmt: skip
     config |= {"snr_gamma": job.min_snr_gamma} if job.min_snr_gamma > 0 else {}
     config |= {"offset_noise": True, "noise_offset": job.noise_offset} if job.noise_offset > 0 else {}
+    if wanted := quantized(PROGRAM, QUANTIZATIONS, job.quantization):
+        config["base_model_precision"] = wanted
     config |= _predicts(job)
     return json.dumps(config, indent=4, ensure_ascii=False) + "\n"
+
+
+def _optimizer(job: Job) -> str:
+    name = OPTIMIZERS.get(job.settings.optimizer, USUAL_OPTIMIZER)
+    return FLOAT16_OPTIMIZER if job.float16 and name == USUAL_OPTIMIZER else name
 
 
 def _predicts(job: Job) -> dict[str, Any]:
@@ -88,5 +99,9 @@ def notes(job: Job) -> tuple[str, ...]:
     if job.settings.flip:
         told.append("photos are not mirrored, which SimpleTuner has no word for")
     if job.settings.optimizer not in OPTIMIZERS:
-        told.append(f"the optimizer is {USUAL_OPTIMIZER}: SimpleTuner has no {job.settings.optimizer}")
+        told.append(f"the optimizer is {_optimizer(job)}: SimpleTuner has no {job.settings.optimizer}")
+    if job.float16:
+        told.append(
+            "it is told to compute in float16, but SimpleTuner is made for bfloat16: it may refuse, or the training may break down"
+        )
     return tuple(told)

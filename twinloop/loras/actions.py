@@ -38,7 +38,7 @@ def convert(source: Path, target: Dialect, output: Path) -> dict[str, Any]:
     file = read_lora(source)
     adapter = understood(file)
     dialect = effective_dialect(adapter, target)
-    if dialect is file.dialect:
+    if dialect is file.dialect and not file.bare:
         raise NothingToDo(
             f"{source} is in the dialect {dialect.value} already; nothing was written.{'' if target is dialect else _why(adapter)}"
         )

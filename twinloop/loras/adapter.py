@@ -28,10 +28,16 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """A LoRA or LoKr. ``family``: of base models, "" = could not be told."""
+    """A LoRA or LoKr.
+
+    Attributes:
+        family: of base models, "" = could not be told. original: it came under the names of the base's original code (kohya's, ComfyUI's),
+            which its paths still are where the family could not be told.
+    """
 
     family: str
     layers: Mapping[Place, Update]
+    original: bool = False
 
 
 def understood(file: LoraFile, known: str = "") -> Adapter:
@@ -56,7 +62,7 @@ def understood(file: LoraFile, known: str = "") -> Adapter:
                 layers[own] = part
     except ModelFileError as error:
         raise ModelFileError(f"{file.path}: {error}") from error
-    return Adapter(family, layers)
+    return Adapter(family, layers, file.dialect in (Dialect.KOHYA, Dialect.COMFYUI))
 
 
 def families_name(file: LoraFile) -> str:

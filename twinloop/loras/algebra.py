@@ -10,7 +10,7 @@ import numpy as np
 
 from twinloop.errors import ModelFileError
 from twinloop.loras.lora import Layer
-from twinloop.loras.tensors import Floats, check_finite, encode
+from twinloop.loras.tensors import NAMES, Floats, RawTensor, check_finite, encode
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ def cut(layer: Layer, found: Spectrum, rank: int, dtype: str) -> Layer:
     up, down = found.left[:, :rank] * root, root[:, None] * found.right[:rank]
     alpha = None if layer.alpha is None else layer.alpha * rank / layer.rank
     wide, high = (rank, *layer.down.shape[1:]), (layer.up.shape[0], rank, *layer.up.shape[2:])
-    return Layer(encode(down.reshape(wide), dtype), encode(up.reshape(high), dtype), alpha)
+    return Layer(_stored(down.reshape(wide), dtype), _stored(up.reshape(high), dtype), alpha)
 
 
 def total(terms: Sequence[tuple[Layer, float]], dtype: str) -> Layer:
@@ -82,7 +82,22 @@ def total(terms: Sequence[tuple[Layer, float]], dtype: str) -> Layer:
             raise ModelFileError(f"one is {_size(first)}, another {_size(layer)}: they are for different models.")
     down = np.concatenate([layer.down.values() for layer, _ in terms])
     up = np.concatenate([layer.up.values() * (layer.scale * weight) for layer, weight in terms], axis=1)
-    return Layer(encode(down, dtype), encode(up, dtype), float(down.shape[0]))
+    return Layer(_stored(down, dtype), _stored(up, dtype), float(down.shape[0]))
+
+
+def _stored(values: Floats, dtype: str) -> RawTensor:
+    """What the type cannot hold becomes infinite (`check_held`)."""
+    with np.errstate(over="ignore"):
+        return encode(values, dtype)
+
+
+def check_held(*tensors: RawTensor) -> None:
+    """Raises ModelFileError where a finite number became infinite in the type that it was stored in."""
+    for tensor in tensors:
+        if not np.isfinite(tensor.values()).all():
+            name = next((name for name, short in NAMES.items() if short == tensor.dtype), tensor.dtype)
+            wider = "float32 or bfloat16" if tensor.dtype == "F16" else "smaller weights"
+            raise ModelFileError(f"numbers are too large for {name}. Take {wider}.")
 
 
 def _flat(layer: Layer) -> tuple[Floats, Floats]:

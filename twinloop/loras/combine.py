@@ -8,10 +8,10 @@ from typing import Generic, TypeVar
 
 from twinloop.errors import InputError, ModelFileError, NothingToDo
 from twinloop.loras.adapter import Adapter, Place
-from twinloop.loras.algebra import cut, spectrum, total
+from twinloop.loras.algebra import check_held, cut, spectrum, total
 from twinloop.loras.lora import Layer, Update
 from twinloop.loras.products import product_norm, shrunk
-from twinloop.loras.tensors import widest
+from twinloop.loras.tensors import check_finite, widest
 from twinloop.ports import Reporter
 
 K = TypeVar("K")
@@ -68,7 +68,10 @@ def resized(layers: Mapping[K, Update], limit: Reduction, dtype: str | None, rep
         if isinstance(layer, Layer):
             made[name], energy, shares[name] = _resized_pair(layer, limit, dtype)
         else:
-            made[name], shares[name] = shrunk(layer, limit.rank, limit.energy, dtype)
+            small, shares[name] = shrunk(layer, limit.rank, limit.energy, dtype)
+            if small is not layer:
+                check_held(*small.parts.values())
+            made[name] = small
             energy = product_norm(layer) ** 2
         whole, left = whole + energy, left + energy * shares[name]
         reporter.progress("Decomposing", number, len(layers))
@@ -90,6 +93,8 @@ def _resized_pair(layer: Layer, limit: Reduction, dtype: str | None) -> tuple[La
     )
     target = dtype or widest([layer.down.dtype, layer.up.dtype])
     made = layer if rank == layer.rank and dtype is None else cut(layer, found, rank, target)
+    if made is not layer:
+        check_held(made.down, made.up)
     energy, kept = float(found.energy.sum()), float(found.energy[:rank].sum())
     return made, energy * layer.scale**2, kept / energy if energy else 1.0
 
@@ -119,7 +124,8 @@ def merged(parts: Sequence[Part], dtype: str) -> Adapter:
         told = ", ".join(f"{part.name} is for {part.adapter.family or 'an unknown base'}" for part in parts)
         raise InputError(f"LoRAs for different base models cannot be merged: {told}.")
     layers = {place: _sum(place, having, dtype) for place, having in _by_place(parts)}
-    return replace(parts[0].adapter, family=families.pop() if families else "", layers=layers)
+    original = all(part.adapter.original for part in parts)
+    return replace(parts[0].adapter, family=families.pop() if families else "", layers=layers, original=original)
 
 
 def _by_place(parts: Sequence[Part]) -> Iterator[tuple[Place, list[Part]]]:
@@ -134,8 +140,19 @@ def _pair(layer: Update) -> Layer:
 
 
 def _sum(place: Place, parts: Sequence[Part], dtype: str) -> Layer:
+    for part in parts:
+        layer = _pair(part.adapter.layers[place])
+        try:
+            check_finite(layer.down.values(), layer.up.values())
+        except ModelFileError as error:
+            raise ModelFileError(f"{part.name}: in the layer {place.path}, {error}") from error
+    names = " and ".join(part.name for part in parts)
     try:
-        return total([(_pair(part.adapter.layers[place]), part.weight) for part in parts], dtype)
+        made = total([(_pair(part.adapter.layers[place]), part.weight) for part in parts], dtype)
     except ModelFileError as error:
-        names = " and ".join(part.name for part in parts)
         raise ModelFileError(f"{names} do not go together: in the layer {place.path}, {error}") from error
+    try:
+        check_held(made.down, made.up)
+    except ModelFileError as error:
+        raise ModelFileError(f"the sum of {names}: in the layer {place.path}, {error}") from error
+    return made

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
-import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from twinloop.errors import InputError, ModelFileError, StateError
-from twinloop.loras.tensors import STORAGE, RawTensor
-from twinloop.pickles import Blob, Kind, kind_of
-from twinloop.pickles.inspection import Verdict, inspect_blob
+from twinloop.loras.tensors import STORAGE, Bits, RawTensor
+from twinloop.pickles import Blob, Kind, kind_of, safetensors_header
+from twinloop.pickles.inspection import Safety, inspect_blob
+from twinloop.pickles.safetensors_header import Entry, header_bytes, placed
 from twinloop.store.atomic import write_bytes
 
-_LENGTH = 8
-_LARGEST_HEADER = 100 << 20
-_TEXTS = "__metadata__"
 
-
-def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, RawTensor]]:
+def read_tensors(path: Path) -> tuple[Mapping[str, str], dict[str, RawTensor]]:
     """Header texts and tensors of a safetensors file; a tensor's bytes are read when they are looked at.
 
     Raises:
@@ -35,41 +28,21 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, RawTensor]]:
     kind, words = kind_of(blob)
     if kind is not Kind.SAFETENSORS:
         raise ModelFileError(_refusal(path, blob, kind, words))
-    whole = np.memmap(path, dtype=np.uint8, mode="r")
-    size = int.from_bytes(whole[:_LENGTH].tobytes(), "little")
     try:
-        if size > _LARGEST_HEADER:
-            raise ValueError("its header is larger than any model's")
-        header: dict[str, Any] = json.loads(whole[_LENGTH : _LENGTH + size].tobytes())
-        texts = {str(key): str(value) for key, value in header.pop(_TEXTS, {}).items()}
-        return texts, _cut(header, whole[_LENGTH + size :])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        header = safetensors_header.of_file(path)
+        header.check_whole()
+        body = np.memmap(path, dtype=np.uint8, mode="r")[header.body_at :]
+        return header.texts, {name: _cut(name, entry, body) for name, entry in header.entries.items()}
+    except ValueError as error:
         raise ModelFileError(
             f"{path} is not a readable safetensors file ({str(error)[:120]}). Download or export it again."
         ) from error
 
 
-def _cut(header: Mapping[str, Any], body: Any) -> dict[str, RawTensor]:
-    tensors: dict[str, RawTensor] = {}
-    spans: list[tuple[int, int]] = []
-    for name, entry in header.items():
-        dtype, shape = str(entry["dtype"]), tuple(int(side) for side in entry["shape"])
-        first, last = (int(place) for place in entry["data_offsets"])
-        if dtype not in STORAGE:
-            raise ValueError(f"{name[:60]} is of the unknown type {dtype}")
-        storage = np.dtype(STORAGE[dtype])
-        if first < 0 or min(shape, default=1) < 0 or last - first != math.prod(shape) * storage.itemsize:
-            raise ValueError(f"{name[:60]} is not as large as its shape says")
-        if last > len(body):
-            raise ValueError(f"it ends after {len(body)} of at least {last} bytes of tensors: it was cut short")
-        tensors[name] = RawTensor(dtype, body[first:last].view(storage).reshape(shape))
-        spans.append((first, last))
-    spans.sort()
-    if any(before[1] > after[0] for before, after in itertools.pairwise(spans)):
-        raise ValueError("its tensors overlap")
-    if max((last for _, last in spans), default=0) != len(body):
-        raise ValueError("it is longer than its header says")
-    return tensors
+def _cut(name: str, entry: Entry, body: Bits) -> RawTensor:
+    if entry.dtype not in STORAGE:
+        raise ValueError(f"{name[:60]!r} is of the type {entry.dtype}, which no LoRA's weights are")
+    return RawTensor(entry.dtype, body[entry.first : entry.last].view(STORAGE[entry.dtype]).reshape(entry.shape))
 
 
 def _refusal(path: Path, blob: Blob, kind: Kind, words: str) -> str:
@@ -78,10 +51,10 @@ def _refusal(path: Path, blob: Blob, kind: Kind, words: str) -> str:
         return f"{path} is {words}. Only LoRAs in .safetensors are read."
     found = inspect_blob(blob)
     reasons = "; ".join(finding.text for finding in found.findings[:3])
-    if found.verdict is Verdict.NOT_A_MODEL:
+    if found.verdict is Safety.NOT_A_MODEL:
         return f"{path} is not a LoRA: {reasons}. Only .safetensors is read."
     advice = (
-        "Do not load it anywhere." if found.verdict is Verdict.DANGEROUS else f"See: twinloop inspect {path} --convert"
+        "Do not load it anywhere." if found.verdict is Safety.DANGEROUS else f"See: twinloop inspect {path} --convert"
     )
     return (
         f"{path} is a pickled model ({kind.value}; {found.verdict.value}{f': {reasons}' if reasons else ''}) and was not loaded: "
@@ -95,20 +68,16 @@ def file_bytes(tensors: Mapping[str, RawTensor], texts: Mapping[str, str]) -> by
     The hashes of the tensors in the texts (``modelspec.hash_sha256``; ``sshs_model_hash`` where the file had one) are set anew.
     """
     ordered = sorted(tensors.items(), key=lambda item: (-item[1].bits.itemsize, item[0]))
-    body = b"".join(tensor.data() for _, tensor in ordered)
-    digest = hashlib.sha256(body).hexdigest()
+    blocks = [tensor.data() for _, tensor in ordered]
+    body = hashlib.sha256()
+    for block in blocks:
+        body.update(block)
     own = {key: value for key, value in texts.items() if key != "sshs_legacy_hash"}
-    own["modelspec.hash_sha256"] = f"0x{digest}"
+    own["modelspec.hash_sha256"] = f"0x{body.hexdigest()}"
     if "sshs_model_hash" in own:
-        own["sshs_model_hash"] = digest
-    header: dict[str, object] = {_TEXTS: dict(sorted(own.items()))}
-    at = 0
-    for name, tensor in ordered:
-        header[name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [at, at + tensor.nbytes]}
-        at += tensor.nbytes
-    head = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace")
-    head += b" " * (-len(head) % 8)
-    return len(head).to_bytes(_LENGTH, "little") + head + body
+        own["sshs_model_hash"] = body.hexdigest()
+    entries = placed((name, tensor.dtype, tensor.shape) for name, tensor in ordered)
+    return b"".join((header_bytes(entries, own), *blocks))
 
 
 def write_new(path: Path, data: bytes) -> None:

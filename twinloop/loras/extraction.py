@@ -10,6 +10,7 @@ from typing import Any
 
 from twinloop.errors import InputError, ModelFileError, NothingToDo
 from twinloop.loras.adapter import Adapter, Place, understood
+from twinloop.loras.algebra import check_held
 from twinloop.loras.combine import Reduction
 from twinloop.loras.container import check_output, file_bytes, write_new
 from twinloop.loras.kronecker import Kronecker
@@ -109,7 +110,9 @@ def _nearest(layer: Kronecker, limit: Reduction | None, dtype: str | None) -> tu
         )
     total = float(found.energy.sum())
     share = float(found.energy[:rank].sum()) / total if total else 1.0
-    return found.lora(rank, dtype or widest(layer.dtypes)), share
+    made = found.lora(rank, dtype or widest(layer.dtypes))
+    check_held(made.down, made.up)
+    return made, share
 
 
 def convolutions(adapter: Adapter) -> Adapter:

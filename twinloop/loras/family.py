@@ -78,6 +78,8 @@ def _transformer(layers: Mapping[str, Update], said: str) -> str:
         return next((_flux2(layer) for path, layer in layers.items() if _sees_the_width(path)), said or "flux2")
     if "single_transformer_blocks." in names:
         return "flux"
+    if _is_flux_double(layers, names):
+        return "flux"
     joint = [layer.inputs for path, layer in layers.items() if path.endswith((".attn.to_q", ".attn.add_q_proj"))]
     if joint and joint[0] in _SD3_WIDTHS:
         return "sd35"
@@ -85,6 +87,15 @@ def _transformer(layers: Mapping[str, Update], said: str) -> str:
     if joint and joint[0] == 3072 and blocks and max(blocks) >= _FLUX_DOUBLE_BLOCKS:
         return "qwen-image"
     return said
+
+
+def _is_flux_double(layers: Mapping[str, Update], names: str) -> bool:
+    """Of 3,072 wide transformers with joint attention only FLUX.1 calls its MLPs so: Qwen-Image has ``img_mlp``, FLUX.2 ``linear_in``."""
+    into = {layer.inputs for path, layer in layers.items() if re.search(r"\.ff(_context)?\.net\.0\.proj$", path)}
+    out = {layer.outputs for path, layer in layers.items() if re.search(r"\.ff(_context)?\.net\.2$", path)}
+    numbers = [int(number) for number in re.findall(r"^transformer_blocks\.(\d+)\.", names, re.MULTILINE)]
+    few = max(numbers, default=_FLUX_DOUBLE_BLOCKS) < _FLUX_DOUBLE_BLOCKS
+    return (into | out) == {3072} and few and ".attn1." not in names
 
 
 def _sees_the_width(path: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from twinloop.loras.kronecker import Kronecker, factorization
+from twinloop.loras.patterns import keyed
 
 
 def lokr_settings(layers: Mapping[str, Kronecker]) -> dict[str, Any]:
@@ -25,8 +26,7 @@ def lokr_settings(layers: Mapping[str, Kronecker]) -> dict[str, Any]:
         "decompose_both": any("w1_a" in layer.parts for layer in layers.values()),
         "decompose_factor": factor_of(layers.values()),
         "use_effective_conv2d": any("t2" in layer.parts for layer in layers.values()),
-        "rank_pattern": {path: value for path, value in sorted(ranks.items()) if value != rank},
-        "alpha_pattern": {path: value for path, value in sorted(alphas.items()) if value != alpha},
+        "rank_pattern": keyed(ranks, rank), "alpha_pattern": keyed(alphas, alpha),
     }  # fmt: skip
 
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from twinloop.errors import ModelFileError
+from twinloop.loras.adapter_settings import AdapterSettings, settings_of
+from twinloop.loras.bare_names import PEFT, is_bare, with_components
 from twinloop.loras.components import KOHYA_NAMES
 from twinloop.loras.container import read_tensors
 from twinloop.loras.kronecker import PARTS, Kronecker, kronecker
 from twinloop.loras.tensors import AGAIN, RawTensor
-
-ADAPTER_TEXT = "lora_adapter_metadata"
-"""Header text in which diffusers keeps rank and alpha as JSON."""
 
 
 class Dialect(StrEnum):
@@ -81,9 +78,11 @@ class LoraFile:
     """What a file holds.
 
     Attributes:
-        layers: name of the layer as the file writes it (prefix included, ending not) -> its update.
+        layers: name of the layer as the file writes it (prefix included, ending not) -> its update; diffusers' names always with the
+            component's.
         texts: of the header. method: ``LoRA``, ``LoKr`` (some layers may be pairs), or what else the tensors are (``DoRA``...).
         others: names of tensors that belong to no layer's update, such as trained words. dtypes: of all tensors, each once. size: bytes of the file.
+        bare: the file's layers bear no component's name, as PEFT saves a model by itself.
     """
 
     path: Path
@@ -94,6 +93,7 @@ class LoraFile:
     others: tuple[str, ...]
     dtypes: tuple[str, ...]
     size: int
+    bare: bool = False
 
     def plain(self) -> LoraFile:
         """Itself, if it is a LoRA or a LoKr and nothing else.
@@ -133,6 +133,7 @@ _METHODS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("LoCon with a Tucker core", (".lora_mid.weight",)),
     ("OFT", (".oft_blocks", ".oft_diag", ".oft_R.weight")),
     ("GLoRA", (".a1.weight", ".a2.weight", ".b1.weight", ".b2.weight")),
+    ("LoRA that changes the sizes of layers", (".reshape_weight",)),
     ("whole-weight difference", (".diff", ".diff_b", ".w_norm", ".b_norm", ".lora_B.bias")),
 )
 _PREFIXES: tuple[tuple[Dialect, str], ...] = (
@@ -141,6 +142,8 @@ _PREFIXES: tuple[tuple[Dialect, str], ...] = (
     (Dialect.DIFFUSERS, r"(base_model\.model\.)?(unet|transformer|text_encoder|text_encoder_[23])\."),
     (Dialect.LORA_DIFFUSION, r"(unet|text_encoder):\d+:|<[^>]+>$"),
 )
+_WORDS = re.compile(r"<[^>]+>|bundle_emb\..+", re.DOTALL)
+"""Tensors of trained words: lora_diffusion's, and those that ComfyUI and Forge read (``bundle_emb.<word>...``)."""
 
 
 def read_lora(path: Path) -> LoraFile:
@@ -153,6 +156,11 @@ def read_lora(path: Path) -> LoraFile:
     try:
         dialect = _dialect_of(tensors)
         layers, others, methods = _updates(tensors)
+        bare = dialect is Dialect.DIFFUSERS and any(is_bare(name) for name in layers)
+        if dialect is Dialect.DIFFUSERS:
+            layers = with_components(layers)
+            settings = settings_of(path, texts)
+            layers = {name: _adapted(name, layer, settings) for name, layer in layers.items()} if settings else layers
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
     lokr = any(isinstance(layer, Kronecker) for layer in layers.values())
@@ -161,10 +169,8 @@ def read_lora(path: Path) -> LoraFile:
         method = "LoKr with weight decomposition"
     if method == "LoRA" and not layers:
         raise ModelFileError(f"{path}: no LoRA: no pair of matrices in it. {AGAIN}")
-    if dialect is Dialect.DIFFUSERS and ADAPTER_TEXT in texts:
-        layers = _with_adapter_alpha(layers, texts[ADAPTER_TEXT], path)
     dtypes = tuple(sorted({tensor.dtype for tensor in tensors.values()}))
-    return LoraFile(path, dialect, layers, texts, method, others, dtypes, path.stat().st_size)
+    return LoraFile(path, dialect, layers, texts, method, others, dtypes, path.stat().st_size, bare)
 
 
 def _dialect_of(names: Iterable[str]) -> Dialect:
@@ -172,6 +178,10 @@ def _dialect_of(names: Iterable[str]) -> Dialect:
     strange: list[str] = []
     for name in names:
         found = next((dialect for dialect, pattern in _PREFIXES if re.match(pattern, name)), None)
+        if found is None and is_bare(name) and _role(name)[0]:  # a whole model has no such endings
+            found = Dialect.DIFFUSERS
+        if found is None and _WORDS.fullmatch(name):
+            continue
         if found is None:
             strange.append(name)
         else:
@@ -204,7 +214,7 @@ def _updates(tensors: Mapping[str, RawTensor]) -> tuple[dict[str, Update], tuple
             continue
         others.append(name)
         methods |= {method for method, endings in _METHODS if name.endswith(endings)}
-    unknown = [name for name in others if not re.fullmatch(r"<[^>]+>", name)]
+    unknown = [name for name in others if not _WORDS.fullmatch(name)]
     if unknown and not methods:
         raise ModelFileError(
             f"the tensor {unknown[0][:80]!r} is of no kind this program knows. Use the file in the program that wrote it."
@@ -262,24 +272,8 @@ def _alpha(stem: str, tensor: RawTensor | None, may_overflow: bool = False) -> f
     return value
 
 
-def _with_adapter_alpha(layers: Mapping[str, Update], text: str, path: Path) -> dict[str, Update]:
-    """Alpha from the JSON in the header, by the rules of PEFT: a pattern that fits the end of a layer's path goes before the default."""
-    try:
-        found: dict[str, Any] = json.loads(text)
-        return {name: _adapted(name.removeprefix("base_model.model."), layer, found) for name, layer in layers.items()}
-    except (ValueError, TypeError, AttributeError, re.error) as error:
-        raise ModelFileError(f"{path}: the rank and alpha in its header cannot be read ({error}). {AGAIN}") from error
-
-
-def _adapted(name: str, layer: Update, settings: Mapping[str, Any]) -> Update:
-    component, _, inner = name.partition(".")
-    patterns: Mapping[str, Any] = settings.get(f"{component}.alpha_pattern") or {}
-    fitting = (value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", inner))
-    default = f"{component}.lora_alpha" if isinstance(layer, Layer) else f"{component}.alpha"
-    alpha = next(fitting, settings.get(default))
-    if alpha is None or layer.alpha is not None:
+def _adapted(name: str, layer: Update, settings: AdapterSettings) -> Update:
+    if layer.alpha is not None:
         return layer
-    if isinstance(layer, Kronecker):
-        return replace(layer, alpha=float(alpha))
-    root = bool(settings.get(f"{component}.use_rslora"))
-    return Layer(layer.down, layer.up, float(alpha) * (math.sqrt(layer.rank) if root else 1.0))
+    found = settings.alpha(name.removeprefix(PEFT), layer.rank, isinstance(layer, Kronecker))
+    return layer if found is None else replace(layer, alpha=found)

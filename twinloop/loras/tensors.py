@@ -21,8 +21,6 @@ STORAGE: Mapping[str, Any] = {
     "U8": np.uint8, "BOOL": np.bool_,
 }  # fmt: skip
 """safetensors' name of a type -> the NumPy type that holds its bits. NumPy knows neither bfloat16 nor the 8-bit floats."""
-WRITABLE = ("F16", "BF16", "F32", "F64")
-"""Types that numbers can be stored in, narrowest first."""
 AGAIN = "Download or export it again."
 """What to do about a file that is not whole."""
 NAMES: Mapping[str, str] = {"float16": "F16", "bfloat16": "BF16", "float32": "F32"}
@@ -69,12 +67,22 @@ class RawTensor:
 
 
 def encode(values: Floats | FloatArray, dtype: str) -> RawTensor:
-    """Numbers as a tensor of one of the `WRITABLE` types, rounded to nearest, ties to even."""
+    """Numbers as a tensor of type F16, BF16, F32 or F64, rounded to nearest, ties to even."""
     if dtype != "BF16":
         return RawTensor(dtype, np.asarray(values).astype(STORAGE[dtype]))
     bits = np.asarray(values, dtype=np.float32).view(np.uint32)
     rounded = ((bits + np.uint32(0x7FFF) + ((bits >> 16) & np.uint32(1))) >> 16).astype(np.uint16)
     return RawTensor("BF16", np.where(np.isnan(values), np.uint16(0x7FC0), rounded))
+
+
+def alpha_tensor(alpha: float, dtype: str) -> RawTensor:
+    """The alpha of weights of type ``dtype``: in that type where it holds the number as it is, else in float32 (half precision ends at 65,504)."""
+    if dtype in ("F16", "BF16"):
+        with np.errstate(over="ignore"):
+            tensor = encode(np.asarray(alpha), dtype)
+        if float(tensor.values()) == alpha:
+            return tensor
+    return encode(np.asarray(alpha), "F64" if dtype == "F64" else "F32")
 
 
 def check_finite(*weights: Floats) -> None:

@@ -44,7 +44,15 @@ def resized_texts(texts: Mapping[str, str], layers: Iterable[Update], how: str) 
             None, (texts.get("ss_training_comment", ""), f"resized{f' from rank {before}' if before else ''}: {how}")
         )
     )
-    return {**texts, **rank_texts(layers), "ss_training_comment": note}
+    found = list(layers)
+    return {**texts, **rank_texts(found), **_module(texts, found), "ss_training_comment": note}
+
+
+def _module(texts: Mapping[str, str], layers: Iterable[Update]) -> dict[str, str]:
+    """The module of the training, as ``networks.lora_flux``: its arguments stay too, and pairs stay what it made."""
+    module = texts.get("ss_network_module")
+    pairs = not any(isinstance(layer, Kronecker) for layer in layers)
+    return {"ss_network_module": module} if module and pairs else {}
 
 
 def merged_texts(
@@ -68,7 +76,9 @@ def merged_texts(
     }
     if triggers:
         made[TRIGGER] = ", ".join(triggers)
-    return {**texts, **made, **rank_texts(layers)}
+    found = list(layers)
+    kept = _module(texts, found) if texts.get("ss_network_module", "").startswith("networks.") else {}
+    return {**texts, **made, **rank_texts(found), **kept}
 
 
 def trigger_of(texts: Mapping[str, str]) -> str:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
-
-import numpy as np
 
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families.lora_names import CLIP, LYCORIS
 from twinloop.loras import unet_names
 from twinloop.loras.adapter import Adapter, Place
+from twinloop.loras.adapter_settings import ADAPTER_TEXT
 from twinloop.loras.components import COMFYUI_ENCODER, DENOISER, T5_SECOND
 from twinloop.loras.fusion import fuse
 from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.layouts import Rename, layout_of, template
 from twinloop.loras.lokr_texts import lokr_settings
-from twinloop.loras.lora import ADAPTER_TEXT, Dialect, Layer, Update
-from twinloop.loras.tensors import RawTensor, encode
+from twinloop.loras.lora import Dialect, Layer, Update
+from twinloop.loras.patterns import keyed
+from twinloop.loras.tensors import RawTensor, alpha_tensor
 
 _UNETS = ("sd15", "sd2", "sdxl")
 
@@ -101,17 +102,8 @@ def _tensors(named: Mapping[str, Update], down: str, up: str, alpha: bool) -> di
         )
         tensors |= {f"{name}{ending}": tensor for ending, tensor in own.items()}
         if alpha and layer.alpha is not None:
-            tensors[f"{name}.alpha"] = _alpha_tensor(layer.alpha, next(iter(own.values())).dtype)
+            tensors[f"{name}.alpha"] = alpha_tensor(layer.alpha, next(iter(own.values())).dtype)
     return tensors
-
-
-def _alpha_tensor(alpha: float, dtype: str) -> RawTensor:
-    """In the type of the weights where that holds the number as it is, else in float32."""
-    if dtype in ("F16", "BF16"):
-        tensor = encode(np.asarray(alpha), dtype)
-        if float(tensor.values()) == alpha:
-            return tensor
-    return encode(np.asarray(alpha), "F64" if dtype == "F64" else "F32")
 
 
 def _diffusers_name(adapter: Adapter, place: Place) -> str:
@@ -151,8 +143,7 @@ def adapter_texts(named: Mapping[str, Update]) -> dict[str, str]:
         rank, alpha = (Counter(values).most_common(1)[0][0] for values in (ranks.values(), alphas.values()))
         own = {
             "r": rank, "lora_alpha": alpha, "target_modules": sorted(layers), "bias": "none", "lora_dropout": 0.0, "use_dora": False, "use_rslora": False,
-            "rank_pattern": {path: value for path, value in sorted(ranks.items()) if value != rank},
-            "alpha_pattern": {path: value for path, value in sorted(alphas.items()) if value != alpha},
+            "rank_pattern": keyed(ranks, rank), "alpha_pattern": keyed(alphas, alpha),
         }  # fmt: skip
         settings |= {f"{component}.{key}": value for key, value in own.items()}
     return {ADAPTER_TEXT: json.dumps(settings, sort_keys=True)}
@@ -208,6 +199,8 @@ def _comfyui_names(adapter: Adapter) -> Iterator[tuple[str, Update]]:
 def _original(adapter: Adapter) -> dict[str, Update] | None:
     """The denoiser's layers under the names of the original checkpoint, fused where it fuses them; None = LoKrs that cannot be."""
     denoiser = {place.path: layer for place, layer in adapter.layers.items() if place.component == DENOISER}
+    if not adapter.family and not adapter.original:
+        _check_names(denoiser)
     if adapter.family == "sdxl":
         return {unet_names.to_original(path, "sdxl"): layer for path, layer in denoiser.items()}
     layout = layout_of(adapter.family)
@@ -230,6 +223,16 @@ def _original(adapter: Adapter) -> dict[str, Update] | None:
                 return None
             made[name] = whole
     return made
+
+
+def _check_names(paths: Collection[str]) -> None:
+    """Raises ModelFileError for blocks that several families have under these names, and that their original codes call otherwise."""
+    told = next((path for path in paths if re.match(r"(single_)?transformer_blocks\.", path)), None)
+    if told is not None:
+        raise ModelFileError(
+            f"which base model it is for cannot be told from its layers ({told[:80]!r} and so on), and their names for other programs depend on that. "
+            "Use it as it is, under diffusers' names."
+        )
 
 
 def _parts(denoiser: Mapping[str, Update], rename: Rename, number: str) -> list[Update | None]:

@@ -21,8 +21,10 @@ from twinloop.stages import generate as generating
 from twinloop.stages import plan
 from twinloop.stages.early import EarlyJudge
 from twinloop.stages.generate import GenerationContext, MadeImage
-from twinloop.stages.sources import Source, sources_from_json
+from twinloop.stages.observe import Observer, observe_files
+from twinloop.stages.sources import Source, source_of, sources_from_json
 from twinloop.store.atomic import read_json, sha256_file, write_json
+from twinloop.store.catalog import Catalog
 from twinloop.store.fresh import fresh_folder
 from twinloop.store.images import find_images, load_image
 from twinloop.store.journal import Journal
@@ -129,8 +131,8 @@ def _begin(shots: Sequence[Shot], order: Order, context: GenerationContext) -> N
         )
 
 
-_FREE = ("offload", "references", "planned")
-"""Settings that decide no pixel: where parts of the model wait, and what stands in the shots anyway."""
+_FREE = ("offload", "references", "planned", "negative", "distilled")
+"""Settings that decide no pixel: where parts of the model wait, what stands in the shots anyway, and what the base model and the others tell."""
 
 
 def _complete(kept: Any) -> Any:
@@ -142,7 +144,7 @@ def _complete(kept: Any) -> Any:
 
 
 def usable_sources(folder: Path, reporter: Reporter) -> tuple[Source, ...]:
-    """The real photos of a folder that an image can start from.
+    """The real photos of a folder that an image can start from, without a look at poses: any of them may be a shot's first.
 
     Raises:
         InputError: no such folder, or none in it can be used.
@@ -154,6 +156,25 @@ def usable_sources(folder: Path, reporter: Reporter) -> tuple[Source, ...]:
                 found.append(Source(shown_path(path)))
         except UnreadableImage as error:
             reporter.warn(f"skipped {path.name}: {error}")
+    return _some(found, folder)
+
+
+def observed_sources(folder: Path, observer: Observer, catalog: Catalog, reporter: Reporter) -> tuple[Source, ...]:
+    """As `usable_sources`, with what was measured on each face, so that a shot starts from a photo that is near in pose.
+
+    Raises:
+        as `usable_sources`.
+    """
+    found = []
+    for seen in observe_files(find_images(folder), observer, catalog, reporter, "Observing"):
+        if seen.observation is None:
+            reporter.warn(f"skipped {seen.path.name}: {seen.problem}")
+        elif seen.observation.origin == "real":
+            found.append(source_of(shown_path(seen.path), seen.observation))
+    return _some(found, folder)
+
+
+def _some(found: Sequence[Source], folder: Path) -> tuple[Source, ...]:
     if not found:
         raise InputError(f"No real photo to start from in {folder}.")
     return tuple(found)

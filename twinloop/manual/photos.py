@@ -13,13 +13,12 @@ from twinloop.domain.shots import Gap
 from twinloop.errors import InputError, NothingToDo
 from twinloop.ports import Reporter
 from twinloop.stages import analyze
-from twinloop.stages import generate as generating
 from twinloop.stages.observe import Observer, Seen, observe_files
 from twinloop.stages.select import Selection, originals, select, several_people_message
 from twinloop.store.atomic import read_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.images import find_images
-from twinloop.store.workspace import shown_path
+from twinloop.store.workspace import GENERATION_METADATA, shown_path
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def read_gaps(path: Path) -> tuple[tuple[Gap, ...], dict[str, Any]]:
 
 def recorded_dataset(folder: Path) -> Path | None:
     """The photos that a folder of made images was made for, when its record names them and they are there."""
-    metadata = folder / generating.METADATA
+    metadata = folder / GENERATION_METADATA
     if not metadata.is_file():
         return None
     data = read_json(metadata)

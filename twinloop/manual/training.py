@@ -19,6 +19,7 @@ from twinloop.ports import TrainingSettings
 from twinloop.stages import merge as merging
 from twinloop.stages import train as training
 from twinloop.stages.samples import Beside, faces_of, training_samples
+from twinloop.stages.terms import Terms, decisive
 from twinloop.stages.toolbox import Toolbox
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.catalog import Catalog
@@ -35,7 +36,7 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
 
     Raises:
         NothingToDo: no photo to train on. StateError: ``output`` is there and was made from something else.
-        InputError: sample images would lie among the photos.
+        InputError: sample images would lie among the photos, or are of a size that the base model cannot make.
     """
     measured = settings.training.keep_checkpoints > 1
     drawn_into = output.with_name(f"{output.stem}_samples")
@@ -51,6 +52,7 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
     wanted, beside = toolbox.training(len(dataset.members)), _beside(photos, settings)
     bench, record = output.with_name(f".measuring_{output.stem}"), output.with_name(f"{output.stem}.checkpoints.json")
     if (measured or settings.training.sample_every) and not output.exists():
+        toolbox.generator().check(toolbox.generation)  # now, and not at the first pause
         samples = training_samples(dataset, wanted, beside, toolbox.style, toolbox.reporter)
         _begin(bench, training.work_of(output), drawn_into, _order(samples, wanted, settings, toolbox))
     pauses = steps.pauses(
@@ -61,17 +63,9 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
         record,
         lambda step: drawn_into / f"step_{step:06d}",
     )
-    lora = training.train_file(
-        dataset,
-        output,
-        wanted,
-        settings.person_trigger,
-        toolbox,
-        consent_of(photos.folder),
-        beside,
-        pauses,
-        steps.trained_with(settings),
-    )
+    consent, base = consent_of(photos.folder), steps.trained_with(settings)
+    terms = Terms(settings.person_trigger, wanted, consent, beside, pauses, base)
+    lora = training.train_file(dataset, output, terms, toolbox)
     if measured and record.exists():
         toolbox.reporter.line(
             f"Best of {len(read_json(record)['checkpoints'])} checkpoints: step {lora.steps} ({record})"
@@ -92,14 +86,19 @@ def _run(bench: Path, settings: Settings, toolbox: Toolbox, catalog: Catalog) ->
     return steps.Run(settings, toolbox, space, Journal(space.journal), catalog)
 
 
+_TOLD_ELSEWHERE = ("precision", "negative", "distilled")
+"""Settings of generation that are among what it is trained with, or that the base model tells."""
+
+
 def _order(samples: Sequence[TrainingSample], wanted: TrainingSettings, settings: Settings, toolbox: Toolbox) -> str:
     """Hash of all that decides the checkpoints and their scores; where the photos lie does not matter."""
     rows = [[s.sha256, s.caption, s.weight, s.prior, s.face and dataclasses.astuple(s.face)] for s in samples]
-    panel = [dataclasses.asdict(toolbox.generation), toolbox.style, toolbox.observer.fingerprint]
+    drawn = {
+        name: value for name, value in dataclasses.asdict(toolbox.generation).items() if name not in _TOLD_ELSEWHERE
+    }
+    panel = [drawn, toolbox.style, toolbox.observer.fingerprint]
     asked = [settings.training.checkpoint_panel, settings.generation.negative_prompt, settings.validation.identity]
-    whole = json.dumps(
-        [rows, training.decisive(wanted), toolbox.base_model, steps.trained_with(settings), panel, asked]
-    )
+    whole = json.dumps([rows, decisive(wanted), toolbox.base_model, steps.trained_with(settings), panel, asked])
     return hashlib.sha256(whole.encode()).hexdigest()
 
 

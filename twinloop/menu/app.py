@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from twinloop.domain.wording import plural
+from twinloop.errors import INTERRUPTED
 from twinloop.menu.director import Back, Director, Option
 from twinloop.menu.memory import Memory
-from twinloop.menu.runner import INTERRUPTED, Runner
+from twinloop.menu.runner import Runner
 from twinloop.menu.session import Session, Stopped
 from twinloop.menu.workflow import Workflow
 from twinloop.menu.workflows import WORKFLOWS
@@ -49,8 +51,8 @@ def _entries(workflows: Sequence[Workflow], memory: Memory) -> list[Option]:
     waiting = memory.unfinished
     titles = {item.key: item.title for item in workflows}
     if waiting is not None and waiting.workflow in titles:
-        done = f"{len(waiting.done)} command{'' if len(waiting.done) == 1 else 's'} done"
-        entries.insert(0, Option(CONTINUE, "Continue", f"{titles[waiting.workflow]}, {done}", "c"))
+        done = plural(len(waiting.done), "command")
+        entries.insert(0, Option(CONTINUE, "Continue", f"{titles[waiting.workflow]}, {done} done", "c"))
     return [*entries, Option(QUIT, "Quit", key="q")]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-INTERRUPTED = 130
+from twinloop.errors import INTERRUPTED
 
 
 class Runner(Protocol):

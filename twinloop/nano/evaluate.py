@@ -38,13 +38,14 @@ def evaluate(
     if renders:
         found |= measure_detectors(observer, renders, seed, reporter)
     if images:
+        from twinloop.adapters.diffusion.base_choice import BaseChoice
         from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator
         from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
-        from twinloop.families import family_of
+        from twinloop.families import family_of_preset
 
-        family = family_of("nano", "nano")
-        generator = DiffusersGenerator(str(base), family)
+        family, choice = family_of_preset("nano"), BaseChoice(str(base))
+        generator = DiffusersGenerator(choice, family)
         found["base"] = measure_base(generator, family, observer, images, seed, reporter)
-        trainer, people = DiffusersLoraTrainer(str(base), family), People.rendered(seed)
+        trainer, people = DiffusersLoraTrainer(choice, family), People.rendered(seed)
         found["lora"] = measure_lora(trainer, generator, family, observer, people, max(4, images // 2), seed, reporter)
     return found

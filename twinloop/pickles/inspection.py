@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from twinloop.errors import ModelFileError
+from twinloop.pickles import safetensors_header
 from twinloop.pickles.blob import Blob
 from twinloop.pickles.broken import BrokenPickle
 from twinloop.pickles.budget import DEFAULT_LIMITS, Limits
@@ -22,10 +22,8 @@ from twinloop.pickles.torchlegacy import is_tar
 from twinloop.pickles.values import Global, printable
 from twinloop.pickles.weights import Weights, weights_of
 
-_LARGEST_HEADER = 100 << 20
 
-
-class Verdict(StrEnum):
+class Safety(StrEnum):
     """What is said of a file, mildest first.
 
     SAFE: nothing but data and known classes. UNKNOWN: it names classes that are on no list; loading it elsewhere runs their authors' code.
@@ -49,7 +47,7 @@ class Finding:
         offset: byte of the opcode in the pickle, or None. place: which pickle, in a file of several parts.
     """
 
-    verdict: Verdict
+    verdict: Safety
     text: str
     name: str | None = None
     offset: int | None = None
@@ -66,7 +64,7 @@ class Inspection:
     """
 
     kind: Kind
-    verdict: Verdict
+    verdict: Safety
     findings: tuple[Finding, ...]
     names: tuple[str, ...]
     weights: Weights | None
@@ -87,7 +85,7 @@ def inspect_blob(blob: Blob, policy: Policy = DEFAULT_POLICY, limits: Limits = D
     if kind is not Kind.TORCH_TAR and kind is not Kind.TORCH_ZIP and is_tar(blob.head(_TAR_HEAD)):
         disguised = (
             *disguised,
-            Finding(Verdict.MALFORMED, "can be read as a tar, too, whose parts torch would unpickle"),
+            Finding(Safety.MALFORMED, "can be read as a tar, too, whose parts torch would unpickle"),
         )
     if kind is Kind.SAFETENSORS:
         return _safetensors(blob, disguised)
@@ -102,7 +100,7 @@ def inspect_blob(blob: Blob, policy: Policy = DEFAULT_POLICY, limits: Limits = D
     findings = (*_dangers(reader.refused), *disguised, *damage, *_unknowns(reader.names, policy))
     verdict = _worst(findings)
     names = tuple(sorted({name.path for name in reader.names}))
-    if verdict is Verdict.NOT_A_MODEL:
+    if verdict is Safety.NOT_A_MODEL:
         kind = Kind.OTHER
     return Inspection(kind, verdict, findings, names, weights, failure)
 
@@ -126,35 +124,35 @@ def _disguised(blob: Blob, reader: Reader) -> tuple[Finding, ...]:
     with blob.open() as stream:
         found = acts_as_pickle(stream, reader)
     text = "can be read as a pickle, too, further than was followed; no model file can"
-    hidden = [] if found.followed else [Finding(Verdict.MALFORMED, text)]
+    hidden = [] if found.followed else [Finding(Safety.MALFORMED, text)]
     return (*_dangers(found.refused), *hidden, *_unknowns(found.names, reader.policy))
 
 
 def _other(blob: Blob, words: str, reader: Reader, disguised: tuple[Finding, ...]) -> Inspection:
     """Something else, which may be a pickle beside it or hold one."""
-    findings = [Finding(Verdict.NOT_A_MODEL, words)]
+    findings = [Finding(Safety.NOT_A_MODEL, words)]
     if blob.head(len(NUMPY)) == NUMPY:
         try:
             with blob.open() as stream:
                 if read_npy(stream, reader, "the array of objects"):
                     text = "it holds objects, which numpy.load unpickles where it is told allow_pickle=True"
-                    findings.append(Finding(Verdict.NOT_A_MODEL, text))
+                    findings.append(Finding(Safety.NOT_A_MODEL, text))
         except ModelFileError as error:
-            findings.append(Finding(Verdict.MALFORMED, str(error).removeprefix(f"{blob.source}: ")))
+            findings.append(Finding(Safety.MALFORMED, str(error).removeprefix(f"{blob.source}: ")))
     found = (*_dangers(reader.refused), *disguised, *findings, *_unknowns(reader.names, reader.policy))
     return Inspection(Kind.OTHER, _worst(found), found, tuple(sorted({name.path for name in reader.names})), None)
 
 
-def _worst(findings: Iterable[Finding]) -> Verdict:
-    order = list(Verdict)
-    return max((finding.verdict for finding in findings), key=order.index, default=Verdict.SAFE)
+def _worst(findings: Iterable[Finding]) -> Safety:
+    order = list(Safety)
+    return max((finding.verdict for finding in findings), key=order.index, default=Safety.SAFE)
 
 
 def _damage(error: ModelFileError, kind: Kind, blob: Blob, reader: Reader) -> Finding:
     no_pickle = isinstance(error, BrokenPickle) and not reader.names and not has_pickle_mark(blob.head(2))
     if kind is Kind.PICKLE and no_pickle:
-        return Finding(Verdict.NOT_A_MODEL, "not a pickle, torch, joblib or safetensors file")
-    return Finding(Verdict.MALFORMED, str(error).removeprefix(f"{blob.source}: "))
+        return Finding(Safety.NOT_A_MODEL, "not a pickle, torch, joblib or safetensors file")
+    return Finding(Safety.MALFORMED, str(error).removeprefix(f"{blob.source}: "))
 
 
 def _dangers(refused: Iterable[Refusal]) -> list[Finding]:
@@ -162,7 +160,7 @@ def _dangers(refused: Iterable[Refusal]) -> list[Finding]:
     first: dict[tuple[str, str], Finding] = {}
     for refusal in refused:
         text = f"would {refusal.reason} {printable(refusal.target)}"
-        finding = Finding(Verdict.DANGEROUS, text, refusal.target, refusal.offset, refusal.place)
+        finding = Finding(Safety.DANGEROUS, text, refusal.target, refusal.offset, refusal.place)
         first.setdefault((refusal.target, refusal.place), finding)
     return list(first.values())
 
@@ -173,21 +171,16 @@ def _unknowns(names: Iterable[Global], policy: Policy) -> list[Finding]:
         known = policy.knows(name.module, name.name) or policy.judge(name.module, name.name) is Judgement.REFUSE
         if not known and name.path not in first:
             text = f"names {printable(name.path)}, which is on no list of known classes"
-            first[name.path] = Finding(Verdict.UNKNOWN, text, name.path, name.offset)
+            first[name.path] = Finding(Safety.UNKNOWN, text, name.path, name.offset)
     return list(first.values())
 
 
 def _safetensors(blob: Blob, disguised: tuple[Finding, ...]) -> Inspection:
     """These hold numbers and texts only; what can be wrong with them is their header."""
     try:
-        size = int.from_bytes(blob.part(0, 8), "little")
-        if size > _LARGEST_HEADER:
-            raise ModelFileError("its header is larger than any model's")
-        header = json.loads(blob.part(8, size))
-        ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
-        if max(ends, default=0) != blob.size() - 8 - size:
-            raise ModelFileError("it is longer or shorter than its header says; download it again")
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, ModelFileError) as error:
-        text = f"not a readable safetensors file ({str(error)[:80]})"
-        disguised = (*disguised, Finding(Verdict.MALFORMED, text))
+        with blob.open() as stream:
+            safetensors_header.parse(stream, blob.size()).check_whole()
+    except ValueError as error:
+        text = f"not a readable safetensors file ({str(error)[:120]}); download it again"
+        disguised = (*disguised, Finding(Safety.MALFORMED, text))
     return Inspection(Kind.SAFETENSORS, _worst(disguised), disguised, (), None)

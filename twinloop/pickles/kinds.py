@@ -7,6 +7,7 @@ from enum import StrEnum
 from twinloop.pickles.blob import Blob
 from twinloop.pickles.joblibfile import is_compressed
 from twinloop.pickles.npy import NUMPY
+from twinloop.pickles.safetensors_header import looks_like
 from twinloop.pickles.torchlegacy import MAGIC
 
 _HEAD = 1024
@@ -75,7 +76,7 @@ def _model_kind(head: bytes, blob: Blob) -> Kind:
         return Kind.TORCH_LEGACY
     if head[_TAR_AT : _TAR_AT + 5] == b"ustar":
         return Kind.TORCH_TAR
-    if head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= blob.size() - 8:
+    if looks_like(head, blob.size()):
         return Kind.SAFETENSORS
     return Kind.COMPRESSED if is_compressed(head) else Kind.PICKLE
 

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from twinloop.errors import ModelFileError
 
 _END, _END64, _LOCATOR = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
-_CENTRAL, _LOCAL, _DESCRIPTOR = b"PK\x01\x02", b"PK\x03\x04", b"PK\x07\x08"
+_CENTRAL, _LOCAL = b"PK\x01\x02", b"PK\x03\x04"
 _END_SIZE, _END64_SIZE, _LOCATOR_SIZE, _CENTRAL_SIZE, _LOCAL_SIZE = 22, 56, 20, 46, 30
 _MANY16, _MANY32 = 0xFFFF, 0xFFFFFFFF
 _MAX_ENTRIES = 200_000

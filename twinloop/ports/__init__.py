@@ -12,7 +12,7 @@ from twinloop.ports.detectors import (
     PoseEstimator,
 )
 from twinloop.ports.generation import EarlyLook, GenerationSettings, Generator
-from twinloop.ports.reporting import Clock, Reporter
+from twinloop.ports.reporting import Clock, Reporter, SilentReporter, nobody_listens
 from twinloop.ports.scanning import Greeting, NeighbourSearch, ScanJob, Scanner, Wanted
 from twinloop.ports.training import FREE_SETTINGS, Trainer, TrainingSettings
 
@@ -36,7 +36,9 @@ __all__ = [
     "Reporter",
     "ScanJob",
     "Scanner",
+    "SilentReporter",
     "Trainer",
     "TrainingSettings",
     "Wanted",
+    "nobody_listens",
 ]

@@ -26,7 +26,9 @@ class GenerationSettings:
         references: photos that an editing model looks at for one picture; fewer where it takes fewer.
         compile: the denoiser's repeated blocks: ``regional`` or ``off``; None = on a CUDA GPU, where ``planned`` images make it pay.
         planned: how many images the caller makes with these settings, those of an earlier start included; 0 = not known.
-        quantization: of the base model's weights, for the record; None = none. The generator was built with it.
+        quantization, precision: of the base model's weights, for the record; None = none. The generator was built with them.
+        negative: whether the base model reads negative prompts at this ``guidance``, for the record.
+        distilled: ``guidance`` is a number that the base model was trained with, and no classifier-free guidance; for the record.
     """
 
     steps: int
@@ -44,6 +46,9 @@ class GenerationSettings:
     compile: str | None = None
     planned: int = 0
     quantization: str | None = None
+    precision: str = "auto"
+    negative: bool = True
+    distilled: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,14 @@ class Generator(Protocol):
 
     def load_lora(self, path: Path | None) -> None:
         """Use this LoRA (None = the bare base model) from now on."""
+        ...
+
+    def check(self, settings: GenerationSettings) -> None:
+        """Whether images can be made so, as far as that can be told without making one.
+
+        Raises:
+            InputError: a size that the base model cannot make, for example.
+        """
         ...
 
     def generate(

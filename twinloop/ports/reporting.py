@@ -27,3 +27,20 @@ class Reporter(Protocol):
     def progress(self, label: str, done: int, total: int) -> None:
         """``done`` of ``total`` units; the reporter works out rate and time left."""
         ...
+
+
+class SilentReporter:
+    """A `Reporter` for work whose result says everything."""
+
+    def line(self, text: str) -> None:
+        """Not shown."""
+
+    def warn(self, text: str) -> None:
+        """Not shown."""
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        """Not shown."""
+
+
+def nobody_listens(text: str) -> None:
+    """Where what should be known may be said to nobody."""

@@ -33,6 +33,9 @@ class TrainingSettings:
         gradient_checkpointing: compute activations again on the way back, to save memory; None = where memory is tight.
         memory: GiB that the training may use, 0 = what the GPU has; where it is short, batches go through in portions.
         flip: also train on mirror images, which loses what is asymmetric in a face.
+        smaller_resolutions: each picture is also trained at these, as often altogether as with ``resolution`` alone.
+        flow_sampling, flow_shift: how much noise the pictures of a flow model get: ``logit_normal`` or ``uniform``, then moved towards noise; "" and 0 = as the family has it.
+        only_layers, skip_layers: adapt only layers whose names hold one of these texts, and none whose names hold one of those.
         adapter: ``lora``, ``dora`` (arXiv 2402.09353) or ``lokr`` (arXiv 2309.14859).
         lokr_factor: by how much a LoKr divides a layer's widths, -1 = near their square roots.
         text_encoder: the LoRA adapts the family's CLIP text encoders too, at ``text_encoder_learning_rate`` (0 = `text_encoder_rate`)
@@ -71,6 +74,11 @@ class TrainingSettings:
     prior_weight: float = 1.0
     face_weight: float = 1.0
     flip: bool = False
+    smaller_resolutions: tuple[int, ...] = ()
+    flow_sampling: str = ""
+    flow_shift: float = 0.0
+    only_layers: tuple[str, ...] = ()
+    skip_layers: tuple[str, ...] = ()
     adapter: str = "lora"
     lokr_factor: int = -1
     text_encoder: bool = False

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from twinloop.domain.records import PanelScore
 from twinloop.domain.statistics import Estimate
+from twinloop.domain.wording import agree
 from twinloop.report.model import RunRecord
 from twinloop.report.words import METRICS, listed
 from twinloop.stages import decide
@@ -98,12 +99,12 @@ def _best_is_v1(run: RunRecord) -> tuple[str, str]:
     if len(run.scores) < 2:
         return "none", "v1 is the only LoRA that was measured, so there is nothing to compare it with."
     kept, out = len(_kept_later(run)), rolled_back_later(run)
-    rolled_back = f"{listed([f'v{score.version}' for score in out])} {'was' if len(out) == 1 else 'were'} rolled back"
+    rolled_back = f"{listed([f'v{score.version}' for score in out])} {agree(len(out), 'was', 'were')} rolled back"
     if not kept:
         return "no", f"No: {rolled_back}, so v1 stays. The loop did not make the LoRA better."
-    ones = "the one later version" if kept == 1 else f"none of the {kept} later versions"
-    stayed = f" that {'was' if kept == 1 else 'were'} kept" if out else ""
-    has = "does not have" if kept == 1 else "has"
+    ones = agree(kept, "the one later version", f"none of the {kept} later versions")
+    stayed = f" that {agree(kept, 'was', 'were')} kept" if out else ""
+    has = agree(kept, "does not have", "has")
     than = f"a higher overall score than v1{f' ({rolled_back})' if out else ''}"
     return "no", f"No: {ones}{stayed} {has} {than}. The loop did not make the LoRA better."
 

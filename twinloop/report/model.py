@@ -10,6 +10,7 @@ from twinloop.domain.shots import Gap, Shot
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.verdicts import Verdict
 from twinloop.stages.analyze import FacetCount
+from twinloop.stages.decide import Stop
 from twinloop.stages.train import GIVEN
 
 
@@ -44,15 +45,6 @@ class FinishedRound:
     improvement: Estimate | None
     drifted: tuple[str, ...]
     rolled_back: bool
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Why the loop ended."""
-
-    rule: str
-    reason: str
-    converged: bool
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from twinloop.domain.flattened import flattened
 from twinloop.domain.records import Dataset, LoRA, PanelScore
 from twinloop.domain.shots import Shot
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.vault import NOT_RECORDED, Consent
-from twinloop.domain.verdicts import CheckResult, Verdict
+from twinloop.domain.verdicts import Verdict
 from twinloop.errors import NothingToDo, StateError
-from twinloop.report.model import FinishedRound, IdentityRecord, RunRecord, Stop, Survey, out_of_choice
+from twinloop.report.model import FinishedRound, IdentityRecord, RunRecord, Survey, out_of_choice
 from twinloop.stages import decide
 from twinloop.stages.analyze import FacetCount, ValueCount, gaps_from_json
+from twinloop.stages.identity import reference_from_json
 from twinloop.stages.pick import record_of
 from twinloop.stages.review import Review
 from twinloop.store.atomic import read_json
@@ -37,7 +39,7 @@ def read_run(workspace: Workspace) -> RunRecord:
         )
     started: dict[str, Any] = _read(workspace.run_record, lambda data: data, {})
     history: dict[str, Any] = _read(workspace.history, lambda data: data, {})
-    settings = _flat(started.get("settings", {}))
+    settings = _as_text(flattened(started.get("settings", {})))
     photos = _read(workspace.dataset(0), Dataset.from_json, None)
     scores = _numbered(workspace.panel_score, PanelScore.from_json)
     with _shape_of(workspace.history):
@@ -53,7 +55,7 @@ def read_run(workspace: Workspace) -> RunRecord:
             panel=_read(workspace.panel, _shots, ()), scores=scores,
             loras=_numbered(workspace.lora_record, LoRA.from_json) or tuple(LoRA.from_json(item) for item in history.get("loras", ())),
             rounds=rounds, best=best, gaps_left=_whole(history.get("gaps_left")), against_v1=_against_v1(history, best),
-            stop=_stop(history.get("stop")), picked=_read(record_of(workspace), lambda data: int(data["version"]), None),
+            stop=None if history.get("stop") is None else decide.Stop.from_json(history["stop"]), picked=_read(record_of(workspace), lambda data: int(data["version"]), None),
         )  # fmt: skip
 
 
@@ -90,14 +92,8 @@ def _numbered(path_of: Callable[[int], Path], parse: Callable[[Any], T]) -> tupl
     return tuple(found)
 
 
-def _flat(data: Any, prefix: str = "") -> dict[str, str]:
-    if not isinstance(data, dict):
-        return {prefix: "default" if data is None else str(data)}
-    return {
-        name: value
-        for key, item in data.items()
-        for name, value in _flat(item, f"{prefix}.{key}" if prefix else str(key)).items()
-    }
+def _as_text(settings: Mapping[str, Any]) -> dict[str, str]:
+    return {name: "default" if value is None else str(value) for name, value in settings.items()}
 
 
 def _left_out(data: Any) -> tuple[tuple[str, str], ...]:
@@ -136,17 +132,7 @@ def _reviewed(workspace: Workspace) -> tuple[tuple[Verdict, ...], ...]:
 
 
 def _verdicts(data: Any) -> tuple[Verdict, ...]:
-    return tuple(
-        Verdict(
-            item["image"],
-            item["sha256"],
-            item["type"],
-            item["target"],
-            tuple(CheckResult.from_json(check) for check in item["checks"]),
-            early=item.get("rejected_early"),
-        )
-        for item in data["verdicts"]
-    )
+    return tuple(Verdict.from_json(item) for item in data["verdicts"])
 
 
 def _shots(data: Any) -> tuple[Shot, ...]:
@@ -154,13 +140,10 @@ def _shots(data: Any) -> tuple[Shot, ...]:
 
 
 def _identity(data: Any) -> IdentityRecord:
-    if not data.get("measured"):
+    known = reference_from_json(data)
+    if known is None:
         return IdentityRecord(0, frozenset(), {}, None, None, str(data.get("why", "not measured")))
-    bands = {str(name): (float(mean), float(spread), int(n)) for name, (mean, spread, n) in data["bands"].items()}
-    mean, spread, n = data["overall"]
-    return IdentityRecord(
-        len(data["photos"]), frozenset(data["held_out"]), bands, (float(mean), float(spread), int(n)), float(data["highest_pair"]), ""
-    )  # fmt: skip
+    return IdentityRecord(len(known.sha256), known.held_out, known.bands, known.overall, known.highest_pair, "")
 
 
 def _round(data: Any) -> FinishedRound:
@@ -172,10 +155,6 @@ def _round(data: Any) -> FinishedRound:
         version=int(data["lora_version"]), improvement=None if gain is None else Estimate.from_json(gain),
         drifted=tuple(map(str, data["drifted"])), rolled_back=bool(data["rolled_back"]),
     )  # fmt: skip
-
-
-def _stop(data: Any) -> Stop | None:
-    return None if data is None else Stop(str(data["rule"]), str(data["reason"]), bool(data["converged"]))
 
 
 def _best(history: Mapping[str, Any], scores: Sequence[PanelScore], rounds: Sequence[FinishedRound]) -> int | None:

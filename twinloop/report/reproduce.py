@@ -13,7 +13,7 @@ from twinloop.errors import InputError, StateError
 from twinloop.report.model import RunRecord
 from twinloop.report.words import words
 from twinloop.store.atomic import read_json
-from twinloop.store.workspace import Workspace
+from twinloop.store.workspace import GENERATION_METADATA, Workspace
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def made_rows(run: RunRecord, workspace: Workspace) -> tuple[MadeRow, ...]:
 
 def _generated(workspace: Workspace, iteration: int) -> list[Mapping[str, Any]]:
     try:
-        data = read_json(workspace.synthetic(iteration) / "generation_metadata.json")
+        data = read_json(workspace.synthetic(iteration) / GENERATION_METADATA)
     except (InputError, StateError):
         return []
     images = data.get("images") if isinstance(data, dict) else None

@@ -98,9 +98,9 @@ def spread(items: Sequence[T], kind: Callable[[T], Hashable], most: int) -> list
     return [items[index] for index in sorted(index for _, index in sorted(ranked)[:most])]
 
 
-def photo_tiles(run: RunRecord, pictures: Pictures, most: int = 2 * PER_SHEET) -> tuple[PhotoTile, ...]:
+def photo_tiles(run: RunRecord, pictures: Pictures) -> tuple[PhotoTile, ...]:
     """The photos in use."""
-    members = run.photos.members[:most] if run.photos is not None else ()
+    members = run.photos.members[: 2 * PER_SHEET] if run.photos is not None else ()
     held_out = run.identity.held_out if run.identity is not None else frozenset()
     tiles = []
     for member in members:
@@ -117,11 +117,11 @@ def photo_tiles(run: RunRecord, pictures: Pictures, most: int = 2 * PER_SHEET) -
     return tuple(tiles)
 
 
-def left_out_tiles(run: RunRecord, pictures: Pictures, most: int = PER_SHEET) -> tuple[PhotoTile, ...]:
+def left_out_tiles(run: RunRecord, pictures: Pictures) -> tuple[PhotoTile, ...]:
     """The files that were left out, each with the reason."""
     return tuple(
         PhotoTile(file_name(path), pictures.named(path), f"{file_name(path)}, left out: {reason}", reason)
-        for path, reason in run.left_out[:most]
+        for path, reason in run.left_out[:PER_SHEET]
     )
 
 

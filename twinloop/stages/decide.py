@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from twinloop.domain.records import PanelScore
 from twinloop.domain.statistics import Estimate
@@ -38,18 +38,25 @@ class RoundFacts:
 
 
 @dataclass(frozen=True)
-class Decision:
-    """Stop, and why. ``converged`` tells success from a spent budget."""
+class Stop:
+    """That the loop ends, and why. ``converged`` tells success from a spent budget."""
 
     rule: str
     reason: str
     converged: bool
 
+    def to_json(self) -> dict[str, Any]:
+        return {"rule": self.rule, "reason": self.reason, "converged": self.converged}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Stop:
+        return cls(str(data["rule"]), str(data["reason"]), bool(data["converged"]))
+
 
 class StopRule(Protocol):
     """Looks at all finished rounds and says stop, or None."""
 
-    def __call__(self, rounds: Sequence[RoundFacts]) -> Decision | None: ...
+    def __call__(self, rounds: Sequence[RoundFacts]) -> Stop | None: ...
 
 
 @dataclass(frozen=True)
@@ -59,11 +66,11 @@ class HighApproval:
     rate: float
     rounds: int
 
-    def __call__(self, rounds: Sequence[RoundFacts]) -> Decision | None:
+    def __call__(self, rounds: Sequence[RoundFacts]) -> Stop | None:
         last = rounds[-self.rounds :]
         if len(last) < self.rounds or any(r.total == 0 or r.approved / r.total <= self.rate for r in last):
             return None
-        return Decision("approval", f"approval above {percent(self.rate)} in {self.rounds} rounds running", True)
+        return Stop("approval", f"approval above {percent(self.rate)} in {self.rounds} rounds running", True)
 
 
 @dataclass(frozen=True)
@@ -76,17 +83,17 @@ class SmallImprovement:
     threshold: float
     patience: int
 
-    def __call__(self, rounds: Sequence[RoundFacts]) -> Decision | None:
+    def __call__(self, rounds: Sequence[RoundFacts]) -> Stop | None:
         last = rounds[-self.patience :]
         if len(last) < self.patience or not all(self._small(r) for r in last):
             return None
         gain = last[-1].improvement
         if gain is None:
-            return Decision(
+            return Stop(
                 "improvement", "no image of the last round joined the dataset, so there is no new LoRA to compare", True
             )
         told = "not to be told from none" if gain.high >= 0 else "the last round made it worse"
-        return Decision(
+        return Stop(
             "improvement",
             f"improvement {gain.value:.1%} is below the {percent(self.threshold)} threshold, and {told} (95% interval {gain.low:.1%} to {gain.high:.1%}, n={gain.n})",
             True,
@@ -105,11 +112,11 @@ class Drifting:
 
     rounds: int
 
-    def __call__(self, rounds: Sequence[RoundFacts]) -> Decision | None:
+    def __call__(self, rounds: Sequence[RoundFacts]) -> Stop | None:
         last = rounds[-self.rounds :]
         if len(last) < self.rounds or not all(r.drifted for r in last):
             return None
-        return Decision(
+        return Stop(
             "drift",
             f"{', '.join(last[-1].drifted)} got worse in {self.rounds} rounds running; the best earlier LoRA stays",
             False,
@@ -120,10 +127,10 @@ class Drifting:
 class NothingApproved:
     """A round without one approved image leaves the dataset as it was."""
 
-    def __call__(self, rounds: Sequence[RoundFacts]) -> Decision | None:
+    def __call__(self, rounds: Sequence[RoundFacts]) -> Stop | None:
         last = rounds[-1]
         if last.total and not last.approved:
-            return Decision(
+            return Stop(
                 "nothing_approved",
                 "no image of this round was approved; the report says what stood in the way",
                 False,
@@ -137,16 +144,16 @@ class Budget:
 
     iterations: int
 
-    def __call__(self, rounds: Sequence[RoundFacts]) -> Decision | None:
+    def __call__(self, rounds: Sequence[RoundFacts]) -> Stop | None:
         if len(rounds) < self.iterations:
             return None
-        return Decision("budget", f"{self.iterations} iterations done (max_iterations)", False)
+        return Stop("budget", f"{self.iterations} iterations done (max_iterations)", False)
 
 
-NO_GAPS = Decision("no_gaps", "gap count is 0: every facet value has its share", True)
+NO_GAPS = Stop("no_gaps", "gap count is 0: every facet value has its share", True)
 
 
-def no_gaps(unmeasured: Mapping[str, str], measured: int) -> Decision:
+def no_gaps(unmeasured: Mapping[str, str], measured: int) -> Stop:
     """The end of a run whose dataset has no gap in what could be measured.
 
     Args:
@@ -156,14 +163,12 @@ def no_gaps(unmeasured: Mapping[str, str], measured: int) -> Decision:
     if not unmeasured:
         return NO_GAPS
     told = "; ".join(f"{name} ({why})" for name, why in unmeasured.items())
-    return Decision(
-        NO_GAPS.rule, f"gap count is 0 in what was measured; not measured: {told}", measured >= len(unmeasured)
-    )
+    return Stop(NO_GAPS.rule, f"gap count is 0 in what was measured; not measured: {told}", measured >= len(unmeasured))
 
 
-def decide(rounds: Sequence[RoundFacts], rules: Sequence[StopRule]) -> Decision | None:
+def decide(rounds: Sequence[RoundFacts], rules: Sequence[StopRule]) -> Stop | None:
     """The first rule that says stop."""
-    return next((decision for decision in (rule(rounds) for rule in rules) if decision is not None), None)
+    return next((stop for stop in (rule(rounds) for rule in rules) if stop is not None), None)
 
 
 def improvement(before: PanelScore, after: PanelScore) -> Estimate | None:

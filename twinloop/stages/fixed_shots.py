@@ -21,7 +21,8 @@ def plan_panel(
     """The fixed panel, the same for every LoRA of a run: prompts that walk through all values of all facets.
 
     Every prompt asks for a value of each exclusive facet, each value as often as the others. Of a facet whose values may hold together
-    as many prompts ask for a value as its target share says; values that nearly every picture has anyway are not asked for.
+    as many prompts ask for a value as its target share says, where the others' values leave room for it (no hands in a close-up); values that
+    nearly every picture has anyway are not asked for.
 
     Args:
         shares: facet -> value -> share that is wanted, over the facets' own.
@@ -30,7 +31,8 @@ def plan_panel(
     exclusive = [facet for facet in facets if not facet.multiple and wanted[facet.name]]
     several = [facet for facet in facets if facet.multiple]
     decks = {facet.name: _deck(facet, wanted[facet.name], seed, count) for facet in exclusive}
-    decks |= {facet.name: _deck_of_some(facet, wanted[facet.name], seed, count) for facet in several}
+    for facet in several:
+        decks[facet.name] = _with_room(_deck_of_some(facet, wanted[facet.name], seed, count), facet, decks)
     lead = exclusive[0].name if exclusive else ""
     return [_panel_shot(number, decks, lead, facets, trigger, style, seed, negative) for number in range(1, count + 1)]
 
@@ -89,6 +91,22 @@ def _deck_of_some(facet: Facet, wanted: Mapping[str, float], seed: int, count: i
     whole = max(1.0, sum(shares.values()))
     deck: list[str | None] = [value for value, share in shares.items() for _ in range(int(share / whole * count))]
     return _shuffled([*deck, *[None] * (count - len(deck))], facet, seed)
+
+
+def _with_room(deck: Sequence[str | None], facet: Facet, decks: Mapping[str, Sequence[str | None]]) -> list[str | None]:
+    """The deck with each value that has no room beside the others' values changed for the next card that both places have room for."""
+
+    def fits(value: str | None, place: int) -> bool:
+        beside = {} if value is None else facet.phrases[value].beside
+        return all(decks[name][place] in values for name, values in beside.items() if name in decks)
+
+    dealt = list(deck)
+    for place, value in enumerate(deck):
+        others = (*range(place + 1, len(deck)), *range(place))
+        if not fits(value, place):
+            other = next((o for o in others if fits(value, o) and fits(dealt[o], place) and dealt[o] != value), place)
+            dealt[place], dealt[other] = dealt[other], dealt[place]
+    return dealt
 
 
 def _shuffled(deck: Sequence[str | None], facet: Facet, seed: int) -> list[str | None]:

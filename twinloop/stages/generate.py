@@ -13,13 +13,18 @@ from twinloop import __version__
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
 from twinloop.domain.verdicts import CheckResult
+from twinloop.errors import StateError
 from twinloop.ports import Clock, EarlyLook, GenerationSettings, Generator, Reporter
 from twinloop.stages.early import EarlyJudge, GivenUp, fails
 from twinloop.store.atomic import sha256_file, write_bytes, write_json
 from twinloop.store.journal import Journal
 from twinloop.store.provenance import synthetic_png
+from twinloop.store.workspace import GENERATION_METADATA
 
-METADATA = "generation_metadata.json"
+MADE_OTHERWISE = (
+    "{path} is gone, and made again it comes out otherwise than it is on record: this program's version, its libraries or the machine are others. "
+    "Put the file back from a copy, or make all images anew: in another folder, or with --restart."
+)
 
 
 @dataclass(frozen=True)
@@ -153,9 +158,12 @@ def _keep(
 ) -> None:
     extra = {"twinloop": json.dumps({"shot": shot.to_json(), "lora_sha256": lora_hash}, sort_keys=True)}
     data = synthetic_png(pixels, parameters_text(shot, context, lora_hash), extra)
-    write_bytes(context.folder / name, data)
-    if _key(context, shot) not in journal:
-        journal.record(_key(context, shot), hashlib.sha256(data).hexdigest())
+    path, key, digest = context.folder / name, _key(context, shot), hashlib.sha256(data).hexdigest()
+    if key in journal and journal.get(key) != digest:
+        raise StateError(MADE_OTHERWISE.format(path=path))
+    write_bytes(path, data)
+    if key not in journal:
+        journal.record(key, digest)
 
 
 def parameters_text(shot: Shot, context: GenerationContext, lora_hash: str | None) -> str:
@@ -165,7 +173,7 @@ def parameters_text(shot: Shot, context: GenerationContext, lora_hash: str | Non
     worn += [(Path(path).stem, scale) for path, scale in settings.extra_loras]
     prompt = " ".join([shot.prompt, *(f"<lora:{name}:{scale:g}>" for name, scale in worn)])
     parts = [
-        f"Steps: {settings.steps}", f"CFG scale: {settings.guidance:g}", f"Seed: {shot.seed}", f"Size: {settings.width}x{settings.height}",
+        f"Steps: {settings.steps}", _guidance(settings), f"Seed: {shot.seed}", f"Size: {settings.width}x{settings.height}",
         f"Model: {context.base_model}",
     ]  # fmt: skip
     if settings.scheduler:
@@ -174,9 +182,16 @@ def parameters_text(shot: Shot, context: GenerationContext, lora_hash: str | Non
         parts.append(f"Denoising strength: {settings.strength:g}")
     if context.lora is not None and lora_hash is not None:
         parts.append(f'Lora hashes: "{context.lora.stem}: {lora_hash[:12]}"')
-    return (
-        f"{prompt}\nNegative prompt: {shot.negative_prompt}\n{', '.join([*parts, f'Version: twinloop {__version__}'])}"
-    )
+    parts.append(f"Version: twinloop {__version__}")
+    negative = [f"Negative prompt: {shot.negative_prompt}"] if settings.negative else []
+    return "\n".join([prompt, *negative, ", ".join(parts)])
+
+
+def _guidance(settings: GenerationSettings) -> str:
+    """As Forge writes it of models that were trained with their guidance: those take one pass a step, which is scale 1."""
+    if not settings.distilled:
+        return f"CFG scale: {settings.guidance:g}"
+    return "CFG scale: 1" + (f", Distilled CFG Scale: {settings.guidance:g}" if settings.guidance else "")
 
 
 def _write_metadata(
@@ -184,7 +199,7 @@ def _write_metadata(
 ) -> None:
     settings = context.settings
     write_json(
-        context.folder / METADATA,
+        context.folder / GENERATION_METADATA,
         {
             "base_model": context.base_model,
             "dataset": context.dataset,
@@ -194,6 +209,7 @@ def _write_metadata(
                 "height": settings.height, "batch_size": settings.batch_size, "scheduler": settings.scheduler,
                 "extra_loras": [{"file": Path(path).name, "scale": scale} for path, scale in settings.extra_loras],
                 **{name: value for name in ("quantization", "compile") if (value := getattr(settings, name)) is not None},
+                **({} if settings.precision == "auto" else {"precision": settings.precision}),
             },
             "images": [{"file": image.path.name, "sha256": image.sha256, **image.shot.to_json()} for image in made],
             **({} if context.early is None else {"rejected_early": [item.to_json() for item in given_up]}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +14,28 @@ from twinloop.domain.faces import FloatArray
 from twinloop.domain.observation import Observation
 from twinloop.facets.face_angle import angle_of
 
+Floating = TypeVar("Floating", np.float32, np.float64)
+
 NEAREST = 3
 """Similarity to a person = mean cosine to this many nearest reference photos: one odd photo cannot decide."""
+NOT_ITSELF = -np.inf
+"""Stands for the cosine of a photo to itself, which says nothing."""
 FEWEST_PER_BAND = 5
 HOLD_OUT_FROM = 20
 HOLD_OUT_SHARE = 0.15
+
+
+def nearest_mean(cosines: npt.NDArray[Floating]) -> npt.NDArray[Floating]:
+    """Similarity to a person: (..., N) cosines to N photos, at least one of them not `NOT_ITSELF` -> (...) the mean of the `NEAREST` highest."""
+    nearest = np.sort(cosines, axis=-1)[..., -NEAREST:]
+    return np.asarray(np.nanmean(np.where(np.isneginf(nearest), np.nan, nearest), axis=-1))
+
+
+def to_each_other(vectors: npt.NDArray[Floating]) -> npt.NDArray[Floating]:
+    """(N, D) unit vectors -> (N, N) their cosines, with `NOT_ITSELF` on the diagonal."""
+    cosines = vectors @ vectors.T
+    np.fill_diagonal(cosines, NOT_ITSELF)
+    return cosines
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,21 +66,18 @@ class IdentityReference:
 
     def similarity(self, seen: Observation, held_out_only: bool = False) -> float | None:
         """Mean cosine to the nearest reference photos, -1..1; None without a face or an embedding."""
-        face = seen.face
-        if face is None or face.embedding is None or not len(self.embeddings):
+        if seen.embedding is None or not len(self.embeddings):
             return None
         rows = self.embeddings
         if held_out_only and self.held_out:
             rows = rows[[digest in self.held_out for digest in self.sha256]]
-        cosines = np.sort(rows @ face.embedding)[-NEAREST:]
-        return float(cosines.mean())
+        return float(nearest_mean(rows @ seen.embedding))
 
     def nearest(self, seen: Observation) -> float | None:
         """Cosine to the single nearest reference photo."""
-        face = seen.face
-        if face is None or face.embedding is None or not len(self.embeddings):
+        if seen.embedding is None or not len(self.embeddings):
             return None
-        return float((self.embeddings @ face.embedding).max())
+        return float((self.embeddings @ seen.embedding).max())
 
     def lower_limit(self, seen: Observation, tolerance: float) -> float:
         """Least similarity for an image of this head angle: the real photos' mean minus ``tolerance`` standard deviations, or, where that
@@ -76,9 +90,8 @@ class IdentityReference:
         lowest mean that is known, because a turned head scores lower in every embedder.
         """
         mean, spread, _ = self.overall
-        face = seen.face
-        if face is not None and face.pose is not None:
-            band = self.bands.get(angle_of(face.pose.yaw))
+        if seen.pose is not None:
+            band = self.bands.get(angle_of(seen.pose.yaw))
             if band is not None and band[2] >= FEWEST_PER_BAND:
                 mean, spread, _ = band
             else:
@@ -99,20 +112,16 @@ def freeze_reference(
     With 20 photos or more, 15 % are held out from training (never from an angle class that is rare), so that the panel
     measures likeness to photos the LoRA has not seen. They still count in the gap analysis.
     """
-    known = [p for p in photos if p.origin == "real" and p.face is not None and p.face.embedding is not None]
-    known.sort(key=lambda p: p.sha256)
-    if not known or (len(known) == 1 and strangers is None):
+    found = [(p, p.embedding) for p in photos if p.origin == "real" and p.embedding is not None]
+    found.sort(key=lambda pair: pair[0].sha256)
+    if not found or (len(found) == 1 and strangers is None):
         return None
-    rows = np.stack([p.face.embedding for p in known if p.face is not None and p.face.embedding is not None]).astype(
-        np.float32
-    )
-    similarity = rows @ rows.T
-    np.fill_diagonal(similarity, -1.0)
-    nearest = np.sort(similarity, axis=1)[:, -NEAREST:]
-    own = np.where(nearest > -1, nearest, np.nan)
+    known = [photo for photo, _ in found]
+    rows = np.stack([embedding for _, embedding in found]).astype(np.float32)
+    similarity = to_each_other(rows)
     # a single photo has no other to be alike: what strangers look like is then the only limit
-    scores = np.nanmean(own, axis=1) if len(known) > 1 else np.ones(1)
-    angles = [angle_of(p.face.pose.yaw) if p.face is not None and p.face.pose is not None else "unknown" for p in known]
+    scores = nearest_mean(similarity) if len(known) > 1 else np.ones(1)
+    angles = [angle_of(p.pose.yaw) if p.pose is not None else "unknown" for p in known]
     bands = {angle: _spread(scores[[a == angle for a in angles]]) for angle in sorted(set(angles))}
     sharp = [p.measures["face_sharpness"] for p in known if "face_sharpness" in p.measures]
     return IdentityReference(

@@ -13,7 +13,7 @@ import numpy as np
 from twinloop import __version__
 from twinloop.errors import ModelFileError, StateError, StorageError
 from twinloop.pickles import Blob, Policy, TensorRef
-from twinloop.pickles.inspection import Finding, Inspection, Verdict, inspect_blob
+from twinloop.pickles.inspection import Finding, Inspection, Safety, inspect_blob
 from twinloop.pickles.weights import Weight, Weights
 from twinloop.store.atomic import sha256_file
 from twinloop.store.tensor_file import DTYPES, Tensor, Written, write_tensors
@@ -38,7 +38,7 @@ class Report:
     sha256: str | None
     size: int | None
     format: str
-    verdict: Verdict
+    verdict: Safety
     findings: tuple[Finding, ...]
     names: tuple[str, ...] = ()
     weights: Weights | None = None
@@ -65,19 +65,19 @@ def inspect_file(path: Path, policy: Policy, convert: bool = False, output: Path
     """
     if not path.is_file():  # a pipe would hang, a device never end
         what = "no such file" if not path.exists() else "not a regular file"
-        return Report(path, None, None, "none", Verdict.NOT_A_MODEL, (Finding(Verdict.NOT_A_MODEL, what),))
+        return Report(path, None, None, "none", Safety.NOT_A_MODEL, (Finding(Safety.NOT_A_MODEL, what),))
     try:
         before, size = sha256_file(path), path.stat().st_size
         found = inspect_blob(Blob(path.name, path), policy)
     except (ModelFileError, OSError) as error:
         return Report(
-            path, None, None, "none", Verdict.MALFORMED, (Finding(Verdict.MALFORMED, f"cannot be read ({error})"),)
+            path, None, None, "none", Safety.MALFORMED, (Finding(Safety.MALFORMED, f"cannot be read ({error})"),)
         )
     report = Report(
         path, before, size, _format(found), found.verdict, found.findings, found.names, found.weights, found.failure
     )
-    if not convert or found.verdict is not Verdict.SAFE or found.weights is None:
-        return replace(report, failure=found.failure) if convert and found.verdict is Verdict.SAFE else report
+    if not convert or found.verdict is not Safety.SAFE or found.weights is None:
+        return replace(report, failure=found.failure) if convert and found.verdict is Safety.SAFE else report
     try:
         return replace(report, output=_convert(report, found.weights, output or path.parent))
     except (ModelFileError, StateError, StorageError) as error:

@@ -8,8 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from twinloop.domain.model_roles import AUTO, OTHER_HALF, PACKS, WORK
+from twinloop.domain.wording import agree
 from twinloop.pickles import Policy
-from twinloop.pickles.inspection import Verdict
+from twinloop.pickles.inspection import Safety
 from twinloop.stages.inspect_models import ENDINGS, inspect_file
 from twinloop.store.models_folder import FoundModel, ModelsReport, model_paths, problem_of
 
@@ -67,7 +68,7 @@ def _why_closed(model: FoundModel, report: ModelsReport, opened: Collection[Path
     if not opened:
         return "without a face detector none is"
     taken = [found.path.name for found in report.found if found.path in opened and WORK[found.role] == WORK[model.role]]
-    work = "does its work" if len(taken) == 1 else "do its work"
+    work = agree(len(taken), "does its work", "do its work")
     return f"{' and '.join(taken)} {work}" if taken else "it was tried and cannot be used"
 
 
@@ -79,6 +80,6 @@ def _damage(path: Path) -> str | None:
 def _danger(path: Path) -> str:
     """Why nobody should load this pickle; "" when there is nothing against it."""
     found = inspect_file(path, Policy())
-    if found.verdict is not Verdict.DANGEROUS:
+    if found.verdict is not Safety.DANGEROUS:
         return ""
     return f"{found.findings[0].text}. Delete it, and get the model from its author as .safetensors or .onnx"

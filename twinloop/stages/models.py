@@ -11,7 +11,7 @@ from twinloop.domain.known_models import KNOWN_MODELS, KnownModel, by_hash, by_n
 from twinloop.domain.model_roles import role_of
 from twinloop.errors import InputError, ModelFileError, TwinLoopError, UnsafeModelFile
 from twinloop.pickles import Policy
-from twinloop.pickles.inspection import Verdict
+from twinloop.pickles.inspection import Safety
 from twinloop.ports import Reporter
 from twinloop.stages.inspect_models import ENDINGS, inspect_file
 from twinloop.store.atomic import sha256_file
@@ -109,10 +109,10 @@ def _unknown_content(
         return Condition.BROKEN, problem
     if gate and path.suffix.lower() in ENDINGS:
         verdict, why = _verdict(path, Policy())
-        if verdict is Verdict.DANGEROUS:
+        if verdict is Safety.DANGEROUS:
             return Condition.DANGEROUS, f"{why}. Delete it"
-        if verdict is not Verdict.SAFE:
-            return Condition.BROKEN if verdict is not Verdict.UNKNOWN else Condition.OWN, why
+        if verdict is not Safety.SAFE:
+            return Condition.BROKEN if verdict is not Safety.UNKNOWN else Condition.OWN, why
     if remembered is not None and remembered != digest:
         return Condition.CHANGED, f"was brought as sha256 {remembered[:12]}, is now {digest[:12]}. Bring it again"
     if promised is not None and remembered is None:
@@ -127,7 +127,7 @@ def _complaint(path: Path) -> str:
     return (problem_of(path) or "").removeprefix(f"{path.name}: ").rstrip(".")
 
 
-def _verdict(path: Path, policy: Policy) -> tuple[Verdict, str]:
+def _verdict(path: Path, policy: Policy) -> tuple[Safety, str]:
     found = inspect_file(path, policy)
     return found.verdict, "; ".join(finding.text.rstrip(".") for finding in found.findings[:3])
 
@@ -176,11 +176,11 @@ def _check(source: Path, name: str, policy: Policy, known: Sequence[KnownModel])
         raise ModelFileError(f"{problem}.")
     if source.suffix.lower() in ENDINGS:
         verdict, why = _verdict(source, policy)
-        if verdict is Verdict.DANGEROUS:
+        if verdict is Safety.DANGEROUS:
             raise UnsafeModelFile(f"{why}. Delete it, and get the model from its author as .safetensors or .onnx.")
-        if verdict is Verdict.UNKNOWN:
+        if verdict is Safety.UNKNOWN:
             raise ModelFileError(f"{why}. If you trust whoever made it, give --allow MODULE.CLASS for each.")
-        if verdict is not Verdict.SAFE:
+        if verdict is not Safety.SAFE:
             raise ModelFileError(f"{why}.")
     if (promised := by_name(name, known)) is not None:
         raise ModelFileError(

@@ -31,7 +31,6 @@ def nearest_photos(
 
 
 def _alike(made: Observation, photo: Observation) -> tuple[float, str]:
-    ours, theirs = made.face, photo.face
-    if ours is not None and theirs is not None and ours.embedding is not None and theirs.embedding is not None:
-        return float(ours.embedding @ theirs.embedding), "identity"
+    if made.embedding is not None and photo.embedding is not None:
+        return float(made.embedding @ photo.embedding), "identity"
     return 1 - hash_distance(made.phash, photo.phash) / HASH_BITS, "picture"

@@ -80,10 +80,13 @@ def _traits(
 ) -> dict[str, str]:
     """One value for every other exclusive facet: half of the time one that is a gap too, else drawn by its target share."""
     traits = {}
+    beside = next((facet.phrases[gap.value].beside for facet in facets if facet.name == gap.facet), {})
     for facet in facets:
         if facet.name == gap.facet or facet.multiple:
             continue
-        allowed = [v for v in PLAIN.get(facet.name, ()) if v in facet.values] or list(facet.values)
+        allowed = [v for v in beside.get(facet.name, PLAIN.get(facet.name, ())) if v in facet.values] or list(
+            facet.values
+        )
         # in the facet's order, not the gaps': a shot may not depend on how the others are sorted
         lacking_here = {g.value for g in gaps if g.facet == facet.name}
         lacking = [value for value in allowed if value in lacking_here]

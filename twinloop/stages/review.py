@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from twinloop.domain.verdicts import Outcome
+from twinloop.domain.verdicts import Outcome, Verdict
 from twinloop.errors import InputError, StateError
 from twinloop.stages.validate import Judged
 from twinloop.store.atomic import read_json, write_json
@@ -66,6 +66,21 @@ class Review:
 def to_look_at(verdicts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of the verdicts of a round, as verdicts_iterN.json has them, those of images that were finished: of the others there is nothing to see."""
     return [item for item in verdicts if "rejected_early" not in item]
+
+
+def read_verdicts(path: Path) -> list[Verdict]:
+    """The verdicts of a round that a person can look at.
+
+    Raises:
+        InputError: there is no such file. StateError: it is damaged.
+    """
+    data = read_json(path)
+    try:
+        return [Verdict.from_json(item) for item in to_look_at(data["verdicts"])]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StateError(
+            f"{path} does not hold the verdicts of a round ({type(error).__name__}: {error}). Move it away and run the loop again."
+        ) from error
 
 
 def wanted(policy: Policy, iteration: int) -> bool:

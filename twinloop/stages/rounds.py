@@ -1,4 +1,4 @@
-"""Rounds and the outcome of a run, and the record of them: iteration_history.json."""
+"""Rounds and the result of a run, and the record of them: iteration_history.json."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twinloop.domain.shots import Gap
 from twinloop.domain.statistics import Estimate, wilson
 from twinloop.stages import decide
 from twinloop.stages.assess import compare
-from twinloop.stages.decide import Decision, RoundFacts
+from twinloop.stages.decide import RoundFacts, Stop
 from twinloop.stages.validate import Tally
 
 
@@ -30,10 +30,10 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """What a run comes to: why it stopped, which version is best, every LoRA with its score, every round."""
 
-    decision: Decision | None
+    stop: Stop | None
     best: int
     loras: tuple[LoRA, ...]
     scores: tuple[PanelScore, ...]
@@ -68,23 +68,20 @@ def standing(scores: Sequence[PanelScore], rounds: Sequence[Round]) -> list[Pane
     return [score for score in scores if score.version not in rolled_back]
 
 
-def history_json(outcome: Outcome, person: str, base_model: str) -> dict[str, Any]:
+def history_json(result: RunResult, person: str, base_model: str) -> dict[str, Any]:
     """iteration_history.json: the complete metrics of a run, finished or not (then ``stop`` is null)."""
-    decision = outcome.decision
-    first, best = outcome.scores[0], next(score for score in outcome.scores if score.version == outcome.best)
+    first, best = result.scores[0], next(score for score in result.scores if score.version == result.best)
     change = {name: compare(first, best, name) for name in best.metrics} if best.version != first.version else {}
     return {
         "person": person,
         "base_model": base_model,
-        "iterations": [_round_json(entry) for entry in outcome.rounds],
-        "loras": [lora.to_json() for lora in outcome.loras],
-        "panel": [score.to_json() for score in outcome.scores],
-        "best_version": outcome.best,
-        "gaps_left": outcome.gaps_left,
+        "iterations": [_round_json(entry) for entry in result.rounds],
+        "loras": [lora.to_json() for lora in result.loras],
+        "panel": [score.to_json() for score in result.scores],
+        "best_version": result.best,
+        "gaps_left": result.gaps_left,
         "best_against_v1": {name: estimate.to_json() for name, estimate in change.items() if estimate is not None},
-        "stop": None
-        if decision is None
-        else {"rule": decision.rule, "reason": decision.reason, "converged": decision.converged},
+        "stop": None if result.stop is None else result.stop.to_json(),
     }
 
 

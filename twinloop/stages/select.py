@@ -132,9 +132,7 @@ def other_person(photos: Sequence[Photo]) -> dict[Path, str]:
     The main person = the largest group of photos linked by cosine >= SAME_PERSON, if it is large and alike enough. A photo outside it stays if its face is
     nearer to that person than half the usual similarity: profiles score low in every embedder and must not be lost.
     """
-    known = [
-        (p, p.seen.face.embedding) for p in photos if p.seen.face is not None and p.seen.face.embedding is not None
-    ]
+    known = [(p, p.seen.embedding) for p in photos if p.seen.embedding is not None]
     if len(known) < 5:
         return {}
     vectors = np.stack([embedding for _, embedding in known])
@@ -160,7 +158,7 @@ def several_people(photos: Sequence[Photo]) -> tuple[int, ...]:
     Counted are groups of faces that are alike within and clearly not alike between each other. A single person can fall into groups, too
     (profiles, sunglasses), but these are nearer to each other than strangers are.
     """
-    faces = [p.seen.face.embedding for p in photos if p.seen.face is not None and p.seen.face.embedding is not None]
+    faces = [p.seen.embedding for p in photos if p.seen.embedding is not None]
     if len(faces) < 2 * FEWEST_OF_A_PERSON:
         return ()
     similarity = np.stack(faces) @ np.stack(faces).T

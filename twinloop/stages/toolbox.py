@@ -14,24 +14,30 @@ def _unknown(images: int) -> None:
     """Nothing can be told about what a training will need."""
 
 
-@dataclass(frozen=True)
-class Toolbox:
-    """Ports, filled.
+@dataclass(frozen=True, kw_only=True)
+class Makers:
+    """What makes images and LoRAs on one base model.
 
     Attributes:
-        observer: the ruler. generator, trainer: made on first use, because loading a base model takes long.
+        generator, trainer: made on first use, because loading a base model takes long.
         generation: the settings in force (the user's over the family's). training: the same for a dataset of so many images.
-        forecast: what a training on so many images will need here, None where it cannot be told.
-        style: of prompts, ``prose`` or ``tags``.
+        style: of prompts, ``prose`` or ``tags``. base_model: as the user named it.
+        forecast: what a training on so many images will need here, None where it cannot be told; loads the base.
     """
 
-    observer: Observer
     generator: Callable[[], Generator]
     trainer: Callable[[], Trainer]
     generation: GenerationSettings
     training: Callable[[int], TrainingSettings]
     style: str
     base_model: str
+    forecast: Callable[[int], Forecast | None] = _unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toolbox(Makers):
+    """Ports, filled: the makers, and what else a run needs. ``observer``: the ruler."""
+
+    observer: Observer
     clock: Clock
     reporter: Reporter
-    forecast: Callable[[int], Forecast | None] = _unknown

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.domain.records import Dataset, LoRA
-from twinloop.domain.vault import NOT_RECORDED, Consent
 from twinloop.errors import NothingToDo, StateError
 from twinloop.loras.header_facts import adapter_facts
-from twinloop.ports import FREE_SETTINGS, Reporter, TrainingSettings
-from twinloop.stages.pauses import NO_PAUSES, Pauses
-from twinloop.stages.samples import NOTHING_BESIDE, Beside, training_samples
+from twinloop.ports import Reporter, TrainingSettings
+from twinloop.stages.samples import training_samples
+from twinloop.stages.terms import Terms
 from twinloop.stages.toolbox import Toolbox
 from twinloop.store.atomic import copy_whole, read_json, sha256_file, write_json
 from twinloop.store.lora_file import header_texts, kohya_path, metrics_path
@@ -26,57 +25,36 @@ GIVEN = "given"
 """Stands in the place of the preset where the user brought the LoRA."""
 
 
-def train(
-    dataset: Dataset, version: int, settings: TrainingSettings, person: str, workspace: Workspace, toolbox: Toolbox,
-    consent: Consent = NOT_RECORDED, beside: Beside = NOTHING_BESIDE, pauses: Pauses = NO_PAUSES, base: Mapping[str, Any] | None = None,
-) -> LoRA:  # fmt: skip
+def train(dataset: Dataset, version: int, terms: Terms, workspace: Workspace, toolbox: Toolbox) -> LoRA:
     """Train version ``version`` unless it is there; a killed training goes on from its last checkpoint.
-
-    Args:
-        pauses: where images are drawn and checkpoints measured on the way; the best measured one is taken, else the last. base: how the base model is computed, as JSON, for the
-            record of what was asked.
 
     Raises:
         NothingToDo: the dataset has no photo to train on. StateError: that version is there, and another run's.
     """
     path, record, work = workspace.lora(version), workspace.lora_record(version), workspace.training_work(version)
-    asked = {**_asked(settings, pauses), **(base or {})}
     if record.exists() and path.exists():
-        lora = _recorded(record, dataset, toolbox, asked)
-        shutil.rmtree(work, ignore_errors=True)  # a kill just before the end leaves it behind
-        return lora
-    texts = _metadata(dataset, f"{person} v{version}", person, path.stem, toolbox, consent)
-    order = Order(dataset, settings, work, texts, f"v{version}", beside)
-    made = _chosen(order, path, toolbox, pauses) if pauses.steps else _made(order, path, toolbox)
-    lora = dataclasses.replace(made, version=version)
-    write_json(record, {**lora.to_json(), "asked": asked})
-    shutil.rmtree(work, ignore_errors=True)
+        lora = _recorded(record, dataset, toolbox, terms)
+    else:
+        texts = _metadata(dataset, f"{terms.person} v{version}", path.stem, terms, toolbox)
+        order = Order(dataset, terms, work, texts, f"v{version}")
+        lora = _trained(order, path, record, toolbox, version=version)
+    shutil.rmtree(work, ignore_errors=True)  # also what a kill just before the end left behind
     return lora
 
 
-def train_file(
-    dataset: Dataset, output: Path, settings: TrainingSettings, person: str, toolbox: Toolbox, consent: Consent = NOT_RECORDED,
-    beside: Beside = NOTHING_BESIDE, pauses: Pauses = NO_PAUSES, base: Mapping[str, Any] | None = None,
-) -> LoRA:  # fmt: skip
+def train_file(dataset: Dataset, output: Path, terms: Terms, toolbox: Toolbox) -> LoRA:
     """Train one LoRA into a file of the user's choice, with ``<stem>.json`` as its record. Killed and called again it goes on.
-
-    Args:
-        pauses, base: as in `train`.
 
     Raises:
         NothingToDo: no photo to train on. StateError: the file is there and was made from something else.
     """
     record, work = output.with_suffix(".json"), work_of(output)
-    asked = {**_asked(settings, pauses), **(base or {})}
     if output.exists():
-        return _finished(output, record, dataset, asked, toolbox)
+        return _finished(output, record, dataset, terms, toolbox)
     _check_record(record)
-    texts = _metadata(dataset, output.stem, person, output.stem, toolbox, consent)
-    order = Order(dataset, settings, work, texts, output.stem, beside)
+    order = Order(dataset, terms, work, _metadata(dataset, output.stem, output.stem, terms, toolbox), output.stem)
     file = work / FINISHED / output.name
-    made = _chosen(order, file, toolbox, pauses) if pauses.steps else _made(order, file, toolbox)
-    lora = dataclasses.replace(made, path=shown_path(output))
-    write_json(record, {**lora.to_json(), "asked": asked})
+    lora = _trained(order, file, record, toolbox, path=shown_path(output))
     _copy_with_companions(file, output)  # after its record: a file without one would be taken for somebody else's
     shutil.rmtree(work, ignore_errors=True)
     return lora
@@ -87,23 +65,11 @@ def work_of(output: Path) -> Path:
     return output.with_name(f".training_{output.stem}")
 
 
-def decisive(settings: TrainingSettings) -> dict[str, Any]:
-    """The settings that decide the weights, as JSON."""
-    return {name: value for name, value in dataclasses.asdict(settings).items() if name not in FREE_SETTINGS}
-
-
-def _asked(settings: TrainingSettings, pauses: Pauses) -> dict[str, Any]:
-    """What a file was trained with; where its checkpoints are measured, also which and with how much patience."""
-    trial = pauses.trial
-    measured = {} if trial is None else {"checkpoints": list(trial.steps), "early_stop": trial.patience}
-    return {**decisive(settings), **measured}
-
-
-def _finished(output: Path, record: Path, dataset: Dataset, asked: dict[str, Any], toolbox: Toolbox) -> LoRA:
+def _finished(output: Path, record: Path, dataset: Dataset, terms: Terms, toolbox: Toolbox) -> LoRA:
     if record.exists():
         data = read_json(record)
         lora = LoRA.from_json(data)
-        same = (lora.dataset_id, lora.base_model) == (dataset.id, toolbox.base_model) and _as_asked(data, asked)
+        same = (lora.dataset_id, lora.base_model) == (dataset.id, toolbox.base_model) and terms.met_by(data)
         if same and lora.sha256 == sha256_file(output):
             return lora
     raise StateError(
@@ -123,32 +89,29 @@ def _check_record(record: Path) -> None:
         ) from error
 
 
-def _as_asked(record: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
-    if "asked" not in record:  # by a version that kept no more than these
-        return all(asked[name] == record[name] for name in ("preset", "steps", "seed"))
-    # settings that are new since it was written had their default
-    new = {field.name: field.default for field in dataclasses.fields(TrainingSettings) if field.name in asked}
-    # and one that decides nothing any more may be written there
-    kept = {name: value for name, value in record["asked"].items() if name not in FREE_SETTINGS}
-    return {**new, **kept} == asked
-
-
 @dataclass(frozen=True)
 class Order:
     """One training: on what, how, where it works, what its file says, and what people call it."""
 
     dataset: Dataset
-    settings: TrainingSettings
+    terms: Terms
     work: Path
     texts: Mapping[str, str]
     name: str
-    beside: Beside
+
+
+def _trained(order: Order, file: Path, record: Path, toolbox: Toolbox, **known: Any) -> LoRA:
+    """The trained ``file``, and its record; ``known``: fields of the LoRA that the trainer cannot know."""
+    made = _chosen(order, file, toolbox) if order.terms.pauses.steps else _made(order, file, toolbox)
+    lora = dataclasses.replace(made, **known)
+    write_json(record, {**lora.to_json(), "asked": order.terms.asked})
+    return lora
 
 
 def _made(order: Order, output: Path, toolbox: Toolbox, stop_at: int = 0, begins: bool = True) -> LoRA:
     """The trained file, not yet recorded; as it is after step ``stop_at``, 0 = at the end. ``begins``: it is the first of this process."""
-    settings = dataclasses.replace(order.settings, stop_at=stop_at)
-    samples = training_samples(order.dataset, settings, order.beside, toolbox.style, toolbox.reporter)
+    settings = dataclasses.replace(order.terms.settings, stop_at=stop_at)
+    samples = training_samples(order.dataset, settings, order.terms.beside, toolbox.style, toolbox.reporter)
     made = toolbox.trainer().train(
         samples, settings, output, order.work, order.texts, _progress(order.name, toolbox.reporter, begins)
     )  # fmt: skip
@@ -187,9 +150,9 @@ def _rank_and_alpha(output: Path, settings: TrainingSettings) -> dict[str, Any]:
     return {"rank": found.rank, "alpha": found.alpha}
 
 
-def _chosen(order: Order, output: Path, toolbox: Toolbox, pauses: Pauses) -> LoRA:
+def _chosen(order: Order, output: Path, toolbox: Toolbox) -> LoRA:
     """Train from pause to pause, and take the LoRA that is chosen then."""
-    folder = order.work / CANDIDATES
+    folder, pauses = order.work / CANDIDATES, order.terms.pauses
     begins, done = True, toolbox.trainer().steps_done(order.work) if order.work.exists() else 0
     for step in pauses.steps:
         file = folder / f"step_{step:06d}.safetensors"
@@ -235,7 +198,7 @@ def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolb
 
 
 def _recorded(
-    record: Path, dataset: Dataset, toolbox: Toolbox, asked: Mapping[str, Any] | None = None, given: Path | None = None
+    record: Path, dataset: Dataset, toolbox: Toolbox, terms: Terms | None = None, given: Path | None = None
 ) -> LoRA:
     """The LoRA of a record, which must be what would be trained now, or the file that is given now (where it is still there)."""
     data = read_json(record)
@@ -243,7 +206,7 @@ def _recorded(
     other = ""
     if (lora.dataset_id, lora.base_model) != (dataset.id, toolbox.base_model):
         other = "was trained on other images or another base model"
-    elif asked is not None and (lora.preset == GIVEN or ("asked" in data and not _as_asked(data, asked))):
+    elif terms is not None and (lora.preset == GIVEN or ("asked" in data and not terms.met_by(data))):
         other = "was trained with other settings"
     elif given is not None and (lora.preset != GIVEN or (given.is_file() and sha256_file(given) != lora.sha256)):
         other = "is not training.initial_lora"
@@ -255,16 +218,14 @@ def _recorded(
     return lora
 
 
-def _metadata(
-    dataset: Dataset, title: str, person: str, file: str, toolbox: Toolbox, consent: Consent
-) -> Mapping[str, str]:
+def _metadata(dataset: Dataset, title: str, file: str, terms: Terms, toolbox: Toolbox) -> Mapping[str, str]:
     real, made = len(dataset.real), len(dataset.synthetic)
     return {
         "modelspec.title": title,
-        "modelspec.trigger_phrase": person,
+        "modelspec.trigger_phrase": terms.person,
         "twinloop.dataset_id": dataset.id,
         "twinloop.images": f"{real} real, {made} synthetic",
-        "twinloop.consent": consent.text,
+        "twinloop.consent": terms.consent.text,
         "ss_output_name": file,
         "ss_sd_model_name": toolbox.base_model,
         "ss_num_train_images": str(real + made),

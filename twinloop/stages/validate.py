@@ -19,12 +19,12 @@ from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
 from twinloop.errors import NothingToDo, StateError
 from twinloop.ports import Reporter
 from twinloop.stages.early import GivenUp
-from twinloop.stages.generate import METADATA
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.observe import Observer, Seen, observe_files
 from twinloop.store.atomic import copy_whole, read_json, sha256_file
 from twinloop.store.catalog import Catalog
 from twinloop.store.images import find_images
+from twinloop.store.workspace import GENERATION_METADATA
 
 _NAME = re.compile(r"^synthetic_(?P<rest>.+)_(?P<index>\d{3,})_\d{8}_\d{6}$")
 
@@ -81,9 +81,9 @@ def asked_images(folder: Path, facets: Sequence[Facet], beside: Sequence[Path] =
             f"No images in {folder}. Generate some first: python generate_synthetic.py gaps.json --output {folder}"
         )
     known: dict[str, tuple[str, str]] = {}
-    if (folder / METADATA).exists():
+    if (folder / GENERATION_METADATA).exists():
         with _generation_record(folder):
-            data = read_json(folder / METADATA)
+            data = read_json(folder / GENERATION_METADATA)
             known = {item["file"]: (item["type"], item["target"]) for item in data["images"]}
     return [Asked(path, *(known.get(path.name) or _target_from_name(path, facets))) for path in images]
 
@@ -94,10 +94,10 @@ def given_up(folder: Path) -> list[Judged]:
     Raises:
         StateError: the metadata is not a generation record.
     """
-    if not (folder / METADATA).exists():
+    if not (folder / GENERATION_METADATA).exists():
         return []
     with _generation_record(folder):
-        found = [GivenUp.from_json(item) for item in read_json(folder / METADATA).get("rejected_early", ())]
+        found = [GivenUp.from_json(item) for item in read_json(folder / GENERATION_METADATA).get("rejected_early", ())]
     return [Judged(Asked(folder / item.file, item.shot.facet, item.shot.value), None, item.verdict) for item in found]
 
 
@@ -107,7 +107,7 @@ def _generation_record(folder: Path) -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StateError(
-            f"{folder / METADATA} is not a generation record ({error}). Restore it, or delete it: the file names tell the targets too."
+            f"{folder / GENERATION_METADATA} is not a generation record ({error}). Restore it, or delete it: the file names tell the targets too."
         ) from None
 
 

@@ -58,12 +58,19 @@ def prompt(trigger: str, facets: Sequence[Facet], wanted: Mapping[str, Mapping[s
 def negative_prompt(
     facets: Sequence[Facet], wanted: Mapping[str, Mapping[str, int]], style: str, base: str | None
 ) -> str:
-    """What to keep away: the general words (or the user's own) and those of the wanted values."""
-    parts = [NEGATIVE[style] if base is None else base]
-    for facet in _in_order(facets):
-        for value in wanted.get(facet.name, {}):
-            parts += [word for word in facet.phrases[value].negative if word not in parts[0]]
-    return ", ".join(part for part in dict.fromkeys(parts) if part)
+    """What to keep away: the words of the wanted values, then the general ones (or the user's own).
+
+    The general ones come last, because what is too long for a model is cut off at its end.
+    """
+    general = NEGATIVE[style] if base is None else base
+    own = [
+        word
+        for facet in _in_order(facets)
+        for value in wanted.get(facet.name, {})
+        for word in facet.phrases[value].negative
+        if word not in general
+    ]
+    return ", ".join(part for part in dict.fromkeys([*own, general]) if part)
 
 
 def caption(trigger: str, facets: Sequence[Facet], seen: Observation, style: str) -> str:

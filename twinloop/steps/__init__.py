@@ -9,7 +9,7 @@ from twinloop.steps.loras import look_ahead, pauses, train, trained_with
 from twinloop.steps.panels import measure
 from twinloop.steps.photos import DRAWN, collect, few_photos_message, freeze, no_photos_message, observations, rules
 from twinloop.steps.picking import pick_final
-from twinloop.steps.run import Run, begin, settings_fingerprint
+from twinloop.steps.run import Run, begin, check_same_run, settings_fingerprint
 from twinloop.steps.verdicts import limits_of, review, validate
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Run",
     "as_decided",
     "begin",
+    "check_same_run",
     "collect",
     "decide_on",
     "early_judge",

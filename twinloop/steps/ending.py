@@ -10,9 +10,9 @@ from twinloop.domain.shots import Gap
 from twinloop.domain.wording import percent
 from twinloop.report.page import write_report
 from twinloop.stages import decide
-from twinloop.stages.decide import Decision, StopRule
+from twinloop.stages.decide import Stop, StopRule
 from twinloop.stages.pick import make_final, picked
-from twinloop.stages.rounds import Outcome, Round, as_recorded, history_json
+from twinloop.stages.rounds import Round, RunResult, as_recorded, history_json
 from twinloop.steps.gaps import Measured
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json, write_json
@@ -30,7 +30,7 @@ def stop_rules(settings: Settings) -> tuple[StopRule, ...]:
     )
 
 
-def decide_on(settings: Settings, rounds: Sequence[Round], gaps: Sequence[Gap], measured: Measured) -> Decision | None:
+def decide_on(settings: Settings, rounds: Sequence[Round], gaps: Sequence[Gap], measured: Measured) -> Stop | None:
     """Stop or go on, once the gaps of the next round are known, and what of what is wanted was measured."""
     if not gaps:
         return decide.no_gaps(measured.lacking, measured.facets)
@@ -53,11 +53,11 @@ def say_round(run: Run, done: Round) -> None:
         )
 
 
-def record(run: Run, outcome: Outcome) -> None:
+def record(run: Run, result: RunResult) -> None:
     """iteration_history.json, after every round; a run that is gone through again loses none of the rounds that it holds already."""
-    if outcome.decision is None and _rounds_on_record(run) > len(outcome.rounds):
+    if result.stop is None and _rounds_on_record(run) > len(result.rounds):
         return
-    write_json(run.workspace.history, history_json(outcome, run.settings.person_name, run.toolbox.base_model))
+    write_json(run.workspace.history, history_json(result, run.settings.person_name, run.toolbox.base_model))
 
 
 def _rounds_on_record(run: Run) -> int:
@@ -85,34 +85,34 @@ MORE_ROUNDS = {
 """What lets a run go on that a rule has ended; after the others there is nothing to go on with."""
 
 
-def finish(run: Run, outcome: Outcome, decision: Decision, earlier: bool = False) -> None:
+def finish(run: Run, result: RunResult, stop: Stop, earlier: bool = False) -> None:
     """The final LoRA (a copy of the best version), report.html, and the reason why the loop ends here.
 
     Args:
         earlier: it had ended before this process began.
     """
     chosen = picked(run.workspace)
-    version = outcome.best if chosen is None else int(chosen["version"])
+    version = result.best if chosen is None else int(chosen["version"])
     make_final(run.workspace, version)
     write_report(run.workspace)
     if earlier:
         run.say("This run finished earlier: nothing to do.")
     else:
-        run.say("\n✓ Convergence Achieved!" if decision.converged else "\nStopped.")
-    run.say(f"  Reason: {decision.reason}")
-    run.say(f"  Gaps left: {outcome.gaps_left}")
+        run.say("\n✓ Convergence Achieved!" if stop.converged else "\nStopped.")
+    run.say(f"  Reason: {stop.reason}")
+    run.say(f"  Gaps left: {result.gaps_left}")
     if chosen is None:
         run.say(f"  Best LoRA: v{version} -> {run.workspace.show(run.workspace.final_lora)}")
     else:
         run.say(
-            f"  Best LoRA: v{outcome.best}; picked by you: v{version} -> {run.workspace.show(run.workspace.final_lora)}"
+            f"  Best LoRA: v{result.best}; picked by you: v{version} -> {run.workspace.show(run.workspace.final_lora)}"
         )
     if earlier:
-        run.say(f"  {_more(run.settings, decision)}")
+        run.say(f"  {_more(run.settings, stop)}")
 
 
-def _more(settings: Settings, decision: Decision) -> str:
-    change = MORE_ROUNDS.get(decision.rule)
+def _more(settings: Settings, stop: Stop) -> str:
+    change = MORE_ROUNDS.get(stop.rule)
     if change is None:
         return "To run anew, with other photos or settings: --restart (this run is kept under a new name)."
     return f"For more rounds {change.format(**dict(settings))} in the configuration and run the same command again."

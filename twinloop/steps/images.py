@@ -25,13 +25,11 @@ from twinloop.store.workspace import shown_path
 
 def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
     """shots_iterN.json and synthetic_iterN/."""
-    toolbox = run.toolbox
-    data = run.artefact(f"iter{iteration}.shots", run.workspace.shots(iteration), lambda: _shots(run, gaps, iteration))
+    toolbox, path = run.toolbox, run.workspace.shots(iteration)
+    if path.exists() and not read_json(path)["shots"]:
+        path.unlink()  # an older version wrote it where no gap was known; they may have been corrected since
+    data = run.artefact(f"iter{iteration}.shots", path, lambda: _shots(run, gaps, iteration))
     shots = [Shot.from_json(item) for item in data["shots"]]
-    if not shots:
-        raise StateError(
-            f"No shot can be planned for these gaps: {', '.join(f'{g.facet}/{g.value}' for g in gaps)}. Is a plug-in missing in analysis.plugins?"
-        )
     context = generating.GenerationContext(
         f"iter{iteration}",
         run.workspace.synthetic(iteration),
@@ -55,10 +53,25 @@ def early_judge(settings: Settings, observer: Observer) -> EarlyJudge | None:
 
 
 def _shots(run: Run, gaps: Sequence[Gap], iteration: int) -> Any:
-    settings = run.settings
+    """shots_iterN.json; gaps that nobody knows here are named and left out.
+
+    Raises:
+        StateError: nobody knows any of them.
+    """
+    settings, facets = run.settings, run.toolbox.observer.facets
+    unknown = [f"{gap.facet}/{gap.value}" for gap in plan.unplannable(gaps, facets)]
+    if len(unknown) == len(gaps):
+        raise StateError(
+            f"No shot can be planned for these gaps: {', '.join(unknown)}. Correct {run.workspace.gaps(iteration)} and start again. "
+            "A facet of your own needs its file in analysis.plugins."
+        )
+    for name in unknown:
+        run.toolbox.reporter.warn(
+            f"{name} is no facet value known here: no images are made for it ({run.workspace.gaps(iteration)})"
+        )
     photos = sources(run) if settings.generation.from_photos > 0 else ()
     wanted = plan_settings(settings, run.toolbox.style, iteration, photos, run.toolbox.generation.references)
-    return generating.shots_json(plan.plan(gaps, run.toolbox.observer.facets, wanted), iteration)
+    return generating.shots_json(plan.plan(gaps, facets, wanted), iteration)
 
 
 def sources(run: Run) -> tuple[Source, ...]:

@@ -17,6 +17,7 @@ from twinloop.stages import train as training
 from twinloop.stages.identity import IdentityReference
 from twinloop.stages.pauses import Pauses, Samples, sample_steps
 from twinloop.stages.samples import Beside, faces_of
+from twinloop.stages.terms import Terms
 from twinloop.stages.trial import Trial, checkpoint_steps
 from twinloop.steps.panels import Panel, Portrait, measured_on
 from twinloop.steps.photos import freeze, observations
@@ -26,18 +27,25 @@ from twinloop.store.images import find_images
 
 
 def look_ahead(run: Run) -> None:
-    """Before the first training: what it will need, and whether there is room.
+    """Before the first training: what it will need, whether there is room, and whether the base model makes images of the wanted size.
 
     Raises:
-        StorageError: too little disk. As making the trainer: the base model cannot be used.
+        StorageError: too little disk. InputError: a size that it does not make. As making the trainer: the base model cannot be used.
     """
-    space, settings = run.workspace, run.settings
-    if space.lora_record(1).exists() or settings.training.initial_lora:
-        return
+    space, settings, toolbox = run.workspace, run.settings, run.toolbox
     images = len(find_images(Path(settings.dataset_dir)))
-    expected = preflight.pictures(settings, run.toolbox.generation, run.toolbox.training(images))
-    if images:  # a folder without any is told as such, before a base model is loaded
-        preflight.look_ahead(run.toolbox.forecast(images), expected, space.lora_dir, run.toolbox.reporter)
+    if (
+        space.lora_record(1).exists() or not images
+    ):  # a folder without any is told as such, before a base model is loaded
+        return
+    forecast = None
+    if not settings.training.initial_lora:
+        forecast = toolbox.forecast(images)
+        expected = preflight.pictures(settings, toolbox.generation, toolbox.training(images))
+        preflight.look_ahead(forecast, expected, space.lora_dir, toolbox.reporter)
+    if forecast is not None or settings.training.initial_lora:
+        # the base model is loaded now, or is the next thing to be; another program's trainer would have to share the GPU with it
+        toolbox.generator().check(toolbox.generation)
 
 
 def train(run: Run, dataset: Dataset, version: int) -> LoRA:
@@ -46,19 +54,7 @@ def train(run: Run, dataset: Dataset, version: int) -> LoRA:
     if version == 1 and given:
         lora = training.adopt(Path(given), dataset, run.workspace, run.toolbox)
     else:
-        lora = training.train(
-            dataset,
-            version,
-            run.toolbox.training(len(dataset.members)),
-            run.settings.person_trigger,
-            run.workspace,
-            run.toolbox,
-            # as it was when the run began: a resumed run writes the same bytes
-            Consent.from_json(read_json(run.workspace.dataset(0)).get("consent")),
-            _beside(run, dataset),
-            pauses(run, lambda: freeze(run), version, len(dataset.members), chosen),
-            trained_with(run.settings),
-        )
+        lora = training.train(dataset, version, _terms(run, dataset, version), run.workspace, run.toolbox)
     run.mark(f"lora_v{version}", run.workspace.lora_record(version))
     if chosen.exists():
         run.mark(f"checkpoints_v{version}", chosen)
@@ -66,6 +62,19 @@ def train(run: Run, dataset: Dataset, version: int) -> LoRA:
     done = f"LoRA v1 is the given one ({given})" if version == 1 and given else f"LoRA v{version} complete"
     run.say(f"{'  ' if version > 1 else ''}✓ Training: {done}")
     return lora
+
+
+def _terms(run: Run, dataset: Dataset, version: int) -> Terms:
+    images, space = len(dataset.members), run.workspace
+    return Terms(
+        run.settings.person_trigger,
+        run.toolbox.training(images),
+        # as it was when the run began: a resumed run writes the same bytes
+        Consent.from_json(read_json(space.dataset(0)).get("consent")),
+        _beside(run, dataset),
+        pauses(run, lambda: freeze(run), version, images, space.checkpoint_choice(version)),
+        trained_with(run.settings),
+    )
 
 
 def trained_with(settings: Settings) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from twinloop.stages import merge as merging
 from twinloop.stages import select
 from twinloop.stages.identity import IdentityReference, freeze_reference, reference_from_json, reference_to_json
 from twinloop.stages.observe import observe_files
-from twinloop.stages.vault.readiness import SOME, TOO_FEW
+from twinloop.stages.vault.dataset.readiness import SOME, TOO_FEW
 from twinloop.steps.datasets import merge_limits
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json, write_json

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.config import SAYS_NOTHING_WITHOUT, Settings
+from twinloop.domain.flattened import flattened
 from twinloop.errors import StateError
 from twinloop.stages import analyze
 from twinloop.stages.toolbox import Toolbox
@@ -65,12 +66,31 @@ def begin(run: Run) -> None:
     """
     for folder in (run.workspace.root, run.workspace.lora_dir):
         remove_leftovers(folder)
-    record = {"settings": run.settings.identity_fields(), "observer": run.toolbox.observer.fingerprint}
+    record = _record(run.settings, run.toolbox)
     analyze.check_shares(run.toolbox.observer.facets, run.settings.analysis.shares)
     kept = run.artefact("run", run.workspace.run_record, lambda: record)
     if not run.workspace.versions.exists():
         write_json(run.workspace.versions, versions())
-    old, new = _flat(_complete(kept)), _flat(json.loads(json.dumps(record)))
+    _check_same(kept, record, run.workspace.root)
+
+
+def check_same_run(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> None:
+    """Whether the folder is new or holds a run of these settings. Nothing is written.
+
+    Raises:
+        StateError: as `begin`.
+    """
+    if workspace.run_record.exists():
+        _check_same(read_json(workspace.run_record), _record(settings, toolbox), workspace.root)
+
+
+def _record(settings: Settings, toolbox: Toolbox) -> dict[str, Any]:
+    """What a folder is for."""
+    return {"settings": settings.identity_fields(), "observer": toolbox.observer.fingerprint}
+
+
+def _check_same(kept: Any, record: dict[str, Any], folder: Path) -> None:
+    old, new = flattened(_complete(kept)), flattened(json.loads(json.dumps(record)))
     changed = [
         f"{name}: {old.get(name)!r} -> {new.get(name)!r}"
         for name in sorted({*old, *new})
@@ -78,13 +98,13 @@ def begin(run: Run) -> None:
     ]
     if [line.partition(":")[0] for line in changed] == ["observer"]:
         raise StateError(
-            f"{run.workspace.root} was begun with other detectors, or with a version of this program whose detectors measure differently: its "
+            f"{folder} was begun with other detectors, or with a version of this program whose detectors measure differently: its "
             "figures and new ones would not compare. Finish it with those, or start anew with --restart (the old folders are kept under new names)."
         )
     if changed:
         listed = "\n".join(f"  - {line}" for line in changed)
         raise StateError(
-            f"{run.workspace.root} was started with other settings:\n{listed}\n"
+            f"{folder} was started with other settings:\n{listed}\n"
             "Use another output_dir and lora_output_dir, or start anew with --restart (the old folders are kept under new names)."
         )
 
@@ -104,13 +124,3 @@ def _complete(kept: Any) -> Any:
                 valid = Settings.model_validate({**settings, "training": told}).identity_fields()
                 return {**kept, "settings": json.loads(json.dumps(valid))}
     return kept
-
-
-def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(data, dict):
-        return {prefix: data}
-    return {
-        name: value
-        for key, item in data.items()
-        for name, value in _flat(item, f"{prefix}.{key}" if prefix else str(key)).items()
-    }

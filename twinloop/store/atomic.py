@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import glob
 import hashlib
 import json
 import os
 import re
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from twinloop.errors import InputError, StateError, StorageError
+from twinloop.errors import DISK_FULL, FREE_SPACE, NOT_PERMITTED, InputError, StateError, StorageError
 
 
 @contextmanager
@@ -24,15 +24,15 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageError(
-                f"The disk is full: could not write {path}. Nothing is lost; free some space and run the same command again."
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StorageError(
-                f"No permission to write {path}. Choose another output folder or change the permissions."
-            ) from error
+        if error.errno in DISK_FULL:
+            raise StorageError(f"The disk is full: could not write {path}. {FREE_SPACE}") from error
+        if error.errno in NOT_PERMITTED:
+            raise _not_permitted(path) from error
         raise
+
+
+def _not_permitted(path: Path) -> StorageError:
+    return StorageError(f"No permission to write {path}. Choose another output folder or change the permissions.")
 
 
 def check_writable(path: Path) -> None:
@@ -63,10 +63,17 @@ def _check_place(path: Path, folder: Path, what: str) -> None:
     if not nearest.is_dir():
         raise InputError(f"{path} cannot be written: {nearest} is no folder. Name another {what}.")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise StorageError(f"No permission to write {path}. Choose another output folder or change the permissions.")
+        raise _not_permitted(path)
 
 
 _LEFTOVER = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")
+_BLOCK = 1 << 20
+
+
+def temporary_beside(path: Path) -> Path:
+    """What ``path`` is called while this thread writes it; `remove_leftovers` knows such a name when the process is dead."""
+    # the name is cut: one that is as long as a file system allows must have room for the pid
+    return path.with_name(f".{path.name[:40]}.{threading.get_ident()}.{os.getpid()}.tmp")
 
 
 def write_bytes(path: Path, data: bytes, private: bool = False) -> None:
@@ -78,14 +85,27 @@ def write_bytes(path: Path, data: bytes, private: bool = False) -> None:
     Raises:
         StorageError: disk full or not permitted; no temporary file is left behind.
     """
-    # the name is cut: one that is as long as a file system allows must have room for the pid
-    temporary = path.with_name(f".{path.name[:40]}.{threading.get_ident()}.{os.getpid()}.tmp")
+    with whole_file(path, private) as file:
+        file.write(data)
+
+
+@contextmanager
+def whole_file(path: Path, private: bool = False) -> Iterator[BinaryIO]:
+    """A file to write that becomes ``path`` when the block ends; where it ends in an error, ``path`` stays as it was.
+
+    Args:
+        private: readable by the owner only.
+
+    Raises:
+        StorageError: disk full or not permitted; no temporary file is left behind.
+    """
+    temporary = temporary_beside(path)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o666)
             with open(handle, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -161,13 +181,23 @@ def read_json(path: Path) -> Any:
         raise StateError(f"Cannot read {path}: {error}. Move it away and run the step that writes it again.") from error
 
 
+def read_object(path: Path, read: Callable[[Path], Any] = read_json) -> dict[str, Any]:
+    """A JSON object for a look at what there is; {} where there is none yet, or a damaged file, or somebody else's.
+
+    Args:
+        read: as `read_json`, and with its errors.
+    """
+    try:
+        data = read(path)
+    except (InputError, StateError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
 def sha256_file(path: Path) -> str:
     """sha256 of the file's bytes, hex."""
-    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def copy_whole(source: Path, target: Path) -> None:
@@ -178,4 +208,5 @@ def copy_whole(source: Path, target: Path) -> None:
         and sha256_file(target) == sha256_file(source)
     ):
         return
-    write_bytes(target, source.read_bytes())
+    with open(source, "rb") as given, whole_file(target) as made:
+        shutil.copyfileobj(given, made, _BLOCK)

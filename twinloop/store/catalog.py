@@ -14,8 +14,7 @@ import numpy as np
 from twinloop.domain.captions import Description
 from twinloop.domain.faces import Box, Face, HeadPose, Part
 from twinloop.domain.observation import Observation
-from twinloop.errors import StorageError
-from twinloop.store.private_db import open_private
+from twinloop.store.private_db import open_private, unusable
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS observation (
@@ -48,9 +47,7 @@ class Catalog:
             self._db = open_private(path)
             self._db.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
-            raise StorageError(
-                f"Cannot open the catalogue {path}: {error}. It is only a cache: delete it and run again."
-            ) from error
+            raise unusable("open", path, error) from error
 
     def close(self) -> None:
         self._db.close()
@@ -97,19 +94,14 @@ class Catalog:
         try:
             row: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
         except sqlite3.Error as error:
-            raise StorageError(
-                f"Cannot read the catalogue {self.path}: {error}. It is only a cache: delete it and run again."
-            ) from error
+            raise unusable("read", self.path, error) from error
         return row
 
     def _write(self, sql: str, values: tuple[Any, ...]) -> None:
         try:
             self._db.execute(sql, values)
         except sqlite3.Error as error:
-            raise StorageError(
-                f"Cannot write the catalogue {self.path}: {error}. If the disk is full, free some space and run the same command again; "
-                "else delete the catalogue, which is only a cache."
-            ) from error
+            raise unusable("write", self.path, error) from error
 
 
 def _key(path: Path) -> str:

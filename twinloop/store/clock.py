@@ -1,4 +1,4 @@
-"""Time stamps of file names."""
+"""Time stamps, which ``SOURCE_DATE_EPOCH`` fixes: the usual switch for reproducible output."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import os
 import time
 
 
+def fixed_time() -> int | None:
+    """The seconds since 1970 (UTC) that ``SOURCE_DATE_EPOCH`` gives; None where it is not set, or no number."""
+    fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return int(fixed) if fixed.isascii() and fixed.isdigit() else None
+
+
 class SystemClock:
-    """Local time; or the fixed time of ``SOURCE_DATE_EPOCH`` (seconds, UTC), the usual switch for reproducible output."""
+    """Local time for the names of files; UTC where it is fixed."""
 
     def stamp(self) -> str:
-        fixed = os.environ.get("SOURCE_DATE_EPOCH")
-        moment = time.gmtime(int(fixed)) if fixed and fixed.isdigit() else time.localtime()
-        return time.strftime("%Y%m%d_%H%M%S", moment)
+        fixed = fixed_time()
+        return time.strftime("%Y%m%d_%H%M%S", time.localtime() if fixed is None else time.gmtime(fixed))
 
 
 def utc_now() -> str:
-    """ISO 8601 with seconds, UTC; fixed by ``SOURCE_DATE_EPOCH``."""
-    fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
-    moment = time.gmtime(int(fixed)) if fixed.isdigit() else time.gmtime()
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", moment)
+    """ISO 8601 with seconds, UTC; or the fixed time."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(fixed_time()))

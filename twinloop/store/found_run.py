@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from twinloop.errors import InputError, StateError
-from twinloop.store.atomic import read_json
+from twinloop.store.atomic import read_object
 from twinloop.store.workspace import Workspace
 
 
@@ -33,10 +31,11 @@ def _places(folder: Path) -> Iterator[Path]:
 
 def _named(folder: Path) -> Path | None:
     """The folder of the LoRAs as an artefact names it, or by the person's name."""
-    loras = _read(folder / "iteration_history.json").get("loras")
+    space = Workspace(folder, folder)
+    loras = read_object(space.history).get("loras")
     if isinstance(loras, list) and loras and isinstance(loras[0], dict) and isinstance(loras[0].get("path"), str):
         return Path(loras[0]["path"]).parent
-    settings = _read(folder / "run.json").get("settings")
+    settings = read_object(space.run_record).get("settings")
     person = settings.get("person_name") if isinstance(settings, dict) else None
     return Path("outputs", "lora_models", person) if isinstance(person, str) and person else None
 
@@ -46,14 +45,5 @@ def _holds_loras_of(folder: Path, place: Path) -> bool:
     if next(place.glob("lora_v*.safetensors"), None) is None:
         return False
     space = Workspace(folder, place)
-    trained_on, photos = _read(space.lora_record(1)).get("dataset_id"), _read(space.dataset(0)).get("id")
+    trained_on, photos = read_object(space.lora_record(1)).get("dataset_id"), read_object(space.dataset(0)).get("id")
     return trained_on is None or photos is None or trained_on == photos
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON object; {} where there is none, or a damaged one, which `read_run` will name."""
-    try:
-        data = read_json(path)
-    except (InputError, StateError):
-        return {}
-    return data if isinstance(data, dict) else {}

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.errors import StorageError
 from twinloop.store.atomic import storage_errors
-from twinloop.store.private_db import open_private
+from twinloop.store.private_db import open_private, unusable
 
 _SIGN = 1 << 63
 """SQLite knows signed whole numbers only."""
@@ -41,7 +40,7 @@ class LikenessCache:
                 "CREATE TABLE IF NOT EXISTS signature (sha256 TEXT PRIMARY KEY, version TEXT NOT NULL, flat INTEGER NOT NULL, disc INTEGER) WITHOUT ROWID"
             )
         except sqlite3.Error as error:
-            raise self._complaint(error) from error
+            raise unusable("use", self.path, error) from error
 
     def known(self) -> dict[str, Signature]:
         """Every signature of this version."""
@@ -51,7 +50,7 @@ class LikenessCache:
                 sha256: Signature(bool(flat), None if disc is None else disc + _SIGN) for sha256, flat, disc in rows
             }
         except sqlite3.Error as error:
-            raise self._complaint(error) from error
+            raise unusable("use", self.path, error) from error
 
     def put(self, made: Iterable[tuple[str, Signature]]) -> None:
         """Remember these, together."""
@@ -63,7 +62,7 @@ class LikenessCache:
             self._db.executemany("INSERT OR REPLACE INTO signature VALUES (?, ?, ?, ?)", rows)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            raise self._complaint(error) from error
+            raise unusable("use", self.path, error) from error
 
     def close(self) -> None:
         self._db.close()
@@ -73,9 +72,3 @@ class LikenessCache:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _complaint(self, error: sqlite3.Error) -> StorageError:
-        return StorageError(
-            f"Cannot use {self.path}: {error}. If the disk is full, free some space and run the same command again; else delete the file, "
-            "which is only a cache."
-        )

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from twinloop.errors import ModelFileError
+from twinloop.pickles.safetensors_header import looks_like
 
 _PEEK = 4096
 
@@ -49,7 +50,7 @@ def sniff(path: Path) -> Content:
         return _zip_kind(path)
     if head[4:8] == b"TFL3":
         return Content.TFLITE
-    if size > 9 and head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= size - 8:
+    if looks_like(head, size):
         return Content.SAFETENSORS
     if head[:1] == b"\x08" and head[1:2] < b"\x20":  # field 1 (ir_version) of an ONNX ModelProto
         return Content.ONNX

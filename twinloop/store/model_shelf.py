@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from twinloop.errors import StateError
-from twinloop.store.atomic import fsync_folder, read_json, remove_leftovers_of, sha256_file, storage_errors, write_json
+from twinloop.store.atomic import read_json, remove_leftovers_of, sha256_file, storage_errors, whole_file, write_json
 
 RECORD = "models.json"
 _BLOCK = 1 << 20
@@ -28,29 +26,19 @@ def bring(source: Path, target: Path, sha256: str) -> bool:
         if target.is_file() and sha256_file(target) == sha256:
             return False
         raise StateError(f"{target} exists and holds something else; it was not touched. Move it away first.")
-    temporary = target.with_name(f".{target.name[:40]}.{os.getpid()}.tmp")
     with storage_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers_of(target)
-        try:
-            if _copy(source, temporary) != sha256:
-                raise StateError(f"{source} was changed while it was copied; nothing was added. Run the command again.")
-            os.replace(temporary, target)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-        fsync_folder(target.parent)
+    with source.open("rb") as given, whole_file(target) as made:
+        if _copy(given, made) != sha256:
+            raise StateError(f"{source} was changed while it was copied; nothing was added. Run the command again.")
     return True
 
 
-def _copy(source: Path, temporary: Path) -> str:
+def _copy(given: BinaryIO, made: BinaryIO) -> str:
     digest = hashlib.sha256()
-    with source.open("rb") as given, temporary.open("wb") as made:
-        for block in iter(lambda: given.read(_BLOCK), b""):
-            digest.update(block)
-            made.write(block)
-        made.flush()
-        os.fsync(made.fileno())
+    for block in iter(lambda: given.read(_BLOCK), b""):
+        digest.update(block)
+        made.write(block)
     return digest.hexdigest()
 
 

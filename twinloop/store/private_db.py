@@ -6,6 +6,8 @@ import os
 import sqlite3
 from pathlib import Path
 
+from twinloop.errors import StorageError
+
 
 def open_private(path: Path | None) -> sqlite3.Connection:
     """A connection in autocommit mode with a write-ahead log; the file is made where it is not there, readable by its owner only.
@@ -29,3 +31,11 @@ def open_private(path: Path | None) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def unusable(verb: str, path: Path | None, error: Exception) -> StorageError:
+    """The error to raise where a database cannot be opened, read, written, used (``verb``): each of them is only a cache."""
+    return StorageError(
+        f"Cannot {verb} {path}: {error}. If the disk is full, free some space and run the same command again; "
+        "else delete the file, which is only a cache."
+    )

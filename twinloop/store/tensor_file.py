@@ -1,13 +1,9 @@
-"""Writing tensors as safetensors: streamed, the same bytes every time, and read back before the file gets its name.
-
-Format: 8 bytes little-endian length, a JSON header of that length, then the tensors' bytes without gaps.
-"""
+"""Writing tensors as safetensors: streamed, the same bytes every time, and read back before the file gets its name."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -16,10 +12,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from twinloop.errors import StateError, StorageError
-from twinloop.store.atomic import fsync_folder, remove_leftovers_of, sha256_file, storage_errors
+from twinloop.pickles.safetensors_header import BITS, TEXTS, header_bytes, placed
+from twinloop.store.atomic import fsync_folder, remove_leftovers_of, sha256_file, storage_errors, temporary_beside
 
 _BLOCK = 1 << 20
-_RESERVED = "__metadata__"
 
 #: numpy or torch name of a type -> its name in safetensors.
 DTYPES: Mapping[str, str] = {
@@ -27,7 +23,6 @@ DTYPES: Mapping[str, str] = {
     "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8",
     "bool": "BOOL", "complex64": "C64",
 }  # fmt: skip
-_SIZES = {"F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 
 
 @dataclass(frozen=True)
@@ -46,7 +41,7 @@ class Tensor:
     @property
     def nbytes(self) -> int:
         """How many bytes `load` gives."""
-        return math.prod(self.shape) * _SIZES.get(DTYPES[self.dtype], 1)
+        return math.prod(self.shape) * BITS[DTYPES[self.dtype]] // 8
 
 
 @dataclass(frozen=True)
@@ -67,9 +62,9 @@ def write_tensors(path: Path, tensors: Iterable[Tensor], texts: Mapping[str, str
         StateError: another file has that name, or what was written does not read back. StorageError: disk full, no permission.
     """
     # widest types first, as the safetensors library does: every tensor then starts at a multiple of its own size
-    ordered = sorted(tensors, key=lambda t: (-_SIZES.get(DTYPES[t.dtype], 1), t.name))
+    ordered = sorted(tensors, key=lambda t: (-BITS[DTYPES[t.dtype]], t.name))
     head = _header(ordered, texts)
-    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers_of(path)
@@ -83,18 +78,23 @@ def write_tensors(path: Path, tensors: Iterable[Tensor], texts: Mapping[str, str
 
 
 def _header(tensors: list[Tensor], texts: Mapping[str, str]) -> bytes:
-    entries: dict[str, object] = {_RESERVED: dict(sorted(texts.items()))} if texts else {}
-    at = 0
+    seen = {TEXTS}
     for tensor in tensors:
-        if tensor.name in entries or tensor.name == _RESERVED:
+        if tensor.name in seen:
             raise StateError(f"two tensors would be called {tensor.name[:80]!r}; nothing was written.")
-        entries[tensor.name] = {
-            "dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [at, at + tensor.nbytes],
-        }  # fmt: skip
-        at += tensor.nbytes
-    body = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace")
-    body += b" " * (-len(body) % 8)
-    return len(body).to_bytes(8, "little") + body
+        if not _is_text(tensor.name):
+            raise StateError(f"a tensor is called {tensor.name[:80]!r}, which is no text; nothing was written.")
+        seen.add(tensor.name)
+    return header_bytes(placed((tensor.name, DTYPES[tensor.dtype], tensor.shape) for tensor in tensors), texts)
+
+
+def _is_text(name: str) -> bool:
+    """Whether UTF-8 can hold it, which has no lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _write(temporary: Path, head: bytes, tensors: list[Tensor]) -> str:

@@ -81,7 +81,9 @@ class Vault:
 
     def person_record(self, name: str) -> Path:
         """Trigger, class word, consent and provenance of a person's training set."""
-        return self.person(name) / "person.json"
+        from twinloop.store.sidecar import PERSON  # it brings numpy, and --help needs this module
+
+        return self.person(name) / PERSON
 
     def captions(self, person_id: str) -> Path:
         """Captions by photo, made before the pictures are cut."""

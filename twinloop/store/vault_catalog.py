@@ -15,9 +15,8 @@ import numpy as np
 
 from twinloop.domain.faces import Box, Face, FloatArray, HeadPose
 from twinloop.domain.vault import FaceKey, VaultFace, VaultPhoto
-from twinloop.errors import StorageError
 from twinloop.store.atomic import storage_errors
-from twinloop.store.private_db import open_private
+from twinloop.store.private_db import open_private, unusable
 
 VERSION = 2
 _TABLES = """
@@ -120,7 +119,7 @@ class VaultCatalog:
                 self._db = open_private(path)
             self._make_tables()
         except sqlite3.Error as error:
-            raise StorageError(_complaint("open", path, error)) from error
+            raise unusable("open", path, error) from error
 
     def _make_tables(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -170,11 +169,6 @@ class VaultCatalog:
         """Note what a file holds. Its stat was taken before it was read: if it changed meanwhile, it is read again next time."""
         values = (path_key(entry.path), entry.size, entry.mtime_ns, entry.sha256, entry.problem, entry.tried)
         self.run("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?)", values)
-
-    def forget_files(self, paths: Iterable[Path]) -> None:
-        """Files that are no longer there. What was measured of their content stays."""
-        for path in paths:
-            self.run("DELETE FROM file WHERE path = ?", (path_key(path),))
 
     # photos
 
@@ -239,7 +233,7 @@ class VaultCatalog:
                 known: Mapping[str, float] = json.loads(measures) if measures else {}
                 yield PhotoSummary(sha256, os.fsdecode(path), size, width, height, int(phash, 16), taken, origin, known)
         except sqlite3.Error as error:
-            raise StorageError(_complaint("use", self.path, error)) from error
+            raise unusable("use", self.path, error) from error
 
     def copies(self) -> dict[str, list[str]]:
         """Paths by content hash, of contents that several files have; sorted."""
@@ -292,21 +286,14 @@ class VaultCatalog:
         try:
             return self._db.execute(sql, values).fetchall()
         except sqlite3.Error as error:
-            raise StorageError(_complaint("use", self.path, error)) from error
+            raise unusable("use", self.path, error) from error
 
     def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """One statement for many rows; they are taken one by one. Errors as in `run`."""
         try:
             self._db.executemany(sql, rows)
         except sqlite3.Error as error:
-            raise StorageError(_complaint("use", self.path, error)) from error
-
-
-def _complaint(verb: str, path: Path | None, error: Exception) -> str:
-    return (
-        f"Cannot {verb} the catalogue {path}: {error}. If the disk is full, free some space and run the same command again; "
-        "else delete the catalogue, which is only a cache."
-    )
+            raise unusable("use", self.path, error) from error
 
 
 def path_key(path: Path | str) -> bytes:

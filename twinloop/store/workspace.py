@@ -11,6 +11,9 @@ from pathlib import Path
 from twinloop.store.atomic import storage_errors
 from twinloop.store.lock import locked
 
+GENERATION_METADATA = "generation_metadata.json"
+"""What lies beside made images, in any folder: the shot behind each."""
+
 
 @dataclass(frozen=True)
 class Workspace:

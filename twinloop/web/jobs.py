@@ -15,11 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from twinloop.errors import StateError
+from twinloop.errors import INTERRUPTED, StateError, WaitingForReview
 
 KEPT_LINES = 500
 State = Literal["running", "stopping", "stopped", "waiting", "done", "failed"]
-_ENDS: dict[int, State] = {0: "done", 3: "waiting", 130: "stopped", -signal.SIGINT: "stopped"}
+_ENDS: dict[int, State] = {
+    0: "done",
+    WaitingForReview.exit_code: "waiting",
+    INTERRUPTED: "stopped",
+    -signal.SIGINT: "stopped",
+}
 
 
 @dataclass

@@ -64,7 +64,11 @@ class Site:
 
     def _is_found(self, folder: Path) -> bool:
         outputs, there = self._outputs.resolve(), folder.resolve()
-        return there.is_relative_to(outputs) and (there / "run.json").is_file() and not _hidden(there, outputs)
+        return (
+            there.is_relative_to(outputs)
+            and Workspace(there, there).run_record.is_file()
+            and not _hidden(there, outputs)
+        )
 
     def configs(self) -> dict[str, Path]:
         """Configurations by name: those that were named, those beside the runs' folders, and those in the working directory."""

@@ -5,8 +5,8 @@ from twinloop.wiring.checking import check_config
 from twinloop.wiring.detectors import build_pack, models_report
 from twinloop.wiring.extras import with_extra
 from twinloop.wiring.kits import base_family
-from twinloop.wiring.machine import device_name, usable_cores
-from twinloop.wiring.makers import Makers, build_makers, obstacles
+from twinloop.wiring.machine import device_name
+from twinloop.wiring.makers import build_makers, obstacles
 from twinloop.wiring.measuring import build_observer, chosen_facets
 from twinloop.wiring.names import FAKE, NANO, base_model_path, nano_detectors_path
 from twinloop.wiring.options import PRODIGY_RATE, generation_settings, training_settings
@@ -18,7 +18,6 @@ __all__ = [
     "FAKE",
     "NANO",
     "PRODIGY_RATE",
-    "Makers",
     "base_family",
     "base_model_path",
     "build_captioner",
@@ -39,6 +38,5 @@ __all__ = [
     "scan_stamp",
     "scan_worker",
     "training_settings",
-    "usable_cores",
     "with_extra",
 ]

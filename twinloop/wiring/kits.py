@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from twinloop.config import Settings
 from twinloop.domain.forecast import Forecast
 from twinloop.errors import InputError
-from twinloop.families import Family, Preset, family_of, preset_for, preset_name
+from twinloop.families import Family, Preset, family_of_preset, preset_for, preset_name
+from twinloop.families.base import Guidance
 from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSettings
 from twinloop.registry import load_plugin
 from twinloop.wiring.extras import with_extra
@@ -21,6 +22,7 @@ from twinloop.wiring.names import FAKE, NANO, base_model_path
 from twinloop.wiring.options import training_settings
 
 if TYPE_CHECKING:
+    from twinloop.adapters.diffusion.base_choice import BaseChoice
     from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
     from twinloop.adapters.trainers.shared import SharedTrainer
 
@@ -30,7 +32,20 @@ def chosen_family(settings: Settings) -> tuple[str, Family]:
     for path in settings.analysis.plugins:
         load_plugin(Path(path))
     name, _ = preset_name(settings.training.preset or preset_for(settings.base_model))
-    return name, family_of(settings.base_model, name)
+    return name, family_of_preset(name)
+
+
+def chosen_base(settings: Settings) -> BaseChoice:
+    """The settings' base model and how it is computed with."""
+    from twinloop.adapters.diffusion.base_choice import BaseChoice
+
+    return BaseChoice(
+        base_model_path(settings.base_model),
+        settings.device,
+        settings.precision,
+        settings.quantization,
+        settings.allow_download,
+    )
 
 
 def base_family(settings: Settings) -> Family:
@@ -50,6 +65,7 @@ class Kit:
     trainer: Callable[[], Trainer]
     preset: Preset
     forecast: Callable[[TrainingSettings, int, int], Forecast | None]
+    guidance: Guidance
     edits: bool = False
     """Whether the model edits photos instead of drawing over them."""
 
@@ -78,57 +94,32 @@ def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
     def trainer() -> DiffusersLoraTrainer | SharedTrainer:
         return with_extra("Training a LoRA", "train", lambda: _trainer(settings, name, family, notice))
 
-    preset, edits = family.preset(name), family.editing is not None
-    if settings.training.trainer != "builtin":
-        return Kit(generator, external, preset, _no_forecast, edits)
-    return Kit(
-        generator, trainer, preset, lambda training, images, prior: trainer().forecast(training, images, prior), edits
+    kit = functools.partial(
+        Kit, generator, preset=family.preset(name), edits=family.editing is not None, guidance=family.guidance
     )
+    if settings.training.trainer != "builtin":
+        return kit(external, forecast=_no_forecast)
+    return kit(trainer, forecast=lambda training, images, prior: trainer().forecast(training, images, prior))
 
 
 def _generator(settings: Settings, family: Family, notice: Callable[[str], None]) -> Generator:
     from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator
 
-    return DiffusersGenerator(
-        base_model_path(settings.base_model),
-        family,
-        device=settings.device,
-        allow_download=settings.allow_download,
-        precision=settings.precision,
-        quantization=settings.quantization,
-        notice=notice,
-    )
+    return DiffusersGenerator(chosen_base(settings), family, notice)
 
 
 def _trainer(
     settings: Settings, preset: str, family: Family, notice: Callable[[str], None]
 ) -> DiffusersLoraTrainer | SharedTrainer:
-    base, wanted = base_model_path(settings.base_model), settings.training
-    if wanted.processes > 1:
-        from twinloop.adapters.trainers.job import BaseChoice
+    choice, processes = chosen_base(settings), settings.training.processes
+    if processes > 1:
+        from twinloop.adapters.trainers.job import NamedFamily
         from twinloop.adapters.trainers.shared import SharedTrainer
 
-        choice = BaseChoice(
-            base,
-            preset,
-            settings.device,
-            settings.allow_download,
-            settings.precision,
-            settings.analysis.plugins,
-            settings.quantization,
-        )
-        return SharedTrainer(choice, wanted.processes, notice)
+        return SharedTrainer(choice, NamedFamily(preset, settings.analysis.plugins), processes, notice)
     from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
 
-    return DiffusersLoraTrainer(
-        base,
-        family,
-        device=settings.device,
-        allow_download=settings.allow_download,
-        precision=settings.precision,
-        quantization=settings.quantization,
-        notice=notice,
-    )
+    return DiffusersLoraTrainer(choice, family, notice)
 
 
 def _external_trainer(settings: Settings, name: str, family: Family) -> Trainer:
@@ -152,15 +143,9 @@ def _external_trainer(settings: Settings, name: str, family: Family) -> Trainer:
         )
     tool: Tool = Kohya() if asked.trainer == "kohya" else AiToolkit()
     installed = locate(tool, asked.trainer_path, asked.trainer_python, asked.extra_args)
+    choice = chosen_base(settings)
     trainer = ExternalTrainer(
-        tool,
-        installed,
-        settings.base_model,
-        family,
-        allow_download=settings.allow_download,
-        quantization=settings.quantization,
-        make_room=_leave_gpu,
-        float16=lambda: trains_in_float16(settings.device, settings.precision),
+        tool, installed, choice, family, make_room=_leave_gpu, float16=lambda: trains_in_float16(choice)
     )
     preset = family.preset(name)
     trainer.check(training_settings(settings, preset.training, preset.repeats, images=1))
@@ -185,4 +170,4 @@ def fake_kit() -> Kit:
             preset=FAKE, steps=6, rank=4, alpha=4.0, learning_rate=1e-3, batch_size=4, resolution=64, seed=0
         ),
     )
-    return Kit(lambda: generator, lambda: trainer, preset, _no_forecast)
+    return Kit(lambda: generator, lambda: trainer, preset, _no_forecast, Guidance())

@@ -8,48 +8,36 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twinloop.config import Settings
-from twinloop.domain.forecast import Forecast
 from twinloop.errors import TwinLoopError
-from twinloop.families import preset_name
-from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSettings
+from twinloop.families import distilled, preset_name
+from twinloop.families.base import Guidance
+from twinloop.ports import GenerationSettings, TrainingSettings, nobody_listens
+from twinloop.stages.toolbox import Makers
 from twinloop.store.images import find_images
 from twinloop.wiring.extras import with_extra
-from twinloop.wiring.kits import chosen_family, diffusers_kit, fake_kit
-from twinloop.wiring.names import FAKE, base_model_path
+from twinloop.wiring.kits import chosen_base, chosen_family, diffusers_kit, fake_kit
+from twinloop.wiring.names import FAKE
 from twinloop.wiring.options import generation_settings, training_settings
 
 
-@dataclass(frozen=True)
-class Makers:
-    """What makes images and LoRAs on one base model. The base is loaded when the first image or training asks for it.
+@dataclass(frozen=True, kw_only=True)
+class WiredMakers(Makers):
+    """Makers, and what is known about them before the base is loaded.
 
     Attributes:
-        generation, training: the settings in force; ``training`` takes the number of images.
-        style: of prompts, ``prose`` or ``tags``. base_model: as the user named it.
         notice: what the user should know about the preset, "" when nothing.
-        forecast: what a training on so many images will need here, None where it cannot be told; loads the base.
         check: looks at base model, machine and LoRAs (those of the settings, and others that are named) before anything long starts.
     """
 
-    generator: Callable[[], Generator]
-    trainer: Callable[[], Trainer]
-    generation: GenerationSettings
-    training: Callable[[int], TrainingSettings]
-    style: str
-    base_model: str
     notice: str
     check: Callable[[Sequence[Path]], None]
-    forecast: Callable[[int], Forecast | None]
 
 
 NO_STRENGTH = "generation.strength does nothing here: this model edits photos, and the prompt says what changes."
+NO_NEGATIVE = "generation.negative_prompt does nothing here: this model reads none, or not at this guidance_scale."
 
 
-def _ignore(text: str) -> None:
-    """Nobody listens."""
-
-
-def build_makers(settings: Settings, notice: Callable[[str], None] = _ignore) -> Makers:
+def build_makers(settings: Settings, notice: Callable[[str], None] = nobody_listens) -> WiredMakers:
     """Generator and trainer for the settings' base model.
 
     Args:
@@ -59,16 +47,19 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = _ignore) ->
         InputError: unknown preset (the known ones are listed). Calling the makers: MissingExtra, MissingModel.
     """
     kit = fake_kit() if settings.base_model == FAKE else diffusers_kit(settings, notice)
-    generation = generation_settings(settings, kit.preset.generation)
+    generation = _told_apart(generation_settings(settings, kit.preset.generation), kit.guidance)
     notices = [preset_name(settings.training.preset or "")[1], kit.preset.notice]
     if kit.edits:
         generation = replace(generation, strength=0.0)
         notices += [NO_STRENGTH] * ("strength" in settings.generation.model_fields_set)
+    if None in (settings.generation.num_inference_steps, settings.generation.guidance_scale):
+        notices.append(distilled(settings.base_model, kit.preset))
+    notices += [NO_NEGATIVE] * (bool(settings.generation.negative_prompt) and not generation.negative)
 
     def training(images: int) -> TrainingSettings:
         return training_settings(settings, kit.preset.training, kit.preset.repeats, images)
 
-    return Makers(
+    return WiredMakers(
         generator=kit.generator,
         trainer=kit.trainer,
         generation=generation,
@@ -79,6 +70,12 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = _ignore) ->
         notice=" ".join(text for text in notices if text),
         forecast=lambda images: kit.forecast(training(images), images, _prior_images(settings)),
     )
+
+
+def _told_apart(generation: GenerationSettings, guidance: Guidance) -> GenerationSettings:
+    """What ``guidance`` means to this kind of model, so that every image's record says it rightly."""
+    negative = guidance.reads_negative(generation.guidance)
+    return replace(generation, negative=negative, distilled=not guidance.negative)
 
 
 def _prior_images(settings: Settings) -> int:
@@ -100,20 +97,11 @@ def _check_makers(settings: Settings, generation: GenerationSettings, loras: Seq
     given = [settings.training.initial_lora, *(path for path, _ in generation.extra_loras)]
     files = (*loras, *(Path(path) for path in given if path))
     _, family = chosen_family(settings)
-    wanted = Wanted(
-        base_model_path(settings.base_model),
-        family,
-        settings.device,
-        settings.precision,
-        settings.allow_download,
-        generation,
-        files,
-        settings.quantization,
-    )
+    wanted = Wanted(chosen_base(settings), family, generation, files, settings.generation.from_photos > 0)
     with_extra("Generating images and training", "train", lambda: check(wanted))
 
 
-def obstacles(settings: Settings, makers: Makers) -> Iterator[TwinLoopError]:
+def obstacles(settings: Settings, makers: WiredMakers) -> Iterator[TwinLoopError]:
     """What cannot work of trainer, base model, machine and training: one error each, with its next step. No model is loaded."""
     checks: tuple[Callable[[], object], ...] = (
         lambda: settings.training.trainer != "builtin" and makers.trainer(),
@@ -137,5 +125,5 @@ def check_training_settings(settings: Settings, training: TrainingSettings) -> N
         return
     from twinloop.adapters.trainers.preflight import check_training
 
-    options = settings.device, settings.precision, settings.training.processes
-    with_extra("Training a LoRA", "train", lambda: check_training(training, *options))
+    choice, processes = chosen_base(settings), settings.training.processes
+    with_extra("Training a LoRA", "train", lambda: check_training(training, choice, processes))

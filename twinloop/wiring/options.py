@@ -26,6 +26,7 @@ def generation_settings(settings: Settings, default: GenerationSettings) -> Gene
         offload=asked.offload,
         vae_tiling=asked.vae_tiling,
         quantization=settings.quantization,
+        precision=settings.precision,
         references=asked.references or default.references,
         compile=settings.compile,
     )
@@ -33,6 +34,8 @@ def generation_settings(settings: Settings, default: GenerationSettings) -> Gene
 
 PRODIGY_RATE = 1.0
 """Prodigy multiplies its own estimate by the rate."""
+WARMUP_SHARE = 10
+"""A preset's warm-up is for its own number of steps; a shorter training warms up for a tenth of its own at most."""
 
 
 def training_settings(settings: Settings, default: TrainingSettings, repeats: int, images: int) -> TrainingSettings:
@@ -49,4 +52,6 @@ def training_settings(settings: Settings, default: TrainingSettings, repeats: in
     chosen = replace(default, **given, seed=settings.seed, trigger=settings.person_trigger, compile=settings.compile)
     if asked.steps is None and asked.epochs is not None:
         chosen = replace(chosen, steps=math.ceil(asked.epochs * repeats * images / chosen.effective_batch))
+    if asked.warmup_steps is None:
+        chosen = replace(chosen, warmup_steps=min(chosen.warmup_steps, chosen.steps // WARMUP_SHARE))
     return chosen

@@ -18,7 +18,6 @@ from twinloop.stages.vault.scan import ScanPlan
 from twinloop.store.vault import Vault
 from twinloop.wiring.detectors import build_pack, models_report
 from twinloop.wiring.extras import with_extra
-from twinloop.wiring.machine import usable_cores
 from twinloop.wiring.names import FAKE, NANO, nano_detectors_path
 
 _MODELS = "models"
@@ -74,11 +73,18 @@ def scan_plan(
     known_models, known_least = ("", 0) if record is None else _last_made_with(record)
     models = known_models if known_models and not models_dir else _from_anywhere(models_dir or _MODELS)
     least = min_face or known_least or _MIN_FACE
-    count = min(_MOST_WORKERS, usable_cores()) if workers is None else workers
+    count = _workers() if workers is None else workers
     return ScanPlan(
         tuple(add), tuple(remove), models, least, scan_stamp(models, least), f"{timeout:g} s, {memory} MB",
         lambda: build_scanner(models, least, count, timeout, memory),
     )  # fmt: skip
+
+
+def _workers() -> int:
+    """One for each core."""
+    from twinloop.adapters.cores import usable_cores
+
+    return min(_MOST_WORKERS, usable_cores())
 
 
 def _last_made_with(record: ScanRecord) -> tuple[str, int]:

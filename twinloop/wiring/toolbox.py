@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from twinloop.config import Settings
 from twinloop.ports import Reporter
-from twinloop.stages.toolbox import Toolbox
+from twinloop.stages.toolbox import Makers, Toolbox
 from twinloop.store.clock import SystemClock
 from twinloop.wiring.makers import build_makers, obstacles
 from twinloop.wiring.measuring import build_observer
@@ -17,15 +19,6 @@ def build_toolbox(settings: Settings, reporter: Reporter) -> Toolbox:
         reporter.warn(makers.notice)
     for obstacle in obstacles(settings, makers):
         raise obstacle
-    return Toolbox(
-        observer=build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets),
-        generator=makers.generator,
-        trainer=makers.trainer,
-        generation=makers.generation,
-        training=makers.training,
-        style=makers.style,
-        base_model=makers.base_model,
-        clock=SystemClock(),
-        reporter=reporter,
-        forecast=makers.forecast,
-    )
+    observer = build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
+    shared = {field.name: getattr(makers, field.name) for field in fields(Makers)}
+    return Toolbox(**shared, observer=observer, clock=SystemClock(), reporter=reporter)

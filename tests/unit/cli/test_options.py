@@ -159,3 +159,25 @@ def test_a_run_by_its_folder_or_by_its_configuration(tmp_path: Path) -> None:
     for both in (given(folder=None), given(folder=Path("there"), config=path)):
         with pytest.raises(InputError, match="Which run"):
             options.run_folder(both)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "config", "name"),
+    [
+        ("photos/ana", None, "ana"),
+        ("out/dataset_iter2.json", None, "dataset_iter2"),
+        ("/", None, "person"),
+        (None, "here.json", "home"),
+    ],
+)
+def test_a_person_is_called_after_the_photos(
+    dataset: str | None, config: str | None, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path / "home")
+    assert options.dataset_name(argparse.Namespace(dataset=dataset, config=config)) == name
+
+
+def test_photos_that_nobody_named() -> None:
+    with pytest.raises(InputError, match="Which photos"):
+        options.dataset_name(argparse.Namespace(dataset=None, config=None))

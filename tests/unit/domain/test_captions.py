@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinloop.domain.captions import Description, one_line, parts_of, with_trigger
+from twinloop.domain.captions import Description, of_the_class, one_line, parts_of, with_trigger
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=60)
 
@@ -40,3 +41,21 @@ def test_a_trigger_of_tags_is_there_when_all_its_tags_are() -> None:
 def test_descriptions_keep_through_json() -> None:
     said = Description("a dog", ("dog", "grass"))
     assert Description.from_json(said.to_json()) == said
+
+
+@pytest.mark.parametrize(
+    ("caption", "trigger", "class_word", "wanted"),
+    [
+        ("photo of ohwx ana smiling", "ohwx ana", "woman", "photo of woman smiling"),
+        ("Ohwx Ana at the beach", "ohwx ana", "woman", "woman at the beach"),
+        ("ohwx, 1girl, smiling", "1girl, ohwx", "woman", "woman, smiling"),
+        ("ana woman eating a banana", "ana", "woman", "woman eating a banana"),
+        ("ohwx alice woman, smiling", "ohwx alice", "person", "person, smiling"),
+        ("ohwx womanly hat", "ohwx", "woman", "woman womanly hat"),
+        ("smiling", "ohwx", "woman", "smiling"),
+        ("ohwx", "", "woman", "ohwx"),
+        ("ohwx in a hat", r"ohwx", r"\g<0>", r"\g<0> in a hat"),
+    ],
+)
+def test_the_class_takes_the_place_of_the_trigger(caption: str, trigger: str, class_word: str, wanted: str) -> None:
+    assert of_the_class(caption, trigger, class_word) == wanted

@@ -56,3 +56,12 @@ def test_json_holds_every_check_with_value_and_limit() -> None:
             "score": 0.0,
         }
     ]
+
+
+@pytest.mark.parametrize("human", [None, A, R])
+@pytest.mark.parametrize("early", [None, 0.6])
+def test_json_there_and_back(human: Outcome | None, early: float | None) -> None:
+    checks = (result(R, "brightness", 0.25, "too dark"), result(A, "novelty", None))
+    before = Verdict("image.png", "ab", "face_angle", "profile", checks, human, early)
+    assert Verdict.from_json(before.to_json()) == before
+    assert Verdict.from_json(before.to_json()).to_json() == before.to_json()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twinloop.domain.wording import none_can_be_used, plural, shown, some
+from twinloop.domain.wording import agree, none_can_be_used, plural, shown, some
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,11 @@ from twinloop.domain.wording import none_can_be_used, plural, shown, some
 )
 def test_a_noun_follows_its_number(count: int, words: tuple[str, ...], told: str) -> None:
     assert plural(count, *words) == told
+
+
+@pytest.mark.parametrize(("count", "word"), [(0, "are"), (1, "is"), (2, "are")])
+def test_a_verb_follows_its_number(count: int, word: str) -> None:
+    assert agree(count, "is", "are") == word
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pytest
 
-from tests.unit.stages.vault.people_makers import faces_like
+from tests.unit.stages.vault.people.makers import faces_like
 from twinloop.domain.faces import FloatArray
 from twinloop.exporters.candidates import LikenessToOthers
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from twinloop.errors import NothingToDo, StateError
+from twinloop.errors import NothingToDo, StateError, UnreadableImage
 from twinloop.exporters.package import File, Package, require_pictures, write_package
 
 
@@ -82,12 +85,51 @@ def test_a_manifest_of_something_else_is_left_alone(tmp_path: Path) -> None:
 def test_a_manifest_cannot_name_files_elsewhere(tmp_path: Path) -> None:
     root, outside = tmp_path / "package", tmp_path / "precious.txt"
     outside.write_bytes(b"1")
-    digest = File("x", b"1").sha256
+    digest = hashlib.sha256(b"1").hexdigest()
     root.mkdir()
     names = ["../precious.txt", str(outside)]
     (root / "manifest.json").write_text(json.dumps({"files": [{"name": name, "sha256": digest} for name in names]}))
     write_package(root, package(a=b"1"))
     assert outside.read_bytes() == b"1"
+
+
+def test_every_file_is_made_once_and_the_manifest_is_returned_as_it_was_written(tmp_path: Path) -> None:
+    made = list[str]()
+
+    def content(name: str) -> bytes:
+        made.append(name)
+        return name.encode()
+
+    files = tuple(File(f"set/{name}.bin", lambda name=name: content(name)) for name in ("a", "b"))
+    for _ in range(2):  # the second time they are there already
+        made.clear()
+        manifest, told = write_package(tmp_path, Package(files, "manifest.json", {"export": "test"}, ()))
+        assert made == ["a", "b"] and told == json.loads(manifest.read_text())
+    assert [item["sha256"] for item in told["files"]] == [hashlib.sha256(name).hexdigest() for name in (b"a", b"b")]
+
+
+def test_a_file_that_cannot_be_made_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    def damaged() -> bytes:
+        raise UnreadableImage("is damaged")
+
+    for root in (tmp_path, tmp_path / "new"):
+        (tmp_path / "a.bin").write_bytes(b"1")
+        before = content(tmp_path)
+        with pytest.raises(UnreadableImage):
+            write_package(root, Package((File("a.bin", b"1"), File("b.bin", damaged)), "manifest.json", {}, ()))
+        assert content(tmp_path) == before and not (tmp_path / "new").exists()
+        assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_what_a_killed_export_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
+    ).stdout
+    left = tmp_path / f".{tmp_path.name[:40]}.export.{int(dead)}.tmp"
+    left.mkdir()
+    (left / "a.jpg").write_bytes(b"a face")
+    write_package(tmp_path, package(a=b"1"))
+    assert not left.exists() and set(content(tmp_path)) == {"a.bin", "manifest.json"}
 
 
 def test_nothing_chosen_is_an_error_that_says_what_is_missing() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from twinloop.errors import InputError
-from twinloop.families import FAMILIES, Family, family_of, preset_for, preset_name
+from twinloop.families import FAMILIES, Family, family_of_preset, preset_for, preset_name
 from twinloop.stages.words import QUALITY
 
 ALL = [(family, name) for family in FAMILIES.values() for name in family.presets]
@@ -14,7 +14,7 @@ ALL = [(family, name) for family in FAMILIES.values() for name in family.presets
 @pytest.mark.parametrize(("family", "name"), ALL, ids=lambda value: getattr(value, "name", value))
 def test_every_preset_can_be_used_as_it_is(family: Family, name: str) -> None:
     preset = family.preset(name)
-    assert family_of("any/base", name) is family
+    assert family_of_preset(name) is family
     assert preset.training.preset == name
     assert preset.generation.width % family.size_multiple == preset.generation.height % family.size_multiple == 0
     assert preset.training.resolution % family.size_multiple == 0
@@ -23,9 +23,9 @@ def test_every_preset_can_be_used_as_it_is(family: Family, name: str) -> None:
 
 
 def test_the_seeds_numbers_are_the_defaults() -> None:
-    sdxl = family_of("stabilityai/stable-diffusion-xl-base-1.0", "sdxl").preset("sdxl").generation
+    sdxl = family_of_preset("sdxl").preset("sdxl").generation
     assert 30 <= sdxl.steps <= 40 and 7.0 <= sdxl.guidance <= 8.0
-    animagine = family_of("cagliostrolab/animagine-xl-3.1", "animagine").preset("animagine")
+    animagine = family_of_preset("animagine").preset("animagine")
     assert 25 <= animagine.generation.steps <= 35 and 6.0 <= animagine.generation.guidance <= 7.5
     assert animagine.style == "tags"
 
@@ -35,7 +35,7 @@ def test_zit_is_animagine_and_says_so() -> None:
     assert name == "animagine"
     assert "Z-Image" in notice and "Animagine" in notice
     assert preset_name("SDXL") == ("sdxl", "")
-    assert "animagine" in family_of("any/base", "zit").presets
+    assert "animagine" in family_of_preset("zit").presets
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,6 @@ def test_a_preset_is_chosen_by_the_name_of_the_base(base: str, preset: str) -> N
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"training\.preset: unknown preset 'sdlx'\. Known: .*sdxl"):
-        family_of("any/base", "sdlx")
+        family_of_preset("sdlx")
     with pytest.raises(InputError, match="Known for sdxl: sdxl, animagine, illustrious, pony, nano"):
         FAMILIES["sdxl"].preset("flux")

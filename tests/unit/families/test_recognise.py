@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from twinloop.families import FAMILIES, preset_for
+from twinloop.families import FAMILIES, distilled, family_of_preset, preset_for
 from twinloop.families.recognise import family_of_lora, family_of_tensors, lora_suits
 from twinloop.families.single_files import read_header, tensor_names
 
@@ -25,6 +25,9 @@ SD2 = ("model.diffusion_model.input_blocks.0.0.weight", "cond_stage_model.model.
         ("./ponyDiffusionV6XL.safetensors", "pony"),
         ("stable-diffusion-v1-5/stable-diffusion-v1-5", "sd15"),
         ("stabilityai/stable-diffusion-3.5-large", "sd35"),
+        ("stabilityai/stable-diffusion-3.5-large-turbo", "sd35-turbo"),
+        ("sd3.5_large_turbo.safetensors", "sd35-turbo"),
+        ("SimianLuo/LCM_Dreamshaper_v7", "sd15"),
         ("black-forest-labs/FLUX.1-dev", "flux"),
         ("black-forest-labs/FLUX.1-schnell", "flux-schnell"),
         ("black-forest-labs/FLUX.2-dev", "flux2"),
@@ -44,6 +47,27 @@ SD2 = ("model.diffusion_model.input_blocks.0.0.weight", "cond_stage_model.model.
 )
 def test_a_name_tells(base: str, preset: str) -> None:
     assert preset_for(base) == preset
+
+
+@pytest.mark.parametrize(
+    ("base", "word"),
+    [
+        ("stabilityai/sdxl-turbo", "turbo"),
+        ("ByteDance/SDXL-Lightning", "lightning"),
+        ("models/realvisxlV40_v40LightningBakedvae.safetensors", "lightning"),
+        ("ByteDance/Hyper-SD", "hyper"),
+        ("SimianLuo/LCM_Dreamshaper_v7", "lcm"),
+        ("models/hyperrealism_v3.safetensors", ""),
+        ("stabilityai/stable-diffusion-3.5-large-turbo", ""),
+        ("Tongyi-MAI/Z-Image-Turbo", ""),
+        ("stabilityai/stable-diffusion-xl-base-1.0", ""),
+    ],
+)
+def test_the_name_of_a_distilled_model_is_taken_at_its_word(base: str, word: str) -> None:
+    """Where a preset of its own says nothing of it."""
+    preset = preset_for(base)
+    said = distilled(base, family_of_preset(preset).preset(preset))
+    assert said.startswith(f"By its name ({word})") if word else said == ""
 
 
 @pytest.mark.parametrize(("name", "kind"), [(name, kind) for name, family in FAMILIES.items() for kind in family.kinds])

@@ -306,6 +306,26 @@ def test_onetrainer(job: Job) -> None:
     assert json.loads(onetrainer.config_json(of(job, "flux"), "c"))["dynamic_timestep_shifting"] is True
 
 
+def test_sizes_layers_and_times_reach_those_who_know_them(job: Job) -> None:
+    wanted = dataclasses.replace(
+        job.settings, smaller_resolutions=(512, 768), only_layers=("single_",), skip_layers=("ff",), flow_sampling="uniform", flow_shift=1.5
+    )  # fmt: skip
+    flux = dataclasses.replace(job, family=FAMILIES["flux"], settings=wanted)
+    process = yaml.safe_load(aitoolkit.job_yaml(flux))["config"]["process"][0]
+    assert process["datasets"][0]["resolution"] == [512, 768, 1024]
+    assert process["network"]["network_kwargs"] == {"only_if_contains": ["single_"], "ignore_if_contains": ["ff"]}
+    told = json.loads(onetrainer.config_json(flux, "concepts.json"))
+    assert (told["resolution"], told["timestep_distribution"], told["timestep_shift"]) == (
+        "512,768,1024",
+        "UNIFORM",
+        1.5,
+    )
+    fields = {"smaller_resolutions", "only_layers", "skip_layers", "flow_sampling", "flow_shift"}
+    assert set(beyond(wanted)) == {f"training.{name}" for name in fields}
+    assert set(beyond(wanted, aitoolkit.ABLE)) == {"training.flow_sampling", "training.flow_shift"}
+    assert set(beyond(wanted, onetrainer.ABLE)) == {"training.only_layers", "training.skip_layers"}
+
+
 def test_simpletuner(job: Job) -> None:
     config = json.loads(simpletuner.config_json(job, "multidatabackend.json"))
     assert (config["model_family"], config["lora_rank"], config["max_train_steps"], config["snr_gamma"]) == (
@@ -379,3 +399,12 @@ def test_trainers_that_know_lokr_are_told(rank: int, whole: bool, job: Job) -> N
         == "lora"
     )
     assert beyond(of(job, "sdxl", adapter="dora").settings, kohya.ABLE) == ("training.adapter dora",)
+
+
+def test_that_ai_toolkit_takes_the_rank_for_alpha_in_transformers_is_said(job: Job) -> None:
+    def said(one: Job) -> bool:
+        return any("alpha is 32 instead of 16" in note for note in aitoolkit.notes(one))
+
+    assert said(of(job, "flux")) and said(of(job, "zimage"))
+    assert not said(of(job, "sdxl")) and not said(of(job, "flux", alpha=32.0))
+    assert not said(of(job, "flux", adapter="lokr"))

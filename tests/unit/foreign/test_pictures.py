@@ -88,3 +88,16 @@ def test_nothing_and_no_longer_there(tmp_path: Path) -> None:
     (tmp_path / "a.png").unlink()
     with pytest.raises(StateError, match="gone or changed"):
         folders_of([one], "ana")
+
+
+def test_of_a_symbolic_link_the_photo_is_linked(tmp_path: Path) -> None:
+    """A hard link to the link itself would point nowhere from another folder."""
+    (tmp_path / "camera").mkdir()
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(PIXELS).save(tmp_path / "camera" / "a.png")
+    link = tmp_path / "photos" / "a.png"
+    link.symlink_to(Path("..", "camera", "a.png"))
+    (folder,) = folders_of([sample(link)], "ana")
+    write_folders(tmp_path / "set" / "deep", [folder])
+    put = tmp_path / "set" / "deep" / folder.name / folder.pictures[0].file
+    assert not put.is_symlink() and put.samefile(tmp_path / "camera" / "a.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,11 +13,12 @@ import yaml
 
 from tests.contract.makers import TRAINING, samples
 from tests.external_trainers import ai_toolkit, installed, kohya_trainer, sd_scripts
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.external.aitoolkit import AiToolkit
 from twinloop.adapters.trainers.external.kohya import Kohya
 from twinloop.adapters.trainers.external.trainer import ExternalTrainer
 from twinloop.families import FAMILIES
-from twinloop.foreign import aitoolkit, kohya
+from twinloop.foreign import aitoolkit, kohya, onetrainer, simpletuner
 from twinloop.foreign.job import Job
 from twinloop.foreign.pictures import folders_of
 from twinloop.wiring.machine import trains_in_float16
@@ -31,6 +33,13 @@ def test_they_are_told(half: bool, word: str, tmp_path: Path) -> None:
     job = Job("ana", "/base.safetensors", FAMILIES["sdxl"], TRAINING, "ohwx ana", *where, folders, float16=half)
     assert tomllib.loads(kohya.training_toml(job, "/data.toml"))["training"]["mixed_precision"] == word
     assert yaml.safe_load(aitoolkit.job_yaml(job))["config"]["process"][0]["train"]["dtype"] == word
+    simple = json.loads(simpletuner.config_json(job, "b.json"))
+    assert simple["mixed_precision"] == word
+    assert (simple["optimizer"] == "adamw_bf16") is not half  # that one takes bfloat16 only
+    assert ("SimpleTuner is made for bfloat16" in " ".join(simpletuner.notes(job))) is half
+    one = json.loads(onetrainer.config_json(job, "c.json"))
+    kind = "FLOAT_16" if half else "BFLOAT_16"
+    assert {one["train_dtype"], one["unet"]["weight_dtype"], one["text_encoder"]["weight_dtype"]} == {kind}
 
 
 def trained(trainer: ExternalTrainer, home: Path) -> Path:
@@ -42,9 +51,7 @@ def trained(trainer: ExternalTrainer, home: Path) -> Path:
 def test_sd_scripts_runs_in_it(tmp_path: Path) -> None:
     """Asked when the training starts, not before: the answer takes an import of PyTorch."""
     tool, asked = Kohya(), list[int]()
-    trainer = ExternalTrainer(
-        tool, installed(tool, sd_scripts(tmp_path / "sd-scripts")), "a/b", FAMILIES["sdxl"], float16=lambda: not asked.append(1)
-    )  # fmt: skip
+    trainer = ExternalTrainer(tool, installed(tool, sd_scripts(tmp_path / "sd-scripts")), BaseChoice("a/b"), FAMILIES["sdxl"], float16=lambda: not asked.append(1))  # fmt: skip
     trainer.check(SETTINGS)
     assert not asked
     work = trained(trainer, tmp_path / "one")
@@ -56,16 +63,14 @@ def test_sd_scripts_runs_in_it(tmp_path: Path) -> None:
 
 def test_ai_toolkit_runs_in_it(tmp_path: Path) -> None:
     tool = AiToolkit()
-    trainer = ExternalTrainer(
-        tool, installed(tool, ai_toolkit(tmp_path / "ai-toolkit")), "someone/some-flux", FAMILIES["flux"], float16=lambda: True
-    )  # fmt: skip
+    trainer = ExternalTrainer(tool, installed(tool, ai_toolkit(tmp_path / "ai-toolkit")), BaseChoice("someone/some-flux"), FAMILIES["flux"], float16=lambda: True)  # fmt: skip
     job = yaml.safe_load((trained(trainer, tmp_path / "one") / "job.yaml").read_text())
     assert job["config"]["process"][0]["train"]["dtype"] == "fp16"
 
 
 @pytest.mark.parametrize(("precision", "wanted"), [("float16", True), ("bfloat16", False), ("float32", False)])
 def test_what_is_asked_for_counts(precision: str, wanted: bool) -> None:
-    assert trains_in_float16("no such device", precision) == wanted
+    assert trains_in_float16(BaseChoice("a/b", "no such device", precision)) == wanted
 
 
 def test_else_the_card_decides(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,4 +79,4 @@ def test_else_the_card_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     for there, bfloat16, wanted in ((True, False, True), (True, True, False), (False, False, False)):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda bfloat16=bfloat16, **_: bfloat16)
-        assert trains_in_float16("cuda", "auto") == wanted
+        assert trains_in_float16(BaseChoice("a/b", "cuda")) == wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,11 +14,12 @@ import yaml
 from tests import external_trainers as stand_ins
 from tests import foreign_keys as keys
 from tests.contract.makers import TRAINING, samples
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.external.kohya import Kohya
 from twinloop.adapters.trainers.external.trainer import ExternalTrainer
 from twinloop.errors import InputError
 from twinloop.families import FAMILIES
-from twinloop.foreign import aitoolkit, kohya
+from twinloop.foreign import aitoolkit, kohya, onetrainer, simpletuner
 from twinloop.foreign.job import Job
 from twinloop.foreign.pictures import folders_of
 
@@ -64,14 +66,28 @@ def test_sd_scripts_is_told(job: Job) -> None:
     assert arguments(dataclasses.replace(job, quantization="fp8"))["fp8_base"] is True
 
 
+@pytest.mark.parametrize(("how", "word"), [(None, "BFLOAT_16"), ("fp8", "FLOAT_8"), ("nf4", "NFLOAT_4")])
+def test_onetrainer_is_told(how: str | None, word: str, job: Job) -> None:
+    config = json.loads(onetrainer.config_json(dataclasses.replace(job, quantization=how), "c.json"))
+    assert (config["transformer"]["weight_dtype"], config["text_encoder"]["weight_dtype"]) == (word, "BFLOAT_16")
+
+
+@pytest.mark.parametrize(
+    ("how", "word"), [(None, None), ("int8", "int8-quanto"), ("fp8", "fp8-quanto"), ("nf4", "nf4-bnb")]
+)
+def test_simpletuner_is_told(how: str | None, word: str | None, job: Job) -> None:
+    config = json.loads(simpletuner.config_json(dataclasses.replace(job, quantization=how), "b.json"))
+    assert config.get("base_model_precision") == word and set(config) <= keys.SIMPLETUNER
+
+
 def test_what_they_do_not_know_is_said_before_anything_starts(tmp_path: Path) -> None:
     installed = stand_ins.installed(Kohya(), stand_ins.sd_scripts(tmp_path))
     with pytest.raises(
         InputError, match=r'quantization: kohya\'s sd-scripts does not know "nf4"; it knows fp8.*"builtin"'
     ):
-        ExternalTrainer(Kohya(), installed, "someone/some-sdxl", FAMILIES["sdxl"], quantization="nf4")
+        ExternalTrainer(Kohya(), installed, BaseChoice("someone/some-sdxl", quantization="nf4"), FAMILIES["sdxl"])
     prints = {
-        ExternalTrainer(Kohya(), installed, "a/b", FAMILIES["sdxl"], quantization=how).fingerprint
+        ExternalTrainer(Kohya(), installed, BaseChoice("a/b", quantization=how), FAMILIES["sdxl"]).fingerprint
         for how in (None, "fp8")
     }
     assert len(prints) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from safetensors.torch import load_file  # noqa: E402
 from tests.unit.loras.makers import PATHS, adapter, layer, saved  # noqa: E402
 from twinloop.loras.adapter import Adapter, Place  # noqa: E402
 from twinloop.loras.components import DENOISER  # noqa: E402
-from twinloop.loras.lora import Dialect, Layer  # noqa: E402
+from twinloop.loras.lora import Dialect, Layer, Update  # noqa: E402
 
 Reader = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -108,6 +109,36 @@ def test_they_read_our_flux(shared: bool, tmp_path: Path) -> None:
     found = effects(theirs._convert_kohya_flux_lora_to_diffusers(load_file(file.path)))
     for place, part in layers.items():
         assert np.allclose(found[place.path], effect(part), rtol=1e-5, atol=1e-2), place.path
+
+
+def test_they_tell_fluxs_last_layer_from_the_blocks(tmp_path: Path) -> None:
+    """All are called ``proj_out``; each gets its own rank and alpha from our header."""
+    from diffusers import FluxTransformer2DModel
+
+    sizes = {
+        "patch_size": 1,
+        "in_channels": 16,
+        "num_layers": 1,
+        "num_single_layers": 2,
+        "attention_head_dim": 16,
+        "num_attention_heads": 2,
+    }
+    model = FluxTransformer2DModel(**sizes, joint_attention_dim=32, pooled_projection_dim=32, axes_dims_rope=[4, 6, 6])
+    layers: dict[Place, Update] = {
+        Place(DENOISER, "proj_out"): layer(16, 32, 5, 1.0),
+        Place(DENOISER, "single_transformer_blocks.0.proj_out"): layer(32, 160, 2, 2.0, seed=1),
+        Place(DENOISER, "single_transformer_blocks.1.proj_out"): layer(32, 160, 3, 2.0, seed=2),
+        Place(DENOISER, "transformer_blocks.0.attn.to_q"): layer(32, 32, 2, 2.0, seed=3),
+    }
+    file = saved(tmp_path / "x.safetensors", Adapter("flux", layers), Dialect.DIFFUSERS)
+    told = json.loads(file.texts["lora_adapter_metadata"])
+    model.load_lora_adapter(load_file(file.path), prefix="transformer", metadata=told)
+    worn = {name: part for name, part in model.named_modules() if hasattr(part, "scaling")}
+    assert {name: (part.r["default_0"], part.scaling["default_0"]) for name, part in worn.items()} == {
+        place.path: (part.rank, pytest.approx(part.scale)) for place, part in layers.items()
+    }
+    ups = {name: part.lora_B["default_0"].weight.detach().numpy() for name, part in worn.items()}
+    assert all(np.array_equal(ups[p.path], part.up.values()) for p, part in layers.items() if isinstance(part, Layer))
 
 
 def test_every_family_is_here_or_has_no_reader_there() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.loras.makers import adapter, delta, layer
-from tests.unit.things import Silent
+from tests.unit.things import Recording
 from twinloop.errors import InputError, ModelFileError, NothingToDo
 from twinloop.loras.adapter import Adapter, Place
 from twinloop.loras.algebra import cut, norm, spectrum, total
@@ -81,7 +81,7 @@ def test_convolutions_are_cut_over_their_kernels() -> None:
 
 def test_resizing_says_what_is_kept_and_leaves_small_layers_alone() -> None:
     layers = {"wide": layer(20, 20, 8, 4.0, "F16"), "small": layer(20, 20, 2, 1.0, "F16", 1)}
-    quiet = Silent()
+    quiet = Recording()
     made = resized(layers, Reduction(rank=4), None, quiet)
     assert made.layers["small"] is layers["small"] and made.layers["wide"].down.dtype == "F16"
     before, after = (np.linalg.svd(delta(part), compute_uv=False) for part in (layers["wide"], layers["small"]))
@@ -96,15 +96,15 @@ def test_resizing_says_what_is_kept_and_leaves_small_layers_alone() -> None:
 def test_by_energy_each_layer_gets_its_own_rank() -> None:
     even = Layer(encode(np.eye(4), "F32"), encode(np.eye(4), "F32"), 4.0)
     steep = Layer(encode(np.eye(4), "F32"), encode(np.diag([10.0, 1.0, 0.1, 0.01]), "F32"), 4.0)
-    made = resized({"even": even, "steep": steep}, Reduction(energy=0.95), None, Silent())
+    made = resized({"even": even, "steep": steep}, Reduction(energy=0.95), None, Recording())
     assert (made.layers["even"].rank, made.layers["steep"].rank) == (4, 1)
-    both = resized({"even": even, "steep": steep}, Reduction(rank=2, energy=0.95), None, Silent())
+    both = resized({"even": even, "steep": steep}, Reduction(rank=2, energy=0.95), None, Recording())
     assert (both.layers["even"].rank, both.layers["steep"].rank) == (2, 1)
 
 
 def test_nothing_to_make_smaller_and_no_limit() -> None:
     with pytest.raises(NothingToDo, match=r"ranks \(2 to 2\) are within the limit"):
-        resized({"a": layer(4, 4, 2, 1.0)}, Reduction(rank=2), None, Silent())
+        resized({"a": layer(4, 4, 2, 1.0)}, Reduction(rank=2), None, Recording())
     with pytest.raises(InputError, match="How small"):
         Reduction()
     assert str(Reduction(8, 0.95)) == "rank 8, energy 0.95"
@@ -115,6 +115,16 @@ def test_broken_weights_are_named() -> None:
     with pytest.raises(ModelFileError, match="not finite"):
         spectrum(broken)
     assert np.isnan(norm(broken))
+
+
+def test_a_cut_that_its_type_cannot_hold_is_refused() -> None:
+    made = adapter("sd15", rank=4, encoders=False)
+    place, part = next(iter(made.layers.items()))
+    assert isinstance(part, Layer)
+    large = {place: Layer(part.down, encode(np.full(part.up.shape, 3e12), "F32"), None)}
+    with pytest.raises(ModelFileError, match=r"too large for float16\. Take float32 or bfloat16"):
+        resized(large, Reduction(rank=1), "F16", Recording())
+    assert resized(large, Reduction(rank=1), "BF16", Recording()).ranks == (1, 1)
 
 
 def test_a_merge_takes_the_union_and_refuses_what_does_not_fit() -> None:

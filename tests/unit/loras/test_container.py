@@ -54,7 +54,7 @@ ONE = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         (whole({"a": ONE}, b"1234"), "cut short"),
         (whole({"a": ONE}, b"123456789"), "longer than its header"),
         (whole({"a": {**ONE, "shape": [3]}}, b"12345678"), "not as large as its shape"),
-        (whole({"a": {**ONE, "dtype": "F7"}}, b"12345678"), "unknown type F7"),
+        (whole({"a": {**ONE, "dtype": "F7"}}, b"12345678"), "unknown type .F7."),
         (whole({"a": ONE, "b": {**ONE, "data_offsets": [4, 12]}}, b"0" * 12), "overlap"),
         (whole({"a": {"dtype": "F32"}}, b""), "not a readable safetensors"),
         (b"\x09\0\0\0\0\0\0\0{not json", "not a readable safetensors"),

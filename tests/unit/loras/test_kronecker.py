@@ -25,19 +25,10 @@ from twinloop.loras.lora import Dialect, Layer, LoraFile, read_lora
 from twinloop.loras.products import Decomposed, as_pair, cut_rows, product_norm, shrunk, stacked
 from twinloop.loras.tensors import RawTensor, encode
 from twinloop.loras.write import effective_dialect, written
+from twinloop.ports import SilentReporter
 
 WIDTHS = st.integers(1, 4096)
 FACTORS = st.one_of(st.just(-1), st.integers(2, 64))
-
-
-class Silent:
-    """A `Reporter`."""
-
-    def line(self, text: str) -> None: ...
-
-    def warn(self, text: str) -> None: ...
-
-    def progress(self, what: str, done: int, total: int) -> None: ...
 
 
 @given(WIDTHS, FACTORS)
@@ -284,7 +275,7 @@ def test_a_smaller_rank_is_the_nearest_with_the_same_small_matrix(rank: int, see
 
 def test_resizing_leaves_what_is_small_enough_as_it_is() -> None:
     layers = {"one": product(24, 32, 2, 2, 4.0), "other": product(24, 32, 2, 6, 3.0)}
-    made = resized(layers, Reduction(rank=3), None, Silent())
+    made = resized(layers, Reduction(rank=3), None, SilentReporter())
     assert (
         made.layers["one"] is layers["one"]
         and made.layers["other"].rank == 3
@@ -293,8 +284,8 @@ def test_resizing_leaves_what_is_small_enough_as_it_is() -> None:
     )
     assert made.layers["other"].scale == pytest.approx(layers["other"].scale)
     with pytest.raises(NothingToDo, match=r"ranks \(2 to 6\) are within"):
-        resized(layers, Reduction(rank=8), None, Silent())
-    most = resized({"whole": product(24, 32, 2, None, 1.0)}, Reduction(energy=0.5), None, Silent())
+        resized(layers, Reduction(rank=8), None, SilentReporter())
+    most = resized({"whole": product(24, 32, 2, None, 1.0)}, Reduction(energy=0.5), None, SilentReporter())
     assert most.layers["whole"].rank is not None and 0.5 <= most.kept < 1
 
 
@@ -306,7 +297,7 @@ def test_broken_weights_are_named(part: str, wrong: float) -> None:
     with pytest.raises(ModelFileError, match="not finite"):
         Decomposed(broken)
     with pytest.raises(ModelFileError, match="not finite"):
-        resized({"one": good, "other": broken}, Reduction(rank=1), None, Silent())
+        resized({"one": good, "other": broken}, Reduction(rank=1), None, SilentReporter())
 
 
 def test_a_sum_of_lokrs_is_not_called_one(tmp_path: Path) -> None:
@@ -324,7 +315,7 @@ def test_a_sum_of_lokrs_is_not_called_one(tmp_path: Path) -> None:
         None,
         Reduction(rank=2),
         None,
-        Silent(),
+        SilentReporter(),
     )
     made = read_lora(tmp_path / "sum.safetensors")
     assert made.method == "LoRA" and made.texts["ss_network_module"] == "networks.lora"
@@ -353,7 +344,7 @@ def test_a_file_of_pairs_and_products_becomes_a_lora(tmp_path: Path) -> None:
     base = lokr("sdxl", 8, 1)
     mixed = Adapter("sdxl", {**base.layers, Place(DENOISER, "down_blocks.0.resnets.1.conv1"): conv})
     file = saved(tmp_path / "x.safetensors", mixed, Dialect.KOHYA)
-    pairs, kept = as_pairs(file, None, None, Silent())
+    pairs, kept = as_pairs(file, None, None, SilentReporter())
     made = convolutions(understood(pairs, "sdxl"))
     assert kept.energy == pytest.approx(1.0) and pairs.method == "LoRA" and not pairs.products
     folded = made.layers[Place(DENOISER, "down_blocks.0.resnets.1.conv1")]
@@ -371,7 +362,7 @@ def test_a_file_of_pairs_and_products_becomes_a_lora(tmp_path: Path) -> None:
 def test_exactly_is_refused_where_it_would_be_as_large_as_the_model(tmp_path: Path) -> None:
     made = Adapter("sdxl", {Place(DENOISER, "mid_block.attentions.0.proj_in"): product(640, 640, 2, None, 1.0, "F16")})
     with pytest.raises(InputError, match=r"as a LoRA this LoKr has a rank of 640.*--rank N"):
-        as_pairs(saved(tmp_path / "x.safetensors", made, Dialect.KOHYA), None, None, Silent())
+        as_pairs(saved(tmp_path / "x.safetensors", made, Dialect.KOHYA), None, None, SilentReporter())
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 3))
@@ -400,7 +391,8 @@ def test_a_file_is_described(tmp_path: Path) -> None:
         {**lokr("sdxl", 8, 1).layers, Place(DENOISER, "mid_block.attentions.0.proj_in"): product(64, 64, 8, None, 1.0)},
     )
     data = describe(
-        saved(tmp_path / "x.safetensors", made, Dialect.KOHYA, {"modelspec.trigger_phrase": "ohwx ana"}), Silent()
+        saved(tmp_path / "x.safetensors", made, Dialect.KOHYA, {"modelspec.trigger_phrase": "ohwx ana"}),
+        SilentReporter(),
     )
     assert (data["method"], data["family"], data["trigger"]) == ("LoKr", "sdxl", "ohwx ana")
     assert data["ranks"] == {"1": len(made.layers) - 1, "whole": 1} and "8x8" in data["factors"]

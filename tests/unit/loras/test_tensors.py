@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinloop.errors import ModelFileError
-from twinloop.loras.tensors import RawTensor, encode, widest
+from twinloop.loras.tensors import RawTensor, alpha_tensor, encode, widest
 
 
 def test_bfloat16_rounds_to_nearest_even() -> None:
@@ -34,6 +34,18 @@ def test_narrow_types_agree_with_torch() -> None:
     values = np.random.default_rng(0).normal(size=4000) * 10.0 ** np.random.default_rng(1).integers(-30, 30, 4000)
     theirs = torch.from_numpy(values).to(torch.float32).to(torch.bfloat16).view(torch.uint16).numpy()
     assert np.array_equal(encode(values, "BF16").bits, theirs)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "weights", "kept"),
+    [
+        (16.0, "F16", "F16"), (16.0, "BF16", "BF16"), (16.0, "F32", "F32"), (16.0, "F64", "F64"), (65_504.0, "F16", "F16"),
+        (65_505.0, "F16", "F32"), (70_000.0, "F16", "F32"), (0.1, "F16", "F32"), (257.0, "BF16", "F32"), (1.0, "F8_E4M3", "F32"),
+    ],
+)  # fmt: skip
+def test_an_alpha_is_kept_in_a_type_that_holds_it(alpha: float, weights: str, kept: str) -> None:
+    tensor = alpha_tensor(alpha, weights)
+    assert (tensor.dtype, tensor.shape, float(tensor.values())) == (kept, (), pytest.approx(alpha, rel=1e-7))
 
 
 def test_not_a_number_stays_one() -> None:

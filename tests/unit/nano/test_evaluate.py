@@ -13,7 +13,7 @@ from twinloop import wiring
 from twinloop.adapters.fakes import FakeGenerator, FakeTrainer, FakeTruth, fake_image, fake_pack
 from twinloop.domain.faces import Box
 from twinloop.facets import BUILTIN
-from twinloop.families import family_of
+from twinloop.families import family_of_preset
 from twinloop.stages.observe import Observer
 
 pytest.importorskip("numba")
@@ -24,7 +24,7 @@ from twinloop.nano.evaluation.figures import auc_and_eer, f1, matches, share
 from twinloop.nano.evaluation.lora import People, measure_lora
 from twinloop.nano.evaluation.renders import fresh
 
-FAMILY = family_of("nano", "nano")
+FAMILY = family_of_preset("nano")
 
 
 class Quiet:

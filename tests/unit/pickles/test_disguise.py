@@ -14,7 +14,7 @@ import safetensors.numpy
 
 from tests.unit.pickles.files import torch_tar
 from twinloop.pickles import Blob, Policy
-from twinloop.pickles.inspection import Inspection, Verdict, inspect_blob
+from twinloop.pickles.inspection import Inspection, Safety, inspect_blob
 
 GETPID = b"cposix\ngetpid\n)R."
 """A pickle whose loading shows: it returns the number of this process."""
@@ -40,7 +40,7 @@ def test_a_constructor_of_a_known_class_is_not_called_with_the_files_data(
     module: str, name: str, args: tuple[object, ...]
 ) -> None:
     found = look(called(module, name, *args))
-    assert (found.verdict, [finding.name for finding in found.findings]) == (Verdict.DANGEROUS, [f"{module}.{name}"])
+    assert (found.verdict, [finding.name for finding in found.findings]) == (Safety.DANGEROUS, [f"{module}.{name}"])
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ def test_a_constructor_of_a_known_class_is_not_called_with_the_files_data(
     ],
 )
 def test_values_and_instances_that_are_not_constructed_are_data(data: bytes) -> None:
-    assert look(data).verdict is Verdict.SAFE
+    assert look(data).verdict is Safety.SAFE
 
 
 def test_an_instance_of_another_base_runs_its_constructor() -> None:
     found = look(b"ccopy_reg\n_reconstructor\n(cmodels.yolo\nModel\ncmodels.yolo\nModel\n(dtR.")
-    assert found.verdict is Verdict.DANGEROUS
+    assert found.verdict is Safety.DANGEROUS
 
 
 def record(dtype: bytes, shape: tuple[int, ...], **more: object) -> bytes:
@@ -90,7 +90,7 @@ def test_numbers_that_are_opcodes_to_a_plain_reader(packed: bool) -> None:
     numbers = GETPID + b"." * (-len(GETPID) % 8)
     data = record(dtype_of("f8", -1), (len(numbers) // 8,)) + numbers + b"."
     found = look(gzip.compress(data) if packed else data)
-    assert (found.verdict, [finding.name for finding in found.findings]) == (Verdict.DANGEROUS, ["posix.getpid"])
+    assert (found.verdict, [finding.name for finding in found.findings]) == (Safety.DANGEROUS, ["posix.getpid"])
 
 
 def test_a_structure_that_holds_objects_is_a_pickle_too() -> None:
@@ -98,7 +98,7 @@ def test_a_structure_that_holds_objects_is_a_pickle_too() -> None:
     fields = b"X\x01\0\0\0a\x85" + inner[2:]
     found = look(record(dtype_of("V8", 8, fields, 27), (1,)) + GETPID + b".")
     assert "posix.getpid" in [finding.name for finding in found.findings]
-    assert found.verdict is Verdict.DANGEROUS
+    assert found.verdict is Safety.DANGEROUS
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_structure_that_holds_objects_is_a_pickle_too() -> None:
     ],
 )
 def test_an_array_whose_length_two_readers_tell_otherwise(data: bytes) -> None:
-    assert look(data).verdict is Verdict.MALFORMED
+    assert look(data).verdict is Safety.MALFORMED
 
 
 def polyglot(payload: bytes = GETPID) -> bytes:
@@ -134,7 +134,7 @@ def test_safetensors_that_are_a_pickle_too() -> None:
     data = polyglot()
     assert safetensors.numpy.load(data).keys() and pickle.loads(data) == os.getpid()
     found = look(data)
-    assert (found.verdict, [finding.name for finding in found.findings]) == (Verdict.DANGEROUS, ["posix.getpid"])
+    assert (found.verdict, [finding.name for finding in found.findings]) == (Safety.DANGEROUS, ["posix.getpid"])
 
 
 def test_honest_safetensors_are_safe_whatever_the_length_of_their_header() -> None:
@@ -152,4 +152,4 @@ def test_a_tar_that_is_a_pickle_too() -> None:
                 archive.addfile(member, honest.extractfile(member))
     assert pickle.loads(whole.getvalue()) == os.getpid()
     found = look(whole.getvalue())
-    assert found.verdict is Verdict.DANGEROUS and "posix.getpid" in [finding.name for finding in found.findings]
+    assert found.verdict is Safety.DANGEROUS and "posix.getpid" in [finding.name for finding in found.findings]

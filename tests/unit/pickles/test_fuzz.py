@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.unit.pickles.files import walk
 from twinloop.errors import ModelFileError
 from twinloop.pickles import Blob, Limits, read_pickle
-from twinloop.pickles.inspection import Verdict, inspect_blob
+from twinloop.pickles.inspection import Safety, inspect_blob
 
 FIXTURES = Path(__file__).parents[4] / "shared" / "fixtures"
 SMALL = Limits(opcodes=200_000, memory=32 << 20, size=8 << 20, seconds=20)
@@ -82,7 +82,7 @@ def answers(data: bytes) -> None:
                 assert not callable(value) or type(value).__module__.startswith("twinloop.pickles"), (
                     "nothing alive comes out"
                 )
-    assert inspect_blob(Blob("model.pkl", data=data), limits=SMALL).verdict in Verdict
+    assert inspect_blob(Blob("model.pkl", data=data), limits=SMALL).verdict in Safety
     assert time.monotonic() - began < SLOWEST
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from twinloop.pickles import Blob, Policy
-from twinloop.pickles.inspection import Inspection, Verdict, inspect_blob
+from twinloop.pickles.inspection import Inspection, Safety, inspect_blob
 
 
 def look(data: bytes, *allowed: str) -> Inspection:
@@ -70,7 +70,7 @@ def test_a_method_of_a_path_in_an_object_that_a_constructor_asks(way: str, tmp_p
     victim = tmp_path / "victim"
     victim.touch()
     data = pickled(METHODS[way](unlink(victim)))
-    assert look(data).verdict is not Verdict.SAFE
+    assert look(data).verdict is not Safety.SAFE
     with contextlib.suppress(TypeError):
         pickle.loads(data)
     assert not victim.exists(), "the file does act"
@@ -102,7 +102,7 @@ LURES = {
 @pytest.mark.parametrize("lure", LURES)
 def test_a_known_class_that_pickle_itself_is_made_to_call(lure: str, called: list[tuple[object, ...]]) -> None:
     data = pickled(LURES[lure])
-    assert look(data).verdict is not Verdict.SAFE
+    assert look(data).verdict is not Safety.SAFE
     with contextlib.suppress(TypeError):
         pickle.loads(data)
     assert called, "the file does act"
@@ -147,7 +147,7 @@ STRANGE = {
 
 @pytest.mark.parametrize("way", STRANGE)
 def test_what_no_genuine_file_does_with_known_classes(way: str) -> None:
-    assert look(pickled(STRANGE[way])).verdict in (Verdict.DANGEROUS, Verdict.MALFORMED)
+    assert look(pickled(STRANGE[way])).verdict in (Safety.DANGEROUS, Safety.MALFORMED)
 
 
 def test_a_parameters_detach_is_called() -> None:
@@ -162,12 +162,12 @@ def test_a_parameters_detach_is_called() -> None:
     finally:
         del sys.modules["lure"]
     assert victim, "the file does act"
-    assert look(data, "lure.act").verdict is Verdict.DANGEROUS
+    assert look(data, "lure.act").verdict is Safety.DANGEROUS
 
 
 def test_allowing_a_listed_class_lifts_nothing() -> None:
     data = pickled(call("models.yolo.Model", dictionary(backbone=text("x"))))
-    assert look(data, "models.yolo.Model").verdict is Verdict.DANGEROUS
+    assert look(data, "models.yolo.Model").verdict is Safety.DANGEROUS
 
 
 GENUINE = {
@@ -189,7 +189,7 @@ GENUINE = {
 @pytest.mark.parametrize("way", GENUINE)
 def test_what_genuine_files_do_stays_safe(way: str) -> None:
     found = look(pickled(GENUINE[way]))
-    assert (found.verdict, found.findings) == (Verdict.SAFE, ())
+    assert (found.verdict, found.findings) == (Safety.SAFE, ())
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
@@ -206,7 +206,7 @@ def test_numpys_own_objects_are_safe(protocol: int) -> None:
         np.datetime64("2026-01-02"),
     ):
         found = look(pickle.dumps(value, protocol))
-        assert (found.verdict, found.findings) == (Verdict.SAFE, ()), value
+        assert (found.verdict, found.findings) == (Safety.SAFE, ()), value
 
 
 def test_classes_of_other_packages_are_unknown_and_can_be_allowed() -> None:
@@ -216,14 +216,14 @@ def test_classes_of_other_packages_are_unknown_and_can_be_allowed() -> None:
         (built(new("pandas.core.frame.DataFrame"), _mgr=b"N"), ("pandas.core.frame.DataFrame",)),
         (call("torch._utils._rebuild_sparse_tensor", b"N", b")"), ("torch._utils._rebuild_sparse_tensor",)),
     ):
-        assert look(pickled(body)).verdict is Verdict.UNKNOWN
-        assert look(pickled(body), *names).verdict is Verdict.SAFE
-    assert look(pickled(name("pandas.eval"))).verdict is Verdict.DANGEROUS
-    assert look(pickled(call("elsewhere.newObj", name("os.PathLike")))).verdict is Verdict.DANGEROUS
+        assert look(pickled(body)).verdict is Safety.UNKNOWN
+        assert look(pickled(body), *names).verdict is Safety.SAFE
+    assert look(pickled(name("pandas.eval"))).verdict is Safety.DANGEROUS
+    assert look(pickled(call("elsewhere.newObj", name("os.PathLike")))).verdict is Safety.DANGEROUS
 
 
 @pytest.mark.parametrize(
     "module", ["SimpleHTTPServer", "anydbm", "whichdb", "tkFileDialog", "_winreg", "SimpleXMLRPCServer"]
 )
 def test_names_of_python_2_that_pickle_translates_act(module: str) -> None:
-    assert look(b"\x80\x02" + name(f"{module}.Thing") + b".").verdict is Verdict.DANGEROUS
+    assert look(b"\x80\x02" + name(f"{module}.Thing") + b".").verdict is Safety.DANGEROUS

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tests.unit.pickles.files import EVIL, joblib, legacy, tensor, torch_tar
 from twinloop.pickles import Blob, Kind, Limits, Policy, TensorRef
-from twinloop.pickles.inspection import Inspection, Verdict, inspect_blob
+from twinloop.pickles.inspection import Inspection, Safety, inspect_blob
 
 THREE = np.array([1.5, -2.0, 3.25], dtype=np.float32)
 LEGACY = legacy(b"\x80\x02}X\x01\0\0\0w" + tensor("7", "Float", 3) + b"s.", {"7": THREE})
@@ -66,7 +66,7 @@ def weight(found: Inspection, name: str = "w") -> np.ndarray:
 )
 def test_every_container_is_read_bit_for_bit(data: bytes, kind: Kind) -> None:
     found = look(data)
-    assert (found.verdict, found.kind, found.findings) == (Verdict.SAFE, kind, ())
+    assert (found.verdict, found.kind, found.findings) == (Safety.SAFE, kind, ())
     assert weight(found).tobytes() == THREE.tobytes()
 
 
@@ -83,13 +83,13 @@ def test_arrays_of_every_protocol_keep_shape_order_and_type(protocol: int) -> No
         np.zeros((0, 2), np.float16),
     ):
         found = look(pickle.dumps({"w": array}, protocol))
-        assert found.verdict is Verdict.SAFE
+        assert found.verdict is Safety.SAFE
         assert np.array_equal(weight(found), array) and weight(found).dtype == array.dtype
 
 
 def test_an_array_of_objects_in_joblib_is_a_pickle_that_is_read_too() -> None:
     data = joblib(np.array([1, None], dtype=object))
-    assert look(data).verdict is Verdict.SAFE
+    assert look(data).verdict is Safety.SAFE
     start = data.index(b"\x80\x02cnumpy")
     found = look(data[:start] + EVIL + b"s.")
     assert ("posix.system", "an array of objects") in [(f.name, f.place) for f in found.findings]
@@ -113,16 +113,16 @@ def test_an_array_of_objects_in_joblib_is_a_pickle_that_is_read_too() -> None:
 )  # fmt: skip
 def test_what_acts_is_dangerous_wherever_it_lies(data: bytes) -> None:
     found = look(data)
-    assert found.verdict is Verdict.DANGEROUS
+    assert found.verdict is Safety.DANGEROUS
     assert "posix.system" in [finding.name for finding in found.findings]
-    assert all(finding.offset is not None for finding in found.findings if finding.verdict is Verdict.DANGEROUS)
+    assert all(finding.offset is not None for finding in found.findings if finding.verdict is Safety.DANGEROUS)
 
 
 def test_a_plain_pickle_of_torch_tensors() -> None:
     torch = pytest.importorskip("torch")
     state = {"a": torch.arange(4.0).to(torch.bfloat16), "b": torch.nn.Parameter(torch.ones(2, 3))}
     found = look(pickle.dumps(state, 2))
-    assert found.verdict is Verdict.SAFE
+    assert found.verdict is Safety.SAFE
     assert weight(found, "a").tobytes() == state["a"].view(torch.uint16).numpy().tobytes()
     assert weight(found, "b").shape == (2, 3)
 
@@ -130,19 +130,19 @@ def test_a_plain_pickle_of_torch_tensors() -> None:
 def test_unknown_classes_are_named_and_can_be_allowed() -> None:
     data = b"\x80\x02cfoo.bar\nNet\n)\x81}X\x01\0\0\0wNsb."
     found = look(data)
-    assert (found.verdict, found.findings[0].name, found.findings[0].offset) == (Verdict.UNKNOWN, "foo.bar.Net", 2)
-    assert look(data, frozenset({"foo.bar.Net"})).verdict is Verdict.SAFE
-    assert look(data, frozenset({"foo.bar"})).verdict is Verdict.UNKNOWN
+    assert (found.verdict, found.findings[0].name, found.findings[0].offset) == (Safety.UNKNOWN, "foo.bar.Net", 2)
+    assert look(data, frozenset({"foo.bar.Net"})).verdict is Safety.SAFE
+    assert look(data, frozenset({"foo.bar"})).verdict is Safety.UNKNOWN
 
 
 def test_names_are_exact_never_prefixes() -> None:
-    assert look(b"\x80\x02ctorch.nn.modules.conv\nConv2d\n)\x81.").verdict is Verdict.SAFE
-    assert look(b"\x80\x02ctorch.nn.modules.conv\nConv2dx\n)\x81.").verdict is Verdict.UNKNOWN
-    assert look(b"\x80\x02ctorch.nn.modules.conv.evil\nConv2d\n)\x81.").verdict is Verdict.UNKNOWN
+    assert look(b"\x80\x02ctorch.nn.modules.conv\nConv2d\n)\x81.").verdict is Safety.SAFE
+    assert look(b"\x80\x02ctorch.nn.modules.conv\nConv2dx\n)\x81.").verdict is Safety.UNKNOWN
+    assert look(b"\x80\x02ctorch.nn.modules.conv.evil\nConv2d\n)\x81.").verdict is Safety.UNKNOWN
 
 
 def test_allowing_lifts_no_refusal() -> None:
-    assert look(EVIL, frozenset({"posix.system"})).verdict is Verdict.DANGEROUS
+    assert look(EVIL, frozenset({"posix.system"})).verdict is Safety.DANGEROUS
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_allowing_lifts_no_refusal() -> None:
 )
 def test_other_things_under_a_models_name(data: bytes, word: str) -> None:
     found = look(data)
-    assert (found.verdict, found.kind) == (Verdict.NOT_A_MODEL, Kind.OTHER)
+    assert (found.verdict, found.kind) == (Safety.NOT_A_MODEL, Kind.OTHER)
     assert word in found.findings[0].text
 
 
@@ -185,7 +185,7 @@ def test_other_things_under_a_models_name(data: bytes, word: str) -> None:
 )  # fmt: skip
 def test_damage_and_lies(data: bytes) -> None:
     found = look(data)
-    assert found.verdict in (Verdict.MALFORMED, Verdict.NOT_A_MODEL)
+    assert found.verdict in (Safety.MALFORMED, Safety.NOT_A_MODEL)
     assert found.weights is None
 
 
@@ -193,11 +193,11 @@ def test_a_zip_that_is_described_in_two_ways() -> None:
     local_name = TORCH_ZIP.replace(b"a/data/0", b"a/data/1", 1)
     assert "another name" in look(local_name).findings[0].text
     two_ends = TORCH_ZIP + TORCH_ZIP
-    assert look(two_ends).verdict is Verdict.MALFORMED
+    assert look(two_ends).verdict is Safety.MALFORMED
     slip = zipped({"a/data.pkl": pickle.dumps({}), "a/../../x": b""})
     assert "outside" in look(slip).findings[0].text
     double = zipped({"a/data.pkl": pickle.dumps({}), "a/xxxx.pkl": EVIL}).replace(b"a/xxxx.pkl", b"a/data.pkl")
-    assert look(double).verdict is Verdict.DANGEROUS
+    assert look(double).verdict is Safety.DANGEROUS
 
 
 BOMBS = {
@@ -241,7 +241,7 @@ WHOLE = [
 @given(data=st.binary(max_size=300))
 @settings(max_examples=150, deadline=None)
 def test_noise_never_raises(data: bytes) -> None:
-    assert look(data, limits=SMALL).verdict in Verdict
+    assert look(data, limits=SMALL).verdict in Safety
 
 
 @given(
@@ -268,18 +268,18 @@ SNIPPETS = [b"K\x01", b"X\x01\0\0\0a", b"h\0", b"q\0", b"C\x02ab", b"ctorch\nFlo
 @given(pieces=st.lists(st.sampled_from([*OPCODES, *SNIPPETS]), max_size=40))
 @settings(max_examples=300, deadline=None)
 def test_any_order_of_opcodes_never_raises(pieces: list[bytes]) -> None:
-    assert look(b"\x80\x02" + b"".join(pieces) + b".", limits=SMALL).verdict in Verdict
+    assert look(b"\x80\x02" + b"".join(pieces) + b".", limits=SMALL).verdict in Safety
 
 
-MALICIOUS_ELSEWHERE = {"malicious1.7z": Verdict.NOT_A_MODEL}
-BENIGN = {"benign0_v3.pkl": Verdict.SAFE, "pytorch_model.bin": Verdict.SAFE, "benign_password_protected.zip": Verdict.MALFORMED,
-          "bad_pytorch.pt": Verdict.NOT_A_MODEL, "not_a_pickle.bin": Verdict.NOT_A_MODEL, "SOURCES.md": Verdict.NOT_A_MODEL}  # fmt: skip
+MALICIOUS_ELSEWHERE = {"malicious1.7z": Safety.NOT_A_MODEL}
+BENIGN = {"benign0_v3.pkl": Safety.SAFE, "pytorch_model.bin": Safety.SAFE, "benign_password_protected.zip": Safety.MALFORMED,
+          "bad_pytorch.pt": Safety.NOT_A_MODEL, "not_a_pickle.bin": Safety.NOT_A_MODEL, "SOURCES.md": Safety.NOT_A_MODEL}  # fmt: skip
 
 
 def test_the_collected_files(fixtures: Path) -> None:
     wanted, got = {}, {}
     for path in sorted((fixtures / "pickles" / "picklescan").iterdir()):
-        wanted[path.name] = {**BENIGN, **MALICIOUS_ELSEWHERE}.get(path.name, Verdict.DANGEROUS)
+        wanted[path.name] = {**BENIGN, **MALICIOUS_ELSEWHERE}.get(path.name, Safety.DANGEROUS)
         got[path.name] = inspect_blob(Blob(path.name, path)).verdict
     assert got == wanted
-    assert list(wanted.values()).count(Verdict.DANGEROUS) == 17
+    assert list(wanted.values()).count(Safety.DANGEROUS) == 17

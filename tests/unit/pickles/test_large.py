@@ -14,7 +14,7 @@ from tests.unit.pickles.files import joblib, legacy, tensor
 from tests.unit.pickles.test_disguise import GETPID, look
 from twinloop.cli.inspect_text import report_lines
 from twinloop.pickles import Policy, TensorRef, read_pickle
-from twinloop.pickles.inspection import Verdict
+from twinloop.pickles.inspection import Safety
 from twinloop.pickles.weights import weights_of
 from twinloop.stages.inspect_models import inspect_file
 
@@ -38,7 +38,7 @@ PAIRS = 210_000
 def test_many_plain_entries_beside_the_weights() -> None:
     value = {"w": np.arange(3.0), "index": {f"word {n}": n for n in range(250_000)}}
     found = look(pickle.dumps(value, 4))
-    assert found.verdict is Verdict.SAFE and found.failure is None
+    assert found.verdict is Safety.SAFE and found.failure is None
     assert found.weights is not None and list(found.weights.tensors) == ["w"]
 
 
@@ -49,7 +49,7 @@ def test_what_cannot_be_converted_is_harmless_all_the_same(value: object, tmp_pa
     path = tmp_path / "model.pkl"
     path.write_bytes(pickle.dumps(value, 4))
     seen, wanted = inspect_file(path, Policy()), inspect_file(path, Policy(), convert=True)
-    assert (seen.verdict, seen.failure) == (Verdict.SAFE, None)
+    assert (seen.verdict, seen.failure) == (Safety.SAFE, None)
     assert wanted.failure is not None and "cannot be converted" in wanted.failure
     assert any("Loading it is harmless" in line for line in report_lines(seen, False))
 
@@ -60,10 +60,10 @@ def test_a_torch_tensor_before_the_numbers_of_joblib(acts: bool) -> None:
         b"\x80\x02" + tensor("0", "Float", 3).split(b"(", 1)[1].split(b"Q", 1)[0] + b"Q.", {"0": np.zeros(3, "f4")}
     )
     inner = b"ctorch.storage\n_load_from_bytes\nB" + len(storage).to_bytes(4, "little") + storage + b"\x85R"
-    assert look(b"\x80\x03" + inner + b".").verdict is Verdict.SAFE
+    assert look(b"\x80\x03" + inner + b".").verdict is Safety.SAFE
     array = joblib(np.frombuffer(b"0" + GETPID if acts else b"\xff" * 20, "u1"), aligned=False)
     found = look(b"\x80\x03" + inner + b"0" + array[2:])
-    assert found.verdict is (Verdict.DANGEROUS if acts else Verdict.SAFE)
+    assert found.verdict is (Safety.DANGEROUS if acts else Safety.SAFE)
 
 
 def saved(torch: Any, value: object, old: bool) -> bytes:
@@ -96,15 +96,15 @@ def test_a_tensor_that_repeats_one_number_is_not_made(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     torch.save({"a": torch.zeros(1).expand(1 << 30)}, path)
     report = inspect_file(path, Policy(), convert=True)
-    assert report.verdict is Verdict.SAFE
+    assert report.verdict is Safety.SAFE
     assert report.failure is not None and "repeat the same numbers" in report.failure
 
 
 def test_a_quantised_tensor_outside_of_its_storage() -> None:
     torch = pytest.importorskip("torch")
     data = saved(torch, torch.quantize_per_tensor(torch.ones(7), 0.1, 0, torch.qint8), old=True)
-    assert look(data).verdict is Verdict.SAFE
-    assert look(data.replace(b"K\x00K\x07\x85", b"K\x00K\x09\x85")).verdict is Verdict.MALFORMED
+    assert look(data).verdict is Safety.SAFE
+    assert look(data.replace(b"K\x00K\x07\x85", b"K\x00K\x09\x85")).verdict is Safety.MALFORMED
 
 
 def test_single_numbers_of_numpy_are_facts_of_a_model() -> None:

@@ -22,7 +22,7 @@ import pytest
 from tests.unit.pickles.files import joblib, legacy, tensor
 from tests.unit.pickles.test_disguise import GETPID, dtype_of, look, record
 from twinloop.pickles import Kind
-from twinloop.pickles.inspection import Verdict
+from twinloop.pickles.inspection import Safety
 from twinloop.pickles.torchlegacy import is_tar
 
 BLOCK = 512
@@ -64,9 +64,9 @@ def test_a_tar_in_a_pickle_is_what_torch_reads(tmp_path: Path) -> None:
     path.write_bytes(data)
     assert torch.load(path, weights_only=False) == os.getpid()
     assert isinstance(pickle.loads(data), bytes) and is_tar(data)
-    assert look(data).verdict is Verdict.MALFORMED
+    assert look(data).verdict is Safety.MALFORMED
     nested = b"\x80\x03ctorch.storage\n_load_from_bytes\nB" + struct.pack("<I", len(data)) + data + b"\x85R."
-    assert look(nested).verdict is not Verdict.SAFE
+    assert look(nested).verdict is not Safety.SAFE
 
 
 def zipped(entries: dict[str, bytes]) -> bytes:
@@ -87,21 +87,21 @@ def test_two_names_that_differ_in_their_case() -> None:
     data = zipped({**dict(list(honest.items())[:2]), "a/DATA.PKL": BEHIND_AN_ID, "a/data/0": bytes(12)})
     assert torch.load(io.BytesIO(data), weights_only=False) == os.getpid()
     found = look(data)
-    assert found.verdict is Verdict.DANGEROUS and "posix.getpid" in [finding.name for finding in found.findings]
+    assert found.verdict is Safety.DANGEROUS and "posix.getpid" in [finding.name for finding in found.findings]
     twice = zipped({**HONEST, "a/VERSION": b"3", "a/version": b"3"})
     assert "same name" in look(twice).findings[0].text
 
 
 def test_a_loose_pickle_that_breaks_off_or_follows_an_id() -> None:
-    assert look(zipped(HONEST)).verdict is Verdict.SAFE
-    assert look(zipped({**HONEST, "a/other.pkl": b"\x80\x02}"})).verdict is Verdict.MALFORMED
-    assert look(zipped({**HONEST, "a/other.pkl": BEHIND_AN_ID})).verdict is Verdict.DANGEROUS
+    assert look(zipped(HONEST)).verdict is Safety.SAFE
+    assert look(zipped({**HONEST, "a/other.pkl": b"\x80\x02}"})).verdict is Safety.MALFORMED
+    assert look(zipped({**HONEST, "a/other.pkl": BEHIND_AN_ID})).verdict is Safety.DANGEROUS
 
 
 @pytest.mark.parametrize("name", ["a/constants.pkl", "a/code/model.py"])
 def test_a_file_that_torch_hands_to_torchscript(name: str) -> None:
     found = look(zipped({**HONEST, name: b"\x80\x02)."}))
-    assert found.verdict is Verdict.MALFORMED and "TorchScript" in found.findings[0].text
+    assert found.verdict is Safety.MALFORMED and "TorchScript" in found.findings[0].text
 
 
 def test_a_zip_whose_packed_size_is_told_in_two_ways() -> None:
@@ -127,28 +127,28 @@ LENIENT = {
 def test_a_tar_that_is_a_pickle_which_only_python_follows(way: str) -> None:
     data = torch_tar(LENIENT[way] + GETPID, b"N.", ustar=True)
     assert pickle.loads(data) == os.getpid()
-    assert look(data).verdict in (Verdict.MALFORMED, Verdict.DANGEROUS)
-    assert look(torch_tar(b"readme", b"N.", ustar=True)).verdict is Verdict.SAFE
+    assert look(data).verdict in (Safety.MALFORMED, Safety.DANGEROUS)
+    assert look(torch_tar(b"readme", b"N.", ustar=True)).verdict is Safety.SAFE
 
 
 def test_a_plain_file_that_only_python_follows_is_not_called_something_else() -> None:
     data = DEEP_KEY + GETPID
     assert pickle.loads(data) == os.getpid()
-    assert look(data).verdict is Verdict.MALFORMED
+    assert look(data).verdict is Safety.MALFORMED
 
 
 def test_what_is_compressed_is_read_as_a_pickle_too() -> None:
     data = gzip.compress(torch_tar(GETPID, b"N.", ustar=True))
     assert pickle.loads(gzip.decompress(data)) == os.getpid()
-    assert look(data).verdict is Verdict.DANGEROUS
+    assert look(data).verdict is Safety.DANGEROUS
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, bz2.compress, lzma.compress])
 def test_bytes_behind_the_compressed_part(pack: Callable[[bytes], bytes]) -> None:
     good = pack(pickle.dumps({"a": 1}, 2))
-    assert look(good).verdict is Verdict.SAFE
+    assert look(good).verdict is Safety.SAFE
     for tail in (pack(GETPID), b"garbage"):
-        assert look(good + tail).verdict is Verdict.MALFORMED
+        assert look(good + tail).verdict is Safety.MALFORMED
 
 
 @pytest.mark.parametrize("mark", [b"GGUF\x03\0\0\0\0", b"GIF89a\0\0\0", b"MZ\x90"])
@@ -156,8 +156,8 @@ def test_the_mark_of_another_kind_may_begin_a_pickle(mark: bytes) -> None:
     data = mark + b"0" + GETPID
     assert pickle.loads(data) == os.getpid()
     found = look(data)
-    assert (found.verdict, found.kind) == (Verdict.DANGEROUS, Kind.OTHER)
-    assert look(mark + b"\xff" * 40).verdict is Verdict.NOT_A_MODEL
+    assert (found.verdict, found.kind) == (Safety.DANGEROUS, Kind.OTHER)
+    assert look(mark + b"\xff" * 40).verdict is Safety.NOT_A_MODEL
 
 
 def test_arrays_of_objects_in_numpys_own_files() -> None:
@@ -169,11 +169,11 @@ def test_arrays_of_objects_in_numpys_own_files() -> None:
     assert len(look(npy(np.arange(3.0))).findings) == 1
     objects = npy(np.array([{"a": 1}], dtype=object))
     found = look(objects)
-    assert found.verdict is Verdict.NOT_A_MODEL and "allow_pickle" in found.findings[1].text
+    assert found.verdict is Safety.NOT_A_MODEL and "allow_pickle" in found.findings[1].text
     acting = objects[: objects.index(b"\x80")] + GETPID
-    assert look(acting).verdict is Verdict.DANGEROUS
-    assert look(objects[:-5]).verdict is Verdict.MALFORMED
-    assert look(zipped({**HONEST, "a/extra": acting})).verdict is Verdict.DANGEROUS
+    assert look(acting).verdict is Safety.DANGEROUS
+    assert look(objects[:-5]).verdict is Safety.MALFORMED
+    assert look(zipped({**HONEST, "a/extra": acting})).verdict is Safety.DANGEROUS
 
 
 def array_of(dtype: bytes, data: bytes, count: int = 1) -> bytes:
@@ -204,37 +204,37 @@ LIES = {
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_type_that_lies_about_itself(lie: str) -> None:
-    assert look(LIES[lie]).verdict is Verdict.MALFORMED
+    assert look(LIES[lie]).verdict is Safety.MALFORMED
 
 
 @pytest.mark.parametrize("code", ["f8", "V8"])
 def test_the_true_types_of_these_lies_are_safe(code: str) -> None:
-    assert look(array_of(dtype_of(code, 8), EIGHT)).verdict is Verdict.SAFE
+    assert look(array_of(dtype_of(code, 8), EIGHT)).verdict is Safety.SAFE
 
 
 def test_numbers_that_joblib_takes_for_a_pickle() -> None:
     inner = b"\x80\x04X\x05\0\0\0posix\x94X\x06\0\0\0getpid\x94" + b"0h\0h\x01\x93)R."
     data = record(dtype_of(f"V{len(inner)}", len(inner), flags=63), (1,)) + inner + b"."
     assert pickle.loads(inner) == os.getpid()
-    assert look(data).verdict is Verdict.MALFORMED
+    assert look(data).verdict is Safety.MALFORMED
 
 
 def test_what_joblib_turns_must_be_an_array() -> None:
     inner = b"\x80\x04ctypes\nSimpleNamespace\n)\x81}X\x09\0\0\0transposeNsb."
     found = look(record(dtype_of("O8", -1, flags=63), (1,)) + inner + b".")
-    assert found.verdict is Verdict.MALFORMED
+    assert found.verdict is Safety.MALFORMED
 
 
 def test_a_record_of_an_array_that_reads_by_itself() -> None:
     honest = record(dtype_of("f8", -1), (1,)) + b"A" * 8 + b"."
-    assert look(honest).verdict is Verdict.SAFE
-    assert look(record(dtype_of("f8", -1), (1,), read=1) + b"A" * 8 + b".").verdict is Verdict.MALFORMED
+    assert look(honest).verdict is Safety.SAFE
+    assert look(record(dtype_of("f8", -1), (1,), read=1) + b"A" * 8 + b".").verdict is Safety.MALFORMED
 
 
 def test_honest_numbers_of_joblib_are_hardly_ever_opcodes() -> None:
     rng = random.Random(7)
     verdicts = [look(joblib(np.frombuffer(rng.randbytes(64), "f4"), aligned=False)).verdict for _ in range(300)]
-    assert verdicts.count(Verdict.SAFE) >= 298
+    assert verdicts.count(Safety.SAFE) >= 298
 
 
 def test_a_small_file_that_holds_one_list_again_and_again() -> None:
@@ -243,7 +243,7 @@ def test_a_small_file_that_holds_one_list_again_and_again() -> None:
     found = look(data)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert (found.verdict, found.weights) == (Verdict.SAFE, None)
+    assert (found.verdict, found.weights) == (Safety.SAFE, None)
     assert found.failure is not None and "converted" in found.failure
     assert peak < 100 << 20
 
@@ -251,6 +251,6 @@ def test_a_small_file_that_holds_one_list_again_and_again() -> None:
 def test_a_persistent_id_with_an_object_for_a_place() -> None:
     place = b"ctypes\nSimpleNamespace\n)\x81"
     main = HONEST["a/data.pkl"].replace(b"X\x03\0\0\0cpu", place)
-    assert look(zipped({**HONEST, "a/data.pkl": main})).verdict is Verdict.MALFORMED
+    assert look(zipped({**HONEST, "a/data.pkl": main})).verdict is Safety.MALFORMED
     asked = b"\x80\x02(X\x06\0\0\0module" + place + b"NNtQ."
-    assert look(legacy(asked, {})).verdict is Verdict.MALFORMED
+    assert look(legacy(asked, {})).verdict is Safety.MALFORMED

@@ -16,7 +16,7 @@ import safetensors.numpy
 
 from tests.unit.pickles.test_disguise import GETPID, look, polyglot
 from tests.unit.pickles.test_gadgets import call, dictionary, name, new, text
-from twinloop.pickles.inspection import Verdict
+from twinloop.pickles.inspection import Safety
 
 Unpickler: Any = pickle._Unpickler
 """Python's own, which joblib uses."""
@@ -36,27 +36,27 @@ def test_what_python_passes_over_hides_nothing(way: str) -> None:
     data = polyglot(GOES_ON[way])
     assert safetensors.numpy.load(data)
     assert pickle.loads(data) == os.getpid()
-    assert look(data).verdict is Verdict.MALFORMED
-    assert look(polyglot(b"N\x93")).verdict is Verdict.SAFE
+    assert look(data).verdict is Safety.MALFORMED
+    assert look(polyglot(b"N\x93")).verdict is Safety.SAFE
 
 
 def test_a_frame_longer_than_the_file_stops_c_alone() -> None:
     frame = b"\x95" + struct.pack("<Q", 1 << 30)
     data = polyglot(frame + GETPID)
     assert Unpickler(io.BytesIO(data)).load() == os.getpid()
-    assert look(data).verdict is Verdict.DANGEROUS
-    assert look(polyglot(frame + b"N.")).verdict is Verdict.MALFORMED
-    assert look(polyglot(frame + b"N")).verdict is Verdict.SAFE, "no pickle to anybody"
+    assert look(data).verdict is Safety.DANGEROUS
+    assert look(polyglot(frame + b"N.")).verdict is Safety.MALFORMED
+    assert look(polyglot(frame + b"N")).verdict is Safety.SAFE, "no pickle to anybody"
 
 
 @pytest.mark.parametrize("number", [b"0100", b"+1", b" 1", b"-010", b"1_0"])
 def test_numbers_that_c_reads_otherwise(number: bytes) -> None:
-    assert look(b"I" + number + b"\n.").verdict is Verdict.MALFORMED
+    assert look(b"I" + number + b"\n.").verdict is Safety.MALFORMED
 
 
 @pytest.mark.parametrize("number", [b"0", b"00", b"01", b"-7", b"100"])
 def test_numbers_as_pickle_writes_them(number: bytes) -> None:
-    assert look(b"I" + number + b"\n.").verdict is Verdict.SAFE
+    assert look(b"I" + number + b"\n.").verdict is Safety.SAFE
 
 
 class ArrayRecord:
@@ -111,9 +111,9 @@ def test_a_state_that_changes_behind_its_back(joblib: type[Joblib]) -> None:
     changed = b"h\x01" + text("shape") + b"K" + bytes([len(raw) + 1]) + b"\x85s0"
     data = b"\x80\x04" + record(1) + b"\xff" + changed + b"h\x00}b" + b"\xff" + raw
     assert joblib(data).load() == os.getpid()
-    assert look(data).verdict is not Verdict.SAFE
+    assert look(data).verdict is not Safety.SAFE
     told_twice = b"\x80\x04" + record(1) + b"\xff" + b"0h\x00}b" + b"\xff" + b"."
-    assert look(told_twice).verdict is Verdict.MALFORMED
+    assert look(told_twice).verdict is Safety.MALFORMED
 
 
 def test_numbers_within_a_frame(joblib: type[Joblib]) -> None:
@@ -122,10 +122,10 @@ def test_numbers_within_a_frame(joblib: type[Joblib]) -> None:
     data = b"\x80\x04" + b"\x95" + struct.pack("<Q", len(framed)) + framed + b"." * len(acts)
     assert joblib(data).load() == os.getpid()
     found = look(data)
-    assert found.verdict is not Verdict.SAFE and any("frame" in finding.text for finding in found.findings)
+    assert found.verdict is not Safety.SAFE and any("frame" in finding.text for finding in found.findings)
     honest = b"\x80\x04\x95" + struct.pack("<Q", len(record(3))) + record(3) + b"\xff\xff\xff."
     assert list(joblib(honest).load()) == [255, 255, 255]
-    assert look(honest).verdict is Verdict.SAFE
+    assert look(honest).verdict is Safety.SAFE
 
 
 @pytest.mark.parametrize("before", [b"\x80\x02N.", b""])
@@ -134,11 +134,11 @@ def test_whoever_loads_a_joblib_file_again_and_again(before: bytes, joblib: type
     data = before + b"\x80\x02" + record(len(raw)) + raw + b"."
     stream = io.BytesIO(data)
     assert os.getpid() in [pickle.load(stream), pickle.load(stream)]
-    assert look(data).verdict is Verdict.DANGEROUS
+    assert look(data).verdict is Safety.DANGEROUS
 
 
 def test_what_a_plain_reading_does_counts_before_damage() -> None:
     raw = b"0" + GETPID
     data = b"\x80\x02" + record(len(raw)) + raw + b"." + b"\x80\x02}X"
     assert pickle.loads(data[:2] + b"N" + raw) == os.getpid()
-    assert look(data).verdict is Verdict.DANGEROUS
+    assert look(data).verdict is Safety.DANGEROUS

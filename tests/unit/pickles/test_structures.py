@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.pickles.test_disguise import dtype_of, look
 from tests.unit.pickles.test_gadgets import built, call, dictionary, name, new, text
-from twinloop.pickles.inspection import Verdict
+from twinloop.pickles.inspection import Safety
 
 OBJECT = dtype_of("O8", -1, flags=63)
 INTEGER = dtype_of("i8", -1)
@@ -49,7 +49,7 @@ def test_a_structure_of_an_object_and_a_number_is_safe() -> None:
 @pytest.mark.parametrize("lie", LIES)
 def test_fields_that_share_their_bytes_with_an_object(lie: str) -> None:
     found = look(array_of(LIES[lie], b"NK\x07\x86"))
-    assert found.verdict is Verdict.MALFORMED and "two ways" in found.findings[0].text
+    assert found.verdict is Safety.MALFORMED and "two ways" in found.findings[0].text
 
 
 MODULE_PARTS = {"_parameters": b"}", "_buffers": b"}", "_modules": b"}"}
@@ -67,7 +67,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("way", TEXTS)
 def test_a_network_that_numpy_or_python_would_make_text_of(way: str) -> None:
-    assert look(TEXTS[way]).verdict is Verdict.MALFORMED
+    assert look(TEXTS[way]).verdict is Safety.MALFORMED
 
 
 def test_the_text_of_a_network_does_act(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_masked_objects_are_looked_at_too() -> None:
     layer = "torch.nn.modules.linear.Linear"
     assert look(b"\x80\x02" + built(new(layer), note=masked[2:-1]) + b".").findings == ()
     acting = masked[2:-1].replace(b"M90", new("models.common.AutoShape"))
-    assert look(b"\x80\x02" + built(new(layer), note=acting) + b".").verdict is Verdict.MALFORMED
+    assert look(b"\x80\x02" + built(new(layer), note=acting) + b".").verdict is Safety.MALFORMED
 
 
 def generator(name_: str, state: object, *behind: bytes) -> bytes:
@@ -119,7 +119,7 @@ INDICES = {
 
 @pytest.mark.parametrize("way", INDICES)
 def test_an_index_out_of_a_generators_memory(way: str) -> None:
-    assert look(INDICES[way]).verdict is Verdict.MALFORMED
+    assert look(INDICES[way]).verdict is Safety.MALFORMED
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from tests.unit.things import score
 from twinloop.domain.records import PanelScore
 from twinloop.domain.statistics import Estimate
 from twinloop.report.answer import answer
-from twinloop.report.model import IdentityRecord, RunRecord, Stop
+from twinloop.report.model import IdentityRecord, RunRecord
+from twinloop.stages.decide import Stop
 
 UP, DOWN, OPEN = Estimate(0.08, 0.04, 0.12, 24), Estimate(-0.08, -0.14, -0.02, 24), Estimate(0.01, -0.03, 0.05, 24)
 BARELY = Estimate(0.08, 0.01, 0.15, 24)

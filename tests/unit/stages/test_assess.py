@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.unit.things import Silent, face, observation, score, shot
+from tests.unit.things import Recording, face, observation, score, shot
 from twinloop.adapters.fakes import fake_image, fake_pack, fake_photo, read_truth
 from twinloop.domain.records import PanelScore
 from twinloop.domain.shots import Shot
@@ -48,7 +48,7 @@ def reference(folder: Path, person: int = 0) -> IdentityReference:
 
 def measured(made: list[MadeImage], likeness: IdentityReference | None = None) -> dict[str, list[float]]:
     with Catalog(None) as catalog:
-        return assess(made, 1, OBSERVER, catalog, likeness, Silent()).samples
+        return assess(made, 1, OBSERVER, catalog, likeness, Recording()).samples
 
 
 def test_on_target_is_the_share_of_what_was_asked_and_can_be_told(tmp_path: Path) -> None:
@@ -64,13 +64,13 @@ def test_an_image_without_a_face_has_missed_what_is_read_off_a_face(tmp_path: Pa
     ruined = panel_image(tmp_path, 1, asked)
     Image.fromarray(np.full((64, 64, 3), 20, np.uint8)).save(ruined.path)
     with Catalog(None) as catalog:
-        score = assess([ruined], 1, OBSERVER, catalog, None, Silent())
+        score = assess([ruined], 1, OBSERVER, catalog, None, Recording())
     assert score.hits == {"face_angle": [False], "expression": [False], "framing": [False]}
     assert score.samples["on_target"] == [0.0]
     blind = Observer(dataclasses.replace(fake_pack(), pose=None), BUILTIN)
     with Catalog(None) as catalog:
-        assert "face_angle" not in assess([ruined], 1, blind, catalog, None, Silent()).hits, "nobody looked for it"
-        older = assess([ruined], 2, OBSERVER, catalog, None, Silent(), ruler=1)
+        assert "face_angle" not in assess([ruined], 1, blind, catalog, None, Recording()).hits, "nobody looked for it"
+        older = assess([ruined], 2, OBSERVER, catalog, None, Recording(), ruler=1)
     assert older.hits == {} and older.ruler == 1 and PanelScore.from_json(older.to_json()).ruler == 1
     assert PanelScore.from_json({"version": 1, "metrics": {}, "samples": {}}).ruler == 1, (
         "written before there were two"
@@ -81,7 +81,7 @@ def test_each_facets_hits_are_kept_image_by_image(tmp_path: Path) -> None:
     first = panel_image(tmp_path, 1, {"face_angle": "front", "composition": "hands_visible"}, yaw=0, hands=1)
     second = panel_image(tmp_path, 2, {"face_angle": "profile", "expression": "smile"}, yaw=0, expression="smile")
     with Catalog(None) as catalog:
-        score = assess([first, second], 1, OBSERVER, catalog, None, Silent())
+        score = assess([first, second], 1, OBSERVER, catalog, None, Recording())
     assert score.hits == {"face_angle": [True, False], "composition": [True, None], "expression": [None, True]}
     assert PanelScore.from_json(json.loads(json.dumps(score.to_json()))).hits == score.hits
 
@@ -135,7 +135,7 @@ def test_overall_is_the_mean_of_what_counts_image_by_image() -> None:
 def test_figures_have_intervals_and_are_the_same_every_time(tmp_path: Path) -> None:
     made = [panel_image(tmp_path, n, quality=n) for n in range(1, 9)]
     with Catalog(None) as catalog:
-        first, again = (assess(made, 2, OBSERVER, catalog, None, Silent()) for _ in range(2))
+        first, again = (assess(made, 2, OBSERVER, catalog, None, Recording()) for _ in range(2))
     assert first == again
     quality = first.metrics["quality"]
     assert quality.low < quality.value < quality.high and quality.n == 8
@@ -146,7 +146,7 @@ def test_a_panel_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     image = panel_image(tmp_path, 1)
     image.path.write_bytes(b"")
     with pytest.raises(StateError, match=r"panel_001\.png"), Catalog(None) as catalog:
-        assess([image], 1, OBSERVER, catalog, None, Silent())
+        assess([image], 1, OBSERVER, catalog, None, Recording())
 
 
 def test_versions_are_compared_image_by_image() -> None:

@@ -16,6 +16,7 @@ from twinloop.stages.decide import (
     NothingApproved,
     RoundFacts,
     SmallImprovement,
+    Stop,
     best,
     decide,
     drift,
@@ -168,3 +169,8 @@ def test_the_best_version_is_not_the_last_and_the_earlier_of_equals() -> None:
     scores = [score(1, overall=[0.5]), score(2, overall=[0.7]), score(3, overall=[0.6])]
     assert best(scores).version == 2
     assert best([score(1, overall=[0.5]), score(2, overall=[0.5])]).version == 1
+
+
+def test_the_record_of_a_stop_there_and_back() -> None:
+    assert Stop.from_json(NO_GAPS.to_json()) == NO_GAPS
+    assert NO_GAPS.to_json().keys() == {"rule", "reason", "converged"}

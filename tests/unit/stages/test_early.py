@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.things import Silent, shot
+from tests.unit.things import Recording, shot
 from twinloop.adapters.fakes import FakeTruth, fake_image, fake_pack
 from twinloop.checks.base import Limits
 from twinloop.domain.faces import ImageArray
@@ -20,12 +20,13 @@ from twinloop.errors import NothingToDo, StateError
 from twinloop.facets.face_angle import FACET as FACE_ANGLE
 from twinloop.ports import EarlyLook, GenerationSettings
 from twinloop.stages.early import EarlyJudge, GivenUp, fails
-from twinloop.stages.generate import METADATA, GenerationContext, generate
+from twinloop.stages.generate import GenerationContext, generate
 from twinloop.stages.observe import Observer
 from twinloop.stages.review import to_look_at
 from twinloop.stages.validate import asked_images, given_up, sort_into, tally, verdicts_json
 from twinloop.store.atomic import sha256_file
 from twinloop.store.journal import Journal
+from twinloop.store.workspace import GENERATION_METADATA
 
 SHOTS = [shot(n) for n in range(1, 8)]
 BAD = (SHOTS[1], SHOTS[2], SHOTS[3], SHOTS[6])
@@ -50,6 +51,8 @@ class Sketcher:
 
     def load_lora(self, path: Path | None) -> None: ...
 
+    def check(self, settings: GenerationSettings) -> None: ...
+
     def generate(
         self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
     ) -> Iterator[tuple[Shot, ImageArray]]:
@@ -71,7 +74,8 @@ def made(home: Path, early: EarlyJudge | None, sketcher: Sketcher | None = None,
     context = GenerationContext("iter1", home / "synthetic", "nano", None, settings, early=early)
     journal = Journal(home / "journal.jsonl", boundary)
     return [
-        image.shot.key for image in generate(SHOTS, context, lambda: sketcher or Sketcher(), journal, Fixed(), Silent())
+        image.shot.key
+        for image in generate(SHOTS, context, lambda: sketcher or Sketcher(), journal, Fixed(), Recording())
     ]
 
 
@@ -102,7 +106,7 @@ def test_a_facet_that_cannot_be_measured_gives_nothing_up() -> None:
 def test_the_others_are_made_and_the_record_says_why(tmp_path: Path) -> None:
     keys = made(tmp_path, judge())
     assert keys == [one.key for one in SHOTS if one not in BAD]
-    data = json.loads((tmp_path / "synthetic" / METADATA).read_text())
+    data = json.loads((tmp_path / "synthetic" / GENERATION_METADATA).read_text())
     assert [item["key"] for item in data["images"]] == keys
     assert [item["key"] for item in data["rejected_early"]] == [one.key for one in BAD]
     first = data["rejected_early"][0]
@@ -117,7 +121,7 @@ def test_the_others_are_made_and_the_record_says_why(tmp_path: Path) -> None:
 
 def test_without_a_judge_nothing_is_written_about_it(tmp_path: Path) -> None:
     assert len(made(tmp_path, None)) == len(SHOTS)
-    assert "rejected_early" not in json.loads((tmp_path / "synthetic" / METADATA).read_text())
+    assert "rejected_early" not in json.loads((tmp_path / "synthetic" / GENERATION_METADATA).read_text())
 
 
 def tree(home: Path) -> dict[str, str]:
@@ -177,11 +181,11 @@ def test_a_folder_in_which_all_were_given_up_can_be_validated(tmp_path: Path) ->
         (tmp_path / "none").mkdir()
         asked_images(tmp_path / "none", (FACE_ANGLE,))
     entry = GivenUp(shot(), "a.png", 0.6, judge().results(shot(), preview(BAD[0]))).to_json()
-    (tmp_path / METADATA).write_text(json.dumps({"images": [], "rejected_early": [entry]}))
+    (tmp_path / GENERATION_METADATA).write_text(json.dumps({"images": [], "rejected_early": [entry]}))
     assert asked_images(tmp_path, (FACE_ANGLE,)) == [] and len(given_up(tmp_path)) == 1
 
 
 def test_a_damaged_record_is_explained(tmp_path: Path) -> None:
-    (tmp_path / METADATA).write_text(json.dumps({"images": [], "rejected_early": [{"file": "a.png"}]}))
+    (tmp_path / GENERATION_METADATA).write_text(json.dumps({"images": [], "rejected_early": [{"file": "a.png"}]}))
     with pytest.raises(StateError, match="not a generation record"):
         given_up(tmp_path)

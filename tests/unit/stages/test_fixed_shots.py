@@ -29,6 +29,20 @@ def test_the_panel_asks_for_hands_as_often_as_they_are_wanted_and_never_for_what
     assert [value is not None for value in wanted] == ["hand" in shot.prompt for shot in panel]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_panel_asks_for_no_hands_in_close_ups(seed: int) -> None:
+    asked = [dict(shot.traits) for shot in plan_panel(BUILTIN, "ohwx ana", "prose", seed, 96, None)]
+    beside = [traits["framing"] for traits in asked if "composition" in traits]
+    assert len(beside) == 28 and set(beside) == {"portrait", "half_body"}
+
+
+def test_where_no_prompt_has_room_the_panel_asks_all_the_same() -> None:
+    """The user wants close-ups alone, and hands."""
+    alone = {"framing": {"close_up": 1.0, "portrait": 0.0, "half_body": 0.0}}
+    asked = [dict(shot.traits) for shot in plan_panel(BUILTIN, "ohwx ana", "prose", 0, 24, None, alone)]
+    assert sum("composition" in traits for traits in asked) == 7
+
+
 def test_values_that_may_hold_together_share_the_panel() -> None:
     values = ("scarf", "hat", "bag")
     several = DefinedFacet(

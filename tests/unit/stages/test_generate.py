@@ -6,19 +6,22 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.unit.things import Silent, shot
+from tests.unit.things import Recording, shot
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
+from twinloop.errors import StateError
 from twinloop.ports import EarlyLook, GenerationSettings
-from twinloop.stages.generate import METADATA, GenerationContext, generate, parameters_text
+from twinloop.stages.generate import GenerationContext, generate, parameters_text
 from twinloop.store.atomic import sha256_file
 from twinloop.store.images import load_image
 from twinloop.store.journal import Journal
+from twinloop.store.workspace import GENERATION_METADATA
 
 SHOTS = [shot(n) for n in range(1, 6)]
 
@@ -45,6 +48,8 @@ class Painter:
 
     def load_lora(self, path: Path | None) -> None:
         self.loras.append(path)
+
+    def check(self, settings: GenerationSettings) -> None: ...
 
     def generate(
         self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
@@ -73,7 +78,7 @@ def context(folder: Path, **changes: object) -> GenerationContext:
 def made(folder: Path, painter: Painter, clock: Fixed | None = None, **changes: object) -> list[str]:
     journal = Journal(folder / "journal.jsonl")
     images = generate(
-        SHOTS, context(folder, **changes), lambda: painter, journal, clock or Fixed("20241226_143022"), Silent()
+        SHOTS, context(folder, **changes), lambda: painter, journal, clock or Fixed("20241226_143022"), Recording()
     )
     return [image.path.name for image in images]
 
@@ -112,7 +117,7 @@ def test_a_finished_folder_needs_no_generator(tmp_path: Path) -> None:
     def nobody() -> Painter:
         pytest.fail("the base model was loaded for nothing")
 
-    again = generate(SHOTS, context(tmp_path), nobody, journal, Fixed("20990101_000000"), Silent())
+    again = generate(SHOTS, context(tmp_path), nobody, journal, Fixed("20990101_000000"), Recording())
     assert [image.path.name for image in again] == first
 
 
@@ -124,6 +129,25 @@ def test_a_picture_that_was_deleted_comes_back_as_it_was(tmp_path: Path) -> None
     made(tmp_path, painter)
     assert tree(tmp_path) == before
     assert painter.made == [SHOTS[2].key, SHOTS[3].key], "its batch only"
+
+
+def test_a_picture_that_comes_out_otherwise_is_no_picture_of_the_record(tmp_path: Path) -> None:
+    """Made again at another precision, say: its hash would be that of a picture that is gone."""
+    names = made(tmp_path, Painter())
+    gone = tmp_path / "synthetic_iter1" / names[3]
+    gone.unlink()
+    before = tree(tmp_path)
+
+    class Other(Painter):
+        def generate(self, *args: Any, **kwargs: Any) -> Iterator[tuple[Shot, ImageArray]]:
+            for one, pixels in super().generate(*args, **kwargs):
+                yield one, 255 - pixels
+
+    with pytest.raises(StateError, match=rf"{gone.name} is gone.*another folder"):
+        made(tmp_path, Other())
+    assert tree(tmp_path) == before
+    made(tmp_path, Painter())
+    assert gone.exists()
 
 
 def test_the_lora_is_loaded_once(tmp_path: Path) -> None:
@@ -149,9 +173,27 @@ def test_every_image_is_marked_and_says_how_it_was_made(tmp_path: Path) -> None:
     assert record["lora_sha256"] == sha256_file(lora)
 
 
+def test_a_negative_prompt_that_nobody_read_is_not_in_the_record(tmp_path: Path) -> None:
+    read = context(tmp_path)
+    unread = replace(read, settings=replace(read.settings, negative=False))
+    assert "\nNegative prompt: blurry\nSteps: 30" in parameters_text(shot(1), read, None)
+    assert parameters_text(shot(1), unread, None).startswith("a photo 1\nSteps: 30, CFG scale: 7.5, ")
+
+
+@pytest.mark.parametrize(
+    ("guidance", "said"), [(3.5, "CFG scale: 1, Distilled CFG Scale: 3.5, Seed"), (0.0, "CFG scale: 1, Seed")]
+)
+def test_the_guidance_that_a_model_was_trained_with_has_a_name_of_its_own(
+    tmp_path: Path, guidance: float, said: str
+) -> None:
+    flux = context(tmp_path)
+    flux = replace(flux, settings=replace(flux.settings, guidance=guidance, negative=False, distilled=True))
+    assert f"Steps: 30, {said}: 1" in parameters_text(shot(1), flux, None)
+
+
 def test_the_metadata_lists_every_image_with_its_target_and_hash(tmp_path: Path) -> None:
     names = made(tmp_path, Painter())
-    data = json.loads((tmp_path / "synthetic_iter1" / METADATA).read_text())
+    data = json.loads((tmp_path / "synthetic_iter1" / GENERATION_METADATA).read_text())
     assert [image["file"] for image in data["images"]] == names
     for image in data["images"]:
         assert image["sha256"] == sha256_file(tmp_path / "synthetic_iter1" / image["file"])
@@ -161,15 +203,22 @@ def test_the_metadata_lists_every_image_with_its_target_and_hash(tmp_path: Path)
 
 def test_the_metadata_names_what_is_not_as_usual_about_the_weights(tmp_path: Path) -> None:
     chosen = GenerationSettings(
-        steps=30, guidance=7.5, width=8, height=8, batch_size=2, quantization="nf4", compile="regional"
+        steps=30,
+        guidance=7.5,
+        width=8,
+        height=8,
+        batch_size=2,
+        quantization="nf4",
+        compile="regional",
+        precision="float16",
     )
     made(tmp_path / "usual", Painter())
     made(tmp_path / "other", Painter(), settings=chosen)
     usual, other = (
-        json.loads((tmp_path / name / "synthetic_iter1" / METADATA).read_text())["settings"]
+        json.loads((tmp_path / name / "synthetic_iter1" / GENERATION_METADATA).read_text())["settings"]
         for name in ("usual", "other")
     )
-    assert other == {**usual, "quantization": "nf4", "compile": "regional"}
+    assert other == {**usual, "quantization": "nf4", "compile": "regional", "precision": "float16"}
 
 
 def test_panel_images_carry_no_time(tmp_path: Path) -> None:
@@ -185,6 +234,6 @@ def test_image_to_image_says_its_strength(tmp_path: Path) -> None:
 
 
 def test_progress_is_told_by_images(tmp_path: Path) -> None:
-    reporter = Silent()
+    reporter = Recording()
     generate(SHOTS, context(tmp_path), Painter, Journal(tmp_path / "j"), Fixed("20240101_000000"), reporter)
     assert reporter.steps == [("Generating", 2, 5), ("Generating", 4, 5), ("Generating", 5, 5)]

@@ -10,7 +10,14 @@ import pytest
 from tests.unit.stages.test_select import person
 from tests.unit.things import face, observation, unit_vector
 from twinloop.domain.observation import Observation
-from twinloop.stages.identity import IdentityReference, freeze_reference, reference_from_json, reference_to_json
+from twinloop.stages.identity import (
+    IdentityReference,
+    freeze_reference,
+    nearest_mean,
+    reference_from_json,
+    reference_to_json,
+    to_each_other,
+)
 
 
 def photos(front: int = 0, three_quarter: int = 0, profile: int = 0, spread: float = 0.6) -> list[Observation]:
@@ -185,3 +192,16 @@ def test_the_reference_comes_back_from_json_bit_for_bit() -> None:
 
 def test_two_photos_are_enough_and_hold_no_nan() -> None:
     json.dumps(reference_to_json(frozen(2)), allow_nan=False)
+
+
+def test_one_photo_that_is_unlike_the_others_decides_nothing() -> None:
+    cosines = np.array([[0.9, -0.8, 0.6, 0.3], [0.1, 0.1, 0.1, 0.1]], np.float32)
+    assert nearest_mean(cosines) == pytest.approx([0.6, 0.1])
+    assert float(nearest_mean(cosines[0])) == pytest.approx(0.6)
+
+
+def test_a_photo_is_not_its_own_nearest() -> None:
+    vectors = np.stack([unit_vector(1.0), unit_vector(1.0, 1.0), unit_vector(0.0, 1.0)])
+    half = float(np.sqrt(0.5))
+    assert nearest_mean(to_each_other(vectors)) == pytest.approx([half / 2, half, half / 2])
+    assert float(to_each_other(vectors).max()) == pytest.approx(half)

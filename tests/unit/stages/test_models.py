@@ -23,7 +23,7 @@ EVIL = b"cos\nsystem\n(S'true'\ntR."
 ONNX = small_onnx()
 
 
-class Silent:
+class HowFar:
     """A reporter that remembers how far it came."""
 
     def __init__(self) -> None:
@@ -174,7 +174,7 @@ def test_the_whole_folder_of_somebody(tmp_path: Path) -> None:
 def test_fetching(shelf: Path) -> None:
     with serving(Site({"/x": ONNX})) as site:
         model = known(url=f"{site.url}/x")
-        reporter: Reporter = Silent()
+        reporter: Reporter = HowFar()
         assert pull(model, shelf, reporter).fresh
         assert (shelf / "palm_known.onnx").read_bytes() == ONNX
         assert pull(model, shelf, reporter).fresh is False

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.things import Silent, face, observation, unit_vector
+from tests.unit.things import Recording, face, observation, unit_vector
 from twinloop.adapters.fakes import fake_pack, fake_photo
 from twinloop.domain.faces import Box, Face, FloatArray, HeadPose, ImageArray, Part
 from twinloop.domain.facet import DefinedFacet, Phrase, one_of
@@ -120,9 +120,9 @@ def folder(tmp_path: Path) -> list[Path]:
 def test_known_content_is_looked_up_under_any_name(folder: list[Path], tmp_path: Path) -> None:
     one, observer = counting()
     with Catalog(tmp_path / "catalog.sqlite") as catalog:
-        first = list(observe_files(folder, observer, catalog, Silent(), "Observing"))
+        first = list(observe_files(folder, observer, catalog, Recording(), "Observing"))
         shutil.copy(folder[0], tmp_path / "renamed.png")
-        again = list(observe_files([*folder, tmp_path / "renamed.png"], observer, catalog, Silent(), "Observing"))
+        again = list(observe_files([*folder, tmp_path / "renamed.png"], observer, catalog, Recording(), "Observing"))
     assert one.calls.count("detect") == 3
     assert [s.observation.sha256 for s in again if s.observation][:3] == [
         s.observation.sha256 for s in first if s.observation
@@ -134,17 +134,17 @@ def test_known_content_is_looked_up_under_any_name(folder: list[Path], tmp_path:
 def test_another_ruler_measures_again(folder: list[Path]) -> None:
     one, observer = counting()
     with Catalog(None) as catalog:
-        list(observe_files(folder, observer, catalog, Silent(), ""))
-        list(observe_files(folder, dataclasses.replace(observer, plugins="new"), catalog, Silent(), ""))
+        list(observe_files(folder, observer, catalog, Recording(), ""))
+        list(observe_files(folder, dataclasses.replace(observer, plugins="new"), catalog, Recording(), ""))
     assert one.calls.count("detect") == 6
 
 
 def test_a_file_that_changed_is_measured_again(folder: list[Path]) -> None:
     observer = Observer(fake_pack(), BUILTIN)
     with Catalog(None) as catalog:
-        (before,) = observe_files(folder[:1], observer, catalog, Silent(), "")
+        (before,) = observe_files(folder[:1], observer, catalog, Recording(), "")
         fake_photo(folder[0], seed=99, yaw=80.0)
-        (after,) = observe_files(folder[:1], observer, catalog, Silent(), "")
+        (after,) = observe_files(folder[:1], observer, catalog, Recording(), "")
     assert before.observation is not None and after.observation is not None
     assert before.observation.sha256 != after.observation.sha256
     assert facet_json(face_angle.FACET, after.observation) == "profile"
@@ -164,9 +164,9 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
 
     with Catalog(None) as catalog:
         monkeypatch.setattr(observe, "load_image", slow)
-        list(observe_files(folder[:1], observer, catalog, Silent(), ""))
+        list(observe_files(folder[:1], observer, catalog, Recording(), ""))
         monkeypatch.setattr(observe, "load_image", real)
-        (after,) = observe_files(folder[:1], observer, catalog, Silent(), "")
+        (after,) = observe_files(folder[:1], observer, catalog, Recording(), "")
     assert after.observation is not None
     assert after.observation.sha256 == sha256_file(folder[0])
     assert one.calls.count("detect") == 2
@@ -175,7 +175,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
 def test_one_bad_file_never_stops_a_run(folder: list[Path], tmp_path: Path) -> None:
     (tmp_path / "torn.png").write_bytes(folder[0].read_bytes()[:100])
     paths = [folder[0], tmp_path / "torn.png", tmp_path / "gone.png", folder[1]]
-    reporter = Silent()
+    reporter = Recording()
     with Catalog(None) as catalog:
         seen = list(observe_files(paths, Observer(fake_pack(), BUILTIN), catalog, reporter, "Observing"))
     assert [s.path for s in seen] == paths
@@ -187,15 +187,15 @@ def test_one_bad_file_never_stops_a_run(folder: list[Path], tmp_path: Path) -> N
 def test_each_image_is_kept_before_the_next_is_asked_for(folder: list[Path], tmp_path: Path) -> None:
     one, observer = counting()
     with Catalog(tmp_path / "catalog.sqlite") as catalog:
-        next(observe_files(folder, observer, catalog, Silent(), ""))
+        next(observe_files(folder, observer, catalog, Recording(), ""))
     with Catalog(tmp_path / "catalog.sqlite") as catalog:
-        list(observe_files(folder, observer, catalog, Silent(), ""))
+        list(observe_files(folder, observer, catalog, Recording(), ""))
     assert one.calls.count("detect") == 3
 
 
 def test_the_exchange_line(folder: list[Path]) -> None:
     with Catalog(None) as catalog:
-        (seen,) = observe_files(folder[1:2], Observer(fake_pack(), BUILTIN), catalog, Silent(), "")
+        (seen,) = observe_files(folder[1:2], Observer(fake_pack(), BUILTIN), catalog, Recording(), "")
     line = json.loads(json.dumps(observation_line(seen, BUILTIN, "photos/1.png")))
     assert set(line) == {"path", "sha256", "faces", "facets", "measures"}
     assert line["faces"][0]["yaw"] == 30.0 and len(line["faces"][0]["box"]) == 4

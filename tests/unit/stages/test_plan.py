@@ -85,6 +85,13 @@ def test_an_expression_is_never_asked_for_from_behind() -> None:
             assert dict(shot.traits)["face_angle"] in ("front", "three_quarter")
 
 
+def test_hands_are_asked_for_where_there_is_room_for_them() -> None:
+    shots = plan([gap("composition", "hands_visible")], BUILTIN, settings(num_per_gap=60))
+    assert {dict(shot.traits)["framing"] for shot in shots} == {"portrait", "half_body"}
+    others = plan([gap("expression", "smile")], BUILTIN, settings(num_per_gap=60))
+    assert "close_up" in {dict(shot.traits)["framing"] for shot in others}
+
+
 def test_variety_in_everything_that_is_not_the_gap() -> None:
     shots = plan([gap()], BUILTIN, settings(num_per_gap=40))
     for name in ("expression", "setting", "framing", "lighting"):
@@ -141,7 +148,7 @@ def test_tags_for_models_that_read_tags() -> None:
 
 def test_the_users_negative_prompt_replaces_the_general_words() -> None:
     (shot,) = plan([gap()], BUILTIN, settings(negative="hat", num_per_gap=1))
-    assert shot.negative_prompt == "hat, front view"
+    assert shot.negative_prompt == "front view, hat"
 
 
 def test_values_that_the_user_wants_none_of_are_not_drawn_beside_a_gap() -> None:

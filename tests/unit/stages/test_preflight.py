@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.functional import loops
-from tests.functional.loops import Quiet
+from tests.unit.things import Recording
 from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
 from twinloop.errors import StorageError
 from twinloop.loop import run_loop, workspace_of
@@ -29,7 +29,7 @@ def free(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
 
 def test_the_line_names_memory_disk_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free(monkeypatch, 100 * GIB)
-    reporter = Quiet()
+    reporter = Recording()
     look_ahead(FORECAST, GIB, tmp_path / "not" / "there", reporter)
     assert reporter.lines == ["Training needs 7.0 of 12.0 GiB of memory, 2.00 GiB of disk, about 1.5 hours."]
     assert "16 GiB: too little; lower training.resolution or training.rank" in FORECAST.details
@@ -39,7 +39,7 @@ def test_the_line_names_memory_disk_and_time(tmp_path: Path, monkeypatch: pytest
 def test_too_little_disk_is_one_error_with_both_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free(monkeypatch, 2 * GIB)
     with pytest.raises(StorageError, match=r"needs about 3\.1 GiB .* 2\.0 GiB are free.*nothing was started"):
-        look_ahead(FORECAST, GIB, tmp_path, Quiet())
+        look_ahead(FORECAST, GIB, tmp_path, Recording())
 
 
 def test_what_trainings_draw_on_their_way_needs_room_too() -> None:
@@ -62,4 +62,4 @@ def test_a_run_asks_before_it_starts_and_not_again(tmp_path: Path, monkeypatch: 
     free(monkeypatch, 100 * GIB)
     loops.run(chosen)
     free(monkeypatch, 1000)
-    run_loop(chosen, build_toolbox(chosen, Quiet()), workspace_of(chosen))
+    run_loop(chosen, build_toolbox(chosen, Recording()), workspace_of(chosen))

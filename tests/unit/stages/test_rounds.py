@@ -8,7 +8,7 @@ from tests.unit.things import gap, score
 from twinloop.domain.records import LoRA
 from twinloop.domain.statistics import Estimate
 from twinloop.stages.decide import NO_GAPS
-from twinloop.stages.rounds import Outcome, Round, as_recorded, finished_round, history_json, standing
+from twinloop.stages.rounds import Round, RunResult, as_recorded, finished_round, history_json, standing
 from twinloop.stages.validate import Tally
 
 
@@ -56,7 +56,7 @@ def test_a_rolled_back_version_cannot_be_the_best() -> None:
 def test_the_history_tells_the_whole_run() -> None:
     rounds = (finished(1, 0.6), finished(2, 0.7, before=0.6))
     scores = (score(1, overall=[0.5, 0.5]), score(2, overall=[0.6, 0.6]), score(3, overall=[0.7, 0.7]))
-    outcome = Outcome(NO_GAPS, 3, (lora(1), lora(2), lora(3)), scores, rounds, 0)
+    outcome = RunResult(NO_GAPS, 3, (lora(1), lora(2), lora(3)), scores, rounds, 0)
     data = json.loads(json.dumps(history_json(outcome, "ana", "nano"), allow_nan=False))
     assert data["stop"]["rule"] == "no_gaps" and data["stop"]["converged"] is True
     assert data["best_version"] == 3
@@ -68,7 +68,7 @@ def test_the_history_tells_the_whole_run() -> None:
 
 
 def test_an_unfinished_run_has_no_stop_and_a_best_v1_no_gain() -> None:
-    data = history_json(Outcome(None, 1, (lora(1),), (score(1, overall=[0.5]),), (), 3), "ana", "nano")
+    data = history_json(RunResult(None, 1, (lora(1),), (score(1, overall=[0.5]),), (), 3), "ana", "nano")
     assert (data["stop"], data["best_against_v1"], data["iterations"], data["gaps_left"]) == (None, {}, [], 3)
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.contract.makers import TRAINING
-from tests.unit.things import Silent, dataset, face, member, observation
+from tests.unit.things import Recording, dataset, face, member, observation
 from twinloop.domain.faces import Box
 from twinloop.domain.records import Dataset
 from twinloop.errors import InputError, NothingToDo
@@ -29,34 +29,34 @@ def others(tmp_path: Path) -> Path:
 
 
 def test_others_of_the_class_come_after_the_dataset_with_their_captions(others: Path) -> None:
-    made = training_samples(dataset(2), WOMAN, Beside(prior=others), "prose", Silent())
+    made = training_samples(dataset(2), WOMAN, Beside(prior=others), "prose", Recording())
     assert [sample.prior for sample in made] == [False, False, True, True, True]
     assert [sample.caption for sample in made[2:]] == ["photo of an old woman", "photo of woman", "photo of woman"]
-    tags = training_samples(dataset(2), WOMAN, Beside(prior=others), "tags", Silent())
+    tags = training_samples(dataset(2), WOMAN, Beside(prior=others), "tags", Recording())
     assert tags[-1].caption == "woman"
 
 
 def test_one_that_cannot_be_read_is_named_and_the_rest_is_used(others: Path) -> None:
     (others / "torn.png").write_bytes(b"\x89PNG")
-    reporter = Silent()
+    reporter = Recording()
     assert len(training_samples(dataset(2), WOMAN, Beside(prior=others), "prose", reporter)) == 5
     assert "skipped torn.png of training.prior_images" in reporter.warnings[0]
 
 
 def test_a_folder_without_any_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"training\.prior_images: no usable image"):
-        training_samples(dataset(2), WOMAN, Beside(prior=tmp_path), "prose", Silent())
+        training_samples(dataset(2), WOMAN, Beside(prior=tmp_path), "prose", Recording())
     with pytest.raises(InputError, match="Folder not found"):
-        training_samples(dataset(2), WOMAN, Beside(prior=tmp_path / "missing"), "prose", Silent())
+        training_samples(dataset(2), WOMAN, Beside(prior=tmp_path / "missing"), "prose", Recording())
 
 
 def test_faces_are_found_by_content() -> None:
     seen = [observation("a", faces=[face(box=Box(1, 2, 3, 4))]), observation("b", faces=[])]
     data = Dataset((replace(member("a"), sha256=seen[0].sha256), member("c")))
-    made = training_samples(data, WOMAN, Beside(faces_of(seen)), "prose", Silent())
+    made = training_samples(data, WOMAN, Beside(faces_of(seen)), "prose", Recording())
     assert [sample.face for sample in made] == [Box(1, 2, 3, 4), None]
 
 
 def test_held_out_photos_do_not_make_a_training() -> None:
     with pytest.raises(NothingToDo, match="no photo to train on"):
-        training_samples(Dataset((member("a", weight=0.0),)), WOMAN, NOTHING_BESIDE, "prose", Silent())
+        training_samples(Dataset((member("a", weight=0.0),)), WOMAN, NOTHING_BESIDE, "prose", Recording())

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.things import Silent, judged, result
+from tests.unit.things import Recording, judged, result
 from twinloop import checks
 from twinloop.adapters.fakes import fake_pack, fake_photo
 from twinloop.checks.base import Limits
 from twinloop.domain.verdicts import CheckResult, Outcome, Verdict
 from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.facets import BUILTIN
-from twinloop.stages.generate import METADATA
 from twinloop.stages.observe import Observer
 from twinloop.stages.validate import (
     FAILURES,
@@ -32,6 +31,7 @@ from twinloop.stages.validate import (
     verdicts_json,
 )
 from twinloop.store.catalog import Catalog
+from twinloop.store.workspace import GENERATION_METADATA
 
 A, R, U = Outcome.APPROVED, Outcome.REJECTED, Outcome.UNSURE
 LIMITS = Limits(min_brightness=10, blur_threshold=1)
@@ -59,7 +59,7 @@ def test_targets_from_the_metadata_go_before_those_in_the_name(tmp_path: Path) -
     for name in ("synthetic_face_angle_profile_001_20241226_143022.png", "renamed.png", "stray.png"):
         (tmp_path / name).write_bytes(b"")
     record = {"images": [{"file": "renamed.png", "type": "expression", "target": "smile"}]}
-    (tmp_path / METADATA).write_text(json.dumps(record))
+    (tmp_path / GENERATION_METADATA).write_text(json.dumps(record))
     asked = {a.path.name: (a.facet, a.value) for a in asked_images(tmp_path, BUILTIN)}
     assert asked == {
         "synthetic_face_angle_profile_001_20241226_143022.png": ("face_angle", "profile"), "renamed.png": ("expression", "smile"), "stray.png": ("", ""),
@@ -89,7 +89,7 @@ def test_an_empty_folder_and_a_wrong_record_are_explained(tmp_path: Path) -> Non
         asked_images(tmp_path / "nothing", BUILTIN)
     (tmp_path / "a.png").write_bytes(b"")
     for wrong in ("[]", "{}", '{"images": [{"file": "a.png"}]}', '{"images": 3}'):
-        (tmp_path / METADATA).write_text(wrong)
+        (tmp_path / GENERATION_METADATA).write_text(wrong)
         with pytest.raises(StateError, match="not a generation record"):
             asked_images(tmp_path, BUILTIN)
 
@@ -100,7 +100,7 @@ def test_the_same_ruler_judges(tmp_path: Path) -> None:
     (tmp_path / "torn.png").write_bytes(b"\x89PNG")
     asked = [Asked(tmp_path / n, "face_angle", "profile") for n in ("hit.png", "miss.png", "torn.png")]
     with Catalog(None) as catalog:
-        items = judge(asked, Observer(fake_pack(), BUILTIN), catalog, LIMITS, None, [], Silent())
+        items = judge(asked, Observer(fake_pack(), BUILTIN), catalog, LIMITS, None, [], Recording())
     assert [i.verdict.outcome for i in items] == [A, R, R]
     assert items[1].verdict.reasons == ("asked for profile, got front",)
     assert items[2].seen is None and items[2].verdict.results[0].name == "readable"
@@ -111,7 +111,7 @@ def test_of_two_equal_images_the_first_is_approved_and_the_second_a_copy(tmp_pat
         fake_photo(tmp_path / name, seed=1, yaw=75)
     asked = [Asked(tmp_path / n, "face_angle", "profile") for n in ("a.png", "b.png")]
     with Catalog(None) as catalog:
-        first, second = judge(asked, Observer(fake_pack(), BUILTIN), catalog, LIMITS, None, [], Silent())
+        first, second = judge(asked, Observer(fake_pack(), BUILTIN), catalog, LIMITS, None, [], Recording())
     assert first.verdict.outcome is A
     assert second.verdict.outcome is R and "nearly a copy of a.png" in second.verdict.reasons
 
@@ -121,9 +121,9 @@ def test_a_copy_of_a_training_photo_is_rejected(tmp_path: Path) -> None:
     asked = [Asked(tmp_path / "a.png", "face_angle", "profile")]
     observer = Observer(fake_pack(), BUILTIN)
     with Catalog(None) as catalog:
-        (free,) = judge(asked, observer, catalog, LIMITS, None, [], Silent())
+        (free,) = judge(asked, observer, catalog, LIMITS, None, [], Recording())
         assert free.seen is not None
-        (copy,) = judge(asked, observer, catalog, LIMITS, None, [Known("photo.jpg", free.seen.phash)], Silent())
+        (copy,) = judge(asked, observer, catalog, LIMITS, None, [Known("photo.jpg", free.seen.phash)], Recording())
     assert "nearly a copy of photo.jpg" in copy.verdict.reasons
 
 
@@ -133,11 +133,11 @@ def test_an_image_that_was_merged_by_hand_is_no_copy_of_itself(tmp_path: Path) -
     asked = [Asked(tmp_path / "a.png", "face_angle", "profile")]
     observer = Observer(fake_pack(), BUILTIN)
     with Catalog(None) as catalog:
-        (free,) = judge(asked, observer, catalog, LIMITS, None, [], Silent())
+        (free,) = judge(asked, observer, catalog, LIMITS, None, [], Recording())
         assert free.seen is not None
         merged, photo = (dataclasses.replace(free.seen, origin=origin) for origin in ("synthetic", "real"))
-        (again,) = judge(asked, observer, catalog, LIMITS, None, [known_image("a.png", merged)], Silent())
-        (copy,) = judge(asked, observer, catalog, LIMITS, None, [known_image("a.jpg", photo)], Silent())
+        (again,) = judge(asked, observer, catalog, LIMITS, None, [known_image("a.png", merged)], Recording())
+        (copy,) = judge(asked, observer, catalog, LIMITS, None, [known_image("a.jpg", photo)], Recording())
     assert again.verdict.outcome is A
     assert "nearly a copy of a.jpg" in copy.verdict.reasons
 

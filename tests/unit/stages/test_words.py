@@ -47,7 +47,7 @@ def test_pony_reads_its_scores_before_the_trigger_and_captions_hold_none() -> No
 
 def test_negative_words_come_once() -> None:
     text = negative_prompt((HAT,), {"hat": {"cap": 0}}, "prose", None)
-    assert text == f"{NEGATIVE['prose']}, bare head"
+    assert text == f"bare head, {NEGATIVE['prose']}"  # first, because a model cuts off the end of what is too long
     assert negative_prompt((HAT,), {}, "prose", "") == ""
 
 

@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import stat
+import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,13 @@ from twinloop.store.atomic import (
     check_writable,
     check_writable_folder,
     copy_whole,
+    is_leftover,
     read_json,
+    read_object,
     remove_leftovers,
     sha256_file,
+    temporary_beside,
+    whole_file,
     write_bytes,
     write_json,
 )
@@ -175,9 +181,59 @@ def test_a_copy_is_whole_and_an_equal_one_is_left_alone(tmp_path: Path, monkeypa
     source.write_bytes(b"two")
     copy_whole(source, target)
     assert target.read_bytes() == b"two"
-    monkeypatch.setattr(atomic, "write_bytes", lambda *_: pytest.fail("an equal file was written again"))
+    monkeypatch.setattr(atomic, "whole_file", lambda *_: pytest.fail("an equal file was written again"))
     copy_whole(source, target)
     assert json.dumps([p.name for p in target.parent.iterdir()]) == '["b"]'
+
+
+def test_a_copy_of_a_large_file_takes_little_memory(tmp_path: Path) -> None:
+    source = tmp_path / "lora"
+    source.write_bytes(bytes(32 << 20))
+    tracemalloc.start()
+    try:
+        copy_whole(source, tmp_path / "copy")
+        copy_whole(source, tmp_path / "copy")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20
+    assert sha256_file(tmp_path / "copy") == sha256_file(source)
+
+
+def test_a_copy_of_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        copy_whole(tmp_path / "nothing", tmp_path / "sub" / "copy")
+    assert not (tmp_path / "sub").exists()
+
+
+def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    write_bytes(path, b"old")
+    with pytest.raises(PowerCut), whole_file(path) as file:
+        file.write(b"half of the ne")
+        raise PowerCut
+    assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_two_threads_write_one_file_under_two_names(tmp_path: Path) -> None:
+    names = [temporary_beside(tmp_path / "x")]
+    other = threading.Thread(target=lambda: names.append(temporary_beside(tmp_path / "x")))
+    other.start()
+    other.join()
+    assert len(set(names)) == 2 and all(is_leftover(name) for name in names)
+
+
+@pytest.mark.parametrize("data", [None, b"{half", b"[1]", b"null", b"\xff"])
+def test_a_look_at_what_is_no_object_finds_nothing(tmp_path: Path, data: bytes | None) -> None:
+    if data is not None:
+        (tmp_path / "x.json").write_bytes(data)
+    assert read_object(tmp_path / "x.json") == {}
+
+
+def test_a_look_at_an_object_finds_it(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": 1})
+    assert read_object(tmp_path / "x.json") == {"a": 1}
+    assert read_object(tmp_path / "x.json", lambda path: {"read": path.name}) == {"read": "x.json"}
 
 
 @pytest.mark.parametrize("name", ["folder", "x" * 300])

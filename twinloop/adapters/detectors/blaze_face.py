@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twinloop.adapters.detectors.imaging import keep_best, letterbox
+from twinloop.adapters.detectors.imaging import anchor_centers, keep_best, letterbox, sigmoid
 from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace, load_net
 from twinloop.domain.faces import Box, Face, FloatArray, ImageArray
 from twinloop.store.model_content import Content, read_model_bytes
@@ -29,16 +29,6 @@ _VERSION = 2
 _LEFT_EYE, _RIGHT_EYE, _NOSE, _MOUTH = (33, 133), (362, 263), 1, (61, 291)
 
 
-def anchors() -> FloatArray:
-    """(896, 2) anchor centres in shares of the input, in the net's order."""
-    blocks = []
-    for cells, repeats in _GRIDS:
-        axis = (np.arange(cells, dtype=np.float32) + 0.5) / cells
-        x, y = np.meshgrid(axis, axis)
-        blocks.append(np.repeat(np.stack([x, y], axis=-1).reshape(-1, 2), repeats, axis=0))
-    return np.concatenate(blocks)
-
-
 class BlazeFace:
     """Finds faces of portraits.
 
@@ -51,7 +41,7 @@ class BlazeFace:
 
     def __init__(self, task: Path, mesh: MediaPipeFace, confidence: float = 0.5) -> None:
         self._net = load_net(read_model_bytes(task, Content.TASK), _FILE, task.name)
-        self._mesh, self._confidence, self._anchors = mesh, confidence, anchors()
+        self._mesh, self._confidence, self._anchors = mesh, confidence, anchor_centers(_GRIDS)
 
     @property
     def fingerprint(self) -> str:
@@ -64,7 +54,7 @@ class BlazeFace:
         outputs = self._net.forward(self._net.getUnconnectedOutLayersNames())
         logits = next(o for o in outputs if o.shape[-1] == 1).reshape(-1)
         raw = next(o for o in outputs if o.shape[-1] == 16).reshape(-1, 16)
-        scores = (1.0 / (1.0 + np.exp(-np.clip(logits, -60, 60)))).astype(np.float32)
+        scores = sigmoid(logits)
         sure = np.flatnonzero(scores >= self._confidence)
         center, half = raw[sure, :2] + self._anchors[sure] * _SIZE, raw[sure, 2:4] / 2
         boxes = fitted.back(np.stack([center - half, center + half], axis=1)).reshape(-1, 4)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from twinloop.domain.faces import Box, FloatArray, ImageArray
 
@@ -44,6 +47,25 @@ def resize(image: ImageArray, width: int, height: int) -> ImageArray:
         cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC),
         dtype=np.uint8,
     )
+
+
+def anchor_centers(grids: Sequence[tuple[int, int]]) -> FloatArray:
+    """(N, 2) centres of a detector's anchors in shares of its input, in the order of its outputs.
+
+    Args:
+        grids: (cells per side, anchors per cell), the finest first.
+    """
+    blocks = []
+    for cells, repeats in grids:
+        axis = (np.arange(cells, dtype=np.float32) + 0.5) / cells
+        x, y = np.meshgrid(axis, axis)
+        blocks.append(np.repeat(np.stack([x, y], axis=-1).reshape(-1, 2), repeats, axis=0))
+    return np.concatenate(blocks)
+
+
+def sigmoid(logits: npt.NDArray[Any], limit: float = 60.0) -> FloatArray:
+    """Logits to probabilities; beyond ``limit`` to either side nothing changes any more, and nothing overflows."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -limit, limit))), dtype=np.float32)
 
 
 def keep_best(boxes: FloatArray, scores: FloatArray, overlap: float) -> list[int]:

@@ -19,7 +19,7 @@ import numpy as np
 from twinloop.adapters.detectors.blendshapes import BLENDSHAPES, SUBSET
 from twinloop.adapters.detectors.expressions import expression_scores
 from twinloop.adapters.detectors.imaging import RotatedCrop
-from twinloop.adapters.detectors.sunglasses import eye_light, lenses
+from twinloop.adapters.detectors.sunglasses import LIDS, eye_light, lenses
 from twinloop.domain.faces import Face, FloatArray, ImageArray
 from twinloop.errors import ModelFileError
 from twinloop.store.model_content import Content, read_model_bytes
@@ -30,8 +30,7 @@ _SHAPES_FILE = "face_blendshapes.tflite"
 _MAX_NET = 64 * 1024 * 1024
 _VERSION = 3
 
-#: Mesh points around each eye: outer corner, two of the upper lid, inner corner, two of the lower lid.
-_EYES = ((33, 160, 158, 133, 153, 144), (263, 387, 385, 362, 380, 373))
+#: Mesh points.
 _EYE_CORNERS = ((33, 133), (263, 362))
 _NOSE, _SEAM, _MOUTH_CORNERS = (2,), (13, 14), (61, 291)
 _FOREHEAD, _CHIN = 10, 152
@@ -100,7 +99,7 @@ class MediaPipeFace:
             return {}
         shapes = self.blendshapes(mesh)
         # the farther eye of a turned head is drawn, not seen: take the more open one
-        ratio = max(eye_aspect_ratio(mesh.points, eye) for eye in _EYES)
+        ratio = max(eye_aspect_ratio(mesh.points, eye) for eye in LIDS)
         light = eye_light(image, mesh.points)
         hidden = 0.0 if light is None else lenses(light)
         scores = expression_scores(shapes, ratio, corner_height(mesh.points), covered=hidden >= 0.5)

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from twinloop.adapters.detectors.imaging import RotatedCrop, keep_best, letterbox
-from twinloop.adapters.detectors.onnx_model import Array, OnnxModel
+from twinloop.adapters.detectors.imaging import RotatedCrop, anchor_centers, keep_best, letterbox, sigmoid
+from twinloop.adapters.detectors.onnx_model import OnnxModel
 from twinloop.domain.faces import Box, Face, FloatArray, ImageArray, Part
 from twinloop.errors import ModelFileError
 
 _PALM_SIZE = 192
 _HAND_SIZE = 224
-_GRIDS = ((24, 2), (12, 6))
+PALM_GRIDS = ((24, 2), (12, 6))
 """(cells per side, anchors per cell) of the palm detector at 192 px."""
 _WRIST, _MIDDLE_KNUCKLE = 0, 2
 _CROP_SCALE = 2.6
@@ -26,20 +26,6 @@ _CROP_SHIFT = 0.5
 _SURE = 0.9
 """Presence from which a hand that lies wholly inside a face is believed."""
 _VERSION = 1
-
-
-def palm_anchors() -> FloatArray:
-    """(2016, 2) anchor centres in shares of the input, in the net's order."""
-    blocks = []
-    for cells, repeats in _GRIDS:
-        axis = (np.arange(cells, dtype=np.float32) + 0.5) / cells
-        x, y = np.meshgrid(axis, axis)
-        blocks.append(np.repeat(np.stack([x, y], axis=-1).reshape(-1, 2), repeats, axis=0))
-    return np.concatenate(blocks)
-
-
-def _sigmoid(x: Array) -> FloatArray:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60, 60))), dtype=np.float32)
 
 
 def palm_crop(box: FloatArray, wrist: FloatArray, knuckle: FloatArray) -> RotatedCrop:
@@ -87,7 +73,7 @@ class MediaPipeHands:
         if list(next(iter(self._palm.inputs.values())))[1:] != [_PALM_SIZE, _PALM_SIZE, 3]:
             raise ModelFileError(f"{palm.name}: not the 192x192 palm detection model of MediaPipe")
         self._limits = (palm_confidence, presence)
-        self._anchors = palm_anchors()
+        self._anchors = anchor_centers(PALM_GRIDS)
 
     @property
     def fingerprint(self) -> str:
@@ -108,7 +94,7 @@ class MediaPipeHands:
         canvas, fitted = letterbox(image, _PALM_SIZE, _PALM_SIZE, fill=0)
         outputs = self._palm.run(canvas[None].astype(np.float32) / 255.0)
         raw = next(v for v in outputs.values() if v.shape[-1] == 18)[0]
-        scores = _sigmoid(next(v for v in outputs.values() if v.shape[-1] == 1)[0, :, 0])
+        scores = sigmoid(next(v for v in outputs.values() if v.shape[-1] == 1)[0, :, 0])
         sure = np.flatnonzero(scores >= self._limits[0])
         anchors = self._anchors[sure] * _PALM_SIZE
         center, half = raw[sure, :2] + anchors, raw[sure, 2:4] / 2

@@ -13,7 +13,7 @@ import numpy as np
 
 from twinloop.adapters.detectors import nano_layout as layout
 from twinloop.adapters.detectors.nano_crops import cut_square, head_square
-from twinloop.adapters.detectors.nano_networks import VERSION, FaceReader, WholeLook, sigmoid, softmax, tensor
+from twinloop.adapters.detectors.nano_networks import VERSION, FaceReader, WholeLook, probabilities, softmax, tensor
 from twinloop.adapters.detectors.onnx_model import OnnxModel
 from twinloop.adapters.embedders.vector import unit
 from twinloop.domain.faces import Box, Face, FloatArray, HeadPose, ImageArray, Part
@@ -172,7 +172,8 @@ class NanoFaceMeasures:
         if face is None or min(face.box.width, face.box.height) < _LEAST_SIDE:
             return {}
         values, _, _ = self._reader.read(image, face.box)
-        eyes, quality = sigmoid(values[[layout.EYES, layout.QUALITY]] - np.array([0.0, _SMEARED], np.float32)).tolist()
+        clear = values[[layout.EYES, layout.QUALITY]] - np.array([0.0, _SMEARED], np.float32)
+        eyes, quality = probabilities(clear).tolist()
         shares = _shares("expression", layout.EXPRESSIONS, values[layout.EXPRESSION])
         return {"eyes_open": eyes, "face_quality": quality, **shares}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinloop.adapters.detectors import nano_layout as layout
-from twinloop.adapters.detectors.imaging import keep_best
+from twinloop.adapters.detectors.imaging import keep_best, sigmoid
 from twinloop.adapters.detectors.nano_crops import cut_square, face_square, letterbox_square
 from twinloop.adapters.detectors.onnx_model import Array, OnnxModel
 from twinloop.domain.faces import Box, FloatArray, ImageArray
@@ -23,9 +23,9 @@ def tensor(image: ImageArray) -> Array:
     return image.transpose(2, 0, 1)[None].astype(np.float32)
 
 
-def sigmoid(values: FloatArray) -> FloatArray:
-    """Logits to probabilities."""
-    return np.asarray(1 / (1 + np.exp(-np.clip(values, -30, 30))), np.float32)
+def probabilities(logits: FloatArray) -> FloatArray:
+    """Of yes or no, with the limit that the shipped thresholds were measured with."""
+    return sigmoid(logits, limit=30)
 
 
 def softmax(values: FloatArray) -> FloatArray:
@@ -54,7 +54,7 @@ class WholeLook:
         """What the grid says of one kind of thing: ``score`` and ``edges`` are its places in the cells' values."""
         square, scale, left, top = letterbox_square(image, layout.WHOLE_SIZE)
         values = self._outputs(square)[0].reshape(layout.GRID_VALUES, -1)
-        scores = sigmoid(values[score])
+        scores = probabilities(values[score])
         cells = np.flatnonzero((scores >= least) & _peaks(scores))
         centers = (np.stack([cells % layout.GRID, cells // layout.GRID], axis=1) + 0.5) * layout.STRIDE
         to_image = np.array([left, top], np.float32)

@@ -14,8 +14,8 @@ from twinloop.domain.faces import FloatArray, ImageArray
 
 #: Per eye: outer corner, inner corner, and a point on the cheek below it.
 _EYES = ((33, 133, 50), (263, 362, 280))
-#: Per eye, the rim of its lids in order.
-_LIDS = ((33, 160, 158, 133, 153, 144), (263, 387, 385, 362, 380, 373))
+#: Mesh points of each eye's rim in order: outer corner, two of the upper lid, inner corner, two of the lower lid.
+LIDS = ((33, 160, 158, 133, 153, 144), (263, 387, 385, 362, 380, 373))
 _FOREHEAD = 151
 BORDER = 0.15
 """Eye region over skin, in median grey, below which nothing but a lens is so dark. On 60x64 studio portraits lenses gave 0.00-0.09 and bare eyes
@@ -48,7 +48,7 @@ def eye_light(image: ImageArray, points: FloatArray) -> EyeLight | None:
     regions: list[float | None] = []
     whites: list[float | None] = []
     skin: list[float | None] = []
-    for eye, lids in zip(_EYES, _LIDS, strict=True):
+    for eye, lids in zip(_EYES, LIDS, strict=True):
         outer, inner, cheek = eye
         width = _width(points, eye)
         regions.append(_median(grey, (points[outer] + points[inner]) / 2, 0.6 * width))

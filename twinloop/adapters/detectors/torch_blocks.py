@@ -62,9 +62,9 @@ class Builder:
             made.append(self.concat(inputs) if layer.kind == "Concat" else self.module(layer, inputs[0]))
         return made
 
-    def concat(self, inputs: Sequence[str], axis: int = 1) -> str:
-        """Join along ``axis``, by default the channels."""
-        return self.graph.one("Concat", list(inputs), axis=axis)
+    def concat(self, inputs: Sequence[str]) -> str:
+        """Join along the channels."""
+        return self.graph.one("Concat", list(inputs), axis=1)
 
     def halves(self, x: str) -> tuple[str, ...]:
         """The two halves of the channels."""

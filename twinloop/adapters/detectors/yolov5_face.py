@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from twinloop.adapters.detectors.checkpoints import Recipe, is_checkpoint, open_checkpoint
-from twinloop.adapters.detectors.imaging import keep_best, letterbox
+from twinloop.adapters.detectors.imaging import keep_best, letterbox, sigmoid
 from twinloop.adapters.detectors.onnx_model import Array, OnnxModel
 from twinloop.adapters.detectors.onnx_writer import NOTES
 from twinloop.adapters.detectors.yolov5_graph import VALUES_PER_ANCHOR, convert
@@ -35,10 +35,6 @@ _VERSION = 2
 _CONVERSION = 1
 
 
-def _sigmoid(x: Array) -> FloatArray:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60, 60))), dtype=np.float32)
-
-
 def decode(heads: Mapping[int, FloatArray], anchors: Mapping[int, FloatArray], confidence: float) -> FloatArray:
     """Raw heads to candidates above ``confidence``.
 
@@ -51,12 +47,12 @@ def decode(heads: Mapping[int, FloatArray], anchors: Mapping[int, FloatArray], c
     """
     found = []
     for stride, raw in heads.items():
-        score = _sigmoid(raw[..., 4]) * _sigmoid(raw[..., 15])
+        score = sigmoid(raw[..., 4]) * sigmoid(raw[..., 15])
         anchor, row, column = np.nonzero(score >= confidence)
         values, size = raw[anchor, row, column], anchors[stride][anchor]
         cell = np.stack([column, row], axis=1).astype(np.float32)
-        center = (2 * _sigmoid(values[:, 0:2]) - 0.5 + cell) * stride
-        half = (2 * _sigmoid(values[:, 2:4])) ** 2 * size / 2
+        center = (2 * sigmoid(values[:, 0:2]) - 0.5 + cell) * stride
+        half = (2 * sigmoid(values[:, 2:4])) ** 2 * size / 2
         # landmarks are plain offsets in units of the anchor: no sigmoid
         points = values[:, 5:15].reshape(-1, 5, 2) * size[:, None] + cell[:, None] * stride
         columns = [center - half, center + half, score[anchor, row, column, None], points.reshape(-1, 10)]

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.adapters.diffusion.hub_cache import BORROWED, TEXTS, hub_folder, reference_folder
+from twinloop.adapters.diffusion.base_choice import BaseChoice
+from twinloop.adapters.diffusion.hub_cache import hub_folder, reference_folder
+from twinloop.adapters.diffusion.hub_files import BORROWED, TEXTS
 from twinloop.adapters.diffusion.model_folder import check_encoders, check_folder
 from twinloop.adapters.diffusion.weight_files import check_gguf, pickled, whole_header
 from twinloop.errors import InputError, MissingModel
@@ -76,7 +78,7 @@ def _ends(path: Path) -> bytes:
         return first + file.read(_SAMPLE)
 
 
-def find_base(base: str, family: Family, allow_download: bool) -> BaseFiles:
+def find_base(choice: BaseChoice, family: Family) -> BaseFiles:
     """Where a base model lies.
 
     Raises:
@@ -84,12 +86,12 @@ def find_base(base: str, family: Family, allow_download: bool) -> BaseFiles:
         InputError: a pipeline of another kind than the family's.
         ModelFileError: not a diffusers folder, weights that are pickles only, or a text encoder is missing.
     """
-    path = Path(base).expanduser()
+    path = Path(choice.base).expanduser()
     if path.is_file():
-        return _single_file(path, family, allow_download)
+        return _single_file(path, family, choice.allow_download)
     if not path.is_dir():
-        path = hub_folder(base, family, allow_download)
-    check_folder(path, base, family)
+        path = hub_folder(choice, family)
+    check_folder(path, choice.base, family)
     return BaseFiles(path)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import diffusers
 from diffusers import AutoencoderTiny
 
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_files import find_base
 from twinloop.adapters.diffusion.compute import Compute, choose_compute
 from twinloop.adapters.diffusion.loading import image_pipeline, load_pipeline
@@ -153,25 +154,18 @@ _held: dict[tuple[str, str, str], BaseModel] = {}
 """At most one base model: two do not fit into the memory of most GPUs."""
 
 
-def open_base(
-    base: str,
-    family: Family,
-    device: str,
-    allow_download: bool,
-    precision: str = "auto",
-    quantization: str | None = None,
-) -> BaseModel:
+def open_base(choice: BaseChoice, family: Family) -> BaseModel:
     """The base model, from memory if it is the one that was opened last.
 
     Raises:
         MissingModel, InputError, ModelFileError, OutOfMemory, MissingExtra: each with what to do.
     """
-    files = find_base(base, family, allow_download)
-    compute = choose_compute(device, precision, quantization)
+    files = find_base(choice, family)
+    compute = choose_compute(choice.device, choice.precision, choice.quantization)
     key = (family.name, files.fingerprint(), compute.name)
     if key not in _held or _held[key].family != family:  # a plug-in may bring another family of the same name
         _held.clear()
-        with memory_errors(f"The base model {base}", SMALL_ADVICE):
+        with memory_errors(f"The base model {choice.base}", SMALL_ADVICE):
             pipeline = load_pipeline(files, family, compute)
             from_image = image_pipeline(pipeline, family, files)
             prompts = PromptEmbedder(pipeline, family, compute.device, from_image)

@@ -137,6 +137,15 @@ def _best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def device_name() -> str:
+    """Where models run by default: the GPU's name and memory, ``mps``, or ``cpu``."""
+    best = _best_device()
+    if best != "cuda":
+        return best
+    memory = torch.cuda.get_device_properties(0).total_memory / 2**30
+    return f"cuda ({torch.cuda.get_device_name(0)}, {memory:.0f} GiB)"
+
+
 def _cpu_has_bfloat16() -> bool:
     """Whether bfloat16 products are native; where they are emulated they are slower than float32."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -6,62 +6,112 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from twinloop.adapters.diffusion.base_choice import BaseChoice
+from twinloop.adapters.diffusion.hub_files import HALF, HubFiles, accept, licence_hint, rest_of_single_file, whole_model
+from twinloop.adapters.diffusion.model_folder import without_weights
 from twinloop.errors import MissingModel
 from twinloop.families.base import Family
+from twinloop.families.gguf_files import SUFFIX
+from twinloop.families.recognise import INDEX
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-TEXTS = ("*.json", "*.txt")
-"""Configuration and vocabularies."""
-BORROWED = ("text_encoder*/*.safetensors", "vae/*.safetensors")
-"""What a denoiser alone lacks."""
+_FILES = (".safetensors", SUFFIX, ".ckpt", ".pt", ".pth", ".bin")
+"""Ends of names of files: ``models/mine.safetensors`` looks like a hub id and is none."""
 
 
-def hub_folder(base: str, family: Family, allow_download: bool) -> Path:
-    """The folder of a hub id in the local cache, downloaded first where allowed."""
+def hub_folder(choice: BaseChoice, family: Family) -> Path:
+    """The folder of a hub id in the local cache, downloaded first where allowed.
+
+    Raises:
+        MissingModel: it is not there, the name is none of the hub, or the download failed.
+    """
+    base = choice.base
+    if base.lower().endswith(_FILES):
+        raise MissingModel(f"base_model: no file at {base}. Correct the path.")
     if not _HUB_ID.fullmatch(base):
         raise MissingModel(
             f"base_model: no folder or file at {base}. Correct the path, or give a hub id such as stabilityai/stable-diffusion-xl-base-1.0."
         )
-    if allow_download:
-        from diffusers import DiffusionPipeline
-
-        return _downloaded(base, lambda: DiffusionPipeline.download(base, use_safetensors=True))
-    return _cached(base, family)
+    if choice.allow_download:
+        return _downloaded(base, lambda: _fetch(base, family, half=choice.precision != "float32"))
+    found = _folder_in_cache(base)
+    if found is None:
+        size = f"about {family.download}" if base == family.reference and family.download else ""
+        raise _not_here(whole_model(base, family), family, size)
+    return found
 
 
 def reference_folder(family: Family, allow_download: bool) -> Path:
-    """What a single file lacks, as a folder of the hub's cache."""
+    """What a single file lacks, as a folder of the hub's cache.
+
+    Raises:
+        MissingModel: as `hub_folder`.
+    """
     from huggingface_hub import snapshot_download
 
-    name = family.reference
-    if not allow_download:
-        return _cached(name, family)
-    parts = [*TEXTS]
-    if not family.single_file.whole:
-        parts += [*BORROWED, "tokenizer*/*"]
-    return _downloaded(name, lambda: snapshot_download(name, allow_patterns=parts))
+    files, whole = rest_of_single_file(family), family.single_file.whole
+    if allow_download:
+        include, exclude = list(files.include), list(files.exclude)
+        return _downloaded(
+            files.name, lambda: snapshot_download(files.name, allow_patterns=include, ignore_patterns=exclude)
+        )
+    found = _folder_in_cache(files.name)
+    borrowed = () if whole else (*family.encoders, "vae")
+    if found is None or not (found / INDEX).is_file() or without_weights(found, borrowed):
+        raise _not_here(files, family, "a few MB" if whole else "all but its denoiser")
+    return found
 
 
-def _downloaded(name: str, fetch: Callable[[], str]) -> Path:
-    from huggingface_hub.errors import HfHubHTTPError
+def _fetch(name: str, family: Family, *, half: bool) -> Path:
+    """Download a whole model: its half-precision copies where it has them and they will do, unless the others are here."""
+    from diffusers import DiffusionPipeline
+    from huggingface_hub import snapshot_download
+
+    if half and family.half_copies and not _has_large_weights(name, family):
+        found = Path(snapshot_download(name, allow_patterns=list(HALF)))
+        if not without_weights(found, family.weights):
+            return found
+    return Path(DiffusionPipeline.download(name, use_safetensors=True))
+
+
+def _has_large_weights(name: str, family: Family) -> bool:
+    """Whether the cache holds the denoiser as it is, not its half-precision copy."""
+    folder = _folder_in_cache(name)
+    return folder is not None and any(
+        ".fp16." not in file.name for file in (folder / family.denoiser).glob("*.safetensors")
+    )
+
+
+def _downloaded(name: str, fetch: Callable[[], str | Path]) -> Path:
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
 
     try:
         return Path(fetch())
+    except GatedRepoError:
+        raise MissingModel(f"base_model: {name} cannot be downloaded yet. {accept(name)}") from None
     except (OSError, ValueError, HfHubHTTPError) as error:
         raise MissingModel(
             f"base_model: could not download {name}: {error}. Check the name and the connection."
         ) from error
 
 
-def _cached(name: str, family: Family) -> Path:
+def _not_here(files: HubFiles, family: Family, size: str) -> MissingModel:
+    """``size``: of what the command fetches, for people."""
+    about = f" ({size})" if size else ""
+    return MissingModel(
+        f"base_model: {files.name} is neither a folder here nor in the local model cache. Correct the path, or fetch it once{about}:\n"
+        f"  {files.command}\n"
+        f'or set "allow_download": true (on the command line: --allow-download).{licence_hint(files.name, family)}'
+    )
+
+
+def _folder_in_cache(name: str) -> Path | None:
+    """Where the hub's library keeps a model; what of it is there is for others to ask."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, local_files_only=True))
+        # asked for the whole of it, the library takes a model for missing of which only the needed files were fetched
+        return Path(snapshot_download(name, local_files_only=True, allow_patterns=[INDEX]))
     except (LocalEntryNotFoundError, OSError):
-        size = f" (about {family.download})" if name == family.reference and family.download else ""
-        raise MissingModel(
-            f"base_model: {name} is neither a folder here nor in the local model cache. Correct the path, or fetch it once{size}: hf download {name}; "
-            'or set "allow_download": true (on the command line: --allow-download).'
-        ) from None
+        return None

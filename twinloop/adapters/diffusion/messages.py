@@ -1,6 +1,8 @@
-"""What libraries say, cut to fit into one error of this program."""
+"""What libraries say, cut to fit into one error of this program, and what several modules say alike. Loads no library."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 
 def first_line(error: BaseException) -> str:
@@ -8,3 +10,10 @@ def first_line(error: BaseException) -> str:
     error = getattr(error, "inner_exception", error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".:") if lines else type(error).__name__
+
+
+def wrong_base(path: Path, why: str) -> str:
+    """What is said of a LoRA for another base model."""
+    return (
+        f"{path} does not fit this base model: {why}. Use the base model that the LoRA was trained on, or another LoRA."
+    )

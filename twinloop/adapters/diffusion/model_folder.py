@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from twinloop.adapters.diffusion.hub_files import whole_model
 from twinloop.adapters.diffusion.weight_files import whole_header
 from twinloop.errors import InputError, MissingModel, ModelFileError
 from twinloop.families.base import Family
@@ -35,12 +36,24 @@ def check_folder(path: Path, base: str, family: Family) -> None:
             f"base_model: {base} holds its weights as pickles (.bin), which can run code when loaded. Take its .safetensors version."
         )
     if ".safetensors" not in weights:
-        raise MissingModel(
-            f"base_model: {base} holds no weights. Fetch them (hf download {base}), or give another folder."
-        )
+        raise _no_weights(path, base, family, f"{base} holds no weights")
     for item in sorted(path.glob("*/*.safetensors")):
         whole_header(item)
     check_encoders(path, base, family)
+    lacking = without_weights(path, family.weights)
+    if lacking:
+        raise _no_weights(path, base, family, f"{base} holds no weights (.safetensors) of {' and '.join(lacking)}")
+
+
+def without_weights(path: Path, components: Iterable[str]) -> list[str]:
+    """Those of these components that have no ``.safetensors`` file in their folder."""
+    return [name for name in components if not any((path / name).glob("*.safetensors"))]
+
+
+def _no_weights(path: Path, base: str, family: Family, what: str) -> MissingModel:
+    if path == Path(base).expanduser():
+        return MissingModel(f"base_model: {what}. Put them there, or give another folder.")
+    return MissingModel(f"base_model: {what}. Fetch them:\n  {whole_model(base, family).command}")
 
 
 def check_encoders(path: Path, base: str, family: Family) -> None:

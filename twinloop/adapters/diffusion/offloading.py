@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.errors import InputError
+from twinloop.ports import GenerationSettings
 
 OFFLOADS = ("none", "model", "sequential")
 
@@ -26,3 +27,21 @@ def check_offload(how: str, compute: Compute) -> None:
             f'generation.offload: "sequential" takes layers apart, which quantised ones ("quantization": "{compute.quantization}") do not survive. '
             'Set it to "model", or leave quantization out.'
         )
+
+
+def less_memory(settings: GenerationSettings, compute: Compute, products: bool) -> str:
+    """What to do where images of these settings do not fit: first what a run that was begun may change, then what makes it another run.
+
+    Args:
+        products: a LoKr is worn, whose layers do not come one by one.
+    """
+    whole = products or compute.quantization is not None
+    known = [how for how in OFFLOADS if how != "sequential" or not whole] if compute.device.type == "cuda" else []
+    later = [f'"{how}"' for how in known[known.index(settings.offload) + 1 :]] if settings.offload in known else []
+    smaller = "generation.width and height"
+    if settings.batch_size > 1:
+        smaller = f"generation.batch_size (1 needs least) or {smaller}"
+    advice = f"Lower {smaller}: in a run that was begun that takes another output folder, or --restart."
+    if later:
+        advice = f"Set generation.offload to {', then '.join(later)}, which costs time and may be changed in a run that was begun. {advice}"
+    return advice

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -88,6 +90,25 @@ def encode_raw(base: BaseModel, image: ImageArray) -> Tensor:
 
 @torch.no_grad()
 def encode(base: BaseModel, image: ImageArray) -> Tensor:
-    """uint8 HxWx3 RGB -> (c, h, w) float32 latents on the CPU, as the denoiser expects them."""
-    made = base.family.to_latents(base.pipeline.vae, encode_raw(base, image)[None].float())[0]
+    """uint8 HxWx3 RGB -> (c, h, w) float32 latents on the CPU, as the denoiser expects them.
+
+    In full precision, whatever the autoencoder draws in: a training sees these latents in every epoch, and with them their rounding.
+    """
+    vae = base.pipeline.vae
+    with _in_full_precision(vae):
+        made = base.family.to_latents(vae, encode_raw(base, image)[None].float())[0]
     return torch.as_tensor(made[:, 0] if made.ndim == 4 else made).cpu().contiguous()
+
+
+@contextmanager
+def _in_full_precision(vae: Any) -> Iterator[None]:
+    """A model in float32; afterwards its weights have the type and the values that they had."""
+    before = dtype_of(vae)
+    if before == torch.float32:
+        yield
+        return
+    vae.to(torch.float32)
+    try:
+        yield
+    finally:
+        vae.to(before)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_files import find_base
+from twinloop.adapters.diffusion.messages import wrong_base
 from twinloop.adapters.diffusion.weight_files import pickled
+from twinloop.domain.wording import plural
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
 from twinloop.families.recognise import lora_suits
@@ -16,16 +19,13 @@ from twinloop.ports import GenerationSettings
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a run will ask of a base model. ``loras``: files that it will wear, the loop's own aside."""
+    """What a run will ask of a base model. ``loras``: files that it will wear, the loop's own aside; ``from_photos``: images start from photos."""
 
-    base: str
+    choice: BaseChoice
     family: Family
-    device: str
-    precision: str
-    allow_download: bool
     generation: GenerationSettings
     loras: tuple[Path, ...] = ()
-    quantization: str | None = None
+    from_photos: bool = False
 
 
 def check(wanted: Wanted) -> None:
@@ -36,17 +36,22 @@ def check(wanted: Wanted) -> None:
     """
     wanted.family.scheduler(wanted.generation.scheduler)
     check_references(wanted.generation.references, wanted.family)
+    check_size(wanted.generation, wanted.family.size_multiple)
+    if wanted.from_photos and not wanted.family.from_photo(wanted.family.pipeline):
+        raise no_photos(wanted.family)
     for path in wanted.loras:
         check_lora(path, wanted.family)
         if wanted.generation.offload == "sequential" and holds_lokr(path):
             raise InputError(LOKR_LAYER_BY_LAYER)
-    if wanted.quantization or (wanted.device, wanted.precision, wanted.generation.offload) not in _ANYWHERE:
+    choice = wanted.choice
+    if choice.quantization or (choice.device, choice.precision, wanted.generation.offload) not in _ANYWHERE:
         # the only check that needs PyTorch
         from twinloop.adapters.diffusion.compute import choose_compute
         from twinloop.adapters.diffusion.offloading import check_offload
 
-        check_offload(wanted.generation.offload, choose_compute(wanted.device, wanted.precision, wanted.quantization))
-    find_base(wanted.base, wanted.family, wanted.allow_download)
+        compute = choose_compute(choice.device, choice.precision, choice.quantization)
+        check_offload(wanted.generation.offload, compute)
+    find_base(choice, wanted.family)
 
 
 _ANYWHERE = {(device, precision, "none") for device in ("auto", "cpu") for precision in ("auto", "float32")}
@@ -77,9 +82,32 @@ def check_references(asked: int, family: Family) -> None:
         what, then = (
             ("do not look at photos", "Leave it out, or choose a model that edits")
             if family.editing is None
-            else (f"look at {most} photo{'s' * (most > 1)} at most", f"Set it to {most} or less")
+            else (f"look at {plural(most, 'photo')} at most", f"Set it to {most} or less")
         )
         raise InputError(f"generation.references: {asked}, but models of the family '{family.name}' {what}. {then}.")
+
+
+def no_photos(family: Family) -> InputError:
+    """What is said where images are to start from photos and no pipeline of the family does."""
+    return InputError(
+        f"generation.from_photos: the family '{family.name}' cannot start from a photo, because diffusers has no image-to-image pipeline for it. "
+        "Set generation.from_photos to 0."
+    )
+
+
+def check_size(generation: GenerationSettings, step: int) -> None:
+    """Whether width and height are multiples of so many pixels: the family's, or what a loaded model says exactly.
+
+    Raises:
+        InputError: they are not; names a size that would do.
+    """
+    sides = {"width": generation.width, "height": generation.height}
+    wrong = {name: value for name, value in sides.items() if value % step}
+    if wrong:
+        raise InputError(
+            f"generation: {' and '.join(f'{name} {value}' for name, value in wrong.items())}: this base model makes sizes that are multiples of {step}, "
+            f"such as {' and '.join(f'{name} {value // step * step or step}' for name, value in wrong.items())}."
+        )
 
 
 def check_lora(path: Path, family: Family) -> None:
@@ -102,6 +130,4 @@ def check_lora(path: Path, family: Family) -> None:
         raise ModelFileError(f"{path} is cut off: {header.missing:,} bytes are missing. Take it from its source again.")
     problem = lora_suits(header.shapes, header.texts, family)
     if problem:
-        raise ModelFileError(
-            f"{path} does not fit this base model: {problem}. Use the base model that the LoRA was trained on, or another LoRA."
-        )
+        raise ModelFileError(wrong_base(path, problem))

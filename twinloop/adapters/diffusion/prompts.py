@@ -79,6 +79,19 @@ class PromptEmbedder:
         self._trim()
         return found
 
+    @property
+    def room(self) -> int:
+        """How many tokens of a text CLIP reads, those that open and close it aside."""
+        return int(self._pipeline.tokenizer.model_max_length) - 2
+
+    def left_out(self, text: str) -> str:
+        """The end of a text that the model does not read, where its words come from CLIP alone; "" = it reads all of it."""
+        if not self._family.clip_alone:
+            return ""
+        tokens = self._pipeline.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        beyond = tokens["offset_mapping"][self.room :]
+        return text[beyond[0][0] :].strip() if beyond else ""
+
     def _trim(self) -> None:
         """Forget what was not asked for the longest."""
         held = sum(part.nbytes for known in self._known.values() for part in known.values())

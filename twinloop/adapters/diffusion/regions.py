@@ -26,7 +26,7 @@ from twinloop.adapters.diffusion.messages import first_line
 BACKEND = "inductor"
 MOST_SHAPES = 64
 """Variants of one block that are compiled before PyTorch computes further ones without: dimensions, LoRA or none, one picture or several."""
-REGIONAL, OFF = "regional", "off"
+REGIONAL = "regional"
 GENERATED = 600
 """Images x steps from which compiling pays when generating. An estimate: about 20 s for the blocks, against a fifth of 0.15 s each time."""
 TRAINED = 1500
@@ -39,7 +39,7 @@ def pays(asked: str | None, compute: Compute, work: int, least: int) -> bool:
     """Whether to compile.
 
     Args:
-        asked: `REGIONAL` or `OFF`; None = on a CUDA GPU, where ``work`` (images x steps) is at least ``least``.
+        asked: `REGIONAL` or ``off``; None = on a CUDA GPU, where ``work`` (images x steps) is at least ``least``.
     """
     if asked is not None:
         return asked == REGIONAL

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from twinloop.adapters.cores import usable_cores
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.memory import NO_ENGINE, is_short_of_memory
 
@@ -22,7 +23,7 @@ def thread_count() -> int:
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdigit() and int(asked) > 0:
         return int(asked)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     return max(1, min(cores, _quota() or cores))
 
 

@@ -10,7 +10,7 @@ from twinloop.families.base import Family
 from twinloop.families.gguf_files import SUFFIX, read_gguf_header
 from twinloop.families.single_files import Header, read_header
 from twinloop.pickles import Blob
-from twinloop.pickles.inspection import Verdict, inspect_blob
+from twinloop.pickles.inspection import Safety, inspect_blob
 
 
 def whole_header(path: Path) -> Header:
@@ -44,11 +44,11 @@ def check_gguf(path: Path, family: Family) -> None:
 
 
 _NEXT = {
-    Verdict.SAFE: "Convert it: python inspect_pkl.py {path} --convert",
-    Verdict.UNKNOWN: "See what it asks for: python inspect_pkl.py {path}; or take the .safetensors version.",
-    Verdict.DANGEROUS: "Do not load it anywhere; delete it, and take the .safetensors version from its author.",
-    Verdict.MALFORMED: "Get it again, as .safetensors.",
-    Verdict.NOT_A_MODEL: "Give the model itself, as .safetensors.",
+    Safety.SAFE: "Convert it: python inspect_pkl.py {path} --convert",
+    Safety.UNKNOWN: "See what it asks for: python inspect_pkl.py {path}; or take the .safetensors version.",
+    Safety.DANGEROUS: "Do not load it anywhere; delete it, and take the .safetensors version from its author.",
+    Safety.MALFORMED: "Get it again, as .safetensors.",
+    Safety.NOT_A_MODEL: "Give the model itself, as .safetensors.",
 }
 
 
@@ -57,7 +57,7 @@ def pickled(path: Path) -> ModelFileError:
     found = inspect_blob(Blob(path.name, path))
     reasons = "; ".join(finding.text for finding in found.findings[:2])
     verdict = found.verdict.value.replace("_", " ")
-    kind = UnsafeModelFile if found.verdict is Verdict.DANGEROUS else ModelFileError
+    kind = UnsafeModelFile if found.verdict is Safety.DANGEROUS else ModelFileError
     return kind(
         f"{path}: models are read as .safetensors (or denoisers as {SUFFIX}) only, because other formats can run code when loaded. "
         f"The inspector says: {verdict}{f' ({reasons})' if reasons else ''}. {_NEXT[found.verdict].format(path=path)}"

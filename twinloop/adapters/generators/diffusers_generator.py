@@ -10,23 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_model import SMALL_ADVICE, open_base
 from twinloop.adapters.diffusion.early.glance import Glance, glancing
+from twinloop.adapters.diffusion.long_prompts import LongPrompts
 from twinloop.adapters.diffusion.memory import memory_errors
+from twinloop.adapters.diffusion.offloading import less_memory
 from twinloop.adapters.diffusion.pixels import decode, ready_vae
+from twinloop.adapters.diffusion.preflight import check_size, no_photos
 from twinloop.adapters.diffusion.prompts import Shown, join, placed
 from twinloop.adapters.diffusion.regions import GENERATED, pays
 from twinloop.adapters.diffusion.source_photos import shown_photos, start_photo
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.shots import Shot
-from twinloop.errors import InputError
 from twinloop.families.base import Family
-from twinloop.ports import EarlyLook, GenerationSettings
-
-
-def _quiet(text: str) -> None:
-    """Nobody listens."""
-
+from twinloop.ports import EarlyLook, GenerationSettings, nobody_listens
 
 ONE_STEP = 1.0 + 1e-6
 """A little more than one: in floating point 49 * (1 / 49) is less than 1, and rounds down to no step."""
@@ -39,29 +37,21 @@ class DiffusersGenerator:
     results are equal to the last bit; another batch size may round the last digit differently.
 
     Args:
-        base: folder, single ``.safetensors`` file or hub id. device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         notice: told what the user should know while images are made.
 
     Raises:
         MissingModel, InputError, ModelFileError, OutOfMemory: each with what to do.
     """
 
-    def __init__(
-        self, base: str, family: Family, *, device: str = "auto", allow_download: bool = False, precision: str = "auto",
-        quantization: str | None = None, notice: Callable[[str], None] = _quiet,
-    ) -> None:  # fmt: skip
+    def __init__(self, choice: BaseChoice, family: Family, notice: Callable[[str], None] = nobody_listens) -> None:
         self._family, self._notice = family, notice
-        self._base = open_base(base, family, device, allow_download, precision, quantization)
+        self._base = open_base(choice, family)
         self._lora: Path | None = None
+        self._long_prompts = LongPrompts(self._base.prompts, notice)
 
     @property
     def fingerprint(self) -> str:
         return f"diffusers-{self._base.fingerprint}"
-
-    @property
-    def encoded_prompts(self) -> int:
-        """How many texts went through the text encoders so far."""
-        return self._base.prompts.encoded
 
     def load_lora(self, path: Path | None) -> None:
         """Use this LoRA (None = the bare base) from now on; the base stays in memory.
@@ -81,33 +71,30 @@ class DiffusersGenerator:
         Raises:
             InputError: a size the model cannot make. UnreadableImage: a source photo. OutOfMemory.
         """
-        self._check(shots, settings)
+        self.check(settings)
+        self._check_sources(shots)
         for start in range(0, len(shots), settings.batch_size):
             yield from self._batch(shots[start : start + settings.batch_size], settings, look)
 
-    def _check(self, shots: Sequence[Shot], settings: GenerationSettings) -> None:
-        step = self._base.size_step
-        wrong = [
-            f"{name} {value}"
-            for name, value in (("width", settings.width), ("height", settings.height))
-            if value % step
-        ]
-        if wrong:
-            raise InputError(
-                f"generation: {' and '.join(wrong)}: this base model makes sizes that are multiples of {step}, such as {settings.width // step * step or step}."
-            )
+    def check(self, settings: GenerationSettings) -> None:
+        """Whether this base model makes images of that size.
+
+        Raises:
+            InputError: it does not.
+        """
+        check_size(settings, self._base.size_step)
+
+    def _check_sources(self, shots: Sequence[Shot]) -> None:
         if self._base.from_image is None and any(shot.source is not None for shot in shots):
-            raise InputError(
-                f"generation.from_photos: the family '{self._family.name}' cannot start from a photo, because diffusers has no image-to-image pipeline for it. "
-                "Set generation.from_photos to 0."
-            )
+            raise no_photos(self._family)
 
     def _batch(
         self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None
     ) -> Iterator[tuple[Shot, ImageArray]]:
         size = f"{settings.width}x{settings.height}, batch {settings.batch_size}"
-        advice = "Lower generation.batch_size (1 needs least), then generation.width and height."
-        with memory_errors(f"Generating {size}", advice):
+        with memory_errors(
+            f"Generating {size}", less_memory(settings, self._base.compute, self._base.lora.holds_products)
+        ):
             self._prepare(settings)
             from_text = [shot for shot in shots if shot.source is None]
             from_photo = [shot for shot in shots if shot.source is not None]
@@ -210,8 +197,9 @@ class DiffusersGenerator:
         self, shots: Sequence[Shot], settings: GenerationSettings, shown: Sequence[Shown] = ()
     ) -> dict[str, Any]:
         guidance = self._family.guidance
-        guided = guidance.negative and settings.guidance > guidance.off
-        texts = [shot.prompt for shot in shots] + ([shot.negative_prompt for shot in shots] if guided else [])
+        unwanted_words = [shot.negative_prompt for shot in shots] if guidance.reads_negative(settings.guidance) else []
+        texts = [*(shot.prompt for shot in shots), *unwanted_words]
+        self._long_prompts.look_at(texts)
         embedded = self._base.prompts.embed_all(texts, shown)
         device = self._base.compute.device
         words = placed(join(embedded[: len(shots)], self._family.joining), device)

@@ -35,7 +35,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[T]):
+class TaskResult(Generic[T]):
     """What became of a task: its ``result``, or the ``failure`` in words (then the result is empty)."""
 
     task: T
@@ -89,7 +89,7 @@ class Supervisor(Generic[T]):
 
     def run(
         self, tasks: Iterable[tuple[T, bytes]], answer: Answer[T], expected: int | None = None
-    ) -> Iterator[Outcome[T]]:
+    ) -> Iterator[TaskResult[T]]:
         """Do the tasks; outcomes come as they are ready, in any order. At most one task per worker is taken from ``tasks`` ahead.
 
         Args:
@@ -139,7 +139,7 @@ class Supervisor(Generic[T]):
                 "give a smaller --workers; --workers 0 works without them."
             )
 
-    def _round(self, answer: Answer[T]) -> Iterator[Outcome[T]]:
+    def _round(self, answer: Answer[T]) -> Iterator[TaskResult[T]]:
         """Wait for a sign of life or for the next deadline, and deal with what came."""
         watched = [worker for worker in self._workers if not worker.idle]
         patience = max(0.0, min((worker.deadline for worker in watched), default=0.0) - time.monotonic())
@@ -155,7 +155,7 @@ class Supervisor(Generic[T]):
             if outcome is not None:
                 yield outcome
 
-    def _listen(self, worker: WorkerProcess[T], answer: Answer[T]) -> Outcome[T] | None:
+    def _listen(self, worker: WorkerProcess[T], answer: Answer[T]) -> TaskResult[T] | None:
         """Take one message of a worker."""
         try:
             kind, body = messages.receive(worker.pipe)
@@ -182,15 +182,15 @@ class Supervisor(Generic[T]):
             worker.end()
         if task is None:
             return None
-        return Outcome(task, body) if kind is Kind.DONE else Outcome(task, failure=body.decode(errors="replace"))
+        return TaskResult(task, body) if kind is Kind.DONE else TaskResult(task, failure=body.decode(errors="replace"))
 
-    def _lost(self, worker: WorkerProcess[T]) -> Outcome[T] | None:
+    def _lost(self, worker: WorkerProcess[T]) -> TaskResult[T] | None:
         """A worker that is gone, or must go."""
         self._workers.remove(worker)
         code = self._seen_off(worker)
         if not worker.ready:
             raise StateError(f"A worker process cannot start (exit code {code}). Run with --workers 0 to see why.")
-        return None if worker.task is None else Outcome(worker.task, failure=_cause(code))
+        return None if worker.task is None else TaskResult(worker.task, failure=_cause(code))
 
     @staticmethod
     def _seen_off(worker: WorkerProcess[T]) -> int | None:
@@ -201,14 +201,14 @@ class Supervisor(Generic[T]):
         worker.end()
         return code
 
-    def _overdue(self, worker: WorkerProcess[T]) -> Outcome[T] | None:
+    def _overdue(self, worker: WorkerProcess[T]) -> TaskResult[T] | None:
         self._workers.remove(worker)
         worker.end()
         if worker.task is None:
             raise StateError(
                 f"A worker process did not start within {START_SECONDS:g} seconds. Run with --workers 0 to see why."
             )
-        return Outcome(worker.task, failure=f"took longer than {self._limits.timeout:g} s")
+        return TaskResult(worker.task, failure=f"took longer than {self._limits.timeout:g} s")
 
 
 def _cause(code: int | None) -> str:

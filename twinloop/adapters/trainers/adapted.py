@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from peft import LoraConfig
 from peft.utils.integrations import dequantize_module_weight
 from torch import Tensor, nn
 
@@ -17,13 +16,10 @@ from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.loras.lokr_writing import LokrWeights
 from twinloop.adapters.diffusion.loras.writing import LoraWeights
 from twinloop.adapters.diffusion.prompts import Joined
-from twinloop.adapters.trainers.lokr import add_for_training, bound, lokr_weights, starts_at_zero
+from twinloop.adapters.trainers.adapter_plan import ADAPTER, AdapterPlan
+from twinloop.adapters.trainers.lokr import bound, lokr_weights, starts_at_zero
 from twinloop.adapters.trainers.text_encoders import TextEncoders, adapted_encoders, with_clip_prefix
 from twinloop.domain.shots import derive_seed
-from twinloop.errors import InputError
-
-ADAPTER = "in_training"
-"""Not "training": PEFT refuses names that modules already use."""
 
 MAGNITUDE = "lora_magnitude_vector"
 """What PEFT calls the lengths of the rows of weights, which a DoRA learns beside their directions."""
@@ -39,15 +35,13 @@ def is_small(compute: Compute) -> bool:
 
 @contextmanager
 def adapted(
-    base: BaseModel, targets: Sequence[str], rank: int, alpha: float, seed: int, *, checkpointing: bool | None = None, dora: bool = False,
-    text_encoder: bool = False, lokr: int = 0,
-) -> Iterator[AdaptedModel]:  # fmt: skip
+    base: BaseModel, plan: AdapterPlan, seed: int, *, checkpointing: bool | None = None
+) -> Iterator[AdaptedModel]:
     """The base model with a fresh LoRA, DoRA or LoKr; afterwards the base is as it was.
 
     Args:
-        lokr: the factor of a LoKr, -1 = automatic; 0 = no LoKr.
+        seed: of the matrices that start at random.
         checkpointing: recompute activations in the backward pass; None = on a GPU of less than `AMPLE_GPU`.
-        text_encoder: the LoRA adapts the family's CLIP text encoders too.
 
     Raises:
         InputError: the denoiser has none of the target layers, or the family no text encoder that can be trained.
@@ -55,38 +49,16 @@ def adapted(
     base.lora.use(None)
     model = base.denoiser
     recompute = is_small(base.compute) if checkpointing is None else checkpointing
-    layers = adapted_layers(model, targets)
-    if not layers:
-        raise InputError(
-            f"This base model has no layers named {', '.join(targets)}. Choose the preset that fits base_model."
-        )
-
-    def config(names: list[str]) -> LoraConfig:
-        return LoraConfig(r=rank, lora_alpha=alpha, target_modules=names, init_lora_weights=False, use_dora=dora)
-
     try:
-        if lokr:
-            add_for_training(model, layers, rank, alpha, lokr, ADAPTER)
-        else:
-            model.add_adapter(config(layers), adapter_name=ADAPTER)
-        with adapted_encoders(base, ADAPTER, config) if text_encoder else nullcontext() as encoders:
-            adapted_model = AdaptedModel(base, rank, alpha, seed, encoders)
+        plan.put_on(model)
+        with adapted_encoders(base, plan) if plan.text_encoder else nullcontext() as encoders:
+            adapted_model = AdaptedModel(base, plan, seed, encoders)
             adapted_model.recompute(recompute)
             yield adapted_model
     finally:
         model.disable_gradient_checkpointing()
         model.unload_lora()
         model.requires_grad_(False)
-
-
-def adapted_layers(model: nn.Module, targets: Sequence[str]) -> list[str]:
-    """Full names of the layers inside of blocks whose names end like one of the targets; a layer outside of all blocks is none of them."""
-    ends = tuple(f".{target}" for target in targets)
-    return [
-        name
-        for name, layer in model.named_modules()
-        if name.endswith(ends) and isinstance(layer, nn.Linear | nn.Conv2d)
-    ]
 
 
 class AdaptedModel:
@@ -99,12 +71,8 @@ class AdaptedModel:
         parameters: by the layer's name in the denoiser; those of text encoders with the component's name before it.
     """
 
-    def __init__(
-        self, base: BaseModel, rank: int, alpha: float, seed: int, encoders: TextEncoders | None = None
-    ) -> None:
-        self._base = base
-        self._rank, self._alpha = rank, alpha
-        self._encoders = encoders
+    def __init__(self, base: BaseModel, plan: AdapterPlan, seed: int, encoders: TextEncoders | None = None) -> None:
+        self._base, self._plan, self._encoders = base, plan, encoders
         self._recomputes = False
         self.parameters: dict[str, nn.Parameter] = {}
         for prefix, model in self._models():
@@ -195,8 +163,8 @@ class AdaptedModel:
 
     def weights(self, dtype: torch.dtype) -> LoraWeights | LokrWeights:
         """The LoRA or LoKr as it is now, by layer of the bare denoiser and of the bare text encoders."""
-        if any(".lokr_" in name for name in self.parameters):
-            return lokr_weights(self.parameters, self._rank, self._alpha, dtype)
+        if self._plan.lokr:
+            return lokr_weights(self.parameters, self._plan.rank, self._plan.alpha, dtype)
         of_encoders = self.encoder_parameters
         own = {name: parameter for name, parameter in self.parameters.items() if name not in of_encoders}
         encoders = {
@@ -217,7 +185,7 @@ class AdaptedModel:
             elif name.endswith(f".{MAGNITUDE}"):
                 # in full precision: a magnitude scales the whole layer, not a small change of it
                 magnitudes[name.removesuffix(f".{MAGNITUDE}")] = parameter.detach().float().cpu()
-        return LoraWeights(layers, self._rank, self._alpha, magnitudes)
+        return LoraWeights(layers, self._plan.rank, self._plan.alpha, magnitudes)
 
 
 def _row_norms(layer: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""What one training step sees: latents, embedded captions and sizes, stacked."""
+"""What one training step sees: latents, embedded captions and sizes, stacked by the size of the pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from twinloop.adapters.diffusion.framing import Framing
 from twinloop.adapters.diffusion.prompts import Embedding, Joined, join, placed
 from twinloop.adapters.trainers.cache import PreparedSample
 from twinloop.adapters.trainers.masks import face_mask
-from twinloop.adapters.trainers.schedule import SampleSchedule
+from twinloop.adapters.trainers.schedule import Draw, SampleSchedule, Size
+from twinloop.domain.captions import of_the_class
 from twinloop.ports import TrainingSettings
 
 
@@ -59,7 +60,7 @@ def _rows(words: Joined, cut: slice) -> Joined:
 
 
 class Batches:
-    """The batches of a training, a pure function of the step. Each holds all pictures of one optimizer step.
+    """The pictures of a training, a pure function of the step.
 
     Args:
         joining: how embedded texts become one batch (`Family.joining`).
@@ -77,17 +78,28 @@ class Batches:
             flip=settings.flip, dropout=settings.caption_dropout,
         )  # fmt: skip
 
-    def batch(self, step: int) -> Batch:
-        """The batch of a step, from 1."""
-        draw, settings = self._schedule.draw(step), self._settings
-        chosen = [self._samples[number] for number in draw.samples]
+    def step(self, step: int) -> list[Batch]:
+        """The pictures of a step, from 1: a batch for each of their sizes."""
+        draw = self._schedule.draw(step)
+        places: dict[Size, list[int]] = {}
+        for place, number in enumerate(draw.samples):
+            places.setdefault(self._samples[number].framing.bucket, []).append(place)
+        return [self._batch(draw, places[size]) for size in sorted(places)]
+
+    def _batch(self, draw: Draw, places: Sequence[int]) -> Batch:
+        """Those of a step's pictures that are of one size."""
+        settings = self._settings
+        numbers = tuple(draw.samples[place] for place in places)
+        mirrored = tuple(draw.mirrored[place] for place in places)
+        wordless = [draw.wordless[place] for place in places]
+        chosen = [self._samples[number] for number in numbers]
         latents = [
-            sample.mirror if mirrored and sample.mirror is not None else sample.latents
-            for sample, mirrored in zip(chosen, draw.mirrored, strict=True)
+            sample.mirror if mirror and sample.mirror is not None else sample.latents
+            for sample, mirror in zip(chosen, mirrored, strict=True)
         ]
         texts = [
-            dropped_caption(settings) if wordless else sample.caption
-            for sample, wordless in zip(chosen, draw.wordless, strict=True)
+            dropped_caption(settings) if dropped else sample.caption
+            for sample, dropped in zip(chosen, wordless, strict=True)
         ]
         class_texts = (
             [class_caption(sample.caption, settings) for sample in chosen] if settings.output_preservation else []
@@ -97,9 +109,9 @@ class Batches:
             self._on_device(torch.stack(latents)),
             self._embedded(texts),
             self._on_device(torch.tensor(sizes)),
-            draw.samples,
-            draw.mirrored,
-            self._mask(chosen, draw.mirrored) if settings.face_weight != 1.0 else None,
+            numbers,
+            mirrored,
+            self._mask(chosen, mirrored) if settings.face_weight != 1.0 else None,
             self._embedded(class_texts) if class_texts else None,
             tuple(texts),
             tuple(class_texts),
@@ -127,7 +139,7 @@ def dropped_caption(settings: TrainingSettings) -> str:
 
 def class_caption(caption: str, settings: TrainingSettings) -> str:
     """The caption of another one of the subject's class."""
-    return caption.replace(settings.trigger, settings.class_word) if settings.trigger else caption
+    return of_the_class(caption, settings.trigger, settings.class_word)
 
 
 def texts_to_embed(captions: Sequence[str], settings: TrainingSettings) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base
 from twinloop.adapters.diffusion.framing import remark_on_sizes
 from twinloop.adapters.diffusion.loras.writing import write_lora
@@ -21,8 +22,9 @@ from twinloop.adapters.diffusion.regions import TRAINED, pays
 from twinloop.adapters.diffusion.repeatability import repeatable, threads
 from twinloop.adapters.trainers.activations import ACTIVATIONS, Activations
 from twinloop.adapters.trainers.adapted import AdaptedModel, adapted, is_small
+from twinloop.adapters.trainers.adapter_plan import AdapterPlan
 from twinloop.adapters.trainers.batches import Batches, texts_to_embed
-from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache
+from twinloop.adapters.trainers.cache import CacheSettings, PreparedSample, TrainingCache
 from twinloop.adapters.trainers.checkpoints import Checkpoints
 from twinloop.adapters.trainers.compiled import COMPILED, CompiledBlocks
 from twinloop.adapters.trainers.kernels import KERNELS, Kernels
@@ -43,40 +45,30 @@ from twinloop.domain.records import LoRA, TrainingSample
 from twinloop.domain.shots import derive_seed
 from twinloop.errors import InputError, NothingToDo
 from twinloop.families.base import Family
-from twinloop.ports import TrainingSettings
-
-
-def _quiet(text: str) -> None:
-    """Nobody listens."""
+from twinloop.ports import TrainingSettings, nobody_listens
 
 
 class DiffusersLoraTrainer:
     """A `Trainer` on a local diffusers model.
 
     Args:
-        base: folder, single ``.safetensors`` file or hub id. device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         notice: called with what the user should know while a training goes on.
 
     Raises:
         MissingModel, InputError, ModelFileError, OutOfMemory: each with what to do.
     """
 
-    def __init__(
-        self, base: str, family: Family, *, device: str = "auto", allow_download: bool = False, precision: str = "auto",
-        quantization: str | None = None, notice: Callable[[str], None] = _quiet,
-    ) -> None:  # fmt: skip
-        self._name = base
-        self._family = family
-        self._notice = notice
-        self._quantized = quantized_texts(quantization)
-        self._open: Callable[[], BaseModel] = lambda: open_base(
-            base, family, device, allow_download, precision, quantization
-        )
+    def __init__(self, choice: BaseChoice, family: Family, notice: Callable[[str], None] = nobody_listens) -> None:
+        self._choice, self._family, self._notice = choice, family, notice
         self._fingerprint = f"diffusers-lora-{self._open().fingerprint}"
 
     @property
     def fingerprint(self) -> str:
         return self._fingerprint
+
+    def _open(self) -> BaseModel:
+        """The base model, loaded anew where another one was opened in between."""
+        return open_base(self._choice, self._family)
 
     def train(
         self,
@@ -115,17 +107,8 @@ class DiffusersLoraTrainer:
                 # several processes would each encode all; beside a training the encoding needs memory that a small GPU does not have
                 lazily = workers.world_size == 1 and not is_small(base.compute)
                 data = self._data(base, usable, settings, work, lazily)
-            with adapted(
-                base,
-                self._family.targets,
-                settings.rank,
-                settings.alpha,
-                settings.seed,
-                checkpointing=plan.checkpointing,
-                dora=settings.adapter == "dora",
-                text_encoder=settings.text_encoder,
-                lokr=settings.lokr,
-            ) as model:
+            adapter = AdapterPlan.of(settings, self._family)
+            with adapted(base, adapter, settings.seed, checkpointing=plan.checkpointing) as model:
                 run = TrainingRun(
                     base, model, data, settings, self._ways(base, settings, plan, work, workers), work,
                     lambda done: open_metrics(work, done, settings, record.inputs, self._notice), self._notice, workers,
@@ -201,16 +184,18 @@ class DiffusersLoraTrainer:
         preset = self._family.presets.get(settings.preset)
         base.lora.use(None)
         buckets = preset is None or preset.aspect_buckets
-        cache = TrainingCache(
-            work / "cache", base, CacheSettings(settings.resolution, base.bucket_step, buckets, settings.flip)
-        )
+        sides = (settings.resolution, *sorted(settings.smaller_resolutions, reverse=True))
+        caches = [
+            TrainingCache(work / "cache", base, CacheSettings(side, base.bucket_step, buckets, settings.flip))
+            for side in sides
+        ]
         # first, while the denoiser may still lie in main memory: text encoders can be as large, and a GPU need not hold both
-        words = cache.embeddings(texts_to_embed([sample.caption for sample in samples], settings))
+        words = caches[0].embeddings(texts_to_embed([sample.caption for sample in samples], settings))
         base.offload("none")
-        prepared = cache.prepare(samples, lazily=lazily)
-        if remark := remark_on_sizes([sample.framing for sample in prepared], settings.resolution, base.bucket_step):
+        sizes = [cache.prepare(samples, lazily=lazily) for cache in caches]
+        if remark := remark_on_sizes([sample.framing for sample in sizes[0]], settings.resolution, base.bucket_step):
             self._notice(remark)
-        weights = [sample.weight for sample in samples]
+        prepared, weights = at_every_size(sizes, [sample.weight for sample in samples])
         return Batches(
             prepared, words, weights, settings, base.compute.device,
             joining=self._family.joining, true_sizes=preset is None or preset.true_sizes,
@@ -220,14 +205,39 @@ class DiffusersLoraTrainer:
         self, model: AdaptedModel, settings: TrainingSettings, output: Path, record: TrainingRecord, images: int,
         metadata: Mapping[str, str], loss: float, prediction: str,
     ) -> LoRA:  # fmt: skip
-        texts = lora_texts(settings, self._family, prediction, images, record.date, {**self._quantized, **metadata})
+        given = {**quantized_texts(self._choice.quantization), **metadata}
+        texts = lora_texts(settings, self._family, prediction, images, record.date, given)
         data = write_lora(output, model.weights(torch.float16), self._family, texts)
         return self._lora(output, settings, loss, hashlib.sha256(data).hexdigest())
 
     def _lora(self, output: Path, settings: TrainingSettings, loss: float, sha256: str) -> LoRA:
         return LoRA(
-            str(output), 0, sha256, self._name, "", settings.preset, settings.last_step, settings.seed, round(loss, 6)
+            str(output),
+            0,
+            sha256,
+            self._choice.base,
+            "",
+            settings.preset,
+            settings.last_step,
+            settings.seed,
+            round(loss, 6),
         )
+
+
+def at_every_size(
+    sizes: Sequence[Sequence[PreparedSample]], weights: Sequence[float]
+) -> tuple[list[PreparedSample], list[float]]:
+    """The samples at all of their sizes, each with its part of the sample's weight; a photo too small for one size is there once at its own.
+
+    Args:
+        sizes: the same samples, prepared at each resolution.
+    """
+    prepared, shares = list[PreparedSample](), list[float]()
+    for ways, weight in zip(zip(*sizes, strict=True), weights, strict=True):
+        distinct = list({way.framing: way for way in ways}.values())
+        prepared += distinct
+        shares += [weight / len(distinct)] * len(distinct)
+    return prepared, shares
 
 
 def memory_advice(settings: TrainingSettings) -> str:
@@ -254,5 +264,17 @@ def check(settings: TrainingSettings, base: BaseModel) -> None:
     if settings.schedule not in SCHEDULES:
         raise InputError(f"training.schedule: unknown schedule '{settings.schedule}'. Known: {', '.join(SCHEDULES)}.")
     check_optimizer(settings.optimizer, base.compute.device)
+    if not base.family.flow and (settings.flow_sampling or settings.flow_shift):
+        raise InputError(
+            f"training.flow_sampling and flow_shift are for flow models; {base.family.name} is none. Leave them out."
+        )
+    if any(side >= settings.resolution for side in settings.smaller_resolutions):
+        raise InputError(
+            f"training.smaller_resolutions: all must be smaller than training.resolution, which is {settings.resolution}."
+        )
+    if settings.output_preservation and not settings.trigger.strip():
+        raise InputError(
+            "training.output_preservation holds the class word against the trigger words; set person_trigger."
+        )
     if settings.text_encoder:
         check_text_encoder_training(settings, base.family)

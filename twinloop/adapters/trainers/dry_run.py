@@ -8,12 +8,10 @@ seconds and without memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -22,11 +20,9 @@ from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.prompts import Joined
 from twinloop.adapters.diffusion.quantised.model import is_packed, quantisable
 from twinloop.adapters.diffusion.quantised.sizes import real_bytes
-from twinloop.adapters.trainers.adapted import ADAPTER, adapted_layers
+from twinloop.adapters.trainers.adapter_plan import ADAPTER, AdapterPlan
 from twinloop.adapters.trainers.device_rules import AsOnDevice
-from twinloop.adapters.trainers.lokr import add_for_training
 from twinloop.adapters.trainers.saved_activations import SavedActivations, id_of
-from twinloop.adapters.trainers.text_encoders import target_layers
 
 META = torch.device("meta")
 
@@ -64,24 +60,23 @@ class Footprint:
         )  # fmt: skip
 
 
-def footprint(
-    base: BaseModel, targets: Sequence[str], rank: int, latents: tuple[int, ...], words: Joined, dora: bool = False, *, train_encoders: bool = False,
-    lokr: int = 0,
-) -> Footprint:  # fmt: skip
+def footprint(base: BaseModel, plan: AdapterPlan, latents: tuple[int, ...], words: Joined) -> Footprint:
     """Take a step of the denoiser without numbers. The base wears no LoRA.
 
     Args:
-        latents: (1, c, h, w). words: of one text, as `join` gives them. train_encoders: gradients go on to the text encoders.
-        lokr: the factor of a LoKr, as `adapted` takes it.
+        latents: (1, c, h, w). words: of one text, as `join` gives them; gradients go on to them where the plan trains text encoders.
+
+    Raises:
+        InputError: the denoiser has none of the plan's target layers.
     """
-    model = _on_meta(base, targets, rank, dora, lokr)
+    model = _on_meta(base, plan)
     own = {id_of(tensor) for tensor in (*model.parameters(), *model.buffers())}
     saved = SavedActivations(own)
     model.enable_gradient_checkpointing(gradient_checkpointing_func=saved.checkpoint)
     inputs = (
         torch.empty(latents, device=META),
         torch.zeros(1, device=META),
-        _shapes(words, train_encoders),
+        _shapes(words, plan.text_encoder),
         torch.zeros(1, 6, device=META),
     )
     quantisable = _quantisable_weights(model)
@@ -103,39 +98,31 @@ def _quantisable_weights(model: Any) -> dict[int, int]:
     return {id_of(layer.weight): layer.weight.numel() for layer in layers}
 
 
-def _on_meta(base: BaseModel, targets: Sequence[str], rank: int, dora: bool, lokr: int) -> Any:
+def _on_meta(base: BaseModel, plan: AdapterPlan) -> Any:
     with META:
         model: Any = type(base.denoiser).from_config(base.denoiser.config).to(base.compute.dtype)
         model.requires_grad_(False)
-        layers = adapted_layers(model, targets)
-        if lokr:
-            add_for_training(model, layers, rank, rank, lokr, ADAPTER)
-        else:
-            config = LoraConfig(r=rank, lora_alpha=rank, target_modules=layers, init_lora_weights=False, use_dora=dora)
-            model.add_adapter(config, adapter_name=ADAPTER)
+        plan.put_on(model)
     for name, parameter in model.named_parameters():
         if ADAPTER in name.split("."):
             parameter.data = parameter.data.float()
     return model
 
 
-def encoders_footprint(base: BaseModel, rank: int, dora: bool = False) -> Footprint:
+def encoders_footprint(base: BaseModel, plan: AdapterPlan) -> Footprint:
     """Of the text encoders that can wear a LoRA; with checkpointing all of them together are one block."""
     found = Footprint(0, 0, 0, 0, 0, 0, 0)
     for name in base.family.text_encoders().prefixes:
         encoder = getattr(base.pipeline, name, None)
         if encoder is not None:
-            found = found.together_with(_encoder_footprint(encoder, replace(base.compute, mixed=None), rank, dora))
+            found = found.together_with(_encoder_footprint(encoder, replace(base.compute, mixed=None), plan))
     return replace(found, largest_block=found.activations)
 
 
-def _encoder_footprint(encoder: Any, compute: Compute, rank: int, dora: bool) -> Footprint:
+def _encoder_footprint(encoder: Any, compute: Compute, plan: AdapterPlan) -> Footprint:
     with META:
         model = type(encoder)(encoder.config).to(compute.dtype).requires_grad_(False)
-        config = LoraConfig(
-            r=rank, lora_alpha=rank, target_modules=target_layers(model), init_lora_weights=False, use_dora=dora
-        )
-        inject_adapter_in_model(config, model, ADAPTER)
+        plan.put_on_encoder(model)
         tokens = torch.zeros(1, encoder.config.max_position_embeddings, dtype=torch.long)
     parameters = [parameter for name, parameter in model.named_parameters() if f".{ADAPTER}." in name]
     for parameter in parameters:

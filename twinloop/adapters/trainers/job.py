@@ -9,22 +9,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.domain.faces import Box
 from twinloop.domain.records import TrainingSample
+from twinloop.families import Family, family_of_preset
 from twinloop.ports import TrainingSettings
+from twinloop.registry import load_plugin
 
 
 @dataclass(frozen=True)
-class BaseChoice:
-    """How every process opens the base model. ``plugins``: files that may bring its family."""
+class NamedFamily:
+    """How another process finds a family. ``plugins``: files that may bring it."""
 
-    base: str
     preset: str
-    device: str
-    allow_download: bool
-    precision: str
     plugins: tuple[str, ...] = ()
-    quantization: str | None = None
+
+    def find(self, base: str) -> Family:
+        """The family of a base model.
+
+        Raises:
+            InputError: unknown preset, or a plug-in fails.
+        """
+        for plugin in self.plugins:
+            load_plugin(Path(plugin))
+        return family_of_preset(self.preset)
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,7 @@ class Job:
     """All arguments of one training."""
 
     choice: BaseChoice
+    family: NamedFamily
     samples: tuple[TrainingSample, ...]
     settings: TrainingSettings
     output: Path
@@ -41,6 +50,7 @@ class Job:
     def to_json(self) -> dict[str, Any]:
         return {
             "choice": dataclasses.asdict(self.choice),
+            "family": dataclasses.asdict(self.family),
             "samples": [_sample_json(sample) for sample in self.samples],
             "settings": dataclasses.asdict(self.settings),
             "output": str(self.output),
@@ -50,11 +60,13 @@ class Job:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Job:
-        choice = {**data["choice"], "plugins": tuple(data["choice"]["plugins"])}
+        family = data["family"]
+        settings: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in data["settings"].items()}
         return cls(
-            BaseChoice(**choice),
+            BaseChoice(**data["choice"]),
+            NamedFamily(family["preset"], tuple(family["plugins"])),
             _samples(data["samples"]),
-            TrainingSettings(**data["settings"]),
+            TrainingSettings(**settings),
             Path(data["output"]),
             Path(data["work"]),
             data["metadata"],

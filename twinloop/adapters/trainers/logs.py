@@ -12,11 +12,11 @@ from twinloop.adapters.trainers.metrics import (
     Sink,
     TensorBoard,
     WeightsAndBiases,
-    reproducible,
     tensorboard_is_there,
 )
 from twinloop.ports import TrainingSettings
 from twinloop.store.atomic import copy_whole
+from twinloop.store.clock import fixed_time
 from twinloop.store.lora_file import metrics_path
 
 EVENTS = "tensorboard"
@@ -38,7 +38,7 @@ def open_metrics(
     """
     name = work.name.removeprefix(".training_")
     sinks: list[Sink] = [JsonLines(work / FILE, begun)]
-    if settings.tensorboard and not reproducible():
+    if settings.tensorboard and fixed_time() is None:
         if tensorboard_is_there():
             sinks.append(TensorBoard(work.parent / EVENTS / name, begun))
         elif begun == 0:

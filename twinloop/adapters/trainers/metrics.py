@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from twinloop.errors import MissingExtra
 from twinloop.store.atomic import storage_errors, write_bytes
+from twinloop.store.clock import fixed_time
 
 FILE = "metrics.jsonl"
 Figures = Mapping[str, float | None]
@@ -127,11 +128,6 @@ def tensorboard_is_there() -> bool:
     return importlib.util.find_spec("tensorboardX") is not None
 
 
-def reproducible() -> bool:
-    """Whether ``SOURCE_DATE_EPOCH`` asks for files without times in them."""
-    return os.environ.get("SOURCE_DATE_EPOCH", "").isdigit()
-
-
 class Metrics:
     """All sinks at once, and the clock between two steps.
 
@@ -145,7 +141,7 @@ class Metrics:
     def add(self, step: int, *, loss: float, rate: float, grad_norm: float) -> None:
         """One finished step."""
         now = time.perf_counter()
-        seconds = None if reproducible() else round(now - self._last, 4)
+        seconds = None if fixed_time() is not None else round(now - self._last, 4)
         self._last = now
         figures = {"loss": round(loss, 6), "rate": rate, "grad_norm": round(grad_norm, 6), "seconds": seconds}
         for sink in self._sinks:

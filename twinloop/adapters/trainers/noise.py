@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, get_args
 
 import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
 from twinloop.domain.shots import derive_seed
-from twinloop.errors import ModelFileError
+from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
-from twinloop.families.losses import FlowLoss
+from twinloop.families.losses import FlowLoss, Sampling
+from twinloop.ports import TrainingSettings
 
 NO_SIGNAL = 1e-6
 """Share of the picture's variance under which a time counts as pure noise (SDXL ends at 0.0047)."""
@@ -24,7 +25,7 @@ LAST_TIME = 1000.0
 
 @dataclass(frozen=True, eq=False)
 class StepNoise:
-    """Times (n,) as the denoiser is told them, and noise (n, c, h, w) of one step, on the CPU."""
+    """Times (n,) as the denoiser is told them, and noise (n, c, h, w) of one batch of a step, on the CPU."""
 
     times: Tensor
     noise: Tensor
@@ -51,32 +52,51 @@ class Schedule(Protocol):
         ...
 
 
-def schedule_for(family: Family, config: Any) -> Schedule:
+def schedule_for(family: Family, config: Any, settings: TrainingSettings | None = None) -> Schedule:
     """The schedule of a family, for a base model whose scheduler has this configuration.
 
+    Args:
+        settings: of a training, which may draw the times of a flow in another way.
+
     Raises:
-        ModelFileError: a prediction type that this trainer does not know.
+        ModelFileError: a prediction type that this trainer does not know. InputError: settings it does not know.
     """
-    return (
-        FlowSchedule(family.loss, config, family.patch) if isinstance(family.loss, FlowLoss) else NoiseSchedule(config)
-    )
+    if not isinstance(family.loss, FlowLoss):
+        return NoiseSchedule(config)
+    return FlowSchedule(_as_asked(family.loss, settings), config, family.patch)
 
 
-def draw_noise(schedule: Schedule, shape: tuple[int, ...], offset: float, seed: int, step: int) -> StepNoise:
-    """Noise that depends on (seed, step) only.
+def _as_asked(loss: FlowLoss, settings: TrainingSettings | None) -> FlowLoss:
+    if settings is None:
+        return loss
+    known: dict[str, Sampling] = {"": loss.sampling, **{name: name for name in get_args(Sampling)}}
+    if settings.flow_sampling not in known:
+        raise InputError(
+            f"training.flow_sampling: unknown '{settings.flow_sampling}'. Known: {', '.join(get_args(Sampling))}."
+        )
+    return replace(loss, sampling=known[settings.flow_sampling], shift=settings.flow_shift or loss.shift)
 
-    Places are even over 0..1, one from each of n equal ranges, so that the loss of a small batch varies less.
+
+def draw_noise(
+    schedule: Schedule, shapes: Sequence[tuple[int, ...]], offset: float, seed: int, step: int
+) -> list[StepNoise]:
+    """Noise for the batches of a step, latents of these shapes; depends on them and on (seed, step) only.
+
+    Places are even over 0..1, one from each of as many equal ranges as the step has pictures, so that the loss of a small batch varies less.
     ``offset`` adds one value per picture and channel.
     """
     generator = torch.Generator("cpu").manual_seed(derive_seed(seed, "noise", step))
-    count = shape[0]
+    count = sum(shape[0] for shape in shapes)
     places = (
         torch.randperm(count, generator=generator) + torch.rand(count, generator=generator, dtype=torch.float64)
     ) / count
-    noise = torch.randn(shape, generator=generator)
-    if offset:
-        noise = noise + offset * torch.randn(*shape[:2], 1, 1, generator=generator)
-    return StepNoise(schedule.times(places, shape), noise)
+    drawn = list[StepNoise]()
+    for shape, own in zip(shapes, torch.split(places, [shape[0] for shape in shapes]), strict=True):
+        noise = torch.randn(shape, generator=generator)
+        if offset:
+            noise = noise + offset * torch.randn(*shape[:2], 1, 1, generator=generator)
+        drawn.append(StepNoise(schedule.times(own, shape), noise))
+    return drawn
 
 
 class NoiseSchedule:
@@ -86,10 +106,14 @@ class NoiseSchedule:
         config: of the base model's scheduler (its betas and prediction type are read).
 
     Raises:
-        ModelFileError: a prediction type that this trainer does not know.
+        ModelFileError: a kind of noise or of prediction that this trainer does not know.
     """
 
     def __init__(self, config: Any) -> None:
+        if "sigma_data" in config:
+            raise ModelFileError(
+                "This base model was made with EDM's noise (as Playground v2.5), which training does not know. Choose another base_model."
+            )
         scheduler: Any = DDPMScheduler.from_config(config)
         kept = scheduler.alphas_cumprod.double()
         self.prediction = str(scheduler.config.prediction_type)

@@ -18,6 +18,7 @@ from twinloop.adapters.diffusion.prompts import join
 from twinloop.adapters.diffusion.quantised.model import is_packed, large_parts
 from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
 from twinloop.adapters.trainers.adapted import is_small
+from twinloop.adapters.trainers.adapter_plan import AdapterPlan
 from twinloop.adapters.trainers.budget import STATE_BYTES, Demand, WeightSizes
 from twinloop.adapters.trainers.dry_run import encoders_footprint, footprint
 from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
@@ -43,26 +44,19 @@ def demand_of(base: BaseModel, settings: TrainingSettings) -> tuple[Demand, int]
     family, words = base.family, base.prompts.embed("a photo")
     side = max(1, settings.resolution // base.bucket_step) * base.bucket_step
     latents = latent_shape(base, side, side)
-    dora = settings.adapter == "dora"
-    one = footprint(
-        base,
-        family.targets,
-        settings.rank,
-        latents,
-        join([words], family.joining),
-        dora,
-        train_encoders=settings.text_encoder,
-        lokr=settings.lokr,
-    )
+    plan = AdapterPlan.of(settings, family)
+    one = footprint(base, plan, latents, join([words], family.joining))
     adapted = [family.denoiser]
-    if settings.text_encoder:
-        one = one.together_with(encoders_footprint(base, settings.rank, dora))
+    if plan.text_encoder:
+        one = one.together_with(encoders_footprint(base, plan))
         adapted += family.text_encoders().prefixes
     gpu = base.compute.device.type == "cuda"
     now = _weight_sizes(base, gpu, adapted, None)
     quantised = {how: _weight_sizes(base, gpu, adapted, how) for how in _smaller_quantizations(base)}
     quantization = None if is_packed(base.denoiser) else base.compute.quantization
-    cached = 4 * math.prod(latents) * (2 if settings.flip else 1) + sum(part.nbytes for part in words.values())
+    sizes = 1 + sum((smaller / settings.resolution) ** 2 for smaller in settings.smaller_resolutions)
+    pictures = int(4 * math.prod(latents) * sizes) * (2 if settings.flip else 1)
+    cached = pictures + sum(part.nbytes for part in words.values())
     return Demand(one, settings, now.resident, gpu, now.frozen_encoders, quantization, quantised), cached
 
 

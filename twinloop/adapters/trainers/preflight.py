@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.errors import MissingExtra
 from twinloop.ports import TrainingSettings
 
 
-def check_training(settings: TrainingSettings, device: str, precision: str, processes: int) -> None:
+def check_training(settings: TrainingSettings, choice: BaseChoice, processes: int) -> None:
     """Whether optimizer, libraries and processes are there; PyTorch is imported only where one of them asks for it.
 
     Raises:
@@ -20,7 +21,7 @@ def check_training(settings: TrainingSettings, device: str, precision: str, proc
         from twinloop.adapters.diffusion.compute import choose_compute
         from twinloop.adapters.trainers.optimizer import check_optimizer
 
-        check_optimizer(settings.optimizer, choose_compute(device, precision).device)
+        check_optimizer(settings.optimizer, choose_compute(choice.device, choice.precision).device)
     if processes > 1:
         from twinloop.adapters.trainers.workers import check_processes
 

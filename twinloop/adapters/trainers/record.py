@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
@@ -17,6 +15,7 @@ from twinloop.domain.records import TrainingSample
 from twinloop.errors import StateError
 from twinloop.ports import FREE_SETTINGS, TrainingSettings
 from twinloop.store.atomic import read_json, write_json
+from twinloop.store.clock import utc_now
 
 _FILE = "training.json"
 
@@ -63,7 +62,7 @@ def open_record(work: Path, inputs: str, notice: Callable[[str], None]) -> Train
                 f"The training begun in {work} was one of other photos or settings, or by an earlier version of this program; this one begins at step 1."
             )
         shutil.rmtree(work)
-    record = TrainingRecord(inputs, _now(), thread_count())
+    record = TrainingRecord(inputs, utc_now(), thread_count())
     write_json(path, asdict(record))
     return record
 
@@ -74,13 +73,3 @@ def _read(path: Path) -> TrainingRecord | None:
         return TrainingRecord(str(data["inputs"]), str(data["date"]), int(data["threads"]))
     except (StateError, KeyError, TypeError, ValueError):
         return None
-
-
-def _now() -> str:
-    fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
-    moment = (
-        datetime.datetime.fromtimestamp(int(fixed), datetime.UTC)
-        if fixed.isdigit()
-        else datetime.datetime.now(datetime.UTC)
-    )
-    return moment.replace(microsecond=0).isoformat().replace("+00:00", "Z")

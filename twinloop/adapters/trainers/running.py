@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +68,7 @@ class TrainingRun:
         )
         self.average = Average(model.parameters, settings.ema_decay)
         self._checkpoints, self._ways = Checkpoints(work), ways
-        self.noise = schedule_for(base.family, base.scheduler_config)
+        self.noise = schedule_for(base.family, base.scheduler_config, settings)
         self._objective = Objective(model, self.noise, settings)
         self._smoothed_loss = torch.zeros(1, dtype=torch.float64)
         self._scale = self._compute.loss_scale
@@ -198,26 +198,32 @@ class TrainingRun:
             self._notice(remedy)
 
     def _accumulate(self, step: int) -> float:
-        """Add the gradients of the subject's batch and of the prior images'; this process's share of the loss."""
+        """Add the gradients of the subject's pictures and of the prior images; this process's share of the loss."""
         settings = self._settings
-        loss = self._backward(self._data.subject.batch(step), settings.seed, step, 1.0)
+        loss = self._backward(self._data.subject.step(step), settings.seed, step, 1.0)
         if self._data.prior is not None:
             seed = derive_seed(settings.seed, "prior")
-            loss += self._backward(self._data.prior.batch(step), seed, step, settings.prior_weight)
+            loss += self._backward(self._data.prior.step(step), seed, step, settings.prior_weight)
         return loss
 
-    def _backward(self, batch: Batch, seed: int, step: int, weight: float) -> float:
-        """Add the gradients of this process's part of a batch, portion by portion; its share of the weighted loss."""
-        count, size = batch.latents.shape[0], self._ways.portions.at(step)
-        drawn = draw_noise(self.noise, tuple(batch.latents.shape), self._settings.noise_offset, seed, step)
-        loss = 0.0
+    def _backward(self, batches: Sequence[Batch], seed: int, step: int, weight: float) -> float:
+        """Add the gradients of this process's part of a step's pictures, portion by portion; its share of the weighted loss."""
+        shapes = [tuple(batch.latents.shape) for batch in batches]
+        count, size = sum(shape[0] for shape in shapes), self._ways.portions.at(step)
+        loss, before = 0.0, 0
         first, end = self._workers.share(count)
-        for start in range(first, end, size):
-            stop = min(start + size, end)
-            share = weight * (stop - start) / count
-            noise = StepNoise(drawn.times[start:stop], drawn.noise[start:stop])
-            for term in self._objective.terms(batch.part(start, stop), noise):
-                torch.autograd.backward(term * (share * self._scale))
-                # after the backward pass was queued: reading a number waits for the GPU
-                loss += share * float(term.detach())
+        for batch, drawn in zip(
+            batches, draw_noise(self.noise, shapes, self._settings.noise_offset, seed, step), strict=True
+        ):
+            here = len(drawn.times)
+            last = min(end - before, here)
+            for start in range(max(first - before, 0), last, size):
+                stop = min(start + size, last)
+                share = weight * (stop - start) / count
+                noise = StepNoise(drawn.times[start:stop], drawn.noise[start:stop])
+                for term in self._objective.terms(batch.part(start, stop), noise):
+                    torch.autograd.backward(term * (share * self._scale))
+                    # after the backward pass was queued: reading a number waits for the GPU
+                    loss += share * float(term.detach())
+            before += here
         return loss

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from twinloop.domain.shots import derive_seed
 
-Bucket = tuple[int, int]
-GOLDEN = (math.sqrt(5) - 1) / 2
+Size = tuple[int, int]
+"""Width and height in pixels."""
 
 
 def rng(*parts: object) -> np.random.Generator:
@@ -57,58 +57,36 @@ class Stream:
 
 @dataclass(frozen=True)
 class Draw:
-    """One step's batch, all of one bucket: sample numbers, which are mirrored, which see the empty prompt."""
+    """One step's pictures: sample numbers, which are mirrored, which see the empty prompt."""
 
-    bucket: Bucket
     samples: tuple[int, ...]
     mirrored: tuple[bool, ...]
     wordless: tuple[bool, ...]
 
 
 class SampleSchedule:
-    """Which samples each step sees.
+    """Which samples each step sees, whatever their sizes: two photos of one shape are no reason to meet in a step.
 
     Args:
-        weights: relative frequency of each sample. buckets: size of each sample; a batch is of one size.
+        weights: relative frequency of each sample. sizes: of the samples; the same ones at other sizes come in another order. batch: pictures of a step.
     """
 
     def __init__(
-        self, weights: Sequence[float], buckets: Sequence[Bucket], *, batch: int, seed: int, flip: bool, dropout: float
+        self, weights: Sequence[float], sizes: Sequence[Size], *, batch: int, seed: int, flip: bool, dropout: float
     ) -> None:
         self._batch, self._seed, self._flip, self._dropout = batch, seed, flip, dropout
-        self._sizes = sorted(set(buckets))
-        self._members = {size: [i for i, own in enumerate(buckets) if own == size] for size in self._sizes}
-        totals = np.array([sum(weights[i] for i in self._members[size]) for size in self._sizes])
-        self._edges = np.cumsum(totals / totals.sum())
-        self._offset = rng(seed, "bucket").random()
-        self._streams = {
-            size: Stream([weights[i] for i in members], seed, "sample", *size)
-            for size, members in self._members.items()
-            if sum(weights[i] for i in members) > 0
-        }
-        self._past: list[int] = []
+        self._stream = Stream(weights, seed, "sample", *(side for size in sorted(set(sizes)) for side in size))
 
     def draw(self, step: int) -> Draw:
-        """The batch of a step, from 1."""
-        while len(self._past) < step:
-            self._past.append(self._bucket(len(self._past)))
-        number = self._past[step - 1]
-        before = sum(1 for other in self._past[: step - 1] if other == number) * self._batch
-        size = self._sizes[number]
-        places = range(before, before + self._batch)
+        """The pictures of a step, from 1."""
+        places = range((step - 1) * self._batch, step * self._batch)
         random = rng(self._seed, "look", step)
         mirrored, wordless = random.random(self._batch), random.random(self._batch)
         return Draw(
-            size,
-            tuple(self._members[size][self._streams[size].item(k)] for k in places),
+            tuple(self._stream.item(k) for k in places),
             tuple(bool(self._flip and value < 0.5) for value in mirrored),
             tuple(bool(value < self._dropout) for value in wordless),
         )
-
-    def _bucket(self, k: int) -> int:
-        """Which size comes at the k-th step: steps of the golden ratio, so that each comes at even distances."""
-        place = (self._offset + k * GOLDEN) % 1.0
-        return min(int(np.searchsorted(self._edges, place, side="right")), len(self._sizes) - 1)
 
 
 SCHEDULES = ("cosine", "constant", "linear", "cosine_restarts")

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from twinloop import errors
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.repeatability import thread_count
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
-from twinloop.adapters.trainers.job import BaseChoice, Job, parse_message
+from twinloop.adapters.trainers.job import Job, NamedFamily, parse_message
 from twinloop.adapters.trainers.running import Progress
 from twinloop.adapters.trainers.workers import check_processes
 from twinloop.domain.forecast import Forecast
 from twinloop.domain.records import LoRA, TrainingSample
 from twinloop.errors import StateError, TwinLoopError
-from twinloop.families import family_of
-from twinloop.ports import TrainingSettings
+from twinloop.ports import TrainingSettings, nobody_listens
 from twinloop.store.atomic import write_json
 
 JOB = "job.json"
@@ -39,12 +39,11 @@ class SharedTrainer:
         notice: called with what the user should know while a training goes on.
     """
 
-    def __init__(self, choice: BaseChoice, count: int, notice: Callable[[str], None]) -> None:
-        self._choice, self._count, self._notice = choice, count, notice
-        self._alone = DiffusersLoraTrainer(
-            choice.base, family_of(choice.base, choice.preset), device=choice.device, allow_download=choice.allow_download, precision=choice.precision,
-            quantization=choice.quantization,
-        )  # fmt: skip
+    def __init__(
+        self, choice: BaseChoice, family: NamedFamily, count: int, notice: Callable[[str], None] = nobody_listens
+    ) -> None:
+        self._choice, self._family, self._count, self._notice = choice, family, count, notice
+        self._alone = DiffusersLoraTrainer(choice, family.find(choice.base))
 
     @property
     def fingerprint(self) -> str:
@@ -70,7 +69,7 @@ class SharedTrainer:
         check_processes(self._count, settings.effective_batch)
         self._alone.make_room()  # the generator's base model may lie on the first GPU
         job = work.with_name(f"{work.name}_{JOB}")
-        write_json(job, Job(self._choice, tuple(samples), settings, output, work, metadata).to_json())
+        write_json(job, Job(self._choice, self._family, tuple(samples), settings, output, work, metadata).to_json())
         try:
             return self._run(job, progress)
         finally:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from diffusers.utils import recurse_remove_peft_layers
-from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.memory import release_memory
 from twinloop.adapters.diffusion.prompts import Joined
+from twinloop.adapters.trainers.adapter_plan import AdapterPlan
 from twinloop.errors import InputError
 from twinloop.families.base import Family, TrainableEncoders
 from twinloop.families.lora_names import CLIP
 from twinloop.ports import TrainingSettings
-
-TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
-"""Ends of the names of CLIP's layers that a LoRA adapts: those that kohya's does."""
 
 
 def check_text_encoder_training(settings: TrainingSettings, family: Family) -> None:
@@ -75,13 +72,8 @@ class TextEncoders:
 
 
 @contextmanager
-def adapted_encoders(
-    base: BaseModel, adapter: str, config: Callable[[list[str]], LoraConfig]
-) -> Iterator[TextEncoders]:
+def adapted_encoders(base: BaseModel, plan: AdapterPlan) -> Iterator[TextEncoders]:
     """The text encoders with a fresh LoRA, on the training device; afterwards they are as before, in main memory.
-
-    Args:
-        config: names of layers -> how PEFT adapts them.
 
     Raises:
         InputError: the family's cannot be trained, or the model has none of them.
@@ -94,7 +86,7 @@ def adapted_encoders(
         )
     try:
         for model in models.values():
-            inject_adapter_in_model(config(target_layers(model)), model, adapter)
+            plan.put_on_encoder(model)
             model.to(base.compute.device)
         yield TextEncoders(base, trainable, models)
     finally:
@@ -102,12 +94,6 @@ def adapted_encoders(
             _remove_lora(model)
             model.to("cpu")
         release_memory()
-
-
-def target_layers(model: nn.Module) -> list[str]:
-    """Full names of the layers that a LoRA adapts."""
-    ends = tuple(f".{target}" for target in TARGETS)
-    return [name for name, layer in model.named_modules() if name.endswith(ends) and isinstance(layer, nn.Linear)]
 
 
 def _remove_lora(model: Any) -> None:

@@ -10,19 +10,18 @@ from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
 from twinloop.adapters.trainers.job import Job, message
 from twinloop.adapters.trainers.workers import process_group
 from twinloop.errors import TwinLoopError
-from twinloop.families import family_of
-from twinloop.registry import load_plugin
 from twinloop.store.atomic import read_json
 
 
 def main(path: Path) -> int:
     """Take part in the training of a job file; the main process reports how far it is."""
     job = Job.from_json(read_json(path))
-    for plugin in job.choice.plugins:
-        load_plugin(Path(plugin))
+    family = job.family.find(job.choice.base)
     with process_group(job.choice.device) as workers:
         try:
-            lora = _trainer(job, workers.is_main).train_with(
+            lora = DiffusersLoraTrainer(
+                job.choice, family, lambda text: _send(workers.is_main, message("notice", text=text))
+            ).train_with(
                 workers, job.samples, job.settings, job.output, job.work, job.metadata,
                 lambda step, steps, loss: _send(workers.is_main, message("step", step=step, steps=steps, loss=loss)),
             )  # fmt: skip
@@ -31,14 +30,6 @@ def main(path: Path) -> int:
             return error.exit_code
         _send(workers.is_main, message("done", lora=dataclasses.asdict(lora)))
     return 0
-
-
-def _trainer(job: Job, is_main: bool) -> DiffusersLoraTrainer:
-    choice = job.choice
-    return DiffusersLoraTrainer(
-        choice.base, family_of(choice.base, choice.preset), device=choice.device, allow_download=choice.allow_download, precision=choice.precision,
-        quantization=choice.quantization, notice=lambda text: _send(is_main, message("notice", text=text)),
-    )  # fmt: skip
 
 
 def _send(reports: bool, line: str) -> None:

@@ -26,36 +26,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault import caption as captioning
-    from twinloop.stages.vault import choose, edits, prepared
-    from twinloop.stages.vault.label import needed_label
-    from twinloop.stages.vault.opened import opened
+    from twinloop.stages.vault.dataset import caption as captioning
+    from twinloop.stages.vault.dataset import own_captions
+    from twinloop.stages.vault.dataset.folder import prepared
+    from twinloop.stages.vault.dataset.label import needed_label
+    from twinloop.stages.vault.opening import open_vault
 
-    with opened(args.vault) as vault:
-        person = making.person_of(vault, args.person)
-        label = needed_label(vault, person)
-        last = captioning.recorded(vault, person)
-        for name in prepared.adopt_edits(vault, person, label):
+    with open_vault(args.vault) as opened:
+        person = making.person_of(opened, args.person)
+        label = needed_label(opened, person)
+        last = captioning.recorded(opened, person)
+        for name in prepared.adopt_edits(opened, person, label):
             terminal.line(f"Yours from now on: {name}")
         if args.edit is not None:
-            photo = edits.photo_meant(vault, person, args.edit[0])
+            photo = own_captions.photo_meant(opened, person, args.edit[0])
             terminal.line(
-                f"Written down: {edits.edit(vault, label, photo, args.edit[1]) or 'the measured caption comes back'}"
+                f"Written down: {own_captions.edit(opened, label, photo, args.edit[1]) or 'the measured caption comes back'}"
             )
         if args.list and last is not None:
-            return _listed(captioning.shown(vault, label, last), terminal)
-        cutting, wanted = making.wanted(args, vault, person)
-        chosen = choose.choose(vault, person, making.copies_of(vault, person, terminal), cutting)
-        found = captioning.caption(
-            vault, person, label, chosen, cutting, wanted, making.writer_for(vault, args, wanted), terminal
-        )
+            return _listed(captioning.shown(opened, label, last), terminal)
+        found = captioning.caption(opened, making.captioning(args, opened, person, label, terminal), terminal)
     edited = sum(item.source == captioning.EDITED for item in found.captions)
     terminal.line(f"Captions: {len(found.captions)} ({edited} your own)")
     terminal.line(f"For example: {found.captions[0].text}")
     for line in making.left_out_lines(found.left_out):
         terminal.line(line)
     making.say_audit(found, terminal)
-    terminal.line(f"Consent: {label.consent.text}\nNext: {vault.vault.command(f'prep {person.id}')}")
+    terminal.line(f"Consent: {label.consent.text}\nNext: {opened.vault.command(f'prep {person.id}')}")
     return found.to_json()
 
 

@@ -12,7 +12,10 @@ from twinloop.cli.vault.options import add_vault
 from twinloop.domain.wording import plural
 
 if TYPE_CHECKING:
-    from twinloop.stages.vault.cluster import Clustered
+    from twinloop.stages.vault.people.cluster import Clustered
+
+SHOWN = 12
+"""So many new and gone people are named."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,16 +43,16 @@ def _limit(text: str) -> float:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop import wiring
-    from twinloop.stages.vault.cluster import ClusterOptions, cluster
-    from twinloop.stages.vault.opened import opened
+    from twinloop.stages.vault.opening import open_vault
+    from twinloop.stages.vault.people.cluster import ClusterOptions, cluster
 
-    with opened(args.vault) as vault:
-        done = cluster(vault, ClusterOptions(args.limit, args.min_faces), wiring.build_neighbour_search, terminal)
+    with open_vault(args.vault) as opened:
+        done = cluster(opened, ClusterOptions(args.limit, args.min_faces), wiring.build_neighbour_search, terminal)
     first = done.people.persons[0].id if done.people.persons else "p001"
     for line in lines_of(done):
         terminal.line(line)
-    terminal.line(f"Who is who: {vault.vault.command('clusters')}")
-    terminal.line(f"To name somebody: {vault.vault.command(f'name {first} NAME')}")
+    terminal.line(f"Who is who: {opened.vault.command('clusters')}")
+    terminal.line(f"To name somebody: {opened.vault.command(f'name {first} NAME')}")
     return done.to_json()
 
 
@@ -69,8 +72,9 @@ def lines_of(done: Clustered) -> list[str]:
     return lines
 
 
-def _few(names: tuple[str, ...], most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _few(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 COMMAND = Command(

@@ -12,7 +12,7 @@ from twinloop.cli.vault.options import add_vault
 from twinloop.domain.wording import plural, shown
 
 if TYPE_CHECKING:
-    from twinloop.stages.vault.clusters import ListedPerson
+    from twinloop.stages.vault.people.listing import ListedPerson
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,17 +27,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault.clusters import clusters
-    from twinloop.stages.vault.opened import looked_into
-    from twinloop.stages.vault.people import read_people, stale
-    from twinloop.stages.vault.sheets import write_sheets
+    from twinloop.stages.vault.opening import looked_into
+    from twinloop.stages.vault.people.listing import clusters
+    from twinloop.stages.vault.people.record import read_people, stale
+    from twinloop.stages.vault.people.sheets import write_sheets
 
-    with looked_into(args.vault) as vault:
-        people = read_people(vault.vault)
-        if people.fingerprint != vault.fingerprint:
-            terminal.warn(stale(vault.vault))
-        listed = clusters(vault, people)
-        sheets = write_sheets(vault, listed, args.sheets, terminal) if args.sheets is not None else []
+    with looked_into(args.vault) as opened:
+        people = read_people(opened.vault)
+        if people.fingerprint != opened.fingerprint:
+            terminal.warn(stale(opened.vault))
+        listed = clusters(opened, people)
+        sheets = write_sheets(opened, listed, args.sheets, terminal) if args.sheets is not None else []
     for line in lines_of([item for item in listed if args.hidden or item.person is None or not item.person.hidden]):
         terminal.line(line)
     if sheets:

@@ -12,7 +12,7 @@ from twinloop.cli.vault.options import add_vault
 from twinloop.domain.wording import plural
 
 if TYPE_CHECKING:
-    from twinloop.stages.vault.duplicates import Duplicates
+    from twinloop.stages.vault.copies.record import Duplicates
     from twinloop.store.vault import Vault
 
 NAMES = {"exact": "the same bytes", "near": "copies of one picture", "burst": "bursts of one person"}
@@ -33,21 +33,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault.dedup import dedup, options_for
-    from twinloop.stages.vault.opened import opened
+    from twinloop.stages.vault.copies.dedup import dedup, options_for
+    from twinloop.stages.vault.opening import open_vault
 
-    with opened(args.vault) as vault:
-        found = dedup(vault, options_for(vault.vault, args.distance, args.burst_seconds), terminal)
-        for line in summary(found, vault.vault):
+    with open_vault(args.vault) as opened:
+        found = dedup(opened, options_for(opened.vault, args.distance, args.burst_seconds), terminal)
+        for line in summary(found, opened.vault):
             terminal.line(line)
-        terminal.line(f"Which is kept, and why: {vault.vault.command('duplicates')}")
-        terminal.line(f"Written: {vault.vault.duplicates}")
-    return {**counts(found), "path": str(vault.vault.duplicates)}
+        terminal.line(f"Which is kept, and why: {opened.vault.command('duplicates')}")
+        terminal.line(f"Written: {opened.vault.duplicates}")
+    return {**counts(found), "path": str(opened.vault.duplicates)}
 
 
 def counts(found: Duplicates) -> dict[str, Any]:
     """The figures of a search."""
-    from twinloop.stages.vault.duplicates import KINDS
+    from twinloop.stages.vault.copies.record import KINDS
 
     groups = {kind: len(found.of_kind(kind)) for kind in KINDS}
     return {

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
-from twinloop.domain.wording import plural
+from twinloop.domain.wording import plural, shown
 
 if TYPE_CHECKING:
     from twinloop.domain.vault import Decision
-    from twinloop.stages.vault.duplicates import DuplicateFile, DuplicateGroup
+    from twinloop.stages.vault.copies.record import DuplicateFile, DuplicateGroup
     from twinloop.stages.vault.opened import OpenVault
 
 
@@ -24,40 +24,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault.dedup import current
-    from twinloop.stages.vault.opened import opened
+    from twinloop.stages.vault.copies.dedup import current
+    from twinloop.stages.vault.opening import open_vault
 
-    with opened(args.vault) as vault:
-        found = current(vault, terminal)
+    with open_vault(args.vault) as opened:
+        found = current(opened, terminal)
     groups = found.groups if args.kind is None else found.of_kind(args.kind)
     for group in groups:
         for line in _group_lines(group):
             terminal.line(line)
     terminal.line(plural(len(groups), "group"))
     if groups:
-        terminal.line(f"To keep another one of a group: {vault.vault.command('keep FILE')}")
-        terminal.line(f"Where two are no duplicates: {vault.vault.command('distinct FILE FILE')}")
+        terminal.line(f"To keep another one of a group: {opened.vault.command('keep FILE')}")
+        terminal.line(f"Where two are no duplicates: {opened.vault.command('distinct FILE FILE')}")
     return [group.to_json() for group in groups]
 
 
 def _group_lines(group: DuplicateGroup) -> Iterator[str]:
     yield f"{group.kind}: {group.reason}"
     for file in group.files:
-        yield f"  {'keep' if file.kept else 'drop'}  {_shown(file.path)}  {_details(file)}"
+        yield f"  {'keep' if file.kept else 'drop'}  {shown(file.path)}  {_details(file)}"
     yield ""
 
 
-def _shown(path: str) -> str:
-    """A path on one line of a terminal, whatever signs it has."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in path
-    )
-
-
 def _details(file: DuplicateFile) -> str:
+    from twinloop.facets.composition import EYES_OPEN
+
     score = file.score
     sharp = "" if score["face_sharpness"] is None else f", face sharpness {score['face_sharpness']:.0f}"
-    eyes = "" if score["eyes_open"] is None else f", eyes {'open' if score['eyes_open'] >= 0.5 else 'closed'}"
+    eyes = "" if score["eyes_open"] is None else f", eyes {'open' if score['eyes_open'] >= EYES_OPEN else 'closed'}"
     return f"({score['width']} x {score['height']}{sharp}{eyes}): {file.reason}"
 
 
@@ -69,13 +64,13 @@ def configure_keep(parser: argparse.ArgumentParser) -> None:
 
 
 def run_keep(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault.dedup import current
-    from twinloop.stages.vault.duplicate_decisions import keep
-    from twinloop.stages.vault.opened import opened
+    from twinloop.stages.vault.copies.dedup import current
+    from twinloop.stages.vault.copies.edits import keep
+    from twinloop.stages.vault.opening import open_vault
 
-    with opened(args.vault) as vault:
-        made = keep(vault, current(vault, terminal), args.file)
-        return _told(vault, made, f"{args.file} is kept from now on.", terminal)
+    with open_vault(args.vault) as opened:
+        made = keep(opened, current(opened, terminal), args.file)
+        return _told(opened, made, f"{args.file} is kept from now on.", terminal)
 
 
 def configure_distinct(parser: argparse.ArgumentParser) -> None:
@@ -86,23 +81,23 @@ def configure_distinct(parser: argparse.ArgumentParser) -> None:
 
 
 def run_distinct(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault.duplicate_decisions import distinct
-    from twinloop.stages.vault.opened import opened
+    from twinloop.stages.vault.copies.edits import distinct
+    from twinloop.stages.vault.opening import open_vault
 
-    with opened(args.vault) as vault:
-        made = distinct(vault, args.files)
+    with open_vault(args.vault) as opened:
+        made = distinct(opened, args.files)
         return _told(
-            vault, made, f"{len(made.data['photos'])} photos are no duplicates of each other from now on.", terminal
+            opened, made, f"{len(made.data['photos'])} photos are no duplicates of each other from now on.", terminal
         )
 
 
-def _told(vault: OpenVault, made: Decision, text: str, terminal: Terminal) -> Any:
+def _told(opened: OpenVault, made: Decision, text: str, terminal: Terminal) -> Any:
     """Search again, so that the groups follow, and say what was decided."""
-    from twinloop.stages.vault.dedup import current
-    from twinloop.stages.vault.duplicates import dropped
+    from twinloop.stages.vault.copies.dedup import current
+    from twinloop.stages.vault.copies.record import dropped
 
-    gone = dropped(current(vault, terminal)) if vault.vault.duplicates.exists() else {}
-    terminal.line(f"{text} Take it back: {vault.vault.command('undo')}")
+    gone = dropped(current(opened, terminal)) if opened.vault.duplicates.exists() else {}
+    terminal.line(f"{text} Take it back: {opened.vault.command('undo')}")
     return {"number": made.number, "kind": made.kind, "data": dict(made.data), "dropped": len(gone)}
 
 

@@ -13,7 +13,7 @@ from twinloop.domain.wording import plural, shown
 from twinloop.errors import InputError
 
 if TYPE_CHECKING:
-    from twinloop.stages.vault.forgetting import Forgotten
+    from twinloop.stages.vault.forget.promise import Forgotten, Kept
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,22 +37,23 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 
 def _everything(args: argparse.Namespace) -> Forgotten:
-    from twinloop.stages.vault.forget import forget_everything
+    from twinloop.stages.vault.forget.everything import forget_everything
     from twinloop.store.vault import Vault
 
     return forget_everything(Vault(args.vault), args.yes)
 
 
 def _person(args: argparse.Namespace) -> Forgotten:
-    from twinloop.stages.vault.forget import forget_person
-    from twinloop.stages.vault.opened import opened
-    from twinloop.stages.vault.people import find_person, read_people
+    from twinloop.stages.vault.forget.person import forget_person
+    from twinloop.stages.vault.opening import open_vault
+    from twinloop.stages.vault.people.record import find_person, read_people
 
-    with opened(args.vault) as vault:
-        for promise, done in vault.finished:  # this very command, killed and given again
+    kept: list[Kept] = []
+    with open_vault(args.vault, kept.append) as opened:
+        for promise, done in kept:  # this very command, killed and given again
             if promise.means(args.person):
                 return done
-        return forget_person(vault, find_person(read_people(vault.vault), args.person), args.yes)
+        return forget_person(opened, find_person(read_people(opened.vault), args.person), args.yes)
 
 
 def lines_of(found: Forgotten) -> list[str]:

@@ -58,21 +58,21 @@ def consent_of(args: argparse.Namespace) -> Consent:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault.label import LabelOptions, label
-    from twinloop.stages.vault.opened import opened
-    from twinloop.stages.vault.people import find_person, read_people
+    from twinloop.stages.vault.dataset.label import LabelOptions, label
+    from twinloop.stages.vault.opening import open_vault
+    from twinloop.stages.vault.people.record import find_person, read_people
 
-    with opened(args.vault) as vault:
-        person = find_person(read_people(vault.vault), args.person)
+    with open_vault(args.vault) as opened:
+        person = find_person(read_people(opened.vault), args.person)
         made = label(
-            vault, person, LabelOptions(args.trigger, args.class_word or CLASS_WORD, consent_of(args), args.name)
+            opened, person, LabelOptions(args.trigger, args.class_word or CLASS_WORD, consent_of(args), args.name)
         )
     for text in made.warnings:
         terminal.warn(text)
     data = made.to_json()
     terminal.line(f"{person.id}{f' ({made.name})' if made.name else ''}: prompts begin with '{data['prompt']}'")
     terminal.line(f"Consent: {made.label.consent.text}")
-    terminal.line(f"Next: {vault.vault.command(f'prep {person.id}')}")
+    terminal.line(f"Next: {opened.vault.command(f'prep {person.id}')}")
     return data
 
 

@@ -14,11 +14,11 @@ from twinloop.cli.terminal import Terminal
 from twinloop.errors import InputError
 
 if TYPE_CHECKING:
-    from twinloop.domain.vault import Person
+    from twinloop.domain.vault import Label, Person
     from twinloop.ports import Captioner
-    from twinloop.stages.vault.caption import CaptionOptions, Captions, Writer
-    from twinloop.stages.vault.choose import LeftOut
-    from twinloop.stages.vault.cut import CutOptions
+    from twinloop.stages.vault.dataset.caption import Captioning, CaptionOptions, Captions, Writer
+    from twinloop.stages.vault.dataset.choose import LeftOut
+    from twinloop.stages.vault.dataset.cut import CutOptions
     from twinloop.stages.vault.opened import OpenVault
 
 SHOWN = 10
@@ -70,11 +70,20 @@ def add_captioning(parser: argparse.ArgumentParser) -> None:
     options.add_device(parser)
 
 
-def wanted(args: argparse.Namespace, vault: OpenVault, person: Person) -> tuple[CutOptions, CaptionOptions]:
-    """The flags over what the last run had; another captioner needs its own model."""
-    from twinloop.stages.vault.caption import last_options
+def captioning(
+    args: argparse.Namespace, opened: OpenVault, person: Person, label: Label, terminal: Terminal
+) -> Captioning:
+    """What is captioned and how: the flags over what the last run had; another captioner needs its own model.
 
-    return _with_flags(args, *last_options(vault, person))
+    Raises:
+        InputError, NothingToDo, StateError: as `choose`. MissingExtra, MissingModel, ModelFileError: as opening the ruler and the captioner.
+    """
+    from twinloop.stages.vault.dataset.caption import Captioning, last_options
+    from twinloop.stages.vault.dataset.choose import choose
+
+    cutting, wanted = _with_flags(args, *last_options(opened, person))
+    choice = choose(opened, person, _copies_of(opened, person, terminal), cutting)
+    return Captioning(person, label, choice, wanted, _writer_for(opened, args, wanted))
 
 
 def _with_flags(
@@ -92,12 +101,12 @@ def _given(flags: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in flags.items() if value is not None}
 
 
-def writer_for(vault: OpenVault, args: argparse.Namespace, wanted: CaptionOptions) -> Writer:
+def _writer_for(opened: OpenVault, args: argparse.Namespace, wanted: CaptionOptions) -> Writer:
     """The ruler that the scan used, and the captioner."""
     from twinloop import wiring
-    from twinloop.stages.vault.caption import Writer
+    from twinloop.stages.vault.dataset.caption import Writer
 
-    observer = wiring.build_observer(vault.record.models_dir, args.facet or ())
+    observer = wiring.build_observer(opened.record.models_dir, args.facet or ())
     return Writer(observer, _captioner(args, wanted))
 
 
@@ -114,7 +123,7 @@ def check(args: argparse.Namespace, root: Path, person: str) -> None:
         root: of the vault. person: by name or id; whoever is known there may have a captioner and its model from an earlier run.
 
     Raises:
-        InputError, MissingExtra, MissingModel, ModelFileError: as `writer_for`.
+        InputError, MissingExtra, MissingModel, ModelFileError: as opening them.
     """
     from twinloop import wiring
 
@@ -125,31 +134,31 @@ def check(args: argparse.Namespace, root: Path, person: str) -> None:
 
 def _last_options(root: Path, person: str) -> tuple[CutOptions, CaptionOptions]:
     """What the last run for this person was made with, where the vault knows the person; else the defaults."""
-    from twinloop.stages.vault.caption import CaptionOptions, last_options
-    from twinloop.stages.vault.cut import CutOptions
-    from twinloop.stages.vault.opened import looked_into
+    from twinloop.stages.vault.dataset.caption import CaptionOptions, last_options
+    from twinloop.stages.vault.dataset.cut import CutOptions
+    from twinloop.stages.vault.opening import looked_into
 
     try:
-        with looked_into(root) as vault:
-            return last_options(vault, person_of(vault, person))
+        with looked_into(root) as opened:
+            return last_options(opened, person_of(opened, person))
     except InputError:  # nothing was scanned, or nobody is called so yet
         return CutOptions(), CaptionOptions()
 
 
-def person_of(vault: OpenVault, text: str) -> Person:
-    from twinloop.stages.vault.people import find_person, read_people
+def person_of(opened: OpenVault, text: str) -> Person:
+    from twinloop.stages.vault.people.record import find_person, read_people
 
-    return find_person(read_people(vault.vault), text)
+    return find_person(read_people(opened.vault), text)
 
 
-def copies_of(vault: OpenVault, person: Person, terminal: Terminal) -> dict[str, str]:
+def _copies_of(opened: OpenVault, person: Person, terminal: Terminal) -> dict[str, str]:
     """The person's photos that others stand for, searched again where photos or decisions changed since the last search."""
-    from twinloop.stages.vault.copies import copies
-    from twinloop.stages.vault.dedup import current
+    from twinloop.stages.vault.copies.dedup import current
+    from twinloop.stages.vault.copies.of_person import worse_copies
 
-    if vault.vault.duplicates.exists():
-        current(vault, terminal)
-    return copies(vault, person)
+    if opened.vault.duplicates.exists():
+        current(opened, terminal)
+    return worse_copies(opened, person)
 
 
 def say_audit(found: Captions, terminal: Terminal) -> None:

@@ -13,19 +13,19 @@ from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_person, add_vault
 
 if TYPE_CHECKING:
-    from twinloop.stages.vault.edit_people import Edited
     from twinloop.stages.vault.opened import OpenVault
+    from twinloop.stages.vault.people.edits import Edited
 
 
 def _editing(edit: Callable[[OpenVault, argparse.Namespace], Edited]) -> Callable[[argparse.Namespace, Terminal], Any]:
     """Runs one edit and says what changed."""
 
     def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-        from twinloop.stages.vault.opened import opened
+        from twinloop.stages.vault.opening import open_vault
 
-        with opened(args.vault) as vault:
-            done = edit(vault, args)
-        terminal.line(f"{done.text} To take it back: {vault.vault.command('undo')}")
+        with open_vault(args.vault) as opened:
+            done = edit(opened, args)
+        terminal.line(f"{done.text} To take it back: {opened.vault.command('undo')}")
         return done.to_json()
 
     return run
@@ -39,10 +39,10 @@ def _configure_name(parser: argparse.ArgumentParser) -> None:
     add_vault(parser)
 
 
-def _name(vault: OpenVault, args: argparse.Namespace) -> Edited:
-    from twinloop.stages.vault.edit_people import name
+def _name(opened: OpenVault, args: argparse.Namespace) -> Edited:
+    from twinloop.stages.vault.people.edits import name
 
-    return name(vault, args.person, args.name)
+    return name(opened, args.person, args.name)
 
 
 def _configure_merge(parser: argparse.ArgumentParser) -> None:
@@ -50,10 +50,10 @@ def _configure_merge(parser: argparse.ArgumentParser) -> None:
     add_vault(parser)
 
 
-def _merge(vault: OpenVault, args: argparse.Namespace) -> Edited:
-    from twinloop.stages.vault.edit_people import merge
+def _merge(opened: OpenVault, args: argparse.Namespace) -> Edited:
+    from twinloop.stages.vault.people.edits import merge
 
-    return merge(vault, args.people)
+    return merge(opened, args.people)
 
 
 def _configure_files(parser: argparse.ArgumentParser) -> None:
@@ -70,22 +70,22 @@ def _configure_files(parser: argparse.ArgumentParser) -> None:
     add_vault(parser)
 
 
-def _split(vault: OpenVault, args: argparse.Namespace) -> Edited:
-    from twinloop.stages.vault.edit_people import split
+def _split(opened: OpenVault, args: argparse.Namespace) -> Edited:
+    from twinloop.stages.vault.people.edits import split
 
-    return split(vault, args.person, args.files, args.face)
-
-
-def _reject(vault: OpenVault, args: argparse.Namespace) -> Edited:
-    from twinloop.stages.vault.edit_people import reject
-
-    return reject(vault, args.person, args.files, args.face)
+    return split(opened, args.person, args.files, args.face)
 
 
-def _assign(vault: OpenVault, args: argparse.Namespace) -> Edited:
-    from twinloop.stages.vault.edit_people import assign
+def _reject(opened: OpenVault, args: argparse.Namespace) -> Edited:
+    from twinloop.stages.vault.people.edits import reject
 
-    return assign(vault, args.person, args.files, args.face)
+    return reject(opened, args.person, args.files, args.face)
+
+
+def _assign(opened: OpenVault, args: argparse.Namespace) -> Edited:
+    from twinloop.stages.vault.people.edits import assign
+
+    return assign(opened, args.person, args.files, args.face)
 
 
 def _configure_person(parser: argparse.ArgumentParser) -> None:
@@ -93,36 +93,36 @@ def _configure_person(parser: argparse.ArgumentParser) -> None:
     add_vault(parser)
 
 
-def _hide(vault: OpenVault, args: argparse.Namespace) -> Edited:
-    from twinloop.stages.vault.edit_people import hide
+def _hide(opened: OpenVault, args: argparse.Namespace) -> Edited:
+    from twinloop.stages.vault.people.edits import hide
 
-    return hide(vault, args.person)
+    return hide(opened, args.person)
 
 
-def _show(vault: OpenVault, args: argparse.Namespace) -> Edited:
-    from twinloop.stages.vault.edit_people import hide
+def _show(opened: OpenVault, args: argparse.Namespace) -> Edited:
+    from twinloop.stages.vault.people.edits import hide
 
-    return hide(vault, args.person, hidden=False)
+    return hide(opened, args.person, hidden=False)
 
 
 def _undo(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault.edit_people import undo
     from twinloop.stages.vault.history import history
-    from twinloop.stages.vault.opened import opened
+    from twinloop.stages.vault.opening import open_vault
+    from twinloop.stages.vault.people.edits import undo
 
-    with opened(args.vault) as vault:
-        said = {item.decision.number: item for item in history(vault)}
-        last = undo(vault)
+    with open_vault(args.vault) as opened:
+        said = {item.decision.number: item for item in history(opened)}
+        last = undo(opened)
     terminal.line(f"Taken back: {said[last.number].text} (no. {last.number}, of {last.when})")
     return {**said[last.number].to_json(), "undone": True}
 
 
 def _history(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.stages.vault.history import history
-    from twinloop.stages.vault.opened import looked_into
+    from twinloop.stages.vault.opening import looked_into
 
-    with looked_into(args.vault) as vault:
-        every = history(vault)
+    with looked_into(args.vault) as opened:
+        every = history(opened)
     for item in every:
         made = item.decision
         terminal.line(f"{made.number:>4}  {made.when}  {item.text}{'  (undone)' if made.undone else ''}")

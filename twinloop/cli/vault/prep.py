@@ -15,9 +15,9 @@ from twinloop.domain.wording import plural
 
 if TYPE_CHECKING:
     from twinloop.domain.vault import Person
-    from twinloop.stages.vault.grade import Readiness
+    from twinloop.stages.vault.dataset.grade import Readiness
+    from twinloop.stages.vault.dataset.prep import Prepared
     from twinloop.stages.vault.opened import OpenVault
-    from twinloop.stages.vault.prep import Prepared
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,31 +43,21 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault.opened import opened
+    from twinloop.stages.vault.opening import open_vault
 
-    with opened(args.vault) as vault:
-        found = made(vault, making.person_of(vault, args.person), args, terminal)
+    with open_vault(args.vault) as opened:
+        found = made(opened, making.person_of(opened, args.person), args, terminal)
     terminal.line(f"Consent: {found.captions.label.consent.text}")
     return found.to_json()
 
 
-def made(vault: OpenVault, person: Person, args: argparse.Namespace, terminal: Terminal) -> Prepared:
+def made(opened: OpenVault, person: Person, args: argparse.Namespace, terminal: Terminal) -> Prepared:
     """Prepare a person as the flags say, and tell all but the consent."""
-    from twinloop.stages.vault.label import needed_label
-    from twinloop.stages.vault.prep import PrepOptions, prep
+    from twinloop.stages.vault.dataset.label import needed_label
+    from twinloop.stages.vault.dataset.prep import PrepOptions, prep
 
-    label = needed_label(vault, person)
-    cutting, wanted = making.wanted(args, vault, person)
-    asked = PrepOptions(args.layout, args.repeats, args.output, cutting, wanted)
-    found = prep(
-        vault,
-        person,
-        label,
-        making.copies_of(vault, person, terminal),
-        asked,
-        making.writer_for(vault, args, wanted),
-        terminal,
-    )
+    work = making.captioning(args, opened, person, needed_label(opened, person), terminal)
+    found = prep(opened, work, PrepOptions(args.layout, args.repeats, args.output), terminal)
     for line in lines(found):
         terminal.line(line)
     making.say_audit(found.captions, terminal)

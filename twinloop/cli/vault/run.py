@@ -18,9 +18,9 @@ from twinloop.errors import InputError, NothingToDo
 
 if TYPE_CHECKING:
     from twinloop.domain.vault import Person
+    from twinloop.stages.vault.dataset.prep import Prepared
+    from twinloop.stages.vault.dataset.whom import Meant
     from twinloop.stages.vault.opened import OpenVault
-    from twinloop.stages.vault.prep import Prepared
-    from twinloop.stages.vault.whom import Meant
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -49,12 +49,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop import wiring
-    from twinloop.stages.vault.cluster import ClusterOptions
-    from twinloop.stages.vault.cluster import cluster as tell_apart
-    from twinloop.stages.vault.dedup import dedup as find_copies
-    from twinloop.stages.vault.dedup import options_for
-    from twinloop.stages.vault.opened import opened
-    from twinloop.stages.vault.whom import earlier_photos, person_meant
+    from twinloop.stages.vault.copies.dedup import dedup as find_copies
+    from twinloop.stages.vault.copies.dedup import options_for
+    from twinloop.stages.vault.dataset.whom import earlier_photos, person_meant
+    from twinloop.stages.vault.opening import open_vault
+    from twinloop.stages.vault.people.cluster import ClusterOptions
+    from twinloop.stages.vault.people.cluster import cluster as tell_apart
 
     name = normal(args.person)
     _check(args, name)
@@ -62,22 +62,22 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     scanned = scan.run(args, terminal)
     if not scanned["photos"]:
         raise NothingToDo(f"No photo of {some(scanned['folders'])} can be read, so there is nobody to find.")
-    with opened(args.vault) as vault:
+    with open_vault(args.vault) as opened:
         _title(terminal, "Cluster")
-        people = tell_apart(vault, ClusterOptions(args.limit, args.min_faces), wiring.build_neighbour_search, terminal)
+        people = tell_apart(opened, ClusterOptions(args.limit, args.min_faces), wiring.build_neighbour_search, terminal)
         _say(terminal, cluster.lines_of(people))
-        meant = person_meant(vault, people.people, name, args.reference, args.folders)
-        earlier = earlier_photos(vault, meant.person, args.folders)
+        meant = person_meant(opened, people.people, name, args.reference, args.folders)
+        earlier = earlier_photos(opened, meant.person, args.folders)
         terminal.line(f"{name}: {meant.person.id}, who {meant.why}{earlier and f'; {earlier}'}")
-        _check_place(vault, meant.person, name, args)
+        _check_place(opened, meant.person, name, args)
         _title(terminal, "Dedup")
-        copies = find_copies(vault, options_for(vault.vault, None, None), terminal)
-        _say(terminal, dedup.summary(copies, vault.vault))
+        copies = find_copies(opened, options_for(opened.vault, None, None), terminal)
+        _say(terminal, dedup.summary(copies, opened.vault))
         _title(terminal, "Label")
-        person = _labelled(vault, meant.person, name, args, terminal)
+        person = _labelled(opened, meant.person, name, args, terminal)
         _title(terminal, "Caption and prep")
-        made = prep.made(vault, person, args, terminal)
-        models_dir = args.models_dir or vault.record.models_dir
+        made = prep.made(opened, person, args, terminal)
+        models_dir = args.models_dir or opened.record.models_dir
     if meant.guessed:
         terminal.line("")
         terminal.warn(_guess(name, meant))
@@ -116,7 +116,7 @@ def _config_name(name: str) -> str:
 def _check(args: argparse.Namespace, name: str) -> None:
     """Raises an error for flags that cannot be: now, and not after an hour of scanning."""
     from twinloop.domain.captions import one_line
-    from twinloop.stages.vault.label import check
+    from twinloop.stages.vault.dataset.label import check
     from twinloop.store.atomic import check_writable_folder
     from twinloop.store.vault import Vault
 
@@ -148,39 +148,39 @@ def _check_reference(args: argparse.Namespace, name: str) -> None:
         )
 
 
-def _check_place(vault: OpenVault, person: Person, name: str, args: argparse.Namespace) -> None:
+def _check_place(opened: OpenVault, person: Person, name: str, args: argparse.Namespace) -> None:
     """Raises an error where this person could not be prepared under that name, before anything is written down."""
-    from twinloop.stages.vault import person_folder
-    from twinloop.stages.vault.choose import check_shown
+    from twinloop.stages.vault.dataset.choose import check_shown
+    from twinloop.stages.vault.dataset.folder import location
 
-    check_shown(vault, person)
-    person_folder.check(vault, replace(person, name=_new_name(person, name) or person.name), args.output)
+    check_shown(opened, person)
+    location.check(opened, replace(person, name=_new_name(person, name) or person.name), args.output)
 
 
 def _new_name(person: Person, name: str) -> str | None:
     """What the person is to be called from now on; None = as until now."""
-    from twinloop.stages.vault.membership import looks_like_id
+    from twinloop.stages.vault.people.membership import looks_like_id
 
     return name if person.name is None and not looks_like_id(name) else None
 
 
-def _labelled(vault: OpenVault, person: Person, name: str, args: argparse.Namespace, terminal: Terminal) -> Person:
+def _labelled(opened: OpenVault, person: Person, name: str, args: argparse.Namespace, terminal: Terminal) -> Person:
     """What was said before stands where no flag says otherwise."""
-    from twinloop.stages.vault.label import LabelOptions, label_of
-    from twinloop.stages.vault.label import label as write_down
-    from twinloop.stages.vault.people import find_person, read_people
+    from twinloop.stages.vault.dataset.label import LabelOptions, label_of
+    from twinloop.stages.vault.dataset.label import label as write_down
+    from twinloop.stages.vault.people.record import find_person, read_people
 
-    before = label_of(vault.decisions, person.id)
+    before = label_of(opened.decisions, person.id)
     trigger = args.trigger or (before.trigger if before else f"ohwx {name}")
     word = args.class_word or (before.class_word if before else label.CLASS_WORD)
     consent = label.consent_of(args) if args.consent or before is None else before.consent
-    done = write_down(vault, person, LabelOptions(trigger, word, consent, _new_name(person, name)))
+    done = write_down(opened, person, LabelOptions(trigger, word, consent, _new_name(person, name)))
     for text in done.warnings:
         terminal.warn(text)
     terminal.line(f"{person.id}: prompts begin with '{done.to_json()['prompt']}'")
     if consent.kind is not None:  # else a warning says it
         terminal.line(f"Consent: {consent.text}")
-    return find_person(read_people(vault.vault), person.id)
+    return find_person(read_people(opened.vault), person.id)
 
 
 def _title(terminal: Terminal, text: str) -> None:

@@ -22,12 +22,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
-    from twinloop.stages.vault.opened import looked_into
+    from twinloop.stages.vault.opening import looked_into
     from twinloop.stages.vault.status import status
 
-    with looked_into(args.vault) as vault:
-        found = status(vault)
-    for line in lines_of(found, vault.vault):
+    with looked_into(args.vault) as opened:
+        found = status(opened)
+    for line in lines_of(found, opened.vault):
         terminal.line(line)
     for note in found.notes:
         terminal.warn(note)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+from twinloop.errors import NOTHING_MEASURED
 from twinloop.menu.session import Session
 from twinloop.menu.workflow import Workflow
-
-NOTHING_MEASURED = (2,)
-"""The doctor's exit code where no detectors can be used: a finding."""
-
 
 DEMO_COST = "about 8 minutes on two cores, 50 MB in outputs/demo"
 
@@ -18,7 +15,7 @@ def demo(session: Session) -> None:
 
 
 def doctor(session: Session) -> None:
-    session.run("Doctor", ["doctor"], findings=NOTHING_MEASURED)
+    session.run("Doctor", ["doctor"], findings=(NOTHING_MEASURED,))
 
 
 def page(session: Session) -> None:

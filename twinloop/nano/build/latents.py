@@ -11,23 +11,23 @@ import torch
 from numpy.typing import NDArray
 
 from twinloop.nano.build import checkpoint
-from twinloop.nano.build.models import GRID, LATENT_CHANNELS, build_vae
+from twinloop.nano.build.models import GRID, LATENT_CHANNELS, SIZE, build_vae
 from twinloop.nano.build.parallel import Team, run_team
 
 FACE, EYES, MOUTH, HANDS = 1.5, 2.5, 2.5, 1.8
 """Weights of the loss per latent cell, for what a cell holds; background is 1."""
 
 
-def cell_weights(truth: dict[str, Any], size: int = 256) -> NDArray[np.float32]:
+def cell_weights(truth: dict[str, Any]) -> NDArray[np.float32]:
     """(GRID, GRID) weights with mean 1; a cell partly covered counts by its share."""
-    pixels = np.ones((size, size), np.float32)
+    pixels = np.ones((SIZE, SIZE), np.float32)
     (ax, ay), (bx, by) = truth["landmarks"][3:5]
     half = max(abs(bx - ax) * 0.7, 10.0)
     mouth = [(ax + bx) / 2 - half, (ay + by) / 2 - half, (ax + bx) / 2 + half, (ay + by) / 2 + half]
     marked = [(truth["face_box"], FACE), *((box, HANDS) for box in truth["hand_boxes"]), (mouth, MOUTH)]
     for (x0, y0, x1, y1), weight in [*marked, *((box, EYES) for box in truth["eye_boxes"])]:
         pixels[max(0, int(y0)) : max(0, int(y1) + 1), max(0, int(x0)) : max(0, int(x1) + 1)] = weight
-    step = size // GRID
+    step = SIZE // GRID
     cells = pixels.reshape(GRID, step, GRID, step).mean((1, 3))
     return cast(NDArray[np.float32], cells / cells.mean())
 

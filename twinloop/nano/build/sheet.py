@@ -1,19 +1,14 @@
-"""Sheets to look at: reconstructions of the autoencoder, and samples of the model for fixed prompts and seeds."""
+"""Sheets to look at: samples of the model for fixed prompts and seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-
-from twinloop.nano.build import checkpoint
-from twinloop.nano.build.export import vae_path
-from twinloop.nano.build.models import build_vae
 
 PROMPTS = (
     "a woman, close-up portrait, front view, facing the camera, smiling, studio portrait, plain backdrop",
@@ -39,18 +34,6 @@ def grid(pictures: Sequence[NDArray[np.uint8]], columns: int) -> Image.Image:
     padded = [*pictures, *[blank] * (-len(pictures) % columns)]
     rows = [np.concatenate(padded[i : i + columns], axis=1) for i in range(0, len(padded), columns)]
     return Image.fromarray(np.concatenate(rows))
-
-
-def reconstructions(work: Path, images: NDArray[np.uint8]) -> tuple[Image.Image, float]:
-    """Pictures above their reconstructions, and the PSNR in dB over all of them."""
-    vae = build_vae()
-    vae.load_state_dict(checkpoint.load(vae_path(work))[1]["vae"])
-    with torch.inference_mode():
-        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-        made = vae.decoder(vae.encoder(pixels)).clamp(-1, 1)
-    back = made.add(1).mul(127.5).round().permute(0, 2, 3, 1).numpy().astype(np.uint8)
-    error = np.square(back.astype(np.float64) - images).mean()
-    return grid([*images, *back], len(images)), float(10 * np.log10(255**2 / error))
 
 
 def samples(

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from twinloop.nano.build import checkpoint, render
-from twinloop.nano.build.models import build_vae, level_latents
+from twinloop.nano.build.models import SIZE, build_vae, level_latents
 from twinloop.nano.build.muon import MuonAdamW
 from twinloop.nano.build.parallel import Team
 
@@ -38,9 +38,9 @@ class VaeRun:
     save_every: float = 120.0
 
 
-def weight_map(truth: dict[str, Any], size: int = 256) -> NDArray[np.uint8]:
-    """(size, size) weights times 10: background 10, face, hands, mouth and eyes more."""
-    weights = np.full((size, size), 10, np.uint8)
+def weight_map(truth: dict[str, Any]) -> NDArray[np.uint8]:
+    """(SIZE, SIZE) weights times 10: background 10, face, hands, mouth and eyes more."""
+    weights = np.full((SIZE, SIZE), 10, np.uint8)
     (ax, ay), (bx, by) = truth["landmarks"][3:5]
     middle, half = ((ax + bx) / 2, (ay + by) / 2), max(abs(bx - ax) * 0.7, 8.0)
     mouth = [[middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half]]

@@ -24,6 +24,7 @@ from twinloop.nano.evaluation.figures import auc_and_eer
 from twinloop.nano.evaluation.renders import fresh, observe_pixels
 from twinloop.ports import Generator, Reporter, Trainer
 from twinloop.stages import words
+from twinloop.stages.identity import nearest_mean, to_each_other
 from twinloop.stages.observe import Observer
 
 PHOTOS, STRANGERS, TRIGGER = 40, 40, "ohwx"
@@ -79,7 +80,7 @@ def measure_lora(
         "steps": lora.steps,
         "rank": settings.rank,
         "similarity_to_the_person": _mean(_nearness(with_lora, person)),
-        "photos_among_themselves": _mean(_nearness(person, person, own=True)),
+        "photos_among_themselves": _mean(nearest_mean(to_each_other(person)) if len(person) > 1 else np.zeros(0)),
         "without_lora": _mean(_nearness(bare, person)),
         "strangers": _mean(_nearness(strangers, person)),
         "auc_against_strangers": own,
@@ -108,18 +109,13 @@ def _images(
 
 
 def _vectors(seen: Sequence[Observation]) -> Vectors:
-    rows = [o.face.embedding for o in seen if o.face is not None and o.face.embedding is not None]
+    rows = [o.embedding for o in seen if o.embedding is not None]
     return np.stack(rows).astype(np.float64) if rows else np.zeros((0, 1))
 
 
-def _nearness(vectors: Vectors, person: Vectors, *, own: bool = False, nearest: int = 3) -> NDArray[np.float64]:
-    """For each vector the mean cosine to its ``nearest`` photos of the person, other than itself where they are its ``own``."""
-    if not len(vectors) or not len(person):
-        return np.zeros(0)
-    similarity = vectors @ person.T
-    if own:
-        np.fill_diagonal(similarity, -1.0)
-    return np.asarray(np.sort(similarity, axis=1)[:, -nearest:].mean(axis=1))
+def _nearness(vectors: Vectors, person: Vectors) -> NDArray[np.float64]:
+    """For each vector the similarity to the person."""
+    return nearest_mean(vectors @ person.T) if len(vectors) and len(person) else np.zeros(0)
 
 
 def _mean(values: NDArray[np.float64]) -> dict[str, Any]:

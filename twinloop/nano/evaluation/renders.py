@@ -125,11 +125,7 @@ def _says(seen: Observation, value: str) -> bool:
 
 
 def _identity(measured: Sequence[Measured]) -> dict[str, Any]:
-    rows = [
-        (m.seen.face.embedding, m.person)
-        for m in measured
-        if m.seen.face is not None and m.seen.face.embedding is not None
-    ]
+    rows = [(m.seen.embedding, m.person) for m in measured if m.seen.embedding is not None]
     vectors = np.stack([vector for vector, _ in rows]).astype(np.float64) if rows else np.zeros((0, 1))
     people = np.array([person for _, person in rows])
     similarity = vectors @ vectors.T

@@ -113,7 +113,8 @@ def write_photo_set(
     """
     _check(out, truth, count)
     rng = np.random.default_rng([seed, 60])
-    who = identity or sample_identity(rng, glasses="none", hair_color=HAIR_COLORS[int(rng.integers(4))])
+    drawn = _drawn(rng)
+    who = identity or drawn
     plans = _plan(rng, who, count, shares)
     times = _times(rng, plans)
     order = sorted(range(len(plans)), key=lambda place: times[place])
@@ -133,6 +134,15 @@ def write_photo_set(
         truth.parent.mkdir(parents=True, exist_ok=True)
         truth.write_text(text + "\n", encoding="utf-8")
     return records
+
+
+def person_of(seed: int) -> Identity:
+    """The person of the photo set of a seed."""
+    return _drawn(np.random.default_rng([seed, 60]))
+
+
+def _drawn(rng: np.random.Generator) -> Identity:
+    return sample_identity(rng, glasses="none", hair_color=HAIR_COLORS[int(rng.integers(4))])
 
 
 def _check(out: Path, truth: Path | None, count: int) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.domain.vault import Decision
+from twinloop.domain.wording import plural
 from twinloop.stages.vault.opened import OpenVault
-from twinloop.stages.vault.people import read_people
+from twinloop.stages.vault.people.record import read_people
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,7 @@ def told(made: Decision, names: Mapping[str, str], photo: Callable[[str], str]) 
     """
     data = made.data
     who = _called(str(data.get("person") or data.get("into") or ""), names)
-    count = len(data.get("faces", ()))
-    faces = f"{count} face{'' if count == 1 else 's'}"
+    faces = plural(len(data.get("faces", ())), "face")
     words: dict[str, Callable[[], str]] = {
         "name": lambda: f"{data['person']} is called {data['name']}",
         "hide": lambda: f"{who} is hidden",

@@ -6,7 +6,6 @@ import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -88,11 +87,6 @@ class PhotoMeasurer:
 
     def _faces(self, seen: Pixels) -> tuple[tuple[VaultFace, ...], dict[str, float]]:
         return ((), {}) if self.pack is None else FaceFinder(self.pack, self.min_face).find(seen)
-
-
-def measure_file(path: Path, measurer: PhotoMeasurer | None = None) -> ScannedFile:
-    """The fused pass over one file, without detectors unless a measurer with some is given."""
-    return (measurer or PhotoMeasurer()).scan(ListedFile(path, 0, 0))
 
 
 def _shrunk(image: Image.Image, side: int) -> Image.Image:

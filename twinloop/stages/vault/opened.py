@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from twinloop.errors import NothingToDo
-from twinloop.stages.vault.forgetting import Forgotten, Promise, keep_promises
-from twinloop.store.atomic import read_json, remove_leftovers, write_json
+from twinloop.store.atomic import read_json, write_json
 from twinloop.store.decisions import DecisionLog
-from twinloop.store.lock import VAULT, locked
 from twinloop.store.vault import Vault
 from twinloop.store.vault_catalog import VaultCatalog
 
@@ -64,46 +59,13 @@ class ScanRecord:
 
 @dataclass(frozen=True, eq=False)
 class OpenVault:
-    """A vault that this process works in.
-
-    Attributes:
-        finished: whom an earlier process had promised to forget when it was killed, and what was still removed on opening.
-    """
+    """A vault that this process works in, or reads in."""
 
     vault: Vault
     catalog: VaultCatalog
     decisions: DecisionLog
     record: ScanRecord
-    finished: tuple[tuple[Promise, Forgotten], ...] = ()
 
     @property
     def fingerprint(self) -> str:
         return self.record.fingerprint
-
-
-@contextmanager
-def opened(root: Path) -> Iterator[OpenVault]:
-    """Open a vault that was scanned, for this process alone. What a killed process had promised to forget is removed first.
-
-    Raises:
-        NothingToDo: nothing was scanned yet. Locked: another process works in it. StorageError: what is to be forgotten cannot be removed.
-    """
-    vault = Vault(root)
-    record = ScanRecord.read(vault)
-    with locked(vault.root, VAULT), VaultCatalog(vault.catalog) as catalog:
-        remove_leftovers(vault.root)  # what a killed process was just writing
-        decisions = DecisionLog(vault.decisions)
-        yield OpenVault(vault, catalog, decisions, record, keep_promises(vault, catalog, decisions))
-
-
-@contextmanager
-def looked_into(root: Path) -> Iterator[OpenVault]:
-    """Open a vault that was scanned only to read in it: also while another process works there.
-
-    Raises:
-        NothingToDo: nothing was scanned yet.
-    """
-    vault = Vault(root)
-    record = ScanRecord.read(vault)
-    with VaultCatalog(vault.catalog) as catalog:
-        yield OpenVault(vault, catalog, DecisionLog(vault.decisions, reading=True), record)

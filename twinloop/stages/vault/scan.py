@@ -19,8 +19,8 @@ from twinloop.domain.wording import some
 from twinloop.errors import InputError, NothingToDo
 from twinloop.ports import Greeting, Reporter, Scanner
 from twinloop.stages.vault.away import there_and_away
-from twinloop.stages.vault.forget import forgotten_faces
-from twinloop.stages.vault.forgetting import keep_promises
+from twinloop.stages.vault.forget.person import forgotten_faces
+from twinloop.stages.vault.forget.promise import keep_promises
 from twinloop.stages.vault.measure import VERSION
 from twinloop.stages.vault.new_folders import look_into
 from twinloop.stages.vault.opened import ScanRecord

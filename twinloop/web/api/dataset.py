@@ -14,22 +14,25 @@ from twinloop.config import Settings, load_settings
 from twinloop.domain.facet import Facet
 from twinloop.domain.vault import Consent, Person
 from twinloop.errors import InputError, NothingToDo, StateError
+from twinloop.ports import SilentReporter
 from twinloop.stages.targets import save_targets, targets_json
-from twinloop.stages.vault.audit import audit
-from twinloop.stages.vault.bulk import Change, preview
-from twinloop.stages.vault.caption import last_options
-from twinloop.stages.vault.dedup import current
-from twinloop.stages.vault.duplicate_decisions import distinct, keep
-from twinloop.stages.vault.duplicates import read_duplicates
-from twinloop.stages.vault.edits import edit_many
-from twinloop.stages.vault.known import known_captions, known_photos
-from twinloop.stages.vault.label import LabelOptions, head_of, label, label_json, label_of, needed_label
-from twinloop.stages.vault.measured_shares import measured_shares
-from twinloop.stages.vault.opened import OpenVault, looked_into
-from twinloop.stages.vault.people import find_person, read_people
-from twinloop.stages.vault.prepared import adopt_edits
+from twinloop.stages.vault.copies.dedup import current
+from twinloop.stages.vault.copies.edits import distinct, keep
+from twinloop.stages.vault.copies.record import read_duplicates
+from twinloop.stages.vault.dataset.audit import audit
+from twinloop.stages.vault.dataset.bulk_edit import Change, preview
+from twinloop.stages.vault.dataset.caption import last_options
+from twinloop.stages.vault.dataset.folder.prepared import adopt_edits
+from twinloop.stages.vault.dataset.known_captions import known_captions
+from twinloop.stages.vault.dataset.known_photos import known_photos
+from twinloop.stages.vault.dataset.label import LabelOptions, head_of, label, label_json, label_of, needed_label
+from twinloop.stages.vault.dataset.measured_shares import measured_shares
+from twinloop.stages.vault.dataset.own_captions import edit_many
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.opening import looked_into
+from twinloop.stages.vault.people.record import find_person, read_people
 from twinloop.store.atomic import read_json
-from twinloop.web.api.shared import Sent, SilentReporter, TheSite, changing, private
+from twinloop.web.api.shared import Sent, TheSite, changing, private
 from twinloop.web.pictures import picture
 from twinloop.web.site import Site
 
@@ -46,11 +49,7 @@ def dataset(person: str, site: TheSite) -> dict[str, Any]:
         cutting, options = last_options(opened, who)
         record = _prepared(opened, who)
         captions = known_captions(opened, who, record)
-        constant = (
-            audit([item.text for item in captions], head_of(named, options.style), facets, options.style)
-            if named
-            else ()
-        )
+        constant = audit([item.text for item in captions], head_of(named, options.style), facets) if named else ()
         photos = known_photos(opened, who, facets)
         groups = _groups(opened, {item.photo.sha256 for item in photos})
         return {
@@ -58,13 +57,13 @@ def dataset(person: str, site: TheSite) -> dict[str, Any]:
             "options": {**options.to_json(), "framing": cutting.framing, "size": cutting.size},
             "photos": [item.to_json() for item in photos], "captions": [item.to_json() for item in captions],
             "audit": [item.to_json() for item in constant], "duplicates": groups,
-            "folder": site.show(opened.vault.person(who.name or who.id)) if record else None, "readiness": record.get("readiness"),
+            "folder": site.show(opened.vault.person(who.folder_name)) if record else None, "readiness": record.get("readiness"),
         }  # fmt: skip
 
 
 def _prepared(opened: OpenVault, person: Person) -> dict[str, Any]:
     """The person's ``person.json``; {} before `prep`."""
-    path = opened.vault.person_record(person.name or person.id)
+    path = opened.vault.person_record(person.folder_name)
     data: dict[str, Any] = read_json(path) if path.is_file() else {}
     return data if data.get("person") == person.id else {}
 
@@ -88,7 +87,7 @@ def prepared_picture(person: str, sha256: str, site: TheSite, size: int = 256) -
         files = {item["sha256"]: item["file"] for item in _prepared(opened, who).get("files", ()) if item["key"]}
         if sha256 not in files:
             raise NothingToDo("No such picture in this person's training set.")
-        return private(picture(opened.vault.person(who.name or who.id) / files[sha256], size, sha256))
+        return private(picture(opened.vault.person(who.folder_name) / files[sha256], size, sha256))
 
 
 class NewLabel(Sent):
@@ -203,7 +202,7 @@ def shares(person: str, site: TheSite, config: str | None = None) -> dict[str, A
     """The shares of a person's training set as last measured, and the targets of a configuration (None = the facets' own)."""
     with looked_into(site.vault.root) as opened:
         who = find_person(read_people(opened.vault), person)
-        folder = opened.vault.person(who.name or who.id)
+        folder = opened.vault.person(who.folder_name)
     written = [path for space in site.runs().values() for path in space.root.glob("gaps_iter*.json")]
     found = measured_shares(folder, [*written, site.vault.gaps(who.id)], site.home)
     settings = load_settings(_config(site, config)) if config else None

@@ -11,14 +11,15 @@ from pydantic import BaseModel
 
 from twinloop.domain.vault import FaceKey, Person
 from twinloop.errors import InputError, NothingToDo, StateError
-from twinloop.stages.vault import edit_people
-from twinloop.stages.vault.clusters import ListedPerson, clusters
-from twinloop.stages.vault.dedup import current
-from twinloop.stages.vault.duplicate_decisions import KINDS as DUPLICATES
+from twinloop.ports import SilentReporter
+from twinloop.stages.vault.copies.dedup import current
+from twinloop.stages.vault.copies.edits import KINDS as DUPLICATES
 from twinloop.stages.vault.history import history
-from twinloop.stages.vault.opened import looked_into
-from twinloop.stages.vault.people import find_person, read_people
-from twinloop.web.api.shared import Sent, SilentReporter, TheSite, changing, private
+from twinloop.stages.vault.opening import looked_into
+from twinloop.stages.vault.people import edits
+from twinloop.stages.vault.people.listing import ListedPerson, clusters
+from twinloop.stages.vault.people.record import find_person, read_people
+from twinloop.web.api.shared import Sent, TheSite, changing, private
 from twinloop.web.pictures import face as cut_face
 from twinloop.web.site import Site
 
@@ -126,49 +127,49 @@ class Faces(Sent):
 def name(body: OneName, site: TheSite) -> dict[str, Any]:
     """Call a person something."""
     with changing(site) as opened:
-        return edit_people.name(opened, body.person, body.name).to_json()
+        return edits.name(opened, body.person, body.name).to_json()
 
 
 @router.post("/merge")
 def merge(body: Into, site: TheSite) -> dict[str, Any]:
     """Two people are one."""
     with changing(site) as opened:
-        return edit_people.merge(opened, [body.into, body.person]).to_json()
+        return edits.merge(opened, [body.into, body.person]).to_json()
 
 
 @router.post("/split")
 def split(body: Faces, site: TheSite) -> dict[str, Any]:
     """These faces are a person of their own."""
     with changing(site) as opened:
-        return edit_people.split_faces(opened, None if body.person == STRANGERS else body.person, body.keys).to_json()
+        return edits.split_faces(opened, None if body.person == STRANGERS else body.person, body.keys).to_json()
 
 
 @router.post("/reject")
 def reject(body: Faces, site: TheSite) -> dict[str, Any]:
     """These faces are not this person."""
     with changing(site) as opened:
-        return edit_people.reject_faces(opened, body.person, body.keys).to_json()
+        return edits.reject_faces(opened, body.person, body.keys).to_json()
 
 
 @router.post("/assign")
 def assign(body: Faces, site: TheSite) -> dict[str, Any]:
     """These faces are this person."""
     with changing(site) as opened:
-        return edit_people.assign_faces(opened, body.person, body.keys).to_json()
+        return edits.assign_faces(opened, body.person, body.keys).to_json()
 
 
 @router.post("/hide")
 def hide(body: Who, site: TheSite) -> dict[str, Any]:
     """Leave a person out."""
     with changing(site) as opened:
-        return edit_people.hide(opened, body.person).to_json()
+        return edits.hide(opened, body.person).to_json()
 
 
 @router.post("/show")
 def show(body: Who, site: TheSite) -> dict[str, Any]:
     """A person is shown again."""
     with changing(site) as opened:
-        return edit_people.hide(opened, body.person, hidden=False).to_json()
+        return edits.hide(opened, body.person, hidden=False).to_json()
 
 
 class Last(Sent):
@@ -190,7 +191,7 @@ def undo(body: Last, site: TheSite) -> dict[str, Any]:
             raise StateError(
                 f"Nothing was taken back: the last decision is another one now ({text[newest]}). Look at it, then undo again."
             )
-        last = edit_people.undo(opened)
+        last = edits.undo(opened)
         if last.kind in DUPLICATES and opened.vault.duplicates.exists():
             current(opened, SilentReporter())
         return {"number": last.number, "kind": last.kind, "text": text[last.number]}

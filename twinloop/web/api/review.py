@@ -14,7 +14,7 @@ from twinloop.errors import InputError, NothingToDo
 from twinloop.stages.nearest import nearest_photos
 from twinloop.stages.review import Review, finish, say, to_look_at, wanted
 from twinloop.store.catalog import Catalog
-from twinloop.store.workspace import Workspace
+from twinloop.store.workspace import GENERATION_METADATA, Workspace
 from twinloop.web.api.shared import Sent, TheSite, made, private
 from twinloop.web.pictures import picture
 from twinloop.web.recorded import recorded
@@ -57,7 +57,7 @@ def _given_up(space: Workspace, iteration: int) -> int:
 
 
 def _made(space: Workspace, iteration: int) -> list[dict[str, Any]]:
-    metadata = space.synthetic(iteration) / "generation_metadata.json"
+    metadata = space.synthetic(iteration) / GENERATION_METADATA
     found: list[dict[str, Any]] = recorded(metadata)["images"] if metadata.exists() else []
     return found
 

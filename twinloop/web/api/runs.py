@@ -16,8 +16,9 @@ from twinloop.domain.shots import Shot
 from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.stages import review as reviewing
 from twinloop.stages.pick import picked
+from twinloop.store.atomic import read_object
 from twinloop.store.found_run import found_run
-from twinloop.store.workspace import Workspace
+from twinloop.store.workspace import GENERATION_METADATA, Workspace
 from twinloop.web.api.shared import Sent, TheJobs, TheSite, made
 from twinloop.web.pictures import picture
 from twinloop.web.recorded import recorded
@@ -104,11 +105,7 @@ def _output_dir(config: Mapping[str, Any]) -> str | None:
 
 def _json(path: Path) -> dict[str, Any]:
     """A JSON object; {} where there is none yet, or somebody else's file has the name."""
-    try:
-        data = recorded(path)
-    except (InputError, StateError):
-        return {}
-    return data if isinstance(data, dict) else {}
+    return read_object(path, recorded)
 
 
 @router.get("/run")
@@ -132,7 +129,7 @@ def run(run: str, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
 def panel_picture(run: str, version: int, number: int, site: TheSite, size: int = 256) -> Response:
     """The panel's image of one prompt by one version."""
     space = site.run(run)
-    metadata = _json(space.panel_images(version) / "generation_metadata.json").get("images", [])
+    metadata = _json(space.panel_images(version) / GENERATION_METADATA).get("images", [])
     if not 0 <= number < len(metadata):
         raise NothingToDo(f"v{version} has no panel image number {number}.")
     item = metadata[number]

@@ -13,7 +13,8 @@ from fastapi import Depends, Request, Response
 from pydantic import BaseModel, model_validator
 
 from twinloop.errors import Locked
-from twinloop.stages.vault.opened import OpenVault, opened
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.opening import open_vault
 from twinloop.web.jobs import Jobs
 from twinloop.web.site import Site
 
@@ -67,21 +68,8 @@ def changing(site: Site) -> Iterator[OpenVault]:
     """The vault, to write decisions down in. Raises Locked while a command works in it."""
     with _changing, contextlib.ExitStack() as held:
         try:
-            vault = held.enter_context(opened(site.vault.root))
+            opened = held.enter_context(open_vault(site.vault.root))
         except Locked as error:
             who = str(error).partition(". ")[0]
             raise Locked(f"{who}. Nothing was changed; wait until that has ended, or stop it.") from error
-        yield vault
-
-
-class SilentReporter:
-    """A reporter for work that is done while the page waits."""
-
-    def line(self, text: str) -> None:
-        """Not shown."""
-
-    def warn(self, text: str) -> None:
-        """Not shown."""
-
-    def progress(self, label: str, done: int, total: int) -> None:
-        """Not shown."""
+        yield opened

@@ -10,8 +10,8 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from twinloop.errors import InputError, NothingToDo
-from twinloop.stages.vault.opened import looked_into
-from twinloop.stages.vault.people import find_person, read_people
+from twinloop.stages.vault.opening import looked_into
+from twinloop.stages.vault.people.record import find_person, read_people
 from twinloop.stages.vault.status import status
 from twinloop.web.api.shared import Sent, TheJobs, TheSite, private
 from twinloop.web.jobs import Job, Jobs
@@ -99,7 +99,7 @@ def analyze(body: Who, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     """Count what the training set of a person lacks."""
     with looked_into(site.vault.root) as opened:
         person = find_person(read_people(opened.vault), body.person)
-        folder = opened.vault.person(person.name or person.id)
+        folder = opened.vault.person(person.folder_name)
         models = opened.record.models_dir
     if not folder.is_dir():
         raise NothingToDo(f"Nothing is prepared yet. First: twinloop vault prep {person.id}")

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from twinloop.adapters.detectors.blendshapes import BLENDSHAPES, SUBSET
 from twinloop.adapters.detectors.expressions import expression_scores, eyes_open
-from twinloop.adapters.detectors.imaging import RotatedCrop, keep_best, letterbox, similarity
+from twinloop.adapters.detectors.imaging import RotatedCrop, anchor_centers, keep_best, letterbox, sigmoid, similarity
 from twinloop.adapters.detectors.landmark_pose import MEAN_FACE, pose_of
 from twinloop.adapters.detectors.mediapipe_face import corner_height
-from twinloop.adapters.detectors.mediapipe_hands import palm_anchors, palm_crop
+from twinloop.adapters.detectors.mediapipe_hands import PALM_GRIDS, palm_crop
 from twinloop.adapters.detectors.sunglasses import EyeLight, eye_light, lenses
 from twinloop.adapters.detectors.yolov8 import decode as decode_v8
 from twinloop.adapters.detectors.yunet import decode as decode_yunet
@@ -93,8 +93,16 @@ def test_suppression() -> None:
     assert keep_best(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), 0.4) == []
 
 
+def test_a_sigmoid_neither_overflows_nor_changes_its_precision() -> None:
+    logits = np.array([-1e6, -60, -30, 0, 2, 1e6], np.float32)
+    with np.errstate(all="raise"):
+        found = sigmoid(logits)
+    assert found.dtype == np.float32 and found == pytest.approx([0, 0, 0, 0.5, 1 / (1 + np.exp(-2)), 1], abs=1e-7)
+    assert found[0] == found[1] < found[2] and len(set(sigmoid(logits, limit=30)[:3])) == 1
+
+
 def test_palm_anchors_and_crop() -> None:
-    anchors = palm_anchors()
+    anchors = anchor_centers(PALM_GRIDS)
     assert anchors.shape == (2016, 2)
     assert anchors[0] == pytest.approx([0.5 / 24, 0.5 / 24]) and anchors[1151] == pytest.approx([23.5 / 24] * 2)
     upright = palm_crop(

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from tests.single_file import write_single_file  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_files import BaseFiles, find_base  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.diffusion.model_folder import variant_of  # noqa: E402
@@ -40,38 +41,38 @@ def some_weights(path: Path, *names: str) -> Path:
 
 def test_missing_folder() -> None:
     with pytest.raises(MissingModel, match="no folder or file at /nowhere/at/all"):
-        find_base("/nowhere/at/all", SDXL, False)
+        find_base(BaseChoice("/nowhere/at/all"), SDXL)
 
 
 def test_a_hub_id_that_is_not_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(MissingModel, match="allow_download") as caught:
-        find_base("someone/some-model", SDXL, False)
+        find_base(BaseChoice("someone/some-model"), SDXL)
     assert "hf download someone/some-model" in str(caught.value)
 
 
 def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"no model_index\.json"):
-        find_base(str(tmp_path), SDXL, False)
+        find_base(BaseChoice(str(tmp_path)), SDXL)
 
 
 def test_a_model_of_another_family(tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
     with pytest.raises(InputError, match=r"FluxPipeline.*training\.preset"):
-        find_base(str(tmp_path), SDXL, False)
+        find_base(BaseChoice(str(tmp_path)), SDXL)
 
 
 def test_damaged_index(tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text("{")
     with pytest.raises(ModelFileError, match="not valid JSON"):
-        find_base(str(tmp_path), SDXL, False)
+        find_base(BaseChoice(str(tmp_path)), SDXL)
 
 
 @pytest.mark.parametrize("name", ["model.ckpt", "model.pt", "model.bin"])
 def test_pickles_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(ModelFileError, match="run code"):
-        find_base(str(tmp_path / name), SDXL, False)
+        find_base(BaseChoice(str(tmp_path / name)), SDXL)
 
 
 def test_a_folder_of_pickles_is_refused(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_a_folder_of_pickles_is_refused(tmp_path: Path) -> None:
     (tmp_path / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"x")
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": SDXL.pipeline}))
     with pytest.raises(ModelFileError, match="pickles"):
-        find_base(str(tmp_path), SDXL, False)
+        find_base(BaseChoice(str(tmp_path)), SDXL)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_a_missing_text_encoder_is_said_before_anything_is_loaded(
         del index[missing]
     (folder / "model_index.json").write_text(json.dumps(index))
     with pytest.raises(ModelFileError, match=rf"comes without {missing}, and models of the family '{family}'"):
-        find_base(str(folder), FAMILIES[family], False)
+        find_base(BaseChoice(str(folder)), FAMILIES[family])
 
 
 def test_sd35_reads_prompts_without_t5(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_sd35_reads_prompts_without_t5(tmp_path: Path) -> None:
     shutil.rmtree(folder / "text_encoder_3")
     index = json.loads((folder / "model_index.json").read_text()) | {"text_encoder_3": [None, None]}
     (folder / "model_index.json").write_text(json.dumps(index))
-    base = open_base(str(folder), FAMILIES["sd35"], "cpu", False, "float32")
+    base = open_base(BaseChoice(str(folder), "cpu", "float32"), FAMILIES["sd35"])
     words = base.prompts.embed("photo of ohwx ana")["prompt_embeds"]
     length = base.pipeline.tokenizer_max_length
     assert bool(words[:, :length].any()) and not bool(words[:, length:].any())
@@ -118,7 +119,7 @@ def test_sd35_reads_prompts_without_t5(tmp_path: Path) -> None:
 def test_a_folder_without_weights(tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": SDXL.pipeline}))
     with pytest.raises(MissingModel, match="no weights"):
-        find_base(str(tmp_path), SDXL, False)
+        find_base(BaseChoice(str(tmp_path)), SDXL)
 
 
 def test_a_truncated_weight_file(tiny_base: Path, tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ def test_a_truncated_weight_file(tiny_base: Path, tmp_path: Path) -> None:
     weights = next((broken / "unet").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(ModelFileError, match="cannot be loaded"):
-        open_base(str(broken), SDXL, "cpu", False)
+        open_base(BaseChoice(str(broken), "cpu"), SDXL)
 
 
 def test_a_single_file_without_its_configuration_asks_before_it_fetches(
@@ -134,15 +135,17 @@ def test_a_single_file_without_its_configuration_asks_before_it_fetches(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     some_weights(tmp_path / "model.safetensors")
-    with pytest.raises(MissingModel, match=r"model\.safetensors is a single file.*allow_download"):
-        find_base(str(tmp_path / "model.safetensors"), SDXL, False)
+    with pytest.raises(MissingModel, match=r"(?s)model\.safetensors is a single file.*allow_download"):
+        find_base(BaseChoice(str(tmp_path / "model.safetensors")), SDXL)
 
 
 def test_a_single_file_is_the_model_of_its_folder(full_base: Path, tmp_path: Path) -> None:
     """As checkpoints are shared on the web: one file in the original names, the configuration beside it."""
     copy(full_base, tmp_path / "model")
     write_single_file(full_base, tmp_path / "model.safetensors")
-    whole, single = (open_base(str(path), SDXL, "cpu", False) for path in (full_base, tmp_path / "model.safetensors"))
+    whole, single = (
+        open_base(BaseChoice(str(path), "cpu"), SDXL) for path in (full_base, tmp_path / "model.safetensors")
+    )
     for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
         ours, theirs = getattr(whole.pipeline, part).state_dict(), getattr(single.pipeline, part).state_dict()
         assert ours.keys() == theirs.keys(), part
@@ -154,7 +157,7 @@ def test_a_single_file_that_is_something_else(full_base: Path, tmp_path: Path) -
     copy(full_base, tmp_path / "model")
     shutil.copy(next((full_base / "vae").glob("*.safetensors")), tmp_path / "model.safetensors")
     with pytest.raises(ModelFileError, match="cannot be loaded as a StableDiffusionXLPipeline"):
-        open_base(str(tmp_path / "model.safetensors"), SDXL, "cpu", False)
+        open_base(BaseChoice(str(tmp_path / "model.safetensors"), "cpu"), SDXL)
 
 
 @pytest.mark.parametrize("name", ["sd35", "flux", "flux2", "flux2-klein", "zimage", "qwen-image"])
@@ -163,7 +166,7 @@ def test_a_single_file_is_the_denoiser_and_the_folder_beside_it_the_rest(name: s
     family = FAMILIES[name]
     folder = build_tiny(name, tmp_path / "model")
     shutil.move(str(next((folder / "transformer").glob("*.safetensors"))), tmp_path / "model.safetensors")
-    single = open_base(str(tmp_path / "model.safetensors"), family, "cpu", False)
+    single = open_base(BaseChoice(str(tmp_path / "model.safetensors"), "cpu"), family)
     state = {key.replace(".base_layer", ""): value for key, value in single.denoiser.state_dict().items()}
     kept = load_file(tmp_path / "model.safetensors")
     assert kept.keys() == state.keys() and all(torch.equal(state[key], value) for key, value in kept.items())
@@ -176,7 +179,7 @@ def test_a_z_image_file_in_the_original_names(tmp_path: Path) -> None:
     kept = load_file(next((folder / "transformer").glob("*.safetensors")))
     save_file(original_zimage(kept), tmp_path / "model.safetensors")
     assert preset_for(str(tmp_path / "model.safetensors")) == "zimage"
-    single = open_base(str(tmp_path / "model.safetensors"), family, "cpu", False)
+    single = open_base(BaseChoice(str(tmp_path / "model.safetensors"), "cpu"), family)
     state = single.denoiser.state_dict()
     assert kept.keys() == state.keys() and all(torch.equal(state[key], value) for key, value in kept.items())
 
@@ -204,14 +207,14 @@ def original_zimage(kept: dict[str, Any]) -> dict[str, Any]:
 def test_a_single_file_of_another_family(tmp_path: Path) -> None:
     marks = [mark for mark in FAMILIES["flux"].single_file.marks[0] if not mark.startswith("!")]
     with pytest.raises(InputError, match=r"is a model of the family 'flux'.*set it to flux"):
-        find_base(str(some_weights(tmp_path / "model.safetensors", *marks)), SDXL, False)
+        find_base(BaseChoice(str(some_weights(tmp_path / "model.safetensors", *marks))), SDXL)
 
 
 def test_a_single_file_that_is_cut_off(tmp_path: Path) -> None:
     path = some_weights(tmp_path / "model.safetensors")
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(ModelFileError, match="cut off, 3 bytes are missing"):
-        find_base(str(path), SDXL, False)
+        find_base(BaseChoice(str(path)), SDXL)
 
 
 def test_the_size_of_a_download_is_named_where_it_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,9 +222,9 @@ def test_the_size_of_a_download_is_named_where_it_is_known(tmp_path: Path, monke
     for family in FAMILIES.values():
         with pytest.raises(
             MissingModel,
-            match=rf"about {re.escape(family.download)}.*hf download {re.escape(family.reference)}.*--allow-download",
+            match=rf"(?s)about {re.escape(family.download)}.*hf download {re.escape(family.reference)}.*--allow-download",
         ):
-            find_base(family.reference, family, False)
+            find_base(BaseChoice(family.reference), family)
 
 
 def test_a_v_model_says_so_by_a_tensor(full_base: Path, tmp_path: Path) -> None:
@@ -229,7 +232,7 @@ def test_a_v_model_says_so_by_a_tensor(full_base: Path, tmp_path: Path) -> None:
     write_single_file(full_base, tmp_path / "model.safetensors")
     tensors = load_file(tmp_path / "model.safetensors")
     save_file({**tensors, "v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}, tmp_path / "model.safetensors")
-    config = open_base(str(tmp_path / "model.safetensors"), SDXL, "cpu", False).scheduler_config
+    config = open_base(BaseChoice(str(tmp_path / "model.safetensors"), "cpu"), SDXL).scheduler_config
     assert (
         config.prediction_type == "v_prediction"
         and config.rescale_betas_zero_snr
@@ -241,7 +244,7 @@ def test_the_configuration_beside_a_single_file_is_found(tmp_path: Path) -> None
     some_weights(tmp_path / "model.safetensors")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model_index.json").write_text("{}")
-    assert find_base(str(tmp_path / "model.safetensors"), SDXL, False).config == tmp_path / "model"
+    assert find_base(BaseChoice(str(tmp_path / "model.safetensors")), SDXL).config == tmp_path / "model"
 
 
 def test_half_precision_variants(tmp_path: Path) -> None:
@@ -256,14 +259,14 @@ def test_half_precision_variants(tmp_path: Path) -> None:
 
 def test_the_fingerprint_follows_the_content_not_the_place(tiny_base: Path, full_base: Path, tmp_path: Path) -> None:
     moved = copy(tiny_base, tmp_path / "moved")
-    before = find_base(str(tiny_base), SDXL, False).fingerprint()
-    assert find_base(str(moved), SDXL, False).fingerprint() == before
-    assert find_base(str(full_base), SDXL, False).fingerprint() != before
+    before = find_base(BaseChoice(str(tiny_base)), SDXL).fingerprint()
+    assert find_base(BaseChoice(str(moved)), SDXL).fingerprint() == before
+    assert find_base(BaseChoice(str(full_base)), SDXL).fingerprint() != before
     weights = next((moved / "unet").glob("*.safetensors"))
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(bytes(data))
-    assert find_base(str(moved), SDXL, False).fingerprint() != before
+    assert find_base(BaseChoice(str(moved)), SDXL).fingerprint() != before
 
 
 def test_the_fingerprint_of_a_denoiser_alone_follows_what_it_borrows(tmp_path: Path) -> None:
@@ -293,12 +296,14 @@ def test_the_fingerprint_of_a_denoiser_alone_follows_what_it_borrows(tmp_path: P
 
 
 def test_generator_and_trainer_share_one_base(tiny_base: Path) -> None:
-    assert open_base(str(tiny_base), SDXL, "cpu", False) is open_base(str(tiny_base), replace(SDXL), "cpu", False)
+    assert open_base(BaseChoice(str(tiny_base), "cpu"), SDXL) is open_base(
+        BaseChoice(str(tiny_base), "cpu"), replace(SDXL)
+    )
 
 
 def test_a_base_in_memory_serves_its_own_family_only(full_base: Path) -> None:
     other = replace(SDXL, targets=("attn2.to_q",))
-    first = open_base(str(full_base), SDXL, "cpu", False)
-    assert open_base(str(full_base), SDXL, "cpu", False) is first
-    assert open_base(str(full_base), other, "cpu", False).family.targets == ("attn2.to_q",)
-    assert open_base(str(full_base), SDXL, "cpu", False).family == SDXL
+    first = open_base(BaseChoice(str(full_base), "cpu"), SDXL)
+    assert open_base(BaseChoice(str(full_base), "cpu"), SDXL) is first
+    assert open_base(BaseChoice(str(full_base), "cpu"), other).family.targets == ("attn2.to_q",)
+    assert open_base(BaseChoice(str(full_base), "cpu"), SDXL).family == SDXL

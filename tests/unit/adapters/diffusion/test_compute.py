@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -38,3 +40,17 @@ def test_a_device_that_is_not_there() -> None:
     with pytest.raises(InputError, match='"device": "auto"'):
         choose_compute("cuda")
     assert choose_compute("auto").dtype in (torch.float32, torch.float16)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "apple", "told"),
+    [(True, False, "cuda (Some GPU, 24 GiB)"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_the_device_is_named_with_its_memory(
+    gpu: bool, apple: bool, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: apple)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: "Some GPU")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(total_memory=24 * 2**30))
+    assert compute.device_name() == told

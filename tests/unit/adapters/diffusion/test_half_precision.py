@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from twinloop.adapters.diffusion import pixels  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.memory import ran_out_of_memory  # noqa: E402
 from twinloop.adapters.diffusion.pixels import encode, ready_vae  # noqa: E402
@@ -22,7 +23,7 @@ from twinloop.families import FAMILIES  # noqa: E402
 
 @pytest.fixture
 def base(full_base: Path) -> Iterator[BaseModel]:
-    opened = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    opened = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
     compute, tiling = opened.compute, opened.pipeline.vae.use_tiling
     yield opened
     opened.compute = compute
@@ -42,20 +43,26 @@ def test_pictures_are_scaled_before_they_lose_their_bits(base: BaseModel, monkey
     monkeypatch.setattr(vae, "encode", watched)
     greys = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
     image = np.kron(greys, np.ones((4, 4, 1), np.uint8))
-    latents = encode(base, image)
+    pixels.encode_raw(base, image)
     (given,) = seen
     wanted = torch.from_numpy(image).double() / 127.5 - 1
     error = (given[0].permute(1, 2, 0).double() - wanted).abs()
     assert given.dtype == torch.bfloat16 and bool((error <= wanted.abs() * 2**-8).all())
-    assert latents.dtype == torch.float32
 
 
-def test_latents_are_scaled_in_full_precision(base: BaseModel) -> None:
-    base.pipeline.vae.to(torch.bfloat16)
-    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    raw = pixels.encode_raw(base, image)
-    assert raw.dtype == torch.bfloat16
-    assert torch.equal(encode(base, image), raw.float() * base.pipeline.vae.config.scaling_factor)
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_a_training_sees_latents_in_full_precision(half: torch.dtype, base: BaseModel) -> None:
+    """Whatever type the weights are kept in for drawing; which they have again afterwards, bit for bit."""
+    image = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+    vae = base.pipeline.vae.to(half)
+    before = {name: value.clone() for name, value in vae.state_dict().items()}
+    made = encode(base, image)
+    after = vae.state_dict()
+    assert all(after[name].dtype == half and torch.equal(after[name], value) for name, value in before.items())
+    vae.float()
+    assert torch.equal(made, pixels.encode_raw(base, image) * vae.config.scaling_factor)
+    vae.to(torch.bfloat16)
+    assert not torch.equal(pixels.encode_raw(base, image).float() * vae.config.scaling_factor, made)
 
 
 def test_a_small_gpu_decodes_in_tiles_also_while_the_autoencoder_waits(

@@ -19,6 +19,7 @@ from PIL import Image  # noqa: E402
 
 from tests.contract.makers import GENERATION, shots  # noqa: E402
 from twinloop.adapters.diffusion import pixels  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.prompts import PromptEmbedder  # noqa: E402
 from twinloop.adapters.diffusion.quantised.eight_bits import EightBits  # noqa: E402
@@ -65,7 +66,7 @@ def test_text_encoders_come_over_and_go_back(encoder: Encoder) -> None:
 
 @pytest.fixture
 def base(full_base: Path) -> Iterator[BaseModel]:
-    opened = open_base(str(full_base), SDXL, "cpu", False)
+    opened = open_base(BaseChoice(str(full_base), "cpu"), SDXL)
     yield opened
     opened.lora.use(None)
 
@@ -82,7 +83,7 @@ def test_the_denoiser_comes_over_while_pictures_are_made(
     """As the hooks of ``"offload": "model"`` bring it: at its call, in the middle of a pipeline."""
     Image.new("RGB", (64, 64)).save(tmp_path / "photo.png")
     shot = replace(shots(1)[0], source=str(tmp_path / "photo.png") if from_photo else None)
-    generator = DiffusersGenerator(str(full_base), SDXL, device="cpu")
+    generator = DiffusersGenerator(BaseChoice(str(full_base), "cpu"), SDXL)
     called = hooked(monkeypatch, base.denoiser, "forward", encoder)
     assert len(list(generator.generate([shot], GENERATION))) == 1
     assert called

@@ -19,6 +19,7 @@ from peft.utils.integrations import dequantize_module_weight  # noqa: E402
 from tests.contract.makers import SIZE  # noqa: E402
 from tests.single_file import write_single_file  # noqa: E402
 from tests.tiny_families import BUILDERS, build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.compute import Compute, choose_compute  # noqa: E402
 from twinloop.adapters.diffusion.offloading import check_offload  # noqa: E402
@@ -27,6 +28,7 @@ from twinloop.adapters.diffusion.prompts import join  # noqa: E402
 from twinloop.adapters.diffusion.quantised.model import large_parts, quantisable, quantise  # noqa: E402
 from twinloop.adapters.diffusion.quantised.sizes import bytes_if, plain_shape, real_bytes  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
+from twinloop.adapters.trainers.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.domain.quantised import QUANTIZATIONS, Quantization  # noqa: E402
 from twinloop.errors import InputError, MissingExtra  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -41,14 +43,14 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def opened(family: str, path: Path, how: str | None = None, precision: str = "float32") -> BaseModel:
-    return open_base(str(path), FAMILIES[family], "cpu", False, precision, how)
+    return open_base(BaseChoice(str(path), "cpu", precision, how), FAMILIES[family])
 
 
 def answer(base: BaseModel) -> tuple[Any, Any]:
     """What the denoiser predicts with a LoRA on it, and the LoRA's gradients as one vector."""
     words = join([base.prompts.embed("photo of ohwx ana")], base.family.joining)
     latents = torch.randn(latent_shape(base, SIZE, SIZE), generator=torch.Generator().manual_seed(0))
-    with adapted(base, base.family.targets, 4, 4.0, 0) as denoiser:
+    with adapted(base, AdapterPlan(base.family.targets, 4, 4.0), 0) as denoiser:
         for name, parameter in denoiser.parameters.items():
             if name.endswith("lora_B"):
                 torch.nn.init.constant_(parameter, 0.01)

@@ -15,8 +15,9 @@ pytest.importorskip("diffusers")
 
 from tests.contract.makers import GENERATION, shots  # noqa: E402
 from twinloop.adapters.diffusion import regions  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.compute import Compute  # noqa: E402
-from twinloop.adapters.diffusion.regions import OFF, REGIONAL, Regions, blocks_of, pays  # noqa: E402
+from twinloop.adapters.diffusion.regions import REGIONAL, Regions, blocks_of, pays  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.errors import OutOfMemory  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -32,7 +33,7 @@ CUDA, CPU = (Compute(torch.device(kind), torch.float32, None) for kind in ("cuda
         (None, CUDA, 600, False, False),
         (None, CPU, 10**9, True, False),
         (REGIONAL, CPU, 0, False, True),
-        (OFF, CUDA, 10**9, True, False),
+        ("off", CUDA, 10**9, True, False),
     ],
 )
 def test_when_compiling_pays(
@@ -45,9 +46,7 @@ def test_when_compiling_pays(
 @pytest.fixture
 def generator(full_base: Path) -> Iterator[DiffusersGenerator]:
     notices: list[str] = []
-    made = DiffusersGenerator(
-        str(full_base), FAMILIES["sdxl"], device="cpu", precision="float32", notice=notices.append
-    )
+    made = DiffusersGenerator(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"], notices.append)
     made.notices = notices  # type: ignore[attr-defined]
     made._base.__dict__.pop("regions", None)
     yield made
@@ -68,7 +67,7 @@ def broken(error: BaseException, calls: list[int]) -> Callable[..., Any]:
 
 def test_a_compiler_that_fails_is_said_once_and_asked_once(generator: DiffusersGenerator) -> None:
     generator.load_lora(None)
-    plain, calls = picture(generator, OFF), list[int]()
+    plain, calls = picture(generator, "off"), list[int]()
     generator._base.regions.backend = broken(OSError("no C compiler\nand so on"), calls)
     assert np.array_equal(picture(generator), plain)
     assert np.array_equal(picture(generator), plain)

@@ -13,6 +13,7 @@ pytest.importorskip("diffusers")
 
 from diffusers import AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage  # noqa: E402
 
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.pixels import ready_vae  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -29,7 +30,7 @@ def autoencoder(kind: Any, size: int) -> Any:
 @pytest.fixture
 def base(full_base: Path) -> BaseModel:
     """One of our own: the pipeline is shared by the tests of this process."""
-    opened = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False)
+    opened = open_base(BaseChoice(str(full_base), "cpu"), FAMILIES["sdxl"])
     return replace(opened, pipeline=Pipeline())
 
 

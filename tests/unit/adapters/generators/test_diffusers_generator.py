@@ -17,6 +17,7 @@ from PIL import Image  # noqa: E402
 from tests.contract.makers import GENERATION, SIZE, shots  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion import base_model  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.compute import Compute  # noqa: E402
 from twinloop.adapters.diffusion.pixels import decode, encode, encode_raw, ready_vae  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import ONE_STEP, DiffusersGenerator  # noqa: E402
@@ -28,7 +29,7 @@ from twinloop.families import FAMILIES  # noqa: E402
 
 @pytest.fixture(params=["tiny_base", "full_base"])
 def generator(request: pytest.FixtureRequest) -> DiffusersGenerator:
-    made = DiffusersGenerator(str(request.getfixturevalue(request.param)), FAMILIES["sdxl"], device="cpu")
+    made = DiffusersGenerator(BaseChoice(str(request.getfixturevalue(request.param)), "cpu"), FAMILIES["sdxl"])
     made.load_lora(None)
     return made
 
@@ -49,11 +50,11 @@ def test_each_distinct_prompt_is_embedded_once(generator: DiffusersGenerator) ->
         replace(shot, prompt=f"photo of ohwx ana {shot.index % 2}", negative_prompt="blurry") for shot in shots(5)
     ]
     generator._base.prompts.forget()
-    before = generator.encoded_prompts
+    before = generator._base.prompts.encoded
     images(generator, wanted)
-    assert generator.encoded_prompts - before == 3  # two prompts, one negative
+    assert generator._base.prompts.encoded - before == 3  # two prompts, one negative
     images(generator, wanted[::-1])
-    assert generator.encoded_prompts - before == 3
+    assert generator._base.prompts.encoded - before == 3
 
 
 def test_plain_diffusers_makes_the_same_picture(generator: DiffusersGenerator) -> None:
@@ -129,6 +130,38 @@ def test_out_of_memory_names_the_setting(generator: DiffusersGenerator, monkeypa
         images(generator, shots(1))
 
 
+def test_a_size_that_the_model_cannot_make_is_known_before_an_image_is_asked_for(generator: DiffusersGenerator) -> None:
+    step = generator._base.size_step
+    generator.check(replace(GENERATION, width=3 * step, height=5 * step))
+    with pytest.raises(InputError, match=rf"height {4 * step + 4}.*multiples of {step}, such as height {4 * step}"):
+        generator.check(replace(GENERATION, height=4 * step + 4))
+
+
+def test_words_beyond_what_the_model_reads_are_named_once(tiny_base: Path) -> None:
+    """The tiny encoders read 14 tokens; a real one 75."""
+    said: list[str] = []
+    generator = DiffusersGenerator(BaseChoice(str(tiny_base), "cpu"), FAMILIES["sdxl"], said.append)
+    generator.load_lora(None)
+    short, long = "a photo of ohwx ana", " ".join(["blurry"] * 14 + ["Woman", "smiling"])
+    wanted = [replace(shot, prompt=short, negative_prompt=long) for shot in shots(4)]
+    images(generator, wanted)
+    images(generator, wanted)
+    (line,) = said
+    assert line.startswith(
+        "Only the first 14 tokens of this prompt are read by this model; left out: Woman smiling (of: blurry"
+    )
+    images(generator, [replace(shot, prompt=f"{long} {shot.index}", negative_prompt="") for shot in shots(9)])
+    assert len(said) == 6 and said[-1].startswith("More prompts are cut off")
+
+
+def test_what_no_one_reads_is_not_named(tiny_base: Path) -> None:
+    said: list[str] = []
+    generator = DiffusersGenerator(BaseChoice(str(tiny_base), "cpu"), FAMILIES["sdxl"], said.append)
+    generator.load_lora(None)
+    images(generator, [replace(shots(1)[0], negative_prompt="blurry " * 20)], guidance=1.0)
+    assert said == []
+
+
 @pytest.mark.parametrize("compiled", ["regional", "off"])
 def test_out_of_memory_on_the_way_to_the_gpu(
     generator: DiffusersGenerator, compiled: str, monkeypatch: pytest.MonkeyPatch
@@ -188,7 +221,7 @@ def test_half_precision_from_a_photo(family: str, photo: Path, tmp_path: Path, m
     """Some autoencoders decode in float32 there, but are handed photos in float16 by the image pipelines."""
     half = Compute(torch.device("cpu"), torch.float16, None, exact=True)
     monkeypatch.setattr(base_model, "choose_compute", lambda *_: half)
-    generator = DiffusersGenerator(str(build_tiny(family, tmp_path / family)), FAMILIES[family])
+    generator = DiffusersGenerator(BaseChoice(str(build_tiny(family, tmp_path / family))), FAMILIES[family])
     vae = generator._base.pipeline.vae
     assert vae.dtype == torch.float16 and vae.config.force_upcast
     wanted = [replace(shot, source=str(photo) if shot.index % 2 else None) for shot in shots(4)]

@@ -15,7 +15,7 @@ import pytest
 
 from tests.unit.adapters.scanning.jobs import HERE
 from twinloop.adapters.scanning.process import WorkerProcess
-from twinloop.adapters.scanning.supervisor import Limits, Outcome, Supervisor
+from twinloop.adapters.scanning.supervisor import Limits, Supervisor, TaskResult
 from twinloop.errors import MissingModel, ModelFileError, StateError
 
 ROOT = Path(__file__).parents[4]
@@ -25,7 +25,7 @@ def supervisor(count: int = 1, timeout: float = 20.0, entry: str = "make", **arg
     return Supervisor(f"{HERE}:{entry}", arguments, count, Limits(timeout, memory=256))
 
 
-def outcomes(pool: Supervisor[str], *tasks: str) -> dict[str, Outcome[str]]:
+def outcomes(pool: Supervisor[str], *tasks: str) -> dict[str, TaskResult[str]]:
     return {
         made.task: made
         for made in pool.run(((task, task.encode()) for task in tasks), lambda task, question: question.upper())
@@ -123,7 +123,7 @@ def test_a_worker_that_died_idle_costs_no_task() -> None:
         process.kill()
         process.wait()
         done = outcomes(made, "say a", "say b")
-    assert done == {"say a": Outcome("say a", b"done a"), "say b": Outcome("say b", b"done b")}
+    assert done == {"say a": TaskResult("say a", b"done a"), "say b": TaskResult("say b", b"done b")}
 
 
 def test_a_worker_that_dies_before_it_reads_the_task_costs_no_task() -> None:
@@ -134,7 +134,7 @@ def test_a_worker_that_dies_before_it_reads_the_task_costs_no_task() -> None:
         killing.start()
         done = outcomes(made, "say a", "say b")
         killing.join()
-    assert done == {"say a": Outcome("say a", b"done a"), "say b": Outcome("say b", b"done b")}
+    assert done == {"say a": TaskResult("say a", b"done a"), "say b": TaskResult("say b", b"done b")}
 
 
 def test_workers_that_all_die_idle_are_an_error_and_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,13 @@ pytest.importorskip("diffusers")
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.compute import _cpu_computes_bfloat16  # noqa: E402
 from twinloop.adapters.diffusion.quantised.sizes import real_bytes  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
+from twinloop.adapters.trainers.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -34,7 +36,7 @@ class Interrupted(Exception):
 
 
 def opened(folder: Path, name: str, precision: str) -> BaseModel:
-    return open_base(str(folder), FAMILIES[name], "cpu", False, precision)
+    return open_base(BaseChoice(str(folder), "cpu", precision), FAMILIES[name])
 
 
 def train(folder: Path, name: str, home: Path, photos: Path, stop_after: int = 0) -> tuple[bytes, bytes]:
@@ -44,7 +46,7 @@ def train(folder: Path, name: str, home: Path, photos: Path, stop_after: int = 0
 
     family, output = FAMILIES[name], home / "lora.safetensors"
     settings = replace(TRAINING, text_encoder=True, ema_decay=0.5, tensorboard=False)
-    trainer = DiffusersLoraTrainer(str(folder), family, device="cpu", precision="bfloat16")
+    trainer = DiffusersLoraTrainer(BaseChoice(str(folder), "cpu", "bfloat16"), family)
     trainer.train(samples(photos, count=3), settings, output, home / "work", {}, progress)
     return output.read_bytes(), kohya_path(output).read_bytes()
 
@@ -57,7 +59,7 @@ def test_weights_take_half_and_the_lora_stays_float32(name: str, tmp_path: Path)
     base = opened(folder, name, "bfloat16")
     weights: Mapping[str, Any] = dict(base.denoiser.named_parameters())
     assert {weight.dtype for weight in weights.values()} == {torch.bfloat16}
-    with adapted(base, base.family.targets, 4, 4.0, 0, text_encoder=True) as denoiser:
+    with adapted(base, AdapterPlan(base.family.targets, 4, 4.0, text_encoder=True), 0) as denoiser:
         assert {parameter.dtype for parameter in denoiser.parameters.values()} == {torch.float32}
 
 
@@ -78,7 +80,7 @@ def test_pictures_are_near_those_of_float32(name: str, tmp_path: Path) -> None:
     folder = build_tiny(name, tmp_path / "base")
 
     def picture(precision: str) -> ImageArray:
-        generator = DiffusersGenerator(str(folder), FAMILIES[name], device="cpu", precision=precision)
+        generator = DiffusersGenerator(BaseChoice(str(folder), "cpu", precision), FAMILIES[name])
         return next(image for _, image in generator.generate(shots(1), GENERATION))
 
     exact, half = picture("float32").astype(float), picture("bfloat16").astype(float)

@@ -18,6 +18,7 @@ pytest.importorskip("diffusers")
 from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.diffusion.regions import BACKEND, REGIONAL, Regions  # noqa: E402
 from twinloop.adapters.trainers.compiled import COMPILED, CompiledBlocks  # noqa: E402
@@ -44,11 +45,11 @@ class Bench:
 
     @property
     def regions(self) -> Regions:
-        return open_base(str(self._base), FAMILY, "cpu", False, "float32").regions
+        return open_base(BaseChoice(str(self._base), "cpu", "float32"), FAMILY).regions
 
     def fresh(self, backend: str | Callable[..., Any]) -> None:
         """As in a process that has compiled nothing yet."""
-        open_base(str(self._base), FAMILY, "cpu", False, "float32").__dict__.pop("regions", None)
+        open_base(BaseChoice(str(self._base), "cpu", "float32"), FAMILY).__dict__.pop("regions", None)
         torch._dynamo.reset()
         self.regions.backend = backend
         self.notices.clear()
@@ -60,9 +61,7 @@ class Bench:
             if step == kill_after:
                 raise Killed
 
-        trainer = DiffusersLoraTrainer(
-            str(self._base), FAMILY, device="cpu", precision="float32", notice=self.notices.append
-        )
+        trainer = DiffusersLoraTrainer(BaseChoice(str(self._base), "cpu", "float32"), FAMILY, self.notices.append)
         output = self._home / name / "lora.safetensors"
         try:
             trainer.train(self._photos, replace(SETTINGS, compile=how), output, output.parent / "work", {}, progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from PIL import Image  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.framing import frame  # noqa: E402
 from twinloop.adapters.diffusion.pixels import encode  # noqa: E402
@@ -45,7 +47,7 @@ def photos(tmp_path: Path) -> tuple[TrainingSample, ...]:
 
 @pytest.fixture
 def base(full_base: Path) -> BaseModel:
-    return open_base(str(full_base), SDXL, "cpu", False)
+    return open_base(BaseChoice(str(full_base), "cpu"), SDXL)
 
 
 def train(
@@ -55,7 +57,7 @@ def train(
     settings: TrainingSettings = TRAINING,
     progress: Callable[[int, int, float], None] = lambda *_: None,
 ) -> Any:
-    return DiffusersLoraTrainer(str(base), SDXL, device="cpu").train(
+    return DiffusersLoraTrainer(BaseChoice(str(base), "cpu"), SDXL).train(
         photos, settings, home / "lora.safetensors", home / "work", {}, progress
     )
 
@@ -92,7 +94,7 @@ def test_other_settings_or_another_base_are_other_latents(
     TrainingCache(tmp_path / "cache", base, CACHE).prepare(photos)
     for other, settings in (
         (base, replace(CACHE, resolution=96)),
-        (open_base(str(tiny_base), SDXL, "cpu", False), CACHE),
+        (open_base(BaseChoice(str(tiny_base), "cpu"), SDXL), CACHE),
     ):
         cache = TrainingCache(tmp_path / "cache", other, settings)
         cache.prepare(photos)
@@ -140,9 +142,9 @@ def test_size_conditioning() -> None:
 def test_a_preset_says_whether_shapes_and_sizes_vary(
     preset: str, full_base: Path, base: BaseModel, photos: tuple[TrainingSample, ...], tmp_path: Path
 ) -> None:
-    trainer = DiffusersLoraTrainer(str(full_base), SDXL, device="cpu")
+    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu"), SDXL)
     batches = trainer._prepare(base, photos, replace(TRAINING, preset=preset), tmp_path)
-    sizes = {tuple(row.tolist()) for step in range(1, 20) for row in batches.batch(step).sizes}
+    sizes = {tuple(row.tolist()) for step in range(1, 20) for batch in batches.step(step) for row in batch.sizes}
     if preset == "nano":
         assert sizes == {(64.0, 64.0, 0.0, 0.0, 64.0, 64.0)}
     else:
@@ -150,7 +152,7 @@ def test_a_preset_says_whether_shapes_and_sizes_vary(
         assert len({size[4:] for size in sizes}) > 1
 
 
-def test_a_batch_is_stacked_in_order_of_its_draw(
+def test_the_pictures_of_a_step_are_stacked_by_size(
     base: BaseModel, photos: tuple[TrainingSample, ...], tmp_path: Path
 ) -> None:
     cache = TrainingCache(tmp_path / "cache", base, CACHE)
@@ -158,22 +160,80 @@ def test_a_batch_is_stacked_in_order_of_its_draw(
     words = cache.embeddings([*(sample.caption for sample in photos), ""])
     settings = replace(TRAINING, batch_size=3, caption_dropout=0.5, flip=True)
     batches = Batches(prepared, words, [1.0] * len(photos), settings, torch.device("cpu"), true_sizes=True)
-    known = [tensor for sample in prepared for tensor in (sample.latents, sample.mirror) if tensor is not None]
-    empty = 0
+    empty, mixed = 0, 0
     for step in range(1, 13):
-        batch = batches.batch(step)
-        assert (
-            batch.latents.shape[0]
-            == len(batch.words["prompt_embeds"])
-            == len(batch.words["pooled_prompt_embeds"])
-            == batch.sizes.shape[0]
-            == 3
-        )
-        for latents in batch.latents:
-            assert any(torch.equal(latents, other) for other in known if other.shape == latents.shape)
-        empty += sum(torch.equal(row, words[""]["prompt_embeds"][0]) for row in batch.words["prompt_embeds"])
-    assert 8 <= empty <= 28
+        groups = batches.step(step)
+        assert sum(len(batch.samples) for batch in groups) == 3
+        assert len({batch.latents.shape[2:] for batch in groups}) == len(groups)
+        mixed += len(groups) > 1
+        for batch in groups:
+            assert len(batch.words["prompt_embeds"]) == len(batch.words["pooled_prompt_embeds"]) == len(batch.samples)
+            rows = zip(batch.samples, batch.mirrored, batch.texts, batch.latents, batch.sizes, strict=True)
+            for number, mirrored, text, latents, sizes in rows:
+                sample = prepared[number]
+                wanted = sample.mirror if mirrored else sample.latents
+                assert wanted is not None and torch.equal(latents, wanted)
+                assert text in (sample.caption, "")
+                assert tuple(sizes.tolist()) == time_ids(sample.framing, true_sizes=True)
+            empty += sum(torch.equal(row, words[""]["prompt_embeds"][0]) for row in batch.words["prompt_embeds"])
+    assert mixed > 6 and 8 <= empty <= 28
     assert (words[""]["prompt_embeds"] == 0).all()  # this base says that no prompt is zeros
+
+
+def test_pictures_are_trained_at_smaller_sizes_too(full_base: Path, base: BaseModel, tmp_path: Path) -> None:
+    """The last photo is too small for both sizes: it is there once, with all of its weight."""
+    photos = samples(tmp_path / "photos")
+    small = samples(tmp_path / "small", count=1)[0]
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(small.path)
+    photos = (*photos, replace(small, sha256=hashlib.sha256(small.path.read_bytes()).hexdigest()))
+    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu"), SDXL)
+    settings = replace(TRAINING, preset="sdxl", resolution=96, smaller_resolutions=(64,), batch_size=4)
+    batches = trainer._prepare(base, photos, settings, tmp_path)
+    drawn = Counter(
+        (texts, tuple(sizes[:2].tolist()), tuple(sizes[4:].tolist()))
+        for step in range(1, 200)
+        for batch in batches.step(step)
+        for texts, sizes in zip(batch.texts, batch.sizes, strict=True)
+    )
+    areas: dict[tuple[float, ...], set[float]] = {}
+    for _, original, target in drawn:
+        areas.setdefault(original, set()).add(target[0] * target[1])
+    assert areas.pop((40.0, 40.0)) == {32 * 32}
+    assert all(len(sides) == 2 and max(sides) > 64 * 64 >= min(sides) for sides in areas.values())
+    of_small = sum(count for (_, original, _), count in drawn.items() if original == (40.0, 40.0))
+    share = photos[-1].weight / sum(photo.weight for photo in photos)
+    assert of_small / sum(drawn.values()) == pytest.approx(share, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"smaller_resolutions": (64,)}, "smaller than training.resolution, which is 64"),
+        ({"flow_shift": 2.0}, "for flow models"),
+        ({"flow_sampling": "uniform"}, "for flow models"),
+        ({"output_preservation": 0.5, "trigger": ""}, "set person_trigger"),
+        ({"only_layers": ("mid_block.",), "skip_layers": ("attentions",)}, "leave none of the"),
+    ],
+)
+def test_what_cannot_be_trained_so_is_one_error(
+    settings: dict[str, Any], says: str, full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=says):
+        train(full_base, photos, tmp_path, replace(TRAINING, **settings))
+
+
+def test_only_the_layers_that_are_wanted_are_adapted(
+    full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    train(
+        full_base,
+        photos,
+        tmp_path,
+        replace(TRAINING, only_layers=("mid_block.", "up_blocks."), skip_layers=("to_q", ".ff.")),
+    )
+    names = load_file(tmp_path / "lora.safetensors").keys()
+    assert names and all(".mid_block." in name or ".up_blocks." in name for name in names)
+    assert any("to_k" in name for name in names) and not any("to_q" in name or ".ff." in name for name in names)
 
 
 def test_the_base_is_as_it_was_after_a_training(
@@ -190,7 +250,7 @@ def test_a_generator_on_the_same_base_keeps_its_lora(
     full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path
 ) -> None:
     """The loop trains and generates in turns on one base in memory."""
-    generator = DiffusersGenerator(str(full_base), SDXL, device="cpu")
+    generator = DiffusersGenerator(BaseChoice(str(full_base), "cpu"), SDXL)
     train(full_base, photos, tmp_path)
     generator.load_lora(tmp_path / "lora.safetensors")
     before = [image for _, image in generator.generate(shots(2), GENERATION)]
@@ -361,8 +421,8 @@ def test_a_scale_of_the_loss_that_overflows_is_halved_and_remembered(
 ) -> None:
     """As in float16; a step whose gradients overflowed is left out."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    base = open_base(str(full_base), SDXL, "cpu", False)
-    monkeypatch.setattr(base, "compute", replace(base.compute, loss_scale=2.0**128))
+    base = open_base(BaseChoice(str(full_base), "cpu"), SDXL)
+    monkeypatch.setattr(base, "compute", replace(base.compute, loss_scale=2.0**129))
     settings = replace(TRAINING, steps=24, checkpoint_every=20)
     whole = train(full_base, photos, tmp_path / "whole", settings)
     norms = [json.loads(line)["grad_norm"] for line in (tmp_path / "whole/lora.metrics.jsonl").read_text().splitlines()]
@@ -374,7 +434,7 @@ def test_a_scale_of_the_loss_that_overflows_is_halved_and_remembered(
 
 def test_settings_without_a_use_are_left_out(full_base: Path, tiny_base: Path) -> None:
     offset = replace(TRAINING, noise_offset=0.1, min_snr_gamma=5.0)
-    plain, zero = (applicable(offset, open_base(str(path), SDXL, "cpu", False)) for path in (full_base, tiny_base))
+    plain, zero = (applicable(offset, open_base(BaseChoice(str(path), "cpu"), SDXL)) for path in (full_base, tiny_base))
     assert (plain.noise_offset, zero.noise_offset, plain.min_snr_gamma) == (0.1, 0.0, 5.0)
 
 
@@ -382,7 +442,7 @@ def test_captions_are_embedded_before_the_denoiser_is_brought_over(
     full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a GPU the text encoders and the denoiser need not be there at once."""
-    base = open_base(str(full_base), SDXL, "cpu", False)
+    base = open_base(BaseChoice(str(full_base), "cpu"), SDXL)
     base.prompts.forget()
     before, moved = base.prompts.encoded, list[int]()
     monkeypatch.setattr(base, "offload", lambda how: moved.append(base.prompts.encoded - before))

@@ -15,10 +15,12 @@ pytest.importorskip("diffusers")
 from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, TRAINING, samples, shots  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.diffusion.loras.writing import write_lora  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.adapted import MAGNITUDE, adapted  # noqa: E402
+from twinloop.adapters.trainers.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
@@ -28,19 +30,19 @@ SDXL = FAMILIES["sdxl"]
 @pytest.fixture(scope="module")
 def trained(full_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("dora")
-    trainer = DiffusersLoraTrainer(str(full_base), SDXL, device="cpu", precision="float32")
+    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
     settings = replace(TRAINING, adapter="dora", learning_rate=0.05)
     trainer.train(samples(home / "photos"), settings, home / "lora.safetensors", home / "work", {}, lambda *_: None)
     return home / "lora.safetensors"
 
 
 def test_it_begins_as_no_change(full_base: Path) -> None:
-    base = open_base(str(full_base), SDXL, "cpu", False, "float32")
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
     inputs = torch.randn(1, 4, 16, 16), torch.tensor([500.0]), base.prompts.embed("photo"), torch.zeros(1, 6)
     with torch.no_grad():
-        with adapted(base, SDXL.targets, 4, 2.0, 0) as plain:
+        with adapted(base, AdapterPlan(SDXL.targets, 4, 2.0), 0) as plain:
             before = plain(*inputs)
-        with adapted(base, SDXL.targets, 4, 2.0, 0, dora=True) as denoiser:
+        with adapted(base, AdapterPlan(SDXL.targets, 4, 2.0, dora=True), 0) as denoiser:
             after = denoiser(*inputs)
             lengths = [name for name in denoiser.parameters if name.endswith(MAGNITUDE)]
             assert len(lengths) == len(denoiser.parameters) / 3
@@ -53,7 +55,7 @@ def test_the_plain_pipeline_draws_the_same_as_ours(full_base: Path, trained: Pat
 
     tensors = load_file(trained)
     assert any(name.endswith(MAGNITUDE) for name in tensors)
-    ours = DiffusersGenerator(str(full_base), SDXL, device="cpu", precision="float32")
+    ours = DiffusersGenerator(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
     ours.load_lora(trained)
     with_lora = [image for _, image in ours.generate(shots(1), GENERATION)]
     ours.load_lora(None)
@@ -72,10 +74,10 @@ def test_what_is_written_is_what_was_trained(full_base: Path, tmp_path: Path) ->
     """Directions, scale and lengths: the plain denoiser with the file answers as the one in training did."""
     from diffusers import StableDiffusionXLPipeline
 
-    base = open_base(str(full_base), SDXL, "cpu", False, "float32")
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
     words = base.prompts.embed("photo")
     inputs = torch.randn(1, 4, 16, 16), torch.tensor([500.0]), words, torch.zeros(1, 6)
-    with adapted(base, SDXL.targets, 4, 2.0, 0, dora=True) as denoiser, torch.no_grad():
+    with adapted(base, AdapterPlan(SDXL.targets, 4, 2.0, dora=True), 0) as denoiser, torch.no_grad():
         for name, parameter in denoiser.parameters.items():
             parameter.mul_(1.2) if name.endswith(MAGNITUDE) else parameter.add_(0.05)
         wanted = denoiser(*inputs)

@@ -18,10 +18,12 @@ from safetensors.torch import load_file  # noqa: E402
 from tests.contract.makers import TRAINING, samples  # noqa: E402
 from tests.saved_tensors import bytes_kept  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402
 from twinloop.adapters.diffusion.prompts import join  # noqa: E402
 from twinloop.adapters.trainers.adapted import AdaptedModel, adapted  # noqa: E402
+from twinloop.adapters.trainers.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.batches import Batch  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.noise import draw_noise, schedule_for  # noqa: E402
@@ -42,7 +44,7 @@ def trained(base: Path, home: Path, settings: TrainingSettings, *, prior: bool =
     photos = samples(home / "photos", count=4)
     if prior:
         photos = (*photos[:2], *(replace(photo, prior=True) for photo in photos[2:]))
-    trainer = DiffusersLoraTrainer(str(base), SDXL, device="cpu", precision="float32")
+    trainer = DiffusersLoraTrainer(BaseChoice(str(base), "cpu", "float32"), SDXL)
     trainer.train(photos, settings, home / "lora.safetensors", home / "work", {}, lambda *_: None)
     found = load_file(home / "lora.safetensors")
     of_encoders = {name: tensor for name, tensor in found.items() if name.startswith("text_encoder")}
@@ -100,8 +102,8 @@ def test_pictures_of_others_teach_them_too(full_base: Path, tmp_path: Path) -> N
 
 @pytest.fixture
 def denoiser(full_base: Path) -> Iterator[tuple[BaseModel, AdaptedModel]]:
-    base = open_base(str(full_base), SDXL, "cpu", False, "float32")
-    with adapted(base, SDXL.targets, 4, 4.0, 0, text_encoder=True) as made:
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
+    with adapted(base, AdapterPlan(SDXL.targets, 4, 4.0, text_encoder=True), 0) as made:
         yield base, made
 
 
@@ -122,7 +124,7 @@ def test_the_class_keeps_its_meaning_to_the_encoders_too(denoiser: tuple[BaseMod
         ("photo of woman",),
     )
     schedule = schedule_for(SDXL, base.scheduler_config)
-    drawn = draw_noise(schedule, tuple(batch.latents.shape), 0.0, 0, 1)
+    (drawn,) = draw_noise(schedule, [tuple(batch.latents.shape)], 0.0, 0, 1)
     _, moved = Objective(made, schedule, settings).terms(batch, drawn)
     assert moved.item() == pytest.approx(0.0, abs=1e-9)
     for name in made.encoder_parameters:
@@ -138,7 +140,7 @@ def test_the_class_keeps_its_meaning_to_the_encoders_too(denoiser: tuple[BaseMod
 def test_the_forecast_counts_them(name: str, checkpointing: bool, tmp_path: Path) -> None:
     """Their weights, their LoRA, what autograd keeps of them, and what the denoiser keeps more because of them."""
     family = FAMILIES[name]
-    base = open_base(str(build_tiny(name, tmp_path / name)), family, "cpu", False, "float32")
+    base = open_base(BaseChoice(str(build_tiny(name, tmp_path / name)), "cpu", "float32"), family)
     found = demand_of(base, replace(SETTINGS, resolution=64))[0]
     without = demand_of(base, replace(SETTINGS, resolution=64, text_encoder=False))[0]
     encoders = [getattr(base.pipeline, part) for part in family.text_encoders().prefixes]
@@ -149,7 +151,9 @@ def test_the_forecast_counts_them(name: str, checkpointing: bool, tmp_path: Path
         found.footprint.weights + found.resident == without.footprint.weights + without.resident
     )  # in main memory they are there anyway
     words = join([base.prompts.embed("photo")], family.joining)
-    with adapted(base, family.targets, 4, 4.0, 0, checkpointing=checkpointing, text_encoder=True) as denoiser:
+    with adapted(
+        base, AdapterPlan(family.targets, 4, 4.0, text_encoder=True), 0, checkpointing=checkpointing
+    ) as denoiser:
         assert found.footprint.adapter == sum(parameter.numel() for parameter in denoiser.parameters.values())
         inputs = (torch.zeros(latent_shape(base, 64, 64)), torch.tensor([500.0]))
         kept = bytes_kept(
@@ -162,7 +166,7 @@ def test_the_forecast_counts_them(name: str, checkpointing: bool, tmp_path: Path
 
 @pytest.mark.parametrize("name", ["sdxl", "flux"])
 def test_they_weigh_the_same_beside_a_quantised_denoiser(name: str, tmp_path: Path) -> None:
-    base = open_base(str(build_tiny(name, tmp_path / name)), FAMILIES[name], "cpu", False, "float32")
+    base = open_base(BaseChoice(str(build_tiny(name, tmp_path / name)), "cpu", "float32"), FAMILIES[name])
     found = demand_of(base, replace(SETTINGS, resolution=64))[0]
     without = demand_of(base, replace(SETTINGS, resolution=64, text_encoder=False))[0]
     trained_too = found.footprint.weights - without.footprint.weights
@@ -177,7 +181,7 @@ def test_a_dora_on_them_loads_whole(tmp_path: Path) -> None:
 
     family = FAMILIES["sd15"]
     base = build_tiny("sd15", tmp_path / "base")
-    trainer = DiffusersLoraTrainer(str(base), family, device="cpu", precision="float32")
+    trainer = DiffusersLoraTrainer(BaseChoice(str(base), "cpu", "float32"), family)
     path = tmp_path / "lora.safetensors"
     trainer.train(
         samples(tmp_path / "photos", count=2),

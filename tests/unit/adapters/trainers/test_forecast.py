@@ -16,6 +16,7 @@ pytest.importorskip("diffusers")
 from tests.contract.makers import TRAINING, samples  # noqa: E402
 from tests.saved_tensors import bytes_kept  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.compute import Compute  # noqa: E402
 from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402
@@ -24,6 +25,7 @@ from twinloop.adapters.diffusion.quantised.model import quantise  # noqa: E402
 from twinloop.adapters.diffusion.quantised.sizes import real_bytes  # noqa: E402
 from twinloop.adapters.trainers import planning  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
+from twinloop.adapters.trainers.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.budget import CONTEXT, DEQUANTISING, PASSES, Demand, WeightSizes  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.dry_run import Footprint, footprint  # noqa: E402
@@ -47,7 +49,7 @@ ONE = Footprint(
 @pytest.fixture(params=["sdxl", "flux", "qwen-image"])
 def any_base(request: pytest.FixtureRequest, tmp_path: Path) -> BaseModel:
     return open_base(
-        str(build_tiny(request.param, tmp_path / request.param)), FAMILIES[request.param], "cpu", False, "float32"
+        BaseChoice(str(build_tiny(request.param, tmp_path / request.param)), "cpu", "float32"), FAMILIES[request.param]
     )
 
 
@@ -61,7 +63,7 @@ def latents_of(base: BaseModel) -> tuple[int, ...]:
 
 def really_kept(base: BaseModel, latents: tuple[int, ...], words: Any, checkpointing: bool) -> int:
     """Bytes that autograd holds after a forward pass with numbers, weights aside."""
-    with adapted(base, base.family.targets, 4, 4.0, 0, checkpointing=checkpointing) as denoiser:
+    with adapted(base, AdapterPlan(base.family.targets, 4, 4.0), 0, checkpointing=checkpointing) as denoiser:
         inputs = (
             torch.zeros(latents),
             torch.tensor([500.0]),
@@ -74,7 +76,7 @@ def really_kept(base: BaseModel, latents: tuple[int, ...], words: Any, checkpoin
 def test_it_counts_what_autograd_really_keeps(any_base: BaseModel) -> None:
     """One part in fifteen, because a CPU's attention keeps a little less than a GPU's."""
     latents, words = latents_of(any_base), join([any_base.prompts.embed("photo of ohwx ana")], any_base.family.joining)
-    found = footprint(any_base, any_base.family.targets, 4, latents, words)
+    found = footprint(any_base, AdapterPlan(any_base.family.targets, 4, 4), latents, words)
     assert found.activations == pytest.approx(really_kept(any_base, latents, words, False), rel=1 / 15)
     assert found.checkpointed == pytest.approx(really_kept(any_base, latents, words, True), rel=0.01)
     assert found.checkpointed + found.largest_block < found.activations
@@ -88,7 +90,7 @@ def test_the_shape_of_latents_is_known_without_encoding(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a GPU the autoencoder still lies in main memory when a forecast is asked for."""
-    base = open_base(str(build_tiny(name, tmp_path / name)), FAMILIES[name], "cpu", False, "float32")
+    base = open_base(BaseChoice(str(build_tiny(name, tmp_path / name)), "cpu", "float32"), FAMILIES[name])
     assert latent_shape(base, 64, 64) == latents_of(base)
     monkeypatch.setattr(base.pipeline.vae, "encode", pytest.fail)
     demand, cached = demand_of(base, replace(TRAINING, resolution=64))
@@ -101,7 +103,7 @@ def test_a_small_gpu_computes_activations_again_also_where_nothing_can_be_predic
     def unknown(*_: Any) -> None:
         raise NotImplementedError("looks into its numbers")
 
-    base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
     monkeypatch.setattr(planning, "demand_of", unknown)
     monkeypatch.setattr(planning, "is_small", lambda compute: True)
     for asked, wanted in ((None, True), (False, False), (True, True)):
@@ -113,21 +115,21 @@ def test_a_small_gpu_computes_activations_again_also_where_nothing_can_be_predic
 
 
 def test_it_counts_the_parameters_of_the_lora(full_base: Path) -> None:
-    base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
     demand, cached = demand_of(base, TRAINING)
-    with adapted(base, base.family.targets, TRAINING.rank, 1.0, 0) as denoiser:
+    with adapted(base, AdapterPlan(base.family.targets, TRAINING.rank, 1.0), 0) as denoiser:
         assert demand.footprint.adapter == sum(parameter.numel() for parameter in denoiser.parameters.values())
     assert cached > 0
 
 
 def test_the_predicted_activations_are_what_the_allocator_gives_out(full_base: Path) -> None:
     """The rise of memory during a step, counted by the profiler, against the formula without what is there before."""
-    base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
     settings = replace(TRAINING, batch_size=4, resolution=128)
     demand, _ = demand_of(base, settings)
     words = join([base.prompts.embed("photo")] * 4, base.family.joining)
     side = 128 // base.vae_scale
-    with adapted(base, base.family.targets, settings.rank, 1.0, 0) as denoiser:
+    with adapted(base, AdapterPlan(base.family.targets, settings.rank, 1.0), 0) as denoiser:
         with torch.profiler.profile(profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
             denoiser(
                 torch.zeros(4, 4, side, side), torch.full((4,), 500.0), words, torch.zeros(4, 6)
@@ -227,10 +229,10 @@ def test_quantised_bytes_are_predicted_and_counted(name: str, tmp_path: Path) ->
     pytest.importorskip("torchao")
     pytest.importorskip("bitsandbytes")
     folder, settings = build_tiny(name, tmp_path / name), replace(TRAINING, resolution=64)
-    plain, _ = demand_of(open_base(str(folder), FAMILIES[name], "cpu", False, "float32"), settings)
+    plain, _ = demand_of(open_base(BaseChoice(str(folder), "cpu", "float32"), FAMILIES[name]), settings)
     assert list(plain.quantised_sizes) == ["int8", "nf4"] and plain.footprint.quantised == 0
     for how, promised in plain.quantised():
-        base = open_base(str(folder), FAMILIES[name], "cpu", False, "float32", how)
+        base = open_base(BaseChoice(str(folder), "cpu", "float32", how), FAMILIES[name])
         real, _ = demand_of(base, settings)
         parts = [part for part in base.pipeline.components.values() if isinstance(part, torch.nn.Module)]
         assert promised.footprint.weights == real.footprint.weights == real_bytes(base.denoiser)
@@ -245,16 +247,16 @@ def test_quantised_bytes_are_predicted_and_counted(name: str, tmp_path: Path) ->
 def test_quantised_layers_keep_nothing_and_the_forecast_knows(how: str, tmp_path: Path) -> None:
     pytest.importorskip("torchao")
     pytest.importorskip("bitsandbytes")
-    base = open_base(str(build_tiny("flux", tmp_path / "flux")), FAMILIES["flux"], "cpu", False, "float32", how)
+    base = open_base(BaseChoice(str(build_tiny("flux", tmp_path / "flux")), "cpu", "float32", how), FAMILIES["flux"])
     latents, words = latents_of(base), join([base.prompts.embed("photo of ohwx ana")], base.family.joining)
-    found = footprint(base, base.family.targets, 4, latents, words)
+    found = footprint(base, AdapterPlan(base.family.targets, 4, 4), latents, words)
     assert found.activations == pytest.approx(really_kept(base, latents, words, False), rel=1 / 15)
 
 
 def test_too_little_names_the_quantization_that_fits(
     full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
     settings = replace(TRAINING, batch_size=1)
     found, _ = demand_of(base, settings)
     least = min(plan.peak for _, lighter in found.quantised() for plan in lighter.plans())
@@ -265,7 +267,7 @@ def test_too_little_names_the_quantization_that_fits(
 
 
 def test_a_plan_is_made_once_and_kept(full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
     settings, said = replace(TRAINING, batch_size=4), list[str]()
     tight = demand_of(base, settings)[0].peak(2, True)
     monkeypatch.setattr(planning, "available_memory", lambda *_: int(tight / planning.MARGIN) + 1000)
@@ -285,7 +287,7 @@ def test_too_little_is_one_error_before_anything_is_trained(
     full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planning, "available_memory", lambda *_: 1000)
-    trainer = DiffusersLoraTrainer(str(full_base), FAMILIES["sdxl"], device="cpu")
+    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu"), FAMILIES["sdxl"])
     with pytest.raises(OutOfMemory, match=r"needs .* GiB at least.*Lower training\.resolution.*doctor --config"):
         trainer.train(
             samples(tmp_path / "photos"), TRAINING, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail
@@ -294,7 +296,7 @@ def test_too_little_is_one_error_before_anything_is_trained(
 
 
 def test_a_budget_that_suffices_changes_nothing(full_base: Path, tmp_path: Path) -> None:
-    base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
     plan = memory_plan(base, replace(TRAINING, memory=8), tmp_path, pytest.fail)
     assert (plan.portion, plan.checkpointing) == (TRAINING.batch_size, False)
 
@@ -309,7 +311,7 @@ def test_the_clock_waits_for_a_gpu(kind: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_forecast_of_a_whole_training(full_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
     assert planning._speed(base.compute) > 1e6
     monkeypatch.setattr(planning, "_speed", lambda compute: 1e9)
     demand, cached = demand_of(base, TRAINING)
@@ -325,7 +327,7 @@ def test_the_forecast_of_a_whole_training(full_base: Path, monkeypatch: pytest.M
 def test_prior_images_double_the_time(full_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second batch goes forward and back in every step; its pictures are cached as the subject's are."""
     monkeypatch.setattr(planning, "_speed", lambda compute: 1e9)
-    base = open_base(str(full_base), FAMILIES["sdxl"], "cpu", False, "float32")
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
     _, cached = demand_of(base, TRAINING)
     alone, both = forecast(base, TRAINING, 10), forecast(base, TRAINING, 10, prior_images=200)
     assert alone.seconds is not None and both.seconds == pytest.approx(2 * alone.seconds)

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.makers import TRAINING, samples
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.domain.records import TrainingSample
 from twinloop.families import FAMILIES
 from twinloop.ports import TrainingSettings
@@ -47,7 +48,7 @@ def train(
         if step == kill_after:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    trainer = DiffusersLoraTrainer(str(base), FAMILIES["sdxl"], device="cpu")
+    trainer = DiffusersLoraTrainer(BaseChoice(str(base), "cpu"), FAMILIES["sdxl"])
     trainer.train(photos, settings, home / "lora.safetensors", home / "work", {}, progress)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402
 from twinloop.adapters.diffusion.prompts import join  # noqa: E402
-from twinloop.adapters.trainers.adapted import ADAPTER, adapted  # noqa: E402
+from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
+from twinloop.adapters.trainers.adapter_plan import ADAPTER, AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.dry_run import footprint  # noqa: E402
 from twinloop.adapters.trainers.lokr import starts_at_zero  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -24,7 +27,7 @@ SDXL = FAMILIES["sdxl"]
 
 @pytest.fixture
 def base(full_base: Path) -> BaseModel:
-    return open_base(str(full_base), SDXL, "cpu", False, "float32")
+    return open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
 
 
 def test_it_begins_as_no_change_and_the_same_for_a_seed(base: BaseModel) -> None:
@@ -32,7 +35,7 @@ def test_it_begins_as_no_change_and_the_same_for_a_seed(base: BaseModel) -> None
     starts = []
     with torch.no_grad():
         for seed in (0, 0, 1):
-            with adapted(base, SDXL.targets, 2, 2.0, seed, lokr=8) as denoiser:
+            with adapted(base, AdapterPlan(SDXL.targets, 2, 2.0, lokr=8), seed) as denoiser:
                 worn = denoiser(*inputs)
                 with denoiser.without_lora():
                     assert torch.equal(worn, denoiser(*inputs))
@@ -50,10 +53,10 @@ def test_what_cannot_be_put_on_leaves_the_base_as_it_was(base: BaseModel, lokr: 
     """The base stays in memory, and the next training begins with it."""
     with (
         pytest.raises(ValueError, match="should be a positive integer"),
-        adapted(base, SDXL.targets, 0, 1.0, 0, lokr=lokr),
+        adapted(base, AdapterPlan(SDXL.targets, 0, 1.0, lokr=lokr), 0),
     ):
         pass
-    with adapted(base, SDXL.targets, 2, 1.0, 0, lokr=lokr) as denoiser:
+    with adapted(base, AdapterPlan(SDXL.targets, 2, 1.0, lokr=lokr), 0) as denoiser:
         assert denoiser.parameters
     assert not any(ADAPTER in name.split(".") for name, _ in base.denoiser.named_parameters())
 
@@ -61,7 +64,7 @@ def test_what_cannot_be_put_on_leaves_the_base_as_it_was(base: BaseModel, lokr: 
 @pytest.mark.parametrize(("rank", "factor"), [(1, -1), (2, 4), (10000, -1), (10000, 8)])
 def test_matrices_are_those_of_lycoris(base: BaseModel, rank: int, factor: int) -> None:
     """A rank of half a large matrix's longer side or more leaves it whole, and the scale of two whole matrices is 1 whatever alpha is."""
-    with adapted(base, SDXL.targets, rank, 5.0, 0, lokr=factor) as denoiser:
+    with adapted(base, AdapterPlan(SDXL.targets, rank, 5.0, lokr=factor), 0) as denoiser:
         for name, parameter in denoiser.parameters.items():
             if not name.endswith(".lokr_w1"):
                 continue
@@ -77,16 +80,12 @@ def test_matrices_are_those_of_lycoris(base: BaseModel, rank: int, factor: int) 
 @pytest.mark.parametrize("family", ["sdxl", "flux"])
 def test_the_forecast_counts_it(family: str, tmp_path: Path) -> None:
     """Its parameters, and activations of a LoRA's size: no product as large as the layer is kept."""
-    base = open_base(str(build_tiny(family, tmp_path)), FAMILIES[family], "cpu", False, "float32")
-    asked = (
-        base,
-        base.family.targets,
-        2,
-        latent_shape(base, 64, 64),
-        join([base.prompts.embed("a photo")], base.family.joining),
-    )
-    one, pair = footprint(*asked, lokr=4), footprint(*asked)
-    with adapted(base, base.family.targets, 2, 1.0, 0, lokr=4) as denoiser:
+    base = open_base(BaseChoice(str(build_tiny(family, tmp_path)), "cpu", "float32"), FAMILIES[family])
+    asked = latent_shape(base, 64, 64), join([base.prompts.embed("a photo")], base.family.joining)
+    lora = AdapterPlan(base.family.targets, 2, 1.0)
+    lokr = replace(lora, lokr=4)
+    one, pair = footprint(base, lokr, *asked), footprint(base, lora, *asked)
+    with adapted(base, lokr, 0) as denoiser:
         assert one.adapter == sum(parameter.numel() for parameter in denoiser.parameters.values())
     assert one.weights == pair.weights and pair.activations < one.activations < 2 * pair.activations
     assert one.checkpointed + one.largest_block < one.activations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from twinloop.adapters.trainers.noise import FlowSchedule, NoiseSchedule, StepNoise, draw_noise, schedule_for  # noqa: E402
-from twinloop.errors import ModelFileError  # noqa: E402
+from twinloop.errors import InputError, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.families.losses import FlowLoss  # noqa: E402
 
@@ -70,25 +71,54 @@ def test_other_predictions_are_refused() -> None:
         NoiseSchedule({**SDXL, "prediction_type": "sample"})
 
 
+def test_another_kind_of_noise_is_refused() -> None:
+    """Playground v2.5 has SDXL's pipeline and EDM's noise; taken for SDXL's it trains to nothing."""
+    with pytest.raises(ModelFileError, match="EDM"):
+        NoiseSchedule({**SDXL, "sigma_data": 0.5, "prediction_type": "epsilon"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "below_half"),
+    [({}, 0.24), ({"flow_shift": 1.0}, 0.5), ({"flow_sampling": "uniform"}, 1 / 3), ({"flow_shift": 4.0}, 0.08)],
+)
+def test_the_times_of_a_flow_can_be_chosen(asked: dict[str, Any], below_half: float) -> None:
+    """Z-Image's own is logit-normal with a shift of 2."""
+    schedule = schedule_for(FAMILIES["zimage"], {}, replace(FAMILIES["zimage"].training("zimage"), **asked))
+    times = schedule.times((torch.arange(20000) + 0.5) / 20000, (1, 16, 128, 128))
+    assert float((times < 500).float().mean()) == pytest.approx(below_half, abs=0.006)
+
+
+def test_an_unknown_sampling_is_refused() -> None:
+    with pytest.raises(InputError, match="logit_normal, uniform"):
+        schedule_for(FAMILIES["zimage"], {}, replace(FAMILIES["zimage"].training("zimage"), flow_sampling="cosmap"))
+
+
 def test_noise_depends_on_seed_and_step_only() -> None:
     torch.manual_seed(1)
-    first = draw_noise(NoiseSchedule(EPSILON), (8, 4, 4, 4), 0.0, seed=3, step=7)
+    first = draw_noise(NoiseSchedule(EPSILON), [(8, 4, 4, 4)], 0.0, seed=3, step=7)[0]
     torch.manual_seed(2)
-    again = draw_noise(NoiseSchedule(EPSILON), (8, 4, 4, 4), 0.0, seed=3, step=7)
-    other = draw_noise(NoiseSchedule(EPSILON), (8, 4, 4, 4), 0.0, seed=3, step=8)
+    again = draw_noise(NoiseSchedule(EPSILON), [(8, 4, 4, 4)], 0.0, seed=3, step=7)[0]
+    other = draw_noise(NoiseSchedule(EPSILON), [(8, 4, 4, 4)], 0.0, seed=3, step=8)[0]
     assert torch.equal(first.noise, again.noise) and torch.equal(first.times, again.times)
     assert not torch.equal(first.noise, other.noise)
 
 
 def test_time_steps_are_spread_over_the_whole_range() -> None:
     for step in range(1, 20):
-        times = draw_noise(NoiseSchedule(EPSILON), (8, 1, 1, 1), 0.0, seed=0, step=step).times
+        times = draw_noise(NoiseSchedule(EPSILON), [(8, 1, 1, 1)], 0.0, seed=0, step=step)[0].times
         assert sorted((times // 125).tolist()) == list(range(8))
 
 
+def test_pictures_of_several_sizes_share_the_ranges_of_a_step() -> None:
+    for step in range(1, 20):
+        drawn = draw_noise(NoiseSchedule(EPSILON), [(3, 1, 4, 4), (5, 1, 4, 6)], 0.0, seed=0, step=step)
+        assert [tuple(one.noise.shape) for one in drawn] == [(3, 1, 4, 4), (5, 1, 4, 6)]
+        assert sorted((torch.cat([one.times for one in drawn]) // 125).tolist()) == list(range(8))
+
+
 def test_offset_shifts_whole_channels() -> None:
-    plain = draw_noise(NoiseSchedule(EPSILON), (2, 3, 4, 4), 0.0, seed=0, step=1).noise
-    shifted = draw_noise(NoiseSchedule(EPSILON), (2, 3, 4, 4), 0.1, seed=0, step=1).noise
+    plain = draw_noise(NoiseSchedule(EPSILON), [(2, 3, 4, 4)], 0.0, seed=0, step=1)[0].noise
+    shifted = draw_noise(NoiseSchedule(EPSILON), [(2, 3, 4, 4)], 0.1, seed=0, step=1)[0].noise
     moved = shifted - plain
     assert moved.abs().max() > 0.01
     assert torch.allclose(moved, moved[..., :1, :1].expand_as(moved), atol=1e-6)

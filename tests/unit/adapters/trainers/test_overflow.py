@@ -17,6 +17,7 @@ pytest.importorskip("diffusers")
 from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.trainers import running  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
@@ -37,7 +38,7 @@ class Bench:
 
     def train(self, name: str, workers: Workers | None = None, stop_at: int = 0) -> bytes:
         self.shown.clear()
-        trainer = DiffusersLoraTrainer(str(self._base), SDXL, device="cpu", precision="float32")
+        trainer = DiffusersLoraTrainer(BaseChoice(str(self._base), "cpu", "float32"), SDXL)
         output, settings = self._home / name / "lora.safetensors", replace(SETTINGS, stop_at=stop_at)
         trainer.train_with(
             workers or Workers(), self._photos, settings, output, output.parent / "work", {}, lambda *step: self.shown.append(step[2])
@@ -56,7 +57,7 @@ class Bench:
 def bench(full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """With the scale of the loss that float16 begins with."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    base = open_base(str(full_base), SDXL, "cpu", False, "float32")
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
     monkeypatch.setattr(base, "compute", replace(base.compute, loss_scale=2.0**16))
     return Bench(full_base, tmp_path)
 
@@ -111,7 +112,7 @@ def test_another_processs_overflow_leaves_it_out_here_too(bench: Bench) -> None:
 def test_a_loss_that_stays_no_number_ends_the_training(
     bench: Bench, full_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = open_base(str(full_base), SDXL, "cpu", False, "float32")
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
     monkeypatch.setattr(base, "compute", replace(base.compute, loss_scale=4.0))
     monkeypatch.setattr(running, "MOST_LEFT_OUT", 3)
     overflowing(monkeypatch, lambda count: True, math.nan)
@@ -123,7 +124,7 @@ def test_now_and_then_one_is_left_out_without_an_end_and_without_touching_the_sc
     bench: Bench, full_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The scale multiplies what goes back only: a smaller one would not help, and gradients would be lost below."""
-    base = open_base(str(full_base), SDXL, "cpu", False, "float32")
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
     monkeypatch.setattr(base, "compute", replace(base.compute, loss_scale=4.0))
     monkeypatch.setattr(running, "MOST_LEFT_OUT", 2)
     scales: list[float] = []

@@ -11,8 +11,11 @@ import pytest
 pytest.importorskip("torch")
 
 from tests.contract.makers import TRAINING
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.preflight import check_training
 from twinloop.errors import InputError, MissingExtra
+
+CPU = BaseChoice("base", "cpu")
 
 
 @pytest.mark.parametrize(
@@ -28,9 +31,9 @@ def test_what_cannot_work(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(error, match=words):
-        check_training(replace(TRAINING, **changes), "cpu", "auto", processes)
+        check_training(replace(TRAINING, **changes), CPU, processes)
 
 
 def test_what_can() -> None:
-    check_training(TRAINING, "cpu", "auto", 2)
-    check_training(replace(TRAINING, optimizer="adafactor", batch_size=1, gradient_accumulation=3), "cpu", "auto", 3)
+    check_training(TRAINING, CPU, 2)
+    check_training(replace(TRAINING, optimizer="adafactor", batch_size=1, gradient_accumulation=3), CPU, 3)

@@ -22,8 +22,10 @@ from peft import LoraConfig  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from tests.tiny_models import build_tiny_sdxl  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
+from twinloop.adapters.trainers.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.noise import draw_noise, schedule_for  # noqa: E402
 from twinloop.adapters.trainers.schedule import SampleSchedule  # noqa: E402
@@ -66,16 +68,18 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingSample]:
 
 def steps_of(base: Path) -> Iterator[tuple[tuple[int, ...], torch.Tensor, torch.Tensor]]:
     """What the trainer draws at each step: numbers of photos, noise and times."""
-    model = open_base(str(base), SDXL, "cpu", False, "float32")
+    model = open_base(BaseChoice(str(base), "cpu", "float32"), SDXL)
     schedule = schedule_for(SDXL, model.scheduler_config)
     photos = SampleSchedule([1.0] * PHOTOS, [(SIZE, SIZE)] * PHOTOS, batch=2, seed=PLAIN.seed, flip=False, dropout=0.0)
     for step in range(1, STEPS + 1):
-        drawn = draw_noise(schedule, (2, 4, SIZE // model.vae_scale, SIZE // model.vae_scale), 0.0, PLAIN.seed, step)
+        cells = SIZE // model.vae_scale
+        (drawn,) = draw_noise(schedule, [(2, 4, cells, cells)], 0.0, PLAIN.seed, step)
         yield photos.draw(step).samples, drawn.noise, drawn.times
 
 
 def first_weights(base: Path) -> dict[str, torch.Tensor]:
-    with adapted(open_base(str(base), SDXL, "cpu", False, "float32"), SDXL.targets, RANK, RANK, PLAIN.seed) as denoiser:
+    model = open_base(BaseChoice(str(base), "cpu", "float32"), SDXL)
+    with adapted(model, AdapterPlan(SDXL.targets, RANK, RANK), PLAIN.seed) as denoiser:
         return {name: parameter.detach().clone() for name, parameter in denoiser.parameters.items()}
 
 
@@ -128,7 +132,7 @@ def losses_of_the_loop(base: Path, photos: list[TrainingSample]) -> list[float]:
 
 
 def test_losses_are_those_of_the_script(base: Path, photos: list[TrainingSample], tmp_path: Path) -> None:
-    trainer = DiffusersLoraTrainer(str(base), SDXL, device="cpu", precision="float32")
+    trainer = DiffusersLoraTrainer(BaseChoice(str(base), "cpu", "float32"), SDXL)
     trainer.train(photos, PLAIN, tmp_path / "lora.safetensors", tmp_path / "work", {}, lambda *_: None)
     ours = [json.loads(line)["loss"] for line in (tmp_path / "lora.metrics.jsonl").read_text().splitlines()]
     theirs = losses_of_the_loop(base, photos)

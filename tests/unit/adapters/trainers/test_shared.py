@@ -17,14 +17,16 @@ pytest.importorskip("diffusers")
 from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.job import BaseChoice, Job, message, parse_message  # noqa: E402
+from twinloop.adapters.trainers.job import Job, NamedFamily, message, parse_message  # noqa: E402
 from twinloop.adapters.trainers.shared import SharedTrainer, _as_error  # noqa: E402
 from twinloop.adapters.trainers.workers import Workers, check_processes  # noqa: E402
 from twinloop.domain.faces import Box  # noqa: E402
-from twinloop.errors import InputError, Interrupted, OutOfMemory, StateError  # noqa: E402
+from twinloop.errors import InputError, OutOfMemory, StateError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
+SDXL = NamedFamily("sdxl")
 FOUR = replace(
     TRAINING,
     batch_size=2,
@@ -39,7 +41,7 @@ FOUR = replace(
 
 @pytest.fixture
 def choice(tiny_base: Path) -> BaseChoice:
-    return BaseChoice(str(tiny_base), "sdxl", "cpu", False, "float32")
+    return BaseChoice(str(tiny_base), "cpu", "float32")
 
 
 def losses(home: Path) -> list[float]:
@@ -50,10 +52,10 @@ def test_the_same_loss_curve_as_one_process(choice: BaseChoice, tmp_path: Path) 
     """Through torchrun and gloo; stopped in the middle and gone on, as a run is."""
     photos = samples(tmp_path / "photos")
     one, two = tmp_path / "one", tmp_path / "two"
-    DiffusersLoraTrainer(choice.base, FAMILIES["sdxl"], device="cpu", precision="float32").train(
+    DiffusersLoraTrainer(choice, FAMILIES["sdxl"]).train(
         photos, FOUR, one / "lora.safetensors", one / "work", {}, lambda *_: None
     )
-    shared, seen = SharedTrainer(choice, 2, pytest.fail), list[int]()
+    shared, seen = SharedTrainer(choice, SDXL, 2, pytest.fail), list[int]()
 
     def progress(step: int, steps: int, loss: float) -> None:
         seen.append(step)
@@ -80,10 +82,10 @@ def test_an_interruption_ends_the_processes(
     stand_in(tmp_path, monkeypatch, f"echo $$ > {tmp_path}/pid\necho '{line}'\nsleep 60")
 
     def stop(step: int, steps: int, loss: float) -> None:
-        raise Interrupted("stopped")
+        raise KeyboardInterrupt("stopped")
 
-    trainer, begun = SharedTrainer(choice, 2, pytest.fail), time.monotonic()
-    with pytest.raises(Interrupted):
+    trainer, begun = SharedTrainer(choice, SDXL, 2, pytest.fail), time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
         trainer.train(samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, stop)
     assert time.monotonic() - begun < 15 and not list(tmp_path.glob("*job.json"))
     with pytest.raises(ProcessLookupError):
@@ -101,7 +103,7 @@ def test_processes_on_a_cpu_share_its_cores(
         monkeypatch.setenv("OMP_NUM_THREADS", asked)
     monkeypatch.setattr("twinloop.adapters.trainers.shared.thread_count", lambda: 16)
     with pytest.raises(StateError, match=f"threads: {given}$"):
-        SharedTrainer(choice, 2, pytest.fail).train(
+        SharedTrainer(choice, SDXL, 2, pytest.fail).train(
             samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail
         )
 
@@ -113,7 +115,7 @@ def test_an_error_of_a_process_is_the_same_error_here(
         tmp_path, monkeypatch, f"echo '{message('error', error='OutOfMemory', message='too large').strip()}'\nexit 2"
     )
     with pytest.raises(OutOfMemory, match="too large"):
-        SharedTrainer(choice, 2, pytest.fail).train(
+        SharedTrainer(choice, SDXL, 2, pytest.fail).train(
             samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail
         )
 
@@ -130,7 +132,8 @@ def test_a_job_survives_its_file(tmp_path: Path) -> None:
     photos = samples(tmp_path / "photos")
     given = (replace(photos[0], face=Box(1.5, 2, 3, 4)), replace(photos[1], prior=True))
     job = Job(
-        BaseChoice("base", "sdxl", "cpu", False, "auto", ("a.py",)),
+        BaseChoice("base", "cpu", quantization="int8"),
+        NamedFamily("sdxl", ("a.py",)),
         given,
         FOUR,
         tmp_path / "out",
@@ -155,6 +158,6 @@ def test_what_is_said_is_heard() -> None:
 def test_processes_that_die_are_one_error(choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, monkeypatch, "echo no GPU today\nexit 3")
     with pytest.raises(StateError, match="no GPU today"):
-        SharedTrainer(choice, 2, pytest.fail).train(
+        SharedTrainer(choice, SDXL, 2, pytest.fail).train(
             samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail
         )

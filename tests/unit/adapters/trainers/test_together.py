@@ -15,6 +15,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.portions import PORTIONS  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -52,7 +53,7 @@ def test_killed_and_called_again_same_bytes(
                 raise Killed
 
         path = tmp_path / home / "lora.safetensors"
-        trainer = DiffusersLoraTrainer(str(base), FAMILIES[name], device="cpu", precision="float32", quantization=how)
+        trainer = DiffusersLoraTrainer(BaseChoice(str(base), "cpu", "float32", how), FAMILIES[name])
         trainer.train(photos, settings, path, path.parent / "work", {}, progress)
         return path
 

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from tests.contract.makers import TRAINING, samples  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.compute import Compute  # noqa: E402
 from twinloop.adapters.diffusion.memory import ran_out_of_memory  # noqa: E402
 from twinloop.adapters.diffusion.repeatability import repeatable  # noqa: E402
@@ -48,9 +49,7 @@ class Bench:
         """The LoRA file."""
         self.notices.clear()
         self.steps.clear()
-        trainer = DiffusersLoraTrainer(
-            str(self._base), SDXL, device="cpu", precision="float32", notice=self.notices.append
-        )
+        trainer = DiffusersLoraTrainer(BaseChoice(str(self._base), "cpu", "float32"), SDXL, self.notices.append)
         output = self._home / name / "lora.safetensors"
         trainer.train(
             self._photos, settings, output, output.parent / "work", {}, lambda step, *_: self.steps.append(step)

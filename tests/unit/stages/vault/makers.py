@@ -11,14 +11,16 @@ from tests.unit.things import digest, face, observation
 from twinloop.adapters.fakes import fake_pack, fake_photo
 from twinloop.domain.crops import Window
 from twinloop.domain.faces import Box, Face
-from twinloop.domain.vault import FaceKey, Person, VaultFace, VaultPhoto
+from twinloop.domain.vault import FaceKey, Label, Person, VaultFace, VaultPhoto
 from twinloop.facets import BUILTIN
 from twinloop.stages.observe import Observer
 from twinloop.stages.pixels import face_measures, perceptual_hash
-from twinloop.stages.vault.caption import Captioned
-from twinloop.stages.vault.cut import Cut
-from twinloop.stages.vault.opened import OpenVault, ScanRecord, opened
-from twinloop.stages.vault.people import Found, people_of, write_people
+from twinloop.stages.vault.dataset.caption import Captioned, Captioning, CaptionOptions, Writer
+from twinloop.stages.vault.dataset.choose import choose
+from twinloop.stages.vault.dataset.cut import Cut, CutOptions
+from twinloop.stages.vault.opened import OpenVault, ScanRecord
+from twinloop.stages.vault.opening import open_vault
+from twinloop.stages.vault.people.record import Found, people_of, write_people
 from twinloop.store.images import load_image
 from twinloop.store.vault import Vault
 from twinloop.store.vault_catalog import FileEntry, VaultCatalog
@@ -88,12 +90,27 @@ def fake_vault(home: Path, count: int = 10, size: int = 256) -> Iterator[tuple[O
         photo_of(path, FAKE.observe(load_image(path)).faces) for path in fake_photos(home / "photos", count, size)
     ]
     fill(home / "vault", photos)
-    with opened(home / "vault") as vault:
+    with open_vault(home / "vault") as opened:
         person = person_in(photos)
         write_people(
-            vault.vault, people_of(Found({person.id: person.faces}, (), 1, vault.fingerprint, 0.5, None, 3, "test"), ())
+            opened.vault,
+            people_of(Found({person.id: person.faces}, (), 1, opened.fingerprint, 0.5, None, 3, "test"), ()),
         )
-        yield vault, person
+        yield opened, person
+
+
+def work_on(
+    opened: OpenVault,
+    person: Person,
+    label: Label,
+    size: int = 256,
+    duplicates: Mapping[str, str] | None = None,
+    options: CaptionOptions | None = None,
+    writer: Writer | None = None,
+) -> Captioning:
+    """All that is usable of a person, to be captioned by the fake detectors unless something else is asked for."""
+    choice = choose(opened, person, duplicates or {}, CutOptions(size=size))
+    return Captioning(person, label, choice, options or CaptionOptions(), writer or Writer(FAKE))
 
 
 def captioned(name: object, yaw: float | None, taken: float | None = None, tall: float = 300) -> Captioned:

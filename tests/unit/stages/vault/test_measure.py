@@ -11,9 +11,9 @@ import pytest
 from PIL import ExifTags, Image, ImageFilter
 
 from twinloop.adapters.fakes import FakeTruth, fake_image, fake_pack
-from twinloop.domain.scanned import ListedFile
+from twinloop.domain.scanned import ListedFile, ScannedFile
 from twinloop.stages.pixels import grey_measures, perceptual_hash
-from twinloop.stages.vault.measure import MEASURE_SIDE, THUMBNAIL_SIDE, PhotoMeasurer, measure_file
+from twinloop.stages.vault.measure import MEASURE_SIDE, THUMBNAIL_SIDE, PhotoMeasurer
 from twinloop.store.provenance import synthetic_png
 
 
@@ -24,13 +24,18 @@ def noise(width: int, height: int) -> Image.Image:
     )
 
 
+def measured(path: Path) -> ScannedFile:
+    """The fused pass over one file, without detectors."""
+    return PhotoMeasurer().scan(ListedFile(path, 0, 0))
+
+
 def saved(path: Path, image: Image.Image, **options: Any) -> Path:
     image.save(path, quality=92, **options)
     return path
 
 
 def test_a_photo_without_detectors(tmp_path: Path) -> None:
-    made = measure_file(saved(tmp_path / "a.jpg", noise(2400, 1600)))
+    made = measured(saved(tmp_path / "a.jpg", noise(2400, 1600)))
     photo = made.photo
     assert photo is not None and photo.sha256 == made.sha256 and made.problem == ""
     assert (photo.width, photo.height, photo.faces, photo.origin, photo.taken) == (2400, 1600, (), "real", None)
@@ -43,10 +48,10 @@ def test_sharpness_compares_between_sizes_and_tells_blur(tmp_path: Path) -> None
     """The same picture at 2400 and at 1200 pixels is about as sharp; blurred it is not."""
     picture = noise(2400, 1600).filter(ImageFilter.GaussianBlur(2))
     large, small = (
-        measure_file(saved(tmp_path / f"{side}.jpg", picture.resize((side, side * 2 // 3), Image.Resampling.LANCZOS)))
+        measured(saved(tmp_path / f"{side}.jpg", picture.resize((side, side * 2 // 3), Image.Resampling.LANCZOS)))
         for side in (2400, 1200)
     )
-    blurred = measure_file(saved(tmp_path / "b.jpg", picture.filter(ImageFilter.GaussianBlur(20))))
+    blurred = measured(saved(tmp_path / "b.jpg", picture.filter(ImageFilter.GaussianBlur(20))))
     assert large.photo and small.photo and blurred.photo
     assert 0.75 < large.photo.measures["sharpness"] / small.photo.measures["sharpness"] < 1.35
     assert blurred.photo.measures["sharpness"] < large.photo.measures["sharpness"] / 4
@@ -55,7 +60,7 @@ def test_sharpness_compares_between_sizes_and_tells_blur(tmp_path: Path) -> None
 def test_a_small_picture_is_measured_as_it_is(tmp_path: Path) -> None:
     picture = noise(200, 160)
     picture.save(tmp_path / "a.png")
-    made = measure_file(tmp_path / "a.png").photo
+    made = measured(tmp_path / "a.png").photo
     assert made is not None and max(picture.size) < MEASURE_SIDE
     assert made.measures == grey_measures(
         np.asarray(picture.convert("L"), np.float32)
@@ -67,14 +72,14 @@ def test_nothing_private_gets_into_what_is_kept(tmp_path: Path) -> None:
     exif[ExifTags.Base.Make] = "SECRETCAM"
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.BodySerialNumber] = "SERIAL4711"
     exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] = (52.0, 31.0, 12.0)
-    made = measure_file(saved(tmp_path / "a.jpg", noise(640, 480), exif=exif, comment=b"COMMENT9"))
+    made = measured(saved(tmp_path / "a.jpg", noise(640, 480), exif=exif, comment=b"COMMENT9"))
     text = repr(made.photo).encode() + made.thumbnail
     assert not any(word in text for word in (b"SECRETCAM", b"SERIAL4711", b"COMMENT9", b"Exif", b"GPS"))
 
 
 def test_the_mark_of_a_model_is_seen(tmp_path: Path) -> None:
     (tmp_path / "made.png").write_bytes(synthetic_png(np.asarray(noise(64, 64)), "prompt", {}))
-    made = measure_file(tmp_path / "made.png").photo
+    made = measured(tmp_path / "made.png").photo
     assert made is not None and made.origin == "synthetic"
 
 
@@ -94,9 +99,9 @@ def test_known_content_is_not_decoded(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_file_that_is_none_keeps_its_hash_and_says_why(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("hello")
-    made = measure_file(tmp_path / "a.jpg")
+    made = measured(tmp_path / "a.jpg")
     assert made.photo is None and made.sha256 is not None and "no picture" in made.problem
-    gone = measure_file(tmp_path / "gone.jpg")
+    gone = measured(tmp_path / "gone.jpg")
     assert gone.sha256 is None and gone.problem == "cannot be read: No such file or directory"
 
 
@@ -111,7 +116,7 @@ def test_the_fingerprint_changes_with_what_measures() -> None:
 
 def test_measures_of_face_and_photo_are_kept_apart(tmp_path: Path) -> None:
     Image.fromarray(fake_image(FakeTruth(eyes_open=False, setting="studio"), 1, 256)).save(tmp_path / "a.png")
-    photo = measure_file(tmp_path / "a.png", PhotoMeasurer(fake_pack(), 20)).photo
+    photo = PhotoMeasurer(fake_pack(), 20).scan(ListedFile(tmp_path / "a.png", 0, 0)).photo
     assert photo is not None
     face = photo.faces[0].measures
     assert face["eyes_open"] == 0.0 and {"sharpness", "brightness", "face_quality", "expression.neutral"} <= face.keys()

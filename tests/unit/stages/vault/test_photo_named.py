@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.stages.vault.people_makers import album, clustered, made_photo, sha_of, vault_of
+from tests.unit.stages.vault.people.makers import album, clustered, made_photo, sha_of, vault_of
 from twinloop.errors import InputError
-from twinloop.stages.vault.faces_meant import FacesMeant
 from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.people.faces_meant import FacesMeant
 from twinloop.stages.vault.photo_named import photo_named
 from twinloop.store.vault_catalog import FileEntry
 
@@ -19,7 +19,7 @@ FACES = album(1, 4, "a")
 
 
 @pytest.fixture
-def vault(tmp_path: Path) -> Iterator[OpenVault]:
+def opened(tmp_path: Path) -> Iterator[OpenVault]:
     """Four photos of a person; elsewhere a photo without a face that is called as the first, and one with a longer name."""
     others = [
         replace(made_photo(name, []), paths=(f"/elsewhere/{path}",))
@@ -29,10 +29,10 @@ def vault(tmp_path: Path) -> Iterator[OpenVault]:
         yield opened
 
 
-def test_a_name_that_one_photo_has(vault: OpenVault) -> None:
-    found = photo_named(vault, Path("a1.jpg"))
+def test_a_name_that_one_photo_has(opened: OpenVault) -> None:
+    found = photo_named(opened, Path("a1.jpg"))
     assert (str(found.path), found.sha256) == (FACES[1].paths[0], FACES[1].sha256)
-    assert photo_named(vault, Path("/elsewhere/a0.jpg")).sha256 == sha_of("bare")
+    assert photo_named(opened, Path("/elsewhere/a0.jpg")).sha256 == sha_of("bare")
 
 
 @pytest.mark.parametrize(
@@ -44,22 +44,22 @@ def test_a_name_that_one_photo_has(vault: OpenVault) -> None:
         ("%.jpg", "is not a photo"),
     ],
 )
-def test_what_is_no_name_of_one_photo(vault: OpenVault, name: str, words: str) -> None:
+def test_what_is_no_name_of_one_photo(opened: OpenVault, name: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        photo_named(vault, Path(name))
+        photo_named(opened, Path(name))
 
 
-def test_a_file_that_was_skipped_is_not_meant_by_its_name(vault: OpenVault) -> None:
-    vault.catalog.put_file(FileEntry(Path("/broken/a1.jpg"), 1, 1, sha_of("broken"), "is damaged"))
-    assert photo_named(vault, Path("a1.jpg")).sha256 == FACES[1].sha256
+def test_a_file_that_was_skipped_is_not_meant_by_its_name(opened: OpenVault) -> None:
+    opened.catalog.put_file(FileEntry(Path("/broken/a1.jpg"), 1, 1, sha_of("broken"), "is damaged"))
+    assert photo_named(opened, Path("a1.jpg")).sha256 == FACES[1].sha256
     with pytest.raises(InputError, match="was skipped by the scan: it is damaged"):
-        photo_named(vault, Path("/broken/a1.jpg"))
+        photo_named(opened, Path("/broken/a1.jpg"))
 
 
-def test_where_faces_are_meant_a_photo_without_any_is_not(vault: OpenVault) -> None:
-    people = clustered(vault).people
+def test_where_faces_are_meant_a_photo_without_any_is_not(opened: OpenVault) -> None:
+    people = clustered(opened).people
     (person,) = people.persons
-    meant = FacesMeant(vault, people)
+    meant = FacesMeant(opened, people)
     assert meant.for_person(person, [Path("a0.jpg")]) == [FACES[0].key(0)]
     with pytest.raises(InputError, match="No face was found"):
         meant.for_person(person, [Path("xa1.jpg")])

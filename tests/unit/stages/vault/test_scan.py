@@ -20,7 +20,8 @@ from twinloop.domain.scanned import ListedFile, ScannedFile
 from twinloop.errors import InputError, MissingModel, NothingToDo
 from twinloop.ports import Scanner, Wanted
 from twinloop.stages.vault.measure import PhotoMeasurer
-from twinloop.stages.vault.opened import ScanRecord, looked_into
+from twinloop.stages.vault.opened import ScanRecord
+from twinloop.stages.vault.opening import looked_into
 from twinloop.stages.vault.scan import Scanned, ScanPlan, scan
 from twinloop.stages.vault.status import status
 from twinloop.store.decisions import DecisionLog

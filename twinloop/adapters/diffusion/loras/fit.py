@@ -9,7 +9,7 @@ from typing import Any
 from diffusers.utils import convert_state_dict_to_diffusers, convert_state_dict_to_peft
 from torch import Tensor, nn
 
-from twinloop.adapters.diffusion.messages import first_line
+from twinloop.adapters.diffusion.messages import first_line, wrong_base
 from twinloop.adapters.diffusion.quantised.sizes import plain_shape
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
@@ -75,10 +75,3 @@ def _check_layer(path: Path, name: str, down: Tensor, up: Tensor | None, model: 
     ):
         if there is not None and here != there:
             raise ModelFileError(wrong_base(path, f"{name} {what} {here} channels here, {there} in the file"))
-
-
-def wrong_base(path: Path, why: str) -> str:
-    """What is said of a LoRA for another base model."""
-    return (
-        f"{path} does not fit this base model: {why}. Use the base model that the LoRA was trained on, or another LoRA."
-    )

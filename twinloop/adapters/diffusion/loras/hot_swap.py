@@ -17,7 +17,7 @@ from peft.utils.hotswap import prepare_model_for_compiled_hotswap
 from torch import Tensor, nn
 
 from twinloop.adapters.diffusion.loras.reading import ReadLora
-from twinloop.loras.lora import ADAPTER_TEXT
+from twinloop.loras.adapter_settings import ADAPTER_TEXT
 from twinloop.store.lora_file import header_texts
 
 _SIDES = {"lora_A.weight": 0, "lora_B.weight": 1}

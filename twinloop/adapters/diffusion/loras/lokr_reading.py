@@ -16,10 +16,11 @@ import torch
 from peft import LoKrConfig
 from torch import Tensor, nn
 
-from twinloop.adapters.diffusion.loras.fit import ENCODER, wrong_base
+from twinloop.adapters.diffusion.loras.fit import ENCODER
 from twinloop.adapters.diffusion.loras.kronecker_layers import wear_product
 from twinloop.adapters.diffusion.loras.precision import precision_of
 from twinloop.adapters.diffusion.loras.raw import as_torch
+from twinloop.adapters.diffusion.messages import wrong_base
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
 from twinloop.families.lora_names import CLIP

@@ -10,15 +10,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from twinloop.adapters.diffusion.loras.raw import TYPES, as_torch
 from twinloop.families.lora_names import LoraNames
 from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.lokr_texts import lokr_settings
-from twinloop.loras.tensors import RawTensor
-
-_TYPES = {torch.float16: "F16", torch.float32: "F32"}
+from twinloop.loras.tensors import RawTensor, alpha_tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +52,7 @@ def lokr_text(lokr: LokrWeights, denoiser: str) -> str:
 
 
 def _raw(tensor: Tensor) -> RawTensor:
-    return RawTensor(_TYPES[tensor.dtype], tensor.numpy())
+    return RawTensor(TYPES[tensor.dtype], tensor.numpy())
 
 
 def lokr_copy(lokr: LokrWeights, names: LoraNames) -> dict[str, Tensor]:
@@ -63,13 +61,6 @@ def lokr_copy(lokr: LokrWeights, names: LoraNames) -> dict[str, Tensor]:
     for name, layer in names.apart(lokr.layers).items():
         parts = lokr.layers[layer]
         named |= {f"{name}.lokr_{part}": tensor for part, tensor in parts.items()}
-        named[f"{name}.alpha"] = alpha_tensor(
-            float(lokr.rank) if {"w1", "w2"} <= parts.keys() else lokr.alpha, parts["w1"].dtype
-        )
+        alpha = float(lokr.rank) if {"w1", "w2"} <= parts.keys() else lokr.alpha
+        named[f"{name}.alpha"] = as_torch(alpha_tensor(alpha, TYPES[parts["w1"].dtype]))
     return named
-
-
-def alpha_tensor(value: float, dtype: torch.dtype) -> Tensor:
-    """An alpha in the type of the weights where that holds the number as it is: half precision ends at 65,504."""
-    small = torch.tensor(value, dtype=dtype)
-    return small if float(small) == value else torch.tensor(value, dtype=torch.float32)

@@ -8,6 +8,9 @@ from torch import Tensor
 
 from twinloop.loras.tensors import RawTensor
 
+TYPES = {torch.float16: "F16", torch.bfloat16: "BF16", torch.float32: "F32"}
+"""Types of the weights of a trained LoRA -> their names in a file."""
+
 
 def as_torch(raw: RawTensor) -> Tensor:
     """The same numbers in the type that the file has; 8-bit floats in float64."""

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from twinloop.adapters.diffusion.loras.comfyui_reading import from_comfyui
-from twinloop.adapters.diffusion.loras.fit import ENCODER, check_fit, wrong_base
+from twinloop.adapters.diffusion.loras.fit import ENCODER, check_fit
 from twinloop.adapters.diffusion.loras.kohya_scales import (
     ENCODER_LAYER,
     encoders_by_diffusers_names,
@@ -20,7 +20,7 @@ from twinloop.adapters.diffusion.loras.kohya_scales import (
     has_mixed_alphas,
 )
 from twinloop.adapters.diffusion.loras.writing import FORMS
-from twinloop.adapters.diffusion.messages import first_line
+from twinloop.adapters.diffusion.messages import first_line, wrong_base
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
 from twinloop.families.lora_names import LoraNames
@@ -43,7 +43,7 @@ class ReadLora:
         return any(key.startswith(ENCODER) for key in self.tensors)
 
 
-def read_lora(path: Path, pipeline: Any, family: Family) -> ReadLora:
+def read_for_pipeline(path: Path, pipeline: Any, family: Family) -> ReadLora:
     """The tensors of a LoRA file under diffusers names, checked against the pipeline's denoiser and text encoders.
 
     Raises:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinloop.adapters.diffusion.loras.fit import wrong_base
 from twinloop.adapters.diffusion.loras.hot_swap import exchange, pairs_of, settle
 from twinloop.adapters.diffusion.loras.lokr_reading import read_products
 from twinloop.adapters.diffusion.loras.precision import as_activations
-from twinloop.adapters.diffusion.loras.reading import read_lora
+from twinloop.adapters.diffusion.loras.reading import read_for_pipeline
 from twinloop.adapters.diffusion.memory import ran_out_of_memory
-from twinloop.adapters.diffusion.messages import first_line
+from twinloop.adapters.diffusion.messages import first_line, wrong_base
 from twinloop.adapters.diffusion.preflight import holds_lokr
 from twinloop.adapters.diffusion.prompts import PromptEmbedder, encoders_of
 from twinloop.adapters.diffusion.quantised.model import stays_in_place
@@ -110,7 +109,7 @@ class LoraSlot:
         if self._worn[name].adapts_encoders or self._worn[name].product or holds_lokr(path):
             return False
         try:
-            read = read_lora(path, self._pipeline, self._family)
+            read = read_for_pipeline(path, self._pipeline, self._family)
         except ModelFileError:  # said where it is put on
             return False
         pairs = pairs_of(read, path, self._family.denoiser)
@@ -135,7 +134,7 @@ class LoraSlot:
             products.wear(self._pipeline, name)
             self._worn[name] = _Worn(path, _state(path), 1.0, products.adapts_encoders, product=True)
             return
-        read = read_lora(path, self._pipeline, self._family)
+        read = read_for_pipeline(path, self._pipeline, self._family)
         try:
             self._pipeline.load_lora_weights(
                 read.given,

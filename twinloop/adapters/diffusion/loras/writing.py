@@ -20,12 +20,15 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from twinloop.adapters.diffusion.loras.lokr_writing import LokrWeights, alpha_tensor, lokr_copy, lokr_text, own_tensors
+from twinloop.adapters.diffusion.loras.lokr_writing import LokrWeights, lokr_copy, lokr_text, own_tensors
+from twinloop.adapters.diffusion.loras.raw import TYPES, as_torch
 from twinloop.families.base import Family
 from twinloop.families.lora_names import CLIP, LoraNames
-from twinloop.loras.lora import ADAPTER_TEXT
+from twinloop.loras.adapter_settings import ADAPTER_TEXT
+from twinloop.loras.tensors import alpha_tensor
+from twinloop.pickles.safetensors_header import of_bytes
 from twinloop.store.atomic import write_bytes
-from twinloop.store.lora_file import canonical, kohya_path
+from twinloop.store.lora_file import kohya_path, with_texts
 
 FORMS = {"down_up": ("lora_down.weight", "lora_up.weight"), "a_b": ("lora_A.weight", "lora_B.weight")}
 """How the two matrices are called, by `LoraNames.form`."""
@@ -77,7 +80,7 @@ def copy_tensors(lora: LoraWeights, names: LoraNames) -> dict[str, Tensor]:
         downs, ups = [down for down, _ in pairs], [up for _, up in pairs]
         named[f"{name}.{down_name}"] = torch.cat(downs) if len(pairs) > 1 else downs[0]
         named[f"{name}.{up_name}"] = _diagonal(ups) if len(pairs) > 1 else ups[0]
-        named[f"{name}.alpha"] = alpha_tensor(lora.alpha * len(pairs), pairs[0][0].dtype)
+        named[f"{name}.alpha"] = as_torch(alpha_tensor(lora.alpha * len(pairs), TYPES[pairs[0][0].dtype]))
         if lora.magnitudes:
             lengths = torch.cat([lora.magnitudes[layer].flatten() for layer in layers])
             named[f"{name}.dora_scale"] = lengths.view(-1, *[1] * (pairs[0][1].ndim - 1))
@@ -110,8 +113,7 @@ def adapter_text(lora: LoraWeights, denoiser: str) -> str:
 
 def tensors_hash(data: bytes) -> str:
     """sha256 of a safetensors file without its header, as modelspec wants it: ``0x`` and hex."""
-    start = 8 + int.from_bytes(data[:8], "little")
-    return "0x" + hashlib.sha256(data[start:]).hexdigest()
+    return f"0x{hashlib.sha256(memoryview(data)[of_bytes(data).body_at :]).hexdigest()}"
 
 
 def write_lora(path: Path, lora: LoraWeights | LokrWeights, family: Family, texts: Mapping[str, str]) -> bytes:
@@ -146,5 +148,5 @@ def _joined(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _file(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> bytes:
-    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    return canonical(save(whole, metadata={**texts, "modelspec.hash_sha256": tensors_hash(save(whole))}))
+    data = save({name: tensor.contiguous() for name, tensor in tensors.items()})
+    return with_texts(data, {**texts, "modelspec.hash_sha256": tensors_hash(data)})

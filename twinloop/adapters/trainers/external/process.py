@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from twinloop.store.atomic import storage_errors
 
 GRACE = (20.0, 10.0)
 """Seconds after the polite signal (as Ctrl-C) until the firm one, and after that until it is killed."""
+_LOOK = 0.05
+"""Seconds between two looks whether all of them are gone."""
 TAIL = 15
 _BLOCK = 1 << 14
 _BREAK = re.compile(rb"[\r\n]+")
@@ -82,25 +85,36 @@ def _lines(stream: IO[bytes], log: IO[bytes]) -> Iterator[str]:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a program and what it started, if it still runs."""
-    for sign, seconds in zip((signal.SIGINT, signal.SIGTERM), GRACE, strict=True):
-        if process.poll() is not None:
-            return
-        _signal(process, sign)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-    if process.poll() is None:
+    """End a program, if it still runs, and what it started, which may still run where the program itself has ended."""
+    try:
+        if process.poll() is None:
+            _signal(process, signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE[0])
+        _signal(process, signal.SIGTERM)
+        _wait_for_all(process, GRACE[1])
+    finally:  # also where a second Ctrl-C cuts the waiting short
         _signal(process, signal.SIGKILL)
         process.wait()
 
 
-def _signal(process: subprocess.Popen[bytes], sign: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
+def _wait_for_all(process: subprocess.Popen[bytes], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while (process.poll() is None or _signal(process, 0)) and time.monotonic() < end:
+        time.sleep(_LOOK)
+
+
+def _signal(process: subprocess.Popen[bytes], sign: int) -> bool:
+    """Send a signal to all of the program's session (0: none); whether anything of it is there."""
+    try:
         os.killpg(process.pid, sign)
+    except (ProcessLookupError, PermissionError):  # macOS says the second of those that have ended
+        return False
+    return True
 
 
-def last_lines(log: Path, count: int = TAIL) -> str:
+def last_lines(log: Path) -> str:
     """The end of a log without the bars that drew over themselves."""
     text = log.read_bytes()[-(1 << 16) :].decode("utf-8", "replace")
     lines = [line.rstrip() for line in re.split(r"[\r\n]+", text) if line.strip() and not _BAR.search(line)]
-    return "\n".join(f"    {line}" for line in lines[-count:])
+    return "\n".join(f"    {line}" for line in lines[-TAIL:])

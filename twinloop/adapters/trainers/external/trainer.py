@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.external.process import last_lines, run
 from twinloop.adapters.trainers.external.tool import Home, Installation, Seen, Tool, network
 from twinloop.adapters.trainers.texts import lora_texts, quantized_texts
@@ -35,7 +36,7 @@ Progress = Callable[[int, int, float], None]
 
 
 class ExternalTrainer:
-    """Args: base: folder, single ``.safetensors`` file or hub id. allow_download: the program may fetch what it lacks from the hub.
+    """Args: choice: the program may fetch what it lacks from the hub where that allows it; device and precision are its own affair.
     make_room: called before the program starts; leaves it the GPU. float16: asked then, too; whether it shall compute in that (`Job.float16`).
 
     Raises:
@@ -46,21 +47,18 @@ class ExternalTrainer:
         self,
         tool: Tool,
         installed: Installation,
-        base: str,
+        choice: BaseChoice,
         family: Family,
         *,
-        allow_download: bool = False,
-        quantization: str | None = None,
         make_room: Callable[[], None] = lambda: None,
         float16: Callable[[], bool] = lambda: False,
     ) -> None:
         self._make_room, self._float16 = make_room, float16
-        self._tool, self._installed, self._base, self._family = tool, installed, base, family
-        self._quantization = quantization
-        self._environment = network(allow_download)
-        self._prediction = prediction_of(base, family)
-        wanted = quantized(tool.program, tool.quantizations, quantization)
-        parts = [base, installed.version, *installed.arguments, *([] if wanted is None else [wanted])]
+        self._tool, self._installed, self._choice, self._family = tool, installed, choice, family
+        self._environment = network(choice.allow_download)
+        self._prediction = prediction_of(choice.base, family)
+        wanted = quantized(tool.program, tool.quantizations, choice.quantization)
+        parts = [choice.base, installed.version, *installed.arguments, *([] if wanted is None else [wanted])]
         self.fingerprint = f"{tool.name}-{family.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
 
     def check(self, settings: TrainingSettings) -> None:
@@ -132,7 +130,9 @@ class ExternalTrainer:
     ) -> Job:
         trigger = metadata.get(TRIGGER, "") or "person"
         name = re.sub(r"[^\w-]+", "_", metadata.get("ss_output_name", "") or stem)
-        base = str(Path(self._base).absolute()) if Path(self._base).exists() else self._base
+        base = self._choice.base
+        if Path(base).exists():
+            base = str(Path(base).absolute())
         return Job(
             name,
             base,
@@ -143,7 +143,7 @@ class ExternalTrainer:
             home.output,
             folders,
             self._prediction,
-            self._quantization,
+            self._choice.quantization,
         )
 
     def _run(self, job: Job, home: Home, watch: _Watch) -> None:
@@ -164,7 +164,7 @@ class ExternalTrainer:
     def _collect(self, job: Job, home: Home, output: Path, texts: Mapping[str, str], loss: float) -> LoRA:
         adapter = self._understood(job, home)
         own = {
-            **texts, **quantized_texts(self._quantization), **rank_texts(adapter.layers.values()), "modelspec.implementation": self._tool.url,
+            **texts, **quantized_texts(self._choice.quantization), **rank_texts(adapter.layers.values()), "modelspec.implementation": self._tool.url,
             "twinloop.trainer": f"{self._tool.name} {self._installed.version}".strip(),
         }  # fmt: skip
         copy = Dialect.COMFYUI if self._family.lora_names.dots else Dialect.KOHYA
@@ -176,7 +176,7 @@ class ExternalTrainer:
             str(output),
             0,
             hashlib.sha256(data).hexdigest(),
-            self._base,
+            self._choice.base,
             "",
             settings.preset,
             settings.steps,
@@ -188,7 +188,7 @@ class ExternalTrainer:
         path = self._tool.result(job, home)
         assert path is not None
         try:
-            return understood(read_lora(path))
+            return understood(read_lora(path), self._family.name)
         except ModelFileError as error:
             raise ToolFailed(f"{self._tool.program} wrote a LoRA that cannot be used: {error}") from error
 

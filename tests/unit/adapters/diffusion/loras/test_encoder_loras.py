@@ -17,9 +17,10 @@ from safetensors.torch import save_file  # noqa: E402
 
 from tests.contract.makers import GENERATION, shots  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.loras.kohya_scales import folded, has_mixed_alphas  # noqa: E402
-from twinloop.adapters.diffusion.loras.reading import read_lora as read_for_pipeline  # noqa: E402
+from twinloop.adapters.diffusion.loras.reading import read_for_pipeline  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.errors import ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -37,7 +38,7 @@ Layers = dict[tuple[str, str], Any]
 
 @pytest.fixture
 def base(full_base: Path) -> Iterator[BaseModel]:
-    made = open_base(str(full_base), SDXL, "cpu", False, "float32")
+    made = open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
     made.lora.use(None)
     yield made
     made.lora.use(None)
@@ -146,7 +147,7 @@ def test_prompts_are_remembered_by_what_the_encoders_wear(base: BaseModel, tmp_p
 def test_the_generator_hears_an_extra_lora(full_base: Path, base: BaseModel, tmp_path: Path) -> None:
     path = tmp_path / "style.safetensors"
     write_kohya(path, layers_of(base, ENCODERS), (8.0,))
-    generator = DiffusersGenerator(str(full_base), SDXL, device="cpu", precision="float32")
+    generator = DiffusersGenerator(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
 
     def picture(*loras: tuple[str, float]) -> Any:
         return next(image for _, image in generator.generate(shots(1), replace(GENERATION, extra_loras=loras)))
@@ -172,7 +173,7 @@ def test_layers_that_are_not_there_are_named(base: BaseModel, tmp_path: Path) ->
 )
 def test_an_encoder_that_cannot_wear_it_is_named(family: str, part: str, name: str, tmp_path: Path) -> None:
     """Half of a LoRA is never worn in silence."""
-    base = open_base(str(build_tiny(family, tmp_path / "base")), FAMILIES[family], "cpu", False, "float32")
+    base = open_base(BaseChoice(str(build_tiny(family, tmp_path / "base")), "cpu", "float32"), FAMILIES[family])
     stem = f"{part}text_model_encoder_layers_0_mlp_fc1"
     save_file(
         {f"{stem}.lora_down.weight": torch.zeros(2, 16), f"{stem}.lora_up.weight": torch.zeros(16, 2)},

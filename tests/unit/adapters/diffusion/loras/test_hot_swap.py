@@ -13,11 +13,12 @@ pytest.importorskip("diffusers")
 
 from peft.tuners.lora import LoraLayer  # noqa: E402
 
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.loras.hot_swap import pairs_of  # noqa: E402
-from twinloop.adapters.diffusion.loras.reading import read_lora  # noqa: E402
+from twinloop.adapters.diffusion.loras.reading import read_for_pipeline  # noqa: E402
 from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora  # noqa: E402
-from twinloop.adapters.trainers.adapted import adapted_layers  # noqa: E402
+from twinloop.adapters.trainers.adapter_plan import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.store.lora_file import kohya_path  # noqa: E402
 
@@ -26,7 +27,7 @@ FAMILY = FAMILIES["sdxl"]
 
 @pytest.fixture
 def base(full_base: Path) -> Iterator[BaseModel]:
-    opened = open_base(str(full_base), FAMILY, "cpu", False, "float32")
+    opened = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILY)
     opened.lora.hold_steady(False)
     opened.lora.use(None)
     yield opened
@@ -152,7 +153,7 @@ def test_only_plain_files_are_read_for_an_exchange(base: BaseModel, tmp_path: Pa
     plain, dora = lora(base, tmp_path / "a.safetensors", alpha=3.0), lora(base, tmp_path / "b.safetensors", dora=True)
 
     def read(path: Path) -> Any:
-        return pairs_of(read_lora(path, base.pipeline, FAMILY), path, FAMILY.denoiser)
+        return pairs_of(read_for_pipeline(path, base.pipeline, FAMILY), path, FAMILY.denoiser)
 
     pairs = read(plain)
     assert pairs and {pair.alpha for pair in pairs.values()} == {3.0}

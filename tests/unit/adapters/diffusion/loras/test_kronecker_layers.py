@@ -19,6 +19,7 @@ from safetensors.torch import save_file  # noqa: E402
 from tests.contract.makers import GENERATION  # noqa: E402
 from tests.unit.adapters.diffusion.loras.test_lora_files import random_lora  # noqa: E402
 from tests.unit.loras.test_kronecker import FACTORS, WIDTHS, product  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.loras.kronecker_layers import add_lokr, wear_product  # noqa: E402
 from twinloop.adapters.diffusion.loras.writing import write_lora  # noqa: E402
@@ -136,7 +137,7 @@ def delta_of(base: BaseModel, key: str = KEY) -> Any:
 
 @pytest.fixture
 def base(full_base: Path) -> Any:
-    opened = open_base(str(full_base), SDXL, "cpu", False, "float32")
+    opened = open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
     yield opened
     opened.lora.use(None)
 
@@ -223,10 +224,13 @@ def test_layer_by_layer_offloading_and_a_lokr_are_known_not_to_go_together_befor
     full_base: Path, foreign: tuple[Path, Any], tmp_path: Path
 ) -> None:
     write_lora(
-        tmp_path / "style.safetensors", random_lora(open_base(str(full_base), SDXL, "cpu", False).denoiser), SDXL, {}
+        tmp_path / "style.safetensors",
+        random_lora(open_base(BaseChoice(str(full_base), "cpu"), SDXL).denoiser),
+        SDXL,
+        {},
     )
     slow = replace(GENERATION, offload="sequential")
-    wanted = Wanted(str(full_base), SDXL, "cpu", "auto", False, slow, (foreign[0],))
+    wanted = Wanted(BaseChoice(str(full_base), "cpu"), SDXL, slow, (foreign[0],))
     with pytest.raises(InputError, match=r"generation.offload: 'sequential'.*--to lora"):
         check(wanted)
     with pytest.raises(InputError, match="CUDA GPU"):  # all that is wrong with a LoRA here is the machine

@@ -14,9 +14,9 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
-from twinloop.adapters.diffusion.loras.reading import _from_copy, read_lora  # noqa: E402
+from twinloop.adapters.diffusion.loras.reading import _from_copy, read_for_pipeline  # noqa: E402
 from twinloop.adapters.diffusion.loras.writing import LoraWeights, copy_tensors  # noqa: E402
-from twinloop.adapters.trainers.adapted import adapted_layers  # noqa: E402
+from twinloop.adapters.trainers.adapter_plan import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.families.lora_names import LoraNames, Rename  # noqa: E402
 from twinloop.loras.unet_names import to_original  # noqa: E402
@@ -174,7 +174,7 @@ def test_diffusers_reads_the_original_names_of_sdxl(sdxl_unet: Any, tmp_path: Pa
     lora, path = random_lora(adapted_shapes(sdxl_unet), 2, 6.0), tmp_path / "sdxl.safetensors"
     save_file(copy_tensors(lora, FAMILIES["sdxl"].lora_names), path)
     pipeline = SimpleNamespace(unet=sdxl_unet, lora_state_dict=StableDiffusionXLPipeline.lora_state_dict)
-    read = read_lora(path, pipeline, FAMILIES["sdxl"])
+    read = read_for_pipeline(path, pipeline, FAMILIES["sdxl"])
     assert len(read.tensors) == 2 * len(lora.layers) and read.given == str(path)
     assert all(torch.equal(read.tensors[f"unet.{name}.lora_B.weight"], up) for name, (_, up) in lora.layers.items())
     assert all(torch.equal(read.tensors[f"unet.{name}.lora_A.weight"], down) for name, (down, _) in lora.layers.items())

@@ -14,10 +14,12 @@ pytest.importorskip("diffusers")
 
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
+from safetensors.torch import load, load_file, save, save_file  # noqa: E402
 
 from tests.tiny_models import WIDTH, WIDTH_2  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
+from twinloop.adapters.diffusion.loras import writing  # noqa: E402
 from twinloop.adapters.diffusion.loras.writing import (  # noqa: E402
     LoraWeights,
     adapter_text,
@@ -112,6 +114,35 @@ def test_header(files: Path) -> None:
     assert adapter["unet.r"] == 4 and adapter["unet.lora_alpha"] == 1.0
 
 
+def test_the_library_makes_the_bytes_once_for_each_file(
+    plain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second time for the hash alone would take as much memory again."""
+    made: list[int] = []
+    monkeypatch.setattr(writing, "save", lambda tensors: made.append(len(tensors)) or save(tensors))
+    write_lora(tmp_path / "lora.safetensors", random_lora(plain.unet), SDXL, {"modelspec.title": "ana"})
+    assert made == [3 * 48, 2 * 48]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_a_file_is_the_librarys_with_its_texts_in_order(dtype: torch.dtype, tmp_path: Path) -> None:
+    pair = (torch.randn(4, 8).to(dtype), torch.randn(8, 4).to(dtype))
+    lora = LoraWeights(
+        {"mid_block.attentions.0.proj_in": pair}, 4, 70_001.0
+    )  # no half of that size: it is kept in float32
+    path = tmp_path / "lora.safetensors"
+    for data in (write_lora(path, lora, SDXL, {"z": "1", "a": "ü"}), kohya_path(path).read_bytes()):
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + size])
+        texts = header.pop("__metadata__")
+        assert list(texts) == sorted(texts) and texts["a"] == "ü"
+        library = save(load(data))
+        rest = int.from_bytes(library[:8], "little")
+        assert data[8 + size :] == library[8 + rest :], "tensors lie where the library puts them"
+        assert header == json.loads(library[8 : 8 + rest])
+    assert float(load_file(kohya_path(path))["lora_unet_mid_block_attentions_0_proj_in.alpha"]) == 70_001.0
+
+
 NAMES = st.lists(
     st.from_regex(r"(down|mid|up)_blocks(\.[a-z]{1,6}_?[0-9]?){1,4}", fullmatch=True),
     min_size=1,
@@ -139,7 +170,7 @@ def test_the_dialects_hold_the_same_numbers(names: list[str], rank: int, alpha: 
 
 @pytest.fixture
 def base(tiny_base: Path) -> BaseModel:
-    made = open_base(str(tiny_base), SDXL, "cpu", False)
+    made = open_base(BaseChoice(str(tiny_base), "cpu"), SDXL)
     made.lora.use(None)
     return made
 

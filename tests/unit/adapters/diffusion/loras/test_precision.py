@@ -18,10 +18,11 @@ from peft.tuners.lora import LoraLayer  # noqa: E402
 from tests.gguf_files import build_gguf_zimage  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion import compute  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.loras import slot  # noqa: E402
 from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora  # noqa: E402
-from twinloop.adapters.trainers.adapted import adapted_layers  # noqa: E402
+from twinloop.adapters.trainers.adapter_plan import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
 LARGE = 1e5
@@ -29,11 +30,11 @@ LARGE = 1e5
 
 
 def on_nf4(home: Path) -> BaseModel:
-    return open_base(str(build_tiny("flux", home / "flux")), FAMILIES["flux"], "cpu", False, "bfloat16", "nf4")
+    return open_base(BaseChoice(str(build_tiny("flux", home / "flux")), "cpu", "bfloat16", "nf4"), FAMILIES["flux"])
 
 
 def on_gguf(home: Path) -> BaseModel:
-    return open_base(str(build_gguf_zimage(home, "Q8_0")), FAMILIES["zimage"], "cpu", False, "bfloat16")
+    return open_base(BaseChoice(str(build_gguf_zimage(home, "Q8_0")), "cpu", "bfloat16"), FAMILIES["zimage"])
 
 
 @pytest.mark.parametrize("opened", [on_nf4, on_gguf])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
+import sys
 import time
 import tomllib
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from tests.contract.makers import TRAINING, samples
 from tests.external_trainers import ai_toolkit_trainer, installed, kohya_trainer, sd_scripts
+from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.external import process
 from twinloop.adapters.trainers.external.aitoolkit import AiToolkit
 from twinloop.adapters.trainers.external.kohya import Kohya
@@ -74,6 +77,18 @@ def test_ai_toolkits_lora_comes_home(photos: tuple[TrainingSample, ...], tmp_pat
     assert copy.dialect is Dialect.KOHYA and "lora_unet_double_blocks_0_img_attn_qkv" in copy.layers
 
 
+def test_a_lora_whose_layers_do_not_tell_its_base_is_read_as_what_was_trained(
+    photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    trainer = ai_toolkit_trainer(tmp_path / "ai-toolkit")
+    script = tmp_path / "ai-toolkit" / "run.py"
+    text, single = script.read_text(), ', ("transformer.single_transformer_blocks.3.proj_mlp", 96, 24)'
+    assert single in text
+    script.write_text(text.replace(single, ""))
+    copy = read_lora(kohya_path(train(trainer, photos, tmp_path / "home")))
+    assert list(copy.layers) == ["lora_unet_double_blocks_0_img_attn_qkv"]
+
+
 def test_an_error_shows_the_last_lines_and_keeps_the_log(
     photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +134,35 @@ def test_ctrl_c_ends_a_program_that_does_not_listen(
     if (tmp_path / "pid").exists():
         with pytest.raises(ProcessLookupError):
             os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("deaf", [False, True])
+def test_what_the_program_started_ends_with_it(tmp_path: Path, deaf: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the program itself is gone at once, and where its children do not listen."""
+    monkeypatch.setattr(process, "GRACE", (2.0, 0.3 if deaf else 5.0))
+    child = f"import os, signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); {'signal.signal(signal.SIGTERM, signal.SIG_IGN); ' if deaf else ''}print('child', os.getpid(), flush=True); time.sleep(60)"
+    leader = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
+    seen = list[int]()
+
+    def heed(line: str) -> None:
+        if "child" in line:
+            seen.append(int(line.split()[1]))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        process.run(process.Command([sys.executable, "-c", leader], tmp_path), tmp_path / "log", heed)
+    assert not runs(seen[0])
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and no mere entry that nobody has asked about yet."""
+    for _ in range(100):
+        told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+        if not told or told.startswith("Z"):
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def test_only_whole_states_are_gone_on_from(
@@ -181,10 +225,7 @@ def test_with_accumulated_gradients_sd_scripts_starts_anew(
 def test_the_gpu_is_left_before_the_program_starts(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
     left: list[bool] = []
     tool, output = Kohya(), tmp_path / "home" / "work" / "output"
-    trainer = ExternalTrainer(
-        tool, installed(tool, sd_scripts(tmp_path / "sd-scripts")), "someone/some-sdxl", FAMILIES["sdxl"],
-        make_room=lambda: left.append(output.exists()),
-    )  # fmt: skip
+    trainer = ExternalTrainer(tool, installed(tool, sd_scripts(tmp_path / "sd-scripts")), BaseChoice("someone/some-sdxl"), FAMILIES["sdxl"], make_room=lambda: left.append(output.exists()))  # fmt: skip
     train(trainer, photos, tmp_path / "home")
     assert left == [False]
 
@@ -235,9 +276,9 @@ def test_what_a_program_does_not_train_is_refused_first(photos: tuple[TrainingSa
     tool = Kohya()
     where = installed(tool, sd_scripts(tmp_path / "sd-scripts"))
     with pytest.raises(InputError, match=r"does not train zimage LoRAs.*sd15, sdxl, sd35, flux"):
-        train(ExternalTrainer(tool, where, "base", FAMILIES["zimage"]), photos, tmp_path / "a")
+        train(ExternalTrainer(tool, where, BaseChoice("base"), FAMILIES["zimage"]), photos, tmp_path / "a")
     with pytest.raises(InputError, match=r"--clip_l=FILE, --t5xxl=FILE, --ae=FILE"):
-        train(ExternalTrainer(tool, where, "base", FAMILIES["flux"]), photos, tmp_path / "b")
+        train(ExternalTrainer(tool, where, BaseChoice("base"), FAMILIES["flux"]), photos, tmp_path / "b")
 
 
 def test_settings_that_a_program_has_no_word_for_are_refused(
@@ -271,7 +312,7 @@ def test_kohyas_flux_with_its_parts(photos: tuple[TrainingSample, ...], tmp_path
     tool = Kohya()
     parts = ("--clip_l=a", "--t5xxl=b", "--ae=c")
     trainer = ExternalTrainer(
-        tool, installed(tool, sd_scripts(tmp_path / "sd-scripts"), *parts), "me/flux", FAMILIES["flux"]
+        tool, installed(tool, sd_scripts(tmp_path / "sd-scripts"), *parts), BaseChoice("me/flux"), FAMILIES["flux"]
     )
     with pytest.raises(ToolFailed, match=r"unrecognized arguments: --clip_l=a --t5xxl=b --ae=c"):
         train(trainer, photos, tmp_path / "home")
@@ -300,8 +341,8 @@ def test_a_program_that_cannot_be_started(photos: tuple[TrainingSample, ...], tm
     broken.write_text("not a program")
     where = locate(tool, str(tmp_path / "ai-toolkit"), str(broken), ())
     with pytest.raises(MissingTool, match="cannot be started"):
-        train(ExternalTrainer(tool, where, "base", FAMILIES["flux"]), photos, tmp_path / "home")
-    assert trainer.fingerprint != ExternalTrainer(tool, where, "base", FAMILIES["flux"]).fingerprint
+        train(ExternalTrainer(tool, where, BaseChoice("base"), FAMILIES["flux"]), photos, tmp_path / "home")
+    assert trainer.fingerprint != ExternalTrainer(tool, where, BaseChoice("base"), FAMILIES["flux"]).fingerprint
 
 
 def test_downloads_only_when_allowed() -> None:

@@ -1,0 +1,241 @@
+"""Of a model on the hub only what is needed is fetched, by the printed command and by the program; and that is enough."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+import huggingface_hub  # noqa: E402
+from huggingface_hub.errors import GatedRepoError  # noqa: E402
+from huggingface_hub.utils._paths import filter_repo_objects  # noqa: E402
+
+from tests.single_file import write_single_file  # noqa: E402
+from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
+from twinloop.adapters.diffusion.base_files import find_base  # noqa: E402
+from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
+from twinloop.errors import MissingModel, ModelFileError  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
+from twinloop.families.base import Family  # noqa: E402
+
+SDXL = FAMILIES["sdxl"]
+COMMIT = "0123456789" * 4
+JUNK = (
+    "model.safetensors", "README.md", "{denoiser}/model.onnx", "{denoiser}/model.onnx_data", "{denoiser}/diffusion_flax_model.msgpack",
+    "{denoiser}/diffusion_pytorch_model.bin", "vae_decoder/openvino_model.bin",
+)  # fmt: skip
+"""What repositories of models hold beside what is needed."""
+
+
+@dataclass
+class Hub:
+    """A hub with one model, and the cache of its library on this machine."""
+
+    repository: Path
+    cache: Path
+
+    def fetch(self, name: str, include: list[str] | None, exclude: list[str] | None = None) -> Path:
+        """As the library: the files that match, and a list of all files, by which it knows what it did not fetch."""
+        home = self.cache / f"models--{name.replace('/', '--')}"
+        files = {str(path.relative_to(self.repository)): path for path in self.repository.rglob("*") if path.is_file()}
+        for folder in ("refs", "trees"):
+            (home / folder).mkdir(parents=True, exist_ok=True)
+        (home / "refs" / "main").write_text(COMMIT)
+        listed = {"format_version": 1, "files": {file: {"size": 1, "blob_id": "0" * 40} for file in files}}
+        (home / "trees" / f"{COMMIT}.json").write_text(json.dumps(listed))
+        for file in filter_repo_objects(list(files), allow_patterns=include, ignore_patterns=exclude):
+            (home / "snapshots" / COMMIT / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(files[file], home / "snapshots" / COMMIT / file)
+        return home / "snapshots" / COMMIT
+
+    def obey(self, command: str) -> set[str]:
+        """Run an ``hf download`` line; what the cache then holds of the model."""
+        program, verb, name, *options = shlex.split(command)
+        assert (program, verb) == ("hf", "download")
+        pairs = list(zip(options[::2], options[1::2], strict=True))
+        include, exclude = ([value for key, value in pairs if key == flag] for flag in ("--include", "--exclude"))
+        assert len(include) + len(exclude) == len(pairs)
+        folder = self.fetch(name, include, exclude)
+        return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    made, real = Hub(tmp_path / "repository", tmp_path / "cache"), huggingface_hub.snapshot_download
+
+    def snapshot_download(name: str, **how: Any) -> str:
+        if how.get("local_files_only"):
+            return str(real(name, **how))
+        return str(made.fetch(name, how.get("allow_patterns"), how.get("ignore_patterns")))
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(made.cache))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    return made
+
+
+@pytest.fixture
+def by_diffusers(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the models that diffusers was asked to fetch, all of them."""
+    asked: list[str] = []
+
+    def download(name: str, *, use_safetensors: bool) -> str:
+        assert use_safetensors
+        asked.append(name)
+        return str(hub.fetch(name, None))
+
+    monkeypatch.setattr("diffusers.DiffusionPipeline.download", download)
+    return asked
+
+
+def publish(hub: Hub, family: Family, *, half: bool | None = None) -> None:
+    """A tiny model with all that lies around in such repositories."""
+    build_tiny(family.name, hub.repository)
+    if family.half_copies if half is None else half:
+        for path in list(hub.repository.glob("*/*.safetensors")):
+            shutil.copy(path, path.with_suffix(".fp16.safetensors"))
+    for name in (*JUNK, *(("text_encoders/t5xxl.safetensors",) if family.name == "sd35" else ())):
+        path = hub.repository / name.format(denoiser=family.denoiser)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"junk")
+
+
+def command_in(error: MissingModel) -> str:
+    return next(line.strip() for line in str(error).splitlines() if line.strip().startswith("hf download"))
+
+
+def told(choice: BaseChoice, family: Family) -> MissingModel:
+    with pytest.raises(MissingModel) as caught:
+        find_base(choice, family)
+    return caught.value
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_the_printed_command_fetches_a_whole_model_and_nothing_else(name: str, hub: Hub) -> None:
+    family = FAMILIES[name]
+    publish(hub, family)
+    choice = BaseChoice(family.reference, "cpu")
+    fetched = hub.obey(command_in(told(choice, family)))
+    assert fetched & {file for file in fetched if hub.repository.joinpath(file).read_bytes() == b"junk"} == set()
+    weights = [file for file in fetched if file.endswith(".safetensors")]
+    assert all((".fp16." in file) == family.half_copies for file in weights)
+    assert open_base(choice, family).pipeline.tokenizer is not None
+
+
+def test_a_model_that_is_not_known_to_have_half_precision_copies_is_fetched_as_it_is(hub: Hub) -> None:
+    """Animagine XL 3.1 has none."""
+    publish(hub, SDXL, half=False)
+    choice = BaseChoice("someone/fine-tune", "cpu")
+    fetched = hub.obey(command_in(told(choice, SDXL)))
+    assert "unet/diffusion_pytorch_model.safetensors" in fetched and "model.safetensors" not in fetched
+    assert find_base(choice, SDXL).path.is_dir()
+
+
+def test_a_single_checkpoint_asks_for_texts_alone(full_base: Path, hub: Hub, tmp_path: Path) -> None:
+    write_single_file(full_base, tmp_path / "mine.safetensors")
+    publish(hub, SDXL)
+    choice = BaseChoice(str(tmp_path / "mine.safetensors"), "cpu")
+    error = told(choice, SDXL)
+    assert "a few MB" in str(error) and SDXL.download not in str(error)
+    fetched = hub.obey(command_in(error))
+    assert {Path(file).suffix for file in fetched} <= {".json", ".txt"}
+    assert open_base(choice, SDXL).pipeline.tokenizer_2 is not None
+
+
+@pytest.mark.parametrize("name", ["sd35", "flux", "flux2-klein", "qwen-image"])
+def test_a_denoiser_alone_asks_for_all_but_a_denoiser(name: str, hub: Hub, tmp_path: Path) -> None:
+    family = FAMILIES[name]
+    publish(hub, family)
+    shutil.copy(next((hub.repository / "transformer").glob("*.safetensors")), tmp_path / "mine.safetensors")
+    choice = BaseChoice(str(tmp_path / "mine.safetensors"), "cpu")
+    command = command_in(told(choice, family))
+    fetched = hub.obey(command)
+    assert not [file for file in fetched if file.startswith("transformer/") and not file.endswith(".json")]
+    assert "text_encoders/t5xxl.safetensors" not in fetched
+    assert open_base(choice, family).pipeline.vae is not None
+
+
+def test_texts_alone_are_not_enough_for_a_denoiser(hub: Hub, tmp_path: Path) -> None:
+    family = FAMILIES["flux"]
+    publish(hub, family)
+    shutil.copy(next((hub.repository / "transformer").glob("*.safetensors")), tmp_path / "mine.safetensors")
+    hub.fetch(family.reference, ["*.json", "*.txt"])
+    assert "vae/*.safetensors" in command_in(told(BaseChoice(str(tmp_path / "mine.safetensors")), family))
+
+
+def test_weights_that_were_not_fetched_are_named_with_the_command(hub: Hub) -> None:
+    publish(hub, SDXL)
+    hub.fetch(SDXL.reference, ["*.json", "*.txt", "unet/*.fp16.safetensors"])
+    error = told(BaseChoice(SDXL.reference), SDXL)
+    assert "of vae and text_encoder and text_encoder_2" in str(error)
+    assert hub.obey(command_in(error)) and find_base(BaseChoice(SDXL.reference), SDXL)
+
+
+def test_half_precision_copies_are_downloaded_where_they_are_and_will_do(hub: Hub, by_diffusers: list[str]) -> None:
+    publish(hub, SDXL)
+    found = find_base(BaseChoice("someone/fine-tune", allow_download=True), SDXL)
+    assert {".fp16." in path.name for path in found.path.glob("*/*.safetensors")} == {True} and not by_diffusers
+
+
+def test_float32_downloads_the_weights_as_they_are(hub: Hub, by_diffusers: list[str]) -> None:
+    publish(hub, SDXL)
+    find_base(BaseChoice(SDXL.reference, precision="float32", allow_download=True), SDXL)
+    assert by_diffusers == [SDXL.reference]
+
+
+def test_without_half_precision_copies_of_every_part_all_is_downloaded(hub: Hub, by_diffusers: list[str]) -> None:
+    publish(hub, SDXL)
+    (hub.repository / "vae" / "diffusion_pytorch_model.fp16.safetensors").unlink()
+    found = find_base(BaseChoice(SDXL.reference, allow_download=True), SDXL)
+    assert by_diffusers == [SDXL.reference] and (found.path / "vae" / "diffusion_pytorch_model.safetensors").is_file()
+
+
+def test_no_second_copy_is_downloaded_beside_the_first(hub: Hub, by_diffusers: list[str]) -> None:
+    publish(hub, SDXL)
+    hub.fetch(SDXL.reference, None, ["*.fp16.*"])
+    found = find_base(BaseChoice(SDXL.reference, allow_download=True), SDXL)
+    assert by_diffusers == [SDXL.reference] and found.path.is_dir()
+
+
+def test_a_model_behind_a_licence_says_how_to_get_it(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, **how: Any) -> str:
+        answer: Any = SimpleNamespace(headers={}, request=None, status_code=403)
+        raise GatedRepoError("403", response=answer)
+
+    flux = FAMILIES["flux"]
+    assert "huggingface.co/black-forest-labs/FLUX.1-dev) and run `hf auth login`" in str(
+        told(BaseChoice(flux.reference), flux)
+    )
+    assert "hf auth login" not in str(told(BaseChoice(SDXL.reference), SDXL))
+    monkeypatch.setattr("diffusers.DiffusionPipeline.download", refuse)
+    error = told(BaseChoice("someone/behind-a-licence", allow_download=True), flux)
+    assert "huggingface.co/someone/behind-a-licence) and run `hf auth login` once" in str(error)
+
+
+@pytest.mark.parametrize("end", ["safetensors", "gguf", "ckpt", "pt", "bin"])
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_file_that_is_not_there_is_no_hub_id(end: str, allowed: bool) -> None:
+    error = told(BaseChoice(f"checkpoints/mine.{end}", allow_download=allowed), SDXL)
+    assert f"no file at checkpoints/mine.{end}" in str(error) and "hf download" not in str(error)
+
+
+def test_a_local_folder_without_weights_names_no_command(tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": SDXL.pipeline}))
+    assert "hf download" not in str(told(BaseChoice(str(tmp_path)), SDXL))
+
+
+def test_a_repository_of_single_files_is_no_diffusers_model(hub: Hub) -> None:
+    hub.repository.mkdir()
+    (hub.repository / "mine.safetensors").write_bytes(b"x")
+    hub.fetch("someone/files", None)
+    with pytest.raises(ModelFileError, match=r"someone/files has no model_index\.json"):
+        find_base(BaseChoice("someone/files"), SDXL)

@@ -1,0 +1,54 @@
+"""What the record of a LoRA keeps of the terms of its training, and when it counts as trained on the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from twinloop.ports import TrainingSettings
+from twinloop.stages.pauses import Pauses
+from twinloop.stages.terms import Terms, decisive
+from twinloop.stages.trial import Trial
+
+SETTINGS = TrainingSettings("nano", 10, 4, 4.0, 1e-3, 2, 64, 7)
+TERMS = Terms("ohwx ana", SETTINGS, base={"precision": "auto"})
+
+
+def measured(patience: int = 2) -> Terms:
+    trial = Trial((5, 10), lambda lora, step: None, Path("choice.json"), patience)  # type: ignore[arg-type, return-value]
+    return replace(TERMS, pauses=Pauses(trial))
+
+
+def test_settings_then_checkpoints_then_the_base() -> None:
+    assert TERMS.asked == {**decisive(SETTINGS), "precision": "auto"}
+    assert list(measured().asked)[-3:] == ["checkpoints", "early_stop", "precision"]
+    assert (measured().asked["checkpoints"], measured().asked["early_stop"]) == ([5, 10], 2)
+    assert "memory" not in TERMS.asked, "it decides nothing"
+
+
+def test_each_term_that_decides_the_weights_must_be_the_same() -> None:
+    record = {"asked": measured().asked}
+    assert measured().met_by(record)
+    assert replace(measured(), settings=replace(SETTINGS, memory=12)).met_by(record)
+    for other in (
+        TERMS,
+        measured(3),
+        replace(measured(), base={}),
+        replace(measured(), settings=replace(SETTINGS, seed=8)),
+    ):
+        assert not other.met_by(record)
+
+
+def test_a_record_without_terms_is_held_to_what_it_keeps() -> None:
+    record = {"preset": "nano", "steps": 10, "seed": 7}
+    assert TERMS.met_by(record) and replace(TERMS, base={}).met_by(record)
+    assert not TERMS.met_by({**record, "steps": 11})
+
+
+def test_a_record_from_before_a_setting_is_one_with_its_default() -> None:
+    older = {name: value for name, value in TERMS.asked.items() if name not in ("smaller_resolutions", "flow_shift")}
+    assert TERMS.met_by({"asked": json.loads(json.dumps(older))}) and TERMS.met_by(
+        {"asked": json.loads(json.dumps(TERMS.asked))}
+    )
+    assert not replace(TERMS, settings=replace(SETTINGS, smaller_resolutions=(32,))).met_by({"asked": older})

@@ -1,0 +1,219 @@
+"""Dedup over a scanned vault: groups, ranking, bursts, and that nothing but the photos and decisions counts."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance, ImageOps
+
+from tests.unit.stages.vault.copies.makers import face, picture, save, scanned, vault_of
+from tests.unit.things import Recording, unit_vector
+from twinloop.domain.faces import Box
+from twinloop.errors import InputError, NothingToDo
+from twinloop.stages.vault.copies.dedup import DedupOptions, current, dedup
+from twinloop.stages.vault.copies.record import Duplicates, dropped, read_duplicates
+from twinloop.stages.vault.opened import ScanRecord
+from twinloop.stages.vault.opening import open_vault
+from twinloop.store.vault import Vault
+
+ALICE, BOB = unit_vector(1.0), unit_vector(0.0, 1.0)
+
+
+def names(found: Duplicates, kind: str) -> list[list[str]]:
+    """The groups of a kind as file names, the first one first."""
+    return [[Path(file.path).name for file in group.files] for group in found.of_kind(kind)]
+
+
+def kept(found: Duplicates) -> dict[str, bool]:
+    return {Path(file.path).name: file.kept for group in found.groups if group.kind != "exact" for file in group.files}
+
+
+def messy(folder: Path) -> list[Path]:
+    """Two pictures with copies, one without, and two black ones."""
+    first, second = picture(1), picture(2)
+    return [
+        save(first, folder / "first.jpg"), save(first, folder / "same.jpg"), save(first.resize((160, 120)), folder / "first_small.jpg"),
+        save(ImageEnhance.Brightness(second).enhance(1.2), folder / "second_bright.jpg", 60), save(second, folder / "second.jpg", 95),
+        save(ImageOps.mirror(second), folder / "second_mirrored.jpg", 70), save(picture(3), folder / "third.jpg"),
+        save(Image.new("RGB", (320, 240)), folder / "black.jpg"), save(Image.new("RGB", (320, 240), (0, 0, 4)), folder / "black_too.jpg"),
+    ]  # fmt: skip
+
+
+def test_exact_and_near_groups_with_the_best_first(tmp_path: Path) -> None:
+    with vault_of(tmp_path / "vault", messy(tmp_path)) as opened:
+        found = dedup(opened, DedupOptions(), Recording())
+        assert names(found, "exact") == [["first.jpg", "same.jpg"]]
+        assert names(found, "near") == [
+            ["first.jpg", "same.jpg", "first_small.jpg"],
+            ["second.jpg", "second_mirrored.jpg", "second_bright.jpg"],
+        ]
+        assert (found.files, found.photos, found.kept, found.flat) == (9, 8, 5, 2)
+        assert read_duplicates(opened.vault) == found
+        modes = {path.name: path.stat().st_mode & 0o077 for path in (opened.vault.duplicates, opened.vault.likeness)}
+        reasons = {Path(file.path).name: file.reason for file in found.of_kind("near")[1].files}
+    assert modes == {"duplicates.json": 0, "likeness.sqlite": 0}, "they tell what private photos look like"
+    assert reasons["second.jpg"] == "the larger file"
+    assert reasons["second_mirrored.jpg"] == "the same picture as second.jpg, mirrored"
+
+
+def test_dropped_photos_name_the_one_that_is_kept(tmp_path: Path) -> None:
+    with vault_of(tmp_path / "vault", messy(tmp_path)) as opened:
+        gone = dropped(dedup(opened, DedupOptions(), Recording()))
+        content = {path: entry.sha256 for path, entry in opened.catalog.files().items()}
+    small, first = content[str(tmp_path / "first_small.jpg")], content[str(tmp_path / "first.jpg")]
+    assert small is not None and first is not None
+    assert first not in gone
+    assert gone[small].instead == first and gone[small].path == str(tmp_path / "first.jpg")
+    assert len(gone) == 3
+
+
+def test_twice_the_same_bytes_also_in_another_order_and_without_the_cache(tmp_path: Path) -> None:
+    files = messy(tmp_path)
+    with vault_of(tmp_path / "vault", files) as opened:
+        dedup(opened, DedupOptions(), Recording())
+        before = opened.vault.duplicates.read_bytes()
+        again = Recording()
+        dedup(opened, DedupOptions(), again)
+        assert opened.vault.duplicates.read_bytes() == before
+        assert not any(label == "Looking at thumbnails" for label, _, _ in again.steps)
+    random.Random(4).shuffle(files)
+    with vault_of(tmp_path / "other", files) as opened:
+        dedup(opened, DedupOptions(), Recording())
+        assert opened.vault.duplicates.read_bytes() == before
+
+
+def test_a_chain_of_slowly_changing_pictures_does_not_become_one_group(tmp_path: Path) -> None:
+    """Each step is a copy of its neighbour; the ends are two pictures."""
+    one, other = np.asarray(picture(1), np.float32), np.asarray(picture(2), np.float32)
+    steps = np.linspace(0, 1, 15)
+    files = [
+        save(Image.fromarray((one * (1 - t) + other * t).astype(np.uint8)), tmp_path / f"{n:02d}.png")
+        for n, t in enumerate(steps)
+    ]
+    with vault_of(tmp_path / "vault", files) as opened:
+        groups = names(dedup(opened, DedupOptions(distance=16), Recording()), "near")
+    assert len(groups) >= 3
+    assert all(abs(int(name[:2]) - int(group[0][:2])) <= 5 for group in groups for name in group)
+
+
+def test_a_real_photo_a_sharp_face_and_more_pixels_win_in_this_order(tmp_path: Path) -> None:
+    shot = picture(1, (640, 480))
+    box = face().face.box
+    files = [
+        save(shot, tmp_path / "large_blurred.jpg"),
+        save(shot.resize((320, 240)), tmp_path / "small_sharp.jpg"),
+        save(shot, tmp_path / "large.jpg", 80),
+    ]
+    faces = {
+        "large_blurred.jpg": [face(ALICE, 100.0, box=scaled(box, 2))],
+        "small_sharp.jpg": [face(ALICE, 210.0)],
+        "large.jpg": [face(ALICE, 200.0, box=scaled(box, 2))],
+    }
+    with vault_of(tmp_path / "vault", files, faces=faces) as opened:
+        found = dedup(opened, DedupOptions(), Recording())
+    assert names(found, "near") == [["large.jpg", "small_sharp.jpg", "large_blurred.jpg"]]
+    assert found.groups[0].files[0].reason == "more pixels"
+    assert found.groups[0].files[0].score["face_sharpness"] == 200.0
+
+
+def scaled(box: Box, factor: float) -> Box:
+    return Box(*(factor * value for value in (box.x0, box.y0, box.x1, box.y1)))
+
+
+def test_pictures_of_different_people_are_never_copies(tmp_path: Path) -> None:
+    files = [save(picture(1), tmp_path / "alice.jpg"), save(picture(1), tmp_path / "bob.jpg", 70)]
+    with vault_of(tmp_path / "vault", files, faces={"alice.jpg": [face(ALICE)], "bob.jpg": [face(BOB)]}) as opened:
+        assert dedup(opened, DedupOptions(), Recording()).groups == ()
+
+
+def burst(folder: Path) -> tuple[list[Path], dict[str, float]]:
+    """Five frames of one second: the view hardly changes. A sixth a minute later."""
+    frames = []
+    for number in range(6):
+        image = Image.blend(picture(1), picture(10 + number), 0.22)
+        frames.append(save(image, folder / f"frame_{number}.jpg"))
+    return frames, {path.name: 1000.0 + (0.2 * number if number < 5 else 60.0) for number, path in enumerate(frames)}
+
+
+def test_of_a_burst_one_of_each_pose_and_expression_is_kept(tmp_path: Path) -> None:
+    frames, taken = burst(tmp_path)
+    faces = {path.name: [face(ALICE, smile=0.1)] for path in frames}
+    faces["frame_1.jpg"] = [face(ALICE, sharpness=400.0, smile=0.1)]
+    faces["frame_3.jpg"] = [face(ALICE, smile=0.9)]
+    faces["frame_0.jpg"] = [face(ALICE, smile=0.2)]
+    faces["frame_4.jpg"] = [face(ALICE, yaw=30.0, smile=0.1)]
+    with vault_of(tmp_path / "vault", frames, faces=faces, taken=taken) as opened:
+        found = dedup(opened, DedupOptions(), Recording())
+        assert names(found, "near") == []
+        assert names(found, "burst")[0][0] == "frame_1.jpg"
+        assert sorted(names(found, "burst")[0]) == [f"frame_{number}.jpg" for number in range(5)]
+        assert kept(found) == {
+            "frame_0.jpg": False,
+            "frame_1.jpg": True,
+            "frame_2.jpg": False,
+            "frame_3.jpg": True,
+            "frame_4.jpg": True,
+        }
+        assert dedup(opened, DedupOptions(burst_seconds=0), Recording()).of_kind("burst") == []
+
+
+def test_strangers_in_one_second_are_no_burst(tmp_path: Path) -> None:
+    frames, taken = burst(tmp_path)
+    faces = {path.name: [face(unit_vector(*np.eye(6)[number]))] for number, path in enumerate(frames)}
+    with vault_of(tmp_path / "vault", frames, faces=faces, taken=taken) as opened:
+        assert dedup(opened, DedupOptions(), Recording()).groups == ()
+
+
+def test_the_groups_follow_when_photos_come_and_go(tmp_path: Path) -> None:
+    files = messy(tmp_path)
+    with vault_of(tmp_path / "vault", files[:1]) as opened:
+        assert dedup(opened, DedupOptions(distance=4), Recording()).groups == ()
+    scanned(tmp_path / "vault", files[:3])
+    with open_vault(tmp_path / "vault") as opened:
+        found = current(opened, Recording())
+        assert len(names(found, "near")) == 1 and found.distance == 4
+        assert current(opened, Recording()) == found
+
+
+def test_what_is_there_is_kept_before_what_is_away(tmp_path: Path) -> None:
+    """Else the user would be told to do without the only one that is there."""
+    files = messy(tmp_path / "disk")
+    copy = save(picture(1), tmp_path / "here/z.jpg")
+    small = save(picture(2).resize((200, 150)), tmp_path / "here/small.jpg")
+    folders = (str(tmp_path / "disk"), str(tmp_path / "here"))
+    replace(ScanRecord.read(scanned(tmp_path / "vault", [*files, copy, small])), folders=folders).write(
+        Vault(tmp_path / "vault")
+    )
+    with open_vault(tmp_path / "vault") as opened:
+        plugged_in = dedup(opened, DedupOptions(), Recording())
+        assert names(plugged_in, "exact") == [["first.jpg", "same.jpg", "z.jpg"]]
+        (tmp_path / "disk").rename(tmp_path / "unplugged")
+        found = current(opened, Recording())
+        assert names(found, "exact") == [["z.jpg", "first.jpg", "same.jpg"]]
+        best = {group.files[0].path: group.files[0].reason for group in found.of_kind("near")}
+        assert best[str(small)] == "the others are not there now" and str(copy) in best
+        (tmp_path / "unplugged").rename(tmp_path / "disk")
+        assert current(opened, Recording()) == plugged_in
+
+
+def test_what_cannot_be(tmp_path: Path) -> None:
+    with vault_of(tmp_path / "vault", messy(tmp_path)[:1]) as opened:
+        with pytest.raises(NothingToDo, match="vault dedup"):
+            current(opened, Recording())
+        for options in (DedupOptions(distance=17), DedupOptions(burst_seconds=-1.0)):
+            with pytest.raises(InputError, match="choose"):
+                dedup(opened, options, Recording())
+    with vault_of(tmp_path / "empty", []) as opened, pytest.raises(NothingToDo, match="vault scan"):
+        dedup(opened, DedupOptions(), Recording())
+
+
+def test_a_photo_without_a_thumbnail_is_compared_by_its_bytes_only(tmp_path: Path) -> None:
+    with vault_of(tmp_path / "vault", messy(tmp_path)) as opened:
+        opened.catalog.run("UPDATE photo SET thumbnail = NULL")
+        found = dedup(opened, DedupOptions(), Recording())
+    assert [group.kind for group in found.groups] == ["exact"]
+    assert found.without_thumbnail == 8

@@ -1,0 +1,39 @@
+"""Copies that dedup found, as far as they are the person's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.unit.stages.vault.makers import fake_vault
+from twinloop.domain.vault import Person
+from twinloop.stages.vault.copies.of_person import worse_copies
+from twinloop.stages.vault.copies.record import DuplicateFile, DuplicateGroup, Duplicates
+from twinloop.store.atomic import write_json
+
+
+def test_a_copy_counts_where_the_better_one_shows_the_person_too(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 4) as (opened, person):
+        assert worse_copies(opened, person) == {}
+        photos = [key.sha256 for key in person.faces]
+        pairs = [(photos[0], photos[1]), (photos[2], photos[3])]
+        groups = tuple(
+            DuplicateGroup("near", "alike", (_file(kept, None), _file(worse, kept))) for kept, worse in pairs
+        )
+        write_json(opened.vault.duplicates, Duplicates(groups, 6, 10.0, 4, 4).to_json())
+        assert set(worse_copies(opened, person)) == {photos[1], photos[3]}
+        without = Person(person.id, person.name, tuple(key for key in person.faces if key.sha256 != photos[2]))
+        assert set(worse_copies(opened, without)) == {photos[1]}
+        assert worse_copies(opened, without)[photos[1]].startswith("near copy: softer")
+
+
+def _file(sha256: str, instead: str | None) -> DuplicateFile:
+    score: dict[str, Any] = {}
+    return DuplicateFile(
+        f"/photos/{sha256[:4]}.png",
+        sha256,
+        instead is None,
+        instead,
+        "sharpest" if instead is None else "softer",
+        score,
+    )

@@ -1,0 +1,210 @@
+"""Captions of a person's pictures: measured once, the trigger first, the user's own words for good."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.unit.stages.vault.makers import FAKE, fake_vault, fill, person_in, photo_of, work_on
+from tests.unit.things import Recording, face
+from twinloop.domain.captions import Description
+from twinloop.domain.faces import Box, Face, ImageArray, Part
+from twinloop.domain.vault import Label, Person
+from twinloop.errors import UnreadableImage
+from twinloop.facets import BUILTIN
+from twinloop.ports import DetectorPack
+from twinloop.stages.observe import Observer
+from twinloop.stages.vault.dataset.caption import (
+    Captioned,
+    CaptionOptions,
+    Captions,
+    Writer,
+    caption,
+    captions_of,
+    recorded,
+    shown,
+)
+from twinloop.stages.vault.dataset.own_captions import edit
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.opening import open_vault
+
+LABEL = Label("p001", "ohwx alice", "woman")
+
+
+class Counting:
+    """A captioner that counts its calls."""
+
+    fingerprint = "counting"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def caption(self, image: ImageArray) -> Description:
+        self.calls += 1
+        return Description(tags=("glasses", "blonde hair", "from side"))
+
+
+def captions(
+    opened: OpenVault,
+    person: Person,
+    options: CaptionOptions | None = None,
+    writer: Writer | None = None,
+    size: int = 256,
+) -> Captions:
+    return caption(opened, work_on(opened, person, LABEL, size, options=options, writer=writer), Recording())
+
+
+def test_what_cannot_be_kept_is_left_out(tmp_path: Path) -> None:
+    def keep(item: Captioned) -> None:
+        assert item.picture is not None, "its pixels can be had"
+        kept.append(item.cut.photo.sha256)
+        if len(kept) == 2:
+            raise UnreadableImage("is on a disk that is away")
+
+    kept: list[str] = []
+    with fake_vault(tmp_path, 3) as (opened, person):
+        found = captions_of(opened, work_on(opened, person, LABEL), Recording(), keep)
+        assert recorded(opened, person) is None, "who keeps the pictures writes the record"
+    assert [item.cut.photo.sha256 for item in found.captions] == [kept[0], kept[2]]
+    assert [(item.photo.sha256, item.reason) for item in found.left_out] == [(kept[1], "is on a disk that is away")]
+
+
+def test_the_trigger_comes_first_and_the_angle_is_in(tmp_path: Path) -> None:
+    with fake_vault(tmp_path) as (opened, person):
+        prose = captions(opened, person)
+        tags = captions(opened, person, CaptionOptions(style="tags"))
+    assert all(item.text.startswith("ohwx alice woman, ") and " view" in item.text for item in prose.captions)
+    assert "side profile view, facing left" in prose.captions[5].text
+    assert all(item.text.startswith("ohwx alice, woman, ") for item in tags.captions)
+    assert "profile, from side" in tags.captions[5].text
+
+
+def test_the_record_is_private_and_the_same_every_time(tmp_path: Path) -> None:
+    with fake_vault(tmp_path) as (opened, person):
+        captions(opened, person)
+        path = opened.vault.captions(person.id)
+        first = path.read_bytes()
+        captions(opened, person)
+        assert path.read_bytes() == first and stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert b'"consent": "not recorded"' in first
+
+
+def test_pictures_are_measured_and_described_once(tmp_path: Path) -> None:
+    captioner = Counting()
+    with fake_vault(tmp_path, 3) as (opened, person):
+        first = captions(opened, person, CaptionOptions(captioner="x"), Writer(FAKE, captioner))
+        for path in (tmp_path / "photos").iterdir():
+            path.write_bytes(b"gone")  # not read again: everything is known
+        again = captions(opened, person, CaptionOptions(captioner="x"), Writer(FAKE, captioner))
+    assert captioner.calls == 3
+    assert [item.text for item in again.captions] == [item.text for item in first.captions]
+    assert all(
+        item.text.endswith(", glasses") and "blonde" not in item.text and "from side" not in item.text
+        for item in first.captions
+    )
+
+
+def test_another_cut_is_measured_anew(tmp_path: Path) -> None:
+    captioner = Counting()
+    with fake_vault(tmp_path, 2) as (opened, person):
+        for size in (256, 192):
+            captions(opened, person, writer=Writer(FAKE, captioner), size=size)
+    assert captioner.calls == 4
+
+
+def test_a_photo_that_went_bad_is_left_out_by_name(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 4) as (opened, person):
+        (tmp_path / "photos" / "IMG_0001.png").write_bytes(b"torn")
+        (tmp_path / "photos" / "IMG_0002.png").unlink()
+        found = captions(opened, person)
+    reasons = {Path(item.photo.paths[0]).name: item.reason for item in found.left_out}
+    assert len(found.captions) == 2 and set(reasons) == {"IMG_0001.png", "IMG_0002.png"}
+    assert "no longer there" in reasons["IMG_0002.png"]
+
+
+def test_the_users_words_win_until_they_are_taken_back(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 2) as (opened, person):
+        measured = captions(opened, person).captions[0]
+        photo = measured.cut.photo.sha256
+        assert edit(opened, LABEL, photo, "at the sea") == "ohwx alice, at the sea"
+        edit(opened, LABEL, photo, "at the sea")
+        assert len(opened.decisions.active("caption")) == 1
+        mine = captions(opened, person, CaptionOptions(style="tags")).captions[0]
+        assert (mine.text, mine.source) == ("ohwx alice, at the sea", "edited")
+        data = recorded(opened, person)
+        assert data is not None and data["captions"][0]["source"] == "edited"
+        edit(opened, LABEL, photo, "")
+        assert captions(opened, person).captions[0].text == measured.text
+
+
+def test_a_list_shows_edits_that_are_newer_than_the_record(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 2) as (opened, person):
+        found = captions(opened, person)
+        edit(opened, LABEL, found.captions[1].cut.photo.sha256, "ohwx alice asleep")
+        data = recorded(opened, person)
+        assert data is not None
+        assert [item["text"] for item in shown(opened, LABEL, data)["captions"]] == [
+            found.captions[0].text,
+            "ohwx alice asleep",
+        ]
+
+
+class TwoFaces:
+    """A detector that sees a large and a small face in a 256-pixel-high picture, and each one's smile by its place."""
+
+    fingerprint = "two"
+    covers = frozenset({"expression"})
+
+    def detect(self, image: ImageArray) -> list[Face]:
+        return [face(box=Box(0, 60, 100, 190)), face(box=Box(120, 60, 190, 150))]
+
+    def measure(self, image: ImageArray, subject: Face | None) -> dict[str, float]:
+        assert subject is not None
+        return {"expression.smile": 0.9} if subject.box.x0 < 50 else {"expression.angry": 0.9}
+
+
+def test_in_a_group_photo_the_caption_is_about_the_person(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (256, 256, 3), dtype=np.uint8)).save(
+        tmp_path / "p" / "two.png"
+    )
+    two = TwoFaces()
+    photo = photo_of(tmp_path / "p" / "two.png", two.detect(np.zeros((1, 1, 3), np.uint8)))
+    fill(tmp_path / "v", [photo])
+    observer = Observer(DetectorPack("two", faces=two, measurers=(two,)), BUILTIN)
+    with open_vault(tmp_path / "v") as opened:
+        person = person_in([photo], {photo.sha256: 1})
+        (made,) = captions(opened, person, writer=Writer(observer)).captions
+        assert made.cut.window.others == 1  # they are too near to be cut apart
+    assert "angry" in made.text and "smiling" not in made.text
+
+
+class AHandByTheOther:
+    """A hand beside the larger face of `TwoFaces`, in a picture of 256 pixels."""
+
+    kind, fingerprint = "hand", "hand"
+
+    def parts(self, image: ImageArray, faces: Sequence[Face]) -> list[Part]:
+        return [Part("hand", Box(0, 200, 40, 250), 0.9)]
+
+
+@pytest.mark.parametrize(("number", "seen"), [(0, True), (1, False)])
+def test_hands_of_another_are_not_in_the_caption(tmp_path: Path, number: int, seen: bool) -> None:
+    (tmp_path / "p").mkdir()
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (256, 256, 3), dtype=np.uint8)).save(
+        tmp_path / "p" / "two.png"
+    )
+    two = TwoFaces()
+    photo = photo_of(tmp_path / "p" / "two.png", two.detect(np.zeros((1, 1, 3), np.uint8)))
+    fill(tmp_path / "v", [photo])
+    observer = Observer(DetectorPack("two", faces=two, parts=(AHandByTheOther(),)), BUILTIN)
+    with open_vault(tmp_path / "v") as opened:
+        person = person_in([photo], {photo.sha256: number})
+        for _ in range(2):  # measured, then looked up
+            (made,) = captions(opened, person, writer=Writer(observer)).captions
+            assert ("hands visible" in made.text) is seen and ("hands" in made.seen.measured) is seen

@@ -1,0 +1,78 @@
+"""Which photo the user means, and what was changed in the usual folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.stages.vault.makers import fake_vault, work_on
+from tests.unit.things import Recording
+from twinloop.domain.vault import Label
+from twinloop.errors import InputError
+from twinloop.stages.vault.dataset.folder.prepared import adopt_edits
+from twinloop.stages.vault.dataset.own_captions import edit, edit_many, edits_of, photo_meant
+from twinloop.stages.vault.dataset.prep import PrepOptions, prep
+from twinloop.store.vault_catalog import FileEntry
+
+LABEL = Label("p001", "ohwx", "woman")
+
+
+def test_a_photo_is_meant_by_path_name_prepared_name_or_hash(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 3) as (opened, person):
+        path = tmp_path / "photos" / "IMG_0001.png"
+        photo = next(
+            key.sha256
+            for key in person.faces
+            if opened.catalog.photo(key.sha256, "test").paths[0].endswith("IMG_0001.png")
+        )  # type: ignore[union-attr]
+        found = prep(opened, work_on(opened, person, LABEL), PrepOptions(layout="kohya"), Recording())
+        prepared = str(found.folder / found.files[photo])
+        for name in (str(path), "IMG_0001.png", "photos/IMG_0001.png", prepared, photo, photo[:8].upper()):
+            assert photo_meant(opened, person, name) == photo
+        for name in ("IMG_0009.png", "0001.png", photo[:4], ""):
+            with pytest.raises(InputError, match="names none of this person's photos"):
+                photo_meant(opened, person, name)
+
+
+def test_names_that_mean_several_photos_are_refused(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 2) as (opened, person):
+        twin = tmp_path / "other" / "IMG_0000.png"
+        twin.parent.mkdir()
+        stat = (tmp_path / "photos" / "IMG_0001.png").stat()
+        second = next(
+            key.sha256 for key in person.faces if "IMG_0001" in opened.catalog.photo(key.sha256, "test").paths[0]
+        )  # type: ignore[union-attr]
+        opened.catalog.put_file(FileEntry(twin, stat.st_size, stat.st_mtime_ns, second))
+        with pytest.raises(InputError, match="names 2 of"):
+            photo_meant(opened, person, "IMG_0000.png")
+
+
+def test_changes_in_the_usual_folder_become_decisions_without_a_prep(tmp_path: Path) -> None:
+    with fake_vault(tmp_path, 2) as (opened, person):
+        assert adopt_edits(opened, person, LABEL) == []
+        folder = prep(opened, work_on(opened, person, LABEL), PrepOptions(), Recording()).folder
+        (folder / "IMG_0001.txt").write_text("my own words")
+        assert adopt_edits(opened, person, LABEL) == ["IMG_0001.txt"]
+        assert list(edits_of(opened.decisions, person.id).values()) == ["my own words"]
+        assert adopt_edits(opened, person, LABEL) == []
+
+
+def test_several_captions_are_one_decision(tmp_path: Path) -> None:
+    label = Label("p001", "ohwx alice", "woman")
+    with fake_vault(tmp_path, 1) as (opened, _):
+        edit(opened, label, "a", "old")
+        assert edit_many(opened, label, {"a": "new", "b": "hat"}) == {"a": "ohwx alice, new", "b": "ohwx alice, hat"}
+        assert (
+            edits_of(opened.decisions, "p001") == {"a": "ohwx alice, new", "b": "ohwx alice, hat"}
+            and edits_of(opened.decisions, "p002") == {}
+        )
+        assert edit_many(opened, label, {"a": "ohwx alice, new"}) == {}, "nothing is written twice"
+        edit_many(opened, label, {"b": ""})
+        assert (
+            edits_of(opened.decisions, "p001") == {"a": "ohwx alice, new"}
+            and opened.decisions.active()[-1].kind == "caption"
+        )
+        opened.decisions.undo()
+        opened.decisions.undo()
+        assert edits_of(opened.decisions, "p001") == {"a": "ohwx alice, old"}

@@ -1,0 +1,117 @@
+"""The grade: counts, sides, and how much a few photos can say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.unit.stages.vault.makers import captioned as made
+from tests.unit.things import digest, face, observation
+from twinloop.domain.faces import Box
+from twinloop.domain.vault import VaultFace, VaultPhoto
+from twinloop.facets import BUILTIN
+from twinloop.stages.vault.dataset.caption import Captioned
+from twinloop.stages.vault.dataset.cut import CutOptions, cut_of
+from twinloop.stages.vault.dataset.grade import Finding, Readiness
+from twinloop.stages.vault.dataset.readiness import readiness
+
+
+def judged(pictures: Sequence[Captioned], duplicates: int = 0) -> Readiness:
+    return readiness(pictures, BUILTIN, duplicates)
+
+
+def about(found: Readiness, subject: str, words: str = "") -> Finding:
+    (finding,) = [finding for finding in found.findings if finding.about == subject and words in finding.text]
+    return finding
+
+
+def balanced(count: int) -> list[Captioned]:
+    """Angles as wanted, other things varied."""
+    yaws = (0, 0, 0, 35, -35, 30, 70, -70, 5, -35)
+    return [made(number, yaws[number % 10]) for number in range(count)]
+
+
+def test_two_profiles_among_37_are_told_with_the_sides() -> None:
+    pictures = [made(n, 0 if n % 2 else 35 * (-1) ** (n // 2)) for n in range(35)] + [made(40, 70), made(41, 75)]
+    finding = about(judged(pictures), "angle", "profile")
+    assert (
+        finding.text == "37 photos, 2 profiles (0 facing left, 2 facing right): take 5 facing left and 2 facing right."
+    )
+    assert (finding.level, finding.have, finding.of, finding.add) == ("lack", 2, 37, 7)
+
+
+@pytest.mark.parametrize(("count", "grade"), [(9, "not yet"), (12, "usable"), (40, "ready"), (100, "ready")])
+def test_the_grade_needs_numbers_and_angles(count: int, grade: str) -> None:
+    assert judged(balanced(count)).grade == grade
+
+
+def test_many_photos_without_profiles_are_only_usable() -> None:
+    found = judged([made(n, 0 if n % 2 else 35 * (-1) ** (n // 2)) for n in range(100)])
+    assert found.grade == "usable"
+    assert about(found, "angle", "profile").add == 25
+
+
+def test_of_15_photos_a_missing_profile_may_be_chance_and_that_is_said() -> None:
+    few = judged([made(n, 0 if n % 2 else 35 * (-1) ** (n // 2)) for n in range(14)] + [made(20, 70)])
+    finding = about(few, "angle", "profile")
+    assert finding.level == "hint" and "of so few that may be 1 to 30 %" in finding.text
+    assert finding.low is not None and finding.high is not None and finding.low < 1 / 15 < finding.high
+    many = judged(
+        [made(n, 0 if n % 2 else 35 * (-1) ** (n // 2)) for n in range(93)] + [made(200 + n, 70) for n in range(7)]
+    )
+    assert about(many, "angle", "profile").level == "lack"
+    assert "of so few" not in about(many, "angle", "profile").text
+
+
+def test_a_side_that_is_missing_altogether_is_told() -> None:
+    found = judged([made(n, (0, 70, 35, 30, 0)[n % 5]) for n in range(40)])
+    assert "Take a few facing left, too." in about(found, "angle", "profile").text
+
+
+def test_photos_of_one_day_are_told() -> None:
+    one_day = [made(n, (0, 70, -70, 35, -35)[n % 5], taken=1e9 + n) for n in range(25)] + [made(50, 0, taken=2e9)]
+    finding = about(judged(one_day), "shoots")
+    assert finding.level == "lack" and finding.text.startswith("25 of 26 dated photos are of one day")
+    spread = [made(n, (0, 70, -70, 35, -35)[n % 5], taken=1e9 + 86_400 * n) for n in range(25)]
+    assert about(judged(spread), "shoots").level == "fine"
+
+
+def test_small_faces_are_told() -> None:
+    finding = about(judged([made(n, 0, tall=60) for n in range(30)]), "faces")
+    assert finding.level == "lack" and "30 of 30 faces are under 128 pixels high (median 60)" in finding.text
+
+
+def test_what_was_not_measured_is_not_called_good() -> None:
+    found = judged([made(n, None) for n in range(60)])
+    assert found.grade == "usable" and "could not be measured" in about(found, "angle").text
+    assert about(found, "expression").text.startswith("expression: not measured (no detector for: expression)")
+    assert not any("setting" in finding.text for finding in found.findings)  # no detector of it exists for photos
+
+
+def test_json_holds_the_grade_the_advice_and_the_intervals() -> None:
+    data = judged(balanced(12), duplicates=3).to_json()
+    assert data["grade"] == "usable" and data["photos"] == 12
+    assert data["text"].startswith("usable: 12 photos, ")
+    assert {"about", "level", "text", "have", "of", "add", "interval"} == set(data["findings"][0])
+    assert any(item["about"] == "duplicates" and item["have"] == 3 for item in data["findings"])
+    levels = [item["level"] for item in data["findings"]]
+    assert levels == sorted(levels, key=["stop", "lack", "hint", "fine"].index)
+
+
+def small_in(side: int, size: int, framing: str) -> str:
+    """The advice on faces of 60 pixels in photos of ``side`` pixels that were cut to ``size``."""
+    pictures = []
+    for number in range(12):
+        found = VaultFace(face(box=Box(100, 100, 160, 190 if side > 1000 else 160)), 0.9)
+        photo = VaultPhoto(digest(number), ("/p.jpg",), side, side, "0" * 16, None, "real", {}, (found,))
+        cut = cut_of(photo, 0, framing, size)
+        assert cut is not None
+        pictures.append(Captioned(cut, None, observation(number, faces=[cut.subject]), "ohwx", "template"))
+    return about(readiness(pictures, BUILTIN, 0, CutOptions(framing, size)), "faces").text
+
+
+def test_a_closer_cut_is_advised_only_where_it_brings_pixels() -> None:
+    assert "or cut closer (--framing face: median 90)" in small_in(2000, 512, "keep")
+    assert "closer (" not in small_in(2000, 512, "face"), "followed already"
+    assert "closer (" not in small_in(250, 1024, "keep"), "nothing was made smaller"

@@ -1,0 +1,447 @@
+"""What is forgotten is gone from every file of the vault, and no later scan brings it back; the photos themselves stay."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.functional.console import twinloop
+from tests.unit.stages.vault.makers import fake_vault
+from twinloop.domain.vault import FaceKey, Person
+from twinloop.errors import InputError, Locked, StorageError, TwinLoopError
+from twinloop.ports import Scanner, SilentReporter
+from twinloop.stages.vault.copies.record import DuplicateFile, DuplicateGroup, Duplicates, read_duplicates
+from twinloop.stages.vault.dataset.folder.own_files import NOTES, OwnFiles
+from twinloop.stages.vault.forget.everything import forget_everything
+from twinloop.stages.vault.forget.person import forget_person, forgotten_faces
+from twinloop.stages.vault.forget.promise import Forgotten, Kept
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.opening import looked_into, open_vault
+from twinloop.stages.vault.people.record import Found, find_person, people_of, read_people, write_people
+from twinloop.stages.vault.scan import ScanPlan, scan
+from twinloop.store.atomic import write_json
+from twinloop.store.decisions import REDACTED, DecisionLog
+from twinloop.store.journal import Journal
+from twinloop.store.lock import VAULT, locked
+from twinloop.store.vault import Vault
+
+
+@contextmanager
+def two_people(home: Path) -> Iterator[tuple[OpenVault, Person]]:
+    """Two people: p001 (Zaphodia) with seven photos, p002 with three."""
+    with fake_vault(home) as (opened, person):
+        keys = person.faces
+        found = Found({"p001": keys[:7], "p002": keys[7:]}, (), 2, "test", 0.5, None, 3, "inputs")
+        opened.decisions.add("name", {"person": "p001", "name": "Zaphodia"})
+        opened.decisions.add("name", {"person": "p002", "name": "Trillian"})
+        opened.decisions.add(
+            "label",
+            {
+                "person": "p001",
+                "trigger": "zphd woman",
+                "class_word": "woman",
+                "consent": {"kind": "written", "who": "Zaphodia"},
+            },
+        )
+        opened.decisions.add("caption", {"person": "p001", "sha256": keys[0].sha256, "text": "Zaphodia at sea"})
+        write_people(opened.vault, people_of(found, opened.decisions.active()))
+        for name, who in (("Zaphodia", "p001"), ("old name", "p001"), ("Trillian", "p002")):
+            write_json(opened.vault.root / "organized" / name / "person.json", {"person": who})
+        write_json(opened.vault.captions("p001"), {"text": "Zaphodia"})
+        opened.vault.crops.write_bytes(b"Zaphodia")
+        yield opened, find_person(read_people(opened.vault), "zaphodia")
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Iterator[tuple[OpenVault, Person]]:
+    with two_people(tmp_path) as made:
+        yield made
+
+
+def faces(opened: OpenVault) -> list[FaceKey]:
+    return list(opened.catalog.faces("test").keys)
+
+
+def bytes_of(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_without_really_it_only_says_what_would_go(vault: tuple[OpenVault, Person]) -> None:
+    opened, person = vault
+    before = bytes_of(opened.vault.root)
+    planned = forget_person(opened, person, really=False)
+    assert (planned.done, planned.faces, planned.decisions) == (False, 7, 3)
+    assert {path.name for path in planned.paths} == {"Zaphodia", "old name", "p001.json", "crops.sqlite"}
+    assert bytes_of(opened.vault.root) == before
+
+
+def test_a_person_is_gone_from_every_file(vault: tuple[OpenVault, Person]) -> None:
+    opened, person = vault
+    embedding = opened.catalog.photo(person.faces[0].sha256, "test").faces[0].face.embedding.tobytes()  # type: ignore[union-attr]
+    assert embedding in bytes_of(opened.vault.root)
+    photos = {path: path.read_bytes() for path in Path(opened.record.folders[0]).glob("*")}
+    done = forget_person(opened, person, really=True)
+    assert done.done and len(faces(opened)) == 3
+    left = bytes_of(opened.vault.root)
+    assert b"Zaphodia" not in left and b"zphd" not in left and embedding not in left
+    assert opened.catalog.thumbnail(person.faces[0].sha256) is None
+    assert {path: path.read_bytes() for path in photos} == photos
+
+
+def test_the_others_stay(vault: tuple[OpenVault, Person]) -> None:
+    opened, person = vault
+    forget_person(opened, person, really=True)
+    people = read_people(opened.vault)
+    assert [(one.id, one.name, len(one.faces)) for one in people.persons] == [("p002", "Trillian", 3)]
+    with pytest.raises(InputError, match="Nobody is called"):
+        find_person(people, "p001")
+    assert (opened.vault.root / "organized" / "Trillian" / "person.json").is_file()
+    assert [made.kind for made in opened.decisions.all()] == [REDACTED, "name", REDACTED, REDACTED, "forget"]
+
+
+def test_the_places_of_forgotten_faces_are_remembered(vault: tuple[OpenVault, Person]) -> None:
+    opened, person = vault
+    forget_person(opened, person, really=True)
+    assert {key for keys in forgotten_faces(opened.decisions).values() for key in keys} == set(person.faces)
+
+
+def test_everything_means_everything_of_the_vault_and_nothing_else(tmp_path: Path) -> None:
+    with fake_vault(tmp_path) as (opened, _):
+        root = opened.vault.root
+        opened.decisions.add("hide", {"person": "p001"})
+    (root / "mine.txt").write_text("not yours")
+    assert not forget_everything(opened.vault, really=False).done and opened.vault.catalog.exists()
+    done = forget_everything(opened.vault, really=True)
+    assert done.done and {path.name for path in done.paths} >= {"catalog.sqlite", "scan.json", "decisions.jsonl"}
+    assert {path.name for path in root.iterdir()} == {"mine.txt", ".lock"}
+
+
+def test_a_folder_that_still_holds_somebody_elses_training_set_stays(vault: tuple[OpenVault, Person]) -> None:
+    opened, _ = vault
+    for who, name in (("p001", "Ford"), ("p002", "Zaphodia")):  # p001's folder moves with the next prep only
+        opened.decisions.add("name", {"person": who, "name": name})
+    other = find_person(read_people(opened.vault), "p002")
+    before = bytes_of(opened.vault.person("Zaphodia"))
+    done = forget_person(opened, other, really=True)
+    assert opened.vault.person("Zaphodia") not in done.paths and opened.vault.person("Trillian") in done.paths
+    assert bytes_of(opened.vault.person("Zaphodia")) == before and not opened.vault.person("Trillian").exists()
+
+
+@pytest.mark.parametrize("record", [None, "torn", '{"name": "a pet project"}'])
+def test_a_folder_of_the_persons_name_that_was_not_prepared_stays_and_is_named(
+    vault: tuple[OpenVault, Person], record: str | None
+) -> None:
+    opened, person = vault
+    folder = opened.vault.person("Zaphodia")
+    (folder / "original.jpg").write_bytes(b"the only one")
+    (folder / "person.json").unlink() if record is None else (folder / "person.json").write_text(record)
+    before = bytes_of(folder)
+    done = forget_person(opened, person, really=True)
+    assert folder not in done.paths and folder in done.kept
+    assert bytes_of(folder) == before
+
+
+def prepared_by(folder: Path, who: str, **files: bytes) -> None:
+    """A folder as `prep` leaves it."""
+    listed = []
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+        listed.append({"file": name, "sha256": hashlib.sha256(data).hexdigest(), "photo": "", "key": ""})
+    write_json(folder / "person.json", {"person": who, "files": listed})
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_what_the_user_put_into_a_training_set_stays_and_is_named(
+    closed: Path, tmp_path: Path, everything: bool
+) -> None:
+    folder = closed / "organized" / "Zaphodia"
+    ours = {"10_zphd/a.png": b"cut", "10_zphd/a.txt": b"Zaphodia", "20_zphd/b.png": b"cut too"}
+    prepared_by(folder, "p001", **ours)
+    (folder / "10_zphd" / "a.txt").write_text("Zaphodia, in my words")
+    (folder / "20_zphd" / "b.png").write_bytes(b"retouched by hand")
+    (folder / "original.jpg").write_bytes(b"the only one")
+    (folder / "album").symlink_to(tmp_path)
+    (folder / "empty").mkdir()
+    left = {"20_zphd", "20_zphd/b.png", "original.jpg", "album", "empty"}
+    planned = forgotten_in(closed, everything, really=False)
+    assert names_in(folder) == left | ours.keys() | {"10_zphd", "person.json"}
+    done = forgotten_in(closed, everything, really=True)
+    assert names_in(folder) == left and done.kept == planned.kept
+    assert set(done.kept) == {folder / name for name in left - {"20_zphd"}}
+    assert folder in done.paths and tmp_path.is_dir()
+    assert not (folder.parent / "old name").exists()
+
+
+def forgotten_in(root: Path, everything: bool, really: bool) -> Forgotten:
+    if everything:
+        return forget_everything(Vault(root), really)
+    with open_vault(root) as opened:
+        return forget_person(opened, find_person(read_people(opened.vault), "Zaphodia"), really)
+
+
+def test_everything_leaves_folders_that_were_made_by_hand(closed: Path) -> None:
+    by_hand = closed / "organized" / "by hand"
+    by_hand.mkdir()
+    (by_hand / "original.jpg").write_bytes(b"the only one")
+    done = forget_everything(Vault(closed), really=True)
+    assert done.kept == (by_hand,) and names_in(by_hand.parent) == {"by hand", "by hand/original.jpg"}
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_half_written_pictures_of_a_killed_preparation_are_nobodys(closed: Path, everything: bool) -> None:
+    folder = closed / "organized" / "Zaphodia"
+    prepared_by(folder, "p001", **{"a.png": b"cut"})
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for half in (folder / f".b.png.1.{ended.pid}.tmp", folder.parent / f".c.2.{ended.pid}.tmp"):
+        half.write_bytes(b"ha")
+    for really in (False, True):
+        assert forgotten_in(closed, everything, really).kept == ()
+    assert not folder.exists() and (not everything or not folder.parent.exists())
+
+
+def test_where_there_is_no_vault_nothing_is_made(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    done = forget_everything(Vault(tmp_path), really=True)
+    assert (done.done, done.paths, names_in(tmp_path)) == (True, (), {"mine.txt"})
+
+
+def test_what_is_to_go_is_worked_out_while_nobody_else_works_there(
+    closed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = closed / "organized" / "Zaphodia"
+    prepared_by(folder, "p001", **{"a.png": b"cut"})
+    seen: list[Path] = []
+    real = OwnFiles.of
+
+    def of(looked_at: Path) -> OwnFiles:
+        with pytest.raises(Locked), locked(closed, VAULT):
+            pass
+        seen.append(looked_at)
+        return real(looked_at)
+
+    monkeypatch.setattr(OwnFiles, "of", of)
+    forget_everything(Vault(closed), really=True)
+    assert folder in seen and not folder.exists()
+
+
+def test_a_preparation_that_was_killed_at_first_goes_by_its_notes(vault: tuple[OpenVault, Person]) -> None:
+    opened, person = vault
+    folder = opened.vault.person("Zaphodia")
+    (folder / "person.json").unlink()
+    for name, data in {"a.png": b"cut", "mine.png": b"mine"}.items():
+        (folder / name).write_bytes(data)
+    Journal(folder / NOTES).record("1", ["a.png", hashlib.sha256(b"cut").hexdigest(), "", ""])
+    assert forget_person(opened, person, really=True).kept == (folder / "mine.png",)
+    assert names_in(folder) == {"mine.png"}
+
+
+def test_killed_within_a_folder_the_rest_of_it_goes_next_time(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = closed / "organized" / "old name"
+    prepared_by(folder, "p001", **{f"{name}.png": name.encode() for name in "abc"})
+    real, gone = Path.unlink, 0
+
+    def killing(path: Path, missing_ok: bool = False) -> None:
+        nonlocal gone
+        if path.parent == folder and (gone := gone + 1) == 4:
+            raise Killed
+        real(path, missing_ok)
+
+    with open_vault(closed) as opened, monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Path, "unlink", killing)
+        forget_person(opened, find_person(read_people(opened.vault), "Zaphodia"), really=True)
+    assert names_in(folder) == {"person.json"}, "whose it is must be known until the end"
+    with open_vault(closed):
+        assert not folder.exists()
+
+
+def test_a_training_set_on_another_disk_goes_by_the_link_to_it(vault: tuple[OpenVault, Person], tmp_path: Path) -> None:
+    opened, person = vault
+    folder, disk = opened.vault.person("Zaphodia"), tmp_path / "disk"
+    prepared_by(folder, "p001", **{"a.png": b"cut"})
+    folder.rename(disk)
+    folder.symlink_to(disk)
+    forget_person(opened, person, really=True)
+    assert names_in(disk) == set() and not folder.is_symlink()
+
+
+def test_what_stays_is_said(closed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = closed / "organized" / "Zaphodia"
+    for number in range(12):
+        (folder / f"{number:02d}.jpg").write_bytes(b"mine")
+    said = twinloop(capsys, "vault", "forget", "zaphodia", "--vault", closed)
+    assert f"  - {folder}: what prep wrote there\n" in said.out and f"{folder.parent / 'old name'}\n" in said.out
+    assert "Would be left, because this program did not write it" in said.out
+    assert f"  - {folder / '09.jpg'}\n  - and 2 more (--json lists all)" in said.out
+    assert "Left, because" in twinloop(capsys, "vault", "forget", "zaphodia", "--yes", "--vault", closed).out
+
+
+def test_while_another_program_reads_the_catalogue_the_promise_stands(closed: Path) -> None:
+    with open_vault(closed) as opened, closing(sqlite3.connect(opened.vault.catalog)) as reader:
+        person = find_person(read_people(opened.vault), "Zaphodia")
+        embedding = opened.catalog.photo(person.faces[0].sha256, "test").faces[0].face.embedding.tobytes()  # type: ignore[union-attr]
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM face").fetchall()
+        opened.catalog.run("PRAGMA busy_timeout = 1")
+        with pytest.raises(StorageError, match="Close that program"):
+            forget_person(opened, person, really=True)
+        assert embedding in bytes_of(closed)
+    assert len(kept_on_opening(closed)) == 1
+    assert_forgotten(closed, embedding)
+
+
+class Killed(BaseException):
+    """As if the process ended here."""
+
+
+STEPS = (
+    "OwnFiles.remove",
+    "remove",
+    "forget_faces",
+    "leave_nothing",
+    "read_duplicates",
+    "write_people",
+    "DecisionLog.redact",
+)
+
+
+@contextmanager
+def killed_at(step: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def kill(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(f"twinloop.stages.vault.forget.promise.{step}", kill)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same vault, with a list of duplicates, open in no process."""
+    with two_people(tmp_path_factory.mktemp("made")) as (opened, _):
+        write_json(opened.vault.duplicates, Duplicates((), 10, 5.0, 2, 2, inputs="as searched").to_json())
+    return opened.vault.root
+
+
+@pytest.fixture
+def closed(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "closed"))
+
+
+def kept_on_opening(root: Path) -> list[Kept]:
+    """Whom opening the vault forgot."""
+    kept: list[Kept] = []
+    with open_vault(root, kept.append):
+        return kept
+
+
+def forget_killed_at(step: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Returns an embedding of the person."""
+    with open_vault(root) as opened:
+        person = find_person(read_people(opened.vault), "Zaphodia")
+        embedding = opened.catalog.photo(person.faces[0].sha256, "test").faces[0].face.embedding.tobytes()  # type: ignore[union-attr]
+        with killed_at(step, monkeypatch):
+            forget_person(opened, person, really=True)
+    assert isinstance(embedding, bytes)
+    return embedding
+
+
+def assert_forgotten(root: Path, embedding: bytes) -> None:
+    with looked_into(root) as opened:
+        assert len(faces(opened)) == 3 and [person.id for person in read_people(opened.vault).persons] == ["p002"]
+        assert [made.kind for made in opened.decisions.all()] == [REDACTED, "name", REDACTED, REDACTED, "forget"]
+    left = bytes_of(root)
+    assert b"Zaphodia" not in left and b"zphd" not in left and embedding not in left
+    assert {path.name for path in (root / "organized").iterdir()} == {"Trillian"}
+
+
+def test_killed_the_rest_is_removed_when_the_vault_is_next_opened(
+    closed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedding = forget_killed_at("forget_faces", closed, monkeypatch)
+    ((promise, done),) = kept_on_opening(closed)
+    assert promise.means("zaphodia") and promise.means("P001") and not promise.means("Trillian")
+    assert (done.who, done.faces, done.done) == ("p001 (Zaphodia)", 7, True)
+    assert_forgotten(closed, embedding)
+    assert kept_on_opening(closed) == [], "it is kept once"
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_any_step_and_given_again_the_same_command_says_what_it_removed(
+    step: str, closed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    embedding = forget_killed_at(step, closed, monkeypatch)
+    said = twinloop(capsys, "vault", "forget", "zaphodia", "--yes", "--vault", closed)
+    assert said.code == 0 and "Forgotten: p001 (Zaphodia)\n  - 7 faces" in said.out
+    assert_forgotten(closed, embedding)
+
+
+def test_a_scan_removes_the_rest_too(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedding = forget_killed_at("forget_faces", closed, monkeypatch)
+
+    def no_scanner() -> Scanner:
+        raise TwinLoopError("nothing is new")
+
+    scan(Vault(closed), ScanPlan((), (), "fake", 0, "", "", no_scanner), SilentReporter())
+    assert_forgotten(closed, embedding)
+
+
+def test_a_promise_of_an_earlier_version_is_kept_too(closed: Path) -> None:
+    """Its decision has neither name nor mark, and the names were redacted before the faces went."""
+    with open_vault(closed) as opened:
+        person = find_person(read_people(opened.vault), "Zaphodia")
+        embedding = opened.catalog.photo(person.faces[0].sha256, "test").faces[0].face.embedding.tobytes()  # type: ignore[union-attr]
+        opened.decisions.add("forget", {"person": "p001", "faces": [key.to_json() for key in person.faces]})
+        opened.decisions.redact([1, 3, 4])
+    assert len(kept_on_opening(closed)) == 1
+    assert_forgotten(closed, embedding)
+
+
+def test_a_promise_that_was_taken_back_is_not_kept(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_killed_at("remove", closed, monkeypatch)
+    DecisionLog(closed / "decisions.jsonl").undo()
+    assert kept_on_opening(closed) == []
+    with open_vault(closed) as opened:
+        assert len(faces(opened)) == 10
+        assert find_person(read_people(opened.vault), "Zaphodia").id == "p001"
+
+
+def test_where_all_is_kept_opening_reads_no_faces(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_vault(closed) as opened:
+        forget_person(opened, find_person(read_people(opened.vault), "Zaphodia"), really=True)
+    for step in STEPS[:-1]:
+        monkeypatch.setattr(f"twinloop.stages.vault.forget.promise.{step}", None)
+    assert kept_on_opening(closed) == []
+
+
+def test_the_list_of_duplicates_keeps_nothing_of_the_face(vault: tuple[OpenVault, Person]) -> None:
+    opened, person = vault
+    score = {"face_sharpness": 42.0, "eyes_open": 1.0, "width": 9}
+    mine, other = (
+        DuplicateFile(f"/{name}.jpg", sha256, True, None, "the larger file", score)
+        for name, sha256 in (("a", person.faces[0].sha256), ("b", "0" * 64))
+    )
+    found = Duplicates(
+        (DuplicateGroup("near", "2 copies of one picture", (mine, other)),), 10, 5.0, 2, 2, inputs="as searched"
+    )
+    write_json(opened.vault.duplicates, found.to_json())
+    forget_person(opened, person, really=True)
+    left = read_duplicates(opened.vault)
+    assert [(file.score["face_sharpness"], file.score["eyes_open"]) for file in left.groups[0].files] == [
+        (None, None),
+        (42.0, 1.0),
+    ]
+    assert left.inputs == "" and opened.vault.duplicates.stat().st_mode & 0o077 == 0

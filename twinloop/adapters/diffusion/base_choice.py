@@ -1,0 +1,22 @@
+"""Which base model, and how it is computed with: what is asked for, before anything is looked at or loaded. Imports no large library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BaseChoice:
+    """A base model as the user asked for it.
+
+    Attributes:
+        base: folder, single ``.safetensors`` or ``.gguf`` file, or hub id. device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        precision, quantization: of the weights, as `choose_compute` takes them.
+        allow_download: what is missing here may be fetched from the hub.
+    """
+
+    base: str
+    device: str = "auto"
+    precision: str = "auto"
+    quantization: str | None = None
+    allow_download: bool = False

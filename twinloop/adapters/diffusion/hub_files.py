@@ -1,0 +1,62 @@
+"""Which files of a model on the hub are needed, and the command that fetches them and no others.
+
+Repositories hold far more: single-file copies, other number types, pickles, ONNX, flax; of SDXL tens of gigabytes for seven.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from twinloop.families.base import Family
+
+TEXTS = ("*.json", "*.txt")
+"""Configuration and vocabularies."""
+TOKENIZERS = "tokenizer*/*"
+"""Some hold files with other ends, templates of chats for example."""
+BORROWED = ("text_encoder/*.safetensors", "text_encoder_?/*.safetensors", "vae/*.safetensors")
+"""What a denoiser alone lacks."""
+HALF = (*TEXTS, "*/*.fp16.safetensors")
+"""A whole model whose weights are all there in half precision."""
+WHOLE = (*TEXTS, TOKENIZERS, "*/*.safetensors")
+"""Of a whole model what lies in its folders, not the single files at the top."""
+
+
+@dataclass(frozen=True)
+class HubFiles:
+    """Files of one model, as patterns of the hub's library, in which ``*`` stands for ``/`` too."""
+
+    name: str
+    include: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> str:
+        """A line for the shell."""
+        asked = [f'--include "{pattern}"' for pattern in self.include]
+        unwanted = [f'--exclude "{pattern}"' for pattern in self.exclude]
+        return " ".join(["hf download", shlex.quote(self.name), *asked, *unwanted])
+
+
+def whole_model(name: str, family: Family) -> HubFiles:
+    """Of a model of the family: its half-precision copies only where it is known to have them."""
+    if family.half_copies and name == family.reference:
+        return HubFiles(name, HALF)
+    return HubFiles(name, WHOLE, family.not_needed)
+
+
+def rest_of_single_file(family: Family) -> HubFiles:
+    """What a single file of the family lacks, of the family's reference."""
+    if family.single_file.whole:
+        return HubFiles(family.reference, TEXTS)
+    return HubFiles(family.reference, (*TEXTS, TOKENIZERS, *BORROWED), family.not_needed)
+
+
+def licence_hint(name: str, family: Family) -> str:
+    """What to do first where a model's page asks for it; "" where none of the family's pages is known to."""
+    return f" {accept(name)}" if family.gated else ""
+
+
+def accept(name: str) -> str:
+    """How the licence of a model is accepted."""
+    return f"If its page asks for it, accept the licence there first (https://huggingface.co/{name}) and run `hf auth login` once."

@@ -1,0 +1,236 @@
+"""Dedup: which photos show the same thing, and which of them is kept. Nothing is deleted; every decision is listed, and can be changed.
+
+Exact: files of the same bytes. Near: copies of one picture, resized, recompressed, brightened, cut by a few percent, marked, mirrored or
+turned; hashes bring them together, thumbnails decide. Burst: photos of one person taken within seconds that look alike; they stay together,
+and of those that show the same view, pose and expression one is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from twinloop.errors import InputError, NothingToDo
+from twinloop.ports import Reporter
+from twinloop.stages.vault.away import is_away, there_and_away
+from twinloop.stages.vault.copies import moment, signing
+from twinloop.stages.vault.copies.candidates import Candidates, Numbers
+from twinloop.stages.vault.copies.edits import KINDS, apart, chosen
+from twinloop.stages.vault.copies.group_writer import GroupWriter
+from twinloop.stages.vault.copies.likeness import Copy, turned_copy, upright_copy
+from twinloop.stages.vault.copies.ranking import Ranking
+from twinloop.stages.vault.copies.record import Duplicates, read_duplicates
+from twinloop.stages.vault.copies.stars import Star, stars
+from twinloop.stages.vault.copies.views import Views
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.store.atomic import write_json
+from twinloop.store.likeness_cache import Signature
+from twinloop.store.vault import Vault
+from twinloop.store.vault_catalog import PhotoSummary
+
+VERSION = "dedup-1"
+LARGEST_DISTANCE = 16
+"""Beyond it unrelated pictures meet by the thousand, and looking at their thumbnails takes longer than it finds."""
+TURNED_DISTANCE = 8
+"""Bits by which the disc hashes of a picture and its mirrored or turned copy may differ."""
+STILL_UPRIGHT = 20
+"""Bits of the perceptual hash by which two pictures with near disc hashes may differ and still be copies with the same side up (cut ones)."""
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class DedupOptions:
+    """Attributes:
+    distance: bits of 64 by which perceptual hashes of copies may differ. burst_seconds: between photos of one burst; 0 = no bursts.
+    """
+
+    distance: int = 10
+    burst_seconds: float = 5.0
+
+    def check(self) -> None:
+        """Raises InputError: a distance or time that cannot be."""
+        if not 0 <= self.distance <= LARGEST_DISTANCE:
+            raise InputError(
+                f"A distance of {self.distance} bits: choose one from 0 (hardly changed) to {LARGEST_DISTANCE}."
+            )
+        if not 0 <= self.burst_seconds <= 3600:
+            raise InputError(f"Bursts within {self.burst_seconds:g} seconds: choose from 0 (no bursts) to 3600.")
+
+
+def options_for(vault: Vault, distance: int | None, burst_seconds: float | None) -> DedupOptions:
+    """The options that were asked for; None = as in the last search, or the usual one."""
+    usual = DedupOptions()
+    if vault.duplicates.exists() and None in (distance, burst_seconds):
+        last = read_duplicates(vault)
+        usual = DedupOptions(last.distance, last.burst_seconds)
+    return DedupOptions(
+        usual.distance if distance is None else distance,
+        usual.burst_seconds if burst_seconds is None else burst_seconds,
+    )
+
+
+def dedup(opened: OpenVault, options: DedupOptions, reporter: Reporter) -> Duplicates:
+    """Search all photos that are there, and write ``duplicates.json``.
+
+    Raises:
+        InputError: an option that cannot be. NothingToDo: the catalogue has no photo.
+    """
+    options.check()
+    photos = list(opened.catalog.summaries(opened.fingerprint))
+    if not photos:
+        raise NothingToDo(
+            f"The catalogue has no photo to compare. Scan a folder first: {opened.vault.command('scan FOLDER')}"
+        )
+    found = _Search(opened, photos, options, reporter).run()
+    write_json(opened.vault.duplicates, found.to_json(), private=True)
+    return found
+
+
+def current(opened: OpenVault, reporter: Reporter) -> Duplicates:
+    """The groups as they are now: as the last search left them, or searched again with its options when photos or decisions changed since.
+
+    Raises:
+        NothingToDo: there was no search yet, or no photo is left.
+    """
+    last = read_duplicates(opened.vault)
+    if last.inputs == _inputs(opened, list(opened.catalog.summaries(opened.fingerprint))):
+        return last
+    return dedup(opened, DedupOptions(last.distance, last.burst_seconds), reporter)
+
+
+def _inputs(opened: OpenVault, photos: Sequence[PhotoSummary]) -> str:
+    """What the groups follow from, beside the options."""
+    said = [[made.kind, dict(made.data), made.number] for made in opened.decisions.active(*KINDS)]
+    away = map(os.fspath, _away(opened))
+    known = [VERSION, signing.VERSION, opened.fingerprint, said, *sorted(away)]
+    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
+    copies = opened.catalog.copies()
+    for photo in photos:
+        paths = copies.get(photo.sha256, [photo.path])
+        digest.update(photo.sha256.encode() + b"\0".join(os.fsencode(path) for path in paths) + b"\0\0")
+    return digest.hexdigest()
+
+
+def _away(opened: OpenVault) -> frozenset[Path]:
+    return frozenset(there_and_away(opened.record.folders)[1])
+
+
+class _Search:
+    """One run over all photos. Photos are known by their place in ``photos`` here."""
+
+    def __init__(
+        self, opened: OpenVault, photos: Sequence[PhotoSummary], options: DedupOptions, reporter: Reporter
+    ) -> None:
+        self._opened, self._options, self._reporter = opened, options, reporter
+        away = _away(opened)
+        self._copies = _there_first(opened.catalog.copies(), away)
+        self._photos = [replace(photo, path=self._copies.get(photo.sha256, [photo.path])[0]) for photo in photos]
+        self._views = Views(opened.catalog, opened.fingerprint)
+        self._ranking = Ranking(chosen(opened.decisions), away)
+        self._apart = apart(opened.decisions)
+        self._discs: dict[int, int] = {}
+
+    def run(self) -> Duplicates:
+        all_signs = signing.signatures(self._opened, self._photos, self._reporter)
+        signs = {
+            place: all_signs[photo.sha256] for place, photo in enumerate(self._photos) if photo.sha256 in all_signs
+        }
+        near = self._near(signs)
+        gone = {place for star in near for place, _ in star.others}
+        bursts = self._bursts([place for place in signs if place not in gone and self._photos[place].face])
+        copies = self._copies
+        writer = GroupWriter(self._photos, copies, self._ranking, self._same_twice)
+        files = sum(len(copies.get(photo.sha256, (photo.path,))) for photo in self._photos)
+        return Duplicates(
+            (*writer.exact(), *map(writer.near, near), *map(writer.burst, bursts)), self._options.distance, self._options.burst_seconds,
+            len(self._photos), files, len(self._photos) - len(signs), sum(sign.flat for sign in signs.values()), _inputs(self._opened, self._photos),
+        )  # fmt: skip
+
+    def _near(self, signs: dict[int, Signature]) -> list[Star[int, Copy]]:
+        """Copies of one picture. Flat pictures take no part: all of them look alike."""
+        clear = [place for place, sign in signs.items() if not sign.flat]
+        hashes = np.array([self._photos[place].phash for place in clear], np.uint64)
+        discs = {place: disc for place in clear if (disc := signs[place].disc) is not None}
+        self._discs = discs
+        upright = Candidates(hashes, self._options.distance, _numbers(clear))
+        turned = Candidates(np.array(list(discs.values()), np.uint64), TURNED_DISTANCE, _numbers(discs))
+
+        def near(place: int) -> list[int]:
+            return sorted({*upright.of(place), *turned.of(place)})
+
+        return self._stars(
+            self._ordered(place for place in clear if near(place)), near, self._copy, "Comparing look-alikes"
+        )
+
+    def _bursts(self, places: Sequence[int]) -> list[Star[int, bool]]:
+        """Photos of one moment, in the order of time; only those with a face."""
+        if not self._options.burst_seconds:
+            return []
+        near = moment.moments({place: self._photos[place].taken for place in places}, self._options.burst_seconds)
+        return self._stars(list(near), lambda place: near[place], self._moment, "Comparing bursts")
+
+    def _stars(
+        self,
+        places: Sequence[int],
+        near: Callable[[int], Iterable[int]],
+        alike: Callable[[int, int], R | None],
+        label: str,
+    ) -> list[Star[int, R]]:
+        """Groups, in the order of their best photo's path."""
+        found = stars(
+            places, near, lambda a, b: alike(min(a, b), max(a, b)), self._ordered,
+            lambda done: self._reporter.progress(label, done, len(places)),
+        )  # fmt: skip
+        self._reporter.progress(label, len(places), len(places))
+        return sorted(found, key=lambda star: (self._photos[star.best].path, star.best))
+
+    def _ordered(self, places: Iterable[int]) -> list[int]:
+        """Best first. Photos are sorted by content, so a content's place is found again."""
+        numbers = {self._photos[place].sha256: place for place in places}
+        return [
+            numbers[photo.sha256] for photo in self._ranking.ordered(self._photos[place] for place in numbers.values())
+        ]
+
+    def _kept_apart(self, a: int, b: int) -> bool:
+        return self._photos[b].sha256 in self._apart.get(self._photos[a].sha256, ())
+
+    def _copy(self, a: int, b: int) -> Copy | None:
+        if self._kept_apart(a, b):
+            return None
+        one, other = self._views.get(self._photos[a].sha256), self._views.get(self._photos[b].sha256)
+        if one is None or other is None or moment.other_people(one.faces, other.faces):
+            return None
+        differing = (self._photos[a].phash ^ self._photos[b].phash).bit_count()
+        round_about = (
+            a in self._discs and b in self._discs and (self._discs[a] ^ self._discs[b]).bit_count() <= TURNED_DISTANCE
+        )
+        found = None
+        if differing <= self._options.distance or (round_about and differing <= STILL_UPRIGHT):
+            found = upright_copy(one.thumbnail, other.thumbnail, one.places, other.places)
+        return found or (turned_copy(one.thumbnail, other.thumbnail) if round_about else None)
+
+    def _moment(self, a: int, b: int) -> bool | None:
+        if self._kept_apart(a, b):
+            return None
+        one, other = self._views.get(self._photos[a].sha256), self._views.get(self._photos[b].sha256)
+        return True if one is not None and other is not None and moment.same_moment(one, other) else None
+
+    def _same_twice(self, a: int, b: int) -> bool:
+        one, other = self._views.get(self._photos[a].sha256), self._views.get(self._photos[b].sha256)
+        return one is not None and other is not None and not self._kept_apart(a, b) and moment.same_twice(one, other)
+
+
+def _there_first(copies: Mapping[str, Sequence[str]], away: Set[Path]) -> dict[str, list[str]]:
+    """Of files of the same bytes, those on a disk that is away come last: else the user would be told to do without the only one that is there."""
+    return {sha256: sorted(paths, key=lambda path: (is_away(path, away), path)) for sha256, paths in copies.items()}
+
+
+def _numbers(places: Iterable[int]) -> Numbers:
+    return np.array(list(places), np.int32)

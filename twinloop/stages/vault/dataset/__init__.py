@@ -1,0 +1,1 @@
+"""From a person to a training set: chosen, cut, captioned, and laid down for a trainer."""

@@ -1,0 +1,232 @@
+"""Caption: what each picture cut for training shows, in words: the trigger first, then what varies. The user's own words always win."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from twinloop.domain.captions import with_trigger
+from twinloop.domain.observation import Observation
+from twinloop.domain.vault import Label, Person
+from twinloop.errors import NothingToDo, UnreadableImage
+from twinloop.ports import Captioner, Reporter
+from twinloop.stages import words
+from twinloop.stages.observe import Observer
+from twinloop.stages.vault.dataset.audit import Constant, audit
+from twinloop.stages.vault.dataset.choose import Choice, LeftOut
+from twinloop.stages.vault.dataset.cut import Cut, CutOptions
+from twinloop.stages.vault.dataset.cut_picture import CutPicture
+from twinloop.stages.vault.dataset.describe import merged
+from twinloop.stages.vault.dataset.label import head_of
+from twinloop.stages.vault.dataset.own_captions import edits_of
+from twinloop.stages.vault.dataset.own_hands import own_hands
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.store.atomic import read_json, write_json
+from twinloop.store.catalog import Catalog
+
+EDITED = "edited"
+TEMPLATE = "template"
+
+
+@dataclass(frozen=True)
+class CaptionOptions:
+    """How captions are written.
+
+    Attributes:
+        style: ``prose`` or ``tags``. captioner: ``template``, or the name of one that adds its words. model: its folder or hub id.
+    """
+
+    style: str = "prose"
+    captioner: str = TEMPLATE
+    model: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"style": self.style, "captioner": self.captioner, "model": self.model}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CaptionOptions:
+        return cls(str(data["style"]), str(data["captioner"]), str(data["model"]))
+
+
+@dataclass(frozen=True, eq=False)
+class Captioned:
+    """One picture with its caption. ``source`` = the captioner's name, or ``edited``; ``seen`` = what was measured on the picture."""
+
+    cut: Cut
+    picture: CutPicture | None
+    seen: Observation
+    text: str
+    source: str
+
+    def to_json(self) -> dict[str, Any]:
+        window = self.cut.window
+        return {
+            "photo": self.cut.photo.sha256, "path": self.cut.photo.paths[0], "crop": list(window.box), "size": list(window.size),
+            "text": self.text, "source": self.source,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Captions:
+    """All captions of a person, the words that are in nearly all of them, and what could not be captioned."""
+
+    person: Person
+    label: Label
+    options: CaptionOptions
+    cutting: CutOptions
+    captions: tuple[Captioned, ...]
+    audit: tuple[Constant, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def without_trigger(self) -> tuple[str, ...]:
+        """Paths of the photos whose caption is the user's own and lacks the trigger: their pictures would not be learned as this person."""
+        own = (item for item in self.captions if item.source == EDITED)
+        return tuple(
+            item.cut.photo.paths[0] for item in own if with_trigger(item.text, self.label.trigger) != item.text
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "person": self.person.id, "name": self.person.name, "trigger": self.label.trigger, "class_word": self.label.class_word,
+            "consent": self.label.consent.text, **self.options.to_json(), "cutting": asdict(self.cutting),
+            "captions": [item.to_json() for item in self.captions],
+            "audit": [item.to_json() for item in self.audit],
+            "left_out": [item.to_json() for item in self.left_out], "without_trigger": list(self.without_trigger),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Writer:
+    """What captions are made with: the ruler, and a captioner unless the template is enough."""
+
+    observer: Observer
+    captioner: Captioner | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Captioning:
+    """Whose pictures are captioned, and how. ``choice``: which pictures; ``writer``: what the captions are made with."""
+
+    person: Person
+    label: Label
+    choice: Choice
+    options: CaptionOptions
+    writer: Writer
+
+
+def caption(opened: OpenVault, work: Captioning, reporter: Reporter) -> Captions:
+    """Caption all pictures of a person and write the record.
+
+    Raises:
+        NothingToDo: none of the photos can be read any more.
+    """
+    found = captions_of(opened, work, reporter, lambda item: None)
+    record(opened, found)
+    return found
+
+
+def captions_of(opened: OpenVault, work: Captioning, reporter: Reporter, keep: Callable[[Captioned], None]) -> Captions:
+    """Caption all pictures of a person; what cannot be read is left out.
+
+    Args:
+        keep: is given each picture with its caption while its pixels can be had. Where it raises UnreadableImage, the picture is left out.
+
+    Raises:
+        NothingToDo: none of the photos can be read any more.
+    """
+    made: list[Captioned] = []
+    left_out = list(work.choice.left_out)
+    for item in _captioned(opened, work, reporter):
+        if isinstance(item, LeftOut):
+            left_out.append(item)
+            continue
+        try:
+            keep(item)
+        except UnreadableImage as error:
+            left_out.append(LeftOut(item.cut.photo, str(error)))
+        else:
+            made.append(replace(item, picture=None))  # its pixels are not needed any more
+    if not made:
+        scan = opened.vault.command("scan")
+        raise NothingToDo(f"None of the photos of {work.person.called} can be read. Scan again: {scan}")
+    return Captions(
+        work.person, work.label, work.options, work.choice.options, tuple(made), _audit(made, work), tuple(left_out)
+    )
+
+
+def record(opened: OpenVault, captions: Captions) -> None:
+    """Write captions/<person>.json."""
+    write_json(opened.vault.captions(captions.person.id), captions.to_json(), private=True)
+
+
+def _audit(made: Sequence[Captioned], work: Captioning) -> tuple[Constant, ...]:
+    head = head_of(work.label, work.options.style)
+    return audit([item.text for item in made], head, work.writer.observer.facets)
+
+
+def _captioned(opened: OpenVault, work: Captioning, reporter: Reporter) -> Iterator[Captioned | LeftOut]:
+    """The pictures one by one, each measured and captioned; what is known from an earlier run is looked up. A photo that cannot be read is left out."""
+    edits, cuts = edits_of(opened.decisions, work.label.person), work.choice.cuts
+    with Catalog(opened.vault.crops) as cache:
+        for number, cut in enumerate(cuts, 1):
+            picture = CutPicture(cut)
+            try:
+                seen = _seen(picture, work.writer.observer, cache)
+                own = edits.get(cut.photo.sha256)
+                text = own if own is not None else _text(picture, seen, work, cache)
+            except UnreadableImage as error:
+                yield LeftOut(cut.photo, str(error))
+            else:
+                yield Captioned(cut, picture, seen, text, EDITED if own is not None else work.options.captioner)
+            reporter.progress("Captioning", number, len(cuts))
+
+
+def _seen(picture: CutPicture, observer: Observer, cache: Catalog) -> Observation:
+    known = cache.get(picture.cut.key, observer.fingerprint)
+    if known is None:
+        known = observer.observe(picture.image, picture.cut.subject)
+        cache.put(known)
+    return own_hands(known, picture.cut.other_faces)
+
+
+def _text(picture: CutPicture, seen: Observation, work: Captioning, cache: Catalog) -> str:
+    facets, captioner = work.writer.observer.facets, work.writer.captioner
+    template = words.caption(head_of(work.label, work.options.style), facets, seen, work.options.style)
+    if captioner is None:
+        return template
+    key, fingerprint = picture.cut.key, captioner.fingerprint
+    said = cache.described(key, fingerprint)
+    if said is None:
+        said = captioner.caption(picture.image.pixels)
+        cache.put_described(key, fingerprint, said)
+    measured = any(facet.name == "face_angle" and facet.classify(seen).measured for facet in facets)
+    return merged(template, said, angle_measured=measured)
+
+
+def recorded(opened: OpenVault, person: Person) -> dict[str, Any] | None:
+    """captions/<person>.json as it was written last, or None."""
+    path = opened.vault.captions(person.id)
+    if not path.exists():
+        return None
+    data: dict[str, Any] = read_json(path)
+    return data
+
+
+def last_options(opened: OpenVault, person: Person) -> tuple[CutOptions, CaptionOptions]:
+    """What the last run was made with (but for how many photos it took), else the defaults."""
+    data = recorded(opened, person)
+    if data is None:
+        return CutOptions(), CaptionOptions()
+    return replace(CutOptions(**data["cutting"]), max_photos=None), CaptionOptions.from_json(data)
+
+
+def shown(opened: OpenVault, label: Label, data: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with the edits that were made since over it."""
+    edits = edits_of(opened.decisions, label.person)
+    captions = [
+        {**item, "text": edits[item["photo"]], "source": EDITED} if item["photo"] in edits else item
+        for item in data["captions"]
+    ]
+    return {**data, "captions": captions}

@@ -1,0 +1,127 @@
+"""Which files of a prepared folder were written here, by its person.json and by the notes of a preparation that was killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop.errors import StateError
+from twinloop.stages.vault.dataset.folder.owner import owner_of
+from twinloop.store.atomic import fsync_folder, read_json, sha256_file, storage_errors
+from twinloop.store.images import SUFFIXES
+from twinloop.store.journal import Journal
+from twinloop.store.sidecar import PERSON
+
+NOTES = ".prep.jsonl"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a file of ours was made of: ``photo`` = sha256 of the source, "" = none; ``key`` = of the cut, "" for words."""
+
+    photo: str = ""
+    key: str = ""
+
+
+Written = tuple[str, str, Origin]
+"""Name below the folder, sha256 of the bytes that were written there, and what they were made of."""
+
+
+def recorded(record: Mapping[str, Any]) -> Iterator[Written]:
+    """What a person.json says of its files."""
+    for item in record.get("files", ()):
+        yield item["file"], item["sha256"], Origin(item["photo"], item["key"])
+
+
+def noted(notes: Journal) -> Iterator[Written]:
+    """What the notes of a preparation say."""
+    for number in range(1, len(notes) + 1):
+        name, digest, photo, key = notes.get(str(number))
+        yield name, digest, Origin(photo, key)
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether `prep` wrote into a folder, also where it was killed before it wrote whose it is."""
+    return owner_of(folder) is not None or (folder / NOTES).is_file()
+
+
+@dataclass(frozen=True)
+class OwnFiles:
+    """What is to go of a prepared folder, and what is not.
+
+    Attributes:
+        folder: of the training set. ours: files in the order in which they go; the record of whose they are is the last.
+        others: files, links and folders that the user put there, or pictures that were changed since: they stay.
+    """
+
+    folder: Path
+    ours: tuple[Path, ...]
+    others: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, folder: Path) -> OwnFiles:
+        """Look into a folder that was prepared. Words that were written here are ours also where the user changed them: they describe the same person."""
+        known: dict[str, set[str]] = {}
+        for name, digest, _ in _written(folder):
+            known.setdefault(name, set()).add(digest)
+        records = (folder / NOTES, folder / PERSON)
+        ours: list[Path] = []
+        others: list[Path] = []
+        for path in _entries(folder):
+            if path not in records:
+                name = path.relative_to(folder).as_posix()
+                (ours if name in known and _is_ours(path, known[name]) else others).append(path)
+        return cls(folder, (*ours, *(path for path in records if path.exists())), tuple(others))
+
+    def remove(self) -> None:
+        """Delete what is ours, and the folder where nothing else is in it. Killed at any point and called again, it deletes the rest.
+
+        Raises:
+            StorageError: a file may not be removed.
+        """
+        with storage_errors(self.folder):
+            for path in self.ours:
+                path.unlink(missing_ok=True)
+                if path.parent != self.folder:
+                    remove_empty(path.parent)
+        fsync_folder(self.folder)
+        remove_empty(self.folder)
+        fsync_folder(self.folder.parent)
+
+
+def remove_empty(folder: Path) -> None:
+    """Delete a folder, or the link to it, where nothing is in it any more."""
+    with contextlib.suppress(OSError):  # something is in it
+        if not folder.is_symlink():
+            folder.rmdir()
+        elif not any(folder.iterdir()):
+            folder.unlink()
+
+
+def _written(folder: Path) -> Iterator[Written]:
+    """All that person.json and the notes say; where one cannot be read, it says nothing."""
+    with contextlib.suppress(StateError, KeyError, TypeError):
+        record = read_json(folder / PERSON) if (folder / PERSON).is_file() else {}
+        yield from recorded(record if isinstance(record, dict) else {})
+    with contextlib.suppress(StateError):
+        yield from noted(Journal(folder / NOTES, mend=False))
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    """Every file and link below a folder, and every empty folder; links are not followed."""
+    for top, folders, files in os.walk(folder):
+        here = Path(top)
+        yield from (here / name for name in sorted(files))
+        yield from (here / name for name in sorted(folders) if (here / name).is_symlink())
+        if not folders and not files and here != folder:
+            yield here
+
+
+def _is_ours(path: Path, digests: set[str]) -> bool:
+    if not path.is_file():
+        return False
+    return path.suffix.lower() not in SUFFIXES or sha256_file(path) in digests

@@ -1,0 +1,71 @@
+"""What the vault knows of each caption of a person, for who looks through them: the words, whose they are, and where they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop.domain.vault import Person
+from twinloop.stages.vault.dataset.caption import EDITED, recorded
+from twinloop.stages.vault.dataset.own_captions import edits_of
+from twinloop.stages.vault.opened import OpenVault
+
+
+@dataclass(frozen=True)
+class KnownCaption:
+    """The caption of a photo as it stands.
+
+    Attributes:
+        edited: the user's own words. waiting: the user took own words back, and the measured ones come with the next run of `caption` or `prep`.
+        file, picture: the prepared picture, below the person's folder, and its sha256; "" before `prep`. written: what its caption file was
+            given last.
+    """
+
+    sha256: str
+    name: str
+    text: str
+    edited: bool
+    waiting: bool = False
+    file: str = ""
+    picture: str = ""
+    written: str = ""
+
+    @property
+    def newer(self) -> bool:
+        """Whether the prepared folder does not have it yet."""
+        return bool(self.file) and (self.waiting or self.text != self.written)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "sha256": self.sha256, "name": self.name, "text": self.text, "edited": self.edited, "waiting": self.waiting, "file": self.file,
+            "picture": self.picture, "newer": self.newer,
+        }  # fmt: skip
+
+
+def known_captions(opened: OpenVault, person: Person, prepared: Mapping[str, Any]) -> tuple[KnownCaption, ...]:
+    """The captions of a person, in the order of the last run; () before the first.
+
+    Args:
+        prepared: the person's ``person.json``; {} before `prep`.
+    """
+    record = recorded(opened, person)
+    if record is None:
+        return ()
+    edits = edits_of(opened.decisions, person.id)
+    pictures = {item["source"]["sha256"]: item for item in prepared.get("pictures", ())}
+    contents = {item["file"]: item["sha256"] for item in prepared.get("files", ())}
+    found = []
+    for item in record["captions"]:
+        sha256 = item["photo"]
+        picture = pictures.get(sha256, {})
+        own = edits.get(sha256)
+        found.append(
+            KnownCaption(
+                sha256, Path(item["path"]).name, own if own is not None else item["text"], own is not None,
+                own is None and item["source"] == EDITED, picture.get("file", ""), contents.get(picture.get("file"), ""),
+                picture.get("text", ""),
+            )
+        )  # fmt: skip
+    return tuple(found)

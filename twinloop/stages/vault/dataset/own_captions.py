@@ -1,0 +1,86 @@
+"""The user's own captions: decisions, which win over everything measured until they are taken back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from twinloop.domain.captions import one_line, with_trigger
+from twinloop.domain.vault import Label, Person
+from twinloop.errors import InputError
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.people.membership import ids_merged_into
+from twinloop.store.atomic import read_json
+from twinloop.store.decisions import DecisionLog
+
+
+def edits_of(decisions: DecisionLog, person_id: str) -> dict[str, str]:
+    """sha256 of the photo -> the user's own caption, also of who was merged into this person.
+
+    The words of the last standing decision count; empty ones give the caption back.
+    """
+    ids = ids_merged_into(decisions.active("merge"), person_id)
+    said: dict[str, str] = {}
+    for made in decisions.active("caption", "captions"):
+        if made.data["person"] in ids:
+            said.update({made.data["sha256"]: made.data["text"]} if made.kind == "caption" else made.data["texts"])
+    return {sha256: text for sha256, text in said.items() if text}
+
+
+def as_written(label: Label, text: str) -> str:
+    """A caption of the user's as it is written down: on one line, with the trigger. "" = back to the measured one."""
+    words_given = one_line(text)
+    return with_trigger(words_given, label.trigger) if words_given else ""
+
+
+def edit(opened: OpenVault, label: Label, sha256: str, text: str, as_is: bool = False) -> str:
+    """Write the user's own caption of a photo down; returns it. "" = back to the measured one.
+
+    Args:
+        as_is: leave it without the trigger, where that is missing: the words lie in a file of the user's.
+    """
+    full = one_line(text) if as_is else as_written(label, text)
+    if edits_of(opened.decisions, label.person).get(sha256, "") != full:
+        opened.decisions.add("caption", {"person": label.person, "sha256": sha256, "text": full})
+    return full
+
+
+def edit_many(opened: OpenVault, label: Label, texts: Mapping[str, str]) -> dict[str, str]:
+    """Several captions as one decision, which is undone as one; returns what was written, by photo. Texts as in `edit`."""
+    standing = edits_of(opened.decisions, label.person)
+    full = {sha256: as_written(label, text) for sha256, text in texts.items()}
+    changed = {sha256: text for sha256, text in full.items() if standing.get(sha256, "") != text}
+    if len(changed) == 1:
+        sha256, text = next(iter(changed.items()))
+        edit(opened, label, sha256, text)
+    elif changed:
+        opened.decisions.add("captions", {"person": label.person, "texts": changed})
+    return changed
+
+
+def photo_meant(opened: OpenVault, person: Person, name: str) -> str:
+    """sha256 of the photo that the user means by a path, a file's name (of the photo or of its prepared picture), or 8 digits of its hash.
+
+    Raises:
+        InputError: none or several are meant.
+    """
+    record = opened.vault.person_record(person.folder_name)
+    prepared = read_json(record).get("pictures", ()) if record.is_file() else ()
+    known = [(key.sha256, path) for key in person.faces for path in _paths(opened, key.sha256)]
+    known += [(item["source"]["sha256"], str(record.parent / item["file"])) for item in prepared]
+    hits = {
+        photo
+        for photo, path in known
+        if path in (name, os.path.abspath(name)) or (len(name) >= 8 and photo.startswith(name.lower()))
+    }
+    hits = hits or {photo for photo, path in known if path.endswith(f"/{name}")}
+    if len(hits) != 1:
+        raise InputError(
+            f"'{name}' names {'none' if not hits else len(hits)} of this person's photos. Name one by its path, as --list shows it."
+        )
+    return hits.pop()
+
+
+def _paths(opened: OpenVault, sha256: str) -> tuple[str, ...]:
+    photo = opened.catalog.photo(sha256, opened.fingerprint)
+    return photo.paths if photo is not None else ()

@@ -1,0 +1,211 @@
+"""Prep: a person's pictures, cut and captioned, in the folder that a trainer reads. Run twice, nothing changes; killed, it goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop.errors import InputError, UnreadableImage
+from twinloop.ports import Reporter
+from twinloop.stages.vault.dataset.audit import Constant
+from twinloop.stages.vault.dataset.caption import EDITED, Captioned, Captioning, Captions, captions_of, record
+from twinloop.stages.vault.dataset.choose import LeftOut
+from twinloop.stages.vault.dataset.cut import Cut
+from twinloop.stages.vault.dataset.cut_picture import CutPicture
+from twinloop.stages.vault.dataset.folder import location
+from twinloop.stages.vault.dataset.folder.layouts import LAYOUTS, Layout, layout_of, metadata_bytes, stems
+from twinloop.stages.vault.dataset.folder.own_files import Origin
+from twinloop.stages.vault.dataset.folder.prepared import PreparedFolder
+from twinloop.stages.vault.dataset.grade import Readiness
+from twinloop.stages.vault.dataset.label import head_of
+from twinloop.stages.vault.dataset.readiness import readiness
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.store.atomic import remove_leftovers, storage_errors
+from twinloop.store.sidecar import METADATA
+
+REPEATS = 10
+FORMAT = "png-1"
+"""Part of what a picture is made of: another way of cutting or writing makes all pictures anew."""
+
+
+@dataclass(frozen=True)
+class PrepOptions:
+    """How the folder is made.
+
+    Attributes:
+        layout: ``flat``, ``kohya`` or ``metadata``; None = as it is, ``flat`` at first. repeats: of kohya's folder; None = as it is, 10 at first.
+        output: None = organized/<person> in the vault.
+    """
+
+    layout: str | None = None
+    repeats: int | None = None
+    output: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Shelf:
+    """Where things go: the folder, its layout and the name of each photo's files."""
+
+    folder: PreparedFolder
+    layout: Layout
+    names: Mapping[str, str]
+
+    def picture(self, photo: str) -> str:
+        return self.layout.picture(self.names[photo])
+
+    def put(self, item: Captioned) -> None:
+        """Write a picture, and its caption where the layout has a file for it. Raises UnreadableImage: the photo cannot be read."""
+        photo, folder = item.cut.photo.sha256, self.folder
+        name, origin = self.picture(photo), Origin(photo, f"{FORMAT}:{item.cut.key}")
+        if folder.holds(name, origin):
+            folder.claim(name)
+        else:
+            assert item.picture is not None  # fresh from the captioning
+            folder.put(name, item.picture.png, origin)
+        if self.layout.text_files:
+            folder.put_caption(self.layout.caption(self.names[photo]), item.text, photo)
+
+    def put_metadata(self, made: Sequence[Captioned]) -> None:
+        """Write the one file of all captions, where the layout has it."""
+        if not self.layout.text_files:
+            texts = {self.picture(item.cut.photo.sha256): item.text for item in made}
+            self.folder.put(METADATA, metadata_bytes(texts, self.folder.foreign_lines()), Origin())
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The outcome.
+
+    Attributes:
+        files: sha256 of the photo -> name of its picture below ``folder``. written, removed: files of this run.
+        kept: names of files that the user changed and that were left alone. adopted: captions that the user changed since the last run.
+        was: where the folder lay until now, under an earlier name of the person; None = here. also: more folders of the person, from before.
+        others: names of pictures in the folder that are not of this training set.
+        made_way: (owner, new place) of somebody else's training set that lay here under an earlier name; None = there was none.
+    """
+
+    folder: Path
+    layout: str
+    repeats: int
+    captions: Captions
+    files: Mapping[str, str]
+    readiness: Readiness
+    written: int
+    removed: tuple[str, ...]
+    kept: tuple[str, ...]
+    adopted: tuple[str, ...]
+    gone: int
+    was: Path | None = None
+    also: tuple[Path, ...] = ()
+    others: tuple[str, ...] = ()
+    made_way: tuple[str, Path] | None = None
+
+    @property
+    def audit(self) -> tuple[Constant, ...]:
+        return self.captions.audit
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        return self.captions.left_out
+
+    @property
+    def remarks(self) -> tuple[tuple[str, str], ...]:
+        """(picture, what the user should know of it)."""
+        size = self.captions.cutting.size
+        return tuple(
+            (self.files[item.cut.photo.sha256], text)
+            for item in self.captions.captions
+            for text in item.cut.remarks(size)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "folder": str(self.folder), **_record(self), "written": self.written, "removed": list(self.removed), "kept": list(self.kept),
+            "adopted": list(self.adopted), "gone": self.gone, "was": None if self.was is None else str(self.was),
+            "also": [str(path) for path in self.also], "others": list(self.others),
+            "made_way": None if self.made_way is None else {"person": self.made_way[0], "folder": str(self.made_way[1])},
+        }  # fmt: skip
+
+
+def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Reporter) -> Prepared:
+    """Cut, caption and write a person's training set.
+
+    Raises:
+        InputError: an option. NothingToDo: no photo can be read. StateError: the folder is another's, or its person.json is.
+    """
+    choice, label = work.choice, work.label
+    place = location.settled(opened, work.person, options.output)
+    folder = _opened_folder(place.root)
+    layout, repeats = _layout(options, folder)
+    adopted = folder.adopt_edits(opened, label)
+    placed = layout_of(layout, label, repeats)
+    shelf = _Shelf(folder, placed, stems(choice.cuts, placed, folder, _is_cut))
+    captions = captions_of(opened, work, reporter, shelf.put)
+    shelf.put_metadata(captions.captions)
+    unread = {item.photo.sha256 for item in captions.left_out[len(choice.left_out) :]}
+    removed = folder.remove_stale(_unavailable(opened, folder) | unread)
+    found = Prepared(
+        folder.root, layout, repeats, captions, {item.cut.photo.sha256: shelf.picture(item.cut.photo.sha256) for item in captions.captions},
+        readiness(captions.captions, work.writer.observer.facets, choice.copies, choice.options),
+        folder.written, tuple(removed), tuple(folder.kept), tuple(adopted), choice.gone,
+        place.was, place.others, tuple(folder.others()), place.made_way,
+    )  # fmt: skip
+    folder.finish(_record(found))
+    record(opened, captions)
+    return found
+
+
+def _opened_folder(root: Path) -> PreparedFolder:
+    with storage_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(root)
+    return PreparedFolder(root)
+
+
+def _is_cut(picture: Path, cut: Cut) -> bool:
+    """Whether the file holds what would be written there now."""
+    with contextlib.suppress(UnreadableImage, OSError):
+        return picture.read_bytes() == CutPicture(cut).png
+    return False
+
+
+def _layout(options: PrepOptions, folder: PreparedFolder) -> tuple[str, int]:
+    """Layout and repeats: as asked, else as the folder is."""
+    layout = options.layout or str(folder.record.get("layout", LAYOUTS[0]))
+    if layout not in LAYOUTS:
+        raise InputError(f"Unknown layout '{layout}'. Known: {', '.join(LAYOUTS)}.")
+    return layout, options.repeats or int(folder.record.get("repeats", REPEATS))
+
+
+def _unavailable(opened: OpenVault, folder: PreparedFolder) -> frozenset[str]:
+    """Photos behind files of the folder that the catalogue no longer finds anywhere."""
+    photos = {folder.photo_of(name) for name in folder.names} - {""}
+    return frozenset(photo for photo in photos if opened.catalog.photo(photo, opened.fingerprint) is None)
+
+
+def _record(found: Prepared) -> dict[str, Any]:
+    """person.json without its list of files."""
+    captions = found.captions
+    label = captions.label
+    return {
+        "person": captions.person.id, "name": captions.person.name, "trigger": label.trigger, "class_word": label.class_word,
+        "prompt": head_of(label, captions.options.style), "consent": label.consent.to_json(),
+        "layout": found.layout, "repeats": found.repeats, **captions.options.to_json(), "cutting": dataclasses.asdict(captions.cutting),
+        "pictures": [_picture(item, found) for item in captions.captions],
+        "left_out": [item.to_json() for item in captions.left_out],
+        "audit": [item.to_json() for item in captions.audit],
+        "readiness": found.readiness.to_json(),
+    }  # fmt: skip
+
+
+def _picture(item: Captioned, found: Prepared) -> dict[str, Any]:
+    photo = item.cut.photo
+    return {
+        "file": found.files[photo.sha256], "text": item.text, "edited": item.source == EDITED, "size": list(item.cut.window.size), "origin": item.seen.origin,
+        "source": {"path": photo.paths[0], "sha256": photo.sha256, "width": photo.width, "height": photo.height, "crop": list(item.cut.window.box)},
+        "remarks": list(item.cut.remarks(found.captions.cutting.size)),
+    }  # fmt: skip

@@ -1,0 +1,243 @@
+"""Readiness: whether a person's pictures are enough for a training, why not, and what to photograph next, in counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from twinloop.domain.facet import Facet
+from twinloop.domain.model_roles import NO_DETECTOR_EXISTS
+from twinloop.domain.shots import Gap, images_needed
+from twinloop.domain.statistics import wilson
+from twinloop.domain.wording import plural
+from twinloop.facets.face_angle import FACET as ANGLE
+from twinloop.stages.analyze import Analysis, analyze
+from twinloop.stages.vault.dataset.caption import Captioned
+from twinloop.stages.vault.dataset.choose import angle_and_side
+from twinloop.stages.vault.dataset.cut import CutOptions, cut_of
+from twinloop.stages.vault.dataset.grade import FINE, GRADES, HINT, LACK, STOP, Finding, Readiness
+
+TOO_FEW, SOME, MANY = 10, 20, 50
+"""Photos: under the first a LoRA learns the photos by heart; from the second on it can be judged; the third is what the loop is made for."""
+SMALL_FACE = 128
+"""Pixels of a face's height in the picture under which a base model draws little of it."""
+WORTH_CUTTING = 1.1
+"""Times as high as now that faces would be, from which a closer cut is proposed."""
+ONE_SHOOT = 0.6
+"""Share of dated photos of one day from which clothes, light and place are learned with the person."""
+DAY = 86_400
+
+
+def readiness(
+    made: Sequence[Captioned], facets: Sequence[Facet], duplicates: int, cutting: CutOptions | None = None
+) -> Readiness:
+    """Judge the pictures that were prepared.
+
+    Args:
+        duplicates: photos that were dropped as copies of others. cutting: how the pictures were cut; None = as usual.
+    """
+    analysis = analyze([item.seen for item in made], facets, {})
+    findings = [
+        _number(len(made)),
+        *_angles(made),
+        *_gaps(analysis),
+        *_unmeasured(analysis),
+        *_faces(made, cutting or CutOptions()),
+        *_shoots(made),
+        *_origin(made),
+    ]
+    if duplicates:
+        findings.append(
+            Finding(
+                "duplicates",
+                FINE,
+                f"{plural(duplicates, 'near copy was', 'near copies were')} left out: the same picture would have counted twice.",
+                duplicates,
+                len(made),
+            )
+        )
+    order = [STOP, LACK, HINT, FINE]
+    findings.sort(key=lambda finding: order.index(finding.level))
+    return Readiness(GRADES[findings[0].level], len(made), tuple(findings))
+
+
+def _number(count: int) -> Finding:
+    if count < TOO_FEW:
+        return Finding(
+            "photos",
+            STOP,
+            f"{plural(count, 'photo')}: a LoRA of so few learns the photos by heart. Add {TOO_FEW - count} at least, better {SOME - count}.",
+            count,
+            SOME,
+            TOO_FEW - count,
+        )
+    if count < SOME:
+        return Finding(
+            "photos",
+            LACK,
+            f"{count} photos: enough to start, too few to tell what lacks. Add {SOME - count}.",
+            count,
+            SOME,
+            SOME - count,
+        )
+    if count < MANY:
+        return Finding(
+            "photos",
+            HINT,
+            f"{count} photos: enough to start; {MANY} and more leave room to hold some back for judging.",
+            count,
+            MANY,
+            MANY - count,
+        )
+    return Finding("photos", FINE, f"{count} photos.", count, MANY)
+
+
+def _angles(made: Sequence[Captioned]) -> list[Finding]:
+    """Profiles and three-quarter views: how many lack, and from which side."""
+    sides = Counter(angle_and_side(item.seen.face.pose if item.seen.face is not None else None) for item in made)
+    measured = len(made) - sides[""]
+    if not measured:
+        return [
+            Finding(
+                "angle",
+                LACK,
+                "The angle of the heads could not be measured: nothing is known of profiles.",
+                0,
+                len(made),
+            )
+        ]
+    found = []
+    for value, words in (("profile", "profile"), ("three_quarter", "three-quarter view")):
+        left, right = sides[f"{value}_left"], sides[f"{value}_right"]
+        found.append(_angle(words, left, right, measured, ANGLE.shares[value]))
+    return found
+
+
+def _angle(words: str, left: int, right: int, of: int, share: float) -> Finding:
+    have = left + right
+    needed = images_needed(have, of, share)
+    interval = wilson(have, of)
+    said = f"{plural(of, 'photo')}, {have} {words}{'' if have == 1 else 's'} ({left} facing left, {right} facing right"
+    if not needed:
+        lone = "left" if not left else "right" if not right else ""
+        text = f"{said})."
+        return Finding(
+            "angle",
+            HINT if lone and have else FINE,
+            text + (f" Take a few facing {lone}, too." if lone and have else ""),
+            have,
+            of,
+            0,
+            interval.low,
+            interval.high,
+        )
+    more_left = min(needed, max(0, (left + right + needed + 1) // 2 - left))
+    take = " and ".join(
+        f"{count} facing {side}" for count, side in ((more_left, "left"), (needed - more_left, "right")) if count
+    )
+    return Finding(
+        "angle",
+        _weight(interval.high, share),
+        f"{said}{_chance(of, interval.low, interval.high)}): take {take}.",
+        have,
+        of,
+        needed,
+        interval.low,
+        interval.high,
+    )
+
+
+def _weight(high: float, share: float) -> str:
+    """A share whose interval reaches what is wanted may be chance: a hint. Otherwise it lacks."""
+    return HINT if high >= share else LACK
+
+
+def _chance(of: int, low: float, high: float) -> str:
+    """How far so few photos can be trusted; larger sets need no such words."""
+    return f"; of so few that may be {100 * low:.0f} to {100 * high:.0f} %" if of < SOME else ""
+
+
+def _gaps(analysis: Analysis) -> list[Finding]:
+    return [
+        _gap(gap)
+        for gap in analysis.gaps
+        if (gap.facet, gap.value) not in {(ANGLE.name, "profile"), (ANGLE.name, "three_quarter")}
+    ]
+
+
+def _gap(gap: Gap) -> Finding:
+    """A facet's gap. A front view that lacks is a hole in the person; a setting that lacks is only less variety."""
+    interval = wilson(gap.have, gap.total)
+    name = gap.value.replace("_", " ")
+    chance = _chance(gap.total, interval.low, interval.high).removeprefix("; ")
+    counted = f"{gap.have} of {gap.total}" + (f", {chance}" if chance else "")
+    text = f"{gap.facet.replace('_', ' ')}, {name}: {counted}. Take {gap.count} more."
+    level = _weight(interval.high, gap.share) if gap.facet == ANGLE.name else HINT
+    return Finding(gap.facet, level, text, gap.have, gap.total, gap.count, interval.low, interval.high)
+
+
+def _unmeasured(analysis: Analysis) -> list[Finding]:
+    return [
+        Finding(facet.facet, HINT, f"{facet.facet.replace('_', ' ')}: not measured ({facet.why}).", 0, analysis.images)
+        for facet in analysis.facets
+        if facet.measured == 0 and facet.facet != ANGLE.name and facet.why != NO_DETECTOR_EXISTS
+    ]
+
+
+def _faces(made: Sequence[Captioned], cutting: CutOptions) -> list[Finding]:
+    """Pixels of the faces as they will be trained on."""
+    tall = [item.seen.face.box.height for item in made if item.seen.face is not None]
+    small = sum(height < SMALL_FACE for height in tall)
+    if not tall or small <= len(tall) / 4:
+        return []
+    text = f"{small} of {len(tall)} faces are under {SMALL_FACE} pixels high (median {np.median(tall):.0f}): add closer or larger photos"
+    text += f"{_closer(made, cutting)}."
+    return [Finding("faces", LACK if small > len(tall) / 2 else HINT, text, small, len(tall))]
+
+
+def _closer(made: Sequence[Captioned], cutting: CutOptions) -> str:
+    """What a closer cut of the same photos would bring, where it brings anything: not where they are cut so already, or were not made smaller."""
+    cuts = [item.cut for item in made]
+    closer = [cut for old in cuts if (cut := cut_of(old.photo, old.number, "face", cutting.size)) is not None]
+    now, then = ([cut.subject.box.height for cut in some] for some in (cuts, closer))
+    if not closer or np.median(then) < WORTH_CUTTING * np.median(now):
+        return ""
+    return f", or cut closer (--framing face: median {np.median(then):.0f})"
+
+
+def _shoots(made: Sequence[Captioned]) -> list[Finding]:
+    """Photos of one day share clothes, light and place."""
+    days = Counter(int(item.cut.photo.taken // DAY) for item in made if item.cut.photo.taken is not None)
+    dated = sum(days.values())
+    if dated < TOO_FEW:
+        return []
+    most = max(days.values())
+    text = f"{most} of {dated} dated photos are of one day"
+    if most <= ONE_SHOOT * dated:
+        return [Finding("shoots", FINE, f"{text}; {len(days)} days in all.", most, dated)]
+    return [
+        Finding(
+            "shoots",
+            LACK,
+            f"{text}: its clothes, light and place will be learned with the person. Add photos of other days.",
+            most,
+            dated,
+        )
+    ]
+
+
+def _origin(made: Sequence[Captioned]) -> list[Finding]:
+    synthetic = sum(item.seen.origin != "real" for item in made)
+    if not synthetic:
+        return []
+    return [
+        Finding(
+            "origin",
+            HINT,
+            f"{synthetic} of {len(made)} {'carries' if synthetic == 1 else 'carry'} the mark of a model: it stays, and the loop does not count such pictures as real photos.",
+            synthetic,
+            len(made),
+        )
+    ]

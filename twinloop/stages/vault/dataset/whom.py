@@ -1,0 +1,161 @@
+"""Whom a training set is for, when the user names a person that the vault may not know by that name yet."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinloop.domain.names import folded
+from twinloop.domain.vault import Person
+from twinloop.domain.wording import plural, some
+from twinloop.errors import InputError, NothingToDo
+from twinloop.stages.vault.dataset.label import label_of
+from twinloop.stages.vault.dataset.looked_at import LookedAt
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.people.membership import looks_like_id
+from twinloop.stages.vault.people.record import People
+from twinloop.store.vault_faces import face_entries
+from twinloop.store.vault_files import FileIndex
+
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Meant:
+    """The person, why it is this one, and how many other people it could have been, had nobody said anything (``guessed``)."""
+
+    person: Person
+    why: str
+    guessed: int = 0
+
+
+def person_meant(
+    opened: OpenVault, people: People, name: str, reference: Path | None, folders: Sequence[Path] = ()
+) -> Meant:
+    """The person who has the name or id; else the one on the reference photo; else the one with most faces who has no name yet.
+
+    Args:
+        folders: only people on photos at or below these can be meant; () = on any photo of the vault.
+
+    Raises:
+        InputError: an id that nobody has; the reference is no photo of the vault, shows nobody who is known, or somebody else.
+        NothingToDo: nobody on the photos of the folders can be meant.
+    """
+    here = LookedAt.of(opened, folders)
+    wanted = folded(name)
+    shown = None if reference is None else _on_photo(opened, people, reference)
+    for person in people.persons:
+        if wanted in (person.id, folded(person.name or "")):
+            if shown is not None and shown.id != person.id:
+                raise InputError(_another(opened, shown, person, name, reference))
+            return Meant(_there(opened, here, person), "has this name")
+    if looks_like_id(wanted):
+        raise InputError(
+            f"Nobody has the id '{name}'. Known: {', '.join(person.id for person in people.persons[:SHOWN]) or 'nobody'} ({opened.vault.command('clusters')})."
+        )
+    if shown is not None:
+        if shown.name is not None:
+            rename = opened.vault.command(f"name {shown.id} {shlex.quote(name)}")
+            raise InputError(
+                f"--reference {reference} shows {shown.id}, who is called {shown.name}, not {name}. To rename: {rename}"
+            )
+        return Meant(_there(opened, here, shown), f"is on {reference}")
+    return _guessed(opened, people, here)
+
+
+def _guessed(opened: OpenVault, people: People, here: LookedAt) -> Meant:
+    """Who is on most photos of the folders, of those without a name."""
+    counted = [(here.photos(person), person) for person in people.persons if person.name is None and not person.hidden]
+    free = sorted((item for item in counted if item[0]), key=lambda item: (-item[0], item[1].id))
+    if not free:
+        raise NothingToDo(_nobody(opened, people, here))
+    (count, most), *others = free
+    if not others:
+        return Meant(most, f"is the only one without a name ({plural(count, 'photo')})")
+    return Meant(most, f"is on most photos ({count}){_others(others)}", len(others))
+
+
+def _there(opened: OpenVault, here: LookedAt, person: Person) -> Person:
+    """The person, once it is known that some photo of the folders shows this one."""
+    if here.photos(person):
+        return person
+    known = f"{plural(len(person.faces), 'face is', 'faces are')} known from earlier photos"
+    raise NothingToDo(
+        f"{person.called} is on no photo of {here.named}; {known}. To say who is there: {opened.vault.command('clusters')}, "
+        f"then {opened.vault.command(f'assign {person.id} FILE')}. For the earlier photos alone: {opened.vault.command(f'prep {person.id}')}"
+    )
+
+
+def _another(opened: OpenVault, shown: Person, named: Person, name: str, reference: Path | None) -> str:
+    """The name belongs to somebody else than the photo shows: most likely it was guessed in an earlier run."""
+    said = label_of(opened.decisions, named.id)
+    word = shlex.quote(said.class_word) if said is not None else "person"
+    steps = (
+        f"name {named.id} OTHER-NAME",
+        f"label {named.id} --trigger 'ohwx OTHER-NAME' --class {word}",
+        f"prep {named.id}",
+    )
+    return (
+        f"--reference {reference} shows {shown.called}, but {name} is {named.id}. "
+        f"If {named.id} was taken for {name} by mistake, call {named.id} something else, with a trigger and a consent of its own, and run this again:\n"
+        + "\n".join(f"  {opened.vault.command(step)}" for step in steps)
+    )
+
+
+def _on_photo(opened: OpenVault, people: People, reference: Path) -> Person:
+    known = opened.catalog.file(reference)
+    if known is None or known.sha256 is None:
+        raise InputError(
+            f"--reference {reference}: not a photo of this vault. Name one of the scanned photos that shows the person alone."
+        )
+    faces = [
+        entry.key for entry in face_entries(opened.catalog, opened.fingerprint) if entry.key.sha256 == known.sha256
+    ]
+    owners = {owner.id: owner for key in faces if (owner := people.person_of(key)) is not None}
+    if len(owners) != 1:
+        found = "nobody who is known" if not owners else f"{len(owners)} people ({', '.join(owners)})"
+        raise InputError(
+            f"--reference {reference} shows {found}. Name a photo that shows the person alone, or see: {opened.vault.command('clusters')}"
+        )
+    return next(iter(owners.values()))
+
+
+def _others(others: Sequence[tuple[int, Person]]) -> str:
+    shown = ", ".join(f"{person.id} ({count})" for count, person in others[:SHOWN])
+    return f"; others: {shown}{f' and {len(others) - SHOWN} more' if len(others) > SHOWN else ''}"
+
+
+def _nobody(opened: OpenVault, people: People, here: LookedAt) -> str:
+    known = [person for person in people.persons if here.photos(person)]
+    if known:
+        called = ", ".join(f"{person.id} ({person.name or 'hidden'})" for person in known[:SHOWN])
+        return (
+            f"Everybody on the photos of {here.named} has a name already, or is hidden: {called}. "
+            "Name one of them, or show who is meant with --reference PHOTO."
+        )
+    few = len(here.contents)
+    if few < 2:
+        return (
+            f"No person was found: {plural(few, 'photo')} of {here.named} with a face. "
+            "A person is told from strangers by several photos, and a training set takes 10 and more: add photos."
+        )
+    return (
+        f"No person was found on the photos of {here.named}: nobody is on {people.found.min_faces} photos. "
+        "Add photos, or ask for fewer: --min-faces 2"
+    )
+
+
+def earlier_photos(opened: OpenVault, person: Person, folders: Sequence[Path]) -> str:
+    """``with the 19 photos scanned earlier from /a, /b``: what other folders than these bring in; "" where none does."""
+    if not folders:
+        return ""
+    index = FileIndex(opened.catalog)
+    given = frozenset(Path(os.path.abspath(folder)) for folder in folders)
+    mine = {key.sha256 for key in person.faces} - index.contents_below(given)
+    others = [folder for folder in opened.record.folders if Path(folder) not in given]
+    brought = {folder: photos for folder in others if (photos := mine & index.contents_below([Path(folder)]))}
+    count = len(set().union(*brought.values()))
+    return f"with the {plural(count, 'photo')} scanned earlier from {some(list(brought))}" if brought else ""

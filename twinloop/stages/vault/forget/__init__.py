@@ -1,0 +1,1 @@
+"""Forgetting: what was derived of a person, or of everybody, goes for good."""

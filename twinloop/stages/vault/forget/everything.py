@@ -1,0 +1,73 @@
+"""Forget everybody: remove all that a vault holds. Photos themselves are never touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinloop.stages.vault.dataset.folder.own_files import OwnFiles, is_prepared, remove_empty
+from twinloop.stages.vault.forget.promise import Forgotten
+from twinloop.stages.vault.forget.removing import remove, with_journals
+from twinloop.store.atomic import is_leftover, remove_leftovers
+from twinloop.store.lock import VAULT, locked
+from twinloop.store.vault import Vault
+
+
+def forget_everything(vault: Vault, really: bool) -> Forgotten:
+    """Remove all that the vault holds: what was measured, decided and prepared. Other files in its folder and in training sets stay.
+
+    Raises:
+        Locked: another process works in it.
+    """
+    if not really or not _holds_something(vault):
+        return _Everything.of(vault).told(done=really)
+    with locked(vault.root, VAULT):
+        remove_leftovers(vault.root)  # half-written pictures of a preparation that was killed
+        found = _Everything.of(vault)
+        found.remove()
+    return found.told(done=True)
+
+
+@dataclass(frozen=True)
+class _Everything:
+    """What lies in a vault.
+
+    Attributes:
+        prepared: training sets. by_hand: other things between them. files: what the vault keeps beside them.
+    """
+
+    organized: Path
+    prepared: tuple[OwnFiles, ...]
+    by_hand: tuple[Path, ...]
+    files: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, vault: Vault) -> _Everything:
+        organized = vault.root / "organized"
+        folders = sorted(path for path in organized.glob("*") if not is_leftover(path))
+        prepared = tuple(OwnFiles.of(folder) for folder in folders if is_prepared(folder))
+        by_hand = tuple(folder for folder in folders if not is_prepared(folder))
+        return cls(organized, prepared, by_hand, tuple(_own_files(vault)))
+
+    def remove(self) -> None:
+        for own in self.prepared:
+            own.remove()
+        remove(list(self.files))
+        remove_empty(self.organized)
+
+    def told(self, done: bool) -> Forgotten:
+        others = [path for own in self.prepared for path in own.others if not is_leftover(path)]
+        folders = [own.folder for own in self.prepared]
+        return Forgotten("everything", 0, 0, (*folders, *self.files), done=done, kept=(*others, *self.by_hand))
+
+
+def _holds_something(vault: Vault) -> bool:
+    """Whether anything of a vault is there: in a folder that is none, nothing is made, not even a lock."""
+    return bool(_own_files(vault)) or any(map(is_prepared, (vault.root / "organized").glob("*")))
+
+
+def _own_files(vault: Vault) -> list[Path]:
+    """What the vault keeps beside training sets and is there: no user puts anything of his own under these names."""
+    databases = [path for made in (vault.catalog, vault.crops, vault.likeness) for path in with_journals(made)]
+    records = [vault.people, vault.duplicates, vault.scan_record, vault.decisions]
+    return [path for path in (*databases, *records, vault.root / "captions", vault.root / "gaps") if path.exists()]

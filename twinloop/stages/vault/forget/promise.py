@@ -1,0 +1,178 @@
+"""The promise to forget somebody, and keeping it: one whose process was killed is kept when the vault is next opened."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop.domain.names import folded
+from twinloop.domain.vault import Decision, FaceKey, Person
+from twinloop.stages.vault.copies.record import read_duplicates, without_faces
+from twinloop.stages.vault.dataset.folder.own_files import OwnFiles, is_prepared
+from twinloop.stages.vault.dataset.folder.owner import folders_of, owner_of
+from twinloop.stages.vault.forget.removing import remove, with_journals
+from twinloop.stages.vault.people.key_index import KeyIndex
+from twinloop.stages.vault.people.membership import faces_of, ids_merged_into
+from twinloop.stages.vault.people.record import Found, people_of, read_found, write_people
+from twinloop.store.atomic import write_json
+from twinloop.store.decisions import DecisionLog
+from twinloop.store.vault import Vault
+from twinloop.store.vault_catalog import VaultCatalog
+from twinloop.store.vault_forget import forget_faces, leave_nothing
+
+_PERSONAL = ("name", "label", "caption", "captions")
+"""Kinds of decisions that hold words about a person; the others hold ids and places in photos."""
+_OUTSIDE = "LoRAs, exported packages and training sets outside of the vault are not known to it: delete those yourself."
+_FOR_GOOD = (
+    "undo does not bring measures back: the photos would have to be measured anew (delete catalog.sqlite and scan)."
+)
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was removed, or would be.
+
+    Attributes:
+        who: id and name, or ``everything``. faces: measured ones, with their embeddings. decisions: whose contents are taken out of the log.
+        paths: files and folders. done: False = nothing was removed yet.
+        kept: what lies in folders of training sets and was not written by this program; it stays. notes: what is not covered.
+    """
+
+    who: str
+    faces: int
+    decisions: int
+    paths: tuple[Path, ...]
+    done: bool
+    kept: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = (_OUTSIDE, _FOR_GOOD)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **dataclasses.asdict(self),
+            "paths": [os.fspath(path) for path in self.paths],
+            "kept": [os.fspath(path) for path in self.kept],
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class Promise:
+    """Whom to forget.
+
+    Attributes:
+        person: as it was when this was promised. ids: the person's, and those merged into it.
+    """
+
+    person: Person
+    ids: frozenset[str]
+
+    @classmethod
+    def about(cls, person: Person, decisions: DecisionLog) -> Promise:
+        return cls(person, ids_merged_into(decisions.active("merge"), person.id))
+
+    @classmethod
+    def of(cls, made: Decision, decisions: DecisionLog) -> Promise:
+        """The promise that a decision is; one of an earlier version has no name."""
+        person = Person(made.data["person"], made.data.get("name"), tuple(faces_of(made.data)))
+        return cls.about(person, decisions)
+
+    def means(self, text: str) -> bool:
+        """Whether it is about who has this id or name."""
+        wanted = folded(text)
+        return wanted in self.ids or (self.person.name is not None and wanted == folded(self.person.name))
+
+    def to_json(self) -> dict[str, Any]:
+        """As the decision holds it until it is kept."""
+        return {**self.kept_json(), "name": self.person.name, "kept": False}
+
+    def kept_json(self) -> dict[str, Any]:
+        """As it stays on record: by the places of the faces no later scan brings the person back."""
+        return {"person": self.person.id, "faces": [key.to_json() for key in self.person.faces], "kept": True}
+
+
+Kept = tuple[Promise, Forgotten]
+"""A promise, and what was removed to keep it."""
+
+
+def plan(vault: Vault, decisions: DecisionLog, promise: Promise) -> Forgotten:
+    """What keeping the promise removes."""
+    return _planned(vault, decisions, promise, _folders(vault, promise))
+
+
+def _planned(vault: Vault, decisions: DecisionLog, promise: Promise, folders: Sequence[OwnFiles]) -> Forgotten:
+    usual = vault.person(promise.person.folder_name)
+    paths = (*(own.folder for own in folders), *_files(vault, promise))
+    kept = [path for own in folders for path in own.others]
+    if usual not in paths and usual.exists() and owner_of(usual) is None:  # made by hand, or its record is lost
+        kept.append(usual)
+    personal = len(_personal(decisions, promise))
+    return Forgotten(promise.person.called, len(promise.person.faces), personal, paths, done=False, kept=tuple(kept))
+
+
+def keep(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog, made: Decision) -> Forgotten:
+    """Remove what a promise is about. Killed at any point and called again, it removes the rest.
+
+    Raises:
+        StorageError: something may not be removed, or another program reads what is to go; the promise stands.
+    """
+    promise = Promise.of(made, decisions)
+    folders = _folders(vault, promise)
+    found = _planned(vault, decisions, promise, folders)
+    for own in folders:
+        own.remove()
+    remove(_files(vault, promise))
+    forget_faces(catalog, promise.person.faces)
+    if vault.duplicates.exists():
+        left = without_faces(read_duplicates(vault), {key.sha256 for key in promise.person.faces})
+        write_json(vault.duplicates, left.to_json(), private=True)
+    people = read_found(vault)
+    if people is not None:
+        write_people(vault, people_of(_without(people, promise.person.faces), decisions.active()))
+    leave_nothing(catalog)
+    # the name goes last, and with it the mark that something is left to do: until then the person can be told by it
+    decisions.redact(_personal(decisions, promise), {made.number: promise.kept_json()})
+    return dataclasses.replace(found, done=True)
+
+
+def keep_promises(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog) -> tuple[Kept, ...]:
+    """Keep the standing promises that are not kept yet: their process was killed. Costs a look through the decisions where there is none."""
+    unkept = [made for made in decisions.active("forget") if not made.data.get("kept")]
+    return tuple((Promise.of(made, decisions), keep(vault, catalog, decisions, made)) for made in unkept)
+
+
+def _personal(decisions: DecisionLog, promise: Promise) -> list[int]:
+    return [made.number for made in decisions.all() if made.kind in _PERSONAL and made.data["person"] in promise.ids]
+
+
+def _folders(vault: Vault, promise: Promise) -> tuple[OwnFiles, ...]:
+    """The person's prepared folders: those whose person.json says so, and the usual one where the first `prep` was killed before it wrote one."""
+    usual = vault.person(promise.person.folder_name)
+    found = folders_of(vault, promise.ids)
+    begun = owner_of(usual) is None and is_prepared(usual)
+    return tuple(OwnFiles.of(folder) for folder in (*found, *([usual] if begun else [])))
+
+
+def _files(vault: Vault, promise: Promise) -> tuple[Path, ...]:
+    """Files of the vault's own that hold something of the person and are there."""
+    found = [
+        *(path for name in sorted(promise.ids) for path in (vault.captions(name), vault.gaps(name))),
+        *(path for cache in (vault.crops, vault.likeness) for path in with_journals(cache)),
+    ]
+    return tuple(path for path in found if path.exists())
+
+
+def _without(found: Found, faces: Iterable[FaceKey]) -> Found:
+    gone = KeyIndex(faces)
+    groups: Mapping[str, tuple[FaceKey, ...]] = {
+        name: kept for name, keys in found.groups.items() if (kept := tuple(key for key in keys if not gone.find(key)))
+    }
+    return dataclasses.replace(
+        found,
+        groups=groups,
+        strangers=tuple(key for key in found.strangers if not gone.find(key)),
+        moved={key: to for key, to in found.moved.items() if not gone.find(key)},
+    )

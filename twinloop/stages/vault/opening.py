@@ -1,0 +1,49 @@
+"""Opening a vault: to work in it, after what was promised in it is kept; or only to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from twinloop.stages.vault.forget.promise import Kept, keep_promises
+from twinloop.stages.vault.opened import OpenVault, ScanRecord
+from twinloop.store.atomic import remove_leftovers
+from twinloop.store.decisions import DecisionLog
+from twinloop.store.lock import VAULT, locked
+from twinloop.store.vault import Vault
+from twinloop.store.vault_catalog import VaultCatalog
+
+
+@contextmanager
+def open_vault(root: Path, told: Callable[[Kept], object] | None = None) -> Iterator[OpenVault]:
+    """Open a vault that was scanned, for this process alone. What a killed process had promised to forget is removed first.
+
+    Args:
+        told: is given each such promise, and what was still removed for it.
+
+    Raises:
+        NothingToDo: nothing was scanned yet. Locked: another process works in it. StorageError: what is to be forgotten cannot be removed.
+    """
+    vault = Vault(root)
+    record = ScanRecord.read(vault)
+    with locked(vault.root, VAULT), VaultCatalog(vault.catalog) as catalog:
+        remove_leftovers(vault.root)  # what a killed process was just writing
+        decisions = DecisionLog(vault.decisions)
+        for kept in keep_promises(vault, catalog, decisions):
+            if told is not None:
+                told(kept)
+        yield OpenVault(vault, catalog, decisions, record)
+
+
+@contextmanager
+def looked_into(root: Path) -> Iterator[OpenVault]:
+    """Open a vault that was scanned only to read in it: also while another process works there.
+
+    Raises:
+        NothingToDo: nothing was scanned yet.
+    """
+    vault = Vault(root)
+    record = ScanRecord.read(vault)
+    with VaultCatalog(vault.catalog) as catalog:
+        yield OpenVault(vault, catalog, DecisionLog(vault.decisions, reading=True), record)

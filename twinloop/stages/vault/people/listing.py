@@ -1,0 +1,44 @@
+"""The people of a vault with all their faces, as a list for a terminal, a page or a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from twinloop.domain.vault import FaceKey, Person
+from twinloop.stages.vault.opened import OpenVault
+from twinloop.stages.vault.people.record import People
+from twinloop.store.vault_faces import FaceEntry, face_entries
+
+
+@dataclass(frozen=True)
+class ListedPerson:
+    """A person, or the strangers (``person`` None). ``faces``: the most telling one first."""
+
+    person: Person | None
+    faces: tuple[FaceEntry, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        person = self.person
+        head: dict[str, Any] = {"id": None, "name": None} if person is None else {"id": person.id, "name": person.name}
+        return {
+            **head,
+            **({"hidden": True} if person is not None and person.hidden else {}),
+            "faces": [
+                {"path": face.path, "box": face.box.to_list(), "confidence": round(face.confidence, 4), "sha256": face.key.sha256}
+                for face in self.faces
+            ],
+        }  # fmt: skip
+
+
+def clusters(opened: OpenVault, people: People) -> list[ListedPerson]:
+    """Everybody by id, hidden people too, and the strangers at the end. Faces of photos that are gone are left out."""
+    known = {entry.key: entry for entry in face_entries(opened.catalog, opened.fingerprint)}
+    listed = [ListedPerson(person, _entries(person.faces, known)) for person in people.persons]
+    return [*listed, ListedPerson(None, _entries(people.strangers, known))]
+
+
+def _entries(keys: Iterable[FaceKey], known: dict[FaceKey, FaceEntry]) -> tuple[FaceEntry, ...]:
+    found = [known[key] for key in keys if key in known]
+    return tuple(sorted(found, key=lambda entry: (-entry.quality * entry.confidence, entry.key.sha256, entry.number)))
