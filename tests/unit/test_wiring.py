@@ -164,9 +164,12 @@ def test_every_option_of_generation_reaches_the_generator() -> None:
     asked = {
         "extra_loras": [{"path": "style.safetensors", "scale": 0.6}], "scheduler": "ddim", "offload": "model", "vae_tiling": True,
     }  # fmt: skip
-    generation = build_makers(settings(base_model="nano", training={}, generation=asked)).generation
+    generation = build_makers(
+        settings(base_model="nano", training={}, generation=asked, precision="bfloat16")
+    ).generation
     assert generation.extra_loras == (("style.safetensors", 0.6),)
     assert (generation.scheduler, generation.offload, generation.vae_tiling) == ("ddim", "model", True)
+    assert generation.precision == "bfloat16", "for the record of a folder of images"
     plain = build_makers(settings(base_model="nano", training={})).generation
     assert (plain.extra_loras, plain.scheduler, plain.offload, plain.vae_tiling) == ((), "", "none", None)
 

@@ -16,6 +16,7 @@ import torch
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base
 from twinloop.adapters.diffusion.framing import remark_on_sizes
+from twinloop.adapters.diffusion.long_prompts import remark_on_captions
 from twinloop.adapters.diffusion.loras.writing import write_lora
 from twinloop.adapters.diffusion.memory import memory_errors
 from twinloop.adapters.diffusion.regions import TRAINED, pays
@@ -191,6 +192,8 @@ class DiffusersLoraTrainer:
         ]
         # first, while the denoiser may still lie in main memory: text encoders can be as large, and a GPU need not hold both
         words = caches[0].embeddings(texts_to_embed([sample.caption for sample in samples], settings))
+        if remark := remark_on_captions(base.prompts, samples):
+            self._notice(remark)
         base.offload("none")
         sizes = [cache.prepare(samples, lazily=lazily) for cache in caches]
         if remark := remark_on_sizes([sample.framing for sample in sizes[0]], settings.resolution, base.bucket_step):

@@ -205,6 +205,16 @@ def test_pictures_are_trained_at_smaller_sizes_too(full_base: Path, base: BaseMo
     assert of_small / sum(drawn.values()) == pytest.approx(share, rel=0.1)
 
 
+def test_captions_that_the_model_does_not_read_whole_are_said(
+    full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    said: list[str] = []
+    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu"), SDXL, notice=said.append)
+    long = (replace(photos[0], caption="photo of ohwx ana, " + "smiling " * 90 + "umbrella"), *photos[1:])
+    trainer.train(long, TRAINING, tmp_path / "lora.safetensors", tmp_path / "work", {}, lambda *_: None)
+    assert any(text.startswith("1 caption of ") and str(photos[0].path) in text for text in said)
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

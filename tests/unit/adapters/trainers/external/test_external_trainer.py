@@ -141,13 +141,13 @@ def test_ctrl_c_ends_a_program_that_does_not_listen(
 def test_what_the_program_started_ends_with_it(tmp_path: Path, deaf: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the program itself is gone at once, and where its children do not listen."""
     monkeypatch.setattr(process, "GRACE", (2.0, 0.3 if deaf else 5.0))
-    child = f"import os, signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); {'signal.signal(signal.SIGTERM, signal.SIG_IGN); ' if deaf else ''}print('child', os.getpid(), flush=True); time.sleep(60)"
+    child = f"import os, signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); {'signal.signal(signal.SIGTERM, signal.SIG_IGN); ' if deaf else ''}print(f'child {{os.getpid()}}!', flush=True); time.sleep(60)"
     leader = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
     seen = list[int]()
 
     def heed(line: str) -> None:
-        if "child" in line:
-            seen.append(int(line.split()[1]))
+        if line.startswith("child") and line.endswith("!"):  # it may come in pieces
+            seen.append(int(line[6:-1]))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
