@@ -118,9 +118,9 @@ def test_the_generator_wears_what_lycoris_says(trained: Trained, kind: str) -> N
 def test_what_is_written_is_what_was_trained(trained: Trained) -> None:
     """The denoiser in training answers as the generator's with the file does."""
     base = trained.open()
-    targets = trained.family.targets
+    plan = AdapterPlan.of(PAIRS, trained.family)
     with (
-        adapted(base, AdapterPlan(targets, PAIRS.rank, PAIRS.alpha, lokr=PAIRS.lokr_factor), 0) as denoiser,
+        adapted(base, plan, 0) as denoiser,
         torch.no_grad(),
     ):
         tensors = load_file(trained.pairs)
