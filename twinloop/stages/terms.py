@@ -15,9 +15,7 @@ from twinloop.stages.samples import NOTHING_BESIDE, Beside
 
 def decisive(settings: TrainingSettings) -> dict[str, Any]:
     """The settings that decide the weights, as JSON."""
-    return {
-        name: _json(value) for name, value in dataclasses.asdict(settings).items() if name not in FREE_SETTINGS
-    }
+    return {name: _json(value) for name, value in dataclasses.asdict(settings).items() if name not in FREE_SETTINGS}
 
 
 def _json(value: Any) -> Any:
@@ -56,7 +54,9 @@ class Terms:
             return all(asked[name] == record[name] for name in ("preset", "steps", "seed"))
         # settings that are new since it was written had their default
         new = {
-            setting.name: _json(setting.default) for setting in dataclasses.fields(TrainingSettings) if setting.name in asked
+            setting.name: _json(setting.default)
+            for setting in dataclasses.fields(TrainingSettings)
+            if setting.name in asked
         }
         # and one that decides nothing any more may be written there
         kept = {name: value for name, value in record["asked"].items() if name not in FREE_SETTINGS}
