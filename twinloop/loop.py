@@ -67,7 +67,8 @@ def run_loop(
             judged = steps.review(run, steps.validate(run, reference, dataset, iteration), iteration)
             merged, joined = steps.merge(run, dataset, judged, gaps, iteration)
             # a round that adds nothing trains nothing: the LoRA would come out the same
-            lora = steps.train(run, merged, version=len(loras) + 1) if joined else loras[best.version - 1]
+            start = loras[best.version - 1]
+            lora = steps.train(run, merged, version=len(loras) + 1, best=start) if joined else start
             score = steps.measure(run, reference, lora)
             done = finished_round(iteration, gaps, tally([item.verdict for item in judged]), joined, lora, best, score)
             done = steps.as_decided(run, done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +13,11 @@ TOOLS = [*sorted((ROOT / "bench").rglob("*.py")), *sorted((ROOT / "tools").rglob
 
 #: Modules whose business is to unpickle or to run what they read.
 MODULES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
-#: Last two parts of a call -> it unpickles, or may.
-CALLS = {
+#: Last two parts of what unpickles, or may.
+LOADERS = {
     "torch.load", "torch_load.load", "np.load", "numpy.load", "jit.load", "hub.load", "package.PackageImporter", "pd.read_pickle",
     "pandas.read_pickle", "serialization.load", "hub.load_state_dict_from_url",
+    "yaml.load", "yaml.load_all", "yaml.full_load", "yaml.unsafe_load", "yaml.unsafe_load_all", "yaml.UnsafeLoader",
 }  # fmt: skip
 #: Loaders of other packages that take pickles unless they are told not to, and what they have to be told.
 TOLD = {
@@ -24,10 +26,16 @@ TOLD = {
     "download": "use_safetensors",
     "lora_state_dict": "use_safetensors",
 }
+#: Those of them that nothing else is called like.
+HANDED_ON = {*TOLD, "from_single_file"} - {"download"}
 #: What holds no weights.
 WEIGHTLESS = ("tokenizer", "scheduler", "processor", "config")
 #: ``from_single_file`` has no such switch; it may be called here, behind the gate of ``weight_files``.
 SINGLE_FILE = {"twinloop/adapters/diffusion/loading.py"}
+#: Modules of other people whose ``load`` was looked at: what else is imported under that name may be anybody's.
+HARMLESS_LOAD = {"json", "tomllib", "safetensors.torch"}
+#: What imports a module whose name it is given.
+BY_NAME = {"import_module", "__import__"}
 #: numpy's loader is safe when it is told so.
 NUMPY = {"np.load", "numpy.load"}
 #: Reads back the models that it has just written itself.
@@ -41,49 +49,87 @@ GATE = {"read_torch_file", "inspect_blob"}
 
 
 def name_of(node: ast.AST) -> str:
-    """``a.b.c`` of an expression, as far as it is names."""
+    """``a.b.c`` of an expression, as far as it is names; a module that is imported by name counts as its name."""
     if isinstance(node, ast.Attribute):
         return f"{name_of(node.value)}.{node.attr}"
+    if isinstance(node, ast.Call):
+        return asked_for(node) or "?"
     return node.id if isinstance(node, ast.Name) else "?"
+
+
+def asked_for(call: ast.Call) -> str | None:
+    """The module that a call imports, where the call says so in plain text."""
+    match call.args:
+        case [ast.Constant(value=str(module)), *_] if name_of(call.func).rsplit(".", 1)[-1] in BY_NAME:
+            return module
+    return None
 
 
 def is_constant(node: ast.AST | None, value: bool) -> bool:
     return isinstance(node, ast.Constant) and node.value is value
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
+def imported(tree: ast.AST) -> dict[str, set[str]]:
+    """Names that a file imports -> what each of them stands for, here or there in the file."""
+    found = defaultdict[str, set[str]](set)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            for alias in node.names:
+                root = alias.name.split(".")[0]
+                found[alias.asname or root].add(alias.name if alias.asname else root)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.split(".")[0]
+            for alias in node.names:
+                found[alias.asname or alias.name].add(f"{node.module}.{alias.name}")
+    return found
+
+
+def is_loader(name: str) -> bool:
+    return ".".join(name.split(".")[-2:]) in LOADERS
+
+
+def unpickles(name: str) -> bool:
+    """Whether nothing of this full name may be imported."""
+    module, _, last = name.rpartition(".")
+    is_ours = name.startswith("twinloop.") and last != "*"
+    unknown = last == "*" or (last == "load" and module not in HARMLESS_LOAD)
+    return not MODULES.isdisjoint(name.split(".")) or is_loader(name) or (unknown and not is_ours)
+
+
+def dangers_of_call(call: ast.Call, where: str) -> Iterator[str]:
+    name, given = name_of(call.func), {keyword.arg: keyword.value for keyword in call.keywords}
+    last = name.rsplit(".", 1)[-1]
+    if last == "from_single_file" and where not in SINGLE_FILE:
+        yield f"calls {name} outside of {SINGLE_FILE}"
+    holds_weights = "." in name and not any(word in ast.unparse(call.func).lower() for word in WEIGHTLESS)
+    is_told = last not in TOLD or is_constant(given.get(TOLD[last]), True)
+    if holds_weights and not is_told and not where.startswith(BUILDING):
+        yield f"calls {name} without {TOLD[last]}=True"
+    if any(is_constant(given.get(flag), True) for flag in ("allow_pickle", "trust_remote_code")):
+        yield f"calls {name} with a dangerous permission"
+    if not MODULES.isdisjoint((asked_for(call) or "").split(".")):
+        yield f"imports {asked_for(call)} by its name"
 
 
 def offences(source: str, where: str) -> list[str]:
     """What in a file would unpickle."""
     tree = ast.parse(source)
-    found = [f"imports {name}" for name in imported(tree) if name in MODULES]
+    names, calls = imported(tree), [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    found = [f"imports {full}" for meanings in names.values() for full in meanings if unpickles(full)]
+    for call in calls:
+        found += dangers_of_call(call, where)
+    called = {id(call.func): call for call in calls}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            name, given = name_of(node.func), {keyword.arg: keyword.value for keyword in node.keywords}
-            last = name.rsplit(".", 1)[-1]
-            harmless = name in NUMPY and is_constant(given.get("allow_pickle"), False)
-            if ".".join(name.split(".")[-2:]) in CALLS and not harmless:
-                found.append(f"calls {name}")
-            elif last == "from_single_file" and where not in SINGLE_FILE:
-                found.append(f"calls {name} outside of {SINGLE_FILE}")
-            elif (
-                (
-                    last in TOLD
-                    and "." in name
-                    and not any(word in ast.unparse(node.func).lower() for word in WEIGHTLESS)
-                )
-                and not is_constant(given.get(TOLD[last]), True)
-                and not where.startswith(BUILDING)
-            ):
-                found.append(f"calls {name} without {TOLD[last]}=True")
-            if any(is_constant(given.get(flag), True) for flag in ("allow_pickle", "trust_remote_code")):
-                found.append(f"calls {name} with a dangerous permission")
+        if isinstance(node, ast.Attribute | ast.Name):
+            head, dot, rest = name_of(node).partition(".")
+            call_of = called.get(id(node))
+            told = call_of is not None and any(
+                keyword.arg == "allow_pickle" and is_constant(keyword.value, False) for keyword in call_of.keywords
+            )
+            for full in (f"{meaning}{dot}{rest}" for meaning in names.get(head, {head})):
+                if is_loader(full) and not (full in NUMPY and told):
+                    found.append(f"uses {full}")
+            if call_of is None and name_of(node).rsplit(".", 1)[-1] in HANDED_ON:
+                found.append(f"hands on {name_of(node)}, to be called without a look here")
     return [f"{where}: {text}" for text in found]
 
 
@@ -114,6 +160,17 @@ def test_the_guard_sees_what_it_should() -> None:
         "Pipeline.from_pretrained('x')", "AutoModel.from_pretrained('x', use_safetensors=False)", "p.load_lora_weights('x')",
         "Pipeline.from_single_file('x.ckpt')", "numpy.load('x', allow_pickle=True)", "M.from_pretrained('x', use_safetensors=True, trust_remote_code=True)",
         "import pandas as pd\npd.read_pickle('x')", "DiffusionPipeline.download('x')",
+        # by another name
+        "from torch import load\nload(x)", "from torch import load as read", "from somebody import load", "import torch as t\nt.load(x)",
+        "import torch.hub as h\nh.load(x, y)", "from torch import hub as h\nh.load(x, y)", "from numpy import load\nload(x, None, True)",
+        "import numpy as n\nn.load(x, None, True)", "def f():\n    import torch as t\n    t.load(x)\ndef g():\n    import json as t",
+        "from torch import *", "from sklearn.externals import joblib",
+        # handed on
+        "f = torch.load\nf(x)", "import torch as t\nf = t.load", "map(np.load, files)", "f = M.from_pretrained",
+        # yaml, and modules by their names
+        "import yaml\nyaml.unsafe_load(x)", "yaml.load(x, Loader=yaml.UnsafeLoader)", "from yaml import unsafe_load as load",
+        "importlib.import_module('pickle')", "from importlib import import_module\nimport_module('dill.x')", "__import__('pickle')",
+        "importlib.import_module('torch').load(x)",
     ]  # fmt: skip
     for source in bad:
         assert offences(source, "x.py"), source
@@ -124,6 +181,12 @@ def test_the_guard_sees_what_it_should() -> None:
         "Tokenizer.from_pretrained('x')",
         "M.from_pretrained('x', use_safetensors=True)",
         "load('x')",
+        "def load(): ...\nrun(load)",
+        "import numpy as n\nn.load('x', allow_pickle=False)",
+        "from safetensors.torch import load\nload(x)",
+        "from twinloop.store.settings import load\nload(x)",
+        "importlib.import_module('torch')",
+        "yaml.safe_load(x)",
     ]
     for source in good:
         assert not offences(source, "x.py"), source

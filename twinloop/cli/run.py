@@ -67,6 +67,7 @@ def _put_aside(settings: Settings, workspace: Workspace, terminal: Terminal) -> 
     for field, place in (
         ("dataset_dir", settings.dataset_dir),
         ("training.initial_lora", settings.training.initial_lora),
+        ("training.start_from", settings.training.start_from),
     ):
         if place and any(Path(place).resolve().is_relative_to(folder) for folder in moving):
             raise InputError(

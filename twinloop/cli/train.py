@@ -28,6 +28,7 @@ FLAGS = {
     "optimizer": "training.optimizer",
     "batch_size": "training.batch_size",
     "resolution": "training.resolution",
+    "start_from": "training.start_from",
     "keep_checkpoints": "training.keep_checkpoints",
     "sample_every": "training.sample_every",
     "sample_prompt": "training.sample_prompts",
@@ -76,6 +77,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--resolution", type=options.positive, metavar="PX", help="side of the training images (default: the preset's)"
+    )
+    parser.add_argument(
+        "--start-from", metavar="FILE", help="a LoRA that the training begins from (default: from nothing)"
     )
     parser.add_argument(
         "--keep-checkpoints",

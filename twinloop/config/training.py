@@ -9,7 +9,17 @@ from pydantic import Field
 
 from twinloop.config.section import Clash, Positive, Section, Share
 
-BUILTIN_ONLY = ("keep_checkpoints", "early_stop", "sample_every", "face_weight", "memory", "processes", "wandb")
+BUILTIN_ONLY = (
+    "keep_checkpoints",
+    "early_stop",
+    "sample_every",
+    "face_weight",
+    "memory",
+    "processes",
+    "wandb",
+    "start_from",
+    "warm_start",
+)
 """Settings of the training that no other program's trainer is told."""
 OTHERS_ONLY = ("trainer_path", "trainer_python", "extra_args")
 """Settings that only another program's trainer is told."""
@@ -52,6 +62,11 @@ class TrainingConfig(Section):
     )
     checkpoint_every: Positive | None = None
     initial_lora: str | None = Field(None, description="an existing LoRA to start round 1 with, instead of training v1")
+    start_from: str | None = Field(None, description="a LoRA that every training begins from, instead of from nothing")
+    warm_start: bool = Field(
+        False,
+        description="each round's LoRA begins from the best one so far: fewer steps do, but what it learned wrongly stays in it",
+    )
     trainer: Literal["builtin", "kohya", "ai-toolkit"] = Field(
         "builtin",
         description="who trains: this program, or kohya's sd-scripts or ai-toolkit on this machine (docs/trainers.md)",
@@ -207,6 +222,8 @@ class TrainingConfig(Section):
         return bool(self._asked(name)) and SAYS_NOTHING_WITHOUT[name](vars(self))
 
     def _about_adapter(self) -> Iterator[Clash]:
+        if self.adapter != "lora" and (asked := self._asked("start_from", "warm_start")):
+            yield Clash(("adapter", *asked), f'{" and ".join(asked)} need "adapter": "lora"')
         if self.adapter == "lokr":
             if self.lokr_factor in (0, 1):
                 yield Clash(

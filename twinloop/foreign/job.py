@@ -66,7 +66,7 @@ SHIFTS = {"sd35": 3.0, "zimage": 2.0}
 _OFF: tuple[tuple[str, object], ...] = (
     ("adapter", "lora"), ("ema_decay", 0.0), ("output_preservation", 0.0), ("face_weight", 1.0), ("stop_at", 0),
     ("text_encoder", False), ("text_encoder_share", 1.0), ("smaller_resolutions", ()), ("flow_sampling", ""), ("flow_shift", 0.0),
-    ("only_layers", ()), ("skip_layers", ()),
+    ("only_layers", ()), ("skip_layers", ()), ("start_from", ""),
 )  # fmt: skip
 _FIELDS = {"stop_at": "keep_checkpoints"}
 """What other trainers may not be able to do, and the value that asks for nothing; the name in the configuration where it is another."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from twinloop.domain.records import LoRA, TrainingSample
 
-FREE_SETTINGS = ("stop_at", "gradient_checkpointing", "memory", "tensorboard", "wandb")
+FREE_SETTINGS = ("stop_at", "gradient_checkpointing", "memory", "tensorboard", "wandb", "start_from")
 """Fields of `TrainingSettings` that decide no weight of a LoRA: a training goes on when they change."""
 
 
@@ -41,6 +41,7 @@ class TrainingSettings:
         text_encoder: the LoRA adapts the family's CLIP text encoders too, at ``text_encoder_learning_rate`` (0 = `text_encoder_rate`)
             and for the first ``text_encoder_share`` of the steps.
         compile: the denoiser's repeated blocks: ``regional`` or ``off``; None = on a CUDA GPU, where the steps make it pay.
+        start_from: a LoRA file that it begins from, "" = from nothing; ``start_sha256`` is that file's hash, which decides what comes of it.
         checkpoint_every: steps; at most so many are trained again after a kill.
         stop_at: write the LoRA as it is after this step and leave the checkpoints for more; 0 = at the end. Decides no other step.
         tensorboard: write event files where the library is there. wandb: project to report to, "" = nothing leaves this machine.
@@ -85,6 +86,8 @@ class TrainingSettings:
     text_encoder_learning_rate: float = 0.0
     text_encoder_share: float = 1.0
     compile: str | None = None
+    start_from: str = ""
+    start_sha256: str = ""
     checkpoint_every: int = 50
     stop_at: int = 0
     tensorboard: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,17 @@ def look_ahead(run: Run) -> None:
         toolbox.generator().check(toolbox.generation)
 
 
-def train(run: Run, dataset: Dataset, version: int) -> LoRA:
-    """lora_vN.safetensors and its record. Version 1 may be a LoRA that the user brings."""
+def train(run: Run, dataset: Dataset, version: int, best: LoRA | None = None) -> LoRA:
+    """lora_vN.safetensors and its record. Version 1 may be a LoRA that the user brings.
+
+    Args:
+        best: the version that a later one begins from, where the settings ask for a warm start.
+    """
     given, chosen = run.settings.training.initial_lora, run.workspace.checkpoint_choice(version)
     if version == 1 and given:
         lora = training.adopt(Path(given), dataset, run.workspace, run.toolbox)
     else:
-        lora = training.train(dataset, version, _terms(run, dataset, version), run.workspace, run.toolbox)
+        lora = training.train(dataset, version, _terms(run, dataset, version, best), run.workspace, run.toolbox)
     run.mark(f"lora_v{version}", run.workspace.lora_record(version))
     if chosen.exists():
         run.mark(f"checkpoints_v{version}", chosen)
@@ -64,11 +69,14 @@ def train(run: Run, dataset: Dataset, version: int) -> LoRA:
     return lora
 
 
-def _terms(run: Run, dataset: Dataset, version: int) -> Terms:
+def _terms(run: Run, dataset: Dataset, version: int, best: LoRA | None) -> Terms:
     images, space = len(dataset.members), run.workspace
+    wanted = run.toolbox.training(images)
+    if best is not None and run.settings.training.warm_start:
+        wanted = replace(wanted, start_from=str(space.lora(best.version)), start_sha256=best.sha256)
     return Terms(
         run.settings.person_trigger,
-        run.toolbox.training(images),
+        wanted,
         # as it was when the run began: a resumed run writes the same bytes
         Consent.from_json(read_json(space.dataset(0)).get("consent")),
         _beside(run, dataset),

@@ -62,7 +62,8 @@ def _places(settings: Settings) -> Iterator[tuple[str, str]]:
     others = settings.training.prior_images
     if others and not Path(others).is_dir():
         yield "training.prior_images", f"no such folder: {others}."
-    files = [("training.initial_lora", settings.training.initial_lora)]
+    training = settings.training
+    files = [("training.initial_lora", training.initial_lora), ("training.start_from", training.start_from)]
     files += [("generation.extra_loras", lora.path) for lora in settings.generation.extra_loras]
     files += [("analysis.plugins", path) for path in settings.analysis.plugins]
     for field, path in files:

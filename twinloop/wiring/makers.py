@@ -125,5 +125,9 @@ def check_training_settings(settings: Settings, training: TrainingSettings) -> N
         return
     from twinloop.adapters.trainers.preflight import check_training
 
-    choice, processes = chosen_base(settings), settings.training.processes
-    with_extra("Training a LoRA", "train", lambda: check_training(training, choice, processes))
+    choice, processes, asked = chosen_base(settings), settings.training.processes, settings.training
+    wanted = [training]
+    if asked.warm_start and asked.initial_lora:
+        wanted.append(replace(training, start_from=asked.initial_lora, start_sha256=""))
+    for one in wanted:
+        with_extra("Training a LoRA", "train", functools.partial(check_training, one, choice, processes))

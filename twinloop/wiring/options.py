@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, replace
+from pathlib import Path
 
 from twinloop.config import Settings
 from twinloop.ports import GenerationSettings, TrainingSettings
+from twinloop.store.atomic import sha256_file
 
 
 def generation_settings(settings: Settings, default: GenerationSettings) -> GenerationSettings:
@@ -46,6 +48,8 @@ def training_settings(settings: Settings, default: TrainingSettings, repeats: in
         for name in (field.name for field in fields(TrainingSettings) if field.name != "preset")
         if (value := getattr(asked, name, None)) is not None
     }
+    if asked.start_from and Path(asked.start_from).is_file():
+        given["start_sha256"] = sha256_file(Path(asked.start_from))
     given["memory"] = 0 if asked.memory == "auto" else asked.memory
     if asked.optimizer == "prodigy":
         given = {"learning_rate": PRODIGY_RATE, **given}

@@ -26,10 +26,9 @@ A, R, U = Outcome.APPROVED, Outcome.REJECTED, Outcome.UNSURE
 
 @dataclass
 class FakeLikeness:
-    """A reference that says what it is told."""
+    """A reference that says what it is told; its limit is 0.4 at the usual tolerance."""
 
     value: float | None = 0.6
-    limit: float = 0.4
     near: float | None = 0.5
     highest_pair: float = 0.8
 
@@ -40,7 +39,7 @@ class FakeLikeness:
         return self.near
 
     def lower_limit(self, seen: Observation, tolerance: float) -> float:
-        return self.limit
+        return 0.9 - 0.2 * tolerance
 
 
 def ask(
@@ -52,7 +51,7 @@ def ask(
 
 def outcome(check: Check, seen: Observation, *args: Any, **kwargs: Any) -> Outcome | None:
     answer = ask(check, seen, *args, **kwargs)
-    assert answer is None or answer.outcome is A or answer.reason, "what is not approved says why"
+    assert answer is None or (answer.outcome is A) == (not answer.reason), "what is not approved says why"
     return None if answer is None else answer.outcome
 
 
@@ -75,7 +74,10 @@ def test_target_with_the_rulers_error_at_the_border(yaw: float, value: str, expe
 def test_target_of_a_facet_that_holds_several_values() -> None:
     seen = observation(parts=[hand()], measures={"eyes_open": 0.1})
     assert outcome(OnTarget(), seen, "composition", "hands_visible") is A
-    assert outcome(OnTarget(), seen, "composition", "eyes_visible") is R
+    hidden = ask(OnTarget(), seen, "composition", "eyes_visible")
+    assert hidden is not None and hidden.outcome is R and hidden.reason == "asked for eyes_visible, got hands_visible"
+    neither = ask(OnTarget(), observation(measures={"eyes_open": 0.1}), "composition", "eyes_visible")
+    assert neither is not None and neither.reason == "asked for eyes_visible, got none"
 
 
 def test_a_target_that_cannot_be_measured_is_never_approved() -> None:
@@ -88,10 +90,11 @@ def test_a_target_that_cannot_be_measured_is_never_approved() -> None:
 
 def test_exactly_one_face() -> None:
     small = face(box=Box(0, 0, 5, 14))
-    other = face(box=Box(0, 0, 30, 40))
+    crowd, nobody = observation(faces=[face(), face(box=Box(0, 0, 30, 40))]), observation(faces=[])
     assert outcome(OneFace(), observation()) is A
-    assert outcome(OneFace(), observation(faces=[])) is R
-    assert outcome(OneFace(), observation(faces=[face(), other])) is R
+    for seen, reason in ((crowd, "2 faces"), (nobody, "no face found")):
+        answer = ask(OneFace(), seen)
+        assert answer is not None and answer.outcome is R and answer.reason == reason
     assert outcome(OneFace(), observation(faces=[face(), small])) is A
     assert outcome(OneFace(), observation(faces=[], measured=())) is U
 
@@ -157,6 +160,12 @@ def test_identity_against_the_learned_limit() -> None:
     assert outcome(Identity(), observation(), likeness=None) is None
 
 
+@pytest.mark.parametrize(("tolerance", "expected"), [(3.0, A), (2.0, R)])
+def test_identity_with_the_users_tolerance(tolerance: float, expected: Outcome) -> None:
+    limits = Limits(identity_tolerance=tolerance)
+    assert outcome(Identity(), observation(), likeness=FakeLikeness(0.4), limits=limits) is expected
+
+
 def test_novelty_counts_the_bits_to_the_nearest_picture() -> None:
     others = (("far.png", "f" * 16), ("near.png", "000000000000003f"))
     copy = ask(Novelty(), observation(phash="0" * 16), others=others)
@@ -170,6 +179,38 @@ def test_a_face_closer_than_any_two_photos_must_differ_more() -> None:
     assert outcome(Novelty(), observation(), others=others, likeness=FakeLikeness(near=0.7)) is A
     assert outcome(Novelty(), observation(), others=others, likeness=FakeLikeness(near=0.9)) is R
     assert outcome(Novelty(), observation(), others=others, likeness=FakeLikeness(near=None)) is A
+
+
+FACE_RULER = {"limits": Limits(sharpness="face", real_sharpness=200.0)}
+
+
+@pytest.mark.parametrize(
+    ("check", "seen", "context", "score"),
+    [
+        (Brightness(), observation(measures={"brightness": 120.0}), {}, 1.0),
+        (Brightness(), observation(measures={"brightness": 10.0}), {}, 0.0),
+        (Sharpness(), observation(measures={"sharpness": 150.0}), {}, 0.75),
+        (Sharpness(), observation(measures={"sharpness": 900.0}), {}, 1.0),
+        (Sharpness(), observation(), {"limits": Limits(blur_threshold=0.0)}, None),
+        (Sharpness(), observation(measures={"face_sharpness": 90.0}), FACE_RULER, 0.45),
+        (Sharpness(), observation(measures={"face_sharpness": 900.0}), FACE_RULER, 1.0),
+        (FaceConfidence(), observation(faces=[face(confidence=0.8)]), {}, 0.8),
+        (FaceQuality(), observation(measures={"face_quality": 0.7}), {}, 0.7),
+        (Identity(), observation(), {"likeness": FakeLikeness(0.55)}, 0.55),
+        (Identity(), observation(), {"likeness": FakeLikeness(1.0000002)}, 1.0),
+        (Identity(), observation(), {"likeness": FakeLikeness(-0.2)}, 0.0),
+        (OnTarget(), observation(faces=[face(0)]), {}, 1.0),
+        (OnTarget(), observation(faces=[face(24)]), {}, 0.5),
+        (OnTarget(), observation(faces=[face(60)]), {}, 0.0),
+        (OneFace(), observation(), {}, None),
+        (Novelty(), observation(), {"others": (("a", "f" * 16),)}, None),
+    ],
+)
+def test_the_score_that_average_quality_is_made_of(
+    check: Check, seen: Observation, context: dict[str, Any], score: float | None
+) -> None:
+    answer = ask(check, seen, **context)
+    assert answer is not None and answer.score == (None if score is None else pytest.approx(score))
 
 
 def test_the_list_runs_in_order_and_leaves_out_what_does_not_apply() -> None:

@@ -170,6 +170,25 @@ def test_allowing_a_listed_class_lifts_nothing() -> None:
     assert look(data, "models.yolo.Model").verdict is Safety.DANGEROUS
 
 
+GETATTR = name("builtins.getattr")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [call("somebody.Model", GETATTR), call("somebody.Model", b"(" + GETATTR + b"t"), new("somebody.Model", GETATTR)],
+    ids=["called", "called with a tuple", "made"],
+)
+def test_a_name_that_the_user_allowed_gets_no_function_to_call(body: bytes) -> None:
+    assert look(pickled(call("somebody.Model", b"N")), "somebody.Model").verdict is Safety.SAFE
+    assert look(pickled(body), "somebody.Model").verdict is Safety.DANGEROUS
+
+
+@pytest.mark.parametrize("maker", ["builtins.set", "builtins.frozenset", "collections.OrderedDict"])
+def test_a_builder_gets_no_function_in_its_arguments(maker: str) -> None:
+    assert look(pickled(call(maker, b")"))).verdict is Safety.SAFE
+    assert look(pickled(call(maker, b"(" + GETATTR + b"t"))).verdict is Safety.DANGEROUS
+
+
 GENUINE = {
     "fused layers": built(new("models.common.Conv"), forward=call("builtins.getattr", new("models.common.Conv"), text("forward_fuse"))),
     "an enumeration": call(

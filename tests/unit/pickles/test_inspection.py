@@ -200,8 +200,10 @@ def test_a_zip_that_is_described_in_two_ways() -> None:
     assert look(double).verdict is Safety.DANGEROUS
 
 
+STATE = pickle.dumps({str(n): None for n in range(1000)}, 2)[2:-1]
 BOMBS = {
     "copies": b"](" + b"N" * 5000 + b"e" + b"q\x000" + b"(" + b"cbuiltins\nset\nh\0\x85R" * 2000 + b"t.",
+    "states": b"csomebody\nThing\n)\x81" + STATE + b"b" + b"}b" * 100 + b".",
     "opcodes": b"\x80\x02" + b"N0" * 60_000 + b"N.",
     "gzip": gzip.compress(bytes(10_000_000)),
     "deep": b"(" * 40_000 + b"t" * 40_000 + b".",
@@ -218,7 +220,8 @@ def test_bombs_stay_within_the_budget(name: str) -> None:
 
 
 def test_the_memory_budget_counts_copies() -> None:
-    assert any("makes values" in f.text for f in look(BOMBS["copies"], limits=SMALL).findings)
+    for name in ("copies", "states"):
+        assert any("makes values" in f.text for f in look(BOMBS[name], limits=SMALL).findings), name
     assert any("longer than any" in f.text for f in look(BOMBS["opcodes"], limits=SMALL).findings)
     assert any("unpacks to more" in f.text for f in look(BOMBS["gzip"], limits=SMALL).findings)
 
@@ -226,6 +229,13 @@ def test_the_memory_budget_counts_copies() -> None:
 def test_the_time_budget() -> None:
     found = look(b"\x80\x02" + b"N0" * 20_000 + b"N.", limits=Limits(seconds=-1))
     assert "takes longer" in found.findings[0].text
+
+
+def test_the_clock_is_looked_at_where_a_constructor_copies() -> None:
+    """A few opcodes may copy for minutes."""
+    late = Limits(seconds=-1)
+    assert look(b"\x80\x02N.", limits=late).findings == ()
+    assert "takes longer" in look(b"\x80\x02cbuiltins\nset\n)R.", limits=late).findings[0].text
 
 
 WHOLE = [

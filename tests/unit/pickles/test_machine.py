@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import datetime
+import io
 import os
 import pickle
 from pathlib import Path
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 from twinloop.errors import ModelFileError, UnsafeModelFile
 from twinloop.pickles import Inert, Limits, Policy, read_pickle
 from twinloop.pickles.arrays import ArrayShell
+from twinloop.pickles.budget import Budget
+from twinloop.pickles.machine import Beside, Machine
 
 KEYS = st.integers(-(2**64) + 1, 2**64 - 1)
 PLAIN = st.recursive(
@@ -180,6 +183,15 @@ def test_budgets() -> None:
         read_pickle(b"K\x010" * 100 + b"N.", limits=Limits(opcodes=50))
     with pytest.raises(ModelFileError, match="limit"):
         read_pickle(b"N" * 100 + b".", limits=Limits(size=50))
+
+
+def test_the_copy_of_a_state_costs_all_that_it_holds() -> None:
+    budget = Budget(Limits(memory=64 * 12))
+    machine = Machine("m.pkl", Policy(), budget, False, [], [], Beside(), io.BytesIO())
+    assert machine.copied({n: n for n in range(8)}, {n: n for n in range(4, 12)}) == {n: n for n in range(12)}
+    assert budget.memory == 0
+    with pytest.raises(ModelFileError, match="makes values"):
+        machine.copied(None, ({"a": 1},))
 
 
 BENIGN = {"benign0_v3.pkl", "pytorch_model.bin"}

@@ -98,7 +98,7 @@ def test_a_loose_pickle_that_breaks_off_or_follows_an_id() -> None:
     assert look(zipped({**HONEST, "a/other.pkl": BEHIND_AN_ID})).verdict is Safety.DANGEROUS
 
 
-@pytest.mark.parametrize("name", ["a/constants.pkl", "a/code/model.py"])
+@pytest.mark.parametrize("name", ["a/constants.pkl", "a/Constants.PKL", "a/code/model.py", "a/CODE"])
 def test_a_file_that_torch_hands_to_torchscript(name: str) -> None:
     found = look(zipped({**HONEST, name: b"\x80\x02)."}))
     assert found.verdict is Safety.MALFORMED and "TorchScript" in found.findings[0].text

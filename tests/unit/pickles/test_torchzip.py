@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,6 +90,30 @@ def test_compressed_storages(tmp_path: Path) -> None:
         archive.writestr("a/data/0", bytes(1_000_000))
     with pytest.raises(ModelFileError, match="compressed"):
         read_torch_file(path)
+
+
+def test_a_storage_whose_two_sizes_differ(torch_zip: Zipped) -> None:
+    """Both places that tell of it agree, and the checksum is that of the part: only the longer size gives it away."""
+    path = torch_zip(tensor_pickle(count=3, shape="(K\x01K\x03t"), {"0": SIX})
+    data, part = bytearray(path.read_bytes()), struct.pack("<I", zlib.crc32(SIX[:12]))
+    name = b"archive/data/0"
+    local, listed = data.index(name) - 30, data.rindex(name) - 46
+    data[local + 14 : local + 18] = data[listed + 16 : listed + 20] = part
+    data[local + 22 : local + 26] = data[listed + 24 : listed + 28] = struct.pack("<I", 12)
+    path.write_bytes(data)
+    with pytest.raises(ModelFileError, match="compressed"):
+        read_torch_file(path)
+
+
+def test_a_storage_that_was_damaged_is_not_read(torch_zip: Zipped) -> None:
+    path = torch_zip(tensor_pickle(), {"0": SIX})
+    data = bytearray(path.read_bytes())
+    data[data.index(SIX) + 5] ^= 1
+    path.write_bytes(data)
+    tensor = read_torch_file(path).value
+    assert isinstance(tensor, TensorRef)
+    with pytest.raises(ModelFileError, match=r"'archive/data/0' is damaged"):
+        tensor.numpy()
 
 
 def test_a_malicious_torch_file(torch_zip: Zipped) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ from tests.unit.stages.test_select import person
 from tests.unit.things import face, observation, unit_vector
 from twinloop.domain.observation import Observation
 from twinloop.stages.identity import (
+    FEWEST_PER_BAND,
     IdentityReference,
     freeze_reference,
     nearest_mean,
@@ -84,14 +86,13 @@ def test_held_out_from_twenty_photos_on_and_never_a_rare_angle() -> None:
     assert reference.held_out <= {o.sha256 for o in listed[:16]}, "frontal photos only"
 
 
-def test_the_panel_is_measured_against_held_out_photos_alone() -> None:
-    listed = photos(24)
-    reference = freeze_reference(listed, "r")
-    assert reference is not None and reference.held_out
-    seen = next(o for o in listed if o.sha256 not in reference.held_out)
-    everything, held_out = reference.similarity(seen), reference.similarity(seen, held_out_only=True)
-    assert everything is not None and held_out is not None
-    assert everything > held_out, "the photo itself is among all of them"
+def test_the_panel_is_measured_against_exactly_the_held_out_photos() -> None:
+    reference = frozen(24)
+    kept = [digest in reference.held_out for digest in reference.sha256]
+    assert sum(kept) == 4
+    alone = dataclasses.replace(reference, embeddings=reference.embeddings[kept])
+    for seen in photos(24):
+        assert reference.similarity(seen, held_out_only=True) == pytest.approx(alone.similarity(seen), abs=1e-6)
     assert frozen(10).similarity(photos(10)[0], held_out_only=True) == frozen(10).similarity(photos(10)[0])
 
 
@@ -129,7 +130,7 @@ def at(yaw: float) -> Observation:
 
 
 def test_each_angle_has_its_own_limit() -> None:
-    reference = frozen(20, 10, 6)
+    reference = frozen(20, 10, FEWEST_PER_BAND)
     assert reference.lower_limit(at(75), 2.5) < reference.lower_limit(at(0), 2.5)
     for yaw, band in ((0, "front"), (-35, "three_quarter"), (75, "profile")):
         mean, spread, _ = reference.bands[band]
@@ -140,6 +141,12 @@ def test_few_photos_of_an_angle_only_ever_lower_the_limit() -> None:
     reference = frozen(20, 0, 2)
     mean, spread, _ = reference.overall
     assert reference.lower_limit(at(75), 2.5) == pytest.approx(min(mean, reference.bands["profile"][0]) - 2.5 * spread)
+
+
+def test_an_image_without_a_face_has_the_overall_limit() -> None:
+    reference = frozen(20, 10, 6)
+    mean, spread, _ = reference.overall
+    assert reference.lower_limit(observation(faces=[]), 2.5) == pytest.approx(mean - 2.5 * max(spread, 0.02))
 
 
 def test_an_angle_nobody_has_photographed_takes_the_lowest_known_mean() -> None:
@@ -166,6 +173,21 @@ def test_without_a_face_there_is_no_similarity() -> None:
     for blind in (observation(faces=[]), observation()):
         assert reference.similarity(blind) is None
         assert reference.nearest(blind) is None
+
+
+def test_similarity_is_the_mean_of_the_three_nearest_photos() -> None:
+    rows = [unit_vector(cosine, (1 - cosine**2) ** 0.5) for cosine in (0.9, 0.8, 0.7, 0.1)]
+    reference = freeze_reference([observation(n, faces=[face(embedding=row)]) for n, row in enumerate(rows)], "r")
+    assert reference is not None
+    assert reference.similarity(observation(faces=[face(embedding=unit_vector(1))])) == pytest.approx(0.8, abs=1e-5)
+
+
+@pytest.mark.parametrize(("bare", "median"), [(0, 102.0), (2, 101.0), (5, None)])
+def test_the_usual_sharpness_is_the_median_of_the_photos_that_have_one(bare: int, median: float | None) -> None:
+    listed = photos(5)
+    blind = [dataclasses.replace(seen, measures={"sharpness": 300.0}) for seen in listed[5 - bare :]]
+    reference = freeze_reference([*listed[: 5 - bare], *blind], "r")
+    assert reference is not None and reference.sharpness == median
 
 
 def test_the_nearest_photo_of_a_copy_is_beyond_any_pair() -> None:

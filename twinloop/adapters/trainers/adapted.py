@@ -20,6 +20,7 @@ from twinloop.adapters.trainers.adapter_plan import ADAPTER, AdapterPlan
 from twinloop.adapters.trainers.lokr import bound, lokr_weights, starts_at_zero
 from twinloop.adapters.trainers.text_encoders import TextEncoders, adapted_encoders, with_clip_prefix
 from twinloop.domain.shots import derive_seed
+from twinloop.loras.components import DENOISER
 
 MAGNITUDE = "lora_magnitude_vector"
 """What PEFT calls the lengths of the rows of weights, which a DoRA learns beside their directions."""
@@ -135,6 +136,23 @@ class AdaptedModel:
             limit = bound(parameter)
             generator = torch.Generator("cpu").manual_seed(derive_seed(seed, "lora", name))
             parameter.copy_(torch.rand(parameter.shape, generator=generator).mul_(2 * limit).sub_(limit))
+
+    @property
+    def scale(self) -> float:
+        """What the product of a pair is multiplied with."""
+        return self._plan.alpha / self._plan.rank
+
+    def pairs(self) -> dict[tuple[str, str], tuple[nn.Parameter, nn.Parameter]]:
+        """The down and the up matrices of a LoRA, by component (``denoiser``, ``text_encoder``...) and by the layer's path as files have it."""
+        found, of_encoders = {}, self.encoder_parameters
+        for name, down in self.parameters.items():
+            if not name.endswith(".lora_A"):
+                continue
+            layer = name.removesuffix(".lora_A")
+            encoder, _, path = layer.partition(".")
+            place = (encoder, with_clip_prefix(path)) if name in of_encoders else (DENOISER, layer)
+            found[place] = (down, self.parameters[f"{layer}.lora_B"])
+        return found
 
     def __call__(self, noisy: Tensor, times: Tensor, words: Joined, sizes: Tensor) -> Tensor:
         """(n, c, h, w) noisy latents, (n,) times, embedded texts, (n, 6) sizes -> (n, c, h, w) float32 prediction."""

@@ -37,8 +37,10 @@ from twinloop.adapters.trainers.portions import PORTIONS, Portions
 from twinloop.adapters.trainers.record import TrainingRecord, inputs_hash, open_record
 from twinloop.adapters.trainers.running import Progress, TrainingData, TrainingRun
 from twinloop.adapters.trainers.schedule import SCHEDULES
+from twinloop.adapters.trainers.start_file import start_of
 from twinloop.adapters.trainers.text_encoders import check_text_encoder_training
 from twinloop.adapters.trainers.texts import lora_texts, quantized_texts
+from twinloop.adapters.trainers.warm_start import begin_from
 from twinloop.adapters.trainers.ways import Ways
 from twinloop.adapters.trainers.workers import Workers
 from twinloop.domain.forecast import Forecast, MemoryPlan
@@ -100,6 +102,7 @@ class DiffusersLoraTrainer:
         base = self._open()
         settings = applicable(settings, base)
         check(settings, base)
+        start = start_of(settings, self._family)
         with workers.main_first():
             record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata), self._notice)
         with threads(record.threads), repeatable(base.compute), memory_errors("Training", memory_advice(settings)):
@@ -110,6 +113,8 @@ class DiffusersLoraTrainer:
                 data = self._data(base, usable, settings, work, lazily)
             adapter = AdapterPlan.of(settings, self._family)
             with adapted(base, adapter, settings.seed, checkpointing=plan.checkpointing) as model:
+                if start is not None:
+                    begin_from(start, model)
                 run = TrainingRun(
                     base, model, data, settings, self._ways(base, settings, plan, work, workers), work,
                     lambda done: open_metrics(work, done, settings, record.inputs, self._notice), self._notice, workers,

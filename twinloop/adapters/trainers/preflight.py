@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
+from twinloop.adapters.trainers.start_file import check_start
 from twinloop.errors import MissingExtra
 from twinloop.ports import TrainingSettings
 
@@ -13,8 +14,9 @@ def check_training(settings: TrainingSettings, choice: BaseChoice, processes: in
     """Whether optimizer, libraries and processes are there; PyTorch is imported only where one of them asks for it.
 
     Raises:
-        InputError, MissingExtra: the first that cannot work, with the next step.
+        InputError, MissingExtra, ModelFileError: the first that cannot work, with the next step.
     """
+    check_start(settings)
     if settings.wandb and importlib.util.find_spec("wandb") is None:
         raise MissingExtra("training.wandb", "wandb", "no module 'wandb'")
     if settings.optimizer in _BY_LIBRARIES:

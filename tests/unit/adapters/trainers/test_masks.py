@@ -34,6 +34,14 @@ def test_the_box_lands_where_the_face_is_after_scaling_and_cropping() -> None:
     assert float(outside.max()) == float(outside.min()) == 1.0
 
 
+def test_the_margin_is_a_quarter_of_the_face_on_each_side() -> None:
+    """A face at 96 to 160 of 256 pixels is heavy from 80 to 176: the cells 5 to 10 of 16, both ways."""
+    mask = face_mask(Box(96, 96, 160, 160), FRAMING, SHAPE, 5.0)[0]
+    heavy = mask > mask.min() * 1.01
+    for axis in (0, 1):
+        assert heavy.any(axis).nonzero().flatten().tolist() == list(range(5, 11))
+
+
 @given(st.floats(0, 250), st.floats(0, 250), st.floats(1, 200), st.floats(1, 50))
 @settings(max_examples=50, deadline=None)
 def test_the_mean_is_one_and_nothing_is_negative(x: float, y: float, size: float, weight: float) -> None:

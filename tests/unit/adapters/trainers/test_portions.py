@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ def test_halved_twice_at_one_step(tmp_path: Path) -> None:
     portions = Portions(tmp_path / "p.json", 8)
     assert (portions.halve(3), portions.halve(3), portions.halve(3), portions.halve(3)) == (4, 2, 1, 0)
     assert (portions.at(2), portions.at(3)) == (8, 1)
+    assert json.loads((tmp_path / "p.json").read_text()) == [[1, 8], [3, 1]], "a step is in the record once"
 
 
 def test_a_damaged_file_is_said(tmp_path: Path) -> None:

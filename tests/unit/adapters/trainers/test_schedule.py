@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -34,6 +36,11 @@ def test_an_item_does_not_depend_on_what_was_asked_before(weights: list[float], 
 def test_entries_without_weight_are_never_drawn() -> None:
     stream = Stream([0.0, 1.0, 0.0, 2.0, 0.0], "test")
     assert {stream.item(k) for k in range(200)} == {1, 3}
+
+
+def test_a_size_whose_samples_have_no_weight_is_never_drawn() -> None:
+    made = SampleSchedule([1.0, 0.0], [(64, 64), (96, 64)], batch=1, seed=1, flip=False, dropout=0.0)
+    assert {made.draw(step).samples for step in range(1, 31)} == {(0,)}
 
 
 @pytest.mark.parametrize("weights", [[], [0.0, 0.0], [-1.0, 2.0], [float("nan")], [float("inf"), 1.0]])
@@ -84,5 +91,27 @@ def test_learning_rate_warms_up_and_falls() -> None:
     assert rates[:10] == pytest.approx([k / 10 for k in range(1, 11)])
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert 0 < rates[-1] < 0.001
-    assert learning_rate(100, 100, 1.0, 10, "constant") == 1.0
     assert learning_rate(3, 3, 1.0, 10, "cosine") == 1.0  # a warm-up longer than the training
+
+
+MIDDLE, END = 45 / 91, 90 / 91
+"""Steps 55 and 100 of 100, 10 of them warm-up: how far they are on the way to zero."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "middle", "end"),
+    [
+        ("constant", 1.0, 1.0),
+        ("linear", 1 - MIDDLE, 1 - END),
+        ("cosine", (1 + math.cos(math.pi * MIDDLE)) / 2, (1 + math.cos(math.pi * END)) / 2),
+        ("cosine_restarts", (1 + math.cos(math.pi * (3 * MIDDLE - 1))) / 2, (1 + math.cos(math.pi * (3 * END - 2))) / 2),
+    ],
+)
+def test_each_schedule_at_its_peak_its_middle_and_its_end(kind: str, middle: float, end: float) -> None:
+    rates = [learning_rate(step, 100, 2.0, 10, kind, 3) for step in (10, 55, 100)]
+    assert rates == pytest.approx([2.0, 2.0 * middle, 2.0 * end])
+
+
+def test_three_falls_have_two_restarts() -> None:
+    rates = [learning_rate(step, 100, 1.0, 10, "cosine_restarts", 3) for step in range(11, 101)]
+    assert sum(after > before for before, after in pairwise(rates)) == 2

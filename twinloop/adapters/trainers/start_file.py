@@ -1,0 +1,61 @@
+"""The LoRA that a training begins from, instead of from nothing: what can be known of it before a base model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinloop.errors import InputError, ModelFileError, StateError
+from twinloop.families.base import Family
+from twinloop.loras.adapter import Place, understood
+from twinloop.loras.lora import Layer, LoraFile, read_lora
+from twinloop.ports import TrainingSettings
+from twinloop.store.atomic import sha256_file
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """The layers of a LoRA by component and diffusers' path, and the file they are from."""
+
+    path: Path
+    layers: Mapping[Place, Layer]
+
+
+def check_start(settings: TrainingSettings) -> None:
+    """Whether a training can begin from the file that the settings name.
+
+    Raises:
+        InputError, ModelFileError: what is wrong with it, with the next step. StateError: it is no longer the same file.
+    """
+    if settings.start_from:
+        _readable(settings)
+
+
+def start_of(settings: TrainingSettings, family: Family) -> Start | None:
+    """What the training begins from; None = nothing. Errors as in `check_start`, and of a name that the family does not have."""
+    if not settings.start_from:
+        return None
+    file = _readable(settings)
+    layers = understood(file, family.name).layers
+    return Start(file.path, {place: layer for place, layer in layers.items() if isinstance(layer, Layer)})
+
+
+def _readable(settings: TrainingSettings) -> LoraFile:
+    path = Path(settings.start_from)
+    if settings.adapter != "lora":
+        raise InputError(f'training.start_from and warm_start go with "adapter": "lora", not "{settings.adapter}".')
+    if not path.is_file():
+        raise InputError(f"training.start_from: no such file: {path}.")
+    if settings.start_sha256 and sha256_file(path) != settings.start_sha256:
+        raise StateError(f"{path} was changed since this training was asked for. Put it back, or start anew.")
+    file = read_lora(path).plain()
+    if file.products:
+        raise ModelFileError(f"{path} is a LoKr; a training can begin from a LoRA of pairs of matrices only.")
+    rank = max((layer.rank for layer in file.pairs.values()), default=0)
+    if rank > settings.rank:
+        raise InputError(
+            f"training.start_from: {path} has rank {rank}, and the training {settings.rank}. Set training.rank to {rank}, "
+            f"or make the file smaller: twinloop lora resize {path} --rank {settings.rank} --output SMALLER."
+        )
+    return file
