@@ -69,10 +69,10 @@ def is_constant(node: ast.AST | None, value: bool) -> bool:
     return isinstance(node, ast.Constant) and node.value is value
 
 
-def imported(tree: ast.AST) -> dict[str, set[str]]:
+def imported(nodes: list[ast.AST]) -> dict[str, set[str]]:
     """Names that a file imports -> what each of them stands for, here or there in the file."""
     found = defaultdict[str, set[str]](set)
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 root = alias.name.split(".")[0]
@@ -84,7 +84,7 @@ def imported(tree: ast.AST) -> dict[str, set[str]]:
 
 
 def is_loader(name: str) -> bool:
-    return ".".join(name.split(".")[-2:]) in LOADERS
+    return ".".join(name.split(".")[-2:]) in LOADERS and name.rpartition(".")[0] not in HARMLESS_LOAD
 
 
 def unpickles(name: str) -> bool:
@@ -110,26 +110,30 @@ def dangers_of_call(call: ast.Call, where: str) -> Iterator[str]:
         yield f"imports {asked_for(call)} by its name"
 
 
+def dangers_of_name(node: ast.Attribute | ast.Name, call: ast.Call | None, names: dict[str, set[str]]) -> Iterator[str]:
+    """``call``: the call of it; None where it is only named. ``names``: of `imported`."""
+    name = name_of(node)
+    head, dot, rest = name.partition(".")
+    given = {keyword.arg: keyword.value for keyword in call.keywords} if call else {}
+    is_told = is_constant(given.get("allow_pickle"), False)
+    for full in (f"{meaning}{dot}{rest}" for meaning in names.get(head, {head})):
+        if is_loader(full) and not (full in NUMPY and is_told):
+            yield f"uses {full}"
+    if call is None and name.rsplit(".", 1)[-1] in HANDED_ON:
+        yield f"hands on {name}, which may be called without a look here"
+
+
 def offences(source: str, where: str) -> list[str]:
     """What in a file would unpickle."""
-    tree = ast.parse(source)
-    names, calls = imported(tree), [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    nodes = list(ast.walk(ast.parse(source)))
+    names, calls = imported(nodes), [node for node in nodes if isinstance(node, ast.Call)]
     found = [f"imports {full}" for meanings in names.values() for full in meanings if unpickles(full)]
     for call in calls:
         found += dangers_of_call(call, where)
     called = {id(call.func): call for call in calls}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Attribute | ast.Name):
-            head, dot, rest = name_of(node).partition(".")
-            call_of = called.get(id(node))
-            told = call_of is not None and any(
-                keyword.arg == "allow_pickle" and is_constant(keyword.value, False) for keyword in call_of.keywords
-            )
-            for full in (f"{meaning}{dot}{rest}" for meaning in names.get(head, {head})):
-                if is_loader(full) and not (full in NUMPY and told):
-                    found.append(f"uses {full}")
-            if call_of is None and name_of(node).rsplit(".", 1)[-1] in HANDED_ON:
-                found.append(f"hands on {name_of(node)}, to be called without a look here")
+            found += dangers_of_name(node, called.get(id(node)), names)
     return [f"{where}: {text}" for text in found]
 
 

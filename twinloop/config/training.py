@@ -31,6 +31,7 @@ SAYS_NOTHING_WITHOUT: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "class_word": lambda training: training["prior_images"] is None and not training["output_preservation"],
     "prior_weight": lambda training: training["prior_images"] is None,
     "restarts": lambda training: training["schedule"] != "cosine_restarts",
+    "keep_tokens": lambda training: not training["shuffle_captions"],
     "extra_args": lambda training: training["trainer"] == "builtin",
 }
 """Field -> whether the others of a whole section leave it without a meaning. Two trainings that differ in such a field are the same."""
@@ -120,6 +121,12 @@ class TrainingConfig(Section):
     noise_offset: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     caption_dropout: Share | None = Field(None, description="share of draws that see no caption")
     keep_trigger: bool | None = Field(None, description="a dropped caption leaves the trigger words; false = nothing")
+    shuffle_captions: bool = Field(
+        False, description="the parts of captions, between commas, come in changing orders; for bases that read tags"
+    )
+    keep_tokens: Annotated[int, Field(ge=0)] = Field(
+        0, description="so many parts at the beginning stay where they are; 0 = those of the trigger words"
+    )
     class_word: Annotated[str, Field(min_length=1)] = Field(
         "person", description="what the subject is one of: woman, man, character..."
     )
@@ -209,6 +216,8 @@ class TrainingConfig(Section):
             yield Clash(("sample_prompts", "sample_every"), "sample_prompts are drawn every sample_every steps; set it")
         if self._in_vain("restarts"):
             yield Clash(("restarts", "schedule"), 'restarts are those of "schedule": "cosine_restarts"; set it')
+        if self._in_vain("keep_tokens"):
+            yield Clash(("keep_tokens", "shuffle_captions"), "keep_tokens says nothing without shuffle_captions: true")
         if self._in_vain("prior_weight"):
             yield Clash(("prior_weight", "prior_images"), "prior_weight says nothing without prior_images")
         if self._in_vain("class_word"):

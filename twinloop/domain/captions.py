@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,6 +47,16 @@ def with_trigger(caption: str, trigger: str) -> str:
     if all(_has_words(caption, part) for part in parts_of(trigger)):
         return caption
     return f"{trigger}, {caption}" if caption else trigger
+
+
+def shuffled(caption: str, keep: int, order: int) -> str:
+    """A caption with its parts in another order, but for the first ``keep``; order 0 is the caption as it is."""
+    parts = parts_of(caption)
+    first, rest = parts[:keep], parts[keep:]
+    if order == 0 or len(rest) < 2:
+        return caption
+    random.Random(f"{order} {caption}").shuffle(rest)
+    return ", ".join((*first, *rest))
 
 
 def of_the_class(caption: str, trigger: str, class_word: str) -> str:

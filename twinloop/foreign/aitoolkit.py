@@ -25,16 +25,11 @@ NO_CLIP = 1e9
 QUANTIZATIONS = {"int8": "qint8", "fp8": "qfloat8"}
 """Its ``qtype``."""
 ABLE = frozenset(
-    {
-        "ema_decay",
-        "output_preservation",
-        "adapter lokr",
-        "text_encoder",
-        "smaller_resolutions",
-        "only_layers",
-        "skip_layers",
-    }
-)
+    (
+        "ema_decay", "output_preservation", "adapter lokr", "text_encoder", "smaller_resolutions", "only_layers", "skip_layers",
+        "shuffle_captions",
+    )
+)  # fmt: skip
 TEXT_ENCODERS = ("sd15", "sdxl")
 """Families of which it trains the text encoders."""
 _TURBO_ADAPTER = "ostris/zimage_turbo_training_adapter/zimage_turbo_training_adapter_v2.safetensors"
@@ -88,7 +83,7 @@ def _dataset(job: Job, number: int) -> dict[str, Any]:
     folder = job.folders[number]
     return {
         "folder_path": job.place(folder), "caption_ext": "txt", "caption_dropout_rate": job.settings.caption_dropout,
-        "shuffle_tokens": False, "cache_latents_to_disk": True, "resolution": sorted((job.settings.resolution, *job.settings.smaller_resolutions)),
+        "shuffle_tokens": job.settings.shuffle_captions, "keep_tokens": job.keep_tokens, "cache_latents_to_disk": True, "resolution": sorted((job.settings.resolution, *job.settings.smaller_resolutions)),
         "num_repeats": folder.repeats, "flip_x": job.settings.flip, "is_reg": folder.prior,
     }  # fmt: skip
 

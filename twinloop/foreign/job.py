@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from twinloop.domain.captions import parts_of
 from twinloop.errors import InputError
 from twinloop.families import Family
 from twinloop.families.predictions import USUAL, Prediction
@@ -57,6 +58,11 @@ class Job:
         return 0.0 if self.family.flow else self.settings.min_snr_gamma
 
     @property
+    def keep_tokens(self) -> int:
+        """Parts at the beginning of a caption that stay where they are, where the others are shuffled."""
+        return self.settings.keep_tokens or max(1, len(parts_of(self.trigger)))
+
+    @property
     def pictures(self) -> int:
         return sum(len(folder.pictures) for folder in self.folders)
 
@@ -67,6 +73,7 @@ _OFF: tuple[tuple[str, object], ...] = (
     ("adapter", "lora"), ("ema_decay", 0.0), ("output_preservation", 0.0), ("face_weight", 1.0), ("stop_at", 0),
     ("text_encoder", False), ("text_encoder_share", 1.0), ("smaller_resolutions", ()), ("flow_sampling", ""), ("flow_shift", 0.0),
     ("only_layers", ()), ("skip_layers", ()), ("start_from", ""),
+    ("shuffle_captions", False),
 )  # fmt: skip
 _FIELDS = {"stop_at": "keep_checkpoints"}
 """What other trainers may not be able to do, and the value that asks for nothing; the name in the configuration where it is another."""

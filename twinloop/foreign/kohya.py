@@ -27,7 +27,7 @@ OPTIMIZER_ARGUMENTS = {
 """What the built-in trainer sets too, beside the weight decay."""
 LYCORIS = "lycoris.kohya"
 """The network module of LyCORIS (``pip install lycoris-lora`` in sd-scripts' environment)."""
-ABLE = frozenset({"adapter lokr", "text_encoder"})
+ABLE = frozenset({"adapter lokr", "text_encoder", "shuffle_captions"})
 QUANTIZATIONS = {"fp8": "fp8_base"}
 """The argument that asks for it."""
 PARTS = {"flux": ("clip_l", "t5xxl", "ae"), "sd35": ("clip_l", "clip_g", "t5xxl")}
@@ -65,7 +65,14 @@ def dataset_toml(job: Job) -> str:
         "subsets": subsets,
     }  # fmt: skip
     return dumps(
-        {"general": {"caption_extension": ".txt", "shuffle_caption": False, "keep_tokens": 1}, "datasets": [dataset]}
+        {
+            "general": {
+                "caption_extension": ".txt",
+                "shuffle_caption": settings.shuffle_captions and job.family.name not in _CACHED_TEXTS,
+                "keep_tokens": job.keep_tokens,
+            },
+            "datasets": [dataset],
+        }
     )
 
 
@@ -154,7 +161,8 @@ def _of_family(job: Job) -> dict[str, Any]:
     if job.family.name == "sd35":
         return {"training_shift": 3.0, "weighting_scheme": "logit_normal", "cache_text_encoder_outputs": True}
     if job.family.name == "sdxl":
-        cached = job.settings.caption_dropout == 0 and not job.settings.text_encoder
+        changing = job.settings.caption_dropout > 0 or job.settings.shuffle_captions
+        cached = not changing and not job.settings.text_encoder
         return {"no_half_vae": True, **({"cache_text_encoder_outputs": True} if cached else {})}
     return {}
 
@@ -164,6 +172,8 @@ def notes(job: Job) -> tuple[str, ...]:
     lines = []
     if job.family.name in _CACHED_TEXTS and job.settings.caption_dropout > 0:
         lines.append("captions are not dropped: sd-scripts caches the text encoders' outputs for this family")
+    if job.family.name in _CACHED_TEXTS and job.settings.shuffle_captions:
+        lines.append("captions keep their order: sd-scripts caches the text encoders' outputs for this family")
     return tuple(lines)
 
 

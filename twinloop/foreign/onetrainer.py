@@ -16,7 +16,7 @@ MODEL_TYPES = {
     "sd15": "STABLE_DIFFUSION_15", "sdxl": "STABLE_DIFFUSION_XL_10_BASE", "sd35": "STABLE_DIFFUSION_35", "flux": "FLUX_DEV_1",
     "flux2": "FLUX_2", "flux2-klein": "FLUX_2", "zimage": "Z_IMAGE", "qwen-image": "QWEN",
 }  # fmt: skip
-ABLE = frozenset({"text_encoder", "smaller_resolutions", "flow_sampling", "flow_shift"})
+ABLE = frozenset({"text_encoder", "smaller_resolutions", "flow_sampling", "flow_shift", "shuffle_captions"})
 TEXT_ENCODERS = {"sdxl": 2, "sd35": 3, "flux": 2}
 SCHEDULES = {"cosine_restarts": "COSINE_WITH_HARD_RESTARTS"}
 QUANTIZATIONS = {"fp8": "FLOAT_8", "nf4": "NFLOAT_4"}
@@ -92,7 +92,7 @@ def concepts_json(job: Job) -> str:
             "name": folder.name, "path": job.place(folder), "seed": job.settings.seed, "enabled": True, "include_subdirectories": False,
             "balancing": float(folder.repeats), "balancing_strategy": "REPEATS", "loss_weight": job.settings.prior_weight if folder.prior else 1.0,
             "image": {"enable_crop_jitter": False, "enable_random_flip": job.settings.flip},
-            "text": {"prompt_source": "sample", "enable_tag_shuffling": False},
+            "text": {"prompt_source": "sample", "enable_tag_shuffling": job.settings.shuffle_captions, "tag_delimiter": ",", "keep_tags_count": job.keep_tokens},
         }
         for folder in job.folders
     ]  # fmt: skip

@@ -25,6 +25,7 @@ class TrainingSettings:
         min_snr_gamma: limit of the loss weight by signal-to-noise ratio (arXiv 2303.09556); 0 = all time steps count the same.
         noise_offset: share of noise that is one value per channel, for darker darks; only for bases without zero terminal SNR.
         caption_dropout: share of draws that see no caption, or the trigger alone (``keep_trigger``).
+        shuffle_captions: the parts of captions, between commas, come in changing orders, but for the first ``keep_tokens`` (0 = those of the trigger).
         trigger, class_word: the subject's words, and what it is one of ("person").
         output_preservation: weight of the loss that holds the base's own answer for ``class_word`` in the place of ``trigger``.
         prior_weight: weight of the loss on the samples that are marked as prior.
@@ -69,6 +70,8 @@ class TrainingSettings:
     noise_offset: float = 0.0
     caption_dropout: float = 0.05
     keep_trigger: bool = True
+    shuffle_captions: bool = False
+    keep_tokens: int = 0
     trigger: str = ""
     class_word: str = "person"
     output_preservation: float = 0.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinloop.domain.captions import Description, of_the_class, one_line, parts_of, with_trigger
+from twinloop.domain.captions import Description, of_the_class, one_line, parts_of, shuffled, with_trigger
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=60)
 
@@ -41,6 +41,21 @@ def test_a_trigger_of_tags_is_there_when_all_its_tags_are() -> None:
 def test_descriptions_keep_through_json() -> None:
     said = Description("a dog", ("dog", "grass"))
     assert Description.from_json(said.to_json()) == said
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), max_size=8), st.integers(0, 9), st.integers(0, 7))
+def test_shuffled_captions_have_the_same_parts_and_begin_alike(parts: list[str], keep: int, order: int) -> None:
+    caption = ", ".join(parts)
+    mixed = parts_of(shuffled(caption, keep, order))
+    assert sorted(mixed) == sorted(parts) and mixed[:keep] == parts[:keep]
+    assert shuffled(caption, keep, order) == shuffled(caption, keep, order)
+    assert shuffled(caption, keep, 0) == caption
+
+
+def test_orders_differ() -> None:
+    caption = "1girl, ohwx, smiling, outdoors, profile, night, hat"
+    orders = {shuffled(caption, 2, order) for order in range(8)}
+    assert len(orders) == 8 and all(text.startswith("1girl, ohwx, ") for text in orders)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from twinloop.domain.crops import FINE_BELOW, FINE_STEP, FRAMINGS, LONGEST, STEP, buckets, cut, head_of
+from twinloop.domain.crops import FINE_BELOW, FINE_STEP, FRAMINGS, LONGEST, STEP, Window, buckets, cut, head_of
 from twinloop.domain.faces import Box
 
 SIZES = st.sampled_from((256, 512, 768, 1024))
@@ -128,3 +128,50 @@ def test_a_tiny_face_is_brought_nearer_even_when_the_photo_is_kept() -> None:
 
 def test_too_few_pixels_are_none() -> None:
     assert cut(60, 400, Box(10, 10, 50, 60), [], "keep", 1024) is None
+
+
+def placed(width: int, height: int, face: Box, framing: str, size: int = 1024, *others: Box) -> Window:
+    window = cut(width, height, face, others, framing, size)
+    assert window is not None
+    return window
+
+
+def test_a_photo_is_cut_in_its_middle_where_the_head_allows() -> None:
+    x0, y0, x1, y1 = placed(1500, 1024, Box(650, 300, 850, 560), "keep").box
+    assert abs(x0 - (1500 - x1)) <= 1 and abs(y0 - (1024 - y1)) <= 1
+
+
+@pytest.mark.parametrize(("left", "side", "edge"), [(0, 0, 0), (1300, 2, 1500)])
+def test_a_head_at_the_edge_pulls_the_cut_to_it(left: int, side: int, edge: int) -> None:
+    window = placed(1500, 1024, Box(left, 300, left + 200, 560), "face")
+    assert window.head_inside and window.box[side] == edge
+
+
+def test_a_close_cut_has_the_face_in_its_middle_and_a_half_body_the_head_on_top() -> None:
+    face = Box(1900, 2000, 2100, 2260)
+    close, half = (placed(4000, 6000, face, framing).box for framing in ("face", "half"))
+    assert (close[0] + close[2]) / 2 == pytest.approx(2000, abs=12)
+    assert (close[1] + close[3]) / 2 == pytest.approx(2130, abs=12)
+    assert (half[0] + half[2]) / 2 == pytest.approx(2000, abs=40)
+    assert 1820 <= half[1] <= 2000 - 0.45 * 260 + 2, "a little room above the hair, and no more"
+
+
+@pytest.mark.parametrize(("x", "y", "inside"), [(700, 560, 1), (1180, 560, 0), (700, 1150, 0), (300, 560, 0)])
+def test_other_faces_count_where_their_middle_is(x: float, y: float, inside: int) -> None:
+    """On top of the subject's own head they cannot be cut off; beyond the cut they are not in it."""
+    assert placed(1400, 1300, Box(600, 400, 800, 660), "face", 512, Box(x, y, x + 60, y + 80)).others == inside
+
+
+def test_the_bucket_that_keeps_most_of_the_photo_wins() -> None:
+    """A photo of 3:2 is cut to the nearest shape of the full area, not to a square and not to a smaller picture."""
+    window = placed(3000, 2000, Box(1400, 700, 1600, 960), "keep")
+    assert window.size == (1216, 832)
+    x0, y0, x1, y1 = window.box
+    assert (x1 - x0) * (y1 - y0) > 0.95 * 3000 * 2000
+
+
+@pytest.mark.parametrize(("left", "side", "low", "high"), [(240.3, 0, 179, 180.3), (2599.7, 2, 2819.7, 2821)])
+def test_a_head_beside_the_middle_just_comes_in(left: float, side: int, low: float, high: float) -> None:
+    """3:1 is wider than a picture may be: it is cut where the head is not, with 0.3 of the face's height left beside it."""
+    window = placed(3000, 1000, Box(left, 300, left + 160, 500), "keep")
+    assert window.head_inside and low <= window.box[side] <= high

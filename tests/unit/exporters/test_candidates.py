@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.unit.exporters.makers import candidate, dataset
 from tests.unit.stages.vault.people.makers import faces_like
+from tests.unit.things import Recording
+from twinloop.adapters.fakes import fake_pack, fake_photo
 from twinloop.domain.faces import FloatArray
-from twinloop.exporters.candidates import LikenessToOthers
+from twinloop.domain.records import Dataset, Member
+from twinloop.errors import StateError
+from twinloop.exporters.candidates import Candidates, LikenessToOthers, gather
+from twinloop.facets import BUILTIN
+from twinloop.stages.observe import Observer
+from twinloop.store.atomic import sha256_file
+from twinloop.store.catalog import Catalog
+from twinloop.store.images import load_image
 
 
 class Counted(Mapping[str, FloatArray]):
@@ -54,3 +66,35 @@ def test_the_vectors_are_added_up_once() -> None:
     for name, row in rows.items():
         likeness.of(name, row)
     assert own.rounds == 1
+
+
+def gathered(source: Path) -> Candidates:
+    with Catalog(None) as catalog:
+        return gather(source, Observer(fake_pack(), BUILTIN), catalog, Recording())
+
+
+def test_without_the_made_ones_they_are_left_out_with_the_reason() -> None:
+    only = dataset(candidate("real.png"), candidate("made.png", origin="synthetic")).real_only()
+    assert [item.name for item in only.items] == ["real.png"] and only.looked_at == 2
+    assert only.left_out == (("made.png", "synthetic, and only real photos were asked for"),)
+
+
+def test_a_photo_that_changed_since_it_was_measured_is_not_exported(tmp_path: Path) -> None:
+    for number in range(3):
+        fake_photo(tmp_path / f"{number}.png", seed=number)
+    found = gathered(tmp_path)
+    assert (found.dataset, found.looked_at, len(found.items)) == (tmp_path.name, 3, 3)
+    fake_photo(found.items[0].path, seed=99)
+    with pytest.raises(StateError, match="changed while it was exported"):
+        found.items[0].pixels()
+    assert np.array_equal(found.items[1].pixels(), load_image(found.items[1].path).pixels)
+
+
+def test_what_the_runs_record_calls_made_is_made_also_without_a_mark(tmp_path: Path) -> None:
+    members = []
+    for number, origin in enumerate(("real", "synthetic", "real")):
+        fake_photo(path := tmp_path / f"{number}.png", seed=number)
+        members.append(Member(str(path), sha256_file(path), "c", origin, int(origin != "real"), 1.0))
+    record = tmp_path / "dataset_iter1.json"
+    record.write_text(json.dumps(Dataset(tuple(members)).to_json()))
+    assert [item.real for item in gathered(record).items] == [True, False, True]

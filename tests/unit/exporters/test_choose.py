@@ -10,6 +10,7 @@ from twinloop.domain.faces import Box
 from twinloop.errors import InputError
 from twinloop.exporters.choose import Choice, Missing, Policy, choose, ranked
 from twinloop.exporters.did import presenter_slot, shot_of
+from twinloop.exporters.head import Window
 from twinloop.exporters.slots import ANGLES, angle_slots, expression_slots
 from twinloop.facets import expression
 
@@ -69,6 +70,8 @@ def test_missing_and_not_measured_are_told_apart() -> None:
     blind = choose(FRONT, dataset(candidate(yaw=None)), POLICY)
     assert isinstance(none, Missing) and none.why == "none of 1 usable photo shows it"
     assert isinstance(blind, Missing) and "not measured" in blind.why
+    seen_once = choose(FRONT, dataset(candidate(yaw=None), candidate("b.png", yaw=80.0)), POLICY)
+    assert isinstance(seen_once, Missing) and seen_once.why == "none of 2 usable photos shows it"
     (angry,) = expression_slots(["angry"], expression.FACET)
     unread = choose(angry, dataset(candidate(shown=None)), POLICY)
     assert isinstance(unread, Missing) and "not measured" in unread.why
@@ -133,6 +136,14 @@ def test_a_small_face_is_remarked_on_for_presenters() -> None:
     small = candidate(box=Box(10, 10, 70, 90))
     (choice,) = ranked(presenter_slot(), [small], POLICY)
     assert any("80 pixels high, at least 200" in text for text in choice.remarks)
+
+
+def test_how_much_of_a_picture_lies_outside_of_the_photo_is_said_in_percent() -> None:
+    policy = Policy(prefer_real=True, head_pixels=200.0, window=Window(heads=6.0, eye_line=0.4))
+    inside = policy.inside(candidate())
+    assert inside is not None and 0.2 < inside < 0.8
+    (choice,) = ranked(FRONT, [candidate()], policy)
+    assert f"a close-up: {100 * (1 - inside):.0f}% of the picture lies outside of the photo" in choice.remarks
 
 
 def test_the_medium_shot_stays_inside_the_photo() -> None:

@@ -62,6 +62,12 @@ def test_what_a_person_wrote_is_never_overwritten(tmp_path: Path, known: bool) -
     assert content(tmp_path) == before
 
 
+def test_a_folder_in_the_place_of_a_file_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").mkdir()
+    with pytest.raises(StateError, match=r"a\.bin was there before and is not from an export"):
+        write_package(tmp_path, package(a=b"1"))
+
+
 def test_what_was_edited_stays_when_it_is_no_longer_in_the_package(tmp_path: Path) -> None:
     write_package(tmp_path, package(a=b"1", b=b"2"))
     (tmp_path / "b.bin").write_bytes(b"edited by hand")

@@ -8,7 +8,7 @@ from tests.unit.things import ALL_MEASURED, face, hand, observation
 from twinloop.domain.faces import Box
 from twinloop.domain.facet import DefinedFacet
 from twinloop.domain.observation import Reading
-from twinloop.facets import BUILTIN, composition, expression, framing, lighting, register_builtin, setting
+from twinloop.facets import BUILTIN, composition, expression, face_angle, framing, lighting, register_builtin, setting
 from twinloop.registry import facets as registry
 
 
@@ -27,6 +27,12 @@ def test_every_value_has_words_in_both_styles(facet: DefinedFacet) -> None:
     assert len(set(words)) == len(words)
 
 
+def test_prose_is_prose_and_tags_are_tags() -> None:
+    front, far = face_angle.FACET.phrases["front"], framing.FACET.phrases["full_body"]
+    assert front.prose == ("front view, facing the camera",) and front.tags == ("front view, looking at viewer",)
+    assert far.prose == ("full-body shot",) and far.tags == ("full body",)
+
+
 @pytest.mark.parametrize("facet", BUILTIN, ids=lambda facet: facet.name)
 def test_an_empty_observation_is_never_a_reading_of_nothing(facet: DefinedFacet) -> None:
     """A missing detector must not look like "none there"."""
@@ -36,10 +42,26 @@ def test_an_empty_observation_is_never_a_reading_of_nothing(facet: DefinedFacet)
     assert not facet.classify(blind).measured
 
 
+SHARES = {
+    "face_angle": {"front": 0.30, "three_quarter": 0.30, "profile": 0.20},
+    "composition": {"hands_visible": 0.30, "eyes_visible": 0.70},
+    "expression": {"neutral": 0.20, "smile": 0.20, "serious": 0.10, "laughing": 0.10, "surprised": 0.05, "angry": 0.05},
+    "setting": {"indoor": 0.20, "outdoor": 0.20, "studio": 0.15, "casual": 0.15},
+    "framing": {"close_up": 0.20, "portrait": 0.30, "half_body": 0.10},
+    "lighting": {"normal": 0.40, "low_key": 0.10, "high_key": 0.10},
+}
+
+
+def test_the_usual_shares_are_those_that_are_documented() -> None:
+    """A changed share changes every gap without a word: it is changed here too, on purpose."""
+    assert {facet.name: dict(facet.shares) for facet in BUILTIN} == SHARES
+
+
 def test_hands_and_eyes_are_told_apart_from_not_looked_for() -> None:
     judge = composition.FACET.classify
     assert judge(observation(parts=[hand()], measures={"eyes_open": 0.9})).present == ("hands_visible", "eyes_visible")
-    assert judge(observation(measures={"eyes_open": 0.1})).absent == ("hands_visible", "eyes_visible")
+    assert judge(observation(measures={"eyes_open": 0.49})).absent == ("hands_visible", "eyes_visible")
+    assert judge(observation(measures={"eyes_open": 0.5})).present == ("eyes_visible",)
     only_eyes = judge(observation(measured=ALL_MEASURED - {"hands"}, measures={"eyes_open": 0.9}))
     assert (only_eyes.present, only_eyes.absent) == (("eyes_visible",), ())
     assert judge(observation(parts=[hand(0.49)])).absent == ("hands_visible",)
@@ -84,8 +106,8 @@ def test_full_length_photos_are_counted_and_never_lacking() -> None:
 
 def test_covered_eyes_are_not_called_closed() -> None:
     missing = composition.FACET.phrases["eyes_visible"].missing
-    behind = observation(measures={"eyes_open": 0.1, "sunglasses": 0.9})
-    shut = observation(measures={"eyes_open": 0.1, "sunglasses": 0.1})
+    behind = observation(measures={"eyes_open": 0.1, "sunglasses": 0.5})
+    shut = observation(measures={"eyes_open": 0.1, "sunglasses": 0.49})
     assert [missing[composition.FACET.variant(seen, "eyes_visible")] for seen in (behind, shut)] == [
         "wearing sunglasses",
         "eyes closed",
@@ -101,17 +123,27 @@ def test_photos_of_every_value_can_be_asked_for(facet: DefinedFacet) -> None:
 @pytest.mark.parametrize(
     ("brightness", "dark", "bright", "expected"),
     [
-        (40, 0.8, 0.0, "low_key"),
-        (40, 0.4, 0.0, "normal"),
-        (120, 0.1, 0.1, "normal"),
-        (210, 0.0, 0.7, "high_key"),
-        (210, 0.0, 0.4, "normal"),
+        (84.9, 0.5, 0.0, "low_key"),
+        (85.0, 0.9, 0.0, "normal"),
+        (60.0, 0.49, 0.0, "normal"),
+        (184.9, 0.0, 0.9, "normal"),
+        (185.0, 0.0, 0.5, "high_key"),
+        (210.0, 0.0, 0.49, "normal"),
     ],
 )
-def test_lighting_without_a_model(brightness: float, dark: float, bright: float, expected: str) -> None:
+def test_where_dark_and_bright_begin_without_a_model(
+    brightness: float, dark: float, bright: float, expected: str
+) -> None:
     measures = {"brightness": brightness, "dark_share": dark, "bright_share": bright}
     seen = observation(measured=ALL_MEASURED - {"lighting"}, measures=measures)
     assert lighting.FACET.classify(seen).present == (expected,)
+
+
+@pytest.mark.parametrize("lacking", ["brightness", "dark_share", "bright_share"])
+def test_light_of_which_a_number_is_lacking_cannot_be_told(lacking: str) -> None:
+    seen = observation(measured=ALL_MEASURED - {"lighting"})
+    del seen.measures[lacking]  # type: ignore[attr-defined]
+    assert not lighting.FACET.classify(seen).measured
 
 
 def test_a_lighting_model_goes_before_the_rule_of_thumb() -> None:

@@ -306,6 +306,22 @@ def test_onetrainer(job: Job) -> None:
     assert json.loads(onetrainer.config_json(of(job, "flux"), "c"))["dynamic_timestep_shifting"] is True
 
 
+def test_shuffled_captions_reach_them(job: Job) -> None:
+    mixed = dataclasses.replace(
+        job, trigger="1girl, ohwx", settings=dataclasses.replace(job.settings, shuffle_captions=True, caption_dropout=0.0)
+    )  # fmt: skip
+    general = tomllib.loads(kohya.dataset_toml(mixed))["general"]
+    assert (general["shuffle_caption"], general["keep_tokens"]) == (True, 2)
+    assert "cache_text_encoder_outputs" not in tomllib.loads(kohya.training_toml(mixed, "d.toml"))["sdxl"]
+    dataset = yaml.safe_load(aitoolkit.job_yaml(mixed))["config"]["process"][0]["datasets"][0]
+    assert (dataset["shuffle_tokens"], dataset["keep_tokens"]) == (True, 2)
+    text = json.loads(onetrainer.concepts_json(mixed))[0]["text"]
+    assert (text["enable_tag_shuffling"], text["keep_tags_count"]) == (True, 2)
+    flux = dataclasses.replace(mixed, family=FAMILIES["flux"])
+    assert tomllib.loads(kohya.dataset_toml(flux))["general"]["shuffle_caption"] is False
+    assert any("keep their order" in line for line in kohya.notes(flux))
+
+
 def test_sizes_layers_and_times_reach_those_who_know_them(job: Job) -> None:
     wanted = dataclasses.replace(
         job.settings, smaller_resolutions=(512, 768), only_layers=("single_",), skip_layers=("ff",), flow_sampling="uniform", flow_shift=1.5

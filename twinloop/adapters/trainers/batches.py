@@ -12,8 +12,8 @@ from twinloop.adapters.diffusion.framing import Framing
 from twinloop.adapters.diffusion.prompts import Embedding, Joined, join, placed
 from twinloop.adapters.trainers.cache import PreparedSample
 from twinloop.adapters.trainers.masks import face_mask
-from twinloop.adapters.trainers.schedule import Draw, SampleSchedule, Size
-from twinloop.domain.captions import of_the_class
+from twinloop.adapters.trainers.schedule import ORDERS, Draw, SampleSchedule, Size
+from twinloop.domain.captions import of_the_class, parts_of, shuffled
 from twinloop.ports import TrainingSettings
 
 
@@ -91,19 +91,19 @@ class Batches:
         settings = self._settings
         numbers = tuple(draw.samples[place] for place in places)
         mirrored = tuple(draw.mirrored[place] for place in places)
-        wordless = [draw.wordless[place] for place in places]
         chosen = [self._samples[number] for number in numbers]
         latents = [
             sample.mirror if mirror and sample.mirror is not None else sample.latents
             for sample, mirror in zip(chosen, mirrored, strict=True)
         ]
-        texts = [
-            dropped_caption(settings) if dropped else sample.caption
-            for sample, dropped in zip(chosen, wordless, strict=True)
+        said = [
+            in_order(sample.caption, draw.orders[place], settings) for sample, place in zip(chosen, places, strict=True)
         ]
-        class_texts = (
-            [class_caption(sample.caption, settings) for sample in chosen] if settings.output_preservation else []
-        )
+        texts = [
+            dropped_caption(settings) if draw.wordless[place] else text
+            for text, place in zip(said, places, strict=True)
+        ]
+        class_texts = [class_caption(text, settings) for text in said] if settings.output_preservation else []
         sizes = [time_ids(sample.framing, true_sizes=self._true_sizes) for sample in chosen]
         return Batch(
             self._on_device(torch.stack(latents)),
@@ -145,8 +145,17 @@ def class_caption(caption: str, settings: TrainingSettings) -> str:
 def texts_to_embed(captions: Sequence[str], settings: TrainingSettings) -> list[str]:
     """All texts that batches of these captions can ask for, each once."""
     dropped = [dropped_caption(settings)] if settings.caption_dropout > 0 else []
-    class_texts = [class_caption(caption, settings) for caption in captions] if settings.output_preservation else []
-    return list(dict.fromkeys([*captions, *dropped, *class_texts]))
+    orders = range(ORDERS) if settings.shuffle_captions else (0,)
+    said = [in_order(caption, order, settings) for caption in captions for order in orders]
+    class_texts = [class_caption(text, settings) for text in said] if settings.output_preservation else []
+    return list(dict.fromkeys([*said, *dropped, *class_texts]))
+
+
+def in_order(caption: str, order: int, settings: TrainingSettings) -> str:
+    """A caption as one draw sees it."""
+    if not settings.shuffle_captions:
+        return caption
+    return shuffled(caption, settings.keep_tokens or max(1, len(parts_of(settings.trigger))), order)
 
 
 def time_ids(framing: Framing, *, true_sizes: bool) -> tuple[float, ...]:

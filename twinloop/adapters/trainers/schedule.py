@@ -16,6 +16,10 @@ Size = tuple[int, int]
 """Width and height in pixels."""
 
 
+ORDERS = 8
+"""In so many orders the parts of a caption come where they are shuffled: each is embedded once, before the training."""
+
+
 def rng(*parts: object) -> np.random.Generator:
     """A fresh generator for these names and numbers."""
     return np.random.Generator(np.random.PCG64(derive_seed(*parts)))
@@ -57,11 +61,12 @@ class Stream:
 
 @dataclass(frozen=True)
 class Draw:
-    """One step's pictures: sample numbers, which are mirrored, which see the empty prompt."""
+    """One step's pictures: sample numbers, which are mirrored, which see the empty prompt, and in which of `ORDERS` orders each one's caption comes."""
 
     samples: tuple[int, ...]
     mirrored: tuple[bool, ...]
     wordless: tuple[bool, ...]
+    orders: tuple[int, ...]
 
 
 class SampleSchedule:
@@ -86,6 +91,7 @@ class SampleSchedule:
             tuple(self._stream.item(k) for k in places),
             tuple(bool(self._flip and value < 0.5) for value in mirrored),
             tuple(bool(value < self._dropout) for value in wordless),
+            tuple(int(value) for value in random.integers(ORDERS, size=self._batch)),
         )
 
 

@@ -205,6 +205,27 @@ def test_pictures_are_trained_at_smaller_sizes_too(full_base: Path, base: BaseMo
     assert of_small / sum(drawn.values()) == pytest.approx(share, rel=0.1)
 
 
+def test_captions_come_in_changing_orders_that_are_embedded_before(
+    full_base: Path, base: BaseModel, photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    tagged = [replace(photo, caption=f"ohwx ana, tag {n}, hat, night, smiling") for n, photo in enumerate(photos)]
+    settings = replace(TRAINING, shuffle_captions=True, trigger="ohwx ana", output_preservation=0.5, class_word="woman")
+    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu"), SDXL)
+    batches = trainer._prepare(base, tagged, settings, tmp_path)
+    before = base.prompts.encoded
+    seen = [
+        texts
+        for step in range(1, 41)
+        for batch in batches.step(step)
+        for texts in zip(batch.texts, batch.class_texts, strict=True)
+    ]
+    assert base.prompts.encoded == before
+    for text, of_class in seen:
+        assert text == "ohwx ana" or (text.startswith("ohwx ana, ") and of_class == text.replace("ohwx ana", "woman"))
+    orders = {text for text, _ in seen if "tag 0" in text}
+    assert len(orders) > 3 and len({tuple(sorted(text.split(", "))) for text in orders}) == 1
+
+
 def test_captions_that_the_model_does_not_read_whole_are_said(
     full_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path
 ) -> None:

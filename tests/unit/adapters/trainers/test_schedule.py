@@ -104,7 +104,11 @@ MIDDLE, END = 45 / 91, 90 / 91
         ("constant", 1.0, 1.0),
         ("linear", 1 - MIDDLE, 1 - END),
         ("cosine", (1 + math.cos(math.pi * MIDDLE)) / 2, (1 + math.cos(math.pi * END)) / 2),
-        ("cosine_restarts", (1 + math.cos(math.pi * (3 * MIDDLE - 1))) / 2, (1 + math.cos(math.pi * (3 * END - 2))) / 2),
+        (
+            "cosine_restarts",
+            (1 + math.cos(math.pi * (3 * MIDDLE - 1))) / 2,
+            (1 + math.cos(math.pi * (3 * END - 2))) / 2,
+        ),
     ],
 )
 def test_each_schedule_at_its_peak_its_middle_and_its_end(kind: str, middle: float, end: float) -> None:
