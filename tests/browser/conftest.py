@@ -19,6 +19,7 @@ import pytest
 import uvicorn
 
 from tests.functional import vaults
+from tests.own_home import own_home
 from twinloop.nano.world.photos import write_photo_set
 from twinloop.web.app import create_app
 from twinloop.web.site import Site, new_token
@@ -49,11 +50,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS, env=own_home(tmp_path_factory.mktemp("browser_home"))
+        )
         yield browser
         browser.close()
 

@@ -1,4 +1,4 @@
-"""Kill -9 at ten random moments of a real run of the embedded world; the resumed tree equals the undisturbed one, byte for byte."""
+"""Kill -9 at ten random file operations of a real run of the embedded world; the resumed tree equals the undisturbed one, byte for byte."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import multiprocessing
 import os
 import random
 import shutil
-import time
+import signal
+import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -19,6 +20,8 @@ pytest.importorskip("torch")
 pytest.importorskip("numba")
 
 KILLS = 10
+FURTHER = 20
+"""Operations on files after a record among which one is drawn."""
 LONGEST = 300.0
 """Seconds after which a run that does not get on is a failure."""
 
@@ -34,9 +37,32 @@ CONFIG = {
 }  # fmt: skip
 
 
-def _run(home: str) -> None:
-    """The whole loop in a process of its own."""
+class _Death:
+    """Kills the process that it listens in, before its ``further``-th operation on a file of the run after the ``moment``-th record.
+
+    What is counted is the run's own: the kill comes at the same place however fast the machine is.
+    """
+
+    def __init__(self, moment: int, further: int) -> None:
+        self._moment, self._left, self._looking = moment, further, False
+
+    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event not in ("open", "os.rename", "os.remove") or self._looking:
+            return
+        if not {"out", "loras"} & set(Path(str(arguments[0])).parts):
+            return
+        self._looking = True  # to look is an operation, too
+        self._left -= _records(Path()) >= self._moment
+        self._looking = False
+        if self._left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _run(home: str, moment: int | None, further: int) -> None:
+    """The whole loop in a process of its own; killed at a moment, or not at all."""
     os.chdir(home)
+    if moment is not None:
+        sys.addaudithook(_Death(moment, further))
     os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
     from twinloop.cli.app import main
 
@@ -45,11 +71,11 @@ def _run(home: str) -> None:
     raise SystemExit(main(["run", "--config", "bootstrap_config.json"]))
 
 
-def _start(home: Path) -> BaseProcess:
+def _start(home: Path, moment: int | None = None, further: int = 0) -> BaseProcess:
     # one server imports the heavy libraries once; every run is a fork of it and dies alone
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["twinloop", "torch", "diffusers", "peft", "onnxruntime", "twinloop.cli.app"])
-    process = context.Process(target=_run, args=(str(home),), daemon=True)
+    process = context.Process(target=_run, args=(str(home), moment, further), daemon=True)
     process.start()
     return process
 
@@ -93,13 +119,8 @@ def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
     killed = _home(tmp_path / "killed", photos)
     moments = sorted(rng.sample(range(1, records), KILLS))
     for moment in moments:
-        process = _start(killed)
-        deadline = time.monotonic() + LONGEST
-        while _records(killed) < moment and process.is_alive() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0.0, 0.3))
-        assert process.is_alive(), f"the run was over before record {moment} of {records}"
-        process.kill()
-        process.join()
+        process = _start(killed, moment, rng.randrange(FURTHER))
+        process.join(LONGEST)
+        assert process.exitcode == -signal.SIGKILL, f"not killed at record {moment} of {records}"
     _finish(_start(killed))
     assert _tree(killed) == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -204,8 +205,26 @@ def test_no_gaps_stop_the_run_before_any_rule() -> None:
     settings = loops.settings()
     assert steps.decide_on(settings, [], [], steps.Measured({}, 6)) is decide.NO_GAPS
     assert steps.decide_on(settings, [], [gap()], steps.Measured({}, 6)) is None
-    assert [type(rule).__name__ for rule in steps.stop_rules(settings)] == [
-        "NothingApproved", "Drifting", "HighApproval", "SmallImprovement", "Budget"
+
+
+def test_every_stop_rule_has_its_settings() -> None:
+    stop = {"patience": 4, "approval_rate": 0.8, "approval_rounds": 3, "drift_rounds": 6}
+    chosen = loops.settings(convergence_threshold=0.03, max_iterations=7, stop=stop)
+    assert steps.stop_rules(chosen) == (
+        decide.NothingApproved(), decide.Drifting(6), decide.HighApproval(0.8, 3), decide.SmallImprovement(0.03, 4), decide.Budget(7)
+    )  # fmt: skip
+
+
+def test_fewer_gaps_than_before_are_told() -> None:
+    run = begun()
+    before = [SimpleNamespace(facts=SimpleNamespace(gaps=2))]
+    for gaps, rounds in (([gap()], []), ([gap()], before), ([gap(), gap("setting", "outdoor")], before)):
+        steps.say_gaps(run, gaps, rounds)  # type: ignore[arg-type]
+    reporter = run.toolbox.reporter
+    assert isinstance(reporter, Recording) and reporter.lines[-6:] == [
+        "\nIteration 1:", "  ✓ Gap Analysis: 1 gap found",
+        "\nIteration 2:", "  ✓ Gap Analysis: 1 gap found (improving!)",
+        "\nIteration 2:", "  ✓ Gap Analysis: 2 gaps found",
     ]  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def test_wilson_of_nothing_knows_nothing() -> None:
 
 @pytest.mark.parametrize(("successes", "n"), [(3, 2), (-1, 2)])
 def test_wilson_refuses_impossible_counts(successes: int, n: int) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="need 0 <="):
         wilson(successes, n)
 
 

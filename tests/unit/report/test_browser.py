@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.own_home import own_home
 from tests.unit.report.conftest import workspace_in
 from twinloop.report.page import write_report
 
@@ -40,6 +41,7 @@ def browse(page: Path, profile: Path, *flags: str) -> subprocess.CompletedProces
         text=True,
         timeout=120,
         check=True,
+        env=own_home(profile / "home"),
     )
 
 
@@ -61,6 +63,14 @@ def test_nothing_is_blocked_and_nothing_fails(page: Path, tmp_path: Path) -> Non
     assert "Content Security Policy" not in done.stderr
     assert "CONSOLE" not in done.stderr
     assert "<h1>ana</h1>" in done.stdout
+
+
+def test_the_browser_leaves_the_home_alone(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "ours"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    browse(page, tmp_path / "profile", "--dump-dom")
+    assert not list(home.iterdir())
 
 
 @pytest.mark.parametrize("width", [1280, 820])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -126,6 +127,13 @@ def test_one_value_without_its_model_is_named_too() -> None:
     assert data["recommendations"] == []
 
 
+def test_a_detector_that_saw_some_images_is_not_called_missing() -> None:
+    some = [observation(n, measures={"expression.smile": 0.9}) for n in range(10)]
+    blind = [observation(n, measured=ALL_MEASURED - {"expression"}) for n in range(10, 14)]
+    (counted,) = analyze([*some, *blind], (expression.FACET,), {}).facets
+    assert counted.why == "could not be told on these images"
+
+
 def test_unsure_images_do_not_count_in_the_share() -> None:
     seen = [observation(n, measures={"expression.smile": 0.9}) for n in range(10)] + [
         observation(n, measures={}) for n in range(10, 30)
@@ -150,6 +158,13 @@ def test_shares_that_fit_nothing_are_all_named() -> None:
         check_shares(ANGLES, {"face_angel": {"profile": 0.1}, "face_angle": {"profil": 0.1, "front": 0.9}})
     message = str(caught.value)
     assert "face_angel" in message and "'profil'" in message and "more than 1" in message
+
+
+def test_shares_of_a_facet_that_are_too_many_by_themselves_are_not_the_users_mistake() -> None:
+    greedy = dataclasses.replace(face_angle.FACET, shares={"front": 0.9, "profile": 0.9})
+    check_shares((greedy,), {})
+    with pytest.raises(InputError, match=r"1\.30, more than 1"):
+        check_shares((greedy,), {"face_angle": {"front": 0.4}})
 
 
 def test_few_photos_are_said_to_be_few() -> None:

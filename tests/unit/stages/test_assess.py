@@ -16,8 +16,8 @@ from twinloop.adapters.fakes import fake_image, fake_pack, fake_photo, read_trut
 from twinloop.domain.records import PanelScore
 from twinloop.domain.shots import Shot
 from twinloop.errors import StateError
-from twinloop.facets import BUILTIN
-from twinloop.stages.assess import assess, compare, overall
+from twinloop.facets import BUILTIN, expression
+from twinloop.stages.assess import _hits, assess, compare, overall
 from twinloop.stages.generate import MadeImage
 from twinloop.stages.identity import IdentityReference, freeze_reference
 from twinloop.stages.observe import Observer
@@ -75,6 +75,13 @@ def test_an_image_without_a_face_has_missed_what_is_read_off_a_face(tmp_path: Pa
     assert PanelScore.from_json({"version": 1, "metrics": {}, "samples": {}}).ruler == 1, (
         "written before there were two"
     )
+
+
+def test_only_what_was_asked_can_be_missed_and_nothing_by_a_face_that_is_there() -> None:
+    smile = shot(traits=(("expression", "smile"),))
+    assert _hits(smile, observation(faces=[]), BUILTIN, True) == {"expression": False}
+    unsure = observation(measures={f"expression.{value}": 0.1 for value in expression.VALUES})
+    assert _hits(smile, unsure, BUILTIN, True) == {}
 
 
 def test_each_facets_hits_are_kept_image_by_image(tmp_path: Path) -> None:

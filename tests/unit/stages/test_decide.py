@@ -72,6 +72,10 @@ def test_a_round_that_made_it_worse_is_not_called_unchanged() -> None:
     decision = SmallImprovement(0.05, 1)([facts(better=gain(-0.10, -0.15, -0.05))])
     assert decision is not None
     assert "made it worse" in decision.reason and "not to be told" not in decision.reason
+    unchanged = SmallImprovement(0.05, 1)([facts(better=gain(0.042, -0.01, 0.09))])
+    assert unchanged is not None and unchanged.reason == (
+        "improvement 4.2% is below the 5% threshold, and not to be told from none (95% interval -1.0% to 9.0%, n=24)"
+    )
 
 
 def test_patience_counts_rounds_running() -> None:
@@ -85,7 +89,8 @@ def test_patience_counts_rounds_running() -> None:
 def test_a_round_without_a_new_lora_improves_nothing() -> None:
     idle = RoundFacts(2, 3, 8, 10, None, trained=False)
     decision = SmallImprovement(0.05, 1)([idle])
-    assert decision is not None and "no new LoRA" in decision.reason
+    assert decision is not None and decision.rule == "improvement" and decision.converged
+    assert "no new LoRA" in decision.reason
     assert SmallImprovement(0.05, 2)([facts(better=gain(0.01, -0.02, 0.04)), idle]) is not None
     assert SmallImprovement(0.05, 2)([facts(better=gain(0.2, 0.1, 0.3)), idle]) is None
 

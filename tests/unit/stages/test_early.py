@@ -164,6 +164,8 @@ def test_they_count_as_rejected_and_have_nothing_to_copy(tmp_path: Path) -> None
     counts = tally([item.verdict for item in found])
     assert (counts.approved, counts.rejected, counts.early) == (0, len(BAD), len(BAD))
     assert all(item.seen is None and item.verdict.outcome is Outcome.REJECTED for item in found)
+    files = [(f"synthetic_{one.key}_20241226_143022.png", "") for one in BAD]
+    assert [(item.verdict.image, item.verdict.sha256) for item in found] == files, "a name and no content"
     sort_into(found, {outcome: tmp_path / str(outcome) for outcome in Outcome})
     assert not (tmp_path / "rejected").exists()  # made only for an image that goes in
 

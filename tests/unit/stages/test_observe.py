@@ -76,6 +76,15 @@ def test_the_subject_is_the_largest_sure_face_and_only_it_is_embedded() -> None:
     assert seen.measures["face_share"] == pytest.approx(0.4)
 
 
+def test_the_face_that_is_meant_is_the_subject() -> None:
+    _, observer = counting()
+    seen = observer.observe(IMAGE, Face(Box(0, 0, 11, 11), 0.5))
+    assert [f.box.width for f in seen.faces] == [10, 40, 60]
+    assert [f.embedding is not None for f in seen.faces] == [True, False, False]
+    overlooked = observer.observe(IMAGE, Face(Box(60, 80, 75, 95), 0.5)).faces
+    assert [f.box.width for f in overlooked] == [15, 40, 60, 10], "as it was given"
+
+
 def test_measured_says_what_was_looked_for() -> None:
     _, full = counting()
     assert full.measured == {"faces", "pose", "identity", "hands", "eyes"}
@@ -203,6 +212,13 @@ def test_the_exchange_line(folder: list[Path]) -> None:
     assert line["facets"]["face_angle"] == "three_quarter"
     assert line["facets"]["composition"] == ["eyes_visible"]
     assert observation_line(Seen(Path("x"), None, "is empty"), BUILTIN, "x") == {"path": "x", "error": "is empty"}
+
+
+@pytest.mark.parametrize(("pose", "told"), [(HeadPose(12.0, -3.0, 4.5), (12.0, -3.0, 4.5)), (None, (None, None, None))])
+def test_the_exchange_line_holds_the_whole_pose(pose: HeadPose | None, told: tuple[float | None, ...]) -> None:
+    seen = Seen(Path("a.png"), observation(faces=[Face(Box(0, 0, 10, 10), 0.9, pose=pose)]))
+    (line,) = observation_line(seen, BUILTIN, "a.png")["faces"]
+    assert (line["yaw"], line["pitch"], line["roll"]) == told
 
 
 def facet_of(facet: DefinedFacet, seen: Observation) -> object:

@@ -96,6 +96,8 @@ def test_blurred_is_measured_against_the_folder() -> None:
     assert set(dropped) == {ghost.path}
     assert "face sharpness 20" in dropped[ghost.path]
     assert blurred([*photos[:3], ghost]) == {}, "too few to have a usual sharpness"
+    bare = photo("bare.jpg", dataclasses.replace(observation("bare"), measures={"sharpness": 1.0}))
+    assert blurred([*photos, bare]) == {}, "its face was not measured"
     assert blurred([sharp(f"{n}.jpg", 2.0) for n in range(9)]) == {}, "a soft camera is not a fault of single photos"
 
 
@@ -106,6 +108,13 @@ def test_others_are_left_out_when_one_person_fills_the_folder() -> None:
     assert all("another person (similarity" in reason for reason in dropped.values())
 
 
+def test_the_usual_similarity_is_that_to_the_four_nearest_other_photos() -> None:
+    rows = np.stack(person(0, 12))
+    usual = float(np.median(np.sort(rows @ rows.T, axis=1)[:, -5:-1].mean(axis=1)))
+    (reason,) = other_person(people(12, 1)).values()
+    assert f"this person's photos have about {usual:.2f})" in reason
+
+
 def test_a_folder_about_several_people_is_left_alone() -> None:
     assert other_person(people(6, 6)) == {}
     assert other_person(people(5, 5, 5, 5)) == {}
@@ -113,6 +122,7 @@ def test_a_folder_about_several_people_is_left_alone() -> None:
 
 def test_a_folder_about_several_people_is_told() -> None:
     assert several_people(people(6, 6)) == (6, 6) and several_people(people(4, 9, 5)) == (9, 5, 4)
+    assert several_people(people(3, 3)) == (3, 3) and several_people(people(4, 2)) == ()
     told = several_people_message(people(6, 4), "my photos")
     assert "2 people (6 and 4 photos)" in told and "vault run 'my photos'" in told
     assert several_people_message(people(12), "x") == several_people_message(people(12, 2), "x") == ""

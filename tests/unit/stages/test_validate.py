@@ -82,6 +82,15 @@ def test_targets_from_names(tmp_path: Path, name: str, target: tuple[str, str]) 
     assert (only.facet, only.value) == target
 
 
+def test_a_folder_of_copies_is_left_out_only_where_it_lies_in_the_judged_one(tmp_path: Path) -> None:
+    made, inside = tmp_path / "photos" / "made", tmp_path / "photos" / "made" / "approved"
+    inside.mkdir(parents=True)
+    for folder in (made, inside):
+        (folder / f"{folder.name}.png").write_bytes(b"")
+    found = asked_images(made, BUILTIN, [tmp_path / "photos", inside])
+    assert [asked.path.name for asked in found] == ["made.png"]
+
+
 def test_an_empty_folder_and_a_wrong_record_are_explained(tmp_path: Path) -> None:
     with pytest.raises(NothingToDo, match=r"Generate some first: python generate_synthetic\.py"):
         asked_images(tmp_path, BUILTIN)
@@ -114,6 +123,16 @@ def test_of_two_equal_images_the_first_is_approved_and_the_second_a_copy(tmp_pat
         first, second = judge(asked, Observer(fake_pack(), BUILTIN), catalog, LIMITS, None, [], Recording())
     assert first.verdict.outcome is A
     assert second.verdict.outcome is R and "nearly a copy of a.png" in second.verdict.reasons
+
+
+def test_a_rejected_image_makes_no_later_one_a_copy(tmp_path: Path) -> None:
+    """Else a gap loses the second, good image for the first, bad one."""
+    for name in ("a.png", "b.png"):
+        fake_photo(tmp_path / name, seed=1, yaw=75)
+    asked = [Asked(tmp_path / "a.png", "face_angle", "front"), Asked(tmp_path / "b.png", "face_angle", "profile")]
+    with Catalog(None) as catalog:
+        items = judge(asked, Observer(fake_pack(), BUILTIN), catalog, LIMITS, None, [], Recording())
+    assert [item.verdict.outcome for item in items] == [R, A]
 
 
 def test_a_copy_of_a_training_photo_is_rejected(tmp_path: Path) -> None:
@@ -204,8 +223,8 @@ def test_why_images_were_not_approved_is_counted() -> None:
         "c.png", "ab", "face_angle", "profile", (CheckResult("one_face", R, 3.0, "1"), result(R, "novelty"))
     )
     border = Verdict("b.png", "ab", "face_angle", "profile", (result(U, "on_target"),))
-    assert reason_lines([noise, crowd, border, verdict("good", A)]) == [
-        "Why rejected: a copy 2, more than one face 1, no face 1", "Why unsure: on target undecided 1"
+    assert reason_lines([noise, crowd, crowd, border, verdict("good", A)]) == [
+        "Why rejected: a copy 3, more than one face 2, no face 1", "Why unsure: on target undecided 1"
     ]  # fmt: skip
     assert reason_lines([verdict("good", A)]) == []
     assert reason_lines([dataclasses.replace(noise, human=A)]) == [], "a person took it"
@@ -218,8 +237,9 @@ def test_every_check_has_words_for_its_failure() -> None:
 
 
 def test_the_record_holds_limits_intervals_and_every_reason() -> None:
-    data = json.loads(json.dumps(verdicts_json([verdict("a", A), verdict("b", R)], LIMITS, "abc")))
+    data = json.loads(json.dumps(verdicts_json([verdict("a", A, 0.9), verdict("b", R, 0.2)], LIMITS, "abc")))
     assert (data["approved"], data["rejected"], data["settings"]) == (1, 1, "abc")
+    assert data["avg_quality"] == 0.55 and "rejected_early" not in data
     assert data["approval_rate"]["low"] < 0.5 < data["approval_rate"]["high"]
     assert data["limits"]["blur_threshold"] == 1
     assert data["verdicts"][1]["checks"][0]["reason"] == "because"

@@ -25,6 +25,7 @@ from twinloop.store.atomic import (
     read_json,
     read_object,
     remove_leftovers,
+    remove_leftovers_of,
     sha256_file,
     temporary_beside,
     whole_file,
@@ -107,10 +108,14 @@ def test_folders_are_made_and_long_names_fit(tmp_path: Path) -> None:
 
 
 def test_what_describes_a_face_is_for_the_owner_only(tmp_path: Path) -> None:
-    write_json(tmp_path / "identity.json", {}, private=True)
-    write_json(tmp_path / "gaps.json", {})
-    assert stat.S_IMODE((tmp_path / "identity.json").stat().st_mode) == 0o600
-    assert stat.S_IMODE((tmp_path / "gaps.json").stat().st_mode) & 0o600 == 0o600
+    before = os.umask(0o022)
+    try:
+        write_json(tmp_path / "identity.json", {}, private=True)
+        write_json(tmp_path / "gaps.json", {})
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"identity.json": 0o600, "gaps.json": 0o644}
 
 
 def test_leftovers_of_killed_processes_go_and_others_stay(tmp_path: Path) -> None:
@@ -123,6 +128,16 @@ def test_leftovers_of_killed_processes_go_and_others_stay(tmp_path: Path) -> Non
         path.write_bytes(b"")
     remove_leftovers(tmp_path)
     assert {p.name for p in tmp_path.rglob(".*")} == {alive.name, users.name}
+
+
+def test_of_one_file_only_its_own_leftovers_go(tmp_path: Path) -> None:
+    dead, other, alive = (
+        tmp_path / n for n in (f".a.json.{2**22 + 7}.tmp", f".b.json.{2**22 + 7}.tmp", ".a.json.1.tmp")
+    )
+    for path in (dead, other, alive):
+        path.write_bytes(b"")
+    remove_leftovers_of(tmp_path / "a.json")
+    assert {p.name for p in tmp_path.iterdir()} == {other.name, alive.name}
 
 
 def test_clearing_a_folder_that_is_not_there_is_no_error(tmp_path: Path) -> None:

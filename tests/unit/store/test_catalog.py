@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -113,6 +114,15 @@ def test_a_file_that_is_no_database_is_explained(tmp_path: Path) -> None:
     path.write_bytes(b"this is a letter to my aunt" * 100)
     with pytest.raises(StorageError, match="delete the file, which is only a cache"):
         Catalog(path)
+
+
+def test_what_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    with Catalog(path) as catalog:
+        with sqlite3.connect(path) as other:
+            other.execute("DROP TABLE observation")
+        with pytest.raises(StorageError, match=r"Cannot write .*catalog\.sqlite: no such table"):
+            catalog.put(RICH)
 
 
 def test_damage_in_the_middle_is_explained(tmp_path: Path) -> None:

@@ -51,9 +51,11 @@ def test_goes_on_where_an_earlier_call_stopped(site: Site, tmp_path: Path) -> No
     assert site.asked[-1] == ("/model.onnx", "bytes=100000-")
 
 
-def test_a_broken_connection_is_tried_again_at_once(site: Site, tmp_path: Path) -> None:
+def test_a_broken_connection_is_tried_again_after_longer_and_longer_pauses(site: Site, tmp_path: Path) -> None:
     site.cut = [300_000, 200_000]
-    fetch(wanted(site), tmp_path / "model.onnx")
+    pauses: list[float] = []
+    download(wanted(site), tmp_path / "model.onnx", lambda *_: None, pause=pauses.append)
+    assert pauses == [2.0, 4.0]
     assert (tmp_path / "model.onnx").read_bytes() == DATA
     assert [asked for _, asked in site.asked] == [None, "bytes=300000-", "bytes=500000-"]
 

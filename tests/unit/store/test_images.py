@@ -7,6 +7,8 @@ import io
 import os
 import random
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +73,17 @@ def test_heic_is_not_turned_twice(orientation: int) -> None:
     upright = picture()
     data = written(stored_as(orientation, upright), "HEIF", orientation, quality=95)
     assert near(decode(data), upright)
+
+
+def test_heic_is_opened_by_the_product_itself(tmp_path: Path) -> None:
+    """In a process of its own: here other tests may have registered the opener."""
+    images._enable_heif()
+    (tmp_path / "a.heic").write_bytes(written(picture(), "HEIF"))
+    code = (
+        "import sys, pathlib, twinloop.store.images as i; print(i.load_image(pathlib.Path(sys.argv[1])).pixels.shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.heic")], capture_output=True, text=True)
+    assert done.stdout.strip() == str((H, W, 3)), done.stderr
 
 
 def test_real_photos_of_all_orientations_are_one_picture(fixtures: Path) -> None:
@@ -261,6 +274,11 @@ def test_truncated_files_are_refused_whatever_is_left(kind: str) -> None:
         with pytest.raises(UnreadableImage) as caught:
             decode(data[: int(len(data) * share)])
         assert str(caught.value)
+
+
+def test_nothing_at_all_is_called_empty() -> None:
+    with pytest.raises(UnreadableImage, match=r"^is empty$"):
+        decode(b"")
 
 
 def test_damaged_files_never_raise_anything_else() -> None:

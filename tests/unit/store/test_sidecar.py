@@ -11,12 +11,13 @@ import pytest
 
 from twinloop.domain.vault import Consent
 from twinloop.errors import StateError
-from twinloop.store.sidecar import LARGEST, caption_beside, consent_of, trigger_of
+from twinloop.store.sidecar import LARGEST, caption_beside, consent_of, person_beside, trigger_of
 
 
 def test_no_caption_is_none(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(" \n")
     (tmp_path / "b.txt").write_text("of another photo")
+    (tmp_path / "metadata.jsonl").write_text(json.dumps({"file_name": "a.png", "text": "  "}) + "\n")
     assert caption_beside(tmp_path / "a.png") is None
 
 
@@ -81,9 +82,10 @@ def test_consent_is_found_in_the_folder_or_above_a_kohya_folder(tmp_path: Path) 
     assert consent_of(tmp_path) == consent_of(inner) == given
 
 
-def test_a_person_json_of_somebody_elses_says_nothing(tmp_path: Path) -> None:
-    (tmp_path / "person.json").write_text(json.dumps({"name": "a pet project"}))
-    assert consent_of(tmp_path) == Consent()
+@pytest.mark.parametrize("data", [{"name": "a pet project"}, {"consent": "self"}, []])
+def test_a_person_json_of_somebody_elses_says_nothing(tmp_path: Path, data: object) -> None:
+    (tmp_path / "person.json").write_text(json.dumps(data))
+    assert person_beside(tmp_path) == {} and consent_of(tmp_path) == Consent()
 
 
 def test_a_damaged_record_is_not_guessed_at(tmp_path: Path) -> None:
@@ -96,3 +98,9 @@ def test_the_trigger_is_the_one_the_folder_was_prepared_with(tmp_path: Path) -> 
     assert trigger_of(tmp_path) is None
     (tmp_path / "person.json").write_text(json.dumps({"consent": {}, "trigger": "ohwx alice"}))
     assert trigger_of(tmp_path) == "ohwx alice"
+
+
+@pytest.mark.parametrize("trigger", ["", "  ", 7, None])
+def test_a_trigger_that_says_nothing_is_none(tmp_path: Path, trigger: object) -> None:
+    (tmp_path / "person.json").write_text(json.dumps({"consent": {}, "trigger": trigger}))
+    assert trigger_of(tmp_path) is None

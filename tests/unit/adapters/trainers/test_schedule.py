@@ -38,11 +38,6 @@ def test_entries_without_weight_are_never_drawn() -> None:
     assert {stream.item(k) for k in range(200)} == {1, 3}
 
 
-def test_a_size_whose_samples_have_no_weight_is_never_drawn() -> None:
-    made = SampleSchedule([1.0, 0.0], [(64, 64), (96, 64)], batch=1, seed=1, flip=False, dropout=0.0)
-    assert {made.draw(step).samples for step in range(1, 31)} == {(0,)}
-
-
 @pytest.mark.parametrize("weights", [[], [0.0, 0.0], [-1.0, 2.0], [float("nan")], [float("inf"), 1.0]])
 def test_impossible_weights_are_refused(weights: list[float]) -> None:
     with pytest.raises(ValueError, match="weights"):

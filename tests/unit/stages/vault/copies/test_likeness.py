@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from tests.unit.stages.vault.copies.makers import picture, thumbnail
 from twinloop.stages.vault.copies.disc import disc_hash, unrolled
-from twinloop.stages.vault.copies.likeness import is_flat, turned_copy, upright_copy
+from twinloop.stages.vault.copies.likeness import Copy, is_flat, turned_copy, upright_copy
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -60,6 +60,19 @@ def test_what_was_cut_off_is_told() -> None:
     assert found is not None
     assert found.cut == pytest.approx(1 - 0.9**2, abs=0.02)
     assert found.text("a.jpg") == f"the same picture as a.jpg, {100 * found.cut:.0f} % cut off"
+
+
+@pytest.mark.parametrize(
+    ("copy", "how"),
+    [
+        (Copy(0.98), ""),
+        (Copy(0.98, turned=-29.6), ", turned by 30 degrees"),
+        (Copy(0.98, mirrored=True, turned=90.0, cut=0.2), ", mirrored, turned by 90 degrees, 20 % cut off"),
+        (Copy(0.98, cut=0.014), ""),
+    ],
+)
+def test_how_a_copy_differs_in_words(copy: Copy, how: str) -> None:
+    assert copy.text("a.jpg") == f"the same picture as a.jpg{how}"
 
 
 @pytest.mark.parametrize("name", TURNED)

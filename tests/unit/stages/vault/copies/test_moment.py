@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
+
 import pytest
 
-from tests.unit.stages.vault.copies.makers import face
+from tests.unit.stages.vault.copies.makers import face, picture
 from tests.unit.things import unit_vector
-from twinloop.stages.vault.copies.moment import NEIGHBOURS, moments, other_people, same_person
+from twinloop.stages.vault.copies.moment import NEIGHBOURS, moments, other_people, same_person, same_twice
+from twinloop.stages.vault.copies.views import View
 
 
 def test_photos_within_the_seconds_find_each_other() -> None:
@@ -34,3 +38,18 @@ def test_without_embeddings_nobody_is_the_same_or_another() -> None:
     for one, other in (([unknown], [alice]), ([], [alice]), ([], [])):
         assert not same_person(one, other)
         assert not other_people(one, other)
+
+
+def view(yaw: float | None) -> View:
+    """One and the same picture, with a head that is said to be turned so; None = nobody knows how."""
+    picture(1).save(buffer := io.BytesIO(), "JPEG")
+    found = face(unit_vector(1.0), yaw=yaw or 0.0)
+    found = found if yaw is not None else replace(found, face=replace(found.face, pose=None))
+    return View(buffer.getvalue(), (found,), ((0.4, 0.4, 0.41, 0.41),))
+
+
+@pytest.mark.parametrize(("yaw", "twice"), [(8.0, True), (8.1, False), (None, True)])
+def test_a_head_that_turned_is_not_the_same_twice_and_an_unknown_pose_says_nothing(
+    yaw: float | None, twice: bool
+) -> None:
+    assert same_twice(view(0.0), view(yaw)) is same_twice(view(yaw), view(0.0)) is twice

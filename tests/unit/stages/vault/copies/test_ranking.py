@@ -44,6 +44,13 @@ def test_one_thing_decides_after_the_other(better: dict[str, Any], worse: dict[s
     assert Ranking({}).why(one, [other]) == words
 
 
+def test_of_two_blurred_faces_the_less_blurred_is_better() -> None:
+    sharp, soft, softer = (
+        photo(name, face={"sharpness": 10.0 * value}) for name, value in (("c", 10), ("b", 7), ("a", 5))
+    )
+    assert Ranking({}).ordered([softer, soft, sharp]) == [sharp, soft, softer]
+
+
 def test_the_users_wish_then_real_before_synthetic() -> None:
     chosen, real, made = (item for item, _ in LADDER)
     photos = [made, real, chosen]

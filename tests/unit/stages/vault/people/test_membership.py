@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.stages.vault.people.makers import key_of
 from twinloop.domain.vault import Decision, FaceKey, Person
-from twinloop.stages.vault.people.membership import Membership
+from twinloop.stages.vault.people.membership import Membership, ids_merged_into
 
 A, B, C, D, E, F = (key_of(name) for name in "abcdef")
 GROUPS = {"p001": [A, B], "p002": [C, D]}
@@ -94,6 +94,12 @@ def test_a_rejected_face_does_not_come_back_when_the_groups_of_merged_people_cha
 def test_rejections_of_a_merged_person_hold_for_who_it_became() -> None:
     found, strangers = people(said("reject", (C,), person="p002"), said("merge", into="p001", people=["p002"]))
     assert set(found["p001"].faces) == {A, B, D} and C in strangers
+
+
+def test_the_ids_of_a_person_are_also_those_that_were_merged_by_way_of_others() -> None:
+    merges = [said("merge", into="p002", people=["p003"]), said("merge", into="p001", people=["p002", "p004"])]
+    assert ids_merged_into(merges, "p001") == {"p001", "p002", "p003", "p004"}
+    assert ids_merged_into(merges, "p002") == {"p002", "p003"} and ids_merged_into(merges, "p004") == {"p004"}
 
 
 def test_assign_brings_back_a_person_that_clustering_lost() -> None:
