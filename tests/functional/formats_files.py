@@ -1,0 +1,150 @@
+"""Every file that docs/formats.md is about, made by the commands on the fakes, or by the code that writes it in other runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tests.contract.makers import TRAINING
+from tests.functional import loops, vaults
+from tests.functional.console import configuration
+from tests.functional.formats_page import nested
+from tests.unit.loras.makers import adapter, saved
+from twinloop import steps
+from twinloop.adapters.fakes import fake_photo
+from twinloop.adapters.trainers.metrics import JsonLines, Metrics
+from twinloop.cli.app import main
+from twinloop.families.sd15 import FAMILY
+from twinloop.loras.lora import Dialect
+from twinloop.stages.identity import reference_to_json
+from twinloop.stages.vault.dataset.folder.layouts import metadata_bytes
+from twinloop.store.lora_file import header_texts
+from twinloop.store.workspace import Workspace
+
+FAKE = ("--models-dir", "fake")
+MADE = ("--lora", "loras/lora_v2.safetensors", "--output", "made")
+TRAIN = (
+    "--base-model", "fake", *FAKE, "--person", "ohwx ana", "--steps", 4, "--keep-checkpoints", 2, "--output", "mine.safetensors",
+)  # fmt: skip
+BY_TESTS = ("photos/person.json", "ana.safetensors")
+"""What is written here, and not by the program."""
+
+
+def command(*argv: object, code: int = 0) -> None:
+    assert main([str(item) for item in argv]) == code, argv
+
+
+def make_all(home: Path) -> None:
+    """Run every command that writes files once, in the working directory ``home``."""
+    a_run(home)
+    by_hand()
+    exports()
+    a_vault()
+
+
+def a_run(home: Path) -> None:
+    """Two rounds with images given up early, a review, checkpoints, samples and a picked version."""
+    loops.write_photos(Path("photos"), 20)
+    Path("photos/broken.png").write_bytes(b"no picture")
+    Path("photos/person.json").write_text('{"consent": {"kind": "fictional", "who": "tests"}}')
+    training = {"preset": "fake", "steps": 4, "keep_checkpoints": 2, "checkpoint_panel": 2, "sample_every": 4}
+    generation = {"num_per_gap": 2, "early_reject": 0.6, "from_photos": 0.7, "references": 2}
+    config = configuration(home, review="first_round", training=training, generation=generation, max_iterations=1)
+    command("run", "--config", config, code=3)
+    images = [item["image"] for item in read("out/verdicts_iter1.json")["verdicts"] if "rejected_early" not in item]
+    command("review", "out", "--approve", images[0], "--finish")
+    command("run", "--config", config)
+    steps.pick_final(Workspace(Path("out"), Path("loras")), 1)
+
+
+def by_hand() -> None:
+    """The steps one at a time."""
+    command("analyze", "photos", *FAKE, "--observations", "seen.jsonl")
+    Path("hand").mkdir()
+    more = {
+        "num_per_gap": 1,
+        "from_photos": 1.0,
+        "references": 2,
+        "extra_loras": [{"path": "loras/lora_v1.safetensors", "scale": 0.5}],
+    }
+    command(
+        "generate", "gaps.json", "--config", configuration(Path("hand"), generation=more, precision="float32"), *MADE
+    )
+    command("validate", "made", *FAKE)
+    command("train", "photos", *TRAIN)
+
+
+def exports() -> None:
+    """A package of every kind."""
+    Path("alice").mkdir()
+    for number, (yaw, shown) in enumerate([(0.0, "neutral"), (4.0, "smile"), (-80.0, "neutral")]):
+        fake_photo(Path(f"alice/{number}.png"), seed=number, size=480, framing="portrait", yaw=yaw, expression=shown)
+    Path("alice/broken.png").write_bytes(b"no picture")
+    command("export", "did", "--dataset", "alice", "--output", "did", *FAKE)
+    for target, output in (("facesheet", "sheet.jpg"), ("expressions", "live2d")):
+        command("export", target, "--dataset", "alice", "--output", output, "--size", 256, *FAKE)
+    command("export", "kohya", "--dataset", "alice", "--output", "kohya", "--base-model", "me/sdxl")
+    saved(Path("ana.safetensors"), adapter("sdxl"), Dialect.DIFFUSERS, {"modelspec.trigger_phrase": "ohwx ana"})
+    command("export", "a1111", "--lora", "ana.safetensors", "--preview", "alice/0.png", "--output", "drop")
+
+
+def a_vault() -> None:
+    """One person, prepared; a photo of hers is there twice."""
+    Path("scanned").mkdir()
+    for number in range(8):
+        fake_photo(Path(f"scanned/{number}.png"), seed=number, size=192, person=15, yaw=(0.0, 5.0, 30.0)[number % 3])
+    with Image.open("scanned/0.png") as image:
+        image.save("scanned/copy.jpg", quality=95)
+    vaults.command("scan", "scanned", *FAKE, "--workers", 0)
+    vaults.command("cluster")
+    vaults.command("dedup")
+    vaults.command("label", "p001", "--trigger", "ohwx ana", "--class", "woman", "--consent", "fictional")
+    vaults.command("prep", "p001")
+
+
+def read(path: str | Path) -> Any:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def by_others(folder: Path) -> Iterator[tuple[str, Any]]:
+    """(name, content) of what a run on the fakes lacks, by the code that writes it in others."""
+    yield "metadata.jsonl", json.loads(metadata_bytes({"a.png": "ohwx ana"}, []))
+    yield "identity_reference.json", reference_to_json(None)
+    log = folder / "lora_v1.metrics.jsonl"
+    metrics = Metrics([JsonLines(log, 0)])
+    metrics.add(1, loss=0.5, rate=1e-4, grad_norm=float("inf"))
+    metrics.close()
+    yield log.name, json.loads(log.read_text())
+    yield from (("lora_v1.safetensors", nested(texts)) for texts in headers(folder))
+
+
+def headers(home: Path) -> Iterator[dict[str, str]]:
+    """Header texts of a plain LoRA and of a DoRA with text encoders over a quantised base that began from another one."""
+    import torch
+
+    from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora
+    from twinloop.adapters.trainers.texts import lora_texts, quantized_texts
+
+    given = {
+        name: text for name, text in header_texts(home / "loras/lora_v1.safetensors").items() if "fake." not in name
+    }
+    more = replace(TRAINING, adapter="dora", text_encoder=True)
+    begun = {**given, **quantized_texts("nf4"), "twinloop.started_from": "0" * 64}
+    weights = LoraWeights({"down_blocks.0.to_q": (torch.ones(1, 2), torch.ones(2, 1))}, 1, 1.0)
+    for settings, texts in ((TRAINING, given), (more, begun)):
+        whole = lora_texts(settings, FAMILY, "epsilon", 10, "2026-01-01T00:00:00Z", texts)
+        write_lora(home / "header.safetensors", weights, FAMILY, whole)
+        yield from (dict(header_texts(home / name)) for name in ("header.safetensors", "header_kohya.safetensors"))
+
+
+def marks(image: Path) -> dict[str, Any]:
+    """The text chunks of a PNG."""
+    with Image.open(image) as opened:
+        opened.load()
+        texts = {name: str(text) for name, text in opened.text.items()}  # type: ignore[attr-defined]
+    return nested({**texts, "twinloop": json.loads(texts["twinloop"])})
