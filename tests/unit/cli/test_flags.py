@@ -30,7 +30,7 @@ TRAIN: Mapping[str, tuple[str | None, Any]] = {
     "--base-model": ("fake", "fake"), "--person": ("ohwx ana", "ohwx ana"), "--models-dir": ("fake", "fake"), "--preset": ("sdxl", "sdxl"),
     "--epochs": ("4", 4), "--steps": ("12", 12), "--adapter": ("dora", "dora"), "--rank": ("6", 6), "--alpha": ("3.5", 3.5),
     "--learning-rate": ("2e-4", 2e-4), "--optimizer": ("adafactor", "adafactor"), "--batch-size": ("2", 2), "--resolution": ("256", 256),
-    "--keep-checkpoints": ("4", 4), "--sample-every": ("5", 5), "--sample-prompt": ("ohwx ana at sea", ("ohwx ana at sea",)),
+    "--start-from": ("first.safetensors", "first.safetensors"), "--keep-checkpoints": ("4", 4), "--sample-every": ("5", 5), "--sample-prompt": ("ohwx ana at sea", ("ohwx ana at sea",)),
     "--seed": ("9", 9), "--device": ("cpu", "cpu"), "--allow-download": (None, True), "--precision": ("float16", "float16"), "--quantization": ("int8", "int8"), "--compile": ("regional", "regional"),
 }  # fmt: skip
 TOGETHER = {"--sample-prompt": ("--sample-every", "2")}
