@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from typing import Any, Literal
 from twinloop.errors import INTERRUPTED, StateError, WaitingForReview
 
 KEPT_LINES = 500
+LOST = 5.0
+"""Seconds after which an interrupt counts as lost if the command still gets on: one that comes while Python is inside of a callback is."""
 State = Literal["running", "stopping", "stopped", "waiting", "done", "failed"]
 _ENDS: dict[int, State] = {
     0: "done",
@@ -33,7 +36,7 @@ class Job:
 
     Attributes:
         key: what it works on (a run folder, the vault); one command at a time for each.
-        progress: label, done, total of the step it is at; None between steps.
+        progress: label, done, total of the step it is at; None between steps. asked: when it was asked to stop, by the monotonic clock.
     """
 
     number: int
@@ -44,6 +47,18 @@ class Job:
     progress: dict[str, Any] | None = None
     stopping: bool = False
     ended: bool = False
+    asked: float = 0.0
+
+    def interrupt(self) -> None:
+        """Ask it to stop, as Ctrl-C does."""
+        self.stopping, self.asked = True, time.monotonic()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGINT)
+
+    def gets_on(self) -> None:
+        """It said how far it is; long after it was asked to stop, it is asked again."""
+        if self.stopping and time.monotonic() - self.asked > LOST:
+            self.interrupt()
 
     @property
     def state(self) -> State:
@@ -108,18 +123,14 @@ class Jobs:
         job = self.of(key)
         if job is None or job.state not in ("running", "stopping"):
             raise StateError(f"Nothing runs on {key}.")
-        job.stopping = True
-        with contextlib.suppress(ProcessLookupError):
-            job.process.send_signal(signal.SIGINT)
+        job.interrupt()
         return job
 
     def close(self, patience: float = 20.0) -> None:
         """Stop everything; what does not stop in time is killed, which loses one unit of work at most."""
         running = [job for job in self._jobs if job.process.poll() is None]
         for job in running:
-            job.stopping = True
-            with contextlib.suppress(ProcessLookupError):
-                job.process.send_signal(signal.SIGINT)
+            job.interrupt()
         for job in running:
             try:
                 job.process.wait(patience)
@@ -135,6 +146,7 @@ def _listen(job: Job) -> None:
         said = _parsed(text)
         if said is not None and "progress" in said:
             job.progress = said["progress"]
+            job.gets_on()
         elif said is not None:
             job.progress = None
             job.lines.extend(str(said.get("text", "")).splitlines() or [""])
