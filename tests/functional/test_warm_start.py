@@ -28,7 +28,7 @@ def test_a_round_begins_from_the_best_version(warm: bool, tmp_path: Path, monkey
 
 def test_other_kinds_of_adapters_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match='warm_start need "adapter": "lora"'):
+    with pytest.raises(ConfigError, match='warm_start goes with "adapter": "lora"'):
         loops.settings(training={"preset": "fake", "adapter": "dora", "warm_start": True})
 
 

@@ -230,6 +230,21 @@ def test_text_encoders_that_cannot_be_trained_are_said_before_anything_starts(tr
         check_training_settings(asked, training)
 
 
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"flow_shift": 2.0}, "are for flow models; sdxl is none"),
+        ({"smaller_resolutions": [512, 1024]}, "smaller than training.resolution, which is 1024"),
+        ({"start_from": "nowhere.safetensors"}, "no such file: nowhere.safetensors"),
+    ],
+)
+def test_settings_that_do_not_fit_are_said_before_photos_are_looked_at(asked: dict[str, Any], says: str) -> None:
+    chosen = settings(base_model="some/sdxl", training=asked)
+    training = training_settings(chosen, FAMILIES["sdxl"].training("sdxl"), 1, 1)
+    with pytest.raises(InputError, match=says):
+        check_training_settings(chosen, training)
+
+
 def test_the_forecast_is_told_of_the_pictures_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch of them is learned in every step, so that the time doubles."""
     for name in ("a.png", "b.jpg", "notes.txt"):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from twinloop.config.section import Clash, Positive, Section, Share
+from twinloop.domain.wording import agree
 
 BUILTIN_ONLY = (
     "keep_checkpoints",
@@ -232,7 +233,9 @@ class TrainingConfig(Section):
 
     def _about_adapter(self) -> Iterator[Clash]:
         if self.adapter != "lora" and (asked := self._asked("start_from", "warm_start")):
-            yield Clash(("adapter", *asked), f'{" and ".join(asked)} need "adapter": "lora"')
+            yield Clash(
+                ("adapter", *asked), f'{" and ".join(asked)} {agree(len(asked), "goes", "go")} with "adapter": "lora"'
+            )
         if self.adapter == "lokr":
             if self.lokr_factor in (0, 1):
                 yield Clash(

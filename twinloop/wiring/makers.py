@@ -123,8 +123,9 @@ def check_training_settings(settings: Settings, training: TrainingSettings) -> N
         chosen_family(settings)[1].text_encoders()
     if settings.training.trainer != "builtin":
         return
-    from twinloop.adapters.trainers.preflight import check_training
+    from twinloop.adapters.trainers.preflight import check_fits, check_training
 
+    check_fits(training, chosen_family(settings)[1])
     choice, processes, asked = chosen_base(settings), settings.training.processes, settings.training
     wanted = [training]
     if asked.warm_start and asked.initial_lora:

@@ -153,6 +153,22 @@ class TrainingCache:
         return self._folder / kind / f"{name}.safetensors"
 
 
+def at_every_size(
+    sizes: Sequence[Sequence[PreparedSample]], weights: Sequence[float]
+) -> tuple[list[PreparedSample], list[float]]:
+    """The samples at all of their sizes, each with its part of the sample's weight; a photo too small for one size is there once at its own.
+
+    Args:
+        sizes: the same samples, prepared at each resolution.
+    """
+    prepared, shares = list[PreparedSample](), list[float]()
+    for ways, weight in zip(zip(*sizes, strict=True), weights, strict=True):
+        distinct = list({way.framing: way for way in ways}.values())
+        prepared += distinct
+        shares += [weight / len(distinct)] * len(distinct)
+    return prepared, shares
+
+
 def _unreadable(sample: TrainingSample, reason: str) -> UnreadableImage:
     return UnreadableImage(f"{sample.path} {reason}. Restore the photo, or start anew with --restart.")
 

@@ -25,7 +25,7 @@ from twinloop.adapters.trainers.activations import ACTIVATIONS, Activations
 from twinloop.adapters.trainers.adapted import AdaptedModel, adapted, is_small
 from twinloop.adapters.trainers.adapter_plan import AdapterPlan
 from twinloop.adapters.trainers.batches import Batches, texts_to_embed
-from twinloop.adapters.trainers.cache import CacheSettings, PreparedSample, TrainingCache
+from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache, at_every_size
 from twinloop.adapters.trainers.checkpoints import Checkpoints
 from twinloop.adapters.trainers.compiled import COMPILED, CompiledBlocks
 from twinloop.adapters.trainers.kernels import KERNELS, Kernels
@@ -34,6 +34,7 @@ from twinloop.adapters.trainers.noise import schedule_for
 from twinloop.adapters.trainers.optimizer import check_optimizer
 from twinloop.adapters.trainers.planning import forecast, memory_plan
 from twinloop.adapters.trainers.portions import PORTIONS, Portions
+from twinloop.adapters.trainers.preflight import check_fits
 from twinloop.adapters.trainers.record import TrainingRecord, inputs_hash, open_record
 from twinloop.adapters.trainers.running import Progress, TrainingData, TrainingRun
 from twinloop.adapters.trainers.schedule import SCHEDULES
@@ -232,22 +233,6 @@ class DiffusersLoraTrainer:
         )
 
 
-def at_every_size(
-    sizes: Sequence[Sequence[PreparedSample]], weights: Sequence[float]
-) -> tuple[list[PreparedSample], list[float]]:
-    """The samples at all of their sizes, each with its part of the sample's weight; a photo too small for one size is there once at its own.
-
-    Args:
-        sizes: the same samples, prepared at each resolution.
-    """
-    prepared, shares = list[PreparedSample](), list[float]()
-    for ways, weight in zip(zip(*sizes, strict=True), weights, strict=True):
-        distinct = list({way.framing: way for way in ways}.values())
-        prepared += distinct
-        shares += [weight / len(distinct)] * len(distinct)
-    return prepared, shares
-
-
 def memory_advice(settings: TrainingSettings) -> str:
     """What to do where a single picture does not fit."""
     lower = "lower training.resolution or training.rank, or use training.optimizer adafactor; the training then begins anew."
@@ -272,17 +257,6 @@ def check(settings: TrainingSettings, base: BaseModel) -> None:
     if settings.schedule not in SCHEDULES:
         raise InputError(f"training.schedule: unknown schedule '{settings.schedule}'. Known: {', '.join(SCHEDULES)}.")
     check_optimizer(settings.optimizer, base.compute.device)
-    if not base.family.flow and (settings.flow_sampling or settings.flow_shift):
-        raise InputError(
-            f"training.flow_sampling and flow_shift are for flow models; {base.family.name} is none. Leave them out."
-        )
-    if any(side >= settings.resolution for side in settings.smaller_resolutions):
-        raise InputError(
-            f"training.smaller_resolutions: all must be smaller than training.resolution, which is {settings.resolution}."
-        )
-    if settings.output_preservation and not settings.trigger.strip():
-        raise InputError(
-            "training.output_preservation holds the class word against the trigger words; set person_trigger."
-        )
+    check_fits(settings, base.family)
     if settings.text_encoder:
         check_text_encoder_training(settings, base.family)

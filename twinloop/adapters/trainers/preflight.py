@@ -6,7 +6,8 @@ import importlib.util
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.start_file import check_start
-from twinloop.errors import MissingExtra
+from twinloop.errors import InputError, MissingExtra
+from twinloop.families.base import Family
 from twinloop.ports import TrainingSettings
 
 
@@ -28,6 +29,26 @@ def check_training(settings: TrainingSettings, choice: BaseChoice, processes: in
         from twinloop.adapters.trainers.workers import check_processes
 
         check_processes(processes, settings.effective_batch)
+
+
+def check_fits(settings: TrainingSettings, family: Family) -> None:
+    """Whether the settings go together, and with the family of the base model.
+
+    Raises:
+        InputError: the first that do not, with the next step.
+    """
+    if not family.flow and (settings.flow_sampling or settings.flow_shift):
+        raise InputError(
+            f"training.flow_sampling and flow_shift are for flow models; {family.name} is none. Leave them out."
+        )
+    if any(side >= settings.resolution for side in settings.smaller_resolutions):
+        raise InputError(
+            f"training.smaller_resolutions: all must be smaller than training.resolution, which is {settings.resolution}."
+        )
+    if settings.output_preservation and not settings.trigger.strip():
+        raise InputError(
+            "training.output_preservation holds the class word against the trigger words; set person_trigger."
+        )
 
 
 _BY_LIBRARIES = ("adamw8bit", "prodigy")

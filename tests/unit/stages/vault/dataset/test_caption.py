@@ -14,7 +14,7 @@ from tests.unit.stages.vault.makers import FAKE, fake_vault, fill, person_in, ph
 from tests.unit.things import Recording, face
 from twinloop.domain.captions import Description
 from twinloop.domain.faces import Box, Face, ImageArray, Part
-from twinloop.domain.vault import Label, Person
+from twinloop.domain.vault import Label, Person, VaultPhoto
 from twinloop.errors import UnreadableImage
 from twinloop.facets import BUILTIN
 from twinloop.ports import DetectorPack
@@ -168,14 +168,20 @@ class TwoFaces:
         return {"expression.smile": 0.9} if subject.box.x0 < 50 else {"expression.angry": 0.9}
 
 
-def test_in_a_group_photo_the_caption_is_about_the_person(tmp_path: Path) -> None:
-    (tmp_path / "p").mkdir()
+def photo_of_two(home: Path) -> tuple[TwoFaces, VaultPhoto]:
+    """A scanned photo in the vault ``home / "v"``, and the detector that sees its two faces."""
+    (home / "p").mkdir()
     Image.fromarray(np.random.default_rng(1).integers(0, 255, (256, 256, 3), dtype=np.uint8)).save(
-        tmp_path / "p" / "two.png"
+        home / "p" / "two.png"
     )
     two = TwoFaces()
-    photo = photo_of(tmp_path / "p" / "two.png", two.detect(np.zeros((1, 1, 3), np.uint8)))
-    fill(tmp_path / "v", [photo])
+    photo = photo_of(home / "p" / "two.png", two.detect(np.zeros((1, 1, 3), np.uint8)))
+    fill(home / "v", [photo])
+    return two, photo
+
+
+def test_in_a_group_photo_the_caption_is_about_the_person(tmp_path: Path) -> None:
+    two, photo = photo_of_two(tmp_path)
     observer = Observer(DetectorPack("two", faces=two, measurers=(two,)), BUILTIN)
     with open_vault(tmp_path / "v") as opened:
         person = person_in([photo], {photo.sha256: 1})
@@ -195,13 +201,7 @@ class AHandByTheOther:
 
 @pytest.mark.parametrize(("number", "seen"), [(0, True), (1, False)])
 def test_hands_of_another_are_not_in_the_caption(tmp_path: Path, number: int, seen: bool) -> None:
-    (tmp_path / "p").mkdir()
-    Image.fromarray(np.random.default_rng(1).integers(0, 255, (256, 256, 3), dtype=np.uint8)).save(
-        tmp_path / "p" / "two.png"
-    )
-    two = TwoFaces()
-    photo = photo_of(tmp_path / "p" / "two.png", two.detect(np.zeros((1, 1, 3), np.uint8)))
-    fill(tmp_path / "v", [photo])
+    two, photo = photo_of_two(tmp_path)
     observer = Observer(DetectorPack("two", faces=two, parts=(AHandByTheOther(),)), BUILTIN)
     with open_vault(tmp_path / "v") as opened:
         person = person_in([photo], {photo.sha256: number})
