@@ -1,4 +1,4 @@
-"""Thousands of thumbnails stay smooth: only the rows in sight are in the page."""
+"""Thousands of thumbnails are scrolled through: only the rows in sight are in the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from tests.browser.conftest import Watched, served
 from tests.functional import loops
 
 COUNT = 5000
-LONGEST_MS = 100
+TILES = 100
+"""In the page at any time."""
+NODES = 200
+"""Built by one step of the scroll bar."""
 
 
 @pytest.fixture(scope="module")
@@ -35,28 +38,30 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-WATCH = """() => { window.tasks = []; new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map((e) => e.duration))).observe({type: 'longtask'}); }"""
 SCROLL = """async () => {
-  const list = document.querySelector('.grid');
-  for (let top = 0; top < list.scrollHeight; top += 2400) { list.scrollTop = top; await new Promise(requestAnimationFrame); }
+  const list = document.querySelector('.grid'), built = [], shown = [];
+  new MutationObserver((changes) => built.push(changes.reduce((sum, change) => sum + change.addedNodes.length, 0))).observe(list, {childList: true, subtree: true});
+  for (let top = 0; top < list.scrollHeight; top += 2400) {
+    list.scrollTop = top;
+    await new Promise(requestAnimationFrame);
+    shown.push(document.querySelectorAll('.tile').length);
+  }
   await new Promise((done) => setTimeout(done, 200));
-  return {tasks: window.tasks, tiles: document.querySelectorAll('.tile').length, last: document.querySelector('.tile:last-child').getAttribute('aria-posinset')};
+  return {built: built, shown: shown, last: document.querySelector('.tile:last-child').getAttribute('aria-posinset')};
 }"""
 
 
-def test_five_thousand_thumbnails_scroll_without_long_tasks(crowded: Path, visit: Callable[..., Watched]) -> None:
+def test_five_thousand_thumbnails_scroll_with_few_of_them_built_at_a_time(
+    crowded: Path, visit: Callable[..., Watched]
+) -> None:
+    """Work is counted, not timed: on a busy machine anything may hold a page up."""
     with served(crowded) as address:
         watched = visit(address, "#/review?run=outputs/ana&iteration=1")
         page = watched.page
         page.get_by_text(f"{COUNT} of {COUNT} images").wait_for()
         page.wait_for_timeout(300)
-        page.evaluate(WATCH)
-        for _ in range(3):  # on a busy machine something else may hold the page up once
-            page.evaluate("window.tasks.length = 0")
-            found = page.evaluate(SCROLL)
-            if max(found["tasks"], default=0) <= LONGEST_MS:
-                break
+        found = page.evaluate(SCROLL)
         assert found["last"] == str(COUNT), "scrolled to the end"
-        assert found["tiles"] < 100
-        assert max(found["tasks"], default=0) <= LONGEST_MS, found["tasks"]
+        assert len(found["shown"]) > 10 and 0 < max(found["shown"]) < TILES
+        assert 0 < max(found["built"]) < NODES
         watched.clean()
