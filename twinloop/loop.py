@@ -50,6 +50,7 @@ def run_loop(
         reference = steps.freeze(run)
         loras = [steps.train(run, dataset, version=1)]
         scores = [steps.measure(run, reference, loras[0])]
+        steps.say_score(run, scores[0])
         rounds: list[Round] = []
         while True:
             iteration = len(rounds) + 1
@@ -72,6 +73,8 @@ def run_loop(
             score = steps.measure(run, reference, lora)
             done = finished_round(iteration, gaps, tally([item.verdict for item in judged]), joined, lora, best, score)
             done = steps.as_decided(run, done)
+            if joined:
+                steps.say_score(run, score)
             steps.say_round(run, done)
             dataset = dataset if done.rolled_back else merged
             rounds = [*rounds, done]

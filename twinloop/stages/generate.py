@@ -45,6 +45,7 @@ class GenerationContext:
         stamped: whether file names carry a time stamp, as the loop's do and the panel's do not.
         dataset: the folder of the photos behind the gaps, so that a validation by hand knows whom to compare with.
         early: judges unfinished images, and those that fail are given up; None = every image is finished.
+        doing: what the images are made for, as the progress names it.
     """
 
     prefix: str
@@ -55,6 +56,7 @@ class GenerationContext:
     stamped: bool = True
     dataset: str | None = None
     early: EarlyJudge | None = None
+    doing: str = "Generating"
 
 
 def generate(
@@ -88,7 +90,7 @@ def generate(
                 loaded.load_lora(context.lora)
             _make(batch, names, context, loaded, lora_hash, journal)
         done += [_done(context, shot, name, journal) for shot, name in zip(batch, names, strict=True)]
-        reporter.progress("Generating", len(done), len(shots))
+        reporter.progress(context.doing, len(done), len(shots))
     made = [one for one in done if isinstance(one, MadeImage)]
     _write_metadata(made, [one for one in done if isinstance(one, GivenUp)], context, lora_hash)
     return made

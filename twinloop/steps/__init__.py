@@ -1,7 +1,7 @@
 """The loop's steps: stages bound to their artefacts. A step is done when its artefact is there; the journal says what was decided."""
 
 from twinloop.steps.datasets import merge, merge_limits
-from twinloop.steps.ending import as_decided, decide_on, finish, record, say_round, stop_rules
+from twinloop.steps.ending import as_decided, decide_on, finish, record, say_round, say_score, stop_rules
 from twinloop.steps.finished_run import FinishedRunReporter
 from twinloop.steps.gaps import Measured, find_gaps, say_gaps, what_was_measured
 from twinloop.steps.images import early_judge, generate, plan_settings
@@ -43,6 +43,7 @@ __all__ = [
     "rules",
     "say_gaps",
     "say_round",
+    "say_score",
     "settings_fingerprint",
     "stop_rules",
     "train",

@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twinloop.config import Settings
+from twinloop.domain.records import PanelScore
 from twinloop.domain.shots import Gap
 from twinloop.domain.wording import percent
+from twinloop.report import words
+from twinloop.report.answer import answer
 from twinloop.report.page import write_report
+from twinloop.report.reading import read_run
 from twinloop.stages import decide
 from twinloop.stages.decide import Stop, StopRule
 from twinloop.stages.pick import make_final, picked
@@ -53,6 +57,16 @@ def say_round(run: Run, done: Round) -> None:
         )
 
 
+def say_score(run: Run, score: PanelScore) -> None:
+    """A version's figures on the panel."""
+    shown = [
+        f"{metric.label.lower()} {words.percent(figure.value, 1) if metric.percent else words.number(figure.value, 3)}"
+        for metric in words.METRICS
+        if (figure := score.metrics.get(metric.name)) is not None and metric.name in SAID
+    ]
+    run.say(f"{'  ' if score.version > 1 else ''}✓ Measured: LoRA v{score.version}, {', '.join(shown)}")
+
+
 def record(run: Run, result: RunResult) -> None:
     """iteration_history.json, after every round; a run that is gone through again loses none of the rounds that it holds already."""
     if result.stop is None and _rounds_on_record(run) > len(result.rounds):
@@ -75,6 +89,9 @@ def as_decided(run: Run, done: Round) -> Round:
     entry = recorded.get(done.facts.iteration)
     return done if entry is None else as_recorded(done, entry)
 
+
+SAID = ("on_target", "identity", "overall")
+"""Of the figures of a version, those that are said as soon as they are known."""
 
 MORE_ROUNDS = {
     "budget": "raise max_iterations (now {max_iterations})",
@@ -101,6 +118,7 @@ def finish(run: Run, result: RunResult, stop: Stop, earlier: bool = False) -> No
         run.say("\n✓ Convergence Achieved!" if stop.converged else "\nStopped.")
     run.say(f"  Reason: {stop.reason}")
     run.say(f"  Gaps left: {result.gaps_left}")
+    run.say(f"  Better than v1? {answer(read_run(run.workspace)).against_v1}")
     if chosen is None:
         run.say(f"  Best LoRA: v{version} -> {run.workspace.show(run.workspace.final_lora)}")
     else:

@@ -141,6 +141,7 @@ def _samples(run: Run, version: int, images: int, folder: Callable[[int], Path])
             lora,
             toolbox.generation,
             stamped=False,
+            doing=f"Drawing samples of LoRA v{version} at step {step}",
         )
         generate.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
 

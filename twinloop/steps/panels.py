@@ -55,7 +55,13 @@ def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, por
     )  # fmt: skip
     shots = [Shot.from_json(item) for item in read_json(panel.path)["shots"]]
     context = generating.GenerationContext(
-        portrait.key, portrait.images, toolbox.base_model, portrait.lora, toolbox.generation, stamped=False
+        portrait.key,
+        portrait.images,
+        toolbox.base_model,
+        portrait.lora,
+        toolbox.generation,
+        stamped=False,
+        doing=f"Drawing the panel with LoRA v{portrait.version}",
     )
     made = generating.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
     score = run.artefact(
