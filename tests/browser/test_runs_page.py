@@ -40,6 +40,9 @@ def test_versions_are_compared_with_a_slider_and_one_is_picked(finished: Path, v
         slider.wait_for()
         over = page.locator(".pair .over")
         assert "version=1" in over.get_attribute("src")
+        best = json.loads((finished / "outputs/ana/iteration_history.json").read_text())["best_version"]
+        last = len(list((finished / "outputs/ana").glob("panel_v*.json")))
+        assert f"version={best if best > 1 else last}" in page.locator(".pair img").first.get_attribute("src")
         for value, clip in (("0", "100%"), ("100", "0%")):
             slider.fill(value)
             assert clip in over.evaluate("image => image.style.clipPath")

@@ -42,9 +42,18 @@ export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 
 
 export const title = (name) => name.replaceAll("_", " ").replaceAll("-", " ");
 
-// An estimate with its interval, as the commands print it.
+const MINUS = "\u2212";
+const fixed = (value, digits = 3) => value.toFixed(digits).replace("-", MINUS);
+
+// An estimate with its interval, all with the same digits.
 export const estimate = (item) =>
-  item ? `${number(item.value)} (${number(item.low)} to ${number(item.high)})` : "–";
+  item ? `${fixed(item.value)} (${fixed(item.low)} to ${fixed(item.high)})` : "–";
+
+// A change with its interval, in percent.
+export const change = (item) => {
+  const signed = (value) => `${value > 0 ? "+" : ""}${fixed(100 * value, 1)}`;
+  return item ? `${signed(item.value)} % (${signed(item.low)} to ${signed(item.high)})` : "–";
+};
 
 export function choice(label, values, selected, change) {
   const list = el("select", { onchange: (event) => change(event.target.value) },

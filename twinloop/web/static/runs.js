@@ -1,7 +1,7 @@
 // Runs: start, watch, pause, go on; the LoRAs side by side on the fixed prompts; which one is the final file.
 
 import { address, get, post } from "./api.js";
-import { choice, el, estimate, percent, redraw, replace, say, title } from "./dom.js";
+import { change, choice, el, estimate, percent, redraw, replace, say, title } from "./dom.js";
 import { Bar, latest, mark, words, working } from "./progress.js";
 
 const EVERY = 1000;
@@ -126,7 +126,7 @@ class Runs {
     if (!rows.length) return null;
     return table("Rounds", ["round", "gaps", "images", "approved", "merged", "LoRA", "improvement", ""], rows.map((row) => [
       row.iteration, row.gap_count, row.generated, `${row.approved} (${percent(row.approval_rate.value ?? row.approved / Math.max(1, row.generated))})`, row.merged,
-      `v${row.lora_version}`, estimate(row.improvement), row.rolled_back ? `rolled back: ${row.drifted.join(", ")}` : ""]));
+      `v${row.lora_version}`, change(row.improvement), row.rolled_back ? `rolled back: ${row.drifted.join(", ")}` : ""]));
   }
 
   loras() {
@@ -144,10 +144,16 @@ class Runs {
     await this.show();
   }
 
+  /** What v1 is held against: the final version, or the latest where that is v1 itself. */
+  opposite(versions) {
+    const final = this.run.picked?.version ?? this.run.best;
+    return versions.includes(final) && final !== versions[0] ? final : versions.at(-1);
+  }
+
   compare() {
     const versions = this.run.panel_versions;
     if (versions.length < 2 || !this.run.panel.length) return null;
-    const state = { left: versions[0], right: versions.at(-1), number: 0 };
+    const state = { left: versions[0], right: this.opposite(versions), number: 0 };
     const source = (version) => address("/api/run/panel", { run: this.run.run, version, number: state.number, size: 1280 });
     const under = el("img", { alt: "" });
     const over = el("img", { class: "over", alt: "" });
