@@ -91,7 +91,12 @@ def frame(width: int, height: int, resolution: int, step: int, *, buckets: bool)
 def remark_on_sizes(framings: Sequence[Framing], resolution: int, step: int) -> str:
     """What the user should know of photos that are smaller than the pictures of the training; "" when none is."""
     enlarged = sum(framing.scaled[0] > framing.original[0] for framing in framings)
-    small = [framing for framing in framings if framing.bucket != bucket_for(*framing.original, resolution, step)]
+    square = frame(resolution, resolution, resolution, step, buckets=False).bucket
+    small = [
+        framing
+        for framing in framings
+        if framing.bucket not in (square, bucket_for(*framing.original, resolution, step))
+    ]
     if enlarged:
         return f"{enlarged} of {len(framings)} pictures are smaller than {resolution} px and are enlarged: this base model knows no other size."
     if not small:

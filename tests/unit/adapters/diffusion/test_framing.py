@@ -90,5 +90,6 @@ def test_small_photos_are_named() -> None:
     assert "2 of 3 pictures" in said and "192 x 192" in said and "not enlarged" in said
     assert "2 of 3 pictures" in remark_on_sizes([frame(*size, 1024, 64, buckets=False) for size in sizes], 1024, 64)
     assert remark_on_sizes([frame(2000, 1500, 1024, 64, buckets=True)], 1024, 64) == ""
+    assert remark_on_sizes([frame(2000, 1500, 256, 32, buckets=False)], 256, 32) == "", "cut square, and large enough"
     # a step that is half the resolution knows no finer size: nothing is small
     assert remark_on_sizes([frame(96, 192, 64, 32, buckets=True)], 64, 32) == ""
