@@ -12,7 +12,7 @@ from typing import Any
 from twinloop import __version__
 from twinloop.domain.captions import with_trigger
 from twinloop.domain.records import Dataset, Member, TrainingSample
-from twinloop.domain.wording import plural
+from twinloop.domain.wording import agree, plural
 from twinloop.errors import InputError, NothingToDo, StateError, UnreadableImage
 from twinloop.exporters.package import File, Package
 from twinloop.exporters.strip import as_webp, shareable
@@ -248,7 +248,8 @@ def _readme(
         "Nothing was sent anywhere. Faces are biometric data: use these pictures only as the person shown has agreed to.",
     ]  # fmt: skip
     if left := len(gathered.left_out):
-        are = "are" if left > 1 else "is"
-        lines.append(f"{plural(left, 'photo')} of the dataset {are} not here: manifest.json says which, and why.")
+        lines.append(
+            f"{plural(left, 'photo')} of the dataset {agree(left, 'is', 'are')} not here: manifest.json says which, and why."
+        )
     lines += ["", *(f"Note: {note}." for note in warnings)]
     return ("\n".join(lines) + "\n").encode()
