@@ -50,6 +50,7 @@ def _chapters(run: RunRecord, workspace: Workspace) -> dict[str, Any]:
         "lacking": lacking.lacking(run, told.compared),
         "lora_href": notes.lora_href(run, workspace),
         "photos": sheets.photo_tiles(run, pictures),
+        "photos_open": sheets.AT_ONCE,
         "left_out": sheets.left_out_tiles(run, pictures),
         "shares": shares.shares(run),
         "rounds": sheets.round_sheets(run, workspace, pictures),

@@ -14,7 +14,7 @@ from twinloop.store.workspace import Workspace
 
 PROMPTS = 24
 """Rows at most."""
-AT_ONCE = 8
+AT_ONCE = 6
 """Rows that are open from the start."""
 VERSIONS = 6
 """Columns at most."""
@@ -108,4 +108,6 @@ def _cell(shot: Shot, index: int, score: PanelScore, workspace: Workspace, pictu
         figures.append(f"{percent(samples['on_target'])} on target")
     if "identity" in samples:
         figures.append(f"identity {number(samples['identity'])}")
+    if "quality" in samples:
+        figures.append(f"face quality {number(samples['quality'])}")
     return PanelCell(picture, f"Panel image {index + 1} of v{score.version}: {', '.join(figures)}", tuple(figures))

@@ -24,6 +24,8 @@ PER_SHEET = 24
 """Tiles on one sheet at most; fewer in runs of many rounds, so that the page stays small."""
 ALL_SHEETS = 600
 FEWEST = 4
+AT_ONCE = 12
+"""Photos that are open from the start."""
 
 
 @dataclass(frozen=True)

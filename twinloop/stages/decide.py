@@ -75,7 +75,7 @@ class HighApproval:
 
 @dataclass(frozen=True)
 class SmallImprovement:
-    """Improvement under the threshold and not to be told from none (its interval reaches zero or lies below), so many rounds running.
+    """Improvement under the threshold and that cannot be told from zero (its interval reaches zero or lies below), so many rounds running.
 
     A round with a drift alarm does not count: it was rolled back, and `Drifting` judges it.
     """
@@ -92,7 +92,7 @@ class SmallImprovement:
             return Stop(
                 "improvement", "no image of the last round joined the dataset, so there is no new LoRA to compare", True
             )
-        told = "not to be told from none" if gain.high >= 0 else "the last round made it worse"
+        told = "cannot be told from zero" if gain.high >= 0 else "the last round made it worse"
         return Stop(
             "improvement",
             f"improvement {gain.value:.1%} is below the {percent(self.threshold)} threshold, and {told} (95% interval {gain.low:.1%} to {gain.high:.1%}, n={gain.n})",

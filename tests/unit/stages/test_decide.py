@@ -74,7 +74,7 @@ def test_a_round_that_made_it_worse_is_not_called_unchanged() -> None:
     assert "made it worse" in decision.reason and "not to be told" not in decision.reason
     unchanged = SmallImprovement(0.05, 1)([facts(better=gain(0.042, -0.01, 0.09))])
     assert unchanged is not None and unchanged.reason == (
-        "improvement 4.2% is below the 5% threshold, and not to be told from none (95% interval -1.0% to 9.0%, n=24)"
+        "improvement 4.2% is below the 5% threshold, and cannot be told from zero (95% interval -1.0% to 9.0%, n=24)"
     )
 
 
