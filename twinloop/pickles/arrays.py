@@ -16,9 +16,9 @@ import numpy as np
 from twinloop.errors import ModelFileError
 from twinloop.pickles.values import AnyArray
 
-_DTYPES = re.compile(r"[biufcSU][1-9]\d{0,4}")
+_DTYPES = re.compile(r"[biufc][1-9]\d{0,4}|[SU][1-9]\d{0,6}")
 #: Structures, dates and objects: no weights; they are passed over, never built.
-_OPAQUE = re.compile(r"(V\d{0,6}|[Mm]8?|O8?)")
+_OPAQUE = re.compile(r"(V\d{0,7}|[Mm]8?|O8?)")
 _OBJECTS, _STRUCTURE, _SIZED = "O", "V", "VSU"
 _POINTER = 8
 _ORDERS = ("|", "<", ">", "=")
@@ -95,7 +95,7 @@ class DTypeShell:
         if self.subarray is None:
             return
         match self.subarray:
-            case (DTypeShell() as inner, tuple() | int() as shape) if self._is_structure() and inner is not self:
+            case (DTypeShell() as inner, tuple() | int() as shape) if self._is_structure() and self._may_hold(inner):
                 inner.settle()
                 count = math.prod(as_sizes(shape if isinstance(shape, tuple) else (shape,)))
                 if self.fields is not None or count * inner.itemsize != self.itemsize:
@@ -120,11 +120,14 @@ class DTypeShell:
 
     def _part(self, described: object) -> tuple[DTypeShell, int]:
         match described:
-            case (DTypeShell() as inner, int() as offset, *more) if inner is not self and len(more) <= 1:
+            case (DTypeShell() as inner, int() as offset, *more) if self._may_hold(inner) and len(more) <= 1:
                 inner.settle()
                 if 0 <= offset <= self.itemsize - inner.itemsize:
                     return inner, offset
         raise _two_ways()
+
+    def _may_hold(self, inner: DTypeShell) -> bool:
+        return inner is not self and not isinstance(inner, TextDTypeShell)
 
     def _overlaps(self) -> bool:
         """Whether two fields lie on the same bytes: a number over an object is a pointer that the file gives."""
@@ -173,6 +176,25 @@ class DTypeShell:
         if self.order == ">":
             return made.newbyteorder(">")
         return made.newbyteorder("<") if self.order == "<" else made
+
+
+class TextDTypeShell(DTypeShell):
+    """numpy 2's type of texts of any length. Its values lie elsewhere in memory: a file gives a list of them, never their bytes.
+
+    numpy puts it into no structure; one that a file describes would make pointers of the file's bytes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("T", final=True, holds_objects=True)
+
+    @property
+    def itemsize(self) -> int:
+        return 2 * _POINTER
+
+    @staticmethod
+    def takes(value: object) -> bool:
+        """Whether ``value`` may lie in an array of it: numpy makes a text of anything else."""
+        return value is None or type(value) in (str, float)
 
 
 def _two_ways() -> ModelFileError:
@@ -253,6 +275,7 @@ def _is_plain(value: object) -> bool:
         value is None
         or isinstance(value, bool | int | float | complex | str | bytes | ScalarShell)
         or (isinstance(value, ArrayShell) and value.value is not None)
+        or (type(value) is ArrayShell and value.dtype is not None and not value.dtype.holds_objects)
     )
 
 

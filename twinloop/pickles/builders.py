@@ -9,9 +9,10 @@ from typing import cast
 import numpy as np
 
 from twinloop.errors import ModelFileError
-from twinloop.pickles.arrays import RECORD, ArrayShell, DTypeShell, MaskedShell, ScalarShell, as_sizes
+from twinloop.pickles.arrays import RECORD, ArrayShell, DTypeShell, MaskedShell, ScalarShell, TextDTypeShell, as_sizes
 from twinloop.pickles.broken import BrokenPickle
 from twinloop.pickles.budget import Budget
+from twinloop.pickles.names import TEXT_DTYPE
 from twinloop.pickles.values import (
     COMPLEX32,
     FLOAT8,
@@ -39,6 +40,8 @@ _MAX_KEY_ITEMS = 1000
 _MAX_KEY_BITS = 64
 _KEY = 16
 """What it costs at least to put a key into a dictionary, in items."""
+#: torch hashes a tensor by its identity: an optimizer that was pickled whole keeps its state by parameter.
+_HASHED = (str, bytes, int, float, complex, Global, frozenset, ScalarShell, TensorRef)
 _REBUILDERS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter")
 
 
@@ -71,7 +74,7 @@ def _check_key(value: object) -> None:
         raise BrokenPickle("a dictionary key is a container that can change; the file is damaged")
     if isinstance(value, int) and value.bit_length() > _MAX_KEY_BITS:
         raise ModelFileError("a dictionary key is a number larger than any in a model file")
-    plain = value is None or isinstance(value, str | bytes | int | float | complex | Global | frozenset | ScalarShell)
+    plain = value is None or isinstance(value, _HASHED)
     if not (plain or (isinstance(value, Inert) and value.is_key)):
         raise ModelFileError("a dictionary key is not a plain value; the file is damaged or made to do harm")
 
@@ -94,6 +97,8 @@ def build(
         return members if name == "set" else frozenset(members)
     if name == "dtype":
         return _dtype(args)
+    if target.pair == TEXT_DTYPE:
+        return _text_dtype(args)
     if name == "_reconstruct":
         return _empty_array(args)
     if name == "_mareconstruct":
@@ -130,6 +135,16 @@ def _dtype(args: tuple[object, ...]) -> DTypeShell:
             return DTypeShell(RECORD)
         case (str() as code, *rest) if all(isinstance(item, int) for item in rest):
             return DTypeShell(code)
+    raise ModelFileError("a numpy type is described in an unknown way; the file is damaged")
+
+
+def _text_dtype(args: tuple[object, ...]) -> TextDTypeShell:
+    """numpy 2's type of texts: whether it makes texts of other values, and perhaps what stands for a missing one."""
+    match args:
+        case (bool() | int(), *missing) if len(missing) <= 1 and all(
+            value is None or type(value) in (str, float) for value in missing
+        ):
+            return TextDTypeShell()
     raise ModelFileError("a numpy type is described in an unknown way; the file is damaged")
 
 

@@ -16,7 +16,7 @@ from twinloop.pickles.kinds import Kind, has_pickle_mark, kind_of
 from twinloop.pickles.machine import Refusal
 from twinloop.pickles.modelfile import read_value
 from twinloop.pickles.npy import NUMPY, read_npy
-from twinloop.pickles.policy import DEFAULT_POLICY, Judgement, Policy
+from twinloop.pickles.policy import DEFAULT_POLICY, Judgement, Policy, looks_like_class
 from twinloop.pickles.reader import Reader
 from twinloop.pickles.torchlegacy import is_tar
 from twinloop.pickles.values import Global, printable
@@ -97,7 +97,7 @@ def inspect_blob(blob: Blob, policy: Policy = DEFAULT_POLICY, limits: Limits = D
         damage.append(_damage(error, kind, blob, reader))
     else:
         weights, failure = _weights(value)
-    findings = (*_dangers(reader.refused), *disguised, *damage, *_unknowns(reader.names, policy))
+    findings = (*_dangers(reader.refused, policy), *disguised, *damage, *_unknowns(reader.names, policy))
     verdict = _worst(findings)
     names = tuple(sorted({name.path for name in reader.names}))
     if verdict is Safety.NOT_A_MODEL:
@@ -125,7 +125,7 @@ def _disguised(blob: Blob, reader: Reader) -> tuple[Finding, ...]:
         found = acts_as_pickle(stream, reader)
     text = "can be read as a pickle, too, further than was followed; no model file can"
     hidden = [] if found.followed else [Finding(Safety.MALFORMED, text)]
-    return (*_dangers(found.refused), *hidden, *_unknowns(found.names, reader.policy))
+    return (*_dangers(found.refused, reader.policy), *hidden, *_unknowns(found.names, reader.policy))
 
 
 def _other(blob: Blob, words: str, reader: Reader, disguised: tuple[Finding, ...]) -> Inspection:
@@ -139,7 +139,7 @@ def _other(blob: Blob, words: str, reader: Reader, disguised: tuple[Finding, ...
                     findings.append(Finding(Safety.NOT_A_MODEL, text))
         except ModelFileError as error:
             findings.append(Finding(Safety.MALFORMED, str(error).removeprefix(f"{blob.source}: ")))
-    found = (*_dangers(reader.refused), *disguised, *findings, *_unknowns(reader.names, reader.policy))
+    found = (*_dangers(reader.refused, reader.policy), *disguised, *findings, *_unknowns(reader.names, reader.policy))
     return Inspection(Kind.OTHER, _worst(found), found, tuple(sorted({name.path for name in reader.names})), None)
 
 
@@ -155,14 +155,21 @@ def _damage(error: ModelFileError, kind: Kind, blob: Blob, reader: Reader) -> Fi
     return Finding(Safety.MALFORMED, str(error).removeprefix(f"{blob.source}: "))
 
 
-def _dangers(refused: Iterable[Refusal]) -> list[Finding]:
+def _dangers(refused: Iterable[Refusal], policy: Policy) -> list[Finding]:
     """Each name once, where it is first met; a name that is refused and then called is one finding."""
     first: dict[tuple[str, str], Finding] = {}
     for refusal in refused:
-        text = f"would {refusal.reason} {printable(refusal.target)}"
+        text = f"would {refusal.reason} {printable(refusal.target)}{_what(refusal, policy)}"
         finding = Finding(Safety.DANGEROUS, text, refusal.target, refusal.offset, refusal.place)
         first.setdefault((refusal.target, refusal.place), finding)
     return list(first.values())
+
+
+def _what(refusal: Refusal, policy: Policy) -> str:
+    """What is called, where nobody here knows it: a class whose name has no capital looks like a function."""
+    module, _, name = refusal.target.rpartition(".")
+    known = policy.lists(module, name) or policy.judge(module, name) is not Judgement.INERT
+    return "" if known or refusal.reason != "call" or not module else ", which is unknown and by its name no class"
 
 
 def _unknowns(names: Iterable[Global], policy: Policy) -> list[Finding]:
@@ -170,9 +177,14 @@ def _unknowns(names: Iterable[Global], policy: Policy) -> list[Finding]:
     for name in names:
         known = policy.knows(name.module, name.name) or policy.judge(name.module, name.name) is Judgement.REFUSE
         if not known and name.path not in first:
-            text = f"names {printable(name.path)}, which is on no list of known classes"
+            text = _unknown(name)
             first[name.path] = Finding(Safety.UNKNOWN, text, name.path, name.offset)
     return list(first.values())
+
+
+def _unknown(name: Global) -> str:
+    what = "class" if looks_like_class(name.name) else "class or function"
+    return f"unknown {what} {printable(name.name)} of module {printable(name.module)}: loading would run its code"
 
 
 def _safetensors(blob: Blob, disguised: tuple[Finding, ...]) -> Inspection:

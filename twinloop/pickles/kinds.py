@@ -8,7 +8,7 @@ from twinloop.pickles.blob import Blob
 from twinloop.pickles.joblibfile import is_compressed
 from twinloop.pickles.npy import NUMPY
 from twinloop.pickles.safetensors_header import looks_like
-from twinloop.pickles.torchlegacy import MAGIC
+from twinloop.pickles.torchlegacy import MAGICS
 
 _HEAD = 1024
 _TAR_AT = 257
@@ -72,7 +72,7 @@ def kind_of(blob: Blob) -> tuple[Kind, str]:
 def _model_kind(head: bytes, blob: Blob) -> Kind:
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return Kind.TORCH_ZIP
-    if head.startswith(MAGIC):
+    if head.startswith(MAGICS):
         return Kind.TORCH_LEGACY
     if head[_TAR_AT : _TAR_AT + 5] == b"ustar":
         return Kind.TORCH_TAR

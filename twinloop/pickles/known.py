@@ -11,6 +11,7 @@ from collections.abc import Mapping
 _LAYERS: Mapping[str, str] = {
     "activation": "CELU ELU GELU GLU Hardshrink Hardsigmoid Hardswish Hardtanh LeakyReLU LogSigmoid LogSoftmax Mish MultiheadAttention "
     "PReLU RReLU ReLU ReLU6 SELU SiLU Sigmoid Softmax Softmax2d Softmin Softplus Softshrink Softsign Tanh Tanhshrink Threshold",
+    "adaptive": "AdaptiveLogSoftmaxWithLoss",
     "batchnorm": "BatchNorm1d BatchNorm2d BatchNorm3d SyncBatchNorm",
     "channelshuffle": "ChannelShuffle",
     "container": "ModuleDict ModuleList ParameterDict ParameterList Sequential",
@@ -21,14 +22,16 @@ _LAYERS: Mapping[str, str] = {
     "fold": "Fold Unfold",
     "instancenorm": "InstanceNorm1d InstanceNorm2d InstanceNorm3d",
     "linear": "Bilinear Identity Linear NonDynamicallyQuantizableLinear",
-    "loss": "BCELoss BCEWithLogitsLoss CosineEmbeddingLoss CrossEntropyLoss HuberLoss KLDivLoss L1Loss MSELoss NLLLoss SmoothL1Loss",
+    "loss": "BCELoss BCEWithLogitsLoss CTCLoss CosineEmbeddingLoss CrossEntropyLoss GaussianNLLLoss HingeEmbeddingLoss HuberLoss KLDivLoss "
+    "L1Loss MSELoss MarginRankingLoss MultiLabelMarginLoss MultiLabelSoftMarginLoss MultiMarginLoss NLLLoss NLLLoss2d PoissonNLLLoss "
+    "SmoothL1Loss SoftMarginLoss TripletMarginLoss",
     "module": "Module",
     "normalization": "CrossMapLRN2d GroupNorm LayerNorm LocalResponseNorm RMSNorm",
-    "padding": "ConstantPad1d ConstantPad2d ConstantPad3d ReflectionPad1d ReflectionPad2d ReflectionPad3d ReplicationPad1d "
+    "padding": "CircularPad1d CircularPad2d CircularPad3d ConstantPad1d ConstantPad2d ConstantPad3d ReflectionPad1d ReflectionPad2d ReflectionPad3d ReplicationPad1d "
     "ReplicationPad2d ReplicationPad3d ZeroPad1d ZeroPad2d ZeroPad3d",
     "pixelshuffle": "PixelShuffle PixelUnshuffle",
     "pooling": "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d AvgPool1d "
-    "AvgPool2d AvgPool3d LPPool1d LPPool2d MaxPool1d MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d",
+    "AvgPool2d AvgPool3d FractionalMaxPool2d FractionalMaxPool3d LPPool1d LPPool2d LPPool3d MaxPool1d MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d",
     "rnn": "GRU GRUCell LSTM LSTMCell RNN RNNCell",
     "sparse": "Embedding EmbeddingBag",
     "transformer": "Transformer TransformerDecoder TransformerDecoderLayer TransformerEncoder TransformerEncoderLayer",
@@ -44,8 +47,16 @@ _QUANTIZERS = (
     "per_tensor_affine per_tensor_symmetric per_channel_affine per_channel_symmetric per_channel_affine_float_qparams"
 )
 _NUMPY_TYPES = (
-    "bool_ int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64 complex64 complex128 str_ bytes_"
+    "bool bool_ int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64 complex64 complex128 str_ bytes_ longlong ulonglong "
+    "intc uintc longdouble clongdouble object_ void datetime64 timedelta64 generic number integer signedinteger unsignedinteger inexact floating "
+    "complexfloating flexible character"
 )
+_NUMPY_DTYPES = (
+    "Bool Byte Bytes CLongDouble Complex128 Complex64 DateTime64 Float16 Float32 Float64 Int16 Int32 Int64 Int8 Int Long LongDouble LongLong "
+    "Object Short Str String TimeDelta64 UByte UInt16 UInt32 UInt64 UInt8 UInt ULong ULongLong UShort Void"
+)
+_ACTIVATIONS = "relu relu6 gelu silu mish elu celu selu glu leaky_relu sigmoid tanh softmax log_softmax softsign tanhshrink hardtanh hardsigmoid hardswish"
+"""Functions that layers of torch keep as what they were told to use; they calculate, and no opcode may call them."""
 
 _YOLOV5_BLOCKS = (
     "Conv DWConv DWConvTranspose2d TransformerLayer TransformerBlock Bottleneck BottleneckCSP CrossConv C3 C3x C3TR C3SPP C3Ghost SPP SPPF "
@@ -99,6 +110,8 @@ def _torch() -> set[tuple[str, str]]:
     found |= _pairs("torch", "QInt8Storage QUInt8Storage QInt32Storage")
     for kind in _STORAGES.split():
         found |= {(module, f"{kind}{what}") for module in ("torch", "torch.cuda") for what in ("Storage", "Tensor")}
+    found |= _pairs("torch.nn.functional", _ACTIVATIONS) | _pairs("torch._C._nn", "gelu softplus log_sigmoid")
+    found |= _pairs("torch.nn.parallel.data_parallel", "DataParallel")
     for module, names in _LAYERS.items():
         found |= _pairs(f"torch.nn.modules.{module}", names)
     return found
@@ -118,10 +131,12 @@ KNOWN: frozenset[tuple[str, str]] = frozenset(
     | _ultralytics()
     | _torchvision()
     | _pairs("numpy", "ndarray matrix recarray record " + _NUMPY_TYPES)
+    | _pairs("numpy.dtypes", " ".join(f"{name}DType" for name in _NUMPY_DTYPES.split()))
+    | _pairs("numpy.char", "chararray")
     | _pairs("numpy.matrixlib.defmatrix", "matrix")
     | _pairs("numpy.rec", "recarray")
     | _pairs("numpy.ma", "MaskedArray")
-    | _pairs("numpy.ma.core", "MaskedArray")
+    | _pairs("numpy.ma.core", "MaskedArray MaskedConstant")
     | _pairs("joblib.numpy_pickle", "NumpyArrayWrapper")
     | _pairs("models.common", _YOLOV5_BLOCKS)
     | _pairs("models.yolo", "Model DetectionModel BaseModel SegmentationModel ClassificationModel Detect Segment")

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from twinloop.errors import ModelFileError, UnsafeModelFile
-from twinloop.pickles.arguments import check_objects, fits, instance_class, makes_bare_instance
+from twinloop.pickles.arguments import fits, instance_class, makes_bare_instance
 from twinloop.pickles.arrays import ArrayShell, DTypeShell
 from twinloop.pickles.broken import BrokenPickle
 from twinloop.pickles.budget import Budget
 from twinloop.pickles.builders import as_key, build
-from twinloop.pickles.names import ARRAY_RECORD, ENUMERATION, MEMBERS, VALUES
+from twinloop.pickles.data import check_objects
+from twinloop.pickles.names import ARRAY_RECORD, DEFAULTS, ENUMERATION, MEMBERS, MEMMAP, VALUES, ZONE, ZONE_MAKER
 from twinloop.pickles.policy import Judgement, Policy
 from twinloop.pickles.states import check_dictionary, check_state, may_grow
 from twinloop.pickles.values import AnyArray, Global, Inert, StorageRef, no_storage, printable
@@ -142,7 +143,7 @@ class Machine:
         self.budget.spend_on(args)
         self.budget.spend_on(kwargs)
         judgement = self.policy.judge(target.module, target.name)
-        if judgement in (Judgement.BUILD, Judgement.NESTED) and (kwargs or id(args) in self.loaded):
+        if judgement in (Judgement.BUILD, Judgement.NESTED) and (kwargs or self.hands_on(target, args)):
             self.refuse(target.path, "call")
         if judgement is Judgement.BUILD:
             self.stack.append(build(target, args, self.budget, self.beside.read_storage))
@@ -153,15 +154,24 @@ class Machine:
         else:
             self.record(target, args, kwargs or {}, creates)
 
+    def hands_on(self, target: Global, args: tuple[object, ...]) -> bool:
+        """Whether the arguments hold what must not be handed on. Of which class an array was, numpy may be told: it runs no constructor."""
+        if id(args) not in self.loaded:
+            return False
+        return target.name != "_reconstruct" or self.loaded[id(args)][1].pair != MEMMAP
+
     def record(self, target: Global, args: tuple[object, ...], kwargs: dict[Any, object], creates: bool) -> None:
         """What is made of a class or constructor that has no value here."""
         if self.policy.lists(target.module, target.name):
-            harmless = not kwargs and fits(target, args, self.budget, creates=creates)
+            harmless = not kwargs and (
+                fits(target, args, self.budget, creates=creates) or self.makes_unknown(target, args)
+            )
         else:
             self.keep((*args, *kwargs.values()))
             harmless = (
                 creates
                 or self.policy.may_be_called(target.module, target.name)
+                or self.policy.may_be_member(target.module, target.name, args)
                 or (
                     makes_bare_instance(target, args)
                     and self.policy.judge(target.module, target.name) is Judgement.INERT
@@ -173,6 +183,14 @@ class Machine:
         cls = instance_class(target, args)
         is_key = cls.pair in VALUES or not self.policy.lists(cls.module, cls.name)
         self.stack.append(Inert(cls, args, named, is_key=is_key))
+
+    def makes_unknown(self, target: Global, args: tuple[object, ...]) -> bool:
+        """Whether it is a dictionary whose missing values are of an unknown class; no opcode asks it for one."""
+        match args:
+            case (Global() as cls,) if target.pair == DEFAULTS:
+                inert = self.policy.judge(cls.module, cls.name) is Judgement.INERT
+                return inert and self.policy.may_be_called(cls.module, cls.name)
+        return False
 
     def nest(self, reader: Callable[[bytes], object], args: tuple[object, ...]) -> None:
         if not (len(args) == 1 and isinstance(args[0], bytes)):
@@ -189,6 +207,12 @@ class Machine:
                 pass
             case (Global() as cls, str(name)) if cls.pair == ENUMERATION and name in MEMBERS:
                 target, args = cls, (name,)
+            case (Global(pair=pair), "_unpickle") if pair == ZONE:
+                self.find(*ZONE_MAKER)
+                return
+            case (Global() as cls, str(name)) if self.policy.may_hold_name(*cls.pair, name):
+                self.find(cls.module, f"{cls.name}.{name}")  # as protocol 4 names it
+                return
             case _:
                 self.refuse(target.path, "call")
         self.stack.append(Inert(target, args, is_key=target.pair in VALUES))
@@ -260,8 +284,10 @@ class Machine:
     def assign(self, target: object, items: list[Any]) -> None:
         if len(items) % 2:
             raise BrokenPickle("the pickle has a key without a value")
-        self.keep(items)
-        pairs = zip(items[::2], items[1::2], strict=True)
+        pairs = list(zip(items[::2], items[1::2], strict=True))
+        for key, value in pairs:
+            # joblib writes of which class an array was under this name
+            self.keep((key,) if key == "subclass" and _is_memmap(value) else (key, value))
         if isinstance(target, dict) and id(target) not in self.fixed:
             target.update((as_key(key, self.budget), value) for key, value in pairs)
         elif isinstance(target, Inert) and may_grow(target, pairs=True):
@@ -274,6 +300,10 @@ class Machine:
         if self.beside.persistent is None:
             raise BrokenPickle("the pickle refers to data outside itself; give the whole .pt file")
         self.stack.append(self.beside.persistent(reference))
+
+
+def _is_memmap(value: object) -> bool:
+    return isinstance(value, Global) and value.pair == MEMMAP
 
 
 def stop(text: str, *values: object, acts: bool = True) -> ModelFileError:

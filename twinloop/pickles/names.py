@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import _compat_pickle
+from collections.abc import Mapping
 
 Pair = tuple[str, str]
 
 BUILTINS = ("builtins", "__builtin__")
 CORES = ("numpy.core", "numpy._core")
 RANDOM = "numpy.random._pickle"
+TEXT_DTYPE: Pair = ("numpy._core._internal", "_convert_to_stringdtype_kwargs")
+"""What numpy 2 makes its type of texts of any length with."""
 
 #: Names for which `builders` holds a constructor of ours.
 BUILDABLE: frozenset[Pair] = frozenset(
@@ -26,6 +29,7 @@ BUILDABLE: frozenset[Pair] = frozenset(
         *((module, name) for module in BUILTINS for name in ("set", "frozenset", "bytes", "bytearray", "complex")),
         *((f"{core}.multiarray", name) for core in CORES for name in ("_reconstruct", "scalar")),
         *((f"{core}.numeric", "_frombuffer") for core in CORES),  # arrays in protocol 5
+        TEXT_DTYPE,
     }
 )
 
@@ -35,6 +39,12 @@ PLAIN_TYPES = (
 PLAIN: frozenset[Pair] = frozenset((module, name) for module in BUILTINS for name in PLAIN_TYPES)
 
 _PATHS = ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath")
+PATTERN: Pair = ("re", "_compile")
+TIME_PARTS: Pair = ("time", "struct_time")
+TORCH_VERSION: Pair = ("torch.torch_version", "TorchVersion")
+ZONE: Pair = ("zoneinfo", "ZoneInfo")
+ZONE_MAKER: Pair = ("zoneinfo", "ZoneInfo._unpickle")
+ZONES: frozenset[Pair] = frozenset({ZONE, ZONE_MAKER})
 #: Values that never change: made from data only, compared and hashed without calling anything the file could give them.
 VALUES: frozenset[Pair] = frozenset(
     {
@@ -42,6 +52,7 @@ VALUES: frozenset[Pair] = frozenset(
         ("torch.serialization", "_get_layout"), ("torchvision.transforms.functional", "InterpolationMode"),
         *(("datetime", name) for name in ("date", "datetime", "time", "timedelta", "timezone")),
         *((module, name) for module in ("pathlib", "pathlib._local") for name in _PATHS),
+        PATTERN, TIME_PARTS, *ZONES, TORCH_VERSION,
     }
 )  # fmt: skip
 #: Objects that are nothing but their attributes.
@@ -56,6 +67,43 @@ ENUMERATION: Pair = ("torchvision.transforms.functional", "InterpolationMode")
 MEMBERS = frozenset({"NEAREST", "NEAREST_EXACT", "BILINEAR", "BICUBIC", "BOX", "HAMMING", "LANCZOS"})
 DICTIONARIES: frozenset[Pair] = frozenset({("collections", "defaultdict"), ("collections", "Counter")})
 LISTS: frozenset[Pair] = frozenset({("collections", "deque")})
+CHAIN: Pair = ("collections", "ChainMap")
+WRAPPED_TEXTS: tuple[Pair, ...] = (("collections", "UserString"), ("UserString", "UserString"))
+#: Containers that are nothing but one attribute -> its name and type; pickle translates the names of Python 2.
+WRAPPERS: Mapping[Pair, tuple[str, type]] = {
+    CHAIN: ("maps", list),
+    **dict.fromkeys(WRAPPED_TEXTS, ("data", str)),
+    **dict.fromkeys((("collections", "UserDict"), ("UserDict", "IterableUserDict")), ("data", dict)),
+    **dict.fromkeys((("collections", "UserList"), ("UserList", "UserList")), ("data", list)),
+}
+DEFAULTS: Pair = ("collections", "defaultdict")
+#: Values that there is one of; they are named, never called.
+SINGLE_VALUES: frozenset[Pair] = frozenset(
+    {("typing", "Any"), *((module, name) for module in BUILTINS for name in ("Ellipsis", "NotImplemented"))}
+)
+LITERAL: Pair = ("typing", "Literal")
+#: Forms of types, as configurations of training keep them: ``typing.Optional[int]`` is ``getitem(Union, (int, None))``.
+TYPE_FORMS: frozenset[Pair] = frozenset(
+    {
+        LITERAL,
+        *(("typing", name) for name in (
+            "Callable", "ClassVar", "Counter", "DefaultDict", "Deque", "Dict", "FrozenSet", "Iterable", "Iterator", "List", "Mapping",
+            "MutableMapping", "Optional", "OrderedDict", "Sequence", "Set", "Tuple", "Type", "Union",
+        )),
+    }
+)  # fmt: skip
+GETITEM: frozenset[Pair] = frozenset((module, "getitem") for module in ("_operator", "operator"))
+GENERIC_ALIAS: Pair = ("types", "GenericAlias")
+PARTIAL: Pair = ("functools", "partial")
+"""A function or class with some of its arguments; nothing is called before somebody calls it."""
+#: ``type(None)`` and its like; with anything else it makes classes.
+TYPE_OF: frozenset[Pair] = frozenset((module, "type") for module in BUILTINS)
+LOGGER: Pair = ("logging", "getLogger")
+NUMBERS: Pair = ("array", "array")
+NUMBERS_MAKER: Pair = ("array", "_array_reconstructor")
+MEMMAP: Pair = ("numpy", "memmap")
+"""As a name it says of which class an array was; as a call it opens a file."""
+MASKED_CONSTANT: Pair = ("numpy.ma.core", "MaskedConstant")
 RECONSTRUCTORS: frozenset[Pair] = frozenset({("copyreg", "_reconstructor"), ("copy_reg", "_reconstructor")})
 #: numpy's random generators: the makers of them, and their classes.
 BIT_GENERATORS: frozenset[Pair] = frozenset(
@@ -70,8 +118,16 @@ SEED_SEQUENCE: Pair = ("numpy.random.bit_generator", "SeedSequence")
 SEED_MAKER: Pair = ("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence")
 QUANTIZED_TENSOR: Pair = ("torch._utils", "_rebuild_qtensor")
 META_TENSOR: Pair = ("torch._utils", "_rebuild_meta_tensor_no_storage")
-#: Its indices are checked by nobody, torch included: a record, and never called safe.
-SPARSE: Pair = ("torch._utils", "_rebuild_sparse_tensor")
+#: Names that are called, or that lie in packages which act, and make values that nobody checks: records, and never called safe.
+MAKERS: frozenset[Pair] = frozenset(
+    {
+        *(("torch._utils", f"_rebuild_{name}") for name in ("sparse_tensor", "sparse_csr_tensor", "nested_tensor", "wrapper_subclass",
+          "device_tensor_from_numpy", "device_tensor_from_cpu_tensor")),
+        *(("torch.utils.data.dataset", name) for name in ("Dataset", "TensorDataset", "ConcatDataset", "Subset")),
+        ("torch.cuda.amp.grad_scaler", "GradScaler"), ("torch.utils.hooks", "RemovableHandle"),
+        ("pytz", "_p"), ("pytz", "_UTC"), ("dateutil.tz.tz", "tzfile"), ("dateutil.tz.tz", "tzutc"),
+    }
+)  # fmt: skip
 PARAMETERS: frozenset[Pair] = frozenset({("torch.nn.parameter", "Parameter"), ("torch.nn.parameter", "Buffer")})
 NESTED: Pair = ("torch.storage", "_load_from_bytes")
 ARRAY_RECORD: Pair = ("joblib.numpy_pickle", "NumpyArrayWrapper")
@@ -81,14 +137,16 @@ ARRAY_RECORD: Pair = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 RECORDS: frozenset[Pair] = frozenset(
     {
         *VALUES, *NAMESPACES, *DICTIONARIES, *LISTS, *RECONSTRUCTORS, *PLAIN, QUANTIZED_TENSOR, META_TENSOR, *BIT_GENERATORS, *GENERATOR_MAKERS,
-        BIT_GENERATOR_MAKER, SEED_SEQUENCE, SEED_MAKER,
+        BIT_GENERATOR_MAKER, SEED_SEQUENCE, SEED_MAKER, *WRAPPERS, *SINGLE_VALUES, *TYPE_OF, LOGGER, NUMBERS, NUMBERS_MAKER, MASKED_CONSTANT, MEMMAP,
+        *TYPE_FORMS, *GETITEM, GENERIC_ALIAS, PARTIAL,
     }
 )  # fmt: skip
 
+MAKING_FUNCTIONS = frozenset(pair for pair in MAKERS if pair[1].startswith("_"))
 #: Functions: they may be called as `arguments` says, and never be handed on, where something else could call them.
 FUNCTIONS: frozenset[Pair] = frozenset(
     {
-        NESTED, SPARSE, SEED_MAKER, ("_codecs", "encode"), ("numpy.ma.core", "_mareconstruct"), ("torch.serialization", "_get_layout"),
+        NESTED, *MAKING_FUNCTIONS, SEED_MAKER, TEXT_DTYPE, PATTERN, ZONE_MAKER, LOGGER, NUMBERS_MAKER, MEMMAP, *TYPE_OF, *GETITEM, ("_codecs", "encode"), ("numpy.ma.core", "_mareconstruct"), ("torch.serialization", "_get_layout"),
         ("torch._tensor", "_rebuild_from_type_v2"), *((module, "getattr") for module in BUILTINS), QUANTIZED_TENSOR, META_TENSOR, *RECONSTRUCTORS,
         *GENERATOR_MAKERS, *((f"{core}.multiarray", name) for core in CORES for name in ("_reconstruct", "scalar")),
         *((f"{core}.numeric", "_frombuffer") for core in CORES),
@@ -108,7 +166,20 @@ PANDAS: frozenset[Pair] = frozenset(
         *(("pandas.core.indexes.numeric", name) for name in ("Int64Index", "UInt64Index", "Float64Index")),
         ("pandas.core.indexes.multi", "MultiIndex"), ("pandas.core.indexes.category", "CategoricalIndex"),
         ("pandas.core.indexes.datetimes", "DatetimeIndex"), ("pandas.core.indexes.datetimes", "_new_DatetimeIndex"),
-        ("pandas.core.arrays.categorical", "Categorical"), ("pandas.core.dtypes.dtypes", "CategoricalDtype"),
+        ("pandas.core.arrays.categorical", "Categorical"), ("pandas._libs.missing", "NA"), ("pandas.core.flags", "Flags"),
+        *(("pandas.core.dtypes.dtypes", f"{name}Dtype") for name in ("Categorical", "DatetimeTZ", "Period", "Interval")),
+        ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"), ("pandas.core.internals.blocks", "new_block"),
+        ("pandas._libs.tslibs.timestamps", "Timestamp"), ("pandas._libs.tslibs.timestamps", "_unpickle_timestamp"),
+        ("pandas._libs.tslibs.timedeltas", "Timedelta"), ("pandas._libs.tslibs.timedeltas", "_timedelta_unpickle"),
+        ("pandas._libs.tslibs.nattype", "_nat_unpickle"), ("pandas._libs.tslibs.period", "Period"), ("pandas._libs.interval", "Interval"),
+        ("pandas.core.indexes.period", "PeriodIndex"), ("pandas.core.indexes.period", "_new_PeriodIndex"),
+        ("pandas.core.indexes.timedeltas", "TimedeltaIndex"), ("pandas.core.indexes.interval", "IntervalIndex"),
+        *((f"pandas.core.arrays.{module}", f"{name}Array") for module, name in (("datetimes", "Datetime"), ("timedeltas", "Timedelta"),
+          ("period", "Period"), ("interval", "Interval"), ("string_", "String"), ("integer", "Integer"), ("floating", "Floating"),
+          ("boolean", "Boolean"), ("numpy_", "NumpyExtension"), ("numpy_", "Pandas"))),
+        ("pandas.core.arrays.string_", "StringDtype"), ("pandas.core.arrays.boolean", "BooleanDtype"),
+        *(("pandas.core.arrays.floating", f"Float{bits}Dtype") for bits in (32, 64)),
+        *(("pandas.core.arrays.integer", f"{sign}Int{bits}Dtype") for sign in ("", "U") for bits in (8, 16, 32, 64)),
     }
 )  # fmt: skip
 

@@ -20,13 +20,17 @@ from twinloop.pickles.names import (
     BUILTINS,
     FUNCTIONS,
     LENDERS,
+    MAKERS,
     MODEL_PACKAGES,
     NESTED,
     OLD_MODULES,
     PANDAS,
     RECORDS,
-    SPARSE,
 )
+
+_LARGEST_MEMBER = 1 << 31
+_WITHOUT_ENUMERATIONS = MODEL_PACKAGES | {"torch", "numpy"}
+"""Packages whose names are known well enough: what is called there is no enumeration with a name in lower case."""
 
 
 class Judgement(StrEnum):
@@ -59,7 +63,7 @@ class Policy:
             return Judgement.ATTRIBUTE
         if pair == NESTED:
             return Judgement.NESTED
-        if pair in RECORDS or pair in KNOWN or pair in PANDAS or pair == SPARSE:
+        if pair in RECORDS or pair in KNOWN or pair in PANDAS or pair in MAKERS:
             return Judgement.INERT
         root = path.split(".", 1)[0]
         if root in sys.stdlib_module_names or root in OLD_MODULES or root in ACTING_PACKAGES:
@@ -67,6 +71,8 @@ class Policy:
         if any(path == prefix or path.startswith(prefix + ".") for prefix in ACTING_PREFIXES):
             return Judgement.REFUSE
         reaches_out = any(self.reaches_outside(part) for part in path.split(".")[1:])
+        # a module of Python's that a package happens to import
+        reaches_out = reaches_out or any(part in sys.stdlib_module_names for part in name.split(".")[:-1])
         return Judgement.REFUSE if reaches_out else Judgement.INERT
 
     def lists(self, module: str, name: str) -> bool:
@@ -91,7 +97,9 @@ class Policy:
     def lends_method(self, module: str, name: str, method: str) -> bool:
         """Whether a record may point at this method of an object of the class: fused layers keep ``forward = self.forward_fuse``."""
         ours = self.lists(module, name)
-        lends = (module, name) in KNOWN and module.split(".", 1)[0] in LENDERS if ours else True
+        if not ours:  # what its class does when it is asked is unknown, as is all else about it
+            return method.isidentifier() and not self.reaches_outside(method)
+        lends = (module, name) in KNOWN and module.split(".", 1)[0] in LENDERS
         return lends and method.isidentifier() and method.startswith("forward")
 
     def may_be_handed_on(self, module: str, name: str) -> bool:
@@ -104,10 +112,24 @@ class Policy:
         pair = (module, name)
         if self.lists(module, name):
             return False
-        if pair in PANDAS or pair == SPARSE or f"{module}.{name}" in self.allowed:
-            return True
-        last = name.rsplit(".", 1)[-1].lstrip("_")
-        return last[:1].isupper()
+        return pair in PANDAS or pair in MAKERS or f"{module}.{name}" in self.allowed or looks_like_class(name)
+
+    def may_be_member(self, module: str, name: str, args: tuple[object, ...]) -> bool:
+        """Whether a call of an unknown name with one small number may make a member of an enumeration, whose class need not have a capital."""
+        if self.judge(module, name) is not Judgement.INERT or module.split(".", 1)[0] in _WITHOUT_ENUMERATIONS:
+            return False
+        return len(args) == 1 and type(args[0]) is int and abs(args[0]) < _LARGEST_MEMBER
+
+    def may_hold_name(self, module: str, name: str, inner: str) -> bool:
+        """Whether what hangs on it is a name like any other: protocols before 4 spell ``Outer.Inner`` as ``getattr(Outer, "Inner")``."""
+        if self.lists(module, name) or self.judge(module, name) is not Judgement.INERT:
+            return False
+        return inner.isidentifier() and not self.reaches_outside(inner)
+
+
+def looks_like_class(name: str) -> bool:
+    """Whether it is spelt as classes are."""
+    return name.rsplit(".", 1)[-1].lstrip("_")[:1].isupper()
 
 
 DEFAULT_POLICY = Policy()

@@ -11,13 +11,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from twinloop.errors import ModelFileError
-from twinloop.pickles.arguments import is_data
 from twinloop.pickles.arrays import ArrayShell
 from twinloop.pickles.budget import Budget
+from twinloop.pickles.data import is_data
 from twinloop.pickles.known import KNOWN
 from twinloop.pickles.names import (
     ARRAY_RECORD,
     BIT_GENERATOR_MAKER,
+    CHAIN,
     DICTIONARIES,
     FUNCTIONS,
     GENERATOR_MAKERS,
@@ -25,11 +26,14 @@ from twinloop.pickles.names import (
     MODEL_PACKAGES,
     NAMESPACES,
     PARAMETERS,
+    PARTIAL,
     RECORDS,
     SEED_MAKER,
     VALUES,
+    WRAPPERS,
     Pair,
 )
+from twinloop.pickles.standard import is_type
 from twinloop.pickles.values import Global, Inert, TensorRef, check_names
 
 #: Attributes that pickle itself looks for on an instance when it appends to it.
@@ -41,6 +45,7 @@ _ARRAY_FACTS = frozenset({"subclass", "shape", "order", "dtype", "allow_mmap", "
 _NAME = 1024
 """What an attribute costs of the budget; a file that sets the same ones again and again is none of a model."""
 _LAYERS = "torch.nn.modules."
+_NETWORKS = (_LAYERS, "torch.nn.parallel.")
 #: How far the numbers of a bit generator are used up: an index into memory that numpy takes unchecked.
 _MOST_USED = {"pos": 624, "buffer_pos": 4}
 
@@ -91,7 +96,7 @@ def _check_of(cls: Global) -> Check | None:
         return _STATES[cls.pair]
     if cls.pair in VALUES:
         return _none
-    if cls.pair in KNOWN and (cls.module.startswith(_LAYERS) or cls.module.split(".", 1)[0] in MODEL_PACKAGES):
+    if cls.pair in KNOWN and (cls.module.startswith(_NETWORKS) or cls.module.split(".", 1)[0] in MODEL_PACKAGES):
         return _module
     return _none if cls.pair in KNOWN or cls.pair in RECORDS or cls.pair in FUNCTIONS else None
 
@@ -102,6 +107,30 @@ def _none(_: Inert, __: object, ___: Budget) -> bool:
 
 def _namespace(_: Inert, state: object, __: Budget) -> bool:
     return type(state) is dict
+
+
+def _wrapper(target: Inert, state: object, _: Budget) -> bool:
+    """A container of Python's around another one, and nothing beside it; a chain is one of dictionaries."""
+    name, kind = WRAPPERS[target.cls.pair]
+    if type(state) is not dict or state.keys() != {name} or type(state[name]) is not kind:
+        return False
+    inner = state[name] if target.cls.pair == CHAIN else ()
+    kinds = DICTIONARIES | WRAPPERS.keys()
+    return all(isinstance(item, dict) or (isinstance(item, Inert) and item.cls.pair in kinds) for item in inner)
+
+
+def _partial(target: Inert, state: object, budget: Budget) -> bool:
+    """(What is called, its arguments, those with names, attributes): the first is told twice, and the arguments are data or classes."""
+    match (target.args, state):
+        case ((Global() as called,), (Global() as told, tuple() as args, dict() as named, None | dict() as more)):
+            rest = [value for value in (*args, *named.values()) if not is_type(value)]
+            return (
+                told.pair == called.pair
+                and is_data(rest, budget)
+                and not more
+                and all(type(key) is str for key in named)
+            )
+    return False
 
 
 def _identifier(_: Inert, state: object, budget: Budget) -> bool:
@@ -184,6 +213,8 @@ def _seed(_: Inert, state: object, budget: Budget) -> bool:
 Check = Callable[[Inert, object, Budget], bool]
 _STATES: dict[Pair, Check] = {
     **dict.fromkeys(NAMESPACES, _namespace),
+    **dict.fromkeys(WRAPPERS, _wrapper),
+    PARTIAL: _partial,
     **dict.fromkeys(PARAMETERS, _parameter),
     **dict.fromkeys(GENERATOR_MAKERS, _generator),
     BIT_GENERATOR_MAKER: _bit_generator,

@@ -17,7 +17,15 @@ from twinloop.pickles.reader import Reader
 from twinloop.pickles.storages import Storages, storage_of
 from twinloop.pickles.values import AnyArray, Global, StorageRef, TensorRef, check_view, flat_type
 
-MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+_NUMBER = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+MAGIC = b"\x80\x02" + _NUMBER
+MAGICS = (
+    MAGIC,
+    b"\x80\x03" + _NUMBER,
+    *(b"\x80" + protocol + b"\x95" + struct.pack("<Q", len(_NUMBER)) + _NUMBER for protocol in (b"\x04", b"\x05")),
+    b"L119547037146038801333356L\n.",
+)
+"""The same number in each protocol that ``torch.save`` can be told to write; 2 unless it is told."""
 _PROTOCOL = 1001
 _PICKLES_WITHIN = 64 << 20
 _COUNT = struct.Struct("<q")

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.captioner_models import build_place_tagger
 from tests.http_files import Site, serving
 from tests.unit.adapters.detectors.onnx_files import small_onnx
-from twinloop.domain.known_models import KNOWN_MODELS, KnownModel, by_hash, by_name
+from twinloop.domain.known_models import KNOWN_MODELS, UNSEEN, KnownModel, by_hash, by_name
 from twinloop.domain.model_roles import role_of
 from twinloop.errors import DownloadError, InputError, StateError
 from twinloop.pickles import Policy
@@ -86,7 +87,7 @@ def test_a_file_of_ones_own_passes_the_checks(tmp_path: Path, shelf: Path) -> No
         ("palm.onnx", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         ("yunet.onnx", small_onnx("x")[:-5], "cut short"),
         ("hand_yolov8n.pkl", pickle.dumps([1])[:-1], "cut short or damaged"),
-        ("hand_yolov8n.pkl", b"\x80\x02cfoo\nBar\n)\x81.", "names foo.Bar, which is on no list"),
+        ("hand_yolov8n.pkl", b"\x80\x02cfoo\nBar\n)\x81.", "unknown class Bar of module foo: loading would run its code"),
         ("palm_known.onnx", small_onnx("x"), "not that file (its sha256 differs)"),
         ("something.onnx", small_onnx("x"), "no detector goes by this name"),
     ],
@@ -101,6 +102,19 @@ def test_unknown_classes_can_be_allowed(tmp_path: Path, shelf: Path) -> None:
     source = write(tmp_path / "hand_yolov8n.pkl", b"\x80\x02cfoo\nBar\n)\x81.")
     assert "--allow" in brought(source, shelf).problem
     assert brought(source, shelf, allow="foo.Bar").fresh
+
+
+def test_a_tagger_is_brought_with_its_table(tmp_path: Path, shelf: Path) -> None:
+    """Its name says nothing: without the table beside it, it is refused like any file of no known name."""
+    given = build_place_tagger(tmp_path / "wd-swinv2-tagger-v3")
+    assert [path.name for path in candidates([given])] == ["model.onnx"]
+    made = brought(given / "model.onnx", shelf)
+    assert made.problem == "" and made.target == shelf / "wd14" / "model.onnx" and made.fresh
+    assert (shelf / "wd14" / "selected_tags.csv").read_bytes() == (given / "selected_tags.csv").read_bytes()
+    assert conditions(shelf)["model.onnx"] == (Condition.OWN, "")
+    assert not brought(given / "model.onnx", shelf).fresh
+    (given / "selected_tags.csv").unlink()
+    assert "no detector goes by this name" in brought(given / "model.onnx", tmp_path / "other").problem
 
 
 def test_nothing_is_overwritten(tmp_path: Path, shelf: Path) -> None:
@@ -197,15 +211,15 @@ def test_what_can_be_asked_for() -> None:
 
 
 def test_the_table_agrees_with_the_files_themselves(fixtures: Path) -> None:
-    counted = 0
+    found = set()
     for path in sorted((fixtures / "weights").rglob("*")):
         digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         model = by_hash(digest)
         if model is not None:
             assert path.stat().st_size == model.size
             assert path.suffix == Path(model.name).suffix
-            counted += 1
-    assert counted == len(KNOWN_MODELS) == 9
+            found.add(model.name)
+    assert found == {model.name for model in KNOWN_MODELS} - UNSEEN and len(found) == 9
 
 
 def test_the_table_is_consistent() -> None:
