@@ -1,6 +1,6 @@
 """How well the detectors for real photos do on photos that nobody here took.
 
-    python bench/real_detectors.py FIXTURES
+    python bench/real_detectors.py FIXTURES [--embedder FILE]
 
 Prints one line per figure: name, value, what it was counted on. Reads the fixtures in place; writes nothing.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from fixture_folder import fixtures_of
+from fixture_folder import with_fixtures
 from PIL import Image
 
 from twinloop.adapters.detectors.fsanet import FsaNet
@@ -24,9 +24,10 @@ from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace
 from twinloop.adapters.detectors.mediapipe_hands import MediaPipeHands
 from twinloop.adapters.detectors.yolov5_face import YoloV5Face
 from twinloop.adapters.detectors.yunet import YuNet
-from twinloop.adapters.embedders.mobilefacenet import MobileFaceNet
+from twinloop.adapters.embedders.aligned_face import AlignedFaceEmbedder
 from twinloop.domain.faces import Face, ImageArray
 from twinloop.domain.statistics import wilson
+from twinloop.facets import face_angle
 from twinloop.facets.face_angle import angle_of
 from twinloop.ports import Embedder, FaceDetector, PartDetector, PoseEstimator
 
@@ -107,6 +108,19 @@ def poses(name: str, portraits: list[Portrait], estimator: PoseEstimator) -> Non
             f"{name}: {side}", f"yaw {np.mean(values):+.1f} +- {np.std(values):.1f}",
             f"pitch {np.mean(pitches[side]):+.1f}, {len(values)} measured",
         )  # fmt: skip
+
+
+def confidences(name: str, portraits: list[Portrait], estimator: PoseEstimator) -> None:
+    """How sure the face detector is of heads that are turned but level; this stood for face quality where nothing measures that."""
+    found: dict[str, list[float]] = {angle: [] for angle in face_angle.VALUES}
+    for portrait in (p for p in portraits if p.side != "up"):
+        pose = None if portrait.face is None else estimator.pose(portrait.image, portrait.face)
+        if portrait.face is not None and pose is not None:
+            found[angle_of(pose.yaw)].append(portrait.face.confidence)
+    for angle, values in found.items():
+        if values:
+            sure = f"{np.mean(values):.3f} +- {np.std(values):.3f}"
+            line(f"{name}: confidence, {angle}", sure, f"{len(values)} level portraits")
 
 
 def eyes_and_moods(portraits: list[Portrait], measurer: MediaPipeFace) -> None:
@@ -213,7 +227,7 @@ def pictures(photos: Path) -> Iterator[Path]:
     yield from sorted((photos / "human_samples").glob("*.jpg"))
 
 
-def main(fixtures: Path) -> None:
+def main(fixtures: Path, file: Path | None) -> None:
     cv2.setNumThreads(1)
     weights, photos = fixtures / "weights", fixtures / "photos"
     yunet = YuNet(weights / "yunet/face_detection_yunet_2026may.onnx")
@@ -225,7 +239,7 @@ def main(fixtures: Path) -> None:
         weights / "mediapipe_hands/hand_landmark_lite_pr_v1.onnx",
     )
     mesh = MediaPipeFace(weights / "mediapipe_face/face_landmarker_v2_with_blendshapes.task")
-    embedder = MobileFaceNet(weights / "mobilefacenet/MobileFaceNet.onnx")
+    embedder = AlignedFaceEmbedder(file or weights / "mobilefacenet/MobileFaceNet.onnx")
 
     parity(photos, yolo, export)
     for name, detector in (("yunet", yunet), ("yolov5n-0.5", yolo)):
@@ -238,6 +252,7 @@ def main(fixtures: Path) -> None:
         )
         poses(f"{name} + fsanet", portraits, fsanet)
         poses(f"{name} + landmarks", portraits, LandmarkPose())
+        confidences(name, portraits, fsanet)
     eyes_and_moods(cmu(photos, yunet), mesh)
     hands(photos, yunet, finder)
     identity(photos, yunet, embedder)
@@ -249,8 +264,11 @@ def main(fixtures: Path) -> None:
     speed("fsanet pair", lambda: fsanet.pose(image, face))
     speed("hands (none there)", lambda: finder.parts(image, [face]))
     speed("mesh and blendshapes", lambda: mesh.measure(image, face))
-    speed("mobilefacenet", lambda: embedder.embed(image, face))
+    speed(embedder.kind.name, lambda: embedder.embed(image, face))
 
 
 if __name__ == "__main__":
-    main(fixtures_of(__doc__))
+    parser = with_fixtures(__doc__)
+    parser.add_argument("--embedder", type=Path, metavar="FILE", help="measure identity with this file, not with MobileFaceNet")
+    given = parser.parse_args()
+    main(given.fixtures, given.embedder)

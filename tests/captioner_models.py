@@ -65,6 +65,13 @@ def build_tagger(folder: Path, side: int = 64) -> Path:
     return folder
 
 
+def build_place_tagger(folder: Path, red: str = "indoors", blue: str = "outdoors") -> Path:
+    """The same tagger with tags of places: ``red`` of red pictures, ``blue`` of blue ones."""
+    table = build_tagger(folder) / "selected_tags.csv"
+    table.write_text(table.read_text().replace("red_shirt", red).replace("blue_shirt", blue))
+    return folder
+
+
 def build_blip(folder: Path, seed: int = 0) -> Path:
     """A BLIP folder as transformers saves one."""
     import torch

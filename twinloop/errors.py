@@ -11,6 +11,7 @@ TwinLoopError                 the message says what happened and what to do next
 +-- MissingTool               another program, which the user chose to work with, is not where it was said to be
 +-- ToolFailed                another program ended with an error; its last words and its log are named
 +-- MissingModel              a model or detector that is needed here is not there
+|   +-- NotFetched            one that the hub has, and that may be downloaded
 +-- DownloadError             a file that the user asked to fetch cannot be fetched
 +-- StateError                what lies in the output folder does not fit this run
 |   +-- Locked                another process works in this folder
@@ -107,6 +108,10 @@ class ToolFailed(TwinLoopError):
 
 class MissingModel(TwinLoopError):
     """A model that this step needs is not on this machine."""
+
+
+class NotFetched(MissingModel):
+    """A model that the hub has was not fetched yet; with leave to download, it would be."""
 
 
 class DownloadError(TwinLoopError):

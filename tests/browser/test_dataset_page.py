@@ -223,6 +223,8 @@ def test_another_copy_is_kept_and_photos_are_filtered(vault_home: Path, visit: C
         )
         page.get_by_label("Show").select_option("left out")
         page.get_by_text("blurred (face sharpness").wait_for()
+        unseen = page.get_by_role("row", name=re.compile("^hands", re.IGNORECASE))
+        assert unseen.get_by_role("cell").text_content() == "not measured in the scan"
         watched.clean()
 
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from tests.unit.adapters.detectors.onnx_files import quality_onnx
+from tests.unit.things import Recording, shot
 from twinloop import wiring
 from twinloop.adapters.fakes import FakeTruth, fake_image
 from twinloop.domain.faces import ImageArray
+from twinloop.facets import BUILTIN
 from twinloop.ports import DetectorPack
+from twinloop.stages.assess import assess
+from twinloop.stages.generate import MadeImage
+from twinloop.stages.observe import Observer
+from twinloop.store.atomic import sha256_file
+from twinloop.store.catalog import Catalog
 
 Photo = Callable[[str], ImageArray]
 MADE = ("fake", "nano")
@@ -27,7 +37,17 @@ def nano_picture() -> ImageArray:
     return render(Identity(), Scene(yaw=30.0, hands=1, framing="portrait")).image
 
 
-@pytest.fixture(params=[*MADE, "models", "yolo", "mediapipe"])
+def with_quality(weights: Path, folder: Path) -> Path:
+    """A models folder whose detector of face quality is a stand-in, as its file is not here."""
+    (folder / "ediffiqa_tiny_jun2024.onnx").write_bytes(quality_onnx())
+    for name in ("yunet/face_detection_yunet_2026may.onnx", "mobilefacenet/MobileFaceNet.onnx"):
+        shutil.copy(weights / name, folder)
+    for path in (*(weights / "mediapipe_hands").glob("*.onnx"), *(weights / "mediapipe_face").glob("*.task")):
+        shutil.copy(path, folder)
+    return folder
+
+
+@pytest.fixture(params=[*MADE, "models", "yolo", "mediapipe", "quality"])
 def world(request: pytest.FixtureRequest) -> tuple[DetectorPack, ImageArray]:
     """A pack, and a picture of one person that it is made for."""
     if request.param == "fake":
@@ -36,6 +56,9 @@ def world(request: pytest.FixtureRequest) -> tuple[DetectorPack, ImageArray]:
         return wiring.build_pack("nano"), nano_picture()
     fixtures: Path = request.getfixturevalue("fixtures")
     photo: Photo = request.getfixturevalue("photo")
+    if request.param == "quality":
+        folder = with_quality(fixtures / "weights", request.getfixturevalue("tmp_path"))
+        return wiring.build_pack(str(folder)), photo("skimage/astronaut.png")
     forced = "" if request.param == "models" else f"{request.param}:"
     return wiring.build_pack(f"{forced}{fixtures / 'weights'}"), photo("skimage/astronaut.png")
 
@@ -97,6 +120,35 @@ def test_measures_are_shares_and_only_what_is_covered(pack: DetectorPack, pictur
         named = {name: value for name, value in found.items() if name.split(".")[0] in COVERS or name == "eyes_open"}
         assert named and all(0 <= value <= 1 for value in named.values())
         assert {name.split(".")[0].replace("eyes_open", "eyes") for name in named} <= measurer.covers
+
+
+def test_face_quality_is_measured_where_it_is_covered_and_nothing_stands_for_it(
+    pack: DetectorPack, picture: ImageArray
+) -> None:
+    assert pack.faces is not None
+    (face,) = pack.faces.detect(picture)
+    covered = any("face_quality" in measurer.covers for measurer in pack.measurers)
+    found = {name for measurer in pack.measurers for name in measurer.measure(picture, face)}
+    assert ("face_quality" in found) is covered
+    assert covered or pack.least_face_quality is None
+
+
+def test_the_panel_has_a_quality_where_the_packs_scale_is_known_and_none_by_confidence(
+    pack: DetectorPack, picture: ImageArray, tmp_path: Path
+) -> None:
+    """No photo of the person is at hand here, so a scale that is learned from photos tells nothing."""
+    path = tmp_path / "panel_001.png"
+    Image.fromarray(picture).save(path)
+    made = [MadeImage(path, sha256_file(path), shot(1))]
+    with Catalog(None) as catalog:
+        observer = Observer(pack, BUILTIN)
+        now = assess(made, 1, observer, catalog, None, Recording())
+        begun_before = assess(made, 1, observer, catalog, None, Recording(), ruler=2)
+    known = pack.least_face_quality is not None
+    assert ("quality" in now.samples) is ("quality" in now.metrics) is known
+    counted = [now.samples[name][0] for name in ("on_target", "quality") if name in now.samples]
+    assert now.samples["overall"] == pytest.approx([np.mean(counted)])
+    assert begun_before.ruler == 2 and begun_before.samples["quality"][0] > 0
 
 
 def test_nobody_there(pack: DetectorPack) -> None:

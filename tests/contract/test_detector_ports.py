@@ -16,7 +16,7 @@ from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace
 from twinloop.adapters.detectors.mediapipe_hands import MediaPipeHands
 from twinloop.adapters.detectors.yolov5_face import YoloV5Face
 from twinloop.adapters.detectors.yunet import YuNet
-from twinloop.adapters.embedders.mobilefacenet import MobileFaceNet
+from twinloop.adapters.embedders.aligned_face import AlignedFaceEmbedder
 from twinloop.domain.faces import Box, Face, ImageArray
 from twinloop.facets import expression, framing
 from twinloop.ports import DetectorPack, Embedder, FaceDetector, Measurer, PartDetector, PoseEstimator
@@ -47,7 +47,7 @@ MEASURERS: dict[str, Callable[[Path], Measurer]] = {
     "mediapipe-face": lambda w: MediaPipeFace(w / "mediapipe_face/face_landmarker_v2_with_blendshapes.task"),
 }
 EMBEDDERS: dict[str, Callable[[Path], Embedder]] = {
-    "mobilefacenet": lambda w: MobileFaceNet(w / "mobilefacenet/MobileFaceNet.onnx"),
+    "mobilefacenet": lambda w: AlignedFaceEmbedder(w / "mobilefacenet/MobileFaceNet.onnx"),
 }
 TASK = "mediapipe_face/face_landmarker_v2_with_blendshapes.task"
 NOTHING = np.full((120, 90, 3), 128, dtype=np.uint8)

@@ -258,6 +258,24 @@ def test_a_photo_can_be_the_start(trained: Trained) -> None:
     assert not np.array_equal(near, other)
 
 
+def test_a_face_can_be_redrawn_or_it_is_said_that_it_cannot(trained: Trained) -> None:
+    """With a LoRA that is worn before and after, in batches, and the next images are what they were."""
+    generator = trained.generator()
+    generator.load_lora(trained.lora)
+    before, settings = pictures(generator, 2), replace(GENERATION, steps=4, strength=0.5, batch_size=2)
+    given = list(zip(shots(3), [*before, before[0]], strict=True))
+    if not trained.family.image_pipeline:
+        with pytest.raises(InputError, match=r"generation\.face_detail: .*cannot redraw a face.*to 0"):
+            list(generator.redraw(given, settings))
+        return
+    worn = [image for _, image in generator.redraw(given, settings)]
+    assert np.array_equal(worn, [image for _, image in generator.redraw(given, settings)])
+    assert all(not np.array_equal(old, new) for (_, old), new in zip(given, worn, strict=True))
+    assert np.array_equal(before, pictures(generator, 2))
+    generator.load_lora(None)
+    assert not np.array_equal(worn, [image for _, image in generator.redraw(given, settings)])
+
+
 @pytest.mark.parametrize("width", [SIZE, SIZE + 32])
 def test_neighbours_do_not_matter(trained: Trained, width: int) -> None:
     """Prompts of several lengths in one batch, and pictures that are not square."""

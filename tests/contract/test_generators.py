@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,41 @@ def test_neighbours_do_not_matter(makers: Makers) -> None:
     turned = images(generator, shots()[::-1])[::-1]
     for a, b in zip(together, turned, strict=True):
         assert np.abs(a.astype(int) - b).max() <= 2  # other places in a batch may round differently
+
+
+def redrawn(generator: Generator, wanted: list[Shot], strength: float = 0.6) -> list[ImageArray]:
+    settings = replace(GENERATION, steps=4, strength=strength)
+    pictures = [(shot, image) for shot, image in zip(wanted, first_pictures(wanted), strict=True)]
+    made = list(generator.redraw(pictures, settings))
+    assert [shot.key for shot, _ in made] == [shot.key for shot in wanted]
+    return [image for _, image in made]
+
+
+def first_pictures(wanted: list[Shot]) -> list[ImageArray]:
+    """Smooth pictures, by seed."""
+    slopes = [np.random.default_rng(shot.seed).uniform(-1, 1, (2, 3)) for shot in wanted]
+    down, across = np.mgrid[:SIZE, :SIZE, None][:2] / SIZE
+    return [np.uint8(128 + 60 * (down * slope[0] + across * slope[1])) for slope in slopes]
+
+
+def test_pictures_are_drawn_over_more_or_less(makers: Makers) -> None:
+    generator = makers.generator()
+    wanted = shots()
+    made = redrawn(generator, wanted)
+    assert all(image.shape == (SIZE, SIZE, 3) and image.dtype == np.uint8 for image in made)
+    assert same(made, redrawn(generator, wanted))
+    assert not same(made, redrawn(generator, [replace(shot, seed=shot.seed + 1) for shot in wanted]))
+    assert not same(made, redrawn(generator, wanted, strength=0.3))
+    started = [replace(shot, source="nowhere.png") for shot in wanted]
+    assert same(made, redrawn(generator, started)), "what a shot started from counts for nothing"
+    assert list(generator.redraw([], GENERATION)) == []
+
+
+def test_neighbours_do_not_matter_where_pictures_are_drawn_over(makers: Makers) -> None:
+    generator = makers.generator()
+    together, turned = redrawn(generator, shots()), redrawn(generator, shots()[::-1])[::-1]
+    for a, b in zip(together, turned, strict=True):
+        assert np.abs(a.astype(int) - b).max() <= 2
 
 
 def test_a_lora_changes_the_images_and_comes_off_without_trace(makers: Makers, lora: Path) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from tests.contract.test_detector_ports import MEASURERS, NOTHING, PARTS, Photo
+from tests.unit.adapters.detectors.onnx_files import quality_onnx
+from twinloop.adapters.detectors.face_quality import EDifFiqa
 from twinloop.adapters.detectors.yolov8 import PartsAsEyes, YoloV8Parts
 from twinloop.domain.faces import Box, Face, ImageArray
 from twinloop.ports import Measurer, PartDetector
@@ -56,8 +58,13 @@ def part_case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return Case(lambda: make(weights), lambda: make(weights), photo("human_samples/stock-emotions-a-1.jpg"), FACE)
 
 
-@pytest.fixture(scope="module", params=[*MEASURERS, *LAYOUTS])
+@pytest.fixture(scope="module", params=[*MEASURERS, *LAYOUTS, "ediffiqa"])
 def measure_case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case[Measurer]:
+    if request.param == "ediffiqa":
+        path = tmp_path_factory.mktemp("quality") / "ediffiqa_tiny.onnx"
+        path.write_bytes(quality_onnx())
+        bright = np.full((300, 200, 3), 200, np.uint8)
+        return Case(lambda: EDifFiqa(path), lambda: EDifFiqa(path), bright, Face(Box(40, 60, 160, 200), 0.9))
     if request.param in LAYOUTS:
         paths = ultralytics(tmp_path_factory.mktemp("eyes"), LAYOUTS[request.param], "eye")
         return Case(lambda: eyes(paths[0]), lambda: eyes(paths[1]), noise(), FACE)
@@ -112,7 +119,10 @@ def test_measures_are_shares_of_what_is_covered(measure_case: Case[Measurer]) ->
     measurer = measure_case.open()
     found = dict(measurer.measure(measure_case.picture, measure_case.face))
     assert measurer.covers and measurer.covers <= COVERS
-    assert found["eyes_open"] > 0 and all(0 <= value <= 1 for value in found.values())
+    told = {"eyes": "eyes_open", "face_quality": "face_quality"}
+    assert all(found[name] > 0 for covered, name in told.items() if covered in measurer.covers)
+    assert set(found) & set(told.values()) == {name for covered, name in told.items() if covered in measurer.covers}
+    assert all(0 <= value <= 1 for value in found.values())
 
 
 def test_nothing_is_measured_without_a_face_and_no_eyes_where_there_are_none(measure_case: Case[Measurer]) -> None:

@@ -14,7 +14,7 @@ from tests.functional.console import ROOT, twinloop
 from tests.http_files import Site, serving
 from tests.unit.adapters.detectors.onnx_files import small_onnx
 from twinloop.cli.models import told
-from twinloop.domain.known_models import KNOWN_MODELS, KnownModel
+from twinloop.domain.known_models import KNOWN_MODELS, UNSEEN, KnownModel
 from twinloop.domain.model_roles import NEEDS, role_of
 from twinloop.stages import models as stage
 from twinloop.stages.models import chosen
@@ -38,10 +38,11 @@ def test_a_folder_brought_offline_is_known_verified_and_used(capsys: pytest.Capt
     assert (
         "web page" in said.err and "Git LFS pointer" in said.err and "lora_disney.safetensors: no detector" in said.err
     )
-    assert {path.name for path in Path("models").iterdir()} == {*(model.name for model in KNOWN_MODELS), "models.json"}
+    here = {model.name for model in KNOWN_MODELS} - UNSEEN
+    assert {path.name for path in Path("models").iterdir()} == {*here, "models.json"}
     said = twinloop(capsys, "models", "verify", "--json")
     assert said.code == 0
-    assert {item["state"] for item in said.data} == {"known"} and len(said.data) == len(KNOWN_MODELS)
+    assert {item["state"] for item in said.data} == {"known"} and len(said.data) == len(here)
     said = twinloop(capsys, "doctor")
     assert "Detectors: faces from face_detection_yunet_2026may.onnx (YuNet)" in said.out
     assert "eyes and expression from face_landmarker_v2_with_blendshapes.task (MediaPipe face)" in said.out
@@ -52,9 +53,37 @@ def test_a_list_without_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert said.code == 0
     assert "MobileFaceNet.onnx" in said.out and "missing" in said.out and "twinloop models pull" in said.out
     data = twinloop(capsys, "models", "list", "--json").data
-    assert [item["name"] for item in data] == [model.name for model in KNOWN_MODELS]
-    assert all(item["licence"] and item["source"] and item["sha256"] and item["size"] for item in data)
+    usual = ["yolov5l-face.pt", "hand_yolov8n.pt", "eyes_yolov.pt"]
+    assert [item["name"] for item in data] == [*(model.name for model in KNOWN_MODELS), *usual]
+    known = data[: len(KNOWN_MODELS)]
+    assert all(item["licence"] and item["source"] and item["sha256"] and item["size"] for item in known)
+    assert all(item["state"] == "missing" and item["source"] and item["detail"] for item in data[len(known) :])
     assert twinloop(capsys, "models", "verify").code == 2
+
+
+def test_the_files_that_guides_name_are_told_with_what_serves_instead(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("models").mkdir()
+    Path("models/palm_a.onnx").write_bytes(small_onnx())
+    Path("models/hand_landmark_a.onnx").write_bytes(small_onnx())
+    shutil.copy(Path("models/palm_a.onnx"), "models/yolov5l-face.pt")  # an ONNX file under its name
+    for command in (("models", "list"), ("doctor",)):
+        said = " ".join(twinloop(capsys, *command).out.split())
+        assert "yolov5l-face.pt: broken, and nothing does its work; a YuNet file" in said
+        assert "hand_yolov8n.pt: missing; hand_landmark_a.onnx and palm_a.onnx do its work" in said
+        assert "From Bingsu/adetailer" in said and "eyes_yolov.pt: missing, and nothing does its work" in said
+    files = {item["name"]: item for item in twinloop(capsys, "doctor", "--json").data["usual_files"]}
+    assert files["hand_yolov8n.pt"]["instead"] == ["hand_landmark_a.onnx", "palm_a.onnx"]
+    assert [item["name"] for item in twinloop(capsys, "models", "list", "--json").data].count("yolov5l-face.pt") == 1
+    assert twinloop(capsys, "doctor", "--models-dir", "fake", "--json").data["usual_files"] == []
+
+
+def test_insightfaces_files_are_known_and_never_fetched(capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "models", "list")
+    assert "non-commercial research only" in said.out and "pull w600k" not in said.out and "pull glint" not in said.out
+    for name in ("w600k_r50.onnx", "glintr100.onnx", "w600k_mbf.onnx"):
+        said = twinloop(capsys, "models", "pull", name)
+        assert said.code == 2 and "no address" in said.err and "insightface" in said.err and "models add" in said.err
+    assert {model.name for model in chosen(["alternatives"])} == {"face_recognition_sface_2021dec.onnx"}
 
 
 def test_a_list_fits_80_columns_and_names_every_licence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,7 +157,7 @@ def test_doctor_names_a_malicious_file_that_nobody_opened(capsys: pytest.Capture
     said = twinloop(capsys, "doctor")
     assert said.code == 0
     assert said.err.count("not opened, dangerous (would use os.system") == 2
-    assert "not measured: hands, identity." in said.out
+    assert "not measured: hands, face quality, identity, setting." in said.out
     states = {Path(item["path"]).name: item["state"] for item in twinloop(capsys, "doctor", "--json").data["files"]}
     assert states["eyes_yolov.pt"] == states["other.pkl"] == "not opened, dangerous"
     assert states["face_detection_yunet_2026may.onnx"] == "in use"
@@ -139,7 +168,7 @@ def test_doctor_without_a_models_folder_says_how_to_get_one(capsys: pytest.Captu
     assert said.code == 2
     for command in ("twinloop models list", "twinloop models pull", "twinloop models add"):
         assert command in said.err
-    assert "Face_angle is" not in said.err and "setting (needs" not in said.err
+    assert "Face_angle is" not in said.err and "setting (needs setting)" in said.err
 
 
 @real
@@ -161,7 +190,7 @@ def test_analyze_says_which_detectors_it_uses(capsys: pytest.CaptureFixture[str]
     shutil.copy(WEIGHTS.parent / "photos" / "skimage" / "astronaut.png", "photos")
     said = twinloop(capsys, "analyze", "photos", "--models-dir", f"mediapipe:{WEIGHTS}")
     assert said.code == 0
-    assert said.out.startswith("Detectors (mediapipe): faces, head pose, hands, eyes, expression, identity.\n")
+    assert said.out.startswith("Detectors (mediapipe): faces, head pose, hands, eyes, expression, identity; not measured: face quality, setting.\n")
     assert "face_landmarker_v2" not in said.out, "which file measures what is told by the doctor"
     said = twinloop(capsys, "analyze", "nowhere", "--models-dir", f"mediapipe:{WEIGHTS}")
     assert said.code == 2 and "Detectors" not in said.out + said.err, "a wrong folder is told alone"

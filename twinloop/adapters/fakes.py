@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from twinloop.domain.faces import Box, Face, FloatArray, HeadPose, ImageArray, Part
+from twinloop.domain.likeness import USUAL
 from twinloop.domain.records import LoRA, TrainingSample
 from twinloop.domain.shots import Shot, derive_seed
 from twinloop.errors import MissingModel
@@ -111,11 +112,14 @@ def read_truth(image: ImageArray) -> FakeTruth | None:
     return FakeTruth(yaw, hands=hands, eyes_open=bool(eyes), person=person, likeness=likeness, quality=quality, **named)
 
 
+LEAST_FACE_QUALITY = 0.4
+
+
 class FakeDetectors:
     """All detector ports in one: it reads the blocks."""
 
     fingerprint = "fake-1"
-    strangers: tuple[float, float] | None = None
+    likeness = USUAL
     kind = "hand"
     covers = frozenset({"eyes", "expression", "setting", "lighting", "face_quality"})
 
@@ -166,7 +170,9 @@ def _direction(seed: int) -> FloatArray:
 def fake_pack() -> DetectorPack:
     """A pack that fills every port."""
     one = FakeDetectors()
-    return DetectorPack("fake", faces=one, pose=one, parts=(one,), measurers=(one,), embedder=one)
+    return DetectorPack(
+        "fake", faces=one, pose=one, parts=(one,), measurers=(one,), embedder=one, least_face_quality=LEAST_FACE_QUALITY
+    )
 
 
 class FakeGenerator:
@@ -195,6 +201,14 @@ class FakeGenerator:
             image = self._image(shot, settings)
             if look is None or not looks or look.worth_finishing(shot, image):
                 yield shot, image
+
+    def redraw(
+        self, pictures: Sequence[tuple[Shot, ImageArray]], settings: GenerationSettings
+    ) -> Iterator[tuple[Shot, ImageArray]]:
+        """Grain by the shot's seed, more of it the more is drawn anew."""
+        for shot, pixels in pictures:
+            grain = np.random.default_rng(shot.seed).normal(0, 60 * settings.strength, (*pixels.shape[:2], 1))
+            yield shot, np.asarray(np.clip(pixels + grain, 0, 255), np.uint8)
 
     def _image(self, shot: Shot, settings: GenerationSettings) -> ImageArray:
         rng = random.Random(shot.seed)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from twinloop.checks.base import Check, CheckContext
 from twinloop.checks.brightness import Brightness
 from twinloop.checks.face import FaceConfidence, FaceQuality, OneFace
+from twinloop.checks.hands import Hands
 from twinloop.checks.identity import Identity
 from twinloop.checks.novelty import Novelty
 from twinloop.checks.sharpness import Sharpness
@@ -18,6 +19,7 @@ BUILTIN: tuple[Check, ...] = (
     OneFace(),
     FaceConfidence(),
     FaceQuality(),
+    Hands(),
     Sharpness(),
     Brightness(),
     Identity(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,18 +18,22 @@ class Limits:
     Attributes:
         real_sharpness: median face sharpness of the real photos; None = not known, then ``blur_threshold`` on the whole image decides.
         sharpness_share: least face sharpness, as a share of ``real_sharpness``.
+        min_face_quality: for every head angle; None = ``real_face_quality`` decides.
+        real_face_quality: head angle -> least and usual face quality, learned from the real photos; of an angle that is not there nothing
+            is known.
     """
 
     blur_threshold: float = 100.0
     min_brightness: float = 30.0
     max_brightness: float = 225.0
     min_face_confidence: float = 0.5
-    min_face_quality: float = 0.4
+    min_face_quality: float | None = 0.4
     novelty_distance: int = 6
     sharpness: str = "image"
     real_sharpness: float | None = None
     sharpness_share: float = 0.3
     identity_tolerance: float = 2.5
+    real_face_quality: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 class Likeness(Protocol):

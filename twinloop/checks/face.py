@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from twinloop.checks.base import CheckContext, passed
+from twinloop.domain.faces import Face
 from twinloop.domain.verdicts import CheckResult, Outcome
-from twinloop.facets.face_angle import PROFILE_FROM
+from twinloop.facets.face_angle import PROFILE_FROM, angle_of
+
+
+SMALLEST_SHARE = 0.25
+"""Of the subject's face in height; what is smaller is a picture on a wall."""
+
+
+def faces_that_count(faces: Sequence[Face], smallest_share: float = SMALLEST_SHARE) -> list[Face]:
+    """The faces of an image, the subject's first, without those much smaller than it."""
+    return [face for face in faces if face.box.height >= smallest_share * faces[0].box.height]
 
 
 @dataclass(frozen=True)
 class OneFace:
     """Exactly one face; faces much smaller than the subject's (pictures on a wall) do not count."""
 
-    smallest_share: float = 0.25
+    smallest_share: float = SMALLEST_SHARE
 
     def __call__(self, context: CheckContext) -> CheckResult | None:
         if "faces" not in context.seen.measured:
             return CheckResult("one_face", Outcome.UNSURE, None, "1", "no face detector")
-        faces = context.seen.faces
-        large = [f for f in faces if f.box.height >= self.smallest_share * faces[0].box.height]
+        large = faces_that_count(context.seen.faces, self.smallest_share)
         reason = "" if len(large) == 1 else ("no face found" if not large else f"{len(large)} faces")
         return CheckResult("one_face", passed(len(large) == 1), float(len(large)), "1", reason)
 
@@ -45,16 +55,28 @@ class FaceConfidence:
 
 @dataclass(frozen=True)
 class FaceQuality:
-    """A whole face, not a smeared one; only where the pack measures it. ``share``: of the limit, less for an image that is not finished."""
+    """A whole face, not a smeared one; only where the pack measures it, and a limit is known for it: one for all faces, or one that
+    real photos of the same head angle taught. ``share``: of the limit, less for an image that is not finished.
+    """
 
     share: float = 1.0
 
     def __call__(self, context: CheckContext) -> CheckResult | None:
         quality = context.seen.measure("face_quality")
-        if quality is None:
+        known = _least_and_full(context)
+        if quality is None or known is None:
             return None
-        limit = self.share * context.limits.min_face_quality
+        least, full = known
+        limit, score = self.share * least, min(1.0, quality / full) if full > 0 else 1.0
         ok = quality >= limit
         return CheckResult(
-            "face_quality", passed(ok), round(quality, 4), f">= {limit:g}", "" if ok else f"the face is smeared ({quality:.2f})", score=quality,
+            "face_quality", passed(ok), round(quality, 4), f">= {limit:.4g}", "" if ok else f"the face is smeared ({quality:.2f})", score=score,
         )  # fmt: skip
+
+
+def _least_and_full(context: CheckContext) -> tuple[float, float] | None:
+    """The limit for this face, and the quality that leaves nothing to wish; None where nothing is known of its head angle."""
+    limits, pose = context.limits, context.seen.pose
+    if limits.min_face_quality is not None:
+        return limits.min_face_quality, 1.0
+    return None if pose is None else limits.real_face_quality.get(angle_of(pose.yaw))

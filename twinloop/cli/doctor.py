@@ -48,8 +48,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     terminal.line(f"twinloop {__version__}, Python {platform.python_version()}, computes on: {device}")
     for extra, versions in installed.items():
         _say_libraries(extra, versions, terminal)
-    settings, wrong = (None, None) if args.config is None else _checked(args)
-    forecast = {} if settings is None or wrong is not None else _training(args.config, settings, terminal)
+    settings, wrong, plannable = (None, None, False) if args.config is None else _checked(args)
+    forecast = {}
+    if settings is not None and plannable:
+        forecast = _training(args.config, settings, wrong is not None, terminal)
     models_dir = args.models_dir or (settings.models_dir if settings is not None else "models")
     files = tuple(args.facet or ())
     plugins, facets = (files, None) if settings is None else (settings.analysis.plugins, settings.analysis.facets)
@@ -67,8 +69,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     return result if detectors["facets"] else Finished(result, NOTHING_MEASURED)
 
 
-def _checked(args: argparse.Namespace) -> tuple[Settings | None, ConfigError | None]:
-    """The configuration as far as it is right, with models folder and facets of the command line; and all that is wrong with it."""
+def _checked(args: argparse.Namespace) -> tuple[Settings | None, ConfigError | None, bool]:
+    """The configuration as far as it is right, with models folder and facets of the command line; all that is wrong with it; and whether
+    that is only what keeps base model, machine or trainer from working."""
     from twinloop import wiring
     from twinloop.config import read_config, salvaged_settings
 
@@ -78,22 +81,28 @@ def _checked(args: argparse.Namespace) -> tuple[Settings | None, ConfigError | N
         if args.models_dir is not None:
             data["models_dir"] = args.models_dir
     try:
-        return wiring.check_config(data, str(args.config), wholly=True), None
+        return wiring.check_config(data, str(args.config), wholly=True), None, True
     except ConfigError as error:
-        return salvaged_settings(data)[0] if isinstance(data, dict) else None, error
+        try:
+            return wiring.check_config(data, str(args.config)), error, True
+        except ConfigError:
+            return salvaged_settings(data)[0] if isinstance(data, dict) else None, error, False
 
 
-def _training(config: Path, settings: Settings, terminal: Terminal) -> dict[str, Any]:
-    """What the configuration's training needs here, and which memory budget suffices for it."""
+def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) -> dict[str, Any]:
+    """What the configuration's training needs here, and which memory budget suffices for it. ``kept``: something keeps it from starting."""
     from twinloop import wiring
     from twinloop.store.images import find_images
 
     makers = wiring.build_makers(settings, terminal.warn)
     images = len(find_images(Path(settings.dataset_dir)))
-    forecast = makers.forecast(max(1, images))
-    terminal.line(
-        f"\nTraining of {config} on {plural(images, 'image')}, {makers.training(max(1, images)).steps} steps:"
-    )
+    training = makers.training(max(1, images))
+    forecast = None if kept else makers.forecast(max(1, images))
+    terminal.line(f"\nTraining of {config} on {plural(images, 'image')}, {training.steps} steps:")
+    if kept:
+        terminal.line(f"  - rank {training.rank}, {training.resolution} px; prompts and captions as {makers.style}")
+        terminal.line("  - memory and time cannot be told before it can start: see the mistakes at the end")
+        return {"training": None}
     if forecast is None:
         terminal.line("  - what it needs cannot be told for this base model or trainer")
         return {"training": None}
@@ -130,8 +139,12 @@ def _detectors(
     except TwinLoopError as error:
         files = _files(models_dir, None, terminal)
         terminal.warn(str(error))
-        return {"models_dir": models_dir, "files": files, "facets": {}, "missing_models": [str(error)]}
+        usual = _usual(models_dir, terminal)
+        return {
+            "models_dir": models_dir, "files": files, "facets": {}, "missing_models": [str(error)], "usual_files": usual,
+        }  # fmt: skip
     files = _files(models_dir, observer.pack, terminal)
+    usual = _usual(models_dir, terminal)
     missing = list(observer.pack.missing)
     for line in missing:
         terminal.warn(line)
@@ -140,7 +153,7 @@ def _detectors(
     for name, state in facets.items():
         terminal.line(f"  - {name}: {state}")
     identity = "identity" in observer.measured
-    terminal.line(f"  - identity of the person: {'measured' if identity else 'not measured'}")
+    terminal.line(f"  - identity of the person: {'measured' if identity else 'not measured'}{_by_whom(observer.pack)}")
     return {
         "models_dir": models_dir,
         "pack": observer.pack.name,
@@ -151,7 +164,32 @@ def _detectors(
         "facets": facets,
         "identity": identity,
         "missing_models": missing,
+        "usual_files": usual,
     }
+
+
+def _usual(models_dir: str, terminal: Terminal) -> list[dict[str, Any]]:
+    """The files that guides name; nothing of them where a built-in pack is asked for."""
+    from twinloop.cli.models import usual_lines
+    from twinloop.domain.model_roles import pack_and_folder
+    from twinloop.stages.usual_files import usual_files
+    from twinloop.wiring.names import FAKE, NANO
+
+    if models_dir in (FAKE, NANO):
+        return []
+    found = list(usual_files(Path(pack_and_folder(models_dir)[1])))
+    for line in usual_lines(found):
+        terminal.line(line)
+    return [usual.to_json() for usual in found]
+
+
+def _by_whom(pack: DetectorPack) -> str:
+    """Which embedder tells people apart, and how sure its limits are; "" where no file was chosen for it."""
+    from twinloop.domain.embedders import embedder_called
+
+    what = next((choice.what for choice in pack.choices if choice.port == "identity"), "")
+    kind = embedder_called(what)
+    return "" if kind is None else f" by {kind.name}; its limits are {kind.limits_from}"
 
 
 def _files(models_dir: str, pack: DetectorPack | None, terminal: Terminal) -> list[dict[str, str]]:

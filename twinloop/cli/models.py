@@ -6,6 +6,7 @@ import argparse
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.command import Command, Finished, HelpFormatter, add_command
@@ -15,9 +16,11 @@ from twinloop.errors import DownloadError, InputError
 
 if TYPE_CHECKING:
     from twinloop.stages.models import Brought, Item
+    from twinloop.stages.usual_files import Usual
 
 SUMMARY = "Model files: what is known and there; add, fetch, verify."
 PROBLEMS = 2
+_WIDTH = 80
 
 
 def add_group(subparsers: Any) -> None:
@@ -67,6 +70,7 @@ def _file_name(text: str) -> str:
 def run_list(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.cli.tables import columns
     from twinloop.stages.models import survey
+    from twinloop.stages.usual_files import usual_files
     from twinloop.store.models_folder import check_no_file
 
     check_no_file(args.models_dir)
@@ -81,11 +85,24 @@ def run_list(args: argparse.Namespace, terminal: Terminal) -> Any:
         if item.detail:
             terminal.warn(f"{item.path}: {item.detail}")
     fetchable = [item.name for item in items if item.path is None and item.known is not None and item.known.url]
+    usual = list(usual_files(args.models_dir))
+    for line in usual_lines(usual):
+        terminal.line(line)
     if fetchable:
         terminal.line("\nCan be fetched:")
         at = "" if args.models_dir == Path("models") else f" --models-dir {shlex.quote(str(args.models_dir))}"
         terminal.line("\n".join(f"  twinloop models pull {name}{at}" for name in fetchable))
-    return [_data(item) for item in items]
+    return [_data(item) for item in items] + [_usual_data(file) for file in usual if file.path is None]
+
+
+def usual_lines(found: Sequence[Usual]) -> Iterator[str]:
+    """The files that guides name, each with its state, what serves instead and where it comes from."""
+    yield "\nYOLO files that guides name"
+    for usual in found:
+        yield from wrap(f"{usual.file.name}: {usual.line}", _WIDTH, initial_indent="  ", subsequent_indent="    ")
+        if usual.state != "there":
+            told = f"{usual.file.source} Licence: {usual.file.licence}"
+            yield from wrap(told, _WIDTH, initial_indent="    ", subsequent_indent="    ")
 
 
 def _licences(items: Sequence[Item]) -> Iterator[str]:
@@ -179,13 +196,24 @@ def _finished(found: Sequence[Brought]) -> Finished:
 
 
 def _role(item: Item) -> str:
-    from twinloop.domain.model_roles import role_of
+    from twinloop.domain.model_roles import role_at
 
-    return item.known.role if item.known is not None else str(role_of(item.name) or "")
+    if item.known is not None:
+        return item.known.role
+    return str((role_at(item.path) if item.path is not None else None) or "")
 
 
 def _size(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
+
+
+def _usual_data(usual: Usual) -> dict[str, Any]:
+    """One that is not there, in the form of the others."""
+    told = usual.to_json()
+    return {
+        "name": told["name"], "state": told["state"], "path": None, "role": str(usual.file.role), "pack": "yolo", "size": None,
+        "sha256": None, "licence": told["licence"], "source": told["source"], "url": None, "detail": told["detail"],
+    }  # fmt: skip
 
 
 def _data(item: Item) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="check configuration, photos and models, show the gaps and the prompts of round 1, write nothing",
+        help="check configuration, photos and models, show the gaps and the prompts of round 1, write and download nothing; a base model that is not here is only warned of",
     )
 
 
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.wiring import build_toolbox, check_config
 
     settings = check_config(read_config(args.config), str(args.config))
-    toolbox = build_toolbox(settings, terminal)
+    toolbox = build_toolbox(settings, terminal, planning=args.dry_run)
     workspace = workspace_of(settings)
     if args.dry_run:
         plan = _preview(settings, toolbox, terminal)
@@ -68,6 +68,7 @@ def _put_aside(settings: Settings, workspace: Workspace, terminal: Terminal) -> 
         ("dataset_dir", settings.dataset_dir),
         ("training.initial_lora", settings.training.initial_lora),
         ("training.start_from", settings.training.start_from),
+        ("training.assistant_lora", settings.training.assistant_lora),
     ):
         if place and any(Path(place).resolve().is_relative_to(folder) for folder in moving):
             raise InputError(

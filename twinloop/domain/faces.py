@@ -93,10 +93,34 @@ class Face:
     embedding: FloatArray | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class HandShape:
+    """What a landmark net made of one hand, looked at several times (turned, mirrored, from further away).
+
+    Attributes:
+        landmarks: (21, 2) float32 pixels, in MediaPipe's order: wrist, then four each of thumb, index, middle, ring and little finger, the tip last.
+        handedness: 0..1, which hand it is; near 0.5 it could be either.
+        presence: 0..1, least probability of a hand over all looks.
+        spread: how far the looks put the landmarks from the first one's, in sizes of the palm (mean).
+    """
+
+    landmarks: FloatArray
+    handedness: float
+    presence: float
+    spread: float
+
+
 @dataclass(frozen=True)
 class Part:
-    """A hand (or another named part) in pixels of the observed image."""
+    """A hand (or another named part) in pixels of the observed image.
+
+    Attributes:
+        shape: of a hand; None where the detector tells none.
+        box_only: found on photos by a detector that draws boxes: it says nothing of how well a hand is formed.
+    """
 
     kind: str
     box: Box
     confidence: float
+    shape: HandShape | None = None
+    box_only: bool = False

@@ -9,6 +9,9 @@ from typing import Protocol, runtime_checkable
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.observation import Observation, Reading
 
+BARE = -1
+"""What a facet's ``wording`` says of a picture of which the value was told and nothing more."""
+
 
 @dataclass(frozen=True)
 class Phrase:
@@ -21,6 +24,7 @@ class Phrase:
         usual: nearly every picture has it, so that a caption leaves it unsaid: said in all, it would fuse with the trigger. Prompts say it.
         missing: what a caption says of a picture in which it was looked for and not found; () = nothing. Of several the facet's ``wording`` picks one.
         wish: how photos of it are asked for, after "5 real photos": ``in profile``; "" = in general words.
+        bare: the value alone, for the caption of a picture of which no more was told than that (the facet's ``wording`` says `BARE`); "" = a phrase.
         beside: other facet -> its values that leave room for this one in a picture; a facet that is not named leaves it with all of its values.
     """
 
@@ -30,6 +34,7 @@ class Phrase:
     usual: bool = False
     missing: tuple[str, ...] = ()
     wish: str = ""
+    bare: str = ""
     beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 

@@ -7,6 +7,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
+
+from twinloop.domain.embedders import embedder_of
 
 
 class Role(StrEnum):
@@ -20,18 +23,24 @@ class Role(StrEnum):
     HAND_YOLO = "YOLOv8 hands"
     EYES_YOLO = "YOLOv8 eyes"
     FACE_TASK = "face landmarker"
-    EMBEDDER = "MobileFaceNet"
+    EMBEDDER = "face embedder"
+    FACE_QUALITY = "eDifFIQA"
+    TAGGER = "WD14-type tagger"
 
 
 WORK: Mapping[Role, str] = {
     Role.FACE_YOLO: "faces", Role.FACE_YUNET: "faces", Role.POSE_FSANET: "head pose", Role.PALM: "hands", Role.HAND: "hands",
     Role.HAND_YOLO: "hands", Role.EYES_YOLO: "eyes", Role.FACE_TASK: "eyes", Role.EMBEDDER: "identity",
+    Role.FACE_QUALITY: "face quality", Role.TAGGER: "setting",
 }  # fmt: skip
 """What a file measures above all: of several with the same work one is opened."""
 OTHER_HALF: Mapping[Role, tuple[Role, str]] = {
     Role.PALM: (Role.HAND, "hand_landmark_*.onnx"), Role.HAND: (Role.PALM, "palm_detection_*.onnx"),
 }  # fmt: skip
 """Roles that work in pairs, and how the other file is called."""
+
+TAGGER_FILES = ("model.onnx", "selected_tags.csv")
+"""A tagger and its table of tags lie side by side; the first name alone tells nothing."""
 
 _TORCH_OR_ONNX = r"\.(pt|pth|pkl|onnx)$"
 #: Name pattern (lower case) -> role. The first that fits counts: a hand detector may be a YOLOv5 too.
@@ -44,13 +53,28 @@ _NAMES: tuple[tuple[str, Role], ...] = (
     (r"fsa-?net.*\.onnx$", Role.POSE_FSANET),
     (r"palm.*\.onnx$", Role.PALM),
     (r"face_landmarker.*\.task$", Role.FACE_TASK),
-    (r"mobile_?face_?net.*\.onnx$", Role.EMBEDDER),
+    (r"ediffiqa.*\.onnx$", Role.FACE_QUALITY),
 )
 
 
 def role_of(name: str) -> Role | None:
     """What a file of this name is for; None when no rule fits."""
-    return next((role for pattern, role in _NAMES if re.search(pattern, name.lower())), None)
+    told = next((role for pattern, role in _NAMES if re.search(pattern, name.lower())), None)
+    return told or (Role.EMBEDDER if embedder_of(name) is not None else None)
+
+
+def role_at(path: Path) -> Role | None:
+    """As `role_of`, of a file that is there: ``model.onnx`` is a tagger where its table of tags lies beside it."""
+    model, table = TAGGER_FILES
+    if path.name == model and path.with_name(table).is_file():
+        return Role.TAGGER
+    return role_of(path.name)
+
+
+def kind_of(role: Role, name: str) -> str:
+    """What a file of this role and name is, as people call it."""
+    kind = embedder_of(name) if role is Role.EMBEDDER else None
+    return role.value if kind is None else kind.name
 
 
 @dataclass(frozen=True)
@@ -58,7 +82,7 @@ class Need:
     """One thing the product can measure, and what brings it.
 
     Attributes:
-        port: ``faces``, ``head pose``, ``hands``, ``eyes and expression``, ``identity``.
+        port: ``faces``, ``head pose``, ``hands``, ``eyes and expression``, ``face quality``, ``identity``, ``setting``.
         choices: alternatives; each is a set of roles that must all be there.
         get: names and homes of files that fill it. without: what then is, after "so".
     """
@@ -91,9 +115,19 @@ NEEDS = (
         "expression is not measured, and composition: eyes_visible only with an eye detector (eyes_*.pt)",
     ),
     Need(
+        "face quality", (frozenset({Role.FACE_QUALITY}),),
+        "ediffiqa_tiny_jun2024.onnx (opencv/opencv_zoo)",
+        "face quality is not measured: it is no part of the overall score, and smeared faces are told by their sharpness and likeness alone",
+    ),
+    Need(
         "identity", (frozenset({Role.EMBEDDER}),),
-        "MobileFaceNet.onnx (foamliu/MobileFaceNet)",
+        "MobileFaceNet.onnx (foamliu/MobileFaceNet) or face_recognition_sface_2021dec.onnx (opencv/opencv_zoo); ArcFace files of InsightFace work, too",
         "identity is not measured (no clustering by person, no identity check of synthetic images)",
+    ),
+    Need(
+        "setting", (frozenset({Role.TAGGER}),),
+        "model.onnx and selected_tags.csv of a WD14-type tagger (SmilingWolf/wd-swinv2-tagger-v3 on huggingface.co) into a folder wd14 in it",
+        "setting (indoors, outdoors, studio, street) is not measured",
     ),
 )  # fmt: skip
 
@@ -113,25 +147,24 @@ def files_hint(folder: object) -> str:
     )
 
 
-_DRAWN_ONLY = frozenset({"setting"})
-"""What no known file can bring a measure of, for photos; the embedded detectors do, for their drawn pictures."""
-NO_DETECTOR_EXISTS = "told on the drawn pictures of the embedded world only; there is no detector of it for photos"
-"""The reason that nobody can do anything about, so that no run warns of it."""
-
-
 def why_blind(needs: Sequence[str]) -> str:
     """Why nothing can be told, where nobody looked for ``needs`` (names of `Observation.measured`)."""
-    wanted = [need for need in needs if need not in _DRAWN_ONLY]
-    return f"no detector for: {', '.join(wanted)}" if wanted else NO_DETECTOR_EXISTS
+    return f"no detector for: {', '.join(needs)}"
 
 
 AUTO = "auto"
+_ANY = frozenset({Role.TAGGER})
+"""Roles that every pack takes."""
 #: Pack -> the roles it may use. ``auto`` takes the best of all.
 PACKS: Mapping[str, frozenset[Role]] = {
     AUTO: frozenset(Role),
-    "yolo": frozenset({Role.FACE_YOLO, Role.HAND_YOLO, Role.EYES_YOLO, Role.POSE_FSANET, Role.EMBEDDER}),
-    "onnx": frozenset({Role.FACE_YUNET, Role.POSE_FSANET, Role.PALM, Role.HAND, Role.FACE_TASK, Role.EMBEDDER}),
-    "mediapipe": frozenset({Role.FACE_TASK, Role.PALM, Role.HAND, Role.EMBEDDER}),
+    "yolo": frozenset(
+        {Role.FACE_YOLO, Role.HAND_YOLO, Role.EYES_YOLO, Role.POSE_FSANET, Role.FACE_QUALITY, Role.EMBEDDER, *_ANY}
+    ),
+    "onnx": frozenset(
+        {Role.FACE_YUNET, Role.POSE_FSANET, Role.PALM, Role.HAND, Role.FACE_TASK, Role.FACE_QUALITY, Role.EMBEDDER, *_ANY}
+    ),
+    "mediapipe": frozenset({Role.FACE_TASK, Role.PALM, Role.HAND, Role.FACE_QUALITY, Role.EMBEDDER, *_ANY}),
 }
 
 

@@ -71,12 +71,21 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class Mask:
+    """A grey picture that says where a photo is learned (white) and where not (black); ``sha256`` of the file."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
 class TrainingSample:
     """What a trainer gets for one image: file, caption, weight (relative frequency) and content hash (cache key).
 
     Attributes:
         prior: it shows another one of the subject's class, and keeps the base from forgetting that there are others.
         face: the subject's face in pixels of the upright photo; None = not known.
+        mask: where it is learned; None = everywhere.
     """
 
     path: Path
@@ -85,6 +94,7 @@ class TrainingSample:
     weight: float
     prior: bool = False
     face: Box | None = None
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True)
@@ -119,8 +129,11 @@ class LoRA:
         return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name not in late or name in data})
 
 
-RULER = 2
-"""Of panel scores. 1: an image without a face had missed nothing that is read off a face."""
+RULER = 3
+"""Of panel scores. 1: an image without a face had missed nothing that is read off a face. 1 and 2: where the detectors have no measure of
+face quality, the face detector's confidence stood for it."""
+CONFIDENCE_NO_QUALITY = 3
+"""The ruler from which it does not."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +142,7 @@ class PanelScore:
 
     Attributes:
         metrics: ``identity`` (cosine to the frozen reference), ``on_target`` (share), ``diversity`` (1 - mean pairwise cosine of
-            thumbnails), ``quality`` (0..1), each with its interval.
+            thumbnails), ``quality`` (0..1), each with its interval. What was not measured is not there.
         samples: metric -> one number per panel image, in panel order, so that rounds can be compared pair by pair.
         hits: facet -> per panel image whether the value that its prompt asks for was seen; None where it asks for none, or none was measured.
         ruler: by which rules it was measured; scores of different rulers do not compare.

@@ -69,6 +69,7 @@ class Shot:
         traits: the other facet values that the prompt asks for (variety), e.g. ``{"setting": "outdoor"}``.
         source: a real photo to start from (image-to-image), or None.
         references: other real photos of the person, which a model that looks at several is shown after ``source``.
+        face_prompt: what is asked of the face alone where it is redrawn (`stages.face_detail`), "" = it is not.
     """
 
     key: str
@@ -81,12 +82,14 @@ class Shot:
     traits: tuple[tuple[str, str], ...] = ()
     source: str | None = None
     references: tuple[str, ...] = ()
+    face_prompt: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
             "key": self.key, "type": self.facet, "target": self.value, "index": self.index, "prompt": self.prompt,
             "negative_prompt": self.negative_prompt, "seed": self.seed, "traits": dict(self.traits), "source": self.source,
             **({"references": list(self.references)} if self.references else {}),
+            **({"face_prompt": self.face_prompt} if self.face_prompt else {}),
         }  # fmt: skip
 
     @classmethod
@@ -94,5 +97,5 @@ class Shot:
         return cls(
             key=data["key"], facet=data["type"], value=data["target"], index=data["index"], prompt=data["prompt"],
             negative_prompt=data["negative_prompt"], seed=data["seed"], traits=tuple(sorted(data["traits"].items())), source=data["source"],
-            references=tuple(data.get("references", ())),
+            references=tuple(data.get("references", ())), face_prompt=data.get("face_prompt", ""),
         )  # fmt: skip

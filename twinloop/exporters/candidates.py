@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from twinloop.domain.faces import Face, FloatArray, ImageArray
+from twinloop.domain.likeness import Likeness
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset
 from twinloop.domain.vault import NOT_RECORDED, Consent
@@ -32,8 +34,14 @@ from twinloop.store.catalog import Catalog
 from twinloop.store.images import find_images, load_image
 from twinloop.store.sidecar import consent_of
 
-RULES: tuple[Rule, ...] = (no_face, exact_duplicate, blurred, other_person)
-"""As for training, but near-duplicates stay in: of two alike photos one may have its eyes closed."""
+
+def rules(likeness: Likeness) -> tuple[Rule, ...]:
+    """As for training, but near-duplicates stay in: of two alike photos one may have its eyes closed.
+
+    Args:
+        likeness: of the embedder that measured the photos.
+    """
+    return (no_face, exact_duplicate, blurred, partial(other_person, likeness=likeness))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +120,8 @@ def gather(dataset: Path, observer: Observer, catalog: Catalog, reporter: Report
         _with_origin(seen, made)
         for seen in observe_files([path for path, _, _ in files], observer, catalog, reporter, "Observing")
     ]
-    selection = select(found, RULES)
-    if several := several_people_message(selection.photos, str(dataset)):
+    selection = select(found, rules(observer.likeness))
+    if several := several_people_message(selection.photos, str(dataset), observer.likeness):
         reporter.warn(several)
     left_out = tuple((names[path], reason) for path, reason in selection.left_out)
     if not selection.photos:

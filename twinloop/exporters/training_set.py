@@ -17,12 +17,17 @@ from twinloop.errors import InputError, NothingToDo, StateError, UnreadableImage
 from twinloop.exporters.package import File, Package
 from twinloop.exporters.strip import as_webp, shareable
 from twinloop.foreign import aitoolkit, kohya, onetrainer, simpletuner
-from twinloop.foreign.job import Job, beyond
+from twinloop.foreign.job import MASKS, Job, beyond
+from twinloop.foreign.masks import mask_png
 from twinloop.foreign.pictures import Folder, Picture, converted
+from twinloop.stages.masks import masks_of
 from twinloop.stages.merge import MergeLimits, within_caps
 from twinloop.store.atomic import read_json, sha256_file
 from twinloop.store.images import find_images, load_image
 from twinloop.store.sidecar import caption_beside
+
+MASKED = "masks"
+"""Among what a program is able to do."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,18 @@ def gather_samples(dataset: Path, trigger: str, limits: MergeLimits) -> Gathered
         told = "; ".join(f"{name}: {reason}" for name, reason in gathered.left_out[:3]) or "it holds no image"
         raise NothingToDo(f"No picture to export in {dataset} ({told}).")
     return gathered
+
+
+def with_masks(gathered: Gathered, folder: str | None) -> Gathered:
+    """The same pictures, each with its mask where there is one in ``folder``; None = none is wanted.
+
+    Raises:
+        InputError: a mask cannot be used.
+    """
+    if folder is None:
+        return gathered
+    masks = masks_of(Path(folder), [sample.path for sample in gathered.samples])
+    return replace(gathered, samples=tuple(replace(one, mask=masks.get(one.path)) for one in gathered.samples))
 
 
 def _of_run(record: Path) -> Gathered:
@@ -178,6 +195,9 @@ def export_training_set(target: Target, job: Job, gathered: Gathered) -> Package
             place = f"{job.root.name}/{folder.name}"
             files.append(File(f"{place}/{picture.file}", partial(_picture, picture)))
             files.append(File(f"{place}/{picture.stem}.txt", (picture.caption + "\n").encode()))
+            if job.masked and MASKED in target.able and not folder.prior:
+                name = f"{job.root.name}/{MASKS}/{folder.name}/{picture.stem}.png"
+                files.append(File(name, partial(mask_png, picture, job.settings.mask_floor)))
             items.append(_item(picture, folder, f"{place}/{picture.file}", gathered))
     warnings = _warnings(target, asked, gathered)
     files.append(File("README.txt", _readme(target, job, gathered, items, warnings)))
@@ -220,6 +240,8 @@ def _warnings(target: Target, job: Job, gathered: Gathered) -> tuple[str, ...]:
         else ()
     )
     left = list(beyond(job.settings, target.able))
+    if job.masked and MASKED not in target.able:
+        left.append(f"training.{MASKED}")
     if job.quantization is not None and job.quantization not in target.quantizations:
         left.append(f"quantization {job.quantization}")
     cannot = (

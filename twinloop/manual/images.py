@@ -20,6 +20,7 @@ from twinloop.ports import Clock, GenerationSettings, Generator, Reporter
 from twinloop.stages import generate as generating
 from twinloop.stages import plan
 from twinloop.stages.early import EarlyJudge
+from twinloop.stages.face_detail import FaceDetail
 from twinloop.stages.generate import GenerationContext, MadeImage
 from twinloop.stages.observe import Observer, observe_files
 from twinloop.stages.sources import Source, source_of, sources_from_json
@@ -56,7 +57,8 @@ class Order:
 
 @dataclass(frozen=True)
 class Studio:
-    """What an order is made with; ``base_model`` as the user named it. ``early``: judges unfinished images, None = all are finished."""
+    """What an order is made with; ``base_model`` as the user named it. ``early``: judges unfinished images, None = all are finished;
+    ``detail``: redraws small faces, None = they stay."""
 
     generator: Callable[[], Generator]
     generation: GenerationSettings
@@ -65,6 +67,7 @@ class Studio:
     facets: tuple[Facet, ...]
     clock: Clock
     early: EarlyJudge | None = None
+    detail: FaceDetail | None = None
 
 
 def plan_shots(order: Order, settings: Settings, studio: Studio, reporter: Reporter) -> list[Shot]:
@@ -91,7 +94,7 @@ def make_images(shots: Sequence[Shot], order: Order, studio: Studio, reporter: R
         StateError: the folder was started with another order. Locked: it is in use.
     """
     context = GenerationContext(
-        f"iter{order.iteration}", order.output, studio.base_model, order.lora, studio.generation, dataset=order.dataset, early=studio.early
+        f"iter{order.iteration}", order.output, studio.base_model, order.lora, studio.generation, dataset=order.dataset, early=studio.early, detail=studio.detail,
     )  # fmt: skip
     with fresh_folder(order.output, worth_keeping=_holds_images), locked(order.output):
         _begin(shots, order, context)
@@ -119,6 +122,8 @@ def _begin(shots: Sequence[Shot], order: Order, context: GenerationContext) -> N
             "observer": judge.observer.fingerprint,
             "limits": dataclasses.asdict(judge.limits),
         }
+    if context.detail is not None:
+        record["face_detail"] = {**context.detail.to_json(), "observer": context.detail.observer.fingerprint}
     record = json.loads(json.dumps(record))  # as it will be read back
     kept = order.output / RECORD
     if not kept.exists():

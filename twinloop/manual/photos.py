@@ -40,12 +40,12 @@ def look_at(folder: Path, settings: Settings, observer: Observer, catalog: Catal
     for item in found:
         if item.problem:
             reporter.warn(f"skipped {item.path.name}: {item.problem}")
-    selection = originals(select(found, steps.rules(settings)))
+    selection = originals(select(found, steps.rules(settings, observer.likeness)))
     if not selection.photos:
         raise NothingToDo(steps.no_photos_message(str(folder), selection))
     if selection.drawn:
         reporter.line(steps.DRAWN)
-    if several := several_people_message(selection.photos, str(folder)):
+    if several := several_people_message(selection.photos, str(folder), observer.likeness):
         reporter.warn(several)
     return Photos(folder, found, selection)
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from twinloop import steps
 from twinloop.config import Settings
-from twinloop.domain.records import LoRA, TrainingSample
+from twinloop.domain.records import Dataset, LoRA, TrainingSample
 from twinloop.errors import InputError
 from twinloop.manual.photos import Photos
 from twinloop.manual.verdicts import learn_person
-from twinloop.ports import TrainingSettings
+from twinloop.ports import Reporter, TrainingSettings
 from twinloop.stages import merge as merging
 from twinloop.stages import train as training
+from twinloop.stages.masks import masks_of, say_how_many
 from twinloop.stages.samples import Beside, faces_of, training_samples
 from twinloop.stages.terms import Terms, decisive
 from twinloop.stages.toolbox import Toolbox
@@ -49,7 +50,7 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
         photos.selection.photos, toolbox.observer.facets, settings.person_trigger, toolbox.style, steps.merge_limits(settings),
         frozenset() if person is None else person.held_out, made_in=1,
     )  # fmt: skip
-    wanted, beside = toolbox.training(len(dataset.members)), _beside(photos, settings)
+    wanted, beside = toolbox.training(len(dataset.members)), _beside(photos, settings, dataset, toolbox.reporter)
     bench, record = output.with_name(f".measuring_{output.stem}"), output.with_name(f"{output.stem}.checkpoints.json")
     if (measured or settings.training.sample_every) and not output.exists():
         toolbox.generator().check(toolbox.generation)  # now, and not at the first pause
@@ -74,10 +75,14 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
     return lora
 
 
-def _beside(photos: Photos, settings: Settings) -> Beside:
+def _beside(photos: Photos, settings: Settings, dataset: Dataset, reporter: Reporter) -> Beside:
     """What the training uses beside the dataset."""
     faces = faces_of(photo.seen for photo in photos.selection.photos) if settings.training.face_weight != 1.0 else {}
-    return Beside(faces, Path(settings.training.prior_images) if settings.training.prior_images else None)
+    named = settings.training.masks
+    masks = masks_of(Path(named), [Path(member.path) for member in dataset.members]) if named else {}
+    if named:
+        say_how_many(len(masks), len(dataset.members), reporter)
+    return Beside(faces, Path(settings.training.prior_images) if settings.training.prior_images else None, masks)
 
 
 def _run(bench: Path, settings: Settings, toolbox: Toolbox, catalog: Catalog) -> steps.Run:
@@ -92,7 +97,10 @@ _TOLD_ELSEWHERE = ("precision", "negative", "distilled")
 
 def _order(samples: Sequence[TrainingSample], wanted: TrainingSettings, settings: Settings, toolbox: Toolbox) -> str:
     """Hash of all that decides the checkpoints and their scores; where the photos lie does not matter."""
-    rows = [[s.sha256, s.caption, s.weight, s.prior, s.face and dataclasses.astuple(s.face)] for s in samples]
+    rows = [
+        [s.sha256, s.caption, s.weight, s.prior, s.face and dataclasses.astuple(s.face), s.mask and s.mask.sha256]
+        for s in samples
+    ]
     drawn = {
         name: value for name, value in dataclasses.asdict(toolbox.generation).items() if name not in _TOLD_ELSEWHERE
     }

@@ -46,7 +46,7 @@ def judge_folder(
     asked = validating.asked_images(folder, observer.facets, beside)
     reference = learn_person(photos, settings, observer) if photos is not None else None
     known = [validating.known_image(p.path.name, p.seen) for p in photos.selection.photos] if photos is not None else []
-    limits = steps.limits_of(settings, reference)
+    limits = steps.limits_of(settings, observer, reference)
     judged = validating.judge(asked, observer, catalog, limits, reference, known, reporter) + validating.given_up(
         folder
     )

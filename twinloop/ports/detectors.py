@@ -9,6 +9,7 @@ from typing import Protocol
 
 from twinloop.domain.captions import Description
 from twinloop.domain.faces import Face, FloatArray, HeadPose, ImageArray, Part
+from twinloop.domain.likeness import USUAL, Likeness
 
 
 class FaceDetector(Protocol):
@@ -68,8 +69,8 @@ class Embedder(Protocol):
     def fingerprint(self) -> str: ...
 
     @property
-    def strangers(self) -> tuple[float, float] | None:
-        """Mean and standard deviation of the cosine between different people it was not trained on; None = not known."""
+    def likeness(self) -> Likeness:
+        """What its cosines say: how alike strangers look to it, and the limits that follow."""
         ...
 
     def embed(self, image: ImageArray, face: Face) -> FloatArray | None:
@@ -110,12 +111,17 @@ class Choice:
         return f"{names} ({self.what})" if names else self.what
 
 
-MEASURED = ("faces", "head pose", "hands", "eyes", "expression", "identity")
+MEASURED = ("faces", "head pose", "hands", "eyes", "expression", "face quality", "identity", "setting")
 """What a pack of detectors can measure, as people call it."""
 
 
 BEST_OF_FOLDER = "models"
 """Name of the pack that is put together from the best files of a folder, whatever that is called."""
+
+
+def embedder_in(fingerprint: str) -> str:
+    """The embedder's own fingerprint in that of a pack, or of anything that ends with a pack's; ``-`` = there was none."""
+    return fingerprint.rsplit("+", 1)[-1]
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,9 @@ class DetectorPack:
     Attributes:
         missing: human lines, each naming what is missing, where to get it and what stays unmeasured.
         choices: which file was chosen for what, where a choice was made.
+        least_face_quality: from which a face counts as whole on the scale of this pack's ``face_quality``, the same for every head angle;
+            None = that is not known of the scale, or there is none.
+        slow: measurers of the whole picture that take too long for a scan of very many photos; the ruler alone asks them.
     """
 
     name: str
@@ -135,6 +144,8 @@ class DetectorPack:
     embedder: Embedder | None = None
     missing: tuple[str, ...] = ()
     choices: tuple[Choice, ...] = ()
+    least_face_quality: float | None = None
+    slow: tuple[Measurer, ...] = ()
 
     @property
     def spoken(self) -> str:
@@ -160,7 +171,12 @@ class DetectorPack:
         return f"Detectors{pack}: {measured}{'; not measured: ' if absent else ''}{', '.join(absent)}."
 
     @property
+    def likeness(self) -> Likeness:
+        """As the embedder's; without one what is usual, which then nothing is measured with."""
+        return USUAL if self.embedder is None else self.embedder.likeness
+
+    @property
     def fingerprint(self) -> str:
-        """Of the pack as a whole: the joined fingerprints of its members."""
-        members = [self.faces, self.pose, *self.parts, *self.measurers, self.embedder]
+        """Of the pack as a whole: the joined fingerprints of its members, the embedder last (`embedder_in`)."""
+        members = [self.faces, self.pose, *self.parts, *self.measurers, *self.slow, self.embedder]
         return "+".join([self.name, *(m.fingerprint if m is not None else "-" for m in members)])

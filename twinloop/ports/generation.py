@@ -94,3 +94,15 @@ class Generator(Protocol):
         Shots that ``look`` says no to are left out; the images of the others are what they are without it, but for rounding.
         """
         ...
+
+    def redraw(
+        self, pictures: Sequence[tuple[Shot, ImageArray]], settings: GenerationSettings
+    ) -> Iterator[tuple[Shot, ImageArray]]:
+        """Each picture (uint8 HxWx3 RGB of the settings' size) drawn over as its shot says, in order: ``settings.strength`` of it anew.
+
+        What a shot starts from (``source``) counts for nothing here.
+
+        Raises:
+            InputError: the model draws over no pictures.
+        """
+        ...

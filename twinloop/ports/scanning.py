@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinloop.domain.faces import FloatArray
+from twinloop.domain.likeness import USUAL, Likeness
 from twinloop.domain.scanned import ListedFile, ScannedFile
 
 Wanted = Callable[[str], bool]
@@ -23,12 +24,12 @@ class Greeting:
 
     Attributes:
         fingerprint: of all that measures. notes: human lines about models that are missing or broken.
-        strangers: as the embedder's; None without one.
+        likeness: as the pack's.
     """
 
     fingerprint: str
     notes: tuple[str, ...] = ()
-    strangers: tuple[float, float] | None = None
+    likeness: Likeness = USUAL
 
 
 ScanJob = Callable[[bytes, Callable[[bytes], bytes]], bytes]

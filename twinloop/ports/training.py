@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from twinloop.domain.optimizer_args import Arguments
 from twinloop.domain.records import LoRA, TrainingSample
 
-FREE_SETTINGS = ("stop_at", "gradient_checkpointing", "memory", "tensorboard", "wandb", "start_from")
+FREE_SETTINGS = ("stop_at", "gradient_checkpointing", "memory", "tensorboard", "wandb", "start_from", "assistant_lora")
 """Fields of `TrainingSettings` that decide no weight of a LoRA: a training goes on when they change."""
 
 
@@ -20,9 +21,12 @@ class TrainingSettings:
     Attributes:
         batch_size, gradient_accumulation: a step sees their product of pictures, ``batch_size`` of them at once.
         optimizer: ``adamw``, ``adamw8bit``, ``prodigy`` or ``adafactor``.
+        optimizer_args: what it takes beside rate and weight decay, as `domain.optimizer_args.ordered` gives it.
         schedule: of the learning rate after the warm-up: ``cosine``, ``constant``, ``linear`` or ``cosine_restarts`` (``restarts`` times).
         clip_norm: longest gradient, 0 = any.
         min_snr_gamma: limit of the loss weight by signal-to-noise ratio (arXiv 2303.09556); 0 = all time steps count the same.
+        loss: ``l2``, or ``huber`` or ``smooth_l1``, for which errors beyond a threshold count less; ``huber_c`` is the threshold at pure noise,
+            ``huber_schedule`` how it rises towards none (``constant``, ``exponential``, ``snr``; "" = `huber_schedule_of`).
         noise_offset: share of noise that is one value per channel, for darker darks; only for bases without zero terminal SNR.
         caption_dropout: share of draws that see no caption, or the trigger alone (``keep_trigger``).
         shuffle_captions: the parts of captions, between commas, come in changing orders, but for the first ``keep_tokens`` (0 = those of the trigger).
@@ -30,6 +34,7 @@ class TrainingSettings:
         output_preservation: weight of the loss that holds the base's own answer for ``class_word`` in the place of ``trigger``.
         prior_weight: weight of the loss on the samples that are marked as prior.
         face_weight: weight of the loss inside of a sample's face box against outside of it; 1 = the same everywhere.
+        mask_floor: how much is learned where a sample's mask is black, of what is learned where it is white.
         ema_decay: of the average over the weights that is written instead of the last ones; 0 = none.
         gradient_checkpointing: compute activations again on the way back, to save memory; None = where memory is tight.
         memory: GiB that the training may use, 0 = what the GPU has; where it is short, batches go through in portions.
@@ -38,11 +43,15 @@ class TrainingSettings:
         flow_sampling, flow_shift: how much noise the pictures of a flow model get: ``logit_normal`` or ``uniform``, then moved towards noise; "" and 0 = as the family has it.
         only_layers, skip_layers: adapt only layers whose names hold one of these texts, and none whose names hold one of those.
         adapter: ``lora``, ``dora`` (arXiv 2402.09353) or ``lokr`` (arXiv 2309.14859).
+        conv_rank, conv_alpha: of the 3x3 convolutions of a U-Net's resnets and samplers; rank 0 = the LoRA leaves these alone, alpha 0 = `convolution_alpha`.
         lokr_factor: by how much a LoKr divides a layer's widths, -1 = near their square roots.
         text_encoder: the LoRA adapts the family's CLIP text encoders too, at ``text_encoder_learning_rate`` (0 = `text_encoder_rate`)
             and for the first ``text_encoder_share`` of the steps.
+        network_dropout, rank_dropout, module_dropout: shares of a LoRA that a step leaves out: of the numbers between its matrices, of a
+            picture's ranks, of its layers.
         compile: the denoiser's repeated blocks: ``regional`` or ``off``; None = on a CUDA GPU, where the steps make it pay.
         start_from: a LoRA file that it begins from, "" = from nothing; ``start_sha256`` is that file's hash, which decides what comes of it.
+        assistant_lora: a LoRA file that the denoiser wears while it is trained, "" = none; ``assistant_sha256`` is that file's hash, which decides what comes of it.
         checkpoint_every: steps; at most so many are trained again after a kill.
         stop_at: write the LoRA as it is after this step and leave the checkpoints for more; 0 = at the end. Decides no other step.
         tensorboard: write event files where the library is there. wandb: project to report to, "" = nothing leaves this machine.
@@ -57,6 +66,7 @@ class TrainingSettings:
     resolution: int
     seed: int
     optimizer: str = "adamw"
+    optimizer_args: Arguments = ()
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     schedule: str = "cosine"
@@ -67,6 +77,9 @@ class TrainingSettings:
     memory: int = 0
     ema_decay: float = 0.0
     min_snr_gamma: float = 5.0
+    loss: str = "l2"
+    huber_c: float = 0.1
+    huber_schedule: str = ""
     noise_offset: float = 0.0
     caption_dropout: float = 0.05
     keep_trigger: bool = True
@@ -77,6 +90,7 @@ class TrainingSettings:
     output_preservation: float = 0.0
     prior_weight: float = 1.0
     face_weight: float = 1.0
+    mask_floor: float = 0.0
     flip: bool = False
     smaller_resolutions: tuple[int, ...] = ()
     flow_sampling: str = ""
@@ -84,13 +98,20 @@ class TrainingSettings:
     only_layers: tuple[str, ...] = ()
     skip_layers: tuple[str, ...] = ()
     adapter: str = "lora"
+    conv_rank: int = 0
+    conv_alpha: float = 0.0
     lokr_factor: int = -1
+    network_dropout: float = 0.0
+    rank_dropout: float = 0.0
+    module_dropout: float = 0.0
     text_encoder: bool = False
     text_encoder_learning_rate: float = 0.0
     text_encoder_share: float = 1.0
     compile: str | None = None
     start_from: str = ""
     start_sha256: str = ""
+    assistant_lora: str = ""
+    assistant_sha256: str = ""
     checkpoint_every: int = 50
     stop_at: int = 0
     tensorboard: bool = True
@@ -105,6 +126,15 @@ class TrainingSettings:
     def lokr(self) -> int:
         """The factor of the LoKr that is trained, -1 = automatic; 0 = none is."""
         return self.lokr_factor if self.adapter == "lokr" else 0
+
+    @property
+    def convolution_alpha(self) -> float:
+        """As given, else in the proportion to their rank that alpha has to rank."""
+        return self.conv_alpha or self.conv_rank * self.alpha / self.rank
+
+    def huber_schedule_of(self, *, flow: bool) -> str:
+        """As asked, else the usual one: of flow models, for which sd-scripts has no ``snr``, ``exponential``."""
+        return self.huber_schedule or ("exponential" if flow else "snr")
 
     @property
     def text_encoder_rate(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ from PIL import Image
 
 from twinloop.domain.facet import Facet
 from twinloop.domain.observation import Observation
-from twinloop.domain.records import RULER, PanelScore
+from twinloop.domain.records import CONFIDENCE_NO_QUALITY, RULER, PanelScore
 from twinloop.domain.shots import Shot
 from twinloop.domain.statistics import Estimate, bootstrap_mean, paired_difference
 from twinloop.errors import StateError
@@ -23,7 +23,8 @@ from twinloop.store.images import load_image
 
 METRICS = ("identity", "on_target", "quality", "diversity")
 OVERALL = ("identity", "on_target", "quality")
-"""The metrics whose mean is the overall score that improvement is measured by; diversity is watched by the drift alarm."""
+"""The metrics whose mean is the overall score that improvement is measured by, those of them that were measured; diversity is watched by
+the drift alarm."""
 
 
 def assess(
@@ -38,16 +39,20 @@ def assess(
     """Measure the panel images of one LoRA.
 
     identity: similarity to the held-out real photos (to all of them when none are held out), 0 where no face came out.
-    on_target: share of the asked facet values that were measured and hit, per image. quality: the pack's face quality, else the
-    detector's confidence. diversity: mean distance (1 - cosine of centred 16x16 thumbnails) to the other images of the panel.
+    on_target: share of the asked facet values that were measured and hit, per image. quality: of the face, 0 where none came out or
+    it is too small to tell; left out where the pack does not measure it (`_quality_by`). diversity: mean distance (1 - cosine of centred
+    16x16 thumbnails) to the other images of the panel.
 
     Args:
         ruler: that of the run's first score, so that all of them compare.
     """
+    quality = _quality_by(observer, likeness, ruler)
     seen = [
         item.observation for item in observe_files([m.path for m in made], observer, catalog, reporter, "Measuring")
     ]
-    samples: dict[str, list[float]] = {"on_target": [], "quality": [], "diversity": _diversity(list(made))}
+    samples: dict[str, list[float]] = {"on_target": [], "diversity": _diversity(list(made))}
+    if quality is not None:
+        samples["quality"] = []
     asked: list[dict[str, bool]] = []
     if likeness is not None:
         samples["identity"] = [_identity(o, likeness) for o in seen]
@@ -56,7 +61,8 @@ def assess(
             raise StateError(f"The panel image {image.path} cannot be read. Delete it and run the same command again.")
         asked.append(_hits(image.shot, observation, observer.facets, faceless_miss=ruler > 1))
         samples["on_target"].append(_share(asked[-1]))
-        samples["quality"].append(_quality(observation))
+        if quality is not None:
+            samples["quality"].append(quality(observation))
     ordered = {name: samples[name] for name in METRICS if name in samples}
     ordered["overall"] = overall(ordered)
     metrics = {name: bootstrap_mean(values, seed=version) for name, values in ordered.items()}
@@ -98,7 +104,32 @@ def _share(hits: dict[str, bool]) -> float:
     return sum(hits.values()) / len(hits) if hits else 0.0
 
 
-def _quality(seen: Observation) -> float:
+def _quality_by(
+    observer: Observer, likeness: IdentityReference | None, ruler: int
+) -> Callable[[Observation], float] | None:
+    """How the quality of a panel image is told; None where it cannot be, for any image of the run.
+
+    A scale that has a limit of its own is taken as it is. Any other scores turned heads lower by nature, and a LoRA that turns more of
+    them must not lose by it: there a face counts as a share of what real photos of its angle score, if they show every angle.
+    """
+    if ruler < CONFIDENCE_NO_QUALITY:
+        return _quality_or_confidence
+    if "face_quality" not in observer.measured:
+        return None
+    if observer.least_face_quality is not None:
+        return lambda seen: _measured_quality(seen) or 0.0
+    if likeness is None or not likeness.quality.complete:
+        return None
+    usual = likeness.quality
+    return lambda seen: usual.share(_measured_quality(seen) or 0.0, seen.pose)
+
+
+def _measured_quality(seen: Observation) -> float | None:
+    return None if seen.face is None else seen.measure("face_quality")
+
+
+def _quality_or_confidence(seen: Observation) -> float:
+    """As runs were measured before: a detector's confidence is lower for turned heads, and no quality."""
     if seen.face is None:
         return 0.0
     return float(seen.measures.get("face_quality", seen.face.confidence))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from twinloop.domain.verdicts import CheckResult
 from twinloop.errors import StateError
 from twinloop.ports import Clock, EarlyLook, GenerationSettings, Generator, Reporter
 from twinloop.stages.early import EarlyJudge, GivenUp, fails
+from twinloop.stages.face_detail import FaceDetail, Made, Redrawn
 from twinloop.store.atomic import sha256_file, write_bytes, write_json
 from twinloop.store.journal import Journal
 from twinloop.store.provenance import synthetic_png
@@ -29,11 +30,12 @@ MADE_OTHERWISE = (
 
 @dataclass(frozen=True)
 class MadeImage:
-    """One image on disk and the shot behind it."""
+    """One image on disk and the shot behind it. ``face_detail``: how its face was redrawn, None = it was not."""
 
     path: Path
     sha256: str
     shot: Shot
+    face_detail: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class GenerationContext:
         stamped: whether file names carry a time stamp, as the loop's do and the panel's do not.
         dataset: the folder of the photos behind the gaps, so that a validation by hand knows whom to compare with.
         early: judges unfinished images, and those that fail are given up; None = every image is finished.
+        detail: redraws small faces; None = they stay as they are, as where images measure a LoRA.
         doing: what the images are made for, as the progress names it.
     """
 
@@ -56,6 +59,7 @@ class GenerationContext:
     stamped: bool = True
     dataset: str | None = None
     early: EarlyJudge | None = None
+    detail: FaceDetail | None = None
     doing: str = "Generating"
 
 
@@ -101,13 +105,20 @@ def _make(
 ) -> None:  # fmt: skip
     """Write what is missing of a batch: images first, then which shots were given up."""
     failed: dict[str, tuple[CheckResult, ...]] = {}
-    for shot, pixels in generator.generate(batch, context.settings, _look(context.early, failed)):
-        name = names[batch.index(shot)]
-        if not _is_done(context, shot, name, journal):
-            _keep(pixels, shot, context, name, lora_hash, journal)
+    for one in _finished(generator.generate(batch, context.settings, _look(context.early, failed)), context, generator):
+        name = names[batch.index(one.shot)]
+        if not _is_done(context, one.shot, name, journal):
+            _keep(one, context, name, lora_hash, journal)
     for shot, name in zip(batch, names, strict=True):
         if context.early is not None and shot.key in failed and not _is_done(context, shot, name, journal):
             journal.record(_early_key(context, shot), GivenUp(shot, name, context.early.at, failed[shot.key]).record())
+
+
+def _finished(made: Iterable[Made], context: GenerationContext, generator: Generator) -> Iterator[Redrawn]:
+    """The images of a batch as they are kept: with their small faces redrawn, all in one go, where that is wanted."""
+    if context.detail is None:
+        return (Redrawn(shot, pixels, None) for shot, pixels in made)
+    return iter(context.detail.redrawn(list(made), generator, context.settings))
 
 
 def _look(judge: EarlyJudge | None, failed: dict[str, tuple[CheckResult, ...]]) -> EarlyLook | None:
@@ -143,6 +154,10 @@ def _early_key(context: GenerationContext, shot: Shot) -> str:
     return f"{context.prefix}.given_up.{shot.key}"
 
 
+def _detail_key(context: GenerationContext, shot: Shot) -> str:
+    return f"{context.prefix}.face_detail.{shot.key}"
+
+
 def _is_done(context: GenerationContext, shot: Shot, name: str, journal: Journal) -> bool:
     made = _key(context, shot) in journal and (context.folder / name).exists()
     return made or _early_key(context, shot) in journal
@@ -152,24 +167,29 @@ def _done(context: GenerationContext, shot: Shot, name: str, journal: Journal) -
     early = journal.get(_early_key(context, shot))
     if early is not None:
         return GivenUp.from_record(shot, name, early)
-    return MadeImage(context.folder / name, journal.get(_key(context, shot)), shot)
+    return MadeImage(context.folder / name, journal.get(_key(context, shot)), shot, journal.get(_detail_key(context, shot)))
 
 
 def _keep(
-    pixels: ImageArray, shot: Shot, context: GenerationContext, name: str, lora_hash: str | None, journal: Journal
+    one: Redrawn, context: GenerationContext, name: str, lora_hash: str | None, journal: Journal
 ) -> None:
-    extra = {"twinloop": json.dumps({"shot": shot.to_json(), "lora_sha256": lora_hash}, sort_keys=True)}
-    data = synthetic_png(pixels, parameters_text(shot, context, lora_hash), extra)
+    shot, redrawn = one.shot, {} if one.record is None else {"face_detail": dict(one.record)}
+    extra = {"twinloop": json.dumps({"shot": shot.to_json(), "lora_sha256": lora_hash, **redrawn}, sort_keys=True)}
+    data = synthetic_png(one.pixels, parameters_text(shot, context, lora_hash, one.record), extra)
     path, key, digest = context.folder / name, _key(context, shot), hashlib.sha256(data).hexdigest()
     if key in journal and journal.get(key) != digest:
         raise StateError(MADE_OTHERWISE.format(path=path))
+    if redrawn and _detail_key(context, shot) not in journal:
+        journal.record(_detail_key(context, shot), redrawn["face_detail"])
     write_bytes(path, data)
     if key not in journal:
         journal.record(key, digest)
 
 
-def parameters_text(shot: Shot, context: GenerationContext, lora_hash: str | None) -> str:
-    """The settings in the layout that A1111 writes and other tools read."""
+def parameters_text(
+    shot: Shot, context: GenerationContext, lora_hash: str | None, redrawn: Mapping[str, Any] | None = None
+) -> str:
+    """The settings in the layout that A1111 writes and other tools read. ``redrawn``: what `FaceDetail` did."""
     settings = context.settings
     worn = [] if context.lora is None else [(context.lora.stem, settings.lora_scale)]
     worn += [(Path(path).stem, scale) for path, scale in settings.extra_loras]
@@ -182,6 +202,8 @@ def parameters_text(shot: Shot, context: GenerationContext, lora_hash: str | Non
         parts.append(f"Sampler: {settings.scheduler}")
     if shot.source and settings.strength:
         parts.append(f"Denoising strength: {settings.strength:g}")
+    if redrawn is not None:
+        parts.append(f"Face detail denoising strength: {redrawn['strength']:g}, Face detail seed: {redrawn['seed']}")
     if context.lora is not None and lora_hash is not None:
         parts.append(f'Lora hashes: "{context.lora.stem}: {lora_hash[:12]}"')
     parts.append(f"Version: twinloop {__version__}")
@@ -212,11 +234,18 @@ def _write_metadata(
                 "extra_loras": [{"file": Path(path).name, "scale": scale} for path, scale in settings.extra_loras],
                 **{name: value for name in ("quantization", "compile") if (value := getattr(settings, name)) is not None},
                 **({} if settings.precision == "auto" else {"precision": settings.precision}),
+                **({} if context.detail is None else context.detail.to_json()),
             },
-            "images": [{"file": image.path.name, "sha256": image.sha256, **image.shot.to_json()} for image in made],
+            "images": [_image_json(image) for image in made],
             **({} if context.early is None else {"rejected_early": [item.to_json() for item in given_up]}),
         },
     )  # fmt: skip
+
+
+def _image_json(image: MadeImage) -> dict[str, Any]:
+    # sorted, because a record that was read back from the journal is
+    redrawn = {} if image.face_detail is None else {"face_detail": dict(sorted(image.face_detail.items()))}
+    return {"file": image.path.name, "sha256": image.sha256, **image.shot.to_json(), **redrawn}
 
 
 def shots_json(shots: Sequence[Shot], iteration: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from twinloop.domain.faces import FloatArray
 from twinloop.domain.observation import Observation
 from twinloop.facets.face_angle import angle_of
+from twinloop.stages.usual_quality import UsualQuality, usual_quality
 
 Floating = TypeVar("Floating", np.float32, np.float64)
 
@@ -51,6 +52,7 @@ class IdentityReference:
         fingerprint: of the observer; embeddings of another model do not compare.
         strangers: mean and standard deviation of the cosine between different people, where the embedder's is known.
         halfway: whether an image has to be nearer to the photos than to strangers; not in runs that were begun before it was asked.
+        quality: how good their faces are, by head angle, where that was measured.
     """
 
     embeddings: FloatArray
@@ -63,6 +65,7 @@ class IdentityReference:
     sharpness: float | None
     strangers: tuple[float, float] | None = None
     halfway: bool = True
+    quality: UsualQuality = field(default_factory=UsualQuality)
 
     def similarity(self, seen: Observation, held_out_only: bool = False) -> float | None:
         """Mean cosine to the nearest reference photos, -1..1; None without a face or an embedding."""
@@ -127,7 +130,7 @@ def freeze_reference(
     return IdentityReference(
         embeddings=rows, sha256=tuple(p.sha256 for p in known), held_out=_hold_out(known, angles), bands=bands,
         overall=_spread(scores), highest_pair=float(similarity.max()) if len(known) > 1 else 1.0, fingerprint=fingerprint,
-        sharpness=float(np.median(sharp)) if sharp else None, strangers=strangers,
+        sharpness=float(np.median(sharp)) if sharp else None, strangers=strangers, quality=usual_quality(known),
     )  # fmt: skip
 
 
@@ -153,14 +156,23 @@ def reference_to_json(reference: IdentityReference | None) -> dict[str, Any]:
         "fingerprint": reference.fingerprint,
         "photos": list(reference.sha256),
         "held_out": sorted(reference.held_out),
-        "bands": {name: [round(m, 5), round(s, 5), n] for name, (m, s, n) in reference.bands.items()},
+        "bands": _rounded(reference.bands),
         "overall": [round(reference.overall[0], 5), round(reference.overall[1], 5), reference.overall[2]],
         "highest_pair": round(reference.highest_pair, 5),
         "strangers": None if reference.strangers is None else list(reference.strangers),
         "halfway": reference.halfway,
         "sharpness": None if reference.sharpness is None else round(reference.sharpness, 3),
+        "quality": _rounded(reference.quality.bands),
         "embeddings": [row.astype(np.float32).tobytes().hex() for row in reference.embeddings],
     }
+
+
+def _rounded(bands: Mapping[str, tuple[float, float, int]]) -> dict[str, list[float]]:
+    return {name: [round(mean, 5), round(spread, 5), n] for name, (mean, spread, n) in bands.items()}
+
+
+def _bands(data: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, float, int]]:
+    return {name: (float(mean), float(spread), int(n)) for name, (mean, spread, n) in data.items()}
 
 
 def _pair(values: Sequence[float] | None) -> tuple[float, float] | None:
@@ -174,8 +186,8 @@ def reference_from_json(data: Mapping[str, Any]) -> IdentityReference | None:
     mean, spread, count = data["overall"]
     return IdentityReference(
         embeddings=np.stack(rows), sha256=tuple(data["photos"]), held_out=frozenset(data["held_out"]),
-        bands={name: (float(m), float(s), int(n)) for name, (m, s, n) in data["bands"].items()},
+        bands=_bands(data["bands"]),
         overall=(float(mean), float(spread), int(count)), highest_pair=float(data["highest_pair"]),
         fingerprint=str(data["fingerprint"]), sharpness=data["sharpness"], strangers=_pair(data.get("strangers")),
-        halfway=bool(data.get("halfway", False)),
+        halfway=bool(data.get("halfway", False)), quality=UsualQuality(_bands(data.get("quality", {}))),
     )  # fmt: skip

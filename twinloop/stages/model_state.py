@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from twinloop.domain.model_roles import AUTO, OTHER_HALF, PACKS, WORK
+from twinloop.domain.embedders import embedder_of
+from twinloop.domain.model_roles import AUTO, OTHER_HALF, PACKS, WORK, Role, kind_of
 from twinloop.domain.wording import agree
 from twinloop.pickles import Policy
 from twinloop.pickles.inspection import Safety
@@ -45,7 +46,7 @@ def file_states(report: ModelsReport, opened: Collection[Path], pack: str = AUTO
     for path in model_paths(report.folder, ENDINGS):
         model = roles.get(path)
         if path in opened and model is not None:
-            yield FileState(path, State.IN_USE, model.role)
+            yield FileState(path, State.IN_USE, _told(model))
         elif path.suffix.lower() in ENDINGS and (danger := _danger(path)):
             yield FileState(path, State.UNSAFE, danger)
         elif problem := model.problem if model is not None else _damage(path):
@@ -55,7 +56,14 @@ def file_states(report: ModelsReport, opened: Collection[Path], pack: str = AUTO
                 path, State.UNRECOGNISED, "no detector goes by this name; see docs/model-files.md for the names"
             )
         else:
-            yield FileState(path, State.NOT_NEEDED, f"{model.role}; {_why_closed(model, report, opened, pack)}")
+            yield FileState(path, State.NOT_NEEDED, f"{_told(model)}; {_why_closed(model, report, opened, pack)}")
+
+
+def _told(model: FoundModel) -> str:
+    """What a file is, and what its licence keeps people from."""
+    name = model.path.name
+    kind = embedder_of(name) if model.role is Role.EMBEDDER else None
+    return kind_of(model.role, name) + (f"; {kind.notice}" if kind is not None and kind.notice else "")
 
 
 def _why_closed(model: FoundModel, report: ModelsReport, opened: Collection[Path], pack: str) -> str:
@@ -69,7 +77,8 @@ def _why_closed(model: FoundModel, report: ModelsReport, opened: Collection[Path
         return "without a face detector none is"
     taken = [found.path.name for found in report.found if found.path in opened and WORK[found.role] == WORK[model.role]]
     work = agree(len(taken), "does its work", "do its work")
-    return f"{' and '.join(taken)} {work}" if taken else "it was tried and cannot be used"
+    then = "; to use this one, take that out of the folder" if model.role is Role.EMBEDDER else ""
+    return f"{' and '.join(taken)} {work}{then}" if taken else "it was tried and cannot be used"
 
 
 def _damage(path: Path) -> str | None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from twinloop.domain.known_models import KNOWN_MODELS, KnownModel, by_hash, by_name
-from twinloop.domain.model_roles import role_of
+from twinloop.domain.model_roles import TAGGER_FILES, Role, role_at, role_of
 from twinloop.errors import InputError, ModelFileError, TwinLoopError, UnsafeModelFile
 from twinloop.pickles import Policy
 from twinloop.pickles.inspection import Safety
@@ -117,7 +117,7 @@ def _unknown_content(
         return Condition.CHANGED, f"was brought as sha256 {remembered[:12]}, is now {digest[:12]}. Bring it again"
     if promised is not None and remembered is None:
         return Condition.CHANGED, f"another file than the known {promised.name} (sha256 {promised.sha256[:12]})"
-    return (Condition.OWN if role_of(path.name) is not None else Condition.NAMELESS), ""
+    return (Condition.OWN if role_at(path) is not None else Condition.NAMELESS), ""
 
 
 def _complaint(path: Path) -> str:
@@ -130,6 +130,10 @@ def _complaint(path: Path) -> str:
 def _verdict(path: Path, policy: Policy) -> tuple[Safety, str]:
     found = inspect_file(path, policy)
     return found.verdict, "; ".join(finding.text.rstrip(".") for finding in found.findings[:3])
+
+
+TAGGER_HOME = "wd14"
+"""Where a tagger and its table go, whose names say nothing."""
 
 
 def candidates(paths: Iterable[Path]) -> Iterator[Path]:
@@ -157,6 +161,8 @@ def add(
     try:
         digest = sha256_file(source)
         found = by_hash(digest, known)
+        if found is None and name is None and role_at(source) is Role.TAGGER:
+            return _add_tagger(source, folder, digest)
         target = folder / (name or (found.name if found is not None else source.name))
         if found is None:
             _check(source, target.name, policy, known)
@@ -167,6 +173,19 @@ def add(
     except TwinLoopError as error:
         return Brought(str(source), None, problem=str(error))
     return Brought(str(source), target, found, fresh)
+
+
+def _add_tagger(source: Path, folder: Path, digest: str) -> Brought:
+    """The network with its table, in a folder of their own."""
+    problem = _complaint(source)
+    if problem:
+        raise ModelFileError(f"{problem}.")
+    model, table = (folder / TAGGER_HOME / name for name in TAGGER_FILES)
+    tags = source.with_name(table.name)
+    bring(tags, table, sha256_file(tags))
+    fresh = bring(source, model, digest)
+    record(folder, model.name, digest)
+    return Brought(str(source), model, fresh=fresh)
 
 
 def _check(source: Path, name: str, policy: Policy, known: Sequence[KnownModel]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from twinloop.domain.faces import Face, ImageArray
 from twinloop.domain.facet import Facet, MeasuringFacet
+from twinloop.domain.likeness import Likeness, Spread
 from twinloop.domain.observation import Observation
 from twinloop.errors import UnreadableImage
 from twinloop.ports import DetectorPack, Reporter
@@ -44,9 +45,19 @@ class Observer:
         return "|".join((pixels.VERSION, self.pack.fingerprint, measuring, self.plugins))
 
     @property
-    def strangers(self) -> tuple[float, float] | None:
+    def likeness(self) -> Likeness:
+        """What the embedder's cosines say."""
+        return self.pack.likeness
+
+    @property
+    def strangers(self) -> Spread | None:
         """How alike different people look to the embedder: mean and standard deviation of the cosine; None = not known."""
-        return self.pack.embedder.strangers if self.pack.embedder is not None else None
+        return self.likeness.strangers
+
+    @property
+    def least_face_quality(self) -> float | None:
+        """From which a face counts as whole on this pack's scale; None = not known, so that real photos have to tell."""
+        return self.pack.least_face_quality
 
     @property
     def measured(self) -> frozenset[str]:
@@ -59,7 +70,7 @@ class Observer:
             if self.pack.embedder is not None:
                 names.add("identity")
         names.update(f"{part.kind}s" for part in self.pack.parts)
-        for measurer in self.pack.measurers:
+        for measurer in (*self.pack.measurers, *self.pack.slow):
             names.update(measurer.covers)
         return frozenset(names)
 
@@ -74,7 +85,7 @@ class Observer:
         measures = pixels.image_measures(array)
         if faces:
             measures.update(pixels.face_measures(array, faces[0].box))
-        for measurer in self.pack.measurers:
+        for measurer in (*self.pack.measurers, *self.pack.slow):
             measures.update(measurer.measure(array, faces[0] if faces else None))
         parts = tuple(part for detector in self.pack.parts for part in detector.parts(array, faces))
         seen = Observation(
@@ -84,10 +95,14 @@ class Observer:
         )  # fmt: skip
         return self._with_facet_measures(array, seen)
 
-    def _faces(self, array: ImageArray, subject: Face | None) -> list[Face]:
+    def faces(self, array: ImageArray) -> list[Face]:
+        """The faces of an image (uint8 HxWx3 RGB), by area times confidence; where they are and no more."""
         if self.pack.faces is None:
             return []
-        found = sorted(self.pack.faces.detect(array), key=lambda face: -face.box.area * face.confidence)
+        return sorted(self.pack.faces.detect(array), key=lambda face: -face.box.area * face.confidence)
+
+    def _faces(self, array: ImageArray, subject: Face | None) -> list[Face]:
+        found = self.faces(array)
         if subject is not None:
             found = _with_first(found, subject)
         return [self._completed(array, face, subject=index == 0) for index, face in enumerate(found)]

@@ -22,6 +22,7 @@ class PlanSettings:
     Attributes:
         style: ``prose`` or ``tags``. num_per_gap: shots per gap and round.
         from_photos: share of shots that start from a real photo. photos: the photos to start from.
+        faces: shots also say what is asked of the face alone, for images whose small faces are redrawn.
         references: how many of them one shot names. shares: facet -> value -> share that is wanted, over the facets' own.
     """
 
@@ -34,6 +35,7 @@ class PlanSettings:
     from_photos: float = 0.0
     photos: tuple[Source, ...] = ()
     references: int = 1
+    faces: bool = False
     shares: Shares = field(default_factory=dict)
 
 
@@ -72,6 +74,7 @@ def _shot(gap: Gap, index: int, gaps: Sequence[Gap], facets: Sequence[Facet], se
         negative_prompt=words.negative_prompt(facets, wanted, settings.style, settings.negative),
         seed=seed, traits=tuple(sorted(traits.items())),
         source=sources[0] if sources else None, references=sources[1:],
+        face_prompt=words.face_prompt(settings.trigger, facets, wanted, settings.style) if settings.faces else "",
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twinloop.domain.faces import Box
 from twinloop.domain.observation import Observation
-from twinloop.domain.records import Dataset, TrainingSample
+from twinloop.domain.records import Dataset, Mask, TrainingSample
 from twinloop.errors import InputError, NothingToDo, UnreadableImage
 from twinloop.ports import Reporter, TrainingSettings
 from twinloop.stages import words
@@ -23,10 +23,12 @@ class Beside:
     Attributes:
         faces: content hash -> face box in pixels, of the images whose face is known.
         prior: folder of pictures of others of the subject's class.
+        masks: path of an image -> its mask, of the images that have one.
     """
 
     faces: Mapping[str, Box] = field(default_factory=dict)
     prior: Path | None = None
+    masks: Mapping[Path, Mask] = field(default_factory=dict)
 
 
 NOTHING_BESIDE = Beside()
@@ -46,7 +48,14 @@ def training_samples(
         NothingToDo: the dataset has no photo to train on. InputError: nothing in the folder of prior images can be used.
     """
     samples = [
-        TrainingSample(Path(m.path), m.sha256, m.caption, m.weight, face=beside.faces.get(m.sha256))
+        TrainingSample(
+            Path(m.path),
+            m.sha256,
+            m.caption,
+            m.weight,
+            face=beside.faces.get(m.sha256),
+            mask=beside.masks.get(Path(m.path)),
+        )
         for m in dataset.members
         if m.weight > 0
     ]

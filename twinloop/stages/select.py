@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from twinloop.domain.likeness import USUAL, Likeness
 from twinloop.domain.observation import Observation
 from twinloop.stages.observe import Seen
 from twinloop.stages.pixels import hash_distance
@@ -17,17 +19,8 @@ from twinloop.stages.pixels import hash_distance
 NEAR_DUPLICATE_BITS = 4
 BLURRED_BELOW = 0.12
 """Face sharpness as a share of the folder's median under which a photo counts as blurred."""
-SAME_PERSON = 0.45
-"""Cosine that links two photos of one person; tighter than the pair limit because links chain (see docs/science.md)."""
 MAIN_PERSON_SHARE = 0.6
 """Only when so many of the faces are one person's are the others left out; otherwise the folder is about several people."""
-ALIKE = 0.35
-"""Least median cosine within that group. Single people have 0.46 and more (24 people of LFW, 15 of Caltech); on thumbnails the links
-chain through everybody, and 14 people became one group with 0.23."""
-
-
-STRANGERS = 0.2
-"""Median cosine between two groups of faces below which they are two people; on LFW strangers have 0.02 on average, photos of one person 0.61."""
 FEWEST_OF_A_PERSON = 3
 
 
@@ -126,10 +119,10 @@ def blurred(photos: Sequence[Photo]) -> dict[Path, str]:
     }
 
 
-def other_person(photos: Sequence[Photo]) -> dict[Path, str]:
+def other_person(photos: Sequence[Photo], likeness: Likeness = USUAL) -> dict[Path, str]:
     """Faces of other people, when one person clearly fills the folder.
 
-    The main person = the largest group of photos linked by cosine >= SAME_PERSON, if it is large and alike enough. A photo outside it stays if its face is
+    The main person = the largest group of photos linked by cosine (`Likeness.same_person`), if it is large and alike enough. A photo outside it stays if its face is
     nearer to that person than half the usual similarity: profiles score low in every embedder and must not be lost.
     """
     known = [(p, p.seen.embedding) for p in photos if p.seen.embedding is not None]
@@ -137,9 +130,9 @@ def other_person(photos: Sequence[Photo]) -> dict[Path, str]:
         return {}
     vectors = np.stack([embedding for _, embedding in known])
     similarity = vectors @ vectors.T
-    main = _largest_group(similarity >= SAME_PERSON)
+    main = _largest_group(similarity >= likeness.same_person)
     pairs = similarity[np.ix_(main, main)][np.triu_indices(len(main), 1)]
-    if len(main) < MAIN_PERSON_SHARE * len(known) or np.median(pairs) < ALIKE:
+    if len(main) < MAIN_PERSON_SHARE * len(known) or np.median(pairs) < likeness.alike:
         return {}
     inside = np.zeros(len(known), bool)
     inside[main] = True
@@ -152,7 +145,7 @@ def other_person(photos: Sequence[Photo]) -> dict[Path, str]:
     }
 
 
-def several_people(photos: Sequence[Photo]) -> tuple[int, ...]:
+def several_people(photos: Sequence[Photo], likeness: Likeness = USUAL) -> tuple[int, ...]:
     """How many photos each of several people has, the most first; () where the photos may well show one person.
 
     Counted are groups of faces that are alike within and clearly not alike between each other. A single person can fall into groups, too
@@ -163,17 +156,17 @@ def several_people(photos: Sequence[Photo]) -> tuple[int, ...]:
         return ()
     similarity = np.stack(faces) @ np.stack(faces).T
     people: list[list[int]] = []
-    for group in sorted(_groups(similarity >= SAME_PERSON), key=len, reverse=True):
+    for group in sorted(_groups(similarity >= likeness.same_person), key=len, reverse=True):
         alike = np.median(similarity[np.ix_(group, group)][np.triu_indices(len(group), 1)]) if len(group) > 1 else 0.0
-        apart = all(np.median(similarity[np.ix_(group, other)]) < STRANGERS for other in people)
-        if len(group) >= FEWEST_OF_A_PERSON and alike >= ALIKE and apart:
+        apart = all(np.median(similarity[np.ix_(group, other)]) < likeness.apart for other in people)
+        if len(group) >= FEWEST_OF_A_PERSON and alike >= likeness.alike and apart:
             people.append(group)
     return tuple(len(group) for group in people) if len(people) > 1 else ()
 
 
-def several_people_message(photos: Sequence[Photo], folder: str) -> str:
+def several_people_message(photos: Sequence[Photo], folder: str, likeness: Likeness = USUAL) -> str:
     """What is to be said where the photos seem to show more than one person; "" where they do not."""
-    people = several_people(photos)
+    people = several_people(photos, likeness)
     if not people:
         return ""
     counts = f"{', '.join(map(str, people[:-1]))} and {people[-1]}"
@@ -205,4 +198,8 @@ def _groups(linked: npt.NDArray[np.bool_]) -> list[list[int]]:
 
 
 READABLE_ONLY: tuple[Rule, ...] = ()
-DATASET_RULES: tuple[Rule, ...] = (no_face, exact_duplicate, blurred, near_duplicate, other_person)
+
+
+def dataset_rules(likeness: Likeness = USUAL) -> tuple[Rule, ...]:
+    """What a dataset is made by. ``likeness``: of the embedder that measured the photos."""
+    return (no_face, exact_duplicate, blurred, near_duplicate, partial(other_person, likeness=likeness))

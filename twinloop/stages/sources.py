@@ -50,7 +50,7 @@ def source_of(path: str, seen: Observation) -> Source:
     return Source(
         path,
         None if face.pose is None else round(face.pose.yaw, 1),
-        round(face.confidence if quality is None else quality, 3),
+        None if quality is None else round(quality, 3),
     )
 
 

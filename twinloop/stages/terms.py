@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from twinloop.domain.vault import NOT_RECORDED, Consent
@@ -19,7 +21,7 @@ def decisive(settings: TrainingSettings) -> dict[str, Any]:
 
 
 def _json(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    return [_json(part) for part in value] if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ class Terms:
         """What a file is trained with, as JSON; where its checkpoints are measured, also which and with how much patience."""
         trial = self.pauses.trial
         measured = {} if trial is None else {"checkpoints": list(trial.steps), "early_stop": trial.patience}
-        return {**decisive(self.settings), **measured, **self.base}
+        hashes = sorted(mask.sha256 for mask in self.beside.masks.values())
+        masks = {"masks": sha256(json.dumps(hashes).encode()).hexdigest()} if hashes else {}
+        return {**decisive(self.settings), **masks, **measured, **self.base}
 
     def met_by(self, record: Mapping[str, Any]) -> bool:
         """Whether a LoRA with this record was trained with what is asked now."""

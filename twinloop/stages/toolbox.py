@@ -21,6 +21,7 @@ class Makers:
     Attributes:
         generator, trainer: made on first use, because loading a base model takes long.
         generation: the settings in force (the user's over the family's). training: the same for a dataset of so many images.
+        small_face: height of a face as a share of the picture's, under which it is redrawn where that is wanted.
         style: of prompts, ``prose`` or ``tags``. base_model: as the user named it.
         forecast: what a training on so many images will need here, None where it cannot be told; loads the base.
     """
@@ -31,6 +32,7 @@ class Makers:
     training: Callable[[int], TrainingSettings]
     style: str
     base_model: str
+    small_face: float = 0.0
     forecast: Callable[[int], Forecast | None] = _unknown
 
 

@@ -226,6 +226,7 @@ def _metadata(dataset: Dataset, title: str, file: str, terms: Terms, toolbox: To
         "twinloop.dataset_id": dataset.id,
         "twinloop.images": f"{real} real, {made} synthetic",
         **({"twinloop.started_from": terms.settings.start_sha256} if terms.settings.start_sha256 else {}),
+        **({"twinloop.assistant": terms.settings.assistant_sha256} if terms.settings.assistant_sha256 else {}),
         "twinloop.consent": terms.consent.text,
         "ss_output_name": file,
         "ss_sd_model_name": toolbox.base_model,

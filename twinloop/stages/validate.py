@@ -209,7 +209,7 @@ def tally(verdicts: Sequence[Verdict]) -> Tally:
 
 
 FAILURES: Mapping[str, str] = {
-    "readable": "unreadable", "on_target": "off target", "one_face": "more than one face", "face_confidence": "uncertain face", "face_quality": "smeared face",
+    "readable": "unreadable", "on_target": "off target", "one_face": "more than one face", "face_confidence": "uncertain face", "face_quality": "smeared face", "hands": "badly formed hands",
     "sharpness": "blurred", "brightness": "too dark or too bright", "identity": "not like the person", "novelty": "a copy",
 }  # fmt: skip
 """What it means that a check fails, in two or three words."""

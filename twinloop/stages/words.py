@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from twinloop.domain.facet import DefinedFacet, Facet
+from twinloop.domain.facet import BARE, DefinedFacet, Facet
 from twinloop.domain.observation import Observation
 
 TAGGED = frozenset({"tags", "pony"})
@@ -32,8 +32,10 @@ ORDER = ("framing", "face_angle", "expression", "composition", "setting", "light
 
 
 def phrase(facet: Facet, value: str, style: str, variant: int) -> str:
-    """The words of one facet value; ``variant`` picks among its phrases, round and round."""
+    """The words of one facet value; ``variant`` picks among its phrases, round and round; `BARE` = the value alone."""
     words = facet.phrases[value]
+    if variant == BARE and words.bare:
+        return words.bare
     choices = (words.tags or words.prose) if style in TAGGED else (words.prose or words.tags)
     return choices[variant % len(choices)] if choices else ""
 
@@ -53,6 +55,26 @@ def prompt(trigger: str, facets: Sequence[Facet], wanted: Mapping[str, Mapping[s
     for facet in _in_order(facets):
         parts += [phrase(facet, value, style, variant) for value, variant in wanted.get(facet.name, {}).items()]
     return ", ".join(part for part in [*parts, QUALITY[style]] if part)
+
+
+FACE_FRAMING = "close_up"
+"""The framing of a face alone."""
+
+
+def face_prompt(trigger: str, facets: Sequence[Facet], wanted: Mapping[str, Mapping[str, int]], style: str) -> str:
+    """The prompt of the face alone of what `prompt` asks for: a close-up, without what has no room in one (hands)."""
+    framed = {facet.name: facet for facet in facets}
+    kept = {
+        name: {v: variant for v, variant in values.items() if _fits_close_up(framed[name].phrases[v].beside)}
+        for name, values in wanted.items()
+    }
+    if "framing" in framed and FACE_FRAMING in framed["framing"].values:
+        kept["framing"] = {FACE_FRAMING: 0}
+    return prompt(trigger, facets, kept, style)
+
+
+def _fits_close_up(beside: Mapping[str, Sequence[str]]) -> bool:
+    return "framing" not in beside or FACE_FRAMING in beside["framing"]
 
 
 def negative_prompt(

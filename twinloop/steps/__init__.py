@@ -4,10 +4,19 @@ from twinloop.steps.datasets import merge, merge_limits
 from twinloop.steps.ending import as_decided, decide_on, finish, record, say_round, say_score, stop_rules
 from twinloop.steps.finished_run import FinishedRunReporter
 from twinloop.steps.gaps import Measured, find_gaps, say_gaps, what_was_measured
-from twinloop.steps.images import early_judge, generate, plan_settings
+from twinloop.steps.images import early_judge, face_detail, generate, plan_settings
 from twinloop.steps.loras import look_ahead, pauses, train, trained_with
 from twinloop.steps.panels import measure
-from twinloop.steps.photos import DRAWN, collect, few_photos_message, freeze, no_photos_message, observations, rules
+from twinloop.steps.photos import (
+    DRAWN,
+    collect,
+    few_photos_message,
+    freeze,
+    look_at_masks,
+    no_photos_message,
+    observations,
+    rules,
+)
 from twinloop.steps.picking import pick_final
 from twinloop.steps.run import Run, begin, check_same_run, settings_fingerprint
 from twinloop.steps.verdicts import limits_of, review, validate
@@ -23,6 +32,7 @@ __all__ = [
     "collect",
     "decide_on",
     "early_judge",
+    "face_detail",
     "few_photos_message",
     "find_gaps",
     "finish",
@@ -30,6 +40,7 @@ __all__ = [
     "generate",
     "limits_of",
     "look_ahead",
+    "look_at_masks",
     "measure",
     "merge",
     "merge_limits",

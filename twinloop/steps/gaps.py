@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinloop.domain.model_roles import NO_DETECTOR_EXISTS
 from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Gap
 from twinloop.domain.wording import plural
@@ -35,8 +34,6 @@ def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:
     data = run.artefact(f"iter{iteration}.gaps", run.workspace.gaps(iteration), make)
     if iteration == 1:
         for facet, why in data["not_measured"].items():
-            if why == NO_DETECTOR_EXISTS:
-                continue
             run.toolbox.reporter.warn(f"{facet}: not measured ({why})")
     try:
         return analyze.gaps_from_json(data)

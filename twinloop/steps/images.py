@@ -14,6 +14,7 @@ from twinloop.errors import StateError
 from twinloop.stages import generate as generating
 from twinloop.stages import plan
 from twinloop.stages.early import EarlyJudge
+from twinloop.stages.face_detail import FaceDetail
 from twinloop.stages.observe import Observer
 from twinloop.stages.sources import Source, source_of, sources_from_json, sources_json
 from twinloop.steps.photos import observations
@@ -38,6 +39,7 @@ def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
         toolbox.generation,
         dataset=shown_path(Path(run.settings.dataset_dir)),
         early=early_judge(run.settings, run.toolbox.observer),
+        detail=face_detail(run.settings, run.toolbox.observer, toolbox.small_face),
     )
     made = generating.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
     early = len(shots) - len(made)
@@ -49,7 +51,17 @@ def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
 def early_judge(settings: Settings, observer: Observer) -> EarlyJudge | None:
     """Who judges unfinished images; None where the settings want all of them finished."""
     at = settings.generation.early_reject
-    return None if at is None else EarlyJudge(at, observer, limits_of(settings, None))
+    return None if at is None else EarlyJudge(at, observer, limits_of(settings, observer, None))
+
+
+def face_detail(settings: Settings, observer: Observer, below: float) -> FaceDetail | None:
+    """Who redraws small faces; None where the settings want all of them as they are.
+
+    Args:
+        below: height of a face as a share of the picture's, under which it is small.
+    """
+    strength = settings.generation.face_detail
+    return FaceDetail(strength, below, observer) if strength else None
 
 
 def _shots(run: Run, gaps: Sequence[Gap], iteration: int) -> Any:
@@ -92,5 +104,6 @@ def plan_settings(
 ) -> plan.PlanSettings:
     return plan.PlanSettings(
         trigger=settings.person_trigger, style=style, seed=settings.seed, iteration=iteration, num_per_gap=settings.generation.num_per_gap,
-        negative=settings.generation.negative_prompt, from_photos=settings.generation.from_photos, photos=photos, references=references, shares=settings.analysis.shares,
+        negative=settings.generation.negative_prompt, from_photos=settings.generation.from_photos, photos=photos, references=references,
+        faces=settings.generation.face_detail > 0, shares=settings.analysis.shares,
     )  # fmt: skip

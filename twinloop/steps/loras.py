@@ -16,6 +16,7 @@ from twinloop.domain.vault import Consent
 from twinloop.stages import fixed_shots, generate, preflight
 from twinloop.stages import train as training
 from twinloop.stages.identity import IdentityReference
+from twinloop.stages.masks import masks_of, say_how_many
 from twinloop.stages.pauses import Pauses, Samples, sample_steps
 from twinloop.stages.samples import Beside, faces_of
 from twinloop.stages.terms import Terms
@@ -100,7 +101,10 @@ def _beside(run: Run, dataset: Dataset) -> Beside:
     """What the training uses beside the dataset, as far as the settings ask for it."""
     wanted = run.settings.training
     faces = faces_of(observations(run, dataset)) if wanted.face_weight != 1.0 else {}
-    return Beside(faces, Path(wanted.prior_images) if wanted.prior_images else None)
+    masks = masks_of(Path(wanted.masks), [Path(member.path) for member in dataset.members]) if wanted.masks else {}
+    if wanted.masks:
+        say_how_many(len(masks), len(dataset.members), run.toolbox.reporter)
+    return Beside(faces, Path(wanted.prior_images) if wanted.prior_images else None, masks)
 
 
 def pauses(

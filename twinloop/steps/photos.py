@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.config import Settings
+from twinloop.domain.likeness import Likeness
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset
 from twinloop.domain.wording import none_can_be_used, plural
@@ -15,6 +16,7 @@ from twinloop.errors import NothingToDo, StateError
 from twinloop.stages import merge as merging
 from twinloop.stages import select
 from twinloop.stages.identity import IdentityReference, freeze_reference, reference_from_json, reference_to_json
+from twinloop.stages.masks import check_masks
 from twinloop.stages.observe import observe_files
 from twinloop.stages.vault.dataset.readiness import SOME, TOO_FEW
 from twinloop.steps.datasets import merge_limits
@@ -25,10 +27,21 @@ from twinloop.store.sidecar import consent_of
 from twinloop.store.workspace import shown_path
 
 
+def look_at_masks(settings: Settings) -> None:
+    """Whether the masks of the photos can be used, where there are to be any; before photos are looked at.
+
+    Raises:
+        InputError: they cannot; says which.
+    """
+    if settings.training.masks:
+        check_masks(Path(settings.training.masks), Path(settings.dataset_dir))
+
+
 def collect(run: Run) -> Dataset:
     """dataset_iter0.json: the usable photos of the dataset folder, and what was left out and why."""
     path = run.workspace.dataset(0)
     if not path.exists() or _nothing_to_train_on(run, path):
+        look_at_masks(run.settings)
         found = list(
             observe_files(
                 find_images(Path(run.settings.dataset_dir)),
@@ -41,10 +54,11 @@ def collect(run: Run) -> Dataset:
         for item in found:
             if item.problem:
                 run.toolbox.reporter.warn(f"skipped {item.path.name}: {item.problem}")
-        selection = select.originals(select.select(found, rules(run.settings)))
+        selection = select.originals(select.select(found, rules(run.settings, run.toolbox.observer.likeness)))
         if not selection.photos:
             raise NothingToDo(no_photos_message(run.settings.dataset_dir, selection))
-        if several := select.several_people_message(selection.photos, run.settings.dataset_dir):
+        likeness = run.toolbox.observer.likeness
+        if several := select.several_people_message(selection.photos, run.settings.dataset_dir, likeness):
             run.toolbox.reporter.warn(several)
         held_out = _held_out(run, [photo.seen for photo in selection.photos])
         dataset = merging.first_dataset(
@@ -108,8 +122,8 @@ def few_photos_message(count: int) -> str:
     return f"only {plural(count, 'real photo')}: a LoRA of so few learns the photos by heart; add {TOO_FEW - count} at least, better {SOME - count}"
 
 
-def rules(settings: Settings) -> tuple[select.Rule, ...]:
-    return select.READABLE_ONLY if settings.analysis.keep_all else select.DATASET_RULES
+def rules(settings: Settings, likeness: Likeness) -> tuple[select.Rule, ...]:
+    return select.READABLE_ONLY if settings.analysis.keep_all else select.dataset_rules(likeness)
 
 
 def _held_out(run: Run, photos: Sequence[Observation]) -> frozenset[str]:

@@ -71,7 +71,7 @@ def begin(run: Run) -> None:
     kept = run.artefact("run", run.workspace.run_record, lambda: record)
     if not run.workspace.versions.exists():
         write_json(run.workspace.versions, versions())
-    _check_same(kept, record, run.workspace.root)
+    _check_same(_with_limit_of_old(kept, run.settings, run.toolbox), record, run.workspace.root)
 
 
 def check_same_run(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> None:
@@ -81,12 +81,32 @@ def check_same_run(settings: Settings, toolbox: Toolbox, workspace: Workspace) -
         StateError: as `begin`.
     """
     if workspace.run_record.exists():
-        _check_same(read_json(workspace.run_record), _record(settings, toolbox), workspace.root)
+        kept = _with_limit_of_old(read_json(workspace.run_record), settings, toolbox)
+        _check_same(kept, _record(settings, toolbox), workspace.root)
 
 
 def _record(settings: Settings, toolbox: Toolbox) -> dict[str, Any]:
     """What a folder is for."""
     return {"settings": settings.identity_fields(), "observer": toolbox.observer.fingerprint}
+
+
+def _with_limit_of_old(kept: Any, settings: Settings, toolbox: Toolbox) -> Any:
+    """A record in which no named limit of face quality stands as it stood when 0.4 was the default for all detectors.
+
+    With detectors that have no scale of face quality, or one with a limit of its own, the two say the same.
+    """
+    observer = toolbox.observer
+    learned = "face_quality" in observer.measured and observer.least_face_quality is None
+    if learned or settings.validation.min_face_quality is not None:
+        return kept
+    with contextlib.suppress(KeyError, TypeError):
+        if kept["settings"]["validation"]["min_face_quality"] == _OLD_LEAST_QUALITY:
+            unnamed = {**kept["settings"]["validation"], "min_face_quality": None}
+            return {**kept, "settings": {**kept["settings"], "validation": unnamed}}
+    return kept
+
+
+_OLD_LEAST_QUALITY = 0.4
 
 
 def _check_same(kept: Any, record: dict[str, Any], folder: Path) -> None:

@@ -13,26 +13,30 @@ from twinloop.errors import WaitingForReview
 from twinloop.stages import review as reviewing
 from twinloop.stages import validate as validating
 from twinloop.stages.identity import IdentityReference
+from twinloop.stages.observe import Observer
 from twinloop.stages.validate import Judged
 from twinloop.steps.photos import observations
 from twinloop.steps.run import Run, settings_fingerprint, sign
 from twinloop.store.workspace import Workspace
 
 
-def limits_of(settings: Settings, reference: IdentityReference | None) -> Limits:
-    """The checks' limits from the settings and from what the real photos taught."""
+def limits_of(settings: Settings, observer: Observer, reference: IdentityReference | None) -> Limits:
+    """The checks' limits from the settings, from what the detectors know of their scales, and from what the real photos taught."""
     wanted = settings.validation
+    quality = observer.least_face_quality if wanted.min_face_quality is None else wanted.min_face_quality
+    learned = reference.quality.limits if reference is not None and quality is None else {}
     return Limits(
         blur_threshold=wanted.blur_threshold, min_brightness=wanted.min_brightness, max_brightness=wanted.max_brightness,
-        min_face_confidence=wanted.min_face_confidence, min_face_quality=wanted.min_face_quality, novelty_distance=wanted.novelty_distance,
+        min_face_confidence=wanted.min_face_confidence, min_face_quality=quality, novelty_distance=wanted.novelty_distance,
         sharpness=wanted.sharpness, real_sharpness=reference.sharpness if reference is not None else None, sharpness_share=wanted.sharpness_share, identity_tolerance=wanted.identity_tolerance,
+        real_face_quality={angle: (round(least, 4), round(usual, 4)) for angle, (least, usual) in learned.items()},
     )  # fmt: skip
 
 
 def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, iteration: int) -> list[Judged]:
     """verdicts_iterN.json and the folders approved, rejected and unsure."""
     space = run.workspace
-    limits = limits_of(run.settings, reference)
+    limits = limits_of(run.settings, run.toolbox.observer, reference)
     hashes = [
         validating.known_image(Path(m.path).name, o)
         for m, o in zip(dataset.members, observations(run, dataset), strict=True)

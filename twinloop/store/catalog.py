@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from twinloop.domain.captions import Description
-from twinloop.domain.faces import Box, Face, HeadPose, Part
+from twinloop.domain.faces import Box, Face, HandShape, HeadPose, Part
 from twinloop.domain.observation import Observation
 from twinloop.store.private_db import open_private, unusable
 
@@ -114,7 +114,7 @@ def observation_to_json(seen: Observation) -> dict[str, Any]:
         "sha256": seen.sha256, "size": [seen.width, seen.height], "origin": seen.origin, "phash": seen.phash,
         "fingerprint": seen.fingerprint, "measured": sorted(seen.measured), "measures": dict(seen.measures),
         "faces": [_face_to_json(face) for face in seen.faces],
-        "parts": [{"kind": p.kind, "box": _raw(p.box), "confidence": p.confidence} for p in seen.parts],
+        "parts": [_part_to_json(part) for part in seen.parts],
     }  # fmt: skip
 
 
@@ -123,12 +123,27 @@ def observation_from_json(data: Mapping[str, Any]) -> Observation:
         sha256=data["sha256"], width=data["size"][0], height=data["size"][1], origin=data["origin"], phash=data["phash"],
         fingerprint=data["fingerprint"], measured=frozenset(data["measured"]), measures=data["measures"],
         faces=tuple(_face_from_json(face) for face in data["faces"]),
-        parts=tuple(Part(p["kind"], Box(*p["box"]), p["confidence"]) for p in data["parts"]),
+        parts=tuple(_part_from_json(part) for part in data["parts"]),
     )  # fmt: skip
 
 
 def _raw(box: Box) -> list[float]:
     return [float(box.x0), float(box.y0), float(box.x1), float(box.y1)]
+
+
+def _part_to_json(part: Part) -> dict[str, Any]:
+    data: dict[str, Any] = {"kind": part.kind, "box": _raw(part.box), "confidence": part.confidence}
+    if part.box_only:
+        data["box_only"] = True
+    if (shape := part.shape) is not None:
+        data["landmarks"] = np.asarray(shape.landmarks, np.float32).tolist()
+        data["looks"] = [float(shape.handedness), float(shape.presence), float(shape.spread)]
+    return data
+
+
+def _part_from_json(data: Mapping[str, Any]) -> Part:
+    shape = HandShape(np.asarray(data["landmarks"], np.float32), *data["looks"]) if "landmarks" in data else None
+    return Part(data["kind"], Box(*data["box"]), data["confidence"], shape, data.get("box_only", False))
 
 
 def _face_to_json(face: Face) -> dict[str, Any]:

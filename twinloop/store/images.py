@@ -79,8 +79,15 @@ class LoadedImage:
     origin: str
 
 
-def find_images(folder: Path) -> list[Path]:
+MASK_LABEL = "-masklabel.png"
+"""At the end of the names of masks that lie beside their photos, as OneTrainer has them."""
+
+
+def find_images(folder: Path, *, masks: bool = False) -> list[Path]:
     """Image files under ``folder`` (by suffix), sorted by path; hidden files and links to folders are not followed.
+
+    Args:
+        masks: also those whose names say that they are the masks of others (`MASK_LABEL`).
 
     Raises:
         InputError: no such folder, or one (also a folder in it) that may not be read.
@@ -93,7 +100,11 @@ def find_images(folder: Path) -> list[Path]:
     for root, folders, names in os.walk(folder, onerror=_refuse, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [
-            Path(root) / name for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+            Path(root) / name
+            for name in names
+            if Path(name).suffix.lower() in SUFFIXES
+            and not name.startswith(".")
+            and (masks or not name.endswith(MASK_LABEL))
         ]
     return sorted((path for path in found if path.is_file()), key=os.fspath)
 

@@ -8,7 +8,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.domain.model_roles import NEEDS, Role, files_hint, missing_line, role_of
+from twinloop.domain.embedders import preference
+from twinloop.domain.model_roles import NEEDS, Role, files_hint, missing_line, role_at, role_of
 from twinloop.errors import InputError, ModelFileError
 from twinloop.store.model_content import Content, complaint
 
@@ -104,7 +105,7 @@ def model_paths(folder: Path, also: Collection[str] = ()) -> list[Path]:
 
 
 def _recognise(path: Path) -> FoundModel | None:
-    role = role_of(path.name)
+    role = role_at(path)
     return None if role is None else FoundModel(path, role, problem_of(path))
 
 
@@ -121,8 +122,10 @@ def problem_of(path: Path) -> str | None:
 
 
 def _preference(path: Path) -> int:
-    """Larger YOLOv5-face models first; a checkpoint before its export."""
+    """Larger YOLOv5-face models first; a checkpoint before its export. Embedders as `domain.embedders` puts them."""
     name = path.name.lower()
+    if role_of(name) is Role.EMBEDDER:
+        return preference(name)
     size = re.search(r"yolov?5([nsmlx])", name)
     rank = "xlmsn".index(size.group(1)) if size else 0
     return 2 * rank + (path.suffix.lower() == ".onnx")

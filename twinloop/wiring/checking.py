@@ -9,6 +9,7 @@ from typing import Any
 from twinloop.config import Settings, parse_settings, salvaged_settings
 from twinloop.domain.model_roles import pack_and_folder
 from twinloop.errors import ConfigError, InputError
+from twinloop.stages.masks import check_masks
 from twinloop.wiring.kits import chosen_family
 from twinloop.wiring.makers import build_makers, obstacles
 from twinloop.wiring.names import FAKE, NANO
@@ -36,6 +37,8 @@ def check_config(data: Any, source: str, wholly: bool = False) -> Settings:
     problems += preset
     if wholly and not preset and "base_model" not in wrong:
         problems += [str(error) for error in obstacles(settings, build_makers(settings))]
+    if wholly and settings.training.masks and not problems:
+        problems += _masks(settings.training.masks, settings.dataset_dir)
     if problems:
         raise ConfigError(source, problems)
     return settings
@@ -59,16 +62,27 @@ def _places(settings: Settings) -> Iterator[tuple[str, str]]:
                     "models_dir",
                     f"no such folder: {folder}. What belongs there: twinloop models list; or use the word 'nano'.",
                 )
-    others = settings.training.prior_images
-    if others and not Path(others).is_dir():
-        yield "training.prior_images", f"no such folder: {others}."
+    for name in ("prior_images", "masks"):
+        others = getattr(settings.training, name)
+        if others and not Path(others).is_dir():
+            yield f"training.{name}", f"no such folder: {others}."
     training = settings.training
-    files = [("training.initial_lora", training.initial_lora), ("training.start_from", training.start_from)]
+    named = ("initial_lora", "start_from", "assistant_lora")
+    files = [(f"training.{name}", getattr(training, name)) for name in named]
     files += [("generation.extra_loras", lora.path) for lora in settings.generation.extra_loras]
     files += [("analysis.plugins", path) for path in settings.analysis.plugins]
     for field, path in files:
         if path and not Path(path).is_file():
             yield field, f"no such file: {path}."
+
+
+def _masks(folder: str, photos: str) -> list[str]:
+    """What is wrong with the masks of the photos; all of them are read."""
+    try:
+        check_masks(Path(folder), Path(photos))
+    except InputError as error:
+        return [str(error)]
+    return []
 
 
 def _preset(settings: Settings) -> Iterator[str]:

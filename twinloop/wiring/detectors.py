@@ -11,8 +11,11 @@ from twinloop.store.models_folder import ModelsReport, resolve_models_dir
 from twinloop.wiring.names import FAKE, NANO, nano_detectors_path
 
 
-def build_pack(models_dir: str) -> DetectorPack:
+def build_pack(models_dir: str, scanning: bool = False) -> DetectorPack:
     """The detectors of a folder (``yolo:folder`` forces a pack), or the embedded pack for the word ``nano``, or the fakes for ``fake``.
+
+    Args:
+        scanning: for a scan of very many photos: without what takes long at each of them.
 
     Raises:
         MissingModel: no such folder, or no face detector in it. UnsafeModelFile: a file there would run code.
@@ -29,7 +32,7 @@ def build_pack(models_dir: str) -> DetectorPack:
 
     try:
         name, folder = pack_and_folder(models_dir)
-        return open_real_pack(Path(folder), name)
+        return open_real_pack(Path(folder), name, scanning=scanning)
     except InputError as error:  # no such folder
         raise MissingModel(str(error)) from error
 

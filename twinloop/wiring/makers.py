@@ -10,7 +10,7 @@ from pathlib import Path
 from twinloop.config import Settings
 from twinloop.errors import TwinLoopError
 from twinloop.families import distilled, preset_name
-from twinloop.families.base import Guidance
+from twinloop.families.base import Guidance, Preset
 from twinloop.ports import GenerationSettings, TrainingSettings, nobody_listens
 from twinloop.stages.toolbox import Makers
 from twinloop.store.images import find_images
@@ -34,6 +34,7 @@ class WiredMakers(Makers):
 
 
 NO_STRENGTH = "generation.strength does nothing here: this model edits photos, and the prompt says what changes."
+UNASSISTED = "A LoRA trained on it tends to lose that, unless training.assistant_lora names a training adapter."
 NO_NEGATIVE = "generation.negative_prompt does nothing here: this model reads none, or not at this guidance_scale."
 
 
@@ -48,12 +49,15 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = nobody_list
     """
     kit = fake_kit() if settings.base_model == FAKE else diffusers_kit(settings, notice)
     generation = _told_apart(generation_settings(settings, kit.preset.generation), kit.guidance)
+    assisted = _assisted(settings, kit.preset)
     notices = [preset_name(settings.training.preset or "")[1], kit.preset.notice]
+    notices += [] if assisted else [kit.preset.distilled]
     if kit.edits:
         generation = replace(generation, strength=0.0)
         notices += [NO_STRENGTH] * ("strength" in settings.generation.model_fields_set)
     if None in (settings.generation.num_inference_steps, settings.generation.guidance_scale):
-        notices.append(distilled(settings.base_model, kit.preset))
+        by_name = distilled(settings.base_model, kit.preset)
+        notices += [by_name, UNASSISTED if by_name and not assisted else ""]
     notices += [NO_NEGATIVE] * (bool(settings.generation.negative_prompt) and not generation.negative)
 
     def training(images: int) -> TrainingSettings:
@@ -67,6 +71,7 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = nobody_list
         training=training,
         style=settings.generation.prompt_style or kit.preset.style,
         base_model=settings.base_model,
+        small_face=settings.generation.face_detail_below or kit.preset.small_face,
         notice=" ".join(text for text in notices if text),
         forecast=lambda images: kit.forecast(training(images), images, _prior_images(settings)),
     )
@@ -76,6 +81,15 @@ def _told_apart(generation: GenerationSettings, guidance: Guidance) -> Generatio
     """What ``guidance`` means to this kind of model, so that every image's record says it rightly."""
     negative = guidance.reads_negative(generation.guidance)
     return replace(generation, negative=negative, distilled=not guidance.negative)
+
+
+def _assisted(settings: Settings, preset: Preset) -> bool:
+    """Whether a training adapter is worn by who trains: the one that is named, or that the program brings along."""
+    if settings.training.assistant_lora is not None or settings.training.trainer != "ai-toolkit":
+        return settings.training.assistant_lora is not None
+    from twinloop.foreign.aitoolkit import OWN_ADAPTERS
+
+    return preset.training.preset in OWN_ADAPTERS
 
 
 def _prior_images(settings: Settings) -> int:
@@ -97,7 +111,7 @@ def _check_makers(settings: Settings, generation: GenerationSettings, loras: Seq
     given = [settings.training.initial_lora, *(path for path, _ in generation.extra_loras)]
     files = (*loras, *(Path(path) for path in given if path))
     _, family = chosen_family(settings)
-    wanted = Wanted(chosen_base(settings), family, generation, files, settings.generation.from_photos > 0)
+    wanted = Wanted(chosen_base(settings), family, generation, files, settings.generation.from_photos > 0, settings.generation.face_detail > 0)
     with_extra("Generating images and training", "train", lambda: check(wanted))
 
 
@@ -121,6 +135,10 @@ def check_training_settings(settings: Settings, training: TrainingSettings) -> N
         return
     if training.text_encoder:
         chosen_family(settings)[1].text_encoders()
+    if training.assistant_lora:
+        from twinloop.adapters.trainers.assistant_file import check_assistant
+
+        check_assistant(training, chosen_family(settings)[1])
     if settings.training.trainer != "builtin":
         return
     from twinloop.adapters.trainers.preflight import check_fits, check_training

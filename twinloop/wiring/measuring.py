@@ -7,7 +7,6 @@ from pathlib import Path
 
 from twinloop import facets as builtin_facets
 from twinloop.domain.facet import Facet
-from twinloop.domain.model_roles import NO_DETECTOR_EXISTS, why_blind
 from twinloop.errors import MissingModel
 from twinloop.registry import facets as facet_registry
 from twinloop.registry import load_plugin
@@ -37,9 +36,5 @@ def build_observer(models_dir: str, plugins: Sequence[str] = (), names: Sequence
     try:
         return Observer(build_pack(models_dir), facets, fingerprint)
     except MissingModel as error:
-        blind = [
-            f"{facet.name} (needs {', '.join(facet.needs)})"
-            for facet in facets
-            if facet.needs and why_blind(facet.needs) != NO_DETECTOR_EXISTS
-        ]
+        blind = [f"{facet.name} (needs {', '.join(facet.needs)})" for facet in facets if facet.needs]
         raise MissingModel(f"{error}\nNot measured: {'; '.join(blind)}.") from error

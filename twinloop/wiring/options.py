@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from twinloop.config import Settings
+from twinloop.domain.optimizer_args import ordered
 from twinloop.ports import GenerationSettings, TrainingSettings
 from twinloop.store.atomic import sha256_file
 
@@ -50,6 +51,12 @@ def training_settings(settings: Settings, default: TrainingSettings, repeats: in
     }
     if asked.start_from and Path(asked.start_from).is_file():
         given["start_sha256"] = sha256_file(Path(asked.start_from))
+    if asked.assistant_lora and Path(asked.assistant_lora).is_file():
+        given["assistant_sha256"] = sha256_file(Path(asked.assistant_lora))
+    arguments = dict(ordered(asked.optimizer, asked.optimizer_args))
+    if "weight_decay" in arguments:  # one place for it, wherever it was said
+        given["weight_decay"] = arguments.pop("weight_decay")
+    given["optimizer_args"] = tuple(arguments.items())
     given["memory"] = 0 if asked.memory == "auto" else asked.memory
     if asked.optimizer == "prodigy":
         given = {"learning_rate": PRODIGY_RATE, **given}

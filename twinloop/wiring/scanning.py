@@ -23,7 +23,7 @@ from twinloop.wiring.names import FAKE, NANO, nano_detectors_path
 _MODELS = "models"
 _MIN_FACE = 40
 _MOST_WORKERS = 16
-_DETECTORS = 3
+_DETECTORS = 4
 """Raised with the version in any detector's own fingerprint."""
 
 
@@ -54,7 +54,7 @@ def build_scanner(models_dir: str, min_face: int, workers: int, timeout: float, 
     from twinloop.adapters.scanning.supervisor import Limits
 
     if workers == 0:
-        return HereScanner(lambda: PhotoMeasurer(build_pack(models_dir), min_face))
+        return HereScanner(lambda: PhotoMeasurer(build_pack(models_dir, scanning=True), min_face))
     arguments = {"models_dir": models_dir, "min_face": min_face}
     return WorkerScanner("twinloop.wiring:scan_worker", arguments, workers, Limits(timeout, memory))
 
@@ -104,7 +104,7 @@ def scan_worker(models_dir: str, min_face: int) -> tuple[bytes, ScanJob]:
     """What a worker of `build_scanner` calls to become ready."""
     from twinloop.adapters.scanning.scanners import scan_job
 
-    return scan_job(PhotoMeasurer(build_pack(models_dir), min_face))
+    return scan_job(PhotoMeasurer(build_pack(models_dir, scanning=True), min_face))
 
 
 def scan_stamp(models_dir: str, min_face: int) -> str:

@@ -5,20 +5,56 @@ from __future__ import annotations
 from dataclasses import fields
 
 from twinloop.config import Settings
+from twinloop.errors import MissingModel, NotFetched
 from twinloop.ports import Reporter
 from twinloop.stages.toolbox import Makers, Toolbox
 from twinloop.store.clock import SystemClock
+from twinloop.wiring.kits import chosen_family
 from twinloop.wiring.makers import build_makers, obstacles
 from twinloop.wiring.measuring import build_observer
 
 
-def build_toolbox(settings: Settings, reporter: Reporter) -> Toolbox:
-    """Everything a run needs."""
+def build_toolbox(settings: Settings, reporter: Reporter, planning: bool = False) -> Toolbox:
+    """Everything a run needs.
+
+    Args:
+        planning: only gaps and prompts are asked for, which need no base model: one that is not here is told, and neither refused nor fetched.
+
+    Raises:
+        TwinLoopError: the first thing that cannot work, with the next step.
+    """
     makers = build_makers(settings, reporter.warn)
     if makers.notice:
         reporter.warn(makers.notice)
-    for obstacle in obstacles(settings, makers):
-        raise obstacle
+    if planning:
+        _say_missing_base(settings, reporter)
+    else:
+        for obstacle in obstacles(settings, makers):
+            raise obstacle
     observer = build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
     shared = {field.name: getattr(makers, field.name) for field in fields(Makers)}
     return Toolbox(**shared, observer=observer, clock=SystemClock(), reporter=reporter)
+
+
+def _say_missing_base(settings: Settings, reporter: Reporter) -> None:
+    """Raises the first obstacle that is not a base model which is not here; nothing is downloaded."""
+    here = settings.model_copy(update={"allow_download": False})
+    told: set[str] = set()
+    for obstacle in obstacles(here, build_makers(here)):
+        if not isinstance(obstacle, MissingModel):
+            raise obstacle
+        if settings.allow_download and isinstance(obstacle, NotFetched):
+            text = f'base_model: {settings.base_model} is not here yet; the run fetches it when it begins ("allow_download": true).'
+        else:
+            text = f"Without --dry-run this is refused: {obstacle}"
+        if text not in told:
+            told.add(text)
+            reporter.warn(
+                f"{text}\nGaps and prompts need no base model; the prompts are those for {_preset(settings)}."
+            )
+
+
+def _preset(settings: Settings) -> str:
+    """The preset in force, and whether it is a guess."""
+    name, _ = chosen_family(settings)
+    return f"the preset '{name}'" + ("" if settings.training.preset else ", which is a guess from the model's name")

@@ -115,6 +115,21 @@ def test_face_quality_only_where_it_is_measured() -> None:
     assert outcome(FaceQuality(), observation(measures={"face_quality": 0.39})) is R
 
 
+def test_a_quality_without_a_limit_of_its_own_is_held_against_real_faces_of_that_angle() -> None:
+    limits = Limits(min_face_quality=None, real_face_quality={"front": (0.6, 0.8), "profile": (0.2, 0.4)})
+    for yaw, quality, expected in ((0, 0.6, A), (0, 0.59, R), (75, 0.2, A), (-75, 0.19, R), (35, 0.0, None)):
+        seen = observation(faces=[face(yaw)], measures={"face_quality": quality})
+        assert outcome(FaceQuality(), seen, limits=limits) is expected, (yaw, quality)
+    assert (
+        outcome(FaceQuality(), observation(faces=[face(None)], measures={"face_quality": 0.1}), limits=limits) is None
+    )
+    turned = observation(faces=[face(75)], measures={"face_quality": 0.2})
+    answer = ask(FaceQuality(), turned, limits=limits)
+    assert answer is not None and answer.score == 0.5 and answer.limit == ">= 0.2"
+    named = Limits(min_face_quality=0.3, real_face_quality=limits.real_face_quality)
+    assert outcome(FaceQuality(), turned, limits=named) is R, "a limit that is named counts for every angle"
+
+
 @pytest.mark.parametrize(("value", "expected"), [(30, A), (29.9, R), (225, A), (225.1, R), (120, A)])
 def test_brightness_limits_of_the_seed(value: float, expected: Outcome) -> None:
     assert outcome(Brightness(), observation(measures={"brightness": value})) is expected
@@ -226,5 +241,5 @@ def test_the_list_runs_in_order_and_leaves_out_what_does_not_apply() -> None:
         "identity",
         "novelty",
     ]
-    assert len(BUILTIN) == 8
+    assert len(BUILTIN) == 9
     assert all(r.limit for r in run_checks(context))

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from tests.unit.things import ALL_MEASURED, face, gap, hand, observation
 from twinloop.domain.faces import Box
 from twinloop.domain.facet import DefinedFacet, Phrase
-from twinloop.domain.model_roles import NO_DETECTOR_EXISTS
 from twinloop.domain.observation import Observation, Reading
 from twinloop.errors import InputError
 from twinloop.facets import BUILTIN, composition, expression, face_angle, framing, setting
@@ -89,10 +88,9 @@ def test_full_length_photos_are_counted_and_no_gap() -> None:
     assert "full_body" not in {gap.value for gap in analyze(near, (framing.FACET,), {}).gaps}
 
 
-def test_what_no_file_can_bring_is_said_to_be_so() -> None:
-    """Nobody should look for a detector that does not exist."""
+def test_a_facet_without_its_detector_says_which_one() -> None:
     blind = [observation(n, measured=ALL_MEASURED - {"setting"}) for n in range(20)]
-    assert as_json(analyze(blind, (setting.FACET,), {}))["not_measured"] == {"setting": NO_DETECTOR_EXISTS}
+    assert as_json(analyze(blind, (setting.FACET,), {}))["not_measured"] == {"setting": "no detector for: setting"}
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 from PIL import Image
 
 from tests.unit.things import Recording, face, observation, score, shot
-from twinloop.adapters.fakes import fake_image, fake_pack, fake_photo, read_truth
+from twinloop.adapters.fakes import FakeDetectors, fake_image, fake_pack, fake_photo, read_truth
+from twinloop.domain.faces import Face, ImageArray
 from twinloop.domain.records import PanelScore
 from twinloop.domain.shots import Shot
 from twinloop.errors import StateError
 from twinloop.facets import BUILTIN, expression
+from twinloop.ports import DetectorPack
 from twinloop.stages.assess import _hits, assess, compare, overall
 from twinloop.stages.generate import MadeImage
 from twinloop.stages.identity import IdentityReference, freeze_reference
@@ -120,6 +123,61 @@ def test_quality_is_the_packs_own_measure(tmp_path: Path) -> None:
     assert measured([panel_image(tmp_path, 1, quality=15), panel_image(tmp_path, 2, quality=3)])[
         "quality"
     ] == pytest.approx([1.0, 0.2])
+
+
+class Blurs(FakeDetectors):
+    """The fakes with a quality like that of networks for photos: lower for turned heads by nature."""
+
+    def measure(self, image: ImageArray, face: Face | None) -> Mapping[str, float]:
+        found, truth = dict(super().measure(image, face)), read_truth(image)
+        if truth is not None:
+            found["face_quality"] *= 1.0 if abs(truth.yaw) < 20 else 0.5
+        return found
+
+
+class Unknowing(FakeDetectors):
+    """The fakes without a measure of quality; as everybody's, their confidence is lower for profiles."""
+
+    covers = FakeDetectors.covers - {"face_quality"}
+
+    def measure(self, image: ImageArray, face: Face | None) -> Mapping[str, float]:
+        return {name: value for name, value in super().measure(image, face).items() if name != "face_quality"}
+
+
+def observed_by(one: FakeDetectors) -> Observer:
+    return Observer(DetectorPack("fake", faces=one, pose=one, parts=(one,), measurers=(one,), embedder=one), BUILTIN)
+
+
+def panel_of(observer: Observer, made: list[MadeImage], **more: Any) -> PanelScore:
+    with Catalog(None) as catalog:
+        return assess(made, 1, observer, catalog, more.pop("likeness", None), Recording(), **more)
+
+
+def test_without_a_measure_of_quality_a_lora_that_turns_heads_loses_nothing(tmp_path: Path) -> None:
+    """A detector's confidence is 0.06 lower for profiles, which is as much as the loop decides by."""
+    facing = panel_image(tmp_path, 1, {"face_angle": "front"}, yaw=0)
+    turned = panel_image(tmp_path, 2, {"face_angle": "profile"}, yaw=80)
+    now = panel_of(observed_by(Unknowing()), [facing, turned])
+    assert "quality" not in now.samples and "quality" not in now.metrics and "quality" not in now.to_json()["metrics"]
+    assert now.samples["overall"] == [1.0, 1.0] and now.ruler == 3
+    begun_before = panel_of(observed_by(Unknowing()), [facing, turned], ruler=2)
+    assert begun_before.samples["quality"] == [0.9, 0.6] and begun_before.ruler == 2
+    assert begun_before.samples["overall"] == pytest.approx([0.95, 0.8])
+
+
+def test_a_quality_that_is_lower_for_turned_heads_is_a_share_of_real_ones_of_that_angle(tmp_path: Path) -> None:
+    observer = observed_by(Blurs())
+    photos = []
+    for number in range(18):
+        path = tmp_path / f"photo_{number}.png"
+        fake_photo(path, seed=100 + number, yaw=(0, 35, 75)[number % 3], quality=12)
+        photos.append(observer.observe(load_image(path)))
+    likeness = freeze_reference(photos, observer.fingerprint)
+    made = [panel_image(tmp_path, n, yaw=yaw, quality=9) for n, yaw in enumerate((0, 80))]
+    assert panel_of(observer, made, likeness=likeness).samples["quality"] == pytest.approx([0.75, 0.75])
+    no_profiles = freeze_reference([one for one in photos if one.pose and one.pose.yaw < 70], observer.fingerprint)
+    for unknown in (no_profiles, None):
+        assert "quality" not in panel_of(observer, made, likeness=unknown).samples, "nothing to compare profiles with"
 
 
 def test_diversity_of_copies_is_zero_and_of_different_pictures_is_not(tmp_path: Path) -> None:

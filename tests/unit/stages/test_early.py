@@ -63,6 +63,11 @@ class Sketcher:
                 raise KeyboardInterrupt
             yield one, preview(one)
 
+    def redraw(
+        self, pictures: Sequence[tuple[Shot, ImageArray]], settings: GenerationSettings
+    ) -> Iterator[tuple[Shot, ImageArray]]:
+        yield from pictures
+
 
 class Fixed:
     def stamp(self) -> str:

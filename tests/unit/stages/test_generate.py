@@ -61,6 +61,11 @@ class Painter:
             self.made.append(one.key)
             yield one, np.random.default_rng(one.seed).integers(0, 255, (8, 8, 3), dtype=np.uint8)
 
+    def redraw(
+        self, pictures: Sequence[tuple[Shot, ImageArray]], settings: GenerationSettings
+    ) -> Iterator[tuple[Shot, ImageArray]]:
+        yield from pictures
+
 
 def context(folder: Path, **changes: object) -> GenerationContext:
     settings = GenerationSettings(steps=30, guidance=7.5, width=8, height=8, batch_size=2)

@@ -12,6 +12,7 @@ from twinloop.stages.model_state import State, file_states
 from twinloop.store.models_folder import resolve_models_dir
 
 YUNET, YOLO = "face_detection_yunet_2026may.onnx", "yolov5n-face.onnx"
+ARCFACE, FACENET = "w600k_r50.onnx", "MobileFaceNet.onnx"
 PALM, HAND, HAND_YOLO = "palm_detection_lite.onnx", "hand_landmark_lite.onnx", "hand_yolov8n.onnx"
 
 
@@ -47,6 +48,19 @@ def test_a_pack_that_leaves_it_aside(tmp_path: Path) -> None:
 def test_nothing_is_opened_without_a_face_detector(tmp_path: Path) -> None:
     said = told(tmp_path, [PALM, HAND], [])
     assert said[PALM].endswith("; without a face detector none is")
+
+
+def test_of_several_embedders_one_is_taken_and_the_others_say_how_to_use_them(tmp_path: Path) -> None:
+    said = told(tmp_path, [YUNET, ARCFACE, FACENET], [YUNET, FACENET])
+    assert said[ARCFACE] == (
+        "ArcFace; InsightFace's weights are for non-commercial research only; MobileFaceNet.onnx does its work; "
+        "to use this one, take that out of the folder"
+    )
+    assert said[FACENET] == "MobileFaceNet"
+
+
+def test_the_licence_of_an_embedder_in_use_is_told(tmp_path: Path) -> None:
+    assert told(tmp_path, [YUNET, ARCFACE], [YUNET, ARCFACE])[ARCFACE].endswith("non-commercial research only")
 
 
 def test_a_file_that_was_tried_in_vain(tmp_path: Path) -> None:

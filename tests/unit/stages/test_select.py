@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from tests.unit.things import face, found, observation, photo, unit_vector
 from twinloop.domain.faces import FloatArray
+from twinloop.domain.likeness import Likeness
 from twinloop.domain.observation import Observation
 from twinloop.stages.observe import Seen
 from twinloop.stages.select import (
-    DATASET_RULES,
     READABLE_ONLY,
     Photo,
     blurred,
+    dataset_rules,
     exact_duplicate,
     near_duplicate,
     no_face,
@@ -179,7 +180,7 @@ def test_rules_run_one_after_the_other_and_nothing_is_lost() -> None:
     for number, item in enumerate(photos):
         photos[number] = Photo(item.path, observation_with_hash(item, number))
     listed = [*found(photos), Seen(Path("torn.jpg"), None, "cannot be decoded")]
-    selection = select(listed, DATASET_RULES)
+    selection = select(listed, dataset_rules())
     reasons = dict(selection.left_out)
     assert reasons[Path("wall.jpg")] == "no face found"
     assert reasons[Path("torn.jpg")] == "cannot be decoded"
@@ -210,3 +211,14 @@ def test_pictures_of_a_character_that_has_no_photos_are_its_originals() -> None:
     mixed = originals(select([*drawn, *found([photo("a.jpg", observation("a"))])], READABLE_ONLY))
     assert not mixed.drawn and [p.seen.origin for p in mixed.photos] == ["synthetic"] * 3 + ["real"]
     assert not originals(select([], READABLE_ONLY)).drawn
+
+
+def test_the_limits_are_those_of_the_embedder() -> None:
+    """Photos that one embedder links as one person's are no link to one whose strangers reach as far."""
+    own = [
+        photo(f"{n}.jpg", observation(n, faces=[face(embedding=v)])) for n, v in enumerate(person(0, 12, spread=0.9))
+    ]
+    outsider = photo("x.jpg", faces=[face(embedding=person(5, 1)[0])])
+    assert set(other_person([*own, outsider])) == {Path("x.jpg")}
+    wide = Likeness.of((0.02, 0.2))
+    assert other_person([*own, outsider], wide) == {} and dataset_rules(wide)[-1]([*own, outsider]) == {}

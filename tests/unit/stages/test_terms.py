@@ -6,8 +6,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from twinloop.domain.records import Mask
 from twinloop.ports import TrainingSettings
 from twinloop.stages.pauses import Pauses
+from twinloop.stages.samples import Beside
 from twinloop.stages.terms import Terms, decisive
 from twinloop.stages.trial import Trial
 
@@ -38,6 +40,22 @@ def test_each_term_that_decides_the_weights_must_be_the_same() -> None:
         replace(measured(), settings=replace(SETTINGS, seed=8)),
     ):
         assert not other.met_by(record)
+
+
+def test_arguments_of_the_optimizer_survive_the_record() -> None:
+    argued = replace(TERMS, settings=replace(SETTINGS, optimizer_args=(("betas", (0.9, 0.99)),)))
+    assert argued.met_by({"asked": json.loads(json.dumps(argued.asked))})
+    assert not TERMS.met_by({"asked": argued.asked}) and not argued.met_by({"asked": TERMS.asked})
+
+
+def test_other_masks_are_another_training() -> None:
+    masked, other = (
+        replace(TERMS, beside=Beside(masks={Path("a.jpg"): Mask(Path("a.png"), sha256)})) for sha256 in ("one", "two")
+    )
+    moved = replace(TERMS, beside=Beside(masks={Path("b.jpg"): Mask(Path("b.png"), "one")}))
+    record = {"asked": json.loads(json.dumps(masked.asked))}
+    assert masked.met_by(record) and moved.met_by(record), "where they lie does not matter"
+    assert not other.met_by(record) and not TERMS.met_by(record) and not masked.met_by({"asked": TERMS.asked})
 
 
 def test_a_record_without_terms_is_held_to_what_it_keeps() -> None:

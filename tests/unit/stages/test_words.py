@@ -10,7 +10,7 @@ from tests.unit.things import face, hand, observation
 from twinloop.domain.faces import Box
 from twinloop.domain.facet import DefinedFacet, Phrase, one_of
 from twinloop.facets import BUILTIN, face_angle
-from twinloop.stages.words import NEGATIVE, QUALITY, caption, negative_prompt, phrase, prompt
+from twinloop.stages.words import NEGATIVE, QUALITY, caption, face_prompt, negative_prompt, phrase, prompt
 
 HAT = DefinedFacet(
     "hat",
@@ -99,3 +99,19 @@ def test_what_is_as_usual_is_said_only_in_full() -> None:
     assert "eyes open" in caption("ohwx", BUILTIN, open_eyes, "full")
     closed = observation(measures={"eyes_open": 0.0})
     assert all("eyes closed" in caption("ohwx", BUILTIN, closed, style) for style in QUALITY)
+
+
+@pytest.mark.parametrize("style", ["prose", "tags", "pony"])
+def test_a_face_is_asked_for_in_the_words_of_its_shot_but_close_up_and_without_hands(style: str) -> None:
+    wanted = {
+        "framing": {"half_body": 0}, "face_angle": {"profile": 1}, "expression": {"smile": 1}, "lighting": {"low_key": 0},
+        "setting": {"outdoor": 0}, "composition": {"hands_visible": 1, "eyes_visible": 0}, "hat": {"cap": 0},
+    }  # fmt: skip
+    facets = (*BUILTIN, HAT)
+    close = {**wanted, "framing": {"close_up": 0}, "composition": {"eyes_visible": 0}}
+    assert face_prompt("ohwx ana", facets, wanted, style) == prompt("ohwx ana", facets, close, style)
+    assert "close-up portrait" in face_prompt("ohwx ana", facets, {}, style)
+    without = tuple(facet for facet in facets if facet.name != "framing")
+    assert face_prompt("ohwx ana", without, {"hat": {"cap": 0}}, style) == prompt(
+        "ohwx ana", without, {"hat": {"cap": 0}}, style
+    )

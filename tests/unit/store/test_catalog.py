@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import stat
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.hand_points import shaped_hand
 from tests.unit.things import face, hand, observation, unit_vector
 from twinloop.domain.faces import Box, Face, HeadPose
 from twinloop.domain.observation import Observation
@@ -136,3 +138,15 @@ def test_damage_in_the_middle_is_explained(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cache"), Catalog(path) as catalog:
         for number in range(50):
             catalog.get(observation(number).sha256, "test")
+
+
+def test_the_shape_of_a_hand_comes_back_and_hands_without_one_are_written_as_ever() -> None:
+    drawn, boxed, shaped = hand(), replace(hand(), box_only=True), shaped_hand()
+    seen = observation(parts=[drawn, boxed, shaped])
+    written = observation_to_json(seen)
+    assert set(written["parts"][0]) == {"kind", "box", "confidence"}
+    back = observation_from_json(json.loads(json.dumps(written))).parts
+    assert back[:2] == (drawn, boxed)
+    assert back[2].shape is not None and shaped.shape is not None
+    assert np.array_equal(back[2].shape.landmarks, shaped.shape.landmarks)
+    assert (back[2].shape.handedness, back[2].shape.presence, back[2].shape.spread) == (0.99, 0.95, 0.03)

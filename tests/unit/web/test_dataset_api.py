@@ -36,6 +36,7 @@ def test_photos_with_what_was_measured(vault_client: TestClient) -> None:
         and first["facets"]["expression"] == ["neutral"]
         and first["facets"]["setting"] == ["indoor"]
     )
+    assert first["unmeasured"] == ["hands"], "the scan looks for faces: hands are neither there nor not there"
     assert first["numbers"]["yaw"] == 30.0 and first["numbers"]["face"] == pytest.approx(115, abs=1)
     assert (
         found["label"]["trigger"] == "ohwx ana"

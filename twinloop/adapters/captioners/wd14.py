@@ -10,7 +10,7 @@ import csv
 import hashlib
 import io
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -82,29 +82,54 @@ class WdTagger:
         self._path = folder / MODEL
         self._threshold = threshold
         table = (folder / TAGS).read_bytes()
-        self._tags = read_tags(table, str(folder / TAGS))
+        self.tags = read_tags(table, str(folder / TAGS))
         self._table = hashlib.sha256(table).hexdigest()[:12]
 
     @cached_property
     def fingerprint(self) -> str:
-        return f"wd14-1:{self._network.fingerprint}:{self._table}:{self._threshold:g}"
+        return f"wd14-1:{self.model_fingerprint}:{self._threshold:g}"
+
+    @property
+    def model_fingerprint(self) -> str:
+        """Of network and table, whatever is made of their probabilities."""
+        return f"{self._network.fingerprint}:{self._table}"
 
     @cached_property
     def _network(self) -> OnnxModel:
-        network = OnnxModel(read_model_bytes(self._path), str(self._path))
-        network.expect(1, 1, "a WD14-type tagger")
-        return network
+        stat = self._path.stat()
+        return _open(self._path.resolve(), stat.st_size, stat.st_mtime_ns)
+
+    def check(self) -> None:
+        """Open the network now.
+
+        Raises:
+            ModelFileError: it is none, or not that of the table.
+        """
+        width = self._network.output_shapes[0][-1:]
+        if width and isinstance(width[0], int):
+            self._expect(width[0])
+
+    def _expect(self, scores: int) -> None:
+        if scores != len(self.tags):
+            raise ModelFileError(
+                f"{self._path}: gives {scores} scores, but {TAGS} has {len(self.tags)} tags; the two belong to different models."
+            )
+
+    def probabilities(self, image: ImageArray) -> npt.NDArray[np.float32]:
+        """(tags,) 0..1, in the order of ``tags``.
+
+        Raises:
+            ModelFileError: the network is not that of the table.
+        """
+        scores = np.ravel(next(iter(self._network.run(self._tensor(image)).values())))
+        self._expect(len(scores))
+        return np.asarray(scores, np.float32)
 
     def caption(self, image: ImageArray) -> Description:
         """The general tags above the threshold, surest first; ratings and names of characters are left out."""
-        scores = np.ravel(next(iter(self._network.run(self._tensor(image)).values())))
-        if len(scores) != len(self._tags):
-            raise ModelFileError(
-                f"{self._path}: gives {len(scores)} scores, but {TAGS} has {len(self._tags)} tags; the two belong to different models."
-            )
         sure = [
             (float(score), tag.name)
-            for score, tag in zip(scores, self._tags, strict=True)
+            for score, tag in zip(self.probabilities(image), self.tags, strict=True)
             if tag.category == GENERAL and score >= self._threshold
         ]
         return Description(tags=tuple(_words(name) for _, name in sorted(sure, key=lambda item: (-item[0], item[1]))))
@@ -115,6 +140,18 @@ class WdTagger:
         side = next((size for size in (shape[1:3] if last else shape[2:4]) if isinstance(size, int)), SIDE)
         square = np.asarray(_square(image, side), np.float32)[:, :, ::-1]
         return np.ascontiguousarray(square if last else square.transpose(2, 0, 1))[None]
+
+
+@lru_cache(maxsize=1)
+def _open(path: Path, size: int, changed: int) -> OnnxModel:
+    """One copy for the process: these networks take 300 MB and more, and captioner and detector read the same one.
+
+    Args:
+        size, changed: of the file, so that another one under its name is opened anew.
+    """
+    network = OnnxModel(read_model_bytes(path), str(path))
+    network.expect(1, 1, "a WD14-type tagger")
+    return network
 
 
 def _square(image: ImageArray, side: int) -> Image.Image:

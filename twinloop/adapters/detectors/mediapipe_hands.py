@@ -5,6 +5,7 @@ A palm score alone also fires on faces; a hand is reported only when the landmar
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy as np
 
 from twinloop.adapters.detectors.imaging import RotatedCrop, anchor_centers, keep_best, letterbox, sigmoid
 from twinloop.adapters.detectors.onnx_model import OnnxModel
-from twinloop.domain.faces import Box, Face, FloatArray, ImageArray, Part
+from twinloop.domain.faces import Box, Face, FloatArray, HandShape, ImageArray, Part
+from twinloop.domain.hands import palm_size
 from twinloop.errors import ModelFileError
 
 _PALM_SIZE = 192
@@ -25,7 +27,11 @@ _CROP_SCALE = 2.6
 _CROP_SHIFT = 0.5
 _SURE = 0.9
 """Presence from which a hand that lies wholly inside a face is believed."""
-_VERSION = 1
+_TURN = 0.35
+"""Radians by which further looks at a hand are turned either way."""
+_FURTHER = 1.2
+"""How much larger the square of the look from further away is."""
+_VERSION = 2
 
 
 def palm_crop(box: FloatArray, wrist: FloatArray, knuckle: FloatArray) -> RotatedCrop:
@@ -49,6 +55,15 @@ def _inside_a_face(box: Box, faces: Sequence[Face]) -> bool:
         if max(0.0, high_x - low_x) * max(0.0, high_y - low_y) > 0.8 * box.area:
             return True
     return False
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Look:
+    """What the landmark net says of one crop: presence and handedness 0..1, (21, 2) landmarks in pixels of the image."""
+
+    presence: float
+    handedness: float
+    points: FloatArray
 
 
 class MediaPipeHands:
@@ -81,7 +96,7 @@ class MediaPipeHands:
         return f"mediapipe-hands{_VERSION}-{self._palm.fingerprint}-{self._hand.fingerprint}-{limits}"
 
     def parts(self, image: ImageArray, faces: Sequence[Face]) -> list[Part]:
-        """Hands in pixels of ``image``, surest first; the confidence is the landmark net's presence."""
+        """Hands in pixels of ``image``, surest first; the confidence is the landmark net's presence at its first look."""
         found = [hand for crop in self._palms(image) if (hand := self._confirm(image, crop)) is not None]
         found = [hand for hand in found if hand.confidence >= _SURE or not _inside_a_face(hand.box, faces)]
         if not found:
@@ -106,15 +121,31 @@ class MediaPipeHands:
     def _confirm(self, image: ImageArray, crop: RotatedCrop) -> Part | None:
         if crop.side < 8:
             return None
-        tensor = crop.cut(image, _HAND_SIZE)[None].astype(np.float32) / 255.0
-        outputs = self._hand.run(tensor)
-        names = self._hand.outputs
-        presence = float(outputs[names[1]][0, 0])
-        if presence < self._limits[1]:
+        first = self._look(image, crop)
+        if first.presence < self._limits[1]:
             return None
-        shares = (outputs[names[0]].reshape(21, 3)[:, :2] / _HAND_SIZE).astype(np.float32)
-        points = crop.to_image(shares)
-        low, high = points.min(axis=0), points.max(axis=0)
+        low, high = first.points.min(axis=0), first.points.max(axis=0)
         box = Box(float(low[0]), float(low[1]), float(high[0]), float(high[1])).expanded(0.08)
         box = box.clipped(image.shape[1], image.shape[0])
-        return Part(self.kind, box, min(presence, 1.0)) if box.area > 0 else None
+        return Part(self.kind, box, min(first.presence, 1.0), self._shape(image, crop, first)) if box.area > 0 else None
+
+    def _shape(self, image: ImageArray, crop: RotatedCrop, first: _Look) -> HandShape:
+        """The net draws a fair hand over anything. What is no hand it draws otherwise at each look: from the same pixels, turned, mirrored,
+        from further away."""
+        turned = [dataclasses.replace(crop, angle=crop.angle + turn) for turn in (_TURN, -_TURN)]
+        further = dataclasses.replace(crop, side=crop.side * _FURTHER)
+        looks = [*(self._look(image, one) for one in (*turned, further)), self._look(image, crop, mirrored=True)]
+        apart = np.mean([np.linalg.norm(look.points - first.points, axis=1).mean() for look in looks])
+        spread = float(apart) / max(palm_size(first.points), 1e-6)
+        least = min(look.presence for look in (first, *looks))
+        return HandShape(first.points, first.handedness, least, spread)
+
+    def _look(self, image: ImageArray, crop: RotatedCrop, mirrored: bool = False) -> _Look:
+        pixels = crop.cut(image, _HAND_SIZE)
+        tensor = (pixels[:, ::-1] if mirrored else pixels)[None].astype(np.float32) / 255.0
+        outputs = self._hand.run(tensor)
+        names = self._hand.outputs
+        shares = (outputs[names[0]].reshape(21, 3)[:, :2] / _HAND_SIZE).astype(np.float32)
+        if mirrored:
+            shares[:, 0] = 1.0 - shares[:, 0]
+        return _Look(float(outputs[names[1]][0, 0]), float(outputs[names[2]][0, 0]), crop.to_image(shares))

@@ -17,6 +17,7 @@ from twinloop.adapters.detectors.nano_networks import VERSION, FaceReader, Whole
 from twinloop.adapters.detectors.onnx_model import OnnxModel
 from twinloop.adapters.embedders.vector import unit
 from twinloop.domain.faces import Box, Face, FloatArray, HeadPose, ImageArray, Part
+from twinloop.domain.likeness import Likeness
 from twinloop.errors import MissingModel
 from twinloop.ports import DetectorPack
 
@@ -27,8 +28,9 @@ _LEAST_SIDE = 8.0
 """Smallest face in pixels of the image that is looked at more closely."""
 _STRANGERS = (0.03, 0.26)
 """Cosine between different people of the embedded world (``twinloop nano evaluate``)."""
+LEAST_FACE_QUALITY = 0.4
 _SMEARED = 0.8
-"""Taken off the logit of the face quality: with it the default limit of 0.4 parts labelled pictures of the base model best."""
+"""Taken off the logit of the face quality: with it the limit of 0.4 parts labelled pictures of the base model best."""
 _ROUNDS = 2
 """How often a face box is refined by a look at its crop."""
 
@@ -49,6 +51,7 @@ def load_nano_pack(folder: Path, threads: int = 1) -> DetectorPack:
         parts=(NanoHands(look),),
         measurers=(NanoLook(look), NanoFaceMeasures(face)),
         embedder=NanoEmbedder(_open(folder, IDENTITY, 1, threads)),
+        least_face_quality=LEAST_FACE_QUALITY,
     )
 
 
@@ -193,8 +196,8 @@ class NanoEmbedder:
         return f"nano-identity{VERSION}-{self._model.fingerprint}"
 
     @property
-    def strangers(self) -> tuple[float, float] | None:
-        return _STRANGERS
+    def likeness(self) -> Likeness:
+        return Likeness(_STRANGERS)
 
     def embed(self, image: ImageArray, face: Face) -> FloatArray | None:
         """(EMBEDDING,) float32 of unit norm; None for a face under 8 pixels or a vector without length."""

@@ -44,9 +44,13 @@ class OnnxModel:
                 f"{source}: onnxruntime cannot load it ({str(error)[:160]}). Download it again."
             ) from error
         self.source = source
-        self.fingerprint = hashlib.sha256(data if identity is None else identity).hexdigest()[:12]
+        self.sha256 = hashlib.sha256(data if identity is None else identity).hexdigest()
+        self.fingerprint = self.sha256[:12]
         self.inputs: dict[str, Sequence[Any]] = {i.name: i.shape for i in self._session.get_inputs()}
-        self.outputs: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())
+        self.made: dict[str, Sequence[Any]] = {o.name: o.shape for o in self._session.get_outputs()}
+        """Outputs with their shapes; a size that varies is a word or None."""
+        self.output_shapes: tuple[Sequence[Any], ...] = tuple(o.shape for o in self._session.get_outputs())
+        self.outputs: tuple[str, ...] = tuple(self.made)
         self.texts: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         """What the file says of itself beside its graph."""
 

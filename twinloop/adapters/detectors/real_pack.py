@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import cv2
 
 from twinloop.adapters.detectors.blaze_face import BlazeFace
+from twinloop.adapters.detectors.face_quality import EDifFiqa
 from twinloop.adapters.detectors.fsanet import FsaNet
 from twinloop.adapters.detectors.landmark_pose import LandmarkPose
 from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace
 from twinloop.adapters.detectors.mediapipe_hands import MediaPipeHands
+from twinloop.adapters.detectors.place_tags import PlaceTags
 from twinloop.adapters.detectors.yolov5_face import YoloV5Face
 from twinloop.adapters.detectors.yolov8 import PartsAsEyes, YoloV8Parts
 from twinloop.adapters.detectors.yunet import YuNet
-from twinloop.adapters.embedders.mobilefacenet import MobileFaceNet
-from twinloop.domain.model_roles import AUTO, NEEDS, PACKS, Role, files_hint, missing_line
+from twinloop.adapters.embedders.aligned_face import AlignedFaceEmbedder
+from twinloop.domain.model_roles import AUTO, NEEDS, PACKS, TAGGER_FILES, Role, files_hint, missing_line
 from twinloop.errors import InputError, MissingModel, ModelFileError, UnsafeModelFile
-from twinloop.ports import Choice, DetectorPack, Embedder, FaceDetector, Measurer, PartDetector, PoseEstimator
+from twinloop.ports import Choice, DetectorPack, FaceDetector, Measurer, PartDetector, PoseEstimator
 from twinloop.ports.detectors import BEST_OF_FOLDER
 from twinloop.store.models_folder import ModelsReport, resolve_models_dir
 
@@ -67,13 +70,14 @@ class _Opener:
 
 
 def open_real_pack(
-    folder: Path, name: str = AUTO, threads: int = 1, face_confidence: float | None = None
+    folder: Path, name: str = AUTO, threads: int = 1, face_confidence: float | None = None, scanning: bool = False
 ) -> DetectorPack:
     """Detectors for real photos.
 
     Args:
         folder: where the user's model files lie. name: a key of `PACKS`; ``auto`` takes the best of all that is there.
         threads: per model (for OpenCV: of the whole process). face_confidence: least face score; None = each detector's own default.
+        scanning: for a scan of very many photos, which does without the slow measurers; they are not opened.
 
     Returns:
         A pack whose ``choices`` say what was taken, and whose ``missing`` lists broken files, and what is missing and then not measured.
@@ -93,10 +97,13 @@ def open_real_pack(
     pose = _pose(opener, threads)
     hands = _hands(opener, threads)
     measurers = _measurers(opener, threads)
-    embedder: Embedder | None = opener.open(("identity",), Role.EMBEDDER, lambda path: MobileFaceNet(path, threads))
-    missing = (*opener.complaints, *_missing(opener.choices))
+    embedder = _embedder(opener, threads)
+    slow = () if scanning else _slow(opener)
+    missing = (*opener.complaints, *_missing(opener.choices, scanning))
     parts = () if hands is None else (hands,)
-    return DetectorPack(_PACK_NAME[name], faces, pose, parts, measurers, embedder, missing, tuple(opener.choices))
+    return DetectorPack(
+        _PACK_NAME[name], faces, pose, parts, measurers, embedder, missing, tuple(opener.choices), slow=slow
+    )
 
 
 _PACK_NAME = {name: BEST_OF_FOLDER if name == AUTO else name for name in PACKS}
@@ -112,9 +119,9 @@ def _no_faces(folder: Path, name: str, opener: _Opener) -> str:
     )
 
 
-def _missing(choices: list[Choice]) -> list[str]:
-    """The lines of all needs that no file fills; head pose from landmarks is coarse, and said so."""
-    filled = {choice.port for choice in choices if choice.files}
+def _missing(choices: list[Choice], scanning: bool) -> list[str]:
+    """The lines of all needs that no file fills; head pose from landmarks is coarse, and said so. A scan needs no setting."""
+    filled = {choice.port for choice in choices if choice.files} | ({"setting"} if scanning else set())
     if "expression" in filled:
         filled.add("eyes and expression")
     return [missing_line(need) for need in NEEDS if need.port not in filled]
@@ -167,9 +174,32 @@ def _hands(opener: _Opener, threads: int) -> PartDetector | None:
     return opener.open(port, Role.HAND_YOLO, lambda path: YoloV8Parts(path, "hand", threads=threads))
 
 
+def _embedder(opener: _Opener, threads: int) -> AlignedFaceEmbedder | None:
+    """Called by what its file turned out to be, not by its name."""
+    made = opener.open(("identity",), Role.EMBEDDER, lambda path: AlignedFaceEmbedder(path, threads))
+    if made is not None:
+        opener.choices[-1] = replace(opener.choices[-1], what=made.kind.name)
+    return made
+
+
 def _measurers(opener: _Opener, threads: int) -> tuple[Measurer, ...]:
+    eyes = _eyes(opener, threads)
+    quality = opener.open(("face quality",), Role.FACE_QUALITY, lambda path: EDifFiqa(path, threads))
+    return tuple(measurer for measurer in (eyes, quality) if measurer is not None)
+
+
+def _eyes(opener: _Opener, threads: int) -> Measurer | None:
     mesh = opener.open(("eyes", "expression"), Role.FACE_TASK, MediaPipeFace)
     if mesh is not None:
-        return (mesh,)
+        return mesh
     eyes = opener.open(("eyes",), Role.EYES_YOLO, lambda path: YoloV8Parts(path, "eye", threads=threads))
-    return () if eyes is None else (PartsAsEyes(eyes),)
+    return None if eyes is None else PartsAsEyes(eyes)
+
+
+def _slow(opener: _Opener) -> tuple[Measurer, ...]:
+    for path in opener.report.usable(Role.TAGGER):
+        table = path.with_name(TAGGER_FILES[1])
+        made = opener.first(("setting",), Role.TAGGER, (path,), lambda one: PlaceTags(one.parent), (table,))
+        if made is not None:
+            return (made,)
+    return ()

@@ -21,7 +21,7 @@ from twinloop.store.model_content import Content, complaint
 
 _FILL = 114
 _OVERLAP = 0.5
-_VERSION = 2
+_VERSION = 3
 _EYES_VERSION = 3
 _ADVICE = (
     "Where you have that package, `yolo export model=FILE format=onnx` makes an .onnx that can be used here instead"
@@ -165,7 +165,7 @@ class YoloV8Parts:
         for index in keep_best(boxes, scores, _OVERLAP):
             box = Box(*(float(v) for v in boxes[index])).clipped(image.shape[1], image.shape[0])
             if box.area > 0:
-                found.append(Part(self._kind, box, min(1.0, float(scores[index]))))
+                found.append(Part(self._kind, box, min(1.0, float(scores[index])), box_only=True))
         return found
 
     def _canvas(self, image: ImageArray) -> tuple[int, int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any
 
 from twinloop.adapters.scanning import codec
 from twinloop.adapters.scanning.supervisor import Limits, Supervisor
 from twinloop.adapters.scanning.worker import Ask, Job
+from twinloop.domain.likeness import USUAL, Likeness
 from twinloop.domain.scanned import ListedFile, ScannedFile
 from twinloop.ports import Greeting, Wanted
 from twinloop.stages.vault.measure import PhotoMeasurer
@@ -26,7 +28,7 @@ def scan_job(measurer: PhotoMeasurer) -> tuple[bytes, Job]:
         )
 
     return json.dumps(
-        {"fingerprint": measurer.fingerprint, "notes": _notes(measurer), "strangers": _strangers(measurer)}
+        {"fingerprint": measurer.fingerprint, "notes": _notes(measurer), "likeness": asdict(_likeness(measurer))}
     ).encode(), job
 
 
@@ -34,9 +36,8 @@ def _notes(measurer: PhotoMeasurer) -> list[str]:
     return [] if measurer.pack is None else list(measurer.pack.missing)
 
 
-def _strangers(measurer: PhotoMeasurer) -> tuple[float, float] | None:
-    embedder = None if measurer.pack is None else measurer.pack.embedder
-    return None if embedder is None else embedder.strangers
+def _likeness(measurer: PhotoMeasurer) -> Likeness:
+    return USUAL if measurer.pack is None else measurer.pack.likeness
 
 
 class HereScanner:
@@ -51,7 +52,7 @@ class HereScanner:
 
     def __enter__(self) -> HereScanner:
         self._measurer = self._make()
-        self.greeting = Greeting(self._measurer.fingerprint, tuple(_notes(self._measurer)), _strangers(self._measurer))
+        self.greeting = Greeting(self._measurer.fingerprint, tuple(_notes(self._measurer)), _likeness(self._measurer))
         return self
 
     def __exit__(
@@ -79,8 +80,9 @@ class WorkerScanner:
     def __enter__(self) -> WorkerScanner:
         self._supervisor.__enter__()
         told = json.loads(self._supervisor.greeting)
-        strangers = None if told["strangers"] is None else (float(told["strangers"][0]), float(told["strangers"][1]))
-        self.greeting = Greeting(told["fingerprint"], tuple(told["notes"]), strangers)
+        strangers = told["likeness"].pop("strangers")
+        likeness = Likeness(None if strangers is None else (strangers[0], strangers[1]), **told["likeness"])
+        self.greeting = Greeting(told["fingerprint"], tuple(told["notes"]), likeness)
         return self
 
     def __exit__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from twinloop.domain.likeness import USUAL
 from twinloop.errors import NothingToDo
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.decisions import DecisionLog
@@ -20,7 +21,7 @@ class ScanRecord:
         fingerprint: of the models and code that measured; rows of the catalogue with another one are out of date.
         min_face: height in pixels from which faces were kept.
         stamp: of the model files and settings; as long as it is the same, the fingerprint is known without opening a model.
-        notes: about models that are missing or broken. strangers: as the embedder's (`Embedder.strangers`); None = not known.
+        notes: about models that are missing or broken. strangers, same_person: as the embedder's (`Likeness`).
         unfinished: a scan was interrupted, or goes on: not every photo of the folders is known yet.
         begun_models, begun_min_face: what that scan is made with, as `models_dir` and `min_face`; "" and 0 = none is unfinished, or not known.
     """
@@ -35,6 +36,7 @@ class ScanRecord:
     unfinished: bool = False
     begun_models: str = ""
     begun_min_face: int = 0
+    same_person: float = USUAL.same_person
 
     def write(self, vault: Vault) -> None:
         write_json(vault.scan_record, asdict(self), private=True)
@@ -53,7 +55,7 @@ class ScanRecord:
         return cls(
             tuple(data["folders"]), data["models_dir"], data["fingerprint"], data["min_face"], data["stamp"], tuple(data["notes"]),
             None if strangers is None else (float(strangers[0]), float(strangers[1])), bool(data.get("unfinished")),
-            data.get("begun_models", ""), data.get("begun_min_face", 0),
+            data.get("begun_models", ""), data.get("begun_min_face", 0), data.get("same_person", USUAL.same_person),
         )  # fmt: skip
 
 

@@ -13,9 +13,10 @@ from typing import Any
 import PIL
 
 from twinloop import __version__
+from twinloop.domain.likeness import Likeness
 from twinloop.domain.scanned import ScannedFile
 from twinloop.domain.vault import VaultPhoto
-from twinloop.domain.wording import some
+from twinloop.domain.wording import plural, some
 from twinloop.errors import InputError, NothingToDo
 from twinloop.ports import Greeting, Reporter, Scanner
 from twinloop.stages.vault.away import there_and_away
@@ -157,7 +158,8 @@ class _Scan:
     def _record_of(self, folders: tuple[str, ...], greeting: Greeting) -> ScanRecord:
         plan = self._plan
         return ScanRecord(
-            folders, plan.models_dir, greeting.fingerprint, plan.min_face, plan.stamp, greeting.notes, greeting.strangers
+            folders, plan.models_dir, greeting.fingerprint, plan.min_face, plan.stamp, greeting.notes, greeting.likeness.strangers,
+            same_person=greeting.likeness.same_person,
         )  # fmt: skip
 
     def _note_begun(self, folders: tuple[str, ...], greeting: Greeting) -> None:
@@ -177,13 +179,24 @@ class _Scan:
         record, plan = self._record, self._plan
         same = record is not None and (record.stamp, record.min_face) == (plan.stamp, plan.min_face)
         if record is not None and same and not self._index.plan(record.fingerprint, self._tried):
-            return Greeting(record.fingerprint, record.notes, record.strangers)
+            likeness = Likeness(record.strangers, record.same_person)
+            return Greeting(record.fingerprint, record.notes, likeness)
         with plan.scanner() as scanner:
             greeting = scanner.greeting
             self._note_begun(folders, greeting)
             self._looked_at = self._index.plan(greeting.fingerprint, self._tried)
+            self._say_other_models(greeting.fingerprint)
             self._take(scanner, greeting.fingerprint)
         return greeting
+
+    def _say_other_models(self, fingerprint: str) -> None:
+        """A ruler that changed since the last scan: why known photos are looked at again, and that nothing is compared across."""
+        before = self._record
+        if before is not None and before.fingerprint != fingerprint and self._looked_at:
+            self._reporter.line(
+                f"The last scan was made with other models: {plural(self._looked_at, 'photo')} to measure anew. What the others "
+                "measured is kept, and compared with nothing that these measure."
+            )
 
     def _take(self, scanner: Scanner, fingerprint: str) -> None:
         """Write down what the scanner finds, in small batches; when it is interrupted, also the last one."""

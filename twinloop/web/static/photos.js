@@ -45,6 +45,7 @@ function measured(photo) {
   const turned = photo.numbers.yaw;
   const rows = [
     ...Object.entries(photo.facets).map(([facet, values]) => [title(facet), values.length ? values.map(title).join(", ") : "none of them"]),
+    ...photo.unmeasured.map((what) => [title(what), "not measured in the scan"]),
     ["photo", `${photo.width} × ${photo.height} pixels${photo.origin === "real" ? "" : ", made by a model"}`],
     ["face", photo.numbers.face === undefined ? "–" : `${Math.round(photo.numbers.face)} pixels high`],
     ["head turned", turned === undefined ? "not measured" : Math.abs(turned) < 1 ? "not at all" : `${Math.abs(Math.round(turned))}° to the ${turned > 0 ? "right" : "left"}`],

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.captioner_models import build_place_tagger
+from tests.unit.adapters.detectors.onnx_files import quality_onnx
 from twinloop.adapters.detectors.blaze_face import BlazeFace
+from twinloop.adapters.detectors.face_quality import EDifFiqa
 from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace
 from twinloop.adapters.detectors.onnx_writer import GraphWriter
 from twinloop.adapters.detectors.real_pack import open_real_pack
@@ -34,29 +37,39 @@ FILES = {
     "mobilefacenet/MobileFaceNet.onnx": Role.EMBEDDER,
 }
 
+QUALITY = "ediffiqa_tiny_jun2024.onnx"
+"""The file itself is not here: a stand-in of the same form has its name."""
+
 
 @pytest.fixture
 def models(weights: Path, tmp_path: Path) -> Path:
     for name in FILES:
         shutil.copy(weights / name, tmp_path / Path(name).name)
+    (tmp_path / QUALITY).write_bytes(quality_onnx())
+    build_place_tagger(tmp_path / "wd14")
     return tmp_path
 
 
 def test_a_complete_folder(models: Path) -> None:
     report = resolve_models_dir(models)
-    assert {m.path.name: m.role for m in report.found} == {Path(k).name: v for k, v in FILES.items()}
+    wanted = {Path(k).name: v for k, v in FILES.items()}
+    assert {m.path.name: m.role for m in report.found} == {
+        **wanted,
+        QUALITY: Role.FACE_QUALITY,
+        "model.onnx": Role.TAGGER,
+    }
     assert report.missing == () and report.problems == ()
     pack = open_real_pack(models)
     assert pack.missing == ()
     assert isinstance(pack.faces, YuNet)  # the half-width nano YOLO is only a fallback
-    assert pack.pose is not None and pack.parts and pack.measurers and pack.embedder is not None
+    assert pack.pose is not None and pack.parts and pack.measurers and pack.embedder is not None and pack.slow
 
 
 def test_what_is_missing_names_a_source_and_a_consequence(weights: Path, tmp_path: Path) -> None:
     shutil.copy(weights / "yolov5_face/yolov5n-0.5-face.pt", tmp_path / "yolov5l-face.pt")
     pack = open_real_pack(tmp_path)
     text = "\n".join(pack.missing)
-    assert len(pack.missing) == 4
+    assert len(pack.missing) == 6
     for needle in (
         "five landmarks",
         "fsanet",
@@ -64,6 +77,9 @@ def test_what_is_missing_names_a_source_and_a_consequence(weights: Path, tmp_pat
         "palm_detection",
         "expression is not measured",
         "MobileFaceNet",
+        "face quality is not measured: it is no part of the overall score",
+        QUALITY,
+        "selected_tags.csv",
     ):
         assert needle.lower() in text.lower()
     assert pack.pose is not None and pack.parts == () and pack.measurers == () and pack.embedder is None
@@ -101,7 +117,7 @@ def test_a_cut_checkpoint_falls_back(models: Path) -> None:
 
 @pytest.mark.parametrize("name", ["yolov5l-face.pt", "hand_yolov8n.pt", "eyes_yolov.pt", "yolov5l-face.pkl"])
 def test_a_malicious_file_stops_everything(models: Path, name: str) -> None:
-    for path in models.glob("*"):
+    for path in models.glob("*.*"):
         if "yunet" not in path.name:
             path.unlink()
     (models / name).write_bytes(b"cos\nsystem\n(S'true'\ntR.")
@@ -128,9 +144,13 @@ def test_the_yolo_files_of_the_usual_names_work_together(weights: Path, tmp_path
     pack = open_real_pack(tmp_path)
     assert pack.spoken == (
         "Detectors: faces from yolov5l-face.pt (YOLOv5-face), head pose from the face's five landmarks, "
-        "hands from hand_yolov8n.pt (YOLOv8 hands), eyes from eyes_yolov.pt (YOLOv8 eyes); not measured: expression, identity."
+        "hands from hand_yolov8n.pt (YOLOv8 hands), eyes from eyes_yolov.pt (YOLOv8 eyes); "
+        "not measured: expression, face quality, identity, setting."
     )
-    assert pack.brief == "Detectors: faces, head pose, hands, eyes; not measured: expression, identity."
+    assert (
+        pack.brief
+        == "Detectors: faces, head pose, hands, eyes; not measured: expression, face quality, identity, setting."
+    )
     assert [part.kind for part in pack.parts] == ["hand"] and pack.measurers[0].covers == {"eyes"}
 
 
@@ -159,6 +179,8 @@ def test_pack_and_folder(given: str, wanted: tuple[str, str]) -> None:
     [
         ("yolov5l-face.pt", Role.FACE_YOLO), ("hand_yolov8n.pt", Role.HAND_YOLO), ("hand_yolov5s.pt", Role.HAND_YOLO),
         ("eyes_yolov.pt", Role.EYES_YOLO), ("Eyes.pt", Role.EYES_YOLO), ("full_eyes_detect_v1.pt", Role.EYES_YOLO),
+        (QUALITY, Role.FACE_QUALITY), ("face_image_quality_assessment_ediffiqa_tiny_2024.onnx", Role.FACE_QUALITY),
+        ("eDifFIQA_T.onnx", Role.FACE_QUALITY), ("quality.onnx", None),
         ("eyeglasses.onnx", None), ("hand_landmark_full.onnx", Role.HAND), ("yolov8n.pt", None), ("handbook.pt", None),
     ],
 )  # fmt: skip
@@ -194,6 +216,19 @@ def test_swapped_files_are_refused(weights: Path, tmp_path: Path) -> None:
     shutil.copy(weights / "mobilefacenet/MobileFaceNet.onnx", tmp_path / "yunet.onnx")
     with pytest.raises(ModelFileError, match="not a YuNet"):
         YuNet(tmp_path / "yunet.onnx")
+
+
+def test_another_network_under_the_name_of_the_quality_one(models: Path, weights: Path) -> None:
+    pack = open_real_pack(models)
+    assert f"face quality from {QUALITY} (eDifFIQA)" in pack.spoken and "face quality" in pack.brief.partition(";")[0]
+    assert any(isinstance(measurer, EDifFiqa) for measurer in pack.measurers)
+    assert pack.least_face_quality is None, "its scale is not calibrated"
+    shutil.copy(weights / "mobilefacenet/MobileFaceNet.onnx", models / QUALITY)
+    with pytest.raises(ModelFileError, match="not an eDifFIQA: it gives 128 numbers for a face, expected 1"):
+        EDifFiqa(models / QUALITY)
+    refused = open_real_pack(models)
+    assert any("not an eDifFIQA" in line for line in refused.missing)
+    assert not any(isinstance(measurer, EDifFiqa) for measurer in refused.measurers)
 
 
 def test_a_task_bundle_without_blendshapes(tmp_path: Path) -> None:

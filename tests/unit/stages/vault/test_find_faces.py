@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinloop.domain.faces import Box, Face, FloatArray, HeadPose, ImageArray
+from twinloop.domain.likeness import Likeness
 from twinloop.domain.vault import VaultFace
 from twinloop.ports import DetectorPack
 from twinloop.stages.vault import closer_look
@@ -47,7 +48,7 @@ class Squares:
     embedded: list[tuple[int, int]] = field(default_factory=list)
     measured: int = 0
     fingerprint = "squares"
-    strangers = None
+    likeness = Likeness()
     covers = frozenset({"eyes"})
 
     def detect(self, image: ImageArray) -> list[Face]:

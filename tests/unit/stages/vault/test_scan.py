@@ -35,8 +35,10 @@ class Quiet:
     def __init__(self) -> None:
         self.warnings: list[str] = []
         self.steps: list[tuple[int, int]] = []
+        self.lines: list[str] = []
 
-    def line(self, text: str) -> None: ...
+    def line(self, text: str) -> None:
+        self.lines.append(text)
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
@@ -199,8 +201,11 @@ def test_other_models_measure_everything_again_and_the_first_ones_are_remembered
     first = home.scan(home.photos)
     second = home.scan(stamp="models 2")
     assert (second.measured, second.unchanged) == (4, 0) and second.fingerprint != first.fingerprint
+    (said,) = home.reporter.lines
+    assert "made with other models: 4 photos to measure anew" in said and "compared with nothing" in said
     back = home.scan(stamp="models 1")
     assert (back.measured, back.unchanged, back.fingerprint) == (0, 4, first.fingerprint)
+    assert len(home.reporter.lines) == 1, "nothing is to be measured"
 
 
 def test_another_smallest_face_is_another_measure(home: Home) -> None:

@@ -133,6 +133,7 @@ class _Search:
         self._copies = _there_first(opened.catalog.copies(), away)
         self._photos = [replace(photo, path=self._copies.get(photo.sha256, [photo.path])[0]) for photo in photos]
         self._views = Views(opened.catalog, opened.fingerprint)
+        self._same_person = opened.record.same_person
         self._ranking = Ranking(chosen(opened.decisions), away)
         self._apart = apart(opened.decisions)
         self._discs: dict[int, int] = {}
@@ -205,7 +206,7 @@ class _Search:
         if self._kept_apart(a, b):
             return None
         one, other = self._views.get(self._photos[a].sha256), self._views.get(self._photos[b].sha256)
-        if one is None or other is None or moment.other_people(one.faces, other.faces):
+        if one is None or other is None or moment.other_people(one.faces, other.faces, self._same_person):
             return None
         differing = (self._photos[a].phash ^ self._photos[b].phash).bit_count()
         round_about = (
@@ -220,7 +221,8 @@ class _Search:
         if self._kept_apart(a, b):
             return None
         one, other = self._views.get(self._photos[a].sha256), self._views.get(self._photos[b].sha256)
-        return True if one is not None and other is not None and moment.same_moment(one, other) else None
+        alike = one is not None and other is not None and moment.same_moment(one, other, self._same_person)
+        return True if alike else None
 
     def _same_twice(self, a: int, b: int) -> bool:
         one, other = self._views.get(self._photos[a].sha256), self._views.get(self._photos[b].sha256)

@@ -8,7 +8,6 @@ import numpy as np
 
 from twinloop.domain.faces import HeadPose
 from twinloop.domain.vault import VaultFace
-from twinloop.stages.select import SAME_PERSON
 from twinloop.stages.vault.copies.alignment import WHOLE, Window, correlation, detail, moved, sampled
 from twinloop.stages.vault.copies.likeness import is_large, spared_correlation
 from twinloop.stages.vault.copies.views import View
@@ -43,9 +42,9 @@ def moments(taken: Mapping[int, float | None], seconds: float) -> dict[int, list
     return {place: others for place, others in found.items() if others}
 
 
-def same_moment(a: View, b: View) -> bool:
-    """Whether two photos taken within seconds are of one person in one view."""
-    return same_person(a.faces, b.faces) and _laid_over(a, b)[0] >= LIKE
+def same_moment(a: View, b: View, limit: float) -> bool:
+    """Whether two photos taken within seconds are of one person in one view. ``limit``: `Likeness.same_person`."""
+    return same_person(a.faces, b.faces, limit) and _laid_over(a, b)[0] >= LIKE
 
 
 def same_twice(a: View, b: View) -> bool:
@@ -58,15 +57,15 @@ def same_twice(a: View, b: View) -> bool:
     )
 
 
-def same_person(a: Sequence[VaultFace], b: Sequence[VaultFace]) -> bool:
-    """Whether the first face of one is among the faces of the other. False without embeddings."""
-    return max(_similarity(a, b), _similarity(b, a)) >= SAME_PERSON
+def same_person(a: Sequence[VaultFace], b: Sequence[VaultFace], limit: float) -> bool:
+    """Whether the first face of one is among the faces of the other, by that cosine. False without embeddings."""
+    return max(_similarity(a, b), _similarity(b, a)) >= limit
 
 
-def other_people(a: Sequence[VaultFace], b: Sequence[VaultFace]) -> bool:
+def other_people(a: Sequence[VaultFace], b: Sequence[VaultFace], limit: float) -> bool:
     """Whether both have faces that can be told apart, and they are not of one person. False without embeddings."""
     highest = max(_similarity(a, b), _similarity(b, a))
-    return -1.0 <= highest < SAME_PERSON
+    return -1.0 <= highest < limit
 
 
 def _similarity(a: Sequence[VaultFace], b: Sequence[VaultFace]) -> float:

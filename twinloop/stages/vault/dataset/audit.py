@@ -123,5 +123,6 @@ def _advice(facet: Facet, words: str, alone: bool) -> str:
 
 def _says(facet: Facet, value: str, words: str) -> bool:
     """Whether a phrase of that value is among the words."""
-    phrases = (*facet.phrases[value].prose, *facet.phrases[value].tags)
+    known = facet.phrases[value]
+    phrases = (*known.prose, *known.tags, known.bare)
     return any(set(parts_of(phrase.casefold())) <= set(parts_of(words)) for phrase in phrases if phrase)

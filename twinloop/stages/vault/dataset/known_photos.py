@@ -29,6 +29,7 @@ class KnownPhoto:
         facets: facet -> the values that hold, in the scan's eyes; a facet that could not be told is absent.
         numbers: ``face`` (height in pixels), ``sharpness`` (of the face, Laplacian variance at 112 px), ``yaw`` (degrees), ``quality`` (0..1),
             so far as measured. notes: what to know of its cut.
+        unmeasured: what the scan did not look for, as facets call it (``hands``): neither there nor not there.
     """
 
     photo: VaultPhoto
@@ -37,6 +38,7 @@ class KnownPhoto:
     facets: Mapping[str, tuple[str, ...]]
     numbers: Mapping[str, float]
     notes: tuple[str, ...]
+    unmeasured: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         photo = self.photo
@@ -44,6 +46,7 @@ class KnownPhoto:
             "sha256": photo.sha256, "name": Path(photo.paths[0]).name, "path": photo.paths[0], "width": photo.width, "height": photo.height,
             "taken": photo.taken, "origin": photo.origin, "state": self.state, "reason": self.reason,
             "facets": {name: list(values) for name, values in self.facets.items()}, "numbers": dict(self.numbers), "notes": list(self.notes),
+            "unmeasured": list(self.unmeasured),
         }  # fmt: skip
 
 
@@ -67,10 +70,16 @@ def known_photos(opened: OpenVault, person: Person, facets: Sequence[Facet]) -> 
         found.append(
             KnownPhoto(
                 photo, state, reason, {name: reading.present for name, reading in told.items() if reading.measured}, _numbers(seen),
-                cut.remarks(cutting.size) if cut is not None else (),
+                cut.remarks(cutting.size) if cut is not None else (), _unmeasured(seen, facets),
             )
         )  # fmt: skip
     return tuple(sorted(found, key=lambda item: (item.photo.paths[0], item.photo.sha256)))
+
+
+def _unmeasured(seen: Observation, facets: Sequence[Facet]) -> tuple[str, ...]:
+    """What the facets need and the scan did not look for, in the facets' order."""
+    needs = (need for facet in facets for need in facet.needs)
+    return tuple(dict.fromkeys(need for need in needs if need not in seen.measured))
 
 
 def _number(photo: VaultPhoto, mine: Sequence[FaceKey]) -> int:
@@ -92,6 +101,7 @@ def _seen(photo: VaultPhoto, number: int) -> Observation:
     looked = {
         "faces",
         *(["pose"] if found.face.pose is not None else []),
+        *(["eyes"] if "eyes_open" in measures else []),
         *(name.split(".")[0] for name in measures if "." in name),
     }
     return Observation(

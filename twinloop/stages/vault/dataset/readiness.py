@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from twinloop.domain.facet import Facet
-from twinloop.domain.model_roles import NO_DETECTOR_EXISTS
 from twinloop.domain.shots import Gap, images_needed
 from twinloop.domain.statistics import wilson
 from twinloop.domain.wording import plural
@@ -182,7 +181,7 @@ def _unmeasured(analysis: Analysis) -> list[Finding]:
     return [
         Finding(facet.facet, HINT, f"{facet.facet.replace('_', ' ')}: not measured ({facet.why}).", 0, analysis.images)
         for facet in analysis.facets
-        if facet.measured == 0 and facet.facet != ANGLE.name and facet.why != NO_DETECTOR_EXISTS
+        if facet.measured == 0 and facet.facet != ANGLE.name
     ]
 
 

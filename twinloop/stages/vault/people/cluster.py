@@ -14,6 +14,7 @@ from twinloop.domain.vault import Decision, FaceKey
 from twinloop.domain.wording import some
 from twinloop.errors import NothingToDo
 from twinloop.ports import NeighbourSearch, Reporter
+from twinloop.ports.detectors import embedder_in
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.people.following import following
 from twinloop.stages.vault.people.grouping import STRANGER, FaceSet, Grouped, group
@@ -83,7 +84,7 @@ def cluster(
     entries = [entry.key for entry in face_entries(opened.catalog, opened.fingerprint)]
     if not len(table):
         raise NothingToDo(_nothing(opened, len(entries)))
-    chosen, least = _settings(options, before)
+    chosen, least = _settings(options, before, opened.fingerprint, reporter)
     inputs = _inputs(opened, entries, chosen, least)
     if before is not None and before.inputs == inputs:
         people = people_of(before, decisions)
@@ -102,11 +103,24 @@ def cluster(
     )
 
 
-def _settings(options: ClusterOptions, before: Found | None) -> tuple[float | None, int]:
+def _settings(
+    options: ClusterOptions, before: Found | None, fingerprint: str, reporter: Reporter
+) -> tuple[float | None, int]:
     """The user's own limit or None, and the faces that make a person."""
-    limit = (before.chosen if before is not None else None) if options.limit is None else options.limit
+    limit = _last_limit(before, fingerprint, reporter) if options.limit is None else options.limit
     least = options.min_faces or (before.min_faces if before is not None else MIN_FACES)
     return limit or None, least
+
+
+def _last_limit(before: Found | None, fingerprint: str, reporter: Reporter) -> float | None:
+    """What the user chose last; it says nothing of another embedder's cosines."""
+    if before is None or before.chosen is None or embedder_in(before.fingerprint) == embedder_in(fingerprint):
+        return None if before is None else before.chosen
+    reporter.warn(
+        f"The limit {before.chosen:.2f} was chosen for another embedder, so the one that follows from this one is taken. "
+        "Your own: --limit"
+    )
+    return None
 
 
 def _inputs(opened: OpenVault, entries: list[FaceKey], chosen: float | None, least: int) -> str:

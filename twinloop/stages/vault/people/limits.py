@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-UNKNOWN = (0.02, 0.1)
+from twinloop.domain.likeness import Spread, above, fisher_step
+
+UNKNOWN: Spread = (0.02, 0.1)
 """Mean and standard deviation of the cosine between strangers where the embedder's are not known: those of small face networks."""
 FALSE_NEIGHBOURS = 0.0133
 """So many strangers may reach the limit of a face, on average. With the count of faces this is the limit; chosen on LFW (docs/log.md)."""
@@ -15,7 +17,6 @@ FEWEST = 1000
 ATTACH = 0.8
 """How far below the limit a single face may still go to a person of several, in standard deviations; it has to be as much nearer to that
 person than to any other."""
-_WIDEST = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,7 @@ class Limits:
     margin: float
 
 
-def limits_for(
-    strangers: tuple[float, float] | None, faces: int, people: int = 0, chosen: float | None = None
-) -> Limits:
+def limits_for(strangers: Spread | None, faces: int, people: int = 0, chosen: float | None = None) -> Limits:
     """Limits for so many faces.
 
     Cosines of strangers spread like correlations, so they are measured on Fisher's scale (atanh), where the spread is the same everywhere:
@@ -45,16 +44,15 @@ def limits_for(
     `FALSE_NEIGHBOURS` strangers away from each of ``faces`` faces.
 
     Args:
-        strangers: mean and standard deviation of the cosine between different people (`Embedder.strangers`).
+        strangers: mean and standard deviation of the cosine between different people (`Likeness.strangers`).
         people: groups that are compared with each other, at most; 0 = as many as faces.
         chosen: the user's own ``link``, over 0; the others follow it.
     """
-    mean, deviation = strangers or UNKNOWN
-    step = 1.0 / math.sqrt(1.0 / min(deviation, _WIDEST) ** 2 - 2.0) if deviation < _WIDEST else 1.0 / math.sqrt(2.0)
-    top = math.atanh(mean) + step * _deviations(faces) if chosen is None else math.atanh(min(chosen, 0.999))
-    among = min(top, math.atanh(mean) + step * _deviations(people or faces)) if chosen is None else top
-    link, attach = math.tanh(top), math.tanh(top - ATTACH * step)
-    return Limits(round(link, 4), round(math.tanh(among), 4), round(attach, 4), round(link - attach, 4))
+    known = strangers or UNKNOWN
+    link = above(known, _deviations(faces)) if chosen is None else min(chosen, 0.999)
+    groups = min(link, above(known, _deviations(people or faces))) if chosen is None else link
+    attach = math.tanh(math.atanh(link) - ATTACH * fisher_step(known[1]))
+    return Limits(round(link, 4), round(groups, 4), round(attach, 4), round(link - attach, 4))
 
 
 def _deviations(faces: int) -> float:

@@ -9,8 +9,11 @@ import pytest
 
 from tests.unit.stages.vault.copies.makers import face, picture
 from tests.unit.things import unit_vector
+from twinloop.domain.likeness import Likeness
 from twinloop.stages.vault.copies.moment import NEIGHBOURS, moments, other_people, same_person, same_twice
 from twinloop.stages.vault.copies.views import View
+
+LIMIT = Likeness().same_person
 
 
 def test_photos_within_the_seconds_find_each_other() -> None:
@@ -29,15 +32,15 @@ def test_a_wrong_clock_does_not_make_everything_one_moment() -> None:
 def test_people_are_told_apart_by_their_first_face(angle: float) -> None:
     alice, bob = face(unit_vector(1.0)), face(unit_vector(0.0, 1.0))
     again = face(unit_vector(1.0, angle))
-    assert same_person([alice], [bob, again]) and not other_people([alice, bob], [again])
-    assert not same_person([alice], [bob]) and other_people([alice], [bob])
+    assert same_person([alice], [bob, again], LIMIT) and not other_people([alice, bob], [again], LIMIT)
+    assert not same_person([alice], [bob], LIMIT) and other_people([alice], [bob], LIMIT)
 
 
 def test_without_embeddings_nobody_is_the_same_or_another() -> None:
     unknown, alice = face(None), face(unit_vector(1.0))
     for one, other in (([unknown], [alice]), ([], [alice]), ([], [])):
-        assert not same_person(one, other)
-        assert not other_people(one, other)
+        assert not same_person(one, other, LIMIT)
+        assert not other_people(one, other, LIMIT)
 
 
 def view(yaw: float | None) -> View:

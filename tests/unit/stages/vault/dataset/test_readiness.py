@@ -86,7 +86,7 @@ def test_what_was_not_measured_is_not_called_good() -> None:
     found = judged([made(n, None) for n in range(60)])
     assert found.grade == "usable" and "could not be measured" in about(found, "angle").text
     assert about(found, "expression").text.startswith("expression: not measured (no detector for: expression)")
-    assert not any("setting" in finding.text for finding in found.findings)  # no detector of it exists for photos
+    assert about(found, "setting").text == "setting: not measured (no detector for: setting)."
 
 
 def test_json_holds_the_grade_the_advice_and_the_intervals() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from twinloop.domain.faces import Box, Face, FloatArray
 from twinloop.domain.vault import FaceKey, VaultFace, VaultPhoto
 from twinloop.errors import TwinLoopError
-from twinloop.ports import NeighbourSearch, SilentReporter
+from twinloop.ports import NeighbourSearch, Reporter, SilentReporter
 from twinloop.stages.vault.opened import OpenVault, ScanRecord
 from twinloop.stages.vault.opening import open_vault
 from twinloop.stages.vault.people.cluster import Clustered, ClusterOptions, cluster
@@ -90,8 +90,10 @@ def no_index() -> NeighbourSearch:
     raise TwinLoopError("asked for an index")
 
 
-def clustered(opened: OpenVault, limit: float | None = None, min_faces: int | None = None) -> Clustered:
-    return cluster(opened, ClusterOptions(limit, min_faces), no_index, SilentReporter())
+def clustered(
+    opened: OpenVault, limit: float | None = None, min_faces: int | None = None, reporter: Reporter | None = None
+) -> Clustered:
+    return cluster(opened, ClusterOptions(limit, min_faces), no_index, reporter or SilentReporter())
 
 
 def names_of(keys: Sequence[FaceKey], photos: Sequence[VaultPhoto]) -> set[str]:

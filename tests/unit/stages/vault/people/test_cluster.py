@@ -19,6 +19,7 @@ from tests.unit.stages.vault.people.makers import (
     unit,
     vault_of,
 )
+from tests.unit.things import Recording
 from twinloop.domain.vault import VaultPhoto
 from twinloop.errors import MissingExtra, NothingToDo, StateError
 from twinloop.ports import NeighbourSearch, SilentReporter
@@ -211,6 +212,19 @@ def test_limit_and_least_are_remembered_and_can_be_given_back(tmp_path: Path) ->
         assert not done.changed and (done.people.limit, len(done.people.persons)) == (0.6, 1)
         done = clustered(opened, limit=0.0, min_faces=3)
         assert done.people.limit != 0.6 and len(done.people.persons) == 2
+
+
+def test_a_limit_of_ones_own_is_not_carried_over_to_another_embedder(tmp_path: Path) -> None:
+    said = Recording()
+    with vault_of(tmp_path, ANN, "scan|models+yunet+mobilefacenet1-a") as opened:
+        assert clustered(opened, limit=0.6).people.limit == 0.6
+    with vault_of(tmp_path, ANN, "scan|models+another+mobilefacenet1-a") as opened:
+        assert clustered(opened, reporter=said).people.limit == 0.6 and said.warnings == []
+    with vault_of(tmp_path, ANN, "scan|models+yunet+arcface1-b") as opened:
+        assert clustered(opened, reporter=said).people.limit != 0.6
+        (warning,) = said.warnings
+        assert "0.60 was chosen for another embedder" in warning and "--limit" in warning
+        assert not clustered(opened, reporter=said).changed and len(said.warnings) == 1, "said once"
 
 
 def test_no_faces_or_none_with_an_embedding_say_what_to_do(tmp_path: Path) -> None:

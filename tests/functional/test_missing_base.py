@@ -1,0 +1,68 @@
+"""Before a base model of many gigabytes is fetched: a dry run and the doctor say all that needs none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.functional import loops
+from tests.functional.console import configuration, twinloop
+from twinloop.adapters.diffusion import hub_cache
+
+BASE = "nobody/some-sdxl-of-theirs"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+
+    def never(*_: object) -> Path:
+        raise AssertionError("something was downloaded")
+
+    monkeypatch.setattr(hub_cache, "_downloaded", never)
+    return tmp_path
+
+
+def test_a_dry_run_goes_on_without_it(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(home, base_model=BASE, training={"steps": 3, "preset": "sdxl"})
+    said = twinloop(capsys, "run", "--config", config, "--dry-run", "--json")
+    assert said.code == 0 and said.data["gaps"]["gap_count"] > 0 and said.data["plan"]["prompts"]
+    assert said.data["plan"]["training_steps"] == 3
+    assert f"base_model: {BASE} is neither a folder here" in said.err and f"hf download {BASE}" in said.err
+    assert "Without --dry-run this is refused" in said.err and "for the preset 'sdxl'.\n" in said.err
+    assert said.err.count(f"hf download {BASE}") == 1
+    assert not Path("out").exists() and not Path("loras").exists()
+    refused = twinloop(capsys, "run", "--config", config)
+    assert refused.code == 2 and f"hf download {BASE}" in refused.err
+
+
+def test_the_style_of_prompts_is_a_guess_from_the_name(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(home, base_model="nobody/illustrious-of-theirs")
+    said = twinloop(capsys, "run", "--config", config, "--dry-run")
+    assert said.code == 0 and "a guess from the model's name" in said.err
+    assert "masterpiece" in said.out, "prompts of tags"
+
+
+def test_leave_to_download_downloads_nothing_in_a_dry_run(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(home, base_model=BASE, allow_download=True)
+    said = twinloop(capsys, "run", "--config", config, "--dry-run")
+    assert said.code == 0 and f"{BASE} is not here yet; the run fetches it when it begins" in said.err
+    wrong = configuration(home, base_model="checkpoints/sdxl.safetensors", allow_download=True)
+    said = twinloop(capsys, "run", "--config", wrong, "--dry-run")
+    assert said.code == 0 and "no file at checkpoints/sdxl.safetensors. Correct the path." in said.err
+
+
+def test_anything_else_that_cannot_work_is_refused_all_the_same(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(home, base_model=BASE, generation={"num_per_gap": 2, "width": 1001})
+    said = twinloop(capsys, "run", "--config", config, "--dry-run")
+    assert said.code == 2 and "width 1001" in said.err
+
+
+def test_the_doctor_says_what_needs_no_base(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(home, base_model=BASE, training={"steps": 3, "preset": "sdxl"})
+    said = twinloop(capsys, "doctor", "--config", config)
+    assert said.code == 2 and "1 mistake" in said.err and f"hf download {BASE}" in said.err
+    assert "images, 3 steps:" in said.out and "prompts and captions as prose" in said.out
+    assert "see the mistakes at the end" in said.out and "Facets:" in said.out

@@ -1,0 +1,78 @@
+"""What optimizers take: any way of writing the same arguments is the same, and every wrong one is said."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twinloop.domain.optimizer_args import TAKEN, in_python, mistakes, ordered
+
+GOOD: dict[str, Any] = {
+    "weight_decay": 0.1, "betas": [0.9, 0.99], "beta3": 0.5, "beta1": 0.9, "d0": 1e-5, "d_coef": 2, "growth_rate": 1.02, "slice_p": 11,
+    "decouple": False, "use_bias_correction": True, "safeguard_warmup": True, "clip_threshold": 2.0, "decay_rate": -0.5, "scale_parameter": True,
+}  # fmt: skip
+
+
+def good(optimizer: str) -> dict[str, Any]:
+    eps = [1e-30, 1e-3] if optimizer == "adafactor" else 1e-7
+    return {name: {**GOOD, "eps": eps}[name] for name in TAKEN[optimizer]}
+
+
+@given(st.sampled_from(sorted(TAKEN)), st.randoms())
+def test_the_order_and_the_kind_of_number_do_not_matter(optimizer: str, random: Any) -> None:
+    items = [(name, value) for name, value in good(optimizer).items() if random.random() < 0.7]
+    once = ordered(optimizer, dict(items))
+    random.shuffle(items)
+    assert ordered(optimizer, dict(items)) == once
+    # through the JSON of a record, and what is in order already
+    assert ordered(optimizer, json.loads(json.dumps(dict(once)))) == once and not mistakes(optimizer, dict(once))
+    assert [name for name, _ in once] == [name for name in TAKEN[optimizer] if name in dict(items)]
+
+
+def test_whole_numbers_are_numbers() -> None:
+    ((_, value),) = ordered("prodigy", {"d_coef": 2})
+    assert type(value) is float
+    ((_, value),) = ordered("prodigy", {"slice_p": 11})
+    assert type(value) is int
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "wrong", "says"),
+    [
+        ("adamw", {"betas": [0.9]}, "betas must be a list of two numbers from 0 to less than 1, not [0.9]"),
+        ("adamw", {"betas": [0.9, True]}, "betas must be a list of two numbers"),
+        ("adamw", {"betas": [0.9, 1.0]}, "betas must be a list of two numbers from 0 to less than 1"),
+        ("adamw", {"betas": "0.9,0.99"}, "betas must be a list of two numbers"),
+        ("adamw", {"eps": "1e-8"}, "eps must be a number above 0, not '1e-8'"),
+        ("adamw", {"eps": True}, "eps must be a number above 0, not true"),
+        ("adamw", {"eps": float("inf")}, "eps must be a number above 0"),
+        ("prodigy", {"decouple": 1}, "decouple must be true or false, not 1"),
+        ("prodigy", {"slice_p": 1.5}, "slice_p must be a whole number from 1"),
+        ("prodigy", {"slice_p": True}, "slice_p must be a whole number from 1, not true"),
+        ("adafactor", {"eps": 1e-8}, "eps must be a list of two numbers above 0, not 1e-08"),
+        ("adafactor", {"decay_rate": 0.8}, "decay_rate must be a number below 0"),
+        ("adamw", {"d_coef": 2}, "adamw takes no 'd_coef' here; it takes weight_decay, betas, eps"),
+        ("adamw", {"lr": 1e-4}, "adamw takes no 'lr' here: the rate is training.learning_rate; it takes"),
+        ("adafactor", {"relative_step": True}, "adafactor runs at training.learning_rate"),
+    ],
+)
+def test_each_mistake_is_said(optimizer: str, wrong: dict[str, Any], says: str) -> None:
+    (told,) = mistakes(optimizer, wrong)
+    assert says in told
+    with pytest.raises(ValueError, match=r".") as caught:
+        ordered(optimizer, wrong)
+    assert says in str(caught.value)
+
+
+def test_all_of_them_at_once_and_the_names_once() -> None:
+    told = mistakes("adamw", {"lr": 1, "eps": 0, "momentum": 0.9})
+    assert len(told) == 3 and sum("it takes weight_decay" in line for line in told) == 1
+
+
+def test_as_sd_scripts_writes_them() -> None:
+    arguments = ordered("adamw", {"betas": [0.9, 0.99], "weight_decay": 0.1})
+    assert in_python(arguments) == ["weight_decay=0.1", "betas=(0.9, 0.99)"]

@@ -1,0 +1,98 @@
+"""Networks that turn an aligned face into an identity vector: MobileFaceNet, SFace, InsightFace's ArcFace (`domain.embedders`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from twinloop.adapters.detectors.imaging import similarity, square_crop
+from twinloop.adapters.detectors.onnx_model import OnnxModel
+from twinloop.adapters.embedders.vector import unit
+from twinloop.domain.embedders import EMBEDDERS, TEMPLATE, FaceEmbedder, Points, embedder_of
+from twinloop.domain.faces import Face, FloatArray, ImageArray
+from twinloop.domain.likeness import Likeness
+from twinloop.errors import ModelFileError
+
+SIZE = 112
+_LEAST_SIDE = 16
+_VERSION = 1
+
+
+def aligned(image: ImageArray, face: Face, size: int = SIZE, template: Points = TEMPLATE) -> ImageArray:
+    """The face as a square RGB crop with its landmarks at the template; without landmarks a plain square crop."""
+    if face.landmarks is None:
+        return square_crop(image, face.box, 0.1, size)
+    matrix = similarity(face.landmarks, np.array(template, dtype=np.float32))
+    return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def tensor_of(crop: ImageArray, kind: FaceEmbedder) -> FloatArray:
+    """(1, 3, size, size) float32: the crop as the network was trained on it."""
+    pixels = crop if kind.channels == "RGB" else crop[:, :, ::-1]
+    mean, std = np.array(kind.mean, dtype=np.float32), np.array(kind.std, dtype=np.float32)
+    scaled = (pixels.astype(np.float32) / np.float32(kind.divide) - mean) / std
+    return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
+
+
+class AlignedFaceEmbedder:
+    """Identity vectors. What kind of network it is, its content tells where that is known, else its name.
+
+    Args:
+        path: an ONNX file, 1x3xSxS in, 1xD out.
+
+    Raises:
+        ModelFileError: no network of a known kind.
+    """
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        self._model = OnnxModel.open(path, threads)
+        kind = embedder_of(path.name, self._model.sha256)
+        if kind is None:
+            names = ", ".join(kind.name for kind in EMBEDDERS)
+            raise ModelFileError(f"{path.name}: no face embedder is known by this name. Known: {names}.")
+        self.kind = kind
+        self._check()
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.kind.key}{_VERSION}-{self._model.fingerprint}"
+
+    @property
+    def likeness(self) -> Likeness:
+        return self.kind.likeness
+
+    def embed(self, image: ImageArray, face: Face) -> FloatArray | None:
+        """(D,) float32 of unit norm; None for a face under 16 pixels or a vector without length."""
+        if min(face.box.width, face.box.height) < _LEAST_SIDE:
+            return None
+        pixels = tensor_of(aligned(image, face, self.kind.size, self.kind.template), self.kind)
+        return unit(np.ravel(next(iter(self._model.run(pixels).values()))))
+
+    def _check(self) -> None:
+        """Raises ModelFileError: other inputs or outputs than this kind of network has."""
+        what = f"a network of the kind {self.kind.name}"
+        self._model.expect(1, 1, what)
+        (taken,), (made,) = self._model.inputs.values(), self._model.made.values()
+        wanted = (None, 3, self.kind.size, self.kind.size)
+        if not _fits(taken, wanted):
+            raise ModelFileError(
+                f"{self._model.source}: not {what}: its input is {_shape(taken)}, expected {_shape(wanted)}"
+            )
+        length = made[1] if len(made) > 1 else None
+        if self.kind.dimensions is not None and isinstance(length, int) and length != self.kind.dimensions:
+            raise ModelFileError(
+                f"{self._model.source}: not {what}: its vectors have {length} numbers, expected {self.kind.dimensions}"
+            )
+
+
+def _fits(shape: Sequence[object], wanted: Sequence[int | None]) -> bool:
+    """Whether a shape is the wanted one as far as both say numbers."""
+    pairs = zip(shape, wanted, strict=False)
+    return len(shape) == len(wanted) and all(not isinstance(n, int) or w in (None, n) for n, w in pairs)
+
+
+def _shape(shape: Sequence[object]) -> str:
+    return "x".join(str(n) if isinstance(n, int) else "N" for n in shape)

@@ -1,0 +1,73 @@
+"""Finding the masks of photos, and whether they fit; asked before anything long starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from twinloop.domain.records import Mask
+from twinloop.domain.wording import plural
+from twinloop.errors import InputError, UnreadableImage
+from twinloop.ports import Reporter
+from twinloop.store.images import find_images, upright_size
+from twinloop.store.masks import mask_beside, masks_in, read_mask
+
+ALIKE = 0.02
+"""Share by which the aspect ratio of a mask may differ from its photo's: small masks are rounded."""
+_NAMED = 3
+"""Mistakes that are told one by one."""
+
+
+def check_masks(folder: Path, photos: Path) -> None:
+    """Whether a folder has masks of photos of another, and all of them can be used.
+
+    Raises:
+        InputError: none, or one that is wrong; says which.
+    """
+    if not masks_of(folder, find_images(photos)):
+        raise InputError(
+            f"training.masks: no picture in {folder} has the name of a photo in {photos}. The mask of IMG_1.jpg is IMG_1.png, "
+            "or IMG_1-masklabel.png."
+        )
+
+
+def masks_of(folder: Path, photos: Iterable[Path]) -> dict[Path, Mask]:
+    """Photo -> its mask, for those that have one. A photo that cannot be read has none: others tell that.
+
+    Raises:
+        InputError: masks that cannot be read, are black all over, or have another shape than their photo.
+    """
+    masks, found, wrong = masks_in(folder), dict[Path, Mask](), list[str]()
+    for photo in photos:
+        path = mask_beside(masks, photo)
+        size = None if path is None else _size(photo)
+        if path is None or size is None:
+            continue
+        try:
+            grey, sha256 = read_mask(path)
+        except UnreadableImage as error:
+            wrong.append(f"{path} {error}")
+            continue
+        height, width = grey.shape
+        if abs(width * size[1] / (height * size[0]) - 1) > ALIKE:
+            wrong.append(f"{path} is {width} x {height}, and the photo is seen as {size[0]} x {size[1]}")
+        elif not grey.any():
+            wrong.append(f"{path} is black all over, so that nothing would be learned")
+        found[photo] = Mask(path, sha256)
+    if wrong:
+        more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+        raise InputError(f"training.masks: {'; '.join(wrong[:_NAMED])}{more}. Correct them or move them away.")
+    return found
+
+
+def say_how_many(masks: int, photos: int, reporter: Reporter) -> None:
+    """Tell how many pictures have a mask."""
+    reporter.line(f"{masks} of {plural(photos, 'picture')} with a mask; where there is none, all of it is learned")
+
+
+def _size(photo: Path) -> tuple[int, int] | None:
+    """Width and height as a photo is seen."""
+    try:
+        return upright_size(photo.read_bytes())
+    except (OSError, UnreadableImage):
+        return None

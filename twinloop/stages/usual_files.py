@@ -1,0 +1,70 @@
+"""Which of the files that guides name lie in a models folder, and what serves where one does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop.domain.usual_files import USUAL_FILES, UsualFile
+from twinloop.store.models_folder import ModelsReport, resolve_models_dir
+
+
+@dataclass(frozen=True)
+class Usual:
+    """One of them.
+
+    Attributes:
+        path: None where it is not there. problem: why it cannot be used; "" = it can, or is not there.
+        instead: names of the files that do its work there; () = none does.
+    """
+
+    file: UsualFile
+    path: Path | None
+    problem: str
+    instead: tuple[str, ...]
+
+    @property
+    def state(self) -> str:
+        """``there``, ``broken`` or ``missing``."""
+        if self.path is None:
+            return "missing"
+        return "broken" if self.problem else "there"
+
+    @property
+    def line(self) -> str:
+        """State, and what serves or would serve instead, as one sentence part."""
+        if self.state == "there":
+            return "there"
+        if self.instead:
+            verb = "does" if len(self.instead) == 1 else "do"
+            return f"{self.state}; {' and '.join(self.instead)} {verb} its work"
+        return f"{self.state}, and nothing does its work; {self.file.get} would"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.file.name, "state": self.state, "path": None if self.path is None else str(self.path),
+            "source": self.file.source, "licence": self.file.licence, "instead": list(self.instead), "detail": self.line,
+        }  # fmt: skip
+
+
+def usual_files(folder: Path) -> Iterator[Usual]:
+    """Each of `USUAL_FILES` as it is in this folder, which need not be there. Opens no model."""
+    report = resolve_models_dir(folder) if folder.is_dir() else ModelsReport(folder, ())
+    for file in USUAL_FILES:
+        found = next((model for model in report.found if model.path.name.lower() == file.name), None)
+        problem = "" if found is None or found.problem is None else found.problem
+        yield Usual(file, None if found is None else found.path, problem, _instead(file, report))
+
+
+def _instead(file: UsualFile, report: ModelsReport) -> tuple[str, ...]:
+    """Names of usable files that do the same work: of another name, else of another kind."""
+    alike = [path.name for path in report.usable(file.role) if path.name.lower() != file.name]
+    if alike:
+        return (alike[0],)
+    for roles in file.others:
+        there = [report.usable(role) for role in sorted(roles)]
+        if all(there):
+            return tuple(paths[0].name for paths in there)
+    return ()
