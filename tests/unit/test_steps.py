@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,15 +14,17 @@ import pytest
 from PIL import Image
 
 from tests.functional import loops
-from tests.unit.things import Recording, gap
+from tests.unit.things import Recording, face, gap, observation, unit_vector
 from twinloop import steps
-from twinloop.adapters.fakes import fake_photo
+from twinloop.adapters.fakes import fake_pack, fake_photo
 from twinloop.config import Settings
-from twinloop.domain.model_roles import NO_DETECTOR_EXISTS
 from twinloop.domain.records import LoRA
 from twinloop.errors import InputError, NothingToDo, StateError
+from twinloop.facets import BUILTIN
 from twinloop.loop import run_loop, workspace_of
 from twinloop.stages import decide
+from twinloop.stages.identity import freeze_reference
+from twinloop.stages.observe import Observer
 from twinloop.steps import Run
 from twinloop.store.atomic import write_json
 from twinloop.store.catalog import Catalog
@@ -230,7 +233,7 @@ def test_fewer_gaps_than_before_are_told() -> None:
 
 def test_what_could_not_be_measured_is_no_success() -> None:
     """ "Not measured" never reads as "no gap": it is named, and where most of what is wanted was not measured the run has not converged."""
-    lacking = {"expression": "no detector for: expression", "setting": NO_DETECTOR_EXISTS}
+    lacking = {"expression": "no detector for: expression", "setting": "no detector for: setting"}
     some = steps.decide_on(loops.settings(), [], [], steps.Measured(lacking, 4))
     assert some is not None and (some.rule, some.converged) == ("no_gaps", True)
     assert "in what was measured; not measured: expression (no detector for: expression); setting" in some.reason
@@ -301,6 +304,49 @@ def test_a_run_that_an_older_version_began_with_a_field_that_says_nothing_goes_o
     begun()
     with pytest.raises(StateError, match=r"training\.rank"):
         begun(training={"preset": "fake", "steps": 3, "rank": 99})
+
+
+@pytest.mark.parametrize(("limit", "default"), [("min_face_quality", 0.4), ("sharpness_share", 0.3)])
+def test_a_run_that_was_begun_when_a_limit_had_one_default_for_all_goes_on(limit: str, default: float) -> None:
+    """Now each pack knows its own, and the fakes have the same."""
+    run = begun()
+    record = json.loads(run.workspace.run_record.read_text())
+    assert record["settings"]["validation"][limit] is None
+    for old, goes_on in ((default, True), (0.7, False)):
+        record["settings"]["validation"][limit] = old
+        run.workspace.run_record.write_text(json.dumps(record))
+        if goes_on:
+            begun()
+            continue
+        with pytest.raises(StateError, match=rf"validation\.{limit}: 0\.7 -> None"):
+            begun()
+
+
+def test_the_limit_of_sharpness_is_named_or_the_packs() -> None:
+    usual = Observer(fake_pack(), BUILTIN)
+    soft = Observer(replace(fake_pack(), least_sharpness=0.05), BUILTIN)
+    named = loops.settings(validation={"sharpness_share": 0.2})
+    assert [steps.limits_of(named, one, None).sharpness_share for one in (usual, soft)] == [0.2, 0.2]
+    assert [steps.limits_of(loops.settings(), one, None).sharpness_share for one in (usual, soft)] == [0.3, 0.05]
+
+
+def test_the_limit_of_face_quality_is_named_or_the_packs_or_learned() -> None:
+    observer = Observer(fake_pack(), BUILTIN)
+    unknown = Observer(replace(fake_pack(), least_face_quality=None), BUILTIN)
+    seen = [
+        observation(n, faces=[face(embedding=unit_vector(1))], measures={"face_quality": 0.5 + n / 100})
+        for n in range(6)
+    ]
+    reference = freeze_reference(seen, "r")
+    named = loops.settings(validation={"min_face_quality": 0.55})
+    for one in (observer, unknown):
+        assert steps.limits_of(named, one, reference).min_face_quality == 0.55
+        assert steps.limits_of(named, one, reference).real_face_quality == {}
+    assert steps.limits_of(loops.settings(), observer, reference).min_face_quality == 0.4
+    learned = steps.limits_of(loops.settings(), unknown, reference)
+    assert learned.min_face_quality is None and learned.real_face_quality == {"front": (0.475, 0.525)}
+    blind = steps.limits_of(loops.settings(), unknown, None)
+    assert blind.min_face_quality is None and blind.real_face_quality == {}
 
 
 def test_detectors_that_measure_differently_are_said_to_be_it() -> None:

@@ -18,15 +18,18 @@ class ValidationConfig(Section):
         "face",
         description="face = crop measure, limit learned from the real photos; image = Laplacian variance of the whole image",
     )
-    sharpness_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        0.3,
-        description="least face sharpness, as a share of the real photos' median; lower it for a base that draws softly",
+    sharpness_share: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
+        None,
+        description="least face sharpness, as a share of the real photos' median; null = 0.3, and 0.03 for the embedded base, which draws softly",
     )
     blur_threshold: Annotated[float, Field(ge=0.0)] = 100.0
     min_brightness: Annotated[float, Field(ge=0.0, le=255.0)] = 30.0
     max_brightness: Annotated[float, Field(ge=0.0, le=255.0)] = 225.0
     min_face_confidence: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
-    min_face_quality: Annotated[float, Field(ge=0.0, le=1.0)] = 0.4
+    min_face_quality: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
+        None,
+        description="least face quality, where it is measured; null = 0.4 with the embedded detectors, learned from the real photos with others",
+    )
     identity: bool = Field(True, description="compare with the frozen real photos; needs an embedder")
     identity_tolerance: Annotated[float, Field(gt=0.0)] = Field(
         2.5,

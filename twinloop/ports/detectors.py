@@ -124,6 +124,10 @@ def embedder_in(fingerprint: str) -> str:
     return fingerprint.rsplit("+", 1)[-1]
 
 
+LEAST_SHARPNESS = 0.3
+"""Of photos: a model of their resolution draws about as sharply as they are."""
+
+
 @dataclass(frozen=True)
 class DetectorPack:
     """A named set of detectors. A port that is None is "not measured", never "nothing found".
@@ -133,6 +137,7 @@ class DetectorPack:
         choices: which file was chosen for what, where a choice was made.
         least_face_quality: from which a face counts as whole on the scale of this pack's ``face_quality``, the same for every head angle;
             None = that is not known of the scale, or there is none.
+        least_sharpness: from which share of the real photos' face sharpness on a made face counts as sharp.
         slow: measurers of the whole picture that take too long for a scan of very many photos; the ruler alone asks them.
     """
 
@@ -145,6 +150,7 @@ class DetectorPack:
     missing: tuple[str, ...] = ()
     choices: tuple[Choice, ...] = ()
     least_face_quality: float | None = None
+    least_sharpness: float = LEAST_SHARPNESS
     slow: tuple[Measurer, ...] = ()
 
     @property

@@ -60,6 +60,11 @@ class Observer:
         return self.pack.least_face_quality
 
     @property
+    def least_sharpness(self) -> float:
+        """From which share of the real photos' face sharpness on a made face counts as sharp."""
+        return self.pack.least_sharpness
+
+    @property
     def measured(self) -> frozenset[str]:
         """What this pack looks for at all."""
         names: set[str] = set()

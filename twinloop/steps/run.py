@@ -71,7 +71,7 @@ def begin(run: Run) -> None:
     kept = run.artefact("run", run.workspace.run_record, lambda: record)
     if not run.workspace.versions.exists():
         write_json(run.workspace.versions, versions())
-    _check_same(_with_limit_of_old(kept, run.settings, run.toolbox), record, run.workspace.root)
+    _check_same(_with_limits_of_old(kept, run.settings, run.toolbox), record, run.workspace.root)
 
 
 def check_same_run(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> None:
@@ -81,7 +81,7 @@ def check_same_run(settings: Settings, toolbox: Toolbox, workspace: Workspace) -
         StateError: as `begin`.
     """
     if workspace.run_record.exists():
-        kept = _with_limit_of_old(read_json(workspace.run_record), settings, toolbox)
+        kept = _with_limits_of_old(read_json(workspace.run_record), settings, toolbox)
         _check_same(kept, _record(settings, toolbox), workspace.root)
 
 
@@ -90,23 +90,23 @@ def _record(settings: Settings, toolbox: Toolbox) -> dict[str, Any]:
     return {"settings": settings.identity_fields(), "observer": toolbox.observer.fingerprint}
 
 
-def _with_limit_of_old(kept: Any, settings: Settings, toolbox: Toolbox) -> Any:
-    """A record in which no named limit of face quality stands as it stood when 0.4 was the default for all detectors.
+def _with_limits_of_old(kept: Any, settings: Settings, toolbox: Toolbox) -> Any:
+    """A record in which limits that nobody named stand as null, where it was written when they had one default for all detectors.
 
-    With detectors that have no scale of face quality, or one with a limit of its own, the two say the same.
+    Left as it is where today's detectors say something else than that default.
     """
     observer = toolbox.observer
-    learned = "face_quality" in observer.measured and observer.least_face_quality is None
-    if learned or settings.validation.min_face_quality is not None:
-        return kept
+    same = {
+        "min_face_quality": (0.4, "face_quality" not in observer.measured or observer.least_face_quality == 0.4),
+        "sharpness_share": (0.3, observer.least_sharpness == 0.3),
+    }
     with contextlib.suppress(KeyError, TypeError):
-        if kept["settings"]["validation"]["min_face_quality"] == _OLD_LEAST_QUALITY:
-            unnamed = {**kept["settings"]["validation"], "min_face_quality": None}
-            return {**kept, "settings": {**kept["settings"], "validation": unnamed}}
+        limits = dict(kept["settings"]["validation"])
+        for name, (default, holds) in same.items():
+            if holds and limits.get(name) == default and getattr(settings.validation, name) is None:
+                limits[name] = None
+        return {**kept, "settings": {**kept["settings"], "validation": limits}}
     return kept
-
-
-_OLD_LEAST_QUALITY = 0.4
 
 
 def _check_same(kept: Any, record: dict[str, Any], folder: Path) -> None:

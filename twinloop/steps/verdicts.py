@@ -28,7 +28,7 @@ def limits_of(settings: Settings, observer: Observer, reference: IdentityReferen
     return Limits(
         blur_threshold=wanted.blur_threshold, min_brightness=wanted.min_brightness, max_brightness=wanted.max_brightness,
         min_face_confidence=wanted.min_face_confidence, min_face_quality=quality, novelty_distance=wanted.novelty_distance,
-        sharpness=wanted.sharpness, real_sharpness=reference.sharpness if reference is not None else None, sharpness_share=wanted.sharpness_share, identity_tolerance=wanted.identity_tolerance,
+        sharpness=wanted.sharpness, real_sharpness=reference.sharpness if reference is not None else None, sharpness_share=observer.least_sharpness if wanted.sharpness_share is None else wanted.sharpness_share, identity_tolerance=wanted.identity_tolerance,
         real_face_quality={angle: (round(least, 4), round(usual, 4)) for angle, (least, usual) in learned.items()},
     )  # fmt: skip
 

@@ -29,6 +29,8 @@ _LEAST_SIDE = 8.0
 _STRANGERS = (0.03, 0.26)
 """Cosine between different people of the embedded world (``twinloop nano evaluate``)."""
 LEAST_FACE_QUALITY = 0.4
+LEAST_SHARPNESS = 0.03
+"""The renderer's edges are far sharper than what the embedded base draws: half of its whole faces have less than 0.07 of the photos' sharpness."""
 _SMEARED = 0.8
 """Taken off the logit of the face quality: with it the limit of 0.4 parts labelled pictures of the base model best."""
 _ROUNDS = 2
@@ -52,6 +54,7 @@ def load_nano_pack(folder: Path, threads: int = 1) -> DetectorPack:
         measurers=(NanoLook(look), NanoFaceMeasures(face)),
         embedder=NanoEmbedder(_open(folder, IDENTITY, 1, threads)),
         least_face_quality=LEAST_FACE_QUALITY,
+        least_sharpness=LEAST_SHARPNESS,
     )
 
 
