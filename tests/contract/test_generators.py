@@ -80,7 +80,7 @@ def redrawn(generator: Generator, wanted: list[Shot], strength: float = 0.6) -> 
 def first_pictures(wanted: list[Shot]) -> list[ImageArray]:
     """Smooth pictures, by seed."""
     slopes = [np.random.default_rng(shot.seed).uniform(-1, 1, (2, 3)) for shot in wanted]
-    down, across = np.mgrid[:SIZE, :SIZE, None][:2] / SIZE
+    down, across = np.mgrid[:SIZE, :SIZE][..., None] / SIZE
     return [np.uint8(128 + 60 * (down * slope[0] + across * slope[1])) for slope in slopes]
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from twinloop.errors import InputError
 from twinloop.families.lora_names import LoraNames
 from twinloop.families.losses import DiffusionLoss, FlowLoss
+from twinloop.families.sizes import Layout, Size
 from twinloop.ports import GenerationSettings, TrainingSettings
 
 Tensor = Any
@@ -30,6 +31,7 @@ class Preset:
 
     Attributes:
         style: of prompts and captions, ``prose``, ``tags``, ``pony`` (tags after score words) or ``full`` (prose that also says what is as usual).
+        small_face: height of a face as a share of the picture's, under which faces come out badly; those are redrawn where that is wanted.
         repeats: how often each photo counts in an epoch (kohya's repeats).
         aspect_buckets: train on the photos' own aspect ratios; False = all are cropped square, for a base that knows only squares.
         true_sizes: tell the denoiser each photo's real size and crop; False = always those of a whole picture, for a base that knows only one size.
@@ -37,13 +39,16 @@ class Preset:
             name of their pipeline.
         aliases: other names of the preset -> what the user should know about them.
         notice: what the user should know about the preset.
+        distilled: what the user should know of training on a model that was distilled to a few steps, where no training adapter is worn.
     """
 
     generation: GenerationSettings
     training: TrainingSettings
     style: str = "prose"
+    small_face: float = 0.36
     repeats: int = 1
     notice: str = ""
+    distilled: str = ""
     aspect_buckets: bool = True
     true_sizes: bool = True
     hints: tuple[str, ...] = ()
@@ -93,11 +98,13 @@ class SingleFile:
         whole: a checkpoint with text encoders and autoencoder; False = the denoiser alone, the rest comes from a diffusers folder.
         marks: a file is of this family if for one of these groups it holds every tensor; a leading ``!`` means: does not hold.
         model: diffusers class of the denoiser.
+        layout: how its tensors tell settings of its configuration.
     """
 
     whole: bool
     marks: tuple[tuple[str, ...], ...]
     model: str = ""
+    layout: Layout = field(default_factory=Layout)
 
 
 SCHEDULERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -139,7 +146,9 @@ class Family:
     Attributes:
         pipeline: diffusers class that draws from text.
         image_pipeline: its image-to-image sibling, "" where diffusers has none, or where photos are edited instead.
-        reference: hub id of a model whose configuration and tokenizers fit every single-file checkpoint of the family.
+        reference: hub id of a model whose configuration and tokenizers fit single-file checkpoints of the family, but for those of `sizes`
+            that name another one.
+        sizes: the models that single files of the family are known to be, the usual one first; () = all are like the reference.
         download: about how much of that model is fetched, for people.
         half_copies: it has its weights in half precision too, as ``*.fp16.safetensors``; fetched instead of the others.
         not_needed: patterns of what lies in folders of such models on the hub and is read by nobody here.
@@ -152,9 +161,11 @@ class Family:
             ``sizes`` is (n, 6): original height and width, top and left of the crop, target height and width.
         to_latents: (autoencoder, what it encoded to) -> latents. to_raw: (pipeline, what it returned for ``output_type="latent"``,
             height, width) -> what the autoencoder decodes.
-        encoders: names of the text encoders that `encode` cannot do without. clip_alone: all of them are CLIP's, which reads 75 tokens of a text.
+        encoders: names of the text encoders that `encode` cannot do without. clip_alone: all of them are CLIP's, which reads 75 tokens at
+            a time (`families.clip`).
         denoiser: name of the pipeline's component. patch: cells of `to_latents` that the denoiser takes as one, along a side.
-        joining: texts of one batch are concatenated (``cat``), listed (``list``), or filled up with zeros and concatenated (``pad``).
+        joining: texts of one batch are concatenated (``cat``), listed (``list``), filled up with zeros and concatenated (``pad``), or said over
+            again until all are of one length and concatenated (``repeat``).
         editing: how photos are changed as the prompt says, where the model does that instead of drawing over a noisy copy of one.
         frames: the autoencoder is one of videos and wants a time axis.
         prompts: names under which `encode` gives its tensors.
@@ -185,13 +196,14 @@ class Family:
     patch: int = 2
     size_multiple: int = 16
     guidance: Guidance = Guidance()
-    joining: Literal["cat", "list", "pad"] = "cat"
+    joining: Literal["cat", "list", "pad", "repeat"] = "cat"
     frames: bool = False
     editing: Editing | None = None
     lora_names: LoraNames = field(default_factory=LoraNames)
     trainable_encoders: TrainableEncoders | None = None
     schedulers: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=lambda: FLOW_SCHEDULERS)
     download: str = ""
+    sizes: tuple[Size, ...] = ()
     half_copies: bool = False
     not_needed: tuple[str, ...] = ()
     gated: bool = False

@@ -9,6 +9,7 @@ from twinloop.families import parts
 from twinloop.families.base import Family, Guidance, Preset, SingleFile, TrainableEncoders
 from twinloop.families.lora_names import LoraNames, Rename
 from twinloop.families.losses import FlowLoss
+from twinloop.families.sizes import Layout, Size
 from twinloop.ports import GenerationSettings, TrainingSettings
 
 WORDS, SCHNELL_WORDS = 512, 256
@@ -29,6 +30,7 @@ _RENAMES = (
     Rename("single_blocks.{}.linear2", (f"{_SINGLE}.proj_out",)),
     Rename("single_blocks.{}.modulation.lin", (f"{_SINGLE}.norm.linear",)),
 )
+_BLOCKS = {"num_layers": 19, "num_single_layers": 38, "in_channels": 64}
 
 
 def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
@@ -94,6 +96,17 @@ FAMILY = Family(
             "double_blocks.0.img_attn.norm.key_norm.scale", "single_blocks.0.linear1.weight",
             "!single_stream_modulation.lin.weight", "!distilled_guidance_layer.in_proj.bias",
         ),),
+        layout=Layout(
+            stacks={
+                "num_layers": ("double_blocks", "transformer_blocks"), "num_single_layers": ("single_blocks", "single_transformer_blocks"),
+            },
+            inputs={"in_channels": ("img_in.weight", "x_embedder.weight")},
+            switches={"guidance_embeds": ("guidance_in.in_layer.weight", "time_text_embed.guidance_embedder.linear_1.weight")},
+        ),
+    ),
+    sizes=(
+        Size("[dev]", {**_BLOCKS, "guidance_embeds": True}),
+        Size("[schnell]", {**_BLOCKS, "guidance_embeds": False}, "black-forest-labs/FLUX.1-schnell"),
     ),
     presets={
         "flux": Preset(
@@ -114,7 +127,7 @@ FAMILY = Family(
             ),
             repeats=10,
             hints=("schnell", "flux.1-schnell"),
-            notice="FLUX.1 [schnell] is distilled to four steps; a LoRA trained on it tends to lose that. FLUX.1 [dev] trains better where its licence allows.",
+            distilled="FLUX.1 [schnell] is distilled to four steps; a LoRA trained on it tends to lose that: let training.assistant_lora name its training adapter (ostris/FLUX.1-schnell-training-adapter). FLUX.1 [dev] trains better where its licence allows.",
         ),
     },
 )  # fmt: skip

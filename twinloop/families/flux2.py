@@ -9,6 +9,7 @@ from twinloop.families import parts
 from twinloop.families.base import Editing, Family, Guidance, Preset, SingleFile
 from twinloop.families.lora_names import LoraNames, Rename
 from twinloop.families.losses import FlowLoss
+from twinloop.families.sizes import Layout, Size
 from twinloop.ports import GenerationSettings, TrainingSettings
 
 _DOUBLE, _SINGLE = "transformer_blocks.{}", "single_transformer_blocks.{}"
@@ -24,6 +25,11 @@ _RENAMES = (
     Rename("single_blocks.{}.linear1", (f"{_SINGLE}.attn.to_qkv_mlp_proj",)),
     Rename("single_blocks.{}.linear2", (f"{_SINGLE}.attn.to_out",)),
 )
+LAYOUT = Layout(
+    stacks={"num_layers": ("double_blocks", "transformer_blocks"), "num_single_layers": ("single_blocks", "single_transformer_blocks")},
+    inputs={"in_channels": ("img_in.weight", "x_embedder.weight")},
+    switches={"guidance_embeds": ("guidance_in.in_layer.weight", "time_guidance_embed.guidance_embedder.linear_1.weight")},
+)  # fmt: skip
 TRAINING = TrainingSettings(
     preset="flux2", steps=1000, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
     warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
@@ -96,7 +102,9 @@ FAMILY = Family(
     lora_names=LoraNames(renames=_RENAMES),
     single_file=SingleFile(
         whole=False, model="Flux2Transformer2DModel", marks=(("single_stream_modulation.lin.weight", "guidance_in.in_layer.weight"),),
+        layout=LAYOUT,
     ),
+    sizes=(Size("[dev]", {"num_layers": 8, "num_single_layers": 48, "guidance_embeds": True, "in_channels": 128}),),
     presets={
         "flux2": Preset(
             GenerationSettings(steps=28, guidance=4.0, width=1024, height=1024, batch_size=1, references=3),

@@ -16,6 +16,7 @@ FAMILY = replace(
     image_pipeline="",
     reference="black-forest-labs/FLUX.1-Kontext-dev",
     licence="FLUX.1 Kontext [dev]: FLUX.1 [dev] Non-Commercial License.",
+    sizes=flux.FAMILY.sizes[:1],
     editing=Editing({"FluxKontextPipeline": 1}, scales=False),
     presets={
         "flux-kontext": Preset(

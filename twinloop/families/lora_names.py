@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
+
+from twinloop.families.unet_names import to_original
 
 CLIP = "text_model."
 """Newer versions of transformers leave this out of some CLIPs' names. diffusers then leaves it out of a file's tensors, but not of the ranks,
@@ -34,8 +36,8 @@ class LoraNames:
         prefix: of every name. dots: names keep their dots; False = each becomes ``_``.
         form: ``down_up`` (``lora_down.weight``, ``lora_up.weight``) or ``a_b`` (``lora_A.weight``, ``lora_B.weight``); both with ``.alpha``.
         renames: layers that are called otherwise; all others keep their diffusers name.
-        places: of a U-Net: where the original code has each attention, by diffusers' place. They hold for one layout only: a LoRA that
-            adapts other places than exactly these is one for a smaller model, and keeps diffusers' names.
+        places: of a U-Net whose layers bear the original code's names in the copy (`unet_names`): diffusers' places of its attentions. The
+            names hold for one layout only: a LoRA that adapts other attentions than exactly these is one for a smaller model, and keeps diffusers' names.
         own_reader: this program turns the names back itself, because diffusers does not, or only for models of full size.
     """
 
@@ -43,7 +45,7 @@ class LoraNames:
     dots: bool = False
     form: Literal["down_up", "a_b"] = "down_up"
     renames: tuple[Rename, ...] = ()
-    places: Mapping[str, str] = field(default_factory=dict)
+    places: frozenset[str] = frozenset()
     own_reader: bool = False
 
     def groups(self, layers: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
@@ -52,8 +54,8 @@ class LoraNames:
         A layer whose partners are missing is left out of no name: it keeps its own.
         """
         left = dict.fromkeys(layers)
-        if self.places and {place_of(layer) for layer in left} == set(self.places):
-            return {self._named(self._moved(layer)): (layer,) for layer in left}
+        if self.places and {place_of(layer) for layer in left} - {""} == self.places:
+            return {self._named(to_original(layer, "sdxl")): (layer,) for layer in left}
         made: dict[str, tuple[str, ...]] = {}
         for rename in self.renames:
             first = re.compile(re.escape(rename.ours[0]).replace(r"\{\}", r"(\d+)"))
@@ -77,10 +79,6 @@ class LoraNames:
         if any(len(rename.ours) > 1 for rename in self.renames):
             return {LYCORIS + layer.replace(".", "_"): layer for layer in named}
         return {name: parts[0] for name, parts in groups.items()}
-
-    def _moved(self, layer: str) -> str:
-        place = place_of(layer)
-        return self.places[place] + layer.removeprefix(place)
 
     def _named(self, layer: str) -> str:
         return self.prefix + (layer if self.dots else layer.replace(".", "_"))

@@ -8,8 +8,11 @@ from twinloop.families import parts
 from twinloop.families.base import Family, Guidance, Preset, SingleFile
 from twinloop.families.lora_names import LoraNames
 from twinloop.families.losses import FlowLoss
+from twinloop.families.sizes import Layout, Size
 from twinloop.ports import GenerationSettings, TrainingSettings
 
+SETTINGS = {"num_layers": 60, "in_channels": 64, "use_additional_t_cond": False}
+"""Of all models of this kind but Qwen-Image-Layered."""
 WORDS = 512
 """Tokens of a prompt that the pipeline uses."""
 
@@ -68,7 +71,14 @@ FAMILY = Family(
     lora_names=LoraNames(prefix="diffusion_model.", dots=True, form="a_b"),
     single_file=SingleFile(
         whole=False, model="QwenImageTransformer2DModel", marks=(("transformer_blocks.0.img_mod.1.weight", "txt_norm.weight"),),
+        layout=Layout(
+            stacks={"num_layers": ("transformer_blocks",)},
+            inputs={"in_channels": ("img_in.weight",)},
+            switches={"use_additional_t_cond": ("time_text_embed.addition_t_embedding.weight",)},
+            signs={"zero_cond_t": ("__index_timestep_zero__",)},  # ComfyUI's
+        ),
     ),
+    sizes=(Size("Qwen-Image", SETTINGS),),
     presets={
         "qwen-image": Preset(
             GenerationSettings(steps=50, guidance=4.0, width=1024, height=1024, batch_size=1),

@@ -13,6 +13,7 @@ from typing import Any
 
 from twinloop.families import qwen_image
 from twinloop.families.base import Editing, Preset
+from twinloop.families.sizes import Size
 
 ALONE = 1024 * 1024
 OF_SEVERAL = 384 * 384
@@ -47,6 +48,10 @@ FAMILY = replace(
     image_pipeline="",
     reference="Qwen/Qwen-Image-Edit-2509",
     licence="Qwen-Image-Edit, -2509 and -2511: Apache-2.0.",
+    sizes=(
+        Size("2509", {**qwen_image.SETTINGS, "zero_cond_t": False}),
+        Size("2511", {**qwen_image.SETTINGS, "zero_cond_t": True}, "Qwen/Qwen-Image-Edit-2511", hints=("2511",)),
+    ),
     editing=Editing({_SEVERAL: 3, "QwenImageEditPipeline": 1}, encode=encode),
     presets={
         "qwen-image-edit": Preset(

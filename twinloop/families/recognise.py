@@ -40,7 +40,7 @@ def preset_for(base_model: str) -> str:
 
 def distilled(base_model: str, preset: Preset) -> str:
     """What to say of a base model whose name says that it is distilled to a few steps, where its preset knows nothing of it; "" = nothing."""
-    if preset.notice:
+    if preset.notice or preset.distilled:
         return ""
     path = Path(base_model)
     name = path.stem if path.suffix in (".safetensors", SUFFIX) else path.name

@@ -5,19 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from twinloop.families import parts
+from twinloop.families import clip, parts
 from twinloop.families.base import SCHEDULERS, Family, Preset, SingleFile, TrainableEncoders
 from twinloop.families.losses import DiffusionLoss
+from twinloop.families.sizes import Layout, Size
 from twinloop.ports import GenerationSettings, TrainingSettings
 
 
-def encode(pipeline: Any, text: str | list[str], device: Any) -> dict[str, Any]:
-    words, _ = pipeline.encode_prompt(text, device, num_images_per_prompt=1, do_classifier_free_guidance=False)
-    return {"prompt_embeds": words}
+def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
+    return _encode(pipeline, [text], None, device)
 
 
 def encode_trained(pipeline: Any, texts: Sequence[str], cached: Any, device: Any) -> dict[str, Any]:
-    return encode(pipeline, list(texts), device)
+    return _encode(pipeline, texts, cached["prompt_embeds"].shape[1], device)
+
+
+def _encode(pipeline: Any, texts: Sequence[str], length: int | None, device: Any) -> dict[str, Any]:
+    """Texts of a single chunk go through the pipeline itself, whose pictures are the measure."""
+    read = [clip.split(pipeline.tokenizer, text) for text in texts]
+    if clip.single(pipeline.tokenizer, read, length):
+        words, _ = pipeline.encode_prompt(
+            list(texts), device, num_images_per_prompt=1, do_classifier_free_guidance=False
+        )
+        return {"prompt_embeds": words}
+    words = clip.read(pipeline.text_encoder, pipeline.tokenizer, read, device)[0]
+    return {"prompt_embeds": clip.lined_up([words], read, length).to(device, pipeline.text_encoder.dtype)}
 
 
 def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
@@ -39,6 +51,7 @@ FAMILY = Family(
     denoiser="unet",
     patch=1,
     clip_alone=True,
+    joining="repeat",
     encode=encode,
     denoise=denoise,
     to_latents=parts.scaled,
@@ -52,7 +65,9 @@ FAMILY = Family(
         marks=((
             "cond_stage_model.transformer.text_model.embeddings.position_embedding.weight", "model.diffusion_model.input_blocks.0.0.weight",
         ),),
+        layout=Layout(inputs={"in_channels": ("input_blocks.0.0.weight",)}),
     ),
+    sizes=(Size("SD 1.5", {"in_channels": 4}),),
     presets={
         "sd15": Preset(
             GenerationSettings(steps=30, guidance=7.5, width=512, height=512, batch_size=4),

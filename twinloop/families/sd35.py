@@ -9,6 +9,7 @@ from twinloop.families import parts
 from twinloop.families.base import Family, Preset, SingleFile, TrainableEncoders
 from twinloop.families.lora_names import LoraNames, Rename
 from twinloop.families.losses import FlowLoss
+from twinloop.families.sizes import Layout, Size
 from twinloop.ports import GenerationSettings, TrainingSettings
 
 _OURS, _X, _TEXT = "transformer_blocks.{}", "joint_blocks.{}.x_block", "joint_blocks.{}.context_block"
@@ -85,7 +86,27 @@ FAMILY = Family(
     loss=FlowLoss(),
     trainable_encoders=TrainableEncoders({"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}, encode_trained),
     lora_names=LoraNames(renames=_RENAMES, own_reader=True),
-    single_file=SingleFile(whole=False, model="SD3Transformer2DModel", marks=(("joint_blocks.0.context_block.adaLN_modulation.1.bias",),)),
+    single_file=SingleFile(
+        whole=False,
+        model="SD3Transformer2DModel",
+        marks=(("joint_blocks.0.context_block.adaLN_modulation.1.bias",),),
+        layout=Layout(
+            stacks={"num_layers": ("joint_blocks", "transformer_blocks")},
+            inputs={"in_channels": ("x_embedder.proj.weight", "pos_embed.proj.weight")},
+            switches={
+                "qk_norm": ("joint_blocks.0.x_block.attn.ln_q.weight", "transformer_blocks.0.attn.norm_q.weight"),
+                "dual_attention_layers": ("joint_blocks.0.x_block.attn2.qkv.weight", "transformer_blocks.0.attn2.to_q.weight"),
+            },
+        ),
+    ),
+    sizes=(
+        Size("3.5 Medium", {"num_layers": 24, "dual_attention_layers": True, "in_channels": 16}),
+        Size("3.5 Large", {"num_layers": 38, "dual_attention_layers": False, "in_channels": 16}, "stabilityai/stable-diffusion-3.5-large"),
+        Size(
+            "3 Medium", {"num_layers": 24, "dual_attention_layers": False, "qk_norm": False, "in_channels": 16},
+            "stabilityai/stable-diffusion-3-medium-diffusers",
+        ),
+    ),
     presets={
         "sd35": Preset(
             GenerationSettings(steps=28, guidance=4.5, width=1024, height=1024, batch_size=1),
@@ -105,7 +126,7 @@ FAMILY = Family(
             repeats=10,
             # with the whole name, because the longest word of a name decides
             hints=("3.5-large-turbo", "3-5-large-turbo", "stable-diffusion-3.5-large-turbo", "stable-diffusion-3-5-large-turbo"),
-            notice="SD 3.5 Large Turbo is distilled to four steps; a LoRA trained on it tends to lose that. Train on SD 3.5 Large (preset sd35).",
+            distilled="SD 3.5 Large Turbo is distilled to four steps; a LoRA trained on it tends to lose that. Train on SD 3.5 Large (preset sd35), or let training.assistant_lora name a training adapter.",
         ),
     },
 )  # fmt: skip

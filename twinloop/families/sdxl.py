@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from twinloop.families import parts
+from twinloop.families import clip, parts
 from twinloop.families.base import SCHEDULERS, Family, Preset, SingleFile, TrainableEncoders
 from twinloop.families.lora_names import LoraNames
 from twinloop.families.losses import DiffusionLoss
+from twinloop.families.sizes import Layout, Size
 from twinloop.ports import GenerationSettings, TrainingSettings
 
 ZIT = "'zit' is read as Animagine XL 3.1, as this tool's first description meant it. Z-Image-Turbo, which others call ZIT, is the preset zimage-turbo."
@@ -21,35 +22,44 @@ _TRAINING = TrainingSettings(
 )  # fmt: skip
 _GENERATION = GenerationSettings(steps=30, guidance=7.5, width=1024, height=1024, batch_size=1)
 
-_PLACES = {
-    "down_blocks.1.attentions.0": "input_blocks.4.1", "down_blocks.1.attentions.1": "input_blocks.5.1",
-    "down_blocks.2.attentions.0": "input_blocks.7.1", "down_blocks.2.attentions.1": "input_blocks.8.1",
-    "mid_block.attentions.0": "middle_block.1",
-    "up_blocks.0.attentions.0": "output_blocks.0.1", "up_blocks.0.attentions.1": "output_blocks.1.1", "up_blocks.0.attentions.2": "output_blocks.2.1",
-    "up_blocks.1.attentions.0": "output_blocks.3.1", "up_blocks.1.attentions.1": "output_blocks.4.1", "up_blocks.1.attentions.2": "output_blocks.5.1",
-}  # fmt: skip
+_PLACES = frozenset(
+    f"{block}.attentions.{number}"
+    for block, count in (("down_blocks.1", 2), ("down_blocks.2", 2), ("mid_block", 1), ("up_blocks.0", 3), ("up_blocks.1", 3))
+    for number in range(count)
+)  # fmt: skip
 """The attentions of SDXL. sd-scripts knows its layers by the original names only; A1111, Forge and ComfyUI read these first."""
 
 
-def encode(pipeline: Any, text: str | list[str], device: Any) -> dict[str, Any]:
+def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
     """Words of both encoders side by side, and the second one's summary. No prompt is zeros where the configuration says so."""
-    words, _, pooled, _ = pipeline.encode_prompt(
-        prompt=text, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
-    )
+    words, pooled = _encode(pipeline, [text], None, device)
     if not text and pipeline.config.force_zeros_for_empty_prompt:
         words, pooled = words.new_zeros(words.shape), pooled.new_zeros(pooled.shape)
     return {"prompt_embeds": words, "pooled_prompt_embeds": pooled}
 
 
 def encode_trained(pipeline: Any, texts: Sequence[str], cached: Any, device: Any) -> dict[str, Any]:
-    made = encode(pipeline, list(texts), device)
-    if not pipeline.config.force_zeros_for_empty_prompt:
-        return made
-    has_text = made["pooled_prompt_embeds"].new_tensor([[float(bool(text))] for text in texts])
-    return {
-        "prompt_embeds": made["prompt_embeds"] * has_text[..., None],
-        "pooled_prompt_embeds": made["pooled_prompt_embeds"] * has_text,
-    }
+    words, pooled = _encode(pipeline, texts, cached["prompt_embeds"].shape[1], device)
+    if pipeline.config.force_zeros_for_empty_prompt:
+        has_text = pooled.new_tensor([[float(bool(text))] for text in texts])
+        words, pooled = words * has_text[..., None], pooled * has_text
+    return {"prompt_embeds": words, "pooled_prompt_embeds": pooled}
+
+
+def _encode(pipeline: Any, texts: Sequence[str], length: int | None, device: Any) -> tuple[Any, Any]:
+    """Words and summaries; the summary of a text of several chunks is that of the first. Those of one go through the pipeline itself."""
+    read = [clip.split(pipeline.tokenizer, text) for text in texts]
+    if clip.single(pipeline.tokenizer, read, length):
+        words, _, pooled, _ = pipeline.encode_prompt(
+            prompt=list(texts), device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
+        )
+        return words, pooled
+    # the two tokenizers know the same tokens by the same numbers; only what they fill up with differs
+    first = clip.read(pipeline.text_encoder, pipeline.tokenizer, read, device)
+    second = clip.read(pipeline.text_encoder_2, pipeline.tokenizer_2, read, device)
+    words = clip.lined_up([first.hidden_states[-2], second.hidden_states[-2]], read, length)
+    dtype = pipeline.text_encoder_2.dtype
+    return words.to(device, dtype), second[0][clip.first_rows(read)].to(device, dtype)
 
 
 def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
@@ -87,6 +97,7 @@ FAMILY = Family(
     patch=1,
     encoders=("text_encoder", "text_encoder_2"),
     clip_alone=True,
+    joining="repeat",
     encode=encode,
     denoise=denoise,
     to_latents=parts.scaled,
@@ -99,7 +110,9 @@ FAMILY = Family(
         whole=True,
         model="UNet2DConditionModel",
         marks=(("conditioner.embedders.1.model.ln_final.weight", "model.diffusion_model.label_emb.0.0.weight"),),
+        layout=Layout(inputs={"in_channels": ("input_blocks.0.0.weight",)}),
     ),
+    sizes=(Size("SDXL", {"in_channels": 4}),),
     presets={
         "sdxl": Preset(_GENERATION, _TRAINING, repeats=10, hints=("sdxl", "stable-diffusion-xl", "xl-base", "juggernaut-xl", "realvisxl")),
         "animagine": _tagged("animagine", ("animagine",), 28, 7.0, {"zit": ZIT}),

@@ -9,6 +9,7 @@ from twinloop.families import parts
 from twinloop.families.base import Family, Guidance, Preset, SingleFile
 from twinloop.families.lora_names import LoraNames
 from twinloop.families.losses import FlowLoss
+from twinloop.families.sizes import Layout, Size
 from twinloop.ports import GenerationSettings, TrainingSettings
 
 _TRAINING = TrainingSettings(
@@ -54,6 +55,12 @@ FAMILY = Family(
     lora_names=LoraNames(prefix="diffusion_model.", dots=True, form="a_b"),
     single_file=SingleFile(
         whole=False, model="ZImageTransformer2DModel", marks=(("layers.0.adaLN_modulation.0.weight", "cap_embedder.0.weight"),),
+        layout=Layout(stacks={"n_layers": ("layers",)}, switches={"siglip_feat_dim": ("siglip_embedder.1.weight",)}),
+    ),
+    # alike but for the schedule of noise
+    sizes=(
+        Size("Z-Image", {"n_layers": 30, "siglip_feat_dim": False}),
+        Size("Z-Image-Turbo", {"n_layers": 30, "siglip_feat_dim": False}, "Tongyi-MAI/Z-Image-Turbo", hints=("turbo",)),
     ),
     presets={
         "zimage": Preset(
@@ -67,7 +74,7 @@ FAMILY = Family(
             replace(_TRAINING, preset="zimage-turbo"),
             repeats=10,
             hints=("z-image-turbo", "zimage-turbo"),
-            notice="Z-Image-Turbo is distilled to nine steps. A LoRA trained on it without a de-distilling adapter loses that; train on Z-Image (preset zimage) instead, its LoRAs load on both.",
+            distilled="Z-Image-Turbo is distilled to nine steps. A LoRA trained on it loses that: let training.assistant_lora name its training adapter (ostris/zimage_turbo_training_adapter), or train on Z-Image (preset zimage), whose LoRAs load on both.",
         ),
     },
 )  # fmt: skip

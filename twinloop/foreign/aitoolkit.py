@@ -3,13 +3,14 @@ of its interface (ui/src/app/jobs/new/options.ts)."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from twinloop.config import LARGEST_RANK
 from twinloop.errors import InputError
-from twinloop.foreign.job import Job, known, quantized
+from twinloop.foreign.job import Job, check_convolutions, known, quantized
 
 PROGRAM = "ai-toolkit"
 ARCHITECTURES = {
@@ -27,12 +28,19 @@ QUANTIZATIONS = {"int8": "qint8", "fp8": "qfloat8"}
 ABLE = frozenset(
     (
         "ema_decay", "output_preservation", "adapter lokr", "text_encoder", "smaller_resolutions", "only_layers", "skip_layers",
-        "shuffle_captions",
+        "shuffle_captions", "optimizer_args", "network_dropout", "rank_dropout", "masks", "assistant_lora",
+        "conv_rank",
     )
 )  # fmt: skip
+"""Not ``module_dropout``: its network takes the argument, and breaks at the first layer that is left out."""
 TEXT_ENCODERS = ("sd15", "sdxl")
 """Families of which it trains the text encoders."""
-_TURBO_ADAPTER = "ostris/zimage_turbo_training_adapter/zimage_turbo_training_adapter_v2.safetensors"
+ASSISTED = ("flux", "zimage")
+"""Families of which a model wears a training adapter there."""
+OWN_ADAPTERS = {
+    "zimage-turbo": "ostris/zimage_turbo_training_adapter/zimage_turbo_training_adapter_v2.safetensors",
+}
+"""Preset -> the training adapter on the hub that it is told where none is named."""
 
 
 def job_yaml(job: Job) -> str:
@@ -73,18 +81,26 @@ def _network(job: Job) -> dict[str, Any]:
     }
     if settings.lokr:
         network |= {"lokr_factor": settings.lokr_factor, "lokr_full_rank": settings.rank > LARGEST_RANK}
+    network |= {"dropout": settings.network_dropout} if settings.network_dropout else {}
+    if settings.conv_rank:
+        check_convolutions(PROGRAM, job.family)
+        network |= {"conv": settings.conv_rank, "conv_alpha": settings.convolution_alpha}
     layers = {"only_if_contains": settings.only_layers, "ignore_if_contains": settings.skip_layers}
-    if chosen := {name: list(texts) for name, texts in layers.items() if texts}:
+    chosen: dict[str, Any] = {name: list(texts) for name, texts in layers.items() if texts}
+    chosen |= {"rank_dropout": settings.rank_dropout} if settings.rank_dropout else {}
+    if chosen:
         network["network_kwargs"] = chosen
     return network
 
 
 def _dataset(job: Job, number: int) -> dict[str, Any]:
     folder = job.folders[number]
+    # its least value stays 0: the masks that are written have the floor in them
+    masked = {"mask_path": job.place_of_masks(folder), "mask_min_value": 0.0} if job.masked and not folder.prior else {}
     return {
         "folder_path": job.place(folder), "caption_ext": "txt", "caption_dropout_rate": job.settings.caption_dropout,
         "shuffle_tokens": job.settings.shuffle_captions, "keep_tokens": job.keep_tokens, "cache_latents_to_disk": True, "resolution": sorted((job.settings.resolution, *job.settings.smaller_resolutions)),
-        "num_repeats": folder.repeats, "flip_x": job.settings.flip, "is_reg": folder.prior,
+        "num_repeats": folder.repeats, "flip_x": job.settings.flip, "is_reg": folder.prior, **masked,
     }  # fmt: skip
 
 
@@ -96,7 +112,7 @@ def _train(job: Job) -> dict[str, Any]:
         "gradient_accumulation": settings.gradient_accumulation,
         "train_unet": True, "train_text_encoder": settings.text_encoder, "gradient_checkpointing": settings.gradient_checkpointing is not False,
         "noise_scheduler": _scheduler(job), "optimizer": settings.optimizer, "lr": settings.learning_rate,
-        "optimizer_params": {"weight_decay": settings.weight_decay}, **_rates(job), "max_grad_norm": settings.clip_norm or NO_CLIP,
+        "optimizer_params": _optimizer_arguments(job), **_rates(job), "max_grad_norm": settings.clip_norm or NO_CLIP,
         "skip_first_sample": True, "disable_sampling": True, "dtype": job.precision,
     }  # fmt: skip
     train |= {"timestep_type": "weighted"} if job.family.name in WEIGHTED else {}
@@ -113,6 +129,21 @@ def _train(job: Job) -> dict[str, Any]:
             "diff_output_preservation_class": settings.class_word,
         }  # fmt: skip
     return train
+
+
+def _optimizer_arguments(job: Job) -> dict[str, Any]:
+    """Lists instead of tuples, which plain YAML does not know.
+
+    Raises:
+        InputError: ``eps``, which it fixes at 1e-6 for all optimizers but Adafactor, and refuses to be told.
+    """
+    settings = job.settings
+    given = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.optimizer_args}
+    if "eps" in given and settings.optimizer != "adafactor":
+        raise InputError(
+            f"training.optimizer_args: {PROGRAM} has an eps of 1e-6 of its own with {settings.optimizer}. Leave eps out."
+        )
+    return {"weight_decay": settings.weight_decay, **given}
 
 
 def _rates(job: Job) -> dict[str, Any]:
@@ -143,8 +174,15 @@ def _model(job: Job) -> dict[str, Any]:
         model |= {"quantize": True, "qtype": wanted} | ({"qtype_te": wanted} if job.family.flow else {})
     if job.prediction.velocity:
         model["is_v_pred"] = True
-    if job.settings.preset == "zimage-turbo":
-        model["assistant_lora_path"] = _TURBO_ADAPTER
+    if job.settings.assistant_lora:
+        if name not in ASSISTED:
+            raise InputError(
+                f"training.assistant_lora: {PROGRAM} puts a training adapter on models of {' and '.join(ASSISTED)} only, not of {job.family.name}. "
+                'Leave it out, or let this program train: "trainer": "builtin".'
+            )
+        model["assistant_lora_path"] = str(Path(job.settings.assistant_lora).absolute())
+    elif job.settings.preset in OWN_ADAPTERS:
+        model["assistant_lora_path"] = OWN_ADAPTERS[job.settings.preset]
     return model
 
 

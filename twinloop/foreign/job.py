@@ -13,6 +13,9 @@ from twinloop.families.predictions import USUAL, Prediction
 from twinloop.foreign.pictures import Folder
 from twinloop.ports import TrainingSettings
 
+MASKS = "masks"
+"""Folder beside the dataset's folders, with one of the same name for each."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -41,6 +44,15 @@ class Job:
     def place(self, folder: Folder) -> str:
         """The path of one of the dataset's folders."""
         return str(self.root / folder.name)
+
+    @property
+    def masked(self) -> bool:
+        """Whether any picture has a mask."""
+        return any(picture.mask is not None for folder in self.folders for picture in folder.pictures)
+
+    def place_of_masks(self, folder: Folder) -> str:
+        """The path of the masks of one of the dataset's folders."""
+        return str(self.root / MASKS / folder.name)
 
     @property
     def precision(self) -> str:
@@ -72,8 +84,9 @@ SHIFTS = {"sd35": 3.0, "zimage": 2.0}
 _OFF: tuple[tuple[str, object], ...] = (
     ("adapter", "lora"), ("ema_decay", 0.0), ("output_preservation", 0.0), ("face_weight", 1.0), ("stop_at", 0),
     ("text_encoder", False), ("text_encoder_share", 1.0), ("smaller_resolutions", ()), ("flow_sampling", ""), ("flow_shift", 0.0),
-    ("only_layers", ()), ("skip_layers", ()), ("start_from", ""),
-    ("shuffle_captions", False),
+    ("only_layers", ()), ("skip_layers", ()), ("start_from", ""), ("assistant_lora", ""), ("conv_rank", 0),
+    ("shuffle_captions", False), ("optimizer_args", ()), ("loss", "l2"), ("network_dropout", 0.0),
+    ("rank_dropout", 0.0), ("module_dropout", 0.0),
 )  # fmt: skip
 _FIELDS = {"stop_at": "keep_checkpoints"}
 """What other trainers may not be able to do, and the value that asks for nothing; the name in the configuration where it is another."""
@@ -107,6 +120,18 @@ def quantized(program: str, table: Mapping[str, str], how: str | None) -> str | 
             f'quantization: {program} does not know "{how}"; it knows {", ".join(table)}. Set one of these, leave it out, or use "trainer": "builtin".'
         )
     return None if how is None else table[how]
+
+
+def check_convolutions(program: str, family: Family) -> None:
+    """Whether a program trains the convolutions of a family's models.
+
+    Raises:
+        InputError: these have none around their attentions.
+    """
+    if family.denoiser != "unet":
+        raise InputError(
+            f"training.conv_rank: {program} trains convolutions of U-Nets, SD 1.5 and SDXL; {family.name} has a transformer. Leave it out."
+        )
 
 
 def known(program: str, table: dict[str, str], family: Family) -> str:

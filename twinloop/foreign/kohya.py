@@ -6,8 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 from twinloop.config import LARGEST_RANK
+from twinloop.domain.optimizer_args import in_python
 from twinloop.errors import InputError
-from twinloop.foreign.job import Job, known, quantized
+from twinloop.families.clip import CHUNKS, TOKENS, about_tokens
+from twinloop.foreign.job import Job, check_convolutions, known, quantized
+from twinloop.foreign.pictures import Folder
 from twinloop.foreign.toml import dumps
 
 PROGRAM = "kohya's sd-scripts"
@@ -27,7 +30,12 @@ OPTIMIZER_ARGUMENTS = {
 """What the built-in trainer sets too, beside the weight decay."""
 LYCORIS = "lycoris.kohya"
 """The network module of LyCORIS (``pip install lycoris-lora`` in sd-scripts' environment)."""
-ABLE = frozenset({"adapter lokr", "text_encoder", "shuffle_captions"})
+ABLE = frozenset(
+    (
+        "adapter lokr", "text_encoder", "shuffle_captions", "optimizer_args", "loss", "masks", "network_dropout", "rank_dropout", "module_dropout",
+        "conv_rank",
+    )
+)  # fmt: skip
 QUANTIZATIONS = {"fp8": "fp8_base"}
 """The argument that asks for it."""
 PARTS = {"flux": ("clip_l", "t5xxl", "ae"), "sd35": ("clip_l", "clip_g", "t5xxl")}
@@ -47,14 +55,17 @@ def script(job: Job) -> str:
 
 
 def dataset_toml(job: Job) -> str:
-    """For ``--dataset_config``: one subset per folder, so that every photo is drawn as often as its weight says."""
+    """For ``--dataset_config``: one subset per folder, so that every photo is drawn as often as its weight says.
+
+    Raises:
+        InputError: masks, and pictures for prior preservation, which its datasets of pictures with masks do not take.
+    """
     settings = job.settings
     dropout = 0.0 if job.family.name in _CACHED_TEXTS else settings.caption_dropout
     subsets = [
         {
-            "image_dir": job.place(folder), "num_repeats": folder.repeats, "is_reg": folder.prior,
-            "class_tokens": settings.class_word if folder.prior else job.trigger,
-            "caption_dropout_rate": float(dropout), "flip_aug": settings.flip,
+            "image_dir": job.place(folder), "num_repeats": folder.repeats,
+            "caption_dropout_rate": float(dropout), "flip_aug": settings.flip, **_kind(job, folder),
         }
         for folder in job.folders
     ]  # fmt: skip
@@ -76,6 +87,15 @@ def dataset_toml(job: Job) -> str:
     )
 
 
+def _kind(job: Job, folder: Folder) -> dict[str, Any]:
+    """What a subset of pictures with captions has, or one of pictures with masks, which are those of a ControlNet to sd-scripts."""
+    if not job.masked:
+        return {"is_reg": folder.prior, "class_tokens": job.settings.class_word if folder.prior else job.trigger}
+    if any(one.prior for one in job.folders):
+        raise InputError(f"{PROGRAM} takes training.masks or prior_images, not both. Leave one out.")
+    return {"conditioning_data_dir": job.place_of_masks(folder)}
+
+
 def _stepped(side: int) -> int:
     return max(_BUCKET_STEP, side // _BUCKET_STEP * _BUCKET_STEP)
 
@@ -85,7 +105,7 @@ def training_toml(job: Job, dataset_config: str) -> str:
     return dumps(
         {
             "model": {"pretrained_model_name_or_path": job.base, **_predicts(job)},
-            "dataset": {"dataset_config": dataset_config, "cache_latents": True},
+            "dataset": {"dataset_config": dataset_config, "cache_latents": True, **_reads(job), **({"masked_loss": True} if job.masked else {})},
             "output": {
                 "output_dir": str(job.output), "output_name": job.name, "save_model_as": "safetensors", "save_precision": "fp16",
                 "save_every_n_steps": job.settings.checkpoint_every, "save_last_n_steps": 1, "save_state": True,
@@ -96,6 +116,25 @@ def training_toml(job: Job, dataset_config: str) -> str:
             job.family.name: _of_family(job),
         }
     )  # fmt: skip
+
+
+def token_length(job: Job) -> int | None:
+    """How many tokens of a caption sd-scripts shall read, where one may have more than the usual 75 (`about_tokens`); None = those."""
+    if not job.family.clip_alone:
+        return None
+    long = any(about_tokens(picture.caption) > TOKENS for folder in job.folders for picture in folder.pictures)
+    return CHUNKS * TOKENS if long else None
+
+
+def header_texts(job: Job) -> dict[str, str]:
+    """What sd-scripts was told beyond what every header names."""
+    length = token_length(job)
+    return {} if length is None else {"ss_max_token_length": str(length)}
+
+
+def _reads(job: Job) -> dict[str, Any]:
+    length = token_length(job)
+    return {} if length is None else {"max_token_length": length}
 
 
 def _predicts(job: Job) -> dict[str, Any]:
@@ -111,6 +150,14 @@ def _network(job: Job) -> dict[str, Any]:
         # with the text encoders it is CLIP's that are trained; T5 needs an argument of its own
         **({"text_encoder_lr": float(settings.text_encoder_rate)} if settings.text_encoder else {"network_train_unet_only": True}),
     }  # fmt: skip
+    network |= {"network_dropout": float(settings.network_dropout)} if settings.network_dropout else {}
+    dropouts = {"rank_dropout": settings.rank_dropout, "module_dropout": settings.module_dropout}
+    if arguments := [f"{name}={share:g}" for name, share in dropouts.items() if share]:
+        network["network_args"] = arguments
+    if settings.conv_rank:
+        check_convolutions(PROGRAM, job.family)
+        own = [f"conv_dim={settings.conv_rank}", f"conv_alpha={settings.convolution_alpha:g}"]
+        network["network_args"] = [*network.get("network_args", ()), *own]
     if settings.lokr:
         whole = ["full_matrix=True"] if settings.rank > LARGEST_RANK else []
         arguments = ["algo=lokr", f"factor={settings.lokr_factor}", "preset=attn-mlp", *whole]
@@ -123,7 +170,7 @@ def _training(job: Job) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "max_train_steps": settings.steps, "learning_rate": float(settings.learning_rate),
         "optimizer_type": OPTIMIZERS.get(settings.optimizer, settings.optimizer),
-        "optimizer_args": [f"weight_decay={settings.weight_decay:g}", *OPTIMIZER_ARGUMENTS.get(settings.optimizer, ())],
+        "optimizer_args": _optimizer_arguments(job),
         "lr_scheduler": _schedule(job), "lr_warmup_steps": min(settings.warmup_steps, max(settings.steps - 1, 0)),
         "max_grad_norm": float(settings.clip_norm), "gradient_accumulation_steps": settings.gradient_accumulation,
         "gradient_checkpointing": settings.gradient_checkpointing is not False, "seed": settings.seed, "mixed_precision": job.precision,
@@ -136,8 +183,34 @@ def _training(job: Job) -> dict[str, Any]:
     if any(folder.prior for folder in job.folders):
         arguments["prior_loss_weight"] = float(settings.prior_weight)
     arguments |= {"min_snr_gamma": float(job.min_snr_gamma)} if job.min_snr_gamma > 0 else {}
+    arguments |= _loss(job)
     arguments |= {"noise_offset": float(job.noise_offset)} if job.noise_offset > 0 else {}
     return arguments
+
+
+def _optimizer_arguments(job: Job) -> list[str]:
+    """The usual ones, but for those that are set."""
+    settings, given = job.settings, in_python(job.settings.optimizer_args)
+    names = [name for name, _ in settings.optimizer_args]
+    usual = [one for one in OPTIMIZER_ARGUMENTS.get(settings.optimizer, ()) if one.partition("=")[0] not in names]
+    return [f"weight_decay={settings.weight_decay:g}", *usual, *given]
+
+
+def _loss(job: Job) -> dict[str, Any]:
+    """Nothing for the usual one.
+
+    Raises:
+        InputError: a schedule that it has not for flows.
+    """
+    settings, flow = job.settings, job.family.flow
+    if settings.loss == "l2":
+        return {}
+    schedule = settings.huber_schedule_of(flow=flow)
+    if flow and schedule == "snr":
+        raise InputError(
+            f'training.huber_schedule: {PROGRAM} has no "snr" for {job.family.name}, a flow model. Set "constant" or "exponential".'
+        )
+    return {"loss_type": settings.loss, "huber_schedule": schedule, "huber_c": float(settings.huber_c)}
 
 
 def _schedule(job: Job) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image
 
-from twinloop.domain.records import TrainingSample
+from twinloop.domain.records import Mask, TrainingSample
 from twinloop.errors import NothingToDo, StateError
 from twinloop.store.atomic import sha256_file, storage_errors, write_bytes
 from twinloop.store.images import load_image
@@ -26,12 +26,13 @@ _STEPS = 20
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture. ``stem``: its name in the new folder; ``as_it_is``: the file itself will do (format, upright)."""
+    """One picture. ``stem``: its name in the new folder; ``as_it_is``: the file itself will do (format, upright); ``mask``: where it is learned."""
 
     stem: str
     source: Path
     caption: str
     as_it_is: bool
+    mask: Mask | None = None
 
     @property
     def suffix(self) -> str:
@@ -84,7 +85,7 @@ def _picture(number: int, sample: TrainingSample) -> Picture:
         raise StateError(
             f"{sample.path} is gone or changed since the dataset was put together. Run the same command again."
         )
-    return Picture(f"{number:04d}_{sample.sha256[:8]}", sample.path, sample.caption, _ready(sample.path))
+    return Picture(f"{number:04d}_{sample.sha256[:8]}", sample.path, sample.caption, _ready(sample.path), sample.mask)
 
 
 def _ready(path: Path) -> bool:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from twinloop.errors import ModelFileError
+from twinloop.families import unet_names
 from twinloop.families.lora_names import CLIP, LYCORIS
-from twinloop.loras import lora_diffusion, unet_names
+from twinloop.loras import lora_diffusion
 from twinloop.loras.components import COMFYUI, DENOISER, KOHYA, T5_SECOND
 from twinloop.loras.family import family_of
 from twinloop.loras.fusion import split

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from twinloop.errors import InputError, ModelFileError
+from twinloop.families import unet_names
 from twinloop.families.lora_names import CLIP, LYCORIS
-from twinloop.loras import unet_names
 from twinloop.loras.adapter import Adapter, Place
 from twinloop.loras.adapter_settings import ADAPTER_TEXT
 from twinloop.loras.components import COMFYUI_ENCODER, DENOISER, T5_SECOND

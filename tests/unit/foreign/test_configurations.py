@@ -110,6 +110,63 @@ def test_optimizers_run_at_the_given_rate(job: Job) -> None:
     assert "safeguard_warmup=True" in arguments(of(job, "sdxl", optimizer="prodigy"))["optimizer_args"]
 
 
+def test_arguments_of_the_optimizer_are_told(job: Job) -> None:
+    told = of(
+        job, "sdxl", optimizer="prodigy", optimizer_args=(("betas", (0.9, 0.99)), ("decouple", False), ("d_coef", 2.0))
+    )
+    assert arguments(told)["optimizer_args"] == [
+        "weight_decay=0.01", "use_bias_correction=True", "safeguard_warmup=True", "betas=(0.9, 0.99)", "decouple=False", "d_coef=2.0",
+    ]  # fmt: skip
+    train = yaml.safe_load(aitoolkit.job_yaml(told))["config"]["process"][0]["train"]
+    assert train["optimizer_params"] == {"weight_decay": 0.01, "betas": [0.9, 0.99], "decouple": False, "d_coef": 2.0}
+    kept = of(job, "sdxl", optimizer="adafactor", optimizer_args=(("eps", (1e-30, 1e-3)),))
+    assert (
+        yaml.safe_load(aitoolkit.job_yaml(kept))["config"]["process"][0]["train"]["optimizer_params"]["eps"][1] == 1e-3
+    )
+    with pytest.raises(
+        InputError, match=r"training\.optimizer_args: ai-toolkit has an eps of 1e-6 of its own with adamw"
+    ):
+        aitoolkit.job_yaml(of(job, "sdxl", optimizer_args=(("eps", 1e-7),)))
+    assert beyond(told.settings, onetrainer.ABLE) == ("training.optimizer_args",)
+    assert not beyond(told.settings, kohya.ABLE) and not beyond(told.settings, aitoolkit.ABLE)
+
+
+def test_robust_losses_are_told_where_there_is_a_word(job: Job) -> None:
+    assert "loss_type" not in arguments(job)
+    told = arguments(of(job, "sdxl", loss="huber", huber_c=0.2))
+    assert (told["loss_type"], told["huber_schedule"], told["huber_c"]) == ("huber", "snr", 0.2)
+    flow = of(job, "flux", loss="smooth_l1")
+    assert arguments(flow)["huber_schedule"] == "exponential"
+    with pytest.raises(InputError, match=r'training\.huber_schedule: .* has no "snr" for flux'):
+        kohya.training_toml(of(job, "flux", loss="huber", huber_schedule="snr"), "d")
+    assert beyond(flow.settings, aitoolkit.ABLE) == beyond(flow.settings, onetrainer.ABLE) == ("training.loss",)
+    assert not beyond(flow.settings, kohya.ABLE)
+
+
+def test_dropout_is_told_where_there_is_a_word(job: Job) -> None:
+    assert not {"network_dropout", "network_args"} & arguments(job).keys()
+    told = of(job, "sdxl", network_dropout=0.1, rank_dropout=0.25, module_dropout=0.05)
+    found = arguments(told)
+    assert (found["network_dropout"], found["network_args"]) == (0.1, ["rank_dropout=0.25", "module_dropout=0.05"])
+    network = yaml.safe_load(aitoolkit.job_yaml(told))["config"]["process"][0]["network"]
+    assert (network["dropout"], network["network_kwargs"]) == (0.1, {"rank_dropout": 0.25})
+    assert beyond(told.settings, aitoolkit.ABLE) == ("training.module_dropout",) and not beyond(
+        told.settings, kohya.ABLE
+    )
+    assert len(beyond(told.settings, onetrainer.ABLE)) == 3
+
+
+def test_convolutions_are_told_under_the_programs_names(job: Job) -> None:
+    told = of(job, "sdxl", conv_rank=8, conv_alpha=4.0, rank_dropout=0.25)
+    assert arguments(told)["network_args"] == ["rank_dropout=0.25", "conv_dim=8", "conv_alpha=4"]
+    network = yaml.safe_load(aitoolkit.job_yaml(told))["config"]["process"][0]["network"]
+    assert (network["conv"], network["conv_alpha"]) == (8, 4.0)
+    assert beyond(of(job, "sdxl", conv_rank=8).settings, onetrainer.ABLE) == ("training.conv_rank",)
+    for write in (aitoolkit.job_yaml, lambda made: kohya.training_toml(made, "d")):
+        with pytest.raises(InputError, match="flux has a transformer"):
+            write(of(job, "flux", conv_rank=8))
+
+
 V, ZERO = Prediction("v_prediction"), Prediction("v_prediction", zero_snr=True)
 
 
@@ -282,6 +339,8 @@ def test_ai_toolkits_special_models(job: Job) -> None:
     )
     assert "assistant_lora_path" in model(of(job, "zimage", preset="zimage-turbo"))
     assert "assistant_lora_path" not in model(of(job, "zimage", preset="zimage"))
+    own = model(of(job, "zimage", preset="zimage-turbo", assistant_lora="mine.safetensors"))
+    assert own["assistant_lora_path"] == str(Path("mine.safetensors").absolute()), "it runs in a folder of its own"
     assert model(of(job, "sd35"))["arch"] == "sd3" and model(of(job, "sd15"))["arch"] == "sd1"
 
 

@@ -20,7 +20,7 @@ from twinloop.loras.components import DENOISER
 from twinloop.loras.container import file_bytes
 from twinloop.loras.family import family_of
 from twinloop.loras.lora import Dialect, Layer, read_lora
-from twinloop.loras.unet_names import to_diffusers, to_original
+from twinloop.families.unet_names import to_diffusers, to_original
 from twinloop.loras.words import dotted
 from twinloop.loras.write import effective_dialect, named_layers, written
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
+from twinloop.adapters.diffusion.file_sizes import check_configuration, check_kind, reference_of
 from twinloop.adapters.diffusion.hub_cache import hub_folder, reference_folder
 from twinloop.adapters.diffusion.hub_files import BORROWED, TEXTS
 from twinloop.adapters.diffusion.model_folder import check_encoders, check_folder
 from twinloop.adapters.diffusion.weight_files import check_gguf, pickled, whole_header
-from twinloop.errors import InputError, MissingModel
+from twinloop.errors import MissingModel
 from twinloop.families.base import Family
 from twinloop.families.gguf_files import SUFFIX
-from twinloop.families.recognise import INDEX, family_of_tensors, holds_tensors_of, kind_of_folder
+from twinloop.families.recognise import INDEX, kind_of_folder
 
 _SAMPLE = 1 << 20
 
@@ -83,7 +84,7 @@ def find_base(choice: BaseChoice, family: Family) -> BaseFiles:
 
     Raises:
         MissingModel: not here, and downloading is not allowed or failed.
-        InputError: a pipeline of another kind than the family's.
+        InputError: a pipeline of another kind than the family's; a single file of another family, or one whose configuration is not known.
         ModelFileError: not a diffusers folder, weights that are pickles only, or a text encoder is missing.
     """
     path = Path(choice.base).expanduser()
@@ -96,7 +97,7 @@ def find_base(choice: BaseChoice, family: Family) -> BaseFiles:
 
 
 def _single_file(path: Path, family: Family, allow_download: bool) -> BaseFiles:
-    """A single file with its configuration: a folder of the same name beside it, or the family's reference from the hub.
+    """A single file with its configuration: a folder of the same name beside it, or that of the model of the family which it is.
 
     The configuration is looked for here, because diffusers downloads a missing one without being asked.
     """
@@ -105,25 +106,24 @@ def _single_file(path: Path, family: Family, allow_download: bool) -> BaseFiles:
     elif path.suffix != ".safetensors":
         raise pickled(path)
     header = whole_header(path)
-    found = None if holds_tensors_of(family, header.shapes) else family_of_tensors(header.shapes)
-    if found is not None:
-        raise InputError(
-            f"base_model: {path} is a model of the family '{found.name}', but training.preset belongs to '{family.name}'. "
-            f"Leave training.preset out, or set it to {' or '.join(found.presets)}."
-        )
+    check_kind(path, header, family)
     beside, borrows = path.with_suffix(""), not family.single_file.whole
     if (beside / INDEX).is_file():
         if borrows:
             check_encoders(beside, str(beside), family)
+        check_configuration(path, header, family, beside)
         return BaseFiles(path, beside, borrows)
+    reference = reference_of(path, header, family)
     rest = (
         "its configuration and tokenizers come"
         if family.single_file.whole
         else "text encoders, autoencoder and configuration come"
     )
     try:
-        return BaseFiles(path, reference_folder(family, allow_download), borrows)
+        folder = reference_folder(family, reference, allow_download)
     except MissingModel as error:
-        raise MissingModel(
-            f"base_model: {path.name} is a single file; {rest} from {family.reference} or from a diffusers folder at {beside}. {error}"
+        raise type(error)(
+            f"base_model: {path.name} is a single file; {rest} from {reference} or from a diffusers folder at {beside}. {error}"
         ) from error
+    check_configuration(path, header, family, folder)
+    return BaseFiles(path, folder, borrows)

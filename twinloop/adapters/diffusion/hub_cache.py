@@ -9,7 +9,7 @@ from pathlib import Path
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.hub_files import HALF, HubFiles, accept, licence_hint, rest_of_single_file, whole_model
 from twinloop.adapters.diffusion.model_folder import without_weights
-from twinloop.errors import MissingModel
+from twinloop.errors import MissingModel, NotFetched
 from twinloop.families.base import Family
 from twinloop.families.gguf_files import SUFFIX
 from twinloop.families.recognise import INDEX
@@ -41,15 +41,15 @@ def hub_folder(choice: BaseChoice, family: Family) -> Path:
     return found
 
 
-def reference_folder(family: Family, allow_download: bool) -> Path:
-    """What a single file lacks, as a folder of the hub's cache.
+def reference_folder(family: Family, reference: str, allow_download: bool) -> Path:
+    """What a single file lacks, as a folder of the hub's cache. ``reference``: hub id of a model like it.
 
     Raises:
         MissingModel: as `hub_folder`.
     """
     from huggingface_hub import snapshot_download
 
-    files, whole = rest_of_single_file(family), family.single_file.whole
+    files, whole = rest_of_single_file(family, reference), family.single_file.whole
     if allow_download:
         include, exclude = list(files.include), list(files.exclude)
         return _downloaded(
@@ -95,10 +95,10 @@ def _downloaded(name: str, fetch: Callable[[], str | Path]) -> Path:
         ) from error
 
 
-def _not_here(files: HubFiles, family: Family, size: str) -> MissingModel:
+def _not_here(files: HubFiles, family: Family, size: str) -> NotFetched:
     """``size``: of what the command fetches, for people."""
     about = f" ({size})" if size else ""
-    return MissingModel(
+    return NotFetched(
         f"base_model: {files.name} is neither a folder here nor in the local model cache. Correct the path, or fetch it once{about}:\n"
         f"  {files.command}\n"
         f'or set "allow_download": true (on the command line: --allow-download).{licence_hint(files.name, family)}'

@@ -45,11 +45,11 @@ def whole_model(name: str, family: Family) -> HubFiles:
     return HubFiles(name, WHOLE, family.not_needed)
 
 
-def rest_of_single_file(family: Family) -> HubFiles:
-    """What a single file of the family lacks, of the family's reference."""
+def rest_of_single_file(family: Family, reference: str) -> HubFiles:
+    """What a single file of the family lacks, of a model like it."""
     if family.single_file.whole:
-        return HubFiles(family.reference, TEXTS)
-    return HubFiles(family.reference, (*TEXTS, TOKENIZERS, *BORROWED), family.not_needed)
+        return HubFiles(reference, TEXTS)
+    return HubFiles(reference, (*TEXTS, TOKENIZERS, *BORROWED), family.not_needed)
 
 
 def licence_hint(name: str, family: Family) -> str:

@@ -1,4 +1,4 @@
-"""Says which words of prompts and captions a model does not read, because they stand beyond what its text encoders take."""
+"""Says which words of prompts and captions are not read, because they stand beyond the chunks that CLIP is given of a text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from textwrap import shorten
 from twinloop.adapters.diffusion.prompts import PromptEmbedder
 from twinloop.domain.records import TrainingSample
 from twinloop.domain.wording import agree, plural
+from twinloop.families.clip import Split
 
 NAMED = 5
 """Cut prompts that are named one by one; a long negative prompt makes every shot's one."""
@@ -32,15 +33,15 @@ class LongPrompts:
         for text in dict.fromkeys(texts):
             if text not in self._seen:
                 self._seen.add(text)
-                self._tell(text, self._prompts.left_out(text))
+                self._tell(text, self._prompts.split(text))
 
-    def _tell(self, text: str, lost: str) -> None:
-        if not lost:
+    def _tell(self, text: str, split: Split | None) -> None:
+        if split is None or not split.left_out:
             return
         self._cut += 1
         if self._cut <= NAMED:
             self._notice(
-                f"Only the first {self._prompts.room} tokens of this prompt are read by this model; left out: {_brief(lost)} (of: {_brief(text)})"
+                f"Only the first {split.tokens} tokens of this prompt are read; left out: {_brief(split.left_out)} (of: {_brief(text)})"
             )
         elif self._cut == NAMED + 1:
             self._notice("More prompts are cut off in the same way; they are not named one by one.")
@@ -48,12 +49,13 @@ class LongPrompts:
 
 def remark_on_captions(prompts: PromptEmbedder, samples: Sequence[TrainingSample]) -> str:
     """What to say about captions that are too long: how many, and what the first one loses; "" = all are read whole."""
-    cut = [(sample, lost) for sample in samples if (lost := prompts.left_out(sample.caption))]
+    splits = ((sample, prompts.split(sample.caption)) for sample in samples)
+    cut = [(sample, split.left_out) for sample, split in splits if split is not None and split.left_out]
     if not cut:
         return ""
     first, lost = cut[0]
     return (
-        f"{plural(len(cut), 'caption')} of {len(samples)} {agree(len(cut), 'is', 'are')} longer than the {prompts.room} tokens that this model reads; "
+        f"{plural(len(cut), 'caption')} of {len(samples)} {agree(len(cut), 'does', 'do')} not fit into the {prompts.room} tokens that are read of one; "
         f"what stands beyond is left out, as of {first.path}: {_brief(lost)}"
     )
 

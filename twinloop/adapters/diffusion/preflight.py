@@ -19,13 +19,15 @@ from twinloop.ports import GenerationSettings
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a run will ask of a base model. ``loras``: files that it will wear, the loop's own aside; ``from_photos``: images start from photos."""
+    """What a run will ask of a base model. ``loras``: files that it will wear, the loop's own aside; ``from_photos``: images start from photos.
+    ``redraws``: small faces are drawn over."""
 
     choice: BaseChoice
     family: Family
     generation: GenerationSettings
     loras: tuple[Path, ...] = ()
     from_photos: bool = False
+    redraws: bool = False
 
 
 def check(wanted: Wanted) -> None:
@@ -39,6 +41,8 @@ def check(wanted: Wanted) -> None:
     check_size(wanted.generation, wanted.family.size_multiple)
     if wanted.from_photos and not wanted.family.from_photo(wanted.family.pipeline):
         raise no_photos(wanted.family)
+    if wanted.redraws:
+        check_redraws(wanted.family)
     for path in wanted.loras:
         check_lora(path, wanted.family)
         if wanted.generation.offload == "sequential" and holds_lokr(path):
@@ -93,6 +97,20 @@ def no_photos(family: Family) -> InputError:
         f"generation.from_photos: the family '{family.name}' cannot start from a photo, because diffusers has no image-to-image pipeline for it. "
         "Set generation.from_photos to 0."
     )
+
+
+def check_redraws(family: Family) -> None:
+    """Whether models of a family draw over a picture, as redrawing a face takes.
+
+    Raises:
+        InputError: they do not.
+    """
+    if not family.image_pipeline:
+        why = "its models edit photos" if family.editing is not None else "diffusers has no image-to-image pipeline for it"
+        raise InputError(
+            f"generation.face_detail: the family '{family.name}' cannot redraw a face, because {why}. "
+            "Set generation.face_detail to 0."
+        )
 
 
 def check_size(generation: GenerationSettings, step: int) -> None:

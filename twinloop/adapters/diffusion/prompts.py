@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,11 +13,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from twinloop.families import clip
 from twinloop.families.base import Family
 
 KEPT = 512
 KEPT_BYTES = 1 << 30
 """Of all embeddings together: one with photos in it is ten times as large as one of words."""
+WORDS_NDIM = 3
+"""Axes of embedded words: text, token, width. A summary has no tokens."""
 
 Embedding = Mapping[str, Tensor]
 """One embedded text: the tensors that `Family.encode` gives, on the CPU in the model's precision."""
@@ -81,16 +85,17 @@ class PromptEmbedder:
 
     @property
     def room(self) -> int:
-        """How many tokens of a text CLIP reads, those that open and close it aside."""
-        return int(self._pipeline.tokenizer.model_max_length) - 2
+        """How many tokens are read of a text at most, where its words come from CLIP alone."""
+        return clip.CHUNKS * clip.room(self._pipeline.tokenizer)
 
-    def left_out(self, text: str) -> str:
-        """The end of a text that the model does not read, where its words come from CLIP alone; "" = it reads all of it."""
-        if not self._family.clip_alone:
-            return ""
-        tokens = self._pipeline.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        beyond = tokens["offset_mapping"][self.room :]
-        return text[beyond[0][0] :].strip() if beyond else ""
+    def split(self, text: str) -> clip.Split | None:
+        """A text in the chunks in which it is read, where its words come from CLIP alone."""
+        return clip.split(self._pipeline.tokenizer, text) if self._family.clip_alone else None
+
+    def chunks(self, text: str) -> int:
+        """In how many chunks it is read; 1 where there are none."""
+        split = self.split(text)
+        return 1 if split is None else len(split.chunks)
 
     def _trim(self) -> None:
         """Forget what was not asked for the longest."""
@@ -132,9 +137,29 @@ def encoders_of(pipeline: Any) -> list[Any]:
     return [part for name, part in pipeline.components.items() if name.startswith("text_encoder") and part is not None]
 
 
+def alike(texts: Sequence[Embedding], how: str) -> list[Embedding]:
+    """The same texts, as long as each other where ``how`` is ``repeat``: each is said over again until all are of one length.
+
+    A denoiser that weighs words against each other finds the same in words that are said twice or thrice, but for rounding; so what a
+    text means does not depend on which others are in its batch, nor on how long they are.
+    """
+    if how != "repeat" or not texts:
+        return list(texts)
+    lengths = [next(part.shape[1] for part in text.values() if part.ndim == WORDS_NDIM) for text in texts]
+    return [said_again(text, math.lcm(*lengths) // length) for text, length in zip(texts, lengths, strict=True)]
+
+
+def said_again(text: Embedding, times: int) -> Embedding:
+    """A text whose words are said so many times, one after the other."""
+    if times == 1:
+        return text
+    return {name: part.repeat(1, times, 1) if part.ndim == WORDS_NDIM else part for name, part in text.items()}
+
+
 def join(texts: Sequence[Embedding], how: str) -> Joined:
     """Embeddings of several texts as one batch; ``how`` is `Family.joining`."""
     joined: Joined = {}
+    texts = alike(texts, how)
     for name in texts[0] if texts else ():
         rows = [text[name] for text in texts]
         if how == "list":

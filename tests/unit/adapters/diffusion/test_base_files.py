@@ -155,7 +155,7 @@ def test_a_single_file_is_the_model_of_its_folder(full_base: Path, tmp_path: Pat
 
 def test_a_single_file_that_is_something_else(full_base: Path, tmp_path: Path) -> None:
     copy(full_base, tmp_path / "model")
-    shutil.copy(next((full_base / "vae").glob("*.safetensors")), tmp_path / "model.safetensors")
+    some_weights(tmp_path / "model.safetensors")
     with pytest.raises(ModelFileError, match="cannot be loaded as a StableDiffusionXLPipeline"):
         open_base(BaseChoice(str(tmp_path / "model.safetensors"), "cpu"), SDXL)
 

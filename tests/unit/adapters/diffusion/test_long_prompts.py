@@ -1,9 +1,10 @@
-"""Prompts and captions beyond what a model reads: the embedded base's own tokenizer, and 75 tokens as in every CLIP."""
+"""Prompts and captions beyond what is read: the embedded base's own tokenizer, and three times 75 tokens."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from textwrap import shorten
 from types import SimpleNamespace
 
 import pytest
@@ -14,14 +15,14 @@ pytest.importorskip("diffusers")
 import torch
 from transformers import CLIPTokenizer
 
-from twinloop.adapters.diffusion.long_prompts import remark_on_captions
+from twinloop.adapters.diffusion.long_prompts import LongPrompts, remark_on_captions
 from twinloop.adapters.diffusion.prompts import PromptEmbedder
 from twinloop.domain.records import TrainingSample
 from twinloop.families import FAMILIES
 from twinloop.wiring import base_model_path
 
-WHOLE = ", ".join(["blurry"] * 37) + ","
-"""74 tokens."""
+WHOLE = ", ".join(["blurry"] * 37) + ", photo " + ", ".join(["blurry"] * 75)
+"""Three chunks: 37 words with their commas and one without, 37 of 75 with theirs, and the others."""
 
 
 def embedder(family: str) -> PromptEmbedder:
@@ -34,26 +35,37 @@ def embedder(family: str) -> PromptEmbedder:
     [
         ("", ""),
         (WHOLE, ""),
-        (f"{WHOLE} photo", ""),
-        (f"{WHOLE} photo, Woman", ", Woman"),
-        (f"{WHOLE} photo woman  SMILING ", "woman  SMILING"),
+        (f"{WHOLE} Woman", "Woman"),
+        (f"{WHOLE} woman  SMILING ", "woman  SMILING"),
     ],
 )
-def test_what_is_left_out_is_told_in_the_users_own_letters(text: str, lost: str) -> None:
-    assert embedder("sdxl").left_out(text) == embedder("sd15").left_out(text) == lost
+def test_what_is_left_out_is_told_once_and_in_the_users_own_letters(text: str, lost: str) -> None:
+    for family in ("sdxl", "sd15"):
+        told: list[str] = []
+        prompts = LongPrompts(embedder(family), told.append)
+        prompts.look_at([text, text])
+        prompts.look_at([text])
+        if lost:
+            assert told == [
+                "Only the first 224 tokens of this prompt are read; "
+                f"left out: {shorten(lost, 120)} (of: {shorten(text, 120, placeholder=' ...')})"
+            ]
+        else:
+            assert told == []
 
 
 def test_language_models_read_more() -> None:
     for family in sorted(FAMILIES.keys() - {"sdxl", "sd15"}):
-        assert embedder(family).left_out(f"{WHOLE} photo, woman") == ""
+        assert embedder(family).split(f"{WHOLE} woman") is None
+        assert embedder(family).chunks(f"{WHOLE} woman") == 1
 
 
 def test_captions_are_counted_and_the_first_is_named() -> None:
     short = TrainingSample(Path("photos/1.jpg"), "0" * 64, "ohwx ana", 1.0)
-    long = replace(short, path=Path("photos/2.jpg"), caption=f"{WHOLE} photo woman")
+    long = replace(short, path=Path("photos/2.jpg"), caption=f"{WHOLE} woman")
     prompts = embedder("sdxl")
     assert remark_on_captions(prompts, [short]) == ""
     assert remark_on_captions(prompts, [short, long]) == (
-        "1 caption of 2 is longer than the 75 tokens that this model reads; what stands beyond is left out, as of photos/2.jpg: woman"
+        "1 caption of 2 does not fit into the 225 tokens that are read of one; what stands beyond is left out, as of photos/2.jpg: woman"
     )
-    assert remark_on_captions(prompts, [long, short, long]).startswith("2 captions of 3 are longer")
+    assert remark_on_captions(prompts, [long, short, long]).startswith("2 captions of 3 do not fit")

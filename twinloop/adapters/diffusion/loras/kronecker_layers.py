@@ -106,6 +106,9 @@ class FactoredLinear(_Factored, Linear):  # type: ignore[misc]
         left = _like(self.left(adapter_name), input)
         large = [_like(matrix, input) for matrix in self._large(adapter_name)]
         (a, c), b, d = left.shape, large[-1].shape[0], large[0].shape[1]
+        if a == c == 1:  # a LoRA in this form: the number goes where there is least to multiply, and nothing is turned
+            number = left.float().reshape(()) * float(self.scaling[adapter_name])
+            return self.own(adapter_name, _along(F.linear(input, large[0]) * number, large[1:]), -1)
         made = input.reshape(*input.shape[:-1], c, d)
         # what goes in is kept for the way back, in `_across` turned and so once more: the order that keeps less
         made = _across(_along(made, large), left) if c * b <= (c + a) * d else _along(_across(made, left), large)
@@ -156,12 +159,21 @@ def wear_product(
     parent = model.get_submodule(place)
     layer: Any = getattr(parent, name)
     if not isinstance(layer, _Factored):
-        kind = (
-            FactoredLinear
-            if isinstance(getattr(layer, "get_base_layer", lambda: layer)(), nn.Linear)
-            else FactoredConv2d
-        )
-        layer = kind(layer, adapter, LoKrConfig(r=1, alpha=1, inference_mode=True), r=1, alpha=1)
+        layer = around(layer, adapter)
         setattr(parent, name, layer)
+    fill(layer, adapter, parts, scale, rows)
+
+
+def around(layer: Any, adapter: str) -> _Factored:
+    """A layer that wears a product around this one, which may wear others; to be filled."""
+    bare = getattr(layer, "get_base_layer", lambda: layer)()
+    kind = FactoredLinear if isinstance(bare, nn.Linear) else FactoredConv2d
+    return kind(layer, adapter, LoKrConfig(r=1, alpha=1, inference_mode=True), r=1, alpha=1)
+
+
+def fill(
+    layer: _Factored, adapter: str, parts: Mapping[str, Tensor], scale: float, rows: tuple[int, int] | None
+) -> None:
+    """Give a layer the matrices of a product, frozen; ``parts`` bear PEFT's names."""
     frozen = {part: nn.Parameter(tensor, requires_grad=False) for part, tensor in parts.items()}
     layer.install(adapter, frozen, scale, rows)

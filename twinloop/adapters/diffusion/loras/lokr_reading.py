@@ -27,7 +27,7 @@ from twinloop.families.lora_names import CLIP
 from twinloop.loras.adapter import Place, understood
 from twinloop.loras.components import DENOISER
 from twinloop.loras.kronecker import Kronecker
-from twinloop.loras.lora import read_lora
+from twinloop.loras.lora import Update, read_lora
 from twinloop.loras.products import as_pair
 
 
@@ -50,11 +50,7 @@ class Products:
                 _announce(model, adapter)
                 moved: dict[int, Tensor] = {}  # parts that several layers share are there once
                 for path, product in layers.items():
-                    place = _weight_place(model.get_submodule(path))
-                    parts = {
-                        f"lokr_{name}": moved.setdefault(id(part), as_torch(part).to(place, precision_of(model)))
-                        for name, part in product.parts.items()
-                    }
+                    parts = placed_parts(product, model.get_submodule(path), precision_of(model), moved)
                     wear_product(model, path, adapter, parts, product.scale, product.rows)
         pipeline.set_adapters([adapter], [1.0])
 
@@ -69,8 +65,17 @@ def read_products(path: Path, pipeline: Any, family: Family) -> Products:
         adapter = understood(read_lora(path), family.name)
     except InputError as error:
         raise ModelFileError(str(error)) from error
-    layers: dict[str, dict[str, Kronecker]] = {}
-    for place, update in adapter.layers.items():
+    return products_of(adapter.layers, path, pipeline, family)
+
+
+def products_of(layers: Mapping[Place, Update], path: Path, pipeline: Any, family: Family) -> Products:
+    """The layers of a LoRA or LoKr as products, checked against the pipeline's parts.
+
+    Raises:
+        ModelFileError: layers that these do not have in that size.
+    """
+    found: dict[str, dict[str, Kronecker]] = {}
+    for place, update in layers.items():
         component = family.denoiser if place.component == DENOISER else place.component
         model = getattr(pipeline, component, None)
         if model is None:
@@ -78,8 +83,8 @@ def read_products(path: Path, pipeline: Any, family: Family) -> Products:
         name, layer = _found(model, place, path)
         product = update if isinstance(update, Kronecker) else as_pair(update)
         _check(path, name, product, layer)
-        layers.setdefault(component, {})[name] = product
-    return Products(layers)
+        found.setdefault(component, {})[name] = product
+    return Products(found)
 
 
 def _found(model: nn.Module, place: Place, path: Path) -> tuple[str, Any]:
@@ -111,6 +116,21 @@ def _announce(model: Any, adapter: str) -> None:
     """What diffusers looks at when it lists, scales and takes off adapters."""
     model.peft_config = {**getattr(model, "peft_config", {}), adapter: LoKrConfig(r=1, alpha=1, inference_mode=True)}
     model._hf_peft_config_loaded = True
+
+
+def placed_parts(
+    product: Kronecker, layer: nn.Module, precision: torch.dtype, moved: dict[int, Tensor]
+) -> dict[str, Tensor]:
+    """The matrices of a product under PEFT's names, where the layer's weights are.
+
+    Args:
+        moved: those that are there already, by the identity of what they were in the file; taken from and added to.
+    """
+    place = _weight_place(layer)
+    for part in product.parts.values():
+        if id(part) not in moved:
+            moved[id(part)] = as_torch(part).to(place, precision)
+    return {f"lokr_{name}": moved[id(part)] for name, part in product.parts.items()}
 
 
 def _weight_place(layer: Any) -> torch.device:

@@ -25,6 +25,7 @@ from twinloop.adapters.diffusion.loras.raw import TYPES, as_torch
 from twinloop.families.base import Family
 from twinloop.families.lora_names import CLIP, LoraNames
 from twinloop.loras.adapter_settings import ADAPTER_TEXT
+from twinloop.loras.patterns import keyed
 from twinloop.loras.tensors import alpha_tensor
 from twinloop.pickles.safetensors_header import of_bytes
 from twinloop.store.atomic import write_bytes
@@ -41,7 +42,7 @@ class LoraWeights:
     Attributes:
         layers: layer of the denoiser -> (down (rank, in), up (out, rank)). alpha: the update is up @ down x alpha / rank.
         magnitudes: of a DoRA: layer -> length of each output's weights after the update, (out,) or (1, out, 1, 1) as PEFT has it.
-        encoders: the same of text encoders, by the pipeline's names of them.
+        encoders: the same of text encoders, by the pipeline's names of them. alphas: of layers that have one of their own.
     """
 
     layers: Mapping[str, tuple[Tensor, Tensor]]
@@ -49,6 +50,7 @@ class LoraWeights:
     alpha: float
     magnitudes: Mapping[str, Tensor] = field(default_factory=dict)
     encoders: Mapping[str, LoraWeights] = field(default_factory=dict)
+    alphas: Mapping[str, float] = field(default_factory=dict)
 
     def parts(self, denoiser: str) -> dict[str, LoraWeights]:
         """Each adapted component of the pipeline with its layers."""
@@ -80,7 +82,8 @@ def copy_tensors(lora: LoraWeights, names: LoraNames) -> dict[str, Tensor]:
         downs, ups = [down for down, _ in pairs], [up for _, up in pairs]
         named[f"{name}.{down_name}"] = torch.cat(downs) if len(pairs) > 1 else downs[0]
         named[f"{name}.{up_name}"] = _diagonal(ups) if len(pairs) > 1 else ups[0]
-        named[f"{name}.alpha"] = as_torch(alpha_tensor(lora.alpha * len(pairs), TYPES[pairs[0][0].dtype]))
+        alpha = lora.alphas.get(layers[0], lora.alpha) * len(pairs)
+        named[f"{name}.alpha"] = as_torch(alpha_tensor(alpha, TYPES[pairs[0][0].dtype]))
         if lora.magnitudes:
             lengths = torch.cat([lora.magnitudes[layer].flatten() for layer in layers])
             named[f"{name}.dora_scale"] = lengths.view(-1, *[1] * (pairs[0][1].ndim - 1))
@@ -108,6 +111,11 @@ def adapter_text(lora: LoraWeights, denoiser: str) -> str:
         "use_dora": bool(lora.magnitudes),
         "use_rslora": False,
     }
+    tables = {
+        "rank_pattern": keyed({layer: len(down) for layer, (down, _) in lora.layers.items()}, lora.rank),
+        "alpha_pattern": keyed(lora.alphas, lora.alpha),
+    }
+    settings |= {name: table for name, table in tables.items() if table}
     return json.dumps({f"{denoiser}.{name}": value for name, value in settings.items()}, sort_keys=True)
 
 

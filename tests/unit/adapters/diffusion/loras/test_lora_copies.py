@@ -19,7 +19,7 @@ from twinloop.adapters.diffusion.loras.writing import LoraWeights, copy_tensors 
 from twinloop.adapters.trainers.adapter_plan import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.families.lora_names import LoraNames, Rename  # noqa: E402
-from twinloop.loras.unet_names import to_original  # noqa: E402
+from twinloop.families.unet_names import to_original  # noqa: E402
 
 FUSED = LoraNames(
     renames=(

@@ -1,0 +1,101 @@
+"""Where CLIP's chunks of a text begin, on the embedded base's tokenizer, which has 75 tokens as in every CLIP."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("transformers")
+
+from twinloop.families import clip
+from twinloop.wiring import base_model_path
+
+WORD = st.sampled_from(
+    ["photo", "woman,", "smiling", "ohwx", "(blue-eyes:1.2)", "12:30", "x", "日本", "a,b,c,d,e,f,g,h"]
+)
+TEXT = st.lists(WORD | st.text("ab,1日", max_size=90), max_size=120)
+BLANK = st.sampled_from([" ", "  ", "\n", "\t "])
+
+
+@cache
+def tokenizer() -> Any:
+    from transformers import CLIPTokenizer
+
+    return CLIPTokenizer.from_pretrained(Path(base_model_path("nano")) / "tokenizer")
+
+
+def numbers(text: str) -> list[int]:
+    return list(tokenizer()(text, add_special_tokens=False)["input_ids"])
+
+
+def word_by_word(text: str, room: int = 75) -> list[list[int]]:
+    """ComfyUI's rule, written down from its description: a short word that does not fit any more opens the next chunk, a long one is cut."""
+    chunks: list[list[int]] = [[]]
+    for word in text.split():
+        rest = numbers(word)
+        short = len(rest) < 8
+        while rest:
+            free = room - len(chunks[-1])
+            if len(rest) <= free:
+                chunks[-1] += rest
+                break
+            if not short:
+                chunks[-1] += rest[:free]
+                rest = rest[free:]
+            chunks.append([])
+    return chunks
+
+
+@given(TEXT, BLANK)
+def test_chunks_are_cut_between_words_as_comfyui_cuts_them(words: list[str], blank: str) -> None:
+    text = blank.join(words)
+    assert list(map(list, clip.split(tokenizer(), text).chunks)) == word_by_word(text)[: clip.CHUNKS]
+
+
+@given(TEXT)
+def test_what_is_not_read_is_the_end_of_the_text(words: list[str]) -> None:
+    text = " ".join(words)
+    split = clip.split(tokenizer(), text)
+    read = [number for chunk in split.chunks for number in chunk]
+    assert split.tokens == len(read) and numbers(text)[: len(read)] == read
+    assert text.rstrip().endswith(split.left_out)
+    assert (split.left_out == "") == (len(read) == len(numbers(text)))
+    assert 1 <= len(split.chunks) <= clip.CHUNKS and max(map(len, split.chunks)) <= clip.TOKENS
+
+
+def test_up_to_75_tokens_are_one_chunk() -> None:
+    assert clip.room(tokenizer()) == clip.TOKENS
+    assert clip.split(tokenizer(), "").chunks == ((),)
+    assert [len(chunk) for chunk in clip.split(tokenizer(), "photo " * 75).chunks] == [75]
+    assert [len(chunk) for chunk in clip.split(tokenizer(), "photo " * 76).chunks] == [75, 1]
+
+
+def test_a_word_stays_with_its_comma() -> None:
+    assert [len(chunk) for chunk in clip.split(tokenizer(), "blurry, " * 40).chunks] == [74, 6]
+    assert [len(chunk) for chunk in clip.split(tokenizer(), "blurry," * 40).chunks] == [75, 5]
+
+
+def test_after_three_chunks_the_rest_is_left_out_in_the_users_own_letters() -> None:
+    split = clip.split(tokenizer(), "photo " * 225 + " Woman,  SMILING ")
+    assert split.tokens == 225 and split.left_out == "Woman,  SMILING"
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("", 0, 0),
+        ("photo of a woman", 4, 4),
+        ("1girl, solo, long hair, looking at viewer", 10, 16),
+        ("photorealistic", 2, 4),
+        ("日本語", 3, 9),
+        (", ".join(["blue eyes"] * 25), 74, 76),
+        (", ".join(["blue eyes"] * 30), 89, 91),
+    ],
+)
+def test_tokens_without_a_tokenizer(text: str, least: int, most: int) -> None:
+    assert least <= clip.about_tokens(text) <= most

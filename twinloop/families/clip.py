@@ -1,0 +1,120 @@
+"""How CLIP reads a text of any length: 75 tokens at a time, each such chunk opened, closed and filled up as a text of its own.
+
+Chunks are cut where ComfyUI cuts them: what stands between two blanks stays whole unless it is `LONG_WORD` tokens or more. That, and what
+the chunks say laid one after the other, is how the programs in which people draw with a LoRA read their prompts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+Tensor = Any
+
+TOKENS = 75
+"""Of a chunk, in every CLIP that people draw with."""
+CHUNKS = 3
+"""Of one text: as many as sd-scripts reads at most (``max_token_length`` 225)."""
+_LETTERS = 6
+"""Of a token, about: many words of CLIP's vocabulary are longer, what is not in it falls into shorter pieces."""
+LONG_WORD = 8
+"""Tokens from which on what stands between two blanks may be cut: a list of tags without blanks, a text in a script that has none."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A text in chunks.
+
+    Attributes:
+        chunks: numbers of the tokens, without those that open and close a chunk; at least one chunk, at most `CHUNKS`.
+        left_out: the end of the text that stands in none of them, in the user's own letters; "" = all of it is read.
+    """
+
+    chunks: tuple[tuple[int, ...], ...]
+    left_out: str = ""
+
+    @property
+    def tokens(self) -> int:
+        """How many are read."""
+        return sum(map(len, self.chunks))
+
+
+def room(tokenizer: Any) -> int:
+    """How many tokens of a text a chunk holds: all but those that open and close it."""
+    return int(tokenizer.model_max_length) - 2
+
+
+def split(tokenizer: Any, text: str) -> Split:
+    """A text in the chunks that are read of it."""
+    tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    numbers, places = tokens["input_ids"], tokens["offset_mapping"]
+    starts = [0]
+    for first, end in _words(text, places):
+        if end - starts[-1] > room(tokenizer) and end - first < LONG_WORD:
+            starts.append(first)
+        while end - starts[-1] > room(tokenizer):
+            starts.append(starts[-1] + room(tokenizer))
+    chunks = [tuple(numbers[start:end]) for start, end in pairwise([*starts, len(numbers)])]
+    left_out = text[places[starts[CHUNKS]][0] :].strip() if len(chunks) > CHUNKS else ""
+    return Split(tuple(chunks[:CHUNKS]), left_out)
+
+
+def _words(text: str, places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """What stands between blanks, as the places of its first token and of the one behind its last."""
+    first = 0
+    for place, ((_, end), (start, _)) in enumerate(pairwise(places), 1):
+        if text[end:start].isspace():
+            yield first, place
+            first = place
+    if places:
+        yield first, len(places)
+
+
+def single(tokenizer: Any, texts: Sequence[Split], length: int | None) -> bool:
+    """Whether these texts are one chunk each, and wanted as long as that (`lined_up`)."""
+    return length in (None, room(tokenizer) + 2) and all(len(text.chunks) == 1 for text in texts)
+
+
+def read(encoder: Any, tokenizer: Any, texts: Sequence[Split], device: Any) -> Any:
+    """What a CLIP text encoder says of all chunks of the texts, as one batch; its output with all hidden states."""
+    opened = [[tokenizer.bos_token_id, *chunk, tokenizer.eos_token_id] for text in texts for chunk in text.chunks]
+    filled = tokenizer.pad(
+        {"input_ids": opened}, padding="max_length", max_length=room(tokenizer) + 2, return_tensors="pt"
+    )
+    return encoder(filled["input_ids"].to(device), output_hidden_states=True)
+
+
+def lined_up(states: Sequence[Tensor], texts: Sequence[Split], length: int | None = None) -> Tensor:
+    """(texts, length, width) what was said of each text: its chunks one after the other, the encoders side by side.
+
+    Args:
+        states: of each encoder (chunks, tokens of one, width), of all chunks of all texts.
+        length: in tokens; a shorter text is said over again up to it (`prompts.alike`). None = as long as the texts, which are alike.
+    """
+    size = states[0].shape[1]
+    length = length or size * len(texts[0].chunks)
+    made = states[-1].new_zeros(len(texts), length, sum(part.shape[-1] for part in states))
+    row = 0
+    for place, text in enumerate(texts):
+        count, start = len(text.chunks), 0
+        for part in states:
+            end = start + part.shape[-1]
+            said = part[row : row + count].reshape(count * size, end - start)
+            made[place, :, start:end] = said.repeat(length // (count * size), 1)
+            start = end
+        row += count
+    return made
+
+
+def first_rows(texts: Sequence[Split]) -> list[int]:
+    """Where, among all chunks of the texts, each text's first one is."""
+    return [sum(len(text.chunks) for text in texts[:place]) for place in range(len(texts))]
+
+
+def about_tokens(text: str) -> int:
+    """How many tokens a text has, as far as can be told without a tokenizer; rather too many."""
+    runs = re.findall(r"[^\W\d_]+|\d|[^\w\s]+|_+", text)
+    return sum(-(-len(run) // _LETTERS) if run.isascii() else 2 * len(run) for run in runs)
