@@ -33,6 +33,12 @@ def pictures(folder):
     assert found, folder
     return found
 
+def masks_of(folder, masks):
+    """The masks of all pictures of a folder, which have the same names."""
+    names = sorted(path.stem for path in pathlib.Path(folder).iterdir() if path.suffix != ".txt")
+    assert names == sorted(path.stem for path in pathlib.Path(masks).iterdir()), masks
+    return [hashlib.sha256((pathlib.Path(masks) / f"{name}.png").read_bytes()).hexdigest() for name in names]
+
 def train(state, first, steps, seed, data, rank, say, save):
     """A chain of hashes for a training: step n depends on all before it, and on nothing else."""
     mode = os.environ.get("STAND_IN", "")
@@ -80,7 +86,11 @@ for dataset in config["datasets"]:
     assert set(dataset) <= DATASET, dataset
     assert dataset["min_bucket_reso"] % dataset["bucket_reso_steps"] == 0 == dataset["max_bucket_reso"] % dataset["bucket_reso_steps"]
     for subset in dataset["subsets"]:
+        masks = subset.pop("conditioning_data_dir", None)
         assert set(subset) <= SUBSET, subset
+        if masks is not None:  # which it takes for those of a ControlNet
+            assert args["masked_loss"] and not {"is_reg", "class_tokens"} & set(subset), subset
+            data += masks_of(subset["image_dir"], masks)
         assert not (args.get("cache_text_encoder_outputs") and subset["caption_dropout_rate"]), "cached texts cannot be dropped"
         data += pictures(subset["image_dir"]) * subset["num_repeats"]
 output, name, steps = pathlib.Path(asked.output_dir or args["output_dir"]), args["output_name"], args["max_train_steps"]
@@ -145,6 +155,8 @@ data = []
 for dataset in process["datasets"]:
     assert set(dataset) <= KEYS["datasets"], dataset
     assert isinstance(dataset["resolution"], list)
+    if "mask_path" in dataset:
+        data += masks_of(dataset["folder_path"], dataset["mask_path"])
     data += pictures(dataset["folder_path"]) * dataset["num_repeats"]
 folder = pathlib.Path(process["training_folder"]) / name
 folder.mkdir(parents=True, exist_ok=True)

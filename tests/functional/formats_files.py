@@ -48,13 +48,16 @@ def make_all(home: Path) -> None:
 
 
 def a_run(home: Path) -> None:
-    """Two rounds with images given up early, a review, checkpoints, samples and a picked version."""
+    """Two rounds with images given up early and faces redrawn, a review, checkpoints, samples and a picked version."""
     loops.write_photos(Path("photos"), 20)
     Path("photos/broken.png").write_bytes(b"no picture")
     Path("photos/person.json").write_text('{"consent": {"kind": "fictional", "who": "tests"}}')
     training = {"preset": "fake", "steps": 4, "keep_checkpoints": 2, "checkpoint_panel": 2, "sample_every": 4}
     generation = {"num_per_gap": 2, "early_reject": 0.6, "from_photos": 0.7, "references": 2}
-    config = configuration(home, review="first_round", training=training, generation=generation, max_iterations=1)
+    generation |= {"face_detail": 0.4, "face_detail_below": 0.9}
+    config = configuration(
+        home, review="first_round", training=training, generation=generation, validation={"min_face_quality": 0.75}, max_iterations=1,
+    )  # fmt: skip
     command("run", "--config", config, code=3)
     images = [item["image"] for item in read("out/verdicts_iter1.json")["verdicts"] if "rejected_early" not in item]
     command("review", "out", "--approve", images[0], "--finish")
@@ -124,17 +127,23 @@ def by_others(folder: Path) -> Iterator[tuple[str, Any]]:
 
 
 def headers(home: Path) -> Iterator[dict[str, str]]:
-    """Header texts of a plain LoRA and of a DoRA with text encoders over a quantised base that began from another one."""
+    """Header texts of a plain LoRA and of a DoRA with text encoders, another loss and dropout over a quantised base that began from another one."""
     import torch
 
     from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora
-    from twinloop.adapters.trainers.texts import lora_texts, quantized_texts
+    from twinloop.adapters.trainers.texts import length_texts, lora_texts, quantized_texts
 
     given = {
         name: text for name, text in header_texts(home / "loras/lora_v1.safetensors").items() if "fake." not in name
     }
-    more = replace(TRAINING, adapter="dora", text_encoder=True)
-    begun = {**given, **quantized_texts("nf4"), "twinloop.started_from": "0" * 64}
+    more = replace(TRAINING, adapter="dora", text_encoder=True, loss="huber", network_dropout=0.1)
+    begun = {
+        **given,
+        **quantized_texts("nf4"),
+        **length_texts(3),
+        "twinloop.started_from": "0" * 64,
+        "twinloop.assistant": "0" * 64,
+    }
     weights = LoraWeights({"down_blocks.0.to_q": (torch.ones(1, 2), torch.ones(2, 1))}, 1, 1.0)
     for settings, texts in ((TRAINING, given), (more, begun)):
         whole = lora_texts(settings, FAMILY, "epsilon", 10, "2026-01-01T00:00:00Z", texts)

@@ -96,7 +96,7 @@ def test_a_field_like_none_other_lists_those_of_its_section() -> None:
     ("wrong", "guess"),
     [
         ({"generation": {"steps": 30}}, "'num_inference_steps'"),
-        ({"training": {"dropout": 0.1}}, "'caption_dropout'"),
+        ({"training": {"caption_drop": 0.1}}, "'caption_dropout'"),
         ({"training": {"num_per_gap": 5}}, "'generation.num_per_gap'"),
         ({"training": {"quantisation": "nf4"}}, "'quantization'"),
         ({"num_per_gaps": 5}, "'generation.num_per_gap'"),
@@ -269,6 +269,8 @@ def test_a_lokr_takes_any_rank_but_no_offloading_layer_by_layer() -> None:
         ({"extra_args": ["--a"]}, "the built-in trainer is not told extra_args", {"trainer": "kohya"}),
         ({"restarts": 3}, 'those of "schedule": "cosine_restarts"', {"schedule": "cosine_restarts"}),
         ({"prior_weight": 0.5}, "prior_weight says nothing without prior_images", {"prior_images": "others"}),
+        ({"conv_alpha": 4.0}, "conv_alpha says nothing without a conv_rank", {"conv_rank": 8}),
+        ({"conv_rank": 8, "adapter": "lokr"}, "a LoKr leaves convolutions alone", {"adapter": "dora"}),
         ({"class_word": "woman"}, "class_word says nothing without", {"output_preservation": 0.5}),
         ({"class_word": "man"}, "class_word says nothing without", {"prior_images": "others"}),
         ({"checkpoint_panel": 4}, "checkpoint_panel says nothing without keep_checkpoints", {"keep_checkpoints": 2}),
@@ -308,6 +310,25 @@ def test_what_does_not_go_with_text_encoders_is_named(training: dict[str, Any], 
 
     with pytest.raises(ConfigError, match=words):
         loops.settings(training=training)
+
+
+def test_arguments_of_the_optimizer_are_looked_at_before_anything_starts() -> None:
+    wrong = {"optimizer": "prodigy", "optimizer_args": {"lr": 1, "d_coef": "2", "betas": [0.9, 0.99]}}
+    listed = problems({**LEAST, "training": wrong})
+    assert len(listed) == 2 and all(line.startswith("training: optimizer_args: ") for line in listed)
+    assert "d_coef must be a number above 0, not '2'" in listed[0]
+    assert "the rate is training.learning_rate; it takes weight_decay, betas, eps, beta3" in listed[1]
+    (twice,) = problems({**LEAST, "training": {"weight_decay": 0.1, "optimizer_args": {"weight_decay": 0.1}}})
+    assert "set twice" in twice
+    (line,) = problems({**LEAST, "training": {"optimizer_params": {}}})
+    assert line.endswith("here it is called training.optimizer_args")
+    assert parse_settings({**LEAST, "training": {"optimizer_args": None}}, "x").training.optimizer_args == {}
+
+
+@pytest.mark.parametrize("adapter", ["dora", "lokr"])
+def test_dropout_goes_with_a_lora(adapter: str) -> None:
+    (line,) = problems({**LEAST, "training": {"adapter": adapter, "network_dropout": 0.1, "module_dropout": 0.1}})
+    assert line.startswith('training: network_dropout and module_dropout go with "adapter": "lora"')
 
 
 def test_all_that_does_not_fit_together_is_said_at_once() -> None:
@@ -351,16 +372,27 @@ def test_every_clash_names_fields_that_there_are() -> None:
     training = {
         "trainer": "kohya", "keep_checkpoints": 1, "face_weight": 2.0, "lokr_factor": 8, "rank": 10000,
         "text_encoder_share": 0.5, "optimizer": "prodigy", "text_encoder_learning_rate": 0.1, "early_stop": 2,
+        "optimizer_args": {"lr": 1, "weight_decay": 0.1}, "weight_decay": 0.1,
     }  # fmt: skip
-    lokr = {"adapter": "lokr", "lokr_factor": 1, "text_encoder": True}
+    lokr = {
+        "adapter": "lokr",
+        "lokr_factor": 1,
+        "text_encoder": True,
+        "network_dropout": 0.1,
+        "rank_dropout": 0.1,
+        "module_dropout": 0.1,
+        "conv_rank": 8,
+    }
     vain = {
         "trainer_path": "x", "trainer_python": "x", "extra_args": ["x"], "restarts": 2, "prior_weight": 0.5, "class_word": "woman",
-        "checkpoint_panel": 4, "sample_prompts": ["x"],
+        "checkpoint_panel": 4, "sample_prompts": ["x"], "huber_c": 0.2, "huber_schedule": "snr", "mask_floor": 0.1,
+        "conv_alpha": 1.0,
     }  # fmt: skip
     found = set()
     for data in (
         {"training": training, "validation": {"min_brightness": 240}},
         {"training": vain},
+        {"training": {"trainer": "kohya", "masks": "x", "prior_images": "y"}},
         {"training": {"keep_checkpoints": 1}},
         {"training": lokr, "quantization": "nf4", "generation": {"offload": "sequential"}},
     ):

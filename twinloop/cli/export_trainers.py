@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.exporters.package import write_package
-    from twinloop.exporters.training_set import TARGETS, export_training_set, gather_samples
+    from twinloop.exporters.training_set import TARGETS, export_training_set, gather_samples, with_masks
     from twinloop.families.predictions import prediction_of
     from twinloop.foreign.job import Job
     from twinloop.foreign.pictures import folders_of
@@ -53,6 +53,7 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     trigger = (trigger_of(Path(args.dataset)) if args.dataset is not None else None) or f"ohwx {person}"
     settings = options.settings_from(args, FLAGS, {"person_name": person, "person_trigger": trigger})
     gathered = gather_samples(Path(settings.dataset_dir), settings.person_trigger, merge_limits(settings))
+    gathered = with_masks(gathered, settings.training.masks)
     training = build_makers(settings).training(len(gathered.samples))
     root = args.output.resolve()
     base = str(Path(settings.base_model).resolve()) if Path(settings.base_model).exists() else settings.base_model

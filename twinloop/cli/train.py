@@ -29,6 +29,7 @@ FLAGS = {
     "batch_size": "training.batch_size",
     "resolution": "training.resolution",
     "start_from": "training.start_from",
+    "assistant_lora": "training.assistant_lora",
     "keep_checkpoints": "training.keep_checkpoints",
     "sample_every": "training.sample_every",
     "sample_prompt": "training.sample_prompts",
@@ -80,6 +81,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--start-from", metavar="FILE", help="a LoRA that the training begins from (default: from nothing)"
+    )
+    parser.add_argument(
+        "--assistant-lora",
+        metavar="FILE",
+        help="the training adapter of a distilled base, worn only while it is trained",
     )
     parser.add_argument(
         "--keep-checkpoints",
@@ -142,6 +148,7 @@ def _of_folder(args: argparse.Namespace, terminal: Terminal) -> LoRA:
         raise InputError(f"--output {output}: LoRAs are written as .safetensors; name such a file.")
     toolbox = build_toolbox(settings, terminal)
     with options.open_catalog(args, settings, terminal) as catalog:
+        steps.look_at_masks(settings)
         photos = manual.look_at(args.dataset, settings, toolbox.observer, catalog, terminal)
         used, left_out = photos.selection.photos, photos.selection.left_out
         made = sum(photo.seen.origin != "real" for photo in used)

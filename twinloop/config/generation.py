@@ -50,6 +50,14 @@ class GenerationConfig(Section):
         "none", description="with a GPU: which parts wait in main memory; saves memory, costs time"
     )
     vae_tiling: bool | None = Field(None, description="decode in tiles; null = where images are large or the GPU small")
+    face_detail: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        0.0,
+        description="how much of small faces is drawn anew, enlarged, after each image; 0.4 for example, 0 = they stay as they are",
+    )
+    face_detail_below: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
+        None,
+        description="with face_detail: faces lower than this share of the image height are small; null = the preset's",
+    )
     early_reject: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
         None,
         description="share of the steps after which images whose preview fails its target are given up, 0.6 for example; null = all are finished",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from twinloop.config.section import Clash, Positive, Section, Share
+from twinloop.domain.optimizer_args import mistakes
 from twinloop.domain.wording import agree
 
 BUILTIN_ONLY = (
@@ -33,10 +34,15 @@ SAYS_NOTHING_WITHOUT: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "prior_weight": lambda training: training["prior_images"] is None,
     "restarts": lambda training: training["schedule"] != "cosine_restarts",
     "keep_tokens": lambda training: not training["shuffle_captions"],
+    "mask_floor": lambda training: training["masks"] is None,
+    "conv_alpha": lambda training: not training["conv_rank"],
+    "huber_c": lambda training: training["loss"] == "l2",
+    "huber_schedule": lambda training: training["loss"] == "l2",
     "extra_args": lambda training: training["trainer"] == "builtin",
 }
 """Field -> whether the others of a whole section leave it without a meaning. Two trainings that differ in such a field are the same."""
 
+DROPOUTS = ("network_dropout", "rank_dropout", "module_dropout")
 LARGEST_RANK = 1024
 """Of a LoRA. A LoKr takes any: from half of a large matrix's side on it is whole."""
 
@@ -69,6 +75,10 @@ class TrainingConfig(Section):
         False,
         description="each round's LoRA begins from the best one so far: fewer steps do, but what it learned wrongly stays in it",
     )
+    assistant_lora: str | None = Field(
+        None,
+        description="a LoRA that a distilled base wears while it is trained and only then, so that it stays distilled: ai-toolkit's training adapters",
+    )
     trainer: Literal["builtin", "kohya", "ai-toolkit"] = Field(
         "builtin",
         description="who trains: this program, or kohya's sd-scripts or ai-toolkit on this machine (docs/trainers.md)",
@@ -90,6 +100,19 @@ class TrainingConfig(Section):
         -1,
         description="by how much a LoKr divides layers, 4 to 16 are usual; -1 = automatic, which is the smallest file",
     )
+    conv_rank: Annotated[int, Field(ge=0, le=LARGEST_RANK)] = Field(
+        0,
+        description="the LoRA adapts the convolutions of SD 1.5 and SDXL too, at this rank (LoCon, kohya's conv_dim); 0 = it does not",
+    )
+    conv_alpha: Annotated[float, Field(gt=0.0)] | None = Field(
+        None, description="of the convolutions; null = in the same proportion to their rank as alpha to rank"
+    )
+    network_dropout: Share = Field(
+        0.0,
+        description="share of the numbers between a LoRA's two matrices that each step leaves out, against overfitting",
+    )
+    rank_dropout: Share = Field(0.0, description="share of a LoRA's ranks that each step leaves out, by picture")
+    module_dropout: Share = Field(0.0, description="share of a LoRA's layers that each step leaves out")
     text_encoder: bool = Field(
         False, description="the LoRA adapts the CLIP text encoders too (SD 1.5, SDXL, SD 3.5, FLUX.1), as kohya's does"
     )
@@ -101,6 +124,10 @@ class TrainingConfig(Section):
     )
     optimizer: Literal["adamw", "adamw8bit", "prodigy", "adafactor"] = Field(
         "adamw", description="prodigy finds the rate by itself; adamw8bit (GPU) and adafactor need less memory"
+    )
+    optimizer_args: dict[str, Any] = Field(
+        default_factory=dict,
+        description='further numbers of the optimizer: {"betas": [0.9, 0.99]}, {"d_coef": 2}... (docs/training.md)',
     )
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     clip_norm: Annotated[float, Field(ge=0.0)] | None = Field(None, description="longest gradient; 0 = any")
@@ -119,6 +146,17 @@ class TrainingConfig(Section):
         0.0, description="write an average over the latest weights, 0.99 to 0.999; 0 = the last weights"
     )
     min_snr_gamma: Annotated[float, Field(ge=0.0)] | None = None
+    loss: Literal["l2", "huber", "smooth_l1"] = Field(
+        "l2", description="what an error costs: its square, or less beyond a threshold, so that odd pictures teach less"
+    )
+    huber_c: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.1,
+        description="of the losses huber and smooth_l1: the threshold at pure noise; small = more like an absolute error",
+    )
+    huber_schedule: Literal["constant", "exponential", "snr"] | None = Field(
+        None,
+        description="how the threshold rises from huber_c to 1 with less noise; null = snr, with flow models exponential",
+    )
     noise_offset: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     caption_dropout: Share | None = Field(None, description="share of draws that see no caption")
     keep_trigger: bool | None = Field(None, description="a dropped caption leaves the trigger words; false = nothing")
@@ -141,6 +179,12 @@ class TrainingConfig(Section):
     prior_weight: Annotated[float, Field(ge=0.0, le=10.0)] = 1.0
     face_weight: Annotated[float, Field(ge=1.0, le=100.0)] = Field(
         1.0, description="how much more an error inside the face counts than one outside; 1 = the same"
+    )
+    masks: str | None = Field(
+        None, description="folder of grey pictures named as the photos: white = learned, black = not (docs/training.md)"
+    )
+    mask_floor: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.0, description="how much is learned where a mask is black, against where it is white"
     )
     flip: bool = Field(False, description="also train on mirror images; off, because faces are not symmetric")
     flow_sampling: Literal["logit_normal", "uniform"] | None = Field(
@@ -178,6 +222,7 @@ class TrainingConfig(Section):
 
     def clashes(self) -> Iterator[Clash]:
         yield from self._beyond_trainer()
+        yield from self._about_optimizer()
         yield from self._about_adapter()
         yield from self._about_text_encoder()
         yield from self._about_checkpoints()
@@ -197,6 +242,10 @@ class TrainingConfig(Section):
                 )
         elif asked := self._asked(*BUILTIN_ONLY):
             yield Clash(("trainer", *asked), f"only the built-in trainer knows {', '.join(asked)}")
+        if self.trainer == "kohya" and self.masks and self.prior_images:
+            yield Clash(
+                ("trainer", "masks", "prior_images"), "sd-scripts takes masks or prior_images, not both; leave one out"
+            )
 
     def _about_checkpoints(self) -> Iterator[Clash]:
         if self.early_stop and self.keep_checkpoints < 2:
@@ -219,8 +268,17 @@ class TrainingConfig(Section):
             yield Clash(("restarts", "schedule"), 'restarts are those of "schedule": "cosine_restarts"; set it')
         if self._in_vain("keep_tokens"):
             yield Clash(("keep_tokens", "shuffle_captions"), "keep_tokens says nothing without shuffle_captions: true")
+        if self._in_vain("conv_alpha"):
+            yield Clash(("conv_alpha", "conv_rank"), "conv_alpha says nothing without a conv_rank of 1 or more")
         if self._in_vain("prior_weight"):
             yield Clash(("prior_weight", "prior_images"), "prior_weight says nothing without prior_images")
+        if self._in_vain("mask_floor"):
+            yield Clash(("mask_floor", "masks"), "mask_floor says nothing without masks")
+        if vain := [name for name in ("huber_c", "huber_schedule") if self._in_vain(name)]:
+            yield Clash(
+                (*vain, "loss"),
+                f'{" and ".join(vain)} {agree(len(vain), "says", "say")} nothing without "loss": "huber" or "smooth_l1"',
+            )
         if self._in_vain("class_word"):
             yield Clash(
                 ("class_word", "prior_images", "output_preservation"),
@@ -231,12 +289,31 @@ class TrainingConfig(Section):
         """Whether a field is set that has no meaning beside the others."""
         return bool(self._asked(name)) and SAYS_NOTHING_WITHOUT[name](vars(self))
 
+    def _about_optimizer(self) -> Iterator[Clash]:
+        for problem in mistakes(self.optimizer, self.optimizer_args):
+            yield Clash(("optimizer_args", "optimizer"), f"optimizer_args: {problem}")
+        if "weight_decay" in self.optimizer_args and self.weight_decay is not None:
+            yield Clash(
+                ("optimizer_args", "weight_decay"),
+                "weight_decay is set twice, by itself and among optimizer_args; keep one",
+            )
+
     def _about_adapter(self) -> Iterator[Clash]:
         if self.adapter != "lora" and (asked := self._asked("start_from", "warm_start")):
             yield Clash(
                 ("adapter", *asked), f'{" and ".join(asked)} {agree(len(asked), "goes", "go")} with "adapter": "lora"'
             )
+        if self.adapter != "lora" and (asked := self._asked(*DROPOUTS)):
+            yield Clash(
+                ("adapter", *asked),
+                f'{" and ".join(asked)} {agree(len(asked), "goes", "go")} with "adapter": "lora": there is no such thing of a {self.adapter}',
+            )
         if self.adapter == "lokr":
+            if self.conv_rank:
+                yield Clash(
+                    ("conv_rank", "adapter"),
+                    'conv_rank goes with "adapter": "lora" or "dora"; a LoKr leaves convolutions alone',
+                )
             if self.lokr_factor in (0, 1):
                 yield Clash(
                     ("lokr_factor", "adapter"),

@@ -34,11 +34,18 @@ class EarlyJudge:
     checks: Sequence[Check] = EARLY
 
     def results(self, shot: Shot, preview: ImageArray) -> tuple[CheckResult, ...]:
-        """What every check says of a preview (uint8 HxWx3 RGB). It enters no catalogue: nobody will ask for it again."""
-        digest = hashlib.sha256(preview.tobytes()).hexdigest()
-        seen = self.observer.observe(LoadedImage(Path(shot.key), digest, preview, "synthetic"))
-        facets = {facet.name: facet for facet in self.observer.facets}
-        return run_checks(CheckContext(seen, shot.facet, shot.value, facets, self.limits), self.checks)
+        """What every check says of a preview (uint8 HxWx3 RGB)."""
+        return results_of(shot, preview, self.observer, self.limits, self.checks)
+
+
+def results_of(
+    shot: Shot, pixels: ImageArray, observer: Observer, limits: Limits, checks: Sequence[Check]
+) -> tuple[CheckResult, ...]:
+    """What checks say of an image that is no file yet. It enters no catalogue: nobody will ask for it again."""
+    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+    seen = observer.observe(LoadedImage(Path(shot.key), digest, pixels, "synthetic"))
+    facets = {facet.name: facet for facet in observer.facets}
+    return run_checks(CheckContext(seen, shot.facet, shot.value, facets, limits), checks)
 
 
 def fails(results: Sequence[CheckResult]) -> bool:

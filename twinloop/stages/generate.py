@@ -167,12 +167,12 @@ def _done(context: GenerationContext, shot: Shot, name: str, journal: Journal) -
     early = journal.get(_early_key(context, shot))
     if early is not None:
         return GivenUp.from_record(shot, name, early)
-    return MadeImage(context.folder / name, journal.get(_key(context, shot)), shot, journal.get(_detail_key(context, shot)))
+    return MadeImage(
+        context.folder / name, journal.get(_key(context, shot)), shot, journal.get(_detail_key(context, shot))
+    )
 
 
-def _keep(
-    one: Redrawn, context: GenerationContext, name: str, lora_hash: str | None, journal: Journal
-) -> None:
+def _keep(one: Redrawn, context: GenerationContext, name: str, lora_hash: str | None, journal: Journal) -> None:
     shot, redrawn = one.shot, {} if one.record is None else {"face_detail": dict(one.record)}
     extra = {"twinloop": json.dumps({"shot": shot.to_json(), "lora_sha256": lora_hash, **redrawn}, sort_keys=True)}
     data = synthetic_png(one.pixels, parameters_text(shot, context, lora_hash, one.record), extra)

@@ -25,8 +25,8 @@ def faces(draw: st.DrawFn) -> tuple[int, int, Box, float]:
 def test_the_square_lies_in_the_picture_and_holds_the_ellipse(given: tuple[int, int, Box, float]) -> None:
     width, height, face, margin = given
     patch = patch_around(face, width, height, margin)
-    assert 0 <= patch.left and patch.left + patch.side <= width
-    assert 0 <= patch.top and patch.top + patch.side <= height
+    assert patch.left >= 0 and patch.left + patch.side <= width
+    assert patch.top >= 0 and patch.top + patch.side <= height
     (x, y), (across, down) = patch.center, patch.axes
     assert (x, y) == face.center
     assert max(0.0, x - across) >= patch.left and min(width, x + across) <= patch.left + patch.side

@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.unit.things import Recording, shot
 from twinloop.adapters.fakes import FakeGenerator, FakeTruth, fake_image, fake_pack
+from twinloop.checks.base import Limits
 from twinloop.domain.faces import Box, Face, ImageArray
 from twinloop.domain.shots import Shot
 from twinloop.facets import BUILTIN
@@ -59,8 +60,8 @@ class Artist(FakeGenerator):
             yield one, pixels
 
 
-def detail(below: float = 0.4, **pack: Any) -> FaceDetail:
-    return FaceDetail(0.4, below, Observer(replace(fake_pack(), **pack), BUILTIN))
+def detail(below: float = 0.4, quality: float | None = None, **pack: Any) -> FaceDetail:
+    return FaceDetail(0.4, below, Observer(replace(fake_pack(), **pack), BUILTIN), Limits(min_face_quality=quality))
 
 
 def pictures(shots: Sequence[Shot] = SHOTS) -> list[tuple[Shot, ImageArray]]:
@@ -127,6 +128,16 @@ def test_no_face_and_several_are_left_alone_but_for_pictures_on_a_wall(faces: Fa
     ((_, old),) = before = pictures(SHOTS[:1])
     (new,) = detail(faces=faces).redrawn(before, Artist(), SETTINGS)
     assert (new.record is not None) == redrawn != np.array_equal(new.pixels, old)
+
+
+def test_a_face_of_enough_quality_stays_as_it_is() -> None:
+    """The fakes' faces have 13 of 15."""
+    ((_, old),) = before = pictures(SHOTS[:1])
+    for least, redrawn in ((0.8, False), (0.9, True)):
+        (new,) = detail(quality=least).redrawn(before, Artist(), SETTINGS)
+        assert (new.record is not None) == redrawn != np.array_equal(new.pixels, old)
+    blind = detail(quality=0.8, measurers=())
+    assert blind.redrawn(before, Artist(), SETTINGS)[0].record is not None, "nobody knows whether it is good"
 
 
 def test_a_shot_without_words_for_its_face_is_left_alone() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.integrations import dequantize_module_weight
 from torch import Tensor, nn
 
@@ -17,6 +18,7 @@ from twinloop.adapters.diffusion.loras.lokr_writing import LokrWeights
 from twinloop.adapters.diffusion.loras.writing import LoraWeights
 from twinloop.adapters.diffusion.prompts import Joined
 from twinloop.adapters.trainers.adapter_plan import ADAPTER, AdapterPlan
+from twinloop.adapters.trainers.dropout import Thinning
 from twinloop.adapters.trainers.lokr import bound, lokr_weights, starts_at_zero
 from twinloop.adapters.trainers.text_encoders import TextEncoders, adapted_encoders, with_clip_prefix
 from twinloop.domain.shots import derive_seed
@@ -85,6 +87,7 @@ class AdaptedModel:
                 parameter.requires_grad_(True)
                 self.parameters[prefix + name.replace(f".{ADAPTER}.weight", "").replace(f".{ADAPTER}", "")] = parameter
         self._initialise(seed)
+        self._thinning = Thinning(plan.dropout, self._downs()) if plan.dropout else None
 
     def _models(self) -> Iterator[tuple[str, Any]]:
         """Each adapted model with what its parameters' names begin with here."""
@@ -100,11 +103,21 @@ class AdaptedModel:
         found: nn.Module = model.get_submodule(name.removeprefix(prefix))
         return found
 
+    def _downs(self) -> dict[str, nn.Module]:
+        """What makes the numbers between the two matrices of a LoRA, by the layer's name."""
+        names = [name.removesuffix(".lora_A") for name in self.parameters if name.endswith(".lora_A")]
+        return {name: self._layer(name).get_submodule(f"lora_A.{ADAPTER}") for name in names}
+
     @property
     def encoder_parameters(self) -> frozenset[str]:
         """Names of the parameters that belong to text encoders."""
         prefixes = tuple(prefix for prefix, _ in self._models() if prefix)
         return frozenset(name for name in self.parameters if name.startswith(prefixes)) if prefixes else frozenset()
+
+    def thin(self, seed: int, step: int, places: Sequence[int]) -> None:
+        """Which pictures of a step go through next, so that the same is left out of them in whatever portions they come."""
+        if self._thinning is not None:
+            self._thinning.at(seed, step, places, self._base.compute.device)
 
     def train_encoders(self, learning: bool) -> None:
         """Whether gradients reach the text encoders from now on."""
@@ -137,10 +150,9 @@ class AdaptedModel:
             generator = torch.Generator("cpu").manual_seed(derive_seed(seed, "lora", name))
             parameter.copy_(torch.rand(parameter.shape, generator=generator).mul_(2 * limit).sub_(limit))
 
-    @property
-    def scale(self) -> float:
-        """What the product of a pair is multiplied with."""
-        return self._plan.alpha / self._plan.rank
+    def scale_of(self, down: Tensor) -> float:
+        """What the product of a pair is multiplied with, by its down matrix."""
+        return self._plan.alpha_of(down) / len(down)
 
     def pairs(self) -> dict[tuple[str, str], tuple[nn.Parameter, nn.Parameter]]:
         """The down and the up matrices of a LoRA, by component (``denoiser``, ``text_encoder``...) and by the layer's path as files have it."""
@@ -162,12 +174,19 @@ class AdaptedModel:
 
     @contextmanager
     def without_lora(self) -> Iterator[None]:
-        """The denoiser as it is without the LoRA, inside."""
-        self._base.denoiser.disable_adapters()
+        """The denoiser as it is without the LoRA, inside; a training adapter stays where it is (`assistant`)."""
+        own = [
+            layer
+            for layer in self._base.denoiser.modules()
+            if isinstance(layer, BaseTunerLayer) and ADAPTER in layer.active_adapters
+        ]
+        for layer in own:
+            layer.enable_adapters(False)
         try:
             yield
         finally:
-            self._base.denoiser.enable_adapters()
+            for layer in own:
+                layer.enable_adapters(True)
 
     def fill_missing_gradients(self) -> None:
         """Zero for parameters that the loss does not reach: the text half of the last block of some transformers leads nowhere.
@@ -203,7 +222,9 @@ class AdaptedModel:
             elif name.endswith(f".{MAGNITUDE}"):
                 # in full precision: a magnitude scales the whole layer, not a small change of it
                 magnitudes[name.removesuffix(f".{MAGNITUDE}")] = parameter.detach().float().cpu()
-        return LoraWeights(layers, self._plan.rank, self._plan.alpha, magnitudes)
+        alphas = {layer: self._plan.alpha_of(down) for layer, (down, _) in layers.items()}
+        own = {layer: alpha for layer, alpha in alphas.items() if alpha != self._plan.alpha}
+        return LoraWeights(layers, self._plan.rank, self._plan.alpha, magnitudes, alphas=own)
 
 
 def _row_norms(layer: Any) -> Tensor:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from peft import LoraConfig, inject_adapter_in_model
-from torch import nn
+from torch import Tensor, nn
 
+from twinloop.adapters.trainers.dropout import NO_DROPOUT, Dropout
 from twinloop.adapters.trainers.lokr import add_for_training
 from twinloop.errors import InputError
 from twinloop.families.base import Family
+from twinloop.loras.patterns import keyed
 from twinloop.ports import TrainingSettings
 
 ADAPTER = "in_training"
@@ -31,6 +34,9 @@ class AdapterPlan:
         dora: the lengths of the rows of weights are learned beside their directions.
         text_encoder: a LoRA or DoRA goes on the family's CLIP text encoders, too.
         lokr: the factor of a LoKr, -1 = automatic; 0 = no LoKr.
+        dropout: which shares of a LoRA a step leaves out.
+        conv_rank, conv_alpha: of the 3x3 convolutions around a U-Net's attentions, where these are adapted with all that is beside them
+            (`around_attentions`); 0 = they are not.
     """
 
     targets: tuple[str, ...]
@@ -42,6 +48,9 @@ class AdapterPlan:
     blocks: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    dropout: Dropout = NO_DROPOUT
+    conv_rank: int = 0
+    conv_alpha: float = 0.0
 
     @classmethod
     def of(cls, settings: TrainingSettings, family: Family) -> AdapterPlan:
@@ -56,6 +65,9 @@ class AdapterPlan:
             family.blocks,
             settings.only_layers,
             settings.skip_layers,
+            Dropout.of(settings),
+            settings.conv_rank,
+            settings.convolution_alpha if settings.conv_rank else 0.0,
         )
 
     def put_on(self, denoiser: Any) -> None:
@@ -65,6 +77,7 @@ class AdapterPlan:
             InputError: it has none of the target layers, or none of them is wanted.
         """
         there = adapted_layers(denoiser, self.targets, self.blocks)
+        there += around_attentions(denoiser) if self.conv_rank else []
         if not there:
             raise InputError(
                 f"This base model has no layers named {', '.join(self.targets)}. Choose the preset that fits base_model."
@@ -77,7 +90,12 @@ class AdapterPlan:
         if self.lokr:
             add_for_training(denoiser, layers, self.rank, self.alpha, self.lokr, ADAPTER)
         else:
-            denoiser.add_adapter(self._lora(layers), adapter_name=ADAPTER)
+            wide = [name for name in layers if is_wide(denoiser.get_submodule(name))] if self.conv_rank else []
+            denoiser.add_adapter(self._lora(layers, wide), adapter_name=ADAPTER)
+
+    def alpha_of(self, down: Tensor) -> float:
+        """Of a pair, which its down matrix tells: (rank, in), or (rank, in, k, k) of a convolution."""
+        return self.conv_alpha if self.conv_rank and down.shape[2:] not in ((), (1, 1)) else self.alpha
 
     def _wants(self, layer: str) -> bool:
         wanted = not self.only or any(text in layer for text in self.only)
@@ -87,10 +105,13 @@ class AdapterPlan:
         """As `put_on`, for a CLIP text encoder."""
         inject_adapter_in_model(self._lora(encoder_layers(encoder)), encoder, ADAPTER)
 
-    def _lora(self, layers: list[str]) -> LoraConfig:
+    def _lora(self, layers: list[str], wide: Sequence[str] = ()) -> LoraConfig:
+        """``wide``: those of the layers that have the rank and alpha of convolutions."""
         return LoraConfig(
-            r=self.rank, lora_alpha=self.alpha, target_modules=layers, init_lora_weights=False, use_dora=self.dora
-        )
+            r=self.rank, lora_alpha=self.alpha, target_modules=layers, init_lora_weights=False, use_dora=self.dora,
+            rank_pattern=keyed(dict.fromkeys(wide, self.conv_rank), self.rank),
+            alpha_pattern=keyed(dict.fromkeys(wide, self.conv_alpha), self.alpha),
+        )  # fmt: skip
 
 
 def adapted_layers(model: nn.Module, targets: Sequence[str], blocks: Sequence[str] = ()) -> list[str]:
@@ -107,6 +128,22 @@ def adapted_layers(model: nn.Module, targets: Sequence[str], blocks: Sequence[st
         and isinstance(layer, nn.Linear | nn.Conv2d)
         and (not blocks or name.split(".", 1)[0] in blocks)
     ]
+
+
+_AROUND = re.compile(
+    r"(down_blocks\.\d+|mid_block|up_blocks\.\d+)\."
+    r"(resnets\.\d+\.(conv1|conv2|time_emb_proj|conv_shortcut)|(down|up)samplers\.\d+\.conv)"
+)
+
+
+def around_attentions(unet: nn.Module) -> list[str]:
+    """Full names of the layers of a U-Net's resnets and samplers: those that sd-scripts adapts with ``conv_dim``."""
+    return [name for name, _ in unet.named_modules() if _AROUND.fullmatch(name)]
+
+
+def is_wide(layer: nn.Module) -> bool:
+    """Whether a layer is a convolution that sees neighbours; others have the rank of linear layers, as in sd-scripts."""
+    return isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1)
 
 
 def encoder_layers(encoder: nn.Module) -> list[str]:

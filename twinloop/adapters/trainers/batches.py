@@ -11,7 +11,7 @@ from torch import Tensor
 from twinloop.adapters.diffusion.framing import Framing
 from twinloop.adapters.diffusion.prompts import Embedding, Joined, join, placed
 from twinloop.adapters.trainers.cache import PreparedSample
-from twinloop.adapters.trainers.masks import face_mask
+from twinloop.adapters.trainers.masks import combined, face_mask
 from twinloop.adapters.trainers.schedule import ORDERS, Draw, SampleSchedule, Size
 from twinloop.domain.captions import of_the_class, parts_of, shuffled
 from twinloop.ports import TrainingSettings
@@ -73,6 +73,7 @@ class Batches:
     ) -> None:  # fmt: skip
         self._samples, self._words, self._device, self._settings = samples, words, device, settings
         self._joining, self._true_sizes = joining, true_sizes
+        self._weighed = settings.face_weight != 1.0 or any(sample.mask is not None for sample in samples)
         self._schedule = SampleSchedule(
             weights, [sample.framing.bucket for sample in samples], batch=settings.effective_batch, seed=settings.seed,
             flip=settings.flip, dropout=settings.caption_dropout,
@@ -111,7 +112,7 @@ class Batches:
             self._on_device(torch.tensor(sizes)),
             numbers,
             mirrored,
-            self._mask(chosen, mirrored) if settings.face_weight != 1.0 else None,
+            self._mask(chosen, mirrored) if self._weighed else None,
             self._embedded(class_texts) if class_texts else None,
             tuple(texts),
             tuple(class_texts),
@@ -121,9 +122,14 @@ class Batches:
         return placed(join([self._words[text] for text in texts], self._joining), self._device, torch.float32)
 
     def _mask(self, chosen: Sequence[PreparedSample], mirrored: Sequence[bool]) -> Tensor:
-        weight = self._settings.face_weight
+        settings = self._settings
         masks = [
-            face_mask(one.face, one.framing, (one.latents.shape[-2], one.latents.shape[-1]), weight) for one in chosen
+            combined(
+                face_mask(one.face, one.framing, (one.latents.shape[-2], one.latents.shape[-1]), settings.face_weight),
+                one.learned,
+                settings.mask_floor,
+            )
+            for one in chosen
         ]
         turned = [mask.flip(-1) if mirror else mask for mask, mirror in zip(masks, mirrored, strict=True)]
         return self._on_device(torch.stack(turned))

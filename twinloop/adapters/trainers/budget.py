@@ -21,6 +21,8 @@ from twinloop.ports import TrainingSettings
 
 STATE_BYTES = {"adamw": 8.0, "adamw8bit": 2.1, "prodigy": 16.0, "adafactor": 0.1}
 """Per parameter of the LoRA: two moments in float32; in 8 bits; Prodigy adds its sums and the start; rows and columns only."""
+FIRST_MOMENT = 4.0
+"""Bytes that Adafactor keeps with `beta1`."""
 CONTEXT = GIB // 2
 """What CUDA, its libraries and gaps in the allocator take."""
 DEQUANTISING: Mapping[Quantization | None, int] = {"nf4": 2, "int8": 10, "fp8": 10, None: 10}
@@ -28,6 +30,14 @@ DEQUANTISING: Mapping[Quantization | None, int] = {"nf4": 2, "int8": 10, "fp8": 
 PASSES = 2.1
 PASSES_CHECKPOINTED = 2.85
 """Forward passes that a step's forward and backward pass cost: gradients pass through the frozen layers once, and are taken for the LoRA alone."""
+
+
+def state_bytes(settings: TrainingSettings) -> float:
+    """What the optimizer remembers per parameter, with its arguments: Prodigy's sums and start may be thinned, Adafactor may have a first moment."""
+    arguments, usual = dict(settings.optimizer_args), STATE_BYTES[settings.optimizer]
+    if settings.optimizer == "prodigy":
+        return usual / 2 + usual / 2 / float(arguments.get("slice_p", 1))  # type: ignore[arg-type]
+    return usual + (FIRST_MOMENT if "beta1" in arguments else 0.0)
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ class Demand:
     def peak(self, portion: int, checkpointing: bool) -> int:
         """Bytes at the fullest moment of a step."""
         one, settings = self.footprint, self.settings
-        per_parameter = 8 + STATE_BYTES[settings.optimizer] + (4 if settings.ema_decay else 0)
+        per_parameter = 8 + state_bytes(settings) + (4 if settings.ema_decay else 0)
         weights = one.weights + self.resident + (CONTEXT if self.gpu else 0)
         activations = one.checkpointed + one.largest_block if checkpointing else one.activations
         step = (

@@ -17,8 +17,9 @@ from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.framing import Framing, frame
 from twinloop.adapters.diffusion.pixels import encode
 from twinloop.adapters.diffusion.prompts import Embedding
+from twinloop.adapters.trainers.masks import mask_cells
 from twinloop.domain.faces import Box, ImageArray
-from twinloop.domain.records import TrainingSample
+from twinloop.domain.records import Mask, TrainingSample
 from twinloop.errors import StateError, UnreadableImage
 from twinloop.store.atomic import write_bytes
 from twinloop.store.images import load_image, upright_size
@@ -42,9 +43,9 @@ class PreparedSample:
     """
 
     def __init__(
-        self, framing: Framing, caption: str, face: Box | None, load: Callable[[], Mapping[str, Tensor]]
-    ) -> None:
-        self.framing, self.caption, self.face = framing, caption, face
+        self, framing: Framing, caption: str, face: Box | None, load: Callable[[], Mapping[str, Tensor]], mask: Mask | None = None
+    ) -> None:  # fmt: skip
+        self.framing, self.caption, self.face, self.mask = framing, caption, face, mask
         self._load = load
 
     @cached_property
@@ -59,6 +60,17 @@ class PreparedSample:
             UnreadableImage, StateError: as `TrainingCache.prepare`.
         """
         return self._loaded["latents"]
+
+    @cached_property
+    def learned(self) -> Tensor | None:
+        """(1, h, w) how much of each latent cell the mask says is learned, 0..1; None = there is no mask.
+
+        Raises:
+            StateError: the mask was changed since the run began.
+        """
+        if self.mask is None:
+            return None
+        return mask_cells(self.mask, self.framing, (self.latents.shape[-2], self.latents.shape[-1]))
 
     @property
     def mirror(self) -> Tensor | None:
@@ -96,11 +108,15 @@ class TrainingCache:
         cached = _read(path)
         if cached is None and lazily:
             return PreparedSample(
-                self._frame(*self._size(sample)), sample.caption, sample.face, lambda: self._encoded(sample, path)
+                self._frame(*self._size(sample)),
+                sample.caption,
+                sample.face,
+                lambda: self._encoded(sample, path),
+                sample.mask,
             )
         found = self._encoded(sample, path) if cached is None else cached
         width, height = (int(value) for value in found["size"])
-        return PreparedSample(self._frame(width, height), sample.caption, sample.face, lambda: found)
+        return PreparedSample(self._frame(width, height), sample.caption, sample.face, lambda: found, sample.mask)
 
     def _encoded(self, sample: TrainingSample, path: Path) -> dict[str, Tensor]:
         made = self._encode(sample)
@@ -141,12 +157,18 @@ class TrainingCache:
 
     def embeddings(self, texts: Sequence[str]) -> dict[str, Embedding]:
         """Each distinct text, embedded."""
-        cached = {text: _read(self._path("texts", text)) for text in texts}
+        paths = {text: self._text_path(text) for text in texts}
+        cached = {text: _read(path) for text, path in paths.items()}
         new = [text for text, found in cached.items() if found is None]
         for text, made in zip(new, self._base.prompts.embed_all(new), strict=True):
             cached[text] = {name: part.clone() for name, part in made.items()}
-            write_bytes(self._path("texts", text), save(cached[text] or {}))
+            write_bytes(paths[text], save(cached[text] or {}))
         return {text: found for text, found in cached.items() if found is not None}
+
+    def _text_path(self, text: str) -> Path:
+        """By the chunks that are read of it too, so that no text is taken for itself cut off."""
+        chunks = self._base.prompts.chunks(text)
+        return self._path("texts", text, *([f"{chunks} chunks"] if chunks > 1 else []))
 
     def _path(self, kind: str, *parts: str) -> Path:
         name = hashlib.sha256("\0".join((self._base.fingerprint, kind, *parts)).encode()).hexdigest()[:32]

@@ -7,7 +7,9 @@ thread count of the first start is kept in the work folder for that reason. On a
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +26,12 @@ from twinloop.adapters.diffusion.repeatability import repeatable, threads
 from twinloop.adapters.trainers.activations import ACTIVATIONS, Activations
 from twinloop.adapters.trainers.adapted import AdaptedModel, adapted, is_small
 from twinloop.adapters.trainers.adapter_plan import AdapterPlan
+from twinloop.adapters.trainers.assistant import assistant_of
 from twinloop.adapters.trainers.batches import Batches, texts_to_embed
 from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache, at_every_size
 from twinloop.adapters.trainers.checkpoints import Checkpoints
 from twinloop.adapters.trainers.compiled import COMPILED, CompiledBlocks
+from twinloop.adapters.trainers.dropout import Dropout
 from twinloop.adapters.trainers.kernels import KERNELS, Kernels
 from twinloop.adapters.trainers.logs import keep_log, open_metrics
 from twinloop.adapters.trainers.noise import schedule_for
@@ -40,7 +44,7 @@ from twinloop.adapters.trainers.running import Progress, TrainingData, TrainingR
 from twinloop.adapters.trainers.schedule import SCHEDULES
 from twinloop.adapters.trainers.start_file import start_of
 from twinloop.adapters.trainers.text_encoders import check_text_encoder_training
-from twinloop.adapters.trainers.texts import lora_texts, quantized_texts
+from twinloop.adapters.trainers.texts import length_texts, lora_texts, quantized_texts
 from twinloop.adapters.trainers.warm_start import begin_from
 from twinloop.adapters.trainers.ways import Ways
 from twinloop.adapters.trainers.workers import Workers
@@ -104,11 +108,14 @@ class DiffusersLoraTrainer:
         settings = applicable(settings, base)
         check(settings, base)
         start = start_of(settings, self._family)
+        assistant = assistant_of(settings, base, self._notice)
+        chunks = _chunks(base, usable, settings)
+        metadata = {**length_texts(max(chunks)), **metadata}
         with workers.main_first():
             record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata), self._notice)
         with threads(record.threads), repeatable(base.compute), memory_errors("Training", memory_advice(settings)):
             with workers.main_first():
-                plan = memory_plan(base, settings, work, self._notice)
+                plan = memory_plan(base, settings, work, self._notice, math.lcm(*chunks))
                 # several processes would each encode all; beside a training the encoding needs memory that a small GPU does not have
                 lazily = workers.world_size == 1 and not is_small(base.compute)
                 data = self._data(base, usable, settings, work, lazily)
@@ -120,7 +127,8 @@ class DiffusersLoraTrainer:
                     base, model, data, settings, self._ways(base, settings, plan, work, workers), work,
                     lambda done: open_metrics(work, done, settings, record.inputs, self._notice), self._notice, workers,
                 )  # fmt: skip
-                loss = run.finish(progress)
+                with nullcontext() if assistant is None else assistant.worn(base.denoiser):
+                    loss = run.finish(progress)
                 if not workers.is_main:
                     return self._lora(output, settings, loss, "")
                 keep_log(work, output)
@@ -162,6 +170,9 @@ class DiffusersLoraTrainer:
         # where nobody asked: PEFT's DoRA and LoKr layers fall into pieces that are compiled one by one, which gains nothing
         pictures = settings.steps * settings.effective_batch if settings.adapter == "lora" else 0
         wanted = pays(settings.compile, base.compute, pictures, TRAINED)
+        if wanted and Dropout.of(settings):  # what is left out changes from step to step; a compiler may keep the first
+            wanted = False
+            self._notice("The blocks are not compiled in a training with dropout.")
         return CompiledBlocks(base.regions, path, wanted, self._notice)
 
     def _data(
@@ -233,6 +244,11 @@ class DiffusersLoraTrainer:
         )
 
 
+def _chunks(base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings) -> set[int]:
+    """In how many chunks (`families.clip`) the texts of a training are read."""
+    return {base.prompts.chunks(text) for text in texts_to_embed([sample.caption for sample in samples], settings)}
+
+
 def memory_advice(settings: TrainingSettings) -> str:
     """What to do where a single picture does not fit."""
     lower = "lower training.resolution or training.rank, or use training.optimizer adafactor; the training then begins anew."
@@ -256,7 +272,7 @@ def check(settings: TrainingSettings, base: BaseModel) -> None:
     """
     if settings.schedule not in SCHEDULES:
         raise InputError(f"training.schedule: unknown schedule '{settings.schedule}'. Known: {', '.join(SCHEDULES)}.")
-    check_optimizer(settings.optimizer, base.compute.device)
+    check_optimizer(settings.optimizer, base.compute.device, settings.optimizer_args)
     check_fits(settings, base.family)
     if settings.text_encoder:
         check_text_encoder_training(settings, base.family)

@@ -8,6 +8,7 @@ seconds and without memory.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from twinloop.adapters.diffusion.prompts import Joined
 from twinloop.adapters.diffusion.quantised.model import is_packed, quantisable
 from twinloop.adapters.diffusion.quantised.sizes import real_bytes
 from twinloop.adapters.trainers.adapter_plan import ADAPTER, AdapterPlan
+from twinloop.adapters.trainers.assistant import Assistant
 from twinloop.adapters.trainers.device_rules import AsOnDevice
 from twinloop.adapters.trainers.saved_activations import SavedActivations, id_of
 
@@ -60,23 +62,32 @@ class Footprint:
         )  # fmt: skip
 
 
-def footprint(base: BaseModel, plan: AdapterPlan, latents: tuple[int, ...], words: Joined) -> Footprint:
+def footprint(
+    base: BaseModel, plan: AdapterPlan, latents: tuple[int, ...], words: Joined, assistant: Assistant | None = None
+) -> Footprint:
     """Take a step of the denoiser without numbers. The base wears no LoRA.
 
     Args:
         latents: (1, c, h, w). words: of one text, as `join` gives them; gradients go on to them where the plan trains text encoders.
+        assistant: a training adapter that it wears beside the plan's.
 
     Raises:
         InputError: the denoiser has none of the plan's target layers.
     """
     model = _on_meta(base, plan)
+    with nullcontext() if assistant is None else assistant.worn(model):
+        return _taken(base, model, latents, _shapes(words, plan.text_encoder))
+
+
+def _taken(base: BaseModel, model: Any, latents: tuple[int, ...], words: Joined) -> Footprint:
+    """Of a step of this model without numbers."""
     own = {id_of(tensor) for tensor in (*model.parameters(), *model.buffers())}
     saved = SavedActivations(own)
     model.enable_gradient_checkpointing(gradient_checkpointing_func=saved.checkpoint)
     inputs = (
         torch.empty(latents, device=META),
         torch.zeros(1, device=META),
-        _shapes(words, plan.text_encoder),
+        words,
         torch.zeros(1, 6, device=META),
     )
     quantisable = _quantisable_weights(model)
@@ -109,21 +120,21 @@ def _on_meta(base: BaseModel, plan: AdapterPlan) -> Any:
     return model
 
 
-def encoders_footprint(base: BaseModel, plan: AdapterPlan) -> Footprint:
-    """Of the text encoders that can wear a LoRA; with checkpointing all of them together are one block."""
+def encoders_footprint(base: BaseModel, plan: AdapterPlan, chunks: int = 1) -> Footprint:
+    """Of the text encoders that can wear a LoRA, with a text of so many chunks; with checkpointing all of them together are one block."""
     found = Footprint(0, 0, 0, 0, 0, 0, 0)
     for name in base.family.text_encoders().prefixes:
         encoder = getattr(base.pipeline, name, None)
         if encoder is not None:
-            found = found.together_with(_encoder_footprint(encoder, replace(base.compute, mixed=None), plan))
+            found = found.together_with(_encoder_footprint(encoder, replace(base.compute, mixed=None), plan, chunks))
     return replace(found, largest_block=found.activations)
 
 
-def _encoder_footprint(encoder: Any, compute: Compute, plan: AdapterPlan) -> Footprint:
+def _encoder_footprint(encoder: Any, compute: Compute, plan: AdapterPlan, chunks: int) -> Footprint:
     with META:
         model = type(encoder)(encoder.config).to(compute.dtype).requires_grad_(False)
         plan.put_on_encoder(model)
-        tokens = torch.zeros(1, encoder.config.max_position_embeddings, dtype=torch.long)
+        tokens = torch.zeros(chunks, encoder.config.max_position_embeddings, dtype=torch.long)
     parameters = [parameter for name, parameter in model.named_parameters() if f".{ADAPTER}." in name]
     for parameter in parameters:
         parameter.data = parameter.data.float()

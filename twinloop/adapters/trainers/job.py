@@ -11,7 +11,7 @@ from typing import Any
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.domain.faces import Box
-from twinloop.domain.records import TrainingSample
+from twinloop.domain.records import Mask, TrainingSample
 from twinloop.families import Family, family_of_preset
 from twinloop.ports import TrainingSettings
 from twinloop.registry import load_plugin
@@ -61,7 +61,7 @@ class Job:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Job:
         family = data["family"]
-        settings: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in data["settings"].items()}
+        settings: dict[str, Any] = {name: _frozen(value) for name, value in data["settings"].items()}
         return cls(
             BaseChoice(**data["choice"]),
             NamedFamily(family["preset"], tuple(family["plugins"])),
@@ -73,6 +73,10 @@ class Job:
         )
 
 
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value
+
+
 def _sample_json(sample: TrainingSample) -> dict[str, Any]:
     face = None if sample.face is None else list(dataclasses.astuple(sample.face))
     return {
@@ -82,12 +86,20 @@ def _sample_json(sample: TrainingSample) -> dict[str, Any]:
         "weight": sample.weight,
         "prior": sample.prior,
         "face": face,
+        "mask": None if sample.mask is None else [str(sample.mask.path), sample.mask.sha256],
     }
 
 
 def _samples(data: Sequence[Mapping[str, Any]]) -> tuple[TrainingSample, ...]:
     return tuple(
-        TrainingSample(**{**item, "path": Path(item["path"]), "face": Box(*item["face"]) if item["face"] else None})
+        TrainingSample(
+            **{
+                **item,
+                "path": Path(item["path"]),
+                "face": Box(*item["face"]) if item["face"] else None,
+                "mask": Mask(Path(item["mask"][0]), item["mask"][1]) if item["mask"] else None,
+            }
+        )
         for item in data
     )
 

@@ -20,7 +20,7 @@ from twinloop.ports import TrainingSettings
 NO_SIGNAL = 1e-6
 """Share of the picture's variance under which a time counts as pure noise (SDXL ends at 0.0047)."""
 LAST_TIME = 1000.0
-"""Of flow models: the time of pure noise in their schedulers' count."""
+"""Of pure noise, in the schedulers' count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,11 @@ class Schedule(Protocol):
         ...
 
     def weights(self, times: Tensor, gamma: float) -> Tensor:
-        """(n,) weights of the squared error by time step; ``gamma`` limits them by signal-to-noise ratio (0 = all count the same)."""
+        """(n,) weights of the error by time step; ``gamma`` limits them by signal-to-noise ratio (0 = all count the same)."""
+        ...
+
+    def noise_ratio(self, times: Tensor) -> Tensor | None:
+        """(n,) noise over signal; None = a flow, whose robust losses go by time alone."""
         ...
 
 
@@ -151,6 +155,10 @@ class NoiseSchedule:
             return torch.as_tensor(least / (snr + 1))
         return torch.where(snr > 0, least / snr.clamp(min=1e-12), 1.0)
 
+    def noise_ratio(self, times: Tensor) -> Tensor:
+        """Without end where there is no signal."""
+        return torch.as_tensor(self._snr[times].rsqrt())
+
 
 class FlowSchedule:
     """Shares of noise of a flow model.
@@ -193,3 +201,6 @@ class FlowSchedule:
     def weights(self, times: Tensor, gamma: float) -> Tensor:
         """All 1: the sampling of times does what weights do elsewhere, and min-SNR is not made for a flow."""
         return torch.ones_like(times)
+
+    def noise_ratio(self, times: Tensor) -> None:
+        """None."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from twinloop.adapters.trainers.adapted import AdaptedModel
 from twinloop.adapters.trainers.batches import Batch
+from twinloop.adapters.trainers.losses import errors, thresholds
 from twinloop.adapters.trainers.noise import Schedule, StepNoise
 from twinloop.ports import TrainingSettings
 
@@ -16,7 +17,7 @@ from twinloop.ports import TrainingSettings
 class Objective:
     """The loss of some pictures with some noise.
 
-    The denoiser's squared error, weighted by time and by place; and, where wanted, how far the LoRA moves the base's own answer to
+    The denoiser's error, squared or as `settings.loss` has it, weighted by time and by place; and, where wanted, how far the LoRA moves the base's own answer to
     the class word (differential output preservation, as ai-toolkit calls it): the word next to the trigger keeps its meaning, without
     a single picture of the class.
     """
@@ -29,7 +30,7 @@ class Objective:
         noisy, wanted = self._schedule.noisy(batch.latents, drawn)
         times = drawn.times.to(batch.latents.device)
         words = self._denoiser.encode(batch.texts, batch.words)
-        error = (self._denoiser(noisy, times, words, batch.sizes) - wanted).square()
+        error = self._errors(self._denoiser(noisy, times, words, batch.sizes) - wanted, drawn.times)
         if batch.mask is not None:
             error = error * batch.mask
         weights = self._schedule.weights(drawn.times, self._settings.min_snr_gamma).to(error)
@@ -41,3 +42,11 @@ class Objective:
             words = self._denoiser.encode(batch.class_texts, batch.class_words)
             answer = self._denoiser(noisy, times, words, batch.sizes)
             yield self._settings.output_preservation * (answer - base_answer).square().mean()
+
+    def _errors(self, difference: Tensor, times: Tensor) -> Tensor:
+        settings = self._settings
+        if settings.loss == "l2":
+            return errors("l2", difference)
+        ratio = self._schedule.noise_ratio(times)
+        how = settings.huber_schedule_of(flow=ratio is None)
+        return errors(settings.loss, difference, thresholds(how, settings.huber_c, times, ratio))

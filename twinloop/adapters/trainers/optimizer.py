@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from twinloop.domain.optimizer_args import Arguments, Value, mistakes
 from twinloop.errors import InputError, MissingExtra, StateError
 
 CLIP = 1.0
@@ -19,42 +20,43 @@ GROUP = "group"
 _KINDS: Mapping[str, tuple[type, torch.dtype]] = {"int": (int, torch.int64), "float": (float, torch.float64)}
 
 
-def _adamw(parameters: list[nn.Parameter], decay: float) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(parameters, lr=0.0, weight_decay=decay, fused=True)
+def _adamw(parameters: list[nn.Parameter], arguments: Mapping[str, Value]) -> torch.optim.Optimizer:
+    make: Any = torch.optim.AdamW
+    made: torch.optim.Optimizer = make(parameters, lr=0.0, fused=True, **arguments)
+    return made
 
 
-def _adamw8bit(parameters: list[nn.Parameter], decay: float) -> torch.optim.Optimizer:
+def _adamw8bit(parameters: list[nn.Parameter], arguments: Mapping[str, Value]) -> torch.optim.Optimizer:
     kind = _library("adamw8bit", "bitsandbytes", "optimizers-gpu").optim.AdamW8bit
-    made: torch.optim.Optimizer = kind(parameters, lr=0.0, weight_decay=decay)
+    made: torch.optim.Optimizer = kind(parameters, lr=0.0, **arguments)
     return made
 
 
-def _prodigy(parameters: list[nn.Parameter], decay: float) -> torch.optim.Optimizer:
+def _prodigy(parameters: list[nn.Parameter], arguments: Mapping[str, Value]) -> torch.optim.Optimizer:
     kind = _library("prodigy", "prodigyopt", "optimizers").Prodigy
+    usual = {"decouple": True, "use_bias_correction": True, "safeguard_warmup": True}
     with contextlib.redirect_stdout(io.StringIO()):  # it prints a line of its own
-        made: torch.optim.Optimizer = kind(
-            parameters, lr=1.0, weight_decay=decay, decouple=True, use_bias_correction=True, safeguard_warmup=True
-        )
+        made: torch.optim.Optimizer = kind(parameters, lr=1.0, **{**usual, **arguments})
     return made
 
 
-def _adafactor(parameters: list[nn.Parameter], decay: float) -> torch.optim.Optimizer:
+def _adafactor(parameters: list[nn.Parameter], arguments: Mapping[str, Value]) -> torch.optim.Optimizer:
     from transformers.optimization import Adafactor
 
-    made: torch.optim.Optimizer = Adafactor(
-        parameters, lr=1.0, weight_decay=decay, scale_parameter=False, relative_step=False, warmup_init=False
-    )
+    own: dict[str, Any] = {"scale_parameter": False, **arguments}
+    made: torch.optim.Optimizer = Adafactor(parameters, lr=1.0, relative_step=False, warmup_init=False, **own)
     return made
 
 
-OPTIMIZERS: Mapping[str, Callable[[list[nn.Parameter], float], torch.optim.Optimizer]] = {
+OPTIMIZERS: Mapping[str, Callable[[list[nn.Parameter], Mapping[str, Value]], torch.optim.Optimizer]] = {
     "adamw": _adamw,
     "adamw8bit": _adamw8bit,
     "prodigy": _prodigy,
     "adafactor": _adafactor,
 }
 """AdamW (betas 0.9 and 0.999), the same with moments of 8 bits, Prodigy (arXiv 2306.06101: finds the rate by itself, so 1.0 is the
-usual one), Adafactor (arXiv 1804.04235: hardly any state) at the given rate."""
+usual one), Adafactor (arXiv 1804.04235: hardly any state) at the given rate; each with its arguments (`domain.optimizer_args`), the
+weight decay among them."""
 
 CLASSES = {
     "adamw": "torch.optim.adamw.AdamW",
@@ -65,14 +67,16 @@ CLASSES = {
 """What other tools call them in the headers of LoRA files."""
 
 
-def check_optimizer(name: str, device: torch.device) -> None:
-    """Whether this optimizer can be used here; asked before anything long starts.
+def check_optimizer(name: str, device: torch.device, arguments: Arguments = ()) -> None:
+    """Whether this optimizer can be used here with these arguments; asked before anything long starts.
 
     Raises:
-        InputError: not known, or it needs a CUDA GPU. MissingExtra: its library is not installed.
+        InputError: not known, it needs a CUDA GPU, or it takes other arguments. MissingExtra: its library is not installed.
     """
     if name not in OPTIMIZERS:
         raise InputError(f"training.optimizer: unknown optimizer '{name}'. Known: {', '.join(OPTIMIZERS)}.")
+    if wrong := mistakes(name, dict(arguments)):
+        raise InputError(f"training.optimizer_args: {'; '.join(wrong)}.")
     if name == "adamw8bit" and device.type != "cuda":
         raise InputError(
             f'training.optimizer: "adamw8bit" needs a CUDA GPU, but this training computes on {device.type}. '
@@ -98,7 +102,7 @@ class Optimizer:
 
     Args:
         parameters: by name; the names key the state in checkpoints. clip: longest gradient, 0 = any.
-        second_group: names of those that have a learning rate of their own.
+        second_group: names of those that have a learning rate of their own. arguments: what it takes beside rate and weight decay.
 
     Raises:
         InputError, MissingExtra: as `check_optimizer`.
@@ -106,14 +110,15 @@ class Optimizer:
 
     def __init__(
         self, parameters: Mapping[str, nn.Parameter], name: str, weight_decay: float = WEIGHT_DECAY, clip: float = CLIP,
-        second_group: Collection[str] = (),
+        second_group: Collection[str] = (), arguments: Arguments = (),
     ) -> None:  # fmt: skip
         self._parameters = dict(parameters)
         first = next(iter(self._parameters.values()))
-        check_optimizer(name, first.device)
+        check_optimizer(name, first.device, arguments)
         self._clip = clip
         self._inner = OPTIMIZERS[name](
-            [one for key, one in self._parameters.items() if key not in second_group], weight_decay
+            [one for key, one in self._parameters.items() if key not in second_group],
+            {"weight_decay": weight_decay, **dict(arguments)},
         )
         if second_group:
             self._inner.add_param_group(

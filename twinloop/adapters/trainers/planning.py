@@ -14,16 +14,18 @@ import torch
 from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.pixels import latent_shape
-from twinloop.adapters.diffusion.prompts import join
+from twinloop.adapters.diffusion.prompts import join, said_again
 from twinloop.adapters.diffusion.quantised.model import is_packed, large_parts
 from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
 from twinloop.adapters.trainers.adapted import is_small
 from twinloop.adapters.trainers.adapter_plan import AdapterPlan
-from twinloop.adapters.trainers.budget import STATE_BYTES, Demand, WeightSizes
+from twinloop.adapters.trainers.assistant import assistant_of
+from twinloop.adapters.trainers.budget import Demand, WeightSizes, state_bytes
 from twinloop.adapters.trainers.dry_run import encoders_footprint, footprint
 from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
 from twinloop.domain.quantised import Quantization
 from twinloop.errors import OutOfMemory, StateError
+from twinloop.families.clip import CHUNKS
 from twinloop.ports import TrainingSettings
 from twinloop.store.atomic import read_json, write_json
 
@@ -34,25 +36,31 @@ BUSY_SHARE = 0.4
 """Of the speed of large products that a training reaches: an assumption for the guess of the time."""
 
 
-def demand_of(base: BaseModel, settings: TrainingSettings) -> tuple[Demand, int]:
+def demand_of(base: BaseModel, settings: TrainingSettings, chunks: int = 1) -> tuple[Demand, int]:
     """What a step asks of memory, and the bytes of one cached picture with its caption.
+
+    Args:
+        chunks: how many (`families.clip`) a step's captions are long.
 
     Raises:
         RuntimeError, NotImplementedError: a denoiser that looks into its numbers; nothing can be told about it.
+        ModelFileError, StateError: as `assistant_of`.
     """
     base.lora.use(None)
-    family, words = base.family, base.prompts.embed("a photo")
+    family, words = base.family, said_again(base.prompts.embed("a photo"), chunks)
     side = max(1, settings.resolution // base.bucket_step) * base.bucket_step
     latents = latent_shape(base, side, side)
     plan = AdapterPlan.of(settings, family)
-    one = footprint(base, plan, latents, join([words], family.joining))
+    assistant = assistant_of(settings, base)
+    one = footprint(base, plan, latents, join([words], family.joining), assistant)
     adapted = [family.denoiser]
     if plan.text_encoder:
-        one = one.together_with(encoders_footprint(base, plan))
+        one = one.together_with(encoders_footprint(base, plan, min(chunks, CHUNKS)))
         adapted += family.text_encoders().prefixes
     gpu = base.compute.device.type == "cuda"
-    now = _weight_sizes(base, gpu, adapted, None)
-    quantised = {how: _weight_sizes(base, gpu, adapted, how) for how in _smaller_quantizations(base)}
+    beside = 0 if assistant is None else assistant.nbytes(base.denoiser)
+    now = _weight_sizes(base, gpu, adapted, None, beside)
+    quantised = {how: _weight_sizes(base, gpu, adapted, how, beside) for how in _smaller_quantizations(base)}
     quantization = None if is_packed(base.denoiser) else base.compute.quantization
     sizes = 1 + sum((smaller / settings.resolution) ** 2 for smaller in settings.smaller_resolutions)
     pictures = int(4 * math.prod(latents) * sizes) * (2 if settings.flip else 1)
@@ -60,12 +68,15 @@ def demand_of(base: BaseModel, settings: TrainingSettings) -> tuple[Demand, int]
     return Demand(one, settings, now.resident, gpu, now.frozen_encoders, quantization, quantised), cached
 
 
-def _weight_sizes(base: BaseModel, gpu: bool, adapted: Sequence[str], quantization: Quantization | None) -> WeightSizes:
+def _weight_sizes(
+    base: BaseModel, gpu: bool, adapted: Sequence[str], quantization: Quantization | None, beside: int
+) -> WeightSizes:
     """Bytes with weights quantised so (None = as they are).
 
     Args:
         adapted: names of the components that the LoRA adapts. Text encoders that are none of them stay in main memory, and are moved to a
             GPU only while they embed captions.
+        beside: bytes of what else stays on the device, in one precision.
     """
     large = large_parts(base.pipeline, base.family)
 
@@ -77,7 +88,7 @@ def _weight_sizes(base: BaseModel, gpu: bool, adapted: Sequence[str], quantizati
     models = {name: part for name, part in base.pipeline.components.items() if isinstance(part, torch.nn.Module)}
     frozen = {name: part for name, part in models.items() if name not in adapted}
     encoders = sum(size(part) for name, part in frozen.items() if name.startswith("text_encoder"))
-    resident = size(frozen["vae"]) if gpu else sum(map(size, frozen.values()))
+    resident = beside + (size(frozen["vae"]) if gpu else sum(map(size, frozen.values())))
     return WeightSizes(sum(size(models[name]) for name in adapted if name in models), resident, encoders if gpu else 0)
 
 
@@ -96,10 +107,12 @@ def available_memory(compute: Compute, settings: TrainingSettings) -> int | None
     return int(torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved())
 
 
-def memory_plan(base: BaseModel, settings: TrainingSettings, work: Path, notice: Callable[[str], None]) -> MemoryPlan:
+def memory_plan(
+    base: BaseModel, settings: TrainingSettings, work: Path, notice: Callable[[str], None], chunks: int = 1
+) -> MemoryPlan:
     """How the steps are taken; decided at the first start and kept, so that a resumed training adds up the same sums.
 
-    Gradient checkpointing, which changes no sum, is what the settings ask for now.
+    Gradient checkpointing, which changes no sum, is what the settings ask for now. ``chunks``: as in `demand_of`.
 
     Raises:
         OutOfMemory: not even one picture fits; says what to lower. StateError: what was kept is damaged.
@@ -112,7 +125,7 @@ def memory_plan(base: BaseModel, settings: TrainingSettings, work: Path, notice:
     available = available_memory(base.compute, settings)
     plan = MemoryPlan(settings.batch_size, is_small(base.compute) if asked is None else asked, 0)
     if available is not None:
-        plan = _fitting(base, settings, available, notice) or plan
+        plan = _fitting(base, settings, available, notice, chunks) or plan
     write_json(path, asdict(plan))
     return plan
 
@@ -125,10 +138,10 @@ def _kept(path: Path) -> MemoryPlan:
 
 
 def _fitting(
-    base: BaseModel, settings: TrainingSettings, available: int, notice: Callable[[str], None]
+    base: BaseModel, settings: TrainingSettings, available: int, notice: Callable[[str], None], chunks: int
 ) -> MemoryPlan | None:
     try:
-        demand, _ = demand_of(base, settings)
+        demand, _ = demand_of(base, settings, chunks)
     except (RuntimeError, NotImplementedError) as error:
         notice(
             f"The memory of this base model cannot be predicted ({str(error).splitlines()[0]}); the settings are taken as they are."
@@ -169,7 +182,7 @@ def forecast(base: BaseModel, settings: TrainingSettings, images: int, prior_ima
     plan = (demand.fitting(int(available * MARGIN)) if available is not None else plans[0]) or min(
         plans, key=lambda one: one.peak
     )
-    per_parameter = 4 + STATE_BYTES[settings.optimizer] + (4 if settings.ema_decay else 0)
+    per_parameter = 4 + state_bytes(settings) + (4 if settings.ema_decay else 0)
     checkpoints = 3 * demand.footprint.adapter * per_parameter  # two, and one being written
     files = 4 * demand.footprint.adapter  # the LoRA and its copy for other programs, 16 bits each
     disk = int(checkpoints + files + (images + prior_images) * cached)

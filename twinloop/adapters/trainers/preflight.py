@@ -24,7 +24,8 @@ def check_training(settings: TrainingSettings, choice: BaseChoice, processes: in
         from twinloop.adapters.diffusion.compute import choose_compute
         from twinloop.adapters.trainers.optimizer import check_optimizer
 
-        check_optimizer(settings.optimizer, choose_compute(choice.device, choice.precision).device)
+        device = choose_compute(choice.device, choice.precision).device
+        check_optimizer(settings.optimizer, device, settings.optimizer_args)
     if processes > 1:
         from twinloop.adapters.trainers.workers import check_processes
 
@@ -41,6 +42,15 @@ def check_fits(settings: TrainingSettings, family: Family) -> None:
         raise InputError(
             f"training.flow_sampling and flow_shift are for flow models; {family.name} is none. Leave them out."
         )
+    _check_loss(settings, family)
+    if settings.adapter != "lora" and any((settings.network_dropout, settings.rank_dropout, settings.module_dropout)):
+        raise InputError(
+            f'training.network_dropout, rank_dropout and module_dropout go with "adapter": "lora", not "{settings.adapter}". Leave them out.'
+        )
+    if settings.conv_rank and family.denoiser != "unet":
+        raise InputError(
+            f"training.conv_rank is for U-Nets, whose convolutions it adapts: SD 1.5 and SDXL. {family.name} has a transformer. Leave it out."
+        )
     if any(side >= settings.resolution for side in settings.smaller_resolutions):
         raise InputError(
             f"training.smaller_resolutions: all must be smaller than training.resolution, which is {settings.resolution}."
@@ -51,4 +61,18 @@ def check_fits(settings: TrainingSettings, family: Family) -> None:
         )
 
 
+def _check_loss(settings: TrainingSettings, family: Family) -> None:
+    if settings.loss not in LOSSES:
+        raise InputError(f"training.loss: unknown loss '{settings.loss}'. Known: {', '.join(LOSSES)}.")
+    known = HUBER_SCHEDULES[:2] if family.flow else HUBER_SCHEDULES
+    if settings.loss != "l2" and settings.huber_schedule_of(flow=family.flow) not in known:
+        raise InputError(
+            f"training.huber_schedule: '{settings.huber_schedule}' is not known for {family.name}. Known: {', '.join(known)}; "
+            f"null takes {'exponential' if family.flow else 'snr'}."
+        )
+
+
+LOSSES = ("l2", "huber", "smooth_l1")
+HUBER_SCHEDULES = ("constant", "exponential", "snr")
+"""The last goes by the ratio of signal and noise, which sd-scripts does not take of a flow."""
 _BY_LIBRARIES = ("adamw8bit", "prodigy")

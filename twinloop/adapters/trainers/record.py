@@ -38,7 +38,14 @@ def inputs_hash(
 ) -> str:
     """Of all that decides a training's result; where the photos lie does not matter."""
     rows = [
-        [sample.sha256, sample.caption, sample.weight, sample.prior, sample.face and astuple(sample.face)]
+        [
+            sample.sha256,
+            sample.caption,
+            sample.weight,
+            sample.prior,
+            sample.face and astuple(sample.face),
+            sample.mask and sample.mask.sha256,
+        ]
         for sample in samples
     ]
     decisive = {name: value for name, value in asdict(settings).items() if name not in FREE_SETTINGS}

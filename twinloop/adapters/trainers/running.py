@@ -65,6 +65,7 @@ class TrainingRun:
             settings.weight_decay,
             settings.clip_norm,
             second_group=model.encoder_parameters,
+            arguments=settings.optimizer_args,
         )
         self.average = Average(model.parameters, settings.ema_decay)
         self._checkpoints, self._ways = Checkpoints(work), ways
@@ -220,6 +221,7 @@ class TrainingRun:
             for start in range(max(first - before, 0), last, size):
                 stop = min(start + size, last)
                 share = weight * (stop - start) / count
+                self._model.thin(seed, step, range(before + start, before + stop))
                 noise = StepNoise(drawn.times[start:stop], drawn.noise[start:stop])
                 for term in self._objective.terms(batch.part(start, stop), noise):
                     torch.autograd.backward(term * (share * self._scale))

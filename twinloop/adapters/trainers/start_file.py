@@ -52,10 +52,25 @@ def _readable(settings: TrainingSettings) -> LoraFile:
     file = read_lora(path).plain()
     if file.products:
         raise ModelFileError(f"{path} is a LoKr; a training can begin from a LoRA of pairs of matrices only.")
-    rank = max((layer.rank for layer in file.pairs.values()), default=0)
+    _check_convolutions(file, settings)
+    linear = (layer for layer in file.pairs.values() if not _is_wide(layer))
+    rank = max((layer.rank for layer in linear), default=0)
     if rank > settings.rank:
         raise InputError(
             f"training.start_from: {path} has rank {rank}, and the training {settings.rank}. Set training.rank to {rank}, "
             f"or make the file smaller: twinloop lora resize {path} --rank {settings.rank} --output SMALLER."
         )
     return file
+
+
+def _check_convolutions(file: LoraFile, settings: TrainingSettings) -> None:
+    rank = max((layer.rank for layer in file.pairs.values() if _is_wide(layer)), default=0)
+    if rank > settings.conv_rank:
+        raise InputError(
+            f"training.start_from: {file.path} adapts convolutions at rank {rank}, and the training at {settings.conv_rank}. Set training.conv_rank to {rank}."
+        )
+
+
+def _is_wide(layer: Layer) -> bool:
+    """Whether it is one of a convolution that sees neighbours."""
+    return layer.down.shape[2:] not in ((), (1, 1))

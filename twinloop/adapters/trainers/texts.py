@@ -6,14 +6,21 @@ import json
 from collections.abc import Mapping
 
 from twinloop import __version__
-from twinloop.adapters.trainers.optimizer import CLASSES
+from twinloop.adapters.trainers.optimizer import CLASSES, WEIGHT_DECAY
+from twinloop.domain.optimizer_args import Arguments, in_python
 from twinloop.families.base import Family
+from twinloop.families.clip import TOKENS
 from twinloop.ports import TrainingSettings
 
 
 def quantized_texts(quantization: str | None) -> dict[str, str]:
     """In which bits the base's weights were while the LoRA was trained; nothing where they were as they are."""
     return {} if quantization is None else {"twinloop.quantization": quantization}
+
+
+def length_texts(chunks: int) -> dict[str, str]:
+    """How many tokens of a caption were read, in sd-scripts' words; nothing where no caption was longer than one chunk."""
+    return {"ss_max_token_length": str(chunks * TOKENS)} if chunks > 1 else {}
 
 
 def lora_texts(
@@ -39,6 +46,7 @@ def lora_texts(
         **_network_arguments(settings),
         "network_dim": settings.rank,
         "network_alpha": settings.alpha,
+        **({"network_dropout": settings.network_dropout} if settings.network_dropout else {}),
         "base_model_version": family.base_version,
         "sd_model_name": "unknown",
         "resolution": f"({settings.resolution}, {settings.resolution})",
@@ -59,9 +67,10 @@ def lora_texts(
         ),
         "lr_scheduler": settings.schedule,
         "lr_warmup_steps": settings.warmup_steps,
-        "optimizer": CLASSES.get(settings.optimizer, settings.optimizer),
+        "optimizer": _optimizer(settings),
         "seed": settings.seed,
         "min_snr_gamma": settings.min_snr_gamma,
+        **_loss(settings, family),
         "noise_offset": settings.noise_offset,
         "caption_dropout_rate": settings.caption_dropout,
         "max_grad_norm": settings.clip_norm,
@@ -73,9 +82,27 @@ def lora_texts(
     return {**texts, "twinloop.version": __version__, "twinloop.preset": settings.preset, **given}
 
 
+def _optimizer(settings: TrainingSettings) -> str:
+    """Class and arguments, these as far as they are not as usual."""
+    decay: Arguments = () if settings.weight_decay == WEIGHT_DECAY else (("weight_decay", settings.weight_decay),)
+    arguments = ",".join(in_python((*decay, *settings.optimizer_args)))
+    return CLASSES.get(settings.optimizer, settings.optimizer) + (f"({arguments})" if arguments else "")
+
+
+def _loss(settings: TrainingSettings, family: Family) -> dict[str, object]:
+    if settings.loss == "l2":
+        return {"loss_type": settings.loss}
+    schedule = settings.huber_schedule_of(flow=family.flow)
+    return {"loss_type": settings.loss, "huber_schedule": schedule, "huber_c": settings.huber_c}
+
+
 def _network_arguments(settings: TrainingSettings) -> dict[str, str]:
     """What kohya's tools were told beside rank and alpha."""
-    found = {"dora": {"dora_wd": "True"}, "lokr": {"algo": "lokr", "factor": str(settings.lokr_factor)}}.get(
-        settings.adapter
-    )
-    return {} if found is None else {"network_args": json.dumps(found)}
+    found: dict[str, str] = {
+        "dora": {"dora_wd": "True"}, "lokr": {"algo": "lokr", "factor": str(settings.lokr_factor)},
+    }.get(settings.adapter, {})  # fmt: skip
+    dropouts = {"rank_dropout": settings.rank_dropout, "module_dropout": settings.module_dropout}
+    found = {**found, **{name: str(share) for name, share in dropouts.items() if share}}
+    if settings.conv_rank:
+        found |= {"conv_dim": str(settings.conv_rank), "conv_alpha": f"{settings.convolution_alpha:g}"}
+    return {"network_args": json.dumps(found)} if found else {}

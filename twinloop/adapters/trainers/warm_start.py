@@ -25,7 +25,7 @@ def begin_from(start: Start, model: AdaptedModel) -> None:
         layer = left.pop(Place(*place), None)
         if layer is None:
             continue
-        scale = layer.scale / model.scale
+        scale = layer.scale / model.scale_of(down)
         rank = layer.rank
         first, second = layer.down.values(), layer.up.values() * scale
         if first.size != rank * down[0].numel() or second.size != up.shape[0] * rank:

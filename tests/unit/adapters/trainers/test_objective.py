@@ -26,6 +26,7 @@ from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # no
 from twinloop.adapters.trainers.noise import draw_noise, schedule_for  # noqa: E402
 from twinloop.adapters.trainers.objective import Objective  # noqa: E402
 from twinloop.domain.faces import Box  # noqa: E402
+from twinloop.domain.optimizer_args import ordered  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.errors import OutOfMemory  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -215,8 +216,9 @@ def test_resumed_with_everything_on_it_ends_in_the_same_bytes(
     optimizer: str, tiny_base: Path, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    argued = {"d0": 1e-3, "betas": [0.8, 0.9]} if optimizer == "prodigy" else {"beta1": 0.8}
     settings = replace(
-        FOUR, steps=4, checkpoint_every=2, optimizer=optimizer, learning_rate=1.0 if optimizer == "prodigy" else 0.01, ema_decay=0.9,
+        FOUR, steps=4, checkpoint_every=2, optimizer=optimizer, optimizer_args=ordered(optimizer, argued), learning_rate=1.0 if optimizer == "prodigy" else 0.01, ema_decay=0.9,
         gradient_accumulation=2, batch_size=1, output_preservation=0.5, face_weight=3.0, schedule="cosine_restarts", restarts=2,
         gradient_checkpointing=optimizer == "adafactor", warmup_steps=1,
     )  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,14 +13,26 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load, save  # noqa: E402
 
+from tests.contract.makers import TRAINING  # noqa: E402
+from twinloop.adapters.trainers.budget import STATE_BYTES, state_bytes  # noqa: E402
 from twinloop.adapters.trainers.optimizer import CLASSES, OPTIMIZERS, Optimizer, check_optimizer  # noqa: E402
+from twinloop.adapters.trainers.texts import lora_texts  # noqa: E402
+from twinloop.domain.optimizer_args import TAKEN, Arguments, ordered  # noqa: E402
 from twinloop.errors import InputError, MissingExtra, StateError  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
 
 HERE = ("adamw", "prodigy", "adafactor")
 """Those that need no GPU."""
+ARGUED: dict[str, Arguments] = {
+    "adamw": ordered("adamw", {"betas": [0.5, 0.9], "eps": 1e-4}),
+    "prodigy": ordered(
+        "prodigy", {"betas": [0.5, 0.9], "d_coef": 2.0, "d0": 1e-3, "slice_p": 2, "safeguard_warmup": False}
+    ),
+    "adafactor": ordered("adafactor", {"beta1": 0.8, "scale_parameter": True, "clip_threshold": 2.0}),
+}
 
 
-def made(seed: int = 0, name: str = "adamw", **more: float) -> tuple[dict[str, Any], Optimizer]:
+def made(seed: int = 0, name: str = "adamw", **more: Any) -> tuple[dict[str, Any], Optimizer]:
     if name == "prodigy":
         pytest.importorskip("prodigyopt", reason="the optimizers extra is not installed")
     generator = torch.Generator().manual_seed(seed)
@@ -34,19 +48,87 @@ def walk(parameters: dict[str, Any], optimizer: Optimizer, steps: range, scale: 
         optimizer.step(0.01 * step, scale)
 
 
+@pytest.mark.parametrize("arguments", [{}, ARGUED], ids=["usual", "argued"])
 @pytest.mark.parametrize("name", HERE)
-def test_going_on_from_a_state_is_going_on(name: str) -> None:
+def test_going_on_from_a_state_is_going_on(name: str, arguments: dict[str, Arguments]) -> None:
     """Through the bytes of a file, as a checkpoint does; also what an optimizer keeps as plain numbers."""
-    parameters, optimizer = made(name=name)
+    told: dict[str, Any] = {"arguments": arguments.get(name, ())}
+    parameters, optimizer = made(name=name, **told)
     walk(parameters, optimizer, range(1, 6))
     kept = load(save({key: tensor.contiguous() for key, tensor in optimizer.state().items()}))
     walk(parameters, optimizer, range(6, 11))
-    others, again = made(seed=9, name=name)
+    others, again = made(seed=9, name=name, **told)
     again.restore(kept)
     walk(others, again, range(6, 11))
     assert all(torch.equal(others[key], parameters[key]) for key in parameters)
     ours, theirs = again.state(), optimizer.state()
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.mark.parametrize(
+    ("name", "one"), [(name, one) for name, given in ARGUED.items() for one in given if one[0] != "slice_p"]
+)
+def test_every_argument_changes_the_steps(name: str, one: Any) -> None:
+    ends = []
+    for arguments in ((), (one,)):
+        parameters, optimizer = made(name=name, weight_decay=0.0, arguments=arguments)
+        for step in range(1, 21):
+            loss = sum(((parameter + 0.1) * step).sin().square().sum() for parameter in parameters.values())
+            torch.autograd.backward(loss)
+            optimizer.step(1.0 if name == "prodigy" else 0.01)
+        ends.append(parameters["down"].detach())
+    assert not torch.equal(*ends)
+
+
+def test_prodigys_statistics_can_be_thinned() -> None:
+    parameters, optimizer = made(name="prodigy", arguments=(("slice_p", 4),))
+    walk(parameters, optimizer, range(1, 3))
+    assert optimizer.state()["down/s"].numel() == 4  # of 15
+
+
+def test_weight_decay_may_be_among_the_arguments() -> None:
+    ends = []
+    for told in ({"weight_decay": 0.5}, {"arguments": (("weight_decay", 0.5),)}):
+        parameters, optimizer = made(**told)
+        walk(parameters, optimizer, range(1, 4))
+        ends.append(parameters["down"].detach())
+    assert torch.equal(*ends)
+
+
+@pytest.mark.parametrize("name", sorted(TAKEN))
+def test_the_libraries_take_what_the_table_says(name: str) -> None:
+    module, _, kind = CLASSES[name].rpartition(".")
+    library = pytest.importorskip(module.removesuffix(".adamw") if name == "adamw8bit" else module)
+    known = inspect.signature(getattr(library, kind).__init__).parameters
+    assert TAKEN[name].keys() <= known.keys()
+
+
+def test_wrong_arguments_are_one_error() -> None:
+    wrong: Arguments = (("momentum", 0.9), ("eps", -1.0))
+    with pytest.raises(InputError, match=r"training\.optimizer_args: eps must be .* adamw takes no 'momentum' here"):
+        check_optimizer("adamw", torch.device("cpu"), wrong)
+    with pytest.raises(InputError, match="adamw takes no 'momentum'"):
+        made(arguments=wrong)
+
+
+def test_the_header_names_what_is_not_as_usual() -> None:
+    def header(**settings: Any) -> str:
+        made = replace(TRAINING, **settings)
+        return lora_texts(made, FAMILIES["sdxl"], "epsilon", 10, "2026-01-01T00:00:00Z", {})["ss_optimizer"]
+
+    assert header() == "torch.optim.adamw.AdamW"
+    both = header(weight_decay=0.1, optimizer_args=ordered("adamw", {"betas": [0.9, 0.99]}))
+    assert both == "torch.optim.adamw.AdamW(weight_decay=0.1,betas=(0.9, 0.99))"
+    argued = header(optimizer="prodigy", optimizer_args=ordered("prodigy", {"d_coef": 2, "decouple": False}))
+    assert argued == "prodigyopt.prodigy.Prodigy(decouple=False,d_coef=2.0)"
+
+
+def test_arguments_that_change_the_memory_are_counted() -> None:
+    assert state_bytes(TRAINING) == STATE_BYTES["adamw"]
+    assert state_bytes(replace(TRAINING, optimizer="prodigy")) == STATE_BYTES["prodigy"]
+    thinned = replace(TRAINING, optimizer="prodigy", optimizer_args=(("slice_p", 4),))
+    held = replace(TRAINING, optimizer="adafactor", optimizer_args=(("beta1", 0.9),))
+    assert (state_bytes(thinned), state_bytes(held)) == (10.0, STATE_BYTES["adafactor"] + 4)
 
 
 def test_prodigys_estimate_is_part_of_its_state() -> None:

@@ -23,6 +23,7 @@ from twinloop.adapters.trainers.job import Job, NamedFamily, message, parse_mess
 from twinloop.adapters.trainers.shared import SharedTrainer, _as_error  # noqa: E402
 from twinloop.adapters.trainers.workers import Workers, check_processes  # noqa: E402
 from twinloop.domain.faces import Box  # noqa: E402
+from twinloop.domain.records import Mask  # noqa: E402
 from twinloop.errors import InputError, OutOfMemory, StateError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
@@ -36,6 +37,9 @@ FOUR = replace(
     tensorboard=False,
     trigger="ohwx ana",
     text_encoder=True,
+    network_dropout=0.2,
+    rank_dropout=0.2,
+    module_dropout=0.1,
 )
 
 
@@ -130,12 +134,16 @@ def test_pictures_are_shared_without_rest() -> None:
 
 def test_a_job_survives_its_file(tmp_path: Path) -> None:
     photos = samples(tmp_path / "photos")
-    given = (replace(photos[0], face=Box(1.5, 2, 3, 4)), replace(photos[1], prior=True))
+    given = (
+        replace(photos[0], face=Box(1.5, 2, 3, 4)),
+        replace(photos[1], prior=True),
+        replace(photos[2], mask=Mask(tmp_path / "2.png", "abc")),
+    )
     job = Job(
         BaseChoice("base", "cpu", quantization="int8"),
         NamedFamily("sdxl", ("a.py",)),
         given,
-        FOUR,
+        replace(FOUR, optimizer_args=(("betas", (0.9, 0.99)), ("eps", 1e-7))),
         tmp_path / "out",
         tmp_path / "work",
         {"title": "ä"},

@@ -78,7 +78,7 @@ def test_it_begins_as_the_same_change(copy: str, rank: int, alpha: float, base: 
     with adapted(opened, AdapterPlan.of(settings, SDXL), 7) as model:
         begin_from(start, model)
         found = {
-            place: (up.flatten(1) @ down.flatten(1) * model.scale).detach().numpy()
+            place: (up.flatten(1) @ down.flatten(1) * model.scale_of(down)).detach().numpy()
             for place, (down, up) in model.pairs().items()
         }
         rest = [down[4:] for down, _ in model.pairs().values()]

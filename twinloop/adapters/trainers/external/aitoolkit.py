@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from twinloop.adapters.trainers.external.process import Command
@@ -30,6 +31,9 @@ class AiToolkit:
 
     def check(self, job: Job, arguments: tuple[str, ...]) -> None:
         aitoolkit.job_yaml(job)
+
+    def header_texts(self, job: Job) -> Mapping[str, str]:
+        return {}
 
     def prepare(self, job: Job, home: Home, arguments: tuple[str, ...]) -> None:
         """It goes on from the newest file in its folder, whatever that is: one that was cut short is taken away first."""

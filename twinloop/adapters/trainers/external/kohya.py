@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from twinloop.adapters.trainers.external.process import Command
@@ -33,6 +34,9 @@ class Kohya:
         kohya.script(job)
         kohya.check_parts(job, arguments)
         kohya.training_toml(job, "dataset.toml")
+
+    def header_texts(self, job: Job) -> Mapping[str, str]:
+        return kohya.header_texts(job)
 
     def prepare(self, job: Job, home: Home, arguments: tuple[str, ...]) -> None:
         self.check(job, arguments)

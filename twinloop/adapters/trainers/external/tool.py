@@ -101,6 +101,10 @@ class Tool(Protocol):
         """Whether it can be told of a training, whose pictures need not be there yet. Raises InputError for what it does not train."""
         ...
 
+    def header_texts(self, job: Job) -> Mapping[str, str]:
+        """What the LoRA's header says of the training beyond what every one does."""
+        ...
+
     def prepare(self, job: Job, home: Home, arguments: tuple[str, ...]) -> None:
         """Write its configuration. Raises InputError as `check`."""
         ...

@@ -20,7 +20,8 @@ from twinloop.domain.records import LoRA, TrainingSample
 from twinloop.errors import InputError, ModelFileError, StateError, ToolFailed, TrainingDiverged
 from twinloop.families.base import Family
 from twinloop.families.predictions import prediction_of
-from twinloop.foreign.job import Job, beyond, quantized
+from twinloop.foreign.job import MASKS, Job, beyond, quantized
+from twinloop.foreign.masks import mask_png
 from twinloop.foreign.pictures import Folder, Picture, folders_of, write_folders
 from twinloop.loras.adapter import Adapter, understood
 from twinloop.loras.container import file_bytes
@@ -99,6 +100,7 @@ class ExternalTrainer:
         job = dataclasses.replace(self._job(folders, settings, home, output.stem, metadata), float16=float16)
         self._tool.prepare(job, home, self._installed.arguments)
         write_folders(home.dataset, job.folders)
+        _write_masks(job, home)
         watch = _Watch(settings.steps, self._tool.start(job, home), progress)
         if self._tool.result(job, home) is None or not (home.root / "done").exists():
             self._run(job, home, watch)
@@ -108,14 +110,21 @@ class ExternalTrainer:
             job,
             home,
             output,
-            lora_texts(settings, self._family, self._prediction.kind, job.pictures, date, metadata),
+            lora_texts(
+                settings,
+                self._family,
+                self._prediction.kind,
+                job.pictures,
+                date,
+                {**self._tool.header_texts(job), **metadata},
+            ),
             loss,
         )
 
     def _inputs(
         self, samples: Sequence[TrainingSample], settings: TrainingSettings, metadata: Mapping[str, str], float16: bool
     ) -> str:
-        rows = [[sample.sha256, sample.caption, sample.weight, sample.prior] for sample in samples]
+        rows = [[s.sha256, s.caption, s.weight, s.prior, *([s.mask.sha256] if s.mask else [])] for s in samples]
         parts = [rows, asdict(settings), self.fingerprint, sorted(metadata.items())]
         text = json.dumps([*parts, *([float16] if float16 else [])], default=str)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -195,6 +204,14 @@ class ExternalTrainer:
 
 _ANY_FOLDERS = (Folder("1_person", 1, (Picture("0", Path("0.png"), "person", as_it_is=True),)),)
 """Stands for the dataset until there is one."""
+
+
+def _write_masks(job: Job, home: Home) -> None:
+    for folder in (one for one in job.folders if job.masked and not one.prior):
+        for picture in folder.pictures:
+            target = home.dataset / MASKS / folder.name / f"{picture.stem}.png"
+            if not target.exists():
+                write_bytes(target, mask_png(picture, job.settings.mask_floor))
 
 
 class _Watch:

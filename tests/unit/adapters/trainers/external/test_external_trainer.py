@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.contract.makers import TRAINING, samples
 from tests.external_trainers import ai_toolkit_trainer, installed, kohya_trainer, sd_scripts
@@ -21,12 +23,13 @@ from twinloop.adapters.trainers.external.aitoolkit import AiToolkit
 from twinloop.adapters.trainers.external.kohya import Kohya
 from twinloop.adapters.trainers.external.tool import Seen, locate, network
 from twinloop.adapters.trainers.external.trainer import ExternalTrainer
-from twinloop.domain.records import TrainingSample
+from twinloop.domain.records import Mask, TrainingSample
 from twinloop.errors import InputError, MissingTool, StateError, ToolFailed, TrainingDiverged
 from twinloop.families import FAMILIES
 from twinloop.loras.adapter import understood
 from twinloop.loras.kronecker import Kronecker
 from twinloop.loras.lora import Dialect, read_lora
+from twinloop.store.atomic import sha256_file
 from twinloop.store.lora_file import kohya_path
 
 TEXTS = {"modelspec.trigger_phrase": "ohwx ana", "ss_output_name": "lora_v1"}
@@ -68,6 +71,16 @@ def test_kohyas_lora_comes_home_in_both_dialects(photos: tuple[TrainingSample, .
         0.25,
     )  # a bar is drawn before its loss
     assert float((tmp_path / "home" / "work" / "done").read_text()) == pytest.approx(1 / 6, abs=1e-3)
+
+
+def test_captions_beyond_a_chunk_are_in_the_header(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
+    short = read_lora(train(kohya_trainer(tmp_path / "sd-scripts"), photos, tmp_path / "short"))
+    assert "ss_max_token_length" not in short.texts
+    long = (*photos[1:], dataclasses.replace(photos[0], caption=", ".join(["ohwx ana", *["blue sky"] * 30])))
+    made = read_lora(train(kohya_trainer(tmp_path / "sd-scripts"), long, tmp_path / "long"))
+    assert made.texts["ss_max_token_length"] == "225"
+    config = tomllib.loads((tmp_path / "long" / "work" / "training.toml").read_text())
+    assert config["dataset"]["max_token_length"] == 225
 
 
 def test_ai_toolkits_lora_comes_home(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
@@ -305,6 +318,20 @@ def test_pictures_of_other_people_are_told_apart(photos: tuple[TrainingSample, .
     assert sum(subset["is_reg"] for subset in subsets) == 1
     arguments = tomllib.loads((tmp_path / "home" / "work" / "training.toml").read_text())["training"]
     assert arguments["prior_loss_weight"] == SETTINGS.prior_weight
+
+
+@pytest.mark.parametrize("make", [kohya_trainer, ai_toolkit_trainer])
+def test_masks_lie_beside_the_pictures(
+    make: Callable[[Path], ExternalTrainer], photos: tuple[TrainingSample, ...], tmp_path: Path
+) -> None:
+    """One for each; the stand-ins look for them. Another mask is another training."""
+    made = []
+    for grey in (100, 200):
+        path = tmp_path / "mask.png"
+        Image.new("L", (96, 72), grey).save(path)
+        masked = (dataclasses.replace(photos[0], mask=Mask(path, sha256_file(path))), *photos[1:])
+        made.append(train(make(tmp_path / "program"), masked, tmp_path / "home").read_bytes())
+    assert made[0] != made[1] != train(make(tmp_path / "program"), photos, tmp_path / "home").read_bytes()
 
 
 def test_kohyas_flux_with_its_parts(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
