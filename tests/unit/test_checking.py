@@ -42,16 +42,25 @@ def test_a_right_one_is_taken() -> None:
 def test_wrong_fields_do_not_hide_a_wrong_preset_and_missing_folders() -> None:
     found = fields(
         base_model="nano", dataset_dir="alcie", models_dir="modles", seed=-1, person_trigger="",
-        training={"preset": "sdxxl", "epochs": 0, "rank": 2000, "prior_images": "others", "initial_lora": "v0.safetensors"},
+        training={"preset": "sdxxl", "epochs": 0, "rank": 2000, "prior_images": "others", "masks": "black", "initial_lora": "v0.safetensors"},
         generation={"num_per_gap": 0, "extra_loras": [{"path": "style.safetensors"}]}, analysis={"plugins": ["mine.py"]},
     )  # fmt: skip
     assert sorted(found) == sorted([
         "person_trigger", "seed", "generation.num_per_gap", "training.epochs", "training", "dataset_dir", "models_dir", "training.prior_images",
+        "training.masks",
         "training.initial_lora", "generation.extra_loras", "analysis.plugins",
     ]), "a plug-in that is not there may bring the preset"  # fmt: skip
     assert fields(base_model="nano", dataset_dir="alcie", training={"preset": "sdxxl"}, max_iterations=0) == [
         "max_iterations", "dataset_dir", "training.preset"
     ]  # fmt: skip
+
+
+def test_masks_are_read_when_the_whole_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "masks").mkdir()
+    asked = {**GOOD, "training": {"masks": str(tmp_path / "masks")}}
+    check_config(asked, "c.json")
+    with pytest.raises(ConfigError, match=r"training\.masks: no picture in .* has the name of a photo"):
+        check_config(asked, "c.json", wholly=True)
 
 
 def test_a_field_that_is_wrong_is_told_once() -> None:

@@ -17,17 +17,19 @@ from twinloop.store.vault import Vault
 from twinloop.wiring import scanning
 
 VERSIONS = {
+    "aligned_face._VERSION": 1,
     "blaze_face._VERSION": 2,
     "fsanet._VERSION": 1,
     "landmark_pose._VERSION": 1,
     "mediapipe_face._VERSION": 3,
-    "mediapipe_hands._VERSION": 1,
-    "mobilefacenet._VERSION": 1,
+    "mediapipe_hands._VERSION": 2,
     "nano_networks.VERSION": 1,
     "yolov5_face._VERSION": 2,
-    "yolov8._VERSION": 2,
+    "yolov8._VERSION": 3,
     "yolov8._EYES_VERSION": 3,
     "yunet._VERSION": 1,
+    "place_tags._VERSION": 1,
+    "face_quality._VERSION": 1,
 }
 
 
@@ -83,7 +85,7 @@ def test_the_stamp_rises_with_the_versions_of_the_detectors() -> None:
         for target in statement.targets
         if isinstance(target, ast.Name) and target.id in ("VERSION", "_VERSION", "_EYES_VERSION")
     }
-    assert (scanning._DETECTORS, found) == (3, VERSIONS)
+    assert (scanning._DETECTORS, found) == (4, VERSIONS)
 
 
 def test_no_models_is_told_when_the_scanner_is_entered_with_and_without_workers(tmp_path: Path) -> None:
@@ -96,5 +98,5 @@ def test_no_models_is_told_when_the_scanner_is_entered_with_and_without_workers(
 
 def test_the_embedded_pack_scans_in_a_worker(tmp_path: Path) -> None:
     with wiring.build_scanner("nano", 40, 1, 30.0, 1024) as scanner:
-        assert "nano" in scanner.greeting.fingerprint and scanner.greeting.strangers is not None
+        assert "nano" in scanner.greeting.fingerprint and scanner.greeting.likeness.strangers is not None
         assert list(scanner.scan([], 0, lambda _: True)) == []

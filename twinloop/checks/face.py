@@ -10,7 +10,6 @@ from twinloop.domain.faces import Face
 from twinloop.domain.verdicts import CheckResult, Outcome
 from twinloop.facets.face_angle import PROFILE_FROM, angle_of
 
-
 SMALLEST_SHARE = 0.25
 """Of the subject's face in height; what is smaller is a picture on a wall."""
 

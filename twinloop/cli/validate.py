@@ -70,7 +70,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     limits.add_argument("--max-brightness", type=float, metavar="X", help="largest mean grey, 0-255 (default: 225)")
     limits.add_argument("--min-face-confidence", type=float, metavar="X", help="least detector score (default: 0.5)")
     limits.add_argument(
-        "--min-face-quality", type=float, metavar="X", help="least face quality, where measured (default: 0.4)"
+        "--min-face-quality",
+        type=float,
+        metavar="X",
+        help="least face quality, where measured (default: learned from the real photos; with nano 0.4)",
     )
     limits.add_argument(
         "--identity-tolerance",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from twinloop.domain.records import CONFIDENCE_NO_QUALITY, PanelScore
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.wording import plural
 from twinloop.report import charts
@@ -133,10 +134,27 @@ def _cautions(run: RunRecord, changes: Mapping[str, Estimate]) -> list[str]:
     if run.scores and "identity" not in run.scores[0].metrics:
         why = f": {run.identity.why}" if run.identity is not None and run.identity.why else ""
         notes.append(f"Identity was not measured{why}.")
+    if run.scores and (note := _quality_note(run.scores[0])):
+        notes.append(note)
     panel = run.scores[0].metrics["overall"].n if run.scores and "overall" in run.scores[0].metrics else 0
     if 0 < panel < 12:
         notes.append(f"The panel has only {plural(panel, 'image')}: small differences cannot be seen with so few.")
     return notes
+
+
+def _quality_note(first: PanelScore) -> str:
+    """What there is to say of the panel's face quality; "" where it was measured as it is now."""
+    if "quality" not in first.metrics:
+        return (
+            "Face quality is no part of the overall score: the detectors do not measure it, or the photos show too few heads of some angle "
+            "to compare with."
+        )
+    if first.ruler < CONFIDENCE_NO_QUALITY:
+        return (
+            "This run was begun with an older version: where its detectors have no measure of face quality, the face detector's "
+            "confidence stands for it, which is lower for turned heads."
+        )
+    return ""
 
 
 def _rolled_back_notes(run: RunRecord) -> Iterator[str]:

@@ -29,9 +29,12 @@ METRICS = (
         "identity", "Identity", False,
         "Cosine similarity of the face to the three nearest real reference photos; 0 where no face came out. Photos that were held out from training are used where there are enough of them.",
     ),
-    Metric("quality", "Face quality", False, "The detector pack's own score of the face, 0 to 1; 0 where no face came out."),
+    Metric(
+        "quality", "Face quality", False,
+        "The face quality that the detectors measure, 0 to 1; 0 where no face came out or it is too small to tell. On a scale that is lower for turned heads, the share of what real photos of the same head angle score.",
+    ),
     Metric("diversity", "Diversity", False, "Mean distance of a panel image to the others (1 minus the correlation of 16 x 16 thumbnails)."),
-    Metric("overall", "Overall score", False, "Mean of on-target rate, identity and face quality per image. The best version is the one where it is highest, of those whose round was not rolled back."),
+    Metric("overall", "Overall score", False, "Mean of on-target rate, identity and face quality per image, of those that were measured. The best version is the one where it is highest, of those whose round was not rolled back."),
 )  # fmt: skip
 
 _NAMES = {

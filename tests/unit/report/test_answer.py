@@ -145,6 +145,22 @@ def test_cautions(record: RunRecord) -> None:
     assert "The panel has only 4 images" in text
 
 
+def test_what_there_is_to_say_of_the_face_quality(record: RunRecord) -> None:
+    def told(ruler: int, *without: str) -> str:
+        scores = [
+            replace(s, ruler=ruler, metrics={k: v for k, v in s.metrics.items() if k not in without})
+            for s in (
+                score(1, overall=[0.5] * 20, quality=[0.5] * 20),
+                score(2, overall=[0.5] * 20, quality=[0.5] * 20),
+            )
+        ]
+        return "\n".join(answer(replace(record, scores=tuple(scores))).cautions)
+
+    assert "Face quality" not in told(3) and "confidence" not in told(3)
+    assert "Face quality is no part of the overall score: the detectors do not measure it" in told(3, "quality")
+    assert "begun with an older version" in told(2) and "confidence stands for it" in told(2)
+
+
 def overall(version: int, value: float) -> PanelScore:
     return score(version, overall=[value] * 24)
 
