@@ -4,7 +4,8 @@
 
 Each RUN is the folder of a person as `bench/rounds.py` leaves it (bootstrap_config.json, bootstrap/, loras/). With its first LoRA so many shots of each framing are drawn once;
 then every strength and margin redraws the same images' faces, by the code of the loop, and the loop's checks judge the results with the run's limits and identity.
-Times are processor seconds of this process, all its threads together.
+Times are processor seconds of this process, all its threads together: the least of several turns, in which drawing and redrawing take turns, because other work
+on the machine makes them two or three times as long.
 """
 
 from __future__ import annotations
@@ -14,25 +15,27 @@ import dataclasses
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from twinloop import steps, wiring
+from twinloop import manual, steps, wiring
 from twinloop.config import Settings, load_settings
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Gap, Shot
-from twinloop.domain.verdicts import Outcome
+from twinloop.domain.verdicts import CheckResult, Outcome
 from twinloop.loop import workspace_of
 from twinloop.ports import EarlyLook, GenerationSettings, Generator, SilentReporter
-from twinloop.stages import plan, validate
-from twinloop.stages.face_detail import FaceDetail
-from twinloop.stages.generate import GenerationContext, generate
+from twinloop.stages import analyze, plan, validate
+from twinloop.stages.early import results_of
+from twinloop.stages.face_detail import DECISIVE, MARGIN, FaceDetail
+from twinloop.stages.generate import GenerationContext, MadeImage, generate
 from twinloop.stages.identity import IdentityReference, reference_from_json
+from twinloop.stages.observe import observe_files
 from twinloop.stages.toolbox import Toolbox
 from twinloop.store.atomic import read_json
 from twinloop.store.catalog import Catalog
@@ -41,6 +44,7 @@ from twinloop.store.journal import Journal
 
 FRAMINGS = ("portrait", "half_body")
 THUMB = 192
+TURNS = 3
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,19 @@ class Figures:
     approved: bool
 
 
-@dataclass
-class Pass:
-    """All images of one setting, and the processor seconds of making them."""
+@dataclass(frozen=True)
+class Costs:
+    """Processor seconds of one image: of drawing it, of the detectors' look at it, and of redrawing its face, by strength."""
 
-    figures: list[Figures] = field(default_factory=list)
-    seconds: float = 0.0
+    drawing: float
+    looking: float
+    redrawing: Mapping[float, float]
+
+    def of(self, images: int, redrawn: int, strength: float) -> float:
+        """Of so many images; strength 0 = nobody looks at them."""
+        if not strength:
+            return images * self.drawing
+        return images * (self.drawing + self.looking) + redrawn * self.redrawing[strength]
 
 
 class Cached:
@@ -104,14 +115,18 @@ class Person:
     generator: Cached
 
 
-def opened(folder: Path, images: int) -> Person:
+def opened(folder: Path, images: int, as_run: bool) -> Person:
+    """A run and the shots to draw: so many of each framing, or for each gap of its first round as the run drew them."""
     settings = load_settings((folder / "bootstrap_config.json").resolve())
     space, toolbox = workspace_of(settings), wiring.build_toolbox(settings, SilentReporter())
     gaps = [Gap("framing", value, images, 0, 0, 0.0, "") for value in FRAMINGS]
-    wanted = dataclasses.replace(steps.plan_settings(settings, toolbox.style, 1, ()), num_per_gap=images, faces=True)
+    gaps = list(analyze.gaps_from_json(read_json(space.gaps(1)))) if as_run else gaps
+    photos_to_start_from = manual.photos_of_run(settings) if as_run else ()
+    wanted = steps.plan_settings(settings, toolbox.style, 1, photos_to_start_from)
+    wanted = dataclasses.replace(wanted, num_per_gap=images, faces=True)
     photos = Dataset.from_json(read_json(space.dataset(0))).members
     with Catalog(space.root / "catalog.sqlite") as catalog:
-        found = validate.observe_files([Path(m.path) for m in photos], toolbox.observer, catalog, SilentReporter(), "")
+        found = observe_files([Path(m.path) for m in photos], toolbox.observer, catalog, SilentReporter(), "")
         known = [validate.known_image(one.path.name, one.observation) for one in found if one.observation is not None]
     return Person(
         settings, toolbox, plan.plan(gaps, toolbox.observer.facets, wanted), space.lora(1),
@@ -119,35 +134,67 @@ def opened(folder: Path, images: int) -> Person:
     )  # fmt: skip
 
 
-def one_pass(person: Person, detail: FaceDetail | None, folder: Path) -> tuple[list[Figures], float]:
-    """Images of one setting: what the checks say of each, and the seconds of making them (of the redrawing alone, once they are kept)."""
+def one_pass(person: Person, detail: FaceDetail | None, folder: Path) -> list[Figures]:
+    """Images of one setting, and what the checks say of each."""
     toolbox = person.toolbox
     context = GenerationContext(
         "bench", folder, toolbox.base_model, person.lora, toolbox.generation, stamped=False, detail=detail
     )
-    began = time.process_time()
     journal = Journal(folder.with_suffix(".jsonl"))
     made = generate(person.shots, context, lambda: person.generator, journal, toolbox.clock, SilentReporter())
-    seconds = time.process_time() - began
     limits = steps.limits_of(person.settings, toolbox.observer, person.reference)
     asked = [validate.Asked(one.path, one.shot.facet, one.shot.value) for one in made]
     with Catalog(None) as catalog:
         judged = validate.judge(
             asked, toolbox.observer, catalog, limits, person.reference, person.known, SilentReporter()
         )
-    redrawn = {one.path: one.face_detail is not None for one in made}
-    return [_figures(item, redrawn[item.asked.path], person.reference) for item in judged], seconds
+    return [_figures(item, one, person.reference) for item, one in zip(judged, made, strict=True)]
 
 
-def _figures(item: validate.Judged, redrawn: bool, reference: IdentityReference | None) -> Figures:
+def costs(person: Person, strengths: Sequence[float]) -> Costs:
+    """On one batch, whose pictures stand for their own faces."""
+    settings = person.toolbox.generation
+    shots = [dataclasses.replace(shot, prompt=shot.face_prompt) for shot in person.shots[: settings.batch_size]]
+    generator = person.toolbox.generator()
+    generator.load_lora(person.lora)
+    taken: dict[str | float, list[float]] = {}
+
+    def timed(name: str | float, work: Callable[[], object]) -> None:
+        began = time.process_time()
+        work()
+        taken.setdefault(name, []).append((time.process_time() - began) / len(shots))
+
+    pictures = list(generator.generate(shots, settings))  # loaded and warm
+    for _ in range(TURNS):
+        timed("drawing", lambda: list(generator.generate(shots, settings)))
+        timed("looking", lambda: [_look(person, *made) for made in pictures])
+        for strength in strengths:
+            wanted = dataclasses.replace(settings, strength=strength)
+            timed(strength, lambda wanted=wanted: list(generator.redraw(pictures, wanted)))  # type: ignore[misc]
+    least = {name: min(seconds) for name, seconds in taken.items()}
+    return Costs(least["drawing"], least["looking"], {strength: least[strength] for strength in strengths})
+
+
+def _look(person: Person, shot: Shot, pixels: ImageArray) -> Sequence[CheckResult]:
+    observer = person.toolbox.observer
+    observer.faces(pixels)
+    return results_of(shot, pixels, observer, steps.limits_of(person.settings, observer, None), DECISIVE)
+
+
+def _figures(item: validate.Judged, made: MadeImage, reference: IdentityReference | None) -> Figures:
     seen = item.seen
     alike = None if seen is None or reference is None else reference.similarity(seen)
     quality = None if seen is None else seen.measure("face_quality")
     on_target = any(r.name == "on_target" and r.outcome is Outcome.APPROVED for r in item.verdict.results)
     return Figures(
-        item.asked.value, redrawn, float("nan") if quality is None else quality,
+        framing_of(made.shot), made.face_detail is not None, float("nan") if quality is None else quality,
         float("nan") if alike is None else alike, on_target, item.verdict.outcome is Outcome.APPROVED,
     )  # fmt: skip
+
+
+def framing_of(shot: Shot) -> str:
+    """What was asked for."""
+    return {**dict(shot.traits), shot.facet: shot.value}.get("framing", "any")
 
 
 def sheet(folders: Mapping[str, Path], shots: Sequence[Shot], target: Path) -> None:
@@ -161,59 +208,68 @@ def sheet(folders: Mapping[str, Path], shots: Sequence[Shot], target: Path) -> N
     whole.save(target)
 
 
-def say(name: str, done: Pass, base: Pass) -> None:
+def say(name: str, figures: Sequence[Figures], strength: float, cost: Costs) -> None:
     """One row for each framing and one for both."""
-    for framing in (*FRAMINGS, "all"):
-        rows = [one for one in done.figures if framing in (one.framing, "all")]
-        approved = sum(one.approved for one in rows)
-        quality, alike = (float(np.nanmean([getattr(one, f) for one in rows])) for f in ("quality", "likeness"))
-        redrawn, on_target = sum(one.redrawn for one in rows), sum(one.on_target for one in rows)
-        text = f"{name:22} {framing:10} redrawn {redrawn:3} of {len(rows):3}  quality {quality:.3f}  likeness {alike:.3f}  on target {on_target:3}  approved {approved:3}"
-        if framing == "all":
-            seconds = base.seconds + (done.seconds if done is not base else 0.0)
-            each = f"{seconds / approved:.2f}" if approved else "none approved"
-            text += f"  s per image {seconds / len(rows):.3f}, per approved {each}"
-        print(text, flush=True)
+    for framing in (*sorted({one.framing for one in figures}), "all"):
+        rows = [one for one in figures if framing in (one.framing, "all")]
+        approved, redrawn, on_target = (
+            sum(getattr(one, name) for one in rows) for name in ("approved", "redrawn", "on_target")
+        )
+        quality, alike = (float(np.nanmean([getattr(one, name) for one in rows])) for name in ("quality", "likeness"))
+        seconds = cost.of(len(rows), redrawn, strength)
+        each = f"{seconds / approved:.2f} s" if approved else "none approved"
+        print(
+            f"{name:18} {framing:10} redrawn {redrawn:3} of {len(rows):3}  quality {quality:.3f}  likeness {alike:.3f}  "
+            f"on target {on_target:3}  approved {approved:3}  an image {seconds / len(rows):.2f} s, an approved one {each}",
+            flush=True,
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+")
-    parser.add_argument("--images", type=int, default=16, help="shots of each framing and person")
+    parser.add_argument("--images", type=int, default=16, help="shots of each framing (or gap) and person")
     parser.add_argument("--strengths", type=float, nargs="+", default=(0.3, 0.4, 0.5, 0.6))
-    parser.add_argument("--margins", type=float, nargs="+", default=(1.7,))
+    parser.add_argument("--margins", type=float, nargs="+", default=(MARGIN,))
     parser.add_argument("--below", type=float, default=0.55)
+    parser.add_argument(
+        "--as-run",
+        action="store_true",
+        help="the shots of each run's first round, --images for each gap, some from photos",
+    )
+    parser.add_argument("--all", action="store_true", help="also the faces whose quality is good enough")
     parser.add_argument("--sheets", type=Path)
     parser.add_argument("--figures", type=Path, help="every image's figures, as JSON, are added to this file")
     args = parser.parse_args()
-    settings = [(strength, margin) for margin in args.margins for strength in args.strengths]
-    passes = {"without": Pass(), **{f"{s:g}, margin {m:g}": Pass() for s, m in settings}}
+    ways = {
+        "without": (0.0, MARGIN),
+        **{f"{s:g}, margin {m:g}": (s, m) for m in args.margins for s in args.strengths},
+    }
+    done: dict[str, list[Figures]] = {name: [] for name in ways}
+    cost = None
     with tempfile.TemporaryDirectory() as home:
         for run in args.runs:
-            person = opened(run, args.images)
-            ways = [None, *(FaceDetail(s, args.below, person.toolbox.observer, m) for s, m in settings)]
-            folders = {name: Path(home) / run.name / str(number) for number, name in enumerate(passes)}
-            if run is args.runs[0]:  # loaded and warm before anything is timed
-                first = dataclasses.replace(
-                    person, shots=person.shots[:8], generator=Cached(person.toolbox.generator())
-                )
-                one_pass(first, ways[-1], Path(home) / "warm")
-            for (name, done), detail in zip(passes.items(), ways, strict=True):
-                figures, seconds = one_pass(person, detail, folders[name])
-                done.figures += figures
-                done.seconds += seconds
+            person = opened(run, args.images, args.as_run)
+            cost = cost or costs(person, args.strengths)
+            limits = steps.limits_of(person.settings, person.toolbox.observer, person.reference)
+            # no limit: no face is good enough to stay
+            limits = dataclasses.replace(limits, min_face_quality=None, real_face_quality={}) if args.all else limits
+            folders = {name: Path(home) / run.name / str(number) for number, name in enumerate(ways)}
+            for name, (strength, margin) in ways.items():
+                detail = FaceDetail(strength, args.below, person.toolbox.observer, limits, margin)
+                figures = one_pass(person, detail if strength else None, folders[name])
+                done[name] += figures
                 if args.figures:
-                    rows = [dataclasses.asdict(one) for one in figures]
-                    entry = {"run": run.name, "way": name, "seconds": seconds, "images": rows}
+                    entry = {"run": run.name, "way": name, "images": [dataclasses.asdict(one) for one in figures]}
                     with args.figures.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(entry) + "\n")
             if args.sheets:
                 for framing in FRAMINGS:
-                    some = [shot for shot in person.shots if shot.value == framing][:8]
+                    some = [shot for shot in person.shots if framing_of(shot) == framing][:8]
                     sheet(folders, some, args.sheets / f"{run.name}_{framing}.png")
             print(f"after {run.name}:")
-            for name, done in passes.items():
-                say(name, done, passes["without"])
+            for name, figures in done.items():
+                say(name, figures, ways[name][0], cost)
 
 
 if __name__ == "__main__":

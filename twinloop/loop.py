@@ -44,9 +44,13 @@ def run_loop(
         run = Run(
             settings, replace(toolbox, reporter=reporter), workspace, Journal(workspace.journal, boundary), catalog
         )
-        steps.begin(run)
-        steps.look_ahead(run)
+        over = steps.begin(run)
+        if over is not None and over.stop is not None:
+            steps.finish(run, over, over.stop, earlier=reporter.nothing_new())
+            return over
+        forecast = steps.look_ahead(run)
         dataset = steps.collect(run)
+        steps.look_at_captions(run, dataset, forecast)
         reference = steps.freeze(run)
         loras = [steps.train(run, dataset, version=1)]
         scores = [steps.measure(run, reference, loras[0])]
@@ -90,9 +94,12 @@ def train_first(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> L
     """
     with _in(workspace) as catalog:
         run = Run(settings, toolbox, workspace, Journal(workspace.journal), catalog)
-        steps.begin(run)
-        steps.look_ahead(run)
+        over = steps.begin(run)
+        if over is not None:
+            return over.loras[0]
+        forecast = steps.look_ahead(run)
         dataset = steps.collect(run)
+        steps.look_at_captions(run, dataset, forecast)
         steps.freeze(run)
         return steps.train(run, dataset, version=1)
 

@@ -113,6 +113,8 @@ def test_same_parts_for_same_pixels_and_untouched_input(part_case: Case[PartDete
 def test_fingerprint_of_a_part_detector(part_case: Case[PartDetector]) -> None:
     assert part_case.open().fingerprint == part_case.open().fingerprint
     assert "/" not in part_case.open().fingerprint
+    # under these people's runs and vaults know what was measured: a new version throws it away
+    assert part_case.open().fingerprint.startswith(("mediapipe-hands1-", "yolov8-hand2-"))
 
 
 def test_measures_are_shares_of_what_is_covered(measure_case: Case[Measurer]) -> None:

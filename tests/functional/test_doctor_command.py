@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.functional.console import configuration, twinloop
 from twinloop import registry
+from twinloop.ports import Choice
 
 FACET = """
 from twinloop.domain.facet import DefinedFacet, Phrase
@@ -47,3 +49,17 @@ def test_a_facet_file_that_is_not_there_is_told_with_the_configuration(
 def test_without_a_configuration_those_of_the_flag_join_the_built_in_ones(capsys: pytest.CaptureFixture[str]) -> None:
     said = twinloop(capsys, "doctor", "--models-dir", "fake", "--facet", "tint.py", "--json")
     assert {"face_angle", "tint"} <= set(said.data["facets"])
+
+
+def test_the_licence_of_the_embedder_in_use_is_told_with_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it lies under the name of one that anybody may use."""
+    from twinloop.adapters import fakes
+
+    pack = replace(fakes.fake_pack(), choices=(Choice("identity", "ArcFace", (Path("MobileFaceNet.onnx"),)),))
+    monkeypatch.setattr(fakes, "fake_pack", lambda: pack)
+    (line,) = (
+        one for one in twinloop(capsys, "doctor", "--models-dir", "fake").out.splitlines() if "identity of" in one
+    )
+    assert " by ArcFace; its limits are " in line and line.endswith("non-commercial research only")

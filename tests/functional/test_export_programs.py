@@ -53,6 +53,29 @@ def photos(here: Path) -> Path:
 
 
 @pytest.mark.parametrize("target", TRAINERS)
+def test_masks_go_with_the_pictures_where_there_is_a_word(
+    target: str, photos: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "masks").mkdir()
+    Image.new("L", (48, 64), 100).save(here / "masks" / "a.png")
+    config = configuration(
+        here, dataset_dir="ana", base_model="me/sdxl", training={"masks": "masks", "mask_floor": 0.5}
+    )
+    said = twinloop(capsys, "export", target, "--config", config, "--dataset", "ana", "--output", "out")
+    assert said.code == 0, said.err
+    made = sorted((here / "out/dataset/masks").rglob("*.png"))
+    if target not in ("kohya", "ai-toolkit"):
+        assert not made and "training.masks" in said.err
+        return
+    pictures = [
+        path for path in (here / "out/dataset").rglob("*") if path.suffix in (".jpg", ".png") and path not in made
+    ]
+    assert [path.stem for path in made] == sorted(path.stem for path in pictures)
+    values = [Image.open(path).getpixel((3, 3)) for path in made]
+    assert sorted(map(str, values)) == ["178", "255", "255"]
+
+
+@pytest.mark.parametrize("target", TRAINERS)
 def test_a_folder_for_a_trainer(target: str, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = (
         "export",

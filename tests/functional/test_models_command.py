@@ -69,12 +69,41 @@ def test_the_files_that_guides_name_are_told_with_what_serves_instead(capsys: py
     for command in (("models", "list"), ("doctor",)):
         said = " ".join(twinloop(capsys, *command).out.split())
         assert "yolov5l-face.pt: broken, and nothing does its work; a YuNet file" in said
-        assert "hand_yolov8n.pt: missing; hand_landmark_a.onnx and palm_a.onnx do its work" in said
+        assert "hand_yolov8n.pt: missing; hand_landmark_a.onnx and palm_a.onnx could do its work" in said
         assert "From Bingsu/adetailer" in said and "eyes_yolov.pt: missing, and nothing does its work" in said
     files = {item["name"]: item for item in twinloop(capsys, "doctor", "--json").data["usual_files"]}
     assert files["hand_yolov8n.pt"]["instead"] == ["hand_landmark_a.onnx", "palm_a.onnx"]
     assert [item["name"] for item in twinloop(capsys, "models", "list", "--json").data].count("yolov5l-face.pt") == 1
     assert twinloop(capsys, "doctor", "--models-dir", "fake", "--json").data["usual_files"] == []
+
+
+@real
+def test_the_doctor_names_what_was_opened_and_the_list_what_could_be(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("models").mkdir()
+    shutil.copy(WEIGHTS / "yolov5_face/yolov5n-0.5-face.pt", "models/yolov5n-0.5-face.pt")
+    shutil.copy(WEIGHTS / "yunet/face_detection_yunet_2026may.onnx", "models")
+    listed = " ".join(twinloop(capsys, "models", "list").out.split())
+    assert "yolov5l-face.pt: missing; yolov5n-0.5-face.pt could do its work" in listed
+    said = twinloop(capsys, "doctor")
+    assert "yolov5l-face.pt: missing; face_detection_yunet_2026may.onnx does its work" in " ".join(said.out.split())
+    assert "yolov5n-0.5-face.pt: not opened" in said.out
+    assert "Optional: face quality: no model" in said.out and "face quality" not in said.err
+    data = twinloop(capsys, "doctor", "--json").data
+    assert [line.partition(":")[0] for line in data["optional_models"]] == ["face quality", "setting"]
+    assert not any(line.startswith(("face quality", "setting")) for line in data["missing_models"])
+
+
+def test_what_a_file_that_is_there_does_already_is_told_apart_from_what_is_missing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("models").mkdir()
+    for name in ("yunet_mine.onnx", "palm_detection_lite.onnx", "mobilefacenet_mine.onnx"):
+        Path("models", name).write_bytes(small_onnx())
+    missing, _, other = twinloop(capsys, "models", "list").out.partition("\nCan be fetched:")[2].partition(", too;")
+    names = {"ediffiqa_tiny_jun2024.onnx", "hand_landmark_lite.onnx", "fsanet-1x1-iter-688590.onnx"}
+    assert names < set(re.findall(r"pull (\S+)", missing)) and "(" not in missing
+    assert "face_detection_yunet_2023mar.onnx\n    (yunet_mine.onnx does its work)" in other
+    assert "face_recognition_sface_2021dec.onnx\n    (mobilefacenet_mine.onnx does its work)" in other
 
 
 def test_insightfaces_files_are_known_and_never_fetched(capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,7 +219,9 @@ def test_analyze_says_which_detectors_it_uses(capsys: pytest.CaptureFixture[str]
     shutil.copy(WEIGHTS.parent / "photos" / "skimage" / "astronaut.png", "photos")
     said = twinloop(capsys, "analyze", "photos", "--models-dir", f"mediapipe:{WEIGHTS}")
     assert said.code == 0
-    assert said.out.startswith("Detectors (mediapipe): faces, head pose, hands, eyes, expression, identity; not measured: face quality, setting.\n")
+    assert said.out.startswith(
+        "Detectors (mediapipe): faces, head pose, hands, eyes, expression, identity; not measured: face quality, setting.\n"
+    )
     assert "face_landmarker_v2" not in said.out, "which file measures what is told by the doctor"
     said = twinloop(capsys, "analyze", "nowhere", "--models-dir", f"mediapipe:{WEIGHTS}")
     assert said.code == 2 and "Detectors" not in said.out + said.err, "a wrong folder is told alone"

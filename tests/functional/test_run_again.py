@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.functional import loops
 from tests.unit.things import Recording
+from twinloop.adapters.fakes import fake_pack
 from twinloop.config import Settings
+from twinloop.errors import StateError
+from twinloop.loop import workspace_of
+from twinloop.stages.rounds import history_json, result_from_json
+from twinloop.steps import check_same_run
+from twinloop.wiring import build_toolbox
 
 
 def said(chosen: Settings) -> tuple[list[str], list[str]]:
@@ -44,6 +52,45 @@ def test_a_run_that_cannot_go_on_names_the_restart(tmp_path: Path, monkeypatch: 
     said(chosen)
     lines, _ = said(chosen)
     assert lines[0] == "This run finished earlier: nothing to do." and "--restart" in lines[-1]
+
+
+def test_a_finished_run_of_other_detectors_has_nothing_to_do_and_does_not_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is looked at again: today's detectors and limits would sort its images otherwise."""
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    chosen = loops.settings(max_iterations=1)
+    first, _ = said(chosen)
+    record = json.loads(Path("out/run.json").read_text())
+    record["settings"]["validation"]["sharpness_share"] = 0.3  # what nobody named then
+    Path("out/run.json").write_text(json.dumps({**record, "observer": "older"}))
+    before = loops.tree("out", "loras")
+
+    other = replace(fake_pack(), least_sharpness=0.03)
+    monkeypatch.setattr("twinloop.wiring.measuring.build_pack", lambda *_: other)
+    monkeypatch.setattr("twinloop.adapters.fakes.FakeDetectors.detect", lambda *_: pytest.fail("looked again"))
+    again, _ = said(chosen)
+    assert again[0] == "This run finished earlier: nothing to do." and again[1:5] == first[-4:]
+    after = loops.tree("out", "loras")
+    assert after.keys() == before.keys()
+    assert [name for name in after if after[name] != before[name]] == ["out/report.html"], "it names the detectors"
+    check_same_run(chosen, build_toolbox(chosen, Recording()), workspace_of(chosen))
+    with pytest.raises(StateError, match=r'observer: other detectors(.|\n)*"sharpness_share": 0.3 into'):
+        said(loops.settings(max_iterations=2))
+    with pytest.raises(StateError, match="detectors measure differently"):
+        said(loops.settings(max_iterations=2, validation={"sharpness_share": 0.3}))
+    with pytest.raises(StateError, match=r"settings\.seed: 0 -> 3"):
+        said(loops.settings(max_iterations=1, seed=3))
+
+
+def test_what_a_run_came_to_is_read_back_from_its_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    outcome = loops.run(loops.settings(max_iterations=2))
+    recorded = json.loads(Path("out/iteration_history.json").read_text())
+    assert len(outcome.rounds) == 2 and outcome.stop is not None
+    assert json.loads(json.dumps(history_json(result_from_json(recorded), "ana", "fake"))) == recorded
 
 
 def test_a_kill_while_a_finished_run_is_gone_through_loses_none_of_its_history(

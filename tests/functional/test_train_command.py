@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.functional import loops
 from tests.functional.console import Said, configuration, twinloop
@@ -42,6 +43,25 @@ def test_another_training_does_not_overwrite_it(home: Path, capsys: pytest.Captu
     said = twinloop(capsys, "train", "photos", *FAKES, "--seed", "5", "--output", "mine.safetensors")
     assert said.code == 2 and "exists and was made from other photos or settings" in said.err
     assert (home / "mine.safetensors").read_bytes() == before
+
+
+def test_masks_are_looked_at_before_the_photos_and_counted(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = sorted((home / "photos").glob("*.png"))[-1]
+    (home / "masks").mkdir()
+    with Image.open(photo) as image:
+        wrong, right = Image.new("L", (image.width, 3 * image.height), 255), Image.new("L", image.size, 255)
+    config = configuration(home, training={"steps": 3, "masks": "masks"})
+    for argv in (("train", "photos", "--config", config, "--output", "mine.safetensors"), ("run", "--config", config)):
+        wrong.save(home / "masks" / photo.name)
+        said = twinloop(capsys, *argv)
+        assert said.code == 2 and f"training.masks: masks/{photo.name} is" in said.err, said.err
+        assert not (home / "out" / "dataset_iter0.json").exists()
+        right.save(home / "masks" / photo.name)
+        said = twinloop(capsys, *argv)
+        assert said.code == 0 and "1 of " in said.out and " with a mask; " in said.out, said.err
+    right.point(lambda grey: grey // 2).save(home / "masks" / photo.name)
+    said = twinloop(capsys, "train", "photos", "--config", config, "--output", "mine.safetensors")
+    assert said.code == 2 and "exists and was made from other photos or settings" in said.err
 
 
 def test_the_first_lora_of_a_run_is_the_one_that_the_loop_goes_on_from(

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from tests.functional.console import Said, twinloop
+from twinloop.adapters.detectors import nano
 from twinloop.adapters.fakes import fake_photo
+from twinloop.ports import detectors as ports
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +88,8 @@ def test_two_outcomes_do_not_share_a_folder(
     said = validate(capsys, *argv)
     assert said.code == 2 and words in said.err
     assert {path.name for path in Path().iterdir() if path.is_dir()} == {"made"}
+
+
+def test_the_help_names_the_limits_of_sharpness_that_the_detectors_have(capsys: pytest.CaptureFixture[str]) -> None:
+    said = " ".join(twinloop(capsys, "validate", "--help").out.split())
+    assert f"the detectors' own, which is {ports.LEAST_SHARPNESS:g}; with nano {nano.LEAST_SHARPNESS:g})" in said

@@ -15,6 +15,13 @@ from twinloop.wiring import build_makers, obstacles
 
 PROGRAMS = {"kohya": sd_scripts, "ai-toolkit": ai_toolkit}
 
+AURAFLOW: dict[str, Any] = {
+    "base": "some/auraflow",
+    "training": {"preset": "auraflow"},
+    "analysis": {"plugins": [str(ROOT / "examples" / "auraflow_family.py")]},
+}
+"""A family of a plug-in, without an image-to-image pipeline."""
+
 
 def found(home: Path, *, base: str, training: dict[str, Any], **changes: Any) -> list[str]:
     program = training.get("trainer", "builtin")
@@ -36,6 +43,12 @@ def found(home: Path, *, base: str, training: dict[str, Any], **changes: Any) ->
         ("some/FLUX.1-dev", {"trainer": "kohya"}, "--clip_l=FILE, --t5xxl=FILE, --ae=FILE"),
         ("Tongyi-MAI/Z-Image", {"trainer": "kohya"}, "does not train zimage"),
         ("Qwen/Qwen-Image-Edit", {"trainer": "ai-toolkit"}, "does not train qwen-image-edit"),
+        ("some/sdxl", {"trainer": "kohya", "assistant_lora": "a.safetensors"}, "cannot do training.assistant_lora"),
+        (
+            "some/sdxl",
+            {"trainer": "ai-toolkit", "assistant_lora": "a.safetensors"},
+            "on models of flux and zimage only",
+        ),
         ("some/FLUX.1-dev", {"trainer": "ai-toolkit", "text_encoder": True}, "text encoders of sd15 and sdxl only"),
     ],
 )
@@ -79,11 +92,25 @@ def test_a_size_that_no_model_of_the_family_makes(tmp_path: Path, base: str, siz
 
 
 def test_photos_that_a_family_cannot_start_from(tmp_path: Path) -> None:
-    plugin = {"plugins": [str(ROOT / "examples" / "auraflow_family.py")]}
-    asked: dict[str, Any] = {"base": "some/auraflow", "training": {"preset": "auraflow"}, "analysis": plugin}
-    wanted = found(tmp_path, **asked, generation={"from_photos": 0.5})
+    wanted = found(tmp_path, **AURAFLOW, generation={"from_photos": 0.5})
     assert any("the family 'auraflow' cannot start from a photo" in line for line in wanted)
-    assert not any("from a photo" in line for line in found(tmp_path, **asked))
+    assert not any("from a photo" in line for line in found(tmp_path, **AURAFLOW))
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"base": "some/FLUX.1-Kontext-dev", "training": {}}, "its models edit photos"),
+        ({"base": "some/FLUX.2-dev", "training": {}}, "its models edit photos"),
+        (AURAFLOW, "diffusers has no image-to-image pipeline for it"),
+    ],
+)
+def test_a_family_that_cannot_redraw_a_face(tmp_path: Path, asked: dict[str, Any], why: str) -> None:
+    wanted = found(tmp_path, **asked, generation={"face_detail": 0.4})
+    assert any(line.startswith("generation.face_detail: ") and why in line for line in wanted)
+    for other, strength in ((asked, 0.0), ({"base": "nano", "training": {}}, 0.4)):
+        told = found(tmp_path, **other, generation={"face_detail": strength})
+        assert not any("face_detail" in line for line in told)
 
 
 def test_the_doctor_names_all_of_it(

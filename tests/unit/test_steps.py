@@ -322,6 +322,24 @@ def test_a_run_that_was_begun_when_a_limit_had_one_default_for_all_goes_on(limit
             begun()
 
 
+def test_a_default_that_changed_is_told_as_that_with_what_to_write_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begun()
+    record = json.loads(run.workspace.run_record.read_text())
+    record["settings"]["validation"]["sharpness_share"] = 0.3
+    run.workspace.run_record.write_text(json.dumps(record))
+    softly = replace(fake_pack(), least_sharpness=0.03)
+    monkeypatch.setattr("twinloop.wiring.measuring.build_pack", lambda *_: softly)
+    with pytest.raises(StateError, match="started when other defaults held") as caught:
+        begun()
+    said = str(caught.value)
+    assert "0.3 was the default then" in said and '"sharpness_share": 0.3 into "validation"' in said
+    assert "->" not in said and "other settings" not in said
+    begun(validation={"sharpness_share": 0.3})
+    with pytest.raises(StateError, match="other settings") as both:
+        begun(seed=3)
+    assert "settings.seed: 0 -> 3" in str(both.value) and '"sharpness_share": 0.3 into' in str(both.value)
+
+
 def test_the_limit_of_sharpness_is_named_or_the_packs() -> None:
     usual = Observer(fake_pack(), BUILTIN)
     soft = Observer(replace(fake_pack(), least_sharpness=0.05), BUILTIN)

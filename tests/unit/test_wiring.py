@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,9 @@ from tests.functional import loops
 from tests.unit.things import Recording
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.config import Settings
-from twinloop.errors import InputError, MissingExtra
+from twinloop.errors import InputError, MissingExtra, ModelFileError
 from twinloop.families import FAMILIES, preset_for
-from twinloop.ports import TrainingSettings
+from twinloop.ports import FREE_SETTINGS, TrainingSettings
 from twinloop.stages.toolbox import Makers
 from twinloop.wiring import (
     base_model_path,
@@ -124,6 +126,18 @@ def test_a_distilled_model_without_a_preset_of_its_own_is_said() -> None:
     assert build_makers(settings(**given, generation=own)).notice == ""
 
 
+@pytest.mark.parametrize(
+    "base", ["Tongyi-MAI/Z-Image-Turbo", "black-forest-labs/FLUX.1-schnell", "stabilityai/sdxl-turbo"]
+)
+def test_a_distilled_model_asks_for_its_training_adapter(base: str) -> None:
+    assert "training.assistant_lora" in build_makers(settings(base_model=base, training={})).notice
+    assisted = build_makers(settings(base_model=base, training={"assistant_lora": "undistilled.safetensors"})).notice
+    program = settings(base_model=base, training={"trainer": "ai-toolkit", "trainer_path": "program"})
+    brings = base == "Tongyi-MAI/Z-Image-Turbo"
+    assert ("training.assistant_lora" in build_makers(program).notice) is not brings
+    assert "LoRA" not in assisted and ("num_inference_steps" in assisted) == (base == "stabilityai/sdxl-turbo")
+
+
 def test_an_unknown_preset_names_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"unknown preset 'flux9'.*animagine"):
         build_makers(settings(base_model="some/model", training={"preset": "flux9"}))
@@ -174,6 +188,13 @@ def test_every_option_of_generation_reaches_the_generator() -> None:
     assert (plain.extra_loras, plain.scheduler, plain.offload, plain.vae_tiling) == ((), "", "none", None)
 
 
+def test_which_faces_are_small_is_the_presets_or_the_users_word() -> None:
+    assert build_makers(settings(base_model="nano", training={})).small_face == 0.55
+    assert build_makers(settings(base_model="some/sdxl", training={})).small_face == 0.36
+    own = {"face_detail_below": 0.2}
+    assert build_makers(settings(base_model="nano", training={}, generation=own)).small_face == 0.2
+
+
 def test_where_parts_wait_does_not_make_another_run() -> None:
     assert settings(generation={"num_per_gap": 2, "offload": "model"}).identity_fields() == settings().identity_fields()
     assert (
@@ -196,13 +217,20 @@ def test_a_plugin_may_bring_a_family() -> None:
 def test_every_setting_of_the_training_arrives(tmp_path: Path) -> None:
     asked = {
         "optimizer": "adafactor", "weight_decay": 0.2, "clip_norm": 0.0, "schedule": "cosine_restarts", "warmup_steps": 0, "restarts": 3, "gradient_accumulation": 4,
-        "gradient_checkpointing": True, "memory": 16, "ema_decay": 0.9, "min_snr_gamma": 1.0, "noise_offset": 0.1, "caption_dropout": 0.0,
+        "gradient_checkpointing": True, "memory": 16, "ema_decay": 0.9, "min_snr_gamma": 1.0, "noise_offset": 0.1, "loss": "huber", "huber_c": 0.2, "huber_schedule": "constant", "caption_dropout": 0.0,
         "keep_trigger": False, "class_word": "woman", "output_preservation": 0.5, "prior_weight": 0.3, "face_weight": 2.0, "flip": True,
         "adapter": "dora", "tensorboard": False, "wandb": "mine",
     }  # fmt: skip
-    training = {**asked, "prior_images": str(tmp_path)}
+    asked["mask_floor"] = 0.2
+    training = {**asked, "prior_images": str(tmp_path), "masks": str(tmp_path)}
     made = build_makers(settings(base_model="nano", training=training)).training(10)
     assert {name: getattr(made, name) for name in asked} == asked
+    dropouts = {"network_dropout": 0.1, "rank_dropout": 0.2, "module_dropout": 0.3}
+    thinned = build_makers(settings(base_model="nano", training=dropouts)).training(10)
+    assert {name: getattr(thinned, name) for name in dropouts} == dropouts
+    told = {"optimizer": "adamw", "optimizer_args": {"betas": [0, 0.99], "weight_decay": 0.2, "eps": 1e-6}}
+    argued = build_makers(settings(base_model="nano", training=told)).training(10)
+    assert (argued.weight_decay, argued.optimizer_args) == (0.2, (("betas", (0.0, 0.99)), ("eps", 1e-6)))
     assert made.trigger == "ohwx ana" and made.effective_batch == 32
 
 
@@ -236,29 +264,40 @@ def test_text_encoders_that_cannot_be_trained_are_said_before_anything_starts(tr
         ({"flow_shift": 2.0}, "are for flow models; sdxl is none"),
         ({"smaller_resolutions": [512, 1024]}, "smaller than training.resolution, which is 1024"),
         ({"start_from": "nowhere.safetensors"}, "no such file: nowhere.safetensors"),
+        ({"assistant_lora": "nowhere.safetensors"}, r"training\.assistant_lora: no such file: nowhere.safetensors"),
     ],
 )
 def test_settings_that_do_not_fit_are_said_before_photos_are_looked_at(asked: dict[str, Any], says: str) -> None:
     chosen = settings(base_model="some/sdxl", training=asked)
     training = training_settings(chosen, FAMILIES["sdxl"].training("sdxl"), 1, 1)
-    with pytest.raises(InputError, match=says):
+    with pytest.raises((InputError, ModelFileError), match=says):
         check_training_settings(chosen, training)
+
+
+def test_the_content_of_a_training_adapter_is_part_of_what_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "adapter.safetensors"
+    path.write_bytes(b"x")
+    chosen = settings(base_model="some/sdxl", training={"assistant_lora": str(path)})
+    training = training_settings(chosen, FAMILIES["sdxl"].training("sdxl"), 1, 1)
+    assert (training.assistant_lora, training.assistant_sha256) == (str(path), hashlib.sha256(b"x").hexdigest())
+    assert {"assistant_lora", "assistant_sha256"} & set(FREE_SETTINGS) == {"assistant_lora"}
 
 
 def test_the_forecast_is_told_of_the_pictures_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch of them is learned in every step, so that the time doubles."""
     for name in ("a.png", "b.jpg", "notes.txt"):
         (tmp_path / name).touch()
-    asked: list[tuple[int, int]] = []
+    asked: list[tuple[int, int, tuple[str, ...]]] = []
 
-    def forecast(training: TrainingSettings, images: int, prior_images: int) -> None:
-        asked.append((images, prior_images))
+    def forecast(training: TrainingSettings, images: int, prior_images: int, captions: Sequence[str]) -> None:
+        asked.append((images, prior_images, tuple(captions)))
 
     kit = replace(makers_module.fake_kit(), forecast=forecast)
     monkeypatch.setattr(makers_module, "fake_kit", lambda: kit)
     for training in ({}, {"prior_images": str(tmp_path)}):
         build_makers(settings(base_model="fake", training=training)).forecast(30)
-    assert asked == [(30, 0), (30, 2)]
+    build_makers(settings(base_model="fake")).forecast(30, ["photo of ohwx ana"])
+    assert asked == [(30, 0, ()), (30, 2, ()), (30, 0, ("photo of ohwx ana",))]
 
 
 def test_without_pytorch_the_device_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

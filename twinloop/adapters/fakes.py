@@ -120,7 +120,7 @@ class FakeDetectors:
 
     fingerprint = "fake-1"
     likeness = USUAL
-    kind = "hand"
+    kind, forms = "hand", ""
     covers = frozenset({"eyes", "expression", "setting", "lighting", "face_quality"})
 
     def detect(self, image: ImageArray) -> list[Face]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from twinloop.errors import NOTHING_MEASURED, ConfigError, TwinLoopError
 
 if TYPE_CHECKING:
     from twinloop.config import Settings
-    from twinloop.ports import DetectorPack
+    from twinloop.ports import Choice, DetectorPack
     from twinloop.stages.observe import Observer
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
@@ -144,10 +144,12 @@ def _detectors(
             "models_dir": models_dir, "files": files, "facets": {}, "missing_models": [str(error)], "usual_files": usual,
         }  # fmt: skip
     files = _files(models_dir, observer.pack, terminal)
-    usual = _usual(models_dir, terminal)
+    usual = _usual(models_dir, terminal, observer.pack.choices)
     missing = list(observer.pack.missing)
     for line in missing:
         terminal.warn(line)
+    for line in observer.pack.optional:
+        terminal.line(f"Optional: {line}")
     facets = _facets(observer)
     terminal.line("\nFacets:")
     for name, state in facets.items():
@@ -164,11 +166,12 @@ def _detectors(
         "facets": facets,
         "identity": identity,
         "missing_models": missing,
+        "optional_models": list(observer.pack.optional),
         "usual_files": usual,
     }
 
 
-def _usual(models_dir: str, terminal: Terminal) -> list[dict[str, Any]]:
+def _usual(models_dir: str, terminal: Terminal, choices: Sequence[Choice] = ()) -> list[dict[str, Any]]:
     """The files that guides name; nothing of them where a built-in pack is asked for."""
     from twinloop.cli.models import usual_lines
     from twinloop.domain.model_roles import pack_and_folder
@@ -177,19 +180,21 @@ def _usual(models_dir: str, terminal: Terminal) -> list[dict[str, Any]]:
 
     if models_dir in (FAKE, NANO):
         return []
-    found = list(usual_files(Path(pack_and_folder(models_dir)[1])))
+    found = list(usual_files(Path(pack_and_folder(models_dir)[1]), choices))
     for line in usual_lines(found):
         terminal.line(line)
     return [usual.to_json() for usual in found]
 
 
 def _by_whom(pack: DetectorPack) -> str:
-    """Which embedder tells people apart, and how sure its limits are; "" where no file was chosen for it."""
+    """Which embedder tells people apart, how sure its limits are, and what its licence asks; "" where no file was chosen for it."""
     from twinloop.domain.embedders import embedder_called
 
     what = next((choice.what for choice in pack.choices if choice.port == "identity"), "")
     kind = embedder_called(what)
-    return "" if kind is None else f" by {kind.name}; its limits are {kind.limits_from}"
+    if kind is None:
+        return ""
+    return "; ".join(filter(None, (f" by {kind.name}", f"its limits are {kind.limits_from}", kind.notice)))
 
 
 def _files(models_dir: str, pack: DetectorPack | None, terminal: Terminal) -> list[dict[str, str]]:

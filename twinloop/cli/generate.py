@@ -40,6 +40,8 @@ FLAGS = {
     "strength": "generation.strength",
     "references": "generation.references",
     "early_reject": "generation.early_reject",
+    "face_detail": "generation.face_detail",
+    "face_detail_below": "generation.face_detail_below",
     "scheduler": "generation.scheduler",
     "offload": "generation.offload",
     "models_dir": "models_dir",
@@ -74,6 +76,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=options.fraction,
         metavar="X",
         help="give up images whose preview fails its target after this share of the steps, such as 0.6 (default: finish all)",
+    )
+    parser.add_argument(
+        "--face-detail",
+        type=options.fraction,
+        metavar="X",
+        help="redraw small faces, enlarged: how much of each is drawn anew, such as 0.4 (default: 0, they stay as they are)",
+    )
+    parser.add_argument(
+        "--face-detail-below",
+        type=options.fraction,
+        metavar="X",
+        help="with --face-detail: faces lower than this share of the image height are small (default: the preset's)",
     )
     options.add_models_dir(parser)
     options.add_facets(parser)
@@ -162,7 +176,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     if args.lora is None:
         terminal.warn("no --lora: the images come from the bare base model, which does not know the person")
     made = _make(order, settings, terminal)
-    terminal.line(f"Generated: {plural(len(made), 'image')} in {output}")
+    redrawn = sum(one.face_detail is not None for one in made)
+    faces = f", {plural(redrawn, 'face')} redrawn" if redrawn else ""
+    terminal.line(f"Generated: {plural(len(made), 'image')}{faces} in {output}")
     early = len(given_up(output))
     if early:
         terminal.line(f"Given up early: {early}, because a preview failed its target ({GENERATION_METADATA} says why)")
@@ -177,16 +193,17 @@ def _make(order: Order, settings: Settings, terminal: Terminal) -> list[MadeImag
     from twinloop.store.clock import SystemClock
 
     facets, _ = wiring.chosen_facets(settings.analysis.plugins, settings.analysis.facets)
-    early = None
-    if settings.generation.early_reject is not None:
+    makers = wiring.build_makers(settings, terminal.warn)
+    early, detail = None, None
+    if settings.generation.early_reject is not None or settings.generation.face_detail:
         observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
         early = steps.early_judge(settings, observer)
-    makers = wiring.build_makers(settings, terminal.warn)
+        detail = steps.face_detail(settings, observer, makers.small_face)
     if makers.notice:
         terminal.warn(makers.notice)
     makers.check(() if order.lora is None else (order.lora,))
     studio = manual.Studio(
-        makers.generator, makers.generation, makers.base_model, makers.style, facets, SystemClock(), early
+        makers.generator, makers.generation, makers.base_model, makers.style, facets, SystemClock(), early, detail
     )
     shots = manual.plan_shots(order, settings, studio, terminal)
     images = plural(len(shots), "image")

@@ -15,6 +15,7 @@ from twinloop.domain.wording import agree, plural
 from twinloop.errors import DownloadError, InputError
 
 if TYPE_CHECKING:
+    from twinloop.stages.fetchable import Fetchable
     from twinloop.stages.models import Brought, Item
     from twinloop.stages.usual_files import Usual
 
@@ -69,6 +70,7 @@ def _file_name(text: str) -> str:
 
 def run_list(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.cli.tables import columns
+    from twinloop.stages.fetchable import fetchable
     from twinloop.stages.models import survey
     from twinloop.stages.usual_files import usual_files
     from twinloop.store.models_folder import check_no_file
@@ -84,15 +86,28 @@ def run_list(args: argparse.Namespace, terminal: Terminal) -> Any:
     for item in items:
         if item.detail:
             terminal.warn(f"{item.path}: {item.detail}")
-    fetchable = [item.name for item in items if item.path is None and item.known is not None and item.known.url]
+    found = list(fetchable(items, args.models_dir))
     usual = list(usual_files(args.models_dir))
     for line in usual_lines(usual):
         terminal.line(line)
-    if fetchable:
-        terminal.line("\nCan be fetched:")
-        at = "" if args.models_dir == Path("models") else f" --models-dir {shlex.quote(str(args.models_dir))}"
-        terminal.line("\n".join(f"  twinloop models pull {name}{at}" for name in fetchable))
+    at = "" if args.models_dir == Path("models") else f" --models-dir {shlex.quote(str(args.models_dir))}"
+    for line in _fetch_lines(found, at):
+        terminal.line(line)
     return [_data(item) for item in items] + [_usual_data(file) for file in usual if file.path is None]
+
+
+def _fetch_lines(found: Sequence[Fetchable], at: str) -> Iterator[str]:
+    """Commands that fetch what is missing; then those for what another file does already."""
+    wanted = [one for one in found if not one.done_by]
+    if wanted:
+        yield "\nCan be fetched:"
+        yield from (f"  twinloop models pull {one.model.name}{at}" for one in wanted)
+    if len(wanted) < len(found):
+        yield "\nCan be fetched, too; a file that is there does the same work:"
+    for one in found:
+        if one.done_by:
+            yield f"  twinloop models pull {one.model.name}{at}"
+            yield f"    ({one.done_by} does its work)"
 
 
 def usual_lines(found: Sequence[Usual]) -> Iterator[str]:

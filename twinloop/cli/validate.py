@@ -64,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--sharpness-share",
         type=float,
         metavar="X",
-        help="least face sharpness, as a share of the real photos' (default: 0.3)",
+        help="least face sharpness, as a share of the real photos' (default: the detectors' own, which is 0.3; with nano 0.03)",
     )
     limits.add_argument("--min-brightness", type=float, metavar="X", help="least mean grey, 0-255 (default: 30)")
     limits.add_argument("--max-brightness", type=float, metavar="X", help="largest mean grey, 0-255 (default: 225)")

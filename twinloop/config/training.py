@@ -149,7 +149,7 @@ class TrainingConfig(Section):
     loss: Literal["l2", "huber", "smooth_l1"] = Field(
         "l2", description="what an error costs: its square, or less beyond a threshold, so that odd pictures teach less"
     )
-    huber_c: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+    huber_c: Annotated[float, Field(ge=1e-6, le=1.0)] = Field(
         0.1,
         description="of the losses huber and smooth_l1: the threshold at pure noise; small = more like an absolute error",
     )

@@ -109,6 +109,18 @@ class HandShape:
     presence: float
     spread: float
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, HandShape):
+            return NotImplemented
+        return self._numbers == other._numbers and np.array_equal(self.landmarks, other.landmarks)
+
+    def __hash__(self) -> int:
+        return hash(self._numbers)
+
+    @property
+    def _numbers(self) -> tuple[float, float, float]:
+        return self.handedness, self.presence, self.spread
+
 
 @dataclass(frozen=True)
 class Part:

@@ -71,12 +71,6 @@ def role_at(path: Path) -> Role | None:
     return role_of(path.name)
 
 
-def kind_of(role: Role, name: str) -> str:
-    """What a file of this role and name is, as people call it."""
-    kind = embedder_of(name) if role is Role.EMBEDDER else None
-    return role.value if kind is None else kind.name
-
-
 @dataclass(frozen=True)
 class Need:
     """One thing the product can measure, and what brings it.
@@ -85,12 +79,14 @@ class Need:
         port: ``faces``, ``head pose``, ``hands``, ``eyes and expression``, ``face quality``, ``identity``, ``setting``.
         choices: alternatives; each is a set of roles that must all be there.
         get: names and homes of files that fill it. without: what then is, after "so".
+        optional: whether everything works without it; then it is not called missing.
     """
 
     port: str
     choices: tuple[frozenset[Role], ...]
     get: str
     without: str
+    optional: bool = False
 
 
 NEEDS = (
@@ -118,6 +114,7 @@ NEEDS = (
         "face quality", (frozenset({Role.FACE_QUALITY}),),
         "ediffiqa_tiny_jun2024.onnx (opencv/opencv_zoo)",
         "face quality is not measured: it is no part of the overall score, and smeared faces are told by their sharpness and likeness alone",
+        optional=True,
     ),
     Need(
         "identity", (frozenset({Role.EMBEDDER}),),
@@ -128,6 +125,7 @@ NEEDS = (
         "setting", (frozenset({Role.TAGGER}),),
         "model.onnx and selected_tags.csv of a WD14-type tagger (SmilingWolf/wd-swinv2-tagger-v3 on huggingface.co) into a folder wd14 in it",
         "setting (indoors, outdoors, studio, street) is not measured",
+        optional=True,
     ),
 )  # fmt: skip
 
@@ -152,6 +150,10 @@ def why_blind(needs: Sequence[str]) -> str:
     return f"no detector for: {', '.join(needs)}"
 
 
+BLIND_BY_CHOICE = frozenset(why_blind((need.port,)) for need in NEEDS if need.optional)
+"""Reasons that name nothing but what is optional."""
+
+
 AUTO = "auto"
 _ANY = frozenset({Role.TAGGER})
 """Roles that every pack takes."""
@@ -162,7 +164,16 @@ PACKS: Mapping[str, frozenset[Role]] = {
         {Role.FACE_YOLO, Role.HAND_YOLO, Role.EYES_YOLO, Role.POSE_FSANET, Role.FACE_QUALITY, Role.EMBEDDER, *_ANY}
     ),
     "onnx": frozenset(
-        {Role.FACE_YUNET, Role.POSE_FSANET, Role.PALM, Role.HAND, Role.FACE_TASK, Role.FACE_QUALITY, Role.EMBEDDER, *_ANY}
+        {
+            Role.FACE_YUNET,
+            Role.POSE_FSANET,
+            Role.PALM,
+            Role.HAND,
+            Role.FACE_TASK,
+            Role.FACE_QUALITY,
+            Role.EMBEDDER,
+            *_ANY,
+        }
     ),
     "mediapipe": frozenset({Role.FACE_TASK, Role.PALM, Role.HAND, Role.FACE_QUALITY, Role.EMBEDDER, *_ANY}),
 }

@@ -28,6 +28,7 @@ class Observation:
         phash: 64-bit perceptual hash (DCT) of the image as 16 hex digits.
         fingerprint: of the models and code that measured.
         origin: ``real`` or ``synthetic`` (from the mark in the file itself).
+        forms: what was told of the form of parts (`PartDetector.forms`), from which no measure follows; "" = nothing.
     """
 
     sha256: str
@@ -40,6 +41,7 @@ class Observation:
     phash: str
     fingerprint: str
     origin: str = "real"
+    forms: str = ""
 
     @property
     def face(self) -> Face | None:

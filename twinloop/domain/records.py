@@ -72,10 +72,15 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Mask:
-    """A grey picture that says where a photo is learned (white) and where not (black); ``sha256`` of the file."""
+    """A grey picture that says where a photo is learned (white) and where not (black).
+
+    Attributes:
+        sha256: of the file. photo: sha256 of the photo that it belongs to.
+    """
 
     path: Path
     sha256: str
+    photo: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,9 +33,10 @@ MASKED = "masks"
 
 @dataclass(frozen=True)
 class Gathered:
-    """A dataset as found. ``made``: paths of synthetic images. ``uncaptioned``, ``left_out``: (file, reason)."""
+    """A dataset as found. ``root``: folder of its photos. ``made``: paths of synthetic images. ``uncaptioned``, ``left_out``: (file, reason)."""
 
     name: str
+    root: Path
     samples: tuple[TrainingSample, ...]
     made: frozenset[Path]
     uncaptioned: tuple[str, ...]
@@ -65,7 +67,7 @@ def with_masks(gathered: Gathered, folder: str | None) -> Gathered:
     """
     if folder is None:
         return gathered
-    masks = masks_of(Path(folder), [sample.path for sample in gathered.samples])
+    masks = masks_of(Path(folder), gathered.root, [sample.path for sample in gathered.samples])
     return replace(gathered, samples=tuple(replace(one, mask=masks.get(one.path)) for one in gathered.samples))
 
 
@@ -77,7 +79,14 @@ def _of_run(record: Path) -> Gathered:
             f"{record} is no dataset of a run ({error}). Name a folder of photos, or a dataset_iterN.json."
         ) from error
     left_out = tuple((Path(m.path).name, "weight 0") for m in members if m.weight <= 0)
-    return Gathered(record.stem, _samples(members), _made(members), (), left_out)
+    root = _root(members) if members else record.parent
+    return Gathered(record.stem, root, _samples(members), _made(members), (), left_out)
+
+
+def _root(members: Sequence[Member]) -> Path:
+    """The folder in which all photos of a run lie, as far as their paths tell it."""
+    folders = [str(Path(member.path).absolute().parent) for member in _originals(members) if member.origin == "real"]
+    return Path(os.path.commonpath(folders))
 
 
 def _samples(members: Sequence[Member]) -> tuple[TrainingSample, ...]:
@@ -116,7 +125,9 @@ def _of_folder(folder: Path, trigger: str, limits: MergeLimits) -> Gathered:
         for m in whole.members
         if m.path not in paths
     ]
-    return Gathered(folder.resolve().name, _samples(kept), _made(members), tuple(uncaptioned), (*left_out, *too_many))
+    return Gathered(
+        folder.resolve().name, folder, _samples(kept), _made(members), tuple(uncaptioned), (*left_out, *too_many)
+    )
 
 
 @dataclass(frozen=True)

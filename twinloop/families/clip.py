@@ -66,7 +66,8 @@ def _words(text: str, places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, 
     """What stands between blanks, as the places of its first token and of the one behind its last."""
     first = 0
     for place, ((_, end), (start, _)) in enumerate(pairwise(places), 1):
-        if text[end:start].isspace():
+        # a gap may also hold what the tokenizer put together with the letter before: decomposed accents, as macOS writes them
+        if any(letter.isspace() for letter in text[end:start]):
             yield first, place
             first = place
     if places:

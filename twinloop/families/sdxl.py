@@ -124,6 +124,7 @@ FAMILY = Family(
                 preset="nano", steps=220, rank=16, alpha=16.0, learning_rate=1e-3, batch_size=8, resolution=256, seed=0,
                 warmup_steps=10, min_snr_gamma=0.0, noise_offset=0.0, checkpoint_every=40, keep_trigger=False,
             ),
+            small_face=0.55,  # only its close-ups have good faces (docs/log.md)
             style="full",  # the captions that it was trained on say of every face whether the eyes are open
             aspect_buckets=False,
             true_sizes=False,

@@ -30,13 +30,17 @@ _KINDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("model.layers.0.self_attn.q_proj.weight",),
     ),
 }  # fmt: skip
-#: (Tensor, its second axis) -> what it is that takes so many channels.
-_INPUTS: Mapping[tuple[str, int], str] = {
-    ("input_blocks.0.0.weight", 9): "an inpainting model, which takes a mask",
-    ("input_blocks.0.0.weight", 8): "an InstructPix2Pix model, which takes a picture",
-    ("input_blocks.0.0.weight", 5): "a depth model, which takes a map of depths",
-    ("img_in.weight", 384): "a FLUX.1 Fill model, which takes a mask",
-}
+#: (Tensor, its second axis, another tensor that it has) -> what it is that takes so many channels.
+_INPUTS: Mapping[tuple[str, int, str], str] = {
+    ("input_blocks.0.0.weight", 9, ""): "an inpainting model, which takes a mask",
+    ("input_blocks.0.0.weight", 8, ""): "an InstructPix2Pix model, which takes a picture",
+    ("input_blocks.0.0.weight", 5, ""): "a depth model, which takes a map of depths",
+    ("img_in.weight", 384, ""): "a FLUX.1 Fill model, which takes a mask",
+    # FLUX.2 has as many channels, and no such layer in its blocks
+    ("img_in.weight", 128, "double_blocks.0.img_mod.lin.weight"): "a FLUX.1 Canny or Depth model, which takes a map of edges or of depths",
+}  # fmt: skip
+_PACKED = ".quant_state.bitsandbytes__"
+"""In the names of what bitsandbytes keeps beside weights of 4 bits."""
 
 
 def stranger(shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -44,10 +48,16 @@ def stranger(shapes: Mapping[str, tuple[int, ...]]) -> str:
     if any(name.endswith(_LORA) for name in shapes):
         return "a LoRA, which belongs into generation.extra_loras"
     held = {name.removeprefix(PREFIX): shape for name, shape in shapes.items()}
-    for (name, channels), what in _INPUTS.items():
-        if held.get(name, ())[1:2] == (channels,):
+    for (name, channels, other), what in _INPUTS.items():
+        if held.get(name, ())[1:2] == (channels,) and (not other or other in held):
             return what
     return next((what for what, groups in _KINDS.items() if any(_holds(held, group) for group in groups)), "")
+
+
+def is_packed(shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether its weights are packed in 4 bits by bitsandbytes: two numbers to a byte, one column of bytes."""
+    first = next((shape for name, shape in shapes.items() if name.removeprefix(PREFIX) == "img_in.weight"), ())
+    return first[1:] == (1,) or any(_PACKED in name for name in shapes)
 
 
 def _holds(held: Collection[str], group: tuple[str, ...]) -> bool:

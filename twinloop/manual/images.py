@@ -123,7 +123,12 @@ def _begin(shots: Sequence[Shot], order: Order, context: GenerationContext) -> N
             "limits": dataclasses.asdict(judge.limits),
         }
     if context.detail is not None:
-        record["face_detail"] = {**context.detail.to_json(), "observer": context.detail.observer.fingerprint}
+        detail = context.detail
+        record["face_detail"] = {
+            **detail.to_json(),
+            "observer": detail.observer.fingerprint,
+            "limits": dataclasses.asdict(detail.limits),
+        }
     record = json.loads(json.dumps(record))  # as it will be read back
     kept = order.output / RECORD
     if not kept.exists():

@@ -79,7 +79,8 @@ def _beside(photos: Photos, settings: Settings, dataset: Dataset, reporter: Repo
     """What the training uses beside the dataset."""
     faces = faces_of(photo.seen for photo in photos.selection.photos) if settings.training.face_weight != 1.0 else {}
     named = settings.training.masks
-    masks = masks_of(Path(named), [Path(member.path) for member in dataset.members]) if named else {}
+    members = [Path(member.path) for member in dataset.members]
+    masks = masks_of(Path(named), photos.folder, members) if named else {}
     if named:
         say_how_many(len(masks), len(dataset.members), reporter)
     return Beside(faces, Path(settings.training.prior_images) if settings.training.prior_images else None, masks)

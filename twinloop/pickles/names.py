@@ -39,6 +39,8 @@ PLAIN_TYPES = (
 PLAIN: frozenset[Pair] = frozenset((module, name) for module in BUILTINS for name in PLAIN_TYPES)
 
 _PATHS = ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath")
+DECIMAL: Pair = ("decimal", "Decimal")
+FRACTION: Pair = ("fractions", "Fraction")
 PATTERN: Pair = ("re", "_compile")
 TIME_PARTS: Pair = ("time", "struct_time")
 TORCH_VERSION: Pair = ("torch.torch_version", "TorchVersion")
@@ -48,7 +50,7 @@ ZONES: frozenset[Pair] = frozenset({ZONE, ZONE_MAKER})
 #: Values that never change: made from data only, compared and hashed without calling anything the file could give them.
 VALUES: frozenset[Pair] = frozenset(
     {
-        ("decimal", "Decimal"), ("fractions", "Fraction"), ("uuid", "UUID"), ("torch", "Size"), ("torch", "device"),
+        DECIMAL, FRACTION, ("uuid", "UUID"), ("torch", "Size"), ("torch", "device"),
         ("torch.serialization", "_get_layout"), ("torchvision.transforms.functional", "InterpolationMode"),
         *(("datetime", name) for name in ("date", "datetime", "time", "timedelta", "timezone")),
         *((module, name) for module in ("pathlib", "pathlib._local") for name in _PATHS),

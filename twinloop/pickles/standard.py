@@ -9,6 +9,8 @@ from typing import Any
 from twinloop.pickles.budget import Budget
 from twinloop.pickles.data import is_data
 from twinloop.pickles.names import (
+    DECIMAL,
+    FRACTION,
     FUNCTIONS,
     GENERIC_ALIAS,
     GETITEM,
@@ -39,6 +41,11 @@ _PATTERN_FLAGS = int(re.IGNORECASE | re.LOCALE | re.MULTILINE | re.DOTALL | re.U
 #: A name of a time zone leads to a file of that name among Python's own: no way out of that folder.
 _ZONE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,30}(/[A-Za-z0-9_+-]{1,30}){0,2}")
 _NUMBER_CODES = frozenset("bBuhHiIlLqQfd")
+#: As both write themselves. With a large exponent a fraction, or the whole number of a decimal, takes hours and all memory.
+_DECIMAL = re.compile(r"[+-]?(\d{1,4000}(\.\d{0,4000})?(E[+-]?\d{1,4})?|Infinity|s?NaN\d{0,20})", re.ASCII)
+_FRACTION = re.compile(r"-?\d{1,4000}(/\d{1,4000})?", re.ASCII)
+_LONGEST_NUMBER = 14_000
+"""Bits of a numerator or denominator."""
 
 
 def _never(_: Args, __: Budget) -> bool:
@@ -67,6 +74,23 @@ def _pattern(args: Args, _: Budget) -> bool:
     match args:
         case (str() | bytes() as text, int() as flags):
             return len(text) <= _LONGEST_PATTERN and flags & ~_PATTERN_FLAGS == 0
+    return False
+
+
+def _decimal(args: Args, _: Budget) -> bool:
+    match args:
+        case (str() as text,):
+            return _DECIMAL.fullmatch(text) is not None
+    return False
+
+
+def _fraction(args: Args, _: Budget) -> bool:
+    """As text; from Python 3.12 on numerator and denominator."""
+    match args:
+        case (str() as text,):
+            return _FRACTION.fullmatch(text) is not None
+        case (int() as above, int() as below):
+            return max(above.bit_length(), below.bit_length()) <= _LONGEST_NUMBER
     return False
 
 
@@ -156,6 +180,8 @@ STANDARD: Mapping[Pair, Callable[[Args, Budget], bool]] = {
     **dict.fromkeys(ZONES, _zone),
     PATTERN: _pattern,
     TIME_PARTS: _time_parts,
+    DECIMAL: _decimal,
+    FRACTION: _fraction,
     LOGGER: _logger,
     NUMBERS: _numbers,
     NUMBERS_MAKER: _numbers_of_bytes,

@@ -41,6 +41,13 @@ class PartDetector(Protocol):
     def fingerprint(self) -> str: ...
     @property
     def kind(self) -> str: ...
+    @property
+    def forms(self) -> str:
+        """What it says of how its parts are formed (`Part.shape`, `Part.box_only`), with a version; "" = nothing.
+
+        No part of ``fingerprint``: nothing that is measured follows from it.
+        """
+        ...
 
     def parts(self, image: ImageArray, faces: Sequence[Face]) -> list[Part]:
         """Parts of ``kind`` in pixels of ``image``; faces are given because palms are easily mistaken for them."""
@@ -139,6 +146,7 @@ class DetectorPack:
             None = that is not known of the scale, or there is none.
         least_sharpness: from which share of the real photos' face sharpness on a made face counts as sharp.
         slow: measurers of the whole picture that take too long for a scan of very many photos; the ruler alone asks them.
+        optional: human lines as in ``missing``, of what everything works without: no reason to warn.
     """
 
     name: str
@@ -152,6 +160,7 @@ class DetectorPack:
     least_face_quality: float | None = None
     least_sharpness: float = LEAST_SHARPNESS
     slow: tuple[Measurer, ...] = ()
+    optional: tuple[str, ...] = ()
 
     @property
     def spoken(self) -> str:

@@ -134,7 +134,7 @@ def _cautions(run: RunRecord, changes: Mapping[str, Estimate]) -> list[str]:
     if run.scores and "identity" not in run.scores[0].metrics:
         why = f": {run.identity.why}" if run.identity is not None and run.identity.why else ""
         notes.append(f"Identity was not measured{why}.")
-    if run.scores and (note := _quality_note(run.scores[0])):
+    if run.scores and (note := _quality_note(run, run.scores[0])):
         notes.append(note)
     panel = run.scores[0].metrics["overall"].n if run.scores and "overall" in run.scores[0].metrics else 0
     if 0 < panel < 12:
@@ -142,16 +142,21 @@ def _cautions(run: RunRecord, changes: Mapping[str, Estimate]) -> list[str]:
     return notes
 
 
-def _quality_note(first: PanelScore) -> str:
+_EVER_MEASURED = ("nano", "fake")
+"""Packs of detectors that measured face quality before `CONFIDENCE_NO_QUALITY`; those of model files had nothing for it then."""
+
+
+def _quality_note(run: RunRecord, first: PanelScore) -> str:
     """What there is to say of the panel's face quality; "" where it was measured as it is now."""
     if "quality" not in first.metrics:
         return (
             "Face quality is no part of the overall score: the detectors do not measure it, or the photos show too few heads of some angle "
             "to compare with."
         )
-    if first.ruler < CONFIDENCE_NO_QUALITY:
+    pack = run.detectors.partition("|")[2].partition("+")[0]
+    if first.ruler < CONFIDENCE_NO_QUALITY and pack not in _EVER_MEASURED:
         return (
-            "This run was begun with an older version: where its detectors have no measure of face quality, the face detector's "
+            "This run was begun with an older version, and its detectors have no measure of face quality: the face detector's "
             "confidence stands for it, which is lower for turned heads."
         )
     return ""

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from twinloop.checks.base import Limits
+from twinloop.checks.base import Check, Limits
 from twinloop.checks.face import FaceQuality, faces_that_count
+from twinloop.checks.target import OnTarget
 from twinloop.domain.faces import ImageArray
 from twinloop.domain.patches import Patch, patch_around
 from twinloop.domain.shots import Shot, derive_seed
@@ -23,6 +24,8 @@ from twinloop.ports import GenerationSettings, Generator
 from twinloop.stages.early import results_of
 from twinloop.stages.observe import Observer
 
+DECISIVE: tuple[Check, ...] = (FaceQuality(), OnTarget())
+"""Whose answers make redrawing a waste. What they cannot tell is no reason against it."""
 MARGIN = 1.7
 """Side of the cut as a multiple of the face box: the face then fills as much of it as of a close-up (docs/log.md)."""
 STEP = 64
@@ -37,7 +40,8 @@ class FaceDetail:
 
     Attributes:
         strength: 0..1, how much of a face is drawn anew. below: height of the face box as a share of the picture's, under which it is.
-        observer: whose detectors look at them. limits: those of the checks; a face of enough quality stays as it is. margin: side of the cut over the longer side of the face box.
+        observer: whose detectors look at them. limits: those of the checks: a face of enough quality stays as it is.
+        margin: side of the cut over the longer side of the face box.
     """
 
     strength: float
@@ -67,18 +71,19 @@ class FaceDetail:
         return [self._pasted(shot, pixels, patches[shot.key], copies.get(shot.key)) for shot, pixels in made]
 
     def _patch(self, shot: Shot, pixels: ImageArray, enlarged: int) -> Patch | None:
-        """Where the picture's face is redrawn; None = not at all: none or several, not small, nothing to gain, or good as it is."""
+        """Where the picture's face is redrawn; None = not at all: none or several, not small, or nothing to gain."""
         height, width = pixels.shape[:2]
         found = faces_that_count(self.observer.faces(pixels))
         if not shot.face_prompt or len(found) != 1 or found[0].box.height >= self.below * height:
             return None
         patch = patch_around(found[0].box, width, height, self.margin)
-        return patch if patch.side < enlarged and not self._is_good(shot, pixels) else None
+        return patch if patch.side < enlarged and self._is_worth_it(shot, pixels) else None
 
-    def _is_good(self, shot: Shot, pixels: ImageArray) -> bool:
-        """Whether the check of face quality lets the face pass; not where quality is not measured, or no limit is known."""
-        results = results_of(shot, pixels, self.observer, self.limits, (FaceQuality(),))
-        return any(result.outcome is Outcome.APPROVED for result in results)
+    def _is_worth_it(self, shot: Shot, pixels: ImageArray) -> bool:
+        """Whether a better face can get the image approved: it cannot where the face is good already, or something else was asked for."""
+        results = results_of(shot, pixels, self.observer, self.limits, DECISIVE)
+        said = {result.name: result.outcome for result in results}
+        return said.get("face_quality") is not Outcome.APPROVED and said.get("on_target") is not Outcome.REJECTED
 
     def _pasted(self, shot: Shot, pixels: ImageArray, patch: Patch | None, copy: ImageArray | None) -> Redrawn:
         if patch is None or copy is None:

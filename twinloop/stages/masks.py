@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from twinloop.domain.wording import plural
 from twinloop.errors import InputError, UnreadableImage
 from twinloop.ports import Reporter
 from twinloop.store.images import find_images, upright_size
-from twinloop.store.masks import mask_beside, masks_in, read_mask
+from twinloop.store.masks import masks_of_photos, read_mask
 
 ALIKE = 0.02
 """Share by which the aspect ratio of a mask may differ from its photo's: small masks are rounded."""
@@ -24,24 +25,26 @@ def check_masks(folder: Path, photos: Path) -> None:
     Raises:
         InputError: none, or one that is wrong; says which.
     """
-    if not masks_of(folder, find_images(photos)):
+    if not masks_of(folder, photos, find_images(photos)):
         raise InputError(
             f"training.masks: no picture in {folder} has the name of a photo in {photos}. The mask of IMG_1.jpg is IMG_1.png, "
             "or IMG_1-masklabel.png."
         )
 
 
-def masks_of(folder: Path, photos: Iterable[Path]) -> dict[Path, Mask]:
+def masks_of(folder: Path, root: Path, photos: Iterable[Path]) -> dict[Path, Mask]:
     """Photo -> its mask, for those that have one. A photo that cannot be read has none: others tell that.
 
+    Args:
+        root: the folder in which the photos lie; a mask is looked for at the same place in ``folder`` first.
+
     Raises:
-        InputError: masks that cannot be read, are black all over, or have another shape than their photo.
+        InputError: masks that cannot be read, are black all over, have another shape than their photo, or may be of several.
     """
-    masks, found, wrong = masks_in(folder), dict[Path, Mask](), list[str]()
-    for photo in photos:
-        path = mask_beside(masks, photo)
-        size = None if path is None else _size(photo)
-        if path is None or size is None:
+    found, wrong = dict[Path, Mask](), list[str]()
+    for photo, path in masks_of_photos(photos, folder, root).items():
+        data, size = _read(photo)
+        if size is None:
             continue
         try:
             grey, sha256 = read_mask(path)
@@ -53,7 +56,7 @@ def masks_of(folder: Path, photos: Iterable[Path]) -> dict[Path, Mask]:
             wrong.append(f"{path} is {width} x {height}, and the photo is seen as {size[0]} x {size[1]}")
         elif not grey.any():
             wrong.append(f"{path} is black all over, so that nothing would be learned")
-        found[photo] = Mask(path, sha256)
+        found[photo] = Mask(path, sha256, hashlib.sha256(data).hexdigest())
     if wrong:
         more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
         raise InputError(f"training.masks: {'; '.join(wrong[:_NAMED])}{more}. Correct them or move them away.")
@@ -65,9 +68,10 @@ def say_how_many(masks: int, photos: int, reporter: Reporter) -> None:
     reporter.line(f"{masks} of {plural(photos, 'picture')} with a mask; where there is none, all of it is learned")
 
 
-def _size(photo: Path) -> tuple[int, int] | None:
-    """Width and height as a photo is seen."""
+def _read(photo: Path) -> tuple[bytes, tuple[int, int] | None]:
+    """A photo's file, and its width and height as it is seen; None = it cannot be read."""
     try:
-        return upright_size(photo.read_bytes())
+        data = photo.read_bytes()
+        return data, upright_size(data)
     except (OSError, UnreadableImage):
-        return None
+        return b"", None

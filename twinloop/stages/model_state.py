@@ -8,11 +8,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from twinloop.domain.embedders import embedder_of
-from twinloop.domain.model_roles import AUTO, OTHER_HALF, PACKS, WORK, Role, kind_of
+from twinloop.domain.model_roles import AUTO, OTHER_HALF, PACKS, WORK, Role
 from twinloop.domain.wording import agree
 from twinloop.pickles import Policy
 from twinloop.pickles.inspection import Safety
 from twinloop.stages.inspect_models import ENDINGS, inspect_file
+from twinloop.store.atomic import sha256_file
 from twinloop.store.models_folder import FoundModel, ModelsReport, model_paths, problem_of
 
 
@@ -60,10 +61,9 @@ def file_states(report: ModelsReport, opened: Collection[Path], pack: str = AUTO
 
 
 def _told(model: FoundModel) -> str:
-    """What a file is, and what its licence keeps people from."""
-    name = model.path.name
-    kind = embedder_of(name) if model.role is Role.EMBEDDER else None
-    return kind_of(model.role, name) + (f"; {kind.notice}" if kind is not None and kind.notice else "")
+    """What a file is, and what its licence keeps people from; of an embedder by its content, where that is known, whatever it is called."""
+    kind = embedder_of(model.path.name, sha256_file(model.path)) if model.role is Role.EMBEDDER else None
+    return model.role.value if kind is None else "; ".join(filter(None, (kind.name, kind.notice)))
 
 
 def _why_closed(model: FoundModel, report: ModelsReport, opened: Collection[Path], pack: str) -> str:

@@ -41,8 +41,14 @@ class Observer:
 
     @property
     def fingerprint(self) -> str:
+        """Of all that measures: figures of two observers compare where it is the same."""
         measuring = ",".join(f.name for f in self.facets if isinstance(f, MeasuringFacet))
         return "|".join((pixels.VERSION, self.pack.fingerprint, measuring, self.plugins))
+
+    @property
+    def forms(self) -> str:
+        """What is told of the form of parts beside all that is measured; "" = nothing."""
+        return ",".join(part.forms for part in self.pack.parts if part.forms)
 
     @property
     def likeness(self) -> Likeness:
@@ -97,6 +103,7 @@ class Observer:
             sha256=image.sha256, width=array.shape[1], height=array.shape[0], faces=tuple(faces), parts=parts,
             measures={name: float(value) for name, value in measures.items()}, measured=self.measured,
             phash=pixels.perceptual_hash(array), fingerprint=self.fingerprint, origin=image.origin,
+            forms=self.forms,
         )  # fmt: skip
         return self._with_facet_measures(array, seen)
 
@@ -139,29 +146,42 @@ def observe_files(
     paths: Sequence[Path], observer: Observer, catalog: Catalog, reporter: Reporter, label: str
 ) -> Iterator[Seen]:
     """Observe files in order; known content is looked up, unchanged files are not even read. Unreadable ones are passed on with the reason."""
-    fingerprint = observer.fingerprint
+    memory = _Memory(catalog, observer.fingerprint, observer.forms)
     for number, path in enumerate(paths, 1):
-        yield _observe_one(path, observer, catalog, fingerprint)
+        yield _observe_one(path, observer, memory)
         reporter.progress(label, number, len(paths))
 
 
-def _observe_one(path: Path, observer: Observer, catalog: Catalog, fingerprint: str) -> Seen:
+@dataclass(frozen=True)
+class _Memory:
+    """What the catalogue holds of an observer of this fingerprint that tells the same of the form of parts."""
+
+    catalog: Catalog
+    fingerprint: str
+    forms: str
+
+    def get(self, sha256: str) -> Observation | None:
+        known = self.catalog.get(sha256, self.fingerprint)
+        return known if known is not None and known.forms == self.forms else None
+
+
+def _observe_one(path: Path, observer: Observer, memory: _Memory) -> Seen:
     try:
         stat = path.stat()
     except OSError as error:
         return Seen(path, None, f"cannot be read: {error.strerror or error}")
-    known = catalog.known_file(path, stat)
+    known = memory.catalog.known_file(path, stat)
     if known is not None:
-        remembered = catalog.get(known[0], fingerprint)
+        remembered = memory.get(known[0])
         if remembered is not None:
             return Seen(path, dataclasses.replace(remembered, origin=known[1]))
     try:
         image = load_image(path)
     except UnreadableImage as error:
         return Seen(path, None, str(error))
-    seen = catalog.get(image.sha256, fingerprint) or observer.observe(image)
-    catalog.put(seen)
-    catalog.remember_file(path, stat, image.sha256, image.origin)
+    seen = memory.get(image.sha256) or observer.observe(image)
+    memory.catalog.put(seen)
+    memory.catalog.remember_file(path, stat, image.sha256, image.origin)
     return Seen(path, seen)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from twinloop.domain.records import LoRA, PanelScore
 from twinloop.domain.shots import Gap
 from twinloop.domain.statistics import Estimate, wilson
 from twinloop.stages import decide
+from twinloop.stages.analyze import gaps_from_json
 from twinloop.stages.assess import compare
 from twinloop.stages.decide import RoundFacts, Stop
 from twinloop.stages.validate import Tally
+
+T = TypeVar("T", LoRA, PanelScore)
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,44 @@ def history_json(result: RunResult, person: str, base_model: str) -> dict[str, A
         "best_against_v1": {name: estimate.to_json() for name, estimate in change.items() if estimate is not None},
         "stop": None if result.stop is None else result.stop.to_json(),
     }
+
+
+def result_from_json(data: Mapping[str, Any]) -> RunResult:
+    """What `history_json` wrote.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is no such record.
+    """
+    loras = tuple(LoRA.from_json(item) for item in data["loras"])
+    scores = tuple(PanelScore.from_json(item) for item in data["panel"])
+    rounds = tuple(_round_from_json(item, loras, scores) for item in data["iterations"])
+    stop = None if data["stop"] is None else Stop.from_json(data["stop"])
+    return RunResult(stop, int(data["best_version"]), loras, scores, rounds, data["gaps_left"])
+
+
+def _round_from_json(data: Mapping[str, Any], loras: Sequence[LoRA], scores: Sequence[PanelScore]) -> Round:
+    version, started_from = int(data["lora_version"]), int(str(data["generated_with"]).removeprefix("v"))
+    counts = Tally(
+        int(data["approved"]), int(data["rejected"]), int(data["unsure"]), float(data["quality_score"]),
+        int(data.get("rejected_early", 0)),
+    )  # fmt: skip
+    gain = data["improvement"]
+    facts = RoundFacts(
+        int(data["iteration"]), int(data["gap_count"]), counts.approved, counts.total,
+        None if gain is None else Estimate.from_json(gain), tuple(data["drifted"]), trained=version != started_from,
+    )  # fmt: skip
+    return Round(
+        facts, gaps_from_json({"recommendations": data["gaps"]}), counts, int(data["merged"]),
+        _of_version(loras, version), _of_version(scores, version), started_from, bool(data["rolled_back"]),
+    )  # fmt: skip
+
+
+def _of_version(things: Sequence[T], version: int) -> T:
+    """Raises ValueError: there is none."""
+    found = [thing for thing in things if thing.version == version]
+    if not found:
+        raise ValueError(f"no version {version}")
+    return found[0]
 
 
 def _round_json(entry: Round) -> dict[str, Any]:

@@ -47,8 +47,8 @@ class Terms:
         """What a file is trained with, as JSON; where its checkpoints are measured, also which and with how much patience."""
         trial = self.pauses.trial
         measured = {} if trial is None else {"checkpoints": list(trial.steps), "early_stop": trial.patience}
-        hashes = sorted(mask.sha256 for mask in self.beside.masks.values())
-        masks = {"masks": sha256(json.dumps(hashes).encode()).hexdigest()} if hashes else {}
+        pairs = sorted((mask.photo, mask.sha256) for mask in self.beside.masks.values())
+        masks = {"masks": sha256(json.dumps(pairs).encode()).hexdigest()} if pairs else {}
         return {**decisive(self.settings), **masks, **measured, **self.base}
 
     def met_by(self, record: Mapping[str, Any]) -> bool:

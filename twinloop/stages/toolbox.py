@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from twinloop.domain.forecast import Forecast
 from twinloop.ports import Clock, GenerationSettings, Generator, Reporter, Trainer, TrainingSettings
 from twinloop.stages.observe import Observer
 
 
-def _unknown(images: int) -> None:
+class Forecaster(Protocol):
+    """What a training will need."""
+
+    def __call__(self, images: int, captions: Sequence[str] = ()) -> Forecast | None:
+        """Of one on so many images, with these captions where they are known; None where it cannot be told."""
+
+
+def _unknown(images: int, captions: Sequence[str] = ()) -> None:
     """Nothing can be told about what a training will need."""
 
 
@@ -23,7 +31,7 @@ class Makers:
         generation: the settings in force (the user's over the family's). training: the same for a dataset of so many images.
         small_face: height of a face as a share of the picture's, under which it is redrawn where that is wanted.
         style: of prompts, ``prose`` or ``tags``. base_model: as the user named it.
-        forecast: what a training on so many images will need here, None where it cannot be told; loads the base.
+        forecast: what a training will need here; loads the base.
     """
 
     generator: Callable[[], Generator]
@@ -33,7 +41,7 @@ class Makers:
     style: str
     base_model: str
     small_face: float = 0.0
-    forecast: Callable[[int], Forecast | None] = _unknown
+    forecast: Forecaster = _unknown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinloop.domain.model_roles import WORK
 from twinloop.domain.usual_files import USUAL_FILES, UsualFile
+from twinloop.domain.wording import agree
+from twinloop.ports import Choice
 from twinloop.store.models_folder import ModelsReport, resolve_models_dir
 
 
@@ -17,13 +20,15 @@ class Usual:
 
     Attributes:
         path: None where it is not there. problem: why it cannot be used; "" = it can, or is not there.
-        instead: names of the files that do its work there; () = none does.
+        instead: names of the files that do its work there, or could; () = none.
+        opened: whether these are the ones that a pack opened for this work; otherwise they lie there and no more is known.
     """
 
     file: UsualFile
     path: Path | None
     problem: str
     instead: tuple[str, ...]
+    opened: bool = False
 
     @property
     def state(self) -> str:
@@ -38,7 +43,7 @@ class Usual:
         if self.state == "there":
             return "there"
         if self.instead:
-            verb = "does" if len(self.instead) == 1 else "do"
+            verb = agree(len(self.instead), "does", "do") if self.opened else "could do"
             return f"{self.state}; {' and '.join(self.instead)} {verb} its work"
         return f"{self.state}, and nothing does its work; {self.file.get} would"
 
@@ -49,13 +54,21 @@ class Usual:
         }  # fmt: skip
 
 
-def usual_files(folder: Path) -> Iterator[Usual]:
-    """Each of `USUAL_FILES` as it is in this folder, which need not be there. Opens no model."""
+def usual_files(folder: Path, choices: Sequence[Choice] = ()) -> Iterator[Usual]:
+    """Each of `USUAL_FILES` as it is in this folder, which need not be there. Opens no model.
+
+    Args:
+        choices: what a pack of detectors opened there; of those it is said that they do the work.
+    """
     report = resolve_models_dir(folder) if folder.is_dir() else ModelsReport(folder, ())
     for file in USUAL_FILES:
         found = next((model for model in report.found if model.path.name.lower() == file.name), None)
         problem = "" if found is None or found.problem is None else found.problem
-        yield Usual(file, None if found is None else found.path, problem, _instead(file, report))
+        path = None if found is None else found.path
+        taken = next((choice.files for choice in choices if choice.port == WORK[file.role]), ())
+        opened = bool(taken) and path not in taken
+        instead = tuple(one.name for one in taken) if opened else _instead(file, report)
+        yield Usual(file, path, problem, instead, opened)
 
 
 def _instead(file: UsualFile, report: ModelsReport) -> tuple[str, ...]:

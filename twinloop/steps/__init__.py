@@ -1,11 +1,12 @@
 """The loop's steps: stages bound to their artefacts. A step is done when its artefact is there; the journal says what was decided."""
 
+from twinloop.steps.beginning import begin, check_same_run
 from twinloop.steps.datasets import merge, merge_limits
 from twinloop.steps.ending import as_decided, decide_on, finish, record, say_round, say_score, stop_rules
 from twinloop.steps.finished_run import FinishedRunReporter
 from twinloop.steps.gaps import Measured, find_gaps, say_gaps, what_was_measured
 from twinloop.steps.images import early_judge, face_detail, generate, plan_settings
-from twinloop.steps.loras import look_ahead, pauses, train, trained_with
+from twinloop.steps.loras import look_ahead, look_at_captions, pauses, train, trained_with
 from twinloop.steps.panels import measure
 from twinloop.steps.photos import (
     DRAWN,
@@ -18,7 +19,7 @@ from twinloop.steps.photos import (
     rules,
 )
 from twinloop.steps.picking import pick_final
-from twinloop.steps.run import Run, begin, check_same_run, settings_fingerprint
+from twinloop.steps.run import Run, settings_fingerprint
 from twinloop.steps.verdicts import limits_of, review, validate
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "generate",
     "limits_of",
     "look_ahead",
+    "look_at_captions",
     "look_at_masks",
     "measure",
     "merge",

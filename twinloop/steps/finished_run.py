@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
+
+from twinloop.config import Settings
 from twinloop.ports import Reporter
+from twinloop.stages import decide
+from twinloop.stages.rounds import RunResult, result_from_json
+from twinloop.steps.ending import stop_rules
 from twinloop.store.atomic import read_json
 from twinloop.store.workspace import Workspace
+
+
+def ended(settings: Settings, workspace: Workspace) -> RunResult | None:
+    """What a run came to, by its own record; None = it has not ended, would go on by the rules of today's settings, or its record is unknown."""
+    if not workspace.history.exists():
+        return None
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        result = result_from_json(read_json(workspace.history))
+        if result.stop is not None and result.stop.rule != decide.NO_GAPS.rule:
+            rounds = [entry.facts for entry in result.rounds]
+            result = replace(result, stop=decide.decide(rounds, stop_rules(settings)))
+        return None if result.stop is None else result
+    return None
 
 
 class FinishedRunReporter:

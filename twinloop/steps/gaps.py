@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinloop.domain.model_roles import BLIND_BY_CHOICE
 from twinloop.domain.records import Dataset
 from twinloop.domain.shots import Gap
 from twinloop.domain.wording import plural
@@ -34,6 +35,8 @@ def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:
     data = run.artefact(f"iter{iteration}.gaps", run.workspace.gaps(iteration), make)
     if iteration == 1:
         for facet, why in data["not_measured"].items():
+            if why in BLIND_BY_CHOICE:
+                continue
             run.toolbox.reporter.warn(f"{facet}: not measured ({why})")
     try:
         return analyze.gaps_from_json(data)

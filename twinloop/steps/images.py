@@ -15,6 +15,7 @@ from twinloop.stages import generate as generating
 from twinloop.stages import plan
 from twinloop.stages.early import EarlyJudge
 from twinloop.stages.face_detail import FaceDetail
+from twinloop.stages.identity import IdentityReference, reference_from_json
 from twinloop.stages.observe import Observer
 from twinloop.stages.sources import Source, source_of, sources_from_json, sources_json
 from twinloop.steps.photos import observations
@@ -39,13 +40,13 @@ def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
         toolbox.generation,
         dataset=shown_path(Path(run.settings.dataset_dir)),
         early=early_judge(run.settings, run.toolbox.observer),
-        detail=face_detail(run.settings, run.toolbox.observer, toolbox.small_face),
+        detail=_face_detail(run),
     )
     made = generating.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
-    early = len(shots) - len(made)
-    run.say(
-        f"  {sign(made)} Generated: {plural(len(made), 'image')}{f', {early} more given up early' if early else ''}"
-    )
+    early, redrawn = len(shots) - len(made), sum(one.face_detail is not None for one in made)
+    faces = f", {plural(redrawn, 'face')} redrawn" if redrawn else ""
+    given_up = f", {early} more given up early" if early else ""
+    run.say(f"  {sign(made)} Generated: {plural(len(made), 'image')}{faces}{given_up}")
 
 
 def early_judge(settings: Settings, observer: Observer) -> EarlyJudge | None:
@@ -54,14 +55,24 @@ def early_judge(settings: Settings, observer: Observer) -> EarlyJudge | None:
     return None if at is None else EarlyJudge(at, observer, limits_of(settings, observer, None))
 
 
-def face_detail(settings: Settings, observer: Observer, below: float) -> FaceDetail | None:
+def face_detail(
+    settings: Settings, observer: Observer, below: float, reference: IdentityReference | None = None
+) -> FaceDetail | None:
     """Who redraws small faces; None where the settings want all of them as they are.
 
     Args:
-        below: height of a face as a share of the picture's, under which it is small.
+        below: height of a face as a share of the picture's, under which it is small. reference: knows what real photos taught of face quality.
     """
     strength = settings.generation.face_detail
-    return FaceDetail(strength, below, observer) if strength else None
+    return FaceDetail(strength, below, observer, limits_of(settings, observer, reference)) if strength else None
+
+
+def _face_detail(run: Run) -> FaceDetail | None:
+    if not run.settings.generation.face_detail:
+        return None
+    path = run.workspace.identity
+    reference = reference_from_json(read_json(path)) if path.exists() else None
+    return face_detail(run.settings, run.toolbox.observer, run.toolbox.small_face, reference)
 
 
 def _shots(run: Run, gaps: Sequence[Gap], iteration: int) -> Any:

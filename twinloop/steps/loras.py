@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.config import Settings
+from twinloop.domain.forecast import Forecast
 from twinloop.domain.records import Dataset, LoRA, PanelScore
 from twinloop.domain.shots import Shot, derive_seed
 from twinloop.domain.vault import Consent
+from twinloop.families.clip import TOKENS, about_tokens
 from twinloop.stages import fixed_shots, generate, preflight
 from twinloop.stages import train as training
 from twinloop.stages.identity import IdentityReference
@@ -28,8 +30,10 @@ from twinloop.store.atomic import read_json
 from twinloop.store.images import find_images
 
 
-def look_ahead(run: Run) -> None:
+def look_ahead(run: Run) -> Forecast | None:
     """Before the first training: what it will need, whether there is room, and whether the base model makes images of the wanted size.
+
+    Returns what was told of its needs; None = nothing.
 
     Raises:
         StorageError: too little disk. InputError: a size that it does not make. As making the trainer: the base model cannot be used.
@@ -39,7 +43,7 @@ def look_ahead(run: Run) -> None:
     if (
         space.lora_record(1).exists() or not images
     ):  # a folder without any is told as such, before a base model is loaded
-        return
+        return None
     forecast = None
     if not settings.training.initial_lora:
         forecast = toolbox.forecast(images)
@@ -48,6 +52,17 @@ def look_ahead(run: Run) -> None:
     if forecast is not None or settings.training.initial_lora:
         # the base model is loaded now, or is the next thing to be; another program's trainer would have to share the GPU with it
         toolbox.generator().check(toolbox.generation)
+    return forecast
+
+
+def look_at_captions(run: Run, dataset: Dataset, told: Forecast | None) -> None:
+    """Tell what the first training will need once more, where captions turn out so long that it takes more memory than was told."""
+    captions = [member.caption for member in dataset.members]
+    if told is None or all(about_tokens(caption) <= TOKENS for caption in captions):
+        return
+    found = run.toolbox.forecast(len(captions), captions)
+    if found is not None and found.plan != told.plan:
+        run.toolbox.reporter.line(f"With captions of more than {TOKENS} tokens: {found.line}")
 
 
 def train(run: Run, dataset: Dataset, version: int, best: LoRA | None = None) -> LoRA:
@@ -101,7 +116,8 @@ def _beside(run: Run, dataset: Dataset) -> Beside:
     """What the training uses beside the dataset, as far as the settings ask for it."""
     wanted = run.settings.training
     faces = faces_of(observations(run, dataset)) if wanted.face_weight != 1.0 else {}
-    masks = masks_of(Path(wanted.masks), [Path(member.path) for member in dataset.members]) if wanted.masks else {}
+    photos, members = Path(run.settings.dataset_dir), [Path(member.path) for member in dataset.members]
+    masks = masks_of(Path(wanted.masks), photos, members) if wanted.masks else {}
     if wanted.masks:
         say_how_many(len(masks), len(dataset.members), run.toolbox.reporter)
     return Beside(faces, Path(wanted.prior_images) if wanted.prior_images else None, masks)

@@ -114,7 +114,7 @@ def observation_to_json(seen: Observation) -> dict[str, Any]:
         "sha256": seen.sha256, "size": [seen.width, seen.height], "origin": seen.origin, "phash": seen.phash,
         "fingerprint": seen.fingerprint, "measured": sorted(seen.measured), "measures": dict(seen.measures),
         "faces": [_face_to_json(face) for face in seen.faces],
-        "parts": [_part_to_json(part) for part in seen.parts],
+        "parts": [_part_to_json(part) for part in seen.parts], "forms": seen.forms,
     }  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def observation_from_json(data: Mapping[str, Any]) -> Observation:
         sha256=data["sha256"], width=data["size"][0], height=data["size"][1], origin=data["origin"], phash=data["phash"],
         fingerprint=data["fingerprint"], measured=frozenset(data["measured"]), measures=data["measures"],
         faces=tuple(_face_from_json(face) for face in data["faces"]),
-        parts=tuple(_part_from_json(part) for part in data["parts"]),
+        parts=tuple(_part_from_json(part) for part in data["parts"]), forms=data.get("forms", ""),
     )  # fmt: skip
 
 

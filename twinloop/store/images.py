@@ -8,7 +8,7 @@ import os
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,7 @@ def find_images(folder: Path, *, masks: bool = False) -> list[Path]:
     """Image files under ``folder`` (by suffix), sorted by path; hidden files and links to folders are not followed.
 
     Args:
-        masks: also those whose names say that they are the masks of others (`MASK_LABEL`).
+        masks: also those whose names say that they are the masks of photos beside them (`MASK_LABEL`).
 
     Raises:
         InputError: no such folder, or one (also a folder in it) that may not be read.
@@ -99,14 +99,15 @@ def find_images(folder: Path, *, masks: bool = False) -> list[Path]:
     found: list[Path] = []
     for root, folders, names in os.walk(folder, onerror=_refuse, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(root) / name
-            for name in names
-            if Path(name).suffix.lower() in SUFFIXES
-            and not name.startswith(".")
-            and (masks or not name.endswith(MASK_LABEL))
-        ]
+        images = [name for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")]
+        photos = set() if masks else {Path(name).stem for name in images}
+        # without its photo it is no mask of it, but a picture that happens to be called so
+        found += [Path(root) / name for name in images if not _labels_one_of(name, photos)]
     return sorted((path for path in found if path.is_file()), key=os.fspath)
+
+
+def _labels_one_of(name: str, photos: Set[str]) -> bool:
+    return name.endswith(MASK_LABEL) and name.removesuffix(MASK_LABEL) in photos
 
 
 def _refuse(error: OSError) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinloop.domain.embedders import preference
+from twinloop.domain.known_models import UNSEEN
 from twinloop.domain.model_roles import NEEDS, Role, files_hint, missing_line, role_at, role_of
 from twinloop.errors import InputError, ModelFileError
 from twinloop.store.model_content import Content, complaint
@@ -55,9 +56,10 @@ class ModelsReport:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """One line for every need that no file fills, with where to get one and what stays unmeasured."""
+        """One line for every need that no file fills and that is not optional, with where to get one and what stays unmeasured."""
         have = {model.role for model in self.found if model.problem is None}
-        return tuple(missing_line(need) for need in NEEDS if not any(choice <= have for choice in need.choices))
+        wanted = (need for need in NEEDS if not need.optional)
+        return tuple(missing_line(need) for need in wanted if not any(choice <= have for choice in need.choices))
 
 
 def resolve_models_dir(folder: Path) -> ModelsReport:
@@ -122,10 +124,14 @@ def problem_of(path: Path) -> str | None:
 
 
 def _preference(path: Path) -> int:
-    """Larger YOLOv5-face models first; a checkpoint before its export. Embedders as `domain.embedders` puts them."""
+    """Larger YOLOv5-face models first; a checkpoint before its export. Of YuNet's files one that was tried here before those that were not.
+    Embedders as `domain.embedders` puts them."""
     name = path.name.lower()
-    if role_of(name) is Role.EMBEDDER:
+    role = role_of(name)
+    if role is Role.EMBEDDER:
         return preference(name)
+    if role is Role.FACE_YUNET:
+        return int(name in UNSEEN)
     size = re.search(r"yolov?5([nsmlx])", name)
     rank = "xlmsn".index(size.group(1)) if size else 0
     return 2 * rank + (path.suffix.lower() == ".onnx")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,13 +64,13 @@ class Kit:
     generator: Callable[[], Generator]
     trainer: Callable[[], Trainer]
     preset: Preset
-    forecast: Callable[[TrainingSettings, int, int], Forecast | None]
+    forecast: Callable[[TrainingSettings, int, int, Sequence[str]], Forecast | None]
     guidance: Guidance
     edits: bool = False
     """Whether the model edits photos instead of drawing over them."""
 
 
-def _no_forecast(settings: TrainingSettings, images: int, prior_images: int) -> None:
+def _no_forecast(settings: TrainingSettings, images: int, prior_images: int, captions: Sequence[str]) -> None:
     """Other programs' trainings, and the fakes', are not looked into."""
 
 
@@ -99,7 +99,7 @@ def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
     )
     if settings.training.trainer != "builtin":
         return kit(external, forecast=_no_forecast)
-    return kit(trainer, forecast=lambda training, images, prior: trainer().forecast(training, images, prior))
+    return kit(trainer, forecast=lambda *asked: trainer().forecast(*asked))
 
 
 def _generator(settings: Settings, family: Family, notice: Callable[[str], None]) -> Generator:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twinloop.config import Settings
+from twinloop.domain.forecast import Forecast
 from twinloop.errors import TwinLoopError
 from twinloop.families import distilled, preset_name
 from twinloop.families.base import Guidance, Preset
@@ -63,6 +64,9 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = nobody_list
     def training(images: int) -> TrainingSettings:
         return training_settings(settings, kit.preset.training, kit.preset.repeats, images)
 
+    def forecast(images: int, captions: Sequence[str] = ()) -> Forecast | None:
+        return kit.forecast(training(images), images, _prior_images(settings), captions)
+
     return WiredMakers(
         generator=kit.generator,
         trainer=kit.trainer,
@@ -73,7 +77,7 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = nobody_list
         base_model=settings.base_model,
         small_face=settings.generation.face_detail_below or kit.preset.small_face,
         notice=" ".join(text for text in notices if text),
-        forecast=lambda images: kit.forecast(training(images), images, _prior_images(settings)),
+        forecast=forecast,
     )
 
 

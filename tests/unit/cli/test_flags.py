@@ -22,7 +22,8 @@ GENERATE: Mapping[str, tuple[str | None, Any]] = {
     "--base-model": ("fake", "fake"), "--person": ("ohwx ana", "ohwx ana"), "--num-per-gap": ("3", 3), "--steps": ("12", 12),
     "--guidance": ("2.5", 2.5), "--negative-prompt": ("mist", "mist"), "--lora-scale": ("0.5", 0.5), "--width": ("128", 128),
     "--height": ("192", 192), "--batch-size": ("2", 2), "--style": ("tags", "tags"), "--strength": ("0.25", 0.25),
-    "--references": ("3", 3), "--early-reject": ("0.5", 0.5), "--scheduler": ("euler", "euler"), "--offload": ("model", "model"),
+    "--references": ("3", 3), "--early-reject": ("0.5", 0.5), "--face-detail": ("0.4", 0.4),
+    "--face-detail-below": ("0.3", 0.3), "--scheduler": ("euler", "euler"), "--offload": ("model", "model"),
     "--models-dir": ("fake", "fake"), "--preset": ("sdxl", "sdxl"), "--seed": ("9", 9), "--device": ("cpu", "cpu"),
     "--allow-download": (None, True), "--precision": ("bfloat16", "bfloat16"), "--quantization": ("nf4", "nf4"), "--compile": ("off", "off"),
 }  # fmt: skip
@@ -30,7 +31,7 @@ TRAIN: Mapping[str, tuple[str | None, Any]] = {
     "--base-model": ("fake", "fake"), "--person": ("ohwx ana", "ohwx ana"), "--models-dir": ("fake", "fake"), "--preset": ("sdxl", "sdxl"),
     "--epochs": ("4", 4), "--steps": ("12", 12), "--adapter": ("dora", "dora"), "--rank": ("6", 6), "--alpha": ("3.5", 3.5),
     "--learning-rate": ("2e-4", 2e-4), "--optimizer": ("adafactor", "adafactor"), "--batch-size": ("2", 2), "--resolution": ("256", 256),
-    "--start-from": ("first.safetensors", "first.safetensors"), "--keep-checkpoints": ("4", 4), "--sample-every": ("5", 5), "--sample-prompt": ("ohwx ana at sea", ("ohwx ana at sea",)),
+    "--start-from": ("first.safetensors", "first.safetensors"), "--assistant-lora": ("undistilled.safetensors", "undistilled.safetensors"), "--keep-checkpoints": ("4", 4), "--sample-every": ("5", 5), "--sample-prompt": ("ohwx ana at sea", ("ohwx ana at sea",)),
     "--seed": ("9", 9), "--device": ("cpu", "cpu"), "--allow-download": (None, True), "--precision": ("float16", "float16"), "--quantization": ("int8", "int8"), "--compile": ("regional", "regional"),
 }  # fmt: skip
 TOGETHER = {"--sample-prompt": ("--sample-every", "2")}

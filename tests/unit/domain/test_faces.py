@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.hand_points import shaped_hand
 from twinloop.domain.faces import Box
 
 coordinates = st.floats(-200, 400)
@@ -46,3 +49,11 @@ def test_growing_keeps_the_centre() -> None:
     grown = Box(10, 20, 30, 60).expanded(0.5)
     assert grown == Box(0, 0, 40, 80)
     assert grown.center == (20, 40)
+
+
+def test_hands_of_one_shape_are_equal_wherever_their_landmarks_lie_in_memory() -> None:
+    one, same = shaped_hand(), shaped_hand()
+    assert one.shape is not None and same.shape is not None and one.shape is not same.shape
+    moved = replace(same.shape, landmarks=same.shape.landmarks + 1)
+    assert one == same and hash(one) == hash(same) and len({one, same}) == 1
+    assert one.shape not in (moved, replace(same.shape, spread=0.5), None)

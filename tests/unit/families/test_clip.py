@@ -16,7 +16,7 @@ from twinloop.families import clip
 from twinloop.wiring import base_model_path
 
 WORD = st.sampled_from(
-    ["photo", "woman,", "smiling", "ohwx", "(blue-eyes:1.2)", "12:30", "x", "日本", "a,b,c,d,e,f,g,h"]
+    ["photo", "woman,", "smiling", "ohwx", "(blue-eyes:1.2)", "12:30", "x", "日本", "cafe\u0301", "a,b,c,d,e,f,g,h"]
 )
 TEXT = st.lists(WORD | st.text("ab,1日", max_size=90), max_size=120)
 BLANK = st.sampled_from([" ", "  ", "\n", "\t "])
@@ -78,6 +78,12 @@ def test_up_to_75_tokens_are_one_chunk() -> None:
 def test_a_word_stays_with_its_comma() -> None:
     assert [len(chunk) for chunk in clip.split(tokenizer(), "blurry, " * 40).chunks] == [74, 6]
     assert [len(chunk) for chunk in clip.split(tokenizer(), "blurry," * 40).chunks] == [75, 5]
+
+
+def test_decomposed_accents_end_a_word_as_others_do() -> None:
+    """As macOS writes them: the tokenizer puts letter and accent together, and says only where the letter stands."""
+    composed, decomposed = ("photo, " * 36 + word + " woman, woman" for word in ("cafe\u0301,", "caf\u00e9,"))
+    assert clip.split(tokenizer(), composed) == clip.split(tokenizer(), decomposed)
 
 
 def test_after_three_chunks_the_rest_is_left_out_in_the_users_own_letters() -> None:

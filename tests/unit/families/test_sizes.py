@@ -8,7 +8,7 @@ import pytest
 
 from twinloop.families import FAMILIES
 from twinloop.families.sizes import differing, in_words, size_of
-from twinloop.families.strangers import stranger
+from twinloop.families.strangers import is_packed, stranger
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -104,6 +104,7 @@ STRANGERS: Mapping[str, tuple[Shapes, str]] = {
     "pix2pix": ({"model.diffusion_model.input_blocks.0.0.weight": (320, 8, 3, 3)}, "an InstructPix2Pix"),
     "SD 2": ({"cond_stage_model.model.token_embedding.weight": (4, 4)}, "a Stable Diffusion 2"),
     "Fill": (flux(19, 38, 384, GUIDED), "a FLUX.1 Fill"),
+    "Canny": ({**flux(19, 38, 128, GUIDED), "double_blocks.0.img_mod.lin.weight": (4, 4)}, "a FLUX.1 Canny or Depth"),
     "Chroma": ({"distilled_guidance_layer.in_proj.bias": (4,)}, "a Chroma"),
     "VAE": ({"encoder.conv_in.weight": (4, 4), "decoder.conv_in.weight": (4, 4)}, "an autoencoder"),
     "T5": ({"encoder.block.0.layer.0.SelfAttention.q.weight": (4, 4)}, "a text encoder"),
@@ -115,6 +116,15 @@ STRANGERS: Mapping[str, tuple[Shapes, str]] = {
 def test_what_is_no_such_model_is_called_by_its_name(what: str) -> None:
     shapes, words = STRANGERS[what]
     assert stranger(shapes).startswith(words)
+
+
+@pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
+def test_weights_in_4_bits_are_known_by_their_shape_or_by_what_lies_beside_them(prefix: str) -> None:
+    assert is_packed({f"{prefix}img_in.weight": (98304, 1)})
+    assert is_packed({f"{prefix}middle.weight": (4, 4), f"{prefix}middle.weight.quant_state.bitsandbytes__nf4": (80,)})
+    assert not any(
+        is_packed({prefix + name: shape for name, shape in shapes.items()}) for _, _, shapes, _ in HERE.values()
+    )
 
 
 def test_a_whole_checkpoint_with_its_autoencoder_is_no_autoencoder_alone() -> None:

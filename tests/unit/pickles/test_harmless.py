@@ -73,6 +73,7 @@ SAFE: dict[str, object] = {
     ],
     "moments": [time.gmtime(0), datetime.datetime(2026, 1, 2, fold=1), datetime.timedelta(1), datetime.time(1)],
     "keys": {decimal.Decimal(1): 1, fractions.Fraction(1, 2): 2, uuid.UUID(int=1): 3, pathlib.PurePath("a"): 4},
+    "exact numbers": [fractions.Fraction(-7, 3), *map(decimal.Decimal, ("-1.5E-7", "1E+10", "NaN", "-Infinity"))],
     "numbers": [array.array("f", [1.5]), array.array("q"), array.array("B", b"ab")],
     "a logger": [logging.getLogger("twinloop.tests"), logging.getLogger()],
     "options": argparse.Namespace(a=1, b=None),

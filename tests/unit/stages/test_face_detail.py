@@ -140,6 +140,19 @@ def test_a_face_of_enough_quality_stays_as_it_is() -> None:
     assert blind.redrawn(before, Artist(), SETTINGS)[0].record is not None, "nobody knows whether it is good"
 
 
+def test_an_image_that_misses_its_target_stays_as_it_is() -> None:
+    """No face would get it approved; where the target cannot be told, that is no reason."""
+    _, pixels = pictures(SHOTS[:1])[0]
+    for asked, facets, redrawn in (
+        ("half_body", BUILTIN, True),
+        ("full_body", BUILTIN, False),
+        ("full_body", (), True),
+    ):
+        one = replace(SHOTS[0], value=asked)
+        (new,) = replace(detail(), observer=Observer(fake_pack(), facets)).redrawn([(one, pixels)], Artist(), SETTINGS)
+        assert (new.record is not None) == redrawn, (asked, facets)
+
+
 def test_a_shot_without_words_for_its_face_is_left_alone() -> None:
     """Those of panels and samples have none."""
     before = pictures([replace(SHOTS[0], face_prompt="")])

@@ -39,8 +39,10 @@ def photos(tmp_path: Path) -> list[Path]:
 def test_photos_with_and_without(photos: list[Path], tmp_path: Path) -> None:
     one, small = mask(tmp_path / "masks/0.png"), mask(tmp_path / "masks/2.png", 15, 10)
     mask(tmp_path / "masks/of nobody.png", 5, 90)
-    found = masks_of(tmp_path / "masks", photos)
-    assert found == {photos[0]: Mask(one, sha256_file(one)), photos[2]: Mask(small, sha256_file(small))}
+    found = masks_of(tmp_path / "masks", tmp_path / "photos", photos)
+    assert found == {
+        photo: Mask(path, sha256_file(path), sha256_file(photo)) for photo, path in ((photos[0], one), (photos[2], small))
+    }
     reporter = Recording()
     say_how_many(len(found), 5, reporter)
     assert reporter.lines == ["2 of 5 pictures with a mask; where there is none, all of it is learned"]
@@ -50,10 +52,10 @@ def test_a_photo_counts_as_it_is_seen(tmp_path: Path) -> None:
     """A mask is drawn over the upright photo; over the lying one it is wrong."""
     upright = photo(tmp_path / "photos/a.jpg", turned=True)
     mask(tmp_path / "masks/a.png", 40, 60)
-    assert masks_of(tmp_path / "masks", [upright])
+    assert masks_of(tmp_path / "masks", tmp_path / "photos", [upright])
     mask(tmp_path / "masks/a.png", 60, 40)
     with pytest.raises(InputError, match=r"a\.png is 60 x 40, and the photo is seen as 40 x 60"):
-        masks_of(tmp_path / "masks", [upright])
+        masks_of(tmp_path / "masks", tmp_path / "photos", [upright])
 
 
 def test_all_that_is_wrong_is_one_error(photos: list[Path], tmp_path: Path) -> None:
@@ -63,7 +65,7 @@ def test_all_that_is_wrong_is_one_error(photos: list[Path], tmp_path: Path) -> N
     (folder / "2.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     mask(folder / "3.png", 10, 90)
     with pytest.raises(InputError) as caught:
-        masks_of(folder, photos)
+        masks_of(folder, tmp_path / "photos", photos)
     said = str(caught.value)
     assert said.startswith("training.masks: ") and "; and 1 more. Correct them or move them away." in said
     for words in ("0.png is 40 x 40", "1.png is black all over", "2.png "):
@@ -73,13 +75,13 @@ def test_all_that_is_wrong_is_one_error(photos: list[Path], tmp_path: Path) -> N
 def test_a_little_rounding_is_no_other_shape(tmp_path: Path) -> None:
     large = photo(tmp_path / "photos/a.png", 403, 302)
     mask(tmp_path / "masks/a.png", 101, 76)
-    assert masks_of(tmp_path / "masks", [large])
+    assert masks_of(tmp_path / "masks", tmp_path / "photos", [large])
 
 
 def test_a_photo_that_cannot_be_read_is_left_to_others(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"no picture")
     mask(tmp_path / "masks/a.png")
-    assert masks_of(tmp_path / "masks", [tmp_path / "a.jpg", tmp_path / "gone.jpg"]) == {}
+    assert masks_of(tmp_path / "masks", tmp_path, [tmp_path / "a.jpg", tmp_path / "gone.jpg"]) == {}
 
 
 def test_a_folder_without_any_is_said_early(photos: list[Path], tmp_path: Path) -> None:

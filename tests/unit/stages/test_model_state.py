@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from tests.unit.adapters.detectors.onnx_files import small_onnx
+from twinloop.domain.known_models import KNOWN_MODELS, by_hash
 from twinloop.domain.model_roles import PACKS
 from twinloop.stages.model_state import State, file_states
 from twinloop.store.models_folder import resolve_models_dir
@@ -61,6 +64,24 @@ def test_of_several_embedders_one_is_taken_and_the_others_say_how_to_use_them(tm
 
 def test_the_licence_of_an_embedder_in_use_is_told(tmp_path: Path) -> None:
     assert told(tmp_path, [YUNET, ARCFACE], [YUNET, ARCFACE])[ARCFACE].endswith("non-commercial research only")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (FACENET, "w600k_mbf.onnx", "ArcFace; InsightFace's weights are for non-commercial research only"),
+        ("w600k_mbf.onnx", FACENET, "MobileFaceNet"),
+    ],
+)
+def test_an_embedder_is_what_its_content_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str, said: str
+) -> None:
+    """InsightFace's small net is a MobileFaceNet, too, and lies around under that name."""
+    known = replace(
+        next(model for model in KNOWN_MODELS if model.name == content), sha256=sha256(small_onnx()).hexdigest()
+    )
+    monkeypatch.setattr("twinloop.domain.embedders.by_hash", lambda digest: by_hash(digest, (known,)))
+    assert told(tmp_path, [YUNET, name], [YUNET, name])[name] == said
 
 
 def test_a_file_that_was_tried_in_vain(tmp_path: Path) -> None:

@@ -233,3 +233,7 @@ def test_the_table_is_consistent() -> None:
         == len({model.name for model in KNOWN_MODELS})
         == len(KNOWN_MODELS)
     )
+
+
+def test_what_the_quick_start_fetches_holds_a_face_detector() -> None:
+    assert "faces" in {model.role for model in chosen(["onnx", "mediapipe"])}

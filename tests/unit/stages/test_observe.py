@@ -29,7 +29,7 @@ class Counting:
     """Every port, counting its calls; two faces, the second one larger and surer."""
 
     fingerprint = "counting-1"
-    kind = "hand"
+    kind, forms = "hand", ""
     covers = frozenset({"eyes"})
 
     def __init__(self) -> None:
@@ -59,6 +59,12 @@ def counting(**without: None) -> tuple[Counting, Observer]:
     one = Counting()
     ports = {"faces": one, "pose": one, "parts": (one,), "measurers": (one,), "embedder": one, **without}
     return one, Observer(DetectorPack("counting", **ports), BUILTIN)  # type: ignore[arg-type]
+
+
+class FormsToo(Counting):
+    """As a detector of hands of which only what it says of their form is new."""
+
+    forms = "landmarks7"
 
 
 IMAGE = LoadedImage(Path("x.png"), "ab", np.full((100, 80, 3), 128, np.uint8), "real")
@@ -146,6 +152,18 @@ def test_another_ruler_measures_again(folder: list[Path]) -> None:
         list(observe_files(folder, observer, catalog, Recording(), ""))
         list(observe_files(folder, dataclasses.replace(observer, plugins="new"), catalog, Recording(), ""))
     assert one.calls.count("detect") == 6
+
+
+def test_what_is_told_of_the_form_of_hands_is_remembered_apart_from_what_is_measured(folder: list[Path]) -> None:
+    """Of hands that were seen before their form was told, it is told now; figures compare all the same."""
+    one, before = counting()
+    after = dataclasses.replace(before, pack=dataclasses.replace(before.pack, parts=(FormsToo(),)))
+    assert after.fingerprint == before.fingerprint
+    with Catalog(None) as catalog:
+        for observer in (before, after, after):
+            seen = list(observe_files(folder, observer, catalog, Recording(), ""))
+            assert {item.observation.forms for item in seen if item.observation} == {observer.forms}
+    assert (before.forms, after.forms) == ("", "landmarks7") and one.calls.count("detect") == 6
 
 
 def test_a_file_that_changed_is_measured_again(folder: list[Path]) -> None:

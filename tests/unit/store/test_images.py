@@ -323,6 +323,15 @@ def test_images_are_found_by_suffix_in_a_fixed_order(tmp_path: Path) -> None:
     assert found == sorted(wanted)
 
 
+def test_only_beside_its_photo_a_picture_is_taken_for_a_mask(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a-masklabel.png", "b-masklabel.png", "c/a-masklabel.png", "a-masklabel.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    photos = ["a-masklabel.jpg", "a.jpg", "b-masklabel.png", "c/a-masklabel.png"]
+    assert [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)] == photos
+    assert len(find_images(tmp_path, masks=True)) == 5
+
+
 def test_names_that_are_no_text_are_found(tmp_path: Path) -> None:
     raw = os.fsencode(tmp_path) + b"/caf\xe9.png"
     Path(os.fsdecode(raw)).write_bytes(written(picture(), "PNG"))

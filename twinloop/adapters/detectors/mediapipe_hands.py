@@ -31,7 +31,7 @@ _TURN = 0.35
 """Radians by which further looks at a hand are turned either way."""
 _FURTHER = 1.2
 """How much larger the square of the look from further away is."""
-_VERSION = 2
+_VERSION = 1
 
 
 def palm_crop(box: FloatArray, wrist: FloatArray, knuckle: FloatArray) -> RotatedCrop:
@@ -78,6 +78,7 @@ class MediaPipeHands:
     """
 
     kind = "hand"
+    forms = "landmarks1"
 
     def __init__(
         self, palm: Path, hand: Path, palm_confidence: float = 0.5, presence: float = 0.5, threads: int = 1

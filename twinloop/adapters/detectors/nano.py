@@ -28,11 +28,11 @@ _LEAST_SIDE = 8.0
 """Smallest face in pixels of the image that is looked at more closely."""
 _STRANGERS = (0.03, 0.26)
 """Cosine between different people of the embedded world (``twinloop nano evaluate``)."""
-LEAST_FACE_QUALITY = 0.4
+LEAST_FACE_QUALITY = 0.7
 LEAST_SHARPNESS = 0.03
 """The renderer's edges are far sharper than what the embedded base draws: half of its whole faces have less than 0.07 of the photos' sharpness."""
 _SMEARED = 0.8
-"""Taken off the logit of the face quality: with it the limit of 0.4 parts labelled pictures of the base model best."""
+"""Taken off the logit of the face quality. What then passes the limits of 0.4 and 0.7: ``twinloop/nano/detectors/README.md``."""
 _ROUNDS = 2
 """How often a face box is refined by a look at its crop."""
 
@@ -124,7 +124,7 @@ class NanoPose:
 class NanoHands:
     """Finds hands in the whole picture."""
 
-    kind = "hand"
+    kind, forms = "hand", ""
 
     def __init__(self, look: WholeLook) -> None:
         self._look = look
@@ -171,15 +171,18 @@ class NanoFaceMeasures:
 
     @property
     def fingerprint(self) -> str:
-        return f"measures-{self._reader.fingerprint}-{_SMEARED:g}"
+        return f"measures-mirrored-{self._reader.fingerprint}-{_SMEARED:g}"
 
     def measure(self, image: ImageArray, face: Face | None) -> Mapping[str, float]:
-        """``eyes_open``, ``face_quality``, ``expression.*``; nothing without a face of at least 8 pixels."""
+        """``eyes_open``, ``face_quality``, ``expression.*``; nothing without a face of at least 8 pixels.
+
+        The quality is the lower one of the face and its mirror image: a ruined face seldom passes both ways round.
+        """
         if face is None or min(face.box.width, face.box.height) < _LEAST_SIDE:
             return {}
         values, _, _ = self._reader.read(image, face.box)
-        clear = values[[layout.EYES, layout.QUALITY]] - np.array([0.0, _SMEARED], np.float32)
-        eyes, quality = probabilities(clear).tolist()
+        whole = min(values[layout.QUALITY], self._reader.mirrored(image, face.box)[layout.QUALITY]) - _SMEARED
+        eyes, quality = probabilities(np.array([values[layout.EYES], whole], np.float32)).tolist()
         shares = _shares("expression", layout.EXPRESSIONS, values[layout.EXPRESSION])
         return {"eyes_open": eyes, "face_quality": quality, **shares}
 

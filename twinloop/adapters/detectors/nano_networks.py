@@ -99,11 +99,19 @@ class FaceReader:
     def read(self, image: ImageArray, box: Box) -> tuple[FloatArray, Box, FloatArray]:
         """The (FACE_VALUES,) values of the face in ``box``; its exact box and landmarks (5, 2) in pixels of ``image``."""
         left, top, side = face_square(box.x0, box.y0, box.x1, box.y1)
-        crop = cut_square(image, left, top, side, layout.FACE_SIZE)
-        values = next(iter(self._model.run(tensor(crop)).values()))[0]
-        if values.shape != (layout.FACE_VALUES,):
-            raise ModelFileError(f"{self._model.source}: not the embedded face network: {values.shape} values")
+        values = self._values(cut_square(image, left, top, side, layout.FACE_SIZE))
         corner = np.array([left, top], np.float32)
         x0, y0, x1, y1 = ((values[layout.BOX].reshape(2, 2) + 0.5) * side + corner).ravel().tolist()
         marks = (values[layout.MARKS].reshape(5, 2) + 0.5) * side + corner
         return values, Box(x0, y0, x1, y1), np.asarray(marks, np.float32)
+
+    def mirrored(self, image: ImageArray, box: Box) -> FloatArray:
+        """The (FACE_VALUES,) values of the mirror image of the face in ``box``."""
+        crop = cut_square(image, *face_square(box.x0, box.y0, box.x1, box.y1), layout.FACE_SIZE)
+        return self._values(crop[:, ::-1])
+
+    def _values(self, crop: ImageArray) -> FloatArray:
+        values = next(iter(self._model.run(tensor(crop)).values()))[0]
+        if values.shape != (layout.FACE_VALUES,):
+            raise ModelFileError(f"{self._model.source}: not the embedded face network: {values.shape} values")
+        return np.asarray(values, np.float32)

@@ -20,7 +20,7 @@ from twinloop.adapters.detectors.yolov5_face import YoloV5Face
 from twinloop.adapters.detectors.yolov8 import PartsAsEyes, YoloV8Parts
 from twinloop.adapters.detectors.yunet import YuNet
 from twinloop.adapters.embedders.aligned_face import AlignedFaceEmbedder
-from twinloop.domain.model_roles import AUTO, NEEDS, PACKS, TAGGER_FILES, Role, files_hint, missing_line
+from twinloop.domain.model_roles import AUTO, NEEDS, PACKS, TAGGER_FILES, Need, Role, files_hint, missing_line
 from twinloop.errors import InputError, MissingModel, ModelFileError, UnsafeModelFile
 from twinloop.ports import Choice, DetectorPack, FaceDetector, Measurer, PartDetector, PoseEstimator
 from twinloop.ports.detectors import BEST_OF_FOLDER
@@ -80,7 +80,8 @@ def open_real_pack(
         scanning: for a scan of very many photos, which does without the slow measurers; they are not opened.
 
     Returns:
-        A pack whose ``choices`` say what was taken, and whose ``missing`` lists broken files, and what is missing and then not measured.
+        A pack whose ``choices`` say what was taken, whose ``missing`` lists broken files, and what is missing and then not measured,
+        and whose ``optional`` what more could be measured.
 
     Raises:
         InputError: no such folder or pack. MissingModel: no usable face detector. UnsafeModelFile: a file would run code.
@@ -99,11 +100,14 @@ def open_real_pack(
     measurers = _measurers(opener, threads)
     embedder = _embedder(opener, threads)
     slow = () if scanning else _slow(opener)
-    missing = (*opener.complaints, *_missing(opener.choices, scanning))
+    unfilled = _unfilled(opener.choices, scanning)
+    missing = (*opener.complaints, *(missing_line(need) for need in unfilled if not need.optional))
+    optional = tuple(missing_line(need) for need in unfilled if need.optional)
     parts = () if hands is None else (hands,)
     return DetectorPack(
-        _PACK_NAME[name], faces, pose, parts, measurers, embedder, missing, tuple(opener.choices), slow=slow
-    )
+        _PACK_NAME[name], faces, pose, parts, measurers, embedder, missing, tuple(opener.choices), slow=slow,
+        optional=optional,
+    )  # fmt: skip
 
 
 _PACK_NAME = {name: BEST_OF_FOLDER if name == AUTO else name for name in PACKS}
@@ -119,12 +123,12 @@ def _no_faces(folder: Path, name: str, opener: _Opener) -> str:
     )
 
 
-def _missing(choices: list[Choice], scanning: bool) -> list[str]:
-    """The lines of all needs that no file fills; head pose from landmarks is coarse, and said so. A scan needs no setting."""
+def _unfilled(choices: list[Choice], scanning: bool) -> list[Need]:
+    """All needs that no file fills; head pose from landmarks is coarse, and said so. A scan needs no setting."""
     filled = {choice.port for choice in choices if choice.files} | ({"setting"} if scanning else set())
     if "expression" in filled:
         filled.add("eyes and expression")
-    return [missing_line(need) for need in NEEDS if need.port not in filled]
+    return [need for need in NEEDS if need.port not in filled]
 
 
 def _faces(opener: _Opener, threads: int, confidence: float | None) -> FaceDetector | None:

@@ -21,7 +21,7 @@ from twinloop.store.model_content import Content, complaint
 
 _FILL = 114
 _OVERLAP = 0.5
-_VERSION = 3
+_VERSION = 2
 _EYES_VERSION = 3
 _ADVICE = (
     "Where you have that package, `yolo export model=FILE format=onnx` makes an .onnx that can be used here instead"
@@ -134,6 +134,8 @@ class YoloV8Parts:
     Raises:
         UnsafeModelFile: a ``.pt`` that would run code. ModelFileError: another model, or a network that is not known here.
     """
+
+    forms = "boxes1"
 
     def __init__(
         self, path: Path, kind: str = "hand", confidence: float = 0.4, size: int = 640, threads: int = 1

@@ -12,15 +12,20 @@ from twinloop.families.base import Family
 from twinloop.families.recognise import family_of_tensors, holds_tensors_of
 from twinloop.families.single_files import Header
 from twinloop.families.sizes import Size, differing, in_words, size_of
-from twinloop.families.strangers import stranger
+from twinloop.families.strangers import is_packed, stranger
 
 
 def check_kind(path: Path, header: Header, family: Family) -> None:
     """Whether a file may be one of the family.
 
     Raises:
-        InputError: it is a model of another family, or something else.
+        InputError: it is a model of another family, or something else, or its weights are packed.
     """
+    if is_packed(header.shapes):
+        raise InputError(
+            f"base_model: the weights of {path} are packed in 4 bits by bitsandbytes, and are not read from single files. Give the file of this "
+            'model in 16 bits or as .gguf; with "quantization": "nf4" the weights of one in 16 bits are packed while they are loaded.'
+        )
     if _is_one_of(family, path, header):
         return
     found = None if holds_tensors_of(family, header.shapes) else family_of_tensors(header.shapes)

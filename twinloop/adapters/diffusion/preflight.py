@@ -106,7 +106,11 @@ def check_redraws(family: Family) -> None:
         InputError: they do not.
     """
     if not family.image_pipeline:
-        why = "its models edit photos" if family.editing is not None else "diffusers has no image-to-image pipeline for it"
+        why = (
+            "its models edit photos"
+            if family.editing is not None
+            else "diffusers has no image-to-image pipeline for it"
+        )
         raise InputError(
             f"generation.face_detail: the family '{family.name}' cannot redraw a face, because {why}. "
             "Set generation.face_detail to 0."

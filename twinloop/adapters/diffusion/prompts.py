@@ -88,6 +88,11 @@ class PromptEmbedder:
         """How many tokens are read of a text at most, where its words come from CLIP alone."""
         return clip.CHUNKS * clip.room(self._pipeline.tokenizer)
 
+    @property
+    def chunk_tokens(self) -> int:
+        """How many tokens a chunk of CLIP has, those that open and close it included."""
+        return clip.room(self._pipeline.tokenizer) + 2
+
     def split(self, text: str) -> clip.Split | None:
         """A text in the chunks in which it is read, where its words come from CLIP alone."""
         return clip.split(self._pipeline.tokenizer, text) if self._family.clip_alone else None

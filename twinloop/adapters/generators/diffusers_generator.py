@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
@@ -17,8 +20,8 @@ from twinloop.adapters.diffusion.long_prompts import LongPrompts
 from twinloop.adapters.diffusion.memory import memory_errors
 from twinloop.adapters.diffusion.offloading import less_memory
 from twinloop.adapters.diffusion.pixels import decode, ready_vae
-from twinloop.adapters.diffusion.preflight import check_size, no_photos
-from twinloop.adapters.diffusion.prompts import Shown, join, placed
+from twinloop.adapters.diffusion.preflight import check_redraws, check_size, no_photos
+from twinloop.adapters.diffusion.prompts import Shown, alike, join, placed
 from twinloop.adapters.diffusion.regions import GENERATED, pays
 from twinloop.adapters.diffusion.source_photos import shown_photos, start_photo
 from twinloop.domain.faces import ImageArray
@@ -76,6 +79,28 @@ class DiffusersGenerator:
         for start in range(0, len(shots), settings.batch_size):
             yield from self._batch(shots[start : start + settings.batch_size], settings, look)
 
+    def redraw(
+        self, pictures: Sequence[tuple[Shot, ImageArray]], settings: GenerationSettings
+    ) -> Iterator[tuple[Shot, ImageArray]]:
+        """Each picture (uint8 HxWx3 RGB of the settings' size) drawn over as its shot says, in order.
+
+        Raises:
+            InputError: the family has no image-to-image pipeline. OutOfMemory.
+        """
+        self.check(settings)
+        check_redraws(self._family)
+        for start in range(0, len(pictures), settings.batch_size):
+            batch = pictures[start : start + settings.batch_size]
+            shots = [shot for shot, _ in batch]
+            drawn = {shot.key: Image.fromarray(pixels) for shot, pixels in batch}
+            with self._enough_memory(settings):
+                self._prepare(settings)
+                raw = dict[str, Tensor]()
+                for group in self._of_one_length(shots, settings):
+                    raw |= self._over(group, [drawn[shot.key] for shot in group], settings, None)
+                for shot in shots:
+                    yield shot, decode(self._base, raw[shot.key], settings.vae_tiling)
+
     def check(self, settings: GenerationSettings) -> None:
         """Whether this base model makes images of that size.
 
@@ -91,16 +116,34 @@ class DiffusersGenerator:
     def _batch(
         self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None
     ) -> Iterator[tuple[Shot, ImageArray]]:
-        size = f"{settings.width}x{settings.height}, batch {settings.batch_size}"
-        with memory_errors(
-            f"Generating {size}", less_memory(settings, self._base.compute, self._base.lora.holds_products)
-        ):
+        with self._enough_memory(settings):
             self._prepare(settings)
             from_text = [shot for shot in shots if shot.source is None]
             from_photo = [shot for shot in shots if shot.source is not None]
-            raw = self._from_text(from_text, settings, look) | self._from_photo(from_photo, settings, look)
+            raw = dict[str, Tensor]()
+            for group in self._of_one_length(from_text, settings):
+                raw |= self._from_text(group, settings, look)
+            for group in self._of_one_length(from_photo, settings):
+                raw |= self._from_photo(group, settings, look)
             for shot in (shot for shot in shots if shot.key in raw):
                 yield shot, decode(self._base, raw[shot.key], settings.vae_tiling)
+
+    def _of_one_length(self, shots: Sequence[Shot], settings: GenerationSettings) -> list[list[Shot]]:
+        """The shots in groups whose words are equally long where none is said over again for another's sake.
+
+        In bfloat16 words that are said again round differently: a picture would depend on how long its neighbours' prompts are.
+        """
+        reads_negative, groups = self._family.guidance.reads_negative(settings.guidance), dict[int, list[Shot]]()
+        for shot in shots:
+            texts = [shot.prompt, shot.negative_prompt] if reads_negative else [shot.prompt]
+            groups.setdefault(math.lcm(*map(self._base.prompts.chunks, texts)), []).append(shot)
+        return list(groups.values())
+
+    def _enough_memory(self, settings: GenerationSettings) -> AbstractContextManager[None]:
+        size = f"{settings.width}x{settings.height}, batch {settings.batch_size}"
+        return memory_errors(
+            f"Generating {size}", less_memory(settings, self._base.compute, self._base.lora.holds_products)
+        )
 
     def _prepare(self, settings: GenerationSettings) -> None:
         """LoRAs, scheduler and the places of parts as wanted; the trainer, which shares the base, may have changed them in between."""
@@ -132,21 +175,36 @@ class DiffusersGenerator:
         """As `_from_text`, from each shot's photo with noise on it, or looking at its photos."""
         if not shots:
             return {}
-        # in its own precision: the pipelines hand it pictures in that, and those that need float32 here change to it themselves
-        ready_vae(self._base, settings.width, settings.height, settings.vae_tiling).to(self._base.compute.dtype)
         editing = self._family.editing
         if editing is not None:
+            self._ready_to_encode(settings)
             # one by one: some of these pipelines take no batch, others show all photos to every picture of one
             made = (
                 self._edited(shot, shown_photos(shot, editing, self._base.photos_at_once, settings), settings, look)
                 for shot in shots
             )
             return {key: raw for finished in made for key, raw in finished.items()}
+        return self._over(shots, [start_photo(shot, settings) for shot in shots], settings, look)
+
+    @torch.no_grad()
+    def _over(
+        self,
+        shots: Sequence[Shot],
+        pictures: Sequence[Image.Image],
+        settings: GenerationSettings,
+        look: EarlyLook | None,
+    ) -> dict[str, Tensor]:
+        """As `_from_text`, over one picture of the wanted size for each shot."""
+        self._ready_to_encode(settings)
         given = self._common(shots, settings) | _sized(self._base.from_image, settings)
-        given["image"] = [start_photo(shot, settings) for shot in shots]
+        given["image"] = list(pictures)
         # at least one step, because a strength under 1 / steps would leave none
         given["strength"] = max(settings.strength, min(1.0, ONE_STEP / settings.steps))
         return self._finished(self._base.from_image, given, shots, settings, look)
+
+    def _ready_to_encode(self, settings: GenerationSettings) -> None:
+        # in its own precision: the pipelines hand it pictures in that, and those that need float32 here change to it themselves
+        ready_vae(self._base, settings.width, settings.height, settings.vae_tiling).to(self._base.compute.dtype)
 
     def _edited(
         self, shot: Shot, shown: Sequence[Shown], settings: GenerationSettings, look: EarlyLook | None
@@ -200,7 +258,7 @@ class DiffusersGenerator:
         unwanted_words = [shot.negative_prompt for shot in shots] if guidance.reads_negative(settings.guidance) else []
         texts = [*(shot.prompt for shot in shots), *unwanted_words]
         self._long_prompts.look_at(texts)
-        embedded = self._base.prompts.embed_all(texts, shown)
+        embedded = alike(self._base.prompts.embed_all(texts, shown), self._family.joining)
         device = self._base.compute.device
         words = placed(join(embedded[: len(shots)], self._family.joining), device)
         unwanted = placed(join(embedded[len(shots) :], self._family.joining), device)

@@ -16,7 +16,7 @@ from twinloop.adapters.diffusion.base_model import BaseModel
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.loras.lokr_writing import LokrWeights
 from twinloop.adapters.diffusion.loras.writing import LoraWeights
-from twinloop.adapters.diffusion.prompts import Joined
+from twinloop.adapters.diffusion.prompts import WORDS_NDIM, Joined
 from twinloop.adapters.trainers.adapter_plan import ADAPTER, AdapterPlan
 from twinloop.adapters.trainers.dropout import Thinning
 from twinloop.adapters.trainers.lokr import bound, lokr_weights, starts_at_zero
@@ -87,7 +87,7 @@ class AdaptedModel:
                 parameter.requires_grad_(True)
                 self.parameters[prefix + name.replace(f".{ADAPTER}.weight", "").replace(f".{ADAPTER}", "")] = parameter
         self._initialise(seed)
-        self._thinning = Thinning(plan.dropout, self._downs()) if plan.dropout else None
+        self._thinning = Thinning(plan.dropout, self._downs(), self._of_encoders) if plan.dropout else None
 
     def _models(self) -> Iterator[tuple[str, Any]]:
         """Each adapted model with what its parameters' names begin with here."""
@@ -108,11 +108,14 @@ class AdaptedModel:
         names = [name.removesuffix(".lora_A") for name in self.parameters if name.endswith(".lora_A")]
         return {name: self._layer(name).get_submodule(f"lora_A.{ADAPTER}") for name in names}
 
+    def _of_encoders(self, name: str) -> bool:
+        """Whether a layer or parameter of that name here belongs to a text encoder."""
+        return name.startswith(tuple(prefix for prefix, _ in self._models() if prefix))
+
     @property
     def encoder_parameters(self) -> frozenset[str]:
         """Names of the parameters that belong to text encoders."""
-        prefixes = tuple(prefix for prefix, _ in self._models() if prefix)
-        return frozenset(name for name in self.parameters if name.startswith(prefixes)) if prefixes else frozenset()
+        return frozenset(filter(self._of_encoders, self.parameters))
 
     def thin(self, seed: int, step: int, places: Sequence[int]) -> None:
         """Which pictures of a step go through next, so that the same is left out of them in whatever portions they come."""
@@ -135,6 +138,10 @@ class AdaptedModel:
 
     def encode(self, texts: Sequence[str], cached: Joined) -> Joined:
         """The embeddings of these texts with the LoRA; ``cached``, those without it, where text encoders are not trained."""
+        if self._thinning is not None and self._base.family.clip_alone:
+            prompts = self._base.prompts
+            words = next(part for part in cached.values() if part.ndim == WORDS_NDIM)
+            self._thinning.reads([prompts.chunks(text) for text in texts], words.shape[1] // prompts.chunk_tokens)
         return cached if self._encoders is None else self._encoders.encode(texts, cached)
 
     @torch.no_grad()

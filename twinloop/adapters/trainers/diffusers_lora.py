@@ -109,7 +109,7 @@ class DiffusersLoraTrainer:
         check(settings, base)
         start = start_of(settings, self._family)
         assistant = assistant_of(settings, base, self._notice)
-        chunks = _chunks(base, usable, settings)
+        chunks = _chunks(base, [sample.caption for sample in usable], settings)
         metadata = {**length_texts(max(chunks)), **metadata}
         with workers.main_first():
             record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata), self._notice)
@@ -144,12 +144,18 @@ class DiffusersLoraTrainer:
         """Leave the GPU to other processes that train."""
         self._open().make_room()
 
-    def forecast(self, settings: TrainingSettings, images: int, prior_images: int = 0) -> Forecast | None:
-        """What a training on so many images, and so many of others of the class, will need here; None where it cannot be told."""
+    def forecast(
+        self, settings: TrainingSettings, images: int, prior_images: int = 0, captions: Sequence[str] = ()
+    ) -> Forecast | None:
+        """What a training on so many images, and so many of others of the class, will need here; None where it cannot be told.
+
+        Args:
+            captions: of the images, where they are known; else they are taken for short ones.
+        """
         base = self._open()
         base.lora.use(None)
         try:
-            return forecast(base, settings, images, prior_images)
+            return forecast(base, settings, images, prior_images, math.lcm(*_chunks(base, captions, settings)))
         except (RuntimeError, NotImplementedError):  # a denoiser that looks into its numbers
             return None
 
@@ -244,9 +250,9 @@ class DiffusersLoraTrainer:
         )
 
 
-def _chunks(base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings) -> set[int]:
+def _chunks(base: BaseModel, captions: Sequence[str], settings: TrainingSettings) -> set[int]:
     """In how many chunks (`families.clip`) the texts of a training are read."""
-    return {base.prompts.chunks(text) for text in texts_to_embed([sample.caption for sample in samples], settings)}
+    return {base.prompts.chunks(text) for text in texts_to_embed(captions, settings)}
 
 
 def memory_advice(settings: TrainingSettings) -> str:

@@ -167,16 +167,19 @@ def _fitting(
     return plan
 
 
-def forecast(base: BaseModel, settings: TrainingSettings, images: int, prior_images: int = 0) -> Forecast:
+def forecast(
+    base: BaseModel, settings: TrainingSettings, images: int, prior_images: int = 0, chunks: int = 1
+) -> Forecast:
     """What the whole training will need.
 
     Args:
         images: of the subject. prior_images: of others of its class; a batch of them is learned beside the subject's in every step.
+        chunks: as in `demand_of`.
 
     Raises:
         as `demand_of`.
     """
-    demand, cached = demand_of(base, settings)
+    demand, cached = demand_of(base, settings, chunks)
     available = available_memory(base.compute, settings)
     plans = list(demand.plans())
     plan = (demand.fitting(int(available * MARGIN)) if available is not None else plans[0]) or min(

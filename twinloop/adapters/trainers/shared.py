@@ -49,9 +49,11 @@ class SharedTrainer:
     def fingerprint(self) -> str:
         return self._alone.fingerprint
 
-    def forecast(self, settings: TrainingSettings, images: int, prior_images: int = 0) -> Forecast | None:
+    def forecast(
+        self, settings: TrainingSettings, images: int, prior_images: int = 0, captions: Sequence[str] = ()
+    ) -> Forecast | None:
         """As for one process: each takes its own portion on its own GPU."""
-        return self._alone.forecast(settings, images, prior_images)
+        return self._alone.forecast(settings, images, prior_images, captions)
 
     def steps_done(self, work: Path) -> int:
         return self._alone.steps_done(work)

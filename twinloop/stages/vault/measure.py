@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -16,6 +16,7 @@ from twinloop.errors import UnreadableImage
 from twinloop.ports import DetectorPack
 from twinloop.stages import pixels
 from twinloop.stages.vault.find_faces import FaceFinder
+from twinloop.stages.vault.measured_with import scan_fingerprint
 from twinloop.store.photo_file import Pixels, decode_small, read_photo
 from twinloop.store.provenance import is_marked_synthetic
 
@@ -48,8 +49,9 @@ class PhotoMeasurer:
 
     @property
     def fingerprint(self) -> str:
-        detectors = "-" if self.pack is None else self.pack.fingerprint
-        return f"{VERSION}|{pixels.VERSION}|face>={self.min_face}|{detectors}"
+        """Of what a scan asks: hands and slow measurers are not."""
+        asked = None if self.pack is None else replace(self.pack, parts=(), slow=())
+        return scan_fingerprint(VERSION, pixels.VERSION, self.min_face, "-" if asked is None else asked.fingerprint)
 
     def scan(self, listed: ListedFile, wanted: Callable[[str], bool] = everything) -> ScannedFile:
         """Look at one file; what is wrong with it becomes its ``problem``.

@@ -23,6 +23,7 @@ from twinloop.stages.vault.away import there_and_away
 from twinloop.stages.vault.forget.person import forgotten_faces
 from twinloop.stages.vault.forget.promise import keep_promises
 from twinloop.stages.vault.measure import VERSION
+from twinloop.stages.vault.measured_with import difference, same_measures
 from twinloop.stages.vault.new_folders import look_into
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.walk import Walk
@@ -182,20 +183,26 @@ class _Scan:
             likeness = Likeness(record.strangers, record.same_person)
             return Greeting(record.fingerprint, record.notes, likeness)
         with plan.scanner() as scanner:
-            greeting = scanner.greeting
+            greeting = self._as_known(scanner.greeting)
             self._note_begun(folders, greeting)
             self._looked_at = self._index.plan(greeting.fingerprint, self._tried)
-            self._say_other_models(greeting.fingerprint)
+            self._say_difference(greeting.fingerprint)
             self._take(scanner, greeting.fingerprint)
         return greeting
 
-    def _say_other_models(self, fingerprint: str) -> None:
+    def _as_known(self, greeting: Greeting) -> Greeting:
+        """The fingerprint under which the vault knows these measures already, where an earlier version wrote it otherwise."""
+        before = () if self._record is None else (self._record.fingerprint,)
+        known = (one for one in (*before, *self._index.fingerprints()) if same_measures(one, greeting.fingerprint))
+        return dataclasses.replace(greeting, fingerprint=next(known, greeting.fingerprint))
+
+    def _say_difference(self, fingerprint: str) -> None:
         """A ruler that changed since the last scan: why known photos are looked at again, and that nothing is compared across."""
-        before = self._record
-        if before is not None and before.fingerprint != fingerprint and self._looked_at:
+        before = "" if self._record is None else difference(self._record.fingerprint, fingerprint)
+        if before and self._looked_at:
             self._reporter.line(
-                f"The last scan was made with other models: {plural(self._looked_at, 'photo')} to measure anew. What the others "
-                "measured is kept, and compared with nothing that these measure."
+                f"The last scan was made with {before}: {plural(self._looked_at, 'photo')} to measure anew. What it measured is kept, "
+                "and compared with nothing that this one measures."
             )
 
     def _take(self, scanner: Scanner, fingerprint: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.captioner_models import build_place_tagger
-from tests.unit.adapters.detectors.onnx_files import quality_onnx
+from tests.unit.adapters.detectors.onnx_files import quality_onnx, small_onnx
 from twinloop.adapters.detectors.blaze_face import BlazeFace
 from twinloop.adapters.detectors.face_quality import EDifFiqa
 from twinloop.adapters.detectors.mediapipe_face import MediaPipeFace
@@ -60,7 +60,7 @@ def test_a_complete_folder(models: Path) -> None:
     }
     assert report.missing == () and report.problems == ()
     pack = open_real_pack(models)
-    assert pack.missing == ()
+    assert pack.missing == () and pack.optional == ()
     assert isinstance(pack.faces, YuNet)  # the half-width nano YOLO is only a fallback
     assert pack.pose is not None and pack.parts and pack.measurers and pack.embedder is not None and pack.slow
 
@@ -68,8 +68,16 @@ def test_a_complete_folder(models: Path) -> None:
 def test_what_is_missing_names_a_source_and_a_consequence(weights: Path, tmp_path: Path) -> None:
     shutil.copy(weights / "yolov5_face/yolov5n-0.5-face.pt", tmp_path / "yolov5l-face.pt")
     pack = open_real_pack(tmp_path)
-    text = "\n".join(pack.missing)
-    assert len(pack.missing) == 6
+    text = "\n".join((*pack.missing, *pack.optional))
+    assert [line.partition(":")[0] for line in pack.missing] == [
+        "head pose",
+        "hands",
+        "eyes and expression",
+        "identity",
+    ]
+    assert [line.partition(":")[0] for line in pack.optional] == ["face quality", "setting"], "no reason to warn"
+    assert "not measured: hands, eyes, expression, face quality, identity, setting" in pack.brief
+    assert not {"face quality", "setting"} & {line.partition(":")[0] for line in resolve_models_dir(tmp_path).missing}
     for needle in (
         "five landmarks",
         "fsanet",
@@ -83,6 +91,17 @@ def test_what_is_missing_names_a_source_and_a_consequence(weights: Path, tmp_pat
     ):
         assert needle.lower() in text.lower()
     assert pack.pose is not None and pack.parts == () and pack.measurers == () and pack.embedder is None
+
+
+@pytest.mark.parametrize("other", ["face_detection_yunet_2026may.onnx", "yunet_mine.onnx"])
+def test_a_yunet_that_was_not_tried_here_replaces_no_other(tmp_path: Path, other: str) -> None:
+    """Whichever comes first by name."""
+    for name in ("face_detection_yunet_2023mar.onnx", other):
+        (tmp_path / name).write_bytes(small_onnx())
+    assert [path.name for path in resolve_models_dir(tmp_path).usable(Role.FACE_YUNET)] == [
+        other,
+        "face_detection_yunet_2023mar.onnx",
+    ]
 
 
 def test_broken_downloads_are_called_by_their_name(weights: Path, tmp_path: Path) -> None:

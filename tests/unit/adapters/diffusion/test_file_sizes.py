@@ -106,6 +106,10 @@ def test_guidance_that_the_configuration_wants_and_the_file_lacks(tmp_path: Path
         ({"conditioner.embedders.0.model.transformer.resblocks.9.mlp.c_proj.bias": (4,)}, "is an SDXL refiner"),
         ({"encoder.conv_in.weight": (4, 4), "decoder.conv_in.weight": (4, 4)}, "is an autoencoder"),
         ({"lora_unet_mid_block.lora_down.weight": (4, 4)}, "is a LoRA, which belongs into generation.extra_loras"),
+        (
+            {"a.weight.quant_state.bitsandbytes__nf4": (80,)},
+            "packed in 4 bits by bitsandbytes.* in 16 bits or as .gguf",
+        ),
     ],
 )
 @pytest.mark.parametrize("family", ["sd15", "sdxl"])

@@ -74,6 +74,18 @@ def adapter(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained(base, tmp_path_factory.mktemp("adapter"), ONE)
 
 
+@pytest.fixture(scope="module")
+def bare(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training without it."""
+    return trained(base, tmp_path_factory.mktemp("bare"), SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def worn(base: Path, adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same training with it."""
+    return trained(base, tmp_path_factory.mktemp("worn"), replace(SETTINGS, assistant_lora=str(adapter)))
+
+
 def changes(path: Path, family: Family) -> Mapping[str, Any]:
     """What a LoRA file adds to each weight of the denoiser, by the definition."""
     found = {}
@@ -205,7 +217,7 @@ def test_a_whole_training_is_that_of_a_base_with_it_merged_in(base: Path, adapte
     for name, change in changes(adapter, SDXL).items():
         tensors[f"{name}.weight"] += change.to(torch.float32).reshape(tensors[f"{name}.weight"].shape)
     save_file(tensors, weights, metadata={"format": "pt"})
-    settings = replace(SETTINGS, steps=3, trigger="ohwx ana", output_preservation=0.5, text_encoder=True)
+    settings = replace(SETTINGS, trigger="ohwx ana", output_preservation=0.5, text_encoder=True)
     worn = trained(base, tmp_path / "worn", replace(settings, assistant_lora=str(adapter)))
     by_hand = trained(other, tmp_path / "hand", settings)
     bare = trained(base, tmp_path / "bare", settings)
@@ -213,7 +225,9 @@ def test_a_whole_training_is_that_of_a_base_with_it_merged_in(base: Path, adapte
     assert not np.allclose(losses(worn), losses(bare), rtol=1e-3)
 
 
-def test_in_half_precision_it_computes_as_the_base_does(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_in_half_precision_it_computes_as_the_base_does(
+    base: Path, adapter: Path, worn: Path, bare: Path, tmp_path: Path
+) -> None:
     told: list[str] = []
     settings = replace(SETTINGS, assistant_lora=str(adapter), gradient_checkpointing=True)
     half, output = BaseChoice(str(base), "cpu", "bfloat16"), tmp_path / "lora.safetensors"
@@ -221,20 +235,18 @@ def test_in_half_precision_it_computes_as_the_base_does(base: Path, adapter: Pat
     DiffusersLoraTrainer(half, SDXL, told.append).train(
         photos, settings, output, tmp_path / "work", {}, lambda *_: None
     )
-    whole = trained(base, tmp_path / "whole", settings)
-    bare = trained(base, tmp_path / "bare", SETTINGS)
-    np.testing.assert_allclose(losses(output), losses(whole), rtol=0.02)
-    assert not np.allclose(losses(bare), losses(whole), rtol=0.02)
+    np.testing.assert_allclose(losses(output), losses(worn), rtol=0.02)
+    assert not np.allclose(losses(bare), losses(worn), rtol=0.02)
     opened = open_base(half, SDXL)
     assistant = assistant_of(settings, opened)
     assert assistant is not None
     with assistant.worn(opened.denoiser):
-        worn = [value for name, value in opened.denoiser.named_parameters() if NAME in name.split(".")]
-    assert worn and {value.dtype for value in worn} == {torch.bfloat16}
-    assert not any(value.requires_grad for value in worn)
+        added = [value for name, value in opened.denoiser.named_parameters() if NAME in name.split(".")]
+    assert added and {value.dtype for value in added} == {torch.bfloat16}
+    assert not any(value.requires_grad for value in added)
 
 
-def test_it_is_in_no_file_and_in_no_picture(base: Path, adapter: Path, tmp_path: Path) -> None:
+def test_it_is_in_no_file_and_in_no_picture(base: Path, adapter: Path, bare: Path, tmp_path: Path) -> None:
     """Also in the middle of a training, where samples are drawn and checkpoints measured."""
 
     def drawn() -> Any:
@@ -245,14 +257,13 @@ def test_it_is_in_no_file_and_in_no_picture(base: Path, adapter: Path, tmp_path:
     settings = replace(SETTINGS, assistant_lora=str(adapter))
     half = trained(base, tmp_path, replace(settings, stop_at=1))
     assert np.array_equal(drawn(), before)
-    plain = trained(base, tmp_path / "plain", SETTINGS)
     opened = open_base(choice(base), SDXL)
     assert not any(isinstance(module, BaseTunerLayer) for module in opened.denoiser.modules())
     after = opened.denoiser.state_dict()
     assert after.keys() == weights.keys() and all(torch.equal(after[name], value) for name, value in weights.items())
-    assert load_file(half).keys() == load_file(plain).keys()
+    assert load_file(half).keys() == load_file(bare).keys()
     assert {key: value.shape for key, value in load_file(half).items()} == {
-        key: value.shape for key, value in load_file(plain).items()
+        key: value.shape for key, value in load_file(bare).items()
     }
 
 
@@ -261,17 +272,17 @@ def test_stopped_and_gone_on_it_ends_in_the_same_bytes(
 ) -> None:
     """Wherever the file lies meanwhile; its content is part of what the training is."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    settings = replace(SETTINGS, steps=4, checkpoint_every=2, assistant_sha256=sha256_file(adapter))
+    settings = replace(SETTINGS, checkpoint_every=1, assistant_sha256=sha256_file(adapter))
     whole = trained(base, tmp_path / "whole", replace(settings, assistant_lora=str(adapter)))
     with pytest.raises(KeyboardInterrupt):
-        trained(base, tmp_path / "torn", replace(settings, assistant_lora=str(adapter)), stop=3)
+        trained(base, tmp_path / "torn", replace(settings, assistant_lora=str(adapter)), stop=1)
     elsewhere = tmp_path / "elsewhere.safetensors"
     elsewhere.write_bytes(adapter.read_bytes())
     told: list[str] = []
     torn = trained(base, tmp_path / "torn", replace(settings, assistant_lora=str(elsewhere)), notices=told)
     assert torn.read_bytes() == whole.read_bytes() and not told
     with pytest.raises(KeyboardInterrupt):
-        trained(base, tmp_path / "other", replace(settings, assistant_lora=str(adapter)), stop=3)
+        trained(base, tmp_path / "other", replace(settings, assistant_lora=str(adapter)), stop=1)
     bare = trained(base, tmp_path / "other", replace(settings, assistant_sha256=""), notices=told)
     assert "begins at step 1" in told[0] and bare.read_bytes() != whole.read_bytes()
 

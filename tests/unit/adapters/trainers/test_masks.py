@@ -144,7 +144,7 @@ def test_a_mask_that_changed_is_named(tmp_path: Path) -> None:
 
 
 SDXL = FAMILIES["sdxl"]
-FOUR = replace(TRAINING, batch_size=4, steps=3, checkpoint_every=1, trigger="ohwx ana", learning_rate=0.02)
+TWO = replace(TRAINING, batch_size=2, steps=2, checkpoint_every=1, trigger="ohwx ana", learning_rate=0.02)
 
 
 def with_masks(photos: tuple[TrainingSample, ...], folder: Path, grey: int = 255) -> tuple[TrainingSample, ...]:
@@ -164,7 +164,7 @@ def photos(tmp_path: Path) -> tuple[TrainingSample, ...]:
 
 
 def train(
-    base: Path, photos: tuple[TrainingSample, ...], home: Path, settings: TrainingSettings = FOUR, stop: int = 0, notices: Any = None
+    base: Path, photos: tuple[TrainingSample, ...], home: Path, settings: TrainingSettings = TWO, stop: int = 0, notices: Any = None
 ) -> dict[str, Any]:  # fmt: skip
     def progress(step: int, steps: int, loss: float) -> None:
         if step == stop:
@@ -183,7 +183,7 @@ def test_batches_have_them_mirrored_with_their_pictures(
     choice = BaseChoice(str(tiny_base), "cpu")
     masked = with_masks(photos, tmp_path / "masks")
     made = DiffusersLoraTrainer(choice, SDXL)._prepare(
-        open_base(choice, SDXL), masked, replace(FOUR, flip=True), tmp_path
+        open_base(choice, SDXL), masked, replace(TWO, flip=True), tmp_path
     )
     seen = set()
     for step in range(1, 9):
@@ -211,18 +211,18 @@ def test_a_training_with_masks(
     masked = with_masks(photos, tmp_path / "masks")
     whole = train(tiny_base, masked, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_base, masked, tmp_path / "torn", stop=2)
+        train(tiny_base, masked, tmp_path / "torn", stop=1)
     train(tiny_base, masked, tmp_path / "torn")
     for name in ("lora.safetensors", "lora.metrics.jsonl"):
         assert (tmp_path / "torn" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     for name, others, told in (
-        ("without", photos, FOUR),
-        ("floor", masked, replace(FOUR, mask_floor=0.5)),
+        ("without", photos, TWO),
+        ("floor", masked, replace(TWO, mask_floor=0.5)),
     ):
         made = train(tiny_base, others, tmp_path / name, told)
         assert not all(torch.equal(made[key], whole[key]) for key in whole)
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_base, masked, tmp_path / "changed", stop=2)
+        train(tiny_base, masked, tmp_path / "changed", stop=1)
     said = list[str]()
     train(tiny_base, with_masks(photos, tmp_path / "masks", grey=100), tmp_path / "changed", notices=said)
     assert len(said) == 1 and "this one begins at step 1" in said[0]

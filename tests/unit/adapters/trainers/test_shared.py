@@ -54,7 +54,9 @@ def losses(home: Path) -> list[float]:
 
 def test_the_same_loss_curve_as_one_process(choice: BaseChoice, tmp_path: Path) -> None:
     """Through torchrun and gloo; stopped in the middle and gone on, as a run is."""
-    photos = samples(tmp_path / "photos")
+    made = samples(tmp_path / "photos")
+    # of one, two and three chunks, which the text encoders see as so many rows
+    photos = [replace(photo, caption=photo.caption + ", smiling" * 7 * (row % 3)) for row, photo in enumerate(made)]
     one, two = tmp_path / "one", tmp_path / "two"
     DiffusersLoraTrainer(choice, FAMILIES["sdxl"]).train(
         photos, FOUR, one / "lora.safetensors", one / "work", {}, lambda *_: None
@@ -66,7 +68,7 @@ def test_the_same_loss_curve_as_one_process(choice: BaseChoice, tmp_path: Path) 
 
     lora = shared.train(photos, FOUR, two / "lora.safetensors", two / "work", {"modelspec.title": "ana"}, progress)
     assert seen == [1, 2, 3, 4] and lora.steps == 4
-    assert losses(two) == pytest.approx(losses(one), rel=1e-3)
+    assert losses(two) == pytest.approx(losses(one), rel=2e-5)
     ours, theirs = load_file(one / "lora.safetensors"), load_file(two / "lora.safetensors")
     assert all(torch.allclose(ours[name].float(), theirs[name].float(), atol=5e-3) for name in ours)
     assert not list(two.glob("*job.json"))

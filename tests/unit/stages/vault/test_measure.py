@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,8 @@ def test_the_fingerprint_changes_with_what_measures() -> None:
         PhotoMeasurer(fake_pack()).fingerprint,
     }
     assert len(prints) == 3 and "fake-1" in PhotoMeasurer(fake_pack()).fingerprint
+    handless = replace(fake_pack(), parts=(), slow=fake_pack().measurers)
+    assert PhotoMeasurer(handless).fingerprint in prints, "a scan asks for none of them"
 
 
 def test_measures_of_face_and_photo_are_kept_apart(tmp_path: Path) -> None:

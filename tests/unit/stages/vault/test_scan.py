@@ -202,7 +202,8 @@ def test_other_models_measure_everything_again_and_the_first_ones_are_remembered
     second = home.scan(stamp="models 2")
     assert (second.measured, second.unchanged) == (4, 0) and second.fingerprint != first.fingerprint
     (said,) = home.reporter.lines
-    assert "made with other models: 4 photos to measure anew" in said and "compared with nothing" in said
+    assert "made with other models or an older version of this program: 4 photos to measure anew" in said
+    assert "compared with nothing" in said
     back = home.scan(stamp="models 1")
     assert (back.measured, back.unchanged, back.fingerprint) == (0, 4, first.fingerprint)
     assert len(home.reporter.lines) == 1, "nothing is to be measured"
@@ -212,6 +213,28 @@ def test_another_smallest_face_is_another_measure(home: Home) -> None:
     home.scan(home.photos, min_face=20)
     done = home.scan(min_face=90)
     assert (done.measured, done.counts.faces) == (4, 0)
+    (said,) = home.reporter.lines
+    assert said.startswith("The last scan was made with another smallest face (20 pixels, now 90): 4 photos to measure")
+
+
+def test_a_vault_whose_fingerprint_names_a_detector_of_hands_is_not_measured_again(home: Home) -> None:
+    """As earlier versions wrote it. No scan looks at hands."""
+    home.scan(home.photos)
+    record = ScanRecord.read(home.vault)
+    older = record.fingerprint.replace("+fake-1", "+fake-1+mediapipe-hands1-ab12-cd34-0.5-0.5", 1)
+    with VaultCatalog(home.vault.catalog) as catalog, catalog.batch():
+        for table in ("photo", "face"):
+            catalog.run(f"UPDATE {table} SET fingerprint = ?", (older,))
+    replace(record, fingerprint=older, stamp="before").write(home.vault)
+
+    models = home.models
+    done = home.scan()
+    assert home.models == models + 1 and (done.measured, done.unchanged, done.fingerprint) == (0, 4, older)
+    assert home.reporter.lines == [] and ScanRecord.read(home.vault).fingerprint == older
+    fake_photo(home.photos / "new.png", seed=9, size=128)
+    assert (home.scan().measured, home.scan().counts.photos) == (1, 5)
+    assert home.scan(stamp="models 2").measured == 5
+    assert (back := home.scan(stamp="models 1")).measured == 0 and back.fingerprint == older
 
 
 def test_folders_add_up_overlap_and_can_be_removed(home: Home) -> None:

@@ -21,6 +21,8 @@ from twinloop.nano.build.detectors.pool import RUINED, Labelled, Pool, Shown, fl
 
 _WHOLE = 0.35
 """Fault up to which a decoded face counts as a whole one."""
+_EXPOSURE = (-0.5, 0.3)
+"""Range of the logarithm that labelled faces are made brighter or darker by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,17 +51,17 @@ def _draw(pool: Pool, rng: np.random.Generator, ruined: bool) -> Shown:
 
 
 def sample(pool: Pool, rng: np.random.Generator) -> Sample:
-    """One crop; three in ten are damaged, and then tell quality, place and pose only."""
-    chance = rng.random()
-    labelled = pool.draw_labelled(rng) if chance > 0.82 else None
+    """One crop: a labelled face, or a picture with a truth; four in ten of these are damaged, and then tell quality, place and pose only."""
+    labelled = pool.draw_labelled(rng) if rng.random() < pool.judged else None
     if labelled is not None:
         return _judged(labelled, rng)
-    shown = _draw(pool, rng, ruined=chance < 0.1)
+    chance = rng.random()
+    shown = _draw(pool, rng, ruined=chance < 0.12)
     truth, (left, top, side) = shown.truth, _square(shown.truth["face_box"], rng)
     crop = cut_square(shown.image, left, top, side, layout.FACE_SIZE)
     marks = (np.array(truth["landmarks"], np.float32) - (left, top)) / side
     bad = shown.fault >= RUINED
-    if not bad and chance < 0.34:
+    if not bad and chance < 0.41:
         other = _draw(pool, rng, ruined=False)
         second = cut_square(other.image, *_square(other.truth["face_box"], rng), layout.FACE_SIZE)
         visible = (marks * layout.FACE_SIZE)[np.array(truth["landmarks_visible"])]
@@ -74,6 +76,8 @@ def sample(pool: Pool, rng: np.random.Generator) -> Sample:
 def _judged(labelled: Labelled, rng: np.random.Generator) -> Sample:
     crop = cut_square(labelled.image, *_square(labelled.box, rng), layout.FACE_SIZE)
     crop = crop if rng.random() < 0.5 else np.ascontiguousarray(crop[:, ::-1])
+    # labelled people are few: other exposures stand for other skins and lights
+    crop = (crop * np.exp(rng.uniform(*_EXPOSURE))).clip(0, 255).astype(np.uint8)
     values, counts = (np.zeros(layout.FACE_VALUES, np.float32) for _ in range(2))
     values[layout.QUALITY], counts[layout.QUALITY] = float(labelled.whole), 1.0
     return Sample(photographed(crop, rng, 0.5), values, counts, -1)

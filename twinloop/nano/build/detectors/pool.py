@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinloop.nano.build import render
+from twinloop.nano.build.detectors.worn import for_training, read_faces
 
 Pixels = NDArray[np.uint8]
 
@@ -40,6 +41,8 @@ class Labelled:
     whole: bool
 
 
+WORN = 0.8
+"""Share of the labelled faces that the base drew while it wore a LoRA."""
 WORST, RUINED = 0.5, 0.9
 """Fault up to which a decoded picture still shows what its render showed, and from which its face counts as smeared."""
 
@@ -51,9 +54,10 @@ class Pool:
         folder: of shards, which are only read.
         further: a folder that the steps ``decoded`` and ``generated`` filled.
         share: of the draws that are decoded pictures, when there are any.
+        judged: of the face crops that are labelled faces, when there are any.
     """
 
-    def __init__(self, folder: Path, further: Path, share: float = 0.35) -> None:
+    def __init__(self, folder: Path, further: Path, share: float = 0.35, judged: float = 0.18) -> None:
         images, truths = render.load(folder)
         self.renders = [
             Shown(i, t, n // render.PER_PERSON) for n, (i, t) in enumerate(zip(images, truths, strict=True))
@@ -62,7 +66,9 @@ class Pool:
         self.decoded = [shown for shown in decoded if shown.fault <= WORST]
         self.ruined = [shown for shown in decoded if shown.fault >= RUINED]
         self.labelled = _labelled(further)
-        self.share, self.people = share, self.renders[-1].person + 1
+        worn = for_training(read_faces())
+        self.worn = [Labelled(face.tile, face.box, bool(face.whole)) for face in worn]
+        self.share, self.judged, self.people = share, judged, self.renders[-1].person + 1
 
     def draw(self, rng: np.random.Generator) -> Shown:
         """A random picture that shows what its truth says."""
@@ -75,8 +81,9 @@ class Pool:
 
     def draw_labelled(self, rng: np.random.Generator) -> Labelled | None:
         """A generated picture; whole and smeared ones equally often."""
+        source = self.worn if rng.random() < WORN else self.labelled or self.worn
         wanted = bool(rng.random() < 0.5)
-        found = [item for item in self.labelled if item.whole == wanted] or self.labelled
+        found = [item for item in source if item.whole == wanted] or source
         return found[int(rng.integers(len(found)))] if found else None
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-DETECTOR_STEPS = ("whole", "face", "identity", "decoded", "generated", "detectors")
+DETECTOR_STEPS = ("whole", "face", "identity", "decoded", "generated", "worn", "judge", "detectors")
 
 
 def add_detector_steps(steps: Any) -> None:
@@ -26,6 +26,7 @@ def add_detector_steps(steps: Any) -> None:
         train.add_argument("--start", default="", help="begin from this checkpoint instead")
         train.add_argument("--lr", type=float, default=2e-3)
         train.add_argument("--share", type=float, default=0.35, help="of decoded pictures, where there are some")
+        train.add_argument("--judged", type=float, default=0.18, help="share of labelled faces among the face crops")
     decoded = steps.add_parser(
         "decoded", help="reconstruct renders with the autoencoder, with noise on the latents", parents=[out]
     )
@@ -39,6 +40,15 @@ def add_detector_steps(steps: Any) -> None:
         "--draw", type=int, default=1, metavar="N", help="another number, other prompts and pictures"
     )
     generated.add_argument("--label", choices=("bad", "good", "none"), default="none")
+    worn = steps.add_parser("worn", help="faces of pictures made with a LoRA, to be labelled", parents=[out])
+    worn.add_argument("--pictures", type=Path, nargs="+", required=True, help="folders of PNGs")
+    worn.add_argument("--detectors", type=Path, required=True, help="folder of the ONNX files")
+    worn.add_argument("--person", type=int, required=True, help="seed of the person that the LoRA is of")
+    worn.add_argument("--count", type=int, default=80)
+    worn.add_argument("--draw", type=int, default=1, metavar="N", help="another number, other pictures")
+    judge = steps.add_parser("judge", help="figures of the face quality on people that no training saw")
+    judge.add_argument("--detectors", type=Path, required=True, help="folder of the ONNX files")
+    judge.add_argument("--limit", type=float, default=0.7)
     write = steps.add_parser("detectors", help="write the ONNX files", parents=[out])
     write.add_argument("--to", type=Path, required=True)
     for name in ("whole", "face", "identity"):
@@ -59,15 +69,26 @@ def run_detector_step(given: argparse.Namespace) -> None:
         from twinloop.nano.build.detectors.generated import generate_faces
 
         generate_faces(given.work, given.out, given.name, given.count, label=given.label, seed=given.draw)
+    elif given.step in ("worn", "judge"):
+        _judge(given)
     else:
         _train(given)
+
+
+def _judge(given: argparse.Namespace) -> None:
+    from twinloop.nano.build.detectors.judge import gather, judge_held_out
+
+    if given.step == "judge":
+        judge_held_out(given.detectors, given.limit)
+    else:
+        gather(given.pictures, given.detectors, given.out, given.person, given.count, given.draw)
 
 
 def _train(given: argparse.Namespace) -> None:
     from twinloop.nano.build.detectors import train
     from twinloop.nano.build.detectors.pool import Pool
 
-    pool = Pool(given.work, given.out, given.share)
+    pool = Pool(given.work, given.out, given.share, given.judged)
     start = given.out / f"{given.start}.safetensors" if given.start else None
     run = train.DetectorRun(given.out / f"{given.name}.safetensors", given.minutes, start, lr=given.lr)
     {"whole": train.train_whole, "face": train.train_face, "identity": train.train_identity}[given.step](run, pool)

@@ -193,7 +193,7 @@ def test_in_a_group_photo_the_caption_is_about_the_person(tmp_path: Path) -> Non
 class AHandByTheOther:
     """A hand beside the larger face of `TwoFaces`, in a picture of 256 pixels."""
 
-    kind, fingerprint = "hand", "hand"
+    kind, fingerprint, forms = "hand", "hand", ""
 
     def parts(self, image: ImageArray, faces: Sequence[Face]) -> list[Part]:
         return [Part("hand", Box(0, 200, 40, 250), 0.9)]
