@@ -73,7 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--min-face-quality",
         type=float,
         metavar="X",
-        help="least face quality, where measured (default: learned from the real photos; with nano 0.4)",
+        help="least face quality, where measured (default: learned from the real photos; with nano 0.7)",
     )
     limits.add_argument(
         "--identity-tolerance",

@@ -28,7 +28,7 @@ class ValidationConfig(Section):
     min_face_confidence: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     min_face_quality: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
         None,
-        description="least face quality, where it is measured; null = 0.4 with the embedded detectors, learned from the real photos with others",
+        description="least face quality, where it is measured; null = 0.7 with the embedded detectors, learned from the real photos with others",
     )
     identity: bool = Field(True, description="compare with the frozen real photos; needs an embedder")
     identity_tolerance: Annotated[float, Field(gt=0.0)] = Field(
