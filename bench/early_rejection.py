@@ -82,7 +82,9 @@ def prepare(settings: Settings) -> Bench:
         (Path(m.path).name, toolbox.observer.observe(load_image(Path(m.path)))) for m in photos
     ]
     known = [validate.known_image(name, one) for name, one in seen]
-    return Bench(toolbox, shots, space.lora(1), steps.limits_of(settings, toolbox.observer, reference), reference, known)
+    return Bench(
+        toolbox, shots, space.lora(1), steps.limits_of(settings, toolbox.observer, reference), reference, known
+    )
 
 
 def one_pass(bench: Bench, at: float | None, folder: Path) -> Pass:

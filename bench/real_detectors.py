@@ -269,6 +269,8 @@ def main(fixtures: Path, file: Path | None) -> None:
 
 if __name__ == "__main__":
     parser = with_fixtures(__doc__)
-    parser.add_argument("--embedder", type=Path, metavar="FILE", help="measure identity with this file, not with MobileFaceNet")
+    parser.add_argument(
+        "--embedder", type=Path, metavar="FILE", help="measure identity with this file, not with MobileFaceNet"
+    )
     given = parser.parse_args()
     main(given.fixtures, given.embedder)

@@ -24,10 +24,10 @@ from twinloop.adapters.trainers.adapter_plan import ENCODER_TARGETS, AdapterPlan
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.errors import InputError, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
+from twinloop.families.unet_names import to_original  # noqa: E402
 from twinloop.loras.adapter import understood  # noqa: E402
 from twinloop.loras.container import file_bytes  # noqa: E402
 from twinloop.loras.lora import Dialect, read_lora  # noqa: E402
-from twinloop.families.unet_names import to_original  # noqa: E402
 from twinloop.loras.write import as_tensors, named_layers  # noqa: E402
 from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,8 @@ from tests.unit.things import Recording, face, gap, observation, unit_vector
 from twinloop import steps
 from twinloop.adapters.fakes import fake_pack, fake_photo
 from twinloop.config import Settings
-from twinloop.domain.records import LoRA
+from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
+from twinloop.domain.records import Dataset, LoRA, Member
 from twinloop.errors import InputError, NothingToDo, StateError
 from twinloop.facets import BUILTIN
 from twinloop.loop import run_loop, workspace_of
@@ -51,6 +53,31 @@ def warnings(run: Run) -> list[str]:
     reporter = run.toolbox.reporter
     assert isinstance(reporter, Recording)
     return reporter.warnings
+
+
+def test_long_captions_are_told_where_they_take_more_than_was_said() -> None:
+    """Once the captions are known; where nothing more is needed, nothing more is said."""
+    short, long = (MemoryPlan(2, False, peak) for peak in (8 * GIB, 9 * GIB))
+    said, asked = Forecast(short, None, GIB, 60.0, {}), list[tuple[int, int]]()
+
+    def forecast(images: int, captions: Sequence[str] = ()) -> Forecast:
+        asked.append((images, len(captions)))
+        return replace(said, plan=long if "grey" in captions[0] else short)
+
+    run = begun()
+    run = replace(run, toolbox=replace(run.toolbox, forecast=forecast))
+    reporter = run.toolbox.reporter
+    assert isinstance(reporter, Recording)
+    for caption, told in (
+        ("photo of ohwx ana", said),
+        ("blue, " * 80, said),
+        ("grey, " * 80, None),
+        ("grey, " * 80, said),
+    ):
+        steps.look_at_captions(run, Dataset((Member("a.png", "", caption, "real", 0, 1.0),)), told)
+    assert asked == [(1, 1), (1, 1)]
+    assert reporter.lines[-1:] == [f"With captions of more than 75 tokens: {replace(said, plan=long).line}"]
+    assert sum("captions of more than" in line for line in reporter.lines) == 1
 
 
 def test_a_folder_of_another_run_is_refused_by_field() -> None:

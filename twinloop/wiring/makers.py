@@ -115,7 +115,14 @@ def _check_makers(settings: Settings, generation: GenerationSettings, loras: Seq
     given = [settings.training.initial_lora, *(path for path, _ in generation.extra_loras)]
     files = (*loras, *(Path(path) for path in given if path))
     _, family = chosen_family(settings)
-    wanted = Wanted(chosen_base(settings), family, generation, files, settings.generation.from_photos > 0, settings.generation.face_detail > 0)
+    wanted = Wanted(
+        chosen_base(settings),
+        family,
+        generation,
+        files,
+        settings.generation.from_photos > 0,
+        settings.generation.face_detail > 0,
+    )
     with_extra("Generating images and training", "train", lambda: check(wanted))
 
 

@@ -15,12 +15,12 @@ from safetensors.numpy import load_file, save_file
 from tests.unit.loras.makers import PATHS, adapter, delta, layer, matrix, saved
 from twinloop.errors import ModelFileError
 from twinloop.families import FAMILIES
+from twinloop.families.unet_names import to_diffusers, to_original
 from twinloop.loras.adapter import Adapter, Place, families_name, understood
 from twinloop.loras.components import DENOISER
 from twinloop.loras.container import file_bytes
 from twinloop.loras.family import family_of
 from twinloop.loras.lora import Dialect, Layer, read_lora
-from twinloop.families.unet_names import to_diffusers, to_original
 from twinloop.loras.words import dotted
 from twinloop.loras.write import effective_dialect, named_layers, written
 

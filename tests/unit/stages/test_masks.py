@@ -41,7 +41,8 @@ def test_photos_with_and_without(photos: list[Path], tmp_path: Path) -> None:
     mask(tmp_path / "masks/of nobody.png", 5, 90)
     found = masks_of(tmp_path / "masks", tmp_path / "photos", photos)
     assert found == {
-        photo: Mask(path, sha256_file(path), sha256_file(photo)) for photo, path in ((photos[0], one), (photos[2], small))
+        photo: Mask(path, sha256_file(path), sha256_file(photo))
+        for photo, path in ((photos[0], one), (photos[2], small))
     }
     reporter = Recording()
     say_how_many(len(found), 5, reporter)

@@ -87,7 +87,11 @@ def test_a_file_of_ones_own_passes_the_checks(tmp_path: Path, shelf: Path) -> No
         ("palm.onnx", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         ("yunet.onnx", small_onnx("x")[:-5], "cut short"),
         ("hand_yolov8n.pkl", pickle.dumps([1])[:-1], "cut short or damaged"),
-        ("hand_yolov8n.pkl", b"\x80\x02cfoo\nBar\n)\x81.", "unknown class Bar of module foo: loading would run its code"),
+        (
+            "hand_yolov8n.pkl",
+            b"\x80\x02cfoo\nBar\n)\x81.",
+            "unknown class Bar of module foo: loading would run its code",
+        ),
         ("palm_known.onnx", small_onnx("x"), "not that file (its sha256 differs)"),
         ("something.onnx", small_onnx("x"), "no detector goes by this name"),
     ],

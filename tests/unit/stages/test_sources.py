@@ -90,7 +90,9 @@ def test_at_least_a_few_are_near() -> None:
 
 
 def test_what_was_measured_decides() -> None:
-    assert source_of("a.jpg", observation(faces=[face(31.26, 0.7)])) == Source("a.jpg", 31.3), "a detector's confidence is no quality"
+    assert source_of("a.jpg", observation(faces=[face(31.26, 0.7)])) == Source("a.jpg", 31.3), (
+        "a detector's confidence is no quality"
+    )
     assert source_of("a.jpg", observation(measures={"face_quality": 0.25})) == Source("a.jpg", 0.0, 0.25)
     assert source_of("a.jpg", observation(faces=[face(None)])) == Source("a.jpg")
     assert source_of("a.jpg", observation(faces=[])) == Source("a.jpg", None, 0.0)

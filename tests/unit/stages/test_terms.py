@@ -50,12 +50,17 @@ def test_arguments_of_the_optimizer_survive_the_record() -> None:
 
 def test_other_masks_are_another_training() -> None:
     masked, other = (
-        replace(TERMS, beside=Beside(masks={Path("a.jpg"): Mask(Path("a.png"), sha256, "photo")})) for sha256 in ("one", "two")
+        replace(TERMS, beside=Beside(masks={Path("a.jpg"): Mask(Path("a.png"), sha256, "photo")}))
+        for sha256 in ("one", "two")
     )
     moved = replace(TERMS, beside=Beside(masks={Path("b.jpg"): Mask(Path("b.png"), "one", "photo")}))
     record = {"asked": json.loads(json.dumps(masked.asked))}
     assert masked.met_by(record) and moved.met_by(record), "where they lie does not matter"
-    first, second, swapped = Mask(Path("a.png"), "one", "p"), Mask(Path("b.png"), "two", "q"), Mask(Path("a.png"), "two", "p")
+    first, second, swapped = (
+        Mask(Path("a.png"), "one", "p"),
+        Mask(Path("b.png"), "two", "q"),
+        Mask(Path("a.png"), "two", "p"),
+    )
     both = replace(TERMS, beside=Beside(masks={Path("a.jpg"): first, Path("b.jpg"): second}))
     turned = Beside(masks={Path("a.jpg"): swapped, Path("b.jpg"): Mask(Path("b.png"), "one", "q")})
     assert not replace(TERMS, beside=turned).met_by({"asked": both.asked}), "the same masks, each for another photo"

@@ -71,7 +71,9 @@ def test_a_name_alone_must_be_clear(tmp_path: Path) -> None:
     others = [save(photos / place / "IMG_2.jpg") for place in ("a", "b")]
     flat = save(masks / "IMG_2.png")
     for asked in (others, others[:1]):
-        with pytest.raises(InputError, match=f"training.masks: {flat} may be the mask of several photos: {others[0]}, {others[1]}"):
+        with pytest.raises(
+            InputError, match=f"training.masks: {flat} may be the mask of several photos: {others[0]}, {others[1]}"
+        ):
             masks_of_photos(asked, masks, photos)
     own = save(masks / "a/IMG_2.png")
     assert masks_of_photos(others, masks, photos) == {others[0]: own, others[1]: flat}

@@ -92,7 +92,9 @@ def test_hands(pack: DetectorPack) -> None:
         scenes = [replace(CALM, framing="portrait", hands=hands, background_seed=seed) for seed in range(3)]
         images = [drawn(number, scene).image for number, scene in enumerate(scenes)]
         found = [pack.parts[0].parts(image, []) for image in images]
-        assert all(part.shape is None and not part.box_only for parts in found for part in parts), "no check of their form"
+        assert all(part.shape is None and not part.box_only for parts in found for part in parts), (
+            "no check of their form"
+        )
         counts[hands] = [sum(p.confidence >= 0.5 for p in parts) for parts in found]
     assert counts[0] == [0, 0, 0]
     assert min(counts[1]) >= 1 and sum(counts[2]) >= 5

@@ -138,18 +138,16 @@ def test_a_size_that_the_model_cannot_make_is_known_before_an_image_is_asked_for
 
 
 def test_words_beyond_what_the_model_reads_are_named_once(tiny_base: Path) -> None:
-    """The tiny encoders read 14 tokens; a real one 75."""
+    """The tiny encoders read three times 14 tokens; a real one three times 75."""
     said: list[str] = []
     generator = DiffusersGenerator(BaseChoice(str(tiny_base), "cpu"), FAMILIES["sdxl"], said.append)
     generator.load_lora(None)
-    short, long = "a photo of ohwx ana", " ".join(["blurry"] * 14 + ["Woman", "smiling"])
+    short, long = "a photo of ohwx ana", " ".join(["blurry"] * 42 + ["Woman", "smiling"])
     wanted = [replace(shot, prompt=short, negative_prompt=long) for shot in shots(4)]
     images(generator, wanted)
     images(generator, wanted)
     (line,) = said
-    assert line.startswith(
-        "Only the first 14 tokens of this prompt are read by this model; left out: Woman smiling (of: blurry"
-    )
+    assert line.startswith("Only the first 42 tokens of this prompt are read; left out: Woman smiling (of: blurry")
     images(generator, [replace(shot, prompt=f"{long} {shot.index}", negative_prompt="") for shot in shots(9)])
     assert len(said) == 6 and said[-1].startswith("More prompts are cut off")
 

@@ -38,8 +38,15 @@ from twinloop.ports import TrainingSettings  # noqa: E402
 SDXL = FAMILIES["sdxl"]
 CPU = torch.device("cpu")
 ALL: dict[str, Any] = {"network_dropout": 0.2, "rank_dropout": 0.25, "module_dropout": 0.1}
-FOUR = replace(
-    TRAINING, batch_size=4, steps=3, checkpoint_every=1, trigger="ohwx ana", learning_rate=0.05, text_encoder=True, **ALL
+TWO = replace(
+    TRAINING,
+    batch_size=2,
+    steps=3,
+    checkpoint_every=1,
+    trigger="ohwx ana",
+    learning_rate=0.05,
+    text_encoder=True,
+    **ALL,
 )
 Photos = tuple[TrainingSample, ...]
 
@@ -185,20 +192,20 @@ def losses(home: Path) -> list[float]:
 def test_a_training_with_it(tiny_base: Path, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Resumed to the same bytes; with checkpointing and in portions the same loss curve; another one without it, or with each kind alone."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    train(tiny_base, photos, tmp_path / "whole", FOUR)
+    train(tiny_base, photos, tmp_path / "whole", TWO)
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_base, photos, tmp_path / "torn", FOUR, stop=2)
-    train(tiny_base, photos, tmp_path / "torn", FOUR)
+        train(tiny_base, photos, tmp_path / "torn", TWO, stop=2)
+    train(tiny_base, photos, tmp_path / "torn", TWO)
     for name in ("lora.safetensors", "lora.metrics.jsonl"):
         assert (tmp_path / "torn" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     # what is computed again leaves out the same
-    parts = replace(FOUR, batch_size=1, gradient_accumulation=4, gradient_checkpointing=True)
+    parts = replace(TWO, batch_size=1, gradient_accumulation=2, gradient_checkpointing=True)
     train(tiny_base, photos, tmp_path / "parts", parts)
     assert losses(tmp_path / "parts") == pytest.approx(losses(tmp_path / "whole"), rel=2e-5)
     curves = [losses(tmp_path / "whole")[:2]]
     for name in ("none", *ALL):
         alone: dict[str, Any] = {other: ALL[other] if other == name else 0.0 for other in ALL}
-        train(tiny_base, photos, tmp_path / name, replace(FOUR, stop_at=2, **alone))
+        train(tiny_base, photos, tmp_path / name, replace(TWO, stop_at=2, **alone))
         curves.append(losses(tmp_path / name))
     assert len({tuple(curve) for curve in curves}) == len(curves)
     # a LoRA begins as no change, so nothing can be left out of the first step
@@ -225,7 +232,7 @@ def test_text_encoders_are_thinned_too_and_all_is_gone_afterwards(tiny_base: Pat
 
 def test_blocks_are_not_compiled_with_it(tiny_base: Path, photos: Photos, tmp_path: Path) -> None:
     said = list[str]()
-    train(tiny_base, photos, tmp_path, replace(FOUR, steps=1, compile=REGIONAL), notice=said.append)
+    train(tiny_base, photos, tmp_path, replace(TWO, steps=1, compile=REGIONAL), notice=said.append)
     assert said == ["The blocks are not compiled in a training with dropout."]
     assert json.loads((tmp_path / "work" / COMPILED.format(0)).read_text()) == {"until": 1}
 

@@ -335,6 +335,19 @@ def test_prior_images_double_the_time(full_base: Path, monkeypatch: pytest.Monke
     assert both.plan == alone.plan and both.budgets == alone.budgets  # one batch after the other
 
 
+def test_captions_that_are_known_count_as_they_do_in_the_training(
+    full_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two and of three chunks of 14 tokens: a step's are six chunks long."""
+    monkeypatch.setattr(planning, "_speed", lambda compute: 1e9)
+    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    unknown, short = trainer.forecast(TRAINING, 10), trainer.forecast(TRAINING, 10, captions=["photo of ohwx ana"])
+    long = trainer.forecast(TRAINING, 10, captions=["woman " * 20, "woman " * 40])
+    assert unknown is not None and long is not None and unknown == short
+    assert long == forecast(base, TRAINING, 10, chunks=6) and long.plan.peak > unknown.plan.peak
+
+
 def test_the_answer_to_the_class_word_is_not_asked_of_prior_images() -> None:
     passes, forward = PASSES, ONE.forward
     kept = demand(output_preservation=1.0)

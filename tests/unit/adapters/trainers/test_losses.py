@@ -22,6 +22,7 @@ from twinloop.adapters.trainers.noise import StepNoise, schedule_for  # noqa: E4
 from twinloop.adapters.trainers.objective import Objective  # noqa: E402
 from twinloop.adapters.trainers.preflight import HUBER_SCHEDULES, LOSSES, check_fits  # noqa: E402
 from twinloop.adapters.trainers.texts import lora_texts  # noqa: E402
+from twinloop.config.training import TrainingConfig  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
@@ -80,6 +81,15 @@ def test_a_flows_thresholds_go_by_time() -> None:
     assert schedule.noise_ratio(times) is None
     assert thresholds("exponential", 0.1, times, None).tolist() == pytest.approx([1.0, 0.1**0.5, 0.1])
     assert thresholds("constant", 0.1, times, None).tolist() == pytest.approx([0.1] * 3)
+
+
+@pytest.mark.parametrize("kind", ["huber", "smooth_l1"])
+def test_the_smallest_threshold_that_may_be_asked_for_gives_gradients(kind: str) -> None:
+    """The square of a much smaller one is zero in 32 bits, and the slope of a root at zero no number."""
+    least = next(given.ge for given in TrainingConfig.model_fields["huber_c"].metadata if hasattr(given, "ge"))
+    error = torch.zeros(1, 1, 1, 1, requires_grad=True)
+    torch.autograd.backward(errors(kind, error, torch.tensor([least])).sum())
+    assert error.grad is not None and float(error.grad) == 0.0
 
 
 class Answering:

@@ -186,7 +186,7 @@ def test_batches_have_them_mirrored_with_their_pictures(
         open_base(choice, SDXL), masked, replace(TWO, flip=True), tmp_path
     )
     seen = set()
-    for step in range(1, 9):
+    for step in range(1, 17):
         for batch in made.step(step):
             assert batch.mask is not None
             for mask, mirrored, number in zip(batch.mask, batch.mirrored, batch.samples, strict=True):
