@@ -19,9 +19,9 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from twinloop.adapters.diffusion.compute import Compute
-from twinloop.adapters.trainers.adapter_plan import AdapterPlan
-from twinloop.adapters.trainers.budget import CONTEXT, Demand
-from twinloop.adapters.trainers.dry_run import footprint
+from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
+from twinloop.adapters.trainers.memory.demand import CONTEXT, Demand
+from twinloop.adapters.trainers.memory.dry_run import footprint
 from twinloop.domain.forecast import GIB
 from twinloop.families import FAMILIES
 from twinloop.ports import TrainingSettings

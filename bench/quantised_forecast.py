@@ -30,9 +30,9 @@ from transformers import (
 
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
-from twinloop.adapters.trainers.adapter_plan import AdapterPlan
-from twinloop.adapters.trainers.budget import Demand, WeightSizes
-from twinloop.adapters.trainers.dry_run import footprint
+from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
+from twinloop.adapters.trainers.memory.demand import Demand, WeightSizes
+from twinloop.adapters.trainers.memory.dry_run import footprint
 from twinloop.domain.forecast import GIB
 from twinloop.domain.quantised import QUANTIZATIONS
 from twinloop.families import FAMILIES

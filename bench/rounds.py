@@ -34,9 +34,9 @@ from twinloop.stages.generate import GenerationContext, generate
 from twinloop.stages.identity import reference_from_json
 from twinloop.stages.merge import first_dataset
 from twinloop.stages.observe import observe_files
-from twinloop.stages.terms import Terms
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.train import train_file
+from twinloop.stages.training_spec import TrainingSpec
 from twinloop.steps.datasets import merge_limits
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.catalog import Catalog
@@ -83,7 +83,7 @@ def control(settings: Settings, toolbox: Toolbox, number: int) -> Path:
     photos = Dataset.from_json(read_json(space.dataset(0)))
     output = space.lora_dir / f"control_{number}.safetensors"
     wanted = dataclasses.replace(toolbox.training(len(photos.members)), seed=CONTROL_SEED + number)
-    train_file(photos, output, Terms(settings.person_trigger, wanted), toolbox)
+    train_file(photos, output, TrainingSpec(settings.person_trigger, wanted), toolbox)
     return output
 
 
@@ -106,8 +106,8 @@ def with_photos(settings: Settings, toolbox: Toolbox, seed: int, count: int) -> 
     more = first_dataset(
         chosen, toolbox.observer.facets, settings.person_trigger, toolbox.style, merge_limits(settings)
     )
-    terms = Terms(settings.person_trigger, toolbox.training(len(own.members)))
-    train_file(Dataset((*own.members, *more.members)), output, terms, toolbox)
+    spec = TrainingSpec(settings.person_trigger, toolbox.training(len(own.members)))
+    train_file(Dataset((*own.members, *more.members)), output, spec, toolbox)
     return output
 
 

@@ -15,7 +15,7 @@ LONG = (
     "test_menu_terminal",
     "test_kill_nano_loop",
     "test_runs_page",
-    "trainers/test_compiled",
+    "trainers/execution/test_compiled",
     "trainers/test_kill",
 )
 """Files with one long test each, longest first: they start first, so that no core waits for them at the end."""

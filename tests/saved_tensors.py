@@ -12,7 +12,7 @@ def bytes_kept(models: Iterable[nn.Module], forward: Callable[[], object]) -> in
     """Bytes that autograd holds after ``forward``, the weights and buffers of ``models`` aside; storages that are shared count once."""
     import torch
 
-    from twinloop.adapters.trainers.saved_activations import id_of
+    from twinloop.adapters.trainers.memory.saved_activations import id_of
 
     own = {id_of(tensor) for model in models for tensor in (*model.parameters(), *model.buffers())}
     kept: dict[int, Any] = {}

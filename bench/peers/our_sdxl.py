@@ -76,10 +76,10 @@ def write_draws(model: str, photos: Path, settings: TrainingSettings, file: Path
 
     from twinloop.adapters.diffusion.base_choice import BaseChoice
     from twinloop.adapters.diffusion.base_model import open_base
-    from twinloop.adapters.trainers.adapted import adapted
-    from twinloop.adapters.trainers.adapter_plan import AdapterPlan
-    from twinloop.adapters.trainers.noise import draw_noise, schedule_for
-    from twinloop.adapters.trainers.schedule import SampleSchedule
+    from twinloop.adapters.trainers.data.sampler import SampleSchedule
+    from twinloop.adapters.trainers.lora.adapted_model import adapted
+    from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
+    from twinloop.adapters.trainers.loss.noise_schedule import draw_noise, schedule_for
     from twinloop.families import FAMILIES
 
     base, count = open_base(BaseChoice(model, precision="float32"), FAMILIES["sdxl"]), len(pictures(photos))

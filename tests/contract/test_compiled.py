@@ -23,7 +23,7 @@ from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora  # noqa: E402
 from twinloop.adapters.diffusion.regions import REGIONAL, blocks_of  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
-from twinloop.adapters.trainers.adapter_plan import adapted_layers  # noqa: E402
+from twinloop.adapters.trainers.lora.adapter_plan import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES, Family  # noqa: E402
 
 TARGETS = 2

@@ -25,12 +25,12 @@ from tests.contract.tiny_bases import TinyBase, both_files, offline  # noqa: E40
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.prompts import Joined, join  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
-from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
-from twinloop.adapters.trainers.adapter_plan import AdapterPlan  # noqa: E402
-from twinloop.adapters.trainers.batches import Batch, Batches, texts_to_embed  # noqa: E402
-from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache  # noqa: E402
-from twinloop.adapters.trainers.noise import draw_noise, schedule_for  # noqa: E402
-from twinloop.adapters.trainers.objective import Objective  # noqa: E402
+from twinloop.adapters.trainers.data.batches import Batch, Batches, texts_to_embed  # noqa: E402
+from twinloop.adapters.trainers.data.cache import CacheSettings, TrainingCache  # noqa: E402
+from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
+from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
+from twinloop.adapters.trainers.loss.noise_schedule import draw_noise, schedule_for  # noqa: E402
+from twinloop.adapters.trainers.loss.objective import Objective  # noqa: E402
 from twinloop.domain.faces import Box, ImageArray  # noqa: E402
 from twinloop.errors import InputError, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES, preset_for  # noqa: E402

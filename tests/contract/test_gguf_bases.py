@@ -22,7 +22,7 @@ from twinloop.adapters.diffusion.quantised.gguf import FromGguf  # noqa: E402
 from twinloop.adapters.diffusion.quantised.sizes import plain_shape, real_bytes  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.planning import demand_of  # noqa: E402
+from twinloop.adapters.trainers.memory.planning import demand_of  # noqa: E402
 from twinloop.errors import InputError, MissingExtra, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES, preset_for  # noqa: E402
 from twinloop.families.gguf_files import read_gguf_header  # noqa: E402

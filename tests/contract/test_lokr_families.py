@@ -19,8 +19,8 @@ from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # 
 from tests.contract.tiny_bases import TinyBase, both_files, offline  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
-from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
-from twinloop.adapters.trainers.adapter_plan import AdapterPlan  # noqa: E402
+from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
+from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.loras.adapter import understood  # noqa: E402
 from twinloop.loras.kronecker import Kronecker  # noqa: E402

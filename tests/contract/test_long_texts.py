@@ -22,10 +22,10 @@ from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.prompts import alike, join, said_again  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
-from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
-from twinloop.adapters.trainers.adapter_plan import AdapterPlan  # noqa: E402
-from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache  # noqa: E402
-from twinloop.adapters.trainers.planning import demand_of  # noqa: E402
+from twinloop.adapters.trainers.data.cache import CacheSettings, TrainingCache  # noqa: E402
+from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
+from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
+from twinloop.adapters.trainers.memory.planning import demand_of  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.domain.shots import Shot  # noqa: E402
 from twinloop.families import FAMILIES, clip  # noqa: E402

@@ -19,8 +19,8 @@ from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # 
 from tests.contract.tiny_bases import TinyBase, both_files, offline  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.prompts import join  # noqa: E402
-from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
-from twinloop.adapters.trainers.adapter_plan import ENCODER_TARGETS, AdapterPlan  # noqa: E402
+from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
+from twinloop.adapters.trainers.lora.adapter_plan import ENCODER_TARGETS, AdapterPlan  # noqa: E402
 from twinloop.domain.faces import ImageArray  # noqa: E402
 from twinloop.errors import InputError, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402

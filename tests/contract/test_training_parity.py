@@ -29,12 +29,18 @@ from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
 from twinloop.adapters.diffusion.framing import frame  # noqa: E402
-from twinloop.adapters.trainers.adapted import AdaptedModel, adapted  # noqa: E402
-from twinloop.adapters.trainers.adapter_plan import AdapterPlan  # noqa: E402
-from twinloop.adapters.trainers.batches import time_ids  # noqa: E402
-from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.noise import FlowSchedule, NoiseSchedule, StepNoise, draw_noise, schedule_for  # noqa: E402
-from twinloop.adapters.trainers.objective import Objective  # noqa: E402
+from twinloop.adapters.trainers.data.batches import time_ids  # noqa: E402
+from twinloop.adapters.trainers.data.prepare import prepare_batches  # noqa: E402
+from twinloop.adapters.trainers.lora.adapted_model import AdaptedModel, adapted  # noqa: E402
+from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
+from twinloop.adapters.trainers.loss.noise_schedule import (  # noqa: E402
+    FlowSchedule,
+    NoiseSchedule,
+    StepNoise,
+    draw_noise,
+    schedule_for,
+)
+from twinloop.adapters.trainers.loss.objective import Objective  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
@@ -61,11 +67,7 @@ def compared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     base = open_base(BaseChoice(str(build_tiny(name, home / "base")), "cpu", "float32"), FAMILIES[name])
     settings = replace(TRAINING, batch_size=2, caption_dropout=0.0, min_snr_gamma=GAMMA)
     photos = _photos(home)
-    batch = (
-        DiffusersLoraTrainer(BaseChoice(str(home / "base"), "cpu", "float32"), FAMILIES[name])
-        ._prepare(base, photos, settings, home)
-        .step(1)[0]
-    )
+    batch = prepare_batches(base, photos, settings, home).step(1)[0]
     schedule = schedule_for(base.family, base.scheduler_config)
     (drawn,) = draw_noise(schedule, [tuple(batch.latents.shape)], 0.0, 3, 1)
     chosen = [photos[number] for number in batch.samples]

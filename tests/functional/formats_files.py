@@ -17,7 +17,7 @@ from tests.functional.formats_page import nested
 from tests.unit.loras.makers import adapter, saved
 from twinloop import steps
 from twinloop.adapters.fakes import fake_photo
-from twinloop.adapters.trainers.metrics import JsonLines, Metrics
+from twinloop.adapters.trainers.records.metrics import JsonLines, Metrics
 from twinloop.cli.app import main
 from twinloop.families.sd15 import FAMILY
 from twinloop.loras.lora import Dialect
@@ -131,7 +131,7 @@ def headers(home: Path) -> Iterator[dict[str, str]]:
     import torch
 
     from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora
-    from twinloop.adapters.trainers.texts import length_texts, lora_texts, quantized_texts
+    from twinloop.adapters.trainers.records.header import length_header, lora_header, quantization_header
 
     given = {
         name: text for name, text in header_texts(home / "loras/lora_v1.safetensors").items() if "fake." not in name
@@ -139,14 +139,14 @@ def headers(home: Path) -> Iterator[dict[str, str]]:
     more = replace(TRAINING, adapter="dora", text_encoder=True, loss="huber", network_dropout=0.1)
     begun = {
         **given,
-        **quantized_texts("nf4"),
-        **length_texts(3),
+        **quantization_header("nf4"),
+        **length_header(3),
         "twinloop.started_from": "0" * 64,
         "twinloop.assistant": "0" * 64,
     }
     weights = LoraWeights({"down_blocks.0.to_q": (torch.ones(1, 2), torch.ones(2, 1))}, 1, 1.0)
     for settings, texts in ((TRAINING, given), (more, begun)):
-        whole = lora_texts(settings, FAMILY, "epsilon", 10, "2026-01-01T00:00:00Z", texts)
+        whole = lora_header(settings, FAMILY, "epsilon", 10, "2026-01-01T00:00:00Z", texts)
         write_lora(home / "header.safetensors", weights, FAMILY, whole)
         yield from (dict(header_texts(home / name)) for name in ("header.safetensors", "header_kohya.safetensors"))
 

@@ -20,8 +20,8 @@ from twinloop.stages import merge as merging
 from twinloop.stages import train as training
 from twinloop.stages.masks import masks_of, say_how_many
 from twinloop.stages.samples import Beside, faces_of, training_samples
-from twinloop.stages.terms import Terms, decisive
 from twinloop.stages.toolbox import Toolbox
+from twinloop.stages.training_spec import TrainingSpec, decisive
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
@@ -65,8 +65,8 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
         lambda step: drawn_into / f"step_{step:06d}",
     )
     consent, base = consent_of(photos.folder), steps.trained_with(settings)
-    terms = Terms(settings.person_trigger, wanted, consent, beside, pauses, base)
-    lora = training.train_file(dataset, output, terms, toolbox)
+    spec = TrainingSpec(settings.person_trigger, wanted, consent, beside, pauses, base)
+    lora = training.train_file(dataset, output, spec, toolbox)
     if measured and record.exists():
         toolbox.reporter.line(
             f"Best of {len(read_json(record)['checkpoints'])} checkpoints: step {lora.steps} ({record})"

@@ -14,8 +14,8 @@ from twinloop.errors import NothingToDo, StateError
 from twinloop.loras.header_facts import adapter_facts
 from twinloop.ports import Reporter, TrainingSettings
 from twinloop.stages.samples import training_samples
-from twinloop.stages.terms import Terms
 from twinloop.stages.toolbox import Toolbox
+from twinloop.stages.training_spec import TrainingSpec
 from twinloop.store.atomic import copy_whole, read_json, sha256_file, write_json
 from twinloop.store.lora_file import header_texts, kohya_path, metrics_path
 from twinloop.store.workspace import Workspace, shown_path
@@ -25,7 +25,7 @@ GIVEN = "given"
 """Stands in the place of the preset where the user brought the LoRA."""
 
 
-def train(dataset: Dataset, version: int, terms: Terms, workspace: Workspace, toolbox: Toolbox) -> LoRA:
+def train(dataset: Dataset, version: int, spec: TrainingSpec, workspace: Workspace, toolbox: Toolbox) -> LoRA:
     """Train version ``version`` unless it is there; a killed training goes on from its last checkpoint.
 
     Raises:
@@ -33,16 +33,16 @@ def train(dataset: Dataset, version: int, terms: Terms, workspace: Workspace, to
     """
     path, record, work = workspace.lora(version), workspace.lora_record(version), workspace.training_work(version)
     if record.exists() and path.exists():
-        lora = _recorded(record, dataset, toolbox, terms)
+        lora = _recorded(record, dataset, toolbox, spec)
     else:
-        texts = _metadata(dataset, f"{terms.person} v{version}", path.stem, terms, toolbox)
-        order = Order(dataset, terms, work, texts, f"v{version}")
+        texts = _metadata(dataset, f"{spec.person} v{version}", path.stem, spec, toolbox)
+        order = Order(dataset, spec, work, texts, f"v{version}")
         lora = _trained(order, path, record, toolbox, version=version)
     shutil.rmtree(work, ignore_errors=True)  # also what a kill just before the end left behind
     return lora
 
 
-def train_file(dataset: Dataset, output: Path, terms: Terms, toolbox: Toolbox) -> LoRA:
+def train_file(dataset: Dataset, output: Path, spec: TrainingSpec, toolbox: Toolbox) -> LoRA:
     """Train one LoRA into a file of the user's choice, with ``<stem>.json`` as its record. Killed and called again it goes on.
 
     Raises:
@@ -50,9 +50,9 @@ def train_file(dataset: Dataset, output: Path, terms: Terms, toolbox: Toolbox) -
     """
     record, work = output.with_suffix(".json"), work_of(output)
     if output.exists():
-        return _finished(output, record, dataset, terms, toolbox)
+        return _finished(output, record, dataset, spec, toolbox)
     _check_record(record)
-    order = Order(dataset, terms, work, _metadata(dataset, output.stem, output.stem, terms, toolbox), output.stem)
+    order = Order(dataset, spec, work, _metadata(dataset, output.stem, output.stem, spec, toolbox), output.stem)
     file = work / FINISHED / output.name
     lora = _trained(order, file, record, toolbox, path=shown_path(output))
     _copy_with_companions(file, output)  # after its record: a file without one would be taken for somebody else's
@@ -65,11 +65,11 @@ def work_of(output: Path) -> Path:
     return output.with_name(f".training_{output.stem}")
 
 
-def _finished(output: Path, record: Path, dataset: Dataset, terms: Terms, toolbox: Toolbox) -> LoRA:
+def _finished(output: Path, record: Path, dataset: Dataset, spec: TrainingSpec, toolbox: Toolbox) -> LoRA:
     if record.exists():
         data = read_json(record)
         lora = LoRA.from_json(data)
-        same = (lora.dataset_id, lora.base_model) == (dataset.id, toolbox.base_model) and terms.met_by(data)
+        same = (lora.dataset_id, lora.base_model) == (dataset.id, toolbox.base_model) and spec.met_by(data)
         if same and lora.sha256 == sha256_file(output):
             return lora
     raise StateError(
@@ -94,7 +94,7 @@ class Order:
     """One training: on what, how, where it works, what its file says, and what people call it."""
 
     dataset: Dataset
-    terms: Terms
+    spec: TrainingSpec
     work: Path
     texts: Mapping[str, str]
     name: str
@@ -102,16 +102,16 @@ class Order:
 
 def _trained(order: Order, file: Path, record: Path, toolbox: Toolbox, **known: Any) -> LoRA:
     """The trained ``file``, and its record; ``known``: fields of the LoRA that the trainer cannot know."""
-    made = _chosen(order, file, toolbox) if order.terms.pauses.steps else _made(order, file, toolbox)
+    made = _chosen(order, file, toolbox) if order.spec.pauses.steps else _made(order, file, toolbox)
     lora = dataclasses.replace(made, **known)
-    write_json(record, {**lora.to_json(), "asked": order.terms.asked})
+    write_json(record, {**lora.to_json(), "asked": order.spec.asked})
     return lora
 
 
 def _made(order: Order, output: Path, toolbox: Toolbox, stop_at: int = 0, begins: bool = True) -> LoRA:
     """The trained file, not yet recorded; as it is after step ``stop_at``, 0 = at the end. ``begins``: it is the first of this process."""
-    settings = dataclasses.replace(order.terms.settings, stop_at=stop_at)
-    samples = training_samples(order.dataset, settings, order.terms.beside, toolbox.style, toolbox.reporter)
+    settings = dataclasses.replace(order.spec.settings, stop_at=stop_at)
+    samples = training_samples(order.dataset, settings, order.spec.beside, toolbox.style, toolbox.reporter)
     made = toolbox.trainer().train(
         samples, settings, output, order.work, order.texts, _progress(order.name, toolbox.reporter, begins)
     )  # fmt: skip
@@ -152,7 +152,7 @@ def _rank_and_alpha(output: Path, settings: TrainingSettings) -> dict[str, Any]:
 
 def _chosen(order: Order, output: Path, toolbox: Toolbox) -> LoRA:
     """Train from pause to pause, and take the LoRA that is chosen then."""
-    folder, pauses = order.work / CANDIDATES, order.terms.pauses
+    folder, pauses = order.work / CANDIDATES, order.spec.pauses
     begins, done = True, toolbox.trainer().steps_done(order.work) if order.work.exists() else 0
     for step in pauses.steps:
         file = folder / f"step_{step:06d}.safetensors"
@@ -198,7 +198,7 @@ def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolb
 
 
 def _recorded(
-    record: Path, dataset: Dataset, toolbox: Toolbox, terms: Terms | None = None, given: Path | None = None
+    record: Path, dataset: Dataset, toolbox: Toolbox, spec: TrainingSpec | None = None, given: Path | None = None
 ) -> LoRA:
     """The LoRA of a record, which must be what would be trained now, or the file that is given now (where it is still there)."""
     data = read_json(record)
@@ -206,7 +206,7 @@ def _recorded(
     other = ""
     if (lora.dataset_id, lora.base_model) != (dataset.id, toolbox.base_model):
         other = "was trained on other images or another base model"
-    elif terms is not None and (lora.preset == GIVEN or ("asked" in data and not terms.met_by(data))):
+    elif spec is not None and (lora.preset == GIVEN or ("asked" in data and not spec.met_by(data))):
         other = "was trained with other settings"
     elif given is not None and (lora.preset != GIVEN or (given.is_file() and sha256_file(given) != lora.sha256)):
         other = "is not training.initial_lora"
@@ -218,16 +218,16 @@ def _recorded(
     return lora
 
 
-def _metadata(dataset: Dataset, title: str, file: str, terms: Terms, toolbox: Toolbox) -> Mapping[str, str]:
+def _metadata(dataset: Dataset, title: str, file: str, spec: TrainingSpec, toolbox: Toolbox) -> Mapping[str, str]:
     real, made = len(dataset.real), len(dataset.synthetic)
     return {
         "modelspec.title": title,
-        "modelspec.trigger_phrase": terms.person,
+        "modelspec.trigger_phrase": spec.person,
         "twinloop.dataset_id": dataset.id,
         "twinloop.images": f"{real} real, {made} synthetic",
-        **({"twinloop.started_from": terms.settings.start_sha256} if terms.settings.start_sha256 else {}),
-        **({"twinloop.assistant": terms.settings.assistant_sha256} if terms.settings.assistant_sha256 else {}),
-        "twinloop.consent": terms.consent.text,
+        **({"twinloop.started_from": spec.settings.start_sha256} if spec.settings.start_sha256 else {}),
+        **({"twinloop.assistant": spec.settings.assistant_sha256} if spec.settings.assistant_sha256 else {}),
+        "twinloop.consent": spec.consent.text,
         "ss_output_name": file,
         "ss_sd_model_name": toolbox.base_model,
         "ss_num_train_images": str(real + made),

@@ -21,7 +21,7 @@ from twinloop.stages.identity import IdentityReference
 from twinloop.stages.masks import masks_of, say_how_many
 from twinloop.stages.pauses import Pauses, Samples, sample_steps
 from twinloop.stages.samples import Beside, faces_of
-from twinloop.stages.terms import Terms
+from twinloop.stages.training_spec import TrainingSpec
 from twinloop.stages.trial import Trial, checkpoint_steps
 from twinloop.steps.panels import Panel, Portrait, measured_on
 from twinloop.steps.photos import freeze, observations
@@ -75,7 +75,7 @@ def train(run: Run, dataset: Dataset, version: int, best: LoRA | None = None) ->
     if version == 1 and given:
         lora = training.adopt(Path(given), dataset, run.workspace, run.toolbox)
     else:
-        lora = training.train(dataset, version, _terms(run, dataset, version, best), run.workspace, run.toolbox)
+        lora = training.train(dataset, version, _spec(run, dataset, version, best), run.workspace, run.toolbox)
     run.mark(f"lora_v{version}", run.workspace.lora_record(version))
     if chosen.exists():
         run.mark(f"checkpoints_v{version}", chosen)
@@ -85,12 +85,12 @@ def train(run: Run, dataset: Dataset, version: int, best: LoRA | None = None) ->
     return lora
 
 
-def _terms(run: Run, dataset: Dataset, version: int, best: LoRA | None) -> Terms:
+def _spec(run: Run, dataset: Dataset, version: int, best: LoRA | None) -> TrainingSpec:
     images, space = len(dataset.members), run.workspace
     wanted = run.toolbox.training(images)
     if best is not None and run.settings.training.warm_start:
         wanted = replace(wanted, start_from=str(space.lora(best.version)), start_sha256=best.sha256)
-    return Terms(
+    return TrainingSpec(
         run.settings.person_trigger,
         wanted,
         # as it was when the run began: a resumed run writes the same bytes

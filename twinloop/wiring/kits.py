@@ -24,7 +24,7 @@ from twinloop.wiring.options import training_settings
 if TYPE_CHECKING:
     from twinloop.adapters.diffusion.base_choice import BaseChoice
     from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
-    from twinloop.adapters.trainers.shared import SharedTrainer
+    from twinloop.adapters.trainers.distributed.trainer import DistributedTrainer
 
 
 def chosen_family(settings: Settings) -> tuple[str, Family]:
@@ -91,7 +91,7 @@ def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
         return _external_trainer(settings, name, family)
 
     @functools.cache
-    def trainer() -> DiffusersLoraTrainer | SharedTrainer:
+    def trainer() -> DiffusersLoraTrainer | DistributedTrainer:
         return with_extra("Training a LoRA", "train", lambda: _trainer(settings, name, family, notice))
 
     kit = functools.partial(
@@ -110,13 +110,13 @@ def _generator(settings: Settings, family: Family, notice: Callable[[str], None]
 
 def _trainer(
     settings: Settings, preset: str, family: Family, notice: Callable[[str], None]
-) -> DiffusersLoraTrainer | SharedTrainer:
+) -> DiffusersLoraTrainer | DistributedTrainer:
     choice, processes = chosen_base(settings), settings.training.processes
     if processes > 1:
-        from twinloop.adapters.trainers.job import NamedFamily
-        from twinloop.adapters.trainers.shared import SharedTrainer
+        from twinloop.adapters.trainers.distributed.job import NamedFamily
+        from twinloop.adapters.trainers.distributed.trainer import DistributedTrainer
 
-        return SharedTrainer(choice, NamedFamily(preset, settings.analysis.plugins), processes, notice)
+        return DistributedTrainer(choice, NamedFamily(preset, settings.analysis.plugins), processes, notice)
     from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
 
     return DiffusersLoraTrainer(choice, family, notice)

@@ -147,7 +147,7 @@ def check_training_settings(settings: Settings, training: TrainingSettings) -> N
     if training.text_encoder:
         chosen_family(settings)[1].text_encoders()
     if training.assistant_lora:
-        from twinloop.adapters.trainers.assistant_file import check_assistant
+        from twinloop.adapters.trainers.lora.assistant_lora_file import check_assistant
 
         check_assistant(training, chosen_family(settings)[1])
     if settings.training.trainer != "builtin":

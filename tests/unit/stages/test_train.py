@@ -18,16 +18,16 @@ from twinloop.errors import ModelFileError, NothingToDo, StateError
 from twinloop.facets import BUILTIN
 from twinloop.ports import GenerationSettings, TrainingSettings
 from twinloop.stages.observe import Observer
-from twinloop.stages.terms import Terms
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.train import adopt, train, train_file
+from twinloop.stages.training_spec import TrainingSpec
 from twinloop.store.atomic import sha256_file
 from twinloop.store.clock import SystemClock
 from twinloop.store.workspace import Workspace
 
 SETTINGS = TrainingSettings("nano", 10, 4, 4.0, 1e-3, 2, 64, 7)
-TERMS = Terms("ohwx ana", SETTINGS)
-AUTO = replace(TERMS, base={"precision": "auto"})
+SPEC = TrainingSpec("ohwx ana", SETTINGS)
+AUTO = replace(SPEC, base={"precision": "auto"})
 
 
 def weights(**texts: str) -> bytes:
@@ -78,8 +78,8 @@ def toolbox(trainer: Any, base: str = "nano") -> Toolbox:
 
 def test_a_version_is_trained_once_and_its_workshop_cleared(space: Workspace) -> None:
     trainer, data = Trainer(), dataset(5)
-    first = train(data, 2, TERMS, space, toolbox(trainer))
-    again = train(data, 2, TERMS, space, toolbox(trainer))
+    first = train(data, 2, SPEC, space, toolbox(trainer))
+    again = train(data, 2, SPEC, space, toolbox(trainer))
     assert first == again and len(trainer.calls) == 1
     assert (first.version, first.dataset_id, first.base_model, first.sha256) == (
         2,
@@ -92,35 +92,35 @@ def test_a_version_is_trained_once_and_its_workshop_cleared(space: Workspace) ->
 
 def test_a_kill_before_the_record_trains_again_and_after_it_clears_up(space: Workspace) -> None:
     trainer, data = Trainer(), dataset(5)
-    train(data, 1, TERMS, space, toolbox(trainer))
+    train(data, 1, SPEC, space, toolbox(trainer))
     space.lora_record(1).unlink()
-    train(data, 1, TERMS, space, toolbox(trainer))
+    train(data, 1, SPEC, space, toolbox(trainer))
     assert len(trainer.calls) == 2
     space.training_work(1).mkdir()
-    train(data, 1, TERMS, space, toolbox(trainer))
+    train(data, 1, SPEC, space, toolbox(trainer))
     assert len(trainer.calls) == 2 and not space.training_work(1).exists()
 
 
 def test_held_out_photos_are_never_trained_on(space: Workspace) -> None:
     trainer = Trainer()
     data = Dataset((member("a"), member("held out", weight=0.0), member("made", "synthetic", 1, 0.3)))
-    train(data, 1, TERMS, space, toolbox(trainer))
+    train(data, 1, SPEC, space, toolbox(trainer))
     assert [(sample.path.name, sample.weight) for sample in trainer.calls[0]] == [("a.png", 1.0), ("made.png", 0.3)]
     assert trainer.metadata["twinloop.images"] == "2 real, 1 synthetic"
 
 
 def test_nothing_to_train_on(space: Workspace) -> None:
     with pytest.raises(NothingToDo, match="no photo to train on"):
-        train(Dataset((member("a", weight=0.0),)), 1, TERMS, space, toolbox(Trainer()))
+        train(Dataset((member("a", weight=0.0),)), 1, SPEC, space, toolbox(Trainer()))
 
 
 @pytest.mark.parametrize("change", ["photos", "base"])
 def test_a_lora_of_another_run_is_not_taken_for_ours(space: Workspace, change: str) -> None:
     """The LoRA folder is shared by name: a second run with other photos must not go on with the first one's LoRA."""
-    train(dataset(5), 1, TERMS, space, toolbox(Trainer()))
+    train(dataset(5), 1, SPEC, space, toolbox(Trainer()))
     other = dataset(6) if change == "photos" else dataset(5)
     with pytest.raises(StateError, match="LoRAs of another run"):
-        train(other, 1, TERMS, space, toolbox(Trainer(), "nano" if change == "photos" else "other base"))
+        train(other, 1, SPEC, space, toolbox(Trainer(), "nano" if change == "photos" else "other base"))
     assert space.lora(1).read_bytes() == weights()
 
 
@@ -150,7 +150,7 @@ def test_what_is_no_lora_file_is_not_adopted(space: Workspace, tmp_path: Path) -
 
 def test_the_record_says_kind_rank_and_alpha(space: Workspace) -> None:
     lokr = replace(SETTINGS, adapter="lokr", rank=8, alpha=2.0)
-    train(dataset(5), 1, replace(TERMS, settings=lokr), space, toolbox(Trainer()))
+    train(dataset(5), 1, replace(SPEC, settings=lokr), space, toolbox(Trainer()))
     record = json.loads(space.lora_record(1).read_text())
     assert (record["adapter"], record["rank"], record["alpha"]) == ("lokr", 8, 2.0)
 
@@ -158,18 +158,18 @@ def test_the_record_says_kind_rank_and_alpha(space: Workspace) -> None:
 @pytest.mark.parametrize(("dim", "rank"), [("32", 32), ("Dynamic", None)])
 def test_another_program_that_was_told_otherwise_is_believed(space: Workspace, dim: str, rank: int | None) -> None:
     trainer = Trainer(ss_network_dim=dim, ss_network_alpha="1")
-    lora = train(dataset(5), 1, TERMS, space, toolbox(trainer))
+    lora = train(dataset(5), 1, SPEC, space, toolbox(trainer))
     assert (lora.adapter, lora.rank, lora.alpha) == ("lora", rank, 1.0)
 
 
 def test_a_file_is_not_taken_for_that_of_other_settings(tmp_path: Path) -> None:
     trainer, output = Trainer(), tmp_path / "mine.safetensors"
-    first = train_file(dataset(5), output, TERMS, toolbox(trainer))
+    first = train_file(dataset(5), output, SPEC, toolbox(trainer))
     free = replace(SETTINGS, memory=12, tensorboard=False, gradient_checkpointing=True)
-    assert train_file(dataset(5), output, replace(TERMS, settings=free), toolbox(trainer)) == first
+    assert train_file(dataset(5), output, replace(SPEC, settings=free), toolbox(trainer)) == first
     for other in ({"rank": 8}, {"learning_rate": 2e-3}, {"adapter": "dora"}, {"optimizer": "prodigy"}):
         with pytest.raises(StateError, match="other photos or settings"):
-            train_file(dataset(5), output, replace(TERMS, settings=replace(SETTINGS, **other)), toolbox(trainer))
+            train_file(dataset(5), output, replace(SPEC, settings=replace(SETTINGS, **other)), toolbox(trainer))
     assert len(trainer.calls) == 1
 
 
@@ -184,29 +184,29 @@ def test_killed_between_the_file_and_its_record_it_goes_on(
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(f"twinloop.stages.train.{dies_in}", killed)
-        train_file(dataset(5), output, TERMS, toolbox(trainer))
+        train_file(dataset(5), output, SPEC, toolbox(trainer))
     assert not output.exists()
-    lora = train_file(dataset(5), output, TERMS, toolbox(trainer))
+    lora = train_file(dataset(5), output, SPEC, toolbox(trainer))
     assert lora.sha256 == sha256_file(output)
-    assert train_file(dataset(5), output, TERMS, toolbox(trainer)) == lora
+    assert train_file(dataset(5), output, SPEC, toolbox(trainer)) == lora
     assert not (tmp_path / ".training_mine").exists()
 
 
 def test_the_record_of_an_older_version_still_counts(tmp_path: Path) -> None:
     trainer, output = Trainer(), tmp_path / "mine.safetensors"
-    first = train_file(dataset(5), output, TERMS, toolbox(trainer))
+    first = train_file(dataset(5), output, SPEC, toolbox(trainer))
     record = json.loads(output.with_suffix(".json").read_text())
     del record["asked"]["clip_norm"]  # a setting that is new since
     record["asked"]["gradient_checkpointing"] = True  # one that decides nothing any more
     output.with_suffix(".json").write_text(json.dumps(record))
-    assert train_file(dataset(5), output, TERMS, toolbox(trainer)) == first
+    assert train_file(dataset(5), output, SPEC, toolbox(trainer)) == first
     for name in ("asked", "adapter", "rank", "alpha"):
         del record[name]
     output.with_suffix(".json").write_text(json.dumps(record))
-    again = train_file(dataset(5), output, TERMS, toolbox(trainer))
+    again = train_file(dataset(5), output, SPEC, toolbox(trainer))
     assert again == replace(first, adapter=None, rank=None, alpha=None)
     with pytest.raises(StateError):
-        train_file(dataset(5), output, replace(TERMS, settings=replace(SETTINGS, steps=11)), toolbox(trainer))
+        train_file(dataset(5), output, replace(SPEC, settings=replace(SETTINGS, steps=11)), toolbox(trainer))
 
 
 def test_a_version_is_not_taken_for_that_of_another_run_with_other_settings(space: Workspace) -> None:
@@ -221,17 +221,17 @@ def test_a_version_is_not_taken_for_that_of_another_run_with_other_settings(spac
         (SETTINGS, "bfloat16"),
     ):
         with pytest.raises(StateError, match=r"other settings.*lora_output_dir"):
-            train(dataset(5), 1, Terms("ohwx ana", other, base={"precision": base}), space, toolbox(trainer))
+            train(dataset(5), 1, TrainingSpec("ohwx ana", other, base={"precision": base}), space, toolbox(trainer))
     assert len(trainer.calls) == 1
 
 
 def test_a_version_that_was_trained_before_settings_were_kept_still_counts(space: Workspace) -> None:
     trainer = Trainer()
-    first = train(dataset(5), 1, TERMS, space, toolbox(trainer))
+    first = train(dataset(5), 1, SPEC, space, toolbox(trainer))
     record = json.loads(space.lora_record(1).read_text())
     del record["asked"]
     space.lora_record(1).write_text(json.dumps(record))
-    assert train(dataset(5), 1, TERMS, space, toolbox(trainer)) == first
+    assert train(dataset(5), 1, SPEC, space, toolbox(trainer)) == first
 
 
 def test_a_given_lora_and_a_trained_one_are_not_mistaken_for_each_other(space: Workspace, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_given_lora_and_a_trained_one_are_not_mistaken_for_each_other(space: W
     with pytest.raises(StateError, match="initial_lora"):
         adopt(other, dataset(5), space, toolbox(Trainer()))
     with pytest.raises(StateError, match="other settings"):
-        train(dataset(5), 1, TERMS, space, toolbox(Trainer()))
+        train(dataset(5), 1, SPEC, space, toolbox(Trainer()))
     mine.unlink()  # the copy is enough to go on
     assert adopt(mine, dataset(5), space, toolbox(Trainer())) == first
 
@@ -252,18 +252,18 @@ def test_a_file_of_somebody_else_with_the_records_name_is_left_alone(tmp_path: P
     configuration = tmp_path / "alice.json"
     configuration.write_text('{"person_name": "alice"}')
     with pytest.raises(StateError, match="Name another --output"):
-        train_file(dataset(5), output, TERMS, toolbox(trainer))
+        train_file(dataset(5), output, SPEC, toolbox(trainer))
     assert (configuration.read_text(), trainer.calls) == ('{"person_name": "alice"}', [])
 
 
 def test_the_consent_goes_into_the_file_and_is_never_made_up(space: Workspace, tmp_path: Path) -> None:
     trainer = Trainer()
-    train(dataset(5), 1, TERMS, space, toolbox(trainer))
+    train(dataset(5), 1, SPEC, space, toolbox(trainer))
     assert trainer.metadata["twinloop.consent"] == "not recorded"
     given = Consent("written", "Ana", "2024-05-06", "training")
-    train(dataset(5), 2, replace(TERMS, consent=given), space, toolbox(trainer))
+    train(dataset(5), 2, replace(SPEC, consent=given), space, toolbox(trainer))
     assert trainer.metadata["twinloop.consent"] == "written consent; by: Ana; on: 2024-05-06; for: training"
-    train_file(dataset(5), tmp_path / "mine.safetensors", replace(TERMS, consent=given), toolbox(trainer))
+    train_file(dataset(5), tmp_path / "mine.safetensors", replace(SPEC, consent=given), toolbox(trainer))
     assert trainer.metadata["twinloop.consent"].startswith("written consent")
 
 
@@ -288,6 +288,6 @@ class Resuming(Trainer):
 @pytest.mark.parametrize(("begun", "said"), [(0, []), (6, ["Training LoRA v1 goes on at step 7 of 10"])])
 def test_a_training_that_was_stopped_says_where_it_goes_on(space: Workspace, begun: int, said: list[str]) -> None:
     box = toolbox(Resuming(begun))
-    train(dataset(5), 1, TERMS, space, box)
+    train(dataset(5), 1, SPEC, space, box)
     assert isinstance(box.reporter, Recording) and box.reporter.lines == said
     assert len(box.reporter.steps) == 10 - begun

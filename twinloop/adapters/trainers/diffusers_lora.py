@@ -17,41 +17,28 @@ import torch
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.base_model import BaseModel, open_base
-from twinloop.adapters.diffusion.framing import remark_on_sizes
-from twinloop.adapters.diffusion.long_prompts import remark_on_captions
 from twinloop.adapters.diffusion.loras.writing import write_lora
 from twinloop.adapters.diffusion.memory import memory_errors
-from twinloop.adapters.diffusion.regions import TRAINED, pays
 from twinloop.adapters.diffusion.repeatability import repeatable, threads
-from twinloop.adapters.trainers.activations import ACTIVATIONS, Activations
-from twinloop.adapters.trainers.adapted import AdaptedModel, adapted, is_small
-from twinloop.adapters.trainers.adapter_plan import AdapterPlan
-from twinloop.adapters.trainers.assistant import assistant_of
-from twinloop.adapters.trainers.batches import Batches, texts_to_embed
-from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache, at_every_size
-from twinloop.adapters.trainers.checkpoints import Checkpoints
-from twinloop.adapters.trainers.compiled import COMPILED, CompiledBlocks
-from twinloop.adapters.trainers.dropout import Dropout
-from twinloop.adapters.trainers.kernels import KERNELS, Kernels
-from twinloop.adapters.trainers.logs import keep_log, open_metrics
-from twinloop.adapters.trainers.noise import schedule_for
-from twinloop.adapters.trainers.optimizer import check_optimizer
-from twinloop.adapters.trainers.planning import forecast, memory_plan
-from twinloop.adapters.trainers.portions import PORTIONS, Portions
-from twinloop.adapters.trainers.preflight import check_fits
-from twinloop.adapters.trainers.record import TrainingRecord, inputs_hash, open_record
-from twinloop.adapters.trainers.running import Progress, TrainingData, TrainingRun
-from twinloop.adapters.trainers.schedule import SCHEDULES
-from twinloop.adapters.trainers.start_file import start_of
-from twinloop.adapters.trainers.text_encoders import check_text_encoder_training
-from twinloop.adapters.trainers.texts import length_texts, lora_texts, quantized_texts
-from twinloop.adapters.trainers.warm_start import begin_from
-from twinloop.adapters.trainers.ways import Ways
-from twinloop.adapters.trainers.workers import Workers
-from twinloop.domain.forecast import Forecast, MemoryPlan
+from twinloop.adapters.trainers.data.prepare import caption_chunks, prepare_data
+from twinloop.adapters.trainers.execution.process_group import Workers
+from twinloop.adapters.trainers.execution.step_execution import StepExecution
+from twinloop.adapters.trainers.lora.adapted_model import AdaptedModel, adapted, is_small
+from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
+from twinloop.adapters.trainers.lora.assistant_lora import assistant_of
+from twinloop.adapters.trainers.lora.warm_start import begin_from
+from twinloop.adapters.trainers.lora.warm_start_file import start_of
+from twinloop.adapters.trainers.loss.noise_schedule import schedule_for
+from twinloop.adapters.trainers.memory.planning import forecast, memory_plan
+from twinloop.adapters.trainers.preflight import check_on_base
+from twinloop.adapters.trainers.records.checkpoints import Checkpoints
+from twinloop.adapters.trainers.records.header import length_header, lora_header, quantization_header
+from twinloop.adapters.trainers.records.metrics import keep_log, open_metrics
+from twinloop.adapters.trainers.records.training_record import TrainingRecord, inputs_hash, open_record
+from twinloop.adapters.trainers.training_loop import Progress, TrainingRun
+from twinloop.domain.forecast import Forecast
 from twinloop.domain.records import LoRA, TrainingSample
-from twinloop.domain.shots import derive_seed
-from twinloop.errors import InputError, NothingToDo
+from twinloop.errors import NothingToDo
 from twinloop.families.base import Family
 from twinloop.ports import TrainingSettings, nobody_listens
 
@@ -106,11 +93,11 @@ class DiffusersLoraTrainer:
             raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
         base = self._open()
         settings = applicable(settings, base)
-        check(settings, base)
+        check_on_base(settings, base)
         start = start_of(settings, self._family)
         assistant = assistant_of(settings, base, self._notice)
-        chunks = _chunks(base, [sample.caption for sample in usable], settings)
-        metadata = {**length_texts(max(chunks)), **metadata}
+        chunks = caption_chunks(base, [sample.caption for sample in usable], settings)
+        metadata = {**length_header(max(chunks)), **metadata}
         with workers.main_first():
             record = open_record(work, inputs_hash(usable, settings, self.fingerprint, metadata), self._notice)
         with threads(record.threads), repeatable(base.compute), memory_errors("Training", memory_advice(settings)):
@@ -118,13 +105,14 @@ class DiffusersLoraTrainer:
                 plan = memory_plan(base, settings, work, self._notice, math.lcm(*chunks))
                 # several processes would each encode all; beside a training the encoding needs memory that a small GPU does not have
                 lazily = workers.world_size == 1 and not is_small(base.compute)
-                data = self._data(base, usable, settings, work, lazily)
+                data = prepare_data(base, usable, settings, work, self._notice, lazily=lazily)
             adapter = AdapterPlan.of(settings, self._family)
             with adapted(base, adapter, settings.seed, checkpointing=plan.checkpointing) as model:
                 if start is not None:
                     begin_from(start, model)
+                execution = StepExecution.open(base, settings, plan, work, workers.rank, self._notice)
                 run = TrainingRun(
-                    base, model, data, settings, self._ways(base, settings, plan, work, workers), work,
+                    base, model, data, settings, execution, work,
                     lambda done: open_metrics(work, done, settings, record.inputs, self._notice), self._notice, workers,
                 )  # fmt: skip
                 with nullcontext() if assistant is None else assistant.worn(base.denoiser):
@@ -155,84 +143,16 @@ class DiffusersLoraTrainer:
         base = self._open()
         base.lora.use(None)
         try:
-            return forecast(base, settings, images, prior_images, math.lcm(*_chunks(base, captions, settings)))
+            return forecast(base, settings, images, prior_images, math.lcm(*caption_chunks(base, captions, settings)))
         except (RuntimeError, NotImplementedError):  # a denoiser that looks into its numbers
             return None
-
-    def _ways(
-        self, base: BaseModel, settings: TrainingSettings, plan: MemoryPlan, work: Path, workers: Workers
-    ) -> Ways:
-        def path(name: str) -> Path:
-            return work / name.format(workers.rank)
-
-        return Ways(
-            Portions(path(PORTIONS), plan.portion),
-            Activations(path(ACTIVATIONS), settings.gradient_checkpointing, plan.checkpointing),
-            self._blocks(base, settings, path(COMPILED)),
-            Kernels(base.compute, path(KERNELS)),
-        )
-
-    def _blocks(self, base: BaseModel, settings: TrainingSettings, path: Path) -> CompiledBlocks:
-        # where nobody asked: PEFT's DoRA and LoKr layers fall into pieces that are compiled one by one, which gains nothing
-        pictures = settings.steps * settings.effective_batch if settings.adapter == "lora" else 0
-        wanted = pays(settings.compile, base.compute, pictures, TRAINED)
-        if wanted and Dropout.of(settings):  # what is left out changes from step to step; a compiler may keep the first
-            wanted = False
-            self._notice("The blocks are not compiled in a training with dropout.")
-        return CompiledBlocks(base.regions, path, wanted, self._notice)
-
-    def _data(
-        self, base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings, work: Path, lazily: bool
-    ) -> TrainingData:
-        prior = [sample for sample in samples if sample.prior]
-        subject = self._prepare(base, [sample for sample in samples if not sample.prior], settings, work, lazily)
-        if not prior:
-            return TrainingData(subject)
-        others = replace(
-            settings,
-            seed=derive_seed(settings.seed, "prior"),
-            caption_dropout=0.0,
-            face_weight=1.0,
-            output_preservation=0.0,
-        )
-        return TrainingData(subject, self._prepare(base, prior, others, work, lazily))
-
-    def _prepare(
-        self,
-        base: BaseModel,
-        samples: Sequence[TrainingSample],
-        settings: TrainingSettings,
-        work: Path,
-        lazily: bool = False,
-    ) -> Batches:
-        preset = self._family.presets.get(settings.preset)
-        base.lora.use(None)
-        buckets = preset is None or preset.aspect_buckets
-        sides = (settings.resolution, *sorted(settings.smaller_resolutions, reverse=True))
-        caches = [
-            TrainingCache(work / "cache", base, CacheSettings(side, base.bucket_step, buckets, settings.flip))
-            for side in sides
-        ]
-        # first, while the denoiser may still lie in main memory: text encoders can be as large, and a GPU need not hold both
-        words = caches[0].embeddings(texts_to_embed([sample.caption for sample in samples], settings))
-        if remark := remark_on_captions(base.prompts, samples):
-            self._notice(remark)
-        base.offload("none")
-        sizes = [cache.prepare(samples, lazily=lazily) for cache in caches]
-        if remark := remark_on_sizes([sample.framing for sample in sizes[0]], settings.resolution, base.bucket_step):
-            self._notice(remark)
-        prepared, weights = at_every_size(sizes, [sample.weight for sample in samples])
-        return Batches(
-            prepared, words, weights, settings, base.compute.device,
-            joining=self._family.joining, true_sizes=preset is None or preset.true_sizes,
-        )  # fmt: skip
 
     def _export(
         self, model: AdaptedModel, settings: TrainingSettings, output: Path, record: TrainingRecord, images: int,
         metadata: Mapping[str, str], loss: float, prediction: str,
     ) -> LoRA:  # fmt: skip
-        given = {**quantized_texts(self._choice.quantization), **metadata}
-        texts = lora_texts(settings, self._family, prediction, images, record.date, given)
+        given = {**quantization_header(self._choice.quantization), **metadata}
+        texts = lora_header(settings, self._family, prediction, images, record.date, given)
         data = write_lora(output, model.weights(torch.float16), self._family, texts)
         return self._lora(output, settings, loss, hashlib.sha256(data).hexdigest())
 
@@ -250,11 +170,6 @@ class DiffusersLoraTrainer:
         )
 
 
-def _chunks(base: BaseModel, captions: Sequence[str], settings: TrainingSettings) -> set[int]:
-    """In how many chunks (`families.clip`) the texts of a training are read."""
-    return {base.prompts.chunks(text) for text in texts_to_embed(captions, settings)}
-
-
 def memory_advice(settings: TrainingSettings) -> str:
     """What to do where a single picture does not fit."""
     lower = "lower training.resolution or training.rank, or use training.optimizer adafactor; the training then begins anew."
@@ -268,17 +183,3 @@ def applicable(settings: TrainingSettings, base: BaseModel) -> TrainingSettings:
     noise = schedule_for(base.family, base.scheduler_config)
     gamma = 0.0 if base.family.flow else settings.min_snr_gamma
     return replace(settings, min_snr_gamma=gamma, noise_offset=settings.noise_offset if noise.takes_offset else 0.0)
-
-
-def check(settings: TrainingSettings, base: BaseModel) -> None:
-    """Whether these settings can be used here; asked before anything long starts.
-
-    Raises:
-        InputError, MissingExtra: the first that cannot, with the next step.
-    """
-    if settings.schedule not in SCHEDULES:
-        raise InputError(f"training.schedule: unknown schedule '{settings.schedule}'. Known: {', '.join(SCHEDULES)}.")
-    check_optimizer(settings.optimizer, base.compute.device, settings.optimizer_args)
-    check_fits(settings, base.family)
-    if settings.text_encoder:
-        check_text_encoder_training(settings, base.family)

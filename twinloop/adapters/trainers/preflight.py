@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import TYPE_CHECKING
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
-from twinloop.adapters.trainers.start_file import check_start
+from twinloop.adapters.trainers.lora.warm_start_file import check_start
+from twinloop.adapters.trainers.optim.lr_schedule import SCHEDULES
 from twinloop.errors import InputError, MissingExtra
 from twinloop.families.base import Family
 from twinloop.ports import TrainingSettings
+
+if TYPE_CHECKING:
+    from twinloop.adapters.diffusion.base_model import BaseModel
 
 
 def check_training(settings: TrainingSettings, choice: BaseChoice, processes: int) -> None:
@@ -22,14 +27,31 @@ def check_training(settings: TrainingSettings, choice: BaseChoice, processes: in
         raise MissingExtra("training.wandb", "wandb", "no module 'wandb'")
     if settings.optimizer in _BY_LIBRARIES:
         from twinloop.adapters.diffusion.compute import choose_compute
-        from twinloop.adapters.trainers.optimizer import check_optimizer
+        from twinloop.adapters.trainers.optim.optimizer import check_optimizer
 
         device = choose_compute(choice.device, choice.precision).device
         check_optimizer(settings.optimizer, device, settings.optimizer_args)
     if processes > 1:
-        from twinloop.adapters.trainers.workers import check_processes
+        from twinloop.adapters.trainers.execution.process_group import check_processes
 
         check_processes(processes, settings.effective_batch)
+
+
+def check_on_base(settings: TrainingSettings, base: BaseModel) -> None:
+    """Whether a loaded base model can be trained with these settings; asked before anything long starts.
+
+    Raises:
+        InputError, MissingExtra: the first that cannot, with the next step.
+    """
+    from twinloop.adapters.trainers.lora.text_encoders import check_text_encoder_training
+    from twinloop.adapters.trainers.optim.optimizer import check_optimizer
+
+    if settings.schedule not in SCHEDULES:
+        raise InputError(f"training.schedule: unknown schedule '{settings.schedule}'. Known: {', '.join(SCHEDULES)}.")
+    check_optimizer(settings.optimizer, base.compute.device, settings.optimizer_args)
+    check_fits(settings, base.family)
+    if settings.text_encoder:
+        check_text_encoder_training(settings, base.family)
 
 
 def check_fits(settings: TrainingSettings, family: Family) -> None:

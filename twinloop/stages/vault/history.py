@@ -29,11 +29,11 @@ def history(opened: OpenVault) -> tuple[Said, ...]:
     """All decisions of a vault, undone ones too, oldest first."""
     names = _names(opened)
     return tuple(
-        Said(made, told(made, names, lambda sha256: _photo(opened, sha256))) for made in opened.decisions.all()
+        Said(made, describe(made, names, lambda sha256: _photo(opened, sha256))) for made in opened.decisions.all()
     )
 
 
-def told(made: Decision, names: Mapping[str, str], photo: Callable[[str], str]) -> str:
+def describe(made: Decision, names: Mapping[str, str], photo: Callable[[str], str]) -> str:
     """One decision in words.
 
     Args:

@@ -19,12 +19,12 @@ from twinloop.domain.vault import VaultPhoto
 from twinloop.domain.wording import plural, some
 from twinloop.errors import InputError, NothingToDo
 from twinloop.ports import Greeting, Reporter, Scanner
-from twinloop.stages.vault.away import there_and_away
 from twinloop.stages.vault.forget.person import forgotten_faces
 from twinloop.stages.vault.forget.promise import keep_promises
 from twinloop.stages.vault.measure import VERSION
 from twinloop.stages.vault.measured_with import difference, same_measures
 from twinloop.stages.vault.new_folders import look_into
+from twinloop.stages.vault.offline_folders import online_and_offline
 from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.walk import Walk
 from twinloop.store.decisions import DecisionLog
@@ -125,7 +125,7 @@ class _Scan:
 
     def run(self) -> Scanned:
         folders, removed = self._folders()
-        there, missing = there_and_away(folders)
+        there, missing = online_and_offline(folders)
         away = tuple(map(os.fspath, missing))
         if away:
             self._reporter.warn(_away_text(away))

@@ -27,8 +27,8 @@ from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402
 from twinloop.adapters.diffusion.prompts import join  # noqa: E402
 from twinloop.adapters.diffusion.quantised.model import large_parts, quantisable, quantise  # noqa: E402
 from twinloop.adapters.diffusion.quantised.sizes import bytes_if, plain_shape, real_bytes  # noqa: E402
-from twinloop.adapters.trainers.adapted import adapted  # noqa: E402
-from twinloop.adapters.trainers.adapter_plan import AdapterPlan  # noqa: E402
+from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
+from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
 from twinloop.domain.quantised import QUANTIZATIONS, Quantization  # noqa: E402
 from twinloop.errors import InputError, MissingExtra  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402

@@ -26,9 +26,11 @@ from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa:
 from twinloop.adapters.diffusion.framing import frame  # noqa: E402
 from twinloop.adapters.diffusion.pixels import encode  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
-from twinloop.adapters.trainers import cache, diffusers_lora  # noqa: E402
-from twinloop.adapters.trainers.batches import Batches, time_ids  # noqa: E402
-from twinloop.adapters.trainers.cache import CacheSettings, TrainingCache  # noqa: E402
+from twinloop.adapters.trainers import diffusers_lora  # noqa: E402
+from twinloop.adapters.trainers.data import cache  # noqa: E402
+from twinloop.adapters.trainers.data.batches import Batches, time_ids  # noqa: E402
+from twinloop.adapters.trainers.data.cache import CacheSettings, TrainingCache  # noqa: E402
+from twinloop.adapters.trainers.data.prepare import prepare_batches  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer, applicable  # noqa: E402
 from twinloop.domain.records import TrainingSample  # noqa: E402
 from twinloop.errors import InputError, NothingToDo, StateError, TrainingDiverged  # noqa: E402
@@ -140,10 +142,9 @@ def test_size_conditioning() -> None:
 
 @pytest.mark.parametrize("preset", ["nano", "sdxl", "of my own"])
 def test_a_preset_says_whether_shapes_and_sizes_vary(
-    preset: str, full_base: Path, base: BaseModel, photos: tuple[TrainingSample, ...], tmp_path: Path
+    preset: str, base: BaseModel, photos: tuple[TrainingSample, ...], tmp_path: Path
 ) -> None:
-    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu"), SDXL)
-    batches = trainer._prepare(base, photos, replace(TRAINING, preset=preset), tmp_path)
+    batches = prepare_batches(base, photos, replace(TRAINING, preset=preset), tmp_path)
     sizes = {tuple(row.tolist()) for step in range(1, 20) for batch in batches.step(step) for row in batch.sizes}
     if preset == "nano":
         assert sizes == {(64.0, 64.0, 0.0, 0.0, 64.0, 64.0)}
@@ -180,15 +181,14 @@ def test_the_pictures_of_a_step_are_stacked_by_size(
     assert (words[""]["prompt_embeds"] == 0).all()  # this base says that no prompt is zeros
 
 
-def test_pictures_are_trained_at_smaller_sizes_too(full_base: Path, base: BaseModel, tmp_path: Path) -> None:
+def test_pictures_are_trained_at_smaller_sizes_too(base: BaseModel, tmp_path: Path) -> None:
     """The last photo is too small for both sizes: it is there once, with all of its weight."""
     photos = samples(tmp_path / "photos")
     small = samples(tmp_path / "small", count=1)[0]
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(small.path)
     photos = (*photos, replace(small, sha256=hashlib.sha256(small.path.read_bytes()).hexdigest()))
-    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu"), SDXL)
     settings = replace(TRAINING, preset="sdxl", resolution=96, smaller_resolutions=(64,), batch_size=4)
-    batches = trainer._prepare(base, photos, settings, tmp_path)
+    batches = prepare_batches(base, photos, settings, tmp_path)
     drawn = Counter(
         (texts, tuple(sizes[:2].tolist()), tuple(sizes[4:].tolist()))
         for step in range(1, 200)
@@ -206,12 +206,11 @@ def test_pictures_are_trained_at_smaller_sizes_too(full_base: Path, base: BaseMo
 
 
 def test_captions_come_in_changing_orders_that_are_embedded_before(
-    full_base: Path, base: BaseModel, photos: tuple[TrainingSample, ...], tmp_path: Path
+    base: BaseModel, photos: tuple[TrainingSample, ...], tmp_path: Path
 ) -> None:
     tagged = [replace(photo, caption=f"ohwx ana, tag {n}, hat, night, smiling") for n, photo in enumerate(photos)]
     settings = replace(TRAINING, shuffle_captions=True, trigger="ohwx ana", output_preservation=0.5, class_word="woman")
-    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu"), SDXL)
-    batches = trainer._prepare(base, tagged, settings, tmp_path)
+    batches = prepare_batches(base, tagged, settings, tmp_path)
     before = base.prompts.encoded
     seen = [
         texts

@@ -54,7 +54,7 @@ def train(
 
 def train_and_die_writing(base: Path, photos: tuple[TrainingSample, ...], home: Path, moment: str, number: int) -> None:
     """Killed while the ``number``-th checkpoint is written: with half of its bytes, before it has its name, or just after."""
-    from twinloop.adapters.trainers import checkpoints
+    from twinloop.adapters.trainers.records import checkpoints
 
     real, seen = checkpoints.write_bytes, []
 
@@ -150,7 +150,7 @@ def longer(
     photos: tuple[TrainingSample, ...],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """A training with an average and portions, never disturbed."""
+    """A training with an average and micro-batches, never disturbed."""
     home = tmp_path_factory.mktemp("longer")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOURCE_DATE_EPOCH", DATE)
@@ -162,7 +162,7 @@ def equal_tensors(one: Path, other: Path) -> tuple[int, int]:
     """How many tensors of the last checkpoint and of both files are equal, of how many."""
     from safetensors.torch import load_file
 
-    from twinloop.adapters.trainers.checkpoints import Checkpoints
+    from twinloop.adapters.trainers.records.checkpoints import Checkpoints
 
     pairs = []
     for name in ("lora.safetensors", "lora_kohya.safetensors"):

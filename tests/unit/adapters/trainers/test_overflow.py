@@ -19,11 +19,11 @@ from safetensors.torch import load_file  # noqa: E402
 from tests.contract.makers import TRAINING, samples  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
-from twinloop.adapters.trainers import running  # noqa: E402
+from twinloop.adapters.trainers import training_loop  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.objective import Objective  # noqa: E402
-from twinloop.adapters.trainers.running import TrainingRun  # noqa: E402
-from twinloop.adapters.trainers.workers import Workers  # noqa: E402
+from twinloop.adapters.trainers.execution.process_group import Workers  # noqa: E402
+from twinloop.adapters.trainers.loss.objective import Objective  # noqa: E402
+from twinloop.adapters.trainers.training_loop import TrainingRun  # noqa: E402
 from twinloop.errors import TrainingDiverged  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
@@ -118,7 +118,7 @@ def test_a_loss_that_stays_no_number_ends_the_training(
 ) -> None:
     base = open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
     monkeypatch.setattr(base, "compute", replace(base.compute, loss_scale=4.0))
-    monkeypatch.setattr(running, "MOST_LEFT_OUT", 3)
+    monkeypatch.setattr(training_loop, "MOST_LEFT_OUT", 3)
     overflowing(monkeypatch, lambda step: True, math.nan)
     with pytest.raises(TrainingDiverged, match=r"The loss is no longer a number at step 3\. Lower"):
         bench.train("lost")
@@ -130,7 +130,7 @@ def test_now_and_then_one_is_left_out_without_an_end_and_without_touching_the_sc
     """The scale multiplies what goes back only: a smaller one would not help, and gradients would be lost below."""
     base = open_base(BaseChoice(str(full_base), "cpu", "float32"), SDXL)
     monkeypatch.setattr(base, "compute", replace(base.compute, loss_scale=4.0))
-    monkeypatch.setattr(running, "MOST_LEFT_OUT", 2)
+    monkeypatch.setattr(training_loop, "MOST_LEFT_OUT", 2)
     scales: list[float] = []
     monkeypatch.setattr(TrainingRun, "_lower_scale", lambda self, step: scales.append(step))
     overflowing(monkeypatch, lambda step: step in (1, 3))

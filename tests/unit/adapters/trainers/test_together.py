@@ -1,4 +1,4 @@
-"""Settings that each resume to the same bytes do so together: the average, text encoders, accumulation, portions, quantised weights."""
+"""Settings that each resume to the same bytes do so together: the average, text encoders, accumulation, micro-batches, quantised weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.contract.makers import TRAINING, samples  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.portions import PORTIONS  # noqa: E402
+from twinloop.adapters.trainers.execution.micro_batches import MICRO_BATCHES_FILE  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.ports import TrainingSettings  # noqa: E402
 from twinloop.store.atomic import write_json  # noqa: E402
@@ -58,7 +58,7 @@ def test_killed_and_called_again_same_bytes(
         return path
 
     for home in ("whole", "killed"):  # as where memory ran out in step 2
-        write_json(tmp_path / home / "work" / PORTIONS.format(0), [[1, 2], [2, 1]])
+        write_json(tmp_path / home / "work" / MICRO_BATCHES_FILE.format(0), [[1, 2], [2, 1]])
     whole = train("whole")
     with pytest.raises(Killed):
         train("killed", kill_after=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from twinloop.domain.vault import Decision
-from twinloop.stages.vault.history import told
+from twinloop.stages.vault.history import describe
 
 FACES = [{"sha256": "0" * 64, "box": [0, 0, 1, 1]}] * 2
 
@@ -30,4 +30,4 @@ FACES = [{"sha256": "0" * 64, "box": [0, 0, 1, 1]}] * 2
     ],
 )
 def test_told(kind: str, data: dict[str, object], text: str) -> None:
-    assert told(Decision(1, kind, data, ""), {"p001": "ana"}, lambda sha256: f"{sha256}.jpg") == text
+    assert describe(Decision(1, kind, data, ""), {"p001": "ana"}, lambda sha256: f"{sha256}.jpg") == text

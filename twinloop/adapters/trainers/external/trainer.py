@@ -15,7 +15,7 @@ from pathlib import Path
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.external.process import last_lines, run
 from twinloop.adapters.trainers.external.tool import Home, Installation, Seen, Tool, network
-from twinloop.adapters.trainers.texts import lora_texts, quantized_texts
+from twinloop.adapters.trainers.records.header import lora_header, quantization_header
 from twinloop.domain.records import LoRA, TrainingSample
 from twinloop.errors import InputError, ModelFileError, StateError, ToolFailed, TrainingDiverged
 from twinloop.families.base import Family
@@ -110,7 +110,7 @@ class ExternalTrainer:
             job,
             home,
             output,
-            lora_texts(
+            lora_header(
                 settings,
                 self._family,
                 self._prediction.kind,
@@ -173,7 +173,7 @@ class ExternalTrainer:
     def _collect(self, job: Job, home: Home, output: Path, texts: Mapping[str, str], loss: float) -> LoRA:
         adapter = self._understood(job, home)
         own = {
-            **texts, **quantized_texts(self._choice.quantization), **rank_texts(adapter.layers.values()), "modelspec.implementation": self._tool.url,
+            **texts, **quantization_header(self._choice.quantization), **rank_texts(adapter.layers.values()), "modelspec.implementation": self._tool.url,
             "twinloop.trainer": f"{self._tool.name} {self._installed.version}".strip(),
         }  # fmt: skip
         copy = Dialect.COMFYUI if self._family.lora_names.dots else Dialect.KOHYA

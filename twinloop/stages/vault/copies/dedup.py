@@ -19,7 +19,6 @@ import numpy as np
 
 from twinloop.errors import InputError, NothingToDo
 from twinloop.ports import Reporter
-from twinloop.stages.vault.away import is_away, there_and_away
 from twinloop.stages.vault.copies import moment, signing
 from twinloop.stages.vault.copies.candidates import Candidates, Numbers
 from twinloop.stages.vault.copies.edits import KINDS, apart, chosen
@@ -29,6 +28,7 @@ from twinloop.stages.vault.copies.ranking import Ranking
 from twinloop.stages.vault.copies.record import Duplicates, read_duplicates
 from twinloop.stages.vault.copies.stars import Star, stars
 from twinloop.stages.vault.copies.views import Views
+from twinloop.stages.vault.offline_folders import is_offline, online_and_offline
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.store.atomic import write_json
 from twinloop.store.likeness_cache import Signature
@@ -119,7 +119,7 @@ def _inputs(opened: OpenVault, photos: Sequence[PhotoSummary]) -> str:
 
 
 def _away(opened: OpenVault) -> frozenset[Path]:
-    return frozenset(there_and_away(opened.record.folders)[1])
+    return frozenset(online_and_offline(opened.record.folders)[1])
 
 
 class _Search:
@@ -231,7 +231,7 @@ class _Search:
 
 def _there_first(copies: Mapping[str, Sequence[str]], away: Set[Path]) -> dict[str, list[str]]:
     """Of files of the same bytes, those on a disk that is away come last: else the user would be told to do without the only one that is there."""
-    return {sha256: sorted(paths, key=lambda path: (is_away(path, away), path)) for sha256, paths in copies.items()}
+    return {sha256: sorted(paths, key=lambda path: (is_offline(path, away), path)) for sha256, paths in copies.items()}
 
 
 def _numbers(places: Iterable[int]) -> Numbers:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.facets.composition import EYES_OPEN
-from twinloop.stages.vault.away import is_away
+from twinloop.stages.vault.offline_folders import is_offline
 from twinloop.store.vault_catalog import PhotoSummary
 
 SHARP_ENOUGH = 0.8
@@ -38,7 +38,7 @@ class Ranking:
         """Sorts the best first. ``sharpest``: of the photos that are compared, 0.0 when no face was measured."""
         share = photo.face.get("sharpness", 0.0) / sharpest if sharpest > 0 else 1.0
         return (
-            is_away(photo.path, self.away), -self.chosen.get(photo.sha256, 0), photo.origin != "real", 0.0 if share >= SHARP_ENOUGH else 1.0 - round(share, 3),
+            is_offline(photo.path, self.away), -self.chosen.get(photo.sha256, 0), photo.origin != "real", 0.0 if share >= SHARP_ENOUGH else 1.0 - round(share, 3),
             -photo.width * photo.height, photo.face.get("eyes_open", 1.0) < EYES_OPEN, Path(photo.path).suffix.lower() in PALETTE, -photo.size,
             photo.path, photo.sha256,
         )  # fmt: skip

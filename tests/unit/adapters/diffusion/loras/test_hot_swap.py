@@ -18,7 +18,7 @@ from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa:
 from twinloop.adapters.diffusion.loras.hot_swap import pairs_of  # noqa: E402
 from twinloop.adapters.diffusion.loras.reading import read_for_pipeline  # noqa: E402
 from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora  # noqa: E402
-from twinloop.adapters.trainers.adapter_plan import adapted_layers  # noqa: E402
+from twinloop.adapters.trainers.lora.adapter_plan import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.store.lora_file import kohya_path  # noqa: E402
 

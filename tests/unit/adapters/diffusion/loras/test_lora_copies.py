@@ -16,7 +16,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 from twinloop.adapters.diffusion.loras.reading import _from_copy, read_for_pipeline  # noqa: E402
 from twinloop.adapters.diffusion.loras.writing import LoraWeights, copy_tensors  # noqa: E402
-from twinloop.adapters.trainers.adapter_plan import adapted_layers  # noqa: E402
+from twinloop.adapters.trainers.lora.adapter_plan import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 from twinloop.families.lora_names import LoraNames, Rename  # noqa: E402
 from twinloop.families.unet_names import to_original  # noqa: E402

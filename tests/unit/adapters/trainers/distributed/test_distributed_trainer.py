@@ -1,0 +1,173 @@
+"""Two processes share a training: the loss curve of one process with the same pictures per step; errors and ends come through."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from tests.contract.makers import TRAINING, samples  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.adapters.trainers.distributed.job import Job, NamedFamily, message, parse_message  # noqa: E402
+from twinloop.adapters.trainers.distributed.trainer import DistributedTrainer, _as_error  # noqa: E402
+from twinloop.adapters.trainers.execution.process_group import Workers, check_processes  # noqa: E402
+from twinloop.domain.faces import Box  # noqa: E402
+from twinloop.domain.records import Mask  # noqa: E402
+from twinloop.errors import InputError, OutOfMemory, StateError  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
+
+SDXL = NamedFamily("sdxl")
+FOUR = replace(
+    TRAINING,
+    batch_size=2,
+    gradient_accumulation=2,
+    steps=4,
+    ema_decay=0.9,
+    tensorboard=False,
+    trigger="ohwx ana",
+    text_encoder=True,
+    network_dropout=0.2,
+    rank_dropout=0.2,
+    module_dropout=0.1,
+)
+
+
+@pytest.fixture
+def choice(tiny_base: Path) -> BaseChoice:
+    return BaseChoice(str(tiny_base), "cpu", "float32")
+
+
+def losses(home: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (home / "lora.metrics.jsonl").read_text().splitlines()]
+
+
+def test_the_same_loss_curve_as_one_process(choice: BaseChoice, tmp_path: Path) -> None:
+    """Through torchrun and gloo; stopped in the middle and gone on, as a run is."""
+    made = samples(tmp_path / "photos")
+    # of one, two and three chunks, which the text encoders see as so many rows
+    photos = [replace(photo, caption=photo.caption + ", smiling" * 7 * (row % 3)) for row, photo in enumerate(made)]
+    one, two = tmp_path / "one", tmp_path / "two"
+    DiffusersLoraTrainer(choice, FAMILIES["sdxl"]).train(
+        photos, FOUR, one / "lora.safetensors", one / "work", {}, lambda *_: None
+    )
+    shared, seen = DistributedTrainer(choice, SDXL, 2, pytest.fail), list[int]()
+
+    def progress(step: int, steps: int, loss: float) -> None:
+        seen.append(step)
+
+    lora = shared.train(photos, FOUR, two / "lora.safetensors", two / "work", {"modelspec.title": "ana"}, progress)
+    assert seen == [1, 2, 3, 4] and lora.steps == 4
+    assert losses(two) == pytest.approx(losses(one), rel=2e-5)
+    ours, theirs = load_file(one / "lora.safetensors"), load_file(two / "lora.safetensors")
+    assert all(torch.allclose(ours[name].float(), theirs[name].float(), atol=5e-3) for name in ours)
+    assert not list(two.glob("*job.json"))
+
+
+def stand_in(home: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Something else than Python that is started in the place of torchrun."""
+    (home / "python").write_text(f"#!/bin/sh\n{script}\n")
+    (home / "python").chmod(0o755)
+    monkeypatch.setattr("twinloop.adapters.trainers.distributed.trainer.sys.executable", str(home / "python"))
+
+
+def test_an_interruption_ends_the_processes(
+    choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = message("step", step=1, steps=4, loss=0.5).strip()
+    stand_in(tmp_path, monkeypatch, f"echo $$ > {tmp_path}/pid\necho '{line}'\nsleep 60")
+
+    def stop(step: int, steps: int, loss: float) -> None:
+        raise KeyboardInterrupt("stopped")
+
+    trainer, begun = DistributedTrainer(choice, SDXL, 2, pytest.fail), time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, stop)
+    assert time.monotonic() - begun < 15 and not list(tmp_path.glob("*job.json"))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+@pytest.mark.parametrize(("asked", "given"), [(None, "8"), ("3", "3")])
+def test_processes_on_a_cpu_share_its_cores(
+    asked: str | None, given: str, choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torchrun would give each a single thread."""
+    stand_in(tmp_path, monkeypatch, 'echo "threads: $OMP_NUM_THREADS"\nexit 3')
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.setattr("twinloop.adapters.trainers.distributed.trainer.thread_count", lambda: 16)
+    with pytest.raises(StateError, match=f"threads: {given}$"):
+        DistributedTrainer(choice, SDXL, 2, pytest.fail).train(
+            samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail
+        )
+
+
+def test_an_error_of_a_process_is_the_same_error_here(
+    choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(
+        tmp_path, monkeypatch, f"echo '{message('error', error='OutOfMemory', message='too large').strip()}'\nexit 2"
+    )
+    with pytest.raises(OutOfMemory, match="too large"):
+        DistributedTrainer(choice, SDXL, 2, pytest.fail).train(
+            samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail
+        )
+
+
+def test_pictures_are_shared_without_rest() -> None:
+    parts = [Workers(rank, 4).share(12) for rank in range(4)]
+    assert parts == [(0, 3), (3, 6), (6, 9), (9, 12)] and Workers().share(5) == (0, 5)
+    assert Workers().is_main and not Workers(1, 2).is_main and Workers().all_reduce_number(0.1) == 0.1
+    with pytest.raises(InputError, match=r"training\.processes: 3 processes cannot share the 4 pictures"):
+        check_processes(3, 4)
+
+
+def test_a_job_survives_its_file(tmp_path: Path) -> None:
+    photos = samples(tmp_path / "photos")
+    given = (
+        replace(photos[0], face=Box(1.5, 2, 3, 4)),
+        replace(photos[1], prior=True),
+        replace(photos[2], mask=Mask(tmp_path / "2.png", "abc")),
+    )
+    job = Job(
+        BaseChoice("base", "cpu", quantization="int8"),
+        NamedFamily("sdxl", ("a.py",)),
+        given,
+        replace(FOUR, optimizer_args=(("betas", (0.9, 0.99)), ("eps", 1e-7))),
+        tmp_path / "out",
+        tmp_path / "work",
+        {"title": "ä"},
+    )
+    assert Job.from_json(json.loads(json.dumps(job.to_json()))) == job
+
+
+@pytest.mark.parametrize("line", ["", "twinloop:", "twinloop:[1]", "Traceback (most recent call last):"])
+def test_other_lines_are_not_taken_for_ours(line: str) -> None:
+    assert parse_message(line) is None
+
+
+def test_what_is_said_is_heard() -> None:
+    told: Any = parse_message(message("error", error="OutOfMemory", message="too large"))
+    assert told == {"kind": "error", "error": "OutOfMemory", "message": "too large"}
+    assert isinstance(_as_error(told), OutOfMemory) and str(_as_error(told)) == "too large"
+    assert str(_as_error({"error": "Unknown", "message": "m"})) == "m"
+
+
+def test_processes_that_die_are_one_error(choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(tmp_path, monkeypatch, "echo no GPU today\nexit 3")
+    with pytest.raises(StateError, match="no GPU today"):
+        DistributedTrainer(choice, SDXL, 2, pytest.fail).train(
+            samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail
+        )

@@ -1,0 +1,155 @@
+"""A training that begins from a LoRA: the same change of the base at first, in any rank and from any dialect; and what it cannot begin from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from tests.contract.makers import TRAINING, samples  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
+from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
+from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
+from twinloop.adapters.trainers.lora.warm_start import begin_from  # noqa: E402
+from twinloop.adapters.trainers.lora.warm_start_file import start_of  # noqa: E402
+from twinloop.adapters.trainers.preflight import check_training  # noqa: E402
+from twinloop.errors import InputError, ModelFileError, StateError, TwinLoopError  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
+from twinloop.loras.adapter import understood  # noqa: E402
+from twinloop.loras.lora import Layer, read_lora  # noqa: E402
+from twinloop.ports import TrainingSettings  # noqa: E402
+from twinloop.store.atomic import sha256_file  # noqa: E402
+
+SDXL = FAMILIES["sdxl"]
+FIRST = replace(TRAINING, steps=2, learning_rate=0.05, warmup_steps=1, rank=4, alpha=2.0, tensorboard=False)
+
+
+def trained(base: Path, home: Path, settings: TrainingSettings = FIRST, stop: int = 0) -> Path:
+    """A LoRA that changes something."""
+
+    def progress(step: int, steps: int, loss: float) -> None:
+        if step == stop:
+            raise KeyboardInterrupt
+
+    photos, output = samples(home / "photos"), home / "lora.safetensors"
+    DiffusersLoraTrainer(BaseChoice(str(base), "cpu"), SDXL).train(
+        photos, settings, output, home / "work", {}, progress
+    )
+    return output
+
+
+@pytest.fixture(scope="module")
+def base(full_base: Path) -> Path:
+    return full_base
+
+
+@pytest.fixture(scope="module")
+def first(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(base, tmp_path_factory.mktemp("first"), replace(FIRST, text_encoder=True))
+
+
+def updates(path: Path) -> dict[Any, Any]:
+    """What the file does to each layer: up @ down x scale."""
+    layers = understood(read_lora(path)).layers
+    assert all(isinstance(layer, Layer) for layer in layers.values())
+    return {place: product(layer) for place, layer in layers.items() if isinstance(layer, Layer)}
+
+
+def product(layer: Layer) -> Any:
+    down, up = layer.down.values(), layer.up.values()
+    return up.reshape(len(up), -1) @ down.reshape(len(down), -1) * layer.scale
+
+
+@pytest.mark.parametrize("copy", ["lora.safetensors", "lora_kohya.safetensors"])
+@pytest.mark.parametrize(("rank", "alpha"), [(4, 2.0), (6, 12.0)])
+def test_it_begins_as_the_same_change(copy: str, rank: int, alpha: float, base: Path, first: Path) -> None:
+    path = first.with_name(copy)
+    settings = replace(FIRST, rank=rank, alpha=alpha, text_encoder=True, start_from=str(path))
+    opened, start = open_base(BaseChoice(str(base), "cpu", "float32"), SDXL), start_of(settings, SDXL)
+    assert start is not None
+    with adapted(opened, AdapterPlan.of(settings, SDXL), 7) as model:
+        begin_from(start, model)
+        found = {
+            place: (up.flatten(1) @ down.flatten(1) * model.scale_of(down)).detach().numpy()
+            for place, (down, up) in model.pairs().items()
+        }
+        rest = [down[4:] for down, _ in model.pairs().values()]
+    wanted = updates(first)
+    assert found.keys() == {tuple(place) for place in wanted}
+    for place, change in wanted.items():
+        np.testing.assert_allclose(found[tuple(place)], change, rtol=1e-3, atol=1e-6)
+    assert max(float(np.abs(change).max()) for change in wanted.values()) > 1e-4
+    assert all(part.abs().max() > 0 for part in rest if part.numel())
+
+
+def test_stopped_and_gone_on_it_ends_in_the_same_bytes(
+    base: Path, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the file it began from lies meanwhile."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    settings = replace(FIRST, steps=4, checkpoint_every=2, text_encoder=True, start_sha256=sha256_file(first))
+    whole = trained(base, tmp_path / "whole", replace(settings, start_from=str(first)))
+    with pytest.raises(KeyboardInterrupt):
+        trained(base, tmp_path / "torn", replace(settings, start_from=str(first)), stop=3)
+    moved = tmp_path / "moved.safetensors"
+    moved.write_bytes(first.read_bytes())
+    torn = trained(base, tmp_path / "torn", replace(settings, start_from=str(moved)))
+    assert torn.read_bytes() == whole.read_bytes()
+    cold = trained(base, tmp_path / "cold", replace(settings, start_sha256=""))
+    assert cold.read_bytes() != whole.read_bytes()
+
+
+def test_a_layer_that_the_file_lacks_begins_as_no_change(base: Path, tmp_path: Path) -> None:
+    narrow = trained(base, tmp_path, replace(FIRST, only_layers=("mid_block.",)))
+    start = start_of(replace(FIRST, start_from=str(narrow)), SDXL)
+    assert start is not None
+    with adapted(open_base(BaseChoice(str(base), "cpu"), SDXL), AdapterPlan.of(FIRST, SDXL), 7) as model:
+        begin_from(start, model)
+        for (_, path), (_, up) in model.pairs().items():
+            assert bool(up.abs().max() > 0) == path.startswith("mid_block.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "says"),
+    [
+        ({"rank": 2, "text_encoder": True}, InputError, "Set training.rank to 4, or make the file smaller: twinloop lora resize"),
+        ({"adapter": "dora"}, InputError, 'go with "adapter": "lora"'),
+        ({"start_sha256": "0" * 64}, StateError, "was changed"),
+        ({"start_from": "nowhere.safetensors"}, InputError, "no such file: nowhere.safetensors"),
+    ],
+)  # fmt: skip
+def test_what_it_cannot_begin_from_is_told_before_a_model_is_loaded(
+    changes: dict[str, Any], error: type[TwinLoopError], says: str, base: Path, first: Path
+) -> None:
+    asked = replace(FIRST, **{"start_from": str(first), **changes})
+    with pytest.raises(error, match=says):
+        check_training(asked, BaseChoice(str(base), "cpu"), 1)
+
+
+def test_a_lokr_is_nothing_to_begin_from(base: Path, tmp_path: Path) -> None:
+    lokr = trained(base, tmp_path, replace(FIRST, adapter="lokr", steps=1))
+    with pytest.raises(ModelFileError, match="is a LoKr"):
+        check_training(replace(FIRST, start_from=str(lokr)), BaseChoice(str(base), "cpu"), 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, "set training.text_encoder to true"),
+        ({"text_encoder": True, "only_layers": ("mid_block.",)}, "leaves alone"),
+    ],
+)
+def test_layers_that_would_be_lost_are_an_error(
+    changes: dict[str, Any], says: str, base: Path, first: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelFileError, match=says):
+        trained(base, tmp_path, replace(FIRST, start_from=str(first), **changes))
+    assert not (tmp_path / "lora.safetensors").exists()

@@ -1,0 +1,366 @@
+"""The forecast of memory: against what PyTorch really keeps and allocates, and what is made of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from tests.contract.makers import TRAINING, samples  # noqa: E402
+from tests.saved_tensors import bytes_kept  # noqa: E402
+from tests.tiny_families import build_tiny  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
+from twinloop.adapters.diffusion.base_model import BaseModel, open_base  # noqa: E402
+from twinloop.adapters.diffusion.compute import Compute  # noqa: E402
+from twinloop.adapters.diffusion.pixels import latent_shape  # noqa: E402
+from twinloop.adapters.diffusion.prompts import join, placed  # noqa: E402
+from twinloop.adapters.diffusion.quantised.model import quantise  # noqa: E402
+from twinloop.adapters.diffusion.quantised.sizes import real_bytes  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
+from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
+from twinloop.adapters.trainers.memory import planning  # noqa: E402
+from twinloop.adapters.trainers.memory.demand import CONTEXT, DEQUANTISING, PASSES, Demand, WeightSizes  # noqa: E402
+from twinloop.adapters.trainers.memory.dry_run import Footprint, footprint  # noqa: E402
+from twinloop.adapters.trainers.memory.planning import demand_of, forecast, memory_plan  # noqa: E402
+from twinloop.domain.forecast import GIB  # noqa: E402
+from twinloop.domain.quantised import QUANTIZATIONS, Quantization  # noqa: E402
+from twinloop.errors import OutOfMemory, StateError  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
+
+ONE = Footprint(
+    weights=4 * GIB,
+    adapter=50_000_000,
+    activations=6 * GIB,
+    checkpointed=GIB,
+    largest_block=GIB,
+    largest_tensor=GIB // 8,
+    forward=6_000_000_000_000,
+)
+
+
+@pytest.fixture(params=["sdxl", "flux", "qwen-image"])
+def any_base(request: pytest.FixtureRequest, tmp_path: Path) -> BaseModel:
+    return open_base(
+        BaseChoice(str(build_tiny(request.param, tmp_path / request.param)), "cpu", "float32"), FAMILIES[request.param]
+    )
+
+
+def latents_of(base: BaseModel) -> tuple[int, ...]:
+    import numpy as np
+
+    from twinloop.adapters.diffusion.pixels import encode
+
+    return (1, *encode(base, np.zeros((64, 64, 3), np.uint8)).shape)
+
+
+def really_kept(base: BaseModel, latents: tuple[int, ...], words: Any, checkpointing: bool) -> int:
+    """Bytes that autograd holds after a forward pass with numbers, weights aside."""
+    with adapted(base, AdapterPlan(base.family.targets, 4, 4.0), 0, checkpointing=checkpointing) as denoiser:
+        inputs = (
+            torch.zeros(latents),
+            torch.tensor([500.0]),
+            placed(words, torch.device("cpu"), torch.float32),
+            torch.zeros(1, 6),
+        )
+        return bytes_kept([base.denoiser], lambda: denoiser(*inputs))
+
+
+def test_it_counts_what_autograd_really_keeps(any_base: BaseModel) -> None:
+    """One part in fifteen, because a CPU's attention keeps a little less than a GPU's."""
+    latents, words = latents_of(any_base), join([any_base.prompts.embed("photo of ohwx ana")], any_base.family.joining)
+    found = footprint(any_base, AdapterPlan(any_base.family.targets, 4, 4), latents, words)
+    assert found.activations == pytest.approx(really_kept(any_base, latents, words, False), rel=1 / 15)
+    assert found.checkpointed == pytest.approx(really_kept(any_base, latents, words, True), rel=0.01)
+    assert found.checkpointed + found.largest_block < found.activations
+    assert found.weights == sum(
+        tensor.nbytes for tensor in (*any_base.denoiser.parameters(), *any_base.denoiser.buffers())
+    )
+
+
+@pytest.mark.parametrize("name", ["sdxl", "sd15", "flux", "flux2", "qwen-image", "zimage"])
+def test_the_shape_of_latents_is_known_without_encoding(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU the autoencoder still lies in main memory when a forecast is asked for."""
+    base = open_base(BaseChoice(str(build_tiny(name, tmp_path / name)), "cpu", "float32"), FAMILIES[name])
+    assert latent_shape(base, 64, 64) == latents_of(base)
+    monkeypatch.setattr(base.pipeline.vae, "encode", pytest.fail)
+    demand, cached = demand_of(base, replace(TRAINING, resolution=64))
+    assert demand.footprint.forward > 0 and cached > 4 * math.prod(latent_shape(base, 64, 64))
+
+
+def test_a_small_gpu_computes_activations_again_also_where_nothing_can_be_predicted(
+    full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: Any) -> None:
+        raise NotImplementedError("looks into its numbers")
+
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    monkeypatch.setattr(planning, "demand_of", unknown)
+    monkeypatch.setattr(planning, "is_small", lambda compute: True)
+    for asked, wanted in ((None, True), (False, False), (True, True)):
+        said = list[str]()
+        plan = memory_plan(
+            base, replace(TRAINING, memory=8, gradient_checkpointing=asked), tmp_path / str(asked), said.append
+        )
+        assert plan.checkpointing is wanted and "cannot be predicted" in said[0]
+
+
+def test_it_counts_the_parameters_of_the_lora(full_base: Path) -> None:
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    demand, cached = demand_of(base, TRAINING)
+    with adapted(base, AdapterPlan(base.family.targets, TRAINING.rank, 1.0), 0) as denoiser:
+        assert demand.footprint.adapter == sum(parameter.numel() for parameter in denoiser.parameters.values())
+    assert cached > 0
+
+
+def test_the_predicted_activations_are_what_the_allocator_gives_out(full_base: Path) -> None:
+    """The rise of memory during a step, counted by the profiler, against the formula without what is there before."""
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    settings = replace(TRAINING, batch_size=4, resolution=128)
+    demand, _ = demand_of(base, settings)
+    words = join([base.prompts.embed("photo")] * 4, base.family.joining)
+    side = 128 // base.vae_scale
+    with adapted(base, AdapterPlan(base.family.targets, settings.rank, 1.0), 0) as denoiser:
+        with torch.profiler.profile(profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            denoiser(
+                torch.zeros(4, 4, side, side), torch.full((4,), 500.0), words, torch.zeros(4, 6)
+            ).square().mean().backward()
+        peak = peak_of(profile)
+    predicted = demand.peak(4, False) - demand.footprint.weights - demand.resident - int(demand.footprint.adapter * 12)
+    assert predicted == pytest.approx(peak, rel=0.25)
+
+
+def demand(**changes: Any) -> Demand:
+    return Demand(ONE, replace(TRAINING, batch_size=4, **changes), resident=GIB // 2, gpu=True)
+
+
+def test_the_fastest_way_that_fits_is_taken() -> None:
+    ways = [(plan.portion, plan.checkpointing) for plan in demand().plans()]
+    assert ways == [(4, False), (4, True), (2, True), (1, True)]
+    peaks = [plan.peak for plan in demand().plans()]
+    assert peaks == sorted(peaks, reverse=True)
+    found = {budget: plan and (plan.portion, plan.checkpointing) for budget, plan in demand().budgets().items()}
+    assert found == {8: (1, True), 12: (2, True), 16: (4, True), 24: (4, True)}
+    assert demand().fitting(peaks[-1] - 1) is None
+
+
+def test_what_the_user_fixed_stays() -> None:
+    assert {plan.checkpointing for plan in demand(gradient_checkpointing=False).plans()} == {False}
+    assert {plan.checkpointing for plan in demand(gradient_checkpointing=True).plans()} == {True}
+
+
+def test_optimizers_and_the_average_cost_memory() -> None:
+    peaks = {name: demand(optimizer=name).peak(1, True) for name in ("adafactor", "adamw8bit", "adamw", "prodigy")}
+    assert list(peaks.values()) == sorted(peaks.values())
+    assert demand(ema_decay=0.99).peak(1, True) - peaks["adamw"] == 4 * ONE.adapter
+
+
+QUANTISED = {"int8": WeightSizes(2 * GIB, GIB // 2, GIB), "nf4": WeightSizes(GIB, GIB // 2, GIB // 2)}
+
+
+def test_quantised_weights_are_proposed_where_the_configured_ones_do_not_fit() -> None:
+    one = replace(ONE, weights=20 * GIB, quantisable=10_000_000)
+    found = Demand(
+        one, replace(TRAINING, batch_size=1), resident=GIB // 2, gpu=True, quantised_sizes=QUANTISED
+    ).budgets()
+    assert {budget: plan and plan.quantization for budget, plan in found.items()} == {
+        8: "int8",
+        12: "int8",
+        16: "int8",
+        24: None,
+    }
+    assert str(found[8]).endswith('with "quantization": "int8"')
+    tight = {"int8": WeightSizes(9 * GIB, GIB // 2, GIB), "nf4": QUANTISED["nf4"]}
+    (eight,) = (
+        plan
+        for budget, plan in Demand(one, TRAINING, resident=GIB // 2, gpu=True, quantised_sizes=tight).budgets().items()
+        if budget == 8
+    )
+    assert eight is not None and eight.quantization == "nf4"
+
+
+def test_text_encoders_that_are_moved_over_count() -> None:
+    """They lie beside the denoiser while they embed captions."""
+    moved = replace(demand(), frozen_encoders=30 * GIB)
+    assert moved.peak(1, True) == ONE.weights + GIB // 2 + CONTEXT + 30 * GIB
+
+
+@pytest.mark.parametrize("how", ["int8", "nf4"])
+def test_dequantising_a_layer_takes_memory(how: Any) -> None:
+    quantised = replace(demand(), footprint=replace(ONE, quantised=1000), quantization=how)
+    assert quantised.peak(1, True) - demand().peak(1, True) == DEQUANTISING[how] * 1000
+
+
+@pytest.mark.parametrize("how", QUANTIZATIONS)
+def test_the_bytes_of_dequantising_are_those_that_the_allocator_gives_out(how: Quantization) -> None:
+    pytest.importorskip("torchao")
+    pytest.importorskip("bitsandbytes")
+    model = torch.nn.Module()
+    model.blocks = torch.nn.ModuleList([torch.nn.Linear(1024, 2048, dtype=torch.bfloat16)])
+    quantise(model.requires_grad_(False), how, torch.device("cpu"))
+    made = model.blocks[0](torch.zeros(1, 1024, dtype=torch.bfloat16, requires_grad=True)).sum()
+    with torch.profiler.profile(profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        made.backward()
+    assert peak_of(profile) / (1024 * 2048) == pytest.approx(DEQUANTISING[how], rel=0.15)
+
+
+def peak_of(profile: Any) -> int:
+    """Bytes at the fullest moment, over those at the beginning."""
+    level = peak = 0
+    for event in sorted(profile.profiler.kineto_results.events(), key=lambda entry: entry.start_ns()):
+        if event.name() == "[memory]":
+            level += event.nbytes()
+            peak = max(peak, level)
+    return peak
+
+
+@pytest.mark.parametrize("name", ["sdxl", "flux", "qwen-image"])
+def test_quantised_bytes_are_predicted_and_counted(name: str, tmp_path: Path) -> None:
+    """What a float base is told of quantised weights is what a quantised base really takes, text encoders included."""
+    pytest.importorskip("torchao")
+    pytest.importorskip("bitsandbytes")
+    folder, settings = build_tiny(name, tmp_path / name), replace(TRAINING, resolution=64)
+    plain, _ = demand_of(open_base(BaseChoice(str(folder), "cpu", "float32"), FAMILIES[name]), settings)
+    assert list(plain.quantised_sizes) == ["int8", "nf4"] and plain.footprint.quantised == 0
+    for how, promised in plain.quantised():
+        base = open_base(BaseChoice(str(folder), "cpu", "float32", how), FAMILIES[name])
+        real, _ = demand_of(base, settings)
+        parts = [part for part in base.pipeline.components.values() if isinstance(part, torch.nn.Module)]
+        assert promised.footprint.weights == real.footprint.weights == real_bytes(base.denoiser)
+        assert promised.resident == real.resident == sum(map(real_bytes, parts)) - real.footprint.weights
+        assert (promised.footprint.quantised, list(real.quantised_sizes)) == (
+            real.footprint.quantised,
+            ["nf4"] if how == "int8" else [],
+        )
+
+
+@pytest.mark.parametrize("how", ["int8", "nf4"])
+def test_quantised_layers_keep_nothing_and_the_forecast_knows(how: str, tmp_path: Path) -> None:
+    pytest.importorskip("torchao")
+    pytest.importorskip("bitsandbytes")
+    base = open_base(BaseChoice(str(build_tiny("flux", tmp_path / "flux")), "cpu", "float32", how), FAMILIES["flux"])
+    latents, words = latents_of(base), join([base.prompts.embed("photo of ohwx ana")], base.family.joining)
+    found = footprint(base, AdapterPlan(base.family.targets, 4, 4), latents, words)
+    assert found.activations == pytest.approx(really_kept(base, latents, words, False), rel=1 / 15)
+
+
+def test_too_little_names_the_quantization_that_fits(
+    full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    settings = replace(TRAINING, batch_size=1)
+    found, _ = demand_of(base, settings)
+    least = min(plan.peak for _, lighter in found.quantised() for plan in lighter.plans())
+    assert least < min(plan.peak for plan in found.plans())
+    monkeypatch.setattr(planning, "available_memory", lambda *_: int(least / planning.MARGIN) + 1000)
+    with pytest.raises(OutOfMemory, match=r'It would fit with "quantization": "(int8|nf4)"'):
+        memory_plan(base, settings, tmp_path, pytest.fail)
+
+
+def test_a_plan_is_made_once_and_kept(full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    settings, said = replace(TRAINING, batch_size=4), list[str]()
+    tight = demand_of(base, settings)[0].peak(2, True)
+    monkeypatch.setattr(planning, "available_memory", lambda *_: int(tight / planning.MARGIN) + 1000)
+    plan = memory_plan(base, settings, tmp_path, said.append)
+    assert (plan.portion, plan.checkpointing) == (2, True) and "go through 2 at a time" in said[0]
+    monkeypatch.setattr(planning, "available_memory", lambda *_: 0)
+    assert memory_plan(base, settings, tmp_path, pytest.fail) == plan
+    for asked in (False, True):  # which changes no sum
+        changed = memory_plan(base, replace(settings, gradient_checkpointing=asked), tmp_path, pytest.fail)
+        assert changed == replace(plan, checkpointing=asked)
+    (tmp_path / "plan.json").write_text('{"portion": 2}')
+    with pytest.raises(StateError, match="is damaged"):
+        memory_plan(base, settings, tmp_path, pytest.fail)
+
+
+def test_too_little_is_one_error_before_anything_is_trained(
+    full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "available_memory", lambda *_: 1000)
+    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu"), FAMILIES["sdxl"])
+    with pytest.raises(OutOfMemory, match=r"needs .* GiB at least.*Lower training\.resolution.*doctor --config"):
+        trainer.train(
+            samples(tmp_path / "photos"), TRAINING, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail
+        )
+    assert not (tmp_path / "work" / "cache").exists()
+
+
+def test_a_budget_that_suffices_changes_nothing(full_base: Path, tmp_path: Path) -> None:
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    plan = memory_plan(base, replace(TRAINING, memory=8), tmp_path, pytest.fail)
+    assert (plan.portion, plan.checkpointing) == (TRAINING.batch_size, False)
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_the_clock_waits_for_a_gpu(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = list[str]()
+    for name in ("cuda", "mps"):
+        monkeypatch.setattr(getattr(torch, name), "synchronize", lambda name=name: waited.append(name))
+    planning._finish(Compute(torch.device(kind), torch.float16, torch.float16))
+    assert waited == [kind]
+
+
+def test_the_forecast_of_a_whole_training(full_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    assert planning._speed(base.compute) > 1e6
+    monkeypatch.setattr(planning, "_speed", lambda compute: 1e9)
+    demand, cached = demand_of(base, TRAINING)
+    short, long = forecast(base, TRAINING, 10), forecast(base, replace(TRAINING, steps=60), 1000)
+    assert short.seconds == pytest.approx(6 * demand.operations(False) / 4e8)
+    assert long.seconds is not None and long.seconds == pytest.approx(10 * short.seconds)
+    assert long.disk - short.disk == pytest.approx(990 * cached, abs=2)
+    assert short.memory is None and short.plan.portion == TRAINING.batch_size
+    assert json.loads(json.dumps(short.to_json()))["budgets_gib"]["8"]["portion"] == TRAINING.batch_size
+    assert "GiB of memory" in short.line and len(short.details) == 4
+
+
+def test_prior_images_double_the_time(full_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second batch goes forward and back in every step; its pictures are cached as the subject's are."""
+    monkeypatch.setattr(planning, "_speed", lambda compute: 1e9)
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    _, cached = demand_of(base, TRAINING)
+    alone, both = forecast(base, TRAINING, 10), forecast(base, TRAINING, 10, prior_images=200)
+    assert alone.seconds is not None and both.seconds == pytest.approx(2 * alone.seconds)
+    assert both.disk - alone.disk == pytest.approx(200 * cached, abs=2)
+    assert both.plan == alone.plan and both.budgets == alone.budgets  # one batch after the other
+
+
+def test_captions_that_are_known_count_as_they_do_in_the_training(
+    full_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two and of three chunks of 14 tokens: a step's are six chunks long."""
+    monkeypatch.setattr(planning, "_speed", lambda compute: 1e9)
+    trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    unknown, short = trainer.forecast(TRAINING, 10), trainer.forecast(TRAINING, 10, captions=["photo of ohwx ana"])
+    long = trainer.forecast(TRAINING, 10, captions=["woman " * 20, "woman " * 40])
+    assert unknown is not None and long is not None and unknown == short
+    assert long == forecast(base, TRAINING, 10, chunks=6) and long.plan.peak > unknown.plan.peak
+
+
+def test_the_answer_to_the_class_word_is_not_asked_of_prior_images() -> None:
+    passes, forward = PASSES, ONE.forward
+    kept = demand(output_preservation=1.0)
+    assert demand().operations(False) == pytest.approx(4 * passes * forward)
+    assert kept.operations(False) == pytest.approx(4 * (2 * passes + 1) * forward)
+    assert kept.operations(False, prior=True) == pytest.approx(4 * (3 * passes + 1) * forward)
+
+
+@pytest.mark.parametrize(("share", "learning"), [(1.0, 6), (0.5, 3)])
+def test_text_encoders_cost_their_backward_pass_while_they_learn(share: float, learning: int) -> None:
+    """After their share of the steps they still embed the captions, once per picture."""
+    asked = demand(text_encoder=True, text_encoder_share=share)
+    trained = replace(asked, footprint=replace(ONE, encoder_forward=1_000_000))
+    for prior in (False, True):
+        more = trained.training_operations(False, prior=prior) - asked.training_operations(False, prior=prior)
+        assert more == pytest.approx((1 + prior) * 4 * 1_000_000 * (learning * PASSES + (6 - learning)), rel=1e-6)

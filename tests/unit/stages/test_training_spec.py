@@ -1,0 +1,81 @@
+"""What the record of a LoRA keeps of what specified its training, and when it counts as trained on the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from twinloop.domain.records import Mask
+from twinloop.ports import TrainingSettings
+from twinloop.stages.pauses import Pauses
+from twinloop.stages.samples import Beside
+from twinloop.stages.training_spec import TrainingSpec, decisive
+from twinloop.stages.trial import Trial
+
+SETTINGS = TrainingSettings("nano", 10, 4, 4.0, 1e-3, 2, 64, 7)
+SPEC = TrainingSpec("ohwx ana", SETTINGS, base={"precision": "auto"})
+
+
+def measured(patience: int = 2) -> TrainingSpec:
+    trial = Trial((5, 10), lambda lora, step: None, Path("choice.json"), patience)  # type: ignore[arg-type, return-value]
+    return replace(SPEC, pauses=Pauses(trial))
+
+
+def test_settings_then_checkpoints_then_the_base() -> None:
+    assert SPEC.asked == {**decisive(SETTINGS), "precision": "auto"}
+    assert list(measured().asked)[-3:] == ["checkpoints", "early_stop", "precision"]
+    assert (measured().asked["checkpoints"], measured().asked["early_stop"]) == ([5, 10], 2)
+    assert "memory" not in SPEC.asked, "it decides nothing"
+
+
+def test_each_term_that_decides_the_weights_must_be_the_same() -> None:
+    record = {"asked": measured().asked}
+    assert measured().met_by(record)
+    assert replace(measured(), settings=replace(SETTINGS, memory=12)).met_by(record)
+    for other in (
+        SPEC,
+        measured(3),
+        replace(measured(), base={}),
+        replace(measured(), settings=replace(SETTINGS, seed=8)),
+    ):
+        assert not other.met_by(record)
+
+
+def test_arguments_of_the_optimizer_survive_the_record() -> None:
+    argued = replace(SPEC, settings=replace(SETTINGS, optimizer_args=(("betas", (0.9, 0.99)),)))
+    assert argued.met_by({"asked": json.loads(json.dumps(argued.asked))})
+    assert not SPEC.met_by({"asked": argued.asked}) and not argued.met_by({"asked": SPEC.asked})
+
+
+def test_other_masks_are_another_training() -> None:
+    masked, other = (
+        replace(SPEC, beside=Beside(masks={Path("a.jpg"): Mask(Path("a.png"), sha256, "photo")}))
+        for sha256 in ("one", "two")
+    )
+    moved = replace(SPEC, beside=Beside(masks={Path("b.jpg"): Mask(Path("b.png"), "one", "photo")}))
+    record = {"asked": json.loads(json.dumps(masked.asked))}
+    assert masked.met_by(record) and moved.met_by(record), "where they lie does not matter"
+    first, second, swapped = (
+        Mask(Path("a.png"), "one", "p"),
+        Mask(Path("b.png"), "two", "q"),
+        Mask(Path("a.png"), "two", "p"),
+    )
+    both = replace(SPEC, beside=Beside(masks={Path("a.jpg"): first, Path("b.jpg"): second}))
+    turned = Beside(masks={Path("a.jpg"): swapped, Path("b.jpg"): Mask(Path("b.png"), "one", "q")})
+    assert not replace(SPEC, beside=turned).met_by({"asked": both.asked}), "the same masks, each for another photo"
+    assert not other.met_by(record) and not SPEC.met_by(record) and not masked.met_by({"asked": SPEC.asked})
+
+
+def test_a_record_without_terms_is_held_to_what_it_keeps() -> None:
+    record = {"preset": "nano", "steps": 10, "seed": 7}
+    assert SPEC.met_by(record) and replace(SPEC, base={}).met_by(record)
+    assert not SPEC.met_by({**record, "steps": 11})
+
+
+def test_a_record_from_before_a_setting_is_one_with_its_default() -> None:
+    older = {name: value for name, value in SPEC.asked.items() if name not in ("smaller_resolutions", "flow_shift")}
+    assert SPEC.met_by({"asked": json.loads(json.dumps(older))}) and SPEC.met_by(
+        {"asked": json.loads(json.dumps(SPEC.asked))}
+    )
+    assert not replace(SPEC, settings=replace(SETTINGS, smaller_resolutions=(32,))).met_by({"asked": older})

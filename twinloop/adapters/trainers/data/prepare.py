@@ -1,0 +1,85 @@
+"""The data of a training, from its samples: photos to cached latents, captions to embeddings, both to batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from twinloop.adapters.diffusion.base_model import BaseModel
+from twinloop.adapters.diffusion.framing import remark_on_sizes
+from twinloop.adapters.diffusion.long_prompts import remark_on_captions
+from twinloop.adapters.trainers.data.batches import Batches, texts_to_embed
+from twinloop.adapters.trainers.data.cache import CacheSettings, TrainingCache, at_every_size
+from twinloop.domain.records import TrainingSample
+from twinloop.domain.shots import derive_seed
+from twinloop.ports import TrainingSettings, nobody_listens
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What a training draws from: pictures of the subject, and prior images of others of its class where there are any."""
+
+    subject: Batches
+    prior: Batches | None = None
+
+
+def prepare_data(
+    base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings, work: Path, notice: Callable[[str], None], *,
+    lazily: bool,
+) -> TrainingData:  # fmt: skip
+    """The samples, those of the subject and prior images apart. Arguments and errors as of `prepare_batches`."""
+    prior = [sample for sample in samples if sample.prior]
+    subject = prepare_batches(
+        base, [sample for sample in samples if not sample.prior], settings, work, notice, lazily=lazily
+    )
+    if not prior:
+        return TrainingData(subject)
+    others = replace(
+        settings,
+        seed=derive_seed(settings.seed, "prior"),
+        caption_dropout=0.0,
+        face_weight=1.0,
+        output_preservation=0.0,
+    )
+    return TrainingData(subject, prepare_batches(base, prior, others, work, notice, lazily=lazily))
+
+
+def prepare_batches(
+    base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings, work: Path,
+    notice: Callable[[str], None] = nobody_listens, *, lazily: bool = False,
+) -> Batches:  # fmt: skip
+    """The samples, encoded and embedded as far as the cache of the work folder lacks them.
+
+    Args:
+        notice: told of small photos and long captions. lazily: photos are encoded when they are first drawn.
+
+    Raises:
+        UnreadableImage, StateError: a photo is damaged, gone or changed.
+    """
+    preset = base.family.presets.get(settings.preset)
+    base.lora.use(None)
+    buckets = preset is None or preset.aspect_buckets
+    sides = (settings.resolution, *sorted(settings.smaller_resolutions, reverse=True))
+    caches = [
+        TrainingCache(work / "cache", base, CacheSettings(side, base.bucket_step, buckets, settings.flip))
+        for side in sides
+    ]
+    # first, while the denoiser may still lie in main memory: text encoders can be as large, and a GPU need not hold both
+    words = caches[0].embeddings(texts_to_embed([sample.caption for sample in samples], settings))
+    if remark := remark_on_captions(base.prompts, samples):
+        notice(remark)
+    base.offload("none")
+    sizes = [cache.prepare(samples, lazily=lazily) for cache in caches]
+    if remark := remark_on_sizes([sample.framing for sample in sizes[0]], settings.resolution, base.bucket_step):
+        notice(remark)
+    prepared, weights = at_every_size(sizes, [sample.weight for sample in samples])
+    return Batches(
+        prepared, words, weights, settings, base.compute.device,
+        joining=base.family.joining, true_sizes=preset is None or preset.true_sizes,
+    )  # fmt: skip
+
+
+def caption_chunks(base: BaseModel, captions: Sequence[str], settings: TrainingSettings) -> set[int]:
+    """In how many chunks (`families.clip`) the texts of a training are read."""
+    return {base.prompts.chunks(text) for text in texts_to_embed(captions, settings)}

@@ -1,0 +1,1 @@
+"""Training on several GPUs: processes that torchrun starts, and the messages between them."""

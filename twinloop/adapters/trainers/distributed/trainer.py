@@ -1,0 +1,137 @@
+"""Train on several GPUs (or processes): the same training, its steps shared."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from twinloop import errors
+from twinloop.adapters.diffusion.base_choice import BaseChoice
+from twinloop.adapters.diffusion.repeatability import thread_count
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
+from twinloop.adapters.trainers.distributed.job import Job, NamedFamily, parse_message
+from twinloop.adapters.trainers.execution.process_group import check_processes
+from twinloop.adapters.trainers.training_loop import Progress
+from twinloop.domain.forecast import Forecast
+from twinloop.domain.records import LoRA, TrainingSample
+from twinloop.errors import StateError, TwinLoopError
+from twinloop.ports import TrainingSettings, nobody_listens
+from twinloop.store.atomic import write_json
+
+JOB = "job.json"
+LAST_LINES = 15
+"""Of the processes' output, shown where they end without a message."""
+GRACE_SECONDS = 20.0
+"""For processes to end by themselves after they were asked to."""
+
+
+class DistributedTrainer:
+    """A `Trainer` that starts ``count`` processes with torchrun for every training.
+
+    Args:
+        notice: called with what the user should know while a training goes on.
+    """
+
+    def __init__(
+        self, choice: BaseChoice, family: NamedFamily, count: int, notice: Callable[[str], None] = nobody_listens
+    ) -> None:
+        self._choice, self._family, self._count, self._notice = choice, family, count, notice
+        self._alone = DiffusersLoraTrainer(choice, family.find(choice.base))
+
+    @property
+    def fingerprint(self) -> str:
+        return self._alone.fingerprint
+
+    def forecast(
+        self, settings: TrainingSettings, images: int, prior_images: int = 0, captions: Sequence[str] = ()
+    ) -> Forecast | None:
+        """As for one process: each takes its own part of a step's pictures on its own GPU."""
+        return self._alone.forecast(settings, images, prior_images, captions)
+
+    def steps_done(self, work: Path) -> int:
+        return self._alone.steps_done(work)
+
+    def train(
+        self, samples: Sequence[TrainingSample], settings: TrainingSettings, output: Path, work: Path, metadata: Mapping[str, str],
+        progress: Progress,
+    ) -> LoRA:  # fmt: skip
+        """As `DiffusersLoraTrainer.train`.
+
+        Raises:
+            InputError: the pictures of a step cannot be divided among the processes. StateError: the processes ended with an error of their own.
+            Others as `DiffusersLoraTrainer.train`.
+        """
+        check_processes(self._count, settings.effective_batch)
+        self._alone.make_room()  # the generator's base model may lie on the first GPU
+        job = work.with_name(f"{work.name}_{JOB}")
+        write_json(job, Job(self._choice, self._family, tuple(samples), settings, output, work, metadata).to_json())
+        try:
+            return self._run(job, progress)
+        finally:
+            job.unlink(missing_ok=True)
+
+    def _run(self, job: Path, progress: Progress) -> LoRA:
+        output: deque[str] = deque(maxlen=LAST_LINES)
+        lora: LoRA | None = None
+        with _processes(job, self._count) as process:
+            for line in process.stdout or ():
+                message = parse_message(line)
+                if message is None:
+                    output.append(line.rstrip())
+                elif message["kind"] == "step":
+                    progress(int(message["step"]), int(message["steps"]), float(message["loss"]))
+                elif message["kind"] == "notice":
+                    self._notice(str(message["text"]))
+                elif message["kind"] == "error":
+                    raise _as_error(message)
+                else:
+                    lora = LoRA.from_json(message["lora"])
+        if lora is None:
+            raise StateError(
+                "The processes of the training ended before it was finished. Their last lines:\n" + "\n".join(output)
+            )
+        return lora
+
+
+def _as_error(message: Mapping[str, Any]) -> TwinLoopError:
+    """The same error as in the process that sent it, with its text."""
+    kind = getattr(errors, str(message["error"]), None)
+    plain = isinstance(kind, type) and issubclass(kind, TwinLoopError) and kind.__init__ is Exception.__init__
+    return kind(message["message"]) if plain and kind is not None else TwinLoopError(str(message["message"]))
+
+
+@contextlib.contextmanager
+def _processes(job: Path, count: int) -> Iterator[subprocess.Popen[str]]:
+    """torchrun with its processes; they are gone afterwards, whatever happens."""
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "--module",
+        "twinloop.adapters.trainers.distributed.worker", str(job.absolute()),
+    ]  # fmt: skip
+    # torchrun would give each process a single thread where the user names no number
+    environment = {"OMP_NUM_THREADS": str(max(1, thread_count() // count)), **os.environ}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=os.name == "posix",
+        env=environment,
+    )  # fmt: skip
+    try:
+        yield process
+        process.wait()
+    finally:
+        _terminate(process)
+
+
+def _terminate(process: subprocess.Popen[str]) -> None:
+    for how in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+        if process.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, how) if os.name == "posix" else process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)

@@ -1,0 +1,43 @@
+"""One of the processes of a shared training: ``torchrun ... -m twinloop.adapters.trainers.distributed.worker JOB.json``."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
+from twinloop.adapters.trainers.distributed.job import Job, message
+from twinloop.adapters.trainers.execution.process_group import process_group
+from twinloop.errors import TwinLoopError
+from twinloop.store.atomic import read_json
+
+
+def main(path: Path) -> int:
+    """Take part in the training of a job file; the main process reports how far it is."""
+    job = Job.from_json(read_json(path))
+    family = job.family.find(job.choice.base)
+    with process_group(job.choice.device) as workers:
+        try:
+            lora = DiffusersLoraTrainer(
+                job.choice, family, lambda text: _send(workers.is_main, message("notice", text=text))
+            ).train_with(
+                workers, job.samples, job.settings, job.output, job.work, job.metadata,
+                lambda step, steps, loss: _send(workers.is_main, message("step", step=step, steps=steps, loss=loss)),
+            )  # fmt: skip
+        except TwinLoopError as error:
+            _send(True, message("error", error=type(error).__name__, message=str(error)))
+            return error.exit_code
+        _send(workers.is_main, message("done", lora=dataclasses.asdict(lora)))
+    return 0
+
+
+def _send(reports: bool, line: str) -> None:
+    """To the process that started this one, through standard output; only where this process reports."""
+    if reports:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

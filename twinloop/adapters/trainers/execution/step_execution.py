@@ -1,0 +1,103 @@
+"""How each step of a training is taken, and what is changed about that when one fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinloop.adapters.diffusion.base_model import BaseModel
+from twinloop.adapters.diffusion.memory import ran_out_of_memory
+from twinloop.adapters.diffusion.regions import TRAINED, pays
+from twinloop.adapters.trainers.execution.fallbacks import (
+    CHECKPOINTING_FILE,
+    COMPILED_FILE,
+    KERNELS_FILE,
+    CompiledBlocks,
+    DeterministicKernels,
+    GradientCheckpointing,
+)
+from twinloop.adapters.trainers.execution.micro_batches import MICRO_BATCHES_FILE, MicroBatches
+from twinloop.adapters.trainers.lora.dropout import Dropout
+from twinloop.domain.forecast import MemoryPlan
+from twinloop.ports import TrainingSettings
+
+
+@dataclass(frozen=True, eq=False)
+class StepExecution:
+    """How a training began to take its steps. What one step could not do so, the later ones do not either, and a resumed training knows from which on.
+
+    Attributes:
+        micro_batches: how many pictures go through at once. checkpointing: activations are kept or computed again.
+        blocks: whether the denoiser's are compiled. kernels: whether all of them sum in a fixed order.
+    """
+
+    micro_batches: MicroBatches
+    checkpointing: GradientCheckpointing
+    blocks: CompiledBlocks
+    kernels: DeterministicKernels
+
+    @classmethod
+    def open(
+        cls, base: BaseModel, settings: TrainingSettings, plan: MemoryPlan, work: Path, rank: int, notice: Callable[[str], None]
+    ) -> StepExecution:  # fmt: skip
+        """As the settings and the plan ask for it, or as the work folder says that the training went on.
+
+        Args:
+            rank: of this process; each keeps files of its own. notice: told what the settings ask for and is not done.
+
+        Raises:
+            StateError: a file of the work folder is damaged.
+        """
+
+        def path(name: str) -> Path:
+            return work / name.format(rank)
+
+        return cls(
+            MicroBatches(path(MICRO_BATCHES_FILE), plan.portion),
+            GradientCheckpointing(path(CHECKPOINTING_FILE), settings.gradient_checkpointing, plan.checkpointing),
+            CompiledBlocks(base.regions, path(COMPILED_FILE), _compiles(base, settings, notice), notice),
+            DeterministicKernels(base.compute, path(KERNELS_FILE)),
+        )
+
+    @contextmanager
+    def ready(self, step: int) -> Iterator[None]:
+        """Kernels and blocks as a step takes them, inside."""
+        with self.kernels.ready(step), self.blocks.ready(step):
+            yield
+
+    def remedy(self, step: int, error: BaseException, pictures: int) -> str:
+        """Change how ``step`` and those after it are taken, where that may help; what the user should know of it, "" where nothing does.
+
+        Args:
+            pictures: of a step.
+        """
+        return (
+            self.kernels.give_up(step, error)
+            or self.blocks.give_up(step, error)
+            or (self._save_memory(step, pictures) if ran_out_of_memory(error) else "")
+        )
+
+    def _save_memory(self, step: int, pictures: int) -> str:
+        """First by computing activations again, which changes no sum; then by smaller micro-batches, whose sums are rounded otherwise."""
+        if told := self.checkpointing.step_back(step):
+            return told
+        size = self.micro_batches.halve(step)
+        return (
+            f"Memory ran out at step {step}: the {pictures} pictures of a step now go through {size} at a time."
+            if size
+            else ""
+        )
+
+
+def _compiles(base: BaseModel, settings: TrainingSettings, notice: Callable[[str], None]) -> bool:
+    """Whether the denoiser's blocks are compiled in this training."""
+    # where nobody asked: PEFT's DoRA and LoKr layers fall into pieces that are compiled one by one, which gains nothing
+    pictures = settings.steps * settings.effective_batch if settings.adapter == "lora" else 0
+    if not pays(settings.compile, base.compute, pictures, TRAINED):
+        return False
+    if Dropout.of(settings):  # what is left out changes from step to step; a compiler may keep the first
+        notice("The blocks are not compiled in a training with dropout.")
+        return False
+    return True

@@ -1,0 +1,78 @@
+"""The training adapter that a distilled base wears while a LoRA is trained on it: what can be known of it before a base model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinloop.adapters.diffusion.messages import wrong_base
+from twinloop.adapters.diffusion.preflight import check_lora
+from twinloop.errors import ModelFileError, StateError
+from twinloop.families import FAMILIES
+from twinloop.families.base import Family
+from twinloop.families.recognise import family_of_lora
+from twinloop.loras.adapter import Place, families_name, understood
+from twinloop.loras.components import DENOISER
+from twinloop.loras.lora import LoraFile, Update, read_lora
+from twinloop.ports import TrainingSettings
+from twinloop.store.atomic import sha256_file
+
+
+@dataclass(frozen=True, eq=False)
+class AssistantLoraFile:
+    """The denoiser's layers of a training adapter by diffusers' path, and the names of the text encoders that it adapts, too."""
+
+    path: Path
+    layers: Mapping[Place, Update]
+    encoders: tuple[str, ...]
+
+    @property
+    def remark(self) -> str:
+        """What the user should know of it, "" = nothing."""
+        if not self.encoders:
+            return ""
+        return (
+            f"{self.path}: its layers of {' and '.join(self.encoders)} are left out. A training adapter is worn by the denoiser "
+            "alone; captions are embedded without it."
+        )
+
+
+def check_assistant(settings: TrainingSettings, family: Family) -> None:
+    """Whether the file that ``training.assistant_lora`` names can be worn by the family's models, as far as it tells by itself. Errors as `assistant_file`."""
+    if settings.assistant_lora:
+        assistant_file(settings, family)
+
+
+def assistant_file(settings: TrainingSettings, family: Family) -> AssistantLoraFile:
+    """The file that ``training.assistant_lora`` names.
+
+    Raises:
+        StateError: it is no longer the same file.
+        ModelFileError: not there, damaged, a pickle, neither LoRA nor LoKr, for another family, or nothing of it is for the denoiser.
+    """
+    path = Path(settings.assistant_lora)
+    if not path.is_file():
+        raise ModelFileError(f"training.assistant_lora: no such file: {path}.")
+    check_lora(path, family)
+    if settings.assistant_sha256 and sha256_file(path) != settings.assistant_sha256:
+        raise StateError(f"{path} was changed since this training was asked for. Put it back, or start anew.")
+    file = read_lora(path)
+    _check_family(file, family)
+    layers = understood(file, family.name).layers
+    own = {place: layer for place, layer in layers.items() if place.component == DENOISER}
+    if not own:
+        raise ModelFileError(
+            f"training.assistant_lora: {path} adapts text encoders alone, and it is the denoiser that wears a training adapter. Name another file."
+        )
+    others = sorted({place.component for place in layers} - {DENOISER})
+    return AssistantLoraFile(path, own, tuple(others))
+
+
+def _check_family(file: LoraFile, family: Family) -> None:
+    """By the names and sizes of layers, where the header does not tell; of families that a plug-in brings nothing is known."""
+    told = "" if family_of_lora(file.texts) is not None or family.name not in FAMILIES else families_name(file)
+    if told and (told not in FAMILIES or FAMILIES[told].architecture != family.architecture):
+        raise ModelFileError(
+            wrong_base(file.path, f"it was made for the family '{told}', the base model is of '{family.name}'")
+        )

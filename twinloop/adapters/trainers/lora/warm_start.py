@@ -1,0 +1,43 @@
+"""Fills a LoRA that is to be trained with one that is there, so that the training begins where that one ended."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from twinloop.adapters.trainers.lora.adapted_model import AdaptedModel
+from twinloop.adapters.trainers.lora.warm_start_file import Start
+from twinloop.errors import ModelFileError
+from twinloop.loras.adapter import Place
+from twinloop.loras.components import DENOISER
+
+
+def begin_from(start: Start, model: AdaptedModel) -> None:
+    """Fill a fresh LoRA with the layers of another, so that it begins as the same change of the base.
+
+    Layers that the file lacks begin as no change. In a larger rank the rest begins as usual.
+
+    Raises:
+        ModelFileError: layers that this training does not adapt, or of another size.
+    """
+    left = {**start.layers}
+    for place, (down, up) in model.pairs().items():
+        layer = left.pop(Place(*place), None)
+        if layer is None:
+            continue
+        scale = layer.scale / model.scale_of(down)
+        rank = layer.rank
+        first, second = layer.down.values(), layer.up.values() * scale
+        if first.size != rank * down[0].numel() or second.size != up.shape[0] * rank:
+            raise ModelFileError(
+                f"{start.path} does not fit this base model: {place[1]} has other sizes there. Use the base model that the LoRA was trained on, or another LoRA."
+            )
+        with torch.no_grad():
+            down[:rank].copy_(torch.from_numpy(first.astype(np.float32)).reshape(down[:rank].shape))
+            up[:, :rank].copy_(torch.from_numpy(second.astype(np.float32)).reshape(up[:, :rank].shape))
+    if left:
+        place = min(left)
+        what = "its text encoders too: set training.text_encoder to true" if place.component != DENOISER else (
+            f"{len(left)} layers that this training leaves alone, such as {place.path}: train the same ones"
+        )  # fmt: skip
+        raise ModelFileError(f"{start.path} adapts {what}, or begin from another LoRA.")

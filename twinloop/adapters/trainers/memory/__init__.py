@@ -1,0 +1,1 @@
+"""What a training needs of memory, found without taking a step."""

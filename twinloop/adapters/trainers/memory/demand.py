@@ -1,0 +1,141 @@
+"""From a step's footprint to peak memory, to the way of taking the step that fits, and to the operations that it costs.
+
+    peak = weights + resident parts + LoRA x (4 parameter + 4 gradient + state + 4 average) + activations + work + context
+    activations = n x activations, with checkpointing n x (those between the checkpointed blocks + those of the largest block)
+    work = 2 x n x largest tensor + dequantising x largest quantised layer
+
+and not less than weights, resident parts and frozen text encoders together: these are moved to a GPU while they embed captions.
+
+n is how many pictures go through at once (the micro-batch), state the optimizer's bytes per parameter. docs/training.md has the formula with figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from twinloop.adapters.trainers.memory.dry_run import Footprint
+from twinloop.domain.forecast import BUDGETS, GIB, MemoryPlan
+from twinloop.domain.quantised import Quantization
+from twinloop.ports import TrainingSettings
+
+STATE_BYTES = {"adamw": 8.0, "adamw8bit": 2.1, "prodigy": 16.0, "adafactor": 0.1}
+"""Per parameter of the LoRA: two moments in float32; in 8 bits; Prodigy adds its sums and the start; rows and columns only."""
+FIRST_MOMENT = 4.0
+"""Bytes that Adafactor keeps with `beta1`."""
+CONTEXT = GIB // 2
+"""What CUDA, its libraries and gaps in the allocator take."""
+DEQUANTISING: Mapping[Quantization | None, int] = {"nf4": 2, "int8": 10, "fp8": 10, None: 10}
+"""Bytes per weight of a quantised layer in the backward pass, as measured: once in 16 bits; 8-bit ones twice in float32 before that. None = another kind."""
+PASSES = 2.1
+PASSES_CHECKPOINTED = 2.85
+"""Forward passes that a step's forward and backward pass cost: gradients pass through the frozen layers once, and are taken for the LoRA alone."""
+
+
+def state_bytes(settings: TrainingSettings) -> float:
+    """What the optimizer remembers per parameter, with its arguments: Prodigy's sums and start may be thinned, Adafactor may have a first moment."""
+    arguments, usual = dict(settings.optimizer_args), STATE_BYTES[settings.optimizer]
+    if settings.optimizer == "prodigy":
+        return usual / 2 + usual / 2 / float(arguments.get("slice_p", 1))  # type: ignore[arg-type]
+    return usual + (FIRST_MOMENT if "beta1" in arguments else 0.0)
+
+
+@dataclass(frozen=True)
+class WeightSizes:
+    """Bytes of a model's weights in one precision.
+
+    Attributes:
+        adapted: of the models that the LoRA adapts. resident: of the other parts that stay on the device.
+        frozen_encoders: of the text encoders that are not trained, which are moved to a GPU while they embed captions; 0 elsewhere.
+    """
+
+    adapted: int
+    resident: int
+    frozen_encoders: int
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a training asks of memory and of the processor.
+
+    Attributes:
+        footprint: of the adapted models with one picture. resident, frozen_encoders: as in `WeightSizes`.
+        gpu: whether the device is one. quantization: of the denoiser's weights.
+        quantised_sizes: the same weights in the quantizations that may be proposed, the most exact first.
+    """
+
+    footprint: Footprint
+    settings: TrainingSettings
+    resident: int
+    gpu: bool
+    frozen_encoders: int = 0
+    quantization: Quantization | None = None
+    quantised_sizes: Mapping[Quantization, WeightSizes] = field(default_factory=dict)
+
+    def peak(self, portion: int, checkpointing: bool) -> int:
+        """Bytes at the fullest moment of a step."""
+        one, settings = self.footprint, self.settings
+        per_parameter = 8 + state_bytes(settings) + (4 if settings.ema_decay else 0)
+        weights = one.weights + self.resident + (CONTEXT if self.gpu else 0)
+        activations = one.checkpointed + one.largest_block if checkpointing else one.activations
+        step = (
+            int(one.adapter * per_parameter)
+            + portion * (activations + 2 * one.largest_tensor)
+            + DEQUANTISING[self.quantization] * one.quantised
+        )
+        return weights + max(step, self.frozen_encoders)
+
+    def plans(self) -> Iterator[MemoryPlan]:
+        """Ways to take the same step, the fastest first: as asked, with checkpointing, then in ever smaller micro-batches."""
+        asked = self.settings.gradient_checkpointing
+        portion = self.settings.batch_size
+        choices = (False, True) if asked is None else (asked,)
+        while portion:
+            for checkpointing in choices:
+                yield MemoryPlan(portion, checkpointing, self.peak(portion, checkpointing))
+            portion //= 2
+            choices = choices[-1:]
+
+    def fitting(self, available: int) -> MemoryPlan | None:
+        """The first plan that needs at most so many bytes."""
+        return next((plan for plan in self.plans() if plan.peak <= available), None)
+
+    def quantised(self) -> Iterator[tuple[Quantization, Demand]]:
+        """The same training on quantised weights, the most exact first."""
+        for quantization, sizes in self.quantised_sizes.items():
+            footprint = replace(self.footprint, weights=sizes.adapted, quantised=self.footprint.quantisable)
+            yield (
+                quantization,
+                Demand(footprint, self.settings, sizes.resident, self.gpu, sizes.frozen_encoders, quantization),
+            )
+
+    def fitting_quantised(self, available: int) -> MemoryPlan | None:
+        """The first plan on quantised weights that needs at most so many bytes."""
+        found = ((quantization, demand.fitting(available)) for quantization, demand in self.quantised())
+        return next((replace(plan, quantization=how) for how, plan in found if plan is not None), None)
+
+    def budgets(self) -> dict[int, MemoryPlan | None]:
+        """For the usual cards; on quantised weights where the configured ones do not fit."""
+        return {budget: self.fitting(budget * GIB) or self.fitting_quantised(budget * GIB) for budget in BUDGETS}
+
+    def operations(self, checkpointing: bool, *, prior: bool = False, encoders_learn: bool = True) -> float:
+        """Floating-point operations of one step.
+
+        Args:
+            prior: a batch of prior images is learned beside the subject's (prior preservation).
+            encoders_learn: gradients reach the text encoders that are trained; without, they embed the captions all the same.
+        """
+        passes = PASSES_CHECKPOINTED if checkpointing else PASSES
+        preserved = bool(self.settings.output_preservation)
+        losses = 1 + preserved + prior  # the subject's; the answer to the class word; the prior images'
+        # the base's own answer to the class word is a forward pass alone, of captions that are embedded once
+        denoiser = (losses * passes + preserved) * self.footprint.forward
+        encoders = losses * (passes if encoders_learn else 1) * self.footprint.encoder_forward
+        return self.settings.effective_batch * (denoiser + encoders)
+
+    def training_operations(self, checkpointing: bool, *, prior: bool = False) -> float:
+        """Floating-point operations of all steps: the text encoders learn in the first of them (``text_encoder_share``)."""
+        learning = self.settings.text_encoder_steps
+        return learning * self.operations(checkpointing, prior=prior) + (
+            self.settings.steps - learning
+        ) * self.operations(checkpointing, prior=prior, encoders_learn=False)

@@ -1,0 +1,213 @@
+"""Before a training: what it will need here, and how each step is taken so that it fits."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from twinloop.adapters.diffusion.base_model import BaseModel
+from twinloop.adapters.diffusion.compute import Compute
+from twinloop.adapters.diffusion.pixels import latent_shape
+from twinloop.adapters.diffusion.prompts import join, said_again
+from twinloop.adapters.diffusion.quantised.model import is_packed, large_parts
+from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
+from twinloop.adapters.trainers.lora.adapted_model import is_small
+from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
+from twinloop.adapters.trainers.lora.assistant_lora import assistant_of
+from twinloop.adapters.trainers.memory.demand import Demand, WeightSizes, state_bytes
+from twinloop.adapters.trainers.memory.dry_run import encoders_footprint, footprint
+from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
+from twinloop.domain.quantised import Quantization
+from twinloop.errors import OutOfMemory, StateError
+from twinloop.families.clip import CHUNKS
+from twinloop.ports import TrainingSettings
+from twinloop.store.atomic import read_json, write_json
+
+PLAN = "plan.json"
+MARGIN = 0.95
+"""Share of the memory that a plan may fill: the prediction is good to about a twentieth."""
+BUSY_SHARE = 0.4
+"""Of the speed of large products that a training reaches: an assumption for the guess of the time."""
+
+
+def demand_of(base: BaseModel, settings: TrainingSettings, chunks: int = 1) -> tuple[Demand, int]:
+    """What a step asks of memory, and the bytes of one cached picture with its caption.
+
+    Args:
+        chunks: how many (`families.clip`) a step's captions are long.
+
+    Raises:
+        RuntimeError, NotImplementedError: a denoiser that looks into its numbers; nothing can be told about it.
+        ModelFileError, StateError: as `assistant_of`.
+    """
+    base.lora.use(None)
+    family, words = base.family, said_again(base.prompts.embed("a photo"), chunks)
+    side = max(1, settings.resolution // base.bucket_step) * base.bucket_step
+    latents = latent_shape(base, side, side)
+    plan = AdapterPlan.of(settings, family)
+    assistant = assistant_of(settings, base)
+    one = footprint(base, plan, latents, join([words], family.joining), assistant)
+    adapted = [family.denoiser]
+    if plan.text_encoder:
+        one = one.together_with(encoders_footprint(base, plan, min(chunks, CHUNKS)))
+        adapted += family.text_encoders().prefixes
+    gpu = base.compute.device.type == "cuda"
+    beside = 0 if assistant is None else assistant.nbytes(base.denoiser)
+    now = _weight_sizes(base, gpu, adapted, None, beside)
+    quantised = {how: _weight_sizes(base, gpu, adapted, how, beside) for how in _smaller_quantizations(base)}
+    quantization = None if is_packed(base.denoiser) else base.compute.quantization
+    sizes = 1 + sum((smaller / settings.resolution) ** 2 for smaller in settings.smaller_resolutions)
+    pictures = int(4 * math.prod(latents) * sizes) * (2 if settings.flip else 1)
+    cached = pictures + sum(part.nbytes for part in words.values())
+    return Demand(one, settings, now.resident, gpu, now.frozen_encoders, quantization, quantised), cached
+
+
+def _weight_sizes(
+    base: BaseModel, gpu: bool, adapted: Sequence[str], quantization: Quantization | None, beside: int
+) -> WeightSizes:
+    """Bytes with weights quantised so (None = as they are).
+
+    Args:
+        adapted: names of the components that the LoRA adapts. Text encoders that are none of them stay in main memory, and are moved to a
+            GPU only while they embed captions.
+        beside: bytes of what else stays on the device, in one precision.
+    """
+    large = large_parts(base.pipeline, base.family)
+
+    def size(part: Any) -> int:
+        if quantization is not None and any(part is one for one in large):
+            return bytes_if(part, quantization, base.compute.dtype)
+        return real_bytes(part)
+
+    models = {name: part for name, part in base.pipeline.components.items() if isinstance(part, torch.nn.Module)}
+    frozen = {name: part for name, part in models.items() if name not in adapted}
+    encoders = sum(size(part) for name, part in frozen.items() if name.startswith("text_encoder"))
+    resident = beside + (size(frozen["vae"]) if gpu else sum(map(size, frozen.values())))
+    return WeightSizes(sum(size(models[name]) for name in adapted if name in models), resident, encoders if gpu else 0)
+
+
+def _smaller_quantizations(base: BaseModel) -> list[Quantization]:
+    """What could be proposed instead of the configured weights, the most exact first; fp8 takes as much as int8 and is coarser."""
+    proposed: list[Quantization] = [] if is_packed(base.denoiser) else ["int8", "nf4"]
+    return {None: proposed, "nf4": []}.get(base.compute.quantization, proposed[1:])
+
+
+def available_memory(compute: Compute, settings: TrainingSettings) -> int | None:
+    """Bytes that the training may use: as asked, else what the GPU has free and what this process holds of it; None = no limit is known."""
+    if settings.memory:
+        return settings.memory * GIB
+    if compute.device.type != "cuda":
+        return None
+    return int(torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved())
+
+
+def memory_plan(
+    base: BaseModel, settings: TrainingSettings, work: Path, notice: Callable[[str], None], chunks: int = 1
+) -> MemoryPlan:
+    """How the steps are taken; decided at the first start and kept, so that a resumed training adds up the same sums.
+
+    Gradient checkpointing, which changes no sum, is what the settings ask for now. ``chunks``: as in `demand_of`.
+
+    Raises:
+        OutOfMemory: not even one picture fits; says what to lower. StateError: what was kept is damaged.
+    """
+    path = work / PLAN
+    asked = settings.gradient_checkpointing
+    if path.exists():
+        kept = _kept(path)
+        return kept if asked is None else replace(kept, checkpointing=asked)
+    available = available_memory(base.compute, settings)
+    plan = MemoryPlan(settings.batch_size, is_small(base.compute) if asked is None else asked, 0)
+    if available is not None:
+        plan = _fitting(base, settings, available, notice, chunks) or plan
+    write_json(path, asdict(plan))
+    return plan
+
+
+def _kept(path: Path) -> MemoryPlan:
+    try:
+        return MemoryPlan(**read_json(path))
+    except TypeError as error:
+        raise StateError(f"{path} is damaged ({error}). Delete its folder to train anew.") from error
+
+
+def _fitting(
+    base: BaseModel, settings: TrainingSettings, available: int, notice: Callable[[str], None], chunks: int
+) -> MemoryPlan | None:
+    try:
+        demand, _ = demand_of(base, settings, chunks)
+    except (RuntimeError, NotImplementedError) as error:
+        notice(
+            f"The memory of this base model cannot be predicted ({str(error).splitlines()[0]}); the settings are taken as they are."
+        )
+        return None
+    plan = demand.fitting(int(available * MARGIN))
+    if plan is None:
+        least = min(demand.plans(), key=lambda one: one.peak)
+        quantised = demand.fitting_quantised(int(available * MARGIN))
+        advice = (
+            ""
+            if quantised is None
+            else f'It would fit with "quantization": "{quantised.quantization}" ({quantised.peak / GIB:.1f} GiB). '
+        )
+        raise OutOfMemory(
+            f"Training at {settings.resolution} px with rank {settings.rank} needs {least.peak / GIB:.1f} GiB at least, and {available / GIB:.1f} are there. "
+            f"{advice}Lower training.resolution, then training.rank; training.optimizer adafactor needs least. See which budget suffices: twinloop doctor --config FILE"
+        )
+    if plan.portion < settings.batch_size:
+        notice(
+            f"To fit into {available / GIB:.1f} GiB the {settings.effective_batch} pictures of a step go through {plan.portion} at a time."
+        )
+    return plan
+
+
+def forecast(
+    base: BaseModel, settings: TrainingSettings, images: int, prior_images: int = 0, chunks: int = 1
+) -> Forecast:
+    """What the whole training will need.
+
+    Args:
+        images: of the subject. prior_images: of others of its class; a batch of them is learned beside the subject's in every step.
+        chunks: as in `demand_of`.
+
+    Raises:
+        as `demand_of`.
+    """
+    demand, cached = demand_of(base, settings, chunks)
+    available = available_memory(base.compute, settings)
+    plans = list(demand.plans())
+    plan = (demand.fitting(int(available * MARGIN)) if available is not None else plans[0]) or min(
+        plans, key=lambda one: one.peak
+    )
+    per_parameter = 4 + state_bytes(settings) + (4 if settings.ema_decay else 0)
+    checkpoints = 3 * demand.footprint.adapter * per_parameter  # two, and one being written
+    files = 4 * demand.footprint.adapter  # the LoRA and its copy for other programs, 16 bits each
+    disk = int(checkpoints + files + (images + prior_images) * cached)
+    operations = demand.training_operations(plan.checkpointing, prior=prior_images > 0)
+    return Forecast(plan, available, disk, operations / (BUSY_SHARE * _speed(base.compute)), demand.budgets())
+
+
+def _speed(compute: Compute) -> float:
+    """Floating-point operations per second of a large matrix product here, measured in a few hundredths of a second."""
+    side = 4096 if compute.device.type == "cuda" else 512
+    matrix = torch.zeros(side, side, device=compute.device, dtype=compute.mixed or compute.dtype)
+    matrix @ matrix
+    _finish(compute)
+    begun, rounds = time.perf_counter(), 4
+    for _ in range(rounds):
+        matrix @ matrix
+    _finish(compute)
+    return rounds * 2 * side**3 / max(1e-9, time.perf_counter() - begun)
+
+
+def _finish(compute: Compute) -> None:
+    if compute.device.type == "cuda":
+        torch.cuda.synchronize()
+    elif compute.device.type == "mps":
+        torch.mps.synchronize()

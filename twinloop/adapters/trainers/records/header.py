@@ -1,0 +1,108 @@
+"""The header of a LoRA file: modelspec 1.0.1 and the ``ss_*`` keys that people's tools read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from twinloop import __version__
+from twinloop.adapters.trainers.optim.optimizer import CLASSES, WEIGHT_DECAY
+from twinloop.domain.optimizer_args import Arguments, in_python
+from twinloop.families.base import Family
+from twinloop.families.clip import TOKENS
+from twinloop.ports import TrainingSettings
+
+
+def quantization_header(quantization: str | None) -> dict[str, str]:
+    """In which bits the base's weights were while the LoRA was trained; nothing where they were as they are."""
+    return {} if quantization is None else {"twinloop.quantization": quantization}
+
+
+def length_header(chunks: int) -> dict[str, str]:
+    """How many tokens of a caption were read, in sd-scripts' words; nothing where no caption was longer than one chunk."""
+    return {"ss_max_token_length": str(chunks * TOKENS)} if chunks > 1 else {}
+
+
+def lora_header(
+    settings: TrainingSettings, family: Family, prediction: str, images: int, date: str, given: Mapping[str, str]
+) -> dict[str, str]:
+    """All header texts but the hash of the tensors. ``given`` wins; paths and captions stay out, because they name people."""
+    size = f"{settings.resolution}x{settings.resolution}"
+    modelspec = {
+        "sai_model_spec": "1.0.1",
+        "architecture": f"{family.architecture}/lora",
+        "implementation": "diffusers",
+        "title": given.get("ss_output_name", "lora"),
+        "resolution": size,
+        "description": f"Character LoRA, trained on {images} images in {settings.last_step} steps",
+        "author": "not given",
+        "date": date,
+        "prediction_type": "v" if prediction == "v_prediction" else prediction,
+    }
+    epochs = max(1, round(settings.last_step * settings.effective_batch / images))
+    kohya = {
+        "output_name": "lora",
+        "network_module": "lycoris.kohya" if settings.lokr else "networks.lora",
+        **_network_arguments(settings),
+        "network_dim": settings.rank,
+        "network_alpha": settings.alpha,
+        **({"network_dropout": settings.network_dropout} if settings.network_dropout else {}),
+        "base_model_version": family.base_version,
+        "sd_model_name": "unknown",
+        "resolution": f"({settings.resolution}, {settings.resolution})",
+        "num_train_images": images,
+        "steps": settings.last_step,
+        "max_train_steps": settings.steps,
+        "epoch": epochs,
+        "num_epochs": epochs,
+        "total_batch_size": settings.effective_batch,
+        "batch_size_per_device": settings.batch_size,
+        "gradient_accumulation_steps": settings.gradient_accumulation,
+        "gradient_checkpointing": settings.gradient_checkpointing,
+        "learning_rate": settings.learning_rate,
+        **(
+            {"unet_lr": settings.learning_rate, "text_encoder_lr": settings.text_encoder_rate}
+            if settings.text_encoder
+            else {}
+        ),
+        "lr_scheduler": settings.schedule,
+        "lr_warmup_steps": settings.warmup_steps,
+        "optimizer": _optimizer(settings),
+        "seed": settings.seed,
+        "min_snr_gamma": settings.min_snr_gamma,
+        **_loss(settings, family),
+        "noise_offset": settings.noise_offset,
+        "caption_dropout_rate": settings.caption_dropout,
+        "max_grad_norm": settings.clip_norm,
+        "prior_loss_weight": settings.prior_weight,
+        "v2": False,
+    }
+    texts = {f"modelspec.{name}": str(value) for name, value in modelspec.items()}
+    texts |= {f"ss_{name}": str(value) for name, value in kohya.items()}
+    return {**texts, "twinloop.version": __version__, "twinloop.preset": settings.preset, **given}
+
+
+def _optimizer(settings: TrainingSettings) -> str:
+    """Class and arguments, these as far as they are not as usual."""
+    decay: Arguments = () if settings.weight_decay == WEIGHT_DECAY else (("weight_decay", settings.weight_decay),)
+    arguments = ",".join(in_python((*decay, *settings.optimizer_args)))
+    return CLASSES.get(settings.optimizer, settings.optimizer) + (f"({arguments})" if arguments else "")
+
+
+def _loss(settings: TrainingSettings, family: Family) -> dict[str, object]:
+    if settings.loss == "l2":
+        return {"loss_type": settings.loss}
+    schedule = settings.huber_schedule_of(flow=family.flow)
+    return {"loss_type": settings.loss, "huber_schedule": schedule, "huber_c": settings.huber_c}
+
+
+def _network_arguments(settings: TrainingSettings) -> dict[str, str]:
+    """What kohya's tools were told beside rank and alpha."""
+    found: dict[str, str] = {
+        "dora": {"dora_wd": "True"}, "lokr": {"algo": "lokr", "factor": str(settings.lokr_factor)},
+    }.get(settings.adapter, {})  # fmt: skip
+    dropouts = {"rank_dropout": settings.rank_dropout, "module_dropout": settings.module_dropout}
+    found = {**found, **{name: str(share) for name, share in dropouts.items() if share}}
+    if settings.conv_rank:
+        found |= {"conv_dim": str(settings.conv_rank), "conv_alpha": f"{settings.convolution_alpha:g}"}
+    return {"network_args": json.dumps(found)} if found else {}

@@ -1,0 +1,223 @@
+"""One training in memory: resume from the newest checkpoint, then step to the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from twinloop.adapters.diffusion.base_model import BaseModel
+from twinloop.adapters.diffusion.memory import Spill, release_memory
+from twinloop.adapters.diffusion.regions import failures
+from twinloop.adapters.trainers.data.batches import Batch
+from twinloop.adapters.trainers.data.prepare import TrainingData
+from twinloop.adapters.trainers.execution.process_group import Workers
+from twinloop.adapters.trainers.execution.step_execution import StepExecution
+from twinloop.adapters.trainers.lora.adapted_model import AdaptedModel
+from twinloop.adapters.trainers.loss.noise_schedule import StepNoise, draw_noise, schedule_for
+from twinloop.adapters.trainers.loss.objective import Objective
+from twinloop.adapters.trainers.optim.ema import Average
+from twinloop.adapters.trainers.optim.lr_schedule import learning_rate
+from twinloop.adapters.trainers.optim.optimizer import Optimizer
+from twinloop.adapters.trainers.records.checkpoints import Checkpoints
+from twinloop.adapters.trainers.records.metrics import Metrics
+from twinloop.domain.shots import derive_seed
+from twinloop.errors import TrainingDiverged
+from twinloop.ports import TrainingSettings
+
+Progress = Callable[[int, int, float], None]
+LOSS = "loss"
+SCALE = "loss_scale"
+SMOOTH = 0.95
+MOST_LEFT_OUT = 16
+"""Steps in a row whose loss is no number, after which a training in float16 has diverged."""
+DIVERGED = "Lower training.learning_rate and start again; the last checkpoint before it is kept."
+
+
+class TrainingRun:
+    """The steps of one training.
+
+    Args:
+        execution: how its steps are taken. work: folder of the checkpoints. metrics: opens them, given how many steps are done.
+        notice: called with what the user should know while it goes on. workers: the processes that share it.
+    """
+
+    def __init__(
+        self, base: BaseModel, model: AdaptedModel, data: TrainingData, settings: TrainingSettings, execution: StepExecution, work: Path,
+        metrics: Callable[[int], Metrics], notice: Callable[[str], None], workers: Workers,
+    ) -> None:  # fmt: skip
+        self._compute, self._data, self._settings = base.compute, data, settings
+        self._model, self._open_metrics, self._notice, self._workers = model, metrics, notice, workers
+        self._optimizer = Optimizer(
+            model.parameters,
+            settings.optimizer,
+            settings.weight_decay,
+            settings.clip_norm,
+            second_group=model.encoder_parameters,
+            arguments=settings.optimizer_args,
+        )
+        self.average = Average(model.parameters, settings.ema_decay)
+        self._checkpoints, self._execution = Checkpoints(work), execution
+        self.noise = schedule_for(base.family, base.scheduler_config, settings)
+        self._objective = Objective(model, self.noise, settings)
+        self._smoothed_loss = torch.zeros(1, dtype=torch.float64)
+        self._scale = self._compute.loss_scale
+        self._left_out = 0
+        self._spill, self._spilled = Spill(base.compute), False
+
+    def finish(self, progress: Progress) -> float:
+        """Train up to the last step; returns the smoothed loss.
+
+        Raises:
+            TrainingDiverged: the loss or its gradients are no longer numbers.
+        """
+        settings = self._settings
+        done = self._resume()
+        if 0 < done < settings.last_step and self._execution.blocks.at(done + 1):
+            self._compile_again()
+        metrics = self._open_metrics(done) if self._workers.is_main else Metrics([])
+        try:
+            for step in range(done + 1, settings.last_step + 1):
+                loss = self._step(step, metrics)
+                self._smooth(loss)
+                if self._workers.is_main and (step % settings.checkpoint_every == 0 or step == settings.last_step):
+                    metrics.sync()
+                    self._checkpoints.save(step, self._state())
+                progress(step, settings.steps, float(self._smoothed_loss))
+        finally:
+            metrics.close()
+        return float(self._smoothed_loss)
+
+    def _smooth(self, loss: float) -> None:
+        """Take a step's loss into the average; the first is the average, and that of a step that was left out is no number."""
+        if math.isfinite(loss):
+            before = self._smoothed_loss
+            self._smoothed_loss = before * SMOOTH + loss * (1 - SMOOTH) if float(before) else before + loss
+
+    def _state(self) -> dict[str, Tensor]:
+        scale = {SCALE: torch.tensor([self._scale], dtype=torch.float64)} if self._compute.loss_scale != 1.0 else {}
+        return {**self._optimizer.state(), **self.average.state(), **scale, LOSS: self._smoothed_loss}
+
+    def _resume(self) -> int:
+        """Take up the newest checkpoint; how many steps are done, 0 without one."""
+        kept = self._checkpoints.newest(self._settings.last_step)
+        if kept is None:
+            return 0
+        self._smoothed_loss = kept.tensors[LOSS]
+        self._scale = float(kept.tensors.get(SCALE, torch.tensor(self._scale)))
+        self._optimizer.restore(kept.tensors)
+        self.average.restore(kept.tensors)
+        return kept.step
+
+    def _compile_again(self) -> None:
+        """Compile at the first step's sizes before going on: what comes of compiling depends a little on the sizes that it meets first."""
+        self._model.train_encoders(bool(self._settings.text_encoder_steps))
+        self._gradients(1)
+        self._optimizer.clear()
+
+    def _step(self, step: int, metrics: Metrics) -> float:
+        settings = self._settings
+        self._model.train_encoders(step <= settings.text_encoder_steps)
+        loss = self._workers.all_reduce_number(self._gradients(step))
+        rate = learning_rate(
+            step, settings.steps, settings.learning_rate, settings.warmup_steps, settings.schedule, settings.restarts
+        )
+        # a sum over all processes: where one of them overflowed, all leave the step out
+        norm = self._update(rate) if math.isfinite(loss) else self._leave_out(step)
+        if math.isfinite(loss) and not math.isfinite(norm):
+            self._lower_scale(step)
+        self.average.update(step)
+        metrics.add(step, loss=loss, rate=rate, grad_norm=norm)
+        self._watch_memory(step)
+        return loss
+
+    def _update(self, rate: float) -> float:
+        """Take the step that the gradients of all processes say; their norm."""
+        self._left_out = 0
+        self._model.fill_missing_gradients()
+        self._workers.all_reduce(
+            parameter.grad for parameter in self._model.parameters.values() if parameter.grad is not None
+        )
+        # the quotient first: where both rates are the same it is 1 exactly, and Prodigy takes no rate that differs in its last bit
+        encoder_rate = rate * (self._settings.text_encoder_rate / self._settings.learning_rate)
+        return self._optimizer.step(rate, self._scale, encoder_rate)
+
+    def _leave_out(self, step: int) -> float:
+        """Pass over a step whose loss is no number: in float16 some pictures overflow on their way through the model, whatever the scale."""
+        self._left_out += 1
+        if self._compute.loss_scale == 1.0 or self._left_out >= MOST_LEFT_OUT:
+            raise TrainingDiverged(f"The loss is no longer a number at step {step}. {DIVERGED}")
+        self._optimizer.clear()
+        return math.nan
+
+    def _lower_scale(self, step: int) -> None:
+        """After gradients that overflowed; float16 can be helped, others reach so far that the training is at fault."""
+        if self._scale <= 1.0:
+            raise TrainingDiverged(f"The gradients are no longer numbers at step {step}. {DIVERGED}")
+        self._scale /= 2
+
+    def _watch_memory(self, step: int) -> None:
+        if self._spilled or not self._spill.seen():
+            return
+        self._spilled = True
+        again = self._execution.checkpointing.again_at(step)
+        self._notice(
+            "The training takes more memory than the GPU has; its driver uses main memory, which is many times slower. "
+            + ("" if again else 'Stop it and go on with "training": {"gradient_checkpointing": true}, or start anew: ')
+            + ("Lower" if again else "lower") + " training.batch_size or training.resolution."
+        )  # fmt: skip
+
+    def _gradients(self, step: int) -> float:
+        """Gradients of a step, taken in another way when it fails (`StepExecution.remedy`); the loss, which may be no number.
+
+        Raises:
+            as PyTorch does when a single picture does not fit.
+        """
+        while True:
+            self._model.recompute(self._execution.checkpointing.again_at(step))
+            try:
+                with self._execution.ready(step):
+                    return self._accumulate(step)
+            except failures() as error:
+                remedy = self._execution.remedy(step, error, self._settings.effective_batch)
+                if not remedy:
+                    raise
+            # outside of the except block, whose traceback would hold the tensors
+            self._optimizer.clear()
+            release_memory()
+            self._notice(remedy)
+
+    def _accumulate(self, step: int) -> float:
+        """Add the gradients of the subject's pictures and of the prior images; this process's share of the loss."""
+        settings = self._settings
+        loss = self._backward(self._data.subject.step(step), settings.seed, step, 1.0)
+        if self._data.prior is not None:
+            seed = derive_seed(settings.seed, "prior")
+            loss += self._backward(self._data.prior.step(step), seed, step, settings.prior_weight)
+        return loss
+
+    def _backward(self, batches: Sequence[Batch], seed: int, step: int, weight: float) -> float:
+        """Add the gradients of this process's part of a step's pictures, one micro-batch after the other; its share of the weighted loss."""
+        shapes = [tuple(batch.latents.shape) for batch in batches]
+        count, size = sum(shape[0] for shape in shapes), self._execution.micro_batches.at(step)
+        loss, before = 0.0, 0
+        first, end = self._workers.share(count)
+        for batch, drawn in zip(
+            batches, draw_noise(self.noise, shapes, self._settings.noise_offset, seed, step), strict=True
+        ):
+            here = len(drawn.times)
+            last = min(end - before, here)
+            for start in range(max(first - before, 0), last, size):
+                stop = min(start + size, last)
+                share = weight * (stop - start) / count
+                self._model.thin(seed, step, range(before + start, before + stop))
+                noise = StepNoise(drawn.times[start:stop], drawn.noise[start:stop])
+                for term in self._objective.terms(batch.part(start, stop), noise):
+                    torch.autograd.backward(term * (share * self._scale))
+                    # after the backward pass was queued: reading a number waits for the GPU
+                    loss += share * float(term.detach())
+            before += here
+        return loss

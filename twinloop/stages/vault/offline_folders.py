@@ -1,0 +1,36 @@
+"""Scanned folders that are not there at the moment, on a disk that is unplugged, say: what is known of them is kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Set
+from pathlib import Path
+
+
+def online_and_offline(folders: Iterable[str]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """The folders (or files) that are there, and those that are away.
+
+    One that is gone from within a folder that is there was moved or deleted: it is neither, and what is known of it may go.
+    """
+    there: list[Path] = []
+    missing: list[Path] = []
+    for folder in map(Path, folders):
+        (there if os.path.exists(folder) else missing).append(folder)
+    roots = frozenset(there)
+    return tuple(there), tuple(path for path in missing if not _walked_past(path, roots))
+
+
+def is_offline(path: str, away: Set[Path]) -> bool:
+    """Whether a file is one of these places, or lies below one."""
+    return bool(away) and not away.isdisjoint((Path(path), *Path(path).parents))
+
+
+def _walked_past(path: Path, roots: Set[Path]) -> bool:
+    """Whether a walk of the roots comes to the place where this path was, and finds that it is gone."""
+    nearest = next(place for place in (path, *path.parents) if os.path.lexists(place))
+    for place in (nearest, *nearest.parents):
+        if place in roots:
+            return True
+        if place.is_symlink():  # walks do not follow it; what it leads to may be on a disk that is away
+            return False
+    return False
