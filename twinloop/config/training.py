@@ -88,7 +88,7 @@ class TrainingConfig(Section):
         None, description="its Python; null = the environment in that folder (venv, .venv)"
     )
     extra_args: tuple[str, ...] = Field(
-        (), description="further arguments for sd-scripts, as --ae=FILE; they win over those written for it"
+        (), description="further arguments on that program's command line, as --ae=FILE for sd-scripts"
     )
     processes: Positive = Field(
         1, description="GPUs that share the training; the same pictures per step, so the same training"

@@ -20,7 +20,7 @@ class PlanSettings:
     """What planning needs to know.
 
     Attributes:
-        style: ``prose`` or ``tags``. num_per_gap: shots per gap and round.
+        style: as in `families.base.Preset`. num_per_gap: shots per gap and round.
         from_photos: share of shots that start from a real photo. photos: the photos to start from.
         faces: shots also say what is asked of the face alone, for images whose small faces are redrawn.
         references: how many of them one shot names. shares: facet -> value -> share that is wanted, over the facets' own.

@@ -17,7 +17,7 @@ MARGIN = 0.25
 
 
 def face_mask(face: Box | None, framing: Framing, shape: tuple[int, int], weight: float) -> Tensor:
-    """(1, h, w) weights of the squared error, with a mean of 1 so that the rate keeps its meaning.
+    """(1, h, w) weights of the error, with a mean of 1 so that the rate keeps its meaning.
 
     A cell counts ``weight`` times as much as one outside of the face, in between as far as the face covers it.
 
