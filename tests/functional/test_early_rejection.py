@@ -18,14 +18,6 @@ from twinloop.config import Settings
 EARLY = {"num_per_gap": 4, "early_reject": 0.6}
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    loops.write_photos(tmp_path / "photos")
-    return tmp_path
-
-
 def read(path: str) -> Any:
     return json.loads(Path(path).read_text())
 

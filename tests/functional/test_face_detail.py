@@ -28,14 +28,6 @@ TRAINING = {"preset": "fake", "steps": 4, "keep_checkpoints": 2, "checkpoint_pan
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    loops.write_photos(tmp_path / "photos")
-    return tmp_path
-
-
-@pytest.fixture
 def redrawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Keys of the shots whose faces are redrawn, as it happens."""
     keys: list[str] = []

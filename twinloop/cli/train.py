@@ -52,6 +52,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--person", metavar="TRIGGER", help="trigger words, as in 'ohwx person'")
     parser.add_argument("--base-model", metavar="NAME", help="hub id, folder or file, or the word 'nano'")
     options.add_models_dir(parser)
+    _add_learning(parser)
+    _add_looking(parser)
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the training (default: 0)")
+    options.add_facets(parser)
+    options.add_device(parser)
+    options.add_computing(parser)
+    options.add_catalog(parser)
+    options.add_config(parser)
+
+
+def _add_learning(parser: argparse.ArgumentParser) -> None:
+    """What is trained, how long, and from where."""
     parser.add_argument("--preset", metavar="NAME", help="of the training (default: by the base model)")
     parser.add_argument(
         "--epochs",
@@ -87,6 +99,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the training adapter of a distilled base, worn only while it is trained",
     )
+
+
+def _add_looking(parser: argparse.ArgumentParser) -> None:
+    """What is looked at on the way."""
     parser.add_argument(
         "--keep-checkpoints",
         type=options.not_negative,
@@ -105,12 +121,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="prompt of a sample image, with the trigger words in it; may be given again (default: four different ones)",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of the training (default: 0)")
-    options.add_facets(parser)
-    options.add_device(parser)
-    options.add_computing(parser)
-    options.add_catalog(parser)
-    options.add_config(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:

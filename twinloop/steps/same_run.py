@@ -34,11 +34,11 @@ def with_limits_of_old(kept: Any, settings: Settings, observer: Observer) -> Any
     Left as it is where today's detectors say something else than that default.
     """
     own = {"min_face_quality": observer.least_face_quality, "sharpness_share": observer.least_sharpness}
-    unasked = {"min_face_quality"} - ({"min_face_quality"} if "face_quality" in observer.measured else set())
+    unmeasured = set() if "face_quality" in observer.measured else {"min_face_quality"}
     limits = {
         name: None
         for name, default in _ONE_FOR_ALL.items()
-        if (name in unasked or own[name] == default) and _default_of_old(name, kept, settings)
+        if (name in unmeasured or own[name] == default) and _default_of_old(name, kept, settings)
     }
     if not limits:
         return kept

@@ -1,0 +1,18 @@
+"""Where commands and runs of the fakes are tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.functional import loops
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with the fakes' photos; two runs in it write the same bytes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    loops.write_photos(tmp_path / "photos")
+    return tmp_path
