@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,17 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report: Any = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -84,18 +96,33 @@ class Watched:
 
     Attributes:
         page: Playwright's. hosts: of all requests. complaints: errors of scripts and of the console.
+        open_requests: those that were not answered yet.
     """
 
     def __init__(self, page: Any) -> None:
         self.page = page
         self.hosts: set[str] = set()
         self.complaints: list[str] = []
+        self.open_requests: list[str] = []
         page.on(
             "request",
             lambda request: self.hosts.add(request.url.split("/")[2].split(":")[0] if "//" in request.url else ""),
         )
+        page.on("request", lambda request: self.open_requests.append(f"{request.method} {request.url}"))
+        for ended in ("requestfinished", "requestfailed"):
+            page.on(ended, self._ended)
         page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _ended(self, request: Any) -> None:
+        known = f"{request.method} {request.url}"
+        if known in self.open_requests:
+            self.open_requests.remove(known)
+
+    def seen(self) -> str:
+        """What the page shows and waits for, to be printed where a test fails."""
+        text = self.page.inner_text("body")
+        return f"{self.page.url}\nopen requests: {self.open_requests}\ncomplaints: {self.complaints}\n{text}"
 
     def clean(self) -> None:
         """Nothing left this machine, nothing went wrong."""
@@ -104,18 +131,25 @@ class Watched:
 
 
 @pytest.fixture
-def visit(chromium: Any) -> Iterator[Callable[..., Watched]]:
+def visit(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Watched]]:
     """``visit(address, "#/review")`` -> a `Watched` page on that part."""
     contexts = []
+    pages: list[Watched] = []
 
     def open_page(address: str, part: str = "", **options: Any) -> Watched:
         context = chromium.new_context(viewport={"width": 1366, "height": 820}, **options)
+        # Requests go through Playwright from the first one on: switched on later, it may miss some under way.
+        context.route("**/no-such-address", lambda route: route.abort())
         contexts.append(context)
         watched = Watched(context.new_page())
+        pages.append(watched)
         watched.page.goto(address + part)
         return watched
 
     yield open_page
+    if request.node.stash.get(FAILED, False):
+        for watched in pages:
+            sys.stdout.write(watched.seen())
     for context in contexts:
         context.close()
 
@@ -140,7 +174,9 @@ def left_before_it_came(page: Any, part: str, asks: str, other: str) -> Any:
     late: list[Any] = []
     page.route(asks, lambda route: late.append(route))
     page.evaluate(f"location.hash = '#/{part}'")
+    deadline = time.monotonic() + 30
     while not late:
+        assert time.monotonic() < deadline, f"{part} asked for nothing like {asks}"
         page.wait_for_timeout(20)
     page.evaluate(f"location.hash = '#/{other}'")
     page.locator(f".part.{other.split('?')[0]} h1").wait_for()

@@ -14,7 +14,7 @@ import pytest
 from tests.browser.conftest import Watched, left_before_it_came, picture, served
 from tests.functional import loops
 from tests.functional.console import ROOT
-from twinloop.errors import WaitingForReview
+from twinloop.errors import StateError, WaitingForReview
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,11 @@ def decided(home: Path, run: str) -> dict[str, Any]:
     return json.loads(path.read_text())["decisions"] if path.exists() else {}
 
 
+def refuse(*_: Any) -> Any:
+    """Stands for a server that cannot write what a person said."""
+    raise StateError("not now")
+
+
 @pytest.mark.parametrize("second", ["review?run=outputs/bea", "people"])
 def test_a_key_decides_only_what_is_shown(two_runs: Path, visit: Callable[..., Watched], second: str) -> None:
     """A part that comes late, after another one was chosen, hears nothing."""
@@ -78,7 +83,9 @@ def test_a_key_decides_only_what_is_shown(two_runs: Path, visit: Callable[..., W
         watched.clean()
 
 
-def test_nothing_is_decided_unseen(two_runs: Path, visit: Callable[..., Watched]) -> None:
+def test_nothing_is_decided_unseen(
+    two_runs: Path, visit: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with served(two_runs) as address:
         watched = visit(address, "#/runs?run=outputs/ana")
         page = watched.page
@@ -91,12 +98,13 @@ def test_nothing_is_decided_unseen(two_runs: Path, visit: Callable[..., Watched]
         page.keyboard.press("r")
         page.get_by_label("Verdict").select_option("")
         page.get_by_role("listbox").focus()
-        page.keyboard.down("a")
+        with page.expect_response("**/api/review"):
+            page.keyboard.down("a")
         for _ in range(5):
             page.keyboard.down("a")  # held: the keyboard repeats it
         page.keyboard.up("a")
         page.get_by_text("1 decided by you").wait_for()
-        page.route("**/api/review", lambda route: route.fulfill(status=409, json={"error": "not now"}))
+        monkeypatch.setattr("twinloop.web.api.review.say", refuse)
         page.keyboard.press("ArrowLeft")
         page.keyboard.press("Delete")
         page.get_by_text("not now").wait_for()
