@@ -6,7 +6,8 @@ from twinloop.config.loading import load_settings, parse_settings, read_config, 
 from twinloop.config.mistakes import ELSEWHERE
 from twinloop.config.rounds import MergeConfig, PanelConfig, StopConfig
 from twinloop.config.settings import Settings, describe_fields
-from twinloop.config.training import BUILTIN_ONLY, LARGEST_RANK, SAYS_NOTHING_WITHOUT, TrainingConfig
+from twinloop.config.training import TrainingConfig
+from twinloop.config.training_clashes import BUILTIN_ONLY, LARGEST_RANK, SAYS_NOTHING_WITHOUT
 from twinloop.config.validation import ValidationConfig
 
 __all__ = [

@@ -13,7 +13,8 @@ from twinloop.config.analysis import AnalysisSettings
 from twinloop.config.generation import GenerationConfig
 from twinloop.config.rounds import MergeConfig, PanelConfig, StopConfig
 from twinloop.config.section import Clash, Clashes, Name, Positive, Section
-from twinloop.config.training import SAYS_NOTHING_WITHOUT, TrainingConfig
+from twinloop.config.training import TrainingConfig
+from twinloop.config.training_clashes import SAYS_NOTHING_WITHOUT
 from twinloop.config.validation import ValidationConfig
 from twinloop.domain.quantised import Quantization
 from twinloop.ports import FREE_SETTINGS

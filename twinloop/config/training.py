@@ -1,50 +1,15 @@
-"""The section ``training``."""
+"""The section ``training``: its fields. What of them does not go together is in `training_clashes`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from twinloop.config import training_clashes
 from twinloop.config.section import Clash, Positive, Section, Share
-from twinloop.domain.optimizer_args import mistakes
-from twinloop.domain.wording import agree
-
-BUILTIN_ONLY = (
-    "keep_checkpoints",
-    "early_stop",
-    "sample_every",
-    "face_weight",
-    "memory",
-    "processes",
-    "wandb",
-    "start_from",
-    "warm_start",
-)
-"""Settings of the training that no other program's trainer is told."""
-OTHERS_ONLY = ("trainer_path", "trainer_python", "extra_args")
-"""Settings that only another program's trainer is told."""
-
-
-SAYS_NOTHING_WITHOUT: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
-    "keep_checkpoints": lambda training: training["keep_checkpoints"] < 2,
-    "checkpoint_panel": lambda training: training["keep_checkpoints"] < 2,
-    "class_word": lambda training: training["prior_images"] is None and not training["output_preservation"],
-    "prior_weight": lambda training: training["prior_images"] is None,
-    "restarts": lambda training: training["schedule"] != "cosine_restarts",
-    "keep_tokens": lambda training: not training["shuffle_captions"],
-    "mask_floor": lambda training: training["masks"] is None,
-    "conv_alpha": lambda training: not training["conv_rank"],
-    "huber_c": lambda training: training["loss"] == "l2",
-    "huber_schedule": lambda training: training["loss"] == "l2",
-    "extra_args": lambda training: training["trainer"] == "builtin",
-}
-"""Field -> whether the others of a whole section leave it without a meaning. Two trainings that differ in such a field are the same."""
-
-DROPOUTS = ("network_dropout", "rank_dropout", "module_dropout")
-LARGEST_RANK = 1024
-"""Of a LoRA. A LoKr takes any: from half of a large matrix's side on it is whole."""
+from twinloop.config.training_clashes import LARGEST_RANK
 
 
 class TrainingConfig(Section):
@@ -221,122 +186,4 @@ class TrainingConfig(Section):
     wandb: str | None = Field(None, description="Weights & Biases project to report to; sends figures over the network")
 
     def clashes(self) -> Iterator[Clash]:
-        yield from self._beyond_trainer()
-        yield from self._about_optimizer()
-        yield from self._about_adapter()
-        yield from self._about_text_encoder()
-        yield from self._about_checkpoints()
-        yield from self._said_in_vain()
-
-    def _asked(self, *names: str) -> list[str]:
-        """Those of the fields that are not as usual."""
-        return [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
-
-    def _beyond_trainer(self) -> Iterator[Clash]:
-        if self.trainer == "builtin":
-            # who names the built-in one has chosen it, and may keep what the other needs for another time
-            if "trainer" not in self.model_fields_set and (asked := self._asked(*OTHERS_ONLY)):
-                yield Clash(
-                    ("trainer", *asked),
-                    f'the built-in trainer is not told {", ".join(asked)}; set "trainer": "kohya" or "ai-toolkit", or leave it out',
-                )
-        elif asked := self._asked(*BUILTIN_ONLY):
-            yield Clash(("trainer", *asked), f"only the built-in trainer knows {', '.join(asked)}")
-        if self.trainer == "kohya" and self.masks and self.prior_images:
-            yield Clash(
-                ("trainer", "masks", "prior_images"), "sd-scripts takes masks or prior_images, not both; leave one out"
-            )
-
-    def _about_checkpoints(self) -> Iterator[Clash]:
-        if self.early_stop and self.keep_checkpoints < 2:
-            yield Clash(("early_stop", "keep_checkpoints"), "early_stop needs keep_checkpoints of 2 or more")
-        elif self.keep_checkpoints == 1:
-            yield Clash(
-                ("keep_checkpoints",), "keep_checkpoints of 1 leaves no choice: 2 or more, or 0 to take the last one"
-            )
-        if "keep_checkpoints" not in self.model_fields_set and self._asked("checkpoint_panel"):
-            yield Clash(
-                ("checkpoint_panel", "keep_checkpoints"),
-                "checkpoint_panel says nothing without keep_checkpoints of 2 or more",
-            )
-
-    def _said_in_vain(self) -> Iterator[Clash]:
-        """Fields that only another one gives a meaning."""
-        if self.sample_prompts and not self.sample_every:
-            yield Clash(("sample_prompts", "sample_every"), "sample_prompts are drawn every sample_every steps; set it")
-        if self._in_vain("restarts"):
-            yield Clash(("restarts", "schedule"), 'restarts are those of "schedule": "cosine_restarts"; set it')
-        if self._in_vain("keep_tokens"):
-            yield Clash(("keep_tokens", "shuffle_captions"), "keep_tokens says nothing without shuffle_captions: true")
-        if self._in_vain("conv_alpha"):
-            yield Clash(("conv_alpha", "conv_rank"), "conv_alpha says nothing without a conv_rank of 1 or more")
-        if self._in_vain("prior_weight"):
-            yield Clash(("prior_weight", "prior_images"), "prior_weight says nothing without prior_images")
-        if self._in_vain("mask_floor"):
-            yield Clash(("mask_floor", "masks"), "mask_floor says nothing without masks")
-        if vain := [name for name in ("huber_c", "huber_schedule") if self._in_vain(name)]:
-            yield Clash(
-                (*vain, "loss"),
-                f'{" and ".join(vain)} {agree(len(vain), "says", "say")} nothing without "loss": "huber" or "smooth_l1"',
-            )
-        if self._in_vain("class_word"):
-            yield Clash(
-                ("class_word", "prior_images", "output_preservation"),
-                "class_word says nothing without prior_images or output_preservation; captions have theirs from the photos' label",
-            )
-
-    def _in_vain(self, name: str) -> bool:
-        """Whether a field is set that has no meaning beside the others."""
-        return bool(self._asked(name)) and SAYS_NOTHING_WITHOUT[name](vars(self))
-
-    def _about_optimizer(self) -> Iterator[Clash]:
-        for problem in mistakes(self.optimizer, self.optimizer_args):
-            yield Clash(("optimizer_args", "optimizer"), f"optimizer_args: {problem}")
-        if "weight_decay" in self.optimizer_args and self.weight_decay is not None:
-            yield Clash(
-                ("optimizer_args", "weight_decay"),
-                "weight_decay is set twice, by itself and among optimizer_args; keep one",
-            )
-
-    def _about_adapter(self) -> Iterator[Clash]:
-        if self.adapter != "lora" and (asked := self._asked("start_from", "warm_start")):
-            yield Clash(
-                ("adapter", *asked), f'{" and ".join(asked)} {agree(len(asked), "goes", "go")} with "adapter": "lora"'
-            )
-        if self.adapter != "lora" and (asked := self._asked(*DROPOUTS)):
-            yield Clash(
-                ("adapter", *asked),
-                f'{" and ".join(asked)} {agree(len(asked), "goes", "go")} with "adapter": "lora": there is no such thing of a {self.adapter}',
-            )
-        if self.adapter == "lokr":
-            if self.conv_rank:
-                yield Clash(
-                    ("conv_rank", "adapter"),
-                    'conv_rank goes with "adapter": "lora" or "dora"; a LoKr leaves convolutions alone',
-                )
-            if self.lokr_factor in (0, 1):
-                yield Clash(
-                    ("lokr_factor", "adapter"),
-                    "lokr_factor must be 2 or more, or -1 for automatic: 0 and 1 divide nothing",
-                )
-            if self.text_encoder:
-                yield Clash(
-                    ("text_encoder", "adapter"),
-                    'text_encoder goes with "adapter": "lora" or "dora"; a LoKr adapts the denoiser alone',
-                )
-            return
-        if self.lokr_factor != -1:
-            yield Clash(("lokr_factor", "adapter"), f'lokr_factor is for "adapter": "lokr", not "{self.adapter}"')
-        if (self.rank or 0) > LARGEST_RANK:
-            yield Clash(
-                ("rank", "adapter"),
-                f'rank {self.rank} is more than {LARGEST_RANK}; only "adapter": "lokr" takes more, as whole matrices',
-            )
-
-    def _about_text_encoder(self) -> Iterator[Clash]:
-        rate, share = "text_encoder_learning_rate", "text_encoder_share"
-        asked = self._asked(rate, share)
-        if not self.text_encoder and asked:
-            yield Clash(("text_encoder", *asked), f"{rate} and {share} say nothing without text_encoder: true")
-        if self.optimizer == "prodigy" and rate in asked:
-            yield Clash(("optimizer", rate), f"prodigy finds one rate for all that it trains; leave {rate} out")
+        yield from training_clashes.clashes(self)
