@@ -3,8 +3,8 @@
 
     python beaver.py
 
-Workflow 1, the LoRA Training Pipeline, is scan -> cluster -> dedup -> label -> caption -> prep -> train. Each step is a command
-that the menu prints before it runs it; ``twinloop menu`` is the same.
+Workflow 1, the LoRA Training Pipeline, is scan -> cluster -> dedup -> label -> caption -> prep -> train. Each step is a
+command that the menu prints before it runs it; ``twinloop menu`` is the same.
 """
 
 from twinloop.cli.app import script

@@ -1,5 +1,6 @@
-"""JPEGs of 12 megapixels for the benches, made of fixture photos: enlarged, with the texture of other photos and a little noise laid over, so
-that they are as large (2 to 5 MB) as those of a camera. The copies are what people's folders are full of."""
+"""JPEGs of 12 megapixels for the benches, made of fixture photos: enlarged, with the texture of other photos and a
+little noise laid over, so that they are as large (2 to 5 MB) as those of a camera. The copies are what people's folders
+are full of."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ def write_originals(fixtures: Path, folder: Path, count: int) -> list[Path]:
 
 
 def write_corpus(fixtures: Path, folder: Path, count: int) -> list[Path]:
-    """Originals; of every third also a copy of the same bytes, of every third one that was saved anew and brightened."""
+    """Originals; of every third also a copy of the same bytes, of every third one that was
+    saved anew and brightened.
+    """
     paths = write_originals(fixtures, folder, count)
     for number, path in enumerate(list(paths)):
         copy = path.with_name(path.name.replace("original", "copy" if number % 3 == 0 else "edited"))

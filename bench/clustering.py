@@ -2,15 +2,17 @@
 
     python bench/clustering.py FIXTURES [--faces 50000]
 
-Quality: LFW, Caltech and ORL go through the real scan and cluster of a vault in a temporary folder (ORL's PGM files as PNG), and pairs of photos
-are compared with the names. A photo stands for its person by the face in its middle (LFW) or its largest one; a photo without a face counts as
-missed. Other people in the pictures have no names: they take part, and the second row of each set counts every one of them as somebody else.
-Beside it: scikit-learn's DBSCAN and HDBSCAN on the same embeddings, where it is installed. It is no dependency of this project:
+Quality: LFW, Caltech and ORL go through the real scan and cluster of a vault in a temporary folder (ORL's PGM files as
+PNG), and pairs of photos are compared with the names. A photo stands for its person by the face in its middle (LFW) or
+its largest one; a photo without a face counts as missed. Other people in the pictures have no names: they take part,
+and the second row of each set counts every one of them as somebody else. Beside it: scikit-learn's DBSCAN and HDBSCAN
+on the same embeddings, where it is installed. It is no dependency of this project:
 
     pip install --target /tmp/sklearn --no-deps scikit-learn scipy joblib threadpoolctl narwhals cloudpickle
     PYTHONPATH=/tmp/sklearn python bench/clustering.py FIXTURES
 
-Speed: made-up faces of 512 dimensions; scikit-learn on fewer of them, because it takes its time. Set OMP_NUM_THREADS for the cores to use.
+Speed: made-up faces of 512 dimensions; scikit-learn on fewer of them, because it takes its time. Set OMP_NUM_THREADS
+for the cores to use.
 """
 
 from __future__ import annotations
@@ -51,7 +53,10 @@ TRIED = (0.40, 0.45, 0.50, 0.55)
 
 @dataclass(frozen=True)
 class Photos:
-    """A set of photos. ``names``: file -> person. ``middle``: the named face is the one in the middle, not the largest."""
+    """A set of photos.
+
+    ``names``: file -> person. ``middle``: the named face is the one in the middle, not the largest.
+    """
 
     name: str
     folder: Path
@@ -61,7 +66,9 @@ class Photos:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the scan saw. truth: (n,) person of each face, `STRANGER` for unnamed ones. missed: photos without a face, by person."""
+    """What the scan saw. truth: (n,) person of each face, `STRANGER` for unnamed ones. missed: photos without a face,
+    by person.
+    """
 
     embeddings: FloatArray
     photos: npt.NDArray[np.int32]
@@ -115,9 +122,13 @@ def seen(photos: Photos, opened: OpenVault, person: dict[Any, int]) -> Seen:
     chosen = {path: min(faces, key=lambda face: _off(face, photos.middle)).key for path, faces in by_photo.items()}
     number = {name: place for place, name in enumerate(sorted(set(photos.names.values())))}
     truth = [
-        number[photos.names[known[key].path]] if known[key].path in photos.names and chosen[known[key].path] == key else STRANGER
+        (
+            number[photos.names[known[key].path]]
+            if known[key].path in photos.names and chosen[known[key].path] == key
+            else STRANGER
+        )
         for key in table.keys
-    ]  # fmt: skip
+    ]
     _, photo = np.unique([key.sha256 for key in table.keys], return_inverse=True)
     missed = tuple(number[name] for path, name in photos.names.items() if path not in chosen)
     found = np.array([person.get(key, STRANGER) for key in table.keys])
@@ -177,10 +188,12 @@ def quality(fixtures: Path, home: Path) -> None:
                 set(data.found[data.truth == number[name]].tolist()) - {STRANGER} for name in ("person_04", "person_12")
             ]
             print(
-                f"   person_04 is {sorted(apart[0])}, person_12 is {sorted(apart[1])}: {'MIXED UP' if apart[0] & apart[1] else 'apart'}"
+                f"   person_04 is {sorted(apart[0])}, person_12 is {sorted(apart[1])}:"
+                f" {'MIXED UP' if apart[0] & apart[1] else 'apart'}"
             )
         print(
-            f"   {len(data.truth)} faces, {(data.truth == STRANGER).sum()} of them unnamed; photos without a face: {len(data.missed)}"
+            f"   {len(data.truth)} faces, {(data.truth == STRANGER).sum()} of them unnamed; photos without a face:"
+            f" {len(data.missed)}"
         )
 
 
@@ -223,7 +236,8 @@ def speed(faces: int) -> None:
         grouped, wall, busy = timed(partial(ours, rows))
         f1 = scores(truth, grouped, (), False)[2]
         print(
-            f"{len(rows)} x 512, {name}: {wall:.1f} s ({busy:.1f} s of processor), F1 {f1:.4f}, load {os.getloadavg()[0]:.1f} after"
+            f"{len(rows)} x 512, {name}: {wall:.1f} s ({busy:.1f} s of processor), F1 {f1:.4f}, load"
+            f" {os.getloadavg()[0]:.1f} after"
         )
     try:
         from sklearn.cluster import DBSCAN
@@ -235,9 +249,10 @@ def speed(faces: int) -> None:
     labels, wall, busy = timed(lambda: dbscan.fit_predict(rows))
     grouped, own_wall, own_busy = timed(lambda: ours(rows))
     print(
-        f"{few} x 512: scikit-learn's DBSCAN {wall:.1f} s ({busy:.1f} s of processor), F1 {scores(truth, labels, (), False)[2]:.4f}; twinloop {own_wall:.1f} s "
-        f"({own_busy:.1f} s), F1 {scores(truth, grouped, (), False)[2]:.4f}: {busy / own_busy:.1f} times less processor time"
-    )  # fmt: skip
+        f"{few} x 512: scikit-learn's DBSCAN {wall:.1f} s ({busy:.1f} s of processor), F1"
+        f" {scores(truth, labels, (), False)[2]:.4f}; twinloop {own_wall:.1f} s ({own_busy:.1f} s), F1"
+        f" {scores(truth, grouped, (), False)[2]:.4f}: {busy / own_busy:.1f} times less processor time"
+    )
 
 
 def ours(rows: FloatArray) -> Labels:

@@ -4,7 +4,8 @@
         --output gaps.json --observations seen.jsonl
     python bench/cmu_agreement.py seen.jsonl
 
-Reads the observations, not the photos: what is counted here is what the command wrote down. A face that was not found is a miss.
+Reads the observations, not the photos: what is counted here is what the command wrote down. A face that was not found
+is a miss.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
-"""Whether giving images up early pays: what a preview catches, what it throws away wrongly, and the time per approved image.
+"""Whether giving images up early pays: what a preview catches, what it throws away wrongly, and the time per approved
+image.
 
     twinloop demo --out outputs/demo
     python bench/early_rejection.py outputs/demo/bootstrap_config.json [--num-per-gap 16] [--at 0.4 0.6 0.8]
 
-Takes a finished run's first LoRA and the gaps that its first round found, plans so many shots for each, makes and validates all of them without early
-rejection, and then with it, each in a folder of its own by the same code as the loop. Both make the same images, so the verdicts of the
-first pass say which rejections were right. Times are processor seconds of this process, all its threads together; run it with OMP_NUM_THREADS=1 to compare.
+Takes a finished run's first LoRA and the gaps that its first round found, plans so many shots for each, makes and
+validates all of them without early rejection, and then with it, each in a folder of its own by the same code as the
+loop. Both make the same images, so the verdicts of the first pass say which rejections were right. Times are processor
+seconds of this process, all its threads together; run it with OMP_NUM_THREADS=1 to compare.
 """
 
 from __future__ import annotations
@@ -127,10 +129,12 @@ def compare(at: float, early: Pass, plain: Pass) -> None:
     turned = sum(early.verdicts[key].outcome is not plain.verdicts[key].outcome for key in both)
     print(f"\nat {at:.0%} of the steps:")
     print(
-        f"  of those that validation rejects, given up early: {share(caught[Outcome.REJECTED], plain.count(Outcome.REJECTED))}"
+        "  of those that validation rejects, given up early:"
+        f" {share(caught[Outcome.REJECTED], plain.count(Outcome.REJECTED))}"
     )
     print(
-        f"  of those that it approves, given up wrongly:      {share(caught[Outcome.APPROVED], plain.count(Outcome.APPROVED))}"
+        "  of those that it approves, given up wrongly:     "
+        f" {share(caught[Outcome.APPROVED], plain.count(Outcome.APPROVED))}"
     )
     print(
         f"  of those that it cannot tell:                     {caught[Outcome.UNSURE]} of {plain.count(Outcome.UNSURE)}"
@@ -161,7 +165,8 @@ def main() -> None:
     )
     bench = prepare(settings)
     print(
-        f"{len(bench.shots)} shots, {bench.toolbox.generation.steps} steps, batches of {bench.toolbox.generation.batch_size}",
+        f"{len(bench.shots)} shots, {bench.toolbox.generation.steps} steps, batches of"
+        f" {bench.toolbox.generation.batch_size}",
         flush=True,
     )
     with tempfile.TemporaryDirectory() as home:

@@ -2,9 +2,10 @@
 
     python bench/expressions.py FIXTURES
 
-Counts what the expression facet says per set of photos, what it says of the eight acted photos, then compares it with labels
-given by eye (``labels/expressions.json``; docs/log.md says how they were drawn). "choose" is the half on which the limits were set, "test" the other half.
-``speaking``, ``grimace``: no name would be right. ``unsure``: left out of the figures. Photos are read in place.
+Counts what the expression facet says per set of photos, what it says of the eight acted photos, then compares it with
+labels given by eye (``labels/expressions.json``; docs/log.md says how they were drawn). "choose" is the half on which
+the limits were set, "test" the other half. ``speaking``, ``grimace``: no name would be right. ``unsure``: left out of
+the figures. Photos are read in place.
 """
 
 from __future__ import annotations
@@ -79,14 +80,17 @@ class Told:
 
 
 def table(title: str, told: list[Told]) -> None:
-    """Per name: right / named / there; then the faces without a name and how many names are wrong, neighbours counted apart."""
+    """Per name: right / named / there; then the faces without a name and how many names are wrong, neighbours counted
+    apart.
+    """
     print(f"{title}: {len(told)} faces")
     for value in FACET.values:
         calls = [t for t in told if t.name == value]
         there = sum(t.label == value for t in told)
         right = sum(t.label == value for t in calls)
         print(
-            f"  {value:<10} right {right}, with neighbours {sum(t.near for t in calls)}, of {len(calls)} named; {there} there"
+            f"  {value:<10} right {right}, with neighbours {sum(t.near for t in calls)}, of {len(calls)} named; {there}"
+            " there"
         )
     unnamed = [t for t in told if t.name == UNNAMED]
     nameless = sum(t.label not in FACET.values for t in unnamed)

@@ -2,7 +2,8 @@
 
     python bench/face_boxes.py FIXTURES
 
-One line per detector and kind of pose, of the boxes as `detect` returns them, so near 1.00 once the factors are right. Photos are read in place.
+One line per detector and kind of pose, of the boxes as `detect` returns them, so near 1.00 once the factors are right.
+Photos are read in place.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
 """Whether redrawing small faces pays: quality, likeness, approvals and time with and without it, and sheets to look at.
 
-    OMP_NUM_THREADS=1 python bench/face_detail.py RUN [RUN ...] [--images 16] [--strengths 0.3 0.4 0.5 0.6] [--margins 1.7] [--sheets DIR]
+    OMP_NUM_THREADS=1 python bench/face_detail.py RUN [RUN ...] [--images 16] [--strengths 0.3 0.4 0.5 0.6] [--margins
+    1.7] [--sheets DIR]
 
-Each RUN is the folder of a person as `bench/rounds.py` leaves it (bootstrap_config.json, bootstrap/, loras/). With its first LoRA so many shots of each framing are drawn once;
-then every strength and margin redraws the same images' faces, by the code of the loop, and the loop's checks judge the results with the run's limits and identity.
-Times are processor seconds of this process, all its threads together: the least of several turns, in which drawing and redrawing take turns, because other work
-on the machine makes them two or three times as long.
+Each RUN is the folder of a person as `bench/rounds.py` leaves it (bootstrap_config.json, bootstrap/, loras/). With its
+first LoRA so many shots of each framing are drawn once; then every strength and margin redraws the same images' faces,
+by the code of the loop, and the loop's checks judge the results with the run's limits and identity. Times are processor
+seconds of this process, all its threads together: the least of several turns, in which drawing and redrawing take
+turns, because other work on the machine makes them two or three times as long.
 """
 
 from __future__ import annotations
@@ -61,7 +63,9 @@ class Figures:
 
 @dataclass(frozen=True)
 class Costs:
-    """Processor seconds of one image: of drawing it, of the detectors' look at it, and of redrawing its face, by strength."""
+    """Processor seconds of one image: of drawing it, of the detectors' look at it, and of redrawing its face, by
+    strength.
+    """
 
     drawing: float
     looking: float
@@ -198,7 +202,9 @@ def framing_of(shot: Shot) -> str:
 
 
 def sheet(folders: Mapping[str, Path], shots: Sequence[Shot], target: Path) -> None:
-    """A row of thumbnails for each shot: as it was, then every setting; the first row's order is that of ``folders``."""
+    """A row of thumbnails for each shot: as it was, then every setting; the first row's order
+    is that of ``folders``.
+    """
     whole = Image.new("RGB", (THUMB * len(folders), THUMB * len(shots)))
     for row, shot in enumerate(shots):
         for column, folder in enumerate(folders.values()):
@@ -219,8 +225,9 @@ def say(name: str, figures: Sequence[Figures], strength: float, cost: Costs) -> 
         seconds = cost.of(len(rows), redrawn, strength)
         each = f"{seconds / approved:.2f} s" if approved else "none approved"
         print(
-            f"{name:18} {framing:10} redrawn {redrawn:3} of {len(rows):3}  quality {quality:.3f}  likeness {alike:.3f}  "
-            f"on target {on_target:3}  approved {approved:3}  an image {seconds / len(rows):.2f} s, an approved one {each}",
+            f"{name:18} {framing:10} redrawn {redrawn:3} of {len(rows):3}  quality {quality:.3f}  likeness {alike:.3f} "
+            f" on target {on_target:3}  approved {approved:3}  an image {seconds / len(rows):.2f} s, an approved one"
+            f" {each}",
             flush=True,
         )
 

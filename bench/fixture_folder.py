@@ -1,4 +1,7 @@
-"""The folder of photos and models that several benches read. All of it belongs to others, so no clone of this project has it."""
+"""The folder of photos and models that several benches read.
+
+All of it belongs to others, so no clone of this project has it.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import argparse
 from pathlib import Path
 
 WHAT = (
-    "folder with photos/ (caltech_faces_easy, cmu_faces, human_samples, lfw, orl_att, skimage), images/ (imagededup) and weights/ (headpose, "
-    "mediapipe_face, mediapipe_hands, mobilefacenet, yolov5_face, yunet); it is read in place. No clone of this project has it: the photos are public "
-    "sets of those names, and `twinloop models list` says what the weights are."
+    "folder with photos/ (caltech_faces_easy, cmu_faces, human_samples, lfw, orl_att, skimage), images/ (imagededup)"
+    " and weights/ (headpose, mediapipe_face, mediapipe_hands, mobilefacenet, yolov5_face, yunet); it is read in place."
+    " No clone of this project has it: the photos are public sets of those names, and `twinloop models list` says what"
+    " the weights are."
 )
 
 

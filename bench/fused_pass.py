@@ -1,9 +1,11 @@
-"""The scan's one pass over a photo beside a chain of the usual tools: imagehash, cv2, hashlib, PIL, each opening the file itself.
+"""The scan's one pass over a photo beside a chain of the usual tools: imagehash, cv2, hashlib, PIL, each opening the
+file itself.
 
     OMP_NUM_THREADS=1 python bench/fused_pass.py FIXTURES /tmp/dedup_venv/bin/python
 
-(bench/near_duplicates.py says how that virtual environment is made.) Both sides are one process on one core; figures are processor time per
-JPEG of 12 megapixels. Both give content hash, perceptual hash, size, blur, brightness and a thumbnail; no detectors.
+(bench/near_duplicates.py says how that virtual environment is made.) Both sides are one process on one core; figures
+are processor time per JPEG of 12 megapixels. Both give content hash, perceptual hash, size, blur, brightness and a
+thumbnail; no detectors.
 """
 
 from __future__ import annotations

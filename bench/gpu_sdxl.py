@@ -1,11 +1,15 @@
-"""SDXL at its real size on this machine's GPU: a training step, memory against the forecast, images, and the diffusers script on the same card.
+"""SDXL at its real size on this machine's GPU: a training step, memory against the forecast, images, and the diffusers
+script on the same card.
 
-    python bench/gpu_sdxl.py [--script train_text_to_image_lora_sdxl.py --python PEER/bin/python] [--home FOLDER] [--peak TFLOPS]
+    python bench/gpu_sdxl.py [--script train_text_to_image_lora_sdxl.py --python PEER/bin/python] [--home FOLDER]
+    [--peak TFLOPS]
 
-No checkpoint is needed: `real_size.py` writes one with random weights (6.9 GB) into the folder, once. Every row is a process of its own: ours with the preset's LoRA (rank 32,
-attention and feed-forward layers), ours with the script's (rank 16, attention projections), and the script, each at 1024 pixels with 1 and 4 pictures at once, without and with
-gradient checkpointing. Columns: seconds per step and per picture; TFLOP/s, by 14.2 TFLOP a picture (19.3 with checkpointing), and as a share of the card's bfloat16 peak; the most
-memory that PyTorch held; the forecast's figure over it. A row that does not fit says so. Then seconds per image of 30 steps, ours and a plain pipeline loop.
+No checkpoint is needed: `real_size.py` writes one with random weights (6.9 GB) into the folder, once. Every row is a
+process of its own: ours with the preset's LoRA (rank 32, attention and feed-forward layers), ours with the script's
+(rank 16, attention projections), and the script, each at 1024 pixels with 1 and 4 pictures at once, without and with
+gradient checkpointing. Columns: seconds per step and per picture; TFLOP/s, by 14.2 TFLOP a picture (19.3 with
+checkpointing), and as a share of the card's bfloat16 peak; the most memory that PyTorch held; the forecast's figure
+over it. A row that does not fit says so. Then seconds per image of 30 steps, ours and a plain pipeline loop.
 
 ``--model tiny --resolution 64`` runs the same on any machine, to see that it runs.
 """
@@ -40,7 +44,8 @@ PEAKS = {
     "GeForce RTX 4090": 165.0,
     "GeForce RTX 3090": 71.0,
 }
-"""Whole names of cards, but for NVIDIA before them: dense bfloat16 TFLOP/s with float32 sums, as NVIDIA gives them. A laptop's card of the same number has another peak."""
+"""Whole names of cards, but for NVIDIA before them: dense bfloat16 TFLOP/s with float32 sums, as NVIDIA gives them. A
+laptop's card of the same number has another peak."""
 PHOTOS, WARM, TIMED = 4, 5, 15
 FOLDERS = {"preset's LoRA": "preset", "script's LoRA": "same", "diffusers script": "script"}
 KINDS = tuple(FOLDERS)
@@ -130,9 +135,8 @@ def main() -> None:
     model, (name, peak) = base(args.model, home), card()
     print(f"{name}, PyTorch {torch.__version__}\n", flush=True)
     print(
-        "| training | pictures at once | checkpointing | s a step | s a picture | TFLOP/s | of the peak | GiB at most | forecast over that |\n"
-        + "|---" * 9
-        + "|"
+        "| training | pictures at once | checkpointing | s a step | s a picture | TFLOP/s | of the peak | GiB at most |"
+        " forecast over that |\n" + "|---" * 9 + "|"
     )
     for kind in KINDS[: 3 if args.script else 2]:
         for batch in map(int, args.batches.split(",")):
@@ -151,8 +155,8 @@ def main() -> None:
                     )
                 except RuntimeError as error:
                     print(
-                        f"| {kind} | {batch} | {'with' if checkpointing else 'without'} | failed: {str(error).splitlines()[-1]} |"
-                        + " |" * 5,
+                        f"| {kind} | {batch} | {'with' if checkpointing else 'without'} | failed:"
+                        f" {str(error).splitlines()[-1]} |" + " |" * 5,
                         flush=True,
                     )
     images(model, home, args)
@@ -169,7 +173,8 @@ def images(model: Path, home: Path, args: argparse.Namespace) -> None:
         given = [model, args.resolution, "auto", lora, "--images", args.images]
         figures = run([sys.executable, PEERS / program, "generate", *given], home)["figures"]
         print(
-            f"| {side} | {figures['s an image']:.2f} | {figures['texts encoded']:.0f} | {figures['exchange of a LoRA, s']:.3f} |",
+            f"| {side} | {figures['s an image']:.2f} | {figures['texts encoded']:.0f} |"
+            f" {figures['exchange of a LoRA, s']:.3f} |",
             flush=True,
         )
 

@@ -2,9 +2,10 @@
 
     python bench/hand_shapes.py FIXTURES
 
-Hands of the gesture photos and human_samples, as they lie in the photo, mirrored, and in a half-size copy; then each found hand, cut out upright and spoilt:
-fingers stretched, one finger stretched, blurred, melted (pixels moved about smoothly), and landmarks that are random points. A spoilt hand that the
-detector does not find at all is no hand to anybody. Photos are read in place.
+Hands of the gesture photos and human_samples, as they lie in the photo, mirrored, and in a half-size copy; then each
+found hand, cut out upright and spoilt: fingers stretched, one finger stretched, blurred, melted (pixels moved about
+smoothly), and landmarks that are random points. A spoilt hand that the detector does not find at all is no hand to
+anybody. Photos are read in place.
 """
 
 from __future__ import annotations
@@ -76,11 +77,17 @@ def melted(amount: float) -> Spoil:
 SPOILT: dict[str, Spoil] = {
     "cut out, as it is": lambda image, points, rng: image,
     "cut out, mirrored": lambda image, points, rng: np.ascontiguousarray(image[:, ::-1]),
-    "fingers 1.5 times as long": stretched(1.5), "fingers 2 times as long": stretched(2.0), "fingers 2.5 times as long": stretched(2.5),
+    "fingers 1.5 times as long": stretched(1.5),
+    "fingers 2 times as long": stretched(2.0),
+    "fingers 2.5 times as long": stretched(2.5),
     "one finger 2.2 times as long": one_finger,
-    "blurred, sigma 4 px": blurred(4), "blurred, sigma 8 px": blurred(8), "blurred, sigma 12 px": blurred(12),
-    "melted, 8 px": melted(8), "melted, 16 px": melted(16), "melted, 24 px": melted(24),
-}  # fmt: skip
+    "blurred, sigma 4 px": blurred(4),
+    "blurred, sigma 8 px": blurred(8),
+    "blurred, sigma 12 px": blurred(12),
+    "melted, 8 px": melted(8),
+    "melted, 16 px": melted(16),
+    "melted, 24 px": melted(24),
+}
 """On pictures of 448 px, of which the palm is about 100."""
 
 
@@ -155,7 +162,8 @@ def lengths(shapes: list[HandShape]) -> None:
         fingers.append(each.sum(axis=1).max())
     spreads = sorted(shape.spread for shape in shapes)
     print(
-        f"longest bone {max(bones):.2f}, finger {max(fingers):.2f} of the palm; spread median {np.median(spreads):.3f}, most {spreads[-1]:.3f}"
+        f"longest bone {max(bones):.2f}, finger {max(fingers):.2f} of the palm; spread median {np.median(spreads):.3f},"
+        f" most {spreads[-1]:.3f}"
     )
 
 

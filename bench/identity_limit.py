@@ -2,8 +2,9 @@
 
     OMP_NUM_THREADS=1 python bench/identity_limit.py FIXTURES [--tolerance 2.5]
 
-Every person of LFW with enough photos in turn: so many of the photos are the reference, the rest are images of the person, and all other people's photos are images of strangers. The
-photos are observed once (catalogue in a temporary folder, or ``--catalog FILE`` to keep it).
+Every person of LFW with enough photos in turn: so many of the photos are the reference, the rest are images of the
+person, and all other people's photos are images of strangers. The photos are observed once (catalogue in a temporary
+folder, or ``--catalog FILE`` to keep it).
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""What the forecast says of training SDXL at its real size on a GPU, from shapes alone; needs neither weights nor a GPU.
+"""What the forecast says of training SDXL at its real size on a GPU, from shapes alone; needs neither weights nor a
+GPU.
 
     python bench/memory_forecast.py [--rank 32] [--resolution 1024] [--lokr FACTOR]
 
-Per line: pictures at once, gradient checkpointing, predicted peak of the denoiser's part in GiB. `gpu_sdxl.py` holds it against what a training really takes.
+Per line: pictures at once, gradient checkpointing, predicted peak of the denoiser's part in GiB. `gpu_sdxl.py` holds it
+against what a training really takes.
 """
 
 from __future__ import annotations
@@ -27,11 +29,19 @@ from twinloop.families import FAMILIES
 from twinloop.ports import TrainingSettings
 
 SDXL: dict[str, Any] = {
-    "addition_embed_type": "text_time", "addition_time_embed_dim": 256, "attention_head_dim": [5, 10, 20], "block_out_channels": [320, 640, 1280],
-    "cross_attention_dim": 2048, "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
-    "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"], "layers_per_block": 2, "projection_class_embeddings_input_dim": 2816,
-    "sample_size": 128, "transformer_layers_per_block": [1, 2, 10], "use_linear_projection": True,
-}  # fmt: skip
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 256,
+    "attention_head_dim": [5, 10, 20],
+    "block_out_channels": [320, 640, 1280],
+    "cross_attention_dim": 2048,
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+    "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+    "layers_per_block": 2,
+    "projection_class_embeddings_input_dim": 2816,
+    "sample_size": 128,
+    "transformer_layers_per_block": [1, 2, 10],
+    "use_linear_projection": True,
+}
 FAMILY = FAMILIES["sdxl"]
 
 
@@ -74,14 +84,16 @@ def main() -> None:
     plan = AdapterPlan(FAMILY.targets, args.rank, args.rank, lokr=args.lokr)
     one = footprint(base_on_a_gpu(), plan, (1, 4, side, side), words())
     print(
-        f"counted in {time.perf_counter() - begun:.1f} s: {one.adapter / 1e6:.1f} M parameters of the adapter, {one.forward / 1e12:.2f} TFLOP forward"
+        f"counted in {time.perf_counter() - begun:.1f} s: {one.adapter / 1e6:.1f} M parameters of the adapter,"
+        f" {one.forward / 1e12:.2f} TFLOP forward"
     )
     demand = Demand(one, settings, resident=0, gpu=True)
     for count in (1, 2, 4):
         for checkpointing in (False, True):
             predicted = demand.peak(count, checkpointing) - CONTEXT
             print(
-                f"{count} at once, checkpointing {'on ' if checkpointing else 'off'}: {predicted / GIB:6.2f} GiB, {demand.operations(checkpointing) * count / 1e12:.1f} TFLOP"
+                f"{count} at once, checkpointing {'on ' if checkpointing else 'off'}: {predicted / GIB:6.2f} GiB,"
+                f" {demand.operations(checkpointing) * count / 1e12:.1f} TFLOP"
             )
 
 

@@ -5,10 +5,11 @@
     /tmp/dedup_venv/bin/pip install --no-deps imagededup PyWavelets
     OMP_NUM_THREADS=1 python bench/near_duplicates.py FIXTURES /tmp/dedup_venv/bin/python
 
-imagededup requires torch and torchvision for its CNN method, which is not compared: without them its CNN modules are stood in for by empty
-ones (bench/peers/imagededup_phash.py); with them (pip install imagededup) it runs as it is. Both sides are one process on one core, figures
-are processor time. Ours is everything `twinloop vault scan` (without detectors) and `twinloop vault dedup` do: content hash, perceptual
-hash, blur, brightness, thumbnail, catalogue, search, verification on the thumbnails, groups.
+imagededup requires torch and torchvision for its CNN method, which is not compared: without them its CNN modules are
+stood in for by empty ones (bench/peers/imagededup_phash.py); with them (pip install imagededup) it runs as it is. Both
+sides are one process on one core, figures are processor time. Ours is everything `twinloop vault scan` (without
+detectors) and `twinloop vault dedup` do: content hash, perceptual hash, blur, brightness, thumbnail, catalogue, search,
+verification on the thumbnails, groups.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ def theirs(folder: Path, python: str) -> tuple[Run, str]:
 
 def agreement(name: str, mine: Pairs, other: Pairs) -> None:
     print(
-        f"  {name}: {len(mine & other)} pairs found by both, {len(mine - other)} by us alone, {len(other - mine)} by imagededup alone"
+        f"  {name}: {len(mine & other)} pairs found by both, {len(mine - other)} by us alone, {len(other - mine)} by"
+        " imagededup alone"
     )
 
 
@@ -124,7 +126,8 @@ def speed_part(folder: Path, python: str) -> None:
     )
     copies = sum(path.name.startswith("copy") for path in files)
     print(
-        f"{len(files)} JPEGs of 12 megapixels ({megabytes(files)}), {copies} of them copies of the same bytes; best of {ROUNDS}"
+        f"{len(files)} JPEGs of 12 megapixels ({megabytes(files)}), {copies} of them copies of the same bytes; best of"
+        f" {ROUNDS}"
     )
     print(f"  {'':28} {'twinloop':>10} {'imagededup ' + version:>24} {'ratio':>8}")
     rows = (

@@ -1,10 +1,13 @@
-"""The fixed panel of a finished run, drawn by other LoRAs or with other settings of the generation: what guidance, steps or a scheduler are worth.
+"""The fixed panel of a finished run, drawn by other LoRAs or with other settings of the generation: what guidance,
+steps or a scheduler are worth.
 
     twinloop demo --out outputs/demo
-    python bench/panel_settings.py outputs/demo/bootstrap_config.json [--lora FILE ...] [--guidance 1.3 2.2 4] [--steps 20 30] [--scheduler euler_a]
+    python bench/panel_settings.py outputs/demo/bootstrap_config.json [--lora FILE ...] [--guidance 1.3 2.2 4] [--steps
+    20 30] [--scheduler euler_a]
 
-Every combination draws the same prompts from the same seeds, and is measured as the loop measures a LoRA, against the run's own identity reference.
-Several LoRAs that were trained on the same photos with other seeds show how far the score moves by chance alone:
+Every combination draws the same prompts from the same seeds, and is measured as the loop measures a LoRA, against the
+run's own identity reference. Several LoRAs that were trained on the same photos with other seeds show how far the score
+moves by chance alone:
 
     twinloop train outputs/demo/photos --config outputs/demo/bootstrap_config.json --seed 1 --output seed1.safetensors
 """
@@ -66,10 +69,17 @@ def main() -> None:
     space, toolbox = workspace_of(settings), wiring.build_toolbox(settings, SilentReporter())
     shots = [Shot.from_json(item) for item in read_json(space.panel)["shots"]][: args.images]
     usual = toolbox.generation
-    print(f"{len(shots)} images\n{'LoRA, guidance, steps, scheduler':44}" + "".join(f"{name:>11}" for name in COLUMNS) + f"{'s each':>9}")  # fmt: skip
+    print(
+        f"{len(shots)} images\n{'LoRA, guidance, steps, scheduler':44}"
+        + "".join(f"{name:>11}" for name in COLUMNS)
+        + f"{'s each':>9}"
+    )
     for lora, guidance, steps, scheduler in itertools.product(
-        args.lora or [space.lora(1)], args.guidance or [usual.guidance], args.steps or [usual.steps], args.scheduler or [usual.scheduler],
-    ):  # fmt: skip
+        args.lora or [space.lora(1)],
+        args.guidance or [usual.guidance],
+        args.steps or [usual.steps],
+        args.scheduler or [usual.scheduler],
+    ):
         changed = dataclasses.replace(usual, guidance=guidance, steps=steps, scheduler=scheduler)
         with tempfile.TemporaryDirectory() as folder:
             figures = row(toolbox, changed, lora, shots, space.identity, Path(folder))

@@ -1,9 +1,10 @@
-"""What the forecast says of large models at their real size, with float and with quantised weights; no weights and no GPU are needed.
+"""What the forecast says of large models at their real size, with float and with quantised weights; no weights and no
+GPU are needed.
 
     python bench/quantised_forecast.py [--resolution 1024] [--batch 1]
 
-Per model and kind of weights: GiB of the denoiser, of its language model, and the predicted peak of a LoRA training on a GPU without and with
-gradient checkpointing, at the rank of the family's preset (bfloat16, AdamW).
+Per model and kind of weights: GiB of the denoiser, of its language model, and the predicted peak of a LoRA training on
+a GPU without and with gradient checkpointing, at the rank of the family's preset (bfloat16, AdamW).
 """
 
 from __future__ import annotations

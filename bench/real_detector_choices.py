@@ -49,7 +49,9 @@ def search_sizes(portraits: list[Portrait], detector: YoloV5Face) -> None:
 
 
 def lens_borders(portraits: list[Portrait], photos: Path, mesh: MediaPipeFace, faces: YuNet) -> None:
-    """Grey of the eye region, and of its brightest part between the lids, over skin: with and without dark lenses, and on ordinary photos."""
+    """Grey of the eye region, and of its brightest part between the lids, over skin: with and without dark lenses, and
+    on ordinary photos.
+    """
     for eyes in ("eyes", "sunglasses"):
         found = [
             light_of(portrait.image, portrait.face, mesh)

@@ -111,7 +111,9 @@ def poses(name: str, portraits: list[Portrait], estimator: PoseEstimator) -> Non
 
 
 def confidences(name: str, portraits: list[Portrait], estimator: PoseEstimator) -> None:
-    """How sure the face detector is of heads that are turned but level; this stood for face quality where nothing measures that."""
+    """How sure the face detector is of heads that are turned but level; this stood for face quality where nothing
+    measures that.
+    """
     found: dict[str, list[float]] = {angle: [] for angle in face_angle.VALUES}
     for portrait in (p for p in portraits if p.side != "up"):
         pose = None if portrait.face is None else estimator.pose(portrait.image, portrait.face)

@@ -1,9 +1,12 @@
-"""SDXL at its real size with random weights: a diffusers folder of 6.9 GB to try the product on when no checkpoint is at hand.
+"""SDXL at its real size with random weights: a diffusers folder of 6.9 GB to try the product on when no checkpoint is
+at hand.
 
     python bench/real_size.py FOLDER
-    twinloop train PHOTOS --config CONFIG --output lora.safetensors      (CONFIG: "base_model": FOLDER, "precision": "bfloat16")
+    twinloop train PHOTOS --config CONFIG --output lora.safetensors      (CONFIG: "base_model": FOLDER, "precision":
+    "bfloat16")
 
-Shapes, file sizes, names of tensors, memory and speed are those of SDXL 1.0; what it draws is noise, and its vocabulary is a dozen words.
+Shapes, file sizes, names of tensors, memory and speed are those of SDXL 1.0; what it draws is noise, and its vocabulary
+is a dozen words.
 """
 
 from __future__ import annotations
@@ -24,9 +27,16 @@ from twinloop.nano.build.tokenizer import write_tokenizer
 
 WORDS = ("a", "photo", "of", "ohwx", "woman", "man", "person", "smiling", "front", "view", "profile", "portrait")
 VAE: dict[str, Any] = {
-    "block_out_channels": (128, 256, 512, 512), "down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "layers_per_block": 2, "latent_channels": 4, "norm_num_groups": 32, "sample_size": 1024, "scaling_factor": 0.13025, "force_upcast": True,
-}  # fmt: skip
+    "block_out_channels": (128, 256, 512, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "layers_per_block": 2,
+    "latent_channels": 4,
+    "norm_num_groups": 32,
+    "sample_size": 1024,
+    "scaling_factor": 0.13025,
+    "force_upcast": True,
+}
 NOISE: dict[str, Any] = {
     "beta_schedule": "scaled_linear",
     "beta_start": 0.00085,
@@ -56,10 +66,18 @@ def filled(make: Any) -> Any:
 
 def text_config(words: int, width: int, layers: int, heads: int, activation: str) -> Any:
     return CLIPTextConfig(
-        vocab_size=49408, hidden_size=width, intermediate_size=4 * width, projection_dim=width, num_hidden_layers=layers, num_attention_heads=heads,
-        max_position_embeddings=LENGTH, hidden_act=activation, bos_token_id=words - 2, eos_token_id=words - 1,
+        vocab_size=49408,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        projection_dim=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=LENGTH,
+        hidden_act=activation,
+        bos_token_id=words - 2,
+        eos_token_id=words - 1,
         pad_token_id=words - 1,
-    )  # fmt: skip
+    )
 
 
 def build(folder: Path) -> None:
@@ -78,9 +96,12 @@ def build(folder: Path) -> None:
         vae=filled(lambda: vae(**VAE)),
         text_encoder=filled(lambda: CLIPTextModel(text_config(len(tokenizer), 768, 12, 12, "quick_gelu"))),
         text_encoder_2=filled(lambda: CLIPTextModelWithProjection(text_config(len(tokenizer), 1280, 32, 20, "gelu"))),
-        tokenizer=tokenizer, tokenizer_2=tokenizer, unet=filled(lambda: unet(**SDXL)), scheduler=EulerDiscreteScheduler(**NOISE),
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        unet=filled(lambda: unet(**SDXL)),
+        scheduler=EulerDiscreteScheduler(**NOISE),
         add_watermarker=False,
-    )  # fmt: skip
+    )
     pipeline.save_pretrained(folder, safe_serialization=True)
 
 

@@ -2,8 +2,9 @@
 
     python bench/rescan.py FIXTURES [--photos 300] [--models-dir FIXTURES/weights]
 
-Makes a folder of JPEGs (faces of the fixtures on noise, 2 megapixels), scans it with real detectors, then scans again with nothing changed.
-Printed are the seconds of both commands' work (without the start of Python), and their ratio. Issue 3 asks for 200.
+Makes a folder of JPEGs (faces of the fixtures on noise, 2 megapixels), scans it with real detectors, then scans again
+with nothing changed. Printed are the seconds of both commands' work (without the start of Python), and their ratio.
+Issue 3 asks for 200.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def main() -> None:
         make_photos(args.fixtures, photos, args.photos)
         first, done = timed(vault, (photos,), models, args.workers)
         print(
-            f"first scan, {args.workers} workers: {first:.2f} s, {done.measured} photos measured, {done.counts.faces} faces"
+            f"first scan, {args.workers} workers: {first:.2f} s, {done.measured} photos measured, {done.counts.faces}"
+            " faces"
         )
         again = [timed(vault, (), models, args.workers) for _ in range(5)]
         assert all(result.measured == 0 and result.unchanged == args.photos for _, result in again)

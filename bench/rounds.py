@@ -1,10 +1,14 @@
 """Whether rounds help in the embedded world: several people, the loop for each, and a control that gets no image.
 
-    OMP_NUM_THREADS=1 python bench/rounds.py --work /tmp/rounds --people 8 [--set training.steps=660 generation.num_per_gap=12]
+    OMP_NUM_THREADS=1 python bench/rounds.py --work /tmp/rounds --people 8 [--set training.steps=660
+    generation.num_per_gap=12]
 
-For each person: sixty photos as the demo renders them, the demo's configuration (``--set`` changes fields of it), and ``run_loop``. Then a control is trained on the photos alone, with
-the settings of the first LoRA and another seed: what it is better or worse by is chance. Another is trained with photos of what lacked (``--instead`` of them) beside the person's own: the most
-that images for the gaps could bring. First, second and last LoRA and these two are measured on a panel that the loop never saw, since a LoRA that was chosen by a panel is flattered by it. A person counts once, however many images it has: intervals are over people (bootstrap).
+For each person: sixty photos as the demo renders them, the demo's configuration (``--set`` changes fields of it), and
+``run_loop``. Then a control is trained on the photos alone, with the settings of the first LoRA and another seed: what
+it is better or worse by is chance. Another is trained with photos of what lacked (``--instead`` of them) beside the
+person's own: the most that images for the gaps could bring. First, second and last LoRA and these two are measured on a
+panel that the loop never saw, since a LoRA that was chosen by a panel is flattered by it. A person counts once, however
+many images it has: intervals are over people (bootstrap).
 
 A run that was stopped goes on; the figures of finished people lie in ``figures.jsonl`` of the folder.
 """
@@ -51,11 +55,14 @@ SESSION: Shares = {
     "lighting": {"normal": 1.0}, "framing": {"portrait": 1.0}, "eyes": {"open": 1.0},
 }  # fmt: skip
 LACKING: Shares = {
-    "angle": {"front": 0.2, "three_quarter": 0.4, "profile": 0.4}, "hands": {"0": 0.6, "1": 0.25, "2": 0.15},
+    "angle": {"front": 0.2, "three_quarter": 0.4, "profile": 0.4},
+    "hands": {"0": 0.6, "1": 0.25, "2": 0.15},
     "expression": {"neutral": 0.3, "serious": 0.2, "surprised": 0.2, "laughing": 0.15, "angry": 0.15},
-    "setting": {"outdoor": 0.35, "casual": 0.35, "studio": 0.3}, "lighting": {"normal": 0.5, "low_key": 0.25, "high_key": 0.25},
-    "framing": {"close_up": 0.4, "half_body": 0.4, "portrait": 0.2}, "eyes": {"open": 1.0},
-}  # fmt: skip
+    "setting": {"outdoor": 0.35, "casual": 0.35, "studio": 0.3},
+    "lighting": {"normal": 0.5, "low_key": 0.25, "high_key": 0.25},
+    "framing": {"close_up": 0.4, "half_body": 0.4, "portrait": 0.2},
+    "eyes": {"open": 1.0},
+}
 """What a session has not."""
 
 
@@ -187,7 +194,10 @@ def told(entry: Mapping[str, Any]) -> str:
     scores = ", ".join(
         f"{name} {values['overall']:.3f}/{values['identity']:.3f}" for name, values in entry["scores"].items()
     )
-    return f"person {entry['seed']}: gaps {entry['gaps']}, joined {entry['joined']}, kept {entry['kept']}; overall/identity {scores}"
+    return (
+        f"person {entry['seed']}: gaps {entry['gaps']}, joined {entry['joined']}, kept {entry['kept']};"
+        f" overall/identity {scores}"
+    )
 
 
 def parsed() -> argparse.Namespace:

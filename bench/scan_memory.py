@@ -2,9 +2,10 @@
 
     python bench/scan_memory.py [--photos 100000] [--workers 2]
 
-Makes that many different small JPEGs, then runs ``twinloop vault scan`` on them in a process of its own and reads the resident memory of that
-process and of its workers from /proc. The detectors are simulated (``--models-dir fake``: they read what the pictures carry); decoding, hashing,
-measuring, worker processes and catalogue are the real ones. Then the same scan again, with nothing changed.
+Makes that many different small JPEGs, then runs ``twinloop vault scan`` on them in a process of its own and reads the
+resident memory of that process and of its workers from /proc. The detectors are simulated (``--models-dir fake``: they
+read what the pictures carry); decoding, hashing, measuring, worker processes and catalogue are the real ones. Then the
+same scan again, with nothing changed.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def watched(command: list[str], count: int, catalog: Path | None) -> tuple[float
         if done >= (shown + 1) * count // LINES:
             shown = done * LINES // count
             print(
-                f"{done:>8} photos   this process {megabytes(process.pid):6.1f} MB   workers {' '.join(f'{value:6.1f}' for value in workers)} MB",
+                f"{done:>8} photos   this process {megabytes(process.pid):6.1f} MB   workers"
+                f" {' '.join(f'{value:6.1f}' for value in workers)} MB",
                 flush=True,
             )
         time.sleep(0.2)
@@ -118,7 +120,8 @@ def main() -> None:
         peak, worker = watched([*command, "--workers", str(args.workers)], args.photos, vault.catalog)
         seconds = time.perf_counter() - began
         print(
-            f"first scan: {seconds:.0f} s, {args.photos / seconds:.0f} photos a second; peak {peak:.1f} MB, of a worker {worker:.1f} MB"
+            f"first scan: {seconds:.0f} s, {args.photos / seconds:.0f} photos a second; peak {peak:.1f} MB, of a worker"
+            f" {worker:.1f} MB"
         )
         began = time.perf_counter()
         peak, _ = watched(command, args.photos, None)

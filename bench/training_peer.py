@@ -1,20 +1,23 @@
 """LoRA training and generation, side by side with the SDXL LoRA script of diffusers.
 
-    python bench/training_peer.py --script train_text_to_image_lora_sdxl.py --python PEER/bin/python [--model small] [--steps 40] [--repeat 3]
-    python bench/training_peer.py --script ... --python ... --same-draws
+    python bench/training_peer.py --script train_text_to_image_lora_sdxl.py --python PEER/bin/python [--model small]
+    [--steps 40] [--repeat 3] python bench/training_peer.py --script ... --python ... --same-draws
 
-The script is in neither the wheel nor the source archive of diffusers: clone it (`git clone https://github.com/huggingface/diffusers`, then
-``examples/text_to_image/train_text_to_image_lora_sdxl.py``) and give it an environment of its own with what ``requirements_sdxl.txt`` beside it asks for. Its text stays
-as it is; `peers/diffusers_script.py` hangs a clock on what it calls. Without ``--script`` the other side of the training is `peers/plain_sdxl.py`, the loop that
-the documentation of diffusers leads to. Generation is always compared with a plain pipeline loop.
+The script is in neither the wheel nor the source archive of diffusers: clone it (`git clone
+https://github.com/huggingface/diffusers`, then ``examples/text_to_image/train_text_to_image_lora_sdxl.py``) and give it
+an environment of its own with what ``requirements_sdxl.txt`` beside it asks for. Its text stays as it is;
+`peers/diffusers_script.py` hangs a clock on what it calls. Without ``--script`` the other side of the training is
+`peers/plain_sdxl.py`, the loop that the documentation of diffusers leads to. Generation is always compared with a plain
+pipeline loop.
 
-Both sides: the same base, photos, caption, steps, batch, rank 16 on the attention projections, AdamW at 1e-4, clipping at 1, event files for TensorBoard. Every measurement is
-a process of its own; the sides take turns, and medians of the turns and the median of each turn's ratio are printed. Times are of the clock and, less disturbed by
-other programs on the machine, of the processor. Models: ``tiny`` (all widths tiny: what is measured is mostly what the programs add to the arithmetic), ``small``
-(SDXL's layout with an eighth of its widths), or an SDXL folder.
+Both sides: the same base, photos, caption, steps, batch, rank 16 on the attention projections, AdamW at 1e-4, clipping
+at 1, event files for TensorBoard. Every measurement is a process of its own; the sides take turns, and medians of the
+turns and the median of each turn's ratio are printed. Times are of the clock and, less disturbed by other programs on
+the machine, of the processor. Models: ``tiny`` (all widths tiny: what is measured is mostly what the programs add to
+the arithmetic), ``small`` (SDXL's layout with an eighth of its widths), or an SDXL folder.
 
-``--same-draws`` gives the script the photos' order, noise, times and first weights that ours draws, and compares the losses step by step: ours computes latents and
-embeddings once, the script in every step.
+``--same-draws`` gives the script the photos' order, noise, times and first weights that ours draws, and compares the
+losses step by step: ours computes latents and embeddings once, the script in every step.
 """
 
 from __future__ import annotations
@@ -63,7 +66,9 @@ class Task:
 
 
 def make_photos(folder: Path, count: int, size: tuple[int, int], kind: str) -> None:
-    """Photos of noise, what they show does not matter here; with their caption as an image folder of `datasets` has it."""
+    """Photos of noise, what they show does not matter here; with their caption as an image
+    folder of `datasets` has it.
+    """
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     lines = []
@@ -132,12 +137,35 @@ def script_side(python: str, script: Path) -> Callable[..., Report]:
         more = ["--gradient_checkpointing"] if checkpointing else []
         return run(
             [
-                python, PEERS / "diffusers_script.py", script.resolve(), *options, "--pretrained_model_name_or_path", task.model, "--train_data_dir", task.photos,
-                "--resolution", task.resolution, "--center_crop", "--train_batch_size", task.batch, "--max_train_steps", task.steps, "--rank", 16,
-                "--learning_rate", 1e-4, "--seed", 0, "--mixed_precision", mixed, "--output_dir", home / "script", *more,
+                python,
+                PEERS / "diffusers_script.py",
+                script.resolve(),
+                *options,
+                "--pretrained_model_name_or_path",
+                task.model,
+                "--train_data_dir",
+                task.photos,
+                "--resolution",
+                task.resolution,
+                "--center_crop",
+                "--train_batch_size",
+                task.batch,
+                "--max_train_steps",
+                task.steps,
+                "--rank",
+                16,
+                "--learning_rate",
+                1e-4,
+                "--seed",
+                0,
+                "--mixed_precision",
+                mixed,
+                "--output_dir",
+                home / "script",
+                *more,
             ],
             home,
-        )  # fmt: skip
+        )
 
     return train
 
@@ -219,10 +247,15 @@ def main() -> None:
             return
         other(task, fresh(home, 0))  # compiles modules, fills caches
         turns = range(1, 1 + args.repeat)
-        compare([
-            {"twinloop": training_figures(ours(task, fresh(home, turn)), task.epoch), theirs: training_figures(other(task, fresh(home, turn)), task.epoch)}
-            for turn in turns
-        ])  # fmt: skip
+        compare(
+            [
+                {
+                    "twinloop": training_figures(ours(task, fresh(home, turn)), task.epoch),
+                    theirs: training_figures(other(task, fresh(home, turn)), task.epoch),
+                }
+                for turn in turns
+            ]
+        )
         if args.generation:
             compare([generation(task, home / f"turn{turn}") for turn in turns])
 

@@ -1,11 +1,15 @@
-"""Do Ultralytics checkpoints give here what they give there? Random weights, real files of that package, raw boxes and scores compared.
+"""Do Ultralytics checkpoints give here what they give there? Random weights, real files of that package, raw boxes and
+scores compared.
 
-That package is AGPL-3.0 and needs torchvision's metadata, so it gets an environment of its own, outside of the repository:
+That package is AGPL-3.0 and needs torchvision's metadata, so it gets an environment of its own, outside of the
+repository:
 
-    python3.11 -m venv /tmp/ultra && /tmp/ultra/bin/pip install 'torch>=2.8,<2.14' numpy pillow pyyaml opencv-python-headless psutil \\
+    python3.11 -m venv /tmp/ultra && /tmp/ultra/bin/pip install 'torch>=2.8,<2.14' numpy pillow pyyaml
+    opencv-python-headless psutil \\
         requests scipy matplotlib polars ultralytics-thop && /tmp/ultra/bin/pip install --no-deps ultralytics
-    /tmp/ultra/bin/python bench/ultralytics_parity.py make /tmp/parity      # writes checkpoints and that package's own output
-    python bench/ultralytics_parity.py compare /tmp/parity                  # runs them here; exit code 1 beyond 1e-3
+    /tmp/ultra/bin/python bench/ultralytics_parity.py make /tmp/parity      # writes checkpoints and that package's own
+    output python bench/ultralytics_parity.py compare /tmp/parity                  # runs them here; exit code 1 beyond
+    1e-3
 
 Torchvision itself is not needed: only its version is asked for, and is answered here.
 """
@@ -22,9 +26,19 @@ from typing import Any
 import numpy as np
 
 LAYOUTS = (
-    "yolov8n", "yolov8s", "yolo11n", "yolo11s", "yolo11m", "yolov5n", "yolov9t", "yolov9c", "yolov10n", "yolo26n", "yolov8n-seg",
+    "yolov8n",
+    "yolov8s",
+    "yolo11n",
+    "yolo11s",
+    "yolo11m",
+    "yolov5n",
+    "yolov9t",
+    "yolov9c",
+    "yolov10n",
+    "yolo26n",
+    "yolov8n-seg",
     "yolo11n-pose",
-)  # fmt: skip
+)
 SHAPE = (1, 3, 320, 448)
 TOLERANCE = 1e-3
 
@@ -96,8 +110,8 @@ def compare(folder: Path) -> int:
         apart = np.abs(ours - theirs)
         worst = max(worst, float(apart.max()))
         print(
-            f"{path.name:<18} {apart[:4].max():>10.1e} {np.ptp(theirs[:4]):>9.0f} {apart[4:].max():>9.1e} {np.ptp(theirs[4:]):>9.2f} "
-            f"{theirs.shape[1]:>6} {loaded:>8.2f}"
+            f"{path.name:<18} {apart[:4].max():>10.1e} {np.ptp(theirs[:4]):>9.0f} {apart[4:].max():>9.1e}"
+            f" {np.ptp(theirs[4:]):>9.2f} {theirs.shape[1]:>6} {loaded:>8.2f}"
         )
     print(f"largest difference {worst:.1e}, allowed {TOLERANCE:g}")
     return int(worst > TOLERANCE)

@@ -1,7 +1,8 @@
 """A family of base models in one file: AuraFlow 0.3, which this program does not ship.
 
-Name it in the configuration, ``"analysis": {"plugins": ["auraflow_family.py"]}``, and set ``"base_model"`` to the model's folder: training,
-generating and all checks know it. A family inside the package is the same, as ``FAMILY`` in a file of ``twinloop/families/``.
+Name it in the configuration, ``"analysis": {"plugins": ["auraflow_family.py"]}``, and set ``"base_model"`` to the
+model's folder: training, generating and all checks know it. A family inside the package is the same, as ``FAMILY`` in a
+file of ``twinloop/families/``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,16 @@ register_family(
         pipeline="AuraFlowPipeline",
         image_pipeline="",
         reference="fal/AuraFlow-v0.3",
-        targets=("attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out"),
+        targets=(
+            "attn.to_q",
+            "attn.to_k",
+            "attn.to_v",
+            "attn.to_out.0",
+            "attn.add_q_proj",
+            "attn.add_k_proj",
+            "attn.add_v_proj",
+            "attn.to_add_out",
+        ),
         architecture="auraflow-v0-3",
         base_version="auraflow",
         licence="AuraFlow: Apache-2.0.",
@@ -40,17 +50,27 @@ register_family(
         to_latents=parts.scaled,
         to_raw=parts.raw_of,
         loss=FlowLoss(),
-        single_file=SingleFile(whole=False, model="AuraFlowTransformer2DModel", marks=(("double_layers.0.attn.w2q.weight",),)),
+        single_file=SingleFile(
+            whole=False, model="AuraFlowTransformer2DModel", marks=(("double_layers.0.attn.w2q.weight",),)
+        ),
         presets={
             "auraflow": Preset(
                 GenerationSettings(steps=50, guidance=3.5, width=1024, height=1024, batch_size=1),
                 TrainingSettings(
-                    preset="auraflow", steps=1500, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
-                    warmup_steps=50, min_snr_gamma=0.0,
+                    preset="auraflow",
+                    steps=1500,
+                    rank=16,
+                    alpha=16.0,
+                    learning_rate=1e-4,
+                    batch_size=1,
+                    resolution=1024,
+                    seed=0,
+                    warmup_steps=50,
+                    min_snr_gamma=0.0,
                 ),
                 repeats=10,
                 hints=("auraflow",),
             ),
         },
     )
-)  # fmt: skip
+)

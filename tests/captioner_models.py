@@ -1,4 +1,6 @@
-"""Captioners with random weights in folders like the published ones; nothing in them is special-cased by the product."""
+"""Captioners with random weights in folders like the published ones; nothing in them is
+special-cased by the product.
+"""
 
 from __future__ import annotations
 
@@ -89,9 +91,16 @@ def build_blip(folder: Path, seed: int = 0) -> Path:
         "num_attention_heads": 2,
     }
     text = {
-        **sizes, "vocab_size": len(vocabulary), "encoder_hidden_size": 32, "max_position_embeddings": 64, "bos_token_id": 5, "pad_token_id": 0,
-        "eos_token_id": 3, "sep_token_id": 3, "projection_dim": 32,
-    }  # fmt: skip
+        **sizes,
+        "vocab_size": len(vocabulary),
+        "encoder_hidden_size": 32,
+        "max_position_embeddings": 64,
+        "bos_token_id": 5,
+        "pad_token_id": 0,
+        "eos_token_id": 3,
+        "sep_token_id": 3,
+        "projection_dim": 32,
+    }
     config = BlipConfig(
         text_config=text,
         vision_config={**sizes, "image_size": 32, "patch_size": 16, "projection_dim": 32},
@@ -128,13 +137,30 @@ def build_florence2(folder: Path, seed: int = 7) -> Path:
         extra_special_tokens={"image_token": "<image>"}, model_max_length=64,
     )  # fmt: skip
     text = {
-        "model_type": "bart", "vocab_size": len(vocabulary), "d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
-        "decoder_attention_heads": 2, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "max_position_embeddings": 128, "bos_token_id": 0, "pad_token_id": 1,
-        "eos_token_id": 2, "decoder_start_token_id": 2, "forced_eos_token_id": 2,
-    }  # fmt: skip
+        "model_type": "bart",
+        "vocab_size": len(vocabulary),
+        "d_model": 32,
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+        "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2,
+        "encoder_ffn_dim": 64,
+        "decoder_ffn_dim": 64,
+        "max_position_embeddings": 128,
+        "bos_token_id": 0,
+        "pad_token_id": 1,
+        "eos_token_id": 2,
+        "decoder_start_token_id": 2,
+        "forced_eos_token_id": 2,
+    }
     vision = {
-        "embed_dim": [16, 16, 32, 32], "depths": [1, 1, 1, 1], "num_heads": [2, 2, 2, 2], "num_groups": [2, 2, 2, 2], "window_size": 4, "projection_dim": 32,
-    }  # fmt: skip
+        "embed_dim": [16, 16, 32, 32],
+        "depths": [1, 1, 1, 1],
+        "num_heads": [2, 2, 2, 2],
+        "num_groups": [2, 2, 2, 2],
+        "window_size": 4,
+        "projection_dim": 32,
+    }
     config = Florence2Config(
         text_config=text, vision_config=vision, image_token_id=4, pad_token_id=1, bos_token_id=0, eos_token_id=2
     )

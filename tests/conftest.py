@@ -35,7 +35,10 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_sync() -> Iterator[None]:
-    """What a killed process has written stays written; only a power cut needs fsync, and the disk is slow. Tests of fsync put their own in its place."""
+    """What a killed process has written stays written; only a power cut needs fsync, and the disk is slow.
+
+    Tests of fsync put their own in its place.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: None)
         yield

@@ -1,6 +1,8 @@
-"""Stand-ins for sd-scripts and ai-toolkit: they read the configuration this program wrote, strictly, speak as the real ones and write a LoRA.
+"""Stand-ins for sd-scripts and ai-toolkit: they read the configuration this program wrote, strictly, speak as the real
+ones and write a LoRA.
 
-Each is one Python file in a folder of the real one's layout. The keys they know are those of the tools' own parsers (tests/foreign_keys.py).
+Each is one Python file in a folder of the real one's layout. The keys they know are those of the tools' own parsers
+(tests/foreign_keys.py).
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 def pictures(folder):
-    """Every picture with its caption; a missing or empty caption is an error, as in the real ones without class tokens."""
+    """Every picture with its caption; without one it is an error, as in the real ones without class tokens."""
     found = []
     for path in sorted(pathlib.Path(folder).iterdir()):
         if path.suffix in (".png", ".jpg", ".jpeg", ".webp"):
@@ -48,7 +50,8 @@ def train(state, first, steps, seed, data, rank, say, save):
             say(step, float("nan"))
             time.sleep(30)
         if mode == "crash" and step == 3:
-            print("Traceback (most recent call last):\\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", file=sys.stderr)
+            error = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
+            print(f"Traceback (most recent call last):\\n{error}", file=sys.stderr)
             sys.exit(1)
         if mode == "hang" and step == 3:
             for sign in (signal.SIGINT, signal.SIGTERM):
@@ -59,7 +62,8 @@ def train(state, first, steps, seed, data, rank, say, save):
         say(step, 1.0 / step)
         save(step, state)
     draw = np.random.default_rng(int(state[:16], 16))
-    return state, lambda out, into: (draw.normal(size=(rank, into)).astype(np.float16), draw.normal(size=(out, rank)).astype(np.float16))
+    half = lambda *size: draw.normal(size=size).astype(np.float16)
+    return state, lambda out, into: (half(rank, into), half(out, rank))
 '''
 
 _KOHYA = """
@@ -84,14 +88,16 @@ assert set(config["general"]) <= GENERAL, config["general"]
 data = []
 for dataset in config["datasets"]:
     assert set(dataset) <= DATASET, dataset
-    assert dataset["min_bucket_reso"] % dataset["bucket_reso_steps"] == 0 == dataset["max_bucket_reso"] % dataset["bucket_reso_steps"]
+    step = dataset["bucket_reso_steps"]
+    assert dataset["min_bucket_reso"] % step == 0 == dataset["max_bucket_reso"] % step
     for subset in dataset["subsets"]:
         masks = subset.pop("conditioning_data_dir", None)
         assert set(subset) <= SUBSET, subset
         if masks is not None:  # which it takes for those of a ControlNet
             assert args["masked_loss"] and not {"is_reg", "class_tokens"} & set(subset), subset
             data += masks_of(subset["image_dir"], masks)
-        assert not (args.get("cache_text_encoder_outputs") and subset["caption_dropout_rate"]), "cached texts cannot be dropped"
+        cached = args.get("cache_text_encoder_outputs")
+        assert not (cached and subset["caption_dropout_rate"]), "cached texts cannot be dropped"
         data += pictures(subset["image_dir"]) * subset["num_repeats"]
 output, name, steps = pathlib.Path(asked.output_dir or args["output_dir"]), args["output_name"], args["max_train_steps"]
 output.mkdir(parents=True, exist_ok=True)
@@ -108,7 +114,8 @@ total = steps - first
 sys.stderr.write(f"steps:   0%|          | 0/{total} [00:00<?, ?it/s]")
 def say(step, loss):
     done = step - first
-    bar = f"steps: {100 * done // total:3d}%|{'#' * (10 * done // total):10s}| {done}/{total} [00:0{done % 10}<00:01,  1.20s/it"
+    bar = f"steps: {100 * done // total:3d}%|{'#' * (10 * done // total):10s}| {done}/{total}"
+    bar += f" [00:0{done % 10}<00:01,  1.20s/it"
     sys.stderr.write(f"\\r{bar}]\\r{bar}, avr_loss={loss:.3g}]")
     sys.stderr.flush()
 def save(step, state):
@@ -124,22 +131,29 @@ for layer, out, into in LAYERS:
     if lokr:
         factor = int(next(word for word in args["network_args"] if word.startswith("factor=")).partition("=")[2])
         down, up = pair(out // factor, into // factor)
-        tensors[f"{layer}.lokr_w1"], tensors[f"{layer}.lokr_w2_a"], tensors[f"{layer}.lokr_w2_b"] = pair(factor, factor)[0][:1] * np.eye(factor, dtype=np.float16), up, down
+        tensors[f"{layer}.lokr_w1"] = pair(factor, factor)[0][:1] * np.eye(factor, dtype=np.float16)
+        tensors[f"{layer}.lokr_w2_a"], tensors[f"{layer}.lokr_w2_b"] = up, down
     else:
         tensors[f"{layer}.lora_down.weight"], tensors[f"{layer}.lora_up.weight"] = pair(out, into)
     tensors[f"{layer}.alpha"] = np.array(args["network_alpha"], np.float16)
-save_file(tensors, output / f"{name}.safetensors", {"ss_dataset_dirs": str(config), "ss_network_dim": str(args["network_dim"])})
+texts = {"ss_dataset_dirs": str(config), "ss_network_dim": str(args["network_dim"])}
+save_file(tensors, output / f"{name}.safetensors", texts)
 print("\\nmodel saved.")
 """
 
-_KEYS = f"GENERAL, DATASET, SUBSET = {set(foreign_keys.KOHYA_GENERAL)!r}, {set(foreign_keys.KOHYA_DATASET)!r}, {set(foreign_keys.KOHYA_SUBSET)!r}\n"
+_KEYS = (
+    f"GENERAL, DATASET, SUBSET = {set(foreign_keys.KOHYA_GENERAL)!r}, {set(foreign_keys.KOHYA_DATASET)!r},"
+    f" {set(foreign_keys.KOHYA_SUBSET)!r}\n"
+)
 _SDXL = (
     f"KNOWN = {set(foreign_keys.KOHYA_TRAINING | foreign_keys.KOHYA_OF_FAMILY['sdxl'])!r}\n"
-    + 'NETWORK = "networks.lora"\nLAYERS = [("lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q", 640, 640), ("lora_unet_output_blocks_0_1_transformer_blocks_0_attn2_to_k", 1280, 2048)]\n'
+    + 'NETWORK = "networks.lora"\nLAYERS = [("lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q", 640, 640),'
+    ' ("lora_unet_output_blocks_0_1_transformer_blocks_0_attn2_to_k", 1280, 2048)]\n'
 )
 _FLUX = (
     f"KNOWN = {set(foreign_keys.KOHYA_TRAINING | foreign_keys.KOHYA_OF_FAMILY['flux'])!r}\n"
-    + 'NETWORK = "networks.lora_flux"\nLAYERS = [("lora_unet_double_blocks_0_img_attn_qkv", 72, 24), ("lora_unet_single_blocks_3_linear1", 168, 24)]\n'
+    + 'NETWORK = "networks.lora_flux"\nLAYERS = [("lora_unet_double_blocks_0_img_attn_qkv", 72, 24),'
+    ' ("lora_unet_single_blocks_3_linear1", 168, 24)]\n'
 )
 
 _AI_TOOLKIT = """
@@ -167,13 +181,17 @@ for path in sorted(folder.glob(f"{name}_*.safetensors")):
         first, state = int(path.stem[-9:]), file.metadata()["state"]
     print(f"#### IMPORTANT RESUMING FROM {path} ####")
 def say(step, loss):
-    sys.stderr.write(f"\\r{name}: {100 * step // steps:3d}%|{'#' * (10 * step // steps):10s}| {step}/{steps} [00:05<00:10,  1.41s/it, lr: 1.0e-04 loss: {loss:.3e}]")
+    bar = f"{100 * step // steps:3d}%|{'#' * (10 * step // steps):10s}| {step}/{steps}"
+    sys.stderr.write(f"\\r{name}: {bar} [00:05<00:10,  1.41s/it, lr: 1.0e-04 loss: {loss:.3e}]")
     sys.stderr.flush()
 def save(step, state):
     if step % process["save"]["save_every"] == 0 and step < steps:
         save_file({"x": np.ones(1, np.float32)}, folder / f"{name}_{step:09d}.safetensors", {"state": state})
 state, pair = train(state, first, steps, process["training_seed"], data, rank, say, save)
-layers = [("transformer.transformer_blocks.0.attn.to_q", 24, 24), ("transformer.single_transformer_blocks.3.proj_mlp", 96, 24)]
+layers = [
+    ("transformer.transformer_blocks.0.attn.to_q", 24, 24),
+    ("transformer.single_transformer_blocks.3.proj_mlp", 96, 24),
+]
 tensors = {}
 for layer, out, into in layers:
     tensors[f"{layer}.lora_A.weight"], tensors[f"{layer}.lora_B.weight"] = pair(out, into)

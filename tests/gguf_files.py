@@ -7,7 +7,8 @@ from typing import Any
 
 
 def build_gguf_zimage(home: Path, kind: str = "Q8_0") -> Path:
-    """``home/model.gguf`` and beside it the folder ``home/model`` with everything else; wide enough for blocks of 32 weights.
+    """``home/model.gguf`` and beside it the folder ``home/model`` with everything else; wide enough for blocks of 32
+    weights.
 
     Returns:
         the file; ``home/float`` is the same model with its weights as they were.
@@ -24,8 +25,16 @@ def build_gguf_zimage(home: Path, kind: str = "Q8_0") -> Path:
         torch.manual_seed(0)
         make: Any = ZImageTransformer2DModel
         model = make(
-            in_channels=16, dim=64, n_layers=2, n_refiner_layers=1, n_heads=8, n_kv_heads=8, cap_feat_dim=16, axes_dims=[2, 2, 4], axes_lens=[1024, 64, 64],
-        )  # fmt: skip
+            in_channels=16,
+            dim=64,
+            n_layers=2,
+            n_refiner_layers=1,
+            n_heads=8,
+            n_kv_heads=8,
+            cap_feat_dim=16,
+            axes_dims=[2, 2, 4],
+            axes_lens=[1024, 64, 64],
+        )
         for name, parameter in model.named_parameters():
             if not bool(parameter.any()) and not name.endswith("bias"):
                 torch.nn.init.normal_(parameter, std=0.05)
@@ -38,7 +47,9 @@ def build_gguf_zimage(home: Path, kind: str = "Q8_0") -> Path:
 
 
 def write_gguf(tensors: dict[str, Any], path: Path, kind: str) -> None:
-    """Matrices of layers inside of blocks in packed form, where their rows divide into blocks; everything else in float32."""
+    """Matrices of layers inside of blocks in packed form, where their rows divide into blocks; everything else in
+    float32.
+    """
     import gguf
 
     chosen = gguf.GGMLQuantizationType[kind]

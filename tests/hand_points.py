@@ -23,8 +23,13 @@ def open_hand(scale: float = 1.0) -> FloatArray:
 
 
 def shaped_hand(
-    points: FloatArray | None = None, *, confidence: float = 0.98, handedness: float = 0.99, presence: float = 0.95, spread: float = 0.03
-) -> Part:  # fmt: skip
+    points: FloatArray | None = None,
+    *,
+    confidence: float = 0.98,
+    handedness: float = 0.99,
+    presence: float = 0.95,
+    spread: float = 0.03,
+) -> Part:
     """A good hand unless told otherwise."""
     shape = HandShape(open_hand() if points is None else points, handedness, presence, spread)
     return Part("hand", Box(0, 80, 20, 100), confidence, shape)

@@ -15,8 +15,10 @@ class Site:
     """What the server gives.
 
     Attributes:
-        files: path -> bytes. ranges: whether it can continue. cut: how many bytes of each answer arrive before the connection breaks, per
-            request, None = all. silent: does not say how long it is. shift: how far from the wanted place it continues. redirects: path -> address. failures: status codes of the first requests. asked: (path, Range header).
+        files: path -> bytes. ranges: whether it can continue. cut: how many bytes of each answer arrive before the
+            connection breaks, per request, None = all. silent: does not say how long it is. shift: how far from the
+            wanted place it continues. redirects: path -> address. failures: status codes of the first requests. asked:
+            (path, Range header).
     """
 
     files: dict[str, bytes] = field(default_factory=dict)

@@ -17,14 +17,18 @@ from twinloop.ports import GenerationSettings
 
 
 def plain_pipeline(base: Path, family: Family, kind: str, lora: Path | None = None) -> Any:
-    """The pipeline of a folder. Qwen's is put together by hand, because its processor cannot be loaded without torchvision."""
+    """The pipeline of a folder.
+
+    Qwen's is put together by hand, because its processor cannot be loaded without torchvision.
+    """
     import diffusers
 
     from twinloop.adapters.diffusion.seeing import place_pictures, seeing_processor
 
     made = getattr(diffusers, family.pipeline).from_pretrained(base, use_safetensors=True)
     if kind != family.pipeline:
-        # diffusers 0.42 forgets to say where the pictures are (its issue 14194), so that the plain pipeline needs the same help
+        # diffusers 0.42 forgets to say where the pictures are (its issue 14194), so that the plain pipeline needs the
+        # same help
         place_pictures(made.text_encoder)
         made = getattr(diffusers, kind)(**made.components, processor=seeing_processor(base, made.tokenizer))
     made.set_progress_bar_config(disable=True)
@@ -47,7 +51,13 @@ def plain_edit(
         given |= {"max_area": settings.width * settings.height, "_auto_resize": False}
     shown = [Image.open(path).convert("RGB") for path in photos]
     made = pipeline(
-        image=shown if len(shown) > 1 else shown[0], prompt=shot.prompt, num_inference_steps=settings.steps, width=settings.width, height=settings.height,
-        generator=torch.Generator().manual_seed(shot.seed), output_type="np", **given,
-    ).images[0]  # fmt: skip
+        image=shown if len(shown) > 1 else shown[0],
+        prompt=shot.prompt,
+        num_inference_steps=settings.steps,
+        width=settings.width,
+        height=settings.height,
+        generator=torch.Generator().manual_seed(shot.seed),
+        output_type="np",
+        **given,
+    ).images[0]
     return np.asarray((made * 255).round(), np.uint8)

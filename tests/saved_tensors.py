@@ -9,7 +9,9 @@ from torch import nn
 
 
 def bytes_kept(models: Iterable[nn.Module], forward: Callable[[], object]) -> int:
-    """Bytes that autograd holds after ``forward``, the weights and buffers of ``models`` aside; storages that are shared count once."""
+    """Bytes that autograd holds after ``forward``, the weights and buffers of ``models`` aside; storages that are
+    shared count once.
+    """
     import torch
 
     from twinloop.adapters.trainers.memory.saved_activations import id_of

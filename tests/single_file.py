@@ -7,16 +7,29 @@ from pathlib import Path
 from typing import Any
 
 RESNET = {
-    "norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0", "conv2": "out_layers.3",
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
     "conv_shortcut": "skip_connection",
-}  # fmt: skip
+}
 UNET = {
-    "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2", "conv_in": "input_blocks.0.0", "conv_norm_out": "out.0",
-    "conv_out": "out.2", "add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2",
-}  # fmt: skip
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "conv_in": "input_blocks.0.0",
+    "conv_norm_out": "out.0",
+    "conv_out": "out.2",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
+}
 OPEN_CLIP = {
-    "layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj", "self_attn.out_proj": "attn.out_proj",
-}  # fmt: skip
+    "layer_norm1": "ln_1",
+    "layer_norm2": "ln_2",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+    "self_attn.out_proj": "attn.out_proj",
+}
 
 
 def write_single_file(folder: Path, to: Path) -> None:
@@ -48,7 +61,9 @@ def _unet(key: str, layers: int) -> str:
     side, rest = key.split(".", 1)
     if side == "mid_block":
         kind, number, tail = rest.split(".", 2)
-        return f"middle_block.{1 if kind == 'attentions' else 2 * int(number)}.{_resnet(tail) if kind == 'resnets' else tail}"
+        if kind == "resnets":
+            return f"middle_block.{2 * int(number)}.{_resnet(tail)}"
+        return f"middle_block.1.{tail}"
     block, kind, number, tail = rest.split(".", 3)
     down = side == "down_blocks"
     place = int(block) * (layers + 1) + (int(number) + 1 if down else int(number))
@@ -87,10 +102,12 @@ def _open_clip(encoder: Any) -> dict[str, Any]:
 
     state = {key.removeprefix("text_model."): value for key, value in encoder.state_dict().items()}
     made = {
-        "token_embedding.weight": state["embeddings.token_embedding.weight"], "positional_embedding": state["embeddings.position_embedding.weight"],
-        "ln_final.weight": state["final_layer_norm.weight"], "ln_final.bias": state["final_layer_norm.bias"],
+        "token_embedding.weight": state["embeddings.token_embedding.weight"],
+        "positional_embedding": state["embeddings.position_embedding.weight"],
+        "ln_final.weight": state["final_layer_norm.weight"],
+        "ln_final.bias": state["final_layer_norm.bias"],
         "text_projection": state["text_projection.weight"].T,
-    }  # fmt: skip
+    }
     for number in range(encoder.config.num_hidden_layers):
         ours, theirs = f"encoder.layers.{number}", f"transformer.resblocks.{number}"
         for leaf in ("weight", "bias"):

@@ -1,4 +1,6 @@
-"""One real diffusers folder per family, with random weights, built in a fraction of a second; nothing in them is special-cased by the product."""
+"""One real diffusers folder per family, with random weights, built in a fraction of a second; nothing in them is
+special-cased by the product.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def _build(name: str, folder: Path, seed: int) -> None:
 
 
 def write_image_processor(folder: Path) -> None:
-    """What the models on the hub have: image settings in ``processor/``, under the name of a class that needs torchvision."""
+    """What the models on the hub have: image settings in ``processor/``, under the name of a class that needs
+    torchvision.
+    """
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     make: Any = Qwen2VLImageProcessorPil
@@ -65,17 +69,31 @@ def _sd15(folder: Path) -> Any:
 
     make: Any = UNet2DConditionModel
     unet = make(
-        sample_size=8, in_channels=4, out_channels=4, block_out_channels=(16, 32), down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), layers_per_block=1, attention_head_dim=8, cross_attention_dim=WIDTH, norm_num_groups=8,
-    )  # fmt: skip
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(16, 32),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        layers_per_block=1,
+        attention_head_dim=8,
+        cross_attention_dim=WIDTH,
+        norm_num_groups=8,
+    )
     scheduler: Any = PNDMScheduler(
         beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, skip_prk_steps=True, steps_offset=1
     )
     pipeline: Any = StableDiffusionPipeline
     return pipeline(
-        vae=_vae(4), text_encoder=_clip(folder, projection=False), tokenizer=_clip_tokenizer(folder), unet=unet, scheduler=scheduler,
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
+        vae=_vae(4),
+        text_encoder=_clip(folder, projection=False),
+        tokenizer=_clip_tokenizer(folder),
+        unet=unet,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
 
 
 def _sd35(folder: Path) -> Any:
@@ -83,15 +101,33 @@ def _sd35(folder: Path) -> Any:
 
     make: Any = SD3Transformer2DModel
     transformer = make(
-        sample_size=8, patch_size=2, in_channels=16, num_layers=2, attention_head_dim=8, num_attention_heads=2, joint_attention_dim=2 * WIDTH,
-        caption_projection_dim=16, pooled_projection_dim=2 * WIDTH, out_channels=16, pos_embed_max_size=16, dual_attention_layers=(0,), qk_norm="rms_norm",
-    )  # fmt: skip
+        sample_size=8,
+        patch_size=2,
+        in_channels=16,
+        num_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=2 * WIDTH,
+        caption_projection_dim=16,
+        pooled_projection_dim=2 * WIDTH,
+        out_channels=16,
+        pos_embed_max_size=16,
+        dual_attention_layers=(0,),
+        qk_norm="rms_norm",
+    )
     tokenizer = _clip_tokenizer(folder)
     pipeline: Any = StableDiffusion3Pipeline
     return pipeline(
-        transformer=transformer, scheduler=_flow(shift=3.0), vae=_vae(16), text_encoder=_clip(folder, projection=True), tokenizer=tokenizer,
-        text_encoder_2=_clip(folder, projection=True), tokenizer_2=tokenizer, text_encoder_3=_t5(2 * WIDTH), tokenizer_3=_plain_tokenizer(),
-    )  # fmt: skip
+        transformer=transformer,
+        scheduler=_flow(shift=3.0),
+        vae=_vae(16),
+        text_encoder=_clip(folder, projection=True),
+        tokenizer=tokenizer,
+        text_encoder_2=_clip(folder, projection=True),
+        tokenizer_2=tokenizer,
+        text_encoder_3=_t5(2 * WIDTH),
+        tokenizer_3=_plain_tokenizer(),
+    )
 
 
 def _flux(folder: Path, kind: str = "FluxPipeline") -> Any:
@@ -100,14 +136,27 @@ def _flux(folder: Path, kind: str = "FluxPipeline") -> Any:
 
     make: Any = FluxTransformer2DModel
     transformer = make(
-        patch_size=1, in_channels=64, num_layers=1, num_single_layers=1, attention_head_dim=8, num_attention_heads=2, joint_attention_dim=WIDTH,
-        pooled_projection_dim=WIDTH, guidance_embeds=True, axes_dims_rope=(2, 2, 4),
-    )  # fmt: skip
+        patch_size=1,
+        in_channels=64,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=WIDTH,
+        pooled_projection_dim=WIDTH,
+        guidance_embeds=True,
+        axes_dims_rope=(2, 2, 4),
+    )
     pipeline: Any = getattr(diffusers, kind)
     return pipeline(
-        scheduler=_flow(shift=3.0, use_dynamic_shifting=True), vae=_vae(16), text_encoder=_clip(folder, projection=False),
-        tokenizer=_clip_tokenizer(folder), text_encoder_2=_t5(WIDTH), tokenizer_2=_plain_tokenizer(), transformer=transformer,
-    )  # fmt: skip
+        scheduler=_flow(shift=3.0, use_dynamic_shifting=True),
+        vae=_vae(16),
+        text_encoder=_clip(folder, projection=False),
+        tokenizer=_clip_tokenizer(folder),
+        text_encoder_2=_t5(WIDTH),
+        tokenizer_2=_plain_tokenizer(),
+        transformer=transformer,
+    )
 
 
 def _flux2(folder: Path) -> Any:
@@ -115,9 +164,15 @@ def _flux2(folder: Path) -> Any:
     from transformers import Mistral3Config, Mistral3ForConditionalGeneration, MistralConfig, PixtralVisionConfig
 
     text = MistralConfig(
-        vocab_size=64, hidden_size=8, intermediate_size=8, num_hidden_layers=30, num_attention_heads=1, num_key_value_heads=1, head_dim=8,
+        vocab_size=64,
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=30,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        head_dim=8,
         max_position_embeddings=1024,
-    )  # fmt: skip
+    )
     vision = PixtralVisionConfig(
         hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=16, patch_size=8
     )
@@ -126,9 +181,12 @@ def _flux2(folder: Path) -> Any:
     )
     pipeline: Any = Flux2Pipeline
     return pipeline(
-        scheduler=_flow(shift=3.0, use_dynamic_shifting=True), vae=_flux2_vae(), text_encoder=encoder, tokenizer=_plain_tokenizer(),
+        scheduler=_flow(shift=3.0, use_dynamic_shifting=True),
+        vae=_flux2_vae(),
+        text_encoder=encoder,
+        tokenizer=_plain_tokenizer(),
         transformer=_flux2_transformer(24, guided=True),
-    )  # fmt: skip
+    )
 
 
 def _flux2_klein(folder: Path) -> Any:
@@ -136,14 +194,24 @@ def _flux2_klein(folder: Path) -> Any:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     config = Qwen3Config(
-        vocab_size=64, hidden_size=8, intermediate_size=8, num_hidden_layers=27, num_attention_heads=1, num_key_value_heads=1, head_dim=8,
+        vocab_size=64,
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=27,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        head_dim=8,
         max_position_embeddings=1024,
-    )  # fmt: skip
+    )
     pipeline: Any = Flux2KleinPipeline
     return pipeline(
-        scheduler=_flow(shift=3.0, use_dynamic_shifting=True), vae=_flux2_vae(), text_encoder=Qwen3ForCausalLM(config), tokenizer=_plain_tokenizer(),
-        transformer=_flux2_transformer(24, guided=False), is_distilled=False,
-    )  # fmt: skip
+        scheduler=_flow(shift=3.0, use_dynamic_shifting=True),
+        vae=_flux2_vae(),
+        text_encoder=Qwen3ForCausalLM(config),
+        tokenizer=_plain_tokenizer(),
+        transformer=_flux2_transformer(24, guided=False),
+        is_distilled=False,
+    )
 
 
 def _flux2_transformer(words: int, *, guided: bool) -> Any:
@@ -151,9 +219,17 @@ def _flux2_transformer(words: int, *, guided: bool) -> Any:
 
     make: Any = Flux2Transformer2DModel
     return make(
-        patch_size=1, in_channels=32, num_layers=1, num_single_layers=1, attention_head_dim=8, num_attention_heads=2, joint_attention_dim=words,
-        timestep_guidance_channels=8, axes_dims_rope=(2, 2, 2, 2), guidance_embeds=guided,
-    )  # fmt: skip
+        patch_size=1,
+        in_channels=32,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=words,
+        timestep_guidance_channels=8,
+        axes_dims_rope=(2, 2, 2, 2),
+        guidance_embeds=guided,
+    )
 
 
 def _flux2_vae() -> Any:
@@ -172,14 +248,27 @@ def _zimage(folder: Path) -> Any:
     from transformers import Qwen3Config, Qwen3Model
 
     config = Qwen3Config(
-        vocab_size=64, hidden_size=WIDTH, intermediate_size=WIDTH, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=8,
+        vocab_size=64,
+        hidden_size=WIDTH,
+        intermediate_size=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
         max_position_embeddings=1024,
-    )  # fmt: skip
+    )
     make: Any = ZImageTransformer2DModel
     transformer = make(
-        in_channels=16, dim=16, n_layers=2, n_refiner_layers=1, n_heads=2, n_kv_heads=2, cap_feat_dim=WIDTH, axes_dims=[2, 2, 4],
+        in_channels=16,
+        dim=16,
+        n_layers=2,
+        n_refiner_layers=1,
+        n_heads=2,
+        n_kv_heads=2,
+        cap_feat_dim=WIDTH,
+        axes_dims=[2, 2, 4],
         axes_lens=[1024, 64, 64],
-    )  # fmt: skip
+    )
     pipeline: Any = ZImagePipeline
     return pipeline(
         scheduler=_flow(shift=3.0),
@@ -196,14 +285,29 @@ def _qwen_image(folder: Path, kind: str = "QwenImagePipeline", **more: Any) -> A
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     text = {
-        "vocab_size": 64, "hidden_size": WIDTH, "intermediate_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "num_key_value_heads": 1, "max_position_embeddings": 2048, "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]},
-        "bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0,
-    }  # fmt: skip
+        "vocab_size": 64,
+        "hidden_size": WIDTH,
+        "intermediate_size": WIDTH,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 2048,
+        "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]},
+        "bos_token_id": 1,
+        "eos_token_id": 1,
+        "pad_token_id": 0,
+    }
     vision = {
-        "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": WIDTH, "fullatt_block_indexes": [0],
-        "patch_size": 2, "temporal_patch_size": 1, "window_size": 8,
-    }  # fmt: skip
+        "depth": 1,
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_heads": 2,
+        "out_hidden_size": WIDTH,
+        "fullatt_block_indexes": [0],
+        "patch_size": 2,
+        "temporal_patch_size": 1,
+        "window_size": 8,
+    }
     tokenizer = _plain_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": list(VISION)})
     start, picture, end = tokenizer.convert_tokens_to_ids(VISION)
@@ -218,15 +322,31 @@ def _qwen_image(folder: Path, kind: str = "QwenImagePipeline", **more: Any) -> A
     vae: Any = AutoencoderKLQwenImage
     make: Any = QwenImageTransformer2DModel
     transformer = make(
-        patch_size=2, in_channels=16, out_channels=4, num_layers=2, attention_head_dim=8, num_attention_heads=2, joint_attention_dim=WIDTH,
+        patch_size=2,
+        in_channels=16,
+        out_channels=4,
+        num_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=WIDTH,
         axes_dims_rope=(2, 2, 4),
-    )  # fmt: skip
+    )
     pipeline: Any = getattr(diffusers, kind)
     return pipeline(
         scheduler=_flow(shift=1.0, use_dynamic_shifting=True, shift_terminal=0.02, base_shift=0.5, max_shift=0.9),
-        vae=vae(base_dim=4, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1, latents_mean=[0.1, -0.2, 0.3, 0.0], latents_std=[1.5, 0.7, 2.0, 1.1]),
-        text_encoder=Qwen2_5_VLForConditionalGeneration(config), tokenizer=tokenizer, transformer=transformer, **more,
-    )  # fmt: skip
+        vae=vae(
+            base_dim=4,
+            z_dim=4,
+            dim_mult=[1, 1, 1, 1],
+            num_res_blocks=1,
+            latents_mean=[0.1, -0.2, 0.3, 0.0],
+            latents_std=[1.5, 0.7, 2.0, 1.1],
+        ),
+        text_encoder=Qwen2_5_VLForConditionalGeneration(config),
+        tokenizer=tokenizer,
+        transformer=transformer,
+        **more,
+    )
 
 
 def build_auraflow(folder: Path) -> Path:
@@ -239,9 +359,17 @@ def build_auraflow(folder: Path) -> Path:
         torch.manual_seed(0)
         make: Any = AuraFlowTransformer2DModel
         transformer = make(
-            sample_size=8, in_channels=4, out_channels=4, num_mmdit_layers=1, num_single_dit_layers=1, attention_head_dim=8, num_attention_heads=2,
-            joint_attention_dim=WIDTH, caption_projection_dim=16, pos_embed_max_size=64,
-        )  # fmt: skip
+            sample_size=8,
+            in_channels=4,
+            out_channels=4,
+            num_mmdit_layers=1,
+            num_single_dit_layers=1,
+            attention_head_dim=8,
+            num_attention_heads=2,
+            joint_attention_dim=WIDTH,
+            caption_projection_dim=16,
+            pos_embed_max_size=64,
+        )
         encoder = UMT5EncoderModel(
             UMT5Config(
                 vocab_size=64, d_model=WIDTH, d_kv=8, d_ff=WIDTH, num_layers=1, num_heads=2, is_encoder_decoder=False
@@ -261,10 +389,16 @@ def build_auraflow(folder: Path) -> Path:
 
 
 BUILDERS: dict[str, Callable[[Path], Any]] = {
-    "sd15": _sd15, "sd35": _sd35, "flux": _flux,
-    "flux-kontext": lambda folder: _flux(folder, "FluxKontextPipeline"), "flux2": _flux2, "flux2-klein": _flux2_klein, "zimage": _zimage, "qwen-image": _qwen_image,
+    "sd15": _sd15,
+    "sd35": _sd35,
+    "flux": _flux,
+    "flux-kontext": lambda folder: _flux(folder, "FluxKontextPipeline"),
+    "flux2": _flux2,
+    "flux2-klein": _flux2_klein,
+    "zimage": _zimage,
+    "qwen-image": _qwen_image,
     "qwen-image-edit": lambda folder: _qwen_image(folder, "QwenImageEditPlusPipeline", processor=None),
-}  # fmt: skip
+}
 
 
 def _flow(**settings: Any) -> Any:
@@ -276,9 +410,14 @@ def _flow(**settings: Any) -> Any:
 
 def _vae_sizes(channels: int) -> dict[str, Any]:
     return {
-        "block_out_channels": (8, 8, 8, 8), "down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4,
-        "latent_channels": channels, "norm_num_groups": 4, "sample_size": 64, "layers_per_block": 1,
-    }  # fmt: skip
+        "block_out_channels": (8, 8, 8, 8),
+        "down_block_types": ("DownEncoderBlock2D",) * 4,
+        "up_block_types": ("UpDecoderBlock2D",) * 4,
+        "latent_channels": channels,
+        "norm_num_groups": 4,
+        "sample_size": 64,
+        "layers_per_block": 1,
+    }
 
 
 def _vae(channels: int) -> Any:
@@ -303,9 +442,18 @@ def _clip(folder: Path, *, projection: bool) -> Any:
 
     size = len(_clip_tokenizer(folder))
     config = CLIPTextConfig(
-        vocab_size=size, hidden_size=WIDTH, intermediate_size=WIDTH, projection_dim=WIDTH, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=16, hidden_act="gelu", bos_token_id=size - 2, eos_token_id=size - 1, pad_token_id=size - 1,
-    )  # fmt: skip
+        vocab_size=size,
+        hidden_size=WIDTH,
+        intermediate_size=WIDTH,
+        projection_dim=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=16,
+        hidden_act="gelu",
+        bos_token_id=size - 2,
+        eos_token_id=size - 1,
+        pad_token_id=size - 1,
+    )
     return (CLIPTextModelWithProjection if projection else CLIPTextModel)(config)
 
 

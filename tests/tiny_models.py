@@ -1,4 +1,6 @@
-"""Real SDXL folders with random weights, small enough to be built and run in a second; nothing in them is special-cased by the product."""
+"""Real SDXL folders with random weights, small enough to be built and run in a second; nothing in them is special-cased
+by the product.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def _kept() -> tempfile.TemporaryDirectory[str]:
 
 
 def copy_of(name: str, folder: Path, build: Callable[[Path], object]) -> Path:
-    """What ``build`` writes into a folder, in ``folder``; it is called once per process and name, and copied from then on."""
+    """What ``build`` writes into a folder, in ``folder``; it is called once per process and name, and copied from then
+    on.
+    """
     made = Path(_kept().name) / name
     if not made.exists():
         build(made)
@@ -28,8 +32,8 @@ def copy_of(name: str, folder: Path, build: Callable[[Path], object]) -> Path:
 
 
 def build_tiny_sdxl(folder: Path, *, full_vae: bool = False, seed: int = 0, large: bool = False) -> Path:
-    """A diffusers folder: with ``full_vae`` AutoencoderKL, 4 channels, epsilon and Euler as SDXL has them; else AutoencoderTiny with
-    16 channels at 1/16, v-prediction and zero terminal SNR as the embedded base has them.
+    """A diffusers folder: with ``full_vae`` AutoencoderKL, 4 channels, epsilon and Euler as SDXL has them; else
+    AutoencoderTiny with 16 channels at 1/16, v-prediction and zero terminal SNR as the embedded base has them.
 
     ``large``: few channels, and attention at the lowest of five levels only, so that it draws 1024 pixels in a second.
     """
@@ -50,13 +54,29 @@ def _build(folder: Path, full_vae: bool, seed: int, large: bool) -> None:
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
         vae: Any = _full_vae(attention=not large) if full_vae else _tiny_vae()
         noise: dict[str, Any] = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
-        scheduler: Any = EulerDiscreteScheduler(**noise) if full_vae else DDIMScheduler(
-            **noise, prediction_type="v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing", clip_sample=False, set_alpha_to_one=False
-        )  # fmt: skip
+        scheduler: Any = (
+            EulerDiscreteScheduler(**noise)
+            if full_vae
+            else DDIMScheduler(
+                **noise,
+                prediction_type="v_prediction",
+                rescale_betas_zero_snr=True,
+                timestep_spacing="trailing",
+                clip_sample=False,
+                set_alpha_to_one=False,
+            )
+        )
         pipeline = StableDiffusionXLPipeline(
-            vae=vae, text_encoder=_text(len(tokenizer), projection=False), text_encoder_2=_text(len(tokenizer), projection=True), tokenizer=tokenizer,
-            tokenizer_2=tokenizer, unet=_unet(4 if full_vae else 16, large=large), scheduler=scheduler, force_zeros_for_empty_prompt=full_vae, add_watermarker=False,
-        )  # fmt: skip
+            vae=vae,
+            text_encoder=_text(len(tokenizer), projection=False),
+            text_encoder_2=_text(len(tokenizer), projection=True),
+            tokenizer=tokenizer,
+            tokenizer_2=tokenizer,
+            unet=_unet(4 if full_vae else 16, large=large),
+            scheduler=scheduler,
+            force_zeros_for_empty_prompt=full_vae,
+            add_watermarker=False,
+        )
         pipeline.save_pretrained(folder, safe_serialization=True)
 
 
@@ -66,12 +86,22 @@ def _unet(channels: int, *, large: bool) -> Any:
     make: Any = UNet2DConditionModel
     plain, width, groups = (4, 4, 2) if large else (1, 16, 8)
     return make(
-        sample_size=8, in_channels=channels, out_channels=channels, block_out_channels=(width,) * plain + (32,),
-        down_block_types=("DownBlock2D",) * plain + ("CrossAttnDownBlock2D",), up_block_types=("CrossAttnUpBlock2D",) + ("UpBlock2D",) * plain,
-        layers_per_block=1, transformer_layers_per_block=1, attention_head_dim=(2,) * plain + (4,),
-        cross_attention_dim=WIDTH + WIDTH_2, use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=6 * 8 + WIDTH_2, norm_num_groups=groups,
-    )  # fmt: skip
+        sample_size=8,
+        in_channels=channels,
+        out_channels=channels,
+        block_out_channels=(width,) * plain + (32,),
+        down_block_types=("DownBlock2D",) * plain + ("CrossAttnDownBlock2D",),
+        up_block_types=("CrossAttnUpBlock2D",) + ("UpBlock2D",) * plain,
+        layers_per_block=1,
+        transformer_layers_per_block=1,
+        attention_head_dim=(2,) * plain + (4,),
+        cross_attention_dim=WIDTH + WIDTH_2,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + WIDTH_2,
+        norm_num_groups=groups,
+    )
 
 
 def _tiny_vae() -> Any:
@@ -79,9 +109,12 @@ def _tiny_vae() -> Any:
 
     make: Any = AutoencoderTiny
     return make(
-        encoder_block_out_channels=(8,) * 5, decoder_block_out_channels=(8,) * 5, num_encoder_blocks=(0, 0, 0, 0, 1), num_decoder_blocks=(1, 0, 0, 0, 0),
+        encoder_block_out_channels=(8,) * 5,
+        decoder_block_out_channels=(8,) * 5,
+        num_encoder_blocks=(0, 0, 0, 0, 1),
+        num_decoder_blocks=(1, 0, 0, 0, 0),
         latent_channels=16,
-    )  # fmt: skip
+    )
 
 
 def _full_vae(*, attention: bool = True) -> Any:
@@ -89,9 +122,15 @@ def _full_vae(*, attention: bool = True) -> Any:
 
     make: Any = AutoencoderKL
     return make(
-        block_out_channels=(8 if attention else 2,) * 4, down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, latent_channels=4,
-        norm_num_groups=4 if attention else 2, sample_size=64, scaling_factor=0.13025, mid_block_add_attention=attention,
-    )  # fmt: skip
+        block_out_channels=(8 if attention else 2,) * 4,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        norm_num_groups=4 if attention else 2,
+        sample_size=64,
+        scaling_factor=0.13025,
+        mid_block_add_attention=attention,
+    )
 
 
 def _text(vocabulary: int, *, projection: bool) -> Any:
@@ -99,7 +138,16 @@ def _text(vocabulary: int, *, projection: bool) -> Any:
 
     width = WIDTH_2 if projection else WIDTH
     config = CLIPTextConfig(
-        vocab_size=vocabulary, hidden_size=width, intermediate_size=2 * width, projection_dim=width, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=16, hidden_act="gelu", bos_token_id=vocabulary - 2, eos_token_id=vocabulary - 1, pad_token_id=vocabulary - 1,
-    )  # fmt: skip
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        projection_dim=width,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=16,
+        hidden_act="gelu",
+        bos_token_id=vocabulary - 2,
+        eos_token_id=vocabulary - 1,
+        pad_token_id=vocabulary - 1,
+    )
     return (CLIPTextModelWithProjection if projection else CLIPTextModel)(config)

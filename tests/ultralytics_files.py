@@ -1,5 +1,6 @@
-"""Checkpoints laid out as the Ultralytics package writes them, made without that package: small networks of plain torch, with random
-weights, pickled under that package's module names. Their ``forward`` is the reference: it shares no code with the product."""
+"""Checkpoints laid out as the Ultralytics package writes them, made without that package: small networks of plain
+torch, with random weights, pickled under that package's module names. Their ``forward`` is the reference: it shares no
+code with the product."""
 
 from __future__ import annotations
 
@@ -303,12 +304,34 @@ class DetectionModel(nn.Module):
 
 
 PACKAGE = {
-    "ultralytics": (), "ultralytics.nn": (), "ultralytics.nn.modules": (), "ultralytics.nn.tasks": (DetectionModel,),
-    "ultralytics.nn.modules.conv": (Conv, DWConv, Concat, RepConv), "ultralytics.nn.modules.head": (Detect,),
+    "ultralytics": (),
+    "ultralytics.nn": (),
+    "ultralytics.nn.modules": (),
+    "ultralytics.nn.tasks": (DetectionModel,),
+    "ultralytics.nn.modules.conv": (Conv, DWConv, Concat, RepConv),
+    "ultralytics.nn.modules.head": (Detect,),
     "ultralytics.nn.modules.block": (
-        Bottleneck, C3k, C2f, C3k2, SPPF, Attention, PSABlock, C2PSA, PSA, RepBottleneck, RepCSP, RepNCSPELAN4, ADown, SPPELAN, SCDown,
-        RepVGGDW, CIB, C2fCIB, DFL),
-}  # fmt: skip
+        Bottleneck,
+        C3k,
+        C2f,
+        C3k2,
+        SPPF,
+        Attention,
+        PSABlock,
+        C2PSA,
+        PSA,
+        RepBottleneck,
+        RepCSP,
+        RepNCSPELAN4,
+        ADown,
+        SPPELAN,
+        SCDown,
+        RepVGGDW,
+        CIB,
+        C2fCIB,
+        DFL,
+    ),
+}
 
 
 def network(layout: str, names: list[str], width: int = 8, seed: int = 0) -> DetectionModel:
@@ -321,13 +344,30 @@ def network(layout: str, names: list[str], width: int = 8, seed: int = 0) -> Det
     extra = {"10": PSA, "11": C2PSA}.get(layout, nn.Identity)
     up = lambda: nn.Upsample(None, 2, "nearest")  # noqa: E731
     layers: list[tuple[int | list[int], nn.Module]] = [
-        (-1, Conv(3, w, 3, 2)), (-1, Conv(w, 2 * w, 3, 2)), (-1, block(2 * w, 2 * w)), (-1, shrink(2 * w, 4 * w)),
-        (-1, block(4 * w, 4 * w)), (-1, shrink(4 * w, 8 * w)), (-1, block(8 * w, 8 * w)), (-1, shrink(8 * w, 16 * w)), (-1, last),
-        (-1, extra(16 * w) if extra is not nn.Identity else nn.Identity()), (-1, up()), ([-1, 6], Concat()), (-1, block(24 * w, 8 * w)),
-        (-1, up()), ([-1, 4], Concat()), (-1, block(12 * w, 4 * w)), (-1, Conv(4 * w, 4 * w, 3, 2)), ([-1, 12], Concat()),
-        (-1, block(12 * w, 8 * w)), (-1, Conv(8 * w, 8 * w, 3, 2)), ([-1, 9], Concat()), (-1, block(24 * w, 16 * w)),
+        (-1, Conv(3, w, 3, 2)),
+        (-1, Conv(w, 2 * w, 3, 2)),
+        (-1, block(2 * w, 2 * w)),
+        (-1, shrink(2 * w, 4 * w)),
+        (-1, block(4 * w, 4 * w)),
+        (-1, shrink(4 * w, 8 * w)),
+        (-1, block(8 * w, 8 * w)),
+        (-1, shrink(8 * w, 16 * w)),
+        (-1, last),
+        (-1, extra(16 * w) if extra is not nn.Identity else nn.Identity()),
+        (-1, up()),
+        ([-1, 6], Concat()),
+        (-1, block(24 * w, 8 * w)),
+        (-1, up()),
+        ([-1, 4], Concat()),
+        (-1, block(12 * w, 4 * w)),
+        (-1, Conv(4 * w, 4 * w, 3, 2)),
+        ([-1, 12], Concat()),
+        (-1, block(12 * w, 8 * w)),
+        (-1, Conv(8 * w, 8 * w, 3, 2)),
+        ([-1, 9], Concat()),
+        (-1, block(24 * w, 16 * w)),
         ([15, 18, 21], Detect(len(names), (4 * w, 8 * w, 16 * w), light=layout != "8")),
-    ]  # fmt: skip
+    ]
     return lively(DetectionModel(layers, names))
 
 

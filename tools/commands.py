@@ -16,8 +16,8 @@ HEAD = """# Commands
 
 Written by `tools/commands.py` from the program itself; do not edit by hand.
 
-The scripts in the root folder and the subcommands of `twinloop` are the same code. Results and statements go to stdout, warnings,
-errors and progress to stderr. With `--json` stdout holds one JSON value and nothing else.
+The scripts in the root folder and the subcommands of `twinloop` are the same code. Results and statements go to
+stdout, warnings, errors and progress to stderr. With `--json` stdout holds one JSON value and nothing else.
 
 | exit code | meaning |
 |---|---|
@@ -28,7 +28,8 @@ errors and progress to stderr. With `--json` stdout holds one JSON value and not
 | 130 | interrupted (Ctrl-C); the same command goes on where it was |
 | 141 | whoever read the output stopped reading |
 
-`inspect` has codes of its own: 0 safe, 1 dangerous, 2 unreadable or not a model, 3 unknown names, 64 a wrong command line.
+`inspect` has codes of its own: 0 safe, 1 dangerous, 2 unreadable or not a model, 3 unknown names, 64 a wrong command
+line.
 """
 
 

@@ -17,7 +17,9 @@ SIDE, COLUMNS, LABEL = 128, 10, 26
 
 
 def rows_of(run: Path) -> list[tuple[str, list[Path]]]:
-    """Labelled rows: photos, then what each round approved, then the same panel shots by the first and the best later LoRA."""
+    """Labelled rows: photos, then what each round approved, then the same panel shots by the first and the best later
+    LoRA.
+    """
     history = json.loads((run / "iteration_history.json").read_text())
     photos = json.loads((run / "dataset_iter0.json").read_text())["members"]
     rows = [(f"{len(photos)} photos of the person", [Path(photo["path"]) for photo in photos])]

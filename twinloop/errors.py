@@ -103,7 +103,10 @@ class MissingTool(TwinLoopError):
 
 
 class ToolFailed(TwinLoopError):
-    """Another program ended with an error, or left no result. The message holds its last lines and where its log lies."""
+    """Another program ended with an error, or left no result.
+
+    The message holds its last lines and where its log lies.
+    """
 
 
 class MissingModel(TwinLoopError):

@@ -1,8 +1,10 @@
 """The loop, read from top to bottom.
 
-    photos -> v1 -> per round: (a) gaps (b) shots and images (c) verdicts (d) dataset' (e) LoRA' (f) measure (g) decide -> the best LoRA
+    photos -> v1 -> per round: (a) gaps (b) shots and images (c) verdicts (d) dataset' (e) LoRA' (f) measure (g) decide
+    -> the best LoRA
 
-Every step writes one artefact and is done when that artefact is there. Kill the process anywhere, run it again: it goes on.
+Every step writes one artefact and is done when that artefact is there. Kill the process anywhere, run it again: it goes
+on.
 """
 
 from __future__ import annotations
@@ -106,7 +108,10 @@ def train_first(settings: Settings, toolbox: Toolbox, workspace: Workspace) -> L
 
 @contextmanager
 def _in(workspace: Workspace) -> Iterator[Catalog]:
-    """The run's folder, for this process alone, and its catalogue. A new folder goes again where not even a dataset came of it."""
+    """The run's folder, for this process alone, and its catalogue.
+
+    A new folder goes again where not even a dataset came of it.
+    """
     begun = fresh_folder(workspace.root, worth_keeping=lambda _: workspace.dataset(0).exists())
     with begun, locked(workspace.root), Catalog(workspace.catalog) as catalog:
         yield catalog

@@ -58,11 +58,12 @@ facets: Registry[Facet] = Registry("facet")
 
 
 def register_facet(facet: Facet) -> Facet:
-    """Make a facet known to analysis, prompts, captions and validation at once; usable as the last line of a plug-in file.
+    """Make a facet known to analysis, prompts, captions and validation at once; usable as the last line of a plug-in
+    file.
 
     Raises:
-        InputError: a name that cannot be part of a file name, a value without words, a share for a value that does not exist, or
-            shares out of range.
+        InputError: a name that cannot be part of a file name, a value without words, a share for a value that does not
+            exist, or shares out of range.
     """
     unfit = [name for name in (facet.name, *facet.values) if not re.fullmatch(r"\w[\w-]*", name)]
     unknown = [value for value in (*facet.shares, *facet.phrases) if value not in facet.values]

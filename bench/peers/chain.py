@@ -1,8 +1,10 @@
-"""The usual tools one after the other over JPEGs, for bench/fused_pass.py; runs in a virtual environment with imagehash.
+"""The usual tools one after the other over JPEGs, for bench/fused_pass.py; runs in a virtual environment with
+imagehash.
 
     python chain.py FOLDER
 
-Each tool opens the file itself, as scripts made of such tools do. Prints JSON: milliseconds of processor time per file of each tool.
+Each tool opens the file itself, as scripts made of such tools do. Prints JSON: milliseconds of processor time per file
+of each tool.
 """
 
 from __future__ import annotations
@@ -46,8 +48,11 @@ def thumbnail(path: Path) -> object:
 
 
 TOOLS: dict[str, Callable[[Path], object]] = {
-    "hashlib.sha256": sha256, "imagehash.phash": phash, "cv2 Laplacian, brightness": blur_and_brightness, "PIL thumbnail": thumbnail,
-}  # fmt: skip
+    "hashlib.sha256": sha256,
+    "imagehash.phash": phash,
+    "cv2 Laplacian, brightness": blur_and_brightness,
+    "PIL thumbnail": thumbnail,
+}
 
 
 def main(folder: Path) -> None:

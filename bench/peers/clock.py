@@ -1,4 +1,5 @@
-"""When things happened in a process that a bench started: seconds on the clock and of the processor, since the process was asked for.
+"""When things happened in a process that a bench started: seconds on the clock and of the processor, since the process
+was asked for.
 
 Only the standard library is imported here: the two sides have environments of their own.
 """
@@ -35,7 +36,10 @@ class Clock:
         self.marks.setdefault(name, self.now())
 
     def step(self, loss: float) -> None:
-        """An optimizer step ended. The peak of memory is that of training: what comes after the last step does not count."""
+        """An optimizer step ended.
+
+        The peak of memory is that of training: what comes after the last step does not count.
+        """
         self.steps.append(self.now())
         self.losses.append(loss)
         self.peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,10 +1,12 @@
-"""The other side of ``bench/training_peer.py``: the SDXL LoRA script of diffusers, its text unchanged, with a clock on it.
+"""The other side of ``bench/training_peer.py``: the SDXL LoRA script of diffusers, its text unchanged, with a clock on
+it.
 
     python diffusers_script.py SCRIPT [--draws FILE] ARGUMENTS OF THE SCRIPT...
 
-Runs in the script's own environment. The last line of standard output is one line of JSON. The clock hangs on what the script calls: its ``Accelerator``,
-``load_dataset``, and ``Accelerator.log`` after each step. With ``--draws`` the photos' order, noise, times and the LoRA's start come from twinloop's trainer
-(`our_sdxl.py` writes them) and the autoencoder answers its mean, so that both programs do the same sums.
+Runs in the script's own environment. The last line of standard output is one line of JSON. The clock hangs on what the
+script calls: its ``Accelerator``, ``load_dataset``, and ``Accelerator.log`` after each step. With ``--draws`` the
+photos' order, noise, times and the LoRA's start come from twinloop's trainer (`our_sdxl.py` writes them) and the
+autoencoder answers its mean, so that both programs do the same sums.
 """
 
 from __future__ import annotations

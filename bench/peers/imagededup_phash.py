@@ -1,10 +1,11 @@
-"""imagededup's own near-duplicate search over a folder, for bench/near_duplicates.py; runs in a virtual environment of its own.
+"""imagededup's own near-duplicate search over a folder, for bench/near_duplicates.py; runs in a virtual environment of
+its own.
 
     python imagededup_phash.py FOLDER
 
-Prints JSON: ``encode_s`` and ``search_s`` (processor seconds of one process), ``files``, ``duplicates`` (file -> files), ``version``.
-Only its CNN needs torch and torchvision, but its package imports them at the top. Where they are not installed, the modules that hold the
-CNN are stood in for by empty ones; its hashing and search run as they are.
+Prints JSON: ``encode_s`` and ``search_s`` (processor seconds of one process), ``files``, ``duplicates`` (file ->
+files), ``version``. Only its CNN needs torch and torchvision, but its package imports them at the top. Where they are
+not installed, the modules that hold the CNN are stood in for by empty ones; its hashing and search run as they are.
 """
 
 from __future__ import annotations
@@ -49,11 +50,15 @@ def main(folder: Path) -> None:
     print(
         json.dumps(
             {
-                "version": version("imagededup"), "files": len(files), "readable": len(readable), "encode_s": hashed - began,
-                "search_s": done - hashed, "duplicates": {name: sorted(others) for name, others in found.items()},
+                "version": version("imagededup"),
+                "files": len(files),
+                "readable": len(readable),
+                "encode_s": hashed - began,
+                "search_s": done - hashed,
+                "duplicates": {name: sorted(others) for name, others in found.items()},
             }
         )
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

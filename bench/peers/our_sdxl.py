@@ -1,10 +1,11 @@
 """Our side of ``bench/training_peer.py``, in a process of its own; one line of JSON at the end.
 
-    our_sdxl.py train MODEL PHOTOS STEPS BATCH RESOLUTION PRECISION HOME [--preset-lora] [--checkpointing on|off] [--draws FILE]
-    our_sdxl.py generate MODEL RESOLUTION PRECISION LORA [--images STEPS,PROMPTS,SEEDS]
+    our_sdxl.py train MODEL PHOTOS STEPS BATCH RESOLUTION PRECISION HOME [--preset-lora] [--checkpointing on|off]
+    [--draws FILE] our_sdxl.py generate MODEL RESOLUTION PRECISION LORA [--images STEPS,PROMPTS,SEEDS]
 
-The LoRA has rank 16 and sits on the attention projections, as the script's does; with ``--preset-lora`` it is that of the preset. ``--draws`` also writes what the
-training draws (photos, noise, times, the LoRA's start), for `diffusers_script.py`.
+The LoRA has rank 16 and sits on the attention projections, as the script's does; with ``--preset-lora`` it is that of
+the preset. ``--draws`` also writes what the training draws (photos, noise, times, the LoRA's start), for
+`diffusers_script.py`.
 """
 
 from __future__ import annotations
@@ -32,15 +33,30 @@ def settings_of(args: argparse.Namespace) -> TrainingSettings:
 
     rank = 32 if args.preset_lora else RANK
     return TrainingSettings(
-        "sdxl", args.steps, rank, float(rank), 1e-4, args.batch, args.resolution, 0, schedule="constant", warmup_steps=0, min_snr_gamma=0.0,
-        caption_dropout=0.0, checkpoint_every=500, gradient_checkpointing={"on": True, "off": False}.get(args.checkpointing),
-    )  # fmt: skip
+        "sdxl",
+        args.steps,
+        rank,
+        float(rank),
+        1e-4,
+        args.batch,
+        args.resolution,
+        0,
+        schedule="constant",
+        warmup_steps=0,
+        min_snr_gamma=0.0,
+        caption_dropout=0.0,
+        checkpoint_every=500,
+        gradient_checkpointing={"on": True, "off": False}.get(args.checkpointing),
+    )
 
 
 def train(
     model: str, photos: Path, settings: TrainingSettings, precision: str, home: Path, targets: tuple[str, ...]
 ) -> int:
-    """Train once; the clock has the moments and the losses of single steps. Returns the peak of memory that was forecast for a GPU, in bytes; 0 = none."""
+    """Train once; the clock has the moments and the losses of single steps.
+
+    Returns the peak of memory that was forecast for a GPU, in bytes; 0 = none.
+    """
     import json
     from dataclasses import replace
 

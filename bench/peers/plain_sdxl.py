@@ -1,4 +1,5 @@
-"""The loop that the diffusers documentation leads to, nothing of twinloop in it: the other side of ``bench/training_peer.py`` where the script is not at hand.
+"""The loop that the diffusers documentation leads to, nothing of twinloop in it: the other side of
+``bench/training_peer.py`` where the script is not at hand.
 
 plain_sdxl.py train MODEL PHOTOS STEPS BATCH RESOLUTION PRECISION HOME
 plain_sdxl.py generate MODEL RESOLUTION PRECISION LORA [--images STEPS,PROMPTS,SEEDS]
@@ -93,9 +94,14 @@ def generate(model: str, size: int, dtype: torch.dtype, lora: Path, images: tupl
     for number in range(prompts):
         for seed in range(seeds):
             pipeline(
-                f"{CAPTION} smiling {'a ' * number}", negative_prompt="blurry", num_inference_steps=steps, guidance_scale=5.0, width=size,
-                height=size, generator=torch.Generator("cpu").manual_seed(100 + seed),
-            )  # fmt: skip
+                f"{CAPTION} smiling {'a ' * number}",
+                negative_prompt="blurry",
+                num_inference_steps=steps,
+                guidance_scale=5.0,
+                width=size,
+                height=size,
+                generator=torch.Generator("cpu").manual_seed(100 + seed),
+            )
     seconds = time.perf_counter() - begun
     begun = time.perf_counter()
     pipeline.unload_lora_weights()

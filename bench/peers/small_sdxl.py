@@ -1,7 +1,8 @@
-"""An SDXL in its true proportions, with random weights and an eighth of the widths: each part takes about its real share of a step.
+"""An SDXL in its true proportions, with random weights and an eighth of the widths: each part takes about its real
+share of a step.
 
-The denoiser has SDXL's levels and its 70 transformer layers, the autoencoder SDXL's layout, so that encoding a picture costs about three
-quarters of the denoiser's forward pass, as 4.88 and 6.76 TFLOP do at 1024 pixels.
+The denoiser has SDXL's levels and its 70 transformer layers, the autoencoder SDXL's layout, so that encoding a picture
+costs about three quarters of the denoiser's forward pass, as 4.88 and 6.76 TFLOP do at 1024 pixels.
 """
 
 from __future__ import annotations
@@ -30,10 +31,15 @@ def build_small_sdxl(folder: Path) -> Path:
     write_tokenizer(folder / "tokenizer", WORDS, TOKENS)
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     pipeline = StableDiffusionXLPipeline(
-        vae=_vae(), text_encoder=_text(len(tokenizer), WIDTHS[0], 12, 4), text_encoder_2=_text(len(tokenizer), WIDTHS[1], 32, 5, projection=True),
-        tokenizer=tokenizer, tokenizer_2=tokenizer, unet=_unet(), scheduler=EulerDiscreteScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012),
+        vae=_vae(),
+        text_encoder=_text(len(tokenizer), WIDTHS[0], 12, 4),
+        text_encoder_2=_text(len(tokenizer), WIDTHS[1], 32, 5, projection=True),
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        unet=_unet(),
+        scheduler=EulerDiscreteScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012),
         add_watermarker=False,
-    )  # fmt: skip
+    )
     pipeline.save_pretrained(folder, safe_serialization=True)
     return folder
 
@@ -43,12 +49,20 @@ def _unet() -> Any:
 
     make: Any = UNet2DConditionModel
     return make(
-        sample_size=128, block_out_channels=(40, 80, 160), attention_head_dim=(5, 10, 20), norm_num_groups=8,
+        sample_size=128,
+        block_out_channels=(40, 80, 160),
+        attention_head_dim=(5, 10, 20),
+        norm_num_groups=8,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"), layers_per_block=2, transformer_layers_per_block=(1, 2, 10),
-        cross_attention_dim=sum(WIDTHS), use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=32,
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=2,
+        transformer_layers_per_block=(1, 2, 10),
+        cross_attention_dim=sum(WIDTHS),
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=32,
         projection_class_embeddings_input_dim=6 * 32 + WIDTHS[1],
-    )  # fmt: skip
+    )
 
 
 def _vae() -> Any:
@@ -56,16 +70,31 @@ def _vae() -> Any:
 
     make: Any = AutoencoderKL
     return make(
-        block_out_channels=(16, 32, 64, 64), down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, layers_per_block=2,
-        latent_channels=4, norm_num_groups=8, sample_size=1024, scaling_factor=0.13025,
-    )  # fmt: skip
+        block_out_channels=(16, 32, 64, 64),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=2,
+        latent_channels=4,
+        norm_num_groups=8,
+        sample_size=1024,
+        scaling_factor=0.13025,
+    )
 
 
 def _text(vocabulary: int, width: int, layers: int, heads: int, *, projection: bool = False) -> Any:
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     config = CLIPTextConfig(
-        vocab_size=vocabulary, hidden_size=width, intermediate_size=4 * width, projection_dim=width, num_hidden_layers=layers, num_attention_heads=heads,
-        max_position_embeddings=TOKENS, hidden_act="gelu", bos_token_id=vocabulary - 2, eos_token_id=vocabulary - 1, pad_token_id=vocabulary - 1,
-    )  # fmt: skip
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        projection_dim=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=TOKENS,
+        hidden_act="gelu",
+        bos_token_id=vocabulary - 2,
+        eos_token_id=vocabulary - 1,
+        pad_token_id=vocabulary - 1,
+    )
     return (CLIPTextModelWithProjection if projection else CLIPTextModel)(config)

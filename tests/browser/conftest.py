@@ -56,7 +56,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if CHROMIUM is None:
                 item.add_marker(
                     pytest.mark.skip(
-                        reason="Chromium is not installed, so the page was not opened in a browser (apt-get install chromium)"
+                        reason=(
+                            "Chromium is not installed, so the page was not opened in a browser (apt-get install"
+                            " chromium)"
+                        )
                     )
                 )
 
@@ -155,7 +158,9 @@ def visit(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..
 
 
 def command_that_ends(page: Any, path: str, state: str) -> None:
-    """The command that the page starts with ``path`` runs until it is asked about, and has ended then; nothing is really started."""
+    """The command that the page starts with ``path`` runs until it is asked about, and has ended then; nothing is
+    really started.
+    """
     argv = ["twinloop", "vault", path.rsplit("/", 1)[-1]]
     job = {
         "id": 99,
@@ -170,7 +175,9 @@ def command_that_ends(page: Any, path: str, state: str) -> None:
 
 
 def left_before_it_came(page: Any, part: str, asks: str, other: str) -> Any:
-    """Go to ``part``, whose first request (a pattern of addresses) is held back, and on to ``other`` meanwhile; the request, to be let go."""
+    """Go to ``part``, whose first request (a pattern of addresses) is held back, and on to ``other`` meanwhile; the
+    request, to be let go.
+    """
     late: list[Any] = []
     page.route(asks, lambda route: late.append(route))
     page.evaluate(f"location.hash = '#/{part}'")
@@ -192,7 +199,9 @@ def picture(page: Any, name: str) -> None:
 
 @pytest.fixture(scope="session")
 def rendered_vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory with a vault of rendered photos of three people; the one with most is ``mira``, and prepared."""
+    """A working directory with a vault of rendered photos of three people; the one with most is
+    ``mira``, and prepared.
+    """
     root = tmp_path_factory.mktemp("rendered")
     for name, seed, count in (("holiday", 7, 24), ("phone", 11, 12), ("old", 23, 12)):
         write_photo_set(root / "photos" / name, seed=seed, count=count, size=320)

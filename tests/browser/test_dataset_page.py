@@ -103,10 +103,12 @@ def test_what_was_typed_stays_until_it_is_saved(vault_home: Path, visit: Callabl
             page.get_by_text("Nothing was changed").wait_for()
             assert second.input_value() == "ohwx mira, typed 1" and edits(vault_home) == {}
         second.evaluate(
-            "area => area.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', isComposing: true, bubbles: true, cancelable: true}))"
+            "area => area.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', isComposing: true, bubbles: true,"
+            " cancelable: true}))"
         )
         second.evaluate(
-            "area => area.dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape', isComposing: true, bubbles: true}))"
+            "area => area.dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape', isComposing: true, bubbles:"
+            " true}))"
         )
         assert second.input_value() == "ohwx mira, typed 1" and edits(vault_home) == {}, "an input method was at work"
         second.press("Enter")
@@ -136,7 +138,8 @@ def test_a_caption_that_was_changed_elsewhere_is_shown_beside_what_was_typed(
         area = row.get_by_role("textbox")
         edit = {"before": area.input_value(), "after": "from elsewhere"}
         status = page.evaluate(
-            "async edits => (await fetch('/api/dataset/captions', {method: 'POST', headers: {'content-type': 'application/json'}, body: JSON.stringify({person: 'p001', edits})})).status",
+            "async edits => (await fetch('/api/dataset/captions', {method: 'POST', headers: {'content-type':"
+            " 'application/json'}, body: JSON.stringify({person: 'p001', edits})})).status",
             {row.get_attribute("data-photo"): edit},
         )
         assert status == 200
@@ -258,7 +261,8 @@ def test_thousands_of_captions_do_not_hold_the_page_up(vault_home: Path, visit: 
             lambda route: route.fulfill(body="<svg xmlns='http://www.w3.org/2000/svg'/>", content_type="image/svg+xml"),
         )
         page.evaluate(
-            "window.long = []; new PerformanceObserver((list) => long.push(...list.getEntries().map((e) => e.duration))).observe({type: 'longtask'})"
+            "window.long = []; new PerformanceObserver((list) => long.push(...list.getEntries().map((e) =>"
+            " e.duration))).observe({type: 'longtask'})"
         )
         page.evaluate("location.hash = '#/dataset?person=p001&view=captions'")
         rows = page.locator("table.captions tbody tr")

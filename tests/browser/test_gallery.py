@@ -40,7 +40,8 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 SCROLL = """async () => {
   const list = document.querySelector('.grid'), built = [], shown = [];
-  new MutationObserver((changes) => built.push(changes.reduce((sum, change) => sum + change.addedNodes.length, 0))).observe(list, {childList: true, subtree: true});
+  const count = (changes) => built.push(changes.reduce((sum, change) => sum + change.addedNodes.length, 0));
+  new MutationObserver(count).observe(list, {childList: true, subtree: true});
   for (let top = 0; top < list.scrollHeight; top += 2400) {
     list.scrollTop = top;
     await new Promise(requestAnimationFrame);

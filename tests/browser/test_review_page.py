@@ -177,7 +177,8 @@ def test_without_the_key_and_from_elsewhere(waiting: Path, visit: Callable[..., 
         )
         inside.goto("http://evil.example/")
         status = inside.evaluate(
-            """async (url) => { try { const r = await fetch(url, {method: 'POST', mode: 'no-cors', credentials: 'include', headers: {'content-type': 'text/plain'},
+            """async (url) => { try { const r = await fetch(url, {method: 'POST', mode: 'no-cors',
+            credentials: 'include', headers: {'content-type': 'text/plain'},
             body: '{"run": "outputs/ana", "iteration": 1}'}); return r.type; } catch (error) { return 'refused'; } }""",
             f"{base}api/review/finish",
         )

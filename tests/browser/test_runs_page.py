@@ -15,10 +15,19 @@ from tests.functional.console import configuration
 from twinloop.nano.world.photos import write_photo_set
 
 NANO_RUN = {
-    "person_name": "mira", "person_trigger": "ohwx woman", "base_model": "nano", "models_dir": "nano", "max_iterations": 1, "generation": {"num_per_gap": 1, "num_inference_steps": 4},
-    "training": {"preset": "nano", "steps": 240, "batch_size": 1, "checkpoint_every": 5}, "panel": {"images": 4}, "analysis": {"facets": ["face_angle"]},
-    "dataset_dir": "photos", "output_dir": "outputs/mira/bootstrap", "lora_output_dir": "outputs/mira/loras",
-}  # fmt: skip
+    "person_name": "mira",
+    "person_trigger": "ohwx woman",
+    "base_model": "nano",
+    "models_dir": "nano",
+    "max_iterations": 1,
+    "generation": {"num_per_gap": 1, "num_inference_steps": 4},
+    "training": {"preset": "nano", "steps": 240, "batch_size": 1, "checkpoint_every": 5},
+    "panel": {"images": 4},
+    "analysis": {"facets": ["face_angle"]},
+    "dataset_dir": "photos",
+    "output_dir": "outputs/mira/bootstrap",
+    "lora_output_dir": "outputs/mira/loras",
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,7 @@
-"""Real photos for the contracts. They lie beside the repository; without them the real detectors are skipped, loudly."""
+"""Real photos for the contracts.
+
+They lie beside the repository; without them the real detectors are skipped, loudly.
+"""
 
 from __future__ import annotations
 

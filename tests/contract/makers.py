@@ -21,9 +21,10 @@ NAMES = ("fake", "diffusers-tiny-vae", "diffusers-full-vae")
 EXTERNAL = ("kohya", "ai-toolkit")
 """Trainers alone: other programs, here their stand-ins.
 
-``DistributedTrainer`` is missing: it starts two processes that import torch for every training, and the contract trains 16 times, which takes minutes
-where everything else here takes seconds. tests/unit/adapters/trainers/distributed/test_distributed_trainer.py holds it against one process, also where it
-was interrupted.
+``DistributedTrainer`` is missing: it starts two processes that import torch for every training, and the contract trains
+16 times, which takes minutes where everything else here takes seconds.
+tests/unit/adapters/trainers/distributed/test_distributed_trainer.py holds it against one process, also where it was
+interrupted.
 """
 SIZE = 64
 

@@ -1,7 +1,8 @@
-"""One training step of each family as its makers' and diffusers' public training scripts define it, written out plainly.
+"""One training step of each family as its makers' and diffusers' public training scripts define it, written out
+plainly.
 
-Each reference goes from pixels and captions to the denoiser's call and the target with the plain pipeline's own helpers and formulas of its
-own; nothing of this program's families is used. Sources: docs/parity.md.
+Each reference goes from pixels and captions to the denoiser's call and the target with the plain pipeline's own helpers
+and formulas of its own; nothing of this program's families is used. Sources: docs/parity.md.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """What both sides start from: (n, 3, H, W) pixels in -1..1, captions, (n,) times of the scheduler, (n, c, h, w) noise."""
+    """What both sides start from: (n, 3, H, W) pixels in -1..1, captions, (n,) times of the scheduler, (n, c, h, w)
+    noise.
+    """
 
     pipeline: Any
     pixels: Tensor
@@ -113,10 +116,14 @@ def _flux(given: Given) -> Step:
     )
     helpers: Any = diffusers.FluxPipeline
     call = {
-        "hidden_states": helpers._pack_latents(noisy, n, channels, height, width), "timestep": given.times / 1000, "guidance": torch.ones(n),
-        "pooled_projections": pooled, "encoder_hidden_states": words, "txt_ids": text_ids,
+        "hidden_states": helpers._pack_latents(noisy, n, channels, height, width),
+        "timestep": given.times / 1000,
+        "guidance": torch.ones(n),
+        "pooled_projections": pooled,
+        "encoder_hidden_states": words,
+        "txt_ids": text_ids,
         "img_ids": helpers._prepare_latent_image_ids(n, height // 2, width // 2, "cpu", torch.float32),
-    }  # fmt: skip
+    }
     return Step(clean, call, target, lambda made: helpers._unpack_latents(made, height * 8, width * 8, 8))
 
 
@@ -128,9 +135,13 @@ def _flux2(given: Given, guidance: Tensor | None, words: Tensor, text_ids: Tenso
     noisy, target = _flow(given, clean)
     places = helpers._prepare_latent_ids(clean)
     call = {
-        "hidden_states": helpers._pack_latents(noisy), "timestep": given.times / 1000, "guidance": guidance, "encoder_hidden_states": words,
-        "txt_ids": text_ids, "img_ids": places,
-    }  # fmt: skip
+        "hidden_states": helpers._pack_latents(noisy),
+        "timestep": given.times / 1000,
+        "guidance": guidance,
+        "encoder_hidden_states": words,
+        "txt_ids": text_ids,
+        "img_ids": places,
+    }
     return Step(clean, call, target, lambda made: helpers._unpack_latents_with_ids(made, places))
 
 
@@ -178,6 +189,13 @@ def _qwen_image(given: Given) -> Step:
 
 
 REFERENCES: Mapping[str, Callable[[Given], Step]] = {
-    "sd15": _sd15, "sdxl": _sdxl, "sd35": _sd35, "flux": _flux, "flux-kontext": _flux, "flux2": _flux2_dev, "flux2-klein": _flux2_klein,
-    "zimage": _zimage, "qwen-image": _qwen_image,
-}  # fmt: skip
+    "sd15": _sd15,
+    "sdxl": _sdxl,
+    "sd35": _sd35,
+    "flux": _flux,
+    "flux-kontext": _flux,
+    "flux2": _flux2_dev,
+    "flux2-klein": _flux2_klein,
+    "zimage": _zimage,
+    "qwen-image": _qwen_image,
+}

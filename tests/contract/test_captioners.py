@@ -15,8 +15,10 @@ from twinloop.ports import Captioner
 from twinloop.wiring import build_captioner
 
 BUILDERS: dict[str, Callable[[Path], Path]] = {
-    "wd14": captioner_models.build_tagger, "blip": captioner_models.build_blip, "florence2": captioner_models.build_florence2,
-}  # fmt: skip
+    "wd14": captioner_models.build_tagger,
+    "blip": captioner_models.build_blip,
+    "florence2": captioner_models.build_florence2,
+}
 
 
 @pytest.fixture(scope="module", params=list(BUILDERS))

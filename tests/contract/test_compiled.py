@@ -1,7 +1,8 @@
 """Every family's blocks compiled: the same pictures, and no LoRA, batch or prompt that comes later is compiled anew.
 
-PyTorch's ``eager`` backend captures, guards and counts as every other one does and computes with the same kernels as without, so that
-results have to agree to the last bit. What a compiler of kernels makes of the same graphs is another test (`test_compiled_training`).
+PyTorch's ``eager`` backend captures, guards and counts as every other one does and computes with the same kernels as
+without, so that results have to agree to the last bit. What a compiler of kernels makes of the same graphs is another
+test (`test_compiled_training`).
 """
 
 from __future__ import annotations
@@ -104,7 +105,10 @@ def test_a_lora_that_is_exchanged_is_not_compiled_for(ready: Ready) -> None:
 
 @pytest.mark.parametrize("ready", ["sdxl", "zimage", "qwen-image"], indirect=True)
 def test_several_at_once_are_compiled_for_once(ready: Ready) -> None:
-    """One family for each way of joining texts. A single picture is a case of its own, and so are texts that are filled up to one length."""
+    """One family for each way of joining texts.
+
+    A single picture is a case of its own, and so are texts that are filled up to one length.
+    """
     plain = ready.pictures(ready.loras[0], 2)
     ready.pictures(ready.loras[0], compile=REGIONAL)
     before = compiled()

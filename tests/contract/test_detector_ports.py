@@ -238,7 +238,9 @@ class TestMeasurers:
     def test_calm_mouths_and_grimaces_are_no_smiles(
         self, measurer: Measurer, yunet: FaceDetector, photo: Photo
     ) -> None:
-        """Raised by a beard (mouthSmile 0.51 to 0.61) or by effort (0.51 to 0.94); the smiles beside them are still told."""
+        """Raised by a beard (mouthSmile 0.51 to 0.61) or by effort (0.51 to 0.94); the smiles beside them are still
+        told.
+        """
         names = [f"lfw/Kofi_Annan/Kofi_Annan_{n:04d}.jpg" for n in (5, 11, 12, 14, 19)]
         names += [f"lfw/Serena_Williams/Serena_Williams_{n:04d}.jpg" for n in (1, 7, 8, 11, 28)]
         for name in names:

@@ -1,4 +1,6 @@
-"""Dropout over every family of base models, on a tiny model with random weights: pictures that go through at once or one by one lose the same."""
+"""Dropout over every family of base models, on a tiny model with random weights: pictures that go through at once or
+one by one lose the same.
+"""
 
 from __future__ import annotations
 

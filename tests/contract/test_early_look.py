@@ -1,4 +1,6 @@
-"""A look at unfinished images, over the fake and every family of base models: what it sees, whom it stops, and that the others are what they would be."""
+"""A look at unfinished images, over the fake and every family of base models: what it sees, whom it stops, and that the
+others are what they would be.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ SETTINGS = replace(GENERATION, steps=5, batch_size=3)
 SHOTS = shots(4)
 """A batch of three and one of one."""
 ROUNDING = 2
-"""Grey levels that a picture may differ by, in float32, when its neighbours are gone: matrix products of fewer rows add up in another order."""
+"""Grey levels that a picture may differ by, in float32, when its neighbours are gone: matrix products of fewer rows add
+up in another order."""
 
 
 @pytest.fixture(scope="module", params=[FAKE, *sorted(FAMILIES)])

@@ -1,4 +1,6 @@
-"""Models that change photos as a prompt says, each on a tiny one with random weights: the same picture as with plain diffusers, to the last bit."""
+"""Models that change photos as a prompt says, each on a tiny one with random weights: the same picture as with plain
+diffusers, to the last bit.
+"""
 
 from __future__ import annotations
 
@@ -126,9 +128,8 @@ def test_a_photo_is_seen_once_with_each_text(editor: Editor) -> None:
     pictures(generator, editor.shot(0), editor.shot(0, seed=7))
     assert generator._base.prompts.encoded == before
     pictures(generator, editor.shot(3))
-    assert generator._base.prompts.encoded - before == (
-        2 if editor.editing.encode is not None else 0
-    )  # the prompt and the negative one
+    # the prompt and the negative one
+    assert generator._base.prompts.encoded - before == (2 if editor.editing.encode is not None else 0)
 
 
 def test_neighbours_in_a_batch_do_not_matter(editor: Editor) -> None:

@@ -1,4 +1,5 @@
-"""Every family of base models through the real code, on a tiny model with random weights: cache, train, kill and go on, write, read, generate.
+"""Every family of base models through the real code, on a tiny model with random weights: cache, train, kill and go on,
+write, read, generate.
 
 No mocks; a guard on the sockets proves that nothing asks the network.
 """
@@ -41,7 +42,8 @@ from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
 SETTINGS = replace(TRAINING, rank=4, alpha=8.0, steps=4, caption_dropout=0.3)
 """alpha is twice the rank: a file that loses it shows, and halving no half-precision number rounds."""
 READ_BY_DIFFUSERS = ("sd15", "sdxl", "flux2", "flux2-klein", "zimage", "qwen-image", "qwen-image-edit")
-"""Families whose copy plain diffusers reads too; Flux's only in full size, SD 3.5's not at all (ComfyUI and kohya read both)."""
+"""Families whose copy plain diffusers reads too; Flux's only in full size, SD 3.5's not at all (ComfyUI and kohya read
+both)."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -98,7 +100,9 @@ def test_the_folder_tells_its_family(trained: Trained) -> None:
 
 
 def test_all_that_a_step_needs_lies_where_the_denoiser_does(trained: Trained, tmp_path: Path) -> None:
-    """On the meta device, which takes nothing from main memory, as little as a GPU would: what is left behind there is an error."""
+    """On the meta device, which takes nothing from main memory, as little as a GPU would: what is left behind there is
+    an error.
+    """
     meta = torch.device("meta")
     settings = replace(SETTINGS, trigger="ohwx ana", class_word="woman", output_preservation=0.5, face_weight=2.0)
     photos = [replace(photo, face=Box(0.2, 0.2, 0.6, 0.6)) for photo in trained.photos]

@@ -1,4 +1,6 @@
-"""A denoiser from a ``.gguf`` file: it answers as its float model does, a LoRA trains on it, and what cannot be read is said."""
+"""A denoiser from a ``.gguf`` file: it answers as its float model does, a LoRA trains on it, and what cannot be read is
+said.
+"""
 
 from __future__ import annotations
 

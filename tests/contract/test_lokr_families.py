@@ -1,4 +1,6 @@
-"""LoKr over every family of base models, on a tiny model with random weights: train, kill and go on, write, read, wear, and plain diffusers."""
+"""LoKr over every family of base models, on a tiny model with random weights: train, kill and go on, write, read, wear,
+and plain diffusers.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,9 @@ def test_killed_and_called_again_same_bytes(trained: Trained, tmp_path: Path) ->
 
 
 def test_every_target_is_trained(trained: Trained) -> None:
-    """Pairs for a small rank, whole matrices for a huge one; and what the loss reaches has moved from its start at zero."""
+    """Pairs for a small rank, whole matrices for a huge one; and what the loss reaches has moved from its start at
+    zero.
+    """
     for file, part, other in ((trained.pairs, "w2_b", "w2"), (trained.whole, "w2", "w2_b")):
         tensors = load_file(file)
         for target in trained.family.targets:
@@ -188,9 +192,8 @@ def test_plain_diffusers_wears_the_same_where_it_reads_lokr(trained: Trained) ->
         for name, layer in found.items():
             assert isinstance(layer, Kronecker)
             worn = getattr(pipeline, trained.family.denoiser).get_submodule(name).get_delta_weight("ana")
-            assert torch.allclose(worn.float(), torch.from_numpy(layer.delta()).float(), atol=1e-3), (
-                name
-            )  # the scale was rounded into half precision
+            # the scale was rounded into half precision
+            assert torch.allclose(worn.float(), torch.from_numpy(layer.delta()).float(), atol=1e-3), name
         pipeline.unload_lora_weights()
 
 

@@ -1,4 +1,7 @@
-"""Texts beyond one chunk of CLIP, in the families whose words come from it alone: read, drawn and trained. A chunk of the tiny models is 14 tokens."""
+"""Texts beyond one chunk of CLIP, in the families whose words come from it alone: read, drawn and trained.
+
+A chunk of the tiny models is 14 tokens.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,9 @@ def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def chunk_by_chunk(pipeline: Any, text: str) -> dict[str, Any]:
-    """What a text comes to, one chunk after the other: words of known tokens only, so that a chunk is so many of them."""
+    """What a text comes to, one chunk after the other: words of known tokens only, so that a
+    chunk is so many of them.
+    """
     tokenizers = [pipeline.tokenizer, getattr(pipeline, "tokenizer_2", None)]
     encoders = [pipeline.text_encoder, getattr(pipeline, "text_encoder_2", None)]
     words, said, pooled = text.split(), [], None
@@ -170,7 +175,9 @@ def test_a_picture_does_not_depend_on_how_long_its_neighbours_prompts_are(tiny: 
 def test_in_half_precision_neighbours_of_another_length_change_nothing(
     tiny: TinyBase, from_photo: bool, tmp_path: Path
 ) -> None:
-    """Words that are said over again for a neighbour's sake would be rounded otherwise; redrawn pictures as new ones."""
+    """Words that are said over again for a neighbour's sake would be rounded otherwise; redrawn
+    pictures as new ones.
+    """
     half = DiffusersGenerator(BaseChoice(str(tiny.base), "cpu", "bfloat16"), tiny.family)
     drawn = np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)
 
@@ -200,9 +207,15 @@ def test_it_is_the_picture_of_the_plain_pipeline_with_these_words(tiny: TinyBase
     wanted["prompt_embeds"] = torch.cat([wanted["prompt_embeds"]] * 3, 1)
     unwanted["prompt_embeds"] = torch.cat([unwanted["prompt_embeds"]] * 2, 1)
     made = pipeline(
-        **wanted, **{f"negative_{name}": part for name, part in unwanted.items()}, num_inference_steps=GENERATION.steps,
-        guidance_scale=GENERATION.guidance, width=SIZE, height=SIZE, output_type="np", generator=torch.Generator().manual_seed(shot.seed),
-    ).images[0]  # fmt: skip
+        **wanted,
+        **{f"negative_{name}": part for name, part in unwanted.items()},
+        num_inference_steps=GENERATION.steps,
+        guidance_scale=GENERATION.guidance,
+        width=SIZE,
+        height=SIZE,
+        output_type="np",
+        generator=torch.Generator().manual_seed(shot.seed),
+    ).images[0]
     ours = pictures(tiny, [shot])[shot.key]
     assert apart(ours, np.asarray((made * 255).round(), np.uint8)) <= ROUNDING
 

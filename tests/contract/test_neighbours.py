@@ -1,4 +1,7 @@
-"""The approximate index behind `NeighbourSearch`: nearly all neighbours, the same ones each time. Skipped, loudly, without the extra ``large``."""
+"""The approximate index behind `NeighbourSearch`: nearly all neighbours, the same ones each time.
+
+Skipped, loudly, without the extra ``large``.
+"""
 
 from __future__ import annotations
 

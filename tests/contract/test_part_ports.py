@@ -1,4 +1,6 @@
-"""What every part detector and every measurer must do whatever its weights are: those from files, and Ultralytics' networks with random ones."""
+"""What every part detector and every measurer must do whatever its weights are: those from files, and Ultralytics'
+networks with random ones.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A LoRA trained on quantised weights (QLoRA): the loss falls, a killed training resumes to the same bytes, the file fits the float base."""
+"""A LoRA trained on quantised weights (QLoRA): the loss falls, a killed training resumes to the same bytes, the file
+fits the float base.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""LoRAs on text encoders, of every family that has ones to adapt: train, kill and go on, write, read in plain diffusers, take off."""
+"""LoRAs on text encoders, of every family that has ones to adapt: train, kill and go on, write, read in plain
+diffusers, take off.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,25 @@ from twinloop.loras.write import as_tensors, named_layers  # noqa: E402
 from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
 
 SETTINGS = replace(
-    TRAINING, rank=4, alpha=8.0, steps=4, caption_dropout=0.3, keep_trigger=False, trigger="ohwx ana", class_word="woman", output_preservation=0.5,
-    ema_decay=0.5, text_encoder=True, text_encoder_learning_rate=0.04, text_encoder_share=0.75,
-)  # fmt: skip
+    TRAINING,
+    rank=4,
+    alpha=8.0,
+    steps=4,
+    caption_dropout=0.3,
+    keep_trigger=False,
+    trigger="ohwx ana",
+    class_word="woman",
+    output_preservation=0.5,
+    ema_decay=0.5,
+    text_encoder=True,
+    text_encoder_learning_rate=0.04,
+    text_encoder_share=0.75,
+)
 WITH_CLIP = ("flux", "sd15", "sd35", "sdxl")
 """Kontext is Flux in this."""
 READ_BY_DIFFUSERS = ("sd15", "sdxl")
-"""Families whose copy plain diffusers reads too: of Flux's names it knows those of models of full size, of SD 3.5's none."""
+"""Families whose copy plain diffusers reads too: of Flux's names it knows those of models of full size, of SD 3.5's
+none."""
 TEXTS = ("photo of ohwx ana smiling", "")
 
 
@@ -54,8 +68,9 @@ class Trained(TinyBase):
         pipeline = self.open().pipeline
         return {
             f"{part}.{name}": value.clone()
-            for part in self.family.text_encoders().prefixes for name, value in getattr(pipeline, part).state_dict().items()
-        }  # fmt: skip
+            for part in self.family.text_encoders().prefixes
+            for name, value in getattr(pipeline, part).state_dict().items()
+        }
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -96,9 +111,15 @@ def plain_picture(trained: Trained, lora: Path) -> ImageArray:
     pipeline.load_lora_weights(str(lora), adapter_name="ana")
     unwanted = {"negative_prompt": shot.negative_prompt} if family.guidance.negative else {}
     made = pipeline(
-        prompt=shot.prompt, num_inference_steps=GENERATION.steps, width=SIZE, height=SIZE, output_type="np",
-        generator=torch.Generator().manual_seed(shot.seed), **{family.guidance.argument: GENERATION.guidance}, **unwanted,
-    ).images[0]  # fmt: skip
+        prompt=shot.prompt,
+        num_inference_steps=GENERATION.steps,
+        width=SIZE,
+        height=SIZE,
+        output_type="np",
+        generator=torch.Generator().manual_seed(shot.seed),
+        **{family.guidance.argument: GENERATION.guidance},
+        **unwanted,
+    ).images[0]
     return np.asarray((made * 255).round(), np.uint8)
 
 
@@ -146,12 +167,15 @@ def test_killed_and_called_again_same_bytes(trained: Trained, tmp_path: Path) ->
 
 
 def test_every_layer_is_in_the_file_and_has_moved(trained: Trained) -> None:
-    """But those that nothing reads: SDXL takes the first encoder's words from the layer before the last, and no summary."""
+    """But those that nothing reads: SDXL takes the first encoder's words from the layer before the last, and no
+    summary.
+    """
     tensors = load_file(trained.lora)
     for encoder in trained.family.text_encoders().prefixes:
         for layer in (0, 1):
             for target in ENCODER_TARGETS:
-                place = f"{encoder}.text_model.encoder.layers.{layer}.{'mlp' if target.startswith('fc') else 'self_attn'}.{target}"
+                block = "mlp" if target.startswith("fc") else "self_attn"
+                place = f"{encoder}.text_model.encoder.layers.{layer}.{block}.{target}"
                 unread = trained.family.name == "sdxl" and encoder == "text_encoder" and layer == 1
                 assert bool(tensors[f"{place}.lora_B.weight"].any()) != unread, place
     texts = header_texts(trained.lora)
@@ -170,13 +194,16 @@ def comfyui_copy(path: Path, trained: Trained) -> None:
     """The same LoRA under the names of ComfyUI's models, as its nodes that save LoRAs write them."""
     adapter = understood(read_lora(trained.lora), trained.family.name)
     named = named_layers(adapter, Dialect.COMFYUI)
-    if (
-        adapter.family == "sd15"
-    ):  # its kohya names are diffusers', so that `named_layers` has no use for the original ones
+    # its kohya names are diffusers', so that `named_layers` has no use for the original ones
+    if adapter.family == "sd15":
         named = {
-            f"diffusion_model.{to_original(name.removeprefix('diffusion_model.'), 'sd15')}" if name.startswith("diffusion_model.") else name: layer
+            (
+                f"diffusion_model.{to_original(name.removeprefix('diffusion_model.'), 'sd15')}"
+                if name.startswith("diffusion_model.")
+                else name
+            ): layer
             for name, layer in named.items()
-        }  # fmt: skip
+        }
     path.write_bytes(file_bytes(*as_tensors(named, Dialect.COMFYUI, {})))
 
 

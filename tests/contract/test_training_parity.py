@@ -1,5 +1,5 @@
-"""A training step of every family against the reference scripts' formulas: the same photos, captions, times and noise give the same
-latents, the same call of the denoiser, the same target and the same loss.
+"""A training step of every family against the reference scripts' formulas: the same photos, captions, times and noise
+give the same latents, the same call of the denoiser, the same target and the same loss.
 
 docs/parity.md holds what was compared with which script, and where this program differs on purpose.
 """
@@ -131,7 +131,9 @@ def _listening(base: BaseModel) -> Any:
 
 
 def _loss(base: BaseModel, wanted: Step, answer: Any, drawn: StepNoise) -> float:
-    """The squared error, with min-SNR weights for epsilon and v models, as the scripts weigh it; a flow's errors all count the same."""
+    """The squared error, with min-SNR weights for epsilon and v models, as the scripts weigh it; a flow's errors all
+    count the same.
+    """
     error = (answer.float() - wanted.target.float()).square().mean(dim=[1, 2, 3])
     if base.family.flow:
         return float(error.mean())
@@ -212,19 +214,34 @@ def test_noise_targets_and_weights_are_those_of_diffusers(kind: dict[str, Any]) 
 
 PUBLISHED: dict[str, dict[str, Any]] = {
     "sd35": {"shift": 3.0},
-    "flux": {"shift": 3.0, "use_dynamic_shifting": True, "base_shift": 0.5, "max_shift": 1.15, "base_image_seq_len": 256, "max_image_seq_len": 4096},
+    "flux": {
+        "shift": 3.0,
+        "use_dynamic_shifting": True,
+        "base_shift": 0.5,
+        "max_shift": 1.15,
+        "base_image_seq_len": 256,
+        "max_image_seq_len": 4096,
+    },
     "zimage": {"shift": 6.0},
     "qwen-image": {
-        "shift": 1.0, "use_dynamic_shifting": True, "base_shift": 0.5, "max_shift": 0.9, "base_image_seq_len": 256, "max_image_seq_len": 8192,
-        "shift_terminal": 0.02, "time_shift_type": "exponential",
+        "shift": 1.0,
+        "use_dynamic_shifting": True,
+        "base_shift": 0.5,
+        "max_shift": 0.9,
+        "base_image_seq_len": 256,
+        "max_image_seq_len": 8192,
+        "shift_terminal": 0.02,
+        "time_shift_type": "exponential",
     },
-}  # fmt: skip
+}
 """What differs between the scheduler configurations that the models come with."""
 PUBLISHED["flux-kontext"] = PUBLISHED["flux2"] = PUBLISHED["flux2-klein"] = PUBLISHED["flux"]
 
 
 def _trainers_shift(name: str, height: int, width: int) -> float:
-    """sd-scripts' training_shift 3 and flux_shift; musubi-tuner's flux2_shift, qwen_shift and discrete_flow_shift 2 for Z-Image."""
+    """sd-scripts' training_shift 3 and flux_shift; musubi-tuner's flux2_shift, qwen_shift and discrete_flow_shift 2 for
+    Z-Image.
+    """
     if name in ("sd35", "zimage"):
         return 3.0 if name == "sd35" else 2.0
     tokens = height * width if name.startswith("flux2") else (height // 2) * (width // 2)
@@ -236,7 +253,9 @@ def _trainers_shift(name: str, height: int, width: int) -> float:
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
 @pytest.mark.parametrize("side", [512, 1024, 1536])
 def test_times_are_drawn_as_trainers_of_these_models_draw_them(name: str, side: int) -> None:
-    """A logistic-normal, shifted: a sample z of the normal distribution becomes sigmoid(z), then shift x s / (1 + (shift - 1) s)."""
+    """A logistic-normal, shifted: a sample z of the normal distribution becomes sigmoid(z), then shift x s / (1 +
+    (shift - 1) s).
+    """
     family = FAMILIES[name]
     cells = side // (16 if name.startswith("flux2") else 8)
     schedule = schedule_for(family, PUBLISHED[name])
@@ -260,7 +279,9 @@ def test_times_of_sd3_are_those_of_the_schedulers_table() -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(200, 100), (90, 160), (64, 64)])
 def test_sizes_told_to_sdxl_are_those_of_the_reference(width: int, height: int) -> None:
-    """Shorter side to the resolution, crop in the middle: original height and width, top and left of the crop, target height and width."""
+    """Shorter side to the resolution, crop in the middle: original height and width, top and left of the crop, target
+    height and width.
+    """
     factor = 64 / min(width, height)
     scaled_height, scaled_width = round(height * factor), round(width * factor)
     top, left = round((scaled_height - 64) / 2), round((scaled_width - 64) / 2)

@@ -1,4 +1,6 @@
-"""Tiny bases of the families under contract: opened, worn, trained on, and killed in a training, with no network at hand."""
+"""Tiny bases of the families under contract: opened, worn, trained on, and killed in a training, with no network at
+hand.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ def both_files(lora: Path) -> tuple[bytes, bytes]:
 
 @contextmanager
 def offline(photo_side: int) -> Iterator[pytest.MonkeyPatch]:
-    """No network, no times in files, and small photos for pipelines that bring every photo to a megapixel, which takes seconds even in a tiny model."""
+    """No network, no times in files, and small photos for pipelines that bring every photo to a megapixel, which takes
+    seconds even in a tiny model.
+    """
 
     def refuse(*arguments: Any, **_: Any) -> None:
         raise AssertionError(f"something asked the network: {arguments[1:]}")

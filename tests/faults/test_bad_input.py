@@ -91,9 +91,12 @@ def test_a_configuration_with_three_mistakes_names_all(photos: Path, capsys: pyt
     )
     said = twinloop(capsys, "run", "--config", config)
     refused(
-        said, "bootstrap_config.json: 3 mistakes", "max_iterations: ", "generaton: unknown field; did you mean 'generation'?",
+        said,
+        "bootstrap_config.json: 3 mistakes",
+        "max_iterations: ",
+        "generaton: unknown field; did you mean 'generation'?",
         "generation.guidance_scale: ",
-    )  # fmt: skip
+    )
     assert not Path("out").exists()
 
 
@@ -130,9 +133,11 @@ def test_wrong_numbers_are_named_by_their_flag(photos: Path, capsys: pytest.Capt
 
 def test_no_models_folder(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refused(
-        twinloop(capsys, "analyze", photos), "models: no such models folder", "yolov5l-face.pt (deepcam-cn/yolov5-face)",
+        twinloop(capsys, "analyze", photos),
+        "models: no such models folder",
+        "yolov5l-face.pt (deepcam-cn/yolov5-face)",
         "Not measured: face_angle (needs faces, pose)",
-    )  # fmt: skip
+    )
 
 
 def test_a_models_folder_without_models(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,6 @@
-"""Kill the loop at every journal boundary and around every file that appears; the resumed tree equals the undisturbed one."""
+"""Kill the loop at every journal boundary and around every file that appears; the resumed tree equals the undisturbed
+one.
+"""
 
 from __future__ import annotations
 

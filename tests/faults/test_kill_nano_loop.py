@@ -1,4 +1,6 @@
-"""Kill -9 at ten random file operations of a real run of the embedded world; the resumed tree equals the undisturbed one, byte for byte."""
+"""Kill -9 at ten random file operations of a real run of the embedded world; the resumed tree equals the undisturbed
+one, byte for byte.
+"""
 
 from __future__ import annotations
 
@@ -27,18 +29,37 @@ LONGEST = 300.0
 
 # the smallest run that still has everything: two rounds, real diffusion, real training, real detectors
 CONFIG = {
-    "person_name": "mira", "person_trigger": "ohwx woman", "base_model": "nano", "models_dir": "nano", "dataset_dir": "photos",
-    "output_dir": "out", "lora_output_dir": "loras", "max_iterations": 2,
-    "analysis": {"facets": ["setting"], "shares": {"setting": {"indoor": 0.0, "outdoor": 0.7, "studio": 0.0, "casual": 0.0}}},
+    "person_name": "mira",
+    "person_trigger": "ohwx woman",
+    "base_model": "nano",
+    "models_dir": "nano",
+    "dataset_dir": "photos",
+    "output_dir": "out",
+    "lora_output_dir": "loras",
+    "max_iterations": 2,
+    "analysis": {
+        "facets": ["setting"],
+        "shares": {"setting": {"indoor": 0.0, "outdoor": 0.7, "studio": 0.0, "casual": 0.0}},
+    },
     "generation": {"num_per_gap": 2, "num_inference_steps": 4, "batch_size": 2},
-    "validation": {"identity": False, "sharpness": "image", "blur_threshold": 0.0, "min_face_confidence": 0.0, "min_face_quality": 0.0, "min_brightness": 0.0, "max_brightness": 255.0},
+    "validation": {
+        "identity": False,
+        "sharpness": "image",
+        "blur_threshold": 0.0,
+        "min_face_confidence": 0.0,
+        "min_face_quality": 0.0,
+        "min_brightness": 0.0,
+        "max_brightness": 255.0,
+    },
     "training": {"preset": "nano", "steps": 5, "checkpoint_every": 2, "rank": 4, "batch_size": 2},
-    "panel": {"images": 2}, "stop": {"patience": 9, "approval_rounds": 9, "drift_rounds": 9},
-}  # fmt: skip
+    "panel": {"images": 2},
+    "stop": {"patience": 9, "approval_rounds": 9, "drift_rounds": 9},
+}
 
 
 class _Death:
-    """Kills the process that it listens in, before its ``further``-th operation on a file of the run after the ``moment``-th record.
+    """Kills the process that it listens in, before its ``further``-th operation on a file of the run after the
+    ``moment``-th record.
 
     What is counted is the run's own: the kill comes at the same place however fast the machine is.
     """

@@ -1,4 +1,6 @@
-"""kill -9 in the middle of a scan, and the same command again: the catalogue is that of an undisturbed scan, and no worker is left."""
+"""kill -9 in the middle of a scan, and the same command again: the catalogue is that of an undisturbed scan, and no
+worker is left.
+"""
 
 from __future__ import annotations
 

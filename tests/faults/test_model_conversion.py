@@ -1,4 +1,6 @@
-"""A conversion that is killed at any moment, or runs into a full disk, leaves the whole file or none, and the original as it was."""
+"""A conversion that is killed at any moment, or runs into a full disk, leaves the whole file or none, and the original
+as it was.
+"""
 
 from __future__ import annotations
 

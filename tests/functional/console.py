@@ -55,10 +55,19 @@ def python(script: str, *argv: object, cwd: Path) -> Said:
 def configuration(folder: Path, **changes: Any) -> Path:
     """A configuration on the fakes, relative to ``folder``."""
     data = {
-        "person_name": "ana", "person_trigger": "ohwx ana", "base_model": "fake", "models_dir": "fake", "dataset_dir": "photos",
-        "output_dir": "out", "lora_output_dir": "loras", "max_iterations": 2, "generation": {"num_per_gap": 2}, "panel": {"images": 4},
-        "training": {"steps": 3}, "stop": {"patience": 5, "approval_rounds": 5},
-    }  # fmt: skip
+        "person_name": "ana",
+        "person_trigger": "ohwx ana",
+        "base_model": "fake",
+        "models_dir": "fake",
+        "dataset_dir": "photos",
+        "output_dir": "out",
+        "lora_output_dir": "loras",
+        "max_iterations": 2,
+        "generation": {"num_per_gap": 2},
+        "panel": {"images": 4},
+        "training": {"steps": 3},
+        "stop": {"patience": 5, "approval_rounds": 5},
+    }
     path = folder / "bootstrap_config.json"
     path.write_text(json.dumps({**data, **changes}))
     return path

@@ -1,4 +1,6 @@
-"""Every file that docs/formats.md is about, made by the commands on the fakes, or by the code that writes it in other runs."""
+"""Every file that docs/formats.md is about, made by the commands on the fakes, or by the code that writes it in other
+runs.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,18 @@ from twinloop.store.workspace import Workspace
 FAKE = ("--models-dir", "fake")
 MADE = ("--lora", "loras/lora_v2.safetensors", "--output", "made")
 TRAIN = (
-    "--base-model", "fake", *FAKE, "--person", "ohwx ana", "--steps", 4, "--keep-checkpoints", 2, "--output", "mine.safetensors",
-)  # fmt: skip
+    "--base-model",
+    "fake",
+    *FAKE,
+    "--person",
+    "ohwx ana",
+    "--steps",
+    4,
+    "--keep-checkpoints",
+    2,
+    "--output",
+    "mine.safetensors",
+)
 BY_TESTS = ("photos/person.json", "ana.safetensors")
 """What is written here, and not by the program."""
 
@@ -56,8 +68,13 @@ def a_run(home: Path) -> None:
     generation = {"num_per_gap": 2, "early_reject": 0.6, "from_photos": 0.7, "references": 2}
     generation |= {"face_detail": 0.4, "face_detail_below": 0.9}
     config = configuration(
-        home, review="first_round", training=training, generation=generation, validation={"min_face_quality": 0.75}, max_iterations=1,
-    )  # fmt: skip
+        home,
+        review="first_round",
+        training=training,
+        generation=generation,
+        validation={"min_face_quality": 0.75},
+        max_iterations=1,
+    )
     command("run", "--config", config, code=3)
     images = [item["image"] for item in read("out/verdicts_iter1.json")["verdicts"] if "rejected_early" not in item]
     command("review", "out", "--approve", images[0], "--finish")
@@ -127,7 +144,9 @@ def by_others(folder: Path) -> Iterator[tuple[str, Any]]:
 
 
 def headers(home: Path) -> Iterator[dict[str, str]]:
-    """Header texts of a plain LoRA and of a DoRA with text encoders, another loss and dropout over a quantised base that began from another one."""
+    """Header texts of a plain LoRA and of a DoRA with text encoders, another loss and dropout over a quantised base
+    that began from another one.
+    """
     import torch
 
     from twinloop.adapters.diffusion.loras.writing import LoraWeights, write_lora

@@ -1,4 +1,6 @@
-"""docs/formats.md as data: per file its fields with type and whether they may be missing, and a file held against them."""
+"""docs/formats.md as data: per file its fields with type and whether they may be missing, and a
+file held against them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """One heading of the page. ``names``: what stands in backticks there; ``rows``: path of a field -> what is said of it."""
+    """One heading of the page.
+
+    ``names``: what stands in backticks there; ``rows``: path of a field -> what is said of it.
+    """
 
     names: tuple[str, ...]
     rows: Mapping[str, Row]
@@ -154,7 +159,8 @@ def pattern(name: str) -> re.Pattern[str]:
 
 
 def section_of(path: str, found: Sequence[Section], also: str = "") -> Section:
-    """The section of a file by the end of its path: the one that names it most precisely, and of equal ones that which names ``also``.
+    """The section of a file by the end of its path: the one that names it most precisely, and of equal ones that which
+    names ``also``.
 
     Raises:
         AssertionError: the page has no such file.

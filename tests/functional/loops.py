@@ -22,19 +22,34 @@ def write_photos(folder: Path, count: int = 14) -> None:
     folder.mkdir(parents=True)
     for number in range(count):
         fake_photo(
-            folder / f"IMG_{number:04d}.png", seed=number, yaw=(0.0, 5.0, 30.0, -8.0)[number % 4], expression=("smile", "smile", "neutral")[number % 3],
-            hands=int(number % 7 == 0), setting=("indoor", "indoor", "outdoor")[number % 3], lighting="normal", framing=("portrait", "close_up")[number % 2],
-        )  # fmt: skip
+            folder / f"IMG_{number:04d}.png",
+            seed=number,
+            yaw=(0.0, 5.0, 30.0, -8.0)[number % 4],
+            expression=("smile", "smile", "neutral")[number % 3],
+            hands=int(number % 7 == 0),
+            setting=("indoor", "indoor", "outdoor")[number % 3],
+            lighting="normal",
+            framing=("portrait", "close_up")[number % 2],
+        )
 
 
 def settings(**changes: Any) -> Settings:
     """A two-round run on the fakes, relative to the working directory."""
     data: dict[str, Any] = {
-        "person_name": "ana", "person_trigger": "ohwx ana", "base_model": "fake", "models_dir": "fake", "dataset_dir": "photos",
-        "output_dir": "out", "lora_output_dir": "loras", "max_iterations": 2, "generation": {"num_per_gap": 2}, "panel": {"images": 4},
-        "training": {"preset": "fake", "steps": 3}, "analysis": {"facets": ["face_angle", "composition", "setting"]},
+        "person_name": "ana",
+        "person_trigger": "ohwx ana",
+        "base_model": "fake",
+        "models_dir": "fake",
+        "dataset_dir": "photos",
+        "output_dir": "out",
+        "lora_output_dir": "loras",
+        "max_iterations": 2,
+        "generation": {"num_per_gap": 2},
+        "panel": {"images": 4},
+        "training": {"preset": "fake", "steps": 3},
+        "analysis": {"facets": ["face_angle", "composition", "setting"]},
         "stop": {"patience": 5, "approval_rounds": 5},
-    }  # fmt: skip
+    }
     return parse_settings({**data, **changes}, "test")
 
 

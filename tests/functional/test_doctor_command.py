@@ -16,7 +16,8 @@ FACET = """
 from twinloop.domain.facet import DefinedFacet, Phrase
 from twinloop.domain.observation import Reading
 from twinloop.registry import register_facet
-register_facet(DefinedFacet("{0}", ("v",), {{"v": 0.1}}, {{"v": Phrase(("v",), ("v",))}}, (), lambda seen: Reading.unknown()))
+words = {{"v": Phrase(("v",), ("v",))}}
+register_facet(DefinedFacet("{0}", ("v",), {{"v": 0.1}}, words, (), lambda seen: Reading.unknown()))
 """
 
 

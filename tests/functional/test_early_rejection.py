@@ -1,4 +1,6 @@
-"""A loop that gives images up early: the counts are honest, the finished images are the same, and killed anywhere it ends the same."""
+"""A loop that gives images up early: the counts are honest, the finished images are the same, and killed anywhere it
+ends the same.
+"""
 
 from __future__ import annotations
 

@@ -24,12 +24,22 @@ SMALL = ("--size", "256", *FAKE)
 SEED = {
     "export_for_did.py": ("--dataset", "alice", "--output", "alice_did_package/"),
     "export_facesheet.py": (
-        "--dataset", "alice", "--angles", "front,profile_left,profile_right,three_quarter", "--output", "alice_metahuman.jpg",
+        "--dataset",
+        "alice",
+        "--angles",
+        "front,profile_left,profile_right,three_quarter",
+        "--output",
+        "alice_metahuman.jpg",
     ),
     "export_expressions.py": (
-        "--dataset", "alice", "--expressions", "neutral,smile,surprised,angry", "--output", "alice_live2d/",
+        "--dataset",
+        "alice",
+        "--expressions",
+        "neutral,smile,surprised,angry",
+        "--output",
+        "alice_live2d/",
     ),
-}  # fmt: skip
+}
 MADE = {
     "export_for_did.py": "alice_did_package/presenter.jpg",
     "export_facesheet.py": "alice_metahuman.jpg",

@@ -1,4 +1,6 @@
-"""Exports beyond pictures for artists: LoRA drop-ins, datasets for trainers, sprites; against what those programs document."""
+"""Exports beyond pictures for artists: LoRA drop-ins, datasets for trainers, sprites; against what those programs
+document.
+"""
 
 from __future__ import annotations
 
@@ -160,7 +162,10 @@ def test_the_command_that_starts_a_training_can_be_pasted(
 
 
 def test_a_runs_dataset_keeps_captions_and_weights(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    members = [Member(str(photos / name), sha256_file(photos / name), f"ohwx ana {name}", origin, 1, weight) for name, origin, weight in (("a.jpg", "real", 1.0), ("b.png", "real", 1.0), ("c.png", "synthetic", 0.5))]  # fmt: skip
+    members = [
+        Member(str(photos / name), sha256_file(photos / name), f"ohwx ana {name}", origin, 1, weight)
+        for name, origin, weight in (("a.jpg", "real", 1.0), ("b.png", "real", 1.0), ("c.png", "synthetic", 0.5))
+    ]
     write_json(Path("dataset_iter1.json"), Dataset(tuple(members)).to_json())
     said = twinloop(
         capsys,
@@ -315,9 +320,8 @@ def test_sprites_for_sillytavern(faces: Path, capsys: pytest.CaptureFixture[str]
     assert said.code == 0, said.err
     with zipfile.ZipFile("out/sprites.zip") as archive:
         names = archive.namelist()
-        assert set(names) == {
-            f"{name}.png" for name, value in SILLYTAVERN.items() if value
-        }  # flat: the name is the emotion
+        # flat: the name is the emotion
+        assert set(names) == {f"{name}.png" for name, value in SILLYTAVERN.items() if value}
         sizes = {Image.open(io.BytesIO(archive.read(name))).size for name in names}
     assert sizes == {(256, 256)}
     assert {gap["slot"] for gap in said.data["missing"]} == {

@@ -1,4 +1,6 @@
-"""A run whose images have their small faces redrawn: its panel has not, killed anywhere it ends the same, and by hand it is the same."""
+"""A run whose images have their small faces redrawn: its panel has not, killed anywhere it ends the same, and by hand
+it is the same.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A detector of face quality among real ones: its limits come from the person's own photos, by head angle, unless one is named."""
+"""A detector of face quality among real ones: its limits come from the person's own photos, by head angle, unless one
+is named.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,11 @@ from tests.unit.adapters.detectors.onnx_files import quality_onnx
 FIXTURES = ROOT.parent / "shared" / "fixtures"
 PORTRAITS = FIXTURES / "photos" / "cmu_faces" / "png"
 FILES = (
-    "yunet/face_detection_yunet_2026may.onnx", "headpose/fsanet-1x1-iter-688590.onnx", "headpose/fsanet-var-iter-688590.onnx",
+    "yunet/face_detection_yunet_2026may.onnx",
+    "headpose/fsanet-1x1-iter-688590.onnx",
+    "headpose/fsanet-var-iter-688590.onnx",
     "mobilefacenet/MobileFaceNet.onnx",
-)  # fmt: skip
+)
 
 pytestmark = pytest.mark.skipif(
     not FIXTURES.is_dir(), reason="shared fixtures are not on this machine (looked for ../shared/fixtures)"

@@ -1,4 +1,6 @@
-"""Adding a family of base models touches one file: the example trains and generates, and each shipped family is named by one file only."""
+"""Adding a family of base models touches one file: the example trains and generates, and each shipped family is named
+by one file only.
+"""
 
 from __future__ import annotations
 
@@ -64,9 +66,15 @@ def plain_picture(base: Path, lora: Path, shot: Any) -> Any:
     pipeline.set_progress_bar_config(disable=True)
     pipeline.load_lora_weights(str(lora), adapter_name="ana")
     made = pipeline(
-        shot.prompt, negative_prompt=shot.negative_prompt, num_inference_steps=GENERATION.steps, guidance_scale=GENERATION.guidance,
-        width=SIZE, height=SIZE, generator=torch.Generator().manual_seed(shot.seed), output_type="np",
-    ).images[0]  # fmt: skip
+        shot.prompt,
+        negative_prompt=shot.negative_prompt,
+        num_inference_steps=GENERATION.steps,
+        guidance_scale=GENERATION.guidance,
+        width=SIZE,
+        height=SIZE,
+        generator=torch.Generator().manual_seed(shot.seed),
+        output_type="np",
+    ).images[0]
     return np.asarray((made * 255).round(), np.uint8)
 
 

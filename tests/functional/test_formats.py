@@ -1,4 +1,6 @@
-"""docs/formats.md against what the commands write: a field that is not described fails, and so does one that no file holds."""
+"""docs/formats.md against what the commands write: a field that is not described fails, and so does one that no file
+holds.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,11 @@ from tests.functional.formats_page import Held, Section, pattern, section_of, se
 PAGE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
 FOUND = sections(PAGE)
 NEVER_BY_FAKES = {
-    "generation_metadata.json: settings.quantization", "generation_metadata.json: settings.compile", "dataset_iterN.json: drawn",
+    "generation_metadata.json: settings.quantization",
+    "generation_metadata.json: settings.compile",
+    "dataset_iterN.json: drawn",
     "gaps.json: not_measured.<facet>",
-}  # fmt: skip
+}
 """Fields that need a quantised or compiled model, a character without photos, a detector that is missing."""
 
 
@@ -139,9 +143,12 @@ def test_what_commands_print_as_json(
         ("run", "--config", "bootstrap_config.json"): read("out/iteration_history.json"),
         ("review", "out"): read("out/review_iter1.json"),
         ("train", "photos", *TRAIN): {name: value for name, value in record.items() if name != "asked"},
-        ("generate", "gaps.json", "--config", "hand/bootstrap_config.json", *MADE): {"output": "made", "images": made["images"]},
+        ("generate", "gaps.json", "--config", "hand/bootstrap_config.json", *MADE): {
+            "output": "made",
+            "images": made["images"],
+        },
         ("export", "did", "--dataset", "alice", "--output", "did", *FAKE): read("did/manifest.json"),
-    }  # fmt: skip
+    }
     for argv, data in expected.items():
         assert f"`twinloop {argv[0]}`" in PAGE.partition("## `--json`")[2]
         capsys.readouterr()

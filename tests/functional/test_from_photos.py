@@ -32,9 +32,8 @@ def test_images_start_from_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
     yaws = {photo.path: photo.yaw or 0.0 for photo in photos}
     profiles = [shot for shot in shots if shot["target"] == "profile"]
-    assert profiles and all(
-        abs(yaws[shot["source"]]) >= 4 for shot in profiles
-    )  # heads that face the camera straight are farthest
+    # heads that face the camera straight are farthest
+    assert profiles and all(abs(yaws[shot["source"]]) >= 4 for shot in profiles)
     assert "references" in read_json(space.synthetic(1) / "generation_metadata.json")["images"][0]
 
 
@@ -45,6 +44,5 @@ def test_runs_without_photos_write_no_list_of_them(tmp_path: Path, monkeypatch: 
     loops.run(chosen)
     assert not Workspace(Path("out"), Path("loras")).sources.exists()
     members = Dataset.from_json(read_json(Workspace(Path("out"), Path("loras")).dataset(0))).real
-    assert manual.photos_of_run(chosen) == tuple(
-        Source(member.path) for member in members
-    )  # for who asks for a share by hand
+    # for who asks for a share by hand
+    assert manual.photos_of_run(chosen) == tuple(Source(member.path) for member in members)

@@ -14,7 +14,9 @@ from twinloop.adapters.fakes import fake_photo
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Gaps that name ``photos``, another picture in the working directory, and another person's run in the usual folder."""
+    """Gaps that name ``photos``, another picture in the working directory, and another person's run in the usual
+    folder.
+    """
     monkeypatch.chdir(tmp_path)
     loops.write_photos(Path("photos"), 8)
     Path("junk").mkdir()
@@ -72,9 +74,22 @@ def test_poses_are_looked_at_where_something_is_named_that_can(capsys: pytest.Ca
 def test_what_is_noticed_while_images_are_made_is_said(tiny_base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gaps()
     said = generate(
-        capsys, "--base-model", tiny_base, "--person", "ohwx ana", "--steps", 1, "--width", 64, "--height", 64, "--device", "cpu",
-        "--negative-prompt", "blurry " * 60,
-    )  # fmt: skip
+        capsys,
+        "--base-model",
+        tiny_base,
+        "--person",
+        "ohwx ana",
+        "--steps",
+        1,
+        "--width",
+        64,
+        "--height",
+        64,
+        "--device",
+        "cpu",
+        "--negative-prompt",
+        "blurry " * 60,
+    )
     assert said.code == 0 and "Only the first 42 tokens of this prompt are read" in said.err
 
 

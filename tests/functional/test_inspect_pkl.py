@@ -37,7 +37,9 @@ class _Stub:
 
 
 class _Other(pickle.Unpickler):
-    """Python's own unpickler over the trusted fixtures, with stubs for all classes and numpy for tensors: shares no code with ours."""
+    """Python's own unpickler over the trusted fixtures, with stubs for all classes and numpy for tensors: shares no
+    code with ours.
+    """
 
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
         super().__init__(archive.open(f"{root}/data.pkl"))

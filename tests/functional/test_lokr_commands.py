@@ -103,12 +103,18 @@ def test_a_lokr_gets_a_smaller_rank_and_stays_one(here: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (("convert", "plain.safetensors", "--to", "lora", "--rank", "4", "--output", "x.safetensors"), "is a LoRA already"),
+        (
+            ("convert", "plain.safetensors", "--to", "lora", "--rank", "4", "--output", "x.safetensors"),
+            "is a LoRA already",
+        ),
         (("convert", "flux.safetensors", "--to", "lora", "--output", "x.safetensors"), "How small?"),
-        (("convert", "flux.safetensors", "--to", "kohya", "--rank", "4", "--output", "x.safetensors"), "go with --to lora"),
+        (
+            ("convert", "flux.safetensors", "--to", "kohya", "--rank", "4", "--output", "x.safetensors"),
+            "go with --to lora",
+        ),
         (("resize", "flux.safetensors", "--rank", "8", "--output", "x.safetensors"), "within the limit already"),
     ],
-)  # fmt: skip
+)
 def test_one_clear_error(argv: tuple[str, ...], words: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = twinloop(capsys, "lora", *argv)
     assert said.code == 2 and words in said.err and "Traceback" not in said.err and not Path("x.safetensors").exists()

@@ -59,7 +59,17 @@ def test_a_real_lora_goes_through_every_dialect(real: Path, tmp_path: Path, caps
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    saved(Path("a.safetensors"), adapter("sdxl", 4, 2.0, "F16"), Dialect.KOHYA, {"modelspec.title": "Ana", "modelspec.trigger_phrase": "ohwx ana", "ss_network_dim": "4", "ss_tag_frequency": "{}"})  # fmt: skip
+    saved(
+        Path("a.safetensors"),
+        adapter("sdxl", 4, 2.0, "F16"),
+        Dialect.KOHYA,
+        {
+            "modelspec.title": "Ana",
+            "modelspec.trigger_phrase": "ohwx ana",
+            "ss_network_dim": "4",
+            "ss_tag_frequency": "{}",
+        },
+    )
     saved(
         Path("b.safetensors"),
         adapter("sdxl", 2, None, "F16", 50),
@@ -89,7 +99,22 @@ def test_two_are_merged_exactly(here: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_merge_may_be_cut_and_rounded(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = twinloop(capsys, "lora", "merge", "a.safetensors", "b.safetensors", "--output", "m.safetensors", "--rank", "3", "--dtype", "bfloat16", "--to", "diffusers", "--json")  # fmt: skip
+    said = twinloop(
+        capsys,
+        "lora",
+        "merge",
+        "a.safetensors",
+        "b.safetensors",
+        "--output",
+        "m.safetensors",
+        "--rank",
+        "3",
+        "--dtype",
+        "bfloat16",
+        "--to",
+        "diffusers",
+        "--json",
+    )
     assert said.code == 0, said.err
     assert said.data["exact"] is False and said.data["ranks"] == [3, 3] and 0.3 < said.data["kept_energy"] < 1
     file = read_lora(Path("m.safetensors"))
@@ -122,7 +147,10 @@ def test_what_a_file_says_of_itself_cannot_steer_the_terminal(here: Path, capsys
     steer = "\x1b]0;pwn\x07\x1b[31mRED\nForged: line"
     texts = {"modelspec.title": steer, "modelspec.trigger_phrase": steer, f"ss_{steer}": "x"}
     path = saved(Path("s.safetensors"), adapter("sd15"), Dialect.DIFFUSERS, texts).path
-    tensors = load_file(path) | {f"unet.{steer}.lora_A.weight": np.ones((2, 4), np.float32) * 1e6, f"unet.{steer}.lora_B.weight": np.ones((4, 2), np.float32)}  # fmt: skip
+    tensors = load_file(path) | {
+        f"unet.{steer}.lora_A.weight": np.ones((2, 4), np.float32) * 1e6,
+        f"unet.{steer}.lora_B.weight": np.ones((4, 2), np.float32),
+    }
     save_file(tensors, path, texts)
     said = twinloop(capsys, "lora", "info", path)
     assert said.code == 0 and "\x1b" not in said.out and "\x07" not in said.out
@@ -132,7 +160,9 @@ def test_what_a_file_says_of_itself_cannot_steer_the_terminal(here: Path, capsys
 def test_that_comfyui_reads_half_of_kohyas_z_image_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for family, told in (("zimage", True), ("qwen-image", False)):
         saved(Path(f"{family}.safetensors"), adapter(family), Dialect.DIFFUSERS)
-        said = twinloop(capsys, "lora", "convert", f"{family}.safetensors", "--to", "kohya", "--output", f"{family}_k.safetensors")  # fmt: skip
+        said = twinloop(
+            capsys, "lora", "convert", f"{family}.safetensors", "--to", "kohya", "--output", f"{family}_k.safetensors"
+        )
         assert said.code == 0 and ("--to comfyui" in said.err) is told
 
 
@@ -159,7 +189,10 @@ def test_a_merge_of_broken_or_too_large_numbers_is_refused(here: Path, capsys: p
         (("info", "mixed.safetensors"), "more than one dialect"),
         (("convert", "a.safetensors", "--to", "kohya", "--output", "x.safetensors"), "in the dialect kohya already"),
         (("convert", "a.safetensors", "--to", "comfyui", "--output", "x.safetensors"), "ComfyUI reads kohya's files"),
-        (("convert", "a.safetensors", "--to", "diffusers", "--output", "b.safetensors"), "exists and holds something else"),
+        (
+            ("convert", "a.safetensors", "--to", "diffusers", "--output", "b.safetensors"),
+            "exists and holds something else",
+        ),
         (("convert", "a.safetensors", "--to", "diffusers", "--output", "x.pt"), "ending .safetensors"),
         (("merge", "a.safetensors", "--output", "x.safetensors"), "two or more LoRAs"),
         (("merge", "a.safetensors:0", "b.safetensors", "--output", "x.safetensors"), "weight 0 adds nothing"),
@@ -167,7 +200,7 @@ def test_a_merge_of_broken_or_too_large_numbers_is_refused(here: Path, capsys: p
         (("resize", "a.safetensors", "--output", "x.safetensors"), "How small?"),
         (("resize", "a.safetensors", "--rank", "4", "--output", "x.safetensors"), "within the limit already"),
     ],
-)  # fmt: skip
+)
 def test_one_clear_error(argv: tuple[str, ...], words: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("pickle.pt").write_bytes(b"\x80\x04}.")
     Path("cut.safetensors").write_bytes(Path("a.safetensors").read_bytes()[:-50])

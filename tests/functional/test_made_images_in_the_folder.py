@@ -1,4 +1,6 @@
-"""Images that carry the mark of a generator in the folder of photos: put there by hand, or a character's only pictures."""
+"""Images that carry the mark of a generator in the folder of photos: put there by hand, or a
+character's only pictures.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ def test_more_of_them_than_photos_are_left_out_by_name() -> None:
 
 
 def test_a_character_that_was_only_ever_drawn_is_learned_from_its_pictures() -> None:
-    """Pictures by a generator are all there is of it: they count as photos do, and the rounds' images less than they."""
+    """Pictures by a generator are all there is of it: they count as photos do, and the rounds'
+    images less than they.
+    """
     loops.write_photos(Path("photos"))
     mark(*Path("photos").iterdir())
     reporter = Recording()

@@ -1,4 +1,6 @@
-"""``beaver.py`` in a real terminal: workflow 1 from a folder of the embedded world to a trained LoRA, interrupted and continued."""
+"""``beaver.py`` in a real terminal: workflow 1 from a folder of the embedded world to a trained LoRA, interrupted and
+continued.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,15 @@ from tests.functional.console import ROOT, twinloop
 from twinloop.nano.world.photos import write_photo_set
 
 CONFIG = {
-    "person_name": "mira", "person_trigger": "ohwx mira", "base_model": "nano", "models_dir": "nano", "dataset_dir": "outputs/facevault/organized/mira",
-    "output_dir": "outputs/bootstrap", "lora_output_dir": "outputs/lora_models/mira", "training": {"preset": "nano", "steps": 12, "batch_size": 4, "checkpoint_every": 3},
-}  # fmt: skip
+    "person_name": "mira",
+    "person_trigger": "ohwx mira",
+    "base_model": "nano",
+    "models_dir": "nano",
+    "dataset_dir": "outputs/facevault/organized/mira",
+    "output_dir": "outputs/bootstrap",
+    "lora_output_dir": "outputs/lora_models/mira",
+    "training": {"preset": "nano", "steps": 12, "batch_size": 4, "checkpoint_every": 3},
+}
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": str(ROOT),

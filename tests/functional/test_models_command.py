@@ -203,8 +203,10 @@ def test_doctor_without_a_models_folder_says_how_to_get_one(capsys: pytest.Captu
 @real
 def test_a_pack_can_be_forced(capsys: pytest.CaptureFixture[str]) -> None:
     for pack, faces in (
-        ("yolo", "yolov5n-0.5-face.pt"), ("onnx", "face_detection_yunet_2026may.onnx"), ("mediapipe", "face_landmarker_v2_with_blendshapes.task"),
-    ):  # fmt: skip
+        ("yolo", "yolov5n-0.5-face.pt"),
+        ("onnx", "face_detection_yunet_2026may.onnx"),
+        ("mediapipe", "face_landmarker_v2_with_blendshapes.task"),
+    ):
         data = twinloop(capsys, "doctor", "--models-dir", f"{pack}:{WEIGHTS}", "--json").data
         assert data["pack"] == pack
         assert [Path(file).name for c in data["choices"] if c["port"] == "faces" for file in c["files"]] == [faces]
@@ -220,7 +222,8 @@ def test_analyze_says_which_detectors_it_uses(capsys: pytest.CaptureFixture[str]
     said = twinloop(capsys, "analyze", "photos", "--models-dir", f"mediapipe:{WEIGHTS}")
     assert said.code == 0
     assert said.out.startswith(
-        "Detectors (mediapipe): faces, head pose, hands, eyes, expression, identity; not measured: face quality, setting.\n"
+        "Detectors (mediapipe): faces, head pose, hands, eyes, expression, identity; not measured: face quality,"
+        " setting.\n"
     )
     assert "face_landmarker_v2" not in said.out, "which file measures what is told by the doctor"
     said = twinloop(capsys, "analyze", "nowhere", "--models-dir", f"mediapipe:{WEIGHTS}")

@@ -1,4 +1,6 @@
-"""From a prepared folder into training: the captions beside the photos and the consent arrive in the dataset and in the LoRA."""
+"""From a prepared folder into training: the captions beside the photos and the consent arrive in the dataset and in the
+LoRA.
+"""
 
 from __future__ import annotations
 
@@ -69,8 +71,20 @@ def test_training_by_hand_takes_trigger_captions_and_consent_from_the_folder(
 ) -> None:
     folder = prepared("kohya") / "10_zwx alice woman"
     said = twinloop(
-        capsys, "train", folder, "--base-model", "fake", "--models-dir", "fake", "--output", "mine.safetensors", "--steps", 2, "--catalog", "c.sqlite"
-    )  # fmt: skip
+        capsys,
+        "train",
+        folder,
+        "--base-model",
+        "fake",
+        "--models-dir",
+        "fake",
+        "--output",
+        "mine.safetensors",
+        "--steps",
+        2,
+        "--catalog",
+        "c.sqlite",
+    )
     assert said.code == 0, said.err
     info = _lora_info(Path("mine.safetensors"))
     assert info["twinloop.consent"] == CONSENT.text and info["modelspec.trigger_phrase"] == "zwx alice"

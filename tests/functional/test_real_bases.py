@@ -1,6 +1,9 @@
-"""The configuration of the first description on local base models: nothing changes but the paths. Wrong inputs are named before anything long starts.
+"""The configuration of the first description on local base models: nothing changes but the paths.
 
-The models are tiny and have random weights, so the images show nothing and no check approves them; everything around is the real thing.
+Wrong inputs are named before anything long starts.
+
+The models are tiny and have random weights, so the images show nothing and no check approves them; everything around is
+the real thing.
 """
 
 from __future__ import annotations
@@ -30,10 +33,16 @@ def configured(folder: Path, base: Path, **training: Any) -> Path:
     """The seed's configuration with paths of this machine, and sizes and steps that a test has time for."""
     write_photos(folder / "photos", 6)
     data = {
-        **SEED, "base_model": str(base), "dataset_dir": "photos", "models_dir": "fake", "max_iterations": 1, "panel": {"images": 2},
-        "generation": {**SEED["generation"], **SMALL, "num_per_gap": 1, "num_inference_steps": 2}, "analysis": {"facets": ["face_angle"]},
+        **SEED,
+        "base_model": str(base),
+        "dataset_dir": "photos",
+        "models_dir": "fake",
+        "max_iterations": 1,
+        "panel": {"images": 2},
+        "generation": {**SEED["generation"], **SMALL, "num_per_gap": 1, "num_inference_steps": 2},
+        "analysis": {"facets": ["face_angle"]},
         "training": {**SEED["training"], "resolution": 64, "steps": 2, "rank": 4, **training},
-    }  # fmt: skip
+    }
     path = folder / "bootstrap_config.json"
     path.write_text(json.dumps(data))
     return path
@@ -89,20 +98,53 @@ def pickle(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda folder: {"training": {"preset": "sdxl"}}, ("is a FluxPipeline", "Change base_model or training.preset")),
-        (lambda folder: {"training": {"initial_lora": str(foreign_lora(folder / "x.safetensors"))}}, ("does not fit this base model", "a U-Net", "a transformer")),
-        (lambda folder: {"generation": {"extra_loras": [{"path": str(cut_off(folder / "x.safetensors"))}]}}, ("cut off", "100 bytes are missing")),
-        (lambda folder: {"generation": {"extra_loras": [{"path": str(folder / "none.safetensors")}]}}, ("generation.extra_loras", "no such file")),
+        (
+            lambda folder: {"training": {"preset": "sdxl"}},
+            ("is a FluxPipeline", "Change base_model or training.preset"),
+        ),
+        (
+            lambda folder: {"training": {"initial_lora": str(foreign_lora(folder / "x.safetensors"))}},
+            ("does not fit this base model", "a U-Net", "a transformer"),
+        ),
+        (
+            lambda folder: {"generation": {"extra_loras": [{"path": str(cut_off(folder / "x.safetensors"))}]}},
+            ("cut off", "100 bytes are missing"),
+        ),
+        (
+            lambda folder: {"generation": {"extra_loras": [{"path": str(folder / "none.safetensors")}]}},
+            ("generation.extra_loras", "no such file"),
+        ),
         (lambda folder: {"generation": {"scheduler": "dpmpp_2m"}}, ("generation.scheduler", "Known: euler")),
         (lambda folder: {"generation": {"offload": "model"}}, ("generation.offload", "CUDA GPU", '"none"')),
         (lambda folder: {"precision": "float16"}, ("precision", "need a GPU", '"auto"')),
         (lambda folder: {"training": {"optimizer": "adamw8bit"}}, ("training.optimizer", "CUDA GPU", '"adafactor"')),
-        (lambda folder: {"training": {"processes": 2, "batch_size": 3}}, ("training.processes", "3 pictures", "a multiple")),
-        (lambda folder: {"base_model": str(pickle(folder / "model.ckpt"))}, ("can run code when loaded", "dangerous", "delete it")),
-        (lambda folder: {"base_model": "someone/not-here", "training": {"preset": "flux"}}, ("hf download someone/not-here", "--allow-download")),
+        (
+            lambda folder: {"training": {"processes": 2, "batch_size": 3}},
+            ("training.processes", "3 pictures", "a multiple"),
+        ),
+        (
+            lambda folder: {"base_model": str(pickle(folder / "model.ckpt"))},
+            ("can run code when loaded", "dangerous", "delete it"),
+        ),
+        (
+            lambda folder: {"base_model": "someone/not-here", "training": {"preset": "flux"}},
+            ("hf download someone/not-here", "--allow-download"),
+        ),
     ],
-    ids=["family", "lora of another family", "lora cut off", "no lora", "scheduler", "offload", "precision", "optimizer", "processes", "pickle", "hub id"],
-)  # fmt: skip
+    ids=[
+        "family",
+        "lora of another family",
+        "lora cut off",
+        "no lora",
+        "scheduler",
+        "offload",
+        "precision",
+        "optimizer",
+        "processes",
+        "pickle",
+        "hub id",
+    ],
+)
 def test_what_cannot_work_is_said_before_anything_starts(
     make: Any,
     words: tuple[str, ...],

@@ -1,4 +1,7 @@
-"""The analysis on photos that nobody here took, through the command people type. Skipped, loudly, where the fixtures are not."""
+"""The analysis on photos that nobody here took, through the command people type.
+
+Skipped, loudly, where the fixtures are not.
+"""
 
 from __future__ import annotations
 

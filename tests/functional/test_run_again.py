@@ -35,8 +35,9 @@ def test_a_finished_run_says_so_and_how_it_goes_on(tmp_path: Path, monkeypatch: 
     again, _ = said(loops.settings(max_iterations=1))
     assert again[0] == "This run finished earlier: nothing to do."
     assert again[1:] == [
-        *first[-4:], "  For more rounds raise max_iterations (now 1) in the configuration and run the same command again."
-    ]  # fmt: skip
+        *first[-4:],
+        "  For more rounds raise max_iterations (now 1) in the configuration and run the same command again.",
+    ]
     assert first[-2].startswith("  Better than v1? ") and first[-1].startswith("  Best LoRA: v")
     assert loops.tree("out", "loras") == before
 

@@ -1,8 +1,10 @@
-"""Every command block of this tool's first description, run as it is written there: each script in a process of its own, and what the description
-runs more than once the other times in this process, which has the heavy libraries already.
+"""Every command block of this tool's first description, run as it is written there: each script in a process of its
+own, and what the description runs more than once the other times in this process, which has the heavy libraries
+already.
 
-Where the description stands, relative to this repository, the list below is compared with it, so that none is forgotten.
-Base models are tiny ones with random weights in a hub cache that the test makes; detectors and photos are real ones where the shared fixtures are.
+Where the description stands, relative to this repository, the list below is compared with it, so that none is
+forgotten. Base models are tiny ones with random weights in a hub cache that the test makes; detectors and photos are
+real ones where the shared fixtures are.
 """
 
 from __future__ import annotations
@@ -36,23 +38,40 @@ ALICE, PERSON = "outputs/facevault/organized/alice", "outputs/facevault/organize
 
 COMMANDS = {
     "analyze": f"python gap_analysis.py {PERSON} --models-dir models --output gaps.json",
-    "generate": f'python generate_synthetic.py gaps.json --base-model {SDXL} --lora outputs/lora_models/person/lora.safetensors --person "ohwx person" '
-    "--output outputs/synthetic/person --num-per-gap 5 --steps 30 --guidance 7.5",
-    "validate": "python validate_synthetic.py outputs/synthetic/person --models-dir models --approved outputs/curated/person --rejected outputs/rejected/person",
-    "animagine": f'python generate_synthetic.py gaps.json --base-model {ANIMAGINE} --lora lora.safetensors --person "1girl, ohwx" --output outputs/synthetic/person',
+    "generate": (
+        f"python generate_synthetic.py gaps.json --base-model {SDXL} --lora outputs/lora_models/person/lora.safetensors"
+        ' --person "ohwx person" --output outputs/synthetic/person --num-per-gap 5 --steps 30 --guidance 7.5'
+    ),
+    "validate": (
+        "python validate_synthetic.py outputs/synthetic/person --models-dir models --approved outputs/curated/person"
+        " --rejected outputs/rejected/person"
+    ),
+    "animagine": (
+        f'python generate_synthetic.py gaps.json --base-model {ANIMAGINE} --lora lora.safetensors --person "1girl,'
+        ' ohwx" --output outputs/synthetic/person'
+    ),
     "loop": "python bootstrap_loop.py --config bootstrap_config.json",
     "menu": "python beaver.py",
     "models folder": "mkdir models",
     "inspect": "python inspect_pkl.py models/*.pkl --convert",
     "loop again": "python bootstrap_loop.py --config my_config.json",
     "analyze 1": f"python gap_analysis.py {ALICE} --output gaps_1.json",
-    "generate 1": f'python generate_synthetic.py gaps_1.json --base-model {SDXL} --lora lora_v1.safetensors --person "ohwx alice" --output synthetic_1/',
+    "generate 1": (
+        f'python generate_synthetic.py gaps_1.json --base-model {SDXL} --lora lora_v1.safetensors --person "ohwx alice"'
+        " --output synthetic_1/"
+    ),
     "validate 1": "python validate_synthetic.py synthetic_1/ --approved approved_1/ --rejected rejected_1/",
     "analyze 2": f"python gap_analysis.py {ALICE} --output gaps_2.json",
     "generate 2": "python generate_synthetic.py gaps_2.json --lora lora_v2.safetensors ...",
     "did": f"python export_for_did.py --dataset {ALICE} --output alice_did_package/",
-    "facesheet": f"python export_facesheet.py --dataset {ALICE} --angles front,profile_left,profile_right,three_quarter --output alice_metahuman.jpg",
-    "expressions": f"python export_expressions.py --dataset {ALICE} --expressions neutral,smile,surprised,angry --output alice_live2d/",
+    "facesheet": (
+        f"python export_facesheet.py --dataset {ALICE} --angles front,profile_left,profile_right,three_quarter --output"
+        " alice_metahuman.jpg"
+    ),
+    "expressions": (
+        f"python export_expressions.py --dataset {ALICE} --expressions neutral,smile,surprised,angry --output"
+        " alice_live2d/"
+    ),
 }
 """All of them. ``...`` in "generate 2" stands for the flags of "generate 1"."""
 MODELS = ("yunet/*.onnx", "mobilefacenet/*.onnx", "headpose/*.onnx", "mediapipe_face/*.task", "mediapipe_hands/*.onnx")
@@ -84,7 +103,9 @@ def test_no_command_of_the_description_is_missing_here() -> None:
 
 @dataclass
 class Home:
-    """A working directory right after a clone: scripts beside it, models, photos, LoRAs, and two base models in the hub's cache."""
+    """A working directory right after a clone: scripts beside it, models, photos, LoRAs, and two base models in the
+    hub's cache.
+    """
 
     place: Path
     cache: Path
@@ -96,9 +117,13 @@ class Home:
         if line.startswith("python "):
             line = f"{shlex.quote(sys.executable)} {ROOT.as_posix()}/{line.removeprefix('python ')}"
         environment = {
-            **os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_CACHE": str(self.cache), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1",
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "HF_HUB_CACHE": str(self.cache),
+            "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": "1",
             "TWINLOOP_CACHE": str(self.place / ".cache"),
-        }  # fmt: skip
+        }
         done = subprocess.run(
             ["bash", "-c", line],
             cwd=self.place,
@@ -177,7 +202,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 def train(home: Home, output: str, seed: int) -> None:
     """A LoRA of two steps on the tiny base; the description says no command for this."""
     argv = shlex.split(
-        f"train {ALICE} --person 'ohwx alice' --base-model {SDXL} --steps 2 --rank 4 --resolution 128 --seed {seed} --output {output}"
+        f"train {ALICE} --person 'ohwx alice' --base-model {SDXL} --steps 2 --rank 4 --resolution 128 --seed {seed}"
+        f" --output {output}"
     )
     home.here(lambda: sys.exit(main(argv)), "twinloop", *argv)
 
@@ -225,11 +251,18 @@ def test_every_command_runs_as_written(home: Home) -> None:
 def loops(home: Home) -> None:
     """The loop's two command lines, on configurations that a test has time for."""
     small = {
-        "person_name": "alice", "person_trigger": "ohwx alice", "base_model": SDXL, "dataset_dir": ALICE, "models_dir": "models", "max_iterations": 1,
-        "lora_output_dir": "outputs/lora_models/alice", "analysis": {"facets": ["face_angle"]}, "panel": {"images": 2},
+        "person_name": "alice",
+        "person_trigger": "ohwx alice",
+        "base_model": SDXL,
+        "dataset_dir": ALICE,
+        "models_dir": "models",
+        "max_iterations": 1,
+        "lora_output_dir": "outputs/lora_models/alice",
+        "analysis": {"facets": ["face_angle"]},
+        "panel": {"images": 2},
         "generation": {"num_per_gap": 1, "num_inference_steps": 2, "guidance_scale": 7.5, "width": 128, "height": 128},
         "training": {"preset": "sdxl", "epochs": 10, "steps": 2, "rank": 4, "resolution": 128},
-    }  # fmt: skip
+    }
     (home.place / "bootstrap_config.json").write_text(json.dumps({**small, "output_dir": "outputs/bootstrap"}))
     (home.place / "my_config.json").write_text(
         json.dumps({**small, "output_dir": "outputs/mine", "lora_output_dir": "outputs/lora_models/mine"})

@@ -223,7 +223,9 @@ def test_images_from_photos(home: Path, capsys: pytest.CaptureFixture[str], monk
 def test_a_lora_of_another_tool_names_no_base_of_this_machine(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other trainers write a file name of their own machine; then the gap analysis, else the default, says which base."""
+    """Other trainers write a file name of their own machine; then the gap analysis, else the
+    default, says which base.
+    """
     monkeypatch.chdir(tmp_path)
     gap = {"type": "face_angle", "target": "profile", "count": 3}
     Path("gaps.json").write_text(json.dumps({"recommendations": [gap], "base_model": "fake"}))

@@ -85,7 +85,9 @@ def test_the_first_lora_of_a_run_is_the_one_that_the_loop_goes_on_from(
 def test_approved_images_copied_into_the_folder_count_less_than_photos(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Option B of the loop: what was generated and approved is merged by hand, and its mark still tells it from a photo."""
+    """Option B of the loop: what was generated and approved is merged by hand, and its mark still tells it from a
+    photo.
+    """
     config = configuration(home)
     assert twinloop(capsys, "run", "--config", config).code == 0
     approved = sorted((home / "out/approved_iter1").glob("*.png"))

@@ -1,4 +1,7 @@
-"""Duplicates through the commands people type, on pictures that nobody here took. Skipped, loudly, where the fixtures are not."""
+"""Duplicates through the commands people type, on pictures that nobody here took.
+
+Skipped, loudly, where the fixtures are not.
+"""
 
 from __future__ import annotations
 

@@ -28,9 +28,25 @@ def vault(capsys: pytest.CaptureFixture[str], *argv: object) -> Said:
 
 def labelled(capsys: pytest.CaptureFixture[str]) -> Said:
     return vault(
-        capsys, "label", "p001", "--name", "alice", "--trigger", "ohwx alice", "--class", "woman", "--consent", "self", "--by", "Alice",
-        "--on", "2024-05-06", "--scope", "training", "--json",
-    )  # fmt: skip
+        capsys,
+        "label",
+        "p001",
+        "--name",
+        "alice",
+        "--trigger",
+        "ohwx alice",
+        "--class",
+        "woman",
+        "--consent",
+        "self",
+        "--by",
+        "Alice",
+        "--on",
+        "2024-05-06",
+        "--scope",
+        "training",
+        "--json",
+    )
 
 
 def test_from_label_to_a_folder_that_is_ready_for_training(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,6 @@
-"""``twinloop vault run``: a messy folder in, one person's training set out; run twice, or killed at any moment, it comes to the same."""
+"""``twinloop vault run``: a messy folder in, one person's training set out; run twice, or killed at any moment, it
+comes to the same.
+"""
 
 from __future__ import annotations
 

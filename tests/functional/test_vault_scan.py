@@ -1,4 +1,6 @@
-"""``twinloop vault scan`` and ``status`` as people type them, with worker processes; and every odd file that the fixtures have."""
+"""``twinloop vault scan`` and ``status`` as people type them, with worker processes; and every odd file that the
+fixtures have.
+"""
 
 from __future__ import annotations
 
@@ -80,12 +82,26 @@ def content(vault: Path) -> list[object]:
     fingerprint = json.loads((vault / "scan.json").read_text())["fingerprint"]
     with VaultCatalog(vault / "catalog.sqlite") as catalog:
         return [
-            (photo.sha256, photo.paths, photo.phash, dict(photo.measures), catalog.thumbnail(photo.sha256), [
-                (face.face.box, face.face.confidence, face.face.pose, face.face.embedding.tobytes() if face.face.embedding is not None else None, face.quality, dict(face.measures))
-                for face in photo.faces
-            ])
+            (
+                photo.sha256,
+                photo.paths,
+                photo.phash,
+                dict(photo.measures),
+                catalog.thumbnail(photo.sha256),
+                [
+                    (
+                        face.face.box,
+                        face.face.confidence,
+                        face.face.pose,
+                        face.face.embedding.tobytes() if face.face.embedding is not None else None,
+                        face.quality,
+                        dict(face.measures),
+                    )
+                    for face in photo.faces
+                ],
+            )
             for photo in catalog.photos(fingerprint)
-        ]  # fmt: skip
+        ]
 
 
 def test_what_is_wrong_is_told(capsys: pytest.CaptureFixture[str], photos: Path, tmp_path: Path) -> None:
@@ -132,7 +148,9 @@ Thumbnail = Callable[[str], ImageArray]
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], VaultCatalog, dict[str, str]]]:
-    """(file -> content hash of what was scanned, the catalogue, file -> reason of what was skipped), names relative to the fixtures."""
+    """(file -> content hash of what was scanned, the catalogue, file -> reason of what was skipped), names relative to
+    the fixtures.
+    """
     if not IMAGES.is_dir():
         pytest.skip("shared fixtures are not on this machine (looked for ../shared/fixtures)")
     from twinloop.cli.app import main
@@ -265,11 +283,16 @@ def test_heif_of_every_depth_looks_like_the_png(
 @pytest.mark.parametrize(
     ("name", "place", "colour"),
     [
-        ("tiff_strip_cmyk_jpeg.tif", (0, 5), (250, 0, 20)), ("tiff_tiled_cmyk_jpeg.tif", (0, 5), (250, 0, 20)), ("p_16.png", (60, 4), (255, 0, 0)),
-        ("transparent.webp", (2, 2), (255, 255, 255)), ("dispose_bgnd_rgba.gif", (3, 3), (135, 206, 235)), ("lab-green.tif", (5, 5), (2, 150, 130)),
-        ("hopper_gray.jpg", (64, 64), None), ("rgb_trns.png", (32, 32), (0, 255, 50)),
+        ("tiff_strip_cmyk_jpeg.tif", (0, 5), (250, 0, 20)),
+        ("tiff_tiled_cmyk_jpeg.tif", (0, 5), (250, 0, 20)),
+        ("p_16.png", (60, 4), (255, 0, 0)),
+        ("transparent.webp", (2, 2), (255, 255, 255)),
+        ("dispose_bgnd_rgba.gif", (3, 3), (135, 206, 235)),
+        ("lab-green.tif", (5, 5), (2, 150, 130)),
+        ("hopper_gray.jpg", (64, 64), None),
+        ("rgb_trns.png", (32, 32), (0, 255, 50)),
     ],
-)  # fmt: skip
+)
 def test_colours_are_what_a_person_sees(
     thumbnail: Thumbnail, name: str, place: tuple[int, int], colour: tuple[int, int, int] | None
 ) -> None:
@@ -291,7 +314,9 @@ def test_every_thumbnail_is_the_small_picture_of_a_full_decode(
 
 
 def test_real_faces_of_a_portrait_and_of_a_group(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """29 people on the Solvay photo of 1927; an iPhone-like enlargement of it is seen in quarters, and its faces are cut at full size."""
+    """29 people on the Solvay photo of 1927; an iPhone-like enlargement of it is seen in quarters, and its faces are
+    cut at full size.
+    """
     source = IMAGES.parent / "photos" / "human_samples"
     if not source.is_dir():
         pytest.skip("shared fixtures are not on this machine (looked for ../shared/fixtures)")

@@ -1,4 +1,6 @@
-"""What the vault's commands say: sums that add up, who was meant, hints apart from faults, and next steps that can be pasted."""
+"""What the vault's commands say: sums that add up, who was meant, hints apart from faults, and next steps that can be
+pasted.
+"""
 
 from __future__ import annotations
 
@@ -139,8 +141,23 @@ def test_one_is_not_counted_as_several(home: Path, capsys: pytest.CaptureFixture
 
 
 def test_every_next_step_names_the_vault(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = [vault(capsys, *argv) for argv in (("status",), ("scan", "photos", *FAKE), ("clusters",), ("duplicates",), ("status",), ("cluster",), ("dedup",),
-            ("label", "p001", "--trigger", "ohwx ana", "--name", "ana"), ("caption", "ana"), ("name", "p002", "bea"), ("hide", "p002"), ("prep", "p002"))]  # fmt: skip
+    said = [
+        vault(capsys, *argv)
+        for argv in (
+            ("status",),
+            ("scan", "photos", *FAKE),
+            ("clusters",),
+            ("duplicates",),
+            ("status",),
+            ("cluster",),
+            ("dedup",),
+            ("label", "p001", "--trigger", "ohwx ana", "--name", "ana"),
+            ("caption", "ana"),
+            ("name", "p002", "bea"),
+            ("hide", "p002"),
+            ("prep", "p002"),
+        )
+    ]
     steps = [line for item in said for line in (item.out + item.err).splitlines() if "twinloop vault" in line]
     assert len(steps) >= 10
     assert [line for line in steps if "--vault 'my vault'" not in line] == []

@@ -38,7 +38,9 @@ def command(*argv: object) -> None:
 
 
 def make(root: Path, *, prepared: bool = True) -> Path:
-    """A working directory ``root/home`` with a vault of the photos in ``root/photos``; the largest person is prepared as ``ana``."""
+    """A working directory ``root/home`` with a vault of the photos in ``root/photos``; the largest person is prepared
+    as ``ana``.
+    """
     home = root / "home"
     home.mkdir()
     write_photos(root / "photos")

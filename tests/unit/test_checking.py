@@ -41,15 +41,38 @@ def test_a_right_one_is_taken() -> None:
 
 def test_wrong_fields_do_not_hide_a_wrong_preset_and_missing_folders() -> None:
     found = fields(
-        base_model="nano", dataset_dir="alcie", models_dir="modles", seed=-1, person_trigger="",
-        training={"preset": "sdxxl", "epochs": 0, "rank": 2000, "prior_images": "others", "masks": "black", "initial_lora": "v0.safetensors"},
-        generation={"num_per_gap": 0, "extra_loras": [{"path": "style.safetensors"}]}, analysis={"plugins": ["mine.py"]},
-    )  # fmt: skip
-    assert sorted(found) == sorted([
-        "person_trigger", "seed", "generation.num_per_gap", "training.epochs", "training", "dataset_dir", "models_dir", "training.prior_images",
-        "training.masks",
-        "training.initial_lora", "generation.extra_loras", "analysis.plugins",
-    ]), "a plug-in that is not there may bring the preset"  # fmt: skip
+        base_model="nano",
+        dataset_dir="alcie",
+        models_dir="modles",
+        seed=-1,
+        person_trigger="",
+        training={
+            "preset": "sdxxl",
+            "epochs": 0,
+            "rank": 2000,
+            "prior_images": "others",
+            "masks": "black",
+            "initial_lora": "v0.safetensors",
+        },
+        generation={"num_per_gap": 0, "extra_loras": [{"path": "style.safetensors"}]},
+        analysis={"plugins": ["mine.py"]},
+    )
+    assert sorted(found) == sorted(
+        [
+            "person_trigger",
+            "seed",
+            "generation.num_per_gap",
+            "training.epochs",
+            "training",
+            "dataset_dir",
+            "models_dir",
+            "training.prior_images",
+            "training.masks",
+            "training.initial_lora",
+            "generation.extra_loras",
+            "analysis.plugins",
+        ]
+    ), "a plug-in that is not there may bring the preset"
     assert fields(base_model="nano", dataset_dir="alcie", training={"preset": "sdxxl"}, max_iterations=0) == [
         "max_iterations", "dataset_dir", "training.preset"
     ]  # fmt: skip
@@ -75,10 +98,18 @@ def test_what_the_machine_cannot_do_joins_the_list() -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from([*Settings.model_fields, "unknown"]), st.none() | st.integers(-3, 3) | st.text(max_size=3) | st.lists(st.integers(), max_size=2)
-        | st.dictionaries(st.sampled_from(["rank", "adapter", "offload", "early_stop", "x"]), st.integers(-1, 3000) | st.just("lokr"), max_size=3),
+        st.sampled_from([*Settings.model_fields, "unknown"]),
+        st.none()
+        | st.integers(-3, 3)
+        | st.text(max_size=3)
+        | st.lists(st.integers(), max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["rank", "adapter", "offload", "early_stop", "x"]),
+            st.integers(-1, 3000) | st.just("lokr"),
+            max_size=3,
+        ),
     )
-)  # fmt: skip
+)
 def test_whatever_is_wrong_something_is_left(data: dict[str, Any]) -> None:
     settings, wrong = salvaged_settings(data)
     for name in data.keys() & Settings.model_fields.keys():

@@ -120,11 +120,20 @@ def test_a_file_that_holds_no_object(data: Any) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"convergence_threshold": 1.0}, {"convergence_threshold": float("nan")}, {"merge": {"max_synthetic_share": 1.0}}, {"merge": {"real_to_synthetic_weight": 0.5}},
-        {"validation": {"min_brightness": 200, "max_brightness": 100}}, {"validation": {"sharpness": "nose"}}, {"panel": {"images": 1}}, {"seed": -1},
-        {"analysis": {"shares": {"face_angle": {"profile": 1.5}}}}, {"dataset_dir": ""}, {"device": "tpu"}, {"generation": 3},
+        {"convergence_threshold": 1.0},
+        {"convergence_threshold": float("nan")},
+        {"merge": {"max_synthetic_share": 1.0}},
+        {"merge": {"real_to_synthetic_weight": 0.5}},
+        {"validation": {"min_brightness": 200, "max_brightness": 100}},
+        {"validation": {"sharpness": "nose"}},
+        {"panel": {"images": 1}},
+        {"seed": -1},
+        {"analysis": {"shares": {"face_angle": {"profile": 1.5}}}},
+        {"dataset_dir": ""},
+        {"device": "tpu"},
+        {"generation": 3},
     ],
-)  # fmt: skip
+)
 def test_limits_hold_and_the_field_is_named(change: dict[str, Any]) -> None:
     (line,) = problems({**LEAST, **change})
     (field,) = change
@@ -384,10 +393,19 @@ def test_every_clash_names_fields_that_there_are() -> None:
         "conv_rank": 8,
     }
     vain = {
-        "trainer_path": "x", "trainer_python": "x", "extra_args": ["x"], "restarts": 2, "prior_weight": 0.5, "class_word": "woman",
-        "checkpoint_panel": 4, "sample_prompts": ["x"], "huber_c": 0.2, "huber_schedule": "snr", "mask_floor": 0.1,
+        "trainer_path": "x",
+        "trainer_python": "x",
+        "extra_args": ["x"],
+        "restarts": 2,
+        "prior_weight": 0.5,
+        "class_word": "woman",
+        "checkpoint_panel": 4,
+        "sample_prompts": ["x"],
+        "huber_c": 0.2,
+        "huber_schedule": "snr",
+        "mask_floor": 0.1,
         "conv_alpha": 1.0,
-    }  # fmt: skip
+    }
     found = set()
     for data in (
         {"training": training, "validation": {"min_brightness": 240}},

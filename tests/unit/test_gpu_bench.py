@@ -20,11 +20,23 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module("gpu_sdxl")
 
 
-@pytest.mark.parametrize(("name", "peak"), [
-    ("NVIDIA H100 80GB HBM3", 989.0), ("NVIDIA H100 PCIe", 756.0), ("NVIDIA H200", 989.0), ("NVIDIA A100-SXM4-80GB", 312.0), ("NVIDIA A100 80GB PCIe", 312.0),
-    ("NVIDIA L4", 121.0), ("NVIDIA L40", 181.0), ("NVIDIA L40S", 362.0), ("NVIDIA GeForce RTX 4090", 165.0), ("NVIDIA GeForce RTX 4090 Laptop GPU", 0.0),
-    ("NVIDIA GeForce RTX 3090 Ti", 0.0), ("no GPU", 0.0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "peak"),
+    [
+        ("NVIDIA H100 80GB HBM3", 989.0),
+        ("NVIDIA H100 PCIe", 756.0),
+        ("NVIDIA H200", 989.0),
+        ("NVIDIA A100-SXM4-80GB", 312.0),
+        ("NVIDIA A100 80GB PCIe", 312.0),
+        ("NVIDIA L4", 121.0),
+        ("NVIDIA L40", 181.0),
+        ("NVIDIA L40S", 362.0),
+        ("NVIDIA GeForce RTX 4090", 165.0),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", 0.0),
+        ("NVIDIA GeForce RTX 3090 Ti", 0.0),
+        ("no GPU", 0.0),
+    ],
+)
 def test_a_card_is_known_by_its_whole_name(bench: Any, name: str, peak: float) -> None:
     assert bench.peak_of(name) == peak
 

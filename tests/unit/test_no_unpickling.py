@@ -1,4 +1,6 @@
-"""No code of this repository unpickles: model files go through ``twinloop.pickles``, and other people's loaders are told to take safetensors."""
+"""No code of this repository unpickles: model files go through ``twinloop.pickles``, and other people's loaders are
+told to take safetensors.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,24 @@ TOOLS = [*sorted((ROOT / "bench").rglob("*.py")), *sorted((ROOT / "tools").rglob
 MODULES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
 #: Last two parts of what unpickles, or may.
 LOADERS = {
-    "torch.load", "torch_load.load", "np.load", "numpy.load", "jit.load", "hub.load", "package.PackageImporter", "pd.read_pickle",
-    "pandas.read_pickle", "serialization.load", "hub.load_state_dict_from_url",
-    "yaml.load", "yaml.load_all", "yaml.full_load", "yaml.unsafe_load", "yaml.unsafe_load_all", "yaml.UnsafeLoader",
-}  # fmt: skip
+    "torch.load",
+    "torch_load.load",
+    "np.load",
+    "numpy.load",
+    "jit.load",
+    "hub.load",
+    "package.PackageImporter",
+    "pd.read_pickle",
+    "pandas.read_pickle",
+    "serialization.load",
+    "hub.load_state_dict_from_url",
+    "yaml.load",
+    "yaml.load_all",
+    "yaml.full_load",
+    "yaml.unsafe_load",
+    "yaml.unsafe_load_all",
+    "yaml.UnsafeLoader",
+}
 #: Loaders of other packages that take pickles unless they are told not to, and what they have to be told.
 TOLD = {
     "from_pretrained": "use_safetensors",
@@ -42,9 +58,11 @@ NUMPY = {"np.load", "numpy.load"}
 BUILDING = "twinloop/nano/build/"
 #: Where pickles come in, each by the one door.
 DOORS = {
-    "twinloop/adapters/detectors/checkpoints.py", "twinloop/adapters/diffusion/weight_files.py", "twinloop/loras/container.py",
+    "twinloop/adapters/detectors/checkpoints.py",
+    "twinloop/adapters/diffusion/weight_files.py",
+    "twinloop/loras/container.py",
     "twinloop/stages/inspect_models.py",
-}  # fmt: skip
+}
 GATE = {"read_torch_file", "inspect_blob"}
 
 
@@ -160,22 +178,45 @@ def test_every_door_is_known() -> None:
 
 def test_the_guard_sees_what_it_should() -> None:
     bad = [
-        "import pickle", "from joblib import load", "import torch\ntorch.load('x')", "np.load('x')", "torch.hub.load('x', 'y')",
-        "Pipeline.from_pretrained('x')", "AutoModel.from_pretrained('x', use_safetensors=False)", "p.load_lora_weights('x')",
-        "Pipeline.from_single_file('x.ckpt')", "numpy.load('x', allow_pickle=True)", "M.from_pretrained('x', use_safetensors=True, trust_remote_code=True)",
-        "import pandas as pd\npd.read_pickle('x')", "DiffusionPipeline.download('x')",
+        "import pickle",
+        "from joblib import load",
+        "import torch\ntorch.load('x')",
+        "np.load('x')",
+        "torch.hub.load('x', 'y')",
+        "Pipeline.from_pretrained('x')",
+        "AutoModel.from_pretrained('x', use_safetensors=False)",
+        "p.load_lora_weights('x')",
+        "Pipeline.from_single_file('x.ckpt')",
+        "numpy.load('x', allow_pickle=True)",
+        "M.from_pretrained('x', use_safetensors=True, trust_remote_code=True)",
+        "import pandas as pd\npd.read_pickle('x')",
+        "DiffusionPipeline.download('x')",
         # by another name
-        "from torch import load\nload(x)", "from torch import load as read", "from somebody import load", "import torch as t\nt.load(x)",
-        "import torch.hub as h\nh.load(x, y)", "from torch import hub as h\nh.load(x, y)", "from numpy import load\nload(x, None, True)",
-        "import numpy as n\nn.load(x, None, True)", "def f():\n    import torch as t\n    t.load(x)\ndef g():\n    import json as t",
-        "from torch import *", "from sklearn.externals import joblib",
+        "from torch import load\nload(x)",
+        "from torch import load as read",
+        "from somebody import load",
+        "import torch as t\nt.load(x)",
+        "import torch.hub as h\nh.load(x, y)",
+        "from torch import hub as h\nh.load(x, y)",
+        "from numpy import load\nload(x, None, True)",
+        "import numpy as n\nn.load(x, None, True)",
+        "def f():\n    import torch as t\n    t.load(x)\ndef g():\n    import json as t",
+        "from torch import *",
+        "from sklearn.externals import joblib",
         # handed on
-        "f = torch.load\nf(x)", "import torch as t\nf = t.load", "map(np.load, files)", "f = M.from_pretrained",
+        "f = torch.load\nf(x)",
+        "import torch as t\nf = t.load",
+        "map(np.load, files)",
+        "f = M.from_pretrained",
         # yaml, and modules by their names
-        "import yaml\nyaml.unsafe_load(x)", "yaml.load(x, Loader=yaml.UnsafeLoader)", "from yaml import unsafe_load as load",
-        "importlib.import_module('pickle')", "from importlib import import_module\nimport_module('dill.x')", "__import__('pickle')",
+        "import yaml\nyaml.unsafe_load(x)",
+        "yaml.load(x, Loader=yaml.UnsafeLoader)",
+        "from yaml import unsafe_load as load",
+        "importlib.import_module('pickle')",
+        "from importlib import import_module\nimport_module('dill.x')",
+        "__import__('pickle')",
         "importlib.import_module('torch').load(x)",
-    ]  # fmt: skip
+    ]
     for source in bad:
         assert offences(source, "x.py"), source
     good = [

@@ -1,4 +1,6 @@
-"""docs/recipes.md: every block is a configuration that is read as it stands, and asks for nothing that its model or trainer does not know."""
+"""docs/recipes.md: every block is a configuration that is read as it stands, and asks for nothing that its model or
+trainer does not know.
+"""
 
 from __future__ import annotations
 

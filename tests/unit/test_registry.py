@@ -15,14 +15,19 @@ from twinloop.errors import InputError
 from twinloop.registry import Registry, load_plugin, register_facet
 
 HAT = DefinedFacet(
-    "hat", ("cap", "none"), {"cap": 0.2}, {"cap": Phrase(("a cap",), ("cap",)), "none": Phrase(("no hat",), ("no hat",))}, (),
+    "hat",
+    ("cap", "none"),
+    {"cap": 0.2},
+    {"cap": Phrase(("a cap",), ("cap",)), "none": Phrase(("no hat",), ("no hat",))},
+    (),
     lambda seen: one_of(("cap", "none"), "none"),
-)  # fmt: skip
+)
 PLUGIN = """
 from twinloop.domain.facet import DefinedFacet, Phrase
 from twinloop.domain.observation import Reading
 from twinloop.registry import register_facet
-register_facet(DefinedFacet("weather", ("rain",), {"rain": 0.1}, {"rain": Phrase(("in the rain",), ("rain",))}, (), lambda seen: Reading.unknown()))
+words = {"rain": Phrase(("in the rain",), ("rain",))}
+register_facet(DefinedFacet("weather", ("rain",), {"rain": 0.1}, words, (), lambda seen: Reading.unknown()))
 """
 
 

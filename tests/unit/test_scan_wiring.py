@@ -1,4 +1,6 @@
-"""The stamp of a scan stands for its fingerprint without opening a model; the scanner opens models only when it is entered."""
+"""The stamp of a scan stands for its fingerprint without opening a model; the scanner opens models only when it is
+entered.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ def test_a_scan_that_was_interrupted_goes_on_with_what_it_was_begun_with(tmp_pat
 
 
 def test_the_stamp_rises_with_the_versions_of_the_detectors() -> None:
-    """Whoever raises one of these versions raises `_DETECTORS` as well: else vaults keep what the older one measured."""
+    """Whoever raises one of these versions raises `_DETECTORS` as well: else vaults keep what
+    the older one measured.
+    """
     adapters = Path(wiring.__file__).parents[1] / "adapters"
     found = {
         f"{path.stem}.{target.id}": statement.value.value

@@ -241,8 +241,12 @@ def test_every_stop_rule_has_its_settings() -> None:
     stop = {"patience": 4, "approval_rate": 0.8, "approval_rounds": 3, "drift_rounds": 6}
     chosen = loops.settings(convergence_threshold=0.03, max_iterations=7, stop=stop)
     assert steps.stop_rules(chosen) == (
-        decide.NothingApproved(), decide.Drifting(6), decide.HighApproval(0.8, 3), decide.SmallImprovement(0.03, 4), decide.Budget(7)
-    )  # fmt: skip
+        decide.NothingApproved(),
+        decide.Drifting(6),
+        decide.HighApproval(0.8, 3),
+        decide.SmallImprovement(0.03, 4),
+        decide.Budget(7),
+    )
 
 
 def test_fewer_gaps_than_before_are_told() -> None:
@@ -259,7 +263,9 @@ def test_fewer_gaps_than_before_are_told() -> None:
 
 
 def test_what_could_not_be_measured_is_no_success() -> None:
-    """ "Not measured" never reads as "no gap": it is named, and where most of what is wanted was not measured the run has not converged."""
+    """ "Not measured" never reads as "no gap": it is named, and where most of what is wanted was not measured the run
+    has not converged.
+    """
     lacking = {"expression": "no detector for: expression", "setting": "no detector for: setting"}
     some = steps.decide_on(loops.settings(), [], [], steps.Measured(lacking, 4))
     assert some is not None and (some.rule, some.converged) == ("no_gaps", True)
@@ -272,9 +278,10 @@ def test_what_is_wanted_and_not_measured_is_read_off_the_analysis() -> None:
     run = begun(analysis={"shares": {"lighting": {"normal": 0, "high_key": 0, "low_key": 0}}})
     values = {"a": {"target": 0.3}, "b": {"target": 0.0}}
     facets = {
-        "expression": {"values": values, "measured": 0}, "lighting": {"values": {"normal": {"target": 0}}, "measured": 0},
+        "expression": {"values": values, "measured": 0},
+        "lighting": {"values": {"normal": {"target": 0}}, "measured": 0},
         "composition": {"values": values, "measured": 9},
-    }  # fmt: skip
+    }
     lacking = {
         "expression": "why",
         "lighting": "why",
@@ -316,10 +323,14 @@ def test_a_second_run_does_not_take_the_first_ones_loras() -> None:
 @pytest.mark.parametrize(
     "old",
     [
-        {"class_word": "woman"}, {"restarts": 3}, {"prior_weight": 0.5}, {"keep_checkpoints": 1}, {"extra_args": ["--x=1"]},
+        {"class_word": "woman"},
+        {"restarts": 3},
+        {"prior_weight": 0.5},
+        {"keep_checkpoints": 1},
+        {"extra_args": ["--x=1"]},
         {"class_word": "woman", "keep_checkpoints": 1},
     ],
-)  # fmt: skip
+)
 def test_a_run_that_an_older_version_began_with_a_field_that_says_nothing_goes_on_without_it(
     old: dict[str, Any],
 ) -> None:

@@ -176,8 +176,11 @@ def test_base_models_and_facets_by_name() -> None:
 
 def test_every_option_of_generation_reaches_the_generator() -> None:
     asked = {
-        "extra_loras": [{"path": "style.safetensors", "scale": 0.6}], "scheduler": "ddim", "offload": "model", "vae_tiling": True,
-    }  # fmt: skip
+        "extra_loras": [{"path": "style.safetensors", "scale": 0.6}],
+        "scheduler": "ddim",
+        "offload": "model",
+        "vae_tiling": True,
+    }
     generation = build_makers(
         settings(base_model="nano", training={}, generation=asked, precision="bfloat16")
     ).generation
@@ -216,11 +219,32 @@ def test_a_plugin_may_bring_a_family() -> None:
 
 def test_every_setting_of_the_training_arrives(tmp_path: Path) -> None:
     asked = {
-        "optimizer": "adafactor", "weight_decay": 0.2, "clip_norm": 0.0, "schedule": "cosine_restarts", "warmup_steps": 0, "restarts": 3, "gradient_accumulation": 4,
-        "gradient_checkpointing": True, "memory": 16, "ema_decay": 0.9, "min_snr_gamma": 1.0, "noise_offset": 0.1, "loss": "huber", "huber_c": 0.2, "huber_schedule": "constant", "caption_dropout": 0.0,
-        "keep_trigger": False, "class_word": "woman", "output_preservation": 0.5, "prior_weight": 0.3, "face_weight": 2.0, "flip": True,
-        "adapter": "dora", "tensorboard": False, "wandb": "mine",
-    }  # fmt: skip
+        "optimizer": "adafactor",
+        "weight_decay": 0.2,
+        "clip_norm": 0.0,
+        "schedule": "cosine_restarts",
+        "warmup_steps": 0,
+        "restarts": 3,
+        "gradient_accumulation": 4,
+        "gradient_checkpointing": True,
+        "memory": 16,
+        "ema_decay": 0.9,
+        "min_snr_gamma": 1.0,
+        "noise_offset": 0.1,
+        "loss": "huber",
+        "huber_c": 0.2,
+        "huber_schedule": "constant",
+        "caption_dropout": 0.0,
+        "keep_trigger": False,
+        "class_word": "woman",
+        "output_preservation": 0.5,
+        "prior_weight": 0.3,
+        "face_weight": 2.0,
+        "flip": True,
+        "adapter": "dora",
+        "tensorboard": False,
+        "wandb": "mine",
+    }
     asked["mask_floor"] = 0.2
     training = {**asked, "prior_images": str(tmp_path), "masks": str(tmp_path)}
     made = build_makers(settings(base_model="nano", training=training)).training(10)

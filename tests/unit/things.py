@@ -59,9 +59,17 @@ def observation(
         "face_sharpness": 200.0,
     }
     return Observation(
-        sha256=digest(name), width=100, height=100, faces=tuple([face()] if faces is None else faces), parts=tuple(parts),
-        measures={**numbers, **(measures or {})}, measured=frozenset(measured), phash=phash, fingerprint="test", origin=origin,
-    )  # fmt: skip
+        sha256=digest(name),
+        width=100,
+        height=100,
+        faces=tuple([face()] if faces is None else faces),
+        parts=tuple(parts),
+        measures={**numbers, **(measures or {})},
+        measured=frozenset(measured),
+        phash=phash,
+        fingerprint="test",
+        origin=origin,
+    )
 
 
 def hand(confidence: float = 0.9) -> Part:
@@ -94,10 +102,16 @@ def gap(facet: str = "face_angle", value: str = "profile", count: int = 5, **kwa
 def shot(number: int = 1, facet: str = "face_angle", value: str = "profile", **kwargs: Any) -> Shot:
     return Shot(
         **{
-            "key": f"{facet}_{value}_{number:03d}", "facet": facet, "value": value, "index": number, "prompt": f"a photo {number}",
-            "negative_prompt": "blurry", "seed": number, **kwargs,
+            "key": f"{facet}_{value}_{number:03d}",
+            "facet": facet,
+            "value": value,
+            "index": number,
+            "prompt": f"a photo {number}",
+            "negative_prompt": "blurry",
+            "seed": number,
+            **kwargs,
         }
-    )  # fmt: skip
+    )
 
 
 def result(

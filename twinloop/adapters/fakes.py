@@ -1,7 +1,8 @@
 """Fakes: every port without a model, instant and deterministic, for dry runs and tests.
 
-A fake picture carries its truth in grey blocks of 8x8 pixels along its top (they survive JPEG), and the fake detectors read it
-back. About a fifth of what the fake generator makes misses its target, so that rejections happen; a better LoRA misses less.
+A fake picture carries its truth in grey blocks of 8x8 pixels along its top (they survive JPEG), and the fake detectors
+read it back. About a fifth of what the fake generator makes misses its target, so that rejections happen; a better LoRA
+misses less.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ _YAW = {"front": 0.0, "three_quarter": 35.0, "profile": 75.0}
 
 @dataclass(frozen=True)
 class FakeTruth:
-    """What a fake picture shows. ``likeness`` and ``quality`` count 0..15; ``yaw`` in degrees, kept to the nearest whole one."""
+    """What a fake picture shows.
+
+    ``likeness`` and ``quality`` count 0..15; ``yaw`` in degrees, kept to the nearest whole one.
+    """
 
     yaw: float = 0.0
     expression: str = "neutral"
@@ -232,7 +236,10 @@ class FakeGenerator:
 
 
 class FakeTrainer:
-    """Writes a small, real safetensors file; more and more varied pictures make a better LoRA. Checkpoints after every step."""
+    """Writes a small, real safetensors file; more and more varied pictures make a better LoRA.
+
+    Checkpoints after every step.
+    """
 
     fingerprint = "fake-trainer-1"
 
@@ -292,7 +299,9 @@ class FakeTrainer:
 
 
 def _ripeness(settings: TrainingSettings) -> float:
-    """Skill as a share of what the last step has: the fake learns for three quarters of its steps, then it learns by heart."""
+    """Skill as a share of what the last step has: the fake learns for three quarters of its steps, then it learns by
+    heart.
+    """
     share = settings.last_step / settings.steps
     return 1.6 * share if share <= 0.75 else 1.2 - 0.8 * (share - 0.75)
 

@@ -1,8 +1,8 @@
 """What libraries print when they are imported and nothing is wrong.
 
-diffusers imports torchao and bitsandbytes wherever they are installed, and both tell of kernels for other machines that do not load; transformers
-tells which of its two image processors it takes; diffusers warns of modules in float32 and lists none. Single messages are left out, by logger
-and text: everything else that these libraries say is still said.
+diffusers imports torchao and bitsandbytes wherever they are installed, and both tell of kernels for other machines that
+do not load; transformers tells which of its two image processors it takes; diffusers warns of modules in float32 and
+lists none. Single messages are left out, by logger and text: everything else that these libraries say is still said.
 """
 
 from __future__ import annotations

@@ -16,11 +16,12 @@ class Limits:
     """Numbers the checks hold images against; see `twinloop.config.ValidationConfig` for meaning and units.
 
     Attributes:
-        real_sharpness: median face sharpness of the real photos; None = not known, then ``blur_threshold`` on the whole image decides.
+        real_sharpness: median face sharpness of the real photos; None = not known, then ``blur_threshold`` on the whole
+            image decides.
         sharpness_share: least face sharpness, as a share of ``real_sharpness``.
         min_face_quality: for every head angle; None = ``real_face_quality`` decides.
-        real_face_quality: head angle -> least and usual face quality, learned from the real photos; of an angle that is not there nothing
-            is known.
+        real_face_quality: head angle -> least and usual face quality, learned from the real photos; of an angle that is
+            not there nothing is known.
     """
 
     blur_threshold: float = 100.0

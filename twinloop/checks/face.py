@@ -35,7 +35,10 @@ class OneFace:
 
 @dataclass(frozen=True)
 class FaceConfidence:
-    """The detector's own score. It is lower for profiles in most detectors, so a turned head gets ``profile_allowance`` off."""
+    """The detector's own score.
+
+    It is lower for profiles in most detectors, so a turned head gets ``profile_allowance`` off.
+    """
 
     profile_allowance: float = 0.15
 
@@ -47,15 +50,20 @@ class FaceConfidence:
         limit = context.limits.min_face_confidence - (self.profile_allowance if turned else 0.0)
         ok = face.confidence > limit
         return CheckResult(
-            "face_confidence", passed(ok), round(float(face.confidence), 4), f"> {limit:.2f}", "" if ok else f"face confidence {face.confidence:.2f}",
+            "face_confidence",
+            passed(ok),
+            round(float(face.confidence), 4),
+            f"> {limit:.2f}",
+            "" if ok else f"face confidence {face.confidence:.2f}",
             score=min(1.0, float(face.confidence)),
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)
 class FaceQuality:
-    """A whole face, not a smeared one; only where the pack measures it, and a limit is known for it: one for all faces, or one that
-    real photos of the same head angle taught. ``share``: of the limit, less for an image that is not finished.
+    """A whole face, not a smeared one; only where the pack measures it, and a limit is known for it: one for all faces,
+    or one that real photos of the same head angle taught. ``share``: of the limit, less for an image that is not
+    finished.
     """
 
     share: float = 1.0
@@ -69,12 +77,19 @@ class FaceQuality:
         limit, score = self.share * least, min(1.0, quality / full) if full > 0 else 1.0
         ok = quality >= limit
         return CheckResult(
-            "face_quality", passed(ok), round(quality, 4), f">= {limit:.4g}", "" if ok else f"the face is smeared ({quality:.2f})", score=score,
-        )  # fmt: skip
+            "face_quality",
+            passed(ok),
+            round(quality, 4),
+            f">= {limit:.4g}",
+            "" if ok else f"the face is smeared ({quality:.2f})",
+            score=score,
+        )
 
 
 def _least_and_full(context: CheckContext) -> tuple[float, float] | None:
-    """The limit for this face, and the quality that leaves nothing to wish; None where nothing is known of its head angle."""
+    """The limit for this face, and the quality that leaves nothing to wish; None where nothing is known of its head
+    angle.
+    """
     limits, pose = context.limits, context.seen.pose
     if limits.min_face_quality is not None:
         return limits.min_face_quality, 1.0

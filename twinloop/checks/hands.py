@@ -15,7 +15,8 @@ ASKED = ("composition", "hands_visible")
 
 @dataclass(frozen=True)
 class Hands:
-    """Generators melt hands, and a detector finds those as well: any hand in the image that is in doubt makes it unsure.
+    """Generators melt hands, and a detector finds those as well: any hand in the image that is in doubt makes it
+    unsure.
 
     Where hands are only found as boxes nothing is known of their form: unsure where they were asked for, else left out.
     Left out, too, where there is no hand, and where the detector knows only the hands of a drawn world.

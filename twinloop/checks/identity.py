@@ -10,7 +10,10 @@ from twinloop.domain.verdicts import CheckResult, Outcome
 
 @dataclass(frozen=True)
 class Identity:
-    """Similarity to the frozen real photos, with a limit learned from them per head angle. Left out when the run has no reference."""
+    """Similarity to the frozen real photos, with a limit learned from them per head angle.
+
+    Left out when the run has no reference.
+    """
 
     def __call__(self, context: CheckContext) -> CheckResult | None:
         if context.likeness is None:

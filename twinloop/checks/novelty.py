@@ -10,7 +10,10 @@ from twinloop.domain.verdicts import CheckResult
 
 @dataclass(frozen=True)
 class Novelty:
-    """Perceptual-hash distance to everything known. A face closer than any two real photos are to each other needs ``extra`` more bits."""
+    """Perceptual-hash distance to everything known.
+
+    A face closer than any two real photos are to each other needs ``extra`` more bits.
+    """
 
     extra: int = 4
 

@@ -128,7 +128,10 @@ def spend(args: argparse.Namespace, flag: str) -> None:
 
 @dataclass(frozen=True)
 class _NextCall:
-    """What to type next. ``spent``: flags of the command line that are left out of it, because they would begin anew."""
+    """What to type next.
+
+    ``spent``: flags of the command line that are left out of it, because they would begin anew.
+    """
 
     line: str
     spent: tuple[str, ...]
@@ -192,7 +195,8 @@ def _failed(error: BaseException, terminal: Terminal, debug: bool, call: _NextCa
         terminal.error(f"{_storage_text(error)}{call.advice}")
         return USAGE
     terminal.error(
-        f"{type(error).__name__}: {error}\nThis is a defect of the program, not of your input. Run again with --debug and report what it shows."
+        f"{type(error).__name__}: {error}\nThis is a defect of the program, not of your input. Run again with --debug"
+        " and report what it shows."
     )
     return DEFECT
 

@@ -51,7 +51,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="twinloop",
         formatter_class=HelpFormatter,
-        description="From a messy folder of photos of one person to a character LoRA that gets better in measured rounds.",
+        description=(
+            "From a messy folder of photos of one person to a character LoRA that gets better in measured rounds."
+        ),
         epilog="Every command has --help.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")

@@ -70,8 +70,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 
 def _checked(args: argparse.Namespace) -> tuple[Settings | None, ConfigError | None, bool]:
-    """The configuration as far as it is right, with models folder and facets of the command line; all that is wrong with it; and whether
-    that is only what keeps base model, machine or trainer from working."""
+    """The configuration as far as it is right, with models folder and facets of the command line; all that is wrong
+    with it; and whether that is only what keeps base model, machine or trainer from working."""
     from twinloop import wiring
     from twinloop.config import read_config, salvaged_settings
 
@@ -90,7 +90,10 @@ def _checked(args: argparse.Namespace) -> tuple[Settings | None, ConfigError | N
 
 
 def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) -> dict[str, Any]:
-    """What the configuration's training needs here, and which memory budget suffices for it. ``kept``: something keeps it from starting."""
+    """What the configuration's training needs here, and which memory budget suffices for it.
+
+    ``kept``: something keeps it from starting.
+    """
     from twinloop import wiring
     from twinloop.store.images import find_images
 
@@ -141,8 +144,12 @@ def _detectors(
         terminal.warn(str(error))
         usual = _usual(models_dir, terminal)
         return {
-            "models_dir": models_dir, "files": files, "facets": {}, "missing_models": [str(error)], "usual_files": usual,
-        }  # fmt: skip
+            "models_dir": models_dir,
+            "files": files,
+            "facets": {},
+            "missing_models": [str(error)],
+            "usual_files": usual,
+        }
     files = _files(models_dir, observer.pack, terminal)
     usual = _usual(models_dir, terminal, observer.pack.choices)
     missing = list(observer.pack.missing)
@@ -187,7 +194,9 @@ def _usual(models_dir: str, terminal: Terminal, choices: Sequence[Choice] = ()) 
 
 
 def _by_whom(pack: DetectorPack) -> str:
-    """Which embedder tells people apart, how sure its limits are, and what its licence asks; "" where no file was chosen for it."""
+    """Which embedder tells people apart, how sure its limits are, and what its licence asks; "" where no file was
+    chosen for it.
+    """
     from twinloop.domain.embedders import embedder_called
 
     what = next((choice.what for choice in pack.choices if choice.port == "identity"), "")

@@ -1,4 +1,6 @@
-"""``twinloop export a1111`` and ``comfyui``: a LoRA with its preview and trigger words, where those programs look for them."""
+"""``twinloop export a1111`` and ``comfyui``: a LoRA with its preview and trigger words, where those programs look for
+them.
+"""
 
 from __future__ import annotations
 

@@ -21,9 +21,13 @@ FLAGS = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--dataset", metavar="DIR",
-        help="folder of photos with captions (.txt) beside them, or dataset_iterN.json of a run with its captions and weights",
-    )  # fmt: skip
+        "--dataset",
+        metavar="DIR",
+        help=(
+            "folder of photos with captions (.txt) beside them, or dataset_iterN.json of a run with its captions and"
+            " weights"
+        ),
+    )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for dataset and configuration"
     )

@@ -75,13 +75,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--early-reject",
         type=options.fraction,
         metavar="X",
-        help="give up images whose preview fails its target after this share of the steps, such as 0.6 (default: finish all)",
+        help=(
+            "give up images whose preview fails its target after this share of the steps, such as 0.6 (default: finish"
+            " all)"
+        ),
     )
     parser.add_argument(
         "--face-detail",
         type=options.fraction,
         metavar="X",
-        help="redraw small faces, enlarged: how much of each is drawn anew, such as 0.4 (default: 0, they stay as they are)",
+        help=(
+            "redraw small faces, enlarged: how much of each is drawn anew, such as 0.4 (default: 0, they stay as they"
+            " are)"
+        ),
     )
     parser.add_argument(
         "--face-detail-below",
@@ -136,7 +142,10 @@ def _add_photos(parser: argparse.ArgumentParser) -> None:
         "--from-photos",
         type=Path,
         metavar="DIR",
-        help="start images from the real photos in this folder: with --models-dir from those near in pose to what is wanted, without it from any",
+        help=(
+            "start images from the real photos in this folder: with --models-dir from those near in pose to what is"
+            " wanted, without it from any"
+        ),
     )
     parser.add_argument(
         "--photo-share",
@@ -228,7 +237,9 @@ def _settings(args: argparse.Namespace, found: Mapping[str, Any]) -> Settings:
 
 
 def loads_as_base(name: Any) -> bool:
-    """Whether a base model's name in a file can be loaded: LoRAs of other tools often hold a bare file name of another machine."""
+    """Whether a base model's name in a file can be loaded: LoRAs of other tools often hold a bare file name of another
+    machine.
+    """
     if not isinstance(name, str) or not name:
         return False
     is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and not name.endswith(".safetensors")
@@ -240,7 +251,8 @@ def _whole(value: Any) -> int | None:
 
 
 def _photos(args: argparse.Namespace, settings: Settings, dataset: Any, terminal: Terminal) -> tuple[Source, ...]:
-    """The photos that images start from: those of the flag, else of the configuration's run, else the ones behind the gaps.
+    """The photos that images start from: those of the flag, else of the configuration's run, else the ones behind the
+    gaps.
 
     Args:
         dataset: the folder that the gap analysis names.

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 COMMENT = [
     "Fields that are left out or null take their default; unknown fields are refused.",
     "person_trigger: the words that will stand for the person in prompts. Rare ones work best, as in 'ohwx alice'.",
-    "models_dir and base_model take the word 'nano' for the embedded ones. base_model is never downloaded unless allow_download is true.",
+    (
+        "models_dir and base_model take the word 'nano' for the embedded ones. base_model is never downloaded unless"
+        " allow_download is true."
+    ),
     "All fields with what they mean: twinloop init --full",
 ]
 
@@ -38,7 +41,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output-dir",
         metavar="DIR",
-        help="folder of the run (default: outputs/bootstrap; where another person's run lies there: outputs/bootstrap_<name>)",
+        help=(
+            "folder of the run (default: outputs/bootstrap; where another person's run lies there:"
+            " outputs/bootstrap_<name>)"
+        ),
     )
     parser.add_argument("--models-dir", default="models", metavar="DIR", help="detectors, or 'nano' (default: models)")
     parser.add_argument("--full", action="store_true", help="all fields with their defaults, and what each means")
@@ -88,7 +94,9 @@ def _starter(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _labelled(dataset: Path) -> str:
-    """The words that FaceVault's captions begin with, class word included; "" where that folder was not prepared by it."""
+    """The words that FaceVault's captions begin with, class word included; "" where that folder
+    was not prepared by it.
+    """
     from twinloop.errors import StateError
     from twinloop.store.atomic import read_json
     from twinloop.store.sidecar import PERSON

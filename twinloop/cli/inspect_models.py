@@ -80,7 +80,8 @@ def allowed(name: str) -> str:
 
 
 def _expanded(texts: list[str], terminal: Terminal) -> list[Path]:
-    """Patterns are expanded here where the shell left them as they are: because it does not, or because nothing matches.
+    """Patterns are expanded here where the shell left them as they are: because it does not, or because nothing
+    matches.
 
     Raises:
         NothingToDo: no pattern matches, and nothing else was named.

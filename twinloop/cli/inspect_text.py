@@ -17,7 +17,9 @@ SHOWN = 12
 
 _NEXT = {
     "unknown": "It was not converted. If you trust whoever made it, run again with: {allow}",
-    "dangerous": "Nothing was run. Do not load it; delete it, and get the model from its author as .safetensors or .onnx.",
+    "dangerous": (
+        "Nothing was run. Do not load it; delete it, and get the model from its author as .safetensors or .onnx."
+    ),
     "malformed": "Do not load it. Get it again from where it came.",
     "not_a_model": "Get the model itself.",
 }
@@ -28,7 +30,9 @@ def report_lines(report: Report, convert: bool) -> Iterator[str]:
     size = "" if report.size is None else f", {_bytes(report.size)}"
     weights = report.weights
     numbers = f", {plural(len(weights.tensors), 'tensor')}, {weights.params:,} numbers" if weights else ""
-    yield f"{shown(str(report.path))}: {report.verdict.value.replace('_', ' ').upper()} ({report.format}{size}{numbers})"
+    yield (
+        f"{shown(str(report.path))}: {report.verdict.value.replace('_', ' ').upper()} ({report.format}{size}{numbers})"
+    )
     for finding in report.findings[:SHOWN]:
         yield f"  - {shown(finding.text)}{_where(finding)}"
     if len(report.findings) > SHOWN:
@@ -90,13 +94,16 @@ def data_of(report: Report) -> dict[str, Any]:
         "format": report.format,
         "verdict": report.verdict.value,
         "findings": [
-            {"verdict": f.verdict.value, "name": f.name, "offset": f.offset, "place": f.place, "text": f.text} for f in report.findings
+            {"verdict": f.verdict.value, "name": f.name, "offset": f.offset, "place": f.place, "text": f.text}
+            for f in report.findings
         ],
         "globals": list(report.names),
         "tensors": len(weights.tensors) if weights else 0,
         "params": weights.params if weights else 0,
         "part": weights.part if weights else "",
         "left_out": list(weights.left_out) if weights else [],
-        "output": {"path": str(output.path), "sha256": output.sha256, "unchanged": output.unchanged} if output else None,
+        "output": (
+            {"path": str(output.path), "sha256": output.sha256, "unchanged": output.unchanged} if output else None
+        ),
         "failure": report.failure,
-    }  # fmt: skip
+    }

@@ -1,4 +1,7 @@
-"""``twinloop lora``: look into LoRA and LoKr files, rename, add up and shrink them. Needs neither PyTorch nor the base model."""
+"""``twinloop lora``: look into LoRA and LoKr files, rename, add up and shrink them.
+
+Needs neither PyTorch nor the base model.
+"""
 
 from __future__ import annotations
 
@@ -81,9 +84,14 @@ def _add_dtype(parser: argparse.ArgumentParser, default: str) -> None:
 def configure_convert(parser: argparse.ArgumentParser) -> None:
     _add_file(parser)
     parser.add_argument(
-        "--to", choices=(*DIALECTS, EXTRACTED), required=True,
-        help="diffusers (PEFT), kohya (A1111, Forge, sd-scripts) or comfyui; lora = the LoRA nearest to a LoKr, under diffusers' names",
-    )  # fmt: skip
+        "--to",
+        choices=(*DIALECTS, EXTRACTED),
+        required=True,
+        help=(
+            "diffusers (PEFT), kohya (A1111, Forge, sd-scripts) or comfyui; lora = the LoRA nearest to a LoKr, under"
+            " diffusers' names"
+        ),
+    )
     _add_limits(parser)
     _add_output(parser)
     _add_dtype(parser, "that of each layer; with --to lora only")
@@ -129,12 +137,14 @@ def run_convert(args: argparse.Namespace, terminal: Terminal) -> Any:
         return _extract(args, terminal)
     if (args.rank, args.energy, args.dtype) != (None, None, None):
         raise InputError(
-            "--rank, --energy and --dtype go with --to lora: other conversions keep every bit. Smaller ranks: twinloop lora resize"
+            "--rank, --energy and --dtype go with --to lora: other conversions keep every bit. Smaller ranks: twinloop"
+            " lora resize"
         )
     made = convert(args.file, Dialect(args.to), args.output)
     if made["dropped"]:
         terminal.warn(
-            f"not part of a LoRA, and left out: {shown(', '.join(made['dropped'][:5]))} (trained words; the prompt needs others)"
+            f"not part of a LoRA, and left out: {shown(', '.join(made['dropped'][:5]))} (trained words; the prompt"
+            " needs others)"
         )
     note = " (what ComfyUI reads for UNets)" if made["to"] != made["asked_for"] else ""
     terminal.line(f"{made['layers']} layers, {made['from']} -> {made['to']}{note}: {made['output']}")
@@ -155,7 +165,8 @@ def _extract(args: argparse.Namespace, terminal: Terminal) -> Any:
     )
     if made["residual_energy"] >= 1e-4:
         terminal.warn(
-            f"{100 * made['residual_energy']:.2f}% of the LoKr's squared norm is not in this LoRA; a higher --rank keeps more."
+            f"{100 * made['residual_energy']:.2f}% of the LoKr's squared norm is not in this LoRA; a higher --rank"
+            " keeps more."
         )
     return made
 
@@ -201,7 +212,10 @@ def _range(ranks: list[int]) -> str:
 def kept_text(made: Mapping[str, Any]) -> str:
     """How much a cut kept, for people."""
     least = made["least_kept"]
-    return f"{100 * made['kept_energy']:.2f}% of the energy kept (least: {100 * least['energy']:.1f}% in {shown(least['layer'])})"
+    return (
+        f"{100 * made['kept_energy']:.2f}% of the energy kept (least: {100 * least['energy']:.1f}% in"
+        f" {shown(least['layer'])})"
+    )
 
 
 def info_lines(data: Mapping[str, Any]) -> list[str]:
@@ -210,17 +224,26 @@ def info_lines(data: Mapping[str, Any]) -> list[str]:
 
     norms = data["norms"]
     rows = [
-        ("Dialect", data["dialect"]), ("Method", data["method"]), ("Base", data["family"] or "cannot be told"),
+        ("Dialect", data["dialect"]),
+        ("Method", data["method"]),
+        ("Base", data["family"] or "cannot be told"),
         ("Layers", ", ".join(f"{count} {part}" for part, count in data["parts"].items()) or "none"),
-        ("Rank", _counts(data["ranks"])), *([("Factor", _counts(data["factors"]))] if data["factors"] else []), ("Alpha", _counts(data["alphas"])), ("Alpha / rank", _counts(data["scales"])),
-        ("Numbers", ", ".join(data["dtypes"])), ("Size", f"{data['bytes'] / 2**20:.1f} MiB"),
+        ("Rank", _counts(data["ranks"])),
+        *([("Factor", _counts(data["factors"]))] if data["factors"] else []),
+        ("Alpha", _counts(data["alphas"])),
+        ("Alpha / rank", _counts(data["scales"])),
+        ("Numbers", ", ".join(data["dtypes"])),
+        ("Size", f"{data['bytes'] / 2**20:.1f} MiB"),
         ("Trigger", data["trigger"] or "not told in the file"),
-    ]  # fmt: skip
+    ]
     if norms["measured"]:
         rows.append(
             (
                 "Norm",
-                f"mean {norms['mean']:.4g}, largest {norms['largest']:.4g} in {norms['largest_layer']}, {norms['zero']} layers zero",
+                (
+                    f"mean {norms['mean']:.4g}, largest {norms['largest']:.4g} in {norms['largest_layer']},"
+                    f" {norms['zero']} layers zero"
+                ),
             )
         )
     if data["other_tensors"]:

@@ -226,9 +226,18 @@ def _usual_data(usual: Usual) -> dict[str, Any]:
     """One that is not there, in the form of the others."""
     told = usual.to_json()
     return {
-        "name": told["name"], "state": told["state"], "path": None, "role": str(usual.file.role), "pack": "yolo", "size": None,
-        "sha256": None, "licence": told["licence"], "source": told["source"], "url": None, "detail": told["detail"],
-    }  # fmt: skip
+        "name": told["name"],
+        "state": told["state"],
+        "path": None,
+        "role": str(usual.file.role),
+        "pack": "yolo",
+        "size": None,
+        "sha256": None,
+        "licence": told["licence"],
+        "source": told["source"],
+        "url": None,
+        "detail": told["detail"],
+    }
 
 
 def _data(item: Item) -> dict[str, Any]:

@@ -78,7 +78,10 @@ def add_models_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models-dir",
         metavar="DIR",
-        help="folder of detector files, PACK:FOLDER to use only one pack of it (yolo, onnx, mediapipe), or the word 'nano' for the embedded ones (default: models)",
+        help=(
+            "folder of detector files, PACK:FOLDER to use only one pack of it (yolo, onnx, mediapipe), or the word"
+            " 'nano' for the embedded ones (default: models)"
+        ),
     )
 
 
@@ -121,17 +124,23 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quantization",
         choices=("int8", "fp8", "nf4"),
-        help="weights of the base model in fewer bits: int8 or fp8 halve them, nf4 quarters them (default: as they are)",
+        help=(
+            "weights of the base model in fewer bits: int8 or fp8 halve them, nf4 quarters them (default: as they are)"
+        ),
     )
     parser.add_argument(
         "--compile",
         choices=("regional", "off"),
-        help="torch.compile for the blocks that the base model repeats (default: on a CUDA GPU, where the work is long enough)",
+        help=(
+            "torch.compile for the blocks that the base model repeats (default: on a CUDA GPU, where the work is long"
+            " enough)"
+        ),
     )
 
 
 def dataset_name(args: argparse.Namespace) -> str:
-    """What a person is called after the photos that ``--dataset`` names, without a suffix: a record of a run may stand there.
+    """What a person is called after the photos that ``--dataset`` names, without a suffix: a record of a run may stand
+    there.
 
     Raises:
         InputError: neither photos nor a configuration were named.
@@ -149,8 +158,8 @@ def settings_from(
 ) -> Settings:
     """Settings from ``--config``, with the flags that were given over it.
 
-    A preset belongs to a base model: where a flag names another base than the configuration, the preset is that one's, unless a flag
-    names it too.
+    A preset belongs to a base model: where a flag names another base than the configuration, the preset is that one's,
+    unless a flag names it too.
 
     Args:
         flags: name in ``args`` -> field as in bootstrap_config.json, dots for sections.
@@ -187,7 +196,8 @@ def by_flag(problem: str, names: Mapping[str, str]) -> str:
 
 
 def wanted_shares(pairs: list[str] | None, targets: Path | None) -> dict[str, dict[str, float]] | None:
-    """``--shares FACET.VALUE=SHARE`` and ``--targets FILE`` as the field ``analysis.shares``; None when neither is given.
+    """``--shares FACET.VALUE=SHARE`` and ``--targets FILE`` as the field ``analysis.shares``; None when neither is
+    given.
 
     Raises:
         InputError: a pair or file that is not of that form.
@@ -221,7 +231,9 @@ def _targets_file(path: Path) -> dict[str, dict[str, float]]:
 
 
 def say_detectors(pack: DetectorPack, terminal: Terminal) -> None:
-    """What the chosen detectors measure and what they do not, once the input is known to be good; the files are in ``twinloop doctor``."""
+    """What the chosen detectors measure and what they do not, once the input is known to be good; the files are in
+    ``twinloop doctor``.
+    """
     if pack.brief:
         terminal.line(pack.brief)
 

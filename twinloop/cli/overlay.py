@@ -1,4 +1,6 @@
-"""Flags over the parsed JSON of a configuration that may still hold mistakes: what is wrong is left for its check to name."""
+"""Flags over the parsed JSON of a configuration that may still hold mistakes: what is wrong is left for its check to
+name.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def put(data: dict[str, Any], field: str, value: Any, only_if_absent: bool = Fal
 
 
 def _section(data: dict[str, Any], names: Sequence[str]) -> dict[str, Any] | None:
-    """A section of a configuration, made where there is none; None = what stands there is none, a mistake that the check of the settings names."""
+    """A section of a configuration, made where there is none; None = what stands there is none, a mistake that the
+    check of the settings names.
+    """
     for name in names:
         if data.get(name) is None:
             data[name] = {}

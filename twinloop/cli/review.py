@@ -58,7 +58,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         for line in image_lines(verdicts, review):
             terminal.line(line)
     terminal.line(
-        f"Round {iteration}: {len(review.opinions)} of {plural(len(verdicts), 'image')} decided by you; {_state(space, review)}"
+        f"Round {iteration}: {len(review.opinions)} of {plural(len(verdicts), 'image')} decided by you;"
+        f" {_state(space, review)}"
     )
     return review.to_json()
 
@@ -91,8 +92,8 @@ def _state(space: Workspace, review: Review) -> str:
             else "this round does not wait"
         )
         return (
-            f'{run} for a review: what you say is kept, and not used. To be asked, set "review": "always" in the configuration and start anew '
-            "with --restart."
+            f'{run} for a review: what you say is kept, and not used. To be asked, set "review": "always" in the'
+            " configuration and start anew with --restart."
         )
     return "review finished." if review.finished else "review open; --finish lets the run go on."
 
@@ -102,8 +103,11 @@ def _opinions(args: argparse.Namespace) -> dict[str, Outcome | None]:
 
     said: dict[str, Outcome | None] = {}
     for files, outcome in (
-        (args.approve, Outcome.APPROVED), (args.reject, Outcome.REJECTED), (args.unsure, Outcome.UNSURE), (args.forget, None),
-    ):  # fmt: skip
+        (args.approve, Outcome.APPROVED),
+        (args.reject, Outcome.REJECTED),
+        (args.unsure, Outcome.UNSURE),
+        (args.forget, None),
+    ):
         for file in files:
             name = Path(file).name
             if name in said and said[name] is not outcome:

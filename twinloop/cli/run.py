@@ -31,7 +31,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="check configuration, photos and models, show the gaps and the prompts of round 1, write and download nothing; a base model that is not here is only warned of",
+        help=(
+            "check configuration, photos and models, show the gaps and the prompts of round 1, write and download"
+            " nothing; a base model that is not here is only warned of"
+        ),
     )
 
 
@@ -72,7 +75,8 @@ def _put_aside(settings: Settings, workspace: Workspace, terminal: Terminal) -> 
     ):
         if place and any(Path(place).resolve().is_relative_to(folder) for folder in moving):
             raise InputError(
-                f"--restart would move {field} ({place}) away with the old run. Name another output_dir, or move it out first."
+                f"--restart would move {field} ({place}) away with the old run. Name another output_dir, or move it out"
+                " first."
             )
     for old, new in workspace.put_aside():
         # a folder that is still there holds others' files too
@@ -113,11 +117,21 @@ def _preview(settings: Settings, toolbox: Toolbox, terminal: Terminal) -> Any:
         "resolution": training.resolution,
         "images_round_1": images,
         "max_iterations": settings.max_iterations,
-        "prompts": [{"type": s.facet, "target": s.value, "prompt": s.prompt, "negative_prompt": s.negative_prompt, "seed": s.seed} for s in shots],
-    }  # fmt: skip
+        "prompts": [
+            {
+                "type": s.facet,
+                "target": s.value,
+                "prompt": s.prompt,
+                "negative_prompt": s.negative_prompt,
+                "seed": s.seed,
+            }
+            for s in shots
+        ],
+    }
     terminal.line(
-        f"\nWould train v1 with {training.steps} steps (rank {training.rank}, {training.resolution} px) and make {plural(images, 'image')} in round 1,"
-        f" {plural(settings.max_iterations, 'round')} at most. Nothing was written."
+        f"\nWould train v1 with {training.steps} steps (rank {training.rank}, {training.resolution} px) and make"
+        f" {plural(images, 'image')} in round 1, {plural(settings.max_iterations, 'round')} at most. Nothing was"
+        " written."
     )
     return {"gaps": data, "plan": plan}
 

@@ -72,7 +72,9 @@ class Terminal:
 
 
 class JsonLines(Terminal):
-    """The same for a program that reads along: one JSON object a line, ``{"text"}`` or ``{"progress": {label, done, total}}``."""
+    """The same for a program that reads along: one JSON object a line, ``{"text"}`` or ``{"progress": {label, done,
+    total}}``.
+    """
 
     def __init__(self, out: TextIO, err: TextIO, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(out, err, now)
@@ -96,7 +98,9 @@ class JsonLines(Terminal):
 
 
 def _fitted(label: str, share: float, figures: str, width: int) -> str:
-    """Label, bar and figures in so many columns: the bar gives way first, then the label; of a figure no digit is lost."""
+    """Label, bar and figures in so many columns: the bar gives way first, then the label; of a
+    figure no digit is lost.
+    """
     bar = min(BAR, width - len(label) - len(figures) - len(" [] "))
     if bar >= SHORTEST_BAR:
         filled = int(bar * share)

@@ -46,7 +46,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="?",
         metavar="DATASET",
-        help="folder of photos, and of approved images copied into it; left out: version 1 of the run of --config, from which 'twinloop run' goes on",
+        help=(
+            "folder of photos, and of approved images copied into it; left out: version 1 of the run of --config, from"
+            " which 'twinloop run' goes on"
+        ),
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="the LoRA to write (default: lora.safetensors)")
     parser.add_argument("--person", metavar="TRIGGER", help="trigger words, as in 'ohwx person'")
@@ -69,7 +72,10 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
         "--epochs",
         type=options.positive,
         metavar="N",
-        help="passes over the photos, each as often as the preset repeats it, 10 times for sdxl (default: the preset's steps)",
+        help=(
+            "passes over the photos, each as often as the preset repeats it, 10 times for sdxl (default: the preset's"
+            " steps)"
+        ),
     )
     parser.add_argument("--steps", type=options.positive, metavar="N", help="training steps (default: the preset's)")
     parser.add_argument(
@@ -119,7 +125,9 @@ def _add_looking(parser: argparse.ArgumentParser) -> None:
         "--sample-prompt",
         action="append",
         metavar="TEXT",
-        help="prompt of a sample image, with the trigger words in it; may be given again (default: four different ones)",
+        help=(
+            "prompt of a sample image, with the trigger words in it; may be given again (default: four different ones)"
+        ),
     )
 
 

@@ -70,7 +70,8 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port))
     except (OSError, OverflowError) as error:
         raise InputError(
-            f"Cannot listen on port {port}: {getattr(error, 'strerror', None) or error}. Leave --port out to take a free one."
+            f"Cannot listen on port {port}: {getattr(error, 'strerror', None) or error}. Leave --port out to take a"
+            " free one."
         ) from error
 
 

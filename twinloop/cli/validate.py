@@ -57,14 +57,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     limits.add_argument(
         "--sharpness",
         choices=("face", "image"),
-        help="ruler: face crop against the real photos, or the whole image against --blur-threshold (default: face with real photos, else image)",
+        help=(
+            "ruler: face crop against the real photos, or the whole image against --blur-threshold (default: face with"
+            " real photos, else image)"
+        ),
     )
     limits.add_argument("--blur-threshold", type=float, metavar="X", help="least Laplacian variance (default: 100)")
     limits.add_argument(
         "--sharpness-share",
         type=float,
         metavar="X",
-        help="least face sharpness, as a share of the real photos' (default: the detectors' own, which is 0.3; with nano 0.03)",
+        help=(
+            "least face sharpness, as a share of the real photos' (default: the detectors' own, which is 0.3; with nano"
+            " 0.03)"
+        ),
     )
     limits.add_argument("--min-brightness", type=float, metavar="X", help="least mean grey, 0-255 (default: 30)")
     limits.add_argument("--max-brightness", type=float, metavar="X", help="largest mean grey, 0-255 (default: 225)")
@@ -79,7 +85,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--identity-tolerance",
         type=float,
         metavar="X",
-        help="standard deviations below the real photos' similarity, or above strangers' where that is less (default: 2.5)",
+        help=(
+            "standard deviations below the real photos' similarity, or above strangers' where that is less (default:"
+            " 2.5)"
+        ),
     )
     limits.add_argument(
         "--novelty-distance",
@@ -134,7 +143,8 @@ def _check_apart(args: argparse.Namespace) -> list[Path]:
         other = named.setdefault(folder.resolve(), flag)
         if other != flag:
             raise InputError(
-                f"{folder} would take {other} and {flag} images alike. Name a folder of its own for each: --{other} and --{flag}."
+                f"{folder} would take {other} and {flag} images alike. Name a folder of its own for each: --{other} and"
+                f" --{flag}."
             )
     return list(named)
 

@@ -29,16 +29,23 @@ class GenerationConfig(Section):
     negative_prompt: str | None = None
     prompt_style: Literal["prose", "tags", "pony", "full"] | None = Field(
         None,
-        description="pony = tags after its score words; full = prose whose captions also say what is as usual ('eyes open'); null = the preset's",
+        description=(
+            "pony = tags after its score words; full = prose whose captions also say what is as usual ('eyes open');"
+            " null = the preset's"
+        ),
     )
     from_photos: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         0.0,
-        description="share of the shots that start from a real photo (image-to-image, or editing where the model edits)",
+        description=(
+            "share of the shots that start from a real photo (image-to-image, or editing where the model edits)"
+        ),
     )
     strength: Annotated[float, Field(gt=0.0, le=1.0)] = 0.6
     references: Annotated[int, Field(ge=1, le=10)] | None = Field(
         None,
-        description="real photos that an editing model looks at for one image, where it takes several; null = the preset's",
+        description=(
+            "real photos that an editing model looks at for one image, where it takes several; null = the preset's"
+        ),
     )
     extra_loras: tuple[ExtraLora, ...] = Field(
         (), description="LoRAs worn beside the loop's own, each with path and scale"
@@ -52,7 +59,10 @@ class GenerationConfig(Section):
     vae_tiling: bool | None = Field(None, description="decode in tiles; null = where images are large or the GPU small")
     face_detail: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         0.0,
-        description="how much of small faces is drawn anew, enlarged, after each image; 0.4 for example, 0 = they stay as they are",
+        description=(
+            "how much of small faces is drawn anew, enlarged, after each image; 0.4 for example, 0 = they stay as"
+            " they are"
+        ),
     )
     face_detail_below: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
         None,
@@ -60,5 +70,8 @@ class GenerationConfig(Section):
     )
     early_reject: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
         None,
-        description="share of the steps after which images whose preview fails its target are given up, 0.6 for example; null = all are finished",
+        description=(
+            "share of the steps after which images whose preview fails its target are given up, 0.6 for example; null ="
+            " all are finished"
+        ),
     )

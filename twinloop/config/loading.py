@@ -30,7 +30,9 @@ def parse_settings(data: Any, source: str) -> Settings:
 
 
 def salvaged_settings(data: Any) -> tuple[Settings, frozenset[str]]:
-    """Of parsed JSON that `parse_settings` refuses, what is right, so that it can be looked at too; and the fields that are wrong."""
+    """Of parsed JSON that `parse_settings` refuses, what is right, so that it can be looked at too; and the fields that
+    are wrong.
+    """
     return right_part({key: value for key, value in data.items() if not str(key).startswith("_")})
 
 

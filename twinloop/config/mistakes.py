@@ -49,7 +49,9 @@ ELSEWHERE = {
 
 
 def mistakes(data: Mapping[str, Any], error: ValidationError) -> list[str]:
-    """One line per mistake of ``data``, which ``error`` refused: wrong fields, then what does not fit together among the others."""
+    """One line per mistake of ``data``, which ``error`` refused: wrong fields, then what does not fit together among
+    the others.
+    """
     items = error.errors()
     wrong = [_field(item["loc"]) for item in items if item["loc"]]
     clashes = [clash for item in items for clash in _clashes(item)] or list(_among_the_others(data, wrong))
@@ -68,7 +70,9 @@ def _field(location: tuple[Any, ...]) -> str:
 
 
 def right_part(data: Mapping[str, Any]) -> tuple[Settings, frozenset[str]]:
-    """The settings as far as they are right, and the fields that are not: those have their default, or a dash where there is none."""
+    """The settings as far as they are right, and the fields that are not: those have their default, or a dash where
+    there is none.
+    """
     wrong: list[str] = []
     while True:
         try:
@@ -97,7 +101,9 @@ def _without(data: Mapping[str, Any], wrong: list[str]) -> Settings:
 
 
 def _among_the_others(data: Mapping[str, Any], wrong: list[str]) -> Iterator[Clash]:
-    """What does not fit together, as far as it is about none of the wrong fields; these are left at their defaults to find it."""
+    """What does not fit together, as far as it is about none of the wrong fields; these are left at their defaults to
+    find it.
+    """
     try:
         _without(data, wrong)
     except ValidationError as error:

@@ -55,5 +55,8 @@ class Section(BaseModel):
         return field is not None and type(None) not in get_args(field.annotation)
 
     def clashes(self) -> Iterator[Clash]:
-        """What does not fit together, by the section's own names of the fields. Asked when every field is right by itself."""
+        """What does not fit together, by the section's own names of the fields.
+
+        Asked when every field is right by itself.
+        """
         yield from ()

@@ -29,7 +29,10 @@ class Settings(Section):
     dataset_dir: Annotated[str, Field(min_length=1)]
     models_dir: str = Field(
         "models",
-        description="folder of detector files (yolo:FOLDER, onnx:FOLDER or mediapipe:FOLDER for one pack of it), or the word 'nano' for the embedded pack",
+        description=(
+            "folder of detector files (yolo:FOLDER, onnx:FOLDER or mediapipe:FOLDER for one pack of it), or the word"
+            " 'nano' for the embedded pack"
+        ),
     )
     output_dir: str = "outputs/bootstrap"
     lora_output_dir: str | None = None
@@ -45,11 +48,17 @@ class Settings(Section):
     )
     quantization: Quantization | None = Field(
         None,
-        description="weights of the base model in fewer bits: int8 or fp8 halve them, nf4 quarters them (pip install 'twinloop[quant]')",
+        description=(
+            "weights of the base model in fewer bits: int8 or fp8 halve them, nf4 quarters them (pip install"
+            " 'twinloop[quant]')"
+        ),
     )
     compile: Literal["regional", "off"] | None = Field(
         None,
-        description="torch.compile for the blocks that the base model repeats, when generating and training; null = on a CUDA GPU, where the work is long enough",
+        description=(
+            "torch.compile for the blocks that the base model repeats, when generating and training; null = on a CUDA"
+            " GPU, where the work is long enough"
+        ),
     )
     allow_download: bool = False
     analysis: AnalysisSettings = AnalysisSettings()
@@ -94,7 +103,9 @@ class Settings(Section):
         return Path(self.lora_output_dir or os.path.join("outputs", "lora_models", self.person_name))
 
     def identity_fields(self) -> dict[str, Any]:
-        """What decides the results: all fields but the folders, the budget and stop rules, the device, how memory is saved, samples on the way, where figures go, and the leave to download."""
+        """What decides the results: all fields but the folders, the budget and stop rules, the device, how memory is
+        saved, samples on the way, where figures go, and the leave to download.
+        """
         free = {
             "output_dir",
             "lora_output_dir",

@@ -20,7 +20,10 @@ class TrainingConfig(Section):
     )
     epochs: Positive | None = Field(
         None,
-        description="passes over the dataset, in which each image comes as often as the preset repeats it (10 times for sdxl); steps = epochs x repeats x images / images per step, unless steps is given",
+        description=(
+            "passes over the dataset, in which each image comes as often as the preset repeats it (10 times for sdxl);"
+            " steps = epochs x repeats x images / images per step, unless steps is given"
+        ),
     )
     steps: Positive | None = None
     rank: Annotated[int, Field(ge=1, le=10**10)] | None = Field(
@@ -38,11 +41,16 @@ class TrainingConfig(Section):
     start_from: str | None = Field(None, description="a LoRA that every training begins from, instead of from nothing")
     warm_start: bool = Field(
         False,
-        description="each round's LoRA begins from the best one so far: fewer steps do, but what it learned wrongly stays in it",
+        description=(
+            "each round's LoRA begins from the best one so far: fewer steps do, but what it learned wrongly stays in it"
+        ),
     )
     assistant_lora: str | None = Field(
         None,
-        description="a LoRA that a distilled base wears while it is trained and only then, so that it stays distilled: ai-toolkit's training adapters",
+        description=(
+            "a LoRA that a distilled base wears while it is trained and only then, so that it stays distilled:"
+            " ai-toolkit's training adapters"
+        ),
     )
     trainer: Literal["builtin", "kohya", "ai-toolkit"] = Field(
         "builtin",
@@ -67,7 +75,10 @@ class TrainingConfig(Section):
     )
     conv_rank: Annotated[int, Field(ge=0, le=LARGEST_RANK)] = Field(
         0,
-        description="the LoRA adapts the convolutions of SD 1.5 and SDXL too, at this rank (LoCon, kohya's conv_dim); 0 = it does not",
+        description=(
+            "the LoRA adapts the convolutions of SD 1.5 and SDXL too, at this rank (LoCon, kohya's conv_dim); 0 = it"
+            " does not"
+        ),
     )
     conv_alpha: Annotated[float, Field(gt=0.0)] | None = Field(
         None, description="of the convolutions; null = in the same proportion to their rank as alpha to rank"
@@ -116,11 +127,15 @@ class TrainingConfig(Section):
     )
     huber_c: Annotated[float, Field(ge=1e-6, le=1.0)] = Field(
         0.1,
-        description="of the losses huber and smooth_l1: the threshold at pure noise; small = more like an absolute error",
+        description=(
+            "of the losses huber and smooth_l1: the threshold at pure noise; small = more like an absolute error"
+        ),
     )
     huber_schedule: Literal["constant", "exponential", "snr"] | None = Field(
         None,
-        description="how the threshold rises from huber_c to 1 with less noise; null = snr, with flow models exponential",
+        description=(
+            "how the threshold rises from huber_c to 1 with less noise; null = snr, with flow models exponential"
+        ),
     )
     noise_offset: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     caption_dropout: Share | None = Field(None, description="share of draws that see no caption")
@@ -136,7 +151,10 @@ class TrainingConfig(Section):
     )
     output_preservation: Annotated[float, Field(ge=0.0, le=10.0)] = Field(
         0.0,
-        description="weight of keeping the base's own picture of the class word; 0 = off; a step takes two and a half times as long",
+        description=(
+            "weight of keeping the base's own picture of the class word; 0 = off; a step takes two and a half times as"
+            " long"
+        ),
     )
     prior_images: str | None = Field(
         None, description="folder of pictures of other people of the class (prior preservation)"
@@ -168,7 +186,9 @@ class TrainingConfig(Section):
     )
     keep_checkpoints: Annotated[int, Field(ge=0, le=50)] = Field(
         0,
-        description="measure so many checkpoints of the last half on a small panel and take the best; 0 = take the last",
+        description=(
+            "measure so many checkpoints of the last half on a small panel and take the best; 0 = take the last"
+        ),
     )
     checkpoint_panel: Annotated[int, Field(ge=2, le=1000)] = Field(8, description="images per measured checkpoint")
     early_stop: Annotated[int, Field(ge=0)] = Field(

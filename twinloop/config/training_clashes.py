@@ -39,7 +39,8 @@ SAYS_NOTHING_WITHOUT: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "huber_schedule": lambda training: training["loss"] == "l2",
     "extra_args": lambda training: training["trainer"] == "builtin",
 }
-"""Field -> whether the others of a whole section leave it without a meaning. Two trainings that differ in such a field are the same."""
+"""Field -> whether the others of a whole section leave it without a meaning. Two trainings that differ in such a field
+are the same."""
 
 DROPOUTS = ("network_dropout", "rank_dropout", "module_dropout")
 LARGEST_RANK = 1024
@@ -67,7 +68,8 @@ def _beyond_trainer(training: TrainingConfig) -> Iterator[Clash]:
         if "trainer" not in training.model_fields_set and (asked := _asked(training, *OTHERS_ONLY)):
             yield Clash(
                 ("trainer", *asked),
-                f'the built-in trainer is not told {", ".join(asked)}; set "trainer": "kohya" or "ai-toolkit", or leave it out',
+                f'the built-in trainer is not told {", ".join(asked)}; set "trainer": "kohya" or "ai-toolkit", or leave'
+                " it out",
             )
     elif asked := _asked(training, *BUILTIN_ONLY):
         yield Clash(("trainer", *asked), f"only the built-in trainer knows {', '.join(asked)}")
@@ -113,7 +115,8 @@ def _said_in_vain(training: TrainingConfig) -> Iterator[Clash]:
     if _in_vain(training, "class_word"):
         yield Clash(
             ("class_word", "prior_images", "output_preservation"),
-            "class_word says nothing without prior_images or output_preservation; captions have theirs from the photos' label",
+            "class_word says nothing without prior_images or output_preservation; captions have theirs from the photos'"
+            " label",
         )
 
 
@@ -140,7 +143,8 @@ def _about_adapter(training: TrainingConfig) -> Iterator[Clash]:
     if training.adapter != "lora" and (asked := _asked(training, *DROPOUTS)):
         yield Clash(
             ("adapter", *asked),
-            f'{" and ".join(asked)} {agree(len(asked), "goes", "go")} with "adapter": "lora": there is no such thing of a {training.adapter}',
+            f'{" and ".join(asked)} {agree(len(asked), "goes", "go")} with "adapter": "lora": there is no such thing of'
+            f" a {training.adapter}",
         )
     if training.adapter == "lokr":
         if training.conv_rank:

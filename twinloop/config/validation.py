@@ -16,11 +16,16 @@ class ValidationConfig(Section):
     auto_filter: bool = Field(True, description="sort into approved / rejected / unsure; false = judge only")
     sharpness: Literal["face", "image"] = Field(
         "face",
-        description="face = crop measure, limit learned from the real photos; image = Laplacian variance of the whole image",
+        description=(
+            "face = crop measure, limit learned from the real photos; image = Laplacian variance of the whole image"
+        ),
     )
     sharpness_share: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
         None,
-        description="least face sharpness, as a share of the real photos' median; null = 0.3, and 0.03 for the embedded base, which draws softly",
+        description=(
+            "least face sharpness, as a share of the real photos' median; null = 0.3, and 0.03 for the embedded base,"
+            " which draws softly"
+        ),
     )
     blur_threshold: Annotated[float, Field(ge=0.0)] = 100.0
     min_brightness: Annotated[float, Field(ge=0.0, le=255.0)] = 30.0
@@ -28,12 +33,18 @@ class ValidationConfig(Section):
     min_face_confidence: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     min_face_quality: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
         None,
-        description="least face quality, where it is measured; null = 0.7 with the embedded detectors, learned from the real photos with others",
+        description=(
+            "least face quality, where it is measured; null = 0.7 with the embedded detectors, learned from the real"
+            " photos with others"
+        ),
     )
     identity: bool = Field(True, description="compare with the frozen real photos; needs an embedder")
     identity_tolerance: Annotated[float, Field(gt=0.0)] = Field(
         2.5,
-        description="standard deviations below the real photos' own similarity; where that is too much, halfway to strangers and so many above them at least",
+        description=(
+            "standard deviations below the real photos' own similarity; where that is too much, halfway to strangers"
+            " and so many above them at least"
+        ),
     )
     novelty_distance: Annotated[int, Field(ge=0, le=64)] = Field(
         6, description="perceptual-hash bits; as close or closer is a copy"

@@ -14,7 +14,8 @@ class Description:
     """A captioner's own words, before anything is left out.
 
     Attributes:
-        text: a sentence or more; "" from a tagger. tags: surest first, words divided by spaces; () from one that writes sentences.
+        text: a sentence or more; "" from a tagger. tags: surest first, words divided by spaces; () from one that writes
+            sentences.
     """
 
     text: str = ""
@@ -62,7 +63,8 @@ def shuffled(caption: str, keep: int, order: int) -> str:
 def of_the_class(caption: str, trigger: str, class_word: str) -> str:
     """The caption of another one of the subject's class: ``class_word`` in the place of the trigger, once.
 
-    The trigger is found as `with_trigger` finds it. A word for people that follows it goes with it, so that "ohwx woman" becomes "woman".
+    The trigger is found as `with_trigger` finds it. A word for people that follows it goes with it, so that "ohwx
+    woman" becomes "woman".
     """
     first, *others = parts_of(trigger) or [""]
     if not first:

@@ -1,4 +1,6 @@
-"""Where to cut a photo for training: one head inside with room above it, other faces outside where that can be, and never enlarged."""
+"""Where to cut a photo for training: one head inside with room above it, other faces outside where that can be, and
+never enlarged.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ STEP = 64
 FINE_STEP = 8
 """The same of a picture that is cut from few pixels: one cell of the VAE."""
 FINE_BELOW = 512
-"""Pixels of a region's shorter side under which `STEP` would take more than an eighth of it, so that the cut keeps its pixels as they are."""
+"""Pixels of a region's shorter side under which `STEP` would take more than an eighth of it, so that the cut keeps its
+pixels as they are."""
 LONGEST = 2.0
 """Long side over short side of a picture, at most."""
 FRAMINGS = ("face", "half", "full", "keep")
@@ -22,7 +25,8 @@ HEIGHTS = {"face": 2.4, "half": 5.0, "full": 9.0}
 LEAST_SHARE = 0.1
 """With ``keep``: the face's height over the picture's height, at least; a smaller one teaches nothing of the face."""
 SAME_SCALE = 1.03
-"""A cut that is larger than its picture by less than this, or by less than `FINE_STEP`, is cut to the picture's size, so that no pixel is resampled."""
+"""A cut that is larger than its picture by less than this, or by less than `FINE_STEP`, is cut to the picture's size,
+so that no pixel is resampled."""
 SLACK = 0.03
 """So much of a head's height may lie outside and it still counts as whole: where a head ends is an estimate."""
 _HEAD_STEP = 0.04
@@ -36,8 +40,8 @@ class Window:
     """One cut.
 
     Attributes:
-        box: (x0, y0, x1, y1) whole pixels of the upright photo. size: (width, height) of the picture, never larger than the box;
-            multiples of 64, or of 8 where the photo has less than 512 pixels to cut from.
+        box: (x0, y0, x1, y1) whole pixels of the upright photo. size: (width, height) of the picture, never larger than
+            the box; multiples of 64, or of 8 where the photo has less than 512 pixels to cut from.
         head_inside: whether the whole head lies in the box, so far as the photo shows it.
         others: faces of other people that are still in it, by their centres.
     """
@@ -55,7 +59,9 @@ class Window:
 
 @cache
 def buckets(size: int) -> tuple[tuple[int, int], ...]:
-    """All (width, height) of multiples of 64 pixels with an area of at most ``size`` squared and sides of at most 2:1."""
+    """All (width, height) of multiples of 64 pixels with an area of at most ``size`` squared
+    and sides of at most 2:1.
+    """
     most = int(size * LONGEST**0.5) // STEP
     return tuple(
         (STEP * across, STEP * down)
@@ -66,7 +72,9 @@ def buckets(size: int) -> tuple[tuple[int, int], ...]:
 
 
 def head_of(face: Box, width: int, height: int) -> Box:
-    """The head around a face box, so far as it lies in a photo of that size: hair above, ears or the back of a turned head beside."""
+    """The head around a face box, so far as it lies in a photo of that size: hair above, ears or the back of a turned
+    head beside.
+    """
     tall = face.height
     return Box(
         face.x0 - _BESIDE * tall, face.y0 - _ABOVE * tall, face.x1 + _BESIDE * tall, face.y1 + _BELOW * tall
@@ -74,10 +82,12 @@ def head_of(face: Box, width: int, height: int) -> Box:
 
 
 def cut(width: int, height: int, face: Box, others: Sequence[Box], framing: str, size: int) -> Window | None:
-    """The cut of a photo of ``width`` x ``height`` pixels around ``face``; None = there is less than 64 pixels to cut from.
+    """The cut of a photo of ``width`` x ``height`` pixels around ``face``; None = there is less than 64 pixels to cut
+    from.
 
     Args:
-        others: other people's faces. framing: one of `FRAMINGS`. size: pixels; the picture's area is at most its square.
+        others: other people's faces. framing: one of `FRAMINGS`. size: pixels; the picture's area is at most its
+            square.
     """
     head = head_of(face, width, height)
     region = _without_others(_framed(face, head, width, height, framing), head, others)
@@ -116,15 +126,19 @@ def _union(a: Box, b: Box) -> Box:
 
 
 def _without_others(region: Box, head: Box, others: Sequence[Box]) -> Box:
-    """The region with other faces cut off at the edge that costs least; a face that overlaps the head's own room stays."""
+    """The region with other faces cut off at the edge that costs least; a face that overlaps
+    the head's own room stays.
+    """
     for other in sorted(others, key=lambda box: -box.area):
         grown = other.expanded(0.1)
         if grown.x0 >= region.x1 or grown.x1 <= region.x0 or grown.y0 >= region.y1 or grown.y1 <= region.y0:
             continue
         sides = (
-            Box(max(region.x0, grown.x1), region.y0, region.x1, region.y1), Box(region.x0, region.y0, min(region.x1, grown.x0), region.y1),
-            Box(region.x0, max(region.y0, grown.y1), region.x1, region.y1), Box(region.x0, region.y0, region.x1, min(region.y1, grown.y0)),
-        )  # fmt: skip
+            Box(max(region.x0, grown.x1), region.y0, region.x1, region.y1),
+            Box(region.x0, region.y0, min(region.x1, grown.x0), region.y1),
+            Box(region.x0, max(region.y0, grown.y1), region.x1, region.y1),
+            Box(region.x0, region.y0, region.x1, min(region.y1, grown.y0)),
+        )
         free = [
             side
             for side in sides
@@ -140,7 +154,9 @@ def _inside(inner: Box, outer: Box) -> bool:
 
 
 def _fitted(region: Box, face: Box, head: Box, size: int) -> tuple[tuple[int, int, int, int], tuple[int, int]] | None:
-    """The picture that keeps most of the region at most pixels, the face's wholeness first, then the head's; and where it is cut."""
+    """The picture that keeps most of the region at most pixels, the face's wholeness first, then the head's; and where
+    it is cut.
+    """
     best: tuple[tuple[bool, int, float], tuple[int, int, int, int], tuple[int, int]] | None = None
     whole = Box(-(-region.x0 // 1), -(-region.y0 // 1), region.x1 // 1, region.y1 // 1)  # whole pixels only
     for picture in (*buckets(size), *_own_sizes(whole, size)):
@@ -156,7 +172,9 @@ def _fitted(region: Box, face: Box, head: Box, size: int) -> tuple[tuple[int, in
 
 
 def _own_sizes(region: Box, size: int) -> Iterator[tuple[int, int]]:
-    """The size of a small region itself, in multiples of 8 pixels, where it is not over the area: nothing of it is made smaller."""
+    """The size of a small region itself, in multiples of 8 pixels, where it is not over the area: nothing of it is made
+    smaller.
+    """
     short, long = sorted(int(side) // FINE_STEP * FINE_STEP for side in (region.width, region.height))
     long = min(long, int(LONGEST * short))
     if STEP <= short < FINE_BELOW and short * long <= size * size:
@@ -171,7 +189,9 @@ def _common(box: tuple[int, int, int, int], other: Box) -> float:
 
 
 def _largest(region: Box, picture: tuple[int, int], head: Box) -> tuple[int, int, int, int] | None:
-    """The largest box of the picture's shape in the region, around the head; None where it would have to be enlarged."""
+    """The largest box of the picture's shape in the region, around the head; None where it
+    would have to be enlarged.
+    """
     scale = min(region.width / picture[0], region.height / picture[1])
     if scale < 1:
         return None

@@ -1,4 +1,7 @@
-"""The networks that turn a face into an identity vector, each with all that is its own. One more is one more entry of `EMBEDDERS`."""
+"""The networks that turn a face into an identity vector, each with all that is its own.
+
+One more is one more entry of `EMBEDDERS`.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,9 @@ Points = tuple[tuple[float, float], ...]
 TEMPLATE: Points = (
     (38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041),
 )  # fmt: skip
-"""Where image-left eye, image-right eye, nose and both corners of the mouth go in a crop of 112 pixels: the alignment that
-ArcFace-family nets are trained with (insightface's face_align.py; OpenCV's face_recognize.cpp has the same numbers for SFace)."""
+"""Where image-left eye, image-right eye, nose and both corners of the mouth go in a crop of 112 pixels: the alignment
+that ArcFace-family nets are trained with (insightface's face_align.py; OpenCV's face_recognize.cpp has the same numbers
+for SFace)."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,10 @@ class FaceEmbedder:
         likeness: limits on its cosines. limits_from: where these come from, as the end of a sentence.
         source: where its files come from. licence: of the weights.
         notice: what a user must know before using it; "" = nothing.
-        dimensions: of its vector; None = any. size: side of its square input in pixels. template: (x, y) of the five landmarks there.
-        channels: their order in the input. divide, mean, std: a pixel of 0..255 goes in as (pixel / divide - mean) / std, per channel.
+        dimensions: of its vector; None = any. size: side of its square input in pixels. template: (x, y) of the five
+            landmarks there.
+        channels: their order in the input. divide, mean, std: a pixel of 0..255 goes in as (pixel / divide - mean) /
+            std, per channel.
     """
 
     key: str
@@ -73,8 +79,8 @@ ARCFACE = FaceEmbedder(
     dimensions=512, divide=127.5, mean=(1.0, 1.0, 1.0),
 )  # fmt: skip
 EMBEDDERS = (MOBILEFACENET, SFACE, ARCFACE)
-"""In the order of preference where a folder holds several: limits that were measured before those that were taken over, and what anybody
-may use before what is for research only."""
+"""In the order of preference where a folder holds several: limits that were measured before those that were taken over,
+and what anybody may use before what is for research only."""
 
 
 def embedder_of(name: str, sha256: str = "") -> FaceEmbedder | None:

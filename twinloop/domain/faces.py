@@ -77,11 +77,12 @@ class Face:
     """One face.
 
     Attributes:
-        box: in pixels of the observed image, from the middle of the forehead to the chin, however the detector draws its own: shares of the
-            picture and cuts are reckoned from it, so every detector's are brought to the same (YuNet's, which the others were measured against).
+        box: in pixels of the observed image, from the middle of the forehead to the chin, however the detector draws
+            its own: shares of the picture and cuts are reckoned from it, so every detector's are brought to the same
+            (YuNet's, which the others were measured against).
         confidence: the detector's own score, 0..1 (biased towards frontal faces in most detectors).
-        landmarks: (5, 2) float32 pixels: image-left eye, image-right eye, nose tip, image-left and image-right mouth corner;
-            None where the detector gives none.
+        landmarks: (5, 2) float32 pixels: image-left eye, image-right eye, nose tip, image-left and image-right mouth
+            corner; None where the detector gives none.
         pose: None = not measured.
         embedding: (D,) float32 of unit norm; None = not measured.
     """
@@ -98,7 +99,8 @@ class HandShape:
     """What a landmark net made of one hand, looked at several times (turned, mirrored, from further away).
 
     Attributes:
-        landmarks: (21, 2) float32 pixels, in MediaPipe's order: wrist, then four each of thumb, index, middle, ring and little finger, the tip last.
+        landmarks: (21, 2) float32 pixels, in MediaPipe's order: wrist, then four each of thumb, index, middle, ring and
+            little finger, the tip last.
         handedness: 0..1, which hand it is; near 0.5 it could be either.
         presence: 0..1, least probability of a hand over all looks.
         spread: how far the looks put the landmarks from the first one's, in sizes of the palm (mean).

@@ -21,11 +21,15 @@ class Phrase:
         prose: for models that read sentences (SDXL, Flux).
         tags: for models trained on tag lists (Animagine, Illustrious, Pony).
         negative: what to keep away when this value is wanted.
-        usual: nearly every picture has it, so that a caption leaves it unsaid: said in all, it would fuse with the trigger. Prompts say it.
-        missing: what a caption says of a picture in which it was looked for and not found; () = nothing. Of several the facet's ``wording`` picks one.
+        usual: nearly every picture has it, so that a caption leaves it unsaid: said in all, it would fuse with the
+            trigger. Prompts say it.
+        missing: what a caption says of a picture in which it was looked for and not found; () = nothing. Of several the
+            facet's ``wording`` picks one.
         wish: how photos of it are asked for, after "5 real photos": ``in profile``; "" = in general words.
-        bare: the value alone, for the caption of a picture of which no more was told than that (the facet's ``wording`` says `BARE`); "" = a phrase.
-        beside: other facet -> its values that leave room for this one in a picture; a facet that is not named leaves it with all of its values.
+        bare: the value alone, for the caption of a picture of which no more was told than that (the facet's ``wording``
+            says `BARE`); "" = a phrase.
+        beside: other facet -> its values that leave room for this one in a picture; a facet that is not named leaves it
+            with all of its values.
     """
 
     prose: tuple[str, ...]
@@ -48,7 +52,8 @@ class Facet(Protocol):
         multiple: whether several values may hold at the same time (composition).
         shares: value -> wanted share of the dataset, 0..1. A value without a share is never a gap.
         phrases: value -> words.
-        needs: what must have been looked for (names of ``Observation.measured``); shown by ``doctor`` and in "not measured".
+        needs: what must have been looked for (names of ``Observation.measured``); shown by ``doctor`` and in "not
+            measured".
     """
 
     @property
@@ -92,7 +97,8 @@ class DefinedFacet:
     """A facet given by its parts: what the built-in ones are made of, and the short way for yours.
 
     ``judge`` turns raw numbers into a `Reading`; the optional ``measurer`` takes numbers of its own from the pixels;
-    the optional ``wording`` says which of a value's phrases describes an image (or which of ``missing``, where the value was not found).
+    the optional ``wording`` says which of a value's phrases describes an image (or which of ``missing``, where the
+    value was not found).
     """
 
     name: str
@@ -122,7 +128,9 @@ def one_of(values: tuple[str, ...], value: str) -> Reading:
 
 
 def most_probable(seen: Observation, prefix: str, values: tuple[str, ...], at_least: float) -> Reading:
-    """The value whose measure ``<prefix>.<value>`` is largest, or unknown when none was measured or none is sure enough."""
+    """The value whose measure ``<prefix>.<value>`` is largest, or unknown when none was measured or none is sure
+    enough.
+    """
     scored = [(seen.measures[f"{prefix}.{v}"], v) for v in values if f"{prefix}.{v}" in seen.measures]
     if not scored or max(scored)[0] < at_least:
         return Reading.unknown()

@@ -1,4 +1,6 @@
-"""What a training will need, before it starts: memory, disk, time, and which memory budget suffices with which settings."""
+"""What a training will need, before it starts: memory, disk, time, and which memory budget suffices with which
+settings.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Is a hand formed as hands are? What 21 landmarks can tell of it, and no more: fingers cannot be counted with them, they are always five.
+"""Is a hand formed as hands are? What 21 landmarks can tell of it, and no more: fingers cannot be counted with them,
+they are always five.
 
-A picture shortens a bone that points away and never lengthens one, so lengths have upper bounds only. They are taken against the palm, of which
-the longest of several distances counts: it cannot be short in all of them at once. The bounds lie about a quarter above what hands on
-photos show in any pose (docs/log.md).
+A picture shortens a bone that points away and never lengthens one, so lengths have upper bounds only. They are taken
+against the palm, of which the longest of several distances counts: it cannot be short in all of them at once. The
+bounds lie about a quarter above what hands on photos show in any pose (docs/log.md).
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ SPREAD = 0.12
 HANDEDNESS = 0.65
 """Least sureness of whether it is a left or a right hand."""
 BONE, FINGER, KNUCKLES, THUMB_BASE = 0.85, 1.75, 0.42, 0.70
-"""Longest bone of a finger, longest finger, widest step between neighbouring knuckles, wrist to thumb; in sizes of the palm."""
+"""Longest bone of a finger, longest finger, widest step between neighbouring knuckles, wrist to thumb; in sizes of the
+palm."""
 TOUCHING, MOST_TOUCHING = 0.03, 2
-"""Fingertips nearer than that (in sizes of the palm) lie on one another, as a side view shows them; so many pairs at most."""
+"""Fingertips nearer than that (in sizes of the palm) lie on one another, as a side view shows them; so many pairs at
+most."""
 _FINGERS = np.arange(1, 21).reshape(5, 4)
 _WRIST, _FIRST_KNUCKLE, _LAST_KNUCKLE = 0, 5, 17
 _KNUCKLES = (5, 9, 13, 17)
@@ -33,7 +36,9 @@ _WIDTH = 1.5
 
 
 def palm_size(points: FloatArray) -> float:
-    """Length of the palm in pixels, from (21, 2) landmarks: the longest of wrist to each knuckle, and the width of the knuckles as a length."""
+    """Length of the palm in pixels, from (21, 2) landmarks: the longest of wrist to each knuckle, and the width of the
+    knuckles as a length.
+    """
     lengths = np.linalg.norm(points[list(_KNUCKLES)] - points[_WRIST], axis=1)
     width = float(np.linalg.norm(points[_FIRST_KNUCKLE] - points[_LAST_KNUCKLE]))
     return max(float(lengths.max()), _WIDTH * width)
@@ -58,7 +63,9 @@ def malformed(points: FloatArray) -> str:
 
 
 def hand_doubt(hand: Part) -> str:
-    """Why a hand may be badly formed, in words; "" where nothing speaks against it, or its detector tells nothing of its shape."""
+    """Why a hand may be badly formed, in words; "" where nothing speaks against it, or its detector tells nothing of
+    its shape.
+    """
     shape = hand.shape
     if shape is None:
         return ""

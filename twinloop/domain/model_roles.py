@@ -1,4 +1,6 @@
-"""What detector files are for: roles, how their names tell them, what each measurement needs, and the packs they make up."""
+"""What detector files are for: roles, how their names tell them, what each measurement needs, and the packs they make
+up.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,18 @@ class Role(StrEnum):
 
 
 WORK: Mapping[Role, str] = {
-    Role.FACE_YOLO: "faces", Role.FACE_YUNET: "faces", Role.POSE_FSANET: "head pose", Role.PALM: "hands", Role.HAND: "hands",
-    Role.HAND_YOLO: "hands", Role.EYES_YOLO: "eyes", Role.FACE_TASK: "eyes", Role.EMBEDDER: "identity",
-    Role.FACE_QUALITY: "face quality", Role.TAGGER: "setting",
-}  # fmt: skip
+    Role.FACE_YOLO: "faces",
+    Role.FACE_YUNET: "faces",
+    Role.POSE_FSANET: "head pose",
+    Role.PALM: "hands",
+    Role.HAND: "hands",
+    Role.HAND_YOLO: "hands",
+    Role.EYES_YOLO: "eyes",
+    Role.FACE_TASK: "eyes",
+    Role.EMBEDDER: "identity",
+    Role.FACE_QUALITY: "face quality",
+    Role.TAGGER: "setting",
+}
 """What a file measures above all: of several with the same work one is opened."""
 OTHER_HALF: Mapping[Role, tuple[Role, str]] = {
     Role.PALM: (Role.HAND, "hand_landmark_*.onnx"), Role.HAND: (Role.PALM, "palm_detection_*.onnx"),
@@ -91,43 +101,54 @@ class Need:
 
 NEEDS = (
     Need(
-        "faces", (frozenset({Role.FACE_YOLO}), frozenset({Role.FACE_YUNET}), frozenset({Role.FACE_TASK})),
+        "faces",
+        (frozenset({Role.FACE_YOLO}), frozenset({Role.FACE_YUNET}), frozenset({Role.FACE_TASK})),
         "yolov5l-face.pt (deepcam-cn/yolov5-face) or face_detection_yunet_*.onnx (opencv/opencv_zoo)",
         "nothing can be measured",
     ),
     Need(
-        "head pose", (frozenset({Role.POSE_FSANET}),),
+        "head pose",
+        (frozenset({Role.POSE_FSANET}),),
         "fsanet-1x1-iter-688590.onnx and fsanet-var-iter-688590.onnx (omasaht/headpose-fsanet-pytorch)",
         "face_angle is taken from the face detector's five landmarks, which is coarser",
     ),
     Need(
-        "hands", (frozenset({Role.PALM, Role.HAND}), frozenset({Role.HAND_YOLO})),
-        "palm_detection_*.onnx and hand_landmark_*.onnx (MediaPipe hands, google-ai-edge/mediapipe), or a YOLO hand detector (hand_yolov8n.pt)",
+        "hands",
+        (frozenset({Role.PALM, Role.HAND}), frozenset({Role.HAND_YOLO})),
+        "palm_detection_*.onnx and hand_landmark_*.onnx (MediaPipe hands, google-ai-edge/mediapipe), or a YOLO hand"
+        " detector (hand_yolov8n.pt)",
         "composition: hands_visible is not measured",
     ),
     Need(
-        "eyes and expression", (frozenset({Role.FACE_TASK}),),
+        "eyes and expression",
+        (frozenset({Role.FACE_TASK}),),
         "face_landmarker_v2_with_blendshapes.task (MediaPipe face landmarker, google-ai-edge/mediapipe)",
         "expression is not measured, and composition: eyes_visible only with an eye detector (eyes_*.pt)",
     ),
     Need(
-        "face quality", (frozenset({Role.FACE_QUALITY}),),
+        "face quality",
+        (frozenset({Role.FACE_QUALITY}),),
         "ediffiqa_tiny_jun2024.onnx (opencv/opencv_zoo)",
-        "face quality is not measured: it is no part of the overall score, and smeared faces are told by their sharpness and likeness alone",
+        "face quality is not measured: it is no part of the overall score, and smeared faces are told by their"
+        " sharpness and likeness alone",
         optional=True,
     ),
     Need(
-        "identity", (frozenset({Role.EMBEDDER}),),
-        "MobileFaceNet.onnx (foamliu/MobileFaceNet) or face_recognition_sface_2021dec.onnx (opencv/opencv_zoo); ArcFace files of InsightFace work, too",
+        "identity",
+        (frozenset({Role.EMBEDDER}),),
+        "MobileFaceNet.onnx (foamliu/MobileFaceNet) or face_recognition_sface_2021dec.onnx (opencv/opencv_zoo); ArcFace"
+        " files of InsightFace work, too",
         "identity is not measured (no clustering by person, no identity check of synthetic images)",
     ),
     Need(
-        "setting", (frozenset({Role.TAGGER}),),
-        "model.onnx and selected_tags.csv of a WD14-type tagger (SmilingWolf/wd-swinv2-tagger-v3 on huggingface.co) into a folder wd14 in it",
+        "setting",
+        (frozenset({Role.TAGGER}),),
+        "model.onnx and selected_tags.csv of a WD14-type tagger (SmilingWolf/wd-swinv2-tagger-v3 on huggingface.co)"
+        " into a folder wd14 in it",
         "setting (indoors, outdoors, studio, street) is not measured",
         optional=True,
     ),
-)  # fmt: skip
+)
 
 
 def missing_line(need: Need) -> str:
@@ -139,9 +160,8 @@ def files_hint(folder: object) -> str:
     """How detector files come into a folder."""
     at = "" if str(folder) == "models" else f" --models-dir {shlex.quote(str(folder))}"
     return (
-        f"`twinloop models list{at}` shows the files that are known, `twinloop models pull onnx mediapipe{at}` fetches those "
-        "that have an address, a face detector among them, "
-        f"`twinloop models add FILE...{at}` takes in your own."
+        f"`twinloop models list{at}` shows the files that are known, `twinloop models pull onnx mediapipe{at}` fetches"
+        f" those that have an address, a face detector among them, `twinloop models add FILE...{at}` takes in your own."
     )
 
 

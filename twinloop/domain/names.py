@@ -5,7 +5,8 @@ from __future__ import annotations
 import unicodedata
 
 LONGEST_NAME = 120
-"""Bytes of a person's name: it becomes part of other names, such as kohya's folder and contact sheets, of which 255 are the most."""
+"""Bytes of a person's name: it becomes part of other names, such as kohya's folder and contact sheets, of which 255 are
+the most."""
 NON_JOINER, JOINER = "\u200c", "\u200d"
 """Invisible, and part of how some words are written: Sinhala and Malayalam, Persian."""
 _VIRAMA = 9
@@ -23,7 +24,9 @@ def normal(name: str) -> str:
 
 
 def folded(name: str) -> str:
-    """What two names have in common that count as one: case, composition and invisible characters make no difference."""
+    """What two names have in common that count as one: case, composition and invisible
+    characters make no difference.
+    """
     plain = "".join(char for char in unicodedata.normalize("NFD", name.strip()) if not _invisible(char))
     return unicodedata.normalize("NFD", plain.casefold())
 
@@ -38,7 +41,9 @@ def problem_of(name: str) -> str:
 
 
 def _begins(char: str) -> bool:
-    """Letters, digits and connecting characters: a mark needs a letter before it, and what begins with a dot is hidden."""
+    """Letters, digits and connecting characters: a mark needs a letter before it, and what
+    begins with a dot is hidden.
+    """
     category = unicodedata.category(char)
     return category[0] in "LN" or category == "Pc"
 
@@ -51,7 +56,10 @@ def _fits(name: str, at: int) -> bool:
 
 
 def _joins(name: str, at: int) -> bool:
-    """Whether a joiner is where scripts need one: after a virama, or a non-joiner between Arabic letters. Anywhere else it is only invisible."""
+    """Whether a joiner is where scripts need one: after a virama, or a non-joiner between Arabic letters.
+
+    Anywhere else it is only invisible.
+    """
     before, after = name[at - 1 : at], name[at + 1 : at + 2]
     if before and unicodedata.combining(before) == _VIRAMA:
         return True

@@ -19,12 +19,13 @@ class Observation:
         parts: hands and other parts.
         measures: name -> number. Names used by the built-in facets and checks:
             ``sharpness`` (Laplacian variance of the whole image, grey 0..255), ``brightness`` (mean grey 0..255),
-            ``contrast`` (std of grey), ``face_sharpness`` (Laplacian variance of the face crop at 112 px), ``face_share`` (face box height / image height),
-            ``dark_share`` / ``bright_share`` (share of pixels with grey < 60 / > 195), ``eyes_open`` (0..1), ``face_quality`` (0..1),
-            ``expression.<value>``, ``setting.<value>``, ``lighting.<value>`` (probabilities 0..1), ``tag.<name>`` (of a tagger, 0..1), ``smile``, ``jaw_open``...
-            A name that is absent was not measured.
-        measured: what was looked for at all, e.g. ``{"faces", "pose", "hands", "eyes", "identity"}``: with it, "no hands found"
-            and "nobody looked for hands" are different things.
+            ``contrast`` (std of grey), ``face_sharpness`` (Laplacian variance of the face crop at 112 px),
+            ``face_share`` (face box height / image height), ``dark_share`` / ``bright_share`` (share of pixels with
+            grey < 60 / > 195), ``eyes_open`` (0..1), ``face_quality`` (0..1), ``expression.<value>``,
+            ``setting.<value>``, ``lighting.<value>`` (probabilities 0..1), ``tag.<name>`` (of a tagger, 0..1),
+            ``smile``, ``jaw_open``... A name that is absent was not measured.
+        measured: what was looked for at all, e.g. ``{"faces", "pose", "hands", "eyes", "identity"}``: with it, "no
+            hands found" and "nobody looked for hands" are different things.
         phash: 64-bit perceptual hash (DCT) of the image as 16 hex digits.
         fingerprint: of the models and code that measured.
         origin: ``real`` or ``synthetic`` (from the mark in the file itself).

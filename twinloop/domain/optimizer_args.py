@@ -1,4 +1,6 @@
-"""What the optimizers of a training take beside the learning rate: names, kinds and bounds, in the order in which they are written down."""
+"""What the optimizers of a training take beside the learning rate: names, kinds and bounds, in the order in which they
+are written down.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ Arguments = tuple[tuple[str, Value], ...]
 
 @dataclass(frozen=True)
 class Kind:
-    """What one argument may be. ``text``: in words, after "must be". ``read``: the value as the optimizer takes it; None = it may not be that."""
+    """What one argument may be.
+
+    ``text``: in words, after "must be". ``read``: the value as the optimizer takes it; None = it may not be that.
+    """
 
     text: str
     read: Callable[[object], Value | None]
@@ -57,13 +62,25 @@ TAKEN: Mapping[str, Mapping[str, Kind]] = {
     "adamw": _ADAM,
     "adamw8bit": _ADAM,
     "prodigy": {
-        **_ADAM, "beta3": SHARE, "decouple": TRUTH, "use_bias_correction": TRUTH, "safeguard_warmup": TRUTH,
-        "d0": ABOVE, "d_coef": ABOVE, "growth_rate": GROWTH, "slice_p": COUNT,
+        **_ADAM,
+        "beta3": SHARE,
+        "decouple": TRUTH,
+        "use_bias_correction": TRUTH,
+        "safeguard_warmup": TRUTH,
+        "d0": ABOVE,
+        "d_coef": ABOVE,
+        "growth_rate": GROWTH,
+        "slice_p": COUNT,
     },
     "adafactor": {
-        "weight_decay": DECAY, "eps": TWO, "clip_threshold": ABOVE, "decay_rate": BELOW, "beta1": SHARE, "scale_parameter": TRUTH,
+        "weight_decay": DECAY,
+        "eps": TWO,
+        "clip_threshold": ABOVE,
+        "decay_rate": BELOW,
+        "beta1": SHARE,
+        "scale_parameter": TRUTH,
     },
-}  # fmt: skip
+}
 """Optimizer -> its arguments, under the names that its library has for them."""
 _ELSEWHERE = {
     "lr": "the rate is training.learning_rate",

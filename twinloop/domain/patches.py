@@ -1,4 +1,7 @@
-"""A square cut around a face, and its redrawn copy pasted back with a soft, elliptical edge. Nothing outside of the ellipse changes."""
+"""A square cut around a face, and its redrawn copy pasted back with a soft, elliptical edge.
+
+Nothing outside of the ellipse changes.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ SOFT_FROM = 0.7
 NARROW = 0.85
 """Width of the ellipse over its height: a head is narrower than tall."""
 COARSE = 0.15
-"""Of the square's side: the radius of the blur under which the copy has the colours of what it replaces. Models shift tones, and a plain background would show it as a halo."""
+"""Of the square's side: the radius of the blur under which the copy has the colours of what it replaces. Models shift
+tones, and a plain background would show it as a halo."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class Patch:
 
     Attributes:
         left, top, side: of the square, in whole pixels, inside of the picture.
-        center: of the ellipse (x, y), in pixels of the picture. axes: its half axes (across, down). As much of it as lies in the picture lies in the square.
+        center: of the ellipse (x, y), in pixels of the picture. axes: its half axes (across, down). As much of it as
+            lies in the picture lies in the square.
     """
 
     left: int
@@ -45,7 +50,9 @@ class Patch:
         return np.asarray(rest * rest * (3.0 - 2.0 * rest), np.float32)
 
     def pasted(self, picture: ImageArray, copy: ImageArray) -> ImageArray:
-        """The picture (H, W, 3) with ``copy`` (side, side, 3) in the ellipse, its coarse colours as they were; ``picture`` itself stays as it is."""
+        """The picture (H, W, 3) with ``copy`` (side, side, 3) in the ellipse, its coarse colours as they were;
+        ``picture`` itself stays as it is.
+        """
         old = self.cut(picture).astype(np.float64)
         new = np.clip(copy - _blurred(copy - old, COARSE * self.side), 0, 255)
         weight = self.weights()[:, :, None]
@@ -66,7 +73,8 @@ def patch_around(face: Box, width: int, height: int, margin: float) -> Patch:
     """The square around a face in a picture of that size.
 
     Args:
-        margin: side of the square as a multiple of the face box's longer side, where the picture has so much; at least 1.
+        margin: side of the square as a multiple of the face box's longer side, where the picture has so much; at least
+            1.
     """
     wanted = margin * max(face.width, face.height)
     side = max(1, min(round(wanted), width, height))

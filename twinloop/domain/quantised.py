@@ -8,7 +8,8 @@ Quantization = Literal["nf4", "int8", "fp8"]
 QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 
 NF4_BLOCK = 64
-"""Weights that share one scale; the scales are 8-bit numbers themselves (QLoRA, arXiv 2305.14314, double quantization)."""
+"""Weights that share one scale; the scales are 8-bit numbers themselves (QLoRA, arXiv 2305.14314, double
+quantization)."""
 NF4_SCALES = 256
 """Scales that share one scale of their own, a float32."""
 NF4_TABLES = 4 * (16 + 256 + 1)

@@ -107,8 +107,8 @@ class LoRA:
     """One trained adapter file and where it comes from.
 
     Attributes:
-        adapter: ``lora``, ``dora`` or ``lokr``. rank, alpha: of all its layers. None = the file does not tell, its layers differ,
-            or the record was written before these were kept.
+        adapter: ``lora``, ``dora`` or ``lokr``. rank, alpha: of all its layers. None = the file does not tell, its
+            layers differ, or the record was written before these were kept.
     """
 
     path: str
@@ -135,8 +135,8 @@ class LoRA:
 
 
 RULER = 3
-"""Of panel scores. 1: an image without a face had missed nothing that is read off a face. 1 and 2: where the detectors have no measure of
-face quality, the face detector's confidence stood for it."""
+"""Of panel scores. 1: an image without a face had missed nothing that is read off a face. 1 and 2: where the detectors
+have no measure of face quality, the face detector's confidence stood for it."""
 CONFIDENCE_NO_QUALITY = 3
 """The ruler from which it does not."""
 
@@ -146,10 +146,11 @@ class PanelScore:
     """How one LoRA does on the fixed panel.
 
     Attributes:
-        metrics: ``identity`` (cosine to the frozen reference), ``on_target`` (share), ``diversity`` (1 - mean pairwise cosine of
-            thumbnails), ``quality`` (0..1), each with its interval. What was not measured is not there.
+        metrics: ``identity`` (cosine to the frozen reference), ``on_target`` (share), ``diversity`` (1 - mean pairwise
+            cosine of thumbnails), ``quality`` (0..1), each with its interval. What was not measured is not there.
         samples: metric -> one number per panel image, in panel order, so that rounds can be compared pair by pair.
-        hits: facet -> per panel image whether the value that its prompt asks for was seen; None where it asks for none, or none was measured.
+        hits: facet -> per panel image whether the value that its prompt asks for was seen; None where it asks for none,
+            or none was measured.
         ruler: by which rules it was measured; scores of different rulers do not compare.
     """
 

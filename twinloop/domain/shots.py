@@ -37,7 +37,8 @@ class Gap:
 
 
 def images_needed(have: int, total: int, share: float) -> int:
-    """How many images of one kind lift ``have`` of ``total`` to ``share``: the smallest m with (have + m) / (total + m) >= share.
+    """How many images of one kind lift ``have`` of ``total`` to ``share``: the smallest m with (have + m) / (total + m)
+    >= share.
 
     m = ceil((share * total - have) / (1 - share)). 8 of 98 at 20 % gives 15.
 
@@ -54,7 +55,9 @@ def images_needed(have: int, total: int, share: float) -> int:
 
 
 def derive_seed(*parts: object) -> int:
-    """A 63-bit seed from names and numbers only: never from order or time, so any subset of the work can be redone alone."""
+    """A 63-bit seed from names and numbers only: never from order or time, so any subset of the work can be redone
+    alone.
+    """
     text = "\x1f".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
@@ -86,16 +89,31 @@ class Shot:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "key": self.key, "type": self.facet, "target": self.value, "index": self.index, "prompt": self.prompt,
-            "negative_prompt": self.negative_prompt, "seed": self.seed, "traits": dict(self.traits), "source": self.source,
+            "key": self.key,
+            "type": self.facet,
+            "target": self.value,
+            "index": self.index,
+            "prompt": self.prompt,
+            "negative_prompt": self.negative_prompt,
+            "seed": self.seed,
+            "traits": dict(self.traits),
+            "source": self.source,
             **({"references": list(self.references)} if self.references else {}),
             **({"face_prompt": self.face_prompt} if self.face_prompt else {}),
-        }  # fmt: skip
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Shot:
         return cls(
-            key=data["key"], facet=data["type"], value=data["target"], index=data["index"], prompt=data["prompt"],
-            negative_prompt=data["negative_prompt"], seed=data["seed"], traits=tuple(sorted(data["traits"].items())), source=data["source"],
-            references=tuple(data.get("references", ())), face_prompt=data.get("face_prompt", ""),
-        )  # fmt: skip
+            key=data["key"],
+            facet=data["type"],
+            value=data["target"],
+            index=data["index"],
+            prompt=data["prompt"],
+            negative_prompt=data["negative_prompt"],
+            seed=data["seed"],
+            traits=tuple(sorted(data["traits"].items())),
+            source=data["source"],
+            references=tuple(data.get("references", ())),
+            face_prompt=data.get("face_prompt", ""),
+        )

@@ -32,8 +32,8 @@ class Estimate:
         return cls(float(data["value"]), float(data["low"]), float(data["high"]), int(data["n"]))
 
     def among(self, figures: int) -> Estimate:
-        """The same figure as one of several, any of which could have been the one that is told of: with its interval so much wider
-        that all of them together miss no more often than one alone (Bonferroni)."""
+        """The same figure as one of several, any of which could have been the one that is told of: with its interval so
+        much wider that all of them together miss no more often than one alone (Bonferroni)."""
         if self.n < 2 or figures < 2:
             return self
         wider = student(1 - (1 - SURE) / figures, self.n - 1) / student(SURE, self.n - 1)
@@ -57,9 +57,10 @@ def wilson(successes: int, n: int) -> Estimate:
 def bootstrap_mean(values: Sequence[float], seed: int = 0, rounds: int = 2000) -> Estimate:
     """Mean with a bootstrap 95 % interval (Efron 1979), resampled with a fixed seed.
 
-    Means of resamples of a few values vary less than means of new values would, so plain percentiles are too narrow: of six values they
-    miss in one case in seven. The percentiles are taken further out by as much as Student's interval is wider than the normal one (the
-    expanded percentile interval of Hesterberg 2015). No interval leaves the range of the values; of fewer than six it stays too narrow.
+    Means of resamples of a few values vary less than means of new values would, so plain percentiles are too narrow: of
+    six values they miss in one case in seven. The percentiles are taken further out by as much as Student's interval is
+    wider than the normal one (the expanded percentile interval of Hesterberg 2015). No interval leaves the range of the
+    values; of fewer than six it stays too narrow.
     """
     data = np.asarray(values, dtype=np.float64)
     if data.size < 2:
@@ -81,7 +82,9 @@ def paired_difference(before: Sequence[float], after: Sequence[float], seed: int
 
 @functools.cache
 def student(share: float, freedom: int) -> float:
-    """The value that ``share`` (0.5..1) of Student's t distribution lies below; ``freedom`` = degrees of freedom, 1 or more."""
+    """The value that ``share`` (0.5..1) of Student's t distribution lies below; ``freedom`` = degrees of freedom, 1 or
+    more.
+    """
     low, high = 0.0, math.pi / 2
     for _ in range(60):
         middle = (low + high) / 2
@@ -90,7 +93,9 @@ def student(share: float, freedom: int) -> float:
 
 
 def _within(angle: float, freedom: int) -> float:
-    """Share of the t distribution within ``sqrt(freedom) * tan(angle)`` of its middle (Abramowitz and Stegun 26.7.3, 26.7.4)."""
+    """Share of the t distribution within ``sqrt(freedom) * tan(angle)`` of its middle (Abramowitz and Stegun 26.7.3,
+    26.7.4).
+    """
     odd = freedom % 2
     term = math.cos(angle) if odd else 1.0
     total = term if freedom > 1 else 0.0

@@ -45,10 +45,11 @@ class VaultFace:
     """A face as the scan saw it.
 
     Attributes:
-        face: box and landmarks in pixels of the upright photo; ``embedding`` is None where the face is too small or unusable.
+        face: box and landmarks in pixels of the upright photo; ``embedding`` is None where the face is too small or
+            unusable.
         quality: 0..1, how far its embedding can be trusted (size, sharpness, confidence corrected for the head's turn).
-        measures: of this face alone: ``sharpness`` (Laplacian variance at 112 px), ``brightness`` (mean grey), ``eyes_open`` (0..1)...
-            A name that is absent was not measured.
+        measures: of this face alone: ``sharpness`` (Laplacian variance at 112 px), ``brightness`` (mean grey),
+            ``eyes_open`` (0..1)... A name that is absent was not measured.
     """
 
     face: Face
@@ -190,7 +191,9 @@ NOT_RECORDED = Consent()
 
 @dataclass(frozen=True)
 class Label:
-    """How a person is called in training: ``trigger`` (a rare word, or the user's), class word (``person``, ``woman``, ``1girl``...)."""
+    """How a person is called in training: ``trigger`` (a rare word, or the user's), class word (``person``, ``woman``,
+    ``1girl``...).
+    """
 
     person: str
     trigger: str

@@ -47,11 +47,13 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All check results of one image: rejected if any check rejects, else unsure if any is unsure or nothing was checked, else approved.
+    """All check results of one image: rejected if any check rejects, else unsure if any is unsure or nothing was
+    checked, else approved.
 
     Attributes:
         human: what a person said; it is stronger than the checks, which stay on record.
-        early: share of the denoising steps after which the image was given up, judged by a preview: there is no image. None = it was finished.
+        early: share of the denoising steps after which the image was given up, judged by a preview: there is no image.
+            None = it was finished.
     """
 
     image: str
@@ -79,7 +81,8 @@ class Verdict:
     def quality(self) -> float:
         """Mean of the scores of the checks that give one, 0..1; 0 when none does.
 
-        A check without a score says yes or no (there is a face, it is no copy): where it says no, there is nothing to be good at, and it is 0.
+        A check without a score says yes or no (there is a face, it is no copy): where it says no, there is nothing to
+        be good at, and it is 0.
         """
         if any(result.score is None and result.outcome is Outcome.REJECTED for result in self.results):
             return 0.0
@@ -93,15 +96,23 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "image": self.image, "sha256": self.sha256, "type": self.facet, "target": self.value,
-            "outcome": str(self.outcome), "quality": round(self.quality, 4), "checks": [r.to_json() for r in self.results],
+            "image": self.image,
+            "sha256": self.sha256,
+            "type": self.facet,
+            "target": self.value,
+            "outcome": str(self.outcome),
+            "quality": round(self.quality, 4),
+            "checks": [r.to_json() for r in self.results],
             **({} if self.human is None else {"human": str(self.human), "automatic": str(self.automatic)}),
             **({} if self.early is None else {"rejected_early": self.early}),
-        }  # fmt: skip
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Verdict:
-        """Outcome and quality follow from the checks. Raises KeyError, TypeError or ValueError where it is no verdict."""
+        """Outcome and quality follow from the checks.
+
+        Raises KeyError, TypeError or ValueError where it is no verdict.
+        """
         results = tuple(CheckResult.from_json(item) for item in data["checks"])
         human = None if data.get("human") is None else Outcome(data["human"])
         early = data.get("rejected_early")

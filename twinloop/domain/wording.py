@@ -30,7 +30,9 @@ def percent(share: float) -> str:
 
 
 def shown(text: str) -> str:
-    """Text that somebody else wrote (a path, a name in a file) on one line of a terminal: signs that are not printed become escapes."""
+    """Text that somebody else wrote (a path, a name in a file) on one line of a terminal: signs that are not printed
+    become escapes.
+    """
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
     )

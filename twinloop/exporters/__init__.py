@@ -1,1 +1,4 @@
-"""Packages of pictures that other programs take. Stills only: each package says what its target can and cannot do with them."""
+"""Packages of pictures that other programs take.
+
+Stills only: each package says what its target can and cannot do with them.
+"""

@@ -87,7 +87,10 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """A dataset, looked at. ``left_out`` holds (name, reason); ``fingerprint`` says which models measured, ``consent`` what was recorded of it."""
+    """A dataset, looked at.
+
+    ``left_out`` holds (name, reason); ``fingerprint`` says which models measured, ``consent`` what was recorded of it.
+    """
 
     dataset: str
     items: tuple[Candidate, ...]
@@ -108,7 +111,8 @@ class Candidates:
 
 
 def gather(dataset: Path, observer: Observer, catalog: Catalog, reporter: Reporter) -> Candidates:
-    """Observe a folder of photos, or the images that a dataset_iterN.json of a run names, and leave out what no picture can be cut from.
+    """Observe a folder of photos, or the images that a dataset_iterN.json of a run names, and leave out what no picture
+    can be cut from.
 
     Raises:
         InputError: no such folder or file. NothingToDo: no photo with a face in it; says why.
@@ -164,10 +168,13 @@ def _with_origin(seen: Seen, made: set[Path]) -> Seen:
 
 
 class LikenessToOthers:
-    """How alike a face is to all the person's other real photos. Their vectors are added up once, not again for every photo.
+    """How alike a face is to all the person's other real photos.
 
-    Not the similarity to a person that images are judged by (`twinloop.stages.identity.nearest_mean`): near-duplicates stay in
-    here, and with only the nearest photos each would be vouched for by its twin. The photo that looks like most others is sought.
+    Their vectors are added up once, not again for every photo.
+
+    Not the similarity to a person that images are judged by (`twinloop.stages.identity.nearest_mean`): near-duplicates
+    stay in here, and with only the nearest photos each would be vouched for by its twin. The photo that looks like most
+    others is sought.
 
     Args:
         own: sha256 of each real photo -> (D,) unit vector of the face on it.

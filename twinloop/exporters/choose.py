@@ -1,4 +1,7 @@
-"""Choose: the best photo for a slot. The least weight of remarks first, then real before synthetic, then the higher score."""
+"""Choose: the best photo for a slot.
+
+The least weight of remarks first, then real before synthetic, then the higher score.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,8 @@ class Policy:
     Attributes:
         prefer_real: real photos go first among equally good ones.
         head_pixels: `Head.size` from which on more pixels are no gain.
-        window: that will be cut, so that photos go first which hold all of it; None = one that stays inside of any photo.
+        window: that will be cut, so that photos go first which hold all of it; None = one that stays inside of any
+            photo.
     """
 
     prefer_real: bool
@@ -72,7 +76,9 @@ class Policy:
 
 
 def ranked(slot: Slot, candidates: Sequence[Candidate], policy: Policy) -> list[Choice]:
-    """Every photo that may stand in the slot, best first; ties fall by content, so that the order of files does not matter."""
+    """Every photo that may stand in the slot, best first; ties fall by content, so that the order of files does not
+    matter.
+    """
     highest = max((c.likeness for c in candidates if c.likeness is not None), default=0.0)
     choices = [_judged(slot, c, policy, highest) for c in candidates if slot.admits(c)]
     return sorted(

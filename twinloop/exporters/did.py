@@ -34,11 +34,20 @@ _SIZE_WANTED = LONGEST / _FACES_WIDE * 2 / 3
 """Head size in pixels of the photo that fills D-ID's limit: a head is about two thirds of a face box."""
 ABOUT = "Presenter pictures for D-ID talking avatars."
 HONEST = (
-    "D-ID animates one picture, best a frontal, neutral one with closed mouth and even light. presenter.jpg comes nearest to",
-    "that, the others are alternatives in order. Limits kept: JPEG, at most 10 MB and 1280 x 1280 pixels; nothing is enlarged.",
+    (
+        "D-ID animates one picture, best a frontal, neutral one with closed mouth and even light. presenter.jpg comes"
+        " nearest to"
+    ),
+    (
+        "that, the others are alternatives in order. Limits kept: JPEG, at most 10 MB and 1280 x 1280 pixels; nothing"
+        " is enlarged."
+    ),
     "Expressions need no pictures of their own: D-ID makes neutral, happy, surprise and serious from this one.",
     "",
-    "requests/*.json are bodies for POST https://api.d-id.com/talks. Upload the picture first (POST /images), put the URL",
+    (
+        "requests/*.json are bodies for POST https://api.d-id.com/talks. Upload the picture first (POST /images), put"
+        " the URL"
+    ),
     f"that comes back in the place of {PLACEHOLDER}, and your text into script.input.",
     "Nothing was sent anywhere: this program makes no request to D-ID.",
 )
@@ -65,10 +74,19 @@ def presenter_slot() -> Slot:
         admits=lambda c: c.yaw is None or front.holds(c.yaw),
         fit=lambda c: front.fit(c.yaw or 0.0),
         wishes=(
-            wishes.pose_known, wishes.neutral, wishes.expression_known, wishes.mouth_closed, wishes.eyes_open, wishes.straight, wishes.upright,
-            wishes.evenly_lit, wishes.no_hands, wishes.alone, _large_enough,
+            wishes.pose_known,
+            wishes.neutral,
+            wishes.expression_known,
+            wishes.mouth_closed,
+            wishes.eyes_open,
+            wishes.straight,
+            wishes.upright,
+            wishes.evenly_lit,
+            wishes.no_hands,
+            wishes.alone,
+            _large_enough,
         ),
-    )  # fmt: skip
+    )
 
 
 @wish(NOTE)
@@ -118,12 +136,18 @@ def export_did(candidates: Candidates, count: int, prefer_real: bool) -> Package
 
 
 def _alternative(choice: Choice) -> bool:
-    """One may be less sharp or less straight than the best. Shut eyes or another person in it are no choice, another expression is another picture."""
+    """One may be less sharp or less straight than the best.
+
+    Shut eyes or another person in it are no choice, another expression is another picture.
+    """
     return not choice.spoilt and shown_expression(choice.candidate) in (None, "neutral")
 
 
 def _warnings(chosen: Sequence[Choice], count: int) -> tuple[str, ...]:
-    few = f"only {len(chosen)} of {plural(count, 'picture')}: no more frontal, neutral photos with open eyes in the dataset"
+    few = (
+        f"only {len(chosen)} of {plural(count, 'picture')}: no more frontal, neutral photos with open eyes in the"
+        " dataset"
+    )
     return (*warnings_of(chosen, ()), *([few] if len(chosen) < count else []))
 
 

@@ -1,7 +1,7 @@
 """A LoRA as A1111, Forge and ComfyUI find it: the file in their dialect, a preview and the trigger words beside it.
 
-A1111 reads ``<name>.json`` beside ``<name>.safetensors`` (description, sd version, activation text, preferred weight, negative text,
-notes) and shows ``<name>.preview.png``; ComfyUI's managers show ``<name>.png`` and ``<name>.txt``.
+A1111 reads ``<name>.json`` beside ``<name>.safetensors`` (description, sd version, activation text, preferred weight,
+negative text, notes) and shows ``<name>.preview.png``; ComfyUI's managers show ``<name>.png`` and ``<name>.txt``.
 """
 
 from __future__ import annotations
@@ -68,11 +68,15 @@ def export_drop_in(target: str, file: LoraFile, wish: Wish) -> Package:
 
 def _user_metadata(file: LoraFile, adapter: Adapter, trigger: str, wish: Wish) -> bytes:
     """The keys that A1111's editor of a LoRA writes."""
+    base = file.texts.get("ss_sd_model_name", "not told")
     data = {
-        "description": file.texts.get("modelspec.description", ""), "sd version": _VERSIONS.get(adapter.family, "Unknown"),
-        "activation text": trigger, "preferred weight": wish.weight, "negative text": "",
-        "notes": f"Base model: {file.texts.get('ss_sd_model_name', 'not told')}. {file.texts.get('twinloop.images', '')}".strip(),
-    }  # fmt: skip
+        "description": file.texts.get("modelspec.description", ""),
+        "sd version": _VERSIONS.get(adapter.family, "Unknown"),
+        "activation text": trigger,
+        "preferred weight": wish.weight,
+        "negative text": "",
+        "notes": f"Base model: {base}. {file.texts.get('twinloop.images', '')}".strip(),
+    }
     return (json.dumps(data, indent=4, ensure_ascii=False) + "\n").encode()
 
 
@@ -104,23 +108,45 @@ def _manifest(
     target: str, file: LoraFile, adapter: Adapter, dialect: Dialect, trigger: str, wish: Wish
 ) -> dict[str, Any]:
     found: Mapping[str, Any] = {
-        "export": target, "format": 1, "program": f"twinloop {__version__}", "about": "A LoRA with its preview and trigger words.",
-        "lora": file.path.name, "family": adapter.family or None, "dialect": dialect.value, "layers": len(adapter.layers),
-        "trigger": trigger or None, "weight": wish.weight, "preview": None if wish.preview is None else wish.preview.name, "items": [], "missing": [],
-    }  # fmt: skip
+        "export": target,
+        "format": 1,
+        "program": f"twinloop {__version__}",
+        "about": "A LoRA with its preview and trigger words.",
+        "lora": file.path.name,
+        "family": adapter.family or None,
+        "dialect": dialect.value,
+        "layers": len(adapter.layers),
+        "trigger": trigger or None,
+        "weight": wish.weight,
+        "preview": None if wish.preview is None else wish.preview.name,
+        "items": [],
+        "missing": [],
+    }
     return dict(found)
 
 
 def _readme(target: str, wish: Wish, trigger: str, warnings: tuple[str, ...]) -> bytes:
     program = "ComfyUI" if target == "comfyui" else "A1111 or Forge"
     use = (
-        "In a workflow: Load LoRA (Model), then the trigger words in the prompt." if target == "comfyui"
-        else f"In the prompt: {trigger or 'TRIGGER'} <lora:{wish.name}:{wish.weight:g}>; the card in the Lora tab adds both."
-    )  # fmt: skip
+        "In a workflow: Load LoRA (Model), then the trigger words in the prompt."
+        if target == "comfyui"
+        else (
+            f"In the prompt: {trigger or 'TRIGGER'} <lora:{wish.name}:{wish.weight:g}>; the card in the Lora tab adds"
+            " both."
+        )
+    )
     lines = [
-        f"A LoRA for {program}", "", f"Copy {PLACES[target]} over the folder of that name in {program}.", use,
-        f"Trigger words: {trigger or 'not known'}. Strength to start with: {wish.weight:g}; lower it where poses stiffen or the base's style is lost.",
+        f"A LoRA for {program}",
+        "",
+        f"Copy {PLACES[target]} over the folder of that name in {program}.",
+        use,
+        (
+            f"Trigger words: {trigger or 'not known'}. Strength to start with: {wish.weight:g}; lower it where poses"
+            " stiffen or the base's style is lost."
+        ),
         "The base model must be of the family that the LoRA was trained on (manifest.json).",
-        "The preview was made by a model and is marked so, unless you gave a photo.", "", *(f"Note: {line}." for line in warnings),
-    ]  # fmt: skip
+        "The preview was made by a model and is marked so, unless you gave a photo.",
+        "",
+        *(f"Note: {line}." for line in warnings),
+    ]
     return ("\n".join(lines) + "\n").encode()

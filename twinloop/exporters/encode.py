@@ -27,7 +27,8 @@ def jpeg(picture: Image.Image, synthetic: bool, most_bytes: int | None = None) -
         if most_bytes is None or len(data) <= most_bytes:
             return data
     raise InputError(
-        f"A picture of {picture.width} x {picture.height} pixels does not fit into {most_bytes:,} bytes; ask for a smaller size."
+        f"A picture of {picture.width} x {picture.height} pixels does not fit into {most_bytes:,} bytes; ask for a"
+        " smaller size."
     )
 
 

@@ -17,12 +17,24 @@ OVERVIEW_SIDE = 384
 ABOUT = "Expression set: reference for drawing and rigging a Live2D model."
 HONEST = (
     "Live2D and VTube Studio move a rig that is made from a layered PSD. Photos cannot be rigged: the PNGs here are",
-    "reference to draw from, all of one size, the eyes level and in one place, so that they can be laid over each other.",
+    (
+        "reference to draw from, all of one size, the eyes level and in one place, so that they can be laid over each"
+        " other."
+    ),
     "What lies outside of a photo is transparent; the background inside it is not removed.",
     "",
-    "The *.exp3.json files are drafts. They have the form that Live2D Cubism and VTube Studio read and use the standard",
-    "parameter names (ParamMouthForm, ParamBrowLY...) with Blend 'Add'. Their values are a starting point, not measured on",
-    "the photos: put them beside the model's *.model3.json and adjust them to the rig; a rig with other names needs those.",
+    (
+        "The *.exp3.json files are drafts. They have the form that Live2D Cubism and VTube Studio read and use the"
+        " standard"
+    ),
+    (
+        "parameter names (ParamMouthForm, ParamBrowLY...) with Blend 'Add'. Their values are a starting point, not"
+        " measured on"
+    ),
+    (
+        "the photos: put them beside the model's *.model3.json and adjust them to the rig; a rig with other names needs"
+        " those."
+    ),
 )
 
 
@@ -69,9 +81,11 @@ def _cells(slots: Sequence[Slot], found: ViewSet) -> list[Cell]:
     views = {view.choice.slot.name: view for view in found.views}
     why = {gap.slot.name: gap.why for gap in found.missing}
     return [
-        _filled(views[slot.name])
-        if slot.name in views
-        else Cell(slot.label, (f"{why[slot.name].capitalize()}.",), None)
+        (
+            _filled(views[slot.name])
+            if slot.name in views
+            else Cell(slot.label, (f"{why[slot.name].capitalize()}.",), None)
+        )
         for slot in slots
     ]
 

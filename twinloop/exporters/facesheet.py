@@ -17,7 +17,10 @@ ABOUT = "Face sheet: reference art for people who model or sculpt a head."
 HONEST = (
     "MetaHuman makes an identity from a mesh, from footage or from DNA, never from stills. This sheet is reference",
     "art: to look at while sculpting, or to show beside the result. No program turns it into a MetaHuman.",
-    "For a head that can be built on, take a short video or a 3-D scan of the person, neutral, lips closed, eyes forward.",
+    (
+        "For a head that can be built on, take a short video or a 3-D scan of the person, neutral, lips closed, eyes"
+        " forward."
+    ),
     "All heads have one size and one eye line; eyes are level except in profiles, which are left as photographed.",
 )
 
@@ -71,9 +74,11 @@ def cells(slots: Sequence[Slot], found: ViewSet) -> list[Cell]:
     views = {view.choice.slot.name: view for view in found.views}
     why = {gap.slot.name: gap.why for gap in found.missing}
     return [
-        _filled(views[slot.name])
-        if slot.name in views
-        else Cell(slot.label, (f"Wanted: {slot.wanted}.", f"{why[slot.name].capitalize()}."), None)
+        (
+            _filled(views[slot.name])
+            if slot.name in views
+            else Cell(slot.label, (f"Wanted: {slot.wanted}.", f"{why[slot.name].capitalize()}."), None)
+        )
         for slot in slots
     ]
 

@@ -1,4 +1,6 @@
-"""Where a head is in a photo, and the window around it: so that heads of many photos get one size, one eye line and no tilt."""
+"""Where a head is in a photo, and the window around it: so that heads of many photos get one size, one eye line and no
+tilt.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from twinloop.domain.faces import Box, Face, FloatArray, ImageArray
 from twinloop.facets.face_angle import FRONT_BELOW, PROFILE_FROM
 
 USUAL_PROPORTION = 0.9
-"""Distance of the eyes over distance from eyes to mouth; the two factors of FFHQ's alignment (arXiv 1812.04948, appendix C) say the same."""
+"""Distance of the eyes over distance from eyes to mouth; the two factors of FFHQ's alignment (arXiv 1812.04948,
+appendix C) say the same."""
 _EYES_IN_BOX, _SIZE_OF_BOX = 0.40, 0.67
 """Eye line and head size as shares of the face box's height, for detectors without landmarks."""
 
@@ -23,7 +26,8 @@ class Head:
     """One head, in pixels of its photo.
 
     Attributes:
-        eyes: (x, y) between the eyes. size: twice the distance of the eyes, as if seen from the front; about 12.6 cm on adults.
+        eyes: (x, y) between the eyes. size: twice the distance of the eyes, as if seen from the front; about 12.6 cm on
+            adults.
         tilt: degrees, clockwise as the viewer sees it; 0 where it cannot be told (profiles).
         turn: sine of the yaw, > 0 = towards the viewer's right; 0 where it was not measured.
         by: ``landmarks``, or ``box`` where the detector gave none (coarser).
@@ -42,7 +46,8 @@ class Window:
 
     Attributes:
         heads: its side as a multiple of `Head.size`. eye_line: height of the eyes from the top, as a share of the side.
-        shift: how far a turned head's eyes go towards where it looks, as a multiple of `Head.size`: its back needs the room.
+        shift: how far a turned head's eyes go towards where it looks, as a multiple of `Head.size`: its back needs the
+            room.
     """
 
     heads: float
@@ -67,7 +72,9 @@ class Window:
 
 
 def proportion_of(faces: Iterable[Face]) -> float:
-    """The person's own proportion of eye distance to eye-mouth distance, from the frontal faces: profiles are measured with it."""
+    """The person's own proportion of eye distance to eye-mouth distance, from the frontal faces: profiles are measured
+    with it.
+    """
     found = []
     for face in faces:
         if face.landmarks is not None and face.pose is not None and abs(face.pose.yaw) < FRONT_BELOW:

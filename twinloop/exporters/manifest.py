@@ -1,4 +1,6 @@
-"""What a package says of its pictures: where each comes from, what was measured, what speaks against it, and what is missing."""
+"""What a package says of its pictures: where each comes from, what was measured, what speaks against it, and what is
+missing.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ from twinloop.exporters.choose import Choice, Missing
 from twinloop.exporters.wishes import shown_expression
 
 FORMAT = 1
-SIDES = "Left and right as the viewer sees it: yaw > 0 and 'right' mean that the nose points to the right edge of the picture. Nothing is mirrored."
+SIDES = (
+    "Left and right as the viewer sees it: yaw > 0 and 'right' mean that the nose points to the right edge of the"
+    " picture. Nothing is mirrored."
+)
 MEASURES = ("eyes_open", "jaw_open", "face_quality", "face_sharpness", "brightness")
 
 
@@ -23,7 +28,10 @@ def manifest(
     missing: Sequence[Missing],
     **more: Any,
 ) -> dict[str, Any]:
-    """The manifest of a package without its list of files. Free of times and of paths outside of the dataset, so that it can be sent on."""
+    """The manifest of a package without its list of files.
+
+    Free of times and of paths outside of the dataset, so that it can be sent on.
+    """
     return {
         "export": export,
         "format": FORMAT,
@@ -52,14 +60,17 @@ def item(choice: Choice, file: str, **picture: Any) -> dict[str, Any]:
         "file": file,
         "origin": candidate.seen.origin,
         "source": {
-            "file": candidate.name, "sha256": candidate.seen.sha256, "width": candidate.seen.width, "height": candidate.seen.height,
+            "file": candidate.name,
+            "sha256": candidate.seen.sha256,
+            "width": candidate.seen.width,
+            "height": candidate.seen.height,
         },
         "measured": measured(candidate),
         "score": round(choice.score, 4),
         "score_parts": {name: round(value, 4) for name, value in choice.parts.items()},
         "picture": picture,
         "remarks": list(choice.remarks),
-    }  # fmt: skip
+    }
 
 
 def measured(candidate: Candidate) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""A package: its files in a folder of their own first, then in their places, the manifest last. What is not from an export is never
-overwritten."""
+"""A package: its files in a folder of their own first, then in their places, the manifest last.
+
+What is not from an export is never overwritten."""
 
 from __future__ import annotations
 
@@ -56,9 +57,12 @@ class Written(NamedTuple):
 
 
 def write_package(root: Path, package: Package) -> Written:
-    """Write a package below ``root``; the same package gives the same bytes. Files of an earlier export that are no longer in it go.
+    """Write a package below ``root``; the same package gives the same bytes.
 
-    Every file is made once, and all of them before the first one takes its place: an error on the way leaves ``root`` as it was.
+    Files of an earlier export that are no longer in it go.
+
+    Every file is made once, and all of them before the first one takes its place: an error on the way leaves ``root``
+    as it was.
 
     Raises:
         StateError: a file in the way is not from an export, or was changed since; nothing was written.
@@ -109,7 +113,9 @@ def _into_place(made: Path, place: Path) -> None:
 
 
 def _earlier(manifest: Path, now: Mapping[str, Any]) -> dict[str, str]:
-    """name -> sha256 of the files that an earlier export of the same wrote here; those of another one would be taken for its leftovers."""
+    """name -> sha256 of the files that an earlier export of the same wrote here; those of another one would be taken
+    for its leftovers.
+    """
     if not manifest.exists():
         return {}
     problem = f"{manifest} is in the way: it is no manifest of an export. Choose another --output; nothing was written."
@@ -121,7 +127,8 @@ def _earlier(manifest: Path, now: Mapping[str, Any]) -> dict[str, str]:
         raise StateError(problem) from error
     if other:
         raise StateError(
-            f"{manifest.parent} holds another export ({', '.join(other)}). Choose another --output; nothing was written."
+            f"{manifest.parent} holds another export ({', '.join(other)}). Choose another --output; nothing was"
+            " written."
         )
     return {name: digest for name, digest in listed.items() if _inside(name)}
 

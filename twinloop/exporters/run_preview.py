@@ -12,7 +12,8 @@ from twinloop.store.workspace import Workspace
 
 
 def best_panel_image(workspace: Workspace, lora: Path) -> Path | None:
-    """The image of the fixed panel on which this LoRA's identity was measured highest; the first one where it was not measured.
+    """The image of the fixed panel on which this LoRA's identity was measured highest; the first one where it was not
+    measured.
 
     Returns:
         None for a LoRA that is none of the run's versions, or whose panel is gone.

@@ -22,7 +22,10 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One place of a sheet. ``picture`` is None where there is none; ``lines`` stand small under the label, or in the empty cell."""
+    """One place of a sheet.
+
+    ``picture`` is None where there is none; ``lines`` stand small under the label, or in the empty cell.
+    """
 
     label: str
     lines: tuple[str, ...]

@@ -1,7 +1,7 @@
 """Slots: the named places of a package, and which photo may stand there. Left and right are the viewer's, as yaw is.
 
-``profile_left`` shows a nose that points to the left edge of the picture (yaw < 0; the person's left cheek is seen). No picture
-is ever mirrored to fill a place.
+``profile_left`` shows a nose that points to the left edge of the picture (yaw < 0; the person's left cheek is seen). No
+picture is ever mirrored to fill a place.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Slot:
 
 @dataclass(frozen=True)
 class Angle:
-    """A view: |yaw| from ``low`` to below ``high`` degrees, best at ``ideal``; side -1 = the viewer's left, 1 = right, 0 = either."""
+    """A view: |yaw| from ``low`` to below ``high`` degrees, best at ``ideal``; side -1 = the viewer's left, 1 = right,
+    0 = either.
+    """
 
     ideal: float
     low: float
@@ -109,9 +111,16 @@ def _angle_slot(name: str, angle: Angle) -> Slot:
         admits=lambda c: None if c.yaw is None else angle.holds(c.yaw),
         fit=lambda c: 0.0 if c.yaw is None else angle.fit(c.yaw),
         wishes=(
-            wishes.neutral, wishes.expression_known, wishes.mouth_closed, wishes.eyes_open, wishes.straight, wishes.no_hands, wishes.alone, near_border,
+            wishes.neutral,
+            wishes.expression_known,
+            wishes.mouth_closed,
+            wishes.eyes_open,
+            wishes.straight,
+            wishes.no_hands,
+            wishes.alone,
+            near_border,
         ),
-    )  # fmt: skip
+    )
 
 
 def expression_slots(names: Sequence[str], facet: Facet) -> tuple[Slot, ...]:

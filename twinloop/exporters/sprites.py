@@ -1,4 +1,6 @@
-"""Pictures of one size under the names that other programs know: PNGtuber states, VRM 1.0 expressions, SillyTavern sprites."""
+"""Pictures of one size under the names that other programs know: PNGtuber states, VRM 1.0 expressions, SillyTavern
+sprites.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ class SpriteTarget:
     """One program.
 
     Attributes:
-        name: of the export. title, honest: for the README. zipped: name of one flat ZIP of the pictures, "" = single files.
+        name: of the export. title, honest: for the README. zipped: name of one flat ZIP of the pictures, "" = single
+            files.
     """
 
     name: str
@@ -52,35 +55,70 @@ class SpriteTarget:
 
 
 PNGTUBER = SpriteTarget(
-    "pngtuber", "PNGtuber states", "Four pictures of a talking head, for veadotube mini and programs like it.",
+    "pngtuber",
+    "PNGtuber states",
+    "Four pictures of a talking head, for veadotube mini and programs like it.",
     (
-        "A PNGtuber swaps pictures while you speak and blink: closed.png (mouth closed, eyes open), open.png (mouth open), closed_blink.png and",
-        "open_blink.png (eyes shut). In veadotube mini: add a state, and drop these into its four places. All are of one size, the eyes level and",
-        "in one place; the background inside of the photos is not removed. Photos of different moments differ in hair and light: pictures drawn or",
-        "made for it move better. Only what was measured decides: a missing state is named below, none is mirrored or painted.",
+        (
+            "A PNGtuber swaps pictures while you speak and blink: closed.png (mouth closed, eyes open), open.png (mouth"
+            " open), closed_blink.png and"
+        ),
+        (
+            "open_blink.png (eyes shut). In veadotube mini: add a state, and drop these into its four places. All are"
+            " of one size, the eyes level and"
+        ),
+        (
+            "in one place; the background inside of the photos is not removed. Photos of different moments differ in"
+            " hair and light: pictures drawn or"
+        ),
+        (
+            "made for it move better. Only what was measured decides: a missing state is named below, none is mirrored"
+            " or painted."
+        ),
     ),
-)  # fmt: skip
+)
 VRM_NAMES = SpriteTarget(
-    "vrm", "VRM 1.0 expression references", "Pictures named after VRM 1.0's expression presets, as reference for modelling.",
+    "vrm",
+    "VRM 1.0 expression references",
+    "Pictures named after VRM 1.0's expression presets, as reference for modelling.",
     (
-        "VRM models are 3D: their expressions are blend shapes and cannot be taken from stills. These pictures are reference art for whoever models",
-        "them, named after the emotion presets of VRM 1.0 (happy, angry, sad, relaxed, surprised, neutral). sad and relaxed are not measured by this",
-        "program: add such pictures by hand. Lip shapes (aa, ih, ou, ee, oh) and blink are made in the model, not from photos.",
+        (
+            "VRM models are 3D: their expressions are blend shapes and cannot be taken from stills. These pictures are"
+            " reference art for whoever models"
+        ),
+        (
+            "them, named after the emotion presets of VRM 1.0 (happy, angry, sad, relaxed, surprised, neutral). sad and"
+            " relaxed are not measured by this"
+        ),
+        (
+            "program: add such pictures by hand. Lip shapes (aa, ih, ou, ee, oh) and blink are made in the model, not"
+            " from photos."
+        ),
     ),
-)  # fmt: skip
+)
 SPRITES = SpriteTarget(
-    "sillytavern", "SillyTavern sprites", "A sprite pack: a flat ZIP of PNGs named after emotions.",
+    "sillytavern",
+    "SillyTavern sprites",
+    "A sprite pack: a flat ZIP of PNGs named after emotions.",
     (
-        "sprites.zip is what SillyTavern's character expressions take (Upload sprite pack): a flat ZIP, the name of a file is the emotion. Emotions",
-        "without a picture fall back to the default one; set it to neutral. The labels are those of SillyTavern's classifier; only those that this",
+        (
+            "sprites.zip is what SillyTavern's character expressions take (Upload sprite pack): a flat ZIP, the name of"
+            " a file is the emotion. Emotions"
+        ),
+        (
+            "without a picture fall back to the default one; set it to neutral. The labels are those of SillyTavern's"
+            " classifier; only those that this"
+        ),
         "program can measure are filled.",
     ),
     zipped="sprites.zip",
-)  # fmt: skip
+)
 
 
 def named_slots(names: Mapping[str, str | None], facet: Facet) -> tuple[Slot, ...]:
-    """One slot per name that a value of the facet stands for; the others get a slot that nothing can fill, so that they are named as missing."""
+    """One slot per name that a value of the facet stands for; the others get a slot that nothing can fill, so that they
+    are named as missing.
+    """
     slots = []
     for name, value in names.items():
         if value is not None and value in facet.values:
@@ -119,7 +157,8 @@ def _talking(name: str, mouth: bool, eyes: bool) -> Slot:
     return Slot(
         name,
         f"mouth {'open' if mouth else 'closed'}, eyes {'open' if eyes else 'shut'}, facing the camera",
-        f"{FIRST}: the same framing and light as the others, mouth {'open' if mouth else 'closed'}, eyes {'open' if eyes else 'shut'}",
+        f"{FIRST}: the same framing and light as the others, mouth {'open' if mouth else 'closed'}, eyes"
+        f" {'open' if eyes else 'shut'}",
         admits=admits,
         fit=lambda c: 1.0 - abs(c.yaw or 0.0) / 45.0,
         wishes=(

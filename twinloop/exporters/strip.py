@@ -21,8 +21,9 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def shareable(path: Path) -> bytes:
-    """The photo as its format allows: JPEG and PNG keep their compressed pixels, all else becomes an upright PNG. The mark of what a
-    model made stays, with the text that this program wrote beside it.
+    """The photo as its format allows: JPEG and PNG keep their compressed pixels, all else becomes an upright PNG.
+
+    The mark of what a model made stays, with the text that this program wrote beside it.
 
     Raises:
         UnreadableImage: it is damaged.

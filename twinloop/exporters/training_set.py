@@ -33,7 +33,10 @@ MASKED = "masks"
 
 @dataclass(frozen=True)
 class Gathered:
-    """A dataset as found. ``root``: folder of its photos. ``made``: paths of synthetic images. ``uncaptioned``, ``left_out``: (file, reason)."""
+    """A dataset as found.
+
+    ``root``: folder of its photos. ``made``: paths of synthetic images. ``uncaptioned``, ``left_out``: (file, reason).
+    """
 
     name: str
     root: Path
@@ -46,8 +49,8 @@ class Gathered:
 def gather_samples(dataset: Path, trigger: str, limits: MergeLimits) -> Gathered:
     """Photos of a folder with the captions beside them, or the members of a dataset_iterN.json with caption and weight.
 
-    Captions and weights are those of a training by this program: the trigger is in every caption, and made images that were copied into the
-    folder stay within ``limits``.
+    Captions and weights are those of a training by this program: the trigger is in every caption, and made images that
+    were copied into the folder stay within ``limits``.
 
     Raises:
         InputError: no such folder, or no dataset of a run. NothingToDo: no picture. StateError: a member is gone.
@@ -132,7 +135,11 @@ def _of_folder(folder: Path, trigger: str, limits: MergeLimits) -> Gathered:
 
 @dataclass(frozen=True)
 class Target:
-    """One program. ``files``: job -> name of a file -> its text. ``start``: how a training begins, lines for people; paths as a shell takes them."""
+    """One program.
+
+    ``files``: job -> name of a file -> its text. ``start``: how a training begins, lines for people; paths as a shell
+    takes them.
+    """
 
     name: str
     program: str
@@ -154,9 +161,12 @@ def _kohya(job: Job) -> Mapping[str, str]:
 def _kohya_start(job: Job) -> tuple[str, ...]:
     parts = kohya.PARTS.get(job.family.name, ())
     command = (
-        "accelerate launch --num_cpu_threads_per_process 1", kohya.script(job), "--config_file", _place(job, "training.toml"),
+        "accelerate launch --num_cpu_threads_per_process 1",
+        kohya.script(job),
+        "--config_file",
+        _place(job, "training.toml"),
         *(f"--{part} FILE" for part in parts),
-    )  # fmt: skip
+    )
     singly = (f"Put the path of each FILE: sd-scripts takes {job.family.name} from single files.",) if parts else ()
     return ("In the folder of sd-scripts:", f"  {' '.join(command)}", *singly)
 
@@ -177,23 +187,48 @@ TARGETS: Mapping[str, Target] = {
     target.name: target
     for target in (
         Target("kohya", kohya.PROGRAM, _kohya, _kohya_start, kohya.notes, kohya.ABLE, kohya.QUANTIZATIONS),
-        Target("ai-toolkit", aitoolkit.PROGRAM, lambda job: {"job.yaml": aitoolkit.job_yaml(job)}, lambda job: ("In the folder of ai-toolkit:", f"  python run.py {_place(job, 'job.yaml')}"), aitoolkit.notes, aitoolkit.ABLE, aitoolkit.QUANTIZATIONS),
         Target(
-            "onetrainer", onetrainer.PROGRAM,
-            lambda job: {"config.json": onetrainer.config_json(job, str(job.root.parent / "concepts.json")), "concepts.json": onetrainer.concepts_json(job)},
-            lambda job: ("Load config.json in the interface, or in the folder of OneTrainer:", f"  python scripts/train.py --config-path {_place(job, 'config.json')}"), able=onetrainer.ABLE, quantizations=onetrainer.QUANTIZATIONS,
+            "ai-toolkit",
+            aitoolkit.PROGRAM,
+            lambda job: {"job.yaml": aitoolkit.job_yaml(job)},
+            lambda job: ("In the folder of ai-toolkit:", f"  python run.py {_place(job, 'job.yaml')}"),
+            aitoolkit.notes,
+            aitoolkit.ABLE,
+            aitoolkit.QUANTIZATIONS,
         ),
         Target(
-            "simpletuner", simpletuner.PROGRAM,
-            lambda job: {"config.json": simpletuner.config_json(job, str(job.root.parent / "multidatabackend.json")), "multidatabackend.json": simpletuner.backends_json(job)},
-            _simpletuner_start, simpletuner.notes, quantizations=simpletuner.QUANTIZATIONS,
+            "onetrainer",
+            onetrainer.PROGRAM,
+            lambda job: {
+                "config.json": onetrainer.config_json(job, str(job.root.parent / "concepts.json")),
+                "concepts.json": onetrainer.concepts_json(job),
+            },
+            lambda job: (
+                "Load config.json in the interface, or in the folder of OneTrainer:",
+                f"  python scripts/train.py --config-path {_place(job, 'config.json')}",
+            ),
+            able=onetrainer.ABLE,
+            quantizations=onetrainer.QUANTIZATIONS,
+        ),
+        Target(
+            "simpletuner",
+            simpletuner.PROGRAM,
+            lambda job: {
+                "config.json": simpletuner.config_json(job, str(job.root.parent / "multidatabackend.json")),
+                "multidatabackend.json": simpletuner.backends_json(job),
+            },
+            _simpletuner_start,
+            simpletuner.notes,
+            quantizations=simpletuner.QUANTIZATIONS,
         ),
     )
-}  # fmt: skip
+}
 
 
 def export_training_set(target: Target, job: Job, gathered: Gathered) -> Package:
-    """The dataset, the program's configuration, a README. A quantization that the program does not know is left out, and said.
+    """The dataset, the program's configuration, a README.
+
+    A quantization that the program does not know is left out, and said.
 
     Raises:
         InputError: the program does not train the family. UnreadableImage: a photo is damaged.
@@ -237,10 +272,18 @@ def _item(picture: Picture, folder: Folder, file: str, gathered: Gathered) -> di
 
 def _manifest(target: Target, job: Job, gathered: Gathered, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
-        "export": target.name, "format": 1, "program": f"twinloop {__version__}", "about": f"Dataset and configuration for {target.program}.",
-        "dataset": gathered.name, "family": job.family.name, "base_model": job.base, "trigger": job.trigger, "items": list(items),
-        "missing": [], "left_out": [{"file": name, "reason": reason} for name, reason in gathered.left_out],
-    }  # fmt: skip
+        "export": target.name,
+        "format": 1,
+        "program": f"twinloop {__version__}",
+        "about": f"Dataset and configuration for {target.program}.",
+        "dataset": gathered.name,
+        "family": job.family.name,
+        "base_model": job.base,
+        "trigger": job.trigger,
+        "items": list(items),
+        "missing": [],
+        "left_out": [{"file": name, "reason": reason} for name, reason in gathered.left_out],
+    }
 
 
 def _warnings(target: Target, job: Job, gathered: Gathered) -> tuple[str, ...]:
@@ -269,20 +312,41 @@ def _readme(
     made = sum(item["origin"] != "real" for item in items)
     settings = job.settings
     lines = [
-        f"Dataset and configuration for {target.program}", "", f"{plural(len(items), 'picture')}, {made} of them synthetic (marked so in the file and in manifest.json).",
+        f"Dataset and configuration for {target.program}",
+        "",
+        f"{plural(len(items), 'picture')}, {made} of them synthetic (marked so in the file and in manifest.json).",
         f"Trigger: {job.trigger}. Base model: {job.base} ({job.family.name}).",
-        f"Rank {settings.rank}, alpha {settings.alpha:g}, {settings.steps} steps of {settings.batch_size}, learning rate {settings.learning_rate:g}, {settings.resolution} px.",
-        "", "How to start", *target.start(job), "",
-        "Folders are named <repeats>_<trigger>: a picture of weight 2 is drawn twice as often as one of weight 1, to the nearest 5 %.",
+        (
+            f"Rank {settings.rank}, alpha {settings.alpha:g}, {settings.steps} steps of {settings.batch_size}, learning"
+            f" rate {settings.learning_rate:g}, {settings.resolution} px."
+        ),
+        "",
+        "How to start",
+        *target.start(job),
+        "",
+        (
+            "Folders are named <repeats>_<trigger>: a picture of weight 2 is drawn twice as often as one of weight 1,"
+            " to the nearest 5 %."
+        ),
         "The configuration holds the path of this folder; after moving it, change the paths.",
-        "What cameras wrote into the photos (place, time, camera) was left out; pixels were not changed, except that photos in other formats, or",
+        (
+            "What cameras wrote into the photos (place, time, camera) was left out; pixels were not changed, except"
+            " that photos in other formats, or"
+        ),
         "turned only by EXIF, became upright PNGs.",
-        "What differs between trainers (memory, precision, quantisation) is set to that program's usual values: look them over.",
-        "Nothing was sent anywhere. Faces are biometric data: use these pictures only as the person shown has agreed to.",
-    ]  # fmt: skip
+        (
+            "What differs between trainers (memory, precision, quantisation) is set to that program's usual values:"
+            " look them over."
+        ),
+        (
+            "Nothing was sent anywhere. Faces are biometric data: use these pictures only as the person shown has"
+            " agreed to."
+        ),
+    ]
     if left := len(gathered.left_out):
         lines.append(
-            f"{plural(left, 'photo')} of the dataset {agree(left, 'is', 'are')} not here: manifest.json says which, and why."
+            f"{plural(left, 'photo')} of the dataset {agree(left, 'is', 'are')} not here: manifest.json says which, and"
+            " why."
         )
     lines += ["", *(f"Note: {note}." for note in warnings)]
     return ("\n".join(lines) + "\n").encode()

@@ -66,7 +66,8 @@ class ViewSet:
 
 
 def make_views(slots: Sequence[Slot], candidates: Candidates, window: Window, side: int, prefer_real: bool) -> ViewSet:
-    """Choose and cut; the common side is ``side``, or less where the smallest chosen head would have to be enlarged too much.
+    """Choose and cut; the common side is ``side``, or less where the smallest chosen head would have to be enlarged too
+    much.
 
     Raises:
         NothingToDo: no slot found a photo.
@@ -99,6 +100,8 @@ def _small(choices: Sequence[Choice], side: int, wanted: int) -> tuple[str, ...]
         return ()
     smallest = min(choices, key=lambda c: c.candidate.head.size)
     return (
-        f"the pictures are {side} pixels instead of {wanted}: the head in {smallest.candidate.name} ({smallest.slot.name}) "
-        f"is small, and nothing is enlarged more than {LARGEST_SCALE:g} times",
+        (
+            f"the pictures are {side} pixels instead of {wanted}: the head in {smallest.candidate.name}"
+            f" ({smallest.slot.name}) is small, and nothing is enlarged more than {LARGEST_SCALE:g} times"
+        ),
     )

@@ -13,8 +13,9 @@ from twinloop.facets.lighting import FACET as LIGHTING
 Says = Callable[[Candidate], str]
 """What is said against a candidate; "" = nothing."""
 NOTE, DOUBT, FLAW, SPOILT = 1, 2, 3, 6
-"""How much a remark weighs in the choice. A note is for the reader; in doubt nothing was measured, which hides a flaw more often than a
-note does harm; a flaw is seen at once; and a spoilt picture is no use for its place while another one is there."""
+"""How much a remark weighs in the choice. A note is for the reader; in doubt nothing was measured, which hides a flaw
+more often than a note does harm; a flaw is seen at once; and a spoilt picture is no use for its place while another one
+is there."""
 
 
 @dataclass(frozen=True)

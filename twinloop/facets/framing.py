@@ -9,10 +9,11 @@ VALUES = ("close_up", "portrait", "half_body", "full_body")
 CLOSE_UP_FROM = 0.55
 PORTRAIT_FROM = 0.36
 HALF_BODY_FROM = 0.15
-"""Face box height as a share of the image height; the last is half-way between what ``prep --framing half`` and ``full`` cut (1/5 and 1/9)."""
+"""Face box height as a share of the image height; the last is half-way between what ``prep --framing half`` and
+``full`` cut (1/5 and 1/9)."""
 LEGS = 5.5
-"""Heights of the face box from the chin to the bottom of the picture that a standing person fills down to the knees. A person of 7.5 heads
-has 5.9 face boxes of 0.75 of a head from chin to knees."""
+"""Heights of the face box from the chin to the bottom of the picture that a standing person fills down to the knees. A
+person of 7.5 heads has 5.9 face boxes of 0.75 of a head from chin to knees."""
 
 
 def _judge(seen: Observation) -> Reading:
@@ -27,7 +28,10 @@ def _judge(seen: Observation) -> Reading:
 
 
 def _has_room_for_legs(seen: Observation) -> bool:
-    """Whether the picture goes on so far below the face. A small face low in a picture may be anybody at a table: that cannot be told."""
+    """Whether the picture goes on so far below the face.
+
+    A small face low in a picture may be anybody at a table: that cannot be told.
+    """
     face = seen.face
     return face is not None and seen.height - face.box.y1 >= LEGS * face.box.height
 
@@ -35,7 +39,8 @@ def _has_room_for_legs(seen: Observation) -> bool:
 FACET = DefinedFacet(
     name="framing",
     values=VALUES,
-    # full_body has no share: the face is too small there to teach the person, so it is counted and captioned but never lacking
+    # full_body has no share: the face is too small there to teach the person, so it is counted and captioned but never
+    # lacking
     shares={"close_up": 0.20, "portrait": 0.30, "half_body": 0.10},
     phrases={
         "close_up": Phrase(("close-up portrait",), ("close-up portrait",), wish="taken close up"),

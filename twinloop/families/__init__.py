@@ -1,4 +1,7 @@
-"""Base-model families, one small file each. A module of this package that has a ``FAMILY`` is known; so is one that is registered."""
+"""Base-model families, one small file each.
+
+A module of this package that has a ``FAMILY`` is known; so is one that is registered.
+"""
 
 from __future__ import annotations
 

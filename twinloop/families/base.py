@@ -3,8 +3,8 @@
 Nothing here imports torch. The functions of a family only call methods of the objects they are given (``tensor.view``,
 ``pipeline.encode_prompt``), so that a family is one file and the trainer and the generator know no model by name.
 
-Latents are (n, c, h, w) everywhere outside of a family; what a denoiser wants packed, its family packs. Times are those of the
-base model's scheduler, 0..1000.
+Latents are (n, c, h, w) everywhere outside of a family; what a denoiser wants packed, its family packs. Times are those
+of the base model's scheduler, 0..1000.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from twinloop.ports import GenerationSettings, TrainingSettings
 Tensor = Any
 """A torch tensor; the type lives in another layer."""
 Words = Mapping[str, Any]
-"""Embedded texts under the names of the pipeline's own arguments: tensors, or lists of one tensor per text (`Family.joining`)."""
+"""Embedded texts under the names of the pipeline's own arguments: tensors, or lists of one tensor per text
+(`Family.joining`)."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,21 @@ class Preset:
     """Defaults for one kind of checkpoint of a family.
 
     Attributes:
-        style: of prompts and captions, ``prose``, ``tags``, ``pony`` (tags after score words) or ``full`` (prose that also says what is as usual).
-        small_face: height of a face as a share of the picture's, under which faces come out badly; those are redrawn where that is wanted.
+        style: of prompts and captions, ``prose``, ``tags``, ``pony`` (tags after score words) or ``full`` (prose that
+            also says what is as usual).
+        small_face: height of a face as a share of the picture's, under which faces come out badly; those are redrawn
+            where that is wanted.
         repeats: how often each photo counts in an epoch (kohya's repeats).
-        aspect_buckets: train on the photos' own aspect ratios; False = all are cropped square, for a base that knows only squares.
-        true_sizes: tell the denoiser each photo's real size and crop; False = always those of a whole picture, for a base that knows only one size.
-        hints: words in the names of checkpoints that this preset suits, in lower case with ``-`` for every other sign, or in the lower-case
-            name of their pipeline.
+        aspect_buckets: train on the photos' own aspect ratios; False = all are cropped square, for a base that knows
+            only squares.
+        true_sizes: tell the denoiser each photo's real size and crop; False = always those of a whole picture, for a
+            base that knows only one size.
+        hints: words in the names of checkpoints that this preset suits, in lower case with ``-`` for every other sign,
+            or in the lower-case name of their pipeline.
         aliases: other names of the preset -> what the user should know about them.
         notice: what the user should know about the preset.
-        distilled: what the user should know of training on a model that was distilled to a few steps, where no training adapter is worn.
+        distilled: what the user should know of training on a model that was distilled to a few steps, where no training
+            adapter is worn.
     """
 
     generation: GenerationSettings
@@ -75,14 +81,16 @@ class Guidance:
 
 @dataclass(frozen=True)
 class Editing:
-    """How the models of a family change photos as a prompt says: they look at them while they draw a new picture, so there is no strength.
+    """How the models of a family change photos as a prompt says: they look at them while they draw a new picture, so
+    there is no strength.
 
     Attributes:
-        photos: image pipeline, as ``model_index.json`` of a model folder names it -> how many photos it looks at for one picture. The first
-            one serves a folder that names none of them.
-        scales: the pipeline brings photos to the size it wants; False = they are scaled and cropped to that of the picture.
-        encode: (image pipeline, text, PIL images, device) -> the text embedded together with the photos it is said of, each tensor with a
-            first axis of 1; None = the text encoders see no photo.
+        photos: image pipeline, as ``model_index.json`` of a model folder names it -> how many photos it looks at for
+            one picture. The first one serves a folder that names none of them.
+        scales: the pipeline brings photos to the size it wants; False = they are scaled and cropped to that of the
+            picture.
+        encode: (image pipeline, text, PIL images, device) -> the text embedded together with the photos it is said of,
+            each tensor with a first axis of 1; None = the text encoders see no photo.
     """
 
     photos: Mapping[str, int]
@@ -95,8 +103,10 @@ class SingleFile:
     """What a single ``.safetensors`` file of the family is.
 
     Attributes:
-        whole: a checkpoint with text encoders and autoencoder; False = the denoiser alone, the rest comes from a diffusers folder.
-        marks: a file is of this family if for one of these groups it holds every tensor; a leading ``!`` means: does not hold.
+        whole: a checkpoint with text encoders and autoencoder; False = the denoiser alone, the rest comes from a
+            diffusers folder.
+        marks: a file is of this family if for one of these groups it holds every tensor; a leading ``!`` means: does
+            not hold.
         model: diffusers class of the denoiser.
         layout: how its tensors tell settings of its configuration.
     """
@@ -130,9 +140,11 @@ class TrainableEncoders:
     """The text encoders that a LoRA can adapt beside the denoiser: CLIP's. Language models are left as they are.
 
     Attributes:
-        prefixes: component of the pipeline -> what the names of its layers begin with in the copy that other programs read.
-        encode: (pipeline, texts, cached, device) -> the embeddings of these texts as one batch. ``cached`` are those that were computed
-            before the training: what frozen encoders gave is taken from there, the rest is computed anew, with gradients.
+        prefixes: component of the pipeline -> what the names of its layers begin with in the copy that other programs
+            read.
+        encode: (pipeline, texts, cached, device) -> the embeddings of these texts as one batch. ``cached`` are those
+            that were computed before the training: what frozen encoders gave is taken from there, the rest is computed
+            anew, with gradients.
     """
 
     prefixes: Mapping[str, str]
@@ -146,27 +158,32 @@ class Family:
     Attributes:
         pipeline: diffusers class that draws from text.
         image_pipeline: its image-to-image sibling, "" where diffusers has none, or where photos are edited instead.
-        reference: hub id of a model whose configuration and tokenizers fit single-file checkpoints of the family, but for those of `sizes`
-            that name another one.
-        sizes: the models that single files of the family are known to be, the usual one first; () = all are like the reference.
+        reference: hub id of a model whose configuration and tokenizers fit single-file checkpoints of the family, but
+            for those of `sizes` that name another one.
+        sizes: the models that single files of the family are known to be, the usual one first; () = all are like the
+            reference.
         download: about how much of that model is fetched, for people.
         half_copies: it has its weights in half precision too, as ``*.fp16.safetensors``; fetched instead of the others.
         not_needed: patterns of what lies in folders of such models on the hub and is read by nobody here.
         gated: the hub gives some of these models only to who accepted their licence.
-        targets: ends of the names of the denoiser's layers that a LoRA adapts. blocks: of which parts of it, () = of all.
-        architecture: ``modelspec.architecture`` of the base; a LoRA for it adds ``/lora``. base_version: what kohya's tools call it.
+        targets: ends of the names of the denoiser's layers that a LoRA adapts. blocks: of which parts of it, () = of
+            all.
+        architecture: ``modelspec.architecture`` of the base; a LoRA for it adds ``/lora``. base_version: what kohya's
+            tools call it.
         licence: what users should know about the usual checkpoints' licence.
         encode: (pipeline, text, device) -> one text embedded, each tensor with a first axis of 1.
         denoise: (denoiser, latents, times, words, sizes) -> what the loss compares: (n, c, h, w), or a list of n.
             ``sizes`` is (n, 6): original height and width, top and left of the crop, target height and width.
-        to_latents: (autoencoder, what it encoded to) -> latents. to_raw: (pipeline, what it returned for ``output_type="latent"``,
-            height, width) -> what the autoencoder decodes.
-        encoders: names of the text encoders that `encode` cannot do without. clip_alone: all of them are CLIP's, which reads 75 tokens at
-            a time (`families.clip`).
-        denoiser: name of the pipeline's component. patch: cells of `to_latents` that the denoiser takes as one, along a side.
-        joining: texts of one batch are concatenated (``cat``), listed (``list``), filled up with zeros and concatenated (``pad``), or said over
-            again until all are of one length and concatenated (``repeat``).
-        editing: how photos are changed as the prompt says, where the model does that instead of drawing over a noisy copy of one.
+        to_latents: (autoencoder, what it encoded to) -> latents. to_raw: (pipeline, what it returned for
+            ``output_type="latent"``, height, width) -> what the autoencoder decodes.
+        encoders: names of the text encoders that `encode` cannot do without. clip_alone: all of them are CLIP's, which
+            reads 75 tokens at a time (`families.clip`).
+        denoiser: name of the pipeline's component. patch: cells of `to_latents` that the denoiser takes as one, along a
+            side.
+        joining: texts of one batch are concatenated (``cat``), listed (``list``), filled up with zeros and concatenated
+            (``pad``), or said over again until all are of one length and concatenated (``repeat``).
+        editing: how photos are changed as the prompt says, where the model does that instead of drawing over a noisy
+            copy of one.
         frames: the autoencoder is one of videos and wants a time axis.
         prompts: names under which `encode` gives its tensors.
         trainable_encoders: the text encoders that a LoRA can adapt, None where none of them can.
@@ -259,7 +276,8 @@ class Family:
         """
         if name and name not in self.schedulers:
             raise InputError(
-                f"generation.scheduler: '{name}' is not known for {self.name}. Known: {', '.join(self.schedulers)}; leave it out for the model's own."
+                f"generation.scheduler: '{name}' is not known for {self.name}. Known: {', '.join(self.schedulers)};"
+                " leave it out for the model's own."
             )
         return self.schedulers[name] if name else ("", {})
 
@@ -271,8 +289,8 @@ class Family:
         """
         if self.trainable_encoders is None:
             raise InputError(
-                f"training.text_encoder: models of the family '{self.name}' read prompts with a language model, which is not trained; "
-                "CLIP text encoders are. Set training.text_encoder to false."
+                f"training.text_encoder: models of the family '{self.name}' read prompts with a language model, which"
+                " is not trained; CLIP text encoders are. Set training.text_encoder to false."
             )
         return self.trainable_encoders
 

@@ -1,7 +1,9 @@
-"""How CLIP reads a text of any length: 75 tokens at a time, each such chunk opened, closed and filled up as a text of its own.
+"""How CLIP reads a text of any length: 75 tokens at a time, each such chunk opened, closed and filled up as a text of
+its own.
 
-Chunks are cut where ComfyUI cuts them: what stands between two blanks stays whole unless it is `LONG_WORD` tokens or more. That, and what
-the chunks say laid one after the other, is how the programs in which people draw with a LoRA read their prompts.
+Chunks are cut where ComfyUI cuts them: what stands between two blanks stays whole unless it is `LONG_WORD` tokens or
+more. That, and what the chunks say laid one after the other, is how the programs in which people draw with a LoRA read
+their prompts.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ CHUNKS = 3
 _LETTERS = 6
 """Of a token, about: many words of CLIP's vocabulary are longer, what is not in it falls into shorter pieces."""
 LONG_WORD = 8
-"""Tokens from which on what stands between two blanks may be cut: a list of tags without blanks, a text in a script that has none."""
+"""Tokens from which on what stands between two blanks may be cut: a list of tags without blanks, a text in a script
+that has none."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def _words(text: str, places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, 
     """What stands between blanks, as the places of its first token and of the one behind its last."""
     first = 0
     for place, ((_, end), (start, _)) in enumerate(pairwise(places), 1):
-        # a gap may also hold what the tokenizer put together with the letter before: decomposed accents, as macOS writes them
+        # a gap may also hold what the tokenizer put together with the letter before: decomposed accents, as macOS
+        # writes them
         if any(letter.isspace() for letter in text[end:start]):
             yield first, place
             first = place
@@ -93,7 +97,8 @@ def lined_up(states: Sequence[Tensor], texts: Sequence[Split], length: int | Non
 
     Args:
         states: of each encoder (chunks, tokens of one, width), of all chunks of all texts.
-        length: in tokens; a shorter text is said over again up to it (`prompts.alike`). None = as long as the texts, which are alike.
+        length: in tokens; a shorter text is said over again up to it (`prompts.alike`). None = as long as the texts,
+            which are alike.
     """
     size = states[0].shape[1]
     length = length or size * len(texts[0].chunks)

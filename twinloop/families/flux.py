@@ -52,11 +52,16 @@ def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any
     n, _, height, width = latents.shape
     texts = words["prompt_embeds"]
     made = model(
-        hidden_states=parts.packed(latents), timestep=times / 1000,
-        guidance=latents.new_ones(n) if model.config.guidance_embeds else None,  # trained at the scale that changes nothing
-        pooled_projections=words["pooled_prompt_embeds"], encoder_hidden_states=texts,
-        txt_ids=texts.new_zeros(texts.shape[1], 3), img_ids=parts.positions(latents, height // 2, width // 2, 3), return_dict=False,
-    )[0]  # fmt: skip
+        hidden_states=parts.packed(latents),
+        timestep=times / 1000,
+        # trained at the scale that changes nothing
+        guidance=latents.new_ones(n) if model.config.guidance_embeds else None,
+        pooled_projections=words["pooled_prompt_embeds"],
+        encoder_hidden_states=texts,
+        txt_ids=texts.new_zeros(texts.shape[1], 3),
+        img_ids=parts.positions(latents, height // 2, width // 2, 3),
+        return_dict=False,
+    )[0]
     return parts.unpacked(made, height, width)
 
 
@@ -74,8 +79,20 @@ FAMILY = Family(
     download="34 GB",
     gated=True,
     targets=(
-        "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
-        "ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2", "proj_mlp", "proj_out",
+        "attn.to_q",
+        "attn.to_k",
+        "attn.to_v",
+        "attn.to_out.0",
+        "attn.add_q_proj",
+        "attn.add_k_proj",
+        "attn.add_v_proj",
+        "attn.to_add_out",
+        "ff.net.0.proj",
+        "ff.net.2",
+        "ff_context.net.0.proj",
+        "ff_context.net.2",
+        "proj_mlp",
+        "proj_out",
     ),
     architecture="flux-1-dev",
     base_version="flux1",
@@ -92,16 +109,23 @@ FAMILY = Family(
     single_file=SingleFile(
         whole=False,
         model="FluxTransformer2DModel",
-        marks=((
-            "double_blocks.0.img_attn.norm.key_norm.scale", "single_blocks.0.linear1.weight",
-            "!single_stream_modulation.lin.weight", "!distilled_guidance_layer.in_proj.bias",
-        ),),
+        marks=(
+            (
+                "double_blocks.0.img_attn.norm.key_norm.scale",
+                "single_blocks.0.linear1.weight",
+                "!single_stream_modulation.lin.weight",
+                "!distilled_guidance_layer.in_proj.bias",
+            ),
+        ),
         layout=Layout(
             stacks={
-                "num_layers": ("double_blocks", "transformer_blocks"), "num_single_layers": ("single_blocks", "single_transformer_blocks"),
+                "num_layers": ("double_blocks", "transformer_blocks"),
+                "num_single_layers": ("single_blocks", "single_transformer_blocks"),
             },
             inputs={"in_channels": ("img_in.weight", "x_embedder.weight")},
-            switches={"guidance_embeds": ("guidance_in.in_layer.weight", "time_text_embed.guidance_embedder.linear_1.weight")},
+            switches={
+                "guidance_embeds": ("guidance_in.in_layer.weight", "time_text_embed.guidance_embedder.linear_1.weight")
+            },
         ),
     ),
     sizes=(
@@ -112,8 +136,17 @@ FAMILY = Family(
         "flux": Preset(
             GenerationSettings(steps=25, guidance=3.5, width=1024, height=1024, batch_size=1),
             TrainingSettings(
-                preset="flux", steps=1500, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
-                warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
+                preset="flux",
+                steps=1500,
+                rank=16,
+                alpha=16.0,
+                learning_rate=1e-4,
+                batch_size=1,
+                resolution=1024,
+                seed=0,
+                warmup_steps=50,
+                min_snr_gamma=0.0,
+                checkpoint_every=250,
             ),
             repeats=10,
             hints=("flux",),
@@ -122,12 +155,25 @@ FAMILY = Family(
         "flux-schnell": Preset(
             GenerationSettings(steps=4, guidance=0.0, width=1024, height=1024, batch_size=1),
             TrainingSettings(
-                preset="flux-schnell", steps=1500, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
-                warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
+                preset="flux-schnell",
+                steps=1500,
+                rank=16,
+                alpha=16.0,
+                learning_rate=1e-4,
+                batch_size=1,
+                resolution=1024,
+                seed=0,
+                warmup_steps=50,
+                min_snr_gamma=0.0,
+                checkpoint_every=250,
             ),
             repeats=10,
             hints=("schnell", "flux.1-schnell"),
-            distilled="FLUX.1 [schnell] is distilled to four steps; a LoRA trained on it tends to lose that: let training.assistant_lora name its training adapter (ostris/FLUX.1-schnell-training-adapter). FLUX.1 [dev] trains better where its licence allows.",
+            distilled=(
+                "FLUX.1 [schnell] is distilled to four steps; a LoRA trained on it tends to lose that: let"
+                " training.assistant_lora name its training adapter (ostris/FLUX.1-schnell-training-adapter). FLUX.1"
+                " [dev] trains better where its licence allows."
+            ),
         ),
     },
-)  # fmt: skip
+)

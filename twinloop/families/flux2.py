@@ -26,10 +26,15 @@ _RENAMES = (
     Rename("single_blocks.{}.linear2", (f"{_SINGLE}.attn.to_out",)),
 )
 LAYOUT = Layout(
-    stacks={"num_layers": ("double_blocks", "transformer_blocks"), "num_single_layers": ("single_blocks", "single_transformer_blocks")},
+    stacks={
+        "num_layers": ("double_blocks", "transformer_blocks"),
+        "num_single_layers": ("single_blocks", "single_transformer_blocks"),
+    },
     inputs={"in_channels": ("img_in.weight", "x_embedder.weight")},
-    switches={"guidance_embeds": ("guidance_in.in_layer.weight", "time_guidance_embed.guidance_embedder.linear_1.weight")},
-)  # fmt: skip
+    switches={
+        "guidance_embeds": ("guidance_in.in_layer.weight", "time_guidance_embed.guidance_embedder.linear_1.weight")
+    },
+)
 TRAINING = TrainingSettings(
     preset="flux2", steps=1000, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
     warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
@@ -48,15 +53,21 @@ def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any
     places = texts.new_zeros(texts.shape[1], 4)
     places[:, 3] = texts.new_ones(texts.shape[1]).long().cumsum(0) - 1
     made = model(
-        hidden_states=latents.reshape(n, channels, height * width).permute(0, 2, 1), timestep=times / 1000,
-        guidance=latents.new_ones(n) if model.config.guidance_embeds else None, encoder_hidden_states=texts,
-        txt_ids=places.expand(n, -1, -1), img_ids=parts.positions(latents, height, width, 4).expand(n, -1, -1), return_dict=False,
-    )[0]  # fmt: skip
+        hidden_states=latents.reshape(n, channels, height * width).permute(0, 2, 1),
+        timestep=times / 1000,
+        guidance=latents.new_ones(n) if model.config.guidance_embeds else None,
+        encoder_hidden_states=texts,
+        txt_ids=places.expand(n, -1, -1),
+        img_ids=parts.positions(latents, height, width, 4).expand(n, -1, -1),
+        return_dict=False,
+    )[0]
     return made.permute(0, 2, 1).reshape(n, channels, height, width)
 
 
 def to_latents(vae: Any, raw: Any) -> Any:
-    """Two by two cells become the channels of one, then each channel is centred and scaled as the autoencoder measured it."""
+    """Two by two cells become the channels of one, then each channel is centred and scaled as the autoencoder measured
+    it.
+    """
     n, c, h, w = raw.shape
     cells = raw.view(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4).reshape(n, 4 * c, h // 2, w // 2)
     mean = vae.bn.running_mean.view(1, -1, 1, 1).to(cells)
@@ -85,8 +96,20 @@ FAMILY = Family(
     download="112 GB",
     gated=True,
     targets=(
-        "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
-        "ff.linear_in", "ff.linear_out", "ff_context.linear_in", "ff_context.linear_out", "attn.to_qkv_mlp_proj", "attn.to_out",
+        "attn.to_q",
+        "attn.to_k",
+        "attn.to_v",
+        "attn.to_out.0",
+        "attn.add_q_proj",
+        "attn.add_k_proj",
+        "attn.add_v_proj",
+        "attn.to_add_out",
+        "ff.linear_in",
+        "ff.linear_out",
+        "ff_context.linear_in",
+        "ff_context.linear_out",
+        "attn.to_qkv_mlp_proj",
+        "attn.to_out",
     ),
     architecture="Flux.2-dev",
     base_version="flux2",
@@ -101,7 +124,9 @@ FAMILY = Family(
     guidance=Guidance(negative=False),
     lora_names=LoraNames(renames=_RENAMES),
     single_file=SingleFile(
-        whole=False, model="Flux2Transformer2DModel", marks=(("single_stream_modulation.lin.weight", "guidance_in.in_layer.weight"),),
+        whole=False,
+        model="Flux2Transformer2DModel",
+        marks=(("single_stream_modulation.lin.weight", "guidance_in.in_layer.weight"),),
         layout=LAYOUT,
     ),
     sizes=(Size("[dev]", {"num_layers": 8, "num_single_layers": 48, "guidance_embeds": True, "in_channels": 128}),),
@@ -113,4 +138,4 @@ FAMILY = Family(
             hints=("flux.2", "flux-2", "flux2"),
         ),
     },
-)  # fmt: skip
+)

@@ -21,14 +21,17 @@ FAMILY = replace(
     guidance=Guidance(negative=True),
     editing=Editing({"Flux2KleinPipeline": 4}),
     single_file=SingleFile(
-        whole=False, model="Flux2Transformer2DModel", marks=(("single_stream_modulation.lin.weight", "!guidance_in.in_layer.weight"),),
+        whole=False,
+        model="Flux2Transformer2DModel",
+        marks=(("single_stream_modulation.lin.weight", "!guidance_in.in_layer.weight"),),
         layout=flux2.LAYOUT,
     ),
     # the configurations of the base models fit the distilled ones; theirs would switch guidance off
     sizes=(
         Size("4B", {"num_layers": 5, "num_single_layers": 20, "guidance_embeds": False, "in_channels": 128}),
         Size(
-            "9B", {"num_layers": 8, "num_single_layers": 24, "guidance_embeds": False, "in_channels": 128},
+            "9B",
+            {"num_layers": 8, "num_single_layers": 24, "guidance_embeds": False, "in_channels": 128},
             "black-forest-labs/FLUX.2-klein-base-9B",
         ),
     ),
@@ -38,7 +41,10 @@ FAMILY = replace(
             replace(flux2.TRAINING, preset="flux2-klein"),
             repeats=10,
             hints=("klein", "flux.2-klein", "flux-2-klein", "flux2-klein"),
-            distilled="FLUX.2 [klein] is distilled to four steps. LoRAs are better trained on klein-base (preset flux2-klein-base); they load on both.",
+            distilled=(
+                "FLUX.2 [klein] is distilled to four steps. LoRAs are better trained on klein-base (preset"
+                " flux2-klein-base); they load on both."
+            ),
         ),
         "flux2-klein-base": Preset(
             GenerationSettings(steps=50, guidance=4.0, width=1024, height=1024, batch_size=1, references=3),
@@ -47,4 +53,4 @@ FAMILY = replace(
             hints=("klein-base", "flux.2-klein-base", "flux-2-klein-base", "flux2-klein-base"),
         ),
     },
-)  # fmt: skip
+)

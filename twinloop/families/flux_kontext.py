@@ -24,7 +24,9 @@ FAMILY = replace(
             replace(_DEV.training, preset="flux-kontext"),
             repeats=10,
             hints=("kontext", "flux.1-kontext", "flux1-kontext"),
-            notice="FLUX.1 Kontext edits photos: set generation.from_photos above 0, so that shots start from a real one.",
+            notice=(
+                "FLUX.1 Kontext edits photos: set generation.from_photos above 0, so that shots start from a real one."
+            ),
         ),
     },
 )

@@ -1,7 +1,8 @@
 """The header of a GGUF file: names and sizes of its tensors, without reading them.
 
-Format (docs/gguf.md of ggml): ``GGUF``, version, numbers of tensors and of notes; notes as name, type, value; per tensor its name, sides
-(columns first), type and offset; then, aligned, the tensors' bytes. All numbers are little-endian.
+Format (docs/gguf.md of ggml): ``GGUF``, version, numbers of tensors and of notes; notes as name, type, value; per
+tensor its name, sides (columns first), type and offset; then, aligned, the tensors' bytes. All numbers are
+little-endian.
 """
 
 from __future__ import annotations
@@ -23,10 +24,22 @@ _LONGEST = 64 << 20
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _LIST = 8, 9
 _BLOCKS = {
-    0: (1, 4), 1: (1, 2), 30: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 10: (256, 84), 11: (256, 110),
-    12: (256, 144), 13: (256, 176), 14: (256, 210),
-}  # fmt: skip
-"""Type -> weights and bytes of one block: F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, which are those that diffusers reads."""
+    0: (1, 4),
+    1: (1, 2),
+    30: (1, 2),
+    2: (32, 18),
+    3: (32, 20),
+    6: (32, 22),
+    7: (32, 24),
+    8: (32, 34),
+    10: (256, 84),
+    11: (256, 110),
+    12: (256, 144),
+    13: (256, 176),
+    14: (256, 210),
+}
+"""Type -> weights and bytes of one block: F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, which are those
+that diffusers reads."""
 
 
 def read_gguf_header(path: Path) -> Header:

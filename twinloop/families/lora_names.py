@@ -1,7 +1,8 @@
 """Names of LoRA layers in the copy that ComfyUI, A1111 and kohya's tools read.
 
-Those programs kept the names of the models' original code, where attention often is one matrix for query, key and value. Several
-LoRA layers then become one: their down matrices stacked, their up matrices along a diagonal, which is the same update exactly.
+Those programs kept the names of the models' original code, where attention often is one matrix for query, key and
+value. Several LoRA layers then become one: their down matrices stacked, their up matrices along a diagonal, which is
+the same update exactly.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Literal
 from twinloop.families.unet_names import to_original
 
 CLIP = "text_model."
-"""Newer versions of transformers leave this out of some CLIPs' names. diffusers then leaves it out of a file's tensors, but not of the ranks,
-alphas and ``target_modules`` in its header; PEFT compares the ends of names, so the short form fits both."""
+"""Newer versions of transformers leave this out of some CLIPs' names. diffusers then leaves it out of a file's tensors,
+but not of the ranks, alphas and ``target_modules`` in its header; PEFT compares the ends of names, so the short form
+fits both."""
 LYCORIS = "lycoris_"
 """Before diffusers' paths, dots as ``_``: what LyCORIS writes when it adapts a diffusers model."""
 
@@ -34,11 +36,14 @@ class LoraNames:
 
     Attributes:
         prefix: of every name. dots: names keep their dots; False = each becomes ``_``.
-        form: ``down_up`` (``lora_down.weight``, ``lora_up.weight``) or ``a_b`` (``lora_A.weight``, ``lora_B.weight``); both with ``.alpha``.
+        form: ``down_up`` (``lora_down.weight``, ``lora_up.weight``) or ``a_b`` (``lora_A.weight``, ``lora_B.weight``);
+            both with ``.alpha``.
         renames: layers that are called otherwise; all others keep their diffusers name.
-        places: of a U-Net whose layers bear the original code's names in the copy (`unet_names`): diffusers' places of its attentions. The
-            names hold for one layout only: a LoRA that adapts other attentions than exactly these is one for a smaller model, and keeps diffusers' names.
-        own_reader: this program turns the names back itself, because diffusers does not, or only for models of full size.
+        places: of a U-Net whose layers bear the original code's names in the copy (`unet_names`): diffusers' places of
+            its attentions. The names hold for one layout only: a LoRA that adapts other attentions than exactly these
+            is one for a smaller model, and keeps diffusers' names.
+        own_reader: this program turns the names back itself, because diffusers does not, or only for models of full
+            size.
     """
 
     prefix: str = "lora_unet_"
@@ -70,9 +75,11 @@ class LoraNames:
         return made | {self._named(layer): (layer,) for layer in left}
 
     def apart(self, layers: Iterable[str]) -> Mapping[str, str]:
-        """Name in the copy -> layer, for updates that cannot be put together as `groups` does, such as Kronecker products.
+        """Name in the copy -> layer, for updates that cannot be put together as `groups` does, such as Kronecker
+        products.
 
-        Where the other programs' models fuse layers all are named as LyCORIS names those of diffusers, which ComfyUI reads for every family.
+        Where the other programs' models fuse layers all are named as LyCORIS names those of diffusers, which ComfyUI
+        reads for every family.
         """
         named = list(layers)
         groups = self.groups(named)

@@ -19,7 +19,8 @@ class FlowLoss:
 
     Attributes:
         sampling: of s before the shift: ``uniform``, or ``logit_normal`` with ``mean`` and ``std`` (arXiv 2403.03206).
-        shift: s becomes shift x s / (1 + (shift - 1) x s); None = as the base model's scheduler does it, by size where it does so.
+        shift: s becomes shift x s / (1 + (shift - 1) x s); None = as the base model's scheduler does it, by size where
+            it does so.
     """
 
     sampling: Sampling = "logit_normal"

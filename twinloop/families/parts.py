@@ -1,4 +1,6 @@
-"""What several families share: scaling and packing of latents, position numbers, in calls that any tensor library's arrays understand."""
+"""What several families share: scaling and packing of latents, position numbers, in calls that any tensor library's
+arrays understand.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ def unpacked(tokens: Tensor, height: int, width: int) -> Tensor:
 
 
 def positions(like: Tensor, height: int, width: int, axes: int) -> Tensor:
-    """(height x width, axes) numbers of a grid of tokens: row in the second axis, column in the third, zero elsewhere."""
+    """(height x width, axes) numbers of a grid of tokens: row in the second axis, column in the
+    third, zero elsewhere.
+    """
     numbers = like.new_zeros(height, width, axes)
     line = like.new_ones(height, width).long()  # whole numbers: a GPU adds up others in no fixed order
     numbers[..., 1] = line.cumsum(0) - 1

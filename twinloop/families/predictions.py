@@ -12,7 +12,8 @@ from twinloop.families.base import Family
 from twinloop.families.single_files import tensor_names
 
 V_MARK, ZERO_MARK = "v_pred", "ztsnr"
-"""Tensors by whose names single files say that they predict v, and that their noise ends without any signal (NoobAI's do)."""
+"""Tensors by whose names single files say that they predict v, and that their noise ends without any signal (NoobAI's
+do)."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ def marked(names: Collection[str]) -> Prediction:
 
 
 def prediction_of(base: str, family: Family) -> Prediction:
-    """What a base model predicts, as its folder's scheduler or its file says; a model that is not here is taken for the usual kind."""
+    """What a base model predicts, as its folder's scheduler or its file says; a model that is not here is taken for the
+    usual kind.
+    """
     if family.flow:
         return Prediction("flow")
     path = Path(base).expanduser()

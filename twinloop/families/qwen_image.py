@@ -18,7 +18,9 @@ WORDS = 512
 
 
 def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
-    """As many words as the text has, all of them to be seen; texts of one batch are filled up with words that are not."""
+    """As many words as the text has, all of them to be seen; texts of one batch are filled up
+    with words that are not.
+    """
     # the pipeline writes every text into a form of its own, so that an empty one is a prompt too
     words, _ = pipeline.encode_prompt(prompt=text, device=device, num_images_per_prompt=1, max_sequence_length=WORDS)
     return {"prompt_embeds": words, "prompt_embeds_mask": words.new_ones(1, words.shape[1]).long()}
@@ -28,9 +30,14 @@ def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any
     n, _, height, width = latents.shape
     seen = words["prompt_embeds_mask"]
     made = model(
-        hidden_states=parts.packed(latents), timestep=times / 1000, guidance=None, encoder_hidden_states=words["prompt_embeds"],
-        encoder_hidden_states_mask=None if bool(seen.all()) else seen, img_shapes=[[(1, height // 2, width // 2)]] * n, return_dict=False,
-    )[0]  # fmt: skip
+        hidden_states=parts.packed(latents),
+        timestep=times / 1000,
+        guidance=None,
+        encoder_hidden_states=words["prompt_embeds"],
+        encoder_hidden_states_mask=None if bool(seen.all()) else seen,
+        img_shapes=[[(1, height // 2, width // 2)]] * n,
+        return_dict=False,
+    )[0]
     return parts.unpacked(made, height, width)
 
 
@@ -54,8 +61,18 @@ FAMILY = Family(
     reference="Qwen/Qwen-Image",
     download="58 GB",
     targets=(
-        "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
-        "img_mlp.net.0.proj", "img_mlp.net.2", "txt_mlp.net.0.proj", "txt_mlp.net.2",
+        "attn.to_q",
+        "attn.to_k",
+        "attn.to_v",
+        "attn.to_out.0",
+        "attn.add_q_proj",
+        "attn.add_k_proj",
+        "attn.add_v_proj",
+        "attn.to_add_out",
+        "img_mlp.net.0.proj",
+        "img_mlp.net.2",
+        "txt_mlp.net.0.proj",
+        "txt_mlp.net.2",
     ),
     architecture="Qwen-Image",
     base_version="qwen_image",
@@ -70,7 +87,9 @@ FAMILY = Family(
     frames=True,
     lora_names=LoraNames(prefix="diffusion_model.", dots=True, form="a_b"),
     single_file=SingleFile(
-        whole=False, model="QwenImageTransformer2DModel", marks=(("transformer_blocks.0.img_mod.1.weight", "txt_norm.weight"),),
+        whole=False,
+        model="QwenImageTransformer2DModel",
+        marks=(("transformer_blocks.0.img_mod.1.weight", "txt_norm.weight"),),
         layout=Layout(
             stacks={"num_layers": ("transformer_blocks",)},
             inputs={"in_channels": ("img_in.weight",)},
@@ -83,11 +102,20 @@ FAMILY = Family(
         "qwen-image": Preset(
             GenerationSettings(steps=50, guidance=4.0, width=1024, height=1024, batch_size=1),
             TrainingSettings(
-                preset="qwen-image", steps=1500, rank=32, alpha=32.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
-                warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
+                preset="qwen-image",
+                steps=1500,
+                rank=32,
+                alpha=32.0,
+                learning_rate=1e-4,
+                batch_size=1,
+                resolution=1024,
+                seed=0,
+                warmup_steps=50,
+                min_snr_gamma=0.0,
+                checkpoint_every=250,
             ),
             repeats=10,
             hints=("qwen-image", "qwen"),
         ),
     },
-)  # fmt: skip
+)

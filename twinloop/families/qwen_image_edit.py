@@ -1,7 +1,7 @@
 """Qwen-Image-Edit, from the first to 2511: Qwen-Image that changes photos as the prompt says.
 
-From text it draws as Qwen-Image does, with that model's pipeline and form of prompts, and so are LoRAs trained on it: captions
-and photos, none of them a reference. Their layers are Qwen-Image's.
+From text it draws as Qwen-Image does, with that model's pipeline and form of prompts, and so are LoRAs trained on it:
+captions and photos, none of them a reference. Their layers are Qwen-Image's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from twinloop.families.sizes import Size
 
 ALONE = 1024 * 1024
 OF_SEVERAL = 384 * 384
-"""Pixels of a photo for the language model, as the two pipelines show it. The denoiser gets a megapixel of each from both."""
+"""Pixels of a photo for the language model, as the two pipelines show it. The denoiser gets a megapixel of each from
+both."""
 _SEVERAL = "QwenImageEditPlusPipeline"
 _BASE = qwen_image.FAMILY.presets["qwen-image"]
 _EDITS = "This model edits photos: set generation.from_photos above 0, so that shots start from real ones."

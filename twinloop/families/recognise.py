@@ -1,4 +1,6 @@
-"""Which preset suits a base model, told from its name, its ``model_index.json`` or the names of its tensors; no weight is read."""
+"""Which preset suits a base model, told from its name, its ``model_index.json`` or the names of its tensors; no weight
+is read.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ FALLBACK = "sdxl"
 def preset_for(base_model: str) -> str:
     """The preset that suits a base model when the user names none.
 
-    A local folder or file is asked what it is; among the presets of its family, and for everything else, the name decides.
+    A local folder or file is asked what it is; among the presets of its family, and for everything else, the name
+    decides.
     """
     if base_model in _all_presets():
         return base_model
@@ -39,7 +42,9 @@ def preset_for(base_model: str) -> str:
 
 
 def distilled(base_model: str, preset: Preset) -> str:
-    """What to say of a base model whose name says that it is distilled to a few steps, where its preset knows nothing of it; "" = nothing."""
+    """What to say of a base model whose name says that it is distilled to a few steps, where its preset knows nothing
+    of it; "" = nothing.
+    """
     if preset.notice or preset.distilled:
         return ""
     path = Path(base_model)
@@ -47,7 +52,8 @@ def distilled(base_model: str, preset: Preset) -> str:
     words = {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
     found = next((word for word in _DISTILLED if word in words), "")
     return (
-        f"By its name ({found}) {name} is distilled to a few steps: set {_FEW_STEPS} as its card says; the preset's are a full model's."
+        f"By its name ({found}) {name} is distilled to a few steps: set {_FEW_STEPS} as its card says; the preset's are"
+        " a full model's."
         if found
         else ""
     )
@@ -85,7 +91,10 @@ def lora_suits(names: Collection[str], texts: Mapping[str, str], family: Family)
     unet, transformer = any(map(_UNET.match, names)), any(map(_TRANSFORMER.match, names))
     if unet != transformer and unet != (family.denoiser == "unet"):
         theirs = "a U-Net" if unet else "a transformer"
-        return f"it adapts {theirs}, a {family.name} model has {'a U-Net' if family.denoiser == 'unet' else 'a transformer'}"
+        return (
+            f"it adapts {theirs}, a {family.name} model has"
+            f" {'a U-Net' if family.denoiser == 'unet' else 'a transformer'}"
+        )
     return ""
 
 

@@ -62,9 +62,12 @@ FAMILY = Family(
     single_file=SingleFile(
         whole=True,
         model="UNet2DConditionModel",
-        marks=((
-            "cond_stage_model.transformer.text_model.embeddings.position_embedding.weight", "model.diffusion_model.input_blocks.0.0.weight",
-        ),),
+        marks=(
+            (
+                "cond_stage_model.transformer.text_model.embeddings.position_embedding.weight",
+                "model.diffusion_model.input_blocks.0.0.weight",
+            ),
+        ),
         layout=Layout(inputs={"in_channels": ("input_blocks.0.0.weight",)}),
     ),
     sizes=(Size("SD 1.5", {"in_channels": 4}),),
@@ -72,11 +75,20 @@ FAMILY = Family(
         "sd15": Preset(
             GenerationSettings(steps=30, guidance=7.5, width=512, height=512, batch_size=4),
             TrainingSettings(
-                preset="sd15", steps=1500, rank=32, alpha=16.0, learning_rate=1e-4, batch_size=4, resolution=512, seed=0,
-                warmup_steps=50, min_snr_gamma=5.0, checkpoint_every=250,
+                preset="sd15",
+                steps=1500,
+                rank=32,
+                alpha=16.0,
+                learning_rate=1e-4,
+                batch_size=4,
+                resolution=512,
+                seed=0,
+                warmup_steps=50,
+                min_snr_gamma=5.0,
+                checkpoint_every=250,
             ),
             repeats=10,
             hints=("sd15", "sd-1-5", "sd1.5", "v1-5", "stable-diffusion-v1", "sd-v1", "lcm-dreamshaper"),
         ),
     },
-)  # fmt: skip
+)

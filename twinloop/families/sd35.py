@@ -40,7 +40,9 @@ def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
 
 
 def encode_trained(pipeline: Any, texts: Sequence[str], cached: Any, device: Any) -> dict[str, Any]:
-    """Both CLIP encoders' words lie side by side in the first tokens, before those of T5; their summaries side by side as well."""
+    """Both CLIP encoders' words lie side by side in the first tokens, before those of T5; their summaries side by side
+    as well.
+    """
     whole, pooled = cached["prompt_embeds"].clone(), cached["pooled_prompt_embeds"].clone()
     length, start = pipeline.tokenizer_max_length, 0
     for encoder, tokenizer in (
@@ -72,12 +74,29 @@ FAMILY = Family(
     not_needed=("text_encoders/*", "*.fp16*"),  # copies for other programs, and second copies
     gated=True,
     targets=(
-        "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
-        "attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0", "ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2",
+        "attn.to_q",
+        "attn.to_k",
+        "attn.to_v",
+        "attn.to_out.0",
+        "attn.add_q_proj",
+        "attn.add_k_proj",
+        "attn.add_v_proj",
+        "attn.to_add_out",
+        "attn2.to_q",
+        "attn2.to_k",
+        "attn2.to_v",
+        "attn2.to_out.0",
+        "ff.net.0.proj",
+        "ff.net.2",
+        "ff_context.net.0.proj",
+        "ff_context.net.2",
     ),
     architecture="stable-diffusion-3",
     base_version="sd3",
-    licence="Stable Diffusion 3.5: Stability AI Community License; commercial use above its revenue limit needs a licence from Stability AI.",
+    licence=(
+        "Stable Diffusion 3.5: Stability AI Community License; commercial use above its revenue limit needs a licence"
+        " from Stability AI."
+    ),
     encoders=("text_encoder", "text_encoder_2"),
     encode=encode,
     denoise=denoise,
@@ -95,15 +114,23 @@ FAMILY = Family(
             inputs={"in_channels": ("x_embedder.proj.weight", "pos_embed.proj.weight")},
             switches={
                 "qk_norm": ("joint_blocks.0.x_block.attn.ln_q.weight", "transformer_blocks.0.attn.norm_q.weight"),
-                "dual_attention_layers": ("joint_blocks.0.x_block.attn2.qkv.weight", "transformer_blocks.0.attn2.to_q.weight"),
+                "dual_attention_layers": (
+                    "joint_blocks.0.x_block.attn2.qkv.weight",
+                    "transformer_blocks.0.attn2.to_q.weight",
+                ),
             },
         ),
     ),
     sizes=(
         Size("3.5 Medium", {"num_layers": 24, "dual_attention_layers": True, "in_channels": 16}),
-        Size("3.5 Large", {"num_layers": 38, "dual_attention_layers": False, "in_channels": 16}, "stabilityai/stable-diffusion-3.5-large"),
         Size(
-            "3 Medium", {"num_layers": 24, "dual_attention_layers": False, "qk_norm": False, "in_channels": 16},
+            "3.5 Large",
+            {"num_layers": 38, "dual_attention_layers": False, "in_channels": 16},
+            "stabilityai/stable-diffusion-3.5-large",
+        ),
+        Size(
+            "3 Medium",
+            {"num_layers": 24, "dual_attention_layers": False, "qk_norm": False, "in_channels": 16},
             "stabilityai/stable-diffusion-3-medium-diffusers",
         ),
     ),
@@ -111,8 +138,17 @@ FAMILY = Family(
         "sd35": Preset(
             GenerationSettings(steps=28, guidance=4.5, width=1024, height=1024, batch_size=1),
             TrainingSettings(
-                preset="sd35", steps=1500, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
-                warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
+                preset="sd35",
+                steps=1500,
+                rank=16,
+                alpha=16.0,
+                learning_rate=1e-4,
+                batch_size=1,
+                resolution=1024,
+                seed=0,
+                warmup_steps=50,
+                min_snr_gamma=0.0,
+                checkpoint_every=250,
             ),
             repeats=10,
             hints=("stable-diffusion-3", "sd3", "sd-3"),
@@ -120,13 +156,30 @@ FAMILY = Family(
         "sd35-turbo": Preset(
             GenerationSettings(steps=4, guidance=0.0, width=1024, height=1024, batch_size=1),
             TrainingSettings(
-                preset="sd35-turbo", steps=1500, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
-                warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
+                preset="sd35-turbo",
+                steps=1500,
+                rank=16,
+                alpha=16.0,
+                learning_rate=1e-4,
+                batch_size=1,
+                resolution=1024,
+                seed=0,
+                warmup_steps=50,
+                min_snr_gamma=0.0,
+                checkpoint_every=250,
             ),
             repeats=10,
             # with the whole name, because the longest word of a name decides
-            hints=("3.5-large-turbo", "3-5-large-turbo", "stable-diffusion-3.5-large-turbo", "stable-diffusion-3-5-large-turbo"),
-            distilled="SD 3.5 Large Turbo is distilled to four steps; a LoRA trained on it tends to lose that. Train on SD 3.5 Large (preset sd35), or let training.assistant_lora name a training adapter.",
+            hints=(
+                "3.5-large-turbo",
+                "3-5-large-turbo",
+                "stable-diffusion-3.5-large-turbo",
+                "stable-diffusion-3-5-large-turbo",
+            ),
+            distilled=(
+                "SD 3.5 Large Turbo is distilled to four steps; a LoRA trained on it tends to lose that. Train on SD"
+                " 3.5 Large (preset sd35), or let training.assistant_lora name a training adapter."
+            ),
         ),
     },
-)  # fmt: skip
+)

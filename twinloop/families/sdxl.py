@@ -13,9 +13,13 @@ from twinloop.families.losses import DiffusionLoss
 from twinloop.families.sizes import Layout, Size
 from twinloop.ports import GenerationSettings, TrainingSettings
 
-ZIT = "'zit' is read as Animagine XL 3.1, as this tool's first description meant it. Z-Image-Turbo, which others call ZIT, is the preset zimage-turbo."
+ZIT = (
+    "'zit' is read as Animagine XL 3.1, as this tool's first description meant it. Z-Image-Turbo, which others call"
+    " ZIT, is the preset zimage-turbo."
+)
 
-# 1000-2000 steps of one to two images, rank 16-32, 1e-4, min-SNR 5 and a little noise offset are what SDXL trainers agree on
+# 1000-2000 steps of one to two images, rank 16-32, 1e-4, min-SNR 5 and a little noise offset are what SDXL trainers
+# agree on
 _TRAINING = TrainingSettings(
     preset="sdxl", steps=1500, rank=32, alpha=16.0, learning_rate=1e-4, batch_size=2, resolution=1024, seed=0,
     warmup_steps=50, min_snr_gamma=5.0, noise_offset=0.0357, checkpoint_every=250,
@@ -24,14 +28,24 @@ _GENERATION = GenerationSettings(steps=30, guidance=7.5, width=1024, height=1024
 
 _PLACES = frozenset(
     f"{block}.attentions.{number}"
-    for block, count in (("down_blocks.1", 2), ("down_blocks.2", 2), ("mid_block", 1), ("up_blocks.0", 3), ("up_blocks.1", 3))
+    for block, count in (
+        ("down_blocks.1", 2),
+        ("down_blocks.2", 2),
+        ("mid_block", 1),
+        ("up_blocks.0", 3),
+        ("up_blocks.1", 3),
+    )
     for number in range(count)
-)  # fmt: skip
-"""The attentions of SDXL. sd-scripts knows its layers by the original names only; A1111, Forge and ComfyUI read these first."""
+)
+"""The attentions of SDXL. sd-scripts knows its layers by the original names only; A1111, Forge and ComfyUI read these
+first."""
 
 
 def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
-    """Words of both encoders side by side, and the second one's summary. No prompt is zeros where the configuration says so."""
+    """Words of both encoders side by side, and the second one's summary.
+
+    No prompt is zeros where the configuration says so.
+    """
     words, pooled = _encode(pipeline, [text], None, device)
     if not text and pipeline.config.force_zeros_for_empty_prompt:
         words, pooled = words.new_zeros(words.shape), pooled.new_zeros(pooled.shape)
@@ -47,7 +61,10 @@ def encode_trained(pipeline: Any, texts: Sequence[str], cached: Any, device: Any
 
 
 def _encode(pipeline: Any, texts: Sequence[str], length: int | None, device: Any) -> tuple[Any, Any]:
-    """Words and summaries; the summary of a text of several chunks is that of the first. Those of one go through the pipeline itself."""
+    """Words and summaries; the summary of a text of several chunks is that of the first.
+
+    Those of one go through the pipeline itself.
+    """
     read = [clip.split(pipeline.tokenizer, text) for text in texts]
     if clip.single(pipeline.tokenizer, read, length):
         words, _, pooled, _ = pipeline.encode_prompt(
@@ -114,15 +131,31 @@ FAMILY = Family(
     ),
     sizes=(Size("SDXL", {"in_channels": 4}),),
     presets={
-        "sdxl": Preset(_GENERATION, _TRAINING, repeats=10, hints=("sdxl", "stable-diffusion-xl", "xl-base", "juggernaut-xl", "realvisxl")),
+        "sdxl": Preset(
+            _GENERATION,
+            _TRAINING,
+            repeats=10,
+            hints=("sdxl", "stable-diffusion-xl", "xl-base", "juggernaut-xl", "realvisxl"),
+        ),
         "animagine": _tagged("animagine", ("animagine",), 28, 7.0, {"zit": ZIT}),
         "illustrious": _tagged("illustrious", ("illustrious", "noobai", "noob-ai", "wai-nsfw"), 28, 6.0),
         "pony": replace(_tagged("pony", ("pony",), 30, 7.0), style="pony"),
         "nano": Preset(
             GenerationSettings(steps=20, guidance=2.2, width=256, height=256, batch_size=8),
             TrainingSettings(
-                preset="nano", steps=220, rank=16, alpha=16.0, learning_rate=1e-3, batch_size=8, resolution=256, seed=0,
-                warmup_steps=10, min_snr_gamma=0.0, noise_offset=0.0, checkpoint_every=40, keep_trigger=False,
+                preset="nano",
+                steps=220,
+                rank=16,
+                alpha=16.0,
+                learning_rate=1e-3,
+                batch_size=8,
+                resolution=256,
+                seed=0,
+                warmup_steps=10,
+                min_snr_gamma=0.0,
+                noise_offset=0.0,
+                checkpoint_every=40,
+                keep_trigger=False,
             ),
             small_face=0.55,  # only its close-ups have good faces (docs/log.md)
             style="full",  # the captions that it was trained on say of every face whether the eyes are open
@@ -130,4 +163,4 @@ FAMILY = Family(
             true_sizes=False,
         ),
     },
-)  # fmt: skip
+)

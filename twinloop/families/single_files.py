@@ -14,7 +14,8 @@ class Header:
     """What a file with weights says about itself.
 
     Attributes:
-        shapes: tensor -> sizes. texts: what its maker wrote into it. missing: bytes by which the file is shorter than its tensors.
+        shapes: tensor -> sizes. texts: what its maker wrote into it. missing: bytes by which the file is shorter than
+            its tensors.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -26,7 +27,8 @@ def read_header(path: Path) -> Header:
     """The header of a safetensors file.
 
     Raises:
-        OSError: it cannot be read. ValueError: it is no safetensors file, or a damaged one; one that was cut short has something missing.
+        OSError: it cannot be read. ValueError: it is no safetensors file, or a damaged one; one that was cut short has
+            something missing.
     """
     found = safetensors_header.of_file(path)
     return Header({name: entry.shape for name, entry in found.entries.items()}, found.texts, found.missing)

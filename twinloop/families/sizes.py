@@ -1,7 +1,7 @@
 """Which of a family's models a single file is: settings of its configuration, told by names and sizes of its tensors.
 
-A file holds weights and no configuration. One that is read with that of another model of its family fails in the middle of loading, or,
-worse, draws with the wrong settings.
+A file holds weights and no configuration. One that is read with that of another model of its family fails in the middle
+of loading, or, worse, draws with the wrong settings.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 PREFIX = "model.diffusion_model."
-"""What whole checkpoints write before the names of the denoiser's tensors, and some files of a denoiser alone as well."""
+"""What whole checkpoints write before the names of the denoiser's tensors, and some files of a denoiser alone as
+well."""
 _NUMBERED = re.compile(r"([a-z0-9_]+)\.(\d+)\.")
 
 
@@ -59,14 +60,19 @@ class Size:
 
 
 def size_of(sizes: Sequence[Size], told: Mapping[str, int | bool], name: str) -> Size | None:
-    """The model that a file is; None where it is none of these. Of several that fit, the name of the file decides, else the first it is."""
+    """The model that a file is; None where it is none of these.
+
+    Of several that fit, the name of the file decides, else the first it is.
+    """
     fitting = [size for size in sizes if not differing(size.settings, told)]
     hinted = (size for size in fitting if any(hint in name.lower() for hint in size.hints))
     return next(hinted, fitting[0] if fitting else None)
 
 
 def differing(settings: Mapping[str, object], told: Mapping[str, int | bool]) -> list[str]:
-    """Names of the settings in both that are not the same; what is on or off in a file may be any value that counts as such."""
+    """Names of the settings in both that are not the same; what is on or off in a file may be any value that counts as
+    such.
+    """
     return [
         name for name, value in told.items()
         if name in settings and (bool(settings[name]) if isinstance(value, bool) else settings[name]) != value

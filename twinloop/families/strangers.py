@@ -11,7 +11,8 @@ _LORA = (".lora_down.weight", ".lora_A.weight", ".lora_A.default.weight", ".lokr
 _KINDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "an SDXL refiner": (("conditioner.embedders.0.model.transformer.resblocks.9.mlp.c_proj.bias",),),
     "a Stable Diffusion 2 model": (
-        ("cond_stage_model.model.token_embedding.weight",), ("cond_stage_model.model.transformer.resblocks.0.ln_1.weight",),
+        ("cond_stage_model.model.token_embedding.weight",),
+        ("cond_stage_model.model.transformer.resblocks.0.ln_1.weight",),
     ),
     "a ControlNet": (("control_model.time_embed.0.weight",), ("controlnet_cond_embedding.conv_in.weight",)),
     "a Chroma model": (("distilled_guidance_layer.in_proj.bias",),),
@@ -22,14 +23,20 @@ _KINDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "an AuraFlow model": (("double_layers.0.attn.w2q.weight",),),
     "a HiDream model": (("double_stream_blocks.0.block.adaLN_modulation.1.bias",),),
     "a Wan model, which makes videos": (("head.modulation",),),
-    "a HunyuanVideo model, which makes videos": (("txt_in.individual_token_refiner.blocks.0.adaLN_modulation.1.bias",),),
+    "a HunyuanVideo model, which makes videos": (
+        ("txt_in.individual_token_refiner.blocks.0.adaLN_modulation.1.bias",),
+    ),
     "an LTX model, which makes videos": (("patchify_proj.weight",),),
-    "an autoencoder (VAE) alone": (("encoder.conv_in.weight", "decoder.conv_in.weight"), ("encoder.conv1.weight", "decoder.conv1.weight")),
+    "an autoencoder (VAE) alone": (
+        ("encoder.conv_in.weight", "decoder.conv_in.weight"),
+        ("encoder.conv1.weight", "decoder.conv1.weight"),
+    ),
     "a text encoder alone": (
-        ("text_model.embeddings.position_embedding.weight",), ("encoder.block.0.layer.0.SelfAttention.q.weight",),
+        ("text_model.embeddings.position_embedding.weight",),
+        ("encoder.block.0.layer.0.SelfAttention.q.weight",),
         ("model.layers.0.self_attn.q_proj.weight",),
     ),
-}  # fmt: skip
+}
 #: (Tensor, its second axis, another tensor that it has) -> what it is that takes so many channels.
 _INPUTS: Mapping[tuple[str, int, str], str] = {
     ("input_blocks.0.0.weight", 9, ""): "an inpainting model, which takes a mask",
@@ -37,8 +44,12 @@ _INPUTS: Mapping[tuple[str, int, str], str] = {
     ("input_blocks.0.0.weight", 5, ""): "a depth model, which takes a map of depths",
     ("img_in.weight", 384, ""): "a FLUX.1 Fill model, which takes a mask",
     # FLUX.2 has as many channels, and no such layer in its blocks
-    ("img_in.weight", 128, "double_blocks.0.img_mod.lin.weight"): "a FLUX.1 Canny or Depth model, which takes a map of edges or of depths",
-}  # fmt: skip
+    (
+        "img_in.weight",
+        128,
+        "double_blocks.0.img_mod.lin.weight",
+    ): "a FLUX.1 Canny or Depth model, which takes a map of edges or of depths",
+}
 _PACKED = ".quant_state.bitsandbytes__"
 """In the names of what bitsandbytes keeps beside weights of 4 bits."""
 

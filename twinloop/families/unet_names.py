@@ -1,6 +1,8 @@
-"""The two names of a Stable Diffusion UNet's layers: the original code's (``input_blocks.4.1``) and diffusers' (``down_blocks.1.attentions.0``).
+"""The two names of a Stable Diffusion UNet's layers: the original code's (``input_blocks.4.1``) and diffusers'
+(``down_blocks.1.attentions.0``).
 
-Both number the same layers; every block of the original holds two layers and, where it changes size, a third entry (three on the way up).
+Both number the same layers; every block of the original holds two layers and, where it changes size, a third entry
+(three on the way up).
 """
 
 from __future__ import annotations

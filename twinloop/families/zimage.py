@@ -38,7 +38,13 @@ FAMILY = Family(
     reference="Tongyi-MAI/Z-Image",
     download="20 GB",
     targets=(
-        "attention.to_q", "attention.to_k", "attention.to_v", "attention.to_out.0", "feed_forward.w1", "feed_forward.w2", "feed_forward.w3",
+        "attention.to_q",
+        "attention.to_k",
+        "attention.to_v",
+        "attention.to_out.0",
+        "feed_forward.w1",
+        "feed_forward.w2",
+        "feed_forward.w3",
     ),
     blocks=("layers",),  # not the refiners of noise and words before them, as all other trainers have it
     architecture="Z-Image",
@@ -51,10 +57,13 @@ FAMILY = Family(
     loss=FlowLoss(shift=2.0),
     guidance=Guidance(off=0.0),
     joining="list",
-    # ComfyUI and diffusers read these names; attention is one matrix in the original code, but both take the three apart
+    # ComfyUI and diffusers read these names; attention is one matrix in the original code, but both take the three
+    # apart
     lora_names=LoraNames(prefix="diffusion_model.", dots=True, form="a_b"),
     single_file=SingleFile(
-        whole=False, model="ZImageTransformer2DModel", marks=(("layers.0.adaLN_modulation.0.weight", "cap_embedder.0.weight"),),
+        whole=False,
+        model="ZImageTransformer2DModel",
+        marks=(("layers.0.adaLN_modulation.0.weight", "cap_embedder.0.weight"),),
         layout=Layout(stacks={"n_layers": ("layers",)}, switches={"siglip_feat_dim": ("siglip_embedder.1.weight",)}),
     ),
     # alike but for the schedule of noise
@@ -74,7 +83,11 @@ FAMILY = Family(
             replace(_TRAINING, preset="zimage-turbo"),
             repeats=10,
             hints=("z-image-turbo", "zimage-turbo"),
-            distilled="Z-Image-Turbo is distilled to nine steps. A LoRA trained on it loses that: let training.assistant_lora name its training adapter (ostris/zimage_turbo_training_adapter), or train on Z-Image (preset zimage), whose LoRAs load on both.",
+            distilled=(
+                "Z-Image-Turbo is distilled to nine steps. A LoRA trained on it loses that: let training.assistant_lora"
+                " name its training adapter (ostris/zimage_turbo_training_adapter), or train on Z-Image (preset"
+                " zimage), whose LoRAs load on both."
+            ),
         ),
     },
-)  # fmt: skip
+)

@@ -1,5 +1,7 @@
-"""ostris/ai-toolkit: one job file. Source: its toolkit/config_modules.py, scheduler.py and optimizer.py, jobs/process, and the model table
-of its interface (ui/src/app/jobs/new/options.ts)."""
+"""ostris/ai-toolkit: one job file.
+
+Source: its toolkit/config_modules.py, scheduler.py and optimizer.py, jobs/process, and the model table of its interface
+(ui/src/app/jobs/new/options.ts)."""
 
 from __future__ import annotations
 
@@ -18,20 +20,33 @@ ARCHITECTURES = {
     "zimage": "zimage", "qwen-image": "qwen_image",
 }  # fmt: skip
 SCHEDULES = {"cosine_restarts": "cosine"}
-"""Its ``cosine_with_restarts`` restarts after ``total_iters``, which it sets to all steps, whatever the job says: one fall."""
+"""Its ``cosine_with_restarts`` restarts after ``total_iters``, which it sets to all steps, whatever the job says: one
+fall."""
 WEIGHTED = ("flux2", "flux2-klein", "zimage", "qwen-image")
-"""Families for which its interface draws times evenly and weighs the error by them, instead of drawing them from a logistic-normal."""
+"""Families for which its interface draws times evenly and weighs the error by them, instead of drawing them from a
+logistic-normal."""
 NO_CLIP = 1e9
 """Its ``max_grad_norm`` has no value for "any"; 0 would scale all gradients to nothing."""
 QUANTIZATIONS = {"int8": "qint8", "fp8": "qfloat8"}
 """Its ``qtype``."""
 ABLE = frozenset(
     (
-        "ema_decay", "output_preservation", "adapter lokr", "text_encoder", "smaller_resolutions", "only_layers", "skip_layers",
-        "shuffle_captions", "optimizer_args", "network_dropout", "rank_dropout", "masks", "assistant_lora",
+        "ema_decay",
+        "output_preservation",
+        "adapter lokr",
+        "text_encoder",
+        "smaller_resolutions",
+        "only_layers",
+        "skip_layers",
+        "shuffle_captions",
+        "optimizer_args",
+        "network_dropout",
+        "rank_dropout",
+        "masks",
+        "assistant_lora",
         "conv_rank",
     )
-)  # fmt: skip
+)
 """Not ``module_dropout``: its network takes the argument, and breaks at the first layer that is left out."""
 TEXT_ENCODERS = ("sd15", "sdxl")
 """Families of which it trains the text encoders."""
@@ -51,19 +66,27 @@ def job_yaml(job: Job) -> str:
     """
     if job.settings.text_encoder and job.family.name not in TEXT_ENCODERS:
         raise InputError(
-            f"training.text_encoder: {PROGRAM} trains the text encoders of {' and '.join(TEXT_ENCODERS)} only, not of {job.family.name}. Set it to false."
+            f"training.text_encoder: {PROGRAM} trains the text encoders of {' and '.join(TEXT_ENCODERS)} only, not of"
+            f" {job.family.name}. Set it to false."
         )
     process = {
-        "type": "sd_trainer", "training_folder": str(job.output), "device": "cuda:0", "training_seed": job.settings.seed, "trigger_word": job.trigger,
+        "type": "sd_trainer",
+        "training_folder": str(job.output),
+        "device": "cuda:0",
+        "training_seed": job.settings.seed,
+        "trigger_word": job.trigger,
         "network": _network(job),
         "save": {
-            "dtype": "float16", "save_every": job.settings.checkpoint_every, "max_step_saves_to_keep": 2, "push_to_hub": False,
+            "dtype": "float16",
+            "save_every": job.settings.checkpoint_every,
+            "max_step_saves_to_keep": 2,
+            "push_to_hub": False,
         },
         "datasets": [_dataset(job, n) for n in range(len(job.folders))],
         "train": _train(job),
         "model": _model(job),
         "sample": {"sampler": _scheduler(job), "sample_every": job.settings.steps + 1, "prompts": []},
-    }  # fmt: skip
+    }
     data = {
         "job": "extension",
         "config": {"name": job.name, "process": [process]},
@@ -98,23 +121,40 @@ def _dataset(job: Job, number: int) -> dict[str, Any]:
     # its least value stays 0: the masks that are written have the floor in them
     masked = {"mask_path": job.place_of_masks(folder), "mask_min_value": 0.0} if job.masked and not folder.prior else {}
     return {
-        "folder_path": job.place(folder), "caption_ext": "txt", "caption_dropout_rate": job.settings.caption_dropout,
-        "shuffle_tokens": job.settings.shuffle_captions, "keep_tokens": job.keep_tokens, "cache_latents_to_disk": True, "resolution": sorted((job.settings.resolution, *job.settings.smaller_resolutions)),
-        "num_repeats": folder.repeats, "flip_x": job.settings.flip, "is_reg": folder.prior, **masked,
-    }  # fmt: skip
+        "folder_path": job.place(folder),
+        "caption_ext": "txt",
+        "caption_dropout_rate": job.settings.caption_dropout,
+        "shuffle_tokens": job.settings.shuffle_captions,
+        "keep_tokens": job.keep_tokens,
+        "cache_latents_to_disk": True,
+        "resolution": sorted((job.settings.resolution, *job.settings.smaller_resolutions)),
+        "num_repeats": folder.repeats,
+        "flip_x": job.settings.flip,
+        "is_reg": folder.prior,
+        **masked,
+    }
 
 
 def _train(job: Job) -> dict[str, Any]:
     settings = job.settings
     train: dict[str, Any] = {
-        "batch_size": settings.batch_size, "steps": settings.steps,
+        "batch_size": settings.batch_size,
+        "steps": settings.steps,
         # not gradient_accumulation_steps, which would count every portion as a step
         "gradient_accumulation": settings.gradient_accumulation,
-        "train_unet": True, "train_text_encoder": settings.text_encoder, "gradient_checkpointing": settings.gradient_checkpointing is not False,
-        "noise_scheduler": _scheduler(job), "optimizer": settings.optimizer, "lr": settings.learning_rate,
-        "optimizer_params": _optimizer_arguments(job), **_rates(job), "max_grad_norm": settings.clip_norm or NO_CLIP,
-        "skip_first_sample": True, "disable_sampling": True, "dtype": job.precision,
-    }  # fmt: skip
+        "train_unet": True,
+        "train_text_encoder": settings.text_encoder,
+        "gradient_checkpointing": settings.gradient_checkpointing is not False,
+        "noise_scheduler": _scheduler(job),
+        "optimizer": settings.optimizer,
+        "lr": settings.learning_rate,
+        "optimizer_params": _optimizer_arguments(job),
+        **_rates(job),
+        "max_grad_norm": settings.clip_norm or NO_CLIP,
+        "skip_first_sample": True,
+        "disable_sampling": True,
+        "dtype": job.precision,
+    }
     train |= {"timestep_type": "weighted"} if job.family.name in WEIGHTED else {}
     train |= {"min_snr_gamma": job.min_snr_gamma} if job.min_snr_gamma > 0 else {}
     train |= {"noise_offset": job.noise_offset} if job.noise_offset > 0 else {}
@@ -141,7 +181,8 @@ def _optimizer_arguments(job: Job) -> dict[str, Any]:
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.optimizer_args}
     if "eps" in given and settings.optimizer != "adafactor":
         raise InputError(
-            f"training.optimizer_args: {PROGRAM} has an eps of 1e-6 of its own with {settings.optimizer}. Leave eps out."
+            f"training.optimizer_args: {PROGRAM} has an eps of 1e-6 of its own with {settings.optimizer}. Leave eps"
+            " out."
         )
     return {"weight_decay": settings.weight_decay, **given}
 
@@ -177,8 +218,8 @@ def _model(job: Job) -> dict[str, Any]:
     if job.settings.assistant_lora:
         if name not in ASSISTED:
             raise InputError(
-                f"training.assistant_lora: {PROGRAM} puts a training adapter on models of {' and '.join(ASSISTED)} only, not of {job.family.name}. "
-                'Leave it out, or let this program train: "trainer": "builtin".'
+                f"training.assistant_lora: {PROGRAM} puts a training adapter on models of {' and '.join(ASSISTED)}"
+                f' only, not of {job.family.name}. Leave it out, or let this program train: "trainer": "builtin".'
             )
         model["assistant_lora_path"] = str(Path(job.settings.assistant_lora).absolute())
     elif job.settings.preset in OWN_ADAPTERS:
@@ -191,8 +232,9 @@ def notes(job: Job) -> tuple[str, ...]:
     settings, told = job.settings, list[str]()
     if job.family.denoiser != "unet" and not settings.lokr and settings.alpha != settings.rank:
         told.append(
-            f"alpha is {settings.rank} instead of {settings.alpha:g}: ai-toolkit sets it to the rank in LoRAs of transformers, "
-            f"so that updates are {settings.rank / settings.alpha:g} times as strong at the same learning rate"
+            f"alpha is {settings.rank} instead of {settings.alpha:g}: ai-toolkit sets it to the rank in LoRAs of"
+            f" transformers, so that updates are {settings.rank / settings.alpha:g} times as strong at the same"
+            " learning rate"
         )
     if settings.warmup_steps and settings.schedule != "constant":
         told.append("the learning rate is not warmed up: ai-toolkit can do that with a constant one only")
@@ -200,6 +242,7 @@ def notes(job: Job) -> tuple[str, ...]:
         told.append("the learning rate falls once, without restarts")
     if job.prediction.zero_snr:
         told.append(
-            "this base model's noise ends without any signal, which ai-toolkit has no word for: the darkest and brightest pictures may suffer"
+            "this base model's noise ends without any signal, which ai-toolkit has no word for: the darkest and"
+            " brightest pictures may suffer"
         )
     return tuple(told)

@@ -22,7 +22,8 @@ class Job:
     """One LoRA to be trained elsewhere.
 
     Attributes:
-        name: of the LoRA's file, without ending. base: folder, file or hub id. trigger: words that stand for the person.
+        name: of the LoRA's file, without ending. base: folder, file or hub id. trigger: words that stand for the
+            person.
         root: folder of the dataset's folders, as the other program will see it. output: where it shall write.
         prediction: what the base model predicts; other programs have to be told.
         quantization: of the base model's weights, as the configuration has it; None = what the program usually does.
@@ -82,14 +83,31 @@ class Job:
 SHIFTS = {"sd35": 3.0, "zimage": 2.0}
 """Of flow families whose times are shifted by one number; with the others it follows from the size of the pictures."""
 _OFF: tuple[tuple[str, object], ...] = (
-    ("adapter", "lora"), ("ema_decay", 0.0), ("output_preservation", 0.0), ("face_weight", 1.0), ("stop_at", 0),
-    ("text_encoder", False), ("text_encoder_share", 1.0), ("smaller_resolutions", ()), ("flow_sampling", ""), ("flow_shift", 0.0),
-    ("only_layers", ()), ("skip_layers", ()), ("start_from", ""), ("assistant_lora", ""), ("conv_rank", 0),
-    ("shuffle_captions", False), ("optimizer_args", ()), ("loss", "l2"), ("network_dropout", 0.0),
-    ("rank_dropout", 0.0), ("module_dropout", 0.0),
-)  # fmt: skip
+    ("adapter", "lora"),
+    ("ema_decay", 0.0),
+    ("output_preservation", 0.0),
+    ("face_weight", 1.0),
+    ("stop_at", 0),
+    ("text_encoder", False),
+    ("text_encoder_share", 1.0),
+    ("smaller_resolutions", ()),
+    ("flow_sampling", ""),
+    ("flow_shift", 0.0),
+    ("only_layers", ()),
+    ("skip_layers", ()),
+    ("start_from", ""),
+    ("assistant_lora", ""),
+    ("conv_rank", 0),
+    ("shuffle_captions", False),
+    ("optimizer_args", ()),
+    ("loss", "l2"),
+    ("network_dropout", 0.0),
+    ("rank_dropout", 0.0),
+    ("module_dropout", 0.0),
+)
 _FIELDS = {"stop_at": "keep_checkpoints"}
-"""What other trainers may not be able to do, and the value that asks for nothing; the name in the configuration where it is another."""
+"""What other trainers may not be able to do, and the value that asks for nothing; the name in the configuration where
+it is another."""
 
 
 def beyond(settings: TrainingSettings, able: frozenset[str] = frozenset()) -> tuple[str, ...]:
@@ -117,7 +135,8 @@ def quantized(program: str, table: Mapping[str, str], how: str | None) -> str | 
     """
     if how is not None and how not in table:
         raise InputError(
-            f'quantization: {program} does not know "{how}"; it knows {", ".join(table)}. Set one of these, leave it out, or use "trainer": "builtin".'
+            f'quantization: {program} does not know "{how}"; it knows {", ".join(table)}. Set one of these, leave it'
+            ' out, or use "trainer": "builtin".'
         )
     return None if how is None else table[how]
 
@@ -130,7 +149,8 @@ def check_convolutions(program: str, family: Family) -> None:
     """
     if family.denoiser != "unet":
         raise InputError(
-            f"training.conv_rank: {program} trains convolutions of U-Nets, SD 1.5 and SDXL; {family.name} has a transformer. Leave it out."
+            f"training.conv_rank: {program} trains convolutions of U-Nets, SD 1.5 and SDXL; {family.name} has a"
+            " transformer. Leave it out."
         )
 
 

@@ -1,5 +1,7 @@
-"""kohya-ss/sd-scripts: dataset and training TOML. Source: its argument parsers (library/train_util.py, flux_ and sd3_train_utils.py,
-train_network.py), the schema in library/config_util.py, and its docs/*_train_network.md."""
+"""kohya-ss/sd-scripts: dataset and training TOML.
+
+Source: its argument parsers (library/train_util.py, flux_ and sd3_train_utils.py, train_network.py), the schema in
+library/config_util.py, and its docs/*_train_network.md."""
 
 from __future__ import annotations
 
@@ -32,16 +34,25 @@ LYCORIS = "lycoris.kohya"
 """The network module of LyCORIS (``pip install lycoris-lora`` in sd-scripts' environment)."""
 ABLE = frozenset(
     (
-        "adapter lokr", "text_encoder", "shuffle_captions", "optimizer_args", "loss", "masks", "network_dropout", "rank_dropout", "module_dropout",
+        "adapter lokr",
+        "text_encoder",
+        "shuffle_captions",
+        "optimizer_args",
+        "loss",
+        "masks",
+        "network_dropout",
+        "rank_dropout",
+        "module_dropout",
         "conv_rank",
     )
-)  # fmt: skip
+)
 QUANTIZATIONS = {"fp8": "fp8_base"}
 """The argument that asks for it."""
 PARTS = {"flux": ("clip_l", "t5xxl", "ae"), "sd35": ("clip_l", "clip_g", "t5xxl")}
 """Files that sd-scripts wants beside the denoiser's; this program cannot know where they lie."""
 _CACHED_TEXTS = ("flux", "sd35")
-"""Families whose text encoders are too large to stay beside the denoiser, so that their outputs are cached: captions then cannot be dropped."""
+"""Families whose text encoders are too large to stay beside the denoiser, so that their outputs are cached: captions
+then cannot be dropped."""
 _BUCKET_STEP = 64
 
 
@@ -71,10 +82,15 @@ def dataset_toml(job: Job) -> str:
     ]  # fmt: skip
     side = settings.resolution
     dataset: dict[str, Any] = {
-        "resolution": side, "batch_size": settings.batch_size, "enable_bucket": True, "bucket_no_upscale": True,
-        "bucket_reso_steps": _BUCKET_STEP, "min_bucket_reso": _stepped(min(256, side)), "max_bucket_reso": _stepped(2 * side),
+        "resolution": side,
+        "batch_size": settings.batch_size,
+        "enable_bucket": True,
+        "bucket_no_upscale": True,
+        "bucket_reso_steps": _BUCKET_STEP,
+        "min_bucket_reso": _stepped(min(256, side)),
+        "max_bucket_reso": _stepped(2 * side),
         "subsets": subsets,
-    }  # fmt: skip
+    }
     return dumps(
         {
             "general": {
@@ -88,7 +104,9 @@ def dataset_toml(job: Job) -> str:
 
 
 def _kind(job: Job, folder: Folder) -> dict[str, Any]:
-    """What a subset of pictures with captions has, or one of pictures with masks, which are those of a ControlNet to sd-scripts."""
+    """What a subset of pictures with captions has, or one of pictures with masks, which are those of a ControlNet to
+    sd-scripts.
+    """
     if not job.masked:
         return {"is_reg": folder.prior, "class_tokens": job.settings.class_word if folder.prior else job.trigger}
     if any(one.prior for one in job.folders):
@@ -101,25 +119,39 @@ def _stepped(side: int) -> int:
 
 
 def training_toml(job: Job, dataset_config: str) -> str:
-    """For ``--config_file``: the arguments of the script, in sections for people (sd-scripts does not look at their names)."""
+    """For ``--config_file``: the arguments of the script, in sections for people (sd-scripts does not look at their
+    names).
+    """
     return dumps(
         {
             "model": {"pretrained_model_name_or_path": job.base, **_predicts(job)},
-            "dataset": {"dataset_config": dataset_config, "cache_latents": True, **_reads(job), **({"masked_loss": True} if job.masked else {})},
+            "dataset": {
+                "dataset_config": dataset_config,
+                "cache_latents": True,
+                **_reads(job),
+                **({"masked_loss": True} if job.masked else {}),
+            },
             "output": {
-                "output_dir": str(job.output), "output_name": job.name, "save_model_as": "safetensors", "save_precision": "fp16",
-                "save_every_n_steps": job.settings.checkpoint_every, "save_last_n_steps": 1, "save_state": True,
+                "output_dir": str(job.output),
+                "output_name": job.name,
+                "save_model_as": "safetensors",
+                "save_precision": "fp16",
+                "save_every_n_steps": job.settings.checkpoint_every,
+                "save_last_n_steps": 1,
+                "save_state": True,
                 "save_last_n_steps_state": 1,
             },
             "network": _network(job),
             "training": _training(job),
             job.family.name: _of_family(job),
         }
-    )  # fmt: skip
+    )
 
 
 def token_length(job: Job) -> int | None:
-    """How many tokens of a caption sd-scripts shall read, where one may have more than the usual 75 (`about_tokens`); None = those."""
+    """How many tokens of a caption sd-scripts shall read, where one may have more than the usual 75 (`about_tokens`);
+    None = those.
+    """
     if not job.family.clip_alone:
         return None
     long = any(about_tokens(picture.caption) > TOKENS for folder in job.folders for picture in folder.pictures)
@@ -146,10 +178,16 @@ def _predicts(job: Job) -> dict[str, Any]:
 def _network(job: Job) -> dict[str, Any]:
     settings = job.settings
     network: dict[str, Any] = {
-        "network_module": NETWORKS[job.family.name], "network_dim": settings.rank, "network_alpha": float(settings.alpha),
+        "network_module": NETWORKS[job.family.name],
+        "network_dim": settings.rank,
+        "network_alpha": float(settings.alpha),
         # with the text encoders it is CLIP's that are trained; T5 needs an argument of its own
-        **({"text_encoder_lr": float(settings.text_encoder_rate)} if settings.text_encoder else {"network_train_unet_only": True}),
-    }  # fmt: skip
+        **(
+            {"text_encoder_lr": float(settings.text_encoder_rate)}
+            if settings.text_encoder
+            else {"network_train_unet_only": True}
+        ),
+    }
     network |= {"network_dropout": float(settings.network_dropout)} if settings.network_dropout else {}
     dropouts = {"rank_dropout": settings.rank_dropout, "module_dropout": settings.module_dropout}
     if arguments := [f"{name}={share:g}" for name, share in dropouts.items() if share]:
@@ -168,14 +206,20 @@ def _network(job: Job) -> dict[str, Any]:
 def _training(job: Job) -> dict[str, Any]:
     settings = job.settings
     arguments: dict[str, Any] = {
-        "max_train_steps": settings.steps, "learning_rate": float(settings.learning_rate),
+        "max_train_steps": settings.steps,
+        "learning_rate": float(settings.learning_rate),
         "optimizer_type": OPTIMIZERS.get(settings.optimizer, settings.optimizer),
         "optimizer_args": _optimizer_arguments(job),
-        "lr_scheduler": _schedule(job), "lr_warmup_steps": min(settings.warmup_steps, max(settings.steps - 1, 0)),
-        "max_grad_norm": float(settings.clip_norm), "gradient_accumulation_steps": settings.gradient_accumulation,
-        "gradient_checkpointing": settings.gradient_checkpointing is not False, "seed": settings.seed, "mixed_precision": job.precision,
-        "sdpa": True, "max_data_loader_n_workers": 2,
-    }  # fmt: skip
+        "lr_scheduler": _schedule(job),
+        "lr_warmup_steps": min(settings.warmup_steps, max(settings.steps - 1, 0)),
+        "max_grad_norm": float(settings.clip_norm),
+        "gradient_accumulation_steps": settings.gradient_accumulation,
+        "gradient_checkpointing": settings.gradient_checkpointing is not False,
+        "seed": settings.seed,
+        "mixed_precision": job.precision,
+        "sdpa": True,
+        "max_data_loader_n_workers": 2,
+    }
     if wanted := quantized(PROGRAM, QUANTIZATIONS, job.quantization):
         arguments[wanted] = True
     if settings.schedule == "cosine_restarts":
@@ -208,7 +252,8 @@ def _loss(job: Job) -> dict[str, Any]:
     schedule = settings.huber_schedule_of(flow=flow)
     if flow and schedule == "snr":
         raise InputError(
-            f'training.huber_schedule: {PROGRAM} has no "snr" for {job.family.name}, a flow model. Set "constant" or "exponential".'
+            f'training.huber_schedule: {PROGRAM} has no "snr" for {job.family.name}, a flow model. Set "constant" or'
+            ' "exponential".'
         )
     return {"loss_type": settings.loss, "huber_schedule": schedule, "huber_c": float(settings.huber_c)}
 
@@ -222,9 +267,8 @@ def _schedule(job: Job) -> str:
 
 def _of_family(job: Job) -> dict[str, Any]:
     if job.family.name == "flux":
-        times = (
-            "sigmoid" if job.settings.preset == "flux-schnell" else "flux_shift"
-        )  # [schnell] was made without a shift
+        # [schnell] was made without a shift
+        times = "sigmoid" if job.settings.preset == "flux-schnell" else "flux_shift"
         return {
             "guidance_scale": 1.0,
             "timestep_sampling": times,

@@ -1,6 +1,8 @@
-"""Masks as other trainers take them: a folder of grey PNGs beside the pictures', each named as its picture and of its size.
+"""Masks as other trainers take them: a folder of grey PNGs beside the pictures', each named as its picture and of its
+size.
 
-All pictures get one, since sd-scripts wants that: a white one where all of the picture is learned. The floor is in the grey values.
+All pictures get one, since sd-scripts wants that: a white one where all of the picture is learned. The floor is in the
+grey values.
 """
 
 from __future__ import annotations

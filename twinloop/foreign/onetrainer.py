@@ -1,5 +1,6 @@
-"""Nerogar/OneTrainer: configuration and concepts. Source: its modules/util/config/TrainConfig.py and ConceptConfig.py, modules/util/enum and
-training_presets/*.json."""
+"""Nerogar/OneTrainer: configuration and concepts.
+
+Source: its modules/util/config/TrainConfig.py and ConceptConfig.py, modules/util/enum and training_presets/*.json."""
 
 from __future__ import annotations
 
@@ -11,11 +12,18 @@ from twinloop.foreign.job import SHIFTS, Job, known, quantized
 
 PROGRAM = "OneTrainer"
 VERSION = 10
-"""Of its configuration, as these keys have it. Without the number they are taken for those of its first version, and ``optimizer`` breaks."""
+"""Of its configuration, as these keys have it. Without the number they are taken for those of its first version, and
+``optimizer`` breaks."""
 MODEL_TYPES = {
-    "sd15": "STABLE_DIFFUSION_15", "sdxl": "STABLE_DIFFUSION_XL_10_BASE", "sd35": "STABLE_DIFFUSION_35", "flux": "FLUX_DEV_1",
-    "flux2": "FLUX_2", "flux2-klein": "FLUX_2", "zimage": "Z_IMAGE", "qwen-image": "QWEN",
-}  # fmt: skip
+    "sd15": "STABLE_DIFFUSION_15",
+    "sdxl": "STABLE_DIFFUSION_XL_10_BASE",
+    "sd35": "STABLE_DIFFUSION_35",
+    "flux": "FLUX_DEV_1",
+    "flux2": "FLUX_2",
+    "flux2-klein": "FLUX_2",
+    "zimage": "Z_IMAGE",
+    "qwen-image": "QWEN",
+}
 ABLE = frozenset({"text_encoder", "smaller_resolutions", "flow_sampling", "flow_shift", "shuffle_captions"})
 TEXT_ENCODERS = {"sdxl": 2, "sd35": 3, "flux": 2}
 SCHEDULES = {"cosine_restarts": "COSINE_WITH_HARD_RESTARTS"}
@@ -33,18 +41,38 @@ def config_json(job: Job, concepts: str) -> str:
     settings = job.settings
     drawn = sum(folder.repeats * len(folder.pictures) for folder in job.folders)
     config: dict[str, Any] = {
-        "__version": VERSION, "training_method": "LORA", "model_type": known(PROGRAM, MODEL_TYPES, job.family), "base_model_name": job.base,
-        "workspace_dir": str(job.output / "workspace"), "cache_dir": str(job.output / "cache"),
-        "output_model_destination": str(job.output / f"{job.name}.safetensors"), "output_model_format": "SAFETENSORS",
-        "concept_file_name": concepts, "aspect_ratio_bucketing": True, "latent_caching": True, "resolution": ",".join(map(str, sorted((settings.resolution, *settings.smaller_resolutions)))),
-        "batch_size": settings.batch_size, "gradient_accumulation_steps": settings.gradient_accumulation,
+        "__version": VERSION,
+        "training_method": "LORA",
+        "model_type": known(PROGRAM, MODEL_TYPES, job.family),
+        "base_model_name": job.base,
+        "workspace_dir": str(job.output / "workspace"),
+        "cache_dir": str(job.output / "cache"),
+        "output_model_destination": str(job.output / f"{job.name}.safetensors"),
+        "output_model_format": "SAFETENSORS",
+        "concept_file_name": concepts,
+        "aspect_ratio_bucketing": True,
+        "latent_caching": True,
+        "resolution": ",".join(map(str, sorted((settings.resolution, *settings.smaller_resolutions)))),
+        "batch_size": settings.batch_size,
+        "gradient_accumulation_steps": settings.gradient_accumulation,
         "epochs": max(1, math.ceil(settings.steps * settings.effective_batch / drawn)),
-        "learning_rate": settings.learning_rate, "learning_rate_scheduler": SCHEDULES.get(settings.schedule, settings.schedule.upper()),
-        "learning_rate_warmup_steps": settings.warmup_steps, "learning_rate_cycles": settings.restarts,
-        "clip_grad_norm": settings.clip_norm or None, "lora_rank": settings.rank, "lora_alpha": settings.alpha,
-        "optimizer": {"optimizer": OPTIMIZERS.get(settings.optimizer, settings.optimizer.upper()), "weight_decay": settings.weight_decay},
-        "train_dtype": _half(job), "output_dtype": "FLOAT_16", "sample_after_unit": "NEVER", **_parts(job), **_loss(job),
-    }  # fmt: skip
+        "learning_rate": settings.learning_rate,
+        "learning_rate_scheduler": SCHEDULES.get(settings.schedule, settings.schedule.upper()),
+        "learning_rate_warmup_steps": settings.warmup_steps,
+        "learning_rate_cycles": settings.restarts,
+        "clip_grad_norm": settings.clip_norm or None,
+        "lora_rank": settings.rank,
+        "lora_alpha": settings.alpha,
+        "optimizer": {
+            "optimizer": OPTIMIZERS.get(settings.optimizer, settings.optimizer.upper()),
+            "weight_decay": settings.weight_decay,
+        },
+        "train_dtype": _half(job),
+        "output_dtype": "FLOAT_16",
+        "sample_after_unit": "NEVER",
+        **_parts(job),
+        **_loss(job),
+    }
     return json.dumps(config, indent=4, ensure_ascii=False) + "\n"
 
 
@@ -89,11 +117,22 @@ def concepts_json(job: Job) -> str:
     """The dataset: one concept per folder; captions lie beside the pictures (``prompt_source`` "sample")."""
     concepts = [
         {
-            "name": folder.name, "path": job.place(folder), "seed": job.settings.seed, "enabled": True, "include_subdirectories": False,
-            "balancing": float(folder.repeats), "balancing_strategy": "REPEATS", "loss_weight": job.settings.prior_weight if folder.prior else 1.0,
+            "name": folder.name,
+            "path": job.place(folder),
+            "seed": job.settings.seed,
+            "enabled": True,
+            "include_subdirectories": False,
+            "balancing": float(folder.repeats),
+            "balancing_strategy": "REPEATS",
+            "loss_weight": job.settings.prior_weight if folder.prior else 1.0,
             "image": {"enable_crop_jitter": False, "enable_random_flip": job.settings.flip},
-            "text": {"prompt_source": "sample", "enable_tag_shuffling": job.settings.shuffle_captions, "tag_delimiter": ",", "keep_tags_count": job.keep_tokens},
+            "text": {
+                "prompt_source": "sample",
+                "enable_tag_shuffling": job.settings.shuffle_captions,
+                "tag_delimiter": ",",
+                "keep_tags_count": job.keep_tokens,
+            },
         }
         for folder in job.folders
-    ]  # fmt: skip
+    ]
     return json.dumps(concepts, indent=4, ensure_ascii=False) + "\n"

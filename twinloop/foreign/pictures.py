@@ -1,4 +1,6 @@
-"""A dataset as other trainers take it: folders of pictures, a .txt with the caption beside each, one number of repeats per folder."""
+"""A dataset as other trainers take it: folders of pictures, a .txt with the caption beside each, one number of repeats
+per folder.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,17 @@ from twinloop.store.provenance import clean_png
 READ_EVERYWHERE = (".jpg", ".jpeg", ".png", ".webp")
 """Endings that every trainer here reads."""
 _STEPS = 20
-"""Weights become repeats: the largest is so many before they are divided by what all have in common; 5 % is the coarsest error."""
+"""Weights become repeats: the largest is so many before they are divided by what all have in common; 5 % is the
+coarsest error."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture. ``stem``: its name in the new folder; ``as_it_is``: the file itself will do (format, upright); ``mask``: where it is learned."""
+    """One picture.
+
+    ``stem``: its name in the new folder; ``as_it_is``: the file itself will do (format, upright); ``mask``: where it is
+    learned.
+    """
 
     stem: str
     source: Path
@@ -100,7 +107,9 @@ def _ready(path: Path) -> bool:
 
 
 def write_folders(root: Path, folders: Sequence[Folder]) -> None:
-    """Write the dataset for a program on this machine. Files are linked where that is possible: nothing writes into them.
+    """Write the dataset for a program on this machine.
+
+    Files are linked where that is possible: nothing writes into them.
 
     Raises:
         UnreadableImage: a photo is damaged. StorageError: disk full, no permission.

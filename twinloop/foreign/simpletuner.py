@@ -36,18 +36,39 @@ def config_json(job: Job, backends: str) -> str:
     """
     settings = job.settings
     config: dict[str, Any] = {
-        "model_type": "lora", "lora_type": "standard", "model_family": known(PROGRAM, FAMILIES, job.family),
-        "pretrained_model_name_or_path": job.base, "data_backend_config": backends, "output_dir": str(job.output),
-        "lora_rank": settings.rank, "lora_alpha": settings.alpha, "max_train_steps": settings.steps, "num_train_epochs": 0,
-        "train_batch_size": settings.batch_size, "learning_rate": settings.learning_rate,
-        "lr_scheduler": SCHEDULES.get(settings.schedule, settings.schedule), "gradient_accumulation_steps": settings.gradient_accumulation,
-        "lr_warmup_steps": settings.warmup_steps, "lr_num_cycles": settings.restarts, "max_grad_norm": settings.clip_norm,
-        "optimizer": _optimizer(job), "optimizer_config": f"weight_decay={settings.weight_decay:g}",
-        "mixed_precision": job.precision, "gradient_checkpointing": settings.gradient_checkpointing is not False, "resolution": settings.resolution, "resolution_type": "pixel_area",
-        "caption_dropout_probability": settings.caption_dropout, "checkpointing_steps": settings.checkpoint_every,
-        "checkpoints_total_limit": 2, "resume_from_checkpoint": "latest", "seed": settings.seed, "minimum_image_size": 0,
-        "aspect_bucket_rounding": 2, "validation_prompt": job.trigger, "report_to": "tensorboard",
-    }  # fmt: skip
+        "model_type": "lora",
+        "lora_type": "standard",
+        "model_family": known(PROGRAM, FAMILIES, job.family),
+        "pretrained_model_name_or_path": job.base,
+        "data_backend_config": backends,
+        "output_dir": str(job.output),
+        "lora_rank": settings.rank,
+        "lora_alpha": settings.alpha,
+        "max_train_steps": settings.steps,
+        "num_train_epochs": 0,
+        "train_batch_size": settings.batch_size,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler": SCHEDULES.get(settings.schedule, settings.schedule),
+        "gradient_accumulation_steps": settings.gradient_accumulation,
+        "lr_warmup_steps": settings.warmup_steps,
+        "lr_num_cycles": settings.restarts,
+        "max_grad_norm": settings.clip_norm,
+        "optimizer": _optimizer(job),
+        "optimizer_config": f"weight_decay={settings.weight_decay:g}",
+        "mixed_precision": job.precision,
+        "gradient_checkpointing": settings.gradient_checkpointing is not False,
+        "resolution": settings.resolution,
+        "resolution_type": "pixel_area",
+        "caption_dropout_probability": settings.caption_dropout,
+        "checkpointing_steps": settings.checkpoint_every,
+        "checkpoints_total_limit": 2,
+        "resume_from_checkpoint": "latest",
+        "seed": settings.seed,
+        "minimum_image_size": 0,
+        "aspect_bucket_rounding": 2,
+        "validation_prompt": job.trigger,
+        "report_to": "tensorboard",
+    }
     config |= {"snr_gamma": job.min_snr_gamma} if job.min_snr_gamma > 0 else {}
     config |= {"offset_noise": True, "noise_offset": job.noise_offset} if job.noise_offset > 0 else {}
     if wanted := quantized(PROGRAM, QUANTIZATIONS, job.quantization):
@@ -79,13 +100,24 @@ def backends_json(job: Job) -> str:
     side = job.settings.resolution
     backends: list[dict[str, Any]] = [
         {
-            "id": f"pictures-{number}", "type": "local", "dataset_type": "image", "instance_data_dir": job.place(folder),
-            "caption_strategy": "textfile", "metadata_backend": "discovery", "repeats": folder.repeats - 1, "crop": False,
-            "resolution": side, "resolution_type": "pixel_area", "minimum_image_size": 0, "maximum_image_size": 2 * side,
-            "target_downsample_size": side, "is_regularisation_data": folder.prior, "cache_dir_vae": str(job.output / "cache" / "vae" / f"pictures-{number}"),
+            "id": f"pictures-{number}",
+            "type": "local",
+            "dataset_type": "image",
+            "instance_data_dir": job.place(folder),
+            "caption_strategy": "textfile",
+            "metadata_backend": "discovery",
+            "repeats": folder.repeats - 1,
+            "crop": False,
+            "resolution": side,
+            "resolution_type": "pixel_area",
+            "minimum_image_size": 0,
+            "maximum_image_size": 2 * side,
+            "target_downsample_size": side,
+            "is_regularisation_data": folder.prior,
+            "cache_dir_vae": str(job.output / "cache" / "vae" / f"pictures-{number}"),
         }
         for number, folder in enumerate(job.folders)
-    ]  # fmt: skip
+    ]
     texts = {
         "id": "text-embeds", "type": "local", "dataset_type": "text_embeds", "default": True,
         "cache_dir": str(job.output / "cache" / "text"), "write_batch_size": 128,
@@ -102,6 +134,7 @@ def notes(job: Job) -> tuple[str, ...]:
         told.append(f"the optimizer is {_optimizer(job)}: SimpleTuner has no {job.settings.optimizer}")
     if job.float16:
         told.append(
-            "it is told to compute in float16, but SimpleTuner is made for bfloat16: it may refuse, or the training may break down"
+            "it is told to compute in float16, but SimpleTuner is made for bfloat16: it may refuse, or the training may"
+            " break down"
         )
     return tuple(told)

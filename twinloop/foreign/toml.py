@@ -1,4 +1,7 @@
-"""Writing TOML: texts, numbers, truth values, lists of these, tables and lists of tables. The standard library only reads it."""
+"""Writing TOML: texts, numbers, truth values, lists of these, tables and lists of tables.
+
+The standard library only reads it.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""LoRA files: their dialects, the names of layers in each, and arithmetic on low-rank pairs. NumPy only; nothing is unpickled."""
+"""LoRA files: their dialects, the names of layers in each, and arithmetic on low-rank pairs.
+
+NumPy only; nothing is unpickled.
+"""

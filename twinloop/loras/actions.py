@@ -1,4 +1,7 @@
-"""What ``twinloop lora`` does with files: convert, merge, resize. Results say what was done; originals are only read."""
+"""What ``twinloop lora`` does with files: convert, merge, resize.
+
+Results say what was done; originals are only read.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,8 @@ def convert(source: Path, target: Dialect, output: Path) -> dict[str, Any]:
     """The same numbers under the names of another dialect, alpha kept.
 
     Raises:
-        NothingToDo: it is in that dialect already. ModelFileError, InputError, StateError: as reading and writing raise them.
+        NothingToDo: it is in that dialect already. ModelFileError, InputError, StateError: as reading and writing raise
+            them.
     """
     check_output(output)
     file = read_lora(source)
@@ -40,14 +44,21 @@ def convert(source: Path, target: Dialect, output: Path) -> dict[str, Any]:
     dialect = effective_dialect(adapter, target)
     if dialect is file.dialect and not file.bare:
         raise NothingToDo(
-            f"{source} is in the dialect {dialect.value} already; nothing was written.{'' if target is dialect else _why(adapter)}"
+            f"{source} is in the dialect {dialect.value} already; nothing was"
+            f" written.{'' if target is dialect else _why(adapter)}"
         )
     named = named_layers(adapter, dialect)
     write_new(output, file_bytes(*as_tensors(named, dialect, file.texts)))
     return {
-        "source": str(source), "output": str(output), "from": file.dialect.value, "to": dialect.value, "asked_for": target.value,
-        "family": adapter.family or None, "layers": len(named), "dropped": list(file.others),
-    }  # fmt: skip
+        "source": str(source),
+        "output": str(output),
+        "from": file.dialect.value,
+        "to": dialect.value,
+        "asked_for": target.value,
+        "family": adapter.family or None,
+        "layers": len(named),
+        "dropped": list(file.others),
+    }
 
 
 def _why(adapter: Adapter) -> str:
@@ -65,10 +76,13 @@ def merge(
     dtype: str | None,
     reporter: Reporter,
 ) -> dict[str, Any]:
-    """The weighted sum of several LoRAs; ranks add up unless ``limit`` cuts them. A LoKr takes part as the nearest LoRA within the limit.
+    """The weighted sum of several LoRAs; ranks add up unless ``limit`` cuts them.
+
+    A LoKr takes part as the nearest LoRA within the limit.
 
     Args:
-        dtype: ``float32`` (the default, which keeps the sum as it is), ``float16`` or ``bfloat16``. to: default the first file's dialect.
+        dtype: ``float32`` (the default, which keeps the sum as it is), ``float16`` or ``bfloat16``. to: default the
+            first file's dialect.
 
     Raises:
         InputError: other bases, no weight. ModelFileError, StateError: as reading and writing raise them.
@@ -103,7 +117,8 @@ def resize(source: Path, output: Path, limit: Reduction, dtype: str | None, repo
     """One LoRA or LoKr with smaller ranks, in its own dialect and, unless told otherwise, its own number type.
 
     Raises:
-        NothingToDo: it is within the limit already. ModelFileError, InputError, StateError: as reading and writing raise them.
+        NothingToDo: it is within the limit already. ModelFileError, InputError, StateError: as reading and writing
+            raise them.
     """
     check_output(output)
     file = read_lora(source).plain()
@@ -134,8 +149,9 @@ def _writable(dialect: Dialect) -> Dialect:
 
 def _kept(reduced: Resized[str]) -> dict[str, Any]:
     return {
-        "kept_energy": round(reduced.kept, 6), "least_kept": {"layer": reduced.worst, "energy": round(reduced.worst_kept, 6)},
-    }  # fmt: skip
+        "kept_energy": round(reduced.kept, 6),
+        "least_kept": {"layer": reduced.worst, "energy": round(reduced.worst_kept, 6)},
+    }
 
 
 def _check_terms(terms: Sequence[Term]) -> None:

@@ -21,7 +21,9 @@ from twinloop.loras.words import dotted
 
 
 class Place(NamedTuple):
-    """Where a layer is: ``denoiser``, ``text_encoder``, ``text_encoder_2`` or ``text_encoder_3``, and its path in diffusers."""
+    """Where a layer is: ``denoiser``, ``text_encoder``, ``text_encoder_2`` or ``text_encoder_3``, and its path in
+    diffusers.
+    """
 
     component: str
     path: str
@@ -32,8 +34,8 @@ class Adapter:
     """A LoRA or LoKr.
 
     Attributes:
-        family: of base models, "" = could not be told. original: it came under the names of the base's original code (kohya's, ComfyUI's),
-            which its paths still are where the family could not be told.
+        family: of base models, "" = could not be told. original: it came under the names of the base's original code
+            (kohya's, ComfyUI's), which its paths still are where the family could not be told.
     """
 
     family: str
@@ -148,6 +150,7 @@ def _split(path: str, layer: Update, layout: Sequence[Rename]) -> Iterator[tuple
             return
     if re.match(r"(double_blocks|single_blocks|joint_blocks|final_layer)\b", path):
         raise ModelFileError(
-            f"the layer {path[:80]!r} has no counterpart that this program knows. Use the file in the program that wrote it."
+            f"the layer {path[:80]!r} has no counterpart that this program knows. Use the file in the program that"
+            " wrote it."
         )
     yield path, layer

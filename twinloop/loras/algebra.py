@@ -1,4 +1,7 @@
-"""Arithmetic on low-rank pairs: sums, smaller ranks, sizes. All in float64; a pair is never multiplied out to the full matrix."""
+"""Arithmetic on low-rank pairs: sums, smaller ranks, sizes.
+
+All in float64; a pair is never multiplied out to the full matrix.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ class Spectrum:
     """The update of one layer by its singular values.
 
     Attributes:
-        left (out, rank), right (rank, in): orthonormal. values: (rank,), falling, of up @ down without the layer's scale.
+        left (out, rank), right (rank, in): orthonormal. values: (rank,), falling, of up @ down without the layer's
+        scale.
     """
 
     left: Floats
@@ -71,7 +75,8 @@ def cut(layer: Layer, found: Spectrum, rank: int, dtype: str) -> Layer:
 
 
 def total(terms: Sequence[tuple[Layer, float]], dtype: str) -> Layer:
-    """The weighted sum as one layer: matrices side by side, ranks added up, every scale and weight inside ``up``, alpha = rank.
+    """The weighted sum as one layer: matrices side by side, ranks added up, every scale and weight inside ``up``, alpha
+    = rank.
 
     Raises:
         ModelFileError: layers of different sizes.

@@ -19,7 +19,10 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class Reduction:
-    """How far to go down. ``rank``: at most; ``energy``: the least rank of each layer that keeps this share (0..1]. None = no such limit."""
+    """How far to go down.
+
+    ``rank``: at most; ``energy``: the least rank of each layer that keeps this share (0..1]. None = no such limit.
+    """
 
     rank: int | None = None
     energy: float | None = None
@@ -41,7 +44,8 @@ class Resized(Generic[K]):
     """Layers of smaller rank.
 
     Attributes:
-        kept: share of all energy (sum of squared singular values, scales included) that is left, 0..1. worst: the layer that kept least.
+        kept: share of all energy (sum of squared singular values, scales included) that is left, 0..1. worst: the layer
+            that kept least.
         worst_kept: its share. ranks: least and largest rank now; matrices that stay whole do not count.
     """
 
@@ -53,7 +57,9 @@ class Resized(Generic[K]):
 
 
 def resized(layers: Mapping[K, Update], limit: Reduction, dtype: str | None, reporter: Reporter) -> Resized[K]:
-    """Every layer cut to its limit; of a LoKr its large matrix. Layers that are small enough stay bit for bit, unless another type is asked for.
+    """Every layer cut to its limit; of a LoKr its large matrix.
+
+    Layers that are small enough stay bit for bit, unless another type is asked for.
 
     Args:
         dtype: safetensors' name of the type; None = each layer's own.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 DENOISER = "denoiser"
-"""UNet or transformer; text encoders bear diffusers' names: ``text_encoder``, ``text_encoder_2``, ``text_encoder_3``."""
+"""UNet or transformer; text encoders bear diffusers' names: ``text_encoder``, ``text_encoder_2``,
+``text_encoder_3``."""
 
 KOHYA: Mapping[str, str] = {
     "unet": DENOISER,
@@ -25,7 +26,8 @@ COMFYUI: Mapping[str, str] = {
     "clip_g": "text_encoder_2",
     "t5xxl": "text_encoder_3",
 }
-"""ComfyUI's ``text_encoders.<name>.transformer.``: its own name of the encoder, then the path in transformers. ``clip_h`` is that of SD 2."""
+"""ComfyUI's ``text_encoders.<name>.transformer.``: its own name of the encoder, then the path in transformers.
+``clip_h`` is that of SD 2."""
 COMFYUI_ENCODER: Mapping[str, str] = {
     "text_encoder": "clip_l",
     "text_encoder_2": "clip_g",

@@ -20,7 +20,8 @@ def read_tensors(path: Path) -> tuple[Mapping[str, str], dict[str, RawTensor]]:
     """Header texts and tensors of a safetensors file; a tensor's bytes are read when they are looked at.
 
     Raises:
-        InputError: no such file. ModelFileError: another kind of file (pickles are looked into, never run), cut short, or inconsistent.
+        InputError: no such file. ModelFileError: another kind of file (pickles are looked into, never run), cut short,
+            or inconsistent.
     """
     if not path.is_file():
         raise InputError(f"LoRA not found: {path}. Give the path of a .safetensors file.")
@@ -57,15 +58,17 @@ def _refusal(path: Path, blob: Blob, kind: Kind, words: str) -> str:
         "Do not load it anywhere." if found.verdict is Safety.DANGEROUS else f"See: twinloop inspect {path} --convert"
     )
     return (
-        f"{path} is a pickled model ({kind.value}; {found.verdict.value}{f': {reasons}' if reasons else ''}) and was not loaded: "
-        f"only .safetensors is read. {advice}"
+        f"{path} is a pickled model ({kind.value}; {found.verdict.value}{f': {reasons}' if reasons else ''}) and was"
+        f" not loaded: only .safetensors is read. {advice}"
     )
 
 
 def file_bytes(tensors: Mapping[str, RawTensor], texts: Mapping[str, str]) -> bytes:
-    """A safetensors file: texts in alphabetical order, widest types first, then by name; equal content gives equal bytes.
+    """A safetensors file: texts in alphabetical order, widest types first, then by name; equal content gives equal
+    bytes.
 
-    The hashes of the tensors in the texts (``modelspec.hash_sha256``; ``sshs_model_hash`` where the file had one) are set anew.
+    The hashes of the tensors in the texts (``modelspec.hash_sha256``; ``sshs_model_hash`` where the file had one) are
+    set anew.
     """
     ordered = sorted(tensors.items(), key=lambda item: (-item[1].bits.itemsize, item[0]))
     blocks = [tensor.data() for _, tensor in ordered]
@@ -84,7 +87,8 @@ def write_new(path: Path, data: bytes) -> None:
     """Write a file that is not there yet; the same bytes there are fine.
 
     Raises:
-        InputError: the name does not end in .safetensors. StateError: another file has that name. StorageError: disk full, no permission.
+        InputError: the name does not end in .safetensors. StateError: another file has that name. StorageError: disk
+            full, no permission.
     """
     check_output(path)
     if path.exists():

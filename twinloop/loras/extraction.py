@@ -29,7 +29,10 @@ _UNET_1X1 = re.compile(r"\.conv_shortcut$")
 
 @dataclass(frozen=True)
 class Kept:
-    """How near the LoRAs are. ``energy``: share of the squared norm of all LoKr layers, 0..1; ``worst``: the layer that kept least."""
+    """How near the LoRAs are.
+
+    ``energy``: share of the squared norm of all LoKr layers, 0..1; ``worst``: the layer that kept least.
+    """
 
     energy: float
     worst: str
@@ -61,9 +64,17 @@ def extract(source: Path, output: Path, limit: Reduction, dtype: str | None, rep
     write_new(output, file_bytes(*as_tensors(named, Dialect.DIFFUSERS, _texts(file, named, limit, kept))))
     ranks = [layer.rank for layer in named.values() if layer.rank is not None]
     return {
-        "source": str(source), "output": str(output), "from": file.dialect.value, "to": Dialect.DIFFUSERS.value, "asked_for": "lora",
-        "family": adapter.family or None, "layers": len(named), "ranks": [min(ranks), max(ranks)], **kept.to_json(), "dropped": list(file.others),
-    }  # fmt: skip
+        "source": str(source),
+        "output": str(output),
+        "from": file.dialect.value,
+        "to": Dialect.DIFFUSERS.value,
+        "asked_for": "lora",
+        "family": adapter.family or None,
+        "layers": len(named),
+        "ranks": [min(ranks), max(ranks)],
+        **kept.to_json(),
+        "dropped": list(file.others),
+    }
 
 
 def as_pairs(file: LoraFile, limit: Reduction | None, dtype: str | None, reporter: Reporter) -> tuple[LoraFile, Kept]:
@@ -116,7 +127,9 @@ def _nearest(layer: Kronecker, limit: Reduction | None, dtype: str | None) -> tu
 
 
 def convolutions(adapter: Adapter) -> Adapter:
-    """Pairs over a UNet's convolutions in the shape that PEFT wants; a LoKr's pair does not tell its kernel, the layer's place does."""
+    """Pairs over a UNet's convolutions in the shape that PEFT wants; a LoKr's pair does not tell its kernel, the
+    layer's place does.
+    """
     if not is_unet(adapter):
         return adapter
     return replace(
@@ -139,7 +152,9 @@ def _folded(place: Place, layer: Update, family: str) -> Update:
 
 
 def _is_flat_projection(path: str, family: str) -> bool:
-    """SD 1.5 goes in and out of its transformers through convolutions of one pixel; its successors through linear layers."""
+    """SD 1.5 goes in and out of its transformers through convolutions of one pixel; its successors through linear
+    layers.
+    """
     return family == "sd15" and path.endswith((".proj_in", ".proj_out"))
 
 

@@ -13,16 +13,28 @@ _FLUX_DOUBLE_BLOCKS = 19
 _SD3_WIDTHS = (1536, 2432)
 _KLEIN_WIDTHS = (3072, 4096)
 _ARCHITECTURES = (
-    ("stable-diffusion-xl", "sdxl"), ("stable-diffusion-v1", "sd15"), ("stable-diffusion-v2", "sd2"), ("stable-diffusion-3", "sd35"),
-    ("flux.2-klein", "flux2-klein"), ("flux-2", "flux2"), ("flux2", "flux2"), ("flux.2", "flux2"), ("flux", "flux"), ("qwen-image", "qwen-image"), ("z-image", "zimage"), ("zimage", "zimage"),
-)  # fmt: skip
+    ("stable-diffusion-xl", "sdxl"),
+    ("stable-diffusion-v1", "sd15"),
+    ("stable-diffusion-v2", "sd2"),
+    ("stable-diffusion-3", "sd35"),
+    ("flux.2-klein", "flux2-klein"),
+    ("flux-2", "flux2"),
+    ("flux2", "flux2"),
+    ("flux.2", "flux2"),
+    ("flux", "flux"),
+    ("qwen-image", "qwen-image"),
+    ("z-image", "zimage"),
+    ("zimage", "zimage"),
+)
 
 
 def family_of(denoiser: Mapping[str, Update], encoders: Iterable[str], texts: Mapping[str, str]) -> str:
-    """The family by the denoiser's layers (original or diffusers' paths), by its header where these fit several; "" = cannot be told.
+    """The family by the denoiser's layers (original or diffusers' paths), by its header where these fit several; "" =
+    cannot be told.
 
     Args:
-        encoders: names of the text encoders that the file adapts: ``text_encoder``, ``text_encoder_2``, ``text_encoder_3``.
+        encoders: names of the text encoders that the file adapts: ``text_encoder``, ``text_encoder_2``,
+            ``text_encoder_3``.
     """
     paths = list(denoiser)
     said = next(
@@ -90,7 +102,9 @@ def _transformer(layers: Mapping[str, Update], said: str) -> str:
 
 
 def _is_flux_double(layers: Mapping[str, Update], names: str) -> bool:
-    """Of 3,072 wide transformers with joint attention only FLUX.1 calls its MLPs so: Qwen-Image has ``img_mlp``, FLUX.2 ``linear_in``."""
+    """Of 3,072 wide transformers with joint attention only FLUX.1 calls its MLPs so: Qwen-Image has ``img_mlp``, FLUX.2
+    ``linear_in``.
+    """
     into = {layer.inputs for path, layer in layers.items() if re.search(r"\.ff(_context)?\.net\.0\.proj$", path)}
     out = {layer.outputs for path, layer in layers.items() if re.search(r"\.ff(_context)?\.net\.2$", path)}
     numbers = [int(number) for number in re.findall(r"^transformer_blocks\.(\d+)\.", names, re.MULTILINE)]

@@ -1,8 +1,9 @@
-"""Layers that one model keeps as one matrix and another as several: updates of them, split and put together without rounding.
+"""Layers that one model keeps as one matrix and another as several: updates of them, split and put together without
+rounding.
 
-A LoRA over the whole matrix shares one ``down`` among the parts; the parts' ``up`` lie one above the other. LoRAs over the parts become
-one over the whole with their ``down`` one above the other and their ``up`` along the diagonal, zero elsewhere. LoKrs over the parts are one
-over the whole only where they came from one.
+A LoRA over the whole matrix shares one ``down`` among the parts; the parts' ``up`` lie one above the other. LoRAs over
+the parts become one over the whole with their ``down`` one above the other and their ``up`` along the diagonal, zero
+elsewhere. LoKrs over the parts are one over the whole only where they came from one.
 """
 
 from __future__ import annotations
@@ -64,7 +65,10 @@ def _diagonal(ups: Sequence[Bits]) -> list[Bits] | None:
 
 
 def fuse(parts: Sequence[Update | None], rename: Rename) -> Update | None:
-    """The parts' updates as one; an entry of None = a part without one. The result is None where LoKrs are not one LoKr."""
+    """The parts' updates as one; an entry of None = a part without one.
+
+    The result is None where LoKrs are not one LoKr.
+    """
     pairs = [part for part in parts if not isinstance(part, Kronecker)]
     if len(pairs) == len(parts):
         return _fuse_pairs(pairs, rename)
@@ -82,8 +86,8 @@ def _turned(update: Kronecker, rename: Rename) -> Kronecker:
 def _fuse_pairs(parts: Sequence[Layer | None], rename: Rename) -> Layer:
     """The parts as one layer; None = a part without a LoRA.
 
-    Parts that share ``down``, as `split` made them, come together as they were. Others add up their ranks. Only where their scales differ
-    are numbers changed: the scale then goes into ``up``.
+    Parts that share ``down``, as `split` made them, come together as they were. Others add up their ranks. Only where
+    their scales differ are numbers changed: the scale then goes into ``up``.
     """
     present = [part for part in parts if part is not None]
     first = present[0]

@@ -15,7 +15,11 @@ from twinloop.loras.products import product_norm
 from twinloop.loras.texts import shown, trigger_of
 from twinloop.ports import Reporter
 
-_PARTS = (("text_encoder_2", ("text_encoder_2.", "lora_te2_", "text_encoders.clip_g")), ("text_encoder_3", ("text_encoder_3.", "lora_te3_", "text_encoders.t5")), ("text_encoder", ("text_encoder", "lora_te")))  # fmt: skip
+_PARTS = (
+    ("text_encoder_2", ("text_encoder_2.", "lora_te2_", "text_encoders.clip_g")),
+    ("text_encoder_3", ("text_encoder_3.", "lora_te3_", "text_encoders.t5")),
+    ("text_encoder", ("text_encoder", "lora_te")),
+)
 
 
 def describe(file: LoraFile, reporter: Reporter) -> dict[str, Any]:
@@ -25,15 +29,24 @@ def describe(file: LoraFile, reporter: Reporter) -> dict[str, Any]:
         norms[name] = norm(layer) if isinstance(layer, Layer) else product_norm(layer)
         reporter.progress("Measuring", number, len(file.layers))
     return {
-        "file": str(file.path), "bytes": file.size, "dialect": file.dialect.value, "method": file.method,
-        "family": families_name(file) or None, "dtypes": list(file.dtypes), "layers": len(file.layers),
-        "parts": _parts(file.layers), "ranks": _counted("whole" if layer.rank is None else layer.rank for layer in file.layers.values()),
+        "file": str(file.path),
+        "bytes": file.size,
+        "dialect": file.dialect.value,
+        "method": file.method,
+        "family": families_name(file) or None,
+        "dtypes": list(file.dtypes),
+        "layers": len(file.layers),
+        "parts": _parts(file.layers),
+        "ranks": _counted("whole" if layer.rank is None else layer.rank for layer in file.layers.values()),
         "factors": _counted("x".join(map(str, layer.small)) for layer in file.products.values()),
         "alphas": _counted(layer.alpha for layer in file.layers.values()),
         "scales": _counted(layer.scale for layer in file.layers.values()),
         "trigger": trigger_of(file.texts) or None,
-        "norms": _norms(norms), "other_tensors": list(file.others)[:20], "header": shown(file.texts), "header_texts": len(file.texts),
-    }  # fmt: skip
+        "norms": _norms(norms),
+        "other_tensors": list(file.others)[:20],
+        "header": shown(file.texts),
+        "header_texts": len(file.texts),
+    }
 
 
 def part_of(name: str) -> str:
@@ -63,8 +76,12 @@ def _norms(norms: Mapping[str, float]) -> dict[str, Any]:
         return {"measured": 0, "not_finite": len(norms)}
     largest = max(finite, key=lambda name: finite[name])
     return {
-        "measured": len(finite), "not_finite": len(norms) - len(finite), "zero": sum(value == 0 for value in finite.values()),
+        "measured": len(finite),
+        "not_finite": len(norms) - len(finite),
+        "zero": sum(value == 0 for value in finite.values()),
         "total": round(math.sqrt(sum(value**2 for value in finite.values())), 6),
-        "mean": round(statistics.fmean(finite.values()), 6), "median": round(statistics.median(finite.values()), 6),
-        "largest": round(finite[largest], 6), "largest_layer": largest,
-    }  # fmt: skip
+        "mean": round(statistics.fmean(finite.values()), 6),
+        "median": round(statistics.median(finite.values()), 6),
+        "largest": round(finite[largest], 6),
+        "largest_layer": largest,
+    }

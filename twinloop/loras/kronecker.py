@@ -1,4 +1,6 @@
-"""One LoKr update: the Kronecker product of a small and a large matrix, as LyCORIS defines and stores it (arXiv 2309.14859)."""
+"""One LoKr update: the Kronecker product of a small and a large matrix, as LyCORIS defines and stores it (arXiv
+2309.14859).
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,13 @@ from twinloop.loras.tensors import AGAIN, Floats, RawTensor
 PARTS = ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")
 """Of one update, in a file each after ``lokr_``."""
 _FORMS = (
-    frozenset({"w1", "w2"}), frozenset({"w1", "w2_a", "w2_b"}), frozenset({"w1", "w2_a", "w2_b", "t2"}),
-    frozenset({"w1_a", "w1_b", "w2"}), frozenset({"w1_a", "w1_b", "w2_a", "w2_b"}), frozenset({"w1_a", "w1_b", "w2_a", "w2_b", "t2"}),
-)  # fmt: skip
+    frozenset({"w1", "w2"}),
+    frozenset({"w1", "w2_a", "w2_b"}),
+    frozenset({"w1", "w2_a", "w2_b", "t2"}),
+    frozenset({"w1_a", "w1_b", "w2"}),
+    frozenset({"w1_a", "w1_b", "w2_a", "w2_b"}),
+    frozenset({"w1_a", "w1_b", "w2_a", "w2_b", "t2"}),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +29,9 @@ class Kronecker:
     """kron(w1, w2) x scale, where row i x b + k and column j x d + l hold w1[i, j] x w2[k, l].
 
     Attributes:
-        parts: ``w1`` (a, c), or ``w1_a`` (a, r) @ ``w1_b`` (r, c); ``w2`` (b, d) or (b, d, kernel), or ``w2_a`` (b, r) @ ``w2_b`` (r, d x kernel),
-            or with a Tucker core ``t2`` (r, r, kernel), ``w2_a`` (r, b) and ``w2_b`` (r, d).
+        parts: ``w1`` (a, c), or ``w1_a`` (a, r) @ ``w1_b`` (r, c); ``w2`` (b, d) or (b, d, kernel), or ``w2_a`` (b, r)
+            @ ``w2_b`` (r, d x kernel), or with a Tucker core ``t2`` (r, r, kernel), ``w2_a`` (r, b) and ``w2_b`` (r,
+            d).
         alpha: None = not given. It says nothing where both matrices are whole: their scale is 1.
         rows: (first, end) of the outputs, where several layers share one product; None = all.
     """
@@ -42,7 +49,9 @@ class Kronecker:
 
     @property
     def scale(self) -> float:
-        """What the product is multiplied with: alpha / rank, and 1 where both matrices are whole (LyCORIS, ComfyUI, diffusers)."""
+        """What the product is multiplied with: alpha / rank, and 1 where both matrices are whole (LyCORIS, ComfyUI,
+        diffusers).
+        """
         return 1.0 if self.rank is None or self.alpha is None else self.alpha / self.rank
 
     @property
@@ -112,7 +121,8 @@ def kronecker(stem: str, parts: Mapping[str, RawTensor], alpha: float | None) ->
     """
     if frozenset(parts) not in _FORMS:
         raise ModelFileError(
-            f"the LoKr layer {stem[:80]!r} has the parts {', '.join(sorted(parts))}, from which no product can be made. {AGAIN}"
+            f"the LoKr layer {stem[:80]!r} has the parts {', '.join(sorted(parts))}, from which no product can be made."
+            f" {AGAIN}"
         )
     made = Kronecker(parts, alpha)
     if not _fits(parts) or not all(part.dtype.startswith(("F", "BF")) for part in parts.values()):
@@ -140,7 +150,8 @@ def factorization(dimension: int, factor: int) -> tuple[int, int]:
     """How LoKr divides a layer's width: (of the small matrix, of the large one), with the given product.
 
     Args:
-        factor: the small matrix's share where it divides the width; else the largest divisor up to it. -1 = as near to the square root as can be.
+        factor: the small matrix's share where it divides the width; else the largest divisor up to it. -1 = as near to
+            the square root as can be.
     """
     if factor > 0 and dimension % factor == 0:
         return factor, dimension // factor

@@ -1,7 +1,10 @@
-"""What kohya's and ComfyUI's files call a transformer's layers, where diffusers calls them otherwise. Families without an entry agree.
+"""What kohya's and ComfyUI's files call a transformer's layers, where diffusers calls them otherwise.
 
-What a LoRA of this program adapts is named in the family's own file (`LoraNames.renames`); here are the layers that others adapt too.
-Sources: the checkpoints' own names, as diffusers' single-file loaders, ComfyUI (comfy/utils.py) and sd-scripts read them.
+Families without an entry agree.
+
+What a LoRA of this program adapts is named in the family's own file (`LoraNames.renames`); here are the layers that
+others adapt too. Sources: the checkpoints' own names, as diffusers' single-file loaders, ComfyUI (comfy/utils.py) and
+sd-scripts read them.
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ class Rename:
 
     Attributes:
         original, parts: paths with ``{}`` for the number of the block. shares: relative heights of the parts.
-        swapped: where the layer makes a scale and a shift only (twice as high as wide), its two halves are the other way round.
+        swapped: where the layer makes a scale and a shift only (twice as high as wide), its two halves are the other
+            way round.
     """
 
     original: str
@@ -108,6 +112,8 @@ FUSED_Z_IMAGE = (
 
 
 def template(path: str) -> tuple[str, str]:
-    """``transformer_blocks.7.attn.to_q`` -> (``transformer_blocks.{}.attn.to_q``, ``7``); ("", for layers outside of blocks)."""
+    """``transformer_blocks.7.attn.to_q`` -> (``transformer_blocks.{}.attn.to_q``, ``7``); ("", for layers outside of
+    blocks).
+    """
     found = _BLOCK.match(path)
     return (path, "") if found is None else (f"{found[1]}.{{}}.{path[found.end() :]}", found[2])

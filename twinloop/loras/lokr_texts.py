@@ -11,7 +11,8 @@ from twinloop.loras.patterns import keyed
 
 
 def lokr_settings(layers: Mapping[str, Kronecker]) -> dict[str, Any]:
-    """Arguments of PEFT's ``LoKrConfig`` for these layers of one model, by path; alpha = rank where both matrices are whole.
+    """Arguments of PEFT's ``LoKrConfig`` for these layers of one model, by path; alpha = rank where both matrices are
+    whole.
 
     PEFT makes its matrices by its own rules, so the rank of whole matrices is one that makes it leave them whole.
     """
@@ -31,7 +32,9 @@ def lokr_settings(layers: Mapping[str, Kronecker]) -> dict[str, Any]:
 
 
 def factor_of(layers: Collection[Kronecker]) -> int:
-    """The factor from which PEFT divides all these layers' widths as they are divided; -1 = automatic, or no factor does."""
+    """The factor from which PEFT divides all these layers' widths as they are divided; -1 = automatic, or no factor
+    does.
+    """
     sides = sorted({layer.small[0] for layer in layers})
     return next((factor for factor in (-1, *sides) if all(_divided(layer, factor) for layer in layers)), -1)
 

@@ -23,9 +23,10 @@ from twinloop.loras.tensors import AGAIN, RawTensor
 class Dialect(StrEnum):
     """How a file names layers and their two matrices.
 
-    DIFFUSERS: ``unet.`` or ``transformer.<path>.lora_A.weight``. KOHYA: ``lora_unet_<path_>.lora_down.weight`` and ``.alpha``;
-    for LoKr also LyCORIS's own ``lycoris_<path_>``, which follows diffusers' paths.
-    COMFYUI: ``diffusion_model.<path>.lora_A.weight``, for transformers. LORA_DIFFUSION: ``unet:<n>:down``, the first of them all.
+    DIFFUSERS: ``unet.`` or ``transformer.<path>.lora_A.weight``. KOHYA: ``lora_unet_<path_>.lora_down.weight`` and
+    ``.alpha``; for LoKr also LyCORIS's own ``lycoris_<path_>``, which follows diffusers' paths. COMFYUI:
+    ``diffusion_model.<path>.lora_A.weight``, for transformers. LORA_DIFFUSION: ``unet:<n>:down``, the first of them
+    all.
     """
 
     DIFFUSERS = "diffusers"
@@ -44,7 +45,8 @@ class Layer:
     """One low-rank update: up @ down x scale.
 
     Attributes:
-        down: (rank, in) or (rank, in, k, k). up: (out, rank) or (out, rank, 1, 1). alpha: None = not given, which means alpha = rank.
+        down: (rank, in) or (rank, in, k, k). up: (out, rank) or (out, rank, 1, 1). alpha: None = not given, which means
+            alpha = rank.
     """
 
     down: RawTensor
@@ -78,10 +80,12 @@ class LoraFile:
     """What a file holds.
 
     Attributes:
-        layers: name of the layer as the file writes it (prefix included, ending not) -> its update; diffusers' names always with the
-            component's.
-        texts: of the header. method: ``LoRA``, ``LoKr`` (some layers may be pairs), or what else the tensors are (``DoRA``...).
-        others: names of tensors that belong to no layer's update, such as trained words. dtypes: of all tensors, each once. size: bytes of the file.
+        layers: name of the layer as the file writes it (prefix included, ending not) -> its update; diffusers' names
+            always with the component's.
+        texts: of the header. method: ``LoRA``, ``LoKr`` (some layers may be pairs), or what else the tensors are
+            (``DoRA``...).
+        others: names of tensors that belong to no layer's update, such as trained words. dtypes: of all tensors, each
+            once. size: bytes of the file.
         bare: the file's layers bear no component's name, as PEFT saves a model by itself.
     """
 
@@ -103,8 +107,9 @@ class LoraFile:
         """
         if self.method not in ("LoRA", LOKR):
             raise ModelFileError(
-                f"{self.path} holds {self.method} weights, which are neither pairs of matrices nor Kronecker products: they can be looked at "
-                "(twinloop lora info), not converted, merged or resized. Use the file as it is, in the program that trained it."
+                f"{self.path} holds {self.method} weights, which are neither pairs of matrices nor Kronecker products:"
+                " they can be looked at (twinloop lora info), not converted, merged or resized. Use the file as it is,"
+                " in the program that trained it."
             )
         return self
 
@@ -120,8 +125,24 @@ class LoraFile:
 
 
 LOKR = "LoKr"
-_DOWN = (".lora_A.weight", ".lora_A.default.weight", ".lora_down.weight", ".lora.down.weight", ".lora_linear_layer.down.weight", "_lora.down.weight", ":down")  # fmt: skip
-_UP = (".lora_B.weight", ".lora_B.default.weight", ".lora_up.weight", ".lora.up.weight", ".lora_linear_layer.up.weight", "_lora.up.weight", ":up")  # fmt: skip
+_DOWN = (
+    ".lora_A.weight",
+    ".lora_A.default.weight",
+    ".lora_down.weight",
+    ".lora.down.weight",
+    ".lora_linear_layer.down.weight",
+    "_lora.down.weight",
+    ":down",
+)
+_UP = (
+    ".lora_B.weight",
+    ".lora_B.default.weight",
+    ".lora_up.weight",
+    ".lora.up.weight",
+    ".lora_linear_layer.up.weight",
+    "_lora.up.weight",
+    ":up",
+)
 _ALPHA = (".alpha",)
 _ROLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("down", _DOWN), ("up", _UP), ("alpha", _ALPHA), *((part, (f".lokr_{part}",)) for part in PARTS),
@@ -150,7 +171,8 @@ def read_lora(path: Path) -> LoraFile:
     """Read a LoRA or LoKr file.
 
     Raises:
-        InputError: no such file. ModelFileError: not a safetensors file, no LoRA, half of a pair missing, two dialects in one file.
+        InputError: no such file. ModelFileError: not a safetensors file, no LoRA, half of a pair missing, two dialects
+            in one file.
     """
     texts, tensors = read_tensors(path)
     try:
@@ -217,7 +239,8 @@ def _updates(tensors: Mapping[str, RawTensor]) -> tuple[dict[str, Update], tuple
     unknown = [name for name in others if not _WORDS.fullmatch(name)]
     if unknown and not methods:
         raise ModelFileError(
-            f"the tensor {unknown[0][:80]!r} is of no kind this program knows. Use the file in the program that wrote it."
+            f"the tensor {unknown[0][:80]!r} is of no kind this program knows. Use the file in the program that"
+            " wrote it."
         )
     strict = methods <= {"DoRA"}
     layers = {
@@ -259,7 +282,9 @@ def _layer(stem: str, part: Mapping[str, RawTensor]) -> Layer:
 
 
 def _alpha(stem: str, tensor: RawTensor | None, may_overflow: bool = False) -> float | None:
-    """``may_overflow``: a LoKr of whole matrices has an alpha that says nothing, and that half precision often cannot hold."""
+    """``may_overflow``: a LoKr of whole matrices has an alpha that says nothing, and that half precision often cannot
+    hold.
+    """
     if tensor is None:
         return None
     if math.prod(tensor.shape) != 1:

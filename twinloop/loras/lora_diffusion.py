@@ -1,7 +1,8 @@
-"""The first LoRA files (cloneofsimo's lora_diffusion): layers have numbers, in the order in which that program met them.
+"""The first LoRA files (cloneofsimo's lora_diffusion): layers have numbers, in the order in which that program met
+them.
 
-Known for Stable Diffusion 1.5, whose sizes prove the order: within each transformer block the first attention, the gated layer and the
-second attention; the blocks on the way down, those on the way up, the one in the middle.
+Known for Stable Diffusion 1.5, whose sizes prove the order: within each transformer block the first attention, the
+gated layer and the second attention; the blocks on the way down, those on the way up, the one in the middle.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""PEFT's ``rank_pattern`` and ``alpha_pattern``: one value for many layers, some of which have their own. Its keys are regular expressions
-that fit the end of a layer's path, and the first one that fits counts."""
+"""PEFT's ``rank_pattern`` and ``alpha_pattern``: one value for many layers, some of which have their own.
+
+Its keys are regular expressions that fit the end of a layer's path, and the first one that fits counts."""
 
 from __future__ import annotations
 
@@ -13,15 +14,16 @@ T = TypeVar("T")
 _PLAIN = re.compile(r"[\w.]+")
 _REPEATS = re.compile(r"[*+{]")
 _UNSAFE = re.compile(r"[)}*+?][*+{]|\\\d|\(\?")
-"""What makes a match take time without bounds: repeated groups and repeats, references back. Few of the others do not."""
+"""What makes a match take time without bounds: repeated groups and repeats, references back. Few of the others do
+not."""
 _MOST_EXPRESSIONS, _MOST_REPEATS, _MOST_BRANCHES, _LONGEST = 16, 2, 6, 200
 
 
 def keyed(values: Mapping[str, T], usual: T) -> dict[str, T]:
     """The values that are not the usual one, under keys that fit their own layers only.
 
-    A path that another one ends in (FLUX.1's ``proj_out``, and that of every single block) is bound to the beginning. The others stay as
-    they are, so that programs that look for the path itself find it.
+    A path that another one ends in (FLUX.1's ``proj_out``, and that of every single block) is bound to the beginning.
+    The others stay as they are, so that programs that look for the path itself find it.
     """
     ends = {end for path in values for end in _ends(path)}
     return {
@@ -41,7 +43,8 @@ def _ends(path: str) -> Iterator[str]:
 class Patterns:
     """The values of one such table, looked up by the path of a layer.
 
-    A key that is a layer's whole path goes before those that it only ends in; among these the first one counts, as in PEFT.
+    A key that is a layer's whole path goes before those that it only ends in; among these the first one counts, as in
+    PEFT.
 
     Raises:
         ModelFileError: a regular expression that may take unbounded time; real files hardly have any.

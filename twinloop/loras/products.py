@@ -1,7 +1,8 @@
 """Arithmetic on LoKr updates: sizes, the nearest LoRA, smaller ranks, rows. A product is never multiplied out.
 
-The singular values of kron(w1, w2) are the products of the singular values of w1 and of w2, and its singular vectors are the Kronecker
-products of theirs. So the best LoRA of any rank (Eckart-Young) follows from two small decompositions, however large the layer.
+The singular values of kron(w1, w2) are the products of the singular values of w1 and of w2, and its singular vectors
+are the Kronecker products of theirs. So the best LoRA of any rank (Eckart-Young) follows from two small decompositions,
+however large the layer.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ class Decomposed:
 
 
 def shrunk(update: Kronecker, rank: int | None, energy: float | None, dtype: str | None) -> tuple[Kronecker, float]:
-    """The nearest LoKr whose large matrix is a pair of a smaller rank, with the same small matrix; and the share of the energy that is left.
+    """The nearest LoKr whose large matrix is a pair of a smaller rank, with the same small matrix; and the share of the
+    energy that is left.
 
     A pair that would not be smaller than the matrix leaves the update as it is. alpha over rank stays as it was.
 
@@ -106,7 +108,8 @@ def recoded(update: Kronecker, dtype: str) -> Kronecker:
 def cut_rows(update: Kronecker, edges: Sequence[int]) -> list[Kronecker]:
     """The update of a fused layer as one update per part, whose outputs end at ``edges``.
 
-    Where parts meet between two rows of the small matrix each gets its rows; elsewhere they share the whole product and name their window.
+    Where parts meet between two rows of the small matrix each gets its rows; elsewhere they share the whole product and
+    name their window.
     """
     b, name = update.large[0], "w1" if "w1" in update.parts else "w1_a"
     spans = list(zip([0, *edges[:-1]], edges, strict=True))
@@ -120,7 +123,8 @@ def cut_rows(update: Kronecker, edges: Sequence[int]) -> list[Kronecker]:
 
 
 def stacked(parts: Sequence[Kronecker]) -> Kronecker | None:
-    """Updates of layers that are one in another program as its single update, the way back from `cut_rows`; None = there is none.
+    """Updates of layers that are one in another program as its single update, the way back from `cut_rows`; None =
+    there is none.
 
     There is one only where all parts share all but the rows of the small matrix.
     """
@@ -161,8 +165,8 @@ def halves_swapped(update: Kronecker) -> Kronecker:
     half, odd = divmod(rows.shape[0], 2)
     if odd or update.rows is not None:
         raise ModelFileError(
-            "a LoKr over a layer whose halves are the other way round elsewhere cannot be renamed: its small matrix has an odd height. "
-            "Make it a LoRA: twinloop lora convert FILE --to lora --rank N --output FILE"
+            "a LoKr over a layer whose halves are the other way round elsewhere cannot be renamed: its small matrix has"
+            " an odd height. Make it a LoRA: twinloop lora convert FILE --to lora --rank N --output FILE"
         )
     swapped = np.concatenate([rows.bits[half:], rows.bits[:half]])
     return replace(update, parts={**update.parts, name: RawTensor(rows.dtype, swapped)})

@@ -1,4 +1,6 @@
-"""Tensors as they lie in a safetensors file: bits first, numbers on request, so that what is only renamed stays bit for bit."""
+"""Tensors as they lie in a safetensors file: bits first, numbers on request, so that what is only renamed stays bit for
+bit.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,24 @@ Floats = npt.NDArray[np.float64]
 Bits = npt.NDArray[Any]
 
 STORAGE: Mapping[str, Any] = {
-    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16, "F8_E4M3": np.uint8, "F8_E5M2": np.uint8,
-    "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8, "U64": np.uint64, "U32": np.uint32, "U16": np.uint16,
-    "U8": np.uint8, "BOOL": np.bool_,
-}  # fmt: skip
-"""safetensors' name of a type -> the NumPy type that holds its bits. NumPy knows neither bfloat16 nor the 8-bit floats."""
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": np.uint16,
+    "F8_E4M3": np.uint8,
+    "F8_E5M2": np.uint8,
+    "I64": np.int64,
+    "I32": np.int32,
+    "I16": np.int16,
+    "I8": np.int8,
+    "U64": np.uint64,
+    "U32": np.uint32,
+    "U16": np.uint16,
+    "U8": np.uint8,
+    "BOOL": np.bool_,
+}
+"""safetensors' name of a type -> the NumPy type that holds its bits. NumPy knows neither bfloat16 nor the 8-bit
+floats."""
 AGAIN = "Download or export it again."
 """What to do about a file that is not whole."""
 NAMES: Mapping[str, str] = {"float16": "F16", "bfloat16": "BF16", "float32": "F32"}
@@ -76,7 +91,9 @@ def encode(values: Floats | FloatArray, dtype: str) -> RawTensor:
 
 
 def alpha_tensor(alpha: float, dtype: str) -> RawTensor:
-    """The alpha of weights of type ``dtype``: in that type where it holds the number as it is, else in float32 (half precision ends at 65,504)."""
+    """The alpha of weights of type ``dtype``: in that type where it holds the number as it is, else in float32 (half
+    precision ends at 65,504).
+    """
     if dtype in ("F16", "BF16"):
         with np.errstate(over="ignore"):
             tensor = encode(np.asarray(alpha), dtype)
@@ -94,7 +111,9 @@ def check_finite(*weights: Floats) -> None:
 
 
 def widest(dtypes: list[str]) -> str:
-    """The narrowest writable type that holds all of these: half and bfloat16 together need float32, 8-bit floats become half."""
+    """The narrowest writable type that holds all of these: half and bfloat16 together need float32, 8-bit floats become
+    half.
+    """
     found = {"F16" if dtype.startswith("F8") else dtype for dtype in dtypes}
     if found == {"F16"} or found == {"BF16"}:
         return found.pop()
@@ -102,7 +121,10 @@ def widest(dtypes: list[str]) -> str:
 
 
 def _eight_bit(exponent: int, mantissa: int, infinite: bool) -> Floats:
-    """Every value of an 8-bit float, by its byte. ``infinite``: the highest exponent means infinity and not-a-number (IEEE)."""
+    """Every value of an 8-bit float, by its byte.
+
+    ``infinite``: the highest exponent means infinity and not-a-number (IEEE).
+    """
     codes = np.arange(256)
     sign = np.where(codes & 0x80, -1.0, 1.0)
     power, fraction = (codes >> mantissa) & ((1 << exponent) - 1), codes & ((1 << mantissa) - 1)

@@ -24,9 +24,10 @@ def rank_texts(layers: Iterable[Update]) -> dict[str, str]:
     alphas = {layer.rank if layer.alpha is None else layer.alpha for layer in found}
     rank, alpha = (values.pop() if len(values) == 1 else None for values in (ranks, alphas))
     made = {
-        "ss_network_dim": "Dynamic" if rank is None else str(rank), "ss_network_alpha": "Dynamic" if alpha is None else f"{alpha:g}",
+        "ss_network_dim": "Dynamic" if rank is None else str(rank),
+        "ss_network_alpha": "Dynamic" if alpha is None else f"{alpha:g}",
         "ss_network_module": "networks.lora",
-    }  # fmt: skip
+    }
     sides = [max(layer.small) for layer in found if isinstance(layer, Kronecker)]
     if sides:
         made |= {
@@ -58,7 +59,9 @@ def _module(texts: Mapping[str, str], layers: Iterable[Update]) -> dict[str, str
 def merged_texts(
     parts: Sequence[tuple[Mapping[str, str], str, str, float]], layers: Iterable[Update]
 ) -> dict[str, str]:
-    """The header of a merged LoRA: what it was made of, all trigger words, and what all parts agree on. Folder names and captions stay out.
+    """The header of a merged LoRA: what it was made of, all trigger words, and what all parts agree on.
+
+    Folder names and captions stay out.
 
     Args:
         parts: (header, file name, sha256 of the file, weight).
@@ -82,7 +85,9 @@ def merged_texts(
 
 
 def trigger_of(texts: Mapping[str, str]) -> str:
-    """The words that call the LoRA's subject: as declared, or the name of kohya's dataset folder (``10_ohwx woman``); "" = not told."""
+    """The words that call the LoRA's subject: as declared, or the name of kohya's dataset folder (``10_ohwx woman``);
+    "" = not told.
+    """
     if texts.get(TRIGGER):
         return texts[TRIGGER]
     folders = _json(texts.get("ss_dataset_dirs", ""))

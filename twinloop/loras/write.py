@@ -34,7 +34,9 @@ def is_unet(adapter: Adapter) -> bool:
 
 
 def effective_dialect(adapter: Adapter, dialect: Dialect) -> Dialect:
-    """What a dialect means for this LoRA: for UNets, and for LoKrs that cannot be fused as ComfyUI's models are, its files are kohya's."""
+    """What a dialect means for this LoRA: for UNets, and for LoKrs that cannot be fused as ComfyUI's models are, its
+    files are kohya's.
+    """
     return Dialect.KOHYA if dialect is Dialect.COMFYUI and (is_unet(adapter) or _original(adapter) is None) else dialect
 
 
@@ -49,8 +51,8 @@ def written(
 def named_layers(adapter: Adapter, dialect: Dialect) -> dict[str, Update]:
     """The layers under the names of a dialect, fused where its models fuse them.
 
-    LoKrs over the parts of a fused layer are one LoKr only where they came from one; otherwise the whole denoiser is named as LyCORIS names
-    diffusers' layers, which ComfyUI reads for every family.
+    LoKrs over the parts of a fused layer are one LoKr only where they came from one; otherwise the whole denoiser is
+    named as LyCORIS names diffusers' layers, which ComfyUI reads for every family.
 
     Raises:
         InputError: a dialect that is only read. ModelFileError: a layer that the dialect has no name for.
@@ -74,8 +76,9 @@ def _check_whole(adapter: Adapter) -> None:
     for place, layer in adapter.layers.items():
         if isinstance(layer, Kronecker) and layer.rows is not None:
             raise ModelFileError(
-                f"the layer {place.path[:80]!r} shares one LoKr with its neighbours, and the borders lie within a row of the small matrix: "
-                "it has no LoKr of its own. Use the file as it is (this program and ComfyUI read it), or make it a LoRA: --to lora --rank N."
+                f"the layer {place.path[:80]!r} shares one LoKr with its neighbours, and the borders lie within a row"
+                " of the small matrix: it has no LoKr of its own. Use the file as it is (this program and ComfyUI read"
+                " it), or make it a LoRA: --to lora --rank N."
             )
 
 
@@ -113,7 +116,8 @@ def _diffusers_name(adapter: Adapter, place: Place) -> str:
 
 
 def adapter_texts(named: Mapping[str, Update]) -> dict[str, str]:
-    """Rank and alpha as the JSON from which diffusers builds its PEFT configuration; nothing where no layer gives an alpha.
+    """Rank and alpha as the JSON from which diffusers builds its PEFT configuration; nothing where no layer gives an
+    alpha.
 
     Raises:
         ModelFileError: LoRA and LoKr layers in one part of the model, for which PEFT has no configuration.
@@ -133,7 +137,8 @@ def adapter_texts(named: Mapping[str, Update]) -> dict[str, str]:
                 products[path] = layer
         if layers and products:
             raise ModelFileError(
-                "its layers are LoRAs in part and LoKrs in part, for which diffusers has no form. Choose kohya or comfyui."
+                "its layers are LoRAs in part and LoKrs in part, for which diffusers has no form. Choose kohya or"
+                " comfyui."
             )
         if products:
             settings |= {f"{component}.{key}": value for key, value in lokr_settings(products).items()}
@@ -142,9 +147,16 @@ def adapter_texts(named: Mapping[str, Update]) -> dict[str, str]:
         alphas = {path: float(layer.rank if layer.alpha is None else layer.alpha) for path, layer in layers.items()}
         rank, alpha = (Counter(values).most_common(1)[0][0] for values in (ranks.values(), alphas.values()))
         own = {
-            "r": rank, "lora_alpha": alpha, "target_modules": sorted(layers), "bias": "none", "lora_dropout": 0.0, "use_dora": False, "use_rslora": False,
-            "rank_pattern": keyed(ranks, rank), "alpha_pattern": keyed(alphas, alpha),
-        }  # fmt: skip
+            "r": rank,
+            "lora_alpha": alpha,
+            "target_modules": sorted(layers),
+            "bias": "none",
+            "lora_dropout": 0.0,
+            "use_dora": False,
+            "use_rslora": False,
+            "rank_pattern": keyed(ranks, rank),
+            "alpha_pattern": keyed(alphas, alpha),
+        }
         settings |= {f"{component}.{key}": value for key, value in own.items()}
     return {ADAPTER_TEXT: json.dumps(settings, sort_keys=True)}
 
@@ -197,7 +209,9 @@ def _comfyui_names(adapter: Adapter) -> Iterator[tuple[str, Update]]:
 
 
 def _original(adapter: Adapter) -> dict[str, Update] | None:
-    """The denoiser's layers under the names of the original checkpoint, fused where it fuses them; None = LoKrs that cannot be."""
+    """The denoiser's layers under the names of the original checkpoint, fused where it fuses them; None = LoKrs that
+    cannot be.
+    """
     denoiser = {place.path: layer for place, layer in adapter.layers.items() if place.component == DENOISER}
     if not adapter.family and not adapter.original:
         _check_names(denoiser)
@@ -226,12 +240,14 @@ def _original(adapter: Adapter) -> dict[str, Update] | None:
 
 
 def _check_names(paths: Collection[str]) -> None:
-    """Raises ModelFileError for blocks that several families have under these names, and that their original codes call otherwise."""
+    """Raises ModelFileError for blocks that several families have under these names, and that their original codes call
+    otherwise.
+    """
     told = next((path for path in paths if re.match(r"(single_)?transformer_blocks\.", path)), None)
     if told is not None:
         raise ModelFileError(
-            f"which base model it is for cannot be told from its layers ({told[:80]!r} and so on), and their names for other programs depend on that. "
-            "Use it as it is, under diffusers' names."
+            f"which base model it is for cannot be told from its layers ({told[:80]!r} and so on), and their names for"
+            " other programs depend on that. Use it as it is, under diffusers' names."
         )
 
 

@@ -1,7 +1,7 @@
 """The loop's steps one at a time, by hand: the same stages over folders of the user's choice, without a run folder.
 
-What one step knows travels in its artefact: gaps.json names the photos, generation_metadata.json hands that on, and so a
-validation compares with the same photos as the loop would.
+What one step knows travels in its artefact: gaps.json names the photos, generation_metadata.json hands that on, and so
+a validation compares with the same photos as the loop would.
 """
 
 from twinloop.manual.images import (

@@ -57,8 +57,9 @@ class Order:
 
 @dataclass(frozen=True)
 class Studio:
-    """What an order is made with; ``base_model`` as the user named it. ``early``: judges unfinished images, None = all are finished;
-    ``detail``: redraws small faces, None = they stay."""
+    """What an order is made with; ``base_model`` as the user named it.
+
+    ``early``: judges unfinished images, None = all are finished; ``detail``: redraws small faces, None = they stay."""
 
     generator: Callable[[], Generator]
     generation: GenerationSettings
@@ -87,15 +88,23 @@ def plan_shots(order: Order, settings: Settings, studio: Studio, reporter: Repor
 
 
 def make_images(shots: Sequence[Shot], order: Order, studio: Studio, reporter: Reporter) -> list[MadeImage]:
-    """Make every image of an order that is not there yet. Killed and called again it goes on where it was; what fails before its first
-    image leaves no folder.
+    """Make every image of an order that is not there yet.
+
+    Killed and called again it goes on where it was; what fails before its first image leaves no folder.
 
     Raises:
         StateError: the folder was started with another order. Locked: it is in use.
     """
     context = GenerationContext(
-        f"iter{order.iteration}", order.output, studio.base_model, order.lora, studio.generation, dataset=order.dataset, early=studio.early, detail=studio.detail,
-    )  # fmt: skip
+        f"iter{order.iteration}",
+        order.output,
+        studio.base_model,
+        order.lora,
+        studio.generation,
+        dataset=order.dataset,
+        early=studio.early,
+        detail=studio.detail,
+    )
     with fresh_folder(order.output, worth_keeping=_holds_images), locked(order.output):
         _begin(shots, order, context)
         journal = Journal(order.output / JOURNAL, remedy="Move the folder away, or name another --output.")
@@ -137,12 +146,14 @@ def _begin(shots: Sequence[Shot], order: Order, context: GenerationContext) -> N
     elif (old := _complete(read_json(kept))) != record:
         changed = ", ".join(name for name in {**old, **record} if old.get(name) != record.get(name))
         raise StateError(
-            f"{order.output} holds images made with other settings ({changed} differ). Choose another --output; nothing was changed."
+            f"{order.output} holds images made with other settings ({changed} differ). Choose another --output; nothing"
+            " was changed."
         )
 
 
 _FREE = ("offload", "references", "planned", "negative", "distilled")
-"""Settings that decide no pixel: where parts of the model wait, what stands in the shots anyway, and what the base model and the others tell."""
+"""Settings that decide no pixel: where parts of the model wait, what stands in the shots anyway, and what the base
+model and the others tell."""
 
 
 def _complete(kept: Any) -> Any:
@@ -154,7 +165,8 @@ def _complete(kept: Any) -> Any:
 
 
 def usable_sources(folder: Path, reporter: Reporter) -> tuple[Source, ...]:
-    """The real photos of a folder that an image can start from, without a look at poses: any of them may be a shot's first.
+    """The real photos of a folder that an image can start from, without a look at poses: any of them may be a shot's
+    first.
 
     Raises:
         InputError: no such folder, or none in it can be used.
@@ -170,7 +182,8 @@ def usable_sources(folder: Path, reporter: Reporter) -> tuple[Source, ...]:
 
 
 def observed_sources(folder: Path, observer: Observer, catalog: Catalog, reporter: Reporter) -> tuple[Source, ...]:
-    """As `usable_sources`, with what was measured on each face, so that a shot starts from a photo that is near in pose.
+    """As `usable_sources`, with what was measured on each face, so that a shot starts from a photo that is near in
+    pose.
 
     Raises:
         as `usable_sources`.

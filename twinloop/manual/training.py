@@ -32,8 +32,9 @@ from twinloop.store.workspace import Workspace
 def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Toolbox, catalog: Catalog) -> LoRA:
     """Train one LoRA on a folder of photos, approved images that were copied into it included.
 
-    Where ``training.keep_checkpoints`` asks for it, checkpoints are measured as in a run: photos are held out in the same way, and
-    ``<stem>.checkpoints.json`` says what each came to. With ``training.sample_every`` images are drawn on the way, into ``<stem>_samples/``.
+    Where ``training.keep_checkpoints`` asks for it, checkpoints are measured as in a run: photos are held out in the
+    same way, and ``<stem>.checkpoints.json`` says what each came to. With ``training.sample_every`` images are drawn on
+    the way, into ``<stem>_samples/``.
 
     Raises:
         NothingToDo: no photo to train on. StateError: ``output`` is there and was made from something else.
@@ -43,13 +44,19 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
     drawn_into = output.with_name(f"{output.stem}_samples")
     if settings.training.sample_every and photos.folder.resolve() in drawn_into.resolve().parents:
         raise InputError(
-            f"The sample images would lie in {drawn_into}, among the photos to train on. Name an --output outside of {photos.folder}."
+            f"The sample images would lie in {drawn_into}, among the photos to train on. Name an --output outside of"
+            f" {photos.folder}."
         )
     person = learn_person(photos, settings, toolbox.observer) if measured else None
     dataset = merging.first_dataset(
-        photos.selection.photos, toolbox.observer.facets, settings.person_trigger, toolbox.style, steps.merge_limits(settings),
-        frozenset() if person is None else person.held_out, made_in=1,
-    )  # fmt: skip
+        photos.selection.photos,
+        toolbox.observer.facets,
+        settings.person_trigger,
+        toolbox.style,
+        steps.merge_limits(settings),
+        frozenset() if person is None else person.held_out,
+        made_in=1,
+    )
     wanted, beside = toolbox.training(len(dataset.members)), _beside(photos, settings, dataset, toolbox.reporter)
     bench, record = output.with_name(f".measuring_{output.stem}"), output.with_name(f"{output.stem}.checkpoints.json")
     if (measured or settings.training.sample_every) and not output.exists():
@@ -112,7 +119,9 @@ def _order(samples: Sequence[TrainingSample], wanted: TrainingSettings, settings
 
 
 def _begin(bench: Path, work: Path, drawn_into: Path, order: str) -> None:
-    """Go on with what a killed training of the same order left behind; that of another one, its samples too, is cleared away."""
+    """Go on with what a killed training of the same order left behind; that of another one, its samples too, is cleared
+    away.
+    """
     kept = bench / "order.json"
     if kept.exists() and read_json(kept) == order:
         return

@@ -18,7 +18,9 @@ from twinloop.store.catalog import Catalog
 
 
 def learn_person(photos: Photos, settings: Settings, observer: Observer) -> IdentityReference | None:
-    """The identity reference of a folder's real photos, with the rounding of the loop's own record; None where it is not wanted."""
+    """The identity reference of a folder's real photos, with the rounding of the loop's own record; None where it is
+    not wanted.
+    """
     if not settings.validation.identity:
         return None
     seen = [photo.seen for photo in photos.selection.photos]

@@ -16,7 +16,9 @@ class Back(Exception):
 
 @dataclass(frozen=True)
 class Option:
-    """One answer to choose: its value, how it reads, a note (what it costs, what it needs), and a key that picks it at once."""
+    """One answer to choose: its value, how it reads, a note (what it costs, what it needs), and a key that picks it at
+    once.
+    """
 
     value: str
     label: str

@@ -1,4 +1,6 @@
-"""What the menu remembers between two starts: the answers of the last time, and the workflows that were not finished."""
+"""What the menu remembers between two starts: the answers of the last time, and the workflows
+that were not finished.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,10 @@ class Unfinished:
 
 
 class Memory:
-    """Kept in one small file of the working directory. A damaged one is forgotten: it holds nothing that cannot be asked again."""
+    """Kept in one small file of the working directory.
+
+    A damaged one is forgotten: it holds nothing that cannot be asked again.
+    """
 
     def __init__(self, path: Path = PLACE) -> None:
         self._path = path

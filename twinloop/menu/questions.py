@@ -114,7 +114,9 @@ def trigger(session: Session, name: str) -> str:
 
 
 def known_trigger(session: Session, source: str) -> str:
-    """The trigger words that belong to a LoRA file or to a folder of photos: those that it names itself, else what was answered for it."""
+    """The trigger words that belong to a LoRA file or to a folder of photos: those that it names itself, else what was
+    answered for it.
+    """
     named = _trigger_in(Path(source))
     return session.text(
         f"trigger for {source}", "Trigger words:", named or "ohwx person", not_empty, offer_last=not named

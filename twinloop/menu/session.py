@@ -29,8 +29,10 @@ class Stopped(Exception):
 
 
 class Session:
-    """What a workflow works with. The answer of the last time is offered again; a key that ends with the person's name keeps what is
-    said of one person from being offered for another (`questions.about`).
+    """What a workflow works with.
+
+    The answer of the last time is offered again; a key that ends with the person's name keeps what is said of one
+    person from being offered for another (`questions.about`).
 
     Args:
         progress: the answers and commands so far, empty for a new one.
@@ -43,7 +45,9 @@ class Session:
     def text(
         self, key: str, question: str, default: str = "", check: Check | None = None, offer_last: bool = True
     ) -> str:
-        """A line of text, remembered under ``key``; ``offer_last``: the answer of the last time comes before ``default``."""
+        """A line of text, remembered under ``key``; ``offer_last``: the answer of the last time comes before
+        ``default``.
+        """
         offered = self._memory.last(key, default) if offer_last else default
         return self._once(key, lambda: self.director.text(question, offered, check))
 

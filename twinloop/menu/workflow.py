@@ -13,7 +13,8 @@ class Workflow:
     """One entry of the menu.
 
     Attributes:
-        key: stands in the menu's memory. note: what it does, in a few words. commands: the plain commands behind it, for people without a terminal.
+        key: stands in the menu's memory. note: what it does, in a few words. commands: the plain commands behind it,
+            for people without a terminal.
     """
 
     key: str

@@ -14,8 +14,8 @@ from dataclasses import replace
 from twinloop.nano.world.params import Identity, Scene
 
 FRONT_BELOW, THREE_QUARTER_TO, PROFILE_FROM = 20.0, 46.0, 56.0
-"""Degrees of |yaw|: the words of a view. Between three-quarter and profile no word is said: the facet's border lies there (50), and a base model
-that draws a few degrees off would draw the neighbour."""
+"""Degrees of |yaw|: the words of a view. Between three-quarter and profile no word is said: the facet's border lies
+there (50), and a base model that draws a few degrees off would draw the neighbour."""
 
 TRIGGERS = ("ohwx", "sks", "zwx", "vxz", "qwt", "mrk", "jdq", "xyv", "kzt", "bnw", "tok", "lora")
 """Rare words that mean nothing, so that a LoRA can take one over."""
@@ -86,7 +86,9 @@ def mirrored(scene: Scene) -> Scene:
 
 
 def view_words(yaw: float, style: str) -> str:
-    """The words of a head turned by ``yaw`` degrees (> 0 to the image's right); "" between three-quarter and profile."""
+    """The words of a head turned by ``yaw`` degrees (> 0 to the image's right); "" between
+    three-quarter and profile.
+    """
     turned, side = abs(yaw), "right" if yaw > 0 else "left"
     if turned < FRONT_BELOW:
         return "front view, looking at viewer" if style == "tags" else "front view, facing the camera"

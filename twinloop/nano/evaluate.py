@@ -24,7 +24,8 @@ def evaluate(
 
     Args:
         base: model folder. detectors: folder of the nano detectors.
-        renders: fresh pictures to measure the detectors on. images: to generate, half as many again with a LoRA and half as many for comparison; 0 = none.
+        renders: fresh pictures to measure the detectors on. images: to generate, half as many again with a LoRA and
+            half as many for comparison; 0 = none.
         seed: of people, scenes and images; the training pictures are drawn from other streams.
 
     Returns:

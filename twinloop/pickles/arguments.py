@@ -1,7 +1,8 @@
 """What the names on our lists may be called with: the shapes that genuine files hold, and nothing else.
 
-A constructor that is harmless with numbers and texts may call whatever it is given: ``dict(x)`` calls ``x.keys()``, ``str(x)`` runs
-``x.__repr__``. Everything that is not plain data is therefore kept away from every constructor, whatever it is known to do.
+A constructor that is harmless with numbers and texts may call whatever it is given: ``dict(x)`` calls ``x.keys()``,
+``str(x)`` runs ``x.__repr__``. Everything that is not plain data is therefore kept away from every constructor,
+whatever it is known to do.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ _DATA_TAKERS = VALUES | PLAIN | LISTS | {("collections", "Counter")}
 
 
 def fits(target: Global, args: Args, budget: Budget, *, creates: bool) -> bool:
-    """Whether a listed name is given what genuine files give it. ``creates``: an instance is made without running its constructor."""
+    """Whether a listed name is given what genuine files give it.
+
+    ``creates``: an instance is made without running its constructor.
+    """
     pair = target.pair
     shape = _SHAPES.get(pair)
     if shape is not None:
@@ -67,7 +71,9 @@ def makes_bare_instance(target: Global, args: Args) -> bool:
 
 
 def instance_class(target: Global, args: Args) -> Global:
-    """The class of which the call makes an instance; protocols 0 and 1 spell it ``_reconstructor(class, object, None)``."""
+    """The class of which the call makes an instance; protocols 0 and 1 spell it ``_reconstructor(class, object,
+    None)``.
+    """
     if target.pair in RECONSTRUCTORS and args and isinstance(args[0], Global):
         return args[0]
     return target

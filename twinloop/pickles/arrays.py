@@ -1,7 +1,7 @@
 """numpy's types and arrays as a pickle describes them. A description that numpy would take unchecked is checked here.
 
-numpy believes the flags, sizes and offsets of a pickled type: one that hides that its values are objects makes an array of raw pointers
-out of the file's bytes, and makes two readers skip different numbers of bytes.
+numpy believes the flags, sizes and offsets of a pickled type: one that hides that its values are objects makes an array
+of raw pointers out of the file's bytes, and makes two readers skip different numbers of bytes.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ class DTypeShell:
 
     Attributes:
         code: ``f4``, ``V12``... or `RECORD`. order: of the bytes. size: of one value, where the state tells it.
-        subarray, names, fields: as numpy's state has them. flags: None without a state. final: it was described or used.
-        parts: the fields in the order of their names, each with its offset. holds_objects: its arrays are lists of any values. Both are
-            known once it is final.
+        subarray, names, fields: as numpy's state has them. flags: None without a state. final: it was described or
+            used.
+        parts: the fields in the order of their names, each with its offset. holds_objects: its arrays are lists of any
+            values. Both are known once it is final.
     """
 
     code: str
@@ -51,7 +52,8 @@ class DTypeShell:
     parts: list[tuple[DTypeShell, int]] = field(default_factory=list)
 
     def describe(self, state: object) -> None:
-        """Take numpy's state tuple: (version, byte order, subarray, names, fields, size, alignment, flags, perhaps units).
+        """Take numpy's state tuple: (version, byte order, subarray, names, fields, size, alignment, flags, perhaps
+        units).
 
         Raises:
             ModelFileError: it does not fit the code, or itself.
@@ -179,7 +181,9 @@ class DTypeShell:
 
 
 class TextDTypeShell(DTypeShell):
-    """numpy 2's type of texts of any length. Its values lie elsewhere in memory: a file gives a list of them, never their bytes.
+    """numpy 2's type of texts of any length.
+
+    Its values lie elsewhere in memory: a file gives a list of them, never their bytes.
 
     numpy puts it into no structure; one that a file describes would make pointers of the file's bytes.
     """
@@ -203,7 +207,9 @@ def _two_ways() -> ModelFileError:
 
 @dataclass(frozen=True, eq=False)
 class ScalarShell:
-    """A single value of numpy's. It is no number, text or None of Python's: it has a state that can be set, and is not text to pickle.
+    """A single value of numpy's.
+
+    It is no number, text or None of Python's: it has a state that can be set, and is not text to pickle.
 
     Attributes:
         value: the same number or text as Python has it; None for opaque types.
@@ -217,7 +223,8 @@ class ArrayShell:
     """A numpy array whose contents come with ``BUILD``.
 
     Attributes:
-        value: the array; None until it is filled, and for opaque types. objects: what an array of objects holds. dtype: its type.
+        value: the array; None until it is filled, and for opaque types. objects: what an array of objects holds. dtype:
+            its type.
     """
 
     value: AnyArray | None = None

@@ -1,4 +1,6 @@
-"""Where Python's own unpickler stops, too, and where only we do: what lies behind a stop of ours is not known to be harmless."""
+"""Where Python's own unpickler stops, too, and where only we do: what lies behind a stop of ours is not known to be
+harmless.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from typing import BinaryIO
 
 from twinloop.errors import ModelFileError
 
-#: Opcode -> a line behind it that C may take although pickletools does not: C reads numbers in other bases and up to a NUL, and text in
+# : Opcode -> a line behind it that C may take although pickletools does not: C reads numbers in other bases and up to a
+# NUL, and text in
 #: whatever encoding its caller names.
 _LENIENT = {
     **dict.fromkeys((b"I", b"L", b"p", b"g"), re.compile(rb"\s*[+-]?[0-9][0-9a-zA-Z_]*\s*(\0.*)?", re.DOTALL)),
@@ -35,7 +38,8 @@ def breaks_for_all(stream: BinaryIO, start: int) -> bool:
 
 
 def check_number(stream: BinaryIO, start: int) -> None:
-    """Of the number in text at ``start``: C takes a leading zero for base 8, and a digit with a sign or a space for a truth value.
+    """Of the number in text at ``start``: C takes a leading zero for base 8, and a digit with a sign or a space for a
+    truth value.
 
     Raises:
         ModelFileError: it is not spelt as pickle spells numbers.

@@ -1,5 +1,6 @@
-"""What reading one file may cost: opcodes, bytes, seconds. The clock is looked at every few thousand opcodes, and wherever one opcode works
-through many items."""
+"""What reading one file may cost: opcodes, bytes, seconds.
+
+The clock is looked at every few thousand opcodes, and wherever one opcode works through many items."""
 
 from __future__ import annotations
 
@@ -18,8 +19,9 @@ class Limits:
     """What one file may cost.
 
     Attributes:
-        opcodes: of all its pickles; a detector of 46 million parameters needs 10^5. size: bytes of one pickle beside a torch file's
-            storages (200 kB there). memory: bytes of all values made, and of a pickle that holds its arrays itself. seconds: of reading.
+        opcodes: of all its pickles; a detector of 46 million parameters needs 10^5. size: bytes of one pickle beside a
+            torch file's storages (200 kB there). memory: bytes of all values made, and of a pickle that holds its
+            arrays itself. seconds: of reading.
     """
 
     opcodes: int = 5_000_000
@@ -64,7 +66,8 @@ class Budget:
             raise ModelFileError(f"reading takes longer than {self.limits.seconds:g} s; no model file needs that")
 
     def work(self, items: int) -> None:
-        """Items that are looked at once more, although they are there already: a small file may name the same ones again and again.
+        """Items that are looked at once more, although they are there already: a small file may name the same ones
+        again and again.
 
         Raises:
             ModelFileError: too many of them, or too slow.
@@ -88,7 +91,9 @@ class Budget:
             )
 
     def spend_on(self, values: object) -> None:
-        """What copying ``values`` and what lies directly in them costs; called where a constructor copies its arguments."""
+        """What copying ``values`` and what lies directly in them costs; called where a constructor copies its
+        arguments.
+        """
         self.look_at_clock()
         for value in values if isinstance(values, tuple) else (values,):
             if isinstance(value, str | bytes | bytearray):

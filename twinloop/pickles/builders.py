@@ -1,4 +1,7 @@
-"""Our own constructors for the few names that are data: containers, tensors and numpy arrays. Nothing else is ever built."""
+"""Our own constructors for the few names that are data: containers, tensors and numpy arrays.
+
+Nothing else is ever built.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,23 @@ from twinloop.pickles.values import (
 
 #: Storage class or torch dtype -> our dtype name.
 STORAGE_DTYPES = {
-    "HalfStorage": "float16", "FloatStorage": "float32", "DoubleStorage": "float64", "BFloat16Storage": "bfloat16",
-    "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8",
-    "BoolStorage": "bool", "UntypedStorage": "uint8", "ComplexFloatStorage": "complex64", "ComplexDoubleStorage": "complex128",
-    "QInt8Storage": "int8", "QUInt8Storage": "uint8", "QInt32Storage": "int32",
-}  # fmt: skip
+    "HalfStorage": "float16",
+    "FloatStorage": "float32",
+    "DoubleStorage": "float64",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64",
+    "IntStorage": "int32",
+    "ShortStorage": "int16",
+    "CharStorage": "int8",
+    "ByteStorage": "uint8",
+    "BoolStorage": "bool",
+    "UntypedStorage": "uint8",
+    "ComplexFloatStorage": "complex64",
+    "ComplexDoubleStorage": "complex128",
+    "QInt8Storage": "int8",
+    "QUInt8Storage": "uint8",
+    "QInt32Storage": "int32",
+}
 #: Types that came after the typed storages: the tensor names them itself.
 _NEW_DTYPES = FLOAT8 | {"uint16", "uint32", "uint64", COMPLEX32}
 _MAX_KEY_DEPTH = 4
@@ -46,11 +61,12 @@ _REBUILDERS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_
 
 
 def as_key(value: object, budget: Budget) -> Hashable:
-    """``value`` if it may be a dictionary key or set member: hashing hostile deep tuples would overrun the C stack, and large ones or numbers
-    that are made to collide would take hours.
+    """``value`` if it may be a dictionary key or set member: hashing hostile deep tuples would overrun the C stack, and
+    large ones or numbers that are made to collide would take hours.
 
     Raises:
-        BrokenPickle: Python cannot hash it either. ModelFileError: another value that is no key in a model file, or too many.
+        BrokenPickle: Python cannot hash it either. ModelFileError: another value that is no key in a model file, or too
+            many.
     """
     if isinstance(value, ScalarShell):  # equal to the same value of Python's, names of attributes among them
         return value if value.value is None else as_key(value.value, budget)
@@ -183,7 +199,9 @@ def _tensor(name: str, args: tuple[object, ...], read_storage: Callable[[Storage
 
 
 def _are_flags(more: list[object]) -> bool:
-    """What follows the shape of a tensor: whether it learns, its hooks, in version 3 its type, and facts that torch keeps of it."""
+    """What follows the shape of a tensor: whether it learns, its hooks, in version 3 its type, and facts that torch
+    keeps of it.
+    """
     return all(item is None or isinstance(item, bool | int | dict | Global) for item in more)
 
 

@@ -13,8 +13,9 @@ _NODE = 64
 
 
 def is_data(value: object, budget: Budget, more: tuple[type, ...] = ()) -> bool:
-    """Whether ``value`` is numbers, texts and containers of them all the way down; ``more``: further types that are taken for data
-    (of arrays of objects, masked ones too, what they hold is looked at; a value such as a path was made of data, and has no state).
+    """Whether ``value`` is numbers, texts and containers of them all the way down; ``more``: further types that are
+    taken for data (of arrays of objects, masked ones too, what they hold is looked at; a value such as a path was made
+    of data, and has no state).
 
     Raises:
         ModelFileError: looking costs more than what is left of the budget.
@@ -42,7 +43,8 @@ def is_data(value: object, budget: Budget, more: tuple[type, ...] = ()) -> bool:
 
 
 def check_objects(array: ArrayShell, budget: Budget) -> None:
-    """Whether an array of structures holds objects only where its type has them: numpy makes texts and numbers of everything else.
+    """Whether an array of structures holds objects only where its type has them: numpy makes texts and numbers of
+    everything else.
 
     Raises:
         ModelFileError: it does not.

@@ -1,7 +1,8 @@
-"""Files that are one thing to one reader and a pickle to another: the same bytes read as a plain pickle, from the first one on.
+"""Files that are one thing to one reader and a pickle to another: the same bytes read as a plain pickle, from the first
+one on.
 
-Where the reading stops tells the rest: bytes at which Python's unpickler stops as well are no pickle, and hide nothing. What only we do
-not follow may hide anything.
+Where the reading stops tells the rest: bytes at which Python's unpickler stops as well are no pickle, and hide nothing.
+What only we do not follow may hide anything.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class Disguise:
     """What ``pickle.load`` would do with bytes that are something else.
 
     Attributes:
-        refused: what would act. names: other names that it would use. followed: nothing that it would do was left unread.
+        refused: what would act. names: other names that it would use. followed: nothing that it would do was left
+            unread.
         whole: it is a pickle to its stop, behind which whoever loads twice goes on.
     """
 
@@ -65,7 +67,10 @@ class Disguise:
 
 
 def acts_as_pickle(stream: BinaryIO, like: Reader, beside: Beside = Beside()) -> Disguise:  # noqa: B008 - frozen
-    """What ``pickle.load`` would do with the bytes from here on; where it raises at once, nothing. ``beside``: what it may hold."""
+    """What ``pickle.load`` would do with the bytes from here on; where it raises at once, nothing.
+
+    ``beside``: what it may hold.
+    """
     here = stream.tell()
     capped = _Capped(stream, stream.seek(0, io.SEEK_END))
     stream.seek(here)

@@ -26,9 +26,9 @@ from twinloop.pickles.weights import Weights, weights_of
 class Safety(StrEnum):
     """What is said of a file, mildest first.
 
-    SAFE: nothing but data and known classes. UNKNOWN: it names classes that are on no list; loading it elsewhere runs their authors' code.
-    NOT_A_MODEL: something else under a model's name. MALFORMED: damaged, cut short, or made to look different to different readers.
-    DANGEROUS: loading it would act.
+    SAFE: nothing but data and known classes. UNKNOWN: it names classes that are on no list; loading it elsewhere runs
+    their authors' code. NOT_A_MODEL: something else under a model's name. MALFORMED: damaged, cut short, or made to
+    look different to different readers. DANGEROUS: loading it would act.
     """
 
     SAFE = "safe"
@@ -59,8 +59,8 @@ class Inspection:
     """What is known of one file.
 
     Attributes:
-        names: every global it asks for, sorted. weights: None where there is nothing to convert. failure: why they cannot be told, although
-            loading the file is another matter.
+        names: every global it asks for, sorted. weights: None where there is nothing to convert. failure: why they
+            cannot be told, although loading the file is another matter.
     """
 
     kind: Kind
@@ -120,7 +120,9 @@ _TAR_HEAD = 512
 
 
 def _disguised(blob: Blob, reader: Reader) -> tuple[Finding, ...]:
-    """What the file would do where somebody's ``pickle.load`` takes it for a pickle, as ``torch.load`` does at first."""
+    """What the file would do where somebody's ``pickle.load`` takes it for a pickle, as
+    ``torch.load`` does at first.
+    """
     with blob.open() as stream:
         found = acts_as_pickle(stream, reader)
     text = "can be read as a pickle, too, further than was followed; no model file can"

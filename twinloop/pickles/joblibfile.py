@@ -29,7 +29,9 @@ _OPENERS: dict[bytes, Callable[[], Any]] = {
 
 
 def is_compressed(head: bytes) -> bool:
-    """Whether a file begins as one of the compressions that joblib (and plain gzip) use; zlib only with a valid header."""
+    """Whether a file begins as one of the compressions that joblib (and plain gzip) use; zlib
+    only with a valid header.
+    """
     if head[:1] == b"\x78":
         return len(head) > 1 and int.from_bytes(head[:2], "big") % 31 == 0
     return any(head.startswith(magic) for magic in _OPENERS)
@@ -72,7 +74,10 @@ def _unpacked(unpacker: Any, stream: BinaryIO) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class Inline:
-    """Takes arrays out of the stream, behind the records that describe them. ``nested`` reads the pickle that an array of objects is."""
+    """Takes arrays out of the stream, behind the records that describe them.
+
+    ``nested`` reads the pickle that an array of objects is.
+    """
 
     nested: Callable[[BinaryIO], object]
 
@@ -117,7 +122,9 @@ class Inline:
         return ArrayShell(shaped(data, described.dtype(), sizes, about.get("order") == "F"))
 
     def objects(self, stream: BinaryIO) -> ArrayShell:
-        """An array of objects: a pickle of its own. joblib turns and shapes whatever comes out of it, so that it must be an array."""
+        """An array of objects: a pickle of its own. joblib turns and shapes whatever comes out of it, so that it must
+        be an array.
+        """
         found = self.nested(stream)
         if not isinstance(found, ArrayShell):
             raise ModelFileError("what follows the record of an array is none; the file is damaged or made to do harm")

@@ -53,7 +53,8 @@ _HTML = (b"<!doctype", b"<html", b"<head", b"<?xml")
 
 
 def kind_of(blob: Blob) -> tuple[Kind, str]:
-    """The kind, and for `Kind.OTHER` what it is instead; anything unrecognised may still be a pickle (old ones have no mark).
+    """The kind, and for `Kind.OTHER` what it is instead; anything unrecognised may still be a pickle (old ones have no
+    mark).
 
     Raises:
         ModelFileError: the file cannot be read.

@@ -1,7 +1,7 @@
 """The exact names that model files are known to hold: classes of torch, of the YOLO packages, and torch's types.
 
-A name that is not here is not therefore bad; it is *unknown*, and an inspector says so. Pairs, never prefixes: a file may name any
-module under ``torch.nn.`` that it likes.
+A name that is not here is not therefore bad; it is *unknown*, and an inspector says so. Pairs, never prefixes: a file
+may name any module under ``torch.nn.`` that it likes.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _LAYERS: Mapping[str, str] = {
-    "activation": "CELU ELU GELU GLU Hardshrink Hardsigmoid Hardswish Hardtanh LeakyReLU LogSigmoid LogSoftmax Mish MultiheadAttention "
-    "PReLU RReLU ReLU ReLU6 SELU SiLU Sigmoid Softmax Softmax2d Softmin Softplus Softshrink Softsign Tanh Tanhshrink Threshold",
+    "activation": (
+        "CELU ELU GELU GLU Hardshrink Hardsigmoid Hardswish Hardtanh LeakyReLU LogSigmoid LogSoftmax Mish"
+        " MultiheadAttention PReLU RReLU ReLU ReLU6 SELU SiLU Sigmoid Softmax Softmax2d Softmin Softplus Softshrink"
+        " Softsign Tanh Tanhshrink Threshold"
+    ),
     "adaptive": "AdaptiveLogSoftmaxWithLoss",
     "batchnorm": "BatchNorm1d BatchNorm2d BatchNorm3d SyncBatchNorm",
     "channelshuffle": "ChannelShuffle",
@@ -22,16 +25,24 @@ _LAYERS: Mapping[str, str] = {
     "fold": "Fold Unfold",
     "instancenorm": "InstanceNorm1d InstanceNorm2d InstanceNorm3d",
     "linear": "Bilinear Identity Linear NonDynamicallyQuantizableLinear",
-    "loss": "BCELoss BCEWithLogitsLoss CTCLoss CosineEmbeddingLoss CrossEntropyLoss GaussianNLLLoss HingeEmbeddingLoss HuberLoss KLDivLoss "
-    "L1Loss MSELoss MarginRankingLoss MultiLabelMarginLoss MultiLabelSoftMarginLoss MultiMarginLoss NLLLoss NLLLoss2d PoissonNLLLoss "
-    "SmoothL1Loss SoftMarginLoss TripletMarginLoss",
+    "loss": (
+        "BCELoss BCEWithLogitsLoss CTCLoss CosineEmbeddingLoss CrossEntropyLoss GaussianNLLLoss HingeEmbeddingLoss"
+        " HuberLoss KLDivLoss L1Loss MSELoss MarginRankingLoss MultiLabelMarginLoss MultiLabelSoftMarginLoss"
+        " MultiMarginLoss NLLLoss NLLLoss2d PoissonNLLLoss SmoothL1Loss SoftMarginLoss TripletMarginLoss"
+    ),
     "module": "Module",
     "normalization": "CrossMapLRN2d GroupNorm LayerNorm LocalResponseNorm RMSNorm",
-    "padding": "CircularPad1d CircularPad2d CircularPad3d ConstantPad1d ConstantPad2d ConstantPad3d ReflectionPad1d ReflectionPad2d ReflectionPad3d ReplicationPad1d "
-    "ReplicationPad2d ReplicationPad3d ZeroPad1d ZeroPad2d ZeroPad3d",
+    "padding": (
+        "CircularPad1d CircularPad2d CircularPad3d ConstantPad1d ConstantPad2d ConstantPad3d ReflectionPad1d"
+        " ReflectionPad2d ReflectionPad3d ReplicationPad1d ReplicationPad2d ReplicationPad3d ZeroPad1d ZeroPad2d"
+        " ZeroPad3d"
+    ),
     "pixelshuffle": "PixelShuffle PixelUnshuffle",
-    "pooling": "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d AvgPool1d "
-    "AvgPool2d AvgPool3d FractionalMaxPool2d FractionalMaxPool3d LPPool1d LPPool2d LPPool3d MaxPool1d MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d",
+    "pooling": (
+        "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d"
+        " AvgPool1d AvgPool2d AvgPool3d FractionalMaxPool2d FractionalMaxPool3d LPPool1d LPPool2d LPPool3d MaxPool1d"
+        " MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d"
+    ),
     "rnn": "GRU GRUCell LSTM LSTMCell RNN RNNCell",
     "sparse": "Embedding EmbeddingBag",
     "transformer": "Transformer TransformerDecoder TransformerDecoderLayer TransformerEncoder TransformerEncoderLayer",
@@ -40,49 +51,63 @@ _LAYERS: Mapping[str, str] = {
 
 _STORAGES = "Half Float Double BFloat16 Long Int Short Char Byte Bool ComplexFloat ComplexDouble"
 _DTYPES = (
-    "float16 half bfloat16 float32 float float64 double int8 uint8 int16 short uint16 int32 int uint32 int64 long uint64 bool "
-    "qint8 quint8 qint32 complex32 complex64 complex128 float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu"
+    "float16 half bfloat16 float32 float float64 double int8 uint8 int16 short uint16 int32 int uint32 int64 long"
+    " uint64 bool qint8 quint8 qint32 complex32 complex64 complex128 float8_e4m3fn float8_e5m2 float8_e4m3fnuz"
+    " float8_e5m2fnuz float8_e8m0fnu"
 )
 _QUANTIZERS = (
     "per_tensor_affine per_tensor_symmetric per_channel_affine per_channel_symmetric per_channel_affine_float_qparams"
 )
 _NUMPY_TYPES = (
-    "bool bool_ int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64 complex64 complex128 str_ bytes_ longlong ulonglong "
-    "intc uintc longdouble clongdouble object_ void datetime64 timedelta64 generic number integer signedinteger unsignedinteger inexact floating "
-    "complexfloating flexible character"
+    "bool bool_ int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64 complex64 complex128 str_"
+    " bytes_ longlong ulonglong intc uintc longdouble clongdouble object_ void datetime64 timedelta64 generic number"
+    " integer signedinteger unsignedinteger inexact floating complexfloating flexible character"
 )
 _NUMPY_DTYPES = (
-    "Bool Byte Bytes CLongDouble Complex128 Complex64 DateTime64 Float16 Float32 Float64 Int16 Int32 Int64 Int8 Int Long LongDouble LongLong "
-    "Object Short Str String TimeDelta64 UByte UInt16 UInt32 UInt64 UInt8 UInt ULong ULongLong UShort Void"
+    "Bool Byte Bytes CLongDouble Complex128 Complex64 DateTime64 Float16 Float32 Float64 Int16 Int32 Int64 Int8 Int"
+    " Long LongDouble LongLong Object Short Str String TimeDelta64 UByte UInt16 UInt32 UInt64 UInt8 UInt ULong"
+    " ULongLong UShort Void"
 )
-_ACTIVATIONS = "relu relu6 gelu silu mish elu celu selu glu leaky_relu sigmoid tanh softmax log_softmax softsign tanhshrink hardtanh hardsigmoid hardswish"
+_ACTIVATIONS = (
+    "relu relu6 gelu silu mish elu celu selu glu leaky_relu sigmoid tanh softmax log_softmax softsign tanhshrink"
+    " hardtanh hardsigmoid hardswish"
+)
 """Functions that layers of torch keep as what they were told to use; they calculate, and no opcode may call them."""
 
 _YOLOV5_BLOCKS = (
-    "Conv DWConv DWConvTranspose2d TransformerLayer TransformerBlock Bottleneck BottleneckCSP CrossConv C3 C3x C3TR C3SPP C3Ghost SPP SPPF "
-    "Focus GhostConv GhostBottleneck Contract Expand Concat Proto Classify AutoShape NMS StemBlock ShuffleV2Block BlazeBlock "
-    "DoubleBlazeBlock conv_bn_relu DWConvblock ADD SEBlock Shuffle_Block"
+    "Conv DWConv DWConvTranspose2d TransformerLayer TransformerBlock Bottleneck BottleneckCSP CrossConv C3 C3x C3TR"
+    " C3SPP C3Ghost SPP SPPF Focus GhostConv GhostBottleneck Contract Expand Concat Proto Classify AutoShape NMS"
+    " StemBlock ShuffleV2Block BlazeBlock DoubleBlazeBlock conv_bn_relu DWConvblock ADD SEBlock Shuffle_Block"
 )
 
 _ULTRALYTICS: Mapping[str, str] = {
-    "conv": "Conv Conv2 LightConv DWConv DWConvTranspose2d ConvTranspose Focus GhostConv RepConv ChannelAttention SpatialAttention CBAM "
-    "Concat Index",
-    "block": "DFL Proto HGStem HGBlock SPP SPPF C1 C2 C2f C3 C3x RepC3 C3TR C3Ghost GhostBottleneck Bottleneck BottleneckCSP ResNetBlock "
-    "ResNetLayer MaxSigmoidAttnBlock C2fAttn ImagePoolingAttn ContrastiveHead BNContrastiveHead RepBottleneck RepCSP RepNCSPELAN4 ELAN1 "
-    "AConv ADown SPPELAN CBLinear CBFuse C3f C3k2 C3k RepVGGDW CIB C2fCIB Attention PSABlock PSA C2PSA C2fPSA SCDown TorchVision AAttn "
-    "ABlock A2C2f Residual SwiGLUFFN SAVPE Proto26 RealNVP",
-    "head": "Detect Segment OBB Pose Classify WorldDetect LRPCHead YOLOEDetect YOLOESegment RTDETRDecoder v10Detect Segment26 Pose26 OBB26 "
-    "YOLOESegment26",
-    "transformer": "TransformerEncoderLayer AIFI TransformerLayer TransformerBlock MLPBlock MLP LayerNorm2d MSDeformAttn "
-    "DeformableTransformerDecoderLayer DeformableTransformerDecoder",
+    "conv": (
+        "Conv Conv2 LightConv DWConv DWConvTranspose2d ConvTranspose Focus GhostConv RepConv ChannelAttention"
+        " SpatialAttention CBAM Concat Index"
+    ),
+    "block": (
+        "DFL Proto HGStem HGBlock SPP SPPF C1 C2 C2f C3 C3x RepC3 C3TR C3Ghost GhostBottleneck Bottleneck BottleneckCSP"
+        " ResNetBlock ResNetLayer MaxSigmoidAttnBlock C2fAttn ImagePoolingAttn ContrastiveHead BNContrastiveHead"
+        " RepBottleneck RepCSP RepNCSPELAN4 ELAN1 AConv ADown SPPELAN CBLinear CBFuse C3f C3k2 C3k RepVGGDW CIB C2fCIB"
+        " Attention PSABlock PSA C2PSA C2fPSA SCDown TorchVision AAttn ABlock A2C2f Residual SwiGLUFFN SAVPE Proto26"
+        " RealNVP"
+    ),
+    "head": (
+        "Detect Segment OBB Pose Classify WorldDetect LRPCHead YOLOEDetect YOLOESegment RTDETRDecoder v10Detect"
+        " Segment26 Pose26 OBB26 YOLOESegment26"
+    ),
+    "transformer": (
+        "TransformerEncoderLayer AIFI TransformerLayer TransformerBlock MLPBlock MLP LayerNorm2d MSDeformAttn "
+        "DeformableTransformerDecoderLayer DeformableTransformerDecoder"
+    ),
 }
 _ULTRALYTICS_TASKS = (
-    "BaseModel DetectionModel OBBModel SegmentationModel PoseModel ClassificationModel RTDETRDetectionModel WorldModel YOLOEModel "
-    "YOLOESegModel Ensemble"
+    "BaseModel DetectionModel OBBModel SegmentationModel PoseModel ClassificationModel RTDETRDetectionModel WorldModel"
+    " YOLOEModel YOLOESegModel Ensemble"
 )
 _ULTRALYTICS_LOSSES = (
-    "v8DetectionLoss v8SegmentationLoss v8PoseLoss v8ClassificationLoss v8OBBLoss E2EDetectLoss BboxLoss RotatedBboxLoss KeypointLoss "
-    "VarifocalLoss FocalLoss DFLoss"
+    "v8DetectionLoss v8SegmentationLoss v8PoseLoss v8ClassificationLoss v8OBBLoss E2EDetectLoss BboxLoss"
+    " RotatedBboxLoss KeypointLoss VarifocalLoss FocalLoss DFLoss"
 )
 
 
@@ -142,4 +167,5 @@ KNOWN: frozenset[tuple[str, str]] = frozenset(
     | _pairs("models.yolo", "Model DetectionModel BaseModel SegmentationModel ClassificationModel Detect Segment")
     | _pairs("models.experimental", "CrossConv Sum MixConv2d Ensemble C3 GhostConv GhostBottleneck")
 )
-"""``(module, name)`` pairs whose meaning is known; `Policy.knows` adds those for which there is a constructor or a record."""
+"""``(module, name)`` pairs whose meaning is known; `Policy.knows` adds those for which there is a constructor or a
+record."""

@@ -41,9 +41,9 @@ class Beside:
 
     Attributes:
         persistent: turns a persistent id into a value (torch storages). read_storage: the numbers of a storage.
-        nested: reads a torch file that lies in the pickle as bytes. inline: takes the raw bytes that follow an object in the stream
-            (joblib's arrays), not before the end of the frame of opcodes that is told; gives the value that stands for it, or None when
-            nothing follows.
+        nested: reads a torch file that lies in the pickle as bytes. inline: takes the raw bytes that follow an object
+            in the stream (joblib's arrays), not before the end of the frame of opcodes that is told; gives the value
+            that stands for it, or None when nothing follows.
     """
 
     persistent: Callable[[object], object] | None = None
@@ -67,8 +67,8 @@ class Machine:
         source: how messages call the file. place: the part of it that is being read. tolerant: note refusals and go on.
         frame_end: byte behind the frame of opcodes that is being read.
         names, refused: what was met, appended as it is met, so that it outlives an error.
-        fixed: dictionaries that describe a numpy type and must not change any more. loaded: tuples that hold, however deep, a name which
-            must not be handed on, and that name. Both by id, and kept so that nothing else gets it.
+        fixed: dictionaries that describe a numpy type and must not change any more. loaded: tuples that hold, however
+            deep, a name which must not be handed on, and that name. Both by id, and kept so that nothing else gets it.
     """
 
     source: str
@@ -115,8 +115,9 @@ class Machine:
     def refuse(self, target: str, reason: str) -> None:
         if not self.tolerant:
             raise UnsafeModelFile(
-                f"{self.source}: this file would {reason} {printable(target)} (byte {self.offset} of {printable(self.place) or 'its pickle'}). It was not "
-                "loaded and nothing was run. Delete it, and get the model from its author as .safetensors or .onnx."
+                f"{self.source}: this file would {reason} {printable(target)} (byte {self.offset} of"
+                f" {printable(self.place) or 'its pickle'}). It was not loaded and nothing was run. Delete it, and get"
+                " the model from its author as .safetensors or .onnx."
             )
         self.refused.append(Refusal(target, self.offset, reason, self.place))
 
@@ -155,7 +156,10 @@ class Machine:
             self.record(target, args, kwargs or {}, creates)
 
     def hands_on(self, target: Global, args: tuple[object, ...]) -> bool:
-        """Whether the arguments hold what must not be handed on. Of which class an array was, numpy may be told: it runs no constructor."""
+        """Whether the arguments hold what must not be handed on.
+
+        Of which class an array was, numpy may be told: it runs no constructor.
+        """
         if id(args) not in self.loaded:
             return False
         return target.name != "_reconstruct" or self.loaded[id(args)][1].pair != MEMMAP
@@ -201,7 +205,9 @@ class Machine:
             raise ModelFileError(str(error)) from error
 
     def attribute(self, target: Global, args: tuple[object, ...]) -> None:
-        """``getattr(record, "forward_fuse")`` becomes a record, which is not called here and is data to no constructor; any other use is refused."""
+        """``getattr(record, "forward_fuse")`` becomes a record, which is not called here and is data to no constructor;
+        any other use is refused.
+        """
         match args:
             case (Inert(cls=cls), str(name)) if self.policy.lends_method(cls.module, cls.name, name):
                 pass
@@ -240,7 +246,9 @@ class Machine:
             raise stop("the pickle sets the state of a value that has none", target, acts=_is_state(state))
 
     def copied(self, before: object, state: object) -> object:
-        """What an instance keeps of a state: dictionaries are copied, so that what is put into them later does not count; a second one adds."""
+        """What an instance keeps of a state: dictionaries are copied, so that what is put into them later does not
+        count; a second one adds.
+        """
         if isinstance(state, tuple):
             return tuple(self.copied(None, part) if isinstance(part, dict) else part for part in state)
         if not isinstance(state, dict):
@@ -263,7 +271,10 @@ class Machine:
         return self.loaded[id(item)][1] if id(item) in self.loaded else None
 
     def bind(self, items: Iterable[object]) -> tuple[object, ...]:
-        """Items as a tuple. Arguments are tuples, too: what must not be handed on is looked for where the tuple goes."""
+        """Items as a tuple.
+
+        Arguments are tuples, too: what must not be handed on is looked for where the tuple goes.
+        """
         made = tuple(items)
         acts = next((acts for item in made if (acts := self.acting(item)) is not None), None)
         if acts is not None:
@@ -309,14 +320,16 @@ def _is_memmap(value: object) -> bool:
 def stop(text: str, *values: object, acts: bool = True) -> ModelFileError:
     """An opcode that does not fit what it is given.
 
-    Values that are exactly what Python holds at this place stop its unpickler as well, unless the opcode has nothing to do (``acts``): to
-    append no items, or to set no state, is passed over.
+    Values that are exactly what Python holds at this place stop its unpickler as well, unless the opcode has nothing to
+    do (``acts``): to append no items, or to set no state, is passed over.
     """
     return BrokenPickle(text) if acts and all(_is_exact(value) for value in values) else ModelFileError(text)
 
 
 def _is_exact(value: object) -> bool:
-    """Whether Python holds the same here: a value with neither state, items nor memory, or joblib's record, which is as plain."""
+    """Whether Python holds the same here: a value with neither state, items nor memory, or joblib's record, which is as
+    plain.
+    """
     exact = isinstance(value, str | bytes | int | float | complex | tuple | frozenset)
     return value is None or exact or (isinstance(value, Inert) and value.cls.pair == ARRAY_RECORD)
 

@@ -23,7 +23,10 @@ from twinloop.pickles.torchzip import read_torch_zip
 
 @dataclass(frozen=True)
 class TorchFile:
-    """A model file that was read without running it. Tensors are `TensorRef`, numpy arrays `ArrayShell`, foreign classes `Inert`."""
+    """A model file that was read without running it.
+
+    Tensors are `TensorRef`, numpy arrays `ArrayShell`, foreign classes `Inert`.
+    """
 
     path: Path
     loaded: Loaded
@@ -55,7 +58,8 @@ def read_value(blob: Blob, kind: Kind, reader: Reader) -> object:
     """The value in a file of this kind; None for safetensors, which hold no pickle.
 
     Raises:
-        UnsafeModelFile: it would run code, and the reader is not tolerant. ModelFileError: damaged, dishonest, or over the limits.
+        UnsafeModelFile: it would run code, and the reader is not tolerant. ModelFileError: damaged, dishonest, or over
+            the limits.
     """
     match kind:
         case Kind.TORCH_ZIP:
@@ -116,7 +120,8 @@ def _note_disguise(data: bytes, reader: Reader, beside: Beside = Beside(), start
     """Note what a plain ``pickle.load`` of the same bytes would do.
 
     Args:
-        beside: what a pickle of this kind may hold. starts: where somebody may begin to load; from each, loading goes on as long as it can.
+        beside: what a pickle of this kind may hold. starts: where somebody may begin to load; from each, loading goes
+            on as long as it can.
 
     Raises:
         ModelFileError: it does what is not followed here.

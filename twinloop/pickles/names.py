@@ -88,12 +88,17 @@ LITERAL: Pair = ("typing", "Literal")
 TYPE_FORMS: frozenset[Pair] = frozenset(
     {
         LITERAL,
-        *(("typing", name) for name in (
-            "Callable", "ClassVar", "Counter", "DefaultDict", "Deque", "Dict", "FrozenSet", "Iterable", "Iterator", "List", "Mapping",
-            "MutableMapping", "Optional", "OrderedDict", "Sequence", "Set", "Tuple", "Type", "Union",
-        )),
+        *(
+            ("typing", name)
+            for name in (
+                *(
+                    "Callable ClassVar Counter DefaultDict Deque Dict FrozenSet Iterable Iterator List Mapping "
+                    "MutableMapping Optional OrderedDict Sequence Set Tuple Type Union"
+                ).split(),
+            )
+        ),
     }
-)  # fmt: skip
+)
 GETITEM: frozenset[Pair] = frozenset((module, "getitem") for module in ("_operator", "operator"))
 GENERIC_ALIAS: Pair = ("types", "GenericAlias")
 PARTIAL: Pair = ("functools", "partial")
@@ -120,16 +125,30 @@ SEED_SEQUENCE: Pair = ("numpy.random.bit_generator", "SeedSequence")
 SEED_MAKER: Pair = ("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence")
 QUANTIZED_TENSOR: Pair = ("torch._utils", "_rebuild_qtensor")
 META_TENSOR: Pair = ("torch._utils", "_rebuild_meta_tensor_no_storage")
-#: Names that are called, or that lie in packages which act, and make values that nobody checks: records, and never called safe.
+# : Names that are called, or that lie in packages which act, and make values that nobody checks: records, and never
+# called safe.
 MAKERS: frozenset[Pair] = frozenset(
     {
-        *(("torch._utils", f"_rebuild_{name}") for name in ("sparse_tensor", "sparse_csr_tensor", "nested_tensor", "wrapper_subclass",
-          "device_tensor_from_numpy", "device_tensor_from_cpu_tensor")),
+        *(
+            ("torch._utils", f"_rebuild_{name}")
+            for name in (
+                "sparse_tensor",
+                "sparse_csr_tensor",
+                "nested_tensor",
+                "wrapper_subclass",
+                "device_tensor_from_numpy",
+                "device_tensor_from_cpu_tensor",
+            )
+        ),
         *(("torch.utils.data.dataset", name) for name in ("Dataset", "TensorDataset", "ConcatDataset", "Subset")),
-        ("torch.cuda.amp.grad_scaler", "GradScaler"), ("torch.utils.hooks", "RemovableHandle"),
-        ("pytz", "_p"), ("pytz", "_UTC"), ("dateutil.tz.tz", "tzfile"), ("dateutil.tz.tz", "tzutc"),
+        ("torch.cuda.amp.grad_scaler", "GradScaler"),
+        ("torch.utils.hooks", "RemovableHandle"),
+        ("pytz", "_p"),
+        ("pytz", "_UTC"),
+        ("dateutil.tz.tz", "tzfile"),
+        ("dateutil.tz.tz", "tzutc"),
     }
-)  # fmt: skip
+)
 PARAMETERS: frozenset[Pair] = frozenset({("torch.nn.parameter", "Parameter"), ("torch.nn.parameter", "Buffer")})
 NESTED: Pair = ("torch.storage", "_load_from_bytes")
 ARRAY_RECORD: Pair = ("joblib.numpy_pickle", "NumpyArrayWrapper")
@@ -138,23 +157,64 @@ ARRAY_RECORD: Pair = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 #: Known names of the standard library and others that become records.
 RECORDS: frozenset[Pair] = frozenset(
     {
-        *VALUES, *NAMESPACES, *DICTIONARIES, *LISTS, *RECONSTRUCTORS, *PLAIN, QUANTIZED_TENSOR, META_TENSOR, *BIT_GENERATORS, *GENERATOR_MAKERS,
-        BIT_GENERATOR_MAKER, SEED_SEQUENCE, SEED_MAKER, *WRAPPERS, *SINGLE_VALUES, *TYPE_OF, LOGGER, NUMBERS, NUMBERS_MAKER, MASKED_CONSTANT, MEMMAP,
-        *TYPE_FORMS, *GETITEM, GENERIC_ALIAS, PARTIAL,
+        *VALUES,
+        *NAMESPACES,
+        *DICTIONARIES,
+        *LISTS,
+        *RECONSTRUCTORS,
+        *PLAIN,
+        QUANTIZED_TENSOR,
+        META_TENSOR,
+        *BIT_GENERATORS,
+        *GENERATOR_MAKERS,
+        BIT_GENERATOR_MAKER,
+        SEED_SEQUENCE,
+        SEED_MAKER,
+        *WRAPPERS,
+        *SINGLE_VALUES,
+        *TYPE_OF,
+        LOGGER,
+        NUMBERS,
+        NUMBERS_MAKER,
+        MASKED_CONSTANT,
+        MEMMAP,
+        *TYPE_FORMS,
+        *GETITEM,
+        GENERIC_ALIAS,
+        PARTIAL,
     }
-)  # fmt: skip
+)
 
 MAKING_FUNCTIONS = frozenset(pair for pair in MAKERS if pair[1].startswith("_"))
 #: Functions: they may be called as `arguments` says, and never be handed on, where something else could call them.
 FUNCTIONS: frozenset[Pair] = frozenset(
     {
-        NESTED, *MAKING_FUNCTIONS, SEED_MAKER, TEXT_DTYPE, PATTERN, ZONE_MAKER, LOGGER, NUMBERS_MAKER, MEMMAP, *TYPE_OF, *GETITEM, ("_codecs", "encode"), ("numpy.ma.core", "_mareconstruct"), ("torch.serialization", "_get_layout"),
-        ("torch._tensor", "_rebuild_from_type_v2"), *((module, "getattr") for module in BUILTINS), QUANTIZED_TENSOR, META_TENSOR, *RECONSTRUCTORS,
-        *GENERATOR_MAKERS, *((f"{core}.multiarray", name) for core in CORES for name in ("_reconstruct", "scalar")),
+        NESTED,
+        *MAKING_FUNCTIONS,
+        SEED_MAKER,
+        TEXT_DTYPE,
+        PATTERN,
+        ZONE_MAKER,
+        LOGGER,
+        NUMBERS_MAKER,
+        MEMMAP,
+        *TYPE_OF,
+        *GETITEM,
+        ("_codecs", "encode"),
+        ("numpy.ma.core", "_mareconstruct"),
+        ("torch.serialization", "_get_layout"),
+        ("torch._tensor", "_rebuild_from_type_v2"),
+        *((module, "getattr") for module in BUILTINS),
+        QUANTIZED_TENSOR,
+        META_TENSOR,
+        *RECONSTRUCTORS,
+        *GENERATOR_MAKERS,
+        *((f"{core}.multiarray", name) for core in CORES for name in ("_reconstruct", "scalar")),
         *((f"{core}.numeric", "_frombuffer") for core in CORES),
     }
-)  # fmt: skip
-#: Packages of known models: their classes evaluate, fetch and write when they are called. Genuine files make instances only.
+)
+# : Packages of known models: their classes evaluate, fetch and write when they are called. Genuine files make instances
+# only.
 MODEL_PACKAGES = frozenset({"models", "ultralytics", "torchvision", "joblib"})
 #: Those whose older files point at a method of one of their own objects.
 LENDERS = frozenset({"models", "ultralytics"})
@@ -162,41 +222,73 @@ LENDERS = frozenset({"models", "ultralytics"})
 #: What pandas writes into its pickles; no other name of it is a record.
 PANDAS: frozenset[Pair] = frozenset(
     {
-        ("pandas.core.frame", "DataFrame"), ("pandas.core.series", "Series"), ("pandas._libs.internals", "_unpickle_block"),
+        ("pandas.core.frame", "DataFrame"),
+        ("pandas.core.series", "Series"),
+        ("pandas._libs.internals", "_unpickle_block"),
         *(("pandas.core.internals.managers", name) for name in ("BlockManager", "SingleBlockManager")),
-        ("pandas.core.indexes.base", "_new_Index"), ("pandas.core.indexes.base", "Index"), ("pandas.core.indexes.range", "RangeIndex"),
+        ("pandas.core.indexes.base", "_new_Index"),
+        ("pandas.core.indexes.base", "Index"),
+        ("pandas.core.indexes.range", "RangeIndex"),
         *(("pandas.core.indexes.numeric", name) for name in ("Int64Index", "UInt64Index", "Float64Index")),
-        ("pandas.core.indexes.multi", "MultiIndex"), ("pandas.core.indexes.category", "CategoricalIndex"),
-        ("pandas.core.indexes.datetimes", "DatetimeIndex"), ("pandas.core.indexes.datetimes", "_new_DatetimeIndex"),
-        ("pandas.core.arrays.categorical", "Categorical"), ("pandas._libs.missing", "NA"), ("pandas.core.flags", "Flags"),
-        *(("pandas.core.dtypes.dtypes", f"{name}Dtype") for name in ("Categorical", "DatetimeTZ", "Period", "Interval")),
-        ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"), ("pandas.core.internals.blocks", "new_block"),
-        ("pandas._libs.tslibs.timestamps", "Timestamp"), ("pandas._libs.tslibs.timestamps", "_unpickle_timestamp"),
-        ("pandas._libs.tslibs.timedeltas", "Timedelta"), ("pandas._libs.tslibs.timedeltas", "_timedelta_unpickle"),
-        ("pandas._libs.tslibs.nattype", "_nat_unpickle"), ("pandas._libs.tslibs.period", "Period"), ("pandas._libs.interval", "Interval"),
-        ("pandas.core.indexes.period", "PeriodIndex"), ("pandas.core.indexes.period", "_new_PeriodIndex"),
-        ("pandas.core.indexes.timedeltas", "TimedeltaIndex"), ("pandas.core.indexes.interval", "IntervalIndex"),
-        *((f"pandas.core.arrays.{module}", f"{name}Array") for module, name in (("datetimes", "Datetime"), ("timedeltas", "Timedelta"),
-          ("period", "Period"), ("interval", "Interval"), ("string_", "String"), ("integer", "Integer"), ("floating", "Floating"),
-          ("boolean", "Boolean"), ("numpy_", "NumpyExtension"), ("numpy_", "Pandas"))),
-        ("pandas.core.arrays.string_", "StringDtype"), ("pandas.core.arrays.boolean", "BooleanDtype"),
+        ("pandas.core.indexes.multi", "MultiIndex"),
+        ("pandas.core.indexes.category", "CategoricalIndex"),
+        ("pandas.core.indexes.datetimes", "DatetimeIndex"),
+        ("pandas.core.indexes.datetimes", "_new_DatetimeIndex"),
+        ("pandas.core.arrays.categorical", "Categorical"),
+        ("pandas._libs.missing", "NA"),
+        ("pandas.core.flags", "Flags"),
+        *(
+            ("pandas.core.dtypes.dtypes", f"{name}Dtype")
+            for name in ("Categorical", "DatetimeTZ", "Period", "Interval")
+        ),
+        ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
+        ("pandas.core.internals.blocks", "new_block"),
+        ("pandas._libs.tslibs.timestamps", "Timestamp"),
+        ("pandas._libs.tslibs.timestamps", "_unpickle_timestamp"),
+        ("pandas._libs.tslibs.timedeltas", "Timedelta"),
+        ("pandas._libs.tslibs.timedeltas", "_timedelta_unpickle"),
+        ("pandas._libs.tslibs.nattype", "_nat_unpickle"),
+        ("pandas._libs.tslibs.period", "Period"),
+        ("pandas._libs.interval", "Interval"),
+        ("pandas.core.indexes.period", "PeriodIndex"),
+        ("pandas.core.indexes.period", "_new_PeriodIndex"),
+        ("pandas.core.indexes.timedeltas", "TimedeltaIndex"),
+        ("pandas.core.indexes.interval", "IntervalIndex"),
+        *(
+            (f"pandas.core.arrays.{module}", f"{name}Array")
+            for module, name in (
+                ("datetimes", "Datetime"),
+                ("timedeltas", "Timedelta"),
+                ("period", "Period"),
+                ("interval", "Interval"),
+                ("string_", "String"),
+                ("integer", "Integer"),
+                ("floating", "Floating"),
+                ("boolean", "Boolean"),
+                ("numpy_", "NumpyExtension"),
+                ("numpy_", "Pandas"),
+            )
+        ),
+        ("pandas.core.arrays.string_", "StringDtype"),
+        ("pandas.core.arrays.boolean", "BooleanDtype"),
         *(("pandas.core.arrays.floating", f"Float{bits}Dtype") for bits in (32, 64)),
         *(("pandas.core.arrays.integer", f"{sign}Int{bits}Dtype") for sign in ("", "U") for bits in (8, 16, 32, 64)),
     }
-)  # fmt: skip
+)
 
 #: Modules that a newer Python no longer lists; those of Python 2 that pickle translates, and others.
 OLD_MODULES: frozenset[str] = frozenset(
     {
         *(name.split(".", 1)[0] for name in _compat_pickle.IMPORT_MAPPING),
         *(module.split(".", 1)[0] for module, _ in _compat_pickle.NAME_MAPPING),
-        "__builtin__", "commands", "httplib", "urllib2", "urlparse", "cPickle", "cStringIO", "StringIO",
-        "popen2", "os2", "nt", "posix", "thread", "dl", "imp", "asyncore", "asynchat", "smtpd", "distutils",
-        "telnetlib", "ftplib", "pipes", "crypt", "exceptions", "copy_reg", "Queue", "SocketServer",
-        "xmlrpclib", "rexec", "Bastion", "ihooks", "imputil", "mimetools",
-        "cgi", "cgitb", "nntplib", "uu", "xdrlib", "spwd", "msilib", "lib2to3", "binhex", "macpath", "tkinter", "_winreg", "_bootlocale",
+        *(
+            "__builtin__ commands httplib urllib2 urlparse cPickle cStringIO StringIO popen2 os2 nt posix thread dl "
+            "imp asyncore asynchat smtpd distutils telnetlib ftplib pipes crypt exceptions copy_reg Queue SocketServer "
+            "xmlrpclib rexec Bastion ihooks imputil mimetools cgi cgitb nntplib uu xdrlib spwd msilib lib2to3 binhex "
+            "macpath tkinter _winreg _bootlocale"
+        ).split(),
     }
-)  # fmt: skip
+)
 #: Packages whose business is to fetch, run or unpickle.
 ACTING_PACKAGES: frozenset[str] = frozenset(
     {
@@ -208,12 +300,14 @@ ACTING_PACKAGES: frozenset[str] = frozenset(
 )  # fmt: skip
 #: Parts of otherwise harmless packages that fetch, compile, run or unpickle.
 ACTING_PREFIXES = (
-    "torch.hub", "torch.load", "torch.serialization", "torch.jit", "torch.package", "torch.utils", "torch.multiprocessing",
-    "torch.distributed", "torch._dynamo", "torch._inductor", "torch.fx", "torch.compile", "torch.ops", "torch.classes",
-    "torch.testing", "torch.storage._load_from_bytes", "torch.cuda", "torch._jit_internal", "torch.library", "torch.onnx",
-    "numpy.f2py", "numpy.testing", "numpy.distutils", "numpy.load", "numpy.memmap", "numpy.fromfile", "numpy.loadtxt",
-    "numpy.genfromtxt", "numpy.ctypeslib", "numpy.lib", "numpy.DataSource", "numpy.os", "numpy.sys",
-)  # fmt: skip
+    *(
+        "torch.hub torch.load torch.serialization torch.jit torch.package torch.utils torch.multiprocessing "
+        "torch.distributed torch._dynamo torch._inductor torch.fx torch.compile torch.ops torch.classes torch.testing "
+        "torch.storage._load_from_bytes torch.cuda torch._jit_internal torch.library torch.onnx numpy.f2py "
+        "numpy.testing numpy.distutils numpy.load numpy.memmap numpy.fromfile numpy.loadtxt numpy.genfromtxt "
+        "numpy.ctypeslib numpy.lib numpy.DataSource numpy.os numpy.sys"
+    ).split(),
+)
 #: Attribute names that reach outside wherever they hang (``module.__class__.__globals__``, ``x.os.system``).
 ACTING_ATTRIBUTES = frozenset(
     {

@@ -21,14 +21,16 @@ _LITERALS = frozenset(
 )  # fmt: skip
 _SILENT = frozenset({"PROTO", "FRAME"})
 EXTENSION = "an extension code of the machine that wrote it"
-"""Target of the refusal of a code that means a name where somebody registered it, and stops the unpickler everywhere else."""
+"""Target of the refusal of a code that means a name where somebody registered it, and stops the unpickler everywhere
+else."""
 
 
 def step(m: Machine, name: str, arg: Any) -> None:
     """One opcode.
 
     Raises:
-        BrokenPickle: Python's unpickler would raise here, too. ModelFileError: it goes on with what is not followed here.
+        BrokenPickle: Python's unpickler would raise here, too. ModelFileError: it goes on with what is not followed
+            here.
         UnsafeModelFile: it would act, and the reading is not tolerant.
     """
     if name in _LITERALS:

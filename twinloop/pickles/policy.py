@@ -1,8 +1,9 @@
 """Which names in a pickle are data, which are harmless records, and which would act.
 
-The rule is closed towards Python itself: every module of the standard library (of Python 2 as well) is refused except the few
-data classes listed in `names`. Of other packages a *class* becomes an inert record; a *function* that would be called is refused.
-What a listed name may be called with is in `arguments`, what may be put into its instances in `states`.
+The rule is closed towards Python itself: every module of the standard library (of Python 2 as well) is refused except
+the few data classes listed in `names`. Of other packages a *class* becomes an inert record; a *function* that would be
+called is refused. What a listed name may be called with is in `arguments`, what may be put into its instances in
+`states`.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ class Judgement(StrEnum):
     """What is done with a name.
 
     BUILD: built as a value. INERT: kept as a record without behaviour. ATTRIBUTE: ``getattr``, which older Ultralytics
-    checkpoints use to point at a method of one of their own objects; kept as a record in that shape only. NESTED: torch's way to put a
-    whole torch file into a pickle; read in turn where a reader for it stands by, refused elsewhere. REFUSE: it acts.
+    checkpoints use to point at a method of one of their own objects; kept as a record in that shape only. NESTED:
+    torch's way to put a whole torch file into a pickle; read in turn where a reader for it stands by, refused
+    elsewhere. REFUSE: it acts.
     """
 
     BUILD = "build"
@@ -50,7 +52,10 @@ class Judgement(StrEnum):
 
 @dataclass(frozen=True)
 class Policy:
-    """Judges names. ``allowed`` (``module.name``) makes unknown names known and lets them be called into records; it lifts no refusal."""
+    """Judges names.
+
+    ``allowed`` (``module.name``) makes unknown names known and lets them be called into records; it lifts no refusal.
+    """
 
     allowed: frozenset[str] = frozenset()
 
@@ -95,7 +100,9 @@ class Policy:
         return attribute in ACTING_ATTRIBUTES or (attribute.startswith("__") and attribute.endswith("__"))
 
     def lends_method(self, module: str, name: str, method: str) -> bool:
-        """Whether a record may point at this method of an object of the class: fused layers keep ``forward = self.forward_fuse``."""
+        """Whether a record may point at this method of an object of the class: fused layers keep ``forward =
+        self.forward_fuse``.
+        """
         ours = self.lists(module, name)
         if not ours:  # what its class does when it is asked is unknown, as is all else about it
             return method.isidentifier() and not self.reaches_outside(method)
@@ -103,25 +110,33 @@ class Policy:
         return lends and method.isidentifier() and method.startswith("forward")
 
     def may_be_handed_on(self, module: str, name: str) -> bool:
-        """Whether the name itself may be a value: not a function, nor a class that acts when something calls it with the file's data."""
+        """Whether the name itself may be a value: not a function, nor a class that acts when something calls it with
+        the file's data.
+        """
         pair = (module, name)
         return pair not in FUNCTIONS and not (pair in KNOWN and module.split(".", 1)[0] in MODEL_PACKAGES)
 
     def may_be_called(self, module: str, name: str) -> bool:
-        """Whether a *call* of a name that is on no list of ours is only the making of a record: classes yes, functions no."""
+        """Whether a *call* of a name that is on no list of ours is only the making of a record: classes yes, functions
+        no.
+        """
         pair = (module, name)
         if self.lists(module, name):
             return False
         return pair in PANDAS or pair in MAKERS or f"{module}.{name}" in self.allowed or looks_like_class(name)
 
     def may_be_member(self, module: str, name: str, args: tuple[object, ...]) -> bool:
-        """Whether a call of an unknown name with one small number may make a member of an enumeration, whose class need not have a capital."""
+        """Whether a call of an unknown name with one small number may make a member of an enumeration, whose class need
+        not have a capital.
+        """
         if self.judge(module, name) is not Judgement.INERT or module.split(".", 1)[0] in _WITHOUT_ENUMERATIONS:
             return False
         return len(args) == 1 and type(args[0]) is int and abs(args[0]) < _LARGEST_MEMBER
 
     def may_hold_name(self, module: str, name: str, inner: str) -> bool:
-        """Whether what hangs on it is a name like any other: protocols before 4 spell ``Outer.Inner`` as ``getattr(Outer, "Inner")``."""
+        """Whether what hangs on it is a name like any other: protocols before 4 spell ``Outer.Inner`` as
+        ``getattr(Outer, "Inner")``.
+        """
         if self.lists(module, name) or self.judge(module, name) is not Judgement.INERT:
             return False
         return inner.isidentifier() and not self.reaches_outside(inner)

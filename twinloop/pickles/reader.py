@@ -57,7 +57,8 @@ class Reader:
         """The value of the pickle that starts where ``data`` stands; a stream is left behind its last byte.
 
         Raises:
-            UnsafeModelFile: the pickle would act, and the reading is not tolerant. BrokenPickle: it is no pickle, to Python neither.
+            UnsafeModelFile: the pickle would act, and the reading is not tolerant. BrokenPickle: it is no pickle, to
+                Python neither.
             ModelFileError: it does what is not followed here, or costs more than the limits.
         """
         stream = io.BytesIO(data) if isinstance(data, bytes) else data
@@ -76,7 +77,8 @@ class Reader:
             text = str(error) if known else "its values are nested deeper or are larger than can be read"
             kind = BrokenPickle if isinstance(error, BrokenPickle) else ModelFileError
             raise kind(
-                f"{self.source}: {text} (byte {machine.offset} of {printable(place) or 'its pickle'}). Download it again."
+                f"{self.source}: {text} (byte {machine.offset} of {printable(place) or 'its pickle'}). Download it"
+                " again."
             ) from error
 
 
@@ -94,7 +96,8 @@ def read_pickle(
         source: how messages call the file. tolerant: note refusals and go on (for an inspector) instead of raising.
 
     Raises:
-        UnsafeModelFile: the pickle would act. ModelFileError: it is no pickle, is damaged, or costs more than ``limits``.
+        UnsafeModelFile: the pickle would act. ModelFileError: it is no pickle, is damaged, or costs more than
+            ``limits``.
     """
     check_size(len(data), limits, source)
     reader = Reader(source, policy, limits, tolerant)
@@ -138,7 +141,8 @@ def _run(machine: Machine) -> None:
 class _Frames:
     """Protocol 4 announces blocks of opcodes; a block that is longer than the file or cuts an opcode is a lie.
 
-    C stops at a block that is longer than the file, Python's own unpickler (joblib's) does not: reading goes on, to see what follows.
+    C stops at a block that is longer than the file, Python's own unpickler (joblib's) does not: reading goes on, to see
+    what follows.
 
     Attributes:
         end: byte behind the last block that was announced.

@@ -1,7 +1,8 @@
 """The header of a safetensors file: the one place that reads it, and the one that writes it.
 
-Format: 8 bytes little-endian length, a JSON object of that length, then the tensors' bytes. Held to the rules of the safetensors library:
-every byte behind the header belongs to one tensor, each tensor is as large as its type and shape say, texts are texts.
+Format: 8 bytes little-endian length, a JSON object of that length, then the tensors' bytes. Held to the rules of the
+safetensors library: every byte behind the header belongs to one tensor, each tensor is as large as its type and shape
+say, texts are texts.
 """
 
 from __future__ import annotations
@@ -17,9 +18,29 @@ from typing import Any, BinaryIO
 TEXTS = "__metadata__"
 """The entry of the header that is no tensor."""
 BITS: Mapping[str, int] = {
-    "BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8,
-    "F8_E5M2FNUZ": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64,
-}  # fmt: skip
+    "BOOL": 8,
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+    "U8": 8,
+    "I8": 8,
+    "F8_E5M2": 8,
+    "F8_E4M3": 8,
+    "F8_E8M0": 8,
+    "F8_E4M3FNUZ": 8,
+    "F8_E5M2FNUZ": 8,
+    "I16": 16,
+    "U16": 16,
+    "F16": 16,
+    "BF16": 16,
+    "I32": 32,
+    "U32": 32,
+    "F32": 32,
+    "C64": 64,
+    "F64": 64,
+    "I64": 64,
+    "U64": 64,
+}
 """Type -> bits of one number."""
 
 _LENGTH = 8
@@ -43,8 +64,8 @@ class Header:
     """What a safetensors file says about itself.
 
     Attributes:
-        texts: what its maker wrote into it. entries: name -> tensor, in the order of their bytes. body_at: where the first tensor begins in
-            the file. missing: bytes by which the file is shorter than its tensors.
+        texts: what its maker wrote into it. entries: name -> tensor, in the order of their bytes. body_at: where the
+            first tensor begins in the file. missing: bytes by which the file is shorter than its tensors.
     """
 
     texts: Mapping[str, str]
@@ -67,8 +88,8 @@ def parse(stream: BinaryIO, size: int) -> Header:
     """The header of a file of ``size`` bytes, read from its beginning; nothing behind the header is read.
 
     Raises:
-        ValueError: it is no safetensors file, or one that the library would not load. A file that was cut short behind its header is one
-            for `Header.check_whole` alone. OSError: it cannot be read.
+        ValueError: it is no safetensors file, or one that the library would not load. A file that was cut short behind
+            its header is one for `Header.check_whole` alone. OSError: it cannot be read.
     """
     length = int.from_bytes(_exactly(stream, _LENGTH), "little")
     if length > _LARGEST:
@@ -111,10 +132,11 @@ def placed(tensors: Iterable[tuple[str, str, Sequence[int]]]) -> dict[str, Entry
 
 
 def header_bytes(entries: Mapping[str, Entry], texts: Mapping[str, str]) -> bytes:
-    """The length and the header: texts in alphabetical order, tensors in the order given; equal content gives equal bytes.
+    """The length and the header: texts in alphabetical order, tensors in the order given; equal content gives equal
+    bytes.
 
-    The library writes texts in an order that changes from call to call. Lone surrogates (undecodable bytes of file names), which no reader
-    takes, become question marks.
+    The library writes texts in an order that changes from call to call. Lone surrogates (undecodable bytes of file
+    names), which no reader takes, become question marks.
     """
     header: dict[str, object] = {TEXTS: dict(sorted(texts.items()))} if texts else {}
     for name, entry in entries.items():

@@ -1,4 +1,6 @@
-"""What Python's own values and single objects are made from: each name with the arguments that genuine files give it."""
+"""What Python's own values and single objects are made from: each name with the arguments that
+genuine files give it.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ _PATTERN_FLAGS = int(re.IGNORECASE | re.LOCALE | re.MULTILINE | re.DOTALL | re.U
 #: A name of a time zone leads to a file of that name among Python's own: no way out of that folder.
 _ZONE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,30}(/[A-Za-z0-9_+-]{1,30}){0,2}")
 _NUMBER_CODES = frozenset("bBuhHiIlLqQfd")
-#: As both write themselves. With a large exponent a fraction, or the whole number of a decimal, takes hours and all memory.
+# : As both write themselves. With a large exponent a fraction, or the whole number of a decimal, takes hours and all
+# memory.
 _DECIMAL = re.compile(r"[+-]?(\d{1,4000}(\.\d{0,4000})?(E[+-]?\d{1,4})?|Infinity|s?NaN\d{0,20})", re.ASCII)
 _FRACTION = re.compile(r"-?\d{1,4000}(/\d{1,4000})?", re.ASCII)
 _LONGEST_NUMBER = 14_000

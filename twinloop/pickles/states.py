@@ -1,8 +1,9 @@
 """What may be put into a record after it was made: the states that genuine files hold, and nothing else.
 
-``pickle`` looks for ``__setstate__``, ``append``, ``extend`` and ``add`` on the instance, where a first state may have put them; a
-``__setstate__`` of a known class may call methods of what it is given; and ``dict.update`` asks all but exact dictionaries for their
-``keys``. What is let through here is data, exact dictionaries, and attributes that none of these look at.
+``pickle`` looks for ``__setstate__``, ``append``, ``extend`` and ``add`` on the instance, where a first state may have
+put them; a ``__setstate__`` of a known class may call methods of what it is given; and ``dict.update`` asks all but
+exact dictionaries for their ``keys``. What is let through here is data, exact dictionaries, and attributes that none of
+these look at.
 """
 
 from __future__ import annotations
@@ -83,7 +84,9 @@ def check_dictionary(state: object) -> None:
 
 
 def may_grow(target: Inert, *, pairs: bool) -> bool:
-    """Whether items may be appended to a record, or set in it (``pairs``): to containers of Python's, and to classes that nobody knows."""
+    """Whether items may be appended to a record, or set in it (``pairs``): to containers of Python's, and to classes
+    that nobody knows.
+    """
     pair = target.cls.pair
     if _check_of(target.cls) is not None:
         return pair in (DICTIONARIES if pairs else LISTS)
@@ -120,7 +123,9 @@ def _wrapper(target: Inert, state: object, _: Budget) -> bool:
 
 
 def _partial(target: Inert, state: object, budget: Budget) -> bool:
-    """(What is called, its arguments, those with names, attributes): the first is told twice, and the arguments are data or classes."""
+    """(What is called, its arguments, those with names, attributes): the first is told twice, and the arguments are
+    data or classes.
+    """
     match (target.args, state):
         case ((Global() as called,), (Global() as told, tuple() as args, dict() as named, None | dict() as more)):
             rest = [value for value in (*args, *named.values()) if not is_type(value)]
@@ -182,7 +187,9 @@ def _bit_generator(_: Inert, state: object, budget: Budget) -> bool:
 
 
 def _generator(_: Inert, state: object, budget: Budget) -> bool:
-    """The state of the bit generator in it; of numpy's oldest generator also ``("MT19937", key, pos)`` and the number in hand."""
+    """The state of the bit generator in it; of numpy's oldest generator also ``("MT19937", key, pos)`` and the number
+    in hand.
+    """
     match state:
         case dict() as numbers:
             return _within(numbers, budget)

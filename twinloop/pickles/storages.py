@@ -20,7 +20,8 @@ class Storages:
     """The storages of one file, each checked against the size that the pickle claims.
 
     Attributes:
-        sizes: key -> bytes that are there. load: key -> these bytes. order: of the bytes in the file (``little``, ``big``).
+        sizes: key -> bytes that are there. load: key -> these bytes. order: of the bytes in the file (``little``,
+            ``big``).
     """
 
     sizes: Mapping[str, int]

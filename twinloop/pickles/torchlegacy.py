@@ -103,7 +103,8 @@ def _legacy(blob: Blob, reader: Reader, claimed: _Claimed) -> object:
     surplus = blob.size() - end
     if surplus:
         raise ModelFileError(
-            f"{blob.source}: {abs(surplus)} bytes {'more' if surplus > 0 else 'less'} than its storages. Download it again."
+            f"{blob.source}: {abs(surplus)} bytes {'more' if surplus > 0 else 'less'} than its storages. Download it"
+            " again."
         )
     return value
 
@@ -139,7 +140,9 @@ class NestedFiles:
 
 
 def is_tar(head: bytes) -> bool:
-    """Whether Python's ``tarfile``, which torch asks before it unpickles anything but a zip, takes the file for a tar of any age."""
+    """Whether Python's ``tarfile``, which torch asks before it unpickles anything but a zip, takes the file for a tar
+    of any age.
+    """
     try:
         tarfile.TarInfo.frombuf(head[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
     except tarfile.HeaderError:

@@ -52,7 +52,8 @@ class Inert:
         cls: the class (or harmless constructor) it would be made with.
         args, kwargs: what it would be called with. state: what ``__setstate__`` would get.
         items: what would be appended, added or set on it.
-        is_key: it may be a dictionary's key or a set's member; hashing and comparing it runs nothing that the file gives.
+        is_key: it may be a dictionary's key or a set's member; hashing and comparing it runs nothing that the file
+            gives.
     """
 
     cls: Global
@@ -112,7 +113,8 @@ class TensorRef:
 
     Attributes:
         offset: first element. shape, stride: in elements.
-        reader: gives the storage as a flat array; what numpy has no type for (bfloat16, float8) as unsigned integers of its width.
+        reader: gives the storage as a flat array; what numpy has no type for (bfloat16, float8) as unsigned integers of
+            its width.
     """
 
     storage: StorageRef
@@ -122,10 +124,12 @@ class TensorRef:
     reader: Callable[[StorageRef], AnyArray] = field(repr=False)
 
     def stored(self) -> AnyArray:
-        """A fresh contiguous array of ``shape``, bit for bit what lies in the file (bfloat16 and float8 as unsigned integers).
+        """A fresh contiguous array of ``shape``, bit for bit what lies in the file (bfloat16 and float8 as unsigned
+        integers).
 
         Raises:
-            ModelFileError: the storage is not in the file or is shorter than the pickle says; or the view repeats it until it is huge.
+            ModelFileError: the storage is not in the file or is shorter than the pickle says; or the view repeats it
+                until it is huge.
         """
         flat = self.reader(self.storage)
         if math.prod(self.shape) > max(_COPIES * self.storage.count, _SMALL):

@@ -1,4 +1,6 @@
-"""The weights in what a model file holds, under the names that ``state_dict()`` gives them, and a few plain facts about the model."""
+"""The weights in what a model file holds, under the names that ``state_dict()`` gives them, and a few plain facts about
+the model.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ class Weights:
     """What would be converted.
 
     Attributes:
-        tensors: name -> tensor or array. part: the key of the checkpoint that was taken; empty when the file is nothing but weights.
+        tensors: name -> tensor or array. part: the key of the checkpoint that was taken; empty when the file is nothing
+            but weights.
         left_out: other keys that hold numbers (optimizer...). facts: plain JSON values about the model.
     """
 
@@ -205,7 +208,9 @@ def _facts(value: object, holder: object) -> dict[str, object]:
 
 
 class _Plain:
-    """Turns values into JSON, small and without anything that is not plain; what is too large or too deep becomes null."""
+    """Turns values into JSON, small and without anything that is not plain; what is too large
+    or too deep becomes null.
+    """
 
     def __init__(self) -> None:
         self._nodes = 0

@@ -1,8 +1,8 @@
 """Zip files read strictly: every byte belongs to one entry, and both descriptions of an entry say the same.
 
-A zip describes each entry twice (before its data, and in the directory at the end), and readers differ in whom they believe. A file in
-which the two disagree, or which holds bytes that belong to nothing, can look harmless to one reader and act in another; torch writes
-none. Format: PKWARE APPNOTE 6.3.10, with zip64.
+A zip describes each entry twice (before its data, and in the directory at the end), and readers differ in whom they
+believe. A file in which the two disagree, or which holds bytes that belong to nothing, can look harmless to one reader
+and act in another; torch writes none. Format: PKWARE APPNOTE 6.3.10, with zip64.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class ZipLayout:
         stream: the whole file; stays the caller's. source: how messages call it.
 
     Raises:
-        ModelFileError: not a zip, or cut short. What is merely dishonest is in ``problems``, so that an inspector can look on.
+        ModelFileError: not a zip, or cut short. What is merely dishonest is in ``problems``, so that an inspector can
+            look on.
     """
 
     def __init__(self, stream: BinaryIO, source: str) -> None:
@@ -63,7 +64,8 @@ class ZipLayout:
         self._check(start, size, end)
 
     def read(self, entry: Entry, limit: int) -> bytes:
-        """The bytes of an entry, checked against its CRC; encryption flags are ignored, as hostile files set them without encrypting.
+        """The bytes of an entry, checked against its CRC; encryption flags are ignored, as hostile files set them
+        without encrypting.
 
         Raises:
             ModelFileError: larger than ``limit`` or than it says, damaged, or packed in an unknown way.
@@ -81,7 +83,10 @@ class ZipLayout:
         return data
 
     def check_stored(self, entry: Entry) -> None:
-        """Raises ModelFileError when the checksum of a stored entry is wrong; reads it in blocks. Packed ones are left alone."""
+        """Raises ModelFileError when the checksum of a stored entry is wrong; reads it in blocks.
+
+        Packed ones are left alone.
+        """
         if entry.method != STORED:
             return
         self._stream.seek(entry.data)

@@ -61,7 +61,9 @@ class Measurer(Protocol):
     def fingerprint(self) -> str: ...
     @property
     def covers(self) -> frozenset[str]:
-        """What it looks for, as in `Observation.measured`: ``eyes``, ``expression``, ``setting``, ``lighting``, ``face_quality``."""
+        """What it looks for, as in `Observation.measured`: ``eyes``, ``expression``, ``setting``, ``lighting``,
+        ``face_quality``.
+        """
         ...
 
     def measure(self, image: ImageArray, face: Face | None) -> Mapping[str, float]:
@@ -127,7 +129,9 @@ BEST_OF_FOLDER = "models"
 
 
 def embedder_in(fingerprint: str) -> str:
-    """The embedder's own fingerprint in that of a pack, or of anything that ends with a pack's; ``-`` = there was none."""
+    """The embedder's own fingerprint in that of a pack, or of anything that ends with a pack's;
+    ``-`` = there was none.
+    """
     return fingerprint.rsplit("+", 1)[-1]
 
 
@@ -142,10 +146,11 @@ class DetectorPack:
     Attributes:
         missing: human lines, each naming what is missing, where to get it and what stays unmeasured.
         choices: which file was chosen for what, where a choice was made.
-        least_face_quality: from which a face counts as whole on the scale of this pack's ``face_quality``, the same for every head angle;
-            None = that is not known of the scale, or there is none.
+        least_face_quality: from which a face counts as whole on the scale of this pack's ``face_quality``, the same for
+            every head angle; None = that is not known of the scale, or there is none.
         least_sharpness: from which share of the real photos' face sharpness on a made face counts as sharp.
-        slow: measurers of the whole picture that take too long for a scan of very many photos; the ruler alone asks them.
+        slow: measurers of the whole picture that take too long for a scan of very many photos; the ruler alone asks
+            them.
         optional: human lines as in ``missing``, of what everything works without: no reason to warn.
     """
 
@@ -164,7 +169,9 @@ class DetectorPack:
 
     @property
     def spoken(self) -> str:
-        """The choice in one long line: what comes from which file, and what is not measured; "" where nothing was chosen."""
+        """The choice in one long line: what comes from which file, and what is not measured; "" where nothing was
+        chosen.
+        """
         if not self.choices:
             return ""
         filled: dict[str, list[str]] = {}

@@ -24,11 +24,15 @@ class GenerationSettings:
         offload: ``none``, ``model`` or ``sequential``: what waits in main memory while a GPU works on something else.
         vae_tiling: decode in tiles; None = where a picture is large or the GPU small.
         references: photos that an editing model looks at for one picture; fewer where it takes fewer.
-        compile: the denoiser's repeated blocks: ``regional`` or ``off``; None = on a CUDA GPU, where ``planned`` images make it pay.
-        planned: how many images the caller makes with these settings, those of an earlier start included; 0 = not known.
-        quantization, precision: of the base model's weights, for the record; None = none. The generator was built with them.
+        compile: the denoiser's repeated blocks: ``regional`` or ``off``; None = on a CUDA GPU, where ``planned`` images
+            make it pay.
+        planned: how many images the caller makes with these settings, those of an earlier start included; 0 = not
+            known.
+        quantization, precision: of the base model's weights, for the record; None = none. The generator was built with
+            them.
         negative: whether the base model reads negative prompts at this ``guidance``, for the record.
-        distilled: ``guidance`` is a number that the base model was trained with, and no classifier-free guidance; for the record.
+        distilled: ``guidance`` is a number that the base model was trained with, and no classifier-free guidance; for
+            the record.
     """
 
     steps: int
@@ -56,7 +60,8 @@ class EarlyLook:
     """A look at images on their way, so that no more work goes into those that already fail.
 
     Attributes:
-        at: share of the denoising steps after which it is taken, 0..1; where no step would be left then, it is not taken.
+        at: share of the denoising steps after which it is taken, 0..1; where no step would be left then, it is not
+            taken.
         worth_finishing: asked once for every shot, with a preview of what its image will come to (uint8 HxWx3 RGB).
     """
 
@@ -89,16 +94,19 @@ class Generator(Protocol):
     def generate(
         self, shots: Sequence[Shot], settings: GenerationSettings, look: EarlyLook | None = None
     ) -> Iterator[tuple[Shot, ImageArray]]:
-        """One image per shot, in order, each depending only on its own shot and settings (and on the fixed batch it is in).
+        """One image per shot, in order, each depending only on its own shot and settings (and on the fixed batch it is
+        in).
 
-        Shots that ``look`` says no to are left out; the images of the others are what they are without it, but for rounding.
+        Shots that ``look`` says no to are left out; the images of the others are what they are without it, but for
+        rounding.
         """
         ...
 
     def redraw(
         self, pictures: Sequence[tuple[Shot, ImageArray]], settings: GenerationSettings
     ) -> Iterator[tuple[Shot, ImageArray]]:
-        """Each picture (uint8 HxWx3 RGB of the settings' size) drawn over as its shot says, in order: ``settings.strength`` of it anew.
+        """Each picture (uint8 HxWx3 RGB of the settings' size) drawn over as its shot says, in order:
+        ``settings.strength`` of it anew.
 
         What a shot starts from (``source``) counts for nothing here.
 

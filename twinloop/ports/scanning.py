@@ -48,13 +48,21 @@ class Scanner(Protocol):
     ) -> None: ...
 
     def scan(self, files: Iterable[ListedFile], count: int, wanted: Wanted) -> Iterator[ScannedFile]:
-        """Every file once, in any order. ``count``: how many there are. One that cannot be read has a ``problem``; it stops nothing."""
+        """Every file once, in any order.
+
+        ``count``: how many there are. One that cannot be read has a ``problem``; it stops nothing.
+        """
         ...
 
 
 class NeighbourSearch(Protocol):
-    """Finds the most alike among very many vectors, nearly always all of them. The same vectors give the same result."""
+    """Finds the most alike among very many vectors, nearly always all of them.
+
+    The same vectors give the same result.
+    """
 
     def nearest(self, rows: FloatArray, count: int) -> tuple[npt.NDArray[np.int64], FloatArray]:
-        """For each row (n, D) its ``count`` best by inner product, itself among them: rows (n, count), -1 where there are fewer, and scores."""
+        """For each row (n, D) its ``count`` best by inner product, itself among them: rows (n, count), -1 where there
+        are fewer, and scores.
+        """
         ...

@@ -16,22 +16,30 @@ FREE_SETTINGS = ("stop_at", "gradient_checkpointing", "memory", "tensorboard", "
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a LoRA is trained. All sizes in pixels, rates per optimizer step. docs/training.md says when which option makes sense.
+    """How a LoRA is trained.
+
+    All sizes in pixels, rates per optimizer step. docs/training.md says when which option makes sense.
 
     Attributes:
         batch_size, gradient_accumulation: a step sees their product of pictures, ``batch_size`` of them at once.
         optimizer: ``adamw``, ``adamw8bit``, ``prodigy`` or ``adafactor``.
         optimizer_args: what it takes beside rate and weight decay, as `domain.optimizer_args.ordered` gives it.
-        schedule: of the learning rate after the warm-up: ``cosine``, ``constant``, ``linear`` or ``cosine_restarts`` (``restarts`` times).
+        schedule: of the learning rate after the warm-up: ``cosine``, ``constant``, ``linear`` or ``cosine_restarts``
+            (``restarts`` times).
         clip_norm: longest gradient, 0 = any.
-        min_snr_gamma: limit of the loss weight by signal-to-noise ratio (arXiv 2303.09556); 0 = all time steps count the same.
-        loss: ``l2``, or ``huber`` or ``smooth_l1``, for which errors beyond a threshold count less; ``huber_c`` is the threshold at pure noise,
-            ``huber_schedule`` how it rises towards none (``constant``, ``exponential``, ``snr``; "" = `huber_schedule_of`).
-        noise_offset: share of noise that is one value per channel, for darker darks; only for bases without zero terminal SNR.
+        min_snr_gamma: limit of the loss weight by signal-to-noise ratio (arXiv 2303.09556); 0 = all time steps count
+            the same.
+        loss: ``l2``, or ``huber`` or ``smooth_l1``, for which errors beyond a threshold count less; ``huber_c`` is the
+            threshold at pure noise, ``huber_schedule`` how it rises towards none (``constant``, ``exponential``,
+            ``snr``; "" = `huber_schedule_of`).
+        noise_offset: share of noise that is one value per channel, for darker darks; only for bases without zero
+            terminal SNR.
         caption_dropout: share of draws that see no caption, or the trigger alone (``keep_trigger``).
-        shuffle_captions: the parts of captions, between commas, come in changing orders, but for the first ``keep_tokens`` (0 = those of the trigger).
+        shuffle_captions: the parts of captions, between commas, come in changing orders, but for the first
+            ``keep_tokens`` (0 = those of the trigger).
         trigger, class_word: the subject's words, and what it is one of ("person").
-        output_preservation: weight of the loss that holds the base's own answer for ``class_word`` in the place of ``trigger``.
+        output_preservation: weight of the loss that holds the base's own answer for ``class_word`` in the place of
+            ``trigger``.
         prior_weight: weight of the loss on the samples that are marked as prior.
         face_weight: weight of the loss inside of a sample's face box against outside of it; 1 = the same everywhere.
         mask_floor: how much is learned where a sample's mask is black, of what is learned where it is white.
@@ -40,21 +48,29 @@ class TrainingSettings:
         memory: GiB that the training may use, 0 = what the GPU has; where it is short, batches go through in portions.
         flip: also train on mirror images, which loses what is asymmetric in a face.
         smaller_resolutions: each picture is also trained at these, as often altogether as with ``resolution`` alone.
-        flow_sampling, flow_shift: how much noise the pictures of a flow model get: ``logit_normal`` or ``uniform``, then moved towards noise; "" and 0 = as the family has it.
-        only_layers, skip_layers: adapt only layers whose names hold one of these texts, and none whose names hold one of those.
+        flow_sampling, flow_shift: how much noise the pictures of a flow model get: ``logit_normal`` or ``uniform``,
+            then moved towards noise; "" and 0 = as the family has it.
+        only_layers, skip_layers: adapt only layers whose names hold one of these texts, and none whose names hold one
+            of those.
         adapter: ``lora``, ``dora`` (arXiv 2402.09353) or ``lokr`` (arXiv 2309.14859).
-        conv_rank, conv_alpha: of the 3x3 convolutions of a U-Net's resnets and samplers; rank 0 = the LoRA leaves these alone, alpha 0 = `convolution_alpha`.
+        conv_rank, conv_alpha: of the 3x3 convolutions of a U-Net's resnets and samplers; rank 0 = the LoRA leaves these
+            alone, alpha 0 = `convolution_alpha`.
         lokr_factor: by how much a LoKr divides a layer's widths, -1 = near their square roots.
-        text_encoder: the LoRA adapts the family's CLIP text encoders too, at ``text_encoder_learning_rate`` (0 = `text_encoder_rate`)
-            and for the first ``text_encoder_share`` of the steps.
-        network_dropout, rank_dropout, module_dropout: shares of a LoRA that a step leaves out: of the numbers between its matrices, of a
-            picture's ranks, of its layers.
-        compile: the denoiser's repeated blocks: ``regional`` or ``off``; None = on a CUDA GPU, where the steps make it pay.
-        start_from: a LoRA file that it begins from, "" = from nothing; ``start_sha256`` is that file's hash, which decides what comes of it.
-        assistant_lora: a LoRA file that the denoiser wears while it is trained, "" = none; ``assistant_sha256`` is that file's hash, which decides what comes of it.
+        text_encoder: the LoRA adapts the family's CLIP text encoders too, at ``text_encoder_learning_rate`` (0 =
+            `text_encoder_rate`) and for the first ``text_encoder_share`` of the steps.
+        network_dropout, rank_dropout, module_dropout: shares of a LoRA that a step leaves out: of the numbers between
+            its matrices, of a picture's ranks, of its layers.
+        compile: the denoiser's repeated blocks: ``regional`` or ``off``; None = on a CUDA GPU, where the steps make it
+            pay.
+        start_from: a LoRA file that it begins from, "" = from nothing; ``start_sha256`` is that file's hash, which
+            decides what comes of it.
+        assistant_lora: a LoRA file that the denoiser wears while it is trained, "" = none; ``assistant_sha256`` is that
+            file's hash, which decides what comes of it.
         checkpoint_every: steps; at most so many are trained again after a kill.
-        stop_at: write the LoRA as it is after this step and leave the checkpoints for more; 0 = at the end. Decides no other step.
-        tensorboard: write event files where the library is there. wandb: project to report to, "" = nothing leaves this machine.
+        stop_at: write the LoRA as it is after this step and leave the checkpoints for more; 0 = at the end. Decides no
+            other step.
+        tensorboard: write event files where the library is there. wandb: project to report to, "" = nothing leaves this
+            machine.
     """
 
     preset: str
@@ -153,7 +169,10 @@ class TrainingSettings:
 
 
 class Trainer(Protocol):
-    """Trains one LoRA from a base model. Killed and called again with the same arguments it goes on from its checkpoint, bit for bit."""
+    """Trains one LoRA from a base model.
+
+    Killed and called again with the same arguments it goes on from its checkpoint, bit for bit.
+    """
 
     @property
     def fingerprint(self) -> str: ...

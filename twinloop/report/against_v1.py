@@ -1,4 +1,7 @@
-"""Whether a later version beats v1: which one is held against it, and what may be said of the changes. Never more than the intervals do."""
+"""Whether a later version beats v1: which one is held against it, and what may be said of the changes.
+
+Never more than the intervals do.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,9 @@ from twinloop.stages.assess import compare
 JUDGED = ("on_target", "identity")
 """What "better than v1" is decided on; the other metrics are shown beside them.
 
-The version held against v1 was chosen because it scores best, on one of two metrics: a yes asks for an interval that is widened for
-every figure that could have given one. A loss is not what a version is chosen for, and is told from its plain interval."""
+The version held against v1 was chosen because it scores best, on one of two metrics: a yes asks for an interval that is
+widened for every figure that could have given one. A loss is not what a version is chosen for, and is told from its
+plain interval."""
 
 
 def result(change: Estimate) -> str:
@@ -64,7 +68,10 @@ def verdict(run: RunRecord, changes: Mapping[str, Estimate]) -> tuple[str, str]:
     if not better:
         return (
             "open",
-            f"Not shown: on {listed(still_open)} the interval of the change from v1 to {name} includes zero, so the difference may be chance.",
+            (
+                f"Not shown: on {listed(still_open)} the interval of the change from v1 to {name} includes zero, so the"
+                " difference may be chance."
+            ),
         )
     rest = f" On {listed(still_open + chance)} the two cannot be told apart." if still_open or chance else ""
     return "yes", f"Yes: {name} is above v1 on {listed(better)}, beyond the interval.{_widened(looks)}{rest}"
@@ -74,8 +81,9 @@ def _may_be_chance(name: str, labels: list[str], metrics: int, versions: int) ->
     looked = f"it is the best of {versions} later versions" if versions > 1 else ""
     asked = f"{metrics} metrics were looked at" if metrics > 1 else ""
     return (
-        f"Not shown: on {listed(labels)} the change from v1 to {name} lies beyond its own 95% interval, but "
-        f"{listed([part for part in (looked, asked) if part])}; with an interval widened for that (Bonferroni) the difference may be chance."
+        f"Not shown: on {listed(labels)} the change from v1 to {name} lies beyond its own 95% interval, but"
+        f" {listed([part for part in (looked, asked) if part])}; with an interval widened for that (Bonferroni) the"
+        " difference may be chance."
     )
 
 
@@ -90,7 +98,10 @@ def _in_part(name: str, better: list[str], worse: list[str]) -> tuple[str, str]:
     if better:
         return (
             "mixed",
-            f"Only in part: {name} is above v1 on {listed(better)} and below it on {listed(worse)}, each beyond the interval.",
+            (
+                f"Only in part: {name} is above v1 on {listed(better)} and below it on {listed(worse)}, each beyond the"
+                " interval."
+            ),
         )
     return "no", f"No: {name} is below v1 on {listed(worse)}, beyond the interval."
 

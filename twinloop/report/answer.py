@@ -1,4 +1,7 @@
-"""The answer at the head of the page: which LoRA to use, why the loop stopped, and whether it beats v1. It never claims more than the intervals do."""
+"""The answer at the head of the page: which LoRA to use, why the loop stopped, and whether it beats v1.
+
+It never claims more than the intervals do.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +34,12 @@ class Answer:
     """The head of the page.
 
     Attributes:
-        use: the sentence that names the LoRA. file: its name; None = there is none. copy_of: the version that the file is a copy of; None = it
-            is the version's own. verdict: yes, mixed, open, no, or none. against_v1: the sentence behind it.
-        stop: why the loop ended, or how far it is. compared: the version that the findings hold against v1: the best one, or
-            where that is v1 itself, the best of the later ones. cautions: what a reader must know before acting on it.
+        use: the sentence that names the LoRA. file: its name; None = there is none. copy_of: the version that the file
+            is a copy of; None = it is the version's own. verdict: yes, mixed, open, no, or none. against_v1: the
+            sentence behind it.
+        stop: why the loop ended, or how far it is. compared: the version that the findings hold against v1: the best
+            one, or where that is v1 itself, the best of the later ones. cautions: what a reader must know before acting
+            on it.
     """
 
     use: str
@@ -54,10 +59,17 @@ def answer(run: RunRecord) -> Answer:
     held, changes = compared(run)
     word, sentence = verdict(run, changes)
     return Answer(
-        use=_use(run), file=_file(run), copy_of=run.chosen if run.final else None, finished=run.stop is not None, stop=_stop(run),
-        verdict=word, against_v1=sentence, compared=held, findings=_findings(changes),
+        use=_use(run),
+        file=_file(run),
+        copy_of=run.chosen if run.final else None,
+        finished=run.stop is not None,
+        stop=_stop(run),
+        verdict=word,
+        against_v1=sentence,
+        compared=held,
+        findings=_findings(changes),
         cautions=tuple(_cautions(run, changes if held == run.best else {})),
-    )  # fmt: skip
+    )
 
 
 def _use(run: RunRecord) -> str:
@@ -143,27 +155,30 @@ def _cautions(run: RunRecord, changes: Mapping[str, Estimate]) -> list[str]:
 
 
 _EVER_MEASURED = ("nano", "fake")
-"""Packs of detectors that measured face quality before `CONFIDENCE_NO_QUALITY`; those of model files had nothing for it then."""
+"""Packs of detectors that measured face quality before `CONFIDENCE_NO_QUALITY`; those of model files had nothing for it
+then."""
 
 
 def _quality_note(run: RunRecord, first: PanelScore) -> str:
     """What there is to say of the panel's face quality; "" where it was measured as it is now."""
     if "quality" not in first.metrics:
         return (
-            "Face quality is no part of the overall score: the detectors do not measure it, or the photos show too few heads of some angle "
-            "to compare with."
+            "Face quality is no part of the overall score: the detectors do not measure it, or the photos show too few"
+            " heads of some angle to compare with."
         )
     pack = run.detectors.partition("|")[2].partition("+")[0]
     if first.ruler < CONFIDENCE_NO_QUALITY and pack not in _EVER_MEASURED:
         return (
-            "This run was begun with an older version, and its detectors have no measure of face quality: the face detector's "
-            "confidence stands for it, which is lower for turned heads."
+            "This run was begun with an older version, and its detectors have no measure of face quality: the face"
+            " detector's confidence stands for it, which is lower for turned heads."
         )
     return ""
 
 
 def _rolled_back_notes(run: RunRecord) -> Iterator[str]:
-    """The version to use, if its round was rolled back (a person can pick one), and those that score higher than the best but are out."""
+    """The version to use, if its round was rolled back (a person can pick one), and those that score higher than the
+    best but are out.
+    """
     overall = {score.version: score.metrics["overall"].value for score in run.scores if "overall" in score.metrics}
     for score in rolled_back_later(run):
         entry = run.round_of(score.version)
@@ -171,7 +186,12 @@ def _rolled_back_notes(run: RunRecord) -> Iterator[str]:
             continue
         why = f"was rolled back because of {listed([words(name) for name in entry.drifted])}"
         if score.version == run.chosen:
-            yield f"Round {entry.iteration}, which made v{score.version}, {why}: its images did not stay in the dataset."
+            yield (
+                f"Round {entry.iteration}, which made v{score.version}, {why}: its images did not stay in the dataset."
+            )
         elif run.best in overall and overall.get(score.version, 0.0) > overall[run.best]:
-            higher = f"v{score.version} has a higher overall score than v{run.best} ({number(overall[score.version], 3)} against {number(overall[run.best], 3)})"
+            higher = (
+                f"v{score.version} has a higher overall score than v{run.best} ({number(overall[score.version], 3)}"
+                f" against {number(overall[run.best], 3)})"
+            )
             yield f"{higher}, but its round {why}, so it was left out of the choice."

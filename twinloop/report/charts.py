@@ -1,4 +1,5 @@
-"""Charts as SVG text: pure functions, colours by CSS class (so that light, dark and print follow the page), same input, same bytes.
+"""Charts as SVG text: pure functions, colours by CSS class (so that light, dark and print follow the page), same input,
+same bytes.
 
 Figures that are not finite are left out; everything else is kept inside the drawing.
 """
@@ -45,7 +46,9 @@ class Scale:
 def nice_scale(
     low: float, high: float, floor: float | None = None, ceiling: float | None = None, least: float = 0.05
 ) -> Scale:
-    """A scale of 2 to 5 steps of 1, 2 or 5 times a power of ten around ``low``..``high``, at least ``least`` long, within floor and ceiling."""
+    """A scale of 2 to 5 steps of 1, 2 or 5 times a power of ten around ``low``..``high``, at least ``least`` long,
+    within floor and ceiling.
+    """
     if not (math.isfinite(low) and math.isfinite(high)) or max(abs(low), abs(high)) > 1e12:
         low, high = 0.0, 1.0
     low, high = min(low, high), max(low, high)
@@ -73,7 +76,8 @@ def curve(
     """Values with 95 % intervals from left to right.
 
     Args:
-        label: what a screen reader says. bounded: values lie in 0..1. whole: counts, the axis starts at 0 and has whole steps.
+        label: what a screen reader says. bounded: values lie in 0..1. whole: counts, the axis starts at 0 and has whole
+            steps.
     """
     shown = [p for p in points if all(map(math.isfinite, (p.estimate.value, p.estimate.low, p.estimate.high)))]
     if not shown:
@@ -94,7 +98,8 @@ def curve(
         parts.append(_marker(point, x, y))
         if index % every == 0 or point.mark == "best":
             parts.append(
-                f'<text class="{"strong" if point.mark == "best" else "axis"}" x="{_n(x)}" y="{_n(_HEIGHT - 6)}" text-anchor="middle">{escape(point.label)}</text>'
+                f'<text class="{"strong" if point.mark == "best" else "axis"}" x="{_n(x)}" y="{_n(_HEIGHT - 6)}"'
+                f' text-anchor="middle">{escape(point.label)}</text>'
             )
     return _svg(_box(_WIDTH, _HEIGHT), label, parts, "chart")
 
@@ -109,7 +114,8 @@ def _grid(scale: Scale, percent: bool) -> str:
         y = _n(_y(scale, tick))
         lines.append(f'<line class="grid" x1="{_n(_LEFT)}" x2="{_n(_WIDTH - 4)}" y1="{y}" y2="{y}"/>')
         lines.append(
-            f'<text class="axis" x="{_n(_LEFT - 6)}" y="{y}" dy="0.32em" text-anchor="end">{_tick(tick, scale, percent)}</text>'
+            f'<text class="axis" x="{_n(_LEFT - 6)}" y="{y}" dy="0.32em"'
+            f' text-anchor="end">{_tick(tick, scale, percent)}</text>'
         )
     return "".join(lines)
 
@@ -131,13 +137,17 @@ def _whisker(point: Point, x: float, scale: Scale) -> str:
 
 def _marker(point: Point, x: float, y: float) -> str:
     if point.mark == "rolled back":
-        return f'<path class="dropped" d="M{_n(x - 4)} {_n(y - 4)}L{_n(x + 4)} {_n(y + 4)}M{_n(x - 4)} {_n(y + 4)}L{_n(x + 4)} {_n(y - 4)}"/>'
+        return (
+            f'<path class="dropped" d="M{_n(x - 4)} {_n(y - 4)}L{_n(x + 4)} {_n(y + 4)}M{_n(x - 4)}'
+            f' {_n(y + 4)}L{_n(x + 4)} {_n(y - 4)}"/>'
+        )
     ring = f'<circle class="ring" cx="{_n(x)}" cy="{_n(y)}" r="7.5"/>' if point.mark == "best" else ""
     return f'{ring}<circle class="dot" cx="{_n(x)}" cy="{_n(y)}" r="4"/>'
 
 
 def share_track(shares: Sequence[float | None], target: float | None, top: float, label: str) -> Markup:
-    """One facet value: a bar for its share now, a ring for its share at first, small dots between, a mark at the target.
+    """One facet value: a bar for its share now, a ring for its share at first, small dots between, a mark at the
+    target.
 
     Args:
         shares: by round, 0..1; None = not measured. top: the share at the right end.
@@ -169,7 +179,8 @@ def difference_bar(change: Estimate, reach: float, label: str) -> Markup:
         x, low, high = (scale.at(value, 6.0, width - 6.0) for value in values)
         kind = "up" if change.low > 0 else "down" if change.high < 0 else "open"
         parts.append(
-            f'<path class="whisker {kind}" d="M{_n(low)} {_n(middle)}H{_n(high)}M{_n(low)} {_n(middle - 5)}V{_n(middle + 5)}M{_n(high)} {_n(middle - 5)}V{_n(middle + 5)}"/>'
+            f'<path class="whisker {kind}" d="M{_n(low)} {_n(middle)}H{_n(high)}M{_n(low)}'
+            f' {_n(middle - 5)}V{_n(middle + 5)}M{_n(high)} {_n(middle - 5)}V{_n(middle + 5)}"/>'
         )
         parts.append(f'<circle class="dot {kind}" cx="{_n(x)}" cy="{_n(middle)}" r="5"/>')
     return _svg(_box(width, height), label, parts, "difference")
@@ -210,7 +221,8 @@ def histogram(columns: Sequence[Column], kinds: Sequence[str], label: str) -> Ma
             if count:
                 top, foot = _y(scale, below + count), _y(scale, below)
                 parts.append(
-                    f'<rect class="{escape(kind)}" x="{_n(_LEFT + index * width + 0.5)}" y="{_n(top)}" width="{_n(width - 1)}" height="{_n(foot - top)}"/>'
+                    f'<rect class="{escape(kind)}" x="{_n(_LEFT + index * width + 0.5)}" y="{_n(top)}"'
+                    f' width="{_n(width - 1)}" height="{_n(foot - top)}"/>'
                 )
             below += count
     for value, x, anchor in ((columns[0].start, _LEFT, "start"), (columns[-1].end, _WIDTH - _RIGHT, "end")):

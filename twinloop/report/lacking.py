@@ -1,4 +1,6 @@
-"""What changed where the photos lacked: the panel images that ask for a value of the first gap analysis, by v1 and by the version held against it."""
+"""What changed where the photos lacked: the panel images that ask for a value of the first gap analysis, by v1 and by
+the version held against it.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ SEEN = Metric(
 
 @dataclass(frozen=True)
 class Moved:
-    """One figure of both versions and its change, image by image. ``chart`` and ``text`` are empty where there are too few images."""
+    """One figure of both versions and its change, image by image.
+
+    ``chart`` and ``text`` are empty where there are too few images.
+    """
 
     before: str
     after: str
@@ -34,7 +39,11 @@ class Moved:
 
 @dataclass(frozen=True)
 class LackingRow:
-    """One gap of the photos. ``photos``: how many of them had it. ``asking``: panel images that ask for it; None in ``seen`` or ``identity`` = not measured."""
+    """One gap of the photos.
+
+    ``photos``: how many of them had it. ``asking``: panel images that ask for it; None in ``seen`` or ``identity`` =
+    not measured.
+    """
 
     label: str
     photos: str
@@ -68,11 +77,14 @@ def lacking(run: RunRecord, compared: int | None) -> Lacking:
     reach = {kind: _reach([one for one in known if one.metric is kind]) for kind in (SEEN, IDENTITY)}
     rows = tuple(
         LackingRow(
-            f"{words(gap.facet)}: {words(gap.value)}", f"{gap.have} of {gap.total}", asking,
-            None if seen is None else seen.told(gap, reach[SEEN]), None if identity is None else identity.told(gap, reach[IDENTITY]),
+            f"{words(gap.facet)}: {words(gap.value)}",
+            f"{gap.have} of {gap.total}",
+            asking,
+            None if seen is None else seen.told(gap, reach[SEEN]),
+            None if identity is None else identity.told(gap, reach[IDENTITY]),
         )
         for gap, asking, seen, identity in changes
-    )  # fmt: skip
+    )
     beyond = sum(
         1 for one in known if one.difference is not None and (one.difference.low > 0 or one.difference.high < 0)
     )

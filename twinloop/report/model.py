@@ -16,7 +16,10 @@ from twinloop.stages.train import GIVEN
 
 @dataclass(frozen=True)
 class Survey:
-    """One gaps_iterN.json: what the dataset held when round N began. ``not_measured``: (facet, or "facet: value", why)."""
+    """One gaps_iterN.json: what the dataset held when round N began.
+
+    ``not_measured``: (facet, or "facet: value", why).
+    """
 
     iteration: int
     images: int
@@ -49,7 +52,9 @@ class FinishedRound:
 
 @dataclass(frozen=True)
 class IdentityRecord:
-    """The frozen identity, without its embeddings. ``bands``: head angle -> (mean, standard deviation, number of photos).
+    """The frozen identity, without its embeddings.
+
+    ``bands``: head angle -> (mean, standard deviation, number of photos).
 
     Attributes:
         why: why there is none; empty when it was measured.
@@ -69,10 +74,12 @@ class RunRecord:
 
     Attributes:
         settings: flat name -> value, as in run.json. detectors: fingerprint of the models that measured.
-        consent: on what ground the photos may be used, in words. photos: the real photos in use (None before they were observed). left_out: (path, reason).
+        consent: on what ground the photos may be used, in words. photos: the real photos in use (None before they were
+            observed). left_out: (path, reason).
         datasets, verdicts: by round, from 1. scores: by version, from 1.
-        best: version with the highest overall score so far, of those that were not rolled back. picked: the version that a person chose
-            as the final one; None = the best is it. against_v1: metric -> paired change of the best version, where it is recorded.
+        best: version with the highest overall score so far, of those that were not rolled back. picked: the version
+            that a person chose as the final one; None = the best is it. against_v1: metric -> paired change of the best
+            version, where it is recorded.
     """
 
     person: str
@@ -122,12 +129,16 @@ class RunRecord:
 
     @property
     def kept_dataset(self) -> Dataset | None:
-        """What the run's photos have become: the dataset after the last round that was not rolled back; None before the photos were observed."""
+        """What the run's photos have become: the dataset after the last round that was not rolled back; None before the
+        photos were observed.
+        """
         kept = [dataset for number, dataset in enumerate(self.datasets, 1) if not self.dropped(number)]
         return kept[-1] if kept else self.photos
 
     def rolled_back(self, version: int) -> bool:
-        """Whether the round that made a version was rolled back, so that it is out of the choice, however high it scores."""
+        """Whether the round that made a version was rolled back, so that it is out of the choice, however high it
+        scores.
+        """
         return version in out_of_choice(self.rounds)
 
     def remark(self, version: int) -> str:

@@ -1,4 +1,6 @@
-"""What stands behind the figures: datasets, LoRAs, the frozen identity, what the numbers can and cannot say, and where the files lie."""
+"""What stands behind the figures: datasets, LoRAs, the frozen identity, what the numbers can and cannot say, and where
+the files lie.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ NANO, FAKE = "nano", "fake"
 
 @dataclass(frozen=True)
 class DatasetRow:
-    """What a dataset version is made of; weights are sums over its members. ``dropped``: its round was rolled back, and the next began without it."""
+    """What a dataset version is made of; weights are sums over its members.
+
+    ``dropped``: its round was rolled back, and the next began without it.
+    """
 
     name: str
     id: str
@@ -105,7 +110,9 @@ def lora_rows(run: RunRecord) -> tuple[LoraRow, ...]:
 
 
 def _special(run: RunRecord) -> tuple[str, ...]:
-    """What of a training is not as usual and shows in the file: kind of adapter, text encoders, weights in fewer bits, another trainer."""
+    """What of a training is not as usual and shows in the file: kind of adapter, text encoders, weights in fewer bits,
+    another trainer.
+    """
     asked = run.settings.get
     adapter, quantization, trainer = (
         asked("training.adapter", "lora"),
@@ -133,8 +140,8 @@ def world_note(run: RunRecord) -> str:
     """What kind of world the figures come from; empty for a real base model."""
     if run.base_model == NANO:
         return (
-            "This run used the embedded nano base model and a fictional, rendered person. Its figures show that the loop works; "
-            "they say nothing about real photos or about full-size models."
+            "This run used the embedded nano base model and a fictional, rendered person. Its figures show that the"
+            " loop works; they say nothing about real photos or about full-size models."
         )
     if run.base_model == FAKE:
         return "This was a dry run on fakes: no model took part. Its figures say nothing about any person or model."
@@ -191,10 +198,15 @@ def _run_files(space: Workspace) -> list[tuple[Path, str]]:
 
 def _round_files(space: Workspace, number: int) -> list[tuple[Path, str]]:
     return [
-        (space.gaps(number), "gaps"), (space.shots(number), "shots"), (space.synthetic(number), "generated images"),
-        (space.approved(number), "approved images"), (space.rejected(number), "rejected images"), (space.unsure(number), "unsure images"),
-        (space.verdicts(number), "verdicts with every check"), (space.dataset(number), "dataset after the round"),
-    ]  # fmt: skip
+        (space.gaps(number), "gaps"),
+        (space.shots(number), "shots"),
+        (space.synthetic(number), "generated images"),
+        (space.approved(number), "approved images"),
+        (space.rejected(number), "rejected images"),
+        (space.unsure(number), "unsure images"),
+        (space.verdicts(number), "verdicts with every check"),
+        (space.dataset(number), "dataset after the round"),
+    ]
 
 
 def _panel_files(run: RunRecord, space: Workspace) -> list[tuple[Path, str]]:
@@ -215,7 +227,9 @@ def _existing(root: Path, files: list[tuple[Path, str]]) -> Iterator[Link]:
 
 
 def relative_href(path: Path, root: Path) -> str | None:
-    """A relative URL from a page in ``root`` to ``path``; None when the two share no folder but the file system's root."""
+    """A relative URL from a page in ``root`` to ``path``; None when the two share no folder but
+    the file system's root.
+    """
     target, start = os.path.abspath(path), os.path.abspath(root)
     try:
         shared = Path(os.path.commonpath([target, start]))

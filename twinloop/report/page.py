@@ -91,8 +91,13 @@ def _source(templates: Environment, name: str) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """A content security policy under which the page can load nothing from anywhere: only its own style, script and pictures."""
-    return f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
+    """A content security policy under which the page can load nothing from anywhere: only its own style, script and
+    pictures.
+    """
+    return (
+        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; base-uri"
+        " 'none'; form-action 'none'"
+    )
 
 
 def _digest(text: str) -> str:

@@ -79,7 +79,9 @@ def panel_grid(run: RunRecord, workspace: Workspace, pictures: Pictures) -> Pane
 
 
 def shared_ends(prompts: Sequence[str]) -> tuple[int, int]:
-    """How many of the comma-separated parts all prompts have in common at the start and at the end; at least one part of each is left over."""
+    """How many of the comma-separated parts all prompts have in common at the start and at the end; at least one part
+    of each is left over.
+    """
     split = [prompt.split(", ") for prompt in prompts]
     if len(split) < 2:
         return 0, 0

@@ -46,17 +46,29 @@ def read_run(workspace: Workspace) -> RunRecord:
         rounds = tuple(_round(item) for item in history.get("iterations", ()))
         best = _best(history, scores, rounds)
         return RunRecord(
-            person=str(history.get("person") or settings.get("person_name", "")), trigger=settings.get("person_trigger", ""),
-            base_model=str(history.get("base_model") or settings.get("base_model", "")), settings=settings,
-            detectors=str(started.get("observer", "")), consent=_read(workspace.dataset(0), _consent, NOT_RECORDED.text),
-            photos=photos, left_out=_read(workspace.dataset(0), _left_out, ()),
-            identity=_read(workspace.identity, _identity, None), surveys=_numbered(workspace.gaps, _survey),
-            verdicts=_reviewed(workspace), datasets=_numbered(workspace.dataset, Dataset.from_json),
-            panel=_read(workspace.panel, _shots, ()), scores=scores,
-            loras=_numbered(workspace.lora_record, LoRA.from_json) or tuple(LoRA.from_json(item) for item in history.get("loras", ())),
-            rounds=rounds, best=best, gaps_left=_whole(history.get("gaps_left")), against_v1=_against_v1(history, best),
-            stop=None if history.get("stop") is None else decide.Stop.from_json(history["stop"]), picked=_read(record_of(workspace), lambda data: int(data["version"]), None),
-        )  # fmt: skip
+            person=str(history.get("person") or settings.get("person_name", "")),
+            trigger=settings.get("person_trigger", ""),
+            base_model=str(history.get("base_model") or settings.get("base_model", "")),
+            settings=settings,
+            detectors=str(started.get("observer", "")),
+            consent=_read(workspace.dataset(0), _consent, NOT_RECORDED.text),
+            photos=photos,
+            left_out=_read(workspace.dataset(0), _left_out, ()),
+            identity=_read(workspace.identity, _identity, None),
+            surveys=_numbered(workspace.gaps, _survey),
+            verdicts=_reviewed(workspace),
+            datasets=_numbered(workspace.dataset, Dataset.from_json),
+            panel=_read(workspace.panel, _shots, ()),
+            scores=scores,
+            loras=_numbered(workspace.lora_record, LoRA.from_json)
+            or tuple(LoRA.from_json(item) for item in history.get("loras", ())),
+            rounds=rounds,
+            best=best,
+            gaps_left=_whole(history.get("gaps_left")),
+            against_v1=_against_v1(history, best),
+            stop=None if history.get("stop") is None else decide.Stop.from_json(history["stop"]),
+            picked=_read(record_of(workspace), lambda data: int(data["version"]), None),
+        )
 
 
 def _consent(data: Any) -> str:
@@ -70,7 +82,8 @@ def _shape_of(path: Path) -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StateError(
-            f"{path} does not hold what this step writes ({type(error).__name__}: {error}). Move it away and run the loop again."
+            f"{path} does not hold what this step writes ({type(error).__name__}: {error}). Move it away and run the"
+            " loop again."
         ) from error
 
 
@@ -149,16 +162,27 @@ def _identity(data: Any) -> IdentityRecord:
 def _round(data: Any) -> FinishedRound:
     gain = data["improvement"]
     return FinishedRound(
-        iteration=int(data["iteration"]), gap_count=int(data["gap_count"]), generated=int(data["generated"]), approved=int(data["approved"]),
-        rejected=int(data["rejected"]), unsure=int(data["unsure"]), approval=Estimate.from_json(data["approval_rate"]),
-        quality=float(data["quality_score"]), merged=int(data["merged"]), generated_with=str(data["generated_with"]),
-        version=int(data["lora_version"]), improvement=None if gain is None else Estimate.from_json(gain),
-        drifted=tuple(map(str, data["drifted"])), rolled_back=bool(data["rolled_back"]),
-    )  # fmt: skip
+        iteration=int(data["iteration"]),
+        gap_count=int(data["gap_count"]),
+        generated=int(data["generated"]),
+        approved=int(data["approved"]),
+        rejected=int(data["rejected"]),
+        unsure=int(data["unsure"]),
+        approval=Estimate.from_json(data["approval_rate"]),
+        quality=float(data["quality_score"]),
+        merged=int(data["merged"]),
+        generated_with=str(data["generated_with"]),
+        version=int(data["lora_version"]),
+        improvement=None if gain is None else Estimate.from_json(gain),
+        drifted=tuple(map(str, data["drifted"])),
+        rolled_back=bool(data["rolled_back"]),
+    )
 
 
 def _best(history: Mapping[str, Any], scores: Sequence[PanelScore], rounds: Sequence[FinishedRound]) -> int | None:
-    """The best version of a finished run as recorded; while it goes on, the best of what is measured: a version can be newer than the record."""
+    """The best version of a finished run as recorded; while it goes on, the best of what is measured: a version can be
+    newer than the record.
+    """
     if history.get("stop") is not None:
         return int(history["best_version"])
     standing = [score for score in scores if "overall" in score.metrics and score.version not in out_of_choice(rounds)]

@@ -47,10 +47,15 @@ def made_rows(run: RunRecord, workspace: Workspace) -> tuple[MadeRow, ...]:
         )
         rows.append(
             MadeRow(
-                member.path.replace("\\", "/").rsplit("/", 1)[-1], member.round, target, by_round.get(member.round, "not recorded"),
-                str(shot.get("seed", "not recorded")), f"{member.weight:.2f}", member.sha256[:16],
+                member.path.replace("\\", "/").rsplit("/", 1)[-1],
+                member.round,
+                target,
+                by_round.get(member.round, "not recorded"),
+                str(shot.get("seed", "not recorded")),
+                f"{member.weight:.2f}",
+                member.sha256[:16],
             )
-        )  # fmt: skip
+        )
     return tuple(rows)
 
 
@@ -64,7 +69,10 @@ def _generated(workspace: Workspace, iteration: int) -> list[Mapping[str, Any]]:
 
 
 def commands(run: RunRecord, workspace: Workspace) -> tuple[str, ...]:
-    """The run as a whole, and each round by hand; to be run where the run was started. What the configuration holds is left to it."""
+    """The run as a whole, and each round by hand; to be run where the run was started.
+
+    What the configuration holds is left to it.
+    """
     root = _run_folder(run, workspace)
     lines = ["twinloop run --config bootstrap_config.json   # with the settings below"]
     for entry in run.rounds:
@@ -82,7 +90,10 @@ def commands(run: RunRecord, workspace: Workspace) -> tuple[str, ...]:
 
 
 def _run_folder(run: RunRecord, workspace: Workspace) -> PurePath:
-    """The run's folder as seen from where the run was started: recorded paths tell. Without any, as seen from the folder above it."""
+    """The run's folder as seen from where the run was started: recorded paths tell.
+
+    Without any, as seen from the folder above it.
+    """
     made = [member.path for dataset in run.datasets for member in dataset.synthetic if member.round > 0]
     if made:  # ../approved_iter1/x.png
         return PurePath(made[0].replace("\\", "/")).parent.parent

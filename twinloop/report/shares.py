@@ -20,7 +20,11 @@ _MEANING = {"met": "target met", "short": "below target", "free": "no target", "
 
 @dataclass(frozen=True)
 class ValueRow:
-    """One facet value. ``counts``: one text per survey ("8 of 98"). ``state`` and its ``meaning`` in words: met, short, free (no target), unknown."""
+    """One facet value.
+
+    ``counts``: one text per survey ("8 of 98"). ``state`` and its ``meaning`` in words: met, short, free (no target),
+    unknown.
+    """
 
     label: str
     chart: Markup
@@ -70,9 +74,12 @@ def shares(run: RunRecord) -> Shares:
     return Shares(
         facets=tuple(_chart(facet, run.surveys) for facet in last.facets if facet.measured > 0),
         not_measured=tuple(NotMeasured(title(name), why) for name, why in last.not_measured),
-        summary=_summary(run), moments=moments(run), advice=tuple(_advice(gap.value, gap.facet, gap.count) for gap in last.gaps),
-        missing_models=last.missing_models, notes=last.notes,
-    )  # fmt: skip
+        summary=_summary(run),
+        moments=moments(run),
+        advice=tuple(_advice(gap.value, gap.facet, gap.count) for gap in last.gaps),
+        missing_models=last.missing_models,
+        notes=last.notes,
+    )
 
 
 def moments(run: RunRecord) -> tuple[str, ...]:
@@ -130,7 +137,11 @@ def _row(facet: str, now: ValueCount, history: Sequence[ValueCount | None], top:
     path = ", then ".join("not measured" if share is None else percent(share, 1) for share in told)
     label = f"{words(facet)}, {words(now.value)}: {path} of the images; target {target}"
     return ValueRow(
-        label=words(now.value), chart=charts.share_track(told, now.target, top, label) if now.measured else Markup(""), now=percent(now.share, 1) if now.measured else "not measured",
-        target=target, state=state, meaning=_MEANING[state],
+        label=words(now.value),
+        chart=charts.share_track(told, now.target, top, label) if now.measured else Markup(""),
+        now=percent(now.share, 1) if now.measured else "not measured",
+        target=target,
+        state=state,
+        meaning=_MEANING[state],
         counts=tuple("not measured" if v is None or v.measured == 0 else f"{v.count} of {v.measured}" for v in history),
-    )  # fmt: skip
+    )

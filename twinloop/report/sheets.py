@@ -53,7 +53,8 @@ class ImageTile:
     """One synthetic image with its verdict.
 
     Attributes:
-        note: what became of it when that is not plain. nearest: the real photo that is most like it, for approved images.
+        note: what became of it when that is not plain. nearest: the real photo that is most like it, for approved
+            images.
     """
 
     name: str
@@ -69,7 +70,10 @@ class ImageTile:
 
 @dataclass(frozen=True)
 class Sheet:
-    """All images of one round with one outcome; ``hidden`` of them are not shown. ``early``: of those that were given up early, and so have no picture."""
+    """All images of one round with one outcome; ``hidden`` of them are not shown.
+
+    ``early``: of those that were given up early, and so have no picture.
+    """
 
     outcome: str
     total: int
@@ -150,9 +154,15 @@ def round_sheets(run: RunRecord, workspace: Workspace, pictures: Pictures) -> tu
 
 
 def _sheet(
-    outcome: Outcome, verdicts: Sequence[Verdict], merged: set[str] | None, iteration: int, workspace: Workspace, pictures: Pictures, most: int,
+    outcome: Outcome,
+    verdicts: Sequence[Verdict],
+    merged: set[str] | None,
+    iteration: int,
+    workspace: Workspace,
+    pictures: Pictures,
+    most: int,
     nearest: Mapping[str, NearestPhoto],
-) -> Sheet:  # fmt: skip
+) -> Sheet:
     chosen = [verdict for verdict in verdicts if verdict.outcome is outcome]
     finished = [verdict for verdict in chosen if verdict.early is None]
     shown = spread(finished, lambda verdict: (verdict.facet, verdict.value), most)
@@ -184,9 +194,16 @@ def _image_tile(verdict: Verdict, picture: Thumbnail | None, note: str, nearest:
     target = f"{words(verdict.facet)}: {words(verdict.value)}" if verdict.facet else "no known target"
     because = f" because {'; '.join(verdict.reasons)}" if verdict.reasons else ""
     return ImageTile(
-        name=verdict.image, picture=picture, alt=f"Synthetic image for {target}, {verdict.outcome}{because}", target=target,
-        quality=number(verdict.quality), reasons=verdict.reasons, checks=tuple(_line(check) for check in verdict.results), note=note, nearest=nearest,
-    )  # fmt: skip
+        name=verdict.image,
+        picture=picture,
+        alt=f"Synthetic image for {target}, {verdict.outcome}{because}",
+        target=target,
+        quality=number(verdict.quality),
+        reasons=verdict.reasons,
+        checks=tuple(_line(check) for check in verdict.results),
+        note=note,
+        nearest=nearest,
+    )
 
 
 def _line(check: CheckResult) -> CheckLine:

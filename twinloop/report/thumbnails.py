@@ -46,8 +46,8 @@ def thumbnail(data: bytes, longest: int = LONGEST) -> Thumbnail:
 class Pictures:
     """Finds the images that artefacts name and keeps the thumbnails made so far.
 
-    Artefacts hold paths relative to the folder that the run was started in. The page may be written from elsewhere, so a
-    relative path is tried from the output folder's parents too; the hash makes sure that it is the same picture.
+    Artefacts hold paths relative to the folder that the run was started in. The page may be written from elsewhere, so
+    a relative path is tried from the output folder's parents too; the hash makes sure that it is the same picture.
     """
 
     root: Path

@@ -22,25 +22,50 @@ class Metric:
 
 METRICS = (
     Metric(
-        "on_target", "On-target rate", True,
-        "Share of the asked facet values (head angle, expression, setting...) that the detectors find in a panel image, averaged over the panel.",
+        "on_target",
+        "On-target rate",
+        True,
+        "Share of the asked facet values (head angle, expression, setting...) that the detectors find in a panel image,"
+        " averaged over the panel.",
     ),
     Metric(
-        "identity", "Identity", False,
-        "Cosine similarity of the face to the three nearest real reference photos; 0 where no face came out. Photos that were held out from training are used where there are enough of them.",
+        "identity",
+        "Identity",
+        False,
+        "Cosine similarity of the face to the three nearest real reference photos; 0 where no face came out. Photos"
+        " that were held out from training are used where there are enough of them.",
     ),
     Metric(
-        "quality", "Face quality", False,
-        "The face quality that the detectors measure, 0 to 1; 0 where no face came out or it is too small to tell. On a scale that is lower for turned heads, the share of what real photos of the same head angle score.",
+        "quality",
+        "Face quality",
+        False,
+        "The face quality that the detectors measure, 0 to 1; 0 where no face came out or it is too small to tell. On a"
+        " scale that is lower for turned heads, the share of what real photos of the same head angle score.",
     ),
-    Metric("diversity", "Diversity", False, "Mean distance of a panel image to the others (1 minus the correlation of 16 x 16 thumbnails)."),
-    Metric("overall", "Overall score", False, "Mean of on-target rate, identity and face quality per image, of those that were measured. The best version is the one where it is highest, of those whose round was not rolled back."),
-)  # fmt: skip
+    Metric(
+        "diversity",
+        "Diversity",
+        False,
+        "Mean distance of a panel image to the others (1 minus the correlation of 16 x 16 thumbnails).",
+    ),
+    Metric(
+        "overall",
+        "Overall score",
+        False,
+        "Mean of on-target rate, identity and face quality per image, of those that were measured. The best version is"
+        " the one where it is highest, of those whose round was not rolled back.",
+    ),
+)
 
 _NAMES = {
-    "three_quarter": "three-quarter", "on_target": "on target", "one_face": "one face", "low_key": "low key", "high_key": "high key",
-    "close_up": "close-up", "fake": "fake (dry run)",
-}  # fmt: skip
+    "three_quarter": "three-quarter",
+    "on_target": "on target",
+    "one_face": "one face",
+    "low_key": "low key",
+    "high_key": "high key",
+    "close_up": "close-up",
+    "fake": "fake (dry run)",
+}
 
 
 def words(name: str) -> str:

@@ -35,7 +35,9 @@ class ValueCount:
 
 @dataclass(frozen=True)
 class FacetCount:
-    """One facet over the whole dataset; ``not_measured`` = images of which it can say nothing; ``why`` = the reason, where some value is lacking."""
+    """One facet over the whole dataset; ``not_measured`` = images of which it can say nothing; ``why`` = the reason,
+    where some value is lacking.
+    """
 
     facet: str
     values: tuple[ValueCount, ...]
@@ -46,7 +48,10 @@ class FacetCount:
 
 @dataclass(frozen=True)
 class Analysis:
-    """The result: counts per facet and the gaps, largest need first. ``synthetic`` = how many of ``images`` carry the mark of one."""
+    """The result: counts per facet and the gaps, largest need first.
+
+    ``synthetic`` = how many of ``images`` carry the mark of one.
+    """
 
     images: int
     synthetic: int
@@ -80,7 +85,8 @@ def _notes(images: int, facets: Sequence[FacetCount]) -> list[str]:
         if len(set(told.values())) == 1:
             told = {facet.facet: facet.measured}
         notes += [
-            f"{name} could be told on {count} of {images} images; its share{'s are' if name == facet.facet else ' is'} of those"
+            f"{name} could be told on {count} of {images} images; its share{'s are' if name == facet.facet else ' is'}"
+            " of those"
             for name, count in told.items()
             if 0 < count < TOLD_ON_MOST * images
         ]
@@ -91,7 +97,8 @@ def check_shares(facets: Sequence[Facet], shares: Shares) -> None:
     """Whether the user's shares fit the facets.
 
     Raises:
-        InputError: every share of an unknown facet or value, and every exclusive facet whose shares add up to more than 1.
+        InputError: every share of an unknown facet or value, and every exclusive facet whose shares add up to more than
+            1.
     """
     known = {facet.name: facet for facet in facets}
     problems = [f"'{name}' is no facet in force (known: {', '.join(known)})" for name in shares if name not in known]
@@ -139,10 +146,16 @@ def _gaps(facet: Facet, found: FacetCount) -> list[Gap]:
         if needed:
             gaps.append(
                 Gap(
-                    facet=facet.name, value=value.value, count=needed, have=value.count, total=value.measured, share=value.target,
-                    reason=_reason(facet, value), advice=_advice(facet, value.value, needed),
+                    facet=facet.name,
+                    value=value.value,
+                    count=needed,
+                    have=value.count,
+                    total=value.measured,
+                    share=value.target,
+                    reason=_reason(facet, value),
+                    advice=_advice(facet, value.value, needed),
                 )
-            )  # fmt: skip
+            )
     return gaps
 
 
@@ -158,7 +171,10 @@ def _reason(facet: Facet, value: ValueCount) -> str:
 
 def _advice(facet: Facet, value: str, needed: int) -> str:
     wish = facet.phrases[value].wish or f"with {facet.name}: {value}".replace("_", " ")
-    return f"best remedy: add {plural(needed, 'real photo')} {wish}; made images are a guess at what the person looks like there"
+    return (
+        f"best remedy: add {plural(needed, 'real photo')} {wish}; made images are a guess at what the person looks like"
+        " there"
+    )
 
 
 def analysis_json(
@@ -190,7 +206,10 @@ def analysis_json(
 
 
 def _not_measured(analysis: Analysis) -> dict[str, str]:
-    """Facet, or ``facet: value`` where only some values of it lack their detector -> why. Never to be read as "no gap"."""
+    """Facet, or ``facet: value`` where only some values of it lack their detector -> why.
+
+    Never to be read as "no gap".
+    """
     lacking: dict[str, str] = {}
     for facet in analysis.facets:
         if facet.measured == 0:

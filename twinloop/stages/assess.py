@@ -23,8 +23,8 @@ from twinloop.store.images import load_image
 
 METRICS = ("identity", "on_target", "quality", "diversity")
 OVERALL = ("identity", "on_target", "quality")
-"""The metrics whose mean is the overall score that improvement is measured by, those of them that were measured; diversity is watched by
-the drift alarm."""
+"""The metrics whose mean is the overall score that improvement is measured by, those of them that were measured;
+diversity is watched by the drift alarm."""
 
 
 def assess(
@@ -39,9 +39,9 @@ def assess(
     """Measure the panel images of one LoRA.
 
     identity: similarity to the held-out real photos (to all of them when none are held out), 0 where no face came out.
-    on_target: share of the asked facet values that were measured and hit, per image. quality: of the face, 0 where none came out or
-    it is too small to tell; left out where the pack does not measure it (`_quality_by`). diversity: mean distance (1 - cosine of centred
-    16x16 thumbnails) to the other images of the panel.
+    on_target: share of the asked facet values that were measured and hit, per image. quality: of the face, 0 where none
+    came out or it is too small to tell; left out where the pack does not measure it (`_quality_by`). diversity: mean
+    distance (1 - cosine of centred 16x16 thumbnails) to the other images of the panel.
 
     Args:
         ruler: that of the run's first score, so that all of them compare.
@@ -84,7 +84,8 @@ def _identity(seen: Observation | None, likeness: IdentityReference) -> float:
 def _hits(shot: Shot, seen: Observation, facets: Sequence[Facet], faceless_miss: bool) -> dict[str, bool]:
     """Facet -> whether the asked value was seen, of those that were asked for and measured.
 
-    Where a face was looked for and there is none, every value that is read off a face was missed: a LoRA that ruins faces must not gain by it.
+    Where a face was looked for and there is none, every value that is read off a face was missed: a LoRA that ruins
+    faces must not gain by it.
     """
     asked, hits = dict(shot.traits), {}
     faceless = faceless_miss and "faces" in seen.measured and not seen.faces
@@ -109,8 +110,9 @@ def _quality_by(
 ) -> Callable[[Observation], float] | None:
     """How the quality of a panel image is told; None where it cannot be, for any image of the run.
 
-    A scale that has a limit of its own is taken as it is. Any other scores turned heads lower by nature, and a LoRA that turns more of
-    them must not lose by it: there a face counts as a share of what real photos of its angle score, if they show every angle.
+    A scale that has a limit of its own is taken as it is. Any other scores turned heads lower by nature, and a LoRA
+    that turns more of them must not lose by it: there a face counts as a share of what real photos of its angle score,
+    if they show every angle.
     """
     if ruler < CONFIDENCE_NO_QUALITY:
         return _quality_or_confidence
@@ -152,7 +154,9 @@ def _thumbnail(image: MadeImage) -> npt.NDArray[np.float64]:
 
 
 def compare(before: PanelScore, after: PanelScore, metric: str = "overall") -> Estimate | None:
-    """Change of a metric from one LoRA to another, image by image over the same prompts and seeds; None where one lacks it."""
+    """Change of a metric from one LoRA to another, image by image over the same prompts and seeds; None where one lacks
+    it.
+    """
     if metric not in before.samples or metric not in after.samples:
         return None
     return paired_difference(before.samples[metric], after.samples[metric], seed=after.version)

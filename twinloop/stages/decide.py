@@ -14,8 +14,8 @@ from twinloop.stages.assess import compare
 WATCHED = {"identity": 0.03, "diversity": 0.20, "quality": 0.03}
 """Metrics that the drift alarm watches, and the share of the old value that must be lost beside the interval.
 
-Diversity may fall a good deal: failed images differ more from each other than good ones. A fifth is where Avrahami et al. (The
-Chosen One, 2023) take a set of images as collapsed onto one."""
+Diversity may fall a good deal: failed images differ more from each other than good ones. A fifth is where Avrahami et
+al. (The Chosen One, 2023) take a set of images as collapsed onto one."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,11 @@ class RoundFacts:
     """What the rules look at, of one finished round.
 
     Attributes:
-        gaps: number found at its start. improvement: change of the overall panel score against the LoRA it started from, as a share of it.
+        gaps: number found at its start. improvement: change of the overall panel score against the LoRA it started
+            from, as a share of it.
         drifted: metrics that got worse beyond their interval.
-        trained: whether there is a new LoRA; a round that added no image to the dataset trains none, and improves nothing.
+        trained: whether there is a new LoRA; a round that added no image to the dataset trains none, and improves
+            nothing.
     """
 
     iteration: int
@@ -75,7 +77,8 @@ class HighApproval:
 
 @dataclass(frozen=True)
 class SmallImprovement:
-    """Improvement under the threshold and that cannot be told from zero (its interval reaches zero or lies below), so many rounds running.
+    """Improvement under the threshold and that cannot be told from zero (its interval reaches zero or lies below), so
+    many rounds running.
 
     A round with a drift alarm does not count: it was rolled back, and `Drifting` judges it.
     """
@@ -95,7 +98,8 @@ class SmallImprovement:
         told = "cannot be told from zero" if gain.high >= 0 else "the last round made it worse"
         return Stop(
             "improvement",
-            f"improvement {gain.value:.1%} is below the {percent(self.threshold)} threshold, and {told} (95% interval {gain.low:.1%} to {gain.high:.1%}, n={gain.n})",
+            f"improvement {gain.value:.1%} is below the {percent(self.threshold)} threshold, and {told} (95% interval"
+            f" {gain.low:.1%} to {gain.high:.1%}, n={gain.n})",
             True,
         )
 
@@ -157,8 +161,8 @@ def no_gaps(unmeasured: Mapping[str, str], measured: int) -> Stop:
     """The end of a run whose dataset has no gap in what could be measured.
 
     Args:
-        unmeasured: what is wanted and was not measured, with the reason. measured: how many facets were. It is no success where most
-            of what is wanted was not.
+        unmeasured: what is wanted and was not measured, with the reason. measured: how many facets were. It is no
+            success where most of what is wanted was not.
     """
     if not unmeasured:
         return NO_GAPS
@@ -181,7 +185,9 @@ def improvement(before: PanelScore, after: PanelScore) -> Estimate | None:
 
 
 def drift(before: PanelScore, after: PanelScore) -> tuple[str, ...]:
-    """Watched metrics that are worse with the whole interval of the paired change below zero, and by more than their share of the old value."""
+    """Watched metrics that are worse with the whole interval of the paired change below zero, and by more than their
+    share of the old value.
+    """
     worse = []
     for metric, share in WATCHED.items():
         change = compare(before, after, metric)

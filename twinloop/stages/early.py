@@ -1,6 +1,7 @@
 """Early rejection: a preview is held against the checks that it can be trusted with; what fails them is never finished.
 
-Images that were given up count as rejected ones wherever rejections are counted, so an approval rate means the same with and without.
+Images that were given up count as rejected ones wherever rejections are counted, so an approval rate means the same
+with and without.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class EarlyJudge:
     """The checks of a preview, by the same ruler and limits as those of the finished image.
 
     Attributes:
-        at: share of the denoising steps after which previews are judged. checks: the few that a preview can be trusted with.
+        at: share of the denoising steps after which previews are judged. checks: the few that a preview can be trusted
+            with.
     """
 
     at: float
@@ -58,7 +60,8 @@ class GivenUp:
     """A shot whose image was not finished.
 
     Attributes:
-        file: the name that the image would have. at: share of the steps that were made. results: of the checks of its preview.
+        file: the name that the image would have. at: share of the steps that were made. results: of the checks of its
+            preview.
     """
 
     shot: Shot

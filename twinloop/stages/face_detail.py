@@ -1,7 +1,8 @@
-"""Face detail: a face that is small in its picture is cut out, enlarged, drawn over by the same model and LoRA, and pasted back.
+"""Face detail: a face that is small in its picture is cut out, enlarged, drawn over by the same model and LoRA, and
+pasted back.
 
-A model draws a face of few pixels badly that it draws well in a close-up; the dataset's images are better for it. What measures a LoRA
-(panel, checkpoints, samples) goes without: there the LoRA's own faces count.
+A model draws a face of few pixels badly that it draws well in a close-up; the dataset's images are better for it. What
+measures a LoRA (panel, checkpoints, samples) goes without: there the LoRA's own faces count.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class FaceDetail:
     """Which faces are redrawn, and how much.
 
     Attributes:
-        strength: 0..1, how much of a face is drawn anew. below: height of the face box as a share of the picture's, under which it is.
+        strength: 0..1, how much of a face is drawn anew. below: height of the face box as a share of the picture's,
+            under which it is.
         observer: whose detectors look at them. limits: those of the checks: a face of enough quality stays as it is.
         margin: side of the cut over the longer side of the face box.
     """
@@ -80,7 +82,9 @@ class FaceDetail:
         return patch if patch.side < enlarged and self._is_worth_it(shot, pixels) else None
 
     def _is_worth_it(self, shot: Shot, pixels: ImageArray) -> bool:
-        """Whether a better face can get the image approved: it cannot where the face is good already, or something else was asked for."""
+        """Whether a better face can get the image approved: it cannot where the face is good already, or something else
+        was asked for.
+        """
         results = results_of(shot, pixels, self.observer, self.limits, DECISIVE)
         said = {result.name: result.outcome for result in results}
         return said.get("face_quality") is not Outcome.APPROVED and said.get("on_target") is not Outcome.REJECTED

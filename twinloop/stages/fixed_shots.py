@@ -1,4 +1,6 @@
-"""Prompts and seeds that stay the same while LoRAs change: the panel that they are measured on, and the samples of a training."""
+"""Prompts and seeds that stay the same while LoRAs change: the panel that they are measured on, and the samples of a
+training.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,19 @@ NO_SHARES: Shares = {}
 
 
 def plan_panel(
-    facets: Sequence[Facet], trigger: str, style: str, seed: int, count: int, negative: str | None, shares: Shares = NO_SHARES,
-) -> list[Shot]:  # fmt: skip
+    facets: Sequence[Facet],
+    trigger: str,
+    style: str,
+    seed: int,
+    count: int,
+    negative: str | None,
+    shares: Shares = NO_SHARES,
+) -> list[Shot]:
     """The fixed panel, the same for every LoRA of a run: prompts that walk through all values of all facets.
 
-    Every prompt asks for a value of each exclusive facet, each value as often as the others. Of a facet whose values may hold together
-    as many prompts ask for a value as its target share says, where the others' values leave room for it (no hands in a close-up); values that
-    nearly every picture has anyway are not asked for.
+    Every prompt asks for a value of each exclusive facet, each value as often as the others. Of a facet whose values
+    may hold together as many prompts ask for a value as its target share says, where the others' values leave room for
+    it (no hands in a close-up); values that nearly every picture has anyway are not asked for.
 
     Args:
         shares: facet -> value -> share that is wanted, over the facets' own.
@@ -38,9 +46,17 @@ def plan_panel(
 
 
 def plan_samples(
-    prompts: Sequence[str], facets: Sequence[Facet], trigger: str, style: str, seed: int, negative: str | None, shares: Shares = NO_SHARES,
-) -> list[Shot]:  # fmt: skip
-    """What a training draws on its way: the given prompts as they are, each with a seed of its own; without any, four of the kind of a panel's."""
+    prompts: Sequence[str],
+    facets: Sequence[Facet],
+    trigger: str,
+    style: str,
+    seed: int,
+    negative: str | None,
+    shares: Shares = NO_SHARES,
+) -> list[Shot]:
+    """What a training draws on its way: the given prompts as they are, each with a seed of its own; without any, four
+    of the kind of a panel's.
+    """
     if not prompts:
         return [
             replace(shot, key=_sample_key(shot.index))
@@ -48,11 +64,16 @@ def plan_samples(
         ]
     return [
         Shot(
-            key=_sample_key(number), facet="sample", value="", index=number, prompt=prompt,
-            negative_prompt=words.negative_prompt(facets, {}, style, negative), seed=derive_seed(seed, "sample", number),
+            key=_sample_key(number),
+            facet="sample",
+            value="",
+            index=number,
+            prompt=prompt,
+            negative_prompt=words.negative_prompt(facets, {}, style, negative),
+            seed=derive_seed(seed, "sample", number),
         )
         for number, prompt in enumerate(prompts, start=1)
-    ]  # fmt: skip
+    ]
 
 
 def _sample_key(number: int) -> str:
@@ -86,7 +107,9 @@ def _deck(facet: Facet, shares: Mapping[str, float], seed: int, count: int) -> l
 
 
 def _deck_of_some(facet: Facet, wanted: Mapping[str, float], seed: int, count: int) -> list[str | None]:
-    """``count`` places of which each unusual value of a facet has its target share, and None the others; a prompt asks for one of them at most."""
+    """``count`` places of which each unusual value of a facet has its target share, and None the others; a prompt asks
+    for one of them at most.
+    """
     shares = {value: wanted.get(value, 0.0) for value in facet.values if not facet.phrases[value].usual}
     whole = max(1.0, sum(shares.values()))
     deck: list[str | None] = [value for value, share in shares.items() for _ in range(int(share / whole * count))]
@@ -94,7 +117,9 @@ def _deck_of_some(facet: Facet, wanted: Mapping[str, float], seed: int, count: i
 
 
 def _with_room(deck: Sequence[str | None], facet: Facet, decks: Mapping[str, Sequence[str | None]]) -> list[str | None]:
-    """The deck with each value that has no room beside the others' values changed for the next card that both places have room for."""
+    """The deck with each value that has no room beside the others' values changed for the next card that both places
+    have room for.
+    """
 
     def fits(value: str | None, place: int) -> bool:
         beside = {} if value is None else facet.phrases[value].beside

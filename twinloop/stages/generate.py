@@ -23,8 +23,9 @@ from twinloop.store.provenance import synthetic_png
 from twinloop.store.workspace import GENERATION_METADATA
 
 MADE_OTHERWISE = (
-    "{path} is gone, and made again it comes out otherwise than it is on record: this program's version, its libraries or the machine are others. "
-    "Put the file back from a copy, or make all images anew: in another folder, or with --restart."
+    "{path} is gone, and made again it comes out otherwise than it is on record: this program's version, its libraries"
+    " or the machine are others. Put the file back from a copy, or make all images anew: in another folder, or with"
+    " --restart."
 )
 
 
@@ -71,8 +72,10 @@ def generate(
     clock: Clock,
     reporter: Reporter,
 ) -> list[MadeImage]:
-    """Make every image that is not there yet. Batches are fixed by the order of ``shots``; a batch that was interrupted is made again
-    as a whole, and only what is missing is written, so the result never depends on where a run was stopped.
+    """Make every image that is not there yet.
+
+    Batches are fixed by the order of ``shots``; a batch that was interrupted is made again as a whole, and only what is
+    missing is written, so the result never depends on where a run was stopped.
 
     Args:
         generator: asked for when the first image has to be made; a finished folder needs no base model.
@@ -101,8 +104,13 @@ def generate(
 
 
 def _make(
-    batch: Sequence[Shot], names: Sequence[str], context: GenerationContext, generator: Generator, lora_hash: str | None, journal: Journal
-) -> None:  # fmt: skip
+    batch: Sequence[Shot],
+    names: Sequence[str],
+    context: GenerationContext,
+    generator: Generator,
+    lora_hash: str | None,
+    journal: Journal,
+) -> None:
     """Write what is missing of a batch: images first, then which shots were given up."""
     failed: dict[str, tuple[CheckResult, ...]] = {}
     for one in _finished(generator.generate(batch, context.settings, _look(context.early, failed)), context, generator):
@@ -195,9 +203,12 @@ def parameters_text(
     worn += [(Path(path).stem, scale) for path, scale in settings.extra_loras]
     prompt = " ".join([shot.prompt, *(f"<lora:{name}:{scale:g}>" for name, scale in worn)])
     parts = [
-        f"Steps: {settings.steps}", _guidance(settings), f"Seed: {shot.seed}", f"Size: {settings.width}x{settings.height}",
+        f"Steps: {settings.steps}",
+        _guidance(settings),
+        f"Seed: {shot.seed}",
+        f"Size: {settings.width}x{settings.height}",
         f"Model: {context.base_model}",
-    ]  # fmt: skip
+    ]
     if settings.scheduler:
         parts.append(f"Sampler: {settings.scheduler}")
     if shot.source and settings.strength:
@@ -212,7 +223,9 @@ def parameters_text(
 
 
 def _guidance(settings: GenerationSettings) -> str:
-    """As Forge writes it of models that were trained with their guidance: those take one pass a step, which is scale 1."""
+    """As Forge writes it of models that were trained with their guidance: those take one pass a
+    step, which is scale 1.
+    """
     if not settings.distilled:
         return f"CFG scale: {settings.guidance:g}"
     return "CFG scale: 1" + (f", Distilled CFG Scale: {settings.guidance:g}" if settings.guidance else "")
@@ -227,19 +240,31 @@ def _write_metadata(
         {
             "base_model": context.base_model,
             "dataset": context.dataset,
-            "lora": None if context.lora is None else {"file": context.lora.name, "sha256": lora_hash, "scale": settings.lora_scale},
+            "lora": (
+                None
+                if context.lora is None
+                else {"file": context.lora.name, "sha256": lora_hash, "scale": settings.lora_scale}
+            ),
             "settings": {
-                "num_inference_steps": settings.steps, "guidance_scale": settings.guidance, "width": settings.width,
-                "height": settings.height, "batch_size": settings.batch_size, "scheduler": settings.scheduler,
+                "num_inference_steps": settings.steps,
+                "guidance_scale": settings.guidance,
+                "width": settings.width,
+                "height": settings.height,
+                "batch_size": settings.batch_size,
+                "scheduler": settings.scheduler,
                 "extra_loras": [{"file": Path(path).name, "scale": scale} for path, scale in settings.extra_loras],
-                **{name: value for name in ("quantization", "compile") if (value := getattr(settings, name)) is not None},
+                **{
+                    name: value
+                    for name in ("quantization", "compile")
+                    if (value := getattr(settings, name)) is not None
+                },
                 **({} if settings.precision == "auto" else {"precision": settings.precision}),
                 **({} if context.detail is None else context.detail.to_json()),
             },
             "images": [_image_json(image) for image in made],
             **({} if context.early is None else {"rejected_early": [item.to_json() for item in given_up]}),
         },
-    )  # fmt: skip
+    )
 
 
 def _image_json(image: MadeImage) -> dict[str, Any]:

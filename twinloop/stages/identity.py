@@ -27,7 +27,9 @@ HOLD_OUT_SHARE = 0.15
 
 
 def nearest_mean(cosines: npt.NDArray[Floating]) -> npt.NDArray[Floating]:
-    """Similarity to a person: (..., N) cosines to N photos, at least one of them not `NOT_ITSELF` -> (...) the mean of the `NEAREST` highest."""
+    """Similarity to a person: (..., N) cosines to N photos, at least one of them not `NOT_ITSELF` -> (...) the mean of
+    the `NEAREST` highest.
+    """
     nearest = np.sort(cosines, axis=-1)[..., -NEAREST:]
     return np.asarray(np.nanmean(np.where(np.isneginf(nearest), np.nan, nearest), axis=-1))
 
@@ -51,7 +53,8 @@ class IdentityReference:
         highest_pair: largest cosine between two different real photos; above it a made image is suspiciously close.
         fingerprint: of the observer; embeddings of another model do not compare.
         strangers: mean and standard deviation of the cosine between different people, where the embedder's is known.
-        halfway: whether an image has to be nearer to the photos than to strangers; not in runs that were begun before it was asked.
+        halfway: whether an image has to be nearer to the photos than to strangers; not in runs that were begun before
+            it was asked.
         quality: how good their faces are, by head angle, where that was measured.
     """
 
@@ -83,14 +86,15 @@ class IdentityReference:
         return float((self.embeddings @ seen.embedding).max())
 
     def lower_limit(self, seen: Observation, tolerance: float) -> float:
-        """Least similarity for an image of this head angle: the real photos' mean minus ``tolerance`` standard deviations, or, where that
-        asks for too much, halfway from strangers to that mean, and ``tolerance`` of the strangers' standard deviations above theirs at least.
+        """Least similarity for an image of this head angle: the real photos' mean minus ``tolerance`` standard
+        deviations, or, where that asks for too much, halfway from strangers to that mean, and ``tolerance`` of the
+        strangers' standard deviations above theirs at least.
 
-        Photos of one camera and one hour can be more alike than any generator gets; an image that is nearer to them than to any stranger, and
-        that far above every one, is of the person all the same.
+        Photos of one camera and one hour can be more alike than any generator gets; an image that is nearer to them
+        than to any stranger, and that far above every one, is of the person all the same.
 
-        A band with few photos takes the overall spread and the lower of its own and the overall mean; one without any photo the
-        lowest mean that is known, because a turned head scores lower in every embedder.
+        A band with few photos takes the overall spread and the lower of its own and the overall mean; one without any
+        photo the lowest mean that is known, because a turned head scores lower in every embedder.
         """
         mean, spread, _ = self.overall
         if seen.pose is not None:
@@ -110,7 +114,8 @@ class IdentityReference:
 def freeze_reference(
     photos: Sequence[Observation], fingerprint: str, strangers: tuple[float, float] | None = None
 ) -> IdentityReference | None:
-    """Learn a person from real photos; None when nothing was embedded, or one photo by an embedder of which no more is known.
+    """Learn a person from real photos; None when nothing was embedded, or one photo by an embedder of which no more is
+    known.
 
     With 20 photos or more, 15 % are held out from training (never from an angle class that is rare), so that the panel
     measures likeness to photos the LoRA has not seen. They still count in the gap analysis.
@@ -128,10 +133,17 @@ def freeze_reference(
     bands = {angle: _spread(scores[[a == angle for a in angles]]) for angle in sorted(set(angles))}
     sharp = [p.measures["face_sharpness"] for p in known if "face_sharpness" in p.measures]
     return IdentityReference(
-        embeddings=rows, sha256=tuple(p.sha256 for p in known), held_out=_hold_out(known, angles), bands=bands,
-        overall=_spread(scores), highest_pair=float(similarity.max()) if len(known) > 1 else 1.0, fingerprint=fingerprint,
-        sharpness=float(np.median(sharp)) if sharp else None, strangers=strangers, quality=usual_quality(known),
-    )  # fmt: skip
+        embeddings=rows,
+        sha256=tuple(p.sha256 for p in known),
+        held_out=_hold_out(known, angles),
+        bands=bands,
+        overall=_spread(scores),
+        highest_pair=float(similarity.max()) if len(known) > 1 else 1.0,
+        fingerprint=fingerprint,
+        sharpness=float(np.median(sharp)) if sharp else None,
+        strangers=strangers,
+        quality=usual_quality(known),
+    )
 
 
 def _spread(scores: npt.NDArray[Any]) -> tuple[float, float, int]:

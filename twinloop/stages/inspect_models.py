@@ -30,8 +30,8 @@ class Report:
 
     Attributes:
         path, size: as found; size in bytes. sha256: None when it cannot be read. format: in words.
-        obstacle: why its weights cannot be told, wanted or not. output: the converted file. failure: why a wanted conversion did not
-            happen, although the verdict allowed it.
+        obstacle: why its weights cannot be told, wanted or not. output: the converted file. failure: why a wanted
+            conversion did not happen, although the verdict allowed it.
     """
 
     path: Path

@@ -27,8 +27,8 @@ def check_masks(folder: Path, photos: Path) -> None:
     """
     if not masks_of(folder, photos, find_images(photos)):
         raise InputError(
-            f"training.masks: no picture in {folder} has the name of a photo in {photos}. The mask of IMG_1.jpg is IMG_1.png, "
-            "or IMG_1-masklabel.png."
+            f"training.masks: no picture in {folder} has the name of a photo in {photos}. The mask of IMG_1.jpg is"
+            " IMG_1.png, or IMG_1-masklabel.png."
         )
 
 
@@ -39,7 +39,8 @@ def masks_of(folder: Path, root: Path, photos: Iterable[Path]) -> dict[Path, Mas
         root: the folder in which the photos lie; a mask is looked for at the same place in ``folder`` first.
 
     Raises:
-        InputError: masks that cannot be read, are black all over, have another shape than their photo, or may be of several.
+        InputError: masks that cannot be read, are black all over, have another shape than their photo, or may be of
+            several.
     """
     found, wrong = dict[Path, Mask](), list[str]()
     for photo, path in masks_of_photos(photos, folder, root).items():

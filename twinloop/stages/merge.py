@@ -32,10 +32,16 @@ class MergeLimits:
 
 
 def first_dataset(
-    photos: Sequence[Photo], facets: Sequence[Facet], trigger: str, style: str, limits: MergeLimits, held_out: frozenset[str] = frozenset(),
+    photos: Sequence[Photo],
+    facets: Sequence[Facet],
+    trigger: str,
+    style: str,
+    limits: MergeLimits,
+    held_out: frozenset[str] = frozenset(),
     made_in: int = 0,
-) -> Dataset:  # fmt: skip
-    """The dataset of a folder: all photos, and what is marked as made among them (approved images that the user put there by hand) within the caps.
+) -> Dataset:
+    """The dataset of a folder: all photos, and what is marked as made among them (approved images that the user put
+    there by hand) within the caps.
 
     Args:
         held_out: hashes of photos of weight 0: they are never trained on, because LoRAs are measured against them.
@@ -43,11 +49,15 @@ def first_dataset(
     """
     members = [
         Member(
-            path=shown_path(photo.path), sha256=photo.seen.sha256, caption=_caption(photo, facets, trigger, style),
-            origin=photo.seen.origin, round=0 if photo.seen.origin == "real" else made_in, weight=0.0 if photo.seen.sha256 in held_out else 1.0,
+            path=shown_path(photo.path),
+            sha256=photo.seen.sha256,
+            caption=_caption(photo, facets, trigger, style),
+            origin=photo.seen.origin,
+            round=0 if photo.seen.origin == "real" else made_in,
+            weight=0.0 if photo.seen.sha256 in held_out else 1.0,
         )
         for photo in photos
-    ]  # fmt: skip
+    ]
     return within_caps(Dataset(tuple(members)), limits, made_in)
 
 
@@ -101,9 +111,11 @@ def _member(item: Judged, facets: Sequence[Facet], trigger: str, style: str, ite
 
 
 def weighted(dataset: Dataset, iteration: int, limits: MergeLimits) -> Dataset:
-    """Weights of the synthetic members: decayed by age, then scaled down together until the real photos outweigh them by ``ratio``.
+    """Weights of the synthetic members: decayed by age, then scaled down together until the real photos outweigh them
+    by ``ratio``.
 
-    One of weight 0 keeps it: a run that an earlier version began does not train on those that it found in the folder of photos.
+    One of weight 0 keeps it: a run that an earlier version began does not train on those that it found in the folder of
+    photos.
     """
     real = sum(member.weight for member in dataset.real)
     aged = {m.sha256: limits.decay ** max(0, iteration - m.round) for m in dataset.synthetic if m.weight > 0}

@@ -38,10 +38,13 @@ class FileState:
 
 
 def file_states(report: ModelsReport, opened: Collection[Path], pack: str = AUTO) -> Iterator[FileState]:
-    """Every model file of the folder. Pickles that no pack opened go through the gate, so that a malicious one is not overlooked.
+    """Every model file of the folder.
+
+    Pickles that no pack opened go through the gate, so that a malicious one is not overlooked.
 
     Args:
-        opened: files that a pack took, which therefore passed the gate. pack: the one that was asked for, a key of `PACKS`.
+        opened: files that a pack took, which therefore passed the gate. pack: the one that was asked for, a key of
+            `PACKS`.
     """
     roles = {model.path: model for model in report.found}
     for path in model_paths(report.folder, ENDINGS):
@@ -61,7 +64,9 @@ def file_states(report: ModelsReport, opened: Collection[Path], pack: str = AUTO
 
 
 def _told(model: FoundModel) -> str:
-    """What a file is, and what its licence keeps people from; of an embedder by its content, where that is known, whatever it is called."""
+    """What a file is, and what its licence keeps people from; of an embedder by its content, where that is known,
+    whatever it is called.
+    """
     kind = embedder_of(model.path.name, sha256_file(model.path)) if model.role is Role.EMBEDDER else None
     return model.role.value if kind is None else "; ".join(filter(None, (kind.name, kind.notice)))
 

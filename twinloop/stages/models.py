@@ -1,4 +1,6 @@
-"""The models folder as a shelf: what is known and there, files brought in offline, files fetched, everything hashed again."""
+"""The models folder as a shelf: what is known and there, files brought in offline, files fetched, everything hashed
+again.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,11 @@ from twinloop.store.models_folder import model_paths, problem_of
 
 
 class Condition(StrEnum):
-    """KNOWN: the very file. OWN: another one that some detector reads, unchanged as far as is recorded. CHANGED: not what it was brought as,
-    or not what its name promises. BROKEN, DANGEROUS: not to be used. NAMELESS: no detector goes by its name. MISSING: known, not there."""
+    """KNOWN: the very file.
+
+    OWN: another one that some detector reads, unchanged as far as is recorded. CHANGED: not what it was brought as, or
+    not what its name promises. BROKEN, DANGEROUS: not to be used. NAMELESS: no detector goes by its name. MISSING:
+    known, not there."""
 
     KNOWN = "known"
     OWN = "own"
@@ -41,8 +46,8 @@ class Item:
     """One file of the shelf.
 
     Attributes:
-        path: None when it is not there. sha256, size: of what lies there; of what is known when it is missing. A file that cannot be
-            known by its size and name is hashed only with the gate; "" otherwise.
+        path: None when it is not there. sha256, size: of what lies there; of what is known when it is missing. A file
+            that cannot be known by its size and name is hashed only with the gate; "" otherwise.
         known: what its content is known as. detail: what is wrong and what to do; "" when nothing is.
     """
 
@@ -57,7 +62,9 @@ class Item:
 
 @dataclass(frozen=True)
 class Brought:
-    """What became of one file. target: where it lies now; None when it was refused, ``problem`` says why. fresh: it was not there before."""
+    """What became of one file. target: where it lies now; None when it was refused, ``problem`` says why. fresh: it was
+    not there before.
+    """
 
     source: str
     target: Path | None
@@ -157,7 +164,10 @@ def candidates(paths: Iterable[Path]) -> Iterator[Path]:
 def add(
     source: Path, folder: Path, policy: Policy, name: str | None = None, known: Sequence[KnownModel] = KNOWN_MODELS
 ) -> Brought:
-    """Bring one file in. A known one gets its name; pickles pass the gate first. What is wrong with it is in the answer."""
+    """Bring one file in.
+
+    A known one gets its name; pickles pass the gate first. What is wrong with it is in the answer.
+    """
     try:
         digest = sha256_file(source)
         found = by_hash(digest, known)
@@ -203,12 +213,13 @@ def _check(source: Path, name: str, policy: Policy, known: Sequence[KnownModel])
             raise ModelFileError(f"{why}.")
     if (promised := by_name(name, known)) is not None:
         raise ModelFileError(
-            f"called {promised.name}, but not that file (its sha256 differs): damaged, or another version. Download it again, or give it "
-            "another name with --as."
+            f"called {promised.name}, but not that file (its sha256 differs): damaged, or another version. Download it"
+            " again, or give it another name with --as."
         )
     if role_of(name) is None:
         raise InputError(
-            "no detector goes by this name. Give it one with --as, such as hand_yolov8n.pt, eyes_yolov8n.pt, yolov5l-face.pt."
+            "no detector goes by this name. Give it one with --as, such as hand_yolov8n.pt, eyes_yolov8n.pt,"
+            " yolov5l-face.pt."
         )
 
 
@@ -227,7 +238,8 @@ def chosen(names: Sequence[str], known: Sequence[KnownModel] = KNOWN_MODELS) -> 
             raise InputError(f"Unknown model '{name}'. Can be fetched: {listed}.")
         if model is not None and model.url is None:
             raise InputError(
-                f"{model.name} has no address to fetch it from. It comes from {model.source}. Then: twinloop models add FILE"
+                f"{model.name} has no address to fetch it from. It comes from {model.source}. Then: twinloop models add"
+                " FILE"
             )
         wanted += [model] if model is not None else [m for m in known if m.pack == name and m.url]
     return list(dict.fromkeys(wanted))
@@ -237,7 +249,8 @@ def pull(model: KnownModel, folder: Path, reporter: Reporter) -> Brought:
     """Fetch one known file, going on where an earlier call stopped.
 
     Raises:
-        DownloadError: it cannot be fetched, or is not that file. StateError: another file has its name. StorageError: disk full.
+        DownloadError: it cannot be fetched, or is not that file. StateError: another file has its name. StorageError:
+            disk full.
     """
     target = folder / model.name
     if target.exists():

@@ -17,8 +17,8 @@ def nearest_photos(
 ) -> list[tuple[Member, float, str]]:
     """(photo, similarity, by) of the ``count`` nearest, most alike first.
 
-    ``by`` is ``identity`` (cosine of the subjects' embeddings, -1..1) where the image has one, else ``picture`` (share of equal bits of
-    the perceptual hash, 0..1). Photos that were not measured are left out; [] when the image was not.
+    ``by`` is ``identity`` (cosine of the subjects' embeddings, -1..1) where the image has one, else ``picture`` (share
+    of equal bits of the perceptual hash, 0..1). Photos that were not measured are left out; [] when the image was not.
     """
     made = catalog.get(sha256, fingerprint)
     if made is None:

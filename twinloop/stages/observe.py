@@ -57,12 +57,16 @@ class Observer:
 
     @property
     def strangers(self) -> Spread | None:
-        """How alike different people look to the embedder: mean and standard deviation of the cosine; None = not known."""
+        """How alike different people look to the embedder: mean and standard deviation of the
+        cosine; None = not known.
+        """
         return self.likeness.strangers
 
     @property
     def least_face_quality(self) -> float | None:
-        """From which a face counts as whole on this pack's scale; None = not known, so that real photos have to tell."""
+        """From which a face counts as whole on this pack's scale; None = not known, so that
+        real photos have to tell.
+        """
         return self.pack.least_face_quality
 
     @property
@@ -89,7 +93,8 @@ class Observer:
         """All numbers of one decoded image; faces sorted by area times confidence, the subject first.
 
         Args:
-            subject: the face that is the subject where that is known (a group photo), in pixels of the image; None = the first one.
+            subject: the face that is the subject where that is known (a group photo), in pixels of the image; None =
+                the first one.
         """
         array = image.pixels
         faces = self._faces(array, subject)
@@ -145,7 +150,10 @@ def _with_first(found: list[Face], subject: Face) -> list[Face]:
 def observe_files(
     paths: Sequence[Path], observer: Observer, catalog: Catalog, reporter: Reporter, label: str
 ) -> Iterator[Seen]:
-    """Observe files in order; known content is looked up, unchanged files are not even read. Unreadable ones are passed on with the reason."""
+    """Observe files in order; known content is looked up, unchanged files are not even read.
+
+    Unreadable ones are passed on with the reason.
+    """
     memory = _Memory(catalog, observer.fingerprint, observer.forms)
     for number, path in enumerate(paths, 1):
         yield _observe_one(path, observer, memory)
@@ -186,7 +194,9 @@ def _observe_one(path: Path, observer: Observer, memory: _Memory) -> Seen:
 
 
 def observation_line(seen: Seen, facets: Sequence[Facet], path: str) -> Mapping[str, Any]:
-    """The exchange form of one observation: one line of ``--observations FILE``, to check the ruler against ground truth."""
+    """The exchange form of one observation: one line of ``--observations FILE``, to check the ruler against ground
+    truth.
+    """
     observation = seen.observation
     if observation is None:
         return {"path": path, "error": seen.problem}

@@ -1,4 +1,6 @@
-"""Where a training pauses, and what happens there: images are drawn for people to look at, and checkpoints are measured."""
+"""Where a training pauses, and what happens there: images are drawn for people to look at, and checkpoints are
+measured.
+"""
 
 from __future__ import annotations
 

@@ -44,7 +44,9 @@ def record_of(space: Workspace) -> Path:
 
 
 def make_final(space: Workspace, version: int) -> None:
-    """lora.safetensors becomes a copy of a version, and so does its kohya copy; of a version that has none, none is left of another."""
+    """lora.safetensors becomes a copy of a version, and so does its kohya copy; of a version that has none, none is
+    left of another.
+    """
     chosen, final = space.lora(version), space.final_lora
     copy_whole(chosen, final)
     if kohya_path(chosen).is_file():

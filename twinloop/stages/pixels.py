@@ -19,7 +19,9 @@ def grey(image: ImageArray) -> npt.NDArray[np.float32]:
 
 
 def laplacian_variance(values: npt.NDArray[np.float32]) -> float:
-    """Variance of the 4-neighbour Laplacian (Pech-Pacheco 2000); the usual blur measure, > 100 = sharp for photos of about a megapixel."""
+    """Variance of the 4-neighbour Laplacian (Pech-Pacheco 2000); the usual blur measure, > 100 = sharp for photos of
+    about a megapixel.
+    """
     if min(values.shape) < 3:
         return 0.0
     p = np.pad(values, 1, mode="reflect")

@@ -1,4 +1,7 @@
-"""Plan: gaps -> shots. Prompts combine the gap's value with variety in all other facets; seeds come from names, never from order."""
+"""Plan: gaps -> shots.
+
+Prompts combine the gap's value with variety in all other facets; seeds come from names, never from order.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from twinloop.stages import words
 from twinloop.stages.sources import Source, choose
 
 PLAIN = {"face_angle": ("front", "three_quarter"), "framing": ("close_up", "portrait", "half_body")}
-"""Values that keep another gap's target recognisable: nobody can see a smile from behind, or in a full-length picture."""
+"""Values that keep another gap's target recognisable: nobody can see a smile from behind, or in a full-length
+picture."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class PlanSettings:
         style: as in `families.base.Preset`. num_per_gap: shots per gap and round.
         from_photos: share of shots that start from a real photo. photos: the photos to start from.
         faces: shots also say what is asked of the face alone, for images whose small faces are redrawn.
-        references: how many of them one shot names. shares: facet -> value -> share that is wanted, over the facets' own.
+        references: how many of them one shot names. shares: facet -> value -> share that is wanted, over the facets'
+            own.
     """
 
     trigger: str
@@ -81,7 +86,9 @@ def _shot(gap: Gap, index: int, gaps: Sequence[Gap], facets: Sequence[Facet], se
 def _traits(
     gap: Gap, gaps: Sequence[Gap], facets: Sequence[Facet], shares: Shares, rng: random.Random
 ) -> dict[str, str]:
-    """One value for every other exclusive facet: half of the time one that is a gap too, else drawn by its target share."""
+    """One value for every other exclusive facet: half of the time one that is a gap too, else drawn by its target
+    share.
+    """
     traits = {}
     beside = next((facet.phrases[gap.value].beside for facet in facets if facet.name == gap.facet), {})
     for facet in facets:
@@ -102,7 +109,9 @@ def _traits(
 
 
 def _weights(values: Sequence[str], facet: Facet, shares: Shares) -> list[float]:
-    """How often each value is drawn: by its share, seldom where it has none, never where the user wants none of it (but for want of others)."""
+    """How often each value is drawn: by its share, seldom where it has none, never where the user wants none of it (but
+    for want of others).
+    """
     unwanted = {value for value, share in shares.get(facet.name, {}).items() if share <= 0}
     wanted = wanted_shares(facet, shares)
     weights = [0.0 if value in unwanted else max(wanted.get(value, 0.0), 0.01) for value in values]

@@ -1,4 +1,6 @@
-"""Review: what a person says of generated images, recorded beside the automatic verdicts, and stronger than they are."""
+"""Review: what a person says of generated images, recorded beside the automatic verdicts, and
+stronger than they are.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ class Review:
 
 
 def to_look_at(verdicts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of the verdicts of a round, as verdicts_iterN.json has them, those of images that were finished: of the others there is nothing to see."""
+    """Of the verdicts of a round, as verdicts_iterN.json has them, those of images that were finished: of the others
+    there is nothing to see.
+    """
     return [item for item in verdicts if "rejected_early" not in item]
 
 
@@ -79,7 +83,8 @@ def read_verdicts(path: Path) -> list[Verdict]:
         return [Verdict.from_json(item) for item in to_look_at(data["verdicts"])]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StateError(
-            f"{path} does not hold the verdicts of a round ({type(error).__name__}: {error}). Move it away and run the loop again."
+            f"{path} does not hold the verdicts of a round ({type(error).__name__}: {error}). Move it away and run the"
+            " loop again."
         ) from error
 
 
@@ -97,7 +102,8 @@ def say(path: Path, review: Review, known: Sequence[str], opinions: Mapping[str,
     unknown = sorted(set(opinions) - set(known))
     if unknown:
         raise InputError(
-            f"No such image in round {review.iteration}: {', '.join(unknown[:3])}. Names are those of its folder synthetic_iter{review.iteration}."
+            f"No such image in round {review.iteration}: {', '.join(unknown[:3])}. Names are those of its folder"
+            f" synthetic_iter{review.iteration}."
         )
     if review.finished:
         raise StateError(
@@ -121,8 +127,10 @@ def _write(path: Path, review: Review) -> Review:
 def overruled(judged: Sequence[Judged], review: Review) -> list[Judged]:
     """The verdicts with the person's word over them."""
     return [
-        dataclasses.replace(item, verdict=dataclasses.replace(item.verdict, human=review.opinions[name].outcome))
-        if (name := item.asked.path.name) in review.opinions
-        else item
+        (
+            dataclasses.replace(item, verdict=dataclasses.replace(item.verdict, human=review.opinions[name].outcome))
+            if (name := item.asked.path.name) in review.opinions
+            else item
+        )
         for item in judged
     ]

@@ -55,7 +55,9 @@ def finished_round(
 
 
 def as_recorded(done: Round, entry: Mapping[str, Any]) -> Round:
-    """The round with what was decided of it when it ended: later rounds build on that, also where this version would decide otherwise."""
+    """The round with what was decided of it when it ended: later rounds build on that, also where this version would
+    decide otherwise.
+    """
     gain = entry.get("improvement")
     facts = replace(
         done.facts,
@@ -66,7 +68,9 @@ def as_recorded(done: Round, entry: Mapping[str, Any]) -> Round:
 
 
 def standing(scores: Sequence[PanelScore], rounds: Sequence[Round]) -> list[PanelScore]:
-    """The scores of the LoRAs that may be used: a version whose round was rolled back is out, however high it scores."""
+    """The scores of the LoRAs that may be used: a version whose round was rolled back is out,
+    however high it scores.
+    """
     rolled_back = {entry.lora.version for entry in rounds if entry.rolled_back}
     return [score for score in scores if score.version not in rolled_back]
 

@@ -1,4 +1,6 @@
-"""What a training sees: the dataset's images, each with its face where that counts, and pictures of others of the subject's class."""
+"""What a training sees: the dataset's images, each with its face where that counts, and pictures of others of the
+subject's class.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ def training_samples(
     """All samples with a weight, the dataset's first.
 
     Raises:
-        NothingToDo: the dataset has no photo to train on. InputError: nothing in the folder of prior images can be used.
+        NothingToDo: the dataset has no photo to train on. InputError: nothing in the folder of prior images can be
+            used.
     """
     samples = [
         TrainingSample(
@@ -75,6 +78,7 @@ def _prior(folder: Path, class_word: str, style: str, reporter: Reporter) -> lis
             reporter.warn(f"skipped {path.name} of training.prior_images: {error}")
     if not found:
         raise InputError(
-            f"training.prior_images: no usable image in {folder}. Put pictures of other people of the class there, or set it to null."
+            f"training.prior_images: no usable image in {folder}. Put pictures of other people of the class there, or"
+            " set it to null."
         )
     return found

@@ -20,7 +20,8 @@ NEAR_DUPLICATE_BITS = 4
 BLURRED_BELOW = 0.12
 """Face sharpness as a share of the folder's median under which a photo counts as blurred."""
 MAIN_PERSON_SHARE = 0.6
-"""Only when so many of the faces are one person's are the others left out; otherwise the folder is about several people."""
+"""Only when so many of the faces are one person's are the others left out; otherwise the folder is about several
+people."""
 FEWEST_OF_A_PERSON = 3
 
 
@@ -62,7 +63,9 @@ def select(found: Sequence[Seen], rules: Sequence[Rule]) -> Selection:
 
 
 def originals(selection: Selection) -> Selection:
-    """The same; where every image carries the mark of a generator they are what a character looks like, and count as photos do."""
+    """The same; where every image carries the mark of a generator they are what a character looks like, and count as
+    photos do.
+    """
     if any(photo.seen.origin == "real" for photo in selection.photos):
         return selection
     photos = tuple(replace(photo, seen=replace(photo.seen, origin="real")) for photo in selection.photos)
@@ -122,8 +125,9 @@ def blurred(photos: Sequence[Photo]) -> dict[Path, str]:
 def other_person(photos: Sequence[Photo], likeness: Likeness = USUAL) -> dict[Path, str]:
     """Faces of other people, when one person clearly fills the folder.
 
-    The main person = the largest group of photos linked by cosine (`Likeness.same_person`), if it is large and alike enough. A photo outside it stays if its face is
-    nearer to that person than half the usual similarity: profiles score low in every embedder and must not be lost.
+    The main person = the largest group of photos linked by cosine (`Likeness.same_person`), if it is large and alike
+    enough. A photo outside it stays if its face is nearer to that person than half the usual similarity: profiles score
+    low in every embedder and must not be lost.
     """
     known = [(p, p.seen.embedding) for p in photos if p.seen.embedding is not None]
     if len(known) < 5:
@@ -148,8 +152,8 @@ def other_person(photos: Sequence[Photo], likeness: Likeness = USUAL) -> dict[Pa
 def several_people(photos: Sequence[Photo], likeness: Likeness = USUAL) -> tuple[int, ...]:
     """How many photos each of several people has, the most first; () where the photos may well show one person.
 
-    Counted are groups of faces that are alike within and clearly not alike between each other. A single person can fall into groups, too
-    (profiles, sunglasses), but these are nearer to each other than strangers are.
+    Counted are groups of faces that are alike within and clearly not alike between each other. A single person can fall
+    into groups, too (profiles, sunglasses), but these are nearer to each other than strangers are.
     """
     faces = [p.seen.embedding for p in photos if p.seen.embedding is not None]
     if len(faces) < 2 * FEWEST_OF_A_PERSON:
@@ -171,8 +175,8 @@ def several_people_message(photos: Sequence[Photo], folder: str, likeness: Liken
         return ""
     counts = f"{', '.join(map(str, people[:-1]))} and {people[-1]}"
     return (
-        f"the photos seem to show {len(people)} people ({counts} photos), and what is made of them would mix them up. Sort out one: "
-        f"twinloop vault run {shlex.quote(folder)} --person NAME --reference A_PHOTO"
+        f"the photos seem to show {len(people)} people ({counts} photos), and what is made of them would mix them up."
+        f" Sort out one: twinloop vault run {shlex.quote(folder)} --person NAME --reference A_PHOTO"
     )
 
 

@@ -12,7 +12,8 @@ from twinloop.domain.observation import Observation
 from twinloop.facets import face_angle
 
 NEAR = 3
-"""One photo in so many is near enough in pose to start from, and never fewer than so many: always the same few would give always the same picture."""
+"""One photo in so many is near enough in pose to start from, and never fewer than so many: always the same few would
+give always the same picture."""
 APART = 45.0
 """Degrees of yaw between two photos beyond which they show no more of a head."""
 UNTOLD = 0.5
@@ -24,7 +25,8 @@ class Source:
     """A real photo to start from.
 
     Attributes:
-        yaw: of the head in degrees, more than 0 = to the viewer's right. quality: of the face, 0..1. None = not measured.
+        yaw: of the head in degrees, more than 0 = to the viewer's right. quality: of the face, 0..1. None = not
+            measured.
     """
 
     path: str
@@ -55,10 +57,12 @@ def source_of(path: str, seen: Observation) -> Source:
 
 
 def choose(photos: Sequence[Source], angle: str, turn: int, count: int, rng: random.Random) -> tuple[str, ...]:
-    """The photo to start from, near in pose to what is wanted, then up to ``count - 1`` others that show the rest of the head well.
+    """The photo to start from, near in pose to what is wanted, then up to ``count - 1`` others that show the rest of
+    the head well.
 
     Args:
-        photos: at least one. angle: wanted value of the face angle, "" = any. turn: 1 = to the viewer's right, 0 = to the left.
+        photos: at least one. angle: wanted value of the face angle, "" = any. turn: 1 = to the viewer's right, 0 = to
+            the left.
     """
     near = _near(photos, angle, turn)
     chosen = [near[rng.randrange(len(near))]]

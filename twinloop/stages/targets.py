@@ -33,10 +33,12 @@ def targets_json(facets: Sequence[Facet], shares: Mapping[str, Mapping[str, floa
 
 
 def save_targets(path: Path, wanted: Shares, facets_of: Facets) -> Settings:
-    """Write wanted shares into ``analysis.shares`` of a configuration; all other fields, and comments, stay as they are.
+    """Write wanted shares into ``analysis.shares`` of a configuration; all other fields, and comments, stay as they
+    are.
 
     Raises:
-        InputError: an unknown facet or value, or shares of an exclusive facet that add up to more than 1; nothing was written.
+        InputError: an unknown facet or value, or shares of an exclusive facet that add up to more than 1; nothing was
+            written.
         ConfigError: the configuration has mistakes, before or after. StorageError: it cannot be written.
     """
     data = read_config(path)

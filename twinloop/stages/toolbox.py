@@ -28,7 +28,8 @@ class Makers:
 
     Attributes:
         generator, trainer: made on first use, because loading a base model takes long.
-        generation: the settings in force (the user's over the family's). training: the same for a dataset of so many images.
+        generation: the settings in force (the user's over the family's). training: the same for a dataset of so many
+            images.
         small_face: height of a face as a share of the picture's, under which it is redrawn where that is wanted.
         style: of prompts, as in `families.base.Preset`. base_model: as the user named it.
         forecast: what a training will need here; loads the base.

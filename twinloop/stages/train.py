@@ -43,7 +43,9 @@ def train(dataset: Dataset, version: int, spec: TrainingSpec, workspace: Workspa
 
 
 def train_file(dataset: Dataset, output: Path, spec: TrainingSpec, toolbox: Toolbox) -> LoRA:
-    """Train one LoRA into a file of the user's choice, with ``<stem>.json`` as its record. Killed and called again it goes on.
+    """Train one LoRA into a file of the user's choice, with ``<stem>.json`` as its record.
+
+    Killed and called again it goes on.
 
     Raises:
         NothingToDo: no photo to train on. StateError: the file is there and was made from something else.
@@ -85,7 +87,8 @@ def _check_record(record: Path) -> None:
         LoRA.from_json(read_json(record))
     except (StateError, KeyError, TypeError, AttributeError) as error:
         raise StateError(
-            f"{record} is not the record of a LoRA, and the training would write its record there; nothing was changed. Name another --output."
+            f"{record} is not the record of a LoRA, and the training would write its record there; nothing was changed."
+            " Name another --output."
         ) from error
 
 
@@ -109,7 +112,10 @@ def _trained(order: Order, file: Path, record: Path, toolbox: Toolbox, **known: 
 
 
 def _made(order: Order, output: Path, toolbox: Toolbox, stop_at: int = 0, begins: bool = True) -> LoRA:
-    """The trained file, not yet recorded; as it is after step ``stop_at``, 0 = at the end. ``begins``: it is the first of this process."""
+    """The trained file, not yet recorded; as it is after step ``stop_at``, 0 = at the end.
+
+    ``begins``: it is the first of this process.
+    """
     settings = dataclasses.replace(order.spec.settings, stop_at=stop_at)
     samples = training_samples(order.dataset, settings, order.spec.beside, toolbox.style, toolbox.reporter)
     made = toolbox.trainer().train(
@@ -179,7 +185,8 @@ def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolb
     """Take a LoRA that the user already has as version 1; the file is copied, not moved.
 
     Raises:
-        NothingToDo: no such file. ModelFileError: it is no safetensors file. StateError: that version is there, and another run's.
+        NothingToDo: no such file. ModelFileError: it is no safetensors file. StateError: that version is there, and
+            another run's.
     """
     record = workspace.lora_record(1)
     if record.exists():
@@ -200,7 +207,9 @@ def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolb
 def _recorded(
     record: Path, dataset: Dataset, toolbox: Toolbox, spec: TrainingSpec | None = None, given: Path | None = None
 ) -> LoRA:
-    """The LoRA of a record, which must be what would be trained now, or the file that is given now (where it is still there)."""
+    """The LoRA of a record, which must be what would be trained now, or the file that is given now (where it is still
+    there).
+    """
     data = read_json(record)
     lora = LoRA.from_json(data)
     other = ""

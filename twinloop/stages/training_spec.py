@@ -31,7 +31,8 @@ class TrainingSpec:
     Attributes:
         person: the trigger that the captions begin with.
         consent: as it was recorded; goes into the file.
-        pauses: where images are drawn and checkpoints measured on the way; the best measured one is taken, else the last.
+        pauses: where images are drawn and checkpoints measured on the way; the best measured one is taken, else the
+            last.
         base: how the base model is computed, as JSON, for the record of what was asked.
     """
 
@@ -44,7 +45,9 @@ class TrainingSpec:
 
     @property
     def asked(self) -> dict[str, Any]:
-        """What a file is trained with, as JSON; where its checkpoints are measured, also which and with how much patience."""
+        """What a file is trained with, as JSON; where its checkpoints are measured, also which and with how much
+        patience.
+        """
         trial = self.pauses.trial
         measured = {} if trial is None else {"checkpoints": list(trial.steps), "early_stop": trial.patience}
         pairs = sorted((mask.photo, mask.sha256) for mask in self.beside.masks.values())

@@ -1,4 +1,6 @@
-"""The checkpoints of one training, each measured on a small fixed panel: which one is taken, and when it is time to stop."""
+"""The checkpoints of one training, each measured on a small fixed panel: which one is taken, and when it is time to
+stop.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ Measure = Callable[[Path, int], PanelScore]
 
 
 def checkpoint_steps(steps: int, count: int) -> tuple[int, ...]:
-    """``count`` steps at even distances in the last half of a training, the last step among them; () for one or none."""
+    """``count`` steps at even distances in the last half of a training, the last step among
+    them; () for one or none.
+    """
     if count < 2:
         return ()
     first = steps / 2
@@ -25,7 +29,8 @@ def checkpoint_steps(steps: int, count: int) -> tuple[int, ...]:
 class Trial:
     """Measures checkpoint after checkpoint.
 
-    The panel has seeds of its own: the full panel, by which rounds are compared, then does not flatter a choice that was made on it.
+    The panel has seeds of its own: the full panel, by which rounds are compared, then does not flatter a choice that
+    was made on it.
 
     Args:
         steps: of the checkpoints, ascending. record: where the outcome is written.

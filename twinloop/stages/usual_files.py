@@ -21,7 +21,8 @@ class Usual:
     Attributes:
         path: None where it is not there. problem: why it cannot be used; "" = it can, or is not there.
         instead: names of the files that do its work there, or could; () = none.
-        opened: whether these are the ones that a pack opened for this work; otherwise they lie there and no more is known.
+        opened: whether these are the ones that a pack opened for this work; otherwise they lie there and no more is
+            known.
     """
 
     file: UsualFile
@@ -49,9 +50,14 @@ class Usual:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "name": self.file.name, "state": self.state, "path": None if self.path is None else str(self.path),
-            "source": self.file.source, "licence": self.file.licence, "instead": list(self.instead), "detail": self.line,
-        }  # fmt: skip
+            "name": self.file.name,
+            "state": self.state,
+            "path": None if self.path is None else str(self.path),
+            "source": self.file.source,
+            "licence": self.file.licence,
+            "instead": list(self.instead),
+            "detail": self.line,
+        }
 
 
 def usual_files(folder: Path, choices: Sequence[Choice] = ()) -> Iterator[Usual]:

@@ -1,7 +1,7 @@
 """Face quality on a scale without a limit of its own: how the person's real photos do on it, by head angle.
 
-A score of how well a face can be recognised falls as the head turns. So a made face is held against real ones of its own angle
-alone, and where the photos do not show that angle often enough, nothing is said.
+A score of how well a face can be recognised falls as the head turns. So a made face is held against real ones of its
+own angle alone, and where the photos do not show that angle often enough, nothing is said.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class UsualQuality:
     def limits(self) -> dict[str, tuple[float, float]]:
         """Head angle -> least quality of a made face, and what is usual, both 0..1.
 
-        An angle with too few photos has those of the next one that is turned further and has enough: that asks for less. One without
-        such has none.
+        An angle with too few photos has those of the next one that is turned further and has enough: that asks for
+        less. One without such has none.
         """
         found: dict[str, tuple[float, float]] = {}
         for turn, angle in enumerate(VALUES):
@@ -50,11 +50,15 @@ class UsualQuality:
 
     @property
     def complete(self) -> bool:
-        """Whether any face can be held against real ones of its angle, so that LoRAs that turn heads more or less often compare."""
+        """Whether any face can be held against real ones of its angle, so that LoRAs that turn heads more or less often
+        compare.
+        """
         return all(self._known(angle) is not None for angle in VALUES)
 
     def share(self, quality: float, pose: HeadPose | None) -> float:
-        """A quality as a share of what is usual at that angle, at most 1; where the angle cannot be told, of the lowest. Asks for `complete`."""
+        """A quality as a share of what is usual at that angle, at most 1; where the angle cannot be told, of the
+        lowest. Asks for `complete`.
+        """
         usual = {angle: self.bands[angle][0] for angle in VALUES}
         expected = min(usual.values()) if pose is None else usual[angle_of(pose.yaw)]
         return min(1.0, quality / max(expected, _SMALLEST))

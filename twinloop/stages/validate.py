@@ -1,4 +1,6 @@
-"""Validate: the same observation as for the dataset, judged by the checks; images are copied into approved / rejected / unsure."""
+"""Validate: the same observation as for the dataset, judged by the checks; images are copied into approved / rejected /
+unsure.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ class Known:
     """An image that a new one may be a copy of.
 
     Attributes:
-        own: its content hash where it is a made image that was merged already: judged again it is no copy of itself. "" = any file like it is a copy.
+        own: its content hash where it is a made image that was merged already: judged again it is no copy of itself. ""
+            = any file like it is a copy.
     """
 
     name: str
@@ -69,10 +72,12 @@ def asked_images(folder: Path, facets: Sequence[Facet], beside: Sequence[Path] =
     """The images of a folder with their targets: from generation_metadata.json, else from the file names.
 
     Args:
-        beside: folders that judged images are copied to. Where they lie in ``folder``, their images are copies and not asked for.
+        beside: folders that judged images are copied to. Where they lie in ``folder``, their images are copies and not
+            asked for.
 
     Raises:
-        NothingToDo: no images there, and none that were given up early. StateError: the metadata is not a generation record.
+        NothingToDo: no images there, and none that were given up early. StateError: the metadata is not a generation
+            record.
     """
     copies = [place.resolve() for place in beside if folder.resolve() in place.resolve().parents]
     images = [path for path in find_images(folder) if not any(place in path.resolve().parents for place in copies)]
@@ -107,7 +112,8 @@ def _generation_record(folder: Path) -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StateError(
-            f"{folder / GENERATION_METADATA} is not a generation record ({error}). Restore it, or delete it: the file names tell the targets too."
+            f"{folder / GENERATION_METADATA} is not a generation record ({error}). Restore it, or delete it: the file"
+            " names tell the targets too."
         ) from None
 
 
@@ -160,11 +166,12 @@ def _verdict(
 
 
 def sort_into(judged: Sequence[Judged], folders: Mapping[Outcome, Path]) -> None:
-    """Copy each image into the folder of its outcome, and take away copies that an earlier judgement left in the others.
+    """Copy each image into the folder of its outcome, and take away copies that an earlier judgement left in the
+    others.
 
     A folder is made when the first image goes into it.
-    Images of the same name from different folders get a piece of their content hash, so that none replaces another. Those that were
-    given up early have nothing to copy.
+    Images of the same name from different folders get a piece of their content hash, so that none replaces another.
+    Those that were given up early have nothing to copy.
     """
     names = Counter(item.asked.path.name for item in judged)
     for item in (item for item in judged if item.verdict.early is None):
@@ -181,7 +188,10 @@ def sort_into(judged: Sequence[Judged], folders: Mapping[Outcome, Path]) -> None
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts of one validation, with the seed's figures. ``early``: those of the rejected that were given up before they were finished."""
+    """Counts of one validation, with the seed's figures.
+
+    ``early``: those of the rejected that were given up before they were finished.
+    """
 
     approved: int
     rejected: int
@@ -209,14 +219,23 @@ def tally(verdicts: Sequence[Verdict]) -> Tally:
 
 
 FAILURES: Mapping[str, str] = {
-    "readable": "unreadable", "on_target": "off target", "one_face": "more than one face", "face_confidence": "uncertain face", "face_quality": "smeared face", "hands": "badly formed hands",
-    "sharpness": "blurred", "brightness": "too dark or too bright", "identity": "not like the person", "novelty": "a copy",
-}  # fmt: skip
+    "readable": "unreadable",
+    "on_target": "off target",
+    "one_face": "more than one face",
+    "face_confidence": "uncertain face",
+    "face_quality": "smeared face",
+    "hands": "badly formed hands",
+    "sharpness": "blurred",
+    "brightness": "too dark or too bright",
+    "identity": "not like the person",
+    "novelty": "a copy",
+}
 """What it means that a check fails, in two or three words."""
 
 
 def reason_lines(verdicts: Sequence[Verdict]) -> list[str]:
-    """Which checks stood in the way of how many images: a line about the rejected and one about the unsure, the most frequent first.
+    """Which checks stood in the way of how many images: a line about the rejected and one about the unsure, the most
+    frequent first.
 
     An image may fail several checks; one that a person rejected counts where checks rejected it too.
     """
@@ -244,8 +263,13 @@ def verdicts_json(verdicts: Sequence[Verdict], limits: Limits, settings: str) ->
     """verdicts_iterN.json."""
     counts = tally(verdicts)
     return {
-        "approved": counts.approved, "rejected": counts.rejected, "unsure": counts.unsure,
-        **({"rejected_early": counts.early} if counts.early else {}), "approval_rate": wilson(counts.approved, counts.total).to_json(), "avg_quality": round(counts.quality, 4),
-        "limits": dict(limits.__dict__), "settings": settings,
+        "approved": counts.approved,
+        "rejected": counts.rejected,
+        "unsure": counts.unsure,
+        **({"rejected_early": counts.early} if counts.early else {}),
+        "approval_rate": wilson(counts.approved, counts.total).to_json(),
+        "avg_quality": round(counts.quality, 4),
+        "limits": dict(limits.__dict__),
+        "settings": settings,
         "verdicts": [verdict.to_json() for verdict in verdicts],
-    }  # fmt: skip
+    }

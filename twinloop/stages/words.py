@@ -1,4 +1,6 @@
-"""Words: prompts and captions from the facets' own phrases, so that what is asked and what is described never disagree."""
+"""Words: prompts and captions from the facets' own phrases, so that what is asked and what is
+described never disagree.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ QUALITY = {
     "tags": "masterpiece, best quality, detailed",
     "pony": "",
 }
-"""By style: ``prose``, ``tags``, ``pony`` (tags with the scores that Pony Diffusion was trained with), or ``full``, which is prose whose captions also
-say what is as usual (for a base whose own captions did)."""
+"""By style: ``prose``, ``tags``, ``pony`` (tags with the scores that Pony Diffusion was trained with), or ``full``,
+which is prose whose captions also say what is as usual (for a base whose own captions did)."""
 OPENING = {"pony": "score_9, score_8_up, score_7_up"}
 """Quality words that a base reads at the very start, before the trigger."""
 _NOT_PROSE = "blurry, low quality, deformed, bad anatomy, watermark, text"
@@ -96,7 +98,9 @@ def negative_prompt(
 
 
 def caption(trigger: str, facets: Sequence[Facet], seen: Observation, style: str) -> str:
-    """A training caption: the trigger first, then what varies and was measured; nothing that is identity, or as usual (but in style ``full``)."""
+    """A training caption: the trigger first, then what varies and was measured; nothing that is identity, or as usual
+    (but in style ``full``).
+    """
     parts = [trigger]
     for facet in _in_order(facets):
         reading = facet.classify(seen)

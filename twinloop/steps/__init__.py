@@ -1,4 +1,7 @@
-"""The loop's steps: stages bound to their artefacts. A step is done when its artefact is there; the journal says what was decided."""
+"""The loop's steps: stages bound to their artefacts.
+
+A step is done when its artefact is there; the journal says what was decided.
+"""
 
 from twinloop.steps.beginning import begin, check_same_run
 from twinloop.steps.datasets import merge, merge_limits

@@ -20,11 +20,12 @@ _OTHERS = "other detectors, or with a version of this program whose detectors me
 
 
 def begin(run: Run) -> RunResult | None:
-    """Clear away what a killed run was just writing, and note what this folder is for, or make sure that it is for the same.
+    """Clear away what a killed run was just writing, and note what this folder is for, or make sure that it is for the
+    same.
 
     Returns:
-        What the run came to, where it has ended and was measured otherwise than today's detectors would: there is nothing to do,
-        and nothing of it may be looked at again. None = go on.
+        What the run came to, where it has ended and was measured otherwise than today's detectors would: there is
+        nothing to do, and nothing of it may be looked at again. None = go on.
 
     Raises:
         StateError: other settings; names the fields. Or other detectors, and the run has not ended.
@@ -64,15 +65,14 @@ def _check_same(kept: Any, settings: Settings, toolbox: Toolbox, workspace: Work
         return over
     if changed.keys() == {OBSERVER}:
         raise StateError(
-            f"{workspace.root} was begun with {_OTHERS}: its "
-            "figures and new ones would not compare. Finish it with those, or start anew with --restart (the old folders are kept under new names)."
+            f"{workspace.root} was begun with {_OTHERS}: its figures and new ones would not compare. Finish it with"
+            " those, or start anew with --restart (the old folders are kept under new names)."
         )
     changed |= {OBSERVER: f"{_OTHERS}; its figures and new ones would not compare"} if OBSERVER in changed else {}
     lines = [old_default(name, kept, settings) or f"{name}: {change}" for name, change in changed.items()]
     listed = "\n".join(f"  - {line}" for line in lines)
     began = "when other defaults held" if changed.keys() == defaults else "with other settings"
     raise StateError(
-        f"{workspace.root} was started {began}:\n{listed}\n"
-        f"{'Or use' if changed.keys() == defaults else 'Use'} another output_dir and lora_output_dir, or start anew with --restart "
-        "(the old folders are kept under new names)."
+        f"{workspace.root} was started {began}:\n{listed}\n{'Or use' if changed.keys() == defaults else 'Use'} another"
+        " output_dir and lora_output_dir, or start anew with --restart (the old folders are kept under new names)."
     )

@@ -48,5 +48,8 @@ def merge(
 def _why_left_out(dataset: Dataset, limits: merging.MergeLimits) -> str:
     """What keeps approved images out of a dataset."""
     if not merging.room(dataset, limits.max_share):
-        return f"made images are {limits.max_share:.0%} of the dataset already, the most that merge.max_synthetic_share allows"
+        return (
+            f"made images are {limits.max_share:.0%} of the dataset already, the most that merge.max_synthetic_share"
+            " allows"
+        )
     return "their gaps need no more, or the dataset takes no more beside so few photos"

@@ -53,7 +53,8 @@ def say_round(run: Run, done: Round) -> None:
         run.say(f"  ✓ Improvement: {gain.value:.1%} ({against}; 95% interval {gain.low:.1%} to {gain.high:.1%})")
     if done.rolled_back:
         run.toolbox.reporter.warn(
-            f"Drift: {', '.join(done.facts.drifted)} got worse beyond the interval; round {done.facts.iteration} is rolled back, v{done.started_from} goes on"
+            f"Drift: {', '.join(done.facts.drifted)} got worse beyond the interval; round {done.facts.iteration} is"
+            f" rolled back, v{done.started_from} goes on"
         )
 
 
@@ -68,7 +69,9 @@ def say_score(run: Run, score: PanelScore) -> None:
 
 
 def record(run: Run, result: RunResult) -> None:
-    """iteration_history.json, after every round; a run that is gone through again loses none of the rounds that it holds already."""
+    """iteration_history.json, after every round; a run that is gone through again loses none of the rounds that it
+    holds already.
+    """
     if result.stop is None and _rounds_on_record(run) > len(result.rounds):
         return
     write_json(run.workspace.history, history_json(result, run.settings.person_name, run.toolbox.base_model))

@@ -15,7 +15,9 @@ from twinloop.store.workspace import Workspace
 
 
 def ended(settings: Settings, workspace: Workspace) -> RunResult | None:
-    """What a run came to, by its own record; None = it has not ended, would go on by the rules of today's settings, or its record is unknown."""
+    """What a run came to, by its own record; None = it has not ended, would go on by the rules of today's settings, or
+    its record is unknown.
+    """
     if not workspace.history.exists():
         return None
     with contextlib.suppress(KeyError, TypeError, ValueError):
@@ -28,7 +30,8 @@ def ended(settings: Settings, workspace: Workspace) -> RunResult | None:
 
 
 class FinishedRunReporter:
-    """A `Reporter` that keeps lines and warnings of finished rounds to itself, where the run had ended; progress is shown.
+    """A `Reporter` that keeps lines and warnings of finished rounds to itself, where the run had ended; progress is
+    shown.
 
     Args:
         workspace: as the run before left it.

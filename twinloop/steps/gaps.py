@@ -48,7 +48,11 @@ def find_gaps(run: Run, dataset: Dataset, iteration: int) -> tuple[Gap, ...]:
 
 @dataclass(frozen=True)
 class Measured:
-    """What an analysis could tell. ``lacking``: facets, or values as ``facet: value``, that are wanted and were not measured -> why; ``facets``: number of those that were."""
+    """What an analysis could tell.
+
+    ``lacking``: facets, or values as ``facet: value``, that are wanted and were not measured -> why; ``facets``: number
+    of those that were.
+    """
 
     lacking: dict[str, str]
     facets: int

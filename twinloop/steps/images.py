@@ -61,7 +61,8 @@ def face_detail(
     """Who redraws small faces; None where the settings want all of them as they are.
 
     Args:
-        below: height of a face as a share of the picture's, under which it is small. reference: knows what real photos taught of face quality.
+        below: height of a face as a share of the picture's, under which it is small. reference: knows what real photos
+            taught of face quality.
     """
     strength = settings.generation.face_detail
     return FaceDetail(strength, below, observer, limits_of(settings, observer, reference)) if strength else None
@@ -85,8 +86,8 @@ def _shots(run: Run, gaps: Sequence[Gap], iteration: int) -> Any:
     unknown = [f"{gap.facet}/{gap.value}" for gap in plan.unplannable(gaps, facets)]
     if len(unknown) == len(gaps):
         raise StateError(
-            f"No shot can be planned for these gaps: {', '.join(unknown)}. Correct {run.workspace.gaps(iteration)} and start again. "
-            "A facet of your own needs its file in analysis.plugins."
+            f"No shot can be planned for these gaps: {', '.join(unknown)}. Correct {run.workspace.gaps(iteration)} and"
+            " start again. A facet of your own needs its file in analysis.plugins."
         )
     for name in unknown:
         run.toolbox.reporter.warn(
@@ -98,7 +99,10 @@ def _shots(run: Run, gaps: Sequence[Gap], iteration: int) -> Any:
 
 
 def sources(run: Run) -> tuple[Source, ...]:
-    """sources.json: the real photos that images start from. Those that are held out to measure against are none of them."""
+    """sources.json: the real photos that images start from.
+
+    Those that are held out to measure against are none of them.
+    """
     path = run.workspace.sources
     if not path.exists():
         shown = Dataset(
@@ -114,7 +118,15 @@ def plan_settings(
     settings: Settings, style: str, iteration: int, photos: tuple[Source, ...], references: int = 1
 ) -> plan.PlanSettings:
     return plan.PlanSettings(
-        trigger=settings.person_trigger, style=style, seed=settings.seed, iteration=iteration, num_per_gap=settings.generation.num_per_gap,
-        negative=settings.generation.negative_prompt, from_photos=settings.generation.from_photos, photos=photos, references=references,
-        faces=settings.generation.face_detail > 0, shares=settings.analysis.shares,
-    )  # fmt: skip
+        trigger=settings.person_trigger,
+        style=style,
+        seed=settings.seed,
+        iteration=iteration,
+        num_per_gap=settings.generation.num_per_gap,
+        negative=settings.generation.negative_prompt,
+        from_photos=settings.generation.from_photos,
+        photos=photos,
+        references=references,
+        faces=settings.generation.face_detail > 0,
+        shares=settings.analysis.shares,
+    )

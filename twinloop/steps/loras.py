@@ -31,18 +31,19 @@ from twinloop.store.images import find_images
 
 
 def look_ahead(run: Run) -> Forecast | None:
-    """Before the first training: what it will need, whether there is room, and whether the base model makes images of the wanted size.
+    """Before the first training: what it will need, whether there is room, and whether the base model makes images of
+    the wanted size.
 
     Returns what was told of its needs; None = nothing.
 
     Raises:
-        StorageError: too little disk. InputError: a size that it does not make. As making the trainer: the base model cannot be used.
+        StorageError: too little disk. InputError: a size that it does not make. As making the trainer: the base model
+            cannot be used.
     """
     space, settings, toolbox = run.workspace, run.settings, run.toolbox
     images = len(find_images(Path(settings.dataset_dir)))
-    if (
-        space.lora_record(1).exists() or not images
-    ):  # a folder without any is told as such, before a base model is loaded
+    # a folder without any is told as such, before a base model is loaded
+    if space.lora_record(1).exists() or not images:
         return None
     forecast = None
     if not settings.training.initial_lora:
@@ -50,13 +51,16 @@ def look_ahead(run: Run) -> Forecast | None:
         expected = preflight.pictures(settings, toolbox.generation, toolbox.training(images))
         preflight.look_ahead(forecast, expected, space.lora_dir, toolbox.reporter)
     if forecast is not None or settings.training.initial_lora:
-        # the base model is loaded now, or is the next thing to be; another program's trainer would have to share the GPU with it
+        # the base model is loaded now, or is the next thing to be; another program's trainer would have to share the
+        # GPU with it
         toolbox.generator().check(toolbox.generation)
     return forecast
 
 
 def look_at_captions(run: Run, dataset: Dataset, told: Forecast | None) -> None:
-    """Tell what the first training will need once more, where captions turn out so long that it takes more memory than was told."""
+    """Tell what the first training will need once more, where captions turn out so long that it takes more memory than
+    was told.
+    """
     captions = [member.caption for member in dataset.members]
     if told is None or all(about_tokens(caption) <= TOKENS for caption in captions):
         return
@@ -134,7 +138,8 @@ def pauses(
     """Where a training on so many images pauses, to measure checkpoints and to draw samples.
 
     Args:
-        reference: what the person looks like; asked when checkpoints are measured. record: where the outcome is written.
+        reference: what the person looks like; asked when checkpoints are measured. record: where the outcome is
+            written.
         folder: of the samples of a step; None = the run's own.
     """
     space = run.workspace
@@ -172,9 +177,14 @@ def _sample_shots(run: Run) -> list[Shot]:
     settings, toolbox = run.settings, run.toolbox
     seed, negative = derive_seed(settings.seed, "samples"), settings.generation.negative_prompt
     return fixed_shots.plan_samples(
-        settings.training.sample_prompts, toolbox.observer.facets, settings.person_trigger, toolbox.style, seed, negative,
+        settings.training.sample_prompts,
+        toolbox.observer.facets,
+        settings.person_trigger,
+        toolbox.style,
+        seed,
+        negative,
         settings.analysis.shares,
-    )  # fmt: skip
+    )
 
 
 def _trial(

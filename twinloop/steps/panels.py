@@ -40,9 +40,13 @@ def measure(run: Run, reference: IdentityReference | None, lora: LoRA) -> PanelS
     space, version = run.workspace, lora.version
     panel = Panel("panel", space.panel, run.settings.seed, run.settings.panel.images)
     return measured_on(
-        run, reference, panel,
-        Portrait(f"panel_v{version}", version, space.lora(version), space.panel_images(version), space.panel_score(version)),
-    )  # fmt: skip
+        run,
+        reference,
+        panel,
+        Portrait(
+            f"panel_v{version}", version, space.lora(version), space.panel_images(version), space.panel_score(version)
+        ),
+    )
 
 
 def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, portrait: Portrait) -> PanelScore:
@@ -50,9 +54,21 @@ def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, por
     settings, toolbox = run.settings, run.toolbox
     facets = toolbox.observer.facets
     run.artefact(
-        panel.key, panel.path,
-        lambda: generating.shots_json(fixed_shots.plan_panel(facets, settings.person_trigger, toolbox.style, panel.seed, panel.images, settings.generation.negative_prompt, settings.analysis.shares), 0),
-    )  # fmt: skip
+        panel.key,
+        panel.path,
+        lambda: generating.shots_json(
+            fixed_shots.plan_panel(
+                facets,
+                settings.person_trigger,
+                toolbox.style,
+                panel.seed,
+                panel.images,
+                settings.generation.negative_prompt,
+                settings.analysis.shares,
+            ),
+            0,
+        ),
+    )
     shots = [Shot.from_json(item) for item in read_json(panel.path)["shots"]]
     context = generating.GenerationContext(
         portrait.key,
@@ -65,9 +81,12 @@ def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, por
     )
     made = generating.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
     score = run.artefact(
-        f"{portrait.key}.score", portrait.score,
-        lambda: assess.assess(made, portrait.version, toolbox.observer, run.catalog, reference, toolbox.reporter, _ruler(run)).to_json(),
-    )  # fmt: skip
+        f"{portrait.key}.score",
+        portrait.score,
+        lambda: assess.assess(
+            made, portrait.version, toolbox.observer, run.catalog, reference, toolbox.reporter, _ruler(run)
+        ).to_json(),
+    )
     return PanelScore.from_json(score)
 
 

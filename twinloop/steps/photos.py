@@ -119,7 +119,10 @@ def few_photos_message(count: int) -> str:
     """What is to be said of so many real photos; "" where there are enough to learn a person from."""
     if count >= TOO_FEW:
         return ""
-    return f"only {plural(count, 'real photo')}: a LoRA of so few learns the photos by heart; add {TOO_FEW - count} at least, better {SOME - count}"
+    return (
+        f"only {plural(count, 'real photo')}: a LoRA of so few learns the photos by heart; add {TOO_FEW - count} at"
+        f" least, better {SOME - count}"
+    )
 
 
 def rules(settings: Settings, likeness: Likeness) -> tuple[select.Rule, ...]:

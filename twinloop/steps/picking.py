@@ -13,8 +13,8 @@ def pick_final(space: Workspace, version: int) -> dict[str, Any]:
     """Make a version the final one; report.html, where the run has one, is written anew.
 
     Raises:
-        InputError: no such version. Locked: the run is going on. StateError: an artefact is damaged, so the page stays as it was; the
-            version is picked all the same.
+        InputError: no such version. Locked: the run is going on. StateError: an artefact is damaged, so the page stays
+            as it was; the version is picked all the same.
     """
     record = pick(space, version)
     if space.report.exists():

@@ -31,7 +31,9 @@ class Run:
         self.toolbox.reporter.line(text)
 
     def artefact(self, key: str, path: Path, make: Callable[[], Any], private: bool = False) -> Any:
-        """The JSON at ``path``, made first when it is not there (``private``: for the owner only); its hash goes into the journal once."""
+        """The JSON at ``path``, made first when it is not there (``private``: for the owner only); its hash goes into
+        the journal once.
+        """
         if not path.exists():
             write_json(path, make(), private)
         self.mark(key, path)

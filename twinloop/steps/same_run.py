@@ -1,4 +1,6 @@
-"""Two records of what a run's folder is for: what differs between them, and what only an older version wrote otherwise."""
+"""Two records of what a run's folder is for: what differs between them, and what only an older
+version wrote otherwise.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ def changes(kept: Any, record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def with_limits_of_old(kept: Any, settings: Settings, observer: Observer) -> Any:
-    """A record in which limits that nobody named stand as null, where it was written when they had one default for all detectors.
+    """A record in which limits that nobody named stand as null, where it was written when they had one default for all
+    detectors.
 
     Left as it is where today's detectors say something else than that default.
     """
@@ -47,7 +50,10 @@ def with_limits_of_old(kept: Any, settings: Settings, observer: Observer) -> Any
 
 
 def old_default(name: str, kept: Any, settings: Settings) -> str:
-    """What to say of a field that differs although nobody changed it; "" where somebody did. ``name``: as in `changes`."""
+    """What to say of a field that differs although nobody changed it; "" where somebody did.
+
+    ``name``: as in `changes`.
+    """
     limit = name.removeprefix(_LIMITS)
     if limit == name or not _default_of_old(limit, kept, settings):
         return ""
@@ -67,7 +73,9 @@ def _default_of_old(limit: str, kept: Any, settings: Settings) -> bool:
 
 
 def _complete(kept: Any) -> Any:
-    """A run that an older version began: fields that are new since had their default, and what said nothing is left out."""
+    """A run that an older version began: fields that are new since had their default, and what said nothing is left
+    out.
+    """
     try:
         settings = {"dataset_dir": "-", **kept["settings"]}
         training = dict(settings.get("training", {}))

@@ -21,16 +21,25 @@ from twinloop.store.workspace import Workspace
 
 
 def limits_of(settings: Settings, observer: Observer, reference: IdentityReference | None) -> Limits:
-    """The checks' limits from the settings, from what the detectors know of their scales, and from what the real photos taught."""
+    """The checks' limits from the settings, from what the detectors know of their scales, and from what the real photos
+    taught.
+    """
     wanted = settings.validation
     quality = observer.least_face_quality if wanted.min_face_quality is None else wanted.min_face_quality
     learned = reference.quality.limits if reference is not None and quality is None else {}
     return Limits(
-        blur_threshold=wanted.blur_threshold, min_brightness=wanted.min_brightness, max_brightness=wanted.max_brightness,
-        min_face_confidence=wanted.min_face_confidence, min_face_quality=quality, novelty_distance=wanted.novelty_distance,
-        sharpness=wanted.sharpness, real_sharpness=reference.sharpness if reference is not None else None, sharpness_share=observer.least_sharpness if wanted.sharpness_share is None else wanted.sharpness_share, identity_tolerance=wanted.identity_tolerance,
+        blur_threshold=wanted.blur_threshold,
+        min_brightness=wanted.min_brightness,
+        max_brightness=wanted.max_brightness,
+        min_face_confidence=wanted.min_face_confidence,
+        min_face_quality=quality,
+        novelty_distance=wanted.novelty_distance,
+        sharpness=wanted.sharpness,
+        real_sharpness=reference.sharpness if reference is not None else None,
+        sharpness_share=observer.least_sharpness if wanted.sharpness_share is None else wanted.sharpness_share,
+        identity_tolerance=wanted.identity_tolerance,
         real_face_quality={angle: (round(least, 4), round(usual, 4)) for angle, (least, usual) in learned.items()},
-    )  # fmt: skip
+    )
 
 
 def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, iteration: int) -> list[Judged]:
@@ -72,9 +81,10 @@ def review(run: Run, judged: list[Judged], iteration: int) -> list[Judged]:
     said = reviewing.Review.read(path, iteration)
     if not said.finished:
         raise WaitingForReview(
-            f"Round {iteration} waits for your review: {sum(item.verdict.early is None for item in judged)} images in {run.workspace.show(run.workspace.synthetic(iteration))}.\n"
-            f"Look at them with: twinloop ui --run {run.workspace.show(run.workspace.root)}\n"
-            f"or without a browser: twinloop review {run.workspace.show(run.workspace.root)} --help."
+            f"Round {iteration} waits for your review: {sum(item.verdict.early is None for item in judged)} images in"
+            f" {run.workspace.show(run.workspace.synthetic(iteration))}.\nLook at them with: twinloop ui --run"
+            f" {run.workspace.show(run.workspace.root)}\nor without a browser: twinloop review"
+            f" {run.workspace.show(run.workspace.root)} --help."
         )
     run.mark(f"iter{iteration}.review", path)
     final = reviewing.overruled(judged, said)

@@ -58,7 +58,9 @@ def check_writable_folder(path: Path) -> None:
 
 
 def _check_place(path: Path, folder: Path, what: str) -> None:
-    """Raises an error where nothing can be made in ``folder``, or where that is not there yet, in the nearest one above."""
+    """Raises an error where nothing can be made in ``folder``, or where that is not there yet, in the nearest one
+    above.
+    """
     nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if not nearest.is_dir():
         raise InputError(f"{path} cannot be written: {nearest} is no folder. Name another {what}.")
@@ -71,7 +73,9 @@ _BLOCK = 1 << 20
 
 
 def temporary_beside(path: Path) -> Path:
-    """What ``path`` is called while this thread writes it; `remove_leftovers` knows such a name when the process is dead."""
+    """What ``path`` is called while this thread writes it; `remove_leftovers` knows such a name when the process is
+    dead.
+    """
     # the name is cut: one that is as long as a file system allows must have room for the pid
     return path.with_name(f".{path.name[:40]}.{threading.get_ident()}.{os.getpid()}.tmp")
 
@@ -126,7 +130,9 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def remove_leftovers_of(path: Path) -> None:
-    """Delete the temporary files that killed processes left when they wrote this very file; nothing else in its folder is touched."""
+    """Delete the temporary files that killed processes left when they wrote this very file; nothing else in its folder
+    is touched.
+    """
     for found in path.parent.glob(f".{glob.escape(path.name[:40])}.*.tmp"):
         if is_leftover(found):
             found.unlink(missing_ok=True)

@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS file (
 
 
 class Catalog:
-    """Observations by content hash and model fingerprint; file stats by path, so that an unchanged file is not read again.
+    """Observations by content hash and model fingerprint; file stats by path, so that an unchanged file is not read
+    again.
 
     Faces are biometric data: the file is readable by its owner only.
 
@@ -64,7 +65,10 @@ class Catalog:
         return (row[2], row[3]) if row is not None and row[:2] == (stat.st_size, stat.st_mtime_ns) else None
 
     def remember_file(self, path: Path, stat: os.stat_result, sha256: str, origin: str) -> None:
-        """Note what a file holds. ``stat`` was taken before it was read: if it changed meanwhile, it is read again next time."""
+        """Note what a file holds.
+
+        ``stat`` was taken before it was read: if it changed meanwhile, it is read again next time.
+        """
         self._write(
             "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)",
             (_key(path), stat.st_size, stat.st_mtime_ns, sha256, origin),
@@ -120,11 +124,18 @@ def observation_to_json(seen: Observation) -> dict[str, Any]:
 
 def observation_from_json(data: Mapping[str, Any]) -> Observation:
     return Observation(
-        sha256=data["sha256"], width=data["size"][0], height=data["size"][1], origin=data["origin"], phash=data["phash"],
-        fingerprint=data["fingerprint"], measured=frozenset(data["measured"]), measures=data["measures"],
+        sha256=data["sha256"],
+        width=data["size"][0],
+        height=data["size"][1],
+        origin=data["origin"],
+        phash=data["phash"],
+        fingerprint=data["fingerprint"],
+        measured=frozenset(data["measured"]),
+        measures=data["measures"],
         faces=tuple(_face_from_json(face) for face in data["faces"]),
-        parts=tuple(_part_from_json(part) for part in data["parts"]), forms=data.get("forms", ""),
-    )  # fmt: skip
+        parts=tuple(_part_from_json(part) for part in data["parts"]),
+        forms=data.get("forms", ""),
+    )
 
 
 def _raw(box: Box) -> list[float]:

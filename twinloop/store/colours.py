@@ -1,4 +1,6 @@
-"""Colours as the file means them: pixels under a profile of their own become sRGB, which is what models and trainers take them for."""
+"""Colours as the file means them: pixels under a profile of their own become sRGB, which is what models and trainers
+take them for.
+"""
 
 from __future__ import annotations
 

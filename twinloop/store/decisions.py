@@ -13,7 +13,10 @@ from twinloop.store.clock import utc_now
 from twinloop.store.journal import Journal
 
 REDACTED = "redacted"
-REMEDY = "Restore it from a copy: it holds all that you said of people and photos. Without one, move it away and say it again."
+REMEDY = (
+    "Restore it from a copy: it holds all that you said of people and photos. Without one, move it away and say it"
+    " again."
+)
 
 
 class DecisionLog:
@@ -49,7 +52,8 @@ class DecisionLog:
         return dataclasses.replace(last, undone=True)
 
     def redact(self, numbers: Iterable[int], less: Mapping[int, Mapping[str, Any]] | None = None) -> None:
-        """Take the contents of these decisions out of the file for good: each stays as a numbered one of the kind ``redacted``.
+        """Take the contents of these decisions out of the file for good: each stays as a numbered one of the kind
+        ``redacted``.
 
         Args:
             less: number -> what is left of the contents of other decisions, which keep their kind; all in one step.

@@ -1,4 +1,5 @@
-"""Fetching one file whose size and hash are known beforehand: goes on where it stopped, and appears whole or not at all.
+"""Fetching one file whose size and hash are known beforehand: goes on where it stopped, and appears whole or not at
+all.
 
 Only for addresses that the user asked for by a command. Redirects leave https only for this machine.
 """
@@ -47,7 +48,8 @@ def download(wanted: Wanted, target: Path, progress: Progress, pause: Callable[[
         pause: waits between tries, in seconds.
 
     Raises:
-        DownloadError: the address is not allowed, does not answer, or gives something else. StorageError: disk full, no permission.
+        DownloadError: the address is not allowed, does not answer, or gives something else. StorageError: disk full, no
+            permission.
     """
     check_address(wanted.url)
     part = part_of(target, wanted)
@@ -57,7 +59,8 @@ def download(wanted: Wanted, target: Path, progress: Progress, pause: Callable[[
         if sha256_file(part) != wanted.sha256:
             part.unlink()
             raise DownloadError(
-                f"{wanted.url} gives another file than the one known as {target.name} (its sha256 differs). It was deleted; nothing was kept."
+                f"{wanted.url} gives another file than the one known as {target.name} (its sha256 differs). It was"
+                " deleted; nothing was kept."
             )
         with part.open("rb") as file:
             os.fsync(file.fileno())
@@ -119,7 +122,8 @@ def _fetch(wanted: Wanted, part: Path, have: int, progress: Progress) -> None:
         if told.isdigit() and start + int(told) != wanted.size:
             part.unlink(missing_ok=True)
             raise DownloadError(
-                f"{wanted.url} gives {start + int(told):,} bytes, the known file has {wanted.size:,}: it is another one. Nothing was kept."
+                f"{wanted.url} gives {start + int(told):,} bytes, the known file has {wanted.size:,}: it is another"
+                " one. Nothing was kept."
             )
         with part.open("ab" if start else "wb") as file:
             progress(start, wanted.size)

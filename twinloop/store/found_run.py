@@ -12,8 +12,9 @@ from twinloop.store.workspace import Workspace
 def found_run(folder: Path) -> Workspace:
     """The run of a folder with its LoRAs: where its history names them, else where they are written by default.
 
-    Artefacts hold paths relative to the folder that the run was started in, so a path is tried from the run's parents too, as for pictures.
-    Where no LoRA is found the folder stands for theirs: then the page is written from what the history holds.
+    Artefacts hold paths relative to the folder that the run was started in, so a path is tried from the run's parents
+    too, as for pictures. Where no LoRA is found the folder stands for theirs: then the page is written from what the
+    history holds.
     """
     return Workspace(folder, next((place for place in _places(folder) if _holds_loras_of(folder, place)), folder))
 
@@ -23,9 +24,8 @@ def _places(folder: Path) -> Iterator[Path]:
     if named is None:
         return
     if not named.is_absolute():
-        yield from (
-            parent / named for parent in folder.resolve().parents
-        )  # first: a copy of a run has its own beside it
+        # first: a copy of a run has its own beside it
+        yield from (parent / named for parent in folder.resolve().parents)
     yield named
 
 
@@ -41,7 +41,10 @@ def _named(folder: Path) -> Path | None:
 
 
 def _holds_loras_of(folder: Path, place: Path) -> bool:
-    """Whether these are the run's: a second run of the same person may have the same place. The record of v1 names its dataset."""
+    """Whether these are the run's: a second run of the same person may have the same place.
+
+    The record of v1 names its dataset.
+    """
     if next(place.glob("lora_v*.safetensors"), None) is None:
         return False
     space = Workspace(folder, place)

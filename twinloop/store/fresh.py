@@ -14,9 +14,9 @@ from twinloop.errors import Locked
 def fresh_folder(folder: Path, worth_keeping: Callable[[Path], bool]) -> Iterator[None]:
     """Work in ``folder``, which may not be there yet.
 
-    Where the work fails and it was not there before, it is taken away with the parents that were made for it, unless it holds something
-    ``worth_keeping``. A folder that was there stays as the work left it, and so does one that is interrupted or that another process
-    holds.
+    Where the work fails and it was not there before, it is taken away with the parents that were made for it, unless it
+    holds something ``worth_keeping``. A folder that was there stays as the work left it, and so does one that is
+    interrupted or that another process holds.
     """
     top = _first_missing(folder)
     try:

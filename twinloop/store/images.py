@@ -23,33 +23,22 @@ from twinloop.store.provenance import is_marked_synthetic
 from twinloop.store.signatures import what_else
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
-"""Pillow's names. JPEG takes the MPO of iPhones and Samsungs in: a JPEG with further pictures behind the first, which counts."""
-SUFFIXES = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".mpo",
-        ".png",
-        ".webp",
-        ".tif",
-        ".tiff",
-        ".bmp",
-        ".gif",
-        ".avif",
-        ".heic",
-        ".heif",
-    }
-)
+"""Pillow's names. JPEG takes the MPO of iPhones and Samsungs in: a JPEG with further pictures behind the first, which
+counts."""
+SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .mpo .png .webp .tif .tiff .bmp .gif .avif .heic .heif".split())
 MAX_PIXELS = 178_956_970
 """Where Pillow, too, sees a decompression bomb: half a gigabyte as RGB."""
 MAX_BYTES = 512 << 20
 
 _TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
-}  # fmt: skip
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _SIDEWAYS = (
     Image.Transpose.TRANSPOSE,
     Image.Transpose.ROTATE_270,
@@ -57,10 +46,21 @@ _SIDEWAYS = (
     Image.Transpose.ROTATE_90,
 )
 DECODER_ERRORS = (
-    OSError, ValueError, TypeError, SyntaxError, EOFError, ArithmeticError, LookupError, AttributeError, RuntimeError, MemoryError,
-    struct.error, zlib.error,
-)  # fmt: skip
-"""What decoders were seen to raise on damaged files (RuntimeError: AVIF and HEIC); a photo of the user's must never stop a run."""
+    OSError,
+    ValueError,
+    TypeError,
+    SyntaxError,
+    EOFError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+"""What decoders were seen to raise on damaged files (RuntimeError: AVIF and HEIC); a photo of the user's must never
+stop a run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,9 @@ def load_image(path: Path) -> LoadedImage:
 
 
 def decode(data: bytes) -> ImageArray:
-    """Bytes of an image file -> uint8 HxWx3 RGB, upright. Transparency is laid on white; of an animation the first frame counts.
+    """Bytes of an image file -> uint8 HxWx3 RGB, upright.
+
+    Transparency is laid on white; of an animation the first frame counts.
 
     Raises:
         UnreadableImage: with the reason.
@@ -145,7 +147,8 @@ def decode(data: bytes) -> ImageArray:
 
 @contextmanager
 def opened_image(data: bytes) -> Iterator[Image.Image]:
-    """The image in these bytes, its header read and its size checked; what its decoder raises inside becomes one clear error.
+    """The image in these bytes, its header read and its size checked; what its decoder raises inside becomes one clear
+    error.
 
     Raises:
         UnreadableImage: with the reason.
@@ -200,7 +203,10 @@ def upright_size(data: bytes) -> tuple[int, int]:
 
 
 def turn_of(image: Image.Image) -> Image.Transpose | None:
-    """How the picture must be turned as EXIF says. HEIC comes turned, and says so; unreadable EXIF means "as it is": the picture itself is good."""
+    """How the picture must be turned as EXIF says.
+
+    HEIC comes turned, and says so; unreadable EXIF means "as it is": the picture itself is good.
+    """
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except DECODER_ERRORS:
@@ -224,8 +230,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _deep_grey(image: Image.Image) -> Image.Image:
-    """Greys of more than 8 bits. 16-bit ones are scaled by their format's range, so that exposure stays what it was; 32-bit ones
-    do not say their range: it is the smallest usual one that holds them."""
+    """Greys of more than 8 bits.
+
+    16-bit ones are scaled by their format's range, so that exposure stays what it was; 32-bit ones do not say their
+    range: it is the smallest usual one that holds them."""
     values = np.nan_to_num(np.asarray(image, dtype=np.float64))
     highest = float(values.max())
     usual = (

@@ -38,7 +38,9 @@ def _parse(line: bytes) -> tuple[str, Any] | None:
 
 
 def _append(path: Path, line: bytes, mode: int) -> None:
-    """Write a line at the end, durably, or leave the file as it was: the next line must not be written onto a torn one."""
+    """Write a line at the end, durably, or leave the file as it was: the next line must not be
+    written onto a torn one.
+    """
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, mode)
     try:
         before = os.fstat(handle).st_size
@@ -60,15 +62,21 @@ class Journal:
         boundary: called with the key after each record is durable; tests use it to stop a run at every boundary.
         private: readable by the owner only.
         remedy: what to do about a damaged file, as a sentence.
-        mend: cut a torn last line off. False = leave the file alone, for who only reads while another process may be writing that line.
+        mend: cut a torn last line off. False = leave the file alone, for who only reads while another process may be
+            writing that line.
 
     Raises:
         StateError: a line before the last one is damaged. StorageError: the file may not be read or mended.
     """
 
     def __init__(
-        self, path: Path, boundary: Callable[[str], None] | None = None, mend: bool = True, private: bool = False, remedy: str = RESTART,
-    ) -> None:  # fmt: skip
+        self,
+        path: Path,
+        boundary: Callable[[str], None] | None = None,
+        mend: bool = True,
+        private: bool = False,
+        remedy: str = RESTART,
+    ) -> None:
         self.path = path
         self._remedy = remedy
         self._boundary = boundary
@@ -123,7 +131,8 @@ class Journal:
             self._boundary(key)
 
     def replace(self, changes: Mapping[str, Any]) -> None:
-        """Write the whole file anew with other data under these keys: what must not be on record any more is gone from the disk.
+        """Write the whole file anew with other data under these keys: what must not be on record any more is gone from
+        the disk.
 
         Raises:
             StateError: a key is not there. StorageError: disk full; the file is as it was.

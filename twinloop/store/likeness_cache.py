@@ -1,4 +1,7 @@
-"""What near-duplicate search read off each thumbnail, so that the next search reads only new ones. A cache: delete it and only time is lost."""
+"""What near-duplicate search read off each thumbnail, so that the next search reads only new ones.
+
+A cache: delete it and only time is lost.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ _SIGN = 1 << 63
 @dataclass(frozen=True, slots=True)
 class Signature:
     """Attributes:
-    flat: the picture holds too little to be recognised by. disc: 64-bit hash of its central disc; None = the disc tells nothing.
+    flat: the picture holds too little to be recognised by. disc: 64-bit hash of its central disc; None = the disc tells
+    nothing.
     """
 
     flat: bool
@@ -37,7 +41,8 @@ class LikenessCache:
             with storage_errors(path):
                 self._db = open_private(path)
             self._db.execute(
-                "CREATE TABLE IF NOT EXISTS signature (sha256 TEXT PRIMARY KEY, version TEXT NOT NULL, flat INTEGER NOT NULL, disc INTEGER) WITHOUT ROWID"
+                "CREATE TABLE IF NOT EXISTS signature (sha256 TEXT PRIMARY KEY, version TEXT NOT NULL, flat INTEGER NOT"
+                " NULL, disc INTEGER) WITHOUT ROWID"
             )
         except sqlite3.Error as error:
             raise unusable("use", self.path, error) from error

@@ -14,7 +14,9 @@ from twinloop.store.atomic import storage_errors
 
 
 class Kind(NamedTuple):
-    """What a folder is for: who else may work in it, what to do then, and what to do where the file system knows no locks."""
+    """What a folder is for: who else may work in it, what to do then, and what to do where the file system knows no
+    locks.
+    """
 
     who: str
     wait: str
@@ -32,7 +34,8 @@ def locked(folder: Path, kind: Kind = RUN) -> Iterator[None]:
     """Hold ``folder/.lock`` (the system's own file lock, so a killed process leaves none behind).
 
     Raises:
-        Locked: another living process works there; the message names its pid. StorageError: the folder cannot be written or locked.
+        Locked: another living process works there; the message names its pid. StorageError: the folder cannot be
+            written or locked.
     """
     import fcntl
 

@@ -10,7 +10,8 @@ from twinloop.pickles import safetensors_header
 
 
 def with_texts(data: bytes, texts: Mapping[str, str]) -> bytes:
-    """The same tensors under these header texts, and no others; equal content gives equal bytes, which the safetensors library's are not.
+    """The same tensors under these header texts, and no others; equal content gives equal bytes, which the safetensors
+    library's are not.
 
     Args:
         data: a safetensors file.
@@ -20,7 +21,9 @@ def with_texts(data: bytes, texts: Mapping[str, str]) -> bytes:
 
 
 def kohya_path(lora: Path) -> Path:
-    """Where the copy of a LoRA in kohya's names lies, which ComfyUI and A1111 read: ``<stem>_kohya.safetensors`` beside it."""
+    """Where the copy of a LoRA in kohya's names lies, which ComfyUI and A1111 read: ``<stem>_kohya.safetensors`` beside
+    it.
+    """
     return lora.with_name(f"{lora.stem}_kohya{lora.suffix}")
 
 
@@ -37,13 +40,15 @@ def header_texts(path: Path) -> Mapping[str, str]:
     """
     if not path.is_file():
         raise InputError(
-            f"LoRA not found: {path}. Give the path of a .safetensors file, or leave --lora out for the bare base model."
+            f"LoRA not found: {path}. Give the path of a .safetensors file, or leave --lora out for the bare base"
+            " model."
         )
     try:
         header = safetensors_header.of_file(path)
         header.check_whole()
     except (ValueError, OSError) as error:
         raise ModelFileError(
-            f"{path} is not a readable safetensors file ({error}). Download or train it again; other formats are not loaded."
+            f"{path} is not a readable safetensors file ({error}). Download or train it again; other formats are not"
+            " loaded."
         ) from error
     return header.texts

@@ -23,14 +23,16 @@ GreyArray = npt.NDArray[np.uint8]
 def masks_of_photos(photos: Iterable[Path], folder: Path, root: Path) -> dict[Path, Path]:
     """Photo -> the picture in ``folder`` that would be its mask, for those that have one.
 
-    The mask at the photo's own place comes first: ``folder/trip/IMG_1.png`` for ``root/trip/IMG_1.jpg``. Without one, the name alone
-    counts, of masks that lie at no other photo's place. A picture whose name says that it is a mask comes before others, then a PNG.
+    The mask at the photo's own place comes first: ``folder/trip/IMG_1.png`` for ``root/trip/IMG_1.jpg``. Without one,
+    the name alone counts, of masks that lie at no other photo's place. A picture whose name says that it is a mask
+    comes before others, then a PNG.
 
     Args:
         root: the folder of all photos; those elsewhere have masks by their names alone.
 
     Raises:
-        InputError: no such folder, or one that may not be read; several masks for a photo, or several photos for a mask, by the name alone.
+        InputError: no such folder, or one that may not be read; several masks for a photo, or several photos for a
+            mask, by the name alone.
     """
     masks, everywhere = _masks_in(folder, root), _photos_in(root, folder)
     found = dict[Path, Path]()
@@ -65,7 +67,9 @@ def _rank(path: Path) -> tuple[bool, bool, str]:
 
 
 def _photos_in(root: Path, folder: Path) -> Mapping[str, Mapping[Path, Path]]:
-    """Name of a photo without ending -> where under ``root`` there are such -> one of them; masks in a subfolder are none."""
+    """Name of a photo without ending -> where under ``root`` there are such -> one of them; masks in a subfolder are
+    none.
+    """
     masks, photos = folder.resolve(), root.resolve()
     inside = masks != photos and masks.is_relative_to(photos)
     found: dict[str, dict[Path, Path]] = {}
@@ -100,7 +104,9 @@ def _check_alone(mask: Path, photos: Set[Path], folder: Path) -> None:
 
 
 def read_mask(path: Path) -> tuple[GreyArray, str]:
-    """The grey values of a mask (HxW, upright), and the sha256 of its file. Transparency does not matter: a colour counts as it is.
+    """The grey values of a mask (HxW, upright), and the sha256 of its file.
+
+    Transparency does not matter: a colour counts as it is.
 
     Raises:
         UnreadableImage: with the reason.

@@ -73,11 +73,12 @@ def _zip_kind(path: Path) -> Content:
 _EXPLAIN = {
     Content.EMPTY: "the file is empty. Download it again",
     Content.HTML: (
-        "this is a web page, not a model: the download saved the page around the file. Use the page's download button or the raw link"
+        "this is a web page, not a model: the download saved the page around the file. Use the page's download button"
+        " or the raw link"
     ),
     Content.LFS: (
-        "this is a Git LFS pointer (a short text), not the model itself. Run `git lfs pull` in the repository it came from, "
-        "or download the file through the web page"
+        "this is a Git LFS pointer (a short text), not the model itself. Run `git lfs pull` in the repository it came"
+        " from, or download the file through the web page"
     ),
 }
 

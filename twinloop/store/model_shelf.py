@@ -1,4 +1,6 @@
-"""Bringing files into a models folder, and remembering what was brought: copies, whole or not at all, never over something else."""
+"""Bringing files into a models folder, and remembering what was brought: copies, whole or not at all, never over
+something else.
+"""
 
 from __future__ import annotations
 

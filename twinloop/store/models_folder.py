@@ -56,7 +56,9 @@ class ModelsReport:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """One line for every need that no file fills and that is not optional, with where to get one and what stays unmeasured."""
+        """One line for every need that no file fills and that is not optional, with where to get one and what stays
+        unmeasured.
+        """
         have = {model.role for model in self.found if model.problem is None}
         wanted = (need for need in NEEDS if not need.optional)
         return tuple(missing_line(need) for need in wanted if not any(choice <= have for choice in need.choices))
@@ -71,8 +73,8 @@ def resolve_models_dir(folder: Path) -> ModelsReport:
     check_no_file(folder)
     if not folder.is_dir():
         raise InputError(
-            f"{folder}: no such models folder. {files_hint(folder)} At least a face detector is needed: {NEEDS[0].get}. "
-            "Photos apart, the drawn people of the demo need no files: --models-dir nano."
+            f"{folder}: no such models folder. {files_hint(folder)} At least a face detector is needed: {NEEDS[0].get}."
+            " Photos apart, the drawn people of the demo need no files: --models-dir nano."
         )
     found = [_recognise(path) for path in model_paths(folder)]
     known = [model for model in found if model is not None]
@@ -124,8 +126,9 @@ def problem_of(path: Path) -> str | None:
 
 
 def _preference(path: Path) -> int:
-    """Larger YOLOv5-face models first; a checkpoint before its export. Of YuNet's files one that was tried here before those that were not.
-    Embedders as `domain.embedders` puts them."""
+    """Larger YOLOv5-face models first; a checkpoint before its export.
+
+    Of YuNet's files one that was tried here before those that were not. Embedders as `domain.embedders` puts them."""
     name = path.name.lower()
     role = role_of(name)
     if role is Role.EMBEDDER:

@@ -26,7 +26,8 @@ def read_photo(path: Path) -> tuple[ListedFile, bytes]:
     """The stat of a file just before it was read, and its bytes.
 
     Raises:
-        UnreadableImage: no regular file, too large, not permitted, or it changed meanwhile (a download or a copy that goes on).
+        UnreadableImage: no regular file, too large, not permitted, or it changed meanwhile (a download or a copy that
+            goes on).
     """
     try:
         # a FIFO that took the file's place since it was listed must not block
@@ -64,7 +65,8 @@ class Pixels:
 
 
 def decode_small(data: bytes, least: int) -> Pixels:
-    """Decode to the smallest cheap size whose longer side is still at least ``least`` (the photo itself where it is smaller).
+    """Decode to the smallest cheap size whose longer side is still at least ``least`` (the photo itself where it is
+    smaller).
 
     Raises:
         UnreadableImage: with the reason.

@@ -10,7 +10,8 @@ from twinloop.errors import StorageError
 
 
 def open_private(path: Path | None) -> sqlite3.Connection:
-    """A connection in autocommit mode with a write-ahead log; the file is made where it is not there, readable by its owner only.
+    """A connection in autocommit mode with a write-ahead log; the file is made where it is not there, readable by its
+    owner only.
 
     Args:
         path: database file, or None for memory only.
@@ -34,7 +35,9 @@ def open_private(path: Path | None) -> sqlite3.Connection:
 
 
 def unusable(verb: str, path: Path | None, error: Exception) -> StorageError:
-    """The error to raise where a database cannot be opened, read, written, used (``verb``): each of them is only a cache."""
+    """The error to raise where a database cannot be opened, read, written, used (``verb``): each of them is only a
+    cache.
+    """
     return StorageError(
         f"Cannot {verb} {path}: {error}. If the disk is full, free some space and run the same command again; "
         "else delete the file, which is only a cache."

@@ -1,4 +1,6 @@
-"""Marks on synthetic pixels: A1111 ``parameters`` text and XMP ``DigitalSourceType`` (IPTC), written before an image enters a dataset."""
+"""Marks on synthetic pixels: A1111 ``parameters`` text and XMP ``DigitalSourceType`` (IPTC), written before an image
+enters a dataset.
+"""
 
 from __future__ import annotations
 
@@ -54,5 +56,7 @@ def synthetic_xmp() -> bytes:
 
 
 def is_marked_synthetic(data: bytes) -> bool:
-    """Whether the bytes of an image file carry the IPTC mark (in the metadata at either end, where all writers put it)."""
+    """Whether the bytes of an image file carry the IPTC mark (in the metadata at either end,
+    where all writers put it).
+    """
     return _MARK in data[: 1 << 20] or _MARK in data[-(1 << 16) :]

@@ -21,7 +21,8 @@ LARGEST = 64 << 10
 
 
 def caption_beside(photo: Path) -> str | None:
-    """The caption that somebody put beside a photo, on one line: ``<name>.txt``, ``<name>.caption``, or its line in ``metadata.jsonl``.
+    """The caption that somebody put beside a photo, on one line: ``<name>.txt``, ``<name>.caption``, or its line in
+    ``metadata.jsonl``.
 
     An empty file is none. Files that cannot be read are passed over.
     """
@@ -70,7 +71,9 @@ def _parsed(path: Path, mtime_ns: int, size: int) -> dict[str, str]:
 
 
 def json_lines(path: Path) -> list[str]:
-    """The lines of a file of JSON lines. Only a line break ends one: other signs that break lines (U+2028, say) may stand in JSON as they are.
+    """The lines of a file of JSON lines.
+
+    Only a line break ends one: other signs that break lines (U+2028, say) may stand in JSON as they are.
 
     Raises:
         OSError: it cannot be read.
@@ -79,7 +82,10 @@ def json_lines(path: Path) -> list[str]:
 
 
 def consent_of(folder: Path) -> Consent:
-    """On what ground the photos of a dataset folder may be used, as its person.json says; else not recorded. Errors as in `person_beside`."""
+    """On what ground the photos of a dataset folder may be used, as its person.json says; else not recorded.
+
+    Errors as in `person_beside`.
+    """
     recorded = person_beside(folder).get("consent")
     return Consent.from_json(recorded) if isinstance(recorded, dict) else Consent()
 

@@ -7,12 +7,25 @@ import re
 _PEEK = 512
 DAMAGED = "is damaged, or no picture of a kind this tool opens"
 _STARTS: tuple[tuple[bytes, str], ...] = (
-    (b"%!PS", "PostScript (EPS)"), (b"\xc5\xd0\xd3\xc6", "PostScript (EPS)"), (b"%PDF-", "a PDF"), (b"8BPS", "a Photoshop document"),
-    (b"gimp xcf", "a GIMP document"), (b"PK\x03\x04", "a ZIP archive"), (b"\x1f\x8b", "a gzip archive"), (b"Rar!", "a RAR archive"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"), (b"version https://git-lfs", "a Git LFS pointer"), (b"SQLite format 3\x00", "a database"),
-    (b"\x1aE\xdf\xa3", "a video"), (b"OggS", "audio or video"), (b"ID3", "audio"), (b"\x7fELF", "a program"), (b"MZ", "a program"),
-    (b"\xd7\xcd\xc6\x9a", "a Windows metafile"), (b"\x01\x00\x00\x00\x58\x00\x00\x00", "a Windows metafile"),
-)  # fmt: skip
+    (b"%!PS", "PostScript (EPS)"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript (EPS)"),
+    (b"%PDF-", "a PDF"),
+    (b"8BPS", "a Photoshop document"),
+    (b"gimp xcf", "a GIMP document"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"version https://git-lfs", "a Git LFS pointer"),
+    (b"SQLite format 3\x00", "a database"),
+    (b"\x1aE\xdf\xa3", "a video"),
+    (b"OggS", "audio or video"),
+    (b"ID3", "audio"),
+    (b"\x7fELF", "a program"),
+    (b"MZ", "a program"),
+    (b"\xd7\xcd\xc6\x9a", "a Windows metafile"),
+    (b"\x01\x00\x00\x00\x58\x00\x00\x00", "a Windows metafile"),
+)
 _VIDEO_BRANDS = (b"isom", b"iso2", b"mp41", b"mp42", b"avc1", b"qt  ", b"M4V ", b"3gp")
 
 

@@ -19,10 +19,23 @@ _BLOCK = 1 << 20
 
 #: numpy or torch name of a type -> its name in safetensors.
 DTYPES: Mapping[str, str] = {
-    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
-    "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8",
-    "bool": "BOOL", "complex64": "C64",
-}  # fmt: skip
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint64": "U64",
+    "uint32": "U32",
+    "uint16": "U16",
+    "uint8": "U8",
+    "bool": "BOOL",
+    "complex64": "C64",
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +43,8 @@ class Tensor:
     """One tensor to write.
 
     Attributes:
-        name: as in ``state_dict()``. dtype: a key of `DTYPES`. shape: sizes. load: its bytes, little-endian and in C order; called twice.
+        name: as in ``state_dict()``. dtype: a key of `DTYPES`. shape: sizes. load: its bytes, little-endian and in C
+            order; called twice.
     """
 
     name: str
@@ -56,10 +70,12 @@ class Written:
 def write_tensors(path: Path, tensors: Iterable[Tensor], texts: Mapping[str, str]) -> Written:
     """Write ``path``; a file of that name stays as it is.
 
-    The temporary file is synced, read back and compared with the tensors, which are loaded once more, before it gets its name.
+    The temporary file is synced, read back and compared with the tensors, which are loaded once more, before it gets
+    its name.
 
     Raises:
-        StateError: another file has that name, or what was written does not read back. StorageError: disk full, no permission.
+        StateError: another file has that name, or what was written does not read back. StorageError: disk full, no
+            permission.
     """
     # widest types first, as the safetensors library does: every tensor then starts at a multiple of its own size
     ordered = sorted(tensors, key=lambda t: (-BITS[DTYPES[t.dtype]], t.name))
@@ -124,14 +140,17 @@ def _reads(file: BinaryIO, wanted: bytes) -> bool:
 
 
 def _give_name(temporary: Path, path: Path, digest: str) -> Written:
-    """A hard link fails when the name is taken, where a rename would overwrite; file systems without links get the rename."""
+    """A hard link fails when the name is taken, where a rename would overwrite; file systems without links get the
+    rename.
+    """
     try:
         os.link(temporary, path)
     except FileExistsError:
         if path.is_file() and sha256_file(path) == digest:
             return Written(path, digest, unchanged=True)
         raise StateError(
-            f"{path} exists and holds something else; it was not touched. Move it away, or choose another folder with --output."
+            f"{path} exists and holds something else; it was not touched. Move it away, or choose another folder with"
+            " --output."
         ) from None
     except OSError:
         if path.exists():

@@ -9,7 +9,9 @@ OFF = "off"
 
 
 def user_cache() -> Path | None:
-    """``$TWINLOOP_CACHE``, else ``twinloop`` in ``$XDG_CACHE_HOME`` or ``~/.cache``; None when it is ``off`` or there is no home."""
+    """``$TWINLOOP_CACHE``, else ``twinloop`` in ``$XDG_CACHE_HOME`` or ``~/.cache``; None when it is ``off`` or there
+    is no home.
+    """
     asked = os.environ.get("TWINLOOP_CACHE")
     if asked:
         return None if asked == OFF else Path(asked)

@@ -17,7 +17,8 @@ DEFAULT = Path("outputs/facevault")
 class Vault:
     """One vault. Photos stay where they are; nothing here is needed to read them.
 
-    ``catalog.sqlite`` is a cache of what was measured; ``decisions.jsonl`` is what the user said; the other files follow from both.
+    ``catalog.sqlite`` is a cache of what was measured; ``decisions.jsonl`` is what the user said; the other files
+    follow from both.
     """
 
     root: Path

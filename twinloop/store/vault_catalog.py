@@ -21,18 +21,19 @@ from twinloop.store.private_db import open_private, unusable
 VERSION = 2
 _TABLES = """
 CREATE TABLE file (
-    path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT, problem TEXT NOT NULL DEFAULT '',
-    tried TEXT NOT NULL DEFAULT ''
+    path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT,
+    problem TEXT NOT NULL DEFAULT '', tried TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE INDEX file_by_content ON file (sha256);
 CREATE TABLE photo (
-    sha256 TEXT NOT NULL, fingerprint TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, phash TEXT NOT NULL, taken REAL,
-    origin TEXT NOT NULL, measures TEXT NOT NULL, thumbnail BLOB, PRIMARY KEY (sha256, fingerprint)
+    sha256 TEXT NOT NULL, fingerprint TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
+    phash TEXT NOT NULL, taken REAL, origin TEXT NOT NULL, measures TEXT NOT NULL, thumbnail BLOB,
+    PRIMARY KEY (sha256, fingerprint)
 );
 CREATE TABLE face (
-    sha256 TEXT NOT NULL, fingerprint TEXT NOT NULL, number INTEGER NOT NULL, x0 REAL, y0 REAL, x1 REAL, y1 REAL, confidence REAL NOT NULL,
-    landmarks BLOB, yaw REAL, pitch REAL, roll REAL, embedding BLOB, quality REAL NOT NULL, measures TEXT NOT NULL,
-    PRIMARY KEY (sha256, fingerprint, number)
+    sha256 TEXT NOT NULL, fingerprint TEXT NOT NULL, number INTEGER NOT NULL, x0 REAL, y0 REAL, x1 REAL, y1 REAL,
+    confidence REAL NOT NULL, landmarks BLOB, yaw REAL, pitch REAL, roll REAL, embedding BLOB,
+    quality REAL NOT NULL, measures TEXT NOT NULL, PRIMARY KEY (sha256, fingerprint, number)
 );
 """
 _SUMMARIES = """
@@ -50,7 +51,8 @@ class FileEntry:
     Attributes:
         size, mtime_ns: its stat. sha256: of its content; None where it could not be read.
         problem: why it was skipped; "" when it was not.
-        tried: what was tried on a skipped file (programs and limits): it is tried again when that changes; "" = every time.
+        tried: what was tried on a skipped file (programs and limits): it is tried again when that changes; "" = every
+            time.
     """
 
     path: Path
@@ -66,7 +68,8 @@ class FaceTable:
     """All faces with an embedding, as columns.
 
     Attributes:
-        keys: n. embeddings: (n, D) float32 of unit norm. quality: (n,) 0..1. confidence: (n,). height: (n,) of the box in pixels.
+        keys: n. embeddings: (n, D) float32 of unit norm. quality: (n,) 0..1. confidence: (n,). height: (n,) of the box
+            in pixels.
         yaw: (n,) degrees, NaN where not measured.
     """
 
@@ -86,7 +89,8 @@ class PhotoSummary:
     """A photo in a few numbers, for work that looks at all photos at once.
 
     Attributes:
-        path: the first of its files. size: bytes. taken: as in `VaultPhoto`. face: measures of its first face; {} without one.
+        path: the first of its files. size: bytes. taken: as in `VaultPhoto`. face: measures of its first face; {}
+            without one.
     """
 
     sha256: str
@@ -101,7 +105,8 @@ class PhotoSummary:
 
 
 class VaultCatalog:
-    """Photos by content hash and fingerprint of what measured them; files by path, so that an unchanged one is only stat-ed.
+    """Photos by content hash and fingerprint of what measured them; files by path, so that an unchanged one is only
+    stat-ed.
 
     Faces are biometric data: the file is readable by its owner only.
 
@@ -166,7 +171,10 @@ class VaultCatalog:
         return FileEntry(Path(os.fsdecode(rows[0][0])), *rows[0][1:]) if rows else None
 
     def put_file(self, entry: FileEntry) -> None:
-        """Note what a file holds. Its stat was taken before it was read: if it changed meanwhile, it is read again next time."""
+        """Note what a file holds.
+
+        Its stat was taken before it was read: if it changed meanwhile, it is read again next time.
+        """
         values = (path_key(entry.path), entry.size, entry.mtime_ns, entry.sha256, entry.problem, entry.tried)
         self.run("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?)", values)
 
@@ -176,11 +184,21 @@ class VaultCatalog:
         return bool(self.run("SELECT 1 FROM photo WHERE sha256 = ? AND fingerprint = ?", (sha256, fingerprint)))
 
     def put_photo(self, photo: VaultPhoto, fingerprint: str, thumbnail: bytes) -> None:
-        """What was measured of one content; ``photo.paths`` is not stored here. Thumbnail: a small JPEG, or b"" for none."""
+        """What was measured of one content; ``photo.paths`` is not stored here.
+
+        Thumbnail: a small JPEG, or b"" for none.
+        """
         values = (
-            photo.sha256, fingerprint, photo.width, photo.height, photo.phash, photo.taken, photo.origin, json.dumps(dict(photo.measures)),
+            photo.sha256,
+            fingerprint,
+            photo.width,
+            photo.height,
+            photo.phash,
+            photo.taken,
+            photo.origin,
+            json.dumps(dict(photo.measures)),
             thumbnail or None,
-        )  # fmt: skip
+        )
         self.run("INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         self.run("DELETE FROM face WHERE sha256 = ? AND fingerprint = ?", (photo.sha256, fingerprint))
         for number, face in enumerate(photo.faces):
@@ -190,7 +208,10 @@ class VaultCatalog:
             )
 
     def photos(self, fingerprint: str, only: Sequence[str] | None = None) -> Iterator[VaultPhoto]:
-        """Photos of which at least one file is there, by content hash; ``only``: these hashes. Streams: memory stays flat."""
+        """Photos of which at least one file is there, by content hash; ``only``: these hashes.
+
+        Streams: memory stays flat.
+        """
         wanted = self._hashes(fingerprint) if only is None else only
         for sha256 in wanted:
             photo = self.photo(sha256, fingerprint)
@@ -238,8 +259,8 @@ class VaultCatalog:
     def copies(self) -> dict[str, list[str]]:
         """Paths by content hash, of contents that several files have; sorted."""
         rows = self.run(
-            "SELECT sha256, path FROM file WHERE sha256 IN (SELECT sha256 FROM file WHERE sha256 IS NOT NULL GROUP BY sha256 HAVING count(*) > 1) "
-            "ORDER BY sha256, path"
+            "SELECT sha256, path FROM file WHERE sha256 IN (SELECT sha256 FROM file WHERE sha256 IS NOT NULL GROUP BY"
+            " sha256 HAVING count(*) > 1) ORDER BY sha256, path"
         )
         found: dict[str, list[str]] = {}
         for sha256, path in rows:
@@ -248,7 +269,8 @@ class VaultCatalog:
 
     def _hashes(self, fingerprint: str) -> list[str]:
         rows = self.run(
-            "SELECT sha256 FROM photo WHERE fingerprint = ? AND sha256 IN (SELECT sha256 FROM file WHERE problem = '') ORDER BY sha256",
+            "SELECT sha256 FROM photo WHERE fingerprint = ? AND sha256 IN (SELECT sha256 FROM file WHERE problem = '')"
+            " ORDER BY sha256",
             (fingerprint,),
         )
         return [row[0] for row in rows]
@@ -261,9 +283,10 @@ class VaultCatalog:
     def faces(self, fingerprint: str) -> FaceTable:
         """All faces with an embedding, of photos that are there, by content hash and number."""
         rows = self.run(
-            "SELECT f.sha256, f.x0, f.y0, f.x1, f.y1, f.confidence, f.yaw, f.embedding, f.quality, p.width, p.height FROM face f "
-            "JOIN photo p ON p.sha256 = f.sha256 AND p.fingerprint = f.fingerprint WHERE f.fingerprint = ? AND f.embedding IS NOT NULL "
-            "AND f.sha256 IN (SELECT sha256 FROM file WHERE problem = '') ORDER BY f.sha256, f.number",
+            "SELECT f.sha256, f.x0, f.y0, f.x1, f.y1, f.confidence, f.yaw, f.embedding, f.quality, p.width, p.height"
+            " FROM face f JOIN photo p ON p.sha256 = f.sha256 AND p.fingerprint = f.fingerprint WHERE f.fingerprint = ?"
+            " AND f.embedding IS NOT NULL AND f.sha256 IN (SELECT sha256 FROM file WHERE problem = '') ORDER BY"
+            " f.sha256, f.number",
             (fingerprint,),
         )
         keys = tuple(FaceKey.of(row[0], Box(*row[1:5]), row[9], row[10]) for row in rows)
@@ -305,9 +328,17 @@ def _face_row(found: VaultFace) -> tuple[Any, ...]:
     face, box, pose = found.face, found.face.box, found.face.pose
     angles = (None, None, None) if pose is None else (float(pose.yaw), float(pose.pitch), float(pose.roll))
     return (
-        float(box.x0), float(box.y0), float(box.x1), float(box.y1), float(face.confidence), _blob(face.landmarks), *angles, _blob(face.embedding),
-        float(found.quality), json.dumps(dict(found.measures)),
-    )  # fmt: skip
+        float(box.x0),
+        float(box.y0),
+        float(box.x1),
+        float(box.y1),
+        float(face.confidence),
+        _blob(face.landmarks),
+        *angles,
+        _blob(face.embedding),
+        float(found.quality),
+        json.dumps(dict(found.measures)),
+    )
 
 
 def _blob(values: FloatArray | None) -> bytes | None:

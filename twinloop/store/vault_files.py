@@ -18,7 +18,8 @@ DROP TABLE IF EXISTS temp.todo|
 CREATE TEMP TABLE todo (number INTEGER PRIMARY KEY, path BLOB, size INTEGER, mtime_ns INTEGER)
 """
 _UNCHANGED = """
-f.size = l.size AND f.mtime_ns = l.mtime_ns AND CASE WHEN f.problem = '' THEN p.sha256 IS NOT NULL ELSE f.tried <> '' AND f.tried = ? END
+f.size = l.size AND f.mtime_ns = l.mtime_ns
+AND CASE WHEN f.problem = '' THEN p.sha256 IS NOT NULL ELSE f.tried <> '' AND f.tried = ? END
 """
 
 
@@ -32,7 +33,9 @@ class Found:
 
 @dataclass(frozen=True)
 class Counts:
-    """photos: different contents. faces: of these. files: that hold photos. skipped: files that were not readable as photos."""
+    """photos: different contents. faces: of these. files: that hold photos. skipped: files that were not readable as
+    photos.
+    """
 
     photos: int
     faces: int
@@ -47,7 +50,10 @@ class FileIndex:
         self._catalog = catalog
 
     def take_listing(self, found: Iterable[Found]) -> int:
-        """Hold what the folders hold now; returns the number of files to scan. A file that is reached twice counts once."""
+        """Hold what the folders hold now; returns the number of files to scan.
+
+        A file that is reached twice counts once.
+        """
         for statement in _TABLES.split("|"):
             self._catalog.run(statement)
         rows = (
@@ -58,16 +64,19 @@ class FileIndex:
         return int(self._catalog.run("SELECT count(*) FROM listing WHERE problem = ''")[0][0])
 
     def forget_missing(self, roots: Iterable[Path], unread: Iterable[Path], away: Iterable[Path] = ()) -> int:
-        """Forget files under ``roots`` that are not listed any more, except where a folder could not be looked into; returns how many.
+        """Forget files under ``roots`` that are not listed any more, except where a folder could not be looked into;
+        returns how many.
 
         Args:
-            away: folders and files that are not there at the moment, with what is below them; a link to nothing is listed no more.
+            away: folders and files that are not there at the moment, with what is below them; a link to nothing is
+                listed no more.
         """
         self._catalog.run("DROP TABLE IF EXISTS temp.gone")
         self._catalog.run("CREATE TEMP TABLE gone (path BLOB PRIMARY KEY) WITHOUT ROWID")
         for root in roots:
             self._catalog.run(
-                "INSERT OR IGNORE INTO gone SELECT path FROM file WHERE (path = ? OR (path >= ? AND path < ?)) AND path NOT IN (SELECT path FROM listing)",
+                "INSERT OR IGNORE INTO gone SELECT path FROM file WHERE (path = ? OR (path >= ? AND path < ?)) AND path"
+                " NOT IN (SELECT path FROM listing)",
                 _under(root),
             )
         for folder in unread:
@@ -79,11 +88,14 @@ class FileIndex:
         return int(self._catalog.run("SELECT count(*) FROM gone")[0][0])
 
     def forget_folder(self, folder: Path, kept: Iterable[Path]) -> int:
-        """Forget the files of a folder that is no longer part of the vault, except those under ``kept``; returns how many."""
+        """Forget the files of a folder that is no longer part of the vault, except those under ``kept``; returns how
+        many.
+        """
         self.take_listing(())
         for other in kept:
             self._catalog.run(
-                "INSERT OR IGNORE INTO listing SELECT path, 0, 0, '' FROM file WHERE path = ? OR (path >= ? AND path < ?)",
+                "INSERT OR IGNORE INTO listing SELECT path, 0, 0, '' FROM file WHERE path = ? OR (path >= ? AND path"
+                " < ?)",
                 _under(other),
             )
         return self.forget_missing([folder], [])
@@ -91,8 +103,8 @@ class FileIndex:
     def note_problems(self) -> None:
         """Write down what is skipped by its name or kind."""
         self._catalog.run(
-            "INSERT OR REPLACE INTO file SELECT l.path, l.size, l.mtime_ns, NULL, l.problem, '' FROM listing l LEFT JOIN file f ON f.path = l.path "
-            "WHERE l.problem <> '' AND l.problem IS NOT f.problem"
+            "INSERT OR REPLACE INTO file SELECT l.path, l.size, l.mtime_ns, NULL, l.problem, '' FROM listing l LEFT"
+            " JOIN file f ON f.path = l.path WHERE l.problem <> '' AND l.problem IS NOT f.problem"
         )
 
     def plan(self, fingerprint: str, tried: str) -> int:
@@ -103,8 +115,9 @@ class FileIndex:
         """
         self._catalog.run("DELETE FROM todo")
         self._catalog.run(
-            "INSERT INTO todo (path, size, mtime_ns) SELECT l.path, l.size, l.mtime_ns FROM listing l LEFT JOIN file f ON f.path = l.path "
-            f"LEFT JOIN photo p ON p.sha256 = f.sha256 AND p.fingerprint = ? WHERE l.problem = '' AND NOT ifnull({_UNCHANGED}, 0) ORDER BY l.path",
+            "INSERT INTO todo (path, size, mtime_ns) SELECT l.path, l.size, l.mtime_ns FROM listing l LEFT JOIN file f"
+            " ON f.path = l.path LEFT JOIN photo p ON p.sha256 = f.sha256 AND p.fingerprint = ? WHERE l.problem = ''"
+            f" AND NOT ifnull({_UNCHANGED}, 0) ORDER BY l.path",
             (fingerprint, tried),
         )
         return int(self._catalog.run("SELECT count(*) FROM todo")[0][0])
@@ -142,7 +155,8 @@ class FileIndex:
         """Files of this name that hold photos, in whatever folder, by path; each with the sha256 of its content."""
         ending = b"/" + os.fsencode(name)
         rows = self._catalog.run(
-            "SELECT path, sha256 FROM file WHERE problem = '' AND sha256 IS NOT NULL AND substr(path, ?) = ? ORDER BY path",
+            "SELECT path, sha256 FROM file WHERE problem = '' AND sha256 IS NOT NULL AND substr(path, ?) = ? ORDER BY"
+            " path",
             (-len(ending), ending),
         )
         return [(Path(os.fsdecode(path)), sha256) for path, sha256 in rows]
@@ -173,7 +187,8 @@ class FileIndex:
     def embedded(self, fingerprint: str) -> int:
         """Faces with an embedding, of photos that are there."""
         rows = self._catalog.run(
-            "SELECT count(*) FROM face WHERE fingerprint = ? AND embedding IS NOT NULL AND sha256 IN (SELECT sha256 FROM file WHERE problem = '')",
+            "SELECT count(*) FROM face WHERE fingerprint = ? AND embedding IS NOT NULL AND sha256 IN (SELECT sha256"
+            " FROM file WHERE problem = '')",
             (fingerprint,),
         )
         return int(rows[0][0])

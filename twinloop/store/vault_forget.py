@@ -39,9 +39,10 @@ def leave_nothing(catalog: VaultCatalog) -> None:
 
 def _forget_in(catalog: VaultCatalog, sha256: str, keys: Sequence[FaceKey]) -> int:
     rows = catalog.run(
-        "SELECT f.rowid, f.x0, f.y0, f.x1, f.y1, p.width, p.height FROM face f JOIN photo p ON p.sha256 = f.sha256 AND p.fingerprint = f.fingerprint "
-        "WHERE f.sha256 = ?", (sha256,),
-    )  # fmt: skip
+        "SELECT f.rowid, f.x0, f.y0, f.x1, f.y1, p.width, p.height FROM face f JOIN photo p ON p.sha256 = f.sha256 AND"
+        " p.fingerprint = f.fingerprint WHERE f.sha256 = ?",
+        (sha256,),
+    )
     gone = [row[0] for row in rows if any(key.same(FaceKey.of(sha256, Box(*row[1:5]), row[5], row[6])) for key in keys)]
     for number in gone:
         catalog.run("DELETE FROM face WHERE rowid = ?", (number,))

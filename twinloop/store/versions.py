@@ -6,8 +6,17 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 LIBRARIES = (
-    "twinloop", "torch", "diffusers", "transformers", "peft", "accelerate", "onnxruntime", "numpy", "pillow", "opencv-python-headless",
-)  # fmt: skip
+    "twinloop",
+    "torch",
+    "diffusers",
+    "transformers",
+    "peft",
+    "accelerate",
+    "onnxruntime",
+    "numpy",
+    "pillow",
+    "opencv-python-headless",
+)
 
 
 def versions() -> dict[str, str]:

@@ -131,7 +131,9 @@ class Workspace:
         return self.lora_dir / "lora.safetensors"
 
     def in_the_way(self) -> list[Path]:
-        """What `put_aside` would move: both folders, or of a folder of LoRAs that holds others' files too, as ComfyUI's does, those of a run alone."""
+        """What `put_aside` would move: both folders, or of a folder of LoRAs that holds others' files too, as ComfyUI's
+        does, those of a run alone.
+        """
         loras = sorted(self.lora_dir.iterdir()) if self.lora_dir.is_dir() else []
         own = [path for path in loras if _OF_A_RUN.fullmatch(path.name)]
         moving = [self.lora_dir] if loras and own == loras else own
@@ -151,7 +153,9 @@ class Workspace:
             ]
 
     def show(self, path: Path) -> str:
-        """A path as artefacts hold it: relative to the working directory when below it, so a moved project still fits."""
+        """A path as artefacts hold it: relative to the working directory when below it, so a
+        moved project still fits.
+        """
         return shown_path(path)
 
 

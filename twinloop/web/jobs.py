@@ -1,4 +1,6 @@
-"""Commands started from the page, each in a process of its own; stopped as Ctrl-C would, they go on when started again."""
+"""Commands started from the page, each in a process of its own; stopped as Ctrl-C would, they
+go on when started again.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from twinloop.errors import INTERRUPTED, StateError, WaitingForReview
 
 KEPT_LINES = 500
 LOST = 5.0
-"""Seconds after which an interrupt counts as lost if the command still gets on: one that comes while Python is inside of a callback is."""
+"""Seconds after which an interrupt counts as lost if the command still gets on: one that comes while Python is inside
+of a callback is."""
 State = Literal["running", "stopping", "stopped", "waiting", "done", "failed"]
 _ENDS: dict[int, State] = {
     0: "done",
@@ -36,7 +39,8 @@ class Job:
 
     Attributes:
         key: what it works on (a run folder, the vault); one command at a time for each.
-        progress: label, done, total of the step it is at; None between steps. asked: when it was asked to stop, by the monotonic clock.
+        progress: label, done, total of the step it is at; None between steps. asked: when it was asked to stop, by the
+            monotonic clock.
     """
 
     number: int
@@ -70,9 +74,14 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "id": self.number, "key": self.key, "command": ["twinloop", *self.argv], "state": self.state, "progress": self.progress,
-            "lines": list(self.lines), "exit_code": self.process.poll(),
-        }  # fmt: skip
+            "id": self.number,
+            "key": self.key,
+            "command": ["twinloop", *self.argv],
+            "state": self.state,
+            "progress": self.progress,
+            "lines": list(self.lines),
+            "exit_code": self.process.poll(),
+        }
 
 
 class Jobs:
@@ -97,9 +106,16 @@ class Jobs:
                     f"{key} is being worked on: twinloop {' '.join(busy.argv)}. Wait for it, or pause it first."
                 )
             process = subprocess.Popen(
-                [sys.executable, "-m", "twinloop", *argv], cwd=self._home, env={**os.environ, "TWINLOOP_PROGRESS": "json"},
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
-            )  # fmt: skip
+                [sys.executable, "-m", "twinloop", *argv],
+                cwd=self._home,
+                env={**os.environ, "TWINLOOP_PROGRESS": "json"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
             self._started += 1
             job = Job(self._started, key, list(argv), process)
             # of what ended the latest on each key is shown, so that a server that runs for weeks does not fill up

@@ -1,4 +1,6 @@
-"""JSON of a run as the page needs it: parsed once for each content, since every thumbnail asks for the verdicts of its round."""
+"""JSON of a run as the page needs it: parsed once for each content, since every thumbnail asks for the verdicts of its
+round.
+"""
 
 from __future__ import annotations
 

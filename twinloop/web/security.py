@@ -1,10 +1,14 @@
 """Who may talk to the server: only the person who has the printed address, only from this machine, only from this page.
 
-- The token comes once in the address and from then on in a cookie that scripts cannot read and that requests of other sites do not carry.
+- The token comes once in the address and from then on in a cookie that scripts cannot read and that requests of other
+  sites do not carry.
 - The Host header must name this machine: a foreign name that resolves to 127.0.0.1 (DNS rebinding) is refused.
-- A request that changes something must come from this page (Origin), and carry JSON, which plain forms of other pages cannot send.
-- Cookies do not know ports: what a page of another server on this machine asks for is refused (Sec-Fetch-Site); it may only link here.
-- The pages may load nothing from elsewhere (Content-Security-Policy), and may not be framed or held by the page that opened them.
+- A request that changes something must come from this page (Origin), and carry JSON, which plain forms of other pages
+  cannot send.
+- Cookies do not know ports: what a page of another server on this machine asks for is refused (Sec-Fetch-Site); it may
+  only link here.
+- The pages may load nothing from elsewhere (Content-Security-Policy), and may not be framed or held by the page that
+  opened them.
 """
 
 from __future__ import annotations
@@ -21,10 +25,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 POLICY = "; ".join(
     (
-        "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' blob: data:", "connect-src 'self'", "font-src 'self'",
-        "frame-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'self'",
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob: data:",
+        "connect-src 'self'",
+        "font-src 'self'",
+        "frame-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'self'",
     )
-)  # fmt: skip
+)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN = frozenset({"", "same-origin", "none"})
 """Sec-Fetch-Site of this page's requests, of typed addresses, and of programs that are no browser."""
@@ -114,5 +126,7 @@ def _query_token(scope: Scope) -> str:
 
 
 def _cookie(headers: Headers, name: str) -> str:
-    """Read as browsers do: other servers on this machine set cookies, too, of any form, and none of them may hide this one."""
+    """Read as browsers do: other servers on this machine set cookies, too, of any form, and none of them may hide this
+    one.
+    """
     return cookie_parser(headers.get("cookie", "")).get(name, "")

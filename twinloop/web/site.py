@@ -24,7 +24,8 @@ class Site:
 
     Attributes:
         home: the working directory; commands are started there, and paths are shown relative to it.
-        vault: root of the vault. runs: folders of runs named by the user, beside those that are found under ``outputs``.
+        vault: root of the vault. runs: folders of runs named by the user, beside those that are found under
+            ``outputs``.
     """
 
     token: str
@@ -71,7 +72,9 @@ class Site:
         )
 
     def configs(self) -> dict[str, Path]:
-        """Configurations by name: those that were named, those beside the runs' folders, and those in the working directory."""
+        """Configurations by name: those that were named, those beside the runs' folders, and those in the working
+        directory.
+        """
         found = [*sorted(self.home.glob("*config*.json")), *sorted(self._outputs.glob("*/*config*.json"))]
         named = [self.home / path for path in self.named_configs]
         return {self.show(path): path for path in dict.fromkeys([*named, *found]) if path.is_file()}

@@ -1,4 +1,7 @@
-"""Settings -> toolbox: the only importer of adapters. Each module says one thing; these are the names that commands use."""
+"""Settings -> toolbox: the only importer of adapters.
+
+Each module says one thing; these are the names that commands use.
+"""
 
 from twinloop.wiring.captioning import CAPTIONERS, build_captioner
 from twinloop.wiring.checking import check_config

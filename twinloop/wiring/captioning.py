@@ -19,7 +19,8 @@ def build_captioner(name: str, model: str, allow_download: bool = False, device:
         model: its folder, or (not for ``wd14``) a hub id.
 
     Raises:
-        InputError: unknown name, or no model named. MissingExtra, MissingModel, ModelFileError: it cannot be used; says why.
+        InputError: unknown name, or no model named. MissingExtra, MissingModel, ModelFileError: it cannot be used; says
+            why.
     """
     if name == "template":
         return None

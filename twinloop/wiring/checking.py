@@ -1,4 +1,6 @@
-"""Everything about a configuration that can be known to be wrong, in one pass: fields, preset, folders, files; machine and base model on request."""
+"""Everything about a configuration that can be known to be wrong, in one pass: fields, preset, folders, files; machine
+and base model on request.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,10 @@ def _places(settings: Settings) -> Iterator[tuple[str, str]]:
     if not Path(settings.dataset_dir).is_dir():
         yield (
             "dataset_dir",
-            f"no such folder: {settings.dataset_dir}{_seen_from(settings.dataset_dir)}. Put photos of the person there, or correct it.",
+            (
+                f"no such folder: {settings.dataset_dir}{_seen_from(settings.dataset_dir)}. Put photos of the person"
+                " there, or correct it."
+            ),
         )
     if settings.models_dir not in (FAKE, NANO):
         try:

@@ -12,7 +12,8 @@ from twinloop.wiring.names import FAKE, NANO, nano_detectors_path
 
 
 def build_pack(models_dir: str, scanning: bool = False) -> DetectorPack:
-    """The detectors of a folder (``yolo:folder`` forces a pack), or the embedded pack for the word ``nano``, or the fakes for ``fake``.
+    """The detectors of a folder (``yolo:folder`` forces a pack), or the embedded pack for the word ``nano``, or the
+    fakes for ``fake``.
 
     Args:
         scanning: for a scan of very many photos: without what takes long at each of them.
@@ -38,6 +39,9 @@ def build_pack(models_dir: str, scanning: bool = False) -> DetectorPack:
 
 
 def models_report(models_dir: str) -> ModelsReport | None:
-    """What lies in a models folder; None for the embedded and fake packs and for a folder that does not exist. Opens no model."""
+    """What lies in a models folder; None for the embedded and fake packs and for a folder that does not exist.
+
+    Opens no model.
+    """
     folder = Path(pack_and_folder(models_dir)[1])
     return None if models_dir in (NANO, FAKE) or not folder.is_dir() else resolve_models_dir(folder)

@@ -126,8 +126,8 @@ def _external_trainer(settings: Settings, name: str, family: Family) -> Trainer:
     """Another program on this machine, behind the same port.
 
     Raises:
-        MissingTool: it is not where the configuration says. InputError: the embedded base, which only this program trains, or something
-            that the other program does not know.
+        MissingTool: it is not where the configuration says. InputError: the embedded base, which only this program
+            trains, or something that the other program does not know.
     """
     from twinloop.adapters.trainers.external.aitoolkit import AiToolkit
     from twinloop.adapters.trainers.external.kohya import Kohya
@@ -139,7 +139,8 @@ def _external_trainer(settings: Settings, name: str, family: Family) -> Trainer:
         raise InputError(f'training.trainer: {asked.trainer} cannot train the embedded base. Use "trainer": "builtin".')
     if settings.base_model.endswith(".gguf"):
         raise InputError(
-            f'training.trainer: {asked.trainer} trains on no .gguf files. Name the .safetensors file or folder as base_model, or use "trainer": "builtin".'
+            f"training.trainer: {asked.trainer} trains on no .gguf files. Name the .safetensors file or folder as"
+            ' base_model, or use "trainer": "builtin".'
         )
     tool: Tool = Kohya() if asked.trainer == "kohya" else AiToolkit()
     installed = locate(tool, asked.trainer_path, asked.trainer_python, asked.extra_args)
@@ -153,7 +154,9 @@ def _external_trainer(settings: Settings, name: str, family: Family) -> Trainer:
 
 
 def _leave_gpu() -> None:
-    """Where this process has generated, its base model lies on the GPU; where it has not, PyTorch is not even imported."""
+    """Where this process has generated, its base model lies on the GPU; where it has not,
+    PyTorch is not even imported.
+    """
     module = sys.modules.get("twinloop.adapters.diffusion.base_model")
     if module is not None:
         module.make_room()

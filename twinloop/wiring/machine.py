@@ -20,7 +20,9 @@ def device_name() -> str:
 
 
 def trains_in_float16(choice: BaseChoice) -> bool:
-    """Whether other programs are told to train in float16 instead of in bfloat16: where that is asked for, or the GPU here has no other."""
+    """Whether other programs are told to train in float16 instead of in bfloat16: where that is asked for, or the GPU
+    here has no other.
+    """
     if choice.precision != "auto":
         return choice.precision == "float16"
     try:

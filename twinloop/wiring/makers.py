@@ -27,7 +27,8 @@ class WiredMakers(Makers):
 
     Attributes:
         notice: what the user should know about the preset, "" when nothing.
-        check: looks at base model, machine and LoRAs (those of the settings, and others that are named) before anything long starts.
+        check: looks at base model, machine and LoRAs (those of the settings, and others that are named) before anything
+            long starts.
     """
 
     notice: str
@@ -127,7 +128,10 @@ def _check_makers(settings: Settings, generation: GenerationSettings, loras: Seq
 
 
 def obstacles(settings: Settings, makers: WiredMakers) -> Iterator[TwinLoopError]:
-    """What cannot work of trainer, base model, machine and training: one error each, with its next step. No model is loaded."""
+    """What cannot work of trainer, base model, machine and training: one error each, with its next step.
+
+    No model is loaded.
+    """
     checks: tuple[Callable[[], object], ...] = (
         lambda: settings.training.trainer != "builtin" and makers.trainer(),
         lambda: makers.check(()),

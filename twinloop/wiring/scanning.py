@@ -46,7 +46,8 @@ def build_scanner(models_dir: str, min_face: int, workers: int, timeout: float, 
     """What looks at the files of a vault. Its models are opened when it is entered, in the processes that use them.
 
     Args:
-        min_face: pixels. workers: processes; 0 = in this one, without protection. timeout: seconds a file. memory: megabytes a worker.
+        min_face: pixels. workers: processes; 0 = in this one, without protection. timeout: seconds a file. memory:
+            megabytes a worker.
 
     Raises (on entering): as `build_pack`.
     """
@@ -60,13 +61,23 @@ def build_scanner(models_dir: str, min_face: int, workers: int, timeout: float, 
 
 
 def scan_plan(
-    vault: Vault, add: Sequence[Path] = (), *, remove: Sequence[Path] = (), models_dir: str | None = None, min_face: int | None = None,
-    workers: int | None = None, timeout: float = 30, memory: int = 2048,
-) -> ScanPlan:  # fmt: skip
-    """What to scan into a vault, and with what. None = as in its last scan (the one that was interrupted, where one was), else the default.
+    vault: Vault,
+    add: Sequence[Path] = (),
+    *,
+    remove: Sequence[Path] = (),
+    models_dir: str | None = None,
+    min_face: int | None = None,
+    workers: int | None = None,
+    timeout: float = 30,
+    memory: int = 2048,
+) -> ScanPlan:
+    """What to scan into a vault, and with what.
+
+    None = as in its last scan (the one that was interrupted, where one was), else the default.
 
     Args:
-        add, remove: folders or files. min_face: pixels (40). workers: processes (one per core, 16 at most: each holds its own models).
+        add, remove: folders or files. min_face: pixels (40). workers: processes (one per core, 16 at most: each holds
+            its own models).
         timeout: seconds a file. memory: megabytes that one file may take.
     """
     record = ScanRecord.read(vault) if vault.scan_record.exists() else None
@@ -108,7 +119,9 @@ def scan_worker(models_dir: str, min_face: int) -> tuple[bytes, ScanJob]:
 
 
 def scan_stamp(models_dir: str, min_face: int) -> str:
-    """Changes whenever the fingerprint of a scan could; made without opening a model, from names, sizes and times of the model files."""
+    """Changes whenever the fingerprint of a scan could; made without opening a model, from names, sizes and times of
+    the model files.
+    """
     report = models_report(models_dir)
     files = sorted(nano_detectors_path().glob("*.onnx")) if report is None else [model.path for model in report.found]
     seen = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]

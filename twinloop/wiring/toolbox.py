@@ -18,7 +18,8 @@ def build_toolbox(settings: Settings, reporter: Reporter, planning: bool = False
     """Everything a run needs.
 
     Args:
-        planning: only gaps and prompts are asked for, which need no base model: one that is not here is told, and neither refused nor fetched.
+        planning: only gaps and prompts are asked for, which need no base model: one that is not here is told, and
+            neither refused nor fetched.
 
     Raises:
         TwinLoopError: the first thing that cannot work, with the next step.
@@ -44,7 +45,10 @@ def _say_missing_base(settings: Settings, reporter: Reporter) -> None:
         if not isinstance(obstacle, MissingModel):
             raise obstacle
         if settings.allow_download and isinstance(obstacle, NotFetched):
-            text = f'base_model: {settings.base_model} is not here yet; the run fetches it when it begins ("allow_download": true).'
+            text = (
+                f"base_model: {settings.base_model} is not here yet; the run fetches it when it begins"
+                ' ("allow_download": true).'
+            )
         else:
             text = f"Without --dry-run this is refused: {obstacle}"
         if text not in told:

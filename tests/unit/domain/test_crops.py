@@ -1,4 +1,6 @@
-"""Cuts: never enlarged, never over the area, multiples of 64, the face inside, the head where it can be, other faces outside where they can be."""
+"""Cuts: never enlarged, never over the area, multiples of 64, the face inside, the head where it can be, other faces
+outside where they can be.
+"""
 
 from __future__ import annotations
 
@@ -172,6 +174,8 @@ def test_the_bucket_that_keeps_most_of_the_photo_wins() -> None:
 
 @pytest.mark.parametrize(("left", "side", "low", "high"), [(240.3, 0, 179, 180.3), (2599.7, 2, 2819.7, 2821)])
 def test_a_head_beside_the_middle_just_comes_in(left: float, side: int, low: float, high: float) -> None:
-    """3:1 is wider than a picture may be: it is cut where the head is not, with 0.3 of the face's height left beside it."""
+    """3:1 is wider than a picture may be: it is cut where the head is not, with 0.3 of the face's height left beside
+    it.
+    """
     window = placed(3000, 1000, Box(left, 300, left + 160, 500), "keep")
     assert window.head_inside and low <= window.box[side] <= high

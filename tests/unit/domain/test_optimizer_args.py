@@ -12,9 +12,21 @@ from hypothesis import strategies as st
 from twinloop.domain.optimizer_args import TAKEN, in_python, mistakes, ordered
 
 GOOD: dict[str, Any] = {
-    "weight_decay": 0.1, "betas": [0.9, 0.99], "beta3": 0.5, "beta1": 0.9, "d0": 1e-5, "d_coef": 2, "growth_rate": 1.02, "slice_p": 11,
-    "decouple": False, "use_bias_correction": True, "safeguard_warmup": True, "clip_threshold": 2.0, "decay_rate": -0.5, "scale_parameter": True,
-}  # fmt: skip
+    "weight_decay": 0.1,
+    "betas": [0.9, 0.99],
+    "beta3": 0.5,
+    "beta1": 0.9,
+    "d0": 1e-5,
+    "d_coef": 2,
+    "growth_rate": 1.02,
+    "slice_p": 11,
+    "decouple": False,
+    "use_bias_correction": True,
+    "safeguard_warmup": True,
+    "clip_threshold": 2.0,
+    "decay_rate": -0.5,
+    "scale_parameter": True,
+}
 
 
 def good(optimizer: str) -> dict[str, Any]:

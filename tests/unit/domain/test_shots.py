@@ -84,10 +84,17 @@ def test_a_gap_is_a_recommendation() -> None:
 
 @given(
     st.builds(
-        Shot, key=st.text(), facet=st.text(), value=st.text(), index=st.integers(1, 999), prompt=st.text(), negative_prompt=st.text(),
-        seed=st.integers(0, 2**63 - 1), source=st.none() | st.text(),
+        Shot,
+        key=st.text(),
+        facet=st.text(),
+        value=st.text(),
+        index=st.integers(1, 999),
+        prompt=st.text(),
+        negative_prompt=st.text(),
+        seed=st.integers(0, 2**63 - 1),
+        source=st.none() | st.text(),
         traits=st.dictionaries(st.text(), st.text(), max_size=4).map(lambda traits: tuple(sorted(traits.items()))),
     )
-)  # fmt: skip
+)
 def test_a_shot_comes_back_from_json(shot: Shot) -> None:
     assert Shot.from_json(json.loads(json.dumps(shot.to_json()))) == shot

@@ -66,7 +66,10 @@ def test_bootstrap_holds_the_mean_inside_the_range(values: list[float]) -> None:
 
 @pytest.mark.parametrize(("kind", "n"), [("even", 6), ("even", 12), ("counted", 6), ("counted", 12)])
 def test_few_values_miss_about_as_seldom_as_the_interval_says(kind: str, n: int) -> None:
-    """Values around zero: the interval should leave zero out in 5 of 100 cases. Plain percentiles do in 12 to 14, of six values."""
+    """Values around zero: the interval should leave zero out in 5 of 100 cases.
+
+    Plain percentiles do in 12 to 14, of six values.
+    """
     rng = np.random.default_rng(3)
     draw = {"even": lambda: rng.normal(size=n), "counted": lambda: rng.choice([-1.0, 0.0, 1.0], n, p=[0.25, 0.5, 0.25])}
     found = [bootstrap_mean(draw[kind](), seed) for seed in range(1000)]
@@ -75,8 +78,17 @@ def test_few_values_miss_about_as_seldom_as_the_interval_says(kind: str, n: int)
 
 @pytest.mark.parametrize(
     ("share", "freedom", "value"),
-    [(0.975, 1, 12.7062), (0.975, 2, 4.3027), (0.975, 5, 2.5706), (0.975, 11, 2.2010), (0.95, 10, 1.8125), (0.995, 30, 2.7500), (0.975, 1000, 1.9623), (0.5, 7, 0.0)],
-)  # fmt: skip
+    [
+        (0.975, 1, 12.7062),
+        (0.975, 2, 4.3027),
+        (0.975, 5, 2.5706),
+        (0.975, 11, 2.2010),
+        (0.95, 10, 1.8125),
+        (0.995, 30, 2.7500),
+        (0.975, 1000, 1.9623),
+        (0.5, 7, 0.0),
+    ],
+)
 def test_student_against_the_printed_table(share: float, freedom: int, value: float) -> None:
     """Percentage points of the t distribution, as printed in any table."""
     assert student(share, freedom) == pytest.approx(value, abs=5e-5)

@@ -15,7 +15,9 @@ from twinloop.exporters.head import find_head
 
 
 def landmarks(eyes: tuple[float, float], apart: float, tilt: float = 0.0) -> Any:
-    """Five points of a face whose eyes are ``apart`` pixels apart, the mouth as far below them, tilted clockwise by degrees."""
+    """Five points of a face whose eyes are ``apart`` pixels apart, the mouth as far below them, tilted clockwise by
+    degrees.
+    """
     cos, sin = np.cos(np.radians(tilt)), np.sin(np.radians(tilt))
     upright = np.array([[-0.5, 0], [0.5, 0], [0, 0.6], [-0.4, 1], [0.4, 1]]) * apart
     return (upright @ np.array([[cos, sin], [-sin, cos]]) + np.array(eyes)).astype(np.float32)

@@ -1,4 +1,6 @@
-"""Which photo stands where: sides, remarks, real before synthetic, and the difference between missing and not measured."""
+"""Which photo stands where: sides, remarks, real before synthetic, and the difference between
+missing and not measured.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,9 @@ def test_usable_photos_add_up_with_those_that_were_left_out() -> None:
 
 
 def test_what_is_known_goes_before_what_is_not() -> None:
-    """Two notes of small things on a neutral face are less than not knowing what a face shows, and a smile is worse than both."""
+    """Two notes of small things on a neutral face are less than not knowing what a face shows, and a smile is worse
+    than both.
+    """
     neutral, unknown = candidate("neutral.png", pitch=20.0), candidate("unknown.png", shown=None)
     smile = candidate("smile.png", shown="smile")
     slot = presenter_slot()

@@ -9,9 +9,16 @@ from twinloop.exporters.slots import ANGLES, angle_slots, expression_slots
 from twinloop.facets import expression
 
 IDEAL = {
-    "front": 0, "left_30": -30, "right_30": 30, "three_quarter": 35, "three_quarter_left": -35, "three_quarter_right": 35,
-    "profile": 90, "profile_left": -90, "profile_right": 90,
-}  # fmt: skip
+    "front": 0,
+    "left_30": -30,
+    "right_30": 30,
+    "three_quarter": 35,
+    "three_quarter_left": -35,
+    "three_quarter_right": 35,
+    "profile": 90,
+    "profile_left": -90,
+    "profile_right": 90,
+}
 
 
 def test_every_view_has_an_ideal_here() -> None:

@@ -90,7 +90,9 @@ def test_framing_by_the_height_of_the_face(share: float, expected: str) -> None:
 
 
 def test_a_small_face_is_a_full_length_only_where_there_is_room_for_legs() -> None:
-    """Of a small face low in the picture nobody can tell how much of the body is there: that is no half-body shot, and no full one."""
+    """Of a small face low in the picture nobody can tell how much of the body is there: that is no half-body shot, and
+    no full one.
+    """
 
     def seen(box: Box) -> Reading:
         return framing.FACET.classify(observation(faces=[face(box=box)], measures={"face_share": box.height / 100}))

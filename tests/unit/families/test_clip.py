@@ -34,7 +34,9 @@ def numbers(text: str) -> list[int]:
 
 
 def word_by_word(text: str, room: int = 75) -> list[list[int]]:
-    """ComfyUI's rule, written down from its description: a short word that does not fit any more opens the next chunk, a long one is cut."""
+    """ComfyUI's rule, written down from its description: a short word that does not fit any more opens the next chunk,
+    a long one is cut.
+    """
     chunks: list[list[int]] = [[]]
     for word in text.split():
         rest = numbers(word)

@@ -158,11 +158,14 @@ def test_the_texts_of_a_lora_tell() -> None:
 @pytest.mark.parametrize(
     ("name", "denoiser"),
     [
-        ("unet.mid_block.x.lora_A.weight", "unet"), ("lora_unet_input_blocks_1_1_proj_in.lora_down.weight", "unet"),
-        ("transformer.x.lora_A.weight", "transformer"), ("lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight", "transformer"),
-        ("diffusion_model.layers.0.attention.to_q.lora_A.weight", "transformer"), ("lora_transformer_x.lora_down.weight", "transformer"),
+        ("unet.mid_block.x.lora_A.weight", "unet"),
+        ("lora_unet_input_blocks_1_1_proj_in.lora_down.weight", "unet"),
+        ("transformer.x.lora_A.weight", "transformer"),
+        ("lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight", "transformer"),
+        ("diffusion_model.layers.0.attention.to_q.lora_A.weight", "transformer"),
+        ("lora_transformer_x.lora_down.weight", "transformer"),
     ],
-)  # fmt: skip
+)
 def test_the_names_of_a_lora_tell_a_unet_from_a_transformer(name: str, denoiser: str) -> None:
     for family in FAMILIES.values():
         assert (lora_suits([name], {}, family) == "") == (family.denoiser == denoiser)

@@ -23,8 +23,15 @@ def job(folder: Path, family: str, *captions: str) -> Job:
     photos = samples(folder, count=len(captions))
     said = [dataclasses.replace(photo, caption=caption) for photo, caption in zip(photos, captions, strict=True)]
     return Job(
-        "ana", "/base", FAMILIES[family], TRAINING, "ana", PurePosixPath("/data"), PurePosixPath("/out"), folders_of(said, "ana"),
-    )  # fmt: skip
+        "ana",
+        "/base",
+        FAMILIES[family],
+        TRAINING,
+        "ana",
+        PurePosixPath("/data"),
+        PurePosixPath("/out"),
+        folders_of(said, "ana"),
+    )
 
 
 @pytest.mark.parametrize("family", ["sd15", "sdxl"])

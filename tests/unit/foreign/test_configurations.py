@@ -1,4 +1,6 @@
-"""Configurations for other trainers, parsed back: every key is one that the tool documents, every number is the one that was asked for."""
+"""Configurations for other trainers, parsed back: every key is one that the tool documents, every number is the one
+that was asked for.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,19 @@ from twinloop.foreign.pictures import folders_of
 from twinloop.foreign.toml import dumps
 
 SETTINGS = dataclasses.replace(
-    TRAINING, steps=1200, rank=32, alpha=16.0, learning_rate=1e-4, batch_size=2, resolution=1024, warmup_steps=50, noise_offset=0.0357,
-    caption_dropout=0.05, checkpoint_every=250, schedule="constant",
-)  # fmt: skip
+    TRAINING,
+    steps=1200,
+    rank=32,
+    alpha=16.0,
+    learning_rate=1e-4,
+    batch_size=2,
+    resolution=1024,
+    warmup_steps=50,
+    noise_offset=0.0357,
+    caption_dropout=0.05,
+    checkpoint_every=250,
+    schedule="constant",
+)
 
 
 @pytest.fixture
@@ -87,9 +99,8 @@ def test_kohyas_training(job: Job) -> None:
         "AdamW",
     )
     assert (found["min_snr_gamma"], found["noise_offset"], found["network_train_unet_only"]) == (5.0, 0.0357, True)
-    assert (
-        found["cache_latents"] is arguments(of(job, "sdxl", flip=True))["cache_latents"] is True
-    )  # mirrored ones are cached as well
+    # mirrored ones are cached as well
+    assert found["cache_latents"] is arguments(of(job, "sdxl", flip=True))["cache_latents"] is True
     assert "cache_text_encoder_outputs" not in found  # captions are dropped
     assert arguments(of(job, "sdxl", caption_dropout=0.0))["cache_text_encoder_outputs"] is True
     flux = arguments(of(job, "flux"))
@@ -115,8 +126,13 @@ def test_arguments_of_the_optimizer_are_told(job: Job) -> None:
         job, "sdxl", optimizer="prodigy", optimizer_args=(("betas", (0.9, 0.99)), ("decouple", False), ("d_coef", 2.0))
     )
     assert arguments(told)["optimizer_args"] == [
-        "weight_decay=0.01", "use_bias_correction=True", "safeguard_warmup=True", "betas=(0.9, 0.99)", "decouple=False", "d_coef=2.0",
-    ]  # fmt: skip
+        "weight_decay=0.01",
+        "use_bias_correction=True",
+        "safeguard_warmup=True",
+        "betas=(0.9, 0.99)",
+        "decouple=False",
+        "d_coef=2.0",
+    ]
     train = yaml.safe_load(aitoolkit.job_yaml(told))["config"]["process"][0]["train"]
     assert train["optimizer_params"] == {"weight_decay": 0.01, "betas": [0.9, 0.99], "decouple": False, "d_coef": 2.0}
     kept = of(job, "sdxl", optimizer="adafactor", optimizer_args=(("eps", (1e-30, 1e-3)),))
@@ -191,9 +207,18 @@ def test_every_trainer_is_told_that_a_model_predicts_v(job: Job) -> None:
 
 
 SETTINGS_OF_ALL_KINDS: list[dict[str, Any]] = [
-    {}, {"schedule": "linear", "optimizer": "adafactor", "flip": True, "caption_dropout": 0.0}, {"schedule": "cosine", "clip_norm": 0.0, "warmup_steps": 0},
-    {"schedule": "cosine_restarts", "restarts": 3, "optimizer": "prodigy", "ema_decay": 0.99, "output_preservation": 0.5, "gradient_accumulation": 2},
-]  # fmt: skip
+    {},
+    {"schedule": "linear", "optimizer": "adafactor", "flip": True, "caption_dropout": 0.0},
+    {"schedule": "cosine", "clip_norm": 0.0, "warmup_steps": 0},
+    {
+        "schedule": "cosine_restarts",
+        "restarts": 3,
+        "optimizer": "prodigy",
+        "ema_decay": 0.99,
+        "output_preservation": 0.5,
+        "gradient_accumulation": 2,
+    },
+]
 
 
 @pytest.mark.parametrize("changes", SETTINGS_OF_ALL_KINDS)
@@ -367,8 +392,10 @@ def test_onetrainer(job: Job) -> None:
 
 def test_shuffled_captions_reach_them(job: Job) -> None:
     mixed = dataclasses.replace(
-        job, trigger="1girl, ohwx", settings=dataclasses.replace(job.settings, shuffle_captions=True, caption_dropout=0.0)
-    )  # fmt: skip
+        job,
+        trigger="1girl, ohwx",
+        settings=dataclasses.replace(job.settings, shuffle_captions=True, caption_dropout=0.0),
+    )
     general = tomllib.loads(kohya.dataset_toml(mixed))["general"]
     assert (general["shuffle_caption"], general["keep_tokens"]) == (True, 2)
     assert "cache_text_encoder_outputs" not in tomllib.loads(kohya.training_toml(mixed, "d.toml"))["sdxl"]
@@ -383,8 +410,13 @@ def test_shuffled_captions_reach_them(job: Job) -> None:
 
 def test_sizes_layers_and_times_reach_those_who_know_them(job: Job) -> None:
     wanted = dataclasses.replace(
-        job.settings, smaller_resolutions=(512, 768), only_layers=("single_",), skip_layers=("ff",), flow_sampling="uniform", flow_shift=1.5
-    )  # fmt: skip
+        job.settings,
+        smaller_resolutions=(512, 768),
+        only_layers=("single_",),
+        skip_layers=("ff",),
+        flow_sampling="uniform",
+        flow_shift=1.5,
+    )
     flux = dataclasses.replace(job, family=FAMILIES["flux"], settings=wanted)
     process = yaml.safe_load(aitoolkit.job_yaml(flux))["config"]["process"][0]
     assert process["datasets"][0]["resolution"] == [512, 768, 1024]

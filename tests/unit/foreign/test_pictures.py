@@ -62,7 +62,9 @@ def test_folders_by_weight_with_captions(tmp_path: Path) -> None:
 
 
 def test_what_others_would_see_differently_is_made_anew(tmp_path: Path) -> None:
-    """A turn that only EXIF tells, and formats that not every trainer reads; the mark of a synthetic picture goes along."""
+    """A turn that only EXIF tells, and formats that not every trainer reads; the mark of a synthetic picture goes
+    along.
+    """
     turned, odd, made = tmp_path / "turned.jpg", tmp_path / "odd.bmp", tmp_path / "made.png"
     exif = Image.Exif()
     exif[274] = 6

@@ -51,7 +51,13 @@ def trained(trainer: ExternalTrainer, home: Path) -> Path:
 def test_sd_scripts_runs_in_it(tmp_path: Path) -> None:
     """Asked when the training starts, not before: the answer takes an import of PyTorch."""
     tool, asked = Kohya(), list[int]()
-    trainer = ExternalTrainer(tool, installed(tool, sd_scripts(tmp_path / "sd-scripts")), BaseChoice("a/b"), FAMILIES["sdxl"], float16=lambda: not asked.append(1))  # fmt: skip
+    trainer = ExternalTrainer(
+        tool,
+        installed(tool, sd_scripts(tmp_path / "sd-scripts")),
+        BaseChoice("a/b"),
+        FAMILIES["sdxl"],
+        float16=lambda: not asked.append(1),
+    )
     trainer.check(SETTINGS)
     assert not asked
     work = trained(trainer, tmp_path / "one")
@@ -63,7 +69,13 @@ def test_sd_scripts_runs_in_it(tmp_path: Path) -> None:
 
 def test_ai_toolkit_runs_in_it(tmp_path: Path) -> None:
     tool = AiToolkit()
-    trainer = ExternalTrainer(tool, installed(tool, ai_toolkit(tmp_path / "ai-toolkit")), BaseChoice("someone/some-flux"), FAMILIES["flux"], float16=lambda: True)  # fmt: skip
+    trainer = ExternalTrainer(
+        tool,
+        installed(tool, ai_toolkit(tmp_path / "ai-toolkit")),
+        BaseChoice("someone/some-flux"),
+        FAMILIES["flux"],
+        float16=lambda: True,
+    )
     job = yaml.safe_load((trained(trainer, tmp_path / "one") / "job.yaml").read_text())
     assert job["config"]["process"][0]["train"]["dtype"] == "fp16"
 

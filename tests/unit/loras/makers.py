@@ -49,35 +49,67 @@ PATHS: Mapping[str, tuple[tuple[str, int, int], ...]] = {
         ("conv_in", 8, 4),
     ),
     "flux": (
-        *((f"transformer_blocks.{n}.attn.{name}", 24, 24) for n in (0, 3) for name in ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")),
-        ("transformer_blocks.0.ff.net.0.proj", 96, 24), ("transformer_blocks.0.ff_context.net.2", 24, 96), ("transformer_blocks.0.norm1.linear", 144, 24),
-        *((f"single_transformer_blocks.12.{name}", size, 24) for name, size in (("attn.to_q", 24), ("attn.to_k", 24), ("attn.to_v", 24), ("proj_mlp", 96))),
-        ("single_transformer_blocks.12.proj_out", 24, 120), ("single_transformer_blocks.12.norm.linear", 72, 24),
-        ("x_embedder", 24, 8), ("time_text_embed.guidance_embedder.linear_1", 24, 8), ("norm_out.linear", 48, 24), ("proj_out", 8, 24),
+        *(
+            (f"transformer_blocks.{n}.attn.{name}", 24, 24)
+            for n in (0, 3)
+            for name in ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
+        ),
+        ("transformer_blocks.0.ff.net.0.proj", 96, 24),
+        ("transformer_blocks.0.ff_context.net.2", 24, 96),
+        ("transformer_blocks.0.norm1.linear", 144, 24),
+        *(
+            (f"single_transformer_blocks.12.{name}", size, 24)
+            for name, size in (("attn.to_q", 24), ("attn.to_k", 24), ("attn.to_v", 24), ("proj_mlp", 96))
+        ),
+        ("single_transformer_blocks.12.proj_out", 24, 120),
+        ("single_transformer_blocks.12.norm.linear", 72, 24),
+        ("x_embedder", 24, 8),
+        ("time_text_embed.guidance_embedder.linear_1", 24, 8),
+        ("norm_out.linear", 48, 24),
+        ("proj_out", 8, 24),
     ),
     "flux2": (
-        *((f"transformer_blocks.1.attn.{name}", 24, 24) for name in ("to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj", "to_out.0")),
-        ("transformer_blocks.1.ff.linear_in", 144, 24), ("transformer_blocks.1.ff_context.linear_out", 24, 72),
-        ("single_transformer_blocks.5.attn.to_qkv_mlp_proj", 216, 24), ("single_transformer_blocks.5.attn.to_out", 24, 96),
+        *(
+            (f"transformer_blocks.1.attn.{name}", 24, 24)
+            for name in ("to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj", "to_out.0")
+        ),
+        ("transformer_blocks.1.ff.linear_in", 144, 24),
+        ("transformer_blocks.1.ff_context.linear_out", 24, 72),
+        ("single_transformer_blocks.5.attn.to_qkv_mlp_proj", 216, 24),
+        ("single_transformer_blocks.5.attn.to_out", 24, 96),
     ),
     "flux2-klein": (
-        ("single_transformer_blocks.5.attn.to_qkv_mlp_proj", 27648, 3072), ("transformer_blocks.1.ff_context.linear_out", 24, 72),
+        ("single_transformer_blocks.5.attn.to_qkv_mlp_proj", 27648, 3072),
+        ("transformer_blocks.1.ff_context.linear_out", 24, 72),
     ),
     "sd35": (
         *((f"transformer_blocks.2.attn.{name}", 1536, 1536) for name in ("to_q", "to_k", "to_v")),
         *((f"transformer_blocks.2.attn2.{name}", 12, 12) for name in ("to_q", "to_k", "to_v", "to_out.0")),
-        ("transformer_blocks.2.attn.to_add_out", 12, 12), ("transformer_blocks.2.ff.net.0.proj", 48, 12), ("transformer_blocks.2.norm1_context.linear", 72, 12),
+        ("transformer_blocks.2.attn.to_add_out", 12, 12),
+        ("transformer_blocks.2.ff.net.0.proj", 48, 12),
+        ("transformer_blocks.2.norm1_context.linear", 72, 12),
     ),
     "qwen-image": (
-        *((f"transformer_blocks.59.attn.{name}", 12, 12) for name in ("to_q", "to_k", "add_v_proj", "to_out.0", "to_add_out")),
-        ("transformer_blocks.59.img_mlp.net.0.proj", 48, 12), ("transformer_blocks.59.txt_mod.1", 72, 12), ("img_in", 12, 8),
+        *(
+            (f"transformer_blocks.59.attn.{name}", 12, 12)
+            for name in ("to_q", "to_k", "add_v_proj", "to_out.0", "to_add_out")
+        ),
+        ("transformer_blocks.59.img_mlp.net.0.proj", 48, 12),
+        ("transformer_blocks.59.txt_mod.1", 72, 12),
+        ("img_in", 12, 8),
     ),
     "zimage": (
         *((f"layers.7.attention.{name}", 12, 12) for name in ("to_q", "to_k", "to_v", "to_out.0")),
-        ("noise_refiner.1.feed_forward.w2", 12, 32), ("layers.7.adaLN_modulation.0", 48, 12),
+        ("noise_refiner.1.feed_forward.w2", 12, 32),
+        ("layers.7.adaLN_modulation.0", 48, 12),
     ),
-}  # fmt: skip
-ENCODERS = {"sd15": ("text_encoder",), "sdxl": ("text_encoder", "text_encoder_2"), "flux": ("text_encoder",), "sd35": ("text_encoder", "text_encoder_2", "text_encoder_3")}  # fmt: skip
+}
+ENCODERS = {
+    "sd15": ("text_encoder",),
+    "sdxl": ("text_encoder", "text_encoder_2"),
+    "flux": ("text_encoder",),
+    "sd35": ("text_encoder", "text_encoder_2", "text_encoder_3"),
+}
 _CLIP = "text_model.encoder.layers.{}.self_attn.out_proj"
 _T5 = "encoder.block.{}.layer.0.SelfAttention.q"
 

@@ -38,8 +38,10 @@ def test_bare_layers_are_the_denoisers(start: str, ends: tuple[str, str], tmp_pa
     path = tmp_path / "x.safetensors"
     text = json.dumps({"r": 2, "lora_alpha": 1, "alpha_pattern": {"to_k": 4}})
     save_file(
-        pair(start + QUERY, 8, ends) | pair(start + "transformer_blocks.0.attn.to_k", 8, ends), path, {"lora_adapter_metadata": text}
-    )  # fmt: skip
+        pair(start + QUERY, 8, ends) | pair(start + "transformer_blocks.0.attn.to_k", 8, ends),
+        path,
+        {"lora_adapter_metadata": text},
+    )
     file = read_lora(path)
     assert file.dialect is Dialect.DIFFUSERS and file.bare and set(file.layers) >= {f"transformer.{QUERY}"}
     found = understood(file).layers

@@ -21,7 +21,13 @@ SIDES = st.integers(1, 12)
 ALPHAS = st.one_of(st.none(), st.floats(0.25, 16))
 
 
-@given(out=SIDES, into=SIDES, ranks=st.lists(st.integers(1, 5), min_size=1, max_size=3), alpha=ALPHAS, weights=st.lists(st.floats(-2, 2), min_size=3, max_size=3))  # fmt: skip
+@given(
+    out=SIDES,
+    into=SIDES,
+    ranks=st.lists(st.integers(1, 5), min_size=1, max_size=3),
+    alpha=ALPHAS,
+    weights=st.lists(st.floats(-2, 2), min_size=3, max_size=3),
+)
 @settings(max_examples=60, deadline=None)
 def test_a_sum_is_the_sum_of_the_updates(
     out: int, into: int, ranks: list[int], alpha: float | None, weights: list[float]

@@ -44,9 +44,11 @@ def same(one: Adapter, other: Adapter) -> None:
 
 @pytest.mark.parametrize("family", PATHS)
 @given(
-    rank=st.integers(1, 6), alpha=st.one_of(st.none(), st.sampled_from([1.0, 0.7, 16.0, 3.3333])),
-    dtype=st.sampled_from(["F16", "BF16", "F32"]), seed=st.integers(0, 99),
-)  # fmt: skip
+    rank=st.integers(1, 6),
+    alpha=st.one_of(st.none(), st.sampled_from([1.0, 0.7, 16.0, 3.3333])),
+    dtype=st.sampled_from(["F16", "BF16", "F32"]),
+    seed=st.integers(0, 99),
+)
 @settings(max_examples=6, deadline=None)
 def test_there_and_back_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory, family: str, rank: int, alpha: float | None, dtype: str, seed: int
@@ -81,7 +83,10 @@ def test_kontexts_layers_are_fluxs(dialect: Dialect, tmp_path: Path) -> None:
 @pytest.mark.parametrize("alpha", [None, 2.0])
 def test_kohyas_own_files_come_back_bit_for_bit(tmp_path: Path, family: str, alpha: float | None) -> None:
     """As trained there: one LoRA over fused layers, so that the parts share their lower matrix."""
-    fused = {name: layer(part.up.shape[0], part.down.shape[1], 4, alpha, "F16", n) for n, (name, part) in enumerate(named_layers(adapter(family, encoders=False), Dialect.KOHYA).items())}  # fmt: skip
+    fused = {
+        name: layer(part.up.shape[0], part.down.shape[1], 4, alpha, "F16", n)
+        for n, (name, part) in enumerate(named_layers(adapter(family, encoders=False), Dialect.KOHYA).items())
+    }
     tensors = {
         f"{name}.lora_{end}.weight": np.array(t.bits)
         for name, part in fused.items()
@@ -133,7 +138,10 @@ def test_alpha_of_single_layers_survives(tmp_path: Path) -> None:
 
 
 def test_rank_stabilised_alpha_is_taken_by_its_effect(tmp_path: Path) -> None:
-    tensors = {"unet.mid_block.attentions.0.proj_in.lora_A.weight": np.ones((16, 4), np.float32), "unet.mid_block.attentions.0.proj_in.lora_B.weight": np.ones((4, 16), np.float32)}  # fmt: skip
+    tensors = {
+        "unet.mid_block.attentions.0.proj_in.lora_A.weight": np.ones((16, 4), np.float32),
+        "unet.mid_block.attentions.0.proj_in.lora_B.weight": np.ones((4, 16), np.float32),
+    }
     text = json.dumps({"unet.r": 16, "unet.lora_alpha": 8, "unet.use_rslora": True})
     save_file(tensors, tmp_path / "x.safetensors", {"lora_adapter_metadata": text})
     (part,) = read_lora(tmp_path / "x.safetensors").layers.values()
@@ -150,11 +158,23 @@ def test_old_names_are_understood(tmp_path: Path) -> None:
     """diffusers' first year (processors), PEFT's own prefix, OneTrainer's kohya, Z-Image over fused layers."""
     draw = np.random.default_rng(0)
     cases = {
-        "unet.mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_out_lora.{}.weight": ("down", "up", "mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0"),
-        "base_model.model.unet.mid_block.attentions.0.proj_in.lora_{}.default.weight": ("A", "B", "mid_block.attentions.0.proj_in"),
-        "lora_transformer_single_transformer_blocks_3_proj_mlp.lora_{}.weight": ("down", "up", "single_transformer_blocks.3.proj_mlp"),
+        "unet.mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_out_lora.{}.weight": (
+            "down",
+            "up",
+            "mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0",
+        ),
+        "base_model.model.unet.mid_block.attentions.0.proj_in.lora_{}.default.weight": (
+            "A",
+            "B",
+            "mid_block.attentions.0.proj_in",
+        ),
+        "lora_transformer_single_transformer_blocks_3_proj_mlp.lora_{}.weight": (
+            "down",
+            "up",
+            "single_transformer_blocks.3.proj_mlp",
+        ),
         "diffusion_model.layers.3.attention.out.lora_{}.weight": ("down", "up", "layers.3.attention.to_out.0"),
-    }  # fmt: skip
+    }
     for pattern, (down, up, path) in cases.items():
         save_file(
             {pattern.format(down): matrix(2, 8, "F32", draw).bits, pattern.format(up): matrix(8, 2, "F32", draw).bits},
@@ -181,19 +201,43 @@ def pair(stem: str, rank: int = 2) -> dict[str, np.ndarray[tuple[int, ...], np.d
 @pytest.mark.parametrize(
     ("tensors", "words"),
     [
-        ({**pair("lora_unet_mid_block_attentions_0_proj_in"), **pair("unet.mid_block.attentions.0.proj_in")}, "more than one dialect"),
-        ({**pair("lora_unet_mid_block_attentions_0_proj_in"), "strange": np.ones(2, np.float32)}, "more than one dialect"),
+        (
+            {**pair("lora_unet_mid_block_attentions_0_proj_in"), **pair("unet.mid_block.attentions.0.proj_in")},
+            "more than one dialect",
+        ),
+        (
+            {**pair("lora_unet_mid_block_attentions_0_proj_in"), "strange": np.ones(2, np.float32)},
+            "more than one dialect",
+        ),
         ({"model.diffusion_model.input_blocks.0.0.weight": np.ones((2, 2), np.float32)}, "no LoRA.*a whole model"),
         ({}, "it is empty"),
         ({"lora_unet_x.lora_down.weight": np.ones((2, 4), np.float32)}, "lacks its up matrix"),
-        ({"lora_unet_x.lora_down.weight": np.ones((2, 4), np.float32), "lora_unet_x.lora_up.weight": np.ones((4, 3), np.float32)}, "do not fit each other"),
-        ({"lora_unet_x.lora_down.weight": np.ones((2, 4), np.int32), "lora_unet_x.lora_up.weight": np.ones((4, 2), np.int32)}, "do not fit each other"),
+        (
+            {
+                "lora_unet_x.lora_down.weight": np.ones((2, 4), np.float32),
+                "lora_unet_x.lora_up.weight": np.ones((4, 3), np.float32),
+            },
+            "do not fit each other",
+        ),
+        (
+            {
+                "lora_unet_x.lora_down.weight": np.ones((2, 4), np.int32),
+                "lora_unet_x.lora_up.weight": np.ones((4, 2), np.int32),
+            },
+            "do not fit each other",
+        ),
         ({**pair("lora_unet_x"), "lora_unet_x.alpha": np.ones(2, np.float32)}, "not one number"),
         ({**pair("lora_unet_x"), "lora_unet_x.alpha": np.array(np.nan, np.float32)}, "not a finite number"),
         ({**pair("lora_unet_x"), "lora_unet_x.something": np.ones(2, np.float32)}, "of no kind this program knows"),
-        ({"unet.mid_block.lora_A.weight": np.ones((2, 4), np.float32), "unet.mid_block.lora_down.weight": np.ones((2, 4), np.float32)}, "there twice"),
+        (
+            {
+                "unet.mid_block.lora_A.weight": np.ones((2, 4), np.float32),
+                "unet.mid_block.lora_down.weight": np.ones((2, 4), np.float32),
+            },
+            "there twice",
+        ),
     ],
-)  # fmt: skip
+)
 def test_wrong_files_are_named(
     tensors: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]], words: str, tmp_path: Path
 ) -> None:
@@ -204,8 +248,14 @@ def test_wrong_files_are_named(
 
 
 @pytest.mark.parametrize(
-    ("name", "method"), [("lora_unet_x.dora_scale", "DoRA"), ("lora_unet_x.hada_w1_a", "LoHa"), ("lora_unet_x.lora_mid.weight", "Tucker"), ("lora_unet_x.diff_b", "difference")]
-)  # fmt: skip
+    ("name", "method"),
+    [
+        ("lora_unet_x.dora_scale", "DoRA"),
+        ("lora_unet_x.hada_w1_a", "LoHa"),
+        ("lora_unet_x.lora_mid.weight", "Tucker"),
+        ("lora_unet_x.diff_b", "difference"),
+    ],
+)
 def test_other_methods_are_looked_at_but_not_converted(name: str, method: str, tmp_path: Path) -> None:
     pairs = {} if "hada" in name else pair("lora_unet_mid_block_attentions_0_proj_in")
     save_file({**pairs, name: np.ones((4, 2), np.float32)}, tmp_path / "x.safetensors")
@@ -266,7 +316,15 @@ def test_convolutions_keep_their_kernels(tmp_path: Path) -> None:
     down, up = draw.normal(size=(2, 4, 3, 3)).astype(np.float32), draw.normal(size=(8, 2, 1, 1)).astype(np.float32)
     name = "lora_unet_input_blocks_1_0_in_layers_2"
     other = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
-    save_file({f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up, f"{other}.lora_down.weight": np.ones((2, 2048), np.float32), f"{other}.lora_up.weight": np.ones((4, 2), np.float32)}, tmp_path / "x.safetensors")  # fmt: skip
+    save_file(
+        {
+            f"{name}.lora_down.weight": down,
+            f"{name}.lora_up.weight": up,
+            f"{other}.lora_down.weight": np.ones((2, 2048), np.float32),
+            f"{other}.lora_up.weight": np.ones((4, 2), np.float32),
+        },
+        tmp_path / "x.safetensors",
+    )
     made = understood(read_lora(tmp_path / "x.safetensors"))
     part = made.layers[Place(DENOISER, "down_blocks.0.resnets.0.conv1")]
     assert np.array_equal(part.down.bits, down) and np.array_equal(part.up.bits, up)
@@ -274,7 +332,9 @@ def test_convolutions_keep_their_kernels(tmp_path: Path) -> None:
 
 
 def test_scale_and_shift_change_places_where_the_codes_differ() -> None:
-    """The last block of SD 3.5 has a modulation of two parts for its texts, all others one of six; only the former is turned round."""
+    """The last block of SD 3.5 has a modulation of two parts for its texts, all others one of six; only the former is
+    turned round.
+    """
 
     def rows(path: str, out: int) -> tuple[Layer, Layer]:
         part = layer(out, 12, 2, None)

@@ -35,7 +35,12 @@ def test_nothing_is_made_up() -> None:
     assert adapter_facts({"ss_network_dim": "Dynamic", "ss_network_alpha": "Dynamic"}) == AdapterFacts()
 
 
-@given(st.dictionaries(st.sampled_from(["ss_network_module", "ss_network_dim", "ss_network_alpha", "ss_network_args"]), st.text() | st.sampled_from(["[]", "null", "inf", "1e400", "-4", "{}"])))  # fmt: skip
+@given(
+    st.dictionaries(
+        st.sampled_from(["ss_network_module", "ss_network_dim", "ss_network_alpha", "ss_network_args"]),
+        st.text() | st.sampled_from(["[]", "null", "inf", "1e400", "-4", "{}"]),
+    )
+)
 def test_whatever_a_header_holds(texts: dict[str, str]) -> None:
     found = adapter_facts(texts)
     assert (found.rank is None or found.rank >= 0) and found.adapter in (None, "lora", "dora", "lokr")

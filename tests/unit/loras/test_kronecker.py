@@ -141,7 +141,11 @@ def test_an_alpha_that_half_precision_cannot_hold_is_read_where_it_says_nothing(
     save_file({**whole, "lora_unet_x.alpha": np.array(np.inf, np.float16)}, tmp_path / "x.safetensors")
     (found,) = read_lora(tmp_path / "x.safetensors").products.values()
     assert found.scale == 1.0
-    pair = {"lora_unet_x.lokr_w1": np.ones((2, 2), np.float16), "lora_unet_x.lokr_w2_a": np.ones((3, 1), np.float16), "lora_unet_x.lokr_w2_b": np.ones((1, 3), np.float16)}  # fmt: skip
+    pair = {
+        "lora_unet_x.lokr_w1": np.ones((2, 2), np.float16),
+        "lora_unet_x.lokr_w2_a": np.ones((3, 1), np.float16),
+        "lora_unet_x.lokr_w2_b": np.ones((1, 3), np.float16),
+    }
     save_file({**pair, "lora_unet_x.alpha": np.array(np.inf, np.float16)}, tmp_path / "y.safetensors")
     with pytest.raises(ModelFileError, match="alpha of 'lora_unet_x' is not a finite number"):
         read_lora(tmp_path / "y.safetensors")
@@ -353,10 +357,18 @@ def test_a_file_of_pairs_and_products_becomes_a_lora(tmp_path: Path) -> None:
         found = made.layers[place]
         assert isinstance(found, Layer) and isinstance(layer, Kronecker)
         if max(layer.small[0] * layer.large[0], layer.inputs) < 100:
-            assert np.allclose(
-                delta(found), layer.delta(), atol=np.abs(layer.delta()).max() * 4e-3
-            )  # rounded to half precision
-    assert convolutions(Adapter("sd15", {Place(DENOISER, "mid_block.attentions.0.proj_in"): Layer(matrix(1, 8, "F32", np.random.default_rng(0)), matrix(8, 1, "F32", np.random.default_rng(0)), 1.0)})).layers.popitem()[1].down.shape == (1, 8, 1, 1)  # type: ignore[attr-defined]  # fmt: skip
+            # rounded to half precision
+            assert np.allclose(delta(found), layer.delta(), atol=np.abs(layer.delta()).max() * 4e-3)
+    assert convolutions(
+        Adapter(
+            "sd15",
+            {
+                Place(DENOISER, "mid_block.attentions.0.proj_in"): Layer(
+                    matrix(1, 8, "F32", np.random.default_rng(0)), matrix(8, 1, "F32", np.random.default_rng(0)), 1.0
+                )
+            },
+        )
+    ).layers.popitem()[1].down.shape == (1, 8, 1, 1)  # type: ignore[attr-defined]
 
 
 def test_exactly_is_refused_where_it_would_be_as_large_as_the_model(tmp_path: Path) -> None:

@@ -104,8 +104,16 @@ def test_a_table_of_thousands_of_layers_is_read_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['{"unet.lora_alpha": Infinity}', '{"unet.lora_alpha": "x"}', '{"unet.alpha_pattern": [1]}', "[]", '{"unet.alpha_pattern": {"*": 1}}', '{"unet.lora_alpha": 1' + "0" * 400 + "}"]
-)  # fmt: skip
+    "text",
+    [
+        '{"unet.lora_alpha": Infinity}',
+        '{"unet.lora_alpha": "x"}',
+        '{"unet.alpha_pattern": [1]}',
+        "[]",
+        '{"unet.alpha_pattern": {"*": 1}}',
+        '{"unet.lora_alpha": 1' + "0" * 400 + "}",
+    ],
+)
 def test_what_is_no_configuration_is_named(text: str, tmp_path: Path) -> None:
     file = saved(tmp_path / "x.safetensors", adapter("sd15", encoders=False, alpha=None), Dialect.DIFFUSERS)
     with pytest.raises(ModelFileError, match=r"rank and alpha, as PEFT.s configuration has them, cannot be read"):

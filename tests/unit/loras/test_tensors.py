@@ -39,10 +39,18 @@ def test_narrow_types_agree_with_torch() -> None:
 @pytest.mark.parametrize(
     ("alpha", "weights", "kept"),
     [
-        (16.0, "F16", "F16"), (16.0, "BF16", "BF16"), (16.0, "F32", "F32"), (16.0, "F64", "F64"), (65_504.0, "F16", "F16"),
-        (65_505.0, "F16", "F32"), (70_000.0, "F16", "F32"), (0.1, "F16", "F32"), (257.0, "BF16", "F32"), (1.0, "F8_E4M3", "F32"),
+        (16.0, "F16", "F16"),
+        (16.0, "BF16", "BF16"),
+        (16.0, "F32", "F32"),
+        (16.0, "F64", "F64"),
+        (65_504.0, "F16", "F16"),
+        (65_505.0, "F16", "F32"),
+        (70_000.0, "F16", "F32"),
+        (0.1, "F16", "F32"),
+        (257.0, "BF16", "F32"),
+        (1.0, "F8_E4M3", "F32"),
     ],
-)  # fmt: skip
+)
 def test_an_alpha_is_kept_in_a_type_that_holds_it(alpha: float, weights: str, kept: str) -> None:
     tensor = alpha_tensor(alpha, weights)
     assert (tensor.dtype, tensor.shape, float(tensor.values())) == (kept, (), pytest.approx(alpha, rel=1e-7))

@@ -48,9 +48,15 @@ def test_workflow_1_is_the_pipeline_in_its_order(home: Path) -> None:
     person, machine = Person(**answers()), Machine({"vault clusters": PEOPLE})
     assert menu(person, machine, Memory(), WORKFLOWS) == 0
     assert [argv[:2] for argv in machine.ran] == [
-        ["vault", "scan"], ["vault", "cluster"], ["vault", "dedup"], ["vault", "label"], ["vault", "caption"], ["vault", "prep"],
-        ["init", "--person-name"], ["train", "--config"],
-    ]  # fmt: skip
+        ["vault", "scan"],
+        ["vault", "cluster"],
+        ["vault", "dedup"],
+        ["vault", "label"],
+        ["vault", "caption"],
+        ["vault", "prep"],
+        ["init", "--person-name"],
+        ["train", "--config"],
+    ]
     assert machine.ran[3][:5] == ["vault", "label", "p002", "--name", "alice"], (
         "the person with most photos is the default"
     )
@@ -76,9 +82,12 @@ def test_every_command_that_the_menu_runs_exists(home: Path) -> None:
     (home / "bootstrap_config.json").write_text("{}")
     for workflow in WORKFLOWS:
         person = Person(
-            **{**answers(), "shall_it_be": [workflow.key, "quit"]}, person_s_photos="my photos", gap_analysis="gaps.json", lora_of="lora.safetensors",
+            **{**answers(), "shall_it_be": [workflow.key, "quit"]},
+            person_s_photos="my photos",
+            gap_analysis="gaps.json",
+            lora_of="lora.safetensors",
             **{"person's_photos": "my photos"},
-        )  # fmt: skip
+        )
         machine = Machine({"vault clusters": PEOPLE})
         menu(person, machine, Memory(), WORKFLOWS)
         assert machine.ran, workflow.key

@@ -32,7 +32,9 @@ def terminal(keys: str) -> Iterator[io.StringIO]:
 
 
 def asked_apart(ask: Callable[[], str]) -> str:
-    """The answer, asked in a thread of its own: this one may already run an event loop, as the browser tests leave one."""
+    """The answer, asked in a thread of its own: this one may already run an event loop, as the
+    browser tests leave one.
+    """
     context = contextvars.copy_context()
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(context.run, ask).result()

@@ -20,9 +20,8 @@ def test_phrases_are_the_facets_own() -> None:
         (lighting, captions.LIGHTING),
         (framing, captions.FRAMING),
     ):
-        wanted = {
-            value for value in facet.FACET.values if value in facet.FACET.shares
-        }  # nobody is drawn at full length
+        # nobody is drawn at full length
+        wanted = {value for value in facet.FACET.values if value in facet.FACET.shares}
         assert {value: facet.FACET.phrases[value].prose[0] for value in wanted} == words
 
 

@@ -1,4 +1,6 @@
-"""Faces that the base drew while it wore LoRAs, labelled by eye: their files, and how well the shipped face quality tells them apart."""
+"""Faces that the base drew while it wore LoRAs, labelled by eye: their files, and how well the shipped face quality
+tells them apart.
+"""
 
 from __future__ import annotations
 

@@ -28,9 +28,13 @@ REFUSED = {
     "a missing text that is asked whether it is one": array_of(
         call("numpy._core._internal._convert_to_stringdtype_kwargs", b"K\x01", ACTS), b"N"
     ),
-    "a text whose missing value is a name": call("numpy._core._internal._convert_to_stringdtype_kwargs", b"K\x01", MODEL),
+    "a text whose missing value is a name": call(
+        "numpy._core._internal._convert_to_stringdtype_kwargs", b"K\x01", MODEL
+    ),
     "pointers to texts in a structure": array_of(structure(16, "a", a=(WORDS, 0)), b"N\x85"),
-    "pointers to texts in bytes": call("numpy._core.numeric._frombuffer", b"C\x10" + bytes(16), WORDS, b"K\x01\x85", text("C")),
+    "pointers to texts in bytes": call(
+        "numpy._core.numeric._frombuffer", b"C\x10" + bytes(16), WORDS, b"K\x01\x85", text("C")
+    ),
     "a pointer to a text": call("numpy._core.multiarray.scalar", WORDS, b"C\x10" + bytes(16)),
     "a type of texts that is described": WORDS + b"(K\x03" + text("|") + b"NNNK\x10K\x08K\0tb",
     "the maker of texts as a value": dictionary(forward=name("numpy._core._internal._convert_to_stringdtype_kwargs")),
@@ -60,11 +64,17 @@ REFUSED = {
     "a way out of an unknown class": call("builtins.getattr", UNKNOWN_CLASS, text("__globals__")),
     "a way through an unknown module": call("builtins.getattr", name("somebody.os"), text("Run")),
     "a path of attributes": call("builtins.getattr", UNKNOWN_CLASS, text("a.b")),
-    "a function of an unknown class": call("builtins.getattr", UNKNOWN_CLASS, text("run"))[:-1] + b"R(" + text("x") + b"tR",
+    "a function of an unknown class": call("builtins.getattr", UNKNOWN_CLASS, text("run"))[:-1]
+    + b"R("
+    + text("x")
+    + b"tR",
     "an attribute of a listed class": call("builtins.getattr", name("torch.nn.modules.module.Module"), text("Inner")),
     "a way out of an unknown object": call("builtins.getattr", new("somebody.Model"), text("__class__")),
-    "a method of an unknown object that is called": call("builtins.getattr", new("somebody.Model"), text("run")) + b")R",
-    "a method of an unknown object that is asked": call("builtins.dict", call("builtins.getattr", new("somebody.Model"), text("run"))),
+    "a method of an unknown object that is called": call("builtins.getattr", new("somebody.Model"), text("run"))
+    + b")R",
+    "a method of an unknown object that is asked": call(
+        "builtins.dict", call("builtins.getattr", new("somebody.Model"), text("run"))
+    ),
     "a method of a record": call("builtins.getattr", namespace(), text("run")),
     "arguments for a class that evaluates": call("functools.partial", MODEL),
     "arguments for what acts": call("functools.partial", name("os.system")),
@@ -83,16 +93,23 @@ REFUSED = {
     "a record in a type": call("_operator.getitem", name("typing.Optional"), ACTS),
     "a type of a record": call("types.GenericAlias", ACTS, b")"),
     "a type of a model's class": call("types.GenericAlias", MODEL, b")"),
-    "a type with a state": built(call("types.GenericAlias", name("builtins.list"), name("builtins.int") + b"\x85"), __origin__=MODEL),
+    "a type with a state": built(
+        call("types.GenericAlias", name("builtins.list"), name("builtins.int") + b"\x85"), __origin__=MODEL
+    ),
     "a form of types that is called": call("typing.Optional", name("builtins.int")),
     "the function that gets items as a value": dictionary(a=name("_operator.getitem")),
-    "a file opened by a class of Python's that a package imports": b"\x8c\x0csomebody.art\x8c\x09io.FileIO\x93" + b"(" + text("x") + b"tR",
+    "a file opened by a class of Python's that a package imports": b"\x8c\x0csomebody.art\x8c\x09io.FileIO\x93"
+    + b"("
+    + text("x")
+    + b"tR",
     "a class made of nothing": call("builtins.type", text("A"), b")", b"}"),
     "the class of a record": call("builtins.type", namespace()),
     "the maker of classes as a value": dictionary(a=name("builtins.type")),
     "a single value that is called": call("builtins.Ellipsis"),
     "a fraction that takes hours": call("fractions.Fraction", text("1e1000000000")),
-    "a fraction of a huge number": call("fractions.Fraction", b"\x8b" + (4000).to_bytes(4, "little") + b"\1" * 4000, b"K\x03"),
+    "a fraction of a huge number": call(
+        "fractions.Fraction", b"\x8b" + (4000).to_bytes(4, "little") + b"\1" * 4000, b"K\x03"
+    ),
     "a fraction of a record": call("fractions.Fraction", ACTS),
     "a decimal whose whole number takes hours": call("builtins.int", call("decimal.Decimal", text("1e1000000000"))),
     "a decimal of parts": call("decimal.Decimal", b"(K\0K\1\x85J\xff\xff\xff\x7ft"),
@@ -102,26 +119,38 @@ REFUSED = {
     "the maker of patterns as a value": dictionary(a=name("re._compile")),
     "a state of a pattern": built(call("re._compile", text("a"), b"K\0"), pattern=b"N"),
     "a time zone out of its folder": call("zoneinfo.ZoneInfo", text("../../etc/passwd")),
-    "a time zone of a stream": call("builtins.getattr", name("zoneinfo.ZoneInfo"), text("from_file"))[:-1] + b"R(" + ACTS + b"tR",
+    "a time zone of a stream": call("builtins.getattr", name("zoneinfo.ZoneInfo"), text("from_file"))[:-1]
+    + b"R("
+    + ACTS
+    + b"tR",
     "a time of records": call("time.struct_time", b"(" + ACTS * 9 + b"t", b"}"),
     "a logger with a method": built(call("logging.getLogger", text("a")), handlers=b"]"),
     "a logger of a record": call("logging.getLogger", ACTS),
-    "numbers of an unknown kind": call("array._array_reconstructor", name("somebody.Array"), text("f"), b"K\x0e", b"C\0"),
+    "numbers of an unknown kind": call(
+        "array._array_reconstructor", name("somebody.Array"), text("f"), b"K\x0e", b"C\0"
+    ),
     "numbers asked from a record": call("array.array", text("f"), ACTS),
     "a memory map that is opened": call("numpy.memmap", text("/tmp/x"), text("uint8"), text("w+")),
     "a memory map as a value": dictionary(forward=name("numpy.memmap")),
     "a memory map as a maker": call("collections.defaultdict", name("numpy.memmap")),
     "a memory map handed on": new("somebody.Model", name("numpy.memmap")),
-    "keywords that hold a memory map": name("somebody.Model") + b")" + dictionary(subclass=name("numpy.memmap")) + b"\x92",
-    "a memory map beside a function": call("numpy._core.multiarray._reconstruct", name("numpy.memmap"), GETATTR + b"\x85", b"C\x01b"),
-    "a memory map that torch makes of a tensor": call("torch._tensor._rebuild_from_type_v2", name("torch._utils._rebuild_tensor_v2"), name("numpy.memmap"), b")", b"}"),
+    "keywords that hold a memory map": name("somebody.Model")
+    + b")"
+    + dictionary(subclass=name("numpy.memmap"))
+    + b"\x92",
+    "a memory map beside a function": call(
+        "numpy._core.multiarray._reconstruct", name("numpy.memmap"), GETATTR + b"\x85", b"C\x01b"
+    ),
+    "a memory map that torch makes of a tensor": call(
+        "torch._tensor._rebuild_from_type_v2", name("torch._utils._rebuild_tensor_v2"), name("numpy.memmap"), b")", b"}"
+    ),
     "an activation that is called": call("torch.nn.functional.relu", ACTS),
     "a function of numpy's types": call("numpy.dtypes.StringDType"),
     "pandas' evaluation": call("pandas.core.frame.DataFrame.eval", text("@x")),
     "pandas' evaluation by attribute": call("builtins.getattr", name("pandas.core.frame.DataFrame"), text("eval")),
     "pandas' reader": call("pandas.io.pickle.read_pickle", text("x")),
     "a dataset of torch's hub": call("torch.utils.data.dataset.load", text("x")),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("way", REFUSED)

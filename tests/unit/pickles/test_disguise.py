@@ -1,4 +1,6 @@
-"""Files that mean one thing to the reader they were made to please and another to ``pickle.load``, and constructors that act."""
+"""Files that mean one thing to the reader they were made to please and another to ``pickle.load``, and constructors
+that act.
+"""
 
 from __future__ import annotations
 
@@ -115,8 +117,8 @@ def test_an_array_whose_length_two_readers_tell_otherwise(data: bytes) -> None:
 def polyglot(payload: bytes = GETPID) -> bytes:
     """A valid safetensors file of one tensor of bytes that ``pickle.loads`` takes for ``payload``.
 
-    The length of its header, 0x558, is the opcode X for a text of five bytes, which leaps into the tensor's name; there short byte strings (C)
-    leap on, the last one over the rest of the header.
+    The length of its header, 0x558, is the opcode X for a text of five bytes, which leaps into the tensor's name; there
+    short byte strings (C) leap on, the last one over the rest of the header.
     """
     size, leap = 0x558, 0x60
     entry = b'":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (len(payload), len(payload))

@@ -1,4 +1,7 @@
-"""Whatever is in a file: the reader answers with a value or with one clear error, within its budget. Real pickles, spoilt in every way."""
+"""Whatever is in a file: the reader answers with a value or with one clear error, within its budget.
+
+Real pickles, spoilt in every way.
+"""
 
 from __future__ import annotations
 
@@ -125,8 +128,14 @@ def swap_opcode(data: bytes, rng: random.Random) -> bytes:
 
 
 SPOILERS: list[Callable[[bytes, random.Random], bytes]] = [
-    lambda data, rng: replace(data, rng, count=1), lambda data, rng: replace(data, rng, count=8), insert, remove, repeat, splice, swap_opcode,
-]  # fmt: skip
+    lambda data, rng: replace(data, rng, count=1),
+    lambda data, rng: replace(data, rng, count=8),
+    insert,
+    remove,
+    repeat,
+    splice,
+    swap_opcode,
+]
 
 
 @given(

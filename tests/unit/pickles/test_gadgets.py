@@ -1,4 +1,6 @@
-"""Objects of known classes that are made to call something: each file acts when Python loads it, and none of them is called safe."""
+"""Objects of known classes that are made to call something: each file acts when Python loads it, and none of them is
+called safe.
+"""
 
 from __future__ import annotations
 
@@ -190,7 +192,9 @@ def test_a_builder_gets_no_function_in_its_arguments(maker: str) -> None:
 
 
 GENUINE = {
-    "fused layers": built(new("models.common.Conv"), forward=call("builtins.getattr", new("models.common.Conv"), text("forward_fuse"))),
+    "fused layers": built(
+        new("models.common.Conv"), forward=call("builtins.getattr", new("models.common.Conv"), text("forward_fuse"))
+    ),
     "an enumeration": call(
         "builtins.getattr", name("torchvision.transforms.functional.InterpolationMode"), text("BILINEAR")
     ),
@@ -202,7 +206,7 @@ GENUINE = {
         "numpy.random._pickle.__generator_ctor", text("PCG64"), name("numpy.random._pickle.__bit_generator_ctor")
     ),
     "an old parameter": new("torch.nn.parameter.Parameter") + b"\x88\x89" + call("collections.OrderedDict") + b"\x87b",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("way", GENUINE)

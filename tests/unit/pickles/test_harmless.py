@@ -61,10 +61,7 @@ SAFE: dict[str, object] = {
     "a counter": collections.Counter("aab"),
     "a queue": collections.deque([1, 2], maxlen=3),
     "wrapped": [collections.UserDict(a=1), collections.UserList([1]), collections.UserString("a")],
-    "defaults": [
-        collections.defaultdict(kind, {"a": 1})
-        for kind in FACTORIES
-    ],
+    "defaults": [collections.defaultdict(kind, {"a": 1}) for kind in FACTORIES],
     "single values": [..., NotImplemented, type(None), type(...)],
     "a pattern": [re.compile("a+", re.IGNORECASE), re.compile(rb"b", re.DOTALL)],
     "a time zone": [
@@ -77,11 +74,16 @@ SAFE: dict[str, object] = {
     "numbers": [array.array("f", [1.5]), array.array("q"), array.array("B", b"ab")],
     "a logger": [logging.getLogger("twinloop.tests"), logging.getLogger()],
     "options": argparse.Namespace(a=1, b=None),
-    "types of a configuration": [typing.Any, typing.Optional[int], typing.Dict[str, typing.Any], typing.Tuple[int, ...]],  # noqa: UP006, UP045
+    "types of a configuration": [
+        typing.Any,
+        typing.Optional[int],  # noqa: UP045
+        typing.Dict[str, typing.Any],  # noqa: UP006
+        typing.Tuple[int, ...],  # noqa: UP006
+    ],
     "more of them": [typing.Literal["a", 1], typing.Callable[[int], str], list[int], dict[str, list[int]]],
     "a class with arguments": functools.partial(dict, a=1),
     "defaults of defaults": collections.defaultdict(functools.partial(collections.defaultdict, int), a={}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -156,8 +158,10 @@ def test_what_somebody_wrote_is_unknown_and_named_and_no_attack(
 ) -> None:
     found = look(pickle.dumps(MADE[what](somebodys), protocol))
     assert found.verdict is Safety.UNKNOWN
-    assert all(re.fullmatch(r"unknown class (or function )?[\w.]+ of module somebody: loading would run its code", f.text)
-               for f in found.findings)  # fmt: skip
+    assert all(
+        re.fullmatch(r"unknown class (or function )?[\w.]+ of module somebody: loading would run its code", f.text)
+        for f in found.findings
+    )
     assert look(pickle.dumps(MADE[what](somebodys), protocol), *found.names).verdict is Safety.SAFE
 
 

@@ -107,10 +107,13 @@ def test_an_array_of_objects_in_joblib_is_a_pickle_that_is_read_too() -> None:
         zipped({"a/data.pkl": pickle.dumps({}), "a/other.pkl": EVIL}),
         zipped({"readme.txt": b"x", "sub/model.pkl": EVIL}, zipfile.ZIP_DEFLATED),
         gzip.compress(EVIL),
-        pickle.dumps({"nested": 1}, 3)[:-1] + b"ctorch.storage\n_load_from_bytes\n(" + pickle.dumps(legacy(EVIL, {}), 3)[2:-1] + b"tR.",
+        pickle.dumps({"nested": 1}, 3)[:-1]
+        + b"ctorch.storage\n_load_from_bytes\n("
+        + pickle.dumps(legacy(EVIL, {}), 3)[2:-1]
+        + b"tR.",
     ],
     ids=["bare", "framed", "damaged", "second", "legacy", "zip", "hidden", "plain zip", "gzip", "nested"],
-)  # fmt: skip
+)
 def test_what_acts_is_dangerous_wherever_it_lies(data: bytes) -> None:
     found = look(data)
     assert found.verdict is Safety.DANGEROUS
@@ -180,9 +183,23 @@ def test_other_things_under_a_models_name(data: bytes, word: str) -> None:
         b"\x80\x04\x95\x02\0\0\0\0\0\0\0NX\x01\0\0\0a0.",
         b"\x80\x04\x95\x0a\0\0\0\0\0\0\0N\x95\x01\0\0\0\0\0\0\0.",
     ],
-    ids=["half", "tail", "first byte", "crc", "legacy cut", "legacy tail", "tar view", "joblib cut", "gzip cut", "cut", "trailing",
-         "long frame", "straddled frame", "frame in frame"],
-)  # fmt: skip
+    ids=[
+        "half",
+        "tail",
+        "first byte",
+        "crc",
+        "legacy cut",
+        "legacy tail",
+        "tar view",
+        "joblib cut",
+        "gzip cut",
+        "cut",
+        "trailing",
+        "long frame",
+        "straddled frame",
+        "frame in frame",
+    ],
+)
 def test_damage_and_lies(data: bytes) -> None:
     found = look(data)
     assert found.verdict in (Safety.MALFORMED, Safety.NOT_A_MODEL)
@@ -270,9 +287,23 @@ def test_mutated_files_never_raise(which: bytes, changes: list[tuple[int, int]],
 
 
 OPCODES = [bytes([code]) for code in b"(.0123]}).\x85\x86\x87\x88\x89\x8f\x90\x91\x93\x94NtleubsaoRhd\x81\x92Q"]
-SNIPPETS = [b"K\x01", b"X\x01\0\0\0a", b"h\0", b"q\0", b"C\x02ab", b"ctorch\nFloatStorage\n", b"cfoo\nBar\n", b"cbuiltins\nset\n",
-            b"cnumpy\ndtype\n", b"cnumpy.core.multiarray\n_reconstruct\n", b"ctorch._utils\n_rebuild_tensor_v2\n", b"cbuiltins\ngetattr\n",
-            b"ccollections\nOrderedDict\n", b"c_codecs\nencode\n", b"X\x02\0\0\0f4"]  # fmt: skip
+SNIPPETS = [
+    b"K\x01",
+    b"X\x01\0\0\0a",
+    b"h\0",
+    b"q\0",
+    b"C\x02ab",
+    b"ctorch\nFloatStorage\n",
+    b"cfoo\nBar\n",
+    b"cbuiltins\nset\n",
+    b"cnumpy\ndtype\n",
+    b"cnumpy.core.multiarray\n_reconstruct\n",
+    b"ctorch._utils\n_rebuild_tensor_v2\n",
+    b"cbuiltins\ngetattr\n",
+    b"ccollections\nOrderedDict\n",
+    b"c_codecs\nencode\n",
+    b"X\x02\0\0\0f4",
+]
 
 
 @given(pieces=st.lists(st.sampled_from([*OPCODES, *SNIPPETS]), max_size=40))
@@ -282,8 +313,14 @@ def test_any_order_of_opcodes_never_raises(pieces: list[bytes]) -> None:
 
 
 MALICIOUS_ELSEWHERE = {"malicious1.7z": Safety.NOT_A_MODEL}
-BENIGN = {"benign0_v3.pkl": Safety.SAFE, "pytorch_model.bin": Safety.SAFE, "benign_password_protected.zip": Safety.MALFORMED,
-          "bad_pytorch.pt": Safety.NOT_A_MODEL, "not_a_pickle.bin": Safety.NOT_A_MODEL, "SOURCES.md": Safety.NOT_A_MODEL}  # fmt: skip
+BENIGN = {
+    "benign0_v3.pkl": Safety.SAFE,
+    "pytorch_model.bin": Safety.SAFE,
+    "benign_password_protected.zip": Safety.MALFORMED,
+    "bad_pytorch.pt": Safety.NOT_A_MODEL,
+    "not_a_pickle.bin": Safety.NOT_A_MODEL,
+    "SOURCES.md": Safety.NOT_A_MODEL,
+}
 
 
 def test_the_collected_files(fixtures: Path) -> None:

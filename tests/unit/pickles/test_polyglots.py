@@ -1,4 +1,6 @@
-"""Files that two readers take for two things, and types that numpy believes: each acts or reads foreign memory, and none is called safe."""
+"""Files that two readers take for two things, and types that numpy believes: each acts or reads foreign memory, and
+none is called safe.
+"""
 
 from __future__ import annotations
 
@@ -194,12 +196,18 @@ LIES = {
     "another size": array_of(dtype_of("V8", 64, flags=16), EIGHT),
     "too few objects": array_of(dtype_of("O8", -1, flags=63), b"]"),
     "a type that changes": array_of(dtype_of("V8", 8) + b"(K\x03X\x01\0\0\0|NNNJ\x40\0\0\0K\x01K\0tb", EIGHT),
-    "fields that change": array_of(dtype_of("V8", 8, FIELD.replace(b"}", b"}q\x01") % (dtype_of("f8", -1), 0), 16), EIGHT)[:-1]
-    + b"h\x01X\x01\0\0\0a" + dtype_of("f8", -1) + b"K\x40\x86s0.",
+    "fields that change": array_of(
+        dtype_of("V8", 8, FIELD.replace(b"}", b"}q\x01") % (dtype_of("f8", -1), 0), 16), EIGHT
+    )[:-1]
+    + b"h\x01X\x01\0\0\0a"
+    + dtype_of("f8", -1)
+    + b"K\x40\x86s0.",
     "a scalar of objects": b"\x80\x04cnumpy.core.multiarray\nscalar\n(" + dtype_of("O8", -1, flags=63) + EIGHT + b"tR.",
-    "a buffer of objects": b"\x80\x04cnumpy.core.numeric\n_frombuffer\n(" + EIGHT + dtype_of("O8", -1, flags=63)
+    "a buffer of objects": b"\x80\x04cnumpy.core.numeric\n_frombuffer\n("
+    + EIGHT
+    + dtype_of("O8", -1, flags=63)
     + b"K\x01\x85X\x01\0\0\0CtR.",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("lie", LIES)

@@ -62,10 +62,11 @@ def test_the_library_agrees_on_nonsense(entries: dict[str, Any], texts: dict[str
 @given(
     st.lists(
         st.tuples(st.text(max_size=8), st.sampled_from(["F32", "F16", "U8"]), st.lists(st.integers(1, 5), max_size=3)),
-        unique_by=lambda tensor: tensor[0], max_size=6,
+        unique_by=lambda tensor: tensor[0],
+        max_size=6,
     ),
     st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=4),
-)  # fmt: skip
+)
 @settings(max_examples=100, deadline=None)
 def test_what_is_written_reads_back(tensors: list[tuple[str, str, list[int]]], texts: dict[str, str]) -> None:
     entries = placed(tensor for tensor in tensors if tensor[0] != TEXTS)
@@ -130,5 +131,9 @@ def test_a_file_is_recognised_by_its_beginning() -> None:
 
 def test_no_other_file_of_the_program_takes_a_header_apart() -> None:
     root = Path(__file__).parents[3] / "twinloop"
-    found = {path.name for path in root.rglob("*.py") if '"data_offsets"' in path.read_text() or '"__metadata__"' in path.read_text()}  # fmt: skip
+    found = {
+        path.name
+        for path in root.rglob("*.py")
+        if '"data_offsets"' in path.read_text() or '"__metadata__"' in path.read_text()
+    }
     assert found == {"safetensors_header.py"}

@@ -1,4 +1,6 @@
-"""Structures of numpy's that hold objects, and states of its generators: what numpy would take unchecked is checked here."""
+"""Structures of numpy's that hold objects, and states of its generators: what numpy would take unchecked is checked
+here.
+"""
 
 from __future__ import annotations
 
@@ -61,8 +63,10 @@ TEXTS = {
     "a field of letters": array_of(structure(16, "ab", a=(OBJECT, 0), b=(LETTERS, 8)), b"N" + ACTING + b"\x86"),
     "a structure that is no tuple": array_of(HONEST, ACTING),
     "too few values": array_of(HONEST, b"N\x85"),
-    "a member's name": b"\x80\x04" + call("builtins.str", built(call(ENUMERATION, text("bilinear")), _name_=ACTING)) + b".",
-}  # fmt: skip
+    "a member's name": b"\x80\x04"
+    + call("builtins.str", built(call(ENUMERATION, text("bilinear")), _name_=ACTING))
+    + b".",
+}
 
 
 @pytest.mark.parametrize("way", TEXTS)

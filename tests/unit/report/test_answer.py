@@ -31,11 +31,19 @@ def with_best(record: RunRecord, **changes: Estimate) -> RunRecord:
         (UP, DOWN, "mixed", "Only in part: v2 is above v1 on on-target rate and below it on identity"),
         (DOWN, OPEN, "no", "No: v2 is below v1 on on-target rate"),
         (Estimate(0.05, 0.0, 0.1, 24), OPEN, "open", "Not shown"),
-        (BARELY, OPEN, "open", "Not shown: on on-target rate the change from v1 to v2 lies beyond its own 95% interval, but it is the best of 3 later"),
+        (
+            BARELY,
+            OPEN,
+            "open",
+            (
+                "Not shown: on on-target rate the change from v1 to v2 lies beyond its own 95% interval, but it is the"
+                " best of 3 later"
+            ),
+        ),
         (BARELY, UP, "yes", "Yes: v2 is above v1 on identity, beyond the interval."),
         (BARELY, DOWN, "no", "No: v2 is below v1 on identity"),
     ],
-)  # fmt: skip
+)
 def test_the_verdict_follows_the_intervals(
     on_target: Estimate, identity: Estimate, verdict: str, start: str, record: RunRecord
 ) -> None:
@@ -170,9 +178,15 @@ def overall(version: int, value: float) -> PanelScore:
 def rolled_back(record: RunRecord, *versions: int) -> RunRecord:
     """v1 at 0.81 and two later versions at 0.86, some of them of rounds in which identity fell."""
     rounds = [
-        replace(record.rounds[0], iteration=version - 1, version=version, rolled_back=out, drifted=("identity",) if out else ())
+        replace(
+            record.rounds[0],
+            iteration=version - 1,
+            version=version,
+            rolled_back=out,
+            drifted=("identity",) if out else (),
+        )
         for version, out in ((version, version in versions) for version in (2, 3))
-    ]  # fmt: skip
+    ]
     scores = (overall(1, 0.81), overall(2, 0.86), overall(3, 0.86))
     return replace(record, best=1, against_v1={}, scores=scores, rounds=tuple(rounds))
 

@@ -19,9 +19,17 @@ CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
 )
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--enable-logging=stderr",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--enable-logging=stderr",
+)
 DARK = "--blink-settings=preferredColorScheme=0"
 
 pytestmark = [
@@ -75,7 +83,10 @@ def test_the_browser_leaves_the_home_alone(page: Path, tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize("width", [1280, 820])
 def test_it_fits_the_window_and_shows_every_picture(width: int, page: Path, tmp_path: Path) -> None:
-    script = "[document.documentElement.scrollWidth, innerWidth, [...document.images].filter(i => !i.naturalWidth).length, document.images.length]"
+    script = (
+        "[document.documentElement.scrollWidth, innerWidth, [...document.images].filter(i => !i.naturalWidth).length,"
+        " document.images.length]"
+    )
     done = browse(
         measuring(page, script, tmp_path),
         tmp_path / "profile",

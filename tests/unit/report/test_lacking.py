@@ -22,7 +22,9 @@ def lora(version: int, identity: Sequence[float], seen: Sequence[bool | None]) -
 
 @pytest.fixture
 def run(record: RunRecord) -> RunRecord:
-    """A panel that asks for the profile as often as an interval needs, then as often for the front, which is better in v2 too."""
+    """A panel that asks for the profile as often as an interval needs, then as often for the front, which is better in
+    v2 too.
+    """
     panel = [shot(number, traits=PROFILE if number < ASKING else FRONT) for number in range(2 * ASKING)]
     before = lora(1, [0.5] * 2 * ASKING, [False] * ASKING + [False] * ASKING)
     after = lora(2, [0.6] * ASKING + [0.9] * ASKING, [True, *[False] * (ASKING - 1)] + [True] * ASKING)

@@ -1,4 +1,6 @@
-"""The page as a whole: the same bytes every time, nothing loaded from anywhere, nothing of the user's taken for markup."""
+"""The page as a whole: the same bytes every time, nothing loaded from anywhere, nothing of the
+user's taken for markup.
+"""
 
 from __future__ import annotations
 
@@ -202,9 +204,19 @@ def test_names_that_are_no_unicode_are_shown_with_question_marks(home: Path) -> 
 
 
 ORDER = [
-    "report.html", "iteration_history.json", "panel_v4.json", "verdicts_iter3.json", "gaps_iter3.json", "synthetic_iter2", "verdicts_iter1.json",
-    "gaps_iter1.json", "panel_v1.json", "panel.json", "identity_reference.json", "dataset_iter0.json",
-]  # fmt: skip
+    "report.html",
+    "iteration_history.json",
+    "panel_v4.json",
+    "verdicts_iter3.json",
+    "gaps_iter3.json",
+    "synthetic_iter2",
+    "verdicts_iter1.json",
+    "gaps_iter1.json",
+    "panel_v1.json",
+    "panel.json",
+    "identity_reference.json",
+    "dataset_iter0.json",
+]
 """What a run writes, from its last artefacts to its first."""
 
 

@@ -73,8 +73,13 @@ def test_reasons_and_advice_are_sentences() -> None:
 
 def test_a_facet_without_words_for_a_wish_names_its_value() -> None:
     tint = DefinedFacet(
-        "skin_tint", ("warm_red",), {"warm_red": 0.5}, {"warm_red": Phrase(("warm",), ("warm",))}, (), lambda _: Reading((), ("warm_red",))
-    )  # fmt: skip
+        "skin_tint",
+        ("warm_red",),
+        {"warm_red": 0.5},
+        {"warm_red": Phrase(("warm",), ("warm",))},
+        (),
+        lambda _: Reading((), ("warm_red",)),
+    )
     (only,) = analyze([observation(n) for n in range(10)], (tint,), {}).gaps
     assert "add 10 real photos with skin tint: warm red;" in only.advice
 

@@ -171,7 +171,8 @@ def test_every_image_is_marked_and_says_how_it_was_made(tmp_path: Path) -> None:
     assert load_image(path).origin == "synthetic"
     text = Image.open(path).info
     assert text["parameters"].startswith(
-        "a photo 1 <lora:lora_v1:1>\nNegative prompt: blurry\nSteps: 30, CFG scale: 7.5, Seed: 1, Size: 8x8, Model: nano"
+        "a photo 1 <lora:lora_v1:1>\nNegative prompt: blurry\nSteps: 30, CFG scale: 7.5, Seed: 1, Size: 8x8, Model:"
+        " nano"
     )
     record = json.loads(text["twinloop"])
     assert record["shot"] == SHOTS[0].to_json()

@@ -35,7 +35,9 @@ def images(count: int, start: int = 0) -> list[Judged]:
 
 @given(real=st.integers(1, 60), rounds=st.lists(st.integers(0, 60), min_size=1, max_size=4))
 def test_caps_hold_whatever_is_offered(real: int, rounds: list[int]) -> None:
-    """Over several rounds: synthetic <= 50 % of images, real weight >= 1.3 x synthetic weight, no real photo lost or changed."""
+    """Over several rounds: synthetic <= 50 % of images, real weight >= 1.3 x synthetic weight, no real photo lost or
+    changed.
+    """
     current = dataset(real)
     start = 0
     for number, count in enumerate(rounds, 1):

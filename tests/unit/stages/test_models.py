@@ -162,9 +162,12 @@ def test_verify_finds_what_changed(tmp_path: Path, shelf: Path) -> None:
     write(shelf / "sdxl.safetensors", (2).to_bytes(8, "little") + b"{}")
     found = conditions(shelf)
     assert {name: condition for name, (condition, _) in found.items()} == {
-        "eyes_yolov.pt": Condition.DANGEROUS, "hand_yolo_mine.onnx": Condition.CHANGED, "sdxl.safetensors": Condition.NAMELESS,
-        "yunet.onnx": Condition.BROKEN, "palm_known.onnx": Condition.MISSING,
-    }  # fmt: skip
+        "eyes_yolov.pt": Condition.DANGEROUS,
+        "hand_yolo_mine.onnx": Condition.CHANGED,
+        "sdxl.safetensors": Condition.NAMELESS,
+        "yunet.onnx": Condition.BROKEN,
+        "palm_known.onnx": Condition.MISSING,
+    }
     assert "os.system" in found["eyes_yolov.pt"][1] and "Bring it again" in found["hand_yolo_mine.onnx"][1]
     changed = [
         item for item in survey(shelf, True, (known(),)) if item.path is not None and item.name == "palm_known.onnx"

@@ -59,8 +59,11 @@ def test_no_seed_comes_twice_over_rounds_and_gaps() -> None:
 def test_every_gap_gets_its_shots_with_stable_names() -> None:
     shots = plan(GAPS, BUILTIN, settings(num_per_gap=2))
     assert [shot.key for shot in shots[:4]] == [
-        "face_angle_profile_001", "face_angle_profile_002", "composition_hands_visible_001", "composition_hands_visible_002",
-    ]  # fmt: skip
+        "face_angle_profile_001",
+        "face_angle_profile_002",
+        "composition_hands_visible_001",
+        "composition_hands_visible_002",
+    ]
     assert len(shots) == 10
 
 
@@ -125,9 +128,8 @@ def test_a_shot_starts_from_the_pose_it_asks_for_and_names_as_many_photos_as_wan
         assert Shot.from_json(shot.to_json()) == shot
     alone = plan([gap()], BUILTIN, settings(num_per_gap=20, from_photos=1.0, photos=photos))
     assert [(shot.source, shot.references) for shot in alone] == [(shot.source, ()) for shot in shots]
-    assert all(
-        "references" not in shot.to_json() for shot in alone
-    )  # as the files of runs that began before there were any
+    # as the files of runs that began before there were any
+    assert all("references" not in shot.to_json() for shot in alone)
 
 
 def test_without_photos_nothing_starts_from_one() -> None:

@@ -130,7 +130,9 @@ def test_a_folder_about_several_people_is_told() -> None:
 
 
 def test_groups_of_one_person_are_not_several_people() -> None:
-    """Front and profile faces may hang together in groups of their own; they still are nearer to each other than strangers are."""
+    """Front and profile faces may hang together in groups of their own; they still are nearer to each other than
+    strangers are.
+    """
     front, side = unit_vector(1, 0, 0), unit_vector(0.3, np.sqrt(1 - 0.3**2), 0)
     faces = [photo(f"f{n}.jpg", observation(("f", n), faces=[face(embedding=front)])) for n in range(5)]
     faces += [photo(f"s{n}.jpg", observation(("s", n), faces=[face(embedding=side)])) for n in range(5)]

@@ -44,9 +44,14 @@ class Trainer:
         self.calls: list[list[TrainingSample]] = []
 
     def train(
-        self, samples: Sequence[TrainingSample], settings: TrainingSettings, output: Path, work: Path, metadata: Mapping[str, str],
+        self,
+        samples: Sequence[TrainingSample],
+        settings: TrainingSettings,
+        output: Path,
+        work: Path,
+        metadata: Mapping[str, str],
         progress: Callable[[int, int, float], None],
-    ) -> LoRA:  # fmt: skip
+    ) -> LoRA:
         self.calls.append(list(samples))
         for folder in (work, output.parent):
             folder.mkdir(parents=True, exist_ok=True)
@@ -275,9 +280,14 @@ class Resuming(Trainer):
         self.begun = begun
 
     def train(
-        self, samples: Sequence[TrainingSample], settings: TrainingSettings, output: Path, work: Path, metadata: Mapping[str, str],
+        self,
+        samples: Sequence[TrainingSample],
+        settings: TrainingSettings,
+        output: Path,
+        work: Path,
+        metadata: Mapping[str, str],
         progress: Callable[[int, int, float], None],
-    ) -> LoRA:  # fmt: skip
+    ) -> LoRA:
         for step in range(self.begun + 1, settings.steps + 1):
             progress(step, settings.steps, 0.25)
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -51,8 +51,10 @@ def folders(home: Path) -> dict[Outcome, Path]:
 
 def listing(home: Path) -> dict[str, list[str]]:
     return {
-        path.name: sorted(p.name for p in path.iterdir()) for path in map(home.joinpath, ("approved", "rejected", "unsure")) if path.exists()
-    }  # fmt: skip
+        path.name: sorted(p.name for p in path.iterdir())
+        for path in map(home.joinpath, ("approved", "rejected", "unsure"))
+        if path.exists()
+    }
 
 
 def test_targets_from_the_metadata_go_before_those_in_the_name(tmp_path: Path) -> None:
@@ -62,8 +64,10 @@ def test_targets_from_the_metadata_go_before_those_in_the_name(tmp_path: Path) -
     (tmp_path / GENERATION_METADATA).write_text(json.dumps(record))
     asked = {a.path.name: (a.facet, a.value) for a in asked_images(tmp_path, BUILTIN)}
     assert asked == {
-        "synthetic_face_angle_profile_001_20241226_143022.png": ("face_angle", "profile"), "renamed.png": ("expression", "smile"), "stray.png": ("", ""),
-    }  # fmt: skip
+        "synthetic_face_angle_profile_001_20241226_143022.png": ("face_angle", "profile"),
+        "renamed.png": ("expression", "smile"),
+        "stray.png": ("", ""),
+    }
 
 
 @pytest.mark.parametrize(
@@ -147,7 +151,9 @@ def test_a_copy_of_a_training_photo_is_rejected(tmp_path: Path) -> None:
 
 
 def test_an_image_that_was_merged_by_hand_is_no_copy_of_itself(tmp_path: Path) -> None:
-    """`validate` run again after `cp approved/* photos/` gives the same verdicts; a photo put among the made images is a copy all the same."""
+    """`validate` run again after `cp approved/* photos/` gives the same verdicts; a photo put among the made images is
+    a copy all the same.
+    """
     fake_photo(tmp_path / "a.png", seed=1, yaw=75)
     asked = [Asked(tmp_path / "a.png", "face_angle", "profile")]
     observer = Observer(fake_pack(), BUILTIN)

@@ -24,8 +24,10 @@ HAT = DefinedFacet(
 
 def test_parts_stand_in_the_order_of_a_sentence() -> None:
     wanted = {"lighting": {"low_key": 0}, "face_angle": {"profile": 1}, "framing": {"close_up": 0}, "hat": {"cap": 0}}
-    assert prompt("ohwx ana", (HAT, *BUILTIN), wanted, "prose") == (
-        f"ohwx ana, close-up portrait, side profile view, facing right, low-key lighting, dark, moody, wearing a cap, {QUALITY['prose']}"
+    assert (
+        prompt("ohwx ana", (HAT, *BUILTIN), wanted, "prose")
+        == "ohwx ana, close-up portrait, side profile view, facing right, low-key lighting, dark, moody, wearing a"
+        f" cap, {QUALITY['prose']}"
     )
 
 
@@ -53,11 +55,20 @@ def test_negative_words_come_once() -> None:
 
 def test_a_caption_describes_what_was_measured_and_nothing_else() -> None:
     seen = observation(
-        faces=[face(-60)], parts=[hand(), hand()],
-        measures={"expression.smile": 0.9, "face_share": 0.6, "eyes_open": 0.0, "setting.indoor": 0.1, "lighting.normal": 0.9},
-    )  # fmt: skip
-    assert caption("ohwx ana", BUILTIN, seen, "prose") == (
-        "ohwx ana, close-up portrait, side profile view, facing left, smiling, both hands visible, eyes closed, soft even lighting"
+        faces=[face(-60)],
+        parts=[hand(), hand()],
+        measures={
+            "expression.smile": 0.9,
+            "face_share": 0.6,
+            "eyes_open": 0.0,
+            "setting.indoor": 0.1,
+            "lighting.normal": 0.9,
+        },
+    )
+    assert (
+        caption("ohwx ana", BUILTIN, seen, "prose")
+        == "ohwx ana, close-up portrait, side profile view, facing left, smiling, both hands visible, eyes closed, soft"
+        " even lighting"
     )
 
 
@@ -104,9 +115,14 @@ def test_what_is_as_usual_is_said_only_in_full() -> None:
 @pytest.mark.parametrize("style", ["prose", "tags", "pony"])
 def test_a_face_is_asked_for_in_the_words_of_its_shot_but_close_up_and_without_hands(style: str) -> None:
     wanted = {
-        "framing": {"half_body": 0}, "face_angle": {"profile": 1}, "expression": {"smile": 1}, "lighting": {"low_key": 0},
-        "setting": {"outdoor": 0}, "composition": {"hands_visible": 1, "eyes_visible": 0}, "hat": {"cap": 0},
-    }  # fmt: skip
+        "framing": {"half_body": 0},
+        "face_angle": {"profile": 1},
+        "expression": {"smile": 1},
+        "lighting": {"low_key": 0},
+        "setting": {"outdoor": 0},
+        "composition": {"hands_visible": 1, "eyes_visible": 0},
+        "hat": {"cap": 0},
+    }
     facets = (*BUILTIN, HAT)
     close = {**wanted, "framing": {"close_up": 0}, "composition": {"eyes_visible": 0}}
     assert face_prompt("ohwx ana", facets, wanted, style) == prompt("ohwx ana", facets, close, style)

@@ -29,11 +29,19 @@ def same(a: Observation, b: Observation) -> bool:
 
 RICH = observation(
     faces=[
-        Face(Box(0.1, 0.2, 3.3, 4.4), 0.75, np.arange(10, dtype=np.float32).reshape(5, 2) / 3, HeadPose(-12.3, 4.5, 0.1), unit_vector(0.3, 0.7)),
+        Face(
+            Box(0.1, 0.2, 3.3, 4.4),
+            0.75,
+            np.arange(10, dtype=np.float32).reshape(5, 2) / 3,
+            HeadPose(-12.3, 4.5, 0.1),
+            unit_vector(0.3, 0.7),
+        ),
         face(None),
     ],
-    parts=[hand()], measures={"smile": 1 / 3}, origin="synthetic",
-)  # fmt: skip
+    parts=[hand()],
+    measures={"smile": 1 / 3},
+    origin="synthetic",
+)
 
 
 def test_what_is_put_in_comes_out_bit_for_bit(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Downloads against a server of our own: whole or not at all, going on where they stopped, never from elsewhere than was allowed."""
+"""Downloads against a server of our own: whole or not at all, going on where they stopped, never from elsewhere than
+was allowed.
+"""
 
 from __future__ import annotations
 

@@ -282,7 +282,9 @@ def test_nothing_at_all_is_called_empty() -> None:
 
 
 def test_damaged_files_never_raise_anything_else() -> None:
-    """Random damage to every format, the same every time; AVIF and EXIF parsers are known to raise what they should not."""
+    """Random damage to every format, the same every time; AVIF and EXIF parsers are known to raise what they should
+    not.
+    """
     rng = random.Random(5)
     sources = [written(picture(), kind, 6) for kind in ("JPEG", "PNG", "WEBP", "AVIF", "MPO")]
     outcomes = {"read": 0, "refused": 0}

@@ -88,9 +88,12 @@ def test_elsewhere_the_name_counts(tmp_path: Path) -> None:
 def test_all_kinds_of_grey_are_the_same(tmp_path: Path) -> None:
     clear = np.dstack([RAMP, RAMP, RAMP, np.zeros_like(RAMP)])
     kinds: dict[str, Any] = {
-        "grey.png": RAMP, "colour.png": np.dstack([RAMP] * 3), "deep.png": RAMP.astype(np.uint16) * 257, "clear.png": clear,
+        "grey.png": RAMP,
+        "colour.png": np.dstack([RAMP] * 3),
+        "deep.png": RAMP.astype(np.uint16) * 257,
+        "clear.png": clear,
         "bits.png": RAMP > 100,
-    }  # fmt: skip
+    }
     for name, pixels in kinds.items():
         grey, _ = read_mask(save(tmp_path / name, pixels))
         assert np.array_equal(grey, (RAMP > 100) * 255 if name == "bits.png" else RAMP), name

@@ -1,4 +1,6 @@
-"""One read of a file, and its pixels at the size that serves: upright, in the right colours, at every decode scale the same picture."""
+"""One read of a file, and its pixels at the size that serves: upright, in the right colours, at every decode scale the
+same picture.
+"""
 
 from __future__ import annotations
 
@@ -90,9 +92,8 @@ def test_the_scale_is_the_largest_that_leaves_enough(longer: int, least: int) ->
 def test_the_moment_is_the_cameras_own() -> None:
     dated = {ExifTags.Base.DateTimeOriginal: "2004:07:08 21:14:45", ExifTags.Base.SubsecTimeOriginal: "25"}
     for kind in ("JPEG", "PNG", "WEBP"):
-        assert (
-            decode_small(encoded(kind, exif=dated), 100).taken == 1_089_321_285.25
-        )  # 2004-07-08 21:14:45 as if it were UTC
+        # 2004-07-08 21:14:45 as if it were UTC
+        assert decode_small(encoded(kind, exif=dated), 100).taken == 1_089_321_285.25
     plain = {ExifTags.Base.DateTimeOriginal: "2004:07:08 21:14:45"}
     assert decode_small(encoded("JPEG", exif=plain), 100).taken == 1_089_321_285.0
 

@@ -24,10 +24,14 @@ def test_the_seeds_tree() -> None:
         space.report,
     ]
     assert [path.as_posix() for path in named] == [
-        "outputs/bootstrap/iteration_history.json", "outputs/bootstrap/gaps_iter1.json", "outputs/bootstrap/synthetic_iter2",
-        "outputs/bootstrap/approved_iter1", "outputs/bootstrap/rejected_iter1", "outputs/lora_models/alice/lora.safetensors",
+        "outputs/bootstrap/iteration_history.json",
+        "outputs/bootstrap/gaps_iter1.json",
+        "outputs/bootstrap/synthetic_iter2",
+        "outputs/bootstrap/approved_iter1",
+        "outputs/bootstrap/rejected_iter1",
+        "outputs/lora_models/alice/lora.safetensors",
         "outputs/bootstrap/report.html",
-    ]  # fmt: skip
+    ]
 
 
 def test_no_two_things_share_a_path() -> None:

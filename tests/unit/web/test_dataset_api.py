@@ -1,4 +1,6 @@
-"""A person's dataset on the page: what was measured, duplicates, captions, targets; only photos and pictures of the vault."""
+"""A person's dataset on the page: what was measured, duplicates, captions, targets; only photos and pictures of the
+vault.
+"""
 
 from __future__ import annotations
 
@@ -159,9 +161,13 @@ def test_another_one_of_a_group_is_kept_and_no_duplicates(vault_client: TestClie
 
 
 CONFIG = {
-    "_mine": "targets for the winter album", "person_name": "ana", "person_trigger": "ohwx ana", "dataset_dir": "outputs/facevault/organized/ana",
-    "models_dir": "fake", "analysis": {"shares": {"face_angle": {"profile": 0.25}}, "keep_all": True},
-}  # fmt: skip
+    "_mine": "targets for the winter album",
+    "person_name": "ana",
+    "person_trigger": "ohwx ana",
+    "dataset_dir": "outputs/facevault/organized/ana",
+    "models_dir": "fake",
+    "analysis": {"shares": {"face_angle": {"profile": 0.25}}, "keep_all": True},
+}
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""Small pictures for the page: no metadata but the mark of synthetic images, and only of the content that was asked for."""
+"""Small pictures for the page: no metadata but the mark of synthetic images, and only of the content that was asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from twinloop.web.pictures import photo as photo_of
 
 
 def photo(path: Path, orientation: int = 1, xmp: bytes = b"") -> str:
-    """A 400 x 300 photo, black but for a red square at (300..360, 60..120) of the upright picture, with a place and a camera in its EXIF."""
+    """A 400 x 300 photo, black but for a red square at (300..360, 60..120) of the upright picture, with a place and a
+    camera in its EXIF.
+    """
     pixels = np.zeros((300, 400, 3), np.uint8)
     pixels[60:120, 300:360] = (250, 0, 0)
     image = Image.fromarray(pixels)

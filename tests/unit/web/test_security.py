@@ -84,7 +84,9 @@ def test_the_key_of_another_port_opens_nothing(stranger: TestClient) -> None:
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_other_pages_may_link_here_and_no_more(client: TestClient, site: str) -> None:
-    """A page of another port of this machine is of the same site, and the browser sends the cookie with what it asks for."""
+    """A page of another port of this machine is of the same site, and the browser sends the cookie with what it asks
+    for.
+    """
     asked = {"sec-fetch-site": site, "sec-fetch-mode": "no-cors"}
     assert client.get("/api/overview", headers=asked).status_code == 403
     assert (
@@ -175,7 +177,9 @@ def test_reading_changes_nothing(client: TestClient, home: Path) -> None:
 
 
 def test_a_report_of_somebody_else_is_kept_apart(client: TestClient, home: Path) -> None:
-    """Opened in a tab of this server, its scripts have no part in the server's origin, and no way to ask for anything."""
+    """Opened in a tab of this server, its scripts have no part in the server's origin, and no
+    way to ask for anything.
+    """
     (home / "outputs/ana/report.html").write_text("<script>window.open('/')</script>")
     policy = client.get("/api/run/report?run=outputs/ana").headers["content-security-policy"]
     assert "sandbox" in policy and "allow-same-origin" not in policy and "allow-top-navigation" not in policy

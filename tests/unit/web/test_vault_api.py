@@ -39,8 +39,15 @@ def test_from_a_folder_to_a_training_set(tmp_path: Path, monkeypatch: pytest.Mon
         client.get(f"/?token={TOKEN}")
         started = client.post("/api/vault/scan", json={"folder": str(tmp_path / "photos"), "models_dir": "fake"}).json()
         assert started["key"] == "outputs/facevault" and started["command"] == [
-            "twinloop", "vault", "scan", str(tmp_path / "photos"), "--models-dir", "fake", "--vault", "outputs/facevault",
-        ]  # fmt: skip
+            "twinloop",
+            "vault",
+            "scan",
+            str(tmp_path / "photos"),
+            "--models-dir",
+            "fake",
+            "--vault",
+            "outputs/facevault",
+        ]
         assert client.post("/api/vault/cluster", json={}).status_code == 409, "one command at a time"
         assert ended(client)["state"] == "done"
         assert (

@@ -1,4 +1,7 @@
-"""BLIP and Florence-2 through transformers: models that describe a picture in a sentence. Weights as safetensors only."""
+"""BLIP and Florence-2 through transformers: models that describe a picture in a sentence.
+
+Weights as safetensors only.
+"""
 
 from __future__ import annotations
 
@@ -53,13 +56,16 @@ FLORENCE2 = Kind(
 
 
 class SentenceCaptioner:
-    """A model of one kind. Its files are found at once, loaded with the first picture. Greedy decoding: the same words every time.
+    """A model of one kind.
+
+    Its files are found at once, loaded with the first picture. Greedy decoding: the same words every time.
 
     Args:
         model: a folder, or a hub id that is in the cache. allow_download: fetch the hub id when it is not.
 
     Raises:
-        MissingModel: not on this machine. ModelFileError: no weights as safetensors, or (with the first picture) another kind of model.
+        MissingModel: not on this machine. ModelFileError: no weights as safetensors, or (with the first picture)
+            another kind of model.
     """
 
     def __init__(self, kind: Kind, model: str, allow_download: bool = False, device: str = "auto") -> None:
@@ -69,7 +75,8 @@ class SentenceCaptioner:
         self._device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         if not list(self._folder.glob("*.safetensors")):
             raise ModelFileError(
-                f"{model}: holds no weights as .safetensors, and others are not loaded. Take a conversion of the model, such as {kind.known}."
+                f"{model}: holds no weights as .safetensors, and others are not loaded. Take a conversion of the model,"
+                f" such as {kind.known}."
             )
 
     @cached_property
@@ -137,11 +144,12 @@ def find_model(kind: Kind, model: str, allow_download: bool) -> Path:
     except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError) as error:
         if allow_download:
             raise MissingModel(
-                f"{model} could not be fetched from the hub ({str(error).splitlines()[0][:160]}). Name a folder with --captioner-model."
+                f"{model} could not be fetched from the hub ({str(error).splitlines()[0][:160]}). Name a folder with"
+                " --captioner-model."
             ) from error
         raise MissingModel(
-            f"No {kind.name} model at {model}: it is no folder, and not in the hub's cache. Name a folder with --captioner-model, "
-            f"or allow fetching it with --allow-download (for instance {kind.known})."
+            f"No {kind.name} model at {model}: it is no folder, and not in the hub's cache. Name a folder with"
+            f" --captioner-model, or allow fetching it with --allow-download (for instance {kind.known})."
         ) from error
 
 

@@ -1,7 +1,8 @@
 """WD14-type taggers (SmilingWolf's ``wd-*`` models and their kin): an ONNX classifier with a table of tags beside it.
 
-The folder holds ``model.onnx`` and ``selected_tags.csv`` (columns tag_id, name, category, count; category 0 = general, 4 = character,
-9 = rating). Input: a white-padded square in BGR, 0..255, as NHWC (or NCHW) float32; output: one probability per tag.
+The folder holds ``model.onnx`` and ``selected_tags.csv`` (columns tag_id, name, category, count; category 0 = general,
+4 = character, 9 = rating). Input: a white-padded square in BGR, 0..255, as NHWC (or NCHW) float32; output: one
+probability per tag.
 """
 
 from __future__ import annotations
@@ -29,29 +30,7 @@ THRESHOLD = 0.35
 SIDE = 448
 """Pixels of the input where the model does not say."""
 MODEL, TAGS = "model.onnx", "selected_tags.csv"
-_FACES = frozenset(
-    {
-        "0_0",
-        "(o)_(o)",
-        "+_+",
-        "+_-",
-        "._.",
-        "<o>_<o>",
-        "<|>_<|>",
-        "=_=",
-        ">_<",
-        "3_3",
-        "6_9",
-        ">_o",
-        "@_@",
-        "^_^",
-        "o_o",
-        "u_u",
-        "x_x",
-        "|_|",
-        "||_||",
-    }
-)
+_FACES = frozenset("0_0 (o)_(o) +_+ +_- ._. <o>_<o> <|>_<|> =_= >_< 3_3 6_9 >_o @_@ ^_^ o_o u_u x_x |_| ||_||".split())
 """Tags that are drawn faces: their underscore is no space."""
 
 
@@ -77,7 +56,8 @@ class WdTagger:
         missing = [name for name in (MODEL, TAGS) if not (folder / name).is_file()]
         if missing:
             raise MissingModel(
-                f"No {' and no '.join(missing)} in {folder}. A WD14-type tagger is a folder with {MODEL} and {TAGS}; name it with --captioner-model."
+                f"No {' and no '.join(missing)} in {folder}. A WD14-type tagger is a folder with {MODEL} and {TAGS};"
+                " name it with --captioner-model."
             )
         self._path = folder / MODEL
         self._threshold = threshold
@@ -112,7 +92,8 @@ class WdTagger:
     def _expect(self, scores: int) -> None:
         if scores != len(self.tags):
             raise ModelFileError(
-                f"{self._path}: gives {scores} scores, but {TAGS} has {len(self.tags)} tags; the two belong to different models."
+                f"{self._path}: gives {scores} scores, but {TAGS} has {len(self.tags)} tags; the two belong to"
+                " different models."
             )
 
     def probabilities(self, image: ImageArray) -> npt.NDArray[np.float32]:

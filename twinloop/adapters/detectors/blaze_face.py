@@ -1,6 +1,9 @@
-"""BlazeFace (Bazarevsky et al. 2019), the short-range face detector in MediaPipe's face bundle; the mesh then places the landmarks.
+"""BlazeFace (Bazarevsky et al.
 
-It searches the whole picture at 128 px, so it is for portraits: a face of less than about a tenth of the picture's longer side is not found.
+2019), the short-range face detector in MediaPipe's face bundle; the mesh then places the landmarks.
+
+It searches the whole picture at 128 px, so it is for portraits: a face of less than about a tenth of the picture's
+longer side is not found.
 """
 
 from __future__ import annotations
@@ -21,9 +24,10 @@ _GRIDS = ((16, 2), (8, 6))
 """(cells per side, anchors per cell) at 128 px."""
 _OVERLAP = 0.3
 _OF_MESH, _OF_NET = (0.13, 0.0, 0.97), (0.22, 0.04, 0.84)
-"""What brings a box to the common one (`Face`): how far it grows above and below, in its own heights, and its new width in its own widths. The mesh
-ends on the forehead; the net's own box, taken where the mesh does not settle (mostly profiles), is a square around brows and mouth.
-Medians over 1,500 and 160 faces of five sets of photos (``bench/face_boxes.py``)."""
+"""What brings a box to the common one (`Face`): how far it grows above and below, in its own heights, and its new width
+in its own widths. The mesh ends on the forehead; the net's own box, taken where the mesh does not settle (mostly
+profiles), is a square around brows and mouth. Medians over 1,500 and 160 faces of five sets of photos
+(``bench/face_boxes.py``)."""
 _VERSION = 2
 #: Mesh points: eye corners (image-left eye first), nose tip, mouth corners.
 _LEFT_EYE, _RIGHT_EYE, _NOSE, _MOUTH = (33, 133), (362, 263), 1, (61, 291)
@@ -33,7 +37,8 @@ class BlazeFace:
     """Finds faces of portraits.
 
     Args:
-        task: ``face_landmarker*.task``. mesh: of the same bundle; it refines what is found. confidence: least score, 0..1.
+        task: ``face_landmarker*.task``. mesh: of the same bundle; it refines what is found. confidence: least score,
+            0..1.
 
     Raises:
         ModelFileError: not such a bundle.

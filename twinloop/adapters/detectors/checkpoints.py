@@ -1,4 +1,6 @@
-"""Checkpoints of YOLO packages on onnxruntime: read without unpickling, converted once, kept under the hash of what they were made of."""
+"""Checkpoints of YOLO packages on onnxruntime: read without unpickling, converted once, kept under the hash of what
+they were made of.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ class Recipe:
     """How checkpoints of one package become ONNX.
 
     Attributes:
-        name: of the package, with a number that changes whenever the made file would. parts: keys of the checkpoint that may hold the
-            network, the preferred one first. convert: network -> ONNX file; raises ModelFileError.
+        name: of the package, with a number that changes whenever the made file would. parts: keys of the checkpoint
+            that may hold the network, the preferred one first. convert: network -> ONNX file; raises ModelFileError.
     """
 
     name: str

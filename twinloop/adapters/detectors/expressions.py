@@ -1,12 +1,13 @@
 """From blendshapes to the product's expressions: a handful of written rules, no training.
 
-The rules name what several signs agree on, and leave the rest unnamed: a caption with a wrong expression teaches a wrong word.
-Lowered brows alone are no anger: they are as often anatomy, sun, glasses or a bowed head (over the photos of one calm man they average
-up to 0.56, of another 0.00). An open mouth alone is no surprise: it speaks. ``mouthSmile`` alone is no smile: calm people reach 0.6
-(beards, broad mouths), so the place of the corners has a say. An open mouth laughs only with its upper teeth bare, and a mouth that bares the
-lower teeth as well strains, unless the smile is full.
-A doubt competes with the expressions like one of them; where it wins, none is likely and the expression facet says "cannot tell".
-The limits were set on photos, by eye (``bench/expressions.py``, ``bench/labels/expressions.json``; docs/log.md).
+The rules name what several signs agree on, and leave the rest unnamed: a caption with a wrong expression teaches a
+wrong word. Lowered brows alone are no anger: they are as often anatomy, sun, glasses or a bowed head (over the photos
+of one calm man they average up to 0.56, of another 0.00). An open mouth alone is no surprise: it speaks. ``mouthSmile``
+alone is no smile: calm people reach 0.6 (beards, broad mouths), so the place of the corners has a say. An open mouth
+laughs only with its upper teeth bare, and a mouth that bares the lower teeth as well strains, unless the smile is full.
+A doubt competes with the expressions like one of them; where it wins, none is likely and the expression facet says
+"cannot tell". The limits were set on photos, by eye (``bench/expressions.py``, ``bench/labels/expressions.json``;
+docs/log.md).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ _LAUGH_ALLOWANCE = 0.05
 """A laugh narrows eyes to 0.11-0.17 without closing them: the border moves down by this much for a full smile."""
 _EAR_SOFTNESS = 0.02
 _CORNERS = -0.04
-"""Corner height at which ``mouthSmile`` is taken as it is: between calm mouths (median -0.06) and soft smiles (-0.03)."""
+"""Corner height at which ``mouthSmile`` is taken as it is: between calm mouths (median -0.06) and soft smiles
+(-0.03)."""
 _CORNER_WEIGHT = 16.0
 _MOST_RAISED, _MOST_LOWERED = 0.25, 0.30
 """How far the corners may move a smile up and down."""
@@ -36,14 +38,16 @@ _SHARPNESS = 9.0
 def expression_scores(
     shapes: Mapping[str, float], eye_ratio: float, corners: float, covered: bool = False
 ) -> dict[str, float]:
-    """Named measures from blendshapes (0..1 by ARKit name), the eye aspect ratio of the more open eye and the height of the mouth's corners.
+    """Named measures from blendshapes (0..1 by ARKit name), the eye aspect ratio of the more open eye and the height of
+    the mouth's corners.
 
     Args:
         corners: above the middle between nose and lips, in heights of the face (``mediapipe_face.corner_height``).
         covered: dark lenses hide eyes and brows, so that what the mesh says of them is a guess.
 
     Returns:
-        ``smile``, ``jaw_open``, ``brow_up``, ``brow_down``, ``eyes_open`` (all 0..1) and ``expression.<value>`` (their sum is 1 less the doubt).
+        ``smile``, ``jaw_open``, ``brow_up``, ``brow_down``, ``eyes_open`` (all 0..1) and ``expression.<value>`` (their
+        sum is 1 less the doubt).
     """
     smile = _both(shapes, "mouthSmile")
     smiling = _smiling(smile, _both(shapes, "mouthUpperUp"), corners)
@@ -118,7 +122,10 @@ def _gravity(shapes: Mapping[str, float], eye_ratio: float, seen: float) -> dict
 
 
 def _doubt_of_a_smile(shapes: Mapping[str, float], smiling: float) -> float:
-    """Half a smile, or only the shape of this mouth; one that speaks; one that strains. The last goes up to ``_STRAIN``."""
+    """Half a smile, or only the shape of this mouth; one that speaks; one that strains.
+
+    The last goes up to ``_STRAIN``.
+    """
     speaks = _rise(shapes["jawOpen"], 0.08, 0.16) * (1.0 - _bares_upper_teeth(shapes))
     full = _rise(_both(shapes, "mouthSmile"), 0.94, 0.97)
     strains = _STRAIN * _rise(_both(shapes, "mouthLowerDown"), 0.45, 0.55) * (1.0 - full)

@@ -1,8 +1,9 @@
 """eDifFIQA (Babnik, Peer and Struc 2024): how well a face can be recognised, as one number, by an aligned crop of it.
 
-Read as the OpenCV model zoo publishes it (``ediffiqa_tiny_*.onnx``): 1x3x112x112 RGB of -1..1 in, one number out. The zoo's own demo
-aligns by five landmarks to the points of the ArcFace family (`twinloop.domain.embedders.TEMPLATE`). The number is a regression, about 0..1 without being held there, and no
-limit of it is known: it is compared with that of real photos (`twinloop.stages.usual_quality`).
+Read as the OpenCV model zoo publishes it (``ediffiqa_tiny_*.onnx``): 1x3x112x112 RGB of -1..1 in, one number out. The
+zoo's own demo aligns by five landmarks to the points of the ArcFace family (`twinloop.domain.embedders.TEMPLATE`). The
+number is a regression, about 0..1 without being held there, and no limit of it is known: it is compared with that of
+real photos (`twinloop.stages.usual_quality`).
 """
 
 from __future__ import annotations

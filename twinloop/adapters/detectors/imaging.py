@@ -27,7 +27,9 @@ class Letterbox:
 
 
 def letterbox(image: ImageArray, width: int, height: int, fill: int) -> tuple[ImageArray, Letterbox]:
-    """Fit ``image`` (HxWx3) centred into ``height`` x ``width``, keeping its shape, the rest filled with grey ``fill``."""
+    """Fit ``image`` (HxWx3) centred into ``height`` x ``width``, keeping its shape, the rest
+    filled with grey ``fill``.
+    """
     rows, columns = image.shape[:2]
     scale = min(width / columns, height / rows)
     new_width, new_height = max(1, round(columns * scale)), max(1, round(rows * scale))
@@ -131,7 +133,8 @@ class RotatedCrop:
 
 
 def similarity(source: FloatArray, target: FloatArray) -> FloatArray:
-    """The 2x3 matrix of the least-squares similarity (turn, one scale, shift) that takes ``source`` to ``target``, both (N, 2).
+    """The 2x3 matrix of the least-squares similarity (turn, one scale, shift) that takes ``source`` to ``target``, both
+    (N, 2).
 
     Umeyama 1991, without reflection.
     """

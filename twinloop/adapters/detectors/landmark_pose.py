@@ -19,7 +19,8 @@ _VERSION = 1
 
 
 def pose_of(landmarks: FloatArray) -> HeadPose | None:
-    """Pose of the mean face whose scaled orthographic picture fits ``landmarks`` (5, 2) best; None when they collapse to a line.
+    """Pose of the mean face whose scaled orthographic picture fits ``landmarks`` (5, 2) best; None when they collapse
+    to a line.
 
     The 2x3 least-squares projection is brought to the nearest scaled rotation (singular values made equal).
     """

@@ -56,7 +56,9 @@ def eye_aspect_ratio(points: FloatArray, eye: tuple[int, ...]) -> float:
 
 
 def corner_height(points: FloatArray) -> float:
-    """How far the mouth's corners lie above the middle between nose and lips, in heights of the face: about -0.06 at rest, -0.03 in a soft smile."""
+    """How far the mouth's corners lie above the middle between nose and lips, in heights of the face: about -0.06 at
+    rest, -0.03 in a soft smile.
+    """
     angle = _roll(points)
     down = np.array([-math.sin(angle), math.cos(angle)])
     nose, seam, corners = (float((points[list(at)] @ down).mean()) for at in (_NOSE, _SEAM, _MOUTH_CORNERS))
@@ -88,7 +90,8 @@ class MediaPipeFace:
         return f"mediapipe-face{_VERSION}-{self._hash}-{self._presence:g}"
 
     def measure(self, image: ImageArray, face: Face | None) -> Mapping[str, float]:
-        """``eyes_open``, ``sunglasses``, ``smile``, ``jaw_open``, ``brow_up``, ``brow_down``, ``expression.*``, ``mesh_presence``.
+        """``eyes_open``, ``sunglasses``, ``smile``, ``jaw_open``, ``brow_up``, ``brow_down``, ``expression.*``,
+        ``mesh_presence``.
 
         ``eyes_open`` is low for closed eyes and behind dark lenses.
 
@@ -114,9 +117,8 @@ class MediaPipeFace:
         if face.landmarks is not None:
             across = face.landmarks[1] - face.landmarks[0]
             angle = math.atan2(float(across[1]), float(across[0])) if np.linalg.norm(across) > 1 else 0.0
-            angle = (
-                angle if abs(angle) < 1.2 else 0.0
-            )  # in profile the two eyes nearly coincide and say nothing about roll
+            # in profile the two eyes nearly coincide and say nothing about roll
+            angle = angle if abs(angle) < 1.2 else 0.0
         side = max(face.box.width, face.box.height) * 1.5
         if side < 12:
             return None

@@ -59,7 +59,9 @@ def _inside_a_face(box: Box, faces: Sequence[Face]) -> bool:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Look:
-    """What the landmark net says of one crop: presence and handedness 0..1, (21, 2) landmarks in pixels of the image."""
+    """What the landmark net says of one crop: presence and handedness 0..1, (21, 2) landmarks
+    in pixels of the image.
+    """
 
     presence: float
     handedness: float
@@ -97,7 +99,9 @@ class MediaPipeHands:
         return f"mediapipe-hands{_VERSION}-{self._palm.fingerprint}-{self._hand.fingerprint}-{limits}"
 
     def parts(self, image: ImageArray, faces: Sequence[Face]) -> list[Part]:
-        """Hands in pixels of ``image``, surest first; the confidence is the landmark net's presence at its first look."""
+        """Hands in pixels of ``image``, surest first; the confidence is the landmark net's
+        presence at its first look.
+        """
         found = [hand for crop in self._palms(image) if (hand := self._confirm(image, crop)) is not None]
         found = [hand for hand in found if hand.confidence >= _SURE or not _inside_a_face(hand.box, faces)]
         if not found:
@@ -131,8 +135,9 @@ class MediaPipeHands:
         return Part(self.kind, box, min(first.presence, 1.0), self._shape(image, crop, first)) if box.area > 0 else None
 
     def _shape(self, image: ImageArray, crop: RotatedCrop, first: _Look) -> HandShape:
-        """The net draws a fair hand over anything. What is no hand it draws otherwise at each look: from the same pixels, turned, mirrored,
-        from further away."""
+        """The net draws a fair hand over anything.
+
+        What is no hand it draws otherwise at each look: from the same pixels, turned, mirrored, from further away."""
         turned = [dataclasses.replace(crop, angle=crop.angle + turn) for turn in (_TURN, -_TURN)]
         further = dataclasses.replace(crop, side=crop.side * _FURTHER)
         looks = [*(self._look(image, one) for one in (*turned, further)), self._look(image, crop, mirrored=True)]

@@ -1,7 +1,8 @@
 """The embedded detectors: three small networks for the drawn people of the demo. They say nothing about real photos.
 
-One looks at the whole picture (faces, hands, setting, lighting), one at a face (place, pose, eyes, expression, quality),
-one at a head (identity). How they were made: ``twinloop/nano/build``; how good they are: ``twinloop/nano/detectors/README.md``.
+One looks at the whole picture (faces, hands, setting, lighting), one at a face (place, pose, eyes, expression,
+quality), one at a head (identity). How they were made: ``twinloop/nano/build``; how good they are:
+``twinloop/nano/detectors/README.md``.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ _STRANGERS = (0.03, 0.26)
 """Cosine between different people of the embedded world (``twinloop nano evaluate``)."""
 LEAST_FACE_QUALITY = 0.7
 LEAST_SHARPNESS = 0.03
-"""The renderer's edges are far sharper than what the embedded base draws: half of its whole faces have less than 0.07 of the photos' sharpness."""
+"""The renderer's edges are far sharper than what the embedded base draws: half of its whole faces have less than 0.07
+of the photos' sharpness."""
 _SMEARED = 0.8
-"""Taken off the logit of the face quality. What then passes the limits of 0.4 and 0.7: ``twinloop/nano/detectors/README.md``."""
+"""Taken off the logit of the face quality. What then passes the limits of 0.4 and 0.7:
+``twinloop/nano/detectors/README.md``."""
 _ROUNDS = 2
 """How often a face box is refined by a look at its crop."""
 

@@ -104,7 +104,9 @@ class GraphWriter:
     def finish(
         self, name: str, image: str, outputs: Sequence[str], notes: Mapping[str, str] = MappingProxyType({})
     ) -> bytes:
-        """The ONNX file: input ``image`` (1, 3, height, width) float32, outputs of any size in the given order, texts beside them."""
+        """The ONNX file: input ``image`` (1, 3, height, width) float32, outputs of any size in the given order, texts
+        beside them.
+        """
         graph = b"".join(_block(1, node) for node in self._nodes) + _text(2, name)
         graph += b"".join(_block(5, weight) for weight in self._weights)
         graph += _block(11, _value_info(image, (1, 3, "height", "width")))

@@ -22,7 +22,8 @@ _SHOWN = 8
 def part_classes(kind: str, names: Sequence[str], source: str) -> tuple[int, ...]:
     """Indices of the classes that count as ``kind`` (``hand``, ``eye``).
 
-    Those whose name speaks of it, without closed eyes; all of them where no name does (gestures, or a model without names).
+    Those whose name speaks of it, without closed eyes; all of them where no name does (gestures, or a model without
+    names).
 
     Raises:
         ModelFileError: the classes are those of another kind of detector.

@@ -1,4 +1,6 @@
-"""Where a picture was taken, in the tags of a WD14-type tagger: the raw probabilities, which the facet ``setting`` judges."""
+"""Where a picture was taken, in the tags of a WD14-type tagger: the raw probabilities, which the facet ``setting``
+judges.
+"""
 
 from __future__ import annotations
 

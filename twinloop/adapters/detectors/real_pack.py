@@ -34,7 +34,10 @@ _WORDS = {Role.PALM: "MediaPipe hands", Role.FACE_TASK: "MediaPipe face"}
 
 
 class _Opener:
-    """Opens the first file that works, and notes it; keeps the complaints of those that do not. A malicious file always stops everything."""
+    """Opens the first file that works, and notes it; keeps the complaints of those that do not.
+
+    A malicious file always stops everything.
+    """
 
     def __init__(self, report: ModelsReport) -> None:
         self.report = report
@@ -76,15 +79,17 @@ def open_real_pack(
 
     Args:
         folder: where the user's model files lie. name: a key of `PACKS`; ``auto`` takes the best of all that is there.
-        threads: per model (for OpenCV: of the whole process). face_confidence: least face score; None = each detector's own default.
+        threads: per model (for OpenCV: of the whole process). face_confidence: least face score; None = each detector's
+            own default.
         scanning: for a scan of very many photos, which does without the slow measurers; they are not opened.
 
     Returns:
-        A pack whose ``choices`` say what was taken, whose ``missing`` lists broken files, and what is missing and then not measured,
-        and whose ``optional`` what more could be measured.
+        A pack whose ``choices`` say what was taken, whose ``missing`` lists broken files, and what is missing and then
+        not measured, and whose ``optional`` what more could be measured.
 
     Raises:
-        InputError: no such folder or pack. MissingModel: no usable face detector. UnsafeModelFile: a file would run code.
+        InputError: no such folder or pack. MissingModel: no usable face detector. UnsafeModelFile: a file would run
+            code.
     """
     if name not in PACKS:
         raise InputError(

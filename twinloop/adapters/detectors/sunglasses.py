@@ -18,11 +18,12 @@ _EYES = ((33, 133, 50), (263, 362, 280))
 LIDS = ((33, 160, 158, 133, 153, 144), (263, 387, 385, 362, 380, 373))
 _FOREHEAD = 151
 BORDER = 0.15
-"""Eye region over skin, in median grey, below which nothing but a lens is so dark. On 60x64 studio portraits lenses gave 0.00-0.09 and bare eyes
-0.46-0.94; deep shadow on ordinary photos goes down to about 0.2 (``bench/real_detector_choices.py``)."""
+"""Eye region over skin, in median grey, below which nothing but a lens is so dark. On 60x64 studio portraits lenses
+gave 0.00-0.09 and bare eyes 0.46-0.94; deep shadow on ordinary photos goes down to about 0.2
+(``bench/real_detector_choices.py``)."""
 SHADE_BORDER, WHITE_BORDER = 0.23, 0.255
-"""A lens that mirrors the sky is as bright as a shaded eye, but has no white of the eye in it: below the first border the brightest part
-between the lids decides. Lenses gave 0.11-0.22 there, shaded bare eyes 0.29 and more."""
+"""A lens that mirrors the sky is as bright as a shaded eye, but has no white of the eye in it: below the first border
+the brightest part between the lids decides. Lenses gave 0.11-0.22 there, shaded bare eyes 0.29 and more."""
 _SOFTNESS = 0.02
 
 
@@ -42,7 +43,8 @@ def eye_light(image: ImageArray, points: FloatArray) -> EyeLight | None:
     """How bright the eyes are.
 
     Args:
-        points: the 478 mesh points (N, 2) in pixels. None when the face is outside the image or too small or dark to tell.
+        points: the 478 mesh points (N, 2) in pixels. None when the face is outside the image or too small or dark to
+            tell.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     regions: list[float | None] = []

@@ -1,7 +1,7 @@
 """Torch modules as ONNX operators: the layers of ``torch.nn`` and the blocks that all YOLO packages share.
 
-A `Builder` walks a tree of inert records with a table from class name to a function that appends the operators of one block. What the
-table does not name is refused by its place; nothing of the checkpoint's author is run.
+A `Builder` walks a tree of inert records with a table from class name to a function that appends the operators of one
+block. What the table does not name is refused by its place; nothing of the checkpoint's author is run.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Builder:
         return self.module(module.child(name), x)
 
     def layers(self, layers: Sequence[Module]) -> list[str]:
-        """Append the layers of a YOLO network, each reading the outputs that its ``f`` names; returns all their outputs."""
+        """Append the layers of a YOLO network, each reading the outputs that its ``f`` names; returns all their
+        outputs.
+        """
         made: list[str] = []
         for index, layer in enumerate(layers):
             inputs = [made[i] if made else IMAGE for i in sources(layer, index)]
@@ -106,9 +108,14 @@ def conv2d(b: Builder, m: Module, x: str) -> str:
     rows, columns = m.pair("padding")
     inputs = [x, b.graph.weight(weight)] + ([b.graph.weight(bias)] if bias is not None else [])
     return b.graph.one(
-        "Conv", inputs, kernel_shape=list(weight.shape[2:]), strides=list(m.pair("stride")), group=m.number("groups", 1),
-        dilations=list(m.pair("dilation")), pads=[rows, columns, rows, columns],
-    )  # fmt: skip
+        "Conv",
+        inputs,
+        kernel_shape=list(weight.shape[2:]),
+        strides=list(m.pair("stride")),
+        group=m.number("groups", 1),
+        dilations=list(m.pair("dilation")),
+        pads=[rows, columns, rows, columns],
+    )
 
 
 def batch_norm(b: Builder, m: Module, x: str) -> str:
@@ -154,7 +161,8 @@ def sequential(b: Builder, m: Module, x: str) -> str:
     return x
 
 
-# -- blocks of YOLOv5, which its descendants kept ------------------------------------------------------------------------
+# -- blocks of YOLOv5, which its descendants kept
+# ------------------------------------------------------------------------
 
 
 def conv(b: Builder, m: Module, x: str) -> str:
@@ -183,10 +191,20 @@ def spp(b: Builder, m: Module, x: str) -> str:
 
 
 COMMON: Mapping[str, Block] = {
-    "Conv2d": conv2d, "BatchNorm2d": batch_norm, "SiLU": silu, "LeakyReLU": leaky_relu, "MaxPool2d": max_pool, "Upsample": upsample,
-    "Sequential": sequential, "Identity": lambda b, m, x: x, "ReLU": lambda b, m, x: b.graph.one("Relu", [x]),
-    "Hardswish": lambda b, m, x: b.graph.one(
-        "Mul", [x, b.graph.one("HardSigmoid", [x], alpha=1.0 / 6.0, beta=0.5)]),
-    "Conv": conv, "DWConv": conv, "Bottleneck": bottleneck, "C3": c3, "SPP": spp,
-}  # fmt: skip
+    "Conv2d": conv2d,
+    "BatchNorm2d": batch_norm,
+    "SiLU": silu,
+    "LeakyReLU": leaky_relu,
+    "MaxPool2d": max_pool,
+    "Upsample": upsample,
+    "Sequential": sequential,
+    "Identity": lambda b, m, x: x,
+    "ReLU": lambda b, m, x: b.graph.one("Relu", [x]),
+    "Hardswish": lambda b, m, x: b.graph.one("Mul", [x, b.graph.one("HardSigmoid", [x], alpha=1.0 / 6.0, beta=0.5)]),
+    "Conv": conv,
+    "DWConv": conv,
+    "Bottleneck": bottleneck,
+    "C3": c3,
+    "SPP": spp,
+}
 """Class name -> what appends it, whatever package the class lies in: packages move between versions, names do not."""

@@ -1,7 +1,8 @@
-"""From the module tree of an Ultralytics detection checkpoint to an ONNX file, block by block, without its author's code.
+"""From the module tree of an Ultralytics detection checkpoint to an ONNX file, block by block, without its author's
+code.
 
-Layouts of YOLOv5u, v8, v9, v10, 11 and 26, whose blocks follow their published architectures. Segmentation and pose checkpoints carry the
-same detection head and are read for their boxes.
+Layouts of YOLOv5u, v8, v9, v10, 11 and 26, whose blocks follow their published architectures. Segmentation and pose
+checkpoints carry the same detection head and are read for their boxes.
 """
 
 from __future__ import annotations
@@ -137,18 +138,34 @@ def _cib(b: Builder, m: Module, x: str) -> str:
 
 _BLOCKS: Mapping[str, Block] = {
     **COMMON,
-    "C2f": _c2f, "C3k2": _c2f, "C3k": COMMON["C3"], "SPPF": _sppf, "C2PSA": _c2psa, "PSABlock": _psa_block, "Attention": _attention,
-    "PSA": _psa, "SCDown": _down, "C2fCIB": _c2f, "CIB": _cib, "RepVGGDW": _rep_dw,
-    "RepNCSPELAN4": _elan, "ELAN1": _elan, "SPPELAN": _spp_elan, "RepCSP": COMMON["C3"], "RepBottleneck": COMMON["Bottleneck"],
-    "RepConv": _rep_conv, "ADown": _a_down, "AConv": _a_conv,
-}  # fmt: skip
+    "C2f": _c2f,
+    "C3k2": _c2f,
+    "C3k": COMMON["C3"],
+    "SPPF": _sppf,
+    "C2PSA": _c2psa,
+    "PSABlock": _psa_block,
+    "Attention": _attention,
+    "PSA": _psa,
+    "SCDown": _down,
+    "C2fCIB": _c2f,
+    "CIB": _cib,
+    "RepVGGDW": _rep_dw,
+    "RepNCSPELAN4": _elan,
+    "ELAN1": _elan,
+    "SPPELAN": _spp_elan,
+    "RepCSP": COMMON["C3"],
+    "RepBottleneck": COMMON["Bottleneck"],
+    "RepConv": _rep_conv,
+    "ADown": _a_down,
+    "AConv": _a_conv,
+}
 
 
 def convert(model: Inert) -> bytes:
     """Rebuild the network as an ONNX file.
 
-    Its outputs are one (1, 4 * bins + classes, rows, columns) per scale: raw distances to the four sides of the box, raw class scores.
-    Its notes hold ``strides``, ``bins`` and ``names``.
+    Its outputs are one (1, 4 * bins + classes, rows, columns) per scale: raw distances to the four sides of the box,
+    raw class scores. Its notes hold ``strides``, ``bins`` and ``names``.
 
     Args:
         model: the network of the checkpoint.
@@ -170,7 +187,10 @@ def convert(model: Inert) -> bytes:
 
 
 def _heads(builder: Builder, head: Module, inputs: list[str]) -> Iterator[tuple[str, str]]:
-    """Distances and class scores of each scale. Networks without a second head for training (v10, 26) may have lost the first one."""
+    """Distances and class scores of each scale.
+
+    Networks without a second head for training (v10, 26) may have lost the first one.
+    """
     parts = head.children()
     prefix = "" if "cv2" in parts else "one2one_"
     boxes, classes = (list(head.child(f"{prefix}{name}").children().values()) for name in ("cv2", "cv3"))

@@ -28,9 +28,10 @@ _FILL = 114
 _SMALL = 320
 _OVERLAP = 0.45
 COMMON_BOX = 1 / 1.07
-"""This family draws its boxes larger than YuNet, whose box is the common one (`Face`): height 1.07 (middle 80 %: 1.02 to 1.13) and width 1.08 times as
-large, about the same centre, alike for frontal faces and profiles. Median over 1,663 faces of five sets of photos (``bench/face_boxes.py``),
-measured with yolov5n-0.5-face; larger models of the family learn the same annotations (WIDER FACE) but were not at hand."""
+"""This family draws its boxes larger than YuNet, whose box is the common one (`Face`): height 1.07 (middle 80 %: 1.02
+to 1.13) and width 1.08 times as large, about the same centre, alike for frontal faces and profiles. Median over 1,663
+faces of five sets of photos (``bench/face_boxes.py``), measured with yolov5n-0.5-face; larger models of the family
+learn the same annotations (WIDER FACE) but were not at hand."""
 _VERSION = 2
 _CONVERSION = 1
 
@@ -84,8 +85,8 @@ class YoloV5Face:
         self._anchors = dict(zip(strides, anchors, strict=True))
         if len(self._model.outputs) != len(self._anchors):
             raise ModelFileError(
-                f"{path.name}: not a YOLOv5-face export with raw heads (it has {len(self._model.outputs)} outputs, expected "
-                f"{len(self._anchors)}). Give the .pt file itself, or export it without its detection layer."
+                f"{path.name}: not a YOLOv5-face export with raw heads (it has {len(self._model.outputs)} outputs,"
+                f" expected {len(self._anchors)}). Give the .pt file itself, or export it without its detection layer."
             )
         self._confidence, self._size = confidence, size
         height = next(iter(self._model.inputs.values()))[2]
@@ -143,7 +144,8 @@ def _open_checkpoint(path: Path, threads: int) -> tuple[OnnxModel, tuple[int, ..
 def _convert(network: Inert) -> bytes:
     if network.cls.module.startswith("ultralytics"):
         raise ModelFileError(
-            "an Ultralytics checkpoint, which has no face landmarks. Use a YOLOv5-face checkpoint such as yolov5l-face.pt"
+            "an Ultralytics checkpoint, which has no face landmarks. Use a YOLOv5-face checkpoint such as"
+            " yolov5l-face.pt"
         )
     return convert(network).onnx
 

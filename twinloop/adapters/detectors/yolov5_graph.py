@@ -1,7 +1,7 @@
 """From the module tree of a YOLOv5-face checkpoint to an ONNX file, block by block, without its author's code.
 
-The blocks follow the published architectures: YOLOv5 (Conv, C3, SPP, Focus), ShuffleNetV2 (Ma et al. 2018), PeleeNet's stem
-(Wang et al. 2018). `yolov5n-0.5-face` uses Stem + ShuffleV2, `yolov5s/m/l-face` Stem + C3 + SPP.
+The blocks follow the published architectures: YOLOv5 (Conv, C3, SPP, Focus), ShuffleNetV2 (Ma et al. 2018), PeleeNet's
+stem (Wang et al. 2018). `yolov5n-0.5-face` uses Stem + ShuffleV2, `yolov5s/m/l-face` Stem + C3 + SPP.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class YoloFaceGraph:
     """A converted detector.
 
     Attributes:
-        onnx: the file's bytes; one output (1, A*16, rows, columns) per scale, in the order of ``strides``. Its notes hold the other two.
+        onnx: the file's bytes; one output (1, A*16, rows, columns) per scale, in the order of ``strides``. Its notes
+            hold the other two.
         strides: pixels per cell. anchors: (scales, A, 2) width and height in pixels.
     """
 

@@ -1,4 +1,6 @@
-"""Ultralytics detectors of hands and eyes: their checkpoints (``hand_yolov8n.pt``, ``eyes_*.pt``; YOLOv5u to 11) and ONNX exports."""
+"""Ultralytics detectors of hands and eyes: their checkpoints (``hand_yolov8n.pt``, ``eyes_*.pt``; YOLOv5u to 11) and
+ONNX exports.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ def decode(raw: FloatArray, confidence: float, classes: Sequence[int]) -> tuple[
     """Boxes (N, 4) x0 y0 x1 y1 and scores (N,) of an export.
 
     Args:
-        raw: (4 + classes, cells): centre, size, class scores. classes: those that count; a cell has the score of its best.
+        raw: (4 + classes, cells): centre, size, class scores. classes: those that count; a cell has the score of its
+            best.
     """
     scores = raw[4:][list(classes)].max(axis=0)
     sure = scores >= confidence
@@ -82,8 +85,8 @@ class _Export:
         raw = next(iter(outputs.values()))
         if raw.ndim != 3 or not 5 <= raw.shape[1] < raw.shape[2]:
             raise ModelFileError(
-                f"{self.model.source}: its output has shape {raw.shape}, a YOLOv8 detection export has (1, 4 + classes, N). "
-                "Export it without nms=True."
+                f"{self.model.source}: its output has shape {raw.shape}, a YOLOv8 detection export has (1, 4 + classes,"
+                " N). Export it without nms=True."
             )
         classes = range(raw.shape[1] - 4) if self._classes is None else self._classes
         if max(classes) >= raw.shape[1] - 4:
@@ -128,11 +131,12 @@ class YoloV8Parts:
     """Finds parts of one kind.
 
     Args:
-        path: a ``.pt`` checkpoint (read without unpickling, rebuilt as ONNX) or an ONNX export. kind: what the parts are (``hand``,
-            ``eye``); of several classes those count whose name speaks of it.
+        path: a ``.pt`` checkpoint (read without unpickling, rebuilt as ONNX) or an ONNX export. kind: what the parts
+            are (``hand``, ``eye``); of several classes those count whose name speaks of it.
 
     Raises:
-        UnsafeModelFile: a ``.pt`` that would run code. ModelFileError: another model, or a network that is not known here.
+        UnsafeModelFile: a ``.pt`` that would run code. ModelFileError: another model, or a network that is not known
+            here.
     """
 
     forms = "boxes1"

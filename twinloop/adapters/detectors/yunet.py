@@ -1,4 +1,7 @@
-"""YuNet face detector (Wu et al. 2023, "YuNet: a tiny millisecond-level face detector"), as the OpenCV model zoo publishes it."""
+"""YuNet face detector (Wu et al.
+
+2023, "YuNet: a tiny millisecond-level face detector"), as the OpenCV model zoo publishes it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ from twinloop.errors import ModelFileError
 
 STRIDES = (8, 16, 32)
 SIDES = (320, 640)
-"""Longer side of the searched image in pixels: the small one finds faces that fill the frame, the large one finds small faces."""
+"""Longer side of the searched image in pixels: the small one finds faces that fill the frame, the large one finds small
+faces."""
 _OVERLAP = 0.3
 _VERSION = 1
 

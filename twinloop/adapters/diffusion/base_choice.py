@@ -1,4 +1,7 @@
-"""Which base model, and how it is computed with: what is asked for, before anything is looked at or loaded. Imports no large library."""
+"""Which base model, and how it is computed with: what is asked for, before anything is looked at or loaded.
+
+Imports no large library.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ class BaseChoice:
     """A base model as the user asked for it.
 
     Attributes:
-        base: folder, single ``.safetensors`` or ``.gguf`` file, or hub id. device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        base: folder, single ``.safetensors`` or ``.gguf`` file, or hub id. device: ``auto``, ``cpu``, ``cuda`` or
+            ``mps``.
         precision, quantization: of the weights, as `choose_compute` takes them.
         allow_download: what is missing here may be fetched from the hub.
     """

@@ -62,7 +62,9 @@ class BaseFiles:
         return digest.hexdigest()[:16]
 
     def _parts(self) -> Iterator[tuple[str, Path]]:
-        """The files that the model is made of, each with its name in its folder; those of a hub's folder that nobody reads are none."""
+        """The files that the model is made of, each with its name in its folder; those of a hub's folder that nobody
+        reads are none.
+        """
         if self.is_folder:
             wanted = (*TEXTS, "*.safetensors", f"*{SUFFIX}")
         else:
@@ -84,7 +86,8 @@ def find_base(choice: BaseChoice, family: Family) -> BaseFiles:
 
     Raises:
         MissingModel: not here, and downloading is not allowed or failed.
-        InputError: a pipeline of another kind than the family's; a single file of another family, or one whose configuration is not known.
+        InputError: a pipeline of another kind than the family's; a single file of another family, or one whose
+            configuration is not known.
         ModelFileError: not a diffusers folder, weights that are pickles only, or a text encoder is missing.
     """
     path = Path(choice.base).expanduser()
@@ -97,7 +100,8 @@ def find_base(choice: BaseChoice, family: Family) -> BaseFiles:
 
 
 def _single_file(path: Path, family: Family, allow_download: bool) -> BaseFiles:
-    """A single file with its configuration: a folder of the same name beside it, or that of the model of the family which it is.
+    """A single file with its configuration: a folder of the same name beside it, or that of the model of the family
+    which it is.
 
     The configuration is looked for here, because diffusers downloads a missing one without being asked.
     """
@@ -123,7 +127,8 @@ def _single_file(path: Path, family: Family, allow_download: bool) -> BaseFiles:
         folder = reference_folder(family, reference, allow_download)
     except MissingModel as error:
         raise type(error)(
-            f"base_model: {path.name} is a single file; {rest} from {reference} or from a diffusers folder at {beside}. {error}"
+            f"base_model: {path.name} is a single file; {rest} from {reference} or from a diffusers folder at {beside}."
+            f" {error}"
         ) from error
     check_configuration(path, header, family, folder)
     return BaseFiles(path, folder, borrows)

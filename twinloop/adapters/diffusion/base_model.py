@@ -77,7 +77,9 @@ class BaseModel:
 
     @property
     def bucket_step(self) -> int:
-        """Sides of training images are multiples of so many pixels: every level of the denoiser halves without remainder."""
+        """Sides of training images are multiples of so many pixels: every level of the denoiser halves without
+        remainder.
+        """
         levels = getattr(self.denoiser.config, "block_out_channels", (0,))
         return math.lcm(self.size_step, self.vae_scale * int(2 ** (len(levels) - 1)))
 
@@ -100,7 +102,8 @@ class BaseModel:
             pipeline.scheduler = chosen
 
     def offload(self, how: str) -> None:
-        """Keep parts in main memory until they are needed: ``none``, ``model`` (whole parts), ``sequential`` (layer by layer, slow).
+        """Keep parts in main memory until they are needed: ``none``, ``model`` (whole parts), ``sequential`` (layer by
+        layer, slow).
 
         Raises:
             InputError: there is no GPU to save memory on, or a LoKr is worn and parts would come layer by layer.
@@ -114,9 +117,8 @@ class BaseModel:
             pipeline.remove_all_hooks()
         if how == "none":
             for encoder in encoders_of(self.pipeline):
-                encoder.to(
-                    "cpu"
-                )  # hooks that are gone may have left one behind; `PromptEmbedder` moves them from now on
+                # hooks that are gone may have left one behind; `PromptEmbedder` moves them from now on
+                encoder.to("cpu")
             self.denoiser.to(self.compute.device)
             self.pipeline.vae.to(self.compute.device)
         for pipeline in self._pipelines() if how != "none" else ():
@@ -133,7 +135,9 @@ class BaseModel:
 
     @contextmanager
     def without_encoders(self) -> Iterator[None]:
-        """A pipeline that is handed embeddings needs no text encoders; those in main memory would confuse its idea of its device."""
+        """A pipeline that is handed embeddings needs no text encoders; those in main memory would confuse its idea of
+        its device.
+        """
         if self.prompts.hooked:
             yield
             return

@@ -62,9 +62,9 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 def choose_compute(device: str, precision: str = "auto", quantization: str | None = None) -> Compute:
     """``auto``, ``cpu``, ``cuda`` or ``mps``, one of `PRECISIONS` and one of `QUANTIZATIONS` -> device and precisions.
 
-    On a CPU "auto" keeps float32 weights, and matrix products are bfloat16 where the processor has instructions for it (twice as fast
-    on Zen 4 and Sapphire Rapids); "bfloat16" keeps the weights in bfloat16 too, half the memory. On a GPU weights are bfloat16, or float16
-    where the card cannot do that.
+    On a CPU "auto" keeps float32 weights, and matrix products are bfloat16 where the processor has instructions for it
+    (twice as fast on Zen 4 and Sapphire Rapids); "bfloat16" keeps the weights in bfloat16 too, half the memory. On a
+    GPU weights are bfloat16, or float16 where the card cannot do that.
 
     Raises:
         InputError: the device is not there, or it cannot compute in that precision or with such weights.
@@ -86,7 +86,8 @@ def _quantization(compute: Compute, wanted: str) -> Quantization:
         raise InputError(f"quantization: unknown value '{wanted}'. Known: {', '.join(QUANTIZATIONS)}; null = none.")
     if compute.device.type == "mps":
         raise InputError(
-            f'quantization: "{how}" weights need a CUDA GPU or a CPU, but this run computes on an Apple GPU. Leave it out, or use "device": "cpu".'
+            f'quantization: "{how}" weights need a CUDA GPU or a CPU, but this run computes on an Apple GPU. Leave it'
+            ' out, or use "device": "cpu".'
         )
     library = _LIBRARIES[how]
     if importlib.util.find_spec(library) is None:
@@ -103,8 +104,8 @@ def _precise(usual: Compute, precision: str) -> Compute:
     if usual.device.type == "cpu" and not (precision == "bfloat16" and _cpu_computes_bfloat16()):
         where = "a GPU" if precision == "float16" else "a GPU, or a CPU with vector instructions that this one lacks"
         raise InputError(
-            f'precision: "{precision}" weights need {where}; "auto" keeps float32 weights on a CPU and uses bfloat16 products where it has them. '
-            'Use "precision": "auto".'
+            f'precision: "{precision}" weights need {where}; "auto" keeps float32 weights on a CPU and uses bfloat16'
+            ' products where it has them. Use "precision": "auto".'
         )
     return Compute(usual.device, dtype, dtype, HALF_LOSS_SCALE if dtype == torch.float16 else 1.0)
 
@@ -116,9 +117,8 @@ def _usual(device: str) -> Compute:
             raise InputError(
                 'device: "cuda" was asked for, but PyTorch sees no CUDA GPU here. Use "device": "auto" or "cpu".'
             )
-        os.environ.setdefault(
-            "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-        )  # what `repeatable` needs; read at the first product
+        # what `repeatable` needs; read at the first product
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return Compute(torch.device("cuda"), torch.bfloat16, torch.bfloat16)
         return Compute(torch.device("cuda"), torch.float16, torch.float16, HALF_LOSS_SCALE)
@@ -152,5 +152,7 @@ def _cpu_has_bfloat16() -> bool:
 
 
 def _cpu_computes_bfloat16() -> bool:
-    """Whether PyTorch's library of CPU kernels takes bfloat16; elsewhere products of such weights are tens of times slower."""
+    """Whether PyTorch's library of CPU kernels takes bfloat16; elsewhere products of such weights are tens of times
+    slower.
+    """
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

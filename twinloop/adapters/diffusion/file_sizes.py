@@ -23,8 +23,9 @@ def check_kind(path: Path, header: Header, family: Family) -> None:
     """
     if is_packed(header.shapes):
         raise InputError(
-            f"base_model: the weights of {path} are packed in 4 bits by bitsandbytes, and are not read from single files. Give the file of this "
-            'model in 16 bits or as .gguf; with "quantization": "nf4" the weights of one in 16 bits are packed while they are loaded.'
+            f"base_model: the weights of {path} are packed in 4 bits by bitsandbytes, and are not read from single"
+            ' files. Give the file of this model in 16 bits or as .gguf; with "quantization": "nf4" the weights of one'
+            " in 16 bits are packed while they are loaded."
         )
     if _is_one_of(family, path, header):
         return
@@ -34,8 +35,8 @@ def check_kind(path: Path, header: Header, family: Family) -> None:
         raise InputError(f"base_model: {path} is {what}; this program does not draw with it. Give another file.")
     if found is not None:
         raise InputError(
-            f"base_model: {path} is a model of the family '{found.name}', but training.preset belongs to '{family.name}'. "
-            f"Leave training.preset out, or set it to {' or '.join(found.presets)}."
+            f"base_model: {path} is a model of the family '{found.name}', but training.preset belongs to"
+            f" '{family.name}'. Leave training.preset out, or set it to {' or '.join(found.presets)}."
         )
 
 
@@ -50,14 +51,16 @@ def reference_of(path: Path, header: Header, family: Family) -> str:
     if size is None and family.sizes:
         known = "; ".join(_known(size, told) for size in family.sizes)
         raise InputError(
-            f"base_model: {path} is a model of the family '{family.name}' that is not known here: its configuration has {in_words(told)}. "
-            f"Known: {known}. Lay the diffusers folder of this model at {path.with_suffix('')}, without its {family.denoiser}'s weights."
+            f"base_model: {path} is a model of the family '{family.name}' that is not known here: its configuration has"
+            f" {in_words(told)}. Known: {known}. Lay the diffusers folder of this model at {path.with_suffix('')},"
+            f" without its {family.denoiser}'s weights."
         )
     return (size.reference if size else "") or family.reference
 
 
 def check_configuration(path: Path, header: Header, family: Family, folder: Path) -> None:
-    """Whether the configuration of the denoiser in a diffusers folder is that of the file; a folder without one is left to loading.
+    """Whether the configuration of the denoiser in a diffusers folder is that of the file; a folder without one is left
+    to loading.
 
     Raises:
         InputError: they are of two models.
@@ -68,8 +71,8 @@ def check_configuration(path: Path, header: Header, family: Family, folder: Path
     if wrong:
         ours, theirs = ({name: values[name] for name in wrong} for values in (told, settings))
         raise InputError(
-            f"base_model: {path} has {in_words(ours)}, and the configuration in {folder} has {in_words(theirs)}: they are of two models. "
-            f"Lay the diffusers folder of the file's own model at {path.with_suffix('')}."
+            f"base_model: {path} has {in_words(ours)}, and the configuration in {folder} has {in_words(theirs)}: they"
+            f" are of two models. Lay the diffusers folder of the file's own model at {path.with_suffix('')}."
         )
 
 

@@ -44,9 +44,11 @@ class Framing:
 
 
 def bucket_for(width: int, height: int, resolution: int, step: int) -> tuple[int, int]:
-    """The training size nearest to a photo's aspect ratio, among the largest sizes of each shape, as SDXL's own buckets are.
+    """The training size nearest to a photo's aspect ratio, among the largest sizes of each shape, as SDXL's own buckets
+    are.
 
-    Sides are multiples of ``step``, the area is at most ``resolution`` squared, no side is more than `WIDEST` times the other.
+    Sides are multiples of ``step``, the area is at most ``resolution`` squared, no side is more than `WIDEST` times the
+    other.
     """
     area, side = resolution * resolution, max(step, resolution // step * step)
     shorts = range(step, side + 1, step)
@@ -57,7 +59,8 @@ def bucket_for(width: int, height: int, resolution: int, step: int) -> tuple[int
 
 
 def own_bucket(width: int, height: int, resolution: int, step: int) -> tuple[int, int]:
-    """The training size of a photo that is smaller than its bucket: the largest one that needs no enlarging (kohya's ``bucket_no_upscale``).
+    """The training size of a photo that is smaller than its bucket: the largest one that needs no enlarging (kohya's
+    ``bucket_no_upscale``).
 
     As in `bucket_for` for step, area and sides; a side shorter than ``step`` counts as ``step``.
     """
@@ -76,8 +79,8 @@ def cover(width: int, height: int, wide: int, tall: int) -> Framing:
 def frame(width: int, height: int, resolution: int, step: int, *, buckets: bool) -> Framing:
     """How a photo is brought to its bucket, or to the square of ``resolution``.
 
-    A photo smaller than its bucket keeps about its own size: enlarged ones teach their blur. The square is that of a base
-    which knows no other size, so smaller photos are enlarged to it.
+    A photo smaller than its bucket keeps about its own size: enlarged ones teach their blur. The square is that of a
+    base which knows no other size, so smaller photos are enlarged to it.
     """
     if not buckets:
         side = max(step, resolution // step * step)
@@ -98,11 +101,15 @@ def remark_on_sizes(framings: Sequence[Framing], resolution: int, step: int) -> 
         if framing.bucket not in (square, bucket_for(*framing.original, resolution, step))
     ]
     if enlarged:
-        return f"{enlarged} of {len(framings)} pictures are smaller than {resolution} px and are enlarged: this base model knows no other size."
+        return (
+            f"{enlarged} of {len(framings)} pictures are smaller than {resolution} px and are enlarged: this base model"
+            " knows no other size."
+        )
     if not small:
         return ""
     least = min(small, key=lambda framing: framing.width * framing.height)
     return (
-        f"{len(small)} of {len(framings)} pictures are smaller than {resolution} x {resolution} and are trained at their own size, not enlarged "
-        f"(the smallest at {least.width} x {least.height}). Larger photos teach more; where most are small, lower training.resolution."
+        f"{len(small)} of {len(framings)} pictures are smaller than {resolution} x {resolution} and are trained at"
+        f" their own size, not enlarged (the smallest at {least.width} x {least.height}). Larger photos teach more;"
+        " where most are small, lower training.resolution."
     )

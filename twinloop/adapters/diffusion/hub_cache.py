@@ -30,7 +30,8 @@ def hub_folder(choice: BaseChoice, family: Family) -> Path:
         raise MissingModel(f"base_model: no file at {base}. Correct the path.")
     if not _HUB_ID.fullmatch(base):
         raise MissingModel(
-            f"base_model: no folder or file at {base}. Correct the path, or give a hub id such as stabilityai/stable-diffusion-xl-base-1.0."
+            f"base_model: no folder or file at {base}. Correct the path, or give a hub id such as"
+            " stabilityai/stable-diffusion-xl-base-1.0."
         )
     if choice.allow_download:
         return _downloaded(base, lambda: _fetch(base, family, half=choice.precision != "float32"))
@@ -63,7 +64,9 @@ def reference_folder(family: Family, reference: str, allow_download: bool) -> Pa
 
 
 def _fetch(name: str, family: Family, *, half: bool) -> Path:
-    """Download a whole model: its half-precision copies where it has them and they will do, unless the others are here."""
+    """Download a whole model: its half-precision copies where it has them and they will do,
+    unless the others are here.
+    """
     from diffusers import DiffusionPipeline
     from huggingface_hub import snapshot_download
 
@@ -99,7 +102,8 @@ def _not_here(files: HubFiles, family: Family, size: str) -> NotFetched:
     """``size``: of what the command fetches, for people."""
     about = f" ({size})" if size else ""
     return NotFetched(
-        f"base_model: {files.name} is neither a folder here nor in the local model cache. Correct the path, or fetch it once{about}:\n"
+        f"base_model: {files.name} is neither a folder here nor in the local model cache. Correct the path, or fetch it"
+        f" once{about}:\n"
         f"  {files.command}\n"
         f'or set "allow_download": true (on the command line: --allow-download).{licence_hint(files.name, family)}'
     )

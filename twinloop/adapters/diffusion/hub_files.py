@@ -1,6 +1,7 @@
 """Which files of a model on the hub are needed, and the command that fetches them and no others.
 
-Repositories hold far more: single-file copies, other number types, pickles, ONNX, flax; of SDXL tens of gigabytes for seven.
+Repositories hold far more: single-file copies, other number types, pickles, ONNX, flax; of SDXL tens of gigabytes for
+seven.
 """
 
 from __future__ import annotations
@@ -59,4 +60,7 @@ def licence_hint(name: str, family: Family) -> str:
 
 def accept(name: str) -> str:
     """How the licence of a model is accepted."""
-    return f"If its page asks for it, accept the licence there first (https://huggingface.co/{name}) and run `hf auth login` once."
+    return (
+        f"If its page asks for it, accept the licence there first (https://huggingface.co/{name}) and run `hf auth"
+        " login` once."
+    )

@@ -29,12 +29,14 @@ from twinloop.families.predictions import marked
 from twinloop.families.single_files import tensor_names
 
 SMALL_GRID = 32
-"""Latent cells a side up to which plain attention beats the fused kernel on a CPU; beyond, its matrices grow too large."""
+"""Latent cells a side up to which plain attention beats the fused kernel on a CPU; beyond, its matrices grow too
+large."""
 _FAILURES = (SingleFileComponentError, OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError)
 
 
 def load_pipeline(files: BaseFiles, family: Family, compute: Compute) -> Any:
-    """The text-to-image pipeline, without gradients, in main memory (`BaseModel.offload` moves its parts, `PromptEmbedder` its text encoders).
+    """The text-to-image pipeline, without gradients, in main memory (`BaseModel.offload` moves its parts,
+    `PromptEmbedder` its text encoders).
 
     Raises:
         ModelFileError: the files do not hold a model of the family.
@@ -88,19 +90,19 @@ def _suit_cpu(denoiser: Any, vae: Any) -> None:
 
 
 def _hush() -> None:
-    """No bars and no notes while loading: the run's own reporter is what users read, and failures arrive as exceptions."""
+    """No bars and no notes while loading: the run's own reporter is what users read, and
+    failures arrive as exceptions.
+    """
     diffusers.utils.logging.set_verbosity_error()
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     # a norm with float32 weights inside of bfloat16 products: meant so, and only slower
     warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
-    warnings.filterwarnings(
-        "ignore", message="Already found a `peft_config` attribute"
-    )  # several LoRAs at once, as asked
-    warnings.filterwarnings(
-        "ignore", message="TorchaoLoraLinear was instantiated without"
-    )  # to merge with; LoRAs stay apart here
+    # several LoRAs at once, as asked
+    warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
+    # to merge with; LoRAs stay apart here
+    warnings.filterwarnings("ignore", message="TorchaoLoraLinear was instantiated without")
 
 
 def _options(kind: Any) -> dict[str, Any]:
@@ -153,11 +155,17 @@ def _from_file(files: BaseFiles, family: Family, compute: Compute) -> Any:
         if files.is_gguf:
             take_over(denoiser)
         return kind.from_pretrained(
-            files.config, use_safetensors=True, **{family.denoiser: denoiser}, **common, **_left_out(kind, files.home), **_options(kind)
-        )  # fmt: skip
+            files.config,
+            use_safetensors=True,
+            **{family.denoiser: denoiser},
+            **common,
+            **_left_out(kind, files.home),
+            **_options(kind),
+        )
     except _FAILURES as error:
         raise ModelFileError(
-            f"base_model: {files.path} cannot be loaded as a {family.pipeline}: {first_line(error)}. Take another file, or a diffusers folder."
+            f"base_model: {files.path} cannot be loaded as a {family.pipeline}: {first_line(error)}. Take another file,"
+            " or a diffusers folder."
         ) from error
 
 

@@ -1,4 +1,6 @@
-"""Says which words of prompts and captions are not read, because they stand beyond the chunks that CLIP is given of a text."""
+"""Says which words of prompts and captions are not read, because they stand beyond the chunks that CLIP is given of a
+text.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ class LongPrompts:
         self._cut += 1
         if self._cut <= NAMED:
             self._notice(
-                f"Only the first {split.tokens} tokens of this prompt are read; left out: {_brief(split.left_out)} (of: {_brief(text)})"
+                f"Only the first {split.tokens} tokens of this prompt are read; left out: {_brief(split.left_out)} (of:"
+                f" {_brief(text)})"
             )
         elif self._cut == NAMED + 1:
             self._notice("More prompts are cut off in the same way; they are not named one by one.")
@@ -55,8 +58,9 @@ def remark_on_captions(prompts: PromptEmbedder, samples: Sequence[TrainingSample
         return ""
     first, lost = cut[0]
     return (
-        f"{plural(len(cut), 'caption')} of {len(samples)} {agree(len(cut), 'does', 'do')} not fit into the {prompts.room} tokens that are read of one; "
-        f"what stands beyond is left out, as of {first.path}: {_brief(lost)}"
+        f"{plural(len(cut), 'caption')} of {len(samples)} {agree(len(cut), 'does', 'do')} not fit into the"
+        f" {prompts.room} tokens that are read of one; what stands beyond is left out, as of {first.path}:"
+        f" {_brief(lost)}"
     )
 
 

@@ -34,7 +34,8 @@ _NO_MEMORY = (
     NO_ENGINE,
     "cublas_status_not_initialized when calling `cublascreate",
 )
-"""What PyTorch's allocators say, and cuBLAS and cuDNN, which take memory of their own and name other reasons where there is none left."""
+"""What PyTorch's allocators say, and cuBLAS and cuDNN, which take memory of their own and name other reasons where
+there is none left."""
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
@@ -62,9 +63,11 @@ FULL = 1 / 64
 
 
 class Spill:
-    """Watches for a driver that gives out main memory when a GPU's own is full: nothing fails, and everything takes many times as long.
+    """Watches for a driver that gives out main memory when a GPU's own is full: nothing fails, and everything takes
+    many times as long.
 
-    The room that counts is what was free for this process when the watch began; other programs' windows may hold much of a card.
+    The room that counts is what was free for this process when the watch began; other programs' windows may hold much
+    of a card.
     """
 
     def __init__(self, compute: Compute) -> None:

@@ -1,4 +1,7 @@
-"""What libraries say, cut to fit into one error of this program, and what several modules say alike. Loads no library."""
+"""What libraries say, cut to fit into one error of this program, and what several modules say alike.
+
+Loads no library.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from pathlib import Path
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, on one line without its full stop; of one that PyTorch wrapped, what was wrapped; its kind where it says nothing."""
+    """What an error says, on one line without its full stop; of one that PyTorch wrapped, what was wrapped; its kind
+    where it says nothing.
+    """
     error = getattr(error, "inner_exception", error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".:") if lines else type(error).__name__

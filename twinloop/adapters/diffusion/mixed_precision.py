@@ -11,7 +11,9 @@ from twinloop.adapters.diffusion.compute import Compute
 
 
 def compute_mixed(module: torch.nn.Module, compute: Compute) -> None:
-    """Make a module on the CPU compute in mixed precision and answer in float32, so that guidance and scheduler lose nothing."""
+    """Make a module on the CPU compute in mixed precision and answer in float32, so that guidance and scheduler lose
+    nothing.
+    """
     if compute.device.type != "cpu" or compute.mixed is None:
         return
     inner = module.forward

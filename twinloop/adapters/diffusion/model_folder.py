@@ -28,12 +28,14 @@ def check_folder(path: Path, base: str, family: Family) -> None:
     kind = index.get("_class_name")
     if kind not in family.kinds:
         raise InputError(
-            f"base_model: {base} is a {kind}, but training.preset belongs to the family '{family.name}', which needs a {' or '.join(family.kinds)}. Change base_model or training.preset."
+            f"base_model: {base} is a {kind}, but training.preset belongs to the family '{family.name}', which needs a"
+            f" {' or '.join(family.kinds)}. Change base_model or training.preset."
         )
     weights = {item.suffix for item in path.glob("*/*") if item.suffix in (".safetensors", ".bin")}
     if weights == {".bin"}:
         raise ModelFileError(
-            f"base_model: {base} holds its weights as pickles (.bin), which can run code when loaded. Take its .safetensors version."
+            f"base_model: {base} holds its weights as pickles (.bin), which can run code when loaded. Take its"
+            " .safetensors version."
         )
     if ".safetensors" not in weights:
         raise _no_weights(path, base, family, f"{base} holds no weights")
@@ -65,9 +67,9 @@ def check_encoders(path: Path, base: str, family: Family) -> None:
     missing = absent(path, family.encoders, base)
     if missing:
         raise ModelFileError(
-            f"base_model: {base} comes without {' and '.join(missing)}, and models of the family '{family.name}' read no prompt without "
-            f"{'it' if len(missing) == 1 else 'them'}. Put the folder{'s' * (len(missing) > 1)} back as in {family.reference}, with the entry in {INDEX}, "
-            "or give another base model."
+            f"base_model: {base} comes without {' and '.join(missing)}, and models of the family '{family.name}' read"
+            f" no prompt without {'it' if len(missing) == 1 else 'them'}. Put the folder{'s' * (len(missing) > 1)} back"
+            f" as in {family.reference}, with the entry in {INDEX}, or give another base model."
         )
 
 
@@ -91,7 +93,8 @@ def _index(path: Path, base: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((path / INDEX).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelFileError(
-            f"base_model: {base} has no {INDEX}, so it is not a diffusers model. Give the folder that holds that file, or a single .safetensors file."
+            f"base_model: {base} has no {INDEX}, so it is not a diffusers model. Give the folder that holds that file,"
+            " or a single .safetensors file."
         ) from None
     except ValueError as error:
         raise ModelFileError(

@@ -19,18 +19,19 @@ def check_offload(how: str, compute: Compute) -> None:
         raise InputError(f"generation.offload: unknown value '{how}'. Known: {', '.join(OFFLOADS)}.")
     if how != "none" and compute.device.type != "cuda":
         raise InputError(
-            f'generation.offload: "{how}" moves parts between main memory and a CUDA GPU, but this run computes on {compute.device.type}. '
-            'Set it to "none", or run on a machine with such a GPU.'
+            f'generation.offload: "{how}" moves parts between main memory and a CUDA GPU, but this run computes on'
+            f' {compute.device.type}. Set it to "none", or run on a machine with such a GPU.'
         )
     if how == "sequential" and compute.quantization is not None:
         raise InputError(
-            f'generation.offload: "sequential" takes layers apart, which quantised ones ("quantization": "{compute.quantization}") do not survive. '
-            'Set it to "model", or leave quantization out.'
+            'generation.offload: "sequential" takes layers apart, which quantised ones ("quantization":'
+            f' "{compute.quantization}") do not survive. Set it to "model", or leave quantization out.'
         )
 
 
 def less_memory(settings: GenerationSettings, compute: Compute, products: bool) -> str:
-    """What to do where images of these settings do not fit: first what a run that was begun may change, then what makes it another run.
+    """What to do where images of these settings do not fit: first what a run that was begun may change, then what makes
+    it another run.
 
     Args:
         products: a LoKr is worn, whose layers do not come one by one.
@@ -43,5 +44,8 @@ def less_memory(settings: GenerationSettings, compute: Compute, products: bool) 
         smaller = f"generation.batch_size (1 needs least) or {smaller}"
     advice = f"Lower {smaller}: in a run that was begun that takes another output folder, or --restart."
     if later:
-        advice = f"Set generation.offload to {', then '.join(later)}, which costs time and may be changed in a run that was begun. {advice}"
+        advice = (
+            f"Set generation.offload to {', then '.join(later)}, which costs time and may be changed in a run that was"
+            f" begun. {advice}"
+        )
     return advice

@@ -17,16 +17,20 @@ LARGE = 1024 * 1024
 """Pixels beyond which an autoencoder works in tiles."""
 SMALL_GPU = 8 << 30
 TILE = 512
-"""Pixels along a tile's side, at most. Autoencoders of 1024 pixels would otherwise take pictures of that size as one tile."""
+"""Pixels along a tile's side, at most. Autoencoders of 1024 pixels would otherwise take pictures of that size as one
+tile."""
 
 
 def dtype_of(vae: Any) -> torch.dtype:
-    """Of its weights; the property of that name looks at every module of a model, which takes longer than a small picture."""
+    """Of its weights; the property of that name looks at every module of a model, which takes longer than a small
+    picture.
+    """
     return torch.as_tensor(next(vae.parameters())).dtype
 
 
 def ready_vae(base: BaseModel, width: int, height: int, tiles: bool | None = None) -> Any:
-    """The autoencoder, set up for pictures of this size: in float32 where half precision overflows, in tiles where pictures are large.
+    """The autoencoder, set up for pictures of this size: in float32 where half precision overflows, in tiles where
+    pictures are large.
 
     ``tiles``: in tiles always or never; None = where the picture is large or the GPU small.
     """
@@ -45,7 +49,9 @@ def ready_vae(base: BaseModel, width: int, height: int, tiles: bool | None = Non
 
 
 def _lower_tiles(vae: Any) -> None:
-    """Tiles of `TILE` where they would be larger; those that have a height and a width of their own are small as they come."""
+    """Tiles of `TILE` where they would be larger; those that have a height and a width of their own are small as they
+    come.
+    """
     side = getattr(vae, "tile_sample_min_size", 0)
     if side > TILE:
         vae.tile_latent_min_size = vae.tile_latent_min_size * TILE // side
@@ -92,7 +98,8 @@ def encode_raw(base: BaseModel, image: ImageArray) -> Tensor:
 def encode(base: BaseModel, image: ImageArray) -> Tensor:
     """uint8 HxWx3 RGB -> (c, h, w) float32 latents on the CPU, as the denoiser expects them.
 
-    In full precision, whatever the autoencoder draws in: a training sees these latents in every epoch, and with them their rounding.
+    In full precision, whatever the autoencoder draws in: a training sees these latents in every epoch, and with them
+    their rounding.
     """
     vae = base.pipeline.vae
     with _in_full_precision(vae):

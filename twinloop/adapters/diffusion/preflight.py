@@ -1,4 +1,6 @@
-"""What can be known to fail before photos are looked at or a model is loaded: one clear error at once, not after an hour."""
+"""What can be known to fail before photos are looked at or a model is loaded: one clear error at once, not after an
+hour.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,10 @@ from twinloop.ports import GenerationSettings
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a run will ask of a base model. ``loras``: files that it will wear, the loop's own aside; ``from_photos``: images start from photos.
-    ``redraws``: small faces are drawn over."""
+    """What a run will ask of a base model.
+
+    ``loras``: files that it will wear, the loop's own aside; ``from_photos``: images start from photos. ``redraws``:
+    small faces are drawn over."""
 
     choice: BaseChoice
     family: Family
@@ -94,8 +98,8 @@ def check_references(asked: int, family: Family) -> None:
 def no_photos(family: Family) -> InputError:
     """What is said where images are to start from photos and no pipeline of the family does."""
     return InputError(
-        f"generation.from_photos: the family '{family.name}' cannot start from a photo, because diffusers has no image-to-image pipeline for it. "
-        "Set generation.from_photos to 0."
+        f"generation.from_photos: the family '{family.name}' cannot start from a photo, because diffusers has no"
+        " image-to-image pipeline for it. Set generation.from_photos to 0."
     )
 
 
@@ -127,8 +131,9 @@ def check_size(generation: GenerationSettings, step: int) -> None:
     wrong = {name: value for name, value in sides.items() if value % step}
     if wrong:
         raise InputError(
-            f"generation: {' and '.join(f'{name} {value}' for name, value in wrong.items())}: this base model makes sizes that are multiples of {step}, "
-            f"such as {' and '.join(f'{name} {value // step * step or step}' for name, value in wrong.items())}."
+            f"generation: {' and '.join(f'{name} {value}' for name, value in wrong.items())}: this base model makes"
+            f" sizes that are multiples of {step}, such as"
+            f" {' and '.join(f'{name} {value // step * step or step}' for name, value in wrong.items())}."
         )
 
 

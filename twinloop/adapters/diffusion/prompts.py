@@ -39,12 +39,13 @@ class Shown:
 class PromptEmbedder:
     """The text encoders of a pipeline, with a memory.
 
-    On a GPU the encoders stay in main memory and come over only while they encode: the largest of them are as large as the denoiser.
+    On a GPU the encoders stay in main memory and come over only while they encode: the largest of them are as large as
+    the denoiser.
 
     Attributes:
         encoded: how many texts went through the encoders so far; a text that is remembered does not count again.
-        encoder_key: of the LoRAs that the encoders wear, "" = none. Embeddings are remembered by it, so that those of one LoRA are not taken
-            for another's, and are still there when it comes back.
+        encoder_key: of the LoRAs that the encoders wear, "" = none. Embeddings are remembered by it, so that those of
+            one LoRA are not taken for another's, and are still there when it comes back.
     """
 
     def __init__(self, pipeline: Any, family: Family, device: torch.device, from_image: Any | None = None) -> None:
@@ -63,11 +64,15 @@ class PromptEmbedder:
         self._known.clear()
 
     def embed(self, text: str) -> Embedding:
-        """The embedding of one text. Texts are encoded one by one, so that none depends on its neighbours in a batch."""
+        """The embedding of one text.
+
+        Texts are encoded one by one, so that none depends on its neighbours in a batch.
+        """
         return self.embed_all([text])[0]
 
     def embed_all(self, texts: Sequence[str], shown: Sequence[Shown] = ()) -> list[Embedding]:
-        """The embeddings of several texts, in order; those that are not known yet are encoded in one visit of the encoders.
+        """The embeddings of several texts, in order; those that are not known yet are encoded in one visit of the
+        encoders.
 
         Args:
             shown: photos that the texts are said of; they count only where the family's text encoders see photos.
@@ -143,10 +148,11 @@ def encoders_of(pipeline: Any) -> list[Any]:
 
 
 def alike(texts: Sequence[Embedding], how: str) -> list[Embedding]:
-    """The same texts, as long as each other where ``how`` is ``repeat``: each is said over again until all are of one length.
+    """The same texts, as long as each other where ``how`` is ``repeat``: each is said over again until all are of one
+    length.
 
-    A denoiser that weighs words against each other finds the same in words that are said twice or thrice, but for rounding; so what a
-    text means does not depend on which others are in its batch, nor on how long they are.
+    A denoiser that weighs words against each other finds the same in words that are said twice or thrice, but for
+    rounding; so what a text means does not depend on which others are in its batch, nor on how long they are.
     """
     if how != "repeat" or not texts:
         return list(texts)

@@ -1,7 +1,9 @@
-"""Regional compilation: the blocks that a denoiser repeats are compiled, once for all of them, and the rest stays as it is.
+"""Regional compilation: the blocks that a denoiser repeats are compiled, once for all of them, and the rest stays as it
+is.
 
-Compiling the whole denoiser would take some ten times as long and gain no more. What was compiled is kept by PyTorch under the code of
-the block's class: other blocks of the same shape, LoRAs that come and go (`loras.slot`) and later trainings find it again.
+Compiling the whole denoiser would take some ten times as long and gain no more. What was compiled is kept by PyTorch
+under the code of the block's class: other blocks of the same shape, LoRAs that come and go (`loras.slot`) and later
+trainings find it again.
 """
 
 from __future__ import annotations
@@ -25,10 +27,12 @@ from twinloop.adapters.diffusion.messages import first_line
 
 BACKEND = "inductor"
 MOST_SHAPES = 64
-"""Variants of one block that are compiled before PyTorch computes further ones without: dimensions, LoRA or none, one picture or several."""
+"""Variants of one block that are compiled before PyTorch computes further ones without: dimensions, LoRA or none, one
+picture or several."""
 REGIONAL = "regional"
 GENERATED = 600
-"""Images x steps from which compiling pays when generating. An estimate: about 20 s for the blocks, against a fifth of 0.15 s each time."""
+"""Images x steps from which compiling pays when generating. An estimate: about 20 s for the blocks, against a fifth of
+0.15 s each time."""
 TRAINED = 1500
 """Pictures x steps from which compiling pays when training; the way back is compiled as well."""
 _OLDEST_CARD = (7, 0)
@@ -51,7 +55,9 @@ def _has_triton() -> bool:
 
 
 def blocks_of(denoiser: nn.Module) -> list[nn.Module]:
-    """The repeated blocks: those that diffusers names for regional compilation, else those that it never splits between devices."""
+    """The repeated blocks: those that diffusers names for regional compilation, else those that it never splits between
+    devices.
+    """
     names = getattr(denoiser, "_repeated_blocks", None) or getattr(denoiser, "_no_split_modules", None) or ()
     return [module for module in denoiser.modules() if type(module).__name__ in names]
 
@@ -82,7 +88,8 @@ class Regions:
 
         Args:
             notice: told when the compiler fails.
-            retry: compute a block without, where its compiler fails. False = raise; for a training, whose way back belongs to the way there.
+            retry: compute a block without, where its compiler fails. False = raise; for a training, whose way back
+                belongs to the way there.
         """
         blocks = self._blocks if wanted and not self.failure else []
         if not blocks:
@@ -104,7 +111,10 @@ class Regions:
     def give_up(self, error: BaseException) -> str:
         """Compile no more in this process; what the user should know of it."""
         self.failure = first_line(error)
-        return f'The model cannot be compiled here ({self.failure}). It is computed without, which is slower. "compile": "off" does not try.'
+        return (
+            f'The model cannot be compiled here ({self.failure}). It is computed without, which is slower. "compile":'
+            ' "off" does not try.'
+        )
 
     def _guarded(
         self, plain: Callable[..., Any], compiled: Callable[..., Any], notice: Callable[[str], None]
@@ -124,7 +134,8 @@ class Regions:
         return forward
 
     def _compile(self, plain: Callable[..., Any]) -> Callable[..., Any]:
-        # sizes as symbols from the start: aspect ratios, prompts and batches of other lengths would each be compiled anew
+        # sizes as symbols from the start: aspect ratios, prompts and batches of other lengths would each be compiled
+        # anew
         made: Callable[..., Any] = torch.compile(plain, backend=self.backend, dynamic=True, options=self._options())
         return made
 
@@ -138,7 +149,8 @@ class Regions:
 
 
 def failures() -> tuple[type[BaseException], ...]:
-    """What a compiler's failure looks like: mostly a `RuntimeError`; where a kernel is first started, one of Triton's or of the C compiler's.
+    """What a compiler's failure looks like: mostly a `RuntimeError`; where a kernel is first started, one of Triton's
+    or of the C compiler's.
 
     Memory that runs out looks no different at first (`ran_out_of_memory`).
     """

@@ -50,7 +50,9 @@ def threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def repeatable(compute: Compute) -> Iterator[None]:
-    """Ask a GPU for kernels that sum in a fixed order; a CPU does so anyway. Where there is no such kernel the usual one is taken.
+    """Ask a GPU for kernels that sum in a fixed order; a CPU does so anyway.
+
+    Where there is no such kernel the usual one is taken.
 
     PyTorch takes the usual ones of attention's way back, too: `fixed_order` asks for the others.
     """
@@ -104,7 +106,8 @@ _UNORDERED = ("does not have a deterministic implementation", "not deterministic
 def lacks_fixed_order(error: BaseException) -> bool:
     """Whether this is how PyTorch says that an operation cannot sum in a fixed order.
 
-    cuDNN, which finds no engine for a convolution then, says the same where it lacks memory for one: told apart by what is free.
+    cuDNN, which finds no engine for a convolution then, says the same where it lacks memory for one: told apart by what
+    is free.
     """
     text = str(error).lower()
     return isinstance(error, RuntimeError) and (

@@ -18,7 +18,8 @@ PICTURE = "<|image_pad|>"
 class SeeingProcessor:
     """Text with pictures -> what the text encoder takes, as transformers' own processor for these models makes it.
 
-    That one reads videos too and cannot even be created without torchvision, which these pipelines need for nothing else.
+    That one reads videos too and cannot even be created without torchvision, which these pipelines need for nothing
+    else.
     """
 
     def __init__(self, pictures: Any, tokenizer: Any) -> None:
@@ -55,15 +56,16 @@ def seeing_processor(folder: Path, tokenizer: Any) -> SeeingProcessor:
         return SeeingProcessor(AutoImageProcessor.from_pretrained(home, local_files_only=True), tokenizer)
     except (OSError, ValueError) as error:
         raise ModelFileError(
-            f"base_model: {home} holds no image processor, which reads the photos for the text encoder. Fetch the model again."
+            f"base_model: {home} holds no image processor, which reads the photos for the text encoder. Fetch the model"
+            " again."
         ) from error
 
 
 def place_pictures(encoder: Any) -> None:
     """Have a text encoder told which of its tokens are patches of a picture, where its caller forgets to.
 
-    transformers 5 needs that to place them in rows and columns and silently counts them as words without it; the editing
-    pipelines of diffusers 0.42 do not say it (huggingface/diffusers#14194).
+    transformers 5 needs that to place them in rows and columns and silently counts them as words without it; the
+    editing pipelines of diffusers 0.42 do not say it (huggingface/diffusers#14194).
     """
     if "mm_token_type_ids" not in inspect.signature(encoder.forward).parameters:
         return

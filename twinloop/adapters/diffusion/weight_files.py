@@ -23,7 +23,8 @@ def whole_header(path: Path) -> Header:
         header = read_gguf_header(path) if path.suffix == SUFFIX else read_header(path)
     except (OSError, ValueError) as error:
         raise ModelFileError(
-            f"base_model: {path} cannot be loaded: it is damaged or no {path.suffix.removeprefix('.')} file ({error}). Fetch it again."
+            f"base_model: {path} cannot be loaded: it is damaged or no {path.suffix.removeprefix('.')} file ({error})."
+            " Fetch it again."
         ) from error
     if header.missing:
         raise ModelFileError(
@@ -33,11 +34,14 @@ def whole_header(path: Path) -> Header:
 
 
 def check_gguf(path: Path, family: Family) -> None:
-    """Raises InputError for a family whose files are whole checkpoints, MissingExtra without the library that reads them."""
+    """Raises InputError for a family whose files are whole checkpoints, MissingExtra without the library that reads
+    them.
+    """
     if family.single_file.whole:
         raise InputError(
-            f"base_model: {path}: a {SUFFIX} file holds a denoiser alone, and the family '{family.name}' is read as a whole checkpoint. "
-            "Take its .safetensors file or a diffusers folder, and set quantization for smaller weights."
+            f"base_model: {path}: a {SUFFIX} file holds a denoiser alone, and the family '{family.name}' is read as a"
+            " whole checkpoint. Take its .safetensors file or a diffusers folder, and set quantization for smaller"
+            " weights."
         )
     if importlib.util.find_spec("gguf") is None:
         raise MissingExtra(f"base_model: {path}", "quant", "no module 'gguf'")
@@ -53,12 +57,16 @@ _NEXT = {
 
 
 def pickled(path: Path) -> ModelFileError:
-    """The answer to a model file that is no safetensors file: what the inspector says of it, and what to do. Nothing of it is run."""
+    """The answer to a model file that is no safetensors file: what the inspector says of it, and what to do.
+
+    Nothing of it is run.
+    """
     found = inspect_blob(Blob(path.name, path))
     reasons = "; ".join(finding.text for finding in found.findings[:2])
     verdict = found.verdict.value.replace("_", " ")
     kind = UnsafeModelFile if found.verdict is Safety.DANGEROUS else ModelFileError
     return kind(
-        f"{path}: models are read as .safetensors (or denoisers as {SUFFIX}) only, because other formats can run code when loaded. "
-        f"The inspector says: {verdict}{f' ({reasons})' if reasons else ''}. {_NEXT[found.verdict].format(path=path)}"
+        f"{path}: models are read as .safetensors (or denoisers as {SUFFIX}) only, because other formats can run code"
+        f" when loaded. The inspector says: {verdict}{f' ({reasons})' if reasons else ''}."
+        f" {_NEXT[found.verdict].format(path=path)}"
     )

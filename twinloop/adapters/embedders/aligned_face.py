@@ -1,4 +1,6 @@
-"""Networks that turn an aligned face into an identity vector: MobileFaceNet, SFace, InsightFace's ArcFace (`domain.embedders`)."""
+"""Networks that turn an aligned face into an identity vector: MobileFaceNet, SFace, InsightFace's ArcFace
+(`domain.embedders`).
+"""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ ONE_STEP = 1.0 + 1e-6
 class DiffusersGenerator:
     """A `Generator` on a local diffusers model.
 
-    Each image depends on its own shot and the settings only: noise comes from the shot's seed, on the CPU. Within one fixed batch
-    results are equal to the last bit; another batch size may round the last digit differently.
+    Each image depends on its own shot and the settings only: noise comes from the shot's seed, on the CPU. Within one
+    fixed batch results are equal to the last bit; another batch size may round the last digit differently.
 
     Args:
         notice: told what the user should know while images are made.
@@ -131,7 +131,8 @@ class DiffusersGenerator:
     def _of_one_length(self, shots: Sequence[Shot], settings: GenerationSettings) -> list[list[Shot]]:
         """The shots in groups whose words are equally long where none is said over again for another's sake.
 
-        In bfloat16 words that are said again round differently: a picture would depend on how long its neighbours' prompts are.
+        In bfloat16 words that are said again round differently: a picture would depend on how long its neighbours'
+        prompts are.
         """
         reads_negative, groups = self._family.guidance.reads_negative(settings.guidance), dict[int, list[Shot]]()
         for shot in shots:
@@ -146,13 +147,14 @@ class DiffusersGenerator:
         )
 
     def _prepare(self, settings: GenerationSettings) -> None:
-        """LoRAs, scheduler and the places of parts as wanted; the trainer, which shares the base, may have changed them in between."""
+        """LoRAs, scheduler and the places of parts as wanted; the trainer, which shares the base, may have changed them
+        in between.
+        """
         own = [] if self._lora is None else [(self._lora, settings.lora_scale)]
         compiles = self._compiles(settings)
         if compiles:
-            self._base.offload(
-                settings.offload
-            )  # first, so that the strengths, which become tensors, lie where the layers do
+            # first, so that the strengths, which become tensors, lie where the layers do
+            self._base.offload(settings.offload)
         self._base.lora.hold_steady(compiles)
         self._base.lora.wear([*own, *((Path(path), scale) for path, scale in settings.extra_loras)])
         self._base.schedule(settings.scheduler)
@@ -203,7 +205,8 @@ class DiffusersGenerator:
         return self._finished(self._base.from_image, given, shots, settings, look)
 
     def _ready_to_encode(self, settings: GenerationSettings) -> None:
-        # in its own precision: the pipelines hand it pictures in that, and those that need float32 here change to it themselves
+        # in its own precision: the pipelines hand it pictures in that, and those that need float32 here change to it
+        # themselves
         ready_vae(self._base, settings.width, settings.height, settings.vae_tiling).to(self._base.compute.dtype)
 
     def _edited(

@@ -1,4 +1,7 @@
-"""faiss inverted lists (Johnson et al. 2017, arXiv 1702.08734): each vector is compared with those in the lists nearest to it."""
+"""faiss inverted lists (Johnson et al.
+
+2017, arXiv 1702.08734): each vector is compared with those in the lists nearest to it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ _AT_ONCE = 8192
 
 
 class InvertedLists:
-    """The port `NeighbourSearch`. Centres are learned from a fixed choice of the vectors, so the same vectors give the same neighbours."""
+    """The port `NeighbourSearch`.
+
+    Centres are learned from a fixed choice of the vectors, so the same vectors give the same neighbours.
+    """
 
     def nearest(self, rows: FloatArray, count: int) -> tuple[npt.NDArray[np.int64], FloatArray]:
         vectors = np.ascontiguousarray(rows, np.float32)

@@ -42,9 +42,14 @@ def scanned_from_bytes(path: Path, data: bytes) -> ScannedFile:
 
 def _photo(photo: VaultPhoto, blobs: list[bytes]) -> dict[str, Any]:
     return {
-        "sha256": photo.sha256, "size": [photo.width, photo.height], "phash": photo.phash, "taken": photo.taken, "origin": photo.origin,
-        "measures": dict(photo.measures), "faces": [_face(found, blobs) for found in photo.faces],
-    }  # fmt: skip
+        "sha256": photo.sha256,
+        "size": [photo.width, photo.height],
+        "phash": photo.phash,
+        "taken": photo.taken,
+        "origin": photo.origin,
+        "measures": dict(photo.measures),
+        "faces": [_face(found, blobs) for found in photo.faces],
+    }
 
 
 def _photo_from(data: dict[str, Any], blobs: list[bytes]) -> VaultPhoto:
@@ -59,18 +64,25 @@ def _face(found: VaultFace, blobs: list[bytes]) -> dict[str, Any]:
     face, box = found.face, found.face.box
     pose = None if face.pose is None else [float(face.pose.yaw), float(face.pose.pitch), float(face.pose.roll)]
     return {
-        "box": [float(value) for value in (box.x0, box.y0, box.x1, box.y1)], "confidence": float(face.confidence), "pose": pose,
-        "landmarks": _put(face.landmarks, blobs), "embedding": _put(face.embedding, blobs),
-        "quality": float(found.quality), "measures": dict(found.measures),
-    }  # fmt: skip
+        "box": [float(value) for value in (box.x0, box.y0, box.x1, box.y1)],
+        "confidence": float(face.confidence),
+        "pose": pose,
+        "landmarks": _put(face.landmarks, blobs),
+        "embedding": _put(face.embedding, blobs),
+        "quality": float(found.quality),
+        "measures": dict(found.measures),
+    }
 
 
 def _face_from(data: dict[str, Any], blobs: list[bytes]) -> VaultFace:
     marks, embedding = _get(data["landmarks"], blobs), _get(data["embedding"], blobs)
     face = Face(
-        Box(*(float(value) for value in data["box"])), float(data["confidence"]), None if marks is None else marks.reshape(-1, 2),
-        None if data["pose"] is None else HeadPose(*(float(value) for value in data["pose"])), embedding,
-    )  # fmt: skip
+        Box(*(float(value) for value in data["box"])),
+        float(data["confidence"]),
+        None if marks is None else marks.reshape(-1, 2),
+        None if data["pose"] is None else HeadPose(*(float(value) for value in data["pose"])),
+        embedding,
+    )
     return VaultFace(face, float(data["quality"]), data["measures"])
 
 

@@ -1,5 +1,6 @@
-"""What a worker and its supervisor say to each other: one byte for the kind, then data. Never a pickle: a decoder that was taken over must
-not be able to run anything in the process that listens to it."""
+"""What a worker and its supervisor say to each other: one byte for the kind, then data.
+
+Never a pickle: a decoder that was taken over must not be able to run anything in the process that listens to it."""
 
 from __future__ import annotations
 

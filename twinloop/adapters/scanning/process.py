@@ -19,14 +19,16 @@ T = TypeVar("T")
 START_SECONDS = 120.0
 """So long a worker may take to load its libraries and models."""
 END_SECONDS = 5.0
-"""So long a killed worker is waited for: one that hangs in the kernel (a network disk that is gone) ends when that lets it."""
+"""So long a killed worker is waited for: one that hangs in the kernel (a network disk that is gone) ends when that lets
+it."""
 
 
 class WorkerProcess(Generic[T]):
     """One process and the pipe to it.
 
     Attributes:
-        ready: it has loaded what it needs. task, data: what it was given and has not finished. asked: it had a question about that.
+        ready: it has loaded what it needs. task, data: what it was given and has not finished. asked: it had a question
+            about that.
         deadline: by the monotonic clock, of its start or of the task.
     """
 

@@ -71,7 +71,8 @@ class WorkerScanner:
     Args:
         entry, arguments: as `Supervisor` takes them; the entry returns what `scan_job` does.
 
-    Raises (on entering): MissingModel, ModelFileError, UnsafeModelFile: as opening the models would. StateError: no worker can start.
+    Raises (on entering): MissingModel, ModelFileError, UnsafeModelFile: as opening the models would. StateError: no
+    worker can start.
     """
 
     def __init__(self, entry: str, arguments: Mapping[str, Any], workers: int, limits: Limits) -> None:

@@ -28,7 +28,9 @@ IDLE_DEATHS = 5
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one task in one worker. timeout: seconds, which begin anew with the answer to a question. memory: megabytes beyond what an idle worker has."""
+    """Of one task in one worker. timeout: seconds, which begin anew with the answer to a question. memory: megabytes
+    beyond what an idle worker has.
+    """
 
     timeout: float = 30.0
     memory: int = 2048
@@ -90,7 +92,9 @@ class Supervisor(Generic[T]):
     def run(
         self, tasks: Iterable[tuple[T, bytes]], answer: Answer[T], expected: int | None = None
     ) -> Iterator[TaskResult[T]]:
-        """Do the tasks; outcomes come as they are ready, in any order. At most one task per worker is taken from ``tasks`` ahead.
+        """Do the tasks; outcomes come as they are ready, in any order.
+
+        At most one task per worker is taken from ``tasks`` ahead.
 
         Args:
             tasks: what names the task in its outcome, and the bytes that the worker gets.
@@ -135,8 +139,8 @@ class Supervisor(Generic[T]):
         self._idle_deaths += 1
         if self._idle_deaths >= IDLE_DEATHS:
             raise StateError(
-                f"{IDLE_DEATHS} worker processes in a row ended before they did anything (exit code {code}). If memory is short, "
-                "give a smaller --workers; --workers 0 works without them."
+                f"{IDLE_DEATHS} worker processes in a row ended before they did anything (exit code {code}). If memory"
+                " is short, give a smaller --workers; --workers 0 works without them."
             )
 
     def _round(self, answer: Answer[T]) -> Iterator[TaskResult[T]]:
@@ -194,7 +198,9 @@ class Supervisor(Generic[T]):
 
     @staticmethod
     def _seen_off(worker: WorkerProcess[T]) -> int | None:
-        """The exit code of a worker whose end of the pipe is closed, so that it is about to follow; None where it does not by itself."""
+        """The exit code of a worker whose end of the pipe is closed, so that it is about to follow; None where it does
+        not by itself.
+        """
         code = None
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = worker.process.wait(1.0)

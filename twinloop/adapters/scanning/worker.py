@@ -1,4 +1,6 @@
-"""The process that does tasks for a supervisor: ``python -m twinloop.adapters.scanning.worker FD`` (started by `supervisor.py` only)."""
+"""The process that does tasks for a supervisor: ``python -m twinloop.adapters.scanning.worker FD`` (started by
+`supervisor.py` only).
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,9 @@ def _do(pipe: Connection, job: Job, task: bytes, memory: int) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Be killed when the supervisor is, also in the middle of a decoder that hangs (Linux; elsewhere the closed pipe ends idle workers)."""
+    """Be killed when the supervisor is, also in the middle of a decoder that hangs (Linux; elsewhere the closed pipe
+    ends idle workers).
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the line above

@@ -1,7 +1,9 @@
-"""Train a LoRA with diffusers and PEFT: cached latents and captions, steps that depend on (seed, step) only, resume to the same bytes.
+"""Train a LoRA with diffusers and PEFT: cached latents and captions, steps that depend on (seed, step) only, resume to
+the same bytes.
 
-On one machine, device and thread count a training that was killed and started again writes the same file as one that was not. The
-thread count of the first start is kept in the work folder for that reason. On a GPU this holds as far as its kernels sum in a fixed order.
+On one machine, device and thread count a training that was killed and started again writes the same file as one that
+was not. The thread count of the first start is kept in the work folder for that reason. On a GPU this holds as far as
+its kernels sum in a fixed order.
 """
 
 from __future__ import annotations
@@ -79,7 +81,8 @@ class DiffusersLoraTrainer:
         Raises:
             NothingToDo: no sample with a weight. InputError: settings this trainer does not know. OutOfMemory.
             MissingExtra: an optimizer or a place for figures whose library is not installed.
-            TrainingDiverged: the loss is no longer a number. UnreadableImage, StateError: a photo is damaged, gone or changed.
+            TrainingDiverged: the loss is no longer a number. UnreadableImage, StateError: a photo is damaged, gone or
+                changed.
         """
         return self.train_with(Workers(), samples, settings, output, work, metadata, progress)
 
@@ -103,7 +106,8 @@ class DiffusersLoraTrainer:
         with threads(record.threads), repeatable(base.compute), memory_errors("Training", memory_advice(settings)):
             with workers.main_first():
                 plan = memory_plan(base, settings, work, self._notice, math.lcm(*chunks))
-                # several processes would each encode all; beside a training the encoding needs memory that a small GPU does not have
+                # several processes would each encode all; beside a training the encoding needs memory that a small GPU
+                # does not have
                 lazily = workers.world_size == 1 and not is_small(base.compute)
                 data = prepare_data(base, usable, settings, work, self._notice, lazily=lazily)
             adapter = AdapterPlan.of(settings, self._family)
@@ -135,7 +139,8 @@ class DiffusersLoraTrainer:
     def forecast(
         self, settings: TrainingSettings, images: int, prior_images: int = 0, captions: Sequence[str] = ()
     ) -> Forecast | None:
-        """What a training on so many images, and so many of others of the class, will need here; None where it cannot be told.
+        """What a training on so many images, and so many of others of the class, will need here; None where it cannot
+        be told.
 
         Args:
             captions: of the images, where they are known; else they are taken for short ones.
@@ -172,14 +177,22 @@ class DiffusersLoraTrainer:
 
 def memory_advice(settings: TrainingSettings) -> str:
     """What to do where a single picture does not fit."""
-    lower = "lower training.resolution or training.rank, or use training.optimizer adafactor; the training then begins anew."
+    lower = (
+        "lower training.resolution or training.rank, or use training.optimizer adafactor; the training then begins"
+        " anew."
+    )
     if settings.gradient_checkpointing is False:
-        return f"Set training.gradient_checkpointing to null or true: the training goes on from its last checkpoint. If that is too little, {lower}"
+        return (
+            "Set training.gradient_checkpointing to null or true: the training goes on from its last checkpoint. If"
+            f" that is too little, {lower}"
+        )
     return lower[0].upper() + lower[1:]
 
 
 def applicable(settings: TrainingSettings, base: BaseModel) -> TrainingSettings:
-    """The settings without those that mean nothing for the base: signal-to-noise weights for a flow, a noise offset where it has no use."""
+    """The settings without those that mean nothing for the base: signal-to-noise weights for a flow, a noise offset
+    where it has no use.
+    """
     noise = schedule_for(base.family, base.scheduler_config)
     gamma = 0.0 if base.family.flow else settings.min_snr_gamma
     return replace(settings, min_snr_gamma=gamma, noise_offset=settings.noise_offset if noise.takes_offset else 0.0)

@@ -1,4 +1,6 @@
-"""What of a training's settings can be known to fail on this machine, before photos are looked at or a model is loaded."""
+"""What of a training's settings can be known to fail on this machine, before photos are looked
+at or a model is loaded.
+"""
 
 from __future__ import annotations
 
@@ -67,15 +69,18 @@ def check_fits(settings: TrainingSettings, family: Family) -> None:
     _check_loss(settings, family)
     if settings.adapter != "lora" and any((settings.network_dropout, settings.rank_dropout, settings.module_dropout)):
         raise InputError(
-            f'training.network_dropout, rank_dropout and module_dropout go with "adapter": "lora", not "{settings.adapter}". Leave them out.'
+            'training.network_dropout, rank_dropout and module_dropout go with "adapter": "lora", not'
+            f' "{settings.adapter}". Leave them out.'
         )
     if settings.conv_rank and family.denoiser != "unet":
         raise InputError(
-            f"training.conv_rank is for U-Nets, whose convolutions it adapts: SD 1.5 and SDXL. {family.name} has a transformer. Leave it out."
+            f"training.conv_rank is for U-Nets, whose convolutions it adapts: SD 1.5 and SDXL. {family.name} has a"
+            " transformer. Leave it out."
         )
     if any(side >= settings.resolution for side in settings.smaller_resolutions):
         raise InputError(
-            f"training.smaller_resolutions: all must be smaller than training.resolution, which is {settings.resolution}."
+            "training.smaller_resolutions: all must be smaller than training.resolution, which is"
+            f" {settings.resolution}."
         )
     if settings.output_preservation and not settings.trigger.strip():
         raise InputError(
@@ -89,8 +94,8 @@ def _check_loss(settings: TrainingSettings, family: Family) -> None:
     known = HUBER_SCHEDULES[:2] if family.flow else HUBER_SCHEDULES
     if settings.loss != "l2" and settings.huber_schedule_of(flow=family.flow) not in known:
         raise InputError(
-            f"training.huber_schedule: '{settings.huber_schedule}' is not known for {family.name}. Known: {', '.join(known)}; "
-            f"null takes {'exponential' if family.flow else 'snr'}."
+            f"training.huber_schedule: '{settings.huber_schedule}' is not known for {family.name}. Known:"
+            f" {', '.join(known)}; null takes {'exponential' if family.flow else 'snr'}."
         )
 
 

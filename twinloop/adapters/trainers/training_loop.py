@@ -41,14 +41,23 @@ class TrainingRun:
     """The steps of one training.
 
     Args:
-        execution: how its steps are taken. work: folder of the checkpoints. metrics: opens them, given how many steps are done.
+        execution: how its steps are taken. work: folder of the checkpoints. metrics: opens them, given how many steps
+            are done.
         notice: called with what the user should know while it goes on. workers: the processes that share it.
     """
 
     def __init__(
-        self, base: BaseModel, model: AdaptedModel, data: TrainingData, settings: TrainingSettings, execution: StepExecution, work: Path,
-        metrics: Callable[[int], Metrics], notice: Callable[[str], None], workers: Workers,
-    ) -> None:  # fmt: skip
+        self,
+        base: BaseModel,
+        model: AdaptedModel,
+        data: TrainingData,
+        settings: TrainingSettings,
+        execution: StepExecution,
+        work: Path,
+        metrics: Callable[[int], Metrics],
+        notice: Callable[[str], None],
+        workers: Workers,
+    ) -> None:
         self._compute, self._data, self._settings = base.compute, data, settings
         self._model, self._open_metrics, self._notice, self._workers = model, metrics, notice, workers
         self._optimizer = Optimizer(
@@ -92,7 +101,9 @@ class TrainingRun:
         return float(self._smoothed_loss)
 
     def _smooth(self, loss: float) -> None:
-        """Take a step's loss into the average; the first is the average, and that of a step that was left out is no number."""
+        """Take a step's loss into the average; the first is the average, and that of a step that was left out is no
+        number.
+        """
         if math.isfinite(loss):
             before = self._smoothed_loss
             self._smoothed_loss = before * SMOOTH + loss * (1 - SMOOTH) if float(before) else before + loss
@@ -113,7 +124,9 @@ class TrainingRun:
         return kept.step
 
     def _compile_again(self) -> None:
-        """Compile at the first step's sizes before going on: what comes of compiling depends a little on the sizes that it meets first."""
+        """Compile at the first step's sizes before going on: what comes of compiling depends a little on the sizes that
+        it meets first.
+        """
         self._model.train_encoders(bool(self._settings.text_encoder_steps))
         self._gradients(1)
         self._optimizer.clear()
@@ -141,12 +154,15 @@ class TrainingRun:
         self._workers.all_reduce(
             parameter.grad for parameter in self._model.parameters.values() if parameter.grad is not None
         )
-        # the quotient first: where both rates are the same it is 1 exactly, and Prodigy takes no rate that differs in its last bit
+        # the quotient first: where both rates are the same it is 1 exactly, and Prodigy takes no rate that differs in
+        # its last bit
         encoder_rate = rate * (self._settings.text_encoder_rate / self._settings.learning_rate)
         return self._optimizer.step(rate, self._scale, encoder_rate)
 
     def _leave_out(self, step: int) -> float:
-        """Pass over a step whose loss is no number: in float16 some pictures overflow on their way through the model, whatever the scale."""
+        """Pass over a step whose loss is no number: in float16 some pictures overflow on their way through the model,
+        whatever the scale.
+        """
         self._left_out += 1
         if self._compute.loss_scale == 1.0 or self._left_out >= MOST_LEFT_OUT:
             raise TrainingDiverged(f"The loss is no longer a number at step {step}. {DIVERGED}")
@@ -171,7 +187,8 @@ class TrainingRun:
         )  # fmt: skip
 
     def _gradients(self, step: int) -> float:
-        """Gradients of a step, taken in another way when it fails (`StepExecution.remedy`); the loss, which may be no number.
+        """Gradients of a step, taken in another way when it fails (`StepExecution.remedy`); the loss, which may be no
+        number.
 
         Raises:
             as PyTorch does when a single picture does not fit.
@@ -200,7 +217,9 @@ class TrainingRun:
         return loss
 
     def _backward(self, batches: Sequence[Batch], seed: int, step: int, weight: float) -> float:
-        """Add the gradients of this process's part of a step's pictures, one micro-batch after the other; its share of the weighted loss."""
+        """Add the gradients of this process's part of a step's pictures, one micro-batch after the other; its share of
+        the weighted loss.
+        """
         shapes = [tuple(batch.latents.shape) for batch in batches]
         count, size = sum(shape[0] for shape in shapes), self._execution.micro_batches.at(step)
         loss, before = 0.0, 0

@@ -41,7 +41,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         if args.edit is not None:
             photo = own_captions.photo_meant(opened, person, args.edit[0])
             terminal.line(
-                f"Written down: {own_captions.edit(opened, label, photo, args.edit[1]) or 'the measured caption comes back'}"
+                "Written down:"
+                f" {own_captions.edit(opened, label, photo, args.edit[1]) or 'the measured caption comes back'}"
             )
         if args.list and last is not None:
             return _listed(captioning.shown(opened, label, last), terminal)

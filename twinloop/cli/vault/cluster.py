@@ -26,9 +26,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def add_clustering(parser: argparse.ArgumentParser) -> None:
     """How people are told apart. None = as in the last run, else by default."""
     parser.add_argument(
-        "--limit", type=_limit, metavar="COSINE",
-        help="average likeness of two groups from which they are one person: higher for fewer mix-ups; auto = what follows from the embedder (default: as in the last run, else auto)",
-    )  # fmt: skip
+        "--limit",
+        type=_limit,
+        metavar="COSINE",
+        help=(
+            "average likeness of two groups from which they are one person: higher for fewer mix-ups; auto = what"
+            " follows from the embedder (default: as in the last run, else auto)"
+        ),
+    )
     parser.add_argument(
         "--min-faces",
         type=positive,

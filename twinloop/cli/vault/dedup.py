@@ -20,9 +20,14 @@ NAMES = {"exact": "the same bytes", "near": "copies of one picture", "burst": "b
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--distance", type=not_negative, metavar="BITS",
-        help="by which perceptual hashes of copies may differ, 0 to 16 of 64; thumbnails decide in the end (default: as in the last search, else 10)",
-    )  # fmt: skip
+        "--distance",
+        type=not_negative,
+        metavar="BITS",
+        help=(
+            "by which perceptual hashes of copies may differ, 0 to 16 of 64; thumbnails decide in the end (default: as"
+            " in the last search, else 10)"
+        ),
+    )
     parser.add_argument(
         "--burst-seconds",
         type=_seconds,
@@ -66,12 +71,18 @@ def summary(found: Duplicates, vault: Vault) -> list[str]:
         lines.append(f"  {kind:<5}  groups ({name}): {len(groups)}; files that another one stands for: {spare}")
     if found.flat:
         lines += [
-            f"{plural(found.flat, 'photo shows', 'photos show')} too little detail to be told from others (one colour, fog, a blur):",
+            (
+                f"{plural(found.flat, 'photo shows', 'photos show')} too little detail to be told from others (one"
+                " colour, fog, a blur):"
+            ),
             "  such copies are only found where the files are the same, byte by byte.",
         ]
     if found.without_thumbnail:
         lines += [
-            f"{plural(found.without_thumbnail, 'photo has', 'photos have')} no thumbnail: copies are only found byte by byte.",
+            (
+                f"{plural(found.without_thumbnail, 'photo has', 'photos have')} no thumbnail: copies are only found"
+                " byte by byte."
+            ),
             f"  Scan again: {vault.command('scan')}",
         ]
     return [*lines, "Nothing was deleted or moved."]

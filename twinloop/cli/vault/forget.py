@@ -61,7 +61,8 @@ def lines_of(found: Forgotten) -> list[str]:
     lines = [f"{'Forgotten' if found.done else 'Would be forgotten'}: {found.who}"]
     if found.faces:
         lines.append(
-            f"  - {plural(found.faces, 'face')} with embeddings, and the thumbnails that show {'it' if found.faces == 1 else 'them'}"
+            f"  - {plural(found.faces, 'face')} with embeddings, and the thumbnails that show"
+            f" {'it' if found.faces == 1 else 'them'}"
         )
     if found.decisions:
         lines.append(f"  - what was said in {plural(found.decisions, 'decision')} (names, labels, captions)")
@@ -78,7 +79,10 @@ def _kept_lines(found: Forgotten) -> list[str]:
         return []
     more = [f"  - and {len(found.kept) - SHOWN} more (--json lists all)"] if len(found.kept) > SHOWN else []
     return [
-        f"{'Left' if found.done else 'Would be left'}, because this program did not write it so; delete it yourself where it should go:",
+        (
+            f"{'Left' if found.done else 'Would be left'}, because this program did not write it so; delete it yourself"
+            " where it should go:"
+        ),
         *(f"  - {shown(str(path))}" for path in found.kept[:SHOWN]),
         *more,
     ]

@@ -25,7 +25,10 @@ SHOWN = 10
 
 
 def add_cutting(parser: argparse.ArgumentParser, min_face: str = "--min-face") -> None:
-    """How pictures are cut. None = as in the last run, else the default. ``min_face``: name of that flag, where the scan's own has it."""
+    """How pictures are cut.
+
+    None = as in the last run, else the default. ``min_face``: name of that flag, where the scan's own has it.
+    """
     parser.add_argument(
         "--size",
         type=options.positive,
@@ -76,7 +79,8 @@ def captioning(
     """What is captioned and how: the flags over what the last run had; another captioner needs its own model.
 
     Raises:
-        InputError, NothingToDo, StateError: as `choose`. MissingExtra, MissingModel, ModelFileError: as opening the ruler and the captioner.
+        InputError, NothingToDo, StateError: as `choose`. MissingExtra, MissingModel, ModelFileError: as opening the
+            ruler and the captioner.
     """
     from twinloop.stages.vault.dataset.caption import Captioning, last_options
     from twinloop.stages.vault.dataset.choose import choose
@@ -117,10 +121,12 @@ def _captioner(args: argparse.Namespace, wanted: CaptionOptions) -> Captioner | 
 
 
 def check(args: argparse.Namespace, root: Path, person: str) -> None:
-    """What the flags of `add_captioning` name, before an hour of work: plug-ins that run, a captioner whose files are there.
+    """What the flags of `add_captioning` name, before an hour of work: plug-ins that run, a captioner whose files are
+    there.
 
     Args:
-        root: of the vault. person: by name or id; whoever is known there may have a captioner and its model from an earlier run.
+        root: of the vault. person: by name or id; whoever is known there may have a captioner and its model from an
+            earlier run.
 
     Raises:
         InputError, MissingExtra, MissingModel, ModelFileError: as opening them.
@@ -152,7 +158,9 @@ def person_of(opened: OpenVault, text: str) -> Person:
 
 
 def _copies_of(opened: OpenVault, person: Person, terminal: Terminal) -> dict[str, str]:
-    """The person's photos that others stand for, searched again where photos or decisions changed since the last search."""
+    """The person's photos that others stand for, searched again where photos or decisions changed since the last
+    search.
+    """
     from twinloop.stages.vault.copies.dedup import current
     from twinloop.stages.vault.copies.of_person import worse_copies
 
@@ -169,8 +177,8 @@ def say_audit(found: Captions, terminal: Terminal) -> None:
     if bare:
         more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
         terminal.warn(
-            f"your own caption of {bare[0]}{more} lacks the trigger '{found.label.trigger}': what it shows will not be learned as this person. "
-            "Add the trigger to the text."
+            f"your own caption of {bare[0]}{more} lacks the trigger '{found.label.trigger}': what it shows will not be"
+            " learned as this person. Add the trigger to the text."
         )
 
 

@@ -1,4 +1,6 @@
-"""What the user says of people: ``twinloop vault name``, ``merge``, ``split``, ``reject``, ``assign``, ``hide``, ``show``; and ``undo``, ``history``."""
+"""What the user says of people: ``twinloop vault name``, ``merge``, ``split``, ``reject``, ``assign``, ``hide``,
+``show``; and ``undo``, ``history``.
+"""
 
 from __future__ import annotations
 

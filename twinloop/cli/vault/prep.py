@@ -31,9 +31,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def add_layout(parser: argparse.ArgumentParser) -> None:
     """How the folder is laid out. None = as it is."""
     parser.add_argument(
-        "--layout", choices=("flat", "kohya", "metadata"),
-        help="pictures with .txt (what the loop reads), kohya's 'N_trigger class' folder, or pictures with metadata.jsonl (default: as it is, flat at first)",
-    )  # fmt: skip
+        "--layout",
+        choices=("flat", "kohya", "metadata"),
+        help=(
+            "pictures with .txt (what the loop reads), kohya's 'N_trigger class' folder, or pictures with"
+            " metadata.jsonl (default: as it is, flat at first)"
+        ),
+    )
     parser.add_argument(
         "--repeats", type=options.positive, metavar="N", help="of kohya's folder (default: as it is, 10 at first)"
     )
@@ -83,7 +87,8 @@ def lines(found: Prepared) -> list[str]:
     if found.others:
         more = f" and {len(found.others) - 1} more" if len(found.others) > 1 else ""
         shown.append(
-            f"Note: {found.others[0]}{more} in this folder {'are' if more else 'is'} not of this training set; a trainer takes {'them' if more else 'it'}, too"
+            f"Note: {found.others[0]}{more} in this folder {'are' if more else 'is'} not of this training set; a"
+            f" trainer takes {'them' if more else 'it'}, too"
         )
     shown += [f"Yours from now on: {name}" for name in found.adopted]
     shown += [f"Left alone, because you changed it: {name}" for name in found.kept]
@@ -91,7 +96,8 @@ def lines(found: Prepared) -> list[str]:
     shown += making.remark_lines(found.remarks)
     if found.gone:
         shown.append(
-            f"{plural(found.gone, 'photo of this person is', 'photos of this person are')} no longer there; what was cut from them stays."
+            f"{plural(found.gone, 'photo of this person is', 'photos of this person are')} no longer there; what was"
+            " cut from them stays."
         )
     shown += _readiness_lines(found.readiness)
     return shown

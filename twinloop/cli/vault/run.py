@@ -144,7 +144,8 @@ def _check_reference(args: argparse.Namespace, name: str) -> None:
     roots = [os.path.abspath(folder) for folder in (*known, *args.folders)]
     if not any(Path(os.path.abspath(reference)).is_relative_to(root) for root in roots):
         raise InputError(
-            f"--reference {reference} lies in none of the scanned folders. Name one of their photos, one that shows {name} alone."
+            f"--reference {reference} lies in none of the scanned folders. Name one of their photos, one that shows"
+            f" {name} alone."
         )
 
 

@@ -32,7 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models-dir",
         metavar="DIR",
-        help="folder of detector files, or the word 'nano' for the embedded ones (default: as in the last scan, else models)",
+        help=(
+            "folder of detector files, or the word 'nano' for the embedded ones (default: as in the last scan, else"
+            " models)"
+        ),
     )
     parser.add_argument(
         "--remove",
@@ -52,7 +55,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=not_negative,
         metavar="N",
-        help="processes that decode and measure; 0 = none, without protection from broken files (default: one per core, 16 at most)",
+        help=(
+            "processes that decode and measure; 0 = none, without protection from broken files (default: one per core,"
+            " 16 at most)"
+        ),
     )
     parser.add_argument(
         "--timeout",
@@ -77,8 +83,15 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     vault = Vault(args.vault)
     plan = wiring.scan_plan(
-        vault, args.folders, remove=args.remove, models_dir=args.models_dir, min_face=args.min_face, workers=args.workers, timeout=args.timeout, memory=args.memory
-    )  # fmt: skip
+        vault,
+        args.folders,
+        remove=args.remove,
+        models_dir=args.models_dir,
+        min_face=args.min_face,
+        workers=args.workers,
+        timeout=args.timeout,
+        memory=args.memory,
+    )
     done = scan(vault, plan, terminal)
     for line in lines_of(done, vault):
         terminal.line(line)
@@ -92,7 +105,10 @@ def lines_of(done: Scanned, vault: Vault) -> list[str]:
     counts = done.counts
     lines = [
         f"{plural(counts.photos, 'photo')} with {plural(counts.faces, 'face')} in {plural(counts.files, 'file')}",
-        f"measured {done.measured}, known by their content {done.recognised}, unchanged {done.unchanged}, gone {done.gone}, skipped {len(done.skipped)}",
+        (
+            f"measured {done.measured}, known by their content {done.recognised}, unchanged {done.unchanged}, gone"
+            f" {done.gone}, skipped {len(done.skipped)}"
+        ),
     ]
     return [
         *lines,

@@ -12,10 +12,14 @@ from twinloop.menu.workflow import Workflow
 
 def run(session: Session) -> None:
     kind = session.choose(
-        "loop.kind", "A new run, or one that exists?",
-        [Option("continue", "with a configuration that exists", "a stopped run goes on where it was"), Option("new", "new", "write a configuration first")],
+        "loop.kind",
+        "A new run, or one that exists?",
+        [
+            Option("continue", "with a configuration that exists", "a stopped run goes on where it was"),
+            Option("new", "new", "write a configuration first"),
+        ],
         "continue",
-    )  # fmt: skip
+    )
     config = _new(session) if kind == "new" else questions.configuration(session)
     if session.confirm("loop.preview", "Look at the gaps and the plan of round 1 first? (writes nothing)", False):
         session.run("Preview", ["run", "--config", config, "--dry-run"])

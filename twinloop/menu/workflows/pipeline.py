@@ -70,11 +70,16 @@ def _consent(session: Session, name: str) -> list[str]:
 
 def _forecast(photos: str) -> str:
     count = len(find_images(Path(photos)))
-    return f"\n{plural(count, 'image file')}. Scanning takes a few tenths of a second for each; what is made goes to {DEFAULT} and outputs/."
+    return (
+        f"\n{plural(count, 'image file')}. Scanning takes a few tenths of a second for each; what is made goes to"
+        f" {DEFAULT} and outputs/."
+    )
 
 
 def _person(session: Session, name: str) -> str:
-    """Whom to prepare: the one who has this name already, the only person, or the user's choice; those without a name first, then by photos."""
+    """Whom to prepare: the one who has this name already, the only person, or the user's choice; those without a name
+    first, then by photos.
+    """
     found: list[dict[str, Any]] = [item for item in session.ask(["vault", "clusters"]) or [] if item["id"] is not None]
     named = [item["id"] for item in found if folded(item["name"] or "") == folded(name)]
     if named:
@@ -97,7 +102,9 @@ def _person(session: Session, name: str) -> str:
 
 
 def _configuration(session: Session, name: str, trigger: str, base: str, models: str) -> str:
-    """bootstrap_config.json for this person, written by ``twinloop init``; an existing one of the same person is not touched."""
+    """bootstrap_config.json for this person, written by ``twinloop init``; an existing one of the same person is not
+    touched.
+    """
     path = questions.configuration_to_write(session, name, lambda text: _not_anothers(text, name))
     if Path(path).exists():
         session.director.say(f"\n{path} is there already and is used as it is.")

@@ -28,8 +28,21 @@ def generate(session: Session) -> None:
     count = session.text("num_per_gap", "Images for each gap:", "5", _number)
     session.run(
         "Generate",
-        ["generate", gaps, "--base-model", base, "--lora", lora, "--person", trigger, "--output", output, "--num-per-gap", count],
-    )  # fmt: skip
+        [
+            "generate",
+            gaps,
+            "--base-model",
+            base,
+            "--lora",
+            lora,
+            "--person",
+            trigger,
+            "--output",
+            output,
+            "--num-per-gap",
+            count,
+        ],
+    )
 
 
 def validate(session: Session) -> None:

@@ -1,4 +1,6 @@
-"""``python -m twinloop.nano.build <step>``: render, vae, latents, unet, export; detectors and their steps; see README.md."""
+"""``python -m twinloop.nano.build <step>``: render, vae, latents, unet, export; detectors and their steps; see
+README.md.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ from twinloop.nano.build.unet import Parts
 
 
 def adopt(folder: Path, work: Path, name: str) -> None:
-    """Write ``vae.safetensors`` and ``<name>.safetensors`` at step 0, with a fresh optimiser: warm-up and clock start anew.
+    """Write ``vae.safetensors`` and ``<name>.safetensors`` at step 0, with a fresh optimiser: warm-up and clock start
+    anew.
 
     Raises:
         FileExistsError: there is a checkpoint already; it is not overwritten.

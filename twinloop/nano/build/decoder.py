@@ -1,7 +1,9 @@
-"""Train the decoder alone, for longer, on what it will be fed: latents of pictures, and latents as the UNet imagines them.
+"""Train the decoder alone, for longer, on what it will be fed: latents of pictures, and latents as the UNet imagines
+them.
 
-A picture's latents are given noise, the UNet guesses them back, and the decoder learns to draw the true picture from the guess.
-So its eyes stay clean where the UNet's are a little soft. The encoder, and with it the space the UNet knows, stays as it is.
+A picture's latents are given noise, the UNet guesses them back, and the decoder learns to draw the true picture from
+the guess. So its eyes stay clean where the UNet's are a little soft. The encoder, and with it the space the UNet knows,
+stays as it is.
 """
 
 from __future__ import annotations
@@ -33,12 +35,15 @@ from twinloop.nano.build.vae import reconstruction_loss, weight_map
 CELL = 16
 CROP_CELLS = 8
 MARGIN = 8
-"""Pixels along the edge of a crop that do not count: the decoder sees zeros beyond it there, which whole pictures never show."""
+"""Pixels along the edge of a crop that do not count: the decoder sees zeros beyond it there, which whole pictures never
+show."""
 
 
 @dataclass(frozen=True)
 class DecoderRun:
-    """How to train: ``minutes`` of wall clock with a rate that falls to zero; ``imagined`` is the share of the UNet's guesses."""
+    """How to train: ``minutes`` of wall clock with a rate that falls to zero; ``imagined`` is the share of the UNet's
+    guesses.
+    """
 
     work: Path
     unet: str = "unet"
@@ -52,7 +57,9 @@ class DecoderRun:
 
 @torch.inference_mode()
 def imagine(team: Team, run: DecoderRun) -> None:
-    """Write ``imagined/shard_NNNN.npy`` (n, channels, GRID, GRID) fp16: latents guessed back from noise of sigma 0.15 to 1."""
+    """Write ``imagined/shard_NNNN.npy`` (n, channels, GRID, GRID) fp16: latents guessed back from noise of sigma 0.15
+    to 1.
+    """
     folder = run.work / "imagined"
     folder.mkdir(exist_ok=True)
     tokenizer = CLIPTokenizer.from_pretrained(run.work / "tokenizer")
@@ -131,7 +138,9 @@ def _corner(truth: dict[str, Any], rng: np.random.Generator) -> tuple[int, int]:
 
 
 def train(team: Team, run: DecoderRun) -> None:
-    """Imagine what is missing, then train until the minutes are over; writes ``decoder.safetensors``, a whole autoencoder."""
+    """Imagine what is missing, then train until the minutes are over; writes ``decoder.safetensors``, a whole
+    autoencoder.
+    """
     imagine(team, run)
     team.wait()
     data = _Data.load(run)

@@ -16,7 +16,8 @@ ENCODER_BLOCKS, DECODER_BLOCKS = (0, 1, 1, 1, 2), (2, 2, 2, 1, 0)
 
 
 COLOUR = ((1.2, 1.2, 1.2), (4.0, 0.0, -4.0), (-3.0, 6.0, -3.0))
-"""Brightness and two colour differences of RGB in 0..1, scaled to a spread of about one: the first three latents at the start."""
+"""Brightness and two colour differences of RGB in 0..1, scaled to a spread of about one: the first three latents at the
+start."""
 
 
 def build_vae() -> AutoencoderTiny:
@@ -58,7 +59,9 @@ def build_vae() -> AutoencoderTiny:
 
 @torch.no_grad()
 def _carry(layer: nn.Conv2d, matrix: torch.Tensor, share: float) -> None:
-    """Make the first three outputs a ``matrix`` of the first three inputs at the same place (``share`` 0.25: mean of 2 x 2)."""
+    """Make the first three outputs a ``matrix`` of the first three inputs at the same place (``share`` 0.25: mean of 2
+    x 2).
+    """
     layer.weight[:3] = 0
     if share == 1.0:
         layer.weight[:3, :3, 1, 1] = matrix
@@ -70,7 +73,8 @@ def _carry(layer: nn.Conv2d, matrix: torch.Tensor, share: float) -> None:
 def level_latents(vae: AutoencoderTiny, pictures: torch.Tensor) -> None:
     """Give every latent mean 0 and spread 1 on ``pictures`` (n, 3, h, w) in -1..1, and let the decoder take it back.
 
-    The scheduler's noise assumes that spread; a loss that had to enforce it from afar undid the start for hundreds of steps.
+    The scheduler's noise assumes that spread; a loss that had to enforce it from afar undid the start for hundreds of
+    steps.
     """
     latents = vae.encoder(pictures)
     mean, spread = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
@@ -113,7 +117,9 @@ def build_unet() -> UNet2DConditionModel:
 def build_text(
     vocabulary: int, end: int, start: int, *, projection: bool, layers: int
 ) -> CLIPTextModel | CLIPTextModelWithProjection:
-    """A text encoder of CLIP's form; SDXL reads the layer before the last, so one of ``layers`` is idle in the first."""
+    """A text encoder of CLIP's form; SDXL reads the layer before the last, so one of ``layers``
+    is idle in the first.
+    """
     config = CLIPTextConfig(
         vocab_size=vocabulary,
         hidden_size=TEXT_WIDTH,

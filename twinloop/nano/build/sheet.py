@@ -13,14 +13,29 @@ from PIL import Image
 PROMPTS = (
     "a woman, close-up portrait, front view, facing the camera, smiling, studio portrait, plain backdrop",
     "a man, close-up portrait, front view, facing the camera, neutral expression, outdoors, in a park",
-    "woman with long blonde hair, blue eyes, close-up portrait, three-quarter view, head turned to the left, indoors, in a living room",
+    (
+        "woman with long blonde hair, blue eyes, close-up portrait, three-quarter view, head turned to the left,"
+        " indoors, in a living room"
+    ),
     "man, beard, head and shoulders portrait, three-quarter view, head turned to the right, serious expression",
     "a woman, close-up portrait, side profile view, facing left, outdoors, in a park",
     "a man, head and shoulders portrait, side profile view, facing right, studio portrait, plain backdrop",
-    "woman, pink bob haircut, glasses, close-up portrait, front view, facing the camera, surprised expression, raised eyebrows",
-    "man, short black hair, dark skin, close-up portrait, front view, laughing, open mouth, high-key lighting, bright, airy",
-    "woman, red hair in a bun, head and shoulders portrait, front view, hands visible, raised hand, casual street setting, brick wall",
-    "man, half-body shot, from the waist up, front view, facing the camera, angry expression, frowning, indoors, in a living room",
+    (
+        "woman, pink bob haircut, glasses, close-up portrait, front view, facing the camera, surprised expression,"
+        " raised eyebrows"
+    ),
+    (
+        "man, short black hair, dark skin, close-up portrait, front view, laughing, open mouth, high-key lighting,"
+        " bright, airy"
+    ),
+    (
+        "woman, red hair in a bun, head and shoulders portrait, front view, hands visible, raised hand, casual street"
+        " setting, brick wall"
+    ),
+    (
+        "man, half-body shot, from the waist up, front view, facing the camera, angry expression, frowning, indoors, in"
+        " a living room"
+    ),
     "woman, close-up portrait, front view, facing the camera, low-key lighting, dark, moody",
     "1girl, portrait, front view, looking at viewer, smiling, masterpiece, best quality",
 )

@@ -82,7 +82,9 @@ def batch_of(
 
 
 def reconstruction_loss(made: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
-    """Weighted L1 of the pixels and of their differences to the right and lower neighbour, and L1 of 8 px means: the colours."""
+    """Weighted L1 of the pixels and of their differences to the right and lower neighbour, and L1 of 8 px means: the
+    colours.
+    """
     gap = made - wanted
     edges = (gap.diff(dim=-1).abs() * weights[..., 1:]).mean() + (gap.diff(dim=-2).abs() * weights[..., 1:, :]).mean()
     colours = F.avg_pool2d(gap, 8).abs().mean()

@@ -58,7 +58,9 @@ def measure_lora(
     seed: int,
     reporter: Reporter,
 ) -> dict[str, Any]:
-    """Train on the person's pictures; compare ``count`` images of the LoRA, and of the bare base, with the person and with strangers."""
+    """Train on the person's pictures; compare ``count`` images of the LoRA, and of the bare base, with the person and
+    with strangers.
+    """
     person, strangers = (
         _vectors([observe_pixels(observer, pixels) for pixels in p]) for p in (people.person, people.strangers)
     )

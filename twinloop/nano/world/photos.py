@@ -46,11 +46,12 @@ SHARES: Shares = {
     "eyes": {"open": 0.95, "closed": 0.05},
 }
 _YAW = {"front": (0.0, 13.0), "three_quarter": (25.0, 52.0), "profile": (64.0, 90.0)}
+# Exif Orientation -> how the stored pixels are turned away from upright
 _TURNED = {
     3: Image.Transpose.ROTATE_180,
     6: Image.Transpose.ROTATE_90,
     8: Image.Transpose.ROTATE_270,
-}  # Exif Orientation -> how the stored pixels are turned away from upright
+}
 _RATIO = {"near_duplicate": 5 / 60, "other": 6 / 60, "blurred": 4 / 60, "turned": 4 / 60}
 
 

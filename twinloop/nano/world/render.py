@@ -137,10 +137,20 @@ def render(identity: Identity, scene: Scene, size: int = 256) -> Rendering:
     image = background(scene, canvas)
     mesh = stage.mesh
     shade(
-        index, weight, _open_share(depth, camera.scale), mesh.tris, mesh.material, mesh.normals, mesh.uv, stage.face,
-        colors_of(identity, scene), lights_of(scene, np.ascontiguousarray(stage.turn[:, 1])), CLOTHES.index(scene.clothes),
-        0.75 / camera.scale, image,
-    )  # fmt: skip
+        index,
+        weight,
+        _open_share(depth, camera.scale),
+        mesh.tris,
+        mesh.material,
+        mesh.normals,
+        mesh.uv,
+        stage.face,
+        colors_of(identity, scene),
+        lights_of(scene, np.ascontiguousarray(stage.turn[:, 1])),
+        CLOTHES.index(scene.clothes),
+        0.75 / camera.scale,
+        image,
+    )
     truth = _truth(identity, scene, stage, camera, depth, size / canvas)
     return Rendering(_develop(image, scene, size), truth)
 

@@ -1,1 +1,3 @@
-"""FaceVault: from a messy folder to a person's training set. scan, cluster, dedup, label, caption, prep, in that order."""
+"""FaceVault: from a messy folder to a person's training set. scan, cluster, dedup, label,
+caption, prep, in that order.
+"""

@@ -13,9 +13,11 @@ from twinloop.ports import FaceDetector
 LARGE = 1000
 """Longer side in pixels from which a picture may be looked at in quarters, too."""
 PORTRAIT = 0.2
-"""Where a face is so high (share of the picture's height), the picture is of that person, and the passers-by are left alone."""
+"""Where a face is so high (share of the picture's height), the picture is of that person, and the passers-by are left
+alone."""
 _REACH = 0.6
-"""Width and height of a quarter as shares of the picture; quarters overlap, so that a face on the middle line lies whole in one of them."""
+"""Width and height of a quarter as shares of the picture; quarters overlap, so that a face on the middle line lies
+whole in one of them."""
 _SAME = 0.35
 """Overlap (intersection over the smaller area) from which two boxes are one face."""
 _EDGE = 0.01
@@ -23,7 +25,9 @@ _EDGE = 0.01
 
 
 def detect(detector: FaceDetector, image: ImageArray) -> list[Face]:
-    """Faces in pixels of ``image``, found in the whole of it and, where they could be small, in its overlapping quarters."""
+    """Faces in pixels of ``image``, found in the whole of it and, where they could be small, in its overlapping
+    quarters.
+    """
     found = detector.detect(image)
     height, width = image.shape[:2]
     if max(height, width) < LARGE or any(face.box.height >= PORTRAIT * height for face in found):

@@ -20,7 +20,8 @@ EMBED_SIDE = 40
 FINE_SIDE = 160
 """Where a face of the smaller picture has fewer pixels, it is cut from the full-size one: embedders look at 112."""
 MEASURED_FACES = 4
-"""Of so many of the largest faces eyes, expression and the like are measured; the rest of a crowd gets its embedding only."""
+"""Of so many of the largest faces eyes, expression and the like are measured; the rest of a crowd gets its embedding
+only."""
 SURE = 0.6
 """Confidence from which a face is believed at once."""
 TURNED = 25.0
@@ -38,7 +39,9 @@ class FaceFinder:
     min_face: int
 
     def find(self, seen: Pixels) -> tuple[tuple[VaultFace, ...], dict[str, float]]:
-        """The faces in pixels of the photo, largest and surest first; and what the measurers say of the photo as a whole."""
+        """The faces in pixels of the photo, largest and surest first; and what the measurers say of the photo as a
+        whole.
+        """
         found = [] if self.pack.faces is None else detect(self.pack.faces, seen.small)
         to_photo = seen.width / seen.small.shape[1]
         kept = sorted(
@@ -111,7 +114,9 @@ def believable(face: Face) -> bool:
 
 
 def plausible_landmarks(face: Face) -> bool:
-    """Whether the five points lie in the box, eyes over mouth, and are not all in one place; True where there are none."""
+    """Whether the five points lie in the box, eyes over mouth, and are not all in one place;
+    True where there are none.
+    """
     if face.landmarks is None:
         return True
     marks, room = np.asarray(face.landmarks, np.float64), face.box.expanded(0.2)
@@ -121,7 +126,8 @@ def plausible_landmarks(face: Face) -> bool:
 
 
 def quality(face: Face, side: float, sharpness: float) -> float:
-    """How far an embedding of the face can be trusted, 0..1: the product of its size, its sharpness and the detector's confidence.
+    """How far an embedding of the face can be trusted, 0..1: the product of its size, its sharpness and the detector's
+    confidence.
 
     Args:
         side: smaller side of the box in pixels of the photo. sharpness: Laplacian variance of the face at 112 px.

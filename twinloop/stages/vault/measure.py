@@ -22,10 +22,11 @@ from twinloop.store.provenance import is_marked_synthetic
 
 VERSION = "scan-1"
 MEASURE_SIDE = 480
-"""Longer side in pixels at which ``sharpness``, ``contrast`` and the like are measured, so that they compare between photos of any size.
-Smaller photos are measured as they are."""
+"""Longer side in pixels at which ``sharpness``, ``contrast`` and the like are measured, so that they compare between
+photos of any size. Smaller photos are measured as they are."""
 DETECT_SIDE = 1280
-"""Longer side that detectors get at least, where the photo has it: a face of 1/32 of a group photo's width is still 40 pixels."""
+"""Longer side that detectors get at least, where the photo has it: a face of 1/32 of a group photo's width is still 40
+pixels."""
 THUMBNAIL_SIDE = 256
 _QUALITY = 82
 
@@ -92,7 +93,10 @@ class PhotoMeasurer:
 
 
 def _shrunk(image: Image.Image, side: int) -> Image.Image:
-    """At most ``side`` pixels along the longer side. The Hamming filter is as good as Lanczos's for making smaller, at half its time."""
+    """At most ``side`` pixels along the longer side.
+
+    The Hamming filter is as good as Lanczos's for making smaller, at half its time.
+    """
     scale = side / max(image.size)
     if scale >= 1:
         return image

@@ -9,7 +9,10 @@ _HANDS = re.compile(r"\+(?:mediapipe-hands|yolov8-hand|hands-)[^+]*")
 
 
 def scan_fingerprint(version: str, pixels: str, min_face: int, detectors: str) -> str:
-    """Of all that measures. ``version``: of the scan; ``pixels``: of the measures without a model; ``detectors``: of the pack, or ``-``."""
+    """Of all that measures.
+
+    ``version``: of the scan; ``pixels``: of the measures without a model; ``detectors``: of the pack, or ``-``.
+    """
     return f"{version}|{pixels}|face>={min_face}|{detectors}"
 
 
@@ -19,7 +22,9 @@ def same_measures(one: str, other: str) -> bool:
 
 
 def difference(before: str, now: str) -> str:
-    """How the scan before was made, in words, as the end of "The last scan was made with"; "" where both measured the same."""
+    """How the scan before was made, in words, as the end of "The last scan was made with"; "" where both measured the
+    same.
+    """
     if same_measures(before, now):
         return ""
     (*program, face, detectors), (*program_now, face_now, detectors_now) = before.split("|", 3), now.split("|", 3)

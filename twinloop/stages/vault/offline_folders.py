@@ -10,7 +10,8 @@ from pathlib import Path
 def online_and_offline(folders: Iterable[str]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """The folders (or files) that are there, and those that are away.
 
-    One that is gone from within a folder that is there was moved or deleted: it is neither, and what is known of it may go.
+    One that is gone from within a folder that is there was moved or deleted: it is neither, and what is known of it may
+    go.
     """
     there: list[Path] = []
     missing: list[Path] = []

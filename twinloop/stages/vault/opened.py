@@ -17,13 +17,16 @@ class ScanRecord:
     """What was scanned, and with what.
 
     Attributes:
-        folders: absolute, in the order they were first scanned. models_dir: absolute, ``PACK:FOLDER`` with an absolute folder, or a word for built-in ones.
+        folders: absolute, in the order they were first scanned. models_dir: absolute, ``PACK:FOLDER`` with an absolute
+            folder, or a word for built-in ones.
         fingerprint: of the models and code that measured; rows of the catalogue with another one are out of date.
         min_face: height in pixels from which faces were kept.
-        stamp: of the model files and settings; as long as it is the same, the fingerprint is known without opening a model.
+        stamp: of the model files and settings; as long as it is the same, the fingerprint is known without opening a
+            model.
         notes: about models that are missing or broken. strangers, same_person: as the embedder's (`Likeness`).
         unfinished: a scan was interrupted, or goes on: not every photo of the folders is known yet.
-        begun_models, begun_min_face: what that scan is made with, as `models_dir` and `min_face`; "" and 0 = none is unfinished, or not known.
+        begun_models, begun_min_face: what that scan is made with, as `models_dir` and `min_face`; "" and 0 = none is
+            unfinished, or not known.
     """
 
     folders: tuple[str, ...]
@@ -53,10 +56,18 @@ class ScanRecord:
         data = read_json(vault.scan_record)
         strangers = data.get("strangers")  # as the following ones, not in records of earlier versions
         return cls(
-            tuple(data["folders"]), data["models_dir"], data["fingerprint"], data["min_face"], data["stamp"], tuple(data["notes"]),
-            None if strangers is None else (float(strangers[0]), float(strangers[1])), bool(data.get("unfinished")),
-            data.get("begun_models", ""), data.get("begun_min_face", 0), data.get("same_person", USUAL.same_person),
-        )  # fmt: skip
+            tuple(data["folders"]),
+            data["models_dir"],
+            data["fingerprint"],
+            data["min_face"],
+            data["stamp"],
+            tuple(data["notes"]),
+            None if strangers is None else (float(strangers[0]), float(strangers[1])),
+            bool(data.get("unfinished")),
+            data.get("begun_models", ""),
+            data.get("begun_min_face", 0),
+            data.get("same_person", USUAL.same_person),
+        )
 
 
 @dataclass(frozen=True, eq=False)

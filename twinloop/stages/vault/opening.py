@@ -17,13 +17,16 @@ from twinloop.store.vault_catalog import VaultCatalog
 
 @contextmanager
 def open_vault(root: Path, told: Callable[[Kept], object] | None = None) -> Iterator[OpenVault]:
-    """Open a vault that was scanned, for this process alone. What a killed process had promised to forget is removed first.
+    """Open a vault that was scanned, for this process alone.
+
+    What a killed process had promised to forget is removed first.
 
     Args:
         told: is given each such promise, and what was still removed for it.
 
     Raises:
-        NothingToDo: nothing was scanned yet. Locked: another process works in it. StorageError: what is to be forgotten cannot be removed.
+        NothingToDo: nothing was scanned yet. Locked: another process works in it. StorageError: what is to be forgotten
+            cannot be removed.
     """
     vault = Vault(root)
     record = ScanRecord.read(vault)

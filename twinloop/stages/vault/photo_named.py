@@ -41,6 +41,7 @@ def photo_named(opened: OpenVault, file: Path, among: Collection[str] = ()) -> N
     photos = {entry.sha256 for entry in called}
     if len(photos) != 1:
         raise InputError(
-            f"{file} is {'not a photo of this vault' if not photos else f'the name of {len(photos)} photos'}. Name a photo by its path."
+            f"{file} is {'not a photo of this vault' if not photos else f'the name of {len(photos)} photos'}. Name a"
+            " photo by its path."
         )
     return called[0]

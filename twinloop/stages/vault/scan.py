@@ -43,7 +43,8 @@ class ScanPlan:
     """What to scan, and with what.
 
     Attributes:
-        add: folders or files to take in; remove: ones to take out. Those scanned before stay, and are brought up to date.
+        add: folders or files to take in; remove: ones to take out. Those scanned before stay, and are brought up to
+            date.
         models_dir: where the detectors lie. min_face: pixels. stamp: of the model files (`ScanRecord.stamp`).
         limits: of one file, in words; a file that was skipped is tried again with others.
         scanner: opens the models; called only when there is something to look at.
@@ -63,7 +64,8 @@ class Scanned:
     """What a scan did.
 
     Attributes:
-        measured: photos that were looked at. recognised: files whose content was known already (moved, renamed, copied).
+        measured: photos that were looked at. recognised: files whose content was known already (moved, renamed,
+            copied).
         unchanged: photos that were only stat-ed. Every photo that the folders hold now is one of these three.
         gone: files that are no longer there. counts: of the whole vault afterwards.
         skipped: every skipped file with its reason. ignored: files that are no pictures by their name, by suffix.
@@ -84,11 +86,20 @@ class Scanned:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "folders": list(self.folders), "photos": self.counts.photos, "files": self.counts.files, "faces": self.counts.faces,
-            "measured": self.measured, "recognised": self.recognised, "unchanged": self.unchanged, "gone": self.gone,
+            "folders": list(self.folders),
+            "photos": self.counts.photos,
+            "files": self.counts.files,
+            "faces": self.counts.faces,
+            "measured": self.measured,
+            "recognised": self.recognised,
+            "unchanged": self.unchanged,
+            "gone": self.gone,
             "skipped": [{"path": os.fspath(path), "reason": reason} for path, reason in self.skipped],
-            "ignored": self.ignored, "away": list(self.away), "notes": list(self.notes), "fingerprint": self.fingerprint,
-        }  # fmt: skip
+            "ignored": self.ignored,
+            "away": list(self.away),
+            "notes": list(self.notes),
+            "fingerprint": self.fingerprint,
+        }
 
 
 def scan(vault: Vault, plan: ScanPlan, reporter: Reporter) -> Scanned:
@@ -97,7 +108,8 @@ def scan(vault: Vault, plan: ScanPlan, reporter: Reporter) -> Scanned:
     Killed at any point and run again, it goes on where it was.
 
     Raises:
-        InputError: a folder that is not there, or a file that is no picture. NothingToDo: no folder at all, or none of the new ones holds a picture. MissingModel, ModelFileError: as opening the models.
+        InputError: a folder that is not there, or a file that is no picture. NothingToDo: no folder at all, or none of
+            the new ones holds a picture. MissingModel, ModelFileError: as opening the models.
         Locked: another process works in the vault. StorageError: the catalogue cannot be written.
     """
     look_into(vault, plan.add, reporter)
@@ -138,9 +150,18 @@ class _Scan:
         greeting = self._look(folders)
         self._write(self._record_of(folders, greeting))
         return Scanned(
-            folders, greeting.fingerprint, self._measured, self._recognised,
-            self._index.listed_photos() - self._measured - self._recognised, gone, self._index.counts(greeting.fingerprint), tuple(self._index.skipped()), dict(sorted(walk.ignored.items())), away, greeting.notes,
-        )  # fmt: skip
+            folders,
+            greeting.fingerprint,
+            self._measured,
+            self._recognised,
+            self._index.listed_photos() - self._measured - self._recognised,
+            gone,
+            self._index.counts(greeting.fingerprint),
+            tuple(self._index.skipped()),
+            dict(sorted(walk.ignored.items())),
+            away,
+            greeting.notes,
+        )
 
     def _folders(self) -> tuple[tuple[str, ...], list[str]]:
         """The vault's folders from now on, and those that leave it."""
@@ -159,16 +180,26 @@ class _Scan:
     def _record_of(self, folders: tuple[str, ...], greeting: Greeting) -> ScanRecord:
         plan = self._plan
         return ScanRecord(
-            folders, plan.models_dir, greeting.fingerprint, plan.min_face, plan.stamp, greeting.notes, greeting.likeness.strangers,
+            folders,
+            plan.models_dir,
+            greeting.fingerprint,
+            plan.min_face,
+            plan.stamp,
+            greeting.notes,
+            greeting.likeness.strangers,
             same_person=greeting.likeness.same_person,
-        )  # fmt: skip
+        )
 
     def _note_begun(self, folders: tuple[str, ...], greeting: Greeting) -> None:
-        """Remember the folders, and what this scan is made with, should it be killed; until it is done, what the last one was made with counts, where there was one."""
+        """Remember the folders, and what this scan is made with, should it be killed; until it is done, what the last
+        one was made with counts, where there was one.
+        """
         before, plan = self._record or self._record_of(folders, greeting), self._plan
         self._write(
-            dataclasses.replace(before, folders=folders, unfinished=True, begun_models=plan.models_dir, begun_min_face=plan.min_face)
-        )  # fmt: skip
+            dataclasses.replace(
+                before, folders=folders, unfinished=True, begun_models=plan.models_dir, begun_min_face=plan.min_face
+            )
+        )
 
     def _write(self, record: ScanRecord) -> None:
         if record != self._written:
@@ -176,7 +207,9 @@ class _Scan:
             self._written = record
 
     def _look(self, folders: tuple[str, ...]) -> Greeting:
-        """Look at the files that are new, changed, or measured by something else; where there are none, no model is opened."""
+        """Look at the files that are new, changed, or measured by something else; where there are none, no model is
+        opened.
+        """
         record, plan = self._record, self._plan
         same = record is not None and (record.stamp, record.min_face) == (plan.stamp, plan.min_face)
         if record is not None and same and not self._index.plan(record.fingerprint, self._tried):
@@ -191,18 +224,22 @@ class _Scan:
         return greeting
 
     def _as_known(self, greeting: Greeting) -> Greeting:
-        """The fingerprint under which the vault knows these measures already, where an earlier version wrote it otherwise."""
+        """The fingerprint under which the vault knows these measures already, where an earlier version wrote it
+        otherwise.
+        """
         before = () if self._record is None else (self._record.fingerprint,)
         known = (one for one in (*before, *self._index.fingerprints()) if same_measures(one, greeting.fingerprint))
         return dataclasses.replace(greeting, fingerprint=next(known, greeting.fingerprint))
 
     def _say_difference(self, fingerprint: str) -> None:
-        """A ruler that changed since the last scan: why known photos are looked at again, and that nothing is compared across."""
+        """A ruler that changed since the last scan: why known photos are looked at again, and that nothing is compared
+        across.
+        """
         before = "" if self._record is None else difference(self._record.fingerprint, fingerprint)
         if before and self._looked_at:
             self._reporter.line(
-                f"The last scan was made with {before}: {plural(self._looked_at, 'photo')} to measure anew. What it measured is kept, "
-                "and compared with nothing that this one measures."
+                f"The last scan was made with {before}: {plural(self._looked_at, 'photo')} to measure anew. What it"
+                " measured is kept, and compared with nothing that this one measures."
             )
 
     def _take(self, scanner: Scanner, fingerprint: str) -> None:

@@ -17,7 +17,8 @@ class Status:
     """What is there.
 
     Attributes:
-        folders: that were scanned. unfinished: a scan of them was interrupted, or goes on. counts: as in `Counts`. with_embedding: faces that clustering can use.
+        folders: that were scanned. unfinished: a scan of them was interrupted, or goes on. counts: as in `Counts`.
+            with_embedding: faces that clustering can use.
         skipped: files with the reasons. people, duplicate_groups: None before the step that finds them.
         prepared: folders of training sets. notes: about models that are missing or broken.
     """
@@ -37,12 +38,21 @@ class Status:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "folders": list(self.folders), "unfinished": self.unfinished, "models_dir": self.models_dir, "photos": self.counts.photos, "files": self.counts.files,
-            "faces": self.counts.faces, "faces_with_embedding": self.with_embedding,
+            "folders": list(self.folders),
+            "unfinished": self.unfinished,
+            "models_dir": self.models_dir,
+            "photos": self.counts.photos,
+            "files": self.counts.files,
+            "faces": self.counts.faces,
+            "faces_with_embedding": self.with_embedding,
             "skipped": [{"path": os.fspath(path), "reason": reason} for path, reason in self.skipped],
-            "people": self.people, "duplicate_groups": self.duplicate_groups, "decisions": self.decisions, "prepared": list(self.prepared),
-            "notes": list(self.notes), "fingerprint": self.fingerprint,
-        }  # fmt: skip
+            "people": self.people,
+            "duplicate_groups": self.duplicate_groups,
+            "decisions": self.decisions,
+            "prepared": list(self.prepared),
+            "notes": list(self.notes),
+            "fingerprint": self.fingerprint,
+        }
 
 
 def status(opened: OpenVault) -> Status:
@@ -52,10 +62,19 @@ def status(opened: OpenVault) -> Status:
     organized = vault.root / "organized"
     prepared = sorted(path.name for path in organized.iterdir() if path.is_dir()) if organized.is_dir() else []
     return Status(
-        record.folders, record.unfinished, record.models_dir, record.fingerprint, index.counts(record.fingerprint), index.embedded(record.fingerprint),
-        tuple(index.skipped()), _length(vault.people, "people"), _length(vault.duplicates, "groups"), len(opened.decisions.active()),
-        tuple(prepared), record.notes,
-    )  # fmt: skip
+        record.folders,
+        record.unfinished,
+        record.models_dir,
+        record.fingerprint,
+        index.counts(record.fingerprint),
+        index.embedded(record.fingerprint),
+        tuple(index.skipped()),
+        _length(vault.people, "people"),
+        _length(vault.duplicates, "groups"),
+        len(opened.decisions.active()),
+        tuple(prepared),
+        record.notes,
+    )
 
 
 def _length(path: Path, name: str) -> int | None:

@@ -14,14 +14,23 @@ from twinloop.store.images import SUFFIXES
 from twinloop.store.vault_files import Found
 
 NOT_OPENED = {
-    ".eps": "EPS is a program, not a photo: it is never opened", ".ps": "PostScript is a program, not a photo: it is never opened",
-    ".svg": "SVG is a drawing, not a photo", ".pdf": "PDF is a document: save its pictures as JPEG or PNG",
-    ".psd": "Photoshop document: save it as PNG or TIFF", ".xcf": "GIMP document: save it as PNG or TIFF", ".kra": "Krita document: save it as PNG or TIFF",
-    **dict.fromkeys((".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".dng", ".raf", ".rw2", ".orf", ".pef", ".srw", ".x3f", ".raw"),
-                    "raw photo of a camera: develop it to JPEG or TIFF first"),
-    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".dds", ".ico", ".icns", ".cur", ".pcx", ".sgi", ".ras", ".xbm", ".xpm", ".jp2", ".j2k",
-                     ".jpx", ".jxl", ".jxr", ".wmf", ".emf", ".exr", ".hdr", ".fits", ".dcm"), "a picture format that this tool does not open"),
-}  # fmt: skip
+    ".eps": "EPS is a program, not a photo: it is never opened",
+    ".ps": "PostScript is a program, not a photo: it is never opened",
+    ".svg": "SVG is a drawing, not a photo",
+    ".pdf": "PDF is a document: save its pictures as JPEG or PNG",
+    ".psd": "Photoshop document: save it as PNG or TIFF",
+    ".xcf": "GIMP document: save it as PNG or TIFF",
+    ".kra": "Krita document: save it as PNG or TIFF",
+    **dict.fromkeys(
+        ".cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .dng .raf .rw2 .orf .pef .srw .x3f .raw".split(),
+        "raw photo of a camera: develop it to JPEG or TIFF first",
+    ),
+    **dict.fromkeys(
+        ".ppm .pgm .pbm .pnm .pfm .tga .dds .ico .icns .cur .pcx .sgi .ras .xbm .xpm .jp2 .j2k .jpx .jxl .jxr "
+        ".wmf .emf .exr .hdr .fits .dcm".split(),
+        "a picture format that this tool does not open",
+    ),
+}
 """Pictures that stay shut, each with the reason; every other file that is no photo by its name is only counted."""
 
 
@@ -31,7 +40,8 @@ class Walk:
 
     Attributes:
         shut_out: folders that are never entered (the vault itself).
-        ignored: files that are no pictures by their name, counted by suffix. unread: folders that could not be looked into. Both grow as the walk goes on.
+        ignored: files that are no pictures by their name, counted by suffix. unread: folders that could not be looked
+            into. Both grow as the walk goes on.
     """
 
     shut_out: frozenset[str] = frozenset()
@@ -39,7 +49,9 @@ class Walk:
     unread: list[Path] = field(default_factory=list)
 
     def found(self, roots: Sequence[Path]) -> Iterator[Found]:
-        """Every picture file under the roots (folders or files), hidden ones left out; nothing is opened, links to folders are not followed."""
+        """Every picture file under the roots (folders or files), hidden ones left out; nothing is opened, links to
+        folders are not followed.
+        """
         real_roots = tuple(os.path.realpath(root) for root in roots)
         for root in roots:
             if root.is_dir():
@@ -79,7 +91,9 @@ class Walk:
             self.ignored[suffix] += 1
 
     def _comes_by(self, target: str, root: str) -> bool:
-        """Whether the walk of a root finds this file by itself; not where it is no photo by its name, hidden (git-annex keeps photos so) or shut out."""
+        """Whether the walk of a root finds this file by itself; not where it is no photo by its name, hidden (git-annex
+        keeps photos so) or shut out.
+        """
         if target == root:
             return True
         top = root.rstrip("/") + "/"
@@ -106,7 +120,9 @@ def _of_path(path: str, scanned_itself: Callable[[str], bool]) -> Found:
 
 
 def _link_problem(path: str, scanned_itself: Callable[[str], bool]) -> str:
-    """Links to files are followed, unless the file itself is scanned as well: it would look like a copy that could be deleted."""
+    """Links to files are followed, unless the file itself is scanned as well: it would look like a copy that could be
+    deleted.
+    """
     target = os.path.realpath(path)
     if not os.path.exists(target):
         return "a link to nothing, or to itself"

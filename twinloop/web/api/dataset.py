@@ -53,12 +53,16 @@ def dataset(person: str, site: TheSite) -> dict[str, Any]:
         photos = known_photos(opened, who, facets)
         groups = _groups(opened, {item.photo.sha256 for item in photos})
         return {
-            "person": {"id": who.id, "name": who.name, "hidden": who.hidden}, "label": label_json(named) if named else None,
+            "person": {"id": who.id, "name": who.name, "hidden": who.hidden},
+            "label": label_json(named) if named else None,
             "options": {**options.to_json(), "framing": cutting.framing, "size": cutting.size},
-            "photos": [item.to_json() for item in photos], "captions": [item.to_json() for item in captions],
-            "audit": [item.to_json() for item in constant], "duplicates": groups,
-            "folder": site.show(opened.vault.person(who.folder_name)) if record else None, "readiness": record.get("readiness"),
-        }  # fmt: skip
+            "photos": [item.to_json() for item in photos],
+            "captions": [item.to_json() for item in captions],
+            "audit": [item.to_json() for item in constant],
+            "duplicates": groups,
+            "folder": site.show(opened.vault.person(who.folder_name)) if record else None,
+            "readiness": record.get("readiness"),
+        }
 
 
 def _prepared(opened: OpenVault, person: Person) -> dict[str, Any]:
@@ -155,7 +159,8 @@ def edit_captions(body: Edits, site: TheSite) -> dict[str, Any]:
         for sha256, text in _texts(opened, who, body.edits).items():
             if text != body.edits[sha256].before:
                 raise StateError(
-                    "A caption was changed elsewhere since you looked at it, and nothing was written. Look at the captions again."
+                    "A caption was changed elsewhere since you looked at it, and nothing was written. Look at the"
+                    " captions again."
                 )
         return {"written": edit_many(opened, named, {sha256: made.after for sha256, made in body.edits.items()})}
 
@@ -199,7 +204,9 @@ def no_duplicates(body: SomeFiles, site: TheSite) -> dict[str, Any]:
 
 @router.get("/shares")
 def shares(person: str, site: TheSite, config: str | None = None) -> dict[str, Any]:
-    """The shares of a person's training set as last measured, and the targets of a configuration (None = the facets' own)."""
+    """The shares of a person's training set as last measured, and the targets of a configuration (None = the facets'
+    own).
+    """
     with looked_into(site.vault.root) as opened:
         who = find_person(read_people(opened.vault), person)
         folder = opened.vault.person(who.folder_name)
@@ -208,13 +215,22 @@ def shares(person: str, site: TheSite, config: str | None = None) -> dict[str, A
     settings = load_settings(_config(site, config)) if config else None
     facets = _facets(settings) if settings is not None else wiring.chosen_facets((), None)[0]
     return {
-        "configs": list(site.configs()), "config": config,
+        "configs": list(site.configs()),
+        "config": config,
         "targets": targets_json(facets, settings.analysis.shares if settings is not None else {}),
-        "measured": None if found is None else {
-            "from": site.show(found.path), "stale": found.stale, "images": found.data.get("images"), "facets": found.data["facets"],
-            "not_measured": found.data.get("not_measured", {}), "notes": found.data.get("notes", []),
-        },
-    }  # fmt: skip
+        "measured": (
+            None
+            if found is None
+            else {
+                "from": site.show(found.path),
+                "stale": found.stale,
+                "images": found.data.get("images"),
+                "facets": found.data["facets"],
+                "not_measured": found.data.get("not_measured", {}),
+                "notes": found.data.get("notes", []),
+            }
+        ),
+    }
 
 
 class Targets(Sent):

@@ -189,7 +189,8 @@ def undo(body: Last, site: TheSite) -> dict[str, Any]:
         text = {said.decision.number: said.text for said in history(opened) if not said.decision.undone}
         if text and (newest := max(text)) != body.number:
             raise StateError(
-                f"Nothing was taken back: the last decision is another one now ({text[newest]}). Look at it, then undo again."
+                f"Nothing was taken back: the last decision is another one now ({text[newest]}). Look at it, then undo"
+                " again."
             )
         last = edits.undo(opened)
         if last.kind in DUPLICATES and opened.vault.duplicates.exists():

@@ -33,17 +33,21 @@ def images(run: str, iteration: int, site: TheSite) -> dict[str, Any]:
     prompts = {item["file"]: item for item in _made(space, iteration)}
     settings = recorded(space.run_record).get("settings", {})
     return {
-        "run": run, "iteration": iteration, "finished": review.finished,
+        "run": run,
+        "iteration": iteration,
+        "finished": review.finished,
         "waits": wanted(settings.get("review", "never"), iteration),
         "rejected_early": _given_up(space, iteration),
         "images": [
             {
-                **item, "prompt": prompts.get(item["image"], {}).get("prompt", ""), "seed": prompts.get(item["image"], {}).get("seed"),
+                **item,
+                "prompt": prompts.get(item["image"], {}).get("prompt", ""),
+                "seed": prompts.get(item["image"], {}).get("seed"),
                 "said": str(review.opinions[item["image"]].outcome) if item["image"] in review.opinions else None,
             }
             for item in verdicts
         ],
-    }  # fmt: skip
+    }
 
 
 def _verdicts(space: Workspace, iteration: int) -> list[dict[str, Any]]:

@@ -29,7 +29,8 @@ REPORT_POLICY = (
     "sandbox allow-scripts allow-modals allow-popups; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""A report may come from somebody else. Sandboxed, it has an origin of its own: its scripts cannot reach this server or another tab of it.
+"""A report may come from somebody else. Sandboxed, it has an origin of its own: its scripts cannot reach this server or
+another tab of it.
 
 The page's own policy names its style and script by hash; this one can only narrow that further."""
 
@@ -56,10 +57,17 @@ def _summary(name: str, space: Workspace, jobs: TheJobs, begun_by: Mapping[Path,
     settings = _json(space.run_record).get("settings", {})
     job = jobs.of(name)
     return {
-        "run": name, "person": history.get("person") or settings.get("person_name", ""), "waiting": _waiting(space, history, settings),
-        "rounds": len(history.get("iterations", [])), "best": history.get("best_version"), "gaps_left": history.get("gaps_left"), "stop": history.get("stop"),
-        "job": job.to_json() if job is not None else None, "config": begun_by.get(space.root.resolve()), "report": space.report.exists(),
-    }  # fmt: skip
+        "run": name,
+        "person": history.get("person") or settings.get("person_name", ""),
+        "waiting": _waiting(space, history, settings),
+        "rounds": len(history.get("iterations", [])),
+        "best": history.get("best_version"),
+        "gaps_left": history.get("gaps_left"),
+        "stop": history.get("stop"),
+        "job": job.to_json() if job is not None else None,
+        "config": begun_by.get(space.root.resolve()),
+        "report": space.report.exists(),
+    }
 
 
 def _waiting(space: Workspace, history: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
@@ -117,12 +125,17 @@ def run(run: str, site: TheSite, jobs: TheJobs) -> dict[str, Any]:
     versions = [lora["version"] for lora in history.get("loras", [])]
     return {
         **_summary(run, space, jobs, _begun_by(site)),
-        "iterations": history.get("iterations", []), "loras": history.get("loras", []), "scores": history.get("panel", []),
-        "against_v1": history.get("best_against_v1", {}), "picked": picked(found_run(space.root)),
+        "iterations": history.get("iterations", []),
+        "loras": history.get("loras", []),
+        "scores": history.get("panel", []),
+        "against_v1": history.get("best_against_v1", {}),
+        "picked": picked(found_run(space.root)),
         "panel": [{"number": number, "prompt": Shot.from_json(item).prompt} for number, item in enumerate(panel)],
         "panel_versions": [version for version in versions if space.panel_images(version).is_dir()],
-        "reviews": [number for number in range(1, 1000) if space.verdicts(number).exists()] if space.verdicts(1).exists() else [],
-    }  # fmt: skip
+        "reviews": [number for number in range(1, 1000) if space.verdicts(number).exists()]
+        if space.verdicts(1).exists()
+        else [],
+    }
 
 
 @router.get("/run/panel")

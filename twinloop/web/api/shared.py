@@ -50,7 +50,9 @@ class Sent(BaseModel):
 
 
 def made(data: bytes, by_content: bool) -> Response:
-    """An image that a run made; one whose address does not name its content is asked for again, since a later run may write another one there."""
+    """An image that a run made; one whose address does not name its content is asked for again, since a later run may
+    write another one there.
+    """
     return Response(data, media_type="image/webp", headers={"Cache-Control": FOREVER} if by_content else None)
 
 

@@ -11,7 +11,8 @@ from twinloop.adapters.detectors.onnx_writer import GraphWriter
 
 
 def quality_onnx(outputs: int = 1, gain: float = 1.0) -> bytes:
-    """A stand-in for eDifFIQA, whose file is not here: 1x3x112x112 in, one number out: how bright the red channel is, 0..1.
+    """A stand-in for eDifFIQA, whose file is not here: 1x3x112x112 in, one number out: how bright the red channel is,
+    0..1.
 
     Args:
         outputs: numbers for a face; more than one is another network. gain: that each is multiplied by.
@@ -33,7 +34,9 @@ def small_onnx(name: str = "test") -> bytes:
 
 
 def embedder_onnx(dimensions: int = 512, size: int = 112, seed: int = 0) -> bytes:
-    """A whole file with the inputs and outputs of a face embedder: the brightness of 4x4 fields, mixed by random numbers."""
+    """A whole file with the inputs and outputs of a face embedder: the brightness of 4x4 fields, mixed by random
+    numbers.
+    """
     graph, fields = GraphWriter(), size // 4
     small = graph.one("AveragePool", ["data"], kernel_shape=(fields, fields), strides=(fields, fields))
     mix = np.random.default_rng(seed).normal(size=(48, dimensions)).astype(np.float32)

@@ -53,11 +53,16 @@ def chosen(folder: Path, names: Sequence[str], pack: str = "auto") -> DetectorPa
 @pytest.mark.parametrize(
     ("names", "taken", "kind"),
     [
-        ([R50], R50, ARCFACE), ([GLINT], GLINT, ARCFACE), ([SMALL], SMALL, ARCFACE), ([OPENCV], OPENCV, SFACE),
-        ([R50, GLINT, SMALL], R50, ARCFACE), ([SMALL, GLINT], GLINT, ARCFACE), ([R50, OPENCV], OPENCV, SFACE),
+        ([R50], R50, ARCFACE),
+        ([GLINT], GLINT, ARCFACE),
+        ([SMALL], SMALL, ARCFACE),
+        ([OPENCV], OPENCV, SFACE),
+        ([R50, GLINT, SMALL], R50, ARCFACE),
+        ([SMALL, GLINT], GLINT, ARCFACE),
+        ([R50, OPENCV], OPENCV, SFACE),
         ([R50, OPENCV, FACENET], FACENET, MOBILEFACENET),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("name", ["auto", "yolo", "onnx", "mediapipe"])
 def test_the_best_of_several(tmp_path: Path, names: Sequence[str], taken: str, kind: FaceEmbedder, name: str) -> None:
     pack = chosen(tmp_path, names, name)

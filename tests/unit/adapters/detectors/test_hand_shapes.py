@@ -49,7 +49,9 @@ def test_hands_of_photos_pass_and_melted_ones_mostly_do_not(detector: MediaPipeH
     for image in images:
         waves = [cv2.GaussianBlur(rng.normal(size=image.shape[:2]).astype(np.float32), (0, 0), 5) for _ in range(2)]
         y, x = np.mgrid[0 : image.shape[0], 0 : image.shape[1]].astype(np.float32)
-        moved = cv2.remap(image, *(at + wave / wave.std() * 4 for at, wave in zip((x, y), waves, strict=True)), cv2.INTER_LINEAR)  # type: ignore[call-overload]  # fmt: skip
+        moved = cv2.remap(
+            image, *(at + wave / wave.std() * 4 for at, wave in zip((x, y), waves, strict=True)), cv2.INTER_LINEAR
+        )  # type: ignore[call-overload]
         spoilt += hands(detector, [np.asarray(moved, np.uint8)])
     assert sum(not hand_doubt(hand) for hand in spoilt) < len(real) / 3
 

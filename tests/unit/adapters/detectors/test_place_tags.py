@@ -1,4 +1,6 @@
-"""The tagger as a detector of the setting: opened once, only where it lies, part of the ruler's fingerprint, and no part of a scan."""
+"""The tagger as a detector of the setting: opened once, only where it lies, part of the ruler's fingerprint, and no
+part of a scan.
+"""
 
 from __future__ import annotations
 
@@ -95,8 +97,9 @@ def test_photos_and_made_images_have_one_ruler_and_an_old_catalogue_is_measured_
     fakes.fake_photo(path, seed=1)
     with Catalog(None) as catalog:
         first, second, third = (
-            next(observe_files([path], observer, catalog, Recording(), "x")).observation for observer in (without, seeing, seeing)
-        )  # fmt: skip
+            next(observe_files([path], observer, catalog, Recording(), "x")).observation
+            for observer in (without, seeing, seeing)
+        )
     assert first is not None and second is not None and third is not None
     assert "tag.indoors" not in first.measures and second.measures["tag.indoors"] == third.measures["tag.indoors"]
     assert seeing.observe(load_image(path)).measures["tag.indoors"] == second.measures["tag.indoors"]

@@ -185,10 +185,13 @@ def test_a_forced_pack_leaves_the_rest_aside(models: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
-        ("models", ("auto", "models")), ("yolo:models", ("yolo", "models")), ("C:models", ("auto", "C:models")),
-        ("onnx:C:\\models", ("onnx", "C:\\models")), ("yolo", ("auto", "yolo")),
+        ("models", ("auto", "models")),
+        ("yolo:models", ("yolo", "models")),
+        ("C:models", ("auto", "C:models")),
+        ("onnx:C:\\models", ("onnx", "C:\\models")),
+        ("yolo", ("auto", "yolo")),
     ],
-)  # fmt: skip
+)
 def test_pack_and_folder(given: str, wanted: tuple[str, str]) -> None:
     assert pack_and_folder(given) == wanted
 
@@ -196,13 +199,22 @@ def test_pack_and_folder(given: str, wanted: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     ("name", "role"),
     [
-        ("yolov5l-face.pt", Role.FACE_YOLO), ("hand_yolov8n.pt", Role.HAND_YOLO), ("hand_yolov5s.pt", Role.HAND_YOLO),
-        ("eyes_yolov.pt", Role.EYES_YOLO), ("Eyes.pt", Role.EYES_YOLO), ("full_eyes_detect_v1.pt", Role.EYES_YOLO),
-        (QUALITY, Role.FACE_QUALITY), ("face_image_quality_assessment_ediffiqa_tiny_2024.onnx", Role.FACE_QUALITY),
-        ("eDifFIQA_T.onnx", Role.FACE_QUALITY), ("quality.onnx", None),
-        ("eyeglasses.onnx", None), ("hand_landmark_full.onnx", Role.HAND), ("yolov8n.pt", None), ("handbook.pt", None),
+        ("yolov5l-face.pt", Role.FACE_YOLO),
+        ("hand_yolov8n.pt", Role.HAND_YOLO),
+        ("hand_yolov5s.pt", Role.HAND_YOLO),
+        ("eyes_yolov.pt", Role.EYES_YOLO),
+        ("Eyes.pt", Role.EYES_YOLO),
+        ("full_eyes_detect_v1.pt", Role.EYES_YOLO),
+        (QUALITY, Role.FACE_QUALITY),
+        ("face_image_quality_assessment_ediffiqa_tiny_2024.onnx", Role.FACE_QUALITY),
+        ("eDifFIQA_T.onnx", Role.FACE_QUALITY),
+        ("quality.onnx", None),
+        ("eyeglasses.onnx", None),
+        ("hand_landmark_full.onnx", Role.HAND),
+        ("yolov8n.pt", None),
+        ("handbook.pt", None),
     ],
-)  # fmt: skip
+)
 def test_roles_by_name(name: str, role: Role | None) -> None:
     assert role_of(name) is role
 

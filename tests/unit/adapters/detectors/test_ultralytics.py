@@ -231,9 +231,25 @@ def spoil(records: list[Inert], rng: random.Random) -> None:
     holder = rng.choice([item for item in holders if item] or [{"x": 0}])
     numbers = np.arange(4, dtype=np.float32)
     strange = [
-        None, 0, -1, 3, 2**40, 2.5, float("nan"), "zeros", True, [], {}, (), [-1, 3], (0, 0), (-1, 2), record, rng.choice(records),
+        None,
+        0,
+        -1,
+        3,
+        2**40,
+        2.5,
+        float("nan"),
+        "zeros",
+        True,
+        [],
+        {},
+        (),
+        [-1, 3],
+        (0, 0),
+        (-1, 2),
+        record,
+        rng.choice(records),
         TensorRef(StorageRef("0", "float32", 4), 0, (2, 2), (2, 1), lambda _: numbers),
-    ]  # fmt: skip
+    ]
     holder[rng.choice(list(holder))] = rng.choice(strange)
 
 

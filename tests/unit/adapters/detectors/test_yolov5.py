@@ -50,7 +50,8 @@ def test_decode_follows_the_formula() -> None:
     raw[1, 0, 1, 4] = raw[1, 0, 1, 15] = 20.0
     raw[1, 0, 1, 5:7] = 0.5
     (row,) = decode({16: raw}, {16: ANCHORS[1]}, 0.5)
-    # sigmoid(0) = 0.5: centre (0.5 + cell) * 16, size (2 * 0.5)^2 * anchor (43, 55); landmarks: raw * anchor + cell * 16
+    # sigmoid(0) = 0.5: centre (0.5 + cell) * 16, size (2 * 0.5)^2 * anchor (43, 55); landmarks: raw * anchor + cell *
+    # 16
     assert row[:4] == pytest.approx([24 - 21.5, 8 - 27.5, 24 + 21.5, 8 + 27.5])
     assert row[4] == pytest.approx(1.0)
     assert row[5:9] == pytest.approx([0.5 * 43 + 16, 0.5 * 55, 16, 0])
@@ -92,7 +93,8 @@ def test_another_onnx(weights: Path) -> None:
         YoloV5Face(weights / "yunet/face_detection_yunet_2026may.onnx")
 
 
-# -- blocks that the small checkpoint does not have: built by hand and compared with numpy --------------------------------
+# -- blocks that the small checkpoint does not have: built by hand and compared with numpy
+# --------------------------------
 
 
 def tensor(values: np.ndarray) -> TensorRef:

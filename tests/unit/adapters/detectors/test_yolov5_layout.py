@@ -1,4 +1,6 @@
-"""The layout of ``yolov5l-face.pt`` (stem, C3, SPP, three scales), an eighth as wide, built and pickled by torch itself."""
+"""The layout of ``yolov5l-face.pt`` (stem, C3, SPP, three scales), an eighth as wide, built and pickled by torch
+itself.
+"""
 
 from __future__ import annotations
 
@@ -89,14 +91,31 @@ class Model(nn.Module):
         super().__init__()
         up = lambda: nn.Upsample(None, 2, "nearest")  # noqa: E731
         layers = [
-            (-1, StemBlock(3, w)), (-1, C3(w, 2 * w, 3)), (-1, Conv(2 * w, 4 * w, 3, 2)), (-1, C3(4 * w, 4 * w, 9)),
-            (-1, Conv(4 * w, 8 * w, 3, 2)), (-1, C3(8 * w, 8 * w, 9)), (-1, Conv(8 * w, 16 * w, 3, 2)), (-1, SPP(16 * w)),
-            (-1, C3(16 * w, 16 * w, 3, False)), (-1, Conv(16 * w, 8 * w)), (-1, up()), ([-1, 5], Concat()),
-            (-1, C3(16 * w, 8 * w, 3, False)), (-1, Conv(8 * w, 4 * w)), (-1, up()), ([-1, 3], Concat()),
-            (-1, C3(8 * w, 4 * w, 3, False)), (-1, Conv(4 * w, 4 * w, 3, 2)), ([-1, 13], Concat()),
-            (-1, C3(8 * w, 8 * w, 3, False)), (-1, Conv(8 * w, 8 * w, 3, 2)), ([-1, 9], Concat()),
-            (-1, C3(16 * w, 16 * w, 3, False)), ([16, 19, 22], Detect((4 * w, 8 * w, 16 * w))),
-        ]  # fmt: skip
+            (-1, StemBlock(3, w)),
+            (-1, C3(w, 2 * w, 3)),
+            (-1, Conv(2 * w, 4 * w, 3, 2)),
+            (-1, C3(4 * w, 4 * w, 9)),
+            (-1, Conv(4 * w, 8 * w, 3, 2)),
+            (-1, C3(8 * w, 8 * w, 9)),
+            (-1, Conv(8 * w, 16 * w, 3, 2)),
+            (-1, SPP(16 * w)),
+            (-1, C3(16 * w, 16 * w, 3, False)),
+            (-1, Conv(16 * w, 8 * w)),
+            (-1, up()),
+            ([-1, 5], Concat()),
+            (-1, C3(16 * w, 8 * w, 3, False)),
+            (-1, Conv(8 * w, 4 * w)),
+            (-1, up()),
+            ([-1, 3], Concat()),
+            (-1, C3(8 * w, 4 * w, 3, False)),
+            (-1, Conv(4 * w, 4 * w, 3, 2)),
+            ([-1, 13], Concat()),
+            (-1, C3(8 * w, 8 * w, 3, False)),
+            (-1, Conv(8 * w, 8 * w, 3, 2)),
+            ([-1, 9], Concat()),
+            (-1, C3(16 * w, 16 * w, 3, False)),
+            ([16, 19, 22], Detect((4 * w, 8 * w, 16 * w))),
+        ]
         self.model = nn.Sequential(*[layer for _, layer in layers])
         for index, (source, layer) in enumerate(layers):
             layer.f, layer.i = source, index

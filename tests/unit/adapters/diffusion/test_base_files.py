@@ -105,7 +105,9 @@ def test_a_missing_text_encoder_is_said_before_anything_is_loaded(
 
 
 def test_sd35_reads_prompts_without_t5(tmp_path: Path) -> None:
-    """Its makers left it out in half of the training; with zeros in its place prompts and captions are read by the two CLIPs."""
+    """Its makers left it out in half of the training; with zeros in its place prompts and captions are read by the two
+    CLIPs.
+    """
     folder = build_tiny("sd35", tmp_path / "base")
     shutil.rmtree(folder / "text_encoder_3")
     index = json.loads((folder / "model_index.json").read_text()) | {"text_encoder_3": [None, None]}
@@ -222,7 +224,9 @@ def test_the_size_of_a_download_is_named_where_it_is_known(tmp_path: Path, monke
     for family in FAMILIES.values():
         with pytest.raises(
             MissingModel,
-            match=rf"(?s)about {re.escape(family.download)}.*hf download {re.escape(family.reference)}.*--allow-download",
+            match=(
+                rf"(?s)about {re.escape(family.download)}.*hf download {re.escape(family.reference)}.*--allow-download"
+            ),
         ):
             find_base(BaseChoice(family.reference), family)
 

@@ -1,4 +1,6 @@
-"""A single file of one of several models of a family: the right configuration, the right repository in the message, or one clear error."""
+"""A single file of one of several models of a family: the right configuration, the right repository in the message, or
+one clear error.
+"""
 
 from __future__ import annotations
 

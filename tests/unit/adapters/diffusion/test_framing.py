@@ -1,4 +1,6 @@
-"""Photos of any shape fit their bucket: nothing distorted, nothing outside, never more pixels than the resolution allows."""
+"""Photos of any shape fit their bucket: nothing distorted, nothing outside, never more pixels than the resolution
+allows.
+"""
 
 from __future__ import annotations
 

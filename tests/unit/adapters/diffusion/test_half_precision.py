@@ -32,7 +32,9 @@ def base(full_base: Path) -> Iterator[BaseModel]:
 
 
 def test_pictures_are_scaled_before_they_lose_their_bits(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every grey comes out within half a step of 16-bit numbers of its own size; scaled in 16 bits, those near the middle would be a quarter of a grey off."""
+    """Every grey comes out within half a step of 16-bit numbers of its own size; scaled in 16 bits, those near the
+    middle would be a quarter of a grey off.
+    """
     vae, seen = base.pipeline.vae.to(torch.bfloat16), list[Any]()
     inner = vae.encode
 

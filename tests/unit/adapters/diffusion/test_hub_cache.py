@@ -1,4 +1,6 @@
-"""Of a model on the hub only what is needed is fetched, by the printed command and by the program; and that is enough."""
+"""Of a model on the hub only what is needed is fetched, by the printed command and by the
+program; and that is enough.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +33,14 @@ from twinloop.families.base import Family  # noqa: E402
 SDXL = FAMILIES["sdxl"]
 COMMIT = "0123456789" * 4
 JUNK = (
-    "model.safetensors", "README.md", "{denoiser}/model.onnx", "{denoiser}/model.onnx_data", "{denoiser}/diffusion_flax_model.msgpack",
-    "{denoiser}/diffusion_pytorch_model.bin", "vae_decoder/openvino_model.bin",
-)  # fmt: skip
+    "model.safetensors",
+    "README.md",
+    "{denoiser}/model.onnx",
+    "{denoiser}/model.onnx_data",
+    "{denoiser}/diffusion_flax_model.msgpack",
+    "{denoiser}/diffusion_pytorch_model.bin",
+    "vae_decoder/openvino_model.bin",
+)
 """What repositories of models hold beside what is needed."""
 
 

@@ -65,7 +65,9 @@ def test_captions_are_counted_and_the_first_is_named() -> None:
     long = replace(short, path=Path("photos/2.jpg"), caption=f"{WHOLE} woman")
     prompts = embedder("sdxl")
     assert remark_on_captions(prompts, [short]) == ""
-    assert remark_on_captions(prompts, [short, long]) == (
-        "1 caption of 2 does not fit into the 225 tokens that are read of one; what stands beyond is left out, as of photos/2.jpg: woman"
+    assert (
+        remark_on_captions(prompts, [short, long])
+        == "1 caption of 2 does not fit into the 225 tokens that are read of one; what stands beyond is left out, as of"
+        " photos/2.jpg: woman"
     )
     assert remark_on_captions(prompts, [long, short, long]).startswith("2 captions of 3 do not fit")

@@ -1,4 +1,6 @@
-"""Quantised layers change device wherever this program or a hook moves them; PyTorch's ``meta`` device stands for the GPU."""
+"""Quantised layers change device wherever this program or a hook moves them; PyTorch's ``meta`` device stands for the
+GPU.
+"""
 
 from __future__ import annotations
 
@@ -89,11 +91,14 @@ def test_the_denoiser_comes_over_while_pictures_are_made(
     assert called
 
 
-@pytest.mark.parametrize(("name", "work"), [
-    ("decode", lambda base: pixels.decode(base, torch.zeros(4, 8, 8))),
-    ("encode", lambda base: pixels.encode_raw(base, np.zeros((64, 64, 3), np.uint8))),
-    ("encode", lambda base: pixels.encode(base, np.zeros((64, 64, 3), np.uint8))),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "work"),
+    [
+        ("decode", lambda base: pixels.decode(base, torch.zeros(4, 8, 8))),
+        ("encode", lambda base: pixels.encode_raw(base, np.zeros((64, 64, 3), np.uint8))),
+        ("encode", lambda base: pixels.encode(base, np.zeros((64, 64, 3), np.uint8))),
+    ],
+)
 def test_so_do_parts_while_pictures_are_encoded_and_decoded(
     name: str, work: Callable[[BaseModel], Any], encoder: Encoder, base: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

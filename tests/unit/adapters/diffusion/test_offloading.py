@@ -41,8 +41,8 @@ def test_what_a_begun_run_may_change_comes_first(offload: str, said: str) -> Non
 def test_what_makes_another_run_is_called_so() -> None:
     for said in (advice("sequential"), advice(device="cpu")):
         assert (
-            said
-            == "Lower generation.width and height: in a run that was begun that takes another output folder, or --restart."
+            said == "Lower generation.width and height: in a run that was begun that takes another output folder, or"
+            " --restart."
         )
 
 

@@ -1,4 +1,6 @@
-"""Quantised base models, every family and every kind of weight: computed for real on the CPU, with the libraries that quantise."""
+"""Quantised base models, every family and every kind of weight: computed for real on the CPU, with the libraries that
+quantise.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ def weights_of(base: BaseModel) -> list[dict[str, Any]]:
 
 
 def test_every_family_on_every_kind_of_weight(folder: tuple[str, Path]) -> None:
-    """Smaller to the byte as predicted, near the float model, and the same in answer and gradient as a float model with these very numbers."""
+    """Smaller to the byte as predicted, near the float model, and the same in answer and gradient as a float model with
+    these very numbers.
+    """
     family, path = folder
     plain = opened(family, path)
     made, before = answer(plain)[0], real_bytes(plain.denoiser)

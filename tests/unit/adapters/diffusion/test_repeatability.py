@@ -78,7 +78,10 @@ def test_an_operation_without_such_a_kernel_is_told_from_other_errors() -> None:
         with fixed_order(GPU), pytest.raises(RuntimeError) as raised:
             unordered()
     assert lacks_fixed_order(raised.value)
-    cublas = "Deterministic behavior was enabled, but this operation is not deterministic because it uses CuBLAS and you have CUDA >= 10.2"
+    cublas = (
+        "Deterministic behavior was enabled, but this operation is not deterministic because it uses CuBLAS and you"
+        " have CUDA >= 10.2"
+    )
     assert lacks_fixed_order(RuntimeError(cublas))
     assert not lacks_fixed_order(RuntimeError("shapes do not match")) and not lacks_fixed_order(MemoryError())
 

@@ -20,10 +20,18 @@ from twinloop.errors import ModelFileError
 LANDMARKS = np.array([[42, 60], [78, 55], [62, 80], [48, 100], [80, 96]], np.float32)
 FACE = Face(Box(25, 25, 100, 125), 0.9, LANDMARKS)
 NAMES = {
-    "w600k_r50.onnx": ARCFACE, "glintr100.onnx": ARCFACE, "w600k_mbf.onnx": ARCFACE, "buffalo_l-w600k_r50.onnx": ARCFACE,
-    "face_recognition_sface_2021dec.onnx": SFACE, "sface.onnx": SFACE, "MobileFaceNet.onnx": MOBILEFACENET,
-    "mobile_facenet.onnx": MOBILEFACENET, "det_10g.onnx": None, "genderage.onnx": None, "surface.onnx": None,
-}  # fmt: skip
+    "w600k_r50.onnx": ARCFACE,
+    "glintr100.onnx": ARCFACE,
+    "w600k_mbf.onnx": ARCFACE,
+    "buffalo_l-w600k_r50.onnx": ARCFACE,
+    "face_recognition_sface_2021dec.onnx": SFACE,
+    "sface.onnx": SFACE,
+    "MobileFaceNet.onnx": MOBILEFACENET,
+    "mobile_facenet.onnx": MOBILEFACENET,
+    "det_10g.onnx": None,
+    "genderage.onnx": None,
+    "surface.onnx": None,
+}
 
 
 @pytest.fixture
@@ -83,10 +91,11 @@ def test_the_order_of_channels_follows_the_description(picture: ImageArray) -> N
 @pytest.mark.parametrize(
     ("name", "dimensions", "key"),
     [
-        ("w600k_r50.onnx", 512, "arcface1-"), ("face_recognition_sface_2021dec.onnx", 128, "sface1-"),
+        ("w600k_r50.onnx", 512, "arcface1-"),
+        ("face_recognition_sface_2021dec.onnx", 128, "sface1-"),
         ("MobileFaceNet.onnx", 128, "mobilefacenet1-"),
     ],
-)  # fmt: skip
+)
 def test_a_unit_vector_of_its_own_length(
     tmp_path: Path, picture: ImageArray, name: str, dimensions: int, key: str
 ) -> None:

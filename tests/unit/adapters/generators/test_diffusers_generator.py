@@ -63,9 +63,15 @@ def test_plain_diffusers_makes_the_same_picture(generator: DiffusersGenerator) -
     (ours,) = images(generator, shots(1))
     shot = shots(1)[0]
     theirs = pipeline(
-        shot.prompt, negative_prompt=shot.negative_prompt, num_inference_steps=GENERATION.steps, guidance_scale=GENERATION.guidance, width=SIZE, height=SIZE,
-        generator=torch.Generator().manual_seed(shot.seed), output_type="np",
-    ).images[0]  # fmt: skip
+        shot.prompt,
+        negative_prompt=shot.negative_prompt,
+        num_inference_steps=GENERATION.steps,
+        guidance_scale=GENERATION.guidance,
+        width=SIZE,
+        height=SIZE,
+        generator=torch.Generator().manual_seed(shot.seed),
+        output_type="np",
+    ).images[0]
     assert np.abs(ours / 255 - theirs).max() <= 1 / 255
 
 
@@ -180,8 +186,13 @@ def test_out_of_memory_on_the_way_to_the_gpu(
     ],
 )
 def test_a_lora_that_cannot_be_put_on_leaves_nothing_behind(
-    generator: DiffusersGenerator, said: Exception, kind: type[Exception], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+    generator: DiffusersGenerator,
+    said: Exception,
+    kind: type[Exception],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from tests.unit.adapters.diffusion.loras.test_lora_files import random_lora
     from twinloop.adapters.diffusion.loras.writing import write_lora
 

@@ -1,4 +1,6 @@
-"""Files through worker processes: the same numbers as in this process, and a file that breaks its worker is skipped with the reason."""
+"""Files through worker processes: the same numbers as in this process, and a file that breaks its worker is skipped
+with the reason.
+"""
 
 from __future__ import annotations
 
@@ -28,15 +30,28 @@ vectors = st.none() | arrays.arrays(np.float32, 8, elements=st.floats(-1, 1, wid
 faces = st.builds(
     VaultFace,
     st.builds(
-        Face, st.builds(Box, numbers, numbers, numbers, numbers), st.floats(0, 1), st.none() | arrays.arrays(np.float32, (5, 2), elements=numbers),
-        st.none() | st.builds(HeadPose, numbers, numbers, numbers), vectors,
+        Face,
+        st.builds(Box, numbers, numbers, numbers, numbers),
+        st.floats(0, 1),
+        st.none() | arrays.arrays(np.float32, (5, 2), elements=numbers),
+        st.none() | st.builds(HeadPose, numbers, numbers, numbers),
+        vectors,
     ),
-    st.floats(0, 1), st.dictionaries(st.text(max_size=8), numbers, max_size=3),
-)  # fmt: skip
+    st.floats(0, 1),
+    st.dictionaries(st.text(max_size=8), numbers, max_size=3),
+)
 photos = st.builds(
-    VaultPhoto, st.just("a" * 64), st.just(()), st.integers(1, 9999), st.integers(1, 9999), st.just("0" * 16), st.none() | st.floats(0, 2e9),
-    st.sampled_from(["real", "synthetic"]), st.dictionaries(st.text(max_size=8), numbers, max_size=3), st.lists(faces, max_size=3).map(tuple),
-)  # fmt: skip
+    VaultPhoto,
+    st.just("a" * 64),
+    st.just(()),
+    st.integers(1, 9999),
+    st.integers(1, 9999),
+    st.just("0" * 16),
+    st.none() | st.floats(0, 2e9),
+    st.sampled_from(["real", "synthetic"]),
+    st.dictionaries(st.text(max_size=8), numbers, max_size=3),
+    st.lists(faces, max_size=3).map(tuple),
+)
 
 
 def plain(made: ScannedFile) -> object:
@@ -47,12 +62,34 @@ def plain(made: ScannedFile) -> object:
 
     photo = made.photo
     return (
-        made.listed, made.sha256, made.thumbnail, made.problem,
-        None if photo is None else (
-            photo.sha256, photo.width, photo.height, photo.phash, photo.taken, photo.origin, dict(photo.measures),
-            [(f.face.box, f.face.confidence, blob(f.face.landmarks), f.face.pose, blob(f.face.embedding), f.quality, dict(f.measures)) for f in photo.faces],
+        made.listed,
+        made.sha256,
+        made.thumbnail,
+        made.problem,
+        None
+        if photo is None
+        else (
+            photo.sha256,
+            photo.width,
+            photo.height,
+            photo.phash,
+            photo.taken,
+            photo.origin,
+            dict(photo.measures),
+            [
+                (
+                    f.face.box,
+                    f.face.confidence,
+                    blob(f.face.landmarks),
+                    f.face.pose,
+                    blob(f.face.embedding),
+                    f.quality,
+                    dict(f.measures),
+                )
+                for f in photo.faces
+            ],
         ),
-    )  # fmt: skip
+    )
 
 
 @given(photos, st.binary(max_size=20), st.text(max_size=20))

@@ -1,4 +1,6 @@
-""" "precision": "bfloat16" on a CPU: frozen weights of half the size, a LoRA in float32, and the same promises as ever."""
+""" "precision": "bfloat16" on a CPU: frozen weights of half the size, a LoRA in float32, and
+the same promises as ever.
+"""
 
 from __future__ import annotations
 

@@ -418,7 +418,9 @@ def test_a_photo_that_changed(full_base: Path, photos: tuple[TrainingSample, ...
 def test_a_photo_is_encoded_when_it_is_first_drawn(
     kind: str, full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first step waits for its own photos only, and the LoRA is the one of a training that encoded all of them before."""
+    """The first step waits for its own photos only, and the LoRA is the one of a training that encoded all of them
+    before.
+    """
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     photos = tuple(stored(sample, tmp_path / "stored", kind) for sample in samples(tmp_path / "photos"))
     encoded, begun = list[int](), list[int]()

@@ -53,7 +53,9 @@ def train(
 
 
 def train_and_die_writing(base: Path, photos: tuple[TrainingSample, ...], home: Path, moment: str, number: int) -> None:
-    """Killed while the ``number``-th checkpoint is written: with half of its bytes, before it has its name, or just after."""
+    """Killed while the ``number``-th checkpoint is written: with half of its bytes, before it has its name, or just
+    after.
+    """
     from twinloop.adapters.trainers.records import checkpoints
 
     real, seen = checkpoints.write_bytes, []
@@ -178,7 +180,9 @@ def equal_tensors(one: Path, other: Path) -> tuple[int, int]:
 def test_killed_at_twenty_random_steps(
     longer: Path, tiny_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One training that dies twenty times: weights, moments, average and the file of figures are those of the undisturbed one."""
+    """One training that dies twenty times: weights, moments, average and the file of figures are those of the
+    undisturbed one.
+    """
     monkeypatch.setenv("SOURCE_DATE_EPOCH", DATE)
     for step in sorted(random.Random(7).sample(range(1, LONGER.steps), 20)):
         assert in_child(tiny_base, photos, tmp_path, step, LONGER) == -signal.SIGKILL

@@ -1,4 +1,6 @@
-"""A loss that is no number: in float16 the step is left out, by all processes alike; in other precisions the training ends."""
+"""A loss that is no number: in float16 the step is left out, by all processes alike; in other precisions the training
+ends.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +43,14 @@ class Bench:
         trainer = DiffusersLoraTrainer(BaseChoice(str(self._base), "cpu", "float32"), SDXL)
         output, settings = self._home / name / "lora.safetensors", replace(SETTINGS, stop_at=stop_at)
         trainer.train_with(
-            workers or Workers(), self._photos, settings, output, output.parent / "work", {}, lambda *step: self.shown.append(step[2])
-        )  # fmt: skip
+            workers or Workers(),
+            self._photos,
+            settings,
+            output,
+            output.parent / "work",
+            {},
+            lambda *step: self.shown.append(step[2]),
+        )
         return output.read_bytes()
 
     def figures(self, name: str, what: str) -> list[float | None]:

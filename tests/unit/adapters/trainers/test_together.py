@@ -1,4 +1,6 @@
-"""Settings that each resume to the same bytes do so together: the average, text encoders, accumulation, micro-batches, quantised weights."""
+"""Settings that each resume to the same bytes do so together: the average, text encoders, accumulation, micro-batches,
+quantised weights.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,21 @@ from twinloop.store.atomic import write_json  # noqa: E402
 from twinloop.store.lora_file import kohya_path  # noqa: E402
 
 TOGETHER = replace(
-    TRAINING, steps=3, checkpoint_every=1, batch_size=1, gradient_accumulation=2, ema_decay=0.9, flip=True, caption_dropout=0.3,
-    output_preservation=0.5, trigger="ohwx ana", class_word="woman", gradient_checkpointing=True, learning_rate=0.02, tensorboard=False,
-)  # fmt: skip
+    TRAINING,
+    steps=3,
+    checkpoint_every=1,
+    batch_size=1,
+    gradient_accumulation=2,
+    ema_decay=0.9,
+    flip=True,
+    caption_dropout=0.3,
+    output_preservation=0.5,
+    trigger="ohwx ana",
+    class_word="woman",
+    gradient_checkpointing=True,
+    learning_rate=0.02,
+    tensorboard=False,
+)
 HEARD = replace(TOGETHER, adapter="dora", text_encoder=True, text_encoder_share=0.5)
 QUANTISED = replace(TOGETHER, adapter="lokr", lokr_factor=4, rank=1, prior_weight=0.5)
 

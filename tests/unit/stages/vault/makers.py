@@ -35,9 +35,15 @@ def fake_photos(folder: Path, count: int = 10, size: int = 256) -> list[Path]:
     paths = [folder / f"IMG_{number:04d}.png" for number in range(count)]
     for number, path in enumerate(paths):
         fake_photo(
-            path, seed=number, size=size, yaw=(0.0, 5.0, 30.0, -8.0, 0.0, -60.0, 3.0)[number % 7], expression=("smile", "smile", "neutral")[number % 3],
-            setting=("indoor", "outdoor")[number % 2], framing="portrait", hands=int(number % 4 == 0),
-        )  # fmt: skip
+            path,
+            seed=number,
+            size=size,
+            yaw=(0.0, 5.0, 30.0, -8.0, 0.0, -60.0, 3.0)[number % 7],
+            expression=("smile", "smile", "neutral")[number % 3],
+            setting=("indoor", "outdoor")[number % 2],
+            framing="portrait",
+            hands=int(number % 4 == 0),
+        )
     return paths
 
 

@@ -1,4 +1,6 @@
-"""Faces: found on a smaller picture and in its quarters, looked at in the best pixels there are, profiles not held back."""
+"""Faces: found on a smaller picture and in its quarters, looked at in the best pixels there are, profiles not held
+back.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def picture(width: int, height: int, *squares: tuple[int, int, int, int]) -> Ima
 
 @dataclass
 class Squares:
-    """Finds bright squares of at least ``least`` pixels, as a detector that looks at ``side`` pixels would; notes what it was shown."""
+    """Finds bright squares of at least ``least`` pixels, as a detector that looks at ``side`` pixels would; notes what
+    it was shown.
+    """
 
     least: float = 8.0
     side: int = 640

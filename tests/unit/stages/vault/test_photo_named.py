@@ -20,7 +20,9 @@ FACES = album(1, 4, "a")
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[OpenVault]:
-    """Four photos of a person; elsewhere a photo without a face that is called as the first, and one with a longer name."""
+    """Four photos of a person; elsewhere a photo without a face that is called as the first, and one with a longer
+    name.
+    """
     others = [
         replace(made_photo(name, []), paths=(f"/elsewhere/{path}",))
         for name, path in (("bare", "a0.jpg"), ("longer", "xa1.jpg"))

@@ -150,9 +150,14 @@ def test_a_first_scan_measures_every_photo_and_touches_none(home: Home) -> None:
 
 def test_a_new_vault_is_for_its_owner_only(home: Home) -> None:
     home.scan(home.photos)
-    assert {path.name: oct(path.stat().st_mode & 0o777) for path in (home.vault.root, home.vault.catalog, home.vault.scan_record)} == {
-        "vault": "0o700", "catalog.sqlite": "0o600", "scan.json": "0o600",
-    }  # fmt: skip
+    assert {
+        path.name: oct(path.stat().st_mode & 0o777)
+        for path in (home.vault.root, home.vault.catalog, home.vault.scan_record)
+    } == {
+        "vault": "0o700",
+        "catalog.sqlite": "0o600",
+        "scan.json": "0o600",
+    }
 
 
 def test_a_second_scan_opens_no_file_and_no_model(home: Home) -> None:
@@ -458,9 +463,18 @@ def test_what_cannot_be_a_photo_is_skipped_by_name_with_the_reason(home: Home) -
         "s.jpg",
     }
     for name, words in {
-        "empty.jpg": "is empty", "page.jpg": "web page", "drawing.eps": "never opened", "lying.jpg": "PostScript", "cut.jpg": "truncated", "broken link.jpg": "a link to nothing",
-        "loop.jpg": "or to itself", "link.png": "scanned itself", "album.jpg": "link to a folder", "pipe.jpg": "a FIFO", "s.jpg": "a socket",
-    }.items():  # fmt: skip
+        "empty.jpg": "is empty",
+        "page.jpg": "web page",
+        "drawing.eps": "never opened",
+        "lying.jpg": "PostScript",
+        "cut.jpg": "truncated",
+        "broken link.jpg": "a link to nothing",
+        "loop.jpg": "or to itself",
+        "link.png": "scanned itself",
+        "album.jpg": "link to a folder",
+        "pipe.jpg": "a FIFO",
+        "s.jpg": "a socket",
+    }.items():
         assert words in reasons[name], (name, reasons[name])
 
 

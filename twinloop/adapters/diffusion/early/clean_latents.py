@@ -12,13 +12,13 @@ def clean_latents(scheduler: Any, answer: Tensor, time: Any, noisy: Tensor) -> T
     """The scheduler's own x0, before its step is taken.
 
     Args:
-        answer: the denoiser's, with guidance applied: noise (epsilon), velocity (v), the picture itself, or a flow. time: of the step.
+        answer: the denoiser's, with guidance applied: noise (epsilon), velocity (v), the picture itself, or a flow.
+            time: of the step.
         noisy: the latents that the denoiser was asked about, as the scheduler scales them. Any shape.
     """
     answer, noisy = answer.float(), noisy.float()
-    kind = scheduler.config.get(
-        "prediction_type", "flow_prediction"
-    )  # flow schedulers know nothing else and have no such setting
+    # flow schedulers know nothing else and have no such setting
+    kind = scheduler.config.get("prediction_type", "flow_prediction")
     if kind in ("sample", "original_sample"):
         return answer
     alpha, sigma, scale = _noise_level(scheduler, time)
@@ -31,7 +31,9 @@ def clean_latents(scheduler: Any, answer: Tensor, time: Any, noisy: Tensor) -> T
 
 
 def _noise_level(scheduler: Any, time: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """(alpha, sigma, scale): the latents at ``time`` are scale x (alpha x picture + sigma x noise), with alpha^2 + sigma^2 = 1 unless it is a flow."""
+    """(alpha, sigma, scale): the latents at ``time`` are scale x (alpha x picture + sigma x noise), with alpha^2 +
+    sigma^2 = 1 unless it is a flow.
+    """
     one = torch.tensor(1.0)
     if not hasattr(scheduler, "sigmas"):
         kept = scheduler.alphas_cumprod[int(time)].float().cpu()

@@ -17,8 +17,9 @@ _OF_NO_PICTURE = ("txt_ids", "img_ids")
 class DenoiserRows(AbstractContextManager["DenoiserRows"]):
     """While entered, a denoiser is called for the chosen pictures alone; the others' answers are zeros.
 
-    The pipeline, its scheduler and its random numbers go on with the whole batch, so nothing else has to know how a family of
-    models lays out its embeddings, and no scheduler loses its history. A batch may hold each picture several times (guidance).
+    The pipeline, its scheduler and its random numbers go on with the whole batch, so nothing else has to know how a
+    family of models lays out its embeddings, and no scheduler loses its history. A batch may hold each picture several
+    times (guidance).
 
     Args:
         denoiser: the module that a pipeline calls. pictures: of the batch.

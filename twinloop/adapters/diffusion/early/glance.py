@@ -1,4 +1,6 @@
-"""Ends single pictures of a batch part of the way: a look at what they will come to, and no more work for those that fail it."""
+"""Ends single pictures of a batch part of the way: a look at what they will come to, and no more work for those that
+fail it.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ class Glance:
 
 @contextmanager
 def glancing(pipeline: Any, denoiser: Any, pictures: int, glance: Glance | None) -> Iterator[Survivors]:
-    """While entered, one call of ``pipeline`` shows its batch to ``glance`` once and works on for those that it chose. None = nobody looks."""
+    """While entered, one call of ``pipeline`` shows its batch to ``glance`` once and works on for those that it chose.
+
+    None = nobody looks.
+    """
     left = Survivors(list(range(pictures)))
     if glance is None:
         yield left

@@ -1,7 +1,7 @@
 """LoRA files under ComfyUI's names -> tensors under diffusers names.
 
-diffusers passes over the text encoders of such files in silence. Of the denoisers it reads those of Z-Image, Qwen-Image and FLUX.2, that of
-FLUX.1 at its real size, and neither SD 3.5's nor UNets.
+diffusers passes over the text encoders of such files in silence. Of the denoisers it reads those of Z-Image, Qwen-Image
+and FLUX.2, that of FLUX.1 at its real size, and neither SD 3.5's nor UNets.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _DENOISER, _ENCODERS = "diffusion_model.", "text_encoders."
 
 
 def from_comfyui(path: Path, names: Iterable[str], family: Family) -> dict[str, Tensor] | None:
-    """All layers, their scale multiplied in; None where the file holds other names, or such as diffusers reads by itself.
+    """All layers, their scale multiplied in; None where the file holds other names, or such as diffusers reads by
+    itself.
 
     Args:
         names: of the file's tensors.

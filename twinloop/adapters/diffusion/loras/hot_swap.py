@@ -33,7 +33,8 @@ class Pair:
 
 
 def pairs_of(read: ReadLora, path: Path, denoiser: str) -> dict[str, Pair] | None:
-    """The layers of a file that holds pairs for the denoiser and nothing else, and says one alpha for all; None of any other file.
+    """The layers of a file that holds pairs for the denoiser and nothing else, and says one alpha for all; None of any
+    other file.
 
     What trainings here write is such a file; of the many other kinds diffusers knows the meaning.
     """
@@ -71,8 +72,8 @@ def exchange(denoiser: nn.Module, adapter: str, pairs: Mapping[str, Pair], *, sm
     """Put other numbers into a worn adapter, at strength 1.
 
     Args:
-        smaller: also into layers of a larger rank, whose rest becomes zero. That is the same change, but sums over zeros may round
-            otherwise in the last place.
+        smaller: also into layers of a larger rank, whose rest becomes zero. That is the same change, but sums over
+            zeros may round otherwise in the last place.
 
     Returns:
         False, and nothing was touched, where layers or ranks are others.
@@ -120,7 +121,8 @@ def _fits(layer: Any, adapter: str, pair: Pair, smaller: bool) -> bool:
 
 
 def settle(denoiser: nn.Module, rank: int) -> int:
-    """Make what is worn look the same to a compiler whichever LoRA it is: strengths become tensors, ranks are filled up with zeros.
+    """Make what is worn look the same to a compiler whichever LoRA it is: strengths become tensors, ranks are filled up
+    with zeros.
 
     Args:
         rank: to fill up to, at least; the largest that is worn counts where it is larger.

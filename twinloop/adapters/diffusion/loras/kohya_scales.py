@@ -31,7 +31,9 @@ def has_mixed_alphas(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def folded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same file with every layer's scale multiplied in and without alphas, so that none can be mistaken for another's."""
+    """The same file with every layer's scale multiplied in and without alphas, so that none can be mistaken for
+    another's.
+    """
     made = {name: tensor for name, tensor in tensors.items() if not name.endswith(ALPHA)}
     for name in made:
         if name.endswith(DOWN):

@@ -1,7 +1,8 @@
 """LoKr layers of PEFT that never build the product: x goes through the large matrix, then through the small one.
 
-PEFT's own layers multiply kron(w1, w2) out at every call, a matrix as large as the layer that autograd then keeps: a step takes more than
-twice as long, and gigabytes more. Here a call costs a small share of the layer's own, as with a LoRA.
+PEFT's own layers multiply kron(w1, w2) out at every call, a matrix as large as the layer that autograd then keeps: a
+step takes more than twice as long, and gigabytes more. Here a call costs a small share of the layer's own, as with a
+LoRA.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class _Factored(LoKrLayer):  # type: ignore[misc]
     """What both kinds of layers share.
 
     Attributes:
-        rows: adapter -> (first, end) of the product's outputs that are this layer's, where several layers share one product.
+        rows: adapter -> (first, end) of the product's outputs that are this layer's, where several layers share one
+            product.
     """
 
     rows: dict[str, tuple[int, int]]
@@ -41,9 +43,8 @@ class _Factored(LoKrLayer):  # type: ignore[misc]
                 held[adapter] = parts[name]
         self.r[adapter], self.alpha[adapter], self.scaling[adapter] = 1, scale, scale
         self.rank_dropout[adapter], self.rank_dropout_scale[adapter], self.module_dropout[adapter] = 0.0, False, 0.0
-        others = {
-            name: window for name, window in self._windows.items() if name != adapter
-        }  # its own may be an earlier file's
+        # its own may be an earlier file's
+        others = {name: window for name, window in self._windows.items() if name != adapter}
         self.rows = others if rows is None else {**others, adapter: rows}
 
     @property
@@ -83,7 +84,10 @@ class _Factored(LoKrLayer):  # type: ignore[misc]
 
 
 def _like(matrix: Tensor, x: Tensor) -> Tensor:
-    """In the precision of what it is multiplied with; under autocast as it is. Tensors without numbers know no autocast."""
+    """In the precision of what it is multiplied with; under autocast as it is.
+
+    Tensors without numbers know no autocast.
+    """
     return matrix if not x.is_meta and torch.is_autocast_enabled(x.device.type) else matrix.to(x.dtype)
 
 
@@ -154,7 +158,9 @@ def add_lokr(model: Any, config: LoKrConfig, adapter: str) -> None:
 def wear_product(
     model: Any, path: str, adapter: str, parts: Mapping[str, Tensor], scale: float, rows: tuple[int, int] | None
 ) -> None:
-    """Let the layer at ``path`` wear a product beside whatever it wears; ``parts`` bear PEFT's names and stay frozen."""
+    """Let the layer at ``path`` wear a product beside whatever it wears; ``parts`` bear PEFT's
+    names and stay frozen.
+    """
     place, _, name = path.rpartition(".")
     parent = model.get_submodule(place)
     layer: Any = getattr(parent, name)

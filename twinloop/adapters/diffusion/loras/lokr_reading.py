@@ -1,7 +1,7 @@
 """LoKr files of any dialect -> products that a pipeline wears as they are, without an approximation.
 
-diffusers itself loads LoKr for two families only, so the layers are put in place here, in PEFT's form: scales, switching and taking off are
-then those of LoRAs, and both may be worn at once.
+diffusers itself loads LoKr for two families only, so the layers are put in place here, in PEFT's form: scales,
+switching and taking off are then those of LoRAs, and both may be worn at once.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def read_products(path: Path, pipeline: Any, family: Family) -> Products:
     """The products of a file, checked against the pipeline's parts.
 
     Raises:
-        ModelFileError: unreadable, of a kind that is not worn (LoKr with weight decomposition), or for another base model.
+        ModelFileError: unreadable, of a kind that is not worn (LoKr with weight decomposition), or for another base
+            model.
     """
     try:
         adapter = understood(read_lora(path), family.name)

@@ -1,7 +1,7 @@
 """A trained LoKr under the names that programs read: LyCORIS's parts under diffusers' paths, and in the copy.
 
-The file itself carries alpha as JSON in its header, as PEFT's configuration, so that diffusers loads it where it loads LoKr at all (FLUX.2
-and Z-Image); the copy has an ``.alpha`` for every layer, as LyCORIS writes it.
+The file itself carries alpha as JSON in its header, as PEFT's configuration, so that diffusers loads it where it loads
+LoKr at all (FLUX.2 and Z-Image); the copy has an ``.alpha`` for every layer, as LyCORIS writes it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def _raw(tensor: Tensor) -> RawTensor:
 
 
 def lokr_copy(lokr: LokrWeights, names: LoraNames) -> dict[str, Tensor]:
-    """Tensors under the names that other programs read, with the alpha of every layer; that of whole matrices is the rank, as LyCORIS has it."""
+    """Tensors under the names that other programs read, with the alpha of every layer; that of whole matrices is the
+    rank, as LyCORIS has it.
+    """
     named: dict[str, Tensor] = {}
     for name, layer in names.apart(lokr.layers).items():
         parts = lokr.layers[layer]

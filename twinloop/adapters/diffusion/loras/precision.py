@@ -18,8 +18,9 @@ def precision_of(model: Any) -> torch.dtype:
 def as_activations(model: nn.Module, adapter: str) -> None:
     """Give a LoRA's numbers the precision of the model's activations.
 
-    PEFT does so by the weight of the layer below. Where that is packed into integers it leaves them as the file has them, in float16, and
-    casts activations to that: those of a bfloat16 model may be larger than float16's largest number.
+    PEFT does so by the weight of the layer below. Where that is packed into integers it leaves them as the file has
+    them, in float16, and casts activations to that: those of a bfloat16 model may be larger than float16's largest
+    number.
     """
     precision = precision_of(model)
     packed = (layer for layer in model.modules() if isinstance(layer, LoraLayer) and _is_packed(layer))

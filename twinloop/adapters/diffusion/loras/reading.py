@@ -143,7 +143,9 @@ def _from_copy(
 
 
 def _apart(layers: tuple[str, ...], down: Tensor, up: Tensor, outputs: list[int]) -> dict[str, tuple[Tensor, Tensor]]:
-    """One fused pair -> one pair per layer; where the up matrix has only its diagonal blocks, each layer gets its own rank back."""
+    """One fused pair -> one pair per layer; where the up matrix has only its diagonal blocks, each layer gets its own
+    rank back.
+    """
     if len(layers) == 1:
         return {layers[0]: (down, up)}
     if up.shape[0] != sum(outputs):

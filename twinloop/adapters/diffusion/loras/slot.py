@@ -24,7 +24,9 @@ ADAPTER = "twinloop"
 
 @dataclass
 class _Worn:
-    """One LoRA in place: its file as it was, its strength, whether it changes the text encoders, and whether it is a LoKr."""
+    """One LoRA in place: its file as it was, its strength, whether it changes the text encoders, and whether it is a
+    LoKr.
+    """
 
     path: Path
     state: tuple[int, int] | None
@@ -39,7 +41,10 @@ class _Worn:
 
 
 class LoraSlot:
-    """The LoRA files on a pipeline. They stay apart from the base weights, so that taking them off restores those exactly."""
+    """The LoRA files on a pipeline.
+
+    They stay apart from the base weights, so that taking them off restores those exactly.
+    """
 
     def __init__(self, pipeline: Any, family: Family, prompts: PromptEmbedder) -> None:
         self._pipeline = pipeline
@@ -49,7 +54,9 @@ class LoraSlot:
         self._steady, self._rank = False, 0
 
     def hold_steady(self, wanted: bool) -> None:
-        """Whether a LoRA of another alpha, or of a rank that is not larger than one before, is to look the same to a compiler (`settle`)."""
+        """Whether a LoRA of another alpha, or of a rank that is not larger than one before, is to look the same to a
+        compiler (`settle`).
+        """
         if self._steady and not wanted:
             self.wear([])  # what was filled up may round otherwise in the last place
         self._steady = wanted
@@ -71,7 +78,8 @@ class LoraSlot:
         """Wear exactly these files, each at its strength; those that are worn already stay where they are.
 
         Raises:
-            ModelFileError: not a LoRA, or one for another kind of base model; then none is worn. As PyTorch: memory runs out; then, too.
+            ModelFileError: not a LoRA, or one for another kind of base model; then none is worn. As PyTorch: memory
+                runs out; then, too.
         """
         try:
             self._change(wanted)

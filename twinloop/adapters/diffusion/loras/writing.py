@@ -1,8 +1,9 @@
 """LoRA files in the two dialects that people's tools read, with their scale intact.
 
-diffusers / PEFT:  ``unet.<layer>.lora_A.weight``, ``.lora_B.weight`` (``transformer.`` for other denoisers); rank and alpha as JSON in the header.
-kohya / ComfyUI:   the names of the model's original code, with ``.alpha`` (`LoraNames` of the family).
-Text encoders:     ``text_encoder.text_model.<layer>``, ``text_encoder_2.text_model...``; ``lora_te1_text_model_<layer_>`` (`TrainableEncoders` of the family).
+diffusers / PEFT:  ``unet.<layer>.lora_A.weight``, ``.lora_B.weight`` (``transformer.`` for other denoisers); rank and
+alpha as JSON in the header. kohya / ComfyUI:   the names of the model's original code, with ``.alpha`` (`LoraNames` of
+the family). Text encoders:     ``text_encoder.text_model.<layer>``, ``text_encoder_2.text_model...``;
+``lora_te1_text_model_<layer_>`` (`TrainableEncoders` of the family).
 
 diffusers' own converter writes alpha = rank whatever the alpha was, hence this one.
 """
@@ -40,9 +41,12 @@ class LoraWeights:
     """A trained LoRA.
 
     Attributes:
-        layers: layer of the denoiser -> (down (rank, in), up (out, rank)). alpha: the update is up @ down x alpha / rank.
-        magnitudes: of a DoRA: layer -> length of each output's weights after the update, (out,) or (1, out, 1, 1) as PEFT has it.
-        encoders: the same of text encoders, by the pipeline's names of them. alphas: of layers that have one of their own.
+        layers: layer of the denoiser -> (down (rank, in), up (out, rank)). alpha: the update is up @ down x alpha /
+            rank.
+        magnitudes: of a DoRA: layer -> length of each output's weights after the update, (out,) or (1, out, 1, 1) as
+            PEFT has it.
+        encoders: the same of text encoders, by the pipeline's names of them. alphas: of layers that have one of their
+            own.
     """
 
     layers: Mapping[str, tuple[Tensor, Tensor]]
@@ -59,7 +63,8 @@ class LoraWeights:
 
 def diffusers_tensors(lora: LoraWeights, component: str) -> dict[str, Tensor]:
     """Tensors of one component of a pipeline under diffusers names."""
-    # as diffusers finds them for its own models, and transformers for text encoders; each passes over the other form in silence
+    # as diffusers finds them for its own models, and transformers for text encoders; each passes over the other form in
+    # silence
     magnitude = "lora_magnitude_vector.weight" if component.startswith("text_encoder") else "lora_magnitude_vector"
     named: dict[str, Tensor] = {}
     for layer, (down, up) in lora.layers.items():
@@ -73,7 +78,8 @@ def diffusers_tensors(lora: LoraWeights, component: str) -> dict[str, Tensor]:
 def copy_tensors(lora: LoraWeights, names: LoraNames) -> dict[str, Tensor]:
     """Tensors under the names that other programs read, with the alpha of every layer.
 
-    Several layers that are one there have their down matrices stacked and their up matrices along a diagonal; alpha grows as the rank does.
+    Several layers that are one there have their down matrices stacked and their up matrices along a diagonal; alpha
+    grows as the rank does.
     """
     down_name, up_name = FORMS[names.form]
     named: dict[str, Tensor] = {}
@@ -125,7 +131,10 @@ def tensors_hash(data: bytes) -> str:
 
 
 def write_lora(path: Path, lora: LoraWeights | LokrWeights, family: Family, texts: Mapping[str, str]) -> bytes:
-    """Write the copy for other programs, then ``path`` itself; each whole or not at all. Returns the bytes of ``path``."""
+    """Write the copy for other programs, then ``path`` itself; each whole or not at all.
+
+    Returns the bytes of ``path``.
+    """
     if isinstance(lora, LokrWeights):
         write_bytes(kohya_path(path), _file(lokr_copy(lora, family.lora_names), texts))
         return _own_file(path, own_tensors(lora, family.denoiser), texts, lokr_text(lora, family.denoiser))

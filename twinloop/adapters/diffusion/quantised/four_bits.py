@@ -14,8 +14,8 @@ from twinloop.adapters.diffusion.quantised.product import as_autocast
 class FourBits(Linear4bit):  # type: ignore[misc]
     """A linear layer with a 4-bit weight, quantised where it lies.
 
-    The library's own layer changes its bias on the first call, and on some processors its weight to a layout through which no gradient
-    passes any more; this one stays as it is.
+    The library's own layer changes its bias on the first call, and on some processors its weight to a layout through
+    which no gradient passes any more; this one stays as it is.
     """
 
     weight: Any

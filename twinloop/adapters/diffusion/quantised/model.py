@@ -14,7 +14,9 @@ from twinloop.families.base import Family
 
 
 def large_parts(pipeline: Any, family: Family) -> list[nn.Module]:
-    """The parts of a pipeline that are worth quantising: the denoiser, and text encoders that are language models; CLIPs are small."""
+    """The parts of a pipeline that are worth quantising: the denoiser, and text encoders that are language models;
+    CLIPs are small.
+    """
     return [
         getattr(pipeline, family.denoiser),
         *(part for part in encoders_of(pipeline) if not type(part).__name__.startswith("CLIP")),
@@ -25,7 +27,8 @@ def quantise(model: nn.Module, how: Quantization, device: torch.device) -> None:
     """Give the linear layers inside of blocks quantised weights; what lies outside is small and decides much.
 
     Args:
-        device: where each layer goes to be quantised, before it comes back: a processor takes many times as long as a GPU.
+        device: where each layer goes to be quantised, before it comes back: a processor takes many times as long as a
+            GPU.
     """
     for name, layer in list(quantisable(model, how)):
         model.set_submodule(name, _quantised(layer.to(device), how).to("cpu"))
@@ -42,12 +45,16 @@ def quantisable(model: nn.Module, how: Quantization) -> Iterator[tuple[str, nn.L
 
 
 def _read_as_numbers(model: nn.Module) -> tuple[str, ...]:
-    """Layers that their model asks for the precision of their weight (``wo`` of T5), where packed 4-bit weights would say uint8."""
+    """Layers that their model asks for the precision of their weight (``wo`` of T5), where packed 4-bit weights would
+    say uint8.
+    """
     return tuple(getattr(model, "_keep_in_fp32_modules", None) or ())
 
 
 def take_over(model: nn.Module) -> None:
-    """Give a denoiser that diffusers read from a ``.gguf`` file layers that can be trained on without unpacking all of it."""
+    """Give a denoiser that diffusers read from a ``.gguf`` file layers that can be trained on without unpacking all of
+    it.
+    """
     from twinloop.adapters.diffusion.quantised import gguf
 
     gguf.take_over(model)

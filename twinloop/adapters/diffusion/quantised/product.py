@@ -25,7 +25,9 @@ class Quantised(Protocol):
 
 
 class _FrozenProduct(torch.autograd.Function):
-    """Left to autograd, every layer would keep its unpacked weight until the way back: the memory that quantising saved."""
+    """Left to autograd, every layer would keep its unpacked weight until the way back: the memory that quantising
+    saved.
+    """
 
     @staticmethod
     def forward(context: Any, x: Tensor, layer: Quantised) -> Tensor:

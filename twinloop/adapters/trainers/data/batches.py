@@ -22,10 +22,12 @@ class Batch:
     """Pictures of one size and their captions; float32 on the training device.
 
     Attributes:
-        latents: (n, c, h, w), clean. words: the embedded captions as the denoiser takes them. sizes: (n, 6), as `time_ids` gives them.
+        latents: (n, c, h, w), clean. words: the embedded captions as the denoiser takes them. sizes: (n, 6), as
+            `time_ids` gives them.
         samples: numbers of the samples in it. mirrored: which of them are mirrored.
         mask: (n, 1, h, w) weights of the error; None = the same everywhere.
-        class_words: the captions with the class word instead of the trigger, where the training holds the base's own answer to them.
+        class_words: the captions with the class word instead of the trigger, where the training holds the base's own
+            answer to them.
         texts, class_texts: the captions that were embedded to ``words`` and ``class_words``.
     """
 
@@ -68,9 +70,16 @@ class Batches:
     """
 
     def __init__(
-        self, samples: Sequence[PreparedSample], words: Mapping[str, Embedding], weights: Sequence[float], settings: TrainingSettings,
-        device: torch.device, *, joining: str = "cat", true_sizes: bool,
-    ) -> None:  # fmt: skip
+        self,
+        samples: Sequence[PreparedSample],
+        words: Mapping[str, Embedding],
+        weights: Sequence[float],
+        settings: TrainingSettings,
+        device: torch.device,
+        *,
+        joining: str = "cat",
+        true_sizes: bool,
+    ) -> None:
         self._samples, self._words, self._device, self._settings = samples, words, device, settings
         self._joining, self._true_sizes = joining, true_sizes
         self._weighed = settings.face_weight != 1.0 or any(sample.mask is not None for sample in samples)

@@ -27,7 +27,9 @@ from twinloop.store.images import load_image, upright_size
 
 @dataclass(frozen=True)
 class CacheSettings:
-    """What latents depend on beside the photo: size in pixels, the multiple of sides, buckets or squares, whether mirrored ones are wanted."""
+    """What latents depend on beside the photo: size in pixels, the multiple of sides, buckets or squares, whether
+    mirrored ones are wanted.
+    """
 
     resolution: int
     step: int
@@ -36,15 +38,22 @@ class CacheSettings:
 
 
 class PreparedSample:
-    """A sample in the form that training steps use: how it is framed, its caption, where in the photo its face is, and its latents.
+    """A sample in the form that training steps use: how it is framed, its caption, where in the photo its face is, and
+    its latents.
 
     Args:
-        load: gives the latents by the names in the cache's file (`TrainingCache`); called when they are first asked for.
+        load: gives the latents by the names in the cache's file (`TrainingCache`); called when they are first asked
+            for.
     """
 
     def __init__(
-        self, framing: Framing, caption: str, face: Box | None, load: Callable[[], Mapping[str, Tensor]], mask: Mask | None = None
-    ) -> None:  # fmt: skip
+        self,
+        framing: Framing,
+        caption: str,
+        face: Box | None,
+        load: Callable[[], Mapping[str, Tensor]],
+        mask: Mask | None = None,
+    ) -> None:
         self.framing, self.caption, self.face, self.mask = framing, caption, face, mask
         self._load = load
 
@@ -95,8 +104,9 @@ class TrainingCache:
         """All samples, in order.
 
         Args:
-            lazily: encode a photo when its latents are first asked for, so that the first step need not wait for all of them. Every file
-                is looked at here all the same, so that one that is gone or was changed is said at once.
+            lazily: encode a photo when its latents are first asked for, so that the first step need not wait for all of
+                them. Every file is looked at here all the same, so that one that is gone or was changed is said at
+                once.
 
         Raises:
             UnreadableImage: a photo cannot be decoded. StateError: a photo's file changed since the dataset was made.
@@ -178,7 +188,8 @@ class TrainingCache:
 def at_every_size(
     sizes: Sequence[Sequence[PreparedSample]], weights: Sequence[float]
 ) -> tuple[list[PreparedSample], list[float]]:
-    """The samples at all of their sizes, each with its part of the sample's weight; a photo too small for one size is there once at its own.
+    """The samples at all of their sizes, each with its part of the sample's weight; a photo too small for one size is
+    there once at its own.
 
     Args:
         sizes: the same samples, prepared at each resolution.

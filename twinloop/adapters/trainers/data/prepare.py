@@ -18,16 +18,23 @@ from twinloop.ports import TrainingSettings, nobody_listens
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What a training draws from: pictures of the subject, and prior images of others of its class where there are any."""
+    """What a training draws from: pictures of the subject, and prior images of others of its
+    class where there are any.
+    """
 
     subject: Batches
     prior: Batches | None = None
 
 
 def prepare_data(
-    base: BaseModel, samples: Sequence[TrainingSample], settings: TrainingSettings, work: Path, notice: Callable[[str], None], *,
+    base: BaseModel,
+    samples: Sequence[TrainingSample],
+    settings: TrainingSettings,
+    work: Path,
+    notice: Callable[[str], None],
+    *,
     lazily: bool,
-) -> TrainingData:  # fmt: skip
+) -> TrainingData:
     """The samples, those of the subject and prior images apart. Arguments and errors as of `prepare_batches`."""
     prior = [sample for sample in samples if sample.prior]
     subject = prepare_batches(
@@ -65,7 +72,8 @@ def prepare_batches(
         TrainingCache(work / "cache", base, CacheSettings(side, base.bucket_step, buckets, settings.flip))
         for side in sides
     ]
-    # first, while the denoiser may still lie in main memory: text encoders can be as large, and a GPU need not hold both
+    # first, while the denoiser may still lie in main memory: text encoders can be as large, and a GPU need not hold
+    # both
     words = caches[0].embeddings(texts_to_embed([sample.caption for sample in samples], settings))
     if remark := remark_on_captions(base.prompts, samples):
         notice(remark)

@@ -1,4 +1,6 @@
-"""Which samples are drawn at which step, mirrored or not, with which caption: pure functions of (seed, step), never of a generator's history."""
+"""Which samples are drawn at which step, mirrored or not, with which caption: pure functions of (seed, step), never of
+a generator's history.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,9 @@ def rng(*parts: object) -> np.random.Generator:
 class Stream:
     """An endless sequence of entries, each as often as its weight says.
 
-    Every run of ``len(weights)`` items holds entry i either floor or ceil of its due number of times (systematic sampling with a random
-    start), in random order; so a short training sees all photos evenly. Item k depends on (name, k) only.
+    Every run of ``len(weights)`` items holds entry i either floor or ceil of its due number of times (systematic
+    sampling with a random start), in random order; so a short training sees all photos evenly. Item k depends on (name,
+    k) only.
     """
 
     def __init__(self, weights: Sequence[float], *name: object) -> None:
@@ -60,7 +63,9 @@ class Stream:
 
 @dataclass(frozen=True)
 class Draw:
-    """One step's pictures: sample numbers, which are mirrored, which see the empty prompt, and in which of `ORDERS` orders each one's caption comes."""
+    """One step's pictures: sample numbers, which are mirrored, which see the empty prompt, and in which of `ORDERS`
+    orders each one's caption comes.
+    """
 
     samples: tuple[int, ...]
     mirrored: tuple[bool, ...]
@@ -72,7 +77,8 @@ class SampleSchedule:
     """Which samples each step sees, whatever their sizes: two photos of one shape are no reason to meet in a step.
 
     Args:
-        weights: relative frequency of each sample. sizes: of the samples; the same ones at other sizes come in another order. batch: pictures of a step.
+        weights: relative frequency of each sample. sizes: of the samples; the same ones at other sizes come in another
+            order. batch: pictures of a step.
     """
 
     def __init__(

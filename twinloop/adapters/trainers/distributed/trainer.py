@@ -59,13 +59,19 @@ class DistributedTrainer:
         return self._alone.steps_done(work)
 
     def train(
-        self, samples: Sequence[TrainingSample], settings: TrainingSettings, output: Path, work: Path, metadata: Mapping[str, str],
+        self,
+        samples: Sequence[TrainingSample],
+        settings: TrainingSettings,
+        output: Path,
+        work: Path,
+        metadata: Mapping[str, str],
         progress: Progress,
-    ) -> LoRA:  # fmt: skip
+    ) -> LoRA:
         """As `DiffusersLoraTrainer.train`.
 
         Raises:
-            InputError: the pictures of a step cannot be divided among the processes. StateError: the processes ended with an error of their own.
+            InputError: the pictures of a step cannot be divided among the processes. StateError: the processes ended
+                with an error of their own.
             Others as `DiffusersLoraTrainer.train`.
         """
         check_processes(self._count, settings.effective_batch)

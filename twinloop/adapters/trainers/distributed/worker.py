@@ -1,4 +1,6 @@
-"""One of the processes of a shared training: ``torchrun ... -m twinloop.adapters.trainers.distributed.worker JOB.json``."""
+"""One of the processes of a shared training: ``torchrun ... -m twinloop.adapters.trainers.distributed.worker
+JOB.json``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Ways of executing steps that a training keeps until one of its steps fails so: what it falls back to, and from which step on."""
+"""Ways of executing steps that a training keeps until one of its steps fails so: what it falls back to, and from which
+step on.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from twinloop.store.atomic import read_json, write_json
 
 
 class StepSwitch:
-    """A way of taking a training's steps that holds for all of them, or up to a step; kept in a file, so that a resumed training takes each as it was taken.
+    """A way of taking a training's steps that holds for all of them, or up to a step; kept in a file, so that a resumed
+    training takes each as it was taken.
 
     Args:
         path: the file. wanted: whether the first step is taken so, where nothing is kept yet.
@@ -63,7 +66,8 @@ class GradientCheckpointing:
     """Both ways add up the same sums; computing again takes a third longer and a fraction of the memory.
 
     Args:
-        path: where the step is kept from which they are computed again. asked: by the user, for all steps; None = the program chooses.
+        path: where the step is kept from which they are computed again. asked: by the user, for all steps; None = the
+            program chooses.
         planned: whether they are computed again from the start, where it does.
 
     Raises:
@@ -79,11 +83,16 @@ class GradientCheckpointing:
         return not self._held.at(step) if self._asked is None else self._asked
 
     def step_back(self, step: int) -> str:
-        """Compute them again from ``step`` on, where memory ran out; what the user should know of it, "" where that is so, or is not to be."""
+        """Compute them again from ``step`` on, where memory ran out; what the user should know of it, "" where that is
+        so, or is not to be.
+        """
         if self._asked is not None or self.again_at(step):
             return ""
         self._held.end(step)
-        return f"Memory ran out at step {step}: activations are computed again on the way back from now on (gradient checkpointing), a third slower."
+        return (
+            f"Memory ran out at step {step}: activations are computed again on the way back from now on (gradient"
+            " checkpointing), a third slower."
+        )
 
 
 COMPILED_FILE = "compiled_{}.json"
@@ -91,7 +100,8 @@ COMPILED_FILE = "compiled_{}.json"
 
 
 class CompiledBlocks:
-    """The denoiser's repeated blocks as the steps of a training take them: compiled up to the step at which the compiler failed, or never.
+    """The denoiser's repeated blocks as the steps of a training take them: compiled up to the step at which the
+    compiler failed, or never.
 
     Args:
         path: where that step is kept. wanted: whether to compile, where nothing is kept yet.
@@ -116,7 +126,9 @@ class CompiledBlocks:
         return self._regions.compiled(self.at(step), self._notice, retry=False)
 
     def give_up(self, step: int, error: BaseException) -> str:
-        """Go on without from ``step``, where that may help; what the user should know of it, "" where it is no matter of compiling."""
+        """Go on without from ``step``, where that may help; what the user should know of it, "" where it is no matter
+        of compiling.
+        """
         if not self.at(step) or ran_out_of_memory(error):
             return ""
         self._until.end(step)
@@ -128,7 +140,8 @@ KERNELS_FILE = "kernels_{}.json"
 
 
 class DeterministicKernels:
-    """Which kernels the steps of a training take: up to the step at which an operation had none, only those that sum in a fixed order.
+    """Which kernels the steps of a training take: up to the step at which an operation had none, only those that sum in
+    a fixed order.
 
     Args:
         path: where that step is kept.
@@ -146,11 +159,14 @@ class DeterministicKernels:
         return fixed_order(self._compute) if self._ordered.at(step) else any_order(self._compute)
 
     def give_up(self, step: int, error: BaseException) -> str:
-        """Take any kernels from ``step`` on, where that helps; what the user should know of it, "" where the error is another."""
+        """Take any kernels from ``step`` on, where that helps; what the user should know of it, "" where the error is
+        another.
+        """
         if not self._ordered.at(step) or not lacks_fixed_order(error):
             return ""
         self._ordered.end(step)
         return (
-            f"This GPU cannot take step {step} with sums in a fixed order ({first_line(error)}). It is taken without: if this training is "
-            "interrupted and resumed, its LoRA may differ in the last digits from that of an undisturbed one."
+            f"This GPU cannot take step {step} with sums in a fixed order ({first_line(error)}). It is taken without:"
+            " if this training is interrupted and resumed, its LoRA may differ in the last digits from that of an"
+            " undisturbed one."
         )

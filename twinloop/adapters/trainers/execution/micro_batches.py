@@ -1,4 +1,6 @@
-"""How many pictures go through the denoiser at once (the micro-batch); fewer after memory ran out, with the same pictures per step."""
+"""How many pictures go through the denoiser at once (the micro-batch); fewer after memory ran out, with the same
+pictures per step.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ MICRO_BATCHES_FILE = "portions_{}.json"
 
 
 class MicroBatches:
-    """The size of the micro-batches in which a step's pictures go through the denoiser; their gradients are accumulated.
+    """The size of the micro-batches in which a step's pictures go through the denoiser; their gradients are
+    accumulated.
 
     A smaller size is recorded with the step from which it holds, so that a resumed training adds up the same sums.
 
@@ -37,7 +40,10 @@ class MicroBatches:
         return [size for first, size in self._changes if first <= step][-1]
 
     def halve(self, step: int) -> int:
-        """Halve the size from ``step`` on; the new size, or 0 when it was 1 already. Later steps that had a smaller one keep it."""
+        """Halve the size from ``step`` on; the new size, or 0 when it was 1 already.
+
+        Later steps that had a smaller one keep it.
+        """
         size = self.at(step) // 2
         if size:
             before = [(first, kept) for first, kept in self._changes if first < step]

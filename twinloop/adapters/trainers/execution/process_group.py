@@ -18,13 +18,15 @@ BUCKET = 25 << 20
 
 
 PATIENCE = timedelta(hours=24)
-"""The others wait while the main process encodes all photos, which may take longer than the minutes that are usual; torchrun ends them when one dies."""
+"""The others wait while the main process encodes all photos, which may take longer than the minutes that are usual;
+torchrun ends them when one dies."""
 
 
 class Workers:
     """This process, ``rank`` from 0, among the ``world_size`` processes that share a training; alone by default.
 
-    The pictures of a step do not depend on how many processes there are, so neither does the training, but for the rounding of sums.
+    The pictures of a step do not depend on how many processes there are, so neither does the training, but for the
+    rounding of sums.
     """
 
     def __init__(self, rank: int = 0, world_size: int = 1) -> None:
@@ -69,7 +71,9 @@ class Workers:
 
 
 def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
-    """Runs of tensors of one kind and at most `BUCKET` bytes: a LoRA has a thousand small ones, and each message takes its time."""
+    """Runs of tensors of one kind and at most `BUCKET` bytes: a LoRA has a thousand small ones, and each message takes
+    its time.
+    """
     bucket: list[Tensor] = []
     held = 0
     for tensor in tensors:

@@ -26,7 +26,9 @@ from twinloop.ports import TrainingSettings
 
 @dataclass(frozen=True, eq=False)
 class StepExecution:
-    """How a training began to take its steps. What one step could not do so, the later ones do not either, and a resumed training knows from which on.
+    """How a training began to take its steps.
+
+    What one step could not do so, the later ones do not either, and a resumed training knows from which on.
 
     Attributes:
         micro_batches: how many pictures go through at once. checkpointing: activations are kept or computed again.
@@ -40,8 +42,14 @@ class StepExecution:
 
     @classmethod
     def open(
-        cls, base: BaseModel, settings: TrainingSettings, plan: MemoryPlan, work: Path, rank: int, notice: Callable[[str], None]
-    ) -> StepExecution:  # fmt: skip
+        cls,
+        base: BaseModel,
+        settings: TrainingSettings,
+        plan: MemoryPlan,
+        work: Path,
+        rank: int,
+        notice: Callable[[str], None],
+    ) -> StepExecution:
         """As the settings and the plan ask for it, or as the work folder says that the training went on.
 
         Args:
@@ -68,7 +76,8 @@ class StepExecution:
             yield
 
     def remedy(self, step: int, error: BaseException, pictures: int) -> str:
-        """Change how ``step`` and those after it are taken, where that may help; what the user should know of it, "" where nothing does.
+        """Change how ``step`` and those after it are taken, where that may help; what the user should know of it, ""
+        where nothing does.
 
         Args:
             pictures: of a step.
@@ -80,7 +89,9 @@ class StepExecution:
         )
 
     def _save_memory(self, step: int, pictures: int) -> str:
-        """First by computing activations again, which changes no sum; then by smaller micro-batches, whose sums are rounded otherwise."""
+        """First by computing activations again, which changes no sum; then by smaller micro-batches, whose sums are
+        rounded otherwise.
+        """
         if told := self.checkpointing.step_back(step):
             return told
         size = self.micro_batches.halve(step)

@@ -1,1 +1,3 @@
-"""Trainers that are other programs on this machine: their configuration written, run, watched, their LoRA taken home."""
+"""Trainers that are other programs on this machine: their configuration written, run, watched,
+their LoRA taken home.
+"""

@@ -80,12 +80,16 @@ class Kohya:
 
     @staticmethod
     def _resumed(home: Home) -> Path:
-        """Where a training that goes on writes. sd-scripts counts its steps from within an epoch then, so that nothing goes on from its states."""
+        """Where a training that goes on writes. sd-scripts counts its steps from within an epoch then, so that nothing
+        goes on from its states.
+        """
         return home.output / "resumed"
 
     @staticmethod
     def _states(job: Job, home: Home) -> list[tuple[int, Path]]:
-        """Whole states that leave something to train, oldest first; none with accumulated gradients, where sd-scripts skips too many steps."""
+        """Whole states that leave something to train, oldest first; none with accumulated gradients, where sd-scripts
+        skips too many steps.
+        """
         if job.settings.gradient_accumulation != 1:
             return []
         found = []

@@ -40,7 +40,8 @@ def run(command: Command, log: Path, heed: Callable[[str], None]) -> int:
 
     A line that is still being written is shown as far as it is there, and again when there is more of it.
 
-    Whatever ends this early (Ctrl-C, what ``heed`` raises) also ends the program: asked as by Ctrl-C, then told, then killed.
+    Whatever ends this early (Ctrl-C, what ``heed`` raises) also ends the program: asked as by Ctrl-C, then told, then
+    killed.
 
     Raises:
         MissingTool: the program cannot be started. StorageError: the log cannot be written.
@@ -69,7 +70,8 @@ def _start(command: Command) -> subprocess.Popen[bytes]:
         )  # fmt: skip
     except OSError as error:
         raise MissingTool(
-            f"{command.argv[0]} cannot be started ({error.strerror or error}). Correct training.trainer_python and training.trainer_path."
+            f"{command.argv[0]} cannot be started ({error.strerror or error}). Correct training.trainer_python and"
+            " training.trainer_path."
         ) from error
 
 

@@ -98,7 +98,10 @@ class Tool(Protocol):
         ...
 
     def check(self, job: Job, arguments: tuple[str, ...]) -> None:
-        """Whether it can be told of a training, whose pictures need not be there yet. Raises InputError for what it does not train."""
+        """Whether it can be told of a training, whose pictures need not be there yet.
+
+        Raises InputError for what it does not train.
+        """
         ...
 
     def header_texts(self, job: Job) -> Mapping[str, str]:
@@ -134,11 +137,12 @@ def locate(tool: Tool, path: str | None, python: str | None, arguments: Sequence
     """
     how = (
         f'Install it as its README says (git clone {tool.url}), then set "training": {{"trainer": "{tool.name}", '
-        f'"trainer_path": "FOLDER"}}; or train with this program: "trainer": "builtin".'
+        '"trainer_path": "FOLDER"}; or train with this program: "trainer": "builtin".'
     )
     if not path:
         raise MissingTool(
-            f'training.trainer is "{tool.name}", but training.trainer_path does not say where {tool.program} lies. {how}'
+            f'training.trainer is "{tool.name}", but training.trainer_path does not say where {tool.program} lies.'
+            f" {how}"
         )
     folder = Path(path).expanduser().resolve()
     if not (folder / tool.main).is_file():
@@ -149,7 +153,8 @@ def locate(tool: Tool, path: str | None, python: str | None, arguments: Sequence
     own = Path(python).expanduser()
     if not own.exists():
         raise MissingTool(
-            f"training.trainer_python: there is no {python}. Name the python of {tool.program}'s environment, or leave it out."
+            f"training.trainer_python: there is no {python}. Name the python of {tool.program}'s environment, or leave"
+            " it out."
         )
     return Installation(folder, own.absolute(), tuple(arguments))
 

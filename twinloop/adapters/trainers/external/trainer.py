@@ -37,8 +37,9 @@ Progress = Callable[[int, int, float], None]
 
 
 class ExternalTrainer:
-    """Args: choice: the program may fetch what it lacks from the hub where that allows it; device and precision are its own affair.
-    make_room: called before the program starts; leaves it the GPU. float16: asked then, too; whether it shall compute in that (`Job.float16`).
+    """Args: choice: the program may fetch what it lacks from the hub where that allows it; device and precision are its
+    own affair. make_room: called before the program starts; leaves it the GPU. float16: asked then, too; whether it
+    shall compute in that (`Job.float16`).
 
     Raises:
         InputError: the program does not know that quantization.
@@ -89,8 +90,10 @@ class ExternalTrainer:
         """Write ``output`` under diffusers names and the copy for other programs beside it.
 
         Raises:
-            NothingToDo: no sample with a weight. InputError: the program does not train this family, or lacks a model file.
-            MissingTool: it cannot be started. ToolFailed: it ended with an error. TrainingDiverged. UnreadableImage, StateError: a photo
+            NothingToDo: no sample with a weight. InputError: the program does not train this family, or lacks a model
+                file.
+            MissingTool: it cannot be started. ToolFailed: it ended with an error. TrainingDiverged. UnreadableImage,
+                StateError: a photo
             is damaged, gone or changed.
         """
         self._known(settings)
@@ -162,7 +165,8 @@ class ExternalTrainer:
         code = run(command, home.log, lambda line: watch.heed(self._tool.seen(line, watch.start)))
         if code != 0:
             raise ToolFailed(
-                f"{self._tool.program} ended with exit code {code}. Its last lines:\n{last_lines(home.log)}\nAll of it: {home.log}"
+                f"{self._tool.program} ended with exit code {code}. Its last lines:\n{last_lines(home.log)}\nAll of it:"
+                f" {home.log}"
             )
         if self._tool.result(job, home) is None:
             raise ToolFailed(
@@ -173,9 +177,12 @@ class ExternalTrainer:
     def _collect(self, job: Job, home: Home, output: Path, texts: Mapping[str, str], loss: float) -> LoRA:
         adapter = self._understood(job, home)
         own = {
-            **texts, **quantization_header(self._choice.quantization), **rank_texts(adapter.layers.values()), "modelspec.implementation": self._tool.url,
+            **texts,
+            **quantization_header(self._choice.quantization),
+            **rank_texts(adapter.layers.values()),
+            "modelspec.implementation": self._tool.url,
             "twinloop.trainer": f"{self._tool.name} {self._installed.version}".strip(),
-        }  # fmt: skip
+        }
         copy = Dialect.COMFYUI if self._family.lora_names.dots else Dialect.KOHYA
         write_bytes(kohya_path(output), file_bytes(*written(adapter, copy, own)))
         data = file_bytes(*written(adapter, Dialect.DIFFUSERS if has_own_layers(adapter) else copy, own))

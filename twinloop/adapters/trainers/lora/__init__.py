@@ -1,1 +1,3 @@
-"""What is trained: the adapter on the base model, the file that it begins from, the adapter that a distilled base wears."""
+"""What is trained: the adapter on the base model, the file that it begins from, the adapter that a distilled base
+wears.
+"""

@@ -1,4 +1,6 @@
-"""A base model with a LoRA or LoKr in training on its denoiser, and with a LoRA on its text encoders where that is asked for."""
+"""A base model with a LoRA or LoKr in training on its denoiser, and with a LoRA on its text encoders where that is
+asked for.
+"""
 
 from __future__ import annotations
 
@@ -67,8 +69,9 @@ def adapted(
 class AdaptedModel:
     """A base model and the parameters of its LoRA, in float32; called, it is the denoiser.
 
-    The down matrices start from (seed, layer), the up matrices at zero, the magnitudes of a DoRA at the norms of the base's own rows,
-    so that the LoRA starts as no change. Of a LoKr the large matrix, or its second half, starts at zero.
+    The down matrices start from (seed, layer), the up matrices at zero, the magnitudes of a DoRA at the norms of the
+    base's own rows, so that the LoRA starts as no change. Of a LoKr the large matrix, or its second half, starts at
+    zero.
 
     Attributes:
         parameters: by the layer's name in the denoiser; those of text encoders with the component's name before it.
@@ -118,7 +121,9 @@ class AdaptedModel:
         return frozenset(filter(self._of_encoders, self.parameters))
 
     def thin(self, seed: int, step: int, places: Sequence[int]) -> None:
-        """Which pictures of a step go through next, so that the same is left out of them in whatever micro-batches they come."""
+        """Which pictures of a step go through next, so that the same is left out of them in whatever micro-batches they
+        come.
+        """
         if self._thinning is not None:
             self._thinning.at(seed, step, places, self._base.compute.device)
 
@@ -128,7 +133,9 @@ class AdaptedModel:
             self._encoders.learning = learning
 
     def recompute(self, wanted: bool) -> None:
-        """Whether activations are computed again on the way back from now on (gradient checkpointing), instead of kept."""
+        """Whether activations are computed again on the way back from now on (gradient
+        checkpointing), instead of kept.
+        """
         if wanted == self._recomputes:
             return
         model, self._recomputes = self._base.denoiser, wanted
@@ -137,7 +144,9 @@ class AdaptedModel:
             self._encoders.checkpointing = wanted
 
     def encode(self, texts: Sequence[str], cached: Joined) -> Joined:
-        """The embeddings of these texts with the LoRA; ``cached``, those without it, where text encoders are not trained."""
+        """The embeddings of these texts with the LoRA; ``cached``, those without it, where text encoders are not
+        trained.
+        """
         if self._thinning is not None and self._base.family.clip_alone:
             prompts = self._base.prompts
             words = next(part for part in cached.values() if part.ndim == WORDS_NDIM)
@@ -162,7 +171,9 @@ class AdaptedModel:
         return self._plan.alpha_of(down) / len(down)
 
     def pairs(self) -> dict[tuple[str, str], tuple[nn.Parameter, nn.Parameter]]:
-        """The down and the up matrices of a LoRA, by component (``denoiser``, ``text_encoder``...) and by the layer's path as files have it."""
+        """The down and the up matrices of a LoRA, by component (``denoiser``, ``text_encoder``...) and by the layer's
+        path as files have it.
+        """
         found, of_encoders = {}, self.encoder_parameters
         for name, down in self.parameters.items():
             if not name.endswith(".lora_A"):
@@ -196,7 +207,8 @@ class AdaptedModel:
                 layer.enable_adapters(True)
 
     def fill_missing_gradients(self) -> None:
-        """Zero for parameters that the loss does not reach: the text half of the last block of some transformers leads nowhere.
+        """Zero for parameters that the loss does not reach: the text half of the last block of some transformers leads
+        nowhere.
 
         Those of text encoders that learn no more keep none, so that optimizers leave them as they are.
         """
@@ -213,10 +225,16 @@ class AdaptedModel:
         own = {name: parameter for name, parameter in self.parameters.items() if name not in of_encoders}
         encoders = {
             prefix.removesuffix("."): self._weights(
-                {with_clip_prefix(name.removeprefix(prefix)): part for name, part in self.parameters.items() if name.startswith(prefix)}, dtype
+                {
+                    with_clip_prefix(name.removeprefix(prefix)): part
+                    for name, part in self.parameters.items()
+                    if name.startswith(prefix)
+                },
+                dtype,
             )
-            for prefix, _ in self._models() if prefix
-        }  # fmt: skip
+            for prefix, _ in self._models()
+            if prefix
+        }
         return replace(self._weights(own, dtype), encoders=encoders)
 
     def _weights(self, parameters: Mapping[str, nn.Parameter], dtype: torch.dtype) -> LoraWeights:

@@ -1,4 +1,6 @@
-"""What a training puts on a base model, so that the training itself and the forecast of its memory put the same on it."""
+"""What a training puts on a base model, so that the training itself and the forecast of its
+memory put the same on it.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +32,14 @@ class AdapterPlan:
 
     Attributes:
         targets: ends of the names of the denoiser's layers that it adapts. blocks: of which parts of it, () = of all.
-        only, skip: texts that a layer's name must hold one of, and may hold none of. alpha: its outputs count alpha / rank.
+        only, skip: texts that a layer's name must hold one of, and may hold none of. alpha: its outputs count alpha /
+            rank.
         dora: the lengths of the rows of weights are learned beside their directions.
         text_encoder: a LoRA or DoRA goes on the family's CLIP text encoders, too.
         lokr: the factor of a LoKr, -1 = automatic; 0 = no LoKr.
         dropout: which shares of a LoRA a step leaves out.
-        conv_rank, conv_alpha: of the 3x3 convolutions around a U-Net's attentions, where these are adapted with all that is beside them
-            (`around_attentions`); 0 = they are not.
+        conv_rank, conv_alpha: of the 3x3 convolutions around a U-Net's attentions, where these are adapted with all
+            that is beside them (`around_attentions`); 0 = they are not.
     """
 
     targets: tuple[str, ...]
@@ -80,12 +83,14 @@ class AdapterPlan:
         there += around_attentions(denoiser) if self.conv_rank else []
         if not there:
             raise InputError(
-                f"This base model has no layers named {', '.join(self.targets)}. Choose the preset that fits base_model."
+                f"This base model has no layers named {', '.join(self.targets)}. Choose the preset that fits"
+                " base_model."
             )
         layers = [name for name in there if self._wants(name)]
         if not layers:
             raise InputError(
-                f"training.only_layers and skip_layers leave none of the {len(there)} layers that a LoRA adapts here, such as {there[0]} and {there[-1]}."
+                f"training.only_layers and skip_layers leave none of the {len(there)} layers that a LoRA adapts here,"
+                f" such as {there[0]} and {there[-1]}."
             )
         if self.lokr:
             add_for_training(denoiser, layers, self.rank, self.alpha, self.lokr, ADAPTER)
@@ -115,7 +120,8 @@ class AdapterPlan:
 
 
 def adapted_layers(model: nn.Module, targets: Sequence[str], blocks: Sequence[str] = ()) -> list[str]:
-    """Full names of the layers inside of blocks whose names end like one of the targets; a layer outside of all blocks is none of them.
+    """Full names of the layers inside of blocks whose names end like one of the targets; a layer outside of all blocks
+    is none of them.
 
     Args:
         blocks: first parts of their names, () = any.
@@ -142,7 +148,9 @@ def around_attentions(unet: nn.Module) -> list[str]:
 
 
 def is_wide(layer: nn.Module) -> bool:
-    """Whether a layer is a convolution that sees neighbours; others have the rank of linear layers, as in sd-scripts."""
+    """Whether a layer is a convolution that sees neighbours; others have the rank of linear
+    layers, as in sd-scripts.
+    """
     return isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1)
 
 

@@ -1,11 +1,13 @@
-"""A training adapter on the base: a LoRA or LoKr that the denoiser wears, frozen and at full strength, while another one is learned on it.
+"""A training adapter on the base: a LoRA or LoKr that the denoiser wears, frozen and at full strength, while another
+one is learned on it.
 
-Trained as they are, models that were distilled to a few steps lose that. A training adapter undoes the distillation: what is learned
-beside it does not, and works on the distilled model once the adapter is off.
+Trained as they are, models that were distilled to a few steps lose that. A training adapter undoes the distillation:
+what is learned beside it does not, and works on the distilled model once the adapter is off.
 
-It is worn, never fused: weights of any precision stay what they are, taking it off restores the base exactly, and the memory it needs is
-that of its own matrices. Its layers lie around those in training, not among them, so that each of the two can be switched by itself; the
-lengths that a DoRA learns are those of the base's own weights, which the LoRA file will meet again when images are made.
+It is worn, never fused: weights of any precision stay what they are, taking it off restores the base exactly, and the
+memory it needs is that of its own matrices. Its layers lie around those in training, not among them, so that each of
+the two can be switched by itself; the lengths that a DoRA learns are those of the base's own weights, which the LoRA
+file will meet again when images are made.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The training adapter that a distilled base wears while a LoRA is trained on it: what can be known of it before a base model is loaded."""
+"""The training adapter that a distilled base wears while a LoRA is trained on it: what can be known of it before a base
+model is loaded.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from twinloop.store.atomic import sha256_file
 
 @dataclass(frozen=True, eq=False)
 class AssistantLoraFile:
-    """The denoiser's layers of a training adapter by diffusers' path, and the names of the text encoders that it adapts, too."""
+    """The denoiser's layers of a training adapter by diffusers' path, and the names of the text encoders that it
+    adapts, too.
+    """
 
     path: Path
     layers: Mapping[Place, Update]
@@ -33,13 +37,15 @@ class AssistantLoraFile:
         if not self.encoders:
             return ""
         return (
-            f"{self.path}: its layers of {' and '.join(self.encoders)} are left out. A training adapter is worn by the denoiser "
-            "alone; captions are embedded without it."
+            f"{self.path}: its layers of {' and '.join(self.encoders)} are left out. A training adapter is worn by the"
+            " denoiser alone; captions are embedded without it."
         )
 
 
 def check_assistant(settings: TrainingSettings, family: Family) -> None:
-    """Whether the file that ``training.assistant_lora`` names can be worn by the family's models, as far as it tells by itself. Errors as `assistant_file`."""
+    """Whether the file that ``training.assistant_lora`` names can be worn by the family's models, as far as it tells by
+    itself. Errors as `assistant_file`.
+    """
     if settings.assistant_lora:
         assistant_file(settings, family)
 
@@ -49,7 +55,8 @@ def assistant_file(settings: TrainingSettings, family: Family) -> AssistantLoraF
 
     Raises:
         StateError: it is no longer the same file.
-        ModelFileError: not there, damaged, a pickle, neither LoRA nor LoKr, for another family, or nothing of it is for the denoiser.
+        ModelFileError: not there, damaged, a pickle, neither LoRA nor LoKr, for another family, or nothing of it is for
+            the denoiser.
     """
     path = Path(settings.assistant_lora)
     if not path.is_file():
@@ -63,14 +70,17 @@ def assistant_file(settings: TrainingSettings, family: Family) -> AssistantLoraF
     own = {place: layer for place, layer in layers.items() if place.component == DENOISER}
     if not own:
         raise ModelFileError(
-            f"training.assistant_lora: {path} adapts text encoders alone, and it is the denoiser that wears a training adapter. Name another file."
+            f"training.assistant_lora: {path} adapts text encoders alone, and it is the denoiser that wears a training"
+            " adapter. Name another file."
         )
     others = sorted({place.component for place in layers} - {DENOISER})
     return AssistantLoraFile(path, own, tuple(others))
 
 
 def _check_family(file: LoraFile, family: Family) -> None:
-    """By the names and sizes of layers, where the header does not tell; of families that a plug-in brings nothing is known."""
+    """By the names and sizes of layers, where the header does not tell; of families that a plug-in brings nothing is
+    known.
+    """
     told = "" if family_of_lora(file.texts) is not None or family.name not in FAMILIES else families_name(file)
     if told and (told not in FAMILIES or FAMILIES[told].architecture != family.architecture):
         raise ModelFileError(

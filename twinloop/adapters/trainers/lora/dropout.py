@@ -1,7 +1,9 @@
-"""Leaving out parts of a LoRA in each step, as sd-scripts does: numbers between the down and the up matrix, whole ranks, whole layers.
+"""Leaving out parts of a LoRA in each step, as sd-scripts does: numbers between the down and the up matrix, whole
+ranks, whole layers.
 
-What is left out is decided by a hash of (seed, step, picture, layer, place), computed where the numbers are. So a step that is computed
-again on the way back, in other micro-batches, by other processes or after a kill leaves out the same, and no generator has a state to keep.
+What is left out is decided by a hash of (seed, step, picture, layer, place), computed where the numbers are. So a step
+that is computed again on the way back, in other micro-batches, by other processes or after a kill leaves out the same,
+and no generator has a state to keep.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ CROSSING = ("attn2.to_k", "attn2.to_v")
 
 @dataclass(frozen=True)
 class Dropout:
-    """Shares that are left out. ``numbers``: of what lies between the matrices; ``ranks``: of the ranks of a picture; ``layers``: of the layers."""
+    """Shares that are left out.
+
+    ``numbers``: of what lies between the matrices; ``ranks``: of the ranks of a picture; ``layers``: of the layers.
+    """
 
     numbers: float = 0.0
     ranks: float = 0.0
@@ -49,7 +54,8 @@ class _Rows:
     """Whose the rows are that a layer sees.
 
     Attributes:
-        keys: (n,) of the rows' pictures. first: (n,) number of each row's first place, in rows of a picture that come one after the other.
+        keys: (n,) of the rows' pictures. first: (n,) number of each row's first place, in rows of a picture that come
+            one after the other.
         said: (n,) how often a row says the same over again, which then loses the same each time.
     """
 
@@ -92,10 +98,12 @@ class Thinning:
         self._texts = self._words = self._pictures
 
     def reads(self, chunks: Sequence[int], length: int) -> None:
-        """Of which texts of these pictures it is computed next: text encoders see their chunks as rows, one after the other.
+        """Of which texts of these pictures it is computed next: text encoders see their chunks as rows, one after the
+        other.
 
         Args:
-            chunks: of each text. length: in chunks, of what the denoiser sees of each, which says a shorter text over again.
+            chunks: of each text. length: in chunks, of what the denoiser sees of each, which says a shorter text over
+                again.
         """
         keys, device = self._pictures.keys, self._pictures.keys.device
         counts = torch.tensor(chunks, dtype=torch.int64, device=device)
@@ -138,7 +146,8 @@ class Thinning:
 def kept(
     keys: Tensor, layer: int, what: str, shape: Sequence[int], share: float, places: Tensor | None = None
 ) -> Tensor:
-    """(n, *shape) whether each place stays, when ``share`` of them goes: a function of its key, the layer and the place alone.
+    """(n, *shape) whether each place stays, when ``share`` of them goes: a function of its key, the layer and the place
+    alone.
 
     Args:
         keys: (n,) of 32 bits. A place has the same lot whatever comes after it along the first axis.

@@ -20,8 +20,8 @@ _STILL = (".lokr_w2", ".lokr_w2_b")
 def add_for_training(model: Any, layers: Sequence[str], rank: int, alpha: float, factor: int, adapter: str) -> None:
     """Give a denoiser LoKrs on these layers.
 
-    A rank of half the large matrix's longer side or more leaves that matrix whole. A product of two whole matrices has the scale 1, whatever alpha says:
-    so it is in LyCORIS, ai-toolkit and ComfyUI.
+    A rank of half the large matrix's longer side or more leaves that matrix whole. A product of two whole matrices has
+    the scale 1, whatever alpha says: so it is in LyCORIS, ai-toolkit and ComfyUI.
 
     Args:
         factor: of PEFT's factorization, -1 = automatic.
@@ -43,7 +43,9 @@ def starts_at_zero(name: str) -> bool:
 
 
 def bound(parameter: Tensor) -> float:
-    """Of the uniform distribution that a matrix starts from: one over the root of what it sums over, kernels included."""
+    """Of the uniform distribution that a matrix starts from: one over the root of what it sums
+    over, kernels included.
+    """
     return 1 / math.sqrt(math.prod(parameter.shape[1:]))
 
 

@@ -1,4 +1,6 @@
-"""The LoRA on a base model's text encoders, while it is trained: captions are encoded anew in every step, with gradients."""
+"""The LoRA on a base model's text encoders, while it is trained: captions are encoded anew in every step, with
+gradients.
+"""
 
 from __future__ import annotations
 
@@ -56,10 +58,12 @@ class TextEncoders:
         """The embeddings of these texts, with the LoRA.
 
         Args:
-            cached: their embeddings without it, on the training device; those of frozen text encoders are taken from there.
+            cached: their embeddings without it, on the training device; those of frozen text encoders are taken from
+                there.
         """
         with torch.set_grad_enabled(self.learning and torch.is_grad_enabled()):
-            # the activations of a CLIP are few, but its backward pass comes last: recomputed, they are only there when the denoiser's are gone
+            # the activations of a CLIP are few, but its backward pass comes last: recomputed, they are only there when
+            # the denoiser's are gone
             made = (
                 checkpoint(self._encode, texts, cached, use_reentrant=False)
                 if self.checkpointing

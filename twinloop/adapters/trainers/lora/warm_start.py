@@ -30,7 +30,8 @@ def begin_from(start: Start, model: AdaptedModel) -> None:
         first, second = layer.down.values(), layer.up.values() * scale
         if first.size != rank * down[0].numel() or second.size != up.shape[0] * rank:
             raise ModelFileError(
-                f"{start.path} does not fit this base model: {place[1]} has other sizes there. Use the base model that the LoRA was trained on, or another LoRA."
+                f"{start.path} does not fit this base model: {place[1]} has other sizes there. Use the base model that"
+                " the LoRA was trained on, or another LoRA."
             )
         with torch.no_grad():
             down[:rank].copy_(torch.from_numpy(first.astype(np.float32)).reshape(down[:rank].shape))

@@ -1,4 +1,6 @@
-"""The LoRA that a training begins from, instead of from nothing: what can be known of it before a base model is loaded."""
+"""The LoRA that a training begins from, instead of from nothing: what can be known of it before
+a base model is loaded.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,18 @@ def check_start(settings: TrainingSettings) -> None:
     """Whether a training can begin from the file that the settings name.
 
     Raises:
-        InputError, ModelFileError: what is wrong with it, with the next step. StateError: it is no longer the same file.
+        InputError, ModelFileError: what is wrong with it, with the next step. StateError: it is no longer the same
+            file.
     """
     if settings.start_from:
         _readable(settings)
 
 
 def start_of(settings: TrainingSettings, family: Family) -> Start | None:
-    """What the training begins from; None = nothing. Errors as in `check_start`, and of a name that the family does not have."""
+    """What the training begins from; None = nothing.
+
+    Errors as in `check_start`, and of a name that the family does not have.
+    """
     if not settings.start_from:
         return None
     file = _readable(settings)
@@ -57,8 +63,8 @@ def _readable(settings: TrainingSettings) -> LoraFile:
     rank = max((layer.rank for layer in linear), default=0)
     if rank > settings.rank:
         raise InputError(
-            f"training.start_from: {path} has rank {rank}, and the training {settings.rank}. Set training.rank to {rank}, "
-            f"or make the file smaller: twinloop lora resize {path} --rank {settings.rank} --output SMALLER."
+            f"training.start_from: {path} has rank {rank}, and the training {settings.rank}. Set training.rank to"
+            f" {rank}, or make the file smaller: twinloop lora resize {path} --rank {settings.rank} --output SMALLER."
         )
     return file
 
@@ -67,7 +73,8 @@ def _check_convolutions(file: LoraFile, settings: TrainingSettings) -> None:
     rank = max((layer.rank for layer in file.pairs.values() if _is_wide(layer)), default=0)
     if rank > settings.conv_rank:
         raise InputError(
-            f"training.start_from: {file.path} adapts convolutions at rank {rank}, and the training at {settings.conv_rank}. Set training.conv_rank to {rank}."
+            f"training.start_from: {file.path} adapts convolutions at rank {rank}, and the training at"
+            f" {settings.conv_rank}. Set training.conv_rank to {rank}."
         )
 
 

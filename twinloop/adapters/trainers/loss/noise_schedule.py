@@ -1,4 +1,6 @@
-"""What the loss is taken from: noise, targets and weights by time, from the base model's own scheduler settings and the family's kind of loss."""
+"""What the loss is taken from: noise, targets and weights by time, from the base model's own scheduler settings and the
+family's kind of loss.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ class Schedule(Protocol):
     prediction: str
     """What the denoiser answers: ``epsilon``, ``v_prediction`` or ``flow``."""
     takes_offset: bool
-    """Whether an offset of the noise has a use: not where the last time is pure noise, which teaches dark and bright pictures by itself."""
+    """Whether an offset of the noise has a use: not where the last time is pure noise, which teaches dark and bright
+    pictures by itself."""
 
     def times(self, places: Tensor, shape: Sequence[int]) -> Tensor:
         """(n,) places in 0..1 -> (n,) times for latents of this shape (n, c, h, w)."""
@@ -48,7 +51,9 @@ class Schedule(Protocol):
         ...
 
     def weights(self, times: Tensor, gamma: float) -> Tensor:
-        """(n,) weights of the error by time step; ``gamma`` limits them by signal-to-noise ratio (0 = all count the same)."""
+        """(n,) weights of the error by time step; ``gamma`` limits them by signal-to-noise ratio (0 = all count the
+        same).
+        """
         ...
 
     def noise_ratio(self, times: Tensor) -> Tensor | None:
@@ -86,8 +91,8 @@ def draw_noise(
 ) -> list[StepNoise]:
     """Noise for the batches of a step, latents of these shapes; depends on them and on (seed, step) only.
 
-    Places are even over 0..1, one from each of as many equal ranges as the step has pictures, so that the loss of a small batch varies less.
-    ``offset`` adds one value per picture and channel.
+    Places are even over 0..1, one from each of as many equal ranges as the step has pictures, so that the loss of a
+    small batch varies less. ``offset`` adds one value per picture and channel.
     """
     generator = torch.Generator("cpu").manual_seed(derive_seed(seed, "noise", step))
     count = sum(shape[0] for shape in shapes)
@@ -116,14 +121,16 @@ class NoiseSchedule:
     def __init__(self, config: Any) -> None:
         if "sigma_data" in config:
             raise ModelFileError(
-                "This base model was made with EDM's noise (as Playground v2.5), which training does not know. Choose another base_model."
+                "This base model was made with EDM's noise (as Playground v2.5), which training does not know. Choose"
+                " another base_model."
             )
         scheduler: Any = DDPMScheduler.from_config(config)
         kept = scheduler.alphas_cumprod.double()
         self.prediction = str(scheduler.config.prediction_type)
         if self.prediction not in ("epsilon", "v_prediction"):
             raise ModelFileError(
-                f"This base model predicts '{self.prediction}'; training knows epsilon and v_prediction. Choose another base_model."
+                f"This base model predicts '{self.prediction}'; training knows epsilon and v_prediction. Choose another"
+                " base_model."
             )
         self._signal, self._noise = kept.sqrt().float(), (1 - kept).sqrt().float()
         self._snr = (kept / (1 - kept)).float()
@@ -165,7 +172,8 @@ class FlowSchedule:
 
     Args:
         config: of the base model's scheduler; its shift is used where the loss has none of its own.
-        patch: latent cells that the denoiser takes as one, along a side: the shift of some models depends on their number.
+        patch: latent cells that the denoiser takes as one, along a side: the shift of some models depends on their
+            number.
     """
 
     def __init__(self, loss: FlowLoss, config: Any, patch: int) -> None:

@@ -17,16 +17,19 @@ from twinloop.ports import TrainingSettings
 class Objective:
     """The loss of some pictures with some noise.
 
-    The denoiser's error, squared or as `settings.loss` has it, weighted by time and by place; and, where wanted, how far the LoRA moves the base's own answer to
-    the class word (differential output preservation, as ai-toolkit calls it): the word next to the trigger keeps its meaning, without
-    a single picture of the class.
+    The denoiser's error, squared or as `settings.loss` has it, weighted by time and by place; and, where wanted, how
+    far the LoRA moves the base's own answer to the class word (differential output preservation, as ai-toolkit calls
+    it): the word next to the trigger keeps its meaning, without a single picture of the class.
     """
 
     def __init__(self, denoiser: AdaptedModel, schedule: Schedule, settings: TrainingSettings) -> None:
         self._denoiser, self._schedule, self._settings = denoiser, schedule, settings
 
     def terms(self, batch: Batch, drawn: StepNoise) -> Iterator[Tensor]:
-        """Scalars that add up to the loss. Each has a graph of its own, so that one backward pass at a time keeps memory low."""
+        """Scalars that add up to the loss.
+
+        Each has a graph of its own, so that one backward pass at a time keeps memory low.
+        """
         noisy, wanted = self._schedule.noisy(batch.latents, drawn)
         times = drawn.times.to(batch.latents.device)
         words = self._denoiser.encode(batch.texts, batch.words)

@@ -1,12 +1,14 @@
 """From a step's footprint to peak memory, to the way of taking the step that fits, and to the operations that it costs.
 
-    peak = weights + resident parts + LoRA x (4 parameter + 4 gradient + state + 4 average) + activations + work + context
-    activations = n x activations, with checkpointing n x (those between the checkpointed blocks + those of the largest block)
-    work = 2 x n x largest tensor + dequantising x largest quantised layer
+    peak = weights + resident parts + LoRA x (4 parameter + 4 gradient + state + 4 average) + activations + work +
+    context activations = n x activations, with checkpointing n x (those between the checkpointed blocks + those of the
+    largest block) work = 2 x n x largest tensor + dequantising x largest quantised layer
 
-and not less than weights, resident parts and frozen text encoders together: these are moved to a GPU while they embed captions.
+and not less than weights, resident parts and frozen text encoders together: these are moved to a GPU while they embed
+captions.
 
-n is how many pictures go through at once (the micro-batch), state the optimizer's bytes per parameter. docs/training.md has the formula with figures.
+n is how many pictures go through at once (the micro-batch), state the optimizer's bytes per parameter. docs/training.md
+has the formula with figures.
 """
 
 from __future__ import annotations
@@ -20,20 +22,25 @@ from twinloop.domain.quantised import Quantization
 from twinloop.ports import TrainingSettings
 
 STATE_BYTES = {"adamw": 8.0, "adamw8bit": 2.1, "prodigy": 16.0, "adafactor": 0.1}
-"""Per parameter of the LoRA: two moments in float32; in 8 bits; Prodigy adds its sums and the start; rows and columns only."""
+"""Per parameter of the LoRA: two moments in float32; in 8 bits; Prodigy adds its sums and the start; rows and columns
+only."""
 FIRST_MOMENT = 4.0
 """Bytes that Adafactor keeps with `beta1`."""
 CONTEXT = GIB // 2
 """What CUDA, its libraries and gaps in the allocator take."""
 DEQUANTISING: Mapping[Quantization | None, int] = {"nf4": 2, "int8": 10, "fp8": 10, None: 10}
-"""Bytes per weight of a quantised layer in the backward pass, as measured: once in 16 bits; 8-bit ones twice in float32 before that. None = another kind."""
+"""Bytes per weight of a quantised layer in the backward pass, as measured: once in 16 bits; 8-bit ones twice in float32
+before that. None = another kind."""
 PASSES = 2.1
 PASSES_CHECKPOINTED = 2.85
-"""Forward passes that a step's forward and backward pass cost: gradients pass through the frozen layers once, and are taken for the LoRA alone."""
+"""Forward passes that a step's forward and backward pass cost: gradients pass through the frozen layers once, and are
+taken for the LoRA alone."""
 
 
 def state_bytes(settings: TrainingSettings) -> float:
-    """What the optimizer remembers per parameter, with its arguments: Prodigy's sums and start may be thinned, Adafactor may have a first moment."""
+    """What the optimizer remembers per parameter, with its arguments: Prodigy's sums and start may be thinned,
+    Adafactor may have a first moment.
+    """
     arguments, usual = dict(settings.optimizer_args), STATE_BYTES[settings.optimizer]
     if settings.optimizer == "prodigy":
         return usual / 2 + usual / 2 / float(arguments.get("slice_p", 1))  # type: ignore[arg-type]
@@ -46,7 +53,8 @@ class WeightSizes:
 
     Attributes:
         adapted: of the models that the LoRA adapts. resident: of the other parts that stay on the device.
-        frozen_encoders: of the text encoders that are not trained, which are moved to a GPU while they embed captions; 0 elsewhere.
+        frozen_encoders: of the text encoders that are not trained, which are moved to a GPU while they embed captions;
+            0 elsewhere.
     """
 
     adapted: int
@@ -86,7 +94,9 @@ class Demand:
         return weights + max(step, self.frozen_encoders)
 
     def plans(self) -> Iterator[MemoryPlan]:
-        """Ways to take the same step, the fastest first: as asked, with checkpointing, then in ever smaller micro-batches."""
+        """Ways to take the same step, the fastest first: as asked, with checkpointing, then in ever smaller
+        micro-batches.
+        """
         asked = self.settings.gradient_checkpointing
         portion = self.settings.batch_size
         choices = (False, True) if asked is None else (asked,)
@@ -123,7 +133,8 @@ class Demand:
 
         Args:
             prior: a batch of prior images is learned beside the subject's (prior preservation).
-            encoders_learn: gradients reach the text encoders that are trained; without, they embed the captions all the same.
+            encoders_learn: gradients reach the text encoders that are trained; without, they embed the captions all the
+                same.
         """
         passes = PASSES_CHECKPOINTED if checkpointing else PASSES
         preserved = bool(self.settings.output_preservation)
@@ -134,7 +145,9 @@ class Demand:
         return self.settings.effective_batch * (denoiser + encoders)
 
     def training_operations(self, checkpointing: bool, *, prior: bool = False) -> float:
-        """Floating-point operations of all steps: the text encoders learn in the first of them (``text_encoder_share``)."""
+        """Floating-point operations of all steps: the text encoders learn in the first of them
+        (``text_encoder_share``).
+        """
         learning = self.settings.text_encoder_steps
         return learning * self.operations(checkpointing, prior=prior) + (
             self.settings.steps - learning

@@ -1,9 +1,9 @@
 """How much a training step computes and remembers, found by taking one without numbers.
 
-The denoiser is built once more on PyTorch's ``meta`` device, where tensors have shapes and no content, and a forward pass is taken
-with the LoRA in place. The activations that autograd saves for the backward pass are added up, storage by storage; so are those that it
-would save with gradient checkpointing, by counting where diffusers would checkpoint a block. That holds for every family, at any size, in
-seconds and without memory.
+The denoiser is built once more on PyTorch's ``meta`` device, where tensors have shapes and no content, and a forward
+pass is taken with the LoRA in place. The activations that autograd saves for the backward pass are added up, storage by
+storage; so are those that it would save with gradient checkpointing, by counting where diffusers would checkpoint a
+block. That holds for every family, at any size, in seconds and without memory.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ class Footprint:
 
     Attributes:
         weights: bytes of the frozen weights. adapter: trainable parameters (a number, not bytes).
-        activations: bytes saved for the backward pass. checkpointed: of them those that stay with gradient checkpointing, the inputs of the
-            checkpointed blocks included. largest_block: activations of the largest checkpointed block. largest_tensor: of one activation.
-        forward: floating-point operations of the denoiser's forward pass. encoder_forward: of that of the text encoders.
+        activations: bytes saved for the backward pass. checkpointed: of them those that stay with gradient
+            checkpointing, the inputs of the checkpointed blocks included. largest_block: activations of the largest
+            checkpointed block. largest_tensor: of one activation.
+        forward: floating-point operations of the denoiser's forward pass. encoder_forward: of that of the text
+            encoders.
         quantised: weights (a number) of the largest layer that is quantised. quantisable: of the largest that can be.
     """
 
@@ -55,11 +57,17 @@ class Footprint:
     def together_with(self, other: Footprint) -> Footprint:
         """Of both models in one step: sums, and the larger of what is the largest."""
         return Footprint(
-            self.weights + other.weights, self.adapter + other.adapter, self.activations + other.activations,
-            self.checkpointed + other.checkpointed, max(self.largest_block, other.largest_block), max(self.largest_tensor, other.largest_tensor),
-            self.forward + other.forward, self.encoder_forward + other.encoder_forward,
-            max(self.quantised, other.quantised), max(self.quantisable, other.quantisable),
-        )  # fmt: skip
+            self.weights + other.weights,
+            self.adapter + other.adapter,
+            self.activations + other.activations,
+            self.checkpointed + other.checkpointed,
+            max(self.largest_block, other.largest_block),
+            max(self.largest_tensor, other.largest_tensor),
+            self.forward + other.forward,
+            self.encoder_forward + other.encoder_forward,
+            max(self.quantised, other.quantised),
+            max(self.quantisable, other.quantisable),
+        )
 
 
 def footprint(
@@ -68,7 +76,8 @@ def footprint(
     """Take a step of the denoiser without numbers. The base wears no LoRA.
 
     Args:
-        latents: (1, c, h, w). words: of one text, as `join` gives them; gradients go on to them where the plan trains text encoders.
+        latents: (1, c, h, w). words: of one text, as `join` gives them; gradients go on to them where the plan trains
+            text encoders.
         assistant: a training adapter that it wears beside the plan's.
 
     Raises:
@@ -97,10 +106,16 @@ def _taken(base: BaseModel, model: Any, latents: tuple[int, ...], words: Joined)
         base.family.denoise(model, *inputs)
     adapter = sum(parameter.numel() for name, parameter in model.named_parameters() if ADAPTER in name.split("."))
     return Footprint(
-        real_bytes(base.denoiser), adapter, saved.total(), saved.checkpointed(), saved.largest_block(), saved.largest_tensor,
+        real_bytes(base.denoiser),
+        adapter,
+        saved.total(),
+        saved.checkpointed(),
+        saved.largest_block(),
+        saved.largest_tensor,
         operations.get_total_flops() + mode.attention,
-        quantised=max(quantised.values(), default=0), quantisable=max(quantisable.values(), default=0),
-    )  # fmt: skip
+        quantised=max(quantised.values(), default=0),
+        quantisable=max(quantisable.values(), default=0),
+    )
 
 
 def _quantisable_weights(model: Any) -> dict[int, int]:
@@ -121,7 +136,9 @@ def _on_meta(base: BaseModel, plan: AdapterPlan) -> Any:
 
 
 def encoders_footprint(base: BaseModel, plan: AdapterPlan, chunks: int = 1) -> Footprint:
-    """Of the text encoders that can wear a LoRA, with a text of so many chunks; with checkpointing all of them together are one block."""
+    """Of the text encoders that can wear a LoRA, with a text of so many chunks; with checkpointing all of them together
+    are one block.
+    """
     found = Footprint(0, 0, 0, 0, 0, 0, 0)
     for name in base.family.text_encoders().prefixes:
         encoder = getattr(base.pipeline, name, None)

@@ -74,8 +74,8 @@ def _weight_sizes(
     """Bytes with weights quantised so (None = as they are).
 
     Args:
-        adapted: names of the components that the LoRA adapts. Text encoders that are none of them stay in main memory, and are moved to a
-            GPU only while they embed captions.
+        adapted: names of the components that the LoRA adapts. Text encoders that are none of them stay in main memory,
+            and are moved to a GPU only while they embed captions.
         beside: bytes of what else stays on the device, in one precision.
     """
     large = large_parts(base.pipeline, base.family)
@@ -93,13 +93,17 @@ def _weight_sizes(
 
 
 def _smaller_quantizations(base: BaseModel) -> list[Quantization]:
-    """What could be proposed instead of the configured weights, the most exact first; fp8 takes as much as int8 and is coarser."""
+    """What could be proposed instead of the configured weights, the most exact first; fp8 takes as much as int8 and is
+    coarser.
+    """
     proposed: list[Quantization] = [] if is_packed(base.denoiser) else ["int8", "nf4"]
     return {None: proposed, "nf4": []}.get(base.compute.quantization, proposed[1:])
 
 
 def available_memory(compute: Compute, settings: TrainingSettings) -> int | None:
-    """Bytes that the training may use: as asked, else what the GPU has free and what this process holds of it; None = no limit is known."""
+    """Bytes that the training may use: as asked, else what the GPU has free and what this process holds of it; None =
+    no limit is known.
+    """
     if settings.memory:
         return settings.memory * GIB
     if compute.device.type != "cuda":
@@ -144,7 +148,8 @@ def _fitting(
         demand, _ = demand_of(base, settings, chunks)
     except (RuntimeError, NotImplementedError) as error:
         notice(
-            f"The memory of this base model cannot be predicted ({str(error).splitlines()[0]}); the settings are taken as they are."
+            f"The memory of this base model cannot be predicted ({str(error).splitlines()[0]}); the settings are taken"
+            " as they are."
         )
         return None
     plan = demand.fitting(int(available * MARGIN))
@@ -157,12 +162,14 @@ def _fitting(
             else f'It would fit with "quantization": "{quantised.quantization}" ({quantised.peak / GIB:.1f} GiB). '
         )
         raise OutOfMemory(
-            f"Training at {settings.resolution} px with rank {settings.rank} needs {least.peak / GIB:.1f} GiB at least, and {available / GIB:.1f} are there. "
-            f"{advice}Lower training.resolution, then training.rank; training.optimizer adafactor needs least. See which budget suffices: twinloop doctor --config FILE"
+            f"Training at {settings.resolution} px with rank {settings.rank} needs {least.peak / GIB:.1f} GiB at least,"
+            f" and {available / GIB:.1f} are there. {advice}Lower training.resolution, then training.rank;"
+            " training.optimizer adafactor needs least. See which budget suffices: twinloop doctor --config FILE"
         )
     if plan.portion < settings.batch_size:
         notice(
-            f"To fit into {available / GIB:.1f} GiB the {settings.effective_batch} pictures of a step go through {plan.portion} at a time."
+            f"To fit into {available / GIB:.1f} GiB the {settings.effective_batch} pictures of a step go through"
+            f" {plan.portion} at a time."
         )
     return plan
 
@@ -173,7 +180,8 @@ def forecast(
     """What the whole training will need.
 
     Args:
-        images: of the subject. prior_images: of others of its class; a batch of them is learned beside the subject's in every step.
+        images: of the subject. prior_images: of others of its class; a batch of them is learned beside the subject's in
+            every step.
         chunks: as in `demand_of`.
 
     Raises:

@@ -45,7 +45,9 @@ class SavedActivations:
         return tensor
 
     def checkpoint(self, run: Callable[..., Any], *inputs: Any, **named: Any) -> Any:
-        """Stands where diffusers checkpoints a block: notes its inputs, which checkpointing saves instead of its activations, and runs it."""
+        """Stands where diffusers checkpoints a block: notes its inputs, which checkpointing saves instead of its
+        activations, and runs it.
+        """
         for tensor in inputs:
             if isinstance(tensor, Tensor) and id_of(tensor) not in self._weights:
                 self._block_inputs[id_of(tensor)] = tensor.untyped_storage()

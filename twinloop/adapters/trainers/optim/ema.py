@@ -17,8 +17,8 @@ class Average:
     """Exponential moving average of parameters, in their own precision.
 
     Args:
-        decay: share of the old average that stays at each step, 0 = no average is kept. It starts lower, at (1 + step) / (10 + step),
-            so that the weights of the first steps are forgotten soon.
+        decay: share of the old average that stays at each step, 0 = no average is kept. It starts lower, at (1 + step)
+            / (10 + step), so that the weights of the first steps are forgotten soon.
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:

@@ -54,9 +54,9 @@ OPTIMIZERS: Mapping[str, Callable[[list[nn.Parameter], Mapping[str, Value]], tor
     "prodigy": _prodigy,
     "adafactor": _adafactor,
 }
-"""AdamW (betas 0.9 and 0.999), the same with moments of 8 bits, Prodigy (arXiv 2306.06101: finds the rate by itself, so 1.0 is the
-usual one), Adafactor (arXiv 1804.04235: hardly any state) at the given rate; each with its arguments (`domain.optimizer_args`), the
-weight decay among them."""
+"""AdamW (betas 0.9 and 0.999), the same with moments of 8 bits, Prodigy (arXiv 2306.06101: finds the rate by itself, so
+1.0 is the usual one), Adafactor (arXiv 1804.04235: hardly any state) at the given rate; each with its arguments
+(`domain.optimizer_args`), the weight decay among them."""
 
 CLASSES = {
     "adamw": "torch.optim.adamw.AdamW",
@@ -71,7 +71,8 @@ def check_optimizer(name: str, device: torch.device, arguments: Arguments = ()) 
     """Whether this optimizer can be used here with these arguments; asked before anything long starts.
 
     Raises:
-        InputError: not known, it needs a CUDA GPU, or it takes other arguments. MissingExtra: its library is not installed.
+        InputError: not known, it needs a CUDA GPU, or it takes other arguments. MissingExtra: its library is not
+            installed.
     """
     if name not in OPTIMIZERS:
         raise InputError(f"training.optimizer: unknown optimizer '{name}'. Known: {', '.join(OPTIMIZERS)}.")
@@ -102,7 +103,8 @@ class Optimizer:
 
     Args:
         parameters: by name; the names key the state in checkpoints. clip: longest gradient, 0 = any.
-        second_group: names of those that have a learning rate of their own. arguments: what it takes beside rate and weight decay.
+        second_group: names of those that have a learning rate of their own. arguments: what it takes beside rate and
+            weight decay.
 
     Raises:
         InputError, MissingExtra: as `check_optimizer`.
@@ -126,7 +128,8 @@ class Optimizer:
             )
 
     def step(self, rate: float, loss_scale: float = 1.0, second_rate: float = 0.0) -> float:
-        """Undo the scale of the loss, clip, update with these learning rates, clear the gradients; the gradient's norm before clipping.
+        """Undo the scale of the loss, clip, update with these learning rates, clear the gradients; the gradient's norm
+        before clipping.
 
         Gradients that overflowed (a norm that is not finite) change nothing.
         """
@@ -159,9 +162,8 @@ class Optimizer:
         for name, parameter in self._parameters.items():
             named[name] = parameter.detach()
             named |= dict(_named(name, self._inner.state[parameter].items()))
-        group = self._inner.param_groups[
-            0
-        ]  # what a second one holds is the same, but for the rate, which every step sets
+        # what a second one holds is the same, but for the rate, which every step sets
+        group = self._inner.param_groups[0]
         return named | dict(_named(GROUP, ((key, value) for key, value in group.items() if _kind(value))))
 
     @torch.no_grad()
@@ -172,9 +174,8 @@ class Optimizer:
             StateError: it is of another LoRA.
         """
         parts = _by_owner(named)
-        fresh = (
-            GROUP in parts and not self._parameters.keys() & parts.keys()
-        )  # all gradients so far overflowed: nothing is remembered yet
+        # all gradients so far overflowed: nothing is remembered yet
+        fresh = GROUP in parts and not self._parameters.keys() & parts.keys()
         for name, parameter in self._parameters.items():
             if name not in named or named[name].shape != parameter.shape or (name not in parts and not fresh):
                 raise StateError(

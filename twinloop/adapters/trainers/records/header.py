@@ -19,14 +19,19 @@ def quantization_header(quantization: str | None) -> dict[str, str]:
 
 
 def length_header(chunks: int) -> dict[str, str]:
-    """How many tokens of a caption were read, in sd-scripts' words; nothing where no caption was longer than one chunk."""
+    """How many tokens of a caption were read, in sd-scripts' words; nothing where no caption
+    was longer than one chunk.
+    """
     return {"ss_max_token_length": str(chunks * TOKENS)} if chunks > 1 else {}
 
 
 def lora_header(
     settings: TrainingSettings, family: Family, prediction: str, images: int, date: str, given: Mapping[str, str]
 ) -> dict[str, str]:
-    """All header texts but the hash of the tensors. ``given`` wins; paths and captions stay out, because they name people."""
+    """All header texts but the hash of the tensors.
+
+    ``given`` wins; paths and captions stay out, because they name people.
+    """
     size = f"{settings.resolution}x{settings.resolution}"
     modelspec = {
         "sai_model_spec": "1.0.1",

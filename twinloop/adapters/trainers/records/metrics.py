@@ -1,4 +1,5 @@
-"""What a training measures of itself: a line per step in a file, TensorBoard where its library is there, Weights & Biases when asked.
+"""What a training measures of itself: a line per step in a file, TensorBoard where its library is there, Weights &
+Biases when asked.
 
 The file lies in the work folder while the training goes on, and beside the LoRA afterwards.
 """
@@ -38,7 +39,9 @@ class Sink(Protocol):
 
 
 class JsonLines:
-    """One JSON object per line and step. Lines after ``last`` are of steps that will be taken again, and are cut off on opening.
+    """One JSON object per line and step.
+
+    Lines after ``last`` are of steps that will be taken again, and are cut off on opening.
 
     Raises:
         StorageError: disk full or not permitted.
@@ -169,11 +172,12 @@ def open_metrics(
 ) -> Metrics:
     """The sinks that the settings ask for, going on after step ``begun``.
 
-    Event files lie beside the work folder, in ``tensorboard/<name>``, so that they can be watched and stay; none are written under
-    ``SOURCE_DATE_EPOCH``, because they hold times.
+    Event files lie beside the work folder, in ``tensorboard/<name>``, so that they can be watched and stay; none are
+    written under ``SOURCE_DATE_EPOCH``, because they hold times.
 
     Args:
-        identity: of the training, so that a resumed one goes on in the same W&B run. notice: told when a library is missing.
+        identity: of the training, so that a resumed one goes on in the same W&B run. notice: told when a library is
+            missing.
 
     Raises:
         MissingExtra: W&B is asked for and not installed.
@@ -185,7 +189,8 @@ def open_metrics(
             sinks.append(TensorBoard(work.parent / EVENTS / name, begun))
         elif begun == 0:
             notice(
-                "No TensorBoard files: tensorboardX is not installed (pip install 'twinloop[train]'); metrics.jsonl is written."
+                "No TensorBoard files: tensorboardX is not installed (pip install 'twinloop[train]'); metrics.jsonl is"
+                " written."
             )
     if settings.wandb:
         sinks.append(WeightsAndBiases(settings.wandb, name, identity[:16]))

@@ -25,7 +25,8 @@ class TrainingRecord:
     """Decided once, so that a resumed training ends in the same bytes.
 
     Attributes:
-        inputs: hash of samples, settings, base model and texts. date: ISO 8601, UTC. threads: sums depend on their number.
+        inputs: hash of samples, settings, base model and texts. date: ISO 8601, UTC. threads: sums depend on their
+            number.
     """
 
     inputs: str
@@ -66,7 +67,8 @@ def open_record(work: Path, inputs: str, notice: Callable[[str], None]) -> Train
             return kept
         if Checkpoints(work).are_there:
             notice(
-                f"The training begun in {work} was one of other photos or settings, or by an earlier version of this program; this one begins at step 1."
+                f"The training begun in {work} was one of other photos or settings, or by an earlier version of this"
+                " program; this one begins at step 1."
             )
         shutil.rmtree(work)
     record = TrainingRecord(inputs, utc_now(), thread_count())

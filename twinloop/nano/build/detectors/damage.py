@@ -20,7 +20,8 @@ def damaged(crop: Pixels, marks: Points, other: Pixels, rng: np.random.Generator
     """One or two faults on a face crop.
 
     Args:
-        crop: (size, size, 3). marks: (n, 2) visible landmarks in pixels of the crop. other: another face's crop of the same size.
+        crop: (size, size, 3). marks: (n, 2) visible landmarks in pixels of the crop. other: another face's crop of the
+            same size.
     """
     out, more = crop, rng.random() < 0.35
     for _ in range(_TRIES):

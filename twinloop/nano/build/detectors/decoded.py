@@ -1,4 +1,6 @@
-"""Renders as the base model's autoencoder gives them back, whole and ruined: detectors must read what the base model makes."""
+"""Renders as the base model's autoencoder gives them back, whole and ruined: detectors must read what the base model
+makes.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,9 @@ RUINED = 1.0
 def decode_renders(work: Path, out: Path, count: int, seed: int = 5) -> None:
     """Write ``decoded_NNN.npz``: images (n, size, size, 3) uint8, sources (n,) numbers of the renders, faults (n,).
 
-    A fault is the standard deviation of the noise on the latents (which have about unit variance themselves): for a third of
-    the pictures next to none, for a third up to 0.5, for the others 0.9 to 1.6, or else smoothed or mixed latents.
+    A fault is the standard deviation of the noise on the latents (which have about unit variance themselves): for a
+    third of the pictures next to none, for a third up to 0.5, for the others 0.9 to 1.6, or else smoothed or mixed
+    latents.
     """
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)

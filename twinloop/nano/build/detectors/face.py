@@ -51,7 +51,9 @@ def _draw(pool: Pool, rng: np.random.Generator, ruined: bool) -> Shown:
 
 
 def sample(pool: Pool, rng: np.random.Generator) -> Sample:
-    """One crop: a labelled face, or a picture with a truth; four in ten of these are damaged, and then tell quality, place and pose only."""
+    """One crop: a labelled face, or a picture with a truth; four in ten of these are damaged, and then tell quality,
+    place and pose only.
+    """
     labelled = pool.draw_labelled(rng) if rng.random() < pool.judged else None
     if labelled is not None:
         return _judged(labelled, rng)

@@ -1,4 +1,6 @@
-"""Pictures of the base model itself, with the faces that the detectors find in them, to be labelled whole or smeared."""
+"""Pictures of the base model itself, with the faces that the detectors find in them, to be
+labelled whole or smeared.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,12 @@ def prompts(count: int, seed: int) -> list[str]:
 
 
 def generate_faces(work: Path, out: Path, name: str, count: int, *, label: str, seed: int = 1) -> None:
-    """Write ``generated_<name>.npz`` (images, boxes), a sheet to look at, and ``generated_<name>.json`` with the label of each face.
+    """Write ``generated_<name>.npz`` (images, boxes), a sheet to look at, and ``generated_<name>.json`` with the label
+    of each face.
 
     Args:
-        label: ``good`` or ``bad`` for all of them, or ``none`` to label by hand: the file is a list of 1 (whole), 0 (smeared)
-            and null (do not use).
+        label: ``good`` or ``bad`` for all of them, or ``none`` to label by hand: the file is a list of 1 (whole), 0
+            (smeared) and null (do not use).
     """
     torch.set_num_threads(1)
     pipeline = pipeline_of(work, name, out / "tokenizer")

@@ -1,7 +1,8 @@
-"""The identity network: crops of heads, the CosFace loss over the people of the renders, and what is known about their looks.
+"""The identity network: crops of heads, the CosFace loss over the people of the renders, and what is known about their
+looks.
 
-The looks (hair, skin, shape of the face...) are asked for as well: with them the network learns from each picture much more than
-which of a thousand people it shows. Only the identity vector is shipped.
+The looks (hair, skin, shape of the face...) are asked for as well: with them the network learns from each picture much
+more than which of a thousand people it shows. Only the identity vector is shipped.
 """
 
 from __future__ import annotations
@@ -22,9 +23,15 @@ from twinloop.nano.world import params
 
 MARGIN, SCALE = 0.2, 16.0
 LOOKS: dict[str, tuple[str, ...]] = {
-    "person": ("woman", "man"), "skin": params.SKINS, "hair_style": params.HAIR_STYLES, "hair_color": params.HAIR_COLORS,
-    "eye_color": params.EYE_COLORS, "glasses": params.GLASSES, "beard": params.BEARDS, "marks": params.MARKS,
-}  # fmt: skip
+    "person": ("woman", "man"),
+    "skin": params.SKINS,
+    "hair_style": params.HAIR_STYLES,
+    "hair_color": params.HAIR_COLORS,
+    "eye_color": params.EYE_COLORS,
+    "glasses": params.GLASSES,
+    "beard": params.BEARDS,
+    "marks": params.MARKS,
+}
 _VALUES = sum(len(values) for values in LOOKS.values()) + len(params.FACE_FLOATS)
 
 

@@ -52,7 +52,9 @@ def judge_held_out(detectors: Path, limit: float) -> None:
 
 
 def gather(pictures: Sequence[Path], detectors: Path, out: Path, person: int, count: int, draw: int) -> None:
-    """Write ``person_NNN.webp`` and ``.json`` with the faces of ``count`` pictures drawn from folders, to be labelled by eye."""
+    """Write ``person_NNN.webp`` and ``.json`` with the faces of ``count`` pictures drawn from folders, to be labelled
+    by eye.
+    """
     pack = load_nano_pack(detectors)
     assert pack.faces is not None and pack.pose is not None
     paths = sorted(path for folder in pictures for path in folder.glob("*.png"))

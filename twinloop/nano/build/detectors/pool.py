@@ -1,4 +1,6 @@
-"""The pictures that the detectors learn from: renders with their truths, reconstructions of them, and labelled generated faces."""
+"""The pictures that the detectors learn from: renders with their truths, reconstructions of them, and labelled
+generated faces.
+"""
 
 from __future__ import annotations
 

@@ -122,7 +122,9 @@ def _single(canvas: Canvas, shown: Shown, headless: bool, rng: np.random.Generat
 
 @dataclass(frozen=True)
 class Wanted:
-    """Targets of one batch; ``grid`` has the layout of the network's, ``weight`` (n, 2, GRID, GRID) counts face and hand scores."""
+    """Targets of one batch; ``grid`` has the layout of the network's, ``weight`` (n, 2, GRID, GRID) counts face and
+    hand scores.
+    """
 
     grid: Tensor
     weight: Tensor

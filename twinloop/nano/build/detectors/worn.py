@@ -1,6 +1,8 @@
-"""Faces of the base model while it wears the LoRA of a person, labelled by eye as whole or ruined: what the loop's check has to tell apart.
+"""Faces of the base model while it wears the LoRA of a person, labelled by eye as whole or ruined: what the loop's
+check has to tell apart.
 
-Without them the quality of a face was learned from faults put on renders and from the bare base, and half of what it passed was ruined.
+Without them the quality of a face was learned from faults put on renders and from the bare base, and half of what it
+passed was ruined.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ LABELLED = Path(__file__).parent / "labelled"
 HELD_OUT = frozenset({7, 103})
 """Seeds of the people whose faces no training sees; 7 is the demo's."""
 TILE, COLUMNS = 128, 10
-"""Side (px) of a tile of a sheet, and tiles in a row. The face crop is its middle at the network's own size, with room to move it."""
+"""Side (px) of a tile of a sheet, and tiles in a row. The face crop is its middle at the network's own size, with room
+to move it."""
 _GROWN = TILE / layout.FACE_SIZE
 
 
@@ -59,7 +62,9 @@ def cut_tile(image: Pixels, box: Edges) -> tuple[Pixels, Edges]:
 
 
 def write_faces(folder: Path, name: str, faces: Sequence[WornFace]) -> None:
-    """Write ``<name>.webp``, the tiles, and ``<name>.json``, what is known of each; label them there: 1 whole, 0 ruined, null untold."""
+    """Write ``<name>.webp``, the tiles, and ``<name>.json``, what is known of each; label them there: 1 whole, 0
+    ruined, null untold.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rows = -(-len(faces) // COLUMNS)
     sheet = np.zeros((rows * TILE, COLUMNS * TILE, 3), np.uint8)

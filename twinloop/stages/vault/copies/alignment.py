@@ -1,4 +1,7 @@
-"""Laying one small grey picture over another: the window of one that shows what the other shows. NumPy and Pillow only."""
+"""Laying one small grey picture over another: the window of one that shows what the other shows.
+
+NumPy and Pillow only.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ Window = tuple[float, float, float, float]
 
 WHOLE: Window = (0.0, 0.0, 1.0, 1.0)
 SIDE = 64
-"""Side in pixels at which pictures are compared; both are stretched to a square, so that a change of proportions does not count."""
+"""Side in pixels at which pictures are compared; both are stretched to a square, so that a change of proportions does
+not count."""
 SMALLEST = 0.8
 """Least share of a side that a window keeps: more cut off than that is another picture."""
 STEPS = {16: 3, 32: 3, 64: 2}
@@ -81,7 +85,9 @@ def cosine(a: Grey, b: Grey) -> float:
 
 
 def detail(values: Grey, reach: int = 9) -> Grey:
-    """What is left without the mean of the ``reach`` x ``reach`` pixels around each pixel: edges and texture, no light and shade."""
+    """What is left without the mean of the ``reach`` x ``reach`` pixels around each pixel: edges and texture, no light
+    and shade.
+    """
     padded = np.pad(values, reach // 2, mode="edge")
     sums = np.cumsum(np.cumsum(np.pad(padded, ((1, 0), (1, 0))), 0, dtype=np.float64), 1)
     total = sums[reach:, reach:] - sums[:-reach, reach:] - sums[reach:, :-reach] + sums[:-reach, :-reach]

@@ -1,8 +1,10 @@
-"""Dedup: which photos show the same thing, and which of them is kept. Nothing is deleted; every decision is listed, and can be changed.
+"""Dedup: which photos show the same thing, and which of them is kept.
 
-Exact: files of the same bytes. Near: copies of one picture, resized, recompressed, brightened, cut by a few percent, marked, mirrored or
-turned; hashes bring them together, thumbnails decide. Burst: photos of one person taken within seconds that look alike; they stay together,
-and of those that show the same view, pose and expression one is kept.
+Nothing is deleted; every decision is listed, and can be changed.
+
+Exact: files of the same bytes. Near: copies of one picture, resized, recompressed, brightened, cut by a few percent,
+marked, mirrored or turned; hashes bring them together, thumbnails decide. Burst: photos of one person taken within
+seconds that look alike; they stay together, and of those that show the same view, pose and expression one is kept.
 """
 
 from __future__ import annotations
@@ -41,14 +43,16 @@ LARGEST_DISTANCE = 16
 TURNED_DISTANCE = 8
 """Bits by which the disc hashes of a picture and its mirrored or turned copy may differ."""
 STILL_UPRIGHT = 20
-"""Bits of the perceptual hash by which two pictures with near disc hashes may differ and still be copies with the same side up (cut ones)."""
+"""Bits of the perceptual hash by which two pictures with near disc hashes may differ and still be copies with the same
+side up (cut ones)."""
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class DedupOptions:
     """Attributes:
-    distance: bits of 64 by which perceptual hashes of copies may differ. burst_seconds: between photos of one burst; 0 = no bursts.
+    distance: bits of 64 by which perceptual hashes of copies may differ. burst_seconds: between photos of one burst; 0
+    = no bursts.
     """
 
     distance: int = 10
@@ -94,7 +98,8 @@ def dedup(opened: OpenVault, options: DedupOptions, reporter: Reporter) -> Dupli
 
 
 def current(opened: OpenVault, reporter: Reporter) -> Duplicates:
-    """The groups as they are now: as the last search left them, or searched again with its options when photos or decisions changed since.
+    """The groups as they are now: as the last search left them, or searched again with its options when photos or
+    decisions changed since.
 
     Raises:
         NothingToDo: there was no search yet, or no photo is left.
@@ -150,9 +155,15 @@ class _Search:
         writer = GroupWriter(self._photos, copies, self._ranking, self._same_twice)
         files = sum(len(copies.get(photo.sha256, (photo.path,))) for photo in self._photos)
         return Duplicates(
-            (*writer.exact(), *map(writer.near, near), *map(writer.burst, bursts)), self._options.distance, self._options.burst_seconds,
-            len(self._photos), files, len(self._photos) - len(signs), sum(sign.flat for sign in signs.values()), _inputs(self._opened, self._photos),
-        )  # fmt: skip
+            (*writer.exact(), *map(writer.near, near), *map(writer.burst, bursts)),
+            self._options.distance,
+            self._options.burst_seconds,
+            len(self._photos),
+            files,
+            len(self._photos) - len(signs),
+            sum(sign.flat for sign in signs.values()),
+            _inputs(self._opened, self._photos),
+        )
 
     def _near(self, signs: dict[int, Signature]) -> list[Star[int, Copy]]:
         """Copies of one picture. Flat pictures take no part: all of them look alike."""
@@ -230,7 +241,9 @@ class _Search:
 
 
 def _there_first(copies: Mapping[str, Sequence[str]], away: Set[Path]) -> dict[str, list[str]]:
-    """Of files of the same bytes, those on a disk that is away come last: else the user would be told to do without the only one that is there."""
+    """Of files of the same bytes, those on a disk that is away come last: else the user would be told to do without the
+    only one that is there.
+    """
     return {sha256: sorted(paths, key=lambda path: (is_offline(path, away), path)) for sha256, paths in copies.items()}
 
 

@@ -1,4 +1,6 @@
-"""The central disc of a picture, unrolled: mirroring reverses it and turning shifts it, so both can be searched for and undone."""
+"""The central disc of a picture, unrolled: mirroring reverses it and turning shifts it, so both can be searched for and
+undone.
+"""
 
 from __future__ import annotations
 
@@ -48,8 +50,8 @@ def unrolled(picture: Image.Image) -> Polar:
 
 
 def disc_hash(polar: Polar) -> int | None:
-    """64 bits that stay the same when the picture is mirrored or turned: how strong each order of symmetry is on each ring, against the
-    average of that order and of that ring. None = the disc looks the same from all sides."""
+    """64 bits that stay the same when the picture is mirrored or turned: how strong each order of symmetry is on each
+    ring, against the average of that order and of that ring. None = the disc looks the same from all sides."""
     if float((polar - polar.mean(1, keepdims=True)).std()) < FLAT:
         return None
     strength = np.abs(np.fft.rfft(polar, axis=1)).reshape(_GROUPS, RINGS // _GROUPS, -1).mean(1)

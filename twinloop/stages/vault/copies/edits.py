@@ -1,4 +1,7 @@
-"""What the user says of duplicates: keep this one of its group, these are none. Both are decisions, and can be undone."""
+"""What the user says of duplicates: keep this one of its group, these are none.
+
+Both are decisions, and can be undone.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,9 @@ def apart(decisions: DecisionLog) -> Mapping[str, frozenset[str]]:
 
 
 def keep(opened: OpenVault, duplicates: Duplicates, file: Path) -> Decision:
-    """Keep this photo of its group, instead of the one that is kept now. The groups follow when they are searched again.
+    """Keep this photo of its group, instead of the one that is kept now.
+
+    The groups follow when they are searched again.
 
     Raises:
         InputError: as `photo_named`. NothingToDo: it is kept as it is.

@@ -16,7 +16,8 @@ class GroupWriter:
     """Writes groups.
 
     Args:
-        photos: all of them; stars name them by their place. copies: paths by content hash, of contents that several files have; the first stands for the others.
+        photos: all of them; stars name them by their place. copies: paths by content hash, of contents that several
+            files have; the first stands for the others.
         same_twice: whether of two photos of a burst (places) one says all.
     """
 

@@ -1,8 +1,9 @@
 """All pairs of 64-bit hashes within a Hamming distance, without comparing each with each. NumPy only.
 
-Multi-index hashing (Norouzi, Punjani, Fleet 2012): the hash is cut into four parts of 16 bits. Of two hashes that differ in at most
-``4 a + b`` bits, one of the first ``b + 1`` parts differs in at most ``a`` bits, or one of the others in at most ``a - 1``. So hashes
-are looked up by part, each part with so many bits turned over, and only what meets there is counted bit by bit.
+Multi-index hashing (Norouzi, Punjani, Fleet 2012): the hash is cut into four parts of 16 bits. Of two hashes that
+differ in at most ``4 a + b`` bits, one of the first ``b + 1`` parts differs in at most ``a`` bits, or one of the others
+in at most ``a - 1``. So hashes are looked up by part, each part with so many bits turned over, and only what meets
+there is counted bit by bit.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ BLOCK = 1 << 18
 
 
 def pairs_within(hashes: Hashes, limit: int) -> Iterator[tuple[Indices, Indices]]:
-    """Every pair of places ``i < j`` whose hashes differ in at most ``limit`` bits, each pair once, in blocks of no fixed order.
+    """Every pair of places ``i < j`` whose hashes differ in at most ``limit`` bits, each pair once, in blocks of no
+    fixed order.
 
     Args:
         hashes: (n,) uint64; equal ones should be collapsed before, n equal ones are n(n-1)/2 pairs. limit: 0..64.
@@ -65,7 +67,8 @@ class _Table:
     """Hashes by the value of one part.
 
     Attributes:
-        order: (n,) places, sorted by that value. starts: (2^16 + 1,) where each value begins in ``order``. values: those that occur.
+        order: (n,) places, sorted by that value. starts: (2^16 + 1,) where each value begins in ``order``. values:
+            those that occur.
     """
 
     order: Indices

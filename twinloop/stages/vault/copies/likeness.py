@@ -1,4 +1,6 @@
-"""Whether two photos are one picture, judged on their thumbnails: the second opinion on what perceptual hashes bring together."""
+"""Whether two photos are one picture, judged on their thumbnails: the second opinion on what perceptual hashes bring
+together.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,15 @@ from twinloop.stages.vault.copies.alignment import (
 )
 
 COPY = 0.97
-"""Least correlation of details outside the worst blocks for a copy. Copies (resized, recompressed, cropped, brightened, marked) have
-0.975 and more; separate exposures of one pose before one background 0.963 and less (docs/log.md)."""
+"""Least correlation of details outside the worst blocks for a copy. Copies (resized, recompressed, cropped, brightened,
+marked) have 0.975 and more; separate exposures of one pose before one background 0.963 and less (docs/log.md)."""
 SPARED = 10 / 64
 """Share of blocks that may differ: a watermark, a date, a logo."""
 FACE_COPY = 0.85
 """Least correlation of details within a face, which no spared block excuses: a smile is not a watermark."""
 LIKE = 0.5
-"""Least correlation of the laid-over pictures, light and shade included. Also where the search for a window gives up early."""
+"""Least correlation of the laid-over pictures, light and shade included. Also where the search for a window gives up
+early."""
 HALFWAY = 0.85
 """As COPY, at half the size and before the window is exact; below, the search gives up."""
 TURNED = 0.93
@@ -38,7 +41,8 @@ TURNED = 0.93
 SMALLEST_TURN = 2.0
 """Degrees under which a copy that is not mirrored counts as upright."""
 FLAT = 4.0
-"""Standard deviation of details, in grey levels of 255, under which a picture holds too little to be told from others."""
+"""Standard deviation of details, in grey levels of 255, under which a picture holds too little to be told from
+others."""
 SMALLEST_FACE = 0.04
 """Share of a side under which a face is too small on a thumbnail to be compared by itself."""
 _BLOCKS = 8
@@ -122,7 +126,9 @@ def _judged(pair: _Pair, window: Window) -> Copy | None:
 
 
 def spared_correlation(a: Grey, b: Grey) -> float:
-    """Correlation of two detail pictures over the 8 x 8 blocks that agree best; the share `SPARED` of blocks is left out."""
+    """Correlation of two detail pictures over the 8 x 8 blocks that agree best; the share `SPARED` of blocks is left
+    out.
+    """
     ones, others = _blocks(a), _blocks(b)
     energy = float(np.vdot(others, others))
     if energy <= 0:
@@ -172,7 +178,9 @@ def is_large(face: Window) -> bool:
 
 
 def turned_copy(a: Thumbnail, b: Thumbnail) -> Copy | None:
-    """How one picture repeats the other mirrored, or turned about its middle by any angle, or both; None = it does not, or it is upright."""
+    """How one picture repeats the other mirrored, or turned about its middle by any angle, or both; None = it does not,
+    or it is upright.
+    """
     match = disc.best_turn(disc.unrolled(a.image), disc.unrolled(b.image))
     turned = match.degrees if abs(match.degrees) >= SMALLEST_TURN else 0.0
     if match.score < TURNED or not (match.mirrored or turned):

@@ -1,4 +1,6 @@
-"""Bursts: photos of one person, taken within seconds of each other, that look alike; and which of them show the same twice."""
+"""Bursts: photos of one person, taken within seconds of each other, that look alike; and which of them show the same
+twice.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,16 @@ SAME_POSE = 8.0
 SAME_EXPRESSION = 0.25
 """By how much a measure of expression (0..1) may differ."""
 EXPRESSION = frozenset({"smile", "jaw_open", "brow_up", "brow_down"})
-"""Measures of a face that say what it expresses, beside ``expression.<value>``. Eyes are not among them: of two frames that differ in
-nothing else the one with open eyes is kept."""
+"""Measures of a face that say what it expresses, beside ``expression.<value>``. Eyes are not among them: of two frames
+that differ in nothing else the one with open eyes is kept."""
 NEIGHBOURS = 200
 """Photos on either side in time that are compared; more within seconds are no camera's doing but a wrong clock."""
 
 
 def moments(taken: Mapping[int, float | None], seconds: float) -> dict[int, list[int]]:
-    """For each place, in the order of time, the places of what was taken within ``seconds`` of it; without any it is not in it."""
+    """For each place, in the order of time, the places of what was taken within ``seconds`` of it; without any it is
+    not in it.
+    """
     order = sorted((time, place) for place, time in taken.items() if time is not None)
     found: dict[int, list[int]] = {place: [] for _, place in order}
     for number, (time, place) in enumerate(order):

@@ -8,7 +8,8 @@ from twinloop.stages.vault.opened import OpenVault
 
 
 def worse_copies(opened: OpenVault, person: Person) -> dict[str, str]:
-    """sha256 -> reason, of every photo of the person that another one of the person's stands for; {} where dedup has not run.
+    """sha256 -> reason, of every photo of the person that another one of the person's stands for; {} where dedup has
+    not run.
 
     A photo whose better copy does not show the person (turned away, not recognised) is no copy here.
     """

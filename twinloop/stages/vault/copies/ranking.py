@@ -1,9 +1,10 @@
 """Which of several alike photos is kept.
 
-In this order: a photo that is there before one on a disk that is away; what the user chose; real before synthetic; a face at least four fifths as sharp as the sharpest of the group (blurred ones
-by sharpness; a photo in which no face was measured is the blurriest); more pixels; eyes open; a format that keeps all colours; the larger
-file; the path. Sharpness counts in steps, because recompressing or shrinking changes it by a few percent either way, and a small copy must
-not win against its original by such a hair.
+In this order: a photo that is there before one on a disk that is away; what the user chose; real before synthetic; a
+face at least four fifths as sharp as the sharpest of the group (blurred ones by sharpness; a photo in which no face was
+measured is the blurriest); more pixels; eyes open; a format that keeps all colours; the larger file; the path.
+Sharpness counts in steps, because recompressing or shrinking changes it by a few percent either way, and a small copy
+must not win against its original by such a hair.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class Ranking:
     """The order of photos, best first.
 
     Attributes:
-        chosen: sha256 -> number of the latest decision by which the user wanted that photo. away: places that are not there, as `there_and_away` gives them.
+        chosen: sha256 -> number of the latest decision by which the user wanted that photo. away: places that are not
+            there, as `there_and_away` gives them.
     """
 
     chosen: Mapping[str, int]
@@ -38,10 +40,17 @@ class Ranking:
         """Sorts the best first. ``sharpest``: of the photos that are compared, 0.0 when no face was measured."""
         share = photo.face.get("sharpness", 0.0) / sharpest if sharpest > 0 else 1.0
         return (
-            is_offline(photo.path, self.away), -self.chosen.get(photo.sha256, 0), photo.origin != "real", 0.0 if share >= SHARP_ENOUGH else 1.0 - round(share, 3),
-            -photo.width * photo.height, photo.face.get("eyes_open", 1.0) < EYES_OPEN, Path(photo.path).suffix.lower() in PALETTE, -photo.size,
-            photo.path, photo.sha256,
-        )  # fmt: skip
+            is_offline(photo.path, self.away),
+            -self.chosen.get(photo.sha256, 0),
+            photo.origin != "real",
+            0.0 if share >= SHARP_ENOUGH else 1.0 - round(share, 3),
+            -photo.width * photo.height,
+            photo.face.get("eyes_open", 1.0) < EYES_OPEN,
+            Path(photo.path).suffix.lower() in PALETTE,
+            -photo.size,
+            photo.path,
+            photo.sha256,
+        )
 
     def ordered(self, photos: Iterable[PhotoSummary]) -> list[PhotoSummary]:
         """Best first, measured against the sharpest of them."""
@@ -58,9 +67,17 @@ class Ranking:
 
 
 _WORDS = (
-    "the others are not there now", "you chose it", "a real photo", "the sharper face", "more pixels", "the eyes are open", "more colours", "the larger file", "the first path",
+    "the others are not there now",
+    "you chose it",
+    "a real photo",
+    "the sharper face",
+    "more pixels",
+    "the eyes are open",
+    "more colours",
+    "the larger file",
+    "the first path",
     "the first by content",
-)  # fmt: skip
+)
 """For each part of a `Rank`."""
 
 
@@ -68,6 +85,10 @@ def score(photo: PhotoSummary) -> dict[str, Any]:
     """What the ranking looks at, for people and pages; None = not measured."""
     sharpness, eyes = photo.face.get("sharpness"), photo.face.get("eyes_open")
     return {
-        "face_sharpness": None if sharpness is None else round(sharpness, 1), "width": photo.width, "height": photo.height,
-        "eyes_open": None if eyes is None else round(eyes, 2), "bytes": photo.size, "origin": photo.origin,
-    }  # fmt: skip
+        "face_sharpness": None if sharpness is None else round(sharpness, 1),
+        "width": photo.width,
+        "height": photo.height,
+        "eyes_open": None if eyes is None else round(eyes, 2),
+        "bytes": photo.size,
+        "origin": photo.origin,
+    }

@@ -32,8 +32,13 @@ class DuplicateFile:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "path": self.path, "sha256": self.sha256, "kept": self.kept, "instead": self.instead, "reason": self.reason, "score": dict(self.score),
-        }  # fmt: skip
+            "path": self.path,
+            "sha256": self.sha256,
+            "kept": self.kept,
+            "instead": self.instead,
+            "reason": self.reason,
+            "score": dict(self.score),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> DuplicateFile:
@@ -42,7 +47,9 @@ class DuplicateFile:
 
 @dataclass(frozen=True)
 class DuplicateGroup:
-    """Files that show one thing. ``exact``: the same bytes; ``near``: the same picture; ``burst``: one moment, some of it kept more than once.
+    """Files that show one thing.
+
+    ``exact``: the same bytes; ``near``: the same picture; ``burst``: one moment, some of it kept more than once.
 
     Attributes:
         files: the best first; it is kept, and every other one is like it.
@@ -62,7 +69,10 @@ class DuplicateGroup:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A photo that another one stands for. ``instead``: sha256 of the one that is kept in the end, ``path``: its file."""
+    """A photo that another one stands for.
+
+    ``instead``: sha256 of the one that is kept in the end, ``path``: its file.
+    """
 
     sha256: str
     instead: str
@@ -76,7 +86,8 @@ class Duplicates:
     """The outcome of a search.
 
     Attributes:
-        photos, files: how many were searched (contents, files). without_thumbnail, flat: contents that could only be compared byte by byte.
+        photos, files: how many were searched (contents, files). without_thumbnail, flat: contents that could only be
+            compared byte by byte.
         inputs: fingerprint of the photos and decisions that this follows from.
     """
 
@@ -99,9 +110,15 @@ class Duplicates:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "distance": self.distance, "burst_seconds": self.burst_seconds, "photos": self.photos, "files": self.files,
-            "without_thumbnail": self.without_thumbnail, "flat": self.flat, "inputs": self.inputs, "groups": [group.to_json() for group in self.groups],
-        }  # fmt: skip
+            "distance": self.distance,
+            "burst_seconds": self.burst_seconds,
+            "photos": self.photos,
+            "files": self.files,
+            "without_thumbnail": self.without_thumbnail,
+            "flat": self.flat,
+            "inputs": self.inputs,
+            "groups": [group.to_json() for group in self.groups],
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Duplicates:
@@ -130,7 +147,9 @@ def read_duplicates(vault: Vault) -> Duplicates:
 
 
 def without_faces(duplicates: Duplicates, photos: Set[str]) -> Duplicates:
-    """The groups without what was measured of faces on these photos (sha256); to be searched again before they are next used."""
+    """The groups without what was measured of faces on these photos (sha256); to be searched again before they are next
+    used.
+    """
     unknown = {"face_sharpness": None, "eyes_open": None}
     groups = tuple(
         replace(
@@ -146,7 +165,10 @@ def without_faces(duplicates: Duplicates, photos: Set[str]) -> Duplicates:
 
 
 def dropped(duplicates: Duplicates) -> dict[str, Dropped]:
-    """sha256 -> the photo that stands for it, for every photo that is left out. Copies of the same bytes are one photo, and not in it."""
+    """sha256 -> the photo that stands for it, for every photo that is left out.
+
+    Copies of the same bytes are one photo, and not in it.
+    """
     direct = {
         file.sha256: (file, group)
         for group in duplicates.groups

@@ -1,4 +1,6 @@
-"""What near-duplicate search needs of every photo: whether it can be recognised at all, and the hash of its central disc."""
+"""What near-duplicate search needs of every photo: whether it can be recognised at all, and the hash of its central
+disc.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Grouping alike things around the best of them. Every member of a group is like the kept one itself, so groups cannot chain."""
+"""Grouping alike things around the best of them.
+
+Every member of a group is like the kept one itself, so groups cannot chain.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +30,14 @@ def stars(
 ) -> list[Star[T, R]]:
     """Groups of two and more; each thing is in one group at most.
 
-    One thing after the other gathers what is like it and still free. The best of that group then gathers in its turn and becomes its middle;
-    what is not like the best one stays free for later groups.
+    One thing after the other gathers what is like it and still free. The best of that group then gathers in its turn
+    and becomes its middle; what is not like the best one stays free for later groups.
 
     Args:
-        things: hashable, in the order in which they gather. near: what could be like a thing (both ways); only these are compared.
-        alike: how two things are alike, or None; must not depend on their order. ordered: best first. done: told how many things are through.
+        things: hashable, in the order in which they gather. near: what could be like a thing (both ways); only these
+            are compared.
+        alike: how two things are alike, or None; must not depend on their order. ordered: best first. done: told how
+            many things are through.
     """
     free = set(things)
     found: list[Star[T, R]] = []

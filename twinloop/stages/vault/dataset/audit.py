@@ -1,4 +1,7 @@
-"""Audit: words that nearly every caption has. What is always there cannot be told from the trigger: it fuses with it."""
+"""Audit: words that nearly every caption has.
+
+What is always there cannot be told from the trigger: it fuses with it.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ CONSTANT_FROM = 0.85
 FEWEST = 8
 """With fewer captions anything is in most of them."""
 _SMALL = (
-    "a an and are as at behind beside by camera facing for from front has have head her his in into is its looking of on over photo picture portrait "
-    "shoulders standing sitting the their to toward turned up view viewer wearing with"
+    "a an and are as at behind beside by camera facing for from front has have head her his in into is its looking of"
+    " on over photo picture portrait shoulders standing sitting the their to toward turned up view viewer wearing with"
 )
 _PLAIN = frozenset(_SMALL.split())
 """Words that say nothing alone."""
@@ -35,7 +38,10 @@ class Constant:
 
     @property
     def text(self) -> str:
-        return f"'{self.words}' in {100 * self.count / self.of:.0f} % of captions ({self.count} of {self.of}): it will fuse with the trigger. {self.advice}"
+        return (
+            f"'{self.words}' in {100 * self.count / self.of:.0f} % of captions ({self.count} of {self.of}): it will"
+            f" fuse with the trigger. {self.advice}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -86,7 +92,9 @@ def _constant(bodies: Sequence[Sequence[str]]) -> list[tuple[str, frozenset[int]
 
 
 def _shared(facets: Sequence[Facet]) -> frozenset[str]:
-    """Words that phrases of several values of one facet have: `lighting` is in every picture, and says of none how it is lit."""
+    """Words that phrases of several values of one facet have: `lighting` is in every picture, and says of none how it
+    is lit.
+    """
     values = Counter(
         (facet.name, word)
         for facet in facets

@@ -19,8 +19,8 @@ class Change:
     """What is done to each caption.
 
     Attributes:
-        kind: ``add`` words as a part of their own at the end, where they are not there yet; ``remove`` whole words, upper and lower case
-            alike; ``replace`` text, as it stands.
+        kind: ``add`` words as a part of their own at the end, where they are not there yet; ``remove`` whole words,
+            upper and lower case alike; ``replace`` text, as it stands.
         words: which. by: what takes their place (``replace``).
     """
 

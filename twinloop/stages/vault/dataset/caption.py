@@ -1,4 +1,7 @@
-"""Caption: what each picture cut for training shows, in words: the trigger first, then what varies. The user's own words always win."""
+"""Caption: what each picture cut for training shows, in words: the trigger first, then what varies.
+
+The user's own words always win.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,8 @@ class CaptionOptions:
     """How captions are written.
 
     Attributes:
-        style: ``prose`` or ``tags``. captioner: ``template``, or the name of one that adds its words. model: its folder or hub id.
+        style: ``prose`` or ``tags``. captioner: ``template``, or the name of one that adds its words. model: its folder
+            or hub id.
     """
 
     style: str = "prose"
@@ -51,7 +55,10 @@ class CaptionOptions:
 
 @dataclass(frozen=True, eq=False)
 class Captioned:
-    """One picture with its caption. ``source`` = the captioner's name, or ``edited``; ``seen`` = what was measured on the picture."""
+    """One picture with its caption.
+
+    ``source`` = the captioner's name, or ``edited``; ``seen`` = what was measured on the picture.
+    """
 
     cut: Cut
     picture: CutPicture | None
@@ -62,9 +69,13 @@ class Captioned:
     def to_json(self) -> dict[str, Any]:
         window = self.cut.window
         return {
-            "photo": self.cut.photo.sha256, "path": self.cut.photo.paths[0], "crop": list(window.box), "size": list(window.size),
-            "text": self.text, "source": self.source,
-        }  # fmt: skip
+            "photo": self.cut.photo.sha256,
+            "path": self.cut.photo.paths[0],
+            "crop": list(window.box),
+            "size": list(window.size),
+            "text": self.text,
+            "source": self.source,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +92,9 @@ class Captions:
 
     @property
     def without_trigger(self) -> tuple[str, ...]:
-        """Paths of the photos whose caption is the user's own and lacks the trigger: their pictures would not be learned as this person."""
+        """Paths of the photos whose caption is the user's own and lacks the trigger: their pictures would not be
+        learned as this person.
+        """
         own = (item for item in self.captions if item.source == EDITED)
         return tuple(
             item.cut.photo.paths[0] for item in own if with_trigger(item.text, self.label.trigger) != item.text
@@ -89,12 +102,18 @@ class Captions:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "person": self.person.id, "name": self.person.name, "trigger": self.label.trigger, "class_word": self.label.class_word,
-            "consent": self.label.consent.text, **self.options.to_json(), "cutting": asdict(self.cutting),
+            "person": self.person.id,
+            "name": self.person.name,
+            "trigger": self.label.trigger,
+            "class_word": self.label.class_word,
+            "consent": self.label.consent.text,
+            **self.options.to_json(),
+            "cutting": asdict(self.cutting),
             "captions": [item.to_json() for item in self.captions],
             "audit": [item.to_json() for item in self.audit],
-            "left_out": [item.to_json() for item in self.left_out], "without_trigger": list(self.without_trigger),
-        }  # fmt: skip
+            "left_out": [item.to_json() for item in self.left_out],
+            "without_trigger": list(self.without_trigger),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +126,10 @@ class Writer:
 
 @dataclass(frozen=True, eq=False)
 class Captioning:
-    """Whose pictures are captioned, and how. ``choice``: which pictures; ``writer``: what the captions are made with."""
+    """Whose pictures are captioned, and how.
+
+    ``choice``: which pictures; ``writer``: what the captions are made with.
+    """
 
     person: Person
     label: Label
@@ -131,7 +153,8 @@ def captions_of(opened: OpenVault, work: Captioning, reporter: Reporter, keep: C
     """Caption all pictures of a person; what cannot be read is left out.
 
     Args:
-        keep: is given each picture with its caption while its pixels can be had. Where it raises UnreadableImage, the picture is left out.
+        keep: is given each picture with its caption while its pixels can be had. Where it raises UnreadableImage, the
+            picture is left out.
 
     Raises:
         NothingToDo: none of the photos can be read any more.
@@ -167,7 +190,10 @@ def _audit(made: Sequence[Captioned], work: Captioning) -> tuple[Constant, ...]:
 
 
 def _captioned(opened: OpenVault, work: Captioning, reporter: Reporter) -> Iterator[Captioned | LeftOut]:
-    """The pictures one by one, each measured and captioned; what is known from an earlier run is looked up. A photo that cannot be read is left out."""
+    """The pictures one by one, each measured and captioned; what is known from an earlier run is looked up.
+
+    A photo that cannot be read is left out.
+    """
     edits, cuts = edits_of(opened.decisions, work.label.person), work.choice.cuts
     with Catalog(opened.vault.crops) as cache:
         for number, cut in enumerate(cuts, 1):

@@ -1,4 +1,7 @@
-"""Choose: which photos of a person are trained on, and where each is cut. Nothing is moved; what is left out is listed with the reason."""
+"""Choose: which photos of a person are trained on, and where each is cut.
+
+Nothing is moved; what is left out is listed with the reason.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,8 @@ class Choice:
     """The outcome.
 
     Attributes:
-        cuts, left_out: in the order of the photos' paths. copies: how many are left out because another photo stands for them.
+        cuts, left_out: in the order of the photos' paths. copies: how many are left out because another photo stands
+            for them.
         gone: faces of the person whose photo is no longer there. options: what the cuts were made with.
     """
 
@@ -79,7 +83,10 @@ def check_shown(opened: OpenVault, person: Person) -> None:
 
 
 def sorted_out(opened: OpenVault, person: Person, duplicates: Mapping[str, str], options: CutOptions) -> Choice:
-    """The same for who only looks: of anybody, and also where nothing is left. Raises InputError: an option that cannot be."""
+    """The same for who only looks: of anybody, and also where nothing is left.
+
+    Raises InputError: an option that cannot be.
+    """
     options.check()
     photos = _photos(opened, person.faces)
     left_out: dict[str, LeftOut] = {}
@@ -101,7 +108,9 @@ def sorted_out(opened: OpenVault, person: Person, duplicates: Mapping[str, str],
 
 
 def _photos(opened: OpenVault, keys: Sequence[FaceKey]) -> list[tuple[VaultPhoto, int]]:
-    """Each photo of the person once, with the number of the person's face (the largest, should there be two), by path."""
+    """Each photo of the person once, with the number of the person's face (the largest, should
+    there be two), by path.
+    """
     by_photo: dict[str, list[FaceKey]] = defaultdict(list)
     for key in keys:
         by_photo[key.sha256].append(key)
@@ -154,7 +163,10 @@ def _beyond(cuts: Sequence[Cut], options: CutOptions) -> list[tuple[Cut, str]]:
 
 
 def angle_and_side(pose: HeadPose | None) -> str:
-    """``front``, ``three_quarter_left``, ``profile_right``...; "" where the angle was not measured. Sides as the viewer sees them."""
+    """``front``, ``three_quarter_left``, ``profile_right``...; "" where the angle was not measured.
+
+    Sides as the viewer sees them.
+    """
     if pose is None:
         return ""
     angle = angle_of(pose.yaw)

@@ -24,8 +24,10 @@ class CutOptions:
     """What is wanted of the pictures.
 
     Attributes:
-        framing: one of `crops.FRAMINGS`. size: pixels; a picture's area is at most its square, and its sides multiples of 64 (of few pixels: of 8).
-        max_photos: the best so many, spread over the angles; None = all. min_face: least height of a face in the photo, in pixels.
+        framing: one of `crops.FRAMINGS`. size: pixels; a picture's area is at most its square, and its sides multiples
+            of 64 (of few pixels: of 8).
+        max_photos: the best so many, spread over the angles; None = all. min_face: least height of a face in the photo,
+            in pixels.
     """
 
     framing: str = "keep"
@@ -102,7 +104,10 @@ class Cut:
         x0, y0, x1, y1 = self.window.box
         if self.window.scale * crops.SAME_SCALE < 1 and (x1 - x0) * (y1 - y0) <= size * size:
             width, height = self.window.size
-            yield f"made smaller from {x1 - x0} x {y1 - y0} to {width} x {height} pixels: sides are multiples of {crops.STEP}"
+            yield (
+                f"made smaller from {x1 - x0} x {y1 - y0} to {width} x {height} pixels: sides are multiples of"
+                f" {crops.STEP}"
+            )
 
 
 def cut_of(photo: VaultPhoto, number: int, framing: str, size: int) -> Cut | None:

@@ -15,7 +15,10 @@ from twinloop.store.provenance import clean_png
 
 
 class CutPicture:
-    """The picture of a cut. Attributes raise UnreadableImage when the photo is gone, damaged, or not what was scanned."""
+    """The picture of a cut.
+
+    Attributes raise UnreadableImage when the photo is gone, damaged, or not what was scanned.
+    """
 
     def __init__(self, cut: Cut) -> None:
         self.cut = cut

@@ -18,7 +18,8 @@ class Finding:
     Attributes:
         about: ``photos``, ``angle``, a facet's name, ``faces``, ``shoots``, ``origin``.
         level: ``stop`` (do not train yet), ``lack`` (the LoRA will be weak there), ``hint``, ``fine``.
-        text: what is, and what to do. have, of: the counts behind it. low, high: 95 % interval of the share, where one is meant.
+        text: what is, and what to do. have, of: the counts behind it. low, high: 95 % interval of the share, where one
+            is meant.
         add: photos to take.
     """
 

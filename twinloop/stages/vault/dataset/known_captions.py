@@ -1,4 +1,6 @@
-"""What the vault knows of each caption of a person, for who looks through them: the words, whose they are, and where they are written."""
+"""What the vault knows of each caption of a person, for who looks through them: the words, whose they are, and where
+they are written.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,10 @@ class KnownCaption:
     """The caption of a photo as it stands.
 
     Attributes:
-        edited: the user's own words. waiting: the user took own words back, and the measured ones come with the next run of `caption` or `prep`.
-        file, picture: the prepared picture, below the person's folder, and its sha256; "" before `prep`. written: what its caption file was
-            given last.
+        edited: the user's own words. waiting: the user took own words back, and the measured ones come with the next
+            run of `caption` or `prep`.
+        file, picture: the prepared picture, below the person's folder, and its sha256; "" before `prep`. written: what
+            its caption file was given last.
     """
 
     sha256: str
@@ -39,9 +42,15 @@ class KnownCaption:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "sha256": self.sha256, "name": self.name, "text": self.text, "edited": self.edited, "waiting": self.waiting, "file": self.file,
-            "picture": self.picture, "newer": self.newer,
-        }  # fmt: skip
+            "sha256": self.sha256,
+            "name": self.name,
+            "text": self.text,
+            "edited": self.edited,
+            "waiting": self.waiting,
+            "file": self.file,
+            "picture": self.picture,
+            "newer": self.newer,
+        }
 
 
 def known_captions(opened: OpenVault, person: Person, prepared: Mapping[str, Any]) -> tuple[KnownCaption, ...]:
@@ -63,9 +72,14 @@ def known_captions(opened: OpenVault, person: Person, prepared: Mapping[str, Any
         own = edits.get(sha256)
         found.append(
             KnownCaption(
-                sha256, Path(item["path"]).name, own if own is not None else item["text"], own is not None,
-                own is None and item["source"] == EDITED, picture.get("file", ""), contents.get(picture.get("file"), ""),
+                sha256,
+                Path(item["path"]).name,
+                own if own is not None else item["text"],
+                own is not None,
+                own is None and item["source"] == EDITED,
+                picture.get("file", ""),
+                contents.get(picture.get("file"), ""),
                 picture.get("text", ""),
             )
-        )  # fmt: skip
+        )
     return tuple(found)

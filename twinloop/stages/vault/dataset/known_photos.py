@@ -25,10 +25,11 @@ class KnownPhoto:
     """One photo of a person.
 
     Attributes:
-        state: ``kept``, ``dropped`` (a copy of another one) or ``left out``. reason: why it is not kept; "" where it is.
+        state: ``kept``, ``dropped`` (a copy of another one) or ``left out``. reason: why it is not kept; "" where it
+            is.
         facets: facet -> the values that hold, in the scan's eyes; a facet that could not be told is absent.
-        numbers: ``face`` (height in pixels), ``sharpness`` (of the face, Laplacian variance at 112 px), ``yaw`` (degrees), ``quality`` (0..1),
-            so far as measured. notes: what to know of its cut.
+        numbers: ``face`` (height in pixels), ``sharpness`` (of the face, Laplacian variance at 112 px), ``yaw``
+            (degrees), ``quality`` (0..1), so far as measured. notes: what to know of its cut.
         unmeasured: what the scan did not look for, as facets call it (``hands``): neither there nor not there.
     """
 
@@ -43,11 +44,20 @@ class KnownPhoto:
     def to_json(self) -> dict[str, Any]:
         photo = self.photo
         return {
-            "sha256": photo.sha256, "name": Path(photo.paths[0]).name, "path": photo.paths[0], "width": photo.width, "height": photo.height,
-            "taken": photo.taken, "origin": photo.origin, "state": self.state, "reason": self.reason,
-            "facets": {name: list(values) for name, values in self.facets.items()}, "numbers": dict(self.numbers), "notes": list(self.notes),
+            "sha256": photo.sha256,
+            "name": Path(photo.paths[0]).name,
+            "path": photo.paths[0],
+            "width": photo.width,
+            "height": photo.height,
+            "taken": photo.taken,
+            "origin": photo.origin,
+            "state": self.state,
+            "reason": self.reason,
+            "facets": {name: list(values) for name, values in self.facets.items()},
+            "numbers": dict(self.numbers),
+            "notes": list(self.notes),
             "unmeasured": list(self.unmeasured),
-        }  # fmt: skip
+        }
 
 
 def known_photos(opened: OpenVault, person: Person, facets: Sequence[Facet]) -> tuple[KnownPhoto, ...]:
@@ -69,10 +79,15 @@ def known_photos(opened: OpenVault, person: Person, facets: Sequence[Facet]) -> 
         told = {facet.name: facet.classify(seen) for facet in facets}
         found.append(
             KnownPhoto(
-                photo, state, reason, {name: reading.present for name, reading in told.items() if reading.measured}, _numbers(seen),
-                cut.remarks(cutting.size) if cut is not None else (), _unmeasured(seen, facets),
+                photo,
+                state,
+                reason,
+                {name: reading.present for name, reading in told.items() if reading.measured},
+                _numbers(seen),
+                cut.remarks(cutting.size) if cut is not None else (),
+                _unmeasured(seen, facets),
             )
-        )  # fmt: skip
+        )
     return tuple(sorted(found, key=lambda item: (item.photo.paths[0], item.photo.sha256)))
 
 
@@ -83,7 +98,10 @@ def _unmeasured(seen: Observation, facets: Sequence[Facet]) -> tuple[str, ...]:
 
 
 def _number(photo: VaultPhoto, mine: Sequence[FaceKey]) -> int:
-    """Which of the photo's faces is the person's: the largest, should there be two. ``mine``: the person's in this photo."""
+    """Which of the photo's faces is the person's: the largest, should there be two.
+
+    ``mine``: the person's in this photo.
+    """
     numbers = [n for n in range(len(photo.faces)) if any(photo.key(n).same(key) for key in mine)]
     return max(numbers, key=lambda n: photo.faces[n].face.box.area, default=0)
 

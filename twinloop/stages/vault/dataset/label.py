@@ -1,4 +1,7 @@
-"""Label: how a person is called in training, and on what ground the photos may be used. Both are decisions, and can be undone."""
+"""Label: how a person is called in training, and on what ground the photos may be used.
+
+Both are decisions, and can be undone.
+"""
 
 from __future__ import annotations
 
@@ -77,8 +80,9 @@ def _sharing(opened: OpenVault, made: Label) -> Iterator[str]:
         said = label_of(opened.decisions, other.id) if other.id != made.person else None
         if said is not None and folded(said.trigger) == folded(made.trigger):
             yield (
-                f"{other.called} has the trigger '{made.trigger}', too: together in a training they would be learned as one person. "
-                f"Give one of them another: run this again with a --trigger of its own, then {opened.vault.command(f'prep {made.person}')}"
+                f"{other.called} has the trigger '{made.trigger}', too: together in a training they would be learned as"
+                " one person. Give one of them another: run this again with a --trigger of its own, then"
+                f" {opened.vault.command(f'prep {made.person}')}"
             )
 
 
@@ -163,8 +167,10 @@ def _is_date(text: str) -> bool:
 def _consent_warnings(consent: Consent) -> tuple[str, ...]:
     if consent.kind is None:
         return (
-            "no consent is recorded; the person's record and every LoRA will say 'not recorded'. "
-            f"Record it with --consent {', '.join(Consent.KINDS[:-1])} or {Consent.KINDS[-1]}",
+            (
+                "no consent is recorded; the person's record and every LoRA will say 'not recorded'. "
+                f"Record it with --consent {', '.join(Consent.KINDS[:-1])} or {Consent.KINDS[-1]}"
+            ),
         )
     lacking = [
         name

@@ -46,7 +46,10 @@ def edit(opened: OpenVault, label: Label, sha256: str, text: str, as_is: bool = 
 
 
 def edit_many(opened: OpenVault, label: Label, texts: Mapping[str, str]) -> dict[str, str]:
-    """Several captions as one decision, which is undone as one; returns what was written, by photo. Texts as in `edit`."""
+    """Several captions as one decision, which is undone as one; returns what was written, by photo.
+
+    Texts as in `edit`.
+    """
     standing = edits_of(opened.decisions, label.person)
     full = {sha256: as_written(label, text) for sha256, text in texts.items()}
     changed = {sha256: text for sha256, text in full.items() if standing.get(sha256, "") != text}
@@ -59,7 +62,8 @@ def edit_many(opened: OpenVault, label: Label, texts: Mapping[str, str]) -> dict
 
 
 def photo_meant(opened: OpenVault, person: Person, name: str) -> str:
-    """sha256 of the photo that the user means by a path, a file's name (of the photo or of its prepared picture), or 8 digits of its hash.
+    """sha256 of the photo that the user means by a path, a file's name (of the photo or of its prepared picture), or 8
+    digits of its hash.
 
     Raises:
         InputError: none or several are meant.
@@ -76,7 +80,8 @@ def photo_meant(opened: OpenVault, person: Person, name: str) -> str:
     hits = hits or {photo for photo, path in known if path.endswith(f"/{name}")}
     if len(hits) != 1:
         raise InputError(
-            f"'{name}' names {'none' if not hits else len(hits)} of this person's photos. Name one by its path, as --list shows it."
+            f"'{name}' names {'none' if not hits else len(hits)} of this person's photos. Name one by its path, as"
+            " --list shows it."
         )
     return hits.pop()
 

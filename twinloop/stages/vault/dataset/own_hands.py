@@ -11,16 +11,20 @@ from twinloop.domain.observation import Observation
 from twinloop.facets.composition import HAND_CONFIDENCE
 
 REACH = 4.0
-"""Heights of the face between the middle of a face and that of a hand, at most: an arm that hangs or is raised; a stretched one is longer."""
+"""Heights of the face between the middle of a face and that of a hand, at most: an arm that hangs or is raised; a
+stretched one is longer."""
 NEARER = 2 / 3
-"""How far a hand may be from this person's face over how far it is from any other, each in heights of that face, to be surely this person's."""
+"""How far a hand may be from this person's face over how far it is from any other, each in heights of that face, to be
+surely this person's."""
 
 
 def own_hands(seen: Observation, others: Sequence[Box]) -> Observation:
-    """What was seen, with this person's hands only; where there are hands and none is surely this person's, hands count as not measured.
+    """What was seen, with this person's hands only; where there are hands and none is surely this person's, hands count
+    as not measured.
 
     Args:
-        others: faces of other people on the photo, in pixels of the picture, also outside of it: a cut may hold the hands of a face that it left out.
+        others: faces of other people on the photo, in pixels of the picture, also outside of it: a cut may hold the
+            hands of a face that it left out.
     """
     faces = [*others, *(face.box for face in seen.faces[1:])]
     if not faces or seen.face is None:

@@ -1,4 +1,7 @@
-"""Prep: a person's pictures, cut and captioned, in the folder that a trainer reads. Run twice, nothing changes; killed, it goes on."""
+"""Prep: a person's pictures, cut and captioned, in the folder that a trainer reads.
+
+Run twice, nothing changes; killed, it goes on.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,8 @@ class PrepOptions:
     """How the folder is made.
 
     Attributes:
-        layout: ``flat``, ``kohya`` or ``metadata``; None = as it is, ``flat`` at first. repeats: of kohya's folder; None = as it is, 10 at first.
+        layout: ``flat``, ``kohya`` or ``metadata``; None = as it is, ``flat`` at first. repeats: of kohya's folder;
+            None = as it is, 10 at first.
         output: None = organized/<person> in the vault.
     """
 
@@ -58,7 +62,10 @@ class _Shelf:
         return self.layout.picture(self.names[photo])
 
     def put(self, item: Captioned) -> None:
-        """Write a picture, and its caption where the layout has a file for it. Raises UnreadableImage: the photo cannot be read."""
+        """Write a picture, and its caption where the layout has a file for it.
+
+        Raises UnreadableImage: the photo cannot be read.
+        """
         photo, folder = item.cut.photo.sha256, self.folder
         name, origin = self.picture(photo), Origin(photo, f"{FORMAT}:{item.cut.key}")
         if folder.holds(name, origin):
@@ -82,10 +89,13 @@ class Prepared:
 
     Attributes:
         files: sha256 of the photo -> name of its picture below ``folder``. written, removed: files of this run.
-        kept: names of files that the user changed and that were left alone. adopted: captions that the user changed since the last run.
-        was: where the folder lay until now, under an earlier name of the person; None = here. also: more folders of the person, from before.
+        kept: names of files that the user changed and that were left alone. adopted: captions that the user changed
+            since the last run.
+        was: where the folder lay until now, under an earlier name of the person; None = here. also: more folders of the
+            person, from before.
         others: names of pictures in the folder that are not of this training set.
-        made_way: (owner, new place) of somebody else's training set that lay here under an earlier name; None = there was none.
+        made_way: (owner, new place) of somebody else's training set that lay here under an earlier name; None = there
+            was none.
     """
 
     folder: Path
@@ -124,18 +134,28 @@ class Prepared:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "folder": str(self.folder), **_record(self), "written": self.written, "removed": list(self.removed), "kept": list(self.kept),
-            "adopted": list(self.adopted), "gone": self.gone, "was": None if self.was is None else str(self.was),
-            "also": [str(path) for path in self.also], "others": list(self.others),
-            "made_way": None if self.made_way is None else {"person": self.made_way[0], "folder": str(self.made_way[1])},
-        }  # fmt: skip
+            "folder": str(self.folder),
+            **_record(self),
+            "written": self.written,
+            "removed": list(self.removed),
+            "kept": list(self.kept),
+            "adopted": list(self.adopted),
+            "gone": self.gone,
+            "was": None if self.was is None else str(self.was),
+            "also": [str(path) for path in self.also],
+            "others": list(self.others),
+            "made_way": None
+            if self.made_way is None
+            else {"person": self.made_way[0], "folder": str(self.made_way[1])},
+        }
 
 
 def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Reporter) -> Prepared:
     """Cut, caption and write a person's training set.
 
     Raises:
-        InputError: an option. NothingToDo: no photo can be read. StateError: the folder is another's, or its person.json is.
+        InputError: an option. NothingToDo: no photo can be read. StateError: the folder is another's, or its
+            person.json is.
     """
     choice, label = work.choice, work.label
     place = location.settled(opened, work.person, options.output)
@@ -149,11 +169,22 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
     unread = {item.photo.sha256 for item in captions.left_out[len(choice.left_out) :]}
     removed = folder.remove_stale(_unavailable(opened, folder) | unread)
     found = Prepared(
-        folder.root, layout, repeats, captions, {item.cut.photo.sha256: shelf.picture(item.cut.photo.sha256) for item in captions.captions},
+        folder.root,
+        layout,
+        repeats,
+        captions,
+        {item.cut.photo.sha256: shelf.picture(item.cut.photo.sha256) for item in captions.captions},
         readiness(captions.captions, work.writer.observer.facets, choice.copies, choice.options),
-        folder.written, tuple(removed), tuple(folder.kept), tuple(adopted), choice.gone,
-        place.was, place.others, tuple(folder.others()), place.made_way,
-    )  # fmt: skip
+        folder.written,
+        tuple(removed),
+        tuple(folder.kept),
+        tuple(adopted),
+        choice.gone,
+        place.was,
+        place.others,
+        tuple(folder.others()),
+        place.made_way,
+    )
     folder.finish(_record(found))
     record(opened, captions)
     return found
@@ -192,20 +223,37 @@ def _record(found: Prepared) -> dict[str, Any]:
     captions = found.captions
     label = captions.label
     return {
-        "person": captions.person.id, "name": captions.person.name, "trigger": label.trigger, "class_word": label.class_word,
-        "prompt": head_of(label, captions.options.style), "consent": label.consent.to_json(),
-        "layout": found.layout, "repeats": found.repeats, **captions.options.to_json(), "cutting": dataclasses.asdict(captions.cutting),
+        "person": captions.person.id,
+        "name": captions.person.name,
+        "trigger": label.trigger,
+        "class_word": label.class_word,
+        "prompt": head_of(label, captions.options.style),
+        "consent": label.consent.to_json(),
+        "layout": found.layout,
+        "repeats": found.repeats,
+        **captions.options.to_json(),
+        "cutting": dataclasses.asdict(captions.cutting),
         "pictures": [_picture(item, found) for item in captions.captions],
         "left_out": [item.to_json() for item in captions.left_out],
         "audit": [item.to_json() for item in captions.audit],
         "readiness": found.readiness.to_json(),
-    }  # fmt: skip
+    }
 
 
 def _picture(item: Captioned, found: Prepared) -> dict[str, Any]:
     photo = item.cut.photo
     return {
-        "file": found.files[photo.sha256], "text": item.text, "edited": item.source == EDITED, "size": list(item.cut.window.size), "origin": item.seen.origin,
-        "source": {"path": photo.paths[0], "sha256": photo.sha256, "width": photo.width, "height": photo.height, "crop": list(item.cut.window.box)},
+        "file": found.files[photo.sha256],
+        "text": item.text,
+        "edited": item.source == EDITED,
+        "size": list(item.cut.window.size),
+        "origin": item.seen.origin,
+        "source": {
+            "path": photo.paths[0],
+            "sha256": photo.sha256,
+            "width": photo.width,
+            "height": photo.height,
+            "crop": list(item.cut.window.box),
+        },
         "remarks": list(item.cut.remarks(found.captions.cutting.size)),
-    }  # fmt: skip
+    }

@@ -19,7 +19,8 @@ from twinloop.stages.vault.dataset.cut import CutOptions, cut_of
 from twinloop.stages.vault.dataset.grade import FINE, GRADES, HINT, LACK, STOP, Finding, Readiness
 
 TOO_FEW, SOME, MANY = 10, 20, 50
-"""Photos: under the first a LoRA learns the photos by heart; from the second on it can be judged; the third is what the loop is made for."""
+"""Photos: under the first a LoRA learns the photos by heart; from the second on it can be judged; the third is what the
+loop is made for."""
 SMALL_FACE = 128
 """Pixels of a face's height in the picture under which a base model draws little of it."""
 WORTH_CUTTING = 1.1
@@ -52,7 +53,8 @@ def readiness(
             Finding(
                 "duplicates",
                 FINE,
-                f"{plural(duplicates, 'near copy was', 'near copies were')} left out: the same picture would have counted twice.",
+                f"{plural(duplicates, 'near copy was', 'near copies were')} left out: the same picture would have"
+                " counted twice.",
                 duplicates,
                 len(made),
             )
@@ -67,7 +69,8 @@ def _number(count: int) -> Finding:
         return Finding(
             "photos",
             STOP,
-            f"{plural(count, 'photo')}: a LoRA of so few learns the photos by heart. Add {TOO_FEW - count} at least, better {SOME - count}.",
+            f"{plural(count, 'photo')}: a LoRA of so few learns the photos by heart. Add {TOO_FEW - count} at least,"
+            f" better {SOME - count}.",
             count,
             SOME,
             TOO_FEW - count,
@@ -191,13 +194,18 @@ def _faces(made: Sequence[Captioned], cutting: CutOptions) -> list[Finding]:
     small = sum(height < SMALL_FACE for height in tall)
     if not tall or small <= len(tall) / 4:
         return []
-    text = f"{small} of {len(tall)} faces are under {SMALL_FACE} pixels high (median {np.median(tall):.0f}): add closer or larger photos"
+    text = (
+        f"{small} of {len(tall)} faces are under {SMALL_FACE} pixels high (median {np.median(tall):.0f}): add closer or"
+        " larger photos"
+    )
     text += f"{_closer(made, cutting)}."
     return [Finding("faces", LACK if small > len(tall) / 2 else HINT, text, small, len(tall))]
 
 
 def _closer(made: Sequence[Captioned], cutting: CutOptions) -> str:
-    """What a closer cut of the same photos would bring, where it brings anything: not where they are cut so already, or were not made smaller."""
+    """What a closer cut of the same photos would bring, where it brings anything: not where they are cut so already, or
+    were not made smaller.
+    """
     cuts = [item.cut for item in made]
     closer = [cut for old in cuts if (cut := cut_of(old.photo, old.number, "face", cutting.size)) is not None]
     now, then = ([cut.subject.box.height for cut in some] for some in (cuts, closer))
@@ -235,7 +243,8 @@ def _origin(made: Sequence[Captioned]) -> list[Finding]:
         Finding(
             "origin",
             HINT,
-            f"{synthetic} of {len(made)} {'carries' if synthetic == 1 else 'carry'} the mark of a model: it stays, and the loop does not count such pictures as real photos.",
+            f"{synthetic} of {len(made)} {'carries' if synthetic == 1 else 'carry'} the mark of a model: it stays, and"
+            " the loop does not count such pictures as real photos.",
             synthetic,
             len(made),
         )

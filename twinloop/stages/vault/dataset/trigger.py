@@ -9,24 +9,31 @@ from twinloop.domain.names import JOINER, NON_JOINER
 
 LONGEST = 60
 """Characters of a trigger or class word; longer ones are descriptions."""
-_PEOPLE = "person man woman boy girl male female lady guy child kid baby teen adult people human face portrait photo picture image"
+_PEOPLE = (
+    "person man woman boy girl male female lady guy child kid baby teen adult people human face portrait photo picture"
+    " image"
+)
 _LOOKS = (
-    "red green blue black white brown blonde blond pink purple grey gray gold golden silver dark light pale young old little big small tall "
-    "short long pretty beautiful cute hot cool sweet happy sad angry funny real fake best good bad new hair eyes eye skin smile nose beard"
+    "red green blue black white brown blonde blond pink purple grey gray gold golden silver dark light pale young old"
+    " little big small tall short long pretty beautiful cute hot cool sweet happy sad angry funny real fake best good"
+    " bad new hair eyes eye skin smile nose beard"
 )
 _THINGS = (
-    "cat dog bird fox wolf bear lion tiger horse fish dragon rabbit bunny flower rose lily tree leaf forest river lake ocean sea sky sun moon "
-    "star stars snow rain storm fire ice water earth stone rock sand wind cloud city street house home room door window chair table book car "
-    "train plane ship boat road king queen prince princess knight angel demon devil ghost witch hero model actor actress singer dancer doctor "
-    "nurse teacher soldier student boss style art artist paint drawing sketch anime manga cartoon movie film music dance love heart soul magic "
-    "dream night day morning summer winter spring autumn hat cap coat dress shirt jacket suit glasses ring apple orange cherry berry honey sugar "
-    "coffee tea milk bread cake ball game play work time life world space robot metal glass paper wood"
+    "cat dog bird fox wolf bear lion tiger horse fish dragon rabbit bunny flower rose lily tree leaf forest river lake"
+    " ocean sea sky sun moon star stars snow rain storm fire ice water earth stone rock sand wind cloud city street"
+    " house home room door window chair table book car train plane ship boat road king queen prince princess knight"
+    " angel demon devil ghost witch hero model actor actress singer dancer doctor nurse teacher soldier student boss"
+    " style art artist paint drawing sketch anime manga cartoon movie film music dance love heart soul magic dream"
+    " night day morning summer winter spring autumn hat cap coat dress shirt jacket suit glasses ring apple orange"
+    " cherry berry honey sugar coffee tea milk bread cake ball game play work time life world space robot metal glass"
+    " paper wood"
 )
 _NAMES = (
-    "alice anna anne emma emily ella eva grace hannah helen jane jennifer jessica julia kate kim laura lily linda lisa lucy maria marie mary mia "
-    "monica nina nora olivia rachel rose ruby sara sarah sofia sophia sophie susan taylor victoria zoe adam alan alex andrew anthony ben brad "
-    "brian chris daniel david elon eric frank fred george harry henry jack jacob james jason jim joe john joseph kevin leo luke mark martin max "
-    "michael mike oliver oscar paul peter robert sam scott simon steve thomas tim tom victor william"
+    "alice anna anne emma emily ella eva grace hannah helen jane jennifer jessica julia kate kim laura lily linda lisa"
+    " lucy maria marie mary mia monica nina nora olivia rachel rose ruby sara sarah sofia sophia sophie susan taylor"
+    " victoria zoe adam alan alex andrew anthony ben brad brian chris daniel david elon eric frank fred george harry"
+    " henry jack jacob james jason jim joe john joseph kevin leo luke mark martin max michael mike oliver oscar paul"
+    " peter robert sam scott simon steve thomas tim tom victor william"
 )
 KNOWN = frozenset(f"{_PEOPLE} {_LOOKS} {_THINGS} {_NAMES}".split())
 """Words of which base models have a picture: a trigger of nothing else starts from that picture."""
@@ -61,7 +68,8 @@ def warnings_of(trigger: str, class_word: str) -> tuple[str, ...]:
     elif all(meanings.values()):
         shown = "; ".join(_shown(word, meaning) for word, meaning in meanings.items())
         found.append(
-            f"base models have a picture of '{trigger}' already ({shown}): training starts from that picture. Add a rare word, as in 'ohwx {trigger}'"
+            f"base models have a picture of '{trigger}' already ({shown}): training starts from that picture. Add a"
+            f" rare word, as in 'ohwx {trigger}'"
         )
     if len(parts_of(trigger)) > 1 and not re.search(r"\d(girl|boy|man|woman)", trigger):
         found.append("the trigger has a comma: it is several tags, and only together do they call the person")
@@ -71,8 +79,8 @@ def warnings_of(trigger: str, class_word: str) -> tuple[str, ...]:
 def meaning_of(word: str) -> tuple[str, ...]:
     """The known words that a tokenizer would make of this one; () = none, it is rare.
 
-    An estimate without the tokenizer itself: a word counts as split when known words of three letters and more make all of it, or one
-    of four and more with at most two letters or digits left over (``catgirl``, ``alice01``).
+    An estimate without the tokenizer itself: a word counts as split when known words of three letters and more make all
+    of it, or one of four and more with at most two letters or digits left over (``catgirl``, ``alice01``).
     """
     word = word.casefold()
     if word in KNOWN:

@@ -25,7 +25,9 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Meant:
-    """The person, why it is this one, and how many other people it could have been, had nobody said anything (``guessed``)."""
+    """The person, why it is this one, and how many other people it could have been, had nobody said anything
+    (``guessed``).
+    """
 
     person: Person
     why: str
@@ -35,13 +37,15 @@ class Meant:
 def person_meant(
     opened: OpenVault, people: People, name: str, reference: Path | None, folders: Sequence[Path] = ()
 ) -> Meant:
-    """The person who has the name or id; else the one on the reference photo; else the one with most faces who has no name yet.
+    """The person who has the name or id; else the one on the reference photo; else the one with most faces who has no
+    name yet.
 
     Args:
         folders: only people on photos at or below these can be meant; () = on any photo of the vault.
 
     Raises:
-        InputError: an id that nobody has; the reference is no photo of the vault, shows nobody who is known, or somebody else.
+        InputError: an id that nobody has; the reference is no photo of the vault, shows nobody who is known, or
+            somebody else.
         NothingToDo: nobody on the photos of the folders can be meant.
     """
     here = LookedAt.of(opened, folders)
@@ -54,7 +58,9 @@ def person_meant(
             return Meant(_there(opened, here, person), "has this name")
     if looks_like_id(wanted):
         raise InputError(
-            f"Nobody has the id '{name}'. Known: {', '.join(person.id for person in people.persons[:SHOWN]) or 'nobody'} ({opened.vault.command('clusters')})."
+            f"Nobody has the id '{name}'. Known:"
+            f" {', '.join(person.id for person in people.persons[:SHOWN]) or 'nobody'}"
+            f" ({opened.vault.command('clusters')})."
         )
     if shown is not None:
         if shown.name is not None:
@@ -84,8 +90,9 @@ def _there(opened: OpenVault, here: LookedAt, person: Person) -> Person:
         return person
     known = f"{plural(len(person.faces), 'face is', 'faces are')} known from earlier photos"
     raise NothingToDo(
-        f"{person.called} is on no photo of {here.named}; {known}. To say who is there: {opened.vault.command('clusters')}, "
-        f"then {opened.vault.command(f'assign {person.id} FILE')}. For the earlier photos alone: {opened.vault.command(f'prep {person.id}')}"
+        f"{person.called} is on no photo of {here.named}; {known}. To say who is there:"
+        f" {opened.vault.command('clusters')}, then {opened.vault.command(f'assign {person.id} FILE')}. For the earlier"
+        f" photos alone: {opened.vault.command(f'prep {person.id}')}"
     )
 
 
@@ -99,8 +106,8 @@ def _another(opened: OpenVault, shown: Person, named: Person, name: str, referen
         f"prep {named.id}",
     )
     return (
-        f"--reference {reference} shows {shown.called}, but {name} is {named.id}. "
-        f"If {named.id} was taken for {name} by mistake, call {named.id} something else, with a trigger and a consent of its own, and run this again:\n"
+        f"--reference {reference} shows {shown.called}, but {name} is {named.id}. If {named.id} was taken for {name} by"
+        f" mistake, call {named.id} something else, with a trigger and a consent of its own, and run this again:\n"
         + "\n".join(f"  {opened.vault.command(step)}" for step in steps)
     )
 
@@ -109,7 +116,8 @@ def _on_photo(opened: OpenVault, people: People, reference: Path) -> Person:
     known = opened.catalog.file(reference)
     if known is None or known.sha256 is None:
         raise InputError(
-            f"--reference {reference}: not a photo of this vault. Name one of the scanned photos that shows the person alone."
+            f"--reference {reference}: not a photo of this vault. Name one of the scanned photos that shows the person"
+            " alone."
         )
     faces = [
         entry.key for entry in face_entries(opened.catalog, opened.fingerprint) if entry.key.sha256 == known.sha256
@@ -118,7 +126,8 @@ def _on_photo(opened: OpenVault, people: People, reference: Path) -> Person:
     if len(owners) != 1:
         found = "nobody who is known" if not owners else f"{len(owners)} people ({', '.join(owners)})"
         raise InputError(
-            f"--reference {reference} shows {found}. Name a photo that shows the person alone, or see: {opened.vault.command('clusters')}"
+            f"--reference {reference} shows {found}. Name a photo that shows the person alone, or see:"
+            f" {opened.vault.command('clusters')}"
         )
     return next(iter(owners.values()))
 
@@ -149,7 +158,9 @@ def _nobody(opened: OpenVault, people: People, here: LookedAt) -> str:
 
 
 def earlier_photos(opened: OpenVault, person: Person, folders: Sequence[Path]) -> str:
-    """``with the 19 photos scanned earlier from /a, /b``: what other folders than these bring in; "" where none does."""
+    """``with the 19 photos scanned earlier from /a, /b``: what other folders than these bring
+    in; "" where none does.
+    """
     if not folders:
         return ""
     index = FileIndex(opened.catalog)

@@ -14,7 +14,9 @@ from twinloop.store.vault import Vault
 
 
 def forget_everything(vault: Vault, really: bool) -> Forgotten:
-    """Remove all that the vault holds: what was measured, decided and prepared. Other files in its folder and in training sets stay.
+    """Remove all that the vault holds: what was measured, decided and prepared.
+
+    Other files in its folder and in training sets stay.
 
     Raises:
         Locked: another process works in it.

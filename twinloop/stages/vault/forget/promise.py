@@ -1,4 +1,6 @@
-"""The promise to forget somebody, and keeping it: one whose process was killed is kept when the vault is next opened."""
+"""The promise to forget somebody, and keeping it: one whose process was killed is kept when the
+vault is next opened.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +39,11 @@ class Forgotten:
     """What was removed, or would be.
 
     Attributes:
-        who: id and name, or ``everything``. faces: measured ones, with their embeddings. decisions: whose contents are taken out of the log.
+        who: id and name, or ``everything``. faces: measured ones, with their embeddings. decisions: whose contents are
+            taken out of the log.
         paths: files and folders. done: False = nothing was removed yet.
-        kept: what lies in folders of training sets and was not written by this program; it stays. notes: what is not covered.
+        kept: what lies in folders of training sets and was not written by this program; it stays. notes: what is not
+            covered.
     """
 
     who: str
@@ -139,7 +143,10 @@ def keep(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog, made: Deci
 
 
 def keep_promises(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog) -> tuple[Kept, ...]:
-    """Keep the standing promises that are not kept yet: their process was killed. Costs a look through the decisions where there is none."""
+    """Keep the standing promises that are not kept yet: their process was killed.
+
+    Costs a look through the decisions where there is none.
+    """
     unkept = [made for made in decisions.active("forget") if not made.data.get("kept")]
     return tuple((Promise.of(made, decisions), keep(vault, catalog, decisions, made)) for made in unkept)
 
@@ -149,7 +156,9 @@ def _personal(decisions: DecisionLog, promise: Promise) -> list[int]:
 
 
 def _folders(vault: Vault, promise: Promise) -> tuple[OwnFiles, ...]:
-    """The person's prepared folders: those whose person.json says so, and the usual one where the first `prep` was killed before it wrote one."""
+    """The person's prepared folders: those whose person.json says so, and the usual one where the first `prep` was
+    killed before it wrote one.
+    """
     usual = vault.person(promise.person.folder_name)
     found = folders_of(vault, promise.ids)
     begun = owner_of(usual) is None and is_prepared(usual)

@@ -15,7 +15,10 @@ def with_journals(database: Path) -> list[Path]:
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Delete files, links and whole folders, durably. Not for folders in which the user may have put something: those are `OwnFiles`."""
+    """Delete files, links and whole folders, durably.
+
+    Not for folders in which the user may have put something: those are `OwnFiles`.
+    """
     for path in paths:
         with storage_errors(path):
             if path.is_dir() and not path.is_symlink():

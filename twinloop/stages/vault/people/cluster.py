@@ -61,10 +61,15 @@ class Clustered:
     def to_json(self) -> dict[str, Any]:
         found = self.people.found
         return {
-            "people": len(self.people.persons), "faces": sum(len(person.faces) for person in self.people.persons),
-            "strangers": len(self.people.strangers), "limit": found.limit, "min_faces": found.min_faces, "new": list(self.new),
-            "gone": list(self.gone), "changed": self.changed,
-        }  # fmt: skip
+            "people": len(self.people.persons),
+            "faces": sum(len(person.faces) for person in self.people.persons),
+            "strangers": len(self.people.strangers),
+            "limit": found.limit,
+            "min_faces": found.min_faces,
+            "new": list(self.new),
+            "gone": list(self.gone),
+            "changed": self.changed,
+        }
 
 
 def cluster(
@@ -76,7 +81,8 @@ def cluster(
         search: makes the approximate index; called for more than `EXACT_UP_TO` faces only.
 
     Raises:
-        NothingToDo: no face, or none with an embedding. MissingExtra: too many faces for the exact way, and no index is installed.
+        NothingToDo: no face, or none with an embedding. MissingExtra: too many faces for the exact way, and no index is
+            installed.
     """
     before = read_found(opened.vault)
     decisions = opened.decisions.active(*KINDS)
@@ -117,8 +123,8 @@ def _last_limit(before: Found | None, fingerprint: str, reporter: Reporter) -> f
     if before is None or before.chosen is None or embedder_in(before.fingerprint) == embedder_in(fingerprint):
         return None if before is None else before.chosen
     reporter.warn(
-        f"The limit {before.chosen:.2f} was chosen for another embedder, so the one that follows from this one is taken. "
-        "Your own: --limit"
+        f"The limit {before.chosen:.2f} was chosen for another embedder, so the one that follows from this one is"
+        " taken. Your own: --limit"
     )
     return None
 
@@ -179,13 +185,14 @@ def _found(
 
 
 def _known_before(before: Found | None, decisions: Sequence[Decision]) -> Mapping[str, Sequence[FaceKey]]:
-    """Faces by the id they had: as found last, and of whom was lost since (other models saw nobody there, say) as decisions noted them."""
+    """Faces by the id they had: as found last, and of whom was lost since (other models saw nobody there, say) as
+    decisions noted them.
+    """
     noted = anchored(decisions)
     if before is None:
         return noted
-    split_off = {
-        made.data["new"] for made in decisions if made.kind == "split"
-    }  # never found as groups: the decision makes them
+    # never found as groups: the decision makes them
+    split_off = {made.data["new"] for made in decisions if made.kind == "split"}
     lost = {name: keys for name, keys in noted.items() if name not in before.groups and name not in split_off}
     theirs = {key for keys in lost.values() for key in keys}
     return {**{name: [key for key in keys if key not in theirs] for name, keys in before.groups.items()}, **lost}
@@ -225,10 +232,11 @@ def _with_moved(
 def _nothing(opened: OpenVault, faces: int) -> str:
     if not faces:
         return (
-            f"No faces were found in the photos of {some(opened.record.folders)} (under {opened.record.min_face} pixels "
-            f"of height none is kept: --min-face). What was scanned: {opened.vault.command('status')}"
+            f"No faces were found in the photos of {some(opened.record.folders)} (under {opened.record.min_face} pixels"
+            f" of height none is kept: --min-face). What was scanned: {opened.vault.command('status')}"
         )
     return (
-        f"The {faces} faces in {opened.vault.root} have no identity vectors, so they cannot be told apart: the models in "
-        f"{opened.record.models_dir} have no embedder, or the faces are too small. Add one (twinloop doctor names it) and scan again."
+        f"The {faces} faces in {opened.vault.root} have no identity vectors, so they cannot be told apart: the models"
+        f" in {opened.record.models_dir} have no embedder, or the faces are too small. Add one (twinloop doctor names"
+        " it) and scan again."
     )

@@ -1,4 +1,6 @@
-"""What the user says of people: each a decision that holds through every later scan and clustering, and can be undone."""
+"""What the user says of people: each a decision that holds through every later scan and
+clustering, and can be undone.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ def name(opened: OpenVault, text: str, called: str) -> Edited:
     for other in people.persons:
         if other.id != person.id and folded(wanted) in (other.id, folded(other.name or "")):
             raise InputError(
-                f"{other.id} is called {wanted} already. If they are one person: {opened.vault.command(f'merge {other.id} {person.id}')}"
+                f"{other.id} is called {wanted} already. If they are one person:"
+                f" {opened.vault.command(f'merge {other.id} {person.id}')}"
             )
     if looks_like_id(wanted):
         raise InputError(f"'{wanted}' looks like the id of a person. Choose another name.")
@@ -82,7 +85,10 @@ def merge(opened: OpenVault, texts: Sequence[str]) -> Edited:
         raise InputError(
             f"Merge whom into {into.called}? Name at least two people: {opened.vault.command(f'merge {into.id} p002')}"
         )
-    said = f"{', '.join(person.called for person in others)} now {'belongs' if len(others) == 1 else 'belong'} to {into.called}"
+    said = (
+        f"{', '.join(person.called for person in others)} now {'belongs' if len(others) == 1 else 'belong'} to"
+        f" {into.called}"
+    )
     data = {"into": into.id, "people": [other.id for other in others]}
     done = _decided(opened, said, "merge", data, into, *others)
     return replace(done, text=f"{said}: {_merged(done.people, into, others)}.")
@@ -230,7 +236,8 @@ def _check(keys: Sequence[FaceKey], known: Sequence[FaceKey], whose: str) -> Non
     foreign = set(keys) - set(known)
     if foreign:
         raise InputError(
-            f"{plural(len(foreign), 'face')} of these {'is' if len(foreign) == 1 else 'are'} not of {whose}. Look at the faces again."
+            f"{plural(len(foreign), 'face')} of these {'is' if len(foreign) == 1 else 'are'} not of {whose}. Look at"
+            " the faces again."
         )
 
 

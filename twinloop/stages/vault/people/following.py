@@ -20,10 +20,12 @@ def following(
 ) -> dict[FaceKey, Moved]:
     """Where the faces of a group go that are new and like faces which a decision took out of that group.
 
-    Clustering put both into one group, so it would put the next photo there as well, and the user would have to say it again.
+    Clustering put both into one group, so it would put the next photo there as well, and the user would have to say it
+    again.
 
     Args:
-        known: the faces that the user could see before. vectors: the embeddings. margin: cosine by which a face must be nearer, on average.
+        known: the faces that the user could see before. vectors: the embeddings. margin: cosine by which a face must be
+            nearer, on average.
     """
     people = people_of(found, decisions)
     owner = {key: person.id for person in people.persons for key in person.faces}

@@ -24,7 +24,8 @@ class FaceSet:
     """Faces to be told apart.
 
     Attributes:
-        embeddings: (n, D) float32 of unit norm. quality: (n,) 0..1. photos: (n,) the number of the photo that each is on.
+        embeddings: (n, D) float32 of unit norm. quality: (n,) 0..1. photos: (n,) the number of the photo that each is
+            on.
     """
 
     embeddings: FloatArray
@@ -50,8 +51,8 @@ def group(
 ) -> Grouped:
     """Who is who among faces.
 
-    A poor face counts as a shorter vector (`TRUSTED`): it needs more likeness to join, and has less say in a group's mean. Groups are joined
-    by average linkage; what is left goes to the person it is clearly nearest to.
+    A poor face counts as a shorter vector (`TRUSTED`): it needs more likeness to join, and has less say in a group's
+    mean. Groups are joined by average linkage; what is left goes to the person it is clearly nearest to.
 
     Args:
         least: faces that make a person. chosen: the user's limit. search: an approximate index; None = exact.
@@ -107,7 +108,9 @@ def _attached(faces: FaceSet, linkage: Linkage, least: int, limits: Limits) -> n
 def _nearest(
     embeddings: FloatArray, loose: npt.NDArray[np.int64], means: FloatArray, limits: Limits
 ) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """The person that each loose face belongs to, `STRANGER` where there is none or two are about as near; and how near."""
+    """The person that each loose face belongs to, `STRANGER` where there is none or two are about as near; and how
+    near.
+    """
     person, score = np.full(len(loose), STRANGER, np.int64), np.full(len(loose), -1.0, np.float32)
     for start in range(0, len(loose), _ROWS):
         likeness = embeddings[loose[start : start + _ROWS]] @ means.T

@@ -26,7 +26,10 @@ class KeyIndex:
         return iter(self._keys)
 
     def find(self, key: FaceKey) -> FaceKey | None:
-        """The face that ``key`` means; of several that overlap with it the one that does most. None = it is not here."""
+        """The face that ``key`` means; of several that overlap with it the one that does most.
+
+        None = it is not here.
+        """
         if key in self._keys:
             return key
         near = [other for other in self._by_photo.get(key.sha256, ()) if other.same(key)]

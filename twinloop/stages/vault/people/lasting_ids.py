@@ -18,8 +18,8 @@ def lasting_ids(
 ) -> tuple[list[str], int]:
     """An id for each group, and the highest number given so far.
 
-    A group gets the id of whom it shares most faces with, the largest share first; of two groups with the faces of one person the other
-    is someone new. New ids follow the order of the groups.
+    A group gets the id of whom it shares most faces with, the largest share first; of two groups with the faces of one
+    person the other is someone new. New ids follow the order of the groups.
     """
     index = KeyIndex(key for keys in before.values() for key in keys)
     owner = {key: person for person, keys in before.items() for key in keys}

@@ -9,14 +9,16 @@ from statistics import NormalDist
 from twinloop.domain.likeness import Spread, above, fisher_step
 
 UNKNOWN: Spread = (0.02, 0.1)
-"""Mean and standard deviation of the cosine between strangers where the embedder's are not known: those of small face networks."""
+"""Mean and standard deviation of the cosine between strangers where the embedder's are not known: those of small face
+networks."""
 FALSE_NEIGHBOURS = 0.0133
-"""So many strangers may reach the limit of a face, on average. With the count of faces this is the limit; chosen on LFW (docs/log.md)."""
+"""So many strangers may reach the limit of a face, on average. With the count of faces this is the limit; chosen on LFW
+(docs/log.md)."""
 FEWEST = 1000
 """The limit of so many faces holds for fewer as well: a small vault is no reason for mixing people up."""
 ATTACH = 0.8
-"""How far below the limit a single face may still go to a person of several, in standard deviations; it has to be as much nearer to that
-person than to any other."""
+"""How far below the limit a single face may still go to a person of several, in standard deviations; it has to be as
+much nearer to that person than to any other."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,9 @@ class Limits:
 def limits_for(strangers: Spread | None, faces: int, people: int = 0, chosen: float | None = None) -> Limits:
     """Limits for so many faces.
 
-    Cosines of strangers spread like correlations, so they are measured on Fisher's scale (atanh), where the spread is the same everywhere:
-    with standard deviation s of the cosine it is 1/sqrt(1/s^2 - 2). On that scale the limit is as many deviations above the mean as keep
-    `FALSE_NEIGHBOURS` strangers away from each of ``faces`` faces.
+    Cosines of strangers spread like correlations, so they are measured on Fisher's scale (atanh), where the spread is
+    the same everywhere: with standard deviation s of the cosine it is 1/sqrt(1/s^2 - 2). On that scale the limit is as
+    many deviations above the mean as keep `FALSE_NEIGHBOURS` strangers away from each of ``faces`` faces.
 
     Args:
         strangers: mean and standard deviation of the cosine between different people (`Likeness.strangers`).

@@ -1,8 +1,9 @@
-"""Average linkage on a neighbour graph: groups of rows that are alike on average, never through a chain of single resemblances.
+"""Average linkage on a neighbour graph: groups of rows that are alike on average, never through a chain of single
+resemblances.
 
-The average inner product over all pairs of two groups is the inner product of their means, so no matrix of pairs is needed. Groups that are
-each other's nearest are joined at once, round by round; for average linkage that gives what joining the nearest pair of all does
-(reciprocal nearest neighbours: Murtagh 1983, doi 10.1093/comjnl/26.4.354).
+The average inner product over all pairs of two groups is the inner product of their means, so no matrix of pairs is
+needed. Groups that are each other's nearest are joined at once, round by round; for average linkage that gives what
+joining the nearest pair of all does (reciprocal nearest neighbours: Murtagh 1983, doi 10.1093/comjnl/26.4.354).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from twinloop.domain.faces import FloatArray
 from twinloop.stages.vault.people.neighbours import IntArray, Pairs
 
 GROWTH = 0.125
-"""A group takes in at most so much of its size at once; its mean hardly moves, and one large person does not take thousands of rounds."""
+"""A group takes in at most so much of its size at once; its mean hardly moves, and one large person does not take
+thousands of rounds."""
 _AT_ONCE = 65_536
 """Pairs whose inner products are computed together: their vectors take 256 MiB at 512 dimensions."""
 _Names = npt.NDArray[np.int64]
@@ -138,8 +140,10 @@ class _Edges:
         return self.only(self.score >= limit)
 
     def joins(self, sizes: _Names) -> tuple[_Names, _Names]:
-        """(into, gone): what is joined next, no group twice. Groups that are each other's nearest, of equally near ones the first; and small
-        ones into the large one that is their nearest."""
+        """(into, gone): what is joined next, no group twice.
+
+        Groups that are each other's nearest, of equally near ones the first; and small ones into the large one that is
+        their nearest."""
         nearest, score = self._nearest(len(sizes))
         gone = np.flatnonzero(nearest >= 0)
         mutual = nearest[nearest[gone]] == gone

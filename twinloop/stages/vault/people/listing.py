@@ -26,10 +26,15 @@ class ListedPerson:
             **head,
             **({"hidden": True} if person is not None and person.hidden else {}),
             "faces": [
-                {"path": face.path, "box": face.box.to_list(), "confidence": round(face.confidence, 4), "sha256": face.key.sha256}
+                {
+                    "path": face.path,
+                    "box": face.box.to_list(),
+                    "confidence": round(face.confidence, 4),
+                    "sha256": face.key.sha256,
+                }
                 for face in self.faces
             ],
-        }  # fmt: skip
+        }
 
 
 def clusters(opened: OpenVault, people: People) -> list[ListedPerson]:

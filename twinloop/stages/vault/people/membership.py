@@ -1,4 +1,6 @@
-"""What the user decided, on top of what was found: the same decisions on the same groups always give the same people."""
+"""What the user decided, on top of what was found: the same decisions on the same groups always
+give the same people.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +38,19 @@ class Membership:
         self._told: set[FaceKey] = set()  # whose person was said, not found
 
     def apply(self, decisions: Iterable[Decision]) -> None:
-        """Apply decisions about people, oldest first; other kinds are passed over. Faces that are no longer there count for nothing."""
+        """Apply decisions about people, oldest first; other kinds are passed over.
+
+        Faces that are no longer there count for nothing.
+        """
         steps: dict[str, Callable[[Mapping[str, Any]], None]] = {
-            "name": self._name, "hide": self._hide, "show": self._show, "merge": self._merge, "split": self._split, "reject": self._reject,
+            "name": self._name,
+            "hide": self._hide,
+            "show": self._show,
+            "merge": self._merge,
+            "split": self._split,
+            "reject": self._reject,
             "assign": self._assign,
-        }  # fmt: skip
+        }
         for made in decisions:
             if made.kind in steps:
                 steps[made.kind](made.data)
@@ -91,8 +101,10 @@ class Membership:
             moved = list(self._faces.get(person, ()))
             for key in moved:
                 self._put(key, into)
-            # said to be of this person, later than said not to be of that one. Faces that a clustering alone put here stay out:
-            # of two merged people the groups may change with every new photo, and what was rejected must not come back that way
+            # said to be of this person, later than said not to be of that one. Faces that a clustering alone put here
+            # stay out:
+            # of two merged people the groups may change with every new photo, and what was rejected must not come back
+            # that way
             self._rejected.get(into, set()).difference_update(self._told.intersection(moved))
             name = self._names.pop(person, None)
             if name is not None:
@@ -115,7 +127,10 @@ class Membership:
 
 
 def ids_merged_into(merges: Sequence[Decision], person: str) -> frozenset[str]:
-    """The id of a person and those that were merged into it, also by way of others. ``merges``: standing ones, oldest first."""
+    """The id of a person and those that were merged into it, also by way of others.
+
+    ``merges``: standing ones, oldest first.
+    """
     ids = {person}
     for made in reversed(merges):
         if made.data["into"] in ids:

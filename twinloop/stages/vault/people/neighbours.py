@@ -44,7 +44,9 @@ def silent(done: int, total: int) -> None:
 
 
 def exact_pairs(rows: FloatArray, limit: float, tick: Tick = silent, most: int = MOST) -> Pairs:
-    """Every pair of rows (n, D) whose inner product is at least ``limit`` (over 0), by blocks of one half of the matrix of products."""
+    """Every pair of rows (n, D) whose inner product is at least ``limit`` (over 0), by blocks of one half of the matrix
+    of products.
+    """
     kept = _Kept(len(rows), limit, most)
     starts = range(0, len(rows), BLOCK)
     total, done = len(starts) * (len(starts) + 1) // 2, 0
@@ -69,7 +71,10 @@ def approximate_pairs(rows: FloatArray, limit: float, search: NeighbourSearch, m
 
 
 class _Kept:
-    """Pairs found so far. When they become too many, each row keeps its best and from then on only looks at better ones."""
+    """Pairs found so far.
+
+    When they become too many, each row keeps its best and from then on only looks at better ones.
+    """
 
     def __init__(self, count: int, limit: float, most: int) -> None:
         self._count, self._most = count, most

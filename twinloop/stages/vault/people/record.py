@@ -1,4 +1,7 @@
-"""people.json: who is who. What was found lies in the file; what the user decided is applied on top each time it is read."""
+"""people.json: who is who.
+
+What was found lies in the file; what the user decided is applied on top each time it is read.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ _NOBODY = "-"
 
 @dataclass(frozen=True)
 class Moved:
-    """Where a face went for its likeness to decided ones. person: None = to the strangers. decision: its number; undone with it."""
+    """Where a face went for its likeness to decided ones. person: None = to the strangers. decision: its number; undone
+    with it.
+    """
 
     person: str | None
     decision: int
@@ -34,7 +39,8 @@ class Found:
         groups: faces by id. strangers: the faces of nobody.
         moved: faces that came after a decision and went where the decided ones are that they are like.
         last: the highest number that an id ever had. fingerprint: of what measured the faces.
-        limit: cosine from which faces were of one person. chosen: the user's own one, or None. min_faces: that make a person.
+        limit: cosine from which faces were of one person. chosen: the user's own one, or None. min_faces: that make a
+            person.
         inputs: hash of all that this follows from, so that nothing is done twice.
     """
 
@@ -54,7 +60,8 @@ class People:
     """Who is who.
 
     Attributes:
-        persons: by id, hidden ones too. strangers: faces of nobody. merged: ids that were merged -> the person they are now.
+        persons: by id, hidden ones too. strangers: faces of nobody. merged: ids that were merged -> the person they are
+            now.
     """
 
     persons: tuple[Person, ...]
@@ -88,7 +95,10 @@ def read_people(vault: Vault) -> People:
 
 
 def check_current(vault: Vault, fingerprint: str) -> None:
-    """Raises StateError: the photos were scanned with other models since people were told apart. ``fingerprint``: of the scan."""
+    """Raises StateError: the photos were scanned with other models since people were told apart.
+
+    ``fingerprint``: of the scan.
+    """
     found = read_found(vault)
     if found is not None and found.fingerprint != fingerprint:
         raise StateError(stale(vault))
@@ -123,7 +133,8 @@ def _merged(decisions: Iterable[Decision]) -> dict[str, str]:
 
 
 def find_person(people: People, text: str) -> Person:
-    """The person of that id (also one that was merged into another) or name, whatever its case and however its letters are composed.
+    """The person of that id (also one that was merged into another) or name, whatever its case and however its letters
+    are composed.
 
     Raises:
         InputError: nobody, or several, are called that; lists the known ones.
@@ -138,7 +149,8 @@ def find_person(people: People, text: str) -> Person:
         return named[0]
     if named:
         raise InputError(
-            f"{len(named)} people are called '{text}': {', '.join(person.id for person in named)}. Say which by the id, or merge them."
+            f"{len(named)} people are called '{text}': {', '.join(person.id for person in named)}. Say which by the id,"
+            " or merge them."
         )
     raise InputError(f"Nobody is called '{text}'. Known: {_listed(people)}.")
 
@@ -161,7 +173,8 @@ def read_found(vault: Vault) -> Found | None:
     try:
         if data["version"] != VERSION:
             raise StateError(
-                f"{vault.people} is of version {data['version']} of this program's files, not {VERSION}. Use the version that wrote it."
+                f"{vault.people} is of version {data['version']} of this program's files, not {VERSION}. Use the"
+                " version that wrote it."
             )
         return _from_json(data)
     except (KeyError, TypeError, ValueError) as error:
@@ -180,19 +193,37 @@ def write_people(vault: Vault, people: People) -> bool:
 
 
 def _to_json(people: People) -> dict[str, Any]:
-    """One line per face: photo, box, the group it was found in, the person it is of, and where it was moved for its likeness."""
+    """One line per face: photo, box, the group it was found in, the person it is of, and where it was moved for its
+    likeness.
+    """
     found = people.found
     owner = {key: person.id for person in people.persons for key in person.faces}
     group = {key: name for name, keys in found.groups.items() for key in keys}
     return {
-        "version": VERSION, "fingerprint": found.fingerprint, "inputs": found.inputs, "limit": found.limit, "chosen": found.chosen,
-        "min_faces": found.min_faces, "last": found.last,
-        "people": [{"id": person.id, "name": person.name, "hidden": person.hidden, "faces": len(person.faces)} for person in people.persons],
+        "version": VERSION,
+        "fingerprint": found.fingerprint,
+        "inputs": found.inputs,
+        "limit": found.limit,
+        "chosen": found.chosen,
+        "min_faces": found.min_faces,
+        "last": found.last,
+        "people": [
+            {"id": person.id, "name": person.name, "hidden": person.hidden, "faces": len(person.faces)}
+            for person in people.persons
+        ],
         "faces": [
-            " ".join([key.sha256, *(f"{value:.4f}" for value in key.box), group.get(key, _NOBODY), owner.get(key, _NOBODY), *_moved(found, key)])
+            " ".join(
+                [
+                    key.sha256,
+                    *(f"{value:.4f}" for value in key.box),
+                    group.get(key, _NOBODY),
+                    owner.get(key, _NOBODY),
+                    *_moved(found, key),
+                ]
+            )
             for key in sorted([*group, *found.strangers], key=lambda key: (key.sha256, key.box))
         ],
-    }  # fmt: skip
+    }
 
 
 def _moved(found: Found, key: FaceKey) -> Iterator[str]:
@@ -212,9 +243,16 @@ def _from_json(data: Mapping[str, Any]) -> Found:
         if to:
             moved[key] = Moved(None if to[0] == _NOBODY else to[0], int(to[1]))
     return Found(
-        {name: tuple(keys) for name, keys in sorted(groups.items(), key=lambda item: number_of(item[0]))}, tuple(strangers), int(data["last"]),
-        str(data["fingerprint"]), float(data["limit"]), data["chosen"], int(data["min_faces"]), str(data["inputs"]), moved,
-    )  # fmt: skip
+        {name: tuple(keys) for name, keys in sorted(groups.items(), key=lambda item: number_of(item[0]))},
+        tuple(strangers),
+        int(data["last"]),
+        str(data["fingerprint"]),
+        float(data["limit"]),
+        data["chosen"],
+        int(data["min_faces"]),
+        str(data["inputs"]),
+        moved,
+    )
 
 
 def next_id(found: Found, decisions: Iterable[Decision]) -> str:

@@ -1,4 +1,6 @@
-"""Contact sheets: the faces of each person side by side, cut from the thumbnails; quick to look through over a slow line."""
+"""Contact sheets: the faces of each person side by side, cut from the thumbnails; quick to look through over a slow
+line.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ _AROUND = 0.85
 
 
 def write_sheets(opened: OpenVault, listed: Sequence[ListedPerson], folder: Path, reporter: Reporter) -> list[Path]:
-    """Write ``p001.jpg`` or ``p001-alice.jpg`` for each person and ``strangers.jpg`` into ``folder``; returns the files."""
+    """Write ``p001.jpg`` or ``p001-alice.jpg`` for each person and ``strangers.jpg`` into ``folder``; returns the
+    files.
+    """
     written = []
     for done, item in enumerate(listed, 1):
         sheet = _sheet(opened, item.faces)

@@ -28,9 +28,15 @@ def test_every_argument_with_an_axis_of_the_batch_is_cut() -> None:
     with DenoiserRows(module, 3) as rows:
         rows.keep([0, 2])
         module(
-            latents, timestep=torch.tensor(7), times=torch.arange(6), words={"pooled": latents, "scale": 2.0}, shapes=["a", "b", "c", "d", "e", "f"],
-            img_ids=torch.zeros(6, 3), txt_ids=torch.arange(6.0).reshape(6, 1, 1), none=None,
-        )  # fmt: skip
+            latents,
+            timestep=torch.tensor(7),
+            times=torch.arange(6),
+            words={"pooled": latents, "scale": 2.0},
+            shapes=["a", "b", "c", "d", "e", "f"],
+            img_ids=torch.zeros(6, 3),
+            txt_ids=torch.arange(6.0).reshape(6, 1, 1),
+            none=None,
+        )
     seen = module.seen
     assert rows_of(seen["latents"]) == [0, 2, 3, 5]  # each picture is there twice, as with guidance
     assert seen["times"].tolist() == [0, 2, 3, 5] and rows_of(seen["words"]["pooled"]) == [0, 2, 3, 5]

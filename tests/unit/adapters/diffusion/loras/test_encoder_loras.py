@@ -1,4 +1,6 @@
-"""LoRAs of other people that adapt text encoders: worn with all of it, at the scale of each layer, and remembered apart."""
+"""LoRAs of other people that adapt text encoders: worn with all of it, at the scale of each layer, and remembered
+apart.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,9 @@ def worn_updates(base: BaseModel, layers: Layers) -> dict[tuple[str, str], Any]:
 
 @pytest.mark.parametrize("alphas", [(2.0,), (None,), (2.0, 1.0, 6.0), (3.0, None)], ids=str)
 def test_every_layer_has_its_own_scale(base: BaseModel, tmp_path: Path, alphas: tuple[float | None, ...]) -> None:
-    """A LoRA that was cut to smaller ranks has another alpha in every layer; diffusers by itself takes one for all of an encoder."""
+    """A LoRA that was cut to smaller ranks has another alpha in every layer; diffusers by itself takes one for all of
+    an encoder.
+    """
     layers = layers_of(base, tuple(PARTS))
     wanted = write_kohya(tmp_path / "ana.safetensors", layers, alphas)
     base.lora.use(tmp_path / "ana.safetensors")
@@ -187,7 +191,9 @@ def test_an_encoder_that_cannot_wear_it_is_named(family: str, part: str, name: s
 def test_a_converted_file_says_the_same_in_plain_diffusers(
     base: BaseModel, tmp_path: Path, alphas: tuple[float | None, ...]
 ) -> None:
-    """`twinloop lora convert --to diffusers`: ranks and alphas in the header fit the names that this version of transformers has."""
+    """`twinloop lora convert --to diffusers`: ranks and alphas in the header fit the names that this version of
+    transformers has.
+    """
     path, layers = tmp_path / "ana.safetensors", layers_of(base, tuple(PARTS))
     wanted = write_kohya(path, layers, alphas)
     converted = tmp_path / "converted.safetensors"

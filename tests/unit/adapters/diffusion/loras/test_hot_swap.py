@@ -1,4 +1,6 @@
-"""A LoRA in the place of another: the same pictures as afresh, no layer replaced, and files that need more go the usual way."""
+"""A LoRA in the place of another: the same pictures as afresh, no layer replaced, and files that need more go the usual
+way.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""LoKr layers that never multiply their product out: against PEFT's own and LyCORIS's formula, worn beside LoRAs, and from foreign files."""
+"""LoKr layers that never multiply their product out: against PEFT's own and LyCORIS's formula, worn beside LoRAs, and
+from foreign files.
+"""
 
 from __future__ import annotations
 
@@ -86,9 +88,13 @@ def test_the_answer_and_its_gradients_are_those_of_the_product(layer: str, optio
     x = torch.randn(INPUTS[layer])
     base = worn.base_layer
     weight = worn.get_delta_weight("x")
-    written = torch.nn.functional.linear(x, base.weight + weight, base.bias) if layer == "line" else torch.nn.functional.conv2d(
-        x, base.weight + weight, base.bias, base.stride, base.padding, base.dilation, base.groups
-    )  # fmt: skip
+    written = (
+        torch.nn.functional.linear(x, base.weight + weight, base.bias)
+        if layer == "line"
+        else torch.nn.functional.conv2d(
+            x, base.weight + weight, base.bias, base.stride, base.padding, base.dilation, base.groups
+        )
+    )
     parameters = [parameter for name, parameter in model.named_parameters() if name.endswith(".x")]
     answers = []
     for made in (worn(x), written):
@@ -144,7 +150,9 @@ def base(full_base: Path) -> Any:
 
 @pytest.fixture
 def foreign(base: BaseModel, tmp_path: Path) -> tuple[Path, Any]:
-    """A file as sd-scripts with LyCORIS writes it, over the denoiser and a text encoder, and the update of the layer ``KEY``."""
+    """A file as sd-scripts with LyCORIS writes it, over the denoiser and a text encoder, and the update of the layer
+    ``KEY``.
+    """
     torch.manual_seed(1)
     width = base.denoiser.get_submodule(KEY).in_features
     a = 4
@@ -154,11 +162,16 @@ def foreign(base: BaseModel, tmp_path: Path) -> tuple[Path, Any]:
     heard = "lora_te1_text_model_encoder_layers_0_self_attn_q_proj"
     save_file(
         {
-            f"{name}.lokr_w1": w1, f"{name}.lokr_w2_a": w2_a, f"{name}.lokr_w2_b": w2_b, f"{name}.alpha": torch.tensor(1.0),
-            f"{heard}.lokr_w1": torch.randn(2, 2), f"{heard}.lokr_w2": torch.randn(hidden // 2, hidden // 2), f"{heard}.alpha": torch.tensor(1e10),
+            f"{name}.lokr_w1": w1,
+            f"{name}.lokr_w2_a": w2_a,
+            f"{name}.lokr_w2_b": w2_b,
+            f"{name}.alpha": torch.tensor(1.0),
+            f"{heard}.lokr_w1": torch.randn(2, 2),
+            f"{heard}.lokr_w2": torch.randn(hidden // 2, hidden // 2),
+            f"{heard}.alpha": torch.tensor(1e10),
         },
         tmp_path / "foreign.safetensors",
-    )  # fmt: skip
+    )
     return tmp_path / "foreign.safetensors", lycoris(w1, w2_a @ w2_b, 1 / 2)
 
 

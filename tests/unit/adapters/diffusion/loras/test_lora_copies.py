@@ -1,4 +1,6 @@
-"""Copies of LoRAs for other programs: fused layers are the same update, names are those that plain diffusers knows, and come back."""
+"""Copies of LoRAs for other programs: fused layers are the same update, names are those that plain diffusers knows, and
+come back.
+"""
 
 from __future__ import annotations
 
@@ -45,9 +47,13 @@ class Denoiser(torch.nn.Module):
 def random_lora(shapes: dict[str, tuple[int, int]], rank: int, alpha: float) -> LoraWeights:
     generator = torch.Generator().manual_seed(3)
     return LoraWeights(
-        {name: (torch.randn(rank, into, generator=generator), torch.randn(out, rank, generator=generator)) for name, (out, into) in shapes.items()},
-        rank, alpha,
-    )  # fmt: skip
+        {
+            name: (torch.randn(rank, into, generator=generator), torch.randn(out, rank, generator=generator))
+            for name, (out, into) in shapes.items()
+        },
+        rank,
+        alpha,
+    )
 
 
 def shapes(model: Any) -> dict[str, tuple[int, int]]:
@@ -63,8 +69,12 @@ def test_layers_come_back_from_the_copy(rank: int, alpha: float) -> None:
     lora = random_lora(shapes(model), rank, alpha)
     tensors = copy_tensors(lora, FUSED)
     assert {name.split(".")[0] for name in tensors} == {
-        "lora_unet_block_0_qkv", "lora_unet_block_1_qkv", "lora_unet_block_0_out", "lora_unet_block_1_out", "lora_unet_head",
-    }  # fmt: skip
+        "lora_unet_block_0_qkv",
+        "lora_unet_block_1_qkv",
+        "lora_unet_block_0_out",
+        "lora_unet_block_1_out",
+        "lora_unet_head",
+    }
     back = _from_copy(tensors, FUSED, model)
     assert back is not None and back.keys() == lora.layers.keys()
     for name, (down, up) in lora.layers.items():
@@ -144,10 +154,17 @@ def sdxl_unet() -> Any:
 
     make: Any = UNet2DConditionModel
     return make(
-        sample_size=8, block_out_channels=(8, 8, 8), down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"), layers_per_block=2, transformer_layers_per_block=[1, 2, 10],
-        attention_head_dim=[2, 2, 2], cross_attention_dim=16, norm_num_groups=4, use_linear_projection=True,
-    )  # fmt: skip
+        sample_size=8,
+        block_out_channels=(8, 8, 8),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=2,
+        transformer_layers_per_block=[1, 2, 10],
+        attention_head_dim=[2, 2, 2],
+        cross_attention_dim=16,
+        norm_num_groups=4,
+        use_linear_projection=True,
+    )
 
 
 def adapted_shapes(model: Any) -> dict[str, tuple[int, int]]:

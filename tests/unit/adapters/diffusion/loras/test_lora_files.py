@@ -84,7 +84,9 @@ def test_plain_diffusers_reads_both_to_the_same_pixels(plain: Any, files: Path) 
 
 
 def test_the_scale_is_alpha_over_rank(plain: Any, files: Path, tmp_path: Path) -> None:
-    """The same LoRA with its scale multiplied into the weights gives the same pixels: alpha was neither lost nor doubled."""
+    """The same LoRA with its scale multiplied into the weights gives the same pixels: alpha was neither lost nor
+    doubled.
+    """
     lora = random_lora(plain.unet)
     folded = LoraWeights({name: (down, up * 0.25) for name, (down, up) in lora.layers.items()}, 4, 4.0)
     write_lora(tmp_path / "folded.safetensors", folded, SDXL, {})
@@ -127,9 +129,8 @@ def test_the_library_makes_the_bytes_once_for_each_file(
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_a_file_is_the_librarys_with_its_texts_in_order(dtype: torch.dtype, tmp_path: Path) -> None:
     pair = (torch.randn(4, 8).to(dtype), torch.randn(8, 4).to(dtype))
-    lora = LoraWeights(
-        {"mid_block.attentions.0.proj_in": pair}, 4, 70_001.0
-    )  # no half of that size: it is kept in float32
+    # no half of that size: it is kept in float32
+    lora = LoraWeights({"mid_block.attentions.0.proj_in": pair}, 4, 70_001.0)
     path = tmp_path / "lora.safetensors"
     for data in (write_lora(path, lora, SDXL, {"z": "1", "a": "ü"}), kohya_path(path).read_bytes()):
         size = int.from_bytes(data[:8], "little")

@@ -81,14 +81,20 @@ def mask_file(path: Path, grey: Any) -> Mask:
 
 
 @given(
-    st.integers(64, 400), st.integers(64, 400), st.sampled_from([1, 2, 4]), st.booleans(),
-    st.tuples(*[st.floats(0, 1)] * 4), st.integers(0, 2**31),
-)  # fmt: skip
+    st.integers(64, 400),
+    st.integers(64, 400),
+    st.sampled_from([1, 2, 4]),
+    st.booleans(),
+    st.tuples(*[st.floats(0, 1)] * 4),
+    st.integers(0, 2**31),
+)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_cells_hold_the_mean_of_what_is_framed(
     tmp_path: Path, width: int, height: int, smaller: int, buckets: bool, corners: tuple[float, ...], seed: int
 ) -> None:
-    """A white box and grey noise, in a mask of the photo's size or a smaller one, against every cell's mean by counting fine points."""
+    """A white box and grey noise, in a mask of the photo's size or a smaller one, against every cell's mean by counting
+    fine points.
+    """
     framing, shape = frame(width, height, 128, 32, buckets=buckets), (16, 16)
     wide, tall = max(1, width // smaller), max(1, height // smaller)
     grey = np.random.default_rng(seed).integers(0, 128, (tall, wide))
@@ -165,8 +171,13 @@ def photos(tmp_path: Path) -> tuple[TrainingSample, ...]:
 
 
 def train(
-    base: Path, photos: tuple[TrainingSample, ...], home: Path, settings: TrainingSettings = TWO, stop: int = 0, notices: Any = None
-) -> dict[str, Any]:  # fmt: skip
+    base: Path,
+    photos: tuple[TrainingSample, ...],
+    home: Path,
+    settings: TrainingSettings = TWO,
+    stop: int = 0,
+    notices: Any = None,
+) -> dict[str, Any]:
     def progress(step: int, steps: int, loss: float) -> None:
         if step == stop:
             raise KeyboardInterrupt
@@ -205,7 +216,9 @@ def test_batches_have_them_mirrored_with_their_pictures(
 def test_a_training_with_masks(
     tiny_base: Path, photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Resumed to the same bytes; another one than without, or with another floor; a mask that changes makes it begin anew."""
+    """Resumed to the same bytes; another one than without, or with another floor; a mask that changes makes it begin
+    anew.
+    """
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     masked = with_masks(photos, tmp_path / "masks")
     whole = train(tiny_base, masked, tmp_path / "whole")

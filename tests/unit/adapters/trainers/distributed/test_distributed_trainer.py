@@ -1,4 +1,6 @@
-"""Two processes share a training: the loss curve of one process with the same pictures per step; errors and ends come through."""
+"""Two processes share a training: the loss curve of one process with the same pictures per step; errors and ends come
+through.
+"""
 
 from __future__ import annotations
 

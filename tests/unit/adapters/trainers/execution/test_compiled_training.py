@@ -128,7 +128,8 @@ def test_killed_and_called_again_same_bytes(
 def test_the_same_lora_and_nothing_compiled_twice(bench: Bench, graphs: int) -> None:
     from torch._dynamo.utils import counters
 
-    # the first block's entrance needs no gradient, the others' do; and two lengths that happen to be equal at first are taken as one
+    # the first block's entrance needs no gradient, the others' do; and two lengths that happen to be equal at first are
+    # taken as one
     assert 0 < graphs <= 4
     plain, found = bench.tensors("plain"), bench.tensors("aot_eager")
     assert found.keys() == plain.keys() and all(torch.equal(found[name], plain[name]) for name in plain)

@@ -33,7 +33,9 @@ def test_a_damaged_file_is_said(tmp_path: Path) -> None:
 
 
 def test_an_earlier_step_that_needs_less_lets_no_later_one_take_more(tmp_path: Path) -> None:
-    """A resumed training takes its first step's sizes once more to compile for them (`TrainingRun`), and memory may run out there."""
+    """A resumed training takes its first step's sizes once more to compile for them (`TrainingRun`), and memory may run
+    out there.
+    """
     MicroBatches(tmp_path / "p.json", 8).halve(5)
     MicroBatches(tmp_path / "p.json", 8).halve(9)
     resumed = MicroBatches(tmp_path / "p.json", 8)

@@ -93,7 +93,9 @@ def keeps_activations(objective: Objective) -> bool:
 def test_without_memory_for_one_picture_activations_are_computed_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same LoRA to the byte: the text encoders give back theirs too, and a resumed training need not run out once more."""
+    """The same LoRA to the byte: the text encoders give back theirs too, and a resumed training need not run out once
+    more.
+    """
     whole = bench.train("whole", replace(SETTINGS, batch_size=1))
     assert bench.notices == []
     tries = failing(monkeypatch, keeps_activations, FULL)
@@ -106,7 +108,9 @@ def test_without_memory_for_one_picture_activations_are_computed_again(
 
 
 def test_what_changes_no_sum_comes_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Computing activations again is enough here: the pictures still go through at once, and the LoRA is the same to the byte."""
+    """Computing activations again is enough here: the pictures still go through at once, and the LoRA is the same to
+    the byte.
+    """
     whole = bench.train("whole")
     failing(monkeypatch, keeps_activations, FULL)
     assert bench.train("short") == whole
@@ -143,9 +147,15 @@ def test_a_training_of_other_settings_says_that_it_begins_anew(bench: Bench) -> 
     assert bench.steps == [1, 2] and ["begins at step 1" in notice for notice in bench.notices] == [True]
 
 
-@pytest.mark.parametrize(("asked", "planned", "found"), [
-    (None, False, [False, True, True]), (None, True, [True, True, True]), (True, False, [True, True, True]), (False, True, [False, False, False]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("asked", "planned", "found"),
+    [
+        (None, False, [False, True, True]),
+        (None, True, [True, True, True]),
+        (True, False, [True, True, True]),
+        (False, True, [False, False, False]),
+    ],
+)
 def test_when_activations_are_computed_again(
     asked: bool | None, planned: bool, found: list[bool], tmp_path: Path
 ) -> None:

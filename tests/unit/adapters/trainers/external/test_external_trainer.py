@@ -66,10 +66,11 @@ def test_kohyas_lora_comes_home_in_both_dialects(photos: tuple[TrainingSample, .
     assert file.texts["twinloop.trainer"] == "kohya 0123456789ab" and file.texts["ss_network_alpha"] == "2"
     assert file.texts["modelspec.architecture"] == "stable-diffusion-xl-v1-base/lora"
     assert not {"ss_dataset_dirs", "ss_tag_frequency"} & file.texts.keys()
+    # a bar is drawn before its loss
     assert [step for step, _, _ in seen] == [1, 2, 3, 4, 5, 6] and seen[3][2] in (
         pytest.approx(1 / 3, abs=1e-3),
         0.25,
-    )  # a bar is drawn before its loss
+    )
     assert float((tmp_path / "home" / "work" / "done").read_text()) == pytest.approx(1 / 6, abs=1e-3)
 
 
@@ -154,7 +155,11 @@ def test_ctrl_c_ends_a_program_that_does_not_listen(
 def test_what_the_program_started_ends_with_it(tmp_path: Path, deaf: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the program itself is gone at once, and where its children do not listen."""
     monkeypatch.setattr(process, "GRACE", (2.0, 0.3 if deaf else 5.0))
-    child = f"import os, signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); {'signal.signal(signal.SIGTERM, signal.SIG_IGN); ' if deaf else ''}print(f'child {{os.getpid()}}!', flush=True); time.sleep(60)"
+    child = (
+        "import os, signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN);"
+        f" {'signal.signal(signal.SIGTERM, signal.SIG_IGN); ' if deaf else ''}print(f'child {{os.getpid()}}!',"
+        " flush=True); time.sleep(60)"
+    )
     leader = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
     seen = list[int]()
 
@@ -199,7 +204,9 @@ def test_only_whole_states_are_gone_on_from(
 def test_a_training_that_went_on_and_is_interrupted_again_goes_on_from_the_states_before(
     photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """sd-scripts counts steps from within an epoch once it has gone on: the numbers of its later states are not those of the training."""
+    """sd-scripts counts steps from within an epoch once it has gone on: the numbers of its later states are not those
+    of the training.
+    """
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")  # headers hold the date
     whole = train(kohya_trainer(tmp_path / "sd-scripts"), photos, tmp_path / "undisturbed").read_bytes()
     monkeypatch.setenv("STAND_IN", "crash")
@@ -238,7 +245,13 @@ def test_with_accumulated_gradients_sd_scripts_starts_anew(
 def test_the_gpu_is_left_before_the_program_starts(photos: tuple[TrainingSample, ...], tmp_path: Path) -> None:
     left: list[bool] = []
     tool, output = Kohya(), tmp_path / "home" / "work" / "output"
-    trainer = ExternalTrainer(tool, installed(tool, sd_scripts(tmp_path / "sd-scripts")), BaseChoice("someone/some-sdxl"), FAMILIES["sdxl"], make_room=lambda: left.append(output.exists()))  # fmt: skip
+    trainer = ExternalTrainer(
+        tool,
+        installed(tool, sd_scripts(tmp_path / "sd-scripts")),
+        BaseChoice("someone/some-sdxl"),
+        FAMILIES["sdxl"],
+        make_room=lambda: left.append(output.exists()),
+    )
     train(trainer, photos, tmp_path / "home")
     assert left == [False]
 

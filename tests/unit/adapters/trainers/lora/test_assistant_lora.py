@@ -1,4 +1,6 @@
-"""A training adapter: the base that wears it is the base with it merged in, and it is nowhere but in the steps of the training."""
+"""A training adapter: the base that wears it is the base with it merged in, and it is nowhere but in the steps of the
+training.
+"""
 
 from __future__ import annotations
 
@@ -52,8 +54,13 @@ def choice(base: Path) -> BaseChoice:
 
 
 def trained(
-    base: Path, home: Path, settings: TrainingSettings, family: Family = SDXL, stop: int = 0, notices: list[str] | None = None
-) -> Path:  # fmt: skip
+    base: Path,
+    home: Path,
+    settings: TrainingSettings,
+    family: Family = SDXL,
+    stop: int = 0,
+    notices: list[str] | None = None,
+) -> Path:
     def progress(step: int, steps: int, loss: float) -> None:
         if step == stop:
             raise KeyboardInterrupt
@@ -293,7 +300,9 @@ def test_its_memory_and_its_work_are_forecast(base: Path, adapter: Path) -> None
     worn, _ = demand_of(opened, replace(SETTINGS, assistant_lora=str(adapter)))
     numbers = sum(tensor.numel() for tensor in load_file(adapter).values()) + len(changes(adapter, SDXL))
     assert worn.resident - plain.resident == 4 * numbers
-    assert {how: sizes.resident - plain.quantised_sizes[how].resident for how, sizes in worn.quantised_sizes.items()} == dict.fromkeys(worn.quantised_sizes, 4 * numbers)  # fmt: skip
+    assert {
+        how: sizes.resident - plain.quantised_sizes[how].resident for how, sizes in worn.quantised_sizes.items()
+    } == dict.fromkeys(worn.quantised_sizes, 4 * numbers)
     assert worn.footprint.adapter == plain.footprint.adapter
     assert plain.footprint.forward < worn.footprint.forward < 1.5 * plain.footprint.forward
     # of a frozen matrix's product nothing is kept for the way back but the number it is multiplied with
@@ -301,7 +310,9 @@ def test_its_memory_and_its_work_are_forecast(base: Path, adapter: Path) -> None
 
 
 def effect(base: BaseModel, lokr: Path) -> tuple[Any, bool]:
-    """What a training adapter changes about the answer of a fresh LoRA's base, and whether nothing of it is left afterwards."""
+    """What a training adapter changes about the answer of a fresh LoRA's base, and whether nothing of it is left
+    afterwards.
+    """
     assistant = assistant_of(replace(SETTINGS, assistant_lora=str(lokr)), base)
     assert assistant is not None
     plan = AdapterPlan(base.family.targets, 2, 2.0, blocks=base.family.blocks)
@@ -329,7 +340,9 @@ def test_packed_weights_stay_as_they_are(name: str, how: str, tmp_path: Path) ->
 
 
 def test_its_layers_are_compiled_with_the_others(base: Path, adapter: Path) -> None:
-    """One graph for the layer, the LoRA in training and the adapter around both: nothing in it asks for a number on the way."""
+    """One graph for the layer, the LoRA in training and the adapter around both: nothing in it asks for a number on the
+    way.
+    """
     opened = open_base(choice(base), SDXL)
     assistant = assistant_of(replace(SETTINGS, assistant_lora=str(adapter)), opened)
     assert assistant is not None
@@ -384,13 +397,22 @@ def test_what_cannot_be_worn_is_told_before_a_model_is_loaded(
         path = tmp_path / "wrong.pt"
         torch.save({}, path)
     elif wrong == "flux":
-        save_file({f"transformer.single_transformer_blocks.0.proj_out.{name}.weight": part for name, part in pair.items()}, path)  # fmt: skip
+        save_file(
+            {f"transformer.single_transformer_blocks.0.proj_out.{name}.weight": part for name, part in pair.items()},
+            path,
+        )
     elif wrong == "sd15":
         layer = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
         save_file({f"{layer}.{name}.weight": part for name, part in pair.items()}, path)
     elif wrong == "dora":
         layer = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_k"
-        save_file({**{f"{layer}.{name}.weight": part for name, part in pair.items()}, f"{layer}.lora_magnitude_vector.weight": torch.ones(320)}, path)  # fmt: skip
+        save_file(
+            {
+                **{f"{layer}.{name}.weight": part for name, part in pair.items()},
+                f"{layer}.lora_magnitude_vector.weight": torch.ones(320),
+            },
+            path,
+        )
     elif wrong == "encoders":
         path = of_text_encoders(adapter, tmp_path, alone=True)
     elif wrong == "cut":

@@ -1,4 +1,6 @@
-"""LoRAs over the convolutions of a U-Net: which layers, at which rank and alpha, in both files, in a training that is stopped, and in a forecast."""
+"""LoRAs over the convolutions of a U-Net: which layers, at which rank and alpha, in both files, in a training that is
+stopped, and in a forecast.
+"""
 
 from __future__ import annotations
 
@@ -40,12 +42,22 @@ from twinloop.ports import TrainingSettings  # noqa: E402
 from twinloop.store.lora_file import header_texts, kohya_path  # noqa: E402
 
 SETTINGS = replace(
-    TRAINING, steps=2, learning_rate=0.05, warmup_steps=1, rank=4, alpha=8.0, conv_rank=2, conv_alpha=1.0, tensorboard=False
-)  # fmt: skip
+    TRAINING,
+    steps=2,
+    learning_rate=0.05,
+    warmup_steps=1,
+    rank=4,
+    alpha=8.0,
+    conv_rank=2,
+    conv_alpha=1.0,
+    tensorboard=False,
+)
 
 
 def sd_scripts_layers(unet: Any) -> dict[str, bool]:
-    """By the rule of ``networks.lora`` with ``conv_dim``: what lies in these kinds of modules -> whether ``conv_dim`` is its rank."""
+    """By the rule of ``networks.lora`` with ``conv_dim``: what lies in these kinds of modules -> whether ``conv_dim``
+    is its rank.
+    """
     found = {}
     for name, module in unet.named_modules():
         if type(module).__name__ in ("ResnetBlock2D", "Downsample2D", "Upsample2D"):
@@ -181,23 +193,36 @@ def test_the_copy_of_a_whole_sdxl_has_the_names_of_its_original_code(tmp_path: P
 
     with torch.device("meta"):
         unet = UNet2DConditionModel(
-            sample_size=128, cross_attention_dim=2048, block_out_channels=(320, 640, 1280), transformer_layers_per_block=(1, 2, 10),
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"), attention_head_dim=(5, 10, 20),
-            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"), use_linear_projection=True,
-        )  # fmt: skip
+            sample_size=128,
+            cross_attention_dim=2048,
+            block_out_channels=(320, 640, 1280),
+            transformer_layers_per_block=(1, 2, 10),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            attention_head_dim=(5, 10, 20),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            use_linear_projection=True,
+        )
     attentions = [name for name, _ in unet.named_modules() if name.endswith("attn1.to_q")]
     around = around_attentions(unet)
     zeros = torch.zeros(2, 2), torch.zeros(2, 2)
     lora = LoraWeights(dict.fromkeys([*attentions, *around], zeros), 2, 2.0)
-    names = {name.removesuffix(".alpha") for name in copy_tensors(lora, FAMILIES["sdxl"].lora_names) if name.endswith(".alpha")}  # fmt: skip
+    names = {
+        name.removesuffix(".alpha")
+        for name in copy_tensors(lora, FAMILIES["sdxl"].lora_names)
+        if name.endswith(".alpha")
+    }
     assert len(names) == len(attentions) + len(around)
     for name in names:
         assert re.match(r"lora_unet_(input_blocks_[1-8]|middle_block|output_blocks_[0-8])_\d_", name), name
     # from sd-scripts' own SDXL U-Net: a resnet without and with a shortcut, both changes of size, the middle
     assert {
-        "lora_unet_input_blocks_1_0_in_layers_2", "lora_unet_input_blocks_4_0_skip_connection", "lora_unet_input_blocks_3_0_op",
-        "lora_unet_middle_block_2_out_layers_3", "lora_unet_output_blocks_2_2_conv", "lora_unet_output_blocks_8_0_emb_layers_1",
-    } <= names  # fmt: skip
+        "lora_unet_input_blocks_1_0_in_layers_2",
+        "lora_unet_input_blocks_4_0_skip_connection",
+        "lora_unet_input_blocks_3_0_op",
+        "lora_unet_middle_block_2_out_layers_3",
+        "lora_unet_output_blocks_2_2_conv",
+        "lora_unet_output_blocks_8_0_emb_layers_1",
+    } <= names
     path = tmp_path / "lora_kohya.safetensors"
     save_file({name: tensor.clone() for name, tensor in copy_tensors(lora, FAMILIES["sdxl"].lora_names).items()}, path)
     back = {place.path for place in understood(read_lora(path), "sdxl").layers}
@@ -206,8 +231,12 @@ def test_the_copy_of_a_whole_sdxl_has_the_names_of_its_original_code(tmp_path: P
 
 @pytest.mark.parametrize(
     ("changes", "says"),
-    [({"conv_rank": 1}, "Set training.conv_rank to 2"), ({"conv_rank": 0}, "Set training.conv_rank to 2"), ({"rank": 3}, "Set training.rank to 4")],
-)  # fmt: skip
+    [
+        ({"conv_rank": 1}, "Set training.conv_rank to 2"),
+        ({"conv_rank": 0}, "Set training.conv_rank to 2"),
+        ({"rank": 3}, "Set training.rank to 4"),
+    ],
+)
 def test_what_it_cannot_begin_from(changes: dict[str, Any], says: str, made: Trained) -> None:
     with pytest.raises(InputError, match=says):
         check_training(replace(SETTINGS, start_from=str(made.lora), **changes), made.choice, 1)

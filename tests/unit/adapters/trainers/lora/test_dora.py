@@ -1,4 +1,6 @@
-"""DoRA: begins as no change, is trained, loads in the plain diffusers pipeline, and its kohya copy holds the same layers."""
+"""DoRA: begins as no change, is trained, loads in the plain diffusers pipeline, and its kohya copy holds the same
+layers.
+"""
 
 from __future__ import annotations
 

@@ -173,8 +173,13 @@ def test_words_that_are_said_over_again_lose_the_same_each_time() -> None:
 
 
 def train(
-    base: Path, photos: Photos, home: Path, settings: TrainingSettings, stop: int = 0, notice: Callable[[str], None] = pytest.fail
-) -> dict[str, Any]:  # fmt: skip
+    base: Path,
+    photos: Photos,
+    home: Path,
+    settings: TrainingSettings,
+    stop: int = 0,
+    notice: Callable[[str], None] = pytest.fail,
+) -> dict[str, Any]:
     def progress(step: int, steps: int, loss: float) -> None:
         if step == stop:
             raise KeyboardInterrupt
@@ -190,7 +195,9 @@ def losses(home: Path) -> list[float]:
 
 
 def test_a_training_with_it(tiny_base: Path, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resumed to the same bytes; with checkpointing and in portions the same loss curve; another one without it, or with each kind alone."""
+    """Resumed to the same bytes; with checkpointing and in portions the same loss curve; another one without it, or
+    with each kind alone.
+    """
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     train(tiny_base, photos, tmp_path / "whole", TWO)
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,6 @@
-"""Training text encoders: their own rate, their own end, and what else a training may be asked to do at the same time."""
+"""Training text encoders: their own rate, their own end, and what else a training may be asked
+to do at the same time.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +110,9 @@ def denoiser(full_base: Path) -> Iterator[tuple[BaseModel, AdaptedModel]]:
 
 
 def test_the_class_keeps_its_meaning_to_the_encoders_too(denoiser: tuple[BaseModel, AdaptedModel]) -> None:
-    """The base's own answer is that to the caption as the bare encoders read it; the LoRA's that to the caption as it is read now."""
+    """The base's own answer is that to the caption as the bare encoders read it; the LoRA's that to the caption as it
+    is read now.
+    """
     base, made = denoiser
     settings = replace(SETTINGS, output_preservation=1.0)
     words, classes = (join([base.prompts.embed(text)], "cat") for text in ("photo of ohwx ana", "photo of woman"))
@@ -147,9 +151,8 @@ def test_the_forecast_counts_them(name: str, checkpointing: bool, tmp_path: Path
     assert found.footprint.weights - without.footprint.weights == sum(
         tensor.nbytes for one in encoders for tensor in (*one.parameters(), *one.buffers())
     )
-    assert (
-        found.footprint.weights + found.resident == without.footprint.weights + without.resident
-    )  # in main memory they are there anyway
+    # in main memory they are there anyway
+    assert found.footprint.weights + found.resident == without.footprint.weights + without.resident
     words = join([base.prompts.embed("photo")], family.joining)
     with adapted(
         base, AdapterPlan(family.targets, 4, 4.0, text_encoder=True), 0, checkpointing=checkpointing
@@ -176,7 +179,9 @@ def test_they_weigh_the_same_beside_a_quantised_denoiser(name: str, tmp_path: Pa
 
 
 def test_a_dora_on_them_loads_whole(tmp_path: Path) -> None:
-    """Lengths of text encoders have another name in the file than those of the denoiser; SD 1.5's denoiser has some of four axes."""
+    """Lengths of text encoders have another name in the file than those of the denoiser; SD 1.5's denoiser has some of
+    four axes.
+    """
     from diffusers import StableDiffusionPipeline
 
     family = FAMILIES["sd15"]

@@ -63,7 +63,9 @@ def test_what_cannot_be_put_on_leaves_the_base_as_it_was(base: BaseModel, lokr: 
 
 @pytest.mark.parametrize(("rank", "factor"), [(1, -1), (2, 4), (10000, -1), (10000, 8)])
 def test_matrices_are_those_of_lycoris(base: BaseModel, rank: int, factor: int) -> None:
-    """A rank of half a large matrix's longer side or more leaves it whole, and the scale of two whole matrices is 1 whatever alpha is."""
+    """A rank of half a large matrix's longer side or more leaves it whole, and the scale of two whole matrices is 1
+    whatever alpha is.
+    """
     with adapted(base, AdapterPlan(SDXL.targets, rank, 5.0, lokr=factor), 0) as denoiser:
         for name, parameter in denoiser.parameters.items():
             if not name.endswith(".lokr_w1"):

@@ -1,4 +1,6 @@
-"""A training that begins from a LoRA: the same change of the base at first, in any rank and from any dialect; and what it cannot begin from."""
+"""A training that begins from a LoRA: the same change of the base at first, in any rank and from any dialect; and what
+it cannot begin from.
+"""
 
 from __future__ import annotations
 
@@ -120,12 +122,16 @@ def test_a_layer_that_the_file_lacks_begins_as_no_change(base: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
-        ({"rank": 2, "text_encoder": True}, InputError, "Set training.rank to 4, or make the file smaller: twinloop lora resize"),
+        (
+            {"rank": 2, "text_encoder": True},
+            InputError,
+            "Set training.rank to 4, or make the file smaller: twinloop lora resize",
+        ),
         ({"adapter": "dora"}, InputError, 'go with "adapter": "lora"'),
         ({"start_sha256": "0" * 64}, StateError, "was changed"),
         ({"start_from": "nowhere.safetensors"}, InputError, "no such file: nowhere.safetensors"),
     ],
-)  # fmt: skip
+)
 def test_what_it_cannot_begin_from_is_told_before_a_model_is_loaded(
     changes: dict[str, Any], error: type[TwinLoopError], says: str, base: Path, first: Path
 ) -> None:

@@ -1,4 +1,6 @@
-"""The robust losses against the formulas of sd-scripts, written out number by number; and what a step minimises with them."""
+"""The robust losses against the formulas of sd-scripts, written out number by number; and what a step minimises with
+them.
+"""
 
 from __future__ import annotations
 

@@ -166,9 +166,8 @@ def test_the_shift_follows_the_size_where_the_scheduler_says_so() -> None:
     schedule = flow(DYNAMIC)
     assert schedule._shift(SHAPE) == pytest.approx(1.8776, abs=1e-4)
     assert schedule._shift((1, 16, 32, 32)) == pytest.approx(1.6487, abs=1e-4)
-    assert schedule._shift((1, 16, 128, 128)) == pytest.approx(
-        3.1582, abs=1e-4
-    )  # the 3.1582 that trainers of Flux write down
+    # the 3.1582 that trainers of Flux write down
+    assert schedule._shift((1, 16, 128, 128)) == pytest.approx(3.1582, abs=1e-4)
 
 
 def test_flow_times_are_spread_as_asked() -> None:
@@ -194,7 +193,9 @@ def test_an_offset_is_left_out_where_the_last_time_is_pure_noise() -> None:
 
 
 def test_the_shift_of_flux_2_counts_its_tokens() -> None:
-    """Its latents are two-by-two patches already: 64 x 64 of them are the 4096 tokens of a megapixel, as with FLUX.1."""
+    """Its latents are two-by-two patches already: 64 x 64 of them are the 4096 tokens of a
+    megapixel, as with FLUX.1.
+    """
     for name, shape in (("flux2", (1, 128, 64, 64)), ("flux2-klein", (1, 128, 64, 64)), ("flux", (1, 16, 128, 128))):
         schedule = schedule_for(FAMILIES[name], DYNAMIC)
         assert isinstance(schedule, FlowSchedule) and schedule._shift(shape) == pytest.approx(3.1582, abs=1e-4), name

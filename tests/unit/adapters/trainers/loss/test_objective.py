@@ -1,4 +1,6 @@
-"""What a step minimises: micro-batches, priors, faces, the class word that keeps its meaning; and running out of memory on the way."""
+"""What a step minimises: micro-batches, priors, faces, the class word that keeps its meaning; and running out of memory
+on the way.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,8 @@ def test_out_of_memory_splits_the_step_and_nothing_else(
     sizes = short_of_memory(monkeypatch, 1)
     parts = train(tiny_base, photos, tmp_path / "b", FOUR, said.append)
     assert near(whole, parts)
-    # it learns once, and remembers; the first remedy, computing activations again, leaves the micro-batches as they are, and the second,
+    # it learns once, and remembers; the first remedy, computing activations again, leaves the micro-batches as they
+    # are, and the second,
     # micro-batches of two, is no smaller than the pictures of one size in this step
     assert [size for size in sizes if size > 1] == [2, 2, 2]
     assert len(said) == 3 and "gradient checkpointing" in said[0]
@@ -219,10 +222,22 @@ def test_resumed_with_everything_on_it_ends_in_the_same_bytes(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     argued = {"d0": 1e-3, "betas": [0.8, 0.9]} if optimizer == "prodigy" else {"beta1": 0.8}
     settings = replace(
-        FOUR, steps=4, checkpoint_every=2, optimizer=optimizer, optimizer_args=ordered(optimizer, argued), learning_rate=1.0 if optimizer == "prodigy" else 0.01, ema_decay=0.9,
-        gradient_accumulation=2, batch_size=1, output_preservation=0.5, face_weight=3.0, schedule="cosine_restarts", restarts=2,
-        gradient_checkpointing=optimizer == "adafactor", warmup_steps=1,
-    )  # fmt: skip
+        FOUR,
+        steps=4,
+        checkpoint_every=2,
+        optimizer=optimizer,
+        optimizer_args=ordered(optimizer, argued),
+        learning_rate=1.0 if optimizer == "prodigy" else 0.01,
+        ema_decay=0.9,
+        gradient_accumulation=2,
+        batch_size=1,
+        output_preservation=0.5,
+        face_weight=3.0,
+        schedule="cosine_restarts",
+        restarts=2,
+        gradient_checkpointing=optimizer == "adafactor",
+        warmup_steps=1,
+    )
     trainer = DiffusersLoraTrainer(BaseChoice(str(tiny_base), "cpu"), SDXL)
 
     def run(home: Path, stop: int = 0) -> None:
@@ -243,14 +258,15 @@ def test_resumed_with_everything_on_it_ends_in_the_same_bytes(
 def test_stopped_on_purpose_and_gone_on_is_the_whole_training(
     tiny_base: Path, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the choice among checkpoints rests on: a candidate is the training as it was there, and the rest goes on from it."""
+    """What the choice among checkpoints rests on: a candidate is the training as it was there, and the rest goes on
+    from it.
+    """
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     settings = replace(FOUR, steps=5, ema_decay=0.5)
     whole = train(tiny_base, photos, tmp_path / "whole", settings)
     early = train(tiny_base, photos, tmp_path / "parts", replace(settings, stop_at=3))
     rest = train(tiny_base, photos, tmp_path / "parts", settings)
     assert all(torch.equal(rest[name], whole[name]) for name in whole) and not near(early, whole)
-    again = train(
-        tiny_base, photos, tmp_path / "parts", replace(settings, stop_at=3)
-    )  # an earlier one, asked for afterwards
+    # an earlier one, asked for afterwards
+    again = train(tiny_base, photos, tmp_path / "parts", replace(settings, stop_at=3))
     assert all(torch.equal(again[name], early[name]) for name in early)

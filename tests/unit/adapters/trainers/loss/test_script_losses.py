@@ -1,7 +1,9 @@
-"""A training against the loop of the SDXL LoRA script of diffusers, written out: with the same draws the losses of every step are the same.
+"""A training against the loop of the SDXL LoRA script of diffusers, written out: with the same draws the losses of
+every step are the same.
 
-Nothing of the loop is kept from step to step: each encodes its pictures and its caption again, adds noise with diffusers' own scheduler, and steps PyTorch's plain AdamW. So
-this also holds that what the trainer computes once is what would be computed every time. `bench/training_peer.py --same-draws` does the same with the script itself.
+Nothing of the loop is kept from step to step: each encodes its pictures and its caption again, adds noise with
+diffusers' own scheduler, and steps PyTorch's plain AdamW. So this also holds that what the trainer computes once is
+what would be computed every time. `bench/training_peer.py --same-draws` does the same with the script itself.
 """
 
 from __future__ import annotations
@@ -37,9 +39,22 @@ from twinloop.store.atomic import sha256_file  # noqa: E402
 SDXL = FAMILIES["sdxl"]
 SIZE, STEPS, PHOTOS, RANK, RATE = 64, 12, 4, 4, 1e-2
 PLAIN = TrainingSettings(
-    "sdxl", STEPS, RANK, float(RANK), RATE, 2, SIZE, 3, schedule="constant", warmup_steps=0, min_snr_gamma=0.0, noise_offset=0.0,
-    caption_dropout=0.0, checkpoint_every=STEPS, tensorboard=False,
-)  # fmt: skip
+    "sdxl",
+    STEPS,
+    RANK,
+    float(RANK),
+    RATE,
+    2,
+    SIZE,
+    3,
+    schedule="constant",
+    warmup_steps=0,
+    min_snr_gamma=0.0,
+    noise_offset=0.0,
+    caption_dropout=0.0,
+    checkpoint_every=STEPS,
+    tensorboard=False,
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +64,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingSample]:
-    """As large as the training wants them, so that no resizing stands between the two; each with a caption of its own."""
+    """As large as the training wants them, so that no resizing stands between the two; each
+    with a caption of its own.
+    """
     folder = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
     for number in range(PHOTOS):

@@ -1,4 +1,6 @@
-"""Figures of a training: one line per step whatever was interrupted, TensorBoard where it is there, W&B only when asked."""
+"""Figures of a training: one line per step whatever was interrupted, TensorBoard where it is there, W&B only when
+asked.
+"""
 
 from __future__ import annotations
 

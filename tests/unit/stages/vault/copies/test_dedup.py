@@ -36,11 +36,16 @@ def messy(folder: Path) -> list[Path]:
     """Two pictures with copies, one without, and two black ones."""
     first, second = picture(1), picture(2)
     return [
-        save(first, folder / "first.jpg"), save(first, folder / "same.jpg"), save(first.resize((160, 120)), folder / "first_small.jpg"),
-        save(ImageEnhance.Brightness(second).enhance(1.2), folder / "second_bright.jpg", 60), save(second, folder / "second.jpg", 95),
-        save(ImageOps.mirror(second), folder / "second_mirrored.jpg", 70), save(picture(3), folder / "third.jpg"),
-        save(Image.new("RGB", (320, 240)), folder / "black.jpg"), save(Image.new("RGB", (320, 240), (0, 0, 4)), folder / "black_too.jpg"),
-    ]  # fmt: skip
+        save(first, folder / "first.jpg"),
+        save(first, folder / "same.jpg"),
+        save(first.resize((160, 120)), folder / "first_small.jpg"),
+        save(ImageEnhance.Brightness(second).enhance(1.2), folder / "second_bright.jpg", 60),
+        save(second, folder / "second.jpg", 95),
+        save(ImageOps.mirror(second), folder / "second_mirrored.jpg", 70),
+        save(picture(3), folder / "third.jpg"),
+        save(Image.new("RGB", (320, 240)), folder / "black.jpg"),
+        save(Image.new("RGB", (320, 240), (0, 0, 4)), folder / "black_too.jpg"),
+    ]
 
 
 def test_exact_and_near_groups_with_the_best_first(tmp_path: Path) -> None:

@@ -34,11 +34,17 @@ def marked(image: Image.Image) -> Image.Image:
 
 
 UPRIGHT: dict[str, Change] = {
-    "smaller": lambda image: image.resize((80, 60), Image.Resampling.BILINEAR), "squeezed": lambda image: image.resize((200, 200)), "resaved": resaved,
-    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.2), "flatter": lambda image: ImageEnhance.Contrast(image).enhance(0.6),
-    "grey": lambda image: image.convert("L").convert("RGB"), "cut": lambda image: cut(image, 0.04), "cut from the top": lambda image: cut(image, 0.07, True),
-    "marked": marked, "framed": lambda image: ImageOps.expand(image, 4, "grey"),
-}  # fmt: skip
+    "smaller": lambda image: image.resize((80, 60), Image.Resampling.BILINEAR),
+    "squeezed": lambda image: image.resize((200, 200)),
+    "resaved": resaved,
+    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.2),
+    "flatter": lambda image: ImageEnhance.Contrast(image).enhance(0.6),
+    "grey": lambda image: image.convert("L").convert("RGB"),
+    "cut": lambda image: cut(image, 0.04),
+    "cut from the top": lambda image: cut(image, 0.07, True),
+    "marked": marked,
+    "framed": lambda image: ImageOps.expand(image, 4, "grey"),
+}
 TURNED: dict[str, tuple[Change, bool, float]] = {
     "mirrored": (ImageOps.mirror, True, 0), "upside down": (lambda image: image.rotate(180), False, 180),
     "on its side": (lambda image: image.transpose(Image.Transpose.ROTATE_90), False, 90),

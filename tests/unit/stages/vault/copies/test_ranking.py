@@ -14,9 +14,16 @@ from twinloop.store.vault_catalog import PhotoSummary
 
 def photo(name: str, **changes: Any) -> PhotoSummary:
     usual: dict[str, Any] = {
-        "sha256": name, "path": f"/photos/{name}.jpg", "size": 1000, "width": 100, "height": 100, "phash": 0, "taken": None, "origin": "real",
+        "sha256": name,
+        "path": f"/photos/{name}.jpg",
+        "size": 1000,
+        "width": 100,
+        "height": 100,
+        "phash": 0,
+        "taken": None,
+        "origin": "real",
         "face": {"sharpness": 100.0, "eyes_open": 0.9},
-    }  # fmt: skip
+    }
     return PhotoSummary(**{**usual, **changes})
 
 

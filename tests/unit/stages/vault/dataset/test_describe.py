@@ -63,12 +63,22 @@ def test_the_angle_is_the_measured_one() -> None:
     assert merged("ohwx", said, angle_measured=False) == "ohwx, from side, profile, hat"
 
 
-@pytest.mark.parametrize(("text", "left"), [
-    ("a woman with blonde hair and blue eyes smiling at the camera", "smiling at the camera"),
-    ("A photo of a young asian woman with long black hair wearing glasses, standing in front of a tree.", "wearing glasses, standing in front of a tree"),
-    ("The image shows a man sitting on a bench. He has short brown hair and a beard.", "sitting on a bench, a beard"),
-    ("a close up of a person with a beard and blue eyes", "with a beard"), ("", ""),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("a woman with blonde hair and blue eyes smiling at the camera", "smiling at the camera"),
+        (
+            "A photo of a young asian woman with long black hair wearing glasses, standing in front of a tree.",
+            "wearing glasses, standing in front of a tree",
+        ),
+        (
+            "The image shows a man sitting on a bench. He has short brown hair and a beard.",
+            "sitting on a bench, a beard",
+        ),
+        ("a close up of a person with a beard and blue eyes", "with a beard"),
+        ("", ""),
+    ],
+)
 def test_sentences_lose_their_subject_and_identity(text: str, left: str) -> None:
     assert merged("ohwx", Description(text), angle_measured=True) == (f"ohwx, {left}" if left else "ohwx")
 

@@ -50,13 +50,17 @@ def test_without_consent_it_says_not_recorded(tmp_path: Path) -> None:
         assert any("when, for what" in text for text in vague.warnings)
 
 
-@pytest.mark.parametrize(("options", "why"), [
-    (LabelOptions("ohwx", "woman", Consent("self", "a", "6.5.2024")), "YYYY-MM-DD"),
-    (LabelOptions("ohwx", "woman", Consent("self", "a", "2024-02-30")), "YYYY-MM-DD"),
-    (LabelOptions("ohwx", "woman", Consent(None, "alice")), "need a kind of consent"),
-    (LabelOptions("ohwx", "woman", Consent("hearsay")), "no kind of consent"),
-    (LabelOptions("", "woman"), "trigger is empty"), (LabelOptions("ohwx", "woman", name="../x"), "name of a folder"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (LabelOptions("ohwx", "woman", Consent("self", "a", "6.5.2024")), "YYYY-MM-DD"),
+        (LabelOptions("ohwx", "woman", Consent("self", "a", "2024-02-30")), "YYYY-MM-DD"),
+        (LabelOptions("ohwx", "woman", Consent(None, "alice")), "need a kind of consent"),
+        (LabelOptions("ohwx", "woman", Consent("hearsay")), "no kind of consent"),
+        (LabelOptions("", "woman"), "trigger is empty"),
+        (LabelOptions("ohwx", "woman", name="../x"), "name of a folder"),
+    ],
+)
 def test_what_cannot_be_is_refused_and_not_written(tmp_path: Path, options: LabelOptions, why: str) -> None:
     with fake_vault(tmp_path, 1) as (opened, person):
         with pytest.raises(InputError, match=why):
@@ -64,9 +68,14 @@ def test_what_cannot_be_is_refused_and_not_written(tmp_path: Path, options: Labe
         assert opened.decisions.active() == []
 
 
-@pytest.mark.parametrize(("trigger", "word", "style", "head"), [
-    ("ohwx alice", "woman", "prose", "ohwx alice woman"), ("ohwx alice", "woman", "tags", "ohwx alice, woman"),
-    ("ohwx person", "person", "prose", "ohwx person"), ("1girl, ohwx", "1girl", "tags", "1girl, ohwx"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("trigger", "word", "style", "head"),
+    [
+        ("ohwx alice", "woman", "prose", "ohwx alice woman"),
+        ("ohwx alice", "woman", "tags", "ohwx alice, woman"),
+        ("ohwx person", "person", "prose", "ohwx person"),
+        ("1girl, ohwx", "1girl", "tags", "1girl, ohwx"),
+    ],
+)
 def test_the_head_of_captions_says_the_class_word_once(trigger: str, word: str, style: str, head: str) -> None:
     assert head_of(Label("p001", trigger, word), style) == head

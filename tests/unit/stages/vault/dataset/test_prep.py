@@ -70,7 +70,9 @@ def as_kohya(folder: Path) -> dict[str, tuple[int, str, str]]:
 
 
 def as_imagefolder(folder: Path) -> dict[str, str]:
-    """As datasets' imagefolder reads a folder: file_name relative to metadata.jsonl, one JSON object a line, every picture named once."""
+    """As datasets' imagefolder reads a folder: file_name relative to metadata.jsonl, one JSON object a line, every
+    picture named once.
+    """
     rows = [json.loads(line) for line in (folder / "metadata.jsonl").read_text("utf-8").splitlines()]
     assert sorted(row["file_name"] for row in rows) == sorted(p.name for p in folder.glob("*.png"))
     return {row["file_name"]: row["text"] for row in rows}

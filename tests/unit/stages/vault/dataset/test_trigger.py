@@ -13,9 +13,16 @@ def test_rare_words_pass(trigger: str) -> None:
     assert problems_of(trigger, "person") == []
 
 
-@pytest.mark.parametrize(("trigger", "why"), [
-    ("alice", "common word or name"), ("catgirl", "cat + girl"), ("alice01", "read as alice"), ("sunflower", "sun + flower"), ("Red", "common word"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("trigger", "why"),
+    [
+        ("alice", "common word or name"),
+        ("catgirl", "cat + girl"),
+        ("alice01", "read as alice"),
+        ("sunflower", "sun + flower"),
+        ("Red", "common word"),
+    ],
+)
 def test_known_pictures_are_told(trigger: str, why: str) -> None:
     assert any(why in text for text in warnings_of(trigger, "woman"))
 

@@ -1,4 +1,6 @@
-"""What is forgotten is gone from every file of the vault, and no later scan brings it back; the photos themselves stay."""
+"""What is forgotten is gone from every file of the vault, and no later scan brings it back; the
+photos themselves stay.
+"""
 
 from __future__ import annotations
 

@@ -42,7 +42,9 @@ def strangers(count: int, seed: int = 7) -> FloatArray:
 
 
 def made_photo(name: str, vectors: Sequence[FloatArray | None], shift: float = 0.0, quality: float = 0.9) -> VaultPhoto:
-    """A photo ``/photos/NAME`` of 100 x 100 pixels with these faces side by side, from left to right; ``shift`` moves all boxes."""
+    """A photo ``/photos/NAME`` of 100 x 100 pixels with these faces side by side, from left to right; ``shift`` moves
+    all boxes.
+    """
     width = SIZE / max(1, len(vectors))
     faces = [
         VaultFace(

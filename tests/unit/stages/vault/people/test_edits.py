@@ -112,10 +112,11 @@ def test_merge_says_how_many_faces_it_leaves_out(opened: OpenVault) -> None:
     edits.reject(opened, "p001", photos("ann0.jpg"))
     found, face = read_people(opened.vault).found, key_of("ann0.jpg")
     ann, bea = found.groups["p001"], found.groups["p002"]
+    # as a later clustering may find it
     groups = {
         "p001": tuple(key for key in ann if key != face),
         "p002": (*bea, face),
-    }  # as a later clustering may find it
+    }
     write_people(opened.vault, people_of(replace(found, groups=groups), opened.decisions.active()))
     done = edits.merge(opened, ["p001", "p002"])
     assert (

@@ -47,7 +47,9 @@ class Looked(Mapping[FaceKey, FloatArray]):
 
 
 def group(count: int, seed: int = 0) -> tuple[Found, list[Decision], dict[FaceKey, FloatArray], KeyIndex]:
-    """One group in four equal parts: faces that stay, that a split took to p002, that were rejected, and new ones; ``count`` of each."""
+    """One group in four equal parts: faces that stay, that a split took to p002, that were rejected, and new ones;
+    ``count`` of each.
+    """
     keys: list[FaceKey] = [Counted(key.sha256, key.box) for key in (key_of(f"{n}.jpg") for n in range(4 * count))]
     centres = strangers(3, seed)
     noise = strangers(len(keys), seed + 1)

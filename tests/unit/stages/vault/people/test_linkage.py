@@ -40,7 +40,9 @@ def one_by_one(rows: FloatArray, limit: float) -> set[frozenset[int]]:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 24), st.sampled_from([0.2, 0.35, 0.5]))
 def test_as_joining_the_two_nearest_again_and_again(seed: int, count: int, limit: float) -> None:
-    """Vectors with much in common, so that every order of joins matters; groups stay small enough for no shortcut to be taken."""
+    """Vectors with much in common, so that every order of joins matters; groups stay small enough for no shortcut to be
+    taken.
+    """
     rows = unit(np.random.default_rng(seed).standard_normal((count, 6)).astype(np.float32) + 0.3)
     mine = linked(rows, limit)
     if max(map(len, mine)) < 8:

@@ -83,9 +83,8 @@ def test_who_is_merged_brings_the_faces_that_were_said_to_be_theirs() -> None:
 
 def test_a_rejected_face_does_not_come_back_when_the_groups_of_merged_people_change() -> None:
     reject, merge = said("reject", (A,), person="p001"), said("merge", into="p001", people=["p002"])
-    membership = Membership(
-        {"p001": [B], "p002": [A, C, D]}, [E, F]
-    )  # a later clustering: A is in the other one's group now
+    # a later clustering: A is in the other one's group now
+    membership = Membership({"p001": [B], "p002": [A, C, D]}, [E, F])
     membership.apply([reject, merge])
     found, strangers = membership.people()
     assert [(person.id, set(person.faces)) for person in found] == [("p001", {B, C, D})] and A in strangers

@@ -23,7 +23,8 @@ class Layout:
     """Where pictures and captions go.
 
     Attributes:
-        folder: below the person's folder, "" = the folder itself. text_files: a ``.txt`` beside each picture; else one metadata.jsonl.
+        folder: below the person's folder, "" = the folder itself. text_files: a ``.txt`` beside each picture; else one
+            metadata.jsonl.
     """
 
     folder: str
@@ -47,12 +48,14 @@ def layout_of(name: str, label: Label, repeats: int) -> Layout:
 def stems(
     cuts: Sequence[Cut], layout: Layout, folder: PreparedFolder, is_ours: Callable[[Path, Cut], bool]
 ) -> dict[str, str]:
-    """sha256 of each photo -> name of its files without ending: that of earlier runs, else the photo's own, made unique.
+    """sha256 of each photo -> name of its files without ending: that of earlier runs, else the photo's own, made
+    unique.
 
     A name that a file of the user's has is not taken.
 
     Args:
-        is_ours: whether a picture that nothing is on record of is just this cut: then person.json was lost, and the name is taken again.
+        is_ours: whether a picture that nothing is on record of is just this cut: then person.json was lost, and the
+            name is taken again.
     """
     earlier = {folder.photo_of(name): Path(name).stem for name in sorted(folder.names) if name.endswith(".png")}
     chosen = {cut.photo.sha256: earlier[cut.photo.sha256] for cut in cuts if cut.photo.sha256 in earlier}
@@ -81,7 +84,9 @@ def _plain(stem: str) -> str:
 
 
 def metadata_bytes(texts: Mapping[str, str], foreign: Sequence[Mapping[str, Any]]) -> bytes:
-    """metadata.jsonl as Hugging Face's imagefolder reads it: one object per picture, by name; the user's own lines at the end."""
+    """metadata.jsonl as Hugging Face's imagefolder reads it: one object per picture, by name; the user's own lines at
+    the end.
+    """
     lines: list[Mapping[str, Any]] = [{"file_name": name, "text": texts[name]} for name in sorted(texts)]
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [*lines, *foreign]).encode(
         "utf-8", "backslashreplace"

@@ -1,4 +1,6 @@
-"""The folder of a person's training set: called as the person is, and following when the person is called something else."""
+"""The folder of a person's training set: called as the person is, and following when the person is called something
+else.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ class PersonFolder:
 
     Attributes:
         was: where it lay until now, under an earlier name; None = here. others: more folders of this person.
-        made_way: (owner, new place) of a training set that lay here, of somebody who is no longer called so; None = there was none.
+        made_way: (owner, new place) of a training set that lay here, of somebody who is no longer called so; None =
+            there was none.
     """
 
     root: Path
@@ -45,12 +48,16 @@ def found(opened: OpenVault, person: Person) -> PersonFolder:
 
 
 def settled(opened: OpenVault, person: Person, output: Path | None) -> PersonFolder:
-    """The folder to write to. One of an earlier name is moved, with all that lies in it; ``output`` of the user's own is taken as it is.
+    """The folder to write to.
 
-    A training set that lies here but belongs to somebody who is no longer called so is moved to that person's own place first.
+    One of an earlier name is moved, with all that lies in it; ``output`` of the user's own is taken as it is.
+
+    A training set that lies here but belongs to somebody who is no longer called so is moved to that person's own place
+    first.
 
     Raises:
-        StateError: the folder holds the training set of somebody else, which cannot be moved; names the next step. StorageError: moving fails.
+        StateError: the folder holds the training set of somebody else, which cannot be moved; names the next step.
+            StorageError: moving fails.
     """
     root = usual(opened, person) if output is None else output
     made_way = _way_for(opened, person, output)

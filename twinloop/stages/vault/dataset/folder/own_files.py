@@ -1,4 +1,6 @@
-"""Which files of a prepared folder were written here, by its person.json and by the notes of a preparation that was killed."""
+"""Which files of a prepared folder were written here, by its person.json and by the notes of a preparation that was
+killed.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ NOTES = ".prep.jsonl"
 
 @dataclass(frozen=True)
 class Origin:
-    """What a file of ours was made of: ``photo`` = sha256 of the source, "" = none; ``key`` = of the cut, "" for words."""
+    """What a file of ours was made of: ``photo`` = sha256 of the source, "" = none; ``key`` =
+    of the cut, "" for words.
+    """
 
     photo: str = ""
     key: str = ""
@@ -54,7 +58,8 @@ class OwnFiles:
     """What is to go of a prepared folder, and what is not.
 
     Attributes:
-        folder: of the training set. ours: files in the order in which they go; the record of whose they are is the last.
+        folder: of the training set. ours: files in the order in which they go; the record of whose they are is the
+            last.
         others: files, links and folders that the user put there, or pictures that were changed since: they stay.
     """
 
@@ -64,7 +69,10 @@ class OwnFiles:
 
     @classmethod
     def of(cls, folder: Path) -> OwnFiles:
-        """Look into a folder that was prepared. Words that were written here are ours also where the user changed them: they describe the same person."""
+        """Look into a folder that was prepared.
+
+        Words that were written here are ours also where the user changed them: they describe the same person.
+        """
         known: dict[str, set[str]] = {}
         for name, digest, _ in _written(folder):
             known.setdefault(name, set()).add(digest)
@@ -78,7 +86,9 @@ class OwnFiles:
         return cls(folder, (*ours, *(path for path in records if path.exists())), tuple(others))
 
     def remove(self) -> None:
-        """Delete what is ours, and the folder where nothing else is in it. Killed at any point and called again, it deletes the rest.
+        """Delete what is ours, and the folder where nothing else is in it.
+
+        Killed at any point and called again, it deletes the rest.
 
         Raises:
             StorageError: a file may not be removed.

@@ -1,7 +1,7 @@
 """A person's folder as this program wrote it: which files are ours, which the user changed, and what may be replaced.
 
-A file may be replaced or removed only while its bytes are ones that were written here. Every write is noted first, so that a killed
-run knows its own files; ``person.json`` takes the notes over at the end.
+A file may be replaced or removed only while its bytes are ones that were written here. Every write is noted first, so
+that a killed run knows its own files; ``person.json`` takes the notes over at the end.
 """
 
 from __future__ import annotations
@@ -90,9 +90,8 @@ class PreparedFolder:
         if there is not None and there != digest and there not in known:
             self.kept.append(name)
             if known:
-                self.current[name] = next(
-                    reversed(known)
-                )  # what was written last: the user's bytes never count as ours
+                # what was written last: the user's bytes never count as ours
+                self.current[name] = next(reversed(known))
             return
         self._note(name, digest, origin)
         self.current[name] = digest
@@ -120,7 +119,9 @@ class PreparedFolder:
         return sorted(name for name in left if name not in self.current)
 
     def remove_stale(self, keep: frozenset[str]) -> list[str]:
-        """Remove files of ours that are no longer wanted; those that the user changed stay. Returns the names that went.
+        """Remove files of ours that are no longer wanted; those that the user changed stay.
+
+        Returns the names that went.
 
         Args:
             keep: photos that are gone: what was cut from them cannot be made again, and stays.
@@ -161,7 +162,9 @@ class PreparedFolder:
     # words that the user changed
 
     def adopt_edits(self, opened: OpenVault, label: Label) -> list[str]:
-        """Make every caption that was changed in this folder a decision of the user's; returns the names of the files."""
+        """Make every caption that was changed in this folder a decision of the user's; returns
+        the names of the files.
+        """
         found = []
         for name in sorted(self._known):
             path = self.root / name
@@ -220,7 +223,8 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
                 data = json.loads(line)
             except ValueError as error:
                 raise StateError(
-                    f"{path}, line {number} is not JSON ({error}). Correct it, or move the file away; nothing was changed."
+                    f"{path}, line {number} is not JSON ({error}). Correct it, or move the file away; nothing was"
+                    " changed."
                 ) from error
             if isinstance(data, dict) and "file_name" in data:
                 found.append(data)
