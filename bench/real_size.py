@@ -23,7 +23,7 @@ from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPi
 from memory_forecast import SDXL
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from twinloop.nano.build.tokenizer import write_tokenizer
+from workshop.tokenizer import write_tokenizer
 
 WORDS = ("a", "photo", "of", "ohwx", "woman", "man", "person", "smiling", "front", "view", "profile", "portrait")
 VAE: dict[str, Any] = {

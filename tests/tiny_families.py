@@ -431,7 +431,7 @@ def _vae(channels: int) -> Any:
 def _clip_tokenizer(folder: Path) -> Any:
     from transformers import CLIPTokenizer
 
-    from twinloop.nano.build.tokenizer import write_tokenizer
+    from workshop.tokenizer import write_tokenizer
 
     write_tokenizer(folder / "tokenizer", WORDS, 16)
     return CLIPTokenizer.from_pretrained(folder / "tokenizer")

@@ -46,7 +46,7 @@ def _build(folder: Path, full_vae: bool, seed: int, large: bool) -> None:
     from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionXLPipeline
     from transformers import CLIPTokenizer
 
-    from twinloop.nano.build.tokenizer import write_tokenizer
+    from workshop.tokenizer import write_tokenizer
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -25,7 +25,7 @@ def build_small_sdxl(folder: Path) -> Path:
     from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
     from transformers import CLIPTokenizer
 
-    from twinloop.nano.build.tokenizer import write_tokenizer
+    from workshop.tokenizer import write_tokenizer
 
     torch.manual_seed(0)
     write_tokenizer(folder / "tokenizer", WORDS, TOKENS)

@@ -36,9 +36,17 @@ def test_the_contracts_saw_the_whole_package(report: str) -> None:
     """A contract over nothing is always kept."""
     counts = re.search(r"Analyzed (\d+) files, (\d+) dependencies", report)
     assert counts is not None, report
-    files = len(list((ROOT / "twinloop").rglob("*.py")))
+    files = sum(len(list((ROOT / package).rglob("*.py"))) for package in ("twinloop", "workshop"))
     assert int(counts[1]) >= files
     assert int(counts[2]) > 3 * files
+
+
+def test_the_workshop_stays_out_of_the_product(report: str) -> None:
+    """In the source archive, not in the wheel: so nothing in the wheel may need it."""
+    assert "Nothing in the product imports the workshop, which is not in the wheel KEPT" in report
+    targets = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
+    assert targets["wheel"]["packages"] == ["twinloop"]
+    assert "workshop" in targets["sdist"]["include"]
 
 
 MAY_BE_HEAVY = {"adapters", "nano"}

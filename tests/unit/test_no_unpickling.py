@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = [*sorted((ROOT / "twinloop").rglob("*.py")), *sorted(ROOT.glob("*.py"))]
-TOOLS = [*sorted((ROOT / "bench").rglob("*.py")), *sorted((ROOT / "tools").rglob("*.py"))]
+TOOLS = [path for folder in ("bench", "tools", "workshop") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 #: Modules whose business is to unpickle or to run what they read.
 MODULES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
@@ -55,7 +55,7 @@ BY_NAME = {"import_module", "__import__"}
 #: numpy's loader is safe when it is told so.
 NUMPY = {"np.load", "numpy.load"}
 #: Reads back the models that it has just written itself.
-BUILDING = "twinloop/nano/build/"
+BUILDING = "workshop/"
 #: Where pickles come in, each by the one door.
 DOORS = {
     "twinloop/adapters/detectors/checkpoints.py",
@@ -108,7 +108,7 @@ def is_loader(name: str) -> bool:
 def unpickles(name: str) -> bool:
     """Whether nothing of this full name may be imported."""
     module, _, last = name.rpartition(".")
-    is_ours = name.startswith("twinloop.") and last != "*"
+    is_ours = name.startswith(("twinloop.", "workshop.")) and last != "*"
     unknown = last == "*" or (last == "load" and module not in HARMLESS_LOAD)
     return not MODULES.isdisjoint(name.split(".")) or is_loader(name) or (unknown and not is_ours)
 

@@ -63,27 +63,3 @@ def test_prompt_and_latents_have_the_documented_shapes(pipeline: Any) -> None:
     assert pipeline.vae_scale_factor == 16
     assert pipeline.unet.config.in_channels == 16
     assert pipeline.scheduler.config.prediction_type == "v_prediction"
-
-
-def test_a_shipped_folder_can_be_trained_further(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    from twinloop.nano.build import checkpoint, export
-    from twinloop.nano.build.adopt import adopt
-
-    adopt(BASE, tmp_path, "unet")
-    step, groups = checkpoint.load(tmp_path / "unet.safetensors")
-    assert step == 0 and float(groups["clock"]["seconds"]) == 0
-    again = tmp_path / "again"
-    export.export(tmp_path, "unet", again)
-    for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
-        shipped, written = (_tensors(folder / part) for folder in (BASE, again))
-        assert shipped.keys() == written.keys() and shipped
-        assert all(torch.equal(shipped[name], written[name]) for name in shipped)
-    with pytest.raises(FileExistsError):
-        adopt(BASE, tmp_path, "unet")
-
-
-def _tensors(folder: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    return {name: value for path in sorted(folder.glob("*.safetensors")) for name, value in load_file(path).items()}

@@ -105,7 +105,7 @@ def test_a_lora_of_a_person(observer: Observer) -> None:
     person = [fake_image(truth, number) for number, truth in enumerate(truths)]
     strangers = [fake_image(FakeTruth(person=number), number) for number in range(3, 9)]
     found = measure_lora(FakeTrainer(), FakeGenerator(), FAMILY, observer, People(person, strangers), 8, 0, Quiet())
-    assert found["steps"] == FAMILY.training("nano").steps and found["rank"] == 16
+    assert found["steps"] == FAMILY.preset("nano").training.steps and found["rank"] == 16
     assert found["similarity_to_the_person"]["value"] > found["without_lora"]["value"] + 0.2
     assert found["auc_against_strangers"] == 1.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ SIZE = 64
 WHO = Identity(seed=3, hair_style="bun")
 
 VALUES = [
-    *[("person", value) for value in p.PERSONS],
+    *[("person", value) for value in get_args(p.Person)],
     *[("skin", value) for value in p.SKINS],
     *[("hair_style", value) for value in p.HAIR_STYLES],
     *[("hair_color", value) for value in p.HAIR_COLORS],

@@ -30,7 +30,7 @@ def panel(observer: Observer, family: Family, count: int, seed: int, trigger: st
 
     ``trigger`` is the word of a LoRA; without it the prompts are about women and men in turn.
     """
-    style = family.prompt_style(PRESET)
+    style = family.preset(PRESET).style
     shots = plan_panel(observer.facets, trigger or "", style, seed, count, None)
     made = []
     for number, shot in enumerate(shots):
@@ -53,7 +53,7 @@ def measure_base(
     """How often each asked value was hit, how good the faces are, and how long an image takes."""
     shots, seen, started = panel(observer, family, count, seed), [], time.monotonic()
     generator.load_lora(None)
-    for number, (_, pixels) in enumerate(generator.generate(shots, family.generation(PRESET)), 1):
+    for number, (_, pixels) in enumerate(generator.generate(shots, family.preset(PRESET).generation), 1):
         seen.append(observe_pixels(observer, pixels))
         reporter.progress("Generated images", number, count)
     seconds = (time.monotonic() - started) / max(1, count)

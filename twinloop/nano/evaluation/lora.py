@@ -64,7 +64,7 @@ def measure_lora(
     person, strangers = (
         _vectors([observe_pixels(observer, pixels) for pixels in p]) for p in (people.person, people.strangers)
     )
-    settings = replace(family.training(PRESET), seed=seed)
+    settings = replace(family.preset(PRESET).training, seed=seed)
 
     def progress(step: int, steps: int, loss: float) -> None:
         reporter.progress("LoRA training", step, steps)
@@ -95,7 +95,7 @@ def _samples(folder: Path, pictures: Sequence[ImageArray], observer: Observer, f
     for number, pixels in enumerate(pictures):
         path = folder / f"photo_{number:03d}.png"
         Image.fromarray(pixels).save(path)
-        text = words.caption(TRIGGER, observer.facets, observe_pixels(observer, pixels), family.prompt_style(PRESET))
+        text = words.caption(TRIGGER, observer.facets, observe_pixels(observer, pixels), family.preset(PRESET).style)
         made.append(TrainingSample(path, hashlib.sha256(path.read_bytes()).hexdigest(), text, 1.0))
     return made
 
@@ -105,7 +105,8 @@ def _images(
 ) -> tuple[Vectors, dict[str, Any]]:
     generator.load_lora(lora)
     shots = panel(observer, family, count, seed, TRIGGER)
-    seen = [observe_pixels(observer, pixels) for _, pixels in generator.generate(shots, family.generation(PRESET))]
+    settings = family.preset(PRESET).generation
+    seen = [observe_pixels(observer, pixels) for _, pixels in generator.generate(shots, settings)]
     generator.load_lora(None)
     return _vectors(seen), panel_figures(shots, seen, observer)
 

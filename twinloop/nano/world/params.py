@@ -28,7 +28,6 @@ Framing = Literal["close_up", "portrait", "half_body"]
 Clothes = Literal["t-shirt", "shirt", "sweater", "jacket"]
 ClothesColor = Literal["white", "black", "red", "blue", "green", "yellow", "grey"]
 
-PERSONS: tuple[Person, ...] = get_args(Person)
 SKINS: tuple[Skin, ...] = get_args(Skin)
 HAIR_STYLES: tuple[HairStyle, ...] = get_args(HairStyle)
 HAIR_COLORS: tuple[HairColor, ...] = get_args(HairColor)

@@ -15,9 +15,9 @@ import torch
 from twinloop import nano
 from twinloop.adapters.detectors.nano import load_nano_pack
 from twinloop.nano import captions
-from twinloop.nano.build.export import pipeline_of
-from twinloop.nano.build.sheet import grid, samples
 from twinloop.nano.world.params import sample_identity, sample_scene
+from workshop.export import pipeline_of
+from workshop.sheet import grid, samples
 
 BATCH, STEPS = 10, 12
 

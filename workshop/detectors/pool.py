@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twinloop.nano.build import render
-from twinloop.nano.build.detectors.worn import for_training, read_faces
+from workshop import render
+from workshop.detectors.worn import for_training, read_faces
 
 Pixels = NDArray[np.uint8]
 

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from twinloop.adapters.detectors import nano_layout as layout
 from twinloop.adapters.detectors.nano_crops import cut_square, face_square
-from twinloop.nano.build.detectors.augment import Pixels, photographed
-from twinloop.nano.build.detectors.damage import damaged
-from twinloop.nano.build.detectors.nets import FaceNet
-from twinloop.nano.build.detectors.pool import RUINED, Labelled, Pool, Shown, flipped
+from workshop.detectors.augment import Pixels, photographed
+from workshop.detectors.damage import damaged
+from workshop.detectors.nets import FaceNet
+from workshop.detectors.pool import RUINED, Labelled, Pool, Shown, flipped
 
 _WHOLE = 0.35
 """Fault up to which a decoded face counts as a whole one."""

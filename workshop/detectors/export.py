@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from twinloop.adapters.detectors import nano_layout as layout
 from twinloop.adapters.detectors.nano import FACE, IDENTITY, WHOLE
-from twinloop.nano.build import checkpoint
-from twinloop.nano.build.detectors.nets import FaceNet, IdentityNet, WholeNet
+from workshop import checkpoint
+from workshop.detectors.nets import FaceNet, IdentityNet, WholeNet
 
 _LARGE = 256
 """Tensors of fewer numbers stay fp32."""
@@ -50,7 +50,7 @@ def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    model.producer_name, model.producer_version = "twinloop.nano.build", ""
+    model.producer_name, model.producer_version = "twinloop", ""
     return model
 
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from twinloop.nano.build import checkpoint, render
-from twinloop.nano.build.export import vae_path
-from twinloop.nano.build.models import build_vae
+from workshop import checkpoint, render
+from workshop.export import vae_path
+from workshop.models import build_vae
 
 BATCH, PER_FILE = 10, 200
 RUINED = 1.0

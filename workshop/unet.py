@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from twinloop.nano import captions
-from twinloop.nano.build import checkpoint, latents
-from twinloop.nano.build.models import SIZE, TOKENS, build_text, build_unet
-from twinloop.nano.build.muon import MuonAdamW
-from twinloop.nano.build.parallel import Team
-from twinloop.nano.build.render import people
-from twinloop.nano.build.schedule import TrainNoise
-from twinloop.nano.build.tokenizer import write_tokenizer
 from twinloop.nano.world.params import Identity, Scene
+from workshop import checkpoint, latents
+from workshop.models import SIZE, TOKENS, build_text, build_unet
+from workshop.muon import MuonAdamW
+from workshop.parallel import Team
+from workshop.render import people
+from workshop.schedule import TrainNoise
+from workshop.tokenizer import write_tokenizer
 
 TIME_IDS = (SIZE, SIZE, 0, 0, SIZE, SIZE)
 

@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from twinloop.nano.build import checkpoint
-from twinloop.nano.build.models import GRID, TOKENS, build_vae
-from twinloop.nano.build.muon import MuonAdamW
-from twinloop.nano.build.parallel import Team
-from twinloop.nano.build.render import people
-from twinloop.nano.build.schedule import TrainNoise
-from twinloop.nano.build.unet import Parts, words_for
-from twinloop.nano.build.vae import reconstruction_loss, weight_map
+from workshop import checkpoint
+from workshop.models import GRID, TOKENS, build_vae
+from workshop.muon import MuonAdamW
+from workshop.parallel import Team
+from workshop.render import people
+from workshop.schedule import TrainNoise
+from workshop.unet import Parts, words_for
+from workshop.vae import reconstruction_loss, weight_map
 
 CELL = 16
 CROP_CELLS = 8

@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("numba")
 
-from twinloop.nano.build.detectors.pool import WORN, Pool
-from twinloop.nano.build.detectors.worn import held_out, read_faces
+from workshop.detectors.pool import WORN, Pool
+from workshop.detectors.worn import held_out, read_faces
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from diffusers import DDIMScheduler, StableDiffusionXLPipeline
 from transformers import CLIPTokenizer
 
 from twinloop.nano import captions
-from twinloop.nano.build import checkpoint
-from twinloop.nano.build.models import TOKENS, build_vae
-from twinloop.nano.build.schedule import SCHEDULER
-from twinloop.nano.build.tokenizer import write_tokenizer
-from twinloop.nano.build.unet import Parts
+from workshop import checkpoint
+from workshop.models import TOKENS, build_vae
+from workshop.schedule import SCHEDULER
+from workshop.tokenizer import write_tokenizer
+from workshop.unet import Parts
 
 SHARD = "15MB"
 

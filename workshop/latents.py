@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from twinloop.nano.build import checkpoint
-from twinloop.nano.build.models import GRID, LATENT_CHANNELS, SIZE, build_vae
-from twinloop.nano.build.parallel import Team, run_team
+from workshop import checkpoint
+from workshop.models import GRID, LATENT_CHANNELS, SIZE, build_vae
+from workshop.parallel import Team, run_team
 
 FACE, EYES, MOUTH, HANDS = 1.5, 2.5, 2.5, 1.8
 """Weights of the loss per latent cell, for what a cell holds; background is 1."""

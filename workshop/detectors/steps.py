@@ -1,16 +1,15 @@
-"""The steps of ``python -m twinloop.nano.build`` that make the detectors."""
+"""The steps of ``python -m workshop`` that make the detectors."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-DETECTOR_STEPS = ("whole", "face", "identity", "decoded", "generated", "worn", "judge", "detectors")
-
 
 def add_detector_steps(steps: Any) -> None:
-    """Add the steps to the parser of the build command."""
+    """Add the steps to the parser of the command."""
     out = argparse.ArgumentParser(add_help=False)
     out.add_argument(
         "--out", type=Path, required=True, help="folder for the detectors' checkpoints and further pictures"
@@ -55,40 +54,53 @@ def add_detector_steps(steps: Any) -> None:
         write.add_argument(f"--{name}", default=name, help="name of the checkpoint")
 
 
-def run_detector_step(given: argparse.Namespace) -> None:
-    """Run one of `DETECTOR_STEPS`."""
-    if given.step == "detectors":
-        from twinloop.nano.build.detectors.export import export_detectors
-
-        export_detectors(given.out, given.to, given.whole, given.face, given.identity)
-    elif given.step == "decoded":
-        from twinloop.nano.build.detectors.decoded import decode_renders
-
-        decode_renders(given.work, given.out, given.count)
-    elif given.step == "generated":
-        from twinloop.nano.build.detectors.generated import generate_faces
-
-        generate_faces(given.work, given.out, given.name, given.count, label=given.label, seed=given.draw)
-    elif given.step in ("worn", "judge"):
-        _judge(given)
-    else:
-        _train(given)
-
-
-def _judge(given: argparse.Namespace) -> None:
-    from twinloop.nano.build.detectors.judge import gather, judge_held_out
-
-    if given.step == "judge":
-        judge_held_out(given.detectors, given.limit)
-    else:
-        gather(given.pictures, given.detectors, given.out, given.person, given.count, given.draw)
-
-
 def _train(given: argparse.Namespace) -> None:
-    from twinloop.nano.build.detectors import train
-    from twinloop.nano.build.detectors.pool import Pool
+    from workshop.detectors import train
+    from workshop.detectors.pool import Pool
 
     pool = Pool(given.work, given.out, given.share, given.judged)
     start = given.out / f"{given.start}.safetensors" if given.start else None
     run = train.DetectorRun(given.out / f"{given.name}.safetensors", given.minutes, start, lr=given.lr)
     {"whole": train.train_whole, "face": train.train_face, "identity": train.train_identity}[given.step](run, pool)
+
+
+def _decoded(given: argparse.Namespace) -> None:
+    from workshop.detectors.decoded import decode_renders
+
+    decode_renders(given.work, given.out, given.count)
+
+
+def _generated(given: argparse.Namespace) -> None:
+    from workshop.detectors.generated import generate_faces
+
+    generate_faces(given.work, given.out, given.name, given.count, label=given.label, seed=given.draw)
+
+
+def _worn(given: argparse.Namespace) -> None:
+    from workshop.detectors.judge import gather
+
+    gather(given.pictures, given.detectors, given.out, given.person, given.count, given.draw)
+
+
+def _judge(given: argparse.Namespace) -> None:
+    from workshop.detectors.judge import judge_held_out
+
+    judge_held_out(given.detectors, given.limit)
+
+
+def _detectors(given: argparse.Namespace) -> None:
+    from workshop.detectors.export import export_detectors
+
+    export_detectors(given.out, given.to, given.whole, given.face, given.identity)
+
+
+DETECTOR_STEPS: Mapping[str, Callable[[argparse.Namespace], None]] = {
+    "whole": _train,
+    "face": _train,
+    "identity": _train,
+    "decoded": _decoded,
+    "generated": _generated,
+    "worn": _worn,
+    "judge": _judge,
+    "detectors": _detectors,
+}

@@ -17,8 +17,9 @@ from twinloop.adapters.detectors.nano_crops import cut_square, face_square
 
 pytest.importorskip("numba")
 
-from twinloop.nano.build.detectors.judge import GROUPS, gather, qualities, table
-from twinloop.nano.build.detectors.worn import (
+from twinloop.nano.evaluation.figures import auc_and_eer
+from workshop.detectors.judge import GROUPS, gather, qualities, table
+from workshop.detectors.worn import (
     HELD_OUT,
     TILE,
     WornFace,
@@ -28,7 +29,6 @@ from twinloop.nano.build.detectors.worn import (
     read_faces,
     write_faces,
 )
-from twinloop.nano.evaluation.figures import auc_and_eer
 
 SHIPPED = wiring.nano_detectors_path()
 LIMIT = 0.7

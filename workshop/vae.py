@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from twinloop.nano.build import checkpoint, render
-from twinloop.nano.build.models import SIZE, build_vae, level_latents
-from twinloop.nano.build.muon import MuonAdamW
-from twinloop.nano.build.parallel import Team
+from workshop import checkpoint, render
+from workshop.models import SIZE, build_vae, level_latents
+from workshop.muon import MuonAdamW
+from workshop.parallel import Team
 
 CROP = 128
 WEIGHTS = {"face_box": 2.0, "hand_boxes": 2.5, "mouth": 5.0, "eye_boxes": 6.0}

@@ -11,9 +11,9 @@ from PIL import Image
 
 from twinloop.adapters.detectors.nano import load_nano_pack
 from twinloop.domain.faces import Box, Face
-from twinloop.nano.build.detectors.worn import WornFace, cut_tile, held_out, read_faces, write_faces
 from twinloop.nano.evaluation.figures import auc_and_eer
 from twinloop.ports import DetectorPack
+from workshop.detectors.worn import WornFace, cut_tile, held_out, read_faces, write_faces
 
 GROUPS: dict[str, Callable[[WornFace], bool]] = {
     "all": lambda face: True,

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from twinloop.nano.build import checkpoint
-from twinloop.nano.build.detectors import face, identity, whole
-from twinloop.nano.build.detectors.nets import FaceNet, WholeNet
-from twinloop.nano.build.detectors.pool import Pool
-from twinloop.nano.build.muon import MuonAdamW
-from twinloop.nano.build.parallel import Team
+from workshop import checkpoint
+from workshop.detectors import face, identity, whole
+from workshop.detectors.nets import FaceNet, WholeNet
+from workshop.detectors.pool import Pool
+from workshop.muon import MuonAdamW
+from workshop.parallel import Team
 
 Loss = Callable[[np.random.Generator, int], tuple[Tensor, dict[str, float]]]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from diffusers import StableDiffusionXLPipeline
 
-from twinloop.nano.build import checkpoint
-from twinloop.nano.build.muon import MuonAdamW
-from twinloop.nano.build.parallel import Team
-from twinloop.nano.build.unet import Parts
+from workshop import checkpoint
+from workshop.muon import MuonAdamW
+from workshop.parallel import Team
+from workshop.unet import Parts
 
 
 def adopt(folder: Path, work: Path, name: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from twinloop.nano.build.parallel import Team
+from workshop.parallel import Team
 
 _NS = (
     (4.0848, -6.8946, 2.9270),

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from twinloop.adapters.detectors import nano_layout as layout
-from twinloop.nano.build.detectors.augment import photographed
-from twinloop.nano.build.detectors.nets import WholeNet
-from twinloop.nano.build.detectors.pool import Pixels, Pool, Shown, flipped
+from workshop.detectors.augment import photographed
+from workshop.detectors.nets import WholeNet
+from workshop.detectors.pool import Pixels, Pool, Shown, flipped
 
 _FILL = 114
 _NOT_TOLD = -1

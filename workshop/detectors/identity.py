@@ -16,10 +16,10 @@ from torch.nn import functional as F
 
 from twinloop.adapters.detectors import nano_layout as layout
 from twinloop.adapters.detectors.nano_crops import cut_square, head_square
-from twinloop.nano.build.detectors.augment import photographed
-from twinloop.nano.build.detectors.nets import IdentityNet
-from twinloop.nano.build.detectors.pool import Pixels, Pool, Shown, flipped
 from twinloop.nano.world import params
+from workshop.detectors.augment import photographed
+from workshop.detectors.nets import IdentityNet
+from workshop.detectors.pool import Pixels, Pool, Shown, flipped
 
 MARGIN, SCALE = 0.2, 16.0
 LOOKS: dict[str, tuple[str, ...]] = {
