@@ -11,11 +11,13 @@ from collections.abc import Callable
 
 from twinloop.pickles.arrays import as_sizes
 from twinloop.pickles.budget import Budget
-from twinloop.pickles.data import is_data
+from twinloop.pickles.builders import as_key
+from twinloop.pickles.data import is_data, is_small
 from twinloop.pickles.names import (
     BIT_GENERATOR_MAKER,
     BIT_GENERATORS,
     BUILTINS,
+    COUNTER,
     DEFAULTS,
     DICTIONARIES,
     GENERATOR_MAKERS,
@@ -25,10 +27,12 @@ from twinloop.pickles.names import (
     PARAMETERS,
     PARTIAL,
     PLAIN,
+    PLAIN_DICTIONARIES,
     QUANTIZED_TENSOR,
     RECONSTRUCTORS,
     SEED_MAKER,
     SEED_SEQUENCE,
+    TEXTS,
     VALUES,
     Pair,
 )
@@ -43,7 +47,8 @@ _FACTORIES = (
     | DICTIONARIES
     | LISTS
 )
-_DATA_TAKERS = VALUES | PLAIN | LISTS | {("collections", "Counter")}
+_DATA_TAKERS = VALUES | PLAIN | LISTS | {COUNTER}
+_LARGEST_NUMBER = 1 << 64
 
 
 def fits(target: Global, args: Args, budget: Budget, *, creates: bool) -> bool:
@@ -56,8 +61,39 @@ def fits(target: Global, args: Args, budget: Budget, *, creates: bool) -> bool:
     if shape is not None:
         return shape(args, budget)
     if pair in _DATA_TAKERS:
-        return is_data(args, budget)
+        return _takes(pair, args, budget)
     return not args and (creates or pair in NAMESPACES)
+
+
+def _takes(pair: Pair, args: Args, budget: Budget) -> bool:
+    """Whether it is data, and nothing that a constructor hashes or prints without end."""
+    if not is_data(args, budget):
+        return False
+    if pair in TEXTS:
+        return len(args) <= 1 and all(_is_short(value) for value in args)
+    if pair in PLAIN_DICTIONARIES or pair == COUNTER:
+        _check_keys(args, budget, pairs=pair != COUNTER)
+        return True
+    return pair not in VALUES or is_small(args)
+
+
+def _is_short(value: object) -> bool:
+    """Whether its text is not much longer than itself. Bytes are decoded, and some encodings take hours."""
+    number = type(value) is int and abs(value) < _LARGEST_NUMBER
+    return number or value is None or type(value) in (str, bool, float, complex)
+
+
+def _check_keys(args: Args, budget: Budget, *, pairs: bool) -> None:
+    """Look at what a dictionary is made of as at its keys.
+
+    Raises:
+        ModelFileError: it is none.
+    """
+    for items in args:
+        if isinstance(items, list | tuple | set | frozenset):
+            for item in items:
+                parts = item if pairs and isinstance(item, list | tuple | set | frozenset) else (item,)
+                as_key(next(iter(parts), None), budget)
 
 
 def makes_bare_instance(target: Global, args: Args) -> bool:
@@ -83,7 +119,7 @@ def _reconstructed(args: Args, budget: Budget) -> bool:
     """An instance made by a base that is a plain type; any other base runs its constructor."""
     match args:
         case (Global(), Global() as base, state) if base.pair in PLAIN:
-            return state is None if base.name == "object" else is_data(state, budget)
+            return state is None if base.name == "object" else _takes(base.pair, (state,), budget)
     return False
 
 

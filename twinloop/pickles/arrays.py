@@ -21,6 +21,8 @@ _DTYPES = re.compile(r"[biufc][1-9]\d{0,4}|[SU][1-9]\d{0,6}")
 _OPAQUE = re.compile(r"(V\d{0,7}|[Mm]8?|O8?)")
 _OBJECTS, _STRUCTURE, _SIZED = "O", "V", "VSU"
 _POINTER = 8
+_MOST_PARTS = 4096
+"""Types within a type, each counted as often as it is met: numpy goes through all of them."""
 _ORDERS = ("|", "<", ">", "=")
 #: Of numpy's flags those that say that a value holds a Python object, and that it is nothing else.
 _HOLDS, _IS_OBJECT = 0b0011, 0b0100
@@ -37,7 +39,7 @@ class DTypeShell:
         subarray, names, fields: as numpy's state has them. flags: None without a state. final: it was described or
             used.
         parts: the fields in the order of their names, each with its offset. holds_objects: its arrays are lists of any
-            values. Both are known once it is final.
+            values. count: of the types in it, itself among them. All are known once it is final.
     """
 
     code: str
@@ -50,6 +52,7 @@ class DTypeShell:
     final: bool = False
     holds_objects: bool = False
     parts: list[tuple[DTypeShell, int]] = field(default_factory=list)
+    count: int = 1
 
     def describe(self, state: object) -> None:
         """Take numpy's state tuple: (version, byte order, subarray, names, fields, size, alignment, flags, perhaps
@@ -85,6 +88,9 @@ class DTypeShell:
         if self.size is not None and (self.size < 0 or told not in (None, self.size)):
             raise _two_ways()
         inner = [*self._subarray(), *self._fields()]
+        self.count += sum(part.count for part in inner)
+        if self.count > _MOST_PARTS:
+            raise ModelFileError("a numpy type has more parts than any in a model file")
         self.holds_objects = self.is_object or any(part.holds_objects for part in inner)
         if self.holds_objects and self._overlaps():
             raise _two_ways()
@@ -238,7 +244,7 @@ class ArrayShell:
             ModelFileError: another layout, or another length than the shape says.
         """
         match state:
-            case (_, shape, DTypeShell() as dtype, _, data):
+            case (_, shape, DTypeShell() as dtype, bool() | int() as fortran, data):
                 pass
             case _:
                 raise _unknown_layout()
@@ -256,7 +262,7 @@ class ArrayShell:
         if not isinstance(data, bytes | bytearray) or count * dtype.itemsize != len(data):
             raise ModelFileError("a numpy array is not as long as its shape says; the file is damaged")
         if not dtype.opaque:
-            self.value = shaped(bytes(data), dtype.dtype(), as_sizes(shape), bool(state[3]))
+            self.value = shaped(bytes(data), dtype.dtype(), as_sizes(shape), bool(fortran))
 
 
 class MaskedShell(ArrayShell):

@@ -15,7 +15,7 @@ from twinloop.errors import ModelFileError
 from twinloop.pickles.arrays import RECORD, ArrayShell, DTypeShell, MaskedShell, ScalarShell, TextDTypeShell, as_sizes
 from twinloop.pickles.broken import BrokenPickle
 from twinloop.pickles.budget import Budget
-from twinloop.pickles.names import TEXT_DTYPE
+from twinloop.pickles.names import NUMERIC_VALUES, TEXT_DTYPE
 from twinloop.pickles.values import (
     COMPLEX32,
     FLOAT8,
@@ -55,6 +55,8 @@ _MAX_KEY_ITEMS = 1000
 _MAX_KEY_BITS = 64
 _KEY = 16
 """What it costs at least to put a key into a dictionary, in items."""
+_NUMERIC_KEY = 1 << 19
+"""What a key costs, in bytes, that only Python hashes as a number: thousands of them can be made to have one hash."""
 #: torch hashes a tensor by its identity: an optimizer that was pickled whole keeps its state by parameter.
 _HASHED = (str, bytes, int, float, complex, Global, frozenset, ScalarShell, TensorRef)
 _REBUILDERS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter")
@@ -80,12 +82,12 @@ def as_key(value: object, budget: Budget) -> Hashable:
                 raise ModelFileError("a dictionary key is deeper or larger than any in a model file")
             waiting.extend((part, depth + 1) for part in reversed(item))
         else:
-            _check_key(item)
+            _check_key(item, budget)
     budget.work(_KEY + items)
     return value
 
 
-def _check_key(value: object) -> None:
+def _check_key(value: object, budget: Budget) -> None:
     if isinstance(value, list | dict | set | bytearray):
         raise BrokenPickle("a dictionary key is a container that can change; the file is damaged")
     if isinstance(value, int) and value.bit_length() > _MAX_KEY_BITS:
@@ -93,6 +95,8 @@ def _check_key(value: object) -> None:
     plain = value is None or isinstance(value, _HASHED)
     if not (plain or (isinstance(value, Inert) and value.is_key)):
         raise ModelFileError("a dictionary key is not a plain value; the file is damaged or made to do harm")
+    if isinstance(value, Inert) and value.cls.pair in NUMERIC_VALUES:
+        budget.spend(_NUMERIC_KEY)
 
 
 def build(

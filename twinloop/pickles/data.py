@@ -10,6 +10,7 @@ from twinloop.pickles.values import Inert
 
 _SCALARS = (bool, int, float, complex, str, bytes, bytearray, ScalarShell)
 _NODE = 64
+_SMALL = 1000
 
 
 def is_data(value: object, budget: Budget, more: tuple[type, ...] = ()) -> bool:
@@ -39,6 +40,27 @@ def is_data(value: object, budget: Budget, more: tuple[type, ...] = ()) -> bool:
         else:
             continue
         budget.spend(_NODE * len(item))
+    return True
+
+
+def is_small(value: object) -> bool:
+    """Whether ``value`` stays small when its parts are counted each time they are met: Python hashes and prints what
+    lies twice in a container twice, and forty such containers in one another never end.
+    """
+    waiting, left = [value], _SMALL
+    while waiting:
+        item = waiting.pop()
+        parts: tuple[object, ...] = ()
+        if isinstance(item, dict):
+            parts = (*item.keys(), *item.values())
+        elif isinstance(item, list | tuple | set | frozenset):
+            parts = tuple(item)
+        elif isinstance(item, Inert):
+            parts = item.args
+        left -= len(parts)
+        if left < 0:
+            return False
+        waiting.extend(parts)
     return True
 
 

@@ -107,6 +107,8 @@ class Inline:
         described.settle()
         sizes = as_sizes(about.get("shape"))
         if described.holds_objects:
+            if about.get("allow_mmap", False):
+                raise ModelFileError("an array of objects may be mapped, as joblib never writes it: as raw pointers")
             return self.objects(stream)
         if alignment is not None:
             padding = stream.read(1)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from twinloop.errors import ModelFileError, UnsafeModelFile
+from twinloop.errors import GET_ANOTHER, ModelFileError, UnsafeModelFile
 from twinloop.pickles.arguments import fits, instance_class, makes_bare_instance
 from twinloop.pickles.arrays import ArrayShell, DTypeShell
 from twinloop.pickles.broken import BrokenPickle
@@ -116,8 +116,7 @@ class Machine:
         if not self.tolerant:
             raise UnsafeModelFile(
                 f"{self.source}: this file would {reason} {printable(target)} (byte {self.offset} of"
-                f" {printable(self.place) or 'its pickle'}). It was not loaded and nothing was run. Delete it, and get"
-                " the model from its author as .safetensors or .onnx."
+                f" {printable(self.place) or 'its pickle'}). It was not loaded and nothing was run. {GET_ANOTHER}."
             )
         self.refused.append(Refusal(target, self.offset, reason, self.place))
 
@@ -183,10 +182,9 @@ class Machine:
             )
         if not harmless:
             self.refuse(target.path, "call")
-        named = {key: value for key, value in kwargs.items() if isinstance(key, str)}
         cls = instance_class(target, args)
         is_key = cls.pair in VALUES or not self.policy.lists(cls.module, cls.name)
-        self.stack.append(Inert(cls, args, named, is_key=is_key))
+        self.stack.append(Inert(cls, args, is_key=is_key))
 
     def makes_unknown(self, target: Global, args: tuple[object, ...]) -> bool:
         """Whether it is a dictionary whose missing values are of an unknown class; no opcode asks it for one."""

@@ -37,12 +37,15 @@ PLAIN_TYPES = (
     "object", "dict", "list", "tuple", "int", "float", "str", "bool", "long", "unicode", "slice", "range", "xrange",
 )  # fmt: skip
 PLAIN: frozenset[Pair] = frozenset((module, name) for module in BUILTINS for name in PLAIN_TYPES)
+TEXTS: frozenset[Pair] = frozenset((module, name) for module in BUILTINS for name in ("str", "unicode"))
 
 _PATHS = ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath")
 DECIMAL: Pair = ("decimal", "Decimal")
 FRACTION: Pair = ("fractions", "Fraction")
 PATTERN: Pair = ("re", "_compile")
 TIME_PARTS: Pair = ("time", "struct_time")
+SIZE: Pair = ("torch", "Size")
+UUID: Pair = ("uuid", "UUID")
 TORCH_VERSION: Pair = ("torch.torch_version", "TorchVersion")
 ZONE: Pair = ("zoneinfo", "ZoneInfo")
 ZONE_MAKER: Pair = ("zoneinfo", "ZoneInfo._unpickle")
@@ -50,13 +53,15 @@ ZONES: frozenset[Pair] = frozenset({ZONE, ZONE_MAKER})
 #: Values that never change: made from data only, compared and hashed without calling anything the file could give them.
 VALUES: frozenset[Pair] = frozenset(
     {
-        DECIMAL, FRACTION, ("uuid", "UUID"), ("torch", "Size"), ("torch", "device"),
+        DECIMAL, FRACTION, UUID, SIZE, ("torch", "device"),
         ("torch.serialization", "_get_layout"), ("torchvision.transforms.functional", "InterpolationMode"),
         *(("datetime", name) for name in ("date", "datetime", "time", "timedelta", "timezone")),
         *((module, name) for module in ("pathlib", "pathlib._local") for name in _PATHS),
         PATTERN, TIME_PARTS, *ZONES, TORCH_VERSION,
     }
 )  # fmt: skip
+#: Those that are hashed as numbers, or as tuples of numbers.
+NUMERIC_VALUES: frozenset[Pair] = frozenset({DECIMAL, FRACTION, TIME_PARTS, UUID, SIZE})
 #: Objects that are nothing but their attributes.
 NAMESPACES: frozenset[Pair] = frozenset(
     {
@@ -67,7 +72,9 @@ NAMESPACES: frozenset[Pair] = frozenset(
 #: The one listed enumeration, and its members: Python 3.11.0 to 3.11.3 wrote them as ``getattr(class, "NAME")``.
 ENUMERATION: Pair = ("torchvision.transforms.functional", "InterpolationMode")
 MEMBERS = frozenset({"NEAREST", "NEAREST_EXACT", "BILINEAR", "BICUBIC", "BOX", "HAMMING", "LANCZOS"})
-DICTIONARIES: frozenset[Pair] = frozenset({("collections", "defaultdict"), ("collections", "Counter")})
+PLAIN_DICTIONARIES: frozenset[Pair] = frozenset((module, "dict") for module in BUILTINS)
+COUNTER: Pair = ("collections", "Counter")
+DICTIONARIES: frozenset[Pair] = frozenset({("collections", "defaultdict"), COUNTER})
 LISTS: frozenset[Pair] = frozenset({("collections", "deque")})
 CHAIN: Pair = ("collections", "ChainMap")
 WRAPPED_TEXTS: tuple[Pair, ...] = (("collections", "UserString"), ("UserString", "UserString"))

@@ -9,10 +9,16 @@ from twinloop.errors import ModelFileError
 from twinloop.pickles.reader import Reader
 
 NUMPY = b"\x93NUMPY"
-# : What a header says besides the type; the letter o in what is left of it may be a type of objects, however it is
-# spelt.
-_EXPECTED = re.compile(rb"fortran_order|descr|shape|False|True")
 _LARGEST_HEADER = 1 << 20
+_SHAPE = rb"\((?:\d{1,19}L?(?:, ?\d{1,19}L?)*,?)?\)"
+_TYPE = rb"'[<>|=]?(?:b1|[iufc]\d{1,2}|[SUV]\d{1,9}|[Mm]8(?:\[\d{0,9}[a-zA-Z]{1,2}\])?)'"
+_FIELD = rb"\('[\w .-]*', ?%b(?:, ?%b)?\)" % (_TYPE, _SHAPE)
+_HEADER = re.compile(
+    rb"\{'descr': ?(?:%b|\[%b(?:, ?%b)*,?\]), ?'fortran_order': ?(?:False|True), ?'shape': ?%b,? ?\} *\n?"
+    % (_TYPE, _FIELD, _FIELD, _SHAPE)
+)
+"""A header of numbers, texts and dates as numpy writes it. A type of objects can be spelt in many ways, among them with
+escapes and in types that later versions add: everything else is taken for one."""
 
 
 def read_npy(stream: BinaryIO, reader: Reader, place: str) -> bool:
@@ -30,7 +36,7 @@ def read_npy(stream: BinaryIO, reader: Reader, place: str) -> bool:
     header = stream.read(length) if length <= _LARGEST_HEADER else b""
     if len(header) != length or not header:
         raise ModelFileError("the header of a .npy file is damaged")
-    if b"o" not in _EXPECTED.sub(b"", header).lower():
+    if _HEADER.fullmatch(header):
         return False
     reader.read(stream, place=place)
     return True

@@ -142,7 +142,7 @@ class _Frames:
     """Protocol 4 announces blocks of opcodes; a block that is longer than the file or cuts an opcode is a lie.
 
     C stops at a block that is longer than the file, Python's own unpickler (joblib's) does not: reading goes on, to see
-    what follows.
+    what follows. Whoever loads the next pickle begins behind the stop or behind the block, as the stream is buffered.
 
     Attributes:
         end: byte behind the last block that was announced.
@@ -163,3 +163,5 @@ class _Frames:
             raise ModelFileError("an opcode reaches over the end of its frame")
         elif name == "STOP" and self.end > self._length:
             raise ModelFileError("a frame is longer than the pickle; the file is cut short or damaged")
+        elif name == "STOP" and self.end > self._stream.tell():
+            raise ModelFileError("a frame goes on behind its stop, where not everybody looks for the next pickle")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from twinloop.pickles.budget import Budget
-from twinloop.pickles.data import is_data
+from twinloop.pickles.data import is_data, is_small
 from twinloop.pickles.names import (
     DECIMAL,
     FRACTION,
@@ -150,6 +150,8 @@ _MADE_TYPES = frozenset({*GETITEM, *TYPE_OF, GENERIC_ALIAS})
 
 
 def _form_of_types(args: Args, budget: Budget) -> bool:
+    if not is_small(args):  # Python hashes them
+        return False
     match args:
         case (Global() as form, inner) if form.pair == LITERAL:
             return is_data(inner, budget)
@@ -163,7 +165,7 @@ def _form_of_types(args: Args, budget: Budget) -> bool:
 def _alias_of_type(args: Args, _: Budget) -> bool:
     match args:
         case (Global() as origin, tuple() as inner):
-            return is_type(origin) and all(map(is_type, inner))
+            return is_small(args) and is_type(origin) and all(map(is_type, inner))
     return False
 
 

@@ -30,6 +30,7 @@ from twinloop.pickles.names import (
     PARTIAL,
     RECORDS,
     SEED_MAKER,
+    UUID,
     VALUES,
     WRAPPERS,
     Pair,
@@ -47,6 +48,12 @@ _NAME = 1024
 """What an attribute costs of the budget; a file that sets the same ones again and again is none of a model."""
 _LAYERS = "torch.nn.modules."
 _NETWORKS = (_LAYERS, "torch.nn.parallel.")
+_RECURRENT = f"{_LAYERS}rnn"
+#: What a recurrent network's ``__setstate__`` counts with, and what it goes through one by one.
+_COUNTED, _LISTED = ("bias", "bidirectional", "proj_size"), ("_flat_weights", "_flat_weights_names")
+_WEIGHT_NAMES = ("all_weights", "_all_weights")
+_MOST_LAYERS, _LAYER = 1000, 1 << 16
+_IDENTIFIER_BITS = 128
 #: How far the numbers of a bit generator are used up: an index into memory that numpy takes unchecked.
 _MOST_USED = {"pos": 624, "buffer_pos": 4}
 
@@ -138,8 +145,11 @@ def _partial(target: Inert, state: object, budget: Budget) -> bool:
     return False
 
 
-def _identifier(_: Inert, state: object, budget: Budget) -> bool:
-    return isinstance(state, dict) and is_data(state, budget)
+def _identifier(_: Inert, state: object, __: Budget) -> bool:
+    """A number, and perhaps whether it was made safely; both are hashed."""
+    if not isinstance(state, dict) or not state.keys() <= {"int", "is_safe"}:
+        return False
+    return all(type(number) is int and number.bit_length() <= _IDENTIFIER_BITS for number in state.values())
 
 
 def _module(target: Inert, state: object, budget: Budget) -> bool:
@@ -154,8 +164,28 @@ def _module(target: Inert, state: object, budget: Budget) -> bool:
         return False
     if not target.cls.module.startswith(_LAYERS):
         return True
+    if target.cls.module == _RECURRENT and not _is_recurrent(state, budget):
+        return False
     return all(
         name in parts or is_data(value, budget, (TensorRef, ArrayShell, Global)) for name, value in state.items()
+    )
+
+
+def _is_recurrent(state: dict[object, object], budget: Budget) -> bool:
+    """Whether what a recurrent network does with its state takes no longer than the state is long.
+
+    For each layer that the state tells, torch makes names anew. A tensor that shows one number again and again has as
+    many parts as the file says.
+    """
+    layers = state.get("num_layers", 1)
+    if type(layers) is not int or not 0 < layers <= _MOST_LAYERS:
+        return False
+    budget.spend(_LAYER * layers)
+    names = [state[name] for name in _WEIGHT_NAMES if name in state]
+    return (
+        all(type(state[name]) in (bool, int) for name in _COUNTED if name in state)
+        and all(type(state[name]) is list for name in _LISTED if name in state)
+        and all(type(part) is list and all(type(inner) is list for inner in part) for part in names)
     )
 
 
@@ -226,7 +256,7 @@ _STATES: dict[Pair, Check] = {
     **dict.fromkeys(GENERATOR_MAKERS, _generator),
     BIT_GENERATOR_MAKER: _bit_generator,
     SEED_MAKER: _seed,
-    ("uuid", "UUID"): _identifier,
+    UUID: _identifier,
     ARRAY_RECORD: _array_record,
 }
 """States of single classes; those of networks are `_module`, and other listed names have none."""

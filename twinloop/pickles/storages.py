@@ -27,6 +27,7 @@ class Storages:
     sizes: Mapping[str, int]
     load: Callable[[str], bytes]
     order: str = sys.byteorder
+    _seen: dict[str, StorageRef] = field(default_factory=dict)
     _cache: dict[tuple[str, str], AnyArray] = field(default_factory=dict)
     _held: int = 0
 
@@ -37,6 +38,7 @@ class Storages:
             ModelFileError: another kind of id, an unknown type, or a storage that is missing or too short.
         """
         storage = storage_of(reference)
+        check_same(self._seen, storage)
         have = self.sizes.get(storage.key)
         if have is None:
             raise ModelFileError(f"storage {storage.key[:40]!r} is not in the file")
@@ -65,6 +67,17 @@ class Storages:
             self._held = 0
         self._cache[key] = flat
         self._held += flat.nbytes
+
+
+def check_same(seen: dict[str, StorageRef], storage: StorageRef) -> None:
+    """Whether a storage is claimed as it was before: torch takes it as it was claimed first.
+
+    Raises:
+        ModelFileError: with another type or another length.
+    """
+    first = seen.setdefault(storage.key, storage)
+    if (first.dtype, first.count) != (storage.dtype, storage.count):
+        raise ModelFileError(f"storage {storage.key[:40]!r} is claimed with two types or lengths")
 
 
 def storage_of(reference: object) -> StorageRef:

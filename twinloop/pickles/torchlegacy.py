@@ -14,7 +14,7 @@ from twinloop.pickles.blob import Blob
 from twinloop.pickles.builders import STORAGE_DTYPES
 from twinloop.pickles.machine import Beside
 from twinloop.pickles.reader import Reader
-from twinloop.pickles.storages import Storages, storage_of
+from twinloop.pickles.storages import Storages, check_same, storage_of
 from twinloop.pickles.values import AnyArray, Global, StorageRef, TensorRef, check_view, flat_type
 
 _NUMBER = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -45,8 +45,7 @@ class _Claimed:
             case ("module", Global() as cls, None | str(), None | str()):
                 return cls  # a class with its source text, which nobody reads
         storage = storage_of(reference)
-        if self.seen.setdefault(storage.key, storage).dtype != storage.dtype:
-            raise ModelFileError(f"storage {storage.key[:40]!r} is claimed with two types")
+        check_same(self.seen, storage)
         view = reference[5] if isinstance(reference, tuple) and len(reference) > 5 else None
         if view is not None:
             raise ModelFileError(
@@ -59,8 +58,8 @@ class _Claimed:
             raise ModelFileError("a storage is used before the pickle has ended")
         return self.storages.read(storage)
 
-    def locate(self, keys: object, start: int, order: str) -> int:
-        """Find the bytes of every key; gives where they end."""
+    def locate(self, keys: object, start: int) -> int:
+        """Find the bytes of every key; gives where they end. Whatever machine wrote them, their order is ``little``."""
         if not isinstance(keys, list) or not all(isinstance(key, str) and key in self.seen for key in keys):
             raise ModelFileError("the list of storages does not fit the pickle")
         if len(set(keys)) != len(keys) or len(keys) != len(self.seen):
@@ -75,7 +74,7 @@ class _Claimed:
             places[key] = (start + _COUNT.size, size)
             start += _COUNT.size + size
         sizes = {key: size for key, (_, size) in places.items()}
-        self.storages = Storages(sizes, lambda key: self.blob.part(*places[key]), order)
+        self.storages = Storages(sizes, lambda key: self.blob.part(*places[key]), "little")
         return start
 
 
@@ -93,11 +92,10 @@ def _legacy(blob: Blob, reader: Reader, claimed: _Claimed) -> object:
     _, protocol, system = (reader.read(stream, place=place) for place in ("magic", "protocol", "system"))
     if protocol != _PROTOCOL or not isinstance(system, dict):
         raise ModelFileError(f"{blob.source}: an unknown version of torch's older format")
-    order = "little" if system.get("little_endian", True) else "big"
     value = reader.read(stream, Beside(claimed.resolve, claimed.read), "the main pickle")
     keys = reader.read(stream, place="the list of storages")
     try:
-        end = claimed.locate(keys, stream.tell(), order)
+        end = claimed.locate(keys, stream.tell())
     except ModelFileError as error:
         raise ModelFileError(f"{blob.source}: {error}. Download it again.") from error
     surplus = blob.size() - end
@@ -174,7 +172,10 @@ def read_torch_tar(blob: Blob, reader: Reader) -> object:
             raise ModelFileError("a persistent id is not a tensor of this file")
         return found
 
-    return reader.read(parts["pickle"], Beside(persistent, held.read), "pickle")
+    stream = io.BytesIO(parts["pickle"])
+    value = reader.read(stream, Beside(persistent, held.read), "pickle")
+    _check_end(stream, reader, "pickle")
+    return value
 
 
 def _tar_parts(blob: Blob, limit: int) -> dict[str, bytes]:
@@ -199,10 +200,9 @@ def _tar_parts(blob: Blob, limit: int) -> dict[str, bytes]:
 
 def _tar_storages(data: bytes, reader: Reader) -> Iterator[tuple[str, tuple[StorageRef, bytes]]]:
     stream = io.BytesIO(data)
-    count = reader.read(stream, place="storages")
-    for _ in range(count if isinstance(count, int) else 0):
+    for _ in range(_count(stream, reader, "storages")):
         match reader.read(stream, place="storages"):
-            case (str() | int() as key, str(), Global(name=name)) if name in STORAGE_DTYPES:
+            case (key, str(), Global(name=name)) if type(key) is int and name in STORAGE_DTYPES:
                 pass
             case _:
                 raise ModelFileError(f"{reader.source}: a storage is described in an unknown way")
@@ -211,18 +211,18 @@ def _tar_storages(data: bytes, reader: Reader) -> Iterator[tuple[str, tuple[Stor
         raw = _take(stream, numbers * flat_type(kind).itemsize)
         yield str(key), (StorageRef(str(key), kind, numbers), raw)
     views = reader.read(stream, place="storages")
-    if views:
+    if type(views) is not list or views:
         raise ModelFileError(f"{reader.source}: views of storages are not read; save the file anew with a later torch")
+    _check_end(stream, reader, "storages")
 
 
 def _tar_tensors(
     data: bytes, reader: Reader, storages: dict[str, StorageRef], held: Storages
 ) -> Iterator[tuple[str, TensorRef]]:
     stream = io.BytesIO(data)
-    count = reader.read(stream, place="tensors")
-    for _ in range(count if isinstance(count, int) else 0):
+    for _ in range(_count(stream, reader, "tensors")):
         match reader.read(stream, place="tensors"):
-            case (str() | int() as key, str() | int() as storage_key, Global()) if str(storage_key) in storages:
+            case (key, storage_key, Global()) if type(key) is int and type(storage_key) is int:
                 pass
             case _:
                 raise ModelFileError(f"{reader.source}: a tensor is described in an unknown way")
@@ -231,9 +231,25 @@ def _tar_tensors(
             raise ModelFileError(f"{reader.source}: a tensor of {dimensions} dimensions; the file is damaged")
         numbers = struct.unpack(f"<{2 * dimensions + 1}q", _take(stream, 8 * (2 * dimensions + 1)))
         shape, stride = as_sizes(numbers[:dimensions]), as_sizes(numbers[dimensions:-1])
+        if str(storage_key) not in storages:
+            raise ModelFileError(f"{reader.source}: a tensor lies in a storage that is not there")
         storage = storages[str(storage_key)]
         check_view(storage, numbers[-1], shape, stride)
         yield str(key), TensorRef(storage, numbers[-1], shape, stride, held.read)
+    _check_end(stream, reader, "tensors")
+
+
+def _count(stream: io.BytesIO, reader: Reader, part: str) -> int:
+    """How many pickles follow. torch goes on for anything that counts, so that it must be a plain number."""
+    count = reader.read(stream, place=part)
+    if type(count) is not int or count < 0:
+        raise ModelFileError(f"{reader.source}: how many {part} there are is told in an unknown way")
+    return count
+
+
+def _check_end(stream: io.BytesIO, reader: Reader, part: str) -> None:
+    if stream.read(1):
+        raise ModelFileError(f"{reader.source}: bytes follow the end of its {part}; do not use this file")
 
 
 def _take(stream: io.BytesIO, size: int) -> bytes:

@@ -32,7 +32,9 @@ class _Archive:
     root: str
 
     def entry(self, name: str) -> Entry | None:
-        return next((e for e in self.layout.entries if e.name == f"{self.root}/{name}"), None)
+        """By its name in any case, as torch's reader looks for it."""
+        wanted = f"{self.root}/{name}".casefold()
+        return next((e for e in self.layout.entries if e.name.casefold() == wanted), None)
 
     def storages(self, blob: Blob) -> Storages:
         prefix = f"{self.root}/data/"
@@ -45,12 +47,16 @@ class _Archive:
                 raise damaged(blob.source, entry.name)
             return data
 
-        return Storages({key: entry.size for key, entry in entries.items()}, load, self.byte_order())
+        return Storages({key: entry.size for key, entry in entries.items()}, load)
 
-    def byte_order(self) -> str:
+    def byte_order(self, source: str) -> str:
         entry = self.entry("byteorder")
-        text = self.layout.read(entry, 16).strip() if entry else b""
-        return {b"big": "big", b"little": "little"}.get(text, sys.byteorder)
+        if entry is None:
+            return sys.byteorder
+        order = self.layout.read(entry, 16).decode("latin1")
+        if order not in ("big", "little"):
+            raise ModelFileError(f"{source}: its byte order is told in an unknown way ({order!r})")
+        return order
 
 
 def read_torch_zip(blob: Blob, reader: Reader) -> object:
@@ -75,6 +81,7 @@ def read_torch_zip(blob: Blob, reader: Reader) -> object:
         storages = archive.storages(blob)
         pickled = layout.read(entry, reader.limits.size)
         value = reader.read(pickled, Beside(storages.resolve, storages.read), entry.name if reader.tolerant else "")
+        storages.order = archive.byte_order(blob.source)  # last: what the pickle would do is told first
         for other in layout.entries if reader.tolerant else ():
             layout.check_stored(other)
         return value
@@ -87,8 +94,8 @@ def _read_loose_pickles(layout: ZipLayout, reader: Reader, root: str) -> str | N
     """
     problem = None
     for entry in layout.entries:
-        proper = root and (entry.name == f"{root}/{_PICKLE}" or entry.name.startswith(f"{root}/data/"))
-        if proper or entry.size == 0:
+        storage = root and entry.name.startswith(f"{root}/data/") and not layout.starts_with(entry, NUMPY)
+        if storage or (root and entry.name == f"{root}/{_PICKLE}") or entry.size == 0:
             continue
         try:
             data = layout.read(entry, reader.limits.size)

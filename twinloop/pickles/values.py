@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +50,7 @@ class Inert:
 
     Attributes:
         cls: the class (or harmless constructor) it would be made with.
-        args, kwargs: what it would be called with. state: what ``__setstate__`` would get.
+        args: what it would be called with. state: what ``__setstate__`` would get.
         items: what would be appended, added or set on it.
         is_key: it may be a dictionary's key or a set's member; hashing and comparing it runs nothing that the file
             gives.
@@ -58,7 +58,6 @@ class Inert:
 
     cls: Global
     args: tuple[object, ...] = ()
-    kwargs: Mapping[str, object] = field(default_factory=dict)
     state: object = None
     items: list[object] = field(default_factory=list)
     is_key: bool = False

@@ -82,6 +82,10 @@ class ZipLayout:
             raise damaged(self._source, entry.name)
         return data
 
+    def starts_with(self, entry: Entry, mark: bytes) -> bool:
+        """Whether a stored entry begins with these bytes."""
+        return entry.method == STORED and self._at(entry.data, min(len(mark), entry.packed)) == mark
+
     def check_stored(self, entry: Entry) -> None:
         """Raises ModelFileError when the checksum of a stored entry is wrong; reads it in blocks.
 

@@ -84,4 +84,4 @@ def walk(root: object, limit: int = 5_000_000) -> Iterator[object]:
         elif isinstance(value, list | tuple | set | frozenset):
             waiting.extend(value)
         elif isinstance(value, Inert):
-            waiting.extend((value.args, value.kwargs, value.state, value.items))
+            waiting.extend((value.args, value.state, value.items))
