@@ -8,6 +8,7 @@ import itertools
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import pytest
 from PIL import Image
 
 from tests.functional.console import Said, twinloop
-from twinloop.adapters.fakes import fake_photo
+from twinloop.adapters.fakes import fake_pack, fake_photo
 from twinloop.adapters.scanning.scanners import HereScanner
 from twinloop.domain.scanned import ScannedFile
+from twinloop.stages.vault.measure import PhotoMeasurer
 from twinloop.store.atomic import read_json
 from twinloop.store.lock import VAULT, locked
 
@@ -93,6 +95,26 @@ def test_who_was_guessed_is_said_last_and_can_be_put_right(home: Path, capsys: p
     assert len(list(bob.glob("*.png"))) == 6
     assert all(path.read_text().startswith("ohwx bob") for path in bob.glob("*.txt")), "no trigger for two"
     assert read_json(bob / "person.json")["consent"]["kind"] is None, "the consent was somebody else's"
+
+
+def test_between_people_on_as_many_photos_nobody_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in sorted((home / "photos").glob("a*"))[:2]:
+        path.unlink()
+    said = vault(capsys, "run", "photos", "--person", "ana", *FAKE)
+    assert said.code == 2 and "Which of these people is ana? Photos of each: p001 (4), p002 (3)." in said.err
+    assert vault(capsys, "history").out == "Nothing was decided yet.\n" and not (home / "my vault/organized").exists()
+    said = vault(capsys, "run", "photos", "--person", "ana", "--reference", "photos/b0.png", *FAKE)
+    assert said.code == 0 and len(list((home / "my vault/organized/ana").glob("*.png"))) == 3
+
+
+def test_without_an_embedder_run_ends_before_the_scan(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blind = replace(fake_pack(), embedder=None)
+    monkeypatch.setattr("twinloop.wiring.scanning.build_pack", lambda *_, **__: blind)
+    monkeypatch.setattr(PhotoMeasurer, "scan", None)
+    said = vault(capsys, "run", "photos", "--person", "ana", *FAKE)
+    assert said.code == 2 and "The models in fake have no embedder" in said.err and "doctor" in said.err
 
 
 def test_the_only_person_is_no_guess(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,11 @@ from twinloop.domain.names import composed, problem_of
 from twinloop.errors import InputError
 from twinloop.store.atomic import storage_errors
 
-DEFAULT = Path("outputs/facevault")
+OUTPUTS = Path("outputs")
+"""Where everything is made that no flag puts elsewhere; below the working directory."""
+DEFAULT = OUTPUTS / "facevault"
+COMMON_CATALOG = OUTPUTS / "catalog.sqlite"
+"""What commands outside of a run observed in pictures, also in those that a vault prepared."""
 
 
 @dataclass(frozen=True)

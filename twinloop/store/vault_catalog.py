@@ -16,7 +16,7 @@ import numpy as np
 from twinloop.domain.faces import Box, Face, FloatArray, HeadPose
 from twinloop.domain.vault import FaceKey, VaultFace, VaultPhoto
 from twinloop.store.atomic import storage_errors
-from twinloop.store.private_db import open_private, unusable
+from twinloop.store.private_db import empty_log, open_private, unusable
 
 VERSION = 2
 _TABLES = """
@@ -122,6 +122,7 @@ class VaultCatalog:
         try:
             with storage_errors(path or Path()):
                 self._db = open_private(path)
+            self._db.execute("PRAGMA secure_delete = ON")  # nothing that was measured of a face lingers in free pages
             self._make_tables()
         except sqlite3.Error as error:
             raise unusable("open", path, error) from error
@@ -299,6 +300,13 @@ class VaultCatalog:
             np.array([row[4] - row[2] for row in rows], np.float32),
             np.array([np.nan if row[6] is None else row[6] for row in rows], np.float32),
         )
+
+    def leave_nothing(self) -> None:
+        """Empty the write-ahead log. Errors as in `empty_log` and `run`."""
+        try:
+            empty_log(self._db, self.path)
+        except sqlite3.Error as error:
+            raise unusable("use", self.path, error) from error
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """One statement, and all its rows.

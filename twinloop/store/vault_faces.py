@@ -15,6 +15,11 @@ FROM face f JOIN photo p ON p.sha256 = f.sha256 AND p.fingerprint = f.fingerprin
 JOIN (SELECT sha256, min(path) AS path FROM file WHERE problem = '' GROUP BY sha256) h ON h.sha256 = f.sha256
 WHERE f.fingerprint = ? ORDER BY f.sha256, f.number
 """
+_EMBEDDED = """
+SELECT f.sha256, f.x0, f.y0, f.x1, f.y1, p.width, p.height
+FROM face f JOIN photo p ON p.sha256 = f.sha256 AND p.fingerprint = f.fingerprint
+WHERE f.fingerprint = ? AND f.embedding IS NOT NULL AND f.sha256 IN (SELECT sha256 FROM file WHERE problem = '')
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +49,9 @@ def face_entries(catalog: VaultCatalog, fingerprint: str) -> list[FaceEntry]:
         key = FaceKey.of(sha256, box, width, height)
         found.append(FaceEntry(key, box, confidence, quality, number, width, height, os.fsdecode(path)))
     return found
+
+
+def embedded_faces(catalog: VaultCatalog, fingerprint: str) -> list[FaceKey]:
+    """All faces with an embedding, of photos that are there; without reading the embeddings."""
+    rows = catalog.run(_EMBEDDED, (fingerprint,))
+    return [FaceKey.of(sha256, Box(*box), width, height) for sha256, *box, width, height in rows]

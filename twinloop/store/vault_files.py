@@ -180,10 +180,6 @@ class FileIndex:
         )[0]
         return Counts(photos, faces, files, skipped)
 
-    def fingerprints(self) -> list[str]:
-        """All that photos were measured with."""
-        return [row[0] for row in self._catalog.run("SELECT DISTINCT fingerprint FROM photo ORDER BY fingerprint")]
-
     def embedded(self, fingerprint: str) -> int:
         """Faces with an embedding, of photos that are there."""
         rows = self._catalog.run(

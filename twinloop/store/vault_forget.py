@@ -6,35 +6,37 @@ from collections.abc import Iterable, Sequence
 
 from twinloop.domain.faces import Box
 from twinloop.domain.vault import FaceKey
-from twinloop.errors import StorageError
 from twinloop.store.vault_catalog import VaultCatalog
+
+_UNSEEN = "fingerprint <> ? OR sha256 NOT IN (SELECT sha256 FROM file WHERE problem = '' AND sha256 IS NOT NULL)"
 
 
 def forget_faces(catalog: VaultCatalog, keys: Iterable[FaceKey]) -> int:
     """Delete these faces, whatever measured them, and the thumbnails that they are on; returns how many faces.
 
-    Until `leave_nothing` their bytes may still lie in the write-ahead log.
+    Until `VaultCatalog.leave_nothing` their bytes may still lie in the write-ahead log.
     """
     wanted: dict[str, list[FaceKey]] = {}
     for key in keys:
         wanted.setdefault(key.sha256, []).append(key)
-    catalog.run("PRAGMA secure_delete = ON")
     with catalog.batch():
         return sum(_forget_in(catalog, sha256, among) for sha256, among in wanted.items())
 
 
-def leave_nothing(catalog: VaultCatalog) -> None:
-    """Empty the write-ahead log, in which deleted rows live on; waits a few seconds for readers to end.
-
-    Raises:
-        StorageError: another program is still reading what was deleted.
+def forget_unseen(catalog: VaultCatalog, fingerprint: str) -> int:
+    """Delete what nobody can be told by any more, whoever it shows: rows of contents that no file has (deleted,
+    edited), and what other models than those of ``fingerprint`` measured; returns how many faces.
     """
-    busy, _, _ = catalog.run("PRAGMA wal_checkpoint(TRUNCATE)")[0]
-    if busy:
-        raise StorageError(
-            f"Another program is reading {catalog.path}, so what was deleted still lies in {catalog.path}-wal. "
-            "Close that program and run the same command again: it removes the rest."
-        )
+    with catalog.batch():
+        faces = unseen_faces(catalog, fingerprint)
+        for table in ("face", "photo"):
+            catalog.run(f"DELETE FROM {table} WHERE {_UNSEEN}", (fingerprint,))
+    return faces
+
+
+def unseen_faces(catalog: VaultCatalog, fingerprint: str) -> int:
+    """How many faces `forget_unseen` would delete."""
+    return int(catalog.run(f"SELECT count(*) FROM face WHERE {_UNSEEN}", (fingerprint,))[0][0])
 
 
 def _forget_in(catalog: VaultCatalog, sha256: str, keys: Sequence[FaceKey]) -> int:

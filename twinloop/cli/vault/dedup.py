@@ -9,6 +9,7 @@ from twinloop.cli.command import Command
 from twinloop.cli.options import not_negative
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
+from twinloop.domain.choices import DUPLICATE_KINDS
 from twinloop.domain.wording import plural
 
 if TYPE_CHECKING:
@@ -52,9 +53,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 def counts(found: Duplicates) -> dict[str, Any]:
     """The figures of a search."""
-    from twinloop.stages.vault.copies.record import KINDS
-
-    groups = {kind: len(found.of_kind(kind)) for kind in KINDS}
+    groups = {kind: len(found.of_kind(kind)) for kind in DUPLICATE_KINDS}
     return {
         "files": found.files, "photos": found.photos, "kept": found.kept, "groups": groups, "distance": found.distance,
         "burst_seconds": found.burst_seconds, "flat": found.flat, "without_thumbnail": found.without_thumbnail,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_vault
+from twinloop.domain.choices import DUPLICATE_KINDS
 from twinloop.domain.wording import plural, shown
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kind", choices=("exact", "near", "burst"), help="only groups of this kind")
+    parser.add_argument("--kind", choices=DUPLICATE_KINDS, help="only groups of this kind")
     add_vault(parser)
 
 

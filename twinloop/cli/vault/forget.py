@@ -11,6 +11,7 @@ from twinloop.cli.vault.options import add_vault
 from twinloop.cli.vault.scan import SHOWN
 from twinloop.domain.wording import plural, shown
 from twinloop.errors import InputError
+from twinloop.store.vault import COMMON_CATALOG
 
 if TYPE_CHECKING:
     from twinloop.stages.vault.forget.promise import Forgotten, Kept
@@ -63,6 +64,16 @@ def lines_of(found: Forgotten) -> list[str]:
         lines.append(
             f"  - {plural(found.faces, 'face')} with embeddings, and the thumbnails that show"
             f" {'it' if found.faces == 1 else 'them'}"
+        )
+    if found.unseen:
+        lines.append(
+            f"  - {plural(found.unseen, 'face')} on photos that are gone or were changed, or measured by other models"
+            " than the last scan's: those of everybody, because nothing tells whose they are"
+        )
+    if found.observed:
+        lines.append(
+            f"  - what other commands saw in {plural(found.observed, 'picture')} ({COMMON_CATALOG}), and in any that is"
+            " gone"
         )
     if found.decisions:
         lines.append(f"  - what was said in {plural(found.decisions, 'decision')} (names, labels, captions)")

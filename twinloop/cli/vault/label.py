@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault.options import add_person, add_vault
+from twinloop.domain.choices import CONSENTS
 
 if TYPE_CHECKING:
     from twinloop.domain.vault import Consent
 
 CLASS_WORD = "person"
-KINDS = ("self", "written", "licence", "fictional")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def add_consent(parser: argparse.ArgumentParser) -> None:
         "consent: on what ground these photos may be used; without it every record says 'not recorded'"
     )
     consent.add_argument(
-        "--consent", choices=KINDS, help="the person themself, a written consent, a licence, or nobody real"
+        "--consent", choices=CONSENTS, help="the person themself, a written consent, a licence, or nobody real"
     )
     consent.add_argument("--by", default="", metavar="WHO", help="who gave it")
     consent.add_argument("--on", default="", metavar="DATE", help="when, as YYYY-MM-DD")

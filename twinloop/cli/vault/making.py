@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import options
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.choices import CAPTION_STYLES, CAPTIONERS, FRAMINGS
 from twinloop.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def add_cutting(parser: argparse.ArgumentParser, min_face: str = "--min-face") -
     )
     parser.add_argument(
         "--framing",
-        choices=("face", "half", "full", "keep"),
+        choices=FRAMINGS,
         help="how much of the person: head, half, whole, or as photographed (default: keep)",
     )
     parser.add_argument(
@@ -56,12 +57,12 @@ def add_captioning(parser: argparse.ArgumentParser) -> None:
     """How captions are written. None = as in the last run, else the default."""
     parser.add_argument(
         "--style",
-        choices=("prose", "tags"),
+        choices=CAPTION_STYLES,
         help="phrases for SDXL and Flux, or tags for Animagine and its kin (default: prose)",
     )
     parser.add_argument(
         "--captioner",
-        choices=("template", "wd14", "blip", "florence2"),
+        choices=CAPTIONERS,
         help="who adds words to what was measured (default: template, nobody)",
     )
     parser.add_argument(

@@ -11,6 +11,7 @@ from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
 from twinloop.cli.vault import making
 from twinloop.cli.vault.options import add_person, add_vault
+from twinloop.domain.choices import LAYOUTS
 from twinloop.domain.wording import plural
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
     """How the folder is laid out. None = as it is."""
     parser.add_argument(
         "--layout",
-        choices=("flat", "kohya", "metadata"),
+        choices=LAYOUTS,
         help=(
             "pictures with .txt (what the loop reads), kohya's 'N_trigger class' folder, or pictures with"
             " metadata.jsonl (default: as it is, flat at first)"

@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--reference",
         type=Path,
         metavar="PHOTO",
-        help="a photo of the person alone (default: who has this name, else who is on most photos)",
+        help="a photo of the person alone (default: who has this name, else who is clearly on most photos)",
     )
     parser.add_argument(
         "--trigger",
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     name = normal(args.person)
     _check(args, name)
     _title(terminal, "Scan")
-    scanned = scan.run(args, terminal)
+    scanned = scan.run(args, terminal, identities=True)
     if not scanned["photos"]:
         raise NothingToDo(f"No photo of {some(scanned['folders'])} can be read, so there is nobody to find.")
     with open_vault(args.vault) as opened:

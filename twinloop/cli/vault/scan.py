@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace, terminal: Terminal) -> Any:
+def run(args: argparse.Namespace, terminal: Terminal, identities: bool = False) -> Any:
+    """``identities``: as in `ScanPlan`."""
     from twinloop import wiring
     from twinloop.stages.vault.scan import scan
     from twinloop.store.vault import Vault
@@ -92,7 +94,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         timeout=args.timeout,
         memory=args.memory,
     )
-    done = scan(vault, plan, terminal)
+    done = scan(vault, replace(plan, identities=identities), terminal)
     for line in lines_of(done, vault):
         terminal.line(line)
     for note in done.notes:

@@ -47,8 +47,7 @@ def describe(made: Decision, names: Mapping[str, str], photo: Callable[[str], st
         "hide": lambda: f"{who} is hidden",
         "show": lambda: f"{who} is shown",
         "merge": lambda: (
-            f"{', '.join(_called(other, names) for other in data.get('people', [data.get('person')]))} merged into"
-            f" {_called(data['into'], names)}"
+            f"{', '.join(_called(other, names) for other in data['people'])} merged into {_called(data['into'], names)}"
         ),
         "split": lambda: f"{faces} of {who} became {_called(data['new'], names)}",
         "reject": lambda: f"{faces} not {who}",

@@ -1,11 +1,6 @@
-"""What a scan measured with, in its fingerprint: whether two of them measured the same, and what differs in words."""
+"""What a scan measured with, in its fingerprint, and what differs between two of them in words."""
 
 from __future__ import annotations
-
-import re
-
-_HANDS = re.compile(r"\+(?:mediapipe-hands|yolov8-hand|hands-)[^+]*")
-"""Earlier scans named the detector of hands, too, which none of them asked."""
 
 
 def scan_fingerprint(version: str, pixels: str, min_face: int, detectors: str) -> str:
@@ -16,20 +11,15 @@ def scan_fingerprint(version: str, pixels: str, min_face: int, detectors: str) -
     return f"{version}|{pixels}|face>={min_face}|{detectors}"
 
 
-def same_measures(one: str, other: str) -> bool:
-    """Whether two scans of these fingerprints measured the same."""
-    return _HANDS.sub("", one) == _HANDS.sub("", other)
-
-
 def difference(before: str, now: str) -> str:
     """How the scan before was made, in words, as the end of "The last scan was made with"; "" where both measured the
     same.
     """
-    if same_measures(before, now):
+    if before == now:
         return ""
     (*program, face, detectors), (*program_now, face_now, detectors_now) = before.split("|", 3), now.split("|", 3)
     reasons = []
-    if not same_measures(detectors, detectors_now):
+    if detectors != detectors_now:
         reasons.append("other models or an older version of this program")
     elif program != program_now:
         reasons.append("an older version of this program")

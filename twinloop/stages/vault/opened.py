@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from twinloop.domain.likeness import USUAL
-from twinloop.errors import NothingToDo
+from twinloop.errors import NothingToDo, StateError
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.decisions import DecisionLog
 from twinloop.store.vault import Vault
 from twinloop.store.vault_catalog import VaultCatalog
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScanRecord:
     """What was scanned, and with what.
 
@@ -26,7 +26,7 @@ class ScanRecord:
         notes: about models that are missing or broken. strangers, same_person: as the embedder's (`Likeness`).
         unfinished: a scan was interrupted, or goes on: not every photo of the folders is known yet.
         begun_models, begun_min_face: what that scan is made with, as `models_dir` and `min_face`; "" and 0 = none is
-            unfinished, or not known.
+            unfinished.
     """
 
     folders: tuple[str, ...]
@@ -49,25 +49,30 @@ class ScanRecord:
         """The record of the last scan.
 
         Raises:
-            NothingToDo: there was none.
+            NothingToDo: there was none. StateError: scan.json is damaged.
         """
         if not vault.scan_record.exists():
             raise NothingToDo(f"Nothing was scanned into {vault.root} yet. Start with: {vault.command('scan FOLDER')}")
         data = read_json(vault.scan_record)
-        strangers = data.get("strangers")  # as the following ones, not in records of earlier versions
-        return cls(
-            tuple(data["folders"]),
-            data["models_dir"],
-            data["fingerprint"],
-            data["min_face"],
-            data["stamp"],
-            tuple(data["notes"]),
-            None if strangers is None else (float(strangers[0]), float(strangers[1])),
-            bool(data.get("unfinished")),
-            data.get("begun_models", ""),
-            data.get("begun_min_face", 0),
-            data.get("same_person", USUAL.same_person),
-        )
+        try:
+            strangers = data["strangers"]
+            return cls(
+                folders=tuple(data["folders"]),
+                models_dir=data["models_dir"],
+                fingerprint=data["fingerprint"],
+                min_face=data["min_face"],
+                stamp=data["stamp"],
+                notes=tuple(data["notes"]),
+                strangers=None if strangers is None else (float(strangers[0]), float(strangers[1])),
+                unfinished=data["unfinished"],
+                begun_models=data["begun_models"],
+                begun_min_face=data["begun_min_face"],
+                same_person=data["same_person"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise StateError(
+                f"{vault.scan_record} is damaged ({error}). Move it away and run: {vault.command('scan FOLDER')}"
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,12 +17,13 @@ from twinloop.domain.likeness import Likeness
 from twinloop.domain.scanned import ScannedFile
 from twinloop.domain.vault import VaultPhoto
 from twinloop.domain.wording import plural, some
-from twinloop.errors import InputError, NothingToDo
+from twinloop.errors import InputError, MissingModel, NothingToDo
 from twinloop.ports import Greeting, Reporter, Scanner
+from twinloop.ports.detectors import embedder_in
 from twinloop.stages.vault.forget.person import forgotten_faces
 from twinloop.stages.vault.forget.promise import keep_promises
 from twinloop.stages.vault.measure import VERSION
-from twinloop.stages.vault.measured_with import difference, same_measures
+from twinloop.stages.vault.measured_with import difference
 from twinloop.stages.vault.new_folders import look_into
 from twinloop.stages.vault.offline_folders import online_and_offline
 from twinloop.stages.vault.opened import ScanRecord
@@ -38,6 +39,10 @@ BATCH_SECONDS = 2.0
 """So many files, or so long, at most are scanned again after a kill."""
 
 
+_NO_EMBEDDER = "-"
+"""What `embedder_in` gives where there is none."""
+
+
 @dataclass(frozen=True)
 class ScanPlan:
     """What to scan, and with what.
@@ -48,6 +53,7 @@ class ScanPlan:
         models_dir: where the detectors lie. min_face: pixels. stamp: of the model files (`ScanRecord.stamp`).
         limits: of one file, in words; a file that was skipped is tried again with others.
         scanner: opens the models; called only when there is something to look at.
+        identities: whether photos are only looked at where the models tell people apart; False = in any case.
     """
 
     add: tuple[Path, ...]
@@ -57,9 +63,10 @@ class ScanPlan:
     stamp: str
     limits: str
     scanner: Callable[[], Scanner]
+    identities: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scanned:
     """What a scan did.
 
@@ -109,7 +116,8 @@ def scan(vault: Vault, plan: ScanPlan, reporter: Reporter) -> Scanned:
 
     Raises:
         InputError: a folder that is not there, or a file that is no picture. NothingToDo: no folder at all, or none of
-            the new ones holds a picture. MissingModel, ModelFileError: as opening the models.
+            the new ones holds a picture. MissingModel, ModelFileError: as opening the models; also
+            where none of them tells people apart, and that is asked for.
         Locked: another process works in the vault. StorageError: the catalogue cannot be written.
     """
     look_into(vault, plan.add, reporter)
@@ -122,6 +130,13 @@ def scan(vault: Vault, plan: ScanPlan, reporter: Reporter) -> Scanned:
 def _away_text(away: tuple[str, ...]) -> str:
     it, is_ = ("it", "is") if len(away) == 1 else ("them", "are")
     return f"{some(away)} {is_} not there; what is known of {it} is kept. To take {it} out: --remove"
+
+
+def _no_embedder(models_dir: str) -> str:
+    return (
+        f"The models in {models_dir} have no embedder, so people cannot be told apart, and nothing was scanned. Add one"
+        " (twinloop doctor names it), or take the embedded models: --models-dir nano"
+    )
 
 
 class _Scan:
@@ -150,17 +165,17 @@ class _Scan:
         greeting = self._look(folders)
         self._write(self._record_of(folders, greeting))
         return Scanned(
-            folders,
-            greeting.fingerprint,
-            self._measured,
-            self._recognised,
-            self._index.listed_photos() - self._measured - self._recognised,
-            gone,
-            self._index.counts(greeting.fingerprint),
-            tuple(self._index.skipped()),
-            dict(sorted(walk.ignored.items())),
-            away,
-            greeting.notes,
+            folders=folders,
+            fingerprint=greeting.fingerprint,
+            measured=self._measured,
+            recognised=self._recognised,
+            unchanged=self._index.listed_photos() - self._measured - self._recognised,
+            gone=gone,
+            counts=self._index.counts(greeting.fingerprint),
+            skipped=tuple(self._index.skipped()),
+            ignored=dict(sorted(walk.ignored.items())),
+            away=away,
+            notes=greeting.notes,
         )
 
     def _folders(self) -> tuple[tuple[str, ...], list[str]]:
@@ -180,13 +195,13 @@ class _Scan:
     def _record_of(self, folders: tuple[str, ...], greeting: Greeting) -> ScanRecord:
         plan = self._plan
         return ScanRecord(
-            folders,
-            plan.models_dir,
-            greeting.fingerprint,
-            plan.min_face,
-            plan.stamp,
-            greeting.notes,
-            greeting.likeness.strangers,
+            folders=folders,
+            models_dir=plan.models_dir,
+            fingerprint=greeting.fingerprint,
+            min_face=plan.min_face,
+            stamp=plan.stamp,
+            notes=greeting.notes,
+            strangers=greeting.likeness.strangers,
             same_person=greeting.likeness.same_person,
         )
 
@@ -216,20 +231,14 @@ class _Scan:
             likeness = Likeness(record.strangers, record.same_person)
             return Greeting(record.fingerprint, record.notes, likeness)
         with plan.scanner() as scanner:
-            greeting = self._as_known(scanner.greeting)
+            greeting = scanner.greeting
+            if plan.identities and embedder_in(greeting.fingerprint) == _NO_EMBEDDER:
+                raise MissingModel(_no_embedder(plan.models_dir))
             self._note_begun(folders, greeting)
             self._looked_at = self._index.plan(greeting.fingerprint, self._tried)
             self._say_difference(greeting.fingerprint)
             self._take(scanner, greeting.fingerprint)
         return greeting
-
-    def _as_known(self, greeting: Greeting) -> Greeting:
-        """The fingerprint under which the vault knows these measures already, where an earlier version wrote it
-        otherwise.
-        """
-        before = () if self._record is None else (self._record.fingerprint,)
-        known = (one for one in (*before, *self._index.fingerprints()) if same_measures(one, greeting.fingerprint))
-        return dataclasses.replace(greeting, fingerprint=next(known, greeting.fingerprint))
 
     def _say_difference(self, fingerprint: str) -> None:
         """A ruler that changed since the last scan: why known photos are looked at again, and that nothing is compared

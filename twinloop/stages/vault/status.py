@@ -12,7 +12,7 @@ from twinloop.store.atomic import read_json
 from twinloop.store.vault_files import Counts, FileIndex
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Status:
     """What is there.
 
@@ -62,18 +62,18 @@ def status(opened: OpenVault) -> Status:
     organized = vault.root / "organized"
     prepared = sorted(path.name for path in organized.iterdir() if path.is_dir()) if organized.is_dir() else []
     return Status(
-        record.folders,
-        record.unfinished,
-        record.models_dir,
-        record.fingerprint,
-        index.counts(record.fingerprint),
-        index.embedded(record.fingerprint),
-        tuple(index.skipped()),
-        _length(vault.people, "people"),
-        _length(vault.duplicates, "groups"),
-        len(opened.decisions.active()),
-        tuple(prepared),
-        record.notes,
+        folders=record.folders,
+        unfinished=record.unfinished,
+        models_dir=record.models_dir,
+        fingerprint=record.fingerprint,
+        counts=index.counts(record.fingerprint),
+        with_embedding=index.embedded(record.fingerprint),
+        skipped=tuple(index.skipped()),
+        people=_length(vault.people, "people"),
+        duplicate_groups=_length(vault.duplicates, "groups"),
+        decisions=len(opened.decisions.active()),
+        prepared=tuple(prepared),
+        notes=record.notes,
     )
 
 

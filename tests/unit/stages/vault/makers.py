@@ -71,7 +71,7 @@ def photo_of(path: Path, faces: Sequence[Face], taken: float | None = None) -> V
 def fill(root: Path, photos: Sequence[VaultPhoto], folder: str = "photos") -> Vault:
     """Write a vault with these photos, as scanned."""
     vault = Vault(root)
-    ScanRecord((os.path.abspath(folder),), "fake", FINGERPRINT).write(vault)
+    ScanRecord(folders=(os.path.abspath(folder),), models_dir="fake", fingerprint=FINGERPRINT).write(vault)
     with VaultCatalog(vault.catalog) as catalog:
         for photo in photos:
             for path in photo.paths:
@@ -89,6 +89,20 @@ def person_in(
     return Person(id, name, tuple(keys))
 
 
+def clustered(groups: Mapping[str, tuple[FaceKey, ...]], fingerprint: str = FINGERPRINT) -> Found:
+    """These groups as clustering found them, with nobody else there."""
+    return Found(
+        groups=groups,
+        strangers=(),
+        last=len(groups),
+        fingerprint=fingerprint,
+        limit=0.5,
+        chosen=None,
+        min_faces=3,
+        inputs="test",
+    )
+
+
 @contextmanager
 def fake_vault(home: Path, count: int = 10, size: int = 256) -> Iterator[tuple[OpenVault, Person]]:
     """An open vault with ``count`` fake photos of one person."""
@@ -98,10 +112,7 @@ def fake_vault(home: Path, count: int = 10, size: int = 256) -> Iterator[tuple[O
     fill(home / "vault", photos)
     with open_vault(home / "vault") as opened:
         person = person_in(photos)
-        write_people(
-            opened.vault,
-            people_of(Found({person.id: person.faces}, (), 1, opened.fingerprint, 0.5, None, 3, "test"), ()),
-        )
+        write_people(opened.vault, people_of(clustered({person.id: person.faces}, opened.fingerprint), ()))
         yield opened, person
 
 

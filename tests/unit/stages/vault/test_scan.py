@@ -17,7 +17,7 @@ from twinloop.adapters.fakes import fake_pack, fake_photo
 from twinloop.adapters.scanning.scanners import HereScanner
 from twinloop.cli.vault.status import lines_of
 from twinloop.domain.scanned import ListedFile, ScannedFile
-from twinloop.errors import InputError, MissingModel, NothingToDo
+from twinloop.errors import InputError, MissingModel, NothingToDo, StateError
 from twinloop.ports import Scanner, Wanted
 from twinloop.stages.vault.measure import PhotoMeasurer
 from twinloop.stages.vault.opened import ScanRecord
@@ -220,26 +220,6 @@ def test_another_smallest_face_is_another_measure(home: Home) -> None:
     assert (done.measured, done.counts.faces) == (4, 0)
     (said,) = home.reporter.lines
     assert said.startswith("The last scan was made with another smallest face (20 pixels, now 90): 4 photos to measure")
-
-
-def test_a_vault_whose_fingerprint_names_a_detector_of_hands_is_not_measured_again(home: Home) -> None:
-    """As earlier versions wrote it. No scan looks at hands."""
-    home.scan(home.photos)
-    record = ScanRecord.read(home.vault)
-    older = record.fingerprint.replace("+fake-1", "+fake-1+mediapipe-hands1-ab12-cd34-0.5-0.5", 1)
-    with VaultCatalog(home.vault.catalog) as catalog, catalog.batch():
-        for table in ("photo", "face"):
-            catalog.run(f"UPDATE {table} SET fingerprint = ?", (older,))
-    replace(record, fingerprint=older, stamp="before").write(home.vault)
-
-    models = home.models
-    done = home.scan()
-    assert home.models == models + 1 and (done.measured, done.unchanged, done.fingerprint) == (0, 4, older)
-    assert home.reporter.lines == [] and ScanRecord.read(home.vault).fingerprint == older
-    fake_photo(home.photos / "new.png", seed=9, size=128)
-    assert (home.scan().measured, home.scan().counts.photos) == (1, 5)
-    assert home.scan(stamp="models 2").measured == 5
-    assert (back := home.scan(stamp="models 1")).measured == 0 and back.fingerprint == older
 
 
 def test_folders_add_up_overlap_and_can_be_removed(home: Home) -> None:
@@ -553,7 +533,8 @@ def test_forgotten_faces_do_not_come_back_with_other_models(home: Home) -> None:
     first = home.scan(home.photos)
     with VaultCatalog(home.vault.catalog) as catalog:
         photo = next(catalog.photos(first.fingerprint))
-    DecisionLog(home.vault.decisions).add("forget", {"person": "p001", "faces": [photo.key(0).to_json()]})
+    said = {"person": "p001", "faces": [photo.key(0).to_json()], "kept": True}
+    DecisionLog(home.vault.decisions).add("forget", said)
     done = home.scan(stamp="models 2")
     assert (done.measured, done.counts.faces) == (4, 3)
     with VaultCatalog(home.vault.catalog) as catalog:
@@ -564,8 +545,18 @@ def test_forgotten_faces_do_not_come_back_with_other_models(home: Home) -> None:
 def test_the_record_holds_what_the_next_scan_needs(home: Home) -> None:
     done = home.scan(home.photos)
     record = ScanRecord.read(home.vault)
-    assert record == ScanRecord((str(home.photos),), "fake", done.fingerprint, 20, "models 1", ())
+    assert record == ScanRecord(
+        folders=(str(home.photos),), models_dir="fake", fingerprint=done.fingerprint, min_face=20, stamp="models 1"
+    )
     assert home.vault.scan_record.stat().st_mode & 0o077 == 0 and home.vault.catalog.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("spoilt", ["[]", '{"folders": ["/photos"]}'])
+def test_a_record_that_is_none_is_named_with_the_next_step(home: Home, spoilt: str) -> None:
+    home.scan(home.photos)
+    home.vault.scan_record.write_text(spoilt)
+    with pytest.raises(StateError, match=r"scan\.json is damaged .* Move it away and run: twinloop vault scan FOLDER"):
+        home.scan()
 
 
 def jpeg() -> bytes:
@@ -574,3 +565,19 @@ def jpeg() -> bytes:
     buffer = io.BytesIO()
     Image.effect_noise((200, 120), 60).convert("RGB").save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
+
+
+@pytest.mark.parametrize("identities", [True, False])
+def test_without_an_embedder_no_photo_is_looked_at_where_people_are_asked_for(home: Home, identities: bool) -> None:
+    pack = replace(fake_pack(), embedder=None)
+
+    def scanner() -> Scanner:
+        return Watched(PhotoMeasurer(pack), home.opened, None)
+
+    plan = ScanPlan((home.photos,), (), "some models", 20, "stamp", "30 s", scanner, identities)
+    if not identities:
+        assert scan(home.vault, plan, home.reporter).measured == 4
+        return
+    with pytest.raises(MissingModel, match=r"The models in some models have no embedder.*nothing was scanned"):
+        scan(home.vault, plan, home.reporter)
+    assert home.opened == [] and not home.vault.scan_record.exists()

@@ -45,14 +45,19 @@ TURNED_DISTANCE = 8
 STILL_UPRIGHT = 20
 """Bits of the perceptual hash by which two pictures with near disc hashes may differ and still be copies with the same
 side up (cut ones)."""
+RECOGNISABLE = 45.0
+"""Degrees from which a picture is turned so far that its faces say nothing: embedders know upright ones, and one that
+lies on its side, or is upside down, looks like somebody else to them."""
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class DedupOptions:
-    """Attributes:
-    distance: bits of 64 by which perceptual hashes of copies may differ. burst_seconds: between photos of one burst; 0
-    = no bursts.
+    """What counts as a duplicate.
+
+    Attributes:
+        distance: bits of 64 by which perceptual hashes of copies may differ. burst_seconds: between photos of one
+            burst; 0 = no bursts.
     """
 
     distance: int = 10
@@ -217,16 +222,18 @@ class _Search:
         if self._kept_apart(a, b):
             return None
         one, other = self._views.get(self._photos[a].sha256), self._views.get(self._photos[b].sha256)
-        if one is None or other is None or moment.other_people(one.faces, other.faces, self._same_person):
+        if one is None or other is None:
             return None
+        others = moment.other_people(one.faces, other.faces, self._same_person)
         differing = (self._photos[a].phash ^ self._photos[b].phash).bit_count()
         round_about = (
             a in self._discs and b in self._discs and (self._discs[a] ^ self._discs[b]).bit_count() <= TURNED_DISTANCE
         )
         found = None
-        if differing <= self._options.distance or (round_about and differing <= STILL_UPRIGHT):
+        if not others and (differing <= self._options.distance or (round_about and differing <= STILL_UPRIGHT)):
             found = upright_copy(one.thumbnail, other.thumbnail, one.places, other.places)
-        return found or (turned_copy(one.thumbnail, other.thumbnail) if round_about else None)
+        found = found or (turned_copy(one.thumbnail, other.thumbnail) if round_about else None)
+        return None if found is not None and others and abs(found.turned) < RECOGNISABLE else found
 
     def _moment(self, a: int, b: int) -> bool | None:
         if self._kept_apart(a, b):

@@ -11,8 +11,6 @@ from twinloop.errors import NothingToDo
 from twinloop.store.atomic import read_json
 from twinloop.store.vault import Vault
 
-KINDS = ("exact", "near", "burst")
-
 
 @dataclass(frozen=True)
 class DuplicateFile:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from twinloop.domain import crops
+from twinloop.domain.choices import FRAMINGS
 from twinloop.domain.crops import Window
 from twinloop.domain.faces import Box, Face
 from twinloop.domain.vault import VaultFace, VaultPhoto
@@ -24,8 +25,8 @@ class CutOptions:
     """What is wanted of the pictures.
 
     Attributes:
-        framing: one of `crops.FRAMINGS`. size: pixels; a picture's area is at most its square, and its sides multiples
-            of 64 (of few pixels: of 8).
+        framing: one of `choices.FRAMINGS`. size: pixels; a picture's area is at most its square, and its sides
+            multiples of 64 (of few pixels: of 8).
         max_photos: the best so many, spread over the angles; None = all. min_face: least height of a face in the photo,
             in pixels.
     """
@@ -37,8 +38,8 @@ class CutOptions:
 
     def check(self) -> None:
         """Raises InputError: a size or framing that cannot be."""
-        if self.framing not in crops.FRAMINGS:
-            raise InputError(f"Unknown framing '{self.framing}'. Known: {', '.join(crops.FRAMINGS)}.")
+        if self.framing not in FRAMINGS:
+            raise InputError(f"Unknown framing '{self.framing}'. Known: {', '.join(FRAMINGS)}.")
         if not 2 * crops.STEP <= self.size <= 4096:
             raise InputError(f"Pictures of {self.size} pixels: choose a size from {2 * crops.STEP} to 4096.")
 

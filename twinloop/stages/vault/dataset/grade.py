@@ -11,7 +11,7 @@ STOP, LACK, HINT, FINE = "stop", "lack", "hint", "fine"
 GRADES = {STOP: "not yet", LACK: "usable", HINT: "ready", FINE: "ready"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finding:
     """One thing that was counted.
 

@@ -15,7 +15,7 @@ from twinloop.stages.vault.dataset.own_captions import edits_of
 from twinloop.stages.vault.opened import OpenVault
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class KnownCaption:
     """The caption of a photo as it stands.
 
@@ -30,10 +30,10 @@ class KnownCaption:
     name: str
     text: str
     edited: bool
-    waiting: bool = False
-    file: str = ""
-    picture: str = ""
-    written: str = ""
+    waiting: bool
+    file: str
+    picture: str
+    written: str
 
     @property
     def newer(self) -> bool:
@@ -72,14 +72,14 @@ def known_captions(opened: OpenVault, person: Person, prepared: Mapping[str, Any
         own = edits.get(sha256)
         found.append(
             KnownCaption(
-                sha256,
-                Path(item["path"]).name,
-                own if own is not None else item["text"],
-                own is not None,
-                own is None and item["source"] == EDITED,
-                picture.get("file", ""),
-                contents.get(picture.get("file"), ""),
-                picture.get("text", ""),
+                sha256=sha256,
+                name=Path(item["path"]).name,
+                text=own if own is not None else item["text"],
+                edited=own is not None,
+                waiting=own is None and item["source"] == EDITED,
+                file=picture.get("file", ""),
+                picture=contents.get(picture.get("file"), ""),
+                written=picture.get("text", ""),
             )
         )
     return tuple(found)

@@ -123,16 +123,16 @@ def _seen(photo: VaultPhoto, number: int) -> Observation:
         *(name.split(".")[0] for name in measures if "." in name),
     }
     return Observation(
-        photo.sha256,
-        photo.width,
-        photo.height,
-        (found.face, *rest),
-        (),
-        measures,
-        frozenset(looked),
-        photo.phash,
-        "",
-        photo.origin,
+        sha256=photo.sha256,
+        width=photo.width,
+        height=photo.height,
+        faces=(found.face, *rest),
+        parts=(),
+        measures=measures,
+        measured=frozenset(looked),
+        phash=photo.phash,
+        fingerprint="",
+        origin=photo.origin,
     )
 
 

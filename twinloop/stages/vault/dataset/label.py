@@ -141,9 +141,7 @@ def label_json(label: Label) -> dict[str, Any]:
 
 
 def label_from_json(data: Mapping[str, Any]) -> Label:
-    return Label(
-        str(data["person"]), str(data["trigger"]), str(data["class_word"]), Consent.from_json(data.get("consent"))
-    )
+    return Label(str(data["person"]), str(data["trigger"]), str(data["class_word"]), Consent.from_json(data["consent"]))
 
 
 def _consent_problems(consent: Consent) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinloop.domain.choices import LAYOUTS
 from twinloop.errors import InputError, UnreadableImage
 from twinloop.ports import Reporter
 from twinloop.stages.vault.dataset.audit import Constant
@@ -20,7 +21,7 @@ from twinloop.stages.vault.dataset.choose import LeftOut
 from twinloop.stages.vault.dataset.cut import Cut
 from twinloop.stages.vault.dataset.cut_picture import CutPicture
 from twinloop.stages.vault.dataset.folder import location
-from twinloop.stages.vault.dataset.folder.layouts import LAYOUTS, Layout, layout_of, metadata_bytes, stems
+from twinloop.stages.vault.dataset.folder.layouts import Layout, layout_of, metadata_bytes, stems
 from twinloop.stages.vault.dataset.folder.own_files import Origin
 from twinloop.stages.vault.dataset.folder.prepared import PreparedFolder
 from twinloop.stages.vault.dataset.grade import Readiness
@@ -83,7 +84,7 @@ class _Shelf:
             self.folder.put(METADATA, metadata_bytes(texts, self.folder.foreign_lines()), Origin())
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Prepared:
     """The outcome.
 
@@ -109,10 +110,10 @@ class Prepared:
     kept: tuple[str, ...]
     adopted: tuple[str, ...]
     gone: int
-    was: Path | None = None
-    also: tuple[Path, ...] = ()
-    others: tuple[str, ...] = ()
-    made_way: tuple[str, Path] | None = None
+    was: Path | None
+    also: tuple[Path, ...]
+    others: tuple[str, ...]
+    made_way: tuple[str, Path] | None
 
     @property
     def audit(self) -> tuple[Constant, ...]:
@@ -169,21 +170,21 @@ def prep(opened: OpenVault, work: Captioning, options: PrepOptions, reporter: Re
     unread = {item.photo.sha256 for item in captions.left_out[len(choice.left_out) :]}
     removed = folder.remove_stale(_unavailable(opened, folder) | unread)
     found = Prepared(
-        folder.root,
-        layout,
-        repeats,
-        captions,
-        {item.cut.photo.sha256: shelf.picture(item.cut.photo.sha256) for item in captions.captions},
-        readiness(captions.captions, work.writer.observer.facets, choice.copies, choice.options),
-        folder.written,
-        tuple(removed),
-        tuple(folder.kept),
-        tuple(adopted),
-        choice.gone,
-        place.was,
-        place.others,
-        tuple(folder.others()),
-        place.made_way,
+        folder=folder.root,
+        layout=layout,
+        repeats=repeats,
+        captions=captions,
+        files={item.cut.photo.sha256: shelf.picture(item.cut.photo.sha256) for item in captions.captions},
+        readiness=readiness(captions.captions, work.writer.observer.facets, choice.copies, choice.options),
+        written=folder.written,
+        removed=tuple(removed),
+        kept=tuple(folder.kept),
+        adopted=tuple(adopted),
+        gone=choice.gone,
+        was=place.was,
+        also=place.others,
+        others=tuple(folder.others()),
+        made_way=place.made_way,
     )
     folder.finish(_record(found))
     record(opened, captions)

@@ -51,12 +51,12 @@ def readiness(
     if duplicates:
         findings.append(
             Finding(
-                "duplicates",
-                FINE,
-                f"{plural(duplicates, 'near copy was', 'near copies were')} left out: the same picture would have"
+                about="duplicates",
+                level=FINE,
+                text=f"{plural(duplicates, 'near copy was', 'near copies were')} left out: the same picture would have"
                 " counted twice.",
-                duplicates,
-                len(made),
+                have=duplicates,
+                of=len(made),
             )
         )
     order = [STOP, LACK, HINT, FINE]
@@ -67,33 +67,33 @@ def readiness(
 def _number(count: int) -> Finding:
     if count < TOO_FEW:
         return Finding(
-            "photos",
-            STOP,
-            f"{plural(count, 'photo')}: a LoRA of so few learns the photos by heart. Add {TOO_FEW - count} at least,"
-            f" better {SOME - count}.",
-            count,
-            SOME,
-            TOO_FEW - count,
+            about="photos",
+            level=STOP,
+            text=f"{plural(count, 'photo')}: a LoRA of so few learns the photos by heart. Add {TOO_FEW - count} at"
+            f" least, better {SOME - count}.",
+            have=count,
+            of=SOME,
+            add=TOO_FEW - count,
         )
     if count < SOME:
         return Finding(
-            "photos",
-            LACK,
-            f"{count} photos: enough to start, too few to tell what lacks. Add {SOME - count}.",
-            count,
-            SOME,
-            SOME - count,
+            about="photos",
+            level=LACK,
+            text=f"{count} photos: enough to start, too few to tell what lacks. Add {SOME - count}.",
+            have=count,
+            of=SOME,
+            add=SOME - count,
         )
     if count < MANY:
         return Finding(
-            "photos",
-            HINT,
-            f"{count} photos: enough to start; {MANY} and more leave room to hold some back for judging.",
-            count,
-            MANY,
-            MANY - count,
+            about="photos",
+            level=HINT,
+            text=f"{count} photos: enough to start; {MANY} and more leave room to hold some back for judging.",
+            have=count,
+            of=MANY,
+            add=MANY - count,
         )
-    return Finding("photos", FINE, f"{count} photos.", count, MANY)
+    return Finding(about="photos", level=FINE, text=f"{count} photos.", have=count, of=MANY)
 
 
 def _angles(made: Sequence[Captioned]) -> list[Finding]:
@@ -103,11 +103,11 @@ def _angles(made: Sequence[Captioned]) -> list[Finding]:
     if not measured:
         return [
             Finding(
-                "angle",
-                LACK,
-                "The angle of the heads could not be measured: nothing is known of profiles.",
-                0,
-                len(made),
+                about="angle",
+                level=LACK,
+                text="The angle of the heads could not be measured: nothing is known of profiles.",
+                have=0,
+                of=len(made),
             )
         ]
     found = []
@@ -124,30 +124,28 @@ def _angle(words: str, left: int, right: int, of: int, share: float) -> Finding:
     said = f"{plural(of, 'photo')}, {have} {words}{'' if have == 1 else 's'} ({left} facing left, {right} facing right"
     if not needed:
         lone = "left" if not left else "right" if not right else ""
-        text = f"{said})."
         return Finding(
-            "angle",
-            HINT if lone and have else FINE,
-            text + (f" Take a few facing {lone}, too." if lone and have else ""),
-            have,
-            of,
-            0,
-            interval.low,
-            interval.high,
+            about="angle",
+            level=HINT if lone and have else FINE,
+            text=f"{said})." + (f" Take a few facing {lone}, too." if lone and have else ""),
+            have=have,
+            of=of,
+            low=interval.low,
+            high=interval.high,
         )
     more_left = min(needed, max(0, (left + right + needed + 1) // 2 - left))
     take = " and ".join(
         f"{count} facing {side}" for count, side in ((more_left, "left"), (needed - more_left, "right")) if count
     )
     return Finding(
-        "angle",
-        _weight(interval.high, share),
-        f"{said}{_chance(of, interval.low, interval.high)}): take {take}.",
-        have,
-        of,
-        needed,
-        interval.low,
-        interval.high,
+        about="angle",
+        level=_weight(interval.high, share),
+        text=f"{said}{_chance(of, interval.low, interval.high)}): take {take}.",
+        have=have,
+        of=of,
+        add=needed,
+        low=interval.low,
+        high=interval.high,
     )
 
 
@@ -177,12 +175,27 @@ def _gap(gap: Gap) -> Finding:
     counted = f"{gap.have} of {gap.total}" + (f", {chance}" if chance else "")
     text = f"{gap.facet.replace('_', ' ')}, {name}: {counted}. Take {gap.count} more."
     level = _weight(interval.high, gap.share) if gap.facet == ANGLE.name else HINT
-    return Finding(gap.facet, level, text, gap.have, gap.total, gap.count, interval.low, interval.high)
+    return Finding(
+        about=gap.facet,
+        level=level,
+        text=text,
+        have=gap.have,
+        of=gap.total,
+        add=gap.count,
+        low=interval.low,
+        high=interval.high,
+    )
 
 
 def _unmeasured(analysis: Analysis) -> list[Finding]:
     return [
-        Finding(facet.facet, HINT, f"{facet.facet.replace('_', ' ')}: not measured ({facet.why}).", 0, analysis.images)
+        Finding(
+            about=facet.facet,
+            level=HINT,
+            text=f"{facet.facet.replace('_', ' ')}: not measured ({facet.why}).",
+            have=0,
+            of=analysis.images,
+        )
         for facet in analysis.facets
         if facet.measured == 0 and facet.facet != ANGLE.name
     ]
@@ -199,7 +212,8 @@ def _faces(made: Sequence[Captioned], cutting: CutOptions) -> list[Finding]:
         " larger photos"
     )
     text += f"{_closer(made, cutting)}."
-    return [Finding("faces", LACK if small > len(tall) / 2 else HINT, text, small, len(tall))]
+    level = LACK if small > len(tall) / 2 else HINT
+    return [Finding(about="faces", level=level, text=text, have=small, of=len(tall))]
 
 
 def _closer(made: Sequence[Captioned], cutting: CutOptions) -> str:
@@ -223,14 +237,14 @@ def _shoots(made: Sequence[Captioned]) -> list[Finding]:
     most = max(days.values())
     text = f"{most} of {dated} dated photos are of one day"
     if most <= ONE_SHOOT * dated:
-        return [Finding("shoots", FINE, f"{text}; {len(days)} days in all.", most, dated)]
+        return [Finding(about="shoots", level=FINE, text=f"{text}; {len(days)} days in all.", have=most, of=dated)]
     return [
         Finding(
-            "shoots",
-            LACK,
-            f"{text}: its clothes, light and place will be learned with the person. Add photos of other days.",
-            most,
-            dated,
+            about="shoots",
+            level=LACK,
+            text=f"{text}: its clothes, light and place will be learned with the person. Add photos of other days.",
+            have=most,
+            of=dated,
         )
     ]
 
@@ -241,11 +255,11 @@ def _origin(made: Sequence[Captioned]) -> list[Finding]:
         return []
     return [
         Finding(
-            "origin",
-            HINT,
-            f"{synthetic} of {len(made)} {'carries' if synthetic == 1 else 'carry'} the mark of a model: it stays, and"
-            " the loop does not count such pictures as real photos.",
-            synthetic,
-            len(made),
+            about="origin",
+            level=HINT,
+            text=f"{synthetic} of {len(made)} {'carries' if synthetic == 1 else 'carry'} the mark of a model: it stays,"
+            " and the loop does not count such pictures as real photos.",
+            have=synthetic,
+            of=len(made),
         )
     ]

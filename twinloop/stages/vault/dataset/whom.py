@@ -21,6 +21,9 @@ from twinloop.store.vault_faces import face_entries
 from twinloop.store.vault_files import FileIndex
 
 SHOWN = 5
+CLEARLY_AHEAD = 1.5
+"""How many times as many photos as the next person's show whoever is taken without a word from the user. A folder of
+one person's photos has few of anybody else; where two are on about as many, either may be meant."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +40,15 @@ class Meant:
 def person_meant(
     opened: OpenVault, people: People, name: str, reference: Path | None, folders: Sequence[Path] = ()
 ) -> Meant:
-    """The person who has the name or id; else the one on the reference photo; else the one with most faces who has no
-    name yet.
+    """The person who has the name or id; else the one on the reference photo; else the one who has no name yet and
+    is clearly on most photos.
 
     Args:
         folders: only people on photos at or below these can be meant; () = on any photo of the vault.
 
     Raises:
         InputError: an id that nobody has; the reference is no photo of the vault, shows nobody who is known, or
-            somebody else.
+            somebody else; nothing says who is meant, and nobody is clearly on most photos.
         NothingToDo: nobody on the photos of the folders can be meant.
     """
     here = LookedAt.of(opened, folders)
@@ -69,11 +72,11 @@ def person_meant(
                 f"--reference {reference} shows {shown.id}, who is called {shown.name}, not {name}. To rename: {rename}"
             )
         return Meant(_there(opened, here, shown), f"is on {reference}")
-    return _guessed(opened, people, here)
+    return _guessed(opened, people, here, name)
 
 
-def _guessed(opened: OpenVault, people: People, here: LookedAt) -> Meant:
-    """Who is on most photos of the folders, of those without a name."""
+def _guessed(opened: OpenVault, people: People, here: LookedAt, name: str) -> Meant:
+    """Who is clearly on most photos of the folders, of those without a name."""
     counted = [(here.photos(person), person) for person in people.persons if person.name is None and not person.hidden]
     free = sorted((item for item in counted if item[0]), key=lambda item: (-item[0], item[1].id))
     if not free:
@@ -81,7 +84,9 @@ def _guessed(opened: OpenVault, people: People, here: LookedAt) -> Meant:
     (count, most), *others = free
     if not others:
         return Meant(most, f"is the only one without a name ({plural(count, 'photo')})")
-    return Meant(most, f"is on most photos ({count}){_others(others)}", len(others))
+    if count < CLEARLY_AHEAD * others[0][0]:
+        raise InputError(_undecided(opened, free, name))
+    return Meant(most, f"is on most photos ({count}); others: {_counts(others)}", len(others))
 
 
 def _there(opened: OpenVault, here: LookedAt, person: Person) -> Person:
@@ -132,9 +137,19 @@ def _on_photo(opened: OpenVault, people: People, reference: Path) -> Person:
     return next(iter(owners.values()))
 
 
-def _others(others: Sequence[tuple[int, Person]]) -> str:
-    shown = ", ".join(f"{person.id} ({count})" for count, person in others[:SHOWN])
-    return f"; others: {shown}{f' and {len(others) - SHOWN} more' if len(others) > SHOWN else ''}"
+def _undecided(opened: OpenVault, free: Sequence[tuple[int, Person]], name: str) -> str:
+    """Several people are on about as many photos, and nothing says which of them is meant."""
+    say = opened.vault.command(f"name {free[0][1].id} {shlex.quote(name)}")
+    return (
+        f"Which of these people is {name}? Photos of each: {_counts(free)}. Nobody is on {CLEARLY_AHEAD:g} times as"
+        " many as the next, so none is taken for granted. Run this again with --reference PHOTO, a photo that shows"
+        f" {name} alone; or look at them ({opened.vault.command('clusters')}) and name one: {say}"
+    )
+
+
+def _counts(counted: Sequence[tuple[int, Person]]) -> str:
+    shown = ", ".join(f"{person.id} ({count})" for count, person in counted[:SHOWN])
+    return f"{shown}{f' and {len(counted) - SHOWN} more' if len(counted) > SHOWN else ''}"
 
 
 def _nobody(opened: OpenVault, people: People, here: LookedAt) -> str:

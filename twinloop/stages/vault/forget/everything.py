@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinloop.errors import StorageError
 from twinloop.stages.vault.dataset.folder.own_files import OwnFiles, is_prepared, remove_empty
+from twinloop.stages.vault.forget.observed import forget_observations, notes_on_runs, observations, pictures_in
 from twinloop.stages.vault.forget.promise import Forgotten
 from twinloop.stages.vault.forget.removing import remove, with_journals
 from twinloop.store.atomic import is_leftover, remove_leftovers
 from twinloop.store.lock import VAULT, locked
 from twinloop.store.vault import Vault
+from twinloop.store.vault_catalog import VaultCatalog
 
 
 def forget_everything(vault: Vault, really: bool) -> Forgotten:
@@ -26,6 +30,7 @@ def forget_everything(vault: Vault, really: bool) -> Forgotten:
     with locked(vault.root, VAULT):
         remove_leftovers(vault.root)  # half-written pictures of a preparation that was killed
         found = _Everything.of(vault)
+        forget_observations(vault, found.contents)
         found.remove()
     return found.told(done=True)
 
@@ -36,12 +41,17 @@ class _Everything:
 
     Attributes:
         prepared: training sets. by_hand: other things between them. files: what the vault keeps beside them.
+        contents: sha256 of every photo and every prepared picture. observed, runs: as `Forgotten` has the first, and
+            notes about the others.
     """
 
     organized: Path
     prepared: tuple[OwnFiles, ...]
     by_hand: tuple[Path, ...]
     files: tuple[Path, ...]
+    contents: frozenset[str]
+    observed: int
+    runs: tuple[str, ...]
 
     @classmethod
     def of(cls, vault: Vault) -> _Everything:
@@ -49,7 +59,17 @@ class _Everything:
         folders = sorted(path for path in organized.glob("*") if not is_leftover(path))
         prepared = tuple(OwnFiles.of(folder) for folder in folders if is_prepared(folder))
         by_hand = tuple(folder for folder in folders if not is_prepared(folder))
-        return cls(organized, prepared, by_hand, tuple(_own_files(vault)))
+        own = [one.folder for one in prepared]
+        contents = _photos(vault) | pictures_in(vault, own)
+        return cls(
+            organized,
+            prepared,
+            by_hand,
+            tuple(_own_files(vault)),
+            contents,
+            observations(vault, contents),
+            notes_on_runs(vault, contents, own),
+        )
 
     def remove(self) -> None:
         for own in self.prepared:
@@ -60,12 +80,30 @@ class _Everything:
     def told(self, done: bool) -> Forgotten:
         others = [path for own in self.prepared for path in own.others if not is_leftover(path)]
         folders = [own.folder for own in self.prepared]
-        return Forgotten("everything", 0, 0, (*folders, *self.files), done=done, kept=(*others, *self.by_hand))
+        return Forgotten(
+            "everything",
+            0,
+            0,
+            (*folders, *self.files),
+            done=done,
+            kept=(*others, *self.by_hand),
+            notes=(*self.runs, *Forgotten.notes),
+            observed=self.observed,
+        )
 
 
 def _holds_something(vault: Vault) -> bool:
     """Whether anything of a vault is there: in a folder that is none, nothing is made, not even a lock."""
     return bool(_own_files(vault)) or any(map(is_prepared, (vault.root / "organized").glob("*")))
+
+
+def _photos(vault: Vault) -> frozenset[str]:
+    """sha256 of every photo; none where there is no catalogue, or a damaged one, which goes in any case."""
+    if vault.catalog.is_file():
+        with contextlib.suppress(StorageError), VaultCatalog(vault.catalog) as catalog:
+            rows = catalog.run("SELECT sha256 FROM photo UNION SELECT sha256 FROM file WHERE sha256 IS NOT NULL")
+            return frozenset(sha256 for (sha256,) in rows)
+    return frozenset()
 
 
 def _own_files(vault: Vault) -> list[Path]:

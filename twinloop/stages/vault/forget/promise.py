@@ -16,7 +16,9 @@ from twinloop.domain.vault import Decision, FaceKey, Person
 from twinloop.stages.vault.copies.record import read_duplicates, without_faces
 from twinloop.stages.vault.dataset.folder.own_files import OwnFiles, is_prepared
 from twinloop.stages.vault.dataset.folder.owner import folders_of, owner_of
+from twinloop.stages.vault.forget.observed import forget_observations, notes_on_runs, observations, pictures_in
 from twinloop.stages.vault.forget.removing import remove, with_journals
+from twinloop.stages.vault.opened import ScanRecord
 from twinloop.stages.vault.people.key_index import KeyIndex
 from twinloop.stages.vault.people.membership import faces_of, ids_merged_into
 from twinloop.stages.vault.people.record import Found, people_of, read_found, write_people
@@ -24,11 +26,14 @@ from twinloop.store.atomic import write_json
 from twinloop.store.decisions import DecisionLog
 from twinloop.store.vault import Vault
 from twinloop.store.vault_catalog import VaultCatalog
-from twinloop.store.vault_forget import forget_faces, leave_nothing
+from twinloop.store.vault_forget import forget_faces, forget_unseen, unseen_faces
 
 _PERSONAL = ("name", "label", "caption", "captions")
 """Kinds of decisions that hold words about a person; the others hold ids and places in photos."""
-_OUTSIDE = "LoRAs, exported packages and training sets outside of the vault are not known to it: delete those yourself."
+_OUTSIDE = (
+    "LoRAs, exported packages, made images and training sets outside of the vault are not known to it: delete those"
+    " yourself."
+)
 _FOR_GOOD = (
     "undo does not bring measures back: the photos would have to be measured anew (delete catalog.sqlite and scan)."
 )
@@ -41,6 +46,8 @@ class Forgotten:
     Attributes:
         who: id and name, or ``everything``. faces: measured ones, with their embeddings. decisions: whose contents are
             taken out of the log.
+        unseen: faces of anybody on photos that are gone, or that other models measured. observed: pictures of which
+            the catalogue that other commands share knows something.
         paths: files and folders. done: False = nothing was removed yet.
         kept: what lies in folders of training sets and was not written by this program; it stays. notes: what is not
             covered.
@@ -53,6 +60,8 @@ class Forgotten:
     done: bool
     kept: tuple[Path, ...] = ()
     notes: tuple[str, ...] = (_OUTSIDE, _FOR_GOOD)
+    unseen: int = 0
+    observed: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -69,20 +78,31 @@ class Promise:
 
     Attributes:
         person: as it was when this was promised. ids: the person's, and those merged into it.
+        pictures: sha256 of what was prepared of the person; it is part of the promise because the folders, which
+            tell it, go first.
     """
 
     person: Person
     ids: frozenset[str]
+    pictures: frozenset[str] = frozenset()
 
     @classmethod
-    def about(cls, person: Person, decisions: DecisionLog) -> Promise:
-        return cls(person, ids_merged_into(decisions.active("merge"), person.id))
+    def about(cls, person: Person, vault: Vault, decisions: DecisionLog) -> Promise:
+        promise = cls(person, ids_merged_into(decisions.active("merge"), person.id))
+        folders = [own.folder for own in _folders(vault, promise)]
+        return dataclasses.replace(promise, pictures=pictures_in(vault, folders))
 
     @classmethod
     def of(cls, made: Decision, decisions: DecisionLog) -> Promise:
-        """The promise that a decision is; one of an earlier version has no name."""
-        person = Person(made.data["person"], made.data.get("name"), tuple(faces_of(made.data)))
-        return cls.about(person, decisions)
+        """The promise that a decision is, while it is not kept."""
+        person = Person(made.data["person"], made.data["name"], tuple(faces_of(made.data)))
+        ids = ids_merged_into(decisions.active("merge"), person.id)
+        return cls(person, ids, frozenset(made.data.get("pictures", ())))
+
+    @property
+    def contents(self) -> frozenset[str]:
+        """sha256 of every picture that shows the person."""
+        return self.pictures | {key.sha256 for key in self.person.faces}
 
     def means(self, text: str) -> bool:
         """Whether it is about who has this id or name."""
@@ -91,7 +111,7 @@ class Promise:
 
     def to_json(self) -> dict[str, Any]:
         """As the decision holds it until it is kept."""
-        return {**self.kept_json(), "name": self.person.name, "kept": False}
+        return {**self.kept_json(), "name": self.person.name, "pictures": sorted(self.pictures), "kept": False}
 
     def kept_json(self) -> dict[str, Any]:
         """As it stays on record: by the places of the faces no later scan brings the person back."""
@@ -102,19 +122,31 @@ Kept = tuple[Promise, Forgotten]
 """A promise, and what was removed to keep it."""
 
 
-def plan(vault: Vault, decisions: DecisionLog, promise: Promise) -> Forgotten:
+def plan(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog, promise: Promise) -> Forgotten:
     """What keeping the promise removes."""
-    return _planned(vault, decisions, promise, _folders(vault, promise))
+    return _planned(vault, catalog, decisions, promise, _folders(vault, promise))
 
 
-def _planned(vault: Vault, decisions: DecisionLog, promise: Promise, folders: Sequence[OwnFiles]) -> Forgotten:
+def _planned(
+    vault: Vault, catalog: VaultCatalog, decisions: DecisionLog, promise: Promise, folders: Sequence[OwnFiles]
+) -> Forgotten:
     usual = vault.person(promise.person.folder_name)
     paths = (*(own.folder for own in folders), *_files(vault, promise))
     kept = [path for own in folders for path in own.others]
     if usual not in paths and usual.exists() and owner_of(usual) is None:  # made by hand, or its record is lost
         kept.append(usual)
-    personal = len(_personal(decisions, promise))
-    return Forgotten(promise.person.called, len(promise.person.faces), personal, paths, done=False, kept=tuple(kept))
+    runs = notes_on_runs(vault, promise.contents, [usual, *(own.folder for own in folders)])
+    return Forgotten(
+        promise.person.called,
+        len(promise.person.faces),
+        len(_personal(decisions, promise)),
+        paths,
+        done=False,
+        kept=tuple(kept),
+        notes=(*runs, _OUTSIDE, _FOR_GOOD),
+        unseen=unseen_faces(catalog, _fingerprint(vault)),
+        observed=observations(vault, promise.contents),
+    )
 
 
 def keep(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog, made: Decision) -> Forgotten:
@@ -125,18 +157,20 @@ def keep(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog, made: Deci
     """
     promise = Promise.of(made, decisions)
     folders = _folders(vault, promise)
-    found = _planned(vault, decisions, promise, folders)
+    found = _planned(vault, catalog, decisions, promise, folders)
     for own in folders:
         own.remove()
     remove(_files(vault, promise))
     forget_faces(catalog, promise.person.faces)
+    forget_unseen(catalog, _fingerprint(vault))
+    forget_observations(vault, promise.contents)
     if vault.duplicates.exists():
         left = without_faces(read_duplicates(vault), {key.sha256 for key in promise.person.faces})
         write_json(vault.duplicates, left.to_json(), private=True)
     people = read_found(vault)
     if people is not None:
         write_people(vault, people_of(_without(people, promise.person.faces), decisions.active()))
-    leave_nothing(catalog)
+    catalog.leave_nothing()
     # the name goes last, and with it the mark that something is left to do: until then the person can be told by it
     decisions.redact(_personal(decisions, promise), {made.number: promise.kept_json()})
     return dataclasses.replace(found, done=True)
@@ -147,8 +181,13 @@ def keep_promises(vault: Vault, catalog: VaultCatalog, decisions: DecisionLog) -
 
     Costs a look through the decisions where there is none.
     """
-    unkept = [made for made in decisions.active("forget") if not made.data.get("kept")]
+    unkept = [made for made in decisions.active("forget") if not made.data["kept"]]
     return tuple((Promise.of(made, decisions), keep(vault, catalog, decisions, made)) for made in unkept)
+
+
+def _fingerprint(vault: Vault) -> str:
+    """Of what measured the photos as they are known now; "" where no scan is on record, so that nothing is."""
+    return ScanRecord.read(vault).fingerprint if vault.scan_record.exists() else ""
 
 
 def _personal(decisions: DecisionLog, promise: Promise) -> list[int]:

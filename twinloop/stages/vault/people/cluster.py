@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -181,7 +181,16 @@ def _found(
     known = {key for keys in ordered for key in keys}
     chosen, least, inputs = settings
     strangers = tuple(dict.fromkeys(key for key in entries if key not in known))
-    return Found(mine, strangers, last, opened.fingerprint, grouped.limits.link, chosen, least, inputs)
+    return Found(
+        groups=mine,
+        strangers=strangers,
+        last=last,
+        fingerprint=opened.fingerprint,
+        limit=grouped.limits.link,
+        chosen=chosen,
+        min_faces=least,
+        inputs=inputs,
+    )
 
 
 def _known_before(before: Found | None, decisions: Sequence[Decision]) -> Mapping[str, Sequence[FaceKey]]:
@@ -216,17 +225,7 @@ def _with_moved(
         now = here.find(key)
         if now is not None and old.decision in standing:
             kept[now] = old
-    return Found(
-        found.groups,
-        found.strangers,
-        found.last,
-        found.fingerprint,
-        found.limit,
-        found.chosen,
-        found.min_faces,
-        found.inputs,
-        {**kept, **moved},
-    )
+    return replace(found, moved={**kept, **moved})
 
 
 def _nothing(opened: OpenVault, faces: int) -> str:

@@ -45,7 +45,7 @@ def anchored(decisions: Iterable[Decision]) -> dict[str, list[FaceKey]]:
     known: dict[str, list[FaceKey]] = {}
     taken: set[FaceKey] = set()
     for made in decisions:
-        for person, keys in made.data.get("anchors", {}).items():
+        for person, keys in made.data["anchors"].items():
             if person not in known:
                 known[person] = [key for key in faces_of({"faces": keys}) if key not in taken]
                 taken.update(known[person])

@@ -15,9 +15,9 @@ KINDS = ("name", "hide", "show", "merge", "split", "reject", "assign")
 """Decisions about people."""
 
 
-def faces_of(data: Mapping[str, Any], name: str = "faces") -> list[FaceKey]:
+def faces_of(data: Mapping[str, Any]) -> list[FaceKey]:
     """The faces of a decision."""
-    return [FaceKey.from_json(item) for item in data.get(name, ())]
+    return [FaceKey.from_json(item) for item in data["faces"]]
 
 
 class Membership:

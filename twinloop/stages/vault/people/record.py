@@ -31,7 +31,7 @@ class Moved:
     decision: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Found:
     """What clustering found, before any decision.
 
@@ -243,15 +243,15 @@ def _from_json(data: Mapping[str, Any]) -> Found:
         if to:
             moved[key] = Moved(None if to[0] == _NOBODY else to[0], int(to[1]))
     return Found(
-        {name: tuple(keys) for name, keys in sorted(groups.items(), key=lambda item: number_of(item[0]))},
-        tuple(strangers),
-        int(data["last"]),
-        str(data["fingerprint"]),
-        float(data["limit"]),
-        data["chosen"],
-        int(data["min_faces"]),
-        str(data["inputs"]),
-        moved,
+        groups={name: tuple(keys) for name, keys in sorted(groups.items(), key=lambda item: number_of(item[0]))},
+        strangers=tuple(strangers),
+        last=int(data["last"]),
+        fingerprint=str(data["fingerprint"]),
+        limit=float(data["limit"]),
+        chosen=data["chosen"],
+        min_faces=int(data["min_faces"]),
+        inputs=str(data["inputs"]),
+        moved=moved,
     )
 
 

@@ -70,7 +70,7 @@ def scanned(
 ) -> Vault:
     """A vault with these files; ``faces`` and ``taken`` by file name."""
     vault = Vault(root)
-    ScanRecord((str(root),), "", MEASURER.fingerprint).write(vault)
+    ScanRecord(folders=(str(root),), models_dir="", fingerprint=MEASURER.fingerprint).write(vault)
     with VaultCatalog(vault.catalog) as catalog:
         for path in files:
             seen = MEASURER.scan(ListedFile(path, 0, 0))

@@ -135,6 +135,17 @@ def test_pictures_of_different_people_are_never_copies(tmp_path: Path) -> None:
         assert dedup(opened, DedupOptions(), Recording()).groups == ()
 
 
+@pytest.mark.parametrize("degrees", [90, 180, 270, 0, 20])
+def test_a_face_that_lies_on_its_side_says_nothing_of_who_it_is(tmp_path: Path, degrees: int) -> None:
+    """Embedders know upright faces; one that is turned far looks like somebody else to them."""
+    turned = ImageOps.mirror(picture(1)).rotate(degrees, expand=degrees % 90 == 0)
+    files = [save(picture(1), tmp_path / "a.jpg"), save(turned, tmp_path / "turned.jpg")]
+    faces = {"a.jpg": [face(ALICE)], "turned.jpg": [face(BOB)]}
+    with vault_of(tmp_path / "vault", files, faces=faces) as opened:
+        found = names(dedup(opened, DedupOptions(), Recording()), "near")
+    assert [sorted(group) for group in found] == ([["a.jpg", "turned.jpg"]] if degrees >= 90 else [])
+
+
 def burst(folder: Path) -> tuple[list[Path], dict[str, float]]:
     """Five frames of one second: the view hardly changes. A sixth a minute later."""
     frames = []

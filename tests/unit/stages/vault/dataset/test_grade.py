@@ -16,5 +16,5 @@ from twinloop.stages.vault.dataset.grade import FINE, HINT, LACK, STOP, Finding,
     ],
 )
 def test_the_line_counts_what_lacks_and_no_hints(levels: tuple[str, ...], text: str) -> None:
-    findings = tuple(Finding("angle", level, "what to do", 2, 12) for level in levels)
+    findings = tuple(Finding(about="angle", level=level, text="what to do", have=2, of=12) for level in levels)
     assert Readiness("usable", 12, findings).text == text

@@ -4,6 +4,7 @@ photos themselves stay.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import shutil
 import sqlite3
@@ -13,12 +14,15 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.functional.console import twinloop
-from tests.unit.stages.vault.makers import fake_vault
-from twinloop.domain.vault import FaceKey, Person
-from twinloop.errors import InputError, Locked, StorageError, TwinLoopError
+from tests.unit.stages.vault.makers import FINGERPRINT, clustered, fake_vault
+from tests.unit.things import digest, face, observation
+from twinloop.domain.faces import Box
+from twinloop.domain.vault import FaceKey, Person, VaultFace, VaultPhoto
+from twinloop.errors import InputError, Locked, StateError, StorageError, TwinLoopError
 from twinloop.ports import Scanner, SilentReporter
 from twinloop.stages.vault.copies.record import DuplicateFile, DuplicateGroup, Duplicates, read_duplicates
 from twinloop.stages.vault.dataset.folder.own_files import NOTES, OwnFiles
@@ -27,13 +31,21 @@ from twinloop.stages.vault.forget.person import forget_person, forgotten_faces
 from twinloop.stages.vault.forget.promise import Forgotten, Kept
 from twinloop.stages.vault.opened import OpenVault
 from twinloop.stages.vault.opening import looked_into, open_vault
-from twinloop.stages.vault.people.record import Found, find_person, people_of, read_people, write_people
+from twinloop.stages.vault.people.record import find_person, people_of, read_people, write_people
 from twinloop.stages.vault.scan import ScanPlan, scan
-from twinloop.store.atomic import write_json
+from twinloop.store.atomic import sha256_file, write_json
+from twinloop.store.catalog import Catalog
 from twinloop.store.decisions import REDACTED, DecisionLog
 from twinloop.store.journal import Journal
 from twinloop.store.lock import VAULT, locked
-from twinloop.store.vault import Vault
+from twinloop.store.vault import COMMON_CATALOG, Vault
+from twinloop.store.vault_catalog import FileEntry
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working directory with outputs of its own."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("work"))
 
 
 @contextmanager
@@ -41,7 +53,7 @@ def two_people(home: Path) -> Iterator[tuple[OpenVault, Person]]:
     """Two people: p001 (Zaphodia) with seven photos, p002 with three."""
     with fake_vault(home) as (opened, person):
         keys = person.faces
-        found = Found({"p001": keys[:7], "p002": keys[7:]}, (), 2, "test", 0.5, None, 3, "inputs")
+        found = clustered({"p001": keys[:7], "p002": keys[7:]})
         opened.decisions.add("name", {"person": "p001", "name": "Zaphodia"})
         opened.decisions.add("name", {"person": "p002", "name": "Trillian"})
         opened.decisions.add(
@@ -313,9 +325,11 @@ STEPS = (
     "OwnFiles.remove",
     "remove",
     "forget_faces",
-    "leave_nothing",
+    "forget_unseen",
+    "forget_observations",
     "read_duplicates",
     "write_people",
+    "VaultCatalog.leave_nothing",
     "DecisionLog.redact",
 )
 
@@ -401,17 +415,6 @@ def test_a_scan_removes_the_rest_too(closed: Path, monkeypatch: pytest.MonkeyPat
     assert_forgotten(closed, embedding)
 
 
-def test_a_promise_of_an_earlier_version_is_kept_too(closed: Path) -> None:
-    """Its decision has neither name nor mark, and the names were redacted before the faces went."""
-    with open_vault(closed) as opened:
-        person = find_person(read_people(opened.vault), "Zaphodia")
-        embedding = opened.catalog.photo(person.faces[0].sha256, "test").faces[0].face.embedding.tobytes()  # type: ignore[union-attr]
-        opened.decisions.add("forget", {"person": "p001", "faces": [key.to_json() for key in person.faces]})
-        opened.decisions.redact([1, 3, 4])
-    assert len(kept_on_opening(closed)) == 1
-    assert_forgotten(closed, embedding)
-
-
 def test_a_promise_that_was_taken_back_is_not_kept(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forget_killed_at("remove", closed, monkeypatch)
     DecisionLog(closed / "decisions.jsonl").undo()
@@ -447,3 +450,165 @@ def test_the_list_of_duplicates_keeps_nothing_of_the_face(vault: tuple[OpenVault
         (42.0, 1.0),
     ]
     assert left.inputs == "" and opened.vault.duplicates.stat().st_mode & 0o077 == 0
+
+
+def photo_with(name: str, seed: int, box: Box | None = None, embedded: bool = True) -> VaultPhoto:
+    """A photo of 100 x 100 pixels that no file holds, with one face."""
+    vector = np.random.default_rng(seed).standard_normal(128, np.float32)
+    seen = face(
+        box=box or Box(10, 10, 40, 50), embedding=vector / np.float32(np.linalg.norm(vector)) if embedded else None
+    )
+    return VaultPhoto(digest(name), (), 100, 100, "0" * 16, None, "real", {}, (VaultFace(seen, 0.9),))
+
+
+def vector_of(photo: VaultPhoto) -> bytes:
+    embedding = photo.faces[0].face.embedding
+    assert embedding is not None
+    return embedding.tobytes()
+
+
+def test_nothing_stays_of_photos_that_are_gone_or_were_changed(vault: tuple[OpenVault, Person]) -> None:
+    """Nobody is told by them any more, so nothing says whose they are."""
+    opened, person = vault
+    deleted = photo_with("deleted", 1)
+    opened.catalog.put_photo(deleted, FINGERPRINT, b"a thumbnail of Zaphodia")
+    unreadable = photo_with("unreadable now", 2)
+    opened.catalog.put_photo(unreadable, FINGERPRINT, b"")
+    opened.catalog.put_file(FileEntry(Path("/photos/u.jpg"), 1, 1, unreadable.sha256, "too large"))
+    planned = forget_person(opened, person, really=False)
+    assert planned.unseen == 2 and opened.catalog.has(deleted.sha256, FINGERPRINT)
+    assert forget_person(opened, person, really=True).unseen == 2
+    assert opened.catalog.run("SELECT count(*) FROM photo") == [(10,)] and len(faces(opened)) == 3
+    left = bytes_of(opened.vault.root)
+    assert vector_of(deleted) not in left and vector_of(unreadable) not in left and b"a thumbnail" not in left
+
+
+def test_nothing_stays_of_what_other_models_measured(vault: tuple[OpenVault, Person]) -> None:
+    """They may have seen the person where these see nobody."""
+    opened, person = vault
+    sha256 = person.faces[0].sha256
+    old = dataclasses.replace(photo_with("old", 3, Box(60, 60, 90, 99)), sha256=sha256)
+    opened.catalog.put_photo(old, "old models", b"")
+    forget_person(opened, person, really=True)
+    assert opened.catalog.run("SELECT DISTINCT fingerprint FROM photo") == [(FINGERPRINT,)]
+    assert opened.catalog.run("SELECT DISTINCT fingerprint FROM face") == [(FINGERPRINT,)]
+    assert vector_of(old) not in bytes_of(opened.vault.root)
+
+
+@pytest.mark.parametrize("really", [False, True])
+def test_faces_that_nobody_was_told_apart_by_yet_come_first(vault: tuple[OpenVault, Person], really: bool) -> None:
+    opened, person = vault
+    for number, embedded in enumerate((True, True, False)):
+        new = photo_with(f"new {number}", number, embedded=embedded)
+        opened.catalog.put_photo(new, FINGERPRINT, b"")
+        opened.catalog.put_file(FileEntry(Path(f"/photos/{number}.jpg"), 1, 1, new.sha256))
+    before = opened.vault.decisions.read_bytes()
+    with pytest.raises(StateError, match=r"2 faces were found since .* of p001 \(Zaphodia\), too.*vault cluster"):
+        forget_person(opened, person, really)
+    assert opened.catalog.run("SELECT count(*) FROM face") == [(13,)]
+    assert opened.vault.decisions.read_bytes() == before
+
+
+def observed_in(path: Path, file: Path, sha256: str = "") -> bytes:
+    """What `twinloop analyze` knows of a file; returns a piece of it that tells it."""
+    vector = vector_of(photo_with(str(file), len(str(file))))
+    seen = observation(faces=[face(embedding=np.frombuffer(vector, np.float32))])
+    known = sha256 or sha256_file(file)
+    with Catalog(path) as catalog:
+        catalog.put(dataclasses.replace(seen, sha256=known))
+        catalog.remember_file(file, file.stat(), known, "real")
+    return vector.hex().encode()
+
+
+@pytest.fixture
+def seen_elsewhere(closed: Path) -> tuple[bytes, list[bytes]]:
+    """What other commands saw of somebody else; and of the person: in a photo, in a prepared picture, in one that was
+    changed since it was seen, and in a photo that is gone.
+    """
+    folder = closed / "organized" / "Zaphodia"
+    prepared_by(folder, "p001", **{"a.png": b"cut", "b.png": b"cut too"})
+    with looked_into(closed) as opened:
+        person = find_person(read_people(opened.vault), "Zaphodia")
+        photo = opened.catalog.photo(person.faces[0].sha256, FINGERPRINT)
+    assert photo is not None
+    hers = [observed_in(COMMON_CATALOG, folder / name) for name in ("a.png", "b.png")]
+    (folder / "b.png").write_bytes(b"retouched")
+    hers.append(observed_in(COMMON_CATALOG, Path(photo.paths[0])))
+    for name in ("gone.jpg", "other.jpg"):
+        Path(name).write_bytes(name.encode())
+    hers.append(observed_in(COMMON_CATALOG, Path("gone.jpg")))
+    Path("gone.jpg").unlink()
+    return observed_in(COMMON_CATALOG, Path("other.jpg")), hers
+
+
+@pytest.mark.parametrize("step", [None, "forget_observations", "read_duplicates"])
+def test_the_catalogue_of_the_other_commands_forgets_the_person(
+    step: str | None,
+    closed: Path,
+    seen_elsewhere: tuple[bytes, list[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other, hers = seen_elsewhere
+    assert all(piece in bytes_of(Path("outputs")) for piece in hers)
+    if step is not None:
+        forget_killed_at(step, closed, monkeypatch)
+        kept_on_opening(closed)
+    else:
+        planned = twinloop(capsys, "vault", "forget", "zaphodia", "--vault", closed)
+        assert "what other commands saw in 3 pictures (outputs/catalog.sqlite)" in planned.out
+        assert all(piece in bytes_of(Path("outputs")) for piece in hers)
+        assert twinloop(capsys, "vault", "forget", "zaphodia", "--yes", "--vault", closed).code == 0
+    left = bytes_of(Path("outputs"))
+    assert other in left and not [piece for piece in hers if piece in left]
+
+
+def test_forgetting_everything_includes_what_other_commands_saw(
+    closed: Path, seen_elsewhere: tuple[bytes, list[bytes]]
+) -> None:
+    other, hers = seen_elsewhere
+    assert forget_everything(Vault(closed), really=False).observed == 3
+    forget_everything(Vault(closed), really=True)
+    left = bytes_of(Path("outputs"))
+    assert other in left and not [piece for piece in hers if piece in left]
+
+
+def test_a_damaged_catalogue_does_not_keep_everything_from_being_forgotten(closed: Path) -> None:
+    (closed / "catalog.sqlite").write_bytes(b"no database" * 100)
+    assert forget_everything(Vault(closed), really=True).done and not (closed / "catalog.sqlite").exists()
+
+
+def run_in(folder: Path, dataset_dir: Path | str, *members: str) -> Path:
+    write_json(folder / "run.json", {"settings": {"dataset_dir": str(dataset_dir)}})
+    write_json(folder / "dataset_iter0.json", {"members": [{"sha256": sha256} for sha256 in members]})
+    (folder / "identity_reference.json").write_text("{}")
+    return folder
+
+
+def test_runs_that_hold_the_person_are_named_with_the_line_that_deletes_it(
+    closed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with looked_into(closed) as opened:
+        photo = find_person(read_people(opened.vault), "Zaphodia").faces[0].sha256
+    folder = closed / "organized" / "Zaphodia"
+    prepared_by(folder, "p001", **{"a.png": b"cut"})
+    picture = hashlib.sha256(b"cut").hexdigest()
+    run_in(Path("outputs/from the folder"), folder)
+    run_in(Path("outputs/deep/photo"), "photos", photo)
+    run_in(Path("outputs/moved"), "elsewhere", picture)
+    Path("seen.png").write_bytes(b"seen")
+    observed_in(run_in(Path("outputs/seen"), "elsewhere") / "catalog.sqlite", Path("seen.png"), picture)
+    run_in(Path("outputs/other"), "elsewhere", digest("other"))
+    (run_in(Path("outputs/emptied"), folder) / "identity_reference.json").unlink()
+    for words in ((), ("--yes",)):
+        said = twinloop(capsys, "vault", "forget", "zaphodia", *words, "--vault", closed)
+        lines = [line for line in said.out.splitlines() if line.startswith("Note: The run ")]
+        assert [line.split(" was made")[0].removeprefix("Note: The run ") for line in lines] == [
+            "outputs/deep/photo",
+            "outputs/from the folder",
+            "outputs/moved",
+            "outputs/seen",
+        ]
+        assert lines[1].endswith("To delete that: rm 'outputs/from the folder/identity_reference.json'")
+        assert "outputs/seen/catalog.sqlite" in lines[3]
+    assert Path("outputs/seen/catalog.sqlite").is_file(), "runs are the user's to delete"

@@ -72,7 +72,7 @@ def album(person: int, count: int, prefix: str, start: int = 0, likeness: float 
 def write_vault(root: Path, photos: Sequence[VaultPhoto], fingerprint: str = "eyes-1") -> Vault:
     """A vault that was scanned and has exactly these photos."""
     vault = Vault(root)
-    ScanRecord(("/photos",), "fake", fingerprint, strangers=STRANGERS).write(vault)
+    ScanRecord(folders=("/photos",), models_dir="fake", fingerprint=fingerprint, strangers=STRANGERS).write(vault)
     with VaultCatalog(vault.catalog) as catalog:
         FileIndex(catalog).forget_folder(Path("/"), ())
         for photo in photos:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pytest
 
+from tests.unit.stages.vault.makers import clustered
 from tests.unit.stages.vault.people.makers import key_of, strangers, unit
 from twinloop.domain.faces import FloatArray
 from twinloop.domain.vault import Decision, FaceKey
@@ -62,7 +63,7 @@ def group(count: int, seed: int = 0) -> tuple[Found, list[Decision], dict[FaceKe
         Decision(1, "split", {"person": "p001", "faces": split, "new": "p002"}, ""),
         Decision(2, "reject", {"person": "p001", "faces": rejected}, ""),
     ]
-    found = Found({"p001": tuple(keys)}, (), 2, "eyes", 0.4, None, 3, "")
+    found = clustered({"p001": tuple(keys)}, "eyes")
     return found, decisions, vectors, KeyIndex(keys[: 3 * count])
 
 

@@ -14,7 +14,6 @@ from twinloop.stages.vault.dataset.cut import Cut
 from twinloop.stages.vault.dataset.folder.prepared import PreparedFolder
 from twinloop.stages.vault.dataset.label import head_of
 
-LAYOUTS = ("flat", "kohya", "metadata")
 LONGEST_STEM = 80
 
 

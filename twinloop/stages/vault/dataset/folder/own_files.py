@@ -74,7 +74,7 @@ class OwnFiles:
         Words that were written here are ours also where the user changed them: they describe the same person.
         """
         known: dict[str, set[str]] = {}
-        for name, digest, _ in _written(folder):
+        for name, digest, _ in written(folder):
             known.setdefault(name, set()).add(digest)
         records = (folder / NOTES, folder / PERSON)
         ours: list[Path] = []
@@ -112,7 +112,7 @@ def remove_empty(folder: Path) -> None:
             folder.unlink()
 
 
-def _written(folder: Path) -> Iterator[Written]:
+def written(folder: Path) -> Iterator[Written]:
     """All that person.json and the notes say; where one cannot be read, it says nothing."""
     with contextlib.suppress(StateError, KeyError, TypeError):
         record = read_json(folder / PERSON) if (folder / PERSON).is_file() else {}
