@@ -41,7 +41,7 @@ def people_of(
         seen = item.observation
         if seen is not None and seen.face is not None and seen.face.embedding is not None:
             found[item.path.parent.name].append(seen)
-    return found, observer.strangers
+    return found, observer.pack.likeness.strangers
 
 
 def row(

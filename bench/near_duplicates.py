@@ -73,9 +73,8 @@ def ours(folder: Path) -> Run:
                     catalog.put_photo(seen.photo, measurer.fingerprint, seen.thumbnail)
         read = time.process_time()
         vault = Vault(Path(home))
-        opened = OpenVault(
-            vault, catalog, DecisionLog(vault.decisions), ScanRecord((str(folder),), "", measurer.fingerprint)
-        )
+        record = ScanRecord(folders=(str(folder),), models_dir="", fingerprint=measurer.fingerprint)
+        opened = OpenVault(vault, catalog, DecisionLog(vault.decisions), record)
         found = dedup(opened, DedupOptions(), SilentReporter())
         done = time.process_time()
     groups = [

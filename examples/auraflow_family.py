@@ -11,6 +11,7 @@ from typing import Any
 
 from twinloop.families import Family, Preset, parts, register_family
 from twinloop.families.base import SingleFile
+from twinloop.families.lora_names import LoraNames
 from twinloop.families.losses import FlowLoss
 from twinloop.ports import GenerationSettings, TrainingSettings
 
@@ -50,6 +51,8 @@ register_family(
         to_latents=parts.scaled,
         to_raw=parts.raw_of,
         loss=FlowLoss(),
+        # kohya's names run the words of a path together; of those with a "_" only this one is AuraFlow's own
+        lora_names=LoraNames(words=("joint_transformer_blocks",)),
         single_file=SingleFile(
             whole=False, model="AuraFlowTransformer2DModel", marks=(("double_layers.0.attn.w2q.weight",),)
         ),

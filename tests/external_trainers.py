@@ -8,6 +8,7 @@ Each is one Python file in a folder of the real one's layout. The keys they know
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tests import foreign_keys
@@ -223,10 +224,16 @@ def installed(tool: Tool, folder: Path, *arguments: str) -> Installation:
     return locate(tool, str(folder), sys.executable, arguments)
 
 
-def kohya_trainer(folder: Path, base: str = "someone/some-sdxl", *arguments: str) -> ExternalTrainer:
+def kohya_trainer(
+    folder: Path,
+    base: str = "someone/some-sdxl",
+    *arguments: str,
+    notice: Callable[[str], None] = lambda text: None,
+) -> ExternalTrainer:
     """SDXL by the stand-in for sd-scripts."""
     tool = Kohya()
-    return ExternalTrainer(tool, installed(tool, sd_scripts(folder), *arguments), BaseChoice(base), FAMILIES["sdxl"])
+    where = installed(tool, sd_scripts(folder), *arguments)
+    return ExternalTrainer(tool, where, BaseChoice(base), FAMILIES["sdxl"], notice=notice)
 
 
 def ai_toolkit_trainer(folder: Path, base: str = "someone/some-flux") -> ExternalTrainer:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from typing import Any
 
 INTERRUPTED = 130
 """Exit code of a command that was stopped by Ctrl-C: 128 and the number of the signal."""
@@ -35,6 +36,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 NOT_PERMITTED = (errno.EACCES, errno.EPERM, errno.EROFS)
 FREE_SPACE = "Nothing is lost; free some space and run the same command again."
 """What to do where the disk is full."""
+GET_ANOTHER = "Delete it, and get the model from its author as .safetensors or .onnx"
+"""What to do about a model file that would act when loaded."""
 
 
 class TwinLoopError(Exception):
@@ -145,3 +148,16 @@ class WaitingForReview(TwinLoopError):
     """A round waits for a person's review. Nothing is wrong: the same command goes on when it is finished."""
 
     exit_code = 3
+
+
+def from_name(kind: str, text: str) -> TwinLoopError | None:
+    """The error of that class, as another process told it; None where none here is called so.
+
+    A class that is made from more than its message comes as the nearest one above it that is not.
+    """
+    found = globals().get(kind)
+    if not (isinstance(found, type) and issubclass(found, TwinLoopError)):
+        return None
+    above: tuple[Any, ...] = found.__mro__
+    error: TwinLoopError = next(plain for plain in above if plain.__init__ is Exception.__init__)(text)
+    return error

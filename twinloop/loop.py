@@ -52,6 +52,7 @@ def run_loop(
             return over
         forecast = steps.look_ahead(run)
         dataset = steps.collect(run)
+        steps.look_for_new_photos(run, dataset, toolbox.reporter)
         steps.look_at_captions(run, dataset, forecast)
         reference = steps.freeze(run)
         loras = [steps.train(run, dataset, version=1)]
@@ -61,7 +62,9 @@ def run_loop(
         while True:
             iteration = len(rounds) + 1
             gaps = steps.find_gaps(run, dataset, iteration)
-            stop = steps.decide_on(settings, rounds, gaps, steps.what_was_measured(run, iteration))
+            stop = None
+            if len(rounds) >= steps.rounds_on_record(run):
+                stop = steps.decide_on(settings, rounds, gaps, steps.what_was_measured(run, iteration))
             best = decide.best(standing(scores, rounds))
             result = RunResult(stop, best.version, tuple(loras), tuple(scores), tuple(rounds), len(gaps))
             steps.record(run, result)

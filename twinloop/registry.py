@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -42,21 +45,37 @@ class Registry(Generic[T]):
     def names(self) -> tuple[str, ...]:
         return tuple(self._items)
 
-    def __iter__(self) -> Iterator[T]:
-        return iter(tuple(self._items.values()))
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._items
-
-    def copy(self) -> Registry[T]:
-        twin: Registry[T] = Registry(self.kind)
-        twin._items = dict(self._items)
-        return twin
-
 
 facets: Registry[Facet] = Registry("facet")
 
 
+@dataclass(frozen=True)
+class _Plugin:
+    """A plug-in file that was run. ``registrations``: what it registered, to be registered again."""
+
+    sha256: str
+    registrations: tuple[Callable[[], object], ...]
+
+
+_plugins: dict[Path, _Plugin] = {}
+_running: ContextVar[list[Callable[[], object]] | None] = ContextVar("_running", default=None)
+"""What the plug-in that runs now has registered so far; None = none runs."""
+
+
+def for_plugins(register: Callable[[T], T]) -> Callable[[T], T]:
+    """Decorator of a function by which plug-ins make something known: `load_plugin` remembers what went through it."""
+
+    @functools.wraps(register)
+    def remembered(item: T) -> T:
+        registered = register(item)
+        if (registrations := _running.get()) is not None:
+            registrations.append(functools.partial(register, item))
+        return registered
+
+    return remembered
+
+
+@for_plugins
 def register_facet(facet: Facet) -> Facet:
     """Make a facet known to analysis, prompts, captions and validation at once; usable as the last line of a plug-in
     file.
@@ -93,6 +112,9 @@ def register_facet(facet: Facet) -> Facet:
 def load_plugin(path: Path) -> str:
     """Run one plug-in file (the user's own Python, named by the user); it registers what it brings.
 
+    A file that was run before and has not changed since is not run again. What it registered is, because built-ins or
+    another plug-in may have taken its names in the meantime.
+
     Returns:
         the fingerprint of the file, so that what was measured with an older version is measured again.
 
@@ -101,16 +123,33 @@ def load_plugin(path: Path) -> str:
     """
     if not path.is_file():
         raise InputError(f"Plug-in file not found: {path}")
+    try:
+        sha256, place = hashlib.sha256(path.read_bytes()).hexdigest(), path.resolve()
+        known = _plugins.get(place)
+        if known is None or known.sha256 != sha256:
+            _plugins[place] = _Plugin(sha256, tuple(_run(path)))
+        else:
+            for register in known.registrations:
+                register()
+    except InputError:
+        raise
+    except Exception as error:  # the border to the user's code: anything may come out of it
+        raise InputError(f"Plug-in {path} failed: {type(error).__name__}: {error}") from error
+    return sha256[:12]
+
+
+def _run(path: Path) -> list[Callable[[], object]]:
+    """Execute a plug-in file, and say what it registered."""
     name = f"twinloop_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise InputError(f"Not a Python file: {path}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    registrations: list[Callable[[], object]] = []
+    before = _running.set(registrations)
     try:
         spec.loader.exec_module(module)
-    except InputError:
-        raise
-    except Exception as error:  # the border to the user's code: anything may come out of it
-        raise InputError(f"Plug-in {path} failed: {type(error).__name__}: {error}") from error
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    finally:
+        _running.reset(before)
+    return registrations

@@ -42,7 +42,7 @@ def test_each_kind_of_denoiser_is_there() -> None:
 
 
 @pytest.mark.parametrize("name", OF_A_KIND)
-def test_portions_lose_the_same(name: str, tmp_path: Path) -> None:
+def test_micro_batches_lose_the_same(name: str, tmp_path: Path) -> None:
     """With captions of different lengths, which are filled up to the longest only where both go through at once."""
     photos = samples(tmp_path / "photos", count=2)
     told = (

@@ -20,6 +20,7 @@ from safetensors.torch import load_file  # noqa: E402
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
 from tests.contract.tiny_bases import TinyBase, both_files, offline  # noqa: E402
 from tests.tiny_families import build_tiny  # noqa: E402
+from tests.unit.loras.makers import delta  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.lora.adapted_model import adapted  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan  # noqa: E402
@@ -193,7 +194,7 @@ def test_plain_diffusers_wears_the_same_where_it_reads_lokr(trained: Trained) ->
             assert isinstance(layer, Kronecker)
             worn = getattr(pipeline, trained.family.denoiser).get_submodule(name).get_delta_weight("ana")
             # the scale was rounded into half precision
-            assert torch.allclose(worn.float(), torch.from_numpy(layer.delta()).float(), atol=1e-3), name
+            assert torch.allclose(worn.float(), torch.from_numpy(delta(layer)).float(), atol=1e-3), name
         pipeline.unload_lora_weights()
 
 

@@ -234,7 +234,7 @@ def test_later_words_change_the_picture(tiny: TinyBase, tmp_path: Path, from_pho
 
 
 def test_captions_of_a_step_are_read_with_the_lora_as_without(tiny: TinyBase) -> None:
-    """Of one length each, mixed, cut into portions and empty; with gradients through every chunk."""
+    """Of one length each, mixed, cut into micro-batches and empty; with gradients through every chunk."""
     base, plan = tiny.open(), AdapterPlan(tiny.family.targets, 4, 8.0, text_encoder=True)
     base.lora.use(None)
     texts = (ONE, THREE, "", TWO)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,14 +21,13 @@ register_facet(DefinedFacet("{0}", ("v",), {{"v": 0.1}}, words, (), lambda seen:
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    before = registry.facets.copy()
+    monkeypatch.setattr(registry.facets, "_items", dict(registry.facets._items))
     Path("photos").mkdir()
     for name in ("weather", "tint"):
         Path(f"{name}.py").write_text(FACET.format(name))
-    yield tmp_path
-    registry.facets._items = before._items
+    return tmp_path
 
 
 def test_those_of_the_configuration_and_of_the_flag(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -303,12 +303,20 @@ def test_nothing_to_export_is_an_error_and_writes_nothing(here: Path, capsys: py
         ),
         (("expressions", "--dataset", "alice", "--output", "x", "--size", "9"), "256 to 2048"),
         (("did", "--output", "x"), "Which photos?"),
+        (("did", "--dataset", "alice", "--output", "alice/did"), "lies in the folder of the photos"),
+        (("facesheet", "--dataset", "alice", "--output", "alice/sheet.jpg"), "lies in the folder of the photos"),
+        (("pngtuber", "--dataset", "alice", "--output", "alice"), "lies in the folder of the photos"),
         (("did", "--dataset", "nowhere", "--output", "x"), "Folder not found: nowhere"),
     ],
 )
 def test_mistakes_are_told(here: Path, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], told: str) -> None:
     said = twinloop(capsys, "export", *argv, *FAKE)
     assert said.code == 2 and told in said.err
+
+
+def test_a_training_set_does_not_lie_among_its_photos(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = twinloop(capsys, "export", "kohya", "--dataset", "alice", "--output", "alice/set")
+    assert said.code == 2 and "lies in the folder of the photos" in said.err
 
 
 def test_an_edited_draft_is_not_overwritten(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,6 +113,14 @@ def test_a_folder_for_a_trainer(target: str, photos: Path, capsys: pytest.Captur
     assert again == {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize("target", ["kohya", "ai-toolkit"])
+def test_the_trigger_is_told_also_where_it_was_made_up(
+    target: str, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = twinloop(capsys, "export", target, "--dataset", "ana", "--output", "out", "--base-model", "me/sdxl")
+    assert said.code == 0 and "Trigger: ohwx ana\n" in said.out
+
+
 def test_the_configurations_name_folders_that_are_there(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for target in TRAINERS:
         said = twinloop(capsys, "export", target, "--dataset", "ana", "--output", target, "--base-model", "me/sdxl")
@@ -295,7 +303,9 @@ def test_the_final_lora_of_a_run_with_its_best_picture(here: Path, capsys: pytes
     for number in range(3):
         pixels = np.full((32, 32, 3), 80 * number, np.uint8)
         Path(f"out/panel_v2/panel_{number:03d}.png").write_bytes(synthetic_png(pixels, "prompt", {}))
-    write_json(Path("out/panel_v2.json"), {"version": 2, "metrics": {}, "samples": {"identity": [0.1, 0.7, 0.5]}})
+    write_json(
+        Path("out/panel_v2.json"), {"version": 2, "metrics": {}, "samples": {"identity": [0.1, 0.7, 0.5]}, "hits": {}}
+    )
     said = twinloop(capsys, "export", "a1111", "--config", config, "--output", "drop", "--json")
     assert said.code == 0, said.err
     assert said.data["preview"] == "panel_001.png" and said.data["trigger"] == "ohwx ana"

@@ -6,7 +6,9 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.external_trainers import sd_scripts
 from tests.functional.console import configuration, twinloop
@@ -64,6 +66,13 @@ def test_a_trainer_that_is_not_there(here: Path, capsys: pytest.CaptureFixture[s
 def test_an_unknown_trainer_is_a_mistake_of_the_configuration(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = train(here, capsys, "me/sdxl", trainer="onetrainer")
     assert code == 2 and "training.trainer" in err and "builtin" in err
+
+
+def test_a_file_in_scaled_fp8_is_trained_here_only(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tensors = {"img_in.weight": np.zeros((2, 2), np.int8), "img_in.weight_scale": np.ones(1, np.float32)}
+    save_file(tensors, here / "flux.safetensors")
+    code, _, err = train(here, capsys, "flux.safetensors", preset="flux")
+    assert code == 2 and "kohya trains on no files whose weights have 8 bits and factors beside them" in err
 
 
 def test_the_embedded_base_is_trained_here_only(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ by one file only.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,12 +19,19 @@ pytest.importorskip("diffusers")
 
 import twinloop  # noqa: E402
 from tests.contract.makers import GENERATION, SIZE, TRAINING, samples, shots  # noqa: E402
+from tests.functional.console import twinloop as console  # noqa: E402
 from tests.tiny_families import build_auraflow  # noqa: E402
+from tests.unit.loras.makers import layer, saved  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.adapters.trainers.lora.assistant_lora_file import assistant_file  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES, Family, family_of_preset, preset_for, register_family  # noqa: E402
+from twinloop.families.recognise import family_of_lora  # noqa: E402
+from twinloop.loras.adapter import Adapter, Place, families_name  # noqa: E402
+from twinloop.loras.components import DENOISER  # noqa: E402
+from twinloop.loras.lora import Dialect, read_lora  # noqa: E402
 from twinloop.registry import load_plugin  # noqa: E402
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "auraflow_family.py"
@@ -89,6 +97,30 @@ def test_a_preset_belongs_to_one_family(example: Family) -> None:
         register_family(replace(example, name="other"))
 
 
+def test_its_loras_are_told_and_converted(example: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Though FLUX.1 has layers of the same names; the header says what it was trained for, and keeps saying so."""
+    places = ("joint_transformer_blocks.0.attn.add_q_proj", "single_transformer_blocks.0.attn.to_q")
+    layers = {Place(DENOISER, path): layer(8, 8, 2, 1.0) for path in places}
+    texts = {"modelspec.architecture": f"{example.architecture}/lora"}
+    source = saved(tmp_path / "a.safetensors", Adapter(example.name, layers), Dialect.DIFFUSERS, texts).path
+    assert console(capsys, "lora", "info", source, "--json").data["family"] == example.name
+    for number, (dialect, prefix) in enumerate({"kohya": "lora_unet_", "comfyui": "diffusion_model."}.items()):
+        copy, back = (tmp_path / f"{name}{number}.safetensors" for name in ("copy", "back"))
+        made = console(capsys, "lora", "convert", source, "--to", dialect, "--output", copy, "--json").data
+        assert made["family"] == example.name and all(name.startswith(prefix) for name in read_lora(copy).layers)
+        assert console(capsys, "lora", "convert", copy, "--to", "diffusers", "--output", back).code == 0
+        assert back.read_bytes() == source.read_bytes()
+        assert family_of_lora(read_lora(copy).texts) is example
+
+
+def test_a_training_adapter_without_a_header_is_not_taken_for_another_familys(example: Family, tmp_path: Path) -> None:
+    layers = {Place(DENOISER, "single_transformer_blocks.0.attn.to_q"): layer(8, 8, 2, 1.0)}
+    path = saved(tmp_path / "a.safetensors", Adapter(example.name, layers), Dialect.DIFFUSERS).path
+    assert families_name(read_lora(path)) == "flux"
+    worn = assistant_file(replace(TRAINING, assistant_lora=str(path)), example)
+    assert worn.layers.keys() == layers.keys()
+
+
 @pytest.mark.parametrize("name", sorted(FAMILIES))
 def test_a_shipped_family_is_named_by_one_file(name: str) -> None:
     """Its pipeline, its denoiser's and its model's name: all that tells it from others is in one place."""
@@ -100,3 +132,19 @@ def test_a_shipped_family_is_named_by_one_file(name: str) -> None:
     others = {path.relative_to(PACKAGE).as_posix() for path in files} - {f"families/{path.name}" for path in homes}
     assert len(homes) == 1
     assert name == "sdxl" or not others
+
+
+def test_no_code_decides_by_the_name_of_a_family() -> None:
+    """What differs is a property of the family; only what other programs call it stands elsewhere."""
+    names = {*FAMILIES, "sd2"}
+    told = {
+        path.relative_to(PACKAGE).as_posix(): {
+            node.value
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and node.value in names
+        }
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] not in ("families", "foreign")
+    }
+    assert len(told) > 100
+    assert {path for path, found in told.items() if found} == {"exporters/drop_in.py"}

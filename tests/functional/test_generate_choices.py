@@ -93,6 +93,13 @@ def test_what_is_noticed_while_images_are_made_is_said(tiny_base: Path, capsys: 
     assert said.code == 0 and "Only the first 42 tokens of this prompt are read" in said.err
 
 
+def test_the_trigger_is_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gaps(dataset="photos")
+    config = configuration(home, person_trigger="ohwx ana woman")
+    said = twinloop(capsys, "generate", "gaps.json", "--config", config, "--output", "made", "--num-per-gap", 1)
+    assert said.code == 0 and "Trigger: ohwx ana woman\n" in said.out
+
+
 @pytest.mark.parametrize("named", [{}, {"dataset": "gone"}])
 def test_without_any_the_folder_is_asked_for(named: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     gaps(**named)

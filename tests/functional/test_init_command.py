@@ -65,3 +65,19 @@ def test_another_persons_run_keeps_its_folder(record: Any, folder: str, capsys: 
     assert twinloop(capsys, "init", "--person-name", "bob b", "--json").data["output_dir"] == folder
     named = twinloop(capsys, "init", "--person-name", "bob b", "--output-dir", "mine", "--json").data
     assert named["output_dir"] == "mine"
+
+
+def test_a_folder_of_photos_that_is_not_there_is_warned_of_with_a_way_to_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("outputs/facevault/organized/alice").mkdir(parents=True)
+    assert "warning" not in twinloop(capsys, "init", "--person-name", "alice", "--output", "alice.json").err
+    said = twinloop(capsys, "init", "--person-name", "Alice", "--output", "c.json")
+    assert said.code == 0 and Path("c.json").is_file(), "it may come yet"
+    for text in (said.err, twinloop(capsys, "run", "--config", "c.json", "--dry-run").err):
+        assert "no such folder: outputs/facevault/organized/Alice" in text
+        assert "There is outputs/facevault/organized/alice; upper and lower case count" in text
+        assert "twinloop vault run FOLDER --person Alice" in text
+    other = twinloop(capsys, "init", "--person-name", "bob b", "--json")
+    assert other.data["person_name"] == "bob b" and "There is" not in other.err
+    assert "twinloop vault run FOLDER --person 'bob b'" in other.err

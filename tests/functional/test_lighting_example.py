@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,11 +16,9 @@ EXAMPLE = ["--facet", str(ROOT / "examples" / "lighting_facet.py")]
 
 
 @pytest.fixture(autouse=True)
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers stays with it."""
-    before = registry.facets.copy()
-    yield
-    registry.facets._items = before._items
+    monkeypatch.setattr(registry.facets, "_items", dict(registry.facets._items))
 
 
 def test_the_example_finds_asks_and_judges(

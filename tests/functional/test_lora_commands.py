@@ -39,6 +39,22 @@ def test_a_real_lora_is_described(real: Path, capsys: pytest.CaptureFixture[str]
     assert said.code == 0 and "sd15" in said.out and "lora_diffusion" in said.out
 
 
+def test_a_real_lora_is_no_base_model_and_asks_for_its_own(
+    real: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    gap = {"type": "face_angle", "target": "profile", "count": 3, "reason": "r"}
+    Path("gaps.json").write_text(json.dumps({"recommendations": [gap]}))
+    call = ("generate", "gaps.json", "--person", "ohwx ana")
+    as_base = twinloop(capsys, *call, "--base-model", real)
+    assert as_base.code == 2 and "is a LoRA (for sd15), not a base model" in as_base.err
+    alone = twinloop(capsys, *call, "--lora", real)
+    assert alone.code == 2 and "LoRA for sd15. Name a base model of that kind with --base-model" in alone.err
+    assert "hf download" not in as_base.err + alone.err
+    on_sdxl = twinloop(capsys, *call, "--lora", real, "--base-model", "stabilityai/stable-diffusion-xl-base-1.0")
+    assert on_sdxl.code == 2 and "made for the family 'sd15', the base model is of 'sdxl'" in on_sdxl.err
+
+
 def test_a_real_lora_goes_through_every_dialect(real: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = real.read_bytes()
     kohya, diffusers, again = (tmp_path / f"{name}.safetensors" for name in ("kohya", "diffusers", "again"))

@@ -93,6 +93,27 @@ def test_the_doctor_names_what_was_opened_and_the_list_what_could_be(capsys: pyt
     assert not any(line.startswith(("face quality", "setting")) for line in data["missing_models"])
 
 
+@real
+def test_a_classifier_under_a_detectors_name_is_called_unusable(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("models").mkdir()
+    shutil.copy(WEIGHTS / "ultralytics_format/emotion_cls_train_best.pt", "models/hand_yolov8n.pt")
+    shutil.copy(WEIGHTS / "yunet/face_detection_yunet_2026may.onnx", "models")
+
+    def state(*argv: str) -> str:
+        files = {item["name"]: item for item in twinloop(capsys, *argv, "--json").data["usual_files"]}
+        return str(files["hand_yolov8n.pt"]["state"])
+
+    said = twinloop(capsys, "doctor")
+    assert "tried and cannot be used" in said.out and "no detection head at its end but Classify" in said.err
+    assert "hand_yolov8n.pt: unusable, and nothing does its work" in " ".join(said.out.split())
+    assert "yolo export" not in said.err, "an export of a classifier finds no hands either"
+    assert state("doctor") == "unusable"
+    assert state("doctor", "--models-dir", "onnx:models") == "there", "that pack does not open it"
+    for half in ("palm_detection_lite_pr_v1.onnx", "hand_landmark_lite_pr_v1.onnx"):
+        shutil.copy(WEIGHTS / "mediapipe_hands" / half, "models")
+    assert state("doctor") == "there", "others do the work, so that it was not tried"
+
+
 def test_what_a_file_that_is_there_does_already_is_told_apart_from_what_is_missing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -166,6 +187,7 @@ def test_fetching(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
         monkeypatch.setattr(stage, "chosen", lambda names: table)
         said = twinloop(capsys, "models", "pull", "onnx")
     assert said.code == 2
+    assert "palm_bad.onnx: " in said.err and said.err.count(f"{site.url}/bad") == 1, "the address once in a warning"
     assert "sha256 differs" in said.err and "Fetched: models/palm_good.onnx" in said.out and "licence: MIT" in said.out
     assert {path.name for path in Path("models").iterdir()} == {"palm_good.onnx", "models.json"}
 

@@ -74,7 +74,8 @@ def test_the_loras_of_another_run_of_the_same_person_are_not_taken(
     monkeypatch.chdir(home)
     Path("other").mkdir()
     shutil.copy("out/run.json", "other/run.json")
-    Path("other/dataset_iter0.json").write_text(json.dumps({"id": "f" * 16, "members": []}))
+    photos = json.loads(Path("out/dataset_iter0.json").read_text())
+    Path("other/dataset_iter0.json").write_text(json.dumps({**photos, "id": "f" * 16, "members": []}))
     assert twinloop(capsys, "report", "other").code == 0
     assert "the photos are selected" in Path("other/report.html").read_text()
 

@@ -254,3 +254,26 @@ def test_a_damaged_lora_is_one_line(
             "deep.safetensors is not a readable safetensors file" in said.err
             and "Download or train it again" in said.err
         )
+
+
+@pytest.mark.parametrize("flag", ["--output", "--observations"])
+def test_an_answer_never_takes_a_photos_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, flag: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(tmp_path / "photos")
+    photo = next(path for path in sorted((tmp_path / "photos").iterdir()) if path.suffix == ".png")
+    before = photo.read_bytes()
+    said = twinloop(capsys, "analyze", "photos", "--models-dir", "fake", flag, photo)
+    assert said.code == 2 and "is not overwritten" in said.err and photo.read_bytes() == before
+
+
+def test_verdicts_never_take_an_images_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(tmp_path / "made")
+    image = next(path for path in sorted((tmp_path / "made").iterdir()) if path.suffix == ".png")
+    before = image.read_bytes()
+    said = twinloop(capsys, "validate", "made", "--models-dir", "fake", "--verdicts", image)
+    assert said.code == 2 and "is not overwritten" in said.err and image.read_bytes() == before

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.functional import loops
 from tests.functional.console import Said, configuration, twinloop
 from twinloop.adapters.fakes import FakeTrainer
-from twinloop.domain.records import LoRA
+from twinloop.ports import Trained
 from twinloop.stages.trial import Trial
 from twinloop.store.journal import Journal
 
@@ -152,7 +152,7 @@ def test_checkpoints_by_hand_are_measured_against_photos_that_were_held_out(
     seen: list[int] = []
     train = FakeTrainer.train
 
-    def counted(self: FakeTrainer, samples: Any, *rest: Any) -> LoRA:
+    def counted(self: FakeTrainer, samples: Any, *rest: Any) -> Trained:
         seen.append(len(samples))
         return train(self, samples, *rest)
 

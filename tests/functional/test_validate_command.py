@@ -12,6 +12,7 @@ from tests.functional.console import Said, twinloop
 from twinloop.adapters.detectors import nano
 from twinloop.adapters.fakes import fake_photo
 from twinloop.ports import detectors as ports
+from twinloop.store.atomic import read_json
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,22 @@ def test_noise_has_no_quality_and_a_reason(capsys: pytest.CaptureFixture[str]) -
     assert "Approved: 0 (0.0%)\nRejected: 9\nAvg Quality: 0.00\n\nWhy rejected: no face 9" in said.out
     assert "Nothing was copied: name folders with --approved DIR and --rejected DIR.\n" in said.out
     assert "All checks of 9 images: made/verdicts.json" in said.out
+
+
+def test_images_of_ones_own_have_no_target_and_it_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine").mkdir()
+    for number in range(4):
+        fake_photo(Path(f"mine/{number}.png"), seed=number)
+    flags = ("--blur-threshold", "1", "--min-brightness", "1", "--rejected", "rejected_1")
+    said = twinloop(capsys, "validate", "mine", "--models-dir", "fake", "--no-reference", *flags)
+    assert said.code == 0 and "Unsure: 4" in said.out and "Unsure images: unsure_1\n" in said.out
+    assert said.err.count("0.png, 1.png, 2.png and 1 more: no target, because generation_metadata.json") == 1
+    assert "synthetic_<facet>_<value>_" in said.err and len(list(Path("unsure_1").glob("*.png"))) == 4
+    (record,) = read_json(Path("rejected_1/verdicts.json"))["verdicts"][:1]
+    reasons = {check["check"]: check["reason"] for check in record["checks"]}
+    assert reasons["on_target"].startswith("no target, because")
+    told = validate(capsys)
+    assert "no target" not in told.err and "Unsure images" not in told.out
 
 
 def test_with_and_without_real_photos_is_a_contradiction(capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,6 +39,16 @@ def test_a_right_one_is_taken() -> None:
     assert check_config(GOOD, "c.json", wholly=True) == parse_settings(GOOD, "c.json")
 
 
+@pytest.mark.parametrize("missing", ["dataset_dir", "person_name", "person_trigger"])
+@pytest.mark.parametrize("data", [GOOD, {**GOOD, "seed": -1}])
+def test_a_required_field_that_is_left_out_is_one_mistake(missing: str, data: dict[str, Any]) -> None:
+    for asked in ({name: value for name, value in data.items() if name != missing}, {**data, missing: None}):
+        with pytest.raises(ConfigError) as caught:
+            check_config(asked, "c.json")
+        about = [problem for problem in caught.value.problems if problem.startswith(missing)]
+        assert about == [f"{missing}: is required"] and missing in salvaged_settings(asked)[1]
+
+
 def test_wrong_fields_do_not_hide_a_wrong_preset_and_missing_folders() -> None:
     found = fields(
         base_model="nano",

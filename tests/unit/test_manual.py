@@ -1,4 +1,4 @@
-"""Orders by hand: a folder belongs to one order, also to one that an older version began."""
+"""Orders by hand: a folder belongs to one order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.unit.things import Recording, shot
 from twinloop.adapters.fakes import FakeGenerator
 from twinloop.errors import InputError, StateError
-from twinloop.manual import RECORD, Order, Studio, make_images
+from twinloop.manual import Order, Studio, make_images
 from twinloop.ports import GenerationSettings
 from twinloop.store.clock import SystemClock
 
@@ -24,22 +24,38 @@ def make(folder: Path, settings: GenerationSettings = SETTINGS) -> list[str]:
     return [made.sha256 for made in make_images(SHOTS, Order((), 1, folder, None), studio, Recording())]
 
 
-def test_an_order_goes_on_after_an_update(tmp_path: Path) -> None:
-    first = make(tmp_path)
-    record = json.loads((tmp_path / RECORD).read_text())
-    for name in ("compile", "quantization", "vae_tiling", "precision"):
-        del record["settings"][name]
-    (tmp_path / RECORD).write_text(json.dumps(record))
-    assert make(tmp_path) == first
-
-
 def test_another_order_is_refused(tmp_path: Path) -> None:
-    make(tmp_path)
-    make(tmp_path, replace(SETTINGS, offload="model", planned=7))  # decides no pixel
+    first = make(tmp_path)
+    assert make(tmp_path, replace(SETTINGS, offload="model", planned=7)) == first, "that decides no pixel"
     with pytest.raises(StateError, match="settings differ"):
         make(tmp_path, replace(SETTINGS, steps=3))
     with pytest.raises(StateError, match="settings differ"):
         make(tmp_path, replace(SETTINGS, precision="float16"))
+
+
+class Interrupted(FakeGenerator):
+    """One that is stopped before its first image."""
+
+    def load_lora(self, lora: Path | None) -> None:
+        raise KeyboardInterrupt
+
+
+def test_a_folder_that_holds_no_image_yet_is_begun_anew_with_other_settings(tmp_path: Path) -> None:
+    stopped = Studio(Interrupted, SETTINGS, "fake", "prose", (), SystemClock())
+    folder, other, reporter = tmp_path / "made", replace(SETTINGS, steps=3, batch_size=1), Recording()
+    with pytest.raises(KeyboardInterrupt):
+        make_images(SHOTS, Order((), 1, folder, None), stopped, reporter)
+    assert (folder / "shots.json").is_file() and (folder / ".journal.jsonl").is_file()
+    studio = Studio(FakeGenerator, other, "fake", "prose", (), SystemClock())
+    shots = [*SHOTS, shot(2)]
+    made = make_images(shots, Order((), 1, folder, None), studio, reporter)
+    said = "\n".join(reporter.lines)
+    assert len(made) == 3 and "(shots, settings differ) and holds no image yet: begun anew" in said
+    assert json.loads((folder / "shots.json").read_text())["count"] == 3
+    for image in folder.glob("*.png"):
+        image.unlink()
+    with pytest.raises(StateError, match="settings differ"):
+        make(folder)
 
 
 class Unusable(FakeGenerator):

@@ -33,7 +33,7 @@ register_facet(DefinedFacet("weather", ("rain",), {"rain": 0.1}, words, (), lamb
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(registry, "facets", registry.facets.copy())
+    monkeypatch.setattr(registry, "facets", Registry("facet"))
     yield
     for name in [name for name in sys.modules if name.startswith("twinloop_plugin_")]:
         del sys.modules[name]
@@ -44,8 +44,7 @@ def test_names_keep_their_order_and_a_new_thing_replaces_an_old_one() -> None:
     for name, value in (("b", 1), ("a", 2), ("b", 3)):
         table.register(name, value)
     assert table.names() == ("b", "a")
-    assert list(table) == [3, 2]
-    assert "a" in table and "c" not in table
+    assert [table.get(name) for name in table.names()] == [3, 2]
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
@@ -55,12 +54,6 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
     table.register("a", 1)
     with pytest.raises(InputError, match=r"Known: a\."):
         table.get("x")
-
-
-def test_a_copy_is_its_own() -> None:
-    table: Registry[int] = Registry("number")
-    table.copy().register("a", 1)
-    assert "a" not in table
 
 
 def test_a_facet_enters() -> None:
@@ -96,6 +89,38 @@ def test_a_plugin_file_registers_what_it_brings(tmp_path: Path) -> None:
     assert registry.facets.get("weather").values == ("rain",)
     path.write_text(PLUGIN + "# changed\n")
     assert load_plugin(path) != first, "what an older version measured is measured again"
+
+
+def test_a_plugin_is_run_once_and_once_more_when_it_has_changed(tmp_path: Path) -> None:
+    path, runs = tmp_path / "counting.py", tmp_path / "runs"
+    text = f"with open({str(runs)!r}, 'a') as runs: runs.write('x')\n"
+    path.write_text(text)
+    assert load_plugin(path) == load_plugin(path) == load_plugin(tmp_path / ".." / tmp_path.name / path.name)
+    assert runs.read_text() == "x"
+    path.write_text(text + "# changed\n")
+    load_plugin(path)
+    assert runs.read_text() == "xx"
+
+
+def test_what_a_plugin_brought_is_known_again_after_others_have_taken_its_name(tmp_path: Path) -> None:
+    """As built-in facets do, which are registered whenever facets are chosen."""
+    path = tmp_path / "weather.py"
+    path.write_text(PLUGIN)
+    load_plugin(path)
+    brought = registry.facets.get("weather")
+    register_facet(dataclasses.replace(HAT, name="weather"))
+    load_plugin(path)
+    assert registry.facets.get("weather") is brought
+
+
+def test_a_plugin_that_failed_is_run_again(tmp_path: Path) -> None:
+    """What it lacked may be there now."""
+    path = tmp_path / "needy.py"
+    path.write_text(f"open({str(tmp_path / 'words')!r}).close()")
+    with pytest.raises(InputError, match="FileNotFoundError"):
+        load_plugin(path)
+    (tmp_path / "words").touch()
+    load_plugin(path)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,13 +62,14 @@ def test_a_relative_models_folder_is_found_again_from_elsewhere(
         for given in ("m", "onnx:m", "nano", None)
     }
     assert planned == {"m": f"{tmp_path}/m", "onnx:m": f"onnx:{tmp_path}/m", "nano": "nano", None: f"{tmp_path}/models"}
-    ScanRecord((), "nano", "f").write(Vault(tmp_path / "vault"))
+    ScanRecord(folders=(), models_dir="nano", fingerprint="f").write(Vault(tmp_path / "vault"))
     assert wiring.scan_plan(Vault(tmp_path / "vault")).models_dir == "nano"
 
 
 def test_a_scan_that_was_interrupted_goes_on_with_what_it_was_begun_with(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "vault")
-    ScanRecord((), "fake", "f", 40, unfinished=True, begun_models="nano", begun_min_face=25).write(vault)
+    last = ScanRecord(folders=(), models_dir="fake", fingerprint="f", min_face=40)
+    replace(last, unfinished=True, begun_models="nano", begun_min_face=25).write(vault)
     planned = wiring.scan_plan(vault)
     assert (planned.models_dir, planned.min_face) == ("nano", 25)
     assert planned.stamp == wiring.scan_stamp("nano", 25)

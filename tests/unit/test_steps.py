@@ -10,9 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from tests.functional import loops
 from tests.unit.things import Recording, face, gap, observation, unit_vector
@@ -31,7 +29,6 @@ from twinloop.steps import Run
 from twinloop.store.atomic import write_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
-from twinloop.store.provenance import synthetic_png
 from twinloop.wiring import build_toolbox
 
 
@@ -213,12 +210,10 @@ def test_a_shot_list_that_cannot_be_planned_names_the_gaps() -> None:
 
 
 def test_gaps_that_are_corrected_after_a_typo_are_planned() -> None:
-    """Also where an older version left an empty list of shots behind."""
     run = begun()
     with pytest.raises(StateError, match=r"face_angle/profil\. Correct out/gaps_iter1\.json"):
         steps.generate(run, [gap("face_angle", "profil")], first_lora(run), 1)
     assert not run.workspace.shots(1).exists()
-    write_json(run.workspace.shots(1), {"iteration": 1, "count": 0, "shots": []})
     steps.generate(run, [gap()], first_lora(run), 1)
     assert len(json.loads(run.workspace.shots(1).read_text())["shots"]) == 2
 
@@ -320,64 +315,6 @@ def test_a_second_run_does_not_take_the_first_ones_loras() -> None:
         run_loop(other, build_toolbox(other, Recording()), workspace_of(other))
 
 
-@pytest.mark.parametrize(
-    "old",
-    [
-        {"class_word": "woman"},
-        {"restarts": 3},
-        {"prior_weight": 0.5},
-        {"keep_checkpoints": 1},
-        {"extra_args": ["--x=1"]},
-        {"class_word": "woman", "keep_checkpoints": 1},
-    ],
-)
-def test_a_run_that_an_older_version_began_with_a_field_that_says_nothing_goes_on_without_it(
-    old: dict[str, Any],
-) -> None:
-    """Such a field is refused now; taking it out must not make it another run."""
-    run = begun()
-    record = json.loads(run.workspace.run_record.read_text())
-    record["settings"]["training"] |= {"keep_checkpoints": 0, **old}
-    run.workspace.run_record.write_text(json.dumps(record))
-    begun()
-    with pytest.raises(StateError, match=r"training\.rank"):
-        begun(training={"preset": "fake", "steps": 3, "rank": 99})
-
-
-@pytest.mark.parametrize(("limit", "default"), [("min_face_quality", 0.4), ("sharpness_share", 0.3)])
-def test_a_run_that_was_begun_when_a_limit_had_one_default_for_all_goes_on(limit: str, default: float) -> None:
-    """Now each pack knows its own, and the fakes have the same."""
-    run = begun()
-    record = json.loads(run.workspace.run_record.read_text())
-    assert record["settings"]["validation"][limit] is None
-    for old, goes_on in ((default, True), (0.7, False)):
-        record["settings"]["validation"][limit] = old
-        run.workspace.run_record.write_text(json.dumps(record))
-        if goes_on:
-            begun()
-            continue
-        with pytest.raises(StateError, match=rf"validation\.{limit}: 0\.7 -> None"):
-            begun()
-
-
-def test_a_default_that_changed_is_told_as_that_with_what_to_write_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = begun()
-    record = json.loads(run.workspace.run_record.read_text())
-    record["settings"]["validation"]["sharpness_share"] = 0.3
-    run.workspace.run_record.write_text(json.dumps(record))
-    softly = replace(fake_pack(), least_sharpness=0.03)
-    monkeypatch.setattr("twinloop.wiring.measuring.build_pack", lambda *_: softly)
-    with pytest.raises(StateError, match="started when other defaults held") as caught:
-        begun()
-    said = str(caught.value)
-    assert "0.3 was the default then" in said and '"sharpness_share": 0.3 into "validation"' in said
-    assert "->" not in said and "other settings" not in said
-    begun(validation={"sharpness_share": 0.3})
-    with pytest.raises(StateError, match="other settings") as both:
-        begun(seed=3)
-    assert "settings.seed: 0 -> 3" in str(both.value) and '"sharpness_share": 0.3 into' in str(both.value)
-
-
 def test_the_limit_of_sharpness_is_named_or_the_packs() -> None:
     usual = Observer(fake_pack(), BUILTIN)
     soft = Observer(replace(fake_pack(), least_sharpness=0.05), BUILTIN)
@@ -412,18 +349,3 @@ def test_detectors_that_measure_differently_are_said_to_be_it() -> None:
     with pytest.raises(StateError, match="detectors measure differently") as caught:
         begun()
     assert "-> " not in str(caught.value), "fingerprints say nothing to people"
-
-
-def test_images_by_generators_only_are_taken_up_where_an_older_version_could_not_go_on() -> None:
-    loops.write_photos(Path("photos"))
-    for path in Path("photos").iterdir():
-        with Image.open(path) as image:
-            path.write_bytes(synthetic_png(np.asarray(image.convert("RGB")), "made", {}))
-    run = begun()
-    dataset = steps.collect(run)
-    old = {
-        **json.loads(run.workspace.dataset(0).read_text()),
-        "members": [{**m.to_json(), "origin": "synthetic", "weight": 0.0} for m in dataset.members],
-    }
-    run.workspace.dataset(0).write_text(json.dumps(old))
-    assert steps.collect(run).members == dataset.members

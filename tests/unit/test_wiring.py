@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,22 @@ from twinloop.config import Settings
 from twinloop.errors import InputError, MissingExtra, ModelFileError
 from twinloop.families import FAMILIES, preset_for
 from twinloop.ports import FREE_SETTINGS, TrainingSettings
-from twinloop.stages.toolbox import Makers
+from twinloop.stages.toolbox import Toolbox
 from twinloop.wiring import (
+    base_family,
     base_model_path,
     build_makers,
+    build_observer,
     build_toolbox,
+    check_config,
     chosen_facets,
     device_name,
+    obstacles,
     training_settings,
     with_extra,
 )
 from twinloop.wiring import makers as makers_module
+from twinloop.wiring import toolbox as toolbox_module
 from twinloop.wiring.kits import chosen_base
 from twinloop.wiring.makers import check_training_settings
 
@@ -274,12 +279,12 @@ def test_epochs_count_whole_steps_of_accumulated_batches() -> None:
 @pytest.mark.parametrize("trainer", ["builtin", "kohya"])
 def test_text_encoders_that_cannot_be_trained_are_said_before_anything_starts(trainer: str) -> None:
     asked = settings(base_model="Tongyi-MAI/Z-Image", training={"text_encoder": True, "trainer": trainer})
-    training = training_settings(asked, FAMILIES["zimage"].training("zimage"), 1, 1)
+    training = training_settings(asked, FAMILIES["zimage"].preset("zimage").training, 1, 1)
     assert training.text_encoder and training.text_encoder_rate == 5e-5
     with pytest.raises(
         InputError, match=r"training\.text_encoder: models of the family 'zimage' read prompts with a language model"
     ):
-        check_training_settings(asked, training)
+        check_training_settings(asked, FAMILIES["zimage"], training)
 
 
 @pytest.mark.parametrize(
@@ -293,16 +298,16 @@ def test_text_encoders_that_cannot_be_trained_are_said_before_anything_starts(tr
 )
 def test_settings_that_do_not_fit_are_said_before_photos_are_looked_at(asked: dict[str, Any], says: str) -> None:
     chosen = settings(base_model="some/sdxl", training=asked)
-    training = training_settings(chosen, FAMILIES["sdxl"].training("sdxl"), 1, 1)
+    training = training_settings(chosen, FAMILIES["sdxl"].preset("sdxl").training, 1, 1)
     with pytest.raises((InputError, ModelFileError), match=says):
-        check_training_settings(chosen, training)
+        check_training_settings(chosen, FAMILIES["sdxl"], training)
 
 
 def test_the_content_of_a_training_adapter_is_part_of_what_is_asked(tmp_path: Path) -> None:
     path = tmp_path / "adapter.safetensors"
     path.write_bytes(b"x")
     chosen = settings(base_model="some/sdxl", training={"assistant_lora": str(path)})
-    training = training_settings(chosen, FAMILIES["sdxl"].training("sdxl"), 1, 1)
+    training = training_settings(chosen, FAMILIES["sdxl"].preset("sdxl").training, 1, 1)
     assert (training.assistant_lora, training.assistant_sha256) == (str(path), hashlib.sha256(b"x").hexdigest())
     assert {"assistant_lora", "assistant_sha256"} & set(FREE_SETTINGS) == {"assistant_lora"}
 
@@ -336,8 +341,26 @@ def test_all_that_is_asked_of_the_base_model_travels() -> None:
     assert Path(chosen_base(settings(base_model="nano")).base).is_dir()
 
 
-def test_a_toolbox_has_what_the_makers_have() -> None:
+def test_a_toolbox_has_what_the_makers_have(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = settings(generation={"width": 96, "height": 96}, training={"steps": 2})
-    toolbox, makers = build_toolbox(chosen, Recording()), build_makers(chosen)
-    assert isinstance(toolbox, Makers) and (toolbox.generation, toolbox.style) == (makers.generation, makers.style)
-    assert toolbox.training(5) == makers.training(5) and toolbox.forecast(5) is None
+    makers = build_makers(chosen)
+    monkeypatch.setattr(toolbox_module, "build_makers", lambda *_: makers)
+    toolbox = build_toolbox(chosen, Recording())
+    shared = {field.name for field in fields(Toolbox)} & {field.name for field in fields(makers)}
+    assert len(shared) == 8
+    assert all(getattr(toolbox, name) is getattr(makers, name) for name in shared)
+
+
+def test_a_plugin_is_run_once_for_all_who_ask_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(f"with open({str(tmp_path / 'runs')!r}, 'a') as runs: runs.write('x')\n")
+    given = settings(base_model="nano", models_dir="fake", training={}, analysis={"plugins": [str(plugin)]})
+    chosen = check_config(given.model_dump(mode="json"), "config.json", wholly=True)
+    makers = build_makers(chosen)
+    assert makers.family is base_family(chosen) is FAMILIES["sdxl"]
+    list(obstacles(chosen, makers))
+    build_observer(chosen.models_dir, chosen.analysis.plugins)
+    build_toolbox(chosen, Recording())
+    assert (tmp_path / "runs").read_text() == "x"

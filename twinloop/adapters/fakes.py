@@ -8,9 +8,10 @@ misses less.
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,17 @@ from PIL import Image
 
 from twinloop.domain.faces import Box, Face, FloatArray, HeadPose, ImageArray, Part
 from twinloop.domain.likeness import USUAL
-from twinloop.domain.records import LoRA, TrainingSample
+from twinloop.domain.records import TrainingSample
 from twinloop.domain.shots import Shot, derive_seed
 from twinloop.errors import MissingModel
-from twinloop.ports import DetectorPack, EarlyLook, GenerationSettings, TrainingSettings
+from twinloop.ports import (
+    DetectorPack,
+    EarlyLook,
+    GenerationSettings,
+    Trained,
+    TrainingSettings,
+    decisive_settings,
+)
 from twinloop.store.atomic import read_json, write_bytes, write_json
 from twinloop.store.lora_file import with_texts
 
@@ -244,6 +252,7 @@ class FakeTrainer:
     fingerprint = "fake-trainer-1"
 
     def steps_done(self, work: Path) -> int:
+        """The step of the checkpoint in ``work``; 0 where there is none."""
         checkpoint = work / "checkpoint.json"
         return int(read_json(checkpoint)["step"]) if checkpoint.exists() else 0
 
@@ -255,7 +264,7 @@ class FakeTrainer:
         work: Path,
         metadata: Mapping[str, str],
         progress: Callable[[int, int, float], None],
-    ) -> LoRA:
+    ) -> Trained:
         from safetensors.numpy import save
 
         truths = [
@@ -264,8 +273,8 @@ class FakeTrainer:
         if not truths:
             raise MissingModel("The fake trainer needs fake photos. Use a real base model for real ones.")
         checkpoint = work / "checkpoint.json"
-        decisive = replace(settings, stop_at=0, tensorboard=True, wandb="")
-        fresh = {"step": 0, "state": hashlib.sha256(str(asdict(decisive)).encode()).hexdigest()}
+        decisive = json.dumps(decisive_settings(settings))
+        fresh = {"step": 0, "state": hashlib.sha256(decisive.encode()).hexdigest()}
         state: dict[str, Any] = read_json(checkpoint) if checkpoint.exists() else fresh
         if state["step"] > settings.last_step:
             state = fresh
@@ -283,19 +292,8 @@ class FakeTrainer:
         }
         weights = np.frombuffer(bytes.fromhex(state["state"]), np.uint8).astype(np.float32).reshape(4, 8)
         tensors = {"unet.fake.lora_A.weight": weights, "unet.fake.lora_B.weight": weights.T.copy()}
-        data = with_texts(save(tensors), info)
-        write_bytes(output, data)
-        return LoRA(
-            str(output),
-            0,
-            hashlib.sha256(data).hexdigest(),
-            "fake",
-            "",
-            settings.preset,
-            settings.last_step,
-            settings.seed,
-            1.0 / settings.last_step,
-        )
+        write_bytes(output, with_texts(save(tensors), info))
+        return Trained(settings.last_step, 1.0 / settings.last_step)
 
 
 def _ripeness(settings: TrainingSettings) -> float:

@@ -37,7 +37,7 @@ class Limits:
     real_face_quality: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
-class Likeness(Protocol):
+class FrozenIdentity(Protocol):
     """What the identity check asks of the frozen reference."""
 
     @property
@@ -56,7 +56,7 @@ class CheckContext:
 
     Attributes:
         seen: what was observed. facet, value: what was asked for.
-        facets: all known facets by name. likeness: the frozen identity, or None when there is none.
+        facets: all known facets by name. reference: the frozen identity, or None when there is none.
         others: (name, perceptual hash) of photos and images it must not repeat.
     """
 
@@ -65,7 +65,7 @@ class CheckContext:
     value: str
     facets: dict[str, Facet]
     limits: Limits
-    likeness: Likeness | None = None
+    reference: FrozenIdentity | None = None
     others: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
 

@@ -16,14 +16,14 @@ class Identity:
     """
 
     def __call__(self, context: CheckContext) -> CheckResult | None:
-        if context.likeness is None:
+        if context.reference is None:
             return None
-        similarity = context.likeness.similarity(context.seen)
+        similarity = context.reference.similarity(context.seen)
         if similarity is None:
             return CheckResult(
                 "identity", Outcome.UNSURE, None, "similar to the real photos", "identity could not be measured"
             )
-        limit = context.likeness.lower_limit(context.seen, context.limits.identity_tolerance)
+        limit = context.reference.lower_limit(context.seen, context.limits.identity_tolerance)
         ok = similarity >= limit
         reason = (
             ""

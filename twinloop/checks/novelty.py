@@ -23,8 +23,8 @@ class Novelty:
         own = int(context.seen.phash, 16)
         distance, name = min(((own ^ int(other, 16)).bit_count(), name) for name, other in context.others)
         limit = context.limits.novelty_distance
-        nearest = context.likeness.nearest(context.seen) if context.likeness is not None else None
-        if context.likeness is not None and nearest is not None and nearest > context.likeness.highest_pair:
+        nearest = context.reference.nearest(context.seen) if context.reference is not None else None
+        if context.reference is not None and nearest is not None and nearest > context.reference.highest_pair:
             limit += self.extra
         ok = distance > limit
         return CheckResult(

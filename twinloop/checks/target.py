@@ -8,6 +8,12 @@ from twinloop.checks.base import CheckContext
 from twinloop.domain.verdicts import CheckResult, Outcome
 from twinloop.facets.face_angle import degrees_to
 
+NO_TARGET = (
+    "no target, because generation_metadata.json beside the images does not tell it, and the file name is not of the"
+    " form synthetic_<facet>_<value>_<number>_<date>_<time>"
+)
+"""Why nothing is known of what an image was made for: it is then unsure at best."""
+
 
 @dataclass(frozen=True)
 class OnTarget:
@@ -21,13 +27,7 @@ class OnTarget:
     def __call__(self, context: CheckContext) -> CheckResult | None:
         facet = context.facets.get(context.facet)
         if facet is None or context.value not in facet.values:
-            return CheckResult(
-                "on_target",
-                Outcome.UNSURE,
-                None,
-                context.value,
-                f"nothing here knows '{context.facet}: {context.value}'",
-            )
+            return CheckResult("on_target", Outcome.UNSURE, None, context.value, _unknown(context.facet, context.value))
         reading = facet.classify(context.seen)
         got = ", ".join(reading.present) or "none"
         if context.value in reading.present:
@@ -51,3 +51,7 @@ class OnTarget:
         return CheckResult(
             "on_target", Outcome.REJECTED, got, context.value, f"asked for {context.value}, got {got}", 0.0
         )
+
+
+def _unknown(facet: str, value: str) -> str:
+    return f"nothing here knows '{facet}: {value}'" if facet else NO_TARGET

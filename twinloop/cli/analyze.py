@@ -70,10 +70,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
 
     from twinloop import manual, wiring
     from twinloop.cli.tables import analysis_lines
-    from twinloop.store.atomic import check_writable, write_json
+    from twinloop.store.atomic import write_json
+    from twinloop.store.named_output import json_output
 
-    for path in filter(None, (args.output, args.observations)):
-        check_writable(path)
+    output = json_output(args.output)
+    observations = json_output(args.observations) if args.observations is not None else None
     observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
     with options.open_catalog(args, settings, terminal) as catalog:
         photos = manual.look_at(Path(settings.dataset_dir), settings, observer, catalog, terminal)
@@ -81,9 +82,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     result, data = manual.find_gaps(photos, settings, observer, args.iteration)
     for line in analysis_lines(result, data):
         terminal.line(line)
-    write_json(args.output, data)
-    if args.observations is not None:
-        _write_observations(args.observations, photos, observer)
+    write_json(output, data)
+    if observations is not None:
+        _write_observations(observations, photos, observer)
     terminal.line(f"\n{plural(len(result.gaps), 'gap')}. Written: {args.output}")
     return data
 

@@ -104,7 +104,10 @@ def _training(config: Path, settings: Settings, kept: bool, terminal: Terminal) 
     terminal.line(f"\nTraining of {config} on {plural(images, 'image')}, {training.steps} steps:")
     if kept:
         terminal.line(f"  - rank {training.rank}, {training.resolution} px; prompts and captions as {makers.style}")
-        terminal.line("  - memory and time cannot be told before it can start: see the mistakes at the end")
+        terminal.line(
+            "  - memory and time cannot be told before it can start: see the mistakes at the end; docs/recipes.md says"
+            " what the usual models need on which cards"
+        )
         return {"training": None}
     if forecast is None:
         terminal.line("  - what it needs cannot be told for this base model or trainer")
@@ -187,7 +190,8 @@ def _usual(models_dir: str, terminal: Terminal, choices: Sequence[Choice] = ()) 
 
     if models_dir in (FAKE, NANO):
         return []
-    found = list(usual_files(Path(pack_and_folder(models_dir)[1]), choices))
+    pack, folder = pack_and_folder(models_dir)
+    found = list(usual_files(Path(folder), choices, pack))
     for line in usual_lines(found):
         terminal.line(line)
     return [usual.to_json() for usual in found]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -149,6 +148,7 @@ def _ruler(args: argparse.Namespace) -> tuple[Settings, Observer]:
     """Settings, and the detectors that also find gaps and judge images."""
     name = options.dataset_name(args)
     settings = options.settings_from(args, FLAGS, {"person_name": name, "person_trigger": name})
+    options.check_outside(args.output, settings.dataset_dir)
 
     from twinloop.wiring import build_observer
 
@@ -205,7 +205,9 @@ def write(root: Path, package: Package, terminal: Terminal) -> Any:
 
 def left_out_line(left_out: Sequence[Mapping[str, str]], looked_at: int) -> str:
     """How many photos are not in a package, and why, without the figures and names of each."""
-    reasons = Counter(re.sub(r" as .*", " as another", re.split(r":| \(", item["reason"])[0]) for item in left_out)
+    from twinloop.stages.select import kind_of_reason
+
+    reasons = Counter(kind_of_reason(item["reason"]) for item in left_out)
     told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(REASONS))
     return f"Left out: {len(left_out)} of {plural(looked_at, 'photo')} ({told})"
 

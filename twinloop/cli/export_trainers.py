@@ -56,6 +56,7 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     person = options.dataset_name(args)
     trigger = (trigger_of(Path(args.dataset)) if args.dataset is not None else None) or f"ohwx {person}"
     settings = options.settings_from(args, FLAGS, {"person_name": person, "person_trigger": trigger})
+    options.check_outside(args.output, settings.dataset_dir)
     gathered = gather_samples(Path(settings.dataset_dir), settings.person_trigger, merge_limits(settings))
     gathered = with_masks(gathered, settings.training.masks)
     training = build_makers(settings).training(len(gathered.samples))
@@ -63,14 +64,23 @@ def _run(name: str, args: argparse.Namespace, terminal: Terminal) -> Any:
     base = str(Path(settings.base_model).resolve()) if Path(settings.base_model).exists() else settings.base_model
     family = base_family(settings)
     job = Job(
-        settings.person_name.replace(" ", "_"), base, family, training, settings.person_trigger, root / "dataset",
-        root / "output", folders_of(gathered.samples, settings.person_trigger), prediction_of(base, family),
-        settings.quantization, settings.precision == "float16",
-    )  # fmt: skip
+        name=settings.person_name.replace(" ", "_"),
+        base=base,
+        family=family,
+        settings=training,
+        trigger=settings.person_trigger,
+        root=root / "dataset",
+        output=root / "output",
+        folders=folders_of(gathered.samples, settings.person_trigger),
+        prediction=prediction_of(base, family),
+        quantization=settings.quantization,
+        float16=settings.precision == "float16",
+    )
     package = export_training_set(TARGETS[name], job, gathered)
     manifest, data = write_package(args.output, package)
     for warning in package.warnings:
         terminal.warn(warning)
+    terminal.line(f"Trigger: {job.trigger}")
     for folder in job.folders:
         terminal.line(f"dataset/{folder.name}: {plural(len(folder.pictures), 'picture')}, each {folder.repeats} x")
     terminal.line(f"{plural(job.pictures, 'picture')} and a configuration in {args.output}")

@@ -11,6 +11,7 @@ from twinloop.cli import options
 from twinloop.cli.command import Command
 from twinloop.cli.run_folders import runs_person
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.choices import OFFLOADS, PROMPT_STYLES, SDXL
 from twinloop.domain.wording import plural
 from twinloop.errors import InputError
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 WORDS = ("nano", "fake")
 """Names of bases that need no file: the embedded one, and the one for tests and dry runs."""
-DEFAULT_BASE = "stabilityai/stable-diffusion-xl-base-1.0"
 FLAGS = {
     "base_model": "base_model",
     "person": "person_trigger",
@@ -58,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base-model",
         metavar="NAME",
-        help=f"hub id, folder or file, or the word 'nano' (default: what the LoRA was trained on, else {DEFAULT_BASE})",
+        help=f"hub id, folder or file, or the word 'nano' (default: what the LoRA was trained on, else {SDXL})",
     )
     parser.add_argument(
         "--lora", type=Path, metavar="FILE", help="trained LoRA (.safetensors); left out: the bare base model"
@@ -101,7 +101,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     options.add_computing(parser)
     parser.add_argument(
         "--offload",
-        choices=("none", "model", "sequential"),
+        choices=OFFLOADS,
         help="with a GPU: which parts of the base model wait in main memory; saves memory, costs time (default: none)",
     )
     options.add_config(parser)
@@ -125,9 +125,7 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--width", type=int, metavar="PX", help="width of the images (default: the preset's)")
     parser.add_argument("--height", type=int, metavar="PX", help="height of the images (default: the preset's)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: the preset's)")
-    parser.add_argument(
-        "--style", choices=("prose", "tags", "pony", "full"), help="of the prompts (default: the preset's)"
-    )
+    parser.add_argument("--style", choices=PROMPT_STYLES, help="of the prompts (default: the preset's)")
     parser.add_argument(
         "--scheduler", metavar="NAME", help="sampler, such as euler or dpmpp_2m (default: the base model's own)"
     )
@@ -216,6 +214,7 @@ def _make(order: Order, settings: Settings, terminal: Terminal) -> list[MadeImag
     )
     shots = manual.plan_shots(order, settings, studio, terminal)
     images = plural(len(shots), "image")
+    terminal.line(f"Trigger: {settings.person_trigger}")
     terminal.line(f"{plural(len(order.gaps), 'gap')}, {images} to make with {settings.base_model}")
     return manual.make_images(shots, order, studio, terminal)
 
@@ -228,12 +227,23 @@ def _settings(args: argparse.Namespace, found: Mapping[str, Any]) -> Settings:
     if args.person is None and args.config is None and not person:
         raise InputError("Whose images? Give the trigger words: --person 'ohwx person'.")
     named = (texts.get("ss_sd_model_name"), found.get("base_model"))
-    base = next((name for name in named if loads_as_base(name)), DEFAULT_BASE)
+    base = next(({"base_model": name} for name in named if loads_as_base(name)), {})
     trigger = args.person or person
-    return options.settings_from(
-        args, FLAGS,
-        {"base_model": base, "person_trigger": trigger, "person_name": trigger, "dataset_dir": "."},
-    )  # fmt: skip
+    settings = options.settings_from(
+        args, FLAGS, {**base, "person_trigger": trigger, "person_name": trigger, "dataset_dir": "."}
+    )
+    if args.lora is not None and "base_model" not in settings.model_fields_set:
+        _check_usual_base(args.lora)
+    return settings
+
+
+def _check_usual_base(lora: Path) -> None:
+    """Raises InputError where no base model is named and the LoRA is for another one than is usual."""
+    from twinloop.families import family_of_preset, preset_for
+    from twinloop.loras.whose import base_needed
+
+    if problem := base_needed(lora, family_of_preset(preset_for(SDXL))):
+        raise InputError(problem)
 
 
 def loads_as_base(name: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.store.atomic import write_json
+    from twinloop.wiring.checking import no_photos
 
     starter = _starter(args)
     settings = _checked(starter)
@@ -60,11 +62,13 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     if args.output is None or str(args.output) == "-":
         if not args.json:
             terminal.line(json.dumps(data, indent=2, ensure_ascii=False))
-        return data
-    if args.output.exists():
+    elif args.output.exists():
         raise InputError(f"{args.output} exists; nothing was changed. Name another file with --output.")
-    write_json(args.output, data)
-    terminal.line(f"Written: {args.output}. Start: twinloop run --config {args.output}")
+    else:
+        write_json(args.output, data)
+        terminal.line(f"Written: {args.output}. Start: twinloop run --config {shlex.quote(str(args.output))}")
+    if absent := no_photos(settings):
+        terminal.warn(f"dataset_dir: {absent}")
     return data
 
 
@@ -79,7 +83,7 @@ def _starter(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "_comment": COMMENT,
         "person_name": name,
-        "person_trigger": args.person_trigger or _labelled(Path(dataset)) or f"ohwx {name}",
+        "person_trigger": args.person_trigger or _of_captions(Path(dataset)) or f"ohwx {name}",
         "base_model": base,
         "dataset_dir": dataset,
         "models_dir": args.models_dir,
@@ -93,19 +97,15 @@ def _starter(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _labelled(dataset: Path) -> str:
-    """The words that FaceVault's captions begin with, class word included; "" where that folder
-    was not prepared by it.
-    """
+def _of_captions(dataset: Path) -> str:
+    """The words that FaceVault's captions begin with; "" where it did not prepare that folder, or cannot tell."""
     from twinloop.errors import StateError
-    from twinloop.store.atomic import read_json
-    from twinloop.store.sidecar import PERSON
+    from twinloop.store.sidecar import trigger_of
 
     try:
-        record = read_json(dataset / PERSON)
+        return trigger_of(dataset) or ""
     except (InputError, StateError):
         return ""
-    return str(record.get("prompt") or record.get("trigger", "")) if isinstance(record, dict) else ""
 
 
 def _checked(starter: dict[str, Any]) -> Settings:

@@ -130,6 +130,7 @@ def run_info(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 def run_convert(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop.errors import InputError
+    from twinloop.families.registered import lora_names_of
     from twinloop.loras.actions import convert
     from twinloop.loras.lora import Dialect
 
@@ -148,10 +149,9 @@ def run_convert(args: argparse.Namespace, terminal: Terminal) -> Any:
         )
     note = " (what ComfyUI reads for UNets)" if made["to"] != made["asked_for"] else ""
     terminal.line(f"{made['layers']} layers, {made['from']} -> {made['to']}{note}: {made['output']}")
-    if made["family"] == "zimage" and made["to"] == "kohya":
-        terminal.warn(
-            "ComfyUI reads only a part of a Z-Image LoRA in kohya's names, not its attention. For it: --to comfyui"
-        )
+    remark = lora_names_of(made["family"] or "").kohya_remark
+    if remark and made["to"] == "kohya":
+        terminal.warn(remark)
     return made
 
 

@@ -183,7 +183,8 @@ def run_pull(args: argparse.Namespace, terminal: Terminal) -> Any:
 
 def _say(found: Brought, done: str, terminal: Terminal) -> None:
     if found.target is None:
-        terminal.warn(f"{found.source}: {found.problem}")
+        # of what was fetched the problem names the address
+        terminal.warn(f"{found.source if found.known is None else found.known.name}: {found.problem}")
         return
     terminal.line(f"{done if found.fresh else 'Already there'}: {found.target} ({told(found)})")
 

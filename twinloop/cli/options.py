@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinloop.cli import overlay
+from twinloop.domain.choices import COMPILES, DEVICES, PRECISIONS
+from twinloop.domain.quantised import QUANTIZATIONS
 from twinloop.errors import ConfigError, InputError
+from twinloop.store.vault import COMMON_CATALOG
 
 if TYPE_CHECKING:
     from twinloop.cli.terminal import Terminal
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from twinloop.ports import DetectorPack
     from twinloop.store.catalog import Catalog
 
-CATALOG = Path("outputs") / "catalog.sqlite"
+CATALOG = COMMON_CATALOG
 
 
 def positive(text: str) -> int:
@@ -101,7 +104,7 @@ def add_catalog(parser: argparse.ArgumentParser) -> None:
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: auto)")
+    parser.add_argument("--device", choices=DEVICES, help="where to compute (default: auto)")
     parser.add_argument(
         "--allow-download",
         action="store_true",
@@ -118,19 +121,19 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
     """How the base model computes, for commands that load one."""
     parser.add_argument(
         "--precision",
-        choices=("auto", "float32", "bfloat16", "float16"),
+        choices=PRECISIONS,
         help="of the base model (default: auto, the fastest that the device computes well)",
     )
     parser.add_argument(
         "--quantization",
-        choices=("int8", "fp8", "nf4"),
+        choices=QUANTIZATIONS,
         help=(
             "weights of the base model in fewer bits: int8 or fp8 halve them, nf4 quarters them (default: as they are)"
         ),
     )
     parser.add_argument(
         "--compile",
-        choices=("regional", "off"),
+        choices=COMPILES,
         help=(
             "torch.compile for the blocks that the base model repeats (default: on a CUDA GPU, where the work is long"
             " enough)"
@@ -148,6 +151,20 @@ def dataset_name(args: argparse.Namespace) -> str:
     if args.dataset is None and args.config is None:
         raise InputError("Which photos? Name them: --dataset DIR, or give --config bootstrap_config.json.")
     return Path(args.dataset or ".").resolve().stem or "person"
+
+
+def check_outside(output: Path, dataset_dir: str) -> None:
+    """What is made from a dataset's photos must not lie among them: it would be taken for photos the next time.
+
+    Raises:
+        InputError: ``output`` is the dataset's folder, or lies in it.
+    """
+    place, photos = output.resolve(), Path(dataset_dir).resolve()
+    if photos.is_dir() and photos in (place, *place.parents):
+        raise InputError(
+            f"--output {output} lies in the folder of the photos, {dataset_dir}, and would be taken for photos of the"
+            " person later. Name a place outside of it."
+        )
 
 
 def settings_from(

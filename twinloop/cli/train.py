@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli import options
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.choices import ADAPTERS, OPTIMIZERS
 from twinloop.errors import InputError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=options.positive, metavar="N", help="training steps (default: the preset's)")
     parser.add_argument(
         "--adapter",
-        choices=("lora", "dora", "lokr"),
+        choices=ADAPTERS,
         help="dora also learns lengths, lokr is a Kronecker product (default: lora)",
     )
     parser.add_argument("--rank", type=options.positive, metavar="N", help="rank of the LoRA (default: the preset's)")
@@ -88,7 +89,7 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, metavar="X", help="peak learning rate (default: the preset's)")
     parser.add_argument(
         "--optimizer",
-        choices=("adamw", "adamw8bit", "prodigy", "adafactor"),
+        choices=OPTIMIZERS,
         help="prodigy finds the rate by itself; adamw8bit (GPU) and adafactor need less memory (default: adamw)",
     )
     parser.add_argument(
@@ -170,6 +171,7 @@ def _of_folder(args: argparse.Namespace, terminal: Terminal) -> LoRA:
         photos = manual.look_at(args.dataset, settings, toolbox.observer, catalog, terminal)
         used, left_out = photos.selection.photos, photos.selection.left_out
         made = sum(photo.seen.origin != "real" for photo in used)
+        terminal.line(f"Trigger: {settings.person_trigger}")
         terminal.line(f"Dataset: {plural(len(used), 'image')} used ({made} synthetic), {len(left_out)} left out")
         if few := steps.few_photos_message(len(used) - made):
             terminal.warn(few)

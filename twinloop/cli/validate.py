@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 from twinloop.cli import options
 from twinloop.cli.command import Command
 from twinloop.cli.terminal import Terminal
+from twinloop.domain.choices import SHARPNESS_RULERS
+from twinloop.domain.wording import plural, some
 from twinloop.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twinloop.config import Settings
+    from twinloop.domain.verdicts import Verdict
     from twinloop.stages.validate import Judged
 
 FLAGS = {
@@ -34,6 +37,16 @@ FLAGS = {
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of generated images")
     options.add_models_dir(parser)
+    _add_outputs(parser)
+    _add_reference(parser)
+    _add_limits(parser)
+    options.add_facets(parser)
+    options.add_config(parser)
+    options.add_catalog(parser)
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    """Where images of each outcome go, and the record of all."""
     parser.add_argument("--approved", type=Path, metavar="DIR", help="copy approved images here")
     parser.add_argument("--rejected", type=Path, metavar="DIR", help="copy rejected images here")
     parser.add_argument(
@@ -45,6 +58,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="where to write all check results (default: verdicts.json in --rejected)",
     )
+
+
+def _add_reference(parser: argparse.ArgumentParser) -> None:
+    """The real photos that images are compared with."""
     photos = parser.add_mutually_exclusive_group()
     photos.add_argument(
         "--reference",
@@ -53,10 +70,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="real photos: identity limits are learned from them (default: those that the images' record names)",
     )
     photos.add_argument("--no-reference", action="store_true", help="judge without real photos: no identity check")
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
     limits = parser.add_argument_group("limits")
+    _add_look_limits(limits)
+    _add_person_limits(limits)
+
+
+def _add_look_limits(limits: argparse._ArgumentGroup) -> None:
+    """Of sharpness and brightness."""
     limits.add_argument(
         "--sharpness",
-        choices=("face", "image"),
+        choices=SHARPNESS_RULERS,
         help=(
             "ruler: face crop against the real photos, or the whole image against --blur-threshold (default: face with"
             " real photos, else image)"
@@ -74,6 +100,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     limits.add_argument("--min-brightness", type=float, metavar="X", help="least mean grey, 0-255 (default: 30)")
     limits.add_argument("--max-brightness", type=float, metavar="X", help="largest mean grey, 0-255 (default: 225)")
+
+
+def _add_person_limits(limits: argparse._ArgumentGroup) -> None:
+    """Of the face, who it is, and whether the image is a copy."""
     limits.add_argument("--min-face-confidence", type=float, metavar="X", help="least detector score (default: 0.5)")
     limits.add_argument(
         "--min-face-quality",
@@ -96,19 +126,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="BITS",
         help="perceptual-hash distance that is still a copy (default: 6)",
     )
-    options.add_facets(parser)
-    options.add_config(parser)
-    options.add_catalog(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Any:
     from twinloop import manual, wiring
     from twinloop.cli.tables import validation_lines
-    from twinloop.domain.wording import plural
     from twinloop.stages.validate import reason_lines, tally
     from twinloop.store.atomic import write_json
+    from twinloop.store.named_output import json_output
 
     places = _check_apart(args)
+    record = json_output(args.verdicts or (args.rejected or args.folder) / "verdicts.json")
     reference = _reference(args)
     settings = _settings(args, reference)
     observer = wiring.build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
@@ -122,11 +150,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Any:
         terminal.warn(line)
     _say_reference(reference, terminal)
     _sort(args, judged)
-    record = args.verdicts or (args.rejected or args.folder) / "verdicts.json"
     write_json(record, data)
     verdicts = [item.verdict for item in judged]
     for line in (*validation_lines(tally(verdicts)), "", *reason_lines(verdicts)):
         terminal.line(line)
+    _say_unsure(args, verdicts, terminal)
     if args.approved is None and args.rejected is None and args.unsure is None:
         terminal.line("Nothing was copied: name folders with --approved DIR and --rejected DIR.")
     terminal.line(f"All checks of {plural(len(verdicts), 'image')}: {record}")
@@ -177,6 +205,19 @@ def _say_reference(reference: Path | None, terminal: Terminal) -> None:
         terminal.warn("identity not checked: no real photos to compare with (--reference DIR)")
     else:
         terminal.line(f"Compared with the real photos in {reference}")
+
+
+def _say_unsure(args: argparse.Namespace, verdicts: Sequence[Verdict], terminal: Terminal) -> None:
+    """Where the undecided ones are, and which of them nothing says of what they were made for."""
+    from twinloop.checks.target import NO_TARGET
+    from twinloop.domain.verdicts import Outcome
+
+    untold = [verdict.image for verdict in verdicts if not verdict.facet]
+    if untold:
+        terminal.warn(f"{some(untold)}: {NO_TARGET}. Without a target no image is approved.")
+    folder = _unsure(args)
+    if folder is not None and any(verdict.outcome is Outcome.UNSURE for verdict in verdicts):
+        terminal.line(f"Unsure images: {folder}")
 
 
 def _sort(args: argparse.Namespace, judged: Sequence[Judged]) -> None:

@@ -7,14 +7,13 @@ from twinloop.config.mistakes import ELSEWHERE
 from twinloop.config.rounds import MergeConfig, PanelConfig, StopConfig
 from twinloop.config.settings import Settings, describe_fields
 from twinloop.config.training import TrainingConfig
-from twinloop.config.training_clashes import BUILTIN_ONLY, LARGEST_RANK, SAYS_NOTHING_WITHOUT
+from twinloop.config.training_clashes import BUILTIN_ONLY, LARGEST_RANK
 from twinloop.config.validation import ValidationConfig
 
 __all__ = [
     "BUILTIN_ONLY",
     "ELSEWHERE",
     "LARGEST_RANK",
-    "SAYS_NOTHING_WITHOUT",
     "AnalysisSettings",
     "ExtraLora",
     "GenerationConfig",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from twinloop.config.section import Positive, Section
+from twinloop.domain.choices import Offload, PromptStyle
 
 
 class ExtraLora(Section):
@@ -27,7 +28,7 @@ class GenerationConfig(Section):
     batch_size: Positive | None = None
     lora_scale: Annotated[float, Field(ge=0.0, le=4.0)] = 1.0
     negative_prompt: str | None = None
-    prompt_style: Literal["prose", "tags", "pony", "full"] | None = Field(
+    prompt_style: PromptStyle | None = Field(
         None,
         description=(
             "pony = tags after its score words; full = prose whose captions also say what is as usual ('eyes open');"
@@ -53,7 +54,7 @@ class GenerationConfig(Section):
     scheduler: str | None = Field(
         None, description="sampler, by the family's names (euler, dpmpp_2m...); null = the base model's own"
     )
-    offload: Literal["none", "model", "sequential"] = Field(
+    offload: Offload = Field(
         "none", description="with a GPU: which parts wait in main memory; saves memory, costs time"
     )
     vae_tiling: bool | None = Field(None, description="decode in tiles; null = where images are large or the GPU small")

@@ -73,7 +73,7 @@ def right_part(data: Mapping[str, Any]) -> tuple[Settings, frozenset[str]]:
     """The settings as far as they are right, and the fields that are not: those have their default, or a dash where
     there is none.
     """
-    wrong: list[str] = []
+    wrong = [name for name in _required() if data.get(name) is None]
     while True:
         try:
             return _without(data, wrong), frozenset(wrong)
@@ -96,8 +96,11 @@ def _without(data: Mapping[str, Any], wrong: list[str]) -> Settings:
         inside = others.get(section) if section else others
         if isinstance(inside, dict):
             inside.pop(name, None)
-    needed = {name: "-" for name, info in Settings.model_fields.items() if info.is_required()}
-    return Settings.model_validate({**needed, **others})
+    return Settings.model_validate({**dict.fromkeys(_required(), "-"), **others})
+
+
+def _required() -> list[str]:
+    return [name for name, info in Settings.model_fields.items() if info.is_required()]
 
 
 def _among_the_others(data: Mapping[str, Any], wrong: list[str]) -> Iterator[Clash]:

@@ -16,6 +16,7 @@ from twinloop.config.section import Clash, Clashes, Name, Positive, Section
 from twinloop.config.training import TrainingConfig
 from twinloop.config.training_clashes import SAYS_NOTHING_WITHOUT
 from twinloop.config.validation import ValidationConfig
+from twinloop.domain.choices import SDXL, Compile, Device, Precision
 from twinloop.domain.quantised import Quantization
 from twinloop.ports import FREE_SETTINGS
 
@@ -25,7 +26,7 @@ class Settings(Section):
 
     person_name: Name
     person_trigger: Name
-    base_model: Annotated[str, Field(min_length=1)] = "stabilityai/stable-diffusion-xl-base-1.0"
+    base_model: Annotated[str, Field(min_length=1)] = SDXL
     dataset_dir: Annotated[str, Field(min_length=1)]
     models_dir: str = Field(
         "models",
@@ -42,8 +43,8 @@ class Settings(Section):
     review: Literal["never", "first_round", "always"] = Field(
         "never", description="which rounds wait for a person to look at the images (twinloop ui, or twinloop review)"
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+    device: Device = "auto"
+    precision: Precision = Field(
         "auto", description="of the base model; auto = the fastest that the device computes well"
     )
     quantization: Quantization | None = Field(
@@ -53,7 +54,7 @@ class Settings(Section):
             " 'twinloop[quant]')"
         ),
     )
-    compile: Literal["regional", "off"] | None = Field(
+    compile: Compile | None = Field(
         None,
         description=(
             "torch.compile for the blocks that the base model repeats, when generating and training; null = on a CUDA"

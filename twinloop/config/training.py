@@ -10,6 +10,7 @@ from pydantic import Field
 from twinloop.config import training_clashes
 from twinloop.config.section import Clash, Positive, Section, Share
 from twinloop.config.training_clashes import LARGEST_RANK
+from twinloop.domain.choices import Adapter, FlowSampling, HuberSchedule, Loss, Optimizer, Schedule
 
 
 class TrainingConfig(Section):
@@ -66,7 +67,7 @@ class TrainingConfig(Section):
     processes: Positive = Field(
         1, description="GPUs that share the training; the same pictures per step, so the same training"
     )
-    adapter: Literal["lora", "dora", "lokr"] = Field(
+    adapter: Adapter = Field(
         "lora", description="kind of adapter: dora also learns lengths, lokr is a Kronecker product (docs/training.md)"
     )
     lokr_factor: Annotated[int, Field(ge=-1)] = Field(
@@ -98,7 +99,7 @@ class TrainingConfig(Section):
     text_encoder_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         1.0, description="share of the steps after which the text encoders stay as they are; 1 = they learn to the end"
     )
-    optimizer: Literal["adamw", "adamw8bit", "prodigy", "adafactor"] = Field(
+    optimizer: Optimizer = Field(
         "adamw", description="prodigy finds the rate by itself; adamw8bit (GPU) and adafactor need less memory"
     )
     optimizer_args: dict[str, Any] = Field(
@@ -107,7 +108,7 @@ class TrainingConfig(Section):
     )
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     clip_norm: Annotated[float, Field(ge=0.0)] | None = Field(None, description="longest gradient; 0 = any")
-    schedule: Literal["cosine", "constant", "linear", "cosine_restarts"] | None = None
+    schedule: Schedule | None = None
     warmup_steps: Annotated[int, Field(ge=0)] | None = None
     restarts: Positive = Field(1, description="of the schedule cosine_restarts: how often the rate falls from its peak")
     gradient_accumulation: Positive = Field(1, description="batches per optimizer step")
@@ -122,7 +123,7 @@ class TrainingConfig(Section):
         0.0, description="write an average over the latest weights, 0.99 to 0.999; 0 = the last weights"
     )
     min_snr_gamma: Annotated[float, Field(ge=0.0)] | None = None
-    loss: Literal["l2", "huber", "smooth_l1"] = Field(
+    loss: Loss = Field(
         "l2", description="what an error costs: its square, or less beyond a threshold, so that odd pictures teach less"
     )
     huber_c: Annotated[float, Field(ge=1e-6, le=1.0)] = Field(
@@ -131,7 +132,7 @@ class TrainingConfig(Section):
             "of the losses huber and smooth_l1: the threshold at pure noise; small = more like an absolute error"
         ),
     )
-    huber_schedule: Literal["constant", "exponential", "snr"] | None = Field(
+    huber_schedule: HuberSchedule | None = Field(
         None,
         description=(
             "how the threshold rises from huber_c to 1 with less noise; null = snr, with flow models exponential"
@@ -170,7 +171,7 @@ class TrainingConfig(Section):
         0.0, description="how much is learned where a mask is black, against where it is white"
     )
     flip: bool = Field(False, description="also train on mirror images; off, because faces are not symmetric")
-    flow_sampling: Literal["logit_normal", "uniform"] | None = Field(
+    flow_sampling: FlowSampling | None = Field(
         None,
         description="how much noise the pictures of flow models get, before flow_shift; null = as the family has it",
     )

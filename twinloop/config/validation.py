@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from twinloop.config.section import Clash, Section
+from twinloop.domain.choices import SharpnessRuler
 
 
 class ValidationConfig(Section):
     """The limits of the checks."""
 
     auto_filter: bool = Field(True, description="sort into approved / rejected / unsure; false = judge only")
-    sharpness: Literal["face", "image"] = Field(
+    sharpness: SharpnessRuler = Field(
         "face",
         description=(
             "face = crop measure, limit learned from the real photos; image = Laplacian variance of the whole image"

@@ -19,7 +19,6 @@ FINE_BELOW = 512
 pixels as they are."""
 LONGEST = 2.0
 """Long side over short side of a picture, at most."""
-FRAMINGS = ("face", "half", "full", "keep")
 HEIGHTS = {"face": 2.4, "half": 5.0, "full": 9.0}
 """Height of the picture as a multiple of the face box's height, where the photo has so much."""
 LEAST_SHARE = 0.1
@@ -86,8 +85,8 @@ def cut(width: int, height: int, face: Box, others: Sequence[Box], framing: str,
     from.
 
     Args:
-        others: other people's faces. framing: one of `FRAMINGS`. size: pixels; the picture's area is at most its
-            square.
+        others: other people's faces. framing: one of `choices.FRAMINGS`. size: pixels; the picture's area is at most
+            its square.
     """
     head = head_of(face, width, height)
     region = _without_others(_framed(face, head, width, height, framing), head, others)

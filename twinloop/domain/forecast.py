@@ -19,11 +19,11 @@ class MemoryPlan:
     """How a step is worked through, and the most memory it takes.
 
     Attributes:
-        portion: pictures at once. checkpointing: activations are computed again on the way back. peak: bytes.
+        micro_batch: pictures at once. checkpointing: activations are computed again on the way back. peak: bytes.
         quantization: of the base model's weights, where it is another than the configured one.
     """
 
-    portion: int
+    micro_batch: int
     checkpointing: bool
     peak: int
     quantization: Quantization | None = None
@@ -31,7 +31,7 @@ class MemoryPlan:
     def __str__(self) -> str:
         how = "with" if self.checkpointing else "without"
         weights = "" if self.quantization is None else f', with "quantization": "{self.quantization}"'
-        return f"{self.peak / GIB:.1f} GiB: {self.portion} at a time, {how} gradient checkpointing{weights}"
+        return f"{self.peak / GIB:.1f} GiB: {self.micro_batch} at a time, {how} gradient checkpointing{weights}"
 
 
 @dataclass(frozen=True)

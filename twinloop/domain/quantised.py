@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Quantization = Literal["nf4", "int8", "fp8"]
+Quantization = Literal["int8", "fp8", "nf4"]
 QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 
 NF4_BLOCK = 64

@@ -1,4 +1,4 @@
-"""Datasets, LoRAs and rounds: what a run leaves behind."""
+"""Datasets, LoRAs and their scores on the panel: what a run leaves behind."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ class LoRA:
     """One trained adapter file and where it comes from.
 
     Attributes:
-        adapter: ``lora``, ``dora`` or ``lokr``. rank, alpha: of all its layers. None = the file does not tell, its
-            layers differ, or the record was written before these were kept.
+        adapter: ``lora``, ``dora`` or ``lokr``. rank, alpha: of all its layers. None = the file does not tell, or
+            its layers differ.
     """
 
     path: str
@@ -129,16 +129,8 @@ class LoRA:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> LoRA:
-        """Raises KeyError for a field that every record has."""
-        late = ("adapter", "rank", "alpha")
-        return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name not in late or name in data})
-
-
-RULER = 3
-"""Of panel scores. 1: an image without a face had missed nothing that is read off a face. 1 and 2: where the detectors
-have no measure of face quality, the face detector's confidence stood for it."""
-CONFIDENCE_NO_QUALITY = 3
-"""The ruler from which it does not."""
+        """Raises KeyError for a field that is not there."""
+        return cls(**{name: data[name] for name in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True)
@@ -151,19 +143,16 @@ class PanelScore:
         samples: metric -> one number per panel image, in panel order, so that rounds can be compared pair by pair.
         hits: facet -> per panel image whether the value that its prompt asks for was seen; None where it asks for none,
             or none was measured.
-        ruler: by which rules it was measured; scores of different rulers do not compare.
     """
 
     version: int
     metrics: dict[str, Estimate]
     samples: dict[str, list[float]] = field(default_factory=dict)
     hits: dict[str, list[bool | None]] = field(default_factory=dict)
-    ruler: int = RULER
 
     def to_json(self) -> dict[str, Any]:
         return {
             "version": self.version,
-            "ruler": self.ruler,
             "metrics": {name: estimate.to_json() for name, estimate in self.metrics.items()},
             "samples": {name: [round(v, 5) for v in values] for name, values in self.samples.items()},
             "hits": self.hits,
@@ -173,6 +162,5 @@ class PanelScore:
     def from_json(cls, data: dict[str, Any]) -> PanelScore:
         metrics = {name: Estimate.from_json(value) for name, value in data["metrics"].items()}
         samples = {k: [float(v) for v in vs] for k, vs in data["samples"].items()}
-        # records of earlier versions have none
-        hits = {k: list(vs) for k, vs in data.get("hits", {}).items()}
-        return cls(int(data["version"]), metrics, samples, hits, int(data.get("ruler", 1)))
+        hits = {k: list(vs) for k, vs in data["hits"].items()}
+        return cls(int(data["version"]), metrics, samples, hits)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from twinloop.domain.choices import CONSENTS
 from twinloop.domain.faces import Box, Face
 
 
@@ -124,7 +125,9 @@ class Decision:
         ``distinct``  {photos}                   these photos (sha256) are not duplicates of each other
         ``label``     {person, trigger, class_word, consent}
         ``caption``   {person, sha256, text}     the user's own caption of a photo
-        ``forget``    {person, faces}            these faces are not kept, whatever a scan sees
+        ``forget``    {person, faces, kept}      these faces are not kept, whatever a scan sees; until all of the
+                                                 person is removed ``kept`` is false, and there are the ``name`` and
+                                                 the ``pictures`` that were prepared (sha256), too
         ``redacted``  {}                         what was said about someone who is forgotten
         ``captions``  {person, texts}            the same for several photos at once: sha256 -> text
 
@@ -153,7 +156,7 @@ class Consent:
     when: str = ""
     scope: str = ""
 
-    KINDS = ("self", "written", "licence", "fictional")
+    KINDS = CONSENTS
 
     @property
     def text(self) -> str:

@@ -13,10 +13,10 @@ import numpy as np
 from twinloop.domain.faces import Face, FloatArray, ImageArray
 from twinloop.domain.likeness import Likeness
 from twinloop.domain.observation import Observation
-from twinloop.domain.records import Dataset
 from twinloop.domain.vault import NOT_RECORDED, Consent
-from twinloop.errors import InputError, NothingToDo, StateError
+from twinloop.errors import NothingToDo, StateError
 from twinloop.exporters.head import Head, find_head, proportion_of
+from twinloop.exporters.run_dataset import members_of
 from twinloop.ports import Reporter
 from twinloop.stages.observe import Observer, Seen, observe_files
 from twinloop.stages.select import (
@@ -124,8 +124,8 @@ def gather(dataset: Path, observer: Observer, catalog: Catalog, reporter: Report
         _with_origin(seen, made)
         for seen in observe_files([path for path, _, _ in files], observer, catalog, reporter, "Observing")
     ]
-    selection = select(found, rules(observer.likeness))
-    if several := several_people_message(selection.photos, str(dataset), observer.likeness):
+    selection = select(found, rules(observer.pack.likeness))
+    if several := several_people_message(selection.photos, str(dataset), observer.pack.likeness):
         reporter.warn(several)
     left_out = tuple((names[path], reason) for path, reason in selection.left_out)
     if not selection.photos:
@@ -151,13 +151,7 @@ def _consent(dataset: Path) -> Consent:
 
 
 def _listed(record: Path) -> list[tuple[Path, str, str]]:
-    try:
-        members = Dataset.from_json(read_json(record)).members
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{record} is no dataset of a run ({error}). Name a folder of photos, or a dataset_iterN.json."
-        ) from error
-    return [(Path(member.path), member.path, member.origin) for member in members]
+    return [(Path(member.path), member.path, member.origin) for member in members_of(record)]
 
 
 def _with_origin(seen: Seen, made: set[Path]) -> Seen:

@@ -17,6 +17,7 @@ from PIL import Image
 from twinloop import __version__
 from twinloop.exporters.encode import png
 from twinloop.exporters.package import File, Package
+from twinloop.families.registered import lora_names_of
 from twinloop.loras.adapter import Adapter, understood
 from twinloop.loras.container import file_bytes
 from twinloop.loras.lora import Dialect, LoraFile
@@ -27,8 +28,6 @@ from twinloop.store.images import load_image
 PREVIEW_SIDE = 768
 _VERSIONS = {"sd15": "SD1", "sd2": "SD2", "sdxl": "SDXL", "sd35": "SD3"}
 """What A1111 calls the families that it knows."""
-_DOTTED = ("qwen-image", "zimage")
-"""Families whose LoRAs are passed around under ComfyUI's names."""
 PLACES = {"a1111": "models/Lora", "comfyui": "models/loras"}
 
 
@@ -49,7 +48,8 @@ def export_drop_in(target: str, file: LoraFile, wish: Wish) -> Package:
         ModelFileError: no plain LoRA, or layers without a name in the dialect. UnreadableImage: the preview.
     """
     adapter = understood(file)
-    dialect = effective_dialect(adapter, Dialect.COMFYUI if adapter.family in _DOTTED else Dialect.KOHYA)
+    usual = Dialect.COMFYUI if lora_names_of(adapter.family).dots else Dialect.KOHYA
+    dialect = effective_dialect(adapter, usual)
     trigger = wish.trigger or trigger_of(file.texts)
     texts = {**file.texts, **({"modelspec.trigger_phrase": trigger} if trigger else {})}
     stem = f"{PLACES[target]}/{wish.name}"

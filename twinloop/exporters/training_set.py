@@ -14,8 +14,9 @@ from twinloop import __version__
 from twinloop.domain.captions import with_trigger
 from twinloop.domain.records import Dataset, Member, TrainingSample
 from twinloop.domain.wording import agree, plural
-from twinloop.errors import InputError, NothingToDo, StateError, UnreadableImage
+from twinloop.errors import NothingToDo, StateError, UnreadableImage
 from twinloop.exporters.package import File, Package
+from twinloop.exporters.run_dataset import members_of
 from twinloop.exporters.strip import as_webp, shareable
 from twinloop.foreign import aitoolkit, kohya, onetrainer, simpletuner
 from twinloop.foreign.job import MASKS, Job, beyond
@@ -23,7 +24,7 @@ from twinloop.foreign.masks import mask_png
 from twinloop.foreign.pictures import Folder, Picture, converted
 from twinloop.stages.masks import masks_of
 from twinloop.stages.merge import MergeLimits, within_caps
-from twinloop.store.atomic import read_json, sha256_file
+from twinloop.store.atomic import sha256_file
 from twinloop.store.images import find_images, load_image
 from twinloop.store.sidecar import caption_beside
 
@@ -75,12 +76,7 @@ def with_masks(gathered: Gathered, folder: str | None) -> Gathered:
 
 
 def _of_run(record: Path) -> Gathered:
-    try:
-        members = Dataset.from_json(read_json(record)).members
-    except (KeyError, TypeError, ValueError, StateError) as error:
-        raise InputError(
-            f"{record} is no dataset of a run ({error}). Name a folder of photos, or a dataset_iterN.json."
-        ) from error
+    members = members_of(record)
     left_out = tuple((Path(m.path).name, "weight 0") for m in members if m.weight <= 0)
     root = _root(members) if members else record.parent
     return Gathered(record.stem, root, _samples(members), _made(members), (), left_out)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from twinloop.errors import InputError
 from twinloop.families.lora_names import LoraNames
 from twinloop.families.losses import DiffusionLoss, FlowLoss
-from twinloop.families.sizes import Layout, Size
+from twinloop.families.sizes import Layout, Size, size_of
 from twinloop.ports import GenerationSettings, TrainingSettings
 
 Tensor = Any
@@ -168,8 +168,8 @@ class Family:
         gated: the hub gives some of these models only to who accepted their licence.
         targets: ends of the names of the denoiser's layers that a LoRA adapts. blocks: of which parts of it, () = of
             all.
-        architecture: ``modelspec.architecture`` of the base; a LoRA for it adds ``/lora``. base_version: what kohya's
-            tools call it.
+        architecture: ``modelspec.architecture`` of the base; a LoRA for it adds ``/lora``. One of `sizes` may have one
+            of its own. base_version: what kohya's tools call it.
         licence: what users should know about the usual checkpoints' licence.
         encode: (pipeline, text, device) -> one text embedded, each tensor with a first axis of 1.
         denoise: (denoiser, latents, times, words, sizes) -> what the loss compares: (n, c, h, w), or a list of n.
@@ -188,7 +188,7 @@ class Family:
         prompts: names under which `encode` gives its tensors.
         trainable_encoders: the text encoders that a LoRA can adapt, None where none of them can.
         size_multiple: width and height must be multiples of so many pixels.
-        lora_names: names of LoRA layers in the copy that other programs read.
+        lora_names: how LoRAs for it are told, and the names of their layers in the copy that other programs read.
     """
 
     name: str
@@ -237,6 +237,19 @@ class Family:
         """The components whose weights nothing goes without."""
         return (self.denoiser, "vae", *self.encoders)
 
+    @property
+    def architectures(self) -> frozenset[str]:
+        """``modelspec.architecture`` of all of its models."""
+        return frozenset((self.architecture, *(size.architecture for size in self.sizes if size.architecture)))
+
+    def architecture_of(self, configuration: Mapping[str, Any], name: str) -> str:
+        """``modelspec.architecture`` of one of its models, by the denoiser's configuration ({} = not known) and the
+        name of the base.
+        """
+        told = {setting: value for setting, value in configuration.items() if isinstance(value, int)}
+        size = size_of(self.sizes, told, name)
+        return (size.architecture if size is not None else "") or self.architecture
+
     def from_photo(self, kind: str) -> str:
         """The pipeline that starts from photos, for a folder that names ``kind``; "" where there is none."""
         if self.editing is None:
@@ -255,18 +268,6 @@ class Family:
             raise InputError(
                 f"training.preset: unknown preset '{name}'. Known for {self.name}: {', '.join(self.presets)}."
             ) from None
-
-    def generation(self, preset: str) -> GenerationSettings:
-        return self.preset(preset).generation
-
-    def training(self, preset: str) -> TrainingSettings:
-        return self.preset(preset).training
-
-    def repeats(self, preset: str) -> int:
-        return self.preset(preset).repeats
-
-    def prompt_style(self, preset: str) -> str:
-        return self.preset(preset).style
 
     def scheduler(self, name: str) -> tuple[str, Mapping[str, Any]]:
         """diffusers class and changes of a scheduler; ("", {}) for "", the model's own.

@@ -1,17 +1,15 @@
 """How CLIP reads a text of any length: 75 tokens at a time, each such chunk opened, closed and filled up as a text of
 its own.
 
-Chunks are cut where ComfyUI cuts them: what stands between two blanks stays whole unless it is `LONG_WORD` tokens or
-more. That, and what the chunks say laid one after the other, is how the programs in which people draw with a LoRA read
-their prompts.
+A chunk ends after 75 tokens, in the middle of a word if need be, as in ComfyUI and sd-scripts. That, and what the
+chunks say laid one after the other, is how the programs in which people draw with a LoRA read their prompts.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 Tensor = Any
@@ -22,9 +20,6 @@ CHUNKS = 3
 """Of one text: as many as sd-scripts reads at most (``max_token_length`` 225)."""
 _LETTERS = 6
 """Of a token, about: many words of CLIP's vocabulary are longer, what is not in it falls into shorter pieces."""
-LONG_WORD = 8
-"""Tokens from which on what stands between two blanks may be cut: a list of tags without blanks, a text in a script
-that has none."""
 
 
 @dataclass(frozen=True)
@@ -50,32 +45,13 @@ def room(tokenizer: Any) -> int:
     return int(tokenizer.model_max_length) - 2
 
 
-def split(tokenizer: Any, text: str) -> Split:
-    """A text in the chunks that are read of it."""
+def split(tokenizer: Any, text: str, most: int = CHUNKS) -> Split:
+    """A text in the chunks that are read of it, ``most`` at most."""
     tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    numbers, places = tokens["input_ids"], tokens["offset_mapping"]
-    starts = [0]
-    for first, end in _words(text, places):
-        if end - starts[-1] > room(tokenizer) and end - first < LONG_WORD:
-            starts.append(first)
-        while end - starts[-1] > room(tokenizer):
-            starts.append(starts[-1] + room(tokenizer))
-    chunks = [tuple(numbers[start:end]) for start, end in pairwise([*starts, len(numbers)])]
-    left_out = text[places[starts[CHUNKS]][0] :].strip() if len(chunks) > CHUNKS else ""
-    return Split(tuple(chunks[:CHUNKS]), left_out)
-
-
-def _words(text: str, places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """What stands between blanks, as the places of its first token and of the one behind its last."""
-    first = 0
-    for place, ((_, end), (start, _)) in enumerate(pairwise(places), 1):
-        # a gap may also hold what the tokenizer put together with the letter before: decomposed accents, as macOS
-        # writes them
-        if any(letter.isspace() for letter in text[end:start]):
-            yield first, place
-            first = place
-    if places:
-        yield first, len(places)
+    numbers, places, size = tokens["input_ids"], tokens["offset_mapping"], room(tokenizer)
+    read = min(len(numbers), most * size)
+    chunks = tuple(tuple(numbers[start : min(start + size, read)]) for start in range(0, max(read, 1), size))
+    return Split(chunks, text[places[read][0] :].strip() if read < len(numbers) else "")
 
 
 def single(tokenizer: Any, texts: Sequence[Split], length: int | None) -> bool:

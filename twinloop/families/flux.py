@@ -7,6 +7,8 @@ from typing import Any
 
 from twinloop.families import parts
 from twinloop.families.base import Family, Guidance, Preset, SingleFile, TrainableEncoders
+from twinloop.families.flux_layers import flux_layers
+from twinloop.families.lora_layers import Fit, LoraLayers
 from twinloop.families.lora_names import LoraNames, Rename
 from twinloop.families.losses import FlowLoss
 from twinloop.families.sizes import Layout, Size
@@ -26,9 +28,26 @@ _RENAMES = (
     Rename("double_blocks.{}.txt_mlp.0", (f"{_DOUBLE}.ff_context.net.0.proj",)),
     Rename("double_blocks.{}.txt_mlp.2", (f"{_DOUBLE}.ff_context.net.2",)),
     Rename("double_blocks.{}.txt_mod.lin", (f"{_DOUBLE}.norm1_context.linear",)),
-    Rename("single_blocks.{}.linear1", (*(f"{_SINGLE}.attn.to_{part}" for part in "qkv"), f"{_SINGLE}.proj_mlp")),
+    Rename(
+        "single_blocks.{}.linear1",
+        (*(f"{_SINGLE}.attn.to_{part}" for part in "qkv"), f"{_SINGLE}.proj_mlp"),
+        shares=(1, 1, 1, 4),
+    ),
     Rename("single_blocks.{}.linear2", (f"{_SINGLE}.proj_out",)),
     Rename("single_blocks.{}.modulation.lin", (f"{_SINGLE}.norm.linear",)),
+)
+_EMBEDDER = "time_text_embed"
+_OTHERS = (
+    Rename("img_in", ("x_embedder",)),
+    Rename("txt_in", ("context_embedder",)),
+    Rename("time_in.in_layer", (f"{_EMBEDDER}.timestep_embedder.linear_1",)),
+    Rename("time_in.out_layer", (f"{_EMBEDDER}.timestep_embedder.linear_2",)),
+    Rename("vector_in.in_layer", (f"{_EMBEDDER}.text_embedder.linear_1",)),
+    Rename("vector_in.out_layer", (f"{_EMBEDDER}.text_embedder.linear_2",)),
+    Rename("guidance_in.in_layer", (f"{_EMBEDDER}.guidance_embedder.linear_1",)),
+    Rename("guidance_in.out_layer", (f"{_EMBEDDER}.guidance_embedder.linear_2",)),
+    Rename("final_layer.linear", ("proj_out",)),
+    Rename("final_layer.adaLN_modulation.1", ("norm_out.linear",), swapped=True),
 )
 _BLOCKS = {"num_layers": 19, "num_single_layers": 38, "in_channels": 64}
 
@@ -49,6 +68,7 @@ def encode_trained(pipeline: Any, texts: Sequence[str], cached: Any, device: Any
 
 
 def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
+    """(n, 16, h, w) latents -> their velocity, of the same shape; the denoiser takes tokens of two by two cells."""
     n, _, height, width = latents.shape
     texts = words["prompt_embeds"]
     made = model(
@@ -66,9 +86,18 @@ def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any
 
 
 def to_raw(pipeline: Any, made: Any, height: int, width: int) -> Any:
+    """(n, h/2 x w/2, 64) tokens -> (n, 16, h, w) cells, scaled and shifted back."""
     return parts.unscaled(
         pipeline.vae, parts.unpacked(made, parts.cells(pipeline, height), parts.cells(pipeline, width))
     )
+
+
+def fit(layers: LoraLayers) -> Fit:
+    """By the names of its blocks, and by an MLP that is not gated as FLUX.2's is."""
+    found = flux_layers(layers)
+    if found is None or found.second:
+        return Fit.OPEN
+    return Fit.YES if found.sure else Fit.LIKELY
 
 
 FAMILY = Family(
@@ -105,7 +134,14 @@ FAMILY = Family(
     loss=FlowLoss(),
     trainable_encoders=TrainableEncoders({"text_encoder": "lora_te1_"}, encode_trained),
     guidance=Guidance(negative=False),
-    lora_names=LoraNames(renames=_RENAMES, own_reader=True),
+    lora_names=LoraNames(
+        renames=_RENAMES,
+        others=_OTHERS,
+        own_reader=True,
+        encoders={"text_encoder": "te1", "text_encoder_2": "te3"},
+        architectures=("flux",),
+        fit=fit,
+    ),
     single_file=SingleFile(
         whole=False,
         model="FluxTransformer2DModel",

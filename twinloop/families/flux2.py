@@ -7,6 +7,8 @@ from typing import Any
 
 from twinloop.families import parts
 from twinloop.families.base import Editing, Family, Guidance, Preset, SingleFile
+from twinloop.families.flux_layers import flux_layers
+from twinloop.families.lora_layers import Fit, LoraLayers
 from twinloop.families.lora_names import LoraNames, Rename
 from twinloop.families.losses import FlowLoss
 from twinloop.families.sizes import Layout, Size
@@ -25,6 +27,20 @@ _RENAMES = (
     Rename("single_blocks.{}.linear1", (f"{_SINGLE}.attn.to_qkv_mlp_proj",)),
     Rename("single_blocks.{}.linear2", (f"{_SINGLE}.attn.to_out",)),
 )
+_EMBEDDER = "time_guidance_embed"
+_OTHERS = (
+    Rename("img_in", ("x_embedder",)),
+    Rename("txt_in", ("context_embedder",)),
+    Rename("time_in.in_layer", (f"{_EMBEDDER}.timestep_embedder.linear_1",)),
+    Rename("time_in.out_layer", (f"{_EMBEDDER}.timestep_embedder.linear_2",)),
+    Rename("guidance_in.in_layer", (f"{_EMBEDDER}.guidance_embedder.linear_1",)),
+    Rename("guidance_in.out_layer", (f"{_EMBEDDER}.guidance_embedder.linear_2",)),
+    Rename("single_stream_modulation.lin", ("single_stream_modulation.linear",)),
+    Rename("double_stream_modulation_img.lin", ("double_stream_modulation_img.linear",)),
+    Rename("double_stream_modulation_txt.lin", ("double_stream_modulation_txt.linear",)),
+    Rename("final_layer.linear", ("proj_out",)),
+)
+_KLEIN_WIDTHS = (3072, 4096)
 LAYOUT = Layout(
     stacks={
         "num_layers": ("double_blocks", "transformer_blocks"),
@@ -42,6 +58,7 @@ TRAINING = TrainingSettings(
 
 
 def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
+    """(1, 512, width) words of Mistral, or of Klein's Qwen3: three of its layers side by side."""
     words, _ = pipeline.encode_prompt(prompt=text, device=device, num_images_per_prompt=1, max_sequence_length=512)
     return {"prompt_embeds": words}
 
@@ -88,6 +105,20 @@ def to_raw(pipeline: Any, made: Any, height: int, width: int) -> Any:
     return raw.permute(0, 1, 4, 2, 5, 3).reshape(made.shape[0], made.shape[2] // 4, 2 * h, 2 * w)
 
 
+def fit(layers: LoraLayers) -> Fit:
+    """By the names of its blocks or its gated MLP, and by its width."""
+    found = flux_layers(layers)
+    if found is None or not found.second or is_klein(layers):
+        return Fit.OPEN
+    return Fit.YES if found.sure else Fit.LIKELY
+
+
+def is_klein(layers: LoraLayers) -> bool:
+    """Whether it is for the narrower of the models."""
+    found = flux_layers(layers)
+    return found is not None and found.second and found.width in _KLEIN_WIDTHS
+
+
 FAMILY = Family(
     name="flux2",
     pipeline="Flux2Pipeline",
@@ -122,7 +153,7 @@ FAMILY = Family(
     patch=1,
     editing=Editing({"Flux2Pipeline": 6}),
     guidance=Guidance(negative=False),
-    lora_names=LoraNames(renames=_RENAMES),
+    lora_names=LoraNames(renames=_RENAMES, others=_OTHERS, architectures=("flux-2", "flux2", "flux.2"), fit=fit),
     single_file=SingleFile(
         whole=False,
         model="Flux2Transformer2DModel",

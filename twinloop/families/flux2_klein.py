@@ -6,8 +6,15 @@ from dataclasses import replace
 
 from twinloop.families import flux2
 from twinloop.families.base import Editing, Guidance, Preset, SingleFile
+from twinloop.families.lora_layers import Fit, LoraLayers
 from twinloop.families.sizes import Size
 from twinloop.ports import GenerationSettings
+
+
+def fit(layers: LoraLayers) -> Fit:
+    """It is narrower than FLUX.2 [dev]."""
+    return Fit.YES if flux2.is_klein(layers) else Fit.OPEN
+
 
 FAMILY = replace(
     flux2.FAMILY,
@@ -17,6 +24,7 @@ FAMILY = replace(
     download="16 GB (4B)",
     architecture="Flux.2-klein-4b",
     base_version="flux2_klein",
+    lora_names=replace(flux2.FAMILY.lora_names, architectures=("flux.2-klein",), fit=fit),
     licence="FLUX.2 [klein] 4B: Apache-2.0; 9B: FLUX Non-Commercial License.",
     guidance=Guidance(negative=True),
     editing=Editing({"Flux2KleinPipeline": 4}),
@@ -33,6 +41,8 @@ FAMILY = replace(
             "9B",
             {"num_layers": 8, "num_single_layers": 24, "guidance_embeds": False, "in_channels": 128},
             "black-forest-labs/FLUX.2-klein-base-9B",
+            hints=("9b",),
+            architecture="Flux.2-klein-9b",
         ),
     ),
     presets={

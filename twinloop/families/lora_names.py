@@ -8,10 +8,11 @@ the same update exactly.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
+from twinloop.families.lora_layers import Fit, LoraLayers
 from twinloop.families.unet_names import to_original
 
 CLIP = "text_model."
@@ -22,44 +23,88 @@ LYCORIS = "lycoris_"
 """Before diffusers' paths, dots as ``_``: what LyCORIS writes when it adapts a diffusers model."""
 
 
+ENCODERS: Mapping[str, str] = {"text_encoder": "te1", "text_encoder_2": "te2", "text_encoder_3": "te3"}
+"""Text encoder of the pipeline -> its name in kohya's ``lora_<name>_``: one and two are CLIPs, three is T5."""
+
+
 @dataclass(frozen=True)
 class Rename:
-    """``theirs`` is made of the layers ``ours``, in this order of their outputs; ``{}`` stands for a block's number."""
+    """``theirs`` is made of the layers ``ours``, in this order of their outputs; ``{}`` stands for a block's number.
+
+    Attributes:
+        shares: relative heights of ``ours``; () = they are all equal.
+        swapped: where the layer makes a scale and a shift only (twice as high as wide), its two halves are the other
+            way round.
+    """
 
     theirs: str
     ours: tuple[str, ...]
+    shares: tuple[int, ...] = ()
+    swapped: bool = False
+
+    @property
+    def heights(self) -> tuple[int, ...]:
+        """Relative heights of ``ours``."""
+        return self.shares or (1,) * len(self.ours)
 
 
 @dataclass(frozen=True)
 class LoraNames:
-    """How layers are called in the copy.
+    """How LoRAs of a family are told from others, and how their layers are called in the copy.
 
     Attributes:
-        prefix: of every name. dots: names keep their dots; False = each becomes ``_``.
+        prefix: of every name. dots: names keep their dots, as ComfyUI has them; False = each becomes ``_``.
         form: ``down_up`` (``lora_down.weight``, ``lora_up.weight``) or ``a_b`` (``lora_A.weight``, ``lora_B.weight``);
             both with ``.alpha``.
         renames: layers that are called otherwise; all others keep their diffusers name.
+        others: the same, of layers that this program does not adapt and others do.
+        also_read: names that are read and never written.
+        words: parts of paths that hold a ``_`` and that no other family has (``loras.words``).
         places: of a U-Net whose layers bear the original code's names in the copy (`unet_names`): diffusers' places of
-            its attentions. The names hold for one layout only: a LoRA that adapts other attentions than exactly these
-            is one for a smaller model, and keeps diffusers' names.
+            its attentions. The names hold for one layout only: a LoRA for a smaller model, which has other attentions
+            than exactly these, keeps diffusers' names.
         own_reader: this program turns the names back itself, because diffusers does not, or only for models of full
             size.
+        encoders: as `ENCODERS`, where the family's text encoders are others.
+        pointwise_projections: ``proj_in`` and ``proj_out`` of a U-Net's attentions are convolutions of one pixel.
+        kohya_remark: what to know of files under kohya's names, "" = nothing.
+        architectures: beside `Family.architecture`, what ``modelspec.architecture`` of LoRAs from elsewhere may hold,
+            in lower case.
+        fit: whether a LoRA with such layers is for the family; None = only its header tells.
     """
 
     prefix: str = "lora_unet_"
     dots: bool = False
     form: Literal["down_up", "a_b"] = "down_up"
     renames: tuple[Rename, ...] = ()
+    others: tuple[Rename, ...] = ()
+    also_read: tuple[Rename, ...] = ()
+    words: tuple[str, ...] = ()
     places: frozenset[str] = frozenset()
     own_reader: bool = False
+    encoders: Mapping[str, str] = field(default_factory=lambda: ENCODERS)
+    pointwise_projections: bool = False
+    kohya_remark: str = ""
+    architectures: tuple[str, ...] = ()
+    fit: Callable[[LoraLayers], Fit] | None = None
 
-    def groups(self, layers: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+    def encoder_of(self, usual: str) -> str:
+        """The pipeline's name of a text encoder that most pipelines call ``usual``: T5 is the third, but FLUX.1's
+        second.
+        """
+        own = {short: encoder for encoder, short in self.encoders.items()}
+        return own.get(ENCODERS.get(usual, ""), usual)
+
+    def groups(self, layers: Iterable[str], attentions: Collection[str] | None = None) -> Mapping[str, tuple[str, ...]]:
         """Name in the copy -> the layers that it is made of, for layers of a denoiser.
 
         A layer whose partners are missing is left out of no name: it keeps its own.
+
+        Args:
+            attentions: `places_of` the whole denoiser; None = the layers lie in all of them.
         """
         left = dict.fromkeys(layers)
-        if self.places and {place_of(layer) for layer in left} - {""} == self.places:
+        if self.places and (places_of(left) if attentions is None else set(attentions)) == self.places:
             return {self._named(to_original(layer, "sdxl")): (layer,) for layer in left}
         made: dict[str, tuple[str, ...]] = {}
         for rename in self.renames:
@@ -74,15 +119,15 @@ class LoraNames:
                         del left[part]
         return made | {self._named(layer): (layer,) for layer in left}
 
-    def apart(self, layers: Iterable[str]) -> Mapping[str, str]:
-        """Name in the copy -> layer, for updates that cannot be put together as `groups` does, such as Kronecker
-        products.
+    def apart(self, layers: Iterable[str], attentions: Collection[str] | None = None) -> Mapping[str, str]:
+        """Name in the copy -> layer, for updates that cannot be put together as `groups` does (whose arguments these
+        are), such as Kronecker products.
 
         Where the other programs' models fuse layers all are named as LyCORIS names those of diffusers, which ComfyUI
         reads for every family.
         """
         named = list(layers)
-        groups = self.groups(named)
+        groups = self.groups(named, attentions)
         if any(len(rename.ours) > 1 for rename in self.renames):
             return {LYCORIS + layer.replace(".", "_"): layer for layer in named}
         return {name: parts[0] for name, parts in groups.items()}
@@ -98,3 +143,8 @@ def place_of(layer: str) -> str:
     """The attention of a U-Net that a layer lies in, by diffusers' path; "" = in none."""
     found = _PLACE.match(layer)
     return found[0] if found else ""
+
+
+def places_of(layers: Iterable[str]) -> frozenset[str]:
+    """The attentions of a U-Net that these layers lie in."""
+    return frozenset(map(place_of, layers)) - {""}

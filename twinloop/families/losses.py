@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-Sampling = Literal["logit_normal", "uniform"]
+from twinloop.domain.choices import FlowSampling
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class FlowLoss:
             it does so.
     """
 
-    sampling: Sampling = "logit_normal"
+    sampling: FlowSampling = "logit_normal"
     mean: float = 0.0
     std: float = 1.0
     shift: float | None = None

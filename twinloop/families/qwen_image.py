@@ -6,6 +6,7 @@ from typing import Any
 
 from twinloop.families import parts
 from twinloop.families.base import Family, Guidance, Preset, SingleFile
+from twinloop.families.lora_layers import Fit, LoraLayers
 from twinloop.families.lora_names import LoraNames
 from twinloop.families.losses import FlowLoss
 from twinloop.families.sizes import Layout, Size
@@ -15,6 +16,8 @@ SETTINGS = {"num_layers": 60, "in_channels": 64, "use_additional_t_cond": False}
 """Of all models of this kind but Qwen-Image-Layered."""
 WORDS = 512
 """Tokens of a prompt that the pipeline uses."""
+_WIDTH, _FLUX_BLOCKS = 3072, 19
+"""Of the denoiser; FLUX.1 has blocks of the same width and names, and fewer of them."""
 
 
 def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
@@ -27,6 +30,7 @@ def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
 
 
 def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
+    """(n, 16, h, w) latents -> their velocity, of the same shape; the denoiser takes tokens of two by two cells."""
     n, _, height, width = latents.shape
     seen = words["prompt_embeds_mask"]
     made = model(
@@ -42,16 +46,27 @@ def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any
 
 
 def to_latents(vae: Any, raw: Any) -> Any:
+    """Each channel centred and scaled as the autoencoder's configuration has it; the shape stays."""
     return (raw - parts.per_channel(raw, vae.config.latents_mean)) / parts.per_channel(raw, vae.config.latents_std)
 
 
 def to_raw(pipeline: Any, made: Any, height: int, width: int) -> Any:
+    """(n, h/2 x w/2, 64) tokens -> (n, 16, 1, h, w): one frame for an autoencoder of videos."""
     config = pipeline.vae.config
     latents = parts.unpacked(made, parts.cells(pipeline, height), parts.cells(pipeline, width)).unsqueeze(2)
     # divided by the reciprocal, as the pipeline does it, so that not even the last bit differs
     return latents / (1.0 / parts.per_channel(latents, config.latents_std)) + parts.per_channel(
         latents, config.latents_mean
     )
+
+
+def fit(layers: LoraLayers) -> Fit:
+    """By the names of its MLPs and modulations, or by its width and the number of its blocks."""
+    if layers.begin(r"transformer_blocks\.\d+\.(img|txt)_(mlp|mod)\."):
+        return Fit.YES
+    attention = layers.first(".attn.to_q", ".attn.add_q_proj")
+    wide = attention is not None and attention.inputs == _WIDTH
+    return Fit.YES if wide and layers.blocks("transformer_blocks") > _FLUX_BLOCKS else Fit.OPEN
 
 
 FAMILY = Family(
@@ -85,7 +100,7 @@ FAMILY = Family(
     guidance=Guidance(argument="true_cfg_scale"),
     joining="pad",
     frames=True,
-    lora_names=LoraNames(prefix="diffusion_model.", dots=True, form="a_b"),
+    lora_names=LoraNames(prefix="diffusion_model.", dots=True, form="a_b", fit=fit),
     single_file=SingleFile(
         whole=False,
         model="QwenImageTransformer2DModel",

@@ -10,13 +10,15 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from twinloop import families
 from twinloop.families.base import Family, Preset
 from twinloop.families.gguf_files import SUFFIX, read_gguf_header
+from twinloop.families.registered import FAMILIES, families_of_loras
 from twinloop.families.single_files import tensor_names
 
 INDEX = "model_index.json"
 FALLBACK = "sdxl"
+EMBEDDED = "nano"
+"""The embedded base is called by its preset's name."""
 
 
 def preset_for(base_model: str) -> str:
@@ -25,16 +27,14 @@ def preset_for(base_model: str) -> str:
     A local folder or file is asked what it is; among the presets of its family, and for everything else, the name
     decides.
     """
-    if base_model in _all_presets():
+    if base_model == EMBEDDED:
         return base_model
     path = Path(base_model).expanduser()
     kind = kind_of_folder(path) if path.is_dir() else ""
-    found = (
-        [family for family in families.FAMILIES.values() if kind in family.kinds] if path.is_dir() else _of_file(path)
-    )
+    found = [family for family in FAMILIES.values() if kind in family.kinds] if path.is_dir() else _of_file(path)
     name = f"{_plain(path.stem if path.suffix in ('.safetensors', SUFFIX) else path.name)} {kind.lower()}"
     # the longest word wins: z-image-turbo before z-image
-    hints = _hints(found or list(families.FAMILIES.values()))
+    hints = _hints(found or list(FAMILIES.values()))
     best = max(((len(hint), preset) for preset, hint in hints if hint in name), default=None)
     if best is not None:
         return best[1]
@@ -65,7 +65,7 @@ _FEW_STEPS = "generation.num_inference_steps and generation.guidance_scale"
 
 def family_of_tensors(names: Collection[str]) -> Family | None:
     """The family whose single files hold tensors of these names, or None."""
-    return next((family for family in families.FAMILIES.values() if holds_tensors_of(family, names)), None)
+    return next((family for family in FAMILIES.values() if holds_tensors_of(family, names)), None)
 
 
 def holds_tensors_of(family: Family, names: Collection[str]) -> bool:
@@ -75,12 +75,25 @@ def holds_tensors_of(family: Family, names: Collection[str]) -> bool:
 
 
 def family_of_lora(texts: Mapping[str, str]) -> Family | None:
-    """The family that a LoRA was trained for, if the texts in its header say so."""
+    """The family that a LoRA was trained for, if the texts in its header say so in this program's own words."""
     architecture = texts.get("modelspec.architecture", "").removesuffix("/lora")
     version = texts.get("ss_base_model_version", "")
-    known = list(families.FAMILIES.values())
-    named = next((family for family in known if architecture == family.architecture), None)
+    known = list(FAMILIES.values())
+    named = next((family for family in known if architecture in family.architectures), None)
     return named or next((family for family in known if version == family.base_version), None)
+
+
+def likely_family_of_lora(texts: Mapping[str, str]) -> Family | None:
+    """The same, in the words of any program; siblings that share an architecture are taken for the first of them."""
+    architecture = texts.get("modelspec.architecture", "").lower()
+    # the longest word wins: flux.2-klein before flux
+    words = [
+        (len(word), family)
+        for family in families_of_loras()
+        for word in (family.architecture.lower(), *family.lora_names.architectures)
+        if word and word in architecture
+    ]
+    return max(words, key=lambda found: found[0])[1] if words else family_of_lora(texts)
 
 
 def lora_suits(names: Collection[str], texts: Mapping[str, str], family: Family) -> str:
@@ -125,7 +138,7 @@ def _names_in(path: Path) -> Collection[str]:
 
 def _of_file(path: Path) -> list[Family]:
     names = _names_in(path)
-    return [family for family in families.FAMILIES.values() if holds_tensors_of(family, names)]
+    return [family for family in FAMILIES.values() if holds_tensors_of(family, names)]
 
 
 def _holds(held: set[str], mark: str) -> bool:
@@ -138,8 +151,3 @@ def _plain(name: str) -> str:
 
 def _hints(known: Collection[Family]) -> list[tuple[str, str]]:
     return [(preset, hint) for family in known for preset, details in family.presets.items() for hint in details.hints]
-
-
-def _all_presets() -> set[str]:
-    """Only the embedded base is called by its preset's name."""
-    return {"nano"}

@@ -7,16 +7,20 @@ from typing import Any
 
 from twinloop.families import clip, parts
 from twinloop.families.base import SCHEDULERS, Family, Preset, SingleFile, TrainableEncoders
+from twinloop.families.lora_layers import Fit, LoraLayers, unet_fit
+from twinloop.families.lora_names import LoraNames
 from twinloop.families.losses import DiffusionLoss
 from twinloop.families.sizes import Layout, Size
 from twinloop.ports import GenerationSettings, TrainingSettings
 
 
 def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
+    """(1, 77 x chunks, 768) words of CLIP."""
     return _encode(pipeline, [text], None, device)
 
 
 def encode_trained(pipeline: Any, texts: Sequence[str], cached: Any, device: Any) -> dict[str, Any]:
+    """(n, as long as the cached ones, 768) words of CLIP."""
     return _encode(pipeline, texts, cached["prompt_embeds"].shape[1], device)
 
 
@@ -33,7 +37,13 @@ def _encode(pipeline: Any, texts: Sequence[str], length: int | None, device: Any
 
 
 def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
+    """(n, 4, h, w) latents -> the noise in them, or their velocity, of the same shape."""
     return model(latents, times, words["prompt_embeds"], return_dict=False)[0]
+
+
+def fit(layers: LoraLayers) -> Fit:
+    """Its attention sees words of CLIP-L, 768 wide."""
+    return unet_fit(layers, words=768, large=False)
 
 
 FAMILY = Family(
@@ -59,6 +69,7 @@ FAMILY = Family(
     loss=DiffusionLoss(),
     trainable_encoders=TrainableEncoders({"text_encoder": "lora_te_"}, encode_trained),
     schedulers=SCHEDULERS,
+    lora_names=LoraNames(encoders={"text_encoder": "te"}, pointwise_projections=True, fit=fit),
     single_file=SingleFile(
         whole=True,
         model="UNet2DConditionModel",

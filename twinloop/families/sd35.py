@@ -7,6 +7,7 @@ from typing import Any
 
 from twinloop.families import parts
 from twinloop.families.base import Family, Preset, SingleFile, TrainableEncoders
+from twinloop.families.lora_layers import Fit, LoraLayers
 from twinloop.families.lora_names import LoraNames, Rename
 from twinloop.families.losses import FlowLoss
 from twinloop.families.sizes import Layout, Size
@@ -25,9 +26,23 @@ _RENAMES = (
     Rename(f"{_TEXT}.mlp.fc1", (f"{_OURS}.ff_context.net.0.proj",)),
     Rename(f"{_TEXT}.mlp.fc2", (f"{_OURS}.ff_context.net.2",)),
 )
+_OTHERS = (
+    Rename(f"{_X}.adaLN_modulation.1", (f"{_OURS}.norm1.linear",)),
+    Rename(f"{_TEXT}.adaLN_modulation.1", (f"{_OURS}.norm1_context.linear",), swapped=True),
+    Rename("context_embedder", ("context_embedder",)),
+    Rename("t_embedder.mlp.0", ("time_text_embed.timestep_embedder.linear_1",)),
+    Rename("t_embedder.mlp.2", ("time_text_embed.timestep_embedder.linear_2",)),
+    Rename("y_embedder.mlp.0", ("time_text_embed.text_embedder.linear_1",)),
+    Rename("y_embedder.mlp.2", ("time_text_embed.text_embedder.linear_2",)),
+    Rename("final_layer.linear", ("proj_out",)),
+    Rename("final_layer.adaLN_modulation.1", ("norm_out.linear",), swapped=True),
+)
+_WIDTHS = (1536, 2432)
+"""Of Medium and Large."""
 
 
 def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
+    """(1, 333, 4096) words, those of both CLIPs side by side before T5's, and (1, 2048) summaries."""
     words, _, pooled, _ = pipeline.encode_prompt(
         prompt=text,
         prompt_2=None,
@@ -59,10 +74,18 @@ def encode_trained(pipeline: Any, texts: Sequence[str], cached: Any, device: Any
 
 
 def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
+    """(n, 16, h, w) latents -> their velocity, of the same shape."""
     return model(
         hidden_states=latents, timestep=times, encoder_hidden_states=words["prompt_embeds"],
         pooled_projections=words["pooled_prompt_embeds"], return_dict=False,
     )[0]  # fmt: skip
+
+
+def fit(layers: LoraLayers) -> Fit:
+    """By the original's names of its blocks, or by its width, in which its attention differs from others'."""
+    attention = layers.first(".attn.to_q", ".attn.add_q_proj")
+    wide = attention is not None and attention.inputs in _WIDTHS and layers.begin(r"transformer_blocks\.")
+    return Fit.YES if wide or layers.begin(r"joint_blocks\.") else Fit.OPEN
 
 
 FAMILY = Family(
@@ -104,7 +127,7 @@ FAMILY = Family(
     to_raw=parts.raw_of,
     loss=FlowLoss(),
     trainable_encoders=TrainableEncoders({"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}, encode_trained),
-    lora_names=LoraNames(renames=_RENAMES, own_reader=True),
+    lora_names=LoraNames(renames=_RENAMES, others=_OTHERS, own_reader=True, fit=fit),
     single_file=SingleFile(
         whole=False,
         model="SD3Transformer2DModel",

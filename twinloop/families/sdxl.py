@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from twinloop.domain.choices import SDXL
 from twinloop.families import clip, parts
 from twinloop.families.base import SCHEDULERS, Family, Preset, SingleFile, TrainableEncoders
+from twinloop.families.lora_layers import Fit, LoraLayers, unet_fit
 from twinloop.families.lora_names import LoraNames
 from twinloop.families.losses import DiffusionLoss
 from twinloop.families.sizes import Layout, Size
@@ -53,6 +55,7 @@ def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
 
 
 def encode_trained(pipeline: Any, texts: Sequence[str], cached: Any, device: Any) -> dict[str, Any]:
+    """(n, as long as the cached ones, 2048) words and (n, 1280) summaries."""
     words, pooled = _encode(pipeline, texts, cached["prompt_embeds"].shape[1], device)
     if pipeline.config.force_zeros_for_empty_prompt:
         has_text = pooled.new_tensor([[float(bool(text))] for text in texts])
@@ -80,8 +83,14 @@ def _encode(pipeline: Any, texts: Sequence[str], length: int | None, device: Any
 
 
 def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
+    """(n, 4, h, w) latents -> the noise in them, or their velocity, of the same shape."""
     sized = {"text_embeds": words["pooled_prompt_embeds"], "time_ids": sizes}
     return model(latents, times, words["prompt_embeds"], added_cond_kwargs=sized, return_dict=False)[0]
+
+
+def fit(layers: LoraLayers) -> Fit:
+    """Its attention sees words of two CLIPs, 2048 wide, and is several blocks deep."""
+    return unet_fit(layers, words=2048, large=True)
 
 
 def _tagged(
@@ -102,7 +111,7 @@ FAMILY = Family(
     name="sdxl",
     pipeline="StableDiffusionXLPipeline",
     image_pipeline="StableDiffusionXLImg2ImgPipeline",
-    reference="stabilityai/stable-diffusion-xl-base-1.0",
+    reference=SDXL,
     download="7 GB in half precision",
     half_copies=True,
     targets=("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2"),
@@ -122,7 +131,7 @@ FAMILY = Family(
     loss=DiffusionLoss(),
     trainable_encoders=TrainableEncoders({"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}, encode_trained),
     schedulers=SCHEDULERS,
-    lora_names=LoraNames(places=_PLACES),
+    lora_names=LoraNames(places=_PLACES, architectures=("stable-diffusion-xl",), fit=fit),
     single_file=SingleFile(
         whole=True,
         model="UNet2DConditionModel",

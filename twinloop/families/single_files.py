@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from twinloop.pickles import safetensors_header
@@ -16,11 +16,13 @@ class Header:
     Attributes:
         shapes: tensor -> sizes. texts: what its maker wrote into it. missing: bytes by which the file is shorter than
             its tensors.
+        types: tensor -> type of its numbers, as safetensors calls it; empty for files of another kind.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
     texts: Mapping[str, str]
     missing: int
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_header(path: Path) -> Header:
@@ -31,7 +33,12 @@ def read_header(path: Path) -> Header:
             something missing.
     """
     found = safetensors_header.of_file(path)
-    return Header({name: entry.shape for name, entry in found.entries.items()}, found.texts, found.missing)
+    return Header(
+        {name: entry.shape for name, entry in found.entries.items()},
+        found.texts,
+        found.missing,
+        {name: entry.dtype for name, entry in found.entries.items()},
+    )
 
 
 def tensor_names(path: Path) -> list[str] | None:

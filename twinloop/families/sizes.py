@@ -51,12 +51,14 @@ class Size:
         name: for people. settings: of its configuration, by which it is told from the others.
         reference: hub id whose configuration fits its single files; "" = the family's own reference.
         hints: words in the names of its files, in lower case, for models of which the tensors tell nothing.
+        architecture: ``modelspec.architecture``; "" = the family's own.
     """
 
     name: str
     settings: Mapping[str, int | bool]
     reference: str = ""
     hints: tuple[str, ...] = ()
+    architecture: str = ""
 
 
 def size_of(sizes: Sequence[Size], told: Mapping[str, int | bool], name: str) -> Size | None:

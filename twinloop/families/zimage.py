@@ -7,7 +7,8 @@ from typing import Any
 
 from twinloop.families import parts
 from twinloop.families.base import Family, Guidance, Preset, SingleFile
-from twinloop.families.lora_names import LoraNames
+from twinloop.families.lora_layers import Fit, LoraLayers
+from twinloop.families.lora_names import LoraNames, Rename
 from twinloop.families.losses import FlowLoss
 from twinloop.families.sizes import Layout, Size
 from twinloop.ports import GenerationSettings, TrainingSettings
@@ -16,19 +17,37 @@ _TRAINING = TrainingSettings(
     preset="zimage", steps=1500, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
     warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
 )  # fmt: skip
+_BLOCKS = ("layers", "noise_refiner", "context_refiner", "siglip_refiner")
+_FUSED = tuple(
+    rename
+    for block in _BLOCKS
+    for rename in (
+        Rename(f"{block}.{{}}.attention.qkv", tuple(f"{block}.{{}}.attention.to_{part}" for part in "qkv")),
+        Rename(f"{block}.{{}}.attention.out", (f"{block}.{{}}.attention.to_out.0",)),
+    )
+)
+"""LoRAs come with diffusers' names nearly always; those over the original's fused layers are read too."""
 
 
 def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
-    """As many words as the text has: no padding."""
+    """(1, n, 2560): as many words as the text has, without padding."""
     (words,), _ = pipeline.encode_prompt(prompt=text, device=device, do_classifier_free_guidance=False)
     return {"prompt_embeds": words[None]}
 
 
 def denoise(model: Any, latents: Any, times: Any, words: Any, sizes: Any) -> Any:
-    """This model counts time from noise to picture and predicts the way there, hence both signs."""
+    """(n, 16, h, w) latents -> n velocities of (16, h, w).
+
+    This model counts time from noise to picture and predicts the way there, hence both signs.
+    """
     pictures = list(latents.unsqueeze(2).unbind(0))
     made = model(pictures, (1000 - times) / 1000, words["prompt_embeds"], return_dict=False)[0]
     return [-one[:, 0] for one in made]
+
+
+def fit(layers: LoraLayers) -> Fit:
+    """By the names of its blocks."""
+    return Fit.YES if layers.begin(r"(layers|noise_refiner|context_refiner)\.\d+\.") else Fit.OPEN
 
 
 FAMILY = Family(
@@ -59,7 +78,17 @@ FAMILY = Family(
     joining="list",
     # ComfyUI and diffusers read these names; attention is one matrix in the original code, but both take the three
     # apart
-    lora_names=LoraNames(prefix="diffusion_model.", dots=True, form="a_b"),
+    lora_names=LoraNames(
+        prefix="diffusion_model.",
+        dots=True,
+        form="a_b",
+        also_read=_FUSED,
+        kohya_remark=(
+            "ComfyUI reads only a part of a Z-Image LoRA in kohya's names, not its attention. For it: --to comfyui"
+        ),
+        architectures=("zimage",),
+        fit=fit,
+    ),
     single_file=SingleFile(
         whole=False,
         model="ZImageTransformer2DModel",

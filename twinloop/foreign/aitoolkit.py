@@ -140,7 +140,7 @@ def _train(job: Job) -> dict[str, Any]:
     train: dict[str, Any] = {
         "batch_size": settings.batch_size,
         "steps": settings.steps,
-        # not gradient_accumulation_steps, which would count every portion as a step
+        # not gradient_accumulation_steps, which would count every micro-batch as a step
         "gradient_accumulation": settings.gradient_accumulation,
         "train_unet": True,
         "train_text_encoder": settings.text_encoder,
@@ -216,7 +216,7 @@ def _model(job: Job) -> dict[str, Any]:
     if job.prediction.velocity:
         model["is_v_pred"] = True
     if job.settings.assistant_lora:
-        if name not in ASSISTED:
+        if job.family.name not in ASSISTED:
             raise InputError(
                 f"training.assistant_lora: {PROGRAM} puts a training adapter on models of {' and '.join(ASSISTED)}"
                 f' only, not of {job.family.name}. Leave it out, or let this program train: "trainer": "builtin".'

@@ -178,7 +178,7 @@ def _predicts(job: Job) -> dict[str, Any]:
 def _network(job: Job) -> dict[str, Any]:
     settings = job.settings
     network: dict[str, Any] = {
-        "network_module": NETWORKS[job.family.name],
+        "network_module": known(PROGRAM, NETWORKS, job.family),
         "network_dim": settings.rank,
         "network_alpha": float(settings.alpha),
         # with the text encoders it is CLIP's that are trained; T5 needs an argument of its own

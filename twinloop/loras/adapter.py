@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from twinloop.errors import ModelFileError
 from twinloop.families import unet_names
-from twinloop.families.lora_names import CLIP, LYCORIS
+from twinloop.families.lora_names import CLIP, LYCORIS, Rename
+from twinloop.families.registered import is_unet_family, lora_names_of
 from twinloop.loras import lora_diffusion
-from twinloop.loras.components import COMFYUI, DENOISER, KOHYA, T5_SECOND
+from twinloop.loras.components import COMFYUI, DENOISER, KOHYA
 from twinloop.loras.family import family_of
 from twinloop.loras.fusion import split
-from twinloop.loras.layouts import FUSED_Z_IMAGE, Rename, layout_of, template
+from twinloop.loras.layouts import read_layout_of, template
 from twinloop.loras.lora import Dialect, LoraFile, Update
 from twinloop.loras.tensors import AGAIN
 from twinloop.loras.words import dotted
@@ -126,27 +127,20 @@ def _comfyui(name: str) -> Place:
 
 def _renamed(place: Place, layer: Update, family: str) -> Iterator[tuple[Place, Update]]:
     component, path = place
-    if component == "text_encoder_3" and family in T5_SECOND:
-        yield Place("text_encoder_2", path), layer
-    elif component != DENOISER:
-        yield place, layer
-    elif unet_names.is_original(path) and family in ("sd15", "sd2", "sdxl", ""):
+    if component != DENOISER:
+        yield Place(lora_names_of(family).encoder_of(component), path), layer
+    elif unet_names.is_original(path) and (not family or is_unet_family(family)):
         yield Place(component, unet_names.to_diffusers(path)), layer
     else:
-        for name, part in _split(path, layer, FUSED_Z_IMAGE if family == "zimage" else layout_of(family)):
+        for name, part in _split(path, layer, read_layout_of(family)):
             yield Place(component, name), part
 
 
 def _split(path: str, layer: Update, layout: Sequence[Rename]) -> Iterator[tuple[str, Update]]:
     pattern, number = template(path)
     for rename in layout:
-        if rename.original == pattern:
-            yield from zip((part.replace("{}", number) for part in rename.parts), split(layer, rename), strict=True)
-            return
-        stem = rename.original.removeprefix("{}")
-        if rename.original.startswith("{}") and path.endswith(stem):
-            block = path.removesuffix(stem)
-            yield from zip((part.replace("{}", block) for part in rename.parts), split(layer, rename), strict=True)
+        if rename.theirs == pattern:
+            yield from zip((part.replace("{}", number) for part in rename.ours), split(layer, rename), strict=True)
             return
     if re.match(r"(double_blocks|single_blocks|joint_blocks|final_layer)\b", path):
         raise ModelFileError(

@@ -28,12 +28,5 @@ COMFYUI: Mapping[str, str] = {
 }
 """ComfyUI's ``text_encoders.<name>.transformer.``: its own name of the encoder, then the path in transformers.
 ``clip_h`` is that of SD 2."""
-COMFYUI_ENCODER: Mapping[str, str] = {
-    "text_encoder": "clip_l",
-    "text_encoder_2": "clip_g",
-    "text_encoder_3": "t5xxl",
-}
-"""The other way, for what is written: of families that have `T5_SECOND` the second one is ``t5xxl``."""
-
-T5_SECOND = ("flux", "flux-kontext")
-"""Families whose T5 is the second text encoder; that of SD 3 is the third."""
+COMFYUI_ENCODER: Mapping[str, str] = {"te": "clip_l", "te1": "clip_l", "te2": "clip_g", "te3": "t5xxl"}
+"""The other way, for what is written: kohya's name of the text encoder -> ComfyUI's."""

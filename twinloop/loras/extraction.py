@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from twinloop.errors import InputError, ModelFileError, NothingToDo
+from twinloop.families.registered import lora_names_of
 from twinloop.loras.adapter import Adapter, Place, understood
 from twinloop.loras.algebra import check_held
 from twinloop.loras.combine import Reduction
@@ -25,6 +26,7 @@ LARGEST_EXACT = 512
 """Rank up to which a LoKr is written out exactly where no limit is given; more is as large as the model."""
 _UNET_3X3 = re.compile(r"\.conv[12]$|samplers\.\d+\.conv$|^conv_(in|out)$")
 _UNET_1X1 = re.compile(r"\.conv_shortcut$")
+_PROJECTION = re.compile(r"\.proj_(in|out)$")
 
 
 @dataclass(frozen=True)
@@ -132,30 +134,16 @@ def convolutions(adapter: Adapter) -> Adapter:
     """
     if not is_unet(adapter):
         return adapter
-    return replace(
-        adapter, layers={place: _folded(place, layer, adapter.family) for place, layer in adapter.layers.items()}
-    )
+    pointwise = (_UNET_1X1, _PROJECTION) if lora_names_of(adapter.family).pointwise_projections else (_UNET_1X1,)
+    return replace(adapter, layers={place: _folded(place, layer, pointwise) for place, layer in adapter.layers.items()})
 
 
-def _folded(place: Place, layer: Update, family: str) -> Update:
-    side = (
-        3
-        if _UNET_3X3.search(place.path)
-        else 1
-        if _UNET_1X1.search(place.path) or _is_flat_projection(place.path, family)
-        else 0
-    )
+def _folded(place: Place, layer: Update, pointwise: Iterable[re.Pattern[str]]) -> Update:
+    side = 3 if _UNET_3X3.search(place.path) else int(any(pattern.search(place.path) for pattern in pointwise))
     if not side or not isinstance(layer, Layer) or len(layer.down.shape) > 2 or layer.inputs % side**2:
         return layer
     down = RawTensor(layer.down.dtype, layer.down.bits.reshape(layer.rank, -1, side, side))
     return Layer(down, RawTensor(layer.up.dtype, layer.up.bits.reshape(layer.outputs, layer.rank, 1, 1)), layer.alpha)
-
-
-def _is_flat_projection(path: str, family: str) -> bool:
-    """SD 1.5 goes in and out of its transformers through convolutions of one pixel; its successors through linear
-    layers.
-    """
-    return family == "sd15" and path.endswith((".proj_in", ".proj_out"))
 
 
 def _texts(file: LoraFile, named: Mapping[str, Update], limit: Reduction, kept: Kept) -> dict[str, str]:

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from twinloop.errors import ModelFileError
+from twinloop.families.lora_names import Rename
 from twinloop.loras.kronecker import Kronecker
-from twinloop.loras.layouts import Rename
 from twinloop.loras.lora import Layer, Update, neat
 from twinloop.loras.products import cut_rows, halves_swapped, stacked
 from twinloop.loras.tensors import Bits, RawTensor, encode
@@ -27,10 +27,10 @@ def split(update: Update, rename: Rename) -> list[Update]:
     Raises:
         ModelFileError: the height of the whole cannot be divided as the model's is.
     """
-    unit, rest = divmod(update.outputs, sum(rename.shares))
+    unit, rest = divmod(update.outputs, sum(rename.heights))
     if rest:
-        raise ModelFileError(f"a layer {rename.original} of height {update.outputs} is none of this model's.")
-    edges = [int(edge) for edge in np.cumsum([share * unit for share in rename.shares])]
+        raise ModelFileError(f"a layer {rename.theirs} of height {update.outputs} is none of this model's.")
+    edges = [int(edge) for edge in np.cumsum([share * unit for share in rename.heights])]
     if isinstance(update, Kronecker):
         return [*cut_rows(update, edges)] if len(edges) > 1 else [_turned(update, rename)]
     return [*_split_pair(update, rename, [0, *edges])]
@@ -39,7 +39,7 @@ def split(update: Update, rename: Rename) -> list[Update]:
 def _split_pair(layer: Layer, rename: Rename, edges: Sequence[int]) -> list[Layer]:
     """A diagonal ``up`` gives each part its own share of the rank; otherwise all share ``down``."""
     up = _ordered(layer, rename)
-    if len(rename.parts) == 1:
+    if len(rename.ours) == 1:
         return [Layer(layer.down, RawTensor(layer.up.dtype, up), layer.alpha)]
     ups = [up[first:last] for first, last in itertools.pairwise(edges)]
     own = _diagonal(ups)
@@ -91,7 +91,7 @@ def _fuse_pairs(parts: Sequence[Layer | None], rename: Rename) -> Layer:
     """
     present = [part for part in parts if part is not None]
     first = present[0]
-    if len(rename.parts) == 1:
+    if len(rename.ours) == 1:
         return Layer(first.down, RawTensor(first.up.dtype, _ordered(first, rename)), first.alpha)
     shared = len(present) == len(parts) and all(
         part.alpha == first.alpha and part.up.dtype == first.up.dtype and part.down.same(first.down) for part in present
@@ -122,15 +122,15 @@ def _along_diagonal(parts: Sequence[Layer | None], common: dict[int, Layer], ren
     layers = [None if part is None else common[id(part)] for part in parts]
     present = [layer for layer in layers if layer is not None]
     unit = next(
-        layer.up.shape[0] // share for layer, share in zip(layers, rename.shares, strict=True) if layer is not None
+        layer.up.shape[0] // share for layer, share in zip(layers, rename.heights, strict=True) if layer is not None
     )
     total = sum(layer.rank for layer in present)
-    up = np.zeros((unit * sum(rename.shares), total), present[0].up.bits.dtype)
+    up = np.zeros((unit * sum(rename.heights), total), present[0].up.bits.dtype)
     row = column = 0
-    for layer, share in zip(layers, rename.shares, strict=True):
+    for layer, share in zip(layers, rename.heights, strict=True):
         if layer is not None:
             if layer.up.shape != (share * unit, layer.rank):
-                raise ModelFileError(f"the parts of {rename.original} do not fit each other in height.")
+                raise ModelFileError(f"the parts of {rename.theirs} do not fit each other in height.")
             up[row : row + share * unit, column : column + layer.rank] = layer.up.bits
             column += layer.rank
         row += share * unit

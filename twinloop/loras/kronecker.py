@@ -107,11 +107,6 @@ class Kronecker:
         whole = np.einsum("ij...,ip,jr->pr...", core, first, second)
         return np.asarray(whole.reshape(whole.shape[0], -1), np.float64)
 
-    def delta(self) -> Floats:
-        """The whole update, (outputs, inputs x kernel); for small layers and tests."""
-        whole = np.kron(self.left(), self.right()) * self.scale
-        return np.asarray(whole if self.rows is None else whole[slice(*self.rows)], np.float64)
-
 
 def kronecker(stem: str, parts: Mapping[str, RawTensor], alpha: float | None) -> Kronecker:
     """The update of the layer ``stem``, checked.

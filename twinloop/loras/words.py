@@ -5,6 +5,7 @@ guessing.
 from __future__ import annotations
 
 from twinloop.errors import ModelFileError
+from twinloop.families.registered import families_of_loras
 
 _KNOWN = """
 down_blocks mid_block up_blocks transformer_blocks single_transformer_blocks input_blocks middle_block output_blocks
@@ -26,7 +27,11 @@ lin linear1 linear2 qkv modulation out layers layer attention w1 w2 w3 mlp fc1 f
 block SelfAttention EncDecAttention DenseReluDense q k v o wi wo
 """
 _PARTS = frozenset(tuple(word.split("_")) for word in _KNOWN.split())
-_LONGEST = max(len(parts) for parts in _PARTS)
+
+
+def _known() -> frozenset[tuple[str, ...]]:
+    own = (tuple(word.split("_")) for family in families_of_loras() for word in family.lora_names.words)
+    return _PARTS.union(own)
 
 
 def dotted(name: str) -> str:
@@ -35,13 +40,15 @@ def dotted(name: str) -> str:
     Raises:
         ModelFileError: a part that this program does not know, so that any dot would be a guess.
     """
-    words, path, at = name.split("_"), [], 0
+    words, path, at = name.split("_"), list[str](), 0
+    known = _known()
+    longest = max(map(len, known))
     while at < len(words):
         if words[at].isdigit():
             path.append(words[at])
             at += 1
             continue
-        length = next((n for n in range(_LONGEST, 0, -1) if tuple(words[at : at + n]) in _PARTS), 0)
+        length = next((n for n in range(longest, 0, -1) if tuple(words[at : at + n]) in known), 0)
         if not length:
             raise ModelFileError(
                 f"the layer {name[:80]!r} has a part this program does not know ({'_'.join(words[at:])[:40]!r}), so it"

@@ -10,25 +10,24 @@ from typing import Any
 
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families import unet_names
-from twinloop.families.lora_names import CLIP, LYCORIS
+from twinloop.families.lora_names import CLIP, ENCODERS, LYCORIS, Rename
+from twinloop.families.registered import is_unet_family, lora_names_of
 from twinloop.loras.adapter import Adapter, Place
 from twinloop.loras.adapter_settings import ADAPTER_TEXT
-from twinloop.loras.components import COMFYUI_ENCODER, DENOISER, T5_SECOND
+from twinloop.loras.components import COMFYUI_ENCODER, DENOISER
 from twinloop.loras.fusion import fuse
 from twinloop.loras.kronecker import Kronecker
-from twinloop.loras.layouts import Rename, layout_of, template
+from twinloop.loras.layouts import layout_of, template
 from twinloop.loras.lokr_texts import lokr_settings
 from twinloop.loras.lora import Dialect, Layer, Update
 from twinloop.loras.patterns import keyed
 from twinloop.loras.tensors import RawTensor, alpha_tensor
 
-_UNETS = ("sd15", "sd2", "sdxl")
-
 
 def is_unet(adapter: Adapter) -> bool:
     """Whether the denoiser is a UNet, told by its family or its paths."""
     paths = [place.path for place in adapter.layers if place.component == DENOISER]
-    return adapter.family in _UNETS or any(
+    return is_unet_family(adapter.family) or any(
         path.startswith(("down_blocks.", "up_blocks.", "mid_block.")) for path in paths
     )
 
@@ -174,14 +173,11 @@ def _kohya_names(adapter: Adapter) -> Iterator[tuple[str, Update]]:
 
 
 def _kohya_encoder(adapter: Adapter, component: str) -> str:
-    if component == "text_encoder":
-        lonely = adapter.family in ("sd15", "sd2") or (
-            is_unet(adapter) and adapter.family != "sdxl" and not _has_second(adapter)
-        )
-        return "te" if lonely else "te1"
-    if component == "text_encoder_2":
-        return "te3" if adapter.family in T5_SECOND else "te2"
-    return "te3"
+    """Of a UNet that is not known: as that of SD 1.5, where it is the only text encoder."""
+    if component == "text_encoder" and not adapter.family and is_unet(adapter) and not _has_second(adapter):
+        return "te"
+    usual = ENCODERS.get(component, ENCODERS["text_encoder_3"])
+    return lora_names_of(adapter.family).encoders.get(component, usual)
 
 
 def _has_second(adapter: Adapter) -> bool:
@@ -202,8 +198,8 @@ def _comfyui_names(adapter: Adapter) -> Iterator[tuple[str, Update]]:
         return
     for place, layer in adapter.layers.items():
         if place.component != DENOISER:
-            t5 = adapter.family in T5_SECOND and place.component == "text_encoder_2"
-            yield f"text_encoders.{'t5xxl' if t5 else COMFYUI_ENCODER[place.component]}.transformer.{place.path}", layer
+            encoder = COMFYUI_ENCODER[_kohya_encoder(adapter, place.component)]
+            yield f"text_encoders.{encoder}.transformer.{place.path}", layer
     for path, layer in original.items():
         yield f"diffusion_model.{path}", layer
 
@@ -215,10 +211,10 @@ def _original(adapter: Adapter) -> dict[str, Update] | None:
     denoiser = {place.path: layer for place, layer in adapter.layers.items() if place.component == DENOISER}
     if not adapter.family and not adapter.original:
         _check_names(denoiser)
-    if adapter.family == "sdxl":
-        return {unet_names.to_original(path, "sdxl"): layer for path, layer in denoiser.items()}
+    if lora_names_of(adapter.family).places:
+        return {unet_names.to_original(path, adapter.family): layer for path, layer in denoiser.items()}
     layout = layout_of(adapter.family)
-    renames = {part: rename for rename in layout for part in rename.parts}
+    renames = {part: rename for rename in layout for part in rename.ours}
     made: dict[str, Update] = {}
     for path, layer in denoiser.items():
         pattern, number = template(path)
@@ -230,7 +226,7 @@ def _original(adapter: Adapter) -> dict[str, Update] | None:
                 )
             made[path] = layer
             continue
-        name = rename.original.replace("{}", number)
+        name = rename.theirs.replace("{}", number)
         if name not in made:
             whole = fuse(_parts(denoiser, rename, number), rename)
             if whole is None:
@@ -252,4 +248,4 @@ def _check_names(paths: Collection[str]) -> None:
 
 
 def _parts(denoiser: Mapping[str, Update], rename: Rename, number: str) -> list[Update | None]:
-    return [denoiser.get(part.replace("{}", number)) for part in rename.parts]
+    return [denoiser.get(part.replace("{}", number)) for part in rename.ours]

@@ -14,9 +14,10 @@ from twinloop.manual.images import (
     plan_shots,
     usable_sources,
 )
-from twinloop.manual.photos import Photos, find_gaps, look_at, read_gaps, recorded_dataset
+from twinloop.manual.photos import find_gaps, look_at, read_gaps, recorded_dataset
 from twinloop.manual.training import train_folder
 from twinloop.manual.verdicts import judge_folder, learn_person
+from twinloop.stages.select import Photos
 
 __all__ = [
     "RECORD",

@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from twinloop import steps
 from twinloop.config import Settings
@@ -30,11 +29,14 @@ from twinloop.store.fresh import fresh_folder
 from twinloop.store.images import find_images, load_image
 from twinloop.store.journal import Journal
 from twinloop.store.lock import locked
-from twinloop.store.workspace import Workspace, shown_path
+from twinloop.store.workspace import GENERATION_METADATA, Workspace, shown_path
 
 JOURNAL = ".journal.jsonl"
 RECORD = ".record.json"
 SHOTS = "shots.json"
+_FREE = ("offload", "references", "planned", "negative", "distilled")
+"""Settings that decide no pixel: where parts of the model wait, what stands in the shots anyway, and what the base
+model and the others tell."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def make_images(shots: Sequence[Shot], order: Order, studio: Studio, reporter: R
     Killed and called again it goes on where it was; what fails before its first image leaves no folder.
 
     Raises:
-        StateError: the folder was started with another order. Locked: it is in use.
+        StateError: the folder holds images of another order; without an image it is begun anew. Locked: it is in use.
     """
     context = GenerationContext(
         f"iter{order.iteration}",
@@ -106,7 +108,7 @@ def make_images(shots: Sequence[Shot], order: Order, studio: Studio, reporter: R
         detail=studio.detail,
     )
     with fresh_folder(order.output, worth_keeping=_holds_images), locked(order.output):
-        _begin(shots, order, context)
+        _begin(shots, order, context, reporter)
         journal = Journal(order.output / JOURNAL, remedy="Move the folder away, or name another --output.")
         return generating.generate(shots, context, studio.generator, journal, studio.clock, reporter)
 
@@ -115,7 +117,7 @@ def _holds_images(folder: Path) -> bool:
     return any(folder.glob("*.png"))
 
 
-def _begin(shots: Sequence[Shot], order: Order, context: GenerationContext) -> None:
+def _begin(shots: Sequence[Shot], order: Order, context: GenerationContext, reporter: Reporter) -> None:
     """Note what the folder is for: shots.json as in the loop, and a record of all that decides the pixels."""
     plan_json = generating.shots_json(shots, order.iteration)
     record = {
@@ -140,28 +142,31 @@ def _begin(shots: Sequence[Shot], order: Order, context: GenerationContext) -> N
         }
     record = json.loads(json.dumps(record))  # as it will be read back
     kept = order.output / RECORD
+    if kept.exists() and (old := read_json(kept)) != record:
+        changed = ", ".join(name for name in {**old, **record} if old.get(name) != record.get(name))
+        _clear(order.output, changed)
+        reporter.line(
+            f"{order.output} was started with other settings ({changed} differ) and holds no image yet: begun anew"
+        )
     if not kept.exists():
         write_json(order.output / SHOTS, plan_json)
         write_json(kept, record)
-    elif (old := _complete(read_json(kept))) != record:
-        changed = ", ".join(name for name in {**old, **record} if old.get(name) != record.get(name))
+
+
+def _clear(folder: Path, changed: str) -> None:
+    """Take away what another order left in a folder before its first image.
+
+    Raises:
+        StateError: there is an image, or all of them were given up; ``changed`` says what differs.
+    """
+    if _holds_images(folder) or (folder / GENERATION_METADATA).exists():
         raise StateError(
-            f"{order.output} holds images made with other settings ({changed} differ). Choose another --output; nothing"
+            f"{folder} holds images made with other settings ({changed} differ). Choose another --output; nothing"
             " was changed."
         )
-
-
-_FREE = ("offload", "references", "planned", "negative", "distilled")
-"""Settings that decide no pixel: where parts of the model wait, what stands in the shots anyway, and what the base
-model and the others tell."""
-
-
-def _complete(kept: Any) -> Any:
-    """An order that an older version began lacks settings that are new since: they had their default."""
-    fields = dataclasses.fields(GenerationSettings)
-    usual = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
-    settings = {name: value for name, value in {**usual, **kept.get("settings", {})}.items() if name not in _FREE}
-    return {**kept, "settings": json.loads(json.dumps(settings))}
+    # the journal first: with the record gone before it, the next call would take its names of images for its own
+    for name in (JOURNAL, RECORD):
+        (folder / name).unlink(missing_ok=True)
 
 
 def usable_sources(folder: Path, reporter: Reporter) -> tuple[Source, ...]:

@@ -3,51 +3,32 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from twinloop import steps
 from twinloop.config import Settings
 from twinloop.domain.shots import Gap
-from twinloop.errors import InputError, NothingToDo
+from twinloop.errors import InputError
 from twinloop.ports import Reporter
-from twinloop.stages import analyze
-from twinloop.stages.observe import Observer, Seen, observe_files
-from twinloop.stages.select import Selection, originals, select, several_people_message
+from twinloop.stages import analyze, select
+from twinloop.stages.observe import Observer
+from twinloop.stages.select import Photos
 from twinloop.store.atomic import read_json
 from twinloop.store.catalog import Catalog
-from twinloop.store.images import find_images
 from twinloop.store.workspace import GENERATION_METADATA, shown_path
 
 
-@dataclass(frozen=True)
-class Photos:
-    """A folder of photos, observed. ``found`` = every file in order; ``selection`` = which of them make the dataset."""
-
-    folder: Path
-    found: tuple[Seen, ...]
-    selection: Selection
-
-
 def look_at(folder: Path, settings: Settings, observer: Observer, catalog: Catalog, reporter: Reporter) -> Photos:
-    """Observe a folder and select from it as the loop does; unreadable files are skipped by name.
+    """Observe a folder and select from it as the loop does.
 
     Raises:
-        InputError: no such folder. NothingToDo: nothing in it can be used; says why.
+        as `select.look_at`.
     """
-    found = tuple(observe_files(find_images(folder), observer, catalog, reporter, "Observing"))
-    for item in found:
-        if item.problem:
-            reporter.warn(f"skipped {item.path.name}: {item.problem}")
-    selection = originals(select(found, steps.rules(settings, observer.likeness)))
-    if not selection.photos:
-        raise NothingToDo(steps.no_photos_message(str(folder), selection))
-    if selection.drawn:
-        reporter.line(steps.DRAWN)
-    if several := several_people_message(selection.photos, str(folder), observer.likeness):
-        reporter.warn(several)
-    return Photos(folder, found, selection)
+    photos = select.look_at(folder, steps.rules(settings, observer.pack.likeness), observer, catalog, reporter)
+    if photos.selection.drawn:
+        reporter.line(select.DRAWN)
+    return photos
 
 
 def find_gaps(

@@ -11,17 +11,16 @@ from pathlib import Path
 
 from twinloop import steps
 from twinloop.config import Settings
-from twinloop.domain.records import Dataset, LoRA, TrainingSample
+from twinloop.domain.records import LoRA, TrainingSample
 from twinloop.errors import InputError
-from twinloop.manual.photos import Photos
 from twinloop.manual.verdicts import learn_person
-from twinloop.ports import Reporter, TrainingSettings
+from twinloop.ports import TrainingSettings, decisive_samples, decisive_settings
 from twinloop.stages import merge as merging
 from twinloop.stages import train as training
-from twinloop.stages.masks import masks_of, say_how_many
-from twinloop.stages.samples import Beside, faces_of, training_samples
+from twinloop.stages.samples import beside_dataset, training_samples
+from twinloop.stages.select import Photos
 from twinloop.stages.toolbox import Toolbox
-from twinloop.stages.training_spec import TrainingSpec, decisive
+from twinloop.stages.training_spec import TrainingSpec
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.catalog import Catalog
 from twinloop.store.journal import Journal
@@ -57,7 +56,9 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
         frozenset() if person is None else person.held_out,
         made_in=1,
     )
-    wanted, beside = toolbox.training(len(dataset.members)), _beside(photos, settings, dataset, toolbox.reporter)
+    wanted = toolbox.training(len(dataset.members))
+    seen = [photo.seen for photo in photos.selection.photos]
+    beside = beside_dataset(dataset, photos.folder, settings.training, lambda: seen, toolbox.reporter)
     bench, record = output.with_name(f".measuring_{output.stem}"), output.with_name(f"{output.stem}.checkpoints.json")
     if (measured or settings.training.sample_every) and not output.exists():
         toolbox.generator().check(toolbox.generation)  # now, and not at the first pause
@@ -82,17 +83,6 @@ def train_folder(photos: Photos, output: Path, settings: Settings, toolbox: Tool
     return lora
 
 
-def _beside(photos: Photos, settings: Settings, dataset: Dataset, reporter: Reporter) -> Beside:
-    """What the training uses beside the dataset."""
-    faces = faces_of(photo.seen for photo in photos.selection.photos) if settings.training.face_weight != 1.0 else {}
-    named = settings.training.masks
-    members = [Path(member.path) for member in dataset.members]
-    masks = masks_of(Path(named), photos.folder, members) if named else {}
-    if named:
-        say_how_many(len(masks), len(dataset.members), reporter)
-    return Beside(faces, Path(settings.training.prior_images) if settings.training.prior_images else None, masks)
-
-
 def _run(bench: Path, settings: Settings, toolbox: Toolbox, catalog: Catalog) -> steps.Run:
     """A run that is nothing but the pauses of a training."""
     space = Workspace(bench, bench)
@@ -105,16 +95,21 @@ _TOLD_ELSEWHERE = ("precision", "negative", "distilled")
 
 def _order(samples: Sequence[TrainingSample], wanted: TrainingSettings, settings: Settings, toolbox: Toolbox) -> str:
     """Hash of all that decides the checkpoints and their scores; where the photos lie does not matter."""
-    rows = [
-        [s.sha256, s.caption, s.weight, s.prior, s.face and dataclasses.astuple(s.face), s.mask and s.mask.sha256]
-        for s in samples
-    ]
     drawn = {
         name: value for name, value in dataclasses.asdict(toolbox.generation).items() if name not in _TOLD_ELSEWHERE
     }
     panel = [drawn, toolbox.style, toolbox.observer.fingerprint]
     asked = [settings.training.checkpoint_panel, settings.generation.negative_prompt, settings.validation.identity]
-    whole = json.dumps([rows, decisive(wanted), toolbox.base_model, steps.trained_with(settings), panel, asked])
+    whole = json.dumps(
+        [
+            decisive_samples(samples),
+            decisive_settings(wanted),
+            toolbox.base_model,
+            steps.trained_with(settings),
+            panel,
+            asked,
+        ]
+    )
     return hashlib.sha256(whole.encode()).hexdigest()
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from twinloop import steps
 from twinloop.config import Settings
-from twinloop.manual.photos import Photos
 from twinloop.ports import Reporter
 from twinloop.stages import validate as validating
-from twinloop.stages.identity import IdentityReference, freeze_reference, reference_from_json, reference_to_json
+from twinloop.stages.identity import IdentityReference, learned, reference_from_json, reference_to_json
 from twinloop.stages.observe import Observer
+from twinloop.stages.select import Photos
 from twinloop.stages.validate import Judged
 from twinloop.store.catalog import Catalog
 
@@ -21,10 +21,8 @@ def learn_person(photos: Photos, settings: Settings, observer: Observer) -> Iden
     """The identity reference of a folder's real photos, with the rounding of the loop's own record; None where it is
     not wanted.
     """
-    if not settings.validation.identity:
-        return None
     seen = [photo.seen for photo in photos.selection.photos]
-    return reference_from_json(reference_to_json(freeze_reference(seen, observer.fingerprint, observer.strangers)))
+    return reference_from_json(reference_to_json(learned(seen, observer, settings.validation.identity)))
 
 
 def judge_folder(

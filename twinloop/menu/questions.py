@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from twinloop.domain.choices import SDXL
 from twinloop.domain.model_roles import files_hint
 from twinloop.domain.names import folded, normal, problem_of
 from twinloop.errors import InputError, TwinLoopError
@@ -13,8 +14,6 @@ from twinloop.store.images import find_images
 from twinloop.store.lora_file import header_texts
 from twinloop.store.sidecar import trigger_of
 from twinloop.store.vault import DEFAULT, Vault
-
-SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 
 
 def not_empty(text: str) -> str:
@@ -141,14 +140,10 @@ def configuration_to_write(session: Session, name: str, check: Check) -> str:
 def write_configuration(
     session: Session, path: str, name: str, trigger: str, base: str, models: str, photos: str
 ) -> None:
-    """``twinloop init`` with what was answered."""
-    session.run(
-        "Write the configuration",
-        [
-            "init", "--person-name", name, "--person-trigger", trigger, "--base-model", base, "--models-dir", models,
-            "--dataset-dir", photos, "--output", path,
-        ],
-    )  # fmt: skip
+    """``twinloop init`` with what was answered; without a trigger it takes that of the prepared photos."""
+    named = ["--person-trigger", trigger] if trigger else []
+    places = ["--base-model", base, "--models-dir", models, "--dataset-dir", photos]
+    session.run("Write the configuration", ["init", "--person-name", name, *named, *places, "--output", path])
 
 
 def _folder_name(text: str) -> str:

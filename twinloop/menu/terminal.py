@@ -8,6 +8,7 @@ from typing import Any
 import questionary
 
 from twinloop.menu.director import Back, Check, Option
+from twinloop.menu.offered import offered
 
 _ANSWER = "fg:#FF9D00 bold"
 """As questionary shows the answers to its other questions."""
@@ -40,10 +41,10 @@ class TerminalDirector:
         return answer
 
     def text(self, question: str, default: str = "", check: Check | None = None) -> str:
-        return str(_answer(questionary.text(question, default=default, **_checked(check)))).strip()
+        return str(_answer(offered(questionary.text(question, default=default, **_checked(check))))).strip()
 
     def path(self, question: str, default: str = "", check: Check | None = None) -> str:
-        return str(_answer(questionary.path(question, default=default, **_checked(check)))).strip()
+        return str(_answer(offered(questionary.path(question, default=default, **_checked(check))))).strip()
 
     def confirm(self, question: str, default: bool = True) -> bool:
         return bool(_answer(questionary.confirm(question, default=default)))

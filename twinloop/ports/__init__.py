@@ -14,7 +14,14 @@ from twinloop.ports.detectors import (
 from twinloop.ports.generation import EarlyLook, GenerationSettings, Generator
 from twinloop.ports.reporting import Clock, Reporter, SilentReporter, nobody_listens
 from twinloop.ports.scanning import Greeting, NeighbourSearch, ScanJob, Scanner, Wanted
-from twinloop.ports.training import FREE_SETTINGS, Trainer, TrainingSettings
+from twinloop.ports.training import (
+    FREE_SETTINGS,
+    Trained,
+    Trainer,
+    TrainingSettings,
+    decisive_samples,
+    decisive_settings,
+)
 
 __all__ = [
     "FREE_SETTINGS",
@@ -37,8 +44,11 @@ __all__ = [
     "ScanJob",
     "Scanner",
     "SilentReporter",
+    "Trained",
     "Trainer",
     "TrainingSettings",
     "Wanted",
+    "decisive_samples",
+    "decisive_settings",
     "nobody_listens",
 ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from twinloop.domain.optimizer_args import Arguments
-from twinloop.domain.records import LoRA, TrainingSample
+from twinloop.domain.records import TrainingSample
 
 FREE_SETTINGS = ("stop_at", "gradient_checkpointing", "memory", "tensorboard", "wandb", "start_from", "assistant_lora")
 """Fields of `TrainingSettings` that decide no weight of a LoRA: a training goes on when they change."""
@@ -45,7 +45,8 @@ class TrainingSettings:
         mask_floor: how much is learned where a sample's mask is black, of what is learned where it is white.
         ema_decay: of the average over the weights that is written instead of the last ones; 0 = none.
         gradient_checkpointing: compute activations again on the way back, to save memory; None = where memory is tight.
-        memory: GiB that the training may use, 0 = what the GPU has; where it is short, batches go through in portions.
+        memory: GiB that the training may use, 0 = what the GPU has; where it is short, batches go through in
+            micro-batches.
         flip: also train on mirror images, which loses what is asymmetric in a face.
         smaller_resolutions: each picture is also trained at these, as often altogether as with ``resolution`` alone.
         flow_sampling, flow_shift: how much noise the pictures of a flow model get: ``logit_normal`` or ``uniform``,
@@ -168,6 +169,42 @@ class TrainingSettings:
         return min(self.stop_at or self.steps, self.steps)
 
 
+def decisive_settings(settings: TrainingSettings) -> dict[str, Any]:
+    """The settings that decide the weights, as JSON has them."""
+    return {name: _json(value) for name, value in asdict(settings).items() if name not in FREE_SETTINGS}
+
+
+def decisive_samples(samples: Sequence[TrainingSample]) -> list[list[Any]]:
+    """What of the samples decides the weights, as JSON has it; where the files lie does not matter."""
+    return [
+        [
+            sample.sha256,
+            sample.caption,
+            sample.weight,
+            sample.prior,
+            sample.face and list(astuple(sample.face)),
+            sample.mask and sample.mask.sha256,
+        ]
+        for sample in samples
+    ]
+
+
+def _json(value: Any) -> Any:
+    return [_json(part) for part in value] if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a trainer tells of the file that it wrote.
+
+    Attributes:
+        steps: after which the weights are written. loss: at the last of them, smoothed as the trainer does it.
+    """
+
+    steps: int
+    loss: float
+
+
 class Trainer(Protocol):
     """Trains one LoRA from a base model.
 
@@ -185,7 +222,7 @@ class Trainer(Protocol):
         work: Path,
         metadata: Mapping[str, str],
         progress: Callable[[int, int, float], None],
-    ) -> LoRA:
+    ) -> Trained:
         """Write ``output`` (safetensors) as a whole or not at all.
 
         Args:

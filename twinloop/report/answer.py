@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from twinloop.domain.records import CONFIDENCE_NO_QUALITY, PanelScore
 from twinloop.domain.statistics import Estimate
 from twinloop.domain.wording import plural
 from twinloop.report import charts
@@ -146,33 +145,15 @@ def _cautions(run: RunRecord, changes: Mapping[str, Estimate]) -> list[str]:
     if run.scores and "identity" not in run.scores[0].metrics:
         why = f": {run.identity.why}" if run.identity is not None and run.identity.why else ""
         notes.append(f"Identity was not measured{why}.")
-    if run.scores and (note := _quality_note(run, run.scores[0])):
-        notes.append(note)
+    if run.scores and "quality" not in run.scores[0].metrics:
+        notes.append(
+            "Face quality is no part of the overall score: the detectors do not measure it, or the photos show too few"
+            " heads of some angle to compare with."
+        )
     panel = run.scores[0].metrics["overall"].n if run.scores and "overall" in run.scores[0].metrics else 0
     if 0 < panel < 12:
         notes.append(f"The panel has only {plural(panel, 'image')}: small differences cannot be seen with so few.")
     return notes
-
-
-_EVER_MEASURED = ("nano", "fake")
-"""Packs of detectors that measured face quality before `CONFIDENCE_NO_QUALITY`; those of model files had nothing for it
-then."""
-
-
-def _quality_note(run: RunRecord, first: PanelScore) -> str:
-    """What there is to say of the panel's face quality; "" where it was measured as it is now."""
-    if "quality" not in first.metrics:
-        return (
-            "Face quality is no part of the overall score: the detectors do not measure it, or the photos show too few"
-            " heads of some angle to compare with."
-        )
-    pack = run.detectors.partition("|")[2].partition("+")[0]
-    if first.ruler < CONFIDENCE_NO_QUALITY and pack not in _EVER_MEASURED:
-        return (
-            "This run was begun with an older version, and its detectors have no measure of face quality: the face"
-            " detector's confidence stands for it, which is lower for turned heads."
-        )
-    return ""
 
 
 def _rolled_back_notes(run: RunRecord) -> Iterator[str]:

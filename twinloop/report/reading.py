@@ -72,7 +72,7 @@ def read_run(workspace: Workspace) -> RunRecord:
 
 
 def _consent(data: Any) -> str:
-    return Consent.from_json(data.get("consent")).text
+    return Consent.from_json(data["consent"]).text
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def _as_text(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _left_out(data: Any) -> tuple[tuple[str, str], ...]:
-    return tuple((str(item["path"]), str(item["reason"])) for item in data.get("left_out", ()))
+    return tuple((str(item["path"]), str(item["reason"])) for item in data["left_out"])
 
 
 def _survey(data: Any) -> Survey:
@@ -155,7 +155,7 @@ def _shots(data: Any) -> tuple[Shot, ...]:
 def _identity(data: Any) -> IdentityRecord:
     known = reference_from_json(data)
     if known is None:
-        return IdentityRecord(0, frozenset(), {}, None, None, str(data.get("why", "not measured")))
+        return IdentityRecord(0, frozenset(), {}, None, None, str(data["why"]))
     return IdentityRecord(len(known.sha256), known.held_out, known.bands, known.overall, known.highest_pair, "")
 
 

@@ -110,7 +110,7 @@ def _start(run: RunRecord, workspace: Workspace) -> Path | None:
 
 
 def versions(workspace: Workspace) -> tuple[tuple[str, str], ...]:
-    """Program and libraries that the run was begun with; () where an older version of this program began it."""
+    """Program and libraries that the run was begun with; () where they are not recorded."""
     try:
         data = read_json(workspace.versions)
     except (InputError, StateError):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from twinloop.domain.facet import Facet
 from twinloop.domain.observation import Observation
-from twinloop.domain.records import CONFIDENCE_NO_QUALITY, RULER, PanelScore
+from twinloop.domain.records import PanelScore
 from twinloop.domain.shots import Shot
 from twinloop.domain.statistics import Estimate, bootstrap_mean, paired_difference
 from twinloop.errors import StateError
@@ -32,9 +32,8 @@ def assess(
     version: int,
     observer: Observer,
     catalog: Catalog,
-    likeness: IdentityReference | None,
+    reference: IdentityReference | None,
     reporter: Reporter,
-    ruler: int = RULER,
 ) -> PanelScore:
     """Measure the panel images of one LoRA.
 
@@ -42,11 +41,8 @@ def assess(
     on_target: share of the asked facet values that were measured and hit, per image. quality: of the face, 0 where none
     came out or it is too small to tell; left out where the pack does not measure it (`_quality_by`). diversity: mean
     distance (1 - cosine of centred 16x16 thumbnails) to the other images of the panel.
-
-    Args:
-        ruler: that of the run's first score, so that all of them compare.
     """
-    quality = _quality_by(observer, likeness, ruler)
+    quality = _quality_by(observer, reference)
     seen = [
         item.observation for item in observe_files([m.path for m in made], observer, catalog, reporter, "Measuring")
     ]
@@ -54,12 +50,12 @@ def assess(
     if quality is not None:
         samples["quality"] = []
     asked: list[dict[str, bool]] = []
-    if likeness is not None:
-        samples["identity"] = [_identity(o, likeness) for o in seen]
+    if reference is not None:
+        samples["identity"] = [_identity(o, reference) for o in seen]
     for image, observation in zip(made, seen, strict=True):
         if observation is None:
             raise StateError(f"The panel image {image.path} cannot be read. Delete it and run the same command again.")
-        asked.append(_hits(image.shot, observation, observer.facets, faceless_miss=ruler > 1))
+        asked.append(_hits(image.shot, observation, observer.facets))
         samples["on_target"].append(_share(asked[-1]))
         if quality is not None:
             samples["quality"].append(quality(observation))
@@ -67,7 +63,7 @@ def assess(
     ordered["overall"] = overall(ordered)
     metrics = {name: bootstrap_mean(values, seed=version) for name, values in ordered.items()}
     hits = {facet.name: [found.get(facet.name) for found in asked] for facet in observer.facets}
-    return PanelScore(version, metrics, ordered, {name: row for name, row in hits.items() if set(row) != {None}}, ruler)
+    return PanelScore(version, metrics, ordered, {name: row for name, row in hits.items() if set(row) != {None}})
 
 
 def overall(samples: dict[str, list[float]]) -> list[float]:
@@ -76,19 +72,19 @@ def overall(samples: dict[str, list[float]]) -> list[float]:
     return [float(np.mean(column)) for column in zip(*rows, strict=True)]
 
 
-def _identity(seen: Observation | None, likeness: IdentityReference) -> float:
-    similarity = likeness.similarity(seen, held_out_only=True) if seen is not None else None
+def _identity(seen: Observation | None, reference: IdentityReference) -> float:
+    similarity = reference.similarity(seen, held_out_only=True) if seen is not None else None
     return max(0.0, similarity) if similarity is not None else 0.0
 
 
-def _hits(shot: Shot, seen: Observation, facets: Sequence[Facet], faceless_miss: bool) -> dict[str, bool]:
+def _hits(shot: Shot, seen: Observation, facets: Sequence[Facet]) -> dict[str, bool]:
     """Facet -> whether the asked value was seen, of those that were asked for and measured.
 
     Where a face was looked for and there is none, every value that is read off a face was missed: a LoRA that ruins
     faces must not gain by it.
     """
     asked, hits = dict(shot.traits), {}
-    faceless = faceless_miss and "faces" in seen.measured and not seen.faces
+    faceless = "faces" in seen.measured and not seen.faces
     for facet in facets:
         value = asked.get(facet.name)
         if value is None:
@@ -105,36 +101,25 @@ def _share(hits: dict[str, bool]) -> float:
     return sum(hits.values()) / len(hits) if hits else 0.0
 
 
-def _quality_by(
-    observer: Observer, likeness: IdentityReference | None, ruler: int
-) -> Callable[[Observation], float] | None:
+def _quality_by(observer: Observer, reference: IdentityReference | None) -> Callable[[Observation], float] | None:
     """How the quality of a panel image is told; None where it cannot be, for any image of the run.
 
     A scale that has a limit of its own is taken as it is. Any other scores turned heads lower by nature, and a LoRA
     that turns more of them must not lose by it: there a face counts as a share of what real photos of its angle score,
     if they show every angle.
     """
-    if ruler < CONFIDENCE_NO_QUALITY:
-        return _quality_or_confidence
     if "face_quality" not in observer.measured:
         return None
-    if observer.least_face_quality is not None:
+    if observer.pack.least_face_quality is not None:
         return lambda seen: _measured_quality(seen) or 0.0
-    if likeness is None or not likeness.quality.complete:
+    if reference is None or not reference.quality.complete:
         return None
-    usual = likeness.quality
+    usual = reference.quality
     return lambda seen: usual.share(_measured_quality(seen) or 0.0, seen.pose)
 
 
 def _measured_quality(seen: Observation) -> float | None:
     return None if seen.face is None else seen.measure("face_quality")
-
-
-def _quality_or_confidence(seen: Observation) -> float:
-    """As runs were measured before: a detector's confidence is lower for turned heads, and no quality."""
-    if seen.face is None:
-        return 0.0
-    return float(seen.measures.get("face_quality", seen.face.confidence))
 
 
 def _diversity(made: Sequence[MadeImage]) -> list[float]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from twinloop.domain.faces import FloatArray
 from twinloop.domain.observation import Observation
 from twinloop.facets.face_angle import angle_of
+from twinloop.stages.observe import Observer
 from twinloop.stages.usual_quality import UsualQuality, usual_quality
 
 Floating = TypeVar("Floating", np.float32, np.float64)
@@ -53,8 +54,6 @@ class IdentityReference:
         highest_pair: largest cosine between two different real photos; above it a made image is suspiciously close.
         fingerprint: of the observer; embeddings of another model do not compare.
         strangers: mean and standard deviation of the cosine between different people, where the embedder's is known.
-        halfway: whether an image has to be nearer to the photos than to strangers; not in runs that were begun before
-            it was asked.
         quality: how good their faces are, by head angle, where that was measured.
     """
 
@@ -67,7 +66,6 @@ class IdentityReference:
     fingerprint: str
     sharpness: float | None
     strangers: tuple[float, float] | None = None
-    halfway: bool = True
     quality: UsualQuality = field(default_factory=UsualQuality)
 
     def similarity(self, seen: Observation, held_out_only: bool = False) -> float | None:
@@ -107,7 +105,7 @@ class IdentityReference:
         if self.strangers is None:
             return max(0.0, own)
         stranger, deviation = self.strangers
-        halfway = (stranger + mean) / 2 if self.halfway and len(self.sha256) > 1 else 0.0
+        halfway = (stranger + mean) / 2 if len(self.sha256) > 1 else 0.0
         return max(0.0, min(own, max(halfway, stranger + tolerance * deviation)))
 
 
@@ -146,6 +144,13 @@ def freeze_reference(
     )
 
 
+def learned(photos: Sequence[Observation], observer: Observer, wanted: bool) -> IdentityReference | None:
+    """What a person looks like to this observer, from real photos; None where that is not wanted (``wanted``), and as
+    in `freeze_reference`.
+    """
+    return freeze_reference(photos, observer.fingerprint, observer.pack.likeness.strangers) if wanted else None
+
+
 def _spread(scores: npt.NDArray[Any]) -> tuple[float, float, int]:
     return float(np.mean(scores)), float(np.std(scores)), len(scores)
 
@@ -172,7 +177,6 @@ def reference_to_json(reference: IdentityReference | None) -> dict[str, Any]:
         "overall": [round(reference.overall[0], 5), round(reference.overall[1], 5), reference.overall[2]],
         "highest_pair": round(reference.highest_pair, 5),
         "strangers": None if reference.strangers is None else list(reference.strangers),
-        "halfway": reference.halfway,
         "sharpness": None if reference.sharpness is None else round(reference.sharpness, 3),
         "quality": _rounded(reference.quality.bands),
         "embeddings": [row.astype(np.float32).tobytes().hex() for row in reference.embeddings],
@@ -192,7 +196,7 @@ def _pair(values: Sequence[float] | None) -> tuple[float, float] | None:
 
 
 def reference_from_json(data: Mapping[str, Any]) -> IdentityReference | None:
-    if not data.get("measured"):
+    if not data["measured"]:
         return None
     rows = [np.frombuffer(bytes.fromhex(row), np.float32) for row in data["embeddings"]]
     mean, spread, count = data["overall"]
@@ -200,6 +204,6 @@ def reference_from_json(data: Mapping[str, Any]) -> IdentityReference | None:
         embeddings=np.stack(rows), sha256=tuple(data["photos"]), held_out=frozenset(data["held_out"]),
         bands=_bands(data["bands"]),
         overall=(float(mean), float(spread), int(count)), highest_pair=float(data["highest_pair"]),
-        fingerprint=str(data["fingerprint"]), sharpness=data["sharpness"], strangers=_pair(data.get("strangers")),
-        halfway=bool(data.get("halfway", False)), quality=UsualQuality(_bands(data.get("quality", {}))),
+        fingerprint=str(data["fingerprint"]), sharpness=data["sharpness"], strangers=_pair(data["strangers"]),
+        quality=UsualQuality(_bands(data["quality"])),
     )  # fmt: skip

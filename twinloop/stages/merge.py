@@ -113,17 +113,13 @@ def _member(item: Judged, facets: Sequence[Facet], trigger: str, style: str, ite
 def weighted(dataset: Dataset, iteration: int, limits: MergeLimits) -> Dataset:
     """Weights of the synthetic members: decayed by age, then scaled down together until the real photos outweigh them
     by ``ratio``.
-
-    One of weight 0 keeps it: a run that an earlier version began does not train on those that it found in the folder of
-    photos.
     """
     real = sum(member.weight for member in dataset.real)
-    aged = {m.sha256: limits.decay ** max(0, iteration - m.round) for m in dataset.synthetic if m.weight > 0}
+    aged = {m.sha256: limits.decay ** max(0, iteration - m.round) for m in dataset.synthetic}
     total = sum(aged.values())
     scale = min(1.0, real / (limits.ratio * total)) if total > 0 else 1.0
     return Dataset(
         tuple(
-            dataclasses.replace(m, weight=aged[m.sha256] * scale) if m.origin != "real" and m.sha256 in aged else m
-            for m in dataset.members
+            m if m.origin == "real" else dataclasses.replace(m, weight=aged[m.sha256] * scale) for m in dataset.members
         )
     )

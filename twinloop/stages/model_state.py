@@ -10,11 +10,10 @@ from pathlib import Path
 from twinloop.domain.embedders import embedder_of
 from twinloop.domain.model_roles import AUTO, OTHER_HALF, PACKS, WORK, Role
 from twinloop.domain.wording import agree
-from twinloop.pickles import Policy
-from twinloop.pickles.inspection import Safety
-from twinloop.stages.inspect_models import ENDINGS, inspect_file
+from twinloop.stages.inspect_models import ENDINGS
+from twinloop.stages.model_check import as_part, complaint, danger, is_pickled
 from twinloop.store.atomic import sha256_file
-from twinloop.store.models_folder import FoundModel, ModelsReport, model_paths, problem_of
+from twinloop.store.models_folder import FoundModel, ModelsReport, model_paths
 
 
 class State(StrEnum):
@@ -51,10 +50,10 @@ def file_states(report: ModelsReport, opened: Collection[Path], pack: str = AUTO
         model = roles.get(path)
         if path in opened and model is not None:
             yield FileState(path, State.IN_USE, _told(model))
-        elif path.suffix.lower() in ENDINGS and (danger := _danger(path)):
-            yield FileState(path, State.UNSAFE, danger)
-        elif problem := model.problem if model is not None else _damage(path):
-            yield FileState(path, State.BROKEN, problem.removeprefix(f"{path.name}: "))
+        elif is_pickled(path) and (why := danger(path)):
+            yield FileState(path, State.UNSAFE, why)
+        elif problem := as_part(path, model.problem or "") if model is not None else complaint(path):
+            yield FileState(path, State.BROKEN, problem)
         elif model is None:
             yield FileState(
                 path, State.UNRECOGNISED, "no detector goes by this name; see docs/model-files.md for the names"
@@ -84,16 +83,3 @@ def _why_closed(model: FoundModel, report: ModelsReport, opened: Collection[Path
     work = agree(len(taken), "does its work", "do its work")
     then = "; to use this one, take that out of the folder" if model.role is Role.EMBEDDER else ""
     return f"{' and '.join(taken)} {work}{then}" if taken else "it was tried and cannot be used"
-
-
-def _damage(path: Path) -> str | None:
-    """Why a file of no known role is not even a model; of pickles the gate has said what there is to say."""
-    return None if path.suffix.lower() in ENDINGS - {".pt"} else problem_of(path)
-
-
-def _danger(path: Path) -> str:
-    """Why nobody should load this pickle; "" when there is nothing against it."""
-    found = inspect_file(path, Policy())
-    if found.verdict is not Safety.DANGEROUS:
-        return ""
-    return f"{found.findings[0].text}. Delete it, and get the model from its author as .safetensors or .onnx"

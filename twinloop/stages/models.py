@@ -15,11 +15,12 @@ from twinloop.errors import InputError, ModelFileError, TwinLoopError, UnsafeMod
 from twinloop.pickles import Policy
 from twinloop.pickles.inspection import Safety
 from twinloop.ports import Reporter
-from twinloop.stages.inspect_models import ENDINGS, inspect_file
+from twinloop.stages.inspect_models import ENDINGS
+from twinloop.stages.model_check import complaint, is_pickled, verdict
 from twinloop.store.atomic import sha256_file
 from twinloop.store.download import Wanted, download
 from twinloop.store.model_shelf import bring, record, recorded
-from twinloop.store.models_folder import model_paths, problem_of
+from twinloop.store.models_folder import model_paths
 
 
 class Condition(StrEnum):
@@ -111,15 +112,12 @@ def _examine(path: Path, remembered: str | None, gate: bool, known: Sequence[Kno
 def _unknown_content(
     path: Path, digest: str, remembered: str | None, promised: KnownModel | None, gate: bool
 ) -> tuple[Condition, str]:
-    problem = _complaint(path)
-    if problem:
+    if problem := complaint(path):
         return Condition.BROKEN, problem
-    if gate and path.suffix.lower() in ENDINGS:
-        verdict, why = _verdict(path, Policy())
-        if verdict is Safety.DANGEROUS:
-            return Condition.DANGEROUS, f"{why}. Delete it"
-        if verdict is not Safety.SAFE:
-            return Condition.BROKEN if verdict is not Safety.UNKNOWN else Condition.OWN, why
+    if gate and is_pickled(path):
+        safety, why = verdict(path, Policy())
+        if safety is not Safety.SAFE:
+            return _OF_PICKLES.get(safety, Condition.BROKEN), why
     if remembered is not None and remembered != digest:
         return Condition.CHANGED, f"was brought as sha256 {remembered[:12]}, is now {digest[:12]}. Bring it again"
     if promised is not None and remembered is None:
@@ -127,18 +125,8 @@ def _unknown_content(
     return (Condition.OWN if role_at(path) is not None else Condition.NAMELESS), ""
 
 
-def _complaint(path: Path) -> str:
-    """What is wrong with the container; "" when nothing is. Other torch files than zips are left to the gate."""
-    if path.suffix.lower() in ENDINGS - {".pt"}:
-        return ""
-    return (problem_of(path) or "").removeprefix(f"{path.name}: ").rstrip(".")
-
-
-def _verdict(path: Path, policy: Policy) -> tuple[Safety, str]:
-    found = inspect_file(path, policy)
-    return found.verdict, "; ".join(finding.text.rstrip(".") for finding in found.findings[:3])
-
-
+_OF_PICKLES = {Safety.DANGEROUS: Condition.DANGEROUS, Safety.UNKNOWN: Condition.OWN}
+"""The others that are not safe are broken."""
 TAGGER_HOME = "wd14"
 """Where a tagger and its table go, whose names say nothing."""
 
@@ -187,8 +175,7 @@ def add(
 
 def _add_tagger(source: Path, folder: Path, digest: str) -> Brought:
     """The network with its table, in a folder of their own."""
-    problem = _complaint(source)
-    if problem:
+    if problem := complaint(source):
         raise ModelFileError(f"{problem}.")
     model, table = (folder / TAGGER_HOME / name for name in TAGGER_FILES)
     tags = source.with_name(table.name)
@@ -200,16 +187,15 @@ def _add_tagger(source: Path, folder: Path, digest: str) -> Brought:
 
 def _check(source: Path, name: str, policy: Policy, known: Sequence[KnownModel]) -> None:
     """Raises what speaks against a file whose content is not known."""
-    problem = _complaint(source)
-    if problem:
+    if problem := complaint(source):
         raise ModelFileError(f"{problem}.")
-    if source.suffix.lower() in ENDINGS:
-        verdict, why = _verdict(source, policy)
-        if verdict is Safety.DANGEROUS:
-            raise UnsafeModelFile(f"{why}. Delete it, and get the model from its author as .safetensors or .onnx.")
-        if verdict is Safety.UNKNOWN:
+    if is_pickled(source):
+        safety, why = verdict(source, policy)
+        if safety is Safety.DANGEROUS:
+            raise UnsafeModelFile(f"{why}.")
+        if safety is Safety.UNKNOWN:
             raise ModelFileError(f"{why}. If you trust whoever made it, give --allow MODULE.CLASS for each.")
-        if verdict is not Safety.SAFE:
+        if safety is not Safety.SAFE:
             raise ModelFileError(f"{why}.")
     if (promised := by_name(name, known)) is not None:
         raise ModelFileError(

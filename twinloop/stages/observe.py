@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 
 from twinloop.domain.faces import Face, ImageArray
 from twinloop.domain.facet import Facet, MeasuringFacet
-from twinloop.domain.likeness import Likeness, Spread
 from twinloop.domain.observation import Observation
 from twinloop.errors import UnreadableImage
 from twinloop.ports import DetectorPack, Reporter
@@ -51,30 +51,6 @@ class Observer:
         return ",".join(part.forms for part in self.pack.parts if part.forms)
 
     @property
-    def likeness(self) -> Likeness:
-        """What the embedder's cosines say."""
-        return self.pack.likeness
-
-    @property
-    def strangers(self) -> Spread | None:
-        """How alike different people look to the embedder: mean and standard deviation of the
-        cosine; None = not known.
-        """
-        return self.likeness.strangers
-
-    @property
-    def least_face_quality(self) -> float | None:
-        """From which a face counts as whole on this pack's scale; None = not known, so that
-        real photos have to tell.
-        """
-        return self.pack.least_face_quality
-
-    @property
-    def least_sharpness(self) -> float:
-        """From which share of the real photos' face sharpness on a made face counts as sharp."""
-        return self.pack.least_sharpness
-
-    @property
     def measured(self) -> frozenset[str]:
         """What this pack looks for at all."""
         names: set[str] = set()
@@ -106,7 +82,7 @@ class Observer:
         parts = tuple(part for detector in self.pack.parts for part in detector.parts(array, faces))
         seen = Observation(
             sha256=image.sha256, width=array.shape[1], height=array.shape[0], faces=tuple(faces), parts=parts,
-            measures={name: float(value) for name, value in measures.items()}, measured=self.measured,
+            measures=_finite(measures), measured=self.measured,
             phash=pixels.perceptual_hash(array), fingerprint=self.fingerprint, origin=image.origin,
             forms=self.forms,
         )  # fmt: skip
@@ -116,7 +92,9 @@ class Observer:
         """The faces of an image (uint8 HxWx3 RGB), by area times confidence; where they are and no more."""
         if self.pack.faces is None:
             return []
-        return sorted(self.pack.faces.detect(array), key=lambda face: -face.box.area * face.confidence)
+        # a detector of one's own may answer with NaN: such a face was not measured
+        found = [face for face in self.pack.faces.detect(array) if math.isfinite(face.box.area * face.confidence)]
+        return sorted(found, key=lambda face: -face.box.area * face.confidence)
 
     def _faces(self, array: ImageArray, subject: Face | None) -> list[Face]:
         found = self.faces(array)
@@ -135,8 +113,13 @@ class Observer:
         extra: dict[str, float] = {}
         for facet in self.facets:
             if isinstance(facet, MeasuringFacet):
-                extra.update({name: float(value) for name, value in facet.measure(array, seen).items()})
+                extra.update(_finite(facet.measure(array, seen)))
         return dataclasses.replace(seen, measures={**seen.measures, **extra}) if extra else seen
+
+
+def _finite(measures: Mapping[str, float]) -> dict[str, float]:
+    """Those that are numbers; NaN and infinity count as not measured, and JSON has no word for them."""
+    return {name: float(value) for name, value in measures.items() if math.isfinite(value)}
 
 
 def _with_first(found: list[Face], subject: Face) -> list[Face]:

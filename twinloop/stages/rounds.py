@@ -58,13 +58,13 @@ def as_recorded(done: Round, entry: Mapping[str, Any]) -> Round:
     """The round with what was decided of it when it ended: later rounds build on that, also where this version would
     decide otherwise.
     """
-    gain = entry.get("improvement")
+    gain = entry["improvement"]
     facts = replace(
         done.facts,
         improvement=None if gain is None else Estimate.from_json(gain),
-        drifted=tuple(entry.get("drifted", ())),
+        drifted=tuple(entry["drifted"]),
     )
-    return replace(done, facts=facts, rolled_back=bool(entry.get("rolled_back", False)))
+    return replace(done, facts=facts, rolled_back=bool(entry["rolled_back"]))
 
 
 def standing(scores: Sequence[PanelScore], rounds: Sequence[Round]) -> list[PanelScore]:

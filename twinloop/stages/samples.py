@@ -4,16 +4,19 @@ subject's class.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from twinloop.config import TrainingConfig
 from twinloop.domain.faces import Box
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset, Mask, TrainingSample
 from twinloop.errors import InputError, NothingToDo, UnreadableImage
 from twinloop.ports import Reporter, TrainingSettings
 from twinloop.stages import words
+from twinloop.stages.masks import masks_of, say_how_many
+from twinloop.store.atomic import sha256_file
 from twinloop.store.images import find_images, load_image
 from twinloop.store.sidecar import caption_beside
 
@@ -34,6 +37,29 @@ class Beside:
 
 
 NOTHING_BESIDE = Beside()
+
+
+def beside_dataset(
+    dataset: Dataset,
+    folder: Path,
+    asked: TrainingConfig,
+    observations: Callable[[], Iterable[Observation]],
+    reporter: Reporter,
+) -> Beside:
+    """What a training uses beside the dataset, as far as it is asked for.
+
+    Args:
+        folder: of the photos. observations: of the dataset's images; called only where faces count.
+
+    Raises:
+        InputError: masks that cannot be used. As ``observations``.
+    """
+    faces = faces_of(observations()) if asked.face_weight != 1.0 else {}
+    masks: Mapping[Path, Mask] = {}
+    if asked.masks:
+        masks = masks_of(Path(asked.masks), folder, [Path(member.path) for member in dataset.members])
+        say_how_many(len(masks), len(dataset.members), reporter)
+    return Beside(faces, Path(asked.prior_images) if asked.prior_images else None, masks)
 
 
 def faces_of(seen: Iterable[Observation]) -> dict[str, Box]:
@@ -65,6 +91,12 @@ def training_samples(
     if not samples:
         raise NothingToDo("There is no photo to train on. Add photos of the person to the dataset folder.")
     return samples if beside.prior is None else samples + _prior(beside.prior, settings.class_word, style, reporter)
+
+
+def prior_pictures(folder: Path | None) -> list[tuple[str, str]]:
+    """What lies in the folder of prior images: content hash and own caption ("" = none) of each."""
+    found = find_images(folder) if folder is not None and folder.is_dir() else []
+    return [(sha256_file(path), caption_beside(path) or "") for path in found]
 
 
 def _prior(folder: Path, class_word: str, style: str, reporter: Reporter) -> list[TrainingSample]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,8 +14,13 @@ import numpy.typing as npt
 
 from twinloop.domain.likeness import USUAL, Likeness
 from twinloop.domain.observation import Observation
-from twinloop.stages.observe import Seen
+from twinloop.domain.wording import none_can_be_used
+from twinloop.errors import NothingToDo
+from twinloop.ports import Reporter
+from twinloop.stages.observe import Observer, Seen, observe_files
 from twinloop.stages.pixels import hash_distance
+from twinloop.store.catalog import Catalog
+from twinloop.store.images import find_images
 
 NEAR_DUPLICATE_BITS = 4
 BLURRED_BELOW = 0.12
@@ -23,6 +29,11 @@ MAIN_PERSON_SHARE = 0.6
 """Only when so many of the faces are one person's are the others left out; otherwise the folder is about several
 people."""
 FEWEST_OF_A_PERSON = 3
+REASONS_TOLD = 3
+"""How many kinds of reasons are told, where no photo can be used."""
+DRAWN = (
+    "Every image carries the mark of a generator: they are taken as the originals of a character that has no photos."
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,54 @@ class Selection:
 
 Rule = Callable[[Sequence[Photo]], dict[Path, str]]
 """Looks at what is still in and names what should go, each with its reason."""
+
+
+@dataclass(frozen=True)
+class Photos:
+    """A folder of photos, observed. ``found`` = every file in order; ``selection`` = which of them make the dataset."""
+
+    folder: Path
+    found: tuple[Seen, ...]
+    selection: Selection
+
+
+def look_at(folder: Path, rules: Sequence[Rule], observer: Observer, catalog: Catalog, reporter: Reporter) -> Photos:
+    """Observe a folder and select from it. Files that cannot be read are named, and so is that it seems to show several
+    people.
+
+    Raises:
+        InputError: no such folder. NothingToDo: nothing in it can be used; says why.
+    """
+    found = tuple(observe_files(find_images(folder), observer, catalog, reporter, "Observing"))
+    for item in found:
+        if item.problem:
+            reporter.warn(f"skipped {item.path.name}: {item.problem}")
+    selection = originals(select(found, rules))
+    if not selection.photos:
+        raise NothingToDo(_no_photos_message(folder, selection.left_out))
+    if several := several_people_message(selection.photos, str(folder), observer.pack.likeness):
+        reporter.warn(several)
+    return Photos(folder, found, selection)
+
+
+def _no_photos_message(folder: Path, left_out: Sequence[tuple[Path, str]]) -> str:
+    """Why nothing is left: the most frequent kinds of reasons, each with its first file."""
+    if not left_out:
+        return f"No images in {folder}. Put photos of the person there (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC)."
+    alike: dict[str, list[tuple[Path, str]]] = {}
+    for path, reason in left_out:
+        alike.setdefault(kind_of_reason(reason), []).append((path, reason))
+    told = []
+    for entries in sorted(alike.values(), key=len, reverse=True)[:REASONS_TOLD]:
+        path, reason = entries[0]
+        more = f", and {len(entries) - 1} more like it" if len(entries) > 1 else ""
+        told.append(f"\n  - {path.name}: {reason}{more}")
+    return f"{none_can_be_used(len(left_out), 'image', f'in {folder}')}:{''.join(told)}"
+
+
+def kind_of_reason(reason: str) -> str:
+    """A reason why a photo is left out, without its own figures and the names of other files: many share it."""
+    return re.sub(r" as .*", " as another", re.split(r":| \(", reason)[0])
 
 
 def select(found: Sequence[Seen], rules: Sequence[Rule]) -> Selection:

@@ -23,8 +23,8 @@ def _unknown(images: int, captions: Sequence[str] = ()) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Makers:
-    """What makes images and LoRAs on one base model.
+class Toolbox:
+    """Ports, filled: what makes images and LoRAs on one base model, and what else a run needs.
 
     Attributes:
         generator, trainer: made on first use, because loading a base model takes long.
@@ -33,6 +33,7 @@ class Makers:
         small_face: height of a face as a share of the picture's, under which it is redrawn where that is wanted.
         style: of prompts, as in `families.base.Preset`. base_model: as the user named it.
         forecast: what a training will need here; loads the base.
+        observer: the ruler.
     """
 
     generator: Callable[[], Generator]
@@ -43,12 +44,6 @@ class Makers:
     base_model: str
     small_face: float = 0.0
     forecast: Forecaster = _unknown
-
-
-@dataclass(frozen=True, kw_only=True)
-class Toolbox(Makers):
-    """Ports, filled: the makers, and what else a run needs. ``observer``: the ruler."""
-
     observer: Observer
     clock: Clock
     reporter: Reporter

@@ -1,4 +1,7 @@
-"""Train: one dataset -> one LoRA file with its record. Every round starts from the base model."""
+"""Train: one dataset -> one LoRA file with its record.
+
+Every round begins anew on the base model; with ``training.warm_start`` it begins with the best LoRA so far.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,8 @@ def train(dataset: Dataset, version: int, spec: TrainingSpec, workspace: Workspa
         lora = _recorded(record, dataset, toolbox, spec)
     else:
         texts = _metadata(dataset, f"{spec.person} v{version}", path.stem, spec, toolbox)
-        order = Order(dataset, spec, work, texts, f"v{version}")
-        lora = _trained(order, path, record, toolbox, version=version)
+        order = Order(dataset, spec, work, texts, f"v{version}", path, version)
+        lora = _trained(order, path, record, toolbox)
     shutil.rmtree(work, ignore_errors=True)  # also what a kill just before the end left behind
     return lora
 
@@ -54,9 +57,10 @@ def train_file(dataset: Dataset, output: Path, spec: TrainingSpec, toolbox: Tool
     if output.exists():
         return _finished(output, record, dataset, spec, toolbox)
     _check_record(record)
-    order = Order(dataset, spec, work, _metadata(dataset, output.stem, output.stem, spec, toolbox), output.stem)
+    texts = _metadata(dataset, output.stem, output.stem, spec, toolbox)
+    order = Order(dataset, spec, work, texts, output.stem, output)
     file = work / FINISHED / output.name
-    lora = _trained(order, file, record, toolbox, path=shown_path(output))
+    lora = _trained(order, file, record, toolbox)
     _copy_with_companions(file, output)  # after its record: a file without one would be taken for somebody else's
     shutil.rmtree(work, ignore_errors=True)
     return lora
@@ -94,42 +98,51 @@ def _check_record(record: Path) -> None:
 
 @dataclass(frozen=True)
 class Order:
-    """One training: on what, how, where it works, what its file says, and what people call it."""
+    """One training.
+
+    Attributes:
+        dataset, spec: on what, and how. work: folder of its checkpoints and caches. texts: of the file's header.
+        name: what people call it. output: where the file will lie. version: of a run's LoRA; 0 = of no run.
+    """
 
     dataset: Dataset
     spec: TrainingSpec
     work: Path
     texts: Mapping[str, str]
     name: str
+    output: Path
+    version: int = 0
 
 
-def _trained(order: Order, file: Path, record: Path, toolbox: Toolbox, **known: Any) -> LoRA:
-    """The trained ``file``, and its record; ``known``: fields of the LoRA that the trainer cannot know."""
-    made = _chosen(order, file, toolbox) if order.spec.pauses.steps else _made(order, file, toolbox)
-    lora = dataclasses.replace(made, **known)
+def _trained(order: Order, file: Path, record: Path, toolbox: Toolbox) -> LoRA:
+    """The trained ``file``, which is copied to ``order.output`` where that is another one, and its record."""
+    lora = _chosen(order, file, toolbox) if order.spec.pauses.steps else _made(order, file, toolbox)
     write_json(record, {**lora.to_json(), "asked": order.spec.asked})
     return lora
 
 
-def _made(order: Order, output: Path, toolbox: Toolbox, stop_at: int = 0, begins: bool = True) -> LoRA:
+def _made(order: Order, file: Path, toolbox: Toolbox, stop_at: int = 0, begins: bool = True) -> LoRA:
     """The trained file, not yet recorded; as it is after step ``stop_at``, 0 = at the end.
 
     ``begins``: it is the first of this process.
     """
     settings = dataclasses.replace(order.spec.settings, stop_at=stop_at)
     samples = training_samples(order.dataset, settings, order.spec.beside, toolbox.style, toolbox.reporter)
-    made = toolbox.trainer().train(
-        samples, settings, output, order.work, order.texts, _progress(order.name, toolbox.reporter, begins)
+    trained = toolbox.trainer().train(
+        samples, settings, file, order.work, order.texts, _progress(order.name, toolbox.reporter, begins)
     )  # fmt: skip
-    return dataclasses.replace(
-        made,
-        path=shown_path(output),
-        sha256=sha256_file(output),
+    return LoRA(
+        path=shown_path(order.output),
+        version=order.version,
+        sha256=sha256_file(file),
+        base_model=toolbox.base_model,
         dataset_id=order.dataset.id,
         preset=settings.preset,
-        base_model=toolbox.base_model,
+        steps=trained.steps,
+        seed=settings.seed,
+        final_loss=round(trained.loss, 6),
         adapter=settings.adapter,
-        **_rank_and_alpha(output, settings),
+        **_rank_and_alpha(file, settings),
     )
 
 
@@ -147,16 +160,16 @@ def _progress(name: str, reporter: Reporter, begins: bool) -> Callable[[int, int
     return told
 
 
-def _rank_and_alpha(output: Path, settings: TrainingSettings) -> dict[str, Any]:
+def _rank_and_alpha(file: Path, settings: TrainingSettings) -> dict[str, Any]:
     """As the file has them, since another program's trainer may have been told otherwise; else as it was asked for."""
-    texts = header_texts(output)
+    texts = header_texts(file)
     if "ss_network_dim" not in texts:
         return {"rank": settings.rank, "alpha": settings.alpha}
     found = adapter_facts(texts)
     return {"rank": found.rank, "alpha": found.alpha}
 
 
-def _chosen(order: Order, output: Path, toolbox: Toolbox) -> LoRA:
+def _chosen(order: Order, chosen: Path, toolbox: Toolbox) -> LoRA:
     """Train from pause to pause, and take the LoRA that is chosen then."""
     folder, pauses = order.work / CANDIDATES, order.spec.pauses
     begins, done = True, toolbox.trainer().steps_done(order.work) if order.work.exists() else 0
@@ -170,8 +183,8 @@ def _chosen(order: Order, output: Path, toolbox: Toolbox) -> LoRA:
         if pauses.enough(step, file):
             break
     best = folder / f"step_{pauses.settle():06d}.safetensors"
-    _copy_with_companions(best, output)
-    return dataclasses.replace(LoRA.from_json(read_json(best.with_suffix(".json"))), path=shown_path(output))
+    _copy_with_companions(best, chosen)
+    return dataclasses.replace(LoRA.from_json(read_json(best.with_suffix(".json"))), path=shown_path(order.output))
 
 
 def _copy_with_companions(lora: Path, output: Path) -> None:
@@ -197,9 +210,19 @@ def adopt(existing: Path, dataset: Dataset, workspace: Workspace, toolbox: Toolb
     copy_whole(existing, workspace.lora(1))
     digest = sha256_file(workspace.lora(1))
     lora = LoRA(
-        shown_path(workspace.lora(1)), 1, digest, toolbox.base_model, dataset.id, GIVEN, 0, 0, 0.0,
-        found.adapter, found.rank, found.alpha,
-    )  # fmt: skip
+        path=shown_path(workspace.lora(1)),
+        version=1,
+        sha256=digest,
+        base_model=toolbox.base_model,
+        dataset_id=dataset.id,
+        preset=GIVEN,
+        steps=0,
+        seed=0,
+        final_loss=0.0,
+        adapter=found.adapter,
+        rank=found.rank,
+        alpha=found.alpha,
+    )
     write_json(record, lora.to_json())
     return lora
 
@@ -215,7 +238,7 @@ def _recorded(
     other = ""
     if (lora.dataset_id, lora.base_model) != (dataset.id, toolbox.base_model):
         other = "was trained on other images or another base model"
-    elif spec is not None and (lora.preset == GIVEN or ("asked" in data and not spec.met_by(data))):
+    elif spec is not None and (lora.preset == GIVEN or not spec.met_by(data)):
         other = "was trained with other settings"
     elif given is not None and (lora.preset != GIVEN or (given.is_file() and sha256_file(given) != lora.sha256)):
         other = "is not training.initial_lora"

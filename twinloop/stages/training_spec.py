@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
 from twinloop.domain.vault import NOT_RECORDED, Consent
-from twinloop.ports import FREE_SETTINGS, TrainingSettings
+from twinloop.ports import TrainingSettings, decisive_settings
 from twinloop.stages.pauses import NO_PAUSES, Pauses
-from twinloop.stages.samples import NOTHING_BESIDE, Beside
-
-
-def decisive(settings: TrainingSettings) -> dict[str, Any]:
-    """The settings that decide the weights, as JSON."""
-    return {name: _json(value) for name, value in dataclasses.asdict(settings).items() if name not in FREE_SETTINGS}
-
-
-def _json(value: Any) -> Any:
-    return [_json(part) for part in value] if isinstance(value, tuple) else value
+from twinloop.stages.samples import NOTHING_BESIDE, Beside, prior_pictures
 
 
 @dataclass(frozen=True)
@@ -50,21 +40,16 @@ class TrainingSpec:
         """
         trial = self.pauses.trial
         measured = {} if trial is None else {"checkpoints": list(trial.steps), "early_stop": trial.patience}
-        pairs = sorted((mask.photo, mask.sha256) for mask in self.beside.masks.values())
-        masks = {"masks": sha256(json.dumps(pairs).encode()).hexdigest()} if pairs else {}
-        return {**decisive(self.settings), **masks, **measured, **self.base}
+        masks = [(mask.photo, mask.sha256) for mask in self.beside.masks.values()]
+        prior = prior_pictures(self.beside.prior)
+        beside = {name: _hash(rows) for name, rows in (("masks", masks), ("prior", prior)) if rows}
+        return {**decisive_settings(self.settings), **beside, **measured, **self.base}
 
     def met_by(self, record: Mapping[str, Any]) -> bool:
         """Whether a LoRA with this record was trained with what is asked now."""
-        asked = self.asked
-        if "asked" not in record:  # by a version that kept no more than these
-            return all(asked[name] == record[name] for name in ("preset", "steps", "seed"))
-        # settings that are new since it was written had their default
-        new = {
-            setting.name: _json(setting.default)
-            for setting in dataclasses.fields(TrainingSettings)
-            if setting.name in asked
-        }
-        # and one that decides nothing any more may be written there
-        kept = {name: value for name, value in record["asked"].items() if name not in FREE_SETTINGS}
-        return {**new, **kept} == asked
+        return record.get("asked") == self.asked
+
+
+def _hash(rows: Sequence[tuple[str, str]]) -> str:
+    """Of what lies beside the photos, in whatever order it was found."""
+    return sha256(json.dumps(sorted(rows)).encode()).hexdigest()

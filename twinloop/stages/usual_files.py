@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinloop.domain.model_roles import WORK
+from twinloop.domain.model_roles import AUTO, PACKS, WORK
 from twinloop.domain.usual_files import USUAL_FILES, UsualFile
 from twinloop.domain.wording import agree
 from twinloop.ports import Choice
@@ -22,7 +22,7 @@ class Usual:
         path: None where it is not there. problem: why it cannot be used; "" = it can, or is not there.
         instead: names of the files that do its work there, or could; () = none.
         opened: whether these are the ones that a pack opened for this work; otherwise they lie there and no more is
-            known.
+            known. refused: a pack tried the file, and could not use it.
     """
 
     file: UsualFile
@@ -30,13 +30,16 @@ class Usual:
     problem: str
     instead: tuple[str, ...]
     opened: bool = False
+    refused: bool = False
 
     @property
     def state(self) -> str:
-        """``there``, ``broken`` or ``missing``."""
+        """``there``, ``broken``, ``unusable`` or ``missing``."""
         if self.path is None:
             return "missing"
-        return "broken" if self.problem else "there"
+        if self.problem:
+            return "broken"
+        return "unusable" if self.refused else "there"
 
     @property
     def line(self) -> str:
@@ -60,11 +63,12 @@ class Usual:
         }
 
 
-def usual_files(folder: Path, choices: Sequence[Choice] = ()) -> Iterator[Usual]:
+def usual_files(folder: Path, choices: Sequence[Choice] = (), pack: str = AUTO) -> Iterator[Usual]:
     """Each of `USUAL_FILES` as it is in this folder, which need not be there. Opens no model.
 
     Args:
-        choices: what a pack of detectors opened there; of those it is said that they do the work.
+        choices: what a pack of detectors opened there; of those it is said that they do the work. pack: its key in
+            `PACKS`.
     """
     report = resolve_models_dir(folder) if folder.is_dir() else ModelsReport(folder, ())
     for file in USUAL_FILES:
@@ -73,8 +77,10 @@ def usual_files(folder: Path, choices: Sequence[Choice] = ()) -> Iterator[Usual]
         path = None if found is None else found.path
         taken = next((choice.files for choice in choices if choice.port == WORK[file.role]), ())
         opened = bool(taken) and path not in taken
-        instead = tuple(one.name for one in taken) if opened else _instead(file, report)
-        yield Usual(file, path, problem, instead, opened)
+        # of files that do the same work a pack tries one after the other until one can be used
+        refused = path is not None and bool(choices) and not taken and file.role in PACKS[pack]
+        instead = () if refused else tuple(one.name for one in taken) if opened else _instead(file, report)
+        yield Usual(file, path, problem, instead, opened, refused)
 
 
 def _instead(file: UsualFile, report: ModelsReport) -> tuple[str, ...]:

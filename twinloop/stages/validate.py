@@ -8,7 +8,7 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ def _target_from_name(path: Path, facets: Sequence[Facet]) -> tuple[str, str]:
 
 
 def judge(
-    asked: Sequence[Asked], observer: Observer, catalog: Catalog, limits: Limits, likeness: IdentityReference | None,
+    asked: Sequence[Asked], observer: Observer, catalog: Catalog, limits: Limits, reference: IdentityReference | None,
     known: Sequence[Known], reporter: Reporter,
 ) -> list[Judged]:  # fmt: skip
     """Observe and judge every image, in the order of ``asked``.
@@ -142,7 +142,7 @@ def judge(
     for item, found in zip(
         asked, observe_files([a.path for a in asked], observer, catalog, reporter, "Validating"), strict=True
     ):
-        verdict = _verdict(item, found, facets, limits, likeness, others)
+        verdict = _verdict(item, found, facets, limits, reference, others)
         if verdict.outcome is Outcome.APPROVED and found.observation is not None:
             others.append(Known(item.path.name, found.observation.phash))
         judged.append(Judged(item, found.observation, verdict))
@@ -154,36 +154,54 @@ def _verdict(
     found: Seen,
     facets: dict[str, Facet],
     limits: Limits,
-    likeness: IdentityReference | None,
+    reference: IdentityReference | None,
     others: Sequence[Known],
 ) -> Verdict:
     if found.observation is None:
         unreadable = CheckResult("readable", Outcome.REJECTED, None, "a readable image", found.problem)
         return Verdict(item.path.name, "", item.facet, item.value, (unreadable,))
     rest = tuple((one.name, one.phash) for one in others if one.own != found.observation.sha256)
-    context = CheckContext(found.observation, item.facet, item.value, facets, limits, likeness, rest)
+    context = CheckContext(found.observation, item.facet, item.value, facets, limits, reference, rest)
     return Verdict(item.path.name, found.observation.sha256, item.facet, item.value, run_checks(context))
 
 
-def sort_into(judged: Sequence[Judged], folders: Mapping[Outcome, Path]) -> None:
-    """Copy each image into the folder of its outcome, and take away copies that an earlier judgement left in the
-    others.
+def as_recorded(judged: Sequence[Judged], recorded: Sequence[Verdict], folder: Path) -> list[Judged]:
+    """The images of a round that was judged before, with the verdicts of then: later rounds build on them.
 
-    A folder is made when the first image goes into it.
-    Images of the same name from different folders get a piece of their content hash, so that none replaces another.
-    Those that were given up early have nothing to copy.
+    What came into ``folder`` since is none of them. An image that was deleted since still counts, without an
+    observation; one that was changed is judged by what it is now.
+    """
+    now = {item.verdict.image: item for item in judged}
+    found = []
+    for verdict in recorded:
+        item = now.get(verdict.image)
+        if item is None:
+            item = Judged(Asked(folder / verdict.image, verdict.facet, verdict.value), None, verdict)
+        found.append(replace(item, verdict=verdict) if item.verdict.sha256 == verdict.sha256 else item)
+    return found
+
+
+def sort_into(judged: Sequence[Judged], folders: Mapping[Outcome, Path]) -> None:
+    """Copy each image into the folder of its outcome, and take copies of it out of the other folders.
+
+    A folder is made when the first image goes into it. Where a name is taken by another picture (of this call, or one
+    that lay in the folder before) the copy gets a piece of its content hash: no file is ever replaced or deleted that
+    is not a copy of the image. Those that were given up early or deleted since have nothing to copy.
     """
     names = Counter(item.asked.path.name for item in judged)
-    for item in (item for item in judged if item.verdict.early is None):
+    for item in (item for item in judged if item.verdict.early is None and item.asked.path.exists()):
         path = item.asked.path
-        name = path.name if names[path.name] == 1 else f"{path.stem}_{sha256_file(path)[:8]}{path.suffix}"
+        sha256 = sha256_file(path)
+        hashed = f"{path.stem}_{sha256[:8]}{path.suffix}"
         for outcome, folder in folders.items():
-            target = folder / name
             if outcome is item.verdict.outcome:
-                copy_whole(path, target)
-            elif target.exists() and target.resolve() != path.resolve():
-                with contextlib.suppress(FileNotFoundError):
-                    target.unlink()
+                plain = folder / path.name
+                free = names[path.name] == 1 and (not plain.exists() or sha256_file(plain) == sha256)
+                copy_whole(path, plain if free else folder / hashed)
+                continue
+            for copy in (folder / path.name, folder / hashed):
+                if copy.is_file() and copy.resolve() != path.resolve() and sha256_file(copy) == sha256:
+                    copy.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

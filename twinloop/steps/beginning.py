@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from twinloop.config import Settings
+from twinloop.domain.flattened import flattened
+from twinloop.domain.wording import agree
 from twinloop.errors import StateError
 from twinloop.stages import analyze
 from twinloop.stages.rounds import RunResult
 from twinloop.stages.toolbox import Toolbox
 from twinloop.steps.finished_run import ended
 from twinloop.steps.run import Run
-from twinloop.steps.same_run import OBSERVER, changes, old_default, with_limits_of_old
 from twinloop.store.atomic import read_json, remove_leftovers, write_json
+from twinloop.store.lora_file import kohya_path
 from twinloop.store.versions import versions
 from twinloop.store.workspace import Workspace
 
+_OBSERVER = "observer"
 _OTHERS = "other detectors, or with a version of this program whose detectors measure differently"
 
 
@@ -34,6 +40,8 @@ def begin(run: Run) -> RunResult | None:
         remove_leftovers(folder)
     record = _record(run.settings, run.toolbox)
     analyze.check_shares(run.toolbox.observer.facets, run.settings.analysis.shares)
+    if not run.workspace.run_record.exists():
+        _check_nothing_in_the_way(run)
     kept = run.artefact("run", run.workspace.run_record, lambda: record)
     if not run.workspace.versions.exists():
         write_json(run.workspace.versions, versions())
@@ -50,29 +58,62 @@ def check_same_run(settings: Settings, toolbox: Toolbox, workspace: Workspace) -
         _check_same(read_json(workspace.run_record), settings, toolbox, workspace)
 
 
+def _check_nothing_in_the_way(run: Run) -> None:
+    """Whether a new run would write over LoRAs that no run made, the one that it starts with included.
+
+    Raises:
+        StateError: it would; names them.
+    """
+    space, given = run.workspace, run.settings.training.initial_lora
+    if space.lora_record(1).exists():
+        return
+    given_file = Path(given).resolve() if given else None
+    # the given LoRA may be version 1 already: it is taken where it lies
+    made = (space.final_lora,) if given_file == space.lora(1).resolve() else (space.final_lora, space.lora(1))
+    found = [path for lora in made for path in (lora, kohya_path(lora)) if path.exists()]
+    if not found:
+        return
+    names = " and ".join(path.name for path in found)
+    correct = ", and correct training.initial_lora" if given_file in [path.resolve() for path in found] else ""
+    raise StateError(
+        f"{space.lora_dir} holds {names}, which no run made and this one would write over. Give"
+        f" {agree(len(found), 'the file another name', 'the files other names')} or name another"
+        f" lora_output_dir{correct}."
+    )
+
+
 def _record(settings: Settings, toolbox: Toolbox) -> dict[str, Any]:
     """What a folder is for."""
-    return {"settings": settings.identity_fields(), OBSERVER: toolbox.observer.fingerprint}
+    return {"settings": settings.identity_fields(), _OBSERVER: toolbox.observer.fingerprint}
 
 
 def _check_same(kept: Any, settings: Settings, toolbox: Toolbox, workspace: Workspace) -> RunResult | None:
     """As `begin`. ``kept``: what the folder says that it is for."""
-    changed = changes(with_limits_of_old(kept, settings, toolbox.observer), _record(settings, toolbox))
-    defaults = {name for name in changed if old_default(name, kept, settings)}
+    changed = _changes(kept, _record(settings, toolbox))
     if not changed:
         return None
-    if changed.keys() <= {OBSERVER, *defaults} and (over := ended(settings, workspace)) is not None:
-        return over
-    if changed.keys() == {OBSERVER}:
+    if changed.keys() == {_OBSERVER}:
+        if (over := ended(settings, workspace)) is not None:
+            return over
         raise StateError(
             f"{workspace.root} was begun with {_OTHERS}: its figures and new ones would not compare. Finish it with"
             " those, or start anew with --restart (the old folders are kept under new names)."
         )
-    changed |= {OBSERVER: f"{_OTHERS}; its figures and new ones would not compare"} if OBSERVER in changed else {}
-    lines = [old_default(name, kept, settings) or f"{name}: {change}" for name, change in changed.items()]
-    listed = "\n".join(f"  - {line}" for line in lines)
-    began = "when other defaults held" if changed.keys() == defaults else "with other settings"
+    if _OBSERVER in changed:
+        changed[_OBSERVER] = f"{_OTHERS}; its figures and new ones would not compare"
+    listed = "\n".join(f"  - {name}: {change}" for name, change in changed.items())
     raise StateError(
-        f"{workspace.root} was started {began}:\n{listed}\n{'Or use' if changed.keys() == defaults else 'Use'} another"
-        " output_dir and lora_output_dir, or start anew with --restart (the old folders are kept under new names)."
+        f"{workspace.root} was started with other settings:\n{listed}\nUse another output_dir and lora_output_dir, or"
+        " start anew with --restart (the old folders are kept under new names)."
     )
+
+
+def _changes(kept: Any, record: Mapping[str, Any]) -> dict[str, str]:
+    """Every field in which two records differ -> the old and the new value, in order of name."""
+    # as it is read back: tuples are lists there
+    old, new = flattened(kept), flattened(json.loads(json.dumps(record)))
+    return {
+        name: f"{old.get(name)!r} -> {new.get(name)!r}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    }

@@ -21,6 +21,17 @@ from twinloop.steps.gaps import Measured
 from twinloop.steps.run import Run
 from twinloop.store.atomic import read_json, write_json
 
+SAID = ("on_target", "identity", "overall")
+"""Of the figures of a version, those that are said as soon as they are known."""
+
+MORE_ROUNDS = {
+    "budget": "raise max_iterations (now {max_iterations})",
+    "approval": "raise stop.approval_rounds (now {stop.approval_rounds})",
+    "improvement": "raise stop.patience (now {stop.patience})",
+    "drift": "raise stop.drift_rounds (now {stop.drift_rounds})",
+}
+"""What lets a run go on that a rule has ended; after the others there is nothing to go on with."""
+
 
 def stop_rules(settings: Settings) -> tuple[StopRule, ...]:
     """All rules that can end a run, in the order they are asked."""
@@ -72,12 +83,13 @@ def record(run: Run, result: RunResult) -> None:
     """iteration_history.json, after every round; a run that is gone through again loses none of the rounds that it
     holds already.
     """
-    if result.stop is None and _rounds_on_record(run) > len(result.rounds):
+    if result.stop is None and rounds_on_record(run) > len(result.rounds):
         return
     write_json(run.workspace.history, history_json(result, run.settings.person_name, run.toolbox.base_model))
 
 
-def _rounds_on_record(run: Run) -> int:
+def rounds_on_record(run: Run) -> int:
+    """How many rounds the run had already; none of them is taken back, whatever the rules say today."""
     return len(_recorded_rounds(run))
 
 
@@ -91,18 +103,6 @@ def as_decided(run: Run, done: Round) -> Round:
     recorded = {entry.get("iteration"): entry for entry in _recorded_rounds(run)}
     entry = recorded.get(done.facts.iteration)
     return done if entry is None else as_recorded(done, entry)
-
-
-SAID = ("on_target", "identity", "overall")
-"""Of the figures of a version, those that are said as soon as they are known."""
-
-MORE_ROUNDS = {
-    "budget": "raise max_iterations (now {max_iterations})",
-    "approval": "raise stop.approval_rounds (now {stop.approval_rounds})",
-    "improvement": "raise stop.patience (now {stop.patience})",
-    "drift": "raise stop.drift_rounds (now {stop.drift_rounds})",
-}
-"""What lets a run go on that a rule has ended; after the others there is nothing to go on with."""
 
 
 def finish(run: Run, result: RunResult, stop: Stop, earlier: bool = False) -> None:

@@ -20,17 +20,20 @@ from twinloop.stages.observe import Observer
 from twinloop.stages.sources import Source, source_of, sources_from_json, sources_json
 from twinloop.steps.photos import observations
 from twinloop.steps.run import Run, sign
-from twinloop.steps.verdicts import limits_of
-from twinloop.store.atomic import read_json, write_json
-from twinloop.store.workspace import shown_path
+from twinloop.steps.verdicts import is_judged, limits_of
+from twinloop.store.atomic import read_json, read_object, write_json
+from twinloop.store.workspace import GENERATION_METADATA, shown_path
 
 
 def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
-    """shots_iterN.json and synthetic_iterN/."""
+    """shots_iterN.json and synthetic_iterN/; of a round that was judged nothing is made again."""
     toolbox, path = run.toolbox, run.workspace.shots(iteration)
-    if path.exists() and not read_json(path)["shots"]:
-        path.unlink()  # an older version wrote it where no gap was known; they may have been corrected since
     data = run.artefact(f"iter{iteration}.shots", path, lambda: _shots(run, gaps, iteration))
+    if is_judged(run, iteration):
+        record = read_object(run.workspace.synthetic(iteration) / GENERATION_METADATA)
+        images, early = record.get("images", ()), record.get("rejected_early", ())
+        _say_made(run, len(images), sum("face_detail" in image for image in images), len(early))
+        return
     shots = [Shot.from_json(item) for item in data["shots"]]
     context = generating.GenerationContext(
         f"iter{iteration}",
@@ -43,10 +46,13 @@ def generate(run: Run, gaps: Sequence[Gap], lora: LoRA, iteration: int) -> None:
         detail=_face_detail(run),
     )
     made = generating.generate(shots, context, toolbox.generator, run.journal, toolbox.clock, toolbox.reporter)
-    early, redrawn = len(shots) - len(made), sum(one.face_detail is not None for one in made)
+    _say_made(run, len(made), sum(one.face_detail is not None for one in made), len(shots) - len(made))
+
+
+def _say_made(run: Run, images: int, redrawn: int, early: int) -> None:
     faces = f", {plural(redrawn, 'face')} redrawn" if redrawn else ""
     given_up = f", {early} more given up early" if early else ""
-    run.say(f"  {sign(made)} Generated: {plural(len(made), 'image')}{faces}{given_up}")
+    run.say(f"  {sign(images)} Generated: {plural(images, 'image')}{faces}{given_up}")
 
 
 def early_judge(settings: Settings, observer: Observer) -> EarlyJudge | None:

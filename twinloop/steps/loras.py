@@ -18,9 +18,8 @@ from twinloop.families.clip import TOKENS, about_tokens
 from twinloop.stages import fixed_shots, generate, preflight
 from twinloop.stages import train as training
 from twinloop.stages.identity import IdentityReference
-from twinloop.stages.masks import masks_of, say_how_many
 from twinloop.stages.pauses import Pauses, Samples, sample_steps
-from twinloop.stages.samples import Beside, faces_of
+from twinloop.stages.samples import beside_dataset
 from twinloop.stages.training_spec import TrainingSpec
 from twinloop.stages.trial import Trial, checkpoint_steps
 from twinloop.steps.panels import Panel, Portrait, measured_on
@@ -90,18 +89,19 @@ def train(run: Run, dataset: Dataset, version: int, best: LoRA | None = None) ->
 
 
 def _spec(run: Run, dataset: Dataset, version: int, best: LoRA | None) -> TrainingSpec:
-    images, space = len(dataset.members), run.workspace
+    images, space, settings = len(dataset.members), run.workspace, run.settings
     wanted = run.toolbox.training(images)
-    if best is not None and run.settings.training.warm_start:
+    if best is not None and settings.training.warm_start:
         wanted = replace(wanted, start_from=str(space.lora(best.version)), start_sha256=best.sha256)
+    photos, reporter = Path(settings.dataset_dir), run.toolbox.reporter
     return TrainingSpec(
-        run.settings.person_trigger,
+        settings.person_trigger,
         wanted,
         # as it was when the run began: a resumed run writes the same bytes
         Consent.from_json(read_json(space.dataset(0)).get("consent")),
-        _beside(run, dataset),
+        beside_dataset(dataset, photos, settings.training, lambda: observations(run, dataset), reporter),
         pauses(run, lambda: freeze(run), version, images, space.checkpoint_choice(version)),
-        trained_with(run.settings),
+        trained_with(settings),
     )
 
 
@@ -114,17 +114,6 @@ def trained_with(settings: Settings) -> dict[str, Any]:
         "trainer": wanted.trainer,
         "extra_args": list(wanted.extra_args),
     }
-
-
-def _beside(run: Run, dataset: Dataset) -> Beside:
-    """What the training uses beside the dataset, as far as the settings ask for it."""
-    wanted = run.settings.training
-    faces = faces_of(observations(run, dataset)) if wanted.face_weight != 1.0 else {}
-    photos, members = Path(run.settings.dataset_dir), [Path(member.path) for member in dataset.members]
-    masks = masks_of(Path(wanted.masks), photos, members) if wanted.masks else {}
-    if wanted.masks:
-        say_how_many(len(masks), len(dataset.members), run.toolbox.reporter)
-    return Beside(faces, Path(wanted.prior_images) if wanted.prior_images else None, masks)
 
 
 def pauses(

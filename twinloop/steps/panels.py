@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.domain.records import RULER, LoRA, PanelScore
+from twinloop.domain.records import LoRA, PanelScore
 from twinloop.domain.shots import Shot
 from twinloop.stages import assess, fixed_shots
 from twinloop.stages import generate as generating
@@ -84,13 +84,7 @@ def measured_on(run: Run, reference: IdentityReference | None, panel: Panel, por
         f"{portrait.key}.score",
         portrait.score,
         lambda: assess.assess(
-            made, portrait.version, toolbox.observer, run.catalog, reference, toolbox.reporter, _ruler(run)
+            made, portrait.version, toolbox.observer, run.catalog, reference, toolbox.reporter
         ).to_json(),
     )
     return PanelScore.from_json(score)
-
-
-def _ruler(run: Run) -> int:
-    """The run's first LoRA's, which an older version of this program may have measured."""
-    first = run.workspace.panel_score(1)
-    return PanelScore.from_json(read_json(first)).ruler if first.exists() else RULER

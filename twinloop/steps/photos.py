@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,20 +11,23 @@ from twinloop.config import Settings
 from twinloop.domain.likeness import Likeness
 from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset
-from twinloop.domain.wording import none_can_be_used, plural
-from twinloop.errors import NothingToDo, StateError
+from twinloop.domain.wording import agree, plural
+from twinloop.errors import StateError
+from twinloop.ports import Reporter
 from twinloop.stages import merge as merging
 from twinloop.stages import select
-from twinloop.stages.identity import IdentityReference, freeze_reference, reference_from_json, reference_to_json
+from twinloop.stages.identity import IdentityReference, learned, reference_from_json, reference_to_json
 from twinloop.stages.masks import check_masks
 from twinloop.stages.observe import observe_files
 from twinloop.stages.vault.dataset.readiness import SOME, TOO_FEW
 from twinloop.steps.datasets import merge_limits
 from twinloop.steps.run import Run
-from twinloop.store.atomic import read_json, write_json
+from twinloop.store.atomic import read_json
 from twinloop.store.images import find_images
 from twinloop.store.sidecar import consent_of
 from twinloop.store.workspace import shown_path
+
+TOO_MANY_MADE = "a made image more than merge.max_synthetic_share allows"
 
 
 def look_at_masks(settings: Settings) -> None:
@@ -40,64 +43,71 @@ def look_at_masks(settings: Settings) -> None:
 def collect(run: Run) -> Dataset:
     """dataset_iter0.json: the usable photos of the dataset folder, and what was left out and why."""
     path = run.workspace.dataset(0)
-    if not path.exists() or _nothing_to_train_on(run, path):
-        look_at_masks(run.settings)
-        found = list(
-            observe_files(
-                find_images(Path(run.settings.dataset_dir)),
-                run.toolbox.observer,
-                run.catalog,
-                run.toolbox.reporter,
-                "Observing",
-            )
-        )
-        for item in found:
-            if item.problem:
-                run.toolbox.reporter.warn(f"skipped {item.path.name}: {item.problem}")
-        selection = select.originals(select.select(found, rules(run.settings, run.toolbox.observer.likeness)))
-        if not selection.photos:
-            raise NothingToDo(no_photos_message(run.settings.dataset_dir, selection))
-        likeness = run.toolbox.observer.likeness
-        if several := select.several_people_message(selection.photos, run.settings.dataset_dir, likeness):
-            run.toolbox.reporter.warn(several)
-        held_out = _held_out(run, [photo.seen for photo in selection.photos])
-        dataset = merging.first_dataset(
-            selection.photos, run.toolbox.observer.facets, run.settings.person_trigger, run.toolbox.style,
-            merge_limits(run.settings), held_out,
-        )  # fmt: skip
-        used = {member.path for member in dataset.members}
-        too_many = [(p.path, TOO_MANY_MADE) for p in selection.photos if shown_path(p.path) not in used]
-        left_out = [{"path": shown_path(p), "reason": reason} for p, reason in (*selection.left_out, *too_many)]
-        consent = consent_of(Path(run.settings.dataset_dir))
-        drawn = {"drawn": True} if selection.drawn else {}
-        write_json(path, {**dataset.to_json(), "left_out": left_out, "consent": consent.to_json(), **drawn})
-    run.mark("collect", path)
-    data = read_json(path)
+    data = run.artefact("collect", path, lambda: _first_dataset(run))
     dataset = Dataset.from_json(data)
+    _say_dataset(run, dataset, data)
+    return dataset
+
+
+def look_for_new_photos(run: Run, dataset: Dataset, reporter: Reporter) -> None:
+    """Tell of photos that came into the folder after the run had begun: it does not use them.
+
+    Raises:
+        StateError: no photo of the run lies in ``dataset_dir``: it is another folder.
+    """
+    folder = Path(run.settings.dataset_dir)
+    known = {Path(member.path).resolve() for member in dataset.members}
+    if not any(path.is_relative_to(folder.resolve()) for path in known):
+        raise StateError(
+            f"{run.workspace.root} was begun with photos of another folder than dataset_dir ({folder}). Use another"
+            " output_dir and lora_output_dir, or start anew with --restart (the old folders are kept under new names)."
+        )
+    left_out = read_json(run.workspace.dataset(0))["left_out"]
+    known |= {Path(item["path"]).resolve() for item in left_out}
+    new = [path for path in find_images(folder) if path.resolve() not in known]
+    if new:
+        came = f"{plural(len(new), 'picture')} in {folder} came after this run had begun"
+        reporter.warn(
+            f"{came} and {agree(len(new), 'is', 'are')} not used (such as {new[0].name}). --restart begins anew with"
+            " all of them (this run is kept under a new name)."
+        )
+
+
+def _first_dataset(run: Run) -> dict[str, Any]:
+    settings, toolbox, folder = run.settings, run.toolbox, Path(run.settings.dataset_dir)
+    look_at_masks(settings)
+    photos = select.look_at(
+        folder, rules(settings, toolbox.observer.pack.likeness), toolbox.observer, run.catalog, toolbox.reporter
+    )
+    usable = photos.selection.photos
+    reference = learned([photo.seen for photo in usable], toolbox.observer, settings.validation.identity)
+    held_out = frozenset[str]() if reference is None else reference.held_out
+    dataset = merging.first_dataset(
+        usable, toolbox.observer.facets, settings.person_trigger, toolbox.style, merge_limits(settings), held_out
+    )
+    used = {member.path for member in dataset.members}
+    too_many = [(photo.path, TOO_MANY_MADE) for photo in usable if shown_path(photo.path) not in used]
+    left_out = (*photos.selection.left_out, *too_many)
+    return {
+        **dataset.to_json(),
+        "left_out": [{"path": shown_path(path), "reason": reason} for path, reason in left_out],
+        "consent": consent_of(folder).to_json(),
+        **({"drawn": True} if photos.selection.drawn else {}),
+    }
+
+
+def _say_dataset(run: Run, dataset: Dataset, data: Mapping[str, Any]) -> None:
+    """What the run has to learn from, and by what it is measured. ``data``: the dataset's record."""
+    path, pack = run.workspace.dataset(0), run.toolbox.observer.pack
     run.say(f"Dataset: {_counted(dataset)} used, {len(data['left_out'])} left out (see {run.workspace.show(path)})")
     if data.get("drawn"):
-        run.say(DRAWN)
+        run.say(select.DRAWN)
     if few := few_photos_message(len(dataset.real)):
         run.toolbox.reporter.warn(few)
-    pack = run.toolbox.observer.pack
     if pack.brief:
         run.say(pack.brief)
     for line in pack.missing:
         run.toolbox.reporter.warn(line)
-    return dataset
-
-
-TOO_MANY_MADE = "a made image more than merge.max_synthetic_share allows"
-DRAWN = (
-    "Every image carries the mark of a generator: they are taken as the originals of a character that has no photos."
-)
-
-
-def _nothing_to_train_on(run: Run, path: Path) -> bool:
-    """Whether an earlier version began the run with images by generators only, and could not go on."""
-    return not run.workspace.lora_record(1).exists() and not any(
-        m.weight > 0 for m in Dataset.from_json(read_json(path)).members
-    )
 
 
 def _counted(dataset: Dataset) -> str:
@@ -105,14 +115,6 @@ def _counted(dataset: Dataset) -> str:
     made = sum(member.weight > 0 for member in dataset.synthetic)
     photos = plural(len(dataset.real), "photo")
     return f"{photos} and {plural(made, 'made image')}, which weigh less," if made else photos
-
-
-def no_photos_message(folder: str, selection: select.Selection) -> str:
-    """Why nothing is left, with the three most frequent reasons."""
-    if not selection.left_out:
-        return f"No images in {folder}. Put photos of the person there (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC)."
-    examples = "\n".join(f"  - {path.name}: {reason}" for path, reason in selection.left_out[:3])
-    return f"{none_can_be_used(len(selection.left_out), 'image', f'in {folder}')}:\n{examples}"
 
 
 def few_photos_message(count: int) -> str:
@@ -127,15 +129,6 @@ def few_photos_message(count: int) -> str:
 
 def rules(settings: Settings, likeness: Likeness) -> tuple[select.Rule, ...]:
     return select.READABLE_ONLY if settings.analysis.keep_all else select.dataset_rules(likeness)
-
-
-def _held_out(run: Run, photos: Sequence[Observation]) -> frozenset[str]:
-    reference = (
-        freeze_reference(photos, run.toolbox.observer.fingerprint, run.toolbox.observer.strangers)
-        if run.settings.validation.identity
-        else None
-    )
-    return reference.held_out if reference is not None else frozenset()
 
 
 def observations(run: Run, dataset: Dataset) -> list[Observation]:
@@ -164,9 +157,7 @@ def freeze(run: Run) -> IdentityReference | None:
         if not run.settings.validation.identity:
             return {"measured": False, "why": "validation.identity is false"}
         photos = observations(run, Dataset.from_json(read_json(run.workspace.dataset(0))))
-        return reference_to_json(
-            freeze_reference(photos, run.toolbox.observer.fingerprint, run.toolbox.observer.strangers)
-        )
+        return reference_to_json(learned(photos, run.toolbox.observer, wanted=True))
 
     reference = reference_from_json(run.artefact("identity", run.workspace.identity, make, private=True))
     if reference is None and run.settings.validation.identity and run.toolbox.observer.pack.embedder is not None:

@@ -8,6 +8,7 @@ from twinloop.checks.base import Limits
 from twinloop.config import Settings
 from twinloop.domain.records import Dataset
 from twinloop.domain.verdicts import Outcome as Judgement
+from twinloop.domain.verdicts import Verdict
 from twinloop.domain.wording import plural
 from twinloop.errors import WaitingForReview
 from twinloop.stages import review as reviewing
@@ -17,6 +18,7 @@ from twinloop.stages.observe import Observer
 from twinloop.stages.validate import Judged
 from twinloop.steps.photos import observations
 from twinloop.steps.run import Run, settings_fingerprint, sign
+from twinloop.store.atomic import read_json
 from twinloop.store.workspace import Workspace
 
 
@@ -24,9 +26,17 @@ def limits_of(settings: Settings, observer: Observer, reference: IdentityReferen
     """The checks' limits from the settings, from what the detectors know of their scales, and from what the real photos
     taught.
     """
-    wanted = settings.validation
-    quality = observer.least_face_quality if wanted.min_face_quality is None else wanted.min_face_quality
-    learned = reference.quality.limits if reference is not None and quality is None else {}
+    wanted, pack = settings.validation, observer.pack
+    share = wanted.sharpness_share
+    if share is None:
+        share = pack.least_sharpness
+    quality = wanted.min_face_quality
+    if quality is None:
+        quality = pack.least_face_quality
+    learned = {}
+    if quality is None and reference is not None:
+        by_angle = reference.quality.limits
+        learned = {angle: (round(least, 4), round(usual, 4)) for angle, (least, usual) in by_angle.items()}
     return Limits(
         blur_threshold=wanted.blur_threshold,
         min_brightness=wanted.min_brightness,
@@ -36,9 +46,9 @@ def limits_of(settings: Settings, observer: Observer, reference: IdentityReferen
         novelty_distance=wanted.novelty_distance,
         sharpness=wanted.sharpness,
         real_sharpness=reference.sharpness if reference is not None else None,
-        sharpness_share=observer.least_sharpness if wanted.sharpness_share is None else wanted.sharpness_share,
+        sharpness_share=share,
         identity_tolerance=wanted.identity_tolerance,
-        real_face_quality={angle: (round(least, 4), round(usual, 4)) for angle, (least, usual) in learned.items()},
+        real_face_quality=learned,
     )
 
 
@@ -53,6 +63,9 @@ def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, it
     asked = validating.asked_images(space.synthetic(iteration), run.toolbox.observer.facets)
     judged = validating.judge(asked, run.toolbox.observer, run.catalog, limits, reference, hashes, run.toolbox.reporter)
     judged += validating.given_up(space.synthetic(iteration))
+    if is_judged(run, iteration):
+        recorded = [Verdict.from_json(item) for item in read_json(space.verdicts(iteration))["verdicts"]]
+        judged = validating.as_recorded(judged, recorded, space.synthetic(iteration))
     if run.settings.validation.auto_filter:
         validating.sort_into(judged, folders(space, iteration))
     verdicts = [item.verdict for item in judged]
@@ -67,6 +80,11 @@ def validate(run: Run, reference: IdentityReference | None, dataset: Dataset, it
     for line in validating.reason_lines(verdicts):
         run.say(f"    {line}")
     return judged
+
+
+def is_judged(run: Run, iteration: int) -> bool:
+    """Whether a round's images were judged already: they all were made, and what was said of them stays."""
+    return run.workspace.verdicts(iteration).exists()
 
 
 def review(run: Run, judged: list[Judged], iteration: int) -> list[Judged]:

@@ -97,12 +97,18 @@ def write_bytes(path: Path, data: bytes, private: bool = False) -> None:
 def whole_file(path: Path, private: bool = False) -> Iterator[BinaryIO]:
     """A file to write that becomes ``path`` when the block ends; where it ends in an error, ``path`` stays as it was.
 
+    A device or a pipe (``/dev/null``) is written to and stays what it is.
+
     Args:
         private: readable by the owner only.
 
     Raises:
         StorageError: disk full or not permitted; no temporary file is left behind.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with storage_errors(path), open(path, "wb", buffering=0) as device:
+            yield device
+        return
     temporary = temporary_beside(path)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from twinloop.domain.captions import Description
 from twinloop.domain.faces import Box, Face, HandShape, HeadPose, Part
 from twinloop.domain.observation import Observation
-from twinloop.store.private_db import open_private, unusable
+from twinloop.store.private_db import empty_log, open_private, unusable
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS observation (
@@ -46,6 +46,7 @@ class Catalog:
         self.path = path
         try:
             self._db = open_private(path)
+            self._db.execute("PRAGMA secure_delete = ON")  # nothing that was seen of a face lingers in free pages
             self._db.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise unusable("open", path, error) from error
@@ -94,12 +95,53 @@ class Catalog:
             "INSERT OR REPLACE INTO description VALUES (?, ?, ?)", (sha256, fingerprint, json.dumps(said.to_json()))
         )
 
+    def contents_below(self, folders: Iterable[Path]) -> set[str]:
+        """sha256 of every file at or below one of these paths, as it was when it was last read."""
+        roots = [_key(folder) for folder in folders]
+        return {
+            sha256
+            for path, sha256 in self._rows("SELECT path, sha256 FROM file")
+            if any(path == root or path.startswith(f"{root.rstrip('/')}/") for root in roots)
+        }
+
+    def observed(self, contents: Set[str]) -> Set[str]:
+        """Those of these contents that something is known of."""
+        return contents & {sha256 for (sha256,) in self._rows("SELECT DISTINCT sha256 FROM observation")}
+
+    def forget(self, contents: Iterable[str]) -> None:
+        """Delete for good what is known of these contents, and of any that no file has any more: of a picture that was
+        deleted or changed nobody can say whom it showed.
+
+        Raises:
+            StorageError: the file cannot be written, or another program reads what is to go.
+        """
+        missing = [path for (path,) in self._rows("SELECT path FROM file") if not os.path.lexists(path)]
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("DELETE FROM file WHERE path = ?", ((path,) for path in missing))
+            self._db.execute("CREATE TEMP TABLE gone (sha256 TEXT PRIMARY KEY) WITHOUT ROWID")
+            self._db.executemany("INSERT OR IGNORE INTO gone VALUES (?)", ((sha256,) for sha256 in contents))
+            self._db.execute("DELETE FROM file WHERE sha256 IN (SELECT sha256 FROM gone)")
+            for table in ("observation", "description"):
+                self._db.execute(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT sha256 FROM file)")
+            self._db.execute("DROP TABLE gone")
+            self._db.execute("COMMIT")
+            empty_log(self._db, self.path)
+        except sqlite3.Error as error:
+            raise unusable("write", self.path, error) from error
+
     def _read(self, sql: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
         try:
             row: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
         except sqlite3.Error as error:
             raise unusable("read", self.path, error) from error
         return row
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(sql).fetchall()
+        except sqlite3.Error as error:
+            raise unusable("read", self.path, error) from error
 
     def _write(self, sql: str, values: tuple[Any, ...]) -> None:
         try:
@@ -134,7 +176,7 @@ def observation_from_json(data: Mapping[str, Any]) -> Observation:
         measures=data["measures"],
         faces=tuple(_face_from_json(face) for face in data["faces"]),
         parts=tuple(_part_from_json(part) for part in data["parts"]),
-        forms=data.get("forms", ""),
+        forms=data["forms"],
     )
 
 

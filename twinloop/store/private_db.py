@@ -34,6 +34,20 @@ def open_private(path: Path | None) -> sqlite3.Connection:
     return connection
 
 
+def empty_log(connection: sqlite3.Connection, path: Path | None) -> None:
+    """Empty the write-ahead log, in which deleted rows live on; waits a few seconds for readers to end.
+
+    Raises:
+        StorageError: another program is still reading what was deleted. sqlite3.Error: the file is damaged.
+    """
+    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise StorageError(
+            f"Another program is reading {path}, so what was deleted still lies in {path}-wal. "
+            "Close that program and run the same command again: it removes the rest."
+        )
+
+
 def unusable(verb: str, path: Path | None, error: Exception) -> StorageError:
     """The error to raise where a database cannot be opened, read, written, used (``verb``): each of them is only a
     cache.

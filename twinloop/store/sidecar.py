@@ -91,9 +91,13 @@ def consent_of(folder: Path) -> Consent:
 
 
 def trigger_of(folder: Path) -> str | None:
-    """The trigger that a dataset folder was prepared with, or None. Errors as in `person_beside`."""
-    trigger = person_beside(folder).get("trigger")
-    return trigger if isinstance(trigger, str) and trigger.strip() else None
+    """The words that the captions of a prepared dataset folder begin with, class word included ("ohwx alice woman").
+
+    None where it was not prepared. Errors as in `person_beside`.
+    """
+    record = person_beside(folder)
+    words = record.get("prompt") or record.get("trigger")
+    return words if isinstance(words, str) and words.strip() else None
 
 
 def person_beside(folder: Path) -> dict[str, Any]:

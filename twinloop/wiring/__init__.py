@@ -1,9 +1,9 @@
-"""Settings -> toolbox: the only importer of adapters.
+"""Settings -> toolbox: here adapters are chosen.
 
 Each module says one thing; these are the names that commands use.
 """
 
-from twinloop.wiring.captioning import CAPTIONERS, build_captioner
+from twinloop.wiring.captioning import build_captioner
 from twinloop.wiring.checking import check_config
 from twinloop.wiring.detectors import build_pack, models_report
 from twinloop.wiring.extras import with_extra
@@ -17,7 +17,6 @@ from twinloop.wiring.scanning import build_neighbour_search, build_scanner, scan
 from twinloop.wiring.toolbox import build_toolbox
 
 __all__ = [
-    "CAPTIONERS",
     "FAKE",
     "NANO",
     "PRODIGY_RATE",

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from twinloop.domain.choices import CAPTIONERS
 from twinloop.errors import InputError
 from twinloop.ports import Captioner
 from twinloop.wiring.extras import with_extra
-
-CAPTIONERS = ("template", "wd14", "blip", "florence2")
-"""By name; ``template`` needs no model."""
 
 
 def build_captioner(name: str, model: str, allow_download: bool = False, device: str = "auto") -> Captioner | None:

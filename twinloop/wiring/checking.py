@@ -4,12 +4,14 @@ and base model on request.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from twinloop.config import Settings, parse_settings, salvaged_settings
 from twinloop.domain.model_roles import pack_and_folder
+from twinloop.domain.names import folded, problem_of
 from twinloop.errors import ConfigError, InputError
 from twinloop.stages.masks import check_masks
 from twinloop.wiring.kits import chosen_family
@@ -48,14 +50,8 @@ def check_config(data: Any, source: str, wholly: bool = False) -> Settings:
 
 def _places(settings: Settings) -> Iterator[tuple[str, str]]:
     """Folders and files that are named and not there: (field, what is wrong)."""
-    if not Path(settings.dataset_dir).is_dir():
-        yield (
-            "dataset_dir",
-            (
-                f"no such folder: {settings.dataset_dir}{_seen_from(settings.dataset_dir)}. Put photos of the person"
-                " there, or correct it."
-            ),
-        )
+    if absent := no_photos(settings):
+        yield "dataset_dir", absent
     if settings.models_dir not in (FAKE, NANO):
         try:
             folder = Path(pack_and_folder(settings.models_dir)[1])
@@ -79,6 +75,23 @@ def _places(settings: Settings) -> Iterator[tuple[str, str]]:
     for field, path in files:
         if path and not Path(path).is_file():
             yield field, f"no such file: {path}."
+
+
+def no_photos(settings: Settings) -> str:
+    """What to say where the folder with the person's photos is not there, with a way to it; "" = it is there."""
+    folder = Path(settings.dataset_dir)
+    if folder.is_dir():
+        return ""
+    beside = folder.parent
+    others = sorted(path.name for path in beside.iterdir() if path.is_dir()) if beside.is_dir() else []
+    alike = [name for name in others if folded(name) == folded(folder.name)]
+    found = " and ".join(str(beside / name) for name in alike)
+    meant = f" There is {found}; upper and lower case count." if found else ""
+    name = "NAME" if problem_of(settings.person_name) else settings.person_name
+    return (
+        f"no such folder: {folder}{_seen_from(settings.dataset_dir)}.{meant} Put photos of the person there, correct"
+        f" it, or let FaceVault gather them from your pictures: twinloop vault run FOLDER --person {shlex.quote(name)}"
+    )
 
 
 def _masks(folder: str, photos: str) -> list[str]:

@@ -14,6 +14,7 @@ from twinloop.domain.forecast import Forecast
 from twinloop.errors import InputError
 from twinloop.families import Family, Preset, family_of_preset, preset_for, preset_name
 from twinloop.families.base import Guidance
+from twinloop.families.scaled_weights import is_scaled_file
 from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSettings
 from twinloop.registry import load_plugin
 from twinloop.wiring.extras import with_extra
@@ -59,15 +60,22 @@ def base_family(settings: Settings) -> Family:
 
 @dataclass(frozen=True)
 class Kit:
-    """What one kind of base model brings."""
+    """What one kind of base model brings. ``family``: None for the fakes, which are of none."""
 
     generator: Callable[[], Generator]
     trainer: Callable[[], Trainer]
     preset: Preset
     forecast: Callable[[TrainingSettings, int, int, Sequence[str]], Forecast | None]
-    guidance: Guidance
-    edits: bool = False
-    """Whether the model edits photos instead of drawing over them."""
+    family: Family | None
+
+    @property
+    def guidance(self) -> Guidance:
+        return Guidance() if self.family is None else self.family.guidance
+
+    @property
+    def edits(self) -> bool:
+        """Whether the model edits photos instead of drawing over them."""
+        return self.family is not None and self.family.editing is not None
 
 
 def _no_forecast(settings: TrainingSettings, images: int, prior_images: int, captions: Sequence[str]) -> None:
@@ -88,18 +96,16 @@ def diffusers_kit(settings: Settings, notice: Callable[[str], None]) -> Kit:
 
     @functools.cache
     def external() -> Trainer:
-        return _external_trainer(settings, name, family)
+        return _external_trainer(settings, name, family, notice)
 
     @functools.cache
     def trainer() -> DiffusersLoraTrainer | DistributedTrainer:
         return with_extra("Training a LoRA", "train", lambda: _trainer(settings, name, family, notice))
 
-    kit = functools.partial(
-        Kit, generator, preset=family.preset(name), edits=family.editing is not None, guidance=family.guidance
-    )
+    preset = family.preset(name)
     if settings.training.trainer != "builtin":
-        return kit(external, forecast=_no_forecast)
-    return kit(trainer, forecast=lambda *asked: trainer().forecast(*asked))
+        return Kit(generator, external, preset, _no_forecast, family)
+    return Kit(generator, trainer, preset, lambda *asked: trainer().forecast(*asked), family)
 
 
 def _generator(settings: Settings, family: Family, notice: Callable[[str], None]) -> Generator:
@@ -122,7 +128,7 @@ def _trainer(
     return DiffusersLoraTrainer(choice, family, notice)
 
 
-def _external_trainer(settings: Settings, name: str, family: Family) -> Trainer:
+def _external_trainer(settings: Settings, name: str, family: Family, notice: Callable[[str], None]) -> Trainer:
     """Another program on this machine, behind the same port.
 
     Raises:
@@ -142,11 +148,22 @@ def _external_trainer(settings: Settings, name: str, family: Family) -> Trainer:
             f"training.trainer: {asked.trainer} trains on no .gguf files. Name the .safetensors file or folder as"
             ' base_model, or use "trainer": "builtin".'
         )
+    if is_scaled_file(Path(settings.base_model).expanduser()):
+        raise InputError(
+            f"training.trainer: {asked.trainer} trains on no files whose weights have 8 bits and factors beside them"
+            ' (scaled fp8). Name the file in 16 bits or a folder as base_model, or use "trainer": "builtin".'
+        )
     tool: Tool = Kohya() if asked.trainer == "kohya" else AiToolkit()
     installed = locate(tool, asked.trainer_path, asked.trainer_python, asked.extra_args)
     choice = chosen_base(settings)
     trainer = ExternalTrainer(
-        tool, installed, choice, family, make_room=_leave_gpu, float16=lambda: trains_in_float16(choice)
+        tool,
+        installed,
+        choice,
+        family,
+        make_room=_leave_gpu,
+        float16=lambda: trains_in_float16(choice),
+        notice=notice,
     )
     preset = family.preset(name)
     trainer.check(training_settings(settings, preset.training, preset.repeats, images=1))
@@ -173,4 +190,4 @@ def fake_kit() -> Kit:
             preset=FAKE, steps=6, rank=4, alpha=4.0, learning_rate=1e-3, batch_size=4, resolution=64, seed=0
         ),
     )
-    return Kit(lambda: generator, lambda: trainer, preset, _no_forecast, Guidance())
+    return Kit(lambda: generator, lambda: trainer, preset, _no_forecast, None)

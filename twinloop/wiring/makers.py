@@ -10,27 +10,38 @@ from pathlib import Path
 from twinloop.config import Settings
 from twinloop.domain.forecast import Forecast
 from twinloop.errors import TwinLoopError
-from twinloop.families import distilled, preset_name
+from twinloop.families import Family, distilled, preset_name
 from twinloop.families.base import Guidance, Preset
-from twinloop.ports import GenerationSettings, TrainingSettings, nobody_listens
-from twinloop.stages.toolbox import Makers
+from twinloop.ports import GenerationSettings, Generator, Trainer, TrainingSettings, nobody_listens
+from twinloop.stages.toolbox import Forecaster
 from twinloop.store.images import find_images
 from twinloop.wiring.extras import with_extra
-from twinloop.wiring.kits import chosen_base, chosen_family, diffusers_kit, fake_kit
+from twinloop.wiring.kits import chosen_base, diffusers_kit, fake_kit
 from twinloop.wiring.names import FAKE
 from twinloop.wiring.options import generation_settings, training_settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class WiredMakers(Makers):
-    """Makers, and what is known about them before the base is loaded.
+class Makers:
+    """What makes images and LoRAs on one base model, as in a `Toolbox`, and what is known about it before the base is
+    loaded.
 
     Attributes:
+        family: of the base model; None for the fakes, which are of none.
         notice: what the user should know about the preset, "" when nothing.
         check: looks at base model, machine and LoRAs (those of the settings, and others that are named) before anything
             long starts.
     """
 
+    generator: Callable[[], Generator]
+    trainer: Callable[[], Trainer]
+    generation: GenerationSettings
+    training: Callable[[int], TrainingSettings]
+    style: str
+    base_model: str
+    small_face: float
+    forecast: Forecaster
+    family: Family | None
     notice: str
     check: Callable[[Sequence[Path]], None]
 
@@ -40,7 +51,7 @@ UNASSISTED = "A LoRA trained on it tends to lose that, unless training.assistant
 NO_NEGATIVE = "generation.negative_prompt does nothing here: this model reads none, or not at this guidance_scale."
 
 
-def build_makers(settings: Settings, notice: Callable[[str], None] = nobody_listens) -> WiredMakers:
+def build_makers(settings: Settings, notice: Callable[[str], None] = nobody_listens) -> Makers:
     """Generator and trainer for the settings' base model.
 
     Args:
@@ -68,17 +79,18 @@ def build_makers(settings: Settings, notice: Callable[[str], None] = nobody_list
     def forecast(images: int, captions: Sequence[str] = ()) -> Forecast | None:
         return kit.forecast(training(images), images, _prior_images(settings), captions)
 
-    return WiredMakers(
+    return Makers(
         generator=kit.generator,
         trainer=kit.trainer,
         generation=generation,
-        check=functools.partial(_check_makers, settings, generation),
         training=training,
         style=settings.generation.prompt_style or kit.preset.style,
         base_model=settings.base_model,
         small_face=settings.generation.face_detail_below or kit.preset.small_face,
         notice=" ".join(text for text in notices if text),
         forecast=forecast,
+        family=kit.family,
+        check=functools.partial(_check_makers, settings, kit.family, generation),
     )
 
 
@@ -103,19 +115,20 @@ def _prior_images(settings: Settings) -> int:
     return len(find_images(Path(folder))) if folder else 0
 
 
-def _check_makers(settings: Settings, generation: GenerationSettings, loras: Sequence[Path] = ()) -> None:
+def _check_makers(
+    settings: Settings, family: Family | None, generation: GenerationSettings, loras: Sequence[Path] = ()
+) -> None:
     """Everything about the base model that can be known to fail without loading it.
 
     Raises:
         InputError, MissingModel, ModelFileError, MissingExtra: the first that cannot work, with the next step.
     """
-    if settings.base_model == FAKE:
+    if family is None:
         return
     from twinloop.adapters.diffusion.preflight import Wanted, check
 
     given = [settings.training.initial_lora, *(path for path, _ in generation.extra_loras)]
     files = (*loras, *(Path(path) for path in given if path))
-    _, family = chosen_family(settings)
     wanted = Wanted(
         chosen_base(settings),
         family,
@@ -127,7 +140,7 @@ def _check_makers(settings: Settings, generation: GenerationSettings, loras: Seq
     with_extra("Generating images and training", "train", lambda: check(wanted))
 
 
-def obstacles(settings: Settings, makers: WiredMakers) -> Iterator[TwinLoopError]:
+def obstacles(settings: Settings, makers: Makers) -> Iterator[TwinLoopError]:
     """What cannot work of trainer, base model, machine and training: one error each, with its next step.
 
     No model is loaded.
@@ -135,7 +148,7 @@ def obstacles(settings: Settings, makers: WiredMakers) -> Iterator[TwinLoopError
     checks: tuple[Callable[[], object], ...] = (
         lambda: settings.training.trainer != "builtin" and makers.trainer(),
         lambda: makers.check(()),
-        lambda: check_training_settings(settings, makers.training(1)),
+        lambda: check_training_settings(settings, makers.family, makers.training(1)),
     )
     for check in checks:
         try:
@@ -144,21 +157,21 @@ def obstacles(settings: Settings, makers: WiredMakers) -> Iterator[TwinLoopError
             yield error
 
 
-def check_training_settings(settings: Settings, training: TrainingSettings) -> None:
+def check_training_settings(settings: Settings, family: Family | None, training: TrainingSettings) -> None:
     """As `_check_makers`, about the training itself; other programs' trainers look after theirs."""
-    if settings.base_model == FAKE:
+    if family is None:
         return
     if training.text_encoder:
-        chosen_family(settings)[1].text_encoders()
+        family.text_encoders()
     if training.assistant_lora:
         from twinloop.adapters.trainers.lora.assistant_lora_file import check_assistant
 
-        check_assistant(training, chosen_family(settings)[1])
+        check_assistant(training, family)
     if settings.training.trainer != "builtin":
         return
     from twinloop.adapters.trainers.preflight import check_fits, check_training
 
-    check_fits(training, chosen_family(settings)[1])
+    check_fits(training, family)
     choice, processes, asked = chosen_base(settings), settings.training.processes, settings.training
     wanted = [training]
     if asked.warm_start and asked.initial_lora:

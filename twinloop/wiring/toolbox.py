@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from twinloop.config import Settings
 from twinloop.errors import MissingModel, NotFetched
 from twinloop.ports import Reporter
-from twinloop.stages.toolbox import Makers, Toolbox
+from twinloop.stages.toolbox import Toolbox
 from twinloop.store.clock import SystemClock
-from twinloop.wiring.kits import chosen_family
-from twinloop.wiring.makers import build_makers, obstacles
+from twinloop.wiring.makers import Makers, build_makers, obstacles
 from twinloop.wiring.measuring import build_observer
 
 
@@ -32,16 +29,27 @@ def build_toolbox(settings: Settings, reporter: Reporter, planning: bool = False
     else:
         for obstacle in obstacles(settings, makers):
             raise obstacle
-    observer = build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets)
-    shared = {field.name: getattr(makers, field.name) for field in fields(Makers)}
-    return Toolbox(**shared, observer=observer, clock=SystemClock(), reporter=reporter)
+    return Toolbox(
+        generator=makers.generator,
+        trainer=makers.trainer,
+        generation=makers.generation,
+        training=makers.training,
+        style=makers.style,
+        base_model=makers.base_model,
+        small_face=makers.small_face,
+        forecast=makers.forecast,
+        observer=build_observer(settings.models_dir, settings.analysis.plugins, settings.analysis.facets),
+        clock=SystemClock(),
+        reporter=reporter,
+    )
 
 
 def _say_missing_base(settings: Settings, reporter: Reporter) -> None:
     """Raises the first obstacle that is not a base model which is not here; nothing is downloaded."""
     here = settings.model_copy(update={"allow_download": False})
     told: set[str] = set()
-    for obstacle in obstacles(here, build_makers(here)):
+    makers = build_makers(here)
+    for obstacle in obstacles(here, makers):
         if not isinstance(obstacle, MissingModel):
             raise obstacle
         if settings.allow_download and isinstance(obstacle, NotFetched):
@@ -54,11 +62,12 @@ def _say_missing_base(settings: Settings, reporter: Reporter) -> None:
         if text not in told:
             told.add(text)
             reporter.warn(
-                f"{text}\nGaps and prompts need no base model; the prompts are those for {_preset(settings)}."
+                f"{text}\nGaps and prompts need no base model; the prompts are those for {_preset(settings, makers)}."
             )
 
 
-def _preset(settings: Settings) -> str:
+def _preset(settings: Settings, makers: Makers) -> str:
     """The preset in force, and whether it is a guess."""
-    name, _ = chosen_family(settings)
-    return f"the preset '{name}'" + ("" if settings.training.preset else ", which is a guess from the model's name")
+    return f"the preset '{makers.training(1).preset}'" + (
+        "" if settings.training.preset else ", which is a guess from the model's name"
+    )

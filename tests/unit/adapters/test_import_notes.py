@@ -18,11 +18,11 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_an_entry_point_is_quiet() -> None:
-    """The modules of ``python -m twinloop.nano.build`` import PyTorch and diffusers at their top, as the scripts in
+    """The modules of ``python -m workshop`` import PyTorch and diffusers at their top, as the scripts in
     bench/ do.
     """
     code = (
-        "import twinloop.nano.build.export; from transformers import CLIPImageProcessor; from diffusers import"
+        "import workshop.export; from transformers import CLIPImageProcessor; from diffusers import"
         " StableDiffusionPipeline"
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -25,7 +25,7 @@ A, R, U = Outcome.APPROVED, Outcome.REJECTED, Outcome.UNSURE
 
 
 @dataclass
-class FakeLikeness:
+class FakeIdentity:
     """A reference that says what it is told; its limit is 0.4 at the usual tolerance."""
 
     value: float | None = 0.6
@@ -86,6 +86,8 @@ def test_a_target_that_cannot_be_measured_is_never_approved() -> None:
     assert outcome(OnTarget(), observation(faces=[]), "face_angle", "front") is U
     assert outcome(OnTarget(), observation(), "weather", "rain") is U
     assert outcome(OnTarget(), observation(), "face_angle", "upside_down") is U
+    untold = ask(OnTarget(), observation(), "", "")
+    assert untold is not None and untold.outcome is U and untold.reason.startswith("no target, because")
 
 
 def test_exactly_one_face() -> None:
@@ -169,16 +171,16 @@ def test_sharpness_falls_back_to_the_image_where_the_photos_taught_nothing() -> 
 
 
 def test_identity_against_the_learned_limit() -> None:
-    assert outcome(Identity(), observation(), likeness=FakeLikeness(0.40)) is A
-    assert outcome(Identity(), observation(), likeness=FakeLikeness(0.39)) is R
-    assert outcome(Identity(), observation(), likeness=FakeLikeness(None)) is U
-    assert outcome(Identity(), observation(), likeness=None) is None
+    assert outcome(Identity(), observation(), reference=FakeIdentity(0.40)) is A
+    assert outcome(Identity(), observation(), reference=FakeIdentity(0.39)) is R
+    assert outcome(Identity(), observation(), reference=FakeIdentity(None)) is U
+    assert outcome(Identity(), observation(), reference=None) is None
 
 
 @pytest.mark.parametrize(("tolerance", "expected"), [(3.0, A), (2.0, R)])
 def test_identity_with_the_users_tolerance(tolerance: float, expected: Outcome) -> None:
     limits = Limits(identity_tolerance=tolerance)
-    assert outcome(Identity(), observation(), likeness=FakeLikeness(0.4), limits=limits) is expected
+    assert outcome(Identity(), observation(), reference=FakeIdentity(0.4), limits=limits) is expected
 
 
 def test_novelty_counts_the_bits_to_the_nearest_picture() -> None:
@@ -191,9 +193,9 @@ def test_novelty_counts_the_bits_to_the_nearest_picture() -> None:
 
 def test_a_face_closer_than_any_two_photos_must_differ_more() -> None:
     others = (("near.png", "00000000000000ff"),)
-    assert outcome(Novelty(), observation(), others=others, likeness=FakeLikeness(near=0.7)) is A
-    assert outcome(Novelty(), observation(), others=others, likeness=FakeLikeness(near=0.9)) is R
-    assert outcome(Novelty(), observation(), others=others, likeness=FakeLikeness(near=None)) is A
+    assert outcome(Novelty(), observation(), others=others, reference=FakeIdentity(near=0.7)) is A
+    assert outcome(Novelty(), observation(), others=others, reference=FakeIdentity(near=0.9)) is R
+    assert outcome(Novelty(), observation(), others=others, reference=FakeIdentity(near=None)) is A
 
 
 FACE_RULER = {"limits": Limits(sharpness="face", real_sharpness=200.0)}
@@ -211,9 +213,9 @@ FACE_RULER = {"limits": Limits(sharpness="face", real_sharpness=200.0)}
         (Sharpness(), observation(measures={"face_sharpness": 900.0}), FACE_RULER, 1.0),
         (FaceConfidence(), observation(faces=[face(confidence=0.8)]), {}, 0.8),
         (FaceQuality(), observation(measures={"face_quality": 0.7}), {}, 0.7),
-        (Identity(), observation(), {"likeness": FakeLikeness(0.55)}, 0.55),
-        (Identity(), observation(), {"likeness": FakeLikeness(1.0000002)}, 1.0),
-        (Identity(), observation(), {"likeness": FakeLikeness(-0.2)}, 0.0),
+        (Identity(), observation(), {"reference": FakeIdentity(0.55)}, 0.55),
+        (Identity(), observation(), {"reference": FakeIdentity(1.0000002)}, 1.0),
+        (Identity(), observation(), {"reference": FakeIdentity(-0.2)}, 0.0),
         (OnTarget(), observation(faces=[face(0)]), {}, 1.0),
         (OnTarget(), observation(faces=[face(24)]), {}, 0.5),
         (OnTarget(), observation(faces=[face(60)]), {}, 0.0),
@@ -230,7 +232,7 @@ def test_the_score_that_average_quality_is_made_of(
 
 def test_the_list_runs_in_order_and_leaves_out_what_does_not_apply() -> None:
     context = CheckContext(
-        observation(), "face_angle", "front", {f.name: f for f in FACETS}, Limits(), FakeLikeness(), (("a", "f" * 16),)
+        observation(), "face_angle", "front", {f.name: f for f in FACETS}, Limits(), FakeIdentity(), (("a", "f" * 16),)
     )
     assert [r.name for r in run_checks(context)] == [
         "on_target",

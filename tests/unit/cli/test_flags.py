@@ -1,10 +1,13 @@
-"""Every flag of ``generate`` and ``train`` that stands for a field reaches it, and offers what the field takes."""
+"""Every flag of ``generate`` and ``train`` that stands for a field reaches it; and flags with choices, of any command,
+offer what the field or the part behind them takes.
+"""
 
 from __future__ import annotations
 
 import argparse
 import io
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -15,8 +18,14 @@ from tests.functional.console import configuration, twinloop
 from twinloop import steps, wiring
 from twinloop.cli import generate, options, train
 from twinloop.cli.command import Command, script_parser
+from twinloop.cli.commandline import build_parser
 from twinloop.cli.terminal import Terminal
 from twinloop.config import Settings
+from twinloop.domain import crops
+from twinloop.domain.choices import CAPTION_STYLES, CAPTIONERS, DUPLICATE_KINDS, LAYOUTS
+from twinloop.domain.vault import Consent
+from twinloop.loras.lora import Dialect
+from twinloop.loras.tensors import NAMES
 
 GENERATE: Mapping[str, tuple[str | None, Any]] = {
     "--base-model": ("fake", "fake"),
@@ -148,17 +157,61 @@ def test_a_preset_stays_with_the_base_model_of_the_configuration(home: Path, com
     assert (same.training.preset, other.training.preset) == ("pony", None)
 
 
-@pytest.mark.parametrize(("command", "flags", "given"), KNOWN)
-def test_choices_are_those_of_the_field(command: Command, flags: Mapping[str, str], given: Mapping[str, Any]) -> None:
-    """The help is shown without loading the configuration, so the choices stand in two places."""
-    actions = {action.dest: action for action in script_parser(command, "x")._actions if action.choices}
-    chosen = {name: path for name, path in flags.items() if name in actions}
-    assert len(chosen) >= 4
-    for name, path in chosen.items():
-        section, _, last = path.rpartition(".")
-        model: Any = Settings.model_fields[section].annotation if section else Settings
-        offered = actions[name].choices
-        assert offered is not None and set(offered) == set(literals(model.model_fields[last].annotation)), name
+COMPUTES = ("device", "precision", "quantization", "compile")
+OF_FIELDS = {
+    *(("generate", name) for name in ("style", "offload", *COMPUTES)),
+    *(("train", name) for name in ("adapter", "optimizer", *COMPUTES)),
+    ("validate", "sharpness"),
+    *((f"vault {name}", "device") for name in ("run", "caption", "prep")),
+}
+"""Flags with choices that stand for a field: their command, and their name in its arguments."""
+OF_PARTS: Mapping[str, Collection[str]] = {
+    "framing": {*crops.HEIGHTS, "keep"},
+    "style": CAPTION_STYLES,
+    "captioner": CAPTIONERS,
+    "layout": LAYOUTS,
+    "consent": Consent.KINDS,
+    "kind": DUPLICATE_KINDS,
+    "to": {dialect.value for dialect in Dialect if dialect is not Dialect.LORA_DIFFUSION},
+    "dtype": NAMES,
+    "origin": {"prefer-real", "any", "real-only"},
+}
+"""The others, by name -> what the part that carries them out knows."""
+
+
+def flags_with_choices(
+    parser: argparse.ArgumentParser, command: str = ""
+) -> Iterator[tuple[str, argparse.ArgumentParser, argparse.Action]]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, inner in action.choices.items():
+                yield from flags_with_choices(inner, f"{command} {name}".strip())
+        elif action.choices:
+            yield command, parser, action
+
+
+def test_flags_offer_what_their_field_takes() -> None:
+    tried = set()
+    for command, parser, action in flags_with_choices(build_parser()):
+        module = sys.modules[getattr(parser.get_default("run"), "__module__", __name__)]
+        flags: Mapping[str, str] = {"device": "device", **getattr(module, "FLAGS", {})}
+        if action.dest in flags:
+            section, _, last = flags[action.dest].rpartition(".")
+            model: Any = Settings.model_fields[section].annotation if section else Settings
+            taken = list(literals(model.model_fields[last].annotation))
+            assert list(action.choices or ()) == taken, (command, action.dest)
+            tried.add((command, action.dest))
+    assert tried == OF_FIELDS
+
+
+def test_the_other_flags_offer_what_their_part_knows() -> None:
+    tried = set()
+    for command, _, action in flags_with_choices(build_parser()):
+        if (command, action.dest) not in OF_FIELDS:
+            more = {"lora"} if command == "lora convert" and action.dest == "to" else set()
+            assert set(action.choices or ()) == {*OF_PARTS[action.dest], *more}, (command, action.dest)
+            tried.add(action.dest)
+    assert tried == set(OF_PARTS)
 
 
 def literals(kind: Any) -> Iterator[Any]:

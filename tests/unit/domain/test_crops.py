@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from twinloop.domain.crops import FINE_BELOW, FINE_STEP, FRAMINGS, LONGEST, STEP, Window, buckets, cut, head_of
+from twinloop.domain.choices import FRAMINGS
+from twinloop.domain.crops import FINE_BELOW, FINE_STEP, LONGEST, STEP, Window, buckets, cut, head_of
 from twinloop.domain.faces import Box
 
 SIZES = st.sampled_from((256, 512, 768, 1024))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from twinloop.errors import InputError
 from twinloop.families import FAMILIES, Family, family_of_preset, preset_for, preset_name
+from twinloop.families.recognise import family_of_lora
 from twinloop.stages.words import QUALITY
 
 ALL = [(family, name) for family in FAMILIES.values() for name in family.presets]
@@ -28,6 +31,22 @@ def test_the_seeds_numbers_are_the_defaults() -> None:
     animagine = family_of_preset("animagine").preset("animagine")
     assert 25 <= animagine.generation.steps <= 35 and 6.0 <= animagine.generation.guidance <= 7.5
     assert animagine.style == "tags"
+
+
+@pytest.mark.parametrize(
+    ("configuration", "base", "architecture"),
+    [
+        ({"num_layers": 5, "num_single_layers": 20, "in_channels": 128}, "FLUX.2-klein-9B", "Flux.2-klein-4b"),
+        ({"num_layers": 8, "num_single_layers": 24, "axes_dims_rope": (32,)}, "mine", "Flux.2-klein-9b"),
+        ({"num_layers": 1, "num_single_layers": 1}, "tiny", "Flux.2-klein-4b"),
+        ({}, "black-forest-labs/FLUX.2-klein-base-9B", "Flux.2-klein-9b"),
+        ({}, "black-forest-labs/FLUX.2-klein-base-4B", "Flux.2-klein-4b"),
+    ],
+)
+def test_each_klein_is_called_by_its_own_name(configuration: dict[str, Any], base: str, architecture: str) -> None:
+    family = FAMILIES["flux2-klein"]
+    assert family.architecture_of(configuration, base) == architecture
+    assert family_of_lora({"modelspec.architecture": f"{architecture}/lora"}) is family
 
 
 def test_zit_is_animagine_and_says_so() -> None:
@@ -56,3 +75,10 @@ def test_an_unknown_preset_lists_the_known_ones() -> None:
         family_of_preset("sdlx")
     with pytest.raises(InputError, match="Known for sdxl: sdxl, animagine, illustrious, pony, nano"):
         FAMILIES["sdxl"].preset("flux")
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
+def test_text_encoders_have_one_name_in_the_copy(family: Family) -> None:
+    """A LoRA that is trained here and one that is converted call them alike."""
+    trained = family.trainable_encoders.prefixes if family.trainable_encoders is not None else {}
+    assert trained == {encoder: f"lora_{family.lora_names.encoders[encoder]}_" for encoder in trained}

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from twinloop.families import FAMILIES, distilled, family_of_preset, preset_for
-from twinloop.families.recognise import family_of_lora, family_of_tensors, lora_suits
+from twinloop.families.recognise import family_of_lora, family_of_tensors, likely_family_of_lora, lora_suits
 from twinloop.families.single_files import read_header, tensor_names
 
 SD2 = ("model.diffusion_model.input_blocks.0.0.weight", "cond_stage_model.model.transformer.resblocks.0.ln_1.weight")
@@ -153,6 +153,29 @@ def test_the_texts_of_a_lora_tell() -> None:
     assert family_of_lora({"modelspec.architecture": "flux-1-dev/lora"}) is FAMILIES["flux"]
     assert family_of_lora({"ss_base_model_version": "sdxl_base_v1-0"}) is FAMILIES["sdxl"]
     assert family_of_lora({}) is None
+
+
+@pytest.mark.parametrize(
+    ("architecture", "name"),
+    [
+        ("stable-diffusion-xl-v1-base/lora", "sdxl"),
+        ("stable-diffusion-v2-768-v/lora", "sd2"),
+        ("stable-diffusion-3-medium", "sd35"),
+        ("Flux.1-dev/lora", "flux"),
+        ("flux-2-dev", "flux2"),
+        ("Flux.2-klein-9b/lora", "flux2-klein"),
+        ("Z-Image-Turbo/lora", "zimage"),
+        ("Qwen-Image-Edit/lora", "qwen-image"),
+    ],
+)
+def test_other_programs_words_for_an_architecture_are_understood(architecture: str, name: str) -> None:
+    found = likely_family_of_lora({"modelspec.architecture": architecture})
+    assert found is not None and found.name == name
+
+
+def test_an_architecture_that_nobody_knows_is_none_of_ours() -> None:
+    assert likely_family_of_lora({"modelspec.architecture": "wan2.1/lora"}) is None
+    assert likely_family_of_lora({}) is None
 
 
 @pytest.mark.parametrize(

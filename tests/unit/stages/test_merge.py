@@ -150,13 +150,6 @@ def test_a_caption_beside_the_photo_wins_over_the_measured_one(tmp_path: Path) -
     assert texts[2].startswith("ohwx ana, ") and "front view" in texts[2]
 
 
-def test_what_an_older_version_gave_no_weight_keeps_none() -> None:
-    """Its first LoRA did not learn from it: given weight later, two changes would be measured as one."""
-    start = Dataset((*dataset(10).members, member("found", "synthetic", 0, 0.0)))
-    after, _ = merged(start, images(3))
-    assert [m.weight for m in after.members if m.path == "found.png"] == [0.0]
-
-
 def test_by_hand_made_images_are_of_the_first_round_as_they_were_always() -> None:
     """The round is part of a dataset's identity, by which a trained LoRA knows its photos again."""
     photos = [photo("a.jpg"), photo("made.png", observation("made.png", origin="synthetic"))]

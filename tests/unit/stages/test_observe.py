@@ -106,6 +106,24 @@ def test_numbers_are_plain_so_that_they_can_be_stored() -> None:
     assert all(type(value) is float for value in observer.observe(IMAGE).measures.values())
 
 
+class Undecided(Counting):
+    """A detector of one's own whose arithmetic fails."""
+
+    def detect(self, image: ImageArray) -> list[Face]:
+        whole, *others = super().detect(image)
+        return [whole, *(dataclasses.replace(face, confidence=float("nan")) for face in others)]
+
+    def measure(self, image: ImageArray, face: Face | None) -> Mapping[str, float]:
+        return {**super().measure(image, face), "face_quality": float("nan"), "smile": float("inf")}
+
+
+def test_what_is_no_number_was_not_measured() -> None:
+    one = Undecided()
+    seen = Observer(DetectorPack("undecided", faces=one, measurers=(one,)), BUILTIN).observe(IMAGE)
+    assert len(seen.faces) == 1 and seen.measure("face_quality") is seen.measure("smile") is None
+    json.dumps(dict(seen.measures), allow_nan=False)
+
+
 def test_a_facet_with_a_measure_of_its_own_is_asked_in_the_same_decode() -> None:
     facet = DefinedFacet(
         "redness", ("red",), {}, {"red": Phrase(("red",), ("red",))}, (), lambda seen: one_of(("red",), "red"),

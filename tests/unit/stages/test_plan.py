@@ -128,7 +128,6 @@ def test_a_shot_starts_from_the_pose_it_asks_for_and_names_as_many_photos_as_wan
         assert Shot.from_json(shot.to_json()) == shot
     alone = plan([gap()], BUILTIN, settings(num_per_gap=20, from_photos=1.0, photos=photos))
     assert [(shot.source, shot.references) for shot in alone] == [(shot.source, ()) for shot in shots]
-    # as the files of runs that began before there were any
     assert all("references" not in shot.to_json() for shot in alone)
 
 

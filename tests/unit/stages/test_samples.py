@@ -11,10 +11,12 @@ from PIL import Image
 
 from tests.contract.makers import TRAINING
 from tests.unit.things import Recording, dataset, face, member, observation
+from twinloop.config import TrainingConfig
 from twinloop.domain.faces import Box
+from twinloop.domain.observation import Observation
 from twinloop.domain.records import Dataset
 from twinloop.errors import InputError, NothingToDo
-from twinloop.stages.samples import NOTHING_BESIDE, Beside, faces_of, training_samples
+from twinloop.stages.samples import NOTHING_BESIDE, Beside, beside_dataset, faces_of, training_samples
 
 WOMAN = replace(TRAINING, class_word="woman")
 
@@ -55,6 +57,28 @@ def test_faces_are_found_by_content() -> None:
     data = Dataset((replace(member("a"), sha256=seen[0].sha256), member("c")))
     made = training_samples(data, WOMAN, Beside(faces_of(seen)), "prose", Recording())
     assert [sample.face for sample in made] == [Box(1, 2, 3, 4), None]
+
+
+def test_what_is_not_asked_for_is_not_looked_at(tmp_path: Path) -> None:
+    def observations() -> list[Observation]:
+        pytest.fail("observing takes long, and no face counts")
+
+    reporter = Recording()
+    assert beside_dataset(dataset(2), tmp_path, TrainingConfig(), observations, reporter) == NOTHING_BESIDE
+    assert reporter.lines == []
+
+
+def test_what_is_asked_for_lies_beside_the_dataset(others: Path) -> None:
+    seen = [observation("a", faces=[face(box=Box(1, 2, 3, 4))])]
+    data = Dataset((replace(member("a"), path=str(others / "1.png")), replace(member("b"), path=str(others / "2.png"))))
+    masks = others / "masks"
+    masks.mkdir()
+    Image.new("L", (64, 64), 255).save(masks / "1.png")
+    asked = TrainingConfig(face_weight=2.0, prior_images=str(others), masks=str(masks))
+    reporter = Recording()
+    found = beside_dataset(data, others, asked, lambda: seen, reporter)
+    assert (found.faces, found.prior, list(found.masks)) == (faces_of(seen), others, [others / "1.png"])
+    assert reporter.lines == ["1 of 2 pictures with a mask; where there is none, all of it is learned"]
 
 
 def test_held_out_photos_do_not_make_a_training() -> None:

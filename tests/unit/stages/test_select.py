@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.things import face, found, observation, photo, unit_vector
+from tests.unit.things import Recording, face, found, observation, photo, unit_vector
+from twinloop.adapters.fakes import fake_pack, fake_photo
 from twinloop.domain.faces import FloatArray
 from twinloop.domain.likeness import Likeness
 from twinloop.domain.observation import Observation
-from twinloop.stages.observe import Seen
+from twinloop.errors import NothingToDo
+from twinloop.facets import BUILTIN
+from twinloop.stages.observe import Observer, Seen
 from twinloop.stages.select import (
     READABLE_ONLY,
     Photo,
+    Photos,
     blurred,
     dataset_rules,
     exact_duplicate,
+    look_at,
     near_duplicate,
     no_face,
     originals,
@@ -28,6 +35,7 @@ from twinloop.stages.select import (
     several_people,
     several_people_message,
 )
+from twinloop.store.catalog import Catalog
 
 
 def sharp(name: str, value: float, **kwargs: object) -> Photo:
@@ -224,3 +232,57 @@ def test_the_limits_are_those_of_the_embedder() -> None:
     assert set(other_person([*own, outsider])) == {Path("x.jpg")}
     wide = Likeness.of((0.02, 0.2))
     assert other_person([*own, outsider], wide) == {} and dataset_rules(wide)[-1]([*own, outsider]) == {}
+
+
+OBSERVER = Observer(fake_pack(), BUILTIN)
+
+
+def looked_at(folder: Path) -> tuple[Photos, Recording]:
+    reporter = Recording()
+    return look_at(folder, dataset_rules(), OBSERVER, Catalog(None), reporter), reporter
+
+
+def test_a_folder_is_observed_and_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for number in range(3):
+        fake_photo(tmp_path / f"{number}.png", seed=number)
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG")
+    photos, reporter = looked_at(tmp_path)
+    assert [item.path.name for item in photos.found] == ["0.png", "1.png", "2.png", "torn.png"]
+    assert [photo.path.name for photo in photos.selection.photos] == ["0.png", "1.png", "2.png"]
+    assert len(reporter.warnings) == 1 and reporter.warnings[0].startswith("skipped torn.png: ")
+
+
+def test_a_folder_that_seems_to_show_several_people_is_said(tmp_path: Path) -> None:
+    for seed in range(8):
+        fake_photo(tmp_path / f"{seed}.png", seed=seed, person=1 + seed % 2)
+    _, reporter = looked_at(tmp_path)
+    (said,) = reporter.warnings
+    assert "seem to show 2 people (4 and 4 photos)" in said and f"twinloop vault run {tmp_path}" in said
+
+
+def test_where_nothing_can_be_used_the_most_frequent_reasons_are_told(tmp_path: Path) -> None:
+    """Each kind with one file, whatever figures and names the reasons of the others hold."""
+    left_out = [
+        ("a.png", "is empty"),
+        ("b.png", "larger than 64 MB"),
+        ("c.png", "no face found"),
+        ("d.png", "blurred (face sharpness 3, the folder's limit is 9)"),
+        ("e.png", "blurred (face sharpness 4, the folder's limit is 9)"),
+        ("f.png", "same file as a.png"),
+        ("g.png", "same file as b.png"),
+        ("h.png", "same file as c.png"),
+    ]
+
+    def nothing(photos: Sequence[Photo]) -> dict[Path, str]:
+        return {tmp_path / name: reason for name, reason in left_out}
+
+    for seed, (name, _) in enumerate(left_out):
+        fake_photo(tmp_path / name, seed=seed)
+    with pytest.raises(NothingToDo) as caught:
+        look_at(tmp_path, [nothing], OBSERVER, Catalog(None), Recording())
+    assert str(caught.value).splitlines() == [
+        f"None of the 8 images in {tmp_path} can be used:",
+        "  - f.png: same file as a.png, and 2 more like it",
+        "  - d.png: blurred (face sharpness 3, the folder's limit is 9), and 1 more like it",
+        "  - a.png: is empty",
+    ]

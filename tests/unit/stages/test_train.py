@@ -12,18 +12,18 @@ import pytest
 
 from tests.unit.things import Recording, dataset, member
 from twinloop.adapters.fakes import fake_pack
-from twinloop.domain.records import Dataset, LoRA, TrainingSample
+from twinloop.domain.records import Dataset, TrainingSample
 from twinloop.domain.vault import Consent
 from twinloop.errors import ModelFileError, NothingToDo, StateError
 from twinloop.facets import BUILTIN
-from twinloop.ports import GenerationSettings, TrainingSettings
+from twinloop.ports import GenerationSettings, Trained, TrainingSettings
 from twinloop.stages.observe import Observer
 from twinloop.stages.toolbox import Toolbox
 from twinloop.stages.train import adopt, train, train_file
 from twinloop.stages.training_spec import TrainingSpec
 from twinloop.store.atomic import sha256_file
 from twinloop.store.clock import SystemClock
-from twinloop.store.workspace import Workspace
+from twinloop.store.workspace import Workspace, shown_path
 
 SETTINGS = TrainingSettings("nano", 10, 4, 4.0, 1e-3, 2, 64, 7)
 SPEC = TrainingSpec("ohwx ana", SETTINGS)
@@ -51,7 +51,7 @@ class Trainer:
         work: Path,
         metadata: Mapping[str, str],
         progress: Callable[[int, int, float], None],
-    ) -> LoRA:
+    ) -> Trained:
         self.calls.append(list(samples))
         for folder in (work, output.parent):
             folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ class Trainer:
         progress(settings.steps, settings.steps, 0.25)
         output.write_bytes(weights(**self.texts))
         self.metadata = dict(metadata)
-        return LoRA(str(output), 0, "", "", "", settings.preset, settings.steps, settings.seed, 0.25)
+        return Trained(settings.steps, 0.25)
 
 
 @pytest.fixture
@@ -92,7 +92,8 @@ def test_a_version_is_trained_once_and_its_workshop_cleared(space: Workspace) ->
         "nano",
         sha256_file(space.lora(2)),
     )
-    assert not space.training_work(2).exists()
+    assert (first.steps, first.seed, first.preset, first.final_loss) == (10, 7, "nano", 0.25)
+    assert first.path == shown_path(space.lora(2)) and not space.training_work(2).exists()
 
 
 def test_a_kill_before_the_record_trains_again_and_after_it_clears_up(space: Workspace) -> None:
@@ -192,26 +193,9 @@ def test_killed_between_the_file_and_its_record_it_goes_on(
         train_file(dataset(5), output, SPEC, toolbox(trainer))
     assert not output.exists()
     lora = train_file(dataset(5), output, SPEC, toolbox(trainer))
-    assert lora.sha256 == sha256_file(output)
+    assert (lora.path, lora.version, lora.sha256) == (shown_path(output), 0, sha256_file(output))
     assert train_file(dataset(5), output, SPEC, toolbox(trainer)) == lora
     assert not (tmp_path / ".training_mine").exists()
-
-
-def test_the_record_of_an_older_version_still_counts(tmp_path: Path) -> None:
-    trainer, output = Trainer(), tmp_path / "mine.safetensors"
-    first = train_file(dataset(5), output, SPEC, toolbox(trainer))
-    record = json.loads(output.with_suffix(".json").read_text())
-    del record["asked"]["clip_norm"]  # a setting that is new since
-    record["asked"]["gradient_checkpointing"] = True  # one that decides nothing any more
-    output.with_suffix(".json").write_text(json.dumps(record))
-    assert train_file(dataset(5), output, SPEC, toolbox(trainer)) == first
-    for name in ("asked", "adapter", "rank", "alpha"):
-        del record[name]
-    output.with_suffix(".json").write_text(json.dumps(record))
-    again = train_file(dataset(5), output, SPEC, toolbox(trainer))
-    assert again == replace(first, adapter=None, rank=None, alpha=None)
-    with pytest.raises(StateError):
-        train_file(dataset(5), output, replace(SPEC, settings=replace(SETTINGS, steps=11)), toolbox(trainer))
 
 
 def test_a_version_is_not_taken_for_that_of_another_run_with_other_settings(space: Workspace) -> None:
@@ -228,15 +212,6 @@ def test_a_version_is_not_taken_for_that_of_another_run_with_other_settings(spac
         with pytest.raises(StateError, match=r"other settings.*lora_output_dir"):
             train(dataset(5), 1, TrainingSpec("ohwx ana", other, base={"precision": base}), space, toolbox(trainer))
     assert len(trainer.calls) == 1
-
-
-def test_a_version_that_was_trained_before_settings_were_kept_still_counts(space: Workspace) -> None:
-    trainer = Trainer()
-    first = train(dataset(5), 1, SPEC, space, toolbox(trainer))
-    record = json.loads(space.lora_record(1).read_text())
-    del record["asked"]
-    space.lora_record(1).write_text(json.dumps(record))
-    assert train(dataset(5), 1, SPEC, space, toolbox(trainer)) == first
 
 
 def test_a_given_lora_and_a_trained_one_are_not_mistaken_for_each_other(space: Workspace, tmp_path: Path) -> None:
@@ -287,12 +262,12 @@ class Resuming(Trainer):
         work: Path,
         metadata: Mapping[str, str],
         progress: Callable[[int, int, float], None],
-    ) -> LoRA:
+    ) -> Trained:
         for step in range(self.begun + 1, settings.steps + 1):
             progress(step, settings.steps, 0.25)
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_bytes(weights())
-        return LoRA(str(output), 0, "", "", "", settings.preset, settings.steps, settings.seed, 0.25)
+        return Trained(settings.steps, 0.25)
 
 
 @pytest.mark.parametrize(("begun", "said"), [(0, []), (6, ["Training LoRA v1 goes on at step 7 of 10"])])

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from twinloop.domain.records import Mask
-from twinloop.ports import TrainingSettings
+from twinloop.ports import TrainingSettings, decisive_settings
 from twinloop.stages.pauses import Pauses
 from twinloop.stages.samples import Beside
-from twinloop.stages.training_spec import TrainingSpec, decisive
+from twinloop.stages.training_spec import TrainingSpec
 from twinloop.stages.trial import Trial
 
 SETTINGS = TrainingSettings("nano", 10, 4, 4.0, 1e-3, 2, 64, 7)
@@ -23,7 +23,7 @@ def measured(patience: int = 2) -> TrainingSpec:
 
 
 def test_settings_then_checkpoints_then_the_base() -> None:
-    assert SPEC.asked == {**decisive(SETTINGS), "precision": "auto"}
+    assert SPEC.asked == {**decisive_settings(SETTINGS), "precision": "auto"}
     assert list(measured().asked)[-3:] == ["checkpoints", "early_stop", "precision"]
     assert (measured().asked["checkpoints"], measured().asked["early_stop"]) == ([5, 10], 2)
     assert "memory" not in SPEC.asked, "it decides nothing"
@@ -67,15 +67,17 @@ def test_other_masks_are_another_training() -> None:
     assert not other.met_by(record) and not SPEC.met_by(record) and not masked.met_by({"asked": SPEC.asked})
 
 
-def test_a_record_without_terms_is_held_to_what_it_keeps() -> None:
-    record = {"preset": "nano", "steps": 10, "seed": 7}
-    assert SPEC.met_by(record) and replace(SPEC, base={}).met_by(record)
-    assert not SPEC.met_by({**record, "steps": 11})
+def test_other_prior_images_are_another_training(tmp_path: Path) -> None:
+    def beside(**pictures: bytes) -> TrainingSpec:
+        folder = tmp_path / "-".join(pictures)
+        folder.mkdir(exist_ok=True)
+        for name, content in pictures.items():
+            (folder / f"{name}.png").write_bytes(content)
+        return replace(SPEC, beside=Beside(prior=folder))
 
-
-def test_a_record_from_before_a_setting_is_one_with_its_default() -> None:
-    older = {name: value for name, value in SPEC.asked.items() if name not in ("smaller_resolutions", "flow_shift")}
-    assert SPEC.met_by({"asked": json.loads(json.dumps(older))}) and SPEC.met_by(
-        {"asked": json.loads(json.dumps(SPEC.asked))}
-    )
-    assert not replace(SPEC, settings=replace(SETTINGS, smaller_resolutions=(32,))).met_by({"asked": older})
+    one, two = beside(a=b"1"), beside(a=b"1", b=b"2")
+    record = {"asked": json.loads(json.dumps(one.asked))}
+    assert one.met_by(record) and beside(c=b"1").met_by(record), "what they are called does not matter"
+    assert not two.met_by(record) and not SPEC.met_by(record) and not one.met_by({"asked": SPEC.asked})
+    (tmp_path / "a" / "a.txt").write_text("a woman in a garden")
+    assert not one.met_by(record), "another caption"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -195,6 +196,24 @@ def test_judging_a_folder_into_itself_deletes_nothing(tmp_path: Path) -> None:
     (tmp_path / "approved" / "a.png").write_bytes(b"a")
     sort_into([item(tmp_path / "approved" / "a.png", R)], folders(tmp_path))
     assert (tmp_path / "approved" / "a.png").read_bytes() == b"a"
+
+
+def test_other_pictures_of_the_same_name_stay(tmp_path: Path) -> None:
+    """A second batch begins its names anew, and a dataset folder holds photos."""
+    source = tmp_path / "synthetic"
+    source.mkdir()
+    for folder, content in (("synthetic", b"new"), ("approved", b"photo"), ("rejected", b"older")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "IMG_0000.png").write_bytes(content)
+    for _ in range(2):
+        sort_into([item(source / "IMG_0000.png", A)], folders(tmp_path))
+        hashed = f"IMG_0000_{hashlib.sha256(b'new').hexdigest()[:8]}.png"
+        assert listing(tmp_path) == {"approved": ["IMG_0000.png", hashed], "rejected": ["IMG_0000.png"]}
+    assert (tmp_path / "approved" / "IMG_0000.png").read_bytes() == b"photo"
+    assert (tmp_path / "approved" / hashed).read_bytes() == b"new"
+    assert (tmp_path / "rejected" / "IMG_0000.png").read_bytes() == b"older"
+    sort_into([item(source / "IMG_0000.png", R)], folders(tmp_path))
+    assert listing(tmp_path)["approved"] == ["IMG_0000.png"], "the copy of this very image is taken out"
 
 
 def test_images_of_the_same_name_do_not_replace_each_other(tmp_path: Path) -> None:

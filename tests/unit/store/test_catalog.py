@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import stat
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,5 +157,46 @@ def test_the_shape_of_a_hand_comes_back_and_hands_without_one_are_written_as_eve
     assert observation_from_json(json.loads(json.dumps(written))).parts == (drawn, boxed, shaped)
     told = replace(seen, forms="landmarks1")
     assert observation_from_json(json.loads(json.dumps(observation_to_json(told)))).forms == "landmarks1"
-    older = {name: value for name, value in written.items() if name != "forms"}
-    assert observation_from_json(older).forms == "", "as earlier versions wrote it"
+
+
+def remembered(catalog: Catalog, path: Path, number: float) -> Observation:
+    """A file that was read, and what was seen in it."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"pixels")
+    seen = observation(path, faces=[face(embedding=unit_vector(number, 1.0))])
+    catalog.put(seen)
+    catalog.remember_file(path, path.stat(), seen.sha256, "real")
+    return seen
+
+
+def bytes_of(seen: Observation) -> bytes:
+    assert seen.face is not None and seen.face.embedding is not None
+    return seen.face.embedding.tobytes().hex().encode()
+
+
+def test_what_is_forgotten_leaves_no_byte(tmp_path: Path) -> None:
+    """Also of what no file has any more: of a picture that is gone or was changed nobody can say whom it showed."""
+    places = [tmp_path / name / "a.png" for name in ("ana", "ana lena", "gone", "bea")]
+    with Catalog(tmp_path / "catalog.sqlite") as catalog:
+        ana, lena, gone, bea = (remembered(catalog, path, number) for number, path in enumerate(places))
+        changed = observation("changed since", faces=[face(embedding=unit_vector(9.0, 1.0))])
+        catalog.put(changed)
+        places[2].unlink()
+        assert catalog.contents_below([tmp_path / "ana", places[3]]) == {ana.sha256, bea.sha256}
+        assert catalog.observed({ana.sha256, "0" * 64}) == {ana.sha256}
+        catalog.forget({ana.sha256})
+        left = b"".join(path.read_bytes() for path in tmp_path.glob("catalog.sqlite*"))
+        assert [bytes_of(seen) in left for seen in (ana, gone, changed, lena, bea)] == [False] * 3 + [True] * 2
+        assert catalog.known_file(places[0], places[0].stat()) is None
+        assert catalog.known_file(places[1], places[1].stat()) == (lena.sha256, "real")
+
+
+def test_while_another_program_reads_what_is_forgotten_it_is_said(tmp_path: Path) -> None:
+    database = tmp_path / "catalog.sqlite"
+    with Catalog(database) as catalog, closing(sqlite3.connect(database)) as reader:
+        seen = remembered(catalog, tmp_path / "a.png", 1.0)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM observation").fetchall()
+        catalog._db.execute("PRAGMA busy_timeout = 1")
+        with pytest.raises(StorageError, match="Close that program and run the same command again"):
+            catalog.forget({seen.sha256})

@@ -98,6 +98,9 @@ def test_the_trigger_is_the_one_the_folder_was_prepared_with(tmp_path: Path) -> 
     assert trigger_of(tmp_path) is None
     (tmp_path / "person.json").write_text(json.dumps({"consent": {}, "trigger": "ohwx alice"}))
     assert trigger_of(tmp_path) == "ohwx alice"
+    record = {"consent": {}, "trigger": "ohwx alice", "prompt": "ohwx alice woman"}
+    (tmp_path / "person.json").write_text(json.dumps(record))
+    assert trigger_of(tmp_path) == "ohwx alice woman", "as its captions begin"
 
 
 @pytest.mark.parametrize("trigger", ["", "  ", 7, None])

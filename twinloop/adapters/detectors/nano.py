@@ -1,7 +1,7 @@
 """The embedded detectors: three small networks for the drawn people of the demo. They say nothing about real photos.
 
 One looks at the whole picture (faces, hands, setting, lighting), one at a face (place, pose, eyes, expression,
-quality), one at a head (identity). How they were made: ``twinloop/nano/build``; how good they are:
+quality), one at a head (identity). How they were made: ``workshop/``; how good they are:
 ``twinloop/nano/detectors/README.md``.
 """
 

@@ -19,8 +19,13 @@ from twinloop.errors import ModelFileError
 from twinloop.pickles import Inert, TensorRef
 
 HEADS = frozenset({"Detect", "Segment", "Pose", "v10Detect"})
+_CLASSIFIES = "Classify"
 _MAX_LAYERS = 400
 _MAX_REPEATS = 16
+
+
+class IsClassifier(ModelFileError):
+    """The network tells whole pictures apart: it finds nothing in them, in whatever format it is written."""
 
 
 def _add(b: Builder, x: str, y: str) -> str:
@@ -171,12 +176,13 @@ def convert(model: Inert) -> bytes:
         model: the network of the checkpoint.
 
     Raises:
-        ModelFileError: a block that is not known here, or no detection head.
+        ModelFileError: a block that is not known here, or no detection head. IsClassifier: a classifier's head.
     """
     layers = list(Module(model, "model").child("model").children().values())
     if not 2 <= len(layers) <= _MAX_LAYERS or layers[-1].kind not in HEADS:
         kind = layers[-1].kind if layers else "nothing"
-        raise ModelFileError(f"no detection head at its end but {kind}: this checkpoint does not detect")
+        wrong = IsClassifier if kind == _CLASSIFIES else ModelFileError
+        raise wrong(f"no detection head at its end but {kind}: this checkpoint does not detect")
     builder = Builder(_BLOCKS)
     head = layers[-1]
     made = builder.layers(layers[:-1])

@@ -147,7 +147,7 @@ def _convert(network: Inert) -> bytes:
             "an Ultralytics checkpoint, which has no face landmarks. Use a YOLOv5-face checkpoint such as"
             " yolov5l-face.pt"
         )
-    return convert(network).onnx
+    return convert(network)
 
 
 _RECIPE = Recipe(f"yolov5face{_CONVERSION}", ("model",), _convert)

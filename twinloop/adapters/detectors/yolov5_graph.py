@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,21 +20,6 @@ from twinloop.pickles import Inert
 
 VALUES_PER_ANCHOR = 16
 _MAX_LAYERS = 400
-
-
-@dataclass(frozen=True, eq=False)
-class YoloFaceGraph:
-    """A converted detector.
-
-    Attributes:
-        onnx: the file's bytes; one output (1, A*16, rows, columns) per scale, in the order of ``strides``. Its notes
-            hold the other two.
-        strides: pixels per cell. anchors: (scales, A, 2) width and height in pixels.
-    """
-
-    onnx: bytes
-    strides: tuple[int, ...]
-    anchors: FloatArray
 
 
 def _stem(b: Builder, m: Module, x: str) -> str:
@@ -76,8 +60,11 @@ def _shuffle(b: Builder, m: Module, x: str) -> str:
 _BLOCKS: Mapping[str, Block] = {**COMMON, "StemBlock": _stem, "Focus": _focus, "ShuffleV2Block": _shuffle}
 
 
-def convert(model: Inert) -> YoloFaceGraph:
-    """Rebuild the network.
+def convert(model: Inert) -> bytes:
+    """Rebuild the network as an ONNX file: one output (1, A*16, rows, columns) per scale.
+
+    Its notes hold ``strides``, pixels per cell in the order of the outputs, and ``anchors``, (scales, A, 2) width and
+    height in pixels.
 
     Args:
         model: the ``model`` entry of the checkpoint.
@@ -98,7 +85,7 @@ def convert(model: Inert) -> YoloFaceGraph:
         raise head.wrong("its scales do not fit together")
     outputs = [builder.module(c, x) for c, x in zip(convolutions, inputs, strict=True)]
     notes = json.dumps({"strides": strides, "anchors": anchors.tolist()})
-    return YoloFaceGraph(builder.graph.finish("yolov5-face", IMAGE, outputs, {NOTES: notes}), strides, anchors)
+    return builder.graph.finish("yolov5-face", IMAGE, outputs, {NOTES: notes})
 
 
 def _head_geometry(head: Module) -> tuple[tuple[int, ...], FloatArray]:

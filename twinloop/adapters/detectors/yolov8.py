@@ -15,7 +15,7 @@ from twinloop.adapters.detectors.imaging import keep_best, letterbox
 from twinloop.adapters.detectors.onnx_model import Array, OnnxModel
 from twinloop.adapters.detectors.onnx_writer import NOTES
 from twinloop.adapters.detectors.part_classes import exported_names, part_classes
-from twinloop.adapters.detectors.ultralytics_graph import convert
+from twinloop.adapters.detectors.ultralytics_graph import IsClassifier, convert
 from twinloop.domain.faces import Box, Face, FloatArray, ImageArray, Part
 from twinloop.errors import ModelFileError
 from twinloop.pickles import Inert
@@ -120,6 +120,8 @@ def _convert(network: Inert) -> bytes:
         raise ModelFileError(f"not an Ultralytics checkpoint (its network is {network.cls.path}); it is another model")
     try:
         return convert(network)
+    except IsClassifier as error:
+        raise ModelFileError(f"{error}. Take a detector of the same name from its author.") from error
     except ModelFileError as error:
         raise ModelFileError(f"{error}. {_ADVICE}.") from error
 

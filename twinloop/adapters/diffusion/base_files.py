@@ -17,6 +17,7 @@ from twinloop.errors import MissingModel
 from twinloop.families.base import Family
 from twinloop.families.gguf_files import SUFFIX
 from twinloop.families.recognise import INDEX, kind_of_folder
+from twinloop.families.scaled_weights import is_scaled_file
 
 _SAMPLE = 1 << 20
 
@@ -42,6 +43,11 @@ class BaseFiles:
     @property
     def is_gguf(self) -> bool:
         return not self.is_folder and self.path.suffix == SUFFIX
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether it is one file whose weights have 8 bits and factors beside them."""
+        return not self.is_folder and not self.is_gguf and is_scaled_file(self.path)
 
     @property
     def home(self) -> Path:

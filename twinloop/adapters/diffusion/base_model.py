@@ -88,8 +88,8 @@ class BaseModel:
         """Of the scheduler that came with the model, whatever is in use."""
         return self._own_scheduler.config
 
-    def schedule(self, name: str) -> None:
-        """Use another scheduler for generating; "" = the model's own.
+    def use_sampler(self, name: str) -> None:
+        """Generate with another sampler, which diffusers calls a scheduler; "" = the model's own.
 
         Raises:
             InputError: one that does not fit the family; lists those that do.

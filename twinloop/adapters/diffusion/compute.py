@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from twinloop.domain.choices import PRECISIONS
 from twinloop.domain.quantised import QUANTIZATIONS, Quantization
 from twinloop.errors import InputError, MissingExtra
 
@@ -54,9 +55,6 @@ class Compute:
         if self.mixed is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.mixed)
-
-
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 def choose_compute(device: str, precision: str = "auto", quantization: str | None = None) -> Compute:

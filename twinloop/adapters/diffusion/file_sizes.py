@@ -10,9 +10,16 @@ from typing import Any
 from twinloop.errors import InputError
 from twinloop.families.base import Family
 from twinloop.families.recognise import family_of_tensors, holds_tensors_of
+from twinloop.families.scaled_weights import can_be_unscaled, is_scaled
 from twinloop.families.single_files import Header
 from twinloop.families.sizes import Size, differing, in_words, size_of
 from twinloop.families.strangers import is_packed, stranger
+from twinloop.loras.whose import given_as_base
+
+_IN_16_BITS = (
+    'Give the file of this model in 16 bits; with "quantization": "fp8" its weights are packed while they are loaded.'
+)
+_IN_ANOTHER_FORM = "Give the file of this model in 16 bits, as .gguf or in fp8."
 
 
 def check_kind(path: Path, header: Header, family: Family) -> None:
@@ -21,13 +28,25 @@ def check_kind(path: Path, header: Header, family: Family) -> None:
     Raises:
         InputError: it is a model of another family, or something else, or its weights are packed.
     """
+    if lora := given_as_base(path):
+        raise InputError(f"base_model: {lora}")
     if is_packed(header.shapes):
         raise InputError(
             f"base_model: the weights of {path} are packed in 4 bits by bitsandbytes, and are not read from single"
             ' files. Give the file of this model in 16 bits or as .gguf; with "quantization": "nf4" the weights of one'
             " in 16 bits are packed while they are loaded."
         )
+    if is_scaled(header) and not can_be_unscaled(header):
+        raise InputError(
+            f"base_model: the weights of {path} are packed in fewer bits, in a form that is not read here."
+            f" {_IN_ANOTHER_FORM}"
+        )
     if _is_one_of(family, path, header):
+        if is_scaled(header) and family.single_file.whole:
+            raise InputError(
+                f"base_model: the weights of {path} have 8 bits and factors beside them, and are not read from whole"
+                f" checkpoints. {_IN_16_BITS}"
+            )
         return
     found = None if holds_tensors_of(family, header.shapes) else family_of_tensors(header.shapes)
     what = "" if found is not None and _is_one_of(found, path, header) else stranger(header.shapes)

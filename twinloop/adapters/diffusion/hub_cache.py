@@ -105,7 +105,8 @@ def _not_here(files: HubFiles, family: Family, size: str) -> NotFetched:
         f"base_model: {files.name} is neither a folder here nor in the local model cache. Correct the path, or fetch it"
         f" once{about}:\n"
         f"  {files.command}\n"
-        f'or set "allow_download": true (on the command line: --allow-download).{licence_hint(files.name, family)}'
+        'or set "allow_download": true in the configuration (generate and train also take --allow-download).'
+        f"{licence_hint(files.name, family)}"
     )
 
 

@@ -23,6 +23,7 @@ from twinloop.adapters.diffusion.prompts import encoders_of
 from twinloop.adapters.diffusion.quantised.model import large_parts, quantise, take_over
 from twinloop.adapters.diffusion.repeatability import thread_count
 from twinloop.adapters.diffusion.seeing import place_pictures, seeing_processor
+from twinloop.adapters.diffusion.unscaling import unscaled
 from twinloop.errors import ModelFileError
 from twinloop.families.base import Family
 from twinloop.families.predictions import marked
@@ -149,8 +150,9 @@ def _from_file(files: BaseFiles, family: Family, compute: Compute) -> Any:
             return _with_prediction(pipeline, files)
         model = getattr(diffusers, family.single_file.model)
         packed = {"quantization_config": GGUFQuantizationConfig(compute_dtype=compute.dtype)} if files.is_gguf else {}
+        weights = unscaled(files.path, compute.dtype) if files.is_scaled else str(files.path)
         denoiser = model.from_single_file(
-            str(files.path), config=str(files.config), subfolder=family.denoiser, **common, **packed
+            weights, config=str(files.config), subfolder=family.denoiser, **common, **packed
         )
         if files.is_gguf:
             take_over(denoiser)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from twinloop.adapters.diffusion.compute import Compute
+from twinloop.domain.choices import OFFLOADS
 from twinloop.errors import InputError
 from twinloop.ports import GenerationSettings
-
-OFFLOADS = ("none", "model", "sequential")
 
 
 def check_offload(how: str, compute: Compute) -> None:

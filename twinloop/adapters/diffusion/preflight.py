@@ -16,6 +16,7 @@ from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
 from twinloop.families.recognise import lora_suits
 from twinloop.families.single_files import read_header
+from twinloop.loras.whose import of_another_family
 from twinloop.ports import GenerationSettings
 
 
@@ -155,6 +156,6 @@ def check_lora(path: Path, family: Family) -> None:
         ) from error
     if header.missing:
         raise ModelFileError(f"{path} is cut off: {header.missing:,} bytes are missing. Take it from its source again.")
-    problem = lora_suits(header.shapes, header.texts, family)
+    problem = lora_suits(header.shapes, header.texts, family) or of_another_family(path, family)
     if problem:
         raise ModelFileError(wrong_base(path, problem))

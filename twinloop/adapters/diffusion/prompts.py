@@ -56,6 +56,7 @@ class PromptEmbedder:
         self._known: OrderedDict[tuple[str, ...], Embedding] = OrderedDict()
         self.encoded = 0
         self.encoder_key = ""
+        self._most = _chunks_read(pipeline, family)
         self.hooked = False
         """Whether hooks on the pipeline move the encoders (`BaseModel.offload`), so that this class must not."""
 
@@ -91,7 +92,7 @@ class PromptEmbedder:
     @property
     def room(self) -> int:
         """How many tokens are read of a text at most, where its words come from CLIP alone."""
-        return clip.CHUNKS * clip.room(self._pipeline.tokenizer)
+        return self._most * clip.room(self._pipeline.tokenizer)
 
     @property
     def chunk_tokens(self) -> int:
@@ -100,7 +101,7 @@ class PromptEmbedder:
 
     def split(self, text: str) -> clip.Split | None:
         """A text in the chunks in which it is read, where its words come from CLIP alone."""
-        return clip.split(self._pipeline.tokenizer, text) if self._family.clip_alone else None
+        return clip.split(self._pipeline.tokenizer, text, self._most) if self._most else None
 
     def chunks(self, text: str) -> int:
         """In how many chunks it is read; 1 where there are none."""
@@ -144,7 +145,25 @@ class PromptEmbedder:
 
 def encoders_of(pipeline: Any) -> list[Any]:
     """The text encoders of a pipeline."""
-    return [part for name, part in pipeline.components.items() if name.startswith("text_encoder") and part is not None]
+    return list(_encoders(pipeline).values())
+
+
+def _encoders(pipeline: Any) -> dict[str, Any]:
+    return {
+        name: part for name, part in pipeline.components.items() if name.startswith("text_encoder") and part is not None
+    }
+
+
+def _chunks_read(pipeline: Any, family: Family) -> int:
+    """How many chunks of CLIP are read of a text at most; 0 where a language model reads it as well.
+
+    A copy of SD 3.5 without T5 is left with its CLIPs, of which its pipeline gives one chunk only.
+    """
+    if family.clip_alone:
+        return clip.CHUNKS
+    clips = family.trainable_encoders.prefixes if family.trainable_encoders is not None else {}
+    found = _encoders(pipeline).keys()
+    return int(bool(found) and found <= clips.keys())
 
 
 def alike(texts: Sequence[Embedding], how: str) -> list[Embedding]:

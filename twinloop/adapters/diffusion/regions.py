@@ -24,12 +24,13 @@ from torch import nn
 from twinloop.adapters.diffusion.compute import Compute
 from twinloop.adapters.diffusion.memory import ran_out_of_memory
 from twinloop.adapters.diffusion.messages import first_line
+from twinloop.domain.choices import Compile
 
 BACKEND = "inductor"
 MOST_SHAPES = 64
 """Variants of one block that are compiled before PyTorch computes further ones without: dimensions, LoRA or none, one
 picture or several."""
-REGIONAL = "regional"
+REGIONAL: Compile = "regional"
 GENERATED = 600
 """Images x steps from which compiling pays when generating. An estimate: about 20 s for the blocks, against a fifth of
 0.15 s each time."""

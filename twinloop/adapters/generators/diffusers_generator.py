@@ -157,7 +157,7 @@ class DiffusersGenerator:
             self._base.offload(settings.offload)
         self._base.lora.hold_steady(compiles)
         self._base.lora.wear([*own, *((Path(path), scale) for path, scale in settings.extra_loras)])
-        self._base.schedule(settings.scheduler)
+        self._base.use_sampler(settings.scheduler)
         self._base.offload(settings.offload)
 
     @torch.no_grad()  # not inference_mode, as in `PromptEmbedder`: hooks move quantised layers

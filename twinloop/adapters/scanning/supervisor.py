@@ -228,12 +228,7 @@ def _cause(code: int | None) -> str:
 
 
 def _refusal(told: Mapping[str, str]) -> TwinLoopError:
-    """The error that a worker met at its start, as the class that it was there."""
-    kind = getattr(errors, str(told["error"]), None)
-    simple = (errors.MissingModel, errors.ModelFileError, errors.UnsafeModelFile, errors.InputError)
-    if kind in simple:
-        made: TwinLoopError = kind(told["message"])
-        return made
-    return StateError(
+    """The error that a worker met, as the class that it was there."""
+    return errors.from_name(told["error"], told["message"]) or StateError(
         f"A worker process cannot start: {told['error']}: {told['message']}. Run with --workers 0 --debug to see where."
     )

@@ -8,7 +8,6 @@ its kernels sum in a fixed order.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -34,15 +33,21 @@ from twinloop.adapters.trainers.loss.noise_schedule import schedule_for
 from twinloop.adapters.trainers.memory.planning import forecast, memory_plan
 from twinloop.adapters.trainers.preflight import check_on_base
 from twinloop.adapters.trainers.records.checkpoints import Checkpoints
-from twinloop.adapters.trainers.records.header import length_header, lora_header, quantization_header
+from twinloop.adapters.trainers.records.header import (
+    architecture_header,
+    length_header,
+    lora_header,
+    quantization_header,
+)
 from twinloop.adapters.trainers.records.metrics import keep_log, open_metrics
 from twinloop.adapters.trainers.records.training_record import TrainingRecord, inputs_hash, open_record
 from twinloop.adapters.trainers.training_loop import Progress, TrainingRun
 from twinloop.domain.forecast import Forecast
-from twinloop.domain.records import LoRA, TrainingSample
+from twinloop.domain.records import TrainingSample
 from twinloop.errors import NothingToDo
 from twinloop.families.base import Family
-from twinloop.ports import TrainingSettings, nobody_listens
+from twinloop.families.lora_names import places_of
+from twinloop.ports import Trained, TrainingSettings, nobody_listens
 
 
 class DiffusersLoraTrainer:
@@ -61,6 +66,7 @@ class DiffusersLoraTrainer:
 
     @property
     def fingerprint(self) -> str:
+        """Of the base model's files and of how they are computed with."""
         return self._fingerprint
 
     def _open(self) -> BaseModel:
@@ -75,7 +81,7 @@ class DiffusersLoraTrainer:
         work: Path,
         metadata: Mapping[str, str],
         progress: Progress,
-    ) -> LoRA:
+    ) -> Trained:
         """Write ``output``, its kohya copy ``<stem>_kohya.safetensors`` and its figures ``<stem>.metrics.jsonl``.
 
         Raises:
@@ -89,7 +95,7 @@ class DiffusersLoraTrainer:
     def train_with(
         self, workers: Workers, samples: Sequence[TrainingSample], settings: TrainingSettings, output: Path, work: Path,
         metadata: Mapping[str, str], progress: Progress,
-    ) -> LoRA:  # fmt: skip
+    ) -> Trained:  # fmt: skip
         """`train`, as one of the processes that share it; the main one writes."""
         usable = [sample for sample in samples if sample.weight > 0]
         if not any(not sample.prior for sample in usable):
@@ -121,15 +127,14 @@ class DiffusersLoraTrainer:
                 )  # fmt: skip
                 with nullcontext() if assistant is None else assistant.worn(base.denoiser):
                     loss = run.finish(progress)
-                if not workers.is_main:
-                    return self._lora(output, settings, loss, "")
-                keep_log(work, output)
-                with run.average.applied():
-                    return self._export(
-                        model, settings, output, record, len(usable), metadata, loss, run.noise.prediction
-                    )
+                if workers.is_main:
+                    keep_log(work, output)
+                    with run.average.applied():
+                        self._export(model, settings, output, record, len(usable), metadata, run.noise.prediction)
+        return Trained(settings.last_step, loss)
 
     def steps_done(self, work: Path) -> int:
+        """The step of the newest checkpoint in ``work``; 0 where there is none."""
         return Checkpoints(work).last_step
 
     def make_room(self) -> None:
@@ -154,25 +159,14 @@ class DiffusersLoraTrainer:
 
     def _export(
         self, model: AdaptedModel, settings: TrainingSettings, output: Path, record: TrainingRecord, images: int,
-        metadata: Mapping[str, str], loss: float, prediction: str,
-    ) -> LoRA:  # fmt: skip
-        given = {**quantization_header(self._choice.quantization), **metadata}
+        metadata: Mapping[str, str], prediction: str,
+    ) -> None:  # fmt: skip
+        denoiser = self._open().denoiser
+        named = architecture_header(self._family, denoiser.config, self._choice.base)
+        given = {**quantization_header(self._choice.quantization), **named, **metadata}
         texts = lora_header(settings, self._family, prediction, images, record.date, given)
-        data = write_lora(output, model.weights(torch.float16), self._family, texts)
-        return self._lora(output, settings, loss, hashlib.sha256(data).hexdigest())
-
-    def _lora(self, output: Path, settings: TrainingSettings, loss: float, sha256: str) -> LoRA:
-        return LoRA(
-            str(output),
-            0,
-            sha256,
-            self._choice.base,
-            "",
-            settings.preset,
-            settings.last_step,
-            settings.seed,
-            round(loss, 6),
-        )
+        attentions = places_of(name for name, _ in denoiser.named_modules())
+        write_lora(output, model.weights(torch.float16), self._family, texts, attentions)
 
 
 def memory_advice(settings: TrainingSettings) -> str:

@@ -1,5 +1,5 @@
-"""What of a training's settings can be known to fail on this machine, before photos are looked
-at or a model is loaded.
+"""What of a training's settings can be known to fail, before anything long starts: `check_training` needs no model and
+looks at this machine, `check_fits` needs the family alone, `check_on_base` the loaded base model.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.lora.warm_start_file import check_start
-from twinloop.adapters.trainers.optim.lr_schedule import SCHEDULES
+from twinloop.domain.choices import HUBER_SCHEDULES, LOSSES, SCHEDULES
 from twinloop.errors import InputError, MissingExtra
 from twinloop.families.base import Family
 from twinloop.ports import TrainingSettings
 
 if TYPE_CHECKING:
     from twinloop.adapters.diffusion.base_model import BaseModel
+
+_BY_LIBRARIES = ("adamw8bit", "prodigy")
+"""Optimizers that a library beside PyTorch brings."""
 
 
 def check_training(settings: TrainingSettings, choice: BaseChoice, processes: int) -> None:
@@ -97,9 +100,3 @@ def _check_loss(settings: TrainingSettings, family: Family) -> None:
             f"training.huber_schedule: '{settings.huber_schedule}' is not known for {family.name}. Known:"
             f" {', '.join(known)}; null takes {'exponential' if family.flow else 'snr'}."
         )
-
-
-LOSSES = ("l2", "huber", "smooth_l1")
-HUBER_SCHEDULES = ("constant", "exponential", "snr")
-"""The last goes by the ratio of signal and noise, which sd-scripts does not take of a flow."""
-_BY_LIBRARIES = ("adamw8bit", "prodigy")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from twinloop.domain.choices import SDXL
 from twinloop.menu import questions
 from twinloop.menu.director import Option
 from twinloop.menu.session import Session
@@ -70,9 +71,7 @@ def _from_lora(session: Session) -> list[str]:
 
 
 def _from_captions(session: Session) -> list[str]:
-    base = session.text(
-        "export.base", "Base model, as that program shall find it:", questions.SDXL, questions.not_empty
-    )
+    base = session.text("export.base", "Base model, as that program shall find it:", SDXL, questions.not_empty)
     photos = questions.dataset(session)
     return ["--dataset", photos, "--person", questions.known_trigger(session, photos), "--base-model", base]
 

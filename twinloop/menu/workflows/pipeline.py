@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,9 @@ def run(session: Session) -> None:
     )
     session.run("Caption", ["vault", "caption", name])
     session.run("Prepare the training set", ["vault", "prep", name])
-    config = _configuration(session, name, trigger, base, models)
+    config = _configuration(session, name, base, models)
     session.run("Train", ["train", "--config", config], questions.training_cost(session, config))
-    session.director.say(f"\nNext: make it better in rounds.\n  $ twinloop run --config {config}")
+    session.director.say(f"\nNext: make it better in rounds.\n  $ twinloop run --config {shlex.quote(config)}")
 
 
 def _consent(session: Session, name: str) -> list[str]:
@@ -101,7 +102,7 @@ def _person(session: Session, name: str) -> str:
     return session.choose(key, f"Which of these people is {name}?", options, found[0]["id"])
 
 
-def _configuration(session: Session, name: str, trigger: str, base: str, models: str) -> str:
+def _configuration(session: Session, name: str, base: str, models: str) -> str:
     """bootstrap_config.json for this person, written by ``twinloop init``; an existing one of the same person is not
     touched.
     """
@@ -110,7 +111,7 @@ def _configuration(session: Session, name: str, trigger: str, base: str, models:
         session.director.say(f"\n{path} is there already and is used as it is.")
     else:
         photos = str(Vault(DEFAULT).person(name))
-        questions.write_configuration(session, path, name, trigger, base, models, photos)
+        questions.write_configuration(session, path, name, "", base, models, photos)
     return path
 
 

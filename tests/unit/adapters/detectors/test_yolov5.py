@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import zipfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from twinloop.adapters.detectors.onnx_model import OnnxModel
-from twinloop.adapters.detectors.onnx_writer import GraphWriter
+from twinloop.adapters.detectors.onnx_writer import NOTES, GraphWriter
 from twinloop.adapters.detectors.yolov5_face import ANCHORS, STRIDES, YoloV5Face, decode
 from twinloop.adapters.detectors.yolov5_graph import convert
 from twinloop.errors import ModelFileError, UnsafeModelFile
@@ -143,9 +144,11 @@ def head(channels: int) -> Inert:
 def run(layer: Inert, channels: int, image: np.ndarray) -> np.ndarray:
     """The first channel after ``layer``, through the whole conversion."""
     layer.state["f"] = -1  # type: ignore[index]
-    graph = convert(module("Model", {"model": module("Sequential", {"0": layer, "1": head(channels)})}))
-    assert graph.strides == (8,)
-    output = next(iter(OnnxModel(graph.onnx, "test").run(image).values()))
+    model = OnnxModel(
+        convert(module("Model", {"model": module("Sequential", {"0": layer, "1": head(channels)})})), "test"
+    )
+    assert json.loads(model.texts[NOTES])["strides"] == [8]
+    output = next(iter(model.run(image).values()))
     return np.asarray(output[0, 0])
 
 

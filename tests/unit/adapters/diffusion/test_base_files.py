@@ -22,6 +22,7 @@ from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.base_files import BaseFiles, find_base  # noqa: E402
 from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
 from twinloop.adapters.diffusion.model_folder import variant_of  # noqa: E402
+from twinloop.adapters.diffusion.unscaling import unscaled  # noqa: E402
 from twinloop.errors import InputError, MissingModel, ModelFileError  # noqa: E402
 from twinloop.families import FAMILIES, preset_for  # noqa: E402
 
@@ -184,6 +185,70 @@ def test_a_z_image_file_in_the_original_names(tmp_path: Path) -> None:
     single = open_base(BaseChoice(str(tmp_path / "model.safetensors"), "cpu"), family)
     state = single.denoiser.state_dict()
     assert kept.keys() == state.keys() and all(torch.equal(state[key], value) for key, value in kept.items())
+
+
+def in_8_bits(kept: dict[str, Any], form: str) -> dict[str, Any]:
+    """Blocks as ComfyUI's users share them: older and newer names of the factors, one by row, or none at all."""
+    made = {}
+    for name, value in kept.items():
+        made[name] = value
+        if value.ndim != 2 or "layers." not in name:
+            continue
+        layer = name.removesuffix(".weight")
+        factor = torch.tensor(1.0) if form == "plain" else value.abs().max() / 448
+        if form == "by row":
+            factor = value.abs().amax(1, keepdim=True) / 448
+        made[name] = (value / factor).to(torch.float8_e4m3fn)
+        if form == "older":
+            made |= {f"{layer}.scale_weight": factor.reshape(1), f"{layer}.scale_input": torch.ones(1)}
+        elif form != "plain":
+            note = json.dumps({"format": "float8_e4m3fn"}).encode()
+            made |= {f"{layer}.weight_scale": factor, f"{layer}.comfy_quant": torch.tensor(list(note)).byte()}
+    return made | ({"scaled_fp8": torch.zeros(2).to(torch.float8_e4m3fn)} if form == "older" else {})
+
+
+@pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
+@pytest.mark.parametrize("form", ["older", "newer", "by row", "plain"])
+def test_weights_in_8_bits_are_those_that_are_meant(form: str, prefix: str, tmp_path: Path) -> None:
+    folder = build_tiny("zimage", tmp_path / "model")
+    kept = load_file(next((folder / "transformer").glob("*.safetensors")))
+    held = in_8_bits(original_zimage(kept), form)
+    save_file({prefix + name: value for name, value in held.items()}, tmp_path / "model.safetensors")
+    for precision, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        single = open_base(BaseChoice(str(tmp_path / "model.safetensors"), "cpu", precision), FAMILIES["zimage"])
+        state = single.denoiser.state_dict()
+        assert kept.keys() == state.keys()
+        for name, value in state.items():
+            # four bits of a number are kept, the leading one included
+            assert value.dtype == dtype and torch.allclose(value.float(), kept[name], rtol=1 / 16, atol=1e-3), name
+
+
+def test_a_factor_is_multiplied_before_the_number_is_rounded(tmp_path: Path) -> None:
+    weight, factor = torch.tensor([[1.125, -2.25]]).to(torch.float8_e4m3fn), torch.tensor(1.0009765625)
+    save_file({"a.weight": weight, "a.scale_weight": factor}, tmp_path / "x.safetensors")
+    made = unscaled(tmp_path / "x.safetensors", torch.bfloat16)
+    assert made.keys() == {"a.weight"} and torch.equal(made["a.weight"], (weight.float() * factor).bfloat16())
+
+
+def test_other_packed_forms_are_refused_before_loading(tmp_path: Path) -> None:
+    """A loader drops the tensors that it does not know, and draws with weights of another size."""
+    config = build_tiny("zimage", tmp_path / "model")
+    kept = original_zimage(load_file(next((config / "transformer").glob("*.safetensors"))))
+    held = in_8_bits(kept, "newer")
+    first = next(name for name in held if name.endswith(".weight_scale"))
+    save_file({**held, first: torch.zeros(2, 2, dtype=torch.uint8)}, tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match=r"packed in fewer bits.*in 16 bits, as \.gguf or in fp8"):
+        find_base(BaseChoice(str(tmp_path / "model.safetensors")), FAMILIES["zimage"])
+
+
+def test_a_whole_checkpoint_in_scaled_fp8_is_refused(full_base: Path, tmp_path: Path) -> None:
+    write_single_file(full_base, tmp_path / "plain.safetensors")
+    kept = load_file(tmp_path / "plain.safetensors")
+    name = next(name for name, value in kept.items() if name.endswith("attn1.to_q.weight"))
+    kept |= {name: kept[name].to(torch.float8_e4m3fn), f"{name.removesuffix('weight')}scale_weight": torch.ones(1)}
+    save_file(kept, tmp_path / "scaled.safetensors")
+    with pytest.raises(InputError, match=r"(?s)not read from whole checkpoints\..*in 16 bits"):
+        find_base(BaseChoice(str(tmp_path / "scaled.safetensors")), SDXL)
 
 
 def original_zimage(kept: dict[str, Any]) -> dict[str, Any]:

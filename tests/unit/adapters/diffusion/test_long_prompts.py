@@ -21,13 +21,17 @@ from twinloop.domain.records import TrainingSample
 from twinloop.families import FAMILIES
 from twinloop.wiring import base_model_path
 
-WHOLE = ", ".join(["blurry"] * 37) + ", photo " + ", ".join(["blurry"] * 75)
-"""Three chunks: 37 words with their commas and one without, 37 of 75 with theirs, and the others."""
+WHOLE = ", ".join(["blurry"] * 37) + ", photo " + ", ".join(["blurry"] * 75) + ","
+"""225 tokens, three chunks: 37 words with their commas and one without, 75 with theirs."""
 
 
-def embedder(family: str) -> PromptEmbedder:
+def embedder(family: str, without: str = "") -> PromptEmbedder:
+    """``without``: a text encoder that its folder leaves out."""
     tokenizer = CLIPTokenizer.from_pretrained(Path(base_model_path("nano")) / "tokenizer")
-    return PromptEmbedder(SimpleNamespace(tokenizer=tokenizer), FAMILIES[family], torch.device("cpu"))
+    known = {**FAMILIES[family].lora_names.encoders, **dict.fromkeys(FAMILIES[family].encoders)}
+    components = {name: None if name == without else object() for name in known}
+    pipeline = SimpleNamespace(tokenizer=tokenizer, components=components)
+    return PromptEmbedder(pipeline, FAMILIES[family], torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +51,7 @@ def test_what_is_left_out_is_told_once_and_in_the_users_own_letters(text: str, l
         prompts.look_at([text])
         if lost:
             assert told == [
-                "Only the first 224 tokens of this prompt are read; "
+                "Only the first 225 tokens of this prompt are read; "
                 f"left out: {shorten(lost, 120)} (of: {shorten(text, 120, placeholder=' ...')})"
             ]
         else:
@@ -58,6 +62,17 @@ def test_language_models_read_more() -> None:
     for family in sorted(FAMILIES.keys() - {"sdxl", "sd15"}):
         assert embedder(family).split(f"{WHOLE} woman") is None
         assert embedder(family).chunks(f"{WHOLE} woman") == 1
+
+
+def test_without_t5_sd35_reads_one_chunk_and_says_what_is_left_out() -> None:
+    prompts, text = embedder("sd35", without="text_encoder_3"), "photo " * 75 + "woman  SMILING"
+    told: list[str] = []
+    LongPrompts(prompts, told.append).look_at(["photo " * 75, text])
+    (notice,) = told
+    assert notice.startswith("Only the first 75 tokens of this prompt are read; left out: woman SMILING (of: photo")
+    sample = TrainingSample(Path("photos/1.jpg"), "0" * 64, text, 1.0)
+    assert remark_on_captions(prompts, [sample]).startswith("1 caption of 1 does not fit into the 75 tokens")
+    assert prompts.chunks(text) == 1
 
 
 def test_captions_are_counted_and_the_first_is_named() -> None:

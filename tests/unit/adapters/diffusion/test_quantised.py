@@ -241,7 +241,7 @@ def test_a_missing_library_is_named_with_its_pip_line(how: str, library: str, mo
 
 
 def test_what_cannot_be_combined() -> None:
-    with pytest.raises(InputError, match=r"quantization: unknown value 'int3'. Known: nf4, int8, fp8"):
+    with pytest.raises(InputError, match=r"quantization: unknown value 'int3'. Known: int8, fp8, nf4"):
         choose_compute("cpu", "auto", "int3")
     gpu = Compute(torch.device("cuda"), torch.bfloat16, torch.bfloat16)
     check_offload("sequential", gpu)

@@ -96,7 +96,7 @@ def test_a_hang_costs_its_time_and_one_task() -> None:
         done = outcomes(made, "hang", "say a", "say b")
         assert done["hang"].failure == "took longer than 0.5 s"
         assert done["say a"].result == b"done a" and done["say b"].result == b"done b"
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
 
 
 def test_a_photo_is_not_blamed_for_a_supervisor_that_answers_late() -> None:

@@ -7,7 +7,7 @@ LoKr at all (FLUX.2 and Z-Image); the copy has an ``.alpha`` for every layer, as
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -55,12 +55,12 @@ def _raw(tensor: Tensor) -> RawTensor:
     return RawTensor(TYPES[tensor.dtype], tensor.numpy())
 
 
-def lokr_copy(lokr: LokrWeights, names: LoraNames) -> dict[str, Tensor]:
+def lokr_copy(lokr: LokrWeights, names: LoraNames, attentions: Collection[str] | None = None) -> dict[str, Tensor]:
     """Tensors under the names that other programs read, with the alpha of every layer; that of whole matrices is the
-    rank, as LyCORIS has it.
+    rank, as LyCORIS has it. ``attentions``: as in `LoraNames.groups`.
     """
     named: dict[str, Tensor] = {}
-    for name, layer in names.apart(lokr.layers).items():
+    for name, layer in names.apart(lokr.layers, attentions).items():
         parts = lokr.layers[layer]
         named |= {f"{name}.lokr_{part}": tensor for part, tensor in parts.items()}
         alpha = float(lokr.rank) if {"w1", "w2"} <= parts.keys() else lokr.alpha

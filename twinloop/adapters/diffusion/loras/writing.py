@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,15 +75,16 @@ def diffusers_tensors(lora: LoraWeights, component: str) -> dict[str, Tensor]:
     return named
 
 
-def copy_tensors(lora: LoraWeights, names: LoraNames) -> dict[str, Tensor]:
-    """Tensors under the names that other programs read, with the alpha of every layer.
+def copy_tensors(lora: LoraWeights, names: LoraNames, attentions: Collection[str] | None = None) -> dict[str, Tensor]:
+    """Tensors under the names that other programs read, with the alpha of every layer. ``attentions``: as in
+    `LoraNames.groups`.
 
     Several layers that are one there have their down matrices stacked and their up matrices along a diagonal; alpha
     grows as the rank does.
     """
     down_name, up_name = FORMS[names.form]
     named: dict[str, Tensor] = {}
-    for name, layers in names.groups(lora.layers).items():
+    for name, layers in names.groups(lora.layers, attentions).items():
         pairs = [lora.layers[layer] for layer in layers]
         downs, ups = [down for down, _ in pairs], [up for _, up in pairs]
         named[f"{name}.{down_name}"] = torch.cat(downs) if len(pairs) > 1 else downs[0]
@@ -130,16 +131,22 @@ def tensors_hash(data: bytes) -> str:
     return f"0x{hashlib.sha256(memoryview(data)[of_bytes(data).body_at :]).hexdigest()}"
 
 
-def write_lora(path: Path, lora: LoraWeights | LokrWeights, family: Family, texts: Mapping[str, str]) -> bytes:
+def write_lora(
+    path: Path, lora: LoraWeights | LokrWeights, family: Family, texts: Mapping[str, str],
+    attentions: Collection[str] | None = None,
+) -> bytes:  # fmt: skip
     """Write the copy for other programs, then ``path`` itself; each whole or not at all.
+
+    Args:
+        attentions: of the denoiser that it was trained on, as in `LoraNames.groups`.
 
     Returns the bytes of ``path``.
     """
     if isinstance(lora, LokrWeights):
-        write_bytes(kohya_path(path), _file(lokr_copy(lora, family.lora_names), texts))
+        write_bytes(kohya_path(path), _file(lokr_copy(lora, family.lora_names, attentions), texts))
         return _own_file(path, own_tensors(lora, family.denoiser), texts, lokr_text(lora, family.denoiser))
     parts = lora.parts(family.denoiser)
-    copies = (copy_tensors(part, _names(family, component)) for component, part in parts.items())
+    copies = (copy_tensors(part, _names(family, component), attentions) for component, part in parts.items())
     write_bytes(kohya_path(path), _file(_joined(copies), texts))
     adapter = json.dumps(
         _joined(json.loads(adapter_text(part, component)) for component, part in parts.items()), sort_keys=True

@@ -36,7 +36,7 @@ class NamedFamily:
 
 
 @dataclass(frozen=True)
-class Job:
+class SharedTraining:
     """All arguments of one training."""
 
     choice: BaseChoice
@@ -48,6 +48,7 @@ class Job:
     metadata: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:
+        """As the job file has it."""
         return {
             "choice": dataclasses.asdict(self.choice),
             "family": dataclasses.asdict(self.family),
@@ -59,7 +60,8 @@ class Job:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Job:
+    def from_json(cls, data: Mapping[str, Any]) -> SharedTraining:
+        """What `to_json` made, after a way through JSON."""
         family = data["family"]
         settings: dict[str, Any] = {name: _frozen(value) for name, value in data["settings"].items()}
         return cls(

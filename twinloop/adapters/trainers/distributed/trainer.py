@@ -10,19 +10,18 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from twinloop import errors
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.diffusion.repeatability import thread_count
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
-from twinloop.adapters.trainers.distributed.job import Job, NamedFamily, parse_message
+from twinloop.adapters.trainers.distributed.job import NamedFamily, SharedTraining, parse_message
 from twinloop.adapters.trainers.execution.process_group import check_processes
 from twinloop.adapters.trainers.training_loop import Progress
 from twinloop.domain.forecast import Forecast
-from twinloop.domain.records import LoRA, TrainingSample
+from twinloop.domain.records import TrainingSample
 from twinloop.errors import StateError, TwinLoopError
-from twinloop.ports import TrainingSettings, nobody_listens
+from twinloop.ports import Trained, TrainingSettings, nobody_listens
 from twinloop.store.atomic import write_json
 
 JOB = "job.json"
@@ -47,6 +46,7 @@ class DistributedTrainer:
 
     @property
     def fingerprint(self) -> str:
+        """That of one process, whose LoRA is the same but for the rounding of sums."""
         return self._alone.fingerprint
 
     def forecast(
@@ -56,6 +56,7 @@ class DistributedTrainer:
         return self._alone.forecast(settings, images, prior_images, captions)
 
     def steps_done(self, work: Path) -> int:
+        """As of one process: the main one writes the checkpoints."""
         return self._alone.steps_done(work)
 
     def train(
@@ -66,7 +67,7 @@ class DistributedTrainer:
         work: Path,
         metadata: Mapping[str, str],
         progress: Progress,
-    ) -> LoRA:
+    ) -> Trained:
         """As `DiffusersLoraTrainer.train`.
 
         Raises:
@@ -77,15 +78,16 @@ class DistributedTrainer:
         check_processes(self._count, settings.effective_batch)
         self._alone.make_room()  # the generator's base model may lie on the first GPU
         job = work.with_name(f"{work.name}_{JOB}")
-        write_json(job, Job(self._choice, self._family, tuple(samples), settings, output, work, metadata).to_json())
+        shared = SharedTraining(self._choice, self._family, tuple(samples), settings, output, work, metadata)
+        write_json(job, shared.to_json())
         try:
             return self._run(job, progress)
         finally:
             job.unlink(missing_ok=True)
 
-    def _run(self, job: Path, progress: Progress) -> LoRA:
+    def _run(self, job: Path, progress: Progress) -> Trained:
         output: deque[str] = deque(maxlen=LAST_LINES)
-        lora: LoRA | None = None
+        trained: Trained | None = None
         with _processes(job, self._count) as process:
             for line in process.stdout or ():
                 message = parse_message(line)
@@ -96,21 +98,15 @@ class DistributedTrainer:
                 elif message["kind"] == "notice":
                     self._notice(str(message["text"]))
                 elif message["kind"] == "error":
-                    raise _as_error(message)
+                    text = str(message["message"])
+                    raise errors.from_name(str(message["error"]), text) or TwinLoopError(text)
                 else:
-                    lora = LoRA.from_json(message["lora"])
-        if lora is None:
+                    trained = Trained(int(message["steps"]), float(message["loss"]))
+        if trained is None:
             raise StateError(
                 "The processes of the training ended before it was finished. Their last lines:\n" + "\n".join(output)
             )
-        return lora
-
-
-def _as_error(message: Mapping[str, Any]) -> TwinLoopError:
-    """The same error as in the process that sent it, with its text."""
-    kind = getattr(errors, str(message["error"]), None)
-    plain = isinstance(kind, type) and issubclass(kind, TwinLoopError) and kind.__init__ is Exception.__init__
-    return kind(message["message"]) if plain and kind is not None else TwinLoopError(str(message["message"]))
+        return trained
 
 
 @contextlib.contextmanager

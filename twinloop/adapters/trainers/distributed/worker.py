@@ -4,12 +4,11 @@ JOB.json``.
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from pathlib import Path
 
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer
-from twinloop.adapters.trainers.distributed.job import Job, message
+from twinloop.adapters.trainers.distributed.job import SharedTraining, message
 from twinloop.adapters.trainers.execution.process_group import process_group
 from twinloop.errors import TwinLoopError
 from twinloop.store.atomic import read_json
@@ -17,20 +16,20 @@ from twinloop.store.atomic import read_json
 
 def main(path: Path) -> int:
     """Take part in the training of a job file; the main process reports how far it is."""
-    job = Job.from_json(read_json(path))
-    family = job.family.find(job.choice.base)
-    with process_group(job.choice.device) as workers:
+    shared = SharedTraining.from_json(read_json(path))
+    family = shared.family.find(shared.choice.base)
+    with process_group(shared.choice.device) as workers:
         try:
-            lora = DiffusersLoraTrainer(
-                job.choice, family, lambda text: _send(workers.is_main, message("notice", text=text))
+            trained = DiffusersLoraTrainer(
+                shared.choice, family, lambda text: _send(workers.is_main, message("notice", text=text))
             ).train_with(
-                workers, job.samples, job.settings, job.output, job.work, job.metadata,
+                workers, shared.samples, shared.settings, shared.output, shared.work, shared.metadata,
                 lambda step, steps, loss: _send(workers.is_main, message("step", step=step, steps=steps, loss=loss)),
             )  # fmt: skip
         except TwinLoopError as error:
             _send(True, message("error", error=type(error).__name__, message=str(error)))
             return error.exit_code
-        _send(workers.is_main, message("done", lora=dataclasses.asdict(lora)))
+        _send(workers.is_main, message("done", steps=trained.steps, loss=trained.loss))
     return 0
 
 

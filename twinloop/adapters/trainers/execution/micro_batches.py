@@ -9,7 +9,7 @@ from pathlib import Path
 from twinloop.errors import StateError
 from twinloop.store.atomic import read_json, write_json
 
-MICRO_BATCHES_FILE = "portions_{}.json"
+MICRO_BATCHES_FILE = "micro_batches_{}.json"
 """File name, with the rank of the process."""
 
 

@@ -63,7 +63,7 @@ class StepExecution:
             return work / name.format(rank)
 
         return cls(
-            MicroBatches(path(MICRO_BATCHES_FILE), plan.portion),
+            MicroBatches(path(MICRO_BATCHES_FILE), plan.micro_batch),
             GradientCheckpointing(path(CHECKPOINTING_FILE), settings.gradient_checkpointing, plan.checkpointing),
             CompiledBlocks(base.regions, path(COMPILED_FILE), _compiles(base, settings, notice), notice),
             DeterministicKernels(base.compute, path(KERNELS_FILE)),

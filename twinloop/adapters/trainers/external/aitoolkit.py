@@ -30,9 +30,11 @@ class AiToolkit:
     able = aitoolkit.ABLE
 
     def check(self, job: Job, arguments: tuple[str, ...]) -> None:
+        """Raises InputError for what its configuration has no word for."""
         aitoolkit.job_yaml(job)
 
     def header_texts(self, job: Job) -> Mapping[str, str]:
+        """None of its own."""
         return {}
 
     def prepare(self, job: Job, home: Home, arguments: tuple[str, ...]) -> None:
@@ -47,10 +49,12 @@ class AiToolkit:
         write_bytes(home.root / "job.yaml", aitoolkit.job_yaml(job).encode())
 
     def start(self, job: Job, home: Home) -> int:
+        """The step of the newest LoRA in its folder, as the file's name has it."""
         saved = [int(m[1]) for path in self._folder(job, home).glob("*.safetensors") if (m := _SAVED.search(path.name))]
         return max(saved, default=0)
 
     def command(self, job: Job, home: Home, installed: Installation) -> Command:
+        """The same for every start: it finds by itself what it can go on from."""
         argv = [
             str(installed.python),
             str(installed.folder / self.main),
@@ -68,6 +72,7 @@ class AiToolkit:
         return Seen(int(found[1]), None if loss is None else float(loss[1]))
 
     def result(self, job: Job, home: Home) -> Path | None:
+        """The LoRA without a step in its name, which is written last."""
         path = self._folder(job, home) / f"{job.name}.safetensors"
         return path if path.is_file() else None
 

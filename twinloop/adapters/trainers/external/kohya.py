@@ -31,23 +31,30 @@ class Kohya:
     able = kohya.ABLE
 
     def check(self, job: Job, arguments: tuple[str, ...]) -> None:
+        """Raises InputError where there is no script for the family, a part of the model is not named, or its
+        configuration has no word for a setting.
+        """
         kohya.script(job)
         kohya.check_parts(job, arguments)
         kohya.training_toml(job, "dataset.toml")
 
     def header_texts(self, job: Job) -> Mapping[str, str]:
+        """How long captions may be, where one may be longer than a chunk."""
         return kohya.header_texts(job)
 
     def prepare(self, job: Job, home: Home, arguments: tuple[str, ...]) -> None:
+        """Writes ``dataset.toml`` and ``training.toml``."""
         self.check(job, arguments)
         write_bytes(home.root / "dataset.toml", kohya.dataset_toml(job).encode())
         write_bytes(home.root / "training.toml", kohya.training_toml(job, str(home.root / "dataset.toml")).encode())
 
     def start(self, job: Job, home: Home) -> int:
+        """The step of the newest whole state."""
         states = self._states(job, home)
         return states[-1][0] if states else 0
 
     def command(self, job: Job, home: Home, installed: Installation) -> Command:
+        """From the newest whole state, where there is one; what an earlier start that went on wrote is taken away."""
         argv = [
             str(installed.python),
             str(installed.folder / kohya.script(job)),
@@ -67,6 +74,7 @@ class Kohya:
         return Command([*argv, *installed.arguments], installed.folder)
 
     def seen(self, line: str, start: int) -> Seen | None:
+        """Its bar counts from where it goes on."""
         found = _BAR.match(line)
         if found is None:
             return None
@@ -74,6 +82,7 @@ class Kohya:
         return Seen(start + int(found[1]), None if loss is None else float(loss[1]))
 
     def result(self, job: Job, home: Home) -> Path | None:
+        """The LoRA of the last start, with or without the last step in its name."""
         folder = self._resumed(home) if self._resumed(home).is_dir() else home.output
         last = folder / f"{job.name}-step{job.settings.steps:08d}.safetensors"
         return next((path for path in (folder / f"{job.name}.safetensors", last) if path.is_file()), None)

@@ -31,14 +31,17 @@ class Home:
 
     @property
     def dataset(self) -> Path:
+        """Pictures, captions and masks, as the program reads them."""
         return self.root / "dataset"
 
     @property
     def output(self) -> Path:
+        """What the program saves: its states or LoRAs on the way, and the last LoRA."""
         return self.root / "output"
 
     @property
     def log(self) -> Path:
+        """All that the program said, over all its starts."""
         return self.root / "trainer.log"
 
 

@@ -9,15 +9,15 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from twinloop.adapters.diffusion.base_choice import BaseChoice
 from twinloop.adapters.trainers.external.process import last_lines, run
 from twinloop.adapters.trainers.external.tool import Home, Installation, Seen, Tool, network
-from twinloop.adapters.trainers.records.header import lora_header, quantization_header
-from twinloop.domain.records import LoRA, TrainingSample
-from twinloop.errors import InputError, ModelFileError, StateError, ToolFailed, TrainingDiverged
+from twinloop.adapters.trainers.records.header import architecture_header, lora_header, quantization_header
+from twinloop.adapters.trainers.records.notices import begins_anew
+from twinloop.domain.records import TrainingSample
+from twinloop.errors import InputError, ModelFileError, ToolFailed, TrainingDiverged
 from twinloop.families.base import Family
 from twinloop.families.predictions import prediction_of
 from twinloop.foreign.job import MASKS, Job, beyond, quantized
@@ -28,8 +28,8 @@ from twinloop.loras.container import file_bytes
 from twinloop.loras.lora import Dialect, read_lora
 from twinloop.loras.texts import TRIGGER, rank_texts
 from twinloop.loras.write import has_own_layers, written
-from twinloop.ports import TrainingSettings
-from twinloop.store.atomic import read_json, write_bytes, write_json
+from twinloop.ports import Trained, TrainingSettings, decisive_samples, decisive_settings, nobody_listens
+from twinloop.store.atomic import read_object, write_bytes, write_json
 from twinloop.store.clock import utc_now
 from twinloop.store.lora_file import kohya_path
 
@@ -37,9 +37,13 @@ Progress = Callable[[int, int, float], None]
 
 
 class ExternalTrainer:
-    """Args: choice: the program may fetch what it lacks from the hub where that allows it; device and precision are its
-    own affair. make_room: called before the program starts; leaves it the GPU. float16: asked then, too; whether it
-    shall compute in that (`Job.float16`).
+    """A `Trainer` that has another program on this machine do the work.
+
+    Args:
+        choice: the program may fetch what it lacks from the hub where that allows it; device and precision are its own
+            affair.
+        make_room: called before the program starts; leaves it the GPU. float16: asked then, too; whether it shall
+            compute in that (`Job.float16`). notice: told when an earlier training's steps are lost.
 
     Raises:
         InputError: the program does not know that quantization.
@@ -54,8 +58,9 @@ class ExternalTrainer:
         *,
         make_room: Callable[[], None] = lambda: None,
         float16: Callable[[], bool] = lambda: False,
+        notice: Callable[[str], None] = nobody_listens,
     ) -> None:
-        self._make_room, self._float16 = make_room, float16
+        self._make_room, self._float16, self._notice = make_room, float16, notice
         self._tool, self._installed, self._choice, self._family = tool, installed, choice, family
         self._environment = network(choice.allow_download)
         self._prediction = prediction_of(choice.base, family)
@@ -86,19 +91,18 @@ class ExternalTrainer:
     def train(
         self, samples: Sequence[TrainingSample], settings: TrainingSettings, output: Path, work: Path,
         metadata: Mapping[str, str], progress: Progress,
-    ) -> LoRA:  # fmt: skip
+    ) -> Trained:  # fmt: skip
         """Write ``output`` under diffusers names and the copy for other programs beside it.
 
         Raises:
             NothingToDo: no sample with a weight. InputError: the program does not train this family, or lacks a model
                 file.
             MissingTool: it cannot be started. ToolFailed: it ended with an error. TrainingDiverged. UnreadableImage,
-                StateError: a photo
-            is damaged, gone or changed.
+                StateError: a photo is damaged, gone or changed.
         """
         self._known(settings)
         home, float16 = Home(work.absolute()), self._float16()
-        date = _record(home, self._inputs(samples, settings, metadata, float16))
+        date = _record(home, self._inputs(samples, settings, metadata, float16), self._notice)
         folders = folders_of(samples, metadata.get(TRIGGER, "") or "person")
         job = dataclasses.replace(self._job(folders, settings, home, output.stem, metadata), float16=float16)
         self._tool.prepare(job, home, self._installed.arguments)
@@ -109,27 +113,18 @@ class ExternalTrainer:
             self._run(job, home, watch)
             write_bytes(home.root / "done", json.dumps(watch.loss).encode())
         loss = float(json.loads((home.root / "done").read_bytes()))
-        return self._collect(
-            job,
-            home,
-            output,
-            lora_header(
-                settings,
-                self._family,
-                self._prediction.kind,
-                job.pictures,
-                date,
-                {**self._tool.header_texts(job), **metadata},
-            ),
-            loss,
-        )
+        given = {
+            **self._tool.header_texts(job), **architecture_header(self._family, {}, self._choice.base), **metadata
+        }  # fmt: skip
+        texts = lora_header(settings, self._family, self._prediction.kind, job.pictures, date, given)
+        self._collect(job, home, output, texts)
+        return Trained(settings.last_step, loss)
 
     def _inputs(
         self, samples: Sequence[TrainingSample], settings: TrainingSettings, metadata: Mapping[str, str], float16: bool
     ) -> str:
-        rows = [[s.sha256, s.caption, s.weight, s.prior, *([s.mask.sha256] if s.mask else [])] for s in samples]
-        parts = [rows, asdict(settings), self.fingerprint, sorted(metadata.items())]
-        text = json.dumps([*parts, *([float16] if float16 else [])], default=str)
+        rows, decisive = decisive_samples(samples), decisive_settings(settings)
+        text = json.dumps([rows, decisive, self.fingerprint, sorted(metadata.items()), float16])
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _job(
@@ -174,7 +169,7 @@ class ExternalTrainer:
             )
         watch.finish()
 
-    def _collect(self, job: Job, home: Home, output: Path, texts: Mapping[str, str], loss: float) -> LoRA:
+    def _collect(self, job: Job, home: Home, output: Path, texts: Mapping[str, str]) -> None:
         adapter = self._understood(job, home)
         own = {
             **texts,
@@ -185,20 +180,7 @@ class ExternalTrainer:
         }
         copy = Dialect.COMFYUI if self._family.lora_names.dots else Dialect.KOHYA
         write_bytes(kohya_path(output), file_bytes(*written(adapter, copy, own)))
-        data = file_bytes(*written(adapter, Dialect.DIFFUSERS if has_own_layers(adapter) else copy, own))
-        write_bytes(output, data)
-        settings = job.settings
-        return LoRA(
-            str(output),
-            0,
-            hashlib.sha256(data).hexdigest(),
-            self._choice.base,
-            "",
-            settings.preset,
-            settings.steps,
-            settings.seed,
-            round(loss, 6),
-        )
+        write_bytes(output, file_bytes(*written(adapter, Dialect.DIFFUSERS if has_own_layers(adapter) else copy, own)))
 
     def _understood(self, job: Job, home: Home) -> Adapter:
         path = self._tool.result(job, home)
@@ -251,16 +233,19 @@ class _Watch:
             self._progress(number, self._steps, self.loss)
 
 
-def _record(home: Home, inputs: str) -> str:
-    """When this training first started; the remains of another one are cleared first."""
+def _record(home: Home, inputs: str, notice: Callable[[str], None]) -> str:
+    """When this training first started; the remains of another one are cleared first.
+
+    Args:
+        notice: told when what the program had trained is lost with them.
+    """
     path = home.root / "external.json"
     if path.exists():
-        try:
-            kept = read_json(path)
-            if kept["inputs"] == inputs:
-                return str(kept["date"])
-        except (StateError, KeyError, TypeError):
-            pass
+        kept = read_object(path)
+        if kept.get("inputs") == inputs and "date" in kept:
+            return str(kept["date"])
+        if home.output.is_dir() and any(home.output.iterdir()):
+            notice(begins_anew(home.root))
         shutil.rmtree(home.root)
     date = utc_now()
     write_json(path, {"inputs": inputs, "date": date})

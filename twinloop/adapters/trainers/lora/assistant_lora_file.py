@@ -78,10 +78,10 @@ def assistant_file(settings: TrainingSettings, family: Family) -> AssistantLoraF
 
 
 def _check_family(file: LoraFile, family: Family) -> None:
-    """By the names and sizes of layers, where the header does not tell; of families that a plug-in brings nothing is
-    known.
+    """By the names and sizes of layers, where the header does not tell; of a family that does not say how its own are
+    told, another's may have the same.
     """
-    told = "" if family_of_lora(file.texts) is not None or family.name not in FAMILIES else families_name(file)
+    told = "" if family_of_lora(file.texts) is not None or family.lora_names.fit is None else families_name(file)
     if told and (told not in FAMILIES or FAMILIES[told].architecture != family.architecture):
         raise ModelFileError(
             wrong_base(file.path, f"it was made for the family '{told}', the base model is of '{family.name}'")

@@ -13,10 +13,11 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
+from twinloop.domain.choices import FlowSampling
 from twinloop.domain.shots import derive_seed
 from twinloop.errors import InputError, ModelFileError
 from twinloop.families.base import Family
-from twinloop.families.losses import FlowLoss, Sampling
+from twinloop.families.losses import FlowLoss
 from twinloop.ports import TrainingSettings
 
 NO_SIGNAL = 1e-6
@@ -47,7 +48,7 @@ class Schedule(Protocol):
         ...
 
     def noisy(self, clean: Tensor, drawn: StepNoise) -> tuple[Tensor, Tensor]:
-        """Latents with noise, and what the denoiser should answer."""
+        """Latents (n, c, h, w) with noise, and what the denoiser should answer, of the same shape."""
         ...
 
     def weights(self, times: Tensor, gamma: float) -> Tensor:
@@ -78,10 +79,10 @@ def schedule_for(family: Family, config: Any, settings: TrainingSettings | None 
 def _as_asked(loss: FlowLoss, settings: TrainingSettings | None) -> FlowLoss:
     if settings is None:
         return loss
-    known: dict[str, Sampling] = {"": loss.sampling, **{name: name for name in get_args(Sampling)}}
+    known: dict[str, FlowSampling] = {"": loss.sampling, **{name: name for name in get_args(FlowSampling)}}
     if settings.flow_sampling not in known:
         raise InputError(
-            f"training.flow_sampling: unknown '{settings.flow_sampling}'. Known: {', '.join(get_args(Sampling))}."
+            f"training.flow_sampling: unknown '{settings.flow_sampling}'. Known: {', '.join(get_args(FlowSampling))}."
         )
     return replace(loss, sampling=known[settings.flow_sampling], shift=settings.flow_shift or loss.shift)
 
@@ -137,12 +138,12 @@ class NoiseSchedule:
         self.takes_offset = float(kept[-1]) > NO_SIGNAL
 
     def times(self, places: Tensor, shape: Sequence[int]) -> Tensor:
-        """Whole numbers, evenly."""
+        """(n,) places in 0..1 -> (n,) whole numbers below the count of time steps, evenly."""
         steps = len(self._snr)
         return (places * steps).long().clamp(0, steps - 1)
 
     def noisy(self, clean: Tensor, drawn: StepNoise) -> tuple[Tensor, Tensor]:
-        """Latents with noise, and the noise or the velocity."""
+        """Latents (n, c, h, w) with noise, and the noise or the velocity, of the same shape."""
         signal = self._signal[drawn.times][:, None, None, None].to(clean)
         level = self._noise[drawn.times][:, None, None, None].to(clean)
         noise = drawn.noise.to(clean)
@@ -163,7 +164,7 @@ class NoiseSchedule:
         return torch.where(snr > 0, least / snr.clamp(min=1e-12), 1.0)
 
     def noise_ratio(self, times: Tensor) -> Tensor:
-        """Without end where there is no signal."""
+        """(n,) times -> (n,) standard deviations, noise over signal; infinite where there is no signal."""
         return torch.as_tensor(self._snr[times].rsqrt())
 
 
@@ -181,7 +182,7 @@ class FlowSchedule:
         self.prediction, self.takes_offset = "flow", False
 
     def times(self, places: Tensor, shape: Sequence[int]) -> Tensor:
-        """Shares of noise x 1000, as the family samples and shifts them."""
+        """(n,) places in 0..1 -> (n,) shares of noise x 1000, as the family samples and shifts them."""
         shares = places.double().clamp(1e-6, 1 - 1e-6)
         if self._loss.sampling == "logit_normal":
             shares = torch.sigmoid(self._loss.mean + self._loss.std * torch.special.ndtri(shares))
@@ -211,4 +212,4 @@ class FlowSchedule:
         return torch.ones_like(times)
 
     def noise_ratio(self, times: Tensor) -> None:
-        """None."""
+        """None for any (n,) times: a flow's robust losses go by time alone, not by a ratio of noise to signal."""

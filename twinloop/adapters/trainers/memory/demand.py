@@ -80,7 +80,7 @@ class Demand:
     quantization: Quantization | None = None
     quantised_sizes: Mapping[Quantization, WeightSizes] = field(default_factory=dict)
 
-    def peak(self, portion: int, checkpointing: bool) -> int:
+    def peak(self, micro_batch: int, checkpointing: bool) -> int:
         """Bytes at the fullest moment of a step."""
         one, settings = self.footprint, self.settings
         per_parameter = 8 + state_bytes(settings) + (4 if settings.ema_decay else 0)
@@ -88,7 +88,7 @@ class Demand:
         activations = one.checkpointed + one.largest_block if checkpointing else one.activations
         step = (
             int(one.adapter * per_parameter)
-            + portion * (activations + 2 * one.largest_tensor)
+            + micro_batch * (activations + 2 * one.largest_tensor)
             + DEQUANTISING[self.quantization] * one.quantised
         )
         return weights + max(step, self.frozen_encoders)
@@ -98,12 +98,12 @@ class Demand:
         micro-batches.
         """
         asked = self.settings.gradient_checkpointing
-        portion = self.settings.batch_size
+        micro_batch = self.settings.batch_size
         choices = (False, True) if asked is None else (asked,)
-        while portion:
+        while micro_batch:
             for checkpointing in choices:
-                yield MemoryPlan(portion, checkpointing, self.peak(portion, checkpointing))
-            portion //= 2
+                yield MemoryPlan(micro_batch, checkpointing, self.peak(micro_batch, checkpointing))
+            micro_batch //= 2
             choices = choices[-1:]
 
     def fitting(self, available: int) -> MemoryPlan | None:

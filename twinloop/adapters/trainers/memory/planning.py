@@ -166,10 +166,10 @@ def _fitting(
             f" and {available / GIB:.1f} are there. {advice}Lower training.resolution, then training.rank;"
             " training.optimizer adafactor needs least. See which budget suffices: twinloop doctor --config FILE"
         )
-    if plan.portion < settings.batch_size:
+    if plan.micro_batch < settings.batch_size:
         notice(
             f"To fit into {available / GIB:.1f} GiB the {settings.effective_batch} pictures of a step go through"
-            f" {plan.portion} at a time."
+            f" {plan.micro_batch} at a time."
         )
     return plan
 

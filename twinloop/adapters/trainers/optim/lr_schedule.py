@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 
-SCHEDULES = ("cosine", "constant", "linear", "cosine_restarts")
-
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int, schedule: str, restarts: int = 1) -> float:
-    """The rate of a step (1..steps): linear warm-up, then one of `SCHEDULES`.
+    """The rate of a step (1..steps): linear warm-up, then one of `domain.choices.SCHEDULES`.
 
     ``constant`` stays; ``cosine`` and ``linear`` fall to zero just after the last step; ``cosine_restarts`` falls so
     ``restarts`` times, each time from the peak (arXiv 1608.03983).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from twinloop import __version__
 from twinloop.adapters.trainers.optim.optimizer import CLASSES, WEIGHT_DECAY
@@ -23,6 +24,17 @@ def length_header(chunks: int) -> dict[str, str]:
     was longer than one chunk.
     """
     return {"ss_max_token_length": str(chunks * TOKENS)} if chunks > 1 else {}
+
+
+def architecture_header(family: Family, configuration: Mapping[str, Any], base: str) -> dict[str, str]:
+    """What the base is called where it is one of a family whose models have several names; nothing where the family's
+    own name is its.
+
+    Args:
+        configuration: of its denoiser; {} = not known, and the name of the base decides.
+    """
+    architecture = family.architecture_of(configuration, base)
+    return {} if architecture == family.architecture else {"modelspec.architecture": f"{architecture}/lora"}
 
 
 def lora_header(

@@ -35,7 +35,9 @@ class Sink(Protocol):
         """Make what was added durable, as far as the sink can."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """No figures come after this."""
+        ...
 
 
 class JsonLines:
@@ -58,16 +60,19 @@ class JsonLines:
             self._file = open(path, "ab")  # noqa: SIM115  (closed by `close`)
 
     def add(self, step: int, figures: Figures) -> None:
+        """One line; null for what is not finite, which JSON does not know."""
         line = json.dumps({"step": step, **{name: _plain(value) for name, value in figures.items()}})
         with storage_errors(self._path):
             self._file.write(line.encode() + b"\n")
             self._file.flush()
 
     def sync(self) -> None:
+        """Onto the disk."""
         with storage_errors(self._path):
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
+        """Lines that were not synced may be lost if the machine stops."""
         self._file.close()
 
 
@@ -94,14 +99,17 @@ class TensorBoard:
         self._writer: Any = SummaryWriter(str(folder), purge_step=last + 1, filename_suffix=f".{last}.{os.getpid()}")
 
     def add(self, step: int, figures: Figures) -> None:
+        """One scalar ``training/<name>`` each; what was not measured is left out."""
         for name, value in figures.items():
             if value is not None:
                 self._writer.add_scalar(f"training/{name}", value, step)
 
     def sync(self) -> None:
+        """To the operating system, not onto the disk."""
         self._writer.flush()
 
     def close(self) -> None:
+        """Ends this start's event file."""
         self._writer.close()
 
 
@@ -120,12 +128,14 @@ class WeightsAndBiases:
         self._run: Any = wandb.init(project=project, name=name, id=identity, resume="allow")
 
     def add(self, step: int, figures: Figures) -> None:
+        """Under ``training/<name>``; what was not measured is left out."""
         self._run.log({f"training/{name}": value for name, value in figures.items() if value is not None}, step=step)
 
     def sync(self) -> None:
         """The library sends in the background."""
 
     def close(self) -> None:
+        """Waits until all figures are sent."""
         self._run.finish()
 
 
@@ -147,7 +157,12 @@ class Metrics:
         self._last = time.perf_counter()
 
     def add(self, step: int, *, loss: float, rate: float, grad_norm: float) -> None:
-        """One finished step."""
+        """One finished step.
+
+        Args:
+            rate: learning rate of the denoiser's parameters. grad_norm: before clipping; not finite where it
+                overflowed.
+        """
         now = time.perf_counter()
         seconds = None if fixed_time() is not None else round(now - self._last, 4)
         self._last = now
@@ -156,10 +171,12 @@ class Metrics:
             sink.add(step, figures)
 
     def sync(self) -> None:
+        """All sinks; before a checkpoint, so that none has fewer steps than it."""
         for sink in self._sinks:
             sink.sync()
 
     def close(self) -> None:
+        """All sinks."""
         for sink in self._sinks:
             sink.close()
 

@@ -6,14 +6,15 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from twinloop.adapters.diffusion.repeatability import thread_count
 from twinloop.adapters.trainers.records.checkpoints import Checkpoints
+from twinloop.adapters.trainers.records.notices import begins_anew
 from twinloop.domain.records import TrainingSample
 from twinloop.errors import StateError
-from twinloop.ports import FREE_SETTINGS, TrainingSettings
+from twinloop.ports import TrainingSettings, decisive_samples, decisive_settings
 from twinloop.store.atomic import read_json, write_json
 from twinloop.store.clock import utc_now
 
@@ -38,19 +39,7 @@ def inputs_hash(
     samples: Sequence[TrainingSample], settings: TrainingSettings, base: str, texts: Mapping[str, str]
 ) -> str:
     """Of all that decides a training's result; where the photos lie does not matter."""
-    rows = [
-        [
-            sample.sha256,
-            sample.caption,
-            sample.weight,
-            sample.prior,
-            sample.face and astuple(sample.face),
-            sample.mask and sample.mask.sha256,
-        ]
-        for sample in samples
-    ]
-    decisive = {name: value for name, value in asdict(settings).items() if name not in FREE_SETTINGS}
-    text = json.dumps([rows, decisive, base, sorted(texts.items())])
+    text = json.dumps([decisive_samples(samples), decisive_settings(settings), base, sorted(texts.items())])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -66,10 +55,7 @@ def open_record(work: Path, inputs: str, notice: Callable[[str], None]) -> Train
         if kept is not None and kept.inputs == inputs:
             return kept
         if Checkpoints(work).are_there:
-            notice(
-                f"The training begun in {work} was one of other photos or settings, or by an earlier version of this"
-                " program; this one begins at step 1."
-            )
+            notice(begins_anew(work))
         shutil.rmtree(work)
     record = TrainingRecord(inputs, utc_now(), thread_count())
     write_json(path, asdict(record))

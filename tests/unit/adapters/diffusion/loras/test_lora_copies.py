@@ -4,6 +4,9 @@ come back.
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +17,18 @@ pytest.importorskip("diffusers")
 
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from safetensors.torch import save_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
+from tests.contract.makers import TRAINING, samples  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.diffusion.loras.reading import _from_copy, read_for_pipeline  # noqa: E402
 from twinloop.adapters.diffusion.loras.writing import LoraWeights, copy_tensors  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
 from twinloop.adapters.trainers.lora.adapter_plan import adapted_layers  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
-from twinloop.families.lora_names import LoraNames, Rename  # noqa: E402
+from twinloop.families.lora_names import LoraNames, Rename, places_of  # noqa: E402
 from twinloop.families.unet_names import to_original  # noqa: E402
+from twinloop.store.lora_file import kohya_path  # noqa: E402
 
 FUSED = LoraNames(
     renames=(
@@ -30,6 +37,18 @@ FUSED = LoraNames(
     ),
     own_reader=True,
 )
+
+
+SDXL_BLOCKS: dict[str, Any] = {
+    "block_out_channels": (8, 8, 8),
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    "layers_per_block": 2,
+    "transformer_layers_per_block": [1, 2, 10],
+    "attention_head_dim": [2, 2, 2],
+    "norm_num_groups": 4,
+    "use_linear_projection": True,
+}
 
 
 class Denoiser(torch.nn.Module):
@@ -155,15 +174,8 @@ def sdxl_unet() -> Any:
     make: Any = UNet2DConditionModel
     return make(
         sample_size=8,
-        block_out_channels=(8, 8, 8),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        layers_per_block=2,
-        transformer_layers_per_block=[1, 2, 10],
-        attention_head_dim=[2, 2, 2],
         cross_attention_dim=16,
-        norm_num_groups=4,
-        use_linear_projection=True,
+        **SDXL_BLOCKS,
     )
 
 
@@ -200,4 +212,49 @@ def test_diffusers_reads_the_original_names_of_sdxl(sdxl_unet: Any, tmp_path: Pa
 def test_a_smaller_unet_keeps_its_diffusers_names(sdxl_unet: Any) -> None:
     """Numbers of the original's blocks would mean other layers there."""
     layers = [name for name in adapted_shapes(sdxl_unet) if not name.startswith("down_blocks.2.")]
-    assert set(FAMILIES["sdxl"].lora_names.groups(layers)) == {f"lora_unet_{name.replace('.', '_')}" for name in layers}
+    kept = {f"lora_unet_{name.replace('.', '_')}" for name in layers}
+    assert set(FAMILIES["sdxl"].lora_names.groups(layers)) == kept
+    assert set(FAMILIES["sdxl"].lora_names.groups(layers[:3], places_of(layers))) < kept
+    assert set(FAMILIES["sdxl"].lora_names.apart(layers[:3], places_of(layers))) < kept
+
+
+@pytest.mark.parametrize("what", ["up_blocks.0.attentions", "mid_block.", "attn2.to_k"])
+def test_some_layers_of_sdxl_have_the_original_names_too(what: str, sdxl_unet: Any, tmp_path: Path) -> None:
+    from types import SimpleNamespace
+
+    from diffusers import StableDiffusionXLPipeline
+
+    names, attentions = FAMILIES["sdxl"].lora_names, places_of(shapes(sdxl_unet))
+    lora = random_lora({name: size for name, size in adapted_shapes(sdxl_unet).items() if what in name}, 2, 6.0)
+    wanted = {f"lora_unet_{to_original(name, 'sdxl').replace('.', '_')}": name for name in lora.layers}
+    assert names.groups(lora.layers, attentions) == {name: (layer,) for name, layer in wanted.items()}
+    assert names.apart(lora.layers, attentions) == wanted
+    path = tmp_path / "some.safetensors"
+    save_file(copy_tensors(lora, names, attentions), path)
+    pipeline = SimpleNamespace(unet=sdxl_unet, lora_state_dict=StableDiffusionXLPipeline.lora_state_dict)
+    read = read_for_pipeline(path, pipeline, FAMILIES["sdxl"]).tensors
+    assert len(read) == 2 * len(lora.layers)
+    assert all(torch.equal(read[f"unet.{name}.lora_B.weight"], up) for name, (_, up) in lora.layers.items())
+
+
+@pytest.mark.parametrize("changes", [{}, {"adapter": "lokr"}, {"conv_rank": 4}], ids=["lora", "lokr", "locon"])
+def test_a_training_of_some_layers_writes_the_names_of_its_base(
+    changes: dict[str, Any], full_base: Path, tmp_path: Path
+) -> None:
+    """The tiny SDXL with the blocks of the real one; and as it is, which has other blocks."""
+    from diffusers import UNet2DConditionModel
+
+    wide = Path(shutil.copytree(full_base, tmp_path / "wide"))
+    config = json.loads((wide / "unet" / "config.json").read_text())
+    made: Any = UNet2DConditionModel.from_config({**config, **SDXL_BLOCKS})
+    shutil.rmtree(wide / "unet")
+    made.save_pretrained(wide / "unet")
+    settings = replace(
+        TRAINING, steps=1, checkpoint_every=1, only_layers=("mid_block.", "up_blocks.0.attentions.1"), **changes
+    )
+    for base, begin in ((wide, {"lora_unet_middle", "lora_unet_output"}), (full_base, {"lora_unet_mid"})):
+        trainer, output = DiffusersLoraTrainer(BaseChoice(str(base), "cpu"), FAMILIES["sdxl"]), tmp_path / base.name
+        photos = samples(tmp_path / "photos", count=2)
+        trainer.train(photos, settings, output / "x.safetensors", output / "work", {}, lambda *_: None)
+        found = {name.partition("_block")[0] for name in load_file(kohya_path(output / "x.safetensors"))}
+        assert begin <= found and found <= {*begin, "lora_unet_up"}

@@ -21,12 +21,12 @@ from safetensors.torch import load_file  # noqa: E402
 from tests.contract.makers import TRAINING, samples  # noqa: E402
 from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
 from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
-from twinloop.adapters.trainers.distributed.job import Job, NamedFamily, message, parse_message  # noqa: E402
-from twinloop.adapters.trainers.distributed.trainer import DistributedTrainer, _as_error  # noqa: E402
+from twinloop.adapters.trainers.distributed.job import NamedFamily, SharedTraining, message, parse_message  # noqa: E402
+from twinloop.adapters.trainers.distributed.trainer import DistributedTrainer  # noqa: E402
 from twinloop.adapters.trainers.execution.process_group import Workers, check_processes  # noqa: E402
 from twinloop.domain.faces import Box  # noqa: E402
 from twinloop.domain.records import Mask  # noqa: E402
-from twinloop.errors import InputError, OutOfMemory, StateError  # noqa: E402
+from twinloop.errors import InputError, OutOfMemory, StateError, TwinLoopError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 
 SDXL = NamedFamily("sdxl")
@@ -68,8 +68,8 @@ def test_the_same_loss_curve_as_one_process(choice: BaseChoice, tmp_path: Path) 
     def progress(step: int, steps: int, loss: float) -> None:
         seen.append(step)
 
-    lora = shared.train(photos, FOUR, two / "lora.safetensors", two / "work", {"modelspec.title": "ana"}, progress)
-    assert seen == [1, 2, 3, 4] and lora.steps == 4
+    trained = shared.train(photos, FOUR, two / "lora.safetensors", two / "work", {"modelspec.title": "ana"}, progress)
+    assert seen == [1, 2, 3, 4] and trained.steps == 4
     assert losses(two) == pytest.approx(losses(one), rel=2e-5)
     ours, theirs = load_file(one / "lora.safetensors"), load_file(two / "lora.safetensors")
     assert all(torch.allclose(ours[name].float(), theirs[name].float(), atol=5e-3) for name in ours)
@@ -95,7 +95,7 @@ def test_an_interruption_ends_the_processes(
     trainer, begun = DistributedTrainer(choice, SDXL, 2, pytest.fail), time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         trainer.train(samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, stop)
-    assert time.monotonic() - begun < 15 and not list(tmp_path.glob("*job.json"))
+    assert time.monotonic() - begun < 45 and not list(tmp_path.glob("*job.json"))
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
@@ -116,13 +116,13 @@ def test_processes_on_a_cpu_share_its_cores(
         )
 
 
+@pytest.mark.parametrize(("name", "kind"), [("OutOfMemory", OutOfMemory), ("OfAnotherVersion", TwinLoopError)])
 def test_an_error_of_a_process_is_the_same_error_here(
-    choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, kind: type[TwinLoopError], choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stand_in(
-        tmp_path, monkeypatch, f"echo '{message('error', error='OutOfMemory', message='too large').strip()}'\nexit 2"
-    )
-    with pytest.raises(OutOfMemory, match="too large"):
+    line = message("error", error=name, message="too large").strip()
+    stand_in(tmp_path, monkeypatch, f"echo '{line}'\nexit 2")
+    with pytest.raises(kind, match="too large"):
         DistributedTrainer(choice, SDXL, 2, pytest.fail).train(
             samples(tmp_path / "photos"), FOUR, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail
         )
@@ -143,7 +143,7 @@ def test_a_job_survives_its_file(tmp_path: Path) -> None:
         replace(photos[1], prior=True),
         replace(photos[2], mask=Mask(tmp_path / "2.png", "abc")),
     )
-    job = Job(
+    shared = SharedTraining(
         BaseChoice("base", "cpu", quantization="int8"),
         NamedFamily("sdxl", ("a.py",)),
         given,
@@ -152,7 +152,7 @@ def test_a_job_survives_its_file(tmp_path: Path) -> None:
         tmp_path / "work",
         {"title": "ä"},
     )
-    assert Job.from_json(json.loads(json.dumps(job.to_json()))) == job
+    assert SharedTraining.from_json(json.loads(json.dumps(shared.to_json()))) == shared
 
 
 @pytest.mark.parametrize("line", ["", "twinloop:", "twinloop:[1]", "Traceback (most recent call last):"])
@@ -163,8 +163,6 @@ def test_other_lines_are_not_taken_for_ours(line: str) -> None:
 def test_what_is_said_is_heard() -> None:
     told: Any = parse_message(message("error", error="OutOfMemory", message="too large"))
     assert told == {"kind": "error", "error": "OutOfMemory", "message": "too large"}
-    assert isinstance(_as_error(told), OutOfMemory) and str(_as_error(told)) == "too large"
-    assert str(_as_error({"error": "Unknown", "message": "m"})) == "m"
 
 
 def test_processes_that_die_are_one_error(choice: BaseChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

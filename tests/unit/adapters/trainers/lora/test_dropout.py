@@ -195,8 +195,8 @@ def losses(home: Path) -> list[float]:
 
 
 def test_a_training_with_it(tiny_base: Path, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resumed to the same bytes; with checkpointing and in portions the same loss curve; another one without it, or
-    with each kind alone.
+    """Resumed to the same bytes; with checkpointing and in micro-batches the same loss curve; another one without it,
+    or with each kind alone.
     """
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     train(tiny_base, photos, tmp_path / "whole", TWO)

@@ -22,9 +22,10 @@ from twinloop.adapters.trainers.data.batches import Batch  # noqa: E402
 from twinloop.adapters.trainers.loss.huber import errors, thresholds  # noqa: E402
 from twinloop.adapters.trainers.loss.noise_schedule import StepNoise, schedule_for  # noqa: E402
 from twinloop.adapters.trainers.loss.objective import Objective  # noqa: E402
-from twinloop.adapters.trainers.preflight import HUBER_SCHEDULES, LOSSES, check_fits  # noqa: E402
+from twinloop.adapters.trainers.preflight import check_fits  # noqa: E402
 from twinloop.adapters.trainers.records.header import lora_header  # noqa: E402
 from twinloop.config.training import TrainingConfig  # noqa: E402
+from twinloop.domain.choices import HUBER_SCHEDULES, LOSSES  # noqa: E402
 from twinloop.errors import InputError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
 

@@ -89,14 +89,15 @@ def test_another_kind_of_noise_is_refused() -> None:
 )
 def test_the_times_of_a_flow_can_be_chosen(asked: dict[str, Any], below_half: float) -> None:
     """Z-Image's own is logit-normal with a shift of 2."""
-    schedule = schedule_for(FAMILIES["zimage"], {}, replace(FAMILIES["zimage"].training("zimage"), **asked))
+    schedule = schedule_for(FAMILIES["zimage"], {}, replace(FAMILIES["zimage"].preset("zimage").training, **asked))
     times = schedule.times((torch.arange(20000) + 0.5) / 20000, (1, 16, 128, 128))
     assert float((times < 500).float().mean()) == pytest.approx(below_half, abs=0.006)
 
 
 def test_an_unknown_sampling_is_refused() -> None:
+    settings = replace(FAMILIES["zimage"].preset("zimage").training, flow_sampling="cosmap")
     with pytest.raises(InputError, match="logit_normal, uniform"):
-        schedule_for(FAMILIES["zimage"], {}, replace(FAMILIES["zimage"].training("zimage"), flow_sampling="cosmap"))
+        schedule_for(FAMILIES["zimage"], {}, settings)
 
 
 def test_noise_depends_on_seed_and_step_only() -> None:

@@ -144,11 +144,11 @@ def demand(**changes: Any) -> Demand:
 
 
 def test_the_fastest_way_that_fits_is_taken() -> None:
-    ways = [(plan.portion, plan.checkpointing) for plan in demand().plans()]
+    ways = [(plan.micro_batch, plan.checkpointing) for plan in demand().plans()]
     assert ways == [(4, False), (4, True), (2, True), (1, True)]
     peaks = [plan.peak for plan in demand().plans()]
     assert peaks == sorted(peaks, reverse=True)
-    found = {budget: plan and (plan.portion, plan.checkpointing) for budget, plan in demand().budgets().items()}
+    found = {budget: plan and (plan.micro_batch, plan.checkpointing) for budget, plan in demand().budgets().items()}
     assert found == {8: (1, True), 12: (2, True), 16: (4, True), 24: (4, True)}
     assert demand().fitting(peaks[-1] - 1) is None
 
@@ -272,13 +272,13 @@ def test_a_plan_is_made_once_and_kept(full_base: Path, tmp_path: Path, monkeypat
     tight = demand_of(base, settings)[0].peak(2, True)
     monkeypatch.setattr(planning, "available_memory", lambda *_: int(tight / planning.MARGIN) + 1000)
     plan = memory_plan(base, settings, tmp_path, said.append)
-    assert (plan.portion, plan.checkpointing) == (2, True) and "go through 2 at a time" in said[0]
+    assert (plan.micro_batch, plan.checkpointing) == (2, True) and "go through 2 at a time" in said[0]
     monkeypatch.setattr(planning, "available_memory", lambda *_: 0)
     assert memory_plan(base, settings, tmp_path, pytest.fail) == plan
     for asked in (False, True):  # which changes no sum
         changed = memory_plan(base, replace(settings, gradient_checkpointing=asked), tmp_path, pytest.fail)
         assert changed == replace(plan, checkpointing=asked)
-    (tmp_path / "plan.json").write_text('{"portion": 2}')
+    (tmp_path / "plan.json").write_text('{"micro_batch": 2}')
     with pytest.raises(StateError, match="is damaged"):
         memory_plan(base, settings, tmp_path, pytest.fail)
 
@@ -298,7 +298,7 @@ def test_too_little_is_one_error_before_anything_is_trained(
 def test_a_budget_that_suffices_changes_nothing(full_base: Path, tmp_path: Path) -> None:
     base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
     plan = memory_plan(base, replace(TRAINING, memory=8), tmp_path, pytest.fail)
-    assert (plan.portion, plan.checkpointing) == (TRAINING.batch_size, False)
+    assert (plan.micro_batch, plan.checkpointing) == (TRAINING.batch_size, False)
 
 
 @pytest.mark.parametrize("kind", ["cuda", "mps"])
@@ -319,8 +319,8 @@ def test_the_forecast_of_a_whole_training(full_base: Path, monkeypatch: pytest.M
     assert short.seconds == pytest.approx(6 * demand.operations(False) / 4e8)
     assert long.seconds is not None and long.seconds == pytest.approx(10 * short.seconds)
     assert long.disk - short.disk == pytest.approx(990 * cached, abs=2)
-    assert short.memory is None and short.plan.portion == TRAINING.batch_size
-    assert json.loads(json.dumps(short.to_json()))["budgets_gib"]["8"]["portion"] == TRAINING.batch_size
+    assert short.memory is None and short.plan.micro_batch == TRAINING.batch_size
+    assert json.loads(json.dumps(short.to_json()))["budgets_gib"]["8"]["micro_batch"] == TRAINING.batch_size
     assert "GiB of memory" in short.line and len(short.details) == 4
 
 

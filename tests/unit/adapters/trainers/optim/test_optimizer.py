@@ -17,6 +17,7 @@ from tests.contract.makers import TRAINING  # noqa: E402
 from twinloop.adapters.trainers.memory.demand import STATE_BYTES, state_bytes  # noqa: E402
 from twinloop.adapters.trainers.optim.optimizer import CLASSES, OPTIMIZERS, Optimizer, check_optimizer  # noqa: E402
 from twinloop.adapters.trainers.records.header import lora_header  # noqa: E402
+from twinloop.domain import choices  # noqa: E402
 from twinloop.domain.optimizer_args import TAKEN, Arguments, ordered  # noqa: E402
 from twinloop.errors import InputError, MissingExtra, StateError  # noqa: E402
 from twinloop.families import FAMILIES  # noqa: E402
@@ -213,7 +214,7 @@ def test_a_training_whose_first_gradients_all_overflowed_goes_on(name: str) -> N
 def test_an_unknown_optimizer_names_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"unknown optimizer 'sgd'.*adamw, adamw8bit, prodigy, adafactor"):
         check_optimizer("sgd", torch.device("cpu"))
-    assert OPTIMIZERS.keys() == CLASSES.keys()
+    assert OPTIMIZERS.keys() == CLASSES.keys() == STATE_BYTES.keys() == set(choices.OPTIMIZERS)
 
 
 def test_eight_bits_need_a_gpu() -> None:

@@ -1,0 +1,35 @@
+"""The record of a run that an export starts from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from twinloop.domain.records import Dataset, Member
+from twinloop.errors import InputError
+from twinloop.exporters.candidates import gather
+from twinloop.exporters.run_dataset import members_of
+from twinloop.exporters.training_set import gather_samples
+from twinloop.stages.merge import MergeLimits
+
+
+def test_the_members_of_a_run(tmp_path: Path) -> None:
+    members = (Member("a.png", "0" * 64, "ohwx ana", "real", 0, 1.0),)
+    record = tmp_path / "dataset_iter0.json"
+    record.write_text(json.dumps(Dataset(members).to_json()))
+    assert members_of(record) == members
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"members": [{"path": "a.png"}]}', '{"members": 3}'])
+def test_another_file_is_one_error_wherever_it_is_read(text: str, tmp_path: Path) -> None:
+    record = tmp_path / "gaps.json"
+    record.write_text(text)
+    said = r"gaps\.json is no dataset of a run .*Name a folder of photos, or a dataset_iterN\.json"
+    with pytest.raises(InputError, match=said):
+        members_of(record)
+    with pytest.raises(InputError, match=said):
+        gather(record, None, None, None)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=said):
+        gather_samples(record, "ohwx ana", MergeLimits(0.5, 1.3, 0.7))

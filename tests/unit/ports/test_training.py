@@ -1,0 +1,50 @@
+"""What decides a training: its samples and settings, told in one place for all who ask."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from twinloop.domain.faces import Box
+from twinloop.domain.records import Mask, TrainingSample
+from twinloop.ports import FREE_SETTINGS, TrainingSettings, decisive_samples, decisive_settings
+
+SETTINGS = TrainingSettings("nano", 10, 4, 4.0, 1e-3, 2, 64, 7)
+SAMPLE = TrainingSample(Path("a.png"), "ab", "ana", 1.0, face=Box(1, 2, 3, 4), mask=Mask(Path("m.png"), "cd"))
+
+
+def test_every_setting_decides_but_the_free_ones() -> None:
+    names = [field.name for field in fields(TrainingSettings)]
+    assert [name for name in names if name not in FREE_SETTINGS] == list(decisive_settings(SETTINGS))
+    assert set(FREE_SETTINGS) < set(names)
+
+
+def test_both_survive_json() -> None:
+    argued = replace(SETTINGS, optimizer_args=(("betas", (0.9, 0.99)),), smaller_resolutions=(32,))
+    for told in (decisive_settings(argued), decisive_samples([SAMPLE, replace(SAMPLE, face=None, mask=None)])):
+        assert json.loads(json.dumps(told)) == told
+
+
+def test_where_files_lie_does_not_matter() -> None:
+    moved = replace(SAMPLE, path=Path("b/c.png"), mask=Mask(Path("n.png"), "cd", "photo"))
+    assert decisive_samples([moved]) == decisive_samples([SAMPLE])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(SAMPLE, sha256="x"),
+        replace(SAMPLE, caption="x"),
+        replace(SAMPLE, weight=0.5),
+        replace(SAMPLE, prior=True),
+        replace(SAMPLE, face=Box(1, 2, 3, 5)),
+        replace(SAMPLE, face=None),
+        replace(SAMPLE, mask=Mask(Path("m.png"), "x")),
+        replace(SAMPLE, mask=None),
+    ],
+)
+def test_all_else_of_a_sample_does(other: TrainingSample) -> None:
+    assert decisive_samples([other]) != decisive_samples([SAMPLE])

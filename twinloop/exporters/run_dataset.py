@@ -1,0 +1,23 @@
+"""The dataset of a run as what an export starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twinloop.domain.records import Dataset, Member
+from twinloop.errors import InputError, StateError
+from twinloop.store.atomic import read_json
+
+
+def members_of(record: Path) -> tuple[Member, ...]:
+    """What a dataset_iterN.json names.
+
+    Raises:
+        InputError: it is no such record; says what to name instead.
+    """
+    try:
+        return Dataset.from_json(read_json(record)).members
+    except (KeyError, TypeError, ValueError, StateError) as error:
+        raise InputError(
+            f"{record} is no dataset of a run ({error}). Name a folder of photos, or a dataset_iterN.json."
+        ) from error
