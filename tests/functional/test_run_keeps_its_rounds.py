@@ -145,6 +145,18 @@ def test_photos_that_came_later_are_told_of(tmp_path: Path, monkeypatch: pytest.
     assert "--restart" in told
 
 
+def test_photos_that_are_links_are_none_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("album"))
+    Path("photos").mkdir()
+    for photo in Path("album").iterdir():
+        (Path("photos") / photo.name).symlink_to(photo.resolve())
+    heard = Recording()
+    for _ in range(2):
+        loops.run(loops.settings(max_iterations=1), reporter=heard)
+    assert not [line for line in heard.warnings if "came after" in line]
+
+
 def test_the_folder_of_another_person_is_not_this_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     loops.write_photos(Path("photos"))

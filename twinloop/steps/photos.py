@@ -56,21 +56,26 @@ def look_for_new_photos(run: Run, dataset: Dataset, reporter: Reporter) -> None:
         StateError: no photo of the run lies in ``dataset_dir``: it is another folder.
     """
     folder = Path(run.settings.dataset_dir)
-    known = {Path(member.path).resolve() for member in dataset.members}
+    known = {_place(Path(member.path)) for member in dataset.members}
     if not any(path.is_relative_to(folder.resolve()) for path in known):
         raise StateError(
             f"{run.workspace.root} was begun with photos of another folder than dataset_dir ({folder}). Use another"
             " output_dir and lora_output_dir, or start anew with --restart (the old folders are kept under new names)."
         )
     left_out = read_json(run.workspace.dataset(0))["left_out"]
-    known |= {Path(item["path"]).resolve() for item in left_out}
-    new = [path for path in find_images(folder) if path.resolve() not in known]
+    known |= {_place(Path(item["path"])) for item in left_out}
+    new = [path for path in find_images(folder) if _place(path) not in known]
     if new:
         came = f"{plural(len(new), 'picture')} in {folder} came after this run had begun"
         reporter.warn(
             f"{came} and {agree(len(new), 'is', 'are')} not used (such as {new[0].name}). --restart begins anew with"
             " all of them (this run is kept under a new name)."
         )
+
+
+def _place(path: Path) -> Path:
+    """Where a photo lies, whatever its folder is called; a photo that is a link lies where the link does."""
+    return path.parent.resolve() / path.name
 
 
 def _first_dataset(run: Run) -> dict[str, Any]:
