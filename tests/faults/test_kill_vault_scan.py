@@ -104,9 +104,21 @@ def test_killed_twice_and_run_again_is_as_undisturbed(photos: Path, tmp_path: Pa
     assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in photos.iterdir()} == before
 
 
-def test_ctrl_c_is_one_sentence_and_keeps_what_is_done(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("of_a_page", [False, True])
+def test_ctrl_c_is_one_sentence_and_keeps_what_is_done(photos: Path, tmp_path: Path, of_a_page: bool) -> None:
+    """Also as the page starts it, where the page itself was started in the background: it hears no Ctrl-C then, and
+    must pass on that it is to be heard.
+    """
     vault = tmp_path / "vault"
-    process = subprocess.Popen(command(photos, vault), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ignored = signal.SIG_IGN if of_a_page else signal.SIG_DFL
+    process = subprocess.Popen(
+        command(photos, vault),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **({"TWINLOOP_PROGRESS": "json"} if of_a_page else {})},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, ignored),
+    )
     while measured(vault) < stage.BATCH:
         assert process.poll() is None
         time.sleep(0.002)
@@ -114,6 +126,6 @@ def test_ctrl_c_is_one_sentence_and_keeps_what_is_done(photos: Path, tmp_path: P
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130 and "Traceback" not in out + err
-    assert "the same command goes on" in err and "twinloop vault scan" in err
+    assert "the same command goes on" in out + err and "twinloop vault scan" in out + err
     assert not any(Path(f"/proc/{pid}").exists() for pid in children)
     assert stage.BATCH <= measured(vault) < PHOTOS

@@ -87,7 +87,7 @@ def test_training_by_hand_takes_trigger_captions_and_consent_from_the_folder(
     )
     assert said.code == 0, said.err
     info = _lora_info(Path("mine.safetensors"))
-    assert info["twinloop.consent"] == CONSENT.text and info["modelspec.trigger_phrase"] == "zwx alice"
+    assert info["twinloop.consent"] == CONSENT.text and info["modelspec.trigger_phrase"] == "zwx alice woman"
 
 
 def test_a_folder_without_a_record_says_not_recorded() -> None:

@@ -5,6 +5,8 @@ All that takes time is imported below the guard, so that Ctrl-C is one line and 
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -13,6 +15,10 @@ from twinloop.errors import INTERRUPTED
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command of ``twinloop`` and return its exit code."""
+
+    if os.environ.get("TWINLOOP_PROGRESS") == "json":
+        # the page asks to stop by SIGINT; a page that was started in the background passes on that it is ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def run() -> int:
         from twinloop.cli.command import execute
