@@ -344,3 +344,17 @@ def test_a_library_that_is_not_installed_is_named_with_what_to_do(capsys: pytest
 def test_facets_name_their_values(capsys: pytest.CaptureFixture[str]) -> None:
     said = twinloop(capsys, facets.COMMAND.name)
     assert all(value in said.out for value in ("face_angle", "three_quarter", "hands_visible", "low_key"))
+
+
+@pytest.mark.parametrize("field", ["assistant_lora", "start_from", "initial_lora"])
+def test_restart_never_moves_a_training_adapter(
+    field: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    Path("out").mkdir()
+    Path("out/mine.safetensors").write_bytes(b"x")
+    config = configuration(tmp_path, training={"steps": 3, field: "out/mine.safetensors"})
+    said = twinloop(capsys, "run", "--config", config, "--restart")
+    assert said.code == 2 and f"--restart would move training.{field}" in said.err
+    assert Path("out/mine.safetensors").exists()

@@ -62,3 +62,15 @@ def test_the_licence_of_the_embedder_in_use_is_told_with_it(
         one for one in twinloop(capsys, "doctor", "--models-dir", "fake").out.splitlines() if "identity of" in one
     )
     assert " by ArcFace; its limits are " in line and line.endswith("non-commercial research only")
+
+
+def test_a_facet_of_one_value_is_measured_or_not(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a pose no head angle is known at all; of a composition the hands are."""
+    from twinloop.adapters import fakes
+
+    pack = replace(fakes.fake_pack(), pose=None, measurers=())
+    monkeypatch.setattr(fakes, "fake_pack", lambda: pack)
+    facets = twinloop(capsys, "doctor", "--models-dir", "fake", "--json").data["facets"]
+    assert facets["face_angle"].startswith("not measured (") and facets["composition"].startswith("partly measured (")

@@ -81,3 +81,11 @@ def test_a_folder_of_photos_that_is_not_there_is_warned_of_with_a_way_to_it(
     other = twinloop(capsys, "init", "--person-name", "bob b", "--json")
     assert other.data["person_name"] == "bob b" and "There is" not in other.err
     assert "twinloop vault run FOLDER --person 'bob b'" in other.err
+
+
+def test_the_preset_is_the_base_models_and_a_file_that_is_there_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    made = twinloop(capsys, "init", "--base-model", "black-forest-labs/FLUX.1-dev", "--json").data
+    assert made["training"]["preset"] == "flux"
+    Path("c.json").write_text("mine")
+    said = twinloop(capsys, "init", "--output", "c.json")
+    assert said.code == 2 and "exists; nothing was changed" in said.err and Path("c.json").read_text() == "mine"

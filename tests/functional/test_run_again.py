@@ -110,3 +110,15 @@ def test_a_kill_while_a_finished_run_is_gone_through_loses_none_of_its_history(
     assert loops.tree("out", "loras") == before
     lines, _ = said(loops.settings(max_iterations=2))
     assert lines[0] == "This run finished earlier: nothing to do."
+
+
+def test_the_figures_of_each_version_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loops.write_photos(Path("photos"))
+    lines, _ = said(loops.settings(max_iterations=1))
+    measured = [line for line in lines if "Measured: LoRA v" in line]
+    assert (
+        measured[0].startswith("✓ Measured: LoRA v1, on-target rate ")
+        and ", identity " in measured[0]
+        and ", overall " in measured[0]
+    )

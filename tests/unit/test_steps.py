@@ -349,3 +349,24 @@ def test_detectors_that_measure_differently_are_said_to_be_it() -> None:
     with pytest.raises(StateError, match="detectors measure differently") as caught:
         begun()
     assert "-> " not in str(caught.value), "fingerprints say nothing to people"
+
+
+def test_faces_are_redrawn_by_what_the_real_photos_taught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the detectors know no limit of their own: the same limits as those of the checks afterwards."""
+    from twinloop.steps.images import _face_detail
+
+    unknown = replace(fake_pack(), least_face_quality=None)
+    monkeypatch.setattr("twinloop.wiring.measuring.build_pack", lambda *_: unknown)
+    loops.write_photos(Path("photos"), 12)
+    run = begun(generation={"num_per_gap": 2, "face_detail": 0.4, "face_detail_below": 0.5})
+    steps.collect(run)
+    reference = steps.freeze(run)
+    found = _face_detail(run)
+    assert found is not None and found.limits.real_face_quality
+    assert found.limits == steps.limits_of(run.settings, run.toolbox.observer, reference)
+
+
+def test_the_versions_are_those_of_the_beginning() -> None:
+    run = begun()
+    run.workspace.versions.write_text('{"twinloop": "0.0.1"}')
+    assert begun().workspace.versions.read_text() == '{"twinloop": "0.0.1"}'

@@ -53,3 +53,10 @@ def test_drawn_hands_are_judged_as_ever() -> None:
     seen = observation(parts=[hand(0.5)])
     assert outcome(Hands(), seen, *WISH) is None
     assert not any(isinstance(check, Hands) for check in EARLY)
+
+
+def test_of_several_hands_the_worst_and_the_first_doubt_are_told() -> None:
+    good = ask(Hands(), observation(parts=[shaped_hand(), shaped_hand(confidence=0.9)]), *WISH)
+    assert good is not None and good.value == 0.9
+    bad = ask(Hands(), observation(parts=[shaped_hand(spread=0.5), shaped_hand(confidence=0.6)]), *WISH)
+    assert bad is not None and bad.value == 0.6 and "cannot be told apart" in bad.reason

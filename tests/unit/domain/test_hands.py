@@ -98,3 +98,10 @@ def test_a_good_hand_and_one_of_which_no_shape_is_known() -> None:
     assert hand_doubt(shaped_hand()) == "" and hand_doubt(shaped_hand(confidence=0.81, handedness=0.02)) == ""
     assert hand_doubt(hand(0.5)) == ""
     assert hand_doubt(shaped_hand(stretched(open_hand(), 2, 3.0))) == "a finger is too long for the palm"
+
+
+def test_one_long_bone_is_enough() -> None:
+    """The finger as a whole is no longer than fingers are."""
+    points = open_hand()
+    points[17:21] = points[17] + np.array([[0, 0], [0, -90], [0, -95], [0, -100]], np.float32)
+    assert malformed(points) == "a finger is too long for the palm"

@@ -39,3 +39,11 @@ def test_random_directions_do_not_reach_the_link() -> None:
     likeness = Likeness.of((0.0, 64**-0.5))
     pairs = (rows @ rows.T)[np.triu_indices(len(rows), 1)]
     assert (pairs >= likeness.same_person).mean() < 2e-5
+
+
+def test_one_step_on_fishers_scale_is_that_of_random_directions() -> None:
+    """atanh of a correlation over d numbers spreads by 1 / root(d - 2) where the cosine itself
+    spreads by 1 / root(d).
+    """
+    assert above((0.0, 12**-0.5), 1.0) == pytest.approx(np.tanh(10**-0.5), abs=1e-9)
+    assert above((0.0, 0.5), 1.0) == above((0.0, 0.9), 1.0) == pytest.approx(np.tanh(2**-0.5))

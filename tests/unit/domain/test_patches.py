@@ -83,3 +83,7 @@ def test_the_same_pixels_pasted_back_change_nothing() -> None:
     picture = np.random.default_rng(1).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     patch = patch_around(Box(10, 20, 40, 60), 120, 90, 1.7)
     assert np.array_equal(patch.pasted(picture, patch.cut(picture).copy()), picture)
+
+
+def test_a_wide_face_is_cut_by_its_width() -> None:
+    assert patch_around(Box(100, 100, 160, 140), 400, 400, 2.0).side == 120

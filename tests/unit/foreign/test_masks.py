@@ -99,3 +99,11 @@ def test_without_any_nothing_is_said(photos: tuple[TrainingSample, TrainingSampl
         bare, "d"
     )
     assert "mask_path" not in aitoolkit.job_yaml(bare)
+
+
+def test_grey_lies_between_the_floor_and_white(photos: tuple[TrainingSample, TrainingSample]) -> None:
+    path = photos[0].mask.path  # type: ignore[union-attr]
+    Image.new("L", (4, 3), 102).save(path)
+    told = replace(photos[0], mask=Mask(path, sha256_file(path)))
+    made = grey(mask_png(job(told).folders[0].pictures[0], 0.5))
+    assert made.min() == made.max() == round((0.5 + 0.5 * 102 / 255) * 255)

@@ -231,3 +231,20 @@ def test_a_first_lora_that_is_not_measured_yet_is_said_to_be_there(record: RunRe
     given = replace(start, loras=(replace(record.loras[0], preset="given"),))
     assert "v1 is given, not measured yet" in answer(given).stop
     assert "the photos are selected" in answer(replace(start, loras=())).stop
+
+
+def test_an_interval_that_ends_at_zero_is_open(record: RunRecord) -> None:
+    ends = {"on_target": Estimate(0.05, 0.0, 0.1, 24), "identity": Estimate(-0.05, -0.1, 0.0, 24)}
+    assert [finding.result for finding in answer(with_best(record, **ends)).findings] == ["open", "open"]
+
+
+def test_where_v1_is_used_nothing_is_cautioned_of_a_later_one(record: RunRecord) -> None:
+    scores = (score(1, overall=[0.8] * 24, diversity=[0.8] * 24), score(2, overall=[0.7] * 24, diversity=[0.3] * 24))
+    told = answer(replace(record, best=1, against_v1={}, scores=scores, rounds=()))
+    assert told.compared == 2 and not any("lower than v1's" in caution for caution in told.cautions)
+
+
+def test_the_best_on_record_is_held_against_v1(record: RunRecord) -> None:
+    """Also where another version would be the best by today's rules."""
+    run = replace(rolled_back(record), best=2, scores=(overall(1, 0.5), overall(2, 0.6), overall(3, 0.9)))
+    assert answer(run).compared == 2

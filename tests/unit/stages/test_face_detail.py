@@ -217,3 +217,31 @@ def test_stopped_at_any_record_the_result_is_the_same(tmp_path: Path) -> None:
             made(tmp_path / wanted, boundary=boundary)
         made(tmp_path / wanted)
         assert tree(tmp_path / wanted) == tree(tmp_path / "whole"), wanted
+
+
+@pytest.mark.parametrize(("size", "redrawn"), [((100, 200), True), ((200, 100), False)])
+def test_small_is_a_share_of_the_pictures_height(size: tuple[int, int], redrawn: bool) -> None:
+    """A face of 32 pixels in a picture that is 200 or 100 of them tall."""
+    picture = np.full((size[1], size[0], 3), 90, np.uint8)
+    (new,) = detail(0.2, faces=Faces(1)).redrawn([(replace(SHOTS[0], value="none"), picture)], Artist(), SETTINGS)
+    assert (new.record is not None) == redrawn
+
+
+def test_the_copy_is_pasted_as_it_was_drawn() -> None:
+    """Stripes on the left half of what was redrawn are on the left half of the face, not mirrored or upside down."""
+
+    class Striped(Artist):
+        def redraw(self, pictures: Any, settings: GenerationSettings) -> Iterator[tuple[Shot, ImageArray]]:
+            for one, pixels in pictures:
+                drawn = pixels.copy()
+                drawn[: settings.height // 2, : settings.width // 2 : 8] = 255
+                yield one, drawn
+
+    ((_, old),) = before = pictures(SHOTS[:1])
+    (new,) = detail().redrawn(before, Striped(), SETTINGS)
+    assert new.record is not None
+    left, top, right, bottom = new.record["box"]
+    change = np.abs(new.pixels.astype(int) - old)[top:bottom, left:right].sum(2)
+    half = (right - left) // 2
+    first = change[:half, :half].mean()
+    assert first > 2 * max(change[:half, half:].mean(), change[half:, :half].mean())

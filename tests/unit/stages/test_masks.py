@@ -98,3 +98,10 @@ def test_samples_get_theirs(photos: list[Path], tmp_path: Path) -> None:
     one = Mask(tmp_path / "masks/1.png", "abc")
     made = training_samples(Dataset(members), TRAINING, Beside(masks={photos[1]: one}), "prose", Recording())
     assert [sample.mask for sample in made] == [None, one, None, None, None]
+
+
+def test_more_than_rounding_is_another_shape(tmp_path: Path) -> None:
+    square = photo(tmp_path / "photos/a.png", 100, 100)
+    mask(tmp_path / "masks/a.png", 103, 100)
+    with pytest.raises(InputError, match=r"a\.png is 103 x 100"):
+        masks_of(tmp_path / "masks", tmp_path / "photos", [square])

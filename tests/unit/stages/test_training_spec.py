@@ -81,3 +81,8 @@ def test_other_prior_images_are_another_training(tmp_path: Path) -> None:
     assert not two.met_by(record) and not SPEC.met_by(record) and not one.met_by({"asked": SPEC.asked})
     (tmp_path / "a" / "a.txt").write_text("a woman in a garden")
     assert not one.met_by(record), "another caption"
+
+
+def test_masks_are_kept_under_the_name_that_records_have() -> None:
+    masked = replace(SPEC, beside=Beside(masks={Path("a.jpg"): Mask(Path("a.png"), "one", "photo")}))
+    assert masked.asked.keys() - SPEC.asked.keys() == {"masks"}

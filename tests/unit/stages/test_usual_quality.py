@@ -80,3 +80,8 @@ def test_it_is_frozen_with_the_identity() -> None:
     assert again is not None
     for angle, known in reference.quality.limits.items():
         assert again.quality.limits[angle] == pytest.approx(known, abs=1e-4)
+
+
+def test_an_angle_with_too_few_photos_may_look_two_further() -> None:
+    few = usual_quality([*FRONT[:-1], *TURNED[:-1], *PROFILE]).limits
+    assert few["front"] == few["three_quarter"] == few["profile"]

@@ -129,3 +129,10 @@ def test_a_mask_that_is_no_longer_the_same_is_named(tmp_path: Path) -> None:
 def test_at_the_size_of_the_photo() -> None:
     assert fitted(RAMP, 6, 4) is RAMP
     assert fitted(RAMP, 60, 40).shape == (40, 60) and fitted(RAMP, 3, 2).shape == (2, 3)
+
+
+def test_a_name_that_says_mask_comes_before_a_png(tmp_path: Path) -> None:
+    photos, masks = tmp_path / "photos", tmp_path / "masks"
+    labelled = save(masks / "IMG_1-masklabel.jpg")
+    save(masks / "IMG_1.png")
+    assert one(photos / "IMG_1.jpeg", masks) == labelled

@@ -59,3 +59,8 @@ def test_no_face_and_one_that_is_too_small(folder: Path) -> None:
     net = opened(folder)
     assert net.measure(painted(9, 9, 9), None) == {}
     assert net.measure(painted(9, 9, 9), Face(Box(50, 50, 65, 90), 0.9)) == {}
+
+
+def test_another_content_is_another_ruler(folder: Path) -> None:
+    assert opened(folder).fingerprint != opened(folder, gain=0.5).fingerprint
+    assert opened(folder).fingerprint == opened(folder).fingerprint

@@ -10,9 +10,11 @@ import pytest
 from PIL import Image, ImageOps
 
 from tests.functional.console import ROOT
-from twinloop.adapters.detectors.mediapipe_hands import MediaPipeHands
+from tests.hand_points import open_hand
+from twinloop.adapters.detectors.imaging import RotatedCrop
+from twinloop.adapters.detectors.mediapipe_hands import MediaPipeHands, _Look
 from twinloop.domain.faces import ImageArray, Part
-from twinloop.domain.hands import hand_doubt
+from twinloop.domain.hands import hand_doubt, palm_size
 
 FIXTURES = ROOT / ".." / "shared" / "fixtures"
 pytestmark = pytest.mark.skipif(
@@ -65,3 +67,24 @@ def test_what_a_hand_carries(detector: MediaPipeHands) -> None:
         middle = shape.landmarks.mean(axis=0)
         assert hand.box.x0 < middle[0] < hand.box.x1 and hand.box.y0 < middle[1] < hand.box.y1
         assert 0 <= shape.presence <= hand.confidence + 1e-6 and shape.spread >= 0
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_further_looks_at_a_hand(detector: MediaPipeHands, scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turned either way, from further away, and mirrored; the least presence counts, and distances are in sizes of the
+    palm.
+    """
+    asked = list[tuple[float, float, bool]]()
+
+    def look(image: ImageArray, crop: RotatedCrop, mirrored: bool = False) -> _Look:
+        asked.append((round(crop.angle, 2), crop.side, mirrored))
+        return _Look(0.9 - 0.1 * len(asked), 0.5, open_hand(scale) + np.float32(9 * scale if mirrored else 0))
+
+    monkeypatch.setattr(detector, "_look", look)
+    shape = detector._shape(
+        np.zeros((9, 9, 3), np.uint8), RotatedCrop((0.0, 0.0), 100.0, 0.0), _Look(0.95, 0.99, open_hand(scale))
+    )
+    assert asked == [(0.35, 100.0, False), (-0.35, 100.0, False), (0.0, 120.0, False), (0.0, 100.0, True)]
+    assert shape.presence == pytest.approx(0.5) and shape.handedness == 0.99
+    assert shape.spread == pytest.approx(9 * 2**0.5 / 4 / palm_size(open_hand()), rel=1e-4)
+    assert MediaPipeHands.forms == "landmarks1", "in catalogues: without it what an older version remembers would count"

@@ -175,3 +175,13 @@ def test_a_family_that_somebody_added_reads_what_it_says_it_reads(tmp_path: Path
     assert find_base(BaseChoice(str(path)), added).config == tmp_path / "mine"
     with pytest.raises(InputError, match="is an AuraFlow model"):
         find_base(BaseChoice(str(path)), FAMILIES["flux"])
+
+
+def test_a_family_that_somebody_added_is_told_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the list of what is not read here has another word for such files."""
+    mark = "double_layers.0.attn.w2q.weight"
+    path = written(tmp_path / "mine.safetensors", {mark: (4, 4)})
+    single = replace(FAMILIES["flux"].single_file, marks=((mark,),))
+    monkeypatch.setitem(FAMILIES, "mine", replace(FAMILIES["flux"], name="mine", sizes=(), single_file=single))
+    with pytest.raises(InputError, match="is a model of the family 'mine'"):
+        find_base(BaseChoice(str(path)), FAMILIES["flux"])

@@ -86,3 +86,10 @@ def test_captions_are_counted_and_the_first_is_named() -> None:
         " photos/2.jpg: woman"
     )
     assert remark_on_captions(prompts, [long, short, long]).startswith("2 captions of 3 do not fit")
+
+
+def test_many_cut_prompts_are_summed_up_once() -> None:
+    told: list[str] = []
+    prompts = LongPrompts(embedder("sdxl"), told.append)
+    prompts.look_at([f"{WHOLE} woman {number}" for number in range(9)])
+    assert len(told) == 6 and told[-1].startswith("More prompts are cut off")

@@ -141,3 +141,31 @@ def test_the_best_file_of_all_comes_first() -> None:
     assert sorted(names, key=embedders.preference) == [
         "MobileFaceNet.onnx", "sface.onnx", "sface_int8.onnx", "w600k_r50.onnx", "glintr100.onnx", "w600k_mbf.onnx",
     ]  # fmt: skip
+
+
+def test_mobilefacenet_sees_what_torchvision_shows_it(picture: ImageArray) -> None:
+    """ImageNet's means and deviations are written red, green, blue."""
+    crop = aligned(picture, FACE)
+    mean, std = (np.array(row, np.float32)[:, None, None] for row in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    theirs = ((crop.transpose(2, 0, 1).astype(np.float32) / 255 - mean) / std)[None]
+    np.testing.assert_allclose(tensor_of(crop, MOBILEFACENET), theirs, atol=1e-5)
+
+
+def test_a_kind_has_points_of_its_own(tmp_path: Path, picture: ImageArray, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, "sface.onnx", 128)
+    usual = AlignedFaceEmbedder(path).embed(picture, FACE)
+    moved = replace(SFACE, template=tuple((x + 20, y) for x, y in SFACE.template))
+    monkeypatch.setattr(embedders, "EMBEDDERS", (moved,))
+    other = AlignedFaceEmbedder(path).embed(picture, FACE)
+    assert usual is not None and other is not None and not np.allclose(usual, other, atol=1e-3)
+
+
+def test_a_narrow_face_is_too_small(tmp_path: Path, picture: ImageArray) -> None:
+    embedder = AlignedFaceEmbedder(written(tmp_path, "sface.onnx", 128))
+    assert embedder.embed(picture, Face(Box(20, 20, 35, 90), 0.9)) is None
+    assert embedder.embed(picture, Face(Box(20, 20, 36, 90), 0.9)) is not None
+
+
+def test_another_content_is_another_ruler(tmp_path: Path) -> None:
+    first = AlignedFaceEmbedder(written(tmp_path, "w600k_r50.onnx", seed=0)).fingerprint
+    assert AlignedFaceEmbedder(written(tmp_path, "w600k_r50.onnx", seed=1)).fingerprint != first

@@ -503,3 +503,31 @@ def test_captions_are_embedded_before_the_denoiser_is_brought_over(
     monkeypatch.setattr(base, "offload", lambda how: moved.append(base.prompts.encoded - before))
     train(full_base, photos, tmp_path)
     assert moved == [3] == [base.prompts.encoded - before]
+
+
+def test_the_memory_plan_knows_how_long_a_steps_captions_are(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Captions of two and of three chunks are six chunks long in one batch, as in the forecast."""
+    from twinloop.adapters.trainers import diffusers_lora
+
+    asked = list[int]()
+
+    def planned(*given: Any) -> Any:
+        asked.append(given[-1])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(diffusers_lora, "memory_plan", planned)
+    photos = samples(tmp_path / "photos", count=2)
+    told = [replace(photo, caption="woman " * 20 * (row + 1)) for row, photo in enumerate(photos)]
+    trainer = DiffusersLoraTrainer(BaseChoice(str(tiny_base), "cpu", "float32"), FAMILIES["sdxl"])
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(
+            told,
+            replace(TRAINING, caption_dropout=0.0),
+            tmp_path / "l.safetensors",
+            tmp_path / "w",
+            {},
+            lambda *_: None,
+        )
+    assert asked == [6]

@@ -430,3 +430,13 @@ def test_layers_of_another_size_are_told_before_a_step(base: Path, adapter: Path
     with pytest.raises(ModelFileError, match="does not fit this base model"):
         trained(base, tmp_path, replace(SETTINGS, assistant_lora=str(path)))
     assert not (tmp_path / "work" / "cache").exists()
+
+
+def test_its_memory_is_that_of_the_denoisers_precision(base: Path, adapter: Path) -> None:
+    for precision in ("float32", "bfloat16"):
+        opened = open_base(BaseChoice(str(base), "cpu", precision), SDXL)
+        assistant = assistant_of(replace(SETTINGS, assistant_lora=str(adapter)), opened)
+        assert assistant is not None
+        with assistant.worn(opened.denoiser):
+            added = sum(value.nbytes for name, value in opened.denoiser.named_parameters() if NAME in name.split("."))
+        assert assistant.nbytes(opened.denoiser) == added

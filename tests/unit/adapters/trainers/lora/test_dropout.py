@@ -261,3 +261,30 @@ def test_the_header_names_it() -> None:
         "rank_dropout": "0.1", "module_dropout": "0.2",
     }  # fmt: skip
     assert json.loads(header(adapter="dora")["ss_network_args"]) == {"dora_wd": "True"}
+
+
+def test_the_places_of_a_texts_chunks_follow_one_another() -> None:
+    """Two chunks of five tokens lose what one of ten would; overlapping places would lose the same twice."""
+    down = nn.Linear(1, 1)
+    thinning = Thinning(Dropout(numbers=0.5), {"text_encoder.q_proj": down}, lambda name: True)
+    hook = hook_of(thinning, down)
+    thinning.at(3, 1, (0,), CPU)
+    thinning.reads([2], 2)
+    chunks = hook(torch.ones(2, 5, 8))
+    thinning.reads([1], 1)
+    assert torch.equal(chunks.reshape(1, 10, 8), hook(torch.ones(1, 10, 8)))
+
+
+@pytest.mark.parametrize("layer", ["attn2.to_k", "attn2.to_v"])
+def test_all_layers_that_take_words_lose_the_same_each_time(layer: str) -> None:
+    down = nn.Linear(1, 1)
+    thinning = Thinning(Dropout(numbers=0.3), {f"mid_block.{layer}": down})
+    thinning.at(3, 1, (1,), CPU)
+    thinning.reads([2], 6)
+    made = hook_of(thinning, down)(torch.ones(1, 12, 8))
+    assert torch.equal(made[:, :4].repeat(1, 3, 1), made)
+
+
+def test_each_setting_is_its_own_share() -> None:
+    asked = replace(TRAINING, network_dropout=0.1, rank_dropout=0.2, module_dropout=0.3)
+    assert Dropout.of(asked) == Dropout(numbers=0.1, ranks=0.2, layers=0.3)

@@ -232,3 +232,12 @@ def test_the_share_is_of_the_steps() -> None:
     }
     assert steps == {1.0: 10, 0.25: 2, 0.001: 1} and replace(SETTINGS, text_encoder=False).text_encoder_steps == 0
     assert math.isclose(replace(SETTINGS, learning_rate=2e-4).text_encoder_rate, 1e-4)
+
+
+def test_with_checkpointing_text_encoders_are_one_block(tiny_base: Path) -> None:
+    """All of their activations are there at once on the way back."""
+    from twinloop.adapters.trainers.memory.dry_run import encoders_footprint
+
+    base = open_base(BaseChoice(str(tiny_base), "cpu", "float32"), SDXL)
+    found = encoders_footprint(base, AdapterPlan(SDXL.targets, 4, 4.0, text_encoder=True))
+    assert found.largest_block == found.activations > 0 and found.checkpointed == 0

@@ -364,3 +364,13 @@ def test_text_encoders_cost_their_backward_pass_while_they_learn(share: float, l
     for prior in (False, True):
         more = trained.training_operations(False, prior=prior) - asked.training_operations(False, prior=prior)
         assert more == pytest.approx((1 + prior) * 4 * 1_000_000 * (learning * PASSES + (6 - learning)), rel=1e-6)
+
+
+def test_mirrored_and_smaller_pictures_take_room_in_the_cache(full_base: Path) -> None:
+    base = open_base(BaseChoice(str(full_base), "cpu", "float32"), FAMILIES["sdxl"])
+    plain, flipped, smaller = (
+        demand_of(base, replace(TRAINING, resolution=64, **changes))[1]
+        for changes in ({}, {"flip": True}, {"smaller_resolutions": (32,)})  # type: ignore[arg-type]
+    )
+    latents = 4 * math.prod(latent_shape(base, 64, 64))
+    assert flipped - plain == latents and smaller - plain == latents // 4
