@@ -106,9 +106,7 @@ def test_killed_twice_and_run_again_is_as_undisturbed(photos: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("of_a_page", [False, True])
 def test_ctrl_c_is_one_sentence_and_keeps_what_is_done(photos: Path, tmp_path: Path, of_a_page: bool) -> None:
-    """Also as the page starts it, where the page itself was started in the background: it hears no Ctrl-C then, and
-    must pass on that it is to be heard.
-    """
+    """Also as the page starts it, where SIGINT was ignored by whoever started that: it is how the page asks to stop."""
     vault = tmp_path / "vault"
     ignored = signal.SIG_IGN if of_a_page else signal.SIG_DFL
     process = subprocess.Popen(

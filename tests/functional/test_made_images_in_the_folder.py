@@ -106,3 +106,12 @@ def test_an_export_says_what_a_training_would(capsys: pytest.CaptureFixture[str]
     ]  # fmt: skip
     assert {found[name]["origin"] for name in names[4:]} == {"synthetic"}
     assert max(found[n]["repeats"] for n in names[4:]) < min(found[n]["repeats"] for n in names[:4])
+
+
+def test_made_images_do_not_hide_that_there_are_few_photos(capsys: pytest.CaptureFixture[str]) -> None:
+    loops.write_photos(Path("photos"), 8)
+    mark(*sorted(Path("photos").iterdir())[4:])
+    fakes = ("--base-model", "fake", "--models-dir", "fake", "--person", "ohwx ana", "--steps", "3")
+    said = twinloop(capsys, "train", "photos", *fakes, "--output", "lora.safetensors")
+    assert said.code == 0 and "synthetic)" in said.out, said.out
+    assert "only 4 real photos" in said.err

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command of ``twinloop`` and return its exit code."""
 
     if os.environ.get("TWINLOOP_PROGRESS") == "json":
-        # the page asks to stop by SIGINT; a page that was started in the background passes on that it is ignored
+        # the page asks to stop by SIGINT, also where whoever started it in the background had that ignored
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def run() -> int:

@@ -88,3 +88,19 @@ def test_all_of_them_at_once_and_the_names_once() -> None:
 def test_as_sd_scripts_writes_them() -> None:
     arguments = ordered("adamw", {"betas": [0.9, 0.99], "weight_decay": 0.1})
     assert in_python(arguments) == ["weight_decay=0.1", "betas=(0.9, 0.99)"]
+
+
+def test_the_ends_of_ranges() -> None:
+    for optimizer, fits in (
+        ("prodigy", {"growth_rate": 1, "beta3": 0, "slice_p": 1}),
+        ("adamw", {"weight_decay": 1, "betas": [0, 0]}),
+    ):
+        assert mistakes(optimizer, fits) == []
+    for optimizer, name, value in (
+        ("adafactor", "beta1", 1.0),
+        ("prodigy", "beta3", 1.0),
+        ("prodigy", "growth_rate", 0.99),
+        ("adamw", "weight_decay", 1.01),
+        ("adafactor", "decay_rate", 0.0),
+    ):
+        assert len(mistakes(optimizer, {name: value})) == 1, name

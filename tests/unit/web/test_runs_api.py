@@ -205,3 +205,9 @@ def test_a_configuration_with_mistakes_starts_nothing(client: TestClient, home: 
     answer = client.post("/api/jobs/run", json={"config": "my_config.json"})
     assert answer.status_code == 400 and "dataset_dir: is required" in answer.json()["error"]
     assert client.get("/api/jobs").json() == []
+
+
+def test_versions_whose_panel_is_gone_are_not_compared(client: TestClient, home: Path) -> None:
+    versions = client.get("/api/run", params={"run": "outputs/ana"}).json()["panel_versions"]
+    shutil.rmtree(home / f"outputs/ana/panel_v{versions[-1]}")
+    assert client.get("/api/run", params={"run": "outputs/ana"}).json()["panel_versions"] == versions[:-1]
