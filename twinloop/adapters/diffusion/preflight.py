@@ -139,7 +139,7 @@ def check_size(generation: GenerationSettings, step: int) -> None:
 
 
 def check_lora(path: Path, family: Family) -> None:
-    """Whether a LoRA file can be read and, as far as its header tells, is one for this family.
+    """Whether a LoRA file can be read and, as far as its header and its layers tell, is one for this family.
 
     Raises:
         ModelFileError: missing, damaged, cut off, a pickle, or for another family.

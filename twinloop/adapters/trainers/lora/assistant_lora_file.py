@@ -8,15 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinloop.adapters.diffusion.messages import wrong_base
 from twinloop.adapters.diffusion.preflight import check_lora
 from twinloop.errors import ModelFileError, StateError
-from twinloop.families import FAMILIES
 from twinloop.families.base import Family
-from twinloop.families.recognise import family_of_lora
-from twinloop.loras.adapter import Place, families_name, understood
+from twinloop.loras.adapter import Place, understood
 from twinloop.loras.components import DENOISER
-from twinloop.loras.lora import LoraFile, Update, read_lora
+from twinloop.loras.lora import Update, read_lora
 from twinloop.ports import TrainingSettings
 from twinloop.store.atomic import sha256_file
 
@@ -65,7 +62,6 @@ def assistant_file(settings: TrainingSettings, family: Family) -> AssistantLoraF
     if settings.assistant_sha256 and sha256_file(path) != settings.assistant_sha256:
         raise StateError(f"{path} was changed since this training was asked for. Put it back, or start anew.")
     file = read_lora(path)
-    _check_family(file, family)
     layers = understood(file, family.name).layers
     own = {place: layer for place, layer in layers.items() if place.component == DENOISER}
     if not own:
@@ -75,14 +71,3 @@ def assistant_file(settings: TrainingSettings, family: Family) -> AssistantLoraF
         )
     others = sorted({place.component for place in layers} - {DENOISER})
     return AssistantLoraFile(path, own, tuple(others))
-
-
-def _check_family(file: LoraFile, family: Family) -> None:
-    """By the names and sizes of layers, where the header does not tell; of a family that does not say how its own are
-    told, another's may have the same.
-    """
-    told = "" if family_of_lora(file.texts) is not None or family.lora_names.fit is None else families_name(file)
-    if told and (told not in FAMILIES or FAMILIES[told].architecture != family.architecture):
-        raise ModelFileError(
-            wrong_base(file.path, f"it was made for the family '{told}', the base model is of '{family.name}'")
-        )
