@@ -39,7 +39,6 @@ from twinloop.pickles.names import (
 from twinloop.pickles.standard import STANDARD, Args
 from twinloop.pickles.values import Global, Inert, StorageRef, TensorRef, check_view
 
-#: Types that a dictionary makes missing values of.
 _FACTORIES = (
     PLAIN
     | {(module, name) for module in BUILTINS for name in ("set", "frozenset", "bytes", "bytearray", "complex")}
@@ -47,6 +46,7 @@ _FACTORIES = (
     | DICTIONARIES
     | LISTS
 )
+"""Types that a dictionary makes missing values of."""
 _DATA_TAKERS = VALUES | PLAIN | LISTS | {COUNTER}
 _LARGEST_NUMBER = 1 << 64
 

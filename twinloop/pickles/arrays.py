@@ -17,15 +17,15 @@ from twinloop.errors import ModelFileError
 from twinloop.pickles.values import AnyArray
 
 _DTYPES = re.compile(r"[biufc][1-9]\d{0,4}|[SU][1-9]\d{0,6}")
-#: Structures, dates and objects: no weights; they are passed over, never built.
 _OPAQUE = re.compile(r"(V\d{0,7}|[Mm]8?|O8?)")
+"""Structures, dates and objects: no weights; they are passed over, never built."""
 _OBJECTS, _STRUCTURE, _SIZED = "O", "V", "VSU"
 _POINTER = 8
 _MOST_PARTS = 4096
 """Types within a type, each counted as often as it is met: numpy goes through all of them."""
 _ORDERS = ("|", "<", ">", "=")
-#: Of numpy's flags those that say that a value holds a Python object, and that it is nothing else.
 _HOLDS, _IS_OBJECT = 0b0011, 0b0100
+"""Of numpy's flags those that say that a value holds a Python object, and that it is nothing else."""
 RECORD = "numpy.record"
 """Code of a structure whose values are numpy's records; its size is told apart."""
 

@@ -9,14 +9,13 @@ from typing import BinaryIO
 
 from twinloop.errors import ModelFileError
 
-# : Opcode -> a line behind it that C may take although pickletools does not: C reads numbers in other bases and up to a
-# NUL, and text in
-#: whatever encoding its caller names.
 _LENIENT = {
     **dict.fromkeys((b"I", b"L", b"p", b"g"), re.compile(rb"\s*[+-]?[0-9][0-9a-zA-Z_]*\s*(\0.*)?", re.DOTALL)),
     b"F": re.compile(rb"\s*[+-]?(\.?[0-9][0-9_.eE+-]*|inf(inity)?|nan)(\0.*)?", re.DOTALL | re.IGNORECASE),
     b"S": re.compile(rb"(['\"]).*\1", re.DOTALL),
 }  # fmt: skip
+"""Opcode -> a line behind it that C may take although pickletools does not: C reads numbers in other bases and up to a
+NUL, and text in whatever encoding its caller names."""
 _NAMES = (b"c", b"i")
 _NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)\n|0[01]\n")
 

@@ -29,7 +29,6 @@ from twinloop.pickles.values import (
     flat_type,
 )
 
-#: Storage class or torch dtype -> our dtype name.
 STORAGE_DTYPES = {
     "HalfStorage": "float16",
     "FloatStorage": "float32",
@@ -48,8 +47,9 @@ STORAGE_DTYPES = {
     "QUInt8Storage": "uint8",
     "QInt32Storage": "int32",
 }
-#: Types that came after the typed storages: the tensor names them itself.
+"""Storage class or torch dtype -> our dtype name."""
 _NEW_DTYPES = FLOAT8 | {"uint16", "uint32", "uint64", COMPLEX32}
+"""Types that came after the typed storages: the tensor names them itself."""
 _MAX_KEY_DEPTH = 4
 _MAX_KEY_ITEMS = 1000
 _MAX_KEY_BITS = 64
@@ -57,8 +57,8 @@ _KEY = 16
 """What it costs at least to put a key into a dictionary, in items."""
 _NUMERIC_KEY = 1 << 19
 """What a key costs, in bytes, that only Python hashes as a number: thousands of them can be made to have one hash."""
-#: torch hashes a tensor by its identity: an optimizer that was pickled whole keeps its state by parameter.
 _HASHED = (str, bytes, int, float, complex, Global, frozenset, ScalarShell, TensorRef)
+"""torch hashes a tensor by its identity: an optimizer that was pickled whole keeps its state by parameter."""
 _REBUILDERS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter")
 
 

@@ -27,7 +27,6 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
-#: Beginning -> what such a file is, in words for people.
 _OTHERS: tuple[tuple[bytes, str], ...] = (
     (
         b"version https://git-lfs",
@@ -49,6 +48,7 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"MZ", "a program (Windows)"),
     (b"#!", "a script"),
 )
+"""Beginning -> what such a file is, in words for people."""
 _HTML = (b"<!doctype", b"<html", b"<head", b"<?xml")
 
 

@@ -13,7 +13,6 @@ RANDOM = "numpy.random._pickle"
 TEXT_DTYPE: Pair = ("numpy._core._internal", "_convert_to_stringdtype_kwargs")
 """What numpy 2 makes its type of texts of any length with."""
 
-#: Names for which `builders` holds a constructor of ours.
 BUILDABLE: frozenset[Pair] = frozenset(
     {
         ("collections", "OrderedDict"),
@@ -32,6 +31,7 @@ BUILDABLE: frozenset[Pair] = frozenset(
         TEXT_DTYPE,
     }
 )
+"""Names for which `builders` holds a constructor of ours."""
 
 PLAIN_TYPES = (
     "object", "dict", "list", "tuple", "int", "float", "str", "bool", "long", "unicode", "slice", "range", "xrange",
@@ -50,7 +50,6 @@ TORCH_VERSION: Pair = ("torch.torch_version", "TorchVersion")
 ZONE: Pair = ("zoneinfo", "ZoneInfo")
 ZONE_MAKER: Pair = ("zoneinfo", "ZoneInfo._unpickle")
 ZONES: frozenset[Pair] = frozenset({ZONE, ZONE_MAKER})
-#: Values that never change: made from data only, compared and hashed without calling anything the file could give them.
 VALUES: frozenset[Pair] = frozenset(
     {
         DECIMAL, FRACTION, UUID, SIZE, ("torch", "device"),
@@ -60,17 +59,19 @@ VALUES: frozenset[Pair] = frozenset(
         PATTERN, TIME_PARTS, *ZONES, TORCH_VERSION,
     }
 )  # fmt: skip
-#: Those that are hashed as numbers, or as tuples of numbers.
+"""Values that never change: made from data only, compared and hashed without calling anything the file could give
+them."""
 NUMERIC_VALUES: frozenset[Pair] = frozenset({DECIMAL, FRACTION, TIME_PARTS, UUID, SIZE})
-#: Objects that are nothing but their attributes.
+"""Those that are hashed as numbers, or as tuples of numbers."""
 NAMESPACES: frozenset[Pair] = frozenset(
     {
         ("types", "SimpleNamespace"), ("argparse", "Namespace"), ("ultralytics.utils", "IterableSimpleNamespace"),
         ("ultralytics.yolo.utils", "IterableSimpleNamespace"),
     }
 )  # fmt: skip
-#: The one listed enumeration, and its members: Python 3.11.0 to 3.11.3 wrote them as ``getattr(class, "NAME")``.
+"""Objects that are nothing but their attributes."""
 ENUMERATION: Pair = ("torchvision.transforms.functional", "InterpolationMode")
+"""The one listed enumeration, and its members: Python 3.11.0 to 3.11.3 wrote them as ``getattr(class, "NAME")``."""
 MEMBERS = frozenset({"NEAREST", "NEAREST_EXACT", "BILINEAR", "BICUBIC", "BOX", "HAMMING", "LANCZOS"})
 PLAIN_DICTIONARIES: frozenset[Pair] = frozenset((module, "dict") for module in BUILTINS)
 COUNTER: Pair = ("collections", "Counter")
@@ -78,20 +79,19 @@ DICTIONARIES: frozenset[Pair] = frozenset({("collections", "defaultdict"), COUNT
 LISTS: frozenset[Pair] = frozenset({("collections", "deque")})
 CHAIN: Pair = ("collections", "ChainMap")
 WRAPPED_TEXTS: tuple[Pair, ...] = (("collections", "UserString"), ("UserString", "UserString"))
-#: Containers that are nothing but one attribute -> its name and type; pickle translates the names of Python 2.
 WRAPPERS: Mapping[Pair, tuple[str, type]] = {
     CHAIN: ("maps", list),
     **dict.fromkeys(WRAPPED_TEXTS, ("data", str)),
     **dict.fromkeys((("collections", "UserDict"), ("UserDict", "IterableUserDict")), ("data", dict)),
     **dict.fromkeys((("collections", "UserList"), ("UserList", "UserList")), ("data", list)),
 }
+"""Containers that are nothing but one attribute -> its name and type; pickle translates the names of Python 2."""
 DEFAULTS: Pair = ("collections", "defaultdict")
-#: Values that there is one of; they are named, never called.
 SINGLE_VALUES: frozenset[Pair] = frozenset(
     {("typing", "Any"), *((module, name) for module in BUILTINS for name in ("Ellipsis", "NotImplemented"))}
 )
+"""Values that there is one of; they are named, never called."""
 LITERAL: Pair = ("typing", "Literal")
-#: Forms of types, as configurations of training keep them: ``typing.Optional[int]`` is ``getitem(Union, (int, None))``.
 TYPE_FORMS: frozenset[Pair] = frozenset(
     {
         LITERAL,
@@ -106,12 +106,14 @@ TYPE_FORMS: frozenset[Pair] = frozenset(
         ),
     }
 )
+"""Forms of types, as configurations of training keep them: ``typing.Optional[int]`` is ``getitem(Union, (int,
+None))``."""
 GETITEM: frozenset[Pair] = frozenset((module, "getitem") for module in ("_operator", "operator"))
 GENERIC_ALIAS: Pair = ("types", "GenericAlias")
 PARTIAL: Pair = ("functools", "partial")
 """A function or class with some of its arguments; nothing is called before somebody calls it."""
-#: ``type(None)`` and its like; with anything else it makes classes.
 TYPE_OF: frozenset[Pair] = frozenset((module, "type") for module in BUILTINS)
+"""``type(None)`` and its like; with anything else it makes classes."""
 LOGGER: Pair = ("logging", "getLogger")
 NUMBERS: Pair = ("array", "array")
 NUMBERS_MAKER: Pair = ("array", "_array_reconstructor")
@@ -119,21 +121,19 @@ MEMMAP: Pair = ("numpy", "memmap")
 """As a name it says of which class an array was; as a call it opens a file."""
 MASKED_CONSTANT: Pair = ("numpy.ma.core", "MaskedConstant")
 RECONSTRUCTORS: frozenset[Pair] = frozenset({("copyreg", "_reconstructor"), ("copy_reg", "_reconstructor")})
-#: numpy's random generators: the makers of them, and their classes.
 BIT_GENERATORS: frozenset[Pair] = frozenset(
     {
         ("numpy.random._mt19937", "MT19937"), ("numpy.random._pcg64", "PCG64"), ("numpy.random._pcg64", "PCG64DXSM"),
         ("numpy.random._philox", "Philox"), ("numpy.random._sfc64", "SFC64"),
     }
 )  # fmt: skip
+"""numpy's random generators: the makers of them, and their classes."""
 BIT_GENERATOR_MAKER: Pair = (RANDOM, "__bit_generator_ctor")
 GENERATOR_MAKERS: frozenset[Pair] = frozenset({(RANDOM, "__generator_ctor"), (RANDOM, "__randomstate_ctor")})
 SEED_SEQUENCE: Pair = ("numpy.random.bit_generator", "SeedSequence")
 SEED_MAKER: Pair = ("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence")
 QUANTIZED_TENSOR: Pair = ("torch._utils", "_rebuild_qtensor")
 META_TENSOR: Pair = ("torch._utils", "_rebuild_meta_tensor_no_storage")
-# : Names that are called, or that lie in packages which act, and make values that nobody checks: records, and never
-# called safe.
 MAKERS: frozenset[Pair] = frozenset(
     {
         *(
@@ -156,12 +156,13 @@ MAKERS: frozenset[Pair] = frozenset(
         ("dateutil.tz.tz", "tzutc"),
     }
 )
+"""Names that are called, or that lie in packages which act, and make values that nobody checks: records, and never
+called safe."""
 PARAMETERS: frozenset[Pair] = frozenset({("torch.nn.parameter", "Parameter"), ("torch.nn.parameter", "Buffer")})
 NESTED: Pair = ("torch.storage", "_load_from_bytes")
 ARRAY_RECORD: Pair = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 """What joblib writes before the numbers of an array: an object that is nothing but its attributes."""
 
-#: Known names of the standard library and others that become records.
 RECORDS: frozenset[Pair] = frozenset(
     {
         *VALUES,
@@ -191,9 +192,9 @@ RECORDS: frozenset[Pair] = frozenset(
         PARTIAL,
     }
 )
+"""Known names of the standard library and others that become records."""
 
 MAKING_FUNCTIONS = frozenset(pair for pair in MAKERS if pair[1].startswith("_"))
-#: Functions: they may be called as `arguments` says, and never be handed on, where something else could call them.
 FUNCTIONS: frozenset[Pair] = frozenset(
     {
         NESTED,
@@ -220,13 +221,13 @@ FUNCTIONS: frozenset[Pair] = frozenset(
         *((f"{core}.numeric", "_frombuffer") for core in CORES),
     }
 )
-# : Packages of known models: their classes evaluate, fetch and write when they are called. Genuine files make instances
-# only.
+"""Functions: they may be called as `arguments` says, and never be handed on, where something else could call them."""
 MODEL_PACKAGES = frozenset({"models", "ultralytics", "torchvision", "joblib"})
-#: Those whose older files point at a method of one of their own objects.
+"""Packages of known models: their classes evaluate, fetch and write when they are called. Genuine files make instances
+only."""
 LENDERS = frozenset({"models", "ultralytics"})
+"""Those whose older files point at a method of one of their own objects."""
 
-#: What pandas writes into its pickles; no other name of it is a record.
 PANDAS: frozenset[Pair] = frozenset(
     {
         ("pandas.core.frame", "DataFrame"),
@@ -282,8 +283,8 @@ PANDAS: frozenset[Pair] = frozenset(
         *(("pandas.core.arrays.integer", f"{sign}Int{bits}Dtype") for sign in ("", "U") for bits in (8, 16, 32, 64)),
     }
 )
+"""What pandas writes into its pickles; no other name of it is a record."""
 
-#: Modules that a newer Python no longer lists; those of Python 2 that pickle translates, and others.
 OLD_MODULES: frozenset[str] = frozenset(
     {
         *(name.split(".", 1)[0] for name in _compat_pickle.IMPORT_MAPPING),
@@ -296,7 +297,7 @@ OLD_MODULES: frozenset[str] = frozenset(
         ).split(),
     }
 )
-#: Packages whose business is to fetch, run or unpickle.
+"""Modules that a newer Python no longer lists; those of Python 2 that pickle translates, and others."""
 ACTING_PACKAGES: frozenset[str] = frozenset(
     {
         "pip", "setuptools", "pkg_resources", "aiohttp", "requests", "httpx", "urllib3", "paramiko",
@@ -305,7 +306,7 @@ ACTING_PACKAGES: frozenset[str] = frozenset(
         "psutil", "pydoc_data", "win32api", "win32com",
     }
 )  # fmt: skip
-#: Parts of otherwise harmless packages that fetch, compile, run or unpickle.
+"""Packages whose business is to fetch, run or unpickle."""
 ACTING_PREFIXES = (
     *(
         "torch.hub torch.load torch.serialization torch.jit torch.package torch.utils torch.multiprocessing "
@@ -315,10 +316,11 @@ ACTING_PREFIXES = (
         "numpy.ctypeslib numpy.lib numpy.DataSource numpy.os numpy.sys"
     ).split(),
 )
-#: Attribute names that reach outside wherever they hang (``module.__class__.__globals__``, ``x.os.system``).
+"""Parts of otherwise harmless packages that fetch, compile, run or unpickle."""
 ACTING_ATTRIBUTES = frozenset(
     {
         "os", "sys", "subprocess", "system", "popen", "exec", "eval", "compile", "open", "getattr",
         "setattr", "import_module", "builtins",
     }
 )  # fmt: skip
+"""Attribute names that reach outside wherever they hang (``module.__class__.__globals__``, ``x.os.system``)."""

@@ -38,14 +38,14 @@ from twinloop.pickles.values import Global, Inert
 
 Args = tuple[Any, ...]
 _LONGEST_PATTERN, _LONGEST_NAME = 2000, 200
-#: Those of the flags of a pattern that say how it matches; one more makes Python print it.
 _PATTERN_FLAGS = int(re.IGNORECASE | re.LOCALE | re.MULTILINE | re.DOTALL | re.UNICODE | re.VERBOSE | re.ASCII)
-#: A name of a time zone leads to a file of that name among Python's own: no way out of that folder.
+"""Those of the flags of a pattern that say how it matches; one more makes Python print it."""
 _ZONE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,30}(/[A-Za-z0-9_+-]{1,30}){0,2}")
+"""A name of a time zone leads to a file of that name among Python's own: no way out of that folder."""
 _NUMBER_CODES = frozenset("bBuhHiIlLqQfd")
-# : As both write themselves. With a large exponent a fraction, or the whole number of a decimal, takes hours and all
-# memory.
 _DECIMAL = re.compile(r"[+-]?(\d{1,4000}(\.\d{0,4000})?(E[+-]?\d{1,4})?|Infinity|s?NaN\d{0,20})", re.ASCII)
+"""As both write themselves. With a large exponent a fraction, or the whole number of a decimal, takes hours and all
+memory."""
 _FRACTION = re.compile(r"-?\d{1,4000}(/\d{1,4000})?", re.ASCII)
 _LONGEST_NUMBER = 14_000
 """Bits of a numerator or denominator."""

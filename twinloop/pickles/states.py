@@ -38,10 +38,10 @@ from twinloop.pickles.names import (
 from twinloop.pickles.standard import is_type
 from twinloop.pickles.values import Global, Inert, TensorRef, check_names
 
-#: Attributes that pickle itself looks for on an instance when it appends to it.
 _LOOKED_FOR = frozenset({"append", "extend", "add"})
-#: What a module's own ``__setstate__`` and ``__setattr__`` look into.
+"""Attributes that pickle itself looks for on an instance when it appends to it."""
 _MODULE_PARTS = {"_parameters": dict, "_buffers": dict, "_modules": dict, "_non_persistent_buffers_set": set}
+"""What a module's own ``__setstate__`` and ``__setattr__`` look into."""
 _HOOKS = "_hooks"
 _ARRAY_FACTS = frozenset({"subclass", "shape", "order", "dtype", "allow_mmap", "numpy_array_alignment_bytes"})
 _NAME = 1024
@@ -49,13 +49,13 @@ _NAME = 1024
 _LAYERS = "torch.nn.modules."
 _NETWORKS = (_LAYERS, "torch.nn.parallel.")
 _RECURRENT = f"{_LAYERS}rnn"
-#: What a recurrent network's ``__setstate__`` counts with, and what it goes through one by one.
 _COUNTED, _LISTED = ("bias", "bidirectional", "proj_size"), ("_flat_weights", "_flat_weights_names")
+"""What a recurrent network's ``__setstate__`` counts with, and what it goes through one by one."""
 _WEIGHT_NAMES = ("all_weights", "_all_weights")
 _MOST_LAYERS, _LAYER = 1000, 1 << 16
 _IDENTIFIER_BITS = 128
-#: How far the numbers of a bit generator are used up: an index into memory that numpy takes unchecked.
 _MOST_USED = {"pos": 624, "buffer_pos": 4}
+"""How far the numbers of a bit generator are used up: an index into memory that numpy takes unchecked."""
 
 
 def check_state(target: Inert, state: object, budget: Budget) -> None:

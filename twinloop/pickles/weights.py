@@ -16,7 +16,6 @@ from twinloop.pickles.values import AnyArray, Inert, TensorRef
 
 Weight = TensorRef | AnyArray
 
-#: Where checkpoints keep the weights that are used: Ultralytics and YOLOv5 prefer the averaged ones.
 _PARTS = (
     "ema",
     "model",
@@ -30,6 +29,7 @@ _PARTS = (
     "g_ema",
     "generator",
 )
+"""Where checkpoints keep the weights that are used: Ultralytics and YOLOv5 prefer the averaged ones."""
 _MODEL_FACTS = ("names", "stride", "task", "yaml", "nc", "kpt_shape")
 _FILE_FACTS = ("version", "license", "epoch")
 _MAX_WEIGHTS = 200_000

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from twinloop.errors import Locked, StorageError
 from twinloop.store.atomic import storage_errors
+from twinloop.system.files import BINARY
 
 
-class Kind(NamedTuple):
+class Use(NamedTuple):
     """What a folder is for: who else may work in it, what to do then, and what to do where the file system knows no
     locks.
     """
@@ -23,37 +24,44 @@ class Kind(NamedTuple):
     elsewhere: str
 
 
-RUN = Kind("another run", "Wait for it, or choose another output folder.", "Choose an output folder on a local disk.")
-VAULT = Kind(
+RUN = Use("another run", "Wait for it, or choose another output folder.", "Choose an output folder on a local disk.")
+VAULT = Use(
     "another command", "Wait until that is done, then run this again.", "Put the vault on a local disk (--vault)."
 )
 
+_PID_AT = 1
+"""Where in the file the pid begins. The first byte is what is locked, and Windows lets nobody else read that."""
+
 
 @contextmanager
-def locked(folder: Path, kind: Kind = RUN) -> Iterator[None]:
+def locked(folder: Path, use: Use = RUN) -> Iterator[None]:
     """Hold ``folder/.lock`` (the system's own file lock, so a killed process leaves none behind).
 
     Raises:
         Locked: another living process works there; the message names its pid. StorageError: the folder cannot be
             written or locked.
     """
-    import fcntl
+    from filelock import lock_descriptor  # not at the top: it takes longer than all else that a short command imports
 
     path = folder / ".lock"
     with storage_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o600)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(handle, 32).decode(errors="replace").strip() or "?"
-            raise Locked(f"{folder} is in use by {kind.who} (process {holder}). {kind.wait}") from None
+            held = lock_descriptor(handle, blocking=False)
         except OSError as error:
-            raise StorageError(f"{folder} cannot be locked ({error.strerror}). {kind.elsewhere}") from error
+            raise StorageError(f"{folder} cannot be locked ({error.strerror}). {use.elsewhere}") from error
+        if not held:
+            os.lseek(handle, _PID_AT, os.SEEK_SET)
+            pid = os.read(handle, 32).decode(errors="replace").strip() or "?"
+            holder = f"{use.who} (process {pid})"
+            refused = Locked(f"{folder} is in use by {holder}. {use.wait}")
+            refused.holder = holder
+            raise refused
         try:
             os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            os.write(handle, f"{' ' * _PID_AT}{os.getpid()}\n".encode())
             yield
         finally:
             # only the holder wipes the pid: a run that was refused must leave it for the next one's message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ STATIC = Path(__file__).parent / "static"
 
 def create_app(site: Site) -> FastAPI:
     """The application; commands that it started end with it."""
+    mimetypes.add_type("text/javascript", ".js")  # on Windows other programs' entries in the registry say otherwise
     jobs = Jobs(site.home)
 
     @asynccontextmanager

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from twinloop.errors import INTERRUPTED, StateError, WaitingForReview
+from twinloop.system import processes
 
 KEPT_LINES = 500
 LOST = 5.0
@@ -29,7 +29,7 @@ _ENDS: dict[int, State] = {
     0: "done",
     WaitingForReview.exit_code: "waiting",
     INTERRUPTED: "stopped",
-    -signal.SIGINT: "stopped",
+    **dict.fromkeys(processes.ENDED_BY_INTERRUPT, "stopped"),
 }
 
 
@@ -56,8 +56,7 @@ class Job:
     def interrupt(self) -> None:
         """Ask it to stop, as Ctrl-C does."""
         self.stopping, self.asked = True, time.monotonic()
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGINT)
+        processes.interrupt(self.process)
 
     def gets_on(self) -> None:
         """It said how far it is; long after it was asked to stop, it is asked again."""
@@ -108,13 +107,13 @@ class Jobs:
             process = subprocess.Popen(
                 [sys.executable, "-m", "twinloop", *argv],
                 cwd=self._home,
-                env={**os.environ, "TWINLOOP_PROGRESS": "json"},
+                env={**os.environ, "TWINLOOP_PROGRESS": "json", "PYTHONIOENCODING": "utf-8"},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                text=True,
+                encoding="utf-8",
                 errors="replace",
-                start_new_session=True,
+                **processes.own_group(),
             )
             self._started += 1
             job = Job(self._started, key, list(argv), process)

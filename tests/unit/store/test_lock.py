@@ -13,8 +13,9 @@ from twinloop.store.lock import locked
 
 
 def test_the_second_run_is_refused_and_told_the_pid(tmp_path: Path) -> None:
-    with locked(tmp_path), pytest.raises(Locked, match=f"process {os.getpid()}"), locked(tmp_path):
+    with locked(tmp_path), pytest.raises(Locked, match=f"process {os.getpid()}") as refused, locked(tmp_path):
         pass
+    assert refused.value.holder == f"another run (process {os.getpid()})"
 
 
 def test_a_refused_run_leaves_the_holders_pid_for_the_next(tmp_path: Path) -> None:
@@ -36,6 +37,12 @@ def test_a_file_left_by_a_killed_process_is_no_lock(tmp_path: Path) -> None:
     (tmp_path / ".lock").write_text("4242\n")
     with locked(tmp_path):
         assert (tmp_path / ".lock").read_text().strip() == str(os.getpid())
+
+
+def test_the_byte_that_is_locked_is_not_needed_to_read_the_pid(tmp_path: Path) -> None:
+    """Windows lets nobody else read it."""
+    with locked(tmp_path):
+        assert (tmp_path / ".lock").read_bytes() == f" {os.getpid()}\n".encode()
 
 
 def test_a_disk_that_cannot_lock_is_not_called_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

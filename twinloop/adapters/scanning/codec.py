@@ -15,19 +15,23 @@ from twinloop.domain.vault import VaultFace, VaultPhoto
 
 
 def listed_to_bytes(listed: ListedFile) -> bytes:
-    return packed([listed.size, listed.mtime_ns], [os.fsencode(listed.path)])
+    return packed(_stat(listed), [os.fsencode(listed.path)])
 
 
 def listed_from_bytes(data: bytes) -> ListedFile:
-    (size, mtime_ns), (path,) = unpacked(data)
-    return ListedFile(Path(os.fsdecode(path)), int(size), int(mtime_ns))
+    stat, (path,) = unpacked(data)
+    return ListedFile(Path(os.fsdecode(path)), *map(int, stat))
+
+
+def _stat(listed: ListedFile) -> list[int]:
+    return [listed.size, listed.mtime_ns, listed.ctime_ns]
 
 
 def scanned_to_bytes(scanned: ScannedFile) -> bytes:
     blobs = [scanned.thumbnail]
     listed, photo = scanned.listed, scanned.photo
     head = {
-        "stat": [listed.size, listed.mtime_ns], "sha256": scanned.sha256, "problem": scanned.problem,
+        "stat": _stat(listed), "sha256": scanned.sha256, "problem": scanned.problem,
         "photo": None if photo is None else _photo(photo, blobs),
     }  # fmt: skip
     return packed(head, blobs)
@@ -35,9 +39,9 @@ def scanned_to_bytes(scanned: ScannedFile) -> bytes:
 
 def scanned_from_bytes(path: Path, data: bytes) -> ScannedFile:
     head, blobs = unpacked(data)
-    size, mtime_ns = head["stat"]
+    listed = ListedFile(path, *map(int, head["stat"]))
     photo = None if head["photo"] is None else _photo_from(head["photo"], blobs)
-    return ScannedFile(ListedFile(path, int(size), int(mtime_ns)), head["sha256"], photo, blobs[0], head["problem"])
+    return ScannedFile(listed, head["sha256"], photo, blobs[0], head["problem"])
 
 
 def _photo(photo: VaultPhoto, blobs: list[bytes]) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from enum import IntEnum
-from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
+
+from twinloop.adapters.scanning.inherited import PipeEnd
 
 
 class Kind(IntEnum):
@@ -37,11 +38,11 @@ class Message(NamedTuple):
     body: bytes
 
 
-def send(pipe: Connection, kind: Kind, body: bytes = b"") -> None:
+def send(pipe: PipeEnd, kind: Kind, body: bytes = b"") -> None:
     pipe.send_bytes(bytes([kind]) + body)
 
 
-def receive(pipe: Connection) -> Message:
+def receive(pipe: PipeEnd) -> Message:
     """The next message.
 
     Raises:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from twinloop.adapters.scanning import messages
+from twinloop.adapters.scanning.inherited import popen_options
 from twinloop.adapters.scanning.messages import Kind
+from twinloop.system.processes import own_group
 
 T = TypeVar("T")
 START_SECONDS = 120.0
@@ -28,7 +30,7 @@ class WorkerProcess(Generic[T]):
 
     Attributes:
         ready: it has loaded what it needs. task, data: what it was given and has not finished. asked: it had a question
-            about that.
+            about that. second: it is the task's second try.
         deadline: by the monotonic clock, of its start or of the task.
     """
 
@@ -44,12 +46,12 @@ class WorkerProcess(Generic[T]):
                     str(theirs.fileno()),
                     str(os.getpid()),
                 ],
-                pass_fds=[theirs.fileno()],
                 env=_environment(),
-                start_new_session=True,  # Ctrl-C is for the supervisor alone
+                **popen_options(theirs),
+                **own_group(),  # Ctrl-C is for the supervisor alone
             )
         messages.send(self.pipe, Kind.TASK, order)
-        self.ready = self.asked = False
+        self.ready = self.asked = self.second = False
         self.task: T | None = None
         self.data = b""
         self.deadline = time.monotonic() + START_SECONDS

@@ -102,6 +102,6 @@ class WorkerScanner:
         for outcome in self._supervisor.run(tasks, answer, count):
             sha256 = asked.pop(outcome.task, None)
             if outcome.failure:
-                yield ScannedFile(outcome.task, sha256, problem=outcome.failure)
+                yield ScannedFile(outcome.task, sha256, problem=outcome.failure, undecided=outcome.lost)
             else:
                 yield codec.scanned_from_bytes(outcome.task.path, outcome.result)

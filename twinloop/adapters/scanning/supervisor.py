@@ -25,6 +25,9 @@ Answer = Callable[[T, bytes], bytes]
 IDLE_DEATHS = 5
 """So many workers in a row may end before they begin with what they were given."""
 
+_EXCEPTIONS = 0xC0000000
+"""Exit codes from here on are those of programs that crashed under Windows (NTSTATUS)."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -38,11 +41,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class TaskResult(Generic[T]):
-    """What became of a task: its ``result``, or the ``failure`` in words (then the result is empty)."""
+    """What became of a task: its ``result``, or the ``failure`` in words (then the result is empty).
+
+    Attributes:
+        lost: the process failed, in both tries: a signal or the deadline ended it, which may say nothing of the task.
+    """
 
     task: T
     result: bytes = b""
     failure: str = ""
+    lost: bool = False
 
 
 class Supervisor(Generic[T]):
@@ -60,7 +68,8 @@ class Supervisor(Generic[T]):
         self._order = json.dumps({"entry": entry, "arguments": dict(arguments), "memory": limits.memory}).encode()
         self._count, self._limits = count, limits
         self._workers: list[WorkerProcess[T]] = []
-        self._returned: list[tuple[T, bytes]] = []
+        self._returned: list[tuple[T, bytes, bool]] = []
+        self._again: list[tuple[T, bytes, bool]] = []
         self._idle_deaths = 0
         self.greeting = b""
 
@@ -94,7 +103,8 @@ class Supervisor(Generic[T]):
     ) -> Iterator[TaskResult[T]]:
         """Do the tasks; outcomes come as they are ready, in any order.
 
-        At most one task per worker is taken from ``tasks`` ahead.
+        At most one task per worker is taken from ``tasks`` ahead. A task whose process was killed, crashed or did not
+        end in time gets one more try when all others have had theirs: memory may have been short, the computer asleep.
 
         Args:
             tasks: what names the task in its outcome, and the bytes that the worker gets.
@@ -110,9 +120,16 @@ class Supervisor(Generic[T]):
             yield from self._round(answer)
             waiting = waiting or self._next(source)
 
-    def _next(self, source: Iterator[tuple[T, bytes]]) -> tuple[T, bytes] | None:
-        """The next task: one that a worker ended under before it began with it, else a new one."""
-        return self._returned.pop() if self._returned else next(source, None)
+    def _next(self, source: Iterator[tuple[T, bytes]]) -> tuple[T, bytes, bool] | None:
+        """The next task, and whether it is its second try: one that a worker ended under before it began with it, else
+        a new one, else one whose process failed.
+        """
+        if self._returned:
+            return self._returned.pop()
+        new = next(source, None)
+        if new is not None:
+            return (*new, False)
+        return self._again.pop(0) if self._again else None
 
     def _free(self, most: int) -> WorkerProcess[T] | None:
         """A worker without a task; where all are busy, others are started as long as there are too few."""
@@ -124,8 +141,9 @@ class Supervisor(Generic[T]):
     def _start(self) -> None:
         self._workers.append(WorkerProcess(self._order))
 
-    def _give(self, worker: WorkerProcess[T], task: T, data: bytes) -> bool:
+    def _give(self, worker: WorkerProcess[T], task: T, data: bytes, second: bool) -> bool:
         """Whether the task could be handed over. A worker that died while it was idle says nothing about the task."""
+        worker.second = second
         try:
             worker.give(task, data, self._limits.timeout)
         except OSError:
@@ -169,7 +187,7 @@ class Supervisor(Generic[T]):
         except ConnectionResetError:  # it died with something unread: the task, unless it had asked about that
             if worker.task is None or worker.asked:
                 return self._lost(worker)
-            self._returned.append((worker.task, worker.data))
+            self._returned.append((worker.task, worker.data, worker.second))
             self._died_idle(worker)
             return None
         except (EOFError, OSError, ValueError):
@@ -194,7 +212,16 @@ class Supervisor(Generic[T]):
         code = self._seen_off(worker)
         if not worker.ready:
             raise StateError(f"A worker process cannot start (exit code {code}). Run with --workers 0 to see why.")
-        return None if worker.task is None else TaskResult(worker.task, failure=_cause(code))
+        return self._failed(worker, _cause(code))
+
+    def _failed(self, worker: WorkerProcess[T], failure: str) -> TaskResult[T] | None:
+        """What becomes of the task of a process that failed: nothing yet, if it was the first try."""
+        if worker.task is None:
+            return None
+        if worker.second:
+            return TaskResult(worker.task, failure=failure, lost=True)
+        self._again.append((worker.task, worker.data, True))
+        return None
 
     @staticmethod
     def _seen_off(worker: WorkerProcess[T]) -> int | None:
@@ -214,17 +241,18 @@ class Supervisor(Generic[T]):
             raise StateError(
                 f"A worker process did not start within {START_SECONDS:g} seconds. Run with --workers 0 to see why."
             )
-        return TaskResult(worker.task, failure=f"took longer than {self._limits.timeout:g} s")
+        return self._failed(worker, f"took longer than {self._limits.timeout:g} s")
 
 
 def _cause(code: int | None) -> str:
+    if code is not None and code >= _EXCEPTIONS:
+        return f"the decoder crashed ({code:#x})"
     if code is None or code >= 0:
         return f"the decoder ended the process (exit code {code})"
-    number = -code
-    known = {member.value: member.name for member in signal.Signals}
-    if number == signal.SIGKILL:
+    name = {member.value: member.name for member in signal.Signals}.get(-code, "unknown")
+    if name == "SIGKILL":
         return "the system killed the process that decoded it (out of memory?)"
-    return f"the decoder crashed (signal {number}, {known.get(number, 'unknown')})"
+    return f"the decoder crashed (signal {-code}, {name})"
 
 
 def _refusal(told: Mapping[str, str]) -> TwinLoopError:

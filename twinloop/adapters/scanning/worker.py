@@ -1,5 +1,5 @@
-"""The process that does tasks for a supervisor: ``python -m twinloop.adapters.scanning.worker FD`` (started by
-`supervisor.py` only).
+"""The process that does tasks for a supervisor: ``python -m twinloop.adapters.scanning.worker PIPE PARENT`` (started
+by `supervisor.py` only).
 """
 
 from __future__ import annotations
@@ -9,26 +9,26 @@ import ctypes
 import importlib
 import json
 import os
-import resource
-import signal
 import sys
 from collections.abc import Callable
-from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
+import psutil
+
+from twinloop.adapters.scanning.inherited import PipeEnd, opened
 from twinloop.adapters.scanning.messages import Kind, receive, send
 from twinloop.errors import TwinLoopError
 
 Ask = Callable[[bytes], bytes]
 Job = Callable[[bytes, Ask], bytes]
 """Does one task; may ask the supervisor a question meanwhile."""
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _SIGKILL = 1, 9
+"""As Linux numbers them."""
 
 
-def main(descriptor: int, parent: int) -> None:
+def main(pipe_name: int, parent: int) -> None:
     """Serve until the supervisor is gone."""
-    pipe = Connection(descriptor)
+    pipe = opened(pipe_name)
     _die_with(parent)
     _be_quiet()
     try:
@@ -44,7 +44,7 @@ def main(descriptor: int, parent: int) -> None:
         return
 
 
-def _make(pipe: Connection, entry: str, arguments: dict[str, Any]) -> tuple[bytes, Job] | None:
+def _make(pipe: PipeEnd, entry: str, arguments: dict[str, Any]) -> tuple[bytes, Job] | None:
     module, _, name = entry.partition(":")
     try:
         made: tuple[bytes, Job] = getattr(importlib.import_module(module), name)(**arguments)
@@ -54,11 +54,11 @@ def _make(pipe: Connection, entry: str, arguments: dict[str, Any]) -> tuple[byte
     return made
 
 
-def _refuse(pipe: Connection, error: Exception) -> None:
+def _refuse(pipe: PipeEnd, error: Exception) -> None:
     send(pipe, Kind.REFUSED, json.dumps({"error": type(error).__name__, "message": str(error)}).encode())
 
 
-def _do(pipe: Connection, job: Job, task: bytes, memory: int) -> None:
+def _do(pipe: PipeEnd, job: Job, task: bytes, memory: int) -> None:
     def ask(question: bytes) -> bytes:
         send(pipe, Kind.ASK, question)
         return receive(pipe).body
@@ -83,7 +83,7 @@ def _die_with(parent: int) -> None:
     ends idle workers).
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL)
         if os.getppid() != parent:  # it died before the line above
             raise SystemExit(0)
 
@@ -97,12 +97,13 @@ def _be_quiet() -> None:
 
 
 def _limit_memory(megabytes: int) -> None:
-    """Let a task use so much beyond what the process has now, models included (where the system tells: Linux)."""
-    with contextlib.suppress(OSError, ValueError):
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        limit = pages * resource.getpagesize() + (megabytes << 20)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    """Let a task use so much beyond what the process has now, models included (Linux; elsewhere nothing holds it)."""
+    with contextlib.suppress(psutil.Error, OSError, ValueError):
+        process = psutil.Process()
+        if hasattr(process, "rlimit"):
+            process.rlimit(psutil.RLIMIT_CORE, (0, 0))
+            limit = process.memory_info().vms + (megabytes << 20)
+            process.rlimit(psutil.RLIMIT_AS, (limit, process.rlimit(psutil.RLIMIT_AS)[1]))
 
 
 if __name__ == "__main__":

@@ -144,6 +144,6 @@ def test_a_file_that_breaks_its_worker_is_skipped_and_its_content_is_known(
         fake_photo(tmp_path / f"{number}.png", seed=number, size=128, person=person if number == 1 else 0)
     with WorkerScanner(f"{HERE}:fragile_scanner", {}, 1, Limits(timeout=1.0)) as workers:
         done = {made.listed.path.name: made for made in workers.scan(listed(tmp_path), 4, lambda _: True)}
-    assert done["1.png"].problem == words
+    assert done["1.png"].problem == words and done["1.png"].undecided
     assert done["1.png"].sha256 == hashlib.sha256((tmp_path / "1.png").read_bytes()).hexdigest()
     assert all(done[name].photo is not None for name in ("0.png", "2.png", "3.png"))

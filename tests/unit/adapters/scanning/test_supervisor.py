@@ -15,7 +15,7 @@ import pytest
 
 from tests.unit.adapters.scanning.jobs import HERE
 from twinloop.adapters.scanning.process import WorkerProcess
-from twinloop.adapters.scanning.supervisor import Limits, Supervisor, TaskResult
+from twinloop.adapters.scanning.supervisor import Limits, Supervisor, TaskResult, _cause
 from twinloop.errors import MissingModel, ModelFileError, StateError
 
 ROOT = Path(__file__).parents[4]
@@ -97,6 +97,26 @@ def test_a_hang_costs_its_time_and_one_task() -> None:
         assert done["hang"].failure == "took longer than 0.5 s"
         assert done["say a"].result == b"done a" and done["say b"].result == b"done b"
         assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("failing", ["killed", "slow"])
+def test_a_task_whose_process_failed_once_is_tried_once_more_after_all_others(tmp_path: Path, failing: str) -> None:
+    """The system was short of memory, or the computer slept."""
+    task = f"{failing} 1 {tmp_path / 'tries'}"
+    with supervisor(timeout=1.0) as made:
+        done = outcomes(made, task, "say a", "say b")
+    assert list(done) == ["say a", "say b", task] and not any(item.failure for item in done.values())
+    assert (tmp_path / "tries").read_bytes() == b".."
+
+
+@pytest.mark.parametrize("failing", ["killed", "slow"])
+def test_a_task_that_always_costs_its_process_is_tried_twice_and_no_more(tmp_path: Path, failing: str) -> None:
+    task = f"{failing} 9 {tmp_path / 'tries'}"
+    with supervisor(timeout=1.0) as made:
+        done = outcomes(made, task, "say a", "raise missing")
+    assert done[task].lost and done["say a"].result == b"done a"
+    assert done["raise missing"].failure and not done["raise missing"].lost  # the decoder's own word
+    assert (tmp_path / "tries").read_bytes() == b".."
 
 
 def test_a_photo_is_not_blamed_for_a_supervisor_that_answers_late() -> None:
@@ -229,3 +249,18 @@ def test_no_worker_outlives_a_killed_supervisor() -> None:
     process.wait()
     process.stdout.close()
     wait_until_gone([pid])
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        (None, "exit code None"),
+        (3, "ended the process (exit code 3)"),
+        (0xC0000005, "crashed (0xc0000005)"),
+        (-11, "crashed (signal 11, SIGSEGV)"),
+        (-9, "killed the process"),
+    ],
+)
+def test_how_a_process_ended_in_words(code: int | None, cause: str) -> None:
+    """The third is an access violation under Windows."""
+    assert cause in _cause(code)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import IO
 
 from twinloop.errors import MissingTool
 from twinloop.store.atomic import storage_errors
+from twinloop.system import processes
 
 GRACE = (20.0, 10.0)
 """Seconds after the polite signal (as Ctrl-C) until the firm one, and after that until it is killed."""
@@ -63,10 +63,10 @@ def run(command: Command, log: Path, heed: Callable[[str], None]) -> int:
 def _start(command: Command) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **command.environment}
     try:
-        # a session of its own: Ctrl-C comes to this process, which ends the other in its own time
+        # a group of its own: Ctrl-C comes to this process, which ends the other in its own time
         return subprocess.Popen(
             list(command.argv), cwd=command.folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True,
+            stderr=subprocess.STDOUT, **processes.own_group(),
         )  # fmt: skip
     except OSError as error:
         raise MissingTool(
@@ -90,29 +90,20 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     """End a program, if it still runs, and what it started, which may still run where the program itself has ended."""
     try:
         if process.poll() is None:
-            _signal(process, signal.SIGINT)
+            processes.interrupt(process)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(GRACE[0])
-        _signal(process, signal.SIGTERM)
+        processes.terminate(process)
         _wait_for_all(process, GRACE[1])
     finally:  # also where a second Ctrl-C cuts the waiting short
-        _signal(process, signal.SIGKILL)
+        processes.kill(process)
         process.wait()
 
 
 def _wait_for_all(process: subprocess.Popen[bytes], seconds: float) -> None:
     end = time.monotonic() + seconds
-    while (process.poll() is None or _signal(process, 0)) and time.monotonic() < end:
+    while processes.any_left(process) and time.monotonic() < end:
         time.sleep(_LOOK)
-
-
-def _signal(process: subprocess.Popen[bytes], sign: int) -> bool:
-    """Send a signal to all of the program's session (0: none); whether anything of it is there."""
-    try:
-        os.killpg(process.pid, sign)
-    except (ProcessLookupError, PermissionError):  # macOS says the second of those that have ended
-        return False
-    return True
 
 
 def last_lines(log: Path) -> str:

@@ -63,9 +63,10 @@ class ExternalTrainer:
         self._make_room, self._float16, self._notice = make_room, float16, notice
         self._tool, self._installed, self._choice, self._family = tool, installed, choice, family
         self._environment = network(choice.allow_download)
-        self._prediction = prediction_of(choice.base, family)
+        self._prediction = prediction_of(choice.base, family, choice.prediction)
         wanted = quantized(tool.program, tool.quantizations, choice.quantization)
         parts = [choice.base, installed.version, *installed.arguments, *([] if wanted is None else [wanted])]
+        parts += [told] if (told := choice.prediction.name) else []
         self.fingerprint = f"{tool.name}-{family.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
 
     def check(self, settings: TrainingSettings) -> None:
@@ -151,6 +152,7 @@ class ExternalTrainer:
             folders,
             self._prediction,
             self._choice.quantization,
+            run_here=True,
         )
 
     def _run(self, job: Job, home: Home, watch: _Watch) -> None:
