@@ -1,13 +1,14 @@
 # Two commands do everything on a fresh machine with Python 3.11 and the package registry:
 #   make demo    the whole loop for real on the embedded world, into outputs/demo
 #   make test    linters, types, layers and the tests
+# and for those who change how a GPU is used: make test-gpu
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 # one thread pool that sleeps when idle: on few cores spinning threads strangle each other
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: install demo test check lock clean
+.PHONY: install demo test test-gpu check lock clean
 
 install: $(VENV)/.installed
 
@@ -25,8 +26,13 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# on the CPU, GPU or none: what PyTorch computes there is rounded otherwise, and some tests fork
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
+	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
+
+# the tests that need a CUDA device: on a real one, or on a pretend one that g++ makes of PyTorch's CPU build
+test-gpu: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.gpu
 
 # write constraints.txt anew from what is installed (after changing pyproject.toml)
 lock: install

@@ -100,6 +100,14 @@ class TrainingCache:
         self._settings = settings
         self.encoded = 0
 
+    def has_photos(self, samples: Sequence[TrainingSample]) -> bool:
+        """Whether all of them were encoded."""
+        return all(self._photo_path(sample).exists() for sample in samples)
+
+    def has_texts(self, texts: Sequence[str]) -> bool:
+        """Whether all of them were embedded."""
+        return all(self._text_path(text).exists() for text in texts)
+
     def prepare(self, samples: Sequence[TrainingSample], *, lazily: bool = False) -> list[PreparedSample]:
         """All samples, in order.
 
@@ -114,7 +122,7 @@ class TrainingCache:
         return [self._sample(sample, lazily) for sample in samples]
 
     def _sample(self, sample: TrainingSample, lazily: bool) -> PreparedSample:
-        path = self._path("latents", sample.sha256, str(self._settings))
+        path = self._photo_path(sample)
         cached = _read(path)
         if cached is None and lazily:
             return PreparedSample(
@@ -174,6 +182,9 @@ class TrainingCache:
             cached[text] = {name: part.clone() for name, part in made.items()}
             write_bytes(paths[text], save(cached[text] or {}))
         return {text: found for text, found in cached.items() if found is not None}
+
+    def _photo_path(self, sample: TrainingSample) -> Path:
+        return self._path("latents", sample.sha256, str(self._settings))
 
     def _text_path(self, text: str) -> Path:
         """By the chunks that are read of it too, so that no text is taken for itself cut off."""

@@ -72,11 +72,17 @@ def prepare_batches(
         TrainingCache(work / "cache", base, CacheSettings(side, base.bucket_step, buckets, settings.flip))
         for side in sides
     ]
-    # first, while the denoiser may still lie in main memory: text encoders can be as large, and a GPU need not hold
-    # both
-    words = caches[0].embeddings(texts_to_embed([sample.caption for sample in samples], settings))
+    texts = texts_to_embed([sample.caption for sample in samples], settings)
+    # a GPU need not hold the denoiser beside text encoders that can be as large, nor beside photos in full precision
+    if not caches[0].has_texts(texts):
+        base.make_room()
+    words = caches[0].embeddings(texts)
     if remark := remark_on_captions(base.prompts, samples):
         notice(remark)
+    if not lazily and not all(cache.has_photos(samples) for cache in caches):
+        base.wake_autoencoder()
+        for cache in caches:
+            cache.prepare(samples)
     base.offload("none")
     sizes = [cache.prepare(samples, lazily=lazily) for cache in caches]
     if remark := remark_on_sizes([sample.framing for sample in sizes[0]], settings.resolution, base.bucket_step):

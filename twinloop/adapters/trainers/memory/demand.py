@@ -1,12 +1,17 @@
 """From a step's footprint to peak memory, to the way of taking the step that fits, and to the operations that it costs.
 
-    peak = weights + resident parts + LoRA x (4 parameter + 4 gradient + state + 4 average) + activations + work +
-    context activations = n x activations, with checkpointing n x (those between the checkpointed blocks + those of the
-    largest block) work = 2 x n x largest tensor + dequantising x largest quantised layer
+    peak = weights + resident parts + LoRA x (4 parameter + state + 4 average) + passing + work + context
+    passing = the larger of what the forward pass leaves for the backward pass, and the gradients, 4 x LoRA, that are
+        there when the backward pass ends: while these grow, activations are given back. Where a step adds up the
+        gradients of several passes, both at once.
+    left for the backward pass = copies + n x activations; with checkpointing the larger of copies + n x those between
+        the blocks, and n x (those between the blocks + those of the largest block)
+    work = 2 x n x largest tensor + dequantising x largest quantised layer
 
-and not less than weights, resident parts and frozen text encoders together: these are moved to a GPU while they embed
-captions.
+and not less than the frozen text encoders and the context: these are on a GPU while they embed captions, and nothing
+else is.
 
+copies are the LoRA's matrices in the precision of the products, which autocast makes once for all pictures of a pass;
 n is how many pictures go through at once (the micro-batch), state the optimizer's bytes per parameter. docs/training.md
 has the formula with figures.
 """
@@ -21,13 +26,15 @@ from twinloop.domain.forecast import BUDGETS, GIB, MemoryPlan
 from twinloop.domain.quantised import Quantization
 from twinloop.ports import TrainingSettings
 
-STATE_BYTES = {"adamw": 8.0, "adamw8bit": 2.1, "prodigy": 16.0, "adafactor": 0.1}
-"""Per parameter of the LoRA: two moments in float32; in 8 bits; Prodigy adds its sums and the start; rows and columns
-only."""
+STATE_BYTES = {"adamw": 8.0, "adamw8bit": 2.1, "prodigy": 14.0, "adafactor": 0.1}
+"""Per parameter of the LoRA: two moments in float32; in 8 bits; Prodigy adds its sums and the start, which it keeps of
+those matrices only that do not start at zero; rows and columns only."""
 FIRST_MOMENT = 4.0
 """Bytes that Adafactor keeps with `beta1`."""
 CONTEXT = GIB // 2
 """What CUDA, its libraries and gaps in the allocator take."""
+ROOM_OF_A_CARD = 0.92
+"""Of the memory that a card is sold with: the driver, a desktop and gaps in the allocator have the rest."""
 DEQUANTISING: Mapping[Quantization | None, int] = {"nf4": 2, "int8": 10, "fp8": 10, None: 10}
 """Bytes per weight of a quantised layer in the backward pass, as measured: once in 16 bits; 8-bit ones twice in float32
 before that. None = another kind."""
@@ -43,7 +50,8 @@ def state_bytes(settings: TrainingSettings) -> float:
     """
     arguments, usual = dict(settings.optimizer_args), STATE_BYTES[settings.optimizer]
     if settings.optimizer == "prodigy":
-        return usual / 2 + usual / 2 / float(arguments.get("slice_p", 1))  # type: ignore[arg-type]
+        moments = STATE_BYTES["adamw"]
+        return moments + (usual - moments) / float(arguments.get("slice_p", 1))  # type: ignore[arg-type]
     return usual + (FIRST_MOMENT if "beta1" in arguments else 0.0)
 
 
@@ -70,6 +78,7 @@ class Demand:
         footprint: of the adapted models with one picture. resident, frozen_encoders: as in `WeightSizes`.
         gpu: whether the device is one. quantization: of the denoiser's weights.
         quantised_sizes: the same weights in the quantizations that may be proposed, the most exact first.
+        prior: a batch of prior images is learned beside the subject's.
     """
 
     footprint: Footprint
@@ -79,19 +88,44 @@ class Demand:
     frozen_encoders: int = 0
     quantization: Quantization | None = None
     quantised_sizes: Mapping[Quantization, WeightSizes] = field(default_factory=dict)
+    prior: bool = False
+
+    @property
+    def floor(self) -> int:
+        """Bytes that are needed whatever the pictures and the LoRA are."""
+        return (CONTEXT if self.gpu else 0) + max(self.footprint.weights + self.resident, self.frozen_encoders)
 
     def peak(self, micro_batch: int, checkpointing: bool) -> int:
         """Bytes at the fullest moment of a step."""
         one, settings = self.footprint, self.settings
-        per_parameter = 8 + state_bytes(settings) + (4 if settings.ema_decay else 0)
-        weights = one.weights + self.resident + (CONTEXT if self.gpu else 0)
-        activations = one.checkpointed + one.largest_block if checkpointing else one.activations
+        per_parameter = 4 + state_bytes(settings) + (4 if settings.ema_decay else 0)
+        context = CONTEXT if self.gpu else 0
         step = (
-            int(one.adapter * per_parameter)
-            + micro_batch * (activations + 2 * one.largest_tensor)
+            one.weights
+            + self.resident
+            + int(one.adapter * per_parameter)
+            + self._passing(micro_batch, checkpointing)
+            + 2 * micro_batch * one.largest_tensor
             + DEQUANTISING[self.quantization] * one.quantised
         )
-        return weights + max(step, self.frozen_encoders)
+        return context + max(step, self.frozen_encoders)
+
+    def _passing(self, micro_batch: int, checkpointing: bool) -> int:
+        """Bytes of activations and gradients at the fullest moment of a step."""
+        one, gradients = self.footprint, 4 * self.footprint.adapter
+        at_end = gradients
+        if checkpointing:
+            forward = one.copies + micro_batch * one.checkpointed
+            left = max(forward, micro_batch * (one.checkpointed + one.largest_block))
+            at_end += micro_batch * one.largest_block
+        else:
+            left = one.copies + micro_batch * (one.activations - one.copies)
+        return max(left + gradients, at_end) if self._adds_up(micro_batch) else max(left, at_end)
+
+    def _adds_up(self, micro_batch: int) -> bool:
+        """Whether a step adds up the gradients of several passes."""
+        alone = micro_batch >= self.settings.effective_batch and not self.settings.output_preservation
+        return self.prior or not alone
 
     def plans(self) -> Iterator[MemoryPlan]:
         """Ways to take the same step, the fastest first: as asked, with checkpointing, then in ever smaller
@@ -116,7 +150,14 @@ class Demand:
             footprint = replace(self.footprint, weights=sizes.adapted, quantised=self.footprint.quantisable)
             yield (
                 quantization,
-                Demand(footprint, self.settings, sizes.resident, self.gpu, sizes.frozen_encoders, quantization),
+                replace(
+                    self,
+                    footprint=footprint,
+                    resident=sizes.resident,
+                    frozen_encoders=sizes.frozen_encoders,
+                    quantization=quantization,
+                    quantised_sizes={},
+                ),
             )
 
     def fitting_quantised(self, available: int) -> MemoryPlan | None:
@@ -126,7 +167,8 @@ class Demand:
 
     def budgets(self) -> dict[int, MemoryPlan | None]:
         """For the usual cards; on quantised weights where the configured ones do not fit."""
-        return {budget: self.fitting(budget * GIB) or self.fitting_quantised(budget * GIB) for budget in BUDGETS}
+        rooms = {budget: int(budget * GIB * ROOM_OF_A_CARD) for budget in BUDGETS}
+        return {budget: self.fitting(room) or self.fitting_quantised(room) for budget, room in rooms.items()}
 
     def operations(self, checkpointing: bool, *, prior: bool = False, encoders_learn: bool = True) -> float:
         """Floating-point operations of one step.

@@ -37,7 +37,8 @@ class AsOnDevice(TorchFunctionMode):
         quantised: storages of quantised weights.
 
     Attributes:
-        attention: operations of all attention so far.
+        attention: operations of all attention so far. copies: storages of trained weights in another precision, which
+            autocast makes once and keeps for the whole pass.
     """
 
     def __init__(self, compute: Compute, quantised: Mapping[int, int] = MappingProxyType({})) -> None:
@@ -46,6 +47,7 @@ class AsOnDevice(TorchFunctionMode):
         self._mixed = compute.mixed
         self._gpu = compute.device.type == "cuda"
         self.attention = 0
+        self.copies: set[int] = set()
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -70,16 +72,19 @@ class AsOnDevice(TorchFunctionMode):
         return made
 
     def _cast(self, values: Sequence[Any], dtype: torch.dtype | None) -> tuple[Any, ...]:
-        return tuple(_as_dtype(value, dtype) for value in values)
+        return tuple(self._as_dtype(value, dtype) for value in values)
 
     def _cast_named(self, values: Mapping[str, Any], dtype: torch.dtype | None) -> dict[str, Any]:
-        return {name: _as_dtype(value, dtype) for name, value in values.items()}
+        return {name: self._as_dtype(value, dtype) for name, value in values.items()}
 
-
-def _as_dtype(value: Any, dtype: torch.dtype | None) -> Any:
-    """Floating-point tensors in ``dtype``; anything else, and everything where it is None, as it is."""
-    unchanged = dtype is None or not isinstance(value, Tensor) or not value.is_floating_point()
-    return value if unchanged else value.to(dtype)
+    def _as_dtype(self, value: Any, dtype: torch.dtype | None) -> Any:
+        """Floating-point tensors in ``dtype``; anything else, and everything where it is None, as it is."""
+        if dtype is None or not isinstance(value, Tensor) or not value.is_floating_point() or value.dtype == dtype:
+            return value
+        made = value.to(dtype)
+        if value.is_leaf and value.requires_grad:
+            self.copies.add(id_of(made))
+        return made
 
 
 class _QuantisedLinear(torch.autograd.Function):

@@ -37,7 +37,8 @@ class Footprint:
         weights: bytes of the frozen weights. adapter: trainable parameters (a number, not bytes).
         activations: bytes saved for the backward pass. checkpointed: of them those that stay with gradient
             checkpointing, the inputs of the checkpointed blocks included. largest_block: activations of the largest
-            checkpointed block. largest_tensor: of one activation.
+            checkpointed block. largest_tensor: of one activation. copies: of the activations the LoRA's matrices in
+            the precision of the products, which are as many for every number of pictures.
         forward: floating-point operations of the denoiser's forward pass. encoder_forward: of that of the text
             encoders.
         quantised: weights (a number) of the largest layer that is quantised. quantisable: of the largest that can be.
@@ -53,6 +54,7 @@ class Footprint:
     encoder_forward: int = 0
     quantised: int = 0
     quantisable: int = 0
+    copies: int = 0
 
     def together_with(self, other: Footprint) -> Footprint:
         """Of both models in one step: sums, and the larger of what is the largest."""
@@ -67,6 +69,7 @@ class Footprint:
             self.encoder_forward + other.encoder_forward,
             max(self.quantised, other.quantised),
             max(self.quantisable, other.quantisable),
+            self.copies + other.copies,
         )
 
 
@@ -115,6 +118,7 @@ def _taken(base: BaseModel, model: Any, latents: tuple[int, ...], words: Joined)
         operations.get_total_flops() + mode.attention,
         quantised=max(quantised.values(), default=0),
         quantisable=max(quantisable.values(), default=0),
+        copies=saved.total_of(mode.copies),
     )
 
 

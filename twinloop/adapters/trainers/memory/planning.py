@@ -20,7 +20,7 @@ from twinloop.adapters.diffusion.quantised.sizes import bytes_if, real_bytes
 from twinloop.adapters.trainers.lora.adapted_model import is_small
 from twinloop.adapters.trainers.lora.adapter_plan import AdapterPlan
 from twinloop.adapters.trainers.lora.assistant_lora import assistant_of
-from twinloop.adapters.trainers.memory.demand import Demand, WeightSizes, state_bytes
+from twinloop.adapters.trainers.memory.demand import CONTEXT, Demand, WeightSizes, state_bytes
 from twinloop.adapters.trainers.memory.dry_run import encoders_footprint, footprint
 from twinloop.domain.forecast import GIB, Forecast, MemoryPlan
 from twinloop.domain.quantised import Quantization
@@ -28,6 +28,7 @@ from twinloop.errors import OutOfMemory, StateError
 from twinloop.families.clip import CHUNKS
 from twinloop.ports import TrainingSettings
 from twinloop.store.atomic import read_json, write_json
+from twinloop.store.step_saves import StepSaves
 
 PLAN = "plan.json"
 MARGIN = 0.95
@@ -36,11 +37,12 @@ BUSY_SHARE = 0.4
 """Of the speed of large products that a training reaches: an assumption for the guess of the time."""
 
 
-def demand_of(base: BaseModel, settings: TrainingSettings, chunks: int = 1) -> tuple[Demand, int]:
+def demand_of(base: BaseModel, settings: TrainingSettings, chunks: int = 1, prior: bool = False) -> tuple[Demand, int]:
     """What a step asks of memory, and the bytes of one cached picture with its caption.
 
     Args:
-        chunks: how many (`families.clip`) a step's captions are long.
+        chunks: how many (`families.clip`) a step's captions are long. prior: a batch of prior images is learned beside
+            the subject's.
 
     Raises:
         RuntimeError, NotImplementedError: a denoiser that looks into its numbers; nothing can be told about it.
@@ -65,7 +67,7 @@ def demand_of(base: BaseModel, settings: TrainingSettings, chunks: int = 1) -> t
     sizes = 1 + sum((smaller / settings.resolution) ** 2 for smaller in settings.smaller_resolutions)
     pictures = int(4 * math.prod(latents) * sizes) * (2 if settings.flip else 1)
     cached = pictures + sum(part.nbytes for part in words.values())
-    return Demand(one, settings, now.resident, gpu, now.frozen_encoders, quantization, quantised), cached
+    return Demand(one, settings, now.resident, gpu, now.frozen_encoders, quantization, quantised, prior), cached
 
 
 def _weight_sizes(
@@ -101,22 +103,28 @@ def _smaller_quantizations(base: BaseModel) -> list[Quantization]:
 
 
 def available_memory(compute: Compute, settings: TrainingSettings) -> int | None:
-    """Bytes that the training may use: as asked, else what the GPU has free and what this process holds of it; None =
-    no limit is known.
+    """Bytes that the training may use: as asked, else what the GPU has free and what this process holds of it, CUDA's
+    own part included, as in what is predicted; None = no limit is known.
     """
     if settings.memory:
         return settings.memory * GIB
     if compute.device.type != "cuda":
         return None
-    return int(torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved())
+    return int(torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()) + CONTEXT
 
 
 def memory_plan(
-    base: BaseModel, settings: TrainingSettings, work: Path, notice: Callable[[str], None], chunks: int = 1
+    base: BaseModel,
+    settings: TrainingSettings,
+    work: Path,
+    notice: Callable[[str], None],
+    chunks: int = 1,
+    prior: bool = False,
 ) -> MemoryPlan:
     """How the steps are taken; decided at the first start and kept, so that a resumed training adds up the same sums.
 
-    Gradient checkpointing, which changes no sum, is what the settings ask for now. ``chunks``: as in `demand_of`.
+    Gradient checkpointing, which changes no sum, is what the settings ask for now. ``chunks``, ``prior``: as in
+    `demand_of`.
 
     Raises:
         OutOfMemory: not even one picture fits; says what to lower. StateError: what was kept is damaged.
@@ -129,7 +137,7 @@ def memory_plan(
     available = available_memory(base.compute, settings)
     plan = MemoryPlan(settings.batch_size, is_small(base.compute) if asked is None else asked, 0)
     if available is not None:
-        plan = _fitting(base, settings, available, notice, chunks) or plan
+        plan = _fitting(base, settings, available, notice, chunks, prior) or plan
     write_json(path, asdict(plan))
     return plan
 
@@ -142,36 +150,44 @@ def _kept(path: Path) -> MemoryPlan:
 
 
 def _fitting(
-    base: BaseModel, settings: TrainingSettings, available: int, notice: Callable[[str], None], chunks: int
+    base: BaseModel, settings: TrainingSettings, available: int, notice: Callable[[str], None], chunks: int, prior: bool
 ) -> MemoryPlan | None:
     try:
-        demand, _ = demand_of(base, settings, chunks)
+        demand, _ = demand_of(base, settings, chunks, prior)
     except (RuntimeError, NotImplementedError) as error:
         notice(
             f"The memory of this base model cannot be predicted ({str(error).splitlines()[0]}); the settings are taken"
             " as they are."
         )
         return None
-    plan = demand.fitting(int(available * MARGIN))
+    usable = int(available * MARGIN)
+    plan = demand.fitting(usable)
     if plan is None:
-        least = min(demand.plans(), key=lambda one: one.peak)
-        quantised = demand.fitting_quantised(int(available * MARGIN))
-        advice = (
-            ""
-            if quantised is None
-            else f'It would fit with "quantization": "{quantised.quantization}" ({quantised.peak / GIB:.1f} GiB). '
-        )
-        raise OutOfMemory(
-            f"Training at {settings.resolution} px with rank {settings.rank} needs {least.peak / GIB:.1f} GiB at least,"
-            f" and {available / GIB:.1f} are there. {advice}Lower training.resolution, then training.rank;"
-            " training.optimizer adafactor needs least. See which budget suffices: twinloop doctor --config FILE"
-        )
+        raise OutOfMemory(_too_little(demand, settings, available, usable))
     if plan.micro_batch < settings.batch_size:
         notice(
             f"To fit into {available / GIB:.1f} GiB the {settings.effective_batch} pictures of a step go through"
             f" {plan.micro_batch} at a time."
         )
     return plan
+
+
+def _too_little(demand: Demand, settings: TrainingSettings, available: int, usable: int) -> str:
+    """That not even one picture fits, and what helps."""
+    least = min(demand.plans(), key=lambda one: one.peak)
+    quantised = demand.fitting_quantised(usable)
+    smaller = "Lower training.resolution, then training.rank; training.optimizer adafactor needs least."
+    if demand.floor > usable:
+        smaller = "Neither training.resolution nor training.rank changes that: the weights alone do not fit."
+    if quantised is not None:
+        smaller = (
+            f'It would fit with "quantization": "{quantised.quantization}" ({quantised.peak / GIB:.1f} GiB). {smaller}'
+        )
+    return (
+        f"Training at {settings.resolution} px with rank {settings.rank} needs {least.peak / GIB:.1f} GiB at least. Of"
+        f" the {available / GIB:.1f} that are there, {usable / GIB:.1f} may be filled. {smaller} Programs that hold the"
+        " GPU's memory can be closed. See which budget suffices: twinloop doctor --config FILE"
+    )
 
 
 def forecast(
@@ -187,7 +203,7 @@ def forecast(
     Raises:
         as `demand_of`.
     """
-    demand, cached = demand_of(base, settings, chunks)
+    demand, cached = demand_of(base, settings, chunks, prior_images > 0)
     available = available_memory(base.compute, settings)
     plans = list(demand.plans())
     plan = (demand.fitting(int(available * MARGIN)) if available is not None else plans[0]) or min(
@@ -195,7 +211,9 @@ def forecast(
     )
     per_parameter = 4 + state_bytes(settings) + (4 if settings.ema_decay else 0)
     checkpoints = 3 * demand.footprint.adapter * per_parameter  # two, and one being written
-    files = 4 * demand.footprint.adapter  # the LoRA and its copy for other programs, 16 bits each
+    saves = StepSaves.of(settings, Path()).count
+    # the LoRA and its copy for other programs, 16 bits each, and the same of earlier steps
+    files = 4 * demand.footprint.adapter * (1 + saves)
     disk = int(checkpoints + files + (images + prior_images) * cached)
     operations = demand.training_operations(plan.checkpointing, prior=prior_images > 0)
     return Forecast(plan, available, disk, operations / (BUSY_SHARE * _speed(base.compute)), demand.budgets())

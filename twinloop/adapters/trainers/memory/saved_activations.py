@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,6 +61,10 @@ class SavedActivations:
     def total(self) -> int:
         """Bytes without checkpointing."""
         return sum(storage.nbytes() for storage, _ in self._saved.values())
+
+    def total_of(self, ids: Collection[int]) -> int:
+        """Bytes of these storages, as far as they are saved."""
+        return sum(storage.nbytes() for key, (storage, _) in self._saved.items() if key in ids)
 
     def checkpointed(self) -> int:
         """Bytes with checkpointing, between the blocks."""

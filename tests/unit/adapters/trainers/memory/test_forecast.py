@@ -149,8 +149,31 @@ def test_the_fastest_way_that_fits_is_taken() -> None:
     peaks = [plan.peak for plan in demand().plans()]
     assert peaks == sorted(peaks, reverse=True)
     found = {budget: plan and (plan.micro_batch, plan.checkpointing) for budget, plan in demand().budgets().items()}
-    assert found == {8: (1, True), 12: (2, True), 16: (4, True), 24: (4, True)}
+    assert found == {8: None, 12: (2, True), 16: (4, True), 24: (4, True)}
     assert demand().fitting(peaks[-1] - 1) is None
+    each = ONE.activations + 2 * ONE.largest_tensor
+    gradients = 4 * ONE.adapter
+    assert demand().peak(4, False) - demand().peak(1, False) == 3 * each - gradients, (
+        "more pictures that go through, and no gradients that wait for the next ones"
+    )
+
+
+def test_gradients_take_the_place_of_activations() -> None:
+    """They grow while the backward pass gives activations back; at its end they are all that is left, and the block
+    that was computed again last.
+    """
+    large = replace(ONE, adapter=2 * GIB)  # 8 GiB of gradients, more than any activations of one picture
+    found = Demand(large, replace(TRAINING, batch_size=1), resident=0, gpu=False)
+    kept = ONE.weights + 12 * large.adapter + 2 * ONE.largest_tensor
+    assert found.peak(1, False) == kept + 4 * large.adapter
+    assert found.peak(1, True) == kept + 4 * large.adapter + ONE.largest_block
+    assert replace(found, prior=True).peak(1, False) == kept + 4 * large.adapter + ONE.activations
+
+
+def test_copies_in_the_precision_of_the_products_are_made_once_for_all_pictures() -> None:
+    copied = replace(ONE, copies=GIB)
+    one, two = (Demand(copied, replace(TRAINING, batch_size=n), resident=0, gpu=True).peak(n, False) for n in (1, 2))
+    assert two - one == ONE.activations - GIB + 2 * ONE.largest_tensor
 
 
 def test_what_the_user_fixed_stays() -> None:
@@ -176,7 +199,7 @@ def test_quantised_weights_are_proposed_where_the_configured_ones_do_not_fit() -
         8: "int8",
         12: "int8",
         16: "int8",
-        24: None,
+        24: "int8",
     }
     assert str(found[8]).endswith('with "quantization": "int8"')
     tight = {"int8": WeightSizes(9 * GIB, GIB // 2, GIB), "nf4": QUANTISED["nf4"]}
@@ -189,9 +212,10 @@ def test_quantised_weights_are_proposed_where_the_configured_ones_do_not_fit() -
 
 
 def test_text_encoders_that_are_moved_over_count() -> None:
-    """They lie beside the denoiser while they embed captions."""
+    """They alone lie on the GPU while they embed captions."""
     moved = replace(demand(), frozen_encoders=30 * GIB)
-    assert moved.peak(1, True) == ONE.weights + GIB // 2 + CONTEXT + 30 * GIB
+    assert moved.peak(1, True) == moved.floor == CONTEXT + 30 * GIB
+    assert replace(demand(), frozen_encoders=GIB).peak(1, True) == demand().peak(1, True)
 
 
 @pytest.mark.parametrize("how", ["int8", "nf4"])
@@ -283,12 +307,17 @@ def test_a_plan_is_made_once_and_kept(full_base: Path, tmp_path: Path, monkeypat
         memory_plan(base, settings, tmp_path, pytest.fail)
 
 
+@pytest.mark.parametrize(
+    ("spared", "said"), [(1000, r"Lower training\.resolution"), (-1000, "the weights alone do not fit")]
+)
 def test_too_little_is_one_error_before_anything_is_trained(
-    full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spared: int, said: str, full_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "available_memory", lambda *_: 1000)
+    """Beside the bytes that are needed whatever the settings are, ``spared`` ones are there."""
     trainer = DiffusersLoraTrainer(BaseChoice(str(full_base), "cpu"), FAMILIES["sdxl"])
-    with pytest.raises(OutOfMemory, match=r"needs .* GiB at least.*Lower training\.resolution.*doctor --config"):
+    floor = demand_of(open_base(BaseChoice(str(full_base), "cpu"), FAMILIES["sdxl"]), TRAINING)[0].floor
+    monkeypatch.setattr(planning, "available_memory", lambda *_: int((floor + spared) / planning.MARGIN) + 1)
+    with pytest.raises(OutOfMemory, match=rf"needs .* GiB at least.*{said}.*doctor --config"):
         trainer.train(
             samples(tmp_path / "photos"), TRAINING, tmp_path / "lora.safetensors", tmp_path / "work", {}, pytest.fail
         )
@@ -332,7 +361,9 @@ def test_prior_images_double_the_time(full_base: Path, monkeypatch: pytest.Monke
     alone, both = forecast(base, TRAINING, 10), forecast(base, TRAINING, 10, prior_images=200)
     assert alone.seconds is not None and both.seconds == pytest.approx(2 * alone.seconds)
     assert both.disk - alone.disk == pytest.approx(200 * cached, abs=2)
-    assert both.plan == alone.plan and both.budgets == alone.budgets  # one batch after the other
+    # one batch after the other, with the gradients of the first
+    gradients = 4 * demand_of(base, TRAINING)[0].footprint.adapter
+    assert both.plan == replace(alone.plan, peak=alone.plan.peak + gradients)
 
 
 def test_captions_that_are_known_count_as_they_do_in_the_training(

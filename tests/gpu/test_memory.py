@@ -1,0 +1,205 @@
+"""What a CUDA device's memory holds against what was forecast, and what happens where it ends."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from bench.peers.small_sdxl import build_small_sdxl  # noqa: E402
+from tests.contract.makers import GENERATION, TRAINING, shots  # noqa: E402
+from twinloop.adapters.diffusion import base_model  # noqa: E402
+from twinloop.adapters.diffusion.base_choice import BaseChoice  # noqa: E402
+from twinloop.adapters.diffusion.base_model import open_base  # noqa: E402
+from twinloop.adapters.diffusion.prompts import encoders_of  # noqa: E402
+from twinloop.adapters.generators.diffusers_generator import DiffusersGenerator  # noqa: E402
+from twinloop.adapters.trainers.diffusers_lora import DiffusersLoraTrainer  # noqa: E402
+from twinloop.adapters.trainers.memory.demand import CONTEXT  # noqa: E402
+from twinloop.adapters.trainers.memory.planning import demand_of  # noqa: E402
+from twinloop.domain.faces import ImageArray  # noqa: E402
+from twinloop.domain.records import TrainingSample  # noqa: E402
+from twinloop.errors import OutOfMemory  # noqa: E402
+from twinloop.families import FAMILIES  # noqa: E402
+
+SDXL = FAMILIES["sdxl"]
+SETTINGS = replace(TRAINING, rank=32, alpha=32.0, resolution=256, batch_size=1, steps=2)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> BaseChoice:
+    """SDXL's layout, all its blocks, at an eighth of the widths."""
+    return BaseChoice(str(build_small_sdxl(tmp_path_factory.mktemp("models") / "small")), "cuda")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingSample, ...]:
+    folder = tmp_path_factory.mktemp("photos")
+    made = []
+    for number in range(3):
+        path = folder / f"{number}.png"
+        Image.fromarray(np.random.default_rng(number).integers(0, 255, (256, 256, 3), dtype=np.uint8)).save(path)
+        made.append(TrainingSample(path, hashlib.sha256(path.read_bytes()).hexdigest(), "photo of ohwx ana", 1.0))
+    return tuple(made)
+
+
+@pytest.fixture(autouse=True)
+def empty_card() -> None:
+    """A base that was opened stays on the card until another one is."""
+    base_model.make_room()
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"gradient_checkpointing": False},
+        {"gradient_checkpointing": True},
+        {"gradient_checkpointing": False, "batch_size": 2},
+        {"gradient_checkpointing": True, "gradient_accumulation": 2},
+        {"gradient_checkpointing": True, "optimizer": "adafactor"},
+        {"gradient_checkpointing": True, "optimizer": "prodigy"},
+        {"gradient_checkpointing": True, "ema_decay": 0.99},
+    ],
+    ids=str,
+)
+def test_the_forecast_is_within_a_twentieth(
+    small: BaseChoice, photos: tuple[TrainingSample, ...], changes: dict[str, Any], tmp_path: Path
+) -> None:
+    """Of the second step, when the optimizer has its state."""
+    if changes.get("optimizer") == "prodigy":
+        pytest.importorskip("prodigyopt")
+    settings = replace(SETTINGS, **changes)
+    most = 0
+
+    def progress(step: int, steps: int, loss: float) -> None:
+        nonlocal most
+        most = torch.cuda.max_memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+
+    DiffusersLoraTrainer(small, SDXL).train(photos, settings, tmp_path / "lora.safetensors", tmp_path, {}, progress)
+    demand, _ = demand_of(open_base(small, SDXL), settings)
+    forecast = demand.peak(settings.batch_size, bool(settings.gradient_checkpointing)) - CONTEXT
+    assert forecast == pytest.approx(most, rel=0.05)
+
+
+def test_the_denoiser_waits_in_main_memory_while_captions_and_photos_are_encoded(
+    small: BaseChoice, photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in a later training, where it lay on the card before."""
+    trainer = DiffusersLoraTrainer(small, SDXL)
+    trainer.train(photos, SETTINGS, tmp_path / "a.safetensors", tmp_path / "a", {}, lambda *_: None)
+    base = open_base(small, SDXL)
+    assert next(base.denoiser.parameters()).is_cuda
+    seen = []
+
+    def noting(kind: str, do: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*given: Any, **named: Any) -> Any:
+            seen.append((kind, next(base.denoiser.parameters()).device.type))
+            return do(*given, **named)
+
+        return noted
+
+    monkeypatch.setattr(base.prompts, "_parts", noting("text", base.prompts._parts))
+    monkeypatch.setattr(base.pipeline.vae, "encode", noting("photo", base.pipeline.vae.encode))
+    others = [replace(photo, caption="portrait of ohwx ana") for photo in photos]
+    trainer.train(others, SETTINGS, tmp_path / "b.safetensors", tmp_path / "b", {}, lambda *_: None)
+    assert set(seen) == {("text", "cpu"), ("photo", "cpu")}
+
+
+def test_a_training_that_does_not_fit_says_so_before_it_begins(
+    small: BaseChoice, photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, whole = torch.cuda.mem_get_info()
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (16 << 20, whole))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device=None: 0)
+    with pytest.raises(OutOfMemory, match=r"needs 0\.[0-9] GiB at least"):
+        DiffusersLoraTrainer(small, SDXL).train(
+            photos, SETTINGS, tmp_path / "lora.safetensors", tmp_path, {}, lambda *_: None
+        )
+
+
+def test_memory_that_ends_in_a_step_makes_smaller_passes_of_it(
+    small: BaseChoice, photos: tuple[TrainingSample, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The forecast is made to lie; the step is taken again, first with checkpointing, then in halves."""
+    card = pytest.importorskip("tests.gpu.pretend_card.plugin", reason="only the pretend card's memory can be changed")
+    settings = replace(SETTINGS, batch_size=2)
+    demand, _ = demand_of(open_base(small, SDXL), settings)
+    monkeypatch.setattr("twinloop.adapters.trainers.diffusers_lora.memory_plan", lambda *_: next(demand.plans()))
+    said: list[str] = []
+    gib = card.whole / 2**30
+    card.resize((demand.peak(2, True) + demand.peak(2, False)) / 2 / 2**30)
+    try:
+        trainer = DiffusersLoraTrainer(small, SDXL, said.append)
+        trainer.train(photos, settings, tmp_path / "lora.safetensors", tmp_path, {}, lambda *_: None)
+    finally:
+        card.resize(gib)
+    assert (tmp_path / "lora.safetensors").is_file() and said, "nothing was said of it"
+
+
+def test_text_encoders_come_over_once_for_all_prompts(small: BaseChoice, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = [replace(shot, prompt=f"{shot.prompt} number {number}") for number, shot in enumerate(shots(6))]
+    base, settings = open_base(small, SDXL), replace(GENERATION, width=128, height=128, batch_size=1)
+    base.offload("none")
+    moves: list[str] = []
+    for encoder in encoders_of(base.pipeline):
+
+        def to(where: Any, encoder: Any = encoder, own: Any = encoder.to) -> Any:
+            moves.append(str(where))
+            return own(where)
+
+        monkeypatch.setattr(encoder, "to", to)
+
+    def made(announced: bool) -> list[ImageArray]:
+        generator = DiffusersGenerator(small, SDXL)
+        generator.load_lora(None)
+        base.prompts.forget()
+        moves.clear()
+        if announced:
+            generator.expect(wanted, settings)
+        return [image for shot in wanted for _, image in generator.generate([shot], settings)]
+
+    at_once = made(announced=True)
+    assert moves == ["cuda", "cuda", "cpu", "cpu"]
+    one_by_one = made(announced=False)
+    assert len(moves) == 24
+    for image, other in zip(at_once, one_by_one, strict=True):
+        np.testing.assert_array_equal(image, other)
+
+
+@pytest.mark.parametrize("offload", ["none", "model", "sequential"])
+def test_room_is_made_however_the_parts_lie(small: BaseChoice, offload: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, settings = open_base(small, SDXL), replace(GENERATION, width=128, height=128, offload=offload)
+    generator, released = DiffusersGenerator(small, SDXL), list[bool]()
+    generator.load_lora(None)
+    before = [image for _, image in generator.generate(shots(1), settings)]
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: released.append(True))
+    base.make_room()
+    assert released
+    parts = [part for part in base.pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    assert not any(weight.is_cuda for part in parts for weight in part.parameters())
+    after = [image for _, image in generator.generate(shots(1), settings)]
+    np.testing.assert_array_equal(before, after)
+
+
+def test_images_that_do_not_fit_name_what_helps(small: BaseChoice) -> None:
+    card = pytest.importorskip("tests.gpu.pretend_card.plugin", reason="only the pretend card's memory can be changed")
+    generator = DiffusersGenerator(small, SDXL)
+    gib = card.whole / 2**30
+    card.resize((CONTEXT + (100 << 20)) / 2**30)  # the weights fit, four pictures do not
+    try:
+        with pytest.raises(OutOfMemory, match="offload"):
+            list(generator.generate(shots(4), replace(GENERATION, width=512, height=512, batch_size=4)))
+    finally:
+        card.resize(gib)
