@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,15 +39,97 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def with_trigger(caption: str, trigger: str) -> str:
-    """A caption that holds the trigger: ``[trigger]`` filled in, or put in front where it is missing.
+def lines_of(text: str) -> list[str]:
+    """The lines with words, each as `one_line` has it."""
+    return [line for line in map(one_line, re.split(r"\r\n|\r|\n", text)) if line]
 
-    Upper and lower case count the same; a trigger with commas (``1girl, ohwx``) is there when all of its parts are.
+
+def first_line(text: str) -> str:
+    """What a caption file says: its first line with words, as sd-scripts reads it; "" = nothing."""
+    return next(iter(lines_of(text)), "")
+
+
+def with_trigger(caption: str, trigger: str) -> str:
+    """A caption that holds the trigger: ``[trigger]`` filled in, or put in front where it is missing; in a caption of
+    tags it stands in front, and once.
+
+    Upper and lower case, and ``_`` and a space, count the same, and a backslash before a bracket for nothing; a trigger
+    with commas (``1girl, ohwx``) is there when all of its parts are.
     """
     caption = one_line(caption).replace("[trigger]", trigger)
-    if all(_has_words(caption, part) for part in parts_of(trigger)):
+    parts = parts_of(caption)
+    if trigger and _are_tags(parts):
+        lead, rest = _lead_of(parts, trigger)
+        same = [part.casefold() for part in (*lead, *rest)] == [part.casefold() for part in parts]
+        return caption if same else ", ".join((*lead, *rest))
+    if holds_trigger(caption, trigger):
         return caption
     return f"{trigger}, {caption}" if caption else trigger
+
+
+def holds_trigger(caption: str, trigger: str) -> bool:
+    """Whether all parts of a trigger stand in a caption, wherever that is, as `with_trigger` finds them."""
+    return all(_has_words(caption, part) for part in parts_of(trigger))
+
+
+def _are_tags(parts: Sequence[str]) -> bool:
+    """Whether these are tags and no sentence cut at its commas: several short parts without an article or a verb."""
+    return len(parts) > 1 and not any(len(part.split()) > MOST_OF_A_TAG or _PROSE.search(part) for part in parts)
+
+
+def _lead_of(parts: Sequence[str], trigger: str) -> tuple[list[str], list[str]]:
+    """The parts of a caption of tags that hold the trigger, in the trigger's own order, and the others.
+
+    A part that says more than the trigger's ("ohwx woman") counts as it is; where a part is found nowhere the whole
+    trigger stands in its own words.
+    """
+    wanted = parts_of(trigger)
+    names = {plain(part) for part in wanted}
+    rest = [part for part in parts if plain(part) not in names]
+    whole = {plain(part) for part in parts} & names
+    lead = [
+        part if plain(part) in whole else next((longer for longer in rest if _has_words(longer, part)), "")
+        for part in wanted
+    ]
+    if not all(lead):
+        return wanted, rest
+    return list(dict.fromkeys(lead)), [part for part in rest if part not in lead]
+
+
+def plain(words: str) -> str:
+    """Words as they are compared: ``mikuoc_\\(series\\)`` is "mikuoc (series)"."""
+    return one_line(words.replace("\\", "").replace("_", " ")).casefold()
+
+
+COUNT = re.compile(r"(?:\d\+?|multiple[ _])(?:girl|boy|other)s?|solo(?:[ _]focus)?", re.IGNORECASE)
+"""Tags of how many there are, and of which sex."""
+_SEVERAL = re.compile(r"(?:[2-9]\+?|multiple[ _])(?:girl|boy|other)s?", re.IGNORECASE)
+_SEXES = {"1girl": ("woman", "girl", "lady", "female"), "1boy": ("man", "boy", "guy", "male")}
+
+
+def count_tags(trigger: str, class_word: str = "", *, alone: bool = True) -> tuple[str, ...]:
+    """The tags of how many there are that a caption of tags has beside its trigger: the sex that the trigger's words
+    or the class word tell, unless the trigger counts itself, and ``solo``.
+
+    Args:
+        alone: nobody else is in the picture.
+    """
+    parts = parts_of(trigger)
+    counted = {plain(part) for part in parts if COUNT.fullmatch(part)}
+    words = [*re.findall(r"\w+", plain(trigger))[::-1], *plain(class_word).split()[::-1]]
+    told = next((tag for word in words for tag, names in _SEXES.items() if word in (tag, *names)), "")
+    several = any(_SEVERAL.fullmatch(part) for part in parts)
+    sex = () if several or not told or any(tag != "solo" for tag in counted) else (told,)
+    return (*sex, *(("solo",) if alone and not several and "solo" not in counted else ()))
+
+
+def head_length(caption: str, trigger: str) -> int:
+    """How many parts at the beginning of a caption are the trigger and the count tags beside it; 1 at least."""
+    names = {plain(part) for part in parts_of(trigger)}
+    parts, length = parts_of(caption), max(1, len(names))
+    while length < len(parts) and (COUNT.fullmatch(parts[length]) or plain(parts[length]) in names):
+        length += 1
+    return length
 
 
 def shuffled(caption: str, keep: int, order: int) -> str:
@@ -60,6 +142,13 @@ def shuffled(caption: str, keep: int, order: int) -> str:
     return ", ".join((*first, *rest))
 
 
+def thinned(caption: str, keep: int, rate: float, order: int) -> str:
+    """A caption without a share of its parts, but for the first ``keep``; another order leaves out others."""
+    parts = parts_of(caption)
+    drawn = random.Random(f"thinned {order} {caption}")
+    return ", ".join((*parts[:keep], *(part for part in parts[keep:] if drawn.random() >= rate)))
+
+
 def of_the_class(caption: str, trigger: str, class_word: str) -> str:
     """The caption of another one of the subject's class: ``class_word`` in the place of the trigger, once.
 
@@ -69,20 +158,29 @@ def of_the_class(caption: str, trigger: str, class_word: str) -> str:
     first, *others = parts_of(trigger) or [""]
     if not first:
         return caption
-    people = "|".join(map(re.escape, sorted({class_word.casefold(), *_PEOPLE}, key=len, reverse=True)))
+    people = "|".join(map(re.escape, sorted({class_word.casefold(), *PEOPLE}, key=len, reverse=True)))
     said = re.sub(rf"{_words(first)}(?:\s+(?:{people})(?!\w))?", lambda _: class_word, caption, flags=re.IGNORECASE)
     for other in others:
         said = re.sub(_words(other), "", said, flags=re.IGNORECASE)
     return ", ".join(parts_of(one_line(said)))
 
 
-_PEOPLE = ("person", "woman", "man", "girl", "boy", "lady", "guy", "child", "character")
+PEOPLE = ("person", "woman", "man", "girl", "boy", "lady", "guy", "child", "character")
+"""Words of the classes of people."""
+
+
+MOST_OF_A_TAG = 5
+"""Words of the longest tags."""
+_PROSE = re.compile(r"\b(?:a|an|the|is|are|his|her|their|who|with|and)\b|[.!?;]$|[.;]\s", re.IGNORECASE)
+"""What sentences have and tags have not."""
 
 
 def _has_words(caption: str, words: str) -> bool:
     """Whether words stand in a caption as such: "ana" is not in "banana"."""
-    return re.search(_words(words.casefold()), caption.casefold()) is not None
+    return re.search(rf"(?<!\w){re.escape(plain(words))}(?!\w)", plain(caption)) is not None
 
 
 def _words(words: str) -> str:
-    return rf"(?<!\w){re.escape(words)}(?!\w)"
+    """A pattern of words as `plain` compares them."""
+    signs = [r"[\s_]+" if sign == " " else (r"\\?" if sign in "()" else "") + re.escape(sign) for sign in plain(words)]
+    return rf"(?<!\w){''.join(signs)}(?!\w)"

@@ -19,7 +19,8 @@ class Phrase:
 
     Attributes:
         prose: for models that read sentences (SDXL, Flux).
-        tags: for models trained on tag lists (Animagine, Illustrious, Pony).
+        tags: for models trained on tag lists (Animagine, Illustrious, Pony): tags of Danbooru with spaces, several of
+            them divided by commas; ("",) = no tag says it, () = the words of ``prose``.
         negative: what to keep away when this value is wanted.
         usual: nearly every picture has it, so that a caption leaves it unsaid: said in all, it would fuse with the
             trigger. Prompts say it.
@@ -30,6 +31,7 @@ class Phrase:
             says `BARE`); "" = a phrase.
         beside: other facet -> its values that leave room for this one in a picture; a facet that is not named leaves it
             with all of its values.
+        negative_tags, missing_tags, bare_tags: ``negative``, ``missing`` and ``bare`` as tags; empty = the same words.
     """
 
     prose: tuple[str, ...]
@@ -40,6 +42,9 @@ class Phrase:
     wish: str = ""
     bare: str = ""
     beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    negative_tags: tuple[str, ...] = ()
+    missing_tags: tuple[str, ...] = ()
+    bare_tags: str = ""
 
 
 @runtime_checkable
@@ -96,9 +101,9 @@ class MeasuringFacet(Protocol):
 class DefinedFacet:
     """A facet given by its parts: what the built-in ones are made of, and the short way for yours.
 
-    ``judge`` turns raw numbers into a `Reading`; the optional ``measurer`` takes numbers of its own from the pixels;
-    the optional ``wording`` says which of a value's phrases describes an image (or which of ``missing``, where the
-    value was not found).
+    ``judge`` turns raw numbers into a `Reading`; the optional ``measurer`` takes numbers of its own from the pixels,
+    and another ``version`` of it is another ruler; the optional ``wording`` says which of a value's phrases describes
+    an image (or which of ``missing``, where the value was not found).
     """
 
     name: str
@@ -110,6 +115,7 @@ class DefinedFacet:
     multiple: bool = False
     measurer: Callable[[ImageArray, Observation], Mapping[str, float]] | None = None
     wording: Callable[[Observation, str], int] | None = None
+    version: int = 1
 
     def classify(self, seen: Observation) -> Reading:
         return self.judge(seen)

@@ -45,14 +45,16 @@ FACET = DefinedFacet(
     phrases={
         "hands_visible": Phrase(
             ("hands visible, raised hand", "both hands visible"),
-            ("hands visible, raised hand",),
+            ("hand up", "hands up"),
             ("extra fingers", "bad anatomy"),
+            negative_tags=("extra digits", "bad hands"),
             wish="with hands visible",
             beside={"framing": ("portrait", "half_body")},
         ),
         "eyes_visible": Phrase(
-            ("eyes open",), ("eyes open",), ("eyes closed", "sunglasses"), usual=True,
+            ("eyes open",), ("",), ("eyes closed", "sunglasses"), usual=True,
             missing=("eyes closed", "wearing sunglasses", ""), wish="with open eyes, no dark glasses",
+            negative_tags=("closed eyes", "sunglasses"), missing_tags=("closed eyes", "sunglasses", ""),
         ),
     },
     needs=("hands", "eyes"),

@@ -19,21 +19,26 @@ FACET = DefinedFacet(
     values=VALUES,
     shares={"neutral": 0.20, "smile": 0.20, "serious": 0.10, "laughing": 0.10, "surprised": 0.05, "angry": 0.05},
     phrases={
-        "neutral": Phrase(("neutral expression",), ("neutral expression",), wish="with a neutral expression"),
-        "smile": Phrase(("smiling",), ("smiling",), wish="with a smile"),
+        "neutral": Phrase(("neutral expression",), ("expressionless",), wish="with a neutral expression"),
+        "smile": Phrase(("smiling",), ("smile",), wish="with a smile"),
         "serious": Phrase(
-            ("serious expression",), ("serious expression",), ("smiling",), wish="with a serious expression"
+            ("serious expression",),
+            ("serious",),
+            ("smiling",),
+            negative_tags=("smile",),
+            wish="with a serious expression",
         ),
         "laughing": Phrase(("laughing, open mouth",), ("laughing, open mouth",), wish="with a laugh"),
         "surprised": Phrase(
             ("surprised expression, raised eyebrows",),
-            ("surprised expression, raised eyebrows",),
+            ("surprised, raised eyebrows",),
             wish="with a surprised expression",
         ),
         "angry": Phrase(
             ("angry expression, frowning",),
-            ("angry expression, frowning",),
+            ("angry",),
             ("smiling",),
+            negative_tags=("smile",),
             wish="with an angry expression",
         ),
     },

@@ -10,6 +10,9 @@ FRONT_BELOW = 20.0
 PROFILE_FROM = 50.0
 """Degrees of |yaw| from which a head counts as a profile."""
 
+FILM = "or film a slow turn of the head (twinloop vault frames)"
+"""The other way to photos of turned heads."""
+
 VALUES = ("front", "three_quarter", "profile")
 
 
@@ -47,19 +50,20 @@ FACET = DefinedFacet(
     phrases={
         "front": Phrase(
             ("front view, facing the camera",),
-            ("front view, looking at viewer",),
+            ("straight-on, looking at viewer",),
             ("profile",),
             wish="from the front",
         ),
         "three_quarter": Phrase(
             ("three-quarter view, head turned to the left", "three-quarter view, head turned to the right"),
-            ("three-quarter view, from side",),
+            ("from side",),
             wish="in three-quarter view",
         ),
         "profile": Phrase(
             ("side profile view, facing left", "side profile view, facing right"),
-            ("profile, from side",),
+            ("profile",),
             ("front view",),
+            negative_tags=("straight-on",),
             wish="in profile",
         ),
     },

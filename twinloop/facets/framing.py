@@ -43,13 +43,9 @@ FACET = DefinedFacet(
     # lacking
     shares={"close_up": 0.20, "portrait": 0.30, "half_body": 0.10},
     phrases={
-        "close_up": Phrase(("close-up portrait",), ("close-up portrait",), wish="taken close up"),
-        "portrait": Phrase(
-            ("head and shoulders portrait",), ("head and shoulders portrait",), wish="of head and shoulders"
-        ),
-        "half_body": Phrase(
-            ("half-body shot, from the waist up",), ("half-body shot, from the waist up",), wish="from the waist up"
-        ),
+        "close_up": Phrase(("close-up portrait",), ("close-up, face",), wish="taken close up"),
+        "portrait": Phrase(("head and shoulders portrait",), ("portrait",), wish="of head and shoulders"),
+        "half_body": Phrase(("half-body shot, from the waist up",), ("upper body",), wish="from the waist up"),
         "full_body": Phrase(("full-body shot",), ("full body",), wish="from head to foot"),
     },
     needs=("faces",),

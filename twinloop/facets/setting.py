@@ -27,21 +27,21 @@ FACET = DefinedFacet(
     values=VALUES,
     shares={"indoor": 0.20, "outdoor": 0.20, "studio": 0.15, "casual": 0.15},
     phrases={
-        "indoor": Phrase(
-            ("indoors, in a living room",), ("indoors, in a living room",), wish="taken indoors", bare="indoors"
-        ),
-        "outdoor": Phrase(("outdoors, in a park",), ("outdoors, in a park",), wish="taken outdoors", bare="outdoors"),
+        "indoor": Phrase(("indoors, in a living room",), ("indoors",), wish="taken indoors", bare="indoors"),
+        "outdoor": Phrase(("outdoors, in a park",), ("outdoors",), wish="taken outdoors", bare="outdoors"),
         "studio": Phrase(
             ("studio portrait, plain backdrop",),
-            ("studio portrait, plain backdrop",),
+            ("simple background",),
             wish="taken in a studio",
             bare="plain backdrop",
+            bare_tags="simple background",
         ),
         "casual": Phrase(
             ("casual street setting, brick wall",),
-            ("casual street setting, brick wall",),
+            ("street, brick wall",),
             wish="taken in casual surroundings",
             bare="on a street",
+            bare_tags="street",
         ),
     },
     needs=("setting",),

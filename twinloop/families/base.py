@@ -33,6 +33,7 @@ class Preset:
     Attributes:
         style: of prompts and captions, ``prose``, ``tags``, ``pony`` (tags after score words) or ``full`` (prose that
             also says what is as usual).
+        suffix: words at the end of prompts; None = those of the style (`stages.words.QUALITY`).
         small_face: height of a face as a share of the picture's, under which faces come out badly; those are redrawn
             where that is wanted.
         repeats: how often each photo counts in an epoch (kohya's repeats).
@@ -51,6 +52,7 @@ class Preset:
     generation: GenerationSettings
     training: TrainingSettings
     style: str = "prose"
+    suffix: str | None = None
     small_face: float = 0.36
     repeats: int = 1
     notice: str = ""
@@ -117,13 +119,20 @@ class SingleFile:
     layout: Layout = field(default_factory=Layout)
 
 
+_SDE = {"algorithm_type": "sde-dpmsolver++"}
 SCHEDULERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "euler": ("EulerDiscreteScheduler", {}),
+    "euler_karras": ("EulerDiscreteScheduler", {"use_karras_sigmas": True}),
     "euler_a": ("EulerAncestralDiscreteScheduler", {}),
+    "heun": ("HeunDiscreteScheduler", {}),
     "ddim": ("DDIMScheduler", {}),
     "dpmpp_2m": ("DPMSolverMultistepScheduler", {}),
     "dpmpp_2m_karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+    "dpmpp_2m_sde": ("DPMSolverMultistepScheduler", _SDE),
+    "dpmpp_2m_sde_karras": ("DPMSolverMultistepScheduler", {**_SDE, "use_karras_sigmas": True}),
     "unipc": ("UniPCMultistepScheduler", {}),
+    "lcm": ("LCMScheduler", {}),
+    "tcd": ("TCDScheduler", {}),
 }
 """Of epsilon and v models: name -> diffusers class and what differs from the base model's own scheduler settings."""
 
@@ -133,6 +142,9 @@ FLOW_SCHEDULERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "euler_exponential": ("FlowMatchEulerDiscreteScheduler", {"use_exponential_sigmas": True}),
 }
 """Of flow models."""
+
+DISTILLED_SCHEDULERS: Mapping[str, int] = {"LCMScheduler": 50, "TCDScheduler": 50}
+"""Classes that step through times of their own, which models were distilled to -> how many there are at most."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +199,7 @@ class Family:
         frames: the autoencoder is one of videos and wants a time axis.
         prompts: names under which `encode` gives its tensors.
         trainable_encoders: the text encoders that a LoRA can adapt, None where none of them can.
+        overflows_in_float16: its models compute numbers beyond float16's largest: pictures come out black.
         size_multiple: width and height must be multiples of so many pixels.
         lora_names: how LoRAs for it are told, and the names of their layers in the copy that other programs read.
     """
@@ -224,6 +237,7 @@ class Family:
     half_copies: bool = False
     not_needed: tuple[str, ...] = ()
     gated: bool = False
+    overflows_in_float16: bool = False
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -269,18 +283,30 @@ class Family:
                 f"training.preset: unknown preset '{name}'. Known for {self.name}: {', '.join(self.presets)}."
             ) from None
 
-    def scheduler(self, name: str) -> tuple[str, Mapping[str, Any]]:
-        """diffusers class and changes of a scheduler; ("", {}) for "", the model's own.
+    def scheduler(self, name: str, spacing: str | None = None) -> tuple[str, Mapping[str, Any]]:
+        """diffusers class and changes of a scheduler; "" and the spacing alone for "", the model's own.
+
+        Args:
+            spacing: of the times, ``leading``, ``trailing`` or ``linspace``; None = the model's own.
 
         Raises:
-            InputError: it does not fit the family; lists those that do.
+            InputError: it does not fit the family; lists those that do. It has no such spacing.
         """
         if name and name not in self.schedulers:
             raise InputError(
                 f"generation.scheduler: '{name}' is not known for {self.name}. Known: {', '.join(self.schedulers)};"
                 " leave it out for the model's own."
             )
-        return self.schedulers[name] if name else ("", {})
+        kind, changes = self.schedulers[name] if name else ("", {})
+        if spacing is None:
+            return kind, changes
+        if self.flow or kind in DISTILLED_SCHEDULERS:
+            who = f"models of the family '{self.name}', which are flow models," if self.flow else f"'{name}'"
+            raise InputError(
+                f"generation.timestep_spacing: {who} {'have' if self.flow else 'has'} times of"
+                f" {'their' if self.flow else 'its'} own. Set it to null."
+            )
+        return kind, {**changes, "timestep_spacing": spacing}
 
     def text_encoders(self) -> TrainableEncoders:
         """The text encoders that a LoRA can adapt.

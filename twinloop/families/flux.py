@@ -12,7 +12,7 @@ from twinloop.families.lora_layers import Fit, LoraLayers
 from twinloop.families.lora_names import LoraNames, Rename
 from twinloop.families.losses import FlowLoss
 from twinloop.families.sizes import Layout, Size
-from twinloop.ports import GenerationSettings, TrainingSettings
+from twinloop.ports import GenerationSettings
 
 WORDS, SCHNELL_WORDS = 512, 256
 """Tokens that T5 gives: [dev] and Kontext, [schnell]."""
@@ -171,38 +171,14 @@ FAMILY = Family(
     presets={
         "flux": Preset(
             GenerationSettings(steps=25, guidance=3.5, width=1024, height=1024, batch_size=1),
-            TrainingSettings(
-                preset="flux",
-                steps=1500,
-                rank=16,
-                alpha=16.0,
-                learning_rate=1e-4,
-                batch_size=1,
-                resolution=1024,
-                seed=0,
-                warmup_steps=50,
-                min_snr_gamma=0.0,
-                checkpoint_every=250,
-            ),
+            parts.flow_training("flux"),
             repeats=10,
             hints=("flux",),
             aliases={"flux1": "", "flux.1": ""},
         ),
         "flux-schnell": Preset(
             GenerationSettings(steps=4, guidance=0.0, width=1024, height=1024, batch_size=1),
-            TrainingSettings(
-                preset="flux-schnell",
-                steps=1500,
-                rank=16,
-                alpha=16.0,
-                learning_rate=1e-4,
-                batch_size=1,
-                resolution=1024,
-                seed=0,
-                warmup_steps=50,
-                min_snr_gamma=0.0,
-                checkpoint_every=250,
-            ),
+            parts.flow_training("flux-schnell"),
             repeats=10,
             hints=("schnell", "flux.1-schnell"),
             distilled=(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from twinloop.families import parts
@@ -12,7 +11,7 @@ from twinloop.families.lora_layers import Fit, LoraLayers
 from twinloop.families.lora_names import LoraNames, Rename
 from twinloop.families.losses import FlowLoss
 from twinloop.families.sizes import Layout, Size
-from twinloop.ports import GenerationSettings, TrainingSettings
+from twinloop.ports import GenerationSettings
 
 _DOUBLE, _SINGLE = "transformer_blocks.{}", "single_transformer_blocks.{}"
 _RENAMES = (
@@ -51,10 +50,8 @@ LAYOUT = Layout(
         "guidance_embeds": ("guidance_in.in_layer.weight", "time_guidance_embed.guidance_embedder.linear_1.weight")
     },
 )
-TRAINING = TrainingSettings(
-    preset="flux2", steps=1000, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
-    warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
-)  # fmt: skip
+STEPS = 1000
+"""Of a training."""
 
 
 def encode(pipeline: Any, text: str, device: Any) -> dict[str, Any]:
@@ -164,7 +161,7 @@ FAMILY = Family(
     presets={
         "flux2": Preset(
             GenerationSettings(steps=28, guidance=4.0, width=1024, height=1024, batch_size=1, references=3),
-            replace(TRAINING, preset="flux2"),
+            parts.flow_training("flux2", steps=STEPS),
             repeats=10,
             hints=("flux.2", "flux-2", "flux2"),
         ),

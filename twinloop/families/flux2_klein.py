@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from twinloop.families import flux2
+from twinloop.families import flux2, parts
 from twinloop.families.base import Editing, Guidance, Preset, SingleFile
 from twinloop.families.lora_layers import Fit, LoraLayers
 from twinloop.families.sizes import Size
@@ -48,7 +48,7 @@ FAMILY = replace(
     presets={
         "flux2-klein": Preset(
             GenerationSettings(steps=4, guidance=1.0, width=1024, height=1024, batch_size=1, references=3),
-            replace(flux2.TRAINING, preset="flux2-klein"),
+            parts.flow_training("flux2-klein", steps=flux2.STEPS),
             repeats=10,
             hints=("klein", "flux.2-klein", "flux-2-klein", "flux2-klein"),
             distilled=(
@@ -58,7 +58,7 @@ FAMILY = replace(
         ),
         "flux2-klein-base": Preset(
             GenerationSettings(steps=50, guidance=4.0, width=1024, height=1024, batch_size=1, references=3),
-            replace(flux2.TRAINING, preset="flux2-klein-base"),
+            parts.flow_training("flux2-klein-base", steps=flux2.STEPS),
             repeats=10,
             hints=("klein-base", "flux.2-klein-base", "flux-2-klein-base", "flux2-klein-base"),
         ),

@@ -1,13 +1,26 @@
-"""What several families share: scaling and packing of latents, position numbers, in calls that any tensor library's
-arrays understand.
+"""What several families share: how flow models are trained; scaling and packing of latents, position numbers, in calls
+that any tensor library's arrays understand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from twinloop.ports import TrainingSettings
+
 Tensor = Any
+
+_FLOW_TRAINING = TrainingSettings(
+    preset="", steps=1500, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
+    warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
+)  # fmt: skip
+
+
+def flow_training(preset: str, **other: Any) -> TrainingSettings:
+    """How a flow model is trained by that preset; ``other``: what its family has otherwise."""
+    return replace(_FLOW_TRAINING, preset=preset, **other)
 
 
 def scaled(vae: Any, raw: Tensor) -> Tensor:

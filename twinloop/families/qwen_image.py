@@ -10,7 +10,7 @@ from twinloop.families.lora_layers import Fit, LoraLayers
 from twinloop.families.lora_names import LoraNames
 from twinloop.families.losses import FlowLoss
 from twinloop.families.sizes import Layout, Size
-from twinloop.ports import GenerationSettings, TrainingSettings
+from twinloop.ports import GenerationSettings
 
 SETTINGS = {"num_layers": 60, "in_channels": 64, "use_additional_t_cond": False}
 """Of all models of this kind but Qwen-Image-Layered."""
@@ -116,19 +116,7 @@ FAMILY = Family(
     presets={
         "qwen-image": Preset(
             GenerationSettings(steps=50, guidance=4.0, width=1024, height=1024, batch_size=1),
-            TrainingSettings(
-                preset="qwen-image",
-                steps=1500,
-                rank=32,
-                alpha=32.0,
-                learning_rate=1e-4,
-                batch_size=1,
-                resolution=1024,
-                seed=0,
-                warmup_steps=50,
-                min_snr_gamma=0.0,
-                checkpoint_every=250,
-            ),
+            parts.flow_training("qwen-image", rank=32, alpha=32.0),
             repeats=10,
             hints=("qwen-image", "qwen"),
         ),

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from twinloop.domain.choices import NANO
 from twinloop.families.base import Family, Preset
 from twinloop.families.gguf_files import SUFFIX, read_gguf_header
 from twinloop.families.registered import FAMILIES, families_of_loras
@@ -17,8 +18,6 @@ from twinloop.families.single_files import tensor_names
 
 INDEX = "model_index.json"
 FALLBACK = "sdxl"
-EMBEDDED = "nano"
-"""The embedded base is called by its preset's name."""
 
 
 def preset_for(base_model: str) -> str:
@@ -27,7 +26,7 @@ def preset_for(base_model: str) -> str:
     A local folder or file is asked what it is; among the presets of its family, and for everything else, the name
     decides.
     """
-    if base_model == EMBEDDED:
+    if base_model == NANO:  # its preset has the same name
         return base_model
     path = Path(base_model).expanduser()
     kind = kind_of_folder(path) if path.is_dir() else ""

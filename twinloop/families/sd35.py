@@ -11,7 +11,7 @@ from twinloop.families.lora_layers import Fit, LoraLayers
 from twinloop.families.lora_names import LoraNames, Rename
 from twinloop.families.losses import FlowLoss
 from twinloop.families.sizes import Layout, Size
-from twinloop.ports import GenerationSettings, TrainingSettings
+from twinloop.ports import GenerationSettings
 
 _OURS, _X, _TEXT = "transformer_blocks.{}", "joint_blocks.{}.x_block", "joint_blocks.{}.context_block"
 _RENAMES = (
@@ -160,37 +160,13 @@ FAMILY = Family(
     presets={
         "sd35": Preset(
             GenerationSettings(steps=28, guidance=4.5, width=1024, height=1024, batch_size=1),
-            TrainingSettings(
-                preset="sd35",
-                steps=1500,
-                rank=16,
-                alpha=16.0,
-                learning_rate=1e-4,
-                batch_size=1,
-                resolution=1024,
-                seed=0,
-                warmup_steps=50,
-                min_snr_gamma=0.0,
-                checkpoint_every=250,
-            ),
+            parts.flow_training("sd35"),
             repeats=10,
             hints=("stable-diffusion-3", "sd3", "sd-3"),
         ),
         "sd35-turbo": Preset(
             GenerationSettings(steps=4, guidance=0.0, width=1024, height=1024, batch_size=1),
-            TrainingSettings(
-                preset="sd35-turbo",
-                steps=1500,
-                rank=16,
-                alpha=16.0,
-                learning_rate=1e-4,
-                batch_size=1,
-                resolution=1024,
-                seed=0,
-                warmup_steps=50,
-                min_snr_gamma=0.0,
-                checkpoint_every=250,
-            ),
+            parts.flow_training("sd35-turbo"),
             repeats=10,
             # with the whole name, because the longest word of a name decides
             hints=(

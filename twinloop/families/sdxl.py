@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from twinloop.domain.choices import SDXL
+from twinloop.domain.choices import NANO, SDXL
 from twinloop.families import clip, parts
 from twinloop.families.base import SCHEDULERS, Family, Preset, SingleFile, TrainableEncoders
 from twinloop.families.lora_layers import Fit, LoraLayers, unet_fit
@@ -94,13 +94,19 @@ def fit(layers: LoraLayers) -> Fit:
 
 
 def _tagged(
-    name: str, hints: tuple[str, ...], steps: int, guidance: float, aliases: dict[str, str] | None = None
+    name: str,
+    hints: tuple[str, ...],
+    steps: int,
+    guidance: float,
+    suffix: str | None = None,
+    aliases: dict[str, str] | None = None,
 ) -> Preset:
-    """A base that was trained on tag lists."""
+    """A base that was trained on tag lists, with the quality tags that its model card names."""
     return Preset(
         replace(_GENERATION, steps=steps, guidance=guidance),
-        replace(_TRAINING, preset=name),
+        replace(_TRAINING, preset=name, shuffle_captions=True),
         style="tags",
+        suffix=suffix,
         repeats=10,
         hints=hints,
         aliases=aliases or {},
@@ -146,13 +152,26 @@ FAMILY = Family(
             repeats=10,
             hints=("sdxl", "stable-diffusion-xl", "xl-base", "juggernaut-xl", "realvisxl"),
         ),
-        "animagine": _tagged("animagine", ("animagine",), 28, 7.0, {"zit": ZIT}),
-        "illustrious": _tagged("illustrious", ("illustrious", "noobai", "noob-ai", "wai-nsfw"), 28, 6.0),
+        "animagine": _tagged(
+            "animagine",
+            ("animagine",),
+            28,
+            7.0,
+            "masterpiece, best quality, very aesthetic, absurdres",
+            {"zit": ZIT},
+        ),
+        "illustrious": _tagged(
+            "illustrious",
+            ("illustrious", "noobai", "noob-ai", "wai-nsfw"),
+            28,
+            6.0,
+            "masterpiece, best quality, newest, absurdres, highres",
+        ),
         "pony": replace(_tagged("pony", ("pony",), 30, 7.0), style="pony"),
-        "nano": Preset(
+        NANO: Preset(
             GenerationSettings(steps=20, guidance=2.2, width=256, height=256, batch_size=8),
             TrainingSettings(
-                preset="nano",
+                preset=NANO,
                 steps=220,
                 rank=16,
                 alpha=16.0,

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 from twinloop.families.sizes import PREFIX
 
 _LORA = (".lora_down.weight", ".lora_A.weight", ".lora_A.default.weight", ".lokr_w1", ".lokr_w1_a", ".hada_w1_a")
-#: What it is -> groups of tensors; it holds all of one group.
 _KINDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "an SDXL refiner": (("conditioner.embedders.0.model.transformer.resblocks.9.mlp.c_proj.bias",),),
     "a Stable Diffusion 2 model": (
@@ -37,7 +36,7 @@ _KINDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("model.layers.0.self_attn.q_proj.weight",),
     ),
 }
-#: (Tensor, its second axis, another tensor that it has) -> what it is that takes so many channels.
+"""What it is -> groups of tensors; it holds all of one group."""
 _INPUTS: Mapping[tuple[str, int, str], str] = {
     ("input_blocks.0.0.weight", 9, ""): "an inpainting model, which takes a mask",
     ("input_blocks.0.0.weight", 8, ""): "an InstructPix2Pix model, which takes a picture",
@@ -50,6 +49,7 @@ _INPUTS: Mapping[tuple[str, int, str], str] = {
         "double_blocks.0.img_mod.lin.weight",
     ): "a FLUX.1 Canny or Depth model, which takes a map of edges or of depths",
 }
+"""(Tensor, its second axis, another tensor that it has) -> what it is that takes so many channels."""
 _PACKED = ".quant_state.bitsandbytes__"
 """In the names of what bitsandbytes keeps beside weights of 4 bits."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from twinloop.families import parts
@@ -11,12 +10,8 @@ from twinloop.families.lora_layers import Fit, LoraLayers
 from twinloop.families.lora_names import LoraNames, Rename
 from twinloop.families.losses import FlowLoss
 from twinloop.families.sizes import Layout, Size
-from twinloop.ports import GenerationSettings, TrainingSettings
+from twinloop.ports import GenerationSettings
 
-_TRAINING = TrainingSettings(
-    preset="zimage", steps=1500, rank=16, alpha=16.0, learning_rate=1e-4, batch_size=1, resolution=1024, seed=0,
-    warmup_steps=50, min_snr_gamma=0.0, checkpoint_every=250,
-)  # fmt: skip
 _BLOCKS = ("layers", "noise_refiner", "context_refiner", "siglip_refiner")
 _FUSED = tuple(
     rename
@@ -76,6 +71,7 @@ FAMILY = Family(
     loss=FlowLoss(shift=2.0),
     guidance=Guidance(off=0.0),
     joining="list",
+    overflows_in_float16=True,  # https://github.com/Tongyi-MAI/Z-Image/issues/14
     # ComfyUI and diffusers read these names; attention is one matrix in the original code, but both take the three
     # apart
     lora_names=LoraNames(
@@ -103,13 +99,13 @@ FAMILY = Family(
     presets={
         "zimage": Preset(
             GenerationSettings(steps=30, guidance=4.0, width=1024, height=1024, batch_size=1),
-            _TRAINING,
+            parts.flow_training("zimage"),
             repeats=10,
             hints=("z-image", "zimage"),
         ),
         "zimage-turbo": Preset(
             GenerationSettings(steps=9, guidance=0.0, width=1024, height=1024, batch_size=1),
-            replace(_TRAINING, preset="zimage-turbo"),
+            parts.flow_training("zimage-turbo"),
             repeats=10,
             hints=("z-image-turbo", "zimage-turbo"),
             distilled=(

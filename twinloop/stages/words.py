@@ -5,8 +5,10 @@ described never disagree.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from twinloop.domain.facet import BARE, DefinedFacet, Facet
+from twinloop.domain.captions import count_tags
+from twinloop.domain.facet import BARE, DefinedFacet, Facet, Phrase
 from twinloop.domain.observation import Observation
 
 TAGGED = frozenset({"tags", "pony"})
@@ -15,20 +17,45 @@ _PROSE = "professional photography, high quality, detailed, sharp focus"
 QUALITY = {
     "prose": _PROSE,
     "full": _PROSE,
-    "tags": "masterpiece, best quality, detailed",
-    "pony": "",
+    "tags": "masterpiece, best quality, absurdres",
+    "pony": "rating_safe",
 }
 """By style: ``prose``, ``tags``, ``pony`` (tags with the scores that Pony Diffusion was trained with), or ``full``,
 which is prose whose captions also say what is as usual (for a base whose own captions did)."""
 OPENING = {"pony": "score_9, score_8_up, score_7_up"}
 """Quality words that a base reads at the very start, before the trigger."""
 _NOT_PROSE = "blurry, low quality, deformed, bad anatomy, watermark, text"
+_NOT_TAGS = (
+    "nsfw, lowres, bad anatomy, bad hands, worst quality, low quality, jpeg artifacts, signature, watermark, username,"
+    " artist name, text"
+)
 NEGATIVE = {
     "prose": _NOT_PROSE,
     "full": _NOT_PROSE,
-    "tags": "worst quality, low quality, blurry, deformed, bad anatomy, watermark, text",
-    "pony": "score_6, score_5, score_4, blurry, deformed, bad anatomy, watermark, text",
+    "tags": _NOT_TAGS,
+    "pony": f"score_6, score_5, score_4, {_NOT_TAGS}",
 }
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a prompt has round the facets' words, beside the trigger.
+
+    Attributes:
+        prefix, suffix: words before and after all others; None = those of the style, "" = none.
+        negative: what is kept away in general; None and "" as above.
+        class_word: what the subject is one of; in tags it counts as ``1girl`` or ``1boy`` where the trigger tells none.
+    """
+
+    prefix: str | None = None
+    suffix: str | None = None
+    negative: str | None = None
+    class_word: str = ""
+
+
+USUAL = Around()
+
+
 ORDER = ("framing", "face_angle", "expression", "composition", "setting", "lighting")
 """Order of the parts in a sentence; facets of the user's own follow."""
 
@@ -36,9 +63,11 @@ ORDER = ("framing", "face_angle", "expression", "composition", "setting", "light
 def phrase(facet: Facet, value: str, style: str, variant: int) -> str:
     """The words of one facet value; ``variant`` picks among its phrases, round and round; `BARE` = the value alone."""
     words = facet.phrases[value]
-    if variant == BARE and words.bare:
-        return words.bare
-    choices = (words.tags or words.prose) if style in TAGGED else (words.prose or words.tags)
+    tagged = style in TAGGED
+    bare = (words.bare_tags if tagged else "") or words.bare
+    if variant == BARE and bare:
+        return bare
+    choices = (words.tags or words.prose) if tagged else (words.prose or words.tags)
     return choices[variant % len(choices)] if choices else ""
 
 
@@ -47,23 +76,43 @@ def _in_order(facets: Sequence[Facet]) -> list[Facet]:
     return sorted(facets, key=lambda facet: rank.get(facet.name, len(ORDER)))
 
 
-def prompt(trigger: str, facets: Sequence[Facet], wanted: Mapping[str, Mapping[str, int]], style: str) -> str:
+def head(trigger: str, style: str, class_word: str = "", *, alone: bool = True) -> str:
+    """What prompts and captions begin with: the trigger, and in tags how many there are (`count_tags`)."""
+    counts = count_tags(trigger, class_word, alone=alone) if style in TAGGED else ()
+    return ", ".join(part for part in (trigger, *counts) if part)
+
+
+def prompt(
+    trigger: str,
+    facets: Sequence[Facet],
+    wanted: Mapping[str, Mapping[str, int]],
+    style: str,
+    around: Around = USUAL,
+) -> str:
     """A prompt: the trigger first (after what the style opens with), then the wanted values, then quality words.
 
     Args:
         wanted: facet name -> value -> variant of its phrase.
     """
-    parts = [OPENING.get(style, ""), trigger]
+    prefix = OPENING.get(style, "") if around.prefix is None else around.prefix
+    suffix = QUALITY[style] if around.suffix is None else around.suffix
+    parts = [prefix, head(trigger, style, around.class_word)]
     for facet in _in_order(facets):
         parts += [phrase(facet, value, style, variant) for value, variant in wanted.get(facet.name, {}).items()]
-    return ", ".join(part for part in [*parts, QUALITY[style]] if part)
+    return ", ".join(part for part in [*parts, suffix] if part)
 
 
 FACE_FRAMING = "close_up"
 """The framing of a face alone."""
 
 
-def face_prompt(trigger: str, facets: Sequence[Facet], wanted: Mapping[str, Mapping[str, int]], style: str) -> str:
+def face_prompt(
+    trigger: str,
+    facets: Sequence[Facet],
+    wanted: Mapping[str, Mapping[str, int]],
+    style: str,
+    around: Around = USUAL,
+) -> str:
     """The prompt of the face alone of what `prompt` asks for: a close-up, without what has no room in one (hands)."""
     framed = {facet.name: facet for facet in facets}
     kept = {
@@ -72,7 +121,7 @@ def face_prompt(trigger: str, facets: Sequence[Facet], wanted: Mapping[str, Mapp
     }
     if "framing" in framed and FACE_FRAMING in framed["framing"].values:
         kept["framing"] = {FACE_FRAMING: 0}
-    return prompt(trigger, facets, kept, style)
+    return prompt(trigger, facets, kept, style, around)
 
 
 def _fits_close_up(beside: Mapping[str, Sequence[str]]) -> bool:
@@ -91,27 +140,32 @@ def negative_prompt(
         word
         for facet in _in_order(facets)
         for value in wanted.get(facet.name, {})
-        for word in facet.phrases[value].negative
+        for word in _kept_away(facet.phrases[value], style)
         if word not in general
     ]
     return ", ".join(part for part in dict.fromkeys([*own, general]) if part)
 
 
-def caption(trigger: str, facets: Sequence[Facet], seen: Observation, style: str) -> str:
+def _kept_away(words: Phrase, style: str) -> Sequence[str]:
+    return (words.negative_tags if style in TAGGED else ()) or words.negative
+
+
+def caption(trigger: str, facets: Sequence[Facet], seen: Observation, style: str, class_word: str = "") -> str:
     """A training caption: the trigger first, then what varies and was measured; nothing that is identity, or as usual
     (but in style ``full``).
     """
-    parts = [trigger]
+    parts = [head(trigger, style, class_word, alone=len(seen.faces) < 2)]
     for facet in _in_order(facets):
         reading = facet.classify(seen)
         for value in (value for value in reading.present if style == "full" or not facet.phrases[value].usual):
             parts.append(phrase(facet, value, style, _variant(facet, seen, value)))
-        parts += [_missing(facet, seen, value) for value in reading.absent]
+        parts += [_missing(facet, seen, value, style) for value in reading.absent]
     return ", ".join(part for part in parts if part)
 
 
-def _missing(facet: Facet, seen: Observation, value: str) -> str:
-    choices = facet.phrases[value].missing
+def _missing(facet: Facet, seen: Observation, value: str, style: str) -> str:
+    words = facet.phrases[value]
+    choices = (words.missing_tags if style in TAGGED else ()) or words.missing
     return choices[_variant(facet, seen, value) % len(choices)] if choices else ""
 
 

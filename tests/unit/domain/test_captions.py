@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinloop.domain.captions import Description, of_the_class, one_line, parts_of, shuffled, with_trigger
+from twinloop.domain.captions import (
+    Description,
+    count_tags,
+    head_length,
+    holds_trigger,
+    of_the_class,
+    one_line,
+    parts_of,
+    shuffled,
+    thinned,
+    with_trigger,
+)
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=60)
 
@@ -14,7 +25,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_si
 @given(TEXTS, st.sampled_from(("ohwx alice", "1girl, ohwx", "OHWX")))
 def test_the_trigger_is_always_there_and_added_once(text: str, trigger: str) -> None:
     full = with_trigger(text, trigger)
-    assert all(part.casefold() in full.casefold() for part in parts_of(trigger))
+    assert holds_trigger(full, trigger)
     assert with_trigger(full, trigger) == full
     assert full == one_line(full)
 
@@ -34,8 +45,64 @@ def test_a_trigger_inside_of_another_word_is_missing() -> None:
 
 
 def test_a_trigger_of_tags_is_there_when_all_its_tags_are() -> None:
-    assert with_trigger("ohwx, outdoors, 1girl", "1girl, ohwx") == "ohwx, outdoors, 1girl"
+    assert with_trigger("ohwx, a 1girl in a park", "1girl, ohwx") == "ohwx, a 1girl in a park"
     assert with_trigger("1girl, outdoors", "1girl, ohwx").startswith("1girl, ohwx, ")
+
+
+@pytest.mark.parametrize(
+    ("caption", "trigger", "full"),
+    [
+        ("1girl, solo, smile", "1girl, mikuoc", "1girl, mikuoc, solo, smile"),
+        ("ohwx, outdoors, 1girl", "1girl, ohwx", "1girl, ohwx, outdoors"),
+        ("hatsune miku, smile, hat", "hatsune_miku", "hatsune_miku, smile, hat"),
+        (r"smile, mikuoc_\(series\)", "mikuoc (series)", "mikuoc (series), smile"),
+        ("smile, hat, OHWX", "ohwx", "ohwx, smile, hat"),
+        ("smile, ohwx woman, hat", "ohwx", "ohwx woman, smile, hat"),
+        ("smile, hat", "ohwx", "ohwx, smile, hat"),
+        ("hat, looking at viewer, ohwx, hat", "ohwx", "ohwx, hat, looking at viewer, hat"),
+    ],
+)
+def test_in_a_caption_of_tags_the_trigger_stands_once_and_in_front(caption: str, trigger: str, full: str) -> None:
+    assert with_trigger(caption, trigger) == full
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "a woman in a park, ohwx",
+        "Smiling at the sea. She wears a hat, ohwx",
+        "standing on some very old wooden stairs, ohwx",
+        "a photo of ohwx, smiling",
+        r"a photo of O\HWX, smiling",
+    ],
+)
+def test_sentences_that_hold_the_trigger_stay_as_they_are(caption: str) -> None:
+    assert with_trigger(caption, "ohwx") == caption
+
+
+@pytest.mark.parametrize(
+    ("trigger", "class_word", "tags"),
+    [
+        ("ohwx", "woman", ("1girl", "solo")),
+        ("ohwx", "young man", ("1boy", "solo")),
+        ("ohwx woman", "person", ("1girl", "solo")),
+        ("ohwx", "person", ("solo",)),
+        ("1girl, ohwx", "woman", ("solo",)),
+        ("1girl, solo, ohwx", "", ()),
+        ("2girls, ohwx", "girl", ()),
+        ("ohwx human", "", ("solo",)),
+    ],
+)
+def test_how_many_there_are_is_told_once(trigger: str, class_word: str, tags: tuple[str, ...]) -> None:
+    assert count_tags(trigger, class_word) == tags
+    assert count_tags(trigger, class_word, alone=False) == tuple(tag for tag in tags if tag != "solo")
+
+
+def test_the_head_of_a_caption_is_the_trigger_and_the_count_tags() -> None:
+    assert head_length("ohwx, 1girl, solo, smile", "ohwx") == 3
+    assert head_length("1girl, ohwx, smile, solo", "1girl, ohwx") == 2
+    assert head_length("ohwx woman, smile", "ohwx woman") == 1
+    assert head_length("ohwx", "") == 1
 
 
 def test_descriptions_keep_through_json() -> None:
@@ -50,6 +117,15 @@ def test_shuffled_captions_have_the_same_parts_and_begin_alike(parts: list[str],
     assert sorted(mixed) == sorted(parts) and mixed[:keep] == parts[:keep]
     assert shuffled(caption, keep, order) == shuffled(caption, keep, order)
     assert shuffled(caption, keep, 0) == caption
+
+
+def test_thinned_captions_lose_a_share_of_their_parts_and_never_the_head() -> None:
+    caption = "ohwx, 1girl, solo, " + ", ".join(f"tag {n}" for n in range(200))
+    texts = [thinned(caption, 3, 0.25, order) for order in range(8)]
+    assert all(text.startswith("ohwx, 1girl, solo, tag") for text in texts) and len(set(texts)) == 8
+    assert all(100 < len(parts_of(text)) < 180 for text in texts)
+    assert texts[5] == thinned(caption, 3, 0.25, 5)
+    assert thinned(caption, 3, 0.0, 1) == caption
 
 
 def test_orders_differ() -> None:
@@ -70,6 +146,7 @@ def test_orders_differ() -> None:
         ("smiling", "ohwx", "woman", "smiling"),
         ("ohwx", "", "woman", "ohwx"),
         ("ohwx in a hat", r"ohwx", r"\g<0>", r"\g<0> in a hat"),
+        (r"mikuoc_\(series\), smile", "mikuoc (series)", "girl", "girl, smile"),
     ],
 )
 def test_the_class_takes_the_place_of_the_trigger(caption: str, trigger: str, class_word: str, wanted: str) -> None:

@@ -34,6 +34,17 @@ def test_defaults_and_presets_are_among_the_choices() -> None:
         assert training.flow_sampling in ("", *get_args(choices.FlowSampling))
 
 
+def test_presets_that_read_tags_are_called_so() -> None:
+    tagged = [
+        name
+        for family in FAMILIES.values()
+        for own, preset in family.presets.items()
+        if preset.style in TAGGED
+        for name in (own, *preset.aliases)
+    ]
+    assert sorted(tagged) == sorted(choices.TAG_PRESETS)
+
+
 def test_the_choices_cost_no_time_at_the_start() -> None:
     program = "import sys, twinloop.domain.choices; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from twinloop.domain import crops
 from twinloop.domain.choices import FRAMINGS
 from twinloop.domain.crops import FINE_BELOW, FINE_STEP, LONGEST, STEP, Window, buckets, cut, head_of
 from twinloop.domain.faces import Box
@@ -180,3 +181,20 @@ def test_a_head_beside_the_middle_just_comes_in(left: float, side: int, low: flo
     """
     window = placed(3000, 1000, Box(left, 300, left + 160, 500), "keep")
     assert window.head_inside and low <= window.box[side] <= high
+
+
+@pytest.mark.parametrize("size", [(800, 800), (1200, 700), (600, 1200), (300, 250), (2000, 1999)])
+def test_a_picture_without_a_face_is_kept_whole(size: tuple[int, int]) -> None:
+    window = crops.whole(*size, 1024)
+    assert window is not None and window.others == 0 and window.head_inside
+    x0, y0, x1, y1 = window.box
+    assert 0 <= x0 < x1 <= size[0] and 0 <= y0 < y1 <= size[1]
+    assert (x1 - x0) * (y1 - y0) >= 0.9 * size[0] * size[1]
+    assert window.size[0] * window.size[1] <= 1024**2 and window.size[0] <= x1 - x0
+
+
+def test_of_a_long_picture_the_upper_part_or_the_middle_is_kept() -> None:
+    tall, wide = crops.whole(500, 2000, 1024), crops.whole(2000, 500, 1024)
+    assert tall is not None and tall.box[1] == 0 and tall.box[3] <= 1030
+    assert wide is not None and abs(wide.box[0] + wide.box[2] - 2000) <= 2
+    assert crops.whole(63, 400, 1024) is None

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twinloop.domain import names
 from twinloop.domain.names import LONGEST_NAME, folded, normal, problem_of
 
 NAMES = (
@@ -90,3 +91,11 @@ def test_a_name_that_is_taken_is_one_part_of_a_path(text: str) -> None:
     if problem_of(name) == "":
         assert name and not set(name) & set('/\\:*?"<>|\0\n\r\t') and name[0] not in ". " and name[-1] != " "
         assert normal(name) == name and folded(unicodedata.normalize("NFD", name)) == folded(name)
+
+
+@pytest.mark.parametrize("name", ["con", "NUL", "Aux.2", "com1", "LPT9 .x"])
+def test_names_of_devices_are_refused_where_they_are_devices(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "WINDOWS", True)
+    assert "device" in problem_of(name) and not problem_of(f"{name.split('.')[0].strip()}nie")
+    monkeypatch.setattr(names, "WINDOWS", False)
+    assert not problem_of(name)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from tests.unit.things import ALL_MEASURED, face, hand, observation
+from twinloop.domain.captions import parts_of
 from twinloop.domain.faces import Box
 from twinloop.domain.facet import DefinedFacet
 from twinloop.domain.observation import Reading
@@ -29,8 +32,34 @@ def test_every_value_has_words_in_both_styles(facet: DefinedFacet) -> None:
 
 def test_prose_is_prose_and_tags_are_tags() -> None:
     front, far = face_angle.FACET.phrases["front"], framing.FACET.phrases["full_body"]
-    assert front.prose == ("front view, facing the camera",) and front.tags == ("front view, looking at viewer",)
+    assert front.prose == ("front view, facing the camera",) and front.tags == ("straight-on, looking at viewer",)
     assert far.prose == ("full-body shot",) and far.tags == ("full body",)
+
+
+TAGS = {
+    "straight-on", "looking at viewer", "from side", "profile", "close-up", "face", "portrait", "upper body",
+    "full body", "expressionless", "smile", "serious", "laughing", "open mouth", "surprised", "raised eyebrows",
+    "angry", "hand up", "hands up", "closed eyes", "sunglasses", "indoors", "outdoors", "simple background", "street",
+    "brick wall", "dark", "dim lighting", "white theme", "extra digits", "bad hands",
+}  # fmt: skip
+"""Of Danbooru, with spaces; no aliases such as ``smiling``, ``eyes closed``, ``side view`` or ``raised hand``."""
+
+
+@pytest.mark.parametrize("facet", BUILTIN, ids=lambda facet: facet.name)
+def test_tags_are_those_that_the_bases_were_taught(facet: DefinedFacet) -> None:
+    said = set()
+    for words in facet.phrases.values():
+        negative, missing = words.negative_tags or words.negative, words.missing_tags or words.missing
+        for text in (*words.tags, *negative, *missing, words.bare_tags or words.bare):
+            said.update(parts_of(text))
+    assert said and said <= TAGS
+
+
+@pytest.mark.parametrize("facet", BUILTIN, ids=lambda facet: facet.name)
+def test_no_value_is_said_by_the_tags_of_another(facet: DefinedFacet) -> None:
+    said = {value: [set(parts_of(text)) for text in facet.phrases[value].tags if text] for value in facet.values}
+    for value, other in itertools.permutations(facet.values, 2):
+        assert not any(one <= two for one in said[value] for two in said[other]), (value, other)
 
 
 @pytest.mark.parametrize("facet", BUILTIN, ids=lambda facet: facet.name)

@@ -9,7 +9,7 @@ import pytest
 from twinloop.errors import InputError
 from twinloop.families import FAMILIES, Family, family_of_preset, preset_for, preset_name
 from twinloop.families.recognise import family_of_lora
-from twinloop.stages.words import QUALITY
+from twinloop.stages.words import QUALITY, TAGGED
 
 ALL = [(family, name) for family in FAMILIES.values() for name in family.presets]
 
@@ -31,6 +31,13 @@ def test_the_seeds_numbers_are_the_defaults() -> None:
     animagine = family_of_preset("animagine").preset("animagine")
     assert 25 <= animagine.generation.steps <= 35 and 6.0 <= animagine.generation.guidance <= 7.5
     assert animagine.style == "tags"
+    assert animagine.suffix == "masterpiece, best quality, very aesthetic, absurdres"
+
+
+def test_captions_come_in_changing_orders_where_they_are_tags() -> None:
+    presets = [family.preset(name) for family, name in ALL]
+    assert {preset.training.shuffle_captions for preset in presets if preset.style in TAGGED} == {True}
+    assert {preset.training.shuffle_captions for preset in presets if preset.style not in TAGGED} == {False}
 
 
 @pytest.mark.parametrize(

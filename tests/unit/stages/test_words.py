@@ -10,7 +10,17 @@ from tests.unit.things import face, hand, observation
 from twinloop.domain.faces import Box
 from twinloop.domain.facet import DefinedFacet, Phrase, one_of
 from twinloop.facets import BUILTIN, face_angle
-from twinloop.stages.words import NEGATIVE, QUALITY, caption, face_prompt, negative_prompt, phrase, prompt
+from twinloop.stages.words import (
+    NEGATIVE,
+    QUALITY,
+    TAGGED,
+    Around,
+    caption,
+    face_prompt,
+    negative_prompt,
+    phrase,
+    prompt,
+)
 
 HAT = DefinedFacet(
     "hat",
@@ -42,9 +52,44 @@ def test_a_facet_with_words_in_one_style_only_is_still_asked_for() -> None:
 
 def test_pony_reads_its_scores_before_the_trigger_and_captions_hold_none() -> None:
     asked = prompt("ohwx ana", BUILTIN, {"face_angle": {"profile": 0}}, "pony")
-    assert asked == "score_9, score_8_up, score_7_up, ohwx ana, profile, from side"
+    assert asked == "score_9, score_8_up, score_7_up, ohwx ana, solo, profile, rating_safe"
     assert negative_prompt((), {}, "pony", None).startswith("score_6, score_5, score_4")
     assert "score" not in caption("ohwx ana", BUILTIN, observation(faces=[face(-60)]), "pony")
+
+
+def test_prompts_and_captions_in_tags_are_tags() -> None:
+    seen = observation(
+        faces=[face(-60)],
+        parts=[hand(), hand()],
+        measures={
+            "expression.smile": 0.9,
+            "face_share": 0.4,
+            "eyes_open": 0.0,
+            "tag.indoors": 0.9,
+            "lighting.normal": 0.9,
+        },
+    )
+    assert (
+        caption("ohwx woman", BUILTIN, seen, "tags")
+        == "ohwx woman, 1girl, solo, portrait, profile, smile, hands up, closed eyes, indoors"
+    )
+    wanted = {"framing": {"half_body": 0}, "composition": {"eyes_visible": 0}, "lighting": {"normal": 0}}
+    assert prompt("1girl, ohwx", BUILTIN, wanted, "tags") == f"1girl, ohwx, solo, upper body, {QUALITY['tags']}"
+    assert negative_prompt(BUILTIN, wanted, "tags", "hat") == "closed eyes, sunglasses, hat"
+
+
+def test_the_class_word_counts_where_the_trigger_tells_no_sex() -> None:
+    assert prompt("ohwx", (), {}, "tags", Around(suffix="", class_word="man")) == "ohwx, 1boy, solo"
+    assert caption("ohwx", (), observation(), "tags", "man") == "ohwx, 1boy, solo"
+    assert caption("ohwx", (), observation(), "prose", "man") == "ohwx"
+    assert caption("ohwx", (), observation(faces=[face(0), face(0)]), "tags", "man") == "ohwx, 1boy"
+
+
+def test_the_users_words_stand_round_a_prompt_and_in_no_caption() -> None:
+    around = Around(prefix="score_9, source_anime", suffix="rating_safe")
+    assert prompt("ohwx", (), {}, "pony", around) == "score_9, source_anime, ohwx, solo, rating_safe"
+    assert face_prompt("ohwx", (), {}, "prose", around) == "score_9, source_anime, ohwx, rating_safe"
+    assert prompt("ohwx", (), {}, "pony", Around("", "")) == "ohwx, solo"
 
 
 def test_negative_words_come_once() -> None:
@@ -75,7 +120,7 @@ def test_a_caption_describes_what_was_measured_and_nothing_else() -> None:
 def test_a_caption_leaves_out_what_is_as_usual_and_a_prompt_asks_for_it() -> None:
     seen = observation(measures={"eyes_open": 1.0})
     assert "eyes" not in caption("ohwx ana", BUILTIN, seen, "prose")
-    assert "eyes closed" in caption("ohwx ana", BUILTIN, observation(measures={"eyes_open": 0.0}), "tags")
+    assert "closed eyes" in caption("ohwx ana", BUILTIN, observation(measures={"eyes_open": 0.0}), "tags")
     assert "eyes open" in prompt("ohwx ana", BUILTIN, {"composition": {"eyes_visible": 0}}, "prose")
 
 
@@ -100,7 +145,7 @@ def test_a_caption_of_nothing_measured_is_the_trigger() -> None:
         for name, value in blind.measures.items()
         if name not in ("brightness", "dark_share", "bright_share")
     }
-    assert caption("ohwx ana", BUILTIN, dataclasses.replace(blind, measures=kept), "tags") == "ohwx ana"
+    assert caption("ohwx ana", BUILTIN, dataclasses.replace(blind, measures=kept), "prose") == "ohwx ana"
 
 
 def test_what_is_as_usual_is_said_only_in_full() -> None:
@@ -109,7 +154,8 @@ def test_what_is_as_usual_is_said_only_in_full() -> None:
     assert "eyes open" not in caption("ohwx", BUILTIN, open_eyes, "prose")
     assert "eyes open" in caption("ohwx", BUILTIN, open_eyes, "full")
     closed = observation(measures={"eyes_open": 0.0})
-    assert all("eyes closed" in caption("ohwx", BUILTIN, closed, style) for style in QUALITY)
+    assert all("eyes closed" in caption("ohwx", BUILTIN, closed, style) for style in ("prose", "full"))
+    assert all("closed eyes" in caption("ohwx", BUILTIN, closed, style) for style in TAGGED)
 
 
 @pytest.mark.parametrize("style", ["prose", "tags", "pony"])
@@ -126,7 +172,7 @@ def test_a_face_is_asked_for_in_the_words_of_its_shot_but_close_up_and_without_h
     facets = (*BUILTIN, HAT)
     close = {**wanted, "framing": {"close_up": 0}, "composition": {"eyes_visible": 0}}
     assert face_prompt("ohwx ana", facets, wanted, style) == prompt("ohwx ana", facets, close, style)
-    assert "close-up portrait" in face_prompt("ohwx ana", facets, {}, style)
+    assert ("close-up, face" if style in TAGGED else "close-up portrait") in face_prompt("ohwx ana", facets, {}, style)
     without = tuple(facet for facet in facets if facet.name != "framing")
     assert face_prompt("ohwx ana", without, {"hat": {"cap": 0}}, style) == prompt(
         "ohwx ana", without, {"hat": {"cap": 0}}, style

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from twinloop.domain.captions import one_line, parts_of
+from twinloop.domain.captions import count_tags, one_line, parts_of, plain
 from twinloop.domain.names import folded, normal
 from twinloop.domain.vault import NOT_RECORDED, Consent, Label, Person
 from twinloop.errors import InputError
@@ -123,12 +123,23 @@ def _name(decisions: DecisionLog, person: Person) -> str | None:
 
 
 def head_of(label: Label, style: str) -> str:
-    """What captions and prompts begin with: the trigger, and the class word unless the trigger says it already."""
+    """What captions and prompts begin with: the trigger, and the class word unless the trigger says it already.
+
+    In tags the class word is ``1girl`` or ``1boy``, or itself where it can be a tag; `words.head` adds ``solo``.
+    """
     if label.class_word.casefold() in {
         word.casefold() for part in parts_of(label.trigger) for word in (part, *part.split())
     }:
         return label.trigger
-    return f"{label.trigger}, {label.class_word}" if style in words.TAGGED else f"{label.trigger} {label.class_word}"
+    if style not in words.TAGGED:
+        return f"{label.trigger} {label.class_word}"
+    sex = [tag for tag in count_tags(label.trigger, label.class_word) if tag != "solo"]
+    said = sex or ([] if plain(label.class_word) in _NO_TAGS else [label.class_word])
+    return ", ".join((label.trigger, *said))
+
+
+_NO_TAGS = ("person", "character", "human", "people", "woman", "girl", "man", "boy")
+"""Class words that no base was taught as a tag."""
 
 
 def label_json(label: Label) -> dict[str, Any]:

@@ -1,0 +1,44 @@
+"""Whether the captions of a prepared folder are of the kind that a base model reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twinloop.domain.choices import CAPTION_STYLES
+from twinloop.stages.words import TAGGED
+from twinloop.store.sidecar import PERSON, person_beside
+from twinloop.store.vault import Vault
+from twinloop.system import shell
+
+
+def read_by(style: str) -> str:
+    """The style of captions, ``tags`` or ``prose``, that goes with a style of prompts."""
+    return "tags" if style in TAGGED else "prose"
+
+
+def mismatch(folder: Path, style: str) -> str:
+    """What to say where FaceVault wrote the captions of a folder in the other style than the base's; "" = nothing.
+
+    Args:
+        style: of prompts, as in `families.base.Preset`.
+
+    Raises:
+        StateError: as `person_beside`.
+    """
+    record, wanted = person_beside(folder), read_by(style)
+    written = record.get("style")
+    if written not in CAPTION_STYLES or written == wanted:
+        return ""
+    name = str(record.get("name") or record.get("person") or "NAME")
+    return (
+        f"the captions in {folder} are {written}, and this base model reads {wanted}: what is made in rounds would be"
+        f" captioned otherwise than the photos. Write them anew: {_command(folder, name, wanted)} (a run that has begun"
+        " takes them with --restart)"
+    )
+
+
+def _command(folder: Path, name: str, style: str) -> str:
+    words = f"prep {shell.quote(name)} --style {style}"
+    place = folder if (folder / PERSON).is_file() else folder.parent
+    inside = place.parent.name == "organized"
+    return Vault(place.parent.parent).command(words) if inside else f"twinloop vault {words}"
