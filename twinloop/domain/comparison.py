@@ -1,0 +1,227 @@
+"""LoRAs side by side at several strengths, on the same prompts and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from twinloop.domain.shots import Shot
+from twinloop.domain.statistics import Estimate, paired_difference
+
+FEWEST = 6
+"""Images of a column, below which intervals are too narrow to tell strengths apart (`statistics.bootstrap_mean`)."""
+LIKENESS = "identity"
+"""The metric that strengths are told apart by."""
+
+
+@dataclass(frozen=True)
+class AskedPrompt:
+    """One prompt as a person gave it; None = as for all others."""
+
+    prompt: str
+    negative: str | None = None
+    width: int | None = None
+    height: int | None = None
+    seed: int | None = None
+    guidance: float | None = None
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One LoRA at one strength.
+
+    Attributes:
+        folder: of its images. name: of the LoRA as people read it, "" = the bare base model. lora: None = none.
+    """
+
+    folder: str
+    name: str = ""
+    lora: Path | None = None
+    strength: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """``alice at 0.8``, or that there is no LoRA."""
+        return f"{self.name} at {self.strength:g}" if self.name else "without LoRA"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One prompt and seed, and how large and in how many steps its images are drawn.
+
+    ``reads_negative``: whether the base model reads a negative prompt at this guidance.
+    """
+
+    shot: Shot
+    width: int
+    height: int
+    steps: int
+    guidance: float
+    reads_negative: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "key": self.shot.key,
+            "prompt": self.shot.prompt,
+            "negative_prompt": self.shot.negative_prompt,
+            "seed": self.shot.seed,
+            "width": self.width,
+            "height": self.height,
+            "num_inference_steps": self.steps,
+            "guidance_scale": self.guidance,
+        }
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A column with its images, in the order of the rows.
+
+    Attributes:
+        images: (file under the comparison's folder, sha256). sha256: of the LoRA, None without one.
+        metrics: what was measured on them, each with its interval. samples: metric -> one number per image.
+    """
+
+    column: Column
+    sha256: str | None
+    images: tuple[tuple[str, str], ...]
+    metrics: dict[str, Estimate] = field(default_factory=dict)
+    samples: dict[str, list[float]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        column = self.column
+        return {
+            "folder": column.folder,
+            "lora": None
+            if column.lora is None
+            else {"name": column.name, "file": column.lora.name, "sha256": self.sha256},
+            "strength": column.strength,
+            "images": [{"file": file, "sha256": digest} for file, digest in self.images],
+            "metrics": {name: estimate.to_json() for name, estimate in self.metrics.items()},
+            "samples": {name: [round(value, 5) for value in values] for name, values in self.samples.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Best:
+    """The strength at which a LoRA is most like the photos.
+
+    Attributes:
+        name, sha256: of the LoRA. likeness: there. images: behind that figure.
+        as_good: the other strengths of the LoRA that are not measurably worse. others: all its other strengths.
+    """
+
+    name: str
+    sha256: str | None
+    strength: float
+    likeness: Estimate
+    as_good: tuple[float, ...]
+    others: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "lora": self.name,
+            "sha256": self.sha256,
+            "strength": self.strength,
+            "identity": self.likeness.to_json(),
+            "as_good": list(self.as_good),
+        }
+
+    @property
+    def verdict(self) -> str:
+        """How far that strength stands out from the others."""
+        if not self.others:
+            return "no other strength was drawn"
+        if self.likeness.n < FEWEST:
+            return f"too few images to tell strengths apart ({FEWEST} or more of each can)"
+        listed = ", ".join(f"{strength:g}" for strength in self.as_good)
+        if len(self.as_good) == self.others:
+            return f"no strength is measurably better ({listed} may be as good)"
+        return f"{listed} may be as good" if self.as_good else "measurably better than the others"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All of it. ``trigger``: "" = not known; ``measured_by``: fingerprint of the detectors, None = by none.
+
+    ``dataset``: the photos that likeness is to, None = it was not measured.
+    """
+
+    base_model: str
+    trigger: str
+    seed: int
+    rows: tuple[Row, ...]
+    columns: tuple[Drawn, ...]
+    settings: dict[str, Any]
+    measured_by: str | None = None
+    dataset: str | None = None
+
+    @property
+    def best(self) -> tuple[Best, ...]:
+        return best_strengths(self.columns)
+
+    def to_json(self) -> dict[str, Any]:
+        """compare.json."""
+        return {
+            "base_model": self.base_model,
+            "trigger": self.trigger,
+            "seed": self.seed,
+            "dataset": self.dataset,
+            "measured_by": self.measured_by,
+            "settings": self.settings,
+            "rows": [row.to_json() for row in self.rows],
+            "columns": [drawn.to_json() for drawn in self.columns],
+            "best": [best.to_json() for best in self.best],
+        }
+
+
+@dataclass(frozen=True)
+class KnownStrength:
+    """What compare.json says of one LoRA; the fields as in `Best`."""
+
+    name: str
+    sha256: str
+    strength: float
+    as_good: tuple[float, ...]
+
+
+def strengths_from_json(data: dict[str, Any]) -> tuple[KnownStrength, ...]:
+    """The best strengths that a compare.json names.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none.
+    """
+    return tuple(
+        KnownStrength(
+            str(one["lora"]), str(one["sha256"]), float(one["strength"]), tuple(float(also) for also in one["as_good"])
+        )
+        for one in data["best"]
+    )
+
+
+def best_strengths(columns: Sequence[Drawn]) -> tuple[Best, ...]:
+    """Of each LoRA whose likeness was measured, the strength where it is highest, the lowest of equal ones."""
+    by_lora: dict[str, list[Drawn]] = {}
+    for drawn in columns:
+        if drawn.column.lora is not None and LIKENESS in drawn.metrics:
+            by_lora.setdefault(drawn.column.name, []).append(drawn)
+    return tuple(_best(one) for one in by_lora.values())
+
+
+def _best(columns: Sequence[Drawn]) -> Best:
+    top = max(columns, key=lambda drawn: (drawn.metrics[LIKENESS].value, -drawn.column.strength))
+    others = [drawn for drawn in columns if drawn is not top]
+    as_good = tuple(drawn.column.strength for drawn in others if not _worse(drawn, top, len(others)))
+    return Best(top.column.name, top.sha256, top.column.strength, top.metrics[LIKENESS], as_good, len(others))
+
+
+def _worse(drawn: Drawn, top: Drawn, comparisons: int) -> bool:
+    """Whether a column is less like the photos beyond chance: image by image over the same prompts and seeds, with an
+    interval that is wider for being one of several (`Estimate.among`).
+    """
+    if top.metrics[LIKENESS].n < FEWEST:
+        return False
+    change = paired_difference(drawn.samples[LIKENESS], top.samples[LIKENESS]).among(comparisons)
+    return change.low > 0

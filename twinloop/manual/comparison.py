@@ -1,0 +1,207 @@
+"""LoRAs x strengths on a person's own prompts -> a folder of images, figures, a grid and a page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinloop.config import Settings
+from twinloop.domain.comparison import AskedPrompt, Column, Comparison, Row
+from twinloop.errors import InputError, StateError
+from twinloop.families.base import Family
+from twinloop.manual.images import FREE_SETTINGS, Studio
+from twinloop.ports import Reporter, decisive_generation
+from twinloop.report.comparison import write_page
+from twinloop.report.comparison_grid import write_grid
+from twinloop.stages import compare
+from twinloop.stages.generate import MadeImage, common_settings
+from twinloop.stages.identity import IdentityReference
+from twinloop.stages.observe import Observer
+from twinloop.store.atomic import read_json, sha256_file, write_json
+from twinloop.store.catalog import Catalog
+from twinloop.store.fresh import fresh_folder
+from twinloop.store.journal import Journal
+from twinloop.store.lock import locked
+from twinloop.store.workspace import Workspace
+
+JOURNAL, RECORD = ".journal.jsonl", ".record.json"
+COMPARISON, GRID, PAGE = "compare.json", "grid.jpg", "compare.html"
+_OF_ROWS_AND_COLUMNS = ("width", "height", "steps", "guidance", "lora_scale")
+
+
+@dataclass(frozen=True)
+class WantedComparison:
+    """What is to be compared.
+
+    Attributes:
+        strengths: of every LoRA. bare: also without any. per_prompt: images of each prompt.
+        trigger: words of the person, "" = not known.
+    """
+
+    prompts: tuple[AskedPrompt, ...]
+    loras: tuple[Path, ...]
+    strengths: tuple[float, ...]
+    output: Path
+    bare: bool = True
+    per_prompt: int = 1
+    trigger: str = ""
+
+
+@dataclass(frozen=True)
+class Ruler:
+    """What columns are measured with. ``reference``, ``dataset``: of the person's photos, None = without."""
+
+    observer: Observer
+    catalog: Catalog
+    reference: IdentityReference | None
+    dataset: str | None
+
+
+@dataclass(frozen=True)
+class PlannedComparison:
+    """Every image that will be made: rows times columns. ``trigger``: as it was wanted."""
+
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    trigger: str = ""
+
+    @property
+    def images(self) -> int:
+        return len(self.rows) * len(self.columns)
+
+
+def loras_of_run(settings: Settings) -> tuple[Path, ...]:
+    """Every version of the LoRA that the run of these settings has trained so far, in their order.
+
+    Raises:
+        InputError: none yet.
+    """
+    space = Workspace(Path(settings.output_dir), settings.lora_dir)
+    versions = sorted(
+        int(number)
+        for record in space.lora_dir.glob("lora_v*.json")
+        if (number := record.stem.removeprefix("lora_v")).isdigit()
+    )
+    found = tuple(space.lora(version) for version in versions if space.lora(version).is_file())
+    if not found:
+        raise InputError(
+            f"The run of this configuration has no LoRA yet ({space.lora_dir}). Run it, or name some with --lora FILE."
+        )
+    return found
+
+
+def plan_comparison(
+    wanted: WantedComparison, settings: Settings, studio: Studio, family: Family | None
+) -> PlannedComparison:
+    """All rows and columns, before anything is made.
+
+    Raises:
+        InputError: a size that models of the family do not make.
+    """
+    negative = compare.usual_negative(studio.style, studio.around)
+    rows = compare.plan_rows(wanted.prompts, wanted.per_prompt, settings.seed, studio.generation, negative, family)
+    return PlannedComparison(rows, compare.plan_columns(wanted.loras, wanted.strengths, wanted.bare), wanted.trigger)
+
+
+def make_comparison(
+    plan: PlannedComparison, output: Path, settings: Settings, studio: Studio, ruler: Ruler | None, reporter: Reporter
+) -> Comparison:
+    """Draw and measure what is not there yet, and write compare.json, the grid and the page.
+
+    Killed and called again it goes on where it was. Further LoRAs and strengths may join the same folder later.
+
+    Raises:
+        StateError: the folder holds images of other prompts or settings, or of another LoRA of that name.
+        Locked: it is in use.
+    """
+    with fresh_folder(output, worth_keeping=_holds_images), locked(output):
+        _begin(plan, output, studio, reporter)
+        journal = Journal(output / JOURNAL, remedy="Move the folder away, or name another --output.")
+        easel = compare.Easel(output, studio.base_model, studio.generation, studio.generator, journal, studio.clock)
+        made = compare.draw(plan.rows, plan.columns, easel, reporter)
+        found = _compared(plan, made, output, settings, studio, ruler, reporter)
+        write_json(output / COMPARISON, found.to_json())
+        write_grid(found, output, output / GRID)
+        write_page(found, output, output / PAGE, grid=GRID)
+    return found
+
+
+def _compared(
+    plan: PlannedComparison, made: list[list[MadeImage]], output: Path, settings: Settings, studio: Studio,
+    ruler: Ruler | None, reporter: Reporter,
+) -> Comparison:  # fmt: skip
+    columns = []
+    for column, images in zip(plan.columns, made, strict=True):
+        drawn = compare.as_drawn(column, images, output)
+        if ruler is not None:
+            drawn = compare.measured(drawn, images, ruler.observer, ruler.catalog, ruler.reference, reporter)
+        columns.append(drawn)
+    likeness = ruler is not None and ruler.reference is not None
+    return Comparison(
+        base_model=studio.base_model,
+        trigger=plan.trigger,
+        seed=settings.seed,
+        rows=plan.rows,
+        columns=tuple(columns),
+        settings=common_settings(studio.generation),
+        measured_by=None if ruler is None else ruler.observer.fingerprint,
+        dataset=ruler.dataset if ruler is not None and likeness else None,
+    )
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(folder.glob("*/*.png"))
+
+
+def _begin(plan: PlannedComparison, output: Path, studio: Studio, reporter: Reporter) -> None:
+    """Note what decides the pixels: rows and settings are one folder's for good, columns may join later."""
+    free = (*FREE_SETTINGS, *_OF_ROWS_AND_COLUMNS)
+    record: dict[str, Any] = json.loads(
+        json.dumps(
+            {
+                "rows": [row.to_json() for row in plan.rows],
+                "base_model": studio.base_model,
+                "settings": decisive_generation(studio.generation, free),
+                "columns": {c.folder: None if c.lora is None else sha256_file(c.lora) for c in plan.columns},
+            }
+        )
+    )
+    kept = output / RECORD
+    if kept.exists():
+        old = read_json(kept)
+        problem = _differs(old, record)
+        if problem and _holds_images(output):
+            raise StateError(
+                f"{output} holds images of another comparison ({problem}). Choose another --output; nothing was"
+                " changed."
+            )
+        if problem:
+            reporter.line(f"{output} was started otherwise ({problem}) and holds no image yet: begun anew")
+            (output / JOURNAL).unlink(missing_ok=True)
+        else:
+            record["columns"] = {**old["columns"], **record["columns"]}
+    write_json(kept, record)
+
+
+def _differs(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """What is not as it was in the folder; "" = all of it is."""
+    changed = [name for name in ("rows", "base_model", "settings") if old.get(name) != new[name]]
+    if changed:
+        return f"{', '.join({'rows': 'prompts, seeds or sizes'}.get(name, name) for name in changed)} differ"
+    known = old.get("columns", {})
+    others = [folder for folder, digest in new["columns"].items() if known.get(folder, digest) != digest]
+    return f"another LoRA was drawn as {', '.join(others)}" if others else ""
+
+
+def plan_json(plan: PlannedComparison) -> dict[str, Any]:
+    """What ``--dry-run`` tells: every row, and the columns without images."""
+    return {
+        "rows": [row.to_json() for row in plan.rows],
+        "columns": [
+            {"folder": column.folder, "lora": column.name or None, "strength": column.strength}
+            for column in plan.columns
+        ],
+        "images": plan.images,
+    }
