@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Kind:
+class CaptionerKind:
     """How one kind of model is asked.
 
     Attributes:
@@ -44,8 +44,10 @@ class Kind:
     most_tokens: int
 
 
-BLIP = Kind("blip", "BlipForConditionalGeneration", "BlipProcessor", "Salesforce/blip-image-captioning-base", {}, 40)
-FLORENCE2 = Kind(
+BLIP = CaptionerKind(
+    "blip", "BlipForConditionalGeneration", "BlipProcessor", "Salesforce/blip-image-captioning-base", {}, 40
+)
+FLORENCE2 = CaptionerKind(
     "florence2",
     "Florence2ForConditionalGeneration",
     "Florence2Processor",
@@ -68,7 +70,7 @@ class SentenceCaptioner:
             another kind of model.
     """
 
-    def __init__(self, kind: Kind, model: str, allow_download: bool = False, device: str = "auto") -> None:
+    def __init__(self, kind: CaptionerKind, model: str, allow_download: bool = False, device: str = "auto") -> None:
         self._kind = kind
         self._folder = find_model(kind, model, allow_download)
         self._source = model
@@ -131,7 +133,7 @@ def _quietly(work: Callable[[], T], problem: str) -> T:
             transformers.logging.enable_progress_bar()
 
 
-def find_model(kind: Kind, model: str, allow_download: bool) -> Path:
+def find_model(kind: CaptionerKind, model: str, allow_download: bool) -> Path:
     """The folder of a model.
 
     Raises:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from twinloop.store.atomic import read_object
 from twinloop.store.catalog import Catalog
 from twinloop.store.vault import COMMON_CATALOG, OUTPUTS, Vault
 from twinloop.store.workspace import Workspace, shown_path
+from twinloop.system import shell
 
 
 def pictures_in(vault: Vault, folders: Iterable[Path]) -> frozenset[str]:
@@ -56,7 +56,7 @@ def notes_on_runs(vault: Vault, contents: Set[str], folders: Iterable[Path]) -> 
     places = frozenset(os.path.realpath(folder) for folder in folders)
     return tuple(
         f"The run {shown_path(space.root)} was made with these pictures and keeps what it saw of the faces. To delete"
-        f" that: rm {shlex.join(map(shown_path, files))}"
+        f" that: rm {shell.join(map(shown_path, files))}"
         for space in _runs(vault)
         if (files := _holding(space)) and (_is_of(space, contents) or _is_made_from(space, places))
     )

@@ -1,0 +1,58 @@
+"""Videos through OpenCV: every picture once, with its time, the right way up; broken ones with a reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.videos import lay_on_its_side, write_video
+from twinloop.adapters.videos.decoder import CvVideo
+from twinloop.errors import UnreadableImage
+
+
+def stripes(count: int) -> list[np.ndarray]:
+    """Pictures 64 wide and 48 high, red on the left, darker from one to the next."""
+    pictures = [np.full((48, 64, 3), 200 - 20 * number, np.uint8) for number in range(count)]
+    for picture in pictures:
+        picture[:, :16] = (255, 0, 0)
+    return pictures
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.avi"])
+def test_every_picture_comes_with_its_time(tmp_path: Path, name: str) -> None:
+    with CvVideo(write_video(tmp_path / name, stripes(8))) as video:
+        assert video.seconds == pytest.approx(0.8, abs=0.11)
+        times, greys = [], []
+        while (second := video.advance()) is not None:
+            picture = video.picture()
+            assert picture is not None and picture.shape == (48, 64, 3)
+            times.append(second)
+            greys.append(int(picture[24, 50, 1]))
+    assert times == pytest.approx([number / 10 for number in range(8)], abs=0.01)
+    assert greys == pytest.approx([200 - 20 * number for number in range(8)], abs=12)
+    assert picture[24, 4, 0] > 200 and picture[24, 4, 2] < 60  # RGB
+
+
+def test_a_video_that_lies_on_its_side_is_turned(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", stripes(2))
+    lay_on_its_side(path)
+    with CvVideo(path) as video:
+        video.advance()
+        picture = video.picture()
+    assert picture is not None and picture.shape == (64, 48, 3)
+    assert picture[4, 24, 0] > 200 and picture[4, 24, 2] < 60  # what was on the left is on top
+    assert abs(int(picture[60, 24, 0]) - int(picture[60, 24, 2])) < 20
+
+
+def test_a_file_without_its_index_is_no_video(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", stripes(8))
+    path.write_bytes(path.read_bytes()[:600])
+    with pytest.raises(UnreadableImage, match="damaged, cut off"):
+        CvVideo(path)
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImage, match="no UTF-8"):
+        CvVideo(tmp_path / "a\udcff.mp4")

@@ -1,0 +1,144 @@
+"""Videos to a folder of photos: interrupted and gone on with, broken ones named, nobody's files touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from twinloop.domain.video import SeenFrame, SeenVideo, VideoTask
+from twinloop.errors import InputError, NothingToDo, StateError
+from twinloop.ports import FrameDesk, SilentReporter
+from twinloop.stages.vault.frames.take import FramePlan, TakenFrames, take_frames
+
+
+class Reader:
+    """A taker without pictures: five different frames in every video, but for those that have "broken" in their name.
+
+    ``stops_after``: pictures after which the power goes.
+    """
+
+    notes = ()
+
+    def __init__(self, stops_after: int = 1000) -> None:
+        self.left, self.asked = stops_after, []  # type: tuple[int, list[tuple[str, tuple[int, ...] | None]]]
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def take(self, tasks: Iterable[VideoTask], count: int, desk: FrameDesk) -> Iterator[tuple[VideoTask, str]]:
+        for task in tasks:
+            self.asked.append((task.path.name, task.chosen))
+            if "broken" in task.path.name:
+                yield task, "is damaged"
+                continue
+            chosen = task.chosen
+            if chosen is None:
+                empty = "empty" in task.path.name
+                frames = (
+                    ()
+                    if empty
+                    else tuple(SeenFrame(n, n / 2, 50.0, f"{0x0F0F << 12 * n:016x}"[-16:]) for n in range(5))
+                )
+                chosen = desk.choose(task, SeenVideo(frames, 3, 2.5, 20.0))
+            for index in chosen:
+                if not self.left:
+                    raise KeyboardInterrupt
+                self.left -= 1
+                desk.keep(task, index, f"picture {index}".encode())
+            yield task, ""
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for name in ("a.mp4", "broken.mp4", "c.mov"):
+        (folder / name).write_bytes(name.encode())
+    return folder
+
+
+def take(reader: Reader, *sources: Path, most: int = 40) -> TakenFrames:
+    first = sources[0]
+    output = (first if first.is_dir() else first.parent).parent / "out"
+    return take_frames(FramePlan(sources, output, most, 2.0, lambda: reader), SilentReporter())
+
+
+def pictures(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder.parent / "out").glob("*.jpg"))
+
+
+def test_a_broken_video_stops_nothing_and_is_named(films: Path) -> None:
+    done = take(Reader(), films)
+    assert [path.name for path, _ in done.videos] == ["a.mp4", "c.mov"] and done.written == 10
+    assert [(path.name, reason) for path, reason in done.failed] == [("broken.mp4", "is damaged")]
+    assert len(pictures(films)) == 10
+
+
+def test_a_second_call_adds_nothing_also_under_another_name(films: Path) -> None:
+    take(Reader(), films)
+    before = pictures(films)
+    (films / "c.mov").rename(films / "d.mov")
+    (films / "copy.mp4").write_bytes(b"a.mp4")
+    (films.parent / "out" / before[0]).unlink()  # not wanted by the user
+    again = Reader()
+    done = take(again, films, most=80)
+    assert done.written == 0 and sorted(path.name for path in done.known) == ["a.mp4", "copy.mp4", "d.mov"]
+    assert pictures(films) == before[1:] and again.asked == [("broken.mp4", None)]
+
+
+def test_an_interrupted_run_goes_on_where_it_was(films: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        take(Reader(stops_after=7), films)
+    assert len(pictures(films)) == 7
+    again = Reader()
+    done = take(again, films, most=2)
+    assert again.asked == [("broken.mp4", None), ("c.mov", (2, 3, 4))]
+    assert done.written == 3 and len(pictures(films)) == 10
+    assert all(video["complete"] for video in json.loads((films.parent / "out/frames.json").read_text())["videos"])
+
+
+def test_files_of_others_stay_as_they_are(films: Path) -> None:
+    take(Reader(), films / "a.mp4")
+    name = pictures(films)[0]
+    out = films.parent / "out"
+    for path in out.iterdir():
+        path.unlink()
+    (out / name).write_bytes(b"mine")
+    take(Reader(), films / "a.mp4")
+    assert (out / name).read_bytes() == b"mine" and len(pictures(films)) == 6
+    assert (out / f"{Path(name).stem}_2.jpg").read_bytes() == b"picture 0"
+
+
+def test_a_list_of_another_program_is_not_overwritten(films: Path) -> None:
+    out = films.parent / "out"
+    out.mkdir()
+    (out / "frames.json").write_text('{"frames": []}')
+    with pytest.raises(StateError, match=r"frames\.json is not the list"):
+        take(Reader(), films)
+    assert not pictures(films) and (out / "frames.json").read_text() == '{"frames": []}'
+
+
+def test_a_video_without_a_face_is_named_and_looked_at_again(films: Path) -> None:
+    (films / "empty.mp4").write_bytes(b"nobody")
+    for reader in (Reader(), Reader()):
+        done = take(reader, films / "empty.mp4")
+        assert done.failed[0][1] == "no face was found in it (3 places looked at)" and len(reader.asked) == 1
+
+
+def test_a_video_that_ends_early_is_told(films: Path) -> None:
+    (note,) = take(Reader(), films / "a.mp4").notes
+    assert note.endswith("a.mp4 could be read for 2.5 of its 20.0 seconds")
+
+
+def test_sources_that_are_none_are_errors(films: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not there"):
+        take(Reader(), films, tmp_path / "gone.mp4")
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(NothingToDo, match=r"No videos in .*photos"):
+        take(Reader(), tmp_path / "photos")
+    assert not (tmp_path / "out").exists()

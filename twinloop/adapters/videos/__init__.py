@@ -1,0 +1,1 @@
+"""Videos: decoding with OpenCV, and the processes that do it."""
